@@ -1,0 +1,52 @@
+"""Engagement tracking for mail injected over SMTP.
+
+```python
+from msys_track import KeyRing, TrackingOptions, rewrite
+
+keys = KeyRing.load("keys.toml")
+options = TrackingOptions(
+    open_tracking=True, click_tracking=True, tracking_domain="click.example.com"
+)
+tracked = rewrite(message, recipient="jo@example.com", options=options, keys=keys)
+```
+"""
+
+from importlib.metadata import version as _version
+
+from msys_track.copies import Planned, Rewriter, Rewritten, rewrite
+from msys_track.errors import (
+    HeaderRefused,
+    KeyRingError,
+    RewriteFailed,
+    SettingsError,
+    SinkError,
+    TokenInvalid,
+    TrackingError,
+    UpstreamError,
+)
+from msys_track.keys import Claims, Engagement, KeyRing
+from msys_track.options.tracking import TrackingOptions
+from msys_track.reasons import Reason
+
+__version__ = _version("msys-track")
+
+__all__ = [
+    "Claims",
+    "Engagement",
+    "HeaderRefused",
+    "KeyRing",
+    "KeyRingError",
+    "Planned",
+    "Reason",
+    "RewriteFailed",
+    "Rewriter",
+    "Rewritten",
+    "SettingsError",
+    "SinkError",
+    "TokenInvalid",
+    "TrackingError",
+    "TrackingOptions",
+    "UpstreamError",
+    "__version__",
+    "rewrite",
+]

@@ -1,0 +1,179 @@
+# The compiled core, as Python sees it: conversions only, no logic (`rust/python/`).
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias, final
+
+__all__ = [
+    "REASONS",
+    "BareNewlineError",
+    "Claims",
+    "CoreError",
+    "Engagement",
+    "KeyRing",
+    "LeftAlone",
+    "Link",
+    "Plan",
+    "Rendered",
+    "TokenError",
+    "TrackedUrls",
+    "find_end_of_data",
+    "header_fields",
+    "plan",
+    "stuff",
+    "unstuff",
+]
+
+_Kind: TypeAlias = Literal[
+    "click",
+    "open",
+    "initial_open",
+    "amp_click",
+    "amp_open",
+    "amp_initial_open",
+    "list_unsubscribe",
+    "link_unsubscribe",
+]
+_RecipientType: TypeAlias = Literal["to", "cc", "bcc", "archive"]
+
+REASONS: tuple[str, ...]
+
+class CoreError(Exception): ...
+class TokenError(Exception): ...
+
+# args: (offset of the bare CR or LF in the wire bytes,)
+class BareNewlineError(Exception): ...
+
+@final
+class Engagement:
+    def __new__(
+        cls,
+        *,
+        message_id: str,
+        recipient: str,
+        injected_at: int,
+        expires_at: int,
+        transmission_id: int = 0,
+        recipient_type: _RecipientType = "to",
+        campaign_id: str | None = None,
+        metadata: str | None = None,
+        tags: Sequence[str] = ...,
+        customer_id: int = 1,
+        subaccount_id: int | None = None,
+        open_tracking: bool = False,
+        click_tracking: bool = False,
+        initial_pixel: bool = False,
+        amp_enabled: bool = False,
+        transactional: bool = False,
+    ) -> Engagement: ...
+    @property
+    def message_id(self) -> str: ...
+    @property
+    def recipient(self) -> str: ...
+    @property
+    def injected_at(self) -> int: ...
+    @property
+    def expires_at(self) -> int: ...
+    @property
+    def transmission_id(self) -> int: ...
+    @property
+    def recipient_type(self) -> _RecipientType: ...
+    @property
+    def campaign_id(self) -> str | None: ...
+    @property
+    def metadata(self) -> str | None: ...
+    @property
+    def tags(self) -> tuple[str, ...]: ...
+    @property
+    def customer_id(self) -> int: ...
+    @property
+    def subaccount_id(self) -> int | None: ...
+    @property
+    def open_tracking(self) -> bool: ...
+    @property
+    def click_tracking(self) -> bool: ...
+    @property
+    def initial_pixel(self) -> bool: ...
+    @property
+    def amp_enabled(self) -> bool: ...
+    @property
+    def transactional(self) -> bool: ...
+
+@final
+class Claims:
+    def __new__(
+        cls,
+        *,
+        kind: _Kind,
+        engagement: Engagement,
+        target: str | None = None,
+        link_name: str | None = None,
+    ) -> Claims: ...
+    @property
+    def kind(self) -> _Kind: ...
+    @property
+    def target(self) -> str | None: ...
+    @property
+    def link_name(self) -> str | None: ...
+    @property
+    def engagement(self) -> Engagement: ...
+
+@final
+class KeyRing:
+    def __new__(cls, keys: Sequence[tuple[int, bytes]], /) -> KeyRing: ...
+    def seal(self, claims: Claims, /) -> str: ...
+    def open(self, path: str, /) -> Claims: ...
+
+@final
+class TrackedUrls:
+    def __new__(
+        cls, *, domain: str, click_scheme: str, open_scheme: str, click_metadata: bool = True
+    ) -> TrackedUrls: ...
+
+@final
+class Link:
+    @property
+    def offset(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def name(self) -> str | None: ...
+
+@final
+class LeftAlone:
+    @property
+    def offset(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+
+@final
+class Rendered:
+    @property
+    def message(self) -> bytes: ...
+    @property
+    def edits(self) -> list[tuple[int, int, bytes]]: ...
+    @property
+    def left_alone(self) -> tuple[LeftAlone, ...]: ...
+    @property
+    def wrapped_links(self) -> int: ...
+    @property
+    def pixels(self) -> int: ...
+
+@final
+class Plan:
+    @property
+    def links(self) -> tuple[Link, ...]: ...
+    @property
+    def left_alone(self) -> tuple[LeftAlone, ...]: ...
+    @property
+    def pixel_offset(self) -> int | None: ...
+    def render(self, keys: KeyRing, engagement: Engagement, urls: TrackedUrls, /) -> Rendered: ...
+
+def plan(message: bytes, /, *, drop_header: bytes | None = None) -> Plan: ...
+def header_fields(message: bytes, name: bytes, /) -> list[tuple[int, int, bytes]]: ...
+def find_end_of_data(buffer: bytes, start: int, /) -> int | None: ...
+def unstuff(wire: bytes, /) -> bytes: ...
+def stuff(message: bytes, /) -> bytes: ...

@@ -1,0 +1,55 @@
+"""`msys-track open-link`: what one tracked link says, for whoever has the keys."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from msys_track.cli import parameters
+from msys_track.keys import Claims, KeyRing
+from msys_track.tracking.routes import path_of
+
+
+@click.command("open-link", short_help="Print what a tracked link says, as JSON.")
+@click.argument("url")
+@parameters.keys(required=True, help_text="Key file that sealed the link.")
+def open_link(*, url: str, keys_file: Path) -> None:
+    """Open the tracked URL, or the path of one, and print its claims as one JSON object."""
+    # As the tracker does: percent-encoding, query and fragment that others added are no matter.
+    path = path_of(url.encode("utf-8", "replace"))
+    claims = KeyRing.load(keys_file).open(path)
+    click.echo(json.dumps(_members(claims), indent=2, ensure_ascii=False))
+
+
+def _members(claims: Claims) -> dict[str, object]:
+    engagement = claims.engagement
+    metadata = engagement.metadata
+    return {
+        "kind": claims.kind,
+        "target": claims.target,
+        "link_name": claims.link_name,
+        "recipient": engagement.recipient,
+        "recipient_type": engagement.recipient_type,
+        "message_id": engagement.message_id,
+        # As text, as in events: JSON readers hold numbers to 53 bits.
+        "transmission_id": str(engagement.transmission_id),
+        "campaign_id": engagement.campaign_id,
+        "metadata": None if metadata is None else json.loads(metadata),
+        "tags": list(engagement.tags),
+        "customer_id": engagement.customer_id,
+        "subaccount_id": engagement.subaccount_id,
+        "injected_at": _iso_8601(engagement.injected_at),
+        "expires_at": _iso_8601(engagement.expires_at),
+        "flags": {
+            "open_tracking": engagement.open_tracking,
+            "click_tracking": engagement.click_tracking,
+            "initial_pixel": engagement.initial_pixel,
+            "amp_enabled": engagement.amp_enabled,
+            "transactional": engagement.transactional,
+        },
+    }
+
+
+def _iso_8601(unix_seconds: int) -> str:
+    return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

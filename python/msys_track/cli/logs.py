@@ -1,0 +1,31 @@
+"""Logs go to standard error: standard output is for what was asked for, often a mail."""
+
+import sys
+
+import structlog
+
+
+def to_stderr(*, is_server: bool = False) -> None:
+    """Write logs as text to a terminal, else as one JSON object a line.
+
+    A server keeps its loggers, which is quicker; then no later call changes them.
+    """
+    is_terminal = sys.stderr.isatty()
+    last = (
+        [structlog.dev.ConsoleRenderer()]
+        if is_terminal
+        else [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *last,
+        ],
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
+        cache_logger_on_first_use=is_server,
+    )

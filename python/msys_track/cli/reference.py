@@ -1,0 +1,42 @@
+"""The reference of the command line, made from the commands' own help so that it can't lag.
+
+`python -m msys_track.cli.reference > docs/command-line.md` writes it; a test compares.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import click
+
+from msys_track.cli import main
+
+_WIDTH: Final = 80
+_INTRODUCTION: Final = """\
+# Command line
+
+Made from the commands' help by `python -m msys_track.cli.reference`; change it there.
+"""
+
+
+def markdown() -> str:
+    """Write every command's help, the group first, as one Markdown page."""
+    return "\n".join([_INTRODUCTION, *_sections(main, "msys-track", None)])
+
+
+def _sections(command: click.Command, name: str, parent: click.Context | None) -> Iterator[str]:
+    context = click.Context(
+        command,
+        parent=parent,
+        info_name=name,
+        terminal_width=_WIDTH,
+        **command.context_settings,
+    )
+    level = "#" * (2 + context.command_path.count(" "))
+    yield f"{level} {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for each in command.list_commands(context):
+            yield from _sections(command.commands[each], each, context)
+
+
+if __name__ == "__main__":
+    click.echo(markdown(), nl=False)

@@ -1,0 +1,142 @@
+"""`msys-track rewrite`: one message through, as a filter; the shortest way to see what we do."""
+
+import base64
+import json
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import click
+
+from msys_track.cli import parameters
+from msys_track.copies import Rewriter, Rewritten
+from msys_track.keys import KeyRing
+from msys_track.options.resolve import Origin
+from msys_track.options.tracking import Scheme, TrackingOptions
+
+_MAX_TOLD: Final = 20
+
+
+@click.command(short_help="Rewrite one message from standard input to standard output.")
+@parameters.option(
+    "--to",
+    "recipient",
+    envvar="TO",
+    required=True,
+    metavar="ADDRESS",
+    callback=parameters.mail_address,
+    help="The recipient whose opens and clicks the links will tell.",
+)
+@parameters.option(
+    "--open-tracking",
+    envvar="OPEN_TRACKING",
+    is_flag=True,
+    help="Add a pixel, unless the message's X-MSYS-API header says no.",
+)
+@parameters.option(
+    "--click-tracking",
+    envvar="CLICK_TRACKING",
+    is_flag=True,
+    help="Wrap links, unless the message's X-MSYS-API header says no.",
+)
+@parameters.option(
+    "--domain",
+    envvar="DOMAIN",
+    metavar="HOST[:PORT]",
+    callback=parameters.tracking_domain,
+    help="Where tracked links lead: your tracker.  [default: localhost:8080]",
+)
+@parameters.option(
+    "--scheme",
+    envvar="SCHEME",
+    type=click.Choice(["http", "https"], case_sensitive=False),
+    help="Scheme of tracked links.  [default: http]",
+)
+@parameters.keys(
+    required=False,
+    help_text="Key file that seals the links; without one a key that is then forgotten.",
+)
+@parameters.option(
+    "--edits",
+    "edits_file",
+    envvar="EDITS",
+    type=parameters.FILE,
+    help="Write what was changed to this file, as JSON: offset and length in the input's bytes, "
+    "and base64 of what stands there now.",
+)
+def rewrite(  # noqa: PLR0913 - one parameter an option
+    *,
+    recipient: str,
+    open_tracking: bool,
+    click_tracking: bool,
+    domain: str | None,
+    scheme: Scheme | None,
+    keys_file: Path | None,
+    edits_file: Path | None,
+) -> None:
+    """Read one message (RFC 5322) on standard input and write the copy of one recipient.
+
+    Tracking is off unless a flag or the message's own X-MSYS-API header asks for it; the header
+    overrides the flags and is removed. What was done, and what was left alone and why, is told
+    on standard error. A malformed header: its 550 on standard error, nothing on standard output.
+    """
+    options = TrackingOptions(
+        open_tracking=open_tracking or None,
+        click_tracking=click_tracking or None,
+        open_tracking_scheme=scheme,
+        click_tracking_scheme=scheme,
+        tracking_domain=domain,
+    )
+    keys = KeyRing.temporary() if keys_file is None else KeyRing.load(keys_file)
+    rewriter = Rewriter(keys=keys, options=options, source="command line")
+    rewritten = rewriter.rewritten(_message(), recipient, now=int(time.time()))
+    if edits_file is not None:
+        edits_file.write_text(_edits(rewritten), encoding="ascii")
+    sys.stdout.buffer.write(rewritten.message)
+    _tell(rewritten)
+    if keys_file is None and (rewritten.wrapped_links or rewritten.pixels):
+        click.echo("temporary key: these links can't be opened later; see --keys", err=True)
+
+
+def _message() -> bytes:
+    stream = sys.stdin.buffer
+    if stream.isatty():
+        raise click.UsageError("no message: give one on standard input, as in < message.eml")
+    return stream.read()
+
+
+def _edits(rewritten: Rewritten) -> str:
+    edits = [
+        {
+            "offset": offset,
+            "length": length,
+            "inserted": base64.b64encode(inserted).decode("ascii"),
+        }
+        for offset, length, inserted in rewritten.edits
+    ]
+    return json.dumps(edits, indent=1) + "\n"
+
+
+def _tell(rewritten: Rewritten) -> None:
+    resolved = rewritten.resolved
+    opens, clicks = _switch(resolved.open_tracking), _switch(resolved.click_tracking)
+    links, pixels = rewritten.wrapped_links, rewritten.pixels
+    left = Counter(reason.value for _, _, reason in rewritten.left_alone)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in left.items())
+    click.echo(f"open tracking {opens}, click tracking {clicks}", err=True)
+    click.echo(
+        f"{links} {'link' if links == 1 else 'links'} wrapped, "
+        f"{pixels} {'pixel' if pixels == 1 else 'pixels'} added, "
+        f"left alone: {reasons or 'nothing'}",
+        err=True,
+    )
+    for offset, length, reason in rewritten.left_alone[:_MAX_TOLD]:
+        click.echo(f"  bytes {offset} to {offset + length}: {reason.value}", err=True)
+    if len(rewritten.left_alone) > _MAX_TOLD:
+        click.echo(f"  and {len(rewritten.left_alone) - _MAX_TOLD} more", err=True)
+
+
+def _switch(origin: Origin[bool]) -> str:
+    return f"{'on' if origin.value else 'off'} ({origin.source})"

@@ -1,0 +1,55 @@
+"""The tree of exceptions: a caller that catches `TrackingError` catches all of ours.
+
+```
+TrackingError
+├─ SettingsError     a configuration file: file, line, key and what is allowed
+├─ HeaderRefused     X-MSYS-API is malformed: the SMTP reply for its sender
+├─ KeyRingError      a key file: path, what is wrong, how to make a good one
+├─ TokenInvalid      a link that is not ours, or no longer what we sealed
+├─ RewriteFailed     the core gave up; the caller sends the original
+├─ UpstreamError     the next hop: temporary or permanent, what it said
+└─ SinkError         events could not be stored; the writer retries
+```
+"""
+
+
+class TrackingError(Exception):
+    """Root of every exception that msys-track raises on purpose."""
+
+
+class SettingsError(TrackingError):
+    """A configuration is wrong; the text names file, line or key, and what is allowed."""
+
+
+class HeaderRefused(TrackingError):  # noqa: N818 - a refusal is an SMTP reply, not a fault of ours
+    """`X-MSYS-API` is malformed: `code` and `text` are the reply to DATA."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{code} {text}")
+        self.code = code
+        self.text = text
+
+
+class KeyRingError(TrackingError):
+    """A key file can't be used; the text names the path and what to do."""
+
+
+class TokenInvalid(TrackingError):  # noqa: N818 - the state of a token
+    """A tracked URL was not sealed by a key we hold, or was changed since."""
+
+
+class RewriteFailed(TrackingError):  # noqa: N818 - what happened to a message
+    """The core could not plan or render; the original message goes on."""
+
+
+class UpstreamError(TrackingError):
+    """The next hop did not take a transaction: `code` and `text` are for the client."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{code} {text}")
+        self.code = code
+        self.text = text
+
+
+class SinkError(TrackingError):
+    """Events could not be made durable; the writer keeps them and tries again."""

@@ -1,0 +1,180 @@
+"""What DATA is answered: the upstream's word for every copy, never a guess of ours.
+
+Here a received message becomes copies and the copies become one reply. Kept apart from the
+session, so that it ends its work even if the client does not wait for it.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from msys_track.copies import Copy
+from msys_track.errors import HeaderRefused, UpstreamError
+from msys_track.injection.counters import Counters
+from msys_track.injection.envelope import Envelope
+from msys_track.injection.limits import Hold
+from msys_track.relay.reply import Reply
+from msys_track.relay.upstream import Transaction, Upstream
+
+log = structlog.get_logger(__name__)
+
+# Below, a thread costs more than it frees the event loop of; the core works without the GIL.
+_THREAD_FROM_BYTES = 256 * 1024
+
+
+class Rewriter(Protocol):
+    """Makes what each recipient is sent; `msys_track.copies.Rewriter` does."""
+
+    def copies(self, message: bytes, recipients: Sequence[str], *, now: int) -> Sequence[Copy]:
+        """Return the copies; every recipient is in exactly one of them.
+
+        Raises:
+            HeaderRefused: nobody may get this message.
+        """
+        ...
+
+
+class _Refused(Exception):  # noqa: N818 - an answer, not a fault
+    def __init__(self, why: str, reply: Reply) -> None:
+        super().__init__(why)
+        self.why = why
+        self.reply = reply
+
+
+class Acceptance:
+    """Rewrites and relays messages, one `answer` each."""
+
+    def __init__(self, rewriter: Rewriter, upstream: Upstream, counters: Counters) -> None:
+        self._rewriter = rewriter
+        self._upstream = upstream
+        self._counters = counters
+
+    async def answer(
+        self, envelope: Envelope, hold: Hold, client_is_gone: Callable[[], bool]
+    ) -> Reply:
+        """Return the reply to DATA; `hold` is released whatever happens.
+
+        While nothing has been sent, a client that is gone stops everything: it was told nothing
+        and will come again. Once one copy is out, the others follow without it.
+        """
+        try:
+            return await self._relayed(envelope, hold, client_is_gone)
+        except _Refused as refused:
+            self._counters.add(f"messages.refused.{refused.why}")
+            log.info(
+                "message.refused",
+                why=refused.why,
+                code=refused.reply.code,
+                text=refused.reply.text,
+                recipients=len(envelope.recipients),
+            )
+            return refused.reply
+        except Exception:  # the outermost frame: the session may be gone, nobody else would see it
+            self._counters.add("messages.refused.internal")
+            log.exception("message.failed", recipients=len(envelope.recipients))
+            return Reply(451, "4.3.0 Internal error of the tracking proxy")
+        finally:
+            hold.release()
+
+    async def _relayed(
+        self, envelope: Envelope, hold: Hold, client_is_gone: Callable[[], bool]
+    ) -> Reply:
+        copies = await self._copies(envelope, hold)
+        try:
+            await self._ask_first(envelope, copies)
+            replies = await self._send(envelope, copies, client_is_gone)
+        except UpstreamError as error:
+            raise _Refused("upstream", Reply(error.code, error.text)) from error
+        self._record(envelope, copies)
+        if len(replies) == 1:
+            return replies[0]
+        return Reply(250, f"2.0.0 Ok: {len(replies)} copies relayed")
+
+    async def _copies(self, envelope: Envelope, hold: Hold) -> Sequence[Copy]:
+        message, recipients = envelope.message, envelope.recipients
+        needed = len(message) * len(recipients)
+        if not hold.could_ever_take(needed):
+            text = "5.3.4 The copies for all recipients exceed the proxy's memory; send to fewer"
+            raise _Refused("over_budget", Reply(552, text))
+        if not hold.take(needed):
+            raise _Refused("over_budget", Reply(452, "4.3.1 Too much mail in flight"))
+        now = int(envelope.received_at.timestamp())
+        try:
+            if needed < _THREAD_FROM_BYTES:
+                return self._rewriter.copies(message, recipients, now=now)
+            return await asyncio.to_thread(self._rewriter.copies, message, recipients, now=now)
+        except HeaderRefused as refused:
+            raise _Refused("header", Reply(refused.code, refused.text)) from refused
+
+    async def _ask_first(self, envelope: Envelope, copies: Sequence[Copy]) -> None:
+        """With several copies, hear every recipient's refusal before any of them is sent."""
+        if len(copies) == 1:
+            return
+        kept = [each for each in envelope.mail_parameters if not each.startswith("SIZE=")]
+        largest = max(len(copy.message) for copy in copies)
+        await self._upstream.verify(
+            envelope.sender, [*kept, f"SIZE={largest}"], envelope.recipients
+        )
+
+    async def _send(
+        self, envelope: Envelope, copies: Sequence[Copy], client_is_gone: Callable[[], bool]
+    ) -> list[Reply]:
+        if client_is_gone():
+            raise UpstreamError(451, "4.4.2 The client closed the connection")
+        replies: list[Reply] = []
+        try:
+            for copy in copies:
+                reply = await self._upstream.deliver(_transaction(envelope, copy))
+                replies.append(reply)
+        except UpstreamError as error:
+            if not replies:
+                raise
+            done = f"{len(replies)} of {len(copies)} copies relayed"
+            raise UpstreamError(451, f"4.4.2 {done}, then: {error.code} {error.text}") from error
+        finally:
+            if 0 < len(replies) < len(copies):
+                self._report_half(copies[: len(replies)], copies[len(replies) :])
+        return replies
+
+    def _report_half(self, relayed: Sequence[Copy], missing: Sequence[Copy]) -> None:
+        """Name who has the message: the client was told that nobody has, and will send again."""
+        self._counters.add("messages.half_relayed")
+        self._counters.add("copies.relayed", len(relayed))
+        log.error(
+            "message.half_relayed",
+            relayed_recipients=[to for copy in relayed for to in copy.recipients],
+            relayed_message_ids=[copy.message_id for copy in relayed],
+            missing=sum(len(copy.recipients) for copy in missing),
+        )
+
+    def _record(self, envelope: Envelope, copies: Sequence[Copy]) -> None:
+        links = sum(copy.wrapped_links for copy in copies)
+        pixels = sum(copy.pixels for copy in copies)
+        reasons = dict.fromkeys(reason for copy in copies for reason in copy.reasons)
+        self._counters.add("messages.accepted")
+        self._counters.add("copies.relayed", len(copies))
+        self._counters.add("copies.links", links)
+        self._counters.add("copies.pixels", pixels)
+        for reason in reasons:
+            self._counters.add(f"left_alone.{reason}")
+        log.info(
+            "message.relayed",
+            copies=len(copies),
+            recipients=len(envelope.recipients),
+            message_ids=[copy.message_id for copy in copies],
+            bytes=len(envelope.message),
+            links=links,
+            pixels=pixels,
+            reasons=list(reasons),
+        )
+
+
+def _transaction(envelope: Envelope, copy: Copy) -> Transaction:
+    return Transaction(
+        sender=envelope.sender,
+        mail_parameters=envelope.mail_parameters,
+        recipients=copy.recipients,
+        message=copy.message,
+    )

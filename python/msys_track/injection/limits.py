@@ -1,0 +1,42 @@
+"""How much mail may be in memory: counted over all sessions, so that none can take it all."""
+
+
+class Budget:
+    """Bytes of mail in flight, and the most there may be."""
+
+    __slots__ = ("in_flight_bytes", "max_bytes")
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.in_flight_bytes = 0
+
+    def hold(self) -> "Hold":
+        """Open the account of one message; close it with `Hold.release`."""
+        return Hold(self)
+
+
+class Hold:
+    """What one message takes from the budget, from its first byte to the answer."""
+
+    __slots__ = ("_budget", "held_bytes")
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.held_bytes = 0
+
+    def take(self, count: int) -> bool:
+        """Take so many bytes more; False, and nothing taken, where that is over the budget."""
+        if self._budget.in_flight_bytes + count > self._budget.max_bytes:
+            return False
+        self._budget.in_flight_bytes += count
+        self.held_bytes += count
+        return True
+
+    def could_ever_take(self, count: int) -> bool:
+        """Whether so many bytes more would fit if no other message were in flight."""
+        return self.held_bytes + count <= self._budget.max_bytes
+
+    def release(self) -> None:
+        """Give everything back; a second time gives nothing."""
+        self._budget.in_flight_bytes -= self.held_bytes
+        self.held_bytes = 0

@@ -1,0 +1,275 @@
+"""The key ring: whoever holds it can read and make tracked links, so files are strict here.
+
+A key file is TOML that a person can read and edit: the first key seals, all of them open. Links
+in sent mail need the key that sealed them, so rotation adds a key and removes none.
+"""
+
+import base64
+import binascii
+import os
+import secrets
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any, Self
+
+from msys_track._core import Claims, Engagement, TokenError, TrackedUrls
+from msys_track._core import KeyRing as _CoreKeyRing
+from msys_track.errors import KeyRingError, TokenInvalid
+
+__all__ = ["Claims", "Engagement", "KeyRing", "TrackedUrls", "create", "rotate"]
+
+_SECRET_BYTES = 32
+_MAX_KEYS = 255  # a token has one byte for the key's number; 0 is not used
+
+_NAMES = frozenset({"id", "created", "secret"})
+_HEADER = """\
+# Keys of msys-track. Whoever has them can read and make tracked links.
+# The first key seals new links; every key opens the links that it sealed. Keep each for as long
+# as readers may follow links that it sealed. `msys-track keys rotate` puts a new key first.
+"""
+_TABLE = """
+[[key]]
+id = {id}
+created = {created}
+secret = "{secret}"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Key:
+    id: int
+    created: datetime
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyRing:
+    """Keys that seal and open tracked links; it never shows them.
+
+    Attributes:
+        core: The compiled ring, for the rewriting engine.
+        ids: The keys' numbers; the first one's key seals.
+    """
+
+    core: _CoreKeyRing = field(repr=False)
+    ids: tuple[int, ...]
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a key file; its first key seals, all of them open.
+
+        Raises:
+            KeyRingError: missing, readable by others, not TOML, or with something in it that no
+                key file has; the text names the path and what to do.
+        """
+        return cls._of(_read(Path(path)))
+
+    @classmethod
+    def temporary(cls) -> Self:
+        """Make a ring of one new key that is kept nowhere: its links die with it."""
+        return cls._of([_new_key(1, datetime.now(UTC))])
+
+    @classmethod
+    def _of(cls, keys: Sequence[_Key]) -> Self:
+        core = _CoreKeyRing([(key.id, key.secret) for key in keys])
+        return cls(core, tuple(key.id for key in keys))
+
+    def seal(self, claims: Claims) -> str:
+        """Return the path of a tracked URL without its leading slash, such as `f/a/<token>`.
+
+        Raises:
+            ValueError: the claims are longer than a token can hold.
+        """
+        try:
+            return self.core.seal(claims)
+        except TokenError as error:
+            raise ValueError(str(error)) from error
+
+    def open(self, path: str) -> Claims:
+        """Return what the path of a tracked URL says, with or without its leading slash.
+
+        The path was percent-decoded once, by the HTTP server. What a mail client appended to
+        the token is ignored. Claims may have expired: that is the caller's question.
+
+        Raises:
+            TokenInvalid: not ours, changed, or sealed by a key that is not on the ring.
+        """
+        try:
+            return self.core.open(path)
+        except TokenError as error:
+            raise TokenInvalid(str(error)) from error
+
+
+def create(path: Path | str, *, now: datetime | None = None) -> None:
+    """Write a key file with one new key, readable by its owner only.
+
+    Args:
+        path: Where; there must be no file yet.
+        now: The key's date, for people who read the file.
+
+    Raises:
+        KeyRingError: there is a file already, or it can't be written.
+    """
+    path = Path(path)
+    text = _text([_new_key(1, now or datetime.now(UTC))])
+    try:
+        with _new_private_file(path) as descriptor:
+            _write(descriptor, text)
+        _make_durable(path.parent)
+    except FileExistsError as error:
+        hint = f"`msys-track keys rotate {path}` adds a key to it"
+        raise KeyRingError(f"{path}: there is a file already; {hint}") from error
+    except OSError as error:
+        raise KeyRingError(f"{path}: can't be written: {error.strerror}") from error
+
+
+def rotate(path: Path | str, *, now: datetime | None = None) -> int:
+    """Put a new key first in a key file; the others go on opening their links.
+
+    The file is replaced in one step: a reader sees the old one or the new one.
+
+    Returns:
+        The new key's number.
+
+    Raises:
+        KeyRingError: the file can't be used or replaced, has no room for another key, or is
+            being rotated by somebody else.
+    """
+    path = Path(path).resolve()
+    draft = path.with_name(f".{path.name}.new")  # as long as it exists, nobody else rotates
+    try:
+        with _new_private_file(draft) as descriptor:
+            keys = _read(path)
+            new = _new_key(_next_id(path, keys), now or datetime.now(UTC))
+            os.fchown(descriptor, path.stat().st_uid, -1)  # else root would lock the service out
+            _write(descriptor, _text([new, *keys]))
+            draft.replace(path)
+        _make_durable(path.parent)
+    except FileExistsError as error:
+        hint = f"if nobody else is rotating {path}, remove {draft}"
+        raise KeyRingError(f"{draft}: a rotation is under way or was cut off; {hint}") from error
+    except OSError as error:
+        raise KeyRingError(f"{path}: can't be replaced: {error.strerror}") from error
+    return new.id
+
+
+def _new_key(number: int, created: datetime) -> _Key:
+    return _Key(id=number, created=created, secret=secrets.token_bytes(_SECRET_BYTES))
+
+
+def _next_id(path: Path, keys: Sequence[_Key]) -> int:
+    taken = {key.id for key in keys}
+    newest = max(taken)
+    # Numbers of removed keys come last: an old link must not look like one of a key we have.
+    order = chain(range(newest + 1, _MAX_KEYS + 1), range(1, newest))
+    free = next((number for number in order if number not in taken), None)
+    if free is None:
+        what = f"has {_MAX_KEYS} keys, the most there can be"
+        raise KeyRingError(f"{path}: {what}; remove the oldest")
+    return free
+
+
+def _read(path: Path) -> list[_Key]:
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & 0o077:
+                what = f"others than its owner can use it (mode {mode:04o})"
+                raise KeyRingError(f"{path}: {what}; run `chmod 600 {path}`")
+            content = file.read()
+    except FileNotFoundError as error:
+        hint = f"`msys-track keys new {path}` makes one"
+        raise KeyRingError(f"{path}: there is no such key file; {hint}") from error
+    except OSError as error:
+        raise KeyRingError(f"{path}: can't be read: {error.strerror}") from error
+    return _parse(path, content)
+
+
+def _parse(path: Path, content: bytes) -> list[_Key]:
+    try:
+        document = tomllib.loads(content.decode())
+    except UnicodeDecodeError:
+        # Not `from error` here and below: these exceptions hold the file's content.
+        raise KeyRingError(f"{path}: is not TOML: not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise KeyRingError(f"{path}: is not TOML: {error}") from None
+    tables = document.pop("key", None)
+    if document:
+        raise KeyRingError(f"{path}: unknown key {next(iter(document))!r}; only [[key]] is known")
+    if not isinstance(tables, list) or not tables:
+        raise KeyRingError(f"{path}: has no [[key]]; `msys-track keys new` makes a whole file")
+    keys = [_key(f"{path}: key {place}", table) for place, table in enumerate(tables, start=1)]
+    ids = [key.id for key in keys]
+    for number in ids:
+        if ids.count(number) > 1:
+            raise KeyRingError(f"{path}: two keys have id {number}; each needs its own")
+    return keys
+
+
+def _key(where: str, table: Any) -> _Key:
+    if not isinstance(table, Mapping):
+        raise KeyRingError(f"{where}: is not a [[key]] table")
+    for name in sorted(table.keys() ^ _NAMES):
+        problem = "is missing" if name in _NAMES else "is unknown"
+        raise KeyRingError(f"{where}: {name} {problem}; a key has {', '.join(sorted(_NAMES))}")
+    number, created = table["id"], table["created"]
+    if type(number) is not int or not 1 <= number <= _MAX_KEYS:
+        raise KeyRingError(f"{where}: id must be a number from 1 to {_MAX_KEYS}")
+    if not isinstance(created, datetime) or created.tzinfo is None:
+        raise KeyRingError(f"{where}: created must be like 2026-11-24T10:00:00Z")
+    return _Key(id=number, created=created, secret=_secret(where, table["secret"]))
+
+
+def _secret(where: str, text: Any) -> bytes:
+    try:
+        secret = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except (binascii.Error, ValueError):
+        secret = b""
+    if len(secret) != _SECRET_BYTES:
+        raise KeyRingError(f"{where}: secret must be {_SECRET_BYTES} bytes as base64 in quotes")
+    return secret
+
+
+def _text(keys: Sequence[_Key]) -> bytes:
+    tables = [
+        _TABLE.format(
+            id=key.id,
+            created=key.created.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            secret=base64.b64encode(key.secret).decode(),
+        )
+        for key in keys
+    ]
+    return "".join([_HEADER, *tables]).encode()
+
+
+@contextmanager
+def _new_private_file(path: Path) -> Iterator[int]:
+    """A file that its owner alone can read, gone again if writing it fails."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        yield descriptor
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    with os.fdopen(descriptor, "wb", closefd=False) as file:
+        file.write(content)
+    os.fsync(descriptor)
+
+
+def _make_durable(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

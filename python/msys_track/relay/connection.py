@@ -1,0 +1,194 @@
+"""One connection to the upstream: groups of commands go out, as many replies come back.
+
+An `asyncio.Protocol` rather than streams: replies are parsed where the bytes arrive, and a whole
+group of pipelined commands costs one write, one future and one timer.
+"""
+
+import asyncio
+import ipaddress
+from collections.abc import Callable
+from typing import cast
+
+from msys_track.relay.capabilities import Capabilities
+from msys_track.relay.reply import SERVICE_CLOSING, Reply, ReplyMalformed, ReplyReader
+from msys_track.relay.settings import UpstreamSettings
+
+
+class ConnectionFailed(Exception):  # noqa: N818 - what happened to the connection
+    """No replies will come: unreachable, silent for too long, or not speaking SMTP."""
+
+
+class ConnectionGone(ConnectionFailed):
+    """The upstream closed the connection, or announced it with 421.
+
+    What an idle connection is allowed to do at any time; hence worth one try on a fresh one.
+    """
+
+
+class ServiceClosing(ConnectionGone):
+    """The upstream said 421: whatever it was asked, it has not done it."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection that is either usable, or failed for ever."""
+
+    def __init__(
+        self,
+        settings: UpstreamSettings,
+        loop: asyncio.AbstractEventLoop,
+        on_lost: Callable[["Connection"], None],
+    ) -> None:
+        self.capabilities = Capabilities()
+        self.idle_since = 0.0
+        self.settings = settings
+        self._loop = loop
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+        self._failure: ConnectionFailed | None = None
+        self._reader = ReplyReader()
+        self._replies: list[Reply] = []
+        self._expected = 1  # the greeting
+        self._answered: asyncio.Future[list[Reply]] = loop.create_future()
+
+    @classmethod
+    async def open(
+        cls, settings: UpstreamSettings, on_lost: Callable[["Connection"], None]
+    ) -> "Connection":
+        """Connect, read the greeting and say EHLO; `on_lost` is called when it ends unasked.
+
+        Raises:
+            ConnectionFailed: nobody there, no service, or not SMTP.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(settings.connect_timeout_seconds):
+                _, connection = await loop.create_connection(
+                    lambda: cls(settings, loop, on_lost), settings.host, settings.port
+                )
+        except TimeoutError as error:
+            seconds = settings.connect_timeout_seconds
+            raise ConnectionFailed(f"no connection within {seconds:g} s") from error
+        except OSError as error:
+            raise ConnectionFailed(f"no connection: {error.strerror or error}") from error
+        await connection.introduce()
+        return connection
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether another group of commands may be sent."""
+        return self._failure is None
+
+    async def exchange(
+        self, commands: bytes, expected: int, *, timeout_seconds: float | None = None
+    ) -> list[Reply]:
+        """Send a group of commands and return the `expected` replies to it.
+
+        Raises:
+            ConnectionGone: closed, or about to be (421).
+            ConnectionFailed: no answer in time, or not SMTP.
+        """
+        if self._failure is not None or self._transport is None:
+            raise ConnectionGone("the connection was closed")
+        self._expected = expected
+        self._answered = self._loop.create_future()
+        self._transport.write(commands)
+        return await self._answers(timeout_seconds or self.settings.reply_timeout_seconds)
+
+    def quit(self) -> None:
+        """Say goodbye and close, without waiting for the answer."""
+        if self._transport is not None and self.is_usable:
+            self._failure = ConnectionGone("we closed the connection")
+            self._transport.write(b"QUIT\r\n")
+            self._transport.close()
+
+    def abort(self, why: str = "we gave the connection up") -> None:
+        """Close at once: a message whose dot was not sent is thus not taken."""
+        self._fail(ConnectionFailed(why))
+
+    async def introduce(self) -> None:
+        """Read the greeting, say EHLO, and HELO where that is not known.
+
+        Raises:
+            ConnectionFailed: it is no mail server, or not one for us.
+        """
+        (greeting,) = await self._answers(self.settings.reply_timeout_seconds)
+        if greeting.code != 220:  # noqa: PLR2004 - RFC 5321 section 4.3.1
+            self.quit()
+            raise ConnectionFailed(f"it greeted with: {greeting.code} {greeting.text}")
+        name = (self.settings.ehlo_name or self._address_literal()).encode("ascii", "replace")
+        (offer,) = await self.exchange(b"EHLO %b\r\n" % name, 1)
+        if offer.is_positive:
+            self.capabilities = Capabilities.parse(offer.text)
+            return
+        (offer,) = await self.exchange(b"HELO %b\r\n" % name, 1)
+        if not offer.is_positive:
+            self.quit()
+            raise ConnectionFailed(f"it answered HELO with: {offer.code} {offer.text}")
+
+    def _address_literal(self) -> str:
+        if self._transport is None:
+            return "localhost"
+        host: str = self._transport.get_extra_info("sockname")[0]
+        address = ipaddress.ip_address(host.partition("%")[0])  # a scope id follows the %
+        return f"[{'IPv6:' if address.version == 6 else ''}{address}]"  # noqa: PLR2004
+
+    async def _answers(self, timeout_seconds: float) -> list[Reply]:
+        timer = self._loop.call_later(timeout_seconds, self._time_out, timeout_seconds)
+        try:
+            return await self._answered
+        except asyncio.CancelledError:
+            self.abort("cancelled between command and reply")
+            raise
+        finally:
+            timer.cancel()
+
+    def _time_out(self, timeout_seconds: float) -> None:
+        self._fail(ConnectionFailed(f"no answer within {timeout_seconds:g} s"))
+
+    def _fail(self, failure: ConnectionFailed) -> None:
+        if self._failure is not None:
+            return
+        self._failure = failure
+        if self._transport is not None:
+            self._transport.abort()
+        if not self._answered.done():
+            self._answered.set_exception(failure)
+            # Nobody waits any more when it is the waiter that was cancelled.
+            self._answered.exception()
+        self._on_lost(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport; the greeting is awaited already."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever waits."""
+        self._fail(ConnectionGone(f"the connection was closed{f': {exc}' if exc else ''}"))
+
+    def data_received(self, data: bytes) -> None:
+        """Read replies; anything that can't be one ends the connection."""
+        if self._failure is not None:
+            return
+        try:
+            replies = self._reader.feed(data)
+        except ReplyMalformed as error:
+            self._fail(ConnectionFailed(f"it does not speak SMTP: {error}"))
+            return
+        for reply in replies:
+            self._take(reply)
+
+    def _take(self, reply: Reply) -> None:
+        if reply.code == SERVICE_CLOSING:
+            self._fail(ServiceClosing(f"it said: {reply.code} {reply.text}"))
+            return
+        if self._answered.done():
+            self._fail(ConnectionFailed("it sent a reply that nothing had asked for"))
+            return
+        self._replies.append(reply)
+        if len(self._replies) < self._expected:
+            return
+        replies, self._replies = self._replies, []
+        self._answered.set_result(replies)
+        if self._transport is not None and self._transport.get_write_buffer_size():
+            # Whatever it has not read of a message yet, it would read as commands.
+            self._fail(ConnectionFailed("it answered before it had read to the end"))

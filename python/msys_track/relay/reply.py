@@ -1,0 +1,106 @@
+"""SMTP replies: read from an upstream that may be hostile, written to a client that must not be.
+
+Kept apart from the connection because what a reply looks like (RFC 5321 section 4.2) is the same
+in both directions, and because a reader of bytes is best tested without a socket.
+"""
+
+import re
+from dataclasses import dataclass
+
+from msys_track.errors import UpstreamError
+
+MAX_LINE_BYTES = 4096  # RFC 5321 section 4.5.3.1.5 allows 512; some policies write essays
+MAX_REPLY_BYTES = 65_536
+
+SERVICE_CLOSING = 421
+START_MAIL_INPUT = 354
+
+# A code alone on its line is tolerated, as RFC 5321 section 4.2 asks of clients.
+_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
+
+# What a client or a terminal could take for something else than text; the newline parts lines.
+_NOT_TEXT = dict.fromkeys((*range(0x09), *range(0x0B, 0x20), 0x7F, 0xFFFD), "?")
+
+
+class ReplyMalformed(Exception):  # noqa: N818 - what the upstream sent, not what we did
+    """The upstream does not speak SMTP; nothing that follows can be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    r"""A three-digit code and its text: printable ASCII, lines separated by `\n`."""
+
+    code: int
+    text: str
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the command has been carried out (2xx)."""
+        return self.code // 100 == 2  # noqa: PLR2004 - RFC 5321 section 4.2.1
+
+    @property
+    def wire(self) -> bytes:
+        """The bytes of the reply without its last CRLF, as `SMTP.push` takes them."""
+        text = self.text.translate(_NOT_TEXT).encode("ascii", "replace")
+        if b"\n" not in text:
+            return b"%d %b" % (self.code, text)
+        *lines, last = text.split(b"\n")
+        start = b"".join(b"%d-%b\r\n" % (self.code, line) for line in lines)
+        return b"%b%d %b" % (start, self.code, last)
+
+    def refusal(self, command: str) -> UpstreamError:
+        """Return what our client is told when the upstream answered `command` like this.
+
+        421 closes the channel between the upstream and us, not the client's: it becomes 451. So
+        does a code that is no refusal at all: a broken upstream may be mended tomorrow.
+        """
+        if self.code // 100 in (4, 5) and self.code != SERVICE_CLOSING:
+            return UpstreamError(self.code, self.text)
+        said = f"{self.code} {self.text}"
+        return UpstreamError(451, f"4.4.2 The upstream answered {command} with: {said}")
+
+
+class ReplyReader:
+    """Makes replies of bytes as they come, in bounded memory whatever comes."""
+
+    __slots__ = ("_code", "_length", "_lines", "_rest")
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._code = b""
+        self._lines: list[bytes] = []
+        self._length = 0
+
+    def feed(self, chunk: bytes) -> list[Reply]:
+        """Take bytes from the wire; return the replies that they complete.
+
+        Raises:
+            ReplyMalformed: a line is no reply line, or line or reply are too long.
+        """
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > MAX_LINE_BYTES:
+            raise ReplyMalformed(f"a line of a reply is longer than {MAX_LINE_BYTES} bytes")
+        return [reply for line in lines if (reply := self._line(line)) is not None]
+
+    def _line(self, line: bytes) -> Reply | None:
+        line = line.removesuffix(b"\r")
+        self._length += len(line)
+        if len(line) > MAX_LINE_BYTES or self._length > MAX_REPLY_BYTES:
+            raise ReplyMalformed(f"a reply is longer than {MAX_REPLY_BYTES} bytes")
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise ReplyMalformed(f"this is not a reply: {_printable(line[:80])!r}")
+        code, mark, text = match.groups(b"")
+        if self._code not in (b"", code):
+            raise ReplyMalformed("the lines of one reply have different codes")
+        self._lines.append(text)
+        if mark == b"-":
+            self._code = code
+            return None
+        whole = _printable(b"\n".join(self._lines))
+        self._lines, self._code, self._length = [], b"", 0
+        return Reply(int(code), whole)
+
+
+def _printable(text: bytes) -> str:
+    return text.decode("ascii", "replace").translate(_NOT_TEXT)

@@ -1,0 +1,114 @@
+"""The next hop: one face over the pool, with the rule for when a second try is honest.
+
+A message is tried again only where the upstream can't have seen it: on a fresh connection, once,
+when a kept one turned out closed before anything of the body was sent.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import structlog
+
+from msys_track.errors import UpstreamError
+from msys_track.relay import dialogue
+from msys_track.relay.capabilities import Capabilities
+from msys_track.relay.connection import Connection, ConnectionFailed, ConnectionGone
+from msys_track.relay.dialogue import Transaction
+from msys_track.relay.pool import Pool
+from msys_track.relay.reply import Reply
+from msys_track.relay.settings import UpstreamSettings
+
+__all__ = ["Transaction", "Upstream"]
+
+log = structlog.get_logger(__name__)
+
+_Result = TypeVar("_Result")
+
+# While the upstream is down, clients that only say EHLO need not knock at it each time.
+_ASK_AGAIN_SECONDS = 1.0
+
+
+class Upstream:
+    """Delivers transactions over persistent connections; use it within one event loop."""
+
+    def __init__(self, settings: UpstreamSettings) -> None:
+        self.settings = settings
+        self._pool = Pool(settings)
+        self._capabilities: Capabilities | None = None
+        self._unknown_until = 0.0
+
+    async def deliver(self, transaction: Transaction) -> Reply:
+        """Hand over a message; return the upstream's acceptance.
+
+        Raises:
+            UpstreamError: the upstream's refusal; 451 when it is down, silent, or its answer
+                to the message was lost.
+        """
+        return await self._on_a_connection(
+            lambda connection: dialogue.deliver(connection, transaction)
+        )
+
+    async def verify(
+        self, sender: str, parameters: Sequence[str], recipients: Sequence[str]
+    ) -> None:
+        """Ask whether the upstream takes all recipients, in a transaction that sends nothing.
+
+        Raises:
+            UpstreamError: the first refusal; 451 when the upstream is down or silent.
+        """
+        await self._on_a_connection(
+            lambda connection: dialogue.verify(connection, sender, parameters, recipients)
+        )
+
+    async def capabilities(self) -> Capabilities:
+        """Return what the upstream offered last, asking it if it has never been reached.
+
+        Raises:
+            UpstreamError: 451, it can't be reached.
+        """
+        if self._capabilities is not None:
+            return self._capabilities
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._unknown_until:
+            raise self._down("it was unreachable a moment ago")
+        try:
+            return await self._on_a_connection(_offer)
+        except UpstreamError:
+            self._unknown_until = loop.time() + _ASK_AGAIN_SECONDS
+            raise
+
+    async def close(self) -> None:
+        """Close idle connections now, and those in use when their transaction is done."""
+        self._pool.close()
+
+    async def _on_a_connection(self, work: Callable[[Connection], Awaitable[_Result]]) -> _Result:
+        try:
+            connection, is_fresh = await self._pool.acquire()
+        except ConnectionFailed as failure:
+            raise self._down(failure) from failure
+        try:
+            self._capabilities = connection.capabilities
+            try:
+                return await work(connection)
+            except ConnectionGone:
+                if is_fresh:
+                    raise
+            connection = await self._pool.replace(connection)
+            self._capabilities = connection.capabilities
+            return await work(connection)
+        except ConnectionFailed as failure:
+            raise self._down(failure) from failure
+        finally:
+            self._pool.release(connection)
+
+    def _down(self, why: object) -> UpstreamError:
+        # Host and port are for the operator's log; a client has no business with them.
+        log.warning(
+            "upstream.failed", host=self.settings.host, port=self.settings.port, why=str(why)
+        )
+        return UpstreamError(451, f"4.4.1 The upstream can't be used: {why}")
+
+
+async def _offer(connection: Connection) -> Capabilities:
+    return connection.capabilities

@@ -1,0 +1,63 @@
+"""The compiled engine: the only way from Python to the bytes of a message."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msys_track import _core
+from msys_track.errors import RewriteFailed
+from msys_track.keys import Engagement, KeyRing, TrackedUrls
+from msys_track.rewriting.engine import LeftAlone, Link, Rendered
+
+
+@dataclass(frozen=True, slots=True)
+class NativePlan:
+    """A plan that the core holds; see `msys_track.rewriting.engine.Plan`."""
+
+    core: _core.Plan
+
+    @property
+    def links(self) -> Sequence[Link]:
+        """The links that copies may wrap, in the order of the message."""
+        return self.core.links
+
+    @property
+    def left_alone(self) -> Sequence[LeftAlone]:
+        """What no copy changes."""
+        return self.core.left_alone
+
+    @property
+    def pixel_offset(self) -> int | None:
+        """Bytes into the message; None where a pixel could not be seen."""
+        return self.core.pixel_offset
+
+    def render(self, keys: KeyRing, engagement: Engagement, urls: TrackedUrls) -> Rendered:
+        """Make the copy for one recipient.
+
+        Raises:
+            RewriteFailed: the core panicked.
+        """
+        try:
+            return self.core.render(keys.core, engagement, urls)
+        except _core.CoreError as error:
+            raise RewriteFailed(f"rendering failed: {error}") from error
+
+
+class NativeEngine:
+    """The compiled core; see `msys_track.rewriting.engine.Engine`."""
+
+    __slots__ = ()
+
+    def plan(self, message: bytes, *, drop_header: bytes | None = None) -> NativePlan:
+        """Scan a message once.
+
+        Raises:
+            RewriteFailed: the core panicked.
+        """
+        try:
+            return NativePlan(_core.plan(message, drop_header=drop_header))
+        except _core.CoreError as error:
+            raise RewriteFailed(f"planning failed: {error}") from error
+
+    def header_fields(self, message: bytes, name: bytes) -> Sequence[tuple[int, int, bytes]]:
+        """List offset, length and folded value of the top-level header fields of that name."""
+        return _core.header_fields(message, name)

@@ -1,0 +1,157 @@
+"""The event store as a file: its schema, how it is opened safely, and what to do when it can't be.
+
+Kept apart from the sink because the report's side opens the same file and gets the same answers.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from msys_track.errors import SinkError
+
+# "msys" in the header of the file (SQLite file format 1.3): a store is known by it.
+_APPLICATION_ID = 0x6D737973
+_SCHEMA_VERSION = 1
+_SCHEMA = (
+    # sequence: the order of arrival; event: the JSON that a webhook would send.
+    """CREATE TABLE events (
+        sequence INTEGER PRIMARY KEY,
+        event_id TEXT NOT NULL UNIQUE,
+        event TEXT NOT NULL
+    )""",
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+    f"PRAGMA user_version = {_SCHEMA_VERSION}",
+)
+
+# It says who opened a mail, when and from where: nobody's to read but its owner's.
+_FILE_MODE = 0o600
+
+
+def open_store(path: Path, busy_timeout_seconds: float) -> sqlite3.Connection:
+    """Open a store for writing, and make it if there is none.
+
+    Raises:
+        SinkError: the file can't be used; the text says what to do.
+    """
+    try:
+        _create_private(path)
+        connection = sqlite3.connect(path, timeout=busy_timeout_seconds, isolation_level=None)
+    except (sqlite3.Error, OSError) as error:
+        raise refusal(path, error) from error
+    try:
+        _prepare(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise refusal(path, error) from error
+    except SinkError:
+        connection.close()
+        raise
+    return connection
+
+
+def open_for_reading(path: Path, busy_timeout_seconds: float) -> sqlite3.Connection:
+    """Open a store that exists, without the right to change it.
+
+    Raises:
+        SinkError: there is none, or it can't be read; the text says what to do.
+    """
+    if not path.exists():
+        raise SinkError(f"{path}: no such event store; the tracker makes it when it starts")
+    try:
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            timeout=busy_timeout_seconds,
+            isolation_level=None,
+        )
+    except sqlite3.Error as error:
+        raise refusal(path, error) from error
+    try:
+        _check_is_ours(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise refusal(path, error) from error
+    except SinkError:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write all or nothing; the lock is taken first, so that no statement meets a busy file."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def refusal(path: Path, error: sqlite3.Error | OSError) -> SinkError:
+    """What is wrong with the file, and what to do, for the person who chose it."""
+    return SinkError(f"{path}: {_advice(path, error)}")
+
+
+def _advice(path: Path, error: sqlite3.Error | OSError) -> str:
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent}; make it, or give the store another place"
+    if path.is_dir():
+        return "is a folder; give the store a file name"
+    # The low byte is the primary code (SQLite result codes, section 3).
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return _ADVICE.get(code, "") or f"{error}; can this user write the file and its folder?"
+
+
+_ADVICE = {
+    sqlite3.SQLITE_BUSY: ("locked by another program; end it (a backup, an open sqlite3 shell?)"),
+    sqlite3.SQLITE_NOTADB: ("not an SQLite file; move it away, or give the store another place"),
+    sqlite3.SQLITE_CORRUPT: (
+        'damaged; move it away, "sqlite3 FILE .recover" may save what it holds'
+    ),
+    sqlite3.SQLITE_FULL: "the disk is full; make room",
+    sqlite3.SQLITE_READONLY: "may not be written by this user; check its owner and mode",
+}
+
+
+def _create_private(path: Path) -> None:
+    """Make the file with our mode, which SQLite then gives its -wal and -shm files too."""
+    # Only a new file: closing one that SQLite has open in this process drops its locks
+    # ("How To Corrupt An SQLite Database File", section 2.2).
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _FILE_MODE))
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    if _is_empty(connection):
+        connection.execute("PRAGMA journal_mode = WAL")
+        with transaction(connection):
+            # Another process may have been first.
+            if _is_empty(connection):
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+    _check_is_ours(connection, path)
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return not _pragma(connection, "application_id") and not _pragma(connection, "schema_version")
+
+
+def _check_is_ours(connection: sqlite3.Connection, path: Path) -> None:
+    if _pragma(connection, "application_id") != _APPLICATION_ID:
+        raise SinkError(f"{path}: another program's database; give the store another place")
+    version = _pragma(connection, "user_version")
+    if version != _SCHEMA_VERSION:
+        raise SinkError(
+            f"{path}: schema version {version}, this msys-track knows {_SCHEMA_VERSION}; "
+            "use the release that wrote it, or give the store another place"
+        )
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    (value,) = connection.execute(f"PRAGMA {name}").fetchone()
+    return int(value)

@@ -1,0 +1,239 @@
+"""From events to a sink without making anybody wait: a bounded queue, batches, and retries.
+
+Kept apart from the sinks because what a full queue or a dead disk means is the same for all of
+them. Events that wait are in memory only: a crash loses them, and so does an overflow.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from types import TracebackType
+from typing import Protocol, Self
+
+import structlog
+
+from msys_track.errors import SettingsError, SinkError
+from msys_track.events import Event
+
+log = structlog.get_logger()
+
+
+class Sink(Protocol):
+    """Where events go. `write` returns when they are durable, or raises `SinkError`.
+
+    A batch may come again after an error: a sink takes an event it already has as stored.
+    """
+
+    async def write(self, events: Sequence[Event]) -> None:
+        """Store the events, all or none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterSettings:
+    """How many events wait, and for how long.
+
+    Attributes:
+        max_queued: Events in memory, those being written included; more are dropped and counted.
+            About 2 KB each.
+        max_batch: Events in one write.
+        batch_seconds: The longest an event waits for others before it is written.
+        first_retry_seconds: Pause after a failed write; doubled after each further one.
+        last_retry_seconds: The longest such pause.
+        flush_timeout_seconds: How long `flush` and `close` wait for the sink.
+
+    Raises:
+        SettingsError: a value that no writer could work with.
+    """
+
+    max_queued: int = 100_000
+    max_batch: int = 1_000
+    batch_seconds: float = 0.1
+    first_retry_seconds: float = 0.1
+    last_retry_seconds: float = 5.0
+    flush_timeout_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("max_queued", "max_batch"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"events: {name} {getattr(self, name)}: give 1 or more")
+        for name in (
+            "batch_seconds",
+            "first_retry_seconds",
+            "last_retry_seconds",
+            "flush_timeout_seconds",
+        ):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"events: {name} {getattr(self, name)}: give more than 0")
+
+
+@dataclass(slots=True)
+class WriterCounters:
+    """Counts since the start; `accepted - written - lost` events wait.
+
+    Attributes:
+        accepted: Taken by `put`.
+        written: Durable in the sink.
+        dropped: Refused by `put`: the queue was full, or the writer closed.
+        lost: Accepted, but the sink did not take them before the writer closed.
+        failed_writes: Writes that raised `SinkError`.
+    """
+
+    accepted: int = 0
+    written: int = 0
+    dropped: int = 0
+    lost: int = 0
+    failed_writes: int = 0
+
+
+class EventWriter:
+    """Hands events to one sink in the order they came; lives on one event loop.
+
+    ```python
+    async with SqliteSink(path) as sink, EventWriter(sink) as writer:
+        writer.put(event)
+    ```
+    """
+
+    def __init__(self, sink: Sink, settings: WriterSettings | None = None) -> None:
+        self._sink = sink
+        self._settings = WriterSettings() if settings is None else settings
+        self._queue: deque[Event] = deque()
+        self._counters = WriterCounters()
+        self._task: asyncio.Task[None] | None = None
+        self._arrived = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._last_error: SinkError | None = None
+        self._overflowing = False
+        self._closed = False
+
+    @property
+    def counters(self) -> WriterCounters:
+        """What it has done so far."""
+        return self._counters
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def put(self, event: Event) -> bool:
+        """Take an event without waiting; False if it was dropped.
+
+        To be called on the event loop that `flush` and `close` are awaited on.
+        """
+        queue, settings = self._queue, self._settings
+        if self._closed or len(queue) >= settings.max_queued:
+            self._drop()
+            return False
+        queue.append(event)
+        self._counters.accepted += 1
+        self._arrived.set()
+        if len(queue) >= settings.max_batch:
+            self._hurry.set()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="event-writer")
+            self._task.add_done_callback(self._ended)
+        return True
+
+    async def flush(self) -> None:
+        """Return when every event put so far is durable.
+
+        Raises:
+            SinkError: it took longer than `flush_timeout_seconds`; the events still wait, and
+                the writer goes on trying.
+        """
+        goal = self._counters.accepted
+        try:
+            async with asyncio.timeout(self._settings.flush_timeout_seconds):
+                while self._counters.written < goal:
+                    if self._task is None or self._task.done():
+                        raise SinkError(f"{len(self._queue)} events wait: the writer has ended")
+                    self._hurry.set()
+                    self._progress.clear()
+                    await self._progress.wait()
+        except TimeoutError:
+            waiting = len(self._queue)
+            raise SinkError(
+                f"{waiting} events could not be stored within "
+                f"{self._settings.flush_timeout_seconds:g} s: {self._last_error or 'sink is slow'}"
+            ) from self._last_error
+
+    async def close(self) -> None:
+        """Store what waits, then stop; what the sink does not take in time is counted as lost."""
+        self._closed = True
+        try:
+            await self.flush()
+        except SinkError as error:
+            self._counters.lost += len(self._queue)
+            log.error("events.lost", events=len(self._queue), error=str(error))  # noqa: TRY400
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        pause = self._settings.first_retry_seconds
+        while True:
+            await self._batch_is_due()
+            batch = tuple(islice(self._queue, self._settings.max_batch))
+            try:
+                await self._sink.write(batch)
+            except SinkError as error:
+                self._failed(error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, self._settings.last_retry_seconds)
+            else:
+                self._wrote(batch)
+                pause = self._settings.first_retry_seconds
+
+    async def _batch_is_due(self) -> None:
+        await self._arrived.wait()
+        try:
+            async with asyncio.timeout(self._settings.batch_seconds):
+                await self._hurry.wait()
+        except TimeoutError:
+            pass
+        self._hurry.clear()
+
+    def _failed(self, error: SinkError) -> None:
+        self._counters.failed_writes += 1
+        if self._last_error is None:
+            log.warning("events.sink_failed", error=str(error), waiting=len(self._queue))
+        self._last_error = error
+
+    def _wrote(self, batch: Sequence[Event]) -> None:
+        for _ in batch:
+            self._queue.popleft()
+        self._counters.written += len(batch)
+        if self._last_error is not None:
+            log.info("events.sink_recovered", waiting=len(self._queue))
+        if self._overflowing:
+            log.warning("events.dropped", dropped=self._counters.dropped)
+        self._last_error = None
+        self._overflowing = False
+        if not self._queue:
+            self._arrived.clear()
+        if len(self._queue) >= self._settings.max_batch:
+            self._hurry.set()
+        self._progress.set()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Say so when a sink broke its promise to raise nothing but `SinkError`."""
+        if not task.cancelled():
+            log.critical("events.writer_ended", exc_info=task.exception())
+        self._progress.set()
+
+    def _drop(self) -> None:
+        self._counters.dropped += 1
+        if not self._overflowing:
+            # Once when it begins and once when it ends: a log line each would be a second flood.
+            log.error("events.dropping", waiting=len(self._queue))
+            self._overflowing = True

@@ -1,0 +1,95 @@
+"""Who asks: the reader's address and what its user agent gives away, never more than is known.
+
+Kept apart from the routes because everything in here comes from the client and is believed only
+as far as a configured proxy vouches for it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from msys_track.tracking.settings import Network
+
+# What an event keeps of a header; a client may send far more, as often as it likes.
+_MAX_HEADER_CHARACTERS = 1_024
+
+# Apple's Mail Privacy Protection loads images ahead of the reader under exactly this name.
+_PREFETCHER = "Mozilla/5.0"
+_PROXY = re.compile(r"GoogleImageProxy|YahooMailProxy")
+
+# "192.0.2.1:4711" and "[2001:db8::1]:4711": some proxies add the port.
+_WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """The HTTP client behind one request.
+
+    Attributes:
+        ip_address: Textual address; None when the socket has none.
+        user_agent: The header, invalid UTF-8 replaced, cut at 1,024 characters.
+        accept_language: The same of `Accept-Language`.
+    """
+
+    ip_address: str | None
+    user_agent: str | None = None
+    accept_language: str | None = None
+
+
+def header_text(value: bytes) -> str:
+    """A header value for an event: at most 1,024 characters, whatever bytes came."""
+    return value[: 4 * _MAX_HEADER_CHARACTERS].decode("utf-8", "replace")[:_MAX_HEADER_CHARACTERS]
+
+
+def user_agent_parsed(user_agent: str | None) -> Mapping[str, bool]:
+    """SparkPost's object, with the two members that a name alone decides; empty without a name."""
+    if user_agent is None:
+        return {}
+    return {
+        "is_prefetched": user_agent == _PREFETCHER,
+        "is_proxy": _PROXY.search(user_agent) is not None,
+    }
+
+
+def client_address(
+    peer: str | None, forwarded_for: Sequence[bytes], trusted: Sequence[Network]
+) -> str | None:
+    """The address of the client: the right-most hop that is not one of our proxies.
+
+    Args:
+        peer: The address of the socket's other end.
+        forwarded_for: The values of `X-Forwarded-For`, in the order of the header lines.
+        trusted: Networks of configured proxies.
+
+    A hop that is no address ends the walk: what stands left of it was written by nobody we know,
+    so the last proxy's address is the best there is.
+    """
+    hop = _address(peer) if peer else None
+    if hop is None:
+        return peer
+    # Every proxy appends the address it was called from, so the list is read from the right.
+    entries = b",".join(forwarded_for).decode("latin-1").split(",")
+    while entries and _is_in(hop, trusted):
+        before = _address(entries.pop().strip())
+        if before is None:
+            break
+        hop = before
+    return str(hop)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    port = _WITH_PORT.fullmatch(text)
+    if port is not None:
+        text = port.group(1) or port.group(2)
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    # A socket that listens on both families shows IPv4 as ::ffff:192.0.2.1 (RFC 4291 2.5.5.2).
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _is_in(address: IPv4Address | IPv6Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)

@@ -1,0 +1,209 @@
+"""One HTTP connection: bytes in, replies out, then events; whatever a client sends stays its own.
+
+The connection decides when it ends and who waits for whom; `request.py` knows what a request is,
+`routes.py` what it gets.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import cast
+
+import structlog
+
+from msys_track.keys import Claims
+from msys_track.sinks.writer import EventWriter
+from msys_track.tracking.client import Client, client_address, header_text
+from msys_track.tracking.counters import Counters
+from msys_track.tracking.replies import DateLine, Replies, Reply
+from msys_track.tracking.request import Request, RequestReader
+from msys_track.tracking.routes import Routes
+from msys_track.tracking.settings import TrackerSettings
+from msys_track.tracking.visit import Visit, event
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What all connections of one tracker share.
+
+    Attributes:
+        clock: Unix seconds; what events and expiry go by. Time-outs go by the event loop's.
+        connections: Those open now; connections enter and leave it themselves.
+    """
+
+    settings: TrackerSettings
+    routes: Routes
+    replies: Replies
+    writer: EventWriter
+    counters: Counters
+    clock: Callable[[], float]
+    dates: DateLine
+    connections: "set[Connection]" = field(default_factory=set)
+
+
+class Connection(asyncio.Protocol):
+    """Answers requests in their order; a read is answered by one write, events come after it.
+
+    Attributes:
+        deadline: Event loop time after which `expire` is due.
+    """
+
+    __slots__ = ("_closing", "_loop", "_peer", "_reader", "_service", "_transport", "deadline")
+
+    def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+        self._service = service
+        self._loop = loop
+        self._reader = RequestReader(service.settings)
+        self._transport: asyncio.Transport | None = None
+        self._peer: str | None = None
+        self._closing = False
+        self.deadline = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or turn it away when there are too many."""
+        service = self._service
+        self._transport = transport = cast("asyncio.Transport", transport)
+        if len(service.connections) >= service.settings.max_connections:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+            return
+        peer = transport.get_extra_info("peername")
+        self._peer = client_address(peer[0], (), ()) if peer else None
+        self.deadline = self._loop.time() + service.settings.idle_timeout_seconds
+        service.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
+        """Forget the connection."""
+        self._closing = True
+        self._transport = None
+        self._service.connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what is complete."""
+        if self._closing:
+            return
+        try:
+            self._serve(data)
+        except Exception:
+            # The outermost frame: a defect of ours costs one connection, not the tracker.
+            log.exception("tracker.connection_failed")
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    def pause_writing(self) -> None:
+        """Stop reading: a client that does not take its answers gets no more of them."""
+        if self._transport is not None and not self._closing:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read on: the client has taken its answers."""
+        if self._transport is not None and not self._closing:
+            self._transport.resume_reading()
+
+    def expire(self) -> None:
+        """The deadline has passed: answer a request that came too slowly, then close."""
+        if self._transport is None:
+            return
+        if self._closing or self._transport.get_write_buffer_size():
+            # A client that does not even read the end is not waited for.
+            self.abort()
+        elif self._reader.in_request:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        else:
+            self._close()
+
+    def finish(self) -> None:
+        """The tracker is closing: end now, unless a request is under way."""
+        if not self._reader.in_request:
+            self._close()
+
+    def abort(self) -> None:
+        """End now, whatever is on its way."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _serve(self, data: bytes) -> None:
+        service, reader = self._service, self._reader
+        underway = reader.in_request
+        requests = reader.feed(data)
+        if requests or (reader.in_request and not underway):
+            self._set_deadline()
+        now = service.clock()
+        date = service.dates.at(now)
+        answers: list[bytes] = []
+        visits: list[Visit] = []
+        for request in requests:
+            reply, claims = self._answer(request, now)
+            answers.append(_on_the_wire(request, reply, date))
+            if claims is not None:
+                visits.append(Visit(claims=claims, client=self._client(request), at=now))
+        if answers and self._transport is not None:
+            self._transport.write(b"".join(answers))
+        # The reader is on the way to the target; only now does anybody count it.
+        for visit in visits:
+            service.writer.put(event(visit))
+        if reader.refused is not None:
+            self._refuse(reader.refused)
+        elif reader.finished:
+            self._close()
+
+    def _answer(self, request: Request, now: float) -> tuple[Reply, Claims | None]:
+        service = self._service
+        service.counters.requests += 1
+        if request.method == b"GET":
+            return service.routes.outcome(request.target, now)
+        if request.method == b"HEAD":
+            # Scanners ask so; no reader does.
+            return service.routes.outcome(request.target, now).reply, None
+        service.counters.refuse(HTTPStatus.METHOD_NOT_ALLOWED)
+        return service.replies.refusal(HTTPStatus.METHOD_NOT_ALLOWED), None
+
+    def _client(self, request: Request) -> Client:
+        user_agent = request.value(b"user-agent")
+        language = request.value(b"accept-language")
+        trusted = self._service.settings.trusted_proxies
+        address = self._peer
+        if trusted:
+            address = client_address(self._peer, request.values(b"x-forwarded-for"), trusted)
+        return Client(
+            ip_address=address,
+            user_agent=header_text(user_agent) if user_agent else None,
+            accept_language=header_text(language) if language else None,
+        )
+
+    def _set_deadline(self) -> None:
+        settings = self._service.settings
+        self.deadline = self._loop.time() + (
+            settings.request_timeout_seconds
+            if self._reader.in_request
+            else settings.idle_timeout_seconds
+        )
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Say why in a few bytes, and close."""
+        service = self._service
+        service.counters.refuse(status)
+        if self._transport is not None:
+            head = service.replies.refusal(status).head + service.dates.at(service.clock())
+            self._transport.write(head + b"Connection: close\r\n\r\n")
+        self._close()
+
+    def _close(self) -> None:
+        if self._transport is None or self._closing:
+            return
+        self._closing = True
+        # What is written still goes out, but not for ever: see `expire`.
+        self.deadline = self._loop.time() + self._service.settings.request_timeout_seconds
+        self._transport.close()
+
+
+def _on_the_wire(request: Request, reply: Reply, date: bytes) -> bytes:
+    if not request.keep_alive:
+        end = b"Connection: close\r\n\r\n"
+    elif request.http_10:
+        end = b"Connection: keep-alive\r\n\r\n"
+    else:
+        end = b"\r\n"
+    body = b"" if request.method == b"HEAD" else reply.body
+    return reply.head + date + end + body

@@ -1,0 +1,103 @@
+"""Every answer the tracker can give, as bytes: there are few, so all but one are made once.
+
+A reply ends before `Date`, `Connection` and the blank line, which the connection adds.
+"""
+
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+
+# 1x1, one transparent colour, GIF89a: the shortest that every decoder shows as nothing.
+PIXEL = bytes.fromhex(
+    "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
+)
+
+_NOT_FOUND = (
+    b"This address is not known here. A link from a mail may have been cut off or changed on its "
+    b"way:\ncopy the whole link, or ask the sender for a new one.\n"
+)
+
+_REFUSALS = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.REQUEST_URI_TOO_LONG,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Status line and headers without the closing blank line, and the body for a GET."""
+
+    head: bytes
+    body: bytes = b""
+
+
+class Replies:
+    """The replies of one tracker, with its name in them."""
+
+    __slots__ = ("_common", "_redirect_end", "_refusals", "not_found", "pixel")
+
+    def __init__(self, server_name: str) -> None:
+        # noindex: no search engine has business here. no-store: a cached answer hides the next
+        # visit. no-referrer: the token is the reader's, the target must not learn it.
+        self._common = (
+            f"Server: {server_name}\r\n"
+            "X-Robots-Tag: noindex\r\n"
+            "Cache-Control: no-store, no-cache, max-age=0\r\n"
+            "Referrer-Policy: no-referrer\r\n"
+        )
+        self._redirect_end = f"\r\n{self._common}Content-Length: 0\r\n".encode("ascii")
+        self.pixel = self._reply(HTTPStatus.OK, PIXEL, "image/gif")
+        self.not_found = self._reply(HTTPStatus.NOT_FOUND, _NOT_FOUND)
+        self._refusals = {status: self._reply(status) for status in _REFUSALS}
+
+    def refusal(self, status: HTTPStatus) -> Reply:
+        """An empty answer to a request that was not routed."""
+        return self._refusals[status]
+
+    def redirect(self, location: str) -> Reply:
+        """302 to a value of `location.location`, which is printable ASCII.
+
+        "Moved Temporarily" is what SparkPost says; RFC 9110 leaves the phrase open.
+        """
+        return Reply(
+            b"HTTP/1.1 302 Moved Temporarily\r\nContent-Type: text/plain\r\nLocation: "
+            + location.encode("ascii")
+            + self._redirect_end
+        )
+
+    def _reply(
+        self, status: HTTPStatus, body: bytes = b"", media_type: str = "text/plain"
+    ) -> Reply:
+        # RFC 9110 section 15.5.6: a 405 names what is allowed.
+        allow = "Allow: GET, HEAD\r\n" if status is HTTPStatus.METHOD_NOT_ALLOWED else ""
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+            f"Content-Type: {media_type}\r\n"
+            f"{allow}{self._common}"
+            f"Content-Length: {len(body)}\r\n"
+        )
+        return Reply(head.encode("ascii"), body)
+
+
+class DateLine:
+    """The `Date` header (RFC 9110 section 6.6.1), made once a second."""
+
+    __slots__ = ("_line", "_second")
+
+    def __init__(self) -> None:
+        self._second: int | None = None
+        self._line = b""
+
+    def at(self, now: float) -> bytes:
+        """The header with its line break, at Unix time `now`."""
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._line = f"Date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")
+        return self._line

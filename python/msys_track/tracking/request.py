@@ -1,0 +1,181 @@
+"""From bytes to requests, bounded: what a hostile client sends ends here, before any routing.
+
+`httptools` (llhttp) holds HTTP's grammar; this file holds the limits, which llhttp does not have:
+it keeps a header's pieces until the last one has come, however many there are.
+"""
+
+from http import HTTPStatus
+from typing import NamedTuple
+
+import httptools
+
+from msys_track.tracking.settings import TrackerSettings
+
+
+class Request(NamedTuple):
+    """One request, its body read and thrown away.
+
+    Attributes:
+        method: As sent: `GET`, `HEAD`, …
+        target: The request target as sent (RFC 9112 section 3.2).
+        headers: Names in lower case, with their values, in order.
+        keep_alive: Whether the client expects to send another.
+        http_10: HTTP/1.0, where keeping the connection must be answered in words.
+    """
+
+    method: bytes
+    target: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+    keep_alive: bool
+    http_10: bool
+
+    def values(self, name: bytes) -> list[bytes]:
+        """The values of one header, given in lower case, in the order of its lines."""
+        return [value for given, value in self.headers if given == name]
+
+    def value(self, name: bytes) -> bytes | None:
+        """The first value of one header, given in lower case."""
+        return next((value for given, value in self.headers if given == name), None)
+
+
+class RequestReader:
+    """Feeds a parser and collects what it finds; after a refusal it takes nothing more.
+
+    Attributes:
+        refused: Why the connection has to end after the requests found so far; None: it goes on.
+        finished: No request will come after those found so far, refused or not.
+        in_request: A request has begun and is not complete.
+    """
+
+    __slots__ = (
+        "_body_bytes",
+        "_fed_bytes",
+        "_found",
+        "_header_bytes",
+        "_headers",
+        "_parser",
+        "_request",
+        "_settings",
+        "_target",
+        "finished",
+        "in_request",
+        "refused",
+    )
+
+    def __init__(self, settings: TrackerSettings) -> None:
+        self._settings = settings
+        self._found: list[Request] = []
+        self._request: Request | None = None
+        self._target = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._header_bytes = 0
+        self._body_bytes = 0
+        self._fed_bytes = 0
+        self.refused: HTTPStatus | None = None
+        self.finished = False
+        self.in_request = False
+        self._parser = httptools.HttpRequestParser(self)
+
+    def feed(self, data: bytes) -> list[Request]:
+        """The requests that `data` completes, in order; look at `refused` and `finished` after."""
+        self._found = []
+        if self.finished:
+            return self._found
+        self._fed_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # CONNECT, or an offer to switch protocols: answered already, what follows is not HTTP.
+            self.finished = True
+        except httptools.HttpParserCallbackError:
+            raise
+        except httptools.HttpParserInvalidMethodError:
+            self._refuse(HTTPStatus.METHOD_NOT_ALLOWED)
+        except httptools.HttpParserError:
+            self._refuse(HTTPStatus.BAD_REQUEST)
+        if self.in_request and self._fed_bytes > self._most_bytes():
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        return self._found
+
+    def on_message_begin(self) -> None:
+        """Called by the parser: the first byte of a request."""
+        self.in_request = True
+        self._request = None
+        self._target = b""
+        self._headers = []
+        self._header_bytes = 0
+        self._body_bytes = 0
+        # Only whole reads can be counted: the one that a request begins in is not, the next are.
+        self._fed_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Called by the parser: the next piece of the request target."""
+        self._target += url
+        if len(self._target) > self._settings.max_request_line_bytes:
+            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by the parser: one whole header line."""
+        if self.finished:
+            return
+        self._headers.append((name.lower(), value))
+        self._header_bytes += len(name) + len(value)
+        if (
+            self._header_bytes > self._settings.max_header_bytes
+            or len(self._headers) > self._settings.max_headers
+        ):
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser: the head is whole, a body may follow."""
+        parser = self._parser
+        self._request = request = Request(
+            method=parser.get_method(),
+            target=self._target,
+            headers=tuple(self._headers),
+            keep_alive=parser.should_keep_alive() and not parser.should_upgrade(),
+            http_10=parser.get_http_version() == "1.0",
+        )
+        hosts = len(request.values(b"host"))
+        # RFC 9112 section 3.2: a request of HTTP/1.1 without a Host, or with two, is refused.
+        if hosts > 1 or (hosts == 0 and not request.http_10):
+            self._refuse(HTTPStatus.BAD_REQUEST)
+            return
+        length = request.value(b"content-length")
+        # llhttp has seen to it that this is a number that fits 64 bits.
+        if length is not None and int(length) > self._settings.max_body_bytes:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        elif request.value(b"expect") is not None:
+            # The client holds its body back for a 100 that would only lead to throwing it away.
+            self._complete(request._replace(keep_alive=False))
+
+    def on_body(self, body: bytes) -> None:
+        """Called by the parser: a piece of the body, which nothing here wants."""
+        self._body_bytes += len(body)
+        if self._body_bytes > self._settings.max_body_bytes:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+    def on_message_complete(self) -> None:
+        """Called by the parser: the request is whole."""
+        self.in_request = False
+        if self._request is not None:
+            self._complete(self._request)
+
+    def _complete(self, request: Request) -> None:
+        if self.finished:
+            return
+        if len(self._found) + 1 >= self._settings.max_pipelined_requests:
+            request = request._replace(keep_alive=False)
+        self._found.append(request)
+        self.finished = not request.keep_alive
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        if not self.finished:
+            self.refused = status
+            self.finished = True
+
+    def _most_bytes(self) -> int:
+        settings = self._settings
+        return (
+            settings.max_request_line_bytes + settings.max_header_bytes + settings.max_body_bytes
+        )

@@ -1,0 +1,96 @@
+"""From a request target to its reply: which paths exist, and what their tokens may do.
+
+Pure but for the counters: no socket, no clock, no queue. Everything the tracker promises about
+links can be read, and tested, here.
+"""
+
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from msys_track.errors import TokenInvalid
+from msys_track.keys import Claims, KeyRing
+from msys_track.tracking.counters import Counters
+from msys_track.tracking.location import location
+from msys_track.tracking.replies import Replies, Reply
+
+_CLICKS = "/f/"
+_OPENS = "/q/"
+
+_CLICK_KINDS = frozenset({"click", "amp_click", "link_unsubscribe"})
+_OPEN_KINDS = frozenset({"open", "initial_open", "amp_open", "amp_initial_open"})
+
+
+class Outcome(NamedTuple):
+    """What to answer, and the claims that a GET leaves an event of."""
+
+    reply: Reply
+    claims: Claims | None = None
+
+
+class Routes:
+    """The tracker's paths, over one key ring."""
+
+    __slots__ = ("_counters", "_keys", "_replies")
+
+    def __init__(self, keys: KeyRing, replies: Replies, counters: Counters) -> None:
+        self._keys = keys
+        self._replies = replies
+        self._counters = counters
+
+    def outcome(self, target: bytes, now: float) -> Outcome:
+        """Answer a GET or HEAD of a request target (RFC 9112 section 3.2) at Unix time `now`."""
+        path = path_of(target)
+        if path.startswith(_CLICKS):
+            return self._click(path, now)
+        if path.startswith(_OPENS):
+            return self._open(path, now)
+        self._counters.not_found += 1
+        return Outcome(self._replies.not_found)
+
+    def _click(self, path: str, now: float) -> Outcome:
+        claims = self._claims(path, _CLICK_KINDS)
+        # The core seals http and https only; a redirect elsewhere is refused here once more.
+        where = None if claims is None or claims.target is None else location(claims.target)
+        if claims is None or where is None:
+            self._counters.invalid_tokens += 1
+            return Outcome(self._replies.not_found)
+        self._counters.clicks += 1
+        return Outcome(self._replies.redirect(where), self._unexpired(claims, now))
+
+    def _open(self, path: str, now: float) -> Outcome:
+        claims = self._claims(path, _OPEN_KINDS)
+        if claims is None:
+            # An image all the same: a broken one would be the reader's to look at.
+            self._counters.invalid_tokens += 1
+            return Outcome(self._replies.pixel)
+        self._counters.opens += 1
+        return Outcome(self._replies.pixel, self._unexpired(claims, now))
+
+    def _claims(self, path: str, kinds: frozenset[str]) -> Claims | None:
+        try:
+            claims = self._keys.open(path)
+        except TokenInvalid:
+            return None
+        return claims if claims.kind in kinds else None
+
+    def _unexpired(self, claims: Claims, now: float) -> Claims | None:
+        if now < claims.engagement.expires_at:
+            return claims
+        self._counters.expired += 1
+        return None
+
+
+def path_of(target: bytes) -> str:
+    """The path of a request target, percent-decoded once, without query and fragment.
+
+    Bytes outside ASCII become U+FFFD, which is in no path of ours. Query parameters are dropped:
+    mail hosts and ad networks append their own.
+    """
+    path = target.partition(b"?")[0].partition(b"#")[0]
+    if not path.startswith(b"/"):
+        # absolute-form, as sent to a proxy (RFC 9112 section 3.2.2)
+        _, slash, rest = path.partition(b"://")[2].partition(b"/")
+        path = slash + rest
+    if b"%" in path:
+        path = unquote_to_bytes(path)
+    return path.decode("ascii", "replace")

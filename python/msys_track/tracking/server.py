@@ -1,0 +1,135 @@
+"""The tracker: a listening socket, its connections, and an end that loses nothing on purpose.
+
+asyncio's protocols rather than a framework: a click is answered in one call without a task, and
+redirects are most of what a tracker does (`docs/tracker.md`).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from msys_track.errors import SettingsError
+from msys_track.keys import KeyRing
+from msys_track.sinks.writer import EventWriter
+from msys_track.tracking.connection import Connection, Service
+from msys_track.tracking.counters import Counters
+from msys_track.tracking.replies import DateLine, Replies
+from msys_track.tracking.routes import Routes
+from msys_track.tracking.settings import TrackerSettings
+
+log = structlog.get_logger()
+
+_BACKLOG = 1_024
+# Time-outs are looked at together: a timer for each request would cost more than the request.
+_LONGEST_SWEEP_SECONDS = 1.0
+
+
+class Tracker:
+    """A running tracker; `serve` makes it, `close` ends it."""
+
+    def __init__(self, server: asyncio.Server, service: Service) -> None:
+        self._server = server
+        self._service = service
+        self._port: int = server.sockets[0].getsockname()[1]
+        self._sweeper = asyncio.create_task(self._sweep(), name="tracker-sweep")
+
+    @property
+    def port(self) -> int:
+        """The TCP port it listens on, also when the settings left the choice to the system."""
+        return self._port
+
+    @property
+    def counters(self) -> Counters:
+        """What it has done so far."""
+        return self._service.counters
+
+    async def close(self) -> None:
+        """Stop listening, let requests under way finish, and store their events.
+
+        The writer stays open: it belongs to whoever made it.
+
+        Raises:
+            SinkError: the events of the last requests could not be stored in time; the writer
+                still has them.
+        """
+        self._server.close()
+        for connection in tuple(self._service.connections):
+            connection.finish()
+        await self._drained()
+        self._sweeper.cancel()
+        await asyncio.gather(self._sweeper, return_exceptions=True)
+        await self._service.writer.flush()
+
+    async def _drained(self) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._service.settings.close_timeout_seconds
+        while self._service.connections and loop.time() < end:
+            await asyncio.sleep(0.01)
+            for connection in tuple(self._service.connections):
+                connection.finish()
+        for connection in tuple(self._service.connections):
+            connection.abort()
+
+    async def _sweep(self) -> None:
+        settings = self._service.settings
+        pause = min(
+            _LONGEST_SWEEP_SECONDS,
+            settings.request_timeout_seconds / 4,
+            settings.idle_timeout_seconds / 4,
+        )
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(pause)
+            now = loop.time()
+            for connection in tuple(self._service.connections):
+                if connection.deadline < now:
+                    connection.expire()
+
+
+async def serve(
+    settings: TrackerSettings,
+    keys: KeyRing,
+    writer: EventWriter,
+    *,
+    clock: Callable[[], float] = time.time,
+) -> Tracker:
+    """Listen, and answer until `Tracker.close`.
+
+    Args:
+        settings: Where to listen, and the limits.
+        keys: Opens the links; those of every key it holds are answered.
+        writer: Takes the events; stays the caller's to close.
+        clock: Unix seconds.
+
+    Raises:
+        SettingsError: the address can't be listened on.
+    """
+    counters = Counters()
+    replies = Replies(settings.server_name)
+    service = Service(
+        settings=settings,
+        routes=Routes(keys, replies, counters),
+        replies=replies,
+        writer=writer,
+        counters=counters,
+        clock=clock,
+        dates=DateLine(),
+    )
+    loop = asyncio.get_running_loop()
+    try:
+        server = await loop.create_server(
+            lambda: Connection(service, loop),
+            settings.listen_host,
+            settings.listen_port,
+            backlog=_BACKLOG,
+        )
+    except OSError as error:
+        raise SettingsError(
+            f"tracker: can't listen on {settings.listen_host}:{settings.listen_port}: "
+            f"{error.strerror or error}; choose another address, or end what listens there"
+        ) from error
+    tracker = Tracker(server, service)
+    log.info("tracker.listening", host=settings.listen_host, port=tracker.port)
+    return tracker

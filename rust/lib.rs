@@ -1,0 +1,21 @@
+//! The core of msys-track: everything that touches the bytes of a message or of a token.
+//!
+//! A message is scanned once into a [`plan::Plan`]: its bytes and a sorted list of edits, with
+//! holes for what differs between recipients. Rendering fills the holes and copies the rest, so
+//! that no byte changes which no edit names. The holes of a [`tracked::TrackedPlan`] are URLs that
+//! a [`token::KeyRing`] seals.
+//!
+//! `python > tracked > plan, token` and `plan > html, mime > edit`: a module knows only those
+//! to its right.
+
+pub mod edit;
+pub mod html;
+pub mod mime;
+pub mod plan;
+pub mod reason;
+pub mod token;
+pub mod tracked;
+pub mod wire;
+
+#[cfg(feature = "python")]
+mod python;

@@ -1,0 +1,181 @@
+//! `Content-Type` and its parameters (RFC 2045 §5.1, RFC 2231 §3 and §4).
+
+/// A media type: lower-case type and subtype, and parameters as they stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContentType {
+    /// `text/html`, lower case.
+    pub essence: String,
+    parameters: Vec<(String, String)>,
+}
+
+impl ContentType {
+    /// Reads an unfolded field value; anything that is no media type is `text/plain`, the
+    /// default of RFC 2045 §5.2.
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Self {
+        let text = without_comments(&String::from_utf8_lossy(value));
+        let (essence, rest) = text.split_once(';').unwrap_or((&text, ""));
+        let essence = essence.trim().to_ascii_lowercase();
+        match essence.split_once('/') {
+            Some((kind, subtype)) if !kind.is_empty() && !subtype.is_empty() => {
+                Self { essence, parameters: parameters(rest) }
+            }
+            _ => Self::of("text/plain"),
+        }
+    }
+
+    /// The media type of that name, without parameters.
+    #[must_use]
+    pub fn of(essence: &str) -> Self {
+        Self { essence: essence.to_owned(), parameters: Vec::new() }
+    }
+
+    /// A parameter's value; continuations are joined, the charset of RFC 2231 is dropped.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        let plain = self.parameters.iter().find(|(found, _)| found == name);
+        if let Some((_, value)) = plain {
+            return Some(value.clone());
+        }
+        let mut joined: Option<String> = None;
+        for section in 0_usize.. {
+            let Some(piece) = self.section(name, section) else { break };
+            joined.get_or_insert_default().push_str(&piece);
+        }
+        joined
+    }
+
+    fn section(&self, name: &str, section: usize) -> Option<String> {
+        self.parameters.iter().find_map(|(found, value)| {
+            let suffix = found.strip_prefix(name)?.strip_prefix('*')?;
+            let number = suffix.strip_suffix('*').unwrap_or(suffix);
+            let extended = suffix.ends_with('*') || suffix.is_empty();
+            let wanted = match number {
+                "" => section == 0,
+                digits => digits.parse() == Ok(section),
+            };
+            match (wanted, extended) {
+                (false, _) => None,
+                (true, false) => Some(value.clone()),
+                (true, true) => Some(percent_decoded(value, section == 0)),
+            }
+        })
+    }
+}
+
+/// Drops comments (RFC 822 §3.1.4), which may nest; not inside quoted strings.
+pub(super) fn without_comments(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for c in text.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted || depth > 0 => escaped = true,
+            '"' if depth == 0 => quoted = !quoted,
+            '(' if !quoted => {
+                depth += 1;
+                continue;
+            }
+            ')' if !quoted && depth > 0 => {
+                depth -= 1;
+                continue;
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            kept.push(c);
+        }
+    }
+    kept
+}
+
+fn parameters(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some((name, after)) = rest.split_once('=') {
+        let name = name.rsplit(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let (value, after) = parameter_value(after.trim_start());
+        if !name.is_empty() {
+            found.push((name, value));
+        }
+        rest = after;
+    }
+    found
+}
+
+fn parameter_value(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let (value, rest) = text.split_once(';').unwrap_or((text, ""));
+        return (value.trim().to_owned(), rest);
+    };
+    let mut value = String::new();
+    let mut characters = quoted.char_indices();
+    while let Some((at, c)) = characters.next() {
+        match c {
+            '"' => return (value, quoted.get(at + 1..).unwrap_or_default()),
+            '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
+            _ => value.push(c),
+        }
+    }
+    (value, "")
+}
+
+fn percent_decoded(value: &str, first: bool) -> String {
+    let encoded = match (first, value.splitn(3, '\'').nth(2)) {
+        (true, Some(after_language)) => after_language,
+        _ => value,
+    };
+    let mut bytes = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = after.get(..2).filter(|_| byte == b'%').and_then(hex);
+        bytes.push(escaped.unwrap_or(byte));
+        rest = if escaped.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The byte that two hexadecimal digits, of either case, stand for.
+#[must_use]
+pub fn hex(digits: &[u8]) -> Option<u8> {
+    let [high, low] = digits else { return None };
+    let high = char::from(*high).to_digit(16)?;
+    let low = char::from(*low).to_digit(16)?;
+    u8::try_from(high * 16 + low).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameter(value: &str, name: &str) -> Option<String> {
+        ContentType::parse(value.as_bytes()).parameter(name)
+    }
+
+    #[test]
+    fn type_and_parameters_are_read_in_any_case_and_form() {
+        let html = ContentType::parse(b" Text/HTML ; Charset = \"UTF-8\" ");
+        assert_eq!(html.essence, "text/html");
+        assert_eq!(html.parameter("charset").as_deref(), Some("UTF-8"));
+        assert_eq!(parameter("text/html;charset=utf-8;", "charset").as_deref(), Some("utf-8"));
+        assert_eq!(parameter("a/b; BOUNDARY=\"x;=\\\"y\"", "boundary").as_deref(), Some("x;=\"y"));
+        assert_eq!(parameter("a/b (c; d=e); f=g (h)", "f").as_deref(), Some("g"));
+        assert_eq!(parameter("a/b; junk; f=g", "f").as_deref(), Some("g"));
+        assert_eq!(parameter("a/b; f=\"open", "f").as_deref(), Some("open"));
+        assert_eq!(parameter("a/b", "f"), None);
+    }
+
+    #[test]
+    fn continuations_and_extended_values_are_joined() {
+        assert_eq!(parameter("a/b; x*0=one; x*1=\"two\"", "x").as_deref(), Some("onetwo"));
+        assert_eq!(parameter("a/b; x*=utf-8'en'caf%C3%A9", "x").as_deref(), Some("café"));
+        assert_eq!(parameter("a/b; x*0*=utf-8''%41; x*1=b", "x").as_deref(), Some("Ab"));
+    }
+
+    #[test]
+    fn what_is_no_media_type_is_plain_text() {
+        for value in ["", "text", "/html", "text/", ";charset=utf-8"] {
+            assert_eq!(ContentType::parse(value.as_bytes()).essence, "text/plain", "{value}");
+        }
+    }
+}

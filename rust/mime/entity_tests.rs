@@ -1,0 +1,109 @@
+use super::*;
+
+fn search(message: &str) -> Search {
+    let section = Section::read(message.as_bytes(), &(0..message.len()));
+    find_html(message.as_bytes(), &section)
+}
+
+fn html(message: &str) -> Option<String> {
+    search(message).html.map(|leaf| message[leaf.body].to_owned())
+}
+
+fn reasons(message: &str) -> Vec<Reason> {
+    search(message).skipped.iter().map(|skipped| skipped.reason).collect()
+}
+
+fn multipart(kind: &str, parts: &[&str]) -> String {
+    let parts: Vec<_> = parts.iter().map(|part| format!("--b\r\n{part}\r\n")).collect();
+    format!(
+        "Content-Type: multipart/{kind}; boundary=b\r\n\r\npreamble\r\n{}--b--\r\n",
+        parts.concat()
+    )
+}
+
+const TEXT: &str = "Content-Type: text/plain\r\n\r\ntext";
+const HTML: &str = "Content-Type: text/html\r\n\r\n<p>html";
+
+#[test]
+fn a_bare_html_message_is_its_own_part() {
+    assert_eq!(html("Content-Type: TEXT/HTML\r\n\r\n<p>\r\n").as_deref(), Some("<p>\r\n"));
+    assert_eq!(html("Subject: x\r\n\r\n<p>"), None);
+}
+
+#[test]
+fn html_is_found_in_every_multipart() {
+    for kind in ["alternative", "mixed", "related", "parallel", "x-unknown"] {
+        assert_eq!(html(&multipart(kind, &[TEXT, HTML])).as_deref(), Some("<p>html"), "{kind}");
+    }
+    let nested = multipart(
+        "mixed",
+        &[
+            TEXT,
+            &multipart("alternative", &[TEXT, HTML]).replace("=b", "=i").replace("--b", "--i"),
+        ],
+    );
+    assert_eq!(html(&nested).as_deref(), Some("<p>html"));
+}
+
+#[test]
+fn bare_line_feeds_and_a_missing_end_are_understood() {
+    let message = multipart("mixed", &[TEXT, HTML]).replace("\r\n", "\n");
+    assert_eq!(html(&message).as_deref(), Some("<p>html"));
+    assert_eq!(html(message.trim_end_matches("--b--\n")).as_deref(), Some("<p>html\n"));
+}
+
+#[test]
+fn a_boundary_is_a_whole_line() {
+    let part = format!("{HTML}\r\n--bb\r\n --b\r\nx--b\r\n--b y");
+    let message = multipart("mixed", &[&part]);
+    assert_eq!(html(&message).as_deref(), Some("<p>html\r\n--bb\r\n --b\r\nx--b\r\n--b y"));
+    let spaced = multipart("mixed", &[TEXT, HTML]).replace("--b\r\n", "--b \t\r\n");
+    assert_eq!(html(&spaced).as_deref(), Some("<p>html"));
+}
+
+#[test]
+fn an_empty_part_is_a_part() {
+    assert_eq!(html(&multipart("mixed", &["", HTML])).as_deref(), Some("<p>html"));
+    assert_eq!(html(&multipart("mixed", &["Content-Type: text/html\r\n"])).as_deref(), Some(""));
+}
+
+#[test]
+fn what_may_not_change_is_not_entered() {
+    let report = multipart("report", &[HTML]);
+    for (kind, reason) in [
+        ("signed", Reason::SignedPart),
+        ("encrypted", Reason::EncryptedPart),
+        ("report", Reason::ReportPart),
+    ] {
+        assert_eq!(html(&multipart(kind, &[HTML])), None);
+        assert_eq!(reasons(&multipart(kind, &[HTML])), [reason]);
+    }
+    let forwarded = format!("Content-Type: message/rfc822\r\n\r\n{report}");
+    assert_eq!(reasons(&multipart("mixed", &[TEXT, &forwarded])), [Reason::EmbeddedMessage]);
+    let attached = format!("Content-Disposition: Attachment; filename=x\r\n{HTML}");
+    assert_eq!(reasons(&multipart("mixed", &[TEXT, &attached])), [Reason::AttachedPart]);
+    assert_eq!(html(&multipart("digest", &["\r\n<p>"])), None);
+}
+
+#[test]
+fn html_beside_a_signed_part_is_still_ours() {
+    let signed = multipart("signed", &[HTML]).replace("=b", "=s").replace("--b", "--s");
+    assert_eq!(html(&multipart("mixed", &[&signed, HTML])).as_deref(), Some("<p>html"));
+}
+
+#[test]
+fn an_endless_nest_is_left() {
+    let level = |n| format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n");
+    let deep: String = (0..100).map(level).collect();
+    assert_eq!(html(&deep), None);
+    assert_eq!(reasons(&deep), [Reason::NestedTooDeep]);
+}
+
+#[test]
+fn the_transfer_encoding_is_read_without_case_or_comment() {
+    let message = "Content-Type: text/html\nContent-Transfer-Encoding: BASE64 (x)\n\n";
+    assert_eq!(search(message).html.unwrap().transfer_encoding, "base64");
+    let message = message.replace("(x)", ";");
+    assert_eq!(search(&message).html.unwrap().transfer_encoding, "base64 ;");
+    assert_eq!(search("Content-Type: text/html\n\n").html.unwrap().transfer_encoding, "7bit");
+}

@@ -1,0 +1,168 @@
+//! Header sections: where each field stands, without changing or copying one (RFC 5322 §2.2).
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// One header field, as ranges of the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// The name, without the colon.
+    pub name: Range<usize>,
+    /// What follows the colon, still folded, without the last line break.
+    pub value: Range<usize>,
+    /// The field's lines, line break included.
+    pub lines: Range<usize>,
+}
+
+/// A header section and where its body starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Section {
+    /// The fields in their order.
+    pub fields: Vec<Field>,
+    /// The first byte of the body; the end of the entity if there is none.
+    pub body: usize,
+    /// A line in the section is neither a field nor the continuation of one.
+    pub malformed: bool,
+}
+
+impl Section {
+    /// Reads the header section of the entity that `range` of `message` holds.
+    #[must_use]
+    pub fn read(message: &[u8], range: &Range<usize>) -> Self {
+        let mut section = Self::default();
+        let mut at = range.start;
+        while at < range.end {
+            let line = line(message, at, range.end);
+            let content = message.get(at..line.content_end).unwrap_or_default();
+            if content.is_empty() {
+                at = line.end;
+                break;
+            }
+            if content.starts_with(b" ") || content.starts_with(b"\t") {
+                section.continue_field(&line);
+            } else {
+                section.start_field(at, content, &line);
+            }
+            at = line.end;
+        }
+        section.body = at;
+        section
+    }
+
+    /// The fields of that name (compared without case).
+    pub fn named<'s>(
+        &'s self,
+        message: &'s [u8],
+        name: &'s [u8],
+    ) -> impl Iterator<Item = &'s Field> {
+        self.fields.iter().filter(move |field| {
+            message.get(field.name.clone()).is_some_and(|found| found.eq_ignore_ascii_case(name))
+        })
+    }
+
+    /// The unfolded value of the first field of that name.
+    #[must_use]
+    pub fn value<'m>(&self, message: &'m [u8], name: &[u8]) -> Option<Cow<'m, [u8]>> {
+        let field = self.named(message, name).next()?;
+        message.get(field.value.clone()).map(unfold)
+    }
+
+    fn start_field(&mut self, at: usize, content: &[u8], line: &Line) {
+        let colon = memchr::memchr(b':', content);
+        let name = colon.and_then(|colon| content.get(..colon)).map(<[u8]>::trim_ascii_end);
+        match (colon, name) {
+            (Some(colon), Some(name)) if is_field_name(name) => self.fields.push(Field {
+                name: at..at + name.len(),
+                value: at + colon + 1..line.content_end,
+                lines: at..line.end,
+            }),
+            _ => self.malformed = true,
+        }
+    }
+
+    fn continue_field(&mut self, line: &Line) {
+        match self.fields.last_mut() {
+            Some(field) if !self.malformed => {
+                field.value.end = line.content_end;
+                field.lines.end = line.end;
+            }
+            _ => self.malformed = true,
+        }
+    }
+}
+
+/// A line of a message: where its content and where its line break ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The end of the content, line break excluded.
+    pub content_end: usize,
+    /// The start of the next line.
+    pub end: usize,
+}
+
+/// The line that starts at `at`; it ends at CRLF or LF, or at `limit`.
+#[must_use]
+pub fn line(message: &[u8], at: usize, limit: usize) -> Line {
+    let rest = message.get(at..limit).unwrap_or_default();
+    let Some(newline) = memchr::memchr(b'\n', rest) else {
+        return Line { content_end: limit, end: limit };
+    };
+    let crlf = newline > 0 && rest.get(newline - 1) == Some(&b'\r');
+    Line { content_end: at + newline - usize::from(crlf), end: at + newline + 1 }
+}
+
+/// RFC 5322 §2.2: printable ASCII but the colon.
+fn is_field_name(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|byte| matches!(byte, b'!'..=b'~') && *byte != b':')
+}
+
+/// Takes the line breaks out of a folded value (RFC 5322 §2.2.3); the white space stays.
+#[must_use]
+pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr2(b'\r', b'\n', value).is_none() {
+        return Cow::Borrowed(value);
+    }
+    Cow::Owned(value.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(message: &[u8]) -> Section {
+        Section::read(message, &(0..message.len()))
+    }
+
+    #[test]
+    fn fields_keep_their_bytes() {
+        let message = b"Subject: a\r\n b\r\nX:y\n\r\nbody";
+        let section = read(message);
+        let bytes: Vec<_> = section.fields.iter().map(|f| &message[f.lines.clone()]).collect();
+        assert_eq!(bytes, [b"Subject: a\r\n b\r\n".as_slice(), b"X:y\n"]);
+        assert_eq!(section.value(message, b"SUBJECT").as_deref(), Some(b" a b".as_slice()));
+        assert_eq!(&message[section.body..], b"body");
+        assert!(!section.malformed);
+    }
+
+    #[test]
+    fn a_section_without_a_body_ends_with_the_message() {
+        let section = read(b"X: y");
+        assert_eq!((section.fields.len(), section.body), (1, 4));
+        assert_eq!(read(b"").body, 0);
+        assert_eq!(read(b"\n").body, 1);
+    }
+
+    #[test]
+    fn a_line_that_is_no_field_is_told() {
+        for message in [b"no colon\n\nx".as_slice(), b" continued\n\nx", b"a b: c\n\n", b": c\n\n"]
+        {
+            assert!(read(message).malformed, "{message:?}");
+        }
+    }
+
+    #[test]
+    fn a_bare_cr_is_no_line_break() {
+        let section = read(b"X: a\rY: b\n\n");
+        assert_eq!(section.fields.len(), 1);
+    }
+}

@@ -1,0 +1,265 @@
+//! Quoted-printable (RFC 2045 §6.7): decoding with a way back, and writing into what stands.
+
+use super::content_type::hex;
+use crate::edit::{PartOffset, PartRange, RawOffset, RawRange};
+
+/// RFC 2045 §6.7 (5): no encoded line is longer, its soft break included.
+const MAX_LINE: usize = 76;
+
+/// A decoded part that knows where each of its bytes came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// The part's bytes.
+    pub bytes: Vec<u8>,
+    runs: Vec<Run>,
+    body: usize,
+}
+
+/// Bytes that follow each other in both forms: literal text, or one escape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    part: usize,
+    raw: usize,
+    escaped: bool,
+}
+
+impl Decoded {
+    /// Decodes `raw`, whose first byte stands at `body` of the message.
+    ///
+    /// Soft breaks vanish. A `=` that starts neither an escape nor a soft break is kept as it
+    /// stands (§6.7, note on robust decoding); so is white space at the end of a line.
+    #[must_use]
+    pub fn decode(raw: &[u8], body: usize) -> Self {
+        let mut decoded = Self { bytes: Vec::with_capacity(raw.len()), runs: Vec::new(), body };
+        let mut at = 0;
+        while let Some(rest) = raw.get(at..).filter(|rest| !rest.is_empty()) {
+            let literal = memchr::memchr(b'=', rest).unwrap_or(rest.len());
+            decoded.push(at, rest.get(..literal).unwrap_or_default(), false);
+            at += literal;
+            let Some(after) = raw.get(at + 1..) else { break };
+            if let Some(length) = soft_break(after) {
+                at += 1 + length;
+            } else if let Some(byte) = after.get(..2).and_then(hex) {
+                decoded.push(at, &[byte], true);
+                at += 3;
+            } else {
+                decoded.push(at, b"=", false);
+                at += 1;
+            }
+        }
+        decoded
+    }
+
+    fn push(&mut self, raw: usize, bytes: &[u8], escaped: bool) {
+        if !bytes.is_empty() {
+            self.runs.push(Run { part: self.bytes.len(), raw, escaped });
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    /// The bytes of the message that a range of the part came from.
+    #[must_use]
+    pub fn raw(&self, range: &PartRange) -> RawRange {
+        let end = self.after(range.end);
+        let start = if range.is_empty() { self.before(range.start) } else { self.start(range) };
+        RawOffset(start)..RawOffset(end.max(start))
+    }
+
+    fn start(&self, range: &PartRange) -> usize {
+        self.run(range.start).map_or(self.body, |run| self.place(run, range.start.0))
+    }
+
+    /// Where something is inserted: right before the byte at `offset`, or behind the last one.
+    fn before(&self, offset: PartOffset) -> usize {
+        if offset.0 < self.bytes.len() {
+            self.start(&(offset..offset))
+        } else {
+            self.after(offset)
+        }
+    }
+
+    fn after(&self, offset: PartOffset) -> usize {
+        let Some(last) = offset.0.checked_sub(1) else { return self.body };
+        self.run(PartOffset(last))
+            .map_or(self.body, |run| self.place(run, last) + if run.escaped { 3 } else { 1 })
+    }
+
+    fn run(&self, offset: PartOffset) -> Option<Run> {
+        let after = self.runs.partition_point(|run| run.part <= offset.0);
+        self.runs.get(after.checked_sub(1)?).copied()
+    }
+
+    fn place(&self, run: Run, part: usize) -> usize {
+        self.body + run.raw + part.saturating_sub(run.part)
+    }
+}
+
+/// The length of a soft break's white space and line end, behind its `=`.
+fn soft_break(after: &[u8]) -> Option<usize> {
+    let blank = after.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    match after.get(blank..)? {
+        [] => Some(blank),
+        [b'\n', ..] => Some(blank + 1),
+        [b'\r', b'\n', ..] => Some(blank + 2),
+        _ => None,
+    }
+}
+
+/// Writes encoded text into a line that is already there.
+#[derive(Debug)]
+pub struct Writer<'o> {
+    out: &'o mut Vec<u8>,
+    column: usize,
+    eol: &'static [u8],
+}
+
+impl<'o> Writer<'o> {
+    /// Writes at the end of `out`, `column` bytes into the current encoded line.
+    pub fn new(out: &'o mut Vec<u8>, column: usize, eol: &'static [u8]) -> Self {
+        Self { out, column, eol }
+    }
+
+    /// Encodes text without line breaks.
+    pub fn text(&mut self, text: &[u8]) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let literal = rest.iter().take_while(|byte| is_literal(**byte)).count();
+            let (plain, after) = rest.split_at_checked(literal).unwrap_or((rest, &[]));
+            self.literal(plain);
+            if let Some((byte, after)) = after.split_first() {
+                self.make_room(3);
+                self.out.extend_from_slice(&escape(*byte));
+                self.column += 3;
+                rest = after;
+            } else {
+                rest = after;
+            }
+        }
+    }
+
+    fn literal(&mut self, mut text: &[u8]) {
+        while !text.is_empty() {
+            self.make_room(1);
+            let fits = text.len().min(MAX_LINE - 1 - self.column);
+            let (now, later) = text.split_at_checked(fits).unwrap_or((text, &[]));
+            self.out.extend_from_slice(now);
+            self.column += now.len();
+            text = later;
+        }
+    }
+
+    /// A line break of the text itself. White space before one would be lost, so a soft break
+    /// goes between them.
+    pub fn line_break(&mut self, after_blank: bool) {
+        if after_blank {
+            self.soft_break();
+        }
+        self.out.extend_from_slice(self.eol);
+        self.column = 0;
+    }
+
+    /// Makes sure that the `tail` bytes which follow on this line fit; returns the column.
+    #[must_use]
+    pub fn before_tail(mut self, tail: usize) -> usize {
+        if tail > 0 && self.column > 0 && self.column + tail > MAX_LINE {
+            self.soft_break();
+        }
+        self.column
+    }
+
+    fn make_room(&mut self, length: usize) {
+        if self.column + length >= MAX_LINE {
+            self.soft_break();
+        }
+    }
+
+    fn soft_break(&mut self) {
+        self.out.push(b'=');
+        self.out.extend_from_slice(self.eol);
+        self.column = 0;
+    }
+}
+
+fn is_literal(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'='
+}
+
+fn escape(byte: u8) -> [u8; 3] {
+    let digit = |value: u8| if value < 10 { b'0' + value } else { b'A' + value - 10 };
+    [b'=', digit(byte >> 4), digit(byte & 15)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decode(raw: &[u8]) -> Decoded {
+        Decoded::decode(raw, 0)
+    }
+
+    fn raw(decoded: &Decoded, start: usize, end: usize) -> std::ops::Range<usize> {
+        let range = decoded.raw(&(PartOffset(start)..PartOffset(end)));
+        range.start.0..range.end.0
+    }
+
+    #[test]
+    fn escapes_and_soft_breaks_are_decoded() {
+        assert_eq!(decode(b"a=3Db=\r\nc= \t\nd=e9=").bytes, b"a=bcd\xe9");
+        assert_eq!(decode(b"x=zz =4").bytes, b"x=zz =4");
+        assert_eq!(decode(b"").bytes, b"");
+    }
+
+    #[test]
+    fn a_range_of_the_part_is_found_in_the_message() {
+        let source = b"href=3D\"http=\r\n://e\"";
+        let decoded = Decoded::decode(source, 100);
+        assert_eq!(decoded.bytes, b"href=\"http://e\"");
+        assert_eq!(raw(&decoded, 6, 14), 108..119);
+        assert_eq!(raw(&decoded, 4, 5), 104..107);
+        assert_eq!(raw(&decoded, 10, 10), 115..115);
+        assert_eq!(raw(&decoded, 15, 15), 120..120);
+        assert_eq!(raw(&decode(b""), 0, 0), 0..0);
+    }
+
+    #[test]
+    fn written_lines_stay_within_76() {
+        let mut out = b"0123456789".to_vec();
+        let mut writer = Writer::new(&mut out, 10, b"\r\n");
+        writer.text(&[b'=', 0xe9].repeat(100));
+        assert_eq!(writer.before_tail(70), 0);
+        assert!(out.split(|byte| *byte == b'\n').all(|line| line.len() <= 77));
+        assert_eq!(
+            decode(&out).bytes,
+            [b"0123456789".to_vec(), [b'=', 0xe9].repeat(100)].concat()
+        );
+    }
+
+    #[test]
+    fn white_space_before_a_line_break_survives() {
+        let mut out = b"x ".to_vec();
+        Writer::new(&mut out, 2, b"\r\n").line_break(true);
+        assert_eq!(out, b"x =\r\n\r\n");
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read_back(text in prop::collection::vec(any::<u8>(), 0..400), column in 0_usize..76) {
+            let mut out = vec![b'x'; column];
+            Writer::new(&mut out, column, b"\r\n").text(&text);
+            prop_assert!(out.split(|byte| *byte == b'\n').all(|line| line.len() <= 77));
+            prop_assert_eq!(&decode(&out).bytes[column..], text);
+        }
+
+        #[test]
+        fn every_byte_knows_where_it_came_from(source in prop::collection::vec(prop::sample::select(b"=3D \r\nab".to_vec()), 0..60)) {
+            let decoded = decode(&source);
+            for at in 0..decoded.bytes.len() {
+                let range = raw(&decoded, at, at + 1);
+                let came_from = &source[range];
+                let kept = came_from == b"=" && decoded.bytes[at] == b'=';
+                prop_assert!(kept || decode(came_from).bytes == decoded.bytes[at..=at]);
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+use super::*;
+use proptest::prelude::*;
+
+/// Fills every hole with the same URL.
+struct Constant(&'static str);
+
+impl Fill for Constant {
+    fn url(&mut self, _: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
+        if self.0.len() > room {
+            return Err(Reason::LineTooLong);
+        }
+        out.extend_from_slice(self.0.as_bytes());
+        Ok(())
+    }
+}
+
+const URL: &str = "https://t.example/f/a/TOKEN";
+
+fn rendered(message: &[u8]) -> (Vec<u8>, Rendering) {
+    let mut out = Vec::new();
+    let rendering = Plan::new(message, Some(b"X-MSYS-API")).render(&mut Constant(URL), &mut out);
+    (out, rendering)
+}
+
+fn text(message: &str) -> String {
+    String::from_utf8(rendered(message.as_bytes()).0).unwrap()
+}
+
+fn undo(rendered: &[u8], message: &[u8], applied: &[Applied]) -> Vec<u8> {
+    let mut undone = rendered.to_vec();
+    for edit in applied.iter().rev() {
+        undone.splice(edit.rendered.clone(), message[edit.source.clone()].iter().copied());
+    }
+    undone
+}
+
+#[test]
+fn links_and_pixel_are_the_only_change() {
+    assert_eq!(
+        text(
+            "Content-Type: text/html\r\n\r\n<body><a\thref='http://e.com/' x>é</a>\r\n</body>\r\n"
+        ),
+        format!(
+            "Content-Type: text/html\r\n\r\n<body><a\thref='{URL}' x>é</a>\r\n\r\n\
+             <img border=\"0\" width=\"1\" height=\"1\" alt=\"\" src=\"{URL}\">\r\n</body>\r\n"
+        )
+    );
+}
+
+#[test]
+fn the_named_header_goes_with_all_its_lines() {
+    assert_eq!(
+        text("A: b\r\nx-msys-api: {\r\n }\r\nC: d\r\n\r\ntext"),
+        "A: b\r\nC: d\r\n\r\ntext"
+    );
+}
+
+#[test]
+fn the_pixel_s_line_breaks_are_those_of_the_part() {
+    assert!(text("Content-Type: text/html\n\n<p>\n").ends_with("<p>\n\n<img border=\"0\" width=\"1\" height=\"1\" alt=\"\" src=\"https://t.example/f/a/TOKEN\">\n"));
+    assert!(text("Content-Type: text/html\r\n\r\n<p>").ends_with(">\r\n"));
+}
+
+#[test]
+fn quoted_printable_is_edited_where_it_stands() {
+    let message = "Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
+        =3Cbody=3E caf=E9 stays=20=\r\nas it=\r\n is <a href=3D\"http://e.=\r\ncom/?a=3D1&amp;b=3D2\" class=3D\"link b\">x</a> tail\r\n\
+        untouched =3D line\r\n </body>\r\n";
+    assert_eq!(
+        text(message),
+        format!(
+            "Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
+            =3Cbody=3E caf=E9 stays=20=\r\nas it=\r\n is <a href=3D\"{URL}\" class=3D\"link b\">x</a> tail\r\n\
+            untouched =3D line\r\n =\r\n\r\n<img border=3D\"0\" width=3D\"1\" height=3D\"1\" alt=3D\"\" src=3D\"https://t.exampl=\r\n\
+            e/f/a/TOKEN\">\r\n</body>\r\n"
+        )
+    );
+}
+
+#[test]
+fn base64_keeps_its_lines_up_to_the_first_change() {
+    let html = format!("<body>{}<a href='http://e.com/'>x</a></body>", "y".repeat(200));
+    let mut body = Vec::new();
+    let layout = Layout { start: 0, column: 0, line_length: 64, end: 0 };
+    base64::encode(html.as_bytes(), &layout, b"\n", &mut body);
+    let head = "Content-Type: text/html\nContent-Transfer-Encoding: base64\n\n".as_bytes();
+    let message = [head, &body, b"\n"].concat();
+    let (out, rendering) = rendered(&message);
+    assert_eq!((rendering.links, rendering.pixels), (1, 1));
+    let same = out.iter().zip(&message).take_while(|(a, b)| a == b).count();
+    assert!(same >= head.len() + 4 * 64);
+    let decoded = base64::decode(&out[head.len()..]).unwrap();
+    assert!(
+        String::from_utf8(decoded).unwrap().contains(&format!("<a href='{URL}'>x</a>\r\n<img"))
+    );
+    assert!(out[head.len()..].split(|b| *b == b'\n').all(|line| line.len() <= 64));
+    assert_eq!(undo(&out, &message, &rendering.applied), message);
+}
+
+#[test]
+fn in_base64_the_pixel_s_line_breaks_are_those_of_the_text() {
+    // "<p>\r\n", in a message whose own lines end in LF.
+    let head = "Content-Type: text/html\nContent-Transfer-Encoding: base64\n\n";
+    let (out, _) = rendered(format!("{head}PHA+DQo=\n").as_bytes());
+    let html = base64::decode(&out[head.len()..]).unwrap();
+    assert!(html.starts_with(b"<p>\r\n\r\n<img ") && html.ends_with(b">\r\n"));
+}
+
+#[test]
+fn no_line_is_made_longer_than_998() {
+    let links = "<a href='http://e.com/'>x</a>".repeat(30);
+    let (out, rendering) = rendered(format!("Content-Type: text/html\n\n{links}\n").as_bytes());
+    assert!(out.split(|byte| *byte == b'\n').all(|line| line.len() <= 998));
+    assert!((1..30).contains(&rendering.links));
+    assert_eq!(rendering.left_alone.len(), 30 - rendering.links);
+    assert!(rendering.left_alone.iter().all(|left| left.reason == Reason::LineTooLong));
+}
+
+#[test]
+fn a_line_that_was_too_long_on_entry_is_tracked() {
+    let links = "<a href='http://e.com/'>x</a>".repeat(60);
+    let (_, rendering) = rendered(format!("Content-Type: text/html\n\n{links}").as_bytes());
+    assert_eq!(rendering.links, 60);
+}
+
+#[test]
+fn what_cannot_be_changed_is_byte_for_byte_the_same() {
+    for (head, reason) in [
+        ("DKIM-Signature: v=1\nContent-Type: text/html", Reason::SignedMessage),
+        ("ARC-Seal: i=1\nContent-Type: text/html", Reason::SignedMessage),
+        ("Content-Type: text/html; charset=utf-16", Reason::UnsupportedCharset),
+        ("Content-Type: text/html; charset=what", Reason::UnknownCharset),
+        (
+            "Content-Type: text/html\nContent-Transfer-Encoding: x-uuencode",
+            Reason::UnknownTransferEncoding,
+        ),
+        (
+            "Content-Type: text/html\nContent-Transfer-Encoding: base64",
+            Reason::MalformedTransferEncoding,
+        ),
+        ("Content-Type: text/html\nno header", Reason::MalformedMessage),
+        ("Content-Type: text/plain", Reason::NoHtmlPart),
+    ] {
+        let message = format!("{head}\n\n<a href='http://e.com/'>x</a>");
+        assert_eq!(text(&message), message);
+        let plan = Plan::new(message.as_bytes(), None);
+        assert_eq!(plan.left_alone.last().map(|left| left.reason), Some(reason));
+    }
+}
+
+#[test]
+fn a_pixel_never_makes_a_boundary_line() {
+    let message = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n\n\
+        <body>x\n--b--</body>\n";
+    assert_eq!(text(message), message);
+}
+
+#[test]
+fn links_are_told_where_they_stand() {
+    let message = b"Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n<a href=3Dhttp://e.=\ncom/>";
+    let plan = Plan::new(message.as_slice(), None);
+    let at = &plan.links[0].at;
+    assert_eq!(&message[at.start.0..at.end.0], b"http://e.=\ncom/");
+    assert_eq!(plan.links[0].target, "http://e.com/");
+}
+
+fn any_message() -> impl Strategy<Value = Vec<u8>> {
+    let head = prop::sample::select(vec![
+        "Content-Type: text/html\n",
+        "X-MSYS-API: {}\nContent-Type: text/html; charset=windows-1252\nContent-Transfer-Encoding: quoted-printable\n",
+        "Content-Type: text/html\nContent-Transfer-Encoding: base64\n",
+        "Content-Type: multipart/mixed; boundary=b\n",
+    ]);
+    let piece = prop::sample::select(vec![
+        "<a href=\"http://e.com/?a=3D1&amp;b\">",
+        "<a href=3D'http://e.com'>",
+        "</body>",
+        "</html>",
+        "<!--",
+        "-->",
+        "=\n",
+        "=\r\n",
+        "=20",
+        " \n",
+        "\r\n",
+        "\n",
+        "text",
+        "é",
+        "<a href=",
+        "'",
+        "\"",
+        ">",
+        "--b\n",
+        "--b--\n",
+        "Content-Type: text/html\n\n",
+        "PGEgaHJlZj0n",
+        "aHR0cDovL2UuY29tJz4=",
+        "<textarea>",
+        "{{x}}",
+        "=3D",
+    ]);
+    (head, prop::collection::vec(piece, 0..40))
+        .prop_map(|(head, pieces)| format!("{head}\n{}", pieces.concat()).into_bytes())
+}
+
+proptest! {
+    #[test]
+    fn undoing_the_edits_gives_the_message(message in any_message()) {
+        let (out, rendering) = rendered(&message);
+        prop_assert!(rendering.pixels <= 1);
+        prop_assert_eq!(undo(&out, &message, &rendering.applied), message);
+    }
+
+    #[test]
+    fn no_bytes_whatever_stop_a_plan(message in prop::collection::vec(any::<u8>(), 0..300)) {
+        let (out, rendering) = rendered(&message);
+        prop_assert_eq!(undo(&out, &message, &rendering.applied), message);
+    }
+}

@@ -1,0 +1,55 @@
+//! The Python extension: converts, releases the GIL, translates errors, and nothing else.
+
+use pyo3::create_exception;
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+mod plan;
+mod token;
+mod wire;
+
+create_exception!(msys_track._core, CoreError, PyException, "A defect of the core.");
+create_exception!(
+    msys_track._core,
+    TokenError,
+    PyException,
+    "A token that no key of the ring sealed, or claims that no token can hold."
+);
+create_exception!(
+    msys_track._core,
+    BareNewlineError,
+    PyException,
+    "A bare CR or LF in SMTP data; its offset is the argument."
+);
+
+/// Runs `work` without the GIL; a panic becomes an exception that `except Exception` catches.
+fn guarded<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+    py.detach(|| catch_unwind(AssertUnwindSafe(work))).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().copied().unwrap_or("the core panicked");
+        CoreError::new_err(text.to_owned())
+    })
+}
+
+#[pymodule]
+mod _core {
+    use pyo3::prelude::*;
+    use pyo3::types::PyTuple;
+
+    #[pymodule_export]
+    use super::plan::{LeftAlone, Link, Plan, Rendered, TrackedUrls, header_fields, plan};
+    #[pymodule_export]
+    use super::token::{Claims, Engagement, KeyRing};
+    #[pymodule_export]
+    use super::wire::{find_end_of_data, stuff, unstuff};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let py = module.py();
+        module.add("CoreError", py.get_type::<super::CoreError>())?;
+        module.add("TokenError", py.get_type::<super::TokenError>())?;
+        module.add("BareNewlineError", py.get_type::<super::BareNewlineError>())?;
+        let codes = crate::reason::Reason::ALL.iter().map(|reason| reason.code());
+        module.add("REASONS", PyTuple::new(py, codes)?)
+    }
+}

@@ -1,0 +1,357 @@
+//! Claims as bytes: two blocks, so that each is written once however many links are sealed.
+//!
+//! The engagement block comes first and tells its own length; the link block takes the rest.
+//! Reading is total: any bytes give claims or an error, and never more memory than
+//! [`MAX_TEXT`] allows.
+
+use super::claims::{Claims, Engagement, Kind, LinkClaims, RecipientType};
+use super::{packed, varint};
+
+/// Bytes of text that a block may hold, unpacked.
+const MAX_TEXT: usize = 16_384;
+const MAX_TAGS: usize = 255;
+const MESSAGE_ID_BYTES: usize = 10;
+
+// Flags of the engagement block. Bits 5 and 6 are the recipient's type.
+const OPEN_TRACKING: u64 = 1;
+const CLICK_TRACKING: u64 = 1 << 1;
+const INITIAL_PIXEL: u64 = 1 << 2;
+const AMP_ENABLED: u64 = 1 << 3;
+const TRANSACTIONAL: u64 = 1 << 4;
+const RECIPIENT_TYPE_SHIFT: u32 = 5;
+const TEXT_MESSAGE_ID: u64 = 1 << 7;
+const HAS_CAMPAIGN: u64 = 1 << 8;
+const HAS_METADATA: u64 = 1 << 9;
+const HAS_SUBACCOUNT: u64 = 1 << 10;
+const HAS_TAGS: u64 = 1 << 11;
+const HAS_EXTENSIONS: u64 = 1 << 12;
+const KNOWN_FLAGS: u64 = (1 << 13) - 1;
+
+// The link block's first byte. Bits 0 to 3 are the kind.
+const KIND_MASK: u8 = 0x0F;
+const HAS_TARGET: u8 = 1 << 4;
+const HAS_NAME: u8 = 1 << 5;
+const KNOWN_LINK_BITS: u8 = KIND_MASK | HAS_TARGET | HAS_NAME;
+
+/// Why bytes that a key of ours sealed are no claims.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClaimsError {
+    /// The bytes end before the claims do.
+    #[error("claims are cut off")]
+    CutOff,
+    /// A number is cut off, over its range, or longer than need be.
+    #[error("a number is malformed")]
+    Number,
+    /// A bit is set that this version gives no meaning.
+    #[error("an unknown flag is set")]
+    Flags,
+    /// A text is not UTF-8, or badly packed.
+    #[error("a text is malformed")]
+    Text,
+    /// A block holds more text than any that we seal.
+    #[error("there is more text than a token may hold")]
+    TooMuchText,
+    /// Bytes follow the claims.
+    #[error("bytes follow the claims")]
+    Trailing,
+}
+
+/// The engagement block.
+#[derive(Clone, Debug)]
+pub struct EncodedEngagement(Block);
+
+impl EncodedEngagement {
+    /// Encodes everything.
+    #[must_use]
+    pub fn new(engagement: &Engagement) -> Self {
+        Self::encode(engagement, engagement.metadata.as_deref())
+    }
+
+    /// Encodes everything but the metadata: for links that are too long with it.
+    #[must_use]
+    pub fn bare(engagement: &Engagement) -> Self {
+        Self::encode(engagement, None)
+    }
+
+    fn encode(engagement: &Engagement, metadata: Option<&str>) -> Self {
+        let raw_id = message_id_bytes(&engagement.message_id);
+        let mut block = Block::default();
+        block.number(flags(engagement, metadata, raw_id.is_none()));
+        match raw_id {
+            Some(raw) => block.bytes.extend(raw),
+            None => block.text(&engagement.message_id),
+        }
+        block.number(engagement.transmission_id);
+        block.number(engagement.injected_at);
+        block.number(engagement.lifetime_seconds);
+        block.number(engagement.customer_id.into());
+        if let Some(subaccount) = engagement.subaccount_id {
+            block.number(subaccount.into());
+        }
+        block.text(&engagement.recipient);
+        for text in engagement.campaign_id.as_deref().into_iter().chain(metadata) {
+            block.text(text);
+        }
+        if !engagement.tags.is_empty() {
+            block.tags(&engagement.tags);
+        }
+        Self(block)
+    }
+
+    pub(super) const fn block(&self) -> &Block {
+        &self.0
+    }
+}
+
+/// The link block.
+#[derive(Clone, Debug)]
+pub struct EncodedLink {
+    kind: Kind,
+    block: Block,
+}
+
+impl EncodedLink {
+    /// Encodes a link's claims.
+    #[must_use]
+    pub fn new(link: &LinkClaims) -> Self {
+        let has_target = if link.target.is_some() { HAS_TARGET } else { 0 };
+        let has_name = if link.name.is_some() { HAS_NAME } else { 0 };
+        let mut block = Block::default();
+        block.bytes.push(number_of(Kind::ALL, &link.kind) | has_target | has_name);
+        for text in link.target.iter().chain(&link.name) {
+            block.text(text);
+        }
+        Self { kind: link.kind, block }
+    }
+
+    pub(super) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(super) const fn block(&self) -> &Block {
+        &self.block
+    }
+}
+
+/// Encoded claims, and whether a reader would take so much text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Block {
+    bytes: Vec<u8>,
+    text_bytes: usize,
+    too_many_tags: bool,
+}
+
+impl Block {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) const fn is_readable(&self) -> bool {
+        self.text_bytes <= MAX_TEXT && !self.too_many_tags
+    }
+
+    fn number(&mut self, number: u64) {
+        varint::push(number, &mut self.bytes);
+    }
+
+    fn length(&mut self, length: usize) {
+        self.number(u64::try_from(length).unwrap_or(u64::MAX));
+    }
+
+    fn text(&mut self, text: &str) {
+        self.text_bytes = self.text_bytes.saturating_add(text.len());
+        let packed = packed::pack(text.as_bytes());
+        if packed.len() < text.len() {
+            self.length(packed.len() << 1 | 1);
+            self.bytes.extend(packed);
+        } else {
+            self.length(text.len() << 1);
+            self.bytes.extend(text.as_bytes());
+        }
+    }
+
+    fn tags(&mut self, tags: &[String]) {
+        self.too_many_tags = tags.len() > MAX_TAGS;
+        self.length(tags.len());
+        for tag in tags {
+            self.text(tag);
+        }
+    }
+}
+
+fn flags(engagement: &Engagement, metadata: Option<&str>, text_id: bool) -> u64 {
+    let recipient_type = number_of(RecipientType::ALL, &engagement.recipient_type);
+    let bits = [
+        (engagement.open_tracking, OPEN_TRACKING),
+        (engagement.click_tracking, CLICK_TRACKING),
+        (engagement.initial_pixel, INITIAL_PIXEL),
+        (engagement.amp_enabled, AMP_ENABLED),
+        (engagement.transactional, TRANSACTIONAL),
+        (text_id, TEXT_MESSAGE_ID),
+        (engagement.campaign_id.is_some(), HAS_CAMPAIGN),
+        (metadata.is_some(), HAS_METADATA),
+        (engagement.subaccount_id.is_some(), HAS_SUBACCOUNT),
+        (!engagement.tags.is_empty(), HAS_TAGS),
+    ];
+    let set = bits.iter().filter(|(is_set, _)| *is_set).fold(0, |flags, (_, bit)| flags | bit);
+    set | u64::from(recipient_type) << RECIPIENT_TYPE_SHIFT
+}
+
+/// The place of a value among all of its type: its number in a token.
+fn number_of<T: PartialEq>(all: &[T], value: &T) -> u8 {
+    let place = all.iter().position(|one| one == value);
+    place.and_then(|place| u8::try_from(place).ok()).unwrap_or_default()
+}
+
+fn message_id_bytes(text: &str) -> Option<[u8; MESSAGE_ID_BYTES]> {
+    let digits: [u8; 2 * MESSAGE_ID_BYTES] = text.as_bytes().try_into().ok()?;
+    let mut bytes = [0; MESSAGE_ID_BYTES];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        for digit in pair {
+            *byte = *byte << 4 | hex_value(*digit)?;
+        }
+    }
+    Some(bytes)
+}
+
+const fn hex_value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl Claims {
+    /// Reads both blocks.
+    pub(super) fn decode(plaintext: &[u8]) -> Result<Self, ClaimsError> {
+        let mut reader = Reader { rest: plaintext, text_left: MAX_TEXT };
+        let engagement = reader.engagement()?;
+        reader.text_left = MAX_TEXT;
+        let link = reader.link()?;
+        if !reader.rest.is_empty() {
+            return Err(ClaimsError::Trailing);
+        }
+        Ok(Self { engagement, link })
+    }
+}
+
+struct Reader<'p> {
+    rest: &'p [u8],
+    text_left: usize,
+}
+
+impl<'p> Reader<'p> {
+    fn engagement(&mut self) -> Result<Engagement, ClaimsError> {
+        let flags = self.number()?;
+        if flags & !KNOWN_FLAGS != 0 {
+            return Err(ClaimsError::Flags);
+        }
+        let has = |bit| flags & bit != 0;
+        let recipient_type = flags >> RECIPIENT_TYPE_SHIFT & 3;
+        let engagement = Engagement {
+            message_id: if has(TEXT_MESSAGE_ID) { self.text()? } else { self.message_id()? },
+            transmission_id: self.number()?,
+            injected_at: self.number()?,
+            lifetime_seconds: self.number()?,
+            customer_id: self.small_number()?,
+            subaccount_id: self.when(has(HAS_SUBACCOUNT), Self::small_number)?,
+            recipient: self.text()?,
+            recipient_type: of_number(RecipientType::ALL, recipient_type)?,
+            campaign_id: self.when(has(HAS_CAMPAIGN), Self::text)?,
+            metadata: self.when(has(HAS_METADATA), Self::text)?,
+            tags: self.when(has(HAS_TAGS), Self::tags)?.unwrap_or_default(),
+            open_tracking: has(OPEN_TRACKING),
+            click_tracking: has(CLICK_TRACKING),
+            initial_pixel: has(INITIAL_PIXEL),
+            amp_enabled: has(AMP_ENABLED),
+            transactional: has(TRANSACTIONAL),
+        };
+        self.when(has(HAS_EXTENSIONS), Self::skip_extensions)?;
+        Ok(engagement)
+    }
+
+    fn link(&mut self) -> Result<LinkClaims, ClaimsError> {
+        let (&head, rest) = self.rest.split_first().ok_or(ClaimsError::CutOff)?;
+        self.rest = rest;
+        if head & !KNOWN_LINK_BITS != 0 {
+            return Err(ClaimsError::Flags);
+        }
+        Ok(LinkClaims {
+            kind: of_number(Kind::ALL, u64::from(head & KIND_MASK))?,
+            target: self.when(head & HAS_TARGET != 0, Self::text)?,
+            name: self.when(head & HAS_NAME != 0, Self::text)?,
+        })
+    }
+
+    fn when<T>(
+        &mut self,
+        present: bool,
+        read: impl FnOnce(&mut Self) -> Result<T, ClaimsError>,
+    ) -> Result<Option<T>, ClaimsError> {
+        present.then(|| read(self)).transpose()
+    }
+
+    fn number(&mut self) -> Result<u64, ClaimsError> {
+        varint::take(&mut self.rest).ok_or(ClaimsError::Number)
+    }
+
+    fn small_number(&mut self) -> Result<u32, ClaimsError> {
+        u32::try_from(self.number()?).map_err(|_| ClaimsError::Number)
+    }
+
+    fn length(&mut self) -> Result<usize, ClaimsError> {
+        usize::try_from(self.number()?).map_err(|_| ClaimsError::Number)
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'p [u8], ClaimsError> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(ClaimsError::CutOff)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn text(&mut self) -> Result<String, ClaimsError> {
+        let header = self.length()?;
+        let stored = self.take(header >> 1)?;
+        let mut text = Vec::new();
+        if header & 1 == 1 {
+            let unpacked = packed::unpack(stored, self.text_left, &mut text);
+            unpacked.map_err(|packed::Malformed| ClaimsError::Text)?;
+        } else {
+            text.extend_from_slice(stored);
+        }
+        let left = self.text_left.checked_sub(text.len());
+        self.text_left = left.ok_or(ClaimsError::TooMuchText)?;
+        String::from_utf8(text).map_err(|_| ClaimsError::Text)
+    }
+
+    fn message_id(&mut self) -> Result<String, ClaimsError> {
+        let digit = |value: u8| char::from_digit(value.into(), 16);
+        let bytes = self.take(MESSAGE_ID_BYTES)?;
+        Ok(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).flatten().collect())
+    }
+
+    fn tags(&mut self) -> Result<Vec<String>, ClaimsError> {
+        let count = self.length()?;
+        if count > MAX_TAGS {
+            return Err(ClaimsError::TooMuchText);
+        }
+        (0..count).map(|_| self.text()).collect()
+    }
+
+    /// Fields that a later writer adds, each a number and bytes: we know none of them.
+    fn skip_extensions(&mut self) -> Result<(), ClaimsError> {
+        for _ in 0..self.length()? {
+            self.number()?;
+            let length = self.length()?;
+            self.take(length)?;
+        }
+        Ok(())
+    }
+}
+
+fn of_number<T: Copy>(all: &[T], number: u64) -> Result<T, ClaimsError> {
+    let place = usize::try_from(number).map_err(|_| ClaimsError::Number)?;
+    all.get(place).copied().ok_or(ClaimsError::Flags)
+}

@@ -1,0 +1,24 @@
+//! Tokens: what a link says about its recipient and target, sealed into one path segment.
+//!
+//! A token is the only thing that a tracker gets back, so it carries everything an event needs,
+//! nobody without the key can read, forge or change it, and it is short: mail clients clip long
+//! messages and gateways cut long URLs. `docs/tokens.md` is the format's specification.
+//!
+//! An [`Engagement`] is encoded once per recipient, [`LinkClaims`] once per message; a
+//! [`KeyRing`] concatenates and seals.
+
+mod claims;
+mod dictionary;
+mod encoding;
+mod packed;
+mod path;
+mod seal;
+mod varint;
+
+pub use claims::{Claims, Engagement, Kind, LinkClaims, RecipientType, UnknownName};
+pub use encoding::{ClaimsError, EncodedEngagement, EncodedLink};
+pub use path::Route;
+pub use seal::{KeyRing, KeyRingError, OpenError, SealError};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,367 @@
+use proptest::option;
+use proptest::prelude::*;
+
+use super::path::{MIN_TOKEN, Path};
+use super::*;
+
+const KEY: [u8; 32] = [7; 32];
+
+fn engagement() -> Engagement {
+    Engagement {
+        message_id: "00066d2bb36a0f10a4d3".to_owned(),
+        transmission_id: 0,
+        injected_at: 1_790_000_000,
+        lifetime_seconds: 31_536_000,
+        customer_id: 1,
+        subaccount_id: None,
+        recipient: "firstname.last@gmail.com".to_owned(),
+        recipient_type: RecipientType::To,
+        campaign_id: Some("spring_sale1".to_owned()),
+        metadata: Some(r#"{"user_id":"8134","plan":"premium"}"#.to_owned()),
+        tags: Vec::new(),
+        open_tracking: true,
+        click_tracking: true,
+        initial_pixel: false,
+        amp_enabled: false,
+        transactional: false,
+    }
+}
+
+fn smallest_engagement() -> Engagement {
+    Engagement {
+        message_id: String::new(),
+        injected_at: 0,
+        lifetime_seconds: 0,
+        recipient: String::new(),
+        campaign_id: None,
+        metadata: None,
+        ..engagement()
+    }
+}
+
+fn click(target: &str) -> LinkClaims {
+    LinkClaims { kind: Kind::Click, target: Some(target.to_owned()), name: None }
+}
+
+fn pixel() -> LinkClaims {
+    LinkClaims { kind: Kind::Open, target: None, name: None }
+}
+
+fn ring() -> KeyRing {
+    KeyRing::new(vec![(3, KEY)]).unwrap()
+}
+
+fn sealed() -> String {
+    ring().seal(&engagement(), &click("https://www.example.com/shop?utm_source=mail")).unwrap()
+}
+
+#[test]
+fn a_path_opens_with_or_without_its_slash() {
+    let path = sealed();
+    let claims = ring().open(&path).unwrap();
+    assert_eq!(claims.engagement, engagement());
+    assert_eq!(claims.link, click("https://www.example.com/shop?utm_source=mail"));
+    assert_eq!(ring().open(&format!("/{path}")), Ok(claims));
+}
+
+#[test]
+fn each_kind_has_its_route() {
+    for &kind in Kind::ALL {
+        let link = LinkClaims { kind, ..pixel() };
+        let path = ring().seal(&engagement(), &link).unwrap();
+        let route = match kind {
+            Kind::Click | Kind::AmpClick | Kind::LinkUnsubscribe => "f/a/",
+            Kind::ListUnsubscribe => "u/",
+            _ => "q/",
+        };
+        assert!(path.starts_with(route), "{path}");
+        assert_eq!(ring().open(&path).unwrap().link, link);
+    }
+}
+
+#[test]
+fn what_a_client_appends_is_ignored() {
+    let path = sealed();
+    let junk =
+        [".", ")", ">", " ", "/", "//", "%20", "?utm_source=x", "#top", "…", ".html", "=", "/a"];
+    for junk in junk {
+        assert!(ring().open(&format!("{path}{junk}")).is_ok(), "{junk}");
+    }
+}
+
+#[test]
+fn no_changed_bit_of_a_path_opens() {
+    let ring = ring();
+    let pixel_path = ring.seal(&engagement(), &pixel()).unwrap();
+    let unsubscribe = LinkClaims { kind: Kind::ListUnsubscribe, ..pixel() };
+    let unsubscribe_path = ring.seal(&smallest_engagement(), &unsubscribe).unwrap();
+    for path in [sealed(), pixel_path, unsubscribe_path] {
+        for (at, bit) in (0..path.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut changed = path.clone().into_bytes();
+            changed[at] ^= 1 << bit;
+            // Eight-bit bytes reach the tracker as the characters of that number.
+            let changed: String = changed.into_iter().map(char::from).collect();
+            assert!(ring.open(&changed).is_err(), "{path}: bit {bit} of byte {at}");
+        }
+    }
+}
+
+#[test]
+fn no_other_character_at_any_place_opens() {
+    let path = sealed();
+    for at in 0..path.len() {
+        for other in
+            (0x20..0x7F).map(char::from).filter(|&other| other != char::from(path.as_bytes()[at]))
+        {
+            let changed = format!("{}{other}{}", &path[..at], &path[at + 1..]);
+            assert!(ring().open(&changed).is_err(), "{changed}");
+        }
+    }
+}
+
+#[test]
+fn no_cut_or_lengthened_token_opens() {
+    let path = sealed();
+    for length in 0..path.len() {
+        assert!(ring().open(&path[..length]).is_err(), "{length}");
+    }
+    for more in ["A", "AA", "AAA", "AAAA", "-", "_"] {
+        assert!(ring().open(&format!("{path}{more}")).is_err(), "{more}");
+    }
+}
+
+#[test]
+fn a_token_opens_at_its_own_route_only() {
+    let path = sealed();
+    let token = path.strip_prefix("f/a/").unwrap();
+    for route in ["q/", "u/", "f/b/", "f/a/a/", "f/", "f//", "f/A/", "e/", "f/a/../a/"] {
+        assert!(ring().open(&format!("{route}{token}")).is_err(), "{route}");
+    }
+}
+
+#[test]
+fn a_key_is_found_by_its_number_alone() {
+    let path = sealed();
+    let other_secret = KeyRing::new(vec![(3, [8; 32])]).unwrap();
+    let other_number = KeyRing::new(vec![(4, KEY)]).unwrap();
+    let rotated = KeyRing::new(vec![(4, [8; 32]), (3, KEY)]).unwrap();
+    assert_eq!(other_secret.open(&path), Err(OpenError::Seal));
+    assert_eq!(other_number.open(&path), Err(OpenError::UnknownKey(3)));
+    assert!(rotated.open(&path).is_ok());
+    let newer = rotated.seal(&engagement(), &pixel()).unwrap();
+    assert_eq!(ring().open(&newer), Err(OpenError::UnknownKey(4)));
+}
+
+#[test]
+fn a_ring_has_keys_of_different_numbers() {
+    assert_eq!(KeyRing::new(vec![]).unwrap_err(), KeyRingError::Empty);
+    let twice = KeyRing::new(vec![(3, KEY), (3, [8; 32])]);
+    assert_eq!(twice.unwrap_err(), KeyRingError::DuplicateId(3));
+}
+
+#[test]
+fn a_ring_shows_no_key() {
+    assert_eq!(format!("{:?}", ring()), "[3]");
+}
+
+#[test]
+fn links_of_two_recipients_share_no_run_of_characters() {
+    let other = Engagement { recipient: "firstname.last@gmail.con".to_owned(), ..engagement() };
+    let (one, two) =
+        (sealed(), ring().seal(&other, &click("https://www.example.com/shop")).unwrap());
+    let (one, two) = (&one.as_bytes()["f/a/AQM".len()..], &two.as_bytes()["f/a/AQM".len()..]);
+    assert!(one.windows(6).all(|run| two.windows(6).all(|other| run != other)));
+}
+
+#[test]
+fn a_bare_engagement_lacks_its_metadata_alone() {
+    let mut path = Vec::new();
+    let link = EncodedLink::new(&pixel());
+    ring().seal_into(&EncodedEngagement::bare(&engagement()), &link, &mut path).unwrap();
+    let claims = ring().open(std::str::from_utf8(&path).unwrap()).unwrap();
+    assert_eq!(claims.engagement, Engagement { metadata: None, ..engagement() });
+}
+
+#[test]
+fn sealing_appends_as_much_as_it_said() {
+    let (engagement, link) = (EncodedEngagement::new(&engagement()), EncodedLink::new(&pixel()));
+    let mut url = b"https://click.example.com/".to_vec();
+    ring().seal_into(&engagement, &link, &mut url).unwrap();
+    let path = std::str::from_utf8(&url).unwrap().strip_prefix("https://click.example.com/");
+    assert_eq!(path.unwrap().len(), ring().path_len(&engagement, &link));
+    assert!(ring().open(path.unwrap()).is_ok());
+}
+
+#[test]
+fn no_token_is_shorter_than_the_shortest() {
+    let path = ring().seal(&smallest_engagement(), &pixel()).unwrap();
+    assert_eq!(path.len() - "q/".len(), MIN_TOKEN);
+    assert!(ring().open(&path).is_ok());
+}
+
+#[test]
+fn claims_that_could_not_be_read_are_not_sealed() {
+    let mut out = b"before".to_vec();
+    let text = "x".repeat(16_385);
+    let long = Engagement { metadata: Some(text.clone()), ..engagement() };
+    let tags = Engagement { tags: vec![String::new(); 256], ..engagement() };
+    for (engagement, link) in [(long, pixel()), (tags, pixel()), (engagement(), click(&text))] {
+        let (engagement, link) = (EncodedEngagement::new(&engagement), EncodedLink::new(&link));
+        assert_eq!(ring().seal_into(&engagement, &link, &mut out), Err(SealError::TooLong));
+        assert_eq!(out, b"before");
+    }
+}
+
+#[test]
+fn the_most_that_is_sealed_opens() {
+    let metadata = "ü".repeat(8192);
+    let longest = Engagement {
+        recipient: String::new(),
+        campaign_id: None,
+        metadata: Some(metadata),
+        tags: vec![String::new(); 255],
+        ..engagement()
+    };
+    let path = ring().seal(&longest, &click(&"\u{1}".repeat(16_384))).unwrap();
+    assert_eq!(ring().open(&path).unwrap().engagement, longest);
+}
+
+#[test]
+fn a_path_of_any_length_is_refused_at_once() {
+    assert_eq!(ring().open(&format!("q/{}", "A".repeat(65_537))), Err(OpenError::TooLong));
+    assert_eq!(ring().open(&"f/".repeat(100_000)), Err(OpenError::NotTracked));
+}
+
+#[test]
+fn a_sublink_may_have_several_segments() {
+    let token = "A".repeat(MIN_TOKEN);
+    let long = "s".repeat(64);
+    for sublink in ["a", "open-in-app", "a/b.c_d-e", "..a", &long] {
+        let path = format!("/f/{sublink}/{token}.");
+        let prefix = format!("f/{sublink}");
+        let parsed = Path::parse(&path).unwrap();
+        let expected = (Route::Click, prefix.as_bytes(), token.as_bytes());
+        assert_eq!((parsed.route, parsed.prefix, parsed.token), expected, "{sublink}");
+    }
+    for sublink in ["", ".", "..", "a/../b", "a//b", "a~", "ä", &format!("{long}s")] {
+        assert_eq!(Path::parse(&format!("f/{sublink}/{token}")), None, "{sublink}");
+    }
+}
+
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "https?://(www\\.)?[a-z]{3,9}\\.com/[a-z0-9/?=&%_-]{0,60}",
+        "\\{(\"[a-z_]{1,9}\":(\"[a-z]{0,9}\"|[0-9]{1,5}),?){0,5}\\}",
+    ]
+}
+
+prop_compose! {
+    fn any_engagement()(
+        message_id in prop_oneof!["[0-9a-f]{20}", any::<String>()],
+        numbers in any::<(u64, u32, u32)>(),
+        subaccount_id: Option<u32>,
+        customer_id: u32,
+        recipient in word(),
+        recipient_type in prop::sample::select(RecipientType::ALL),
+        campaign_id in option::of(word()),
+        metadata in option::of(word()),
+        tags in prop::collection::vec(word(), 0..4),
+        bits: [bool; 5],
+    ) -> Engagement {
+        let [open_tracking, click_tracking, initial_pixel, amp_enabled, transactional] = bits;
+        Engagement {
+            message_id, subaccount_id, customer_id, recipient, recipient_type, campaign_id,
+            metadata, tags, open_tracking, click_tracking, initial_pixel, amp_enabled,
+            transactional, transmission_id: numbers.0, injected_at: numbers.1.into(),
+            lifetime_seconds: numbers.2.into(),
+        }
+    }
+}
+
+prop_compose! {
+    fn any_link()(
+        kind in prop::sample::select(Kind::ALL),
+        target in option::of(word()),
+        name in option::of(word()),
+    ) -> LinkClaims {
+        LinkClaims { kind, target, name }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_claims_come_back(engagement in any_engagement(), link in any_link()) {
+        let path = ring().seal(&engagement, &link).unwrap();
+        prop_assert_eq!(ring().open(&path), Ok(Claims { engagement, link }));
+    }
+
+    #[test]
+    fn any_bytes_give_claims_or_an_error(plaintext: Vec<u8>) {
+        let _ = Claims::decode(&plaintext);
+    }
+
+    #[test]
+    fn no_damaged_claims_give_other_claims_than_their_bytes_say(
+        engagement in any_engagement(), link in any_link(), at: prop::sample::Index, byte: u8,
+    ) {
+        let blocks = (EncodedEngagement::new(&engagement), EncodedLink::new(&link));
+        let mut plaintext = [blocks.0.block().bytes(), blocks.1.block().bytes()].concat();
+        for cut in 0..plaintext.len() {
+            prop_assert!(Claims::decode(&plaintext[..cut]).is_err());
+        }
+        plaintext.push(byte);
+        prop_assert!(Claims::decode(&plaintext).is_err());
+        let at = at.index(plaintext.len());
+        plaintext[at] = byte;
+        let _ = Claims::decode(&plaintext);
+    }
+
+    #[test]
+    fn any_path_gives_claims_or_an_error(path: String, route in "/?(f/a|f/b/c|q|u)/") {
+        prop_assert!(ring().open(&path).is_err());
+        prop_assert!(ring().open(&(route + &path)).is_err());
+    }
+}
+
+#[test]
+fn a_reader_skips_extensions_that_it_does_not_know() {
+    let (engagement, link) = (smallest_engagement(), pixel());
+    let encoded = EncodedEngagement::new(&engagement);
+    let (flags, rest) = encoded.block().bytes().split_at(2);
+    assert_eq!(flags, [0x83, 1], "open and click tracking, text message id");
+    let extensions = [2, 1, 3, b'a', b'b', b'c', 0x80, 1, 0];
+    let link_bytes = EncodedLink::new(&link);
+    let link_bytes = link_bytes.block().bytes();
+    let plaintext = [&[0x83, 1 | 1 << 5], rest, &extensions, link_bytes].concat();
+    assert_eq!(Claims::decode(&plaintext), Ok(Claims { engagement, link }));
+}
+
+#[test]
+fn sealed_bytes_that_are_no_claims_are_told_apart() {
+    let smallest = [0x83, 1, 0, 0, 0, 0, 1, 0, 1];
+    assert!(Claims::decode(&smallest).is_ok());
+    let with = |at: usize, byte| {
+        let mut bytes = smallest;
+        bytes[at] = byte;
+        Claims::decode(&bytes)
+    };
+    assert_eq!(with(1, 0x41), Err(ClaimsError::Flags), "bit 13 of the flags");
+    assert_eq!(with(8, 0x41), Err(ClaimsError::Flags), "bit 6 of the link");
+    assert_eq!(with(8, 0x0F), Err(ClaimsError::Flags), "kind 15");
+    assert_eq!(with(2, 40 << 1), Err(ClaimsError::CutOff));
+    assert_eq!(Claims::decode(&[0x80, 0]), Err(ClaimsError::Number));
+    assert_eq!(Claims::decode(&[&smallest[..], &[0]].concat()), Err(ClaimsError::Trailing));
+    let bad_utf8 = [0x83, 1, 2, 0xFF, 0, 0, 0, 1, 0, 1];
+    assert_eq!(Claims::decode(&bad_utf8), Err(ClaimsError::Text));
+}
+
+#[test]
+fn a_decompression_bomb_is_an_error() {
+    let bomb = vec![0x84; 65_536];
+    let smallest = [0x83, 1];
+    let mut header = Vec::new();
+    varint::push(65_536 << 1 | 1, &mut header);
+    let plaintext = [&smallest[..], &header, &bomb, &[0, 0, 0, 1, 0, 1]].concat();
+    assert_eq!(Claims::decode(&plaintext), Err(ClaimsError::Text));
+}

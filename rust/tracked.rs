@@ -1,0 +1,208 @@
+//! Tracked plans: a plan whose holes are filled with sealed URLs.
+//!
+//! Kept apart from `plan`, which knows no tokens, and from `token`, which knows no mail. The
+//! links are encoded once per message, the engagement once per recipient; a URL is then a
+//! concatenation and a seal.
+
+use crate::edit::Applied;
+use crate::html::attribute::after_protocol;
+use crate::plan::{Fill, Hole, LeftAlone, Plan};
+use crate::reason::Reason;
+use crate::token::{EncodedEngagement, EncodedLink, Engagement, KeyRing, Kind, LinkClaims};
+
+/// Trackers refuse a longer target, and some clients cut a longer URL.
+pub const MAX_URL: usize = 4096;
+
+/// Where tracked URLs lead: scheme and domain of the tracker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackedUrls {
+    click_metadata: bool,
+    domain: String,
+    click_base: String,
+    open_base: String,
+}
+
+/// A tracking domain or scheme that no URL can be made of.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// Neither `http` nor `https`.
+    #[error("scheme {0:?} is neither http nor https")]
+    Scheme(String),
+    /// Not `host` or `host:port`.
+    #[error("tracking domain {0:?} is not host or host:port")]
+    Domain(String),
+}
+
+impl TrackedUrls {
+    /// The URLs of the tracker at `domain` (`host` or `host:port`, no path).
+    ///
+    /// # Errors
+    /// [`UrlError`] says which argument is wrong.
+    pub fn new(domain: &str, click_scheme: &str, open_scheme: &str) -> Result<Self, UrlError> {
+        if !is_host_and_port(domain) {
+            return Err(UrlError::Domain(domain.to_owned()));
+        }
+        let base = |scheme: &str| {
+            let lower = scheme.to_ascii_lowercase();
+            match lower.as_str() {
+                "http" | "https" => Ok(format!("{lower}://{domain}/")),
+                _ => Err(UrlError::Scheme(scheme.to_owned())),
+            }
+        };
+        let (click_base, open_base) = (base(click_scheme)?, base(open_scheme)?);
+        Ok(Self { click_metadata: true, domain: domain.to_owned(), click_base, open_base })
+    }
+
+    /// The same URLs; clicks carry metadata or not (Momentum's `click_tracking_include_metadata`).
+    #[must_use]
+    pub fn with_click_metadata(self, click_metadata: bool) -> Self {
+        Self { click_metadata, ..self }
+    }
+
+    /// Whether a target is one of our own links, wrapped already.
+    fn has(&self, target: &str) -> bool {
+        let Some((host, path)) = after_protocol(target).and_then(|rest| rest.split_once('/'))
+        else {
+            return false;
+        };
+        host.eq_ignore_ascii_case(&self.domain)
+            && ["f/", "q/", "u/"].iter().any(|route| path.starts_with(route))
+    }
+}
+
+fn is_host_and_port(domain: &str) -> bool {
+    let (host, port) = match domain.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (domain, None),
+    };
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host_is_good = match bracketed {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty()
+                && host
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+        }
+    };
+    host_is_good && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+/// A message's plan with its links ready to be sealed.
+#[derive(Debug)]
+pub struct TrackedPlan<S> {
+    plan: Plan<S>,
+    links: Vec<EncodedLink>,
+    pixel: EncodedLink,
+}
+
+/// One recipient's copy.
+#[derive(Debug, Default)]
+pub struct Rendered {
+    /// What was replaced, front to back.
+    pub applied: Vec<Applied>,
+    /// What this copy could not have; what no copy has stands in the plan.
+    pub left_alone: Vec<LeftAlone>,
+    /// How many links were wrapped.
+    pub links: usize,
+    /// How many pixels were added.
+    pub pixels: usize,
+}
+
+impl<S: AsRef<[u8]>> TrackedPlan<S> {
+    /// Encodes the links of a plan.
+    #[must_use]
+    pub fn new(plan: Plan<S>) -> Self {
+        let link = |kind, target, name| EncodedLink::new(&LinkClaims { kind, target, name });
+        let links = plan.links.iter();
+        let links = links
+            .map(|found| link(Kind::Click, Some(found.target.clone()), found.name.clone()))
+            .collect();
+        Self { plan, links, pixel: link(Kind::Open, None, None) }
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan<S> {
+        &self.plan
+    }
+
+    /// Writes the copy for one recipient into `out`, which is emptied first.
+    ///
+    /// `engagement` says whether clicks and opens are tracked. Metadata travels in the links of
+    /// clicks only where `urls` says so; in those of opens always.
+    pub fn render(
+        &self,
+        keys: &KeyRing,
+        engagement: &Engagement,
+        urls: &TrackedUrls,
+        out: &mut Vec<u8>,
+    ) -> Rendered {
+        let mut seals = Seals {
+            keys,
+            urls,
+            links: &self.links,
+            targets: &self.plan.links,
+            pixel: &self.pixel,
+            clicks: engagement.click_tracking,
+            opens: engagement.open_tracking,
+            whole: EncodedEngagement::new(engagement),
+            bare: engagement.metadata.is_some().then(|| EncodedEngagement::bare(engagement)),
+        };
+        let rendering = self.plan.render(&mut seals, out);
+        Rendered {
+            applied: rendering.applied,
+            left_alone: rendering.left_alone,
+            links: rendering.links,
+            pixels: rendering.pixels,
+        }
+    }
+}
+
+/// Fills holes with URLs sealed for one recipient.
+struct Seals<'p> {
+    keys: &'p KeyRing,
+    urls: &'p TrackedUrls,
+    links: &'p [EncodedLink],
+    targets: &'p [crate::plan::Link],
+    pixel: &'p EncodedLink,
+    clicks: bool,
+    opens: bool,
+    whole: EncodedEngagement,
+    bare: Option<EncodedEngagement>,
+}
+
+impl Seals<'_> {
+    fn click(&self, number: usize) -> Result<&EncodedLink, Reason> {
+        if !self.clicks {
+            return Err(Reason::TrackingOff);
+        }
+        if self.targets.get(number).is_some_and(|link| self.urls.has(&link.target)) {
+            return Err(Reason::AlreadyTracked);
+        }
+        self.links.get(number).ok_or(Reason::CoreFailure)
+    }
+}
+
+impl Fill for Seals<'_> {
+    /// A URL that is too long with metadata may fit without: the click is worth more.
+    fn url(&mut self, hole: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
+        let (link, base) = match hole {
+            Hole::Link(number) => (self.click(number)?, &self.urls.click_base),
+            Hole::Pixel if self.opens => (self.pixel, &self.urls.open_base),
+            Hole::Pixel => return Err(Reason::TrackingOff),
+        };
+        let fits = |engagement: &&EncodedEngagement| {
+            let path = self.keys.path_len(engagement, link);
+            base.len() + path <= room.min(MAX_URL)
+        };
+        let wants_metadata = hole == Hole::Pixel || self.urls.click_metadata;
+        let whole = Some(&self.whole).filter(|_| wants_metadata || self.bare.is_none());
+        let candidates = whole.into_iter().chain(self.bare.as_ref());
+        let Some(engagement) = candidates.into_iter().find(fits) else {
+            return Err(if room < MAX_URL { Reason::LineTooLong } else { Reason::UrlTooLong });
+        };
+        out.extend_from_slice(base.as_bytes());
+        self.keys.seal_into(engagement, link, out).map_err(|_| Reason::CoreFailure)
+    }
+}

@@ -1,0 +1,185 @@
+//! The bytes of SMTP's DATA: where they end, and the dots in front of lines (RFC 5321 §4.5.2).
+//!
+//! Here and not in Python, as these three scans would cost more than everything else that the
+//! proxy does to a large message. Only CRLF ends a line: a server that takes a bare CR or LF for
+//! one can be made to see a second message inside the first (SMTP smuggling).
+
+use std::borrow::Cow;
+
+use memchr::{memchr2_iter, memmem};
+
+/// The line that ends the data.
+const END: &[u8] = b".\r\n";
+const END_AFTER_LINE: &[u8] = b"\r\n.\r\n";
+const DOT_AFTER_LINE: &[u8] = b"\r\n.";
+
+/// A CR without its LF or an LF without its CR, at that offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("bare CR or LF at offset {0}")]
+pub struct BareNewline(pub usize);
+
+/// Finds the line that ends the data: the offset of its dot.
+///
+/// With the answer `end`, `buffer[..end]` is for [`unstuff`], and what the client sent after the
+/// data begins at `end + 3`. The data is empty if the buffer begins with the line. Only the end
+/// line whose last byte is at or after `start` is searched for: give the length of what an
+/// earlier call has seen, or 0.
+#[must_use]
+pub fn find_end(buffer: &[u8], start: usize) -> Option<usize> {
+    if start < END.len() && buffer.starts_with(END) {
+        return Some(0);
+    }
+    let from = start.saturating_sub(END_AFTER_LINE.len() - 1);
+    let found = memmem::find(buffer.get(from..)?, END_AFTER_LINE)?;
+    Some(from + found + 2)
+}
+
+/// Takes the stuffed dots off: wire bytes without the end line → message.
+///
+/// Borrowed if no line began with a dot.
+///
+/// # Errors
+/// [`BareNewline`] with the offset of the first one.
+pub fn unstuff(wire: &[u8]) -> Result<Cow<'_, [u8]>, BareNewline> {
+    let mut message = Vec::new();
+    let mut copied = 0;
+    if wire.first() == Some(&b'.') {
+        copied = 1;
+    }
+    let mut line_feed_due = None;
+    for at in memchr2_iter(b'\r', b'\n', wire) {
+        if wire.get(at) == Some(&b'\r') {
+            if wire.get(at + 1) != Some(&b'\n') {
+                return Err(BareNewline(at));
+            }
+            line_feed_due = Some(at + 1);
+        } else if line_feed_due != Some(at) {
+            return Err(BareNewline(at));
+        } else if wire.get(at + 1) == Some(&b'.') {
+            message.extend_from_slice(wire.get(copied..=at).unwrap_or_default());
+            copied = at + 2;
+        }
+    }
+    if copied == 0 {
+        return Ok(Cow::Borrowed(wire));
+    }
+    message.extend_from_slice(wire.get(copied..).unwrap_or_default());
+    Ok(Cow::Owned(message))
+}
+
+/// Makes wire bytes of a message: dots before lines that begin with one, and the end line.
+///
+/// A message that does not end with CRLF gets one; an empty message stays empty. Bare CR and LF
+/// pass as they are: they start no line.
+#[must_use]
+pub fn stuff(message: &[u8]) -> Vec<u8> {
+    let mut wire = Vec::with_capacity(message.len() + message.len() / 64 + 8);
+    if message.first() == Some(&b'.') {
+        wire.push(b'.');
+    }
+    let mut copied = 0;
+    for at in memmem::find_iter(message, DOT_AFTER_LINE) {
+        wire.extend_from_slice(message.get(copied..at + 2).unwrap_or_default());
+        wire.push(b'.');
+        copied = at + 2;
+    }
+    wire.extend_from_slice(message.get(copied..).unwrap_or_default());
+    if !message.is_empty() && !message.ends_with(b"\r\n") {
+        wire.extend_from_slice(b"\r\n");
+    }
+    wire.extend_from_slice(END);
+    wire
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_end_is_the_dot_of_a_line_of_its_own() {
+        assert_eq!(find_end(b"a\r\n.\r\nQUIT\r\n", 0), Some(3));
+        assert_eq!(find_end(b"a\r\n.b\r\n", 0), None);
+        assert_eq!(find_end(b"a\n.\n\r\r\n.\r", 0), None);
+    }
+
+    #[test]
+    fn data_may_be_empty() {
+        assert_eq!(find_end(b".\r\n", 0), Some(0));
+        assert_eq!(find_end(b".\r\n", 2), Some(0));
+        assert_eq!(unstuff(b""), Ok(Cow::Borrowed(&b""[..])));
+        assert_eq!(stuff(b""), b".\r\n");
+    }
+
+    #[test]
+    fn only_a_smuggled_end_has_a_bare_newline() {
+        assert_eq!(find_end(b"a\n.\r\n", 0), None);
+        assert_eq!(unstuff(b"a\n.\r\n"), Err(BareNewline(1)));
+        assert_eq!(unstuff(b"a\r\n.\rb"), Err(BareNewline(4)));
+        assert_eq!(unstuff(b"a\r\n\n"), Err(BareNewline(3)));
+        assert_eq!(unstuff(b"a\r\r\n"), Err(BareNewline(1)));
+        assert_eq!(unstuff(b"a\r"), Err(BareNewline(1)));
+    }
+
+    #[test]
+    fn a_message_without_dots_is_not_copied() {
+        assert!(matches!(unstuff(b"a.\r\nb\r\n"), Ok(Cow::Borrowed(_))));
+    }
+
+    #[test]
+    fn dots_are_taken_off_at_line_starts_only() {
+        let wire = b"..a\r\n.b.\r\nc..\r\n..\r\n...\r\n";
+        assert_eq!(unstuff(wire).unwrap(), &b".a\r\nb.\r\nc..\r\n.\r\n..\r\n"[..]);
+    }
+
+    #[test]
+    fn a_message_without_a_last_line_break_gets_one() {
+        assert_eq!(stuff(b"a"), b"a\r\n.\r\n");
+        assert_eq!(stuff(b"a\r"), b"a\r\r\n.\r\n");
+        assert_eq!(stuff(b".\r\n.\r\n"), b"..\r\n..\r\n.\r\n");
+    }
+
+    /// The rule read off the RFC, line by line.
+    fn naive_stuff(message: &str) -> String {
+        let lines = message.split_inclusive("\r\n");
+        let stuffed = lines.map(|line| {
+            let end = if line.ends_with("\r\n") { "" } else { "\r\n" };
+            if line.starts_with('.') { format!(".{line}{end}") } else { format!("{line}{end}") }
+        });
+        stuffed.collect::<String>() + ".\r\n"
+    }
+
+    proptest! {
+        #[test]
+        fn stuffing_is_what_the_rfc_says(message in "(\r\n|\r|\n|[.a]){0,20}") {
+            prop_assert_eq!(stuff(message.as_bytes()), naive_stuff(&message).into_bytes());
+        }
+
+        #[test]
+        fn what_is_stuffed_comes_back_whole(message in "((\\.|a|ü){0,4}\r\n){0,9}", tail: Vec<u8>) {
+            let mut wire = stuff(message.as_bytes());
+            let end = wire.len() - 3;
+            wire.extend(tail);
+            prop_assert_eq!(find_end(&wire, 0), Some(end));
+            prop_assert_eq!(unstuff(&wire[..end]).unwrap(), message.as_bytes());
+        }
+
+        #[test]
+        fn the_end_is_found_however_the_data_arrives(
+            buffer in "(\r|\n|\r\n|\\.|a){0,16}", seen in 0_usize..40,
+        ) {
+            let whole = find_end(buffer.as_bytes(), 0);
+            let first = find_end(&buffer.as_bytes()[..seen.min(buffer.len())], 0);
+            let later = || find_end(buffer.as_bytes(), seen.min(buffer.len()));
+            prop_assert_eq!(first.or_else(later), whole);
+        }
+
+        #[test]
+        fn a_bare_newline_is_always_told(wire in "(\r\n|\r|\n|\\.|a){0,12}") {
+            let without_pairs = wire.replace("\r\n", "ab");
+            let bare = without_pairs.find(['\r', '\n']).map(BareNewline);
+            prop_assert_eq!(unstuff(wire.as_bytes()).err(), bare);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+"""The writer: nobody waits for the sink, nothing is lost silently, and order is kept."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from msys_track.errors import SettingsError, SinkError
+from msys_track.events import Event, EventType
+from msys_track.sinks.writer import EventWriter, WriterSettings
+
+pytestmark = pytest.mark.anyio
+
+SETTINGS = WriterSettings(
+    max_queued=100,
+    max_batch=10,
+    batch_seconds=0.01,
+    first_retry_seconds=0.01,
+    last_retry_seconds=0.02,
+    flush_timeout_seconds=2,
+)
+
+
+def event(number: int) -> Event:
+    return Event(
+        type=EventType.OPEN,
+        event_id=str(number),
+        timestamp=0,
+        message_id="000443ee14578172be22",
+        raw_rcpt_to="a@b.test",
+        customer_id=1,
+        injection_time=0,
+    )
+
+
+EVENTS = [event(number) for number in range(200)]
+
+
+class Batches:
+    """Keeps each batch; fails as often as told to."""
+
+    def __init__(self, *, failures: int = 0) -> None:
+        self.batches: list[list[Event]] = []
+        self.failures = failures
+        self.arrived = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def write(self, events: Sequence[Event]) -> None:
+        await self.gate.wait()
+        if self.failures:
+            self.failures -= 1
+            raise SinkError("down")
+        self.batches.append(list(events))
+        self.arrived.set()
+
+    @property
+    def events(self) -> list[Event]:
+        return [event for batch in self.batches for event in batch]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def test_events_arrive_in_their_order_in_bounded_batches() -> None:
+    sink = Batches()
+    async with EventWriter(sink, SETTINGS) as writer:
+        for one in EVENTS[:35]:
+            assert writer.put(one)
+        await writer.flush()
+        assert sink.events == EVENTS[:35]
+        assert max(map(len, sink.batches)) <= 10
+
+
+async def test_a_full_batch_is_written_at_once() -> None:
+    sink = Batches()
+    settings = WriterSettings(max_batch=3, batch_seconds=3_600)
+    async with EventWriter(sink, settings) as writer:
+        for one in EVENTS[:3]:
+            writer.put(one)
+        async with asyncio.timeout(2):
+            await sink.arrived.wait()
+        assert sink.batches == [EVENTS[:3]]
+
+
+async def test_a_lone_event_waits_only_for_the_batch_time() -> None:
+    sink = Batches()
+    async with EventWriter(sink, WriterSettings(batch_seconds=0.05)) as writer:
+        writer.put(EVENTS[0])
+        await asyncio.sleep(0.01)
+        assert sink.batches == []
+        async with asyncio.timeout(2):
+            await sink.arrived.wait()
+
+
+async def test_a_failed_batch_comes_again_with_what_arrived_meanwhile() -> None:
+    sink = Batches(failures=3)
+    async with EventWriter(sink, SETTINGS) as writer:
+        writer.put(EVENTS[0])
+        await asyncio.sleep(0.02)
+        writer.put(EVENTS[1])
+        await writer.flush()
+        assert sink.events == EVENTS[:2]
+        assert writer.counters.failed_writes == 3
+        assert writer.counters.written == 2
+
+
+async def test_put_never_waits_for_a_sink_that_hangs() -> None:
+    sink = Batches()
+    sink.gate.clear()
+    writer = EventWriter(sink, SETTINGS)
+    assert writer.put(EVENTS[0])
+    await asyncio.sleep(0.03)
+    assert all(writer.put(one) for one in EVENTS[1:100])
+    sink.gate.set()
+    await writer.close()
+    assert sink.events == EVENTS[:100]
+
+
+async def test_what_is_over_the_bound_is_dropped_and_counted() -> None:
+    sink = Batches(failures=1_000)
+    writer = EventWriter(sink, SETTINGS)
+    taken = [writer.put(one) for one in EVENTS]
+    assert taken == [True] * 100 + [False] * 100
+    assert writer.counters.dropped == 100
+    sink.failures = 0
+    await writer.close()
+    assert sink.events == EVENTS[:100]
+    assert writer.counters.written == 100
+
+
+async def test_a_flush_that_takes_too_long_says_why() -> None:
+    sink = Batches(failures=1_000_000)
+    settings = WriterSettings(
+        flush_timeout_seconds=0.1, first_retry_seconds=0.01, batch_seconds=0.01
+    )
+    writer = EventWriter(sink, settings)
+    writer.put(EVENTS[0])
+    with pytest.raises(SinkError, match=r"1 events could not be stored within 0\.1 s: down"):
+        await writer.flush()
+    sink.failures = 0
+    await writer.close()
+    assert sink.events == EVENTS[:1]
+
+
+async def test_what_the_sink_does_not_take_before_the_end_is_counted_as_lost() -> None:
+    settings = WriterSettings(flush_timeout_seconds=0.05, batch_seconds=0.01)
+    writer = EventWriter(Batches(failures=1_000_000), settings)
+    for one in EVENTS[:7]:
+        writer.put(one)
+    await writer.close()
+    assert writer.counters.lost == 7
+
+
+async def test_a_closed_writer_takes_nothing() -> None:
+    writer = EventWriter(Batches(), SETTINGS)
+    await writer.close()
+    assert not writer.put(EVENTS[0])
+    assert writer.counters.dropped == 1
+
+
+async def test_flushing_nothing_returns() -> None:
+    async with asyncio.timeout(1):
+        await EventWriter(Batches(), SETTINGS).flush()
+
+
+async def test_a_sink_that_breaks_its_promise_is_reported_and_not_waited_for() -> None:
+    class Broken:
+        async def write(self, events: Sequence[Event]) -> None:
+            raise ZeroDivisionError(len(events))
+
+    writer = EventWriter(Broken(), SETTINGS)
+    writer.put(EVENTS[0])
+    with pytest.raises(SinkError, match="1 events wait: the writer has ended"):
+        await writer.flush()
+    await writer.close()
+    assert writer.counters.lost == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"max_queued": 0}, "max_queued 0: give 1 or more"),
+        ({"max_batch": -1}, "max_batch -1: give 1 or more"),
+        ({"batch_seconds": 0}, "batch_seconds 0: give more than 0"),
+    ],
+)
+def test_impossible_settings_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        WriterSettings(**values)

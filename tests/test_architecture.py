@@ -1,0 +1,60 @@
+"""The direction of imports in the Rust core, which no linter of ours reads.
+
+For Python `lint-imports` proves the same from pyproject.toml.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+RUST = Path(__file__).resolve().parents[1] / "rust"
+LAYERS = (
+    {"python"},
+    {"tracked"},
+    {"plan", "token"},
+    {"html", "mime", "wire"},
+    {"edit"},
+    {"reason"},
+)
+"""A room knows only rooms in later layers; those in one layer are strangers."""
+
+_PATHS = re.compile(r"\bcrate::(\{[^;]*|\w+)")
+
+
+def sources() -> list[Path]:
+    return sorted(RUST.rglob("*.rs"))
+
+
+def room(source: Path) -> str:
+    return source.relative_to(RUST).parts[0].removesuffix(".rs").removesuffix("_tests")
+
+
+def code(source: Path) -> str:
+    """Give the code without comments, where a link to a room above is no import."""
+    return re.sub(r"//.*", "", source.read_text())
+
+
+def known(source: Path) -> set[str]:
+    """Name the rooms that a source reaches for, tests' own needs included."""
+    words = {word for path in _PATHS.findall(code(source)) for word in re.findall(r"\w+", path)}
+    return words & set().union(*LAYERS)
+
+
+def test_every_room_of_the_core_has_a_layer() -> None:
+    rooms = {room(source) for source in sources()} - {"lib"}
+    assert rooms - set().union(*LAYERS) == set()
+
+
+@pytest.mark.parametrize("source", sources(), ids=lambda path: str(path.relative_to(RUST)))
+def test_a_room_of_the_core_knows_only_rooms_below_it(source: Path) -> None:
+    above: set[str] = set()
+    for layer in LAYERS:
+        above |= layer
+        if room(source) in layer:
+            break
+    assert known(source) & above <= {room(source)}
+
+
+def test_only_the_glue_knows_python() -> None:
+    assert {room(source) for source in sources() if "pyo3" in code(source)} <= {"python"}

@@ -1,0 +1,232 @@
+"""Events: SparkPost's names and types, valid JSON whatever a sender or a reader put in."""
+
+import dataclasses
+import json
+import uuid
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from msys_track.events import Event, EventType, event_id, metadata
+
+CLICK = Event(
+    type=EventType.CLICK,
+    event_id="0191d7c8-3c00-7000-8000-000000000001",
+    timestamp=1_460_989_507,
+    message_id="000443ee14578172be22",
+    raw_rcpt_to="Recipient@Example.com",
+    customer_id=1,
+    injection_time=1_460_989_500,
+)
+
+
+def fields_of(event: Event) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(event.as_json())["msys"]["track_event"]
+    return fields
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+EVENTS = st.builds(
+    Event,
+    type=st.sampled_from(EventType),
+    event_id=st.uuids().map(str),
+    timestamp=st.integers(0, 2**33),
+    message_id=st.text("0123456789abcdef", min_size=20, max_size=20),
+    raw_rcpt_to=st.text(min_size=1),
+    customer_id=st.integers(1, 2**32),
+    injection_time=st.integers(0, 2**33),
+    subaccount_id=st.none() | st.integers(1, 2**32),
+    transmission_id=st.none() | st.integers(1, 2**64 - 1),
+    campaign_id=st.none() | st.text(min_size=1),
+    rcpt_type=st.none() | st.sampled_from(["cc", "bcc", "archive"]),
+    rcpt_meta=st.dictionaries(st.text(), JSON_VALUES, max_size=4),
+    rcpt_tags=st.lists(st.text(), max_size=10).map(tuple),
+    open_tracking=st.booleans(),
+    click_tracking=st.booleans(),
+    initial_pixel=st.booleans(),
+    amp_enabled=st.booleans(),
+    transactional=st.booleans(),
+    ip_address=st.none() | st.ip_addresses().map(str),
+    user_agent=st.none() | st.text(min_size=1),
+    target_link_url=st.none() | st.text(min_size=1),
+    target_link_name=st.none() | st.text(min_size=1),
+)
+
+
+@given(event=EVENTS)
+def test_reading_what_was_written_gives_the_event(event: Event) -> None:
+    assert Event.from_json(event.as_json()) == event
+
+
+@given(event=EVENTS)
+def test_the_json_is_one_line_of_valid_utf8(event: Event) -> None:
+    text = event.as_json()
+    assert "\n" not in text
+    assert json.loads(text.encode("utf-8")) == event.as_sparkpost()
+
+
+@given(event=EVENTS)
+def test_no_field_is_null_or_an_empty_list_or_an_empty_string(event: Event) -> None:
+    (fields,) = event.as_sparkpost()["msys"].values()
+    assert all(value not in (None, "", [], {}) for value in fields.values())
+
+
+def test_every_id_is_a_string() -> None:
+    event = dataclasses.replace(CLICK, subaccount_id=101, transmission_id=2**64 - 1)
+    fields = fields_of(event)
+    ids = {name: value for name, value in fields.items() if name.endswith("_id")}
+    assert ids == {
+        "event_id": "0191d7c8-3c00-7000-8000-000000000001",
+        "message_id": "000443ee14578172be22",
+        "customer_id": "1",
+        "subaccount_id": "101",
+        "transmission_id": "18446744073709551615",
+    }
+
+
+def test_the_timestamp_is_a_string_of_unix_seconds() -> None:
+    assert fields_of(CLICK)["timestamp"] == "1460989507"
+
+
+def test_the_injection_time_is_iso_8601_with_milliseconds() -> None:
+    assert fields_of(CLICK)["injection_time"] == "2016-04-18T14:25:00.000Z"
+
+
+def test_the_recipient_is_lower_cased_beside_the_one_in_the_envelope() -> None:
+    fields = fields_of(CLICK)
+    assert fields["rcpt_to"] == "recipient@example.com"
+    assert fields["raw_rcpt_to"] == "Recipient@Example.com"
+    assert fields["recipient_domain"] == "example.com"
+
+
+def test_the_domain_of_a_quoted_local_part_is_what_follows_the_last_at_sign() -> None:
+    event = dataclasses.replace(CLICK, raw_rcpt_to='"a@b"@Example.com')
+    assert event.recipient_domain == "example.com"
+
+
+def test_an_address_without_a_domain_has_no_domain_field() -> None:
+    assert "recipient_domain" not in fields_of(
+        dataclasses.replace(CLICK, raw_rcpt_to="postmaster")
+    )
+
+
+def test_flags_are_booleans_and_stay_when_false() -> None:
+    fields = fields_of(dataclasses.replace(CLICK, click_tracking=True))
+    assert fields["click_tracking"] is True
+    assert fields["open_tracking"] is False
+    assert fields["initial_pixel"] is False
+    assert fields["amp_enabled"] is False
+
+
+def test_transactional_is_the_string_one_or_zero() -> None:
+    assert fields_of(CLICK)["transactional"] == "0"
+    assert fields_of(dataclasses.replace(CLICK, transactional=True))["transactional"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "envelope"),
+    [
+        ("open", "track_event"),
+        ("initial_open", "track_event"),
+        ("click", "track_event"),
+        ("amp_open", "track_event"),
+        ("amp_initial_open", "track_event"),
+        ("amp_click", "track_event"),
+        ("list_unsubscribe", "unsubscribe_event"),
+        ("link_unsubscribe", "unsubscribe_event"),
+    ],
+)
+def test_each_type_has_its_envelope(kind: str, envelope: str) -> None:
+    assert list(dataclasses.replace(CLICK, type=EventType(kind)).as_sparkpost()["msys"]) == [
+        envelope
+    ]
+
+
+def test_quotes_tabs_and_control_characters_leave_the_json_valid() -> None:
+    event = dataclasses.replace(CLICK, user_agent='a"b\t\x00\\\u2028[2]')
+    assert fields_of(event)["user_agent"] == 'a"b\t\x00\\\u2028[2]'
+
+
+def test_half_a_surrogate_pair_becomes_a_replacement_character() -> None:
+    event = dataclasses.replace(CLICK, rcpt_meta=metadata(r'{"a": "\ud83d"}'))
+    assert json.loads(event.as_json().encode("utf-8"))["msys"]["track_event"]["rcpt_meta"] == {
+        "a": "\ufffd"
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"a": 1, "b": {"c": [true, null]}}', {"a": 1, "b": {"c": [True, None]}}),
+        ('{"a": 1.5}', {"a": 1.5}),
+        ('{"a": 1e999}', {"a": "1e999"}),
+        ('{"a": NaN}', {"a": "NaN"}),
+        (None, {}),
+        ("", {}),
+        ("[1]", {}),
+        ("{", {}),
+        ("[" * 100_000, {}),
+    ],
+)
+def test_metadata_is_an_object_that_json_can_write(text: str | None, expected: object) -> None:
+    read = metadata(text)
+    assert read == expected
+    json.dumps(read, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"msys": {}}',
+        '{"msys": {"track_event": {}}}',
+        '{"msys": {"track_event": {"type": "reboot"}}}',
+        '{"msys": {"track_event": 1}}',
+        CLICK.as_json().replace("track_event", "message_event"),
+    ],
+)
+def test_what_is_no_event_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match="not an event"):
+        Event.from_json(text)
+
+
+def test_a_field_of_a_later_version_is_ignored() -> None:
+    text = CLICK.as_json().replace('"type"', '"invented_later": 1, "type"', 1)
+    assert Event.from_json(text) == CLICK
+
+
+@given(milliseconds=st.integers(0, 2**48 - 1), randomness=st.binary(min_size=10, max_size=10))
+def test_an_event_id_is_a_uuid_version_7_of_its_time(milliseconds: int, randomness: bytes) -> None:
+    identifier = uuid.UUID(event_id(milliseconds, randomness))
+    assert str(identifier) == event_id(milliseconds, randomness)
+    assert identifier.version == 7
+    assert identifier.variant == uuid.RFC_4122
+    assert identifier.int >> 80 == milliseconds
+
+
+@given(
+    randomness=st.binary(min_size=10, max_size=10), bit=st.integers(0, 73), milliseconds=st.just(1)
+)
+def test_each_of_74_random_bits_changes_the_id(
+    randomness: bytes, bit: int, milliseconds: int
+) -> None:
+    other = (int.from_bytes(randomness) ^ 1 << bit).to_bytes(10)
+    assert event_id(milliseconds, randomness) != event_id(milliseconds, other)
+
+
+def test_too_little_randomness_is_refused() -> None:
+    with pytest.raises(ValueError, match="9 random bytes instead of 10"):
+        event_id(0, bytes(9))

@@ -1,0 +1,133 @@
+"""A tracker on a real port, with real tokens; what it stores is kept in a list."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from msys_track.errors import SinkError
+from msys_track.events import Event
+from msys_track.keys import Claims, Engagement, KeyRing
+from msys_track.sinks.writer import EventWriter, WriterSettings
+from msys_track.tracking.server import Tracker, serve
+from msys_track.tracking.settings import TrackerSettings
+
+INJECTED_AT = 1_460_989_500
+EXPIRES_AT = INJECTED_AT + 31_536_000
+
+
+class ListSink:
+    """Keeps events in memory; while `down`, takes none."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.down = False
+
+    async def write(self, events: Sequence[Event]) -> None:
+        if self.down:
+            raise SinkError("the sink is down")
+        self.events += events
+
+
+class Harness:
+    """A tracker and the two ends a test looks at: its socket and its sink."""
+
+    def __init__(self, tracker: Tracker, sink: ListSink, writer: EventWriter) -> None:
+        self.tracker = tracker
+        self.sink = sink
+        self.writer = writer
+
+    async def exchange(self, sent: bytes) -> bytes:
+        """Send bytes, say that no more will come, and read until the tracker closes."""
+        reader, writer = await self.connect()
+        try:
+            writer.write(sent)
+            writer.write_eof()
+            return await reader.read()
+        finally:
+            writer.close()
+
+    async def get(self, target: str, *header_lines: str, method: str = "GET") -> bytes:
+        """One request on a connection of its own."""
+        lines = [f"{method} {target} HTTP/1.1", "Host: click.test", "Connection: close"]
+        head = "\r\n".join([*lines, *header_lines, "", ""])
+        return await self.exchange(head.encode("latin-1"))
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.tracker.port, limit=2**20)
+
+    async def events(self) -> list[Event]:
+        """What is stored once everything so far is written."""
+        await self.writer.flush()
+        return self.sink.events
+
+
+Start: TypeAlias = Callable[..., Awaitable[Harness]]
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": request.param == "uvloop"}
+
+
+@pytest.fixture(scope="session")
+def keys() -> KeyRing:
+    return KeyRing.temporary()
+
+
+@pytest.fixture(scope="session")
+def engagement() -> Engagement:
+    return Engagement(
+        message_id="000443ee14578172be22",
+        recipient="Recipient@Example.com",
+        injected_at=INJECTED_AT,
+        expires_at=EXPIRES_AT,
+        transmission_id=65_832_150_921_904_138,
+        campaign_id="Spring",
+        metadata='{"customer":{"id":7},"vip":true}',
+        tags=["male", "US"],
+        open_tracking=True,
+        click_tracking=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def click_path(keys: KeyRing, engagement: Engagement) -> str:
+    claims = Claims(kind="click", engagement=engagement, target="https://shop.test/sale?a=1&b=")
+    return "/" + keys.seal(claims)
+
+
+@pytest.fixture(scope="session")
+def open_path(keys: KeyRing, engagement: Engagement) -> str:
+    return "/" + keys.seal(Claims(kind="open", engagement=engagement))
+
+
+@pytest.fixture
+async def start(keys: KeyRing) -> AsyncIterator[Start]:
+    """Start trackers with settings of the test's; they end with it."""
+    harnesses: list[Harness] = []
+
+    async def start_one(*, now: float = INJECTED_AT + 7, **settings: Any) -> Harness:
+        sink = ListSink()
+        writer = EventWriter(sink, WriterSettings(batch_seconds=0.001, first_retry_seconds=0.01))
+        tracker = await serve(
+            TrackerSettings(**{"listen_port": 0, "store": Path("unused"), **settings}),
+            keys,
+            writer,
+            clock=lambda: now,
+        )
+        harnesses.append(Harness(tracker, sink, writer))
+        return harnesses[-1]
+
+    yield start_one
+    for harness in harnesses:
+        harness.sink.down = False
+        await harness.tracker.close()
+        await harness.writer.close()
+
+
+@pytest.fixture
+async def harness(start: Start) -> Harness:
+    return await start()

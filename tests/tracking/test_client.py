@@ -1,0 +1,117 @@
+"""Who asks: proxies are believed as far as they are configured, and nobody else."""
+
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from msys_track.tracking.client import client_address, header_text, user_agent_parsed
+
+TRUSTED = (ip_network("10.0.0.0/8"), ip_network("2001:db8:1::/48"))
+
+
+def test_without_configured_proxies_the_header_is_not_believed() -> None:
+    assert client_address("10.0.0.1", [b"203.0.113.7"], ()) == "10.0.0.1"
+
+
+def test_a_peer_that_is_no_proxy_is_the_client() -> None:
+    assert client_address("198.51.100.1", [b"203.0.113.7"], TRUSTED) == "198.51.100.1"
+
+
+@pytest.mark.parametrize(
+    ("header_lines", "client"),
+    [
+        ([b"203.0.113.7"], "203.0.113.7"),
+        ([b"6.6.6.6, 203.0.113.7"], "203.0.113.7"),
+        ([b"6.6.6.6", b"203.0.113.7"], "203.0.113.7"),
+        ([b"6.6.6.6, 203.0.113.7, 10.9.9.9"], "203.0.113.7"),
+        ([b"6.6.6.6,203.0.113.7 ,\t10.9.9.9 "], "203.0.113.7"),
+        ([b"203.0.113.7", b"10.9.9.9, 2001:db8:1::5"], "203.0.113.7"),
+        ([b"203.0.113.7:4711"], "203.0.113.7"),
+        ([b"[2001:db8::7]:4711"], "2001:db8::7"),
+        ([b"[2001:db8::7]"], "2001:db8::7"),
+        ([b"2001:DB8:0::7"], "2001:db8::7"),
+        ([b"::ffff:203.0.113.7"], "203.0.113.7"),
+        ([b"10.9.9.9, 10.8.8.8"], "10.9.9.9"),
+    ],
+)
+def test_the_client_is_the_right_most_hop_that_is_no_proxy(
+    header_lines: list[bytes], client: str
+) -> None:
+    assert client_address("10.0.0.1", header_lines, TRUSTED) == client
+
+
+@pytest.mark.parametrize(
+    "header_lines",
+    [
+        [],
+        [b""],
+        [b"unknown"],
+        [b"203.0.113.7, "],
+        [b"203.0.113.7, unknown"],
+        [b"203.0.113.7, \xff\x00"],
+        [b"203.0.113.7, 999.1.1.1"],
+        [b"203.0.113.7 203.0.113.8"],
+    ],
+)
+def test_a_hop_that_is_no_address_ends_the_walk_at_the_proxy(header_lines: list[bytes]) -> None:
+    assert client_address("10.0.0.1", header_lines, TRUSTED) == "10.0.0.1"
+
+
+def test_a_mapped_ipv4_peer_is_an_ipv4_client() -> None:
+    assert client_address("::ffff:198.51.100.1", [], ()) == "198.51.100.1"
+
+
+def test_a_mapped_ipv4_peer_is_found_among_the_proxies() -> None:
+    assert client_address("::ffff:10.0.0.1", [b"203.0.113.7"], TRUSTED) == "203.0.113.7"
+
+
+def test_a_socket_without_an_address_has_no_client_address() -> None:
+    assert client_address(None, [b"203.0.113.7"], TRUSTED) is None
+
+
+@given(lines=st.lists(st.binary(max_size=60), max_size=4))
+def test_no_header_line_breaks_the_walk(lines: list[bytes]) -> None:
+    assert client_address("10.0.0.1", lines, TRUSTED)
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "is_prefetched", "is_proxy"),
+    [
+        ("Mozilla/5.0", True, False),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15", False, False),
+        (
+            "Mozilla/5.0 (Windows NT 5.1) Firefox/11.0 (via ggpht.com GoogleImageProxy)",
+            False,
+            True,
+        ),
+        ("YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html", False, True),
+        ("mozilla/5.0", False, False),
+    ],
+)
+def test_a_user_agent_tells_prefetchers_and_image_proxies(
+    *,
+    user_agent: str,
+    is_prefetched: bool,
+    is_proxy: bool,
+) -> None:
+    assert user_agent_parsed(user_agent) == {
+        "is_prefetched": is_prefetched,
+        "is_proxy": is_proxy,
+    }
+
+
+def test_without_a_user_agent_nothing_is_claimed() -> None:
+    assert user_agent_parsed(None) == {}
+
+
+@given(value=st.binary(max_size=8_192))
+def test_a_header_is_cut_and_can_always_be_stored(value: bytes) -> None:
+    text = header_text(value)
+    assert len(text) <= 1_024
+    text.encode("utf-8")
+
+
+def test_bytes_that_are_no_utf8_are_replaced() -> None:
+    assert header_text(b"a\xffb") == "a\ufffdb"

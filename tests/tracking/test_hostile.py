@@ -1,0 +1,246 @@
+"""Hostile clients: each costs its own connection, and the next reader is served."""
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.tracking.conftest import Harness, Start
+
+pytestmark = pytest.mark.anyio
+
+HOST = b"Host: a\r\n"
+
+
+async def assert_serves(harness: "Harness", click_path: str) -> None:
+    assert (await harness.get(click_path)).startswith(b"HTTP/1.1 302 ")
+    assert harness.tracker.counters.failures == 0
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"400"),
+        (b"GET /\r\n\r\n", b"400"),
+        (b"GET / HTTP/9.9\r\n" + HOST + b"\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: -1\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: " + b"9" * 40 + b"\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: x\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 9999999999\r\n\r\n", b"413"),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 9999999999\r\n\r\n", b"413"),
+        (
+            b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+            b"fffffff\r\n" + b"x" * 70_000,
+            b"413",
+        ),
+        (
+            b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n"
+            b"Content-Length: 3\r\n\r\nabc",
+            b"400",
+        ),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n", b"400"),
+        (b"GET /" + b"a" * 9_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", b"414"),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"A: " + b"b" * 17_000 + b"\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"A: b\r\n" * 101 + b"\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nA: \x00\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\nHost: a\n\n", b"400"),
+        (b"GET / / HTTP/1.1\r\n" + HOST + b"\r\n", b"400"),
+        (b"GET /\xff HTTP/1.1\r\n" + HOST + b"\r\n", b"400"),
+        (b"GET /\x00 HTTP/1.1\r\n" + HOST + b"\r\n", b"400"),
+        (b"CONNECT evil.test:443 HTTP/1.1\r\n" + HOST + b"\r\n\x16\x03\x01", b"405"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"400"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)), b"405"),
+        (b"\x00" * 5_000, b"405"),
+        (b"EHLO mail.test\r\n", b"405"),
+    ],
+)
+async def test_what_is_not_served_gets_its_status_and_the_end(
+    harness: "Harness", click_path: str, sent: bytes, status: bytes
+) -> None:
+    answer = await harness.exchange(sent)
+    assert answer.startswith(b"HTTP/1.1 " + status + b" ")
+    assert answer.endswith(b"Connection: close\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert await harness.events() == []
+    await assert_serves(harness, click_path)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"\r\n", b"G", b"GET ", b"GET / HTTP/1.1\r\nHost:", b"\r\n" * 10_000]
+)
+async def test_a_client_that_leaves_half_way_gets_nothing(
+    harness: "Harness", click_path: str, sent: bytes
+) -> None:
+    assert await harness.exchange(sent) == b""
+    await assert_serves(harness, click_path)
+
+
+async def test_answers_before_garbage_are_still_given(harness: "Harness", click_path: str) -> None:
+    sent = f"GET {click_path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() + b"\x00\x01\x02"
+    answer = await harness.exchange(sent)
+    assert answer.startswith(b"HTTP/1.1 302 ")
+    assert b"HTTP/1.1 405 " in answer
+    assert len(await harness.events()) == 1
+
+
+async def test_nothing_after_the_end_is_answered(harness: "Harness", click_path: str) -> None:
+    request = f"GET {click_path} HTTP/1.1\r\nHost: a\r\n".encode()
+    answer = await harness.exchange(request + b"Connection: close\r\n\r\n" + request + b"\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert len(await harness.events()) == 1
+
+
+async def test_a_small_body_is_thrown_away(harness: "Harness", click_path: str) -> None:
+    body = b"GET /f/a/x HTTP/1.1\r\nHost: a\r\n\r\n"
+    length = f"Content-Length: {len(body)}\r\n\r\n".encode()
+    post = b"POST / HTTP/1.1\r\nHost: a\r\n" + length + body
+    get = f"GET {click_path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    answer = await harness.exchange(post + get)
+    assert answer.startswith(b"HTTP/1.1 405 ")
+    assert b"HTTP/1.1 302 " in answer
+    assert answer.count(b"HTTP/1.1 ") == 2
+
+
+async def test_a_client_that_waits_for_100_gets_the_final_answer(harness: "Harness") -> None:
+    reader, writer = await harness.connect()
+    writer.write(
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+    )
+    answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 405 ")
+    assert answer.endswith(b"Connection: close\r\n\r\n")
+    writer.close()
+
+
+async def test_more_pipelined_requests_than_allowed_close_the_connection(
+    start: "Start", click_path: str
+) -> None:
+    harness = await start(max_pipelined_requests=5)
+    answer = await harness.exchange(f"GET {click_path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 9)
+    assert answer.count(b"HTTP/1.1 302 ") == 5
+    assert answer.endswith(b"Connection: close\r\n\r\n")
+    assert len(await harness.events()) == 5
+
+
+@pytest.mark.parametrize(
+    "trickle",
+    [b"a", b"A: b\r\n"],
+    ids=["in the request line", "in the headers"],
+)
+async def test_a_request_that_trickles_in_is_cut_off(
+    start: "Start", click_path: str, trickle: bytes
+) -> None:
+    harness = await start(request_timeout_seconds=0.3)
+    reader, writer = await harness.connect()
+    writer.write(b"GET /" if trickle == b"a" else b"GET / HTTP/1.1\r\n")
+    started = time.monotonic()
+
+    async def go_on() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(trickle)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+    trickling = asyncio.create_task(go_on())
+    async with asyncio.timeout(5):
+        answer = await reader.readuntil(b"\r\n\r\n")
+    trickling.cancel()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert time.monotonic() - started < 3
+    assert harness.tracker.counters.timeouts == 1
+    await assert_serves(harness, click_path)
+
+
+async def test_a_header_without_end_is_cut_off_at_the_limit(
+    start: "Start", click_path: str
+) -> None:
+    harness = await start(max_body_bytes=1_000)
+    reader, writer = await harness.connect()
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nA: ")
+    sent = 0
+    with contextlib.suppress(OSError):
+        while sent < 2_000_000 and not reader.at_eof():
+            writer.write(b"x" * 4_096)
+            await writer.drain()
+            await asyncio.sleep(0.001)
+            sent += 4_096
+    writer.close()
+    assert sent < 500_000
+    assert harness.tracker.counters.bad_requests == 1
+    await assert_serves(harness, click_path)
+
+
+async def test_an_idle_connection_is_closed(start: "Start") -> None:
+    harness = await start(idle_timeout_seconds=0.2)
+    reader, writer = await harness.connect()
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_line_breaks_do_not_keep_a_connection_alive(start: "Start") -> None:
+    harness = await start(idle_timeout_seconds=0.3)
+    reader, writer = await harness.connect()
+    with contextlib.suppress(OSError):
+        async with asyncio.timeout(5):
+            while not reader.at_eof():
+                writer.write(b"\r\n")
+                await asyncio.sleep(0.02)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.01):
+                        assert await reader.read(1) == b""
+    writer.close()
+
+
+async def test_a_client_that_never_reads_is_dropped(start: "Start", click_path: str) -> None:
+    harness = await start(
+        idle_timeout_seconds=0.3, request_timeout_seconds=0.3, max_pipelined_requests=10_000
+    )
+    _, writer = await harness.connect()
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+    async def ask_for_ever() -> None:
+        while True:
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 2_000)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(ask_for_ever(), 20)
+    writer.close()
+    await assert_serves(harness, click_path)
+
+
+async def test_one_connection_too_many_is_turned_away(start: "Start", click_path: str) -> None:
+    harness = await start(max_connections=2)
+    held = [await harness.connect() for _ in range(2)]
+    await asyncio.sleep(0.05)
+    answer = await harness.exchange(b"")
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert harness.tracker.counters.refused_connections == 1
+    for _, writer in held:
+        writer.close()
+    await asyncio.sleep(0.05)
+    await assert_serves(harness, click_path)
+
+
+async def test_a_defect_costs_one_connection(
+    harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("msys_track.tracking.connection.event", broken)
+        await harness.get(click_path)
+    assert harness.tracker.counters.failures == 1
+    assert (await harness.get(click_path)).startswith(b"HTTP/1.1 302 ")

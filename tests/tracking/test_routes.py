@@ -1,0 +1,199 @@
+"""Routes: which paths exist, what their tokens may do, and what leaves an event."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from msys_track.keys import Claims, Engagement, KeyRing
+from msys_track.tracking.counters import Counters
+from msys_track.tracking.replies import PIXEL, Replies
+from msys_track.tracking.routes import Outcome, Routes, path_of
+
+KEYS = KeyRing.temporary()
+REPLIES = Replies("msys-http")
+NOW = 1_000
+EXPIRES_AT = 2_000
+TARGET = "https://shop.test/?a=1&b=#c"
+
+
+def engagement() -> Engagement:
+    return Engagement(
+        message_id="000443ee14578172be22",
+        recipient="a@b.test",
+        injected_at=0,
+        expires_at=EXPIRES_AT,
+    )
+
+
+def sealed(kind: str, target: str | None = None) -> str:
+    claims = Claims(kind=kind, engagement=engagement(), target=target)  # type: ignore[arg-type]
+    return "/" + KEYS.seal(claims)
+
+
+CLICK = sealed("click", TARGET)
+OPEN = sealed("open")
+
+
+def visit(target: str, *, now: float = NOW, counters: Counters | None = None) -> Outcome:
+    routes = Routes(KEYS, REPLIES, counters or Counters())
+    return routes.outcome(target.encode("latin-1"), now)
+
+
+def location_of(outcome: Outcome) -> str | None:
+    lines = outcome.reply.head.decode().split("\r\n")
+    return next((line[10:] for line in lines if line.startswith("Location: ")), None)
+
+
+def test_a_click_goes_to_its_target_and_leaves_its_claims() -> None:
+    outcome = visit(CLICK)
+    assert outcome.reply.head.startswith(b"HTTP/1.1 302 Moved Temporarily\r\n")
+    assert location_of(outcome) == TARGET
+    assert outcome.claims is not None
+    assert outcome.claims.kind == "click"
+    assert outcome.claims.engagement.recipient == "a@b.test"
+
+
+def test_an_open_gets_the_pixel_and_leaves_its_claims() -> None:
+    outcome = visit(OPEN)
+    assert outcome.reply == REPLIES.pixel
+    assert outcome.claims is not None
+    assert outcome.claims.kind == "open"
+
+
+@pytest.mark.parametrize("kind", ["click", "amp_click", "link_unsubscribe"])
+def test_every_kind_with_a_target_redirects(kind: str) -> None:
+    outcome = visit(sealed(kind, TARGET))
+    assert location_of(outcome) == TARGET
+    assert outcome.claims is not None
+
+
+@pytest.mark.parametrize("kind", ["open", "initial_open", "amp_open", "amp_initial_open"])
+def test_every_kind_of_open_gets_the_pixel(kind: str) -> None:
+    outcome = visit(sealed(kind))
+    assert outcome.reply.body == PIXEL
+    assert outcome.claims is not None
+
+
+def test_an_expired_click_still_redirects_without_an_event() -> None:
+    counters = Counters()
+    outcome = visit(CLICK, now=EXPIRES_AT, counters=counters)
+    assert location_of(outcome) == TARGET
+    assert outcome.claims is None
+    assert counters.expired == 1
+
+
+def test_an_expired_open_still_gets_the_pixel_without_an_event() -> None:
+    counters = Counters()
+    outcome = visit(OPEN, now=EXPIRES_AT, counters=counters)
+    assert outcome == Outcome(REPLIES.pixel)
+    assert counters.expired == 1
+
+
+def test_a_link_lives_until_the_very_second_before_it_expires() -> None:
+    assert visit(CLICK, now=EXPIRES_AT - 0.001).claims is not None
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/",
+        "/f/a",
+        "/f/a/",
+        "/f",
+        "/f/",
+        "/f/a/AAAA",
+        "/q",
+        "/u/" + CLICK.rpartition("/")[2],
+        "/F" + CLICK[2:],
+        "/f/a//" + CLICK.rpartition("/")[2],
+        "/x" + CLICK,
+        "/" + CLICK,
+        "/f/b/" + CLICK.rpartition("/")[2],
+        "/f/a/" + OPEN.rpartition("/")[2],
+        CLICK[:-1],
+        CLICK[:20],
+        "*",
+        "shop.test:443",
+        "http://click.test",
+        "http://click.test?x=" + CLICK,
+        "/robots.txt",
+        "/?target=https://evil.test/",
+    ],
+)
+def test_what_is_no_link_of_ours_is_not_found(target: str) -> None:
+    assert visit(target) == Outcome(REPLIES.not_found)
+
+
+@pytest.mark.parametrize(
+    "target", ["/q/", "/q/AAAA", OPEN[:-1], "/q/" + CLICK.rpartition("/")[2], "/q/%00"]
+)
+def test_a_forged_open_gets_the_pixel_without_an_event(target: str) -> None:
+    counters = Counters()
+    assert visit(target, counters=counters) == Outcome(REPLIES.pixel)
+    assert counters.invalid_tokens == 1
+
+
+@pytest.mark.parametrize("path", [CLICK, OPEN])
+@pytest.mark.parametrize(
+    "junk", [".", ")", ">", "%3E", "%20", "/", "?utm_source=x", "?", "#top", "%3Futm=1", ".%2e,"]
+)
+def test_what_clients_append_is_ignored(path: str, junk: str) -> None:
+    assert visit(path + junk).claims is not None
+
+
+def test_a_target_parameter_does_not_change_the_target() -> None:
+    assert location_of(visit(CLICK + "?target=https://evil.test/")) == TARGET
+
+
+def test_the_absolute_form_is_the_same_link() -> None:
+    assert location_of(visit("https://click.test:8443" + CLICK)) == TARGET
+
+
+def test_a_path_that_is_percent_encoded_whole_is_decoded() -> None:
+    encoded = "/" + "".join(f"%{ord(character):02x}" for character in CLICK[1:])
+    assert location_of(visit(encoded)) == TARGET
+
+
+def test_a_path_is_decoded_only_once() -> None:
+    assert location_of(visit(CLICK.replace("/f/", "/%66/"))) == TARGET
+    assert visit(CLICK.replace("/f/", "/%2566/")) == Outcome(REPLIES.not_found)
+
+
+@given(target=st.binary())
+def test_no_request_target_breaks_the_routes(target: bytes) -> None:
+    outcome = Routes(KEYS, REPLIES, Counters()).outcome(target, NOW)
+    assert outcome.claims is None
+    assert location_of(outcome) is None
+
+
+@given(target=st.text(st.characters(codec="ascii")))
+def test_no_answer_repeats_what_was_asked(target: str) -> None:
+    assert visit("/f/a/" + target).reply in (REPLIES.not_found, REPLIES.pixel)
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"/a?b", "/a"),
+        (b"/a#b", "/a"),
+        (b"/a%3Fb", "/a?b"),
+        (b"/%61%", "/a%"),
+        (b"/%ff", "/\ufffd"),
+        (b"http://h/a/b?c", "/a/b"),
+        (b"http://h", ""),
+        (b"http://h?/a", ""),
+        (b"*", ""),
+        (b"", ""),
+    ],
+)
+def test_the_path_of_a_request_target(target: bytes, path: str) -> None:
+    assert path_of(target) == path
+
+
+def test_the_pixel_is_the_43_byte_transparent_gif() -> None:
+    assert len(PIXEL) == 43
+    assert PIXEL[:6] == b"GIF89a"
+    assert PIXEL[6:10] == (1).to_bytes(2, "little") * 2
+    assert PIXEL[-1:] == b";"
+    extension = PIXEL.index(b"\x21\xf9\x04")
+    assert PIXEL[extension + 3] & 1, "the transparent colour flag"

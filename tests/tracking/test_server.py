@@ -1,0 +1,402 @@
+"""The tracker on a real port: what a reader, a proxy and an operator see."""
+
+import asyncio
+import json
+import re
+import time
+from ipaddress import ip_network
+from typing import TYPE_CHECKING
+
+import pytest
+
+from msys_track.errors import SettingsError
+from msys_track.keys import Claims, Engagement, KeyRing
+from msys_track.tracking.replies import PIXEL
+
+if TYPE_CHECKING:
+    from tests.tracking.conftest import Harness, Start
+
+pytestmark = pytest.mark.anyio
+
+TARGET = "https://shop.test/sale?a=1&b="
+
+
+def headers_of(answer: bytes) -> list[str]:
+    """Status line and headers, without the date."""
+    head = answer.partition(b"\r\n\r\n")[0].decode("ascii")
+    return [line for line in head.split("\r\n") if not line.startswith("Date: ")]
+
+
+async def test_a_click_is_answered_with_the_documented_headers(
+    harness: "Harness", click_path: str
+) -> None:
+    answer = await harness.get(click_path)
+    assert headers_of(answer) == [
+        "HTTP/1.1 302 Moved Temporarily",
+        "Content-Type: text/plain",
+        f"Location: {TARGET}",
+        "Server: msys-http",
+        "X-Robots-Tag: noindex",
+        "Cache-Control: no-store, no-cache, max-age=0",
+        "Referrer-Policy: no-referrer",
+        "Content-Length: 0",
+        "Connection: close",
+    ]
+    assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_an_open_is_answered_with_the_pixel(harness: "Harness", open_path: str) -> None:
+    answer = await harness.get(open_path)
+    assert headers_of(answer) == [
+        "HTTP/1.1 200 OK",
+        "Content-Type: image/gif",
+        "Server: msys-http",
+        "X-Robots-Tag: noindex",
+        "Cache-Control: no-store, no-cache, max-age=0",
+        "Referrer-Policy: no-referrer",
+        "Content-Length: 43",
+        "Connection: close",
+    ]
+    assert answer.partition(b"\r\n\r\n")[2] == PIXEL
+
+
+async def test_every_answer_is_dated(start: "Start") -> None:
+    harness = await start(now=784_111_777)
+    assert b"\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n" in await harness.get("/")
+
+
+async def test_a_click_leaves_an_event(harness: "Harness", click_path: str) -> None:
+    await harness.get(click_path, "User-Agent: Mozilla/5.0", "Accept-Language: de")
+    (event,) = await harness.events()
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", event.event_id)
+    assert event.fields() | {"event_id": "…"} == {
+        "type": "click",
+        "event_id": "…",
+        "timestamp": "1460989507",
+        "message_id": "000443ee14578172be22",
+        "transmission_id": "65832150921904138",
+        "customer_id": "1",
+        "campaign_id": "Spring",
+        "rcpt_to": "recipient@example.com",
+        "raw_rcpt_to": "Recipient@Example.com",
+        "rcpt_meta": {"customer": {"id": 7}, "vip": True},
+        "rcpt_tags": ["male", "US"],
+        "recipient_domain": "example.com",
+        "injection_time": "2016-04-18T14:25:00.000Z",
+        "open_tracking": True,
+        "click_tracking": True,
+        "initial_pixel": False,
+        "amp_enabled": False,
+        "transactional": "0",
+        "delv_method": "esmtp",
+        "ip_address": "127.0.0.1",
+        "user_agent": "Mozilla/5.0",
+        "user_agent_parsed": {"is_prefetched": True, "is_proxy": False},
+        "accept_language": "de",
+        "target_link_url": TARGET,
+        "target_link_name": "Raw URL",
+    }
+
+
+async def test_an_open_leaves_an_event_without_a_target(
+    harness: "Harness", open_path: str
+) -> None:
+    await harness.get(open_path)
+    (event,) = await harness.events()
+    assert event.type == "open"
+    assert {"target_link_url", "target_link_name", "user_agent"}.isdisjoint(event.fields())
+
+
+async def test_two_visits_are_two_events_with_two_ids(harness: "Harness", click_path: str) -> None:
+    await harness.get(click_path)
+    await harness.get(click_path)
+    first, second = await harness.events()
+    assert first.event_id != second.event_id
+
+
+@pytest.mark.parametrize("path", ["click_path", "open_path"])
+async def test_head_answers_as_get_without_body_and_event(
+    harness: "Harness", path: str, request: pytest.FixtureRequest
+) -> None:
+    target = request.getfixturevalue(path)
+    head = await harness.get(target, method="HEAD")
+    assert await harness.events() == []
+    assert headers_of(head) == headers_of(await harness.get(target))
+    assert head.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "BREW", "get"]
+)
+@pytest.mark.parametrize("path", ["click_path", "open_path"])
+async def test_other_methods_are_refused_and_leave_no_event(
+    harness: "Harness", method: str, path: str, request: pytest.FixtureRequest
+) -> None:
+    answer = await harness.get(request.getfixturevalue(path), method=method)
+    assert headers_of(answer)[:3] == [
+        "HTTP/1.1 405 Method Not Allowed",
+        "Content-Type: text/plain",
+        "Allow: GET, HEAD",
+    ]
+    assert "Content-Length: 0" in headers_of(answer)
+    assert answer.endswith(b"\r\n\r\n")
+    assert await harness.events() == []
+    assert harness.tracker.counters.refused_methods == 1
+
+
+async def test_a_forged_click_gets_a_short_page_that_repeats_nothing(harness: "Harness") -> None:
+    answer = await harness.get("/f/a/forged-by-me?target=https://evil.test/")
+    assert headers_of(answer)[:3] == [
+        "HTTP/1.1 404 Not Found",
+        "Content-Type: text/plain",
+        "Server: msys-http",
+    ]
+    body = answer.partition(b"\r\n\r\n")[2]
+    assert 0 < len(body) < 300
+    assert f"Content-Length: {len(body)}" in headers_of(answer)
+    assert b"forged-by-me" not in answer
+    assert b"evil.test" not in answer
+    assert await harness.events() == []
+
+
+@pytest.mark.parametrize("target", ["/", "/f/a", "/u/AAAA", "/favicon.ico"])
+async def test_a_path_without_a_link_is_not_found_under_our_name(
+    harness: "Harness", target: str
+) -> None:
+    headers = headers_of(await harness.get(target))
+    assert headers[0] == "HTTP/1.1 404 Not Found"
+    assert "Server: msys-http" in headers
+
+
+async def test_the_servers_name_can_be_chosen(start: "Start") -> None:
+    harness = await start(server_name="nginx")
+    assert "Server: nginx" in headers_of(await harness.get("/"))
+
+
+async def test_any_host_is_answered(harness: "Harness", click_path: str) -> None:
+    request = f"GET {click_path} HTTP/1.1\r\nHost: older-domain.test:8080\r\n\r\n"
+    assert (await harness.exchange(request.encode())).startswith(b"HTTP/1.1 302 ")
+
+
+@pytest.mark.parametrize(
+    ("target", "location"),
+    [
+        ("https://bücher.test/grün?q=ü#ß", "https://xn--bcher-kva.test/gr%C3%BCn?q=%C3%BC#%C3%9F"),
+        ("https://shop.test/#/route?x=%20&y=", "https://shop.test/#/route?x=%20&y="),
+    ],
+)
+async def test_the_location_is_ascii_and_the_event_has_the_original(
+    harness: "Harness", keys: KeyRing, engagement: Engagement, target: str, location: str
+) -> None:
+    path = keys.seal(Claims(kind="click", engagement=engagement, target=target))
+    assert f"Location: {location}" in headers_of(await harness.get("/" + path))
+    (event,) = await harness.events()
+    assert event.target_link_url == target
+
+
+async def test_a_token_cannot_put_a_header_into_the_answer(
+    harness: "Harness", keys: KeyRing, engagement: Engagement
+) -> None:
+    target = "https://shop.test/\r\nSet-Cookie: a=b\r\n\r\n<script>"
+    path = keys.seal(Claims(kind="click", engagement=engagement, target=target))
+    answer = await harness.get("/" + path)
+    assert b"Set-Cookie: a" not in answer
+    assert len(headers_of(answer)) == 9
+
+
+async def test_the_links_name_is_in_the_event(
+    harness: "Harness", keys: KeyRing, engagement: Engagement
+) -> None:
+    claims = Claims(kind="click", engagement=engagement, target=TARGET, link_name="banner")
+    await harness.get("/" + keys.seal(claims))
+    (event,) = await harness.events()
+    assert event.target_link_name == "banner"
+
+
+async def test_a_link_of_another_ring_is_not_found(
+    harness: "Harness", engagement: Engagement
+) -> None:
+    path = KeyRing.temporary().seal(Claims(kind="click", engagement=engagement, target=TARGET))
+    assert (await harness.get("/" + path)).startswith(b"HTTP/1.1 404 ")
+
+
+async def test_an_expired_link_works_without_an_event(
+    start: "Start",
+    engagement: Engagement,
+    click_path: str,
+    open_path: str,
+) -> None:
+    harness = await start(now=engagement.expires_at)
+    assert (await harness.get(click_path)).startswith(b"HTTP/1.1 302 ")
+    assert (await harness.get(open_path)).endswith(PIXEL)
+    assert await harness.events() == []
+    assert harness.tracker.counters.expired == 2
+
+
+async def test_a_user_agent_of_invalid_utf8_leaves_valid_json(
+    harness: "Harness", click_path: str
+) -> None:
+    await harness.get(click_path, 'User-Agent: \xff"\t\\')
+    (event,) = await harness.events()
+    json.loads(event.as_json().encode("utf-8"))
+    assert event.user_agent == '\ufffd"\t\\'
+
+
+async def test_a_forwarded_address_is_ignored_from_an_unknown_peer(
+    harness: "Harness", click_path: str
+) -> None:
+    await harness.get(click_path, "X-Forwarded-For: 203.0.113.7")
+    (event,) = await harness.events()
+    assert event.ip_address == "127.0.0.1"
+
+
+async def test_a_forwarded_address_is_taken_from_a_configured_proxy(
+    start: "Start", click_path: str
+) -> None:
+    harness = await start(trusted_proxies=(ip_network("127.0.0.0/8"),))
+    await harness.get(click_path, "X-Forwarded-For: 6.6.6.6", "x-forwarded-for: 203.0.113.7")
+    (event,) = await harness.events()
+    assert event.ip_address == "203.0.113.7"
+
+
+async def test_a_sink_that_is_down_delays_no_redirect_and_loses_no_event(
+    harness: "Harness", click_path: str
+) -> None:
+    harness.sink.down = True
+    started = time.monotonic()
+    for _ in range(50):
+        assert (await harness.get(click_path)).startswith(b"HTTP/1.1 302 ")
+    assert time.monotonic() - started < 5
+    assert harness.sink.events == []
+    harness.sink.down = False
+    assert len(await harness.events()) == 50
+
+
+async def test_requests_follow_each_other_on_one_connection(
+    harness: "Harness", click_path: str
+) -> None:
+    reader, writer = await harness.connect()
+    for _ in range(3):
+        writer.write(f"GET {click_path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 302 ")
+        assert b"Connection" not in answer
+    writer.close()
+    assert len(await harness.events()) == 3
+
+
+async def test_pipelined_requests_are_answered_in_order(
+    harness: "Harness", click_path: str, open_path: str
+) -> None:
+    requests = "".join(
+        f"{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n"
+        for method, path in [
+            ("GET", click_path),
+            ("HEAD", open_path),
+            ("GET", open_path),
+            ("POST", "/"),
+            ("GET", "/"),
+        ]
+    )
+    answer = await harness.exchange(requests.encode())
+    assert re.findall(rb"HTTP/1.1 (\d+) ", answer) == [b"302", b"200", b"200", b"405", b"404"]
+    assert answer.count(PIXEL) == 1
+    assert [event.type for event in await harness.events()] == ["click", "open"]
+
+
+async def test_a_request_may_come_byte_by_byte(harness: "Harness", click_path: str) -> None:
+    reader, writer = await harness.connect()
+    for byte in f"GET {click_path} HTTP/1.1\r\nHost: a\r\nUser-Agent: b\r\n\r\n".encode():
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(0)
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 302 ")
+    writer.close()
+    (event,) = await harness.events()
+    assert event.user_agent == "b"
+
+
+@pytest.mark.parametrize(
+    ("request_head", "connection"),
+    [
+        ("GET / HTTP/1.0\r\n\r\n", "Connection: close"),
+        ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "Connection: keep-alive"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "Connection: close"),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", None),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+            "Connection: close",
+        ),
+    ],
+)
+async def test_whether_the_connection_stays_is_said(
+    harness: "Harness", request_head: str, connection: str | None
+) -> None:
+    headers = headers_of(await harness.exchange(request_head.encode()))
+    assert headers[0] == "HTTP/1.1 404 Not Found"
+    assert [line for line in headers if line.startswith("Connection")] == (
+        [connection] if connection else []
+    )
+
+
+async def test_closing_ends_idle_connections_and_keeps_the_last_events(
+    harness: "Harness", click_path: str
+) -> None:
+    reader, writer = await harness.connect()
+    writer.write(f"GET {click_path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    await reader.readuntil(b"\r\n\r\n")
+    await harness.tracker.close()
+    assert len(harness.sink.events) == 1
+    assert await reader.read() == b""
+    writer.close()
+    with pytest.raises(ConnectionRefusedError):
+        await harness.connect()
+
+
+async def test_closing_lets_a_request_under_way_finish(
+    harness: "Harness", click_path: str
+) -> None:
+    reader, writer = await harness.connect()
+    writer.write(f"GET {click_path} HTTP/1.1\r\n".encode())
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    closing = asyncio.create_task(harness.tracker.close())
+    await asyncio.sleep(0.05)
+    writer.write(b"Host: a\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.1 302 ")
+    await closing
+    writer.close()
+    assert len(harness.sink.events) == 1
+
+
+async def test_closing_waits_no_longer_than_it_may(
+    start: "Start",
+) -> None:
+    harness = await start(close_timeout_seconds=0.2)
+    _, writer = await harness.connect()
+    writer.write(b"GET / HTTP/1.1\r\n")
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(2):
+        await harness.tracker.close()
+    writer.close()
+
+
+async def test_a_port_in_use_says_so(harness: "Harness", start: "Start") -> None:
+    port = harness.tracker.port
+
+    with pytest.raises(SettingsError, match=f"127.0.0.1:{port}.*choose another address"):
+        await start(listen_port=port)
+
+
+async def test_concurrent_readers_get_their_own_target(
+    harness: "Harness", keys: KeyRing, engagement: Engagement
+) -> None:
+    targets = [f"https://shop.test/{number}" for number in range(200)]
+
+    async def follow(target: str) -> bool:
+        path = keys.seal(Claims(kind="click", engagement=engagement, target=target))
+        return f"Location: {target}" in headers_of(await harness.get("/" + path))
+
+    assert all(await asyncio.gather(*map(follow, targets)))
+    stored = await harness.events()
+    assert sorted(event.target_link_url or "" for event in stored) == sorted(targets)

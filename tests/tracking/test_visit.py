@@ -1,0 +1,93 @@
+"""The event of each kind of link, as a consumer of SparkPost's webhooks reads it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from msys_track.keys import Claims, Engagement
+from msys_track.tracking.client import Client
+from msys_track.tracking.visit import Visit, event
+
+GOLDEN = Path(__file__).parent / "golden"
+
+# One mail with every datum a token can carry, read by one person in a browser.
+ENGAGEMENT = Engagement(
+    message_id="000443ee14578172be22",
+    recipient="Recipient@Example.com",
+    injected_at=1_460_989_507,
+    expires_at=1_492_525_507,
+    transmission_id=65_832_150_921_904_138,
+    recipient_type="cc",
+    campaign_id="Summer Sale",
+    metadata='{"customKey":"customValue","nested":{"n":1.5}}',
+    tags=["male", "US"],
+    customer_id=1,
+    subaccount_id=101,
+    open_tracking=True,
+    click_tracking=True,
+    initial_pixel=True,
+    amp_enabled=False,
+    transactional=True,
+)
+READER = Client(
+    ip_address="203.0.113.7",
+    user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    accept_language="en",
+)
+AT = 1_460_989_600.25
+
+
+def claims_of(kind: str, **link: Any) -> Claims:
+    return Claims(kind=kind, engagement=ENGAGEMENT, **link)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "link"),
+    [
+        ("click", {"target": "https://shop.test/?a=1&b=#c", "link_name": "banner"}),
+        ("open", {}),
+        ("initial_open", {}),
+        ("amp_click", {"target": "https://shop.test/"}),
+        ("amp_open", {}),
+        ("amp_initial_open", {}),
+        ("link_unsubscribe", {"target": "https://shop.test/bye"}),
+    ],
+)
+def test_the_event_of_each_kind_is_the_documented_one(kind: str, link: dict[str, str]) -> None:
+    made = event(
+        Visit(claims=claims_of(kind, **link), client=READER, at=AT), randomness=bytes(range(10))
+    )
+    expected = json.loads((GOLDEN / f"{kind}.json").read_text(encoding="utf-8"))
+    assert json.loads(made.as_json()) == expected
+
+
+def test_the_least_an_event_can_know() -> None:
+    engagement = Engagement(
+        message_id="000443ee14578172be22", recipient="a@b.test", injected_at=0, expires_at=1
+    )
+    claims = Claims(kind="open", engagement=engagement)
+    made = event(Visit(claims=claims, client=Client(ip_address=None), at=AT), randomness=bytes(10))
+    assert made.fields() == {
+        "type": "open",
+        "event_id": "015429c4-21fa-7000-8000-000000000000",
+        "timestamp": "1460989600",
+        "message_id": "000443ee14578172be22",
+        "customer_id": "1",
+        "rcpt_to": "a@b.test",
+        "raw_rcpt_to": "a@b.test",
+        "recipient_domain": "b.test",
+        "injection_time": "1970-01-01T00:00:00.000Z",
+        "open_tracking": False,
+        "click_tracking": False,
+        "initial_pixel": False,
+        "amp_enabled": False,
+        "transactional": "0",
+        "delv_method": "esmtp",
+    }
+
+
+def test_the_ids_of_two_events_differ() -> None:
+    visit = Visit(claims=claims_of("open"), client=READER, at=AT)
+    assert event(visit).event_id != event(visit).event_id

@@ -1,0 +1,100 @@
+"""Every public name as a program uses it. Nothing runs this: mypy reads it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import assert_type
+
+from msys_track import (
+    Claims,
+    Engagement,
+    HeaderRefused,
+    KeyRing,
+    KeyRingError,
+    Planned,
+    Reason,
+    RewriteFailed,
+    Rewriter,
+    Rewritten,
+    SettingsError,
+    SinkError,
+    TokenInvalid,
+    TrackingError,
+    TrackingOptions,
+    UpstreamError,
+    __version__,
+    rewrite,
+)
+
+NOW = 1_795_510_800
+
+
+def the_shortest_way(message: bytes) -> bytes:
+    return rewrite(message, recipient="jo@example.com", keys=KeyRing.temporary())
+
+
+def one_recipient(message: bytes, keys: KeyRing) -> bytes:
+    options = TrackingOptions(
+        open_tracking=True,
+        click_tracking=True,
+        open_tracking_scheme="https",
+        click_tracking_scheme="https",
+        tracking_domain="click.example.com:8443",
+        tracking_link_expiry_seconds=86_400,
+        click_tracking_include_metadata=True,
+        max_metadata_bytes=1_000,
+    )
+    return assert_type(
+        rewrite(
+            message, recipient="jo@example.com", options=options, keys=keys, now=1_795_510_800
+        ),
+        bytes,
+    )
+
+
+def many_recipients(message: bytes, recipients: Sequence[str], keys: KeyRing) -> list[Rewritten]:
+    rewriter = Rewriter(keys=keys, options=TrackingOptions(open_tracking=True), source="here")
+    planned = assert_type(rewriter.plan(message), Planned)
+    return [planned.render(recipient, now=NOW) for recipient in recipients]
+
+
+def what_was_done(rewritten: Rewritten) -> None:
+    assert_type(rewritten.message, bytes)
+    assert_type(rewritten.message_id, str | None)
+    assert_type(rewritten.edits, Sequence[tuple[int, int, bytes]])
+    assert_type(rewritten.left_alone, Sequence[tuple[int, int, Reason]])
+    assert_type(rewritten.wrapped_links, int)
+    assert_type(rewritten.pixels, int)
+
+
+def links(path: str) -> Claims:
+    keys = KeyRing.load(Path("keys.toml"))
+    engagement = Engagement(
+        message_id="0123456789abcdef0123",
+        recipient="jo@example.com",
+        injected_at=NOW,
+        expires_at=NOW + 31_536_000,
+        metadata='{"order":"4711"}',
+        tags=["autumn"],
+    )
+    link = Claims(
+        kind="click", engagement=engagement, target="https://example.com/", link_name="a"
+    )
+    sealed = assert_type(keys.seal(link), str)
+    opened = assert_type(keys.open(f"/{sealed}"), Claims)
+    assert_type(opened.engagement.recipient, str)
+    assert_type(opened.target, str | None)
+    return keys.open(path)
+
+
+def what_can_go_wrong(message: bytes) -> str:
+    try:
+        the_shortest_way(message)
+    except HeaderRefused as refused:
+        return f"{assert_type(refused.code, int)} {assert_type(refused.text, str)}"
+    except UpstreamError as refused:
+        return f"{assert_type(refused.code, int)} {assert_type(refused.text, str)}"
+    except (KeyRingError, RewriteFailed, SettingsError, SinkError, TokenInvalid) as error:
+        return str(error)
+    except TrackingError as error:
+        return f"{error} (msys-track {assert_type(__version__, str)})"
+    return Reason.TRACKING_OFF.value

@@ -7,6 +7,7 @@ redirects are most of what a tracker does (`docs/tracker.md`).
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 import structlog
 
@@ -60,6 +61,7 @@ class Tracker:
         await self._drained()
         self._sweeper.cancel()
         await asyncio.gather(self._sweeper, return_exceptions=True)
+        log.info("tracker.closed", **asdict(self.counters))
         await self._service.writer.flush()
 
     async def _drained(self) -> None:

@@ -1,23 +1,123 @@
-"""What every bench shares: whether bars are asserted, and one report at the end of the run."""
+"""What every bench shares: one report at the end of the run, and bars that a run may assert."""
 
-from collections.abc import Sequence
+import datetime as dt
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
 
 import pytest
+from benches.race import Bar, Race
 
-TABLES = pytest.StashKey[list[str]]()
+REPORT = pytest.StashKey["Report"]()
+ROOT = Path(__file__).resolve().parents[1]
+PEERS = ("pytracking", "lxml", "cryptography", "python-lolhtml", "aiosmtpd", "aiosmtplib")
+
+
+class Benchmark(Protocol):
+    """What is used of pytest-benchmark's fixture."""
+
+    extra_info: dict[str, object]
+
+    def pedantic(self, target: Callable[[], object], *, rounds: int) -> object: ...
 
 
 class Report:
-    """Tables in Markdown, printed when the run ends, so that a document can hold them."""
+    """What a run measured, in the Markdown that stands in docs/performance.md."""
 
-    def __init__(self, tables: list[str]) -> None:
-        self._tables = tables
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._load = os.getloadavg()[0]
+        self._started = time.monotonic()
 
     def table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Add a table; the first column is text, the others stand on the right."""
         ruler = ["---", *["---:"] * (len(head) - 1)]
         lines = [f"| {' | '.join(cells)} |" for cells in (head, ruler, *rows)]
-        self._tables.append("\n".join([f"### {title}", "", *lines, ""]))
+        self._parts.append("\n".join([f"### {title}", "", *lines]))
+
+    def text(self) -> str:
+        """Everything, headed by where and when it was measured; empty if nothing was."""
+        if not self._parts:
+            return ""
+        return "\n\n".join([self._circumstances(), *self._parts])
+
+    def _circumstances(self) -> str:
+        took = time.monotonic() - self._started
+        today = dt.datetime.now(dt.UTC).date()
+        rows = {
+            "date": f"{today}, {took:.0f} s",
+            "commit": _said_by("git", "describe", "--always", "--dirty", "--abbrev=10"),
+            "CPU": f"{_cpu()}, {os.cpu_count()} cores, {platform.machine()}",
+            "kernel": f"{platform.system()} {platform.release()}",
+            "load average": f"{self._load:.1f} before, {os.getloadavg()[0]:.1f} after",
+            "Python": f"{platform.python_implementation()} {platform.python_version()}",
+            "Rust": _said_by("rustc", "--version").removeprefix("rustc ").partition(" ")[0],
+            "peers": ", ".join(f"{peer} {version(peer)}" for peer in PEERS),
+        }
+        return "\n".join(["| | |", "| --- | --- |", *[f"| {k} | {v} |" for k, v in rows.items()]])
+
+
+class Bars:
+    """What must hold; only told unless the run asserts it."""
+
+    def __init__(self, report: Report, *, asserted: bool) -> None:
+        self._report = report
+        self._asserted = asserted
+
+    def hold(self, race: Race, bars: Sequence[Bar]) -> None:
+        """Report each bar, and fail where one is missed in a run with `--bars`."""
+        rows, missed = [], []
+        for bar in bars:
+            ratio = race.ratio(bar.ours, bar.peer)
+            what = f"{bar.ours}, against {bar.peer}"
+            holds = ratio.median >= bar.least
+            if not holds:
+                missed.append(f"{what}: {ratio.median:.2f}, the bar is {bar.least}")
+            rows.append(
+                [
+                    what,
+                    f"{bar.least}",
+                    f"{ratio.median:.2f}",
+                    f"{ratio.low:.2f} to {ratio.high:.2f}",
+                    "yes" if holds else "NO",
+                ]
+            )
+        title = f"Bars: times as fast, median of {len(race.rounds)} interleaved rounds"
+        head = ["", "at least", "measured", "middle half of the rounds", "held"]
+        self._report.table(title, head, rows)
+        if self._asserted and missed:
+            pytest.fail("\n".join(["missed:", *missed]), pytrace=False)
+
+
+def _said_by(*command: str) -> str:
+    try:
+        said = subprocess.run(  # noqa: S603 - two commands, both above
+            command, cwd=ROOT, capture_output=True, check=True, text=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return said.stdout.strip()
+
+
+def _cpu() -> str:
+    """Name the kind of CPU; hypervisors hide the model's name, so family and model follow."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    said: dict[str, str] = {}  # all cores say the same
+    for line in lines:
+        name, _, value = line.partition(":")
+        said.setdefault(name.strip(), value.strip())
+    name = said.get("model name", "unknown")
+    if "cpu family" in said:
+        name += f" (family {said['cpu family']}, model {said['model']})"
+    return name
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,23 +125,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[TABLES] = []
+    config.stash[REPORT] = Report()
 
 
 @pytest.fixture(scope="session")
 def report(request: pytest.FixtureRequest) -> Report:
-    return Report(request.config.stash[TABLES])
+    return request.config.stash[REPORT]
 
 
 @pytest.fixture(scope="session")
-def bars(request: pytest.FixtureRequest) -> bool:
-    """Whether this run is to fail where a bar is missed; else it only reports."""
-    return bool(request.config.getoption("--bars"))
+def bars(request: pytest.FixtureRequest, report: Report) -> Bars:
+    return Bars(report, asserted=bool(request.config.getoption("--bars")))
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    if tables := config.stash[TABLES]:
-        terminalreporter.section("benches")
-        terminalreporter.write("\n" + "\n".join(tables))
+    if text := config.stash[REPORT].text():
+        terminalreporter.section("benches, for docs/performance.md")
+        terminalreporter.write(f"\n{text}\n\n")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from statistics import median, quantiles
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 _SLICE_SECONDS = 0.004
 """What one way gets of a round, at least: long against the clock and the call."""
@@ -48,19 +48,28 @@ class Ratio:
     """`low` to `high`: the middle half of the rounds."""
 
 
+class Bar(NamedTuple):
+    """`ours` must be `least` times as fast as `peer`."""
+
+    ours: str
+    least: float
+    peer: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Race:
     """Subjects by name, and what each took per run in each round so far, in seconds."""
 
     subjects: Mapping[str, Subject]
+    times: dict[str, int] = field(default_factory=dict)
+    """How often each subject runs in a round."""
     rounds: list[dict[str, float]] = field(default_factory=list)
-    _times: dict[str, int] = field(default_factory=dict)
 
     def warm_up(self) -> None:
         """Run each subject until caches are filled, and settle how often it runs in a round."""
         for name, subject in self.subjects.items():
             once = min(subject.seconds(1) for _ in range(5))
-            self._times[name] = max(1, round(_SLICE_SECONDS / once))
+            self.times[name] = max(1, round(_SLICE_SECONDS / once))
 
     def round(self) -> None:
         """Run every subject once more, each time another one first."""
@@ -70,7 +79,7 @@ class Race:
         gc.disable()
         try:
             took = {
-                name: self.subjects[name].seconds(self._times[name]) / self._times[name]
+                name: self.subjects[name].seconds(self.times[name]) / self.times[name]
                 for name in names[first:] + names[:first]
             }
         finally:

@@ -1,15 +1,20 @@
 """The client of the SMTP bench: so many connections, each sending one message after the other.
 
 Waits for each reply before the next command, as smtplib does. For each line `PORT CONNECTIONS
-MESSAGES` on standard input it sends so many messages and prints the seconds that took.
+MESSAGES` on standard input it sends so many messages and prints the seconds that took, from the
+first connection to the last reply.
 """
 
 import asyncio
 import sys
 import time
+from typing import cast
 
 import uvloop
 from benches.smtp import mail
+
+_RUN_SECONDS = 60
+"""A run that takes longer has failed."""
 
 _STEPS = (
     (f"MAIL FROM:<{mail.SENDER}>\r\n".encode(), b"250"),
@@ -24,18 +29,17 @@ class Client(asyncio.Protocol):
 
     def __init__(self, todo: list[None], done: asyncio.Future[None]) -> None:
         self._todo = todo
-        self._done = done
+        self.done = done
         self._buffer = b""
         self._expected = b"220"
         self._steps = iter(((b"EHLO bench\r\n", b"250"),))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's is no subclass
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self._done.done():
-            self._done.set_exception(exc or ConnectionError("the relay closed the connection"))
+        if not self.done.done():
+            self.done.set_exception(exc or ConnectionError("the relay closed the connection"))
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -46,8 +50,7 @@ class Client(asyncio.Protocol):
             return
         self._buffer = b""
         if last[:3] != self._expected:
-            self._done.set_exception(AssertionError(f"expected {self._expected!r}: {last!r}"))
-            self._transport.close()
+            self._end(AssertionError(f"expected {self._expected!r}: {last!r}"))
             return
         self._next()
 
@@ -55,9 +58,7 @@ class Client(asyncio.Protocol):
         step = next(self._steps, None)
         if step is None:
             if not self._todo:
-                if not self._done.done():
-                    self._done.set_result(None)
-                    self._transport.close()
+                self._end(None)
                 return
             self._todo.pop()
             self._steps = iter(_STEPS)
@@ -65,17 +66,31 @@ class Client(asyncio.Protocol):
         command, self._expected = step
         self._transport.write(command)
 
+    def _end(self, error: Exception | None) -> None:
+        if not self.done.done():
+            if error is None:
+                self.done.set_result(None)
+            else:
+                self.done.set_exception(error)
+        self._transport.close()
+
 
 async def send(port: int, connections: int, messages: int) -> float:
     """Send messages over connections; return the seconds from first connect to last reply."""
     loop = asyncio.get_running_loop()
     todo: list[None] = [None] * messages
-    ends: list[asyncio.Future[None]] = [loop.create_future() for _ in range(connections)]
-    started = time.perf_counter()
-    for end in ends:
-        await loop.create_connection(lambda end=end: Client(todo, end), "127.0.0.1", port)
-    await asyncio.gather(*ends)
-    return time.perf_counter() - started
+
+    def client() -> Client:
+        return Client(todo, loop.create_future())
+
+    async with asyncio.timeout(_RUN_SECONDS):
+        started = time.perf_counter()
+        opened = [
+            (await loop.create_connection(client, "127.0.0.1", port))[1]
+            for _ in range(connections)
+        ]
+        await asyncio.gather(*(each.done for each in opened))
+        return time.perf_counter() - started
 
 
 def main() -> None:

@@ -3,6 +3,8 @@
 Small on purpose: at this size the session costs more than the bytes do.
 """
 
+TRACKING_DOMAIN = "click.shop.example"
+LINKS = 12
 SENDER = "orders@shop.example"
 RECIPIENT = "jo.reader@example.org"
 
@@ -33,7 +35,9 @@ Content-Transfer-Encoding: 7bit
 
 <!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Your order</title>
-<style>body {{ font-family: sans-serif; color: #222 }} a {{ color: #0a58ca }}</style></head>
+<style>body {{ font-family: sans-serif; color: #222 }} a {{ color: #0a58ca }}
+table {{ border-collapse: collapse; width: 100% }} h1 {{ font-size: 22px; margin: 24px 0 12px }}
+p.small {{ font-size: 12px; line-height: 1.5; color: #6c6a66 }}</style></head>
 <body><h1>Thank you, Jo</h1>
 <p>Your order 4711 left our house today.
 <a href="https://shop.example/orders/4711">Follow your parcel</a>.</p>
@@ -42,6 +46,11 @@ Content-Transfer-Encoding: 7bit
 <p><a href="https://shop.example/returns">Returns</a>
 <a href="https://shop.example/help?topic=delivery&amp;order=4711">Help</a>
 <a href="https://shop.example/account">Your account</a></p>
+<p class="small">You get this mail since you ordered from us on 23 November 2026. We send parcels
+with the post; they need two working days within the country and four abroad. If nobody is at home,
+the parcel waits for you at the nearest post office for ten days. Shop Ltd, Harbour Street 12, 1050
+Example Town; registered there under number 0481516. Prices include VAT. You may send back what
+you don't like within thirty days, at our cost.</p>
 </body></html>
 
 --=_parts--
@@ -49,7 +58,7 @@ Content-Transfer-Encoding: 7bit
 
 
 def message() -> bytes:
-    """Return the mail with CRLF line ends."""
+    """Return the mail with CRLF line ends; no line begins with a dot."""
     items = "".join(
         _ITEM.format(number=1000 + position, position=position) for position in range(8)
     )

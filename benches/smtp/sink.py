@@ -1,35 +1,55 @@
-"""The upstream of the SMTP bench: takes every message and forgets it, at little cost.
+"""The upstream of the SMTP bench: takes every message and forgets all but the last.
 
-An `asyncio.Protocol` that answers what it is asked and looks at no byte of a message but to find
-its end. `XSEEN` answers how many messages and bytes came. Prints its port, runs until its
-standard input closes.
+An `asyncio.Protocol` that answers what it is asked and looks into a message only to find its end
+and to tell whether it came untouched or tracked. Prints its port; then answers each line on
+standard input with what it has seen since the line before, as JSON; ends with standard input.
 """
 
 import asyncio
+import base64
+import json
 import sys
+from dataclasses import asdict, dataclass
+from typing import cast
 
 import uvloop
+from benches.smtp import mail
 
 _OFFER = b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 0\r\n"
 _END = b"\r\n.\r\n"
+_UNTOUCHED = mail.message()
+_TRACKED_URL = f'"http://{mail.TRACKING_DOMAIN}/'.encode()
 
 
+@dataclass(slots=True)
 class Seen:
-    """Totals over all connections."""
+    """Messages of all connections since it was last asked."""
 
-    messages = 0
-    bytes = 0
+    messages: int = 0
+    untouched: int = 0
+    """Byte for byte what the generator sends."""
+    tracked: int = 0
+    """With as many tracked URLs as there are links, and one pixel's."""
+    last: str = ""
+    """In base64."""
+
+    def take(self, message: bytes) -> None:
+        self.messages += 1
+        self.untouched += message == _UNTOUCHED
+        self.tracked += message.count(_TRACKED_URL) == mail.LINKS + 1
 
 
 class Sink(asyncio.Protocol):
+    seen = Seen()
+    last = b""
+
     def __init__(self) -> None:
         self._buffer = b""
         self._in_data = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
-        transport.write(b"220 sink\r\n")
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's is no subclass
+        self._transport.write(b"220 sink\r\n")
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -45,8 +65,9 @@ class Sink(asyncio.Protocol):
             end = self._buffer.find(_END)
             if end < 0:
                 return False
-            Seen.messages += 1
-            Seen.bytes += end + len(b"\r\n")
+            # No line of the bench's mail begins with a dot: there is nothing to unstuff.
+            Sink.last = self._buffer[: end + len(b"\r\n")]
+            Sink.seen.take(Sink.last)
             self._in_data = False
             self._buffer = self._buffer[end + len(_END) :]
             replies.append(b"250 2.0.0 Ok: queued\r\n")
@@ -65,8 +86,6 @@ class Sink(asyncio.Protocol):
             case b"DATA":
                 self._in_data = True
                 return b"354 go on\r\n"
-            case b"XSEE":
-                return b"250 %d %d\r\n" % (Seen.messages, Seen.bytes)
             case b"QUIT":
                 asyncio.get_running_loop().call_soon(self._transport.close)
                 return b"221 bye\r\n"
@@ -74,11 +93,19 @@ class Sink(asyncio.Protocol):
                 return b"250 2.0.0 Ok\r\n"
 
 
+def tell() -> None:
+    """Print what was seen, and begin anew."""
+    Sink.seen.last = base64.b64encode(Sink.last).decode()
+    print(json.dumps(asdict(Sink.seen)), flush=True)  # noqa: T201 - the harness reads it
+    Sink.seen = Seen()
+
+
 async def main() -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Sink, "127.0.0.1", 0)
+    server = await loop.create_server(Sink, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the harness reads it
-    await loop.run_in_executor(None, sys.stdin.read)
+    while await loop.run_in_executor(None, sys.stdin.readline):
+        tell()
 
 
 if __name__ == "__main__":

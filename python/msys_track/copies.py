@@ -70,6 +70,17 @@ class Planned:
     """Offset and length of the X-MSYS-API lines, and what stands there in every copy: nothing."""
     transmission_id: int
 
+    @property
+    def is_tracked(self) -> bool:
+        """Whether each recipient needs a copy of their own; one serves all of them otherwise."""
+        return self.plan is not None
+
+    def copies(self, recipients: Sequence[str], *, now: int) -> tuple[Copy, ...]:
+        """Make what each recipient is sent; every one of them is in exactly one copy."""
+        if not self.is_tracked:
+            return (_copy(tuple(recipients), self.render("", now=now)),)
+        return tuple(_copy((to,), self.render(to, now=now)) for to in recipients)
+
     def render(self, recipient: str, *, now: int) -> Rewritten:
         """Make the copy for one recipient; `now` is the injection time in Unix seconds.
 
@@ -184,10 +195,7 @@ class Rewriter:
         Raises:
             HeaderRefused: `X-MSYS-API` is malformed; nobody gets the message.
         """
-        planned = self.plan(message)
-        if planned.plan is None:
-            return (_copy(tuple(recipients), planned.render("", now=now)),)
-        return tuple(_copy((to,), planned.render(to, now=now)) for to in recipients)
+        return self.plan(message).copies(recipients, now=now)
 
 
 def rewrite(

@@ -6,11 +6,11 @@ session, so that it ends its work even if the client does not wait for it.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 
-from msys_track.copies import Copy
+from msys_track.copies import Copy, Planned
 from msys_track.errors import HeaderRefused, UpstreamError
 from msys_track.injection.counters import Counters
 from msys_track.injection.envelope import Envelope
@@ -20,15 +20,17 @@ from msys_track.relay.upstream import Transaction, Upstream
 
 log = structlog.get_logger(__name__)
 
+_Result = TypeVar("_Result")
+
 # Below, a thread costs more than it frees the event loop of; the core works without the GIL.
 _THREAD_FROM_BYTES = 256 * 1024
 
 
 class Rewriter(Protocol):
-    """Makes what each recipient is sent; `msys_track.copies.Rewriter` does."""
+    """Knows what is to be done to a message; `msys_track.copies.Rewriter` does."""
 
-    def copies(self, message: bytes, recipients: Sequence[str], *, now: int) -> Sequence[Copy]:
-        """Return the copies; every recipient is in exactly one of them.
+    def plan(self, message: bytes) -> Planned:
+        """Return what the copies will be made of.
 
         Raises:
             HeaderRefused: nobody may get this message.
@@ -94,19 +96,18 @@ class Acceptance:
 
     async def _copies(self, envelope: Envelope, hold: Hold) -> Sequence[Copy]:
         message, recipients = envelope.message, envelope.recipients
-        needed = len(message) * len(recipients)
+        try:
+            planned = await _apart(len(message), lambda: self._rewriter.plan(message))
+        except HeaderRefused as refused:
+            raise _Refused("header", Reply(refused.code, refused.text)) from refused
+        needed = len(message) * (len(recipients) if planned.is_tracked else 1)
         if not hold.could_ever_take(needed):
             text = "5.3.4 The copies for all recipients exceed the proxy's memory; send to fewer"
             raise _Refused("over_budget", Reply(552, text))
         if not hold.take(needed):
             raise _Refused("over_budget", Reply(452, "4.3.1 Too much mail in flight"))
         now = int(envelope.received_at.timestamp())
-        try:
-            if needed < _THREAD_FROM_BYTES:
-                return self._rewriter.copies(message, recipients, now=now)
-            return await asyncio.to_thread(self._rewriter.copies, message, recipients, now=now)
-        except HeaderRefused as refused:
-            raise _Refused("header", Reply(refused.code, refused.text)) from refused
+        return await _apart(needed, lambda: planned.copies(recipients, now=now))
 
     async def _ask_first(self, envelope: Envelope, copies: Sequence[Copy]) -> None:
         """With several copies, hear every recipient's refusal before any of them is sent."""
@@ -169,6 +170,11 @@ class Acceptance:
             pixels=pixels,
             reasons=list(reasons),
         )
+
+
+async def _apart(handled_bytes: int, work: Callable[[], _Result]) -> _Result:
+    """Do what takes time in a thread, what does not here."""
+    return work() if handled_bytes < _THREAD_FROM_BYTES else await asyncio.to_thread(work)
 
 
 def _transaction(envelope: Envelope, copy: Copy) -> Transaction:

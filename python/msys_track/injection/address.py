@@ -1,16 +1,54 @@
 """Addresses of MAIL and RCPT: the plain ones without aiosmtpd's full parser, which costs 100 µs.
 
-Only what that parser would return unchanged is read here; everything else is left to it.
+Everything else is left to that parser. But it was made for header fields, so what it does to a
+path that no header field would hold is put right here.
 """
 
 import re
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_DOT_ATOM = rf"{_ATOM}(?:\.{_ATOM})*"
-_PLAIN = re.compile(rf"<({_DOT_ATOM}@{_DOT_ATOM})>(?: ([A-Za-z0-9][\x20-\x27\x2a-\x7e]*))?")
+from msys_track.relay.dialogue import is_path
 
-# Line ends, controls, and bytes that were not UTF-8: none of them may reach another command.
-_NOT_IN_A_PATH = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+Read: TypeAlias = tuple[str | None, str | None]
+"""Address and parameters as aiosmtpd wants them; None and None: malformed."""
+Parser: TypeAlias = Callable[[str], Read]
+
+_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_DOT_ATOM: Final = rf"{_ATOM}(?:\.{_ATOM})*"
+_PLAIN: Final = re.compile(rf"<({_DOT_ATOM}@{_DOT_ATOM})>(?: ([A-Za-z0-9][\x20-\x27\x2a-\x7e]*))?")
+
+_NULL_PATH: Final = "<>"
+_MALFORMED: Final[Read] = (None, None)
+
+# What CPython's `email` raises at paths that it did not expect, such as a lone "<".
+_PARSER_FAULTS: Final = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
+def read(argument: str, parse: Parser) -> Read:
+    """Split the argument of a command in address and parameters.
+
+    Args:
+        argument: What follows `FROM:` or `TO:`.
+        parse: aiosmtpd's own parser.
+
+    Returns:
+        The address as it can stand between `<` and `>`, or `<>` for the null path.
+    """
+    plain = read_plain(argument)
+    if plain is not None:
+        return plain
+    # An encoded-word (RFC 2047) means nothing in a path; the parser would decode it, and mail
+    # would go to an address that nobody named.
+    if "=?" in argument:
+        return _MALFORMED
+    try:
+        path, parameters = parse(argument)
+    except _PARSER_FAULTS:
+        return _MALFORMED
+    if path is None or not (path == _NULL_PATH or is_path(path)):
+        return _MALFORMED
+    return path, parameters
 
 
 def read_plain(argument: str) -> tuple[str, str] | None:
@@ -21,8 +59,3 @@ def read_plain(argument: str) -> tuple[str, str] | None:
     """
     match = _PLAIN.fullmatch(argument)
     return None if match is None else (match[1], match[2] or "")
-
-
-def can_travel(address: str) -> bool:
-    """Whether an address can stand in a command to the upstream without changing its meaning."""
-    return _NOT_IN_A_PATH.search(address) is None

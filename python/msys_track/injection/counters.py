@@ -8,9 +8,10 @@ from types import MappingProxyType
 class Counters:
     """Numbers that only grow, by dotted name.
 
-    `connections.accepted`, `.refused`; `messages.accepted`; `messages.refused.<why>` with why one
-    of `bare_newline`, `over_size`, `over_budget`, `header`, `upstream`, `internal`;
-    `messages.half_relayed`; `copies.relayed`, `.links`, `.pixels`; `left_alone.<reason code>`.
+    `connections.accepted`, `.refused`; `sessions.failed`; `messages.accepted`;
+    `messages.refused.<why>` with why one of `bare_newline`, `over_size`, `over_budget`, `header`,
+    `upstream`, `internal`; `messages.half_relayed`; `copies.relayed`, `.links`, `.pixels`;
+    `left_alone.<reason code>`.
     """
 
     __slots__ = ("_counts",)

@@ -96,7 +96,7 @@ class _Intake:
     def __init__(self, max_bytes: int, hold: Hold) -> None:
         self._max_bytes = max_bytes
         self._hold = hold
-        self._kept: list[bytes] = []
+        self._kept = bytearray()  # a list of pieces could take far more than their bytes
         self._length = 0
         self._over: Literal["size", "budget"] | None = None
         self._before = b"\r\n"  # of the DATA command: the first line may be the dot
@@ -115,10 +115,9 @@ class _Intake:
         self._keep(chunk[: max(in_chunk, 0)])
         if self._over is None and length > self._max_bytes:
             self._over = "size"
-        whole = b"" if self._over else b"".join(self._kept)
-        if len(whole) > length:
-            whole = whole[:length]
-        return Received(wire=whole, rest=window[dot + len(".\r\n") :], over=self._over)
+        del self._kept[length:]
+        wire_bytes = b"" if self._over else bytes(self._kept)
+        return Received(wire=wire_bytes, rest=window[dot + len(".\r\n") :], over=self._over)
 
     def _keep(self, chunk: bytes) -> None:
         self._length += len(chunk)
@@ -129,7 +128,7 @@ class _Intake:
         elif not self._hold.take(len(chunk)):
             self._over = "budget"
         if self._over is None:
-            self._kept.append(chunk)
+            self._kept += chunk
         else:
             self._kept.clear()
             self._hold.release()

@@ -5,7 +5,8 @@ to both and compare.
 """
 
 import asyncio
-from collections import defaultdict
+import logging
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,10 +26,13 @@ from msys_track.injection.envelope import Envelope
 from msys_track.injection.limits import Budget, Hold
 from msys_track.injection.settings import ProxySettings
 from msys_track.relay.capabilities import Capabilities
-from msys_track.relay.reply import Reply
+from msys_track.relay.reply import Reply, printable
 from msys_track.relay.upstream import Upstream
 
 log = structlog.get_logger(__name__)
+
+# aiosmtpd logs what clients say as they said it; with no handler at all Python would print it.
+logging.getLogger("mail.log").addHandler(logging.NullHandler())
 
 IDENT = "ESMTP msys-track"
 
@@ -51,6 +55,42 @@ class Shared:
     sessions: set["Session"] = field(default_factory=set)
     answers: set[asyncio.Task[Reply]] = field(default_factory=set)
     """Messages being relayed, some of them perhaps for clients that are gone."""
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the listener takes no more clients."""
+
+
+class _CommandBytes(dict[str, int]):
+    """The longest line of each command; one that is not listed is not remembered either.
+
+    aiosmtpd looks up whatever word a client sends, and a `defaultdict` would keep each of them.
+    """
+
+    def __missing__(self, command: str) -> int:
+        return _COMMAND_BYTES
+
+
+class _Recipients:
+    """aiosmtpd's hook for an RCPT that it found well-formed."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self,
+        _server: SMTP,
+        _session: SmtpSession,
+        envelope: SmtpEnvelope,
+        address: str,
+        options: list[str],
+    ) -> str:
+        """Take a recipient, as many as there may be; the null path receives nothing."""
+        if address == "<>":
+            return "553 5.1.3 Error: malformed address"
+        if len(envelope.rcpt_tos) >= self._most:
+            return "452 4.5.3 Too many recipients"
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 OK"
 
 
 class Session(SMTP):
@@ -67,7 +107,7 @@ class Session(SMTP):
 
     def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop) -> None:
         # On the class this would be one dictionary for all sessions, cleared by each new one.
-        self.command_size_limits = defaultdict(_command_bytes)
+        self.command_size_limits = _CommandBytes()
         self._shared = shared
         self._max_bytes = shared.settings.max_message_bytes
         self._last_heard = loop.time()
@@ -75,7 +115,7 @@ class Session(SMTP):
         self._is_answering = False
         self._is_draining = False
         super().__init__(
-            None,
+            _Recipients(shared.settings.max_recipients),
             data_size_limit=self._max_bytes,
             hostname=shared.settings.hostname,
             ident=IDENT,
@@ -123,14 +163,6 @@ class Session(SMTP):
         keywords.append("HELP")
         await self.push(Reply(250, "\n".join([self.hostname, *keywords])).wire)
 
-    @syntax("RCPT TO: <address>")
-    async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802
-        """Take a recipient, as many as there may be."""
-        if len(self.envelope.rcpt_tos) >= self._shared.settings.max_recipients:
-            await self.push("452 4.5.3 Too many recipients")
-            return
-        await super().smtp_RCPT(arg)
-
     @syntax("DATA")
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802
         """Take a message and answer what became of it."""
@@ -145,6 +177,17 @@ class Session(SMTP):
         await self.push(reply.wire)
         if self._is_draining:
             self._close("421 4.3.2 Shutting down")
+
+    async def push(self, status: str | bytes) -> None:
+        """Send a reply: printable ASCII whatever a client gave to echo, and none after the last.
+
+        Raises:
+            ConnectionResetError: the session has ended; commands that came with its last one
+                are not obeyed.
+        """
+        if self._client_is_gone():
+            raise ConnectionResetError("the session has ended")
+        await super().push(printable(status) if isinstance(status, str) else status)
 
     async def _offered(self) -> Capabilities:
         try:
@@ -215,9 +258,9 @@ class Session(SMTP):
     def _client_is_gone(self) -> bool:
         return self.transport is None or self.transport.is_closing()
 
-    def _close_transport(self) -> None:
-        if self.transport is not None:
-            self.transport.close()
+    def _is_deaf(self) -> bool:
+        """Whether replies are waiting to be read: a connection closes only when they were."""
+        return cast("asyncio.Transport", self.transport).get_write_buffer_size() > 0
 
     def _close(self, reply: str) -> None:
         if self.transport is not None and not self.transport.is_closing():
@@ -226,6 +269,9 @@ class Session(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the session and begin it."""
+        # asyncio forgets it for a listener that was made outside; 40 ms a reply without.
+        raw: socket.socket = transport.get_extra_info("socket")
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)
         self._shared.sessions.add(self)
         self._shared.counters.add("connections.accepted")
@@ -241,18 +287,12 @@ class Session(SMTP):
         """Answer a defect of ours; the session ends, as what follows may be half a message."""
         log.error("session.failed", exc_info=error)
         self._shared.counters.add("sessions.failed")
-        self.loop.call_soon(self._close_transport)
-        return "421 4.3.0 Internal error of the tracking proxy"
+        self._close("421 4.3.0 Internal error of the tracking proxy")
+        return ""  # aiosmtpd pushes it, and `push` ends the session
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         """Read an address; the plain ones at a hundredth of the cost."""
-        plain = address.read_plain(arg)
-        if plain is not None:
-            return plain
-        path, parameters = super()._getaddr(arg)
-        if path is None or not address.can_travel(path):
-            return None, None
-        return path, parameters
+        return address.read(arg, super()._getaddr)
 
     def _getparams(self, params: Sequence[str]) -> dict[str, str | bool] | None:
         """Read ESMTP parameters, which are ASCII; aiosmtpd would take any script's digits."""
@@ -275,11 +315,11 @@ class Session(SMTP):
         if left > 0:
             self._timeout_handle = self.loop.call_later(left, self._timeout_cb)
             return
+        if self._client_is_gone() or self._is_deaf():
+            self.abort()
+            return
         self._close("421 4.4.2 Idle for too long")
-
-
-def _command_bytes() -> int:
-    return _COMMAND_BYTES
+        self._timeout_handle = self.loop.call_later(self._timeout_duration, self._timeout_cb)
 
 
 def _max_bytes(settings: ProxySettings, offered: Capabilities) -> int:

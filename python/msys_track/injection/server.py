@@ -5,7 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 import structlog
 
@@ -43,6 +43,11 @@ class Proxy:
         """What happened so far."""
         return self._shared.counters
 
+    @property
+    def in_flight_bytes(self) -> int:
+        """How much mail is in memory now, as the budget counts it."""
+        return self._shared.budget.in_flight_bytes
+
     async def close(self) -> None:
         """Take no more clients, let messages under way finish, then end every session.
 
@@ -51,10 +56,11 @@ class Proxy:
         """
         self._server.close()
         shared = self._shared
+        shared.closing.set()
         for session in tuple(shared.sessions):
             session.drain()
         async with _at_most(shared.settings.drain_seconds):
-            while under_way := {*shared.answers, *(each.task for each in shared.sessions)}:
+            while under_way := self._under_way():
                 await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.sleep(0)  # what ended leaves the sets in its callbacks
         for session in tuple(shared.sessions):
@@ -62,6 +68,11 @@ class Proxy:
         for answer in tuple(shared.answers):
             answer.cancel()
         await asyncio.gather(*shared.answers, return_exceptions=True)
+
+    def _under_way(self) -> set[asyncio.Task[Any]]:
+        # A session can be over and still be there: its client does not read the last reply.
+        tasks = [each.task for each in self._shared.sessions]
+        return {*self._shared.answers, *(task for task in tasks if not task.done())}
 
 
 async def serve(
@@ -91,24 +102,40 @@ async def serve(
         clock=clock,
     )
 
-    def session() -> asyncio.Protocol:
-        if len(shared.sessions) >= settings.max_connections:
-            counters.add("connections.refused")
-            return _Busy()
-        return Session(shared, loop)
-
-    server = await loop.create_server(session, sock=bound, backlog=_BACKLOG)
+    server = await loop.create_server(lambda: _Door(shared), sock=bound, backlog=_BACKLOG)
     proxy = Proxy(shared, server, bound)
     log.info("proxy.listening", host=proxy.sockname[0], port=proxy.port)
     return proxy
 
 
-class _Busy(asyncio.Protocol):
-    """A client too many: told so, and sent away."""
+class _Door(asyncio.Protocol):
+    """Lets a client in, or tells it why not.
+
+    Decided when the connection stands: a loop makes the protocols of all that wait at once, when
+    none of them is counted yet.
+    """
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast("asyncio.Transport", transport).write(b"421 4.3.2 Too many connections\r\n")
-        transport.close()
+        stream = cast("asyncio.Transport", transport)
+        refusal = self._refusal()
+        if refusal is not None:
+            self._shared.counters.add("connections.refused")
+            stream.write(refusal)
+            stream.close()
+            return
+        session = Session(self._shared, asyncio.get_running_loop())
+        stream.set_protocol(session)
+        session.connection_made(stream)
+
+    def _refusal(self) -> bytes | None:
+        if self._shared.closing.is_set():  # taken in the moment the listener closed
+            return b"421 4.3.2 Shutting down\r\n"
+        if len(self._shared.sessions) >= self._shared.settings.max_connections:
+            return b"421 4.3.2 Too many connections\r\n"
+        return None
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -6,6 +6,8 @@ group of pipelined commands costs one write, one future and one timer.
 
 import asyncio
 import ipaddress
+import os
+import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -27,6 +29,13 @@ class ConnectionGone(ConnectionFailed):
 
 class ServiceClosing(ConnectionGone):
     """The upstream said 421: whatever it was asked, it has not done it."""
+
+
+def _why(error: OSError) -> str:
+    """Say what went wrong but not where, as asyncio's texts do: a client will read it."""
+    if isinstance(error, socket.gaierror):
+        return error.strerror or "the name can't be looked up"
+    return os.strerror(error.errno) if error.errno else "all addresses failed"
 
 
 class Connection(asyncio.Protocol):
@@ -69,7 +78,7 @@ class Connection(asyncio.Protocol):
             seconds = settings.connect_timeout_seconds
             raise ConnectionFailed(f"no connection within {seconds:g} s") from error
         except OSError as error:
-            raise ConnectionFailed(f"no connection: {error.strerror or error}") from error
+            raise ConnectionFailed(f"no connection: {_why(error)}") from error
         await connection.introduce()
         return connection
 
@@ -87,7 +96,9 @@ class Connection(asyncio.Protocol):
             ConnectionGone: closed, or about to be (421).
             ConnectionFailed: no answer in time, or not SMTP.
         """
-        if self._failure is not None or self._transport is None:
+        if self._failure is not None:
+            raise self._failure
+        if self._transport is None:
             raise ConnectionGone("the connection was closed")
         self._expected = expected
         self._answered = self._loop.create_future()
@@ -120,6 +131,9 @@ class Connection(asyncio.Protocol):
         if offer.is_positive:
             self.capabilities = Capabilities.parse(offer.text)
             return
+        if offer.code < 500:  # noqa: PLR2004 - it knows EHLO, but not now (RFC 5321 section 4.2.1)
+            self.quit()
+            raise ConnectionFailed(f"it answered EHLO with: {offer.code} {offer.text}")
         (offer,) = await self.exchange(b"HELO %b\r\n" % name, 1)
         if not offer.is_positive:
             self.quit()
@@ -170,12 +184,10 @@ class Connection(asyncio.Protocol):
         if self._failure is not None:
             return
         try:
-            replies = self._reader.feed(data)
+            for reply in self._reader.feed(data):
+                self._take(reply)
         except ReplyMalformed as error:
             self._fail(ConnectionFailed(f"it does not speak SMTP: {error}"))
-            return
-        for reply in replies:
-            self._take(reply)
 
     def _take(self, reply: Reply) -> None:
         if reply.code == SERVICE_CLOSING:

@@ -33,6 +33,7 @@ _PATH = re.compile(
     re.VERBOSE,
 )
 _DATA = b"DATA\r\n"
+_END = b".\r\n"
 _RSET = b"RSET\r\n"
 
 _PARAMETER = re.compile(r"[\x21-\x7e]+")
@@ -70,7 +71,10 @@ async def deliver(connection: Connection, transaction: Transaction) -> Reply:
     except ServiceClosing as closing:
         raise UpstreamError(451, f"4.4.2 The upstream refused the message: {closing}") from closing
     except ConnectionFailed as failure:
-        raise _lost_answer(transaction, failure) from failure
+        raise _lost_answer(transaction, str(failure)) from failure
+    except asyncio.CancelledError:
+        _lost_answer(transaction, "not waited for any longer")
+        raise
     if not reply.is_positive:
         raise reply.refusal("the message")
     return reply
@@ -91,6 +95,11 @@ async def verify(
     await _reset(connection)
     if refused is not None:
         raise refused
+
+
+def is_path(address: str) -> bool:
+    """Whether an address can stand between < and > of a command, and change nothing around it."""
+    return _PATH.fullmatch(address) is not None
 
 
 async def _start(connection: Connection, transaction: Transaction) -> Reply:
@@ -120,13 +129,16 @@ async def _start(connection: Connection, transaction: Transaction) -> Reply:
 async def _start_at_once(connection: Connection, commands: Sequence[bytes]) -> Reply:
     """Send MAIL, the one RCPT and DATA in a single write."""
     group = b"".join([*commands, _DATA])
-    *replies, start = await connection.exchange(group, len(commands) + 1)
-    refused = _first_refusal(replies)
+    *replies, recipient, start = await connection.exchange(group, len(commands) + 1)
+    refused = _first_refusal([*replies, recipient])
     if refused is None:
         return start
-    if start.code == START_MAIL_INPUT:
-        await connection.exchange(b".\r\n", 1)  # RFC 2920 section 3.1
-    await _reset(connection)
+    if start.code != START_MAIL_INPUT:
+        await _reset(connection)
+    elif recipient.is_positive:
+        connection.abort("it goes on without the sender: a dot would send an empty message")
+    else:
+        await _reset(connection, before=_END)  # to nobody; RFC 2920 section 3.1 asks for it
     raise refused
 
 
@@ -148,9 +160,11 @@ def _first_refusal(replies: Sequence[Reply]) -> UpstreamError | None:
     return None
 
 
-async def _reset(connection: Connection) -> None:
+async def _reset(connection: Connection, before: bytes = b"") -> None:
     """Make the connection fit for the next transaction, or close it."""
     try:
+        if before:
+            await connection.exchange(before, 1)
         (reply,) = await connection.exchange(_RSET, 1)
     except ConnectionFailed:
         return  # it is closed, which is as good; what the upstream said before still counts
@@ -170,7 +184,7 @@ def _envelope(
 
 
 def _path(address: str) -> bytes:
-    if _PATH.fullmatch(address) is None:
+    if not is_path(address):
         raise UpstreamError(553, "5.1.3 An address has characters that no SMTP command can carry")
     return address.encode("utf-8")
 
@@ -205,9 +219,9 @@ async def _body(message: bytes) -> bytes:
     return await asyncio.to_thread(wire.stuff, message)
 
 
-def _lost_answer(transaction: Transaction, failure: ConnectionFailed) -> UpstreamError:
+def _lost_answer(transaction: Transaction, why: str) -> UpstreamError:
     """Whether it was taken nobody knows; to send it again is for the client to decide."""
     # Addresses, against the habit: these are the people who may get it twice.
-    log.error("upstream.answer_lost", recipients=transaction.recipients, why=str(failure))
-    text = f"4.4.2 The upstream's answer to the message was lost: {failure}"
+    log.error("upstream.answer_lost", recipients=transaction.recipients, why=why)
+    text = f"4.4.2 The upstream's answer to the message was lost: {why}"
     return UpstreamError(451, f"{text}; it may have been accepted")

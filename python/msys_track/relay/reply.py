@@ -5,6 +5,7 @@ in both directions, and because a reader of bytes is best tested without a socke
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from msys_track.errors import UpstreamError
@@ -41,7 +42,7 @@ class Reply:
     @property
     def wire(self) -> bytes:
         """The bytes of the reply without its last CRLF, as `SMTP.push` takes them."""
-        text = self.text.translate(_NOT_TEXT).encode("ascii", "replace")
+        text = printable(self.text)
         if b"\n" not in text:
             return b"%d %b" % (self.code, text)
         *lines, last = text.split(b"\n")
@@ -60,6 +61,11 @@ class Reply:
         return UpstreamError(451, f"4.4.2 The upstream answered {command} with: {said}")
 
 
+def printable(text: str) -> bytes:
+    """Return text in ASCII, a question mark for what is no text in a reply."""
+    return text.translate(_NOT_TEXT).encode("ascii", "replace")
+
+
 class ReplyReader:
     """Makes replies of bytes as they come, in bounded memory whatever comes."""
 
@@ -71,16 +77,22 @@ class ReplyReader:
         self._lines: list[bytes] = []
         self._length = 0
 
-    def feed(self, chunk: bytes) -> list[Reply]:
-        """Take bytes from the wire; return the replies that they complete.
+    def feed(self, chunk: bytes) -> Iterator[Reply]:
+        """Take bytes from the wire; yield the replies that they complete.
+
+        One at a time, because those before a malformed one were meant, and one of them may say
+        that a message has been taken.
 
         Raises:
             ReplyMalformed: a line is no reply line, or line or reply are too long.
         """
         *lines, self._rest = (self._rest + chunk).split(b"\n")
-        if len(self._rest) > MAX_LINE_BYTES:
+        for line in lines:
+            reply = self._line(line)
+            if reply is not None:
+                yield reply
+        if len(self._rest.removesuffix(b"\r")) > MAX_LINE_BYTES:
             raise ReplyMalformed(f"a line of a reply is longer than {MAX_LINE_BYTES} bytes")
-        return [reply for line in lines if (reply := self._line(line)) is not None]
 
     def _line(self, line: bytes) -> Reply | None:
         line = line.removesuffix(b"\r")

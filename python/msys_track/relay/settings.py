@@ -19,7 +19,10 @@ class UpstreamSettings:
     """Connections open at one time; a message that finds all of them busy waits its turn."""
 
     connect_timeout_seconds: float = 10
-    """For the TCP connection; greeting and EHLO have `reply_timeout_seconds`."""
+    """For the TCP connection; greeting and EHLO have `reply_timeout_seconds`.
+
+    A client's own EHLO waits no longer than this for all three.
+    """
 
     reply_timeout_seconds: float = 120
     """For the answers to one group of commands (RFC 5321 section 4.5.3.2 asks for minutes)."""

@@ -73,7 +73,12 @@ class Upstream:
         if loop.time() < self._unknown_until:
             raise self._down("it was unreachable a moment ago")
         try:
-            return await self._on_a_connection(_offer)
+            # Without a mail that depends on it, nobody should wait as long as for one.
+            async with asyncio.timeout(self.settings.connect_timeout_seconds):
+                return await self._on_a_connection(_offer)
+        except TimeoutError as error:
+            self._unknown_until = loop.time() + _ASK_AGAIN_SECONDS
+            raise self._down("it does not say what it offers") from error
         except UpstreamError:
             self._unknown_until = loop.time() + _ASK_AGAIN_SECONDS
             raise

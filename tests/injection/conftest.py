@@ -1,0 +1,92 @@
+"""A proxy on a real port, between a client that does what it likes and a scripted upstream."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+import pytest
+from tests.smtp_client import Client
+from tests.upstreams import ScriptedUpstream
+
+from msys_track.copies import Rewriter
+from msys_track.injection.server import Proxy, serve
+from msys_track.injection.settings import ProxySettings
+from msys_track.keys import KeyRing
+from msys_track.options.tracking import TrackingOptions
+from msys_track.relay.settings import UpstreamSettings
+from msys_track.relay.upstream import Upstream
+
+TRACKING = TrackingOptions(
+    open_tracking=True, click_tracking=True, tracking_domain="click.example.com"
+)
+
+
+class Harness:
+    """A proxy and its upstream; `client` opens a connection that ends with the test."""
+
+    def __init__(self, proxy: Proxy, upstream: ScriptedUpstream, clients: Any) -> None:
+        self.proxy = proxy
+        self.upstream = upstream
+        self._clients: contextlib.AsyncExitStack = clients
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return self.proxy.counters.snapshot()
+
+    async def client(self) -> Client:
+        return await self._clients.enter_async_context(Client(self.proxy.port))
+
+
+Start: TypeAlias = Callable[..., Awaitable[Harness]]
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": request.param == "uvloop"}
+
+
+@pytest.fixture(scope="session")
+def keys() -> KeyRing:
+    return KeyRing.temporary()
+
+
+@pytest.fixture
+async def start(keys: KeyRing) -> AsyncIterator[Start]:
+    """Start proxies with settings of the test's. When they end, they hold no byte of mail."""
+    async with contextlib.AsyncExitStack() as ends:
+
+        async def start_one(
+            upstream: ScriptedUpstream | None = None,
+            *,
+            options: TrackingOptions | None = None,
+            hop: Mapping[str, Any] | None = None,
+            rewriter: Any = None,
+            serve_with: Mapping[str, Any] | None = None,
+            **settings: Any,
+        ) -> Harness:
+            scripted = upstream or ScriptedUpstream()
+            await scripted.start()
+            ends.push_async_callback(scripted.close)
+            next_hop = Upstream(UpstreamSettings(**{"port": scripted.port, **(hop or {})}))
+            ends.push_async_callback(next_hop.close)
+            proxy = await serve(
+                ProxySettings(**{"listen_port": 0, "drain_seconds": 2, **settings}),
+                rewriter or Rewriter(keys=keys, options=options),
+                next_hop,
+                **(serve_with or {}),
+            )
+            ends.push_async_callback(_close, proxy)
+            clients = await ends.enter_async_context(contextlib.AsyncExitStack())
+            return Harness(proxy, scripted, clients)
+
+        yield start_one
+
+
+async def _close(proxy: Proxy) -> None:
+    await proxy.close()
+    assert proxy.in_flight_bytes == 0
+
+
+@pytest.fixture
+async def harness(start: Start) -> Harness:
+    return await start()

@@ -1,0 +1,669 @@
+"""The answer to DATA is the upstream's, and what it promises is so."""
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+from structlog.testing import capture_logs
+from tests import oracle
+from tests.injection.conftest import TRACKING
+from tests.upstreams import EXTENSIONS, HANG_UP, SILENCE, Answer, Script, ScriptedUpstream, say
+from tests.waiting import until
+
+from msys_track.keys import KeyRing
+
+if TYPE_CHECKING:
+    from tests.injection.conftest import Harness, Start
+    from tests.smtp_client import Client
+
+pytestmark = pytest.mark.anyio
+
+MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
+HTML = (
+    b"Subject: x\r\nContent-Type: text/html\r\n\r\n"
+    b"<body>\r\n.<a href='http://e.com/?a=1'>x</a>\r\n..\r\n</body>\r\n"
+)
+HTML_WIRE = HTML.replace(b"\r\n.", b"\r\n..")
+THREE = ("a@example.com", "b@example.com", "c@example.com")
+ACCEPTED = "250 2.0.0 Ok: queued as 4711"
+IMPATIENT = {"reply_timeout_seconds": 0.3, "data_timeout_seconds": 0.3}
+OFFERS = {"pipelining": EXTENSIONS, "no pipelining": EXTENSIONS[1:], "nothing": ()}
+
+
+@pytest.fixture(params=OFFERS)
+def extensions(request: pytest.FixtureRequest) -> Sequence[str]:
+    """What the upstream offers: each has its own way through the dialogue."""
+    return OFFERS[request.param]
+
+
+async def assert_goes_on(harness: "Harness", client: "Client") -> None:
+    """The same session delivers its next mail."""
+    before = len(harness.upstream.taken)
+    assert await client.deliver(b"Subject: next\r\n", "next@example.com") == ACCEPTED
+    (taken,) = harness.upstream.taken[before:]
+    assert (taken.recipients, taken.wire) == (("next@example.com",), b"Subject: next\r\n")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("250 2.0.0 Ok: queued as ABC",),
+        ("250 OK",),
+        ("250 ",),
+        ("250-2.0.0 first", "250-second", "250 third"),
+        ("251 2.1.5 will forward",),
+    ],
+)
+async def test_an_acceptance_passes_as_it_is(start: "Start", lines: tuple[str, ...]) -> None:
+    harness = await start(ScriptedUpstream({"DOT": say(*lines)}))
+    client = await harness.client()
+    assert await client.deliver(MESSAGE) == "\r\n".join(lines)
+    assert len(harness.upstream.taken) == 1
+    assert harness.counts["messages.accepted"] == 1
+
+
+REFUSALS = [
+    ("MAIL", "550 5.7.1 Sender rejected"),
+    ("MAIL", "452 4.3.1 Insufficient storage"),
+    ("RCPT", "550 5.1.1 No such user"),
+    ("RCPT", "450 4.2.0 Greylisted, see https://example.com/?a=1&b=2"),
+    ("DATA", "554 5.5.1 No valid recipients"),
+    ("DATA", "451 4.3.0 Later"),
+    ("DOT", "550 5.7.1 Spam"),
+    ("DOT", "451 4.7.1 Later"),
+    ("DOT", "599 what is this"),
+]
+
+
+@pytest.mark.parametrize(("command", "text"), REFUSALS)
+async def test_a_refusal_passes_with_code_and_text(
+    start: "Start", extensions: Sequence[str], command: str, text: str
+) -> None:
+    harness = await start(ScriptedUpstream({command: [text, _good(command)]}, extensions))
+    client = await harness.client()
+    assert await client.deliver(MESSAGE) == text
+    assert harness.upstream.taken == []
+    assert harness.counts["messages.refused.upstream"] == 1
+    await assert_goes_on(harness, client)
+    assert len(harness.upstream.dialogues) == 1
+
+
+async def test_an_upstream_that_forgets_its_refusal_gets_no_empty_message(
+    start: "Start",
+) -> None:
+    """It refused the sender, yet takes recipient and DATA: a dot would be mail from nobody."""
+    script = {"MAIL": "550 5.7.1 Sender rejected", "RCPT": "250 2.1.5 Ok", "DATA": "354 Go on"}
+    harness = await start(ScriptedUpstream(script))
+    client = await harness.client()
+    assert await client.deliver(MESSAGE) == "550 5.7.1 Sender rejected"
+    assert harness.upstream.arrived == []
+
+
+def _good(command: str) -> str:
+    return {"DATA": "354 Go on", "DOT": ACCEPTED}.get(command, "250 2.0.0 Ok")
+
+
+async def test_a_refusal_of_several_lines_passes_whole(start: "Start") -> None:
+    lines = ("550-5.7.1 First", "550-", "550 5.7.1 last")
+    harness = await start(ScriptedUpstream({"RCPT": say(*lines)}))
+    client = await harness.client()
+    assert await client.deliver(MESSAGE) == "\r\n".join(lines)
+
+
+async def test_a_refused_recipient_stands_though_the_upstream_waits_for_data(
+    start: "Start",
+) -> None:
+    """Told 354 to the pipelined DATA, we owe a dot (RFC 2920 section 3.1)."""
+    for verdict in (say("554 5.5.1 No valid recipients"), HANG_UP, SILENCE):
+        script: Script = {
+            "RCPT": "550 5.1.1 No such user",
+            "DATA": "354 Go on",
+            "DOT": verdict,
+        }
+        harness = await start(ScriptedUpstream(script), hop=IMPATIENT)
+        client = await harness.client()
+        assert await client.deliver(MESSAGE) == "550 5.1.1 No such user"
+        assert harness.upstream.arrived == [b""]
+
+
+@pytest.mark.parametrize("answer", ["250 2.0.0 Ok", "354 Go on", "220 hello", "334 what"])
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA", "DOT"])
+async def test_what_is_no_answer_to_the_command_is_a_451(
+    start: "Start", command: str, answer: str
+) -> None:
+    is_good = answer.startswith("354" if command == "DATA" else "2")
+    harness = await start(ScriptedUpstream({command: answer}))
+    client = await harness.client()
+    code = (await client.deliver(MESSAGE))[:3]
+    assert code == (answer[:3] if is_good and command == "DOT" else "250" if is_good else "451")
+    assert len(harness.upstream.taken) == is_good
+
+
+STEPS = ("GREETING", "EHLO", "MAIL", "RCPT", "DATA", "DOT")
+
+
+@pytest.mark.parametrize("command", STEPS)
+async def test_421_is_a_451_and_the_next_mail_finds_a_fresh_connection(
+    start: "Start", extensions: Sequence[str], command: str
+) -> None:
+    upstream = ScriptedUpstream({}, extensions)
+    harness = await start(upstream)
+    client = await harness.client()
+    await client.envelope()
+    await harness.upstream.hang_up()
+    await until(lambda: not harness.upstream.open_connections)
+    upstream.set_answer(command, say("421 4.3.2 Going down", then="close"))
+    answer = await client.data(MESSAGE)
+    assert answer.startswith("451 4.4.")
+    assert "421 4.3.2 Going down" in answer
+    assert upstream.taken == []
+    upstream.set_answer(command, [])
+    await assert_goes_on(harness, client)
+
+
+@pytest.mark.parametrize("command", STEPS)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HANG_UP,
+        Answer(then="reset"),
+        SILENCE,
+        say("what do you mean?"),
+        Answer(wire=b"\x16\x03\x01\x00\x02\n"),
+        Answer(wire=b"250-never\r\n250-" + b"x" * 5_000),
+        Answer(wire=b"250-never ending\r\n" * 5_000),
+        say("250-one", "251 two"),
+        say("999 no such code"),
+    ],
+    ids=["close", "reset", "silence", "words", "TLS", "a line", "lines", "codes", "999"],
+)
+async def test_a_broken_upstream_is_a_451_in_time(
+    start: "Start", command: str, answer: Answer
+) -> None:
+    harness = await start(ScriptedUpstream({command: answer}), hop=IMPATIENT)
+    client = await harness.client()
+    begun = asyncio.get_running_loop().time()
+    reply = await client.deliver(MESSAGE)
+    assert re.fullmatch(r"451 4\.4\.[12] [\x20-\x7e]+", reply)
+    assert asyncio.get_running_loop().time() - begun < 3
+    assert len(harness.upstream.arrived) == (command == "DOT")
+    harness.upstream.set_answer(command, [])
+    await assert_goes_on(harness, client)
+
+
+async def test_an_upstream_that_is_down_costs_a_451_and_no_mail(start: "Start") -> None:
+    upstream = ScriptedUpstream()
+    harness = await start(upstream)
+    await upstream.close()
+    client = await harness.client()
+    answer = await client.deliver(MESSAGE)
+    assert answer == "451 4.4.1 The upstream can't be used: no connection: Connection refused"
+    again = ScriptedUpstream(port=upstream.port)
+    await again.start()
+    try:
+        assert await client.deliver(MESSAGE) == ACCEPTED
+        assert [each.wire for each in again.taken] == [MESSAGE]
+    finally:
+        await again.close()
+
+
+async def test_a_client_is_not_told_where_the_upstream_is(start: "Start") -> None:
+    upstream = ScriptedUpstream()
+    harness = await start(upstream)
+    await upstream.close()
+    client = await harness.client()
+    with capture_logs() as logs:
+        answer = await client.deliver(MESSAGE)
+    assert str(upstream.port) not in answer
+    assert "127.0.0.1" not in answer
+    assert any(each.get("port") == upstream.port for each in logs)
+
+
+async def test_ehlo_offers_nothing_of_an_upstream_that_is_down(start: "Start") -> None:
+    upstream = ScriptedUpstream()
+    harness = await start(upstream)
+    await upstream.close()
+    client = await harness.client()
+    assert await client.say("EHLO client.test") == (
+        "250-localhost\r\n250-SIZE 33554432\r\n250 HELP"
+    )
+
+
+async def test_ehlo_does_not_wait_for_a_silent_upstream_as_long_as_a_mail_does(
+    start: "Start",
+) -> None:
+    harness = await start(
+        ScriptedUpstream({"GREETING": SILENCE}),
+        hop={"connect_timeout_seconds": 0.2, "reply_timeout_seconds": 30},
+    )
+    client = await harness.client()
+    begun = asyncio.get_running_loop().time()
+    assert (await client.say("EHLO client.test")).startswith("250-localhost")
+    assert asyncio.get_running_loop().time() - begun < 2
+
+
+async def test_a_connection_that_was_closed_while_idle_is_replaced_once(start: "Start") -> None:
+    upstream = ScriptedUpstream()
+    harness = await start(upstream)
+    client = await harness.client()
+    assert await client.deliver(MESSAGE) == ACCEPTED
+    upstream.set_answer("MAIL", [HANG_UP, "250 2.1.0 Ok"])
+    assert await client.deliver(MESSAGE, "second@example.com") == ACCEPTED
+    assert len(upstream.dialogues) == 2
+    assert [each.recipients for each in upstream.taken] == [
+        ("to@example.com",),
+        ("second@example.com",),
+    ]
+
+
+async def test_a_second_try_is_the_last(start: "Start") -> None:
+    upstream = ScriptedUpstream()
+    harness = await start(upstream)
+    client = await harness.client()
+    assert await client.deliver(MESSAGE) == ACCEPTED
+    upstream.set_answer("MAIL", HANG_UP)
+    assert (await client.deliver(MESSAGE)).startswith("451 4.4.1 ")
+    assert len(upstream.dialogues) == 2
+
+
+@pytest.mark.parametrize("answer", [HANG_UP, Answer(then="reset"), SILENCE, say("nonsense")])
+@pytest.mark.parametrize("is_kept", [True, False], ids=["kept connection", "fresh connection"])
+async def test_a_lost_answer_to_the_message_is_never_followed_by_a_second_send(
+    start: "Start", answer: Answer, *, is_kept: bool
+) -> None:
+    upstream = ScriptedUpstream()
+    harness = await start(upstream, hop=IMPATIENT)
+    client = await harness.client()
+    await client.envelope()
+    if not is_kept:
+        await upstream.hang_up()
+        await until(lambda: not upstream.open_connections)
+    upstream.set_answer("DOT", answer)
+    with capture_logs() as logs:
+        reply = await client.data(MESSAGE)
+    assert reply.startswith("451 4.4.2 The upstream's answer to the message was lost: ")
+    assert reply.endswith("; it may have been accepted")
+    assert upstream.arrived == [MESSAGE]
+    (lost,) = [each for each in logs if each["event"] == "upstream.answer_lost"]
+    assert lost["recipients"] == ("to@example.com",)
+
+
+async def test_an_upstream_that_answers_before_it_has_read_to_the_end_is_believed(
+    start: "Start",
+) -> None:
+    """And the connection is not used again: the rest of the message would be commands to it."""
+    upstream = ScriptedUpstream({"DATA": [say("354 Go on", "552 5.3.4 Too big"), "354 Go on"]})
+    harness = await start(upstream)
+    client = await harness.client()
+    assert (await client.deliver(MESSAGE))[:3] in {"552", "451"}
+    await assert_goes_on(harness, client)
+    assert len(upstream.dialogues) == 2
+
+
+async def test_no_recipient_is_told_250_and_dropped(
+    start: "Start", extensions: Sequence[str]
+) -> None:
+    refusal = "550 5.1.1 b is unknown here"
+    upstream = ScriptedUpstream({f"RCPT TO:<{THREE[1]}>": refusal}, extensions)
+    harness = await start(upstream)
+    client = await harness.client()
+    assert await client.deliver(MESSAGE, *THREE) == refusal
+    assert upstream.arrived == []
+    assert "DATA" not in upstream.commands
+    await assert_goes_on(harness, client)
+
+
+async def test_the_first_of_several_refusals_is_told(start: "Start") -> None:
+    script = {
+        f"RCPT TO:<{THREE[1]}>": "450 4.2.1 b is full",
+        f"RCPT TO:<{THREE[2]}>": "550 5.1.1 c is unknown",
+    }
+    harness = await start(ScriptedUpstream(script))
+    client = await harness.client()
+    assert await client.deliver(MESSAGE, *THREE) == "450 4.2.1 b is full"
+
+
+async def test_with_tracking_on_too_nobody_gets_what_one_is_refused(
+    start: "Start", extensions: Sequence[str]
+) -> None:
+    refusal = "550 5.1.1 c is unknown here"
+    upstream = ScriptedUpstream({f"RCPT TO:<{THREE[2]}>": refusal}, extensions)
+    harness = await start(upstream, options=TRACKING)
+    client = await harness.client()
+    assert await client.deliver(HTML_WIRE, *THREE) == refusal
+    assert upstream.arrived == []
+    assert "DATA" not in upstream.commands
+    await assert_goes_on(harness, client)
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "RSET"])
+@pytest.mark.parametrize(
+    ("answer", "is_tried_again"),
+    [(HANG_UP, True), (say("421 Bye"), True), (SILENCE, False), (say("nonsense"), False)],
+)
+async def test_an_upstream_that_breaks_while_it_is_asked_first_gets_no_copy_or_all(
+    start: "Start", command: str, answer: Answer, *, is_tried_again: bool
+) -> None:
+    upstream = ScriptedUpstream({command: [answer, "250 2.0.0 Ok"]})
+    harness = await start(upstream, options=TRACKING, hop=IMPATIENT)
+    client = await harness.client()
+    reply = await client.deliver(HTML_WIRE, *THREE)
+    if is_tried_again or command == "RSET":  # to which all had been accepted
+        assert reply == "250 2.0.0 Ok: 3 copies relayed"
+        assert [each.recipients for each in upstream.taken] == [(to,) for to in THREE]
+    else:
+        assert reply.startswith("451 4.4.1 ")
+        assert upstream.arrived == []
+
+
+async def test_with_tracking_off_one_copy_serves_all(start: "Start") -> None:
+    harness = await start()
+    client = await harness.client()
+    assert await client.deliver(HTML_WIRE, *THREE, THREE[0]) == ACCEPTED
+    (taken,) = harness.upstream.taken
+    assert (taken.recipients, taken.wire) == (THREE, HTML_WIRE)
+
+
+async def test_with_tracking_off_memory_is_needed_for_one_copy_only(start: "Start") -> None:
+    harness = await start(max_bytes_in_flight=50_000)
+    client = await harness.client()
+    many = [f"to{number}@example.com" for number in range(20)]
+    wire = HTML_WIRE + b"x" * 10_000 + b"\r\n"
+    assert await client.deliver(wire, *many) == ACCEPTED
+    assert len(harness.upstream.taken) == 1
+
+
+async def test_copies_that_can_never_fit_into_memory_are_refused_for_good(
+    start: "Start",
+) -> None:
+    harness = await start(options=TRACKING, max_bytes_in_flight=50_000)
+    client = await harness.client()
+    many = [f"to{number}@example.com" for number in range(20)]
+    wire = HTML_WIRE + b"x" * 10_000 + b"\r\n"
+    text = "552 5.3.4 The copies for all recipients exceed the proxy's memory; send to fewer"
+    assert await client.deliver(wire, *many) == text
+    assert harness.upstream.arrived == []
+    assert await client.deliver(wire, many[0]) == ACCEPTED
+
+
+async def test_with_tracking_on_each_recipient_has_links_of_its_own(
+    start: "Start", keys: KeyRing
+) -> None:
+    harness = await start(options=TRACKING)
+    client = await harness.client()
+    answer = await client.deliver(HTML_WIRE, *THREE, THREE[1])
+    assert answer == "250 2.0.0 Ok: 3 copies relayed"
+    assert [each.recipients for each in harness.upstream.taken] == [(to,) for to in THREE]
+    for taken in harness.upstream.taken:
+        found = oracle.difference(HTML, taken.message)
+        [(_, link)], [pixel] = found.links, found.pixels
+        for url in (link, pixel):
+            claims = keys.open(url.removeprefix("http://click.example.com"))
+            assert claims.engagement.recipient == taken.recipients[0]
+
+
+async def test_a_single_tracked_copy_is_answered_in_the_upstreams_words(start: "Start") -> None:
+    harness = await start(options=TRACKING)
+    client = await harness.client()
+    assert await client.deliver(HTML_WIRE) == ACCEPTED
+
+
+async def test_the_size_told_upstream_is_that_of_the_copy(start: "Start") -> None:
+    harness = await start(options=TRACKING)
+    client = await harness.client()
+    await client.say("EHLO client.test")
+    size = b"MAIL FROM:<a@example.com> SIZE=12 BODY=8BITMIME"
+    assert await client.say(size) == "250 OK"
+    for to in THREE[:2]:
+        await client.say(f"RCPT TO:<{to}>")
+    await client.say("DATA")
+    assert (await client.data(HTML_WIRE)).startswith("250 ")
+    for taken in harness.upstream.taken:
+        assert taken.parameters == ("BODY=8BITMIME", f"SIZE={len(taken.message)}")
+
+
+async def test_a_message_that_is_half_relayed_is_a_451_and_the_log_names_who_has_it(
+    start: "Start",
+) -> None:
+    upstream = ScriptedUpstream({"DOT": [ACCEPTED, "452 4.3.1 Disk full"]})
+    harness = await start(upstream, options=TRACKING)
+    client = await harness.client()
+    with capture_logs() as logs:
+        answer = await client.deliver(HTML_WIRE, *THREE)
+    assert answer == "451 4.4.2 1 of 3 copies relayed, then: 452 4.3.1 Disk full"
+    assert [each.recipients for each in upstream.taken] == [("a@example.com",)]
+    (half,) = [each for each in logs if each["event"] == "message.half_relayed"]
+    assert half["relayed_recipients"] == ["a@example.com"]
+    assert len(half["relayed_message_ids"]) == 1
+    assert half["missing"] == 2
+    assert harness.counts["messages.half_relayed"] == 1
+    assert harness.counts["copies.relayed"] == 1
+
+
+async def test_a_half_relayed_message_is_a_451_even_for_a_permanent_refusal(
+    start: "Start",
+) -> None:
+    upstream = ScriptedUpstream({"DOT": [ACCEPTED, "550 5.7.1 Spam"]})
+    harness = await start(upstream, options=TRACKING)
+    client = await harness.client()
+    answer = await client.deliver(HTML_WIRE, *THREE)
+    assert answer == "451 4.4.2 1 of 3 copies relayed, then: 550 5.7.1 Spam"
+
+
+BAD_HEADERS = [
+    ("{", "550 5.6.0 JSON parsing error in X-MSYS-API"),
+    ("[]", "550 5.6.0 JSON parsing error in X-MSYS-API"),
+    (
+        '{"metadata": 7}',
+        "550 5.6.0 X-MSYS-API 'metadata' must be of type 'json object'",
+    ),
+    (
+        json.dumps({"campaign_id": "x" * 65}),
+        "550 5.6.0 smtpapi_campaign_id context is limited to 64 bytes",
+    ),
+    (
+        '{"cc": [{"email": "c@example.com"}]}',
+        "550 5.6.0 X-MSYS-API 'cc' is not supported by this version",
+    ),
+]
+
+
+@pytest.mark.parametrize("options", [None, TRACKING], ids=["tracking off", "tracking on"])
+@pytest.mark.parametrize(("header", "text"), BAD_HEADERS)
+async def test_a_malformed_header_refuses_the_message_for_everybody(
+    start: "Start", header: str, text: str, options: Any
+) -> None:
+    harness = await start(options=options)
+    client = await harness.client()
+    wire = b"X-MSYS-API: " + header.encode() + b"\r\n" + HTML_WIRE
+    answer = await client.deliver(wire, *THREE)
+    assert answer == text or answer.startswith(f"{text} (")
+    assert harness.upstream.arrived == []
+    assert all(not each.startswith(("MAIL", "RCPT", "DATA")) for each in harness.upstream.commands)
+    assert harness.counts["messages.refused.header"] == 1
+    await client.say("NOOP")
+    assert (await client.deliver(HTML_WIRE)).startswith("250 ")
+
+
+async def test_a_defect_of_ours_is_a_451_and_the_session_goes_on(start: "Start") -> None:
+    class Broken:
+        def plan(self, _message: bytes) -> NoReturn:
+            raise RuntimeError("a defect")
+
+    harness = await start(rewriter=Broken())
+    client = await harness.client()
+    with capture_logs() as logs:
+        for message in (MESSAGE, b"x" * 300_000 + b"\r\n"):
+            answer = await client.deliver(message)
+            assert answer == "451 4.3.0 Internal error of the tracking proxy"
+    assert [each["event"] for each in logs] == ["message.failed"] * 2
+    assert harness.counts["messages.refused.internal"] == 2
+    assert harness.upstream.arrived == []
+    assert await client.say("NOOP") == "250 OK"
+
+
+async def test_logs_name_nobody_whose_mail_went_well(start: "Start") -> None:
+    upstream = ScriptedUpstream({"RCPT TO:<c@example.com>": "550 5.1.1 No such user"})
+    harness = await start(upstream, options=TRACKING)
+    client = await harness.client()
+    with capture_logs() as logs:
+        await client.deliver(HTML_WIRE, *THREE[:2])
+        await client.deliver(HTML_WIRE, *THREE)
+        await client.deliver(b"a\nb\r\n")
+    assert [each["event"] for each in logs] == [
+        "message.relayed",
+        "message.refused",
+        "message.refused",
+    ]
+    assert "@example.com" not in repr(logs)
+    (relayed, *_) = logs
+    assert (relayed["copies"], relayed["recipients"], relayed["links"]) == (2, 2, 2)
+    assert len(set(relayed["message_ids"])) == 2
+
+
+GOOD_HEADERS: Mapping[str, bytes] = {
+    "on one line": b'X-MSYS-API: {"options": {"open_tracking": false}}\r\n',
+    "folded": b'X-Msys-Api:\r\n {"campaign_id":\r\n\t"spring"}\r\n',
+    "twice": b"x-msys-api: {}\r\n" * 2,
+}
+
+
+@pytest.mark.parametrize("options", [None, TRACKING], ids=["tracking off", "tracking on"])
+@pytest.mark.parametrize("name", GOOD_HEADERS)
+@pytest.mark.parametrize("place", ["first", "last"])
+async def test_the_header_is_in_no_copy(
+    start: "Start", name: str, options: Any, place: str
+) -> None:
+    harness = await start(options=options)
+    client = await harness.client()
+    head, body = HTML_WIRE.split(b"\r\n\r\n", 1)
+    header = GOOD_HEADERS[name]
+    wire = header + HTML_WIRE if place == "first" else b"%b\r\n%b\r\n%b" % (head, header, body)
+    assert (await client.deliver(wire, *THREE[:2])).startswith("250 ")
+    for taken in harness.upstream.taken:
+        assert taken.message.split(b"\r\n\r\n", 1)[0] == head
+    assert {to for each in harness.upstream.taken for to in each.recipients} == set(THREE[:2])
+
+
+async def test_the_header_alone_switches_tracking_on(start: "Start") -> None:
+    harness = await start()
+    client = await harness.client()
+    header = b'X-MSYS-API: {"options": {"open_tracking": true}}\r\n'
+    assert (await client.deliver(header + HTML_WIRE, *THREE)).startswith("250 ")
+    assert len(harness.upstream.taken) == 3
+
+
+async def test_what_is_relayed_has_no_bare_line_break(start: "Start") -> None:
+    harness = await start(options=TRACKING)
+    client = await harness.client()
+    quoted = (
+        b"Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+        b"<a href=3D'http://e.com/" + b"x" * 40 + b"=\r\n" + b"y" * 60 + b"'>x</a>=\r\n\r\n"
+    )
+    base64 = (
+        b"Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        b"PGEgaHJlZj0naHR0\r\ncDovL2UuY29tL3gn\r\nPng8L2E+\r\n"
+    )
+    for message in (HTML_WIRE, quoted, base64):
+        assert (await client.deliver(message)).startswith("250 ")
+        wire = harness.upstream.taken[-1].wire
+        assert b"click.example.com" in wire or b"base64" in wire
+        assert wire != message
+        assert not re.search(rb"\r(?!\n)|(?<!\r)\n", wire)
+
+
+async def test_8bit_mail_is_refused_where_the_upstream_takes_only_7bit(start: "Start") -> None:
+    harness = await start(ScriptedUpstream(extensions=["SIZE 0"]))
+    client = await harness.client()
+    wire = "Subject: x\r\n\r\nGrüße\r\n".encode()
+    text = "554 5.6.3 The message is 8-bit; the upstream takes only 7-bit mail"
+    assert await client.deliver(wire) == text
+    assert harness.upstream.arrived == []
+    await assert_goes_on(harness, client)
+
+
+async def test_an_internationalized_address_reaches_the_upstream_as_it_is(
+    start: "Start",
+) -> None:
+    harness = await start()
+    client = await harness.client()
+    await client.say("EHLO client.test")
+    assert await client.say("MAIL FROM:<jö@bücher.example> SMTPUTF8") == "250 OK"
+    assert await client.say("RCPT TO:<用户@例子.example>") == "250 OK"
+    await client.say("DATA")
+    assert await client.data(MESSAGE) == ACCEPTED
+    (taken,) = harness.upstream.taken
+    assert (taken.sender, taken.recipients) == ("jö@bücher.example", ("用户@例子.example",))
+    assert "SMTPUTF8" in taken.parameters
+
+
+async def test_an_internationalized_address_needs_the_parameter(start: "Start") -> None:
+    harness = await start()
+    client = await harness.client()
+    await client.say("EHLO client.test")
+    assert await client.say("MAIL FROM:<jö@bücher.example>") == "250 OK"
+    assert await client.say("RCPT TO:<b@example.com>") == "250 OK"
+    await client.say("DATA")
+    text = "553 5.6.7 A non-ASCII address needs the SMTPUTF8 parameter of MAIL"
+    assert await client.data(MESSAGE) == text
+
+
+async def test_the_null_sender_stays_null(start: "Start") -> None:
+    harness = await start(options=TRACKING)
+    client = await harness.client()
+    await client.envelope(*THREE[:2], sender="<>")
+    assert (await client.data(HTML_WIRE)).startswith("250 ")
+    assert [each.sender for each in harness.upstream.taken] == ["", ""]
+
+
+async def test_a_client_that_leaves_after_the_dot_does_not_stop_its_mail(start: "Start") -> None:
+    gate = asyncio.Event()
+    wait = Answer(wire=f"{ACCEPTED}\r\n".encode(), when=gate)
+    harness = await start(ScriptedUpstream({"DOT": wait}))
+    client = await harness.client()
+    await client.envelope()
+    client.send(MESSAGE + b".\r\n")
+    await until(lambda: harness.upstream.arrived)
+    client.reset()
+    await asyncio.sleep(0.02)
+    gate.set()
+    await until(lambda: harness.counts.get("messages.accepted"))
+    assert [each.wire for each in harness.upstream.taken] == [MESSAGE]
+    assert harness.proxy.in_flight_bytes == 0
+
+
+async def test_copies_follow_the_first_one_without_their_client(start: "Start") -> None:
+    gate = asyncio.Event()
+    wait = Answer(wire=f"{ACCEPTED}\r\n".encode(), when=gate)
+    harness = await start(ScriptedUpstream({"DOT": [wait, ACCEPTED]}), options=TRACKING)
+    client = await harness.client()
+    await client.envelope(*THREE)
+    client.send(HTML_WIRE + b".\r\n")
+    await until(lambda: harness.upstream.arrived)
+    client.reset()
+    await asyncio.sleep(0.02)
+    gate.set()
+    await until(lambda: harness.counts.get("messages.accepted"))
+    assert [each.recipients for each in harness.upstream.taken] == [(to,) for to in THREE]
+
+
+async def test_a_client_that_leaves_before_anything_is_sent_stops_its_mail(
+    start: "Start",
+) -> None:
+    """It was told nothing and will come again; to send would be to send twice."""
+    gate = asyncio.Event()
+    wait = Answer(wire=b"250 2.1.0 Ok\r\n", when=gate)
+    harness = await start(ScriptedUpstream({"MAIL": [wait, "250 Ok"]}), options=TRACKING)
+    client = await harness.client()
+    await client.envelope(*THREE)
+    client.send(HTML_WIRE + b".\r\n")
+    await until(lambda: any("MAIL" in each for each in harness.upstream.commands))
+    client.reset()
+    await asyncio.sleep(0.02)
+    gate.set()
+    await until(lambda: harness.counts.get("messages.refused.upstream"))
+    assert harness.upstream.arrived == []
+    assert harness.proxy.in_flight_bytes == 0

@@ -1,0 +1,335 @@
+"""The same dialogue is played to stock aiosmtpd and to the proxy."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.smtp_client import Client
+from tests.upstreams import Mailbox, ScriptedUpstream, stock_aiosmtpd
+
+if TYPE_CHECKING:
+    from tests.injection.conftest import Start
+
+pytestmark = pytest.mark.anyio
+
+Ports: TypeAlias = tuple[int, int]
+"""Stock aiosmtpd's, and the proxy's."""
+
+SIZE = 33_554_432
+OPEN = (b"EHLO client.test", b"MAIL FROM:<a@example.com>")
+READY = (*OPEN, b"RCPT TO:<b@example.com>")
+
+
+@pytest.fixture(params=["SMTPUTF8", "ASCII"])
+async def ports(start: "Start", request: pytest.FixtureRequest) -> AsyncIterator[Ports]:
+    """Both with the same name, the same SIZE and the same extensions."""
+    utf8 = request.param == "SMTPUTF8"
+    offered = ["8BITMIME", f"SIZE {SIZE}", *(["SMTPUTF8"] if utf8 else [])]
+    harness = await start(
+        ScriptedUpstream({"DOT": "250 OK"}, offered), hostname="stock.test", size_margin_bytes=0
+    )
+    async with stock_aiosmtpd(Mailbox(), enable_SMTPUTF8=utf8) as stock:
+        yield stock, harness.proxy.port
+
+
+async def played(port: int, commands: Sequence[bytes]) -> list[str]:
+    """Say one after the other, to the end or until the server closes."""
+    replies = []
+    async with Client(port) as client:
+        for command in commands:
+            replies.append(await client.say(command))
+            if not replies[-1]:
+                break
+    return replies
+
+
+async def pipelined(port: int, commands: Sequence[bytes]) -> list[str]:
+    """Say all in one write."""
+    async with Client(port) as client:
+        client.send(b"".join(each + b"\r\n" for each in commands))
+        return await client.replies(len(commands))
+
+
+async def assert_same(ports: Ports, commands: Sequence[bytes]) -> None:
+    stock, ours = [await played(port, commands) for port in ports]
+    assert ours == stock
+
+
+DIALOGUES = {
+    "HELO": [b"HELO client.test", b"NOOP", b"QUIT"],
+    "HELO without a name": [b"HELO", b"EHLO", b"EHLO ", b"HELO client.test extra"],
+    "a mail by HELO": [
+        b"HELO client.test",
+        b"MAIL FROM:<a@example.com>",
+        b"RCPT TO:<b@example.com>",
+        b"DATA",
+        b"Subject: x\r\n\r\nbody\r\n.",
+        b"QUIT",
+    ],
+    "HELO has no parameters": [
+        b"HELO client.test",
+        b"MAIL FROM:<a@example.com> SIZE=100",
+        b"MAIL FROM:<a@example.com> BODY=8BITMIME",
+        b"RCPT TO:<b@example.com> NOTIFY=NEVER",
+    ],
+    "two mails": [
+        *READY,
+        b"DATA",
+        b"Subject: x\r\n\r\nbody\r\n.",
+        b"RCPT TO:<b@example.com>",
+        b"DATA",
+        *READY[1:],
+        b"DATA",
+        b".",
+    ],
+    "nothing before a greeting": [b"MAIL FROM:<a@b>", b"RCPT TO:<a@b>", b"DATA", b"AUTH PLAIN"],
+    "MAIL before RCPT before DATA": [
+        *OPEN[:1],
+        b"RCPT TO:<a@b>",
+        b"DATA",
+        *OPEN[1:],
+        b"DATA",
+        b"MAIL FROM:<again@example.com>",
+    ],
+    "RSET forgets": [*READY, b"RSET", b"RCPT TO:<b@example.com>", b"DATA", *READY[1:]],
+    "EHLO and HELO forget": [*READY, b"HELO again.test", b"RCPT TO:<b@example.com>"],
+    "RSET and QUIT take nothing": [b"RSET now", b"QUIT now", b"NOOP whatever", b"DATA", b"QUIT"],
+    "DATA takes nothing": [*READY, b"DATA now"],
+    "VRFY": [
+        b"VRFY",
+        b"VRFY a@example.com",
+        b"VRFY <a@example.com>",
+        b"VRFY Jo Doe",
+        b"EXPN list",
+        b"EXPN",
+    ],
+    "HELP": [
+        b"HELP",
+        b"HELP MAIL",
+        b"HELP data",
+        b"HELP NONSENSE",
+        *OPEN[:1],
+        b"HELP",
+        b"HELP MAIL",
+        b"HELP RCPT",
+        b"HELP STARTTLS",
+        b"HELP AUTH",
+        b"HELP EHLO",
+    ],
+    "no STARTTLS and no AUTH": [
+        *OPEN[:1],
+        b"STARTTLS",
+        b"AUTH PLAIN AGEAYg==",
+        b"AUTH LOGIN",
+        b"AUTH",
+    ],
+    "unknown commands": [b"XCLIENT ADDR=::1", b"LHLO x", b"BDAT 3 LAST", b"TURN", b"ETRN x"],
+    "commands in any case": [b"ehlo x", b"Mail From:<a@b.test>", b"rCPT tO:<c@d.test>", b"noop"],
+    "lines that are no commands": [
+        b"",
+        b" ",
+        b"\t",
+        b" NOOP",
+        b"NOOP ",
+        b"\xff\xfe",
+        b"\xc3\xbc x",
+    ],
+    "MAIL": [
+        *OPEN[:1],
+        b"MAIL",
+        b"MAIL FROM",
+        b"MAIL FROM:",
+        b"MAIL TO:<a@example.com>",
+        b"MAIL FROM:<>",
+        b"RSET",
+        b"MAIL FROM: <a@example.com>",
+        b"RSET",
+        b"MAIL FROM:a@example.com",
+        b"RSET",
+        b"MAIL FROM:<@relay.test,@other.test:a@example.com>",
+    ],
+    "MAIL SIZE": [
+        *OPEN[:1],
+        b"MAIL FROM:<a@example.com> SIZE",
+        b"MAIL FROM:<a@example.com> SIZE=",
+        b"MAIL FROM:<a@example.com> SIZE=x",
+        b"MAIL FROM:<a@example.com> SIZE=-1",
+        b"MAIL FROM:<a@example.com> SIZE=33554433",
+        b"MAIL FROM:<a@example.com> SIZE=99999999999999999999",
+        b"MAIL FROM:<a@example.com> SIZE=33554432",
+        b"RSET",
+        b"MAIL FROM:<a@example.com> SIZE=0",
+    ],
+    "MAIL BODY": [
+        *OPEN[:1],
+        b"MAIL FROM:<a@example.com> BODY",
+        b"MAIL FROM:<a@example.com> BODY=9BIT",
+        b"MAIL FROM:<a@example.com> BODY=BINARYMIME",
+        b"MAIL FROM:<a@example.com> BODY=7BIT",
+        b"RSET",
+        b"MAIL FROM:<a@example.com> body=8bitmime size=100",
+    ],
+    "MAIL SMTPUTF8": [
+        *OPEN[:1],
+        b"MAIL FROM:<a@example.com> SMTPUTF8=1",
+        b"MAIL FROM:<a@example.com> SMTPUTF8",
+        "RCPT TO:<jö@bücher.example>".encode(),
+        b"RSET",
+        "MAIL FROM:<jö@bücher.example> SMTPUTF8".encode(),
+    ],
+    "parameters that nobody offered": [
+        *OPEN[:1],
+        b"MAIL FROM:<a@example.com> RET=HDRS ENVID=1",
+        b"MAIL FROM:<a@example.com> AUTH=<>",
+        b"MAIL FROM:<a@example.com> =",
+        b"MAIL FROM:<a@example.com> X",
+        *OPEN[1:],
+        b"RCPT TO:<a@example.com> NOTIFY=NEVER",
+        b"RCPT TO:<a@example.com> ORCPT=rfc822;b@example.com",
+    ],
+    "RCPT": [
+        *OPEN,
+        b"RCPT",
+        b"RCPT TO",
+        b"RCPT TO:",
+        b"RCPT FROM:<b@example.com>",
+        b"RCPT TO: <b@example.com>",
+        b"RCPT TO:b@example.com",
+        b"RCPT TO:<postmaster>",
+        b"RCPT TO:<b@[127.0.0.1]>",
+        b"RCPT TO:<b@[IPv6:::1]>",
+        b'RCPT TO:<"b c"@example.com>',
+        b'RCPT TO:<"b\\"c"@example.com>',
+        b'RCPT TO:<"b@c"@example.com>',
+        b"RCPT TO:<b@example.com",
+        b"RCPT TO:<b c@example.com>",
+        b"RCPT TO:<b@example.com> ",
+        b"RCPT TO:<b@example.com>, <c@example.com>",
+        b"RCPT TO:<(comment)b@example.com>",
+        b"RCPT TO:<b.@example.com>",
+    ],
+    "a command at its limit": [b"HELO x", b"NOOP " + b"x" * 507, b"NOOP " + b"x" * 508],
+    "a command far over it": [
+        b"EHLO x",
+        b"NOOP " + b"x" * 2_000,
+        b"NOOP " + b"x" * 200_000,
+        b"NOOP",
+    ],
+    "MAIL at its limit": [*OPEN[:1], b"MAIL FROM:<" + b"x" * 514 + b"@a.test>", b"NOOP"],
+}
+
+
+@pytest.mark.parametrize("name", DIALOGUES)
+async def test_a_dialogue_is_answered_as_by_stock_aiosmtpd(ports: Ports, name: str) -> None:
+    await assert_same(ports, DIALOGUES[name])
+
+
+@pytest.mark.parametrize("name", ["two mails", "RSET forgets", "MAIL", "RCPT", "unknown commands"])
+async def test_a_pipelined_dialogue_is_answered_the_same(ports: Ports, name: str) -> None:
+    commands = DIALOGUES[name]
+    for port in ports:
+        assert await pipelined(port, commands) == await played(port, commands)
+
+
+WORDS = st.sampled_from(
+    b"EHLO HELO MAIL RCPT RSET NOOP VRFY HELP EXPN AUTH DATA FROM: TO: <a@example.com> a@b.test "
+    b"<b@example.com> client SIZE=1 SIZE=x BODY=8BITMIME SMTPUTF8 X=Y \xc3\xbc".split(b" ")
+)
+SENTENCES = st.lists(WORDS, min_size=1, max_size=4).map(b" ".join)
+MEANT = st.sampled_from([*READY, b"MAIL FROM:<> BODY=8BITMIME", b"RSET", b"RCPT TO:<c@b.test>"])
+
+
+@given(commands=st.lists(MEANT | SENTENCES, max_size=8))
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+async def test_any_dialogue_is_answered_as_by_stock_aiosmtpd(
+    ports: Ports, commands: list[bytes]
+) -> None:
+    # Whether DATA is taken or not, the dot ends what it may have begun.
+    with_dots = [each for command in commands for each in _with_dot(command)]
+    await assert_same(ports, [b"EHLO client.test", *with_dots])
+
+
+def _with_dot(command: bytes) -> list[bytes]:
+    return [command, b"."] if command.upper() == b"DATA" else [command]
+
+
+MALFORMED = "553 5.1.3 Error: malformed address"
+LETTER = b"Subject: x\r\n\r\n"
+DIFFERENCES = {
+    "an internationalized name before EHLO has offered SMTPUTF8": (
+        ["HELO bücher.example".encode()],
+        "250 stock.test",
+        "500 Error: strict ASCII mode",
+    ),
+    "a recipient without an address": ([*OPEN, b"RCPT TO:<>"], "250 OK", MALFORMED),
+    "an address that breaks CPython's parser": (
+        [*OPEN[:1], b"MAIL FROM:<"],
+        "500 Error: (IndexError) string index out of range",
+        MALFORMED,
+    ),
+    "a control character in an address": (
+        [*OPEN, b'RCPT TO:<"b\x07"@example.com>'],
+        "250 OK",
+        MALFORMED,
+    ),
+    "a CR in an address": ([*OPEN, b'RCPT TO:<"b\rc"@example.com>'], "250 OK", MALFORMED),
+    "an angle bracket that no path can hold": (
+        [*OPEN, b"RCPT TO:<b@[>]>"],
+        "250 OK",
+        MALFORMED,
+    ),
+    "an address that is not UTF-8": ([*OPEN, b"RCPT TO:<b\xff@example.com>"], "250 OK", MALFORMED),
+    "an address that an encoded-word hides": (
+        [*OPEN, b"RCPT TO:<(c)=?utf-8?q?root=40evil.test?=@example.com>"],
+        "250 OK",
+        MALFORMED,
+    ),
+    "digits of another script": (
+        [*OPEN[:1], "MAIL FROM:<a@example.com> SIZE=²".encode()],
+        "500 Error: (ValueError) invalid literal for int() with base 10: 'Â²'",
+        "501 Syntax: MAIL FROM: <address> [SP <mail-parameters>]",
+    ),
+    "an echo of bytes that are not UTF-8": (
+        [*OPEN[:1], b"VRFY (\xff"],
+        (
+            "500 Error: (UnicodeEncodeError) 'utf-8' codec can't encode character '\\udcff' in "
+            "position 20: surrogates not allowed"
+        ),
+        "502 Could not VRFY (?",
+    ),
+    "an echo of control characters": (
+        [b"X\x1b[2JX"],
+        '500 Error: command "X\x1b[2JX" not recognized',
+        '500 Error: command "X?[2JX" not recognized',
+    ),
+    "MAIL with the length that all extensions may add": (
+        [*OPEN[:1], b"MAIL FROM:<" + b"x" * 540 + b"@a.test>"],
+        "500 Command line too long",
+        "250 OK",
+    ),
+    "a line of 5,000 bytes in a message": (
+        [*READY, b"DATA", LETTER + b"x" * 5_000 + b"\r\n."],
+        "500 Line too long (see RFC5321 4.5.3.1.6)",
+        "250 OK",
+    ),
+    "a bare LF in a message": (
+        [*READY, b"DATA", LETTER + b"a\nb\r\n."],
+        "250 OK",
+        "550 5.6.11 Bare CR or LF at byte 15 of the data; lines must end in CRLF",
+    ),
+}
+
+
+@pytest.mark.parametrize("ports", ["SMTPUTF8"], indirect=True)
+@pytest.mark.parametrize("name", DIFFERENCES)
+async def test_answers_differ_where_the_documentation_says_so(ports: Ports, name: str) -> None:
+    commands, by_stock, by_us = DIFFERENCES[name]
+    stock, ours = [await played(port, [*commands, b"NOOP"]) for port in ports]
+    assert (stock[-2], ours[-2]) == (by_stock, by_us)
+    assert stock[-1] == ours[-1] == "250 OK"

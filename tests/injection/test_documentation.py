@@ -1,0 +1,81 @@
+"""docs/smtp.md says what is answered, overridden and set; here it is held to it."""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from aiosmtpd.smtp import SMTP
+
+import msys_track
+from msys_track.injection.protocol import Session
+from msys_track.injection.settings import ProxySettings
+from msys_track.relay.settings import UpstreamSettings
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "smtp.md").read_text()
+SOURCES = [
+    path
+    for room in ("injection", "relay")
+    for path in sorted((Path(msys_track.__file__).parent / room).glob("*.py"))
+]
+REPLY = re.compile(r"(?:\d{3} )?[245]\.\d\.\d+ (.+)", re.DOTALL)
+# Nobody hears these: the relay's guards, whose causes MAIL and RCPT refuse, and one for a client
+# that is gone.
+UNHEARD = (
+    "An address has characters",
+    "A parameter of MAIL has characters",
+    "The client closed the connection",
+)
+NOT_LIMITS = {"listen_host", "listen_port", "hostname", "host", "port", "ehlo_name"}
+
+
+def texts() -> Iterator[str]:
+    """How the text of each reply of ours begins."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                reply = REPLY.fullmatch(node.value)
+                if reply is not None:
+                    yield reply[1].split(": ")[0].strip()
+
+
+def test_every_reply_of_ours_is_in_the_page() -> None:
+    said = {text for text in texts() if not text.startswith(("Error:", *UNHEARD))}
+    assert len(said) > 15
+    assert {text for text in said if text not in PAGE} == set()
+
+
+def test_every_reply_in_the_page_is_one_of_ours() -> None:
+    source = "".join(path.read_text() for path in SOURCES)
+    promised = re.findall(r"`\d{3} [245]\.\d\.\d+ ([^`]+)`", PAGE)
+    assert len(promised) > 15
+    for text in promised:
+        if "queued as" in text or text == "…":
+            continue
+        for part in re.split(r"…|, ", text):
+            words = re.sub(r"\d+|RCPT", "@", part.strip(" :;"))
+            pattern = re.escape(words).replace("@", ".+?")
+            assert re.search(pattern, source), text
+
+
+def test_every_override_is_in_the_page() -> None:
+    overridden = {
+        name for name in vars(Session) if hasattr(SMTP, name) and not name.startswith("__")
+    }
+    assert overridden >= {"smtp_DATA", "push", "_getaddr"}
+    assert {name for name in overridden if f"`{name}`" not in PAGE} == set()
+
+
+@pytest.mark.parametrize(
+    ("settings", "prefix"), [(ProxySettings, ""), (UpstreamSettings, "upstream_")]
+)
+def test_every_limit_is_in_the_page(settings: type, prefix: str) -> None:
+    names = {field.name for field in fields(settings)} - NOT_LIMITS
+    assert {name for name in names if f"`{prefix}{name}`" not in PAGE} == set()
+
+
+def test_the_page_is_one_that_is_read() -> None:
+    assert len(PAGE.splitlines()) <= 150

@@ -1,0 +1,197 @@
+"""Hostile and broken clients: each costs its own session, and the next one is served."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import tracemalloc
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from tests.injection.conftest import Harness, Start
+
+pytestmark = pytest.mark.anyio
+
+MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
+ACCEPTED = "250 2.0.0 Ok: queued as 4711"
+# Not a secret: the same noise in each run.
+NOISE = random.Random(1)  # noqa: S311
+CLIENT_HELLO = bytes.fromhex("1603010200010001fc0303") + NOISE.randbytes(506)
+MAIL = b"MAIL FROM:<evil@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\nx\r\n.\r\n"
+GARBAGE = {
+    "TLS": CLIENT_HELLO,
+    "TLS with line breaks": CLIENT_HELLO + b"\n" + CLIENT_HELLO,
+    "HTTP": b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nA: b\r\nC: d\r\nE: f\r\n\r\n",
+    "SSH": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "zeros": b"\x00" * 200_000,
+    "empty lines": b"\r\n" * 20_000,
+    "bare LF": b"\n" * 20_000,
+    "8-bit commands": b"\xff\n" * 5_000,
+    "one endless word": b"A" * 3_000_000,
+    "one endless argument": b"EHLO " + b"A" * 3_000_000 + b"\r\n",
+    "noise": NOISE.randbytes(300_000),
+    "noise in lines": NOISE.randbytes(50_000).replace(b" ", b"\r\n"),
+}
+
+
+async def assert_serves(harness: "Harness") -> None:
+    client = await harness.client()
+    assert await client.deliver(MESSAGE) == ACCEPTED
+    assert harness.upstream.taken.pop().wire == MESSAGE
+    assert harness.upstream.taken == []
+    assert harness.counts.get("sessions.failed", 0) == 0
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+async def test_garbage_costs_its_own_session_only(harness: "Harness", name: str) -> None:
+    client = await harness.client()
+    drain = asyncio.create_task(client.reader.read(2**30))
+    client.send(GARBAGE[name])
+    await assert_serves(harness)
+    client.writer.close()
+    with contextlib.suppress(ConnectionError):
+        await drain
+
+
+async def test_random_bytes_at_any_point_of_a_session_leave_the_others_alone(
+    harness: "Harness",
+) -> None:
+    steps = [b"EHLO x\r\n", b"MAIL FROM:<a@b.test>\r\n", b"RCPT TO:<c@d.test>\r\n", b"DATA\r\n"]
+    for known in range(len(steps) + 1):
+        for _ in range(5):
+            client = await harness.client()
+            client.send(b"".join(steps[:known]) + NOISE.randbytes(2_000) + b"\r\n.\r\nQUIT\r\n")
+            await asyncio.sleep(0.002)
+            client.reset()
+    await assert_serves(harness)
+    await until(lambda: not harness.proxy.in_flight_bytes)
+
+
+async def test_too_many_unknown_commands_end_the_session_and_nothing_after_them_counts(
+    harness: "Harness",
+) -> None:
+    """What a browser can be made to post (cross-protocol scripting) must not become mail."""
+    client = await harness.client()
+    client.send(b"POST / HTTP/1.1\r\n" * 6 + b"EHLO evil.test\r\n" + MAIL * 3)
+    answers = (await client.rest()).split("\r\n")
+    assert answers[-2:] == ["502 5.5.1 Too many unrecognized commands, goodbye.", ""]
+    await assert_serves(harness)
+
+
+async def test_nothing_is_answered_after_quit(harness: "Harness") -> None:
+    client = await harness.client()
+    client.send(b"EHLO client.test\r\nQUIT\r\nNOOP\r\n" + MAIL)
+    assert (await client.rest()).endswith("250 HELP\r\n221 Bye\r\n")
+    await assert_serves(harness)
+
+
+async def test_a_defect_of_ours_ends_the_session_and_nothing_after_it_counts(
+    start: "Start",
+) -> None:
+    """What follows may be the rest of a message."""
+
+    def broken() -> NoReturn:
+        raise RuntimeError("the clock is broken")
+
+    harness = await start(serve_with={"clock": broken})
+    client = await harness.client()
+    await client.envelope()
+    client.send(MESSAGE + b".\r\nNOOP\r\nHELP\r\n" + MAIL)
+    assert await client.rest() == "421 4.3.0 Internal error of the tracking proxy\r\n"
+    assert harness.counts["sessions.failed"] == 1
+    assert harness.upstream.arrived == []
+    assert harness.proxy.in_flight_bytes == 0
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        b"<a@example.com\r>",
+        b"<a@example.com>\rRCPT TO:<b@example.com>",
+        b'<"a\rRCPT TO:<b@example.com>"@example.com>',
+        b'<"a\x00b"@example.com>',
+        b"<a@example.com\x0b>",
+        b'<"a>\\ b"@example.com>',
+        b"<a@[1.2.3.4> RCPT TO:<b]>",
+        b"<=?utf-8?q?a=40evil.test=3e=0d=0aRCPT_TO:=3cb?=@example.com>",
+        b"<=?utf-8?q?x?=..@example.com>",
+        "<a@example.com\u2028RCPT TO:<b@example.com>>".encode(),
+        "<a@example.com\u0085>".encode(),
+    ],
+)
+async def test_no_address_becomes_a_second_command(harness: "Harness", address: bytes) -> None:
+    client = await harness.client()
+    await client.say("EHLO client.test")
+    for command in (b"MAIL FROM:", b"RCPT TO:"):
+        await client.say(b"RSET")
+        await client.say("MAIL FROM:<a@example.com> SMTPUTF8")
+        if command == b"MAIL FROM:":
+            await client.say(b"RSET")
+        await client.say(command + address)
+        await client.say(b"RCPT TO:<last@example.com>")
+        if (await client.say("DATA")).startswith("354"):
+            await client.data(MESSAGE)
+    verbs = [each.split(" ")[0].split(":")[0] for each in harness.upstream.commands]
+    assert set(verbs) <= {"EHLO", "MAIL", "RCPT", "DATA", "RSET"}
+    for said in harness.upstream.commands:
+        assert said.count("RCPT TO") + said.count("MAIL FROM") <= 1 or '"' in said
+        assert said.isprintable() or "\u2028" in said or "\u0085" in said
+        assert "evil.test>" not in said
+    assert harness.upstream.commands.count("RCPT TO:<b@example.com>") == 0
+
+
+async def test_commands_too_long_take_no_memory(harness: "Harness") -> None:
+    client = await harness.client()
+    await client.say("EHLO client.test")
+    tracemalloc.start()
+    for number in range(200):
+        command = b"%06d" % number * 10_000
+        assert await client.say(command) == "500 Command line too long"
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 2_000_000
+
+
+async def test_what_a_client_says_is_not_printed_by_pythons_last_resort(
+    harness: "Harness", capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Terminals obey it, and a log of JSON lines has no place for it."""
+    root = logging.getLogger()
+    handlers, root.handlers = root.handlers, []
+    try:
+        client = await harness.client()
+        await client.say(b"X\x1b[2J\rFAKE log line")
+    finally:
+        root.handlers = handlers
+    assert "FAKE" not in capsys.readouterr().err
+
+
+async def test_an_endless_line_takes_no_memory(start: "Start") -> None:
+    harness = await start(idle_timeout_seconds=1)
+    client = await harness.client()
+    tracemalloc.start()
+    for _ in range(300):
+        client.send(b"x" * 65_536)
+        await client.writer.drain()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
+    client.send(b"\r\n")
+    assert await client.reply() == "500 Command line too long"
+    assert await client.say("NOOP") == "250 OK"
+
+
+async def test_a_session_that_says_nothing_good_ends_with_its_time(start: "Start") -> None:
+    harness = await start(idle_timeout_seconds=0.2)
+    client = await harness.client()
+    begun = asyncio.get_running_loop().time()
+    replies = []
+    with contextlib.suppress(ConnectionError):
+        while reply := await client.say(b"\xff"):
+            replies.append(reply)
+            await asyncio.sleep(0.02)
+    assert set(replies) <= {"500 Error: bad syntax", "421 4.4.2 Idle for too long"}
+    assert 0.15 < asyncio.get_running_loop().time() - begun < 2

@@ -1,0 +1,358 @@
+"""The listener: how many clients, how long, and how it ends."""
+
+import asyncio
+import contextlib
+import smtplib
+import socket
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from structlog.testing import capture_logs
+from tests import oracle
+from tests.injection.conftest import TRACKING
+from tests.smtp_client import Client
+from tests.upstreams import Answer, Mailbox, ScriptedUpstream, stock_aiosmtpd
+from tests.waiting import until
+
+from msys_track.copies import Rewriter
+from msys_track.injection.server import serve
+from msys_track.injection.settings import ProxySettings
+from msys_track.keys import KeyRing
+from msys_track.relay.settings import UpstreamSettings
+from msys_track.relay.upstream import Upstream
+
+if TYPE_CHECKING:
+    from tests.injection.conftest import Harness, Start
+
+pytestmark = pytest.mark.anyio
+
+MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
+ACCEPTED = "250 2.0.0 Ok: queued as 4711"
+
+
+async def test_the_greeting_names_the_proxy_and_nothing_is_looked_up(start: "Start") -> None:
+    harness = await start(hostname="proxy.example.com")
+    client = await harness.client()
+    assert client.greeting == "220 proxy.example.com ESMTP msys-track"
+
+
+async def test_the_offer_is_what_reaches_through_to_the_upstream(start: "Start") -> None:
+    offered = [
+        "PIPELINING",
+        "SIZE 1000000",
+        "CHUNKING",
+        "DSN",
+        "STARTTLS",
+        "AUTH PLAIN",
+        "8BITMIME",
+    ]
+    harness = await start(
+        ScriptedUpstream(extensions=[*offered, "SMTPUTF8", "ENHANCEDSTATUSCODES"])
+    )
+    client = await harness.client()
+    assert (await client.say("EHLO client.test")).split("\r\n") == [
+        "250-localhost",
+        "250-SIZE 934464",
+        "250-8BITMIME",
+        "250-SMTPUTF8",
+        "250-PIPELINING",
+        "250 HELP",
+    ]
+
+
+async def test_replies_do_not_wait_for_each_other_to_be_acknowledged(start: "Start") -> None:
+    """With Nagle's algorithm each round would take the client's delayed ACK, 40 ms."""
+    harness = await start()
+    client = await harness.client()
+    loop = asyncio.get_running_loop()
+    rounds = []
+    for _ in range(20):
+        begun = loop.time()
+        client.send(b"NOOP\r\n" * 3)
+        await client.replies(3)
+        rounds.append(loop.time() - begun)
+    assert sorted(rounds)[10] < 0.03
+
+
+async def test_a_client_too_many_is_told_so_and_the_others_stay(start: "Start") -> None:
+    harness = await start(max_connections=2)
+    first, _second = await harness.client(), await harness.client()
+    third = await harness.client()
+    assert third.greeting == "421 4.3.2 Too many connections"
+    assert await third.rest() == ""
+    assert await first.deliver(MESSAGE) == ACCEPTED
+    assert harness.counts["connections.refused"] == 1
+    assert await first.say("QUIT") == "221 Bye"
+    assert await first.rest() == ""
+    fourth = await harness.client()
+    assert fourth.greeting.startswith("220 ")
+
+
+async def test_clients_that_come_in_one_moment_are_counted_too(start: "Start") -> None:
+    harness = await start(max_connections=3)
+    sockets = [socket.socket() for _ in range(20)]
+    for each in sockets:
+        each.connect(("127.0.0.1", harness.proxy.port))  # the kernel takes it, the loop later
+    said = [await asyncio.to_thread(each.recv, 100) for each in sockets]
+    for each in sockets:
+        each.close()
+    assert sum(each.startswith(b"220 ") for each in said) == 3
+    assert sum(each == b"421 4.3.2 Too many connections\r\n" for each in said) == 17
+    await until(lambda: harness.counts["connections.refused"] == 17)
+
+
+async def test_a_recipient_too_many_is_a_452_and_the_others_get_their_mail(
+    start: "Start",
+) -> None:
+    harness = await start(max_recipients=2)
+    client = await harness.client()
+    await client.say("EHLO client.test")
+    await client.say("MAIL FROM:<a@example.com>")
+    answers = [await client.say(f"RCPT TO:<to{number}@example.com>") for number in range(3)]
+    assert answers == ["250 OK", "250 OK", "452 4.5.3 Too many recipients"]
+    await client.say("DATA")
+    assert await client.data(MESSAGE) == ACCEPTED
+    (taken,) = harness.upstream.taken
+    assert taken.recipients == ("to0@example.com", "to1@example.com")
+
+
+async def test_a_silent_client_is_told_that_its_time_is_over(start: "Start") -> None:
+    harness = await start(idle_timeout_seconds=0.2)
+    silent, in_data = await harness.client(), await harness.client()
+    await in_data.envelope()
+    in_data.send(b"half a mes")
+    for client in (silent, in_data):
+        assert await client.rest() == "421 4.4.2 Idle for too long\r\n"
+    assert harness.upstream.arrived == []
+
+
+async def test_a_client_that_goes_on_is_not_idle(start: "Start") -> None:
+    harness = await start(idle_timeout_seconds=0.3)
+    client = await harness.client()
+    for _ in range(4):
+        await asyncio.sleep(0.1)
+        assert await client.say("NOOP") == "250 OK"
+    await client.envelope()
+    for _ in range(4):
+        await asyncio.sleep(0.1)
+        client.send(b"line\r\n")
+    assert await client.data(b"") == ACCEPTED
+
+
+async def test_a_client_that_waits_for_the_upstream_is_not_idle(start: "Start") -> None:
+    gate = asyncio.Event()
+    wait = Answer(wire=f"{ACCEPTED}\r\n".encode(), when=gate)
+    harness = await start(ScriptedUpstream({"DOT": wait}), idle_timeout_seconds=0.15)
+    client = await harness.client()
+    await client.envelope()
+    client.send(MESSAGE + b".\r\n")
+    await asyncio.sleep(0.5)
+    gate.set()
+    assert await client.reply() == ACCEPTED
+    assert await client.say("NOOP") == "250 OK"
+
+
+async def test_a_client_that_reads_no_answers_does_not_stay_for_ever(start: "Start") -> None:
+    harness = await start(idle_timeout_seconds=0.3, max_connections=1)
+    deaf = await harness.client()
+    cast("asyncio.Transport", deaf.writer.transport).pause_reading()
+    deaf.send(b"HELP\r\n" * 200_000)
+    with contextlib.suppress(ConnectionError):
+        await asyncio.wait_for(deaf.writer.drain(), 0.5)
+
+    async def is_gone() -> bool:
+        async with Client(harness.proxy.port) as client:
+            return client.greeting.startswith("220 ")
+
+    async with asyncio.timeout(5):
+        while not await is_gone():  # noqa: ASYNC110 - only another client can tell
+            await asyncio.sleep(0.05)
+    deaf.reset()
+
+
+async def test_closing_lets_mail_under_way_finish(start: "Start") -> None:
+    gate = asyncio.Event()
+    wait = Answer(wire=f"{ACCEPTED}\r\n".encode(), when=gate)
+    harness = await start(ScriptedUpstream({"DOT": wait}))
+    idle, sending, waiting = [await harness.client() for _ in range(3)]
+    await sending.envelope()
+    sending.send(b"half a mes")
+    await waiting.envelope()
+    waiting.send(MESSAGE + b".\r\n")
+    await until(lambda: harness.upstream.arrived)
+    closing = asyncio.create_task(harness.proxy.close())
+    assert await idle.rest() == "421 4.3.2 Shutting down\r\n"
+    with pytest.raises(ConnectionError):
+        await harness.client()
+    gate.set()
+    assert await waiting.rest() == f"{ACCEPTED}\r\n421 4.3.2 Shutting down\r\n"
+    assert not closing.done()
+    sending.send(b"sage\r\n.\r\n")
+    assert await sending.rest() == f"{ACCEPTED}\r\n421 4.3.2 Shutting down\r\n"
+    await asyncio.wait_for(closing, 1)
+    assert [each.wire for each in harness.upstream.taken] == [MESSAGE, b"half a message\r\n"]
+
+
+async def test_closing_does_not_wait_longer_than_it_should(start: "Start") -> None:
+    harness = await start(ScriptedUpstream({"DOT": Answer()}), drain_seconds=0.2)
+    waiting = await harness.client()
+    await waiting.envelope()
+    waiting.send(MESSAGE + b".\r\n")
+    await until(lambda: harness.upstream.arrived)
+    with capture_logs() as logs:
+        await asyncio.wait_for(harness.proxy.close(), 1)
+    assert await waiting.rest() == ""
+    assert harness.proxy.in_flight_bytes == 0
+    (lost,) = [each for each in logs if each["event"] == "upstream.answer_lost"]
+    assert lost["recipients"] == ("to@example.com",)
+
+
+async def test_closing_waits_for_mail_whose_client_is_gone(start: "Start") -> None:
+    gate = asyncio.Event()
+    wait = Answer(wire=f"{ACCEPTED}\r\n".encode(), when=gate)
+    harness = await start(ScriptedUpstream({"DOT": wait}))
+    client = await harness.client()
+    await client.envelope()
+    client.send(MESSAGE + b".\r\n")
+    await until(lambda: harness.upstream.arrived)
+    client.reset()
+    await asyncio.sleep(0.02)
+    closing = asyncio.create_task(harness.proxy.close())
+    await asyncio.sleep(0.05)
+    assert not closing.done()
+    gate.set()
+    await asyncio.wait_for(closing, 1)
+    assert len(harness.upstream.taken) == 1
+
+
+async def test_closing_with_nobody_there_takes_no_time(harness: "Harness") -> None:
+    await asyncio.wait_for(harness.proxy.close(), 0.5)
+
+
+@pytest.mark.parametrize("turns", [0, 2, 3, 4])  # 1: asyncio itself forgets it (gh-109564)
+async def test_a_client_that_comes_while_it_closes_is_sent_away(
+    start: "Start", turns: int
+) -> None:
+    """The loop may have taken the connection before it heard of the end."""
+    harness = await start(drain_seconds=5)
+    with socket.create_connection(("127.0.0.1", harness.proxy.port), timeout=1) as late:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(harness.proxy.close(), 1)
+        with contextlib.suppress(ConnectionResetError):
+            said = await asyncio.to_thread(late.recv, 100)
+            assert said == b"" or said.endswith(b"421 4.3.2 Shutting down\r\n")
+
+
+async def test_a_listener_of_ones_own_is_used(keys: KeyRing) -> None:
+    bound = socket.create_server(("127.0.0.1", 0))
+    upstream = Upstream(UpstreamSettings(port=1))
+    proxy = await serve(ProxySettings(), Rewriter(keys=keys), upstream, listener=bound)
+    try:
+        assert proxy.sockname == bound.getsockname()
+        async with Client(proxy.port) as client:
+            assert client.greeting.startswith("220 ")
+    finally:
+        await proxy.close()
+        await upstream.close()
+
+
+async def test_an_ipv6_address_is_listened_on(keys: KeyRing) -> None:
+    upstream = Upstream(UpstreamSettings(port=1))
+    settings = ProxySettings(listen_host="::1", listen_port=0)
+    try:
+        proxy = await serve(settings, Rewriter(keys=keys), upstream)
+    except OSError:
+        pytest.skip("no IPv6 here")
+    reader, writer = await asyncio.open_connection("::1", proxy.port)
+    assert (await reader.readline()).startswith(b"220 ")
+    writer.close()
+    await proxy.close()
+
+
+async def test_a_port_that_is_taken_is_an_error(harness: "Harness", keys: KeyRing) -> None:
+    settings = ProxySettings(listen_port=harness.proxy.port)
+    with pytest.raises(OSError, match=r"[Aa]ddress already in use"):
+        await serve(settings, Rewriter(keys=keys), Upstream(UpstreamSettings()))
+
+
+async def test_links_of_many_sessions_are_never_mixed_up(start: "Start", keys: KeyRing) -> None:
+    harness = await start(options=TRACKING, hop={"max_connections": 7})
+
+    async def session(number: int) -> None:
+        client = await harness.client()
+        for turn in range(10):
+            to = f"to-{number}-{turn}@example.com"
+            message = (
+                f"Subject: {to}\r\nContent-Type: text/html\r\n\r\n"
+                f"<body><a href='http://e.com/?for={to}'>x</a></body>\r\n"
+            )
+            assert await client.deliver(message.encode(), to) == ACCEPTED
+
+    await asyncio.gather(*(session(number) for number in range(20)))
+    assert len(harness.upstream.taken) == 200
+    assert harness.upstream.most_connections <= 7
+    message_ids = set()
+    for taken in harness.upstream.taken:
+        (to,) = taken.recipients
+        assert taken.wire.startswith(f"Subject: {to}\r\n".encode())
+        found = oracle.difference(
+            b"Subject: %b\r\nContent-Type: text/html\r\n\r\n"
+            b"<body><a href='http://e.com/?for=%b'>x</a></body>\r\n" % ((to.encode(),) * 2),
+            taken.wire,
+        )
+        [(_, link)], [pixel] = found.links, found.pixels
+        click, opened = [
+            keys.open(url.removeprefix("http://click.example.com")) for url in (link, pixel)
+        ]
+        assert click.target == f"http://e.com/?for={to}"
+        assert click.engagement.recipient == opened.engagement.recipient == to
+        message_ids.add(click.engagement.message_id)
+    assert len(message_ids) == 200
+
+
+async def test_smtplib_delivers_through_the_proxy_to_stock_aiosmtpd(start: "Start") -> None:
+    mailbox = Mailbox()
+    async with stock_aiosmtpd(mailbox, enable_SMTPUTF8=True) as port:
+        harness = await start(hop={"port": port})
+        mail = EmailMessage()
+        mail["From"], mail["To"], mail["Subject"] = "a@example.com", "b@example.com", "Grüße"
+        mail.set_content("Schöne Grüße\n.\n..\nfrom here\n", cte="8bit")
+
+        def send() -> dict[str, tuple[int, bytes]]:
+            with smtplib.SMTP("127.0.0.1", harness.proxy.port, timeout=10) as client:
+                client.send_message(mail)
+                return client.sendmail(
+                    "a@example.com", ["b@example.com", "c@example.com"], MESSAGE, ["BODY=8BITMIME"]
+                )
+
+        assert await asyncio.to_thread(send) == {}
+    first, second = mailbox.envelopes
+    assert isinstance(first.content, bytes)
+    assert "Schöne Grüße\r\n.\r\n..\r\nfrom here\r\n".encode() in first.content
+    assert (second.content, second.rcpt_tos) == (MESSAGE, ["b@example.com", "c@example.com"])
+
+
+async def test_smtplib_is_told_the_upstreams_refusal(start: "Start") -> None:
+    harness = await start(ScriptedUpstream({"RCPT": "550 5.1.1 No such user"}))
+
+    def send() -> None:
+        with smtplib.SMTP("127.0.0.1", harness.proxy.port, timeout=10) as client:
+            client.sendmail("a@example.com", ["b@example.com"], MESSAGE)
+
+    with pytest.raises(smtplib.SMTPDataError) as refused:
+        await asyncio.to_thread(send)
+    assert (refused.value.smtp_code, refused.value.smtp_error) == (550, b"5.1.1 No such user")
+
+
+async def test_the_time_of_injection_is_that_of_the_clock(start: "Start", keys: KeyRing) -> None:
+    moment = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+    harness = await start(options=TRACKING, serve_with={"clock": lambda: moment})
+    client = await harness.client()
+    html = b"Content-Type: text/html\r\n\r\n<a href='http://e.com/'>x</a>\r\n"
+    assert await client.deliver(html) == ACCEPTED
+    ((_, link),) = oracle.difference(html, harness.upstream.taken[0].wire).links
+    claims = keys.open(link.removeprefix("http://click.example.com"))
+    assert claims.engagement.injected_at == int(moment.timestamp())

@@ -1,0 +1,189 @@
+"""One connection: what it says first, and what ends it."""
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.relay.conftest import transaction
+from tests.upstreams import HANG_UP, ScriptedUpstream, say
+from tests.waiting import until
+
+from msys_track.errors import UpstreamError
+from msys_track.relay.settings import UpstreamSettings
+from msys_track.relay.upstream import Upstream
+
+if TYPE_CHECKING:
+    from tests.relay.conftest import Relay
+
+pytestmark = pytest.mark.anyio
+
+UMLAUT = "Subject: x\r\n\r\nGrüße\r\n".encode()
+
+
+async def test_ehlo_says_the_address_of_our_end(relay: "Relay") -> None:
+    server = ScriptedUpstream()
+    await (await relay(server)).deliver(transaction())
+    assert server.commands[0] == "EHLO [127.0.0.1]"
+
+
+async def test_ehlo_says_the_name_that_is_set(relay: "Relay") -> None:
+    server = ScriptedUpstream()
+    await (await relay(server, ehlo_name="track.example.com")).deliver(transaction())
+    assert server.commands[0] == "EHLO track.example.com"
+
+
+async def test_an_ipv6_literal_is_marked_as_one() -> None:
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("no IPv6 here")
+    said: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        said.append(await reader.readline())
+        writer.close()
+
+    server = await asyncio.start_server(answer, sock=listener)
+    upstream = Upstream(UpstreamSettings(host="::1", port=listener.getsockname()[1]))
+    with pytest.raises(UpstreamError):
+        await upstream.deliver(transaction())
+    assert said == [b"EHLO [IPv6:::1]\r\n"]
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.mark.parametrize("answer", ["500 5.5.1 What?", "502 Not implemented", "550 No"])
+async def test_a_server_that_knows_no_ehlo_hears_helo(relay: "Relay", answer: str) -> None:
+    server = ScriptedUpstream({"EHLO": answer})
+    upstream = await relay(server, ehlo_name="track.example.com")
+    assert (await upstream.deliver(transaction())).code == 250
+    assert server.commands[:2] == ["EHLO track.example.com", "HELO track.example.com"]
+    assert server.taken[0].parameters == ()
+
+
+async def test_a_server_that_puts_ehlo_off_is_not_taken_for_an_old_one(relay: "Relay") -> None:
+    """Without its extensions 8-bit mail would be refused for good."""
+    upstream = await relay(ScriptedUpstream({"EHLO": "451 4.7.1 Not now"}))
+    with pytest.raises(UpstreamError) as refused:
+        await upstream.deliver(transaction(message=UMLAUT))
+    assert (refused.value.code, refused.value.text) == (
+        451,
+        "4.4.1 The upstream can't be used: it answered EHLO with: 451 4.7.1 Not now",
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ({"GREETING": "554 5.3.2 No service"}, "it greeted with: 554 5.3.2 No service"),
+        ({"GREETING": "250 hello"}, "it greeted with: 250 hello"),
+        ({"EHLO": "500 What?", "HELO": "550 No"}, "it answered HELO with: 550 No"),
+        ({"GREETING": "HTTP/1.1 400 Bad Request"}, "it does not speak SMTP: "),
+        ({"GREETING": say("220 one", "220 two")}, "it sent a reply that nothing had asked for"),
+    ],
+    ids=["554", "250", "HELO", "HTTP", "two greetings"],
+)
+async def test_a_server_that_is_none_for_us_is_a_451(
+    relay: "Relay", script: dict[str, str], why: str
+) -> None:
+    server = ScriptedUpstream(script)
+    upstream = await relay(server)
+    with pytest.raises(UpstreamError) as refused:
+        await upstream.deliver(transaction())
+    assert refused.value.code == 451
+    assert refused.value.text.startswith(f"4.4.1 The upstream can't be used: {why}")
+    assert server.arrived == []
+
+
+async def test_nobody_there_is_a_451_in_time() -> None:
+    """A listener whose queue is full takes no connection, as a host behind a firewall."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for each in fillers:
+            each.settimeout(0)
+            each.connect_ex(full.getsockname())
+        upstream = Upstream(
+            UpstreamSettings(port=full.getsockname()[1], connect_timeout_seconds=0.2)
+        )
+        with pytest.raises(UpstreamError) as refused:
+            await upstream.deliver(transaction())
+        for each in fillers:
+            each.close()
+    assert refused.value.text == ("4.4.1 The upstream can't be used: no connection within 0.2 s")
+
+
+async def test_a_name_that_does_not_exist_is_a_451() -> None:
+    upstream = Upstream(UpstreamSettings(host="nowhere.invalid"))
+    with pytest.raises(UpstreamError) as refused:
+        await upstream.deliver(transaction())
+    assert refused.value.code == 451
+    assert "no connection: " in refused.value.text
+    assert "nowhere" not in refused.value.text
+
+
+async def test_a_reply_after_the_last_ends_the_connection_and_spoils_no_answer(
+    relay: "Relay",
+) -> None:
+    server = ScriptedUpstream({"DOT": [say("250 Ok", "250 and again"), "250 Ok"]})
+    upstream = await relay(server)
+    assert (await upstream.deliver(transaction())).text == "Ok"
+    assert (await upstream.deliver(transaction())).text == "Ok"
+    assert len(server.dialogues) == 2
+    assert len(server.taken) == 2
+
+
+async def test_an_acceptance_counts_though_nonsense_follows_it(relay: "Relay") -> None:
+    server = ScriptedUpstream({"DOT": say("250 Ok", "nonsense")})
+    upstream = await relay(server)
+    assert (await upstream.deliver(transaction())).text == "Ok"
+
+
+async def test_an_acceptance_counts_though_the_service_closes_with_it(relay: "Relay") -> None:
+    server = ScriptedUpstream({"DOT": [say("250 Ok", "421 Bye", then="close"), "250 Ok"]})
+    upstream = await relay(server)
+    for _ in range(2):
+        assert (await upstream.deliver(transaction())).text == "Ok"
+    assert len(server.dialogues) == 2
+
+
+async def test_a_cancelled_delivery_cuts_the_connection_before_the_dot_is_taken(
+    relay: "Relay",
+) -> None:
+    server = ScriptedUpstream()
+    upstream = await relay(server)
+    slow = asyncio.create_task(upstream.deliver(transaction(message=b"x" * 50_000_000 + b"\r\n")))
+    await until(lambda: "DATA" in server.commands)
+    slow.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await slow
+    assert (await upstream.deliver(transaction("next@example.com"))).code == 250
+    assert [each.recipients for each in server.taken] == [("next@example.com",)]
+
+
+async def test_a_connection_serves_again_after_a_large_message(relay: "Relay") -> None:
+    server = ScriptedUpstream()
+    upstream = await relay(server)
+    for _ in range(3):
+        await upstream.deliver(transaction(message=b"x" * 3_000_000 + b"\r\n"))
+    assert len(server.dialogues) == 1
+
+
+async def test_a_refused_reset_costs_the_connection(relay: "Relay") -> None:
+    server = ScriptedUpstream({"RCPT": ["550 No", "250 Ok"], "RSET": "500 What?"})
+    upstream = await relay(server)
+    with pytest.raises(UpstreamError, match="550 No"):
+        await upstream.deliver(transaction())
+    await upstream.deliver(transaction())
+    assert len(server.dialogues) == 2
+    assert server.dialogues[0].commands[-1] == "QUIT"
+
+
+async def test_a_refusal_counts_though_the_reset_is_lost(relay: "Relay") -> None:
+    server = ScriptedUpstream({"RCPT": "550 5.1.1 No", "RSET": HANG_UP})
+    upstream = await relay(server)
+    with pytest.raises(UpstreamError, match=r"550 5\.1\.1 No"):
+        await upstream.deliver(transaction())

@@ -1,0 +1,212 @@
+"""A transaction: what is said, in which order, and what is never said."""
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tests.relay.conftest import MESSAGE, transaction
+from tests.upstreams import EXTENSIONS, Answer, ScriptedUpstream
+from tests.waiting import until
+
+from msys_track.errors import UpstreamError
+from msys_track.relay.dialogue import is_path
+
+if TYPE_CHECKING:
+    from tests.relay.conftest import Relay
+
+UMLAUT = "Subject: x\r\n\r\nGrüße\r\n".encode()
+
+
+@pytest.mark.anyio
+async def test_a_mail_is_mail_rcpt_data(relay: "Relay") -> None:
+    server = ScriptedUpstream()
+    upstream = await relay(server)
+    await upstream.deliver(transaction("a@example.com", "b@example.com"))
+    assert server.commands[1:] == [
+        f"MAIL FROM:<from@example.com> SIZE={len(MESSAGE)}",
+        "RCPT TO:<a@example.com>",
+        "RCPT TO:<b@example.com>",
+        "DATA",
+    ]
+    assert [each.wire for each in server.taken] == [MESSAGE]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("extensions", "recipients", "is_sent"),
+    [
+        (EXTENSIONS, 1, {"RCPT", "DATA"}),
+        (EXTENSIONS, 2, {"RCPT"}),
+        (EXTENSIONS[1:], 1, set()),
+        ((), 2, set()),
+    ],
+)
+async def test_what_may_be_sent_before_mail_is_answered(
+    relay: "Relay", extensions: list[str], recipients: int, is_sent: set[str]
+) -> None:
+    gate = asyncio.Event()
+    server = ScriptedUpstream({"MAIL": Answer(wire=b"250 Ok\r\n", when=gate)}, extensions)
+    upstream = await relay(server)
+    to = [f"to{number}@example.com" for number in range(recipients)]
+    delivery = asyncio.create_task(upstream.deliver(transaction(*to)))
+    await until(lambda: any(each.startswith("MAIL") for each in server.commands))
+    await asyncio.sleep(0.02)
+    assert server.waiting_verbs() == is_sent
+    gate.set()
+    assert (await delivery).code == 250
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("extensions", "given_parameters", "sent"),
+    [
+        (EXTENSIONS, ("BODY=8BITMIME",), "BODY=8BITMIME SIZE=20"),
+        (EXTENSIONS, ("SIZE=7", "BODY=7BIT"), "BODY=7BIT SIZE=20"),
+        (EXTENSIONS, ("size=7", "SMTPUTF8"), "SMTPUTF8 SIZE=20"),
+        (["SIZE"], ("BODY=8BITMIME",), "SIZE=20"),
+        (["8BITMIME"], ("BODY=8BITMIME", "SIZE=7"), "BODY=8BITMIME"),
+        ([], ("BODY=7BIT", "SIZE=7"), ""),
+    ],
+)
+async def test_mail_carries_what_the_upstream_understands(
+    relay: "Relay", extensions: list[str], given_parameters: tuple[str, ...], sent: str
+) -> None:
+    server = ScriptedUpstream(extensions=extensions)
+    upstream = await relay(server)
+    await upstream.deliver(transaction(mail_parameters=given_parameters))
+    assert server.commands[1] == f"MAIL FROM:<from@example.com> {sent}".rstrip()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("extensions", "fields", "code", "text"),
+    [
+        ([], {"message": UMLAUT}, 554, "5.6.3 The message is 8-bit"),
+        (["8BITMIME"], {"mail_parameters": ("SMTPUTF8",)}, 553, "5.6.7 The upstream does not"),
+        (EXTENSIONS, {"sender": "jö@example.com"}, 553, "5.6.7 A non-ASCII address needs"),
+        (EXTENSIONS, {"recipients": ("jö@example.com",)}, 553, "5.6.7 A non-ASCII"),
+        (EXTENSIONS, {"sender": "a>\r\nRCPT TO:<b"}, 553, "5.1.3 An address has characters"),
+        (EXTENSIONS, {"recipients": ("a@b c",)}, 553, "5.1.3 An address has characters"),
+        (EXTENSIONS, {"mail_parameters": ("X\r\nY",)}, 501, "5.5.4 A parameter of MAIL has"),
+        (EXTENSIONS, {"mail_parameters": ("X Y",)}, 501, "5.5.4 A parameter of MAIL has"),
+        (EXTENSIONS, {"mail_parameters": ("Xü",)}, 501, "5.5.4 A parameter of MAIL has"),
+        (EXTENSIONS, {"mail_parameters": ("",)}, 501, "5.5.4 A parameter of MAIL has"),
+    ],
+)
+async def test_what_can_not_travel_is_refused_before_anything_is_said(
+    relay: "Relay", extensions: list[str], fields: dict[str, Any], code: int, text: str
+) -> None:
+    server = ScriptedUpstream(extensions=extensions)
+    upstream = await relay(server)
+    with pytest.raises(UpstreamError) as refused:
+        await upstream.deliver(transaction(**fields))
+    assert refused.value.code == code
+    assert refused.value.text.startswith(text)
+    assert len(server.commands) == 1
+    await upstream.deliver(transaction())
+    assert len(server.dialogues) == 1
+
+
+@pytest.mark.anyio
+async def test_an_internationalized_mail_needs_its_parameter_only(relay: "Relay") -> None:
+    server = ScriptedUpstream()
+    upstream = await relay(server)
+    await upstream.deliver(
+        transaction("jö@bücher.example", mail_parameters=("SMTPUTF8",), message=UMLAUT)
+    )
+    assert server.taken[0].recipients == ("jö@bücher.example",)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("extensions", [EXTENSIONS, EXTENSIONS[1:]])
+async def test_a_thousand_recipients_are_one_transaction(
+    relay: "Relay", extensions: list[str]
+) -> None:
+    server = ScriptedUpstream(extensions=extensions)
+    upstream = await relay(server)
+    names = tuple(f"{'x' * 50}{number}@example.com" for number in range(1_000))
+    assert (await upstream.deliver(transaction(*names))).code == 250
+    (taken,) = server.taken
+    assert taken.recipients == names
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("extensions", [EXTENSIONS, EXTENSIONS[1:]])
+async def test_verify_sends_nothing_and_leaves_nothing(
+    relay: "Relay", extensions: list[str]
+) -> None:
+    server = ScriptedUpstream(extensions=extensions)
+    upstream = await relay(server)
+    await upstream.verify("a@example.com", ["SIZE=5"], ["b@example.com", "c@example.com"])
+    assert server.commands[1:] == [
+        "MAIL FROM:<a@example.com> SIZE=5",
+        "RCPT TO:<b@example.com>",
+        "RCPT TO:<c@example.com>",
+        "RSET",
+    ]
+    await upstream.deliver(transaction())
+    assert [each.recipients for each in server.taken] == [("to@example.com",)]
+    assert len(server.dialogues) == 1
+
+
+@pytest.mark.anyio
+async def test_verify_tells_the_first_refusal(relay: "Relay") -> None:
+    script = {"RCPT TO:<b@example.com>": "450 Later", "RCPT TO:<c@example.com>": "550 No"}
+    upstream = await relay(ScriptedUpstream(script))
+    with pytest.raises(UpstreamError, match="450 Later"):
+        await upstream.verify("", [], ["a@example.com", "b@example.com", "c@example.com"])
+
+
+ADDRESS_PIECES = st.lists(
+    st.sampled_from(
+        ["a", "@", ".", '"', "\\", "<", ">", " ", "\r", "\n", "\t", "\x00", "\x7f", "ü", "\udcff"]
+    ),
+    max_size=8,
+).map("".join)
+
+
+def closing_bracket(argument: str) -> int | None:
+    """Where a server that obeys RFC 5321 section 4.1.2 sees the end of a path; naively."""
+    quoted, escaped = False, False
+    for place, character in enumerate(argument):
+        if escaped:
+            escaped = False
+        elif quoted and character == "\\":
+            escaped = True
+        elif character == '"':
+            quoted = not quoted
+        elif character == ">" and not quoted:
+            return place
+    return None
+
+
+@given(address=ADDRESS_PIECES | st.text(max_size=12))
+@example(address='"a>b"@c')
+@example(address='"a\\"> b"@c')
+@example(address='"a\\\\"> b@c')
+def test_a_path_ends_where_the_command_says_it_ends(address: str) -> None:
+    if is_path(address):
+        assert closing_bracket(f"{address}>") == len(address)
+        assert not re.search(rb"[\x00-\x1f\x7f]", address.encode("utf-8"))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "a@b",
+        "postmaster",
+        "a.b+c=d@e.example",
+        '"a b"@c',
+        '"a\\"b"@c',
+        "a@[127.0.0.1]",
+        "a@[IPv6:::1]",
+        "jö@bücher.example",
+        "=?utf-8?q?x?=@c",
+    ],
+)
+def test_what_mail_has_for_addresses_is_a_path(address: str) -> None:
+    assert is_path(address)

@@ -1,0 +1,224 @@
+"""Connections: few, kept, in the order of arrival, and never lost count of."""
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.relay.conftest import transaction
+from tests.upstreams import HANG_UP, Answer, ScriptedUpstream, say
+from tests.waiting import until
+
+from msys_track.errors import UpstreamError
+
+if TYPE_CHECKING:
+    from tests.relay.conftest import Relay
+
+pytestmark = pytest.mark.anyio
+
+OK = b"250 Ok\r\n"
+
+
+async def settled() -> None:
+    """Long enough for all that needs no clock."""
+    await asyncio.sleep(0.02)
+
+
+async def test_a_connection_is_kept_for_the_next_mail(relay: "Relay") -> None:
+    server = ScriptedUpstream()
+    upstream = await relay(server)
+    for _ in range(5):
+        await upstream.deliver(transaction())
+    assert len(server.dialogues) == 1
+
+
+async def test_there_are_never_more_connections_than_set(relay: "Relay") -> None:
+    server = ScriptedUpstream()
+    upstream = await relay(server, max_connections=3)
+    await asyncio.gather(*(upstream.deliver(transaction()) for _ in range(40)))
+    assert server.most_connections == 3
+    assert len(server.taken) == 40
+
+
+async def test_who_waits_is_served_in_the_order_of_arrival(relay: "Relay") -> None:
+    gate = asyncio.Event()
+    server = ScriptedUpstream({"DOT": [Answer(wire=OK, when=gate), "250 Ok"]})
+    upstream = await relay(server, max_connections=1)
+    names = [f"to{number}@example.com" for number in range(6)]
+    deliveries = []
+    for name in names:
+        deliveries.append(asyncio.create_task(upstream.deliver(transaction(name))))
+        await asyncio.sleep(0.002)
+    gate.set()
+    await asyncio.gather(*deliveries)
+    assert [each.recipients[0] for each in server.taken] == names
+
+
+async def test_who_waits_too_long_is_told_451_and_the_others_are_served(relay: "Relay") -> None:
+    gate = asyncio.Event()
+    server = ScriptedUpstream({"DOT": [Answer(wire=OK, when=gate), "250 Ok"]})
+    upstream = await relay(server, max_connections=1, pool_wait_seconds=0.1)
+    first = asyncio.create_task(upstream.deliver(transaction()))
+    await settled()
+    with pytest.raises(UpstreamError) as refused:
+        await upstream.deliver(transaction())
+    assert (refused.value.code, refused.value.text) == (
+        451,
+        "4.3.2 All connections to the upstream are busy",
+    )
+    gate.set()
+    assert (await first).code == 250
+    assert (await upstream.deliver(transaction())).code == 250
+
+
+async def test_who_waits_gets_the_place_of_a_connection_that_broke(relay: "Relay") -> None:
+    gate = asyncio.Event()
+    server = ScriptedUpstream({"DOT": [Answer(then="close", when=gate), "250 Ok"]})
+    upstream = await relay(server, max_connections=1)
+    first = asyncio.create_task(upstream.deliver(transaction()))
+    await settled()
+    second = asyncio.create_task(upstream.deliver(transaction()))
+    await settled()
+    gate.set()
+    with pytest.raises(UpstreamError):
+        await first
+    assert (await second).code == 250
+
+
+async def test_an_idle_connection_says_quit_in_its_time(relay: "Relay") -> None:
+    server = ScriptedUpstream()
+    upstream = await relay(server, idle_seconds=0.1)
+    await asyncio.gather(*(upstream.deliver(transaction()) for _ in range(3)))
+    assert server.open_connections == 3
+    await asyncio.sleep(0.25)
+    assert server.open_connections == 0
+    assert [each.commands[-1] for each in server.dialogues] == ["QUIT"] * 3
+    assert (await upstream.deliver(transaction())).code == 250
+
+
+async def test_the_connection_used_last_is_used_next(relay: "Relay") -> None:
+    """So that those no longer needed grow old and go."""
+    server = ScriptedUpstream()
+    upstream = await relay(server, idle_seconds=0.3)
+    await asyncio.gather(*(upstream.deliver(transaction()) for _ in range(3)))
+    for _ in range(10):
+        await upstream.deliver(transaction())
+        await asyncio.sleep(0.04)
+    assert server.open_connections == 1
+
+
+@pytest.mark.parametrize(
+    "last_words", [HANG_UP, say("421 4.4.2 Idle", then="close"), say("nonsense")]
+)
+async def test_an_idle_connection_that_ends_is_forgotten(
+    relay: "Relay", last_words: Answer
+) -> None:
+    gate = asyncio.Event()
+    server = ScriptedUpstream({"DOT": [say("250 Ok"), say("250 Ok")]})
+    upstream = await relay(server, max_connections=1)
+    await upstream.deliver(transaction())
+    await server.say_unasked(last_words)
+    await settled()
+    gate.set()
+    assert (await upstream.deliver(transaction())).code == 250
+    assert len(server.dialogues) == 2
+
+
+async def test_closing_says_quit_on_idle_connections(relay: "Relay") -> None:
+    server = ScriptedUpstream()
+    upstream = await relay(server)
+    await upstream.deliver(transaction())
+    await upstream.close()
+    await settled()
+    assert server.dialogues[0].commands[-1] == "QUIT"
+    assert server.open_connections == 0
+
+
+async def test_closing_lets_the_mail_under_way_finish_and_sends_the_waiting_away(
+    relay: "Relay",
+) -> None:
+    gate = asyncio.Event()
+    server = ScriptedUpstream({"DOT": Answer(wire=OK, when=gate)})
+    upstream = await relay(server, max_connections=1)
+    under_way = asyncio.create_task(upstream.deliver(transaction()))
+    await settled()
+    waiting = asyncio.create_task(upstream.deliver(transaction()))
+    await settled()
+    await upstream.close()
+    for late in (waiting, upstream.deliver(transaction())):
+        with pytest.raises(UpstreamError, match=r"451 4\.3\.2 The proxy is shutting down"):
+            await late
+    gate.set()
+    assert (await under_way).code == 250
+    await settled()
+    assert server.dialogues[0].commands[-1] == "QUIT"
+    assert len(server.dialogues) == 1
+
+
+async def test_who_gives_up_waiting_takes_nothing_along(relay: "Relay") -> None:
+    gate = asyncio.Event()
+    server = ScriptedUpstream({"DOT": [Answer(wire=OK, when=gate), "250 Ok"]})
+    upstream = await relay(server, max_connections=1)
+    first = asyncio.create_task(upstream.deliver(transaction()))
+    await settled()
+    impatient = [asyncio.create_task(upstream.deliver(transaction())) for _ in range(3)]
+    await settled()
+    gate.set()
+    await first
+    for each in impatient:  # in the very moment that the connection is handed on
+        each.cancel()
+    await asyncio.gather(*impatient, return_exceptions=True)
+    assert (await asyncio.wait_for(upstream.deliver(transaction()), 1)).code == 250
+
+
+async def test_a_connection_that_cannot_be_opened_costs_no_place(relay: "Relay") -> None:
+    server = ScriptedUpstream({"GREETING": [*["554 No"] * 5, "220 Hello"]})
+    upstream = await relay(server, max_connections=2, pool_wait_seconds=0.5)
+    failed = await asyncio.gather(
+        *(upstream.deliver(transaction()) for _ in range(5)), return_exceptions=True
+    )
+    assert [type(each) for each in failed] == [UpstreamError] * 5
+    await asyncio.gather(*(upstream.deliver(transaction()) for _ in range(4)))
+    assert server.most_connections <= 2
+
+
+async def test_no_place_is_lost_whatever_happens(relay: "Relay") -> None:
+    source = random.Random(7)  # noqa: S311 - the same run each time
+    server = ScriptedUpstream()
+    upstream = await relay(
+        server,
+        max_connections=3,
+        pool_wait_seconds=0.05,
+        reply_timeout_seconds=0.05,
+        data_timeout_seconds=0.05,
+    )
+    faults = [HANG_UP, Answer(then="reset"), say("421 Bye"), say("nonsense"), Answer()]
+    usual = {
+        "GREETING": "220 Hi",
+        "MAIL": "250 Ok",
+        "RCPT": "250 Ok",
+        "DATA": "354 Go",
+        "DOT": "250 Ok",
+    }
+    for command, answer in usual.items():
+        mix = [answer] * 20 + faults
+        server.set_answer(command, source.sample(mix * 20, len(mix) * 20))
+    deliveries = []
+    for number in range(150):
+        deliveries.append(asyncio.create_task(upstream.deliver(transaction())))
+        if number % 7 == 0:
+            source.choice(deliveries).cancel()
+        await asyncio.sleep(source.choice([0, 0, 0.001, 0.003]))
+    outcomes = await asyncio.gather(*deliveries, return_exceptions=True)
+    kinds = {type(each).__name__ for each in outcomes}
+    assert kinds == {"Reply", "UpstreamError", "CancelledError"}
+    for command in usual:
+        server.set_answer(command, [])
+    assert server.most_connections <= 3
+    gate = asyncio.Event()
+    server.set_answer("DOT", Answer(wire=OK, when=gate))
+    last = [asyncio.create_task(upstream.deliver(transaction())) for _ in range(3)]
+    before = len(server.arrived)
+    await until(lambda: len(server.arrived) == before + 3)
+    gate.set()
+    await asyncio.gather(*last)

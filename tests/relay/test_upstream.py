@@ -1,0 +1,130 @@
+"""When a second try is honest, and when it would be a second mail."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+from tests.relay.conftest import MESSAGE, transaction
+from tests.upstreams import HANG_UP, SILENCE, Answer, ScriptedUpstream, say
+
+from msys_track.errors import UpstreamError
+
+if TYPE_CHECKING:
+    from tests.relay.conftest import Relay
+
+pytestmark = pytest.mark.anyio
+
+GONE = [HANG_UP, Answer(then="reset"), say("421 4.3.2 Bye", then="close")]
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+@pytest.mark.parametrize("answer", GONE, ids=["close", "reset", "421"])
+@pytest.mark.parametrize("extensions", [["PIPELINING"], []], ids=["pipelining", "one by one"])
+async def test_before_the_message_a_kept_connection_is_replaced(
+    relay: "Relay", command: str, answer: Answer, extensions: list[str]
+) -> None:
+    server = ScriptedUpstream(extensions=extensions)
+    upstream = await relay(server)
+    await upstream.deliver(transaction())
+    usual = "354 Go on" if command == "DATA" else "250 Ok"
+    server.set_answer(command, [answer, usual])
+    assert (await upstream.deliver(transaction("b@example.com"))).code == 250
+    assert len(server.dialogues) == 2
+    assert [each.recipients[0] for each in server.taken] == ["to@example.com", "b@example.com"]
+
+
+@pytest.mark.parametrize("answer", [*GONE, SILENCE, say("nonsense")])
+async def test_after_the_message_there_is_no_second_try(relay: "Relay", answer: Answer) -> None:
+    server = ScriptedUpstream()
+    upstream = await relay(server, data_timeout_seconds=0.2)
+    await upstream.deliver(transaction())
+    server.set_answer("DOT", answer)
+    with pytest.raises(UpstreamError) as refused:
+        await upstream.deliver(transaction())
+    assert refused.value.code == 451
+    assert server.arrived == [MESSAGE, MESSAGE]
+
+
+async def test_silence_is_no_reason_for_a_second_try(relay: "Relay") -> None:
+    server = ScriptedUpstream()
+    upstream = await relay(server, reply_timeout_seconds=0.2)
+    await upstream.deliver(transaction())
+    server.set_answer("MAIL", SILENCE)
+    with pytest.raises(UpstreamError) as refused:
+        await upstream.deliver(transaction())
+    assert refused.value.text == "4.4.1 The upstream can't be used: no answer within 0.2 s"
+    assert len(server.dialogues) == 1
+
+
+async def test_a_replacement_that_can_not_be_had_is_a_451(relay: "Relay") -> None:
+    server = ScriptedUpstream()
+    upstream = await relay(server, max_connections=1)
+    await upstream.deliver(transaction())
+    server.set_answer("MAIL", HANG_UP)
+    server.set_answer("GREETING", "554 No")
+    with pytest.raises(UpstreamError) as refused:
+        await upstream.deliver(transaction())
+    assert refused.value.text == "4.4.1 The upstream can't be used: it greeted with: 554 No"
+    server.set_answer("MAIL", [])
+    server.set_answer("GREETING", [])
+    assert (await upstream.deliver(transaction())).code == 250
+
+
+async def test_what_is_offered_is_asked_once(relay: "Relay") -> None:
+    server = ScriptedUpstream()
+    upstream = await relay(server)
+    offers = [await upstream.capabilities() for _ in range(5)]
+    assert {each.size for each in offers} == {1_000_000_000}
+    assert len(server.dialogues) == 1
+
+
+async def test_a_new_offer_is_noticed_with_the_next_connection(relay: "Relay") -> None:
+    server = ScriptedUpstream()
+    upstream = await relay(server)
+    assert (await upstream.capabilities()).size == 1_000_000_000
+    server.extensions = ["SIZE 5000"]
+    await server.hang_up()
+    await upstream.deliver(transaction())
+    assert (await upstream.capabilities()).size == 5_000
+
+
+async def test_an_upstream_that_is_down_is_not_asked_by_everybody(relay: "Relay") -> None:
+    server = ScriptedUpstream({"GREETING": "554 No"})
+    upstream = await relay(server)
+    for _ in range(5):
+        with pytest.raises(UpstreamError):
+            await upstream.capabilities()
+    assert len(server.dialogues) == 1
+
+
+async def test_a_failure_is_logged_with_the_address_of_the_upstream(relay: "Relay") -> None:
+    server = ScriptedUpstream({"GREETING": "554 No"})
+    upstream = await relay(server)
+    with capture_logs() as logs, pytest.raises(UpstreamError):
+        await upstream.deliver(transaction())
+    (failed,) = logs
+    assert (failed["event"], failed["host"], failed["port"]) == (
+        "upstream.failed",
+        "127.0.0.1",
+        server.port,
+    )
+
+
+async def test_a_lost_answer_is_logged_with_those_who_may_get_it_twice(relay: "Relay") -> None:
+    server = ScriptedUpstream({"DOT": HANG_UP})
+    upstream = await relay(server)
+    with capture_logs() as logs, pytest.raises(UpstreamError):
+        await upstream.deliver(transaction("a@example.com", "b@example.com"))
+    (lost,) = [each for each in logs if each["event"] == "upstream.answer_lost"]
+    assert lost["recipients"] == ("a@example.com", "b@example.com")
+
+
+async def test_a_slow_upstream_may_take_its_time_for_the_message(relay: "Relay") -> None:
+    gate = asyncio.Event()
+    server = ScriptedUpstream({"DOT": Answer(wire=b"250 Ok\r\n", when=gate)})
+    upstream = await relay(server, reply_timeout_seconds=0.05, data_timeout_seconds=5)
+    delivery = asyncio.create_task(upstream.deliver(transaction()))
+    await asyncio.sleep(0.2)
+    gate.set()
+    assert (await delivery).code == 250

@@ -1,0 +1,88 @@
+"""A client that sends the bytes it is told to, and reads whole replies: nothing is put right."""
+
+import asyncio
+import contextlib
+import socket
+from types import TracebackType
+from typing import Self
+
+END = b"\r\n.\r\n"
+
+
+class Client:
+    """One connection to an SMTP server; use it as a context."""
+
+    def __init__(self, port: int, patience_seconds: float = 10) -> None:
+        self.patience_seconds = patience_seconds
+        self._port = port
+        self.reader: asyncio.StreamReader
+        self.writer: asyncio.StreamWriter
+        self.greeting = ""
+
+    async def __aenter__(self) -> Self:
+        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self.greeting = await self.reply()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+    async def reply(self) -> str:
+        """One reply, its lines separated by CRLF; empty when the server closed."""
+        lines = []
+        async with asyncio.timeout(self.patience_seconds):
+            while line := await self.reader.readline():
+                lines.append(line)
+                if line[3:4] != b"-":
+                    break
+        return b"".join(lines).decode("latin-1").removesuffix("\r\n")
+
+    async def replies(self, count: int) -> list[str]:
+        return [await self.reply() for _ in range(count)]
+
+    async def rest(self) -> str:
+        """All until the server closes."""
+        with contextlib.suppress(ConnectionResetError):
+            async with asyncio.timeout(self.patience_seconds):
+                return (await self.reader.read()).decode("latin-1")
+        return ""
+
+    def send(self, wire: bytes) -> None:
+        self.writer.write(wire)
+
+    async def say(self, command: str | bytes) -> str:
+        line = command.encode() if isinstance(command, str) else command
+        self.send(line + b"\r\n")
+        return await self.reply()
+
+    async def envelope(self, *recipients: str, sender: str = "<from@example.com>") -> None:
+        """EHLO, MAIL and RCPT, all of them accepted; then DATA, so that 354 is out."""
+        await self.say("EHLO client.test")
+        assert (await self.say(f"MAIL FROM:{sender}")) == "250 OK"
+        for recipient in recipients or ("to@example.com",):
+            assert (await self.say(f"RCPT TO:<{recipient}>")) == "250 OK"
+        assert (await self.say("DATA")).startswith("354 ")
+
+    async def data(self, wire: bytes) -> str:
+        """Send data with its end; return the answer to it."""
+        self.send(wire + b".\r\n")
+        return await self.reply()
+
+    async def deliver(self, wire: bytes, *recipients: str) -> str:
+        """Everything from EHLO to the answer after the dot."""
+        await self.envelope(*recipients)
+        return await self.data(wire)
+
+    def reset(self) -> None:
+        """Vanish as a crashed client does: with a TCP reset, not with a FIN."""
+        linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # on, 0 seconds
+        raw: socket.socket = self.writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.writer.transport.abort()

@@ -1,0 +1,305 @@
+"""Upstreams on real ports: one that answers as a test dictates, and stock aiosmtpd."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+EXTENSIONS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 1000000000")
+END = b"\r\n.\r\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an upstream does about one command."""
+
+    wire: bytes = b""
+    then: Literal["listen", "close", "reset"] = "listen"
+    when: asyncio.Event | None = None
+
+
+HANG_UP = Answer(then="close")
+SILENCE = Answer()
+
+Script: TypeAlias = Mapping[str, str | Answer | Sequence[str | Answer]]
+"""Answers by command: a verb, or a command up to its path, which goes before the verb.
+
+GREETING and DOT are verbs here. Of several answers each serves once, the last one for ever.
+"""
+
+
+@dataclass(slots=True)
+class Dialogue:
+    """What one connection brought."""
+
+    commands: list[str] = field(default_factory=list)
+    chunks: int = 0
+    """How many writes its commands came in, as far as a reader can tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A message for somebody that was answered positively."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    parameters: tuple[str, ...]
+    wire: bytes
+    """Dot-stuffed, without the line that ends the data."""
+
+    @property
+    def message(self) -> bytes:
+        lines = self.wire.split(b"\r\n")
+        return b"\r\n".join(line.removeprefix(b".") for line in lines)
+
+
+class ScriptedUpstream:
+    """A server that says 250 to everything, but where its script says otherwise."""
+
+    def __init__(
+        self,
+        script: Script | None = None,
+        extensions: Sequence[str] = EXTENSIONS,
+        port: int = 0,
+    ) -> None:
+        self.dialogues: list[Dialogue] = []
+        self.arrived: list[bytes] = []
+        """Whole messages, whatever was answered."""
+        self.taken: list[Taken] = []
+        self.open_connections = 0
+        self.most_connections = 0
+        self.extensions = extensions
+        self._script = {command: _queue(answers) for command, answers in (script or {}).items()}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._services: set[_Service] = set()
+        self._server: asyncio.Server | None = None
+        # The protocol is named, as asyncio switches Nagle's algorithm off only then.
+        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", port))
+        self._listener.listen(256)
+        self.port: int = self._listener.getsockname()[1]
+
+    @property
+    def commands(self) -> list[str]:
+        """All commands in the order of connections."""
+        return [command for dialogue in self.dialogues for command in dialogue.commands]
+
+    def set_answer(self, command: str, answer: str | Answer | Sequence[str | Answer]) -> None:
+        self._script[command] = _queue(answer)
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, sock=self._listener, limit=2**26)
+
+    async def close(self) -> None:
+        """Listen no longer and cut every connection."""
+        if self._server is not None:
+            self._server.close()
+        self._listener.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def hang_up(self) -> None:
+        """Cut every connection, and take new ones."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def say_unasked(self, answer: Answer) -> None:
+        """Say it on every connection, now."""
+        for service in tuple(self._services):
+            await service.do(answer)
+
+    def waiting_verbs(self) -> set[str]:
+        """Commands that have come while the one before is still to be answered."""
+        return {verb for service in self._services for verb in service.waiting_verbs()}
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        service = _Service(self, reader, writer)
+        self._services.add(service)
+        self.open_connections += 1
+        self.most_connections = max(self.most_connections, self.open_connections)
+        try:
+            # Cancelled is how the test ends it; asyncio would take that for an accident.
+            with contextlib.suppress(
+                ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError
+            ):
+                await service.run()
+        finally:
+            self.open_connections -= 1
+            self._tasks.discard(task)
+            self._services.discard(service)
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    def answer(self, command: str, default: str) -> Answer:
+        path = command.partition(">")[0] + ">"
+        verb = command.split(" ", 1)[0].upper()
+        queue = self._script.get(path) or self._script.get(verb)
+        if not queue:
+            return _answer(default)
+        return queue.pop(0) if len(queue) > 1 else queue[0]
+
+
+class _Service:
+    """One connection to a scripted upstream."""
+
+    def __init__(
+        self,
+        upstream: ScriptedUpstream,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._upstream = upstream
+        self._reader = reader
+        self._writer = writer
+        self._dialogue = Dialogue()
+        self._sender: str | None = None
+        self._parameters: tuple[str, ...] = ()
+        self._recipients: list[str] = []
+
+    async def run(self) -> None:
+        self._upstream.dialogues.append(self._dialogue)
+        goes_on = await self._say("GREETING", "220 upstream.test ready")
+        while goes_on and (line := await self._reader.readline()):
+            command = line.decode("utf-8", "surrogateescape").removesuffix("\r\n")
+            self._dialogue.commands.append(command)
+            goes_on = await self._obey(command)
+
+    def waiting_verbs(self) -> set[str]:
+        buffered: bytes = bytes(self._reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001
+        return {line.split(b" ")[0].decode() for line in buffered.splitlines()}
+
+    async def _obey(self, command: str) -> bool:
+        match command.split(" ", 1)[0].upper():
+            case "EHLO":
+                lines = ["upstream.test", *self._upstream.extensions]
+                offer = [f"250{' ' if line is lines[-1] else '-'}{line}" for line in lines]
+                return await self._say(command, "\r\n".join(offer))
+            case "QUIT":
+                await self._say(command, "221 Bye")
+                return False
+            case "DATA":
+                return await self._data(command)
+            case "RSET":
+                self._sender, self._recipients = None, []
+        answer = self._upstream.answer(command, self._default(command))
+        if answer.wire.startswith(b"2"):
+            self._note(command)
+        return await self.do(answer)
+
+    def _default(self, command: str) -> str:
+        is_early = command.upper().startswith("RCPT") and self._sender is None
+        return "503 5.5.1 Need MAIL first" if is_early else "250 2.0.0 Ok"
+
+    def _note(self, command: str) -> None:
+        path, _, parameters = command.partition(":<")[2].rpartition(">")
+        if command.upper().startswith("MAIL"):
+            self._sender, self._parameters = path, tuple(parameters.split())
+        elif command.upper().startswith("RCPT"):
+            self._recipients.append(path)
+
+    async def _data(self, command: str) -> bool:
+        default = "354 Go on" if self._recipients else "554 5.5.1 No valid recipients"
+        answer = self._upstream.answer(command, default)
+        if not await self.do(answer) or not answer.wire.startswith(b"354"):
+            return answer.then == "listen"
+        wire = await self._until_the_dot()
+        self._upstream.arrived.append(wire)
+        verdict = self._upstream.answer("DOT", "250 2.0.0 Ok: queued as 4711")
+        goes_on = await self.do(verdict)
+        if verdict.wire.startswith(b"2") and self._recipients:
+            taken = Taken(
+                sender=self._sender or "",
+                recipients=tuple(self._recipients),
+                parameters=self._parameters,
+                wire=wire,
+            )
+            self._upstream.taken.append(taken)
+        self._sender, self._recipients = None, []
+        return goes_on
+
+    async def _until_the_dot(self) -> bytes:
+        data, seen = bytearray(b"\r\n"), 0
+        while (end := data.find(END, seen)) < 0:
+            seen = max(0, len(data) - len(END))
+            chunk = await self._reader.read(2**30)
+            if not chunk:
+                raise ConnectionResetError("the proxy is gone")
+            data += chunk
+        if rest := bytes(data[end + len(END) :]):
+            self._reader.feed_data(rest)
+        return bytes(data[2 : end + 2])
+
+    async def _say(self, command: str, default: str) -> bool:
+        return await self.do(self._upstream.answer(command, default))
+
+    async def do(self, answer: Answer) -> bool:
+        if answer.when is not None:
+            await answer.when.wait()
+        self._writer.write(answer.wire)
+        await self._writer.drain()
+        if answer.then == "close":
+            self._writer.close()
+        if answer.then == "reset":
+            self._writer.transport.abort()
+        return answer.then == "listen"
+
+
+def say(*lines: str, then: Literal["listen", "close", "reset"] = "listen") -> Answer:
+    """Answer with these lines."""
+    return Answer(wire="".join(f"{line}\r\n" for line in lines).encode("latin-1"), then=then)
+
+
+def _answer(answer: str | Answer) -> Answer:
+    return answer if isinstance(answer, Answer) else say(answer)
+
+
+def _queue(answers: str | Answer | Sequence[str | Answer]) -> list[Answer]:
+    if isinstance(answers, str | Answer):
+        return [_answer(answers)]
+    return [_answer(each) for each in answers]
+
+
+class Mailbox:
+    """A handler of aiosmtpd that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.envelopes: list[Envelope] = []
+
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope
+    ) -> str:
+        self.envelopes.append(envelope)
+        return "250 OK"
+
+
+@contextlib.asynccontextmanager
+async def stock_aiosmtpd(handler: Any = None, **settings: Any) -> AsyncIterator[int]:
+    """Run aiosmtpd as it comes; gives its port."""
+    loop = asyncio.get_running_loop()
+    sessions: list[SMTP] = []
+
+    def session() -> SMTP:
+        sessions.append(SMTP(handler, **{"hostname": "stock.test", "loop": loop, **settings}))
+        return sessions[-1]
+
+    server = await loop.create_server(session, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for each in sessions:
+            if isinstance(each.transport, asyncio.WriteTransport):
+                each.transport.abort()
+        await asyncio.sleep(0)
+        await server.wait_closed()

@@ -1,0 +1,11 @@
+"""Waiting for what no reply tells of."""
+
+import asyncio
+from collections.abc import Callable
+
+
+async def until(condition: Callable[[], object], seconds: float = 5) -> None:
+    """Let the loop run until it is so."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - nobody would set an event
+            await asyncio.sleep(0.002)

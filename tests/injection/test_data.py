@@ -236,6 +236,15 @@ async def test_a_size_over_the_limit_is_refused_at_mail(start: "Start") -> None:
 
 
 @pytest.mark.anyio
+async def test_what_the_upstream_could_not_take_is_refused_at_mail(start: "Start") -> None:
+    harness = await start(ScriptedUpstream(extensions=["SIZE 100000"]))
+    client = await harness.client()
+    await client.say("EHLO client.test")
+    assert (await client.say("MAIL FROM:<a@example.com> SIZE=50001")).startswith("552 ")
+    assert await client.say("MAIL FROM:<a@example.com> SIZE=50000") == "250 OK"
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("size", "announced"),
     [

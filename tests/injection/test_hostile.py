@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import socket
 import tracemalloc
 from typing import TYPE_CHECKING, NoReturn
 
@@ -86,6 +87,27 @@ async def test_nothing_is_answered_after_quit(harness: "Harness") -> None:
     client.send(b"EHLO client.test\r\nQUIT\r\nNOOP\r\n" + MAIL)
     assert (await client.rest()).endswith("250 HELP\r\n221 Bye\r\n")
     await assert_serves(harness)
+
+
+async def test_nothing_is_answered_after_quit_to_a_client_that_reads_late(
+    start: "Start",
+) -> None:
+    """Its connection closes only when it has read: time enough for what came after QUIT."""
+    bound = socket.create_server(("127.0.0.1", 0))
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+    harness = await start(serve_with={"listener": bound})
+    with socket.socket() as late:
+        late.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        late.connect(("127.0.0.1", harness.proxy.port))
+        helps = 500  # about 40 kB of answers: more than the kernel takes, less than stops us
+        late.sendall(b"HELP\r\n" * helps + b"QUIT\r\nNOOP\r\n" + b"EHLO evil.test\r\n" + MAIL)
+        await asyncio.sleep(0.1)
+        late.settimeout(5)
+        answers = b""
+        while chunk := await asyncio.to_thread(late.recv, 65_536):
+            answers += chunk
+    assert answers.count(b"\r\n") == 1 + helps + 1
+    assert answers.endswith(b"\r\n221 Bye\r\n")
 
 
 async def test_a_defect_of_ours_ends_the_session_and_nothing_after_it_counts(

@@ -5,11 +5,13 @@
 //! that no byte changes which no edit names. The holes of a [`tracked::TrackedPlan`] are URLs that
 //! a [`token::KeyRing`] seals.
 //!
-//! `python > tracked > plan, token` and `plan > html, mime > edit`: a module knows only those
-//! to its right.
+//! `python > tracked > plan, token`, `plan > html, mime > edit` and `html, token > link`: a module
+//! knows only those to its right.
 
+pub mod charset;
 pub mod edit;
 pub mod html;
+pub mod link;
 pub mod mime;
 pub mod plan;
 pub mod reason;

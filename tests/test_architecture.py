@@ -14,7 +14,8 @@ LAYERS = (
     {"tracked"},
     {"plan", "token"},
     {"html", "mime", "wire"},
-    {"edit"},
+    {"link"},
+    {"charset", "edit"},
     {"reason"},
 )
 """A room knows only rooms in later layers; those in one layer are strangers."""

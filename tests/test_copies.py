@@ -9,7 +9,7 @@ from msys_track.errors import HeaderRefused, RewriteFailed
 from msys_track.keys import KeyRing
 from msys_track.options.tracking import TrackingOptions
 from msys_track.reasons import Reason
-from msys_track.rewriting.native import NativeEngine, NativePlan
+from msys_track.rewriting.native import NativeEngine, NativePlan, Rules
 
 ON = TrackingOptions(open_tracking=True, click_tracking=True, tracking_domain="click.example.com")
 NOW = 1_700_000_000
@@ -115,8 +115,10 @@ def test_the_library_function_gives_the_copy_s_bytes() -> None:
 class BrokenEngine(NativeEngine):
     """An engine with a defect, which the real one can't be made to show."""
 
-    def plan(self, message: bytes, *, drop_header: bytes | None = None) -> NativePlan:
-        raise RewriteFailed(f"planning {len(message)} bytes failed ({drop_header!r})")
+    def plan(
+        self, message: bytes, rules: Rules, *, drop_header: bytes | None = None
+    ) -> NativePlan:
+        raise RewriteFailed(f"planning {len(message)} bytes by {rules} failed ({drop_header!r})")
 
 
 def test_a_defect_of_the_core_sends_the_original_without_the_header() -> None:

@@ -18,7 +18,7 @@ from msys_track.options.resolve import Resolved, resolve
 from msys_track.options.tracking import TrackingOptions
 from msys_track.reasons import Reason
 from msys_track.rewriting.engine import Engine, LeftAlone, Plan
-from msys_track.rewriting.native import NativeEngine
+from msys_track.rewriting.native import NativeEngine, Rules
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +129,7 @@ class Rewriter:
     `source` names where the options come from, for whoever asks why one has its value.
     """
 
-    __slots__ = ("_engine", "_keys", "_options", "_source")
+    __slots__ = ("_engine", "_keys", "_options", "_rules", "_source")
 
     def __init__(
         self,
@@ -142,6 +142,7 @@ class Rewriter:
         self._keys = keys
         self._options = options or TrackingOptions()
         self._source = source
+        self._rules = Rules()
         self._engine: Engine = engine or NativeEngine()
 
     def plan(self, message: bytes) -> Planned:
@@ -156,7 +157,7 @@ class Rewriter:
         plan, untracked = None, Reason.TRACKING_OFF
         if resolved.open_tracking.value or resolved.click_tracking.value:
             try:
-                plan = self._engine.plan(message, drop_header=HEADER)
+                plan = self._engine.plan(message, self._rules, drop_header=HEADER)
             except RewriteFailed:
                 log.exception("message.rewrite_failed", step="plan")
                 untracked = Reason.CORE_FAILURE

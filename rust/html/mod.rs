@@ -1,5 +1,4 @@
 //! HTML: where links and the pixel's place are, as ranges of the bytes it was given.
 
 pub mod attribute;
-pub mod charset;
 pub mod scan;

@@ -9,32 +9,14 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::attribute;
-use super::charset::Charset;
+use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange};
+use crate::link::options::Options;
+use crate::link::{Link, Place, Unwrapped, target};
 use crate::reason::Reason;
 
 /// What a scan may allocate; a mail of 30 MB with a tag every ten bytes stays below.
 const MAX_MEMORY_BYTES: usize = 256 << 20;
-
-/// A link that can be wrapped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// The value of `href`, between its quotes.
-    pub href: PartRange,
-    /// Where the link leads, decoded.
-    pub target: String,
-    /// `data-msys-linkname`, cut to 63 bytes.
-    pub name: Option<String>,
-}
-
-/// A link that stays as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unwrapped {
-    /// The value of `href`, between its quotes.
-    pub href: PartRange,
-    /// Why.
-    pub reason: Reason,
-}
 
 /// What a pass found, in the order of the document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -154,71 +136,56 @@ impl Found {
     }
 
     fn link(&mut self, attributes: &[Attribute<'_>], html: &[u8], charset: Charset) {
-        let attributes = LinkAttributes::read(attributes, html);
-        let Some(href) = attributes.href.clone() else { return };
+        let LinkAttributes { href, options } = LinkAttributes::read(attributes, html, charset);
+        let Some(href) = href else { return };
         let raw = html.get(href.clone()).unwrap_or_default();
-        let href = PartOffset(href.start)..PartOffset(href.end);
-        if attributes.opted_out() {
-            self.scan.unwrapped.push(Unwrapped { href, reason: Reason::OptedOut });
-            return;
-        }
-        match attribute::target(&attribute::value(raw, charset)) {
-            Ok(target) => {
-                let name = attributes.name(charset);
-                self.scan.links.push(Link { href, target, name });
-            }
-            Err(reason) => self.scan.unwrapped.push(Unwrapped { href, reason }),
+        let target = target::target(&attribute::value(raw, charset));
+        let href: PartRange = PartOffset(href.start)..PartOffset(href.end);
+        let unwrapped = if options.opted_out() {
+            Some(Reason::OptedOut)
+        } else {
+            target::check(&target).err()
+        };
+        match unwrapped {
+            Some(reason) => self.scan.unwrapped.push(Unwrapped { href, target, reason }),
+            None => self.scan.links.push(Link {
+                href,
+                target,
+                name: options.name(),
+                unsubscribes: options.unsubscribes(),
+                sublink: options.sublink(),
+                place: Place::Html,
+            }),
         }
     }
 }
 
 /// The attributes of a link that mean something to us; of duplicates the first, as in HTML.
 #[derive(Default)]
-struct LinkAttributes<'h> {
+struct LinkAttributes {
     href: Option<Range<usize>>,
-    click_tracking: Option<&'h [u8]>,
-    link_name: Option<&'h [u8]>,
+    options: Options,
 }
 
-impl<'h> LinkAttributes<'h> {
-    fn read(attributes: &[Attribute<'_>], html: &'h [u8]) -> Self {
+impl LinkAttributes {
+    fn read(attributes: &[Attribute<'_>], html: &[u8], charset: Charset) -> Self {
         let mut read = Self::default();
         let mut href_seen = false;
         for attribute in attributes {
             let Some(name) = attribute.name_source_location() else { continue };
             let name = html.get(name.bytes()).unwrap_or_default();
             let value = attribute.value_source_location().map(|value| value.bytes());
-            let bytes = value.clone().and_then(|value| html.get(value)).unwrap_or_default();
             if name.eq_ignore_ascii_case(b"href") {
                 if !href_seen {
                     read.href = value;
                 }
                 href_seen = true;
-            } else if name.eq_ignore_ascii_case(b"data-msys-clicktrack") {
-                read.click_tracking.get_or_insert(bytes);
-            } else if name.eq_ignore_ascii_case(b"data-msys-linkname") {
-                read.link_name.get_or_insert(bytes);
+            } else if let Some(option) = read.options.attribute(name) {
+                let bytes = value.and_then(|value| html.get(value)).unwrap_or_default();
+                option.get_or_insert_with(|| attribute::value(bytes, charset));
             }
         }
         read
-    }
-
-    fn opted_out(&self) -> bool {
-        self.click_tracking.is_some_and(|value| {
-            [b"0".as_slice(), b"false", b"off"]
-                .iter()
-                .any(|off| value.trim_ascii().eq_ignore_ascii_case(off))
-        })
-    }
-
-    fn name(&self, charset: Charset) -> Option<String> {
-        const MAX_BYTES: usize = 63;
-        let mut name = attribute::value(self.link_name?, charset);
-        let cut = (0..=MAX_BYTES).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
-        if name.len() > MAX_BYTES {
-            name.truncate(cut);
-        }
-        (!name.is_empty()).then_some(name)
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Field {
 pub struct Section {
     /// The fields in their order.
     pub fields: Vec<Field>,
+    /// The end of the last field's lines: the blank line, if there is one.
+    pub end: usize,
     /// The first byte of the body; the end of the entity if there is none.
     pub body: usize,
     /// A line in the section is neither a field nor the continuation of one.
@@ -35,8 +37,8 @@ impl Section {
             let line = line(message, at, range.end);
             let content = message.get(at..line.content_end).unwrap_or_default();
             if content.is_empty() {
-                at = line.end;
-                break;
+                (section.end, section.body) = (at, line.end);
+                return section;
             }
             if content.starts_with(b" ") || content.starts_with(b"\t") {
                 section.continue_field(&line);
@@ -45,7 +47,7 @@ impl Section {
             }
             at = line.end;
         }
-        section.body = at;
+        (section.end, section.body) = (at, at);
         section
     }
 
@@ -150,6 +152,19 @@ mod tests {
         assert_eq!((section.fields.len(), section.body), (1, 4));
         assert_eq!(read(b"").body, 0);
         assert_eq!(read(b"\n").body, 1);
+    }
+
+    #[test]
+    fn it_ends_at_the_blank_line() {
+        for (message, end) in [
+            (b"X: y\r\n z\r\n\r\nb".as_slice(), 10),
+            (b"X: y\n", 5),
+            (b"X: y", 4),
+            (b"\n", 0),
+            (b"", 0),
+        ] {
+            assert_eq!(read(message).end, end, "{message:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,9 @@
 //! [`MAX_TEXT`] allows.
 
 use super::claims::{Claims, Engagement, Kind, LinkClaims, RecipientType};
+use super::path::Route;
 use super::{packed, varint};
+use crate::link::sublink::Sublink;
 
 /// Bytes of text that a block may hold, unpacked.
 const MAX_TEXT: usize = 16_384;
@@ -107,7 +109,7 @@ impl EncodedEngagement {
 /// The link block.
 #[derive(Clone, Debug)]
 pub struct EncodedLink {
-    kind: Kind,
+    prefix: Box<str>,
     block: Block,
 }
 
@@ -122,11 +124,21 @@ impl EncodedLink {
         for text in link.target.iter().chain(&link.name) {
             block.text(text);
         }
-        Self { kind: link.kind, block }
+        Self { prefix: link.kind.route().prefix().into(), block }
     }
 
-    pub(super) const fn kind(&self) -> Kind {
-        self.kind
+    /// The same claims below another path: `f/<sublink>/<token>`; only clicks have sublinks.
+    #[must_use]
+    pub fn below(self, sublink: &Sublink) -> Self {
+        if *self.prefix != *Route::Click.prefix() {
+            return self;
+        }
+        Self { prefix: format!("f/{}", sublink.as_str()).into(), ..self }
+    }
+
+    /// What stands before the token's slash.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     pub(super) const fn block(&self) -> &Block {

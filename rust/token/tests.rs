@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::path::{MIN_TOKEN, Path};
 use super::*;
+use crate::link::sublink::Sublink;
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -230,6 +231,23 @@ fn the_most_that_is_sealed_opens() {
 fn a_path_of_any_length_is_refused_at_once() {
     assert_eq!(ring().open(&format!("q/{}", "A".repeat(65_537))), Err(OpenError::TooLong));
     assert_eq!(ring().open(&"f/".repeat(100_000)), Err(OpenError::NotTracked));
+}
+
+#[test]
+fn a_token_below_a_sublink_opens_there_and_nowhere_else() {
+    let sublink = Sublink::parse("open-in-app/v2").unwrap();
+    let engagement = EncodedEngagement::new(&engagement());
+    let sealed = |link: &EncodedLink| {
+        let mut path = Vec::new();
+        ring().seal_into(&engagement, link, &mut path).unwrap();
+        assert_eq!(path.len(), ring().path_len(&engagement, link));
+        String::from_utf8(path).unwrap()
+    };
+    let path = sealed(&EncodedLink::new(&click("https://e.com/")).below(&sublink));
+    let token = path.strip_prefix("f/open-in-app/v2/").unwrap();
+    assert_eq!(ring().open(&path).unwrap().link, click("https://e.com/"));
+    assert!(ring().open(&format!("f/a/{token}")).is_err());
+    assert!(sealed(&EncodedLink::new(&pixel()).below(&sublink)).starts_with("q/"));
 }
 
 #[test]

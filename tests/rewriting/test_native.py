@@ -1,11 +1,12 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from msys_track import _core
 from msys_track.errors import RewriteFailed
 from msys_track.keys import Engagement, KeyRing, TrackedUrls
-from msys_track.rewriting.native import NativeEngine
+from msys_track.rewriting.native import NativeEngine, NativePlan, Rules
 
 HTML = b"Subject: x\r\nContent-Type: text/html\r\n\r\n"
 URLS = TrackedUrls(domain="click.example.com", click_scheme="https", open_scheme="https")
@@ -25,14 +26,18 @@ def engagement(metadata: str | None = None) -> Engagement:
     )
 
 
+def plan(message: bytes, **rules: Any) -> NativePlan:
+    return ENGINE.plan(message, Rules(**rules), drop_header=b"X-MSYS-API")
+
+
 def test_a_plan_tells_its_links_and_what_it_leaves() -> None:
     message = HTML + b"<a href='http://e.com/' data-msys-linkname=top>x</a><a href=#y>y</a>"
-    plan = ENGINE.plan(message)
-    [link] = plan.links
+    planned = plan(message)
+    [link] = planned.links
     assert (link.target, link.name) == ("http://e.com/", "top")
     assert message[link.offset : link.offset + link.length] == b"http://e.com/"
-    assert [left.reason for left in plan.left_alone] == ["not_http"]
-    assert plan.pixel_offset == len(message)
+    assert [left.reason for left in planned.left_alone] == ["not_http"]
+    assert planned.pixel_offset == len(message)
 
 
 def test_header_fields_are_found_in_any_case_and_with_their_folds() -> None:
@@ -44,8 +49,8 @@ def test_header_fields_are_found_in_any_case_and_with_their_folds() -> None:
 
 def test_metadata_that_makes_a_url_too_long_is_left_out_of_it() -> None:
     target = f"http://e.com/{'x' * 2_000}"
-    plan = ENGINE.plan(HTML + b"<a href='%s'>x</a>" % target.encode())
-    rendered = plan.render(KEYS, engagement('{"a":"' + "y" * 3_000 + '"}'), URLS)
+    planned = plan(HTML + b"<a href='%s'>x</a>" % target.encode())
+    rendered = planned.render(KEYS, engagement('{"a":"' + "y" * 3_000 + '"}'), URLS)
     [(_, _, url), _] = rendered.edits
     claims = KEYS.open(url.decode().removeprefix("https://click.example.com"))
     assert (claims.target, claims.engagement.metadata) == (target, None)
@@ -54,19 +59,19 @@ def test_metadata_that_makes_a_url_too_long_is_left_out_of_it() -> None:
 def test_a_target_too_long_for_any_url_is_left() -> None:
     # Random letters, so that no packing makes them shorter.
     target = "".join(chr(33 + number * 7919 % 89) for number in range(5_000)).replace("'", "x")
-    plan = ENGINE.plan(HTML + b"<a href='http://e.com/%s'>x</a>" % target.encode())
-    rendered = plan.render(KEYS, engagement(), URLS)
+    planned = plan(HTML + b"<a href='http://e.com/%s'>x</a>" % target.encode())
+    rendered = planned.render(KEYS, engagement(), URLS)
     assert [left.reason for left in rendered.left_alone] == ["url_too_long"]
 
 
 def test_our_own_links_are_not_wrapped_again() -> None:
-    once = ENGINE.plan(HTML + b"<a href='http://e.com/'>x</a>").render(KEYS, engagement(), URLS)
-    twice = ENGINE.plan(once.message).render(KEYS, engagement(), URLS)
+    once = plan(HTML + b"<a href='http://e.com/'>x</a>").render(KEYS, engagement(), URLS)
+    twice = plan(once.message).render(KEYS, engagement(), URLS)
     assert twice.wrapped_links == 0
     assert [left.reason for left in twice.left_alone] == ["already_tracked"]
 
 
-@pytest.mark.parametrize("call", [ENGINE.plan, KEYS.core.open])
+@pytest.mark.parametrize("call", [plan, KEYS.core.open])
 def test_only_immutable_bytes_or_text_reach_the_core(call: Callable[[object], object]) -> None:
     with pytest.raises(TypeError):
         call(3)
@@ -78,7 +83,7 @@ def test_a_panic_is_an_error_that_the_caller_can_catch(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(_core, "plan", panics)
     with pytest.raises(RewriteFailed, match="planning failed"):
-        ENGINE.plan(HTML)
+        plan(HTML)
 
 
 @pytest.mark.parametrize(
@@ -93,3 +98,65 @@ def test_schemes_are_written_in_lower_case_and_only_http_is_one() -> None:
     TrackedUrls(domain="[::1]:8080", click_scheme="HTTPS", open_scheme="Http")
     with pytest.raises(ValueError, match="scheme"):
         TrackedUrls(domain="e.com", click_scheme="ftp", open_scheme="http")
+
+
+def test_rules_that_mean_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="pattern is empty"):
+        Rules(never_wrap=[""])
+    with pytest.raises(ValueError, match="none of skip, strip, track"):
+        Rules(signed_mail="keep")  # type: ignore[arg-type]
+
+
+def test_a_target_that_is_never_wrapped_is_told_with_its_reason() -> None:
+    message = HTML + b"<a href='http://e.com/?a&amp;b'>x</a>"
+    [left] = plan(message, never_wrap=["*://e.com/*"]).left_alone
+    assert (left.reason, left.target) == ("never_wrap", "http://e.com/?a&b")
+    assert message[left.offset : left.offset + left.length] == b"http://e.com/?a&amp;b"
+
+
+def test_signed_mail_is_tracked_by_rule_only() -> None:
+    message = b"DKIM-Signature: v=1\r\n" + HTML + b"<a href='http://e.com/'>x</a>"
+    skipped = plan(message).render(KEYS, engagement(), URLS)
+    assert skipped.message == message
+    stripped = plan(message, signed_mail="strip").render(KEYS, engagement(), URLS)
+    assert stripped.message.startswith(HTML)
+    assert stripped.wrapped_links == 1
+    tracked = plan(message, signed_mail="track").render(KEYS, engagement(), URLS)
+    assert tracked.message.startswith(b"DKIM-Signature: v=1\r\n" + HTML)
+    assert tracked.wrapped_links == 1
+
+
+def test_every_part_is_told_with_what_it_is() -> None:
+    message = (
+        b"Content-Type: multipart/mixed; boundary=b\n\n"
+        b"--b\nContent-Type: text/html; charset=utf-8\n"
+        b"Content-Transfer-Encoding: Quoted-Printable\n\n<p>\n"
+        b"--b\nContent-Type: image/png\n\nPNG\n"
+        b"--b\nContent-Type: message/rfc822\n\nSubject: y\n\n--b--\n"
+    )
+    planned = plan(message)
+    html, image, forwarded = planned.parts
+    assert (html.media_type, html.charset) == ("text/html", "utf-8")
+    assert (html.transfer_encoding, html.role, html.reason) == ("quoted-printable", "html", None)
+    assert message[html.offset : html.offset + html.length] == b"<p>"
+    assert (image.role, image.reason) == (None, "other_media_type")
+    assert (forwarded.media_type, forwarded.reason) == ("message/rfc822", "embedded_message")
+    assert [left.reason for left in planned.left_alone] == ["embedded_message"]
+
+
+def test_new_header_lines_go_before_the_blank_line() -> None:
+    message = b"X-MSYS-API: {}\r\n" + HTML + b"<p>"
+    end = ENGINE.header_end(message)
+    assert message[end : end + 2] == b"\r\n"
+    assert ENGINE.header_end(b"A: b") == 4
+    planned = plan(message)
+    rendered = planned.render(KEYS, engagement(), URLS, [(end, b"Cc: c@d.test\r\n")])
+    assert rendered.message.startswith(HTML[:-2] + b"Cc: c@d.test\r\n\r\n<p>")
+    assert list(rendered.edits)[:2] == [(0, 16, b""), (end, 0, b"Cc: c@d.test\r\n")]
+
+
+@pytest.mark.parametrize("offset", [3, 10_000])
+def test_a_header_line_that_has_no_place_is_refused(offset: int) -> None:
+    planned = plan(b"X-MSYS-API: {}\r\n" + HTML)
+    with pytest.raises(ValueError, match="offset"):
+        planned.render(KEYS, engagement(), URLS, [(offset, b"Cc: c@d.test\r\n")])

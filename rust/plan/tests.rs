@@ -1,10 +1,15 @@
 use super::*;
+use crate::mime::base64::{self, Layout};
 use proptest::prelude::*;
 
 /// Fills every hole with the same URL.
 struct Constant(&'static str);
 
 impl Fill for Constant {
+    fn tracking(&self) -> Tracking {
+        Tracking { clicks: true, opens: true, initial_opens: true }
+    }
+
     fn url(&mut self, _: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
         if self.0.len() > room {
             return Err(Reason::LineTooLong);
@@ -14,11 +19,30 @@ impl Fill for Constant {
     }
 }
 
+/// Fills the holes of what is tracked.
+struct Only(Tracking);
+
+impl Fill for Only {
+    fn tracking(&self) -> Tracking {
+        self.0
+    }
+
+    fn url(&mut self, hole: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
+        let fills = match hole {
+            Hole::Link(_) => self.0.clicks,
+            Hole::Pixel => self.0.opens,
+            Hole::InitialPixel => self.0.initial_opens,
+        };
+        if fills { Constant(URL).url(hole, room, out) } else { Err(Reason::TrackingOff) }
+    }
+}
+
 const URL: &str = "https://t.example/f/a/TOKEN";
 
 fn rendered(message: &[u8]) -> (Vec<u8>, Rendering) {
     let mut out = Vec::new();
-    let rendering = Plan::new(message, Some(b"X-MSYS-API")).render(&mut Constant(URL), &mut out);
+    let plan = Plan::new(message, &Rules::default(), Some(b"X-MSYS-API"));
+    let rendering = plan.render(&mut Constant(URL), &[], &mut out).unwrap();
     (out, rendering)
 }
 
@@ -143,7 +167,7 @@ fn what_cannot_be_changed_is_byte_for_byte_the_same() {
     ] {
         let message = format!("{head}\n\n<a href='http://e.com/'>x</a>");
         assert_eq!(text(&message), message);
-        let plan = Plan::new(message.as_bytes(), None);
+        let plan = Plan::new(message.as_bytes(), &Rules::default(), None);
         assert_eq!(plan.left_alone.last().map(|left| left.reason), Some(reason));
     }
 }
@@ -158,10 +182,96 @@ fn a_pixel_never_makes_a_boundary_line() {
 #[test]
 fn links_are_told_where_they_stand() {
     let message = b"Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n<a href=3Dhttp://e.=\ncom/>";
-    let plan = Plan::new(message.as_slice(), None);
+    let plan = Plan::new(message.as_slice(), &Rules::default(), None);
     let at = &plan.links[0].at;
     assert_eq!(&message[at.start.0..at.end.0], b"http://e.=\ncom/");
     assert_eq!(plan.links[0].target, "http://e.com/");
+}
+
+fn rendered_by(message: &str, rules: &Rules, tracking: Tracking) -> String {
+    let mut out = Vec::new();
+    let plan = Plan::new(message.as_bytes(), rules, None);
+    let rendering = plan.render(&mut Only(tracking), &[], &mut out).unwrap();
+    assert_eq!(undo(&out, message.as_bytes(), &rendering.applied), message.as_bytes());
+    String::from_utf8(out).unwrap()
+}
+
+const CLICKS: Tracking = Tracking { clicks: true, opens: false, initial_opens: false };
+
+#[test]
+fn signed_mail_is_skipped_stripped_or_tracked() {
+    let signatures = "DKIM-Signature: v=1\n; b=\n x\nARC-Seal: i=1\nARC-Message-Signature: i=1\n\
+        arc-authentication-results: i=1\n"
+        .replace("\n;", "\n ;");
+    let rest = "Subject: x\nContent-Type: text/html\n\n";
+    let message = format!("{signatures}{rest}<a href=http://e.com/>");
+    let rules = |signed_mail| Rules { signed_mail, ..Rules::default() };
+    let of = |signed_mail| rendered_by(&message, &rules(signed_mail), CLICKS);
+    assert_eq!(of(SignedMail::Skip), message);
+    assert_eq!(of(SignedMail::Strip), format!("{rest}<a href={URL}>"));
+    assert_eq!(of(SignedMail::Track), format!("{signatures}{rest}<a href={URL}>"));
+
+    // Where nothing is changed, the signature holds and stays.
+    let strip = rules(SignedMail::Strip);
+    assert_eq!(rendered_by(&message, &strip, Tracking::default()), message);
+    let nothing = format!("{signatures}{rest}<p>");
+    assert_eq!(rendered_by(&nothing, &strip, CLICKS), nothing);
+    assert_eq!(Plan::new(message.as_bytes(), &strip, None).left_alone, []);
+}
+
+#[test]
+fn parts_of_skipped_mail_say_why() {
+    let message = "ARC-Seal: i=1\nContent-Type: text/html; charset=\"UTF-8\"\n\n<p>";
+    let plan = Plan::new(message, &Rules::default(), None);
+    let [part] = plan.parts.as_slice() else { panic!("one part") };
+    assert_eq!((part.role, part.reason), (Some(Role::Html), Some(Reason::SignedMessage)));
+    assert_eq!((part.media_type.as_str(), part.charset.as_deref()), ("text/html", Some("UTF-8")));
+}
+
+#[test]
+fn a_target_that_is_never_wrapped_stays() {
+    let never_wrap = vec![Pattern::parse("http://e.com/*").unwrap()];
+    let rules = Rules { never_wrap, ..Rules::default() };
+    let message = "Content-Type: text/html\n\n<a href=HTTP://E.com/&amp;><a href=http://e.org/>";
+    let plan = Plan::new(message, &rules, None);
+    assert_eq!(plan.links.len(), 1);
+    assert_eq!(plan.left_alone[0].reason, Reason::NeverWrap);
+    assert_eq!(plan.left_alone[0].target.as_deref(), Some("HTTP://E.com/&"));
+}
+
+#[test]
+fn lines_are_put_into_the_header_of_one_copy() {
+    let message = b"A: b\nX-MSYS-API: {\n }\nC: d\n\n".as_slice();
+    let plan = Plan::new(message, &Rules::default(), Some(b"X-MSYS-API"));
+    let render = |insertions: &[Insertion<'_>]| {
+        let mut out = Vec::new();
+        let rendering = plan.render(&mut Only(CLICKS), insertions, &mut out)?;
+        assert_eq!(undo(&out, message, &rendering.applied), message);
+        Ok(String::from_utf8(out).unwrap())
+    };
+    let many: [Insertion<'_>; 6] = [
+        (27, b"Z: 6\n"),
+        (22, b"Z: 4\n"),
+        (0, b"Z: 1\n"),
+        (5, b"Z: 2\n"),
+        (5, b"Z: 3\n"),
+        (25, b"5"),
+    ];
+    assert_eq!(render(&many).as_deref(), Ok("Z: 1\nA: b\nZ: 2\nZ: 3\nZ: 4\nC: 5d\nZ: 6\n\n"));
+    assert_eq!(render(&[(28, b"x")]), Err(InsertionError::BehindHeader { offset: 28, end: 27 }));
+    assert_eq!(render(&[(6, b"x")]), Err(InsertionError::InDroppedLines(6)));
+}
+
+#[test]
+fn lines_that_hrefs_join_stay_within_998() {
+    let line = "y".repeat(930);
+    let message = format!(
+        "Content-Type: text/html\n\n{line}<a href='\nhttp://e.com/'>{}<a href='http://e.com/'>\n",
+        "z".repeat(28)
+    );
+    let out = rendered_by(&message, &Rules::default(), CLICKS);
+    assert!(out.lines().all(|line| line.len() <= 998), "{out}");
+    assert_eq!(out.matches(URL).count(), 1);
 }
 
 fn any_message() -> impl Strategy<Value = Vec<u8>> {

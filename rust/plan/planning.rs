@@ -1,0 +1,231 @@
+//! Planning: everything that is found out about a message before its first copy is made.
+
+use std::ops::Range;
+
+use super::content::{Body, Change, Content, Edit};
+use super::{Hole, LeftAlone, Link, Part, Plan, Rules, SignedMail};
+use crate::charset::Charset;
+use crate::edit::{PartRange, RawOffset, RawRange};
+use crate::html::scan::{self, Scan};
+use crate::link;
+use crate::mime::entity::{self, Role};
+use crate::mime::header::Section;
+use crate::reason::Reason;
+
+/// A message that has one of these is signed.
+const SIGNATURES: [&[u8]; 2] = [b"dkim-signature", b"arc-seal"];
+
+/// What goes where signatures are taken off: a seal covers the other fields of its set (RFC 8617).
+const SIGNATURE_FIELDS: [&[u8]; 4] =
+    [b"dkim-signature", b"arc-seal", b"arc-message-signature", b"arc-authentication-results"];
+
+impl<S: AsRef<[u8]>> Plan<S> {
+    /// Finds what can be tracked in a message; header fields of the name `drop_header` go.
+    ///
+    /// There is no failure: what can't be changed stays, with its reason in `left_alone`.
+    #[must_use]
+    pub fn new(source: S, rules: &Rules, drop_header: Option<&[u8]>) -> Self {
+        let message = source.as_ref();
+        let section = Section::read(message, &(0..message.len()));
+        let mut planner = Planner::new(message, rules);
+        planner.header(&section, drop_header);
+        planner.message(&section);
+        let Planner { edits, links, mut left_alone, parts, html, .. } = planner;
+        left_alone.sort_by_key(|left| left.at.start);
+        Self {
+            source,
+            header_end: section.end,
+            edits,
+            links,
+            left_alone,
+            parts,
+            pixel: html.pixel,
+            initial_pixel: html.initial_pixel,
+            without_initial_pixel: html.without_initial_pixel,
+        }
+    }
+}
+
+/// Collects a plan's edits in the order of the message.
+struct Planner<'m> {
+    message: &'m [u8],
+    rules: &'m Rules,
+    edits: Vec<Edit>,
+    links: Vec<Link>,
+    left_alone: Vec<LeftAlone>,
+    parts: Vec<Part>,
+    html: Pixels,
+}
+
+/// Where pixels go.
+#[derive(Default)]
+struct Pixels {
+    pixel: Option<RawOffset>,
+    initial_pixel: Option<RawOffset>,
+    without_initial_pixel: Option<RawRange>,
+}
+
+/// What was found in a part.
+struct Found<'m> {
+    at: Range<usize>,
+    body: Body<'m>,
+    links: Vec<link::Link>,
+    changes: Vec<(PartRange, Change)>,
+}
+
+impl<'m> Planner<'m> {
+    fn new(message: &'m [u8], rules: &'m Rules) -> Self {
+        Self {
+            message,
+            rules,
+            edits: Vec::new(),
+            links: Vec::new(),
+            left_alone: Vec::new(),
+            parts: Vec::new(),
+            html: Pixels::default(),
+        }
+    }
+
+    fn header(&mut self, section: &Section, dropped: Option<&[u8]>) {
+        let strips = self.rules.signed_mail == SignedMail::Strip;
+        for field in &section.fields {
+            let name = self.message.get(field.name.clone()).unwrap_or_default();
+            let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+            let with = if dropped.is_some_and(is) {
+                Content::Dropped
+            } else if strips && SIGNATURE_FIELDS.into_iter().any(is) {
+                Content::Signature
+            } else {
+                continue;
+            };
+            self.edits.push(Edit { at: raw(&field.lines), with });
+        }
+    }
+
+    fn leave(&mut self, range: &Range<usize>, reason: Reason) {
+        self.left_alone.push(LeftAlone { at: raw(range), reason, target: None });
+    }
+
+    fn message(&mut self, section: &Section) {
+        let whole = 0..self.message.len();
+        if section.malformed {
+            return self.leave(&whole, Reason::MalformedMessage);
+        }
+        let mut parts = entity::parts(self.message, section);
+        let is_signed =
+            SIGNATURES.iter().any(|name| section.named(self.message, name).next().is_some());
+        if is_signed && self.rules.signed_mail == SignedMail::Skip {
+            for part in parts.iter_mut().filter(|part| part.role.is_some()) {
+                part.reason = Some(Reason::SignedMessage);
+            }
+            self.leave(&whole, Reason::SignedMessage);
+        } else {
+            self.parts(&mut parts);
+        }
+        self.parts = parts.into_iter().map(told).collect();
+    }
+
+    fn parts(&mut self, parts: &mut [entity::Part]) {
+        let mut html = None;
+        match parts.iter_mut().find(|part| part.role == Some(Role::Html)) {
+            None => self.leave(&(0..self.message.len()), Reason::NoHtmlPart),
+            Some(part) => match self.html(part) {
+                Ok(found) => html = Some(found),
+                Err(reason) => part.reason = Some(reason),
+            },
+        }
+        for part in parts.iter() {
+            if let Some(reason) = part.reason
+                && reason != Reason::OtherMediaType
+            {
+                self.leave(&part.body, reason);
+            }
+        }
+        if let Some(found) = html {
+            self.edit(found);
+        }
+    }
+
+    fn html(&mut self, part: &entity::Part) -> Result<Found<'m>, Reason> {
+        let charset = Charset::for_label(part.content_type.parameter("charset").as_deref())?;
+        let body = Body::read(self.message, &part.body, &part.transfer_encoding)?;
+        let scan = scan::scan(body.bytes(), charset)?;
+        let raw = |range: &PartRange| body.raw(&part.body, range);
+        for link in scan.unwrapped.iter().cloned() {
+            let (at, target) = (raw(&link.href), Some(link.target));
+            self.left_alone.push(LeftAlone { at, reason: link.reason, target });
+        }
+        let (may_wrap, never): (Vec<_>, Vec<_>) =
+            scan.links.iter().cloned().partition(|link| !self.rules.never_wrap(&link.target));
+        for link in never {
+            let (at, target) = (raw(&link.href), Some(link.target));
+            self.left_alone.push(LeftAlone { at, reason: Reason::NeverWrap, target });
+        }
+        self.html.pixel = scan.pixel.map(|at| raw(&(at..at)).start);
+        if scan.pixel.is_none() {
+            self.leave(&(part.body.start..part.body.start), Reason::NoPixelPlace);
+        }
+        let changes = Self::changes(&scan);
+        Ok(Found { at: part.body.clone(), body, links: may_wrap, changes })
+    }
+
+    /// What is done to HTML besides wrapping its links.
+    fn changes(scan: &Scan) -> Vec<(PartRange, Change)> {
+        let mut changes = Vec::new();
+        if let Some(at) = scan.pixel {
+            changes.push((at..at, Change::Fill(Hole::Pixel)));
+        }
+        changes
+    }
+
+    fn edit(&mut self, found: Found<'_>) {
+        let Found { at, body, links, mut changes } = found;
+        for link in links {
+            changes.push((link.href.clone(), Change::Fill(Hole::Link(self.links.len()))));
+            self.links.push(Link {
+                at: body.raw(&at, &link.href),
+                target: link.target,
+                name: link.name,
+                unsubscribes: link.unsubscribes,
+                sublink: link.sublink,
+                place: link.place,
+            });
+        }
+        // At one place a pixel stands before what follows it.
+        changes.sort_by_key(|(range, _)| (range.start, range.end));
+        let (edits, refused) = body.edits(self.message, &at, &changes);
+        self.edits.extend(edits);
+        for change in refused {
+            self.refuse(change);
+        }
+    }
+
+    fn refuse(&mut self, change: Change) {
+        match change {
+            Change::Fill(Hole::Pixel) => {
+                if let Some(at) = self.html.pixel.take() {
+                    self.leave(&(at.0..at.0), Reason::NoPixelPlace);
+                }
+            }
+            Change::Fill(Hole::InitialPixel) => {
+                self.html.without_initial_pixel = self.html.initial_pixel.take().map(|at| at..at);
+            }
+            Change::Fill(Hole::Link(_)) | Change::Remove(_) => {}
+        }
+    }
+}
+
+fn told(part: entity::Part) -> Part {
+    Part {
+        at: raw(&part.body),
+        charset: part.content_type.parameter("charset"),
+        media_type: part.content_type.essence,
+        transfer_encoding: part.transfer_encoding,
+        role: part.role,
+        reason: part.reason,
+    }
+}
+
+fn raw(range: &Range<usize>) -> RawRange {
+    RawOffset(range.start)..RawOffset(range.end)
+}

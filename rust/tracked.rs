@@ -5,6 +5,7 @@
 //! concatenation and a seal.
 
 use crate::edit::Applied;
+use crate::link::Place;
 use crate::link::target::after_protocol;
 use crate::plan::{Fill, Hole, Insertion, InsertionError, LeftAlone, Link, Plan, Tracking};
 use crate::reason::Reason;
@@ -151,7 +152,7 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
             tracking: Tracking {
                 clicks: engagement.click_tracking,
                 opens: engagement.open_tracking,
-                initial_opens: engagement.open_tracking && engagement.initial_pixel,
+                initial_opens: engagement.initial_pixel,
             },
             whole: EncodedEngagement::new(engagement),
             bare: engagement.metadata.is_some().then(|| EncodedEngagement::bare(engagement)),
@@ -199,13 +200,52 @@ struct Seals<'p> {
 
 impl Seals<'_> {
     fn click(&self, number: usize) -> Result<&EncodedLink, Reason> {
-        if !self.tracking.clicks {
-            return Err(Reason::TrackingOff);
-        }
         if self.targets.get(number).is_some_and(|link| self.urls.has(&link.target)) {
             return Err(Reason::AlreadyTracked);
         }
         self.links.get(number).ok_or(Reason::CoreFailure)
+    }
+}
+
+impl Seals<'_> {
+    fn is_in_comment(&self, hole: Hole) -> bool {
+        let Hole::Link(number) = hole else { return false };
+        self.targets.get(number).is_some_and(|link| link.place == Place::Comment)
+    }
+
+    /// Appends the path of a link, if it is no longer than `limit`.
+    fn path(
+        &self,
+        engagement: &EncodedEngagement,
+        link: &EncodedLink,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Reason> {
+        if self.keys.path_len(engagement, link) > limit {
+            return Ok(false);
+        }
+        self.keys.seal_into(engagement, link, out).map_err(|_| Reason::CoreFailure)?;
+        Ok(true)
+    }
+
+    /// The same for a link in a comment: about one token in ten is sealed again with salt.
+    fn path_in_comment(
+        &self,
+        engagement: &EncodedEngagement,
+        link: &EncodedLink,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Reason> {
+        let start = out.len();
+        let mut fits = self.path(engagement, link, limit, out)?;
+        for salt in 0..=u8::MAX {
+            if !fits || leaves_comment_open(out.get(start..).unwrap_or_default()) {
+                return Ok(fits);
+            }
+            out.truncate(start);
+            fits = self.path(&engagement.salted(salt), link, limit, out)?;
+        }
+        Err(Reason::CoreFailure)
     }
 }
 
@@ -218,23 +258,36 @@ impl Fill for Seals<'_> {
     fn url(&mut self, hole: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
         let (link, base) = match hole {
             Hole::Link(number) => (self.click(number)?, &self.urls.click_base),
-            Hole::Pixel if self.tracking.opens => (self.pixel, &self.urls.open_base),
-            Hole::InitialPixel if self.tracking.initial_opens => {
-                (self.initial_pixel, &self.urls.open_base)
-            }
-            Hole::Pixel | Hole::InitialPixel => return Err(Reason::TrackingOff),
+            Hole::Pixel => (self.pixel, &self.urls.open_base),
+            Hole::InitialPixel => (self.initial_pixel, &self.urls.open_base),
         };
-        let fits = |engagement: &&EncodedEngagement| {
-            let path = self.keys.path_len(engagement, link);
-            base.len() + path <= room.min(MAX_URL)
-        };
+        let limit = room.min(MAX_URL).saturating_sub(base.len());
         let wants_metadata = !matches!(hole, Hole::Link(_)) || self.urls.click_metadata;
         let whole = Some(&self.whole).filter(|_| wants_metadata || self.bare.is_none());
-        let candidates = whole.into_iter().chain(self.bare.as_ref());
-        let Some(engagement) = candidates.into_iter().find(fits) else {
-            return Err(if room < MAX_URL { Reason::LineTooLong } else { Reason::UrlTooLong });
-        };
+        let start = out.len();
         out.extend_from_slice(base.as_bytes());
-        self.keys.seal_into(engagement, link, out).map_err(|_| Reason::CoreFailure)
+        for engagement in whole.into_iter().chain(self.bare.as_ref()) {
+            let fits = if self.is_in_comment(hole) {
+                self.path_in_comment(engagement, link, limit, out)?
+            } else {
+                self.path(engagement, link, limit, out)?
+            };
+            if fits {
+                return Ok(());
+            }
+        }
+        out.truncate(start);
+        Err(if room < MAX_URL { Reason::LineTooLong } else { Reason::UrlTooLong })
     }
 }
+
+/// Whether a comment that holds the path goes on behind it, whatever reads it: two dashes end
+/// one in XML, and so may one if another follows.
+fn leaves_comment_open(path: &[u8]) -> bool {
+    let token = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    !token.ends_with(b"-") && memchr::memmem::find(token, b"--").is_none()
+}
+
+#[cfg(test)]
+#[path = "tracked_tests.rs"]
+mod tests;

@@ -13,7 +13,7 @@ pub fn value(raw: &[u8], charset: Charset) -> String {
         Some(_) => htmlize::unescape_attribute(text),
         None => text,
     };
-    if text.contains('\0') {
+    if memchr::memchr(0, text.as_bytes()).is_some() {
         return text.replace('\0', "\u{fffd}");
     }
     text.into_owned()

@@ -1,4 +1,6 @@
-//! HTML: where links and the pixel's place are, as ranges of the bytes it was given.
+//! HTML: where links and pixels' places are, as ranges of the bytes it was given.
 
 pub mod attribute;
+mod masks;
 pub mod scan;
+mod tag;

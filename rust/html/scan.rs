@@ -1,18 +1,18 @@
-//! One pass of `lol_html` over a part: where its links are, and where a pixel may stand.
+//! One pass of `lol_html` over a part: where its links are, and where pixels may stand.
 //!
 //! The pass writes nothing. `lol_html` tells ranges, and nobody serialises what it parsed: its
 //! own `set_attribute` would normalise the whole tag.
 
-use lol_html::html_content::{Attribute, Element};
+use lol_html::html_content::Element;
 use lol_html::{HtmlRewriter, MemorySettings, Settings, element};
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::attribute;
+use super::masks::{self, Mask, Masked};
+use super::tag::LinkTag;
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange};
-use crate::link::options::Options;
-use crate::link::{Link, Place, Unwrapped, target};
+use crate::link::{Link, Place, Unwrapped};
 use crate::reason::Reason;
 
 /// What a scan may allocate; a mail of 30 MB with a tag every ten bytes stays below.
@@ -25,8 +25,12 @@ pub struct Scan {
     pub links: Vec<Link>,
     /// Links to leave.
     pub unwrapped: Vec<Unwrapped>,
-    /// Where an open pixel goes; `None` where it could not be seen.
+    /// `data-msys-*` attributes, each with the white space before it.
+    pub attributes: Vec<(PartRange, Place)>,
+    /// Where the open pixel goes; `None` where it could not be seen.
     pub pixel: Option<PartOffset>,
+    /// Behind the first `<body>` tag.
+    pub initial_pixel: Option<PartOffset>,
 }
 
 /// Scans an HTML document or fragment, as it stands after transfer decoding.
@@ -34,61 +38,119 @@ pub struct Scan {
 /// # Errors
 /// [`Reason::HtmlLimit`] if `lol_html` wants more memory than a scan may have.
 pub fn scan(html: &[u8], charset: Charset) -> Result<Scan, Reason> {
-    if let Some(at) = last_body_end(html) {
-        let (before, rest) = html.split_at_checked(at).unwrap_or((html, &[]));
-        let after = rest.get(MARK.len()..).unwrap_or_default();
-        let found = pass(&[before, MARK, after], html, charset)?;
-        if found.scan.pixel == Some(PartOffset(at)) {
-            return Ok(found.scan);
-        }
+    let mut links = masks::outlook(html);
+    let mut found = document(html, charset, &links)?;
+    let noscripts = masks::noscripts(html, &found.noscripts);
+    if !noscripts.is_empty() {
+        links = merged(&links, &noscripts);
+        found = document(html, charset, &links)?;
     }
-    Ok(pass(&[&mask_end_tags(html)], html, charset)?.scan)
+    let Found { mut scan, comments, .. } = found;
+    for comment in &comments {
+        read_comment(html, charset, comment.clone(), &mut scan)?;
+    }
+    if !comments.is_empty() {
+        scan.links.sort_by_key(|link| link.href.start);
+        scan.unwrapped.sort_by_key(|link| link.href.start);
+    }
+    Ok(scan)
 }
 
-/// `lol_html` reports a body's end tag only where it closes an element that was opened, and only
-/// the first. So a pass reads `<a    ` where the source has `</body` or `</html`: a start tag of
-/// equal length, reported wherever it is markup and nowhere else.
-const MARK: &[u8; 6] = b"<a    ";
+/// Scans a conditional comment's text, which Outlook takes for markup.
+fn read_comment(
+    html: &[u8],
+    charset: Charset,
+    at: Range<usize>,
+    scan: &mut Scan,
+) -> Result<(), Reason> {
+    let text = masks::interior(html, at);
+    let inner = html.get(text.clone()).unwrap_or_default();
+    let mut masks = masks::outlook(inner);
+    masks.retain(|mask| mask.of == Masked::Vml);
+    let mut found = settled(inner, charset, masks.clone(), Source::Chunks)?;
+    let noscripts = masks::noscripts(inner, &found.noscripts);
+    if !noscripts.is_empty() {
+        found = settled(inner, charset, merged(&masks, &noscripts), Source::Chunks)?;
+    }
+    let Scan { links, unwrapped, attributes, .. } = found.scan;
+    let moved = |range: PartRange| {
+        PartOffset(text.start + range.start.0)..PartOffset(text.start + range.end.0)
+    };
+    let place = Place::Comment;
+    scan.links.extend(links.into_iter().map(|link| Link {
+        href: moved(link.href.clone()),
+        place,
+        ..link
+    }));
+    scan.unwrapped.extend(
+        unwrapped.into_iter().map(|link| Unwrapped { href: moved(link.href.clone()), ..link }),
+    );
+    scan.attributes.extend(attributes.into_iter().map(|(range, _)| (moved(range), place)));
+    Ok(())
+}
 
-/// Behind the last byte: it is reported if the document ends in markup.
+/// One pass, if the last `</body` is markup, as nearly always; then no other end counts.
+fn document(html: &[u8], charset: Charset, links: &[Mask]) -> Result<Found, Reason> {
+    if let Some(last) = masks::last_body_end(html) {
+        let masks = merged(links, &[last]);
+        let found = pass(html, charset, &masks, Source::Chunks)?;
+        if found.told.len() == masks.len() {
+            return Ok(found);
+        }
+    }
+    settled(html, charset, merged(links, &masks::ends(html)), Source::Probed)
+}
+
+/// A mask that stood in no markup may have hidden what follows it; few documents have one.
+const MAX_PASSES: usize = 3;
+
+/// Passes until each mask stood in markup; the last has none.
+fn settled(
+    html: &[u8],
+    charset: Charset,
+    mut masks: Vec<Mask>,
+    source: Source,
+) -> Result<Found, Reason> {
+    for _ in 0..MAX_PASSES {
+        let found = pass(html, charset, &masks, source)?;
+        if found.told.len() == masks.len() {
+            return Ok(found);
+        }
+        masks = found.told;
+    }
+    pass(html, charset, &[], source)
+}
+
+fn merged(links: &[Mask], ends: &[Mask]) -> Vec<Mask> {
+    let mut masks = [links, ends].concat();
+    masks.sort_unstable_by_key(|mask| mask.at);
+    masks
+}
+
+/// How a document is handed to a pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// As it stands, masks in between: without a copy of it.
+    Chunks,
+    /// In one piece, with a probe at its end.
+    Probed,
+}
+
+/// Behind the last byte: it is told of if the document ends in markup.
 const PROBE: &[u8; 3] = b"<a>";
 
-const BODY_END: &[u8] = b"</body";
-const HTML_END: &[u8] = b"</html";
+/// More masks than that are copied, with all that is between them.
+const MAX_CHUNKS: usize = 64;
 
-/// Where the last `</body` is; nearly always it is markup, and then no other counts.
-fn last_body_end(html: &[u8]) -> Option<usize> {
-    memchr::memrchr_iter(b'<', html).find(|at| is_tag(html, *at, BODY_END))
-}
-
-fn is_tag(html: &[u8], at: usize, tag: &[u8]) -> bool {
-    let name_ends = matches!(
-        html.get(at + tag.len()),
-        Some(b'\t' | b'\n' | b'\x0c' | b'\r' | b' ' | b'/' | b'>')
-    );
-    name_ends && html.get(at..at + tag.len()).is_some_and(|found| found.eq_ignore_ascii_case(tag))
-}
-
-/// A copy of equal length with every end tag masked that may be a pixel's place, and the probe.
-fn mask_end_tags(html: &[u8]) -> Vec<u8> {
-    let mut masked = Vec::with_capacity(html.len() + PROBE.len());
-    masked.extend_from_slice(html);
-    for at in memchr::memmem::find_iter(html, b"</") {
-        if (is_tag(html, at, BODY_END) || is_tag(html, at, HTML_END))
-            && let Some(tag) = masked.get_mut(at..at + MARK.len())
-        {
-            tag.copy_from_slice(MARK);
-        }
-    }
-    masked.extend_from_slice(PROBE);
-    masked
-}
-
-fn pass(masked: &[&[u8]], html: &[u8], charset: Charset) -> Result<Found, Reason> {
+fn pass(html: &[u8], charset: Charset, masks: &[Mask], source: Source) -> Result<Found, Reason> {
     let found = RefCell::new(Found::default());
+    let mut next = masks.iter().copied().peekable();
     let settings = Settings::new()
-        .append_element_content_handler(element!("a, area", |element| {
-            found.borrow_mut().element(element, html, charset);
+        .append_element_content_handler(element!("a, area, body, noscript", |element| {
+            let start = element.source_location().bytes().start;
+            while next.next_if(|mask| mask.at < start).is_some() {}
+            let mask = next.next_if(|mask| mask.at == start);
+            found.borrow_mut().element(element, html, charset, mask);
             Ok(())
         }))
         .with_encoding(charset.encoding())
@@ -98,7 +160,16 @@ fn pass(masked: &[&[u8]], html: &[u8], charset: Charset) -> Result<Found, Reason
             MemorySettings::new().with_max_allowed_memory_usage(MAX_MEMORY_BYTES),
         );
     let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| {});
-    let written = masked.iter().try_for_each(|chunk| rewriter.write(chunk));
+    let mut chunks = masks::chunks(html, masks);
+    let copied;
+    if source == Source::Probed || masks.len() > MAX_CHUNKS {
+        if source == Source::Probed {
+            chunks.push(PROBE);
+        }
+        copied = chunks.concat();
+        chunks = vec![&copied];
+    }
+    let written = chunks.iter().try_for_each(|chunk| rewriter.write(chunk));
     written.and_then(|()| rewriter.end()).map_err(|_| Reason::HtmlLimit)?;
     Ok(found.into_inner())
 }
@@ -106,24 +177,51 @@ fn pass(masked: &[&[u8]], html: &[u8], charset: Charset) -> Result<Found, Reason
 #[derive(Default)]
 struct Found {
     scan: Scan,
+    /// The masks that stood in markup.
+    told: Vec<Mask>,
+    comments: Vec<Range<usize>>,
+    /// Where a `<noscript>` was skipped.
+    noscripts: Vec<usize>,
     body_end_seen: bool,
 }
 
 impl Found {
-    fn element(&mut self, element: &Element<'_, '_>, html: &[u8], charset: Charset) {
+    fn element(
+        &mut self,
+        element: &Element<'_, '_>,
+        html: &[u8],
+        charset: Charset,
+        mask: Option<Mask>,
+    ) {
         let tag = element.source_location().bytes();
-        let start = tag.start;
-        match html.get(start..start + MARK.len()) {
-            Some(end) if end.starts_with(b"</") => self.end_tag(end, start),
-            _ if start == html.len() => self.end_of_document(start),
+        if let Some(mask) = mask {
+            self.told.push(mask);
+        }
+        let link = |place, scan: &mut Scan| {
+            LinkTag::read(element.attributes(), html, charset).note(html, place, charset, scan);
+        };
+        match mask.map(|mask| mask.of) {
+            Some(Masked::BodyEnd) => self.end_tag(tag.start, true),
+            Some(Masked::HtmlEnd) => self.end_tag(tag.start, false),
+            Some(Masked::Comment(end)) => self.comments.push(tag.start..end),
+            Some(Masked::Noscript) => {}
+            None if tag.start == html.len() => self.end_of_document(tag.start),
             // A tag that only the probe closes is none: the document ends inside it.
             _ if tag.end > html.len() => {}
-            _ => self.link(element.attributes(), html, charset),
+            Some(Masked::Vml) => link(Place::Vml, &mut self.scan),
+            None => match html.get(tag.start + 1) {
+                Some(b'a' | b'A') => link(Place::Html, &mut self.scan),
+                Some(b'n' | b'N') => self.noscripts.push(tag.start),
+                _ => self.body(tag.end),
+            },
         }
     }
 
-    fn end_tag(&mut self, tag: &[u8], start: usize) {
-        let is_body = tag.eq_ignore_ascii_case(BODY_END);
+    fn body(&mut self, tag_end: usize) {
+        self.scan.initial_pixel.get_or_insert(PartOffset(tag_end));
+    }
+
+    fn end_tag(&mut self, start: usize, is_body: bool) {
         if is_body || !self.body_end_seen {
             self.scan.pixel = Some(PartOffset(start));
         }
@@ -133,59 +231,6 @@ impl Found {
     /// The probe was read as a tag.
     fn end_of_document(&mut self, end: usize) {
         self.scan.pixel.get_or_insert(PartOffset(end));
-    }
-
-    fn link(&mut self, attributes: &[Attribute<'_>], html: &[u8], charset: Charset) {
-        let LinkAttributes { href, options } = LinkAttributes::read(attributes, html, charset);
-        let Some(href) = href else { return };
-        let raw = html.get(href.clone()).unwrap_or_default();
-        let target = target::target(&attribute::value(raw, charset));
-        let href: PartRange = PartOffset(href.start)..PartOffset(href.end);
-        let unwrapped = if options.opted_out() {
-            Some(Reason::OptedOut)
-        } else {
-            target::check(&target).err()
-        };
-        match unwrapped {
-            Some(reason) => self.scan.unwrapped.push(Unwrapped { href, target, reason }),
-            None => self.scan.links.push(Link {
-                href,
-                target,
-                name: options.name(),
-                unsubscribes: options.unsubscribes(),
-                sublink: options.sublink(),
-                place: Place::Html,
-            }),
-        }
-    }
-}
-
-/// The attributes of a link that mean something to us; of duplicates the first, as in HTML.
-#[derive(Default)]
-struct LinkAttributes {
-    href: Option<Range<usize>>,
-    options: Options,
-}
-
-impl LinkAttributes {
-    fn read(attributes: &[Attribute<'_>], html: &[u8], charset: Charset) -> Self {
-        let mut read = Self::default();
-        let mut href_seen = false;
-        for attribute in attributes {
-            let Some(name) = attribute.name_source_location() else { continue };
-            let name = html.get(name.bytes()).unwrap_or_default();
-            let value = attribute.value_source_location().map(|value| value.bytes());
-            if name.eq_ignore_ascii_case(b"href") {
-                if !href_seen {
-                    read.href = value;
-                }
-                href_seen = true;
-            } else if let Some(option) = read.options.attribute(name) {
-                let bytes = value.and_then(|value| html.get(value)).unwrap_or_default();
-                option.get_or_insert_with(|| attribute::value(bytes, charset));
-            }
-        }
-        read
     }
 }
 

@@ -9,6 +9,9 @@ use crate::reason::Reason;
 #[must_use]
 pub fn target(href: &str) -> String {
     let trimmed = href.trim_matches(|c: char| c <= ' ');
+    if memchr::memchr3(b'\t', b'\r', b'\n', trimmed.as_bytes()).is_none() {
+        return trimmed.to_owned();
+    }
     trimmed.replace(['\t', '\r', '\n'], "")
 }
 

@@ -30,13 +30,12 @@ pub(super) enum Content {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Fill(Hole),
-    #[expect(dead_code, reason = "the scans list no removals yet")]
     Remove(Removal),
 }
 
 /// What goes, and from which copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(dead_code, reason = "the scans list no removals yet")]
+#[expect(dead_code, reason = "texts are not scanned yet")]
 pub(super) enum Removal {
     /// From copies whose clicks are tracked.
     LinkAttribute,

@@ -40,15 +40,25 @@ pub struct Tracking {
     pub initial_opens: bool,
 }
 
+impl Tracking {
+    fn fills(self, hole: Hole) -> bool {
+        match hole {
+            Hole::Link(_) => self.clicks,
+            Hole::Pixel => self.opens,
+            Hole::InitialPixel => self.opens && self.initial_opens,
+        }
+    }
+}
+
 /// Writes what a recipient's copy has of its own.
 pub trait Fill {
     /// What is tracked.
     fn tracking(&self) -> Tracking;
 
-    /// Appends the URL for a hole, of at most `room` bytes.
+    /// Appends the URL for a hole that is tracked, of at most `room` bytes.
     ///
     /// # Errors
-    /// Why there is none; [`Reason::TrackingOff`] is not told to anybody.
+    /// Why there is none.
     fn url(&mut self, hole: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason>;
 }
 
@@ -138,5 +148,7 @@ impl<S: AsRef<[u8]>> Plan<S> {
     }
 }
 
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 mod tests;

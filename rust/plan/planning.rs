@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::content::{Body, Change, Content, Edit};
+use super::content::{Body, Change, Content, Edit, Removal};
 use super::{Hole, LeftAlone, Link, Part, Plan, Rules, SignedMail};
 use crate::charset::Charset;
 use crate::edit::{PartRange, RawOffset, RawRange};
@@ -151,31 +151,55 @@ impl<'m> Planner<'m> {
         let body = Body::read(self.message, &part.body, &part.transfer_encoding)?;
         let scan = scan::scan(body.bytes(), charset)?;
         let raw = |range: &PartRange| body.raw(&part.body, range);
-        for link in scan.unwrapped.iter().cloned() {
-            let (at, target) = (raw(&link.href), Some(link.target));
-            self.left_alone.push(LeftAlone { at, reason: link.reason, target });
-        }
-        let (may_wrap, never): (Vec<_>, Vec<_>) =
-            scan.links.iter().cloned().partition(|link| !self.rules.never_wrap(&link.target));
-        for link in never {
-            let (at, target) = (raw(&link.href), Some(link.target));
-            self.left_alone.push(LeftAlone { at, reason: Reason::NeverWrap, target });
-        }
         self.html.pixel = scan.pixel.map(|at| raw(&(at..at)).start);
         if scan.pixel.is_none() {
             self.leave(&(part.body.start..part.body.start), Reason::NoPixelPlace);
         }
-        let changes = Self::changes(&scan);
-        Ok(Found { at: part.body.clone(), body, links: may_wrap, changes })
+        self.html.initial_pixel = scan.initial_pixel.map(|at| raw(&(at..at)).start);
+        if scan.initial_pixel.is_none() {
+            let start = RawOffset(part.body.start);
+            self.html.without_initial_pixel = Some(start..start);
+        }
+        let changes = self.changes(&scan);
+        let links = self.allowed(scan.links, scan.unwrapped, &raw);
+        Ok(Found { at: part.body.clone(), body, links, changes })
     }
 
     /// What is done to HTML besides wrapping its links.
-    fn changes(scan: &Scan) -> Vec<(PartRange, Change)> {
-        let mut changes = Vec::new();
-        if let Some(at) = scan.pixel {
-            changes.push((at..at, Change::Fill(Hole::Pixel)));
+    fn changes(&self, scan: &Scan) -> Vec<(PartRange, Change)> {
+        let pixels = [(scan.initial_pixel, Hole::InitialPixel), (scan.pixel, Hole::Pixel)];
+        let pixels =
+            pixels.into_iter().filter_map(|(at, hole)| Some((at?..at?, Change::Fill(hole))));
+        let attributes = scan
+            .attributes
+            .iter()
+            .filter(|(_, place)| !self.rules.keep_link_attributes && self.rules.reach(*place));
+        let removal = Change::Remove(Removal::LinkAttribute);
+        pixels.chain(attributes.map(|(range, _)| (range.clone(), removal))).collect()
+    }
+
+    /// The links that the rules let us wrap; the others are noted.
+    fn allowed(
+        &mut self,
+        links: Vec<link::Link>,
+        unwrapped: Vec<link::Unwrapped>,
+        raw: &dyn Fn(&PartRange) -> RawRange,
+    ) -> Vec<link::Link> {
+        for link in unwrapped {
+            let (at, target) = (raw(&link.href), Some(link.target));
+            self.left_alone.push(LeftAlone { at, reason: link.reason, target });
         }
-        changes
+        let mut allowed = Vec::with_capacity(links.len());
+        for link in links {
+            match self.rules.check(&link) {
+                Ok(()) => allowed.push(link),
+                Err(reason) => {
+                    let (at, target) = (raw(&link.href), Some(link.target));
+                    self.left_alone.push(LeftAlone { at, reason, target });
+                }
+            }
+        }
+        allowed
     }
 
     fn edit(&mut self, found: Found<'_>) {

@@ -115,6 +115,7 @@ struct Copying<'f, F> {
     links: &'f [Link],
     tracking: Tracking,
     column: Column,
+    scratch: Vec<u8>,
     changed: bool,
 }
 
@@ -138,14 +139,14 @@ impl<'f, F: Fill> Copying<'f, F> {
             links,
             tracking,
             column: Column::default(),
+            scratch: Vec::new(),
             changed: false,
         }
     }
 
     fn miss_initial_pixel(&mut self, html: Option<&RawRange>) {
         if let Some(at) = html
-            && self.tracking.opens
-            && self.tracking.initial_opens
+            && self.tracking.fills(Hole::InitialPixel)
         {
             let (at, reason) = (at.clone(), Reason::NoInitialPixelPlace);
             self.rendering.left_alone.push(LeftAlone { at, reason, target: None });
@@ -171,6 +172,7 @@ impl<'f, F: Fill> Copying<'f, F> {
         }
     }
 
+    /// What is not tracked is nobody's news.
     fn leave(&mut self, at: &RawRange, change: Change, reason: Reason) {
         if reason == Reason::TrackingOff {
             return;
@@ -194,6 +196,9 @@ impl<'f, F: Fill> Copying<'f, F> {
 
     /// What fills a hole, line breaks around a pixel excluded.
     fn content(&mut self, hole: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
+        if !self.tracking.fills(hole) {
+            return Err(Reason::TrackingOff);
+        }
         let (before, after): (&[u8], &[u8]) = match hole {
             Hole::Link(_) => (b"", b""),
             Hole::Pixel => PIXEL,
@@ -251,12 +256,10 @@ impl<'f, F: Fill> Copying<'f, F> {
         line: &EncodedLine,
         out: &mut Vec<u8>,
     ) -> Result<(), Reason> {
-        let mut content = Vec::new();
+        let mut content = std::mem::take(&mut self.scratch);
+        content.clear();
         match change {
-            Change::Fill(hole) => {
-                content.reserve(512);
-                self.content(hole, usize::MAX, &mut content)?;
-            }
+            Change::Fill(hole) => self.content(hole, usize::MAX, &mut content)?,
             Change::Remove(removal) => self.removes(removal)?,
         }
         let is_pixel = matches!(change, Change::Fill(Hole::Pixel | Hole::InitialPixel));
@@ -270,6 +273,7 @@ impl<'f, F: Fill> Copying<'f, F> {
             writer.line_break(false);
         }
         writer.before_tail(line.tail);
+        self.scratch = content;
         Ok(())
     }
 

@@ -1,5 +1,8 @@
 //! Rules: what of a message may be touched, the same for all messages of one configuration.
 
+use crate::link::{Link, Place};
+use crate::reason::Reason;
+
 /// What may be touched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -28,10 +31,29 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Whether a target fits one of the patterns.
+    /// Whether a link may be wrapped.
+    ///
+    /// # Errors
+    /// The rule that it may not.
+    pub fn check(&self, link: &Link) -> Result<(), Reason> {
+        if !self.reach(link.place) {
+            let is_text = link.place == Place::Text;
+            return Err(if is_text { Reason::TextLinksOff } else { Reason::OutlookLinksOff });
+        }
+        if self.never_wrap.iter().any(|pattern| pattern.fits(&link.target)) {
+            return Err(Reason::NeverWrap);
+        }
+        Ok(())
+    }
+
+    /// Whether anything at such a place may be changed.
     #[must_use]
-    pub fn never_wrap(&self, target: &str) -> bool {
-        self.never_wrap.iter().any(|pattern| pattern.fits(target))
+    pub fn reach(&self, place: Place) -> bool {
+        match place {
+            Place::Html => true,
+            Place::Vml | Place::Comment => self.outlook_links,
+            Place::Text => self.text_links,
+        }
     }
 }
 

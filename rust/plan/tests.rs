@@ -1,48 +1,30 @@
 use super::*;
 use crate::mime::base64::{self, Layout};
-use proptest::prelude::*;
 
-/// Fills every hole with the same URL.
-struct Constant(&'static str);
+/// Fills every hole of what is tracked with the same URL.
+struct Constant(Tracking);
 
 impl Fill for Constant {
-    fn tracking(&self) -> Tracking {
-        Tracking { clicks: true, opens: true, initial_opens: true }
-    }
-
-    fn url(&mut self, _: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
-        if self.0.len() > room {
-            return Err(Reason::LineTooLong);
-        }
-        out.extend_from_slice(self.0.as_bytes());
-        Ok(())
-    }
-}
-
-/// Fills the holes of what is tracked.
-struct Only(Tracking);
-
-impl Fill for Only {
     fn tracking(&self) -> Tracking {
         self.0
     }
 
-    fn url(&mut self, hole: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
-        let fills = match hole {
-            Hole::Link(_) => self.0.clicks,
-            Hole::Pixel => self.0.opens,
-            Hole::InitialPixel => self.0.initial_opens,
-        };
-        if fills { Constant(URL).url(hole, room, out) } else { Err(Reason::TrackingOff) }
+    fn url(&mut self, _: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
+        if URL.len() > room {
+            return Err(Reason::LineTooLong);
+        }
+        out.extend_from_slice(URL.as_bytes());
+        Ok(())
     }
 }
 
+const BOTH: Tracking = Tracking { clicks: true, opens: true, initial_opens: false };
 const URL: &str = "https://t.example/f/a/TOKEN";
 
 fn rendered(message: &[u8]) -> (Vec<u8>, Rendering) {
     let mut out = Vec::new();
     let plan = Plan::new(message, &Rules::default(), Some(b"X-MSYS-API"));
-    let rendering = plan.render(&mut Constant(URL), &[], &mut out).unwrap();
+    let rendering = plan.render(&mut Constant(BOTH), &[], &mut out).unwrap();
     (out, rendering)
 }
 
@@ -191,11 +173,12 @@ fn links_are_told_where_they_stand() {
 fn rendered_by(message: &str, rules: &Rules, tracking: Tracking) -> String {
     let mut out = Vec::new();
     let plan = Plan::new(message.as_bytes(), rules, None);
-    let rendering = plan.render(&mut Only(tracking), &[], &mut out).unwrap();
+    let rendering = plan.render(&mut Constant(tracking), &[], &mut out).unwrap();
     assert_eq!(undo(&out, message.as_bytes(), &rendering.applied), message.as_bytes());
     String::from_utf8(out).unwrap()
 }
 
+const OPENS: Tracking = Tracking { clicks: false, opens: true, initial_opens: false };
 const CLICKS: Tracking = Tracking { clicks: true, opens: false, initial_opens: false };
 
 #[test]
@@ -245,7 +228,7 @@ fn lines_are_put_into_the_header_of_one_copy() {
     let plan = Plan::new(message, &Rules::default(), Some(b"X-MSYS-API"));
     let render = |insertions: &[Insertion<'_>]| {
         let mut out = Vec::new();
-        let rendering = plan.render(&mut Only(CLICKS), insertions, &mut out)?;
+        let rendering = plan.render(&mut Constant(CLICKS), insertions, &mut out)?;
         assert_eq!(undo(&out, message, &rendering.applied), message);
         Ok(String::from_utf8(out).unwrap())
     };
@@ -274,56 +257,83 @@ fn lines_that_hrefs_join_stay_within_998() {
     assert_eq!(out.matches(URL).count(), 1);
 }
 
-fn any_message() -> impl Strategy<Value = Vec<u8>> {
-    let head = prop::sample::select(vec![
-        "Content-Type: text/html\n",
-        "X-MSYS-API: {}\nContent-Type: text/html; charset=windows-1252\nContent-Transfer-Encoding: quoted-printable\n",
-        "Content-Type: text/html\nContent-Transfer-Encoding: base64\n",
-        "Content-Type: multipart/mixed; boundary=b\n",
-    ]);
-    let piece = prop::sample::select(vec![
-        "<a href=\"http://e.com/?a=3D1&amp;b\">",
-        "<a href=3D'http://e.com'>",
-        "</body>",
-        "</html>",
-        "<!--",
-        "-->",
-        "=\n",
-        "=\r\n",
-        "=20",
-        " \n",
-        "\r\n",
-        "\n",
-        "text",
-        "é",
-        "<a href=",
-        "'",
-        "\"",
-        ">",
-        "--b\n",
-        "--b--\n",
-        "Content-Type: text/html\n\n",
-        "PGEgaHJlZj0n",
-        "aHR0cDovL2UuY29tJz4=",
-        "<textarea>",
-        "{{x}}",
-        "=3D",
-    ]);
-    (head, prop::collection::vec(piece, 0..40))
-        .prop_map(|(head, pieces)| format!("{head}\n{}", pieces.concat()).into_bytes())
+const ATTRIBUTES: &str = "Content-Type: text/html\n\n<a data-msys-linkname=x href=http://e.com/\n\
+    data-msys-sublink='y'>x</a><a data-msys-clicktrack=0>y</a>\n";
+
+#[test]
+fn our_attributes_go_from_copies_whose_clicks_are_tracked() {
+    let rules = Rules::default();
+    assert_eq!(
+        rendered_by(ATTRIBUTES, &rules, CLICKS),
+        format!("Content-Type: text/html\n\n<a href={URL}>x</a><a>y</a>\n")
+    );
+    assert_eq!(rendered_by(ATTRIBUTES, &rules, OPENS).matches("data-msys").count(), 3);
+    let keeps = Rules { keep_link_attributes: true, ..rules };
+    assert_eq!(rendered_by(ATTRIBUTES, &keeps, CLICKS).matches("data-msys").count(), 3);
 }
 
-proptest! {
-    #[test]
-    fn undoing_the_edits_gives_the_message(message in any_message()) {
-        let (out, rendering) = rendered(&message);
-        prop_assert!(rendering.pixels <= 1);
-        prop_assert_eq!(undo(&out, &message, &rendering.applied), message);
-    }
+#[test]
+fn an_attribute_on_a_line_of_its_own_leaves_no_line_over_998() {
+    let message = format!(
+        "Content-Type: text/html\n\n<a title='{}'\n data-msys-linkname=x\n title='{}'>",
+        "y".repeat(900),
+        "z".repeat(90)
+    );
+    let out = rendered_by(&message, &Rules::default(), CLICKS);
+    assert!(out.lines().all(|line| line.len() <= 998) && !out.contains("data-msys"), "{out}");
+    let (_, message) = message.split_at(0);
+    let short = message.replace(&"z".repeat(90), "z");
+    assert_eq!(rendered_by(&short, &Rules::default(), CLICKS).lines().count(), 4);
+}
 
-    #[test]
-    fn no_bytes_whatever_stop_a_plan(message in prop::collection::vec(any::<u8>(), 0..300)) {
-        let (out, rendering) = rendered(&message);
-        prop_assert_eq!(undo(&out, &message, &rendering.applied), message);
+#[test]
+fn an_attribute_that_keeps_a_line_from_being_a_boundary_stays() {
+    let head = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n\n";
+    for part in [
+        "<a\n--b data-msys-linkname=x\nc>",
+        "<a\ndata-msys-linkname=\"x\"--b\nc>",
+        "<a\n\
+            data-msys-linkname='x'\n--b c>",
+    ] {
+        let message = format!("{head}{part}\n--b--\n");
+        let out = rendered_by(&message, &Rules::default(), CLICKS);
+        let parts = |message: &str| Plan::new(message, &Rules::default(), None).parts.len();
+        assert_eq!(parts(&out), parts(&message), "{out}");
     }
+}
+
+#[test]
+fn the_pixel_at_the_top_follows_the_body_tag() {
+    let all = Tracking { clicks: true, opens: true, initial_opens: true };
+    let message = "Content-Type: text/html\r\n\r\n<body class=x><p>\r\n</body>\r\n";
+    assert_eq!(
+        rendered_by(message, &Rules::default(), all),
+        format!(
+            "Content-Type: text/html\r\n\r\n<body class=x>\r\n\
+            <div style=\"color:transparent;visibility:hidden;opacity:0;font-size:0px;border:0;\
+            max-height:1px;width:1px;margin:0px;padding:0px;border-width:0px!important;\
+            display:none!important;line-height:0px!important;\">\
+            <img border=\"0\" width=\"1\" height=\"1\" src=\"{URL}\" alt=\"\"/></div>\r\n<p>\r\n\r\n\
+            <img border=\"0\" width=\"1\" height=\"1\" alt=\"\" src=\"{URL}\">\r\n</body>\r\n"
+        )
+    );
+    let boundary = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n\n\
+        <body>--b--\nx</body>\n";
+    let out = rendered_by(boundary, &Rules::default(), all);
+    assert_eq!(out.matches(URL).count(), 1);
+}
+
+#[test]
+fn every_byte_of_a_comment_but_its_links_stays() {
+    let message = "Content-Type: text/html\n\n<body><!--[if mso]><v:rect  HREF = 'http://e.com/' \
+        fill=t ><w:anchorlock/></v:rect><![endif]--></body>";
+    assert_eq!(
+        rendered_by(message, &Rules::default(), CLICKS),
+        message.replace("http://e.com/", URL)
+    );
+    let rules = Rules { outlook_links: false, ..Rules::default() };
+    assert_eq!(rendered_by(message, &rules, CLICKS), message);
+    let plan = Plan::new(message, &rules, None);
+    assert_eq!(plan.left_alone[0].reason, Reason::OutlookLinksOff);
+    assert_eq!(plan.left_alone[0].target.as_deref(), Some("http://e.com/"));
 }

@@ -29,6 +29,9 @@ const HAS_TAGS: u64 = 1 << 11;
 const HAS_EXTENSIONS: u64 = 1 << 12;
 const KNOWN_FLAGS: u64 = (1 << 13) - 1;
 
+/// The extension that only makes tokens differ: one byte of no meaning.
+const SALT: u8 = 1;
+
 // The link block's first byte. Bits 0 to 3 are the kind.
 const KIND_MASK: u8 = 0x0F;
 const HAS_TARGET: u8 = 1 << 4;
@@ -74,6 +77,18 @@ impl EncodedEngagement {
     #[must_use]
     pub fn bare(engagement: &Engagement) -> Self {
         Self::encode(engagement, None)
+    }
+
+    /// The same claims in other bytes, and so in another token: an extension that nobody reads.
+    #[must_use]
+    pub fn salted(&self, salt: u8) -> Self {
+        let mut rest = self.0.bytes.as_slice();
+        let flags = varint::take(&mut rest).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(self.0.bytes.len() + 6);
+        varint::push(flags | HAS_EXTENSIONS, &mut bytes);
+        bytes.extend_from_slice(rest);
+        bytes.extend([1, SALT, 1, salt]);
+        Self(Block { bytes, ..self.0 })
     }
 
     fn encode(engagement: &Engagement, metadata: Option<&str>) -> Self {

@@ -356,6 +356,22 @@ fn a_reader_skips_extensions_that_it_does_not_know() {
 }
 
 #[test]
+fn salt_changes_the_token_and_not_the_claims() {
+    for engagement in [engagement(), smallest_engagement()] {
+        let (encoded, link) = (EncodedEngagement::new(&engagement), EncodedLink::new(&pixel()));
+        let mut paths = Vec::new();
+        for encoded in [encoded.clone(), encoded.salted(0), encoded.salted(1)] {
+            let mut path = Vec::new();
+            ring().seal_into(&encoded, &link, &mut path).unwrap();
+            let path = String::from_utf8(path).unwrap();
+            assert_eq!(ring().open(&path).unwrap().engagement, engagement);
+            paths.push(path);
+        }
+        assert!(paths[0] != paths[1] && paths[1] != paths[2]);
+    }
+}
+
+#[test]
 fn sealed_bytes_that_are_no_claims_are_told_apart() {
     let smallest = [0x83, 1, 0, 0, 0, 0, 1, 0, 1];
     assert!(Claims::decode(&smallest).is_ok());

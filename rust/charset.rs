@@ -51,6 +51,28 @@ impl Charset {
         encoding.decode_without_bom_handling(bytes).0
     }
 
+    /// Whether bytes below 128 may be part of characters outside ASCII, as in Shift JIS.
+    #[must_use]
+    pub fn has_ascii_in_characters(self) -> bool {
+        let encoding: &'static Encoding = self.encoding.into();
+        !self.reads_utf8() && !encoding.is_single_byte()
+    }
+
+    /// The first character and its length; `None` where it is malformed, or not to be told.
+    #[must_use]
+    pub fn character(self, bytes: &[u8]) -> Option<(char, usize)> {
+        if self.has_ascii_in_characters() {
+            return None;
+        }
+        let longest = if self.reads_utf8() { 4 } else { 1 };
+        let bytes = bytes.get(..longest.min(bytes.len()))?;
+        if self.reads_utf8() {
+            let character = bytes.utf8_chunks().next()?.valid().chars().next()?;
+            return Some((character, character.len_utf8()));
+        }
+        Some((self.decode(bytes).chars().next()?, 1))
+    }
+
     fn reads_utf8(self) -> bool {
         let encoding: &'static Encoding = self.encoding.into();
         encoding == UTF_8
@@ -79,6 +101,16 @@ mod tests {
         assert_eq!(decode(None, b"caf\xc3\xa9"), "café");
         assert_eq!(decode(None, b"caf\xe9"), "café");
         assert_eq!(decode(Some("US-ASCII"), b"caf\xe9"), "café");
+    }
+
+    #[test]
+    fn a_character_knows_its_length() {
+        let character = |label, bytes: &[u8]| Charset::for_label(label).unwrap().character(bytes);
+        assert_eq!(character(Some("utf-8"), "€x".as_bytes()), Some(('€', 3)));
+        assert_eq!(character(None, b"\xe9x"), None);
+        assert_eq!(character(Some("windows-1252"), b"\x80x"), Some(('€', 1)));
+        assert_eq!(character(Some("shift_jis"), b"\x83\x41"), None);
+        assert_eq!(character(Some("utf-8"), b""), None);
     }
 
     #[test]

@@ -33,6 +33,8 @@ reasons! {
     OutlookLinksOff = "outlook_links_off",
     /// Links in plain text are not to be wrapped.
     TextLinksOff = "text_links_off",
+    /// It goes on in the next line (RFC 3676 §4.1, `DelSp`).
+    SplitLink = "split_link",
     /// Our own tracking domain and path: never wrapped twice.
     AlreadyTracked = "already_tracked",
     /// The tracked URL would pass 4,096 bytes even without metadata.

@@ -13,7 +13,7 @@ LAYERS = (
     {"python"},
     {"tracked"},
     {"plan", "token"},
-    {"html", "mime", "wire"},
+    {"html", "mime", "text", "wire"},
     {"link"},
     {"charset", "edit"},
     {"reason"},

@@ -15,6 +15,7 @@ class Reason(StrEnum):
     NEVER_WRAP = "never_wrap"  # a pattern of the configuration
     OUTLOOK_LINKS_OFF = "outlook_links_off"
     TEXT_LINKS_OFF = "text_links_off"
+    SPLIT_LINK = "split_link"  # it goes on in the next line: RFC 3676, DelSp
     ALREADY_TRACKED = "already_tracked"  # our own domain and path
     URL_TOO_LONG = "url_too_long"  # over 4,096 bytes even without metadata
     LINE_TOO_LONG = "line_too_long"  # RFC 5322 section 2.1.1: 998 octets

@@ -35,7 +35,6 @@ pub(super) enum Change {
 
 /// What goes, and from which copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(dead_code, reason = "texts are not scanned yet")]
 pub(super) enum Removal {
     /// From copies whose clicks are tracked.
     LinkAttribute,

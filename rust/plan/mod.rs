@@ -6,6 +6,7 @@
 mod content;
 mod lines;
 mod planning;
+mod reading;
 mod rendering;
 mod rules;
 

@@ -1,13 +1,12 @@
 //! Planning: everything that is found out about a message before its first copy is made.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
-use super::content::{Body, Change, Content, Edit, Removal};
+use super::content::{Change, Content, Edit};
+use super::reading::Found;
 use super::{Hole, LeftAlone, Link, Part, Plan, Rules, SignedMail};
-use crate::charset::Charset;
-use crate::edit::{PartRange, RawOffset, RawRange};
-use crate::html::scan::{self, Scan};
-use crate::link;
+use crate::edit::{RawOffset, RawRange};
 use crate::mime::entity::{self, Role};
 use crate::mime::header::Section;
 use crate::reason::Reason;
@@ -47,30 +46,24 @@ impl<S: AsRef<[u8]>> Plan<S> {
 }
 
 /// Collects a plan's edits in the order of the message.
-struct Planner<'m> {
-    message: &'m [u8],
-    rules: &'m Rules,
+pub(super) struct Planner<'m> {
+    pub(super) message: &'m [u8],
+    pub(super) rules: &'m Rules,
     edits: Vec<Edit>,
     links: Vec<Link>,
-    left_alone: Vec<LeftAlone>,
+    pub(super) left_alone: Vec<LeftAlone>,
     parts: Vec<Part>,
-    html: Pixels,
+    pub(super) html: Pixels,
+    /// Where links of the HTML lead that their sender wants left.
+    pub(super) opted_out: HashSet<String>,
 }
 
 /// Where pixels go.
 #[derive(Default)]
-struct Pixels {
-    pixel: Option<RawOffset>,
-    initial_pixel: Option<RawOffset>,
-    without_initial_pixel: Option<RawRange>,
-}
-
-/// What was found in a part.
-struct Found<'m> {
-    at: Range<usize>,
-    body: Body<'m>,
-    links: Vec<link::Link>,
-    changes: Vec<(PartRange, Change)>,
+pub(super) struct Pixels {
+    pub(super) pixel: Option<RawOffset>,
+    pub(super) initial_pixel: Option<RawOffset>,
+    pub(super) without_initial_pixel: Option<RawRange>,
 }
 
 impl<'m> Planner<'m> {
@@ -83,6 +76,7 @@ impl<'m> Planner<'m> {
             left_alone: Vec::new(),
             parts: Vec::new(),
             html: Pixels::default(),
+            opted_out: HashSet::new(),
         }
     }
 
@@ -102,7 +96,7 @@ impl<'m> Planner<'m> {
         }
     }
 
-    fn leave(&mut self, range: &Range<usize>, reason: Reason) {
+    pub(super) fn leave(&mut self, range: &Range<usize>, reason: Reason) {
         self.left_alone.push(LeftAlone { at: raw(range), reason, target: None });
     }
 
@@ -126,14 +120,12 @@ impl<'m> Planner<'m> {
     }
 
     fn parts(&mut self, parts: &mut [entity::Part]) {
-        let mut html = None;
-        match parts.iter_mut().find(|part| part.role == Some(Role::Html)) {
-            None => self.leave(&(0..self.message.len()), Reason::NoHtmlPart),
-            Some(part) => match self.html(part) {
-                Ok(found) => html = Some(found),
-                Err(reason) => part.reason = Some(reason),
-            },
+        let html = self.part(parts, Role::Html, Self::html);
+        if !parts.iter().any(|part| part.role == Some(Role::Html)) {
+            self.leave(&(0..self.message.len()), Reason::NoHtmlPart);
         }
+        // After the HTML, whose opted-out targets are opted out here too.
+        let text = self.part(parts, Role::Text, Self::text);
         for part in parts.iter() {
             if let Some(reason) = part.reason
                 && reason != Reason::OtherMediaType
@@ -141,65 +133,28 @@ impl<'m> Planner<'m> {
                 self.leave(&part.body, reason);
             }
         }
-        if let Some(found) = html {
-            self.edit(found);
-        }
-    }
-
-    fn html(&mut self, part: &entity::Part) -> Result<Found<'m>, Reason> {
-        let charset = Charset::for_label(part.content_type.parameter("charset").as_deref())?;
-        let body = Body::read(self.message, &part.body, &part.transfer_encoding)?;
-        let scan = scan::scan(body.bytes(), charset)?;
-        let raw = |range: &PartRange| body.raw(&part.body, range);
-        self.html.pixel = scan.pixel.map(|at| raw(&(at..at)).start);
-        if scan.pixel.is_none() {
-            self.leave(&(part.body.start..part.body.start), Reason::NoPixelPlace);
-        }
-        self.html.initial_pixel = scan.initial_pixel.map(|at| raw(&(at..at)).start);
-        if scan.initial_pixel.is_none() {
-            let start = RawOffset(part.body.start);
-            self.html.without_initial_pixel = Some(start..start);
-        }
-        let changes = self.changes(&scan);
-        let links = self.allowed(scan.links, scan.unwrapped, &raw);
-        Ok(Found { at: part.body.clone(), body, links, changes })
-    }
-
-    /// What is done to HTML besides wrapping its links.
-    fn changes(&self, scan: &Scan) -> Vec<(PartRange, Change)> {
-        let pixels = [(scan.initial_pixel, Hole::InitialPixel), (scan.pixel, Hole::Pixel)];
-        let pixels =
-            pixels.into_iter().filter_map(|(at, hole)| Some((at?..at?, Change::Fill(hole))));
-        let attributes = scan
-            .attributes
-            .iter()
-            .filter(|(_, place)| !self.rules.keep_link_attributes && self.rules.reach(*place));
-        let removal = Change::Remove(Removal::LinkAttribute);
-        pixels.chain(attributes.map(|(range, _)| (range.clone(), removal))).collect()
-    }
-
-    /// The links that the rules let us wrap; the others are noted.
-    fn allowed(
-        &mut self,
-        links: Vec<link::Link>,
-        unwrapped: Vec<link::Unwrapped>,
-        raw: &dyn Fn(&PartRange) -> RawRange,
-    ) -> Vec<link::Link> {
-        for link in unwrapped {
-            let (at, target) = (raw(&link.href), Some(link.target));
-            self.left_alone.push(LeftAlone { at, reason: link.reason, target });
-        }
-        let mut allowed = Vec::with_capacity(links.len());
-        for link in links {
-            match self.rules.check(&link) {
-                Ok(()) => allowed.push(link),
-                Err(reason) => {
-                    let (at, target) = (raw(&link.href), Some(link.target));
-                    self.left_alone.push(LeftAlone { at, reason, target });
-                }
+        if !self.rules.text_links {
+            let text = parts.iter_mut().find(|part| part.role == Some(Role::Text));
+            if let Some(part) = text {
+                part.reason.get_or_insert(Reason::TextLinksOff);
             }
         }
-        allowed
+        let mut found: Vec<_> = html.into_iter().chain(text).collect();
+        found.sort_by_key(|part| part.at.start);
+        for part in found {
+            self.edit(part);
+        }
+    }
+
+    /// Reads the part with that role, or notes why it can't be read.
+    fn part(
+        &mut self,
+        parts: &mut [entity::Part],
+        role: Role,
+        read: impl FnOnce(&mut Self, &entity::Part) -> Result<Found<'m>, Reason>,
+    ) -> Option<Found<'m>> {
+        let part = parts.iter_mut().find(|part| part.role == Some(role))?;
+        read(self, part).map_err(|reason| part.reason = Some(reason)).ok()
     }
 
     fn edit(&mut self, found: Found<'_>) {

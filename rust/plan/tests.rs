@@ -145,7 +145,7 @@ fn what_cannot_be_changed_is_byte_for_byte_the_same() {
             Reason::MalformedTransferEncoding,
         ),
         ("Content-Type: text/html\nno header", Reason::MalformedMessage),
-        ("Content-Type: text/plain", Reason::NoHtmlPart),
+        ("Content-Type: text/csv", Reason::NoHtmlPart),
     ] {
         let message = format!("{head}\n\n<a href='http://e.com/'>x</a>");
         assert_eq!(text(&message), message);
@@ -336,4 +336,59 @@ fn every_byte_of_a_comment_but_its_links_stays() {
     let plan = Plan::new(message, &rules, None);
     assert_eq!(plan.left_alone[0].reason, Reason::OutlookLinksOff);
     assert_eq!(plan.left_alone[0].target.as_deref(), Some("http://e.com/"));
+}
+
+#[test]
+fn links_in_text_are_wrapped_and_their_options_go() {
+    let message = "Subject: x\n\nSee http://e.com/a(b). Or <https://e.com/>,\n\
+        http://e.com/[[data-msys-clicktrack=\"0\"]], http://e.com/[[x]]\n";
+    assert_eq!(
+        rendered_by(message, &Rules::default(), CLICKS),
+        format!("Subject: x\n\nSee {URL}. Or <{URL}>,\nhttp://e.com/, {URL}[[x]]\n")
+    );
+    let bare = message.replace("[[data-msys-clicktrack=\"0\"]]", "");
+    assert_eq!(rendered_by(message, &Rules::default(), OPENS), bare);
+    let rules = Rules { text_links: false, ..Rules::default() };
+    assert_eq!(rendered_by(message, &rules, CLICKS), bare);
+    assert_eq!(rendered_by(message, &rules, Tracking::default()), message);
+    let plan = Plan::new(message, &rules, None);
+    assert_eq!(plan.parts[0].reason, Some(Reason::TextLinksOff));
+    let reasons: Vec<_> = plan.left_alone.iter().map(|left| left.reason).collect();
+    let off = Reason::TextLinksOff;
+    assert_eq!(reasons, [Reason::NoHtmlPart, off, off, Reason::OptedOut, off]);
+}
+
+#[test]
+fn text_and_html_are_changed_in_the_order_of_the_message() {
+    let text = "Content-Type: text/plain\n\nhttp://e.com/out http://e.com/in\n";
+    let html = "Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n\
+        <a data-msys-clicktrack=3D0 href=3Dhttp://e.com/out><a href=3Dhttp://e.com/in>\n";
+    for parts in [[text, html], [html, text]] {
+        let message = format!(
+            "Content-Type: multipart/alternative; boundary=b\n\n--b\n{}--b\n{}--b--\n",
+            parts[0], parts[1]
+        );
+        let out = rendered_by(&message, &Rules::default(), CLICKS);
+        assert!(out.contains(&format!("\n\nhttp://e.com/out {URL}\n")), "{out}");
+        assert_eq!(out.matches(URL).count(), 2);
+        let plan = Plan::new(message.as_bytes(), &Rules::default(), None);
+        assert!(plan.links.is_sorted_by_key(|link| link.at.start));
+        assert!(plan.left_alone.is_sorted_by_key(|left| left.at.start));
+    }
+}
+
+#[test]
+fn a_text_s_line_stays_within_998() {
+    let message = format!("Subject: x\n\n{} http://e.com/\nhttp://e.com/\n", "y".repeat(975));
+    let out = rendered_by(&message, &Rules::default(), CLICKS);
+    assert!(out.lines().all(|line| line.len() <= 998));
+    assert_eq!(out.matches(URL).count(), 1);
+}
+
+#[test]
+fn text_in_pgp_s_armour_stays() {
+    let message = "Subject: x\n\n-----BEGIN PGP SIGNED MESSAGE-----\n\nhttp://e.com/\n";
+    assert_eq!(rendered_by(message, &Rules::default(), CLICKS), message);
+    let plan = Plan::new(message, &Rules::default(), None);
+    assert_eq!(plan.parts[0].reason, Some(Reason::SignedPart));
 }

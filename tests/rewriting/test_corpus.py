@@ -9,10 +9,23 @@ from msys_track.copies import Rewriter, Rewritten
 from msys_track.errors import HeaderRefused
 from msys_track.keys import KeyRing
 from msys_track.options.tracking import TrackingOptions
+from msys_track.rewriting.native import NativeEngine, NativePlan, Rules
+
+
+class MarkupAlone(NativeEngine):
+    """An engine that changes what the oracle knows; the rest is in files of their own."""
+
+    def plan(
+        self, message: bytes, rules: Rules, *, drop_header: bytes | None = None
+    ) -> NativePlan:
+        rules = Rules(outlook_links=False, text_links=False, keep_link_attributes=True)
+        return super().plan(message, rules, drop_header=drop_header)
+
 
 KEYS = KeyRing.temporary()
 REWRITER = Rewriter(
     keys=KEYS,
+    engine=MarkupAlone(),
     options=TrackingOptions(
         open_tracking=True, click_tracking=True, tracking_domain="click.example.com"
     ),

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,9 @@ from msys_track import _core
 from msys_track.errors import RewriteFailed
 from msys_track.keys import Engagement, KeyRing, TrackedUrls
 from msys_track.rewriting.native import NativeEngine, NativePlan, Rules
+from msys_track.tracking.counters import Counters
+from msys_track.tracking.replies import Replies
+from msys_track.tracking.routes import Routes
 
 HTML = b"Subject: x\r\nContent-Type: text/html\r\n\r\n"
 URLS = TrackedUrls(domain="click.example.com", click_scheme="https", open_scheme="https")
@@ -14,7 +18,7 @@ ENGINE = NativeEngine()
 KEYS = KeyRing.temporary()
 
 
-def engagement(metadata: str | None = None) -> Engagement:
+def engagement(metadata: str | None = None, *, initial_pixel: bool = False) -> Engagement:
     return Engagement(
         message_id="00" * 10,
         recipient="jo@example.com",
@@ -23,6 +27,7 @@ def engagement(metadata: str | None = None) -> Engagement:
         metadata=metadata,
         open_tracking=True,
         click_tracking=True,
+        initial_pixel=initial_pixel,
     )
 
 
@@ -160,3 +165,45 @@ def test_a_header_line_that_has_no_place_is_refused(offset: int) -> None:
     planned = plan(b"X-MSYS-API: {}\r\n" + HTML)
     with pytest.raises(ValueError, match="offset"):
         planned.render(KEYS, engagement(), URLS, [(offset, b"Cc: c@d.test\r\n")])
+
+
+def test_a_link_s_own_attributes_are_told_and_taken_off() -> None:
+    message = HTML + (
+        b"<a href='http://e.com/' data-msys-sublink='open-in-app' data-msys-unsubscribe=1>x</a>"
+    )
+    [link] = plan(message).links
+    assert (link.kind, link.sublink, link.where) == ("link_unsubscribe", "open-in-app", "html")
+    assert b"data-msys" not in plan(message).render(KEYS, engagement(), URLS).message
+    kept = plan(message, keep_link_attributes=True).render(KEYS, engagement(), URLS)
+    assert kept.message.count(b"data-msys") == 2
+
+
+def test_a_sublink_stands_in_the_path_and_the_tracker_redirects_it() -> None:
+    message = HTML + b"<a href='http://e.com/?a=1&amp;b' data-msys-sublink=open-in-app>x</a>"
+    rendered = plan(message).render(KEYS, engagement(), URLS)
+    url = rendered.edits[0][2].decode()
+    path = url.removeprefix("https://click.example.com")
+    assert path.startswith("/f/open-in-app/")
+    outcome = Routes(KEYS, Replies("msys-http"), Counters()).outcome(path.encode(), 1_700_000_000)
+    assert b"Location: http://e.com/?a=1&b\r\n" in outcome.reply.head
+    assert outcome.claims is not None
+    assert outcome.claims.kind == "click"
+
+
+def test_the_pixel_at_the_top_is_an_initial_open() -> None:
+    message = HTML + b"<html><body class=x><p>x</body></html>"
+    planned = plan(message)
+    assert planned.initial_pixel_offset == message.index(b"<p>")
+    rendered = planned.render(KEYS, engagement(initial_pixel=True), URLS)
+    assert rendered.pixels == 2
+    top, bottom = re.findall(rb'src="https://click\.example\.com([^"]*)"', rendered.message)
+    assert [KEYS.open(url.decode()).kind for url in (top, bottom)] == ["initial_open", "open"]
+    assert planned.render(KEYS, engagement(), URLS).pixels == 1
+
+
+def test_without_a_body_tag_there_is_no_pixel_at_the_top() -> None:
+    planned = plan(HTML + b"<p>x")
+    assert planned.initial_pixel_offset is None
+    rendered = planned.render(KEYS, engagement(initial_pixel=True), URLS)
+    assert rendered.pixels == 1
+    assert [left.reason for left in rendered.left_alone] == ["no_initial_pixel_place"]

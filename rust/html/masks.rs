@@ -42,6 +42,10 @@ const NOSCRIPT_END: &[u8] = b"</noscript";
 const VML: &[u8] = b"<v:";
 
 impl Mask {
+    pub(super) fn end(&self) -> usize {
+        self.at + self.length
+    }
+
     /// What is read in its place.
     pub(super) fn bytes(&self) -> &'static [u8] {
         match self.of {
@@ -144,10 +148,12 @@ fn comment(html: &[u8], at: usize, end: usize) -> Option<Mask> {
     goes_on.then_some(Mask { at, length: COMMENT.len(), of: Masked::Comment(end) })
 }
 
+/// Other characters in a name may be the end of what the look-alike stands in.
 fn vml(html: &[u8], at: usize) -> Option<Mask> {
     let name = html.get(at + VML.len()..)?.iter().take(BLANK.len() - VML.len());
-    let length = VML.len() + name.copied().position(ends_name)?;
-    Some(Mask { at, length, of: Masked::Vml })
+    let letters = name.copied().take_while(u8::is_ascii_alphanumeric).count();
+    let length = VML.len() + letters;
+    ends_name(*html.get(at + length)?).then_some(Mask { at, length, of: Masked::Vml })
 }
 
 fn noscript_length(tag: &[u8]) -> usize {
@@ -171,7 +177,8 @@ fn comment_length(comment: &[u8]) -> usize {
     opened + close.map_or(text.len(), |close| close + 1)
 }
 
-fn holds_href(html: &[u8]) -> bool {
+/// Whether there may be a link, in any case.
+pub(super) fn holds_href(html: &[u8]) -> bool {
     memchr::memchr2_iter(b'h', b'H', html)
         .any(|at| html.get(at..at + 4).is_some_and(|word| word.eq_ignore_ascii_case(b"href")))
 }
@@ -183,7 +190,7 @@ pub(super) fn chunks<'h>(html: &'h [u8], masks: &[Mask]) -> Vec<&'h [u8]> {
     for mask in masks {
         chunks.push(html.get(copied..mask.at).unwrap_or_default());
         chunks.push(mask.bytes());
-        copied = mask.at + mask.length;
+        copied = mask.end();
     }
     chunks.push(html.get(copied..).unwrap_or_default());
     chunks

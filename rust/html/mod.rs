@@ -2,5 +2,6 @@
 
 pub mod attribute;
 mod masks;
+mod plain;
 pub mod scan;
 mod tag;

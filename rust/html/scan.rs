@@ -1,4 +1,4 @@
-//! One pass of `lol_html` over a part: where its links are, and where pixels may stand.
+//! A pass over a part: where its links are, and where pixels may stand.
 //!
 //! The pass writes nothing. `lol_html` tells ranges, and nobody serialises what it parsed: its
 //! own `set_attribute` would normalise the whole tag.
@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::masks::{self, Mask, Masked};
+use super::plain;
 use super::tag::LinkTag;
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange};
@@ -38,13 +39,14 @@ pub struct Scan {
 /// # Errors
 /// [`Reason::HtmlLimit`] if `lol_html` wants more memory than a scan may have.
 pub fn scan(html: &[u8], charset: Charset) -> Result<Scan, Reason> {
-    let mut links = masks::outlook(html);
-    let mut found = document(html, charset, &links)?;
-    let noscripts = masks::noscripts(html, &found.noscripts);
-    if !noscripts.is_empty() {
-        links = merged(&links, &noscripts);
-        found = document(html, charset, &links)?;
-    }
+    let found = match plain::read(html, charset) {
+        Some(found) => found,
+        None => by_lol_html(html, charset)?,
+    };
+    with_comments(found, html, charset)
+}
+
+fn with_comments(found: Found, html: &[u8], charset: Charset) -> Result<Scan, Reason> {
     let Found { mut scan, comments, .. } = found;
     for comment in &comments {
         read_comment(html, charset, comment.clone(), &mut scan)?;
@@ -54,6 +56,16 @@ pub fn scan(html: &[u8], charset: Charset) -> Result<Scan, Reason> {
         scan.unwrapped.sort_by_key(|link| link.href.start);
     }
     Ok(scan)
+}
+
+fn by_lol_html(html: &[u8], charset: Charset) -> Result<Found, Reason> {
+    let links = masks::outlook(html);
+    let found = document(html, charset, &links)?;
+    let noscripts = masks::noscripts(html, &found.noscripts);
+    if noscripts.is_empty() {
+        return Ok(found);
+    }
+    document(html, charset, &merged(&links, &noscripts))
 }
 
 /// Scans a conditional comment's text, which Outlook takes for markup.
@@ -94,15 +106,15 @@ fn document(html: &[u8], charset: Charset, links: &[Mask]) -> Result<Found, Reas
     if let Some(last) = masks::last_body_end(html) {
         let masks = merged(links, &[last]);
         let found = pass(html, charset, &masks, Source::Chunks)?;
-        if found.told.len() == masks.len() {
+        if found.told.len() == masks.len() && found.told.contains(&last) {
             return Ok(found);
         }
     }
     settled(html, charset, merged(links, &masks::ends(html)), Source::Probed)
 }
 
-/// A mask that stood in no markup may have hidden what follows it; few documents have one.
-const MAX_PASSES: usize = 3;
+/// Most passes over one document; nearly all need one.
+const MAX_PASSES: usize = 8;
 
 /// Passes until each mask stood in markup; the last has none.
 fn settled(
@@ -111,12 +123,18 @@ fn settled(
     mut masks: Vec<Mask>,
     source: Source,
 ) -> Result<Found, Reason> {
-    for _ in 0..MAX_PASSES {
+    for pass_number in 1..MAX_PASSES {
         let found = pass(html, charset, &masks, source)?;
-        if found.told.len() == masks.len() {
+        let told = masks.iter().zip(&found.told).take_while(|(mask, told)| mask == told).count();
+        if told == masks.len() {
             return Ok(found);
         }
-        masks = found.told;
+        if pass_number < MAX_PASSES / 2 {
+            // The first that stood in no markup may have hidden the others.
+            masks.remove(told);
+        } else {
+            masks = found.told;
+        }
     }
     pass(html, charset, &[], source)
 }
@@ -124,6 +142,13 @@ fn settled(
 fn merged(links: &[Mask], ends: &[Mask]) -> Vec<Mask> {
     let mut masks = [links, ends].concat();
     masks.sort_unstable_by_key(|mask| mask.at);
+    // A tag's name may end in a `<`, which begins what looks like another.
+    let mut end = 0;
+    masks.retain(|mask| {
+        let is_behind = mask.at >= end;
+        end = end.max(mask.end());
+        is_behind
+    });
     masks
 }
 
@@ -174,12 +199,14 @@ fn pass(html: &[u8], charset: Charset, masks: &[Mask], source: Source) -> Result
     Ok(found.into_inner())
 }
 
+/// What one pass found.
 #[derive(Default)]
-struct Found {
-    scan: Scan,
+pub(super) struct Found {
+    pub(super) scan: Scan,
     /// The masks that stood in markup.
     told: Vec<Mask>,
-    comments: Vec<Range<usize>>,
+    /// Conditional comments with links in them.
+    pub(super) comments: Vec<Range<usize>>,
     /// Where a `<noscript>` was skipped.
     noscripts: Vec<usize>,
     body_end_seen: bool,
@@ -198,7 +225,11 @@ impl Found {
             self.told.push(mask);
         }
         let link = |place, scan: &mut Scan| {
-            LinkTag::read(element.attributes(), html, charset).note(html, place, charset, scan);
+            let attributes = element.attributes().iter().filter_map(|attribute| {
+                let value = attribute.value_source_location().map(|value| value.bytes());
+                Some((attribute.name_source_location()?.bytes(), value))
+            });
+            LinkTag::read(attributes, html, charset).note(html, place, charset, scan);
         };
         match mask.map(|mask| mask.of) {
             Some(Masked::BodyEnd) => self.end_tag(tag.start, true),
@@ -217,19 +248,19 @@ impl Found {
         }
     }
 
-    fn body(&mut self, tag_end: usize) {
+    pub(super) fn body(&mut self, tag_end: usize) {
         self.scan.initial_pixel.get_or_insert(PartOffset(tag_end));
     }
 
-    fn end_tag(&mut self, start: usize, is_body: bool) {
+    pub(super) fn end_tag(&mut self, start: usize, is_body: bool) {
         if is_body || !self.body_end_seen {
             self.scan.pixel = Some(PartOffset(start));
         }
         self.body_end_seen |= is_body;
     }
 
-    /// The probe was read as a tag.
-    fn end_of_document(&mut self, end: usize) {
+    /// The document ends in markup.
+    pub(super) fn end_of_document(&mut self, end: usize) {
         self.scan.pixel.get_or_insert(PartOffset(end));
     }
 }

@@ -3,8 +3,22 @@ use lol_html::doc_comments;
 use lol_html::html_content::Attribute;
 use proptest::prelude::*;
 
+/// What is found; both readers must find the same in a document that both read.
 fn scanned(html: &str) -> Scan {
-    scan(html.as_bytes(), Charset::for_label(Some("utf-8")).unwrap()).unwrap()
+    let charset = Charset::for_label(Some("utf-8")).unwrap();
+    let found = scan(html.as_bytes(), charset).unwrap();
+    let theirs =
+        with_comments(by_lol_html(html.as_bytes(), charset).unwrap(), html.as_bytes(), charset);
+    let (mut ours, mut theirs) = (found.clone(), theirs.unwrap());
+    if ours != theirs {
+        // Masks miss what is Outlook's behind what only looks like a comment.
+        for scan in [&mut ours, &mut theirs] {
+            scan.links.retain(|link| link.place == Place::Html);
+            scan.attributes.retain(|(_, place)| *place == Place::Html);
+        }
+    }
+    assert_eq!(ours, theirs, "{html:?}");
+    found
 }
 
 fn targets(html: &str) -> Vec<String> {
@@ -333,6 +347,20 @@ fn any_html() -> impl Strategy<Value = String> {
         "</style>",
         "<title>",
         "</title>",
+        "=",
+        "\t",
+        "\0",
+        "\u{e9}",
+        "!",
+        "?",
+        " data-msys-linkname=x",
+        "data-msys-linkname",
+        "</p",
+        "</",
+        "<!doctype html>",
+        "<textarea>",
+        "</textarea",
+        "<xmp>",
         "<svg>",
         "<![CDATA[",
         "]]>",
@@ -357,7 +385,7 @@ proptest! {
         for link in &found {
             prop_assert!(naive.contains(link), "{link:?} of {naive:?}");
         }
-        // VML behind what only looks like a comment is missed; no other link is.
+        // What is Outlook's may be missed behind what only looks like a comment.
         let html_links = |links: &[(Place, Range<usize>)]| -> Vec<_> {
             links.iter().filter(|(place, _)| *place == Place::Html).cloned().collect()
         };

@@ -1,6 +1,5 @@
 //! Start tags of links: what their attributes say, and where those stand.
 
-use lol_html::html_content::Attribute;
 use std::ops::Range;
 
 use super::attribute;
@@ -21,13 +20,16 @@ pub(super) struct LinkTag {
 }
 
 impl LinkTag {
-    pub(super) fn read(attributes: &[Attribute<'_>], html: &[u8], charset: Charset) -> Self {
+    /// Reads attributes by the places of their names and values.
+    pub(super) fn read(
+        attributes: impl Iterator<Item = (Range<usize>, Option<Range<usize>>)>,
+        html: &[u8],
+        charset: Charset,
+    ) -> Self {
         let mut read = Self::default();
         let mut href_seen = false;
-        for attribute in attributes {
-            let Some(at) = attribute.name_source_location() else { continue };
-            let name = html.get(at.bytes()).unwrap_or_default();
-            let value = attribute.value_source_location().map(|value| value.bytes());
+        for (at, value) in attributes {
+            let name = html.get(at.clone()).unwrap_or_default();
             if name.eq_ignore_ascii_case(b"href") {
                 if !href_seen {
                     read.href = value;
@@ -36,7 +38,7 @@ impl LinkTag {
             } else if let Some(option) = read.options.attribute(name) {
                 let bytes = value.clone().and_then(|value| html.get(value)).unwrap_or_default();
                 option.get_or_insert_with(|| attribute::value(bytes, charset));
-                read.ours.push(removable(html, at.bytes(), value));
+                read.ours.push(removable(html, at, value));
             }
         }
         read

@@ -75,7 +75,8 @@ reasons! {
     MalformedTransferEncoding = "malformed_transfer_encoding",
     /// The header section has a line that is no header field.
     MalformedMessage = "malformed_message",
-    /// Its header section has a line that is no header field, or a multipart names no boundary.
+    /// Its header section has a line that is no header field, or no end; or a multipart names no
+    /// boundary.
     MalformedPart = "malformed_part",
     /// More parts than we look at.
     TooManyParts = "too_many_parts",

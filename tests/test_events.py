@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -42,8 +43,8 @@ EVENTS = st.builds(
     type=st.sampled_from(EventType),
     event_id=st.uuids().map(str),
     timestamp=st.integers(0, 2**33),
-    message_id=st.text("0123456789abcdef", min_size=20, max_size=20),
-    raw_rcpt_to=st.text(min_size=1),
+    message_id=st.text("0123456789abcdef", max_size=20),
+    raw_rcpt_to=st.text(),
     customer_id=st.integers(1, 2**32),
     injection_time=st.integers(0, 2**33),
     subaccount_id=st.none() | st.integers(1, 2**32),
@@ -115,6 +116,20 @@ def test_the_domain_of_a_quoted_local_part_is_what_follows_the_last_at_sign() ->
     assert event.recipient_domain == "example.com"
 
 
+@pytest.mark.parametrize("seconds", [253_402_300_800, 1_790_000_000_000, 2**64 - 1])
+def test_an_injection_time_that_no_date_can_show_is_left_out(seconds: int) -> None:
+    # Milliseconds instead of seconds lead beyond the year 9999.
+    event = dataclasses.replace(CLICK, injection_time=seconds)
+    assert "injection_time" not in fields_of(event)
+    assert Event.from_json(event.as_json()).injection_time is None
+
+
+def test_the_last_injection_time_that_a_date_can_show_is_kept() -> None:
+    event = dataclasses.replace(CLICK, injection_time=253_402_300_799)
+    assert fields_of(event)["injection_time"] == "9999-12-31T23:59:59.000Z"
+    assert Event.from_json(event.as_json()) == event
+
+
 def test_an_address_without_a_domain_has_no_domain_field() -> None:
     assert "recipient_domain" not in fields_of(
         dataclasses.replace(CLICK, raw_rcpt_to="postmaster")
@@ -183,6 +198,27 @@ def test_metadata_is_an_object_that_json_can_write(text: str | None, expected: o
     read = metadata(text)
     assert read == expected
     json.dumps(read, allow_nan=False)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [('{"a":', "}"), ('{"a":[', "]}")])
+@pytest.mark.parametrize("times", [1, 20, 100, 300, 500, *range(970, 1_010), 2_000])
+def test_metadata_of_any_depth_leaves_an_event_that_can_be_written_and_read(
+    opening: str, closing: str, times: int
+) -> None:
+    def written_and_read() -> bool:
+        read = metadata(opening * times + "1" + closing * times)
+        event = dataclasses.replace(CLICK, rcpt_meta=read)
+        return Event.from_json(event.as_json()) == event
+
+    # On a stack as short as a tracker's, where the parser gets as deep as it can.
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(written_and_read).result()
+
+
+def test_metadata_nests_as_deep_as_the_header_may() -> None:
+    deepest = '{"a":' * 64 + "1" + "}" * 64
+    assert metadata(deepest) == json.loads(deepest)
+    assert metadata(f'{{"a":{deepest}}}') == {}
 
 
 @pytest.mark.parametrize(

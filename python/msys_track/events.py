@@ -7,13 +7,21 @@ and their types are SparkPost's (`docs/events.md`), and nothing here knows HTTP,
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import chain
 from typing import Any, Self
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+# As deep as X-MSYS-API may nest. JSON's reader and writer give up at depths that depend on the
+# stack they are called from, so what the one takes could be too deep for the other.
+_MAX_NESTING = 64
+
+# 9999-12-31T23:59:59Z: no later date has a form in ISO 8601 without an agreement.
+_LAST_DATE = 253_402_300_799
 
 
 class EventType(StrEnum):
@@ -49,7 +57,7 @@ class Event:
         message_id: 20 hex digits, one for each copy of a mail.
         raw_rcpt_to: The recipient as in RCPT TO.
         customer_id: Whose mail it was.
-        injection_time: When the mail came in, Unix seconds.
+        injection_time: When the mail came in, Unix seconds; past the year 9999 it is unknown.
         rcpt_type: `cc`, `bcc` or `archive`; None for a recipient in `To`.
         rcpt_meta: The sender's metadata, a JSON object.
         delv_method: How the mail went out.
@@ -63,7 +71,7 @@ class Event:
     message_id: str
     raw_rcpt_to: str
     customer_id: int
-    injection_time: int
+    injection_time: int | None
     subaccount_id: int | None = None
     transmission_id: int | None = None
     campaign_id: str | None = None
@@ -181,8 +189,9 @@ def event_id(milliseconds: int, randomness: bytes) -> str:
 def metadata(text: str | None) -> Mapping[str, Any]:
     """The metadata of a token as a JSON object; empty when there is none or it is not an object.
 
-    Numbers that JSON can't write again (`1e999`, `NaN`) stay as text, so that an event is never
-    lost or invalid because of what a sender wrote.
+    Empty too when it nests deeper than the 64 levels that X-MSYS-API may have. Numbers that JSON
+    can't write again (`1e999`, `NaN`) stay as text, so that an event is never lost or invalid
+    because of what a sender wrote.
     """
     if text is None:
         return {}
@@ -190,7 +199,20 @@ def metadata(text: str | None) -> Mapping[str, Any]:
         value = json.loads(text, parse_float=_finite, parse_constant=str)
     except (ValueError, RecursionError):
         return {}
-    return value if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) and _nesting(value) <= _MAX_NESTING else {}
+
+
+def _nesting(value: Any) -> int:
+    """How many objects and arrays lie in each other, the outermost included."""
+    levels, level = 0, [value]
+    while level := [one for one in level if isinstance(one, dict | list)]:
+        levels += 1
+        level = list(chain.from_iterable(map(_inner, level)))
+    return levels
+
+
+def _inner(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _finite(literal: str) -> float | str:
@@ -202,7 +224,9 @@ def _number_as_text(number: int | None) -> str | None:
     return str(number) if number else None
 
 
-def _iso_8601(unix_seconds: int) -> str:
+def _iso_8601(unix_seconds: int | None) -> str | None:
+    if unix_seconds is None or unix_seconds > _LAST_DATE:
+        return None
     moment = datetime.fromtimestamp(unix_seconds, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
@@ -214,7 +238,12 @@ def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:
     known["transactional"] = known.get("transactional") == "1"
     known["rcpt_tags"] = tuple(known.get("rcpt_tags", ()))
     known["delv_method"] = known.get("delv_method")
-    known["injection_time"] = int(datetime.fromisoformat(known["injection_time"]).timestamp())
+    # An empty text is left out when written.
+    known = {"message_id": "", "raw_rcpt_to": ""} | known
+    injected = known.get("injection_time")
+    known["injection_time"] = (
+        None if injected is None else int(datetime.fromisoformat(injected).timestamp())
+    )
     for name in ("timestamp", "customer_id", "subaccount_id", "transmission_id"):
         if name in known:
             known[name] = int(known[name])

@@ -7,6 +7,7 @@ in sent mail need the key that sealed them, so rotation adds a key and removes n
 import base64
 import binascii
 import os
+import re
 import secrets
 import stat
 import tomllib
@@ -22,12 +23,22 @@ from msys_track._core import Claims, Engagement, TokenError, TrackedUrls
 from msys_track._core import KeyRing as _CoreKeyRing
 from msys_track.errors import KeyRingError, TokenInvalid
 
-__all__ = ["Claims", "Engagement", "KeyRing", "TrackedUrls", "create", "rotate"]
+__all__ = [
+    "Claims",
+    "Engagement",
+    "KeyEntry",
+    "KeyRing",
+    "TrackedUrls",
+    "create",
+    "listing",
+    "rotate",
+]
 
 _SECRET_BYTES = 32
 _MAX_KEYS = 255  # a token has one byte for the key's number; 0 is not used
 
-_NAMES = frozenset({"id", "created", "secret"})
+_NAMES = ("id", "created", "secret")
+_PLACE = re.compile(r"\(at (.+)\)\Z")  # "… (at line 7, column 10)", as tomllib ends its messages
 _HEADER = """\
 # Keys of msys-track. Whoever has them can read and make tracked links.
 # The first key seals new links; every key opens the links that it sealed. Keep each for as long
@@ -42,9 +53,25 @@ secret = "{secret}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Key:
+class KeyEntry:
+    """One key of a file, without its secret.
+
+    Attributes:
+        id: The number that tokens name it by.
+        created: When it was made, as the file says.
+    """
+
     id: int
     created: datetime
+
+    @property
+    def created_text(self) -> str:
+        """`created` as key files have it: RFC 3339, to the second."""
+        return self.created.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Key(KeyEntry):
     secret: bytes = field(repr=False)
 
 
@@ -104,6 +131,9 @@ class KeyRing:
             return self.core.open(path)
         except TokenError as error:
             raise TokenInvalid(str(error)) from error
+        except UnicodeEncodeError as error:
+            # Half of a surrogate pair, which no URL has and which the core has no form for.
+            raise TokenInvalid("path is not that of a tracked URL") from error
 
 
 def create(path: Path | str, *, now: datetime | None = None) -> None:
@@ -159,6 +189,15 @@ def rotate(path: Path | str, *, now: datetime | None = None) -> int:
     return new.id
 
 
+def listing(path: Path | str) -> tuple[KeyEntry, ...]:
+    """List the keys of a file in its order: the first seals, all of them open.
+
+    Raises:
+        KeyRingError: the file can't be used.
+    """
+    return tuple(KeyEntry(id=key.id, created=key.created) for key in _read(Path(path)))
+
+
 def _new_key(number: int, created: datetime) -> _Key:
     return _Key(id=number, created=created, secret=secrets.token_bytes(_SECRET_BYTES))
 
@@ -192,18 +231,22 @@ def _read(path: Path) -> list[_Key]:
 
 
 def _parse(path: Path, content: bytes) -> list[_Key]:
+    # Nothing that stands in the file is repeated in an error, and none is chained `from error`:
+    # whatever is misplaced in it may be a secret.
     try:
         document = tomllib.loads(content.decode())
     except UnicodeDecodeError:
-        # Not `from error` here and below: these exceptions hold the file's content.
         raise KeyRingError(f"{path}: is not TOML: not UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise KeyRingError(f"{path}: is not TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # numbers and nesting that no key file has, too
+        place = _PLACE.search(str(error))
+        where = f"; look at {place[1]}" if place else ""
+        raise KeyRingError(f"{path}: is not TOML{where}") from None
     tables = document.pop("key", None)
     if document:
-        raise KeyRingError(f"{path}: unknown key {next(iter(document))!r}; only [[key]] is known")
+        raise KeyRingError(f"{path}: has something else than [[key]] tables; take it out")
     if not isinstance(tables, list) or not tables:
-        raise KeyRingError(f"{path}: has no [[key]]; `msys-track keys new` makes a whole file")
+        hint = f"remove it, and `msys-track keys new {path}` makes a whole file"
+        raise KeyRingError(f"{path}: has no [[key]]; {hint}")
     keys = [_key(f"{path}: key {place}", table) for place, table in enumerate(tables, start=1)]
     ids = [key.id for key in keys]
     for number in ids:
@@ -215,9 +258,11 @@ def _parse(path: Path, content: bytes) -> list[_Key]:
 def _key(where: str, table: Any) -> _Key:
     if not isinstance(table, Mapping):
         raise KeyRingError(f"{where}: is not a [[key]] table")
-    for name in sorted(table.keys() ^ _NAMES):
-        problem = "is missing" if name in _NAMES else "is unknown"
-        raise KeyRingError(f"{where}: {name} {problem}; a key has {', '.join(sorted(_NAMES))}")
+    for name in _NAMES:
+        if name not in table:
+            raise KeyRingError(f"{where}: {name} is missing; a key has {', '.join(_NAMES)}")
+    if len(table) > len(_NAMES):
+        raise KeyRingError(f"{where}: has more than {', '.join(_NAMES)}; take it out")
     number, created = table["id"], table["created"]
     if type(number) is not int or not 1 <= number <= _MAX_KEYS:
         raise KeyRingError(f"{where}: id must be a number from 1 to {_MAX_KEYS}")
@@ -240,7 +285,7 @@ def _text(keys: Sequence[_Key]) -> bytes:
     tables = [
         _TABLE.format(
             id=key.id,
-            created=key.created.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            created=key.created_text,
             secret=base64.b64encode(key.secret).decode(),
         )
         for key in keys

@@ -32,8 +32,9 @@ pub(super) enum Masked {
 /// A conditional comment as a start tag and a comment with the same end.
 const COMMENT: &[u8; 7] = b"<a><!--";
 const CONDITION: &[u8; 7] = b"<!--[if";
-/// `<a` and blanks: longer than the name of any element that is masked.
-const BLANK: &[u8; 34] = b"<a                                ";
+/// `<a` and slashes: longer than the name of any element that is masked. A blank would end the
+/// unquoted value that it may stand in.
+const LINK: &[u8; 34] = b"<a////////////////////////////////";
 
 const BODY_END: &[u8] = b"</body";
 const HTML_END: &[u8] = b"</html";
@@ -50,7 +51,7 @@ impl Mask {
     pub(super) fn bytes(&self) -> &'static [u8] {
         match self.of {
             Masked::Comment(_) => COMMENT,
-            _ => BLANK.get(..self.length).unwrap_or_default(),
+            _ => LINK.get(..self.length).unwrap_or_default(),
         }
     }
 }
@@ -150,7 +151,7 @@ fn comment(html: &[u8], at: usize, end: usize) -> Option<Mask> {
 
 /// Other characters in a name may be the end of what the look-alike stands in.
 fn vml(html: &[u8], at: usize) -> Option<Mask> {
-    let name = html.get(at + VML.len()..)?.iter().take(BLANK.len() - VML.len());
+    let name = html.get(at + VML.len()..)?.iter().take(LINK.len() - VML.len());
     let letters = name.copied().take_while(u8::is_ascii_alphanumeric).count();
     let length = VML.len() + letters;
     ends_name(*html.get(at + length)?).then_some(Mask { at, length, of: Masked::Vml })

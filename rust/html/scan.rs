@@ -221,9 +221,14 @@ impl Found {
         mask: Option<Mask>,
     ) {
         let tag = element.source_location().bytes();
-        if let Some(mask) = mask {
-            self.told.push(mask);
+        if tag.start == html.len() {
+            return self.end_of_document(tag.start);
         }
+        // A tag that only the probe closes is none: the document ends inside it.
+        if tag.end > html.len() {
+            return;
+        }
+        self.told.extend(mask);
         let link = |place, scan: &mut Scan| {
             let attributes = element.attributes().iter().filter_map(|attribute| {
                 let value = attribute.value_source_location().map(|value| value.bytes());
@@ -236,9 +241,6 @@ impl Found {
             Some(Masked::HtmlEnd) => self.end_tag(tag.start, false),
             Some(Masked::Comment(end)) => self.comments.push(tag.start..end),
             Some(Masked::Noscript) => {}
-            None if tag.start == html.len() => self.end_of_document(tag.start),
-            // A tag that only the probe closes is none: the document ends inside it.
-            _ if tag.end > html.len() => {}
             Some(Masked::Vml) => link(Place::Vml, &mut self.scan),
             None => match html.get(tag.start + 1) {
                 Some(b'a' | b'A') => link(Place::Html, &mut self.scan),

@@ -58,6 +58,21 @@ fn the_range_is_the_value_without_its_quotes() {
 }
 
 #[test]
+fn an_end_tag_in_a_value_is_a_piece_of_the_value() {
+    for end in ["</body", "</html", "</BODY/", "</body</html</body"] {
+        let target = format!("http://e.com/x{end}");
+        for html in [
+            format!("<a href={target}>"),
+            format!("<a title={end} href='{target}'>"),
+            format!("<a {end} href={target} ><p x{end}>"),
+            format!("<body><a href={target}>x</body></html>"),
+        ] {
+            assert_eq!(targets(&html), [target.as_str()], "{html}");
+        }
+    }
+}
+
+#[test]
 fn the_first_of_two_hrefs_counts() {
     assert_eq!(targets("<a href=http://one/ href=http://two/>"), ["http://one/"]);
     assert_eq!(targets("<a href href=http://two/>"), [""; 0]);
@@ -124,9 +139,16 @@ fn without_a_body_end_tag_it_goes_before_html_s_or_at_the_end() {
 
 #[test]
 fn where_the_document_ends_in_no_markup_there_is_no_pixel() {
-    for html in
-        ["x<!-- ", "x<textarea>", "x<a href='", "x<a ", "x<script></body>", "x<body>x</body"]
-    {
+    for html in [
+        "x<!-- ",
+        "x<textarea>",
+        "x<a href='",
+        "x<a ",
+        "x<script></body>",
+        "x<body>x</body",
+        "x<body>x</body ",
+        "x</html x='",
+    ] {
         assert_eq!(scanned(html).pixel, None, "{html}");
     }
 }

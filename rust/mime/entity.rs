@@ -137,6 +137,9 @@ impl Walk<'_> {
             "text/x-amp-html" => return (None, Some(Reason::AmpPart)),
             _ => return (None, Some(Reason::OtherMediaType)),
         };
+        if !section.ended {
+            return (None, Some(Reason::MalformedPart));
+        }
         let disposition = section.value(self.message, b"content-disposition").unwrap_or_default();
         let disposition = without_comments(&disposition);
         let kind = disposition.split(';').next().unwrap_or_default().trim();

@@ -69,7 +69,19 @@ fn a_boundary_is_a_whole_line() {
 #[test]
 fn an_empty_part_is_a_part() {
     assert_eq!(html(&multipart("mixed", &["", HTML])).as_deref(), Some("<p>html"));
-    assert_eq!(html(&multipart("mixed", &["Content-Type: text/html\r\n"])).as_deref(), Some(""));
+    assert_eq!(
+        html(&multipart("mixed", &["Content-Type: text/html\r\n\r\n"])).as_deref(),
+        Some("")
+    );
+}
+
+#[test]
+fn a_header_section_that_nothing_ends_has_no_body() {
+    let head = "Content-Type: text/html";
+    for message in [head.to_owned(), format!("{head}\r\n"), multipart("mixed", &[head])] {
+        assert_eq!(html(&message), None, "{message}");
+    }
+    assert_eq!(html(&multipart("mixed", &[head, HTML])).as_deref(), Some("<p>html"));
 }
 
 #[test]

@@ -23,6 +23,9 @@ pub struct Section {
     pub end: usize,
     /// The first byte of the body; the end of the entity if there is none.
     pub body: usize,
+    /// The empty line is there that ends the section; without it there is no body, nor a place
+    /// for one.
+    pub ended: bool,
     /// A line in the section is neither a field nor the continuation of one.
     pub malformed: bool,
 }
@@ -37,7 +40,7 @@ impl Section {
             let line = line(message, at, range.end);
             let content = message.get(at..line.content_end).unwrap_or_default();
             if content.is_empty() {
-                (section.end, section.body) = (at, line.end);
+                (section.end, section.body, section.ended) = (at, line.end, true);
                 return section;
             }
             if content.starts_with(b" ") || content.starts_with(b"\t") {
@@ -149,9 +152,10 @@ mod tests {
     #[test]
     fn a_section_without_a_body_ends_with_the_message() {
         let section = read(b"X: y");
-        assert_eq!((section.fields.len(), section.body), (1, 4));
-        assert_eq!(read(b"").body, 0);
-        assert_eq!(read(b"\n").body, 1);
+        assert_eq!((section.fields.len(), section.body, section.ended), (1, 4, false));
+        assert_eq!((read(b"X: y\r\n").body, read(b"X: y\r\n").ended), (6, false));
+        assert_eq!((read(b"").body, read(b"").ended), (0, false));
+        assert_eq!((read(b"\n").body, read(b"\n").ended), (1, true));
     }
 
     #[test]

@@ -158,10 +158,10 @@ impl<'o> Writer<'o> {
         self.column += 3;
     }
 
-    /// A line break of the text itself. White space before one would be lost, so a soft break
-    /// goes between them.
-    pub fn line_break(&mut self, after_blank: bool) {
-        if after_blank {
+    /// A line break of the text itself. Where what stands before it would be lost, as white space
+    /// is, a soft break goes between them.
+    pub fn line_break(&mut self, needs_soft_break: bool) {
+        if needs_soft_break {
             self.soft_break();
         }
         self.out.extend_from_slice(self.eol);

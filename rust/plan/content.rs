@@ -59,7 +59,8 @@ pub(super) struct TextLine {
 pub(super) struct EncodedLine {
     /// Bytes of the line that follow the edit.
     pub(super) tail: usize,
-    pub(super) after_blank: bool,
+    /// A line break of the text behind it would be read as something else.
+    pub(super) needs_soft_break: bool,
     pub(super) eol: &'static [u8],
 }
 
@@ -143,7 +144,10 @@ impl<'m> Body<'m> {
                     *change,
                     EncodedLine {
                         tail: around.after.len(),
-                        after_blank: matches!(around.before.last(), Some(b' ' | b'\t')),
+                        needs_soft_break: matches!(
+                            around.before.last(),
+                            Some(b' ' | b'\t' | b'=')
+                        ),
                         eol,
                     },
                 ),

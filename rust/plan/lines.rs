@@ -8,7 +8,7 @@ use crate::mime::header::line;
 /// RFC 5322 §2.1.1: octets on a line, its break excluded.
 pub(super) const MAX_LINE: usize = 998;
 
-/// Finds the line around each of a rising row of places, looking at each byte once.
+/// Finds the line around each of a rising row of places, looking at no byte more than twice.
 pub(super) struct Lines<'m> {
     message: &'m [u8],
     line: Range<usize>,
@@ -34,10 +34,9 @@ impl<'m> Lines<'m> {
 
     /// The lines that an edit stands on.
     pub(super) fn around(&mut self, at: &RawRange) -> Around<'m> {
-        while self.next <= at.start.0 && self.next < self.limit {
-            self.advance(self.next);
-        }
-        if at.start.0 == self.limit && self.line.end < self.limit {
+        if self.next <= at.start.0 && self.next < self.limit {
+            self.skip_to(at.start.0);
+        } else if at.start.0 == self.limit && self.line.end < self.limit {
             self.line = self.limit..self.limit;
         }
         let start = self.line.start;
@@ -52,6 +51,13 @@ impl<'m> Lines<'m> {
             after: bytes(at.end.0..self.line.end),
             too_long,
         }
+    }
+
+    /// Goes to the line that `at` stands on; the lines before it are not looked at one by one.
+    fn skip_to(&mut self, at: usize) {
+        let between = self.message.get(self.next..at).unwrap_or_default();
+        let start = memchr::memrchr(b'\n', between).map_or(0, |newline| newline + 1);
+        self.advance(self.next + start);
     }
 
     fn advance(&mut self, from: usize) {

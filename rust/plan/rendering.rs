@@ -266,7 +266,7 @@ impl<'f, F: Fill> Copying<'f, F> {
         let column = self.column.of_end(out);
         let mut writer = Writer::new(out, column, line.eol);
         if is_pixel {
-            writer.line_break(line.after_blank);
+            writer.line_break(line.needs_soft_break);
         }
         writer.text(&content);
         if is_pixel {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::mime::base64::{self, Layout};
+use crate::mime::quoted_printable;
 
 /// Fills every hole of what is tracked with the same URL.
 struct Constant(Tracking);
@@ -390,4 +391,44 @@ fn text_in_pgp_s_armour_stays() {
     assert_eq!(rendered_by(message, &Rules::default(), CLICKS), message);
     let plan = Plan::new(message, &Rules::default(), None);
     assert_eq!(plan.parts[0].reason, Some(Reason::SignedPart));
+}
+
+#[test]
+fn lines_that_a_link_across_their_break_joins_stay_within_998() {
+    let text = "y".repeat(400);
+    for first in ["<a href='http://e.com/'>", "<a href='http://e.com/\n1'>"] {
+        let message = format!(
+            "Content-Type: text/html\n\n{text}{first}<a href='http://e.com/\n2'>{text}\
+             <a href='http://e.com/\n3'><a href='http://e.com/4'>{text}\n"
+        );
+        let out = rendered_by(&message, &Rules::default(), CLICKS);
+        assert!(out.split('\n').all(|line| line.len() <= 998));
+        assert!(out.contains(URL));
+    }
+}
+
+#[test]
+fn a_bare_equals_sign_before_the_pixel_stays_one() {
+    for end in ["</body>", "=\n"] {
+        let head = "Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n";
+        let message = format!("{head}<body>a ={end}");
+        let body = rendered(message.as_bytes()).0.split_off(head.len());
+        let html = quoted_printable::Decoded::decode(&body, 0).bytes;
+        let text = String::from_utf8(html).unwrap();
+        assert!(text.starts_with("<body>a =\n<img "), "{text}");
+    }
+}
+
+#[test]
+fn a_pixel_behind_the_last_full_group_of_base64_makes_no_line_too_long() {
+    for filler in 0..60 {
+        let mut body = Vec::new();
+        let layout = Layout { start: 0, column: 0, line_length: 76, end: 0 };
+        base64::encode(format!("<p>{}", "y".repeat(filler)).as_bytes(), &layout, b"\n", &mut body);
+        let head = b"Content-Type: text/html\nContent-Transfer-Encoding: base64\n\n".as_slice();
+        for end in [b"".as_slice(), b"\n"] {
+            let (out, _) = rendered(&[head, &body, end].concat());
+            assert!(out.split(|byte| *byte == b'\n').all(|line| line.len() <= 76));
+        }
+    }
 }

@@ -22,3 +22,5 @@ pub use seal::{KeyRing, KeyRingError, OpenError, SealError};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

@@ -10,6 +10,7 @@ import pytest
 from msys_track.errors import SinkError
 from msys_track.events import Event
 from msys_track.keys import Claims, Engagement, KeyRing
+from msys_track.sinks import sqlite
 from msys_track.sinks.writer import EventWriter, WriterSettings
 from msys_track.tracking.server import Tracker, serve
 from msys_track.tracking.settings import TrackerSettings
@@ -39,6 +40,11 @@ class Harness:
         self.sink = sink
         self.writer = writer
 
+    async def pipelined(self, targets: Sequence[bytes]) -> list[bytes]:
+        """The answers to GETs of these targets on one connection, which the last one ends."""
+        requests = [b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n" for target in targets]
+        return split_answers(await self.exchange(b"".join(requests)))
+
     async def exchange(self, sent: bytes) -> bytes:
         """Send bytes, say that no more will come, and read until the tracker closes."""
         reader, writer = await self.connect()
@@ -62,6 +68,30 @@ class Harness:
         """What is stored once everything so far is written."""
         await self.writer.flush()
         return self.sink.events
+
+
+def split_answers(received: bytes) -> list[bytes]:
+    """Take answers apart by their Content-Length."""
+    answers = []
+    while received:
+        head, blank, rest = received.partition(b"\r\n\r\n")
+        length = int(head.partition(b"\r\nContent-Length: ")[2].partition(b"\r\n")[0])
+        answers.append(head + blank + rest[:length])
+        received = rest[length:]
+    return answers
+
+
+class Stored(Harness):
+    """The same with a real store: what counts is what is in the file."""
+
+    def __init__(self, tracker: Tracker, store: Path, writer: EventWriter) -> None:
+        super().__init__(tracker, ListSink(), writer)
+        self.store = store
+
+    async def events(self) -> list[Event]:
+        """What is in the file once everything so far is written."""
+        await self.writer.flush()
+        return list(sqlite.events(self.store))
 
 
 Start: TypeAlias = Callable[..., Awaitable[Harness]]
@@ -131,3 +161,13 @@ async def start(keys: KeyRing) -> AsyncIterator[Start]:
 @pytest.fixture
 async def harness(start: Start) -> Harness:
     return await start()
+
+
+@pytest.fixture
+async def stored(keys: KeyRing, tmp_path: Path) -> AsyncIterator[Stored]:
+    """A tracker as `msys-track tracker` puts it together: a port, and a store in SQLite."""
+    settings = TrackerSettings(listen_port=0, store=tmp_path / "events.sqlite")
+    async with sqlite.SqliteSink(settings.store) as sink, EventWriter(sink) as writer:
+        tracker = await serve(settings, keys, writer, clock=lambda: INJECTED_AT + 7)
+        yield Stored(tracker, settings.store, writer)
+        await tracker.close()

@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from msys_track.errors import SettingsError
 from msys_track.keys import Claims, Engagement, KeyRing
@@ -351,6 +352,16 @@ async def test_closing_ends_idle_connections_and_keeps_the_last_events(
     writer.close()
     with pytest.raises(ConnectionRefusedError):
         await harness.connect()
+
+
+async def test_closing_logs_what_the_tracker_did(harness: "Harness", click_path: str) -> None:
+    await harness.get(click_path)
+    await harness.get("/")
+    with capture_logs() as logs:
+        await harness.tracker.close()
+    (closed,) = [entry for entry in logs if entry["event"] == "tracker.closed"]
+    counted = {name: closed[name] for name in ("requests", "clicks", "not_found", "opens")}
+    assert counted == {"requests": 2, "clicks": 1, "not_found": 1, "opens": 0}
 
 
 async def test_closing_lets_a_request_under_way_finish(

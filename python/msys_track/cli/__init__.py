@@ -2,8 +2,9 @@
 
 import click
 
-from msys_track.cli import logs
+from msys_track.cli import logs, streams
 from msys_track.cli.config import config
+from msys_track.cli.demo import demo
 from msys_track.cli.events import events
 from msys_track.cli.exits import Commands
 from msys_track.cli.keys import keys
@@ -24,10 +25,12 @@ __all__ = ["main"]
 @click.version_option(package_name="msys-track", message="%(prog)s %(version)s")
 def main() -> None:
     """Engagement tracking for mail injected over SMTP."""
+    streams.occupy()
     logs.to_stderr()
 
 
 main.add_command(config)
+main.add_command(demo)
 main.add_command(events)
 main.add_command(keys)
 main.add_command(open_link)

@@ -1,11 +1,10 @@
 """`msys-track events`: the stored events, line by line, for pipes and for a first look."""
 
-import sys
 from pathlib import Path
 
 import click
 
-from msys_track.cli import parameters
+from msys_track.cli import parameters, streams
 from msys_track.sinks import sqlite
 
 
@@ -19,6 +18,6 @@ from msys_track.sinks import sqlite
 )
 def events(*, store: Path) -> None:
     """Print the events of a store in the order they came, each as a webhook would send it."""
-    output = sys.stdout.buffer
+    output = streams.output()
     for event in sqlite.events(store):
         output.write(event.as_json().encode("utf-8") + b"\n")

@@ -6,6 +6,8 @@ A stack trace is for us; whoever runs a command gets what was wrong and what to 
 import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -32,34 +34,61 @@ class Misconfigured(Failure):
 class Commands(click.Group):
     """A group whose commands end with one line where they fail for a known reason."""
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the command line; `--help` and `--version` write already here.
+
+        Raises:
+            Failure: standard output can't take it.
+        """
+        with _ending_in_one_line():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was asked for.
 
         Raises:
             Failure: a `TrackingError`, an operating system's refusal, a closed output.
         """
-        try:
+        with _ending_in_one_line():
             result = super().invoke(ctx)
-            sys.stdout.flush()
-        except SettingsError as error:
-            raise Misconfigured(str(error)) from error
-        except TrackingError as error:
-            raise Failure(f"msys-track: {error}") from error
-        except OSError as error:
-            raise Failure(f"msys-track: {_said(error)}") from error
-        return result
+            if sys.stdout is not None:  # as it is where it was closed before we started
+                sys.stdout.flush()
+            return result
+
+
+def reason(error: OSError) -> str:
+    """Say what the operating system refused, without the words that Python adds."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
+
+
+@contextmanager
+def _ending_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        raise Misconfigured(str(error)) from error
+    except TrackingError as error:
+        raise Failure(f"msys-track: {error}") from error
+    except OSError as error:
+        raise Failure(f"msys-track: {_said(error)}") from error
 
 
 def _said(error: OSError) -> str:
+    if error.filename is not None:
+        return f"{error.filename}: {reason(error)}"
+    # Everything that is read or opened by a name has one: what is left is standard output.
+    _stop_writing()
     if error.errno == errno.EPIPE:
-        _stop_writing()
         return "standard output was closed before everything was written"
-    what = error.strerror or str(error)
-    return f"{error.filename}: {what}" if error.filename else what
+    return f"standard output: {reason(error)}"
 
 
 def _stop_writing() -> None:
     """Keep the interpreter from flushing, and failing on, what nobody reads any more."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
-    os.close(devnull)
+    with suppress(OSError):  # not the interpreter's own, so nothing to keep it from
+        descriptor = sys.stdout.fileno()
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, descriptor)
+        os.close(devnull)

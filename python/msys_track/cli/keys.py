@@ -19,3 +19,29 @@ def new(*, file: Path) -> None:
     """Make a key file with one fresh key, readable by its owner only; never over another file."""
     ring.create(file)
     click.echo(f"{file}: made, with one key", err=True)
+
+
+@keys.command(short_help="Put a fresh key first.")
+@click.argument("file", type=parameters.FILE)
+def rotate(*, file: Path) -> None:
+    """Put a fresh key first in a key file: it seals from now on, the others still open.
+
+    Proxies and trackers read the file when they start. Trackers must have the new key before a
+    proxy seals with it: restart them first.
+    """
+    number = ring.rotate(file)
+    click.echo(
+        f"{file}: key {number} seals now, the others still open their links\n"
+        f"  next: give this file to every tracker and restart it, then restart the proxies; a "
+        f"tracker without key {number} knows none of its links",
+        err=True,
+    )
+
+
+@keys.command("list", short_help="List the keys of a file.")
+@click.argument("file", type=parameters.FILE)
+def list_keys(*, file: Path) -> None:
+    """Print each key's number, when it was made and what it does; never a secret."""
+    for place, key in enumerate(ring.listing(file)):
+        use = "opens" if place else "seals, opens"
+        click.echo(f"{key.id:>3}  {key.created_text}  {use}")

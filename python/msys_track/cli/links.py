@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from msys_track.cli import parameters
-from msys_track.keys import Claims, KeyRing
+from msys_track.cli import parameters, streams
+from msys_track.keys import Claims
 from msys_track.tracking.routes import path_of
 
 
@@ -17,9 +17,17 @@ from msys_track.tracking.routes import path_of
 def open_link(*, url: str, keys_file: Path) -> None:
     """Open the tracked URL, or the path of one, and print its claims as one JSON object."""
     # As the tracker does: percent-encoding, query and fragment that others added are no matter.
-    path = path_of(url.encode("utf-8", "replace"))
-    claims = KeyRing.load(keys_file).open(path)
-    click.echo(json.dumps(_members(claims), indent=2, ensure_ascii=False))
+    path = path_of(_request_target(url.strip()).encode("utf-8", "replace"))
+    claims = parameters.key_ring(keys_file).open(path)
+    text = json.dumps(_members(claims), indent=2, ensure_ascii=False)
+    streams.output().write(text.encode("utf-8") + b"\n")
+
+
+def _request_target(url: str) -> str:
+    """Put back what is easily left out in copying: the scheme, or a path's first slash."""
+    if "://" in url or url.startswith("/"):
+        return url
+    return f"/{url}" if url[:2] in ("f/", "q/", "u/") else f"http://{url}"
 
 
 def _members(claims: Claims) -> dict[str, object]:

@@ -6,6 +6,9 @@ from typing import Any, TypeVar
 
 import click
 
+from msys_track.cli.exits import Misconfigured
+from msys_track.errors import KeyRingError
+from msys_track.keys import KeyRing
 from msys_track.options.tracking import RULES
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
@@ -23,6 +26,18 @@ def keys(*, required: bool, help_text: str) -> Callable[[_Command], _Command]:
     return option(
         "--keys", "keys_file", envvar="KEYS", type=FILE, required=required, help=help_text
     )
+
+
+def key_ring(file: Path) -> KeyRing:
+    """Load the key file that an option named.
+
+    Raises:
+        Misconfigured: it can't be used.
+    """
+    try:
+        return KeyRing.load(file)
+    except KeyRingError as error:
+        raise Misconfigured(f"msys-track: {error}") from error
 
 
 def config() -> Callable[[_Command], _Command]:

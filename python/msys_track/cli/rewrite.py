@@ -2,7 +2,6 @@
 
 import base64
 import json
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Final
 
 import click
 
-from msys_track.cli import parameters
+from msys_track.cli import parameters, streams
+from msys_track.cli.exits import Failure, reason
 from msys_track.copies import Rewriter, Rewritten
 from msys_track.keys import KeyRing
 from msys_track.options.resolve import Origin
@@ -89,22 +89,23 @@ def rewrite(  # noqa: PLR0913 - one parameter an option
         click_tracking_scheme=scheme,
         tracking_domain=domain,
     )
-    keys = KeyRing.temporary() if keys_file is None else KeyRing.load(keys_file)
+    keys = KeyRing.temporary() if keys_file is None else parameters.key_ring(keys_file)
     rewriter = Rewriter(keys=keys, options=options, source="command line")
-    rewritten = rewriter.rewritten(_message(), recipient, now=int(time.time()))
+    output, message = streams.output(), streams.message()
+    rewritten = rewriter.rewritten(message, recipient, now=int(time.time()))
     if edits_file is not None:
-        edits_file.write_text(_edits(rewritten), encoding="ascii")
-    sys.stdout.buffer.write(rewritten.message)
+        _write(edits_file, _edits(rewritten))
+    output.write(rewritten.message)
     _tell(rewritten)
     if keys_file is None and (rewritten.wrapped_links or rewritten.pixels):
         click.echo("temporary key: these links can't be opened later; see --keys", err=True)
 
 
-def _message() -> bytes:
-    stream = sys.stdin.buffer
-    if stream.isatty():
-        raise click.UsageError("no message: give one on standard input, as in < message.eml")
-    return stream.read()
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="ascii")
+    except OSError as error:
+        raise Failure(f"msys-track: {file}: {reason(error)}") from error
 
 
 def _edits(rewritten: Rewritten) -> str:
@@ -123,8 +124,8 @@ def _tell(rewritten: Rewritten) -> None:
     resolved = rewritten.resolved
     opens, clicks = _switch(resolved.open_tracking), _switch(resolved.click_tracking)
     links, pixels = rewritten.wrapped_links, rewritten.pixels
-    left = Counter(reason.value for _, _, reason in rewritten.left_alone)
-    reasons = ", ".join(f"{count} {reason}" for reason, count in left.items())
+    left = Counter(why.value for _, _, why in rewritten.left_alone)
+    reasons = ", ".join(f"{count} {code}" for code, count in left.items())
     click.echo(f"open tracking {opens}, click tracking {clicks}", err=True)
     click.echo(
         f"{links} {'link' if links == 1 else 'links'} wrapped, "
@@ -132,8 +133,8 @@ def _tell(rewritten: Rewritten) -> None:
         f"left alone: {reasons or 'nothing'}",
         err=True,
     )
-    for offset, length, reason in rewritten.left_alone[:_MAX_TOLD]:
-        click.echo(f"  bytes {offset} to {offset + length}: {reason.value}", err=True)
+    for offset, length, why in rewritten.left_alone[:_MAX_TOLD]:
+        click.echo(f"  bytes {offset} to {offset + length}: {why.value}", err=True)
     if len(rewritten.left_alone) > _MAX_TOLD:
         click.echo(f"  and {len(rewritten.left_alone) - _MAX_TOLD} more", err=True)
 

@@ -15,7 +15,7 @@ import structlog
 import uvloop
 
 from msys_track.cli import logs, parameters
-from msys_track.cli.exits import Failure, Misconfigured
+from msys_track.cli.exits import Failure, Misconfigured, reason
 from msys_track.config import toml
 from msys_track.config.toml import Configuration
 from msys_track.copies import Rewriter
@@ -91,7 +91,14 @@ def _no_table(table: str, configuration: Configuration) -> Misconfigured:
 async def _proxy(settings: ProxySettings, hop: UpstreamSettings, rewriter: Rewriter) -> None:
     stop = _stop_signal()
     upstream = Upstream(hop)
-    listener = await injection.serve(settings, rewriter, upstream)
+    try:
+        listener = await injection.serve(settings, rewriter, upstream)
+    except OSError as error:
+        where = _address(settings.listen_host, settings.listen_port)
+        raise Failure(
+            f"msys-track: proxy: can't listen on {where}: {reason(error)}; choose another "
+            "address, or end what listens there"
+        ) from error
     try:
         where = _address(*listener.sockname)
         click.echo(f"proxy listens on {where}, upstream is {_address(hop.host, hop.port)}")

@@ -1,4 +1,7 @@
-"""What the tracker did, in numbers: the only trace of requests that leave no event."""
+"""What the tracker did, in numbers: the only trace of requests that leave no event.
+
+They are logged when it closes, as `tracker.closed`.
+"""
 
 from dataclasses import dataclass
 from http import HTTPStatus

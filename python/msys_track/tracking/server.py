@@ -5,8 +5,10 @@ redirects are most of what a tracker does (`docs/tracker.md`).
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 import structlog
 
@@ -60,6 +62,7 @@ class Tracker:
         await self._drained()
         self._sweeper.cancel()
         await asyncio.gather(self._sweeper, return_exceptions=True)
+        log.info("tracker.closed", **asdict(self.counters))
         await self._service.writer.flush()
 
     async def _drained(self) -> None:
@@ -128,8 +131,15 @@ async def serve(
     except OSError as error:
         raise SettingsError(
             f"tracker: can't listen on {settings.listen_host}:{settings.listen_port}: "
-            f"{error.strerror or error}; choose another address, or end what listens there"
+            f"{_refusal(error)}; choose another address, or end what listens there"
         ) from error
     tracker = Tracker(server, service)
     log.info("tracker.listening", host=settings.listen_host, port=tracker.port)
     return tracker
+
+
+def _refusal(error: OSError) -> str:
+    """Say what the system refused; asyncio's words name the address once more."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

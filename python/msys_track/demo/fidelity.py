@@ -1,0 +1,193 @@
+"""Fidelity: what differs between a mail as sent and as it arrived, byte for byte.
+
+The standard library takes both apart. What is left once tracked URLs and pixels are taken out of
+the one must be the other; nobody asks the product what it has changed.
+"""
+
+import email
+import email.policy
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from email.message import Message
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrapped:
+    """A tracked URL, and what stood in its place, still with HTML's character references."""
+
+    url: str
+    original: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """All that a mail got on its way."""
+
+    wrapped: tuple[Wrapped, ...] = ()
+    pixels: tuple[str, ...] = ()
+    beyond: str | None = None
+    """The first difference that is neither, in words; None is what must be."""
+
+
+class _Beyond(Exception):  # noqa: N818 - what was found, not a fault here
+    """More than links and pixels differ."""
+
+
+_API_HEADER: Final = re.compile(
+    rb"^X-MSYS-API[ \t]*:.*\r\n(?:[ \t].*\r\n)*", re.IGNORECASE | re.MULTILINE
+)
+_BLANK_LINE: Final = b"\r\n\r\n"
+_SHOWN_BYTES: Final = 40
+
+
+def without_api_header(message: bytes) -> bytes:
+    """Take the X-MSYS-API lines out of a message in wire form."""
+    if message.startswith(b"\r\n"):  # no header at all
+        return message
+    section, blank, body = message.partition(_BLANK_LINE)
+    # The header section's last line keeps its end, which `partition` took.
+    return _API_HEADER.sub(b"", section + blank[:2]) + blank[2:] + body
+
+
+def changes(sent: bytes, arrived: bytes, origin: str) -> Changes:
+    """Compare a message in wire form with what arrived.
+
+    Args:
+        sent: with its X-MSYS-API header; that it is gone is no difference.
+        arrived: one recipient's copy.
+        origin: what every tracked URL begins with.
+    """
+    sent = without_api_header(sent)
+    if sent == arrived:
+        return Changes()
+    try:
+        return _Comparison(origin).compare(sent, arrived)
+    except _Beyond as found:
+        return Changes(beyond=str(found))
+    except RecursionError:
+        return Changes(beyond="parts are nested too deeply to be compared")
+
+
+class _Comparison:
+    def __init__(self, origin: str) -> None:
+        base = re.escape(origin.encode("ascii"))
+        self._click = re.compile(base + rb"/f/a/[A-Za-z0-9_-]+")
+        self._pixel = re.compile(
+            rb'<img border="0" width="1" height="1" alt="" src="('
+            + base
+            + rb'/q/[A-Za-z0-9_-]+)">'
+        )
+        self._wrapped: list[Wrapped] = []
+        self._pixels: list[str] = []
+
+    def compare(self, sent: bytes, arrived: bytes) -> Changes:
+        old, new = list(_leaves(sent)), list(_leaves(arrived))
+        if len(old) != len(new):
+            raise _Beyond(f"{len(new)} parts instead of {len(old)}")
+        pairs = list(zip(old, new, strict=True))
+        changed = [before.raw != after.raw for before, after in pairs]
+        _same(_without(sent, old, changed), _without(arrived, new, changed))
+        for before, after in itertools.compress(pairs, changed):
+            self._undo(before.decoded, after.decoded)
+        return Changes(wrapped=tuple(self._wrapped), pixels=tuple(self._pixels))
+
+    def _undo(self, before: bytes, after: bytes) -> None:
+        """Take pixels and links out of a part.
+
+        A pixel stands on a line of its own; a part in base64 may end its lines in LF alone.
+        """
+        for eol in (b"\r\n", b"\n"):
+            lines = re.compile(re.escape(eol) + self._pixel.pattern + re.escape(eol))
+            bare = lines.sub(b"", after)
+            try:
+                wrapped = list(self._replaced(before, bare))
+            except _Beyond:
+                if eol == b"\n":
+                    raise
+                continue
+            self._wrapped += wrapped
+            self._pixels += [match[1].decode("ascii") for match in lines.finditer(after)]
+            return
+
+    def _replaced(self, before: bytes, after: bytes) -> Iterator[Wrapped]:
+        """Walk along both; each tracked URL stands for all up to what ends it."""
+        old = new = 0
+        for match in self._click.finditer(after):
+            kept = after[new : match.start()] + match[0]
+            if before.startswith(kept, old):  # it stood there before
+                old, new = old + len(kept), match.end()
+                continue
+            old = _along(before, old, after[new : match.start()])
+            new = match.end()
+            ending = after[new : new + 1]
+            end = before.find(ending, old) if ending else len(before)
+            if end < old:
+                raise _Beyond(f"{ending!r} behind a link, which is nowhere in the original")
+            yield Wrapped(url=match[0].decode("ascii"), original=before[old:end])
+            old = end
+        _same(before[old:], after[new:])
+
+
+def _along(before: bytes, at: int, kept: bytes) -> int:
+    end = at + len(kept)
+    if before[at:end] != kept:
+        _same(before[at:end], kept)
+    return end
+
+
+def _same(before: bytes, after: bytes) -> None:
+    """Compare bytes that must be equal.
+
+    Raises:
+        _Beyond: they are not; it shows where.
+    """
+    if before == after:
+        return
+    pairs = enumerate(zip(before, after, strict=False))
+    shorter = min(len(before), len(after))
+    at = next((index for index, (one, other) in pairs if one != other), shorter)
+    was, now = before[at : at + _SHOWN_BYTES], after[at : at + _SHOWN_BYTES]
+    raise _Beyond(f"{now!r} instead of {was!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Leaf:
+    raw: bytes
+    decoded: bytes
+
+
+def _leaves(message: bytes) -> Iterator[_Leaf]:
+    # As latin-1, since `email` would put a charset's idea of 8-bit bytes in their place.
+    parsed = email.message_from_string(message.decode("latin-1"), policy=email.policy.compat32)
+    for part in parsed.walk():
+        if not part.is_multipart():
+            yield _Leaf(raw=str(part.get_payload()).encode("latin-1"), decoded=_decoded(part))
+
+
+def _decoded(part: Message) -> bytes:
+    """Undo a part's transfer encoding; where `email` is stricter than RFC 2045, help it."""
+    encoding = part.get("Content-Transfer-Encoding")
+    if encoding is not None:
+        bare = str(encoding).partition("(")[0].strip()  # a comment, section 6.1
+        part.replace_header("Content-Transfer-Encoding", bare)
+        if bare.lower() == "quoted-printable":  # blanks behind a soft break, section 6.7 (3)
+            part.set_payload(re.sub(r"=[ \t]+\r\n", "=\r\n", str(part.get_payload())))
+    payload = part.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
+
+
+def _without(message: bytes, leaves: Sequence[_Leaf], cut: Sequence[bool]) -> bytes:
+    """A message without the bodies of some leaves: headers, boundaries, all other bodies."""
+    pieces, copied, at = [], 0, 0
+    for leaf, is_cut in zip(leaves, cut, strict=True):
+        # A body begins behind a blank line; a short one may occur in a header too.
+        blank = message.find(_BLANK_LINE + leaf.raw, max(at - len(_BLANK_LINE), 0))
+        start = message.find(leaf.raw, at) if blank < 0 else blank + len(_BLANK_LINE)
+        at = max(start, at) + len(leaf.raw)
+        if is_cut:
+            pieces.append(message[copied:start])
+            copied = at
+    return b"".join([*pieces, message[copied:]])

@@ -1,0 +1,71 @@
+"""After the tour: everything goes on running, for mails and clicks of one's own."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from msys_track.demo.mailboxes import Arrival
+from msys_track.demo.reader import glance
+from msys_track.demo.stage import HOST, Stage
+from msys_track.demo.table import cut
+from msys_track.events import Event
+
+_MAX_CHARACTERS: Final = 400
+
+# Lines are split and joined since files seldom have SMTP's line ends.
+_SEND: Final = (
+    """python3 -c 'import smtplib; smtplib.SMTP("{host}", {port}, "client.localhost").sendmail("""
+    """"you@example.com", "me@example.net", """
+    """b"\\r\\n".join(open("my.eml", "rb").read().splitlines()))'"""
+)
+
+
+async def keep(stage: Stage, say: Callable[[str], None], stop: asyncio.Event) -> None:
+    """Say how to send a mail; then a line for each mail and each event, until told to stop."""
+    stage.arrivals()
+    for line in _directions(stage):
+        say(line)
+    stopping = asyncio.create_task(stop.wait())
+    while not stop.is_set():
+        happening = asyncio.create_task(stage.news.get())
+        await asyncio.wait({stopping, happening}, return_when=asyncio.FIRST_COMPLETED)
+        if happening.done():
+            say(_told(stage, happening.result()))
+        else:
+            happening.cancel()
+    say("stopped; what the demo stored has been removed")
+
+
+def _directions(stage: Stage) -> Iterator[str]:
+    yield ""
+    yield "Everything goes on running, until Ctrl-C."
+    yield ""
+    for what, where in (
+        ("proxy, SMTP", f"{HOST}:{stage.proxy.port}"),
+        ("tracker, HTTP", stage.origin),
+        ("mail server behind", f"{HOST}:{stage.mailbox_port}"),
+        ("event store", stage.store),
+        ("keys", stage.keys_file),
+    ):
+        yield f"   {what:<20}{where}"
+    yield ""
+    yield "Send a mail of your own, and open the link that is then shown:"
+    yield ""
+    yield _SEND.format(host=HOST, port=stage.proxy.port)
+    yield ""
+
+
+def _told(stage: Stage, news: Arrival | Event) -> str:
+    if isinstance(news, Event):
+        what = f" on {news.target_link_url}" if news.target_link_url else ""
+        return cut(f"event    {news.type.value} by {news.raw_rcpt_to}{what}", _MAX_CHARACTERS)
+    reading = glance(news.message)
+    links = [link.href for link in reading.links if stage.is_tracked(link.href)]
+    pixels = [image for image in reading.images if stage.is_tracked(image)]
+    whose = cut(", ".join(news.recipients), _MAX_CHARACTERS)
+    if links:
+        number = f"{len(links)} of {len(reading.links)} links wrapped"
+        return f"arrived  for {whose}, {number}: {links[0]}"
+    if pixels:
+        return f"arrived  for {whose}, no link wrapped; its pixel: {pixels[0]}"
+    return f"arrived  for {whose}, not tracked"

@@ -1,0 +1,169 @@
+"""The stage: the product's own servers on free ports of this machine, and mailboxes behind them.
+
+They are put together as for production; only the mail server behind the proxy is a stand-in.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, TypeAlias
+
+from msys_track import keys
+from msys_track.copies import Rewriter, Rewritten
+from msys_track.demo import sender
+from msys_track.demo.browser import Browser, Response
+from msys_track.demo.mailboxes import Arrival, open_mailboxes
+from msys_track.demo.sender import Answer
+from msys_track.errors import SettingsError
+from msys_track.events import Event
+from msys_track.injection import server as injection
+from msys_track.injection.server import Proxy
+from msys_track.injection.settings import ProxySettings
+from msys_track.keys import KeyRing
+from msys_track.options.tracking import TrackingOptions
+from msys_track.relay.settings import UpstreamSettings
+from msys_track.relay.upstream import Upstream
+from msys_track.sinks import sqlite
+from msys_track.sinks.sqlite import SqliteSink
+from msys_track.sinks.writer import EventWriter, Sink
+from msys_track.tracking import server as tracking
+from msys_track.tracking.server import Tracker
+from msys_track.tracking.settings import TrackerSettings
+
+HOST: Final = "127.0.0.1"
+
+# A guest who does not leave must not keep the demo from ending.
+_CLOSE_SECONDS: Final = 1.0
+
+News: TypeAlias = "asyncio.Queue[Arrival | Event]"
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """Everything runs; what happens is news."""
+
+    keys_file: Path
+    store: Path
+    options: TrackingOptions
+    rewriter: Rewriter
+    """As the proxy has it: it tells why something was left alone."""
+    proxy: Proxy
+    tracker: Tracker
+    mailbox_port: int
+    news: News
+    """Mails that arrived and events that were stored, as they come."""
+    _writer: EventWriter
+    _browser: Browser
+    _events_seen: int = field(default=0, init=False)
+
+    @property
+    def origin(self) -> str:
+        """What every tracked URL begins with."""
+        return self._browser.origin
+
+    def is_tracked(self, url: str) -> bool:
+        """Whether a URL leads to the tracker."""
+        return url.startswith(f"{self.origin}/")
+
+    async def send(self, from_: str, recipients: Sequence[str], message: bytes) -> Answer:
+        """Send a message in wire form to the proxy, as an application would."""
+        return await asyncio.to_thread(sender.send, self.proxy.port, from_, recipients, message)
+
+    def arrivals(self) -> list[Arrival]:
+        """Take what arrived since the last call; a mail answered with 250 is among it."""
+        news = [self.news.get_nowait() for _ in range(self.news.qsize())]
+        return [each for each in news if isinstance(each, Arrival)]
+
+    async def fetch(self, urls: Sequence[str], *, method: str = "GET") -> list[Response]:
+        """Fetch tracked URLs, as a reader's programs do."""
+        return await asyncio.to_thread(self._browser.fetch, urls, method=method)
+
+    async def new_events(self) -> list[Event]:
+        """Read from the store what has come into it since the last call."""
+        await self._writer.flush()
+        events = await asyncio.to_thread(lambda: list(sqlite.events(self.store)))
+        new = events[self._events_seen :]
+        self._events_seen = len(events)
+        return new
+
+    def explain(self, message: bytes, recipient: str) -> Rewritten:
+        """Make a copy that nobody is sent, to learn what the product says about it.
+
+        Raises:
+            HeaderRefused: `X-MSYS-API` is malformed.
+        """
+        return self.rewriter.rewritten(message, recipient, now=int(time.time()))
+
+
+@asynccontextmanager
+async def open_stage() -> AsyncIterator[Stage]:
+    """Start the servers; when left, they end and their files are removed.
+
+    Raises:
+        SettingsError: no port, or no folder for temporary files, is to be had.
+    """
+    news: News = asyncio.Queue()
+    async with AsyncExitStack() as exits:
+        with _needing("a folder for temporary files"):
+            folder = Path(exits.enter_context(TemporaryDirectory(prefix="msys-track-demo-")))
+        keys_file, store = folder / "keys.toml", folder / "events.sqlite"
+        keys.create(keys_file)
+        ring = KeyRing.load(keys_file)
+
+        sink = await exits.enter_async_context(SqliteSink(store))
+        writer = await exits.enter_async_context(EventWriter(_Heard(sink, news)))
+        settings = TrackerSettings(
+            store=store, listen_port=0, close_timeout_seconds=_CLOSE_SECONDS
+        )
+        tracker = await tracking.serve(settings, ring, writer)
+        exits.push_async_callback(tracker.close)
+
+        with _needing(f"a port of {HOST} for the mail server"):
+            mailbox_port = await exits.enter_async_context(open_mailboxes(HOST, news.put_nowait))
+        upstream = Upstream(UpstreamSettings(host=HOST, port=mailbox_port))
+        exits.push_async_callback(upstream.close)
+        options = TrackingOptions(
+            open_tracking=True, click_tracking=True, tracking_domain=f"{HOST}:{tracker.port}"
+        )
+        rewriter = Rewriter(keys=ring, options=options, source="configuration")
+        listener = ProxySettings(listen_port=0, drain_seconds=_CLOSE_SECONDS)
+        with _needing(f"a port of {HOST} for the proxy"):
+            proxy = await injection.serve(listener, rewriter, upstream)
+        exits.push_async_callback(proxy.close)
+        yield Stage(
+            keys_file=keys_file,
+            store=store,
+            options=options,
+            rewriter=rewriter,
+            proxy=proxy,
+            tracker=tracker,
+            mailbox_port=mailbox_port,
+            news=news,
+            _writer=writer,
+            _browser=Browser(HOST, tracker.port),
+        )
+
+
+@contextmanager
+def _needing(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(f"demo: needs {what}: {error.strerror or error}") from error
+
+
+class _Heard:
+    """A sink whose events are news once they are stored."""
+
+    def __init__(self, sink: Sink, news: News) -> None:
+        self._sink = sink
+        self._news = news
+
+    async def write(self, events: Sequence[Event]) -> None:
+        await self._sink.write(events)
+        for event in events:
+            self._news.put_nowait(event)

@@ -1,0 +1,145 @@
+"""`msys-track keys`: what a person sees, and what a script can rely on."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from msys_track.cli import main
+from msys_track.keys import KeyRing
+
+DATE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a key file can be made."""
+    return tmp_path / "keys.toml"
+
+
+def keys(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["keys", *map(str, arguments)])
+
+
+def secrets_in(file: Path) -> list[str]:
+    return re.findall(r'secret = "(.+)"', file.read_text(encoding="utf-8"))
+
+
+def test_new_makes_a_file_and_says_so_beside_the_output(file: Path) -> None:
+    result = keys("new", file)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"{file}: made, with one key\n"
+    assert KeyRing.load(file).ids == (1,)
+
+
+def test_new_never_writes_over_a_file_and_names_the_command_that_was_meant(file: Path) -> None:
+    keys("new", file)
+    before = file.read_bytes()
+    result = keys("new", file)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"msys-track: {file}: there is a file already; "
+        f"`msys-track keys rotate {file}` adds a key to it\n"
+    )
+    assert file.read_bytes() == before
+
+
+def test_rotate_puts_a_key_first_and_says_whom_to_restart_in_which_order(file: Path) -> None:
+    keys("new", file)
+    result = keys("rotate", file)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == (
+        f"{file}: key 2 seals now, the others still open their links\n"
+        "  next: give this file to every tracker and restart it, then restart the proxies; "
+        "a tracker without key 2 knows none of its links\n"
+    )
+    assert KeyRing.load(file).ids == (2, 1)
+
+
+def test_rotate_of_a_missing_file_names_the_command_that_makes_one(file: Path) -> None:
+    result = keys("rotate", file)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"msys-track: {file}: there is no such key file; `msys-track keys new {file}` makes one\n"
+    )
+    assert not file.exists()
+
+
+def test_list_has_a_line_for_each_key_and_the_first_seals(file: Path) -> None:
+    keys("new", file)
+    keys("rotate", file)
+    keys("rotate", file)
+    result = keys("list", file)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert len(lines) == 3
+    assert re.fullmatch(rf"  3  {DATE}  seals, opens", lines[0])
+    assert re.fullmatch(rf"  2  {DATE}  opens", lines[1])
+    assert re.fullmatch(rf"  1  {DATE}  opens", lines[2])
+
+
+def test_no_command_shows_a_secret(file: Path) -> None:
+    output = [keys("new", file), keys("rotate", file), keys("list", file), keys("new", file)]
+    shown = "".join(result.output for result in output)
+    assert len(secrets_in(file)) == 2
+    assert not any(secret[:8] in shown for secret in secrets_in(file))
+
+
+def test_a_file_that_others_can_read_is_refused_with_the_command_that_helps(file: Path) -> None:
+    keys("new", file)
+    file.chmod(0o644)
+    for command in ("list", "rotate"):
+        result = keys(command, file)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"(mode 0644); run `chmod 600 {file}`" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["new", "rotate", "list"])
+def test_a_folder_is_wrong_usage(tmp_path: Path, command: str) -> None:
+    result = keys(command, tmp_path)
+    assert result.exit_code == 2
+    assert "is a directory" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["new", "rotate", "list"])
+def test_a_file_must_be_named(command: str) -> None:
+    result = keys(command)
+    assert result.exit_code == 2
+    assert "Missing argument 'FILE'" in result.stderr
+
+
+def test_the_group_names_its_three_commands() -> None:
+    result = keys("--help")
+    assert result.exit_code == 0
+    assert re.findall(r"^  (\w+)  ", result.stdout, re.MULTILINE) == ["list", "new", "rotate"]
+
+
+def test_the_help_of_rotate_says_who_comes_first() -> None:
+    text = " ".join(keys("rotate", "--help").stdout.split())
+    assert (
+        "Trackers must have the new key before a proxy seals with it: restart them first" in text
+    )
+
+
+def command(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    program = Path(sys.executable).with_name("msys-track")
+    return subprocess.run(  # noqa: S603
+        [program, "keys", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_installed_command_makes_rotates_and_lists(file: Path) -> None:
+    assert [command(verb, file).returncode for verb in ("new", "rotate", "list")] == [0, 0, 0]
+    listed = command("list", file)
+    assert re.fullmatch(rf"  2  {DATE}  seals, opens\n  1  {DATE}  opens\n", listed.stdout)
+    assert listed.stderr == ""
+
+
+def test_the_installed_command_fails_in_one_line_without_a_stack_trace(file: Path) -> None:
+    failed = command("list", file)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr.count("\n") == 1
+    assert failed.stderr.startswith(f"msys-track: {file}: there is no such key file")

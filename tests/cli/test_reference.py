@@ -1,0 +1,26 @@
+"""The page about the command line is what the commands say of themselves."""
+
+from pathlib import Path
+
+from msys_track.cli import main, reference
+
+PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text(encoding="utf-8") == reference.markdown(), (
+        "write it again: .venv/bin/python -m msys_track.cli.reference > docs/command-line.md"
+    )
+
+
+def test_every_command_is_on_the_page() -> None:
+    page = reference.markdown()
+    for name in main.commands:
+        assert f"\n## msys-track {name}\n" in page or f"\n### msys-track {name}\n" in page
+
+
+def test_every_option_but_help_and_version_has_an_environment_variable() -> None:
+    for name, command in main.commands.items():
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                assert str(parameter.envvar).startswith("MSYS_TRACK_"), (name, parameter.name)

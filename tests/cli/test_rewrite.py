@@ -1,0 +1,232 @@
+"""`msys-track rewrite`: a filter that says what it did and never loses a message."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from tests import oracle
+from tests.cli.processes import HTML, Run, shell
+
+from msys_track.cli import main
+from msys_track.keys import KeyRing
+
+BOTH = ("--to", "jo@example.com", "--open-tracking", "--click-tracking")
+PLAIN = b"Subject: x\r\n\r\nhttp://e.com/\r\n"
+
+
+def rewrite(*arguments: str | Path, given: bytes = HTML) -> Result:
+    """Call the command in this process, which is quick."""
+    return CliRunner().invoke(main, ["rewrite", *map(str, arguments)], input=given)
+
+
+def test_nothing_is_tracked_unless_it_is_asked_for() -> None:
+    result = rewrite("--to", "jo@example.com")
+    assert (result.exit_code, result.stdout_bytes) == (0, HTML)
+    assert result.stderr.splitlines() == [
+        "open tracking off (default), click tracking off (default)",
+        "0 links wrapped, 0 pixels added, left alone: 1 tracking_off",
+        f"  bytes 0 to {len(HTML)}: tracking_off",
+    ]
+
+
+def test_flags_track_and_the_report_says_what_was_done_and_what_was_not(keys: Path) -> None:
+    result = rewrite(*BOTH, "--domain", "click.example.com:8080", "--keys", keys)
+    found = oracle.difference(HTML, result.stdout_bytes)
+    assert (len(found.links), len(found.pixels)) == (1, 1)
+    assert found.links[0][1].startswith("http://click.example.com:8080/f/a/")
+    left = HTML.index(b"mailto:")
+    assert result.stderr.splitlines() == [
+        "open tracking on (command line), click tracking on (command line)",
+        "1 link wrapped, 1 pixel added, left alone: 1 not_http",
+        f"  bytes {left} to {left + len(b'mailto:a@b.c')}: not_http",
+    ]
+
+
+@pytest.mark.parametrize(("flag", "links", "pixels"), [("--open", 0, 1), ("--click", 1, 0)])
+def test_opens_and_clicks_are_switched_apart(flag: str, links: int, pixels: int) -> None:
+    result = rewrite("--to", "jo@example.com", f"{flag}-tracking")
+    found = oracle.difference(HTML, result.stdout_bytes)
+    assert (len(found.links), len(found.pixels)) == (links, pixels)
+
+
+def test_the_header_asks_too_overrides_the_flags_and_is_removed() -> None:
+    header = b'X-MSYS-API: {"options": {"open_tracking": %s}}\r\n'
+    asked = rewrite("--to", "jo@example.com", given=header % b"true" + HTML)
+    assert len(oracle.difference(HTML, asked.stdout_bytes).pixels) == 1
+    refused = rewrite(*BOTH, given=header % b"false" + HTML)
+    found = oracle.difference(HTML, refused.stdout_bytes)
+    assert (len(found.links), len(found.pixels)) == (1, 0)
+    assert refused.stderr.startswith(
+        "open tracking off (header), click tracking on (command line)"
+    )
+
+
+def test_a_temporary_key_is_told_where_it_has_sealed_something(keys: Path) -> None:
+    told = "temporary key: these links can't be opened later; see --keys\n"
+    assert rewrite(*BOTH).stderr.endswith(told)
+    assert told not in rewrite(*BOTH, "--keys", keys).stderr
+    assert told not in rewrite("--to", "jo@example.com").stderr
+
+
+def test_links_say_who_the_recipient_is(keys: Path) -> None:
+    result = rewrite(*BOTH, "--keys", keys, "--scheme", "HTTPS", "--domain", "c.example")
+    [(_, url)] = oracle.difference(HTML, result.stdout_bytes).links
+    claims = KeyRing.load(keys).open(url.removeprefix("https://c.example"))
+    assert (claims.engagement.recipient, claims.target) == (
+        "jo@example.com",
+        "http://e.com/?a=1&b=2",
+    )
+
+
+def test_the_edit_list_makes_the_output_of_the_input(tmp_path: Path) -> None:
+    file = tmp_path / "edits.json"
+    message = b"X-MSYS-API: {}\r\n" + HTML
+    result = rewrite(*BOTH, "--edits", file, given=message)
+    listed = json.loads(file.read_text("ascii"))
+    assert [set(edit) for edit in listed] == [{"offset", "length", "inserted"}] * 3
+    edits = [
+        (edit["offset"], edit["length"], base64.b64decode(edit["inserted"])) for edit in listed
+    ]
+    assert oracle.replayed(message, edits) == result.stdout_bytes
+    assert oracle.undone(message, result.stdout_bytes, edits) == message
+    oracle.check_edits(message, edits)
+
+
+def test_without_a_change_the_edit_list_is_empty(tmp_path: Path) -> None:
+    file = tmp_path / "edits.json"
+    assert rewrite(*BOTH, "--edits", file, given=PLAIN).stdout_bytes == PLAIN
+    assert json.loads(file.read_text("ascii")) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        (b"{", "JSON parsing error in X-MSYS-API (line 1, column 2: "),
+        (b'{"metadata": []}', "X-MSYS-API 'metadata' must be of type 'json object'"),
+        (b'{"tags": [null]}', "X-MSYS-API 'tags[0]' must be of type 'string'"),
+        (b'{"campaign_id": "%s"}' % (b"c" * 65), "smtpapi_campaign_id context is limited to 64"),
+        (b'{"options": {"open_tracking": "yes"}}', "'options.open_tracking' must be of type"),
+        (b"{}\r\nX-MSYS-API: []", "X-MSYS-API header present more than once"),
+        (b'{"bcc": ["a@b.c"]}', "X-MSYS-API 'bcc' is not supported by this version"),
+        (b"\xff", "JSON parsing error in X-MSYS-API (line 1, column 1: not valid UTF-8)"),
+    ],
+)
+def test_a_malformed_header_is_refused_with_the_reply_that_smtp_gives(
+    header: bytes, text: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "edits.json"
+    given = b"X-MSYS-API: " + header + b"\r\n" + HTML
+    result = rewrite(*BOTH, "--edits", file, given=given)
+    assert (result.exit_code, result.stdout_bytes) == (1, b"")
+    assert result.stderr.startswith("msys-track: 550 5.6.0 ")
+    assert text in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "Missing option '--to'"),
+        (("--to", "jo"), "'jo' is no address; give one such as jo@example.com"),
+        (("--to", "<jo@example.com>"), "is no address"),
+        (("--to", "jo@e.com\r\nX: y"), r"'jo@e.com\r\nX: y' is no address"),
+        (("--to", "@"), "is no address"),
+        ((*BOTH, "--domain", "https://e.com"), "'https://e.com'; allowed: host or host:port"),
+        ((*BOTH, "--domain", "e.com:99999"), "allowed: host or host:port"),
+        ((*BOTH, "--domain", ""), "allowed: host or host:port"),
+        ((*BOTH, "--scheme", "ftp"), "'ftp' is not one of 'http', 'https'"),
+        ((*BOTH, "--keys", "."), "'.' is a directory"),
+        ((*BOTH, "--edits", "."), "'.' is a directory"),
+        ((*BOTH, "--nope"), "No such option"),
+        ((*BOTH, "more"), "unexpected extra argument"),
+    ],
+)
+def test_wrong_usage_is_told_and_exits_2(arguments: tuple[str, ...], told: str) -> None:
+    result = rewrite(*arguments)
+    assert (result.exit_code, result.stdout_bytes) == (2, b"")
+    assert told in result.stderr
+
+
+def test_key_files_that_can_t_be_used_exit_2(tmp_path: Path, keys: Path) -> None:
+    missing, empty, shared = tmp_path / "no.toml", tmp_path / "empty", tmp_path / "open"
+    empty.touch(0o600)
+    shared.write_bytes(keys.read_bytes())
+    shared.chmod(0o644)
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\x00")
+    binary.chmod(0o600)
+    for file, told in [
+        (missing, f"there is no such key file; `msys-track keys new {missing}` makes one"),
+        (
+            empty,
+            f"has no [[key]]; remove it, and `msys-track keys new {empty}` makes a whole file",
+        ),
+        (shared, f"others than its owner can use it (mode 0644); run `chmod 600 {shared}`"),
+        (binary, "is not TOML: not UTF-8"),
+    ]:
+        result = rewrite(*BOTH, "--keys", file)
+        assert (result.exit_code, result.stdout_bytes) == (2, b"")
+        assert result.stderr == f"msys-track: {file}: {told}\n"
+
+
+def test_an_edit_list_that_can_t_be_written_is_told_before_anything_is_output() -> None:
+    result = rewrite(*BOTH, "--edits", "/nowhere/edits.json")
+    assert (result.exit_code, result.stdout_bytes) == (1, b"")
+    assert result.stderr == "msys-track: /nowhere/edits.json: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"",
+        b"\n",
+        b"\0",
+        b"\xff\xfe" * 1_000,
+        bytes(range(256)) * 40,
+        b"no header at all",
+        b"Content-Type: text/html",
+        b"From a@b Thu Jan  1\r\n" + HTML,
+        b"DKIM-Signature: v=1\r\n" + HTML,
+        HTML.replace(b"text/html", b"application/pkcs7-mime"),
+    ],
+)
+def test_what_can_t_be_parsed_passes_byte_for_byte(given: bytes) -> None:
+    result = rewrite(*BOTH, given=given)
+    assert (result.exit_code, result.stdout_bytes) == (0, given)
+    assert "0 links wrapped, 0 pixels added, left alone: 1 " in result.stderr
+
+
+def test_as_a_process_it_is_a_filter_and_the_report_is_beside_the_message(
+    run: Run, tmp_path: Path
+) -> None:
+    big = HTML.replace(b"</body>", b"<p>y</p>" * 500_000 + b"</body>")
+    ended = run("rewrite", *BOTH, "--edits", "edits.json", given=big)
+    assert ended.code == 0
+    assert len(oracle.difference(big, ended.output).links) == 1
+    assert ended.errors.startswith("open tracking on (command line)")
+    assert len(json.loads((tmp_path / "edits.json").read_text("ascii"))) == 2
+
+
+def test_environment_variables_set_options_and_options_override_them(run: Run) -> None:
+    variables = {
+        "MSYS_TRACK_TO": "env@example.com",
+        "MSYS_TRACK_CLICK_TRACKING": "1",
+        "MSYS_TRACK_OPEN_TRACKING": "0",
+        "MSYS_TRACK_DOMAIN": "env.example.com",
+    }
+    ended = run("rewrite", given=HTML, env=variables)
+    found = oracle.difference(HTML, ended.output)
+    assert found.links[0][1].startswith("http://env.example.com/f/a/")
+    assert found.pixels == []
+    ended = run("rewrite", "--domain", "flag.example.com", given=HTML, env=variables)
+    [(_, url)] = oracle.difference(HTML, ended.output).links
+    assert url.startswith("http://flag.example.com/")
+
+
+def test_a_message_is_wanted_on_standard_input(tmp_path: Path) -> None:
+    ended = shell(tmp_path, "msys-track rewrite --to a@b.c <&-")
+    assert (ended.code, ended.output) == (2, b"")
+    assert ended.errors.endswith("no message: give one on standard input, as in < message.eml\n")

@@ -1,0 +1,258 @@
+"""`msys-track proxy` and `msys-track tracker` as processes: how they start, refuse, and end."""
+
+import http.client
+import json
+import signal
+import smtplib
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests import oracle
+from tests.cli import processes
+from tests.cli.mailbox import Mailbox
+from tests.cli.processes import HTML, Run, Server, Start
+
+SERVERS = ("proxy", "tracker")
+HEADER = (
+    b'X-MSYS-API: {"campaign_id": "spring", "metadata": {"user": 7},\r\n'
+    b' "tags": ["a"], "options": {"transactional": true}}\r\n'
+)
+
+
+def send(proxy: Server, message: bytes, *recipients: str) -> None:
+    with smtplib.SMTP("127.0.0.1", proxy.port, timeout=10) as client:
+        client.sendmail("sender@e.com", recipients or ["jo@e.com"], message)
+
+
+def get(tracker: Server, url: str) -> http.client.HTTPResponse:
+    """Follow a link as if the tracking domain led to the tracker."""
+    host, slash, path = url.removeprefix("http://").partition("/")
+    connection = http.client.HTTPConnection("127.0.0.1", tracker.port, timeout=10)
+    connection.request("GET", slash + path, headers={"Host": host, "User-Agent": "Reader/1.0"})
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response
+
+
+def replaced(config: Path, old: str, new: str) -> None:
+    text = config.read_text(encoding="utf-8")
+    assert old in text
+    config.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + processes.PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("config")
+def test_a_mail_goes_all_the_way_and_its_readers_come_back(
+    config: Path, start: Start, run: Run
+) -> None:
+    with Mailbox() as mailbox:
+        replaced(config, "127.0.0.1:9", f"127.0.0.1:{mailbox.port}")
+        assert run("config", "check", config).code == 0
+        proxy, tracker = start("proxy"), start("tracker")
+        assert proxy.said == (
+            f"proxy listens on 127.0.0.1:{proxy.port}, upstream is 127.0.0.1:{mailbox.port}\n"
+        )
+        send(proxy, HEADER + HTML, "Jo@e.com", "amy@e.com")
+        assert proxy.stop().code == 0
+    assert [each.recipients for each in mailbox.deliveries] == [("Jo@e.com",), ("amy@e.com",)]
+    for delivery in mailbox.deliveries:
+        found = oracle.difference(HEADER + HTML, delivery.message)
+        [(_, link)], [pixel] = found.links, found.pixels
+        clicked, opened = get(tracker, link), get(tracker, pixel)
+        assert (clicked.status, clicked.headers["Location"]) == (302, "http://e.com/?a=1&b=2")
+        assert (opened.status, opened.headers["Content-Type"]) == (200, "image/gif")
+    stored = run("events", "--store", "events.sqlite")  # while the tracker goes on
+    assert stored.code == 0
+    assert tracker.stop().code == 0
+    lines = run("events", "--store", "events.sqlite").output.splitlines()
+    events = [json.loads(line)["msys"]["track_event"] for line in lines]
+    assert [(event["type"], event["raw_rcpt_to"]) for event in events] == [
+        ("click", "Jo@e.com"),
+        ("open", "Jo@e.com"),
+        ("click", "amy@e.com"),
+        ("open", "amy@e.com"),
+    ]
+    for event in events:
+        assert event["rcpt_to"] == event["raw_rcpt_to"].lower()
+        assert event["campaign_id"] == "spring"
+        assert event["rcpt_meta"] == {"user": 7}
+        assert event["rcpt_tags"] == ["a"]
+        assert event["user_agent"] == "Reader/1.0"
+    assert len({event["message_id"] for event in events}) == 2
+    assert events[0]["target_link_url"] == "http://e.com/?a=1&b=2"
+
+
+@pytest.mark.usefixtures("config")
+def test_while_the_upstream_is_down_nothing_is_accepted_and_nothing_is_lost(
+    config: Path, start: Start
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    replaced(config, "127.0.0.1:9", f"127.0.0.1:{port}")
+    proxy = start("proxy")
+    for _ in range(2):
+        with pytest.raises(smtplib.SMTPException) as refused:
+            send(proxy, HTML)
+        assert code_of(refused.value) // 100 == 4
+    with Mailbox(port) as mailbox:
+        send(proxy, HTML)
+        assert len(mailbox.deliveries) == 1
+        assert proxy.stop().code == 0
+
+
+def code_of(error: smtplib.SMTPException) -> int:
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return next(code for code, _ in error.recipients.values())
+    assert isinstance(error, smtplib.SMTPResponseException)
+    return error.smtp_code
+
+
+@pytest.mark.usefixtures("config")
+def test_a_malformed_header_is_refused_and_what_can_t_be_parsed_passes(
+    config: Path, start: Start
+) -> None:
+    with Mailbox() as mailbox:
+        replaced(config, "127.0.0.1:9", f"127.0.0.1:{mailbox.port}")
+        proxy = start("proxy")
+        with pytest.raises(smtplib.SMTPDataError) as refused:
+            send(proxy, b"X-MSYS-API: {\r\n" + HTML, "jo@e.com", "amy@e.com")
+        assert (refused.value.smtp_code, mailbox.deliveries) == (550, [])
+        assert "5.6.0 JSON parsing error in X-MSYS-API (" in str(refused.value)
+        strange = b"no header at all\r\n\xff\0 binary\r\n.dots\r\n..\r\n"
+        send(proxy, strange, "jo@e.com", "amy@e.com")
+        assert proxy.stop().code == 0
+    assert b"".join(each.message for each in mailbox.deliveries) in (strange, strange * 2)
+    assert sorted(to for each in mailbox.deliveries for to in each.recipients) == [
+        "amy@e.com",
+        "jo@e.com",
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.usefixtures("config")
+def test_a_signal_ends_a_server_with_0_though_a_client_is_there(
+    server: str, number: int, start: Start
+) -> None:
+    running = start(server)
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as client:
+        began = time.monotonic()
+        ended = running.stop(number)
+        assert time.monotonic() - began < 10
+        assert (ended.code, ended.output) == (0, b"")
+        while client.recv(4096):
+            pass
+    assert '"event": "server.stopping"' in ended.errors
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_an_occupied_port_is_named_and_exits_1(server: str, config: Path, run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        replaced(config, f'[{server}]\nlisten = "127.0.0.1:0"', f'[{server}]\nlisten = "{where}"')
+        ended = run(server)
+    assert (ended.code, ended.output) == (1, b"")
+    last = ended.errors.splitlines()[-1]
+    assert last == (
+        f"msys-track: {server}: can't listen on {where}: Address already in use; choose another "
+        "address, or end what listens there"
+    )
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_an_address_of_another_machine_is_named_and_exits_1(
+    server: str, config: Path, run: Run
+) -> None:
+    replaced(config, "127.0.0.1:0", "192.0.2.1:0")
+    ended = run(server)
+    assert (ended.code, ended.output) == (1, b"")
+    last = ended.errors.splitlines()[-1]
+    assert last.startswith(f"msys-track: {server}: can't listen on 192.0.2.1:0: Cannot assign")
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("true", '"maybe"', "listener.open_tracking_enabled: found"),
+        ('"events.sqlite"', '"no/events.sqlite"', "tracker.store: found"),
+        ('"keys.toml"', '"no.toml"', "keys: found"),
+        ("[listener]", "[listener", "not TOML"),
+    ],
+)
+def test_a_wrong_configuration_exits_2_before_a_port_is_opened(  # noqa: PLR0913, PLR0917
+    server: str, old: str, new: str, told: str, config: Path, run: Run
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        replaced(config, "127.0.0.1:0", f"127.0.0.1:{taken.getsockname()[1]}")
+        replaced(config, old, new)
+        ended = run(server)
+    assert (ended.code, ended.output) == (2, b"")
+    assert "msys-track.toml:" in ended.errors
+    assert told in ended.errors
+    assert not (config.parent / "events.sqlite").exists()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_keys_that_others_can_read_stop_a_server(
+    server: str, config: Path, keys: Path, run: Run
+) -> None:
+    keys.chmod(0o604)
+    ended = run(server)
+    assert (ended.code, ended.output) == (2, b"")
+    assert ended.errors.startswith(f"{config.name}: keys: keys.toml: others than its owner can")
+    assert "chmod 600" in ended.errors
+
+
+def test_a_store_that_is_no_store_stops_the_tracker(config: Path, run: Run) -> None:
+    (config.parent / "events.sqlite").write_bytes(b"something else")
+    ended = run("tracker")
+    assert (ended.code, ended.output) == (1, b"")
+    assert "events.sqlite: not an SQLite file; move it away" in ended.errors
+    assert (config.parent / "events.sqlite").read_bytes() == b"something else"
+
+
+@pytest.mark.usefixtures("config")
+def test_two_trackers_share_a_store_and_a_key_file(start: Start, run: Run, keys: Path) -> None:
+    trackers = [start("tracker"), start("tracker")]
+    ended = run("rewrite", "--to", "jo@e.com", "--click-tracking", "--keys", keys, given=HTML)
+    [(_, url)] = oracle.difference(HTML, ended.output).links
+    for tracker in trackers * 3:
+        assert get(tracker, url).status == 302
+    for tracker in trackers:
+        assert tracker.stop().code == 0
+    assert run("events", "--store", "events.sqlite").output.count(b"\n") == 6
+
+
+@pytest.mark.usefixtures("config")
+def test_a_proxy_whose_links_would_lead_nowhere_says_so(config: Path, start: Start) -> None:
+    replaced(config, 'tracking_domain = "click.example.com"\n', "")
+    ended = start("proxy").stop()
+    assert ended.code == 0
+    assert '"event": "tracking_domain.default"' in ended.errors
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.usefixtures("config")
+def test_a_server_without_standard_output_serves(server: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as errors:
+        process = processes.start_in_shell(tmp_path, f"exec msys-track {server} >&-", errors)
+    try:
+        until(lambda: b'.listening"' in log.read_bytes())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=processes.PATIENCE_SECONDS) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert b"Traceback" not in log.read_bytes()

@@ -1,0 +1,156 @@
+"""The demo's own eye for differences: it must see each, and be silent where there is none."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests import shared_corpus
+
+from msys_track.copies import Rewriter
+from msys_track.demo.catalogue import MAILS, NEWSLETTER
+from msys_track.demo.fidelity import Changes, changes, without_api_header
+from msys_track.demo.mail import Mail
+from msys_track.demo.sender import wire_form
+from msys_track.errors import HeaderRefused
+from msys_track.keys import KeyRing
+from msys_track.options.tracking import TrackingOptions
+
+TO = "jo@example.com"
+ORIGIN = "http://127.0.0.1:8080"
+REWRITER = Rewriter(
+    keys=KeyRing.temporary(),
+    options=TrackingOptions(
+        open_tracking=True, click_tracking=True, tracking_domain="127.0.0.1:8080"
+    ),
+)
+HEAD = b"Subject: x\r\nContent-Type: text/html; charset=utf-8\r\n"
+BODY = b"<p>one <a href='http://a.example/?x&amp;y'>two</a> three</p></body>\r\n"
+
+
+def tracked(message: bytes) -> bytes:
+    return REWRITER.rewritten(message, TO, now=1_700_000_000).message
+
+
+def seen(message: bytes) -> Changes:
+    return changes(message, tracked(message), ORIGIN)
+
+
+def test_links_and_pixel_are_all_that_is_seen_of_tracking() -> None:
+    found = seen(HEAD + b"\r\n" + BODY)
+    assert found.beyond is None
+    assert [wrapped.original for wrapped in found.wrapped] == [b"http://a.example/?x&amp;y"]
+    assert len(found.pixels) == 1
+
+
+@pytest.mark.parametrize("mail", MAILS, ids=lambda mail: mail.file)
+def test_every_mail_of_the_tour_is_seen_whole(mail: Mail) -> None:
+    found = seen(mail.message())
+    assert found.beyond is None
+
+
+def test_a_changed_byte_is_seen_wherever_it_is() -> None:
+    message = without_api_header(NEWSLETTER.message())
+    copy = tracked(message)
+    whole = changes(message, copy, ORIGIN)
+    for at in range(0, len(copy), 5):
+        other = b"!" if copy[at : at + 1] == b"~" else b"~"
+        found = changes(message, copy[:at] + other + copy[at + 1 :], ORIGIN)
+        # In a token it makes another URL, which a click finds dead.
+        assert found.beyond is not None or found != whole, copy[at - 20 : at + 20]
+
+
+@pytest.mark.parametrize(
+    ("was", "is_now"),
+    [
+        (b"three", b"four"),
+        (b"three", b"three "),
+        (b"<p>", b"<P>"),
+        (b"Subject: x", b"Subject: y"),
+        (b"Subject: x\r\n", b""),
+        (b"</body>\r\n", b"</body>\r\n\r\n"),
+        (b"</body>\r\n", b"</body>"),
+        (b"'>two", b'">two'),
+        (b"</body>", b"<img src='http://127.0.0.1:8080/other'></body>"),
+    ],
+)
+def test_what_is_more_than_links_and_pixel_is_told(was: bytes, is_now: bytes) -> None:
+    message = HEAD + b"\r\n" + BODY
+    copy = tracked(message)
+    assert was in copy
+    assert changes(message, copy.replace(was, is_now), ORIGIN).beyond is not None
+
+
+def test_an_empty_copy_is_told() -> None:
+    assert changes(HEAD + b"\r\n" + BODY, b"", ORIGIN).beyond is not None
+
+
+def test_the_same_body_twice_is_told_apart() -> None:
+    part = b"--b\r\nContent-Type: text/%b\r\n\r\n" + BODY
+    head = b"Content-Type: multipart/alternative; boundary=b\r\n\r\n"
+    message = head + part % b"plain" + part % b"html" + b"--b--\r\n"
+    assert seen(message).beyond is None
+    assert len(seen(message).wrapped) == 1
+
+
+@pytest.mark.parametrize("encoding", [b"base64", b"BASE64 (so they say)"])
+def test_base64_is_compared_as_what_it_holds(encoding: bytes) -> None:
+    body = base64.encodebytes(BODY).replace(b"\n", b"\r\n")
+    found = seen(HEAD + b"Content-Transfer-Encoding: " + encoding + b"\r\n\r\n" + body)
+    assert found.beyond is None
+    assert len(found.wrapped) == 1
+
+
+def test_blanks_behind_a_soft_break_are_no_difference() -> None:
+    body = b"<a href=3D'http://a.ex= \t\r\nample/'>a</a>\r\n"
+    found = seen(HEAD + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + body)
+    assert found.beyond is None
+    assert [wrapped.original for wrapped in found.wrapped] == [b"http://a.example/"]
+
+
+@pytest.mark.parametrize(
+    ("message", "without"),
+    [
+        (b"X-MSYS-API: {}\r\nA: b\r\n\r\n", b"A: b\r\n\r\n"),
+        (
+            b"A: b\r\nx-msys-api : {\r\n }\r\n\t\r\n\r\nX-MSYS-API: c\r\n",
+            b"A: b\r\n\r\nX-MSYS-API: c\r\n",
+        ),
+        (b"X-MSYS-API: {}\r\n", b""),
+        (b"\r\nX-MSYS-API: {}\r\n", b"\r\nX-MSYS-API: {}\r\n"),
+        (b"X-MSYS-API-2: {}\r\n\r\n", b"X-MSYS-API-2: {}\r\n\r\n"),
+    ],
+)
+def test_the_header_is_taken_out_with_all_its_lines(message: bytes, without: bytes) -> None:
+    assert without_api_header(message) == without
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        ['<a href="http://a.example/1">', "<a href='https://b.example/?x&amp;y'>", "</a>", "<p>",
+         "</body>", "</html>", "é", "\n", "  ", "<!-- <a href=http://c.example/> -->", "text",
+         "<a href=http://d.example/>", "<area href='mailto:a@b.c'>", "<img src=x>"]
+    )
+)  # fmt: skip
+
+
+@given(PIECES)
+def test_tracking_of_any_document_leaves_nothing_beyond(pieces: list[str]) -> None:
+    message = wire_form(HEAD + b"\r\n" + "".join(pieces).encode()).message
+    found = seen(message)
+    assert found.beyond is None
+    assert len(found.wrapped) == REWRITER.rewritten(message, TO, now=1).wrapped_links
+
+
+@shared_corpus.needs_corpus
+@pytest.mark.timeout(300)
+def test_tracking_of_hostile_input_leaves_nothing_beyond() -> None:
+    for name, data, kind in shared_corpus.hostile():
+        if len(data) > 1_000_000:
+            continue
+        message = wire_form(HEAD + b"\r\n" + data if kind == "html" else data).message
+        try:
+            found = seen(message)
+        except HeaderRefused:
+            continue
+        assert found.beyond is None, name

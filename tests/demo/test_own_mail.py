@@ -1,0 +1,193 @@
+"""Any file goes through, and the page says what became of it."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from tests import shared_corpus
+
+from msys_track.demo import own_mail, own_page, table
+from msys_track.demo.expectations import Ledger
+from msys_track.demo.mailboxes import Arrival
+from msys_track.demo.stage import Stage
+from msys_track.errors import SettingsError
+
+pytestmark = pytest.mark.anyio
+
+HTML = b"Subject: x\r\nContent-Type: text/html; charset=utf-8\r\n"
+LINK = b"<a href='http://a.example/?x=1&amp;y=2'>a</a>"
+
+
+async def shown(stage: Stage, content: bytes) -> tuple[Ledger, str]:
+    page: list[str] = []
+    ledger = await own_page.show(stage, page.append, "my.eml", content)
+    assert [line for line in page if len(line) > table.WIDTH] == []
+    return ledger, "\n".join([*page, *table.verdict(ledger)])
+
+
+async def test_links_lead_where_they_led_and_the_rest_says_why_not(stage: Stage) -> None:
+    content = HTML + b"\r\n" + LINK + b"<a href='mailto:a@b.c'><a href='/rel'>"
+    content += b"<a href='http://b.example/' data-msys-clicktrack=0></body>\r\n"
+    ledger, page = await shown(stage, content)
+    assert not any(ledger.failed())
+    assert "   answered     250 2.0.0 Ok: in the mailbox" in page
+    assert "   tracking     opens on (configuration), clicks on (configuration)" in page
+    assert "   came out     1 link wrapped and 1 pixel added" in page
+    assert "   clicked      http://a.example/?x=1&y=2" in page
+    assert f"   left alone   {'mailto:a@b.c':<46}  not_http: neither http nor https" in page
+    assert f"{'/rel':<46}  not_http: neither http nor https" in page
+    assert f"{'http://b.example/':<46}  opted_out" in page
+    assert "   stored       1 open, 1 click" in page
+    assert page.endswith(f"all {ledger.total} expectations held")
+
+
+async def test_reasons_are_put_beside_the_links_of_a_base64_mail_too(stage: Stage) -> None:
+    body = base64.encodebytes(LINK + b"<a href='tel:+1'>call</a>")
+    head = HTML + b"Content-Transfer-Encoding: base64\r\n\r\n"
+    ledger, page = await shown(stage, head + body)
+    assert not any(ledger.failed())
+    assert f"   left alone   {'tel:+1':<46}  not_http" in page
+
+
+async def test_what_is_said_of_the_whole_mail_stands_beside_its_links(stage: Stage) -> None:
+    _, page = await shown(stage, b"DKIM-Signature: v=1\r\n" + HTML + b"\r\n" + LINK)
+    assert f"   left alone   {'http://a.example/?x=1&y=2':<46}  signed_message" in page
+    assert page.count("signed_message") == 1
+
+
+async def test_where_links_and_reasons_do_not_fit_they_are_told_apart(stage: Stage) -> None:
+    # For HTML a comment ends at --!> too; the demo's quick glance at an own mail knows only -->.
+    content = HTML + b"\r\n<!-- --!><a href='tel:+1'>call</a>\r\n"
+    ledger, page = await shown(stage, content)
+    assert not any(ledger.failed())
+    assert f"   left alone   {'1 link or the pixel':<46}  not_http" in page
+
+
+async def test_the_mails_own_header_decides_and_is_taken_out(stage: Stage) -> None:
+    header = b'X-MSYS-API: {"options": {"click_tracking": false}, "campaign_id": "mine"}\r\n'
+    ledger, page = await shown(stage, header + HTML + b"\r\n" + LINK)
+    assert not any(ledger.failed())
+    assert "opens on (configuration), clicks off (X-MSYS-API)" in page
+    assert "0 links wrapped and 1 pixel added" in page
+    assert "all other bytes as they were, without its X-MSYS-API" in page
+    assert f"{'http://a.example/?x=1&y=2':<46}  tracking_off" in page
+    assert 'campaign_id "mine"' in page
+
+
+async def test_a_malformed_header_shows_the_refusal(stage: Stage) -> None:
+    ledger, page = await shown(stage, b'X-MSYS-API: {"metadata": 1}\r\n' + HTML + b"\r\n" + LINK)
+    refusal = "550 5.6.0 X-MSYS-API 'metadata' must be of type 'json object'"
+    assert f"   answered     {refusal}" in page
+    assert "   came out     nothing" in page
+    assert f"        found     {refusal}" in page
+    assert [each.what for each in ledger.failed()] == ["the answer to the mail"]
+
+
+async def test_more_than_the_proxy_takes_shows_the_refusal(stage: Stage) -> None:
+    content = HTML + b"\r\n" + b"<p>hello</p>\r\n" * 2_500_000
+    ledger, page = await shown(stage, content)
+    assert "   answered     552 " in page
+    assert any(ledger.failed())
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "no_html_part"),
+        (b"\n", "no_html_part"),
+        (b"hello", "malformed_message: no mail: a header line is none"),
+        (bytes(range(256)) * 64, "malformed_message: no mail"),
+        (b"\x7fELF\x02\x01\x01" + bytes(5_000), "malformed_message"),
+        (b"Subject: x\n\nhttp://a.example/\n", "in plain text"),
+        (b"DKIM-Signature: v=1\r\n" + HTML + b"\r\n" + LINK, "signed_message: it would break"),
+        (HTML.replace(b"utf-8", b"utf-16") + b"\r\n" + LINK, "unsupported_charset"),
+    ],
+)
+async def test_what_can_not_be_tracked_arrives_byte_for_byte(
+    stage: Stage, content: bytes, told: str
+) -> None:
+    ledger, page = await shown(stage, content)
+    assert not any(ledger.failed())
+    assert "   came out     byte for byte as it was" in page
+    assert told in page
+    assert "   stored       no event" in page
+
+
+async def test_line_ends_are_made_as_mail_programs_make_them(stage: Stage) -> None:
+    content = (HTML + b"\r\n" + LINK).replace(b"\r\n", b"\n")
+    ledger, page = await shown(stage, content)
+    assert not any(ledger.failed())
+    assert "3 line ends made CRLF" in page
+    assert "the last line was given an end" in page
+    assert "1 link wrapped" in page
+
+
+async def test_a_line_of_a_megabyte_goes_through(stage: Stage) -> None:
+    ledger, page = await shown(stage, HTML + b"\r\n<p>" + b"x" * 1_000_000 + LINK)
+    assert not any(ledger.failed())
+    assert "1 link wrapped" in page
+
+
+async def test_what_is_8bit_goes_through(stage: Stage) -> None:
+    content = HTML + "\r\n<a href='https://exämple.org/ü?é=1'>é</a>".encode()
+    ledger, page = await shown(stage, content)
+    assert not any(ledger.failed())
+    assert "   clicked      https://xn--exmple-cua.org/%C3%BC?%C3%A9=1" in page
+
+
+async def test_what_a_terminal_would_obey_is_shown_escaped(stage: Stage) -> None:
+    _, page = await shown(stage, HTML + b"\r\n<a href='java\x1b[2J:x'>\x1b[31m</a>")
+    assert "\x1b" not in page
+    assert "java\\x1b[2J:x" in page
+
+
+async def test_of_many_links_some_are_shown_and_a_thousand_clicked(stage: Stage) -> None:
+    links = b"".join(b"<a href=http://a.example/%d>x</a>\r\n" % at for at in range(1_200))
+    ledger, page = await shown(stage, HTML + b"\r\n" + links)
+    assert not any(ledger.failed())
+    assert "1,200 links wrapped" in page
+    assert "http://a.example/24" in page
+    assert "http://a.example/25" not in page
+    assert "and 975 more" in page
+    assert "1 open, 1,000 clicks" in page
+
+
+async def test_a_copy_that_was_changed_is_noticed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrivals = Stage.arrivals
+
+    def changed(stage: Stage) -> list[Arrival]:
+        (arrival,) = arrivals(stage)
+        message = arrival.message.replace(b"lovely", b"lonely")
+        return [Arrival(recipients=arrival.recipients, message=message)]
+
+    monkeypatch.setattr(Stage, "arrivals", changed)
+    ledger, page = await shown(stage, HTML + b"\r\n" + LINK + b"lovely")
+    assert "what differs beyond links and pixel" in [each.what for each in ledger.failed()]
+    assert "with differences that must not be" in page
+    assert page.endswith(f"2 of {ledger.total} expectations failed")
+
+
+def test_a_file_that_is_missing_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"^/nowhere/my\.eml: No such file or directory$"):
+        own_mail.load(Path("/nowhere/my.eml"))
+
+
+@shared_corpus.needs_corpus
+@pytest.mark.timeout(300)
+async def test_hostile_files_go_through(stage: Stage) -> None:
+    for name, data, kind in list(shared_corpus.hostile())[::3]:
+        if len(data) > 50_000:
+            continue
+        content = HTML + b"\r\n" + data if kind == "html" else data
+        ledger, page = await shown(stage, content)
+        assert "answered     550" in page or not any(ledger.failed()), (name, page)
+
+
+@shared_corpus.needs_corpus
+@pytest.mark.timeout(300)
+async def test_real_mails_go_through(stage: Stage) -> None:
+    for _, message in list(shared_corpus.messages())[::40]:
+        ledger, page = await shown(stage, message)
+        assert not any(ledger.failed()), page

@@ -1,0 +1,72 @@
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from msys_track.demo.mailboxes import Arrival
+from msys_track.demo.stage import Stage, open_stage
+from msys_track.errors import SettingsError
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_servers_and_files_are_gone_when_it_is_left() -> None:
+    async with open_stage() as stage:
+        ports = (stage.proxy.port, stage.tracker.port, stage.mailbox_port)
+        folder = stage.store.parent
+        assert folder.stat().st_mode & 0o077 == 0
+        for port in ports:
+            socket.create_connection(("127.0.0.1", port)).close()
+    assert not folder.exists()
+    for port in ports:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+
+
+async def test_it_is_left_though_guests_stay(stage: Stage) -> None:
+    async with open_stage() as other:
+        guests = [
+            socket.create_connection(("127.0.0.1", port))
+            for port in (other.proxy.port, other.tracker.port, other.mailbox_port)
+        ]
+    for guest in guests:
+        guest.close()
+    assert stage.store.exists()
+
+
+async def test_a_mail_that_was_answered_is_among_the_arrivals(stage: Stage) -> None:
+    message = b".\r\n..dots\r\n\r\n" + b"x" * 5_000 + b"\r\n"
+    answer = await stage.send("a@example.com", ["b@example.net"], message)
+    assert answer.is_accepted
+    assert stage.arrivals() == [Arrival(recipients=("b@example.net",), message=message)]
+    assert stage.arrivals() == []
+
+
+async def test_an_event_is_new_once(stage: Stage) -> None:
+    message = b"Content-Type: text/html\r\n\r\n<a href='http://a.example/'>a</a>\r\n"
+    await stage.send("a@example.com", ["b@example.net"], message)
+    (arrival,) = stage.arrivals()
+    url = arrival.message.partition(b"href='")[2].partition(b"'")[0].decode()
+    await stage.fetch([url])
+    assert [event.target_link_url for event in await stage.new_events()] == ["http://a.example/"]
+    assert await stage.new_events() == []
+
+
+async def test_without_a_port_it_says_who_needs_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> socket.socket:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("socket.create_server", refused)
+    with pytest.raises(SettingsError, match=r"^demo: needs a port of 127\.0\.0\.1 for the "):
+        async with open_stage():
+            pass
+
+
+async def test_without_a_folder_it_says_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(SettingsError, match=r"^demo: needs a folder for temporary files: No such"):
+        async with open_stage():
+            pass

@@ -1,0 +1,45 @@
+import pytest
+
+from msys_track.demo import table
+from msys_track.demo.expectations import Ledger
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "shown"),
+    [
+        ("https://a.example/", 20, "https://a.example/"),
+        ("https://a.example/long", 20, "https://a.example..."),
+        ("a\r\nb\x1b[0m\u202e", 40, "a\\x0d\\x0ab\\x1b[0m\\x202e"),
+        ("é ü €", 20, "é ü €"),
+    ],
+)
+def test_text_is_cut_to_what_a_terminal_shows(text: str, width: int, shown: str) -> None:
+    assert table.cut(text, width) == shown
+
+
+def test_what_failed_is_told_in_words_with_what_was_expected_and_found() -> None:
+    ledger = Ledger()
+    ledger.section("a.eml").expect("links in it", expected=3, found=3)
+    ledger.section("b.eml").expect("links in it", expected=3, found="no link")
+    assert list(table.verdict(ledger)) == [
+        "",
+        "FAILED  b.eml: links in it",
+        "        expected  3",
+        "        found     no link",
+        "",
+        "1 of 2 expectations failed",
+    ]
+
+
+def test_where_all_held_that_is_all_it_says() -> None:
+    ledger = Ledger()
+    ledger.section("a.eml").expect("links in it", expected=3, found=3)
+    assert list(table.verdict(ledger)) == ["", "all 1 expectations held"]
+
+
+def test_a_mail_with_a_failure_points_below() -> None:
+    ledger = Ledger()
+    section = ledger.section("a.eml")
+    section.expect("links", expected=[], found=[1])
+    assert section.held == 0
+    assert table.held(section) == "NOT ALL: 1 of 1 expectations failed, see below"

@@ -1,0 +1,25 @@
+"""The tour as tests take it."""
+
+from msys_track.demo import table
+from msys_track.demo.expectations import Ledger
+from msys_track.demo.stage import open_stage
+from msys_track.demo.tour import tour
+
+
+async def toured() -> tuple[Ledger, list[str]]:
+    """Take the tour; give what was expected and found, and the page."""
+    page: list[str] = []
+    async with open_stage() as stage:
+        ledger = await tour(stage, page.append)
+    return ledger, [*page, *table.verdict(ledger)]
+
+
+async def failed() -> list[str]:
+    """Take the tour; say what failed, each with the mail it was about."""
+    ledger, page = await toured()
+    assert page[-1].endswith("expectations failed") == any(ledger.failed())
+    return [f"{each.about}: {each.what}" for each in ledger.failed()]
+
+
+def unnoticed(wanted: list[str], noticed: list[str]) -> list[str]:
+    return [each for each in wanted if not any(one.startswith(each) for one in noticed)]

@@ -1,0 +1,289 @@
+"""Where the links of an HTML document are, read by the HTML Standard's own tokenizer rules.
+
+A second opinion for the oracle: section 13.2.5 of the standard ("Tokenization") in pure Python,
+and as much of tree construction as decides what is markup: raw text, scripts, foreign content.
+It is written for reading, and reads text whose characters are the document's bytes (latin-1), so
+that positions are those of the bytes.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.entities import html5
+
+_SPACE = r"\t\n\f\r "
+_NAME_ENDS = rf"(?=[{_SPACE}/>])"
+_TAG_OPEN = re.compile(rf"<(/?)([A-Za-z][^{_SPACE}/>]*)")
+_NO_ATTRIBUTES = re.compile(r"[^=>]*>")
+_BETWEEN = re.compile(rf"[{_SPACE}/]*")
+_ATTRIBUTE = re.compile(rf"[^{_SPACE}/>][^{_SPACE}/>=]*")
+_EQUALS = re.compile(rf"[{_SPACE}]*=[{_SPACE}]*")
+_UNQUOTED = re.compile(rf"[^{_SPACE}>]*")
+_COMMENT_END = re.compile(r"--!?>")
+_SCRIPT = re.compile(rf"<!--|-->|<(/?)script{_NAME_ENDS}", re.IGNORECASE)
+
+_RAW_TEXT = frozenset(
+    ["title", "textarea", "style", "xmp", "iframe", "noembed", "noframes", "noscript"]
+)
+_BREAKS_OUT = frozenset(
+    re.findall(
+        r"\w+",
+        "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i "
+        "img li listing menu meta nobr ol p pre ruby s small span strong strike sub sup table tt "
+        "u ul var",
+    )
+)
+_HTML_AGAIN = {
+    "svg": frozenset({"foreignobject", "desc", "title"}),
+    "math": frozenset({"mi", "mo", "mn", "ms", "mtext"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A start tag of `a` or `area`; of attributes with one name, the first."""
+
+    start: int
+    attributes: dict[str, tuple[int, int] | None]
+    """Where each value stands, without its quotes; None for an attribute without one."""
+
+
+@dataclass(slots=True)
+class Document:
+    """What a document holds that a rewriter may care for, in its order."""
+
+    anchors: list[Anchor] = field(default_factory=list)
+    body_ends: list[int] = field(default_factory=list)
+    html_ends: list[int] = field(default_factory=list)
+    ends_as_text: bool = True
+    """Whether something put behind the last character would be markup."""
+
+    def pixel_place(self, length: int) -> int | None:
+        """Before the last `</body>`, else before the last `</html>`, else at the end."""
+        if self.body_ends:
+            return self.body_ends[-1]
+        if self.html_ends:
+            return self.html_ends[-1]
+        return length if self.ends_as_text else None
+
+
+def read(html: str) -> Document:
+    """Tokenize a document or a fragment."""
+    return _Reading(html).document()
+
+
+class _Reading:
+    def __init__(self, html: str) -> None:
+        self._html = html
+        self._found = Document()
+        self._foreign: list[tuple[str, str]] = []
+        """Names and namespaces of what is open, from the outermost `svg` or `math` on."""
+
+    def document(self) -> Document:
+        at: int | None = 0
+        while at is not None and at < len(self._html):
+            at = self._html.find("<", at)
+            if at < 0:
+                return self._found
+            at = self._markup(at)
+        self._found.ends_as_text = at is not None
+        return self._found
+
+    def _markup(self, at: int) -> int | None:
+        """Read what starts with the `<` at `at`; None where the document ends inside it."""
+        if tag := _TAG_OPEN.match(self._html, at):
+            return self._tag(tag)
+        if self._html.startswith("<!--", at):
+            return self._comment(at + 4)
+        if self._html.startswith("<![CDATA[", at) and self._is_foreign():
+            return self._behind("]]>", at)
+        if self._html.startswith("</>", at):
+            return at + 3
+        if self._html.startswith(("<!", "<?", "</"), at):  # a bogus comment, or a doctype
+            return self._behind(">", at)
+        return at + 1
+
+    def _behind(self, text: str, at: int) -> int | None:
+        found = self._html.find(text, at)
+        return None if found < 0 else found + len(text)
+
+    def _comment(self, at: int) -> int | None:
+        for empty in (">", "->"):
+            if self._html.startswith(empty, at):
+                return at + len(empty)
+        end = _COMMENT_END.search(self._html, at)
+        return end.end() if end else None
+
+    def _tag(self, tag: re.Match[str]) -> int | None:
+        name = tag[2].lower()
+        read = self._attributes(tag.end())
+        if read is None:
+            return None
+        attributes, at, self_closing = read
+        if tag[1]:
+            self._end_tag(name, tag.start())
+            return at
+        if name in ("a", "area"):
+            self._found.anchors.append(Anchor(tag.start(), attributes))
+        return self._content(name, attributes, at, self_closing=self_closing)
+
+    def _attributes(self, at: int) -> tuple[dict[str, tuple[int, int] | None], int, bool] | None:
+        """Read from a tag's name to behind its `>`."""
+        if self._html.startswith(">", at):
+            return {}, at + 1, False
+        if bare := _NO_ATTRIBUTES.match(self._html, at):
+            names = re.findall(rf"[^{_SPACE}/>]+", bare[0])
+            return {n.lower(): None for n in names}, bare.end(), bare[0].endswith("/>")
+        attributes: dict[str, tuple[int, int] | None] = {}
+        while True:
+            between = _BETWEEN.match(self._html, at)
+            assert between is not None
+            at = between.end()
+            if at == len(self._html):
+                return None
+            if self._html[at] == ">":
+                return attributes, at + 1, between[0].endswith("/")
+            name = _ATTRIBUTE.match(self._html, at)
+            assert name is not None
+            value, end = self._value(name.end())
+            if end is None:
+                return None
+            attributes.setdefault(name[0].lower(), value)
+            at = end
+
+    def _value(self, at: int) -> tuple[tuple[int, int] | None, int | None]:
+        """Where a value stands, and what follows it: None if it never ends."""
+        equals = _EQUALS.match(self._html, at)
+        if equals is None:
+            return None, at
+        at = equals.end()
+        quote = self._html[at : at + 1]
+        if quote in ("'", '"'):
+            end = self._html.find(quote, at + 1)
+            return ((at + 1, end), end + 1) if end >= 0 else (None, None)
+        unquoted = _UNQUOTED.match(self._html, at)
+        assert unquoted is not None
+        return (unquoted.span() if unquoted[0] else None), unquoted.end()
+
+    def _end_tag(self, name: str, start: int) -> None:
+        if name == "body":
+            self._found.body_ends.append(start)
+        elif name == "html":
+            self._found.html_ends.append(start)
+        if name in ("p", "br"):
+            self._break_out()
+        if any(name == each for each, _ in self._foreign):
+            while self._foreign.pop()[0] != name:
+                pass
+
+    def _content(
+        self,
+        name: str,
+        attributes: dict[str, tuple[int, int] | None],
+        at: int,
+        *,
+        self_closing: bool,
+    ) -> int | None:
+        """Go on behind a start tag, over what its element has for text."""
+        if self._is_foreign():
+            coloured = name == "font" and not {"color", "face", "size"}.isdisjoint(attributes)
+            if name not in _BREAKS_OUT and not coloured:
+                if not self_closing:
+                    self._foreign.append((name, self._foreign[-1][1]))
+                return at
+            self._break_out()
+        if name in _HTML_AGAIN and not self_closing:
+            self._foreign.append((name, name))
+        if name == "script":
+            return self._script(at)
+        if name == "plaintext":
+            return None
+        if name in _RAW_TEXT:
+            return self._raw_text(name, at)
+        return at
+
+    def _is_foreign(self) -> bool:
+        if not self._foreign:
+            return False
+        name, namespace = self._foreign[-1]
+        return name not in _HTML_AGAIN[namespace]
+
+    def _break_out(self) -> None:
+        while self._is_foreign():
+            self._foreign.pop()
+
+    def _raw_text(self, name: str, at: int) -> int | None:
+        end = re.compile(rf"</{name}{_NAME_ENDS}", re.IGNORECASE).search(self._html, at)
+        return self._closing(end)
+
+    def _script(self, at: int) -> int | None:
+        """Script data, with its two escaped states (13.2.5.15 to 13.2.5.31)."""
+        escaped = doubly = False
+        while token := _SCRIPT.search(self._html, at):
+            at = token.end()
+            if token[0] == "<!--":
+                at -= 2  # its dashes may be those of the end: <!-->
+                escaped = True
+            elif token[0] == "-->":
+                escaped = doubly = False
+            elif token[1] and not doubly:
+                return self._closing(token)
+            else:
+                doubly = escaped and not token[1]
+        return None
+
+    def _closing(self, end: re.Match[str] | None) -> int | None:
+        if end is None:
+            return None
+        read = self._attributes(end.end())
+        return None if read is None else read[1]
+
+
+_REFERENCE = re.compile(r"&(#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[A-Za-z0-9]+;?)")
+
+
+def attribute_value(raw: str) -> str:
+    """Decode the character references of an attribute's value (13.2.5.72 and on)."""
+
+    def reference(match: re.Match[str]) -> str:
+        name = match[1]
+        if name.startswith("#"):
+            return _numbered(name[1:].rstrip(";"))
+        for length in range(len(name), 1, -1):
+            known = html5.get(name[:length])
+            if known is None:
+                continue
+            after = (name + raw[match.end() : match.end() + 1])[length : length + 1]
+            if not name[:length].endswith(";") and re.fullmatch(r"[=A-Za-z0-9]", after):
+                return match[0]
+            return known + name[length:]
+        return match[0]
+
+    return _REFERENCE.sub(reference, raw).replace("\0", "\ufffd")
+
+
+def _numbered(digits: str) -> str:
+    hexadecimal = digits[0] in "xX"
+    significant = (digits[1:] if hexadecimal else digits).lstrip("0")
+    if not significant or len(significant) > 7:
+        return "\ufffd"
+    number = int(significant, 16 if hexadecimal else 10)
+    if number > 0x10FFFF or 0xD800 <= number <= 0xDFFF:
+        return "\ufffd"
+    if 0x80 <= number <= 0x9F:
+        return bytes([number]).decode("cp1252", "ignore") or chr(number)
+    return chr(number)
+
+
+def browser_target(value: str) -> str:
+    """What a browser's URL parser keeps of an attribute's value (URL Standard, section 4.4)."""
+    stripped = value.strip("".join(map(chr, range(0x21))))
+    return re.sub(r"[\t\r\n]", "", stripped)
+
+
+def links(html: str) -> Iterator[tuple[tuple[int, int], Anchor]]:
+    """Each `a` and `area` whose `href` has a value, and where that stands."""
+    for anchor in read(html).anchors:
+        href = anchor.attributes.get("href")
+        if href is not None:
+            yield href, anchor

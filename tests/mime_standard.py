@@ -1,0 +1,204 @@
+"""Where the HTML of a message is, by RFC 5322, RFC 2045, RFC 2046 and the standard library.
+
+A second opinion for the oracle: positions come from regular expressions over the raw bytes,
+parameters of fields from `email`, transfer encodings from `base64` and a substitution.
+"""
+
+import base64
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import Message
+
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\n]*(?:\n|\Z))(?:[ \t][^\n]*(?:\n|\Z))*)")
+_BLANK = re.compile(rb"\r?\n")
+_NEVER_ENTERED = re.compile(
+    r"multipart/(signed|encrypted|report)|application/(x-)?pkcs7-mime|message/.*"
+)
+_SIGNED = frozenset({"dkim-signature", "arc-seal"})
+_MAX_DEPTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """The one HTML part that tracking is for."""
+
+    start: int
+    end: int
+    encoding: str
+    charset: str | None
+    """As declared, without quotes."""
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its bytes can be told to be markup or not."""
+        known = self.encoding in ("7bit", "8bit", "binary", "quoted-printable", "base64")
+        return known and codec(self.charset) is not None
+
+
+def html_leaf(message: bytes) -> Leaf | None:
+    """Find the top HTML part of a message that may be changed at all."""
+    fields, body = _section(message, 0, len(message))
+    if fields is None or body is None or _SIGNED & {name for name, _ in fields}:
+        return None
+    return next(_leaves(message, fields, body, len(message), depth=0), None)
+
+
+def api_fields(message: bytes) -> Iterator[re.Match[bytes]]:
+    """Give the X-MSYS-API fields of a message, with all their lines."""
+    at = 0
+    while at < len(message) and not _BLANK.match(message, at):
+        line = _FIELD.match(message, at)
+        if line is None:
+            newline = message.find(b"\n", at)
+            at = len(message) if newline < 0 else newline + 1
+            continue
+        if line[1].lower() == b"x-msys-api":
+            yield line
+        at = line.end()
+
+
+Fields = list[tuple[str, str]]
+
+
+def _section(message: bytes, start: int, end: int) -> tuple[Fields | None, int | None]:
+    """The fields of a header section, None if a line is none; where its body starts, if it has."""
+    fields: Fields | None = []
+    at = start
+    while at < end:
+        if blank := _BLANK.match(message, at, end):
+            return fields, blank.end()
+        line = _FIELD.match(message, at, end)
+        if line is None:
+            fields = None
+            newline = message.find(b"\n", at, end)
+            at = end if newline < 0 else newline + 1
+            continue
+        if fields is not None:
+            value = re.sub(rb"[\r\n]", b"", line[2])
+            fields.append((line[1].decode("ascii").lower(), value.decode("utf-8", "replace")))
+        at = line.end()
+    return fields, None
+
+
+def _leaves(  # noqa: PLR0913 - an entity is a section and a range
+    message: bytes,
+    fields: Fields,
+    start: int,
+    end: int,
+    *,
+    depth: int,
+    default: str = "text/plain",
+) -> Iterator[Leaf]:
+    header = Message()
+    for name, value in reversed(fields):
+        if name in ("content-type", "content-disposition", "content-transfer-encoding"):
+            del header[name]
+            header[name] = _without_comments(value).strip()
+    header.set_default_type(default)
+    kind = header.get_content_type()
+    if _NEVER_ENTERED.fullmatch(kind):
+        return
+    if kind.startswith("multipart/"):
+        boundary = header.get_boundary()
+        if boundary and depth < _MAX_DEPTH:
+            inner = "message/rfc822" if kind == "multipart/digest" else "text/plain"
+            for first, last in _parts(message, start, end, boundary.rstrip()):
+                part, body = _section(message, first, last)
+                if part is not None and body is not None:
+                    yield from _leaves(message, part, body, last, depth=depth + 1, default=inner)
+    elif kind == "text/html" and header.get_content_disposition() != "attachment":
+        encoding = str(header.get("content-transfer-encoding", "")).lower() or "7bit"
+        yield Leaf(start, end, encoding, _charset(header))
+
+
+def _charset(header: Message) -> str | None:
+    value = header.get_param("charset")
+    if value is None:
+        return None
+    name = value if isinstance(value, str) else value[2]
+    return name.strip("' ") or None
+
+
+def _parts(message: bytes, start: int, end: int, boundary: str) -> Iterator[tuple[int, int]]:
+    delimiter = re.compile(
+        rb"(?:\A|(?<=\n))--" + re.escape(boundary.encode("utf-8")) + rb"(--)?[ \t\r]*(?:\n|\Z)"
+    )
+    first: int | None = None
+    for line in delimiter.finditer(message[:end], start):
+        if first is not None:
+            content = message[first : line.start()]
+            bare = re.sub(rb"\r?\n\Z", b"", content)
+            yield first, first + len(bare)
+        first = line.end()
+        if line[1]:
+            return
+    if first is not None:
+        yield first, end
+
+
+def _without_comments(value: str) -> str:
+    pieces, depth = [], 0
+    for piece in re.findall(r'"(?:[^"\\]|\\.)*"?|\\.|[()]|[^"()\\]+|.', value, re.DOTALL):
+        depth += piece == "("
+        if depth == 0:
+            pieces.append(piece)
+        depth -= piece == ")" and depth > 0
+    return "".join(pieces)
+
+
+_ESCAPE = re.compile(rb"=(?:([0-9A-Fa-f]{2})|[ \t]*(?:\r?\n|\Z))")
+BASE64 = re.compile(rb"([A-Za-z0-9+/]*)(={0,2})")
+_LABELS = {
+    "iso-8859-1": "cp1252",
+    "iso-8859-9": "cp1254",
+    "iso-8859-11": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc-kr": "cp949",
+    "big5": "big5hkscs",
+}
+_PYTHON_S_OWN = frozenset({"utf-8-sig", "mbcs", "idna", "punycode"})
+_NO_SUPERSET_OF_ASCII = re.compile(r"utf-(16|32|7).*|iso2022.*|hz|cp037|.*ebcdic.*")
+
+
+def decoded(encoding: str, raw: bytes) -> str | None:
+    """Undo a transfer encoding, None where the text has not that form; a character is a byte."""
+    if encoding == "quoted-printable":
+        raw = _ESCAPE.sub(lambda each: bytes.fromhex((each[1] or b"").decode("ascii")), raw)
+    elif encoding == "base64":
+        characters = BASE64.fullmatch(b"".join(raw.split()))
+        missing = -len(characters[1]) % 4 if characters else 3
+        if characters is None or missing == 3 or len(characters[2]) > missing:
+            return None
+        raw = base64.b64decode(characters[1] + b"=" * missing, validate=True)
+    return raw.decode("latin-1")
+
+
+def codec(charset: str | None) -> str | None:
+    """A Python codec for a charset's name; UTF-8 stands for none declared."""
+    if charset is None or charset.lower() == "us-ascii":
+        return "utf-8"
+    if charset.lower() in _PYTHON_S_OWN:
+        return None
+    try:
+        name = codecs.lookup(_LABELS.get(charset.lower(), charset)).name
+    except (LookupError, ValueError):
+        return None
+    name = _LABELS.get({"iso8859-1": "iso-8859-1", "ascii": "iso-8859-1"}.get(name, name), name)
+    return None if _NO_SUPERSET_OF_ASCII.fullmatch(name) else name
+
+
+def text(charset: str | None, raw: str) -> str:
+    """Read bytes of a part, a character each, as a browser would."""
+    octets = raw.encode("latin-1")
+    name = codec(charset)
+    assert name is not None
+    if charset is not None and charset.lower() != "us-ascii":
+        return octets.decode(name, "replace")
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return octets.decode("cp1252", "replace")

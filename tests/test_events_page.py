@@ -1,0 +1,183 @@
+"""`docs/events.md` says what events are: its tables, examples and queries are tried here."""
+
+import asyncio
+import dataclasses
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from msys_track.events import Event, EventType
+from msys_track.keys import Claims, Engagement
+from msys_track.sinks import sqlite
+from msys_track.tracking.client import Client
+from msys_track.tracking.visit import Visit, event
+
+PAGE = (Path(__file__).parents[1] / "docs" / "events.md").read_text(encoding="utf-8")
+GOLDEN = {
+    path.stem: json.loads(path.read_text(encoding="utf-8"))
+    for path in (Path(__file__).parent / "tracking" / "golden").glob("*.json")
+}
+
+TYPES = re.findall(r"^\| `(\w+)` \| `(\w+_event)` \|", PAGE, re.MULTILINE)
+FIELDS = {
+    name: {"type": kind, "in": where, "there": there}
+    for name, kind, where, there in re.findall(
+        r"^\| `(\w+)` \| (\w+) \| (\w+) \| (always|if known) \|", PAGE, re.MULTILINE
+    )
+}
+LINKS = {"click", "amp_click", "link_unsubscribe"}
+JSON_TYPES = {str: "string", bool: "boolean", dict: "object", list: "array"}
+
+LEAST = event(
+    Visit(
+        claims=Claims(
+            kind="click",
+            engagement=Engagement(
+                message_id="000443ee14578172be22",
+                recipient="a@b.test",
+                injected_at=0,
+                expires_at=1,
+            ),
+        ),
+        client=Client(ip_address=None),
+        at=0,
+    )
+)
+
+
+def blocks(language: str) -> dict[str, str]:
+    """The page's code blocks of one language, by the word behind it."""
+    found = re.findall(rf"^```{language} (\w+)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    return dict(found)
+
+
+def fields_of(sparkpost: dict[str, Any]) -> dict[str, Any]:
+    ((_, fields),) = sparkpost["msys"].items()
+    return dict(fields)
+
+
+def test_the_page_has_every_type_in_its_envelope() -> None:
+    assert dict(TYPES) == {kind.value: kind.envelope for kind in EventType}
+
+
+def test_the_page_has_every_field_that_an_event_can_have() -> None:
+    computed = {"rcpt_to", "recipient_domain"}
+    assert set(FIELDS) == {field.name for field in dataclasses.fields(Event)} | computed
+
+
+@pytest.mark.parametrize("kind", GOLDEN)
+def test_an_event_that_knows_everything_has_the_fields_of_its_type(kind: str) -> None:
+    ((envelope, fields),) = GOLDEN[kind]["msys"].items()
+    places = {"all", envelope} | ({"link"} if kind in LINKS else set())
+    assert set(fields) == {name for name, row in FIELDS.items() if row["in"] in places}
+
+
+@pytest.mark.parametrize("kind", GOLDEN)
+def test_each_field_has_the_type_that_the_page_says(kind: str) -> None:
+    for name, value in fields_of(GOLDEN[kind]).items():
+        assert JSON_TYPES[type(value)] == FIELDS[name]["type"], name
+
+
+def test_what_is_always_there_is_there_in_the_least_event() -> None:
+    always = {name for name, row in FIELDS.items() if row["there"] == "always"}
+    assert set(LEAST.fields()) == always
+
+
+def test_the_fields_are_listed_in_the_order_that_events_have_them_in() -> None:
+    golden = fields_of(GOLDEN["click"])
+    assert list(golden) == [name for name in FIELDS if name in golden]
+
+
+def test_no_field_is_both_there_and_not_there() -> None:
+    section = PAGE.partition("### Fields of SparkPost that are not there\n")[2]
+    cells = re.findall(r"^\| (`.*?) \|", section.partition("\n## ")[0], re.MULTILINE)
+    absent = set(re.findall(r"`(\w+)`", " ".join(cells)))
+    assert len(absent) > 15
+    assert absent & set(FIELDS) == {"user_agent_parsed"}, "of which some members are not there"
+
+
+def test_the_page_has_examples() -> None:
+    assert set(blocks("json")) == {"click", "open", "link_unsubscribe"}
+
+
+@pytest.mark.parametrize(("name", "example"), blocks("json").items())
+def test_an_example_is_the_golden_event(name: str, example: str) -> None:
+    assert json.loads(example) == GOLDEN[name]
+
+
+# The store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """A store with the golden events, one of each type, and the least one."""
+    path = tmp_path / "events.sqlite"
+    golden = [Event.from_json(json.dumps(one)) for one in GOLDEN.values()]
+    made = [
+        dataclasses.replace(one, event_id=str(number), message_id=f"{number:020x}")
+        for number, one in enumerate([*golden, LEAST])
+    ]
+    prefetched = dataclasses.replace(
+        next(one for one in made if one.type is EventType.OPEN),
+        event_id="prefetched",
+        message_id="f" * 20,
+        user_agent_parsed={"is_prefetched": True, "is_proxy": False},
+    )
+
+    async def fill() -> None:
+        async with sqlite.SqliteSink(path) as sink:
+            await sink.write([*made, prefetched])
+
+    asyncio.run(fill())
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+def test_the_schema_on_the_page_is_the_stores(store: sqlite3.Connection) -> None:
+    (schema,) = store.execute("SELECT sql FROM sqlite_schema WHERE type = 'table'").fetchone()
+    assert schema.split() == blocks("sql")["schema"].split()
+
+
+def test_the_query_of_clicks_counts_them_by_target(store: sqlite3.Connection) -> None:
+    assert store.execute(blocks("sql")["clicks"]).fetchall() == [
+        (None, 1),
+        ("https://shop.test/?a=1&b=#c", 1),
+    ]
+
+
+def test_the_query_of_opens_leaves_prefetching_out(store: sqlite3.Connection) -> None:
+    assert store.execute(blocks("sql")["opened"]).fetchall() == [(1,)]
+
+
+def test_the_query_of_a_reader_has_every_event_of_both_envelopes(
+    store: sqlite3.Connection,
+) -> None:
+    rows = store.execute(blocks("sql")["reader"]).fetchall()
+    assert sorted(kind for _, kind, _ in rows) == sorted([*GOLDEN, "open"])
+    assert {at for at, _, _ in rows} == {"2016-04-18 14:26:40"}
+    assert {target for _, kind, target in rows if kind == "link_unsubscribe"} == {
+        "https://shop.test/bye"
+    }
+
+
+def test_the_query_of_metadata_groups_by_its_value(store: sqlite3.Connection) -> None:
+    # The unsubscribe has another envelope, the least event no metadata.
+    assert store.execute(blocks("sql")["metadata"]).fetchall() == [(None, 2), ("customValue", 7)]
+
+
+def test_deleting_keeps_what_is_younger(store: sqlite3.Connection) -> None:
+    fresh = "json_replace(event, '$.msys.track_event.timestamp', CAST(unixepoch() AS TEXT))"
+    store.execute(f"UPDATE events SET event = {fresh} WHERE event_id = 'prefetched'")  # noqa: S608
+    store.execute(blocks("sql")["delete"])
+    assert store.execute("SELECT event_id FROM events").fetchall() == [("prefetched",)]
+
+
+def test_every_query_on_the_page_is_tried_here(store: sqlite3.Connection) -> None:
+    assert set(blocks("sql")) == {"schema", "clicks", "opened", "reader", "metadata", "delete"}
+    assert store.execute("SELECT count(*) FROM events").fetchone() == (len(GOLDEN) + 2,)

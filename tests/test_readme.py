@@ -1,0 +1,148 @@
+"""The README is run: its commands, its program, its configuration, its links."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests import oracle
+from tests.cli import processes
+from tests.cli.processes import shell
+
+from msys_track.options import header
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted(
+    str(page.relative_to(ROOT)) for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\(([^)#]+)")
+MESSAGE = (
+    b"From: news@example.com\r\nTo: jo@example.com\r\nSubject: News\r\n"
+    b"Content-Type: text/html; charset=utf-8\r\n\r\n"
+    b'<body><a href="https://shop.example.com/?a=1&amp;b=2">Shop</a></body>\r\n'
+)
+
+
+def blocks(language: str) -> list[str]:
+    return [text for found, text in BLOCK.findall(README) if found == language]
+
+
+def shell_block(start: str) -> str:
+    [block] = [text for text in blocks("sh") if text.startswith(start)]
+    return block.replace("\\\n", "")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where a reader of the README would try it."""
+    (tmp_path / "newsletter.eml").write_bytes(MESSAGE)
+    return tmp_path
+
+
+def test_the_filter_s_lines_do_what_they_say(folder: Path) -> None:
+    lines = shell_block("msys-track keys new").splitlines()
+    *making, opening = lines
+    for line in making:
+        ended = shell(folder, line)
+        assert (ended.code, ended.output) == (0, b""), ended.errors
+    tracked = (folder / "tracked.eml").read_bytes()
+    found = oracle.difference(MESSAGE, tracked)
+    [(_, url)], [_] = found.links, found.pixels
+    assert url.startswith("http://click.example.com/f/a/")
+    assert "'http://click.example.com/f/a/…'" in opening
+    ended = shell(folder, opening.replace("http://click.example.com/f/a/…", url))
+    claims = json.loads(ended.output)
+    assert claims["target"] == "https://shop.example.com/?a=1&b=2"
+    assert claims["recipient"] == "jo@example.com"
+
+
+def test_the_library_s_lines_do_what_they_say(folder: Path) -> None:
+    [program] = blocks("python")
+    assert len([line for line in program.splitlines() if line.strip()]) <= 10
+    made = re.search(r"# made by: (msys-track .*)", program)
+    assert made is not None
+    assert shell(folder, made[1]).code == 0
+    check = "\nimport sys\nsys.stdout.buffer.write(tracked)\n"
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-W", "error", "-c", program + check],
+        cwd=folder,
+        capture_output=True,
+        timeout=processes.PATIENCE_SECONDS,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    found = oracle.difference(MESSAGE, done.stdout)
+    assert (len(found.links), len(found.pixels)) == (1, 1)
+
+
+@pytest.fixture
+def configured(folder: Path) -> Path:
+    """The README's configuration and its key file."""
+    [configuration] = blocks("toml")
+    name = configuration.splitlines()[0].removeprefix("# ")
+    (folder / name).write_text(configuration, encoding="utf-8")
+    assert shell(folder, shell_block("msys-track keys new").splitlines()[0]).code == 0
+    return folder / name
+
+
+def test_the_configuration_has_no_faults(configured: Path) -> None:
+    ended = shell(configured.parent, f"msys-track config check {configured.name}")
+    assert (ended.code, ended.errors) == (0, "")
+
+
+def test_the_servers_lines_start_what_they_say(configured: Path) -> None:
+    text = configured.read_text(encoding="utf-8")
+    for address in ('"127.0.0.1:2525"', '"127.0.0.1:8080"'):
+        assert f"listen = {address}" in text
+        text = text.replace(address, '"127.0.0.1:0"')
+    configured.write_text(text, encoding="utf-8")
+    commands = [
+        line.partition("#")[0].split() for line in shell_block("msys-track proxy").splitlines()
+    ]
+    assert [command[1] for command in commands] == ["proxy", "tracker", "events"]
+    for command in commands[:2]:
+        process = processes.start(configured.parent, *command[1:])
+        try:
+            assert processes.listening(process).stop().code == 0
+        finally:
+            process.kill()
+    assert processes.run(configured.parent, *commands[2][1:]).code == 0
+
+
+def test_the_header_that_it_shows_is_a_good_one() -> None:
+    [line] = [text for text in blocks("") if text.startswith("X-MSYS-API:")]
+    parsed = header.parse([line.removeprefix("X-MSYS-API:").encode()])
+    assert parsed is not None
+    assert (parsed.open_tracking, parsed.campaign_id) == (False, "spring")
+    assert parsed.ignored_keys == ()
+
+
+def test_its_two_commands_are_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^make (\w+)", shell_block("make"), re.MULTILINE)
+    assert targets == ["demo", "test"]
+    for target in [*targets, "build"]:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_links_to_is_there(page: str) -> None:
+    file = ROOT / page
+    links = [link for link in LINK.findall(file.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in links if not (file.parent / link).exists()] == []
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    pages = {page for page in PAGES if page.startswith("docs/")}
+    # Why each dependency is there is for contributors.
+    assert pages - set(LINK.findall(README)) <= {"docs/dependencies.md"}
+
+
+def test_it_says_which_python_the_build_asks_for() -> None:
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    [python] = re.findall(r"Python (3\.\d+) or newer", README)
+    assert f'requires-python = ">={python}"' in pyproject

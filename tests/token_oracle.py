@@ -1,0 +1,344 @@
+"""A second implementation of tokens, written from `docs/tokens.md` and nothing else.
+
+It proves that the page is enough to write one. The dictionary is read out of the page, so the
+page can't be wrong about it either.
+"""
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests import aes_gcm_siv
+
+PAGE = (Path(__file__).parents[1] / "docs" / "tokens.md").read_text(encoding="utf-8")
+
+NONCE = bytes(12)
+VERSION = 1
+LONGEST_TEXT = 16_384
+KINDS = (
+    ("click", "f"),
+    ("open", "q"),
+    ("initial_open", "q"),
+    ("amp_click", "f"),
+    ("amp_open", "q"),
+    ("amp_initial_open", "q"),
+    ("list_unsubscribe", "u"),
+    ("link_unsubscribe", "f"),
+)
+RECIPIENT_TYPES = ("to", "cc", "bcc", "archive")
+FLAGS = ("open_tracking", "click_tracking", "initial_pixel", "amp_enabled", "transactional")
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{36,65536}(?![A-Za-z0-9_-])")
+_CLICK = re.compile(r"f/(?P<rest>[A-Za-z0-9_.\-/]*)")
+_SUBLINK = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,64}")
+
+
+class Unreadable(Exception):  # noqa: N818 - the state of a token
+    """A path that gives no claims; the text says at which step of the page it failed."""
+
+
+class Located(NamedTuple):
+    """A path in its parts."""
+
+    prefix: str
+    token: str
+
+
+def opened(path: str, keys: Mapping[int, bytes]) -> dict[str, Any]:
+    """The claims of a tracked URL's path, by name.
+
+    Raises:
+        Unreadable: it has none.
+    """
+    located = locate(path)
+    claims = read(unsealed(located, keys))
+    if dict(KINDS)[claims["kind"]] != located.prefix[0]:
+        raise Unreadable("kind")
+    return claims
+
+
+def sealed(claims: Mapping[str, Any], key_id: int, key: bytes, prefix: str | None = None) -> str:
+    """The path of a tracked URL that says `claims`."""
+    letter = dict(KINDS)[claims["kind"]]
+    return encrypted(written(claims), key_id, key, prefix or ("f/a" if letter == "f" else letter))
+
+
+# The path
+
+
+def locate(path: str) -> Located:
+    """Find prefix and token.
+
+    Raises:
+        Unreadable: this is no path of ours.
+    """
+    path = path.removeprefix("/")
+    if path.startswith(("q/", "u/")):
+        token = _TOKEN.match(path, 2)
+        if token:
+            return Located(path[0], token[0])
+    click = _CLICK.match(path)
+    if click:
+        found = None
+        for slash in re.finditer("/", click["rest"]):
+            token = _TOKEN.match(click["rest"], slash.end())
+            found = (slash.start(), token[0]) if token else found
+        if found and all(map(_SUBLINK.fullmatch, click["rest"][: found[0]].split("/"))):
+            return Located(f"f/{click['rest'][: found[0]]}", found[1])
+    raise Unreadable("path")
+
+
+# The token
+
+
+def unsealed(located: Located, keys: Mapping[int, bytes]) -> bytes:
+    """The claims' bytes of a token.
+
+    Raises:
+        Unreadable: not base64url, of another version, or not sealed by one of `keys`.
+    """
+    token = located.token
+    if len(token) % 4 == 1:
+        raise Unreadable("base64url")
+    sealed_bytes = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    if _base64url(sealed_bytes) != token:
+        raise Unreadable("base64url")
+    version, key_id = sealed_bytes[:2]
+    if version != VERSION:
+        raise Unreadable("version")
+    if key_id not in keys:
+        raise Unreadable("key")
+    associated = sealed_bytes[:2] + located.prefix.encode("ascii")
+    try:
+        return aes_gcm_siv.open_sealed(keys[key_id], NONCE, sealed_bytes[2:], associated)
+    except aes_gcm_siv.AuthenticationError as error:
+        raise Unreadable("tag") from error
+
+
+def encrypted(claims: bytes, key_id: int, key: bytes, prefix: str) -> str:
+    """The path whose token has these bytes for claims, whatever they say."""
+    head = bytes([VERSION, key_id])
+    body = aes_gcm_siv.seal(key, NONCE, claims, head + prefix.encode("ascii"))
+    return f"{prefix}/{_base64url(head + body)}"
+
+
+def _base64url(plain: bytes) -> str:
+    return base64.urlsafe_b64encode(plain).decode("ascii").rstrip("=")
+
+
+# The claims
+
+
+class Reader:
+    """Takes numbers and texts off the front of some bytes."""
+
+    def __init__(self, claims: bytes) -> None:
+        self.rest = claims
+        self.text_left = LONGEST_TEXT
+
+    def take(self, count: int) -> bytes:
+        """The next bytes.
+
+        Raises:
+            Unreadable: there are fewer.
+        """
+        if count > len(self.rest):
+            raise Unreadable("cut off")
+        taken, self.rest = self.rest[:count], self.rest[count:]
+        return taken
+
+    def number(self, bits: int = 64) -> int:
+        """The next number.
+
+        Raises:
+            Unreadable: cut off, too long or too large.
+        """
+        number = shift = 0
+        while True:
+            (byte,) = self.take(1)
+            number |= (byte & 0x7F) << shift
+            shift += 7
+            if not byte & 0x80:
+                break
+        if number >= 2**bits or (byte == 0 and shift > 7):
+            raise Unreadable("number")
+        return number
+
+    def text(self) -> str:
+        """The next text.
+
+        Raises:
+            Unreadable: cut off, too long, badly packed or not UTF-8.
+        """
+        length, is_packed = divmod(self.number(), 2)
+        stored = self.take(length)
+        text = unpacked(stored) if is_packed else stored
+        self.text_left -= len(text)
+        if self.text_left < 0:
+            raise Unreadable("too much text")
+        try:
+            return text.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise Unreadable("text") from error
+
+
+def read(claims: bytes) -> dict[str, Any]:
+    """Claims by name, out of their bytes.
+
+    Raises:
+        Unreadable: these bytes are no claims.
+    """
+    reader = Reader(claims)
+    said = _engagement(reader)
+    reader.text_left = LONGEST_TEXT
+    (head,) = reader.take(1)
+    kind = head & 0x0F
+    if head & 0xC0 or kind >= len(KINDS):
+        raise Unreadable("link")
+    said["kind"] = KINDS[kind][0]
+    said["target"] = reader.text() if head & 0x10 else None
+    said["link_name"] = reader.text() if head & 0x20 else None
+    if reader.rest:
+        raise Unreadable("more than claims")
+    return said
+
+
+def _engagement(reader: Reader) -> dict[str, Any]:
+    flags = reader.number()
+    if flags >> 13:
+        raise Unreadable("flags")
+
+    def has(bit: int) -> bool:
+        return bool(flags >> bit & 1)
+
+    said: dict[str, Any] = {name: has(bit) for bit, name in enumerate(FLAGS)}
+    said["recipient_type"] = RECIPIENT_TYPES[flags >> 5 & 3]
+    said["message_id"] = reader.text() if has(7) else reader.take(10).hex()
+    said["transmission_id"] = reader.number()
+    said["injected_at"] = reader.number()
+    said["lifetime"] = reader.number()
+    said["customer_id"] = reader.number(32)
+    said["subaccount_id"] = reader.number(32) if has(10) else None
+    said["recipient"] = reader.text()
+    said["campaign_id"] = reader.text() if has(8) else None
+    said["metadata"] = reader.text() if has(9) else None
+    count = reader.number() if has(11) else 0
+    if count > 255:
+        raise Unreadable("tags")
+    said["tags"] = [reader.text() for _ in range(count)]
+    for _ in range(reader.number() if has(12) else 0):
+        reader.number()
+        reader.take(reader.number())
+    return said
+
+
+def written(claims: Mapping[str, Any]) -> bytes:
+    """The bytes of claims, as a writer that has the choice writes them."""
+    is_hexadecimal = re.fullmatch(r"[0-9a-f]{20}", claims["message_id"])
+    flags = sum(claims[name] << bit for bit, name in enumerate(FLAGS))
+    flags |= RECIPIENT_TYPES.index(claims["recipient_type"]) << 5
+    flags |= (not is_hexadecimal) << 7
+    flags |= (claims["campaign_id"] is not None) << 8
+    flags |= (claims["metadata"] is not None) << 9
+    flags |= (claims["subaccount_id"] is not None) << 10
+    flags |= bool(claims["tags"]) << 11
+    kind = next(place for place, (name, _) in enumerate(KINDS) if name == claims["kind"])
+    head = kind | (claims["target"] is not None) << 4 | (claims["link_name"] is not None) << 5
+    return b"".join(
+        [
+            _number(flags),
+            bytes.fromhex(claims["message_id"]) if is_hexadecimal else _text(claims["message_id"]),
+            _number(claims["transmission_id"]),
+            _number(claims["injected_at"]),
+            _number(claims["lifetime"]),
+            _number(claims["customer_id"]),
+            *_maybe(_number, claims["subaccount_id"]),
+            _text(claims["recipient"]),
+            *_maybe(_text, claims["campaign_id"]),
+            *_maybe(_text, claims["metadata"]),
+            *_tags(claims["tags"]),
+            bytes([head]),
+            *_maybe(_text, claims["target"]),
+            *_maybe(_text, claims["link_name"]),
+        ]
+    )
+
+
+def _maybe(write: Any, value: Any) -> list[bytes]:
+    return [] if value is None else [write(value)]
+
+
+def _tags(tags: Sequence[str]) -> list[bytes]:
+    return [_number(len(tags)), *map(_text, tags)] if tags else []
+
+
+def _number(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def _text(text: str) -> bytes:
+    plain = text.encode("utf-8")
+    short = packed(plain)
+    if len(short) < len(plain):
+        return _number(2 * len(short) + 1) + short
+    return _number(2 * len(plain)) + plain
+
+
+# Packed texts
+
+
+def dictionary(page: str) -> dict[int, bytes]:
+    """The strings of the page's dictionary by their codes."""
+    (block,) = re.findall(r"^```dictionary\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    entries: dict[int, bytes] = {}
+    for line in block.splitlines():
+        first, *strings = line.split()
+        codes = range(int(first, 16), 256)
+        entries |= dict(zip(codes, (one.encode("ascii") for one in strings), strict=False))
+    return entries
+
+
+STRINGS = dictionary(PAGE)
+_LONGEST_FIRST = sorted(STRINGS.items(), key=lambda entry: -len(entry[1]))
+
+
+def unpacked(short: bytes) -> bytes:
+    """The text that packed bytes stand for.
+
+    Raises:
+        Unreadable: a run is cut off, or there is too much text.
+    """
+    reader, text = Reader(short), bytearray()
+    while reader.rest:
+        (code,) = reader.take(1)
+        if code == 0:
+            text += reader.take(*reader.take(1))
+        elif 0x20 <= code <= 0x7E:
+            text.append(code)
+        else:
+            text += STRINGS[code]
+        if len(text) > LONGEST_TEXT:
+            raise Unreadable("too much text")
+    return bytes(text)
+
+
+def packed(text: bytes) -> bytes:
+    """A text in codes: the longest string of the dictionary at each place."""
+    out, at = bytearray(), 0
+    while at < len(text):
+        run = re.compile(rb"[^\x20-\x7e]{1,255}").match(text, at)
+        if run:
+            out += bytes([0, len(run[0])]) + run[0]
+            at = run.end()
+            continue
+        fitting = (entry for entry in _LONGEST_FIRST if text.startswith(entry[1], at))
+        code, string = next(fitting, (text[at], text[at : at + 1]))
+        out.append(code)
+        at += len(string)
+    return bytes(out)

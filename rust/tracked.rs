@@ -5,8 +5,9 @@
 //! concatenation and a seal.
 
 use crate::edit::Applied;
-use crate::html::attribute::after_protocol;
-use crate::plan::{Fill, Hole, LeftAlone, Plan};
+use crate::link::Place;
+use crate::link::target::after_protocol;
+use crate::plan::{Fill, Hole, Insertion, InsertionError, LeftAlone, Link, Plan, Tracking};
 use crate::reason::Reason;
 use crate::token::{EncodedEngagement, EncodedLink, Engagement, KeyRing, Kind, LinkClaims};
 
@@ -94,6 +95,7 @@ pub struct TrackedPlan<S> {
     plan: Plan<S>,
     links: Vec<EncodedLink>,
     pixel: EncodedLink,
+    initial_pixel: EncodedLink,
 }
 
 /// One recipient's copy.
@@ -113,12 +115,9 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
     /// Encodes the links of a plan.
     #[must_use]
     pub fn new(plan: Plan<S>) -> Self {
-        let link = |kind, target, name| EncodedLink::new(&LinkClaims { kind, target, name });
-        let links = plan.links.iter();
-        let links = links
-            .map(|found| link(Kind::Click, Some(found.target.clone()), found.name.clone()))
-            .collect();
-        Self { plan, links, pixel: link(Kind::Open, None, None) }
+        let pixel = |kind| EncodedLink::new(&LinkClaims { kind, target: None, name: None });
+        let links = plan.links.iter().map(encoded).collect();
+        Self { plan, links, pixel: pixel(Kind::Open), initial_pixel: pixel(Kind::InitialOpen) }
     }
 
     /// The plan.
@@ -130,32 +129,59 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
     /// Writes the copy for one recipient into `out`, which is emptied first.
     ///
     /// `engagement` says whether clicks and opens are tracked. Metadata travels in the links of
-    /// clicks only where `urls` says so; in those of opens always.
+    /// clicks only where `urls` says so; in those of opens always. `insertions` are header lines
+    /// that this copy alone has.
+    ///
+    /// # Errors
+    /// An insertion has a place where nothing can be put in.
     pub fn render(
         &self,
         keys: &KeyRing,
         engagement: &Engagement,
         urls: &TrackedUrls,
+        insertions: &[Insertion<'_>],
         out: &mut Vec<u8>,
-    ) -> Rendered {
+    ) -> Result<Rendered, InsertionError> {
         let mut seals = Seals {
             keys,
             urls,
             links: &self.links,
             targets: &self.plan.links,
             pixel: &self.pixel,
-            clicks: engagement.click_tracking,
-            opens: engagement.open_tracking,
+            initial_pixel: &self.initial_pixel,
+            tracking: Tracking {
+                clicks: engagement.click_tracking,
+                opens: engagement.open_tracking,
+                initial_opens: engagement.initial_pixel,
+            },
             whole: EncodedEngagement::new(engagement),
             bare: engagement.metadata.is_some().then(|| EncodedEngagement::bare(engagement)),
         };
-        let rendering = self.plan.render(&mut seals, out);
-        Rendered {
+        let rendering = self.plan.render(&mut seals, insertions, out)?;
+        Ok(Rendered {
             applied: rendering.applied,
             left_alone: rendering.left_alone,
             links: rendering.links,
             pixels: rendering.pixels,
-        }
+        })
+    }
+}
+
+/// What following a link means.
+#[must_use]
+pub fn kind(link: &Link) -> Kind {
+    if link.unsubscribes { Kind::LinkUnsubscribe } else { Kind::Click }
+}
+
+fn encoded(link: &Link) -> EncodedLink {
+    let encoded = EncodedLink::new(&LinkClaims {
+        kind: kind(link),
+        target: Some(link.target.clone()),
+        name: link.name.clone(),
+    });
+    match &link.sublink {
+        Some(sublink) => encoded.below(sublink),
+        None => encoded,
     }
 }
 
@@ -164,19 +190,16 @@ struct Seals<'p> {
     keys: &'p KeyRing,
     urls: &'p TrackedUrls,
     links: &'p [EncodedLink],
-    targets: &'p [crate::plan::Link],
+    targets: &'p [Link],
     pixel: &'p EncodedLink,
-    clicks: bool,
-    opens: bool,
+    initial_pixel: &'p EncodedLink,
+    tracking: Tracking,
     whole: EncodedEngagement,
     bare: Option<EncodedEngagement>,
 }
 
 impl Seals<'_> {
     fn click(&self, number: usize) -> Result<&EncodedLink, Reason> {
-        if !self.clicks {
-            return Err(Reason::TrackingOff);
-        }
         if self.targets.get(number).is_some_and(|link| self.urls.has(&link.target)) {
             return Err(Reason::AlreadyTracked);
         }
@@ -184,25 +207,87 @@ impl Seals<'_> {
     }
 }
 
+impl Seals<'_> {
+    fn is_in_comment(&self, hole: Hole) -> bool {
+        let Hole::Link(number) = hole else { return false };
+        self.targets.get(number).is_some_and(|link| link.place == Place::Comment)
+    }
+
+    /// Appends the path of a link, if it is no longer than `limit`.
+    fn path(
+        &self,
+        engagement: &EncodedEngagement,
+        link: &EncodedLink,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Reason> {
+        if self.keys.path_len(engagement, link) > limit {
+            return Ok(false);
+        }
+        self.keys.seal_into(engagement, link, out).map_err(|_| Reason::CoreFailure)?;
+        Ok(true)
+    }
+
+    /// The same for a link in a comment: about one token in ten is sealed again with salt.
+    fn path_in_comment(
+        &self,
+        engagement: &EncodedEngagement,
+        link: &EncodedLink,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Reason> {
+        let start = out.len();
+        let mut fits = self.path(engagement, link, limit, out)?;
+        for salt in 0..=u8::MAX {
+            if !fits || leaves_comment_open(out.get(start..).unwrap_or_default()) {
+                return Ok(fits);
+            }
+            out.truncate(start);
+            fits = self.path(&engagement.salted(salt), link, limit, out)?;
+        }
+        Err(Reason::CoreFailure)
+    }
+}
+
 impl Fill for Seals<'_> {
+    fn tracking(&self) -> Tracking {
+        self.tracking
+    }
+
     /// A URL that is too long with metadata may fit without: the click is worth more.
     fn url(&mut self, hole: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
         let (link, base) = match hole {
             Hole::Link(number) => (self.click(number)?, &self.urls.click_base),
-            Hole::Pixel if self.opens => (self.pixel, &self.urls.open_base),
-            Hole::Pixel => return Err(Reason::TrackingOff),
+            Hole::Pixel => (self.pixel, &self.urls.open_base),
+            Hole::InitialPixel => (self.initial_pixel, &self.urls.open_base),
         };
-        let fits = |engagement: &&EncodedEngagement| {
-            let path = self.keys.path_len(engagement, link);
-            base.len() + path <= room.min(MAX_URL)
-        };
-        let wants_metadata = hole == Hole::Pixel || self.urls.click_metadata;
+        let limit = room.min(MAX_URL).saturating_sub(base.len());
+        let wants_metadata = !matches!(hole, Hole::Link(_)) || self.urls.click_metadata;
         let whole = Some(&self.whole).filter(|_| wants_metadata || self.bare.is_none());
-        let candidates = whole.into_iter().chain(self.bare.as_ref());
-        let Some(engagement) = candidates.into_iter().find(fits) else {
-            return Err(if room < MAX_URL { Reason::LineTooLong } else { Reason::UrlTooLong });
-        };
+        let start = out.len();
         out.extend_from_slice(base.as_bytes());
-        self.keys.seal_into(engagement, link, out).map_err(|_| Reason::CoreFailure)
+        for engagement in whole.into_iter().chain(self.bare.as_ref()) {
+            let fits = if self.is_in_comment(hole) {
+                self.path_in_comment(engagement, link, limit, out)?
+            } else {
+                self.path(engagement, link, limit, out)?
+            };
+            if fits {
+                return Ok(());
+            }
+        }
+        out.truncate(start);
+        Err(if room < MAX_URL { Reason::LineTooLong } else { Reason::UrlTooLong })
     }
 }
+
+/// Whether a comment that holds the path goes on behind it, whatever reads it: two dashes end
+/// one in XML, and so may one if another follows.
+fn leaves_comment_open(path: &[u8]) -> bool {
+    let token = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    !token.ends_with(b"-") && memchr::memmem::find(token, b"--").is_none()
+}
+
+#[cfg(test)]
+#[path = "tracked_tests.rs"]
+mod tests;

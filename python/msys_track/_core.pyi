@@ -12,11 +12,14 @@ __all__ = [
     "KeyRing",
     "LeftAlone",
     "Link",
+    "Part",
     "Plan",
     "Rendered",
+    "Rules",
     "TokenError",
     "TrackedUrls",
     "find_end_of_data",
+    "header_end",
     "header_fields",
     "plan",
     "stuff",
@@ -33,6 +36,7 @@ _Kind: TypeAlias = Literal[
     "list_unsubscribe",
     "link_unsubscribe",
 ]
+_LinkKind: TypeAlias = Literal["click", "link_unsubscribe"]
 _RecipientType: TypeAlias = Literal["to", "cc", "bcc", "archive"]
 
 REASONS: tuple[str, ...]
@@ -130,6 +134,18 @@ class TrackedUrls:
     ) -> TrackedUrls: ...
 
 @final
+class Rules:
+    def __new__(
+        cls,
+        *,
+        signed_mail: Literal["skip", "strip", "track"] = "skip",
+        outlook_links: bool = True,
+        text_links: bool = True,
+        keep_link_attributes: bool = False,
+        never_wrap: Sequence[str] = ...,
+    ) -> Rules: ...
+
+@final
 class Link:
     @property
     def offset(self) -> int: ...
@@ -139,6 +155,12 @@ class Link:
     def target(self) -> str: ...
     @property
     def name(self) -> str | None: ...
+    @property
+    def kind(self) -> _LinkKind: ...
+    @property
+    def sublink(self) -> str | None: ...
+    @property
+    def where(self) -> Literal["html", "outlook", "text"]: ...
 
 @final
 class LeftAlone:
@@ -148,6 +170,25 @@ class LeftAlone:
     def length(self) -> int: ...
     @property
     def reason(self) -> str: ...
+    @property
+    def target(self) -> str | None: ...
+
+@final
+class Part:
+    @property
+    def offset(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def media_type(self) -> str: ...
+    @property
+    def charset(self) -> str | None: ...
+    @property
+    def transfer_encoding(self) -> str: ...
+    @property
+    def role(self) -> Literal["html", "text"] | None: ...
+    @property
+    def reason(self) -> str | None: ...
 
 @final
 class Rendered:
@@ -169,10 +210,22 @@ class Plan:
     @property
     def left_alone(self) -> tuple[LeftAlone, ...]: ...
     @property
+    def parts(self) -> tuple[Part, ...]: ...
+    @property
     def pixel_offset(self) -> int | None: ...
-    def render(self, keys: KeyRing, engagement: Engagement, urls: TrackedUrls, /) -> Rendered: ...
+    @property
+    def initial_pixel_offset(self) -> int | None: ...
+    def render(
+        self,
+        keys: KeyRing,
+        engagement: Engagement,
+        urls: TrackedUrls,
+        insertions: Sequence[tuple[int, bytes]] = ...,
+        /,
+    ) -> Rendered: ...
 
-def plan(message: bytes, /, *, drop_header: bytes | None = None) -> Plan: ...
+def plan(message: bytes, rules: Rules, /, *, drop_header: bytes | None = None) -> Plan: ...
+def header_end(message: bytes, /) -> int: ...
 def header_fields(message: bytes, name: bytes, /) -> list[tuple[int, int, bytes]]: ...
 def find_end_of_data(buffer: bytes, start: int, /) -> int | None: ...
 def unstuff(wire: bytes, /) -> bytes: ...

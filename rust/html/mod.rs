@@ -1,5 +1,7 @@
-//! HTML: where links and the pixel's place are, as ranges of the bytes it was given.
+//! HTML: where links and pixels' places are, as ranges of the bytes it was given.
 
 pub mod attribute;
-pub mod charset;
+mod masks;
+mod plain;
 pub mod scan;
+mod tag;

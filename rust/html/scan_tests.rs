@@ -1,7 +1,24 @@
 use super::*;
+use lol_html::doc_comments;
+use lol_html::html_content::Attribute;
+use proptest::prelude::*;
 
+/// What is found; both readers must find the same in a document that both read.
 fn scanned(html: &str) -> Scan {
-    scan(html.as_bytes(), Charset::for_label(Some("utf-8")).unwrap()).unwrap()
+    let charset = Charset::for_label(Some("utf-8")).unwrap();
+    let found = scan(html.as_bytes(), charset).unwrap();
+    let theirs =
+        with_comments(by_lol_html(html.as_bytes(), charset).unwrap(), html.as_bytes(), charset);
+    let (mut ours, mut theirs) = (found.clone(), theirs.unwrap());
+    if ours != theirs {
+        // Masks miss what is Outlook's behind what only looks like a comment.
+        for scan in [&mut ours, &mut theirs] {
+            scan.links.retain(|link| link.place == Place::Html);
+            scan.attributes.retain(|(_, place)| *place == Place::Html);
+        }
+    }
+    assert_eq!(ours, theirs, "{html:?}");
+    found
 }
 
 fn targets(html: &str) -> Vec<String> {
@@ -38,6 +55,21 @@ fn the_range_is_the_value_without_its_quotes() {
     let html = r#"<a class=b href="http://e.com/">"#;
     let link = &scanned(html).links[0];
     assert_eq!(&html[link.href.start.0..link.href.end.0], "http://e.com/");
+}
+
+#[test]
+fn an_end_tag_in_a_value_is_a_piece_of_the_value() {
+    for end in ["</body", "</html", "</BODY/", "</body</html</body"] {
+        let target = format!("http://e.com/x{end}");
+        for html in [
+            format!("<a href={target}>"),
+            format!("<a title={end} href='{target}'>"),
+            format!("<a {end} href={target} ><p x{end}>"),
+            format!("<body><a href={target}>x</body></html>"),
+        ] {
+            assert_eq!(targets(&html), [target.as_str()], "{html}");
+        }
+    }
 }
 
 #[test]
@@ -107,9 +139,16 @@ fn without_a_body_end_tag_it_goes_before_html_s_or_at_the_end() {
 
 #[test]
 fn where_the_document_ends_in_no_markup_there_is_no_pixel() {
-    for html in
-        ["x<!-- ", "x<textarea>", "x<a href='", "x<a ", "x<script></body>", "x<body>x</body"]
-    {
+    for html in [
+        "x<!-- ",
+        "x<textarea>",
+        "x<a href='",
+        "x<a ",
+        "x<script></body>",
+        "x<body>x</body",
+        "x<body>x</body ",
+        "x</html x='",
+    ] {
         assert_eq!(scanned(html).pixel, None, "{html}");
     }
 }
@@ -126,5 +165,273 @@ fn every_charset_that_is_a_superset_of_ascii_is_scanned() {
         let charset = Charset::for_label(Some(label)).unwrap();
         let found = scan(b"\x83\\\xe0<a href='http://e.com/'>", charset).unwrap();
         assert_eq!(found.links[0].target, "http://e.com/", "{label}");
+    }
+}
+
+fn places(html: &str) -> Vec<(Place, String)> {
+    scanned(html).links.into_iter().map(|link| (link.place, link.target)).collect()
+}
+
+fn link(place: Place, target: &str) -> (Place, String) {
+    (place, target.to_owned())
+}
+
+/// The document without its `data-msys-*` attributes.
+fn bare(html: &str) -> String {
+    let mut html = html.to_owned();
+    for (range, _) in scanned(&html).attributes.into_iter().rev() {
+        html.replace_range(range.start.0..range.end.0, "");
+    }
+    html
+}
+
+#[test]
+fn links_in_conditional_comments_are_outlook_s() {
+    let html = "<a href=http://e/1>\
+        <!--[if mso]><v:roundrect href=\"http://e/2\" style='x'><w:anchorlock/></v:roundrect>\
+        <A HREF='http://e/3'>x</a><area href=http://e/4><![endif]-->\
+        <!--[if !mso]><!--><a href=http://e/5><!--<![endif]-->\
+        <!--[if (gte mso 9)|(IE)]><a href=http://e/6><![endif]--!><a href=http://e/7></body>";
+    let comment = Place::Comment;
+    assert_eq!(
+        places(html),
+        [
+            link(Place::Html, "http://e/1"),
+            link(comment, "http://e/2"),
+            link(comment, "http://e/3"),
+            link(comment, "http://e/4"),
+            link(Place::Html, "http://e/5"),
+            link(comment, "http://e/6"),
+            link(Place::Html, "http://e/7"),
+        ]
+    );
+    for found in scanned(html).links {
+        assert_eq!(&html[found.href.start.0..found.href.end.0], found.target);
+    }
+}
+
+#[test]
+fn vml_outside_of_comments_is_outlook_s_too() {
+    let html =
+        "<v:roundrect href='http://e/1'><v:fill color=x /></v:roundrect><a href=http://e/2>";
+    assert_eq!(places(html), [link(Place::Vml, "http://e/1"), link(Place::Html, "http://e/2")]);
+}
+
+#[test]
+fn mail_clients_run_no_scripts_so_noscript_is_markup() {
+    let html = "<NoScript class=x><a href=http://e/1></noscript><a href=http://e/2></body>";
+    assert_eq!(places(html), [link(Place::Html, "http://e/1"), link(Place::Html, "http://e/2")]);
+    let html = "<!--[if mso]><noscript><a href=http://e/1></noscript><![endif]-->";
+    assert_eq!(places(html), [link(Place::Comment, "http://e/1")]);
+}
+
+#[test]
+fn what_only_looks_like_outlook_s_is_left() {
+    for html in [
+        "<!-- [if mso]><a href=http://e/><![endif]-->",
+        "<!--[iffy]><a href=http://e/><![endif]-->",
+        "<!--[if>--><!-- href -->",
+        "<!--[if mso]>--><!--<a href=http://e/>-->",
+        "<script><!--[if mso]><a href=http://e/><![endif]--></script>",
+        "<!-- <!--[if mso]><a href=http://e/><![endif]-->",
+        "<p title='<!--[if mso]><a href=http://e/><![endif]-->'>",
+        "<style><v:rect href='http://e/'></style>",
+        "<title><noscript><a href='http://e/'></noscript></title>",
+        "<!--[if mso]><script><a href=http://e/></script><![endif]-->",
+        "<!--[if mso]><!-- <a href=http://e/><![endif]-->",
+        "<!--[if mso]><a href='http://e/<![endif]-->",
+        "<!--[if mso <a href=http://e/",
+    ] {
+        assert_eq!(scanned(html).links, [], "{html}");
+    }
+}
+
+#[test]
+fn what_stands_in_no_markup_hides_no_link_that_does() {
+    // Read as a tag and a comment, the condition would close the tag that it is in.
+    let html = "<p title=<!--[if mso]><a href=http://e/1><p class=x--><a href=http://e/2></body>";
+    assert_eq!(targets(html), ["http://e/1", "http://e/2"]);
+    let html = "<style><!--[if mso]>href<![endif]--></style><!--[if mso]><a href=http://e/1>-->";
+    assert_eq!(places(html), [link(Place::Comment, "http://e/1")]);
+    assert_eq!(pixel("<style><!--[if mso]>href--></style>x</body>").find('|'), Some(36));
+}
+
+#[test]
+fn the_first_body_tag_has_the_pixel_at_the_top_behind_it() {
+    for (html, at) in [
+        ("<html><BODY\nclass='>'>x<body>", Some(22)),
+        ("<!-- <body> --><script>'<body>'</script>", None),
+        ("<bodyguard><body", None),
+        ("<!--[if mso]><body href><![endif]-->", None),
+    ] {
+        assert_eq!(scanned(html).initial_pixel, at.map(PartOffset), "{html}");
+    }
+}
+
+#[test]
+fn our_attributes_go_with_the_white_space_before_them() {
+    for (html, without) in [
+        ("<a data-msys-linkname=x>", "<a>"),
+        ("<a data-msys-linkname='x' href=y>", "<a href=y>"),
+        ("<A href=y \n\tDATA-MSYS-Unsubscribe = \"1\"  >", "<A href=y  >"),
+        ("<area data-msys-sublink data-msys-clicktrack=0 alt>", "<area alt>"),
+        ("<a data-msys-linkname= >", "<a >"),
+        ("<a data-msys-linkname = >", "<a >"),
+        ("<a data-msys-linkname=\"\">", "<a>"),
+        ("<a href=x data-msys-linkname='y'class=z>", "<a href=x class=z>"),
+        ("<a href=x data-msys-linkname=\"y\"/>", "<a href=x />"),
+        ("<a/data-msys-linkname=\"y\"class=z>", "<a/class=z>"),
+        ("<a data-msys-linkname=y data-msys-linkname=z>", "<a>"),
+        (
+            "<a data-msys-other=1 xdata-msys-linkname=2>",
+            "<a data-msys-other=1 xdata-msys-linkname=2>",
+        ),
+        ("<p data-msys-linkname=x>", "<p data-msys-linkname=x>"),
+        (
+            "<!--[if mso]><v:rect data-msys-linkname=x href='y'><![endif]-->",
+            "<!--[if mso]><v:rect href='y'><![endif]-->",
+        ),
+    ] {
+        assert_eq!(bare(html), without);
+    }
+}
+
+/// Links by place and range, found by handlers of `lol_html` for every element and comment.
+fn naive(html: &[u8], in_comment: bool) -> Vec<(Place, Range<usize>)> {
+    let found = RefCell::new(Vec::new());
+    let settings = Settings::new()
+        .append_element_content_handler(element!("*", |element| {
+            let tag = element.source_location().bytes();
+            let name = element.tag_name();
+            let vml = html[tag.start..].starts_with(b"<v:");
+            let href = element.attributes().iter().find(|attribute| attribute.name() == "href");
+            let value = href.and_then(Attribute::value_source_location);
+            let place = match (in_comment, vml) {
+                (true, _) => Place::Comment,
+                (false, true) => Place::Vml,
+                (false, false) => Place::Html,
+            };
+            if let Some(value) = value
+                && (vml || name == "a" || name == "area")
+            {
+                found.borrow_mut().push((place, value.bytes()));
+            }
+            Ok(())
+        }))
+        .append_document_content_handler(doc_comments!(|comment| {
+            let at = comment.source_location().bytes();
+            let text = &html[at.clone()];
+            if !in_comment && text.starts_with(b"<!--[if ") {
+                let text = text.strip_suffix(b"-->").unwrap_or(text);
+                let start =
+                    text.iter().position(|byte| *byte == b'>').map_or(text.len(), |at| at + 1);
+                for (place, href) in naive(&text[start..], true) {
+                    let offset = at.start + start;
+                    found.borrow_mut().push((place, href.start + offset..href.end + offset));
+                }
+            }
+            Ok(())
+        }))
+        .with_strict(false);
+    let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| {});
+    rewriter.write(html).unwrap();
+    rewriter.end().unwrap();
+    found.into_inner()
+}
+
+fn any_html() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "<a href=http://e/>",
+        "<a href='http://e/' ",
+        "<A HREF=\"http://e/\">",
+        "<area href=http://e/",
+        "<v:rect href=\"http://e/\">",
+        "<v:rect",
+        " href=http://e/",
+        "<!--[if mso]>",
+        "<!--[if !mso]><!-->",
+        "<![endif]-->",
+        "<!--",
+        "-->",
+        "--",
+        ">",
+        "<",
+        "'",
+        "\"",
+        "/",
+        " ",
+        "x",
+        "<p ",
+        "<p title=",
+        "<script>",
+        "</script>",
+        "<style>",
+        "</style>",
+        "<title>",
+        "</title>",
+        "=",
+        "\t",
+        "\0",
+        "\u{e9}",
+        "!",
+        "?",
+        " data-msys-linkname=x",
+        "data-msys-linkname",
+        "</p",
+        "</",
+        "<!doctype html>",
+        "<textarea>",
+        "</textarea",
+        "<xmp>",
+        "<svg>",
+        "<![CDATA[",
+        "]]>",
+        "<select>",
+        "<body>",
+        "</body>",
+        "</html>",
+    ]);
+    prop::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn masks_find_what_handlers_for_everything_find(html in any_html()) {
+        let links = scanned(&html).links.into_iter();
+        let found: Vec<_> =
+            links.map(|link| (link.place, link.href.start.0..link.href.end.0)).collect();
+        let mut naive = naive(html.as_bytes(), false);
+        naive.retain(|(_, href)| html[href.clone()].starts_with("http://e"));
+        for link in &found {
+            prop_assert!(naive.contains(link), "{link:?} of {naive:?}");
+        }
+        // What is Outlook's may be missed behind what only looks like a comment.
+        let html_links = |links: &[(Place, Range<usize>)]| -> Vec<_> {
+            links.iter().filter(|(place, _)| *place == Place::Html).cloned().collect()
+        };
+        prop_assert_eq!(html_links(&found), html_links(&naive));
+    }
+
+    #[test]
+    fn in_well_formed_documents_masks_miss_nothing(pieces in prop::collection::vec(0_usize..8, 0..20)) {
+        let whole = [
+            "<a href='http://e/'>",
+            "<v:rect href=\"http://e/\">",
+            "<!--[if mso]><v:rect href='http://e/'><a href=http://e/>x</a><![endif]-->",
+            "<!--[if !mso]><!--><a href='http://e/'><!--<![endif]-->",
+            "<!-- <a href=http://e/> -->",
+            "<style>p > a { }</style>",
+            "<p title='<!--x-->'>",
+            "</body>",
+        ];
+        let html: String = pieces.into_iter().map(|piece| whole[piece]).collect();
+        let links = scanned(&html).links.into_iter();
+        let found: Vec<_> =
+            links.map(|link| (link.place, link.href.start.0..link.href.end.0)).collect();
+        let mut naive = naive(html.as_bytes(), false);
+        naive.sort_by_key(|(_, href)| href.start);
+        prop_assert_eq!(found, naive);
     }
 }

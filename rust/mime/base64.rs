@@ -57,13 +57,14 @@ impl Layout {
         let line_length = line_length(raw);
         for line in raw.split_inclusive(|byte| *byte == b'\n') {
             let characters = line.iter().filter(|byte| !byte.is_ascii_whitespace()).count();
-            if left < characters {
+            let is_last = at + line.len() >= end;
+            if left < characters || is_last {
                 break;
             }
             left -= characters;
             at += line.len();
         }
-        let (mut start, mut column) = (at.min(end), 0);
+        let (mut start, mut column) = (at, 0);
         for byte in raw.get(at..end).unwrap_or_default() {
             if column == left && !byte.is_ascii_whitespace() {
                 break;
@@ -75,12 +76,16 @@ impl Layout {
     }
 }
 
-/// The first of several lines tells how long a full one is; a single one may be short.
+/// The longest of several lines tells how long a full one is; a single one may be short.
 fn line_length(raw: &[u8]) -> usize {
     let body = raw.trim_ascii();
-    let first = memchr::memchr(b'\n', body).unwrap_or(body.len());
-    let length = body.get(..first).unwrap_or_default().trim_ascii_end().len();
-    if first == body.len() { MAX_LINE } else { length.clamp(4, MAX_LINE_OF_TEXT) / 4 * 4 }
+    let (mut longest, mut start) = (0, 0);
+    for end in memchr::memchr_iter(b'\n', body).chain([body.len()]) {
+        let line = body.get(start..end).unwrap_or_default();
+        longest = longest.max(line.trim_ascii_end().len());
+        start = end + 1;
+    }
+    if longest == body.len() { MAX_LINE } else { longest.clamp(4, MAX_LINE_OF_TEXT) / 4 * 4 }
 }
 
 /// RFC 5322 §2.1.1, in whole groups.
@@ -140,13 +145,33 @@ mod tests {
         assert_eq!(Layout::of_group(b"AAAA", 0).line_length, 76);
     }
 
+    #[test]
+    fn what_is_added_at_the_end_goes_on_in_the_last_line() {
+        for raw in
+            [b"AAAABBBB\r\nEEEE".as_slice(), b"AAAABBBB\r\nEEEE\r\n", b"AAAABBBB\r\nEEEE\r\n\r\n"]
+        {
+            let layout = Layout::of_group(raw, 3);
+            assert_eq!((layout.start, layout.column, layout.end), (14, 4, 14));
+        }
+        for raw in [b"".as_slice(), b"\r\n"] {
+            let layout = Layout::of_group(raw, 0);
+            assert_eq!((layout.start, layout.column, layout.end), (0, 0, 0));
+        }
+    }
+
+    #[test]
+    fn the_longest_line_is_a_full_one() {
+        let raw = b"AAAA\nAAAABBBBCCCC\nAAAABBB\n";
+        assert_eq!(Layout::of_group(raw, 0).line_length, 12);
+    }
+
     proptest! {
         #[test]
         fn from_any_group_on_the_body_is_written_as_it_stood(
             bytes in prop::collection::vec(any::<u8>(), 1..400), length in 1_usize..20, cut in 0_usize..130,
         ) {
             let raw = lines(&bytes, length * 4);
-            let group = cut.min((bytes.len() - 1) / 3);
+            let group = cut.min(bytes.len() / 3);
             let layout = Layout::of_group(&raw, group);
             let mut out = raw[..layout.start].to_vec();
             encode(&bytes[group * 3..], &layout, b"\r\n", &mut out);

@@ -1,4 +1,5 @@
-//! Entities: a message's parts, nested, and which of them is its HTML (RFC 2045, RFC 2046 §5.1).
+//! Entities: a message's parts, nested, and which of them are its HTML and its text (RFC 2045,
+//! RFC 2046 §5.1).
 //!
 //! What is signed, encrypted, attached or somebody else's mail is never entered: a changed byte
 //! there breaks more than a missing click is worth.
@@ -12,44 +13,50 @@ use crate::reason::Reason;
 /// How deep multiparts may stand inside each other.
 const MAX_DEPTH: usize = 32;
 
-/// A part that may be changed.
+/// How many parts are told of one message; one of millions of empty ones is an attack.
+const MAX_PARTS: usize = 1_000;
+
+/// A part that holds no other, or one that is not entered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leaf {
+pub struct Part {
     /// The body, still transfer encoded, without the line break before a boundary.
     pub body: Range<usize>,
     /// Its media type.
     pub content_type: ContentType,
     /// `Content-Transfer-Encoding`, lower case; `7bit` where there is none.
     pub transfer_encoding: String,
+    /// What it is to its reader, if it may be changed.
+    pub role: Option<Role>,
+    /// Why it is not changed.
+    pub reason: Option<Reason>,
 }
 
-/// What was not entered, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped {
-    /// The entity's body.
-    pub body: Range<usize>,
-    /// Why.
-    pub reason: Reason,
-    /// Its media type.
-    pub essence: String,
+/// What a part is to its reader; a message has at most one of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The first text/html, depth first, that is not attached.
+    Html,
+    /// The first text/plain.
+    Text,
 }
 
-/// The message's top HTML part, if it has one that may be changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Search {
-    /// The first text/html, depth first.
-    pub html: Option<Leaf>,
-    /// What was passed over before it.
-    pub skipped: Vec<Skipped>,
+impl Role {
+    /// The subtype that goes by the role.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Html => "html",
+            Self::Text => "text",
+        }
+    }
 }
 
-/// Looks for the top HTML part of a message whose header section is known.
+/// Lists the parts of a message whose header section is known, in their order.
 #[must_use]
-pub fn find_html(message: &[u8], section: &Section) -> Search {
-    let mut search = Search::default();
-    let root = Entity { section, end: message.len(), default: "text/plain" };
-    search.visit(message, &root, 0);
-    search
+pub fn parts(message: &[u8], section: &Section) -> Vec<Part> {
+    let mut walk = Walk { message, parts: Vec::new(), overflown: false };
+    walk.visit(&Entity { section, end: message.len(), default: "text/plain" }, 0);
+    walk.parts
 }
 
 struct Entity<'s> {
@@ -58,74 +65,100 @@ struct Entity<'s> {
     default: &'static str,
 }
 
-impl Search {
-    fn visit(&mut self, message: &[u8], entity: &Entity<'_>, depth: usize) {
+struct Walk<'m> {
+    message: &'m [u8],
+    parts: Vec<Part>,
+    overflown: bool,
+}
+
+impl Walk<'_> {
+    fn visit(&mut self, entity: &Entity<'_>, depth: usize) {
         let section = entity.section;
         let content_type = section
-            .value(message, b"content-type")
+            .value(self.message, b"content-type")
             .map_or_else(|| ContentType::of(entity.default), |value| ContentType::parse(&value));
-        let body = section.body..entity.end;
-        if let Some(reason) = never_entered(&content_type.essence) {
-            self.skipped.push(Skipped { body, reason, essence: content_type.essence });
-        } else if content_type.essence.starts_with("multipart/") {
-            self.visit_parts(message, &body, &content_type, depth);
-        } else if content_type.essence == "text/html" {
-            self.visit_html(message, section, body, content_type);
+        let reason = never_entered(&content_type.essence);
+        if reason.is_some() || !content_type.essence.starts_with("multipart/") {
+            return self.leaf(entity, content_type, reason);
+        }
+        let boundary = content_type.parameter("boundary").filter(|b| !b.is_empty());
+        match boundary {
+            _ if depth >= MAX_DEPTH => {
+                self.leaf(entity, content_type, Some(Reason::NestedTooDeep));
+            }
+            None => self.leaf(entity, content_type, Some(Reason::MalformedPart)),
+            Some(boundary) => self.enter(entity, &content_type, boundary.trim_end(), depth),
         }
     }
 
-    fn visit_html(
+    fn enter(
         &mut self,
-        message: &[u8],
-        section: &Section,
-        body: Range<usize>,
-        content_type: ContentType,
-    ) {
-        let disposition = section.value(message, b"content-disposition").unwrap_or_default();
-        let disposition = without_comments(&disposition);
-        let kind = disposition.split(';').next().unwrap_or_default().trim();
-        if kind.eq_ignore_ascii_case("attachment") {
-            let essence = content_type.essence;
-            self.skipped.push(Skipped { body, reason: Reason::AttachedPart, essence });
-            return;
-        }
-        let encoding = section.value(message, b"content-transfer-encoding").unwrap_or_default();
-        // Readers disagree about `base64;`, so it is no name we know.
-        let transfer_encoding = match without_comments(&encoding).to_ascii_lowercase() {
-            none if none.is_empty() => "7bit".to_owned(),
-            named => named,
-        };
-        self.html = Some(Leaf { body, content_type, transfer_encoding });
-    }
-
-    fn visit_parts(
-        &mut self,
-        message: &[u8],
-        body: &Range<usize>,
+        entity: &Entity<'_>,
         content_type: &ContentType,
+        boundary: &str,
         depth: usize,
     ) {
-        if depth >= MAX_DEPTH {
-            let essence = content_type.essence.clone();
-            let reason = Reason::NestedTooDeep;
-            self.skipped.push(Skipped { body: body.clone(), reason, essence });
-            return;
-        }
-        let Some(boundary) = content_type.parameter("boundary").filter(|b| !b.is_empty()) else {
-            return;
-        };
         let digest = content_type.essence == "multipart/digest";
         let default = if digest { "message/rfc822" } else { "text/plain" };
-        for part in Parts::new(message, body.clone(), boundary.trim_end()) {
-            let section = Section::read(message, &part);
+        let body = entity.section.body..entity.end;
+        for part in Parts::new(self.message, body, boundary) {
+            let section = Section::read(self.message, &part);
+            let part = Entity { section: &section, end: part.end, default };
             if section.malformed {
-                continue;
+                self.leaf(&part, ContentType::of(default), Some(Reason::MalformedPart));
+            } else {
+                self.visit(&part, depth + 1);
             }
-            self.visit(message, &Entity { section: &section, end: part.end, default }, depth + 1);
-            if self.html.is_some() {
+            if self.overflown {
                 return;
             }
         }
+    }
+
+    fn leaf(&mut self, entity: &Entity<'_>, content_type: ContentType, reason: Option<Reason>) {
+        self.overflown = self.parts.len() >= MAX_PARTS;
+        let (body, reason) = if self.overflown {
+            (entity.section.body..self.message.len(), Some(Reason::TooManyParts))
+        } else {
+            (entity.section.body..entity.end, reason)
+        };
+        let (role, reason) = match reason {
+            Some(_) => (None, reason),
+            None => self.role(entity.section, &content_type.essence),
+        };
+        let transfer_encoding = transfer_encoding(self.message, entity.section);
+        self.parts.push(Part { body, content_type, transfer_encoding, role, reason });
+    }
+
+    fn role(&self, section: &Section, essence: &str) -> (Option<Role>, Option<Reason>) {
+        let role = match essence {
+            "text/html" => Role::Html,
+            "text/plain" => Role::Text,
+            "text/x-amp-html" => return (None, Some(Reason::AmpPart)),
+            _ => return (None, Some(Reason::OtherMediaType)),
+        };
+        if !section.ended {
+            return (None, Some(Reason::MalformedPart));
+        }
+        let disposition = section.value(self.message, b"content-disposition").unwrap_or_default();
+        let disposition = without_comments(&disposition);
+        let kind = disposition.split(';').next().unwrap_or_default().trim();
+        if kind.eq_ignore_ascii_case("attachment") {
+            (None, Some(Reason::AttachedPart))
+        } else if self.parts.iter().any(|part| part.role == Some(role)) {
+            (None, Some(Reason::NotTopPart))
+        } else {
+            (Some(role), None)
+        }
+    }
+}
+
+/// Readers disagree about `base64;`, so it is no name we know.
+fn transfer_encoding(message: &[u8], section: &Section) -> String {
+    let encoding = section.value(message, b"content-transfer-encoding").unwrap_or_default();
+    match without_comments(&encoding).to_ascii_lowercase() {
+        none if none.is_empty() => "7bit".to_owned(),
+        named => named,
     }
 }
 

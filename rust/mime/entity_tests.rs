@@ -1,16 +1,21 @@
 use super::*;
 
-fn search(message: &str) -> Search {
+fn listed(message: &str) -> Vec<Part> {
     let section = Section::read(message.as_bytes(), &(0..message.len()));
-    find_html(message.as_bytes(), &section)
+    parts(message.as_bytes(), &section)
+}
+
+fn body(message: &str, role: Role) -> Option<String> {
+    let part = listed(message).into_iter().find(|part| part.role == Some(role))?;
+    Some(message[part.body].to_owned())
 }
 
 fn html(message: &str) -> Option<String> {
-    search(message).html.map(|leaf| message[leaf.body].to_owned())
+    body(message, Role::Html)
 }
 
 fn reasons(message: &str) -> Vec<Reason> {
-    search(message).skipped.iter().map(|skipped| skipped.reason).collect()
+    listed(message).iter().filter_map(|part| part.reason).collect()
 }
 
 fn multipart(kind: &str, parts: &[&str]) -> String {
@@ -64,7 +69,19 @@ fn a_boundary_is_a_whole_line() {
 #[test]
 fn an_empty_part_is_a_part() {
     assert_eq!(html(&multipart("mixed", &["", HTML])).as_deref(), Some("<p>html"));
-    assert_eq!(html(&multipart("mixed", &["Content-Type: text/html\r\n"])).as_deref(), Some(""));
+    assert_eq!(
+        html(&multipart("mixed", &["Content-Type: text/html\r\n\r\n"])).as_deref(),
+        Some("")
+    );
+}
+
+#[test]
+fn a_header_section_that_nothing_ends_has_no_body() {
+    let head = "Content-Type: text/html";
+    for message in [head.to_owned(), format!("{head}\r\n"), multipart("mixed", &[head])] {
+        assert_eq!(html(&message), None, "{message}");
+    }
+    assert_eq!(html(&multipart("mixed", &[head, HTML])).as_deref(), Some("<p>html"));
 }
 
 #[test]
@@ -102,8 +119,47 @@ fn an_endless_nest_is_left() {
 #[test]
 fn the_transfer_encoding_is_read_without_case_or_comment() {
     let message = "Content-Type: text/html\nContent-Transfer-Encoding: BASE64 (x)\n\n";
-    assert_eq!(search(message).html.unwrap().transfer_encoding, "base64");
+    assert_eq!(listed(message)[0].transfer_encoding, "base64");
     let message = message.replace("(x)", ";");
-    assert_eq!(search(&message).html.unwrap().transfer_encoding, "base64 ;");
-    assert_eq!(search("Content-Type: text/html\n\n").html.unwrap().transfer_encoding, "7bit");
+    assert_eq!(listed(&message)[0].transfer_encoding, "base64 ;");
+    assert_eq!(listed("Content-Type: text/html\n\n")[0].transfer_encoding, "7bit");
+}
+
+#[test]
+fn the_first_text_and_the_first_html_have_a_role() {
+    let image = "Content-Type: image/png\r\n\r\nPNG";
+    let amp = "Content-Type: text/x-amp-html\r\n\r\n<html amp4email>";
+    let attached = format!("Content-Disposition: attachment\r\n{TEXT}");
+    let message = multipart("mixed", &[&attached, TEXT, amp, HTML, image, TEXT, HTML]);
+    let found: Vec<_> = listed(&message).iter().map(|part| (part.role, part.reason)).collect();
+    assert_eq!(
+        found,
+        [
+            (None, Some(Reason::AttachedPart)),
+            (Some(Role::Text), None),
+            (None, Some(Reason::AmpPart)),
+            (Some(Role::Html), None),
+            (None, Some(Reason::OtherMediaType)),
+            (None, Some(Reason::NotTopPart)),
+            (None, Some(Reason::NotTopPart)),
+        ]
+    );
+    assert_eq!(body(&message, Role::Text).as_deref(), Some("text"));
+}
+
+#[test]
+fn a_part_that_cannot_be_read_is_told() {
+    assert_eq!(reasons("Content-Type: multipart/mixed\n\n--b\n"), [Reason::MalformedPart]);
+    let message = multipart("mixed", &["no header\r\n\r\n", HTML]);
+    assert_eq!(reasons(&message), [Reason::MalformedPart]);
+    assert_eq!(html(&message).as_deref(), Some("<p>html"));
+}
+
+#[test]
+fn of_endless_parts_the_first_thousand_are_told_and_the_rest_as_one() {
+    let message = multipart("mixed", &vec![TEXT; 3_000]);
+    let listed = listed(&message);
+    assert_eq!(listed.len(), 1_001);
+    let last = listed.last().unwrap();
+    assert_eq!((last.reason, last.body.end), (Some(Reason::TooManyParts), message.len()));
 }

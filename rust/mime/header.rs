@@ -19,8 +19,13 @@ pub struct Field {
 pub struct Section {
     /// The fields in their order.
     pub fields: Vec<Field>,
+    /// The end of the last field's lines: the blank line, if there is one.
+    pub end: usize,
     /// The first byte of the body; the end of the entity if there is none.
     pub body: usize,
+    /// The empty line is there that ends the section; without it there is no body, nor a place
+    /// for one.
+    pub ended: bool,
     /// A line in the section is neither a field nor the continuation of one.
     pub malformed: bool,
 }
@@ -35,8 +40,8 @@ impl Section {
             let line = line(message, at, range.end);
             let content = message.get(at..line.content_end).unwrap_or_default();
             if content.is_empty() {
-                at = line.end;
-                break;
+                (section.end, section.body, section.ended) = (at, line.end, true);
+                return section;
             }
             if content.starts_with(b" ") || content.starts_with(b"\t") {
                 section.continue_field(&line);
@@ -45,7 +50,7 @@ impl Section {
             }
             at = line.end;
         }
-        section.body = at;
+        (section.end, section.body) = (at, at);
         section
     }
 
@@ -147,9 +152,23 @@ mod tests {
     #[test]
     fn a_section_without_a_body_ends_with_the_message() {
         let section = read(b"X: y");
-        assert_eq!((section.fields.len(), section.body), (1, 4));
-        assert_eq!(read(b"").body, 0);
-        assert_eq!(read(b"\n").body, 1);
+        assert_eq!((section.fields.len(), section.body, section.ended), (1, 4, false));
+        assert_eq!((read(b"X: y\r\n").body, read(b"X: y\r\n").ended), (6, false));
+        assert_eq!((read(b"").body, read(b"").ended), (0, false));
+        assert_eq!((read(b"\n").body, read(b"\n").ended), (1, true));
+    }
+
+    #[test]
+    fn it_ends_at_the_blank_line() {
+        for (message, end) in [
+            (b"X: y\r\n z\r\n\r\nb".as_slice(), 10),
+            (b"X: y\n", 5),
+            (b"X: y", 4),
+            (b"\n", 0),
+            (b"", 0),
+        ] {
+            assert_eq!(read(message).end, end, "{message:?}");
+        }
     }
 
     #[test]

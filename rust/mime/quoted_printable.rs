@@ -128,8 +128,7 @@ impl<'o> Writer<'o> {
             self.literal(plain);
             if let Some((byte, after)) = after.split_first() {
                 self.make_room(3);
-                self.out.extend_from_slice(&escape(*byte));
-                self.column += 3;
+                self.escaped(*byte);
                 rest = after;
             } else {
                 rest = after;
@@ -140,6 +139,12 @@ impl<'o> Writer<'o> {
     fn literal(&mut self, mut text: &[u8]) {
         while !text.is_empty() {
             self.make_room(1);
+            if let (0, Some((b'-', rest))) = (self.column, text.split_first()) {
+                // Literal, it might begin a boundary line.
+                self.escaped(b'-');
+                text = rest;
+                continue;
+            }
             let fits = text.len().min(MAX_LINE - 1 - self.column);
             let (now, later) = text.split_at_checked(fits).unwrap_or((text, &[]));
             self.out.extend_from_slice(now);
@@ -148,23 +153,26 @@ impl<'o> Writer<'o> {
         }
     }
 
-    /// A line break of the text itself. White space before one would be lost, so a soft break
-    /// goes between them.
-    pub fn line_break(&mut self, after_blank: bool) {
-        if after_blank {
+    fn escaped(&mut self, byte: u8) {
+        self.out.extend_from_slice(&escape(byte));
+        self.column += 3;
+    }
+
+    /// A line break of the text itself. Where what stands before it would be lost, as white space
+    /// is, a soft break goes between them.
+    pub fn line_break(&mut self, needs_soft_break: bool) {
+        if needs_soft_break {
             self.soft_break();
         }
         self.out.extend_from_slice(self.eol);
         self.column = 0;
     }
 
-    /// Makes sure that the `tail` bytes which follow on this line fit; returns the column.
-    #[must_use]
-    pub fn before_tail(mut self, tail: usize) -> usize {
+    /// Makes sure that the `tail` bytes which follow on this line fit.
+    pub fn before_tail(mut self, tail: usize) {
         if tail > 0 && self.column > 0 && self.column + tail > MAX_LINE {
             self.soft_break();
         }
-        self.column
     }
 
     fn make_room(&mut self, length: usize) {
@@ -227,12 +235,21 @@ mod tests {
         let mut out = b"0123456789".to_vec();
         let mut writer = Writer::new(&mut out, 10, b"\r\n");
         writer.text(&[b'=', 0xe9].repeat(100));
-        assert_eq!(writer.before_tail(70), 0);
+        writer.before_tail(70);
+        assert!(out.ends_with(b"=\r\n"));
         assert!(out.split(|byte| *byte == b'\n').all(|line| line.len() <= 77));
         assert_eq!(
             decode(&out).bytes,
             [b"0123456789".to_vec(), [b'=', 0xe9].repeat(100)].concat()
         );
+    }
+
+    #[test]
+    fn no_written_line_begins_like_a_boundary() {
+        let mut out = Vec::new();
+        Writer::new(&mut out, 0, b"\n").text(&[b'-'; 200]);
+        assert!(out.split(|byte| *byte == b'\n').all(|line| line.starts_with(b"=2D-")));
+        assert_eq!(decode(&out).bytes, [b'-'; 200]);
     }
 
     #[test]

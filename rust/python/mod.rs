@@ -1,7 +1,7 @@
 //! The Python extension: converts, releases the GIL, translates errors, and nothing else.
 
 use pyo3::create_exception;
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -31,13 +31,21 @@ fn guarded<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult
     })
 }
 
+/// An argument that means nothing.
+fn value_error(error: impl std::error::Error) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
 #[pymodule]
 mod _core {
     use pyo3::prelude::*;
     use pyo3::types::PyTuple;
 
     #[pymodule_export]
-    use super::plan::{LeftAlone, Link, Plan, Rendered, TrackedUrls, header_fields, plan};
+    use super::plan::{
+        LeftAlone, Link, Part, Plan, Rendered, Rules, TrackedUrls, header_end, header_fields,
+        make_plan,
+    };
     #[pymodule_export]
     use super::token::{Claims, Engagement, KeyRing};
     #[pymodule_export]

@@ -1,14 +1,18 @@
 //! Plans for Python: conversions, the GIL released around the work, panics caught.
 
+use pyo3::PyClass;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyTuple};
 use std::cell::RefCell;
 
-use super::guarded;
 use super::token::{Engagement, KeyRing};
+use super::{guarded, value_error};
 use crate::edit::{Applied, RawRange};
+use crate::mime::entity::Role;
 use crate::mime::header::Section;
+use crate::plan;
+use crate::reason::Reason;
 use crate::tracked::{self, TrackedPlan};
 
 /// Scheme and domain of the tracker that a copy's links lead to.
@@ -27,7 +31,37 @@ impl TrackedUrls {
     ) -> PyResult<Self> {
         tracked::TrackedUrls::new(domain, click_scheme, open_scheme)
             .map(|urls| Self(urls.with_click_metadata(click_metadata)))
-            .map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))
+            .map_err(value_error)
+    }
+}
+
+/// What may be touched, the same for all messages of one configuration.
+#[pyclass(frozen, module = "msys_track._core")]
+pub(super) struct Rules(plan::Rules);
+
+#[pymethods]
+impl Rules {
+    #[new]
+    #[expect(clippy::needless_pass_by_value, reason = "an argument of a Python class")]
+    #[pyo3(signature = (
+        *, signed_mail="skip", outlook_links=true, text_links=true, keep_link_attributes=false,
+        never_wrap=vec![]
+    ))]
+    fn new(
+        signed_mail: &str,
+        outlook_links: bool,
+        text_links: bool,
+        keep_link_attributes: bool,
+        never_wrap: Vec<String>,
+    ) -> PyResult<Self> {
+        let never_wrap = never_wrap.iter().map(|pattern| plan::Pattern::parse(pattern));
+        Ok(Self(plan::Rules {
+            signed_mail: signed_mail.parse().map_err(value_error)?,
+            outlook_links,
+            text_links,
+            keep_link_attributes,
+            never_wrap: never_wrap.collect::<Result<_, _>>().map_err(value_error)?,
+        }))
     }
 }
 
@@ -38,29 +72,79 @@ pub(super) struct Link {
     length: usize,
     target: String,
     name: Option<String>,
+    kind: &'static str,
+    sublink: Option<String>,
+    r#where: &'static str,
 }
 
-/// What stays as it is, and the code of its reason.
+impl From<&plan::Link> for Link {
+    fn from(link: &plan::Link) -> Self {
+        let (offset, length) = offset_and_length(&link.at);
+        Self {
+            offset,
+            length,
+            target: link.target.clone(),
+            name: link.name.clone(),
+            kind: tracked::kind(link).name(),
+            sublink: link.sublink.as_ref().map(|sublink| sublink.as_str().to_owned()),
+            r#where: link.place.name(),
+        }
+    }
+}
+
+/// What stays as it is, the code of its reason, and where it leads if it is a link.
 #[pyclass(frozen, get_all, module = "msys_track._core")]
 pub(super) struct LeftAlone {
     offset: usize,
     length: usize,
     reason: &'static str,
+    target: Option<String>,
 }
 
-impl LeftAlone {
-    fn all(left: &[crate::plan::LeftAlone]) -> Vec<Self> {
-        left.iter()
-            .map(|left| {
-                let (offset, length) = offset_and_length(&left.at);
-                Self { offset, length, reason: left.reason.code() }
-            })
-            .collect()
+impl From<&plan::LeftAlone> for LeftAlone {
+    fn from(left: &plan::LeftAlone) -> Self {
+        let (offset, length) = offset_and_length(&left.at);
+        Self { offset, length, reason: left.reason.code(), target: left.target.clone() }
+    }
+}
+
+/// A part that holds no other, or one that was not entered.
+#[pyclass(frozen, get_all, module = "msys_track._core")]
+pub(super) struct Part {
+    offset: usize,
+    length: usize,
+    media_type: String,
+    charset: Option<String>,
+    transfer_encoding: String,
+    role: Option<&'static str>,
+    reason: Option<&'static str>,
+}
+
+impl From<&plan::Part> for Part {
+    fn from(part: &plan::Part) -> Self {
+        let (offset, length) = offset_and_length(&part.at);
+        Self {
+            offset,
+            length,
+            media_type: part.media_type.clone(),
+            charset: part.charset.clone(),
+            transfer_encoding: part.transfer_encoding.clone(),
+            role: part.role.map(Role::name),
+            reason: part.reason.map(Reason::code),
+        }
     }
 }
 
 fn offset_and_length(at: &RawRange) -> (usize, usize) {
     (at.start.0, at.end.0 - at.start.0)
+}
+
+fn objects<'py, 'r, R, P>(py: Python<'py>, all: &'r [R]) -> PyResult<Bound<'py, PyTuple>>
+where
+    P: PyClass + Into<PyClassInitializer<P>> + From<&'r R>,
+{
+    let all = all.iter().map(|one| Bound::new(py, P::from(one)));
+    PyTuple::new(py, all.collect::<PyResult<Vec<_>>>()?)
 }
 
 /// A message and its edits, found once, rendered for each recipient.
@@ -69,13 +153,15 @@ pub(super) struct Plan(TrackedPlan<PyBackedBytes>);
 
 /// Finds what can be tracked in a message; header fields of the name `drop_header` go.
 #[pyfunction]
-#[pyo3(signature = (message, /, *, drop_header=None))]
-pub(super) fn plan(
+#[pyo3(name = "plan", signature = (message, rules, /, *, drop_header=None))]
+pub(super) fn make_plan(
     py: Python<'_>,
     message: PyBackedBytes,
+    rules: &Bound<'_, Rules>,
     drop_header: Option<&[u8]>,
 ) -> PyResult<Plan> {
-    guarded(py, || TrackedPlan::new(crate::plan::Plan::new(message, drop_header))).map(Plan)
+    let rules = &rules.get().0;
+    guarded(py, || TrackedPlan::new(plan::Plan::new(message, rules, drop_header))).map(Plan)
 }
 
 thread_local! {
@@ -89,16 +175,17 @@ const MAX_SCRATCH: usize = 4 << 20;
 impl Plan {
     #[getter]
     fn links<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let links = self.0.plan().links.iter().map(|link| {
-            let (offset, length) = offset_and_length(&link.at);
-            Link { offset, length, target: link.target.clone(), name: link.name.clone() }
-        });
-        PyTuple::new(py, links.map(|link| Bound::new(py, link)).collect::<PyResult<Vec<_>>>()?)
+        objects::<_, Link>(py, &self.0.plan().links)
     }
 
     #[getter]
     fn left_alone<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        left_alone_tuple(py, &self.0.plan().left_alone)
+        objects::<_, LeftAlone>(py, &self.0.plan().left_alone)
+    }
+
+    #[getter]
+    fn parts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        objects::<_, Part>(py, &self.0.plan().parts)
     }
 
     #[getter]
@@ -106,20 +193,29 @@ impl Plan {
         self.0.plan().pixel.map(|at| at.0)
     }
 
-    #[pyo3(signature = (keys, engagement, urls, /))]
+    #[getter]
+    fn initial_pixel_offset(&self) -> Option<usize> {
+        self.0.plan().initial_pixel.map(|at| at.0)
+    }
+
+    #[pyo3(signature = (keys, engagement, urls, insertions=vec![], /))]
     fn render(
         &self,
         py: Python<'_>,
         keys: &Bound<'_, KeyRing>,
         engagement: &Bound<'_, Engagement>,
         urls: &Bound<'_, TrackedUrls>,
+        insertions: Vec<(usize, PyBackedBytes)>,
     ) -> PyResult<Rendered> {
         let (keys, engagement, urls) = (keys.get(), engagement.get(), urls.get());
         let mut out = SCRATCH.with(RefCell::take);
         let (rendered, out) = guarded(py, move || {
-            let rendered = self.0.render(&keys.0, &engagement.0, &urls.0, &mut out);
+            let insertions: Vec<_> =
+                insertions.iter().map(|(offset, lines)| (*offset, &**lines)).collect();
+            let rendered = self.0.render(&keys.0, &engagement.0, &urls.0, &insertions, &mut out);
             (rendered, out)
         })?;
+        let rendered = rendered.map_err(value_error)?;
         let message = PyBytes::new(py, &out).unbind();
         if out.capacity() <= MAX_SCRATCH {
             SCRATCH.with(|scratch| scratch.replace(out));
@@ -154,7 +250,7 @@ impl Rendered {
 
     #[getter]
     fn left_alone<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        left_alone_tuple(py, &self.rendered.left_alone)
+        objects::<_, LeftAlone>(py, &self.rendered.left_alone)
     }
 
     #[getter]
@@ -166,14 +262,6 @@ impl Rendered {
     fn pixels(&self) -> usize {
         self.rendered.pixels
     }
-}
-
-fn left_alone_tuple<'py>(
-    py: Python<'py>,
-    left: &[crate::plan::LeftAlone],
-) -> PyResult<Bound<'py, PyTuple>> {
-    let left = LeftAlone::all(left).into_iter().map(|left| Bound::new(py, left));
-    PyTuple::new(py, left.collect::<PyResult<Vec<_>>>()?)
 }
 
 /// A header field: the offset and length of its lines, and its value, still folded.
@@ -191,4 +279,11 @@ pub(super) fn header_fields<'py>(py: Python<'py>, message: &[u8], name: &[u8]) -
             (field.lines.start, field.lines.len(), PyBytes::new(py, value))
         })
         .collect()
+}
+
+/// Where the header section ends: its blank line, or the message's end.
+#[pyfunction]
+#[pyo3(signature = (message, /))]
+pub(super) fn header_end(message: &[u8]) -> usize {
+    Section::read(message, &(0..message.len())).end
 }

@@ -8,7 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::TokenError;
+use super::{TokenError, value_error};
 use crate::token;
 
 /// What all links of one recipient's copy say.
@@ -217,10 +217,6 @@ impl KeyRing {
         let token::Claims { engagement, link } = self.0.open(path).map_err(token_error)?;
         Ok(Claims { engagement: Arc::new(engagement), link })
     }
-}
-
-fn value_error(error: impl std::error::Error) -> PyErr {
-    PyValueError::new_err(error.to_string())
 }
 
 fn token_error(error: impl std::error::Error) -> PyErr {

@@ -5,7 +5,9 @@
 //! [`MAX_TEXT`] allows.
 
 use super::claims::{Claims, Engagement, Kind, LinkClaims, RecipientType};
+use super::path::Route;
 use super::{packed, varint};
+use crate::link::sublink::Sublink;
 
 /// Bytes of text that a block may hold, unpacked.
 const MAX_TEXT: usize = 16_384;
@@ -26,6 +28,9 @@ const HAS_SUBACCOUNT: u64 = 1 << 10;
 const HAS_TAGS: u64 = 1 << 11;
 const HAS_EXTENSIONS: u64 = 1 << 12;
 const KNOWN_FLAGS: u64 = (1 << 13) - 1;
+
+/// The extension that only makes tokens differ: one byte of no meaning.
+const SALT: u8 = 1;
 
 // The link block's first byte. Bits 0 to 3 are the kind.
 const KIND_MASK: u8 = 0x0F;
@@ -74,6 +79,18 @@ impl EncodedEngagement {
         Self::encode(engagement, None)
     }
 
+    /// The same claims in other bytes, and so in another token: an extension that nobody reads.
+    #[must_use]
+    pub fn salted(&self, salt: u8) -> Self {
+        let mut rest = self.0.bytes.as_slice();
+        let flags = varint::take(&mut rest).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(self.0.bytes.len() + 6);
+        varint::push(flags | HAS_EXTENSIONS, &mut bytes);
+        bytes.extend_from_slice(rest);
+        bytes.extend([1, SALT, 1, salt]);
+        Self(Block { bytes, ..self.0 })
+    }
+
     fn encode(engagement: &Engagement, metadata: Option<&str>) -> Self {
         let raw_id = message_id_bytes(&engagement.message_id);
         let mut block = Block::default();
@@ -107,7 +124,7 @@ impl EncodedEngagement {
 /// The link block.
 #[derive(Clone, Debug)]
 pub struct EncodedLink {
-    kind: Kind,
+    prefix: Box<str>,
     block: Block,
 }
 
@@ -122,11 +139,21 @@ impl EncodedLink {
         for text in link.target.iter().chain(&link.name) {
             block.text(text);
         }
-        Self { kind: link.kind, block }
+        Self { prefix: link.kind.route().prefix().into(), block }
     }
 
-    pub(super) const fn kind(&self) -> Kind {
-        self.kind
+    /// The same claims below another path: `f/<sublink>/<token>`; only clicks have sublinks.
+    #[must_use]
+    pub fn below(self, sublink: &Sublink) -> Self {
+        if *self.prefix != *Route::Click.prefix() {
+            return self;
+        }
+        Self { prefix: format!("f/{}", sublink.as_str()).into(), ..self }
+    }
+
+    /// What stands before the token's slash.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     pub(super) const fn block(&self) -> &Block {

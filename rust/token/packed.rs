@@ -23,34 +23,58 @@ const OFFSET_ABOVE: usize = 0x60;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// The entries that begin with one byte, longest first, and the place of the first of them.
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    first: usize,
-    entries: &'static [&'static str],
+/// The places of the entries that begin with the same two bytes, longest first: part of `places`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pair {
+    first: u8,
+    entries: u8,
 }
 
-static BUCKETS: LazyLock<Vec<Bucket>> = LazyLock::new(|| {
-    let mut buckets = vec![Bucket { first: 0, entries: &[] }; 256];
-    let mut first = 0;
-    for entries in ENTRIES.chunk_by(|a, b| a.as_bytes().first() == b.as_bytes().first()) {
-        let byte = entries.first().and_then(|entry| entry.as_bytes().first());
-        if let Some(bucket) = byte.and_then(|&byte| buckets.get_mut(usize::from(byte))) {
-            *bucket = Bucket { first, entries };
+/// Entries by their first two bytes, of which most pairs have none.
+struct Index {
+    pairs: Vec<Pair>,
+    places: Vec<usize>,
+}
+
+static INDEX: LazyLock<Index> = LazyLock::new(|| {
+    let mut index =
+        Index { pairs: vec![Pair::default(); PRINTABLE * PRINTABLE], places: Vec::new() };
+    // The dictionary is sorted by the first byte, then longest first; so is each pair's share.
+    let mut sorted: Vec<_> = (0..ENTRIES.len()).collect();
+    sorted.sort_by_key(|place| ENTRIES.get(*place).and_then(|entry| pair_of(entry.as_bytes())));
+    for place in sorted {
+        let Some(pair) = ENTRIES.get(place).and_then(|entry| pair_of(entry.as_bytes())) else {
+            continue;
+        };
+        let next = u8::try_from(index.places.len()).unwrap_or_default();
+        if let Some(pair) = index.pairs.get_mut(pair) {
+            pair.first = if pair.entries == 0 { next } else { pair.first };
+            pair.entries += 1;
         }
-        first += entries.len();
+        index.places.push(place);
     }
-    buckets
+    index
 });
+
+/// Printable ASCII characters.
+const PRINTABLE: usize = 0x5F;
+
+fn pair_of(text: &[u8]) -> Option<usize> {
+    let (first, second) = (text.first()?, text.get(1)?);
+    let place = |byte: u8| byte.checked_sub(FIRST_PRINTABLE).map(usize::from);
+    let (first, second) = (place(*first)?, place(*second)?);
+    (first < PRINTABLE && second < PRINTABLE).then_some(first * PRINTABLE + second)
+}
 
 /// Packs `text`; the result may be longer than the text.
 pub(super) fn pack(text: &[u8]) -> Vec<u8> {
+    let index = &*INDEX;
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&byte, tail)) = rest.split_first() {
         if !is_printable(byte) {
             rest = escape(rest, &mut out);
-        } else if let Some((code, tail)) = longest_entry(byte, rest) {
+        } else if let Some((code, tail)) = index.longest_entry(rest) {
             out.push(code);
             rest = tail;
         } else {
@@ -97,12 +121,16 @@ fn escape<'t>(text: &'t [u8], out: &mut Vec<u8>) -> &'t [u8] {
     rest
 }
 
-fn longest_entry(first: u8, text: &[u8]) -> Option<(u8, &[u8])> {
-    let bucket = BUCKETS.get(usize::from(first))?;
-    bucket.entries.iter().enumerate().find_map(|(place, entry)| {
-        let tail = text.strip_prefix(entry.as_bytes())?;
-        Some((code_of(bucket.first + place)?, tail))
-    })
+impl Index {
+    fn longest_entry<'t>(&self, text: &'t [u8]) -> Option<(u8, &'t [u8])> {
+        let pair = self.pairs.get(pair_of(text)?).filter(|pair| pair.entries > 0)?;
+        let first = usize::from(pair.first);
+        let places = self.places.get(first..first + usize::from(pair.entries))?;
+        places.iter().find_map(|place| {
+            let tail = text.strip_prefix(ENTRIES.get(*place)?.as_bytes())?;
+            Some((code_of(*place)?, tail))
+        })
+    }
 }
 
 fn code_of(place: usize) -> Option<u8> {
@@ -164,6 +192,20 @@ mod tests {
         let mut out = Vec::new();
         assert_eq!(unpack(&bomb, 1000, &mut out), Err(Malformed));
         assert!(out.len() < 1100, "{}", out.len());
+    }
+
+    #[test]
+    fn the_longest_entry_is_taken_at_each_place() {
+        let naive = |text: &[u8]| {
+            let fitting = ENTRIES.iter().filter(|entry| text.starts_with(entry.as_bytes()));
+            fitting.max_by_key(|entry| entry.len()).map(|entry| entry.len())
+        };
+        for entry in ENTRIES {
+            for text in [format!("{entry}~"), format!("{}~", &entry[..entry.len() - 1])] {
+                let taken = INDEX.longest_entry(text.as_bytes());
+                assert_eq!(taken.map(|(_, tail)| text.len() - tail.len()), naive(text.as_bytes()));
+            }
+        }
     }
 
     fn text() -> impl Strategy<Value = Vec<u8>> {

@@ -3,6 +3,8 @@
 //! Mail clients and plain-text scanners append `.`, `)`, `>`, a slash or a query to a URL. What
 //! cannot be part of a token any more is left off here; everything before it is authenticated.
 
+use crate::link::sublink;
+
 /// The form of a tracked URL's path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -27,9 +29,6 @@ impl Route {
 
 /// No claims make a shorter token: so a short segment after a sublink is one more sublink.
 pub(super) const MIN_TOKEN: usize = 36;
-
-/// A longer sublink is none of ours.
-const MAX_SUBLINK: usize = 64;
 
 /// A path in its parts.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,7 +59,10 @@ impl<'p> Path<'p> {
 
     /// The token is the last segment that is long enough for one, and not the first of all.
     fn click(path: &'p [u8], sublinks: &'p [u8]) -> Option<Self> {
-        let end = sublinks.iter().take_while(|&&byte| byte == b'/' || is_sublink(byte)).count();
+        let end = sublinks
+            .iter()
+            .take_while(|&&byte| byte == b'/' || sublink::is_character(byte))
+            .count();
         let sublinks = sublinks.get(..end)?;
         let mut found = None;
         for slash in memchr::memchr_iter(b'/', sublinks) {
@@ -69,7 +71,7 @@ impl<'p> Path<'p> {
             }
         }
         let (slash, token) = found?;
-        let good = sublinks.get(..slash)?.split(|&byte| byte == b'/').all(is_sublink_segment);
+        let good = sublinks.get(..slash)?.split(|&byte| byte == b'/').all(sublink::is_segment);
         let prefix = path.get(.."f/".len() + slash)?;
         good.then_some(Self { route: Route::Click, prefix, token })
     }
@@ -82,12 +84,4 @@ fn token_in(segment: &[u8]) -> Option<&[u8]> {
 
 const fn is_base64url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
-}
-
-const fn is_sublink(byte: u8) -> bool {
-    is_base64url(byte) || byte == b'.'
-}
-
-fn is_sublink_segment(segment: &[u8]) -> bool {
-    (1..=MAX_SUBLINK).contains(&segment.len()) && !matches!(segment, b"." | b"..")
 }

@@ -106,7 +106,7 @@ impl KeyRing {
     #[must_use]
     pub fn path_len(&self, engagement: &EncodedEngagement, link: &EncodedLink) -> usize {
         let token = token_len(sealed_len(engagement, link));
-        link.kind().route().prefix().len() + 1 + token
+        link.prefix().len() + 1 + token
     }
 
     /// Appends the path of a tracked URL, without a leading slash: `f/a/<token>`.
@@ -146,7 +146,7 @@ impl KeyRing {
         }
         let sealed = sealed_len(engagement, link);
         let head = [VERSION, key.id];
-        let prefix = link.kind().route().prefix().as_bytes();
+        let prefix = link.prefix().as_bytes();
         out.extend_from_slice(prefix);
         out.push(b'/');
         let token_start = out.len();

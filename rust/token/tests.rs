@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::path::{MIN_TOKEN, Path};
 use super::*;
+use crate::link::sublink::Sublink;
 
 const KEY: [u8; 32] = [7; 32];
 
@@ -233,6 +234,23 @@ fn a_path_of_any_length_is_refused_at_once() {
 }
 
 #[test]
+fn a_token_below_a_sublink_opens_there_and_nowhere_else() {
+    let sublink = Sublink::parse("open-in-app/v2").unwrap();
+    let engagement = EncodedEngagement::new(&engagement());
+    let sealed = |link: &EncodedLink| {
+        let mut path = Vec::new();
+        ring().seal_into(&engagement, link, &mut path).unwrap();
+        assert_eq!(path.len(), ring().path_len(&engagement, link));
+        String::from_utf8(path).unwrap()
+    };
+    let path = sealed(&EncodedLink::new(&click("https://e.com/")).below(&sublink));
+    let token = path.strip_prefix("f/open-in-app/v2/").unwrap();
+    assert_eq!(ring().open(&path).unwrap().link, click("https://e.com/"));
+    assert!(ring().open(&format!("f/a/{token}")).is_err());
+    assert!(sealed(&EncodedLink::new(&pixel()).below(&sublink)).starts_with("q/"));
+}
+
+#[test]
 fn a_sublink_may_have_several_segments() {
     let token = "A".repeat(MIN_TOKEN);
     let long = "s".repeat(64);
@@ -335,6 +353,22 @@ fn a_reader_skips_extensions_that_it_does_not_know() {
     let link_bytes = link_bytes.block().bytes();
     let plaintext = [&[0x83, 1 | 1 << 5], rest, &extensions, link_bytes].concat();
     assert_eq!(Claims::decode(&plaintext), Ok(Claims { engagement, link }));
+}
+
+#[test]
+fn salt_changes_the_token_and_not_the_claims() {
+    for engagement in [engagement(), smallest_engagement()] {
+        let (encoded, link) = (EncodedEngagement::new(&engagement), EncodedLink::new(&pixel()));
+        let mut paths = Vec::new();
+        for encoded in [encoded.clone(), encoded.salted(0), encoded.salted(1)] {
+            let mut path = Vec::new();
+            ring().seal_into(&encoded, &link, &mut path).unwrap();
+            let path = String::from_utf8(path).unwrap();
+            assert_eq!(ring().open(&path).unwrap().engagement, engagement);
+            paths.push(path);
+        }
+        assert!(paths[0] != paths[1] && paths[1] != paths[2]);
+    }
 }
 
 #[test]

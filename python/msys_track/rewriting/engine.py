@@ -4,9 +4,12 @@ Whoever rewrites can be swapped: the compiled core, or a slow second opinion in 
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msys_track.keys import Engagement, KeyRing, TrackedUrls
+from msys_track.rewriting.native import Rules
+
+__all__ = ["Engine", "LeftAlone", "Link", "Part", "Plan", "Rendered", "Rules"]
 
 
 class Link(Protocol):
@@ -28,6 +31,18 @@ class Link(Protocol):
     def name(self) -> str | None:
         """`data-msys-linkname`, cut to 63 bytes."""
 
+    @property
+    def kind(self) -> Literal["click", "link_unsubscribe"]:
+        """What following the link means."""
+
+    @property
+    def sublink(self) -> str | None:
+        """`data-msys-sublink`: what the tracked URL's path has in place of `a`."""
+
+    @property
+    def where(self) -> Literal["html", "outlook", "text"]:
+        """In markup, in markup that Outlook alone shows, or in plain text."""
+
 
 class LeftAlone(Protocol):
     """A link, a part or a message that stays as it is."""
@@ -43,6 +58,42 @@ class LeftAlone(Protocol):
     @property
     def reason(self) -> str:
         """A code of `msys_track.reasons.Reason`."""
+
+    @property
+    def target(self) -> str | None:
+        """Where the link leads, decoded; None for what is no link."""
+
+
+class Part(Protocol):
+    """A part that holds no other, or one that was not entered."""
+
+    @property
+    def offset(self) -> int:
+        """Where its body starts, in bytes into the message."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of the body as they stand in the message."""
+
+    @property
+    def media_type(self) -> str:
+        """Type and subtype in lower case."""
+
+    @property
+    def charset(self) -> str | None:
+        """The charset as the part names it."""
+
+    @property
+    def transfer_encoding(self) -> str:
+        """Lower case; `7bit` where none is named."""
+
+    @property
+    def role(self) -> Literal["html", "text"] | None:
+        """The message's text in one of its forms; None for what is never rewritten."""
+
+    @property
+    def reason(self) -> str | None:
+        """A code of `msys_track.reasons.Reason`; None if the part may be rewritten."""
 
 
 class Rendered(Protocol):
@@ -78,25 +129,45 @@ class Plan(Protocol):
 
     @property
     def left_alone(self) -> Sequence[LeftAlone]:
-        """What no copy changes."""
+        """What no copy changes, in the order of the message."""
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The message's parts, in its order."""
 
     @property
     def pixel_offset(self) -> int | None:
         """Bytes into the message; None where a pixel could not be seen."""
 
-    def render(self, keys: KeyRing, engagement: Engagement, urls: TrackedUrls) -> Rendered:
+    @property
+    def initial_pixel_offset(self) -> int | None:
+        """Right after the `<body>` tag; None if there is none."""
+
+    def render(
+        self,
+        keys: KeyRing,
+        engagement: Engagement,
+        urls: TrackedUrls,
+        insertions: Sequence[tuple[int, bytes]] = (),
+    ) -> Rendered:
         """Make the copy for one recipient; `engagement` says what is tracked.
+
+        `insertions` are header lines that this copy alone has, each with the offset in the
+        message where it goes: up to `Engine.header_end`.
 
         Raises:
             RewriteFailed: a defect of the engine; the caller sends the original.
+            ValueError: an insertion is behind the header section or inside lines that go.
         """
 
 
 class Engine(Protocol):
     """Finds what can be tracked in a message."""
 
-    def plan(self, message: bytes, *, drop_header: bytes | None = None) -> Plan:
-        """Scan a message once; header fields of the name `drop_header` go from every copy.
+    def plan(self, message: bytes, rules: Rules, *, drop_header: bytes | None = None) -> Plan:
+        """Scan a message once; `rules` say what may be touched.
+
+        Header fields of the name `drop_header` go from every copy.
 
         Raises:
             RewriteFailed: a defect of the engine; the caller sends the original.
@@ -107,3 +178,6 @@ class Engine(Protocol):
 
         Each is the offset and length of its lines in the message, and its value, still folded.
         """
+
+    def header_end(self, message: bytes) -> int:
+        """Tell where new header lines go: the offset of the blank line, or the message's end."""

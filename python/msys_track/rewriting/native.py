@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from msys_track import _core
+from msys_track._core import Rules
 from msys_track.errors import RewriteFailed
 from msys_track.keys import Engagement, KeyRing, TrackedUrls
-from msys_track.rewriting.engine import LeftAlone, Link, Rendered
+
+__all__ = ["NativeEngine", "NativePlan", "Rules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,28 +18,45 @@ class NativePlan:
     core: _core.Plan
 
     @property
-    def links(self) -> Sequence[Link]:
+    def links(self) -> Sequence[_core.Link]:
         """The links that copies may wrap, in the order of the message."""
         return self.core.links
 
     @property
-    def left_alone(self) -> Sequence[LeftAlone]:
-        """What no copy changes."""
+    def left_alone(self) -> Sequence[_core.LeftAlone]:
+        """What no copy changes, in the order of the message."""
         return self.core.left_alone
+
+    @property
+    def parts(self) -> Sequence[_core.Part]:
+        """The message's parts, in its order."""
+        return self.core.parts
 
     @property
     def pixel_offset(self) -> int | None:
         """Bytes into the message; None where a pixel could not be seen."""
         return self.core.pixel_offset
 
-    def render(self, keys: KeyRing, engagement: Engagement, urls: TrackedUrls) -> Rendered:
+    @property
+    def initial_pixel_offset(self) -> int | None:
+        """Right after the `<body>` tag; None if there is none."""
+        return self.core.initial_pixel_offset
+
+    def render(
+        self,
+        keys: KeyRing,
+        engagement: Engagement,
+        urls: TrackedUrls,
+        insertions: Sequence[tuple[int, bytes]] = (),
+    ) -> _core.Rendered:
         """Make the copy for one recipient.
 
         Raises:
             RewriteFailed: the core panicked.
+            ValueError: an insertion is behind the header section or inside lines that go.
         """
         try:
-            return self.core.render(keys.core, engagement, urls)
+            return self.core.render(keys.core, engagement, urls, insertions)
         except _core.CoreError as error:
             raise RewriteFailed(f"rendering failed: {error}") from error
 
@@ -47,17 +66,23 @@ class NativeEngine:
 
     __slots__ = ()
 
-    def plan(self, message: bytes, *, drop_header: bytes | None = None) -> NativePlan:
+    def plan(
+        self, message: bytes, rules: Rules, *, drop_header: bytes | None = None
+    ) -> NativePlan:
         """Scan a message once.
 
         Raises:
             RewriteFailed: the core panicked.
         """
         try:
-            return NativePlan(_core.plan(message, drop_header=drop_header))
+            return NativePlan(_core.plan(message, rules, drop_header=drop_header))
         except _core.CoreError as error:
             raise RewriteFailed(f"planning failed: {error}") from error
 
     def header_fields(self, message: bytes, name: bytes) -> Sequence[tuple[int, int, bytes]]:
         """List offset, length and folded value of the top-level header fields of that name."""
         return _core.header_fields(message, name)
+
+    def header_end(self, message: bytes) -> int:
+        """Tell where new header lines go: the offset of the blank line, or the message's end."""
+        return _core.header_end(message)

@@ -1,0 +1,97 @@
+//! Start tags of links: what their attributes say, and where those stand.
+
+use std::ops::Range;
+
+use super::attribute;
+use super::scan::Scan;
+use crate::charset::Charset;
+use crate::edit::{PartOffset, PartRange};
+use crate::link::options::Options;
+use crate::link::{Link, Place, Unwrapped, target};
+use crate::reason::Reason;
+
+/// The attributes of a link that mean something to us; of duplicates the first, as in HTML.
+#[derive(Default)]
+pub(super) struct LinkTag {
+    href: Option<Range<usize>>,
+    options: Options,
+    /// `data-msys-*`, each with the white space before it.
+    ours: Vec<Range<usize>>,
+}
+
+impl LinkTag {
+    /// Reads attributes by the places of their names and values.
+    pub(super) fn read(
+        attributes: impl Iterator<Item = (Range<usize>, Option<Range<usize>>)>,
+        html: &[u8],
+        charset: Charset,
+    ) -> Self {
+        let mut read = Self::default();
+        let mut href_seen = false;
+        for (at, value) in attributes {
+            let name = html.get(at.clone()).unwrap_or_default();
+            if name.eq_ignore_ascii_case(b"href") {
+                if !href_seen {
+                    read.href = value;
+                }
+                href_seen = true;
+            } else if let Some(option) = read.options.attribute(name) {
+                let bytes = value.clone().and_then(|value| html.get(value)).unwrap_or_default();
+                option.get_or_insert_with(|| attribute::value(bytes, charset));
+                read.ours.push(removable(html, at, value));
+            }
+        }
+        read
+    }
+
+    /// Notes the link, or why it stays.
+    pub(super) fn note(self, html: &[u8], place: Place, charset: Charset, scan: &mut Scan) {
+        let part =
+            |range: Range<usize>| -> PartRange { PartOffset(range.start)..PartOffset(range.end) };
+        let Self { href, options, ours } = self;
+        scan.attributes.extend(ours.into_iter().map(|attribute| (part(attribute), place)));
+        let Some(href) = href else { return };
+        let raw = html.get(href.clone()).unwrap_or_default();
+        let (href, target) = (part(href), target::target(&attribute::value(raw, charset)));
+        let unwrapped = if options.opted_out() {
+            Some(Reason::OptedOut)
+        } else {
+            target::check(&target).err()
+        };
+        match unwrapped {
+            Some(reason) => scan.unwrapped.push(Unwrapped { href, target, reason }),
+            None => scan.links.push(Link {
+                href,
+                target,
+                name: options.name(),
+                unsubscribes: options.unsubscribes(),
+                sublink: options.sublink(),
+                place,
+            }),
+        }
+    }
+}
+
+/// What goes when an attribute does: with the white space before it, unless it keeps others apart.
+fn removable(html: &[u8], name: Range<usize>, value: Option<Range<usize>>) -> Range<usize> {
+    let end = match value {
+        Some(value) => value.end + usize::from(is_quoted(html, &value)),
+        None => name.end + dangling_equals(html.get(name.end..).unwrap_or_default()),
+    };
+    let separated = matches!(html.get(end), Some(b'\t' | b'\n' | b'\x0c' | b'\r' | b' ' | b'>'));
+    let before = html.get(..name.start).unwrap_or_default();
+    let start = if separated { before.trim_ascii_end().len() } else { name.start };
+    start..end
+}
+
+/// The byte before an unquoted value is `=` or white space.
+fn is_quoted(html: &[u8], value: &Range<usize>) -> bool {
+    let before = value.start.checked_sub(1).and_then(|before| html.get(before));
+    matches!(before, Some(b'"' | b'\''))
+}
+
+/// An `=` that no value follows: without its name it would be taken for another's.
+fn dangling_equals(after: &[u8]) -> usize {
+    let blank = after.len() - after.trim_ascii_start().len();
+    if after.get(blank) == Some(&b'=') { blank + 1 } else { 0 }
+}

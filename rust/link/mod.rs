@@ -1,0 +1,64 @@
+//! Links, wherever they stand: where one leads, and what its sender asks for it.
+//!
+//! Kept apart from `html` and `text`, which find links, so that both go by one set of rules.
+
+pub mod options;
+pub mod sublink;
+pub mod target;
+
+use crate::edit::PartRange;
+use crate::reason::Reason;
+use sublink::Sublink;
+
+/// A link that can be wrapped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The value of `href` between its quotes, or the URL in a text.
+    pub href: PartRange,
+    /// Where the link leads, decoded.
+    pub target: String,
+    /// `data-msys-linkname`, cut to 63 bytes.
+    pub name: Option<String>,
+    /// `data-msys-unsubscribe`.
+    pub unsubscribes: bool,
+    /// `data-msys-sublink`.
+    pub sublink: Option<Sublink>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Where a link stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In markup that every client reads.
+    Html,
+    /// In VML, which Outlook alone draws.
+    Vml,
+    /// In a conditional comment, which Outlook alone reads.
+    Comment,
+    /// In plain text.
+    Text,
+}
+
+impl Place {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Html => "html",
+            Self::Vml | Self::Comment => "outlook",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// A link that stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unwrapped {
+    /// The value of `href` between its quotes, or the URL in a text.
+    pub href: PartRange,
+    /// Where the link leads, decoded.
+    pub target: String,
+    /// Why.
+    pub reason: Reason,
+}

@@ -1,0 +1,122 @@
+//! Lines of a message, as edits see them: how long they were, and how long they have become.
+
+use std::ops::Range;
+
+use crate::edit::RawRange;
+use crate::mime::header::line;
+
+/// RFC 5322 §2.1.1: octets on a line, its break excluded.
+pub(super) const MAX_LINE: usize = 998;
+
+/// Finds the line around each of a rising row of places, looking at no byte more than twice.
+pub(super) struct Lines<'m> {
+    message: &'m [u8],
+    line: Range<usize>,
+    next: usize,
+    limit: usize,
+}
+
+/// What of the message's lines stands before and behind an edit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Around<'m> {
+    /// From the start of the line that the edit begins on.
+    pub(super) before: &'m [u8],
+    /// Up to the line break of the line that it ends on.
+    pub(super) after: &'m [u8],
+    /// One of those lines was longer than RFC 5322 allows before any edit.
+    pub(super) too_long: bool,
+}
+
+impl<'m> Lines<'m> {
+    pub(super) fn new(message: &'m [u8], body: &Range<usize>) -> Self {
+        Self { message, line: body.start..body.start, next: body.start, limit: body.end }
+    }
+
+    /// The lines that an edit stands on.
+    pub(super) fn around(&mut self, at: &RawRange) -> Around<'m> {
+        if self.next <= at.start.0 && self.next < self.limit {
+            self.skip_to(at.start.0);
+        } else if at.start.0 == self.limit && self.line.end < self.limit {
+            self.line = self.limit..self.limit;
+        }
+        let start = self.line.start;
+        let mut too_long = self.line.len() > MAX_LINE;
+        while self.next <= at.end.0 && self.next < self.limit {
+            self.advance(self.next);
+            too_long |= self.line.len() > MAX_LINE;
+        }
+        let bytes = |range: Range<usize>| self.message.get(range).unwrap_or_default();
+        Around {
+            before: bytes(start..at.start.0),
+            after: bytes(at.end.0..self.line.end),
+            too_long,
+        }
+    }
+
+    /// Goes to the line that `at` stands on; the lines before it are not looked at one by one.
+    fn skip_to(&mut self, at: usize) {
+        let between = self.message.get(self.next..at).unwrap_or_default();
+        let start = memchr::memrchr(b'\n', between).map_or(0, |newline| newline + 1);
+        self.advance(self.next + start);
+    }
+
+    fn advance(&mut self, from: usize) {
+        let line = line(self.message, from, self.limit);
+        self.line = from..line.content_end;
+        self.next = line.end;
+    }
+}
+
+/// How many bytes the last line of what is being written has; each byte is looked at once.
+#[derive(Debug, Default)]
+pub(super) struct Column {
+    seen: usize,
+    line_start: usize,
+}
+
+impl Column {
+    pub(super) fn of_end(&mut self, out: &[u8]) -> usize {
+        let new = out.get(self.seen..).unwrap_or_default();
+        if let Some(newline) = memchr::memrchr(b'\n', new) {
+            self.line_start = self.seen + newline + 1;
+        }
+        self.seen = out.len();
+        out.len().saturating_sub(self.line_start)
+    }
+}
+
+/// CRLF, unless the first line ends otherwise.
+pub(super) fn line_break(bytes: &[u8]) -> &'static [u8] {
+    match memchr::memchr(b'\n', bytes) {
+        Some(at) if at == 0 || bytes.get(at - 1) != Some(&b'\r') => b"\n",
+        _ => b"\r\n",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edit::RawOffset;
+
+    #[test]
+    fn an_edit_knows_its_lines() {
+        let message = b"one\r\ntwo three\nfour";
+        let mut lines = Lines::new(message, &(0..message.len()));
+        let mut around = |start, end| lines.around(&(RawOffset(start)..RawOffset(end)));
+        assert_eq!((around(1, 2).before, around(1, 2).after), (b"o".as_slice(), b"e".as_slice()));
+        assert_eq!(around(5, 5).before, b"");
+        let joined = around(9, 17);
+        assert_eq!((joined.before, joined.after), (b"two ".as_slice(), b"ur".as_slice()));
+        assert_eq!(around(19, 19).before, b"four");
+    }
+
+    #[test]
+    fn a_column_is_counted_from_the_last_line_break() {
+        let mut column = Column::default();
+        assert_eq!(column.of_end(b""), 0);
+        assert_eq!(column.of_end(b"ab"), 2);
+        assert_eq!(column.of_end(b"abc"), 3);
+        assert_eq!(column.of_end(b"abc\nd\nef"), 2);
+        assert_eq!(column.of_end(b"abc\nd\nefg"), 3);
+    }
+}

@@ -1,0 +1,155 @@
+//! Plans: a message and its edits, found once, rendered for as many recipients as there are.
+//!
+//! Everything slow happens in [`Plan::new`]. What differs between recipients are holes: the URL
+//! of each link and pixel. [`Plan::render`] copies, and asks a [`Fill`] for those.
+
+mod content;
+mod lines;
+mod planning;
+mod reading;
+mod rendering;
+mod rules;
+
+use crate::edit::{Applied, RawOffset, RawRange};
+use crate::link::Place;
+use crate::link::sublink::Sublink;
+use crate::mime::entity::Role;
+use crate::reason::Reason;
+use content::Edit;
+pub use rendering::{Insertion, InsertionError};
+pub use rules::{Pattern, PatternError, Rules, SignedMail, UnknownSignedMail};
+
+/// What a recipient's copy has of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hole {
+    /// The link with that number in [`Plan::links`].
+    Link(usize),
+    /// The open pixel, at the end.
+    Pixel,
+    /// The pixel at the top.
+    InitialPixel,
+}
+
+/// What of a recipient's copy is tracked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tracking {
+    /// Links are wrapped.
+    pub clicks: bool,
+    /// The open pixel is added.
+    pub opens: bool,
+    /// The pixel at the top is added too.
+    pub initial_opens: bool,
+}
+
+impl Tracking {
+    fn fills(self, hole: Hole) -> bool {
+        match hole {
+            Hole::Link(_) => self.clicks,
+            Hole::Pixel => self.opens,
+            Hole::InitialPixel => self.opens && self.initial_opens,
+        }
+    }
+}
+
+/// Writes what a recipient's copy has of its own.
+pub trait Fill {
+    /// What is tracked.
+    fn tracking(&self) -> Tracking;
+
+    /// Appends the URL for a hole that is tracked, of at most `room` bytes.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn url(&mut self, hole: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason>;
+}
+
+/// A link that copies may wrap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Where its `href` stands in the message; in a base64 part, where the part's body stands.
+    pub at: RawRange,
+    /// Where it leads.
+    pub target: String,
+    /// `data-msys-linkname`.
+    pub name: Option<String>,
+    /// `data-msys-unsubscribe`.
+    pub unsubscribes: bool,
+    /// `data-msys-sublink`.
+    pub sublink: Option<Sublink>,
+    /// In which kind of markup or text it stands.
+    pub place: Place,
+}
+
+/// What stays as it is, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftAlone {
+    /// The href, the part's body, or the whole message.
+    pub at: RawRange,
+    /// Why.
+    pub reason: Reason,
+    /// Where the link leads, if it is one.
+    pub target: Option<String>,
+}
+
+/// A part that holds no other, or one that was not entered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its body.
+    pub at: RawRange,
+    /// `text/html`, lower case.
+    pub media_type: String,
+    /// The charset as the part names it.
+    pub charset: Option<String>,
+    /// `Content-Transfer-Encoding`, lower case; `7bit` where there is none.
+    pub transfer_encoding: String,
+    /// What it is to its reader; `None` for what is never changed.
+    pub role: Option<Role>,
+    /// Why it is not changed.
+    pub reason: Option<Reason>,
+}
+
+/// A message and its edits. `S` holds the bytes as received.
+#[derive(Clone, Debug)]
+pub struct Plan<S> {
+    source: S,
+    header_end: usize,
+    edits: Vec<Edit>,
+    /// The links that copies may wrap, in the order of the message.
+    pub links: Vec<Link>,
+    /// What no copy changes, in the order of the message.
+    pub left_alone: Vec<LeftAlone>,
+    /// The message's parts, in its order.
+    pub parts: Vec<Part>,
+    /// Where the pixel goes; in a base64 part, where the part's body stands.
+    pub pixel: Option<RawOffset>,
+    /// Where the pixel at the top goes; in a base64 part, where the part's body stands.
+    pub initial_pixel: Option<RawOffset>,
+    /// The HTML that has no place for a pixel at the top.
+    without_initial_pixel: Option<RawRange>,
+}
+
+/// A copy's edits and what it left.
+#[derive(Debug, Default)]
+pub struct Rendering {
+    /// What was replaced, front to back.
+    pub applied: Vec<Applied>,
+    /// Links and pixels that this copy could not have.
+    pub left_alone: Vec<LeftAlone>,
+    /// How many links were wrapped.
+    pub links: usize,
+    /// How many pixels were added.
+    pub pixels: usize,
+}
+
+impl<S: AsRef<[u8]>> Plan<S> {
+    /// The message as received.
+    #[must_use]
+    pub fn source(&self) -> &[u8] {
+        self.source.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod tests;

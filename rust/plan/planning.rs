@@ -1,0 +1,210 @@
+//! Planning: everything that is found out about a message before its first copy is made.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::content::{Change, Content, Edit};
+use super::reading::Found;
+use super::{Hole, LeftAlone, Link, Part, Plan, Rules, SignedMail};
+use crate::edit::{RawOffset, RawRange};
+use crate::mime::entity::{self, Role};
+use crate::mime::header::Section;
+use crate::reason::Reason;
+
+/// A message that has one of these is signed.
+const SIGNATURES: [&[u8]; 2] = [b"dkim-signature", b"arc-seal"];
+
+/// What goes where signatures are taken off: a seal covers the other fields of its set (RFC 8617).
+const SIGNATURE_FIELDS: [&[u8]; 4] =
+    [b"dkim-signature", b"arc-seal", b"arc-message-signature", b"arc-authentication-results"];
+
+impl<S: AsRef<[u8]>> Plan<S> {
+    /// Finds what can be tracked in a message; header fields of the name `drop_header` go.
+    ///
+    /// There is no failure: what can't be changed stays, with its reason in `left_alone`.
+    #[must_use]
+    pub fn new(source: S, rules: &Rules, drop_header: Option<&[u8]>) -> Self {
+        let message = source.as_ref();
+        let section = Section::read(message, &(0..message.len()));
+        let mut planner = Planner::new(message, rules);
+        planner.header(&section, drop_header);
+        planner.message(&section);
+        let Planner { edits, links, mut left_alone, parts, html, .. } = planner;
+        left_alone.sort_by_key(|left| left.at.start);
+        Self {
+            source,
+            header_end: section.end,
+            edits,
+            links,
+            left_alone,
+            parts,
+            pixel: html.pixel,
+            initial_pixel: html.initial_pixel,
+            without_initial_pixel: html.without_initial_pixel,
+        }
+    }
+}
+
+/// Collects a plan's edits in the order of the message.
+pub(super) struct Planner<'m> {
+    pub(super) message: &'m [u8],
+    pub(super) rules: &'m Rules,
+    edits: Vec<Edit>,
+    links: Vec<Link>,
+    pub(super) left_alone: Vec<LeftAlone>,
+    parts: Vec<Part>,
+    pub(super) html: Pixels,
+    /// Where links of the HTML lead that their sender wants left.
+    pub(super) opted_out: HashSet<String>,
+}
+
+/// Where pixels go.
+#[derive(Default)]
+pub(super) struct Pixels {
+    pub(super) pixel: Option<RawOffset>,
+    pub(super) initial_pixel: Option<RawOffset>,
+    pub(super) without_initial_pixel: Option<RawRange>,
+}
+
+impl<'m> Planner<'m> {
+    fn new(message: &'m [u8], rules: &'m Rules) -> Self {
+        Self {
+            message,
+            rules,
+            edits: Vec::new(),
+            links: Vec::new(),
+            left_alone: Vec::new(),
+            parts: Vec::new(),
+            html: Pixels::default(),
+            opted_out: HashSet::new(),
+        }
+    }
+
+    fn header(&mut self, section: &Section, dropped: Option<&[u8]>) {
+        let strips = self.rules.signed_mail == SignedMail::Strip;
+        for field in &section.fields {
+            let name = self.message.get(field.name.clone()).unwrap_or_default();
+            let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+            let with = if dropped.is_some_and(is) {
+                Content::Dropped
+            } else if strips && SIGNATURE_FIELDS.into_iter().any(is) {
+                Content::Signature
+            } else {
+                continue;
+            };
+            self.edits.push(Edit { at: raw(&field.lines), with });
+        }
+    }
+
+    pub(super) fn leave(&mut self, range: &Range<usize>, reason: Reason) {
+        self.left_alone.push(LeftAlone { at: raw(range), reason, target: None });
+    }
+
+    fn message(&mut self, section: &Section) {
+        let whole = 0..self.message.len();
+        if section.malformed {
+            return self.leave(&whole, Reason::MalformedMessage);
+        }
+        let mut parts = entity::parts(self.message, section);
+        let is_signed =
+            SIGNATURES.iter().any(|name| section.named(self.message, name).next().is_some());
+        if is_signed && self.rules.signed_mail == SignedMail::Skip {
+            for part in parts.iter_mut().filter(|part| part.role.is_some()) {
+                part.reason = Some(Reason::SignedMessage);
+            }
+            self.leave(&whole, Reason::SignedMessage);
+        } else {
+            self.parts(&mut parts);
+        }
+        self.parts = parts.into_iter().map(told).collect();
+    }
+
+    fn parts(&mut self, parts: &mut [entity::Part]) {
+        let html = self.part(parts, Role::Html, Self::html);
+        if !parts.iter().any(|part| part.role == Some(Role::Html)) {
+            self.leave(&(0..self.message.len()), Reason::NoHtmlPart);
+        }
+        // After the HTML, whose opted-out targets are opted out here too.
+        let text = self.part(parts, Role::Text, Self::text);
+        for part in parts.iter() {
+            if let Some(reason) = part.reason
+                && reason != Reason::OtherMediaType
+            {
+                self.leave(&part.body, reason);
+            }
+        }
+        if !self.rules.text_links {
+            let text = parts.iter_mut().find(|part| part.role == Some(Role::Text));
+            if let Some(part) = text {
+                part.reason.get_or_insert(Reason::TextLinksOff);
+            }
+        }
+        let mut found: Vec<_> = html.into_iter().chain(text).collect();
+        found.sort_by_key(|part| part.at.start);
+        for part in found {
+            self.edit(part);
+        }
+    }
+
+    /// Reads the part with that role, or notes why it can't be read.
+    fn part(
+        &mut self,
+        parts: &mut [entity::Part],
+        role: Role,
+        read: impl FnOnce(&mut Self, &entity::Part) -> Result<Found<'m>, Reason>,
+    ) -> Option<Found<'m>> {
+        let part = parts.iter_mut().find(|part| part.role == Some(role))?;
+        read(self, part).map_err(|reason| part.reason = Some(reason)).ok()
+    }
+
+    fn edit(&mut self, found: Found<'_>) {
+        let Found { at, body, links, mut changes } = found;
+        for link in links {
+            changes.push((link.href.clone(), Change::Fill(Hole::Link(self.links.len()))));
+            self.links.push(Link {
+                at: body.raw(&at, &link.href),
+                target: link.target,
+                name: link.name,
+                unsubscribes: link.unsubscribes,
+                sublink: link.sublink,
+                place: link.place,
+            });
+        }
+        // At one place a pixel stands before what follows it.
+        changes.sort_by_key(|(range, _)| (range.start, range.end));
+        let (edits, refused) = body.edits(self.message, &at, &changes);
+        self.edits.extend(edits);
+        for change in refused {
+            self.refuse(change);
+        }
+    }
+
+    fn refuse(&mut self, change: Change) {
+        match change {
+            Change::Fill(Hole::Pixel) => {
+                if let Some(at) = self.html.pixel.take() {
+                    self.leave(&(at.0..at.0), Reason::NoPixelPlace);
+                }
+            }
+            Change::Fill(Hole::InitialPixel) => {
+                self.html.without_initial_pixel = self.html.initial_pixel.take().map(|at| at..at);
+            }
+            Change::Fill(Hole::Link(_)) | Change::Remove(_) => {}
+        }
+    }
+}
+
+fn told(part: entity::Part) -> Part {
+    Part {
+        at: raw(&part.body),
+        charset: part.content_type.parameter("charset"),
+        media_type: part.content_type.essence,
+        transfer_encoding: part.transfer_encoding,
+        role: part.role,
+        reason: part.reason,
+    }
+}
+
+fn raw(range: &Range<usize>) -> RawRange {
+    RawOffset(range.start)..RawOffset(range.end)
+}

@@ -1,0 +1,212 @@
+use super::*;
+use crate::mime::entity::{self, Role};
+use crate::mime::header::Section;
+use crate::mime::{base64, quoted_printable};
+use proptest::prelude::*;
+
+const URL: &str = "https://t.example/f/a/TO--KEN-";
+
+struct Constant(Tracking);
+
+impl Fill for Constant {
+    fn tracking(&self) -> Tracking {
+        self.0
+    }
+
+    fn url(&mut self, _: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
+        if URL.len() > room {
+            return Err(Reason::LineTooLong);
+        }
+        out.extend_from_slice(URL.as_bytes());
+        Ok(())
+    }
+}
+
+fn rendered(message: &[u8], tracking: Tracking) -> (Vec<u8>, Rendering) {
+    let mut out = Vec::new();
+    let rules = Rules { signed_mail: SignedMail::Strip, ..Rules::default() };
+    let plan = Plan::new(message, &rules, Some(b"X-MSYS-API"));
+    let rendering = plan.render(&mut Constant(tracking), &[], &mut out).unwrap();
+    (out, rendering)
+}
+
+fn undo(rendered: &[u8], message: &[u8], applied: &[Applied]) -> Vec<u8> {
+    let mut undone = rendered.to_vec();
+    for edit in applied.iter().rev() {
+        undone.splice(edit.rendered.clone(), message[edit.source.clone()].iter().copied());
+    }
+    undone
+}
+
+fn any_tracking() -> impl Strategy<Value = Tracking> {
+    any::<[bool; 3]>().prop_map(|[clicks, opens, initial_opens]| Tracking {
+        clicks,
+        opens,
+        initial_opens,
+    })
+}
+
+/// Markup and text as senders write it, and what is in the way.
+const PIECES: &[&str] = &[
+    "<a href=\"http://e.com/?a=1&amp;b\">",
+    "<a data-msys-linkname='x' href='http://e.com' data-msys-unsubscribe=1\n data-msys-sublink=y>",
+    "<a\ndata-msys-clicktrack=\"0\"b href=http://e.com/>",
+    "<!--[if mso]><v:rect href='http://e.com'\ndata-msys-linkname=x></v:rect><![endif]-->",
+    "<!--[if !mso]><!-->",
+    "<v:oval href='http://e.com'>",
+    "<noscript><a href=http://e.com/></noscript>",
+    "http://e.com/x. ",
+    "(https://e.com)",
+    "http://e.com[[data-msys-clicktrack=\"0\"]]",
+    "http://e.com[[data-msys-sublink=\"y\"]]\n",
+    "<http://e.com/>",
+    "<html>",
+    "<body class=x>",
+    "</body>",
+    "</html>",
+    "<!--",
+    "-->",
+    "\n",
+    "\n",
+    " ",
+    "text",
+    "\u{e9}",
+    "<a href=",
+    "'",
+    "\"",
+    ">",
+    "-",
+    "--",
+    "--b",
+    "<textarea>",
+    "{{x}}",
+    "averylongwordthatmakeslinestoolongforanyencodingthatlimitsthem",
+];
+
+/// What means something to MIME alone.
+const MIME: &[&str] = &[
+    "=\n",
+    "=\r\n",
+    "=20",
+    "=3D",
+    " \n",
+    "\r\n",
+    "--b\n",
+    "--b--\n",
+    "Content-Type: text/html\n\n",
+    "--b\nContent-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n",
+    "--b\nContent-Type: text/plain\n\n",
+    "PGEgaHJlZj0n",
+    "aHR0cDovL2UuY29tJz4=",
+];
+
+fn any_message() -> impl Strategy<Value = Vec<u8>> {
+    let head = prop::sample::select(vec![
+        "Content-Type: text/html\n",
+        "X-MSYS-API: {}\nContent-Type: text/html; charset=windows-1252\nContent-Transfer-Encoding: quoted-printable\n",
+        "Content-Type: text/html\nContent-Transfer-Encoding: base64\n",
+        "Content-Type: text/plain\n",
+        "Content-Transfer-Encoding: quoted-printable\n",
+        "DKIM-Signature: v=1\nContent-Type: multipart/mixed; boundary=b\n",
+        "Content-Type: multipart/alternative; boundary=b\n",
+    ]);
+    let piece = prop::sample::select([PIECES, MIME].concat());
+    (head, prop::collection::vec(piece, 0..60))
+        .prop_map(|(head, pieces)| format!("{head}\n{}", pieces.concat()).into_bytes())
+}
+
+fn parts(message: &[u8]) -> Vec<entity::Part> {
+    entity::parts(message, &Section::read(message, &(0..message.len())))
+}
+
+fn lines(message: &[u8]) -> impl Iterator<Item = &[u8]> {
+    message.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+proptest! {
+    #[test]
+    fn undoing_the_edits_gives_the_message(message in any_message(), tracking in any_tracking()) {
+        let (out, rendering) = rendered(&message, tracking);
+        prop_assert!(rendering.pixels <= 2);
+        if tracking == Tracking::default() {
+            prop_assert_eq!(rendering.links + rendering.pixels, 0);
+        }
+        prop_assert_eq!(undo(&out, &message, &rendering.applied), message);
+    }
+
+    #[test]
+    fn no_bytes_whatever_stop_a_plan(
+        message in prop::collection::vec(any::<u8>(), 0..300), tracking in any_tracking(),
+    ) {
+        let (out, rendering) = rendered(&message, tracking);
+        prop_assert_eq!(undo(&out, &message, &rendering.applied), message);
+    }
+
+    #[test]
+    fn no_line_becomes_too_long_and_no_part_comes_or_goes(
+        message in any_message(), tracking in any_tracking(),
+    ) {
+        let (out, _) = rendered(&message, tracking);
+        if lines(&message).all(|line| line.len() <= 998) {
+            prop_assert!(lines(&out).all(|line| line.len() <= 998));
+        }
+        let before: Vec<_> = parts(&message).into_iter().map(|part| part.content_type).collect();
+        let after: Vec<_> = parts(&out).into_iter().map(|part| part.content_type).collect();
+        prop_assert_eq!(after, before);
+    }
+
+    #[test]
+    fn no_bare_cr_is_written(message in any_message(), tracking in any_tracking()) {
+        let bare = |message: &[u8]| {
+            memchr::memchr_iter(b'\r', message)
+                .filter(|at| message.get(at + 1) != Some(&b'\n'))
+                .count()
+        };
+        prop_assert!(bare(&rendered(&message, tracking).0) <= bare(&message));
+    }
+}
+
+/// A part's text in each transfer encoding, and the way back.
+fn in_each_encoding(kind: &str, text: &str) -> [Vec<u8>; 3] {
+    let head = |encoding| {
+        format!("Content-Type: {kind}\nContent-Transfer-Encoding: {encoding}\n\n").into_bytes()
+    };
+    let mut quoted = head("quoted-printable");
+    quoted_printable::Writer::new(&mut quoted, 0, b"\n").text(text.as_bytes());
+    let mut encoded = head("base64");
+    let layout = base64::Layout { start: 0, column: 0, line_length: 72, end: 0 };
+    base64::encode(text.as_bytes(), &layout, b"\n", &mut encoded);
+    [[head("8bit"), text.as_bytes().to_vec()].concat(), quoted, encoded]
+}
+
+fn decoded(message: &[u8], role: Role) -> String {
+    let part = parts(message).into_iter().find(|part| part.role == Some(role)).unwrap();
+    let raw = &message[part.body];
+    let bytes = match part.transfer_encoding.as_str() {
+        "8bit" => raw.to_vec(),
+        "base64" => base64::decode(raw).unwrap(),
+        _ => quoted_printable::Decoded::decode(raw, 0).bytes,
+    };
+    String::from_utf8(bytes).unwrap()
+}
+
+/// Beside what looks like a boundary less is changed, and an encoding may hide its look.
+fn pieces_without_dashes() -> Vec<&'static str> {
+    PIECES.iter().copied().filter(|piece| !piece.starts_with('-')).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_transfer_encoding_changes_nothing_of_what_is_read(
+        pieces in prop::collection::vec(prop::sample::select(pieces_without_dashes()), 0..20),
+        tracking in any_tracking(),
+        role in prop::sample::select(vec![Role::Html, Role::Text]),
+    ) {
+        let text = format!("x\n{}\n", pieces.concat());
+        let kind = if role == Role::Html { "text/html" } else { "text/plain" };
+        let copies = in_each_encoding(&format!("{kind}; charset=utf-8"), &text)
+            .map(|message| decoded(&rendered(&message, tracking).0, role));
+        prop_assert_eq!(&copies[0], &copies[1]);
+        prop_assert_eq!(&copies[0], &copies[2]);
+    }
+}

@@ -1,0 +1,181 @@
+//! Rules: what of a message may be touched, the same for all messages of one configuration.
+
+use crate::link::{Link, Place};
+use crate::reason::Reason;
+
+/// What may be touched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// What becomes of a message that is signed on entry.
+    pub signed_mail: SignedMail,
+    /// Whether links that Outlook alone shows are wrapped.
+    pub outlook_links: bool,
+    /// Whether links in plain text are wrapped.
+    pub text_links: bool,
+    /// Whether `data-msys-*` attributes stay in a copy whose clicks are tracked.
+    pub keep_link_attributes: bool,
+    /// Targets that are never wrapped.
+    pub never_wrap: Vec<Pattern>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            signed_mail: SignedMail::Skip,
+            outlook_links: true,
+            text_links: true,
+            keep_link_attributes: false,
+            never_wrap: Vec::new(),
+        }
+    }
+}
+
+impl Rules {
+    /// Whether a link may be wrapped.
+    ///
+    /// # Errors
+    /// The rule that it may not.
+    pub fn check(&self, link: &Link) -> Result<(), Reason> {
+        if !self.reach(link.place) {
+            let is_text = link.place == Place::Text;
+            return Err(if is_text { Reason::TextLinksOff } else { Reason::OutlookLinksOff });
+        }
+        if self.never_wrap.iter().any(|pattern| pattern.fits(&link.target)) {
+            return Err(Reason::NeverWrap);
+        }
+        Ok(())
+    }
+
+    /// Whether anything at such a place may be changed.
+    #[must_use]
+    pub fn reach(&self, place: Place) -> bool {
+        match place {
+            Place::Html => true,
+            Place::Vml | Place::Comment => self.outlook_links,
+            Place::Text => self.text_links,
+        }
+    }
+}
+
+/// What becomes of a message with `DKIM-Signature` or `ARC-Seal`: a changed body voids them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedMail {
+    /// It is not changed.
+    Skip,
+    /// The signatures are taken off copies that are changed.
+    Strip,
+    /// It is changed, and keeps the signatures that no longer hold.
+    Track,
+}
+
+/// A word that is none of `skip`, `strip` and `track`.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is none of skip, strip, track")]
+pub struct UnknownSignedMail(String);
+
+impl std::str::FromStr for SignedMail {
+    type Err = UnknownSignedMail;
+
+    fn from_str(word: &str) -> Result<Self, UnknownSignedMail> {
+        match word {
+            "skip" => Ok(Self::Skip),
+            "strip" => Ok(Self::Strip),
+            "track" => Ok(Self::Track),
+            _ => Err(UnknownSignedMail(word.to_owned())),
+        }
+    }
+}
+
+/// A pattern over a whole target; `*` fits any run of characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    first: String,
+    later: Vec<String>,
+}
+
+/// A pattern that fits nothing.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a pattern is empty; `*` fits every target")]
+pub struct PatternError;
+
+impl Pattern {
+    /// Reads a pattern; everything in it but `*` stands for itself, ASCII letters in any case.
+    ///
+    /// # Errors
+    /// [`PatternError`] for an empty one.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        if text.is_empty() {
+            return Err(PatternError);
+        }
+        let text = text.to_ascii_lowercase();
+        let mut literals = text.split('*').map(str::to_owned);
+        let first = literals.next().unwrap_or_default();
+        Ok(Self { first, later: literals.collect() })
+    }
+
+    /// Whether a whole target fits; each literal is looked for once, so the time is linear.
+    #[must_use]
+    pub fn fits(&self, target: &str) -> bool {
+        let target = target.to_ascii_lowercase();
+        let Some((last, inner)) = self.later.split_last() else {
+            return target == self.first;
+        };
+        let Some(mut rest) = target.strip_prefix(&self.first) else { return false };
+        for literal in inner {
+            match rest.split_once(literal.as_str()) {
+                Some((_, after)) => rest = after,
+                None => return false,
+            }
+        }
+        rest.ends_with(last.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fits(pattern: &str, target: &str) -> bool {
+        Pattern::parse(pattern).unwrap().fits(target)
+    }
+
+    #[test]
+    fn a_pattern_is_about_the_whole_target() {
+        assert!(fits("https://shop.test/*", "HTTPS://Shop.test/a?b"));
+        assert!(fits("*://*.bank.test/*/reset?*", "https://my.bank.test/en/reset?t=1"));
+        assert!(fits("*", ""));
+        assert!(fits("http://e.com/?a=[b]", "http://e.com/?a=[b]"));
+        for (pattern, target) in [
+            ("https://shop.test/", "https://shop.test/a"),
+            ("shop.test", "https://shop.test"),
+            ("https://e.com/?", "https://e.com/a"),
+            ("*ab*ba*", "xaba"),
+            ("a*a", "a"),
+        ] {
+            assert!(!fits(pattern, target), "{pattern} {target}");
+        }
+    }
+
+    #[test]
+    fn an_empty_pattern_is_none() {
+        assert_eq!(Pattern::parse(""), Err(PatternError));
+    }
+
+    fn naive(pattern: &[u8], target: &[u8]) -> bool {
+        match (pattern.split_first(), target.split_first()) {
+            (None, None) => true,
+            (Some((b'*', rest)), None) => naive(rest, target),
+            (Some((b'*', rest)), Some((_, after))) => naive(rest, target) || naive(pattern, after),
+            (Some((a, rest)), Some((b, after))) => a == b && naive(rest, after),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_fits_what_a_search_by_trial_finds(pattern in "[ab*]{1,6}", target in "[ab]{0,8}") {
+            prop_assert_eq!(fits(&pattern, &target), naive(pattern.as_bytes(), target.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,434 @@
+use super::*;
+use crate::mime::base64::{self, Layout};
+use crate::mime::quoted_printable;
+
+/// Fills every hole of what is tracked with the same URL.
+struct Constant(Tracking);
+
+impl Fill for Constant {
+    fn tracking(&self) -> Tracking {
+        self.0
+    }
+
+    fn url(&mut self, _: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
+        if URL.len() > room {
+            return Err(Reason::LineTooLong);
+        }
+        out.extend_from_slice(URL.as_bytes());
+        Ok(())
+    }
+}
+
+const BOTH: Tracking = Tracking { clicks: true, opens: true, initial_opens: false };
+const URL: &str = "https://t.example/f/a/TOKEN";
+
+fn rendered(message: &[u8]) -> (Vec<u8>, Rendering) {
+    let mut out = Vec::new();
+    let plan = Plan::new(message, &Rules::default(), Some(b"X-MSYS-API"));
+    let rendering = plan.render(&mut Constant(BOTH), &[], &mut out).unwrap();
+    (out, rendering)
+}
+
+fn text(message: &str) -> String {
+    String::from_utf8(rendered(message.as_bytes()).0).unwrap()
+}
+
+fn undo(rendered: &[u8], message: &[u8], applied: &[Applied]) -> Vec<u8> {
+    let mut undone = rendered.to_vec();
+    for edit in applied.iter().rev() {
+        undone.splice(edit.rendered.clone(), message[edit.source.clone()].iter().copied());
+    }
+    undone
+}
+
+#[test]
+fn links_and_pixel_are_the_only_change() {
+    assert_eq!(
+        text(
+            "Content-Type: text/html\r\n\r\n<body><a\thref='http://e.com/' x>é</a>\r\n</body>\r\n"
+        ),
+        format!(
+            "Content-Type: text/html\r\n\r\n<body><a\thref='{URL}' x>é</a>\r\n\r\n\
+             <img border=\"0\" width=\"1\" height=\"1\" alt=\"\" src=\"{URL}\">\r\n</body>\r\n"
+        )
+    );
+}
+
+#[test]
+fn the_named_header_goes_with_all_its_lines() {
+    assert_eq!(
+        text("A: b\r\nx-msys-api: {\r\n }\r\nC: d\r\n\r\ntext"),
+        "A: b\r\nC: d\r\n\r\ntext"
+    );
+}
+
+#[test]
+fn the_pixel_s_line_breaks_are_those_of_the_part() {
+    assert!(text("Content-Type: text/html\n\n<p>\n").ends_with("<p>\n\n<img border=\"0\" width=\"1\" height=\"1\" alt=\"\" src=\"https://t.example/f/a/TOKEN\">\n"));
+    assert!(text("Content-Type: text/html\r\n\r\n<p>").ends_with(">\r\n"));
+}
+
+#[test]
+fn quoted_printable_is_edited_where_it_stands() {
+    let message = "Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
+        =3Cbody=3E caf=E9 stays=20=\r\nas it=\r\n is <a href=3D\"http://e.=\r\ncom/?a=3D1&amp;b=3D2\" class=3D\"link b\">x</a> tail\r\n\
+        untouched =3D line\r\n </body>\r\n";
+    assert_eq!(
+        text(message),
+        format!(
+            "Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
+            =3Cbody=3E caf=E9 stays=20=\r\nas it=\r\n is <a href=3D\"{URL}\" class=3D\"link b\">x</a> tail\r\n\
+            untouched =3D line\r\n =\r\n\r\n<img border=3D\"0\" width=3D\"1\" height=3D\"1\" alt=3D\"\" src=3D\"https://t.exampl=\r\n\
+            e/f/a/TOKEN\">\r\n</body>\r\n"
+        )
+    );
+}
+
+#[test]
+fn base64_keeps_its_lines_up_to_the_first_change() {
+    let html = format!("<body>{}<a href='http://e.com/'>x</a></body>", "y".repeat(200));
+    let mut body = Vec::new();
+    let layout = Layout { start: 0, column: 0, line_length: 64, end: 0 };
+    base64::encode(html.as_bytes(), &layout, b"\n", &mut body);
+    let head = "Content-Type: text/html\nContent-Transfer-Encoding: base64\n\n".as_bytes();
+    let message = [head, &body, b"\n"].concat();
+    let (out, rendering) = rendered(&message);
+    assert_eq!((rendering.links, rendering.pixels), (1, 1));
+    let same = out.iter().zip(&message).take_while(|(a, b)| a == b).count();
+    assert!(same >= head.len() + 4 * 64);
+    let decoded = base64::decode(&out[head.len()..]).unwrap();
+    assert!(
+        String::from_utf8(decoded).unwrap().contains(&format!("<a href='{URL}'>x</a>\r\n<img"))
+    );
+    assert!(out[head.len()..].split(|b| *b == b'\n').all(|line| line.len() <= 64));
+    assert_eq!(undo(&out, &message, &rendering.applied), message);
+}
+
+#[test]
+fn in_base64_the_pixel_s_line_breaks_are_those_of_the_text() {
+    // "<p>\r\n", in a message whose own lines end in LF.
+    let head = "Content-Type: text/html\nContent-Transfer-Encoding: base64\n\n";
+    let (out, _) = rendered(format!("{head}PHA+DQo=\n").as_bytes());
+    let html = base64::decode(&out[head.len()..]).unwrap();
+    assert!(html.starts_with(b"<p>\r\n\r\n<img ") && html.ends_with(b">\r\n"));
+}
+
+#[test]
+fn no_line_is_made_longer_than_998() {
+    let links = "<a href='http://e.com/'>x</a>".repeat(30);
+    let (out, rendering) = rendered(format!("Content-Type: text/html\n\n{links}\n").as_bytes());
+    assert!(out.split(|byte| *byte == b'\n').all(|line| line.len() <= 998));
+    assert!((1..30).contains(&rendering.links));
+    assert_eq!(rendering.left_alone.len(), 30 - rendering.links);
+    assert!(rendering.left_alone.iter().all(|left| left.reason == Reason::LineTooLong));
+}
+
+#[test]
+fn a_line_that_was_too_long_on_entry_is_tracked() {
+    let links = "<a href='http://e.com/'>x</a>".repeat(60);
+    let (_, rendering) = rendered(format!("Content-Type: text/html\n\n{links}").as_bytes());
+    assert_eq!(rendering.links, 60);
+}
+
+#[test]
+fn what_cannot_be_changed_is_byte_for_byte_the_same() {
+    for (head, reason) in [
+        ("DKIM-Signature: v=1\nContent-Type: text/html", Reason::SignedMessage),
+        ("ARC-Seal: i=1\nContent-Type: text/html", Reason::SignedMessage),
+        ("Content-Type: text/html; charset=utf-16", Reason::UnsupportedCharset),
+        ("Content-Type: text/html; charset=what", Reason::UnknownCharset),
+        (
+            "Content-Type: text/html\nContent-Transfer-Encoding: x-uuencode",
+            Reason::UnknownTransferEncoding,
+        ),
+        (
+            "Content-Type: text/html\nContent-Transfer-Encoding: base64",
+            Reason::MalformedTransferEncoding,
+        ),
+        ("Content-Type: text/html\nno header", Reason::MalformedMessage),
+        ("Content-Type: text/csv", Reason::NoHtmlPart),
+    ] {
+        let message = format!("{head}\n\n<a href='http://e.com/'>x</a>");
+        assert_eq!(text(&message), message);
+        let plan = Plan::new(message.as_bytes(), &Rules::default(), None);
+        assert_eq!(plan.left_alone.last().map(|left| left.reason), Some(reason));
+    }
+}
+
+#[test]
+fn a_pixel_never_makes_a_boundary_line() {
+    let message = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n\n\
+        <body>x\n--b--</body>\n";
+    assert_eq!(text(message), message);
+}
+
+#[test]
+fn links_are_told_where_they_stand() {
+    let message = b"Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n<a href=3Dhttp://e.=\ncom/>";
+    let plan = Plan::new(message.as_slice(), &Rules::default(), None);
+    let at = &plan.links[0].at;
+    assert_eq!(&message[at.start.0..at.end.0], b"http://e.=\ncom/");
+    assert_eq!(plan.links[0].target, "http://e.com/");
+}
+
+fn rendered_by(message: &str, rules: &Rules, tracking: Tracking) -> String {
+    let mut out = Vec::new();
+    let plan = Plan::new(message.as_bytes(), rules, None);
+    let rendering = plan.render(&mut Constant(tracking), &[], &mut out).unwrap();
+    assert_eq!(undo(&out, message.as_bytes(), &rendering.applied), message.as_bytes());
+    String::from_utf8(out).unwrap()
+}
+
+const OPENS: Tracking = Tracking { clicks: false, opens: true, initial_opens: false };
+const CLICKS: Tracking = Tracking { clicks: true, opens: false, initial_opens: false };
+
+#[test]
+fn signed_mail_is_skipped_stripped_or_tracked() {
+    let signatures = "DKIM-Signature: v=1\n; b=\n x\nARC-Seal: i=1\nARC-Message-Signature: i=1\n\
+        arc-authentication-results: i=1\n"
+        .replace("\n;", "\n ;");
+    let rest = "Subject: x\nContent-Type: text/html\n\n";
+    let message = format!("{signatures}{rest}<a href=http://e.com/>");
+    let rules = |signed_mail| Rules { signed_mail, ..Rules::default() };
+    let of = |signed_mail| rendered_by(&message, &rules(signed_mail), CLICKS);
+    assert_eq!(of(SignedMail::Skip), message);
+    assert_eq!(of(SignedMail::Strip), format!("{rest}<a href={URL}>"));
+    assert_eq!(of(SignedMail::Track), format!("{signatures}{rest}<a href={URL}>"));
+
+    // Where nothing is changed, the signature holds and stays.
+    let strip = rules(SignedMail::Strip);
+    assert_eq!(rendered_by(&message, &strip, Tracking::default()), message);
+    let nothing = format!("{signatures}{rest}<p>");
+    assert_eq!(rendered_by(&nothing, &strip, CLICKS), nothing);
+    assert_eq!(Plan::new(message.as_bytes(), &strip, None).left_alone, []);
+}
+
+#[test]
+fn parts_of_skipped_mail_say_why() {
+    let message = "ARC-Seal: i=1\nContent-Type: text/html; charset=\"UTF-8\"\n\n<p>";
+    let plan = Plan::new(message, &Rules::default(), None);
+    let [part] = plan.parts.as_slice() else { panic!("one part") };
+    assert_eq!((part.role, part.reason), (Some(Role::Html), Some(Reason::SignedMessage)));
+    assert_eq!((part.media_type.as_str(), part.charset.as_deref()), ("text/html", Some("UTF-8")));
+}
+
+#[test]
+fn a_target_that_is_never_wrapped_stays() {
+    let never_wrap = vec![Pattern::parse("http://e.com/*").unwrap()];
+    let rules = Rules { never_wrap, ..Rules::default() };
+    let message = "Content-Type: text/html\n\n<a href=HTTP://E.com/&amp;><a href=http://e.org/>";
+    let plan = Plan::new(message, &rules, None);
+    assert_eq!(plan.links.len(), 1);
+    assert_eq!(plan.left_alone[0].reason, Reason::NeverWrap);
+    assert_eq!(plan.left_alone[0].target.as_deref(), Some("HTTP://E.com/&"));
+}
+
+#[test]
+fn lines_are_put_into_the_header_of_one_copy() {
+    let message = b"A: b\nX-MSYS-API: {\n }\nC: d\n\n".as_slice();
+    let plan = Plan::new(message, &Rules::default(), Some(b"X-MSYS-API"));
+    let render = |insertions: &[Insertion<'_>]| {
+        let mut out = Vec::new();
+        let rendering = plan.render(&mut Constant(CLICKS), insertions, &mut out)?;
+        assert_eq!(undo(&out, message, &rendering.applied), message);
+        Ok(String::from_utf8(out).unwrap())
+    };
+    let many: [Insertion<'_>; 6] = [
+        (27, b"Z: 6\n"),
+        (22, b"Z: 4\n"),
+        (0, b"Z: 1\n"),
+        (5, b"Z: 2\n"),
+        (5, b"Z: 3\n"),
+        (25, b"5"),
+    ];
+    assert_eq!(render(&many).as_deref(), Ok("Z: 1\nA: b\nZ: 2\nZ: 3\nZ: 4\nC: 5d\nZ: 6\n\n"));
+    assert_eq!(render(&[(28, b"x")]), Err(InsertionError::BehindHeader { offset: 28, end: 27 }));
+    assert_eq!(render(&[(6, b"x")]), Err(InsertionError::InDroppedLines(6)));
+}
+
+#[test]
+fn lines_that_hrefs_join_stay_within_998() {
+    let line = "y".repeat(930);
+    let message = format!(
+        "Content-Type: text/html\n\n{line}<a href='\nhttp://e.com/'>{}<a href='http://e.com/'>\n",
+        "z".repeat(28)
+    );
+    let out = rendered_by(&message, &Rules::default(), CLICKS);
+    assert!(out.lines().all(|line| line.len() <= 998), "{out}");
+    assert_eq!(out.matches(URL).count(), 1);
+}
+
+const ATTRIBUTES: &str = "Content-Type: text/html\n\n<a data-msys-linkname=x href=http://e.com/\n\
+    data-msys-sublink='y'>x</a><a data-msys-clicktrack=0>y</a>\n";
+
+#[test]
+fn our_attributes_go_from_copies_whose_clicks_are_tracked() {
+    let rules = Rules::default();
+    assert_eq!(
+        rendered_by(ATTRIBUTES, &rules, CLICKS),
+        format!("Content-Type: text/html\n\n<a href={URL}>x</a><a>y</a>\n")
+    );
+    assert_eq!(rendered_by(ATTRIBUTES, &rules, OPENS).matches("data-msys").count(), 3);
+    let keeps = Rules { keep_link_attributes: true, ..rules };
+    assert_eq!(rendered_by(ATTRIBUTES, &keeps, CLICKS).matches("data-msys").count(), 3);
+}
+
+#[test]
+fn an_attribute_on_a_line_of_its_own_leaves_no_line_over_998() {
+    let message = format!(
+        "Content-Type: text/html\n\n<a title='{}'\n data-msys-linkname=x\n title='{}'>",
+        "y".repeat(900),
+        "z".repeat(90)
+    );
+    let out = rendered_by(&message, &Rules::default(), CLICKS);
+    assert!(out.lines().all(|line| line.len() <= 998) && !out.contains("data-msys"), "{out}");
+    let short = message.replace(&"z".repeat(90), "z");
+    assert_eq!(rendered_by(&short, &Rules::default(), CLICKS).lines().count(), 4);
+}
+
+#[test]
+fn an_attribute_that_keeps_a_line_from_being_a_boundary_stays() {
+    let head = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n\n";
+    for part in [
+        "<a\n--b data-msys-linkname=x\nc>",
+        "<a\ndata-msys-linkname=\"x\"--b\nc>",
+        "<a\n\
+            data-msys-linkname='x'\n--b c>",
+    ] {
+        let message = format!("{head}{part}\n--b--\n");
+        let out = rendered_by(&message, &Rules::default(), CLICKS);
+        let parts = |message: &str| Plan::new(message, &Rules::default(), None).parts.len();
+        assert_eq!(parts(&out), parts(&message), "{out}");
+    }
+}
+
+#[test]
+fn the_pixel_at_the_top_follows_the_body_tag() {
+    let all = Tracking { clicks: true, opens: true, initial_opens: true };
+    let message = "Content-Type: text/html\r\n\r\n<body class=x><p>\r\n</body>\r\n";
+    assert_eq!(
+        rendered_by(message, &Rules::default(), all),
+        format!(
+            "Content-Type: text/html\r\n\r\n<body class=x>\r\n\
+            <div style=\"color:transparent;visibility:hidden;opacity:0;font-size:0px;border:0;\
+            max-height:1px;width:1px;margin:0px;padding:0px;border-width:0px!important;\
+            display:none!important;line-height:0px!important;\">\
+            <img border=\"0\" width=\"1\" height=\"1\" src=\"{URL}\" alt=\"\"/></div>\r\n<p>\r\n\r\n\
+            <img border=\"0\" width=\"1\" height=\"1\" alt=\"\" src=\"{URL}\">\r\n</body>\r\n"
+        )
+    );
+    let boundary = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n\n\
+        <body>--b--\nx</body>\n";
+    let out = rendered_by(boundary, &Rules::default(), all);
+    assert_eq!(out.matches(URL).count(), 1);
+}
+
+#[test]
+fn every_byte_of_a_comment_but_its_links_stays() {
+    let message = "Content-Type: text/html\n\n<body><!--[if mso]><v:rect  HREF = 'http://e.com/' \
+        fill=t ><w:anchorlock/></v:rect><![endif]--></body>";
+    assert_eq!(
+        rendered_by(message, &Rules::default(), CLICKS),
+        message.replace("http://e.com/", URL)
+    );
+    let rules = Rules { outlook_links: false, ..Rules::default() };
+    assert_eq!(rendered_by(message, &rules, CLICKS), message);
+    let plan = Plan::new(message, &rules, None);
+    assert_eq!(plan.left_alone[0].reason, Reason::OutlookLinksOff);
+    assert_eq!(plan.left_alone[0].target.as_deref(), Some("http://e.com/"));
+}
+
+#[test]
+fn links_in_text_are_wrapped_and_their_options_go() {
+    let message = "Subject: x\n\nSee http://e.com/a(b). Or <https://e.com/>,\n\
+        http://e.com/[[data-msys-clicktrack=\"0\"]], http://e.com/[[x]]\n";
+    assert_eq!(
+        rendered_by(message, &Rules::default(), CLICKS),
+        format!("Subject: x\n\nSee {URL}. Or <{URL}>,\nhttp://e.com/, {URL}[[x]]\n")
+    );
+    let bare = message.replace("[[data-msys-clicktrack=\"0\"]]", "");
+    assert_eq!(rendered_by(message, &Rules::default(), OPENS), bare);
+    let rules = Rules { text_links: false, ..Rules::default() };
+    assert_eq!(rendered_by(message, &rules, CLICKS), bare);
+    assert_eq!(rendered_by(message, &rules, Tracking::default()), message);
+    let plan = Plan::new(message, &rules, None);
+    assert_eq!(plan.parts[0].reason, Some(Reason::TextLinksOff));
+    let reasons: Vec<_> = plan.left_alone.iter().map(|left| left.reason).collect();
+    let off = Reason::TextLinksOff;
+    assert_eq!(reasons, [Reason::NoHtmlPart, off, off, Reason::OptedOut, off]);
+}
+
+#[test]
+fn text_and_html_are_changed_in_the_order_of_the_message() {
+    let text = "Content-Type: text/plain\n\nhttp://e.com/out http://e.com/in\n";
+    let html = "Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n\
+        <a data-msys-clicktrack=3D0 href=3Dhttp://e.com/out><a href=3Dhttp://e.com/in>\n";
+    for parts in [[text, html], [html, text]] {
+        let message = format!(
+            "Content-Type: multipart/alternative; boundary=b\n\n--b\n{}--b\n{}--b--\n",
+            parts[0], parts[1]
+        );
+        let out = rendered_by(&message, &Rules::default(), CLICKS);
+        assert!(out.contains(&format!("\n\nhttp://e.com/out {URL}\n")), "{out}");
+        assert_eq!(out.matches(URL).count(), 2);
+        let plan = Plan::new(message.as_bytes(), &Rules::default(), None);
+        assert!(plan.links.is_sorted_by_key(|link| link.at.start));
+        assert!(plan.left_alone.is_sorted_by_key(|left| left.at.start));
+    }
+}
+
+#[test]
+fn a_text_s_line_stays_within_998() {
+    let message = format!("Subject: x\n\n{} http://e.com/\nhttp://e.com/\n", "y".repeat(975));
+    let out = rendered_by(&message, &Rules::default(), CLICKS);
+    assert!(out.lines().all(|line| line.len() <= 998));
+    assert_eq!(out.matches(URL).count(), 1);
+}
+
+#[test]
+fn text_in_pgp_s_armour_stays() {
+    let message = "Subject: x\n\n-----BEGIN PGP SIGNED MESSAGE-----\n\nhttp://e.com/\n";
+    assert_eq!(rendered_by(message, &Rules::default(), CLICKS), message);
+    let plan = Plan::new(message, &Rules::default(), None);
+    assert_eq!(plan.parts[0].reason, Some(Reason::SignedPart));
+}
+
+#[test]
+fn lines_that_a_link_across_their_break_joins_stay_within_998() {
+    let text = "y".repeat(400);
+    for first in ["<a href='http://e.com/'>", "<a href='http://e.com/\n1'>"] {
+        let message = format!(
+            "Content-Type: text/html\n\n{text}{first}<a href='http://e.com/\n2'>{text}\
+             <a href='http://e.com/\n3'><a href='http://e.com/4'>{text}\n"
+        );
+        let out = rendered_by(&message, &Rules::default(), CLICKS);
+        assert!(out.split('\n').all(|line| line.len() <= 998));
+        assert!(out.contains(URL));
+    }
+}
+
+#[test]
+fn a_bare_equals_sign_before_the_pixel_stays_one() {
+    for end in ["</body>", "=\n"] {
+        let head = "Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n";
+        let message = format!("{head}<body>a ={end}");
+        let body = rendered(message.as_bytes()).0.split_off(head.len());
+        let html = quoted_printable::Decoded::decode(&body, 0).bytes;
+        let text = String::from_utf8(html).unwrap();
+        assert!(text.starts_with("<body>a =\n<img "), "{text}");
+    }
+}
+
+#[test]
+fn a_pixel_behind_the_last_full_group_of_base64_makes_no_line_too_long() {
+    for filler in 0..60 {
+        let mut body = Vec::new();
+        let layout = Layout { start: 0, column: 0, line_length: 76, end: 0 };
+        base64::encode(format!("<p>{}", "y".repeat(filler)).as_bytes(), &layout, b"\n", &mut body);
+        let head = b"Content-Type: text/html\nContent-Transfer-Encoding: base64\n\n".as_slice();
+        for end in [b"".as_slice(), b"\n"] {
+            let (out, _) = rendered(&[head, &body, end].concat());
+            assert!(out.split(|byte| *byte == b'\n').all(|line| line.len() <= 76));
+        }
+    }
+}

@@ -1,0 +1,199 @@
+use super::*;
+use crate::link::sublink::Sublink;
+use proptest::prelude::*;
+
+fn scanned(text: &[u8], label: Option<&str>) -> Scan {
+    scan(text, Charset::for_label(label).unwrap(), Flow::Fixed).unwrap()
+}
+
+fn targets(text: &str) -> Vec<String> {
+    scanned(text.as_bytes(), Some("utf-8")).links.into_iter().map(|link| link.target).collect()
+}
+
+#[test]
+fn a_url_ends_where_a_reader_ends_it() {
+    for (text, url) in [
+        ("http://e.com", "http://e.com"),
+        ("see HTTPS://E.com/x?a=1&b=[2]|{3}#f%20g, then", "HTTPS://E.com/x?a=1&b=[2]|{3}#f%20g"),
+        ("<http://e.com/reset?key=x>", "http://e.com/reset?key=x"),
+        ("(http://e.com/a_(b)).", "http://e.com/a_(b)"),
+        ("(see http://e.com/)", "http://e.com/"),
+        ("\"http://e.com/\"", "http://e.com/"),
+        ("'http://e.com/it's'", "http://e.com/it's"),
+        ("http://e.com/a...", "http://e.com/a"),
+        ("[http://e.com/a[0]]", "http://e.com/a[0]"),
+        ("http://e.com/x[[y]]", "http://e.com/x"),
+        ("http://e.com/\tx", "http://e.com/"),
+        ("http://e.com/?u=http://e.org/.", "http://e.com/?u=http://e.org/"),
+        ("-http://e.com/{{user}}", "http://e.com/{{user}}"),
+        ("https://b\u{fc}cher.example/\u{fc}\u{a0}x", "https://b\u{fc}cher.example/\u{fc}"),
+        ("\u{300c}http://e.com/\u{300d}", "http://e.com/"),
+        ("http://e.com/\u{3002}\u{6b21}", "http://e.com/"),
+        ("\u{201c}http://e.com/\u{201d}", "http://e.com/"),
+    ] {
+        assert_eq!(targets(text), [url], "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_url_is_none() {
+    for text in [
+        "http://",
+        "http:// x",
+        "http://.",
+        "http:///",
+        "ahttp://e.com",
+        "git+http://e.com",
+        "ftp://e.com",
+        "://e.com",
+        "http:/e.com",
+        "www.e.com",
+        "",
+    ] {
+        assert_eq!(targets(text), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn options_stand_right_behind_a_url() {
+    let text = "http://e.com/.[[data-msys-sublink=\"app\"]][[ DATA-MSYS-unsubscribe = '1' ]], \
+        http://e.org[[data-msys-linkname=\"x\" data-msys-clicktrack=\"0\"]]\n\
+        http://e.net/[[data-msys-clicktrack=\"0\" class=\"x\"]]\n[[data-msys-clicktrack=\"0\"]]";
+    let found = scanned(text.as_bytes(), None);
+    let [first, second] = found.links.as_slice() else { panic!("two links: {found:?}") };
+    assert_eq!(first.target, "http://e.com/.");
+    assert_eq!(first.sublink.as_ref().map(Sublink::as_str), Some("app"));
+    assert!(first.unsubscribes);
+    assert_eq!((second.target.as_str(), second.name.as_deref()), ("http://e.net/", None));
+    let [out] = found.unwrapped.as_slice() else { panic!("one unwrapped") };
+    assert_eq!((out.target.as_str(), out.reason), ("http://e.org", Reason::OptedOut));
+    let removed: Vec<_> =
+        found.options.iter().map(|range| &text[range.start.0..range.end.0]).collect();
+    assert_eq!(
+        removed,
+        [
+            "[[data-msys-sublink=\"app\"]][[ DATA-MSYS-unsubscribe = '1' ]]",
+            "[[data-msys-linkname=\"x\" data-msys-clicktrack=\"0\"]]",
+        ]
+    );
+}
+
+#[test]
+fn a_url_that_the_next_line_goes_on_with_is_left() {
+    let charset = Charset::for_label(None).unwrap();
+    let text = b"http://e.com/one \r\ntwo http://e.com/\r\nhttp://e.com/ x";
+    let joined = scan(text, charset, Flow::JoinedWithoutSpace).unwrap();
+    assert_eq!(joined.links.len(), 2);
+    assert_eq!(joined.unwrapped[0].reason, Reason::SplitLink);
+    assert_eq!(scan(text, charset, Flow::Fixed).unwrap().links.len(), 3);
+}
+
+#[test]
+fn armour_is_told_at_the_start_of_a_line_only() {
+    let read = |text: &str| scan(text.as_bytes(), Charset::for_label(None).unwrap(), Flow::Fixed);
+    assert_eq!(read("x\n-----BEGIN PGP MESSAGE-----\n"), Err(Reason::EncryptedPart));
+    assert_eq!(read("-----BEGIN PGP SIGNED MESSAGE-----"), Err(Reason::SignedPart));
+    assert!(read("> -----BEGIN PGP MESSAGE-----").is_ok());
+}
+
+#[test]
+fn characters_of_other_charsets_are_not_cut() {
+    for (label, before) in [
+        ("shift_jis", b"\x83\x41".as_slice()),
+        ("shift_jis", b"\x82\xcd"),
+        ("gb18030", b"\x81\x30\x81\x30"),
+        ("big5", b"\xa4\x40"),
+        ("windows-1252", b"\xe9"),
+        ("utf-8", "\u{306f}".as_bytes()),
+        ("utf-8", b"\xff"),
+    ] {
+        let text = [before, b"http://e.com/ http://e.org/\xe9"].concat();
+        let links = scanned(&text, Some(label)).links;
+        assert_eq!(links.len(), 2, "{label}");
+        assert_eq!(links[0].href.start.0, before.len());
+        assert_eq!(links[0].target, "http://e.com/");
+    }
+    // The lead byte makes one character of itself and the `h`.
+    assert_eq!(scanned(b"\x83http://e.com/", Some("shift_jis")).links, []);
+}
+
+/// The rules once more, over characters and one at a time.
+fn naive(text: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let rest = &text[at..];
+        let lower = rest.to_ascii_lowercase();
+        let before = text[..at].chars().next_back();
+        let in_word = before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '+');
+        let protocol = ["http://", "https://"].into_iter().find(|p| lower.starts_with(p));
+        let Some(protocol) = protocol.filter(|_| !in_word) else {
+            at += rest.chars().next().map_or(1, char::len_utf8);
+            continue;
+        };
+        let mut url = String::new();
+        for (place, c) in rest.char_indices() {
+            if c <= ' ' || "<>\"\u{a0}\u{3002}".contains(c) || rest[place..].starts_with("[[") {
+                break;
+            }
+            url.push(c);
+        }
+        let whole = url.len();
+        let options = "[[data-msys-clicktrack=\"1\"]]";
+        if !rest[whole..].starts_with(options) {
+            loop {
+                let count = |c: char| url.chars().filter(|each| *each == c).count();
+                let drop = match url[protocol.len()..].chars().last() {
+                    Some('.' | ',' | ';' | ':' | '!' | '?' | '\'') => true,
+                    Some(')') => count(')') > count('('),
+                    Some(']') => count(']') > count('['),
+                    Some('}') => count('}') > count('{'),
+                    _ => false,
+                };
+                if !drop {
+                    break;
+                }
+                url.pop();
+            }
+        }
+        let length = url.len().max(protocol.len());
+        if !url[protocol.len()..].trim_matches('/').is_empty() {
+            found.push((at, url));
+        }
+        at += length;
+    }
+    found
+}
+
+proptest! {
+    #[test]
+    fn a_second_reading_finds_the_same(
+        pieces in prop::collection::vec(prop::sample::select(vec![
+            "http://", "https://", "HTTP://", "e.com", "/", "x", "a", "+", ".", ",", "?", "'", "(",
+            ")", "[", "]", "[[", "]]", "{", "}", " ", "\n", "<", ">", "\"", "\u{e9}", "\u{a0}",
+            "\u{3002}", "[[data-msys-clicktrack=\"1\"]]", "://", "s",
+        ]), 0..30),
+    ) {
+        let text = pieces.concat();
+        let links = scanned(text.as_bytes(), Some("utf-8")).links.into_iter();
+        let found: Vec<_> = links.map(|link| (link.href.start.0, link.target)).collect();
+        prop_assert_eq!(found, naive(&text));
+    }
+
+    #[test]
+    fn no_bytes_whatever_stop_a_scan(
+        text in prop::collection::vec(any::<u8>(), 0..200),
+        links in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+        label in prop::sample::select(vec![None, Some("utf-8"), Some("shift_jis"), Some("gb18030")]),
+    ) {
+        let mut text = text;
+        for link in links {
+            let at = link.index(text.len() + 1);
+            text.splice(at..at, *b"http://e.com/");
+        }
+        let found = scanned(&text, label);
+        for link in found.links {
+            prop_assert!(text[link.href.start.0..link.href.end.0].starts_with(b"http://"));
+        }
+    }
+}

@@ -1,0 +1,112 @@
+use super::*;
+use crate::plan::Rules;
+use crate::token::RecipientType;
+
+const MESSAGE: &str = "Content-Type: text/html\n\n\
+    <body data-x><a href='http://e.com/' data-msys-sublink=app data-msys-unsubscribe=1>x</a>\n\
+    <!--[if mso]><v:rect href=\"http://e.com/mso\"><![endif]--></body>\n";
+
+fn engagement(recipient: &str) -> Engagement {
+    Engagement {
+        message_id: "00066d2bb36a0f10a4d3".to_owned(),
+        transmission_id: 0,
+        injected_at: 1_790_000_000,
+        lifetime_seconds: 60,
+        customer_id: 1,
+        subaccount_id: None,
+        recipient: recipient.to_owned(),
+        recipient_type: RecipientType::To,
+        campaign_id: None,
+        metadata: None,
+        tags: Vec::new(),
+        open_tracking: true,
+        click_tracking: true,
+        initial_pixel: true,
+        amp_enabled: false,
+        transactional: false,
+    }
+}
+
+fn keys() -> KeyRing {
+    KeyRing::new(vec![(3, [7; 32])]).unwrap()
+}
+
+fn urls() -> TrackedUrls {
+    TrackedUrls::new("t.test", "https", "https").unwrap()
+}
+
+fn rendered(message: &str, engagement: &Engagement) -> (String, Rendered) {
+    let plan = TrackedPlan::new(Plan::new(message.as_bytes(), &Rules::default(), None));
+    let mut out = Vec::new();
+    let rendered = plan.render(&keys(), engagement, &urls(), &[], &mut out).unwrap();
+    (String::from_utf8(out).unwrap(), rendered)
+}
+
+fn paths(message: &str) -> Vec<&str> {
+    let urls = message.split("https://t.test/").skip(1);
+    urls.map(|rest| rest.split(['\'', '"']).next().unwrap()).collect()
+}
+
+#[test]
+fn each_url_opens_to_what_it_stands_for() {
+    let (out, rendered) = rendered(MESSAGE, &engagement("a@b.test"));
+    let kinds: Vec<_> = paths(&out)
+        .into_iter()
+        .map(|path| {
+            let claims = keys().open(path).unwrap();
+            (path.rsplit_once('/').unwrap().0, claims.link.kind, claims.link.target)
+        })
+        .collect();
+    let target = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        kinds,
+        [
+            ("q", Kind::InitialOpen, None),
+            ("f/app", Kind::LinkUnsubscribe, target("http://e.com/")),
+            ("f/a", Kind::Click, target("http://e.com/mso")),
+            ("q", Kind::Open, None),
+        ]
+    );
+    assert_eq!((rendered.links, rendered.pixels), (2, 2));
+}
+
+#[test]
+fn the_pixel_at_the_top_needs_opens_tracked() {
+    let engagement = Engagement { open_tracking: false, ..engagement("a@b.test") };
+    let (_, rendered) = rendered(MESSAGE, &engagement);
+    assert_eq!((rendered.links, rendered.pixels), (2, 0));
+}
+
+#[test]
+fn a_missing_body_tag_is_told_to_those_who_want_a_pixel_at_the_top() {
+    let message = MESSAGE.replace("<body data-x>", "");
+    let reasons = |engagement: &Engagement| -> Vec<_> {
+        rendered(&message, engagement).1.left_alone.iter().map(|left| left.reason).collect()
+    };
+    let wanted = engagement("a@b.test");
+    assert_eq!(reasons(&wanted), [Reason::NoInitialPixelPlace]);
+    assert_eq!(reasons(&Engagement { initial_pixel: false, ..wanted.clone() }), []);
+    assert_eq!(reasons(&Engagement { open_tracking: false, ..wanted }), []);
+}
+
+#[test]
+fn no_token_ends_the_comment_it_stands_in() {
+    let mut salted = 0;
+    for number in 0..300 {
+        let engagement = engagement(&format!("reader{number}@b.test"));
+        let (out, _) = rendered(MESSAGE, &engagement);
+        let path = paths(&out)[2];
+        let token = path.strip_prefix("f/a/").unwrap();
+        assert!(!token.contains("--") && !token.ends_with('-'), "{token}");
+        assert_eq!(keys().open(path).unwrap().engagement, engagement);
+        assert_eq!(rendered(MESSAGE, &engagement).0, out, "the same each time");
+        let unsalted = EncodedEngagement::new(&engagement);
+        let link = LinkClaims {
+            kind: Kind::Click,
+            target: Some("http://e.com/mso".to_owned()),
+            name: None,
+        };
+        salted += usize::from(path.len() > keys().path_len(&unsalted, &EncodedLink::new(&link)));
+    }
+    assert!((1..100).contains(&salted), "{salted}");
+}

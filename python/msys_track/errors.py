@@ -3,7 +3,10 @@
 ```
 TrackingError
 ├─ SettingsError     a configuration file: file, line, key and what is allowed
-├─ HeaderRefused     X-MSYS-API is malformed: the SMTP reply for its sender
+├─ MessageRefused    nobody gets this message: the SMTP reply for its sender
+│  ├─ HeaderRefused  X-MSYS-API is malformed
+│  └─ PolicyRefused  policy says no, or fails and may not be passed over
+├─ PolicyFailed      a policy came to no answer: file, line and cause
 ├─ KeyRingError      a key file: path, what is wrong, how to make a good one
 ├─ TokenInvalid      a link that is not ours, or no longer what we sealed
 ├─ RewriteFailed     the core gave up; the caller sends the original
@@ -21,13 +24,25 @@ class SettingsError(TrackingError):
     """A configuration is wrong; the text names file, line or key, and what is allowed."""
 
 
-class HeaderRefused(TrackingError):  # noqa: N818 - a refusal is an SMTP reply, not a fault of ours
-    """`X-MSYS-API` is malformed: `code` and `text` are the reply to DATA."""
+class MessageRefused(TrackingError):  # noqa: N818 - a refusal is a reply, not a fault of ours
+    """Nobody gets this message: `code` and `text` are the reply to DATA."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(f"{code} {text}")
         self.code = code
         self.text = text
+
+
+class HeaderRefused(MessageRefused):
+    """`X-MSYS-API` is malformed."""
+
+
+class PolicyRefused(MessageRefused):
+    """Policy refused the message, or failed where it may not be passed over."""
+
+
+class PolicyFailed(TrackingError):  # noqa: N818 - what happened to a policy
+    """A policy came to no answer; the text names file, line, hook and cause."""
 
 
 class KeyRingError(TrackingError):

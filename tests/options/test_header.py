@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from msys_track.errors import HeaderRefused
 from msys_track.options.header import ApiHeader, parse
+from msys_track.options.mailbox import Mailbox
 
 SAFE_REPLY = re.compile(r"5\.6\.0 [ -~]{1,394}")
 NO_OBJECT: list[object] = [None, 1, True, [], "{}"]
@@ -177,10 +178,47 @@ def test_a_campaign_is_measured_in_bytes_of_utf8() -> None:
 
 
 @pytest.mark.parametrize("key", ["cc", "bcc", "archive"])
-def test_recipients_for_copies_are_refused_and_not_dropped(key: str) -> None:
+def test_readers_of_copies_are_addresses_or_objects(key: str) -> None:
     assert read({key: []}) == ApiHeader()
-    value = json.dumps({key: ["reader@example.com"]}).encode()
-    assert refusal(value) == f"5.6.0 X-MSYS-API '{key}' is not supported by this version"
+    boxes = getattr(read({key: ["a@b.test", {"email": "c@d.test", "name": "Ü. C"}]}), key)
+    assert boxes == (Mailbox("a@b.test"), Mailbox("c@d.test", "Ü. C"))
+
+
+def test_a_thousand_copies_are_the_most() -> None:
+    many = [f"reader{number}@example.test" for number in range(500)]
+    assert len(read({"cc": many, "bcc": many}).cc) == 500
+    value = json.dumps({"cc": many, "bcc": many, "archive": ["one@more.test"]}).encode()
+    assert refusal(value) == (
+        "5.6.0 X-MSYS-API 'cc', 'bcc' and 'archive' are limited to 1000 recipients"
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (7, "'cc[0]' must be of type 'string'"),
+        (None, "'cc[0]' must be of type 'string'"),
+        ({}, "'cc[0].email' must be of type 'string'"),
+        ({"email": ["a@b.test"]}, "'cc[0].email' must be of type 'string'"),
+        ({"email": "a@b.test", "name": 5}, "'cc[0].name' must be of type 'string'"),
+        ({"email": "a@b.test", "name": "x\r\nBcc: all"}, "'cc[0].name' can't stand in a header"),
+        ("a@b.test\r\nRCPT TO:<x@y.test>", "'cc[0]' is not a mail address"),
+        ("nobody", "'cc[0]' is not a mail address: it has no @"),
+        ("@b.test", "'cc[0]' is not a mail address"),
+        ("a b@c.test", "'cc[0]' is not a mail address"),
+        ("Ann <a@b.test>", "'cc[0]' is not a mail address"),
+        ("a@b.test,c@d.test", "'cc[0]' is not a mail address"),
+        ("x" * 65 + "@b.test", "'cc[0]' is not a mail address"),
+        ("ü@b.test", "'cc[0]' is not a mail address"),
+    ],
+)
+def test_what_could_not_be_sent_to_is_refused(entry: object, words: str) -> None:
+    assert words in refusal(json.dumps({"cc": [entry]}).encode())
+
+
+def test_tags_over_ten_are_counted() -> None:
+    header = read({"tags": [str(number % 12) for number in range(20)]})
+    assert (header.tags, header.dropped_tags) == (tuple(map(str, range(10))), 2)
 
 
 def test_equal_fields_count_once_however_they_are_folded() -> None:

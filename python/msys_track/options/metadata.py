@@ -3,7 +3,7 @@
 A link has room for so much; half a JSON object would lose all of it at the other end.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msys_track.options.strict_json import compact, parse_object
 
@@ -12,7 +12,10 @@ class Trimmed(NamedTuple):
     """Compact JSON text of an object, None if nothing is left; whether pairs were dropped."""
 
     metadata: str | None
-    truncated: bool
+    truncated: bool = False
+
+
+_NOTHING: Final = Trimmed(None)
 
 
 def trimmed(metadata: str | None, max_bytes: int) -> Trimmed:
@@ -23,9 +26,9 @@ def trimmed(metadata: str | None, max_bytes: int) -> Trimmed:
         max_bytes: Momentum's `max_metadata_len`.
     """
     if metadata is None or metadata == "{}":
-        return Trimmed(None, truncated=False)
+        return _NOTHING
     if len(metadata) * 4 <= max_bytes or len(metadata.encode("utf-8")) <= max_bytes:
-        return Trimmed(metadata, truncated=False)
+        return Trimmed(metadata)
     kept = _fitting(metadata, max_bytes)
     return Trimmed("{" + ",".join(kept) + "}" if kept else None, truncated=True)
 

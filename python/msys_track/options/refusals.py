@@ -33,9 +33,19 @@ def present_more_than_once() -> HeaderRefused:
     return _refused("X-MSYS-API header present more than once")
 
 
-def not_supported(key: str) -> HeaderRefused:
-    """`key` asks for something that, dropped in silence, would lose mail."""
-    return _refused(f"X-MSYS-API '{key}' is not supported by this version")
+def too_many_copies(most: int) -> HeaderRefused:
+    """The three lists of copies name more than `most` addresses together."""
+    return _refused(f"X-MSYS-API 'cc', 'bcc' and 'archive' are limited to {most} recipients")
+
+
+def no_address(key: str, why: str) -> HeaderRefused:
+    """`key` names nobody that mail could be sent to, or would break the mail's own header."""
+    return _refused(f"X-MSYS-API '{key}' is not a mail address: {why}")
+
+
+def no_name(key: str, why: str) -> HeaderRefused:
+    """`key` is a display name that a header field can't hold."""
+    return _refused(f"X-MSYS-API '{key}' can't stand in a header field: {why}")
 
 
 def _refused(detail: str) -> HeaderRefused:

@@ -68,8 +68,13 @@ def compact(value: object) -> str:
 
 
 def _decoded(text: str) -> object:
+    value: object
     try:
-        value: object = _DECODER.decode(text)
+        if text.startswith("{"):  # the common case, without the search for white space
+            value, end = _DECODER.raw_decode(text)
+            if end == len(text):
+                return value
+        value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         what = error.msg.removesuffix(" at").removesuffix(" starting")
         raise JsonFault(text, error.pos, what[:1].lower() + what[1:]) from None
@@ -93,7 +98,7 @@ def _refuse_deep_nesting(text: str) -> None:
 
 
 def _refuse_half_surrogates(text: str) -> None:
-    if "\\ud" not in text and "\\uD" not in text:
+    if "\\" not in text or ("\\ud" not in text and "\\uD" not in text):
         return
     for escape in _ESCAPED.finditer(text):
         if escape["half"]:

@@ -1,0 +1,175 @@
+-- The two dictionaries of context variables, for one call.
+--
+-- What a call changes is noted, and leaves with its answer: a policy that fails has set nothing.
+
+local json, bounds = ...
+
+local error, format, tostring, type = error, string.format, tostring, type
+local math_type, unpack, utf8_length = math.type, table.unpack, utf8.len
+
+local MESSAGE, CONNECTION = 1, 2
+local max_name, max_value = bounds.max_name, bounds.max_value
+local max_variables, max_octets = bounds.max_variables, bounds.max_octets
+
+local contexts = { [MESSAGE] = {}, [CONNECTION] = {} }
+local sizes = { [MESSAGE] = 0, [CONNECTION] = 0 } -- variables
+local octets = { [MESSAGE] = 0, [CONNECTION] = 0 } -- of names and values
+local changed, is_changed
+
+local variables = {
+  MESSAGE = MESSAGE,
+  CONNECTION = CONNECTION,
+  -- By kind and name: functions that give what Momentum sets itself. A policy's own comes first.
+  predefined = { [MESSAGE] = {}, [CONNECTION] = {} },
+}
+
+local CALLER = 3 -- the level of the policy's line, seen from a function that a method calls
+
+local function context_of(method, kind)
+  local context = contexts[kind]
+  if not context then
+    error(
+      format("%s: the type must be msys.core.ECMESS_CTX_MESS or msys.core.ECMESS_CTX_CONN", method),
+      CALLER
+    )
+  end
+  return context
+end
+
+local good_names = {} -- seen before, so that they need no second look
+local good_name_count = 0
+
+local function name_of(method, name)
+  if good_names[name] then
+    return name
+  elseif type(name) ~= "string" or name == "" or #name > max_name or not utf8_length(name) then
+    error(
+      format("%s: a variable's name is a string of 1 to %d bytes", method, max_name),
+      CALLER
+    )
+  end
+  if good_name_count < max_variables then
+    good_names[name], good_name_count = true, good_name_count + 1
+  end
+  return name
+end
+
+-- Numbers are written as Lua 5.1 writes them: 86400.0 is 86400.
+local function value_text(name, value)
+  local kind = type(value)
+  if kind == "string" then
+    return value
+  elseif kind == "number" and math_type(value) == "float" then
+    value = format("%.14g", value)
+  elseif kind == "number" or kind == "boolean" or json.is_json(value) then
+    value = tostring(value)
+  else
+    error(format("%s: values are strings, found %s", name, kind), CALLER)
+  end
+  return value
+end
+
+local function note_change(kind, name)
+  local seen = is_changed[kind]
+  if not seen[name] then
+    seen[name] = true
+    local n = #changed
+    changed[n + 1], changed[n + 2] = kind, name
+  end
+end
+
+local function assign(kind, context, name, value)
+  local earlier = context[name]
+  local size = sizes[kind] + (earlier and 0 or 1)
+  local total = octets[kind] + #value + (earlier and -#earlier or #name)
+  if #value > max_value then
+    error(format("%s: %d bytes, at most %d", name, #value, max_value), CALLER)
+  elseif not utf8_length(value) then
+    error(format("%s: the value is not valid UTF-8", name), CALLER)
+  elseif size > max_variables then
+    error(
+      format("%s: one context holds at most %d variables", name, max_variables),
+      CALLER
+    )
+  elseif total > max_octets then
+    error(format("%s: one context holds at most %d bytes", name, max_octets), CALLER)
+  end
+  context[name], sizes[kind], octets[kind] = value, size, total
+  note_change(kind, name)
+end
+
+local function value_of(kind, context, name)
+  local value = context[name]
+  local predefined = value == nil and variables.predefined[kind][name]
+  if predefined then
+    return predefined()
+  end
+  return value
+end
+
+-- The methods of an object that has the dictionaries, under that object's names for them.
+function variables.methods(names)
+  local get_name, set_name, exists_name = names.get, names.set, names.exists
+  local both_name, delete_name = names.both, names.delete
+  return {
+    [get_name] = function(_, kind, name)
+      return value_of(kind, context_of(get_name, kind), name_of(get_name, name)) or ""
+    end,
+    [set_name] = function(_, kind, name, value)
+      local context = context_of(set_name, kind)
+      name = name_of(set_name, name)
+      assign(kind, context, name, value_text(name, value))
+    end,
+    [exists_name] = function(_, kind, name)
+      local context = context_of(exists_name, kind)
+      return value_of(kind, context, name_of(exists_name, name)) and 1 or 0
+    end,
+    [both_name] = function(_, kind, name)
+      local value = value_of(kind, context_of(both_name, kind), name_of(both_name, name))
+      return value and 1 or 0, value
+    end,
+    [delete_name] = function(_, kind, name)
+      local context = context_of(delete_name, kind)
+      local earlier = context[name_of(delete_name, name)]
+      if earlier then
+        context[name], sizes[kind] = nil, sizes[kind] - 1
+        octets[kind] = octets[kind] - #name - #earlier
+        note_change(kind, name)
+      end
+    end,
+  }
+end
+
+local function fill(kind, given, first, last)
+  local context, total = {}, 0
+  for i = first, last, 2 do
+    local name, value = given[i], given[i + 1]
+    context[name] = value
+    total = total + #name + #value
+  end
+  contexts[kind], octets[kind], sizes[kind] = context, total, (last - first + 1) // 2
+end
+
+-- Begins a call with these variables: name, value, name … and first the connection's.
+function variables.begin(connection_count, given)
+  fill(CONNECTION, given, 1, 2 * connection_count)
+  fill(MESSAGE, given, 2 * connection_count + 1, #given)
+  changed, is_changed = {}, { [MESSAGE] = {}, [CONNECTION] = {} }
+end
+
+function variables.value(kind, name)
+  return value_of(kind, contexts[kind], name)
+end
+
+-- Kind, name and value (false: deleted) of each variable that the call changed.
+function variables.changes()
+  local flat, n = {}, 0
+  for i = 1, #changed, 2 do
+    local kind, name = changed[i], changed[i + 1]
+    flat[n + 1], flat[n + 2], flat[n + 3] = kind, name, contexts[kind][name] or false
+    n = n + 3
+  end
+  return unpack(flat, 1, n)
+end
+
+return variables

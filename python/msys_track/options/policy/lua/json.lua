@@ -1,0 +1,292 @@
+-- Momentum's `json` module: what engagement metadata and tags are read and written with.
+--
+-- A decoded value is a table that prints as JSON. A table with a value at 1 is an array, else an
+-- object (Momentum's rule); what was decoded as an array stays one when empty. null becomes nil.
+
+local byte, find, format, gsub, sub = string.byte, string.find, string.format, string.gsub, string.sub
+local concat, sort, tonumber, tostring, type = table.concat, table.sort, tonumber, tostring, type
+local error, math_type, next, pcall = error, math.type, next, pcall
+local getmetatable = debug.getmetatable -- sees what a policy must not change
+local setmetatable, utf8_char, utf8_length = setmetatable, utf8.char, utf8.len
+local huge = math.huge
+
+local MAX_DEPTH = 64
+
+local json = {}
+local object_meta = { __metatable = false }
+local array_meta = { __metatable = false }
+local scalar_meta = { __metatable = false }
+
+-- Writing.
+
+local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\", ["\b"] = "\\b", ["\f"] = "\\f", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
+
+local function escape(c)
+  return ESCAPES[c] or format("\\u%04x", byte(c))
+end
+
+local function quoted(text)
+  if not utf8_length(text) then
+    error("json: a string is not valid UTF-8", 0)
+  end
+  return '"' .. gsub(text, '[%c"\\]', escape) .. '"'
+end
+
+local function number_text(value)
+  if math_type(value) == "integer" then
+    return format("%d", value)
+  elseif value ~= value or value == huge or value == -huge then
+    error("json: a number is not finite", 0)
+  elseif value % 1 == 0 and value > -1e15 and value < 1e15 then
+    return format("%.0f", value)
+  end
+  local text = format("%.14g", value)
+  return tonumber(text) == value and text or format("%.17g", value)
+end
+
+local written
+
+local function array_text(list, depth)
+  local parts = {}
+  for i, value in ipairs(list) do
+    parts[i] = written(value, depth)
+  end
+  return "[" .. concat(parts, ",") .. "]"
+end
+
+local function object_text(object, depth)
+  local keys, names = {}, {}
+  for key in next, object do
+    local name = tostring(key)
+    keys[name] = key
+    names[#names + 1] = name
+  end
+  sort(names)
+  for i, name in ipairs(names) do
+    names[i] = quoted(name) .. ":" .. written(object[keys[name]], depth)
+  end
+  return "{" .. concat(names, ",") .. "}"
+end
+
+function written(value, depth)
+  local kind = type(value)
+  if kind == "string" then
+    return quoted(value)
+  elseif kind == "number" then
+    return number_text(value)
+  elseif kind == "boolean" or kind == "nil" then
+    return value == nil and "null" or tostring(value)
+  elseif kind ~= "table" then
+    error(format("json: a %s can't be written", kind), 0)
+  elseif depth >= MAX_DEPTH then
+    error(format("json: nested deeper than %d levels", MAX_DEPTH), 0)
+  end
+  local meta = getmetatable(value)
+  if meta == scalar_meta then
+    return written(value.scalar, depth)
+  elseif meta == array_meta or value[1] ~= nil then
+    return array_text(value, depth + 1)
+  end
+  return object_text(value, depth + 1)
+end
+
+local function text_of(value)
+  return written(value, 0)
+end
+
+object_meta.__tostring, array_meta.__tostring, scalar_meta.__tostring = text_of, text_of, text_of
+
+-- Reading.
+
+local read
+
+local function fault(at, what)
+  error({ at = at, what = what }, 0)
+end
+
+local function after_space(text, at)
+  local _, last = find(text, "^[ \t\r\n]*", at)
+  return last + 1
+end
+
+local UNESCAPES = { ['"'] = '"', ["\\"] = "\\", ["/"] = "/", b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
+
+local function code_unit(text, at)
+  local _, _, digits = find(text, "^\\u(%x%x%x%x)", at)
+  return digits and tonumber(digits, 16)
+end
+
+local function escaped_character(text, at)
+  local plain = UNESCAPES[sub(text, at + 1, at + 1)]
+  if plain then
+    return plain, at + 2
+  end
+  local code = code_unit(text, at)
+  if not code then
+    fault(at, "invalid escape")
+  elseif code < 0xD800 or code > 0xDFFF then
+    return utf8_char(code), at + 6
+  end
+  local low = code_unit(text, at + 6)
+  if code > 0xDBFF or not low or low < 0xDC00 or low > 0xDFFF then
+    fault(at, "half of a surrogate pair")
+  end
+  return utf8_char(0x10000 + (code - 0xD800) * 0x400 + low - 0xDC00), at + 12
+end
+
+local function read_string(text, at)
+  local pieces, start = {}, at + 1
+  while true do
+    local stop = find(text, '["\\%c]', start)
+    if not stop then
+      fault(at, "unterminated string")
+    end
+    pieces[#pieces + 1] = sub(text, start, stop - 1)
+    local c = sub(text, stop, stop)
+    if c == '"' then
+      return concat(pieces), stop + 1
+    elseif c == "\\" then
+      pieces[#pieces + 1], start = escaped_character(text, stop)
+    elseif c == "\127" then
+      pieces[#pieces + 1], start = c, stop + 1
+    else
+      fault(stop, "control character in a string")
+    end
+  end
+end
+
+local function read_number(text, at)
+  local _, last = find(text, "^-?%d+", at)
+  if not last or find(text, "^-?0%d", at) then
+    fault(at, "expected a value")
+  end
+  local _, fraction = find(text, "^%.%d+", last + 1)
+  last = fraction or last
+  local _, exponent = find(text, "^[eE][+-]?%d+", last + 1)
+  last = exponent or last
+  local value = tonumber(sub(text, at, last))
+  if value == huge or value == -huge then
+    fault(at, "number out of range")
+  end
+  return value, last + 1
+end
+
+local function read_array(text, at, depth)
+  local list, length = setmetatable({}, array_meta), 0
+  at = after_space(text, at + 1)
+  if sub(text, at, at) == "]" then
+    return list, at + 1
+  end
+  while true do
+    length = length + 1
+    list[length], at = read(text, at, depth)
+    local c = sub(text, at, at)
+    if c == "]" then
+      return list, at + 1
+    elseif c ~= "," then
+      fault(at, "expected ',' or ']'")
+    end
+    at = at + 1
+  end
+end
+
+local function read_object(text, at, depth)
+  local object = setmetatable({}, object_meta)
+  at = after_space(text, at + 1)
+  if sub(text, at, at) == "}" then
+    return object, at + 1
+  end
+  while true do
+    at = after_space(text, at)
+    if sub(text, at, at) ~= '"' then
+      fault(at, "expected a key")
+    end
+    local key, value
+    key, at = read_string(text, at)
+    at = after_space(text, at)
+    if sub(text, at, at) ~= ":" then
+      fault(at, "expected ':'")
+    end
+    value, at = read(text, at + 1, depth)
+    object[key] = value
+    local c = sub(text, at, at)
+    if c == "}" then
+      return object, at + 1
+    elseif c ~= "," then
+      fault(at, "expected ',' or '}'")
+    end
+    at = at + 1
+  end
+end
+
+local WORDS = { t = { "true", true }, f = { "false", false }, n = { "null", nil } }
+
+function read(text, at, depth)
+  at = after_space(text, at)
+  local c = sub(text, at, at)
+  local value
+  if c == "{" or c == "[" then
+    if depth >= MAX_DEPTH then
+      fault(at, format("nested deeper than %d levels", MAX_DEPTH))
+    end
+    local read_all = c == "{" and read_object or read_array
+    value, at = read_all(text, at, depth + 1)
+  elseif c == '"' then
+    value, at = read_string(text, at)
+  elseif WORDS[c] and sub(text, at, at + #WORDS[c][1] - 1) == WORDS[c][1] then
+    value, at = WORDS[c][2], at + #WORDS[c][1]
+  else
+    value, at = read_number(text, at)
+  end
+  return value, after_space(text, at)
+end
+
+local function read_all(text)
+  local value, at = read(text, 1, 0)
+  if at <= #text then
+    fault(at, "extra data")
+  end
+  return value
+end
+
+-- The value; or nil, a code and why it is no JSON.
+function json.decode(text)
+  if type(text) ~= "string" then
+    error(format("json.decode: expected a string, found %s", type(text)), 2)
+  end
+  local ok, value = pcall(read_all, text)
+  if ok then
+    return value
+  elseif type(value) ~= "table" then
+    error(value, 0)
+  end
+  return nil, 1, format("%s at character %d", value.what, value.at)
+end
+
+-- A value that can be assigned into decoded JSON and prints as JSON.
+function json.encode(value)
+  text_of(value) -- a fault is told here, not where it is printed
+  if type(value) ~= "table" then
+    return setmetatable({ scalar = value }, scalar_meta)
+  end
+  if getmetatable(value) == nil then
+    setmetatable(value, value[1] ~= nil and array_meta or object_meta)
+  end
+  return value
+end
+
+function json.new()
+  return setmetatable({}, object_meta)
+end
+
+function json.strerror(code)
+  return code == 1 and "not JSON" or "success"
+end
+
+-- Whether a value came from here; then its text is what tostring gives.
+function json.is_json(value)
+  local meta = type(value) == "table" and getmetatable(value)
+  return meta == object_meta or meta == array_meta or meta == scalar_meta
+end
+
+return json

@@ -1,0 +1,578 @@
+-- The part of Momentum's Lua that engagement policies use: `msys`, `msg`, `accept`, `vctx`.
+--
+-- A call that is not here raises an error that names it, at the policy's line. What a call sets
+-- is collected, and leaves with its answer: a policy that fails has set nothing.
+
+local limits, json, contexts, outside = ...
+
+local concat, unpack = table.concat, table.unpack
+local error, format, getinfo = error, string.format, debug.getinfo
+local gsub, match, sub = string.gsub, string.match, string.sub
+local next, select, setmetatable = next, select, setmetatable
+local sort, tonumber, tostring, type, utf8_length = table.sort, tonumber, tostring, type, utf8.len
+local pack, time, tointeger, xpcall = table.pack, os.time, math.tointeger, xpcall
+
+local MESSAGE, CONNECTION = contexts.MESSAGE, contexts.CONNECTION
+local MAX_LOG_LINES, MAX_LOG_TEXT = 20, 500
+local MAX_REPLY = 400
+
+local function absent(name)
+  return function(_, key)
+    error(format("%s%s is not available here", name, tostring(key)), 2)
+  end
+end
+
+local function closed_object(name, methods)
+  return setmetatable(methods, { __index = absent(name), __metatable = false })
+end
+
+-- Logs.
+
+local logged = 0
+
+local function printable(text)
+  text = sub(text, 1, 4 * MAX_LOG_TEXT)
+  if not utf8_length(text) then
+    text = gsub(text, "[\128-\255]", "?")
+  end
+  text = gsub(text, "%c", " ")
+  if #text <= MAX_LOG_TEXT then
+    return text
+  end
+  text = sub(text, 1, MAX_LOG_TEXT)
+  return (utf8_length(text) and text or gsub(text, "[\128-\255]+$", "")) .. "…"
+end
+
+local function tell(level, ...)
+  logged = logged + 1
+  if logged > MAX_LOG_LINES then
+    return
+  end
+  local words = pack(...)
+  for i = 1, words.n do
+    words[i] = tostring(words[i])
+  end
+  outside.log(level, printable(concat(words, " ", 1, words.n)))
+end
+
+-- The call at hand.
+
+local peer, listen, helo, user, sender, recipient
+local code, reply
+
+local function localpart(address)
+  return address and match(address, "^(.*)@[^@]*$") or address
+end
+
+local function domain(address)
+  return address and match(address, "@([^@]*)$") or address and ""
+end
+
+-- Variables that Momentum sets itself; a policy's own variable of that name comes first.
+contexts.predefined = {
+  [MESSAGE] = {
+    mailfrom_string = function()
+      return sender and "MAIL FROM:<" .. sender .. ">"
+    end,
+    mailfrom_localpart = function()
+      return localpart(sender)
+    end,
+    mailfrom_domain = function()
+      return domain(sender)
+    end,
+    rcptto_string = function()
+      return recipient and "RCPT TO:<" .. recipient .. ">"
+    end,
+    rcptto_localpart = function()
+      return localpart(recipient)
+    end,
+    rcptto_domain = function()
+      return domain(recipient)
+    end,
+  },
+  [CONNECTION] = {
+    auth_user = function()
+      return user
+    end,
+    ehlo_domain = function()
+      return helo ~= "" and helo or nil
+    end,
+    ehlo_string = function()
+      return helo ~= "" and "EHLO " .. helo or nil
+    end,
+    message_rcpt_count = function()
+      return tostring(select("#", outside.recipients()))
+    end,
+  },
+}
+
+local CALLER = 3 -- the level of the policy's line, seen from a function that a method calls
+
+-- Asking outside: refused where memory is short, as what comes back could not be held.
+
+local function answers_of(ask, ...)
+  if limits.is_full() then
+    error("no memory is left for the answer", CALLER)
+  end
+  return { ask(...) }
+end
+
+local COMPONENTS = { all = true, detail = true, domain = true, localpart = true, user = true }
+
+local function component_of(method, component)
+  component = component or "all"
+  if not COMPONENTS[component] then
+    error(format("%s: unknown component '%s'", method, tostring(component)), CALLER)
+  end
+  return component
+end
+
+local function text_argument(method, what, value)
+  if type(value) ~= "string" or not utf8_length(value) then
+    error(format("%s: the %s must be a string", method, what), CALLER)
+  end
+  return value
+end
+
+local function endpoint(address, flag)
+  local host, port = match(address, "^%[?(.-)%]?:(%d+)$")
+  if flag == "ip" then
+    return host or address
+  elseif flag == "port" then
+    return port or ""
+  end
+  return address
+end
+
+local function read_only(method, count)
+  if count > 0 then
+    error(method .. " with a value is not available here: mail is not changed by policy", CALLER)
+  end
+end
+
+-- msg
+
+local msg = contexts.methods({
+  get = "context_get",
+  set = "context_set",
+  exists = "context_exists",
+  both = "context_exists_and_get",
+  delete = "context_delete",
+})
+
+function msg:header(name, ...)
+  read_only("msg:header", select("#", ...))
+  return answers_of(outside.header, text_argument("msg:header", "name", name))
+end
+
+function msg:address_header(name, component)
+  text_argument("msg:address_header", "name", name)
+  return answers_of(outside.address_header, name, component_of("msg:address_header", component))
+end
+
+function msg:rcptto(...)
+  read_only("msg:rcptto", select("#", ...))
+  return recipient
+end
+
+function msg:mailfrom(...)
+  read_only("msg:mailfrom", select("#", ...))
+  return sender
+end
+
+function msg:reception_peer(flag)
+  return endpoint(peer, flag)
+end
+
+function msg:listener_addr(flag)
+  return endpoint(listen, flag)
+end
+
+function msg:get_message_size()
+  return outside.message_size()
+end
+
+local string_meta = {
+  __tostring = function(held)
+    return held.value
+  end,
+  __len = function(held)
+    return #held.value
+  end,
+  __metatable = false,
+}
+
+local FROM, TO, COMPLETE = 1, 2, 4
+
+function msg:get_envelope2(flags, localpart_string, domain_string)
+  local address = flags & FROM ~= 0 and sender or flags & TO ~= 0 and recipient or ""
+  if flags & COMPLETE ~= 0 then
+    localpart_string.value = address
+  else
+    localpart_string.value, domain_string.value = localpart(address), domain(address)
+  end
+end
+
+closed_object("msg:", msg)
+
+-- vctx
+
+local vctx = contexts.methods({
+  get = "get",
+  set = "set",
+  exists = "exists",
+  both = "exists_and_get",
+  delete = "delete",
+})
+
+local function line_of(text)
+  return (gsub(sub(text, 1, MAX_REPLY), "[^ -~]", "?"))
+end
+
+local function set_code(method, number, text)
+  local value = tonumber(number)
+  if not value or value % 1 ~= 0 or value < 200 or value > 599 then
+    error(format("%s: found code %s, allowed: 200 to 599", method, tostring(number)), CALLER)
+  end
+  code = tointeger(value)
+  text = text == nil and "" or tostring(text)
+  reply = line_of(text == "" and "Refused by policy" or text)
+end
+
+function vctx:set_code(number, text)
+  set_code("vctx:set_code", number, text)
+end
+
+function vctx:disconnect(number, text)
+  set_code("vctx:disconnect", number, text)
+end
+
+function vctx:recipient_list(...)
+  read_only("vctx:recipient_list", select("#", ...))
+  return answers_of(outside.recipients)
+end
+
+closed_object("vctx:", vctx)
+
+-- accept
+
+local accept = setmetatable({}, {
+  __index = function(_, key)
+    if key == "remote_addr" then
+      return peer
+    elseif key == "local_addr" then
+      return listen
+    end
+    error(format("accept.%s is not available here", tostring(key)), 2)
+  end,
+  __metatable = false,
+})
+
+-- msys
+
+local CONTINUE, DONE, AGAIN = 0, 1, 2
+
+local core = closed_object("msys.core.", {
+  VALIDATE_CONT = CONTINUE,
+  VALIDATE_DONE = DONE,
+  VALIDATE_AGAIN = AGAIN,
+  ECMESS_CTX_MESS = MESSAGE,
+  ECMESS_CTX_CONN = CONNECTION,
+  VCTX_MESS = MESSAGE,
+  VCTX_CONN = CONNECTION,
+  EC_MSG_ENV_FROM = FROM,
+  EC_MSG_ENV_TO = TO,
+  EC_MSG_ENV_COMPLETE = COMPLETE,
+  LOG_CRIT = "critical",
+  LOG_ERR = "error",
+  LOG_WARNING = "warning",
+  LOG_NOTICE = "info",
+  LOG_INFO = "info",
+  LOG_DEBUG = "debug",
+  DCRITICAL = "critical",
+  DERROR = "error",
+  DWARNING = "warning",
+  DNOTICE = "info",
+  DINFO = "info",
+  DDEBUG = "debug",
+  get_now_ts = time,
+  string_new = function()
+    return setmetatable({ value = "" }, string_meta)
+  end,
+  ec_message_context_get = msg.context_get,
+  ec_message_context_set = msg.context_set,
+  ec_message_context_exists = msg.context_exists,
+})
+
+local function is_expandable(text)
+  local scope, name = match(text, "^vctx_(%l+):(.+)$")
+  if scope == "mess" then
+    return MESSAGE, name
+  elseif scope == "conn" then
+    return CONNECTION, name
+  end
+end
+
+local function expand_macro(text)
+  text = text_argument("msys.expandMacro", "text", text)
+  return (gsub(text, "%%{([^{}]*)}", function(macro)
+    local kind, name = is_expandable(macro)
+    if not kind then
+      error(format("msys.expandMacro: %%{%s} is not available here", macro), 0)
+    end
+    return contexts.value(kind, name) or ""
+  end))
+end
+
+local dumped
+
+function dumped(value, indent)
+  if type(value) ~= "table" then
+    return type(value) == "string" and format("%q", value) or tostring(value)
+  elseif #indent > 40 then
+    return "{…}"
+  end
+  local lines, inner = {}, indent .. "  "
+  for key, item in next, value do
+    lines[#lines + 1] = inner .. "[" .. dumped(key, inner) .. "] = " .. dumped(item, inner) .. ","
+  end
+  sort(lines)
+  return "{\n" .. concat(lines, "\n") .. "\n" .. indent .. "}"
+end
+
+local modules, is_loading = {}, true
+local running -- the callout at hand
+
+local function register(name, functions)
+  if type(name) ~= "string" or type(functions) ~= "table" then
+    error("msys.registerModule: expected a name and a table of functions", 2)
+  elseif not is_loading then
+    error("msys.registerModule: only while the file is read", 2)
+  end
+  modules[#modules + 1] = functions
+end
+
+local msys = closed_object("msys.", {
+  core = core,
+  dumper = closed_object("msys.dumper.", {
+    Dumper = function(value)
+      return dumped(value, "")
+    end,
+  }),
+  expandMacro = expand_macro,
+  log = function(level, ...)
+    tell(type(level) == "string" and level or "info", ...)
+  end,
+  parseRFC2822Addresses = function(text, component)
+    text_argument("msys.parseRFC2822Addresses", "text", text)
+    component = component_of("msys.parseRFC2822Addresses", component)
+    return answers_of(outside.addresses, text, component)
+  end,
+  registerModule = register,
+  -- There are no pools here and no need of them: the work is done at once.
+  runInPool = function(_, work)
+    return limits.pcall(work)
+  end,
+})
+
+-- A module of Momentum's that is not here loads, since policies often require more than they use.
+local function momentum_module(name)
+  if name == "msys" then
+    return msys
+  elseif name == "json" then
+    return json
+  end
+  local path = match(name, "^msys[./](.+)$")
+  if not path then
+    return nil
+  end
+  local place, full_name = msys, "msys."
+  for part in string.gmatch(path, "[^./]+") do
+    full_name = full_name .. part .. "."
+    local inner = rawget(place, part)
+    if inner == nil then
+      inner = closed_object(full_name, {})
+      rawset(place, part, inner)
+    elseif type(inner) ~= "table" then
+      return nil
+    end
+    place = inner
+  end
+  return place
+end
+
+-- Hooks.
+
+local ARGUMENTS = {
+  validate_connect = function()
+    return accept, vctx
+  end,
+  validate_ehlo = function()
+    return "EHLO " .. helo, accept, vctx
+  end,
+  validate_auth = function()
+    return user or "", accept, vctx
+  end,
+  validate_mailfrom = function()
+    return "MAIL FROM:<" .. (sender or "") .. ">", accept, vctx
+  end,
+  validate_rcptto = function()
+    return msg, "RCPT TO:<" .. (recipient or "") .. ">", accept, vctx
+  end,
+}
+
+local function with_message()
+  return msg, accept, vctx
+end
+
+-- Momentum's own phase between DATA and the spool is asked at the spool, before that phase's.
+local PHASES = { validate_data_spool = { "validate_data", "validate_data_spool" } }
+
+local LEGITIMATE = "return msys.core.VALIDATE_CONT or msys.core.VALIDATE_DONE"
+
+local function is_last(callout, callback, flow)
+  if flow == CONTINUE or flow == DONE then
+    return flow == DONE
+  end
+  local info = getinfo(callback, "S")
+  local found = flow == nil and "nothing" or tostring(flow)
+  if flow == AGAIN then
+    found = "VALIDATE_AGAIN, for which nothing here waits"
+  end
+  error(
+    format("%s:%d: %s returned %s; %s", sub(info.source, 2), info.linedefined, callout, found, LEGITIMATE),
+    0
+  )
+end
+
+local function run_phase(callout)
+  local arguments = ARGUMENTS[callout] or with_message
+  for _, module in ipairs(modules) do
+    local callback = module[callout]
+    running = callback
+    if callback and is_last(callout, callback, callback(module, arguments())) then
+      return true
+    end
+  end
+  return false
+end
+
+local function run_hook(hook)
+  local is_done
+  for _, callout in ipairs(PHASES[hook] or { hook }) do
+    is_done = run_phase(callout)
+    if code and code >= 400 then
+      return true
+    end
+  end
+  return is_done
+end
+
+-- Failures: the innermost line of a policy, and the text without the place where C saw it.
+
+local sources = {} -- chunk name to true
+
+local function innermost_line()
+  for level = 2, 60 do
+    local info = getinfo(level, "Sl")
+    if not info then
+      return nil
+    elseif sources[info.source] and info.currentline > 0 then
+      return info.source, info.currentline
+    end
+  end
+end
+
+local function explained(problem)
+  if type(problem) == "userdata" then
+    return problem
+  end
+  local text = (type(problem) == "string" or type(problem) == "number") and tostring(problem)
+  text = text or format("error object is a %s", type(problem))
+  local chunk, line, rest = match(text, "^([^:]+):(%d+): (.*)$")
+  if chunk and sources["=" .. chunk] then
+    return { chunk, tonumber(line), rest }
+  end
+  local source, current = innermost_line()
+  if source then
+    return { sub(source, 2), current, rest or text }
+  end
+  return { nil, nil, rest or text }
+end
+
+local function failed(problem)
+  local chunk, line, text = nil, nil, tostring(problem)
+  if type(problem) == "table" then
+    chunk, line, text = problem[1], problem[2], problem[3]
+  end
+  if not chunk and running then -- its line is gone with a tail call, or the memory for it
+    local info = getinfo(running, "S")
+    chunk, line = sub(info.source, 2), info.linedefined
+  end
+  return false, chunk, line, printable(text)
+end
+
+local policy = { msys = msys, module = momentum_module }
+
+function policy.print(...)
+  tell("info", ...)
+end
+
+-- Runs one hook; the rest of the arguments are names and values, first the connection's.
+--
+-- Returns true, code, reply, whether it was the last, then kind, name and value (false: deleted) of
+-- each change; or false, chunk, line and text of the failure.
+function policy.run(hook, its_peer, its_listen, its_helo, its_user, its_sender, its_recipient, connection_count, ...)
+  peer, listen, helo, user, sender, recipient = its_peer, its_listen, its_helo, its_user, its_sender, its_recipient
+  contexts.begin(connection_count, { ... })
+  code, reply, logged, running = nil, nil, 0, nil
+  limits.start(false)
+  local ok, result = xpcall(run_hook, explained, hook)
+  limits.stop()
+  if ok then
+    return true, code, reply, result, contexts.changes()
+  end
+  return failed(result)
+end
+
+-- Runs the main file. Returns true; or false, chunk, line and text of the failure.
+function policy.load(main)
+  limits.start(true)
+  logged = 0
+  local ok, problem = xpcall(function()
+    main()
+    for _, module in ipairs(modules) do
+      if module.init and not module:init() then
+        error("init returned false", 0)
+      end
+    end
+  end, explained)
+  limits.stop()
+  is_loading = false
+  if ok then
+    return true
+  end
+  return failed(problem)
+end
+
+function policy.name_source(chunk)
+  sources["=" .. chunk] = true
+end
+
+-- Name, chunk and line of each function that was registered, one after the other.
+function policy.functions()
+  local list = {}
+  for _, module in ipairs(modules) do
+    for name, value in next, module do
+      if type(name) == "string" and type(value) == "function" then
+        local info = getinfo(value, "S")
+        list[#list + 1] = name
+        list[#list + 1] = sub(info.source, 2)
+        list[#list + 1] = info.linedefined
+      end
+    end
+  end
+  return unpack(list)
+end
+
+return policy

@@ -1,0 +1,517 @@
+-- Lua's pattern functions, within limits: the C ones can backtrack for hours without a hook.
+--
+-- A pattern with k repetitions needs at most (text + 1)^k steps. Where that is little, C does
+-- it. Where it is not, the matcher below does: slower, the same answers, and interruptible.
+
+local AFFORDABLE = 2e6 -- steps of C, some ten milliseconds
+local REMEMBERED = 200 -- compiled patterns
+local MAX_PATTERN = 4096 -- characters, for the matcher here: its classes are spelt out
+
+local find, match, gmatch, gsub = string.find, string.match, string.gmatch, string.gsub
+local byte, char, format, sub = string.byte, string.char, string.format, string.sub
+local concat, error, setmetatable, tostring, type = table.concat, error, setmetatable, tostring, type
+local tointeger, tonumber, unpack = math.tointeger, tonumber, table.unpack
+
+local MAX_CAPTURES = 32
+
+-- Compiling: a pattern becomes a list of items { kind, … } and the number of its repetitions.
+
+-- The characters of a class, asked of C one by one when the class is first used.
+local function set_of(source)
+  local anchored = "^" .. source
+  return setmetatable({}, {
+    __index = function(set, code)
+      if code then
+        local is_in = find(char(code), anchored) ~= nil
+        set[code] = is_in
+        return is_in
+      end
+    end,
+  })
+end
+
+local function class_end(pattern, at)
+  local c = sub(pattern, at, at)
+  if c == "%" then
+    if at == #pattern then
+      error("malformed pattern (ends with '%')", 0)
+    end
+    return at + 1
+  end
+  if c ~= "[" then
+    return at
+  end
+  at = at + 1
+  if sub(pattern, at, at) == "^" then
+    at = at + 1
+  end
+  repeat -- the first character is of the set, also ']'
+    if at > #pattern then
+      error("malformed pattern (missing ']')", 0)
+    end
+    at = at + (sub(pattern, at, at) == "%" and 2 or 1)
+  until sub(pattern, at, at) == "]"
+  return at
+end
+
+local function escaped(pattern, at)
+  local c = sub(pattern, at + 1, at + 1)
+  if c == "b" then
+    if at + 3 > #pattern then
+      error("malformed pattern (missing arguments to '%b')", 0)
+    end
+    return { kind = "balance", open = byte(pattern, at + 2), close = byte(pattern, at + 3) }, at + 4
+  end
+  if c == "f" then
+    if sub(pattern, at + 2, at + 2) ~= "[" then
+      error("missing '[' after '%f' in pattern", 0)
+    end
+    local last = class_end(pattern, at + 2)
+    return { kind = "frontier", set = set_of(sub(pattern, at + 2, last)) }, last + 1
+  end
+  if find(c, "^%d") then
+    return { kind = "back", number = byte(c) - 48 }, at + 2
+  end
+end
+
+local function item_at(pattern, at)
+  local c = sub(pattern, at, at)
+  if c == "(" then
+    if sub(pattern, at + 1, at + 1) == ")" then
+      return { kind = "position" }, at + 2
+    end
+    return { kind = "open" }, at + 1
+  end
+  if c == ")" then
+    return { kind = "close" }, at + 1
+  end
+  if c == "$" and at == #pattern then
+    return { kind = "end" }, at + 1
+  end
+  if c == "%" then
+    local item, next_at = escaped(pattern, at)
+    if item then
+      return item, next_at
+    end
+  end
+  local last = class_end(pattern, at)
+  local repetition = sub(pattern, last + 1, last + 1)
+  local item = { kind = "one", set = set_of(sub(pattern, at, last)) }
+  if repetition ~= "" and find(repetition, "[*+?-]") then
+    item.kind = repetition
+    last = last + 1
+  end
+  return item, last + 1
+end
+
+local COSTLY = { ["*"] = true, ["+"] = true, ["-"] = true, balance = true, back = true }
+
+local function compile(pattern, first)
+  local items, repetitions, options, at = {}, 0, 0, first
+  while at <= #pattern do
+    items[#items + 1], at = item_at(pattern, at)
+    local kind = items[#items].kind
+    repetitions = repetitions + (COSTLY[kind] and 1 or 0)
+    options = options + (kind == "?" and 1 or 0)
+  end
+  return { items = items, repetitions = repetitions, weight = (#pattern + 1) * 2.0 ^ options }
+end
+
+local compiled, remembered = {}, 0
+
+-- An anchored pattern begins at its second character; for gmatch a caret is a character.
+local function compiled_of(pattern, first)
+  local key = first .. pattern
+  local program = compiled[key]
+  if not program then
+    if remembered >= REMEMBERED then
+      compiled, remembered = {}, 0
+    end
+    program = compile(pattern, first)
+    compiled[key], remembered = program, remembered + 1
+  end
+  return program
+end
+
+-- Matching.
+
+local function capture_text(text, capture)
+  if capture.length == "position" then
+    return capture.start
+  end
+  if capture.length == "open" then
+    error("unfinished capture", 0)
+  end
+  return sub(text, capture.start, capture.start + capture.length - 1)
+end
+
+local function back_reference(state, number)
+  local capture = state.captures[number]
+  if not capture or number > state.level or capture.length == "open" then
+    error(format("invalid capture index %%%d", number), 0)
+  end
+  return capture_text(state.text, capture)
+end
+
+local step
+
+local function balanced(text, item, at)
+  if byte(text, at) ~= item.open then
+    return nil
+  end
+  local depth = 1
+  for i = at + 1, #text do
+    local code = byte(text, i)
+    if code == item.close then
+      depth = depth - 1
+      if depth == 0 then
+        return i + 1
+      end
+    elseif code == item.open then
+      depth = depth + 1
+    end
+  end
+end
+
+local function opened(state, at, number, length)
+  if state.level >= MAX_CAPTURES then
+    error("too many captures", 0)
+  end
+  local level = state.level + 1
+  state.level = level
+  state.captures[level] = { start = at, length = length }
+  local ending = step(state, at, number + 1)
+  if not ending then
+    state.level = level - 1
+  end
+  return ending
+end
+
+local function closed(state, at, number)
+  for level = state.level, 1, -1 do
+    local capture = state.captures[level]
+    if capture.length == "open" then
+      capture.length = at - capture.start
+      local ending = step(state, at, number + 1)
+      if not ending then
+        capture.length = "open"
+      end
+      return ending
+    end
+  end
+  error("invalid pattern capture", 0)
+end
+
+local function longest_first(state, at, number, set, least)
+  local text, furthest = state.text, at
+  while set[byte(text, furthest)] do
+    furthest = furthest + 1
+  end
+  for i = furthest, at + least, -1 do
+    local ending = step(state, i, number + 1)
+    if ending then
+      return ending
+    end
+  end
+end
+
+local function shortest_first(state, at, number, set)
+  local text = state.text
+  while true do
+    local ending = step(state, at, number + 1)
+    if ending then
+      return ending
+    end
+    if not set[byte(text, at)] then
+      return nil
+    end
+    at = at + 1
+  end
+end
+
+local kinds = {
+  open = function(state, at, number)
+    return opened(state, at, number, "open")
+  end,
+  position = function(state, at, number)
+    return opened(state, at, number, "position")
+  end,
+  close = closed,
+  ["*"] = function(state, at, number, item)
+    return longest_first(state, at, number, item.set, 0)
+  end,
+  ["+"] = function(state, at, number, item)
+    return longest_first(state, at, number, item.set, 1)
+  end,
+  ["-"] = function(state, at, number, item)
+    return shortest_first(state, at, number, item.set)
+  end,
+  ["?"] = function(state, at, number, item)
+    if item.set[byte(state.text, at)] then
+      local ending = step(state, at + 1, number + 1)
+      if ending then
+        return ending
+      end
+    end
+    return step(state, at, number + 1)
+  end,
+}
+
+-- Returns where the match ends (exclusive), or nil.
+function step(state, at, number)
+  local text, items = state.text, state.items
+  while true do
+    local item = items[number]
+    if not item then
+      return at
+    end
+    local kind = item.kind
+    if kind == "one" then
+      if not item.set[byte(text, at)] then
+        return nil
+      end
+      at = at + 1
+    elseif kind == "end" then
+      return at == #text + 1 and at or nil
+    elseif kind == "frontier" then
+      local before = at > 1 and byte(text, at - 1) or 0
+      if item.set[before] or not item.set[byte(text, at) or 0] then
+        return nil
+      end
+    elseif kind == "balance" then
+      at = balanced(text, item, at)
+      if not at then
+        return nil
+      end
+    elseif kind == "back" then
+      local again = back_reference(state, item.number)
+      if sub(text, at, at + #again - 1) ~= again then
+        return nil
+      end
+      at = at + #again
+    else
+      return kinds[kind](state, at, number, item)
+    end
+    number = number + 1
+  end
+end
+
+local function state_of(text, pattern, first)
+  if #pattern > MAX_PATTERN then
+    error(format("pattern too long (more than %d characters)", MAX_PATTERN), 0)
+  end
+  local program = compiled_of(pattern, first)
+  return { text = text, items = program.items, captures = {}, level = 0 }
+end
+
+local function match_at(state, at)
+  state.level = 0
+  return step(state, at, 1)
+end
+
+local function captures_of(state, start, ending, is_whole_wanted)
+  local values = {}
+  if state.level == 0 and is_whole_wanted then
+    values[1] = sub(state.text, start, ending - 1)
+  end
+  for i = 1, state.level do
+    values[i] = capture_text(state.text, state.captures[i])
+  end
+  return unpack(values, 1, #values)
+end
+
+local function slow_search(text, pattern, init, is_find)
+  local is_anchored = sub(pattern, 1, 1) == "^"
+  local state = state_of(text, pattern, is_anchored and 2 or 1)
+  local last = #text + 1
+  for start = init, is_anchored and init < last and init or last do
+    local ending = match_at(state, start)
+    if ending and is_find then
+      return start, ending - 1, captures_of(state, start, ending, false)
+    elseif ending then
+      return captures_of(state, start, ending, true)
+    end
+  end
+  return nil
+end
+
+local function slow_plain(text, wanted, init)
+  local length = #wanted
+  for start = init, #text - length + 1 do
+    if sub(text, start, start + length - 1) == wanted then
+      return start, start + length - 1
+    end
+  end
+  return nil
+end
+
+local function slow_gmatch(text, pattern, init)
+  local state = state_of(text, pattern, 1)
+  local at, last = init, nil
+  return function()
+    for start = at, #text + 1 do
+      local ending = match_at(state, start)
+      if ending and ending ~= last then
+        at, last = ending, ending
+        return captures_of(state, start, ending, true)
+      end
+    end
+    at = #text + 2
+    return nil
+  end
+end
+
+local function expanded(state, template, start, ending)
+  return (gsub(template, "%%(.?)", function(c)
+    if c == "%" then
+      return "%"
+    elseif c == "0" then
+      return sub(state.text, start, ending - 1)
+    elseif not find(c, "^%d") then
+      error("invalid use of '%' in replacement string", 0)
+    end
+    local number = tonumber(c)
+    if number == 1 and state.level == 0 then
+      return sub(state.text, start, ending - 1)
+    elseif number > state.level then
+      error(format("invalid capture index %%%d in replacement string", number), 0)
+    end
+    return tostring(capture_text(state.text, state.captures[number]))
+  end))
+end
+
+local function replacement_of(state, replacement, start, ending)
+  local value
+  if type(replacement) == "table" then
+    value = replacement[(captures_of(state, start, ending, true))]
+  elseif type(replacement) == "function" then
+    value = replacement(captures_of(state, start, ending, true))
+  else
+    return expanded(state, replacement, start, ending)
+  end
+  if not value then
+    return sub(state.text, start, ending - 1)
+  elseif type(value) ~= "string" and type(value) ~= "number" then
+    error(format("invalid replacement value (a %s)", type(value)), 0)
+  end
+  return value
+end
+
+local function slow_gsub(text, pattern, replacement, most)
+  local is_anchored = sub(pattern, 1, 1) == "^"
+  local state = state_of(text, pattern, is_anchored and 2 or 1)
+  local pieces, count, at, last = {}, 0, 1, nil
+  while count < most do
+    local ending = match_at(state, at)
+    if ending and ending ~= last then
+      count = count + 1
+      pieces[#pieces + 1] = replacement_of(state, replacement, at, ending)
+      at, last = ending, ending
+    elseif at <= #text then
+      pieces[#pieces + 1] = sub(text, at, at)
+      at = at + 1
+    else
+      break
+    end
+    if is_anchored then
+      break
+    end
+  end
+  pieces[#pieces + 1] = sub(text, at)
+  return concat(pieces), count
+end
+
+-- The choice between C and the matcher above.
+
+local function is_affordable(length, pattern, has_anchor)
+  if length < 2 then
+    return true
+  end
+  local is_anchored = has_anchor and byte(pattern, 1) == 94
+  local program = compiled_of(pattern, is_anchored and 2 or 1)
+  local exponent = program.repetitions + (is_anchored and 0 or 1)
+  return program.weight * (length + 1.0) ^ exponent <= AFFORDABLE
+end
+
+local function as_text(value, number, name)
+  if type(value) == "string" then
+    return value
+  elseif type(value) == "number" then
+    return tostring(value)
+  end
+  local what = value == nil and "no value" or type(value)
+  error(format("bad argument #%d to '%s' (string expected, got %s)", number, name, what), 0)
+end
+
+local function start_of(init, length)
+  if init == nil then
+    return 1
+  end
+  local at = tointeger(tonumber(init))
+  if not at then
+    error("init must be a whole number", 0)
+  elseif at < 0 then
+    at = at + length + 1
+  end
+  return at < 1 and 1 or at
+end
+
+local bounded = {}
+
+function bounded.find(text, pattern, init, is_plain)
+  text, pattern = as_text(text, 1, "find"), as_text(pattern, 2, "find")
+  if is_plain or not find(pattern, "[%^%$%*%+%?%.%(%[%%%-]") then
+    if (#text + 1.0) * #pattern <= 16 * AFFORDABLE then
+      return find(text, pattern, init, true)
+    end
+    return slow_plain(text, pattern, start_of(init, #text))
+  elseif is_affordable(#text, pattern, true) then
+    return find(text, pattern, init)
+  end
+  return slow_search(text, pattern, start_of(init, #text), true)
+end
+
+function bounded.match(text, pattern, init)
+  text, pattern = as_text(text, 1, "match"), as_text(pattern, 2, "match")
+  if is_affordable(#text, pattern, true) then
+    return match(text, pattern, init)
+  end
+  return slow_search(text, pattern, start_of(init, #text), false)
+end
+
+function bounded.gmatch(text, pattern, init)
+  text, pattern = as_text(text, 1, "gmatch"), as_text(pattern, 2, "gmatch")
+  if is_affordable(#text, pattern, false) then
+    return gmatch(text, pattern, init)
+  end
+  return slow_gmatch(text, pattern, start_of(init, #text))
+end
+
+function bounded.gsub(text, pattern, replacement, most)
+  text, pattern = as_text(text, 1, "gsub"), as_text(pattern, 2, "gsub")
+  if is_affordable(#text, pattern, true) then
+    return gsub(text, pattern, replacement, most)
+  end
+  if type(replacement) ~= "table" and type(replacement) ~= "function" then
+    replacement = as_text(replacement, 3, "gsub")
+  end
+  return slow_gsub(text, pattern, replacement, most or #text + 1)
+end
+
+-- The matcher alone, for the tests: they compare it with C.
+bounded.interruptible = {
+  find = function(text, pattern, init)
+    return slow_search(text, pattern, start_of(init, #text), true)
+  end,
+  match = function(text, pattern, init)
+    return slow_search(text, pattern, start_of(init, #text), false)
+  end,
+  gmatch = function(text, pattern)
+    return slow_gmatch(text, pattern, 1)
+  end,
+  gsub = function(text, pattern, replacement, most)
+    return slow_gsub(text, pattern, replacement, most or #text + 1)
+  end,
+}
+
+return bounded

@@ -1,0 +1,38 @@
+from dataclasses import replace
+
+import pytest
+from tests.options.policy.asked import MESSAGE, transaction
+
+from msys_track.options.policy.hooks import Headers, Rejection
+
+
+def test_the_headers_are_the_messages() -> None:
+    assert transaction().headers.get("subject") == ["Hello"]
+
+
+def test_there_are_no_headers_before_there_is_a_message() -> None:
+    assert transaction(message=None).headers.names() == ()
+
+
+def test_the_transactions_of_one_message_read_its_header_once() -> None:
+    first = transaction()
+    assert replace(first, recipient="al@example.org").headers is first.headers
+    assert replace(first, message=b"A: 1\r\n\r\n").headers.names() == ("A",)
+
+
+def test_headers_of_another_message_are_not_believed() -> None:
+    given = transaction(headers=Headers(b"Subject: forged\r\n\r\n"))
+    assert given.message == MESSAGE
+    assert given.headers.get("subject") == ["Hello"]
+
+
+@pytest.mark.parametrize("code", [200, 399, 600, 550.0, True, "550"])
+def test_a_rejection_has_a_code_of_refusal(code: int) -> None:
+    with pytest.raises(ValueError, match="allowed: 400 to 599"):
+        Rejection(code=code, text="no")
+
+
+@pytest.mark.parametrize("text", ["", "two\r\nlines", "caf\xe9", "x" * 401, "tab\t"])
+def test_the_text_of_a_rejection_can_not_break_the_reply(text: str) -> None:
+    with pytest.raises(ValueError, match="text: "):
+        Rejection(code=550, text=text)

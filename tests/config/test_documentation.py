@@ -1,52 +1,50 @@
-import json
+"""The page says of every key what the schema says of it, and its examples are good files."""
+
 import re
 import tomllib
-from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
+from tests.config.mutations import write_named_files
 
-from msys_track.config.schema import TABLES, Key
-from msys_track.config.toml import load
-from msys_track.options.resolve import resolve
-from msys_track.options.tracking import TrackingOptions
+from msys_track.config.checking import checked
+from msys_track.config.schema import NESTED, TABLES, TOP, Key
+from msys_track.config.writing import value_text
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
-SECTION = re.compile(r"^## `\[(\w+)\]`\n(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
-ROW = re.compile(r"^\| `(\w+)` \|.*\| (.*?) ?\|$", re.MULTILINE)
-
-DOCUMENTED = {name: dict(ROW.findall(body)) for name, body in SECTION.findall(PAGE)}
-KEYS = [(table, name, key) for table, keys in TABLES.items() for name, key in keys.items()]
+SECTION = re.compile(r"^## (?:`\[(\w+)\]`|Top level)\n(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
+ROW = re.compile(r"^\| `\w+` \|.*\|$", re.MULTILINE)
+EXAMPLES = [each.split("```")[0] for each in PAGE.split("```toml\n")[1:]]
 
 
-def default(key: Key) -> object:
-    if key.settings is TrackingOptions:
-        return getattr(resolve(None, TrackingOptions()), key.fields[0]).value
-    known = {field.name: field.default for field in fields(key.settings)}
-    values = [known[name] for name in key.fields]
-    if len(values) > 1:
-        return ":".join(map(str, values))
-    return list(values[0]) if isinstance(values[0], tuple) else values[0]
+def row(name: str, key: Key) -> str:
+    """Write what the page says of a key."""
+    said = "**needed**" if key.is_required else key.unset or f"`{value_text(key.default)}`"
+    return f"| `{name}` | {key.text} | {key.kind.allowed} | {said} |"
 
 
-def test_the_page_has_every_table_and_every_key() -> None:
-    assert {table: set(keys) for table, keys in DOCUMENTED.items()} == {
-        table: set(keys) for table, keys in TABLES.items()
+def test_the_page_has_a_row_for_every_key_of_every_table() -> None:
+    documented = {name: ROW.findall(body) for name, body in SECTION.findall(PAGE)}
+    assert documented == {
+        table: [row(name, key) for name, key in keys.items()]
+        for table, keys in {"": TOP, **TABLES}.items()
     }
 
 
-@pytest.mark.parametrize(("table", "name", "key"), KEYS, ids=lambda part: str(part)[:40])
-def test_the_page_has_the_default_that_holds(table: str, name: str, key: Key) -> None:
-    said = DOCUMENTED[table][name].strip("`")
-    if key.is_required:
-        assert said == ""
-    elif default(key) not in (None, MISSING):
-        assert json.loads(said) == default(key)
+def test_the_page_has_every_kind_of_scope() -> None:
+    scopes = PAGE.split("## Scopes\n")[1].split("\n## ")[0]
+    for name, inner in NESTED.items():
+        assert f"`[{name}." in scopes
+        assert all(re.search(rf"`\[{name}\..*\.{each}\.", scopes) for each in inner)
 
 
-def test_the_first_example_is_a_good_file(tmp_path: Path) -> None:
-    example = PAGE.split("```toml\n")[1].split("```")[0]
-    assert set(tomllib.loads(example)) == {"keys", "listener", "proxy", "tracker"}
-    (tmp_path / "keys.toml").touch()
-    (tmp_path / "msys-track.toml").write_text(example, encoding="utf-8")
-    assert load(tmp_path / "msys-track.toml").tracker is not None
+@pytest.mark.parametrize("example", EXAMPLES, ids=["the first", "scopes"])
+def test_an_example_is_a_good_file(tmp_path: Path, example: str) -> None:
+    write_named_files(tmp_path)
+    path = tmp_path / "msys-track.toml"
+    path.write_text(example, encoding="utf-8")
+    assert [problem.told(path) for problem in checked(path).problems] == []
+
+
+def test_the_first_example_has_what_both_servers_need() -> None:
+    assert set(tomllib.loads(EXAMPLES[0])) == {"keys", "listener", "proxy", "tracker"}

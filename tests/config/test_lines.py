@@ -1,4 +1,4 @@
-from msys_track.config.lines import key_lines, line_of
+from msys_track.config.lines import key_lines
 
 DOCUMENT = """\
 # keys = "not a key"
@@ -61,13 +61,6 @@ def test_every_key_is_found_on_its_line() -> None:
         ("proxy", "a.b"): 29,
         ("proxy", "a.b", "last"): 30,
     }
-
-
-def test_what_has_no_place_of_its_own_has_its_tables() -> None:
-    lines = key_lines(DOCUMENT)
-    assert line_of(lines, ("tracker", "inline", "b")) == 21
-    assert line_of(lines, ("proxy", "missing")) == 4
-    assert line_of(lines, ("missing",)) == 1
 
 
 def test_line_ends_of_either_kind_are_counted_once() -> None:

@@ -29,19 +29,50 @@ def test_the_rest_of_a_broken_value_is_not_a_problem_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
+    ("text", "lines", "members"),
     [
-        ("a = 1\n[b\nc = 2\n", 2),
-        ('a = 1\nb = """\nc = 2\n', 3),
-        ("a = 1\n[b]\n[b]\n", 3),
-        ("a = 1\njust words\nb = 2\n", 2),
-        ("a = 1\nb = [1,\nc = 2\n", 3),
+        ("a = 1\n[b\nc = 2\n", [2], {"a": 1, "b": {"c": 2}}),
+        ('[b."x:1]\nc = 2\n', [1], {"b": {"x:1": {"c": 2}}}),
+        ("[b.x:1]\nc = 2\n", [1], {"b": {"x:1": {"c": 2}}}),
+        ("a = 1\nb]\nc = 2\n", [2], {"a": 1, "b": {"c": 2}}),
+        ("a = 1\n[b]\nc = 2\n[d]\n[b]\ne = 3\n", [5], {"a": 1, "b": {"c": 2, "e": 3}, "d": {}}),
+        ("[b]\nc = 2\n[b]\nc = 3\n", [3, 4], {"b": {"c": 2}}),
+        ("a = 1\njust words\nb = 2\n", [2], {"a": 1, "b": 2}),
+        ('a = 1\nb = """\nc = 2\n', [2], {"a": 1, "c": 2}),
+        ("a = 1\nb = [1,\nc = 2\n", [2], {"a": 1, "c": 2}),
+        ("a = 1\nb = [\n 1,\n[c]\nd = 2\n", [2], {"a": 1, "c": {"d": 2}}),
+        ("b = [\n 1,\n x,\n 3,\n]\nc = 2\n", [3], None),
+        ("b = [\n 1\n 2,\n]\nc = 2\n", [2], {"b": [1, 2], "c": 2}),
+        ("b = [1 2]\nc = 2\n", [1], {"c": 2}),
+        ("b = [1,\n 2 3]\nc = 2\n", [2], {"b": [1, 2, 3], "c": 2}),
+        ("b = [\n1,\n]\nb = [\n2,\n]\nc = 2\n", [4], {"b": [1], "c": 2}),
+        ("a = 1\n[[b]]\n[b]\nc = 1\n[d]\n", [3], {"a": 1, "b": [{"c": 1}], "d": {}}),
+        ("a = 1\n[?]\nb = 2\n[c]\nd = 3\n", [2], None),
     ],
 )
-def test_a_fault_that_moves_the_meaning_of_what_follows_ends_the_reading(
-    text: str, line: int
+def test_around_a_fault_the_rest_is_read(
+    text: str, lines: list[int], members: dict[str, object] | None
 ) -> None:
-    assert [number for number, _ in places(text)] == [line]
+    read = parsed(text)
+    assert [problem.line for problem in read.problems] == lines
+    assert members is None or read.members == members
+
+
+def test_a_table_that_stands_there_twice_keeps_the_lines_of_its_keys() -> None:
+    read = parsed("[a]\nb = 1\n[c]\nd = 2\n[a]\ne = 3\n")
+    lines = {path: read.numbers[line - 1] for path, line in key_lines(read.text).items()}
+    assert lines == {("a",): 1, ("a", "b"): 2, ("a", "e"): 6, ("c",): 3, ("c", "d"): 4}
+    assert read.problems[0].text.endswith("[a] begins in line 1 too; keep one")
+
+
+def test_what_could_not_be_read_is_known_by_name() -> None:
+    text = 'keys = "x\n[proxy]\nupstream = mta\nlisten "a"\n"?" = \n'
+    assert parsed(text).unread == {
+        ("keys",),
+        ("proxy", "upstream"),
+        ("proxy", "listen"),
+        ("proxy", "?"),
+    }
 
 
 def test_what_would_overflow_the_parser_is_a_problem_with_its_line() -> None:

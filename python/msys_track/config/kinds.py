@@ -1,169 +1,203 @@
 """What a key of a configuration file may hold: parsed once, or refused in words that help.
 
-A kind is a function from the file's value to the setting's; what it refuses it raises as
-`NotAllowedError`.
+A kind is a function from the file's value to the setting's, and what it allows, in words for
+people and as JSON Schema for editors. What it refuses it raises as `NotAllowedError`.
 """
 
-import math
 import re
-from collections.abc import Callable
-from ipaddress import AddressValueError, IPv4Network, IPv6Address, IPv6Network, ip_network
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, Self
 
 from msys_track.config.problems import shown
-from msys_track.options.tracking import RULES
+from msys_track.errors import MessageRefused
+from msys_track.options import variables as policy_variables
+from msys_track.options.policy.context import Context, Contexts
+from msys_track.options.tracking import PATTERNS, RULES, is_pattern
 
-Kind: TypeAlias = Callable[[object], object]
-Network: TypeAlias = IPv4Network | IPv6Network
-
-MAX_PORT: Final = 65_535
 _MAX_COUNT: Final = 2**31 - 1
-_MAX_SECONDS: Final = 86_400
-_ADDRESS: Final = re.compile(
-    r"(?:\[(?P<ipv6>[^\[\]\s]+)\]|(?P<host>[^\s:/@\[\]]+)):(?P<port>[0-9]{1,5})"
-)
-_HOSTNAME: Final = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*|\[[0-9A-Za-z.:]+\]")
+_HOSTNAME: Final = r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*|\[[0-9A-Za-z.:]+\]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What one key may hold."""
+
+    read: Callable[[object], Any]
+    """Makes the setting of the file's value; raises `NotAllowedError`."""
+    allowed: str
+    """What is allowed, in words that follow "allowed:"."""
+    json_schema: Mapping[str, Any]
+    """The same as a JSON Schema (draft 2020-12), which may allow a little more."""
 
 
 class NotAllowedError(ValueError):
-    """What was found and what is allowed; `item` is the place in an array, from 0."""
+    """What was found and what is allowed; `faults` has each with its item.
 
-    def __init__(self, found: object, allowed: str, *, item: int | None = None) -> None:
-        super().__init__(f"found {shown(found)}, allowed: {allowed}")
-        self.item = item
+    An item is an array's place or a table's name, None where the value as a whole is wrong.
+    """
+
+    def __init__(self, found: object, allowed: str, *, item: str | int | None = None) -> None:
+        text = f"found {shown(found)}, allowed: {allowed}"
+        super().__init__(text)
+        self.faults: Sequence[tuple[str | int | None, str]] = ((item, text),)
+
+    @classmethod
+    def of_items(
+        cls, found: object, errors: Iterable[tuple[str | int, "NotAllowedError"]]
+    ) -> Self:
+        """Gather what is wrong with the items of one value."""
+        whole = cls(found, "good items")
+        whole.faults = tuple((item, text) for item, each in errors for _, text in each.faults)
+        return whole
 
 
-class Address(NamedTuple):
-    """A TCP end point; an IPv6 host has no brackets here."""
+def array(item: Kind, items: str) -> Kind:
+    """Make the kind of an array, of `items` in words; every item that is refused is told."""
+    allowed = f"an array of {items}"
 
-    host: str
-    port: int
+    def read(value: object) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise NotAllowedError(value, allowed)
+        read_items, errors = [], []
+        for place, each in enumerate(value):
+            try:
+                read_items.append(item.read(each))
+            except NotAllowedError as error:
+                errors.append((place, error))
+        if errors:
+            raise NotAllowedError.of_items(value, errors)
+        return tuple(read_items)
+
+    return Kind(
+        read=read, allowed=allowed, json_schema={"type": "array", "items": item.json_schema}
+    )
 
 
-def tracking_option(field: str) -> Kind:
+def whole_number(*, lowest: int = 1, highest: int = _MAX_COUNT, unit: str = "") -> Kind:
+    """Make the kind of a count or of a size in bytes."""
+    allowed = f"{unit}a whole number from {lowest} to {highest}"
+
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+            raise NotAllowedError(value, allowed)
+        return value
+
+    schema = {"type": "integer", "minimum": lowest, "maximum": highest}
+    return Kind(read=read, allowed=allowed, json_schema=schema)
+
+
+def seconds(*, highest: int) -> Kind:
+    """Make the kind of a duration: above 0, fractions allowed."""
+    allowed = f"seconds, a number above 0 and at most {highest}"
+
+    def read(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise NotAllowedError(value, allowed)
+        if not 0 < value <= highest:  # nor is NaN
+            raise NotAllowedError(value, allowed)
+        return float(value)
+
+    schema = {"type": "number", "exclusiveMinimum": 0, "maximum": highest}
+    return Kind(read=read, allowed=allowed, json_schema=schema)
+
+
+def choice(*words: str) -> Kind:
+    """Make the kind of one of a few words."""
+    allowed = " or ".join(f'"{word}"' for word in words)
+
+    def read(value: object) -> object:
+        if value not in words:
+            raise NotAllowedError(value, allowed)
+        return value
+
+    return Kind(read=read, allowed=allowed, json_schema={"enum": list(words)})
+
+
+def tracking_option(field: str, json_schema: Mapping[str, Any]) -> Kind:
     """Make the kind of a field of `TrackingOptions`; a scheme is read in any case."""
     rule = RULES[field]
     is_scheme = field.endswith("_scheme")
+    allowed = f"{rule.allowed}, in any case" if is_scheme else rule.allowed
 
     def read(value: object) -> object:
         lowered = value.lower() if is_scheme and isinstance(value, str) else value
         if not rule.allows(lowered):
-            raise NotAllowedError(value, rule.allowed)
+            raise NotAllowedError(value, allowed)
         return lowered
 
-    return read
+    return Kind(read=read, allowed=allowed, json_schema=json_schema)
 
 
-def whole_number(*, lowest: int = 1, highest: int = _MAX_COUNT) -> Kind:
-    """Make the kind of a count or of a size in bytes."""
-
-    def read(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-            raise NotAllowedError(value, f"a whole number from {lowest} to {highest}")
-        return value
-
-    return read
-
-
-def address(*, lowest_port: int) -> Kind:
-    """Make the kind of `host:port`; where port 0 is allowed it means any free one."""
-    free = ", 0 for any free one" if lowest_port == 0 else ""
-    allowed = f'host:port as in "127.0.0.1:2525", port {lowest_port} to {MAX_PORT}{free}'
-
-    def read(value: object) -> Address:
-        parts = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
-        if parts is None or not lowest_port <= int(parts["port"]) <= MAX_PORT:
+def _text(
+    allows: Callable[[str], bool], allowed: str, json_schema: Mapping[str, Any], make: Any = str
+) -> Kind:
+    def read(value: object) -> object:
+        if not isinstance(value, str) or not allows(value):
             raise NotAllowedError(value, allowed)
-        if parts["ipv6"] is not None and not _is_ipv6(parts["ipv6"]):
-            raise NotAllowedError(value, allowed)
-        return Address(parts["ipv6"] or parts["host"], int(parts["port"]))
+        return make(value)
 
-    return read
+    return Kind(read=read, allowed=allowed, json_schema={"type": "string", **json_schema})
 
 
-def file_name(value: object) -> Path:
-    """Read the name of a file; whoever knows the folder joins it.
-
-    Raises:
-        NotAllowedError: no text, or none that names a file.
-    """
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise NotAllowedError(value, "the name of a file, in quotes")
-    return Path(value)
-
-
-def seconds(value: object) -> float:
-    """Read a duration: above 0, fractions allowed, a day at most.
-
-    Raises:
-        NotAllowedError: no such number.
-    """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or not 0 < value <= _MAX_SECONDS
-    ):
-        raise NotAllowedError(value, f"seconds, a number above 0 and at most {_MAX_SECONDS}")
-    return float(value)
-
-
-def hostname(value: object) -> str:
-    """Read a name for ourselves in SMTP: a domain, or an address in brackets.
-
-    Raises:
-        NotAllowedError: neither (RFC 5321 section 4.1.2).
-    """
-    if not isinstance(value, str) or not _HOSTNAME.fullmatch(value):
-        raise NotAllowedError(value, 'a host name in ASCII, or an address as "[192.0.2.1]"')
+def _is_boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise NotAllowedError(value, SWITCH.allowed)
     return value
 
 
-def header_text(value: object) -> str:
-    """Read a text that stands in an HTTP header as it is.
+SWITCH: Final = Kind(
+    read=_is_boolean, allowed="true or false, without quotes", json_schema={"type": "boolean"}
+)
+FILE_NAME: Final = _text(
+    lambda name: name != "" and "\0" not in name,
+    "the name of a file, in quotes",
+    {"minLength": 1},
+    Path,
+)
+HOSTNAME: Final = _text(
+    # A domain, or an address in brackets (RFC 5321 section 4.1.2).
+    lambda name: re.fullmatch(_HOSTNAME, name) is not None,
+    'a host name in ASCII, or an address as "[192.0.2.1]"',
+    {"pattern": f"^({_HOSTNAME})$"},
+)
+HEADER_TEXT: Final = _text(
+    lambda text: text.isascii() and text.isprintable(),
+    "printable ASCII on one line, in quotes",
+    {"pattern": "^[ -~]*$"},
+)
+NAME: Final = _text(
+    lambda name: name != "" and name.isprintable(), "a name, in quotes", {"minLength": 1}
+)
+PATTERN: Final = _text(is_pattern, PATTERNS, {"minLength": 1, "maxLength": 2_048})
 
-    Raises:
-        NotAllowedError: a character that would end the header or means nothing in it.
-    """
-    if not isinstance(value, str) or not value.isascii() or not value.isprintable():
-        raise NotAllowedError(value, "printable ASCII on one line, in quotes")
-    return value
+
+def _variables(value: object) -> Mapping[str, str]:
+    """Read context variables: texts, and those that decide about tracking must mean something."""
+    if not isinstance(value, dict):
+        raise NotAllowedError(value, VARIABLES.allowed)
+    errors = [(name, error) for name, text in value.items() if (error := _wrong(name, text))]
+    if errors:
+        raise NotAllowedError.of_items(value, errors)
+    return dict(value)
 
 
-def networks(value: object) -> tuple[Network, ...]:
-    """Read an array of IP networks or addresses.
-
-    Raises:
-        NotAllowedError: no array, or an item that is no network.
-    """
-    allowed = 'networks as in ["10.0.0.0/8", "::1"]'
-    if not isinstance(value, list):
-        raise NotAllowedError(value, f"an array of {allowed}")
-    return tuple(_network(item, place, allowed) for place, item in enumerate(value))
-
-
-def _network(item: object, place: int, allowed: str) -> Network:
-    if not isinstance(item, str):
-        raise NotAllowedError(item, allowed, item=place)
+def _wrong(name: str, text: object) -> NotAllowedError | None:
+    if not isinstance(text, str):
+        return NotAllowedError(text, "a text, in quotes, as variables are")
     try:
-        return ip_network(item)
-    except ValueError:
-        meant = _without_host_bits(item)
-        hint = f"; did you mean {meant}?" if meant else ""
-        raise NotAllowedError(item, allowed + hint, item=place) from None
+        only = Contexts(connection=Context({name: text}), message=Context())
+        ignored = policy_variables.read(only).ignored
+    except ValueError as error:
+        return NotAllowedError(text, str(error))
+    except MessageRefused as refused:
+        return NotAllowedError(text, refused.text.partition(" ")[2])
+    return NotAllowedError(text, ignored[0].allowed) if ignored else None
 
 
-def _without_host_bits(item: str) -> Network | None:
-    try:
-        return ip_network(item, strict=False)
-    except ValueError:
-        return None
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        IPv6Address(text)
-    except AddressValueError:
-        return False
-    return True
+VARIABLES: Final = Kind(
+    read=_variables,
+    allowed='a table of texts as in { smtpapi_open_tracking = "1" }',
+    json_schema={"type": "object", "additionalProperties": {"type": "string"}},
+)

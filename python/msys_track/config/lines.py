@@ -7,10 +7,9 @@ either. The text is known to be valid TOML here, so that a small scan finds ever
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from typing import Final, TypeAlias
+from typing import Final
 
-KeyPath: TypeAlias = tuple[str | int, ...]
-"""Names from the root down; an array's items are numbers from 0."""
+from msys_track.config.document import KeyPath
 
 _STRING: Final = r'"""(?:[^\\]|\\.)*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\''
 _SPACE: Final = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
@@ -23,16 +22,9 @@ _CLOSING: Final = ("]", "}")
 def key_lines(text: str) -> Mapping[KeyPath, int]:
     """Find the line, from 1, of every table, key and array item of a valid TOML text.
 
-    What stands inside an inline table has no entry: see `line_of`.
+    What stands inside an inline table has no entry of its own.
     """
     return dict(_Scan(text).places())
-
-
-def line_of(lines: Mapping[KeyPath, int], path: KeyPath) -> int:
-    """Look up a key's line, or that of the nearest table around it; 1 for the file."""
-    while path and path not in lines:
-        path = path[:-1]
-    return lines.get(path, 1)
 
 
 class _Scan:

@@ -1,7 +1,7 @@
 """The faults of a file, told all at once: nobody wants to repair it fault by fault."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,11 +14,20 @@ _MAX_SHOWN: Final = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One fault; `key` is empty where the text is no TOML."""
+    """One fault; `key` is empty where the text could not be parsed."""
 
     line: int
+    """From 1; 0 where no file is at fault."""
     key: str
     text: str
+    file: Path | None = None
+    """Where another file than the configuration's own is at fault: one that it includes."""
+
+    def told(self, path: Path) -> str:
+        """Write it on one line; `path` is the configuration's own file."""
+        key = f"{self.key}: " if self.key else ""
+        place = f"{self.file or path}:{self.line}" if self.line else f"{self.file or path}"
+        return f"{place}: {key}{self.text}"
 
 
 class ConfigurationError(SettingsError):
@@ -26,12 +35,13 @@ class ConfigurationError(SettingsError):
 
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
         self.path = path
-        self.problems = tuple(sorted(problems, key=lambda problem: problem.line))
-        super().__init__("\n".join(self._line(problem) for problem in self.problems))
+        self.problems = in_order(problems)
+        super().__init__("\n".join(problem.told(path) for problem in self.problems))
 
-    def _line(self, problem: Problem) -> str:
-        key = f"{problem.key}: " if problem.key else ""
-        return f"{self.path}:{problem.line}: {key}{problem.text}"
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Sort by file, the configuration's own first, and line."""
+    return tuple(sorted(problems, key=lambda each: (str(each.file or ""), each.line)))
 
 
 def shown(value: object) -> str:

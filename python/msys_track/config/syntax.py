@@ -5,21 +5,15 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from msys_track.config import repair
+from msys_track.config.document import KeyPath
 from msys_track.config.problems import Problem
+from msys_track.config.statements import Line
 
-_MAX_PROBLEMS: Final = 100
+_MAX_REPAIRS: Final = 100
 _PLACE: Final = re.compile(
     r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$"
 )
-_KEY_LINE: Final = re.compile(r"\s*(?P<key>[\w.\"'-]+)\s*=")
-_HINTS: Final = {
-    "Invalid value": "no value; a text needs quotes",
-    "Expected newline or end of document after a statement": (
-        "something after the value; a text needs quotes"
-    ),
-    "Illegal character '\\n'": "a quote is missing",
-    "Cannot overwrite a value": "set a second time; keep one",
-}
 
 
 class Parsed(NamedTuple):
@@ -28,97 +22,78 @@ class Parsed(NamedTuple):
     text: str
     members: dict[str, object]
     problems: tuple[Problem, ...]
-
-
-class _Fault(ValueError):  # noqa: N818 - never leaves this module
-    def __init__(self, line: int, what: str) -> None:
-        super().__init__(what)
-        self.line = line
-        self.what = what
+    numbers: tuple[int, ...]
+    """For each line of `text` the line of the file that it comes from."""
+    unread: frozenset[KeyPath]
+    """Keys and tables of the lines that could not be read."""
 
 
 def parsed(text: str) -> Parsed:
-    """Parse TOML; a broken `key = …` line is left out, a worse fault ends the reading there."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    problems: list[Problem] = []
-    while True:
-        try:
-            members = _members(lines)
-        except _Fault as fault:
-            if not _follows(problems, fault, lines):
-                problems.append(_problem(fault, lines))
-            lines = _without(fault.line, lines) if len(problems) < _MAX_PROBLEMS else []
-        else:
-            return Parsed("\n".join(lines), members, tuple(problems))
-
-
-def _members(lines: Sequence[str]) -> dict[str, object]:
-    try:
-        return tomllib.loads("\n".join(lines))
-    except tomllib.TOMLDecodeError as error:
-        raise _located(str(error), lines) from None
-    except RecursionError:
-        raise _Fault(_first_failing(lines), "nested too deeply") from None
-    except ValueError:  # int() refuses thousands of digits
-        raise _Fault(_first_failing(lines), "number too long") from None
-
-
-def _located(message: str, lines: Sequence[str]) -> _Fault:
-    place = _PLACE.search(message)
-    what = message if place is None else message[: place.start()]
-    what = _HINTS.get(what, what)
-    if place is None or place["line"] is None:
-        return _Fault(_last_written(lines), what)
-    return _Fault(int(place["line"]), f"column {place['column']}: {what}")
-
-
-def _problem(fault: _Fault, lines: Sequence[str]) -> Problem:
-    key = _KEY_LINE.match(lines[fault.line - 1])
-    rest = "" if key else "; what follows was not checked"
-    return Problem(
-        line=fault.line, key=key["key"] if key else "", text=f"not TOML: {fault.what}{rest}"
+    """Parse TOML, and go on without the lines that are none."""
+    lines = [
+        Line(number, written)
+        for number, written in enumerate(text.replace("\r\n", "\n").split("\n"), start=1)
+    ]
+    problems: dict[int, Problem] = {}
+    unread: set[KeyPath] = set()
+    for _ in range(_MAX_REPAIRS):
+        fault = _fault(lines)
+        if fault is None:
+            break
+        repaired = repair.around(fault, lines)
+        # What a repair brings to light on a line that is told already only follows from it.
+        problems.setdefault(repaired.problem.line, repaired.problem)
+        unread |= repaired.unread
+        lines = repaired.lines
+    else:
+        lines = []
+    return Parsed(
+        text="\n".join(line.text for line in lines),
+        members=_members(lines),
+        problems=tuple(problems.values()),
+        numbers=tuple(line.number for line in lines) or (1,),
+        unread=frozenset(unread),
     )
 
 
-def _without(number: int, lines: list[str]) -> list[str]:
-    before = lines[: number - 1]
-    if not _is_toml(before):
-        return []
-    if _KEY_LINE.match(lines[number - 1]):
-        return [*before, "", *lines[number:]]
-    return before
+def _members(lines: Sequence[Line]) -> dict[str, object]:
+    return tomllib.loads("\n".join(line.text for line in lines))
 
 
-def _follows(problems: Sequence[Problem], fault: _Fault, lines: Sequence[str]) -> bool:
-    """Tell whether the fault only shows the rest of a value whose first line was left out."""
-    if not problems or fault.line != problems[-1].line + 1:
-        return False
-    line = lines[fault.line - 1]
-    return not _KEY_LINE.match(line) and not re.match(r"\s*\[+\s*[\w\"']", line)
-
-
-def _is_toml(lines: Sequence[str]) -> bool:
+def _fault(lines: Sequence[Line]) -> repair.Fault | None:
     try:
         _members(lines)
-    except _Fault:
-        return False
-    return True
+    except tomllib.TOMLDecodeError as error:
+        return _located(str(error), lines)
+    except RecursionError:
+        return repair.Fault(_first_failing(lines), None, "nested too deeply")
+    except ValueError:  # int() refuses thousands of digits
+        return repair.Fault(_first_failing(lines), None, "number too long")
+    return None
 
 
-def _first_failing(lines: Sequence[str]) -> int:
-    return next(_failing(lines), 1)
+def _located(message: str, lines: Sequence[Line]) -> repair.Fault:
+    place = _PLACE.search(message)
+    what = message if place is None else message[: place.start()]
+    if place is None or place["line"] is None:
+        return repair.Fault(_last_written(lines), None, what)
+    return repair.Fault(int(place["line"]) - 1, int(place["column"]), what)
 
 
-def _failing(lines: Sequence[str]) -> Iterator[int]:
-    for number in range(1, len(lines) + 1):
+def _first_failing(lines: Sequence[Line]) -> int:
+    return next(_failing(lines), 0)
+
+
+def _failing(lines: Sequence[Line]) -> Iterator[int]:
+    for at in range(len(lines)):
         try:
-            tomllib.loads("\n".join(lines[:number]))
+            _members(lines[: at + 1])
         except tomllib.TOMLDecodeError:
             continue
         except (RecursionError, ValueError):
-            yield number
+            yield at
 
 
-def _last_written(lines: Sequence[str]) -> int:
-    written = (number for number in range(len(lines), 0, -1) if lines[number - 1].strip())
-    return next(written, 1)
+def _last_written(lines: Sequence[Line]) -> int:
+    written = (at for at in range(len(lines) - 1, -1, -1) if lines[at].text.strip())
+    return next(written, 0)

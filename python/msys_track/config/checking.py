@@ -1,0 +1,74 @@
+"""Everything that is wrong with a configuration, the files that it names included.
+
+A server finds the same faults when it starts, but not all at once: it reads keys and policy only
+from a configuration that is good.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from msys_track.config.configuration import Configuration, made
+from msys_track.config.document import Document
+from msys_track.config.key import TopLevel
+from msys_track.config.load import completed
+from msys_track.config.load import document as load_document
+from msys_track.config.problems import Problem, in_order
+from msys_track.config.reading import Reading
+from msys_track.errors import KeyRingError, SettingsError
+from msys_track.keys import KeyRing
+from msys_track.options.policy import loading
+from msys_track.options.policy.loading import PolicySettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A configuration that was looked through."""
+
+    document: Document
+    configuration: Configuration | None
+    """None where the configuration itself, apart from the files that it names, has problems."""
+    problems: tuple[Problem, ...]
+    """The configuration's own in the order of its lines, then those of the files it names."""
+
+
+def checked(path: Path, *, keys: Path | None = None, upstream: str | None = None) -> Checked:
+    """Look a configuration through; `keys` and `upstream` stand in place of its own.
+
+    Nothing is written and no port is opened. Policy files are run once, as a server would.
+
+    Raises:
+        SettingsError: the file can't be read.
+    """
+    document = completed(load_document(path), keys=keys, upstream=upstream)
+    reading = Reading(document)
+    own = in_order([*document.problems, *reading.problems()])
+    return Checked(
+        document=document,
+        configuration=None if own else made(document, reading),
+        problems=(*own, *_of_keys(document, reading), *_of_policy(document, reading)),
+    )
+
+
+def _of_keys(document: Document, reading: Reading) -> Iterator[Problem]:
+    file = reading.values[TopLevel].get("keys")
+    # One that is not there is told already, or made when the proxy starts.
+    if file is None or not file.is_file():
+        return
+    try:
+        KeyRing.load(file)
+    except KeyRingError as error:
+        yield document.problem(("keys",), str(error))
+
+
+def _of_policy(document: Document, reading: Reading) -> Iterator[Problem]:
+    """Run each file as if it were the only one, so that each tells its own faults."""
+    if reading.is_faulty("policy", but="files"):
+        return  # a policy must not run under other limits than those that were meant
+    limits = PolicySettings(**reading.values[PolicySettings])
+    for place, file in reading.policy_files.items():
+        try:
+            loading.load(replace(limits, files=(file,)))
+        except SettingsError as error:
+            for line in str(error).splitlines():
+                yield document.problem(("policy", "files", place), line)

@@ -1,0 +1,81 @@
+"""From a document's values to settings, each in its room's own form: checked whole, or refused.
+
+Whatever a configuration is written in, it is judged here and nowhere else.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msys_track.config import scopes
+from msys_track.config.addresses import Address
+from msys_track.config.document import Document
+from msys_track.config.key import TopLevel
+from msys_track.config.problems import ConfigurationError, Problem
+from msys_track.config.reading import Reading
+from msys_track.injection.settings import ProxySettings
+from msys_track.options.policy.loading import PolicySettings
+from msys_track.options.scopes import Scopes
+from msys_track.relay.settings import UpstreamSettings
+from msys_track.tracking.settings import TrackerSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """A file's settings; None for a table that is not there."""
+
+    path: Path
+    scopes: Scopes
+    smtpapi: bool
+    """Whether X-MSYS-API means anything and anything is tracked."""
+    policy: PolicySettings
+    keys: Path | None
+    proxy: ProxySettings | None
+    upstream: UpstreamSettings | None
+    """Set whenever `proxy` is."""
+    tracker: TrackerSettings | None
+    notices: tuple[Problem, ...]
+    """What is passed over, and why."""
+
+
+def read(document: Document) -> Configuration:
+    """Judge a document; file names in it are relative to its folder.
+
+    Raises:
+        ConfigurationError: a `SettingsError` that tells every fault at once.
+    """
+    reading = Reading(document)
+    problems = [*document.problems, *reading.problems()]
+    if problems:
+        raise ConfigurationError(document.path, problems)
+    return made(document, reading)
+
+
+def made(document: Document, reading: Reading) -> Configuration:
+    """Make the settings of a document that has no problems."""
+    values = reading.values
+    has_proxy, has_tracker = "proxy" in document.members, "tracker" in document.members
+    listens = scopes.listens(reading.stanzas)
+    top = TopLevel(**values[TopLevel])
+    return Configuration(
+        path=document.path,
+        scopes=scopes.build(reading.stanzas),
+        smtpapi=top.smtpapi,
+        policy=PolicySettings(**values[PolicySettings]),
+        keys=top.keys,
+        proxy=_listening(values[ProxySettings], listens) if has_proxy else None,
+        upstream=UpstreamSettings(**values[UpstreamSettings]) if has_proxy else None,
+        tracker=TrackerSettings(**values[TrackerSettings]) if has_tracker else None,
+        notices=document.notices,
+    )
+
+
+def _listening(values: dict[str, Any], listens: tuple[Address, ...]) -> ProxySettings:
+    """Add the addresses of `[listen]`; with them `proxy.listen` has no default."""
+    if not listens:
+        return ProxySettings(**values)
+    values = dict(values)
+    main = (values.pop("listen_host", None), values.pop("listen_port", None))
+    every = tuple(dict.fromkeys([*([main] if main[0] else []), *map(tuple, listens)]))
+    (host, port), *more = every
+    return ProxySettings(**values, listen_host=host, listen_port=port, more_listens=tuple(more))

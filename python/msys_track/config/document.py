@@ -1,0 +1,74 @@
+"""A configuration as text gives it: values by key, and where each is written.
+
+TOML and Momentum's form both end here, so that one set of checks serves them, and every fault
+has its file and line.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple, TypeAlias
+
+from msys_track.config.problems import Problem
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+"""Names from the root down; an array's items are numbers from 0."""
+
+
+class Place(NamedTuple):
+    """A line of a file, from 1; 0 where the words are of no file."""
+
+    file: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file.name}:{self.line}" if self.line else str(self.file)
+
+
+COMMAND_LINE: Final = Place(Path("command line"), 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """What one configuration says, its included files' words in place."""
+
+    path: Path
+    members: Mapping[str, object]
+    places: Mapping[KeyPath, Place]
+    problems: tuple[Problem, ...] = ()
+    """Faults of the text itself."""
+    notices: tuple[Problem, ...] = ()
+    """What is passed over, and why."""
+    unread: frozenset[KeyPath] = frozenset()
+    """Keys and tables in lines that could not be read: they are not missing."""
+    hints: Mapping[KeyPath, str] = field(default_factory=dict)
+    """What to write where a key is missing, in the words of the file's form."""
+    made_at_start: frozenset[KeyPath] = frozenset()
+    """Names of files that a server makes where they are not there yet."""
+
+    def place(self, path: KeyPath) -> Place:
+        """Find where a key stands, or the nearest table around it; line 1 for the file."""
+        while path and path not in self.places:
+            path = path[:-1]
+        return self.places.get(path, Place(self.path, 1))
+
+    def problem(self, path: KeyPath, text: str) -> Problem:
+        """Make a problem of a key, with its place."""
+        file, line = self.place(path)
+        other = None if file == self.path else file
+        return Problem(line=line, key=dotted(path), text=text, file=other)
+
+    def is_unread(self, path: KeyPath) -> bool:
+        """Whether a key may stand in a line that could not be read."""
+        return any(path[:length] in self.unread for length in range(1, len(path) + 1))
+
+
+def dotted(path: KeyPath) -> str:
+    """Write a key as TOML has it, names in quotes where it needs them."""
+    names = (f"[{name}]" if isinstance(name, int) else f".{_quoted(name)}" for name in path)
+    return "".join(names).removeprefix(".")
+
+
+def _quoted(name: str) -> str:
+    is_bare = name.isascii() and name.replace("-", "_").isidentifier()
+    return name if is_bare or name.isdigit() else f'"{name}"'

@@ -1,0 +1,106 @@
+"""A configuration of either form, our TOML or Momentum's `ecelerity.conf`, ready to be judged."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from msys_track.config import momentum, toml
+from msys_track.config.configuration import Configuration, read
+from msys_track.config.document import COMMAND_LINE, Document, KeyPath
+
+MOMENTUM_SUFFIX: Final = ".conf"
+MOMENTUM_KEYS: Final = "msys-track-keys.toml"
+"""The key file of an `ecelerity.conf` that names none; it stands beside it."""
+
+
+def load(path: Path, *, keys: Path | None = None, upstream: str | None = None) -> Configuration:
+    """Read a configuration and judge it whole.
+
+    Args:
+        path: the file; its name's ending says which form it has.
+        keys: a key file in place of the one that it names.
+        upstream: `host:port` in place of the one that it names.
+
+    Raises:
+        ConfigurationError: a `SettingsError` that tells every fault at once.
+        SettingsError: the file can't be read.
+    """
+    return read(completed(document(path), keys=keys, upstream=upstream))
+
+
+def document(path: Path) -> Document:
+    """Read a file in the form that its name promises: `.conf` is Momentum's, the rest is TOML.
+
+    Raises:
+        SettingsError: the file can't be read.
+    """
+    return momentum.document(path) if is_momentum(path) else toml.document(path)
+
+
+def is_momentum(path: Path) -> bool:
+    """Whether a file is Momentum's, by its name."""
+    return path.suffix == MOMENTUM_SUFFIX
+
+
+def completed(
+    document: Document, *, keys: Path | None = None, upstream: str | None = None
+) -> Document:
+    """Put in what the command line says, and what Momentum's form has no words for."""
+    given: dict[KeyPath, object] = {}
+    made: frozenset[KeyPath] = frozenset()
+    if keys is not None:
+        given["keys",] = str(keys.resolve())
+    elif is_momentum(document.path) and "keys" not in document.members:
+        given["keys",] = MOMENTUM_KEYS
+        made = frozenset({("keys",)})
+    if upstream is not None:
+        given["proxy", "upstream"] = upstream
+    places = {path: COMMAND_LINE for path in given if path not in made}
+    if is_momentum(document.path) and _tracks_text(document):
+        given["listener", "click_tracking_text"] = True
+        places["listener", "click_tracking_text"] = document.place(("listener",))
+    if ("proxy", "upstream") not in given and _is_listening(document):
+        # Mail that is taken must go somewhere: that is then missing, and told at the listener.
+        given["proxy",] = document.members.get("proxy", {})
+        places["proxy",] = document.place(_listener(document))
+    if not given:
+        return document
+    return replace(
+        document,
+        members=_with(document.members, given),
+        places={**document.places, **places},
+        made_at_start=made,
+    )
+
+
+def _is_listening(document: Document) -> bool:
+    """Whether an `ecelerity.conf` without an upstream is for a proxy: not where it only tracks."""
+    if not is_momentum(document.path) or "proxy" in document.members:
+        return False
+    return _listener(document) != () or "tracker" not in document.members
+
+
+def _tracks_text(document: Document) -> bool:
+    """Whether text/plain is to be tracked as Momentum does, which our own default does not."""
+    listener = document.members.get("listener")
+    return isinstance(listener, dict) and "click_tracking_text" not in listener
+
+
+def _listener(document: Document) -> KeyPath:
+    listens = document.members.get("listen")
+    if isinstance(listens, dict) and listens:
+        return ("listen", next(iter(listens)))
+    return ("listener",) if "listener" in document.members else ()
+
+
+def _with(members: Mapping[str, object], given: Mapping[KeyPath, object]) -> dict[str, object]:
+    together: dict[str, Any] = dict(members)
+    for path, value in given.items():
+        *tables, name = map(str, path)
+        inner = together
+        for table in tables:
+            inner[table] = dict(inner.get(table, {}))
+            inner = inner[table]
+        inner[name] = value
+    return together

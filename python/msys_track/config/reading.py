@@ -1,0 +1,225 @@
+"""One pass over a document: settings by dataclass, stanzas, and everything that is wrong.
+
+A misspelt table is judged as the one that was meant, because whoever repairs a file wants to hear
+of all its faults.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from msys_track.config import scopes
+from msys_track.config.addresses import Address
+from msys_track.config.document import Document, KeyPath, dotted
+from msys_track.config.key import TopLevel
+from msys_track.config.kinds import NotAllowedError
+from msys_track.config.naming import Unknown, unknown_key, unknown_table
+from msys_track.config.problems import Problem, shown
+from msys_track.config.schema import NESTED, SCOPE, TABLES, TOP, Key
+from msys_track.config.scopes import Stanza
+from msys_track.injection.settings import ProxySettings
+from msys_track.options.policy.loading import PolicySettings
+from msys_track.options.scopes import Scope
+from msys_track.options.tracking import TrackingOptions
+from msys_track.relay.settings import UpstreamSettings
+from msys_track.tracking.settings import TrackerSettings
+
+SERVERS: Final = ("proxy", "tracker")
+_SINGLE: Final = (TopLevel, PolicySettings, ProxySettings, UpstreamSettings, TrackerSettings)
+
+
+class Reading:
+    """What is gathered; `values` and `stanzas` are whole only where there are no problems."""
+
+    __slots__ = (
+        "_document", "_faults", "_folder", "_meant", "_written", "policy_files", "stanzas",
+        "values",
+    )  # fmt: skip
+
+    def __init__(self, document: Document) -> None:
+        """Read all of a document."""
+        self._document = document
+        self._folder = document.path.parent
+        self._faults: dict[tuple[KeyPath, str], None] = {}
+        self._meant: set[KeyPath] = set()
+        self._written: dict[KeyPath, KeyPath] = {}
+        self.policy_files: dict[int, Path] = {}
+        """By their places in the array: those that are there."""
+        self.stanzas: dict[KeyPath, Stanza] = {}
+        self.values: dict[type, dict[str, Any]] = {each: {} for each in _SINGLE}
+        for name, member in document.members.items():
+            self._read_member(name, member)
+        for path, text in scopes.faults(self.stanzas, self._line):
+            self._fault(self._as_written(path), text)
+        self._require()
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong, in the order in which it was found."""
+        for path, text in self._faults:
+            yield self._document.problem(path, text)
+
+    def is_faulty(self, table: str, *, but: str) -> bool:
+        """Whether a table has a fault in another key than one."""
+        paths = [path for path, _ in self._faults]
+        return any(path[0] == table and path[1:2] != (but,) for path in paths)
+
+    # Names
+
+    def _read_member(self, name: str, member: object) -> None:
+        meant: str | None = name
+        if name not in TOP and name not in TABLES and name not in NESTED:
+            meant = self._unknown((name,), unknown_table(name), is_table=isinstance(member, dict))
+        if meant is None:
+            return
+        if meant in TOP:
+            self._read_key((name,), TOP[meant], member)
+        elif not isinstance(member, dict):
+            self._fault((name,), f"found {shown(member)}, allowed: a table, [{name}]")
+        elif meant in NESTED:
+            self._read_family((name,), (meant,), member)
+        else:
+            self._written[(meant,)] = (name,)
+            self._read_table((name,), (meant,), member, TABLES[meant])
+
+    def _unknown(self, path: KeyPath, unknown: Unknown, *, is_table: bool) -> str | None:
+        """Tell an unknown name, and return the table that it is read as: the one meant."""
+        self._fault(path, unknown.text)
+        self._meant.update(unknown.meant)
+        if not is_table or len(unknown.meant) != 1:
+            return None
+        meant = str(unknown.meant[0][-1])
+        return meant if meant in TABLES or meant in NESTED else None
+
+    def _read_family(self, path: KeyPath, meant: KeyPath, given: Mapping[str, object]) -> None:
+        """Read a table of tables: one for each scope of a kind."""
+        for name, member in given.items():
+            here, scope = (*path, name), (*meant, name)
+            if not isinstance(member, dict):
+                table = f"a table, [{dotted(here)}]"
+                self._fault(here, f"found {shown(member)}, allowed: {table}")
+                continue
+            self._stanza(scope)
+            self._written.setdefault(scope, here)
+            self._read_table(here, scope, member, SCOPE, NESTED[str(meant[-1])])
+
+    def _read_table(
+        self,
+        path: KeyPath,
+        meant: KeyPath,
+        given: Mapping[str, object],
+        keys: Mapping[str, Key],
+        inner: tuple[str, ...] = (),
+    ) -> None:
+        for name, value in given.items():
+            here = (*path, name)
+            if name in keys and name not in inner:
+                self._read_key(here, keys[name], value, (*meant, name))
+                continue
+            family: str | None = name
+            if name not in inner:
+                unknown = unknown_key(meant, name, keys, inner)
+                family = self._unknown(here, unknown, is_table=isinstance(value, dict))
+            if family not in inner:
+                continue
+            if isinstance(value, dict):
+                self._read_family(here, (*meant, str(family)), value)
+            else:
+                self._fault(here, f"found {shown(value)}, allowed: a table of tables")
+
+    # Values
+
+    def _read_key(
+        self, path: KeyPath, key: Key, value: object, meant: KeyPath | None = None
+    ) -> None:
+        meant = meant or path
+        before = len(self._faults)
+        try:
+            setting = key.kind.read(value)
+        except NotAllowedError as error:
+            for item, text in error.faults:
+                self._fault(path if item is None else (*path, item), text)
+            return
+        if isinstance(setting, Path):
+            setting = self._file(path, setting)
+        elif key.settings is PolicySettings and isinstance(setting, tuple):
+            setting = tuple(self._policy(path, at, each) for at, each in enumerate(setting))
+        if len(self._faults) > before:
+            return
+        parts = setting if isinstance(setting, Address) else (setting,)
+        fields = dict(zip(key.fields, parts, strict=True))
+        if key.settings in (Scope, TrackingOptions):
+            place = str(self._document.place(path))
+            self._stanza(meant[:-1]).add(key.settings, fields, place)
+        else:
+            self.values[key.settings].update(fields)
+
+    def _file(self, path: KeyPath, name: Path) -> Path:
+        if path == ("keys",):
+            return self._keys(path, name)
+        file = self._folder / name
+        if file.is_dir():
+            self._fault(path, f"found {shown(str(name))}, a folder, allowed: a file")
+        elif not file.parent.is_dir():
+            self._fault(path, f"found {shown(str(name))}, but there is no folder {file.parent}")
+        return file
+
+    def _keys(self, path: KeyPath, name: Path) -> Path:
+        file = self._folder / name
+        if not file.is_file() and path not in self._document.made_at_start:
+            make = f"msys-track keys new {file}"
+            self._fault(path, f"found {shown(str(name))}, but there is no such file: {make}")
+        return file
+
+    def _policy(self, path: KeyPath, at: int, name: Path) -> Path:
+        file = self._folder / name
+        if file.is_file():
+            self.policy_files[at] = file
+        else:
+            self._fault((*path, at), f"found {shown(str(name))}, but there is no such file")
+        return file
+
+    # What is not there
+
+    def _require(self) -> None:
+        for table, keys in TABLES.items():
+            written = self._written.get((table,))
+            given = self._document.members.get(str(written[0])) if written else None
+            if written is None or not isinstance(given, dict):
+                continue
+            for name, key in keys.items():
+                if key.is_required and name not in given:
+                    said = f"missing; write it {_as_in(name, key)}"
+                    self._missing((table, name), (*written, name), said)
+        server = next((table for table in SERVERS if (table,) in self._written), None)
+        if server is not None and "keys" not in self._document.members:
+            said = f"missing; [{server}] needs it at the top, {_as_in('keys', TOP['keys'])}"
+            self._missing(("keys",), ("keys",), said)
+
+    def _missing(self, key: KeyPath, path: KeyPath, said: str) -> None:
+        document = self._document
+        if key not in self._meant and not document.is_unread(key):
+            hint = document.hints.get(key)
+            self._fault(path, f"missing; {hint}" if hint else said)
+
+    # Faults
+
+    def _stanza(self, path: KeyPath) -> Stanza:
+        return self.stanzas.setdefault(path, Stanza(path))
+
+    def _line(self, path: KeyPath) -> str:
+        """Say where a stanza is, as seen from the file itself."""
+        file, line = self._document.place(self._as_written(path))
+        return f"line {line}" if file == self._document.path else f"{file}:{line}"
+
+    def _as_written(self, path: KeyPath) -> KeyPath:
+        for length in range(len(path), 0, -1):
+            if path[:length] in self._written:
+                return (*self._written[path[:length]], *path[length:])
+        return path
+
+    def _fault(self, path: KeyPath, text: str) -> None:
+        self._faults[path, text] = None
+
+
+def _as_in(name: str, key: Key) -> str:
+    return f'as in {name} = "{key.example}"'

@@ -1,0 +1,144 @@
+"""Every fault of a configuration in one go, each with its line, and nothing but faults."""
+
+import os
+from pathlib import Path
+
+import pytest
+from tests.config.mutations import (
+    Mutation,
+    combinations,
+    good,
+    mutated,
+    mutations,
+    write_named_files,
+)
+
+from msys_track.config.checking import checked
+
+NAMES = ("servers.toml", "scopes.toml", "ecelerity.conf")
+SINGLE = [(name, (each,)) for name in NAMES for each in mutations(name)]
+SEVERAL = [(name, each) for name in NAMES for each in combinations(name, 60, seed=20)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("configuration")
+    write_named_files(path)
+    return path
+
+
+def told(folder: Path, name: str, text: str) -> list[str]:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return [problem.told(path) for problem in checked(path).problems]
+
+
+def lines(said: list[str], path: Path) -> set[int]:
+    return {int(each.removeprefix(f"{path}:").partition(":")[0]) for each in said}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_good_file_has_no_faults(folder: Path, name: str) -> None:
+    assert told(folder, name, good(name)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [*SINGLE, *SEVERAL],
+    ids=lambda part: part if isinstance(part, str) else "; ".join(each.name for each in part),
+)
+def test_every_fault_is_told_on_its_line_and_nothing_else(
+    folder: Path, name: str, chosen: tuple[Mutation, ...]
+) -> None:
+    text, faults = mutated(good(name), chosen)
+    said = told(folder, name, text)
+    assert lines(said, folder / name) == faults
+    assert all(any(each.words in one for one in said) for each in chosen)
+
+
+def test_the_configurations_own_faults_come_before_those_of_the_files_it_names(
+    folder: Path,
+) -> None:
+    text = 'keys = "keys.toml"\n[policy]\nfiles = ["broken.lua", "policy.lua", "bad.py"]\n[x]\n'
+    (folder / "bad.py").write_text("def validate_helo(t): pass\ndef validate_conect(t): pass\n")
+    path = folder / "msys-track.toml"
+    said = told(folder, path.name, text)
+    assert said[0].startswith(f"{path}:4: x: unknown; allowed: keys, smtpapi")
+    assert said[1].startswith(f"{path}:3: policy.files[0]: {folder}/broken.lua:3: ")
+    assert said[2:] == [
+        (
+            f"{path}:3: policy.files[2]: {folder}/bad.py:1: validate_helo is no hook; "
+            "did you mean validate_ehlo?"
+        ),
+        (
+            f"{path}:3: policy.files[2]: {folder}/bad.py:2: validate_conect is no hook; "
+            "did you mean validate_connect?"
+        ),
+    ]
+
+
+def test_a_policy_is_checked_although_another_file_is_not_there(folder: Path) -> None:
+    text = '[policy]\nfiles = [\n  "none.lua",\n  "broken.lua",\n]\n'
+    said = told(folder, "msys-track.toml", text)
+    assert [each.split(":")[1] for each in said] == ["3", "4"]
+
+
+def test_a_policy_is_not_run_under_limits_that_were_not_meant(folder: Path) -> None:
+    text = '[policy]\nfiles = ["open.lua"]\nlua_sandbox = "no"\n'
+    (folder / "open.lua").write_text("os.getenv('HOME')\n")
+    (one,) = told(folder, "msys-track.toml", text)
+    assert 'lua_sandbox: found "no"' in one
+
+
+def test_keys_that_others_can_read_are_a_fault_of_the_line_that_names_them(
+    folder: Path,
+) -> None:
+    open_keys = folder / "open.toml"
+    open_keys.write_bytes((folder / "keys.toml").read_bytes())
+    open_keys.chmod(0o644)
+    (one,) = told(folder, "msys-track.toml", '\nkeys = "open.toml"\n')
+    assert one.startswith(f"{folder / 'msys-track.toml'}:2: keys: {open_keys}: others than its")
+
+
+def test_keys_that_momentums_form_leaves_to_us_are_no_fault_and_are_not_made(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "ecelerity.conf"
+    path.write_text('smtpapi {}\nESMTP_Listener { Listen ":2525" {} }\nGateway = mta.test\n')
+    looked = checked(path)
+    assert looked.problems == ()
+    assert looked.configuration is not None
+    assert looked.configuration.keys == tmp_path / "msys-track-keys.toml"
+    assert os.listdir(tmp_path) == ["ecelerity.conf"]  # noqa: PTH208 - all of it
+
+
+def test_a_listener_of_momentums_form_without_an_upstream_says_what_to_write(
+    tmp_path: Path,
+) -> None:
+    said = told(tmp_path, "ecelerity.conf", 'smtpapi {}\nESMTP_Listener {\n Listen ":25" {}\n}\n')
+    assert said == [
+        (
+            f"{tmp_path / 'ecelerity.conf'}:3: proxy.upstream: missing; mail that is taken must "
+            'go on: write Gateway = "host" or msys_track { upstream = "host:port" }, '
+            "or give --upstream host:port"
+        )
+    ]
+
+
+def test_what_only_tracks_needs_no_upstream(tmp_path: Path) -> None:
+    write_named_files(tmp_path)
+    text = 'msys_track { keys = "keys.toml" store = "events.sqlite" }\n'
+    assert told(tmp_path, "ecelerity.conf", text) == []
+
+
+def test_what_the_command_line_says_stands_in_place_of_the_files_words(folder: Path) -> None:
+    path = folder / "ecelerity.conf"
+    path.write_text('ESMTP_Listener { Listen ":2525" {} }\n')
+    keys = folder / "keys.toml"
+    looked = checked(path, keys=keys, upstream="mta.test:25")
+    assert looked.problems == ()
+    wrong = checked(path, keys=folder / "none.toml", upstream="mta.test")
+    assert [problem.told(path).partition(" found")[0] for problem in wrong.problems] == [
+        "command line: keys:",
+        "command line: proxy.upstream:",
+    ]

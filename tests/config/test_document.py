@@ -1,0 +1,19 @@
+from pathlib import Path
+
+from msys_track.config.document import Document, Place
+
+PLACES = {("proxy",): 4, ("proxy", "listen"): 5, ("listener", "never_wrap", 1): 9}
+
+
+def test_what_has_no_place_of_its_own_has_that_of_the_table_around_it() -> None:
+    file = Path("msys-track.toml")
+    places = {key: Place(file, line) for key, line in PLACES.items()}
+    document = Document(path=file, members={}, places=places)
+    assert document.place(("proxy", "listen")) == Place(file, 5)
+    assert document.place(("proxy", "context", "inner")) == Place(file, 4)
+    assert document.place(("listener", "never_wrap", 1)) == Place(file, 9)
+    assert document.place(("missing",)) == Place(file, 1)
+
+
+def test_a_place_is_written_as_editors_open_it() -> None:
+    assert str(Place(Path("/etc/msys-track/msys-track.toml"), 14)) == "msys-track.toml:14"

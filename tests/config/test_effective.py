@@ -1,0 +1,132 @@
+"""What is shown to hold is what a mail gets."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.config.mutations import good, write_named_files
+
+from msys_track.config.addresses import Address
+from msys_track.config.checking import Checked, checked
+from msys_track.config.configuration import Configuration
+from msys_track.config.effective import (
+    Effective,
+    Way,
+    known_listen,
+    scope_options,
+    tables,
+    ways,
+)
+from msys_track.config.schema import SCOPE, TABLES, TOP
+from msys_track.config.scope_keys import ENGAGEMENT_TRACKER
+from msys_track.copies import Rewriter
+from msys_track.injection.consultation import Consultation
+from msys_track.keys import KeyRing
+
+WAYS = [
+    Way(),
+    Way(listen="0.0.0.0:2525"),
+    Way(listen="0.0.0.0:2525", peer=ip_address("10.1.2.3")),
+    Way(listen="[::1]:2526", peer=ip_address("2001:db8::1")),
+    Way(listen="[::1]:2526", peer=ip_address("192.0.2.9")),
+    Way(peer=ip_address("192.0.2.9")),
+]
+
+
+def looked_at(folder: Path, text: str) -> tuple[Checked, Configuration]:
+    path = folder / "msys-track.toml"
+    path.write_text(text, encoding="utf-8")
+    looked = checked(path)
+    assert looked.problems == ()
+    assert looked.configuration is not None
+    return looked, looked.configuration
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_named_files(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_the_options_shown_are_those_of_a_mail_that_comes_in_that_way(
+    folder: Path, way: Way
+) -> None:
+    _, read = looked_at(folder, good("scopes.toml"))
+    rewriter = Rewriter(keys=KeyRing.temporary(), scopes=read.scopes)
+    peer = f"[{way.peer}]:5" if way.peer else ""
+    session = Consultation(read.scopes, peer=peer, listen=way.listen or "")
+    session.to_recipient(None, "jo@example.com")
+    decision = rewriter.decide(
+        b"Subject: x\r\n\r\n", ["jo@example.com"], transaction=session.transaction
+    )
+    resolved: Any = decision.options["jo@example.com"]
+    shown = scope_options(read, way)
+    for name, key in {**SCOPE, **ENGAGEMENT_TRACKER}.items():
+        if name not in ("pathway", "context"):
+            value = getattr(resolved, key.fields[0]).value
+            assert shown[name].value == (list(value) if isinstance(value, tuple) else value), name
+
+
+def test_each_listen_is_a_way_in(folder: Path) -> None:
+    _, read = looked_at(folder, good("scopes.toml"))
+    assert ways(read) == (Way(), Way(listen="0.0.0.0:2525"), Way(listen="[::1]:2526"))
+
+
+def test_a_source_is_a_scope_and_its_line(folder: Path) -> None:
+    _, read = looked_at(folder, good("scopes.toml"))
+    inner = scope_options(read, WAYS[2])
+    assert inner["click_tracking_enabled"] == Effective(
+        value=True, source='listen ":2525" peer "10.0.0.0/8" (msys-track.toml:14)'
+    )
+    assert inner["open_tracking_scheme"] == Effective("http", "default")
+    assert inner["context"] == Effective(
+        {"smtpapi_campaign_id": "receipts", "smtpapi_open_tracking": "1"},
+        'pathway "receipts" (msys-track.toml:28)',
+    )
+    assert scope_options(read, Way())["pathway"] == Effective(None, "none")
+
+
+def test_a_pathway_of_the_context_decides_as_policys_does(folder: Path) -> None:
+    text = (
+        '[listener]\ncontext = { pathway = "a", smtpapi_tracking_link_expiry = "7" }\n'
+        "[pathway.a]\noutlook_links = false\n"
+    )
+    _, read = looked_at(folder, text)
+    shown = scope_options(read, Way())
+    assert shown["outlook_links"] == Effective(
+        value=False, source='pathway "a" (msys-track.toml:4)'
+    )
+    assert shown["pathway"] == Effective("a", "context of listener (msys-track.toml:2)")
+    assert shown["tracking_link_expiry"] == Effective(7, "context of listener (msys-track.toml:2)")
+
+
+def test_every_key_of_every_table_is_shown(folder: Path) -> None:
+    looked, read = looked_at(folder, good("servers.toml"))
+    shown = tables(looked.document, read)
+    assert {name: set(table) for name, table in shown.items()} == {
+        "": set(TOP),
+        **{name: set(TABLES[name]) for name in ("policy", "proxy", "tracker")},
+    }
+    assert shown["policy"]["files"] == Effective(
+        [str(folder / "policy.lua")], "msys-track.toml:21"
+    )
+    assert shown["tracker"]["trusted_proxies"] == Effective(
+        ["10.0.0.0/8", "::1/128"], "msys-track.toml:35"
+    )
+    assert shown["proxy"]["idle_timeout_seconds"] == Effective(300, "msys-track.toml:30")
+
+
+def test_a_server_that_is_not_configured_is_not_shown(folder: Path) -> None:
+    looked, read = looked_at(folder, "")
+    shown = tables(looked.document, read)
+    assert set(shown) == {"", "policy"}
+    assert shown[""]["keys"] == Effective(None, "none")
+
+
+def test_an_address_of_any_host_is_known_by_each(folder: Path) -> None:
+    _, read = looked_at(folder, good("scopes.toml"))
+    assert known_listen(read.scopes, Address("127.0.0.1", 2525)) == "0.0.0.0:2525"
+    assert known_listen(read.scopes, Address("::1", 2526)) == "[::1]:2526"
+    assert known_listen(read.scopes, Address("::1", 2525)) is None

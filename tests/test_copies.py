@@ -1,15 +1,24 @@
 import json
+import re
+from dataclasses import replace
+from email import message_from_bytes
+from email.policy import SMTP
+from ipaddress import ip_network
 
 import pytest
 from structlog.testing import capture_logs
 from tests import oracle
 
 from msys_track.copies import Copy, Rewriter, rewrite
-from msys_track.errors import HeaderRefused, RewriteFailed
-from msys_track.keys import KeyRing
+from msys_track.errors import HeaderRefused, PolicyRefused, RewriteFailed
+from msys_track.keys import Claims, KeyRing
+from msys_track.options.policy.context import Context, Contexts
+from msys_track.options.policy.guard import Guard
+from msys_track.options.policy.hooks import Hook, Rejection, Transaction
+from msys_track.options.scopes import Networks, Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
 from msys_track.reasons import Reason
-from msys_track.rewriting.native import NativeEngine, NativePlan
+from msys_track.rewriting.native import NativeEngine, NativePlan, Rules
 
 ON = TrackingOptions(open_tracking=True, click_tracking=True, tracking_domain="click.example.com")
 NOW = 1_700_000_000
@@ -115,8 +124,10 @@ def test_the_library_function_gives_the_copy_s_bytes() -> None:
 class BrokenEngine(NativeEngine):
     """An engine with a defect, which the real one can't be made to show."""
 
-    def plan(self, message: bytes, *, drop_header: bytes | None = None) -> NativePlan:
-        raise RewriteFailed(f"planning {len(message)} bytes failed ({drop_header!r})")
+    def plan(
+        self, message: bytes, rules: Rules, *, drop_header: bytes | None = None
+    ) -> NativePlan:
+        raise RewriteFailed(f"planning {len(message)} bytes by {rules} failed ({drop_header!r})")
 
 
 def test_a_defect_of_the_core_sends_the_original_without_the_header() -> None:
@@ -126,3 +137,185 @@ def test_a_defect_of_the_core_sends_the_original_without_the_header() -> None:
     assert (copy.message, copy.recipients) == (MESSAGE, THREE)
     assert copy.reasons == (Reason.CORE_FAILURE,)
     assert [entry["event"] for entry in logs] == ["message.rewrite_failed"]
+
+
+def claims_of(copy: Copy) -> list[Claims]:
+    found = re.findall(rb"http://click\.example\.com(/[^\"' >]+)", copy.message)
+    return [KEYS.open(url.decode()) for url in found]
+
+
+def in_an_order(found: tuple[Copy, ...]) -> list[tuple[str, ...]]:
+    return [copy.recipients for copy in found]
+
+
+CC = {
+    "cc": [{"email": "cc@x.test", "name": "Zoë"}],
+    "bcc": ["bcc@x.test"],
+    "archive": ["archive@x.test"],
+}
+
+
+def test_each_reader_of_the_header_has_a_copy_and_links_of_their_kind() -> None:
+    first, second, third, cc, bcc = copies(api(CC), ON)
+    assert first.recipients == ("a@example.com", "archive@x.test")
+    assert [second.recipients, third.recipients] == [("b@example.com",), ("c@example.com",)]
+    assert (cc.recipients, bcc.recipients) == (("cc@x.test",), ("bcc@x.test",))
+    for copy, kind in ((first, "to"), (second, "to"), (cc, "cc"), (bcc, "bcc")):
+        recipients = {each.engagement.recipient for each in claims_of(copy)}
+        kinds = {each.engagement.recipient_type for each in claims_of(copy)}
+        assert (recipients, kinds) == ({copy.recipients[0]}, {kind})
+    everybody = (first, second, third, cc, bcc)
+    assert len({copy.message_id for copy in everybody}) == 5
+    transmissions = {
+        each.engagement.transmission_id for copy in everybody for each in claims_of(copy)
+    }
+    assert len(transmissions) == 1
+
+
+def test_the_copies_headers_name_cc_for_all_and_bcc_for_its_reader_alone() -> None:
+    for copy in copies(api(CC), ON):
+        message = message_from_bytes(copy.message, policy=SMTP)
+        assert message["Cc"] == "Zoë <cc@x.test>"
+        is_blind = copy.recipients == ("bcc@x.test",)
+        assert message["Bcc"] == ("bcc@x.test" if is_blind else None)
+        assert b"archive@x.test" not in copy.message
+        assert b"X-MSYS" not in copy.message
+
+
+def test_untracked_copies_are_one_but_for_the_blind_ones() -> None:
+    shared, blind = copies(api(CC))
+    assert shared.recipients == (
+        "a@example.com",
+        "archive@x.test",
+        "b@example.com",
+        "c@example.com",
+        "cc@x.test",
+    )
+    assert shared.message == b"Cc: =?utf-8?q?Zo=C3=AB?= <cc@x.test>\r\n" + MESSAGE
+    assert blind.message == (
+        b"Cc: =?utf-8?q?Zo=C3=AB?= <cc@x.test>\r\nBcc: bcc@x.test\r\n" + MESSAGE
+    )
+
+
+def test_the_edits_of_a_copy_with_more_readers_give_the_message_back() -> None:
+    message = b"Cc: x@y.test\r\n" + api(CC)
+    planned = Rewriter(keys=KEYS, options=ON).plan(message, THREE)
+    bcc = planned.readers.bcc[0]
+    rewritten = planned.render(bcc.email, now=NOW, reader="bcc", bcc=bcc)
+    out = bytearray(rewritten.message)
+    shift = sum(len(text) - length for _, length, text in rewritten.edits)
+    for offset, length, text in reversed(rewritten.edits):
+        shift -= len(text) - length
+        start = offset + shift
+        assert out[start : start + len(text)] == text
+        out[start : start + len(text)] = message[offset : offset + length]
+    assert bytes(out) == message
+
+
+class Answers:
+    """A policy that says to each recipient what a test wants."""
+
+    hooks = frozenset({Hook.EACH_RCPT})
+
+    def __init__(self, answers: dict[str, dict[str, str] | Rejection]) -> None:
+        self.answers = answers
+
+    def call(self, hook: Hook, transaction: Transaction) -> Rejection | None:
+        assert hook is Hook.EACH_RCPT
+        answer = self.answers.get(transaction.recipient or "", {})
+        if isinstance(answer, Rejection):
+            return answer
+        for name, value in answer.items():
+            transaction.contexts.message.set(name, value)
+        return None
+
+
+def arrived(**connection: str) -> Transaction:
+    contexts = Contexts(connection=Context(connection), message=Context())
+    return Transaction(contexts=contexts, peer="10.0.0.7:51234", listen="127.0.0.1:2525")
+
+
+def asked(answers: dict[str, dict[str, str] | Rejection], message: bytes) -> tuple[Copy, ...]:
+    rewriter = Rewriter(keys=KEYS, options=ON, policy=Guard(Answers(answers)))
+    return rewriter.copies(message, THREE, now=NOW, transaction=arrived())
+
+
+def test_policy_decides_for_each_recipient_apart() -> None:
+    off = {"smtpapi_open_tracking": "0", "smtpapi_click_tracking": "0"}
+    first, third, second = asked(
+        {"b@example.com": off, "c@example.com": {"smtpapi_campaign_id": "third"}}, MESSAGE
+    )
+    assert (second.recipients, second.message) == (("b@example.com",), MESSAGE)
+    assert {each.engagement.campaign_id for each in claims_of(first)} == {None}
+    assert {each.engagement.campaign_id for each in claims_of(third)} == {"third"}
+
+
+def test_a_recipient_that_policy_refuses_refuses_the_message() -> None:
+    no = Rejection(code=550, text="5.7.1 not to c")
+    with pytest.raises(PolicyRefused) as refused:
+        asked({"c@example.com": no}, MESSAGE)
+    assert (refused.value.code, refused.value.text) == (550, "5.7.1 not to c")
+
+
+def test_a_bypassed_recipient_gets_the_message_as_it_came() -> None:
+    message = api({"campaign_id": "x"})
+    *tracked, bypassed = asked({"b@example.com": {"__bypass_smtpapi": "true"}}, message)
+    assert in_an_order(tuple(tracked)) == [("a@example.com",), ("c@example.com",)]
+    assert (bypassed.recipients, bypassed.message) == (("b@example.com",), message)
+    assert bypassed.reasons == (Reason.BYPASSED,)
+
+
+def test_a_header_that_nobody_heeds_is_a_header_like_any_other() -> None:
+    rewriter = Rewriter(keys=KEYS, options=ON, heeds_header=False)
+    [copy] = rewriter.copies(b"X-MSYS-API: {\r\n" + MESSAGE, THREE, now=NOW)
+    assert copy.message == b"X-MSYS-API: {\r\n" + MESSAGE
+
+
+def test_the_way_in_decides_about_the_options() -> None:
+    peer = Scope(name="peer", options=TrackingOptions(click_tracking=False))
+    scopes = Scopes(
+        listener=Scope(name="listener", options=ON),
+        peers=Networks({ip_network("10.0.0.0/8"): peer}),
+        pathways={"quiet": (Scope(name="q", options=TrackingOptions(open_tracking=False)),)},
+    )
+    rewriter = Rewriter(keys=KEYS, scopes=scopes)
+    by_peer = rewriter.copies(MESSAGE, THREE, now=NOW, transaction=arrived())
+    assert [(copy.wrapped_links, copy.pixels) for copy in by_peer] == [(0, 1)] * 3
+    by_pathway = rewriter.copies(MESSAGE, THREE, now=NOW, transaction=arrived(pathway="quiet"))
+    assert in_an_order(by_pathway) == [THREE]
+
+
+def test_what_could_not_be_had_is_noticed() -> None:
+    header = {
+        "no_such": 1,
+        "metadata": {"a": "x" * 2000},
+        "tags": [str(number) for number in range(11)],
+    }
+    message = api(header)
+    rewriter = Rewriter(keys=KEYS, options=ON)
+    transaction = arrived(smtpapi_click_tracking="maybe")
+    for copy in rewriter.copies(message, THREE, now=NOW, transaction=transaction):
+        assert copy.notices == (
+            "ignored_key",
+            "dropped_tags",
+            "truncated_metadata",
+            "ignored_variable",
+        )
+
+
+def test_the_header_stays_where_it_is_to_be_kept() -> None:
+    kept = TrackingOptions(
+        open_tracking=True, keep_x_msys_api=True, tracking_domain="click.example.com"
+    )
+    for options in (kept, TrackingOptions(keep_x_msys_api=True)):
+        for copy in copies(api({"campaign_id": "x"}), options):
+            assert copy.message.startswith(b'X-MSYS-API: {"campaign_id": "x"}\r\n')
+
+
+def test_customer_and_initial_pixel_are_in_every_link() -> None:
+    scopes = Scopes(listener=Scope(name="l", options=replace(ON, initial_open=True)))
+    rewriter = Rewriter(keys=KEYS, scopes=scopes)
+    transaction = arrived(mo_customer_id="1005")
+    for copy in rewriter.copies(MESSAGE, THREE, now=NOW, transaction=transaction):
+        assert {each.engagement.customer_id for each in claims_of(copy)} == {1005}
+        assert {each.engagement.initial_pixel for each in claims_of(copy)} == {True}

@@ -1,16 +1,17 @@
-"""Python's reasons and the core's are one list; it stands twice, so it is compared."""
+import re
+from pathlib import Path
 
 from msys_track import _core
 from msys_track.reasons import Reason
 
-
-def test_every_reason_of_the_core_has_a_name_in_python() -> None:
-    assert set(_core.REASONS) - set(Reason) == set()
-
-
-def test_every_reason_in_python_is_one_of_the_core() -> None:
-    assert set(Reason) - set(_core.REASONS) == set()
+PAGE = (Path(__file__).parents[1] / "docs" / "reasons.md").read_text(encoding="utf-8")
+ROW = re.compile(r"^\| `(\w+)` \| [^|]+ \| ([^|]*?) \|", re.MULTILINE)
 
 
-def test_the_core_lists_no_reason_twice() -> None:
-    assert len(_core.REASONS) == len(set(_core.REASONS))
+def test_the_core_has_the_same_reasons() -> None:
+    assert {reason.value for reason in Reason} == set(_core.REASONS)
+
+
+def test_the_page_has_every_reason_and_its_meaning_in_the_same_words() -> None:
+    documented = {code: meaning.replace("`", "") for code, meaning in ROW.findall(PAGE)}
+    assert documented == {reason.value: reason.meaning for reason in Reason}

@@ -1,44 +1,30 @@
-"""Copies: one message in, and out comes what each recipient is sent.
+"""Copies: one message in, and out comes what each reader is sent.
 
-Here options and rewriting meet; neither knows the other. The proxy, the library and the filter
-all go this way, so that they can't disagree.
+The proxy, the library and the filter all go this way, so that they can't disagree.
 """
 
-import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
-from msys_track.errors import RewriteFailed
-from msys_track.keys import Engagement, KeyRing, TrackedUrls
-from msys_track.options import header
-from msys_track.options.resolve import Resolved, resolve
+from msys_track.errors import PolicyRefused
+from msys_track.keys import KeyRing
+from msys_track.options import variables
+from msys_track.options.policy.context import Contexts
+from msys_track.options.policy.guard import Guard
+from msys_track.options.policy.hooks import Hook, Transaction
+from msys_track.options.resolve import Resolved
+from msys_track.options.scopes import Scope, Scopes, address_of
 from msys_track.options.tracking import TrackingOptions
+from msys_track.planned import Planned, Rewritten
 from msys_track.reasons import Reason
-from msys_track.rewriting.engine import Engine, LeftAlone, Plan
+from msys_track.rewriting.engine import Engine
 from msys_track.rewriting.native import NativeEngine
 
 log = structlog.get_logger(__name__)
-
-HEADER = b"X-MSYS-API"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rewritten:
-    """One recipient's copy, and what was done to make it."""
-
-    message: bytes
-    message_id: str | None
-    """20 hexadecimal digits, in every event of this copy; None where nothing is tracked."""
-    edits: Sequence[tuple[int, int, bytes]]
-    """Offset and length in the message as received, and what stands there now."""
-    left_alone: Sequence[tuple[int, int, Reason]]
-    """Offset, length and reason of each link, part or message that stayed as it was."""
-    wrapped_links: int
-    pixels: int
-    resolved: Resolved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,150 +38,184 @@ class Copy:
     pixels: int
     reasons: tuple[str, ...]
     """Distinct codes of why something was left alone."""
+    notices: tuple[str, ...] = ()
+    """Distinct codes of what was asked for and could not be had, such as `ignored_key`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """A message whose options are resolved and whose edits are found."""
+class Decision:
+    """What is to become of a message, before any copy of it is made."""
 
     message: bytes
-    """As received."""
-    resolved: Resolved
-    keys: KeyRing
-    plan: Plan | None
-    """None where nothing is tracked, or where planning failed."""
-    untracked: Reason
-    """Why there is no plan."""
-    api_header: Sequence[tuple[int, int, bytes]]
-    """Offset and length of the X-MSYS-API lines, and what stands there in every copy: nothing."""
-    transmission_id: int
+    planned: Planned | None
+    """None where X-MSYS-API means nothing for any recipient."""
+    options: Mapping[str, Resolved]
+    """Of each recipient whose copy is made here, in their order."""
+    bypassing: tuple[str, ...] = ()
+    """The recipients who are sent the message as it came."""
 
     @property
-    def is_tracked(self) -> bool:
-        """Whether each recipient needs a copy of their own; one serves all of them otherwise."""
-        return self.plan is not None
+    def copy_count(self) -> int:
+        """How many copies will be made; the message's edits are found for that."""
+        planned = self.planned
+        if planned is None:
+            return 1
+        differing = [resolved for resolved in self.options.values() if planned.differs(resolved)]
+        first = next(iter(self.options.values()))
+        cc = len(planned.readers.cc) if planned.differs(first) else 0
+        shared = len(differing) < len(self.options) + len(self.bypassing)
+        return len(differing) + cc + len(planned.readers.bcc) + shared
 
-    def copies(self, recipients: Sequence[str], *, now: int) -> tuple[Copy, ...]:
-        """Make what each recipient is sent; every one of them is in exactly one copy."""
-        if not self.is_tracked:
-            return (_copy(tuple(recipients), self.render("", now=now)),)
-        return tuple(_copy((to,), self.render(to, now=now)) for to in recipients)
-
-    def render(self, recipient: str, *, now: int) -> Rewritten:
-        """Make the copy for one recipient; `now` is the injection time in Unix seconds.
-
-        It can't fail: what can't be rewritten is sent as it was.
-        """
-        if self.plan is None:
-            return self._untouched(self.untracked)
-        message_id = secrets.token_hex(10)
-        try:
-            rendered = self.plan.render(
-                self.keys, self._engagement(message_id, recipient, now), _urls(self.resolved)
-            )
-        except RewriteFailed:
-            log.exception("message.rewrite_failed", step="render")
-            return self._untouched(Reason.CORE_FAILURE)
-        return Rewritten(
-            message=rendered.message,
-            message_id=message_id,
-            edits=rendered.edits,
-            left_alone=_left_alone([*self.plan.left_alone, *rendered.left_alone]),
-            wrapped_links=rendered.wrapped_links,
-            pixels=rendered.pixels,
-            resolved=self.resolved,
-        )
-
-    def _engagement(self, message_id: str, recipient: str, now: int) -> Engagement:
-        resolved = self.resolved
-        return Engagement(
-            message_id=message_id,
-            transmission_id=self.transmission_id,
-            recipient=recipient,
-            injected_at=now,
-            expires_at=now + resolved.tracking_link_expiry_seconds.value,
-            campaign_id=resolved.campaign_id.value,
-            metadata=resolved.metadata.value,
-            tags=resolved.tags.value,
-            open_tracking=resolved.open_tracking.value,
-            click_tracking=resolved.click_tracking.value,
-            transactional=resolved.transactional.value,
-        )
-
-    def _untouched(self, reason: Reason) -> Rewritten:
-        return Rewritten(
-            message=_edited(self.message, self.api_header),
-            message_id=None,
-            edits=self.api_header,
-            left_alone=[(0, len(self.message), reason)],
-            wrapped_links=0,
-            pixels=0,
-            resolved=self.resolved,
-        )
+    def copies(self, *, now: int) -> tuple[Copy, ...]:
+        """Make the copies; `now` is the injection time in Unix seconds."""
+        made = () if self.planned is None else tuple(_copies(self.planned, self.options, now))
+        return (*made, _as_it_came(self.message, self.bypassing)) if self.bypassing else made
 
 
 class Rewriter:
-    """Makes copies with one key ring, one layer of configured options and one engine.
+    """Makes copies with one key ring, one configuration, one policy and one engine.
 
-    `source` names where the options come from, for whoever asks why one has its value.
+    Args:
+        keys: seals the links.
+        options: what is configured where there are no scopes; None: nothing is.
+        source: names where `options` come from, for whoever asks why one has its value.
+        scopes: the scopes of a configuration, in place of `options`.
+        policy: what is asked about each recipient.
+        heeds_header: whether X-MSYS-API means anything; without it (Momentum's module `smtpapi`
+            not loaded) nothing is tracked and the header is a header like any other.
+        engine: finds and applies edits; None: the compiled core.
+        on_decided: is told of each message, whoever wants to know why.
     """
 
-    __slots__ = ("_engine", "_keys", "_options", "_source")
+    __slots__ = ("_engine", "_heeds_header", "_keys", "_on_decided", "policy", "scopes")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that are put together here
         self,
         *,
         keys: KeyRing,
         options: TrackingOptions | None = None,
         source: str = "configuration",
+        scopes: Scopes | None = None,
+        policy: Guard | None = None,
+        heeds_header: bool = True,
         engine: Engine | None = None,
+        on_decided: Callable[[Decision], None] | None = None,
     ) -> None:
+        configured = Scope(name=source, options=options or TrackingOptions())
+        self.scopes = scopes or Scopes(listener=configured)
+        self.policy = policy
         self._keys = keys
-        self._options = options or TrackingOptions()
-        self._source = source
+        self._heeds_header = heeds_header
+        self._on_decided = on_decided
         self._engine: Engine = engine or NativeEngine()
 
-    def plan(self, message: bytes) -> Planned:
-        """Resolve a message's options and find its edits.
+    def plan(
+        self,
+        message: bytes,
+        recipients: Sequence[str] = (),
+        *,
+        transaction: Transaction | None = None,
+    ) -> Planned:
+        """Read a message's header; its edits are found when the first copy needs them.
 
         Raises:
             HeaderRefused: `X-MSYS-API` is malformed.
         """
-        fields = self._engine.header_fields(message, HEADER)
-        api_header = header.parse([value for _, _, value in fields])
-        resolved = resolve(api_header, self._options, self._source)
-        plan, untracked = None, Reason.TRACKING_OFF
-        if resolved.open_tracking.value or resolved.click_tracking.value:
-            try:
-                plan = self._engine.plan(message, drop_header=HEADER)
-            except RewriteFailed:
-                log.exception("message.rewrite_failed", step="plan")
-                untracked = Reason.CORE_FAILURE
-        return Planned(
-            message=message,
-            resolved=resolved,
-            keys=self._keys,
-            plan=plan,
-            untracked=untracked,
-            api_header=[(offset, length, b"") for offset, length, _ in fields],
-            transmission_id=secrets.randbits(63),
-        )
+        scopes = self._layers(transaction)
+        return Planned(message, recipients, keys=self._keys, engine=self._engine, scopes=scopes)
 
     def rewritten(self, message: bytes, recipient: str, *, now: int) -> Rewritten:
-        """Make the copy of a message for one recipient.
+        """Make the copy of a message for one recipient, as if it were the only one.
 
         Raises:
             HeaderRefused: `X-MSYS-API` is malformed.
         """
-        return self.plan(message).render(recipient, now=now)
+        return self.plan(message, [recipient]).render(recipient, now=now)
 
-    def copies(self, message: bytes, recipients: Sequence[str], *, now: int) -> tuple[Copy, ...]:
-        """Make what each recipient is sent; one copy for all of them where nothing is tracked.
+    def copies(
+        self,
+        message: bytes,
+        recipients: Sequence[str],
+        *,
+        now: int,
+        transaction: Transaction | None = None,
+    ) -> tuple[Copy, ...]:
+        """Make what each reader is sent: one copy for all who are sent the same bytes.
+
+        Args:
+            message: as received.
+            recipients: of the SMTP transaction, each once.
+            now: the injection time in Unix seconds.
+            transaction: how the message came in, which decides about scopes and policy.
 
         Raises:
             HeaderRefused: `X-MSYS-API` is malformed; nobody gets the message.
+            PolicyRefused: policy refused one recipient; nobody gets the message.
         """
-        return self.plan(message).copies(recipients, now=now)
+        return self.decide(message, recipients, transaction=transaction).copies(now=now)
+
+    def decide(
+        self, message: bytes, recipients: Sequence[str], *, transaction: Transaction | None = None
+    ) -> Decision:
+        """Read the header, ask policy about each recipient and resolve their options.
+
+        Raises:
+            HeaderRefused: `X-MSYS-API` is malformed; nobody gets the message.
+            PolicyRefused: policy refused one recipient; nobody gets the message.
+        """
+        contexts = self._contexts(recipients, transaction) if self._heeds_header else {}
+        served = [to for to in recipients if self._heeds_header and not _bypass(contexts.get(to))]
+        planned = self.plan(message, served, transaction=transaction) if served else None
+        decision = Decision(
+            message=message,
+            planned=planned,
+            options={
+                to: self._resolve(planned, contexts.get(to), transaction)
+                for to in served
+                if planned is not None
+            },
+            bypassing=tuple(to for to in recipients if to not in served),
+        )
+        if self._on_decided is not None:
+            self._on_decided(decision)
+        return decision
+
+    def _layers(
+        self, transaction: Transaction | None, pathway: str | None = None
+    ) -> tuple[Scope, ...]:
+        if transaction is None:
+            return self.scopes.layers(None, None)
+        peer = address_of(transaction.peer)
+        return self.scopes.layers(transaction.listen, peer, pathway)
+
+    def _contexts(
+        self, recipients: Sequence[str], transaction: Transaction | None
+    ) -> dict[str, Contexts]:
+        """Ask policy about each recipient; without any variables there is nothing to look up."""
+        if transaction is None:
+            return {}
+        policy = self.policy
+        if policy is None or Hook.EACH_RCPT not in policy.hooks:
+            return dict.fromkeys(recipients, transaction.contexts)
+        contexts = {}
+        for recipient in recipients:
+            own = transaction.contexts.for_recipient()
+            asked = replace(transaction, contexts=own, recipient=recipient)
+            rejection = policy.call(Hook.EACH_RCPT, asked)
+            if rejection is not None:
+                raise PolicyRefused(rejection.code, rejection.text)
+            contexts[recipient] = own
+        return contexts
+
+    def _resolve(
+        self, planned: Planned, contexts: Contexts | None, transaction: Transaction | None
+    ) -> Resolved:
+        pathway = contexts.lookup(variables.PATHWAY) if contexts is not None else None
+        scopes = None if pathway is None else self._layers(transaction, pathway)
+        resolved = planned.resolve(contexts, scopes)
+        for each in resolved.ignored_variables:
+            log.warning("policy.variable_ignored", **each._asdict())
+        return resolved
 
 
 def rewrite(
@@ -229,7 +249,38 @@ def rewrite(
     )
 
 
-def _copy(recipients: tuple[str, ...], rewritten: Rewritten) -> Copy:
+def _copies(planned: Planned, options: Mapping[str, Resolved], now: int) -> Iterator[Copy]:
+    """Make the copies of those whose options are decided, the recipients' own first.
+
+    Readers whom the header names have the options of the first recipient: it is whose mail
+    they get to see.
+    """
+    to, cc, bcc, archive = planned.readers
+    first = options[to[0]]
+    # An archive copy has the first recipient's links, and so the first recipient's bytes.
+    more = {to[0]: tuple(each.email for each in archive)}
+    shared: defaultdict[bool, list[str]] = defaultdict(list)
+    for address, resolved in options.items():
+        if planned.differs(resolved):
+            copy = planned.render(address, now=now, resolved=resolved)
+            yield _copy(planned, (address, *more.get(address, ())), copy)
+        else:
+            shared[resolved.keep_x_msys_api.value] += [address, *more.get(address, ())]
+    for mailbox in cc:
+        if planned.differs(first):
+            copy = planned.render(mailbox.email, now=now, resolved=first, reader="cc")
+            yield _copy(planned, (mailbox.email,), copy)
+        else:
+            shared[first.keep_x_msys_api.value].append(mailbox.email)
+    for addresses in shared.values():
+        copy = planned.render("", now=now, resolved=options.get(addresses[0], first))
+        yield _copy(planned, tuple(addresses), copy)
+    for mailbox in bcc:
+        copy = planned.render(mailbox.email, now=now, resolved=first, reader="bcc", bcc=mailbox)
+        yield _copy(planned, (mailbox.email,), copy)
+
+
+def _copy(planned: Planned, recipients: tuple[str, ...], rewritten: Rewritten) -> Copy:
     reasons = dict.fromkeys(reason.value for _, _, reason in rewritten.left_alone)
     return Copy(
         recipients=recipients,
@@ -238,25 +289,20 @@ def _copy(recipients: tuple[str, ...], rewritten: Rewritten) -> Copy:
         wrapped_links=rewritten.wrapped_links,
         pixels=rewritten.pixels,
         reasons=tuple(reasons),
+        notices=planned.notices(rewritten.resolved),
     )
 
 
-def _urls(resolved: Resolved) -> TrackedUrls:
-    return TrackedUrls(
-        domain=resolved.tracking_domain.value,
-        click_scheme=resolved.click_tracking_scheme.value,
-        open_scheme=resolved.open_tracking_scheme.value,
-        click_metadata=resolved.click_tracking_include_metadata.value,
+def _as_it_came(message: bytes, recipients: Sequence[str]) -> Copy:
+    return Copy(
+        recipients=tuple(recipients),
+        message=message,
+        message_id=None,
+        wrapped_links=0,
+        pixels=0,
+        reasons=(Reason.BYPASSED.value,),
     )
 
 
-def _left_alone(left: Sequence[LeftAlone]) -> list[tuple[int, int, Reason]]:
-    return [(each.offset, each.length, Reason(each.reason)) for each in left]
-
-
-def _edited(message: bytes, edits: Sequence[tuple[int, int, bytes]]) -> bytes:
-    kept, copied = [], 0
-    for offset, length, inserted in edits:
-        kept += [message[copied:offset], inserted]
-        copied = offset + length
-    return b"".join([*kept, message[copied:]]) if edits else message
+def _bypass(contexts: Contexts | None) -> bool:
+    return contexts is not None and variables.is_bypassed(contexts)

@@ -72,7 +72,7 @@ PIECES: Final = (
     "<!--", "-->", "<!-->", "<!--->", "--!>", "<!-- </body> -->", "<!doctype html>", "<!", "<?",
     '<!--[if mso]><a href="http://e.com/"><![endif]-->', "<![CDATA[", "]]>",
     "<script>", "<script><!--<script>", "</script>", "<style>", "</style>", "<textarea>",
-    "</textarea>", "<title>", "</title>", "<noscript>", "</noscript>", "<plaintext>", "<xmp>",
+    "</textarea>", "<title>", "</title>", "<plaintext>", "<xmp>",
     "</xmp>", "<iframe>", "</iframe>",
     "<svg><a href='http://e.com/svg'>x</a><title><a href='http://e.com/t'></title></svg>",
     "<svg><style><a href='http://e.com/s'></style><![CDATA[<a href='http://e.com/c'>]]></svg>",

@@ -1,133 +1,298 @@
-"""`msys-track config check`: every fault with its place, exit code 2, and nothing opened."""
+"""`msys-track config`: what a person sees, and what a script gets."""
 
+import json
+import re
+import tomllib
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.cli.processes import Run
+from tests.config.mutations import combinations, good, mutated, write_named_files
 
 from msys_track.cli import main
+from msys_track.config.checking import checked
+from msys_track.config.configuration import Configuration
+from msys_track.config.effective import Way, scope_options
+from msys_track.config.json_schema import json_schema
+from msys_track.config.starter import starter
+
+CONF = """\
+smtpapi { }
+ESMTP_Listener {
+  TLS_Certificate = "/etc/pki/x.crt"
+  open_tracking_enabled = true
+  Listen ":25" { tracking_domain = "click.example.com" }
+  Listen "*:25" { click_tracking_enabled = true }
+}
+scriptlet "scriptlet" { script "mine" { source = "policy" } }
+Gateway = "mta.example.com"
+"""
 
 
-def check(file: Path | str) -> Result:
-    return CliRunner().invoke(main, ["config", "check", str(file)])
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_named_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("CONFIG", "KEYS", "UPSTREAM", "LISTEN", "PEER", "PATHWAY", "JSON"):
+        monkeypatch.delenv(f"MSYS_TRACK_{name}", raising=False)
+    return tmp_path
 
 
-def broken(config: Path, old: str, new: str) -> Result:
-    text = config.read_text(encoding="utf-8")
-    assert old in text
-    config.write_text(text.replace(old, new), encoding="utf-8")
-    return check(config)
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
 
 
-def test_a_good_configuration_has_no_faults_and_nothing_is_made(config: Path) -> None:
-    before = sorted(config.parent.iterdir())
-    result = check(config)
-    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{config}: no faults\n", "")
-    assert sorted(config.parent.iterdir()) == before
+def write(folder: Path, text: str, name: str = "msys-track.toml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "line", "told"),
-    [
-        ("open_tracking_enabled = true", 'open_tracking_enabled = "yes"', 4,
-         'listener.open_tracking_enabled: found "yes", allowed: true or false, without quotes'),
-        ("open_tracking_enabled", "open_traking_enabled", 4,
-         "listener.open_traking_enabled: unknown; did you mean open_tracking_enabled?"),
-        ('"click.example.com"', '"http://click.example.com/"', 6,
-         "listener.tracking_domain: found"),
-        ('"127.0.0.1:9"', '"localhost"', 9,
-         'proxy.upstream: found "localhost", allowed: host:port'),
-        ('"127.0.0.1:9"', '"127.0.0.1:0"', 9, "port 1 to 65535"),
-        ('upstream = "127.0.0.1:9"\n', "", 7, "proxy.upstream: missing; [proxy] can't do without"),
-        ('"events.sqlite"', '"missing/events.sqlite"', 12, "but there is no folder"),
-        ('"events.sqlite"', '"."', 12, "a folder, allowed: a file"),
-        ('"keys.toml"', '"no.toml"', 2, 'keys: found "no.toml", but there is no such file'),
-        ('keys = "keys.toml"', "", 1,
-         'keys: missing; [proxy] needs keys = "keys.toml" at the top'),
-        ("[tracker]", "[traker]", 10, "traker: unknown; did you mean tracker?"),
-        ("[proxy]", "[proxy", 7, "not TOML"),
-        ("= true", "= True", 4, "listener.open_tracking_enabled"),
-    ],
-)  # fmt: skip
-def test_a_fault_is_told_with_file_line_key_and_what_is_allowed(
-    config: Path, old: str, new: str, line: int, told: str
-) -> None:
-    result = broken(config, old, new)
-    assert (result.exit_code, result.stdout) == (2, "")
-    [fault] = [each for each in result.stderr.splitlines() if f":{line}: " in each][:1]
-    assert fault.startswith(f"{config}:{line}: ")
-    assert told.removeprefix("listener.open_tracking_enabled") in fault
+# check
 
 
-def test_all_faults_are_told_at_once(config: Path) -> None:
-    text = config.read_text(encoding="utf-8").replace("true", "1").replace('"127.0.0.1:0"', "25")
-    config.write_text(text, encoding="utf-8")
-    result = check(config)
-    assert result.exit_code == 2
-    assert len(result.stderr.splitlines()) == 4
+def test_a_good_file_is_said_to_be_one(folder: Path) -> None:
+    write(folder, good("servers.toml"))
+    result = run("config", "check")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        0,
+        "msys-track.toml: no faults\n",
+        "",
+    )
 
 
-def test_keys_that_can_t_be_used_are_a_fault(config: Path, keys: Path) -> None:
-    keys.chmod(0o640)
-    result = check(config)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith(f"{config}: keys: {keys}: others than its owner can use it")
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        (b"\xff\xfe", ":1: not UTF-8, which TOML must be"),
-        (b"keys = 'x'\n\xff", ":2: not UTF-8, which TOML must be"),
-        (b"\0", ":1: not TOML"),
-        (b"= 1", ":1: not TOML"),
-        (bytes(range(128, 256)), ":1: not UTF-8"),
-        (b"[" * 10_000, ":1: not TOML"),
-        (b"a = " + b"[" * 100_000, ":1: a: not TOML"),
-        (b"a = " + b"9" * 10_000, ":1: a: not TOML: number too long"),
-    ],
-)
-def test_what_is_no_configuration_at_all_is_told(
-    tmp_path: Path, content: bytes, told: str
-) -> None:
-    file = tmp_path / "file.toml"
-    file.write_bytes(content)
-    result = check(file)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith(f"{file}{told}")
-
-
-def test_an_empty_file_is_a_configuration_that_starts_nothing(tmp_path: Path) -> None:
-    file = tmp_path / "empty.toml"
-    file.touch()
-    assert check(file).exit_code == 0
-    for server in ("proxy", "tracker"):
-        result = CliRunner().invoke(main, [server, "--config", str(file)])
-        assert (result.exit_code, result.stderr) == (
-            2,
-            f"{file}: no [{server}] table: nothing to start\n",
-        )
-
-
-@pytest.mark.parametrize(
-    "command", [("config", "check"), ("proxy", "--config"), ("tracker", "--config")]
-)
-def test_a_file_that_is_missing_or_a_folder_is_told(
-    command: tuple[str, str], tmp_path: Path
-) -> None:
-    for file, told in [
-        (tmp_path / "no.toml", "no.toml: can't be read: No such file or directory\n"),
-        (tmp_path, f"File '{tmp_path}' is a directory.\n"),
-        (tmp_path / "no" / "no.toml", "can't be read: No such file or directory\n"),
-    ]:
-        result = CliRunner().invoke(main, [*command, str(file)])
+@pytest.mark.parametrize("name", ["servers.toml", "scopes.toml", "ecelerity.conf"])
+def test_faults_are_lines_of_standard_error_and_exit_code_2(folder: Path, name: str) -> None:
+    for chosen in combinations(name, 25, seed=22):
+        text, faults = mutated(good(name), chosen)
+        write(folder, text, name)
+        result = run("config", "check", name)
         assert (result.exit_code, result.stdout) == (2, "")
-        assert result.stderr.endswith(told)
+        said = [
+            re.match(rf"{re.escape(name)}:(\d+): ", line) for line in result.stderr.splitlines()
+        ]
+        assert {int(match[1]) for match in said if match} == faults
+        assert None not in said
 
 
-def test_the_default_file_stands_in_the_working_folder(run: Run, config: Path) -> None:
-    config.rename(config.with_name("other.toml"))
-    ended = run("proxy")
-    assert (ended.code, ended.output) == (2, b"")
-    assert ended.errors == "msys-track.toml: can't be read: No such file or directory\n"
+def test_what_is_passed_over_is_told_and_no_fault(folder: Path) -> None:
+    write(folder, CONF, "ecelerity.conf")
+    result = run("config", "check", "ecelerity.conf")
+    assert (result.exit_code, result.stdout) == (0, "ecelerity.conf: no faults\n")
+    assert result.stderr == (
+        "ignored: ecelerity.conf:3: esmtp_listener.tls_certificate: not enforced by msys-track; "
+        "protect its ports by other means\n"
+    )
+    assert not (folder / "msys-track-keys.toml").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_file_that_is_not_there_is_named() -> None:
+    result = run("config", "check", "none.toml")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "none.toml: can't be read: No such file or directory\n",
+    )
+
+
+def test_the_file_of_the_whole_command_is_checked(folder: Path) -> None:
+    write(folder, "oops = 1\n", "other.toml")
+    assert run("--config", "other.toml", "config", "check").stderr.startswith("other.toml:1: oops")
+
+
+def test_the_file_of_the_environment_is_checked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, "oops = 1\n", "other.toml")
+    monkeypatch.setenv("MSYS_TRACK_CONFIG", "other.toml")
+    assert run("config", "check").stderr.startswith("other.toml:1: oops")
+
+
+def test_an_upstream_of_the_command_line_is_one(folder: Path) -> None:
+    write(folder, CONF.replace("Gateway", "Gate"), "ecelerity.conf")
+    assert run("config", "check", "ecelerity.conf").exit_code == 2
+    assert run("config", "check", "ecelerity.conf", "--upstream", "mta.test:25").exit_code == 0
+
+
+# init
+
+
+def test_a_starter_file_passes_the_check_once_there_are_keys(folder: Path) -> None:
+    (folder / "keys.toml").unlink()
+    result = run("config", "init")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "msys-track.toml: made; next: msys-track keys new keys.toml\n"
+    assert run("keys", "new", "keys.toml").exit_code == 0
+    assert run("config", "check").exit_code == 0
+
+
+def test_a_starter_file_never_goes_over_another_file(folder: Path) -> None:
+    path = write(folder, "mine = true\n")
+    result = run("config", "init")
+    assert result.exit_code == 1
+    assert "msys-track.toml: there is a file already" in result.stderr
+    assert path.read_text() == "mine = true\n"
+
+
+def test_a_starter_file_can_go_to_standard_output(folder: Path) -> None:
+    assert run("config", "init", "-").stdout == starter()
+    assert not (folder / "msys-track.toml").exists()
+
+
+# show
+
+
+def test_each_value_is_shown_with_its_source(folder: Path) -> None:
+    write(folder, good("scopes.toml"))
+    result = run("config", "show")
+    assert result.exit_code == 0
+    shown = tomllib.loads(result.stdout)
+    assert list(shown) == [
+        "keys", "smtpapi", "listener", "listen", "engagement_tracker", "policy", "proxy"
+    ]  # fmt: skip
+    assert list(shown["listen"]) == ["0.0.0.0:2525", "[::1]:2526"]
+    lines = result.stdout.splitlines()
+    assert 'upstream = "mta.example.com:25"  # msys-track.toml:4' in lines
+    assert "# upstream_ehlo_name is not set: our address" in lines
+    assert "max_metadata_len = 1000  # default" in lines
+    assert 'listen = "0.0.0.0:2525"  # listen ":2525" (msys-track.toml:9)' in lines
+    why = 'context of pathway "receipts" (msys-track.toml:28)'
+    assert f"open_tracking_enabled = true  # {why}" in lines
+    assert 'pathway = "receipts"  # listen ":2525" (msys-track.toml:11)' in lines
+
+
+def test_the_options_of_one_way_in_are_shown(folder: Path) -> None:
+    write(folder, good("scopes.toml"))
+    way = ("--listen", "127.0.0.1:2525", "--peer", "10.1.2.3", "--pathway", "north")
+    result = run("config", "show", *way)
+    assert "# for mail that comes in at 0.0.0.0:2525 from 10.1.2.3, on pathway north" in (
+        result.stdout
+    )
+    assert "listen" not in tomllib.loads(result.stdout)
+    shown = json.loads(run("config", "show", *way, "--json").stdout)
+    (one,) = shown["ways"]
+    assert {name: one[name] for name in ("listen", "peer", "pathway")} == {
+        "listen": "0.0.0.0:2525",
+        "peer": "10.1.2.3",
+        "pathway": "north",
+    }
+    assert one["options"]["initial_open_pixel_tracking"] == {
+        "value": True,
+        "source": 'pathway_group "partners" pathway "north" (msys-track.toml:42)',
+    }
+    assert shown["proxy"]["upstream"] == {
+        "value": "mta.example.com:25",
+        "source": "msys-track.toml:4",
+    }
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--pathway", "west", "no pathway 'west'; known: bulk, north, receipts"),
+        ("--listen", "west", '--listen: found "west", allowed: "host:port"'),
+        ("--peer", "west", "'west' is no IP address"),
+    ],
+)
+def test_a_way_in_that_can_not_be_is_refused(
+    folder: Path, option: str, value: str, said: str
+) -> None:
+    write(folder, good("scopes.toml"))
+    result = run("config", "show", option, value)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_of_a_faulty_file_nothing_is_shown_but_its_faults(folder: Path) -> None:
+    write(folder, "[proxy]\n")
+    result = run("config", "show")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.count("missing") == 2
+
+
+# import
+
+
+def imported(result: Result) -> dict[str, Any]:
+    return tomllib.loads(result.stdout)
+
+
+def test_momentums_form_is_converted_and_passes_the_check(folder: Path) -> None:
+    write(folder, good("ecelerity.conf"), "ecelerity.conf")
+    result = run("config", "import", "ecelerity.conf")
+    assert (result.exit_code, result.stderr) == (0, "")
+    write(folder, result.stdout)
+    assert run("config", "check").exit_code == 0
+    before, after = checked(folder / "ecelerity.conf"), checked(folder / "msys-track.toml")
+    assert before.configuration is not None
+    assert after.configuration is not None
+    for part in ("smtpapi", "policy", "keys", "proxy", "upstream", "tracker"):
+        assert getattr(before.configuration, part) == getattr(after.configuration, part)
+    for way in (Way(), Way(listen="0.0.0.0:2525", peer=ip_address("10.1.1.1"))):
+        assert values(before.configuration, way) == values(after.configuration, way)
+
+
+def values(read: Configuration, way: Way) -> dict[str, object]:
+    return {name: each.value for name, each in scope_options(read, way).items()}
+
+
+def test_what_is_ignored_is_told_while_converting(folder: Path) -> None:
+    write(folder, CONF, "ecelerity.conf")
+    result = run("config", "import", "ecelerity.conf")
+    keys = folder / "msys-track-keys.toml"
+    assert result.stderr.splitlines() == [
+        (
+            "ignored: ecelerity.conf:3: esmtp_listener.tls_certificate: not enforced by "
+            "msys-track; protect its ports by other means"
+        ),
+        f"{keys.name}: not there yet; next: msys-track keys new {keys.name}",
+    ]
+    assert imported(result) == {
+        "keys": "msys-track-keys.toml",
+        "smtpapi": True,
+        "listener": {"open_tracking_enabled": True, "click_tracking_text": True},
+        "listen": {
+            ":25": {"tracking_domain": "click.example.com", "click_tracking_enabled": True}
+        },
+        "policy": {"files": ["policy.lua"]},
+        "proxy": {"upstream": "mta.example.com:25"},
+    }
+
+
+def test_elsewhere_the_names_of_files_still_hold(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(folder, good("ecelerity.conf"), "ecelerity.conf")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(elsewhere)
+    result = run("config", "import", str(source))
+    assert imported(result)["policy"] == {"files": [str(folder / "policy.lua")]}
+    write(elsewhere, result.stdout)
+    assert run("config", "check").exit_code == 0
+
+
+def test_a_faulty_file_is_not_converted(folder: Path) -> None:
+    write(folder, CONF.replace("tracking_domain", "traking_domain"), "ecelerity.conf")
+    result = run("config", "import", "ecelerity.conf")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "ecelerity.conf:5: listen.traking_domain: unknown; did you mean tracking_domain?\n"
+    )
+
+
+def test_only_momentums_form_is_converted(folder: Path) -> None:
+    write(folder, "")
+    result = run("config", "import", "msys-track.toml")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "ends in .conf" in result.stderr
+
+
+# schema
+
+
+def test_the_schema_is_printed() -> None:
+    result = run("config", "schema")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == json_schema()

@@ -109,7 +109,7 @@ def test_without_a_change_the_edit_list_is_empty(tmp_path: Path) -> None:
         (b'{"campaign_id": "%s"}' % (b"c" * 65), "smtpapi_campaign_id context is limited to 64"),
         (b'{"options": {"open_tracking": "yes"}}', "'options.open_tracking' must be of type"),
         (b"{}\r\nX-MSYS-API: []", "X-MSYS-API header present more than once"),
-        (b'{"bcc": ["a@b.c"]}', "X-MSYS-API 'bcc' is not supported by this version"),
+        (b'{"bcc": ["nobody"]}', "X-MSYS-API 'bcc[0]' is not a mail address: it has no @"),
         (b"\xff", "JSON parsing error in X-MSYS-API (line 1, column 1: not valid UTF-8)"),
     ],
 )

@@ -13,6 +13,7 @@ from tests.injection.conftest import TRACKING
 from tests.upstreams import EXTENSIONS, HANG_UP, SILENCE, Answer, Script, ScriptedUpstream, say
 from tests.waiting import until
 
+from msys_track.copies import Rewriter
 from msys_track.keys import KeyRing
 
 if TYPE_CHECKING:
@@ -465,8 +466,8 @@ BAD_HEADERS = [
         "550 5.6.0 smtpapi_campaign_id context is limited to 64 bytes",
     ),
     (
-        '{"cc": [{"email": "c@example.com"}]}',
-        "550 5.6.0 X-MSYS-API 'cc' is not supported by this version",
+        '{"cc": [{"name": "C"}]}',
+        "550 5.6.0 X-MSYS-API 'cc[0].email' must be of type 'string'",
     ),
 ]
 
@@ -489,11 +490,11 @@ async def test_a_malformed_header_refuses_the_message_for_everybody(
 
 
 async def test_a_defect_of_ours_is_a_451_and_the_session_goes_on(start: "Start") -> None:
-    class Broken:
-        def plan(self, _message: bytes) -> NoReturn:
+    class Broken(Rewriter):
+        def decide(self, *_what: object, **_more: object) -> NoReturn:
             raise RuntimeError("a defect")
 
-    harness = await start(rewriter=Broken())
+    harness = await start(rewriter=Broken(keys=KeyRing.temporary()))
     client = await harness.client()
     with capture_logs() as logs:
         for message in (MESSAGE, b"x" * 300_000 + b"\r\n"):

@@ -29,7 +29,15 @@ UNHEARD = (
     "A parameter of MAIL has characters",
     "The client closed the connection",
 )
-NOT_LIMITS = {"listen_host", "listen_port", "hostname", "host", "port", "ehlo_name"}
+NOT_LIMITS = {
+    "listen_host",
+    "listen_port",
+    "more_listens",
+    "hostname",
+    "host",
+    "port",
+    "ehlo_name",
+}
 
 
 def texts() -> Iterator[str]:

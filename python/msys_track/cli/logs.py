@@ -1,12 +1,16 @@
 """Logs go to standard error: standard output is for what was asked for, often a mail."""
 
+import logging
 import sys
+from typing import Final
 
 import structlog
 
+LEVELS: Final = ("debug", "info", "warning", "error")
 
-def to_stderr(*, is_server: bool = False) -> None:
-    """Write logs as text to a terminal, else as one JSON object a line.
+
+def to_stderr(*, is_server: bool = False, level: str = "info") -> None:
+    """Write logs of a level and above as text to a terminal, else as one JSON object a line.
 
     A server keeps its loggers, which is quicker; then no later call changes them.
     """
@@ -26,6 +30,9 @@ def to_stderr(*, is_server: bool = False) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *last,
         ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
         logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
         cache_logger_on_first_use=is_server,
     )

@@ -1,12 +1,16 @@
 """Parameters that several commands take: the same name, variable and check wherever they stand."""
 
+import ipaddress
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from msys_track.cli import logs
 from msys_track.cli.exits import Misconfigured
+from msys_track.config.addresses import Address, listen_name
+from msys_track.config.kinds import NotAllowedError
 from msys_track.errors import KeyRingError
 from msys_track.keys import KeyRing
 from msys_track.options.tracking import RULES
@@ -51,6 +55,72 @@ def config() -> Callable[[_Command], _Command]:
         show_default=True,
         help="Configuration file.",
     )
+
+
+def log_level() -> Callable[[_Command], _Command]:
+    """Make the option that says how much a server logs."""
+    return option(
+        "--log-level",
+        envvar="LOG_LEVEL",
+        type=click.Choice(logs.LEVELS),
+        default="info",
+        show_default=True,
+        help="What is logged; debug explains each mail, with addresses and targets.",
+    )
+
+
+def mail_addresses(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Check several mail addresses, and keep each once.
+
+    Raises:
+        click.BadParameter: no such address.
+    """
+    return tuple(dict.fromkeys(mail_address(context, parameter, value) for value in values))
+
+
+def ip_address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Check an IP address.
+
+    Raises:
+        click.BadParameter: none.
+    """
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no IP address; give one as 10.0.0.7") from None
+
+
+def listen_address(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> Address | None:
+    """Check the address of a listener.
+
+    Raises:
+        click.BadParameter: neither `host:port` nor `:port`.
+    """
+    try:
+        return None if value is None else listen_name(value)
+    except NotAllowedError:
+        raise click.BadParameter(
+            f"{value!r} is no address; give host:port such as 127.0.0.1:2525, "
+            "or :port for every IPv4 address"
+        ) from None
+
+
+def reverse_path(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Check a sender, which may be the null sender.
+
+    Raises:
+        click.BadParameter: nothing that MAIL could say.
+    """
+    path = value.removeprefix("<").removesuffix(">")
+    if path and (not path.isprintable() or " " in path or "@" not in path):
+        raise click.BadParameter(
+            f"{value!r} is no address; give one such as jo@example.com, or '' for the null sender"
+        )
+    return path
 
 
 def mail_address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:

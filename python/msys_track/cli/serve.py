@@ -1,4 +1,4 @@
-"""`msys-track proxy` and `msys-track tracker`: here the rooms meet and a server is put together.
+"""`msys-track proxy` and `msys-track tracker`: servers from a configuration, until told to stop.
 
 Everything that can be wrong with the settings is found before a port is opened.
 """
@@ -6,7 +6,8 @@ Everything that can be wrong with the settings is found before a port is opened.
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ import click
 import structlog
 import uvloop
 
-from msys_track.cli import logs, parameters
+from msys_track.cli import assembly, logs, parameters
 from msys_track.cli.exits import Failure, Misconfigured, reason
-from msys_track.config import toml
-from msys_track.config.toml import Configuration
+from msys_track.config.configuration import Configuration
+from msys_track.config.load import is_momentum
 from msys_track.copies import Rewriter
 from msys_track.errors import KeyRingError, SettingsError
 from msys_track.injection import server as injection
+from msys_track.injection.counters import Counters
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys import KeyRing
 from msys_track.relay.settings import UpstreamSettings
@@ -35,89 +37,126 @@ log = structlog.get_logger(__name__)
 
 @click.command(short_help="Take mail over SMTP, track it, hand it on.")
 @parameters.config()
-def proxy(*, config_file: Path) -> None:
+@parameters.keys(required=False, help_text="Key file, in place of the configuration's.")
+@parameters.option(
+    "--upstream",
+    envvar="UPSTREAM",
+    metavar="HOST:PORT",
+    help="Where mail goes on to, in place of the configuration's.",
+)
+@parameters.log_level()
+def proxy(
+    *, config_file: Path, keys_file: Path | None, upstream: str | None, log_level: str
+) -> None:
     """Take mail over SMTP, add tracking and hand it to the upstream, until told to stop.
 
-    The address is printed when it listens. SIGTERM and SIGINT let mail under way finish first.
+    The address is printed when it listens. SIGTERM and SIGINT let mail under way finish first;
+    SIGHUP reads the configuration again: options, policy and keys, all or nothing.
     """
-    configuration = toml.load(config_file)
-    settings, upstream = configuration.proxy, configuration.upstream
-    if settings is None or upstream is None:
-        raise _no_table("proxy", configuration)
-    rewriter = Rewriter(
-        keys=key_ring(configuration),
-        options=configuration.tracking,
-        source=configuration.tracking_source,
-    )
-    logs.to_stderr(is_server=True)
-    if configuration.tracking.tracking_domain is None:
-        log.warning("tracking_domain.default", hint="readers can't reach localhost:8080")
-    _run(_proxy(settings, upstream, rewriter))
+    logs.to_stderr(is_server=True, level=log_level)
+    if keys_file is None and is_momentum(config_file):
+        assembly.make_missing_keys(config_file)
+    load = partial(assembly.configuration, config_file, keys=keys_file, upstream=upstream)
+    on_decided = assembly.log_explanation if log_level == "debug" else None
+    read = load()
+    hop = read.upstream
+    if read.proxy is None or hop is None:
+        raise _no_table("proxy", read)
+    counters = Counters()
+    rewriter = assembly.rewriter(read, counters.add, on_decided)
+    reload = partial(assembly.reloaded, load, counters.add, on_decided)
+    _run(_proxy(read, hop, rewriter, counters, reload))
 
 
 @click.command(short_help="Answer the clicks and opens of tracked mail.")
 @parameters.config()
-def tracker(*, config_file: Path) -> None:
+@parameters.log_level()
+def tracker(*, config_file: Path, log_level: str) -> None:
     """Answer tracked links over HTTP and store the events, until told to stop.
 
-    The address is printed when it listens. SIGTERM and SIGINT store what waits first.
+    The address is printed when it listens. SIGTERM and SIGINT store what waits first; SIGHUP
+    reads the keys again.
     """
-    configuration = toml.load(config_file)
-    if configuration.tracker is None:
-        raise _no_table("tracker", configuration)
-    keys = key_ring(configuration)
-    logs.to_stderr(is_server=True)
-    _run(_tracker(configuration.tracker, keys))
+    logs.to_stderr(is_server=True, level=log_level)
+    read = assembly.configuration(config_file)
+    if read.tracker is None:
+        raise _no_table("tracker", read)
+    keys = assembly.key_ring(read)
+    _run(_tracker(read, read.tracker, keys))
 
 
-def key_ring(configuration: Configuration) -> KeyRing:
-    """Load the keys that a configuration names.
-
-    Raises:
-        Misconfigured: they can't be used; the keys are part of the configuration.
-    """
-    if configuration.keys is None:
-        raise Misconfigured(f"{configuration.path}: keys: missing")
-    try:
-        return KeyRing.load(configuration.keys)
-    except KeyRingError as error:
-        raise Misconfigured(f"{configuration.path}: keys: {error}") from error
+def _no_table(table: str, read: Configuration) -> Misconfigured:
+    return Misconfigured(f"{read.path}: no [{table}] table: nothing to start")
 
 
-def _no_table(table: str, configuration: Configuration) -> Misconfigured:
-    return Misconfigured(f"{configuration.path}: no [{table}] table: nothing to start")
-
-
-async def _proxy(settings: ProxySettings, hop: UpstreamSettings, rewriter: Rewriter) -> None:
+async def _proxy(
+    read: Configuration,
+    hop: UpstreamSettings,
+    rewriter: Rewriter,
+    counters: Counters,
+    load_again: Callable[[], tuple[Configuration, Rewriter] | None],
+) -> None:
     stop = _stop_signal()
     upstream = Upstream(hop)
+    settings = read.proxy or ProxySettings()
     try:
-        listener = await injection.serve(settings, rewriter, upstream)
+        listener = await injection.serve(settings, rewriter, upstream, counters=counters)
     except OSError as error:
-        where = _address(settings.listen_host, settings.listen_port)
+        where = error.filename or _address(settings.listen_host, settings.listen_port)
         raise Failure(
             f"msys-track: proxy: can't listen on {where}: {reason(error)}; choose another "
             "address, or end what listens there"
         ) from error
+
+    def reload() -> None:
+        again = load_again()
+        if again is not None:
+            changed, new = again
+            listener.use(new)
+            log.info("configuration.reloaded", needs_restart=_fixed(read, changed))
+
+    _on_hangup(reload)
     try:
-        where = _address(*listener.sockname)
-        click.echo(f"proxy listens on {where}, upstream is {_address(hop.host, hop.port)}")
+        upstream_name = _address(hop.host, hop.port)
+        for host, port in listener.socknames:
+            click.echo(f"proxy listens on {_address(host, port)}, upstream is {upstream_name}")
         await stop.wait()
     finally:
         await listener.close()
         await upstream.close()
 
 
-async def _tracker(settings: TrackerSettings, keys: KeyRing) -> None:
+async def _tracker(read: Configuration, settings: TrackerSettings, keys: KeyRing) -> None:
     stop = _stop_signal()
     async with SqliteSink(settings.store) as sink, EventWriter(sink) as writer:
         listener = await tracking.serve(settings, keys, writer)
+
+        def reload() -> None:
+            if read.keys is None:
+                return
+            try:
+                listener.use(KeyRing.load(read.keys))
+            except KeyRingError as error:
+                log.error("keys.not_reloaded", why=str(error))  # noqa: TRY400 - the file's fault
+            else:
+                log.info("keys.reloaded", needs_restart=["all else"])
+
+        _on_hangup(reload)
         try:
             where = _address(settings.listen_host, listener.port)
             click.echo(f"tracker listens on {where}, stores events in {settings.store}")
             await stop.wait()
         finally:
             await listener.close()
+
+
+def _fixed(before: Configuration, after: Configuration) -> list[str]:
+    """Name the tables that were changed but hold only from the next start on."""
+    tables = {
+        "proxy": (before.proxy, after.proxy),
+        "proxy.upstream": (before.upstream, after.upstream),
+    }
+    return [name for name, (old, new) in tables.items() if old != new]
 
 
 def _run(server: Coroutine[Any, Any, None]) -> None:
@@ -143,6 +182,10 @@ def _stop_signal() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal)
     return stop
+
+
+def _on_hangup(reload: Callable[[], None]) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 
 
 def _address(host: str, port: int) -> str:

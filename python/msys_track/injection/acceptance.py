@@ -10,11 +10,15 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from msys_track.copies import Copy, Planned
-from msys_track.errors import HeaderRefused, UpstreamError
+from msys_track.copies import Copy, Decision
+from msys_track.errors import HeaderRefused, MessageRefused, PolicyRefused, UpstreamError
 from msys_track.injection.counters import Counters
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.limits import Hold
+from msys_track.options.policy import hooks
+from msys_track.options.policy.guard import Guard
+from msys_track.options.policy.hooks import Hook
+from msys_track.options.scopes import Scopes
 from msys_track.relay.reply import Reply
 from msys_track.relay.upstream import Transaction, Upstream
 
@@ -29,11 +33,27 @@ _THREAD_FROM_BYTES = 256 * 1024
 class Rewriter(Protocol):
     """Knows what is to be done to a message; `msys_track.copies.Rewriter` does."""
 
-    def plan(self, message: bytes) -> Planned:
+    @property
+    def scopes(self) -> Scopes:
+        """The configured scopes."""
+        ...
+
+    @property
+    def policy(self) -> Guard | None:
+        """What is asked about a mail, here before anything is decided."""
+        ...
+
+    def decide(
+        self,
+        message: bytes,
+        recipients: Sequence[str],
+        *,
+        transaction: hooks.Transaction | None = None,
+    ) -> Decision:
         """Return what the copies will be made of.
 
         Raises:
-            HeaderRefused: nobody may get this message.
+            MessageRefused: nobody may get this message.
         """
         ...
 
@@ -46,10 +66,14 @@ class _Refused(Exception):  # noqa: N818 - an answer, not a fault
 
 
 class Acceptance:
-    """Rewrites and relays messages, one `answer` each."""
+    """Rewrites and relays messages, one `answer` each.
+
+    Attributes:
+        rewriter: makes the copies of messages from now on; another one may take its place.
+    """
 
     def __init__(self, rewriter: Rewriter, upstream: Upstream, counters: Counters) -> None:
-        self._rewriter = rewriter
+        self.rewriter = rewriter
         self._upstream = upstream
         self._counters = counters
 
@@ -95,19 +119,30 @@ class Acceptance:
         return Reply(250, f"2.0.0 Ok: {len(replies)} copies relayed")
 
     async def _copies(self, envelope: Envelope, hold: Hold) -> Sequence[Copy]:
-        message, recipients = envelope.message, envelope.recipients
+        size = len(envelope.message)
         try:
-            planned = await _apart(len(message), lambda: self._rewriter.plan(message))
-        except HeaderRefused as refused:
-            raise _Refused("header", Reply(refused.code, refused.text)) from refused
-        needed = len(message) * (len(recipients) if planned.is_tracked else 1)
+            decision, count = await _apart(size, lambda: self._decided(envelope))
+        except MessageRefused as refused:
+            why = "header" if isinstance(refused, HeaderRefused) else "policy"
+            raise _Refused(why, Reply(refused.code, refused.text)) from refused
+        needed = size * count
         if not hold.could_ever_take(needed):
             text = "5.3.4 The copies for all recipients exceed the proxy's memory; send to fewer"
             raise _Refused("over_budget", Reply(552, text))
         if not hold.take(needed):
             raise _Refused("over_budget", Reply(452, "4.3.1 Too much mail in flight"))
         now = int(envelope.received_at.timestamp())
-        return await _apart(needed, lambda: planned.copies(recipients, now=now))
+        return await _apart(needed, lambda: decision.copies(now=now))
+
+    def _decided(self, envelope: Envelope) -> tuple[Decision, int]:
+        """Decide, and tell how many copies will be made."""
+        rewriter, transaction = self.rewriter, envelope.transaction
+        if rewriter.policy is not None:
+            rejection = rewriter.policy.call(Hook.DATA_SPOOL, transaction)
+            if rejection is not None:
+                raise PolicyRefused(rejection.code, rejection.text)
+        decision = rewriter.decide(envelope.message, envelope.recipients, transaction=transaction)
+        return decision, decision.copy_count
 
     async def _ask_first(self, envelope: Envelope, copies: Sequence[Copy]) -> None:
         """With several copies, hear every recipient's refusal before any of them is sent."""
@@ -160,6 +195,9 @@ class Acceptance:
         self._counters.add("copies.pixels", pixels)
         for reason in reasons:
             self._counters.add(f"left_alone.{reason}")
+        notices = dict.fromkeys(notice for copy in copies for notice in copy.notices)
+        for notice in notices:
+            self._counters.add(f"notices.{notice}")
         log.info(
             "message.relayed",
             copies=len(copies),
@@ -169,6 +207,7 @@ class Acceptance:
             links=links,
             pixels=pixels,
             reasons=list(reasons),
+            notices=list(notices),
         )
 
 

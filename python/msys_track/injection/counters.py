@@ -8,10 +8,11 @@ from types import MappingProxyType
 class Counters:
     """Numbers that only grow, by dotted name.
 
-    `connections.accepted`, `.refused`; `sessions.failed`; `messages.accepted`;
+    `connections.accepted`, `.refused`, `.rejected`; `sessions.failed`; `messages.accepted`;
     `messages.refused.<why>` with why one of `bare_newline`, `over_size`, `over_budget`, `header`,
-    `upstream`, `internal`; `messages.half_relayed`; `copies.relayed`, `.links`, `.pixels`;
-    `left_alone.<reason code>`.
+    `policy`, `upstream`, `internal`; `messages.half_relayed`; `copies.relayed`, `.links`,
+    `.pixels`; `left_alone.<reason code>`; `notices.<what could not be had>`; `policy.rejected`,
+    and where policy failed `policy.continued` or `policy.refused`.
     """
 
     __slots__ = ("_counts",)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import cast
 
@@ -20,11 +20,13 @@ from aiosmtpd.smtp import Session as SmtpSession
 from msys_track.errors import UpstreamError
 from msys_track.injection import address
 from msys_track.injection.acceptance import Acceptance
+from msys_track.injection.consultation import Consultation
 from msys_track.injection.counters import Counters
 from msys_track.injection.data import DataRefused, receive
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.limits import Budget, Hold
 from msys_track.injection.settings import ProxySettings
+from msys_track.options.policy.guard import Guard
 from msys_track.relay.capabilities import Capabilities
 from msys_track.relay.reply import Reply, printable
 from msys_track.relay.upstream import Upstream
@@ -35,6 +37,8 @@ log = structlog.get_logger(__name__)
 logging.getLogger("mail.log").addHandler(logging.NullHandler())
 
 IDENT = "ESMTP msys-track"
+
+_NULL_PATH = "<>"
 
 _COMMAND_BYTES = SMTP.command_size_limit
 # Each extension lengthens MAIL: SIZE by 26 (RFC 1870), BODY= by 17 (RFC 6152), SMTPUTF8 by 10.
@@ -69,32 +73,62 @@ class _CommandBytes(dict[str, int]):
         return _COMMAND_BYTES
 
 
-class _Recipients:
-    """aiosmtpd's hook for an RCPT that it found well-formed."""
+class _Hooks:
+    """What aiosmtpd asks about a command that it found well-formed; policy decides here."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most_recipients: int) -> None:
+        self._most_recipients = most_recipients
 
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+    async def handle_HELO(  # noqa: N802 - aiosmtpd's names, here and below
+        self, server: "Session", session: SmtpSession, _envelope: SmtpEnvelope, hostname: str
+    ) -> str:
+        """Take the client's name."""
+        rejection = server.consultation.introduced(server.policy, hostname)
+        if rejection is not None:
+            return server.counted(rejection)
+        session.host_name = hostname
+        return f"250 {server.hostname}"
+
+    async def handle_MAIL(  # noqa: N802
         self,
-        _server: SMTP,
+        server: "Session",
+        _session: SmtpSession,
+        envelope: SmtpEnvelope,
+        address: str,
+        options: list[str],
+    ) -> str:
+        """Take a sender."""
+        sender = "" if address == _NULL_PATH else address
+        rejection = server.consultation.from_sender(server.policy, sender)
+        if rejection is not None:
+            return server.counted(rejection)
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
+
+    async def handle_RCPT(  # noqa: N802
+        self,
+        server: "Session",
         _session: SmtpSession,
         envelope: SmtpEnvelope,
         address: str,
         options: list[str],
     ) -> str:
         """Take a recipient, as many as there may be; the null path receives nothing."""
-        if address == "<>":
+        if address == _NULL_PATH:
             return "553 5.1.3 Error: malformed address"
-        if len(envelope.rcpt_tos) >= self._most:
+        if len(envelope.rcpt_tos) >= self._most_recipients:
             return "452 4.5.3 Too many recipients"
+        rejection = server.consultation.to_recipient(server.policy, address)
+        if rejection is not None:
+            return server.counted(rejection)
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
         return "250 OK"
 
 
 class Session(SMTP):
-    """One connection from a client."""
+    """One connection from a client, that came in at the listening address named `listen`."""
 
     # The longest line that aiosmtpd reads at once, and half of what it buffers. Commands have
     # their own limits below; with aiosmtpd's 1,001 every chunk of DATA would stop the transport.
@@ -105,17 +139,19 @@ class Session(SMTP):
     envelope: SmtpEnvelope
     _handler_coroutine: asyncio.Task[None]
 
-    def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop, *, listen: str) -> None:
         # On the class this would be one dictionary for all sessions, cleared by each new one.
         self.command_size_limits = _CommandBytes()
         self._shared = shared
+        self._listen = listen
+        self._consultation: Consultation | None = None
         self._max_bytes = shared.settings.max_message_bytes
         self._last_heard = loop.time()
         self._in_data = False
         self._is_answering = False
         self._is_draining = False
         super().__init__(
-            _Recipients(shared.settings.max_recipients),
+            _Hooks(shared.settings.max_recipients),
             data_size_limit=self._max_bytes,
             hostname=shared.settings.hostname,
             ident=IDENT,
@@ -147,6 +183,10 @@ class Session(SMTP):
             await self.push("501 Syntax: EHLO hostname")
             return
         self._set_rset_state()  # type: ignore[no-untyped-call]
+        rejection = self.consultation.introduced(self.policy, hostname)
+        if rejection is not None:
+            await self.push(self.counted(rejection))
+            return
         self.session.extended_smtp = True
         self.session.host_name = hostname
         offered = await self._offered()
@@ -173,10 +213,43 @@ class Session(SMTP):
             reply = await self._take_message()
         finally:
             self._in_data = False
-        self._set_post_data_state()  # type: ignore[no-untyped-call]
+        self._set_post_data_state()
         await self.push(reply.wire)
         if self._is_draining:
             self._close("421 4.3.2 Shutting down")
+
+    @property
+    def policy(self) -> Guard | None:
+        """What is asked at each command; another one may take its place."""
+        return self._shared.acceptance.rewriter.policy
+
+    @property
+    def consultation(self) -> Consultation:
+        """What policy knows of this client, from the moment its address is known."""
+        if self._consultation is None:
+            scopes = self._shared.acceptance.rewriter.scopes
+            peer = _peer(self.session.peer)
+            self._consultation = Consultation(scopes, peer=peer, listen=self._listen)
+        return self._consultation
+
+    def counted(self, rejection: Reply) -> str:
+        """Count what policy refuses, and return the reply."""
+        self._shared.counters.add("policy.rejected")
+        return f"{rejection.code} {rejection.text}"
+
+    async def _handle_client(self) -> None:
+        """Ask policy whether the client may speak, then let it."""
+        rejection = self.consultation.connected(self.policy)
+        if rejection is None:
+            await super()._handle_client()
+            return
+        self._shared.counters.add("connections.rejected")
+        self._close(self.counted(rejection))
+
+    def _set_post_data_state(self) -> None:
+        super()._set_post_data_state()  # type: ignore[no-untyped-call]
+        if self._consultation is not None:
+            self._consultation.begin_message()
 
     async def push(self, status: str | bytes) -> None:
         """Send a reply: printable ASCII whatever a client gave to echo, and none after the last.
@@ -245,12 +318,14 @@ class Session(SMTP):
 
     def _envelope(self, message: bytes) -> Envelope:
         said = self.envelope
+        sender = "" if said.mail_from in (None, "<>") else said.mail_from
+        recipients = tuple(dict.fromkeys(said.rcpt_tos))
+        known = self.consultation.transaction
         return Envelope(
-            peer=_peer(self.session.peer),
-            helo=self.session.host_name or "",
-            sender="" if said.mail_from in (None, "<>") else said.mail_from,
+            transaction=replace(known, sender=sender, recipients=recipients, message=message),
+            sender=sender,
             mail_parameters=tuple(said.mail_options),
-            recipients=tuple(dict.fromkeys(said.rcpt_tos)),
+            recipients=recipients,
             message=message,
             received_at=self._shared.clock(),
         )

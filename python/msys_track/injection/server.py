@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, cast
 
 import structlog
@@ -28,10 +29,19 @@ def _utc_now() -> datetime:
 class Proxy:
     """A listener that runs; `close` it before the upstream."""
 
-    def __init__(self, shared: Shared, server: asyncio.Server, bound: socket.socket) -> None:
+    def __init__(
+        self, shared: Shared, servers: Sequence[asyncio.Server], bound: Sequence[socket.socket]
+    ) -> None:
         self._shared = shared
-        self._server = server
-        self.sockname: tuple[str, int] = bound.getsockname()[:2]
+        self._servers = servers
+        self.socknames: tuple[tuple[str, int], ...] = tuple(
+            each.getsockname()[:2] for each in bound
+        )
+
+    @property
+    def sockname(self) -> tuple[str, int]:
+        """The first address that it listens on."""
+        return self.socknames[0]
 
     @property
     def port(self) -> int:
@@ -42,6 +52,13 @@ class Proxy:
     def counters(self) -> Counters:
         """What happened so far."""
         return self._shared.counters
+
+    def use(self, rewriter: Rewriter) -> None:
+        """Make the copies of messages that are whole from now on with another rewriter.
+
+        Sessions go on, with the variables that they have.
+        """
+        self._shared.acceptance.rewriter = rewriter
 
     @property
     def in_flight_bytes(self) -> int:
@@ -54,7 +71,8 @@ class Proxy:
         What is not finished after `drain_seconds` is cut off; its clients have no answer and
         will send it again.
         """
-        self._server.close()
+        for server in self._servers:
+            server.close()
         shared = self._shared
         shared.closing.set()
         for session in tuple(shared.sessions):
@@ -75,24 +93,26 @@ class Proxy:
         return {*self._shared.answers, *(task for task in tasks if not task.done())}
 
 
-async def serve(
+async def serve(  # noqa: PLR0913 - the parts of one server
     settings: ProxySettings,
     rewriter: Rewriter,
     upstream: Upstream,
     *,
     listener: socket.socket | None = None,
+    counters: Counters | None = None,
     clock: Callable[[], datetime] = _utc_now,
 ) -> Proxy:
-    """Listen on the address of the settings, or on `listener`, a bound socket.
+    """Listen on the addresses of the settings; on `listener`, a bound socket, for the first.
 
     A name is looked up as IPv4; an IPv6 address is taken as it is.
 
     Raises:
-        OSError: the address can't be bound.
+        OSError: an address can't be bound; then none is.
     """
-    bound = listener or _bind(settings.listen_host, settings.listen_port)
+    first = (settings.listen_host, settings.listen_port)
+    bound = _bind_all([first, *settings.more_listens], listener)
     loop = asyncio.get_running_loop()
-    counters = Counters()
+    counters = counters or Counters()
     shared = Shared(
         settings=settings,
         upstream=upstream,
@@ -102,9 +122,13 @@ async def serve(
         clock=clock,
     )
 
-    server = await loop.create_server(lambda: _Door(shared), sock=bound, backlog=_BACKLOG)
-    proxy = Proxy(shared, server, bound)
-    log.info("proxy.listening", host=proxy.sockname[0], port=proxy.port)
+    servers = []
+    for name, each in bound.items():
+        door = partial(_Door, shared, name)
+        servers.append(await loop.create_server(door, sock=each, backlog=_BACKLOG))
+    proxy = Proxy(shared, servers, list(bound.values()))
+    for host, port in proxy.socknames:
+        log.info("proxy.listening", host=host, port=port)
     return proxy
 
 
@@ -115,8 +139,9 @@ class _Door(asyncio.Protocol):
     none of them is counted yet.
     """
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, listen: str) -> None:
         self._shared = shared
+        self._listen = listen
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         stream = cast("asyncio.Transport", transport)
@@ -126,7 +151,7 @@ class _Door(asyncio.Protocol):
             stream.write(refusal)
             stream.close()
             return
-        session = Session(self._shared, asyncio.get_running_loop())
+        session = Session(self._shared, asyncio.get_running_loop(), listen=self._listen)
         stream.set_protocol(session)
         session.connection_made(stream)
 
@@ -138,9 +163,29 @@ class _Door(asyncio.Protocol):
         return None
 
 
+def _bind_all(
+    addresses: Sequence[tuple[str, int]], first: socket.socket | None
+) -> dict[str, socket.socket]:
+    """Bind every address, by the name that scopes know it by, or none."""
+    bound: dict[str, socket.socket] = {}
+    try:
+        for host, port in addresses:
+            name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            bound[name] = first if first and not bound else _bind(host, port)
+    except OSError:
+        for each in bound.values():
+            each.close()
+        raise
+    return bound
+
+
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    bound = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    # Sessions inherit it. asyncio sets it for sockets of its own only, and replies to pipelined
+    # commands would wait for the client's delayed acknowledgements.
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return bound
 
 
 @contextlib.asynccontextmanager

@@ -15,6 +15,9 @@ class ProxySettings:
     listen_port: int = 2525
     """0 takes any free port."""
 
+    more_listens: tuple[tuple[str, int], ...] = ()
+    """Further addresses to bind, of the same form."""
+
     hostname: str = "localhost"
     """Our name in the greeting and in the answer to EHLO; never looked up."""
 

@@ -37,6 +37,10 @@ class Routes:
         self._replies = replies
         self._counters = counters
 
+    def use(self, keys: KeyRing) -> None:
+        """Open links with another ring from now on."""
+        self._keys = keys
+
     def outcome(self, target: bytes, now: float) -> Outcome:
         """Answer a GET or HEAD of a request target (RFC 9112 section 3.2) at Unix time `now`."""
         path = path_of(target)

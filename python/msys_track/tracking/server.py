@@ -47,6 +47,10 @@ class Tracker:
         """What it has done so far."""
         return self._service.counters
 
+    def use(self, keys: KeyRing) -> None:
+        """Open links with another ring from now on, on every connection."""
+        self._service.routes.use(keys)
+
     async def close(self) -> None:
         """Stop listening, let requests under way finish, and store their events.
 

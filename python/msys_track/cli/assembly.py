@@ -1,0 +1,117 @@
+"""Servers put together from a configuration: here the rooms meet.
+
+Apart from the commands, because a reload puts the same parts together again while they run.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from msys_track.cli.exits import Misconfigured
+from msys_track.config.configuration import Configuration
+from msys_track.config.load import MOMENTUM_KEYS, completed, load
+from msys_track.config.load import document as load_document
+from msys_track.copies import Decision, Rewriter
+from msys_track.errors import KeyRingError, SettingsError
+from msys_track.explanation import explain
+from msys_track.keys import KeyRing, create
+from msys_track.options.policy import loading
+from msys_track.options.policy.guard import Guard
+from msys_track.options.resolve import DEFAULT, resolve
+
+log = structlog.get_logger(__name__)
+
+
+def configuration(
+    path: Path, *, keys: Path | None = None, upstream: str | None = None
+) -> Configuration:
+    """Read a configuration; what it passes over is logged.
+
+    Raises:
+        SettingsError: every fault of it.
+    """
+    read = load(path, keys=keys, upstream=upstream)
+    for notice in read.notices:
+        log.warning("configuration.ignored", what=notice.told(path))
+    return read
+
+
+def make_missing_keys(path: Path) -> None:
+    """Make the key file of an `ecelerity.conf` that names none, where it is not there yet.
+
+    Raises:
+        KeyRingError: it can't be written.
+    """
+    document = completed(load_document(path))
+    file = path.parent / MOMENTUM_KEYS
+    if document.members.get("keys") == MOMENTUM_KEYS and not file.exists():
+        create(file)
+        log.warning("keys.made", file=str(file), hint="trackers need this file too")
+
+
+def key_ring(read: Configuration) -> KeyRing:
+    """Load the keys that a configuration names.
+
+    Raises:
+        Misconfigured: they can't be used; the keys are part of the configuration.
+    """
+    if read.keys is None:
+        raise Misconfigured(f"{read.path}: keys: missing")
+    try:
+        return KeyRing.load(read.keys)
+    except KeyRingError as error:
+        raise Misconfigured(f"{read.path}: keys: {error}") from error
+
+
+def rewriter(
+    read: Configuration,
+    count: Callable[[str], None] = lambda _: None,
+    on_decided: Callable[[Decision], None] | None = None,
+) -> Rewriter:
+    """Make what makes copies; `count` is told of policy's failures, `on_decided` of each mail.
+
+    Raises:
+        Misconfigured: the keys can't be used.
+        SettingsError: a policy file can't be used.
+    """
+    keys = key_ring(read)
+    policy = loading.load(read.policy)
+    guard = Guard(policy, read.policy.on_failure, count) if policy is not None else None
+    _warn_of_default_domain(read)
+    return Rewriter(
+        keys=keys,
+        scopes=read.scopes,
+        policy=guard,
+        heeds_header=read.smtpapi,
+        on_decided=on_decided,
+    )
+
+
+def log_explanation(decision: Decision) -> None:
+    """Log why a mail is tracked as it is, with addresses and targets: for debugging only."""
+    log.debug("message.explained", **explain(decision, now=int(time.time())).as_json())
+
+
+def reloaded(
+    load_again: Callable[[], Configuration],
+    count: Callable[[str], None],
+    on_decided: Callable[[Decision], None] | None,
+) -> tuple[Configuration, Rewriter] | None:
+    """Read a configuration again while it is in force; None, and told why, where it is wrong.
+
+    All or nothing: until everything has been read, nothing changes.
+    """
+    try:
+        read = load_again()
+        return read, rewriter(read, count, on_decided)
+    except (SettingsError, Misconfigured) as error:
+        log.error("configuration.not_reloaded", faults=str(error).split("\n"))  # noqa: TRY400 - the file's fault, not ours
+        return None
+
+
+def _warn_of_default_domain(read: Configuration) -> None:
+    listener = resolve(read.scopes.layers(None, None))
+    if read.smtpapi and listener.tracking_domain.source == DEFAULT:
+        log.warning("tracking_domain.default", hint="readers can't reach localhost:8080")

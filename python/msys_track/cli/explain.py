@@ -1,0 +1,196 @@
+"""`msys-track explain`: why a mail would be tracked as it is, or would not be."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import click
+
+from msys_track.cli import assembly, parameters, streams, telling
+from msys_track.config.addresses import Address
+from msys_track.config.configuration import Configuration
+from msys_track.copies import Rewriter
+from msys_track.errors import MessageRefused
+from msys_track.explanation import explain
+from msys_track.injection.consultation import Consultation
+from msys_track.keys import KeyRing
+from msys_track.options.policy.hooks import Hook, Transaction
+from msys_track.relay.reply import Reply
+
+_PORT: Final = 50_000  # of the client that there is none of
+_DEFAULT_LISTEN: Final = Address("127.0.0.1", 2525)
+_CONFIGURATION: Final = Path("msys-track.toml")
+
+
+@click.command("explain", short_help="Tell why a mail is tracked as it is.")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+@parameters.option(
+    "--to",
+    "recipients",
+    envvar="TO",
+    required=True,
+    multiple=True,
+    metavar="ADDRESS",
+    callback=parameters.mail_addresses,
+    help="A recipient of the transaction; several times for several.",
+)
+@parameters.option(
+    "--from",
+    "sender",
+    envvar="FROM",
+    default="",
+    metavar="ADDRESS",
+    callback=parameters.reverse_path,
+    help="The sender of the transaction.  [default: the null sender]",
+)
+@parameters.option(
+    "--listen",
+    envvar="LISTEN",
+    metavar="HOST:PORT",
+    callback=parameters.listen_address,
+    help="The address that it comes in at.  [default: the proxy's first]",
+)
+@parameters.option(
+    "--peer",
+    envvar="PEER",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    callback=parameters.ip_address,
+    help="The address of the client.",
+)
+@parameters.option(
+    "--helo",
+    envvar="HELO",
+    default="localhost",
+    show_default=True,
+    metavar="NAME",
+    help="How the client introduces itself.",
+)
+@parameters.option(
+    "--config",
+    "config_file",
+    envvar="CONFIG",
+    type=parameters.FILE,
+    help="Configuration file.  [default: msys-track.toml, if there is one]",
+)
+@parameters.option("--json", "as_json", envvar="JSON", is_flag=True, help="Write JSON.")
+def command(  # noqa: PLR0913 - one parameter an option
+    *,
+    file: Path,
+    recipients: tuple[str, ...],
+    sender: str,
+    listen: Address | None,
+    peer: str,
+    helo: str,
+    config_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Read the mail in FILE (- for standard input) as if it were injected: what becomes of it?
+
+    Told are each option with its value and who decided it, each link and its fate, the pixels,
+    the parts, and the copies. Nothing is sent. Policy is asked as the proxy asks it. Where the
+    mail would be refused its reply is printed, and the exit code is 1.
+    """
+    config_file = _configuration(config_file)
+    read = None if config_file is None else assembly.configuration(config_file)
+    rewriter = Rewriter(keys=KeyRing.temporary()) if read is None else assembly.rewriter(read)
+    message = streams.message() if str(file) == "-" else file.read_bytes()
+    name = f"[{peer}]:{_PORT}" if ":" in peer else f"{peer}:{_PORT}"
+    listen_name = _way_in(read, listen)
+    injection = _Injection(rewriter, peer=name, listen=listen_name)
+    try:
+        transaction = injection.transaction(helo, sender, recipients, message)
+        decision = rewriter.decide(message, recipients, transaction=transaction)
+    except MessageRefused as refused:
+        _print_refusal(refused, as_json=as_json)
+        raise click.exceptions.Exit(1) from refused
+    explanation = explain(decision, now=int(time.time()))
+    if as_json:
+        way_in = {
+            "configuration": None if config_file is None else str(config_file),
+            "listen": listen_name,
+            "peer": peer,
+            "recipients": list(recipients),
+        }
+        click.echo(json.dumps(way_in | explanation.as_json(), indent=2, ensure_ascii=False))
+        return
+    click.echo(f"{file}, as if {peer} injected it at {listen_name}")
+    click.echo(f"configuration: {config_file or 'none; --config FILE names one'}")
+    for line in telling.told(explanation):
+        click.echo(line)
+
+
+class _Injection:
+    """A session without a client: policy is asked at each command, as the proxy asks it."""
+
+    def __init__(self, rewriter: Rewriter, *, peer: str, listen: str) -> None:
+        self._policy = rewriter.policy
+        self._consultation = Consultation(rewriter.scopes, peer=peer, listen=listen)
+
+    def transaction(
+        self, helo: str, sender: str, recipients: tuple[str, ...], message: bytes
+    ) -> Transaction:
+        """Go through the commands of a session.
+
+        Raises:
+            MessageRefused: policy refuses one of them.
+        """
+        policy, consultation = self._policy, self._consultation
+        _go_on(consultation.connected(policy))
+        _go_on(consultation.introduced(policy, helo))
+        _go_on(consultation.from_sender(policy, sender))
+        for recipient in recipients:
+            _go_on(consultation.to_recipient(policy, recipient))
+        transaction = replace(consultation.transaction, message=message)
+        rejection = policy.call(Hook.DATA_SPOOL, transaction) if policy is not None else None
+        _go_on(None if rejection is None else Reply(rejection.code, rejection.text))
+        return transaction
+
+
+def _go_on(answer: Reply | None) -> None:
+    if answer is not None:
+        raise MessageRefused(answer.code, answer.text)
+
+
+def _configuration(named: Path | None) -> Path | None:
+    """Find the configuration that a proxy started here would read."""
+    if named is not None:
+        return named
+    return _CONFIGURATION if _CONFIGURATION.exists() else None
+
+
+def _way_in(read: Configuration | None, asked: Address | None) -> str:
+    """Name the listener as scopes and policy know it: 0.0.0.0:25 listens on 127.0.0.1:25 too.
+
+    Raises:
+        click.BadParameter: the proxy of this configuration does not listen there.
+    """
+    if read is None or read.proxy is None:
+        return str(asked or _DEFAULT_LISTEN)
+    proxy = read.proxy
+    bound = [
+        Address(proxy.listen_host, proxy.listen_port),
+        *map(Address._make, proxy.more_listens),
+    ]
+    if asked is None:
+        return str(bound[0])
+    anywhere = Address("::" if ":" in asked.host else "0.0.0.0", asked.port)  # noqa: S104
+    for each in (asked, anywhere):
+        if each in bound:
+            return str(each)
+    listens = ", ".join(map(str, bound))
+    raise click.BadParameter(
+        f"this configuration's proxy does not listen on {asked}, but on {listens}",
+        param_hint="'--listen'",
+    )
+
+
+def _print_refusal(refused: MessageRefused, *, as_json: bool) -> None:
+    if as_json:
+        reply = {"code": refused.code, "text": refused.text}
+        click.echo(json.dumps({"refused": reply}, indent=2))
+    else:
+        click.echo(f"refused: {refused.code} {refused.text}")

@@ -1,0 +1,544 @@
+"""X-MSYS-API headers by the thousand, good and bad, and an oracle that is not our code.
+
+The oracle has the standard library's JSON parser and checks written by hand from the documented
+behaviour. It says what the proxy must answer, or what must show in the copies.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final, TypeAlias
+
+JSON_ERROR: Final = (
+    r"550 5\.6\.0 JSON parsing error in X-MSYS-API \(line 1, column \d+: [ -~]{1,300}\)"
+)
+TWICE: Final = "550 5.6.0 X-MSYS-API header present more than once"
+TOO_LONG: Final = "550 5.6.0 smtpapi_campaign_id context is limited to 64 bytes"
+TOO_MANY: Final = "550 5.6.0 X-MSYS-API 'cc', 'bcc' and 'archive' are limited to 1000 recipients"
+
+TYPES: Final[Mapping[str, tuple[type, str]]] = {
+    "campaign_id": (str, "string"),
+    "metadata": (dict, "json object"),
+    "tags": (list, "json array"),
+    "options": (dict, "json object"),
+    "cc": (list, "json array"),
+    "bcc": (list, "json array"),
+    "archive": (list, "json array"),
+}
+OPTION_TYPES: Final[Mapping[str, tuple[type, str]]] = {
+    "open_tracking": (bool, "boolean"),
+    "click_tracking": (bool, "boolean"),
+    "initial_open": (bool, "boolean"),
+    "transactional": (bool, "boolean"),
+    "skip_suppression": (bool, "boolean"),
+    "inline_css": (bool, "boolean"),
+    "ip_pool": (str, "string"),
+    "dkim_key": (str, "string"),
+}
+
+ATOM: Final = frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+/=?^_`{|}~-"
+)
+LABEL: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+NO_AT: Final = "is not a mail address: it has no @"
+TOO_WIDE: Final = "is not a mail address: longer than 254 characters"
+NOT_LOCAL: Final = "is not a mail address: what precedes the @ is no local part"
+NOT_DOMAIN: Final = "is not a mail address: what follows the @ is no domain"
+CONTROL: Final = "can't stand in a header field: it has a control character"
+NOT_TEXT: Final = "must be of type 'string'"
+
+GOOD_MAILBOXES: Final[tuple[tuple[Any, str], ...]] = (
+    ("a@x.example", "a@x.example"),
+    ("A.b+c@Sub.X.example", "A.b+c@Sub.X.example"),
+    ("a@X.Example", "a@X.Example"),
+    ("to@reader.example", "to@reader.example"),
+    ("ip@[192.0.2.1]", "ip@[192.0.2.1]"),
+    ("a@müller.example", "a@xn--mller-kva.example"),
+    ({"email": "n@x.example"}, "n@x.example"),
+    ({"email": "jo@x.example", "name": "Jo"}, "jo@x.example"),
+    ({"email": "joe@x.example", "name": 'Joé "Q" <Öz>', "other": 1}, "joe@x.example"),
+    ({"email": "empty@x.example", "name": ""}, "empty@x.example"),
+)
+"""What may stand in a list, and the address that then gets a copy."""
+
+BAD_MAILBOXES: Final[tuple[tuple[Any, str, str], ...]] = (
+    ("no-at", "", NO_AT),
+    ("", "", NO_AT),
+    ("@x.example", "", NOT_LOCAL),
+    ("a b@x.example", "", NOT_LOCAL),
+    ("<a@x.example", "", NOT_LOCAL),
+    ("é@x.example", "", NOT_LOCAL),
+    (f"{'a' * 65}@x.example", "", NOT_LOCAL),
+    ("a\r\nRCPT TO:<b@x.example", "", NOT_LOCAL),
+    ("a@", "", NOT_DOMAIN),
+    ("a@x..example", "", NOT_DOMAIN),
+    ("a@x.example>", "", NOT_DOMAIN),
+    ("a@x.example\r\nBcc: b@x.example", "", NOT_LOCAL),
+    ("a@x.example\n", "", NOT_DOMAIN),
+    (f"a@{'x' * 64}.example", "", NOT_DOMAIN),
+    (f"a@{'.'.join(['x' * 60] * 5)}", "", TOO_WIDE),
+    ({"email": "a@x.example", "name": "x\r\nBcc: b@x.example"}, ".name", CONTROL),
+    ({"email": "a@x.example", "name": "x\u0000"}, ".name", CONTROL),
+    ({"email": "a@x.example", "name": 7}, ".name", NOT_TEXT),
+    ({"email": "a@", "name": "Jo"}, ".email", NOT_DOMAIN),
+    ({"name": "Jo"}, ".email", NOT_TEXT),
+    ({"email": None}, ".email", NOT_TEXT),
+    ({}, ".email", NOT_TEXT),
+    (None, "", NOT_TEXT),
+    (7, "", NOT_TEXT),
+    (["a@x.example"], "", NOT_TEXT),
+)
+"""What may not stand there, the member at fault, and what is said of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The message goes to nobody; the reply fits one of these patterns."""
+
+    replies: tuple[str, ...]
+
+    def fits(self, reply: str) -> bool:
+        return any(re.fullmatch(each, reply) for each in self.replies)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What shows in the copies; None of an option: the message does not say."""
+
+    open_tracking: bool | None = None
+    click_tracking: bool | None = None
+    initial_open: bool | None = None
+    transactional: bool | None = None
+    campaign_id: str | None = None
+    metadata: Any = None
+    tags: tuple[str, ...] = ()
+    cc: tuple[str, ...] = ()
+    bcc: tuple[str, ...] = ()
+    archive: tuple[str, ...] = ()
+
+
+Verdict: TypeAlias = Refused | Accepted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """Header fields as they are sent, and what must come of them."""
+
+    fields: tuple[bytes, ...]
+    verdict: Verdict
+
+
+def cases(seed: int, count: int) -> Iterator[Case]:
+    random = Random(seed)  # noqa: S311 - the same cases at each run
+    for _ in range(count):
+        yield _case(random)
+
+
+# The oracle
+
+
+class _BadError(ValueError):
+    pass
+
+
+def judged(text: str | None) -> Verdict:
+    """Judge a field's value after unfolding and decoding; None: it could not be decoded."""
+    members = None if text is None else _members(text)
+    if members is None:
+        return Refused(replies=(JSON_ERROR,))
+    faults = [*_type_faults(members, TYPES, ""), *_faults(members)]
+    if faults:
+        return Refused(replies=tuple(re.escape(fault) for fault in faults))
+    options = members.get("options", {})
+    tags = tuple(dict.fromkeys(members.get("tags", [])))[:10]
+    copies = {key: tuple(map(_address, members.get(key, []))) for key in ("cc", "bcc", "archive")}
+    return Accepted(
+        open_tracking=options.get("open_tracking"),
+        click_tracking=options.get("click_tracking"),
+        initial_open=options.get("initial_open"),
+        transactional=options.get("transactional"),
+        campaign_id=members.get("campaign_id"),
+        metadata=_with_room(members.get("metadata", {})),
+        tags=tags,
+        **copies,
+    )
+
+
+def _members(text: str) -> dict[str, Any] | None:
+    def constant(_: str) -> Any:
+        raise _BadError
+
+    def integer(digits: str) -> int:
+        if len(digits) > 308:
+            raise _BadError
+        return int(digits)
+
+    def real(literal: str) -> float:
+        value = float(literal)
+        if value in (float("inf"), float("-inf")):
+            raise _BadError
+        return value
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        if any(_has_half(key) or _has_half(value) for key, value in items):
+            raise _BadError
+        return dict(items)
+
+    try:
+        value = json.loads(
+            text,
+            parse_constant=constant,
+            parse_int=integer,
+            parse_float=real,
+            object_pairs_hook=pairs,
+        )
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and _depth(value) <= 64 else None
+
+
+def _has_half(value: Any) -> bool:
+    """Whether a string, or one within lists, has half of a surrogate pair."""
+    if isinstance(value, list):
+        return any(map(_has_half, value))
+    return isinstance(value, str) and any("\ud800" <= each <= "\udfff" for each in value)
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value
+    return 1 + max(map(_depth, inner), default=0) if isinstance(value, dict | list) else 0
+
+
+def _type_faults(
+    members: Mapping[str, Any], types: Mapping[str, tuple[type, str]], prefix: str
+) -> Iterator[str]:
+    for key, value in members.items():
+        kind, name = types.get(key, (object, ""))
+        if not isinstance(value, kind):
+            yield f"550 5.6.0 X-MSYS-API '{prefix}{key}' must be of type '{name}'"
+
+
+def _faults(members: Mapping[str, Any]) -> Iterator[str]:
+    options = members.get("options")
+    if isinstance(options, dict):
+        given = {key: value for key, value in options.items() if value is not None}
+        yield from _type_faults(given, OPTION_TYPES, "options.")
+    campaign = members.get("campaign_id")
+    if isinstance(campaign, str) and len(campaign.encode()) > 64:
+        yield TOO_LONG
+    tags = members.get("tags")
+    for place, tag in enumerate(tags if isinstance(tags, list) else []):
+        if not isinstance(tag, str):
+            yield f"550 5.6.0 X-MSYS-API 'tags[{place}]' must be of type 'string'"
+    lists = {key: members.get(key) for key in ("cc", "bcc", "archive")}
+    entries = {key: each for key, each in lists.items() if isinstance(each, list)}
+    if sum(map(len, entries.values())) > 1000:
+        yield TOO_MANY
+    for key, listed in entries.items():
+        for place, entry in enumerate(listed):
+            for member, said in mailbox_faults(entry):
+                yield f"550 5.6.0 X-MSYS-API '{key}[{place}]{member}' {said}"
+
+
+def mailbox_faults(entry: Any) -> Iterator[tuple[str, str]]:
+    """The members at fault, and what may be said of each."""
+    if isinstance(entry, str):
+        yield from (("", fault) for fault in _address_faults(entry))
+    elif not isinstance(entry, dict):
+        yield "", NOT_TEXT
+    elif not isinstance(entry.get("email"), str):
+        yield ".email", NOT_TEXT
+    else:
+        yield from ((".email", fault) for fault in _address_faults(entry["email"]))
+        name = entry.get("name")
+        if name is not None and not isinstance(name, str):
+            yield ".name", NOT_TEXT
+        elif any(ord(each) < 32 or 127 <= ord(each) < 160 for each in name or ""):
+            yield ".name", CONTROL
+
+
+def _address_faults(address: str) -> Iterator[str]:
+    local, at, domain = address.rpartition("@")
+    if not at:
+        yield NO_AT
+        return
+    atoms = local.split(".")
+    if len(local) > 64 or not all(atom and set(atom) <= ATOM for atom in atoms):
+        yield NOT_LOCAL
+    labels = _ascii(domain).split(".")
+    is_literal = re.fullmatch(r"\[[0-9A-Za-z.:]+\]", domain)
+    is_name = all(0 < len(label) <= 63 and set(label) <= LABEL for label in labels)
+    if not is_literal and not is_name:
+        yield NOT_DOMAIN
+    if len(local) + 1 + len(_ascii(domain)) > 254:
+        yield TOO_WIDE
+
+
+def _address(entry: Any) -> str:
+    text = entry["email"] if isinstance(entry, dict) else str(entry)
+    local, _, domain = text.rpartition("@")
+    return f"{local}@{_ascii(domain)}"
+
+
+def _ascii(domain: str) -> str:
+    if domain.isascii():
+        return domain
+    try:
+        return domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        return ""
+
+
+def _with_room(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
+    kept: dict[str, Any] = {}
+    for key, value in metadata.items():
+        wider = {**kept, key: value}
+        text = json.dumps(wider, ensure_ascii=False, separators=(",", ":"))
+        if len(text.encode()) > 1000:
+            break
+        kept = wider
+    return kept or None
+
+
+# The generator: a JSON text, perhaps broken, and a way to write it into a header
+
+
+def _case(random: Random) -> Case:
+    text = json.dumps(_object(random), ensure_ascii=random.random() < 0.5)
+    if random.random() < 0.3:
+        text = _broken(random, text)
+    write = random.choices(*zip(*_WRITERS, strict=True))[0]
+    wire, meaning = write(random, text)
+    name = random.choice([b"X-MSYS-API", b"x-msys-api", b"X-Msys-Api"])
+    field = b"%b:%b%b" % (name, random.choice([b" ", b"", b"\r\n ", b"\t"]), wire)
+    chance = random.random()
+    if chance < 0.03:
+        again = b"X-MSYS-API: " + _folded_elsewhere(random, wire)
+        return Case(fields=(field, again), verdict=judged(meaning))
+    if chance < 0.06:
+        other = b'X-MSYS-API: {"campaign_id":"another"}'
+        fields = random.choice([(field, other), (other, field)])
+        return Case(fields=fields, verdict=Refused(replies=(re.escape(TWICE),)))
+    if chance < 0.08:
+        near = random.choice([b"X-MSYS-API2", b"X-MSYS", b"XX-MSYS-API"])
+        return Case(fields=(near + field[len(name) :],), verdict=Accepted())
+    return Case(fields=(field,), verdict=judged(meaning))
+
+
+def _object(random: Random) -> Any:
+    chance = random.random()
+    if chance < 0.02:
+        return random.choice([[], "text", 7, None, True, [{"campaign_id": "x"}], 1.5])
+    members: dict[str, Any] = {}
+    makers: list[tuple[str, Callable[[Random], Any]]] = [
+        ("campaign_id", _campaign),
+        ("metadata", _metadata),
+        ("tags", _tags),
+        ("options", _options),
+        ("cc", _mailboxes),
+        ("bcc", _mailboxes),
+        ("archive", _mailboxes),
+    ]
+    random.shuffle(makers)
+    for key, make in makers:
+        if random.random() < (0.15 if make is _mailboxes else 0.5):
+            members[key] = _anything(random) if random.random() < 0.03 else make(random)
+    if random.random() < 0.1:
+        key = random.choice(["description", "Campaign_ID", "tracking_domain", "käse", ""])
+        members[key] = _anything(random)
+    if random.random() < 0.004:
+        key = random.choice(["cc", "bcc", "archive"])
+        members[key] = ["a@x.example"] * random.choice([999, 1000, 1001, 1200])
+    return members
+
+
+def _anything(random: Random) -> Any:
+    return random.choice(
+        [None, True, False, 0, -1, 2.5, "", "text", "true", [], ["a"], {}, {"a": 1}, 10**20]
+    )
+
+
+def _campaign(random: Random) -> str:
+    letter = random.choice(["x", "ü", "私", "😀", " ", '"', "\\", "\u0001", "/"])
+    size = random.choice([0, 1, 5, 16, 17, 21, 22, 32, 33, 63, 64, 65, 66, 200])
+    return letter * size
+
+
+def _metadata(random: Random) -> dict[str, Any]:
+    def value(depth: int) -> Any:
+        match random.randrange(9):
+            case 0:
+                return random.choice([0, -1, 10**300, 1e300, 2.5e-7, -0.0, 2**63])
+            case 1:
+                return random.choice([True, False, None])
+            case 2 if depth < 3:
+                return {str(each): value(depth + 1) for each in range(random.randrange(3))}
+            case 3 if depth < 3:
+                return [value(depth + 1) for _ in range(random.randrange(3))]
+            case 4:
+                return "ü" * random.choice([0, 1, 100, 500])
+            case _:
+                return random.choice(
+                    ["", "value", "a b", "{{x}}", "\n", "\u2028", "👍", "\\u0041"]
+                )
+
+    keys = random.sample(["a", "key", "käse", "", "x y", "order", "ü" * 20], random.randrange(6))
+    return {key: value(0) for key in keys}
+
+
+def _tags(random: Random) -> list[Any]:
+    tags: list[Any] = [
+        random.choice(["cat", "dog", "ü", "", "a b", f"t{random.randrange(20)}"])
+        for _ in range(random.choice([0, 1, 2, 10, 11, 14]))
+    ]
+    if random.random() < 0.05:
+        tags.insert(random.randrange(len(tags) + 1), random.choice([None, 7, True, [], {}]))
+    return tags
+
+
+def _options(random: Random) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for key, (kind, _) in OPTION_TYPES.items():
+        if random.random() < 0.4:
+            good = random.choice([True, False]) if kind is bool else "name"
+            bad: Any = random.choice([None, 0, 1, "true", "1", [], 1.5, {}])
+            options[key] = bad if random.random() < 0.04 else good
+    if random.random() < 0.1:
+        options["unheard_of"] = _anything(random)
+    return options
+
+
+def _mailboxes(random: Random) -> list[Any]:
+    entries = [random.choice(GOOD_MAILBOXES)[0] for _ in range(random.randrange(4))]
+    if random.random() < 0.15:
+        place = random.randrange(len(entries) + 1)
+        entries.insert(place, random.choice(BAD_MAILBOXES)[0])
+    return entries
+
+
+def _broken(random: Random, text: str) -> str:
+    at = random.randrange(len(text) + 1)
+    deep = random.choice([63, 64, 65, 200, 5000])
+    # What goes into the object's beginning, where it has one.
+    members = (
+        '"metadata":{"n":NaN},', '"metadata":{"n":-Infinity},', '"metadata":{"n":1e999},',
+        f'"metadata":{{"n":{"9" * 308}}},', f'"metadata":{{"n":{"9" * 309}}},',
+        f'"metadata":{{"n":-{"9" * 5000}}},', '"metadata":{"n":01},', '"metadata":{"n":.5},',
+        r'"campaign_id":"\ud800",', r'"campaign_id":"\ude00\ud83d",', r'"x":["\udc00x"],',
+        r'"campaign_id":"\ud83d\ude00",', r'"campaign_id":"\u00fc",', r'"campaign_id":"\x41",',
+        '"campaign_id":"tab\there",', '"campaign_id":"\x01",', '"campaign_id":"\x7f",',
+        "'campaign_id':'x',", "campaign_id:1,", '"a":1,,', "/* x */", '"a":undefined,',
+        '"campaign_id":"first","campaign_id":7,', '"tags":7,"tags":["last"],',
+        f'"x":{"[" * deep}{"]" * deep},', f'"x":{"[" * deep},', '"metadata":{"a":1}"tags":[],',
+        '"x":"unclosed,', r'"x":"\u12",', '"x":True,', "\ufeff", '"__proto__":{"a":1},',
+    )  # fmt: skip
+    changes = (
+        lambda: text[:at] + text[at + 1 :],
+        lambda: text[:at] + random.choice('{}[]",:\\0aü ') + text[at:],
+        lambda: text[:at],
+        lambda: text[:at] + text[at // 2 :],
+        lambda: text.replace("}", ",}", 1),
+        lambda: text.replace('"', "'"),
+        lambda: text + random.choice(["}", "x", " {}", ";", ",", "\u00a0"]),
+        lambda: random.choice(["x", "\ufeff", "=", "[", "\u00a0", "// "]) + text,
+        lambda: "",
+    )
+    if random.random() < 0.6:
+        return text.replace("{", "{" + random.choice(members), 1)
+    return random.choice(changes)()
+
+
+_Writer: TypeAlias = Callable[[Random, str], tuple[bytes, str | None]]
+
+
+def _plain(_: Random, text: str) -> tuple[bytes, str | None]:
+    return text.encode("utf-8", "surrogatepass"), text
+
+
+def _folded(random: Random, text: str) -> tuple[bytes, str | None]:
+    """Fold at spaces, which changes nothing."""
+    fold = random.choice(["\r\n ", "\r\n\t", "\r\n  \t "])
+    wire = re.sub("(?<! ) (?! )", lambda _: random.choice([fold, " "]), text)
+    return wire.encode(), text
+
+
+def _folded_anywhere(random: Random, text: str) -> tuple[bytes, str | None]:
+    """Fold in the middle of anything: a space comes into the text."""
+    at = random.randrange(len(text) + 1)
+    before, after = text[:at].rstrip(" \t") if at == len(text) else text[:at], text[at:]
+    wire = f"{before}\r\n   {after.lstrip(' 	')}"
+    return wire.encode(), f"{before} {after.lstrip(' 	')}"
+
+
+def _encoded_whole(random: Random, text: str) -> tuple[bytes, str | None]:
+    charset = "utf-8"
+    if random.random() < 0.3 and all(each < "\u0100" for each in text):
+        charset = random.choice(["iso-8859-1", "ISO-8859-1"])
+    octets = text.encode(charset)
+    step = random.choice([9, 30, 45])  # characters may be cut in two
+    words = [octets[at : at + step] for at in range(0, len(octets), step)]
+    if random.random() < 0.5:
+        written = [f"=?{charset}?B?{base64.b64encode(word).decode()}?=" for word in words]
+    else:
+        written = [f"=?{charset}?q?{_quoted(word)}?=" for word in words]
+    return "\r\n ".join(written).encode(), text
+
+
+def _encoded_runs(_: Random, text: str) -> tuple[bytes, str | None]:
+    """Encode what is not ASCII, within the strings."""
+
+    def word(run: re.Match[str]) -> str:
+        return f"=?UTF-8?B?{base64.b64encode(run[0].encode()).decode()}?="
+
+    wire = re.sub(r"[^\x00-\x7f]+(?: +[^\x00-\x7f]+)*", word, text)
+    return wire.encode(), text
+
+
+def _bad_word(random: Random, text: str) -> tuple[bytes, str | None]:
+    words = (
+        "=?utf-8?B?!!!?=",
+        "=?x-none?Q?a?=",
+        "=?utf-8?Q?=FF?=",
+        "=?utf-8?Q?=G0?=",
+        "=?rot13?Q?a?=",
+    )
+    at = random.randrange(len(text) + 1)
+    return f"{text[:at]}{random.choice(words)}{text[at:]}".encode(), None
+
+
+def _no_word(_: Random, text: str) -> tuple[bytes, str | None]:
+    """Put in what looks like an encoded-word and is none."""
+    changed = text.replace('"', '"=?utf-8?X?abc?= =?', 1)
+    return changed.encode(), changed
+
+
+def _bad_octets(random: Random, text: str) -> tuple[bytes, str | None]:
+    octets = text.encode()
+    at = random.randrange(len(octets) + 1)
+    bad = random.choice([b"\xff", b"\xfe", b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80"])
+    return octets[:at] + bad + octets[at:], None
+
+
+_WRITERS: Final[Sequence[tuple[_Writer, float]]] = (
+    (_plain, 4),
+    (_folded, 4),
+    (_folded_anywhere, 1),
+    (_encoded_whole, 2),
+    (_encoded_runs, 2),
+    (_bad_word, 0.2),
+    (_no_word, 0.2),
+    (_bad_octets, 0.3),
+)
+
+
+def _quoted(octets: bytes) -> str:
+    plain = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+    return "".join(chr(each) if each in plain else f"={each:02X}" for each in octets)
+
+
+def _folded_elsewhere(random: Random, wire: bytes) -> bytes:
+    """Write the same value with other white space where it is folded."""
+    return re.sub(rb"\r\n[ \t]+", random.choice([b" ", b"\r\n\t"]), wire)

@@ -1,0 +1,353 @@
+"""`msys-track explain`: what a person reads, what a script gets, and what a mistake is told."""
+
+import asyncio
+import json
+import os
+import smtplib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.processes import environment, running
+from tests.upstreams import ScriptedUpstream
+
+from msys_track.cli import main
+from msys_track.keys import create
+
+GOLDEN = Path(__file__).parent / "golden" / "explain.txt"
+CONFIGURATION = """
+keys = "keys.toml"
+
+[listener]
+click_tracking_enabled = true
+tracking_domain = "click.shop.example"
+
+[listen."127.0.0.1:2525"]
+open_tracking_enabled = true
+
+[listen."127.0.0.1:2525".peer."10.0.0.0/8"]
+click_tracking_scheme = "https"
+open_tracking_enabled = false
+
+[engagement_tracker]
+max_metadata_len = 24
+
+[policy]
+files = ["policy.py"]
+
+[proxy]
+upstream = "127.0.0.1:1"
+"""
+POLICY = """
+from msys_track.options.policy.hooks import Rejection
+
+def validate_rcptto(transaction):
+    if transaction.recipient == "nobody@reader.example":
+        return Rejection(code=550, text="5.1.1 nobody there, from " + transaction.peer)
+
+def validate_data_spool_each_rcpt(transaction):
+    transaction.contexts.message.set("smtpapi_campaign_id", "spring")
+    transaction.contexts.message.set("smtpapi_tags", "spring")
+"""
+MAIL = b"""\
+From: Shop <news@shop.example>
+To: jo@reader.example
+Subject: Spring
+MIME-Version: 1.0
+X-MSYS-API: {"campaign_id": "by hand", "metadata": {"order": 4711, "cart": "a,b,c,d"},
+ "options": {"open_tracking": true, "inline_css": true}, "cc": ["cc@reader.example"],
+ "archive": [{"email": "archive@shop.example", "name": "Archive"}]}
+Content-Type: multipart/mixed; boundary="b"
+
+--b
+Content-Type: text/html; charset=utf-8
+Content-Transfer-Encoding: quoted-printable
+
+<html><body>
+<p><a href=3D"https://shop.example/spring?utm=3Dmail" data-msys-linkname=3D"Banner">
+Spring</a> is <a href=3D"https://shop.example/x" data-msys-clicktrack=3D"0">here</a>.
+<a href=3D"mailto:jo=40shop.example">Write to us</a></p>
+</body></html>
+--b
+Content-Type: text/html; charset=utf-8
+Content-Disposition: attachment; filename="invoice.html"
+
+<html><body><a href="https://shop.example/invoice">Invoice</a></body></html>
+--b--
+"""
+HTML = b"Content-Type: text/html\r\n\r\n<body><a href='http://shop.example/'>x</a></body>\r\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a configuration and a mail, where the command is called."""
+    create(tmp_path / "keys.toml")
+    (tmp_path / "msys-track.toml").write_text(CONFIGURATION, encoding="utf-8")
+    (tmp_path / "policy.py").write_text(POLICY, encoding="utf-8")
+    (tmp_path / "mail.eml").write_bytes(MAIL)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def explain(*arguments: str | Path, message: bytes | None = None) -> Result:
+    return CliRunner().invoke(main, ["explain", *map(str, arguments)], input=message)
+
+
+def in_a_process(*arguments: str | Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    command = Path(sys.executable).with_name("msys-track")
+    return subprocess.run(  # noqa: S603 - our own command
+        [command, "explain", *arguments],
+        env=environment(variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
+    )
+
+
+TO = ("--to", "jo@reader.example")
+
+
+# What is told
+
+
+@pytest.mark.usefixtures("folder")
+def test_one_mail_is_told_as_in_the_golden_file() -> None:
+    result = explain("mail.eml", "--listen", "127.0.0.1:2525", "--peer", "10.0.0.7", *TO)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == GOLDEN.read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("folder")
+def test_json_has_the_same_as_members() -> None:
+    result = explain("mail.eml", "--peer", "10.0.0.7", *TO, "--json")
+    record = json.loads(result.stdout)
+    assert {name: record[name] for name in ("configuration", "listen", "peer", "recipients")} == {
+        "configuration": "msys-track.toml",
+        "listen": "127.0.0.1:2525",
+        "peer": "10.0.0.7",
+        "recipients": ["jo@reader.example"],
+    }
+    (decided,) = record["decided"]
+    assert decided["truncated"] == ["cart"]
+    assert [(each["target"], each["fate"], each["line"]) for each in decided["links"]] == [
+        ("https://shop.example/spring?utm=mail", "wrapped", 15),
+        ("https://shop.example/x", "opted_out", 16),
+        ("mailto:jo@shop.example", "not_http", 17),
+    ]
+    assert decided["links"][0]["name"] == "Banner"
+    assert decided["pixels"] == [{"kind": "open", "line": 18, "fate": "added"}]
+    campaign = next(each for each in decided["options"] if each["name"] == "campaign_id")
+    assert campaign == {
+        "name": "campaign_id",
+        "value": "spring",
+        "source": "policy",
+        "overrides": [
+            {"value": "by hand", "source": "header"},
+            {"value": None, "source": "default"},
+        ],
+    }
+    assert decided["ignored_variables"] == [
+        {"name": "smtpapi_tags", "value": "spring", "allowed": "a JSON array of strings"}
+    ]
+    assert record["ignored_keys"] == ["options.inline_css"]
+    assert [each["readers"] for each in record["copies"]] == [
+        [["jo@reader.example", "to"], ["archive@shop.example", "archive"]],
+        [["cc@reader.example", "cc"]],
+    ]
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_mail_comes_from_standard_input_for_a_dash() -> None:
+    result = explain("-", *TO, message=HTML)
+    assert result.exit_code == 0
+    assert "line 3    wrapped     http://shop.example/" in result.stdout
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_peer_decides_as_it_does_in_the_proxy() -> None:
+    outside = explain("mail.eml", "--peer", "192.0.2.7", *TO).stdout
+    inside = explain("mail.eml", "--peer", "10.0.0.7", *TO).stdout
+    told = 'click_tracking_scheme            "https"                  '
+    source = 'listen "127.0.0.1:2525" peer "10.0.0.0/8" (msys-track.toml:'
+    assert told + source in inside
+    assert told not in outside
+
+
+def test_without_a_configuration_it_says_so_and_how_to_name_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = explain("-", *TO, message=HTML)
+    assert result.exit_code == 0
+    assert result.stdout.startswith(
+        "-, as if 127.0.0.1 injected it at 127.0.0.1:2525\n"
+        "configuration: none; --config FILE names one\n"
+    )
+    assert "click_tracking_off: links are wrapped only where click tracking is on" in result.stdout
+
+
+def test_what_strangers_wrote_cannot_move_the_terminal_s_cursor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    message = (
+        'X-MSYS-API: {"\\u001b[2Jkey":1,"options":{"click_tracking":true},'
+        '"campaign_id":"\\u009b31m"}\r\n'
+        "Content-Type: text/html; charset=utf-8\r\n\r\n"
+        '<body><a href="http://e.example/&#27;[2J\u202e" data-msys-linkname="&#7;">x</a>\r\n'
+    ).encode()
+    told = explain("-", *TO, message=message).stdout
+    assert all(each.isprintable() for each in told.splitlines())
+    assert "\\x1b[2Jkey" in told
+    assert "http://e.example/\\x1b[2J\\u202e" in told
+
+
+def test_a_long_target_is_cut_for_the_reader_and_whole_in_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    target = "http://e.example/" + "a" * 300
+    message = HTML.replace(b"http://shop.example/", target.encode())
+    told = explain("-", *TO, message=message).stdout
+    assert f"{target[:120]}… (317 characters)" in told
+    record = json.loads(explain("-", *TO, "--json", message=message).stdout)
+    assert record["decided"][0]["links"][0]["target"] == target
+
+
+# What a mistake is told
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["missing.eml", *TO], 1, "missing.eml: No such file or directory"),
+        ([".", *TO], 2, "Invalid value for 'FILE': File '.' is a directory."),
+        (["mail.eml"], 2, "Missing option '--to'"),
+        (["mail.eml", "--to", "jo"], 2, "'jo' is no address; give one such as jo@example.com"),
+        (
+            ["mail.eml", *TO, "--from", "jo"],
+            2,
+            "'jo' is no address; give one such as jo@example.com, or '' for the null sender",
+        ),
+        (["mail.eml", *TO, "--peer", "hub"], 2, "'hub' is no IP address; give one as 10.0.0.7"),
+        (["mail.eml", *TO, "--peer", "10.0.0.7:25"], 2, "'10.0.0.7:25' is no IP address"),
+        (
+            ["mail.eml", *TO, "--listen", "localhost"],
+            2,
+            "'localhost' is no address; give host:port such as 127.0.0.1:2525, or :port",
+        ),
+        (["mail.eml", *TO, "--listen", "127.0.0.1:99999"], 2, "'127.0.0.1:99999' is no address"),
+        (
+            ["mail.eml", *TO, "--listen", "127.0.0.1:25"],
+            2,
+            "configuration's proxy does not listen on 127.0.0.1:25, but on 127.0.0.1:2525",
+        ),
+        (["mail.eml", *TO, "--config", "no.toml"], 2, "no.toml: can't be read: No such file"),
+        (["-", *TO], 1, "refused: 550 5.6.0 JSON parsing error in X-MSYS-API (line 1, column 2"),
+        (
+            ["mail.eml", "--to", "nobody@reader.example", "--peer", "10.0.0.7"],
+            1,
+            "refused: 550 5.1.1 nobody there, from 10.0.0.7:50000",
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_a_line(arguments: list[str], code: int, told: str) -> None:
+    result = explain(*arguments, message=b"X-MSYS-API: {\r\n\r\n")
+    assert result.exit_code == code
+    assert told in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_a_configuration_with_faults_is_not_gone_by(folder: Path) -> None:
+    (folder / "msys-track.toml").write_text("[listener]\nclick_tracking = true\n", "utf-8")
+    result = explain("mail.eml", *TO)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "msys-track.toml:2: listener.click_tracking: unknown" in result.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_refusal_in_json_has_code_and_text() -> None:
+    result = explain("-", *TO, "--json", message=b'X-MSYS-API: {"metadata":[]}\r\n\r\n')
+    assert result.exit_code == 1
+    text = "5.6.0 X-MSYS-API 'metadata' must be of type 'json object'"
+    assert json.loads(result.stdout) == {"refused": {"code": 550, "text": text}}
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("message", [b"", b"\r\n", bytes(range(256)) * 40, b"\x00" * 5_000])
+def test_what_is_no_mail_is_explained_all_the_same(message: bytes) -> None:
+    result = explain("-", *TO, message=message)
+    assert result.exit_code == 0, result.output
+    assert "\nlinks\n  none" in result.stdout
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_closed_standard_input_is_told() -> None:
+    command = [str(Path(sys.executable).with_name("msys-track")), "explain", "-", *TO]
+    closed = subprocess.run(  # noqa: S603 - our own command
+        ["/bin/sh", "-c", '"$@" <&-', "sh", *command],
+        capture_output=True,
+        encoding="utf-8",
+        env=environment({}),
+        timeout=30,
+        check=False,
+    )
+    assert closed.returncode == 2
+    assert closed.stderr.endswith(
+        "Error: no message: give one on standard input, as in < message.eml\n"
+    )
+
+
+def test_an_output_that_can_not_write_a_character_gets_an_escape(folder: Path) -> None:
+    (folder / "mail.eml").write_bytes(
+        HTML.replace(b"http://shop.example/", b"http://e.example/\x80")
+    )
+    result = in_a_process("mail.eml", *TO, PYTHONIOENCODING="latin-1")
+    assert result.returncode == 0, result.stderr
+    assert "http://e.example/\\u20ac" in result.stdout
+
+
+def test_a_file_s_name_may_be_no_text(folder: Path) -> None:
+    name = os.fsdecode(b"\xff.eml")
+    (folder / name).write_bytes(HTML)
+    result = in_a_process(name, *TO)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("\\udcff.eml, as if")
+
+
+# The proxy's log
+
+
+@pytest.mark.anyio
+async def test_a_proxy_that_debugs_logs_the_same_record(folder: Path) -> None:
+    configuration = CONFIGURATION.replace("127.0.0.1:2525", "127.0.0.1:0")
+    mail = MAIL.replace(b"\n", b"\r\n")
+    (folder / "mail.eml").write_bytes(mail)
+    hop = ScriptedUpstream()
+    await hop.start()
+    (folder / "log.toml").write_text(configuration.replace(':1"', f':{hop.port}"'), "utf-8")
+
+    def send(port: int) -> None:
+        with smtplib.SMTP("127.0.0.1", port) as client:
+            client.sendmail("news@shop.example", ["jo@reader.example"], mail)
+
+    try:
+        async with running("proxy", "--config", "log.toml", "--log-level", "debug") as proxy:
+            await asyncio.to_thread(send, proxy.port)
+            logged = await proxy.event("message.explained")
+        async with running("proxy", "--config", "log.toml") as proxy:
+            await asyncio.to_thread(send, proxy.port)
+            await proxy.event("message.relayed")
+            assert not [each for each in proxy.logged if each["event"] == "message.explained"]
+    finally:
+        await hop.close()
+    asked = explain("mail.eml", "--config", "log.toml", *TO, "--json")
+    record = json.loads(asked.stdout)
+    told = logged.keys() - {"event", "level", "timestamp"}
+    assert told == record.keys() - {"configuration", "listen", "peer", "recipients"}
+    assert {name: logged[name] for name in told} == {name: record[name] for name in told}

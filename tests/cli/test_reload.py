@@ -1,0 +1,275 @@
+"""SIGHUP to running servers: what is read again, what goes on, and what a mistake costs."""
+
+import asyncio
+import contextlib
+import re
+import smtplib
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.processes import Server, running
+from tests.smtp_client import Client
+from tests.upstreams import ScriptedUpstream
+
+from msys_track import keys as ring
+from msys_track.keys import Claims, Engagement, KeyRing
+
+pytestmark = pytest.mark.anyio
+
+HTML = (
+    b"Subject: x\r\nContent-Type: text/html\r\n\r\n<body><a href='http://e.com/'>x</a></body>\r\n"
+)
+TRACKED_URL = re.compile(rb"http://([\w.:-]+)(/[fq]/[\w./-]+)")
+POLICY = """
+def validate_data_spool_each_rcpt(transaction):
+    transaction.contexts.message.set("smtpapi_campaign_id", {campaign!r})
+"""
+
+
+class Proxy:
+    """A running proxy, the files that it reads, and its upstream."""
+
+    server: Server
+
+    def __init__(self, folder: Path, hop: ScriptedUpstream) -> None:
+        self.folder = folder
+        self._hop = hop
+
+    async def arrived(self) -> tuple[str, Claims]:
+        """Inject a mail on a connection of its own; the pixel's domain and claims."""
+
+        def send() -> None:
+            with smtplib.SMTP("127.0.0.1", self.server.port) as client:
+                client.sendmail("s@s.example", ["r@r.example"], HTML)
+
+        await asyncio.to_thread(send)
+        return self.last()
+
+    def last(self) -> tuple[str, Claims]:
+        """The domain and claims of the first tracked URL of the mail that arrived last."""
+        found = TRACKED_URL.search(self._hop.taken[-1].message)
+        assert found is not None
+        keys = KeyRing.load(self.folder / "keys.toml")
+        return found[1].decode(), keys.open(found[2].decode())
+
+    async def hang_up(self, event: str = "configuration.reloaded") -> dict[str, Any]:
+        """Send SIGHUP; the event that it led to."""
+        before = sum(each["event"] == event for each in self.server.logged)
+        self.server.hang_up()
+        return await self.server.event(event, before + 1)
+
+    def configure(self, domain: str, more: str = "", listen: str = "127.0.0.1:0") -> None:
+        text = f"""
+keys = "keys.toml"
+{more}
+[listener]
+open_tracking_enabled = true
+tracking_domain = "{domain}"
+[policy]
+files = ["policy.py"]
+[proxy]
+listen = "{listen}"
+upstream = "127.0.0.1:{self._hop.port}"
+"""
+        (self.folder / "msys-track.toml").write_text(text, encoding="utf-8")
+
+    def decide(self, campaign: str) -> None:
+        (self.folder / "policy.py").write_text(POLICY.format(campaign=campaign), encoding="utf-8")
+
+
+@pytest.fixture
+async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
+    ring.create(tmp_path / "keys.toml")
+    hop = ScriptedUpstream()
+    await hop.start()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(hop.close)
+        files = Proxy(tmp_path, hop)
+        files.configure("first.example")
+        files.decide("first")
+        file = tmp_path / "msys-track.toml"
+        files.server = await stack.enter_async_context(running("proxy", "--config", file))
+        yield files
+
+
+async def test_the_next_mail_has_the_new_options(proxy: Proxy) -> None:
+    domain, _ = await proxy.arrived()
+    assert domain == "first.example"
+    proxy.configure("second.example")
+    reloaded = await proxy.hang_up()
+    assert reloaded["needs_restart"] == []
+    domain, _ = await proxy.arrived()
+    assert domain == "second.example"
+
+
+async def test_a_session_that_is_open_goes_on_and_its_next_mail_has_the_new_options(
+    proxy: Proxy,
+) -> None:
+    async with Client(proxy.server.port) as client:
+        await client.say("EHLO client")
+        assert (await client.say("MAIL FROM:<s@s.example>")).startswith("250")
+        proxy.configure("second.example")
+        await proxy.hang_up()
+        assert (await client.say("RCPT TO:<r@r.example>")).startswith("250")
+        assert (await client.say("DATA")).startswith("354")
+        assert (await client.say(HTML + b".")).startswith("250")
+        domain, _ = proxy.last()
+        assert domain == "second.example"
+
+
+async def test_a_mail_that_is_under_way_at_the_hang_up_is_delivered(proxy: Proxy) -> None:
+    async with Client(proxy.server.port) as client:
+        await client.envelope("r@r.example", sender="<s@s.example>")
+        client.send(HTML[:20])
+        await proxy.hang_up()
+        assert (await client.data(HTML[20:])).startswith("250")
+        domain, _ = proxy.last()
+        assert domain == "first.example"
+
+
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        ("smtpapi = 7", "msys-track.toml:3: smtpapi: found 7, allowed: true or false"),
+        ("[listenr]", "msys-track.toml:3: listenr: unknown; did you mean listener?"),
+        ("=", "msys-track.toml:3: "),
+    ],
+)
+async def test_a_wrong_file_leaves_everything_as_it_was_and_is_told_with_its_line(
+    proxy: Proxy, more: str, fault: str
+) -> None:
+    proxy.configure("second.example", more)
+    proxy.decide("second")
+    told = await proxy.hang_up("configuration.not_reloaded")
+    assert told["level"] == "error"
+    assert fault in told["faults"][0]
+    domain, claims = await proxy.arrived()
+    assert (domain, claims.engagement.campaign_id) == ("first.example", "first")
+    proxy.configure("third.example")
+    await proxy.hang_up()
+    assert (await proxy.arrived())[0] == "third.example"
+
+
+async def test_a_file_that_is_gone_leaves_everything_as_it_was(proxy: Proxy) -> None:
+    (proxy.folder / "msys-track.toml").unlink()
+    told = await proxy.hang_up("configuration.not_reloaded")
+    (fault,) = told["faults"]
+    assert fault.endswith("msys-track.toml: can't be read: No such file or directory")
+    assert (await proxy.arrived())[0] == "first.example"
+
+
+async def test_a_changed_policy_is_asked(proxy: Proxy) -> None:
+    proxy.decide("second")
+    _, claims = await proxy.arrived()
+    assert claims.engagement.campaign_id == "first"
+    await proxy.hang_up()
+    _, claims = await proxy.arrived()
+    assert claims.engagement.campaign_id == "second"
+
+
+async def test_a_policy_that_can_not_be_read_leaves_the_old_one_and_its_options(
+    proxy: Proxy,
+) -> None:
+    proxy.configure("second.example")
+    (proxy.folder / "policy.py").write_text("def validate_rcptto(transaction:\n", encoding="utf-8")
+    told = await proxy.hang_up("configuration.not_reloaded")
+    assert "policy.py:1: " in told["faults"][0]
+    domain, claims = await proxy.arrived()
+    assert (domain, claims.engagement.campaign_id) == ("first.example", "first")
+
+
+async def test_a_rotated_key_seals(proxy: Proxy) -> None:
+    file = proxy.folder / "keys.toml"
+    ring.rotate(file)
+    await proxy.hang_up()
+    await proxy.arrived()
+    comment, newest, _oldest = file.read_text(encoding="utf-8").split("[[key]]")
+    file.write_text(f"{comment}[[key]]{newest}", encoding="utf-8")
+    assert KeyRing.load(file).ids == (2,)
+    _, claims = proxy.last()
+    assert claims.engagement.recipient == "r@r.example"
+
+
+async def test_keys_that_are_gone_leave_the_old_ones(proxy: Proxy) -> None:
+    keys = proxy.folder / "keys.toml"
+    kept = keys.read_bytes()
+    keys.unlink()
+    told = await proxy.hang_up("configuration.not_reloaded")
+    assert "keys.toml" in told["faults"][0]
+    keys.write_bytes(kept)
+    keys.chmod(0o600)
+    assert (await proxy.arrived())[0] == "first.example"
+
+
+async def test_a_changed_listener_is_told_to_need_a_restart(proxy: Proxy) -> None:
+    proxy.configure("second.example", listen="127.0.0.1:1")
+    reloaded = await proxy.hang_up()
+    assert reloaded["needs_restart"] == ["proxy"]
+    assert (await proxy.arrived())[0] == "second.example"
+    again = await proxy.hang_up()
+    assert again["needs_restart"] == ["proxy"]
+
+
+async def test_many_hang_ups_at_once_are_borne(proxy: Proxy) -> None:
+    for _ in range(20):
+        proxy.server.hang_up()
+    proxy.configure("second.example")
+    await proxy.hang_up()
+    assert (await proxy.arrived())[0] in ("first.example", "second.example")
+    await proxy.hang_up()
+    assert (await proxy.arrived())[0] == "second.example"
+
+
+# The tracker
+
+
+async def test_a_tracker_opens_links_of_a_rotated_key_after_a_hang_up(tmp_path: Path) -> None:
+    ring.create(tmp_path / "keys.toml")
+    (tmp_path / "msys-track.toml").write_text(
+        'keys = "keys.toml"\n[tracker]\nlisten = "127.0.0.1:0"\nstore = "events.sqlite"\n',
+        encoding="utf-8",
+    )
+    async with running("tracker", "--config", tmp_path / "msys-track.toml") as tracker:
+        old = link(tmp_path / "keys.toml")
+        assert await status(tracker, old) == 302
+        ring.rotate(tmp_path / "keys.toml")
+        new = link(tmp_path / "keys.toml")
+        assert await status(tracker, new) == 404
+        tracker.hang_up()
+        await tracker.event("keys.reloaded")
+        assert (await status(tracker, new), await status(tracker, old)) == (302, 302)
+        (tmp_path / "keys.toml").write_text("nonsense", encoding="utf-8")
+        tracker.hang_up()
+        told = await tracker.event("keys.not_reloaded")
+        assert "keys.toml" in told["why"]
+        assert (await status(tracker, new), await status(tracker, old)) == (302, 302)
+
+
+def link(keys: Path) -> str:
+    engagement = Engagement(
+        message_id="00" * 10, recipient="r@r.example", injected_at=0, expires_at=2**32
+    )
+    claims = Claims(kind="click", engagement=engagement, target="http://e.example/")
+    return f"/{KeyRing.load(keys).seal(claims)}"
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+async def status(tracker: Server, path: str) -> int:
+    def fetch() -> int:
+        opener = urllib.request.build_opener(_Stay)
+        try:
+            with opener.open(f"http://127.0.0.1:{tracker.port}{path}", timeout=10) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return int(error.code)
+
+    return await asyncio.to_thread(fetch)

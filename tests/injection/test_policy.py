@@ -1,0 +1,279 @@
+"""Policy through real SMTP: asked at each command, heard by the client, undone where it fails."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.smtp_client import Client
+from tests.upstreams import ScriptedUpstream
+
+from msys_track.copies import Rewriter
+from msys_track.injection.counters import Counters
+from msys_track.injection.server import Proxy, serve
+from msys_track.injection.settings import ProxySettings
+from msys_track.keys import KeyRing
+from msys_track.options.policy.guard import Guard, OnFailure
+from msys_track.options.policy.loading import PolicySettings, load
+from msys_track.options.scopes import Scope, Scopes
+from msys_track.options.tracking import TrackingOptions
+from msys_track.relay.settings import UpstreamSettings
+from msys_track.relay.upstream import Upstream
+
+pytestmark = pytest.mark.anyio
+
+KEYS = KeyRing.temporary()
+HTML = (
+    b"Subject: x\r\nContent-Type: text/html\r\n\r\n<body><a href='http://e.com/'>x</a></body>\r\n"
+)
+REJECTS = """
+from msys_track.options.policy.hooks import Rejection
+
+def validate_connect(transaction):
+    if transaction.listen.endswith(":0") and transaction.peer.startswith("127.0.0.1:"):
+        transaction.contexts.connection.set("seen", "connect")
+
+def validate_ehlo(transaction):
+    if transaction.helo == "spam":
+        return Rejection(code=550, text="5.7.1 no spam")
+
+def validate_mailfrom(transaction):
+    if transaction.sender == "bad@s.example":
+        return Rejection(code=553, text="5.1.8 not you")
+
+def validate_rcptto(transaction):
+    if transaction.recipient == "no@r.example":
+        count = str(len(transaction.recipients))
+        return Rejection(code=550, text="5.1.1 not there, after " + count)
+
+def validate_data_spool(transaction):
+    if "stop" in transaction.headers.get("Subject"):
+        return Rejection(code=554, text="5.6.0 stopped")
+
+def validate_data_spool_each_rcpt(transaction):
+    if transaction.contexts.lookup("seen") == "connect":
+        transaction.contexts.message.set("smtpapi_campaign_id", transaction.recipient)
+"""
+
+
+class Harness:
+    def __init__(self, proxy: Proxy, hop: ScriptedUpstream) -> None:
+        self.proxy = proxy
+        self.hop = hop
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return dict(self.proxy.counters.snapshot())
+
+    def campaigns(self) -> list[set[str | None]]:
+        found = []
+        for taken in self.hop.taken:
+            paths = re.findall(rb"http://localhost:8080(/[^\"' ]+)", taken.message)
+            engagements = [KEYS.open(path.decode()).engagement for path in paths]
+            found.append({each.campaign_id for each in engagements})
+        return found
+
+
+@contextlib.asynccontextmanager
+async def running(
+    folder: Path,
+    text: str,
+    *,
+    name: str = "policy.py",
+    on_failure: OnFailure = "continue",
+    context: dict[str, str] | None = None,
+) -> AsyncIterator[Harness]:
+    (folder / name).write_text(text)
+    counters = Counters()
+    policy = load(PolicySettings(files=(folder / name,)))
+    assert policy is not None
+    options = TrackingOptions(open_tracking=True, click_tracking=True)
+    scopes = Scopes(listener=Scope(name="listener", options=options, context=context or {}))
+    guard = Guard(policy, on_failure, counters.add)
+    rewriter = Rewriter(keys=KEYS, scopes=scopes, policy=guard)
+    hop = ScriptedUpstream()
+    await hop.start()
+    upstream = Upstream(UpstreamSettings(port=hop.port))
+    settings = ProxySettings(listen_port=0, drain_seconds=1)
+    proxy = await serve(settings, rewriter, upstream, counters=counters)
+    try:
+        yield Harness(proxy, hop)
+    finally:
+        await proxy.close()
+        await upstream.close()
+        await hop.close()
+
+
+async def injected(client: Client, *recipients: str, message: bytes = HTML) -> str:
+    assert (await client.say("MAIL FROM:<s@s.example>")).startswith("250")
+    for recipient in recipients:
+        assert (await client.say(f"RCPT TO:<{recipient}>")).startswith("250")
+    assert (await client.say("DATA")).startswith("354")
+    return await client.say(message + b".")
+
+
+async def test_each_command_is_answered_as_policy_says(tmp_path: Path) -> None:
+    async with running(tmp_path, REJECTS) as it, Client(it.proxy.port) as client:
+        assert await client.say("EHLO spam") == "550 5.7.1 no spam"
+        assert (await client.say("MAIL FROM:<s@s.example>")).startswith("503")
+        assert await client.say("HELO spam") == "550 5.7.1 no spam"
+        assert (await client.say("EHLO client")).startswith("250-")
+        assert await client.say("MAIL FROM:<bad@s.example>") == "553 5.1.8 not you"
+        assert (await client.say("MAIL FROM:<s@s.example>")).startswith("250")
+        assert (await client.say("RCPT TO:<yes@r.example>")).startswith("250")
+        assert await client.say("RCPT TO:<no@r.example>") == "550 5.1.1 not there, after 1"
+        assert (await client.say("DATA")).startswith("354")
+        assert (await client.say(HTML + b".")).startswith("250")
+        assert [taken.recipients for taken in it.hop.taken] == [("yes@r.example",)]
+        assert it.counts["policy.rejected"] == 4
+
+
+async def test_a_message_refused_by_policy_goes_to_nobody(tmp_path: Path) -> None:
+    async with running(tmp_path, REJECTS) as it, Client(it.proxy.port) as client:
+        await client.say("EHLO client")
+        stop = HTML.replace(b"Subject: x", b"Subject: stop")
+        assert await injected(client, "a@r.example", "b@r.example", message=stop) == (
+            "554 5.6.0 stopped"
+        )
+        assert it.hop.taken == []
+        assert it.counts["messages.refused.policy"] == 1
+        assert (await injected(client, "a@r.example")).startswith("250")
+
+
+async def test_variables_decide_for_each_recipient(tmp_path: Path) -> None:
+    async with running(tmp_path, REJECTS, context={"seen": "connect"}) as it:
+        async with Client(it.proxy.port) as client:
+            await client.say("EHLO client")
+            await injected(client, "a@r.example", "b@r.example")
+        assert it.campaigns() == [{"a@r.example"}, {"b@r.example"}]
+
+
+async def test_a_connection_s_variables_last_and_a_message_s_end_with_it(tmp_path: Path) -> None:
+    counting = """
+def validate_mailfrom(transaction):
+    connection, message = transaction.contexts.connection, transaction.contexts.message
+    connection.set("mails", str(int(connection.get("mails") or "0") + 1))
+    seen = message.get("once") or "new"
+    message.set("once", "old")
+    message.set("smtpapi_campaign_id", connection.get("mails") + " " + seen)
+"""
+    async with running(tmp_path, counting) as it:
+        for _ in range(2):
+            async with Client(it.proxy.port) as client:
+                await client.say("EHLO client")
+                await injected(client, "a@r.example")
+                await client.say("MAIL FROM:<s@s.example>")
+                await client.say("RSET")
+                await injected(client, "a@r.example")
+        assert it.campaigns() == [{"1 new"}, {"3 new"}, {"1 new"}, {"3 new"}]
+
+
+FAILS = """
+def validate_connect(transaction):
+    transaction.contexts.connection.set("smtpapi_campaign_id", "from connect")
+
+def validate_rcptto(transaction):
+    transaction.contexts.message.set("smtpapi_campaign_id", "half done")
+    transaction.contexts.connection.delete("smtpapi_campaign_id")
+    raise ValueError("a defect of the policy")
+"""
+
+
+async def test_a_failing_policy_is_passed_over_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with running(tmp_path, FAILS) as it, Client(it.proxy.port) as client:
+        await client.say("EHLO client")
+        assert (await injected(client, "a@r.example")).startswith("250")
+        assert it.campaigns() == [{"from connect"}]
+        assert it.counts["policy.continued"] == 1
+
+
+async def test_a_failing_policy_can_refuse_for_now(tmp_path: Path) -> None:
+    async with running(tmp_path, FAILS, on_failure="refuse") as it:
+        async with Client(it.proxy.port) as client:
+            await client.say("EHLO client")
+            await client.say("MAIL FROM:<s@s.example>")
+            assert (await client.say("RCPT TO:<a@r.example>")).startswith("451 4.3.0")
+        assert it.counts["policy.refused"] == 1
+
+
+async def test_a_client_can_be_turned_away_at_once(tmp_path: Path) -> None:
+    closed = """
+from msys_track.options.policy.hooks import Rejection
+
+def validate_connect(transaction):
+    return Rejection(code=554, text="5.7.1 closed")
+"""
+    async with running(tmp_path, closed) as it:
+        async with Client(it.proxy.port) as client:
+            assert client.greeting == "554 5.7.1 closed"
+            assert await client.rest() == ""
+        assert it.counts["connections.rejected"] == 1
+
+
+LUA = """
+require("msys.core")
+require("msys.extended.message")
+
+local mod = {}
+
+function mod:validate_data_spool_each_rcpt(msg, accept, vctx)
+  local m = msys.core.ECMESS_CTX_MESS
+  if msg:header("X-Class")[1] == "password-reset" then
+    msg:context_set(m, "smtpapi_click_tracking", "0")
+    msg:context_set(m, "smtpapi_open_tracking", "0")
+  end
+  msg:context_set(m, "smtpapi_tags", "[\\"lua\\"]")
+  return msys.core.VALIDATE_CONT
+end
+
+function mod:validate_rcptto(msg, str, accept, vctx)
+  if string.find(str, "blocked") then
+    vctx:set_code(550, "5.7.1 blocked")
+    return msys.core.VALIDATE_DONE
+  end
+  return msys.core.VALIDATE_CONT
+end
+
+msys.registerModule("engagement", mod)
+"""
+
+
+async def test_a_policy_in_lua_acts_as_momentum_s_documentation_says(tmp_path: Path) -> None:
+    async with running(tmp_path, LUA, name="policy.lua") as it, Client(it.proxy.port) as client:
+        await client.say("EHLO client")
+        await client.say("MAIL FROM:<s@s.example>")
+        assert await client.say("RCPT TO:<blocked@r.example>") == "550 5.7.1 blocked"
+        await client.say("RSET")
+        await injected(client, "a@r.example")
+        await injected(client, "a@r.example", message=b"X-Class: password-reset\r\n" + HTML)
+    tracked, untracked = it.hop.taken
+    path = re.search(rb"http://localhost:8080(/f/[^\"' ]+)", tracked.message)
+    assert path is not None
+    assert KEYS.open(path[1].decode()).engagement.tags == ("lua",)
+    assert untracked.message == b"X-Class: password-reset\r\n" + HTML
+
+
+async def test_sessions_at_one_time_don_t_share_variables(tmp_path: Path) -> None:
+    slow = """
+def validate_mailfrom(transaction):
+    transaction.contexts.message.set("smtpapi_campaign_id", transaction.sender)
+"""
+    async with running(tmp_path, slow) as it:
+
+        async def one(number: int) -> None:
+            async with Client(it.proxy.port) as client:
+                await client.say("EHLO client")
+                await client.say(f"MAIL FROM:<s{number}@s.example>")
+                await asyncio.sleep(0.01)
+                await client.say("RCPT TO:<r@r.example>")
+                await client.say("DATA")
+                await client.say(HTML + b".")
+
+        await asyncio.gather(*map(one, range(40)))
+        senders: dict[str, Any] = {taken.sender: None for taken in it.hop.taken}
+        assert len(senders) == 40
+        for taken, campaigns in zip(it.hop.taken, it.campaigns(), strict=True):
+            assert campaigns == {taken.sender}

@@ -1,0 +1,3 @@
+return {
+  ["outlet.example"] = { name = "Outlet", pathway = "outlet" },
+};

@@ -1,0 +1,558 @@
+"""Whatever is sent: the documented answer, never half of it, never a stack trace.
+
+Thousands of headers, variables and failing policies go through a real proxy; oracles that are not
+our code say what must come of each.
+"""
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import structlog
+from tests.api_headers import (
+    BAD_MAILBOXES,
+    GOOD_MAILBOXES,
+    TOO_LONG,
+    Accepted,
+    Case,
+    Refused,
+    cases,
+    judged,
+)
+from tests.smtp_client import Client
+from tests.upstreams import ScriptedUpstream, Taken
+
+from msys_track.copies import Rewriter
+from msys_track.injection.counters import Counters
+from msys_track.injection.server import serve
+from msys_track.injection.settings import ProxySettings
+from msys_track.keys import Claims, KeyRing
+from msys_track.options.policy.guard import Guard, OnFailure
+from msys_track.options.policy.loading import PolicySettings, load
+from msys_track.options.scopes import Scope, Scopes
+from msys_track.options.tracking import TrackingOptions
+from msys_track.relay.settings import UpstreamSettings
+from msys_track.relay.upstream import Upstream
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
+
+KEYS = KeyRing.temporary()
+ON = TrackingOptions(open_tracking=True, click_tracking=True)
+DOMAIN = "localhost:8080"
+BODY = b"<html><body><p><a href='http://shop.example/?a=1'>x</a></p></body></html>\r\n"
+TRACKED_URL = re.compile(rb"(https?)://([^/\"' ]+)(/[fq]/[\w./-]+)")
+TO = "to@reader.example"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A tracked URL that arrived."""
+
+    scheme: str
+    domain: str
+    claims: Claims
+
+
+@dataclass(slots=True)
+class Proxy:
+    """A proxy under test and a client that has said EHLO."""
+
+    hop: ScriptedUpstream
+    client: Client
+    counters: Counters
+
+    async def inject(
+        self, message: bytes, sender: str = "s@shop.example"
+    ) -> tuple[str, list[Taken]]:
+        """Send a message; the last reply, and what arrived."""
+        before = len(self.hop.arrived), len(self.hop.taken)
+        commands = (f"MAIL FROM:<{sender}>", f"RCPT TO:<{TO}>", "DATA")
+        for command in commands:
+            reply = await self.client.say(command)
+            if reply[0] not in "23":
+                assert len(self.hop.arrived) == before[0]
+                await self.client.say("RSET")
+                return reply, []
+        reply = await self.client.say(message + b".")
+        assert len(self.hop.arrived) - before[0] == len(self.hop.taken) - before[1]
+        return reply, self.hop.taken[before[1] :]
+
+
+@asynccontextmanager
+async def running(
+    policy: Path | None = None, on_failure: OnFailure = "continue"
+) -> AsyncIterator[Proxy]:
+    counters = Counters()
+    loaded = load(PolicySettings(files=(policy,))) if policy is not None else None
+    guard = None if loaded is None else Guard(loaded, on_failure, counters.add)
+    scopes = Scopes(listener=Scope(name="listener", options=ON))
+    hop = ScriptedUpstream()
+    await hop.start()
+    upstream = Upstream(UpstreamSettings(port=hop.port))
+    rewriter = Rewriter(keys=KEYS, scopes=scopes, policy=guard)
+    settings = ProxySettings(listen_port=0, drain_seconds=1)
+    proxy = await serve(settings, rewriter, upstream, counters=counters)
+    try:
+        with structlog.testing.capture_logs() as logs:
+            async with Client(proxy.port) as client:
+                assert (await client.say("EHLO client.test")).startswith("250")
+                yield Proxy(hop, client, counters)
+        assert not [each for each in logs if each.get("exc_info")]
+    finally:
+        await proxy.close()
+        await upstream.close()
+        await hop.close()
+    counted = dict(counters.snapshot())
+    assert counted.get("sessions.failed", 0) == counted.get("messages.refused.internal", 0) == 0
+
+
+def message(*fields: bytes) -> bytes:
+    lines = (b"From: s@shop.example", *fields, b"Content-Type: text/html", b"", BODY)
+    return b"\r\n".join(lines)
+
+
+def seen(copy: Taken) -> list[Seen]:
+    return [
+        Seen(scheme=scheme.decode(), domain=domain.decode(), claims=KEYS.open(path.decode()))
+        for scheme, domain, path in TRACKED_URL.findall(copy.message)
+    ]
+
+
+# Headers
+
+
+def kinds_of(wanted: Accepted) -> Counter[str]:
+    opens = wanted.open_tracking is not False
+    kinds = Counter(click=wanted.click_tracking is not False, open=opens)
+    kinds["initial_open"] = opens and wanted.initial_open is True
+    return +kinds
+
+
+def readers_of(wanted: Accepted) -> dict[str, str]:
+    """Who gets a copy, as what: each once, the first of to, cc, bcc and archive."""
+    readers = {identity(TO): (TO, "to")}
+    for kind in ("cc", "bcc", "archive"):
+        for address in getattr(wanted, kind):
+            readers.setdefault(identity(address), (address, kind))
+    return dict(readers.values())
+
+
+def identity(address: str) -> str:
+    local, _, domain = address.rpartition("@")
+    return f"{local}@{domain.lower()}"
+
+
+def check_copies(wanted: Accepted, copies: list[Taken]) -> None:
+    readers = readers_of(wanted)
+    assert Counter(to for copy in copies for to in copy.recipients) == Counter(readers.keys())
+    for copy in copies:
+        header, _, _ = copy.message.partition(b"\r\n\r\n")
+        assert not re.search(rb"^x-msys-api:", header, re.IGNORECASE | re.MULTILINE)
+        found = seen(copy)
+        assert Counter(each.claims.kind for each in found) == kinds_of(wanted)
+        for each in found:
+            check_engagement(wanted, each.claims, readers[copy.recipients[0]], copy)
+
+
+def check_engagement(wanted: Accepted, claims: Claims, reader: str, copy: Taken) -> None:
+    engagement = claims.engagement
+    assert engagement.campaign_id == wanted.campaign_id
+    assert json.loads(engagement.metadata or "null") == wanted.metadata
+    assert engagement.tags == wanted.tags
+    assert engagement.transactional == bool(wanted.transactional)
+    assert engagement.open_tracking == (wanted.open_tracking is not False)
+    assert engagement.click_tracking == (wanted.click_tracking is not False)
+    assert (engagement.recipient, engagement.recipient_type) == (copy.recipients[0], reader)
+
+
+async def judge(proxy: Proxy, case: Case) -> str:
+    sent = message(*case.fields)
+    reply, copies = await proxy.inject(sent)
+    if isinstance(case.verdict, Refused):
+        assert copies == []
+        assert case.verdict.fits(reply), (case, reply)
+        return "refused"
+    assert reply.startswith("250 "), (case, reply)
+    check_copies(case.verdict, copies)
+    return "accepted"
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_two_thousand_headers_get_what_the_oracle_says(seed: int) -> None:
+    counts: Counter[str] = Counter()
+    async with running() as proxy:
+        for case in cases(seed, 500):
+            try:
+                counts[await judge(proxy, case)] += 1
+            except AssertionError as error:
+                raise AssertionError(f"{case.fields!r}: {case.verdict!r}: {error}") from error
+    assert counts["accepted"] > 150
+    assert counts["refused"] > 100
+
+
+def test_the_oracle_meets_every_fault_that_it_knows() -> None:
+    refusals = [case.verdict for seed in range(4) for case in cases(seed, 500)]
+    texts = {each.replies[0] for each in refusals if isinstance(each, Refused)}
+    assert len(texts) > 60
+
+
+@pytest.mark.parametrize(("entry", "address"), GOOD_MAILBOXES)
+def test_the_oracle_agrees_with_the_list_of_good_mailboxes(entry: object, address: str) -> None:
+    verdict = judged(json.dumps({"cc": [entry]}))
+    assert isinstance(verdict, Accepted)
+    assert verdict.cc == (address,)
+
+
+@pytest.mark.parametrize(("entry", "member", "said"), BAD_MAILBOXES)
+def test_the_oracle_agrees_with_the_list_of_bad_mailboxes(
+    entry: object, member: str, said: str
+) -> None:
+    verdict = judged(json.dumps({"cc": [entry]}))
+    assert isinstance(verdict, Refused)
+    assert verdict.fits(f"550 5.6.0 X-MSYS-API 'cc[0]{member}' {said}")
+
+
+# Variables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """One variable: values with their meanings, and values without any."""
+
+    shows: str
+    good: tuple[tuple[str, Any], ...]
+    bad: tuple[str, ...]
+
+
+VARIABLES = {
+    "smtpapi_open_tracking": Variable(
+        shows="open_tracking",
+        good=(("1", True), ("0", False), ("true", True), ("false", False)),
+        bad=("", "2", "yes", "on", " 1", "null", "1\n", "ture", "1" * 1000),
+    ),
+    "smtpapi_click_tracking": Variable(
+        shows="click_tracking",
+        good=(("1", True), ("0", False), ("true", True), ("false", False)),
+        bad=("", "-1", "no", "off", "0 ", "None", "\u0660"),
+    ),
+    "smtpapi_open_tracking_scheme": Variable(
+        shows="open_scheme",
+        good=(("http", "http"), ("https", "https"), ("HTTPS", "https")),
+        bad=("", "ftp", "http:", "https://", "javascript", "h\u1d57\u1d57p"),
+    ),
+    "smtpapi_click_tracking_scheme": Variable(
+        shows="click_scheme",
+        good=(("http", "http"), ("https", "https")),
+        bad=("", "mailto", "http ", "http\r\nX: y", "data"),
+    ),
+    "smtpapi_tracking_domain": Variable(
+        shows="domain",
+        good=(("c.example", "c.example"), ("c.example:8443", "c.example:8443")),
+        bad=(
+            "",
+            "http://c.example",
+            "c.example/",
+            "c.example:0",
+            "c.example:99999",
+            "a b",
+            'c.example"><script>',
+            "c.example\r\nX: y",
+            "a@c.example",
+            ":80",
+            "c.example:",
+        ),
+    ),
+    "smtpapi_tracking_link_expiry": Variable(
+        shows="lifetime",
+        good=(("1", 1), ("86400", 86_400), ("0086400", 86_400)),
+        bad=("", "0", "-5", "1e3", "1.5", "day", "9" * 30, "\u0661", " 60", "0x10"),
+    ),
+    "smtpapi_campaign_id": Variable(
+        shows="campaign_id",
+        good=(("spring", "spring"), ("ü" * 32, "ü" * 32), ("x" * 64, "x" * 64), (" ", " ")),
+        bad=("",),
+    ),
+    "smtpapi_metadata": Variable(
+        shows="metadata",
+        good=(
+            ('{"a":1}', {"a": 1}),
+            ('{ "k" : [true, null] }', {"k": [True, None]}),
+            ("{}", None),
+        ),
+        bad=(
+            "",
+            "null",
+            "[]",
+            "{",
+            "{'a':1}",
+            '{"a":NaN}',
+            '"text"',
+            '{"a":1}x',
+            '{"a":"\\ud800"}',
+        ),
+    ),
+    "smtpapi_tags": Variable(
+        shows="tags",
+        good=(('["a","b","a"]', ("a", "b")), ("[]", ()), ('["ü"]', ("ü",))),
+        bad=("", "cat", '"cat"', "{}", "[1]", "[null]", '["a"', '["a"]}', '["a"],"b":["c"]'),
+    ),
+    "mo_customer_id": Variable(
+        shows="customer",
+        good=(("1005", 1005), ("0", 0), ("4294967295", 2**32 - 1)),
+        bad=("", "-1", "4294967296", "shop", "1.0", "\u0661\u0662"),
+    ),
+}
+BASE: dict[str, Any] = {
+    "open_tracking": True,
+    "click_tracking": True,
+    "open_scheme": "http",
+    "click_scheme": "http",
+    "domain": DOMAIN,
+    "lifetime": 31_536_000,
+    "campaign_id": "by header",
+    "metadata": {"by": "header"},
+    "tags": ("by header",),
+    "customer": 1,
+}
+HEADER = b'X-MSYS-API: {"campaign_id":"by header","metadata":{"by":"header"},"tags":["by header"]}'
+SETS = """
+import json
+
+def validate_data_spool_each_rcpt(transaction):
+    for text in transaction.headers.get("X-Policy"):
+        for name, value in json.loads(text).items():
+            transaction.contexts.message.set(name, value)
+"""
+
+
+def settings(seed: int, count: int) -> Iterator[tuple[dict[str, str], dict[str, Any], int]]:
+    """Variables that policy sets, what must show, and how many of them mean nothing."""
+    random = Random(seed)  # noqa: S311 - the same at each run
+    for _ in range(count):
+        chosen = random.sample(sorted(VARIABLES), random.randrange(1, 6))
+        values, shown, ignored = {}, dict(BASE), 0
+        for name in chosen:
+            variable = VARIABLES[name]
+            if random.random() < 0.5:
+                values[name] = random.choice(variable.bad)
+                ignored += 1
+            else:
+                values[name], shown[variable.shows] = random.choice(variable.good)
+        yield values, shown, ignored
+
+
+def shown_by(copy: Taken) -> dict[str, Any]:
+    found = seen(copy)
+    shown: dict[str, Any] = {
+        "open_tracking": any(each.claims.kind == "open" for each in found),
+        "click_tracking": any(each.claims.kind == "click" for each in found),
+    }
+    for each in found:
+        engagement = each.claims.engagement
+        scheme = "click_scheme" if each.claims.kind == "click" else "open_scheme"
+        shown |= {
+            scheme: each.scheme,
+            "domain": each.domain,
+            "lifetime": engagement.expires_at - engagement.injected_at,
+            "campaign_id": engagement.campaign_id,
+            "metadata": json.loads(engagement.metadata or "null"),
+            "tags": engagement.tags,
+            "customer": engagement.customer_id,
+        }
+    return shown
+
+
+async def test_two_hundred_settings_of_variables_mean_what_the_oracle_says(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.py"
+    policy.write_text(SETS, encoding="utf-8")
+    async with running(policy) as proxy:
+        for values, shown, ignored in settings(4711, 200):
+            before = dict(proxy.counters.snapshot()).get("notices.ignored_variable", 0)
+            sent = message(HEADER, b"X-Policy: " + json.dumps(values).encode())
+            reply, copies = await proxy.inject(sent)
+            assert reply.startswith("250 "), values
+            (copy,) = copies
+            found = shown_by(copy)
+            assert found == {name: shown[name] for name in found}, values
+            after = dict(proxy.counters.snapshot()).get("notices.ignored_variable", 0)
+            assert after - before == (1 if ignored else 0), values
+
+
+@pytest.mark.parametrize("campaign", ["x" * 65, "ü" * 33, "x" * 60_000])
+async def test_policy_s_long_campaign_refuses_the_message(tmp_path: Path, campaign: str) -> None:
+    policy = tmp_path / "policy.py"
+    policy.write_text(SETS, encoding="utf-8")
+    async with running(policy) as proxy:
+        values = json.dumps({"smtpapi_campaign_id": campaign}).encode()
+        reply, copies = await proxy.inject(message(HEADER, b"X-Policy: " + values))
+        assert (reply, copies) == (TOO_LONG, [])
+
+
+# Policies that fail
+
+
+HOOKS = (
+    "validate_mailfrom",
+    "validate_rcptto",
+    "validate_data_spool",
+    "validate_data_spool_each_rcpt",
+)
+PYTHON = """
+import asyncio
+from msys_track.options.policy.hooks import Rejection
+
+def recurse():
+    return recurse()
+
+def fail(error):
+    raise error
+
+def fails_within():
+    try:
+        {}["missing"]
+    except KeyError as error:
+        raise ValueError("two at once") from error
+
+ACTS = [
+    lambda t: fail(ValueError("a defect")),
+    lambda t: fail(ValueError("a defect\\r\\n250 2.0.0 Ok")),
+    lambda t: fail(KeyError("x")),
+    lambda t: fail(OSError(28, "No space left on device")),
+    lambda t: fail(MemoryError()),
+    lambda t: fail(StopIteration()),
+    lambda t: fail(NotImplementedError()),
+    lambda t: fail(SystemExit(3)),
+    lambda t: fail(GeneratorExit()),
+    lambda t: fail(asyncio.CancelledError()),
+    lambda t: fail(BaseException("all the way down")),
+    lambda t: fail(TimeoutError()),
+    lambda t: b"\\xff".decode(),
+    lambda t: recurse(),
+    lambda t: fails_within(),
+    lambda t: True,
+    lambda t: 550,
+    lambda t: "550 5.7.1 no",
+    lambda t: (550, "5.7.1 no"),
+    lambda t: [],
+    lambda t: object(),
+    lambda t: Rejection,
+    lambda t: Rejection(code=250, text="2.0.0 Ok"),
+    lambda t: Rejection(code=550, text="5.7.1 no\\r\\n250 2.0.0 Ok"),
+    lambda t: Rejection(code="550", text="no"),
+    lambda t: t.contexts.message.set("smtpapi_tags", ["a"]),
+    lambda t: t.contexts.message.set("x", "\\ud800"),
+    lambda t: t.contexts.message.set("x", "x" * 70_000),
+    lambda t: t.contexts.message.set("", "x"),
+    lambda t: setattr(t, "sender", "other@s.example"),
+    lambda t: t.nothing_here,
+    lambda t: exec("1 +"),
+]
+
+def hook(name):
+    def call(transaction):
+        wanted, _, act = (transaction.sender or "").partition("@")[0].partition(".")
+        if wanted == name:
+            transaction.contexts.message.set("smtpapi_campaign_id", "half done")
+            transaction.contexts.connection.set("smtpapi_click_tracking", "0")
+            return ACTS[int(act) % len(ACTS)](transaction)
+    return call
+
+for name in @HOOKS@:
+    globals()[name] = hook(name)
+""".replace("@HOOKS@", repr(HOOKS))
+LUA = """
+require("msys.core")
+require("msys.extended.message")
+local mess, conn = msys.core.ECMESS_CTX_MESS, msys.core.VCTX_CONN
+local function recurse() return 1 + recurse() end
+local acts = {
+  function(msg, vctx) error("a defect") end,
+  function(msg, vctx) error("a defect\\r\\n250 2.0.0 Ok") end,
+  function(msg, vctx) error({ code = 550 }) end,
+  function(msg, vctx) error(nil) end,
+  function(msg, vctx) end,
+  function(msg, vctx) return nil end,
+  function(msg, vctx) return 7 end,
+  function(msg, vctx) return "0" end,
+  function(msg, vctx) return {} end,
+  function(msg, vctx) return msys.core.VALIDATE_AGAIN end,
+  function(msg, vctx) return msys.core.VALIDATE_MAYBE end,
+  function(msg, vctx) while true do end end,
+  function(msg, vctx) recurse() end,
+  function(msg, vctx) return string.rep("x", 1e9) end,
+  function(msg, vctx) local t = {} while true do t[#t + 1] = string.rep("x", 1e5) end end,
+  function(msg, vctx) vctx:set_code(99, "no") return msys.core.VALIDATE_DONE end,
+  function(msg, vctx) vctx:set_code("five", "no") return msys.core.VALIDATE_DONE end,
+  function(msg, vctx) vctx:set(mess, "x", {}) return msys.core.VALIDATE_CONT end,
+  function(msg, vctx) vctx:set(mess, "x", string.rep("x", 70000)) return 0 end,
+  function(msg, vctx) vctx:set(mess, nil, "x") return msys.core.VALIDATE_CONT end,
+  function(msg, vctx) vctx:get(mess) return msys.core.VALIDATE_CONT end,
+  function(msg, vctx) vctx:no_such_method() return msys.core.VALIDATE_CONT end,
+  function(msg, vctx) msys.db.query("select 1") return msys.core.VALIDATE_CONT end,
+  function(msg, vctx) return nothing.here end,
+  function(msg, vctx) local f = ("x") + 1 return f end,
+  function(msg, vctx) return string.format("%d", "x") end,
+  function(msg, vctx) setmetatable(_G, { __index = error }) return undefined_name() end,
+}
+local mod = {}
+local function hook(name)
+  return function(self, ...)
+    local all = { ... }
+    local vctx = all[#all]
+    local wanted, act = string.match(vctx:get(mess, "mailfrom_localpart"), "^([%w_]+)%.(%d+)$")
+    if wanted == name then
+      vctx:set(mess, "smtpapi_campaign_id", "half done")
+      vctx:set(conn, "smtpapi_click_tracking", "0")
+      return acts[tonumber(act) % #acts + 1](all[1], vctx)
+    end
+    return msys.core.VALIDATE_CONT
+  end
+end
+@HOOKS@
+msys.registerModule("bad", mod)
+""".replace("@HOOKS@", "\n".join(f'mod.{name} = hook("{name}")' for name in HOOKS))
+
+
+async def test_what_a_failing_policy_has_set_is_taken_back(tmp_path: Path) -> None:
+    await fail_often(tmp_path / "policy.py", PYTHON, "continue", 100)
+
+
+async def test_a_failing_policy_that_may_refuse_lets_nothing_pass(tmp_path: Path) -> None:
+    await fail_often(tmp_path / "policy.py", PYTHON, "refuse", 100)
+
+
+async def test_what_a_failing_policy_in_lua_has_set_is_taken_back(tmp_path: Path) -> None:
+    await fail_often(tmp_path / "policy.lua", LUA, "continue", 54)
+
+
+async def test_a_failing_policy_in_lua_that_may_refuse_lets_nothing_pass(tmp_path: Path) -> None:
+    await fail_often(tmp_path / "policy.lua", LUA, "refuse", 54)
+
+
+async def fail_often(policy: Path, source: str, on_failure: OnFailure, count: int) -> None:
+    policy.write_text(source, encoding="utf-8")  # noqa: ASYNC240 - before there is anybody to wait
+    random = Random(count)  # noqa: S311 - the same at each run
+    async with running(policy, on_failure) as proxy:
+        for number in range(count):
+            sender = f"{random.choice(HOOKS)}.{number}@shop.example"
+            before = dict(proxy.counters.snapshot()).get(f"policy.{counted(on_failure)}", 0)
+            reply, copies = await asyncio.wait_for(proxy.inject(message(HEADER), sender), 20)
+            after = dict(proxy.counters.snapshot()).get(f"policy.{counted(on_failure)}", 0)
+            assert after - before == 1, sender
+            if on_failure == "refuse":
+                assert (reply, copies) == ("451 4.3.0 Policy failed; try again later", []), sender
+            else:
+                assert reply.startswith("250 "), sender
+                assert shown_by(copies[0]) == BASE, sender
+
+
+def counted(on_failure: OnFailure) -> str:
+    return "refused" if on_failure == "refuse" else "continued"

@@ -93,6 +93,11 @@ class Bars:
         if self._asserted and missed:
             pytest.fail("\n".join(["missed:", *missed]), pytrace=False)
 
+    def at_most(self, what: str, measured: float, most: float) -> None:
+        """Fail in a run with `--bars` where something took more microseconds than it may."""
+        if self._asserted and measured > most:
+            pytest.fail(f"missed: {what}: {measured:.1f} µs, the bar is {most} µs", pytrace=False)
+
 
 def _said_by(*command: str) -> str:
     try:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from statistics import median, quantiles
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 _SLICE_SECONDS = 0.004
 """What one way gets of a round, at least: long against the clock and the call."""
@@ -26,7 +26,7 @@ class Subject(Protocol):
 class Called:
     """A subject that is a Python call."""
 
-    call: Callable[[], bytes | str]
+    call: Callable[[], Any]
 
     def seconds(self, times: int) -> float:
         """Run `times` times; the seconds for all of them, the loop included."""

@@ -22,9 +22,7 @@ _UNQUOTED = re.compile(rf"[^{_SPACE}>]*")
 _COMMENT_END = re.compile(r"--!?>")
 _SCRIPT = re.compile(rf"<!--|-->|<(/?)script{_NAME_ENDS}", re.IGNORECASE)
 
-_RAW_TEXT = frozenset(
-    ["title", "textarea", "style", "xmp", "iframe", "noembed", "noframes", "noscript"]
-)
+_RAW_TEXT = frozenset(["title", "textarea", "style", "xmp", "iframe", "noembed", "noframes"])
 _BREAKS_OUT = frozenset(
     re.findall(
         r"\w+",

@@ -13,8 +13,9 @@ LAYERS = (
     {"python"},
     {"tracked"},
     {"plan", "token"},
-    {"html", "mime", "wire"},
-    {"edit"},
+    {"html", "mime", "text", "wire"},
+    {"link"},
+    {"charset", "edit"},
     {"reason"},
 )
 """A room knows only rooms in later layers; those in one layer are strangers."""

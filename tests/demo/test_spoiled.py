@@ -257,7 +257,8 @@ async def test_a_header_that_is_taken_though_malformed_is_noticed(
 async def test_a_header_that_is_not_obeyed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     on = Origin(value=True, source="header")
     monkeypatch.setattr(
-        "msys_track.copies.resolve", lambda *told: replace(resolve(*told), click_tracking=on)
+        "msys_track.planned.resolve",
+        lambda *told: resolve(*told)._replace(click_tracking=on),
     )
     noticed = await failed()
     assert any(each.startswith("password-reset.eml: https://accounts") for each in noticed)

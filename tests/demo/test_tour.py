@@ -38,7 +38,7 @@ async def test_the_page_names_every_mail_and_what_became_of_its_links() -> None:
         assert mail.file in text
         for link in mail.links:
             assert table.cut(link.href, 46).removesuffix("...") in text
-    assert "in a comment for Outlook" in text
+    assert "in plain text" in text
     assert "opted_out" in text
 
 

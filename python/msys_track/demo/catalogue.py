@@ -33,7 +33,7 @@ NEWSLETTER: Final = Mail(
             href="https://shop.example.com/unsubscribe?u=7Qx", left_alone=Reason.OPTED_OUT
         ),
     ),
-    reasons=frozenset({Reason.NOT_HTTP, Reason.OPTED_OUT}),
+    reasons=frozenset({Reason.NOT_HTTP, Reason.OPTED_OUT, Reason.TEXT_LINKS_OFF}),
     campaign_id="spring",
     metadata={"segment": "gold", "variant": 2},
     tags=("newsletter",),
@@ -53,7 +53,7 @@ RECEIPT: Final = Mail(
         ExpectedLink(href="tel:+351210000000", left_alone=Reason.NOT_HTTP),
         ExpectedLink(href="https://orders.example.com/terms", place=Place.ATTACHMENT),
     ),
-    reasons=frozenset({Reason.NOT_HTTP}),
+    reasons=frozenset({Reason.NOT_HTTP, Reason.ATTACHED_PART}),
 )
 
 ALERT: Final = Mail(
@@ -66,7 +66,7 @@ ALERT: Final = Mail(
         ExpectedLink(href="https://ops.example.com/incidents/8841?tab=graphs", place=Place.TEXT),
     ),
     is_opened=False,
-    reasons=frozenset({Reason.NO_HTML_PART}),
+    reasons=frozenset({Reason.NO_HTML_PART, Reason.TEXT_LINKS_OFF}),
 )
 
 PASSWORD_RESET: Final = Mail(

@@ -14,7 +14,7 @@ from msys_track.demo.sender import wire_form
 from msys_track.reasons import Reason
 
 # Where links are wrapped. Links in the other places are left alone.
-WRAPPED_PLACES: Final = frozenset({Place.HTML})
+WRAPPED_PLACES: Final = frozenset({Place.HTML, Place.OUTLOOK})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,9 +38,11 @@ def check(journey: Journey, section: Section) -> None:
         _check_links(mail, copy, section)
     if mail.wrapped:
         urls = [link.link.href for copy in journey.copies for link in copy.clicked]
+        # A button and its twin for Outlook say the same; so may the links they become.
+        different = {(link.href, link.name) for link in mail.wrapped}
         section.expect(
             "tracked links that are no other's",
-            expected=len(mail.wrapped) * len(mail.recipients),
+            expected=len(different) * len(mail.recipients),
             found=len({*urls}),
         )
     _check_events(mail, journey.events, section)

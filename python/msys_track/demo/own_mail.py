@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from msys_track.copies import Rewritten
 from msys_track.demo.browser import Response
 from msys_track.demo.expectations import Section
 from msys_track.demo.fidelity import Changes, changes, without_api_header
@@ -19,6 +18,7 @@ from msys_track.demo.sender import Answer, WireForm, wire_form
 from msys_track.demo.stage import Stage
 from msys_track.errors import SettingsError
 from msys_track.events import Event
+from msys_track.planned import Rewritten
 
 SENDER: Final = "you@example.com"
 RECIPIENT: Final = "reader@example.net"

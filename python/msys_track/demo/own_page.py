@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from msys_track.copies import Rewritten
 from msys_track.demo import own_mail, table
 from msys_track.demo.browser import Response
 from msys_track.demo.expectations import Ledger, Section
@@ -14,6 +13,7 @@ from msys_track.demo.sender import WireForm
 from msys_track.demo.stage import Stage
 from msys_track.demo.words import explained
 from msys_track.options.resolve import Origin
+from msys_track.planned import Rewritten
 from msys_track.reasons import Reason
 
 _MAX_ROWS: Final = 25

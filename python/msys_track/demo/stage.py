@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, TypeAlias
 
 from msys_track import keys
-from msys_track.copies import Rewriter, Rewritten
+from msys_track.copies import Rewriter
 from msys_track.demo import sender
 from msys_track.demo.browser import Browser, Response
 from msys_track.demo.mailboxes import Arrival, open_mailboxes
@@ -25,6 +25,7 @@ from msys_track.injection.server import Proxy
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys import KeyRing
 from msys_track.options.tracking import TrackingOptions
+from msys_track.planned import Rewritten
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
 from msys_track.sinks import sqlite

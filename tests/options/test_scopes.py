@@ -1,0 +1,142 @@
+import random
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from msys_track.options.scopes import Listen, Networks, Scope, Scopes, address_of
+from msys_track.options.tracking import TrackingOptions
+
+LISTENER = Scope(name="listener", options=TrackingOptions(open_tracking=True))
+MODULE = Scope(name="engagement_tracker")
+BULK = Scope(name='pathway "bulk"')
+BULK_OF_GROUP = Scope(name='pathway_group "marketing" pathway "bulk"')
+GROUP = Scope(name='pathway_group "marketing"')
+PEER = Scope(name='peer "10.0.0.0/8"', pathway="bulk")
+LISTEN = Scope(name='listen "127.0.0.1:2525"', context={"a": "listen", "b": "listen"})
+LISTEN_PEER = Scope(name='listen "127.0.0.1:2525" peer "10.1.0.0/16"', context={"a": "peer"})
+
+SCOPES = Scopes(
+    listener=LISTENER,
+    module=MODULE,
+    peers=Networks({ip_network("10.0.0.0/8"): PEER}),
+    listens={
+        "127.0.0.1:2525": Listen(
+            scope=LISTEN, peers=Networks({ip_network("10.1.0.0/16"): LISTEN_PEER})
+        )
+    },
+    pathways={"bulk": (BULK_OF_GROUP, BULK, GROUP)},
+)
+
+
+def test_without_a_way_in_the_listener_s_options_hold() -> None:
+    assert SCOPES.layers(None, None) == (LISTENER, MODULE)
+
+
+def test_the_peer_comes_before_the_listening_address_before_the_listener() -> None:
+    assert SCOPES.layers("127.0.0.1:2525", ip_address("10.1.2.3")) == (
+        LISTEN_PEER,
+        PEER,
+        BULK_OF_GROUP,
+        BULK,
+        GROUP,
+        LISTEN,
+        LISTENER,
+        MODULE,
+    )
+    assert SCOPES.layers("127.0.0.1:2525", ip_address("192.0.2.1")) == (LISTEN, LISTENER, MODULE)
+    assert SCOPES.layers("127.0.0.1:26", ip_address("192.0.2.1")) == (LISTENER, MODULE)
+
+
+def test_a_pathway_of_policy_s_comes_before_all_others() -> None:
+    layers = SCOPES.layers(None, None, "bulk")
+    assert layers == (BULK_OF_GROUP, BULK, GROUP, LISTENER, MODULE)
+    assert SCOPES.layers(None, None, "no such") == (LISTENER, MODULE)
+
+
+def test_a_scope_stands_once_however_it_is_reached() -> None:
+    layers = SCOPES.layers("127.0.0.1:2525", ip_address("10.1.2.3"), "bulk")
+    assert layers[:3] == (BULK_OF_GROUP, BULK, GROUP)
+    assert len(layers) == len(set(layers))
+
+
+def test_the_most_specific_scope_s_context_variable_wins() -> None:
+    layers = SCOPES.layers("127.0.0.1:2525", ip_address("10.1.2.3"))
+    assert SCOPES.context(layers) == {"a": "peer", "b": "listen"}
+
+
+def test_the_same_way_in_gives_the_same_layers() -> None:
+    first = SCOPES.layers("127.0.0.1:2525", ip_address("10.1.2.3"))
+    assert SCOPES.layers("127.0.0.1:2525", ip_address("10.1.200.3")) is first
+
+
+networks_4 = st.builds(
+    lambda address, length: ip_network((address, length), strict=False),
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 32),
+)
+# Few high bits, so that networks nest.
+nested_4 = st.builds(
+    lambda address, length: ip_network((address << 24, length), strict=False),
+    st.integers(0, 7),
+    st.integers(0, 12),
+)
+networks_6 = st.builds(
+    lambda address, length: ip_network((IPv6Address(address), length), strict=False),
+    st.integers(0, 2**128 - 1),
+    st.integers(0, 128),
+)
+
+
+@given(
+    networks=st.lists(networks_4 | nested_4 | networks_6, max_size=20, unique=True),
+    address=st.builds(IPv4Address, st.integers(0, 2**32 - 1)),
+    edge=st.integers(-1, 1),
+)
+def test_an_address_has_the_value_of_the_most_specific_network_around_it(
+    networks: list[object], address: IPv4Address, edge: int
+) -> None:
+    values = {network: str(network) for network in networks}
+    found: Networks[str] = Networks(values)  # type: ignore[arg-type]
+    asked = [address, ip_address("::1")]
+    for network in values:
+        for end in (network.network_address, network.broadcast_address):  # type: ignore[attr-defined]
+            last = 2**end.max_prefixlen - 1
+            asked += [end + edge] if 0 <= int(end) + edge <= last else []
+    for each in asked:
+        around = [n for n in values if n.version == each.version and each in n]  # type: ignore[attr-defined, operator]
+        best = max(around, key=lambda n: n.prefixlen, default=None)  # type: ignore[attr-defined]
+        assert found.around(each) == (None if best is None else str(best))
+
+
+def test_ten_thousand_networks_are_searched_in_a_few_steps() -> None:
+    chosen = random.Random(7)  # noqa: S311 - a fixed choice of networks
+    networks = {
+        ip_network((chosen.getrandbits(32), chosen.randint(8, 32)), strict=False): index
+        for index in range(10_000)
+    }
+    table = Networks(networks)
+    some = chosen.sample(sorted(networks, key=str), 200)
+    for network in some:
+        address = network.network_address
+        around = [each for each in networks if address in each]
+        assert table.around(address) == networks[max(around, key=lambda each: each.prefixlen)]
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("10.0.0.7:51234", "10.0.0.7"),
+        ("[2001:db8::7]:51234", "2001:db8::7"),
+        ("[fe80::1%eth0]:25", "fe80::1"),
+        ("[::ffff:10.0.0.7]:25", "10.0.0.7"),
+    ],
+)
+def test_a_client_s_address_is_read_off_its_name(peer: str, address: str) -> None:
+    assert address_of(peer) == ip_address(address)
+
+
+@pytest.mark.parametrize("peer", ["", "None", "/run/socket", "localhost:25"])
+def test_a_client_without_an_address_has_none(peer: str) -> None:
+    assert address_of(peer) is None

@@ -1,0 +1,126 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from msys_track.errors import HeaderRefused
+from msys_track.options import variables
+from msys_track.options.policy.context import Context, Contexts
+from msys_track.options.variables import NOTHING, Variables, is_bypassed, read
+
+NAMES = [
+    "smtpapi_open_tracking",
+    "smtpapi_click_tracking",
+    "smtpapi_open_tracking_scheme",
+    "smtpapi_click_tracking_scheme",
+    "smtpapi_tracking_domain",
+    "smtpapi_tracking_link_expiry",
+    "smtpapi_campaign_id",
+    "smtpapi_metadata",
+    "smtpapi_tags",
+    "mo_customer_id",
+]
+
+
+def contexts(**message: str) -> Contexts:
+    return Contexts(connection=Context(), message=Context(message))
+
+
+def test_without_variables_policy_says_nothing() -> None:
+    assert read(contexts()) is NOTHING
+    assert read(contexts(something_else="1")) is NOTHING
+
+
+def test_the_documented_values_are_read() -> None:
+    said = read(
+        contexts(
+            smtpapi_open_tracking="1",
+            smtpapi_click_tracking="false",
+            smtpapi_open_tracking_scheme="HTTPS",
+            smtpapi_click_tracking_scheme="http",
+            smtpapi_tracking_domain="click.example.com:8443",
+            smtpapi_tracking_link_expiry="86400",
+            smtpapi_campaign_id="spring",
+            smtpapi_metadata='{ "a": [1, "ü"] }',
+            smtpapi_tags='["x", "y", "x"]',
+            mo_customer_id="1005",
+        )
+    )
+    assert said == Variables(
+        open_tracking=True,
+        click_tracking=False,
+        open_tracking_scheme="https",
+        click_tracking_scheme="http",
+        tracking_domain="click.example.com:8443",
+        tracking_link_expiry_seconds=86_400,
+        campaign_id="spring",
+        metadata='{"a":[1,"ü"]}',
+        tags=("x", "y"),
+        customer_id=1005,
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_variable_is_set_and_means_nothing(name: str) -> None:
+    (ignored,) = read(contexts(**{name: ""})).ignored
+    assert (ignored.name, ignored.value) == (name, "")
+    assert ignored.allowed
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("smtpapi_open_tracking", "yes"),
+        ("smtpapi_open_tracking", " 1"),
+        ("smtpapi_open_tracking_scheme", "ftp"),
+        ("smtpapi_tracking_domain", "https://click.example.com"),
+        ("smtpapi_tracking_domain", "click.example.com/f"),
+        ("smtpapi_tracking_link_expiry", "0"),
+        ("smtpapi_tracking_link_expiry", "-1"),
+        ("smtpapi_tracking_link_expiry", "1d"),
+        ("smtpapi_tracking_link_expiry", "١٢"),
+        ("smtpapi_tracking_link_expiry", "9" * 30),
+        ("smtpapi_metadata", "[1]"),
+        ("smtpapi_metadata", '{"a":1'),
+        ("smtpapi_metadata", '{"a":NaN}'),
+        ("smtpapi_tags", '"a"'),
+        ("smtpapi_tags", '["a", null]'),
+        ("smtpapi_tags", '["a"], "b": 1'),
+        ("smtpapi_tags", '["a"]}'),
+        ("mo_customer_id", "-1"),
+        ("mo_customer_id", "4294967296"),
+        ("mo_customer_id", "acme"),
+    ],
+)
+def test_a_value_that_means_nothing_is_told_and_left_out(name: str, value: str) -> None:
+    said = read(contexts(**{name: value}))
+    assert [(each.name, each.value) for each in said.ignored] == [(name, value)]
+    assert said._replace(ignored=()) == NOTHING
+
+
+def test_more_than_ten_tags_are_cut() -> None:
+    tags = [str(number) for number in range(12)]
+    assert read(contexts(smtpapi_tags=json.dumps(tags))).tags == tuple(tags[:10])
+
+
+@given(st.sampled_from(NAMES), st.text(max_size=80).filter(lambda text: text.isprintable()))
+def test_no_value_whatever_stops_the_reading(name: str, value: str) -> None:
+    if name == "smtpapi_campaign_id" and len(value.encode()) > 64:
+        with pytest.raises(HeaderRefused):
+            read(contexts(**{name: value}))
+        return
+    said = read(contexts(**{name: value}))
+    is_used = any(member is not None for member in said[:-1])
+    assert is_used != bool(said.ignored)
+
+
+@pytest.mark.parametrize("value", ["true", "1", "TRUE"])
+def test_the_module_can_be_bypassed(value: str) -> None:
+    assert is_bypassed(contexts(**{variables.BYPASS: value}))
+
+
+@pytest.mark.parametrize("value", ["false", "0", ""])
+def test_the_module_is_not_bypassed_by_other_values(value: str) -> None:
+    assert not is_bypassed(contexts(**{variables.BYPASS: value}))
+    assert not is_bypassed(contexts())

@@ -424,6 +424,9 @@ async def test_the_size_told_upstream_is_that_of_the_copy(start: "Start") -> Non
     assert (await client.data(HTML_WIRE)).startswith("250 ")
     for taken in harness.upstream.taken:
         assert taken.parameters == ("BODY=8BITMIME", f"SIZE={len(taken.message)}")
+    largest = max(len(each.message) for each in harness.upstream.taken)
+    asked = next(each for each in harness.upstream.commands if each.startswith("MAIL"))
+    assert asked == f"MAIL FROM:<a@example.com> BODY=8BITMIME SIZE={largest}"
 
 
 async def test_a_message_that_is_half_relayed_is_a_451_and_the_log_names_who_has_it(

@@ -226,6 +226,18 @@ async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(start: "S
 
 
 @pytest.mark.anyio
+async def test_what_is_over_the_limit_holds_no_memory(start: "Start") -> None:
+    harness = await start(max_message_bytes=10_000)
+    client = await harness.client()
+    await client.envelope()
+    client.send(b"x" * 8_000)
+    await until(lambda: harness.proxy.in_flight_bytes == 8_000)
+    client.send(b"x" * 8_000)
+    await until(lambda: harness.proxy.in_flight_bytes == 0)
+    assert (await client.data(b"\r\n")).startswith("552 ")
+
+
+@pytest.mark.anyio
 async def test_a_size_over_the_limit_is_refused_at_mail(start: "Start") -> None:
     harness = await start(max_message_bytes=10_000)
     client = await harness.client()
@@ -334,6 +346,7 @@ def test_any_chunking_gives_the_same_data(pieces: list[bytes], cuts: list[int]) 
 
 
 @given(length=st.integers(0, 40), cuts=st.lists(st.integers(1, 44), max_size=6))
+@example(length=18, cuts=[22])
 def test_the_limit_is_exact_however_the_data_comes(length: int, cuts: list[int]) -> None:
     wire = b"a" * length + b"\r\n"
     whole = wire + b".\r\n"

@@ -1,6 +1,7 @@
 """One connection: what it says first, and what ends it."""
 
 import asyncio
+import contextlib
 import socket
 from typing import TYPE_CHECKING
 
@@ -170,6 +171,36 @@ async def test_a_connection_serves_again_after_a_large_message(relay: "Relay") -
     for _ in range(3):
         await upstream.deliver(transaction(message=b"x" * 3_000_000 + b"\r\n"))
     assert len(server.dialogues) == 1
+
+
+async def test_an_answer_before_the_end_of_the_message_counts_and_costs_the_connection() -> None:
+    """What is still to be sent of the message would be commands to it."""
+    connections = []
+
+    async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        writer.write(b"220 hello\r\n")
+        with contextlib.suppress(ConnectionError):
+            while line := await reader.readline():
+                if line == b"DATA\r\n":
+                    break
+                writer.write(b"250 Ok\r\n")
+            writer.write(b"354 Go on\r\n")
+            await reader.readexactly(1_000)
+            writer.write(b"552 5.3.4 Too big\r\n")
+
+    server = await asyncio.start_server(hasty, "127.0.0.1", 0)
+    upstream = Upstream(UpstreamSettings(port=server.sockets[0].getsockname()[1]))
+    large = transaction(message=b"x" * 30_000_000 + b"\r\n")
+    for _ in range(2):
+        with pytest.raises(UpstreamError, match=r"552 5\.3\.4 Too big"):
+            await upstream.deliver(large)
+    assert len(connections) == 2
+    await upstream.close()
+    server.close()
+    for each in connections:
+        each.transport.abort()
+    await server.wait_closed()
 
 
 async def test_a_refused_reset_costs_the_connection(relay: "Relay") -> None:

@@ -10,6 +10,8 @@ from tests.upstreams import HANG_UP, Answer, ScriptedUpstream, say
 from tests.waiting import until
 
 from msys_track.errors import UpstreamError
+from msys_track.relay.pool import Pool
+from msys_track.relay.settings import UpstreamSettings
 
 if TYPE_CHECKING:
     from tests.relay.conftest import Relay
@@ -169,6 +171,48 @@ async def test_who_gives_up_waiting_takes_nothing_along(relay: "Relay") -> None:
         each.cancel()
     await asyncio.gather(*impatient, return_exceptions=True)
     assert (await asyncio.wait_for(upstream.deliver(transaction()), 1)).code == 250
+
+
+@pytest.mark.parametrize("is_usable", [True, False])
+async def test_what_is_given_to_one_who_gives_up_in_that_moment_goes_to_the_next(
+    relay: "Relay", *, is_usable: bool
+) -> None:
+    server = ScriptedUpstream()
+    await relay(server)
+    pool = Pool(UpstreamSettings(port=server.port, max_connections=1))
+    connection, _ = await pool.acquire()
+    waiting = asyncio.create_task(pool.acquire())
+    await settled()
+    if not is_usable:
+        connection.abort()
+    pool.release(connection)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    again, is_fresh = await asyncio.wait_for(pool.acquire(), 1)
+    assert (again is connection, is_fresh) == (is_usable, not is_usable)
+    pool.release(again)
+    pool.close()
+    await settled()
+
+
+async def test_a_connection_that_breaks_while_it_is_handed_on_is_opened_anew(
+    relay: "Relay",
+) -> None:
+    server = ScriptedUpstream()
+    await relay(server)
+    pool = Pool(UpstreamSettings(port=server.port, max_connections=1))
+    connection, _ = await pool.acquire()
+    waiting = asyncio.create_task(pool.acquire())
+    await settled()
+    pool.release(connection)
+    connection.abort()
+    again, is_fresh = await waiting
+    assert again.is_usable
+    assert is_fresh
+    pool.release(again)
+    pool.close()
+    await settled()
 
 
 async def test_a_connection_that_cannot_be_opened_costs_no_place(relay: "Relay") -> None:

@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.relay.conftest import MESSAGE, transaction
 from tests.upstreams import HANG_UP, SILENCE, Answer, ScriptedUpstream, say
+from tests.waiting import until
 
 from msys_track.errors import UpstreamError
 
@@ -46,6 +47,18 @@ async def test_after_the_message_there_is_no_second_try(relay: "Relay", answer: 
     assert server.arrived == [MESSAGE, MESSAGE]
 
 
+async def test_421_to_the_message_means_that_it_was_not_taken(relay: "Relay") -> None:
+    server = ScriptedUpstream({"DOT": say("421 4.3.2 Going down", then="close")})
+    upstream = await relay(server)
+    with capture_logs() as logs, pytest.raises(UpstreamError) as refused:
+        await upstream.deliver(transaction())
+    assert (refused.value.code, refused.value.text) == (
+        451,
+        "4.4.2 The upstream refused the message: it said: 421 4.3.2 Going down",
+    )
+    assert logs == []
+
+
 async def test_silence_is_no_reason_for_a_second_try(relay: "Relay") -> None:
     server = ScriptedUpstream()
     upstream = await relay(server, reply_timeout_seconds=0.2)
@@ -77,6 +90,18 @@ async def test_what_is_offered_is_asked_once(relay: "Relay") -> None:
     offers = [await upstream.capabilities() for _ in range(5)]
     assert {each.size for each in offers} == {1_000_000_000}
     assert len(server.dialogues) == 1
+
+
+async def test_what_is_offered_is_known_while_every_connection_is_busy(relay: "Relay") -> None:
+    gate = asyncio.Event()
+    server = ScriptedUpstream({"DOT": Answer(wire=b"250 Ok\r\n", when=gate)})
+    upstream = await relay(server, max_connections=1)
+    delivery = asyncio.create_task(upstream.deliver(transaction()))
+    await until(lambda: server.arrived)
+    async with asyncio.timeout(1):
+        assert (await upstream.capabilities()).pipelining
+    gate.set()
+    await delivery
 
 
 async def test_a_new_offer_is_noticed_with_the_next_connection(relay: "Relay") -> None:

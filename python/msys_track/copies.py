@@ -196,16 +196,17 @@ class Rewriter:
             return {}
         policy = self.policy
         if policy is None or Hook.EACH_RCPT not in policy.hooks:
-            return dict.fromkeys(recipients, transaction.contexts)
-        contexts = {}
+            contexts = transaction.contexts
+            return {} if contexts.is_empty else dict.fromkeys(recipients, contexts)
+        asked_about = {}
         for recipient in recipients:
             own = transaction.contexts.for_recipient()
             asked = replace(transaction, contexts=own, recipient=recipient)
             rejection = policy.call(Hook.EACH_RCPT, asked)
             if rejection is not None:
                 raise PolicyRefused(rejection.code, rejection.text)
-            contexts[recipient] = own
-        return contexts
+            asked_about[recipient] = own
+        return asked_about
 
     def _resolve(
         self, planned: Planned, contexts: Contexts | None, transaction: Transaction | None

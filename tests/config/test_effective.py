@@ -59,7 +59,7 @@ def test_the_options_shown_are_those_of_a_mail_that_comes_in_that_way(
     session = Consultation(read.scopes, peer=peer, listen=way.listen or "")
     session.to_recipient(None, "jo@example.com")
     decision = rewriter.decide(
-        b"Subject: x\r\n\r\n", ["jo@example.com"], transaction=session.transaction
+        b"Subject: x\r\n\r\n", ["jo@example.com"], transaction=session.transaction()
     )
     resolved: Any = decision.options["jo@example.com"]
     shown = scope_options(read, way)

@@ -236,11 +236,11 @@ async def test_one_connection_too_many_is_turned_away(start: "Start", click_path
 async def test_a_defect_costs_one_connection(
     harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **_more: object) -> None:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("msys_track.tracking.connection.event", broken)
+        patch.setattr("msys_track.tracking.connection.events", broken)
         await harness.get(click_path)
     assert harness.tracker.counters.failures == 1
     assert (await harness.get(click_path)).startswith(b"HTTP/1.1 302 ")

@@ -82,6 +82,16 @@ def test_an_expired_click_still_redirects_without_an_event() -> None:
     assert counters.expired == 1
 
 
+def test_an_expired_click_can_be_gone() -> None:
+    counters = Counters()
+    routes = Routes(KEYS, REPLIES, counters, expired="gone")
+    click, pixel = CLICK.encode(), OPEN.encode()
+    assert routes.outcome(click, EXPIRES_AT) == Outcome(REPLIES.gone)
+    assert (counters.expired, counters.clicks) == (1, 0)
+    assert location_of(routes.outcome(click, EXPIRES_AT - 1)) == TARGET
+    assert routes.outcome(pixel, EXPIRES_AT) == Outcome(REPLIES.pixel)
+
+
 def test_an_expired_open_still_gets_the_pixel_without_an_event() -> None:
     counters = Counters()
     outcome = visit(OPEN, now=EXPIRES_AT, counters=counters)

@@ -8,7 +8,7 @@ import pytest
 
 from msys_track.keys import Claims, Engagement
 from msys_track.tracking.client import Client
-from msys_track.tracking.visit import Visit, event
+from msys_track.tracking.visit import Visit, event, events
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -91,3 +91,22 @@ def test_the_least_an_event_can_know() -> None:
 def test_the_ids_of_two_events_differ() -> None:
     visit = Visit(claims=claims_of("open"), client=READER, at=AT)
     assert event(visit).event_id != event(visit).event_id
+
+
+@pytest.mark.parametrize(
+    ("kind", "also_click", "types"),
+    [
+        ("link_unsubscribe", False, ["link_unsubscribe"]),
+        ("link_unsubscribe", True, ["link_unsubscribe", "click"]),
+        ("click", True, ["click"]),
+        ("open", True, ["open"]),
+    ],
+)
+def test_a_link_that_unsubscribes_can_be_a_click_as_well(
+    kind: str, types: list[str], *, also_click: bool
+) -> None:
+    target = {} if kind == "open" else {"target": "https://shop.test/u"}
+    visit = Visit(claims=claims_of(kind, **target), client=READER, at=AT)
+    found = list(events(visit, also_click=also_click))
+    assert [each.type for each in found] == types
+    assert len({each.event_id for each in found}) == len(types)

@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -144,7 +143,7 @@ class _Injection:
         _go_on(consultation.from_sender(policy, sender))
         for recipient in recipients:
             _go_on(consultation.to_recipient(policy, recipient))
-        transaction = replace(consultation.transaction, message=message)
+        transaction = consultation.transaction(message)
         rejection = policy.call(Hook.DATA_SPOOL, transaction) if policy is not None else None
         _go_on(None if rejection is None else Reply(rejection.code, rejection.text))
         return transaction

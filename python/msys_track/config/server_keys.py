@@ -132,6 +132,16 @@ TRACKER: Final[Mapping[str, Key]] = {
         is_required=True,
     ),
     "server_name": _tracker("server_name", HEADER_TEXT, "the `Server` header"),
+    "expired": _tracker(
+        "expired",
+        kinds.choice("redirect", "gone"),
+        "a click past the link's time still leads to its target, or gets 410",
+    ),
+    "unsubscribe_also_click": _tracker(
+        "unsubscribe_also_click",
+        SWITCH,
+        "a link that unsubscribes leaves a `click` beside its `link_unsubscribe`",
+    ),
     "trusted_proxies": _tracker(
         "trusted_proxies",
         kinds.array(NETWORK, NETWORK.allowed),

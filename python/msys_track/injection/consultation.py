@@ -4,9 +4,6 @@ Kept apart from the session, which speaks SMTP: here its commands become the tra
 policy sees, and the variables that policy sets are kept for as long as they live.
 """
 
-from dataclasses import replace
-from typing import Any
-
 from msys_track.options.policy.context import Context, Contexts
 from msys_track.options.policy.guard import Guard
 from msys_track.options.policy.hooks import Hook, Transaction
@@ -23,25 +20,38 @@ class Consultation:
         listen: name of the listening address.
     """
 
-    __slots__ = ("_transaction",)
+    __slots__ = ("_contexts", "_helo", "_listen", "_peer", "_recipients", "_sender")
 
     def __init__(self, scopes: Scopes, *, peer: str, listen: str) -> None:
         variables = scopes.context(scopes.layers(listen, address_of(peer)))
-        contexts = Contexts(connection=Context(variables), message=Context())
-        self._transaction = Transaction(contexts=contexts, peer=peer, listen=listen)
+        self._contexts = Contexts(connection=Context(variables), message=Context())
+        self._peer = peer
+        self._listen = listen
+        self._helo = ""
+        self._sender: str | None = None
+        self._recipients: dict[str, None] = {}
 
-    @property
-    def transaction(self) -> Transaction:
-        """What is known now."""
-        return self._transaction
+    def transaction(
+        self, message: bytes | None = None, *, recipient: str | None = None
+    ) -> Transaction:
+        """Return what is known now, with the message once it is there."""
+        return Transaction(
+            contexts=self._contexts,
+            peer=self._peer,
+            listen=self._listen,
+            helo=self._helo,
+            sender=self._sender,
+            recipients=tuple(self._recipients),
+            recipient=recipient,
+            message=message,
+        )
 
     def begin_message(self) -> None:
         """Forget the last message: its variables end with it, the connection's stay."""
-        known = self._transaction
-        contexts = Contexts(connection=known.contexts.connection, message=Context())
-        self._transaction = Transaction(
-            contexts=contexts, peer=known.peer, listen=known.listen, helo=known.helo
-        )
+        self._sender, self._recipients = None, {}
+        contexts = self._contexts
+        if contexts.message.items():
+            self._contexts = Contexts(connection=contexts.connection, message=Context())
 
     def connected(self, policy: Guard | None) -> Reply | None:
         """Ask whether the client may speak; None means yes, here and below."""
@@ -49,21 +59,25 @@ class Consultation:
 
     def introduced(self, policy: Guard | None, helo: str) -> Reply | None:
         """Ask after EHLO or HELO."""
-        return self._asked(policy, Hook.EHLO, helo=helo)
+        self._helo = helo
+        return self._asked(policy, Hook.EHLO)
 
     def from_sender(self, policy: Guard | None, sender: str) -> Reply | None:
         """Ask after MAIL; an empty sender is the null reverse-path."""
-        return self._asked(policy, Hook.MAILFROM, sender=sender)
+        self._sender = sender
+        return self._asked(policy, Hook.MAILFROM)
 
     def to_recipient(self, policy: Guard | None, recipient: str) -> Reply | None:
-        """Ask after RCPT."""
-        before = self._transaction
+        """Ask after RCPT; a recipient counts once, however often it is named."""
         answer = self._asked(policy, Hook.RCPTTO, recipient=recipient)
-        recipients = before.recipients if answer else (*before.recipients, recipient)
-        self._transaction = replace(before, recipients=recipients)
+        if answer is None:
+            self._recipients[recipient] = None
         return answer
 
-    def _asked(self, policy: Guard | None, hook: Hook, **news: Any) -> Reply | None:
-        known = self._transaction = replace(self._transaction, **news)
-        rejection = policy.call(hook, known) if policy is not None else None
+    def _asked(
+        self, policy: Guard | None, hook: Hook, *, recipient: str | None = None
+    ) -> Reply | None:
+        if policy is None or hook not in policy.hooks:
+            return None
+        rejection = policy.call(hook, self.transaction(recipient=recipient))
         return None if rejection is None else Reply(rejection.code, rejection.text)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
 
@@ -317,15 +317,12 @@ class Session(SMTP):
             self._reset_timeout()
 
     def _envelope(self, message: bytes) -> Envelope:
-        said = self.envelope
-        sender = "" if said.mail_from in (None, "<>") else said.mail_from
-        recipients = tuple(dict.fromkeys(said.rcpt_tos))
-        known = self.consultation.transaction
+        transaction = self.consultation.transaction(message)
         return Envelope(
-            transaction=replace(known, sender=sender, recipients=recipients, message=message),
-            sender=sender,
-            mail_parameters=tuple(said.mail_options),
-            recipients=recipients,
+            transaction=transaction,
+            sender=transaction.sender or "",
+            mail_parameters=tuple(self.envelope.mail_options),
+            recipients=transaction.recipients,
             message=message,
             received_at=self._shared.clock(),
         )

@@ -20,7 +20,7 @@ from msys_track.tracking.replies import DateLine, Replies, Reply
 from msys_track.tracking.request import Request, RequestReader
 from msys_track.tracking.routes import Routes
 from msys_track.tracking.settings import TrackerSettings
-from msys_track.tracking.visit import Visit, event
+from msys_track.tracking.visit import Visit, events
 
 log = structlog.get_logger()
 
@@ -141,8 +141,10 @@ class Connection(asyncio.Protocol):
         if answers and self._transport is not None:
             self._transport.write(b"".join(answers))
         # The reader is on the way to the target; only now does anybody count it.
+        also_click = service.settings.unsubscribe_also_click
         for visit in visits:
-            service.writer.put(event(visit))
+            for each in events(visit, also_click=also_click):
+                service.writer.put(each)
         if reader.refused is not None:
             self._refuse(reader.refused)
         elif reader.finished:

@@ -17,6 +17,8 @@ _NOT_FOUND = (
     b"way:\ncopy the whole link, or ask the sender for a new one.\n"
 )
 
+_GONE = b"This link has expired. Ask the sender for a new one.\n"
+
 _REFUSALS = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.METHOD_NOT_ALLOWED,
@@ -40,7 +42,7 @@ class Reply:
 class Replies:
     """The replies of one tracker, with its name in them."""
 
-    __slots__ = ("_common", "_redirect_end", "_refusals", "not_found", "pixel")
+    __slots__ = ("_common", "_redirect_end", "_refusals", "gone", "not_found", "pixel")
 
     def __init__(self, server_name: str) -> None:
         # noindex: no search engine has business here. no-store: a cached answer hides the next
@@ -54,6 +56,7 @@ class Replies:
         self._redirect_end = f"\r\n{self._common}Content-Length: 0\r\n".encode("ascii")
         self.pixel = self._reply(HTTPStatus.OK, PIXEL, "image/gif")
         self.not_found = self._reply(HTTPStatus.NOT_FOUND, _NOT_FOUND)
+        self.gone = self._reply(HTTPStatus.GONE, _GONE)
         self._refusals = {status: self._reply(status) for status in _REFUSALS}
 
     def refusal(self, status: HTTPStatus) -> Reply:

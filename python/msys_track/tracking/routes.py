@@ -12,6 +12,7 @@ from msys_track.keys import Claims, KeyRing
 from msys_track.tracking.counters import Counters
 from msys_track.tracking.location import location
 from msys_track.tracking.replies import Replies, Reply
+from msys_track.tracking.settings import Expired
 
 _CLICKS = "/f/"
 _OPENS = "/q/"
@@ -28,11 +29,14 @@ class Outcome(NamedTuple):
 
 
 class Routes:
-    """The tracker's paths, over one key ring."""
+    """The tracker's paths, over one key ring; `expired` is what `TrackerSettings` says."""
 
-    __slots__ = ("_counters", "_keys", "_replies")
+    __slots__ = ("_counters", "_expired", "_keys", "_replies")
 
-    def __init__(self, keys: KeyRing, replies: Replies, counters: Counters) -> None:
+    def __init__(
+        self, keys: KeyRing, replies: Replies, counters: Counters, expired: Expired = "redirect"
+    ) -> None:
+        self._expired = expired
         self._keys = keys
         self._replies = replies
         self._counters = counters
@@ -58,8 +62,11 @@ class Routes:
         if claims is None or where is None:
             self._counters.invalid_tokens += 1
             return Outcome(self._replies.not_found)
+        unexpired = self._unexpired(claims, now)
+        if unexpired is None and self._expired == "gone":
+            return Outcome(self._replies.gone)
         self._counters.clicks += 1
-        return Outcome(self._replies.redirect(where), self._unexpired(claims, now))
+        return Outcome(self._replies.redirect(where), unexpired)
 
     def _open(self, path: str, now: float) -> Outcome:
         claims = self._claims(path, _OPEN_KINDS)

@@ -117,7 +117,7 @@ async def serve(
     replies = Replies(settings.server_name)
     service = Service(
         settings=settings,
-        routes=Routes(keys, replies, counters),
+        routes=Routes(keys, replies, counters, settings.expired),
         replies=replies,
         writer=writer,
         counters=counters,

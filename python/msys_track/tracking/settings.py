@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from msys_track.errors import SettingsError
 
 Network: TypeAlias = IPv4Network | IPv6Network
+Expired: TypeAlias = Literal["redirect", "gone"]
 
 _HIGHEST_PORT = 65_535
 
@@ -21,6 +22,8 @@ class TrackerSettings:
         listen_port: TCP port; 0 lets the system choose (see `Tracker.port`).
         store: The SQLite file that takes the events.
         server_name: The `Server` header; consumers of SparkPost look for `msys-http`.
+        expired: What becomes of a click on a link past its time: still a redirect, or 410.
+        unsubscribe_also_click: A link that unsubscribes leaves a click beside its own event.
         trusted_proxies: Peers whose `X-Forwarded-For` is believed; empty: nobody's.
         max_connections: Open connections; one more is answered 503 and closed.
         max_request_line_bytes: Longest request target; beyond it 414. Our own URLs end at 4,096.
@@ -41,6 +44,8 @@ class TrackerSettings:
     listen_host: str = "127.0.0.1"
     listen_port: int = 8080
     server_name: str = "msys-http"
+    expired: Expired = "redirect"
+    unsubscribe_also_click: bool = False
     trusted_proxies: tuple[Network, ...] = ()
     max_connections: int = 4_096
     max_request_line_bytes: int = 8_192
@@ -62,6 +67,8 @@ class TrackerSettings:
             raise SettingsError(
                 f"tracker: server_name {self.server_name!r}: give printable ASCII on one line"
             )
+        if self.expired not in ("redirect", "gone"):
+            raise SettingsError(f'tracker: expired {self.expired!r}: give "redirect" or "gone"')
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise SettingsError(f"tracker: {name} {getattr(self, name)}: give 1 or more")

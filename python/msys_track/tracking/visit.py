@@ -4,7 +4,7 @@ The one place that knows both tokens and events: events stay free of keys, token
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from msys_track.events import Event, EventType, event_id, metadata
@@ -30,14 +30,25 @@ class Visit:
     at: float
 
 
-def event(visit: Visit, *, randomness: bytes | None = None) -> Event:
-    """The event of a visit; `randomness` is 10 bytes for its id, fresh ones unless given.
+def events(visit: Visit, *, also_click: bool) -> Iterator[Event]:
+    """The events of a visit; with `also_click` one that unsubscribes is a click as well."""
+    yield event(visit)
+    if also_click and visit.claims.kind == "link_unsubscribe":
+        yield event(visit, as_type=EventType.CLICK)
+
+
+def event(
+    visit: Visit, *, as_type: EventType | None = None, randomness: bytes | None = None
+) -> Event:
+    """One event of a visit, of its link's kind unless said otherwise.
+
+    `randomness` is 10 bytes for the event's id, fresh ones unless given.
 
     Raises:
         ValueError: the token's kind is none that an event can have.
     """
     claims, client, engagement = visit.claims, visit.client, visit.claims.engagement
-    kind = EventType(claims.kind)
+    kind = as_type or EventType(claims.kind)
     milliseconds = int(visit.at * 1000)
     return Event(
         type=kind,

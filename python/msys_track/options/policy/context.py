@@ -94,6 +94,11 @@ class Contexts:
         value = self.message.get(name)
         return self.connection.get(name) if value is None else value
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no variable is set at all."""
+        return not (self.connection.items() or self.message.items())
+
     def for_recipient(self) -> "Contexts":
         """Return contexts whose message variables are one recipient's own."""
         return Contexts(connection=self.connection, message=self.message.copy())

@@ -89,13 +89,18 @@ async def test_who_waits_gets_the_place_of_a_connection_that_broke(relay: "Relay
 
 async def test_an_idle_connection_says_quit_in_its_time(relay: "Relay") -> None:
     server = ScriptedUpstream()
-    upstream = await relay(server, idle_seconds=0.1)
+    upstream = await relay(server, idle_seconds=0.1, max_connections=3, pool_wait_seconds=0.2)
     await asyncio.gather(*(upstream.deliver(transaction()) for _ in range(3)))
     assert server.open_connections == 3
     await asyncio.sleep(0.25)
     assert server.open_connections == 0
     assert [each.commands[-1] for each in server.dialogues] == ["QUIT"] * 3
-    assert (await upstream.deliver(transaction())).code == 250
+    gate = asyncio.Event()
+    server.set_answer("DOT", Answer(wire=OK, when=gate))
+    again = [asyncio.create_task(upstream.deliver(transaction())) for _ in range(3)]
+    await until(lambda: len(server.arrived) == 6)
+    gate.set()
+    await asyncio.gather(*again)
 
 
 async def test_the_connection_used_last_is_used_next(relay: "Relay") -> None:

@@ -35,6 +35,15 @@ async def test_before_the_message_a_kept_connection_is_replaced(
     assert [each.recipients[0] for each in server.taken] == ["to@example.com", "b@example.com"]
 
 
+@pytest.mark.parametrize("answer", GONE, ids=["close", "reset", "421"])
+async def test_a_fresh_connection_is_not_replaced(relay: "Relay", answer: Answer) -> None:
+    server = ScriptedUpstream({"MAIL": answer})
+    upstream = await relay(server)
+    with pytest.raises(UpstreamError, match=r"451 4\.4\.1 "):
+        await upstream.deliver(transaction())
+    assert len(server.dialogues) == 1
+
+
 @pytest.mark.parametrize("answer", [*GONE, SILENCE, say("nonsense")])
 async def test_after_the_message_there_is_no_second_try(relay: "Relay", answer: Answer) -> None:
     server = ScriptedUpstream()

@@ -190,6 +190,15 @@ def test_without_a_configuration_it_says_so_and_how_to_name_one(
     assert "click_tracking_off: links are wrapped only where click tracking is on" in result.stdout
 
 
+def test_who_explains_needs_no_keys(folder: Path) -> None:
+    config = folder / "ecelerity.conf"
+    config.write_text('ESMTP_Listener { Listen ":25" { } }\nGateway = "127.0.0.1"\n', "utf-8")
+    before = sorted(folder.iterdir())
+    result = explain("mail.eml", "--config", config, *TO)
+    assert result.exit_code == 0, result.output
+    assert sorted(folder.iterdir()) == before
+
+
 def test_what_strangers_wrote_cannot_move_the_terminal_s_cursor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -203,6 +203,42 @@ def test_a_wrong_configuration_exits_2_before_a_port_is_opened(  # noqa: PLR0913
     assert not (config.parent / "events.sqlite").exists()
 
 
+MOMENTUM = """\
+smtpapi { }
+ESMTP_Listener {
+  Listen "127.0.0.1:0" { open_tracking_enabled = true click_tracking_enabled = true }
+}
+Gateway = "127.0.0.1"
+"""
+
+
+def momentum(folder: Path, text: str) -> Path:
+    file = folder / "ecelerity.conf"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_a_momentum_configuration_is_all_that_a_proxy_needs(tmp_path: Path, start: Start) -> None:
+    config = momentum(tmp_path, MOMENTUM)
+    with Mailbox() as mailbox:
+        proxy = start("proxy", "--config", config, "--upstream", f"127.0.0.1:{mailbox.port}")
+        send(proxy, HTML, "jo@e.com")
+        ended = proxy.stop()
+    assert ended.code == 0
+    [made] = [json.loads(line) for line in ended.errors.splitlines() if "keys.made" in line]
+    assert Path(made["file"]).stat().st_mode & 0o777 == 0o600
+    found = oracle.difference(HTML, mailbox.deliveries[0].message)
+    assert (len(found.links), len(found.pixels)) == (1, 1)
+
+
+def test_keys_are_made_only_for_a_momentum_configuration_that_holds(
+    tmp_path: Path, run: Run
+) -> None:
+    config = momentum(tmp_path, MOMENTUM.replace("click_tracking", "clack_tracking"))
+    assert run("proxy", "--config", config).code == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["ecelerity.conf"]
+
+
 @pytest.mark.parametrize("server", SERVERS)
 def test_keys_that_others_can_read_stop_a_server(
     server: str, config: Path, keys: Path, run: Run

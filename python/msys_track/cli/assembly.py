@@ -69,14 +69,18 @@ def rewriter(
     read: Configuration,
     count: Callable[[str], None] = lambda _: None,
     on_decided: Callable[[Decision], None] | None = None,
+    *,
+    keys: KeyRing | None = None,
 ) -> Rewriter:
     """Make what makes copies; `count` is told of policy's failures, `on_decided` of each mail.
+
+    `keys` stand in place of the configuration's.
 
     Raises:
         Misconfigured: the keys can't be used.
         SettingsError: a policy file can't be used.
     """
-    keys = key_ring(read)
+    keys = keys or key_ring(read)
     policy = loading.load(read.policy)
     guard = Guard(policy, read.policy.on_failure, count) if policy is not None else None
     _warn_of_default_domain(read)

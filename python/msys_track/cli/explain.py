@@ -95,7 +95,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     """
     config_file = _configuration(config_file)
     read = None if config_file is None else assembly.configuration(config_file)
-    rewriter = Rewriter(keys=KeyRing.temporary()) if read is None else assembly.rewriter(read)
+    keys = KeyRing.temporary()  # nothing is sent: who explains needs no secret
+    rewriter = Rewriter(keys=keys) if read is None else assembly.rewriter(read, keys=keys)
     message = streams.message() if str(file) == "-" else file.read_bytes()
     name = f"[{peer}]:{_PORT}" if ":" in peer else f"{peer}:{_PORT}"
     listen_name = _way_in(read, listen)

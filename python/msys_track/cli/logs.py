@@ -16,7 +16,8 @@ def to_stderr(*, is_server: bool = False, level: str = "info") -> None:
     """
     is_terminal = sys.stderr.isatty()
     last = (
-        [structlog.dev.ConsoleRenderer()]
+        # Other formatters show local variables, and with them addresses and mail.
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if is_terminal
         else [
             structlog.processors.format_exc_info,

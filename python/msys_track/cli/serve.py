@@ -54,14 +54,14 @@ def proxy(
     SIGHUP reads the configuration again: options, policy and keys, all or nothing.
     """
     logs.to_stderr(is_server=True, level=log_level)
-    if keys_file is None and is_momentum(config_file):
-        assembly.make_missing_keys(config_file)
     load = partial(assembly.configuration, config_file, keys=keys_file, upstream=upstream)
     on_decided = assembly.log_explanation if log_level == "debug" else None
     read = load()
     hop = read.upstream
     if read.proxy is None or hop is None:
         raise _no_table("proxy", read)
+    if keys_file is None and is_momentum(config_file):
+        assembly.make_missing_keys(config_file)
     counters = Counters()
     rewriter = assembly.rewriter(read, counters.add, on_decided)
     reload = partial(assembly.reloaded, load, counters.add, on_decided)

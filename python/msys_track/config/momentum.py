@@ -11,8 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from msys_track.config import ecelerity
-from msys_track.config.document import Document, KeyPath, Place
-from msys_track.config.momentum_mistakes import mistake, options, stanza_meant, why_ignored
+from msys_track.config.document import Document, KeyPath, Place, dotted
+from msys_track.config.kinds import NotAllowedError
+from msys_track.config.momentum_mistakes import (
+    mistake,
+    options,
+    stanza_meant,
+    why_ignored,
+    written_as_stanza,
+)
 from msys_track.config.momentum_scopes import (
     EVERY_MODULE,
     GLOBAL,
@@ -23,6 +30,7 @@ from msys_track.config.momentum_scopes import (
     Scope,
 )
 from msys_track.config.problems import Problem, nearest, shown
+from msys_track.config.schema import known_key
 from msys_track.config.scopes import meant
 from msys_track.config.stanzas import Array, Dictionary, Item, Option, Stanza, Value
 
@@ -154,6 +162,9 @@ class _Mapping:
             self._problem(stanza.place, name, f"unknown stanza; did you mean {close}?")
             self._read_stanza(stanza, scope.inner[close], table)
             return
+        if fault := written_as_stanza(stanza, scope):
+            self._problem(stanza.place, _dotted(scope, stanza.written), fault)
+            return
         self._notice(stanza.place, name, "no stanza of msys-track, and nothing in it is read")
         for option in options(stanza.body):
             if option.name in TRACKING:
@@ -198,8 +209,7 @@ class _Mapping:
             members = members.get(name, {})
         value = members.pop("enabled", default)
         if not isinstance(value, bool):
-            place = self.places[*table, "enabled"]
-            self._problem(place, "enable", f"found {shown(value)}, allowed: true or false")
+            self._wrong_switch(self.places[*table, "enabled"], value)
             value = default
         self.places.pop((*table, "enabled"), None)
         return value
@@ -240,11 +250,31 @@ class _Mapping:
         return members
 
     def _set(self, path: KeyPath, value: object, option: Option) -> None:
-        self._open(path[:-1], option.place)[str(path[-1])] = value
+        members = self._open(path[:-1], option.place)
         if path in self.places:
+            self._judge_overridden(path, members[str(path[-1])])
             self._forget(path)
+        members[str(path[-1])] = value
         self.places.update(_places(path, option.value))
         self.places[path] = option.place
+
+    def _judge_overridden(self, path: KeyPath, value: object) -> None:
+        """Tell what is wrong with a value that the check of what holds will never see."""
+        if path[-1] == "enabled":
+            if not isinstance(value, bool):
+                self._wrong_switch(self.places[path], value)
+            return
+        key = known_key(path)
+        try:
+            if key is not None:
+                key.kind.read(value)
+        except NotAllowedError as error:
+            for item, text in error.faults:
+                wrong = path if item is None else (*path, item)
+                self._problem(self.places.get(wrong, self.places[path]), dotted(wrong), text)
+
+    def _wrong_switch(self, place: Place, value: object) -> None:
+        self._problem(place, "enable", f"found {shown(value)}, allowed: true or false")
 
     def _forget(self, path: KeyPath) -> None:
         for known in [known for known in self.places if known[: len(path)] == path]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from msys_track.config.momentum_scopes import (
     ENGAGEMENT,
+    HOMES,
     OURS,
     TRACKING,
     TRACKING_SCOPES,
@@ -44,11 +45,8 @@ def mistake(name: str, scope: Scope) -> str | None:
         near = nearest(name, scope.options)
         allowed = f"allowed: {', '.join(scope.options)}"
         return f"unknown; did you mean {near}?" if near else f"unknown; {allowed}"
-    where = scope.name or "the global scope"
-    if name in TRACKING or name in OURS:
-        return f"means nothing in {where}; it belongs in {TRACKING_SCOPES}"
-    if name in ENGAGEMENT:
-        return f"means nothing in {where}; it belongs in engagement_tracker"
+    if why := _misplaced(name, scope):
+        return why
     known = {**scope.options, **TRACKING, **OURS, **ENGAGEMENT}
     if close := _close(name, known):
         return f"unknown; did you mean {close}?"
@@ -56,6 +54,17 @@ def mistake(name: str, scope: Scope) -> str | None:
         return None
     near = f"{name}_enabled" if f"{name}_enabled" in known else nearest(name, known)
     return f"unknown; did you mean {near}?" if near else f"unknown; known: {', '.join(TRACKING)}"
+
+
+def _misplaced(name: str, scope: Scope) -> str | None:
+    if name == "pathway" and scope.name in ("pathway", "pathway_group"):
+        return "a pathway can't be put on another one"
+    where = scope.name or "the global scope"
+    if name in TRACKING or name in OURS:
+        return f"means nothing in {where}; it belongs in {TRACKING_SCOPES}"
+    if name in ENGAGEMENT:
+        return f"means nothing in {where}; it belongs in engagement_tracker"
+    return None
 
 
 def stanza_meant(stanza: Stanza, scope: Scope) -> str | None:
@@ -66,6 +75,15 @@ def stanza_meant(stanza: Stanza, scope: Scope) -> str | None:
     known = {**TRACKING, **OURS}
     has_ours = any(_close(option.name, known) for option in options(stanza.body))
     return nearest(stanza.name, scope.inner) if has_ours else None
+
+
+def written_as_stanza(stanza: Stanza, scope: Scope) -> str | None:
+    """Say why a stanza is an option that was written as one, or None."""
+    if stanza.name in HOMES:
+        return None  # `pathway` is both
+    if stanza.name in scope.options:
+        return f"found a stanza, allowed: {stanza.written} = value"
+    return mistake(stanza.name, scope)
 
 
 def _close(name: str, known: Mapping[str, object]) -> str | None:

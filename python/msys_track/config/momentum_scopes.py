@@ -163,6 +163,15 @@ GLOBAL: Final = Scope(
     inner={scope.name: scope for scope in _STANZAS},
 )
 
+HOMES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(GLOBAL.inner, "the global scope"),
+    "listen": "ESMTP_Listener",
+    "peer": "ESMTP_Listener or Listen",
+    "pathway": "the global scope or pathway_group",
+    "script": "scriptlet",
+}
+"""Where each stanza stands that means something here."""
+
 HINTS: Final[Mapping[KeyPath, str]] = {
     ("proxy", "upstream"): 'mail that is taken must go on: write Gateway = "host" or '
     'msys_track { upstream = "host:port" }, or give --upstream host:port',

@@ -6,12 +6,13 @@ The check, `docs/configuration.md`, the starter file and the JSON Schema are mad
 from collections.abc import Mapping
 from typing import Final
 
+from msys_track.config.document import KeyPath
 from msys_track.config.key import Key, TopLevel
 from msys_track.config.kinds import FILE_NAME, SWITCH
 from msys_track.config.scope_keys import ENGAGEMENT_TRACKER, SCOPE
 from msys_track.config.server_keys import POLICY, PROXY, TRACKER
 
-__all__ = ["NESTED", "SCOPE", "TABLES", "TEXTS", "TOP", "TOP_LEVEL", "Key"]
+__all__ = ["NESTED", "SCOPE", "TABLES", "TEXTS", "TOP", "TOP_LEVEL", "Key", "known_key"]
 
 TOP: Final[Mapping[str, Key]] = {
     "keys": Key(
@@ -62,3 +63,12 @@ TEXTS: Final[Mapping[str, str]] = {
 """What each table is for."""
 
 TOP_LEVEL: Final = (*TOP, *TABLES, *NESTED)
+
+
+def known_key(path: KeyPath) -> Key | None:
+    """Find the key that a path from the root down names."""
+    *tables, name = path
+    if not tables:
+        return TOP.get(str(name))
+    keys = SCOPE if tables[0] in NESTED else TABLES.get(str(tables[0]), {})
+    return keys.get(str(name))

@@ -6,6 +6,10 @@ import pytest
 
 from msys_track.config.checking import checked
 
+SMTPAPI = (
+    "open_tracking", "click_tracking", "open_tracking_scheme", "click_tracking_scheme",
+    "tracking_domain", "tracking_link_expiry", "campaign_id", "metadata", "tags",
+)  # fmt: skip
 BOOLEAN = "allowed: true or false, without quotes"
 
 
@@ -98,3 +102,41 @@ def test_an_option_written_as_a_stanza_is_a_fault(tmp_path: Path, text: str, sai
 )
 def test_a_pathway_is_not_put_on_another_one(tmp_path: Path, text: str, key: str) -> None:
     assert faults(tmp_path, text) == [f"x.conf:2: {key}: a pathway can't be put on another one"]
+
+
+UNKNOWN = "unknown variable; did you mean smtpapi_open_tracking?"
+NO_PATHWAY = 'there is no [pathway."zz"]'
+
+
+@pytest.mark.parametrize("beside", ["", ' smtpapi_click_tracking = "2"'])
+def test_a_misspelt_variable_and_an_unknown_pathway_of_the_context_are_told(
+    tmp_path: Path, beside: str
+) -> None:
+    context = f'context = [ smtpapi_open_trakcing = "1"\n pathway = "zz"{beside} ]'
+    told = faults(tmp_path, f"ESMTP_Listener {{ {context}\n}}")
+    assert f"x.conf:2: listener.context.smtpapi_open_trakcing: {UNKNOWN}" in told
+    assert f"x.conf:3: listener.context.pathway: {NO_PATHWAY}" in told
+    assert len(told) == (3 if beside else 2)
+
+
+def test_of_toml_they_are_told_too(tmp_path: Path) -> None:
+    path = tmp_path / "msys-track.toml"
+    path.write_text('[listener.context]\nsmtpapi_open_trakcing = "1"\npathway = "zz"\n')
+    assert [problem.told(Path("x")) for problem in checked(path).problems] == [
+        f"x:2: listener.context.smtpapi_open_trakcing: {UNKNOWN}",
+        f"x:3: listener.context.pathway: {NO_PATHWAY}",
+    ]
+
+
+def test_what_has_no_near_name_is_told_with_all_of_them(tmp_path: Path) -> None:
+    (told,) = faults(tmp_path, "pathway p { context = [ smtpapi_x = 1 Class = TXN ] }")
+    known = ", ".join(f"smtpapi_{name}" for name in SMTPAPI)
+    assert told == f"x.conf:2: pathway.p.context.smtpapi_x: unknown variable; known: {known}"
+
+
+def test_every_variable_of_the_module_is_known(tmp_path: Path) -> None:
+    values = {"metadata": "{}", "tags": "[]", "tracking_domain": "a.example"}
+    values |= dict.fromkeys(("open_tracking_scheme", "click_tracking_scheme"), "http")
+    written = " ".join(f"smtpapi_{name} = '{values.get(name, '1')}'" for name in SMTPAPI)
+    text = f"pathway zz {{ }} pathway p {{ context = [ pathway = zz {written} ] }}"
+    assert faults(tmp_path, text) == []

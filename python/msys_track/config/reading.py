@@ -133,6 +133,8 @@ class Reading:
     ) -> None:
         meant = meant or path
         before = len(self._faults)
+        if key is SCOPE["context"] and isinstance(value, dict):
+            self._stanza(meant[:-1]).variables = value
         try:
             setting = key.kind.read(value)
         except NotAllowedError as error:

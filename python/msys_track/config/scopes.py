@@ -5,7 +5,7 @@ that two groups have.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
 from msys_track.config import addresses
@@ -13,23 +13,33 @@ from msys_track.config.addresses import Address
 from msys_track.config.document import KeyPath, dotted
 from msys_track.config.kinds import NotAllowedError
 from msys_track.config.problems import nearest
+from msys_track.options import variables
 from msys_track.options.scopes import Listen, Network, Networks, Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
 
 _LISTENER: Final[KeyPath] = ("listener",)
 _TRACKER: Final[KeyPath] = ("engagement_tracker",)
+_MODULE: Final = "smtpapi_"
+_VARIABLES: Final = tuple(
+    f"{_MODULE}{field.removesuffix('_seconds')}"
+    for field in variables.Variables._fields
+    if field not in ("customer_id", "ignored")
+)
+"""Context variables of Momentum's module: none but these may have its prefix."""
 
 
 class Stanza:
     """What one table sets, as it is gathered; `path` is its name."""
 
-    __slots__ = ("options", "path", "places", "scope")
+    __slots__ = ("options", "path", "places", "scope", "variables")
 
     def __init__(self, path: KeyPath) -> None:
         self.path = path
         self.options: dict[str, Any] = {}
         self.scope: dict[str, Any] = {}
         self.places: dict[str, str] = {}
+        self.variables: Mapping[str, object] = {}
+        """The context's as written, because a fault in one must not hide those of the others."""
 
     def add(self, settings: type, fields: Mapping[str, Any], place: str) -> None:
         """Keep what a key sets, in the dataclass that has it."""
@@ -56,17 +66,41 @@ def faults(
     pathways = {str(path[-1]) for path in stanzas if _is_pathway(path)}
     for path, stanza in stanzas.items():
         yield from _wrong_name(path)
+        yield from _wrong_variables((*path, "context"), stanza.variables, pathways)
         pathway = stanza.scope.get("pathway")
         if pathway is None:
             continue
         if _is_pathway(path) or path[0] == "pathway_group":
             yield (*path, "pathway"), "a pathway can't be put on another one"
         elif pathway not in pathways:
-            meant = nearest(pathway, pathways)
-            hint = f"; did you mean {meant}?" if meant else ""
-            yield (*path, "pathway"), f'there is no [pathway."{pathway}"]{hint}'
+            yield (*path, "pathway"), _no_pathway(pathway, pathways)
     yield from _twice_named(stanzas, line)
     yield from _twice_meant(stanzas, line)
+
+
+def _no_pathway(name: str, pathways: Collection[str]) -> str:
+    meant = nearest(name, pathways)
+    hint = f"; did you mean {meant}?" if meant else ""
+    return f'there is no [pathway."{name}"]{hint}'
+
+
+def _wrong_variables(
+    context: KeyPath, given: Mapping[str, object], pathways: Collection[str]
+) -> Iterator[tuple[KeyPath, str]]:
+    """Find variables that would decide about tracking, if they meant anything."""
+    for name in given:
+        if name.casefold().startswith(_MODULE) and name not in _VARIABLES:
+            yield (*context, name), f"unknown variable; {_meant_variable(name)}"
+    pathway = given.get(variables.PATHWAY)
+    if isinstance(pathway, str) and pathway not in pathways:
+        yield (*context, variables.PATHWAY), _no_pathway(pathway, pathways)
+
+
+def _meant_variable(name: str) -> str:
+    # Without the prefix, which alone would make any two of them look alike.
+    bare = [known.removeprefix(_MODULE) for known in _VARIABLES]
+    meant = nearest(name.casefold().removeprefix(_MODULE), bare)
+    return f"did you mean {_MODULE}{meant}?" if meant else f"known: {', '.join(_VARIABLES)}"
 
 
 def listens(stanzas: Mapping[KeyPath, Stanza]) -> tuple[Address, ...]:

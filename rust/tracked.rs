@@ -109,6 +109,8 @@ pub struct Rendered {
     pub links: usize,
     /// How many pixels were added.
     pub pixels: usize,
+    /// What was filled without the metadata that it was to have: with them it found no room.
+    pub without_metadata: Vec<Hole>,
 }
 
 impl<S: AsRef<[u8]>> TrackedPlan<S> {
@@ -156,6 +158,7 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
             },
             whole: EncodedEngagement::new(engagement),
             bare: engagement.metadata.is_some().then(|| EncodedEngagement::bare(engagement)),
+            without_metadata: Vec::new(),
         };
         let rendering = self.plan.render(&mut seals, insertions, out)?;
         Ok(Rendered {
@@ -163,6 +166,7 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
             left_alone: rendering.left_alone,
             links: rendering.links,
             pixels: rendering.pixels,
+            without_metadata: seals.without_metadata,
         })
     }
 }
@@ -196,9 +200,18 @@ struct Seals<'p> {
     tracking: Tracking,
     whole: EncodedEngagement,
     bare: Option<EncodedEngagement>,
+    without_metadata: Vec<Hole>,
 }
 
 impl Seals<'_> {
+    fn link(&self, hole: Hole) -> Result<&EncodedLink, Reason> {
+        match hole {
+            Hole::Link(number) => self.click(number),
+            Hole::Pixel => Ok(self.pixel),
+            Hole::InitialPixel => Ok(self.initial_pixel),
+        }
+    }
+
     fn click(&self, number: usize) -> Result<&EncodedLink, Reason> {
         if self.targets.get(number).is_some_and(|link| self.urls.has(&link.target)) {
             return Err(Reason::AlreadyTracked);
@@ -226,6 +239,22 @@ impl Seals<'_> {
         }
         self.keys.seal_into(engagement, link, out).map_err(|_| Reason::CoreFailure)?;
         Ok(true)
+    }
+
+    /// The same for what fills a hole.
+    fn path_for(
+        &self,
+        hole: Hole,
+        engagement: &EncodedEngagement,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Reason> {
+        let link = self.link(hole)?;
+        if self.is_in_comment(hole) {
+            self.path_in_comment(engagement, link, limit, out)
+        } else {
+            self.path(engagement, link, limit, out)
+        }
     }
 
     /// The same for a link in a comment: about one token in ten is sealed again with salt.
@@ -256,25 +285,25 @@ impl Fill for Seals<'_> {
 
     /// A URL that is too long with metadata may fit without: the click is worth more.
     fn url(&mut self, hole: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
-        let (link, base) = match hole {
-            Hole::Link(number) => (self.click(number)?, &self.urls.click_base),
-            Hole::Pixel => (self.pixel, &self.urls.open_base),
-            Hole::InitialPixel => (self.initial_pixel, &self.urls.open_base),
+        let (base, wants_metadata) = match hole {
+            Hole::Link(_) => (&self.urls.click_base, self.urls.click_metadata),
+            Hole::Pixel | Hole::InitialPixel => (&self.urls.open_base, true),
         };
         let limit = room.min(MAX_URL).saturating_sub(base.len());
-        let wants_metadata = !matches!(hole, Hole::Link(_)) || self.urls.click_metadata;
-        let whole = Some(&self.whole).filter(|_| wants_metadata || self.bare.is_none());
         let start = out.len();
         out.extend_from_slice(base.as_bytes());
-        for engagement in whole.into_iter().chain(self.bare.as_ref()) {
-            let fits = if self.is_in_comment(hole) {
-                self.path_in_comment(engagement, link, limit, out)?
-            } else {
-                self.path(engagement, link, limit, out)?
-            };
-            if fits {
-                return Ok(());
+        if (wants_metadata || self.bare.is_none())
+            && self.path_for(hole, &self.whole, limit, out)?
+        {
+            return Ok(());
+        }
+        if let Some(bare) = &self.bare
+            && self.path_for(hole, bare, limit, out)?
+        {
+            if wants_metadata {
+                self.without_metadata.push(hole);
             }
+            return Ok(());
         }
         out.truncate(start);
         Err(if room < MAX_URL { Reason::LineTooLong } else { Reason::UrlTooLong })

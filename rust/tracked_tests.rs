@@ -36,7 +36,7 @@ fn urls() -> TrackedUrls {
 }
 
 fn rendered(message: &str, engagement: &Engagement) -> (String, Rendered) {
-    let plan = TrackedPlan::new(Plan::new(message.as_bytes(), &Rules::default(), None));
+    let plan = TrackedPlan::new(Plan::new(message.as_bytes(), &Rules::default(), &[]));
     let mut out = Vec::new();
     let rendered = plan.render(&keys(), engagement, &urls(), &[], &mut out).unwrap();
     (String::from_utf8(out).unwrap(), rendered)

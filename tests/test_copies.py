@@ -1,5 +1,6 @@
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from email import message_from_bytes
 from email.policy import SMTP
@@ -125,9 +126,9 @@ class BrokenEngine(NativeEngine):
     """An engine with a defect, which the real one can't be made to show."""
 
     def plan(
-        self, message: bytes, rules: Rules, *, drop_header: bytes | None = None
+        self, message: bytes, rules: Rules, *, drop_headers: Sequence[bytes] = ()
     ) -> NativePlan:
-        raise RewriteFailed(f"planning {len(message)} bytes by {rules} failed ({drop_header!r})")
+        raise RewriteFailed(f"planning {len(message)} bytes by {rules} failed ({drop_headers!r})")
 
 
 def test_a_defect_of_the_core_sends_the_original_without_the_header() -> None:
@@ -283,6 +284,46 @@ def test_the_way_in_decides_about_the_options() -> None:
     assert [(copy.wrapped_links, copy.pixels) for copy in by_peer] == [(0, 1)] * 3
     by_pathway = rewriter.copies(MESSAGE, THREE, now=NOW, transaction=arrived(pathway="quiet"))
     assert in_an_order(by_pathway) == [THREE]
+
+
+@pytest.mark.parametrize("options", [ON, TrackingOptions()], ids=["on", "off"])
+@pytest.mark.parametrize("keeps", [False, True])
+def test_nobody_is_told_of_the_bcc_readers_that_the_message_names(
+    options: TrackingOptions, *, keeps: bool
+) -> None:
+    bcc = b"bcc: secret@x.test,\r\n a@x.test\r\n"
+    message = api({"bcc": ["b@x.test"]}, b"To: t@x.test\r\n" + bcc + MESSAGE)
+    options = replace(options, keep_x_msys_api=keeps)
+    for copy in copies(message, options):
+        told = message_from_bytes(copy.message).get_all("Bcc")
+        assert told == (["b@x.test"] if copy.recipients == ("b@x.test",) else None)
+        assert copy.message.endswith(MESSAGE) or copy.wrapped_links == 1
+        assert (b"X-MSYS-API" in copy.message) == keeps
+
+
+def test_a_bcc_field_stays_where_x_msys_api_names_nobody() -> None:
+    message = api({"cc": ["b@x.test"]}, b"Bcc: a@x.test\r\n" + MESSAGE)
+    for copy in copies(message, ON):
+        assert message_from_bytes(copy.message)["Bcc"] == "a@x.test"
+
+
+def test_metadata_that_find_no_room_are_left_out_and_noticed() -> None:
+    header = {"metadata": {"k": "x" * 800}}
+    for copy in copies(api(header), ON):
+        assert (copy.wrapped_links, copy.pixels) == (1, 1)
+        assert copy.notices == ("left_out_metadata",)
+    quoted = MESSAGE.replace(
+        b"text/html", b"text/html\r\nContent-Transfer-Encoding: quoted-printable"
+    ).replace(b"=", b"=3D")
+    for copy in copies(api(header, quoted), ON):
+        assert copy.wrapped_links == 1
+        assert copy.notices == ()
+
+
+def test_metadata_that_clicks_are_not_to_have_are_not_missed() -> None:
+    options = replace(ON, open_tracking=False, click_tracking_include_metadata=False)
+    for copy in copies(api({"metadata": {"k": "x" * 800}}), options):
+        assert (copy.wrapped_links, copy.notices) == (1, ())
 
 
 def test_what_could_not_be_had_is_noticed() -> None:

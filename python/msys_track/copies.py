@@ -290,7 +290,7 @@ def _copy(planned: Planned, recipients: tuple[str, ...], rewritten: Rewritten) -
         wrapped_links=rewritten.wrapped_links,
         pixels=rewritten.pixels,
         reasons=tuple(reasons),
-        notices=planned.notices(rewritten.resolved),
+        notices=planned.notices(rewritten),
     )
 
 

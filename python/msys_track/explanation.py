@@ -73,6 +73,8 @@ class ExplainedLink:
     where: str | None
     """`html`, `outlook` or `text`; None where it was never to be wrapped."""
     fate: str
+    lacks_metadata: bool
+    """Wrapped, but there was no room for the metadata that events were to have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,7 @@ class ExplainedPixel:
     kind: str
     line: int | None
     fate: str
+    lacks_metadata: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,9 +210,14 @@ def _links(plan: Plan, rewritten: Rewritten, lines: Lines) -> Iterator[Explained
     refused = defaultdict[str, deque[tuple[int, Reason]]](deque)
     for offset, target, reason in rewritten.refused_links:
         refused[target].append((offset, reason))
-    alone = [each for each in plan.left_alone if each.target is not None]
-    found: list[Link | LeftAlone] = [*plan.links, *alone]
-    for link in sorted(found, key=lambda each: each.offset):
+    made = rewritten.rendered
+    bare = frozenset(() if made is None else made.links_without_metadata)
+    alone = [(each, False) for each in plan.left_alone if each.target is not None]
+    found: list[tuple[Link | LeftAlone, bool]] = [
+        *((link, number in bare) for number, link in enumerate(plan.links)),
+        *alone,
+    ]
+    for link, lacks_metadata in sorted(found, key=lambda each: each[0].offset):
         target = link.target or ""
         yield ExplainedLink(
             line=lines.at(link.offset),
@@ -217,6 +225,7 @@ def _links(plan: Plan, rewritten: Rewritten, lines: Lines) -> Iterator[Explained
             name=getattr(link, "name", None),
             where=getattr(link, "where", None),
             fate=_fate(link, rewritten.resolved, refused[target]),
+            lacks_metadata=lacks_metadata,
         )
 
 
@@ -243,12 +252,19 @@ def _pixels(plan: Plan, rewritten: Rewritten, lines: Lines) -> Iterator[Explaine
         places["initial_open"] = plan.initial_pixel_offset
     expected = sum(offset is not None for offset in places.values())
     # Both stand on lines of their own: where one has no room the other has none.
+    made = rewritten.rendered
+    bare = () if made is None else made.pixels_without_metadata
     with_place = ADDED if rewritten.pixels == expected else Reason.LINE_TOO_LONG.value
     for kind, offset in places.items():
         if offset is None:
             yield ExplainedPixel(kind=kind, line=None, fate=_without_place(kind, plan, rewritten))
         else:
-            yield ExplainedPixel(kind=kind, line=lines.at(offset), fate=with_place)
+            yield ExplainedPixel(
+                kind=kind,
+                line=lines.at(offset),
+                fate=with_place,
+                lacks_metadata=kind in bare,
+            )
 
 
 def _without_place(kind: str, plan: Plan, rewritten: Rewritten) -> str:

@@ -26,6 +26,7 @@ from msys_track.rewriting.engine import Engine, LeftAlone, Plan, Rendered, Rules
 log = structlog.get_logger(__name__)
 
 HEADER: Final = b"X-MSYS-API"
+_BCC: Final = b"Bcc"
 
 
 class Rewritten(NamedTuple):
@@ -70,6 +71,14 @@ class Rewritten(NamedTuple):
             if each.target is not None
         ]
 
+    @property
+    def lacks_metadata(self) -> bool:
+        """Whether a link or pixel found room only without its metadata."""
+        made = self.rendered
+        return made is not None and bool(
+            made.links_without_metadata or made.pixels_without_metadata
+        )
+
     def _left(self) -> list[LeftAlone]:
         if self.plan is None or self.rendered is None:
             return []
@@ -87,6 +96,7 @@ class Planned:
     """
 
     __slots__ = (
+        "_bcc_fields",
         "_cc_fields",
         "_engine",
         "_fields",
@@ -125,6 +135,10 @@ class Planned:
         self.readers = readers.readers(recipients, self.header)
         self._cc_fields: Sequence[HeaderField] = (
             engine.header_fields(message, b"Cc") if self.header and self.header.cc else ()
+        )
+        # A blind copy has a field of its own, and there may be one (RFC 5322 section 3.6).
+        self._bcc_fields: Sequence[HeaderField] = (
+            engine.header_fields(message, _BCC) if self.header and self.header.bcc else ()
         )
         self.transmission_id = secrets.randbits(63)
 
@@ -198,21 +212,24 @@ class Planned:
             rendered,
         )
 
-    def notices(self, resolved: Resolved) -> tuple[str, ...]:
+    def notices(self, rewritten: Rewritten) -> tuple[str, ...]:
         """Name what was asked for and could not be had; for counters and logs."""
-        asked = self.header
+        asked, resolved = self.header, rewritten.resolved
         found = {
             "ignored_key": bool(asked and asked.ignored_keys),
             "dropped_tags": bool(asked and asked.dropped_tags),
             "truncated_metadata": resolved.metadata_truncated,
+            "left_out_metadata": rewritten.lacks_metadata,
             "ignored_variable": bool(resolved.ignored_variables),
         }
         return tuple(notice for notice, is_there in found.items() if is_there)
 
     def _planned(self, rules: Rules, *, keeps_header: bool) -> Plan | None:
-        dropped = None if keeps_header else HEADER
+        dropped = [] if keeps_header else [HEADER]
+        if self._bcc_fields:
+            dropped.append(_BCC)
         try:
-            return self._engine.plan(self.message, rules, drop_header=dropped)
+            return self._engine.plan(self.message, rules, drop_headers=dropped)
         except RewriteFailed:
             log.exception("message.rewrite_failed", step="plan")
             return None
@@ -247,10 +264,11 @@ class Planned:
     def _untouched(
         self, reason: Reason, resolved: Resolved, inserted: Sequence[tuple[int, bytes]]
     ) -> Rewritten:
+        kept = resolved.keep_x_msys_api.value
+        dropped = [*self._bcc_fields, *(() if kept else self._fields)]
         edits = [(offset, 0, text) for offset, text in inserted]
-        if not resolved.keep_x_msys_api.value:
-            edits += [(offset, length, b"") for offset, length, _ in self._fields]
-            edits.sort(key=lambda edit: edit[:2])
+        edits += [(offset, length, b"") for offset, length, _ in dropped]
+        edits.sort(key=lambda edit: edit[:2])
         return Rewritten(
             message=_edited(self.message, edits),
             message_id=None,

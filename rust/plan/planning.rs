@@ -19,15 +19,15 @@ const SIGNATURE_FIELDS: [&[u8]; 4] =
     [b"dkim-signature", b"arc-seal", b"arc-message-signature", b"arc-authentication-results"];
 
 impl<S: AsRef<[u8]>> Plan<S> {
-    /// Finds what can be tracked in a message; header fields of the name `drop_header` go.
+    /// Finds what can be tracked in a message; header fields named in `drop_headers` go.
     ///
     /// There is no failure: what can't be changed stays, with its reason in `left_alone`.
     #[must_use]
-    pub fn new(source: S, rules: &Rules, drop_header: Option<&[u8]>) -> Self {
+    pub fn new(source: S, rules: &Rules, drop_headers: &[&[u8]]) -> Self {
         let message = source.as_ref();
         let section = Section::read(message, &(0..message.len()));
         let mut planner = Planner::new(message, rules);
-        planner.header(&section, drop_header);
+        planner.header(&section, drop_headers);
         planner.message(&section);
         let Planner { edits, links, mut left_alone, parts, html, .. } = planner;
         left_alone.sort_by_key(|left| left.at.start);
@@ -80,12 +80,12 @@ impl<'m> Planner<'m> {
         }
     }
 
-    fn header(&mut self, section: &Section, dropped: Option<&[u8]>) {
+    fn header(&mut self, section: &Section, dropped: &[&[u8]]) {
         let strips = self.rules.signed_mail == SignedMail::Strip;
         for field in &section.fields {
             let name = self.message.get(field.name.clone()).unwrap_or_default();
             let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
-            let with = if dropped.is_some_and(is) {
+            let with = if dropped.iter().copied().any(is) {
                 Content::Dropped
             } else if strips && SIGNATURE_FIELDS.into_iter().any(is) {
                 Content::Signature

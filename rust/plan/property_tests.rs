@@ -25,7 +25,7 @@ impl Fill for Constant {
 fn rendered(message: &[u8], tracking: Tracking) -> (Vec<u8>, Rendering) {
     let mut out = Vec::new();
     let rules = Rules { signed_mail: SignedMail::Strip, ..Rules::default() };
-    let plan = Plan::new(message, &rules, Some(b"X-MSYS-API"));
+    let plan = Plan::new(message, &rules, &[b"X-MSYS-API"]);
     let rendering = plan.render(&mut Constant(tracking), &[], &mut out).unwrap();
     (out, rendering)
 }

@@ -24,7 +24,7 @@ const URL: &str = "https://t.example/f/a/TOKEN";
 
 fn rendered(message: &[u8]) -> (Vec<u8>, Rendering) {
     let mut out = Vec::new();
-    let plan = Plan::new(message, &Rules::default(), Some(b"X-MSYS-API"));
+    let plan = Plan::new(message, &Rules::default(), &[b"X-MSYS-API"]);
     let rendering = plan.render(&mut Constant(BOTH), &[], &mut out).unwrap();
     (out, rendering)
 }
@@ -150,7 +150,7 @@ fn what_cannot_be_changed_is_byte_for_byte_the_same() {
     ] {
         let message = format!("{head}\n\n<a href='http://e.com/'>x</a>");
         assert_eq!(text(&message), message);
-        let plan = Plan::new(message.as_bytes(), &Rules::default(), None);
+        let plan = Plan::new(message.as_bytes(), &Rules::default(), &[]);
         assert_eq!(plan.left_alone.last().map(|left| left.reason), Some(reason));
     }
 }
@@ -165,7 +165,7 @@ fn a_pixel_never_makes_a_boundary_line() {
 #[test]
 fn links_are_told_where_they_stand() {
     let message = b"Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n<a href=3Dhttp://e.=\ncom/>";
-    let plan = Plan::new(message.as_slice(), &Rules::default(), None);
+    let plan = Plan::new(message.as_slice(), &Rules::default(), &[]);
     let at = &plan.links[0].at;
     assert_eq!(&message[at.start.0..at.end.0], b"http://e.=\ncom/");
     assert_eq!(plan.links[0].target, "http://e.com/");
@@ -173,7 +173,7 @@ fn links_are_told_where_they_stand() {
 
 fn rendered_by(message: &str, rules: &Rules, tracking: Tracking) -> String {
     let mut out = Vec::new();
-    let plan = Plan::new(message.as_bytes(), rules, None);
+    let plan = Plan::new(message.as_bytes(), rules, &[]);
     let rendering = plan.render(&mut Constant(tracking), &[], &mut out).unwrap();
     assert_eq!(undo(&out, message.as_bytes(), &rendering.applied), message.as_bytes());
     String::from_utf8(out).unwrap()
@@ -200,13 +200,13 @@ fn signed_mail_is_skipped_stripped_or_tracked() {
     assert_eq!(rendered_by(&message, &strip, Tracking::default()), message);
     let nothing = format!("{signatures}{rest}<p>");
     assert_eq!(rendered_by(&nothing, &strip, CLICKS), nothing);
-    assert_eq!(Plan::new(message.as_bytes(), &strip, None).left_alone, []);
+    assert_eq!(Plan::new(message.as_bytes(), &strip, &[]).left_alone, []);
 }
 
 #[test]
 fn parts_of_skipped_mail_say_why() {
     let message = "ARC-Seal: i=1\nContent-Type: text/html; charset=\"UTF-8\"\n\n<p>";
-    let plan = Plan::new(message, &Rules::default(), None);
+    let plan = Plan::new(message, &Rules::default(), &[]);
     let [part] = plan.parts.as_slice() else { panic!("one part") };
     assert_eq!((part.role, part.reason), (Some(Role::Html), Some(Reason::SignedMessage)));
     assert_eq!((part.media_type.as_str(), part.charset.as_deref()), ("text/html", Some("UTF-8")));
@@ -217,7 +217,7 @@ fn a_target_that_is_never_wrapped_stays() {
     let never_wrap = vec![Pattern::parse("http://e.com/*").unwrap()];
     let rules = Rules { never_wrap, ..Rules::default() };
     let message = "Content-Type: text/html\n\n<a href=HTTP://E.com/&amp;><a href=http://e.org/>";
-    let plan = Plan::new(message, &rules, None);
+    let plan = Plan::new(message, &rules, &[]);
     assert_eq!(plan.links.len(), 1);
     assert_eq!(plan.left_alone[0].reason, Reason::NeverWrap);
     assert_eq!(plan.left_alone[0].target.as_deref(), Some("HTTP://E.com/&"));
@@ -226,7 +226,7 @@ fn a_target_that_is_never_wrapped_stays() {
 #[test]
 fn lines_are_put_into_the_header_of_one_copy() {
     let message = b"A: b\nX-MSYS-API: {\n }\nC: d\n\n".as_slice();
-    let plan = Plan::new(message, &Rules::default(), Some(b"X-MSYS-API"));
+    let plan = Plan::new(message, &Rules::default(), &[b"X-MSYS-API"]);
     let render = |insertions: &[Insertion<'_>]| {
         let mut out = Vec::new();
         let rendering = plan.render(&mut Constant(CLICKS), insertions, &mut out)?;
@@ -297,7 +297,7 @@ fn an_attribute_that_keeps_a_line_from_being_a_boundary_stays() {
     ] {
         let message = format!("{head}{part}\n--b--\n");
         let out = rendered_by(&message, &Rules::default(), CLICKS);
-        let parts = |message: &str| Plan::new(message, &Rules::default(), None).parts.len();
+        let parts = |message: &str| Plan::new(message, &Rules::default(), &[]).parts.len();
         assert_eq!(parts(&out), parts(&message), "{out}");
     }
 }
@@ -333,7 +333,7 @@ fn every_byte_of_a_comment_but_its_links_stays() {
     );
     let rules = Rules { outlook_links: false, ..Rules::default() };
     assert_eq!(rendered_by(message, &rules, CLICKS), message);
-    let plan = Plan::new(message, &rules, None);
+    let plan = Plan::new(message, &rules, &[]);
     assert_eq!(plan.left_alone[0].reason, Reason::OutlookLinksOff);
     assert_eq!(plan.left_alone[0].target.as_deref(), Some("http://e.com/"));
 }
@@ -351,7 +351,7 @@ fn links_in_text_are_wrapped_and_their_options_go() {
     let rules = Rules { text_links: false, ..Rules::default() };
     assert_eq!(rendered_by(message, &rules, CLICKS), bare);
     assert_eq!(rendered_by(message, &rules, Tracking::default()), message);
-    let plan = Plan::new(message, &rules, None);
+    let plan = Plan::new(message, &rules, &[]);
     assert_eq!(plan.parts[0].reason, Some(Reason::TextLinksOff));
     let reasons: Vec<_> = plan.left_alone.iter().map(|left| left.reason).collect();
     let off = Reason::TextLinksOff;
@@ -371,7 +371,7 @@ fn text_and_html_are_changed_in_the_order_of_the_message() {
         let out = rendered_by(&message, &Rules::default(), CLICKS);
         assert!(out.contains(&format!("\n\nhttp://e.com/out {URL}\n")), "{out}");
         assert_eq!(out.matches(URL).count(), 2);
-        let plan = Plan::new(message.as_bytes(), &Rules::default(), None);
+        let plan = Plan::new(message.as_bytes(), &Rules::default(), &[]);
         assert!(plan.links.is_sorted_by_key(|link| link.at.start));
         assert!(plan.left_alone.is_sorted_by_key(|left| left.at.start));
     }
@@ -389,7 +389,7 @@ fn a_text_s_line_stays_within_998() {
 fn text_in_pgp_s_armour_stays() {
     let message = "Subject: x\n\n-----BEGIN PGP SIGNED MESSAGE-----\n\nhttp://e.com/\n";
     assert_eq!(rendered_by(message, &Rules::default(), CLICKS), message);
-    let plan = Plan::new(message, &Rules::default(), None);
+    let plan = Plan::new(message, &Rules::default(), &[]);
     assert_eq!(plan.parts[0].reason, Some(Reason::SignedPart));
 }
 

@@ -11,7 +11,7 @@ use super::{guarded, value_error};
 use crate::edit::{Applied, RawRange};
 use crate::mime::entity::Role;
 use crate::mime::header::Section;
-use crate::plan;
+use crate::plan::{self, Hole};
 use crate::reason::Reason;
 use crate::tracked::{self, TrackedPlan};
 
@@ -151,17 +151,22 @@ where
 #[pyclass(frozen, module = "msys_track._core")]
 pub(super) struct Plan(TrackedPlan<PyBackedBytes>);
 
-/// Finds what can be tracked in a message; header fields of the name `drop_header` go.
+/// Finds what can be tracked in a message; header fields named in `drop_headers` go.
 #[pyfunction]
-#[pyo3(name = "plan", signature = (message, rules, /, *, drop_header=None))]
+#[expect(clippy::needless_pass_by_value, reason = "an argument of a Python function")]
+#[pyo3(name = "plan", signature = (message, rules, /, *, drop_headers=vec![]))]
 pub(super) fn make_plan(
     py: Python<'_>,
     message: PyBackedBytes,
     rules: &Bound<'_, Rules>,
-    drop_header: Option<&[u8]>,
+    drop_headers: Vec<PyBackedBytes>,
 ) -> PyResult<Plan> {
     let rules = &rules.get().0;
-    guarded(py, || TrackedPlan::new(plan::Plan::new(message, rules, drop_header))).map(Plan)
+    guarded(py, || {
+        let dropped: Vec<&[u8]> = drop_headers.iter().map(|name| &**name).collect();
+        TrackedPlan::new(plan::Plan::new(message, rules, &dropped))
+    })
+    .map(Plan)
 }
 
 thread_local! {
@@ -261,6 +266,25 @@ impl Rendered {
     #[getter]
     fn pixels(&self) -> usize {
         self.rendered.pixels
+    }
+
+    #[getter]
+    fn links_without_metadata(&self) -> Vec<usize> {
+        let number = |hole: &Hole| match hole {
+            Hole::Link(number) => Some(*number),
+            Hole::Pixel | Hole::InitialPixel => None,
+        };
+        self.rendered.without_metadata.iter().filter_map(number).collect()
+    }
+
+    #[getter]
+    fn pixels_without_metadata(&self) -> Vec<&'static str> {
+        let kind = |hole: &Hole| match hole {
+            Hole::Link(_) => None,
+            Hole::Pixel => Some("open"),
+            Hole::InitialPixel => Some("initial_open"),
+        };
+        self.rendered.without_metadata.iter().filter_map(kind).collect()
     }
 }
 

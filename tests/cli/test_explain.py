@@ -139,7 +139,9 @@ def test_json_has_the_same_as_members() -> None:
         ("mailto:jo@shop.example", "not_http", 17),
     ]
     assert decided["links"][0]["name"] == "Banner"
-    assert decided["pixels"] == [{"kind": "open", "line": 18, "fate": "added"}]
+    assert decided["pixels"] == [
+        {"kind": "open", "line": 18, "fate": "added", "lacks_metadata": False}
+    ]
     campaign = next(each for each in decided["options"] if each["name"] == "campaign_id")
     assert campaign == {
         "name": "campaign_id",
@@ -175,6 +177,20 @@ def test_the_peer_decides_as_it_does_in_the_proxy() -> None:
     source = 'listen "127.0.0.1:2525" peer "10.0.0.0/8" (msys-track.toml:'
     assert told + source in inside
     assert told not in outside
+
+
+def test_a_link_that_has_no_room_for_its_metadata_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    header = {"metadata": {"k": "x" * 800}, "options": {"click_tracking": True}}
+    message = b"X-MSYS-API: %s\r\n" % json.dumps(header).encode() + HTML
+    [decided] = json.loads(explain("-", *TO, "--json", message=message).stdout)["decided"]
+    assert [(link["fate"], link["lacks_metadata"]) for link in decided["links"]] == [
+        ("wrapped", True)
+    ]
+    told = explain("-", *TO, message=message).stdout
+    assert "without metadata: with them its line would pass 998 octets" in told
 
 
 def test_without_a_configuration_it_says_so_and_how_to_name_one(

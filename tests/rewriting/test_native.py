@@ -32,7 +32,7 @@ def engagement(metadata: str | None = None, *, initial_pixel: bool = False) -> E
 
 
 def plan(message: bytes, **rules: Any) -> NativePlan:
-    return ENGINE.plan(message, Rules(**rules), drop_header=b"X-MSYS-API")
+    return ENGINE.plan(message, Rules(**rules), drop_headers=[b"X-MSYS-API"])
 
 
 def test_a_plan_tells_its_links_and_what_it_leaves() -> None:
@@ -59,6 +59,7 @@ def test_metadata_that_makes_a_url_too_long_is_left_out_of_it() -> None:
     [(_, _, url), _] = rendered.edits
     claims = KEYS.open(url.decode().removeprefix("https://click.example.com"))
     assert (claims.target, claims.engagement.metadata) == (target, None)
+    assert (rendered.links_without_metadata, rendered.pixels_without_metadata) == ([0], ["open"])
 
 
 def test_a_target_too_long_for_any_url_is_left() -> None:

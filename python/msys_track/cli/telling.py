@@ -76,10 +76,12 @@ def _decided(decided: Decided) -> Iterator[str]:
     yield "\nlinks"
     for link in decided.links:
         yield from _fate(link.line, link.fate, _link(link))
+        yield from _lack(link)
     yield from () if decided.links else ("  none",)
     yield "\npixels"
     for pixel in decided.pixels:
         yield from _pixel(pixel)
+        yield from _lack(pixel)
     yield "\nparts"
     for part in decided.parts:
         yield from _fate(part.line, part.fate, _part(part))
@@ -108,6 +110,14 @@ def _fate(line: int | None, fate: str, what: str) -> Iterator[str]:
     if fate not in _DONE:
         reason = "" if fate == explanation.UNCHANGED else f"{fate}: "
         yield f"  {'':<9} {'':<10}  {reason}{_MEANINGS.get(fate, fate)}"
+
+
+def _lack(tracked: ExplainedLink | ExplainedPixel) -> Iterator[str]:
+    if tracked.lacks_metadata:
+        yield (
+            f"  {'':<9} {'':<10}  without metadata: with them its line would pass 998 octets,"
+            " which 7bit and 8bit can't fold, or the URL 4,096 bytes"
+        )
 
 
 def _link(link: ExplainedLink) -> str:

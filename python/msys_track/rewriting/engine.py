@@ -119,6 +119,14 @@ class Rendered(Protocol):
     def pixels(self) -> int:
         """How many pixels were added."""
 
+    @property
+    def links_without_metadata(self) -> Sequence[int]:
+        """Indices of the plan's links that found room only without their metadata."""
+
+    @property
+    def pixels_without_metadata(self) -> Sequence[str]:
+        """Those of `open` and `initial_open` that found room only without metadata."""
+
 
 class Plan(Protocol):
     """A message and its edits, found once."""
@@ -164,10 +172,10 @@ class Plan(Protocol):
 class Engine(Protocol):
     """Finds what can be tracked in a message."""
 
-    def plan(self, message: bytes, rules: Rules, *, drop_header: bytes | None = None) -> Plan:
+    def plan(self, message: bytes, rules: Rules, *, drop_headers: Sequence[bytes] = ()) -> Plan:
         """Scan a message once; `rules` say what may be touched.
 
-        Header fields of the name `drop_header` go from every copy.
+        Header fields named in `drop_headers` go from every copy.
 
         Raises:
             RewriteFailed: a defect of the engine; the caller sends the original.

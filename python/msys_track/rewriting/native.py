@@ -67,7 +67,7 @@ class NativeEngine:
     __slots__ = ()
 
     def plan(
-        self, message: bytes, rules: Rules, *, drop_header: bytes | None = None
+        self, message: bytes, rules: Rules, *, drop_headers: Sequence[bytes] = ()
     ) -> NativePlan:
         """Scan a message once.
 
@@ -75,7 +75,7 @@ class NativeEngine:
             RewriteFailed: the core panicked.
         """
         try:
-            return NativePlan(_core.plan(message, rules, drop_header=drop_header))
+            return NativePlan(_core.plan(message, rules, drop_headers=drop_headers))
         except _core.CoreError as error:
             raise RewriteFailed(f"planning failed: {error}") from error
 

@@ -202,6 +202,13 @@ def test_the_text_of_a_refusal_is_one_printable_line() -> None:
     assert asked("vctx:set_code(451)").rejection == Rejection(code=451, text="Refused by policy")
 
 
+def test_a_message_s_code_is_the_transaction_s() -> None:
+    refused = Rejection(code=553, text="Not today")
+    assert asked("msg:code('553', 'Not today')").rejection == refused
+    assert asked("vctx:set_code(553, 'Not today') assert(msg:code() == 553)").rejection == refused
+    assert asked("assert(msg:code() == nil)") == CONTINUE
+
+
 def test_a_refusal_without_a_code_of_smtp_is_a_failure() -> None:
     assert "found code 900, allowed: 200 to 599" in failure("vctx:set_code(900, 'x')")
 

@@ -1,5 +1,6 @@
 """The seam between mail and policy: where policy is asked, what it sees, what it may answer."""
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
@@ -28,31 +29,29 @@ class Hook(StrEnum):
 class Rejection:
     """Policy's no: the SMTP reply to what was asked for.
 
+    A no must not become a yes because of how it is worded: what can't stand in a reply becomes
+    `?`, a text of more than 400 characters is cut, and an empty one says `Refused by policy`.
+
     Raises:
-        ValueError: no code from 400 to 599, or a text that is no line of printable ASCII.
+        ValueError: no code from 400 to 599, as a number or its digits.
     """
 
     code: int
     text: str
 
     def __post_init__(self) -> None:
-        if not _is_refusal(self.code):
-            raise ValueError(f"code: found {self.code!r}, allowed: 400 to 599")
-        if not _is_line(self.text):
-            raise ValueError(
-                f"text: found {str(self.text)[:40]!r},"
-                f" allowed: one line of 1 to {_MAX_TEXT} printable ASCII characters"
-            )
+        object.__setattr__(self, "code", _refusal(self.code))
+        object.__setattr__(self, "text", _line(self.text) or "Refused by policy")
 
 
-def _is_refusal(code: object) -> bool:
-    return type(code) is int and 400 <= code <= 599  # noqa: PLR2004 - RFC 5321 section 4.2.1
+def _refusal(code: object) -> int:
+    if isinstance(code, int | str) and re.fullmatch(r"[45][0-9][0-9]", str(code), re.ASCII):
+        return int(code)
+    raise ValueError(f"code: found {code!r}, allowed: 400 to 599")
 
 
-def _is_line(text: object) -> bool:
-    if not isinstance(text, str):
-        return False
-    return 0 < len(text) <= _MAX_TEXT and text.isascii() and text.isprintable()
+def _line(text: object) -> str:
+    return re.sub(r"[^ -~]", "?", str(text or "")[:_MAX_TEXT])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

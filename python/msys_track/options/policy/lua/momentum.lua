@@ -213,8 +213,6 @@ function msg:get_envelope2(flags, localpart_string, domain_string)
   end
 end
 
-closed_object("msg:", msg)
-
 -- vctx
 
 local vctx = contexts.methods({
@@ -253,6 +251,15 @@ function vctx:recipient_list(...)
 end
 
 closed_object("vctx:", vctx)
+
+function msg:code(number, text)
+  if number ~= nil then
+    set_code("msg:code", number, text)
+  end
+  return code, reply
+end
+
+closed_object("msg:", msg)
 
 -- accept
 

@@ -16,4 +16,7 @@ def test_what_has_no_place_of_its_own_has_that_of_the_table_around_it() -> None:
 
 
 def test_a_place_is_written_as_editors_open_it() -> None:
-    assert str(Place(Path("/etc/msys-track/msys-track.toml"), 14)) == "msys-track.toml:14"
+    place = Place(Path("/etc/msys-track/conf.d/x.conf"), 14)
+    assert place.seen_from(Path("/etc/msys-track")) == "conf.d/x.conf:14"
+    assert place.seen_from(Path("/etc/msys-track/conf.d")) == "x.conf:14"
+    assert place.seen_from(Path("/opt")) == "/etc/msys-track/conf.d/x.conf:14"

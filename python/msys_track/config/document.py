@@ -21,11 +21,16 @@ class Place(NamedTuple):
     file: Path
     line: int
 
-    def __str__(self) -> str:
-        return f"{self.file.name}:{self.line}" if self.line else str(self.file)
+    def seen_from(self, folder: Path) -> str:
+        """Write it as `conf.d/tracking.conf:14`; whole where the file is outside the folder."""
+        if not self.line:
+            return str(self.file)
+        is_inside = self.file.is_relative_to(folder)
+        return f"{self.file.relative_to(folder) if is_inside else self.file}:{self.line}"
 
 
 COMMAND_LINE: Final = Place(Path("command line"), 0)
+MOMENTUM_DEFAULT: Final = Place(Path("default of Momentum's configuration"), 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,10 @@ class Document:
         while path and path not in self.places:
             path = path[:-1]
         return self.places.get(path, Place(self.path, 1))
+
+    def seen(self, path: KeyPath) -> str:
+        """Write where a key stands, as seen from the folder of the configuration."""
+        return self.place(path).seen_from(self.path.parent)
 
     def problem(self, path: KeyPath, text: str) -> Problem:
         """Make a problem of a key, with its place."""

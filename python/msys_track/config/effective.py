@@ -105,7 +105,7 @@ def _setting(path: KeyPath, key: Key, rooms: Sequence[Any], document: Document) 
     values = [getattr(room, field) for field in key.fields]
     value = written(Address(*values) if len(values) > 1 else values[0])
     if path in document.places:
-        return Effective(value, str(document.places[path]))
+        return Effective(value, document.seen(path))
     if path == ("proxy", "listen") and document.members.get("listen"):
         return Effective(value, _first_listen(document))
     return Effective(value, key.unset if value is None else DEFAULT)
@@ -114,7 +114,7 @@ def _setting(path: KeyPath, key: Key, rooms: Sequence[Any], document: Document) 
 def _first_listen(document: Document) -> str:
     listens: Any = document.members["listen"]
     name = next(iter(listens))
-    return f'listen "{name}" ({document.place(("listen", name))})'
+    return f'listen "{name}" ({document.seen(("listen", name))})'
 
 
 def _option(origin: Origin[Any], field: str, connection: Sequence[Scope]) -> Effective:

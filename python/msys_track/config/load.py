@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msys_track.config import momentum, toml
 from msys_track.config.configuration import Configuration, read
-from msys_track.config.document import COMMAND_LINE, Document, KeyPath
+from msys_track.config.document import COMMAND_LINE, MOMENTUM_DEFAULT, Document, KeyPath
 
 MOMENTUM_SUFFIX: Final = ".conf"
 MOMENTUM_KEYS: Final = "msys-track-keys.toml"
@@ -59,7 +59,7 @@ def completed(
     places = {path: COMMAND_LINE for path in given if path not in made}
     if is_momentum(document.path) and _tracks_text(document):
         given["listener", "click_tracking_text"] = True
-        places["listener", "click_tracking_text"] = document.place(("listener",))
+        places["listener", "click_tracking_text"] = MOMENTUM_DEFAULT
     if ("proxy", "upstream") not in given and _is_listening(document):
         # Mail that is taken must go somewhere: that is then missing, and told at the listener.
         given["proxy",] = document.members.get("proxy", {})

@@ -74,15 +74,7 @@ def document(path: Path, *, search_path: Sequence[Path] | None = None) -> Docume
 
 def origins(document: Document) -> dict[KeyPath, str]:
     """Say of each member where it comes from, such as `from conf.d/tracking.conf:14`."""
-    return {path: f"from {_seen(place, document)}" for path, place in document.places.items()}
-
-
-def _seen(place: Place, document: Document) -> str:
-    folder = document.path.parent
-    if not place.line:
-        return str(place)
-    file = place.file.relative_to(folder) if place.file.is_relative_to(folder) else place.file
-    return f"{file}:{place.line}"
+    return {path: f"from {document.seen(path)}" for path in document.places}
 
 
 class _Mapping:

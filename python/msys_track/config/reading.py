@@ -150,7 +150,7 @@ class Reading:
         parts = setting if isinstance(setting, Address) else (setting,)
         fields = dict(zip(key.fields, parts, strict=True))
         if key.settings in (Scope, TrackingOptions):
-            place = str(self._document.place(path))
+            place = self._document.seen(path)
             self._stanza(meant[:-1]).add(key.settings, fields, place)
         else:
             self.values[key.settings].update(fields)

@@ -140,3 +140,45 @@ def test_every_variable_of_the_module_is_known(tmp_path: Path) -> None:
     written = " ".join(f"smtpapi_{name} = '{values.get(name, '1')}'" for name in SMTPAPI)
     text = f"pathway zz {{ }} pathway p {{ context = [ pathway = zz {written} ] }}"
     assert faults(tmp_path, text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            'Peer "10.0.0.0/8" { open_tracking_enabled = true }',
+            "Peer: means nothing in the global scope; Peer must stand in ESMTP_Listener or Listen",
+        ),
+        (
+            'Peer "10.0.0.0/8" { pathway = "a" }',
+            "Peer: means nothing in the global scope; Peer must stand in ESMTP_Listener or Listen",
+        ),
+        (
+            'Listen ":25" { Peer "10.0.0.0/8" { open_tracking_enabled = true } }',
+            "Listen: means nothing in the global scope; Listen must stand in ESMTP_Listener",
+        ),
+        (
+            'ESMTP_Listener { pathway "a" { open_tracking_enabled = true } }',
+            (
+                "esmtp_listener.pathway: means nothing in esmtp_listener; "
+                "pathway must stand in the global scope or pathway_group"
+            ),
+        ),
+        (
+            "domain x { open_tracking_enabled = 1 }",
+            (
+                "open_tracking_enabled: means nothing in domain; it belongs in "
+                "ESMTP_Listener, Listen, Peer, pathway or pathway_group"
+            ),
+        ),
+    ],
+)
+def test_a_misplaced_stanza_is_sent_to_its_place(tmp_path: Path, text: str, said: str) -> None:
+    assert faults(tmp_path, text) == [f"x.conf:2: {said}"]
+
+
+@pytest.mark.parametrize(
+    "text", ['Control_Listener { Listen ":25" { } Peer "::1" { x = 1 } }', 'Peer "::1" { x = 1 }']
+)
+def test_a_stanza_of_ours_without_our_options_is_momentums_own(tmp_path: Path, text: str) -> None:
+    assert faults(tmp_path, text) == []

@@ -14,6 +14,7 @@ from msys_track.config import ecelerity
 from msys_track.config.document import Document, KeyPath, Place, dotted
 from msys_track.config.kinds import NotAllowedError
 from msys_track.config.momentum_mistakes import (
+    misplaced,
     mistake,
     options,
     stanza_meant,
@@ -154,7 +155,7 @@ class _Mapping:
             self._problem(stanza.place, name, f"unknown stanza; did you mean {close}?")
             self._read_stanza(stanza, scope.inner[close], table)
             return
-        if fault := written_as_stanza(stanza, scope):
+        if fault := misplaced(stanza, scope) or written_as_stanza(stanza, scope):
             self._problem(stanza.place, _dotted(scope, stanza.written), fault)
             return
         self._notice(stanza.place, name, "no stanza of msys-track, and nothing in it is read")

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from msys_track.config.momentum_scopes import (
+    CONNECTION_OPTIONS,
     ENGAGEMENT,
     HOMES,
     OURS,
@@ -45,7 +46,7 @@ def mistake(name: str, scope: Scope) -> str | None:
         near = nearest(name, scope.options)
         allowed = f"allowed: {', '.join(scope.options)}"
         return f"unknown; did you mean {near}?" if near else f"unknown; {allowed}"
-    if why := _misplaced(name, scope):
+    if why := _belongs_elsewhere(name, scope):
         return why
     known = {**scope.options, **TRACKING, **OURS, **ENGAGEMENT}
     if close := _close(name, known):
@@ -56,10 +57,10 @@ def mistake(name: str, scope: Scope) -> str | None:
     return f"unknown; did you mean {near}?" if near else f"unknown; known: {', '.join(TRACKING)}"
 
 
-def _misplaced(name: str, scope: Scope) -> str | None:
+def _belongs_elsewhere(name: str, scope: Scope) -> str | None:
     if name == "pathway" and scope.name in ("pathway", "pathway_group"):
         return "a pathway can't be put on another one"
-    where = scope.name or "the global scope"
+    where = _where(scope)
     if name in TRACKING or name in OURS:
         return f"means nothing in {where}; it belongs in {TRACKING_SCOPES}"
     if name in ENGAGEMENT:
@@ -77,6 +78,16 @@ def stanza_meant(stanza: Stanza, scope: Scope) -> str | None:
     return nearest(stanza.name, scope.inner) if has_ours else None
 
 
+def misplaced(stanza: Stanza, scope: Scope) -> str | None:
+    """Say where a stanza of ours must stand, if it does not and has our options in it."""
+    if stanza.name not in HOMES:
+        return None
+    if not any(option.name in CONNECTION_OPTIONS for option in options(stanza.body)):
+        return None  # Momentum may well know it here
+    home = HOMES[stanza.name]
+    return f"means nothing in {_where(scope)}; {stanza.written} must stand in {home}"
+
+
 def written_as_stanza(stanza: Stanza, scope: Scope) -> str | None:
     """Say why a stanza is an option that was written as one, or None."""
     if stanza.name in HOMES:
@@ -84,6 +95,10 @@ def written_as_stanza(stanza: Stanza, scope: Scope) -> str | None:
     if stanza.name in scope.options:
         return f"found a stanza, allowed: {stanza.written} = value"
     return mistake(stanza.name, scope)
+
+
+def _where(scope: Scope) -> str:
+    return scope.name or "the global scope"
 
 
 def _close(name: str, known: Mapping[str, object]) -> str | None:

@@ -98,15 +98,16 @@ OURS: Final = _same(
 """Options of a scope that Momentum lacks."""
 
 _PATHWAY_OPTIONS: Final = {**TRACKING, **OURS, **_same({"context": plain})}
-_CONNECTION_OPTIONS: Final = {**_PATHWAY_OPTIONS, **_same({"pathway": plain})}
+CONNECTION_OPTIONS: Final = {**_PATHWAY_OPTIONS, **_same({"pathway": plain})}
+"""What a listener, a `Listen` or a `Peer` may say."""
 
-_PEER: Final = Scope(name="peer", table=("peer",), instance="network", options=_CONNECTION_OPTIONS)
+_PEER: Final = Scope(name="peer", table=("peer",), instance="network", options=CONNECTION_OPTIONS)
 _LISTEN: Final = Scope(
     name="listen",
     table=("listen",),
     is_top=True,
     instance="address:port",
-    options={**_CONNECTION_OPTIONS, **_ENABLED},
+    options={**CONNECTION_OPTIONS, **_ENABLED},
     inner={"peer": _PEER},
 )
 _PATHWAY: Final = Scope(
@@ -120,7 +121,7 @@ _STANZAS: Final = (
     Scope(
         name="esmtp_listener",
         table=("listener",),
-        options={**_CONNECTION_OPTIONS, **_ENABLED},
+        options={**CONNECTION_OPTIONS, **_ENABLED},
         inner={
             "listen": _LISTEN,
             "peer": Scope(
@@ -128,7 +129,7 @@ _STANZAS: Final = (
                 table=("peer",),
                 is_top=True,
                 instance="network",
-                options=_CONNECTION_OPTIONS,
+                options=CONNECTION_OPTIONS,
             ),
         },
     ),

@@ -47,13 +47,13 @@ def test_new_never_writes_over_a_file_and_names_the_command_that_was_meant(file:
     assert file.read_bytes() == before
 
 
-def test_rotate_puts_a_key_first_and_says_whom_to_restart_in_which_order(file: Path) -> None:
+def test_rotate_puts_a_key_first_and_says_whom_to_reload_in_which_order(file: Path) -> None:
     keys("new", file)
     result = keys("rotate", file)
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == (
         f"{file}: key 2 seals now, the others still open their links\n"
-        "  next: give this file to every tracker and restart it, then restart the proxies; "
+        "  next: give this file to every tracker and reload it (SIGHUP), then the proxies; "
         "a tracker without key 2 knows none of its links\n"
     )
     assert KeyRing.load(file).ids == (2, 1)
@@ -119,9 +119,7 @@ def test_the_group_names_its_three_commands() -> None:
 
 def test_the_help_of_rotate_says_who_comes_first() -> None:
     text = " ".join(keys("rotate", "--help").stdout.split())
-    assert (
-        "Trackers must have the new key before a proxy seals with it: restart them first" in text
-    )
+    assert "Trackers must have the new key before a proxy seals with it: reload them first" in text
 
 
 def command(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":

@@ -229,6 +229,8 @@ def test_a_momentum_configuration_is_all_that_a_proxy_needs(tmp_path: Path, star
     assert Path(made["file"]).stat().st_mode & 0o777 == 0o600
     found = oracle.difference(HTML, mailbox.deliveries[0].message)
     assert (len(found.links), len(found.pixels)) == (1, 1)
+    [totals] = [json.loads(line) for line in ended.errors.splitlines() if "proxy.closed" in line]
+    assert (totals["messages.accepted"], totals["copies.links"]) == (1, 1)
 
 
 def test_keys_are_made_only_for_a_momentum_configuration_that_holds(

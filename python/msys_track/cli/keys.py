@@ -26,13 +26,13 @@ def new(*, file: Path) -> None:
 def rotate(*, file: Path) -> None:
     """Put a fresh key first in a key file: it seals from now on, the others still open.
 
-    Proxies and trackers read the file when they start. Trackers must have the new key before a
-    proxy seals with it: restart them first.
+    Proxies and trackers read the file when they start, and again at SIGHUP. Trackers must have
+    the new key before a proxy seals with it: reload them first.
     """
     number = ring.rotate(file)
     click.echo(
         f"{file}: key {number} seals now, the others still open their links\n"
-        f"  next: give this file to every tracker and restart it, then restart the proxies; a "
+        f"  next: give this file to every tracker and reload it (SIGHUP), then the proxies; a "
         f"tracker without key {number} knows none of its links",
         err=True,
     )

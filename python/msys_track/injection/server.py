@@ -86,6 +86,7 @@ class Proxy:
         for answer in tuple(shared.answers):
             answer.cancel()
         await asyncio.gather(*shared.answers, return_exceptions=True)
+        log.info("proxy.closed", **shared.counters.snapshot())
 
     def _under_way(self) -> set[asyncio.Task[Any]]:
         # A session can be over and still be there: its client does not read the last reply.

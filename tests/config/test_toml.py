@@ -286,3 +286,17 @@ def test_garbage_appended_to_any_line_is_found_on_that_line(
     # An array's line may end in garbage that only its next lines make wrong.
     last = number + 3 if 26 <= number <= 28 else number
     assert any(number <= place <= last for place, _, _ in found)
+
+
+def test_a_byte_order_mark_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    assert faults(tmp_path, "\ufeffsmtpapi = 1\n") == [
+        (
+            1,
+            "",
+            (
+                "begins with a byte order mark (the bytes EF BB BF), which TOML does not have; "
+                "save the file as UTF-8 without it"
+            ),
+        ),
+        (1, "smtpapi", "found 1, allowed: true or false, without quotes"),
+    ]

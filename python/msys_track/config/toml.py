@@ -1,12 +1,21 @@
 """`msys-track.toml` as text: its values, and the line of each."""
 
 from pathlib import Path
+from typing import Final
 
 from msys_track.config.document import Document, KeyPath, Place
 from msys_track.config.lines import key_lines
 from msys_track.config.problems import ConfigurationError, Problem
 from msys_track.config.syntax import parsed
 from msys_track.errors import SettingsError
+
+_MARK: Final = "\ufeff"
+_MARKED: Final = Problem(
+    line=1,
+    key="",
+    text="begins with a byte order mark (the bytes EF BB BF), which TOML does not have; "
+    "save the file as UTF-8 without it",
+)
 
 
 def document(path: Path) -> Document:
@@ -16,7 +25,8 @@ def document(path: Path) -> Document:
         ConfigurationError: not UTF-8, which TOML must be.
         SettingsError: the file can't be read.
     """
-    toml = parsed(_text(path))
+    text = _text(path)
+    toml = parsed(text.removeprefix(_MARK))
     places: dict[KeyPath, Place] = {}
     for key, line in key_lines(toml.text).items():
         for length in range(1, len(key)):  # `[listen.":25"]` is where [listen] begins
@@ -26,7 +36,7 @@ def document(path: Path) -> Document:
         path=path,
         members=toml.members,
         places=places,
-        problems=toml.problems,
+        problems=(*([_MARKED] if text.startswith(_MARK) else []), *toml.problems),
         unread=toml.unread,
     )
 

@@ -132,6 +132,7 @@ WRONG = [
     (1, "keys = 7", "keys", "found 7, allowed: the name of a file"),
     (1, 'keys = ""', "keys", 'found ""'),
     (1, 'keys = "other.toml"', "keys", "there is no such file: msys-track keys new"),
+    (1, 'keys = "."', "keys", "a folder, allowed: a file"),
     (1, 'kyes = "keys.toml"', "kyes", "did you mean keys?"),
     (3, "[listner]", "listner", "did you mean listener?"),
     (4, 'open_tracking_enabled = "true"', "listener.open_tracking_enabled", 'found "true"'),

@@ -63,8 +63,9 @@ def check(*, file: Path, keys_file: Path | None, upstream: str | None) -> None:
     Every fault is told with its line, one a line; then the exit code is 2. FILE is
     msys-track.toml unless another one is named. What is passed over is told too, and is no fault.
     """
-    looked = _without_problems(checked(file, keys=keys_file, upstream=upstream))
+    looked = checked(file, keys=keys_file, upstream=upstream)
     _tell_ignored(looked)
+    _without_problems(looked)
     click.echo(f"{file}: no faults")
 
 

@@ -167,7 +167,9 @@ class Reading:
 
     def _keys(self, path: KeyPath, name: Path) -> Path:
         file = self._folder / name
-        if not file.is_file() and path not in self._document.made_at_start:
+        if file.is_dir():
+            self._fault(path, f"found {shown(str(name))}, a folder, allowed: a file")
+        elif not file.is_file() and path not in self._document.made_at_start:
             make = f"msys-track keys new {file}"
             self._fault(path, f"found {shown(str(name))}, but there is no such file: {make}")
         return file

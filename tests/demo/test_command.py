@@ -108,10 +108,17 @@ def test_a_file_of_ones_own_goes_through(folder: Path) -> None:
     assert "expectations held" in done.stdout.splitlines()[-1]
 
 
-def test_a_mail_that_is_refused_ends_with_1(folder: Path) -> None:
-    (folder / "my.eml").write_bytes(b"X-MSYS-API: no JSON\n" + MAIL)
+def test_a_mail_that_is_too_large_ends_with_1(folder: Path) -> None:
+    (folder / "my.eml").write_bytes(MAIL + b"<p>hello</p>\n" * 2_500_000)
     done = run(folder, "my.eml")
     assert done.returncode == 1
+    assert "   answered     552 " in done.stdout
+
+
+def test_a_malformed_header_is_refused_as_it_must_be(folder: Path) -> None:
+    (folder / "my.eml").write_bytes(b"X-MSYS-API: no JSON\n" + MAIL)
+    done = run(folder, "my.eml")
+    assert done.returncode == 0
     assert "   answered     550 5.6.0 JSON parsing error in X-MSYS-API" in done.stdout
 
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from email.message import Message
 from typing import Final
 
+from msys_track.demo import tag
+from msys_track.demo.tag import Asked
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wrapped:
@@ -20,6 +23,17 @@ class Wrapped:
 
     url: str
     original: bytes
+    asked: Asked
+    """What its tag asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pixel:
+    """An image that tells of opening."""
+
+    url: str
+    is_initial: bool
+    """Whether it is the one for the top of a mail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +41,7 @@ class Changes:
     """All that a mail got on its way."""
 
     wrapped: tuple[Wrapped, ...] = ()
-    pixels: tuple[str, ...] = ()
+    pixels: tuple[Pixel, ...] = ()
     beyond: str | None = None
     """The first difference that is neither, in words; None is what must be."""
 
@@ -38,6 +52,14 @@ class _Beyond(Exception):  # noqa: N818 - what was found, not a fault here
 
 _API_HEADER: Final = re.compile(
     rb"^X-MSYS-API[ \t]*:.*\r\n(?:[ \t].*\r\n)*", re.IGNORECASE | re.MULTILINE
+)
+# For the end of a mail, and for its top, where it must not take room.
+_PIXEL: Final = (
+    rb'(?:<img border="0" width="1" height="1" alt="" src="(%b/q/[A-Za-z0-9_-]+)">'
+    rb'|<div style="color:transparent;visibility:hidden;opacity:0;font-size:0px;border:0;'
+    rb"max-height:1px;width:1px;margin:0px;padding:0px;border-width:0px!important;"
+    rb'display:none!important;line-height:0px!important;"><img border="0" width="1" height="1" '
+    rb'src="(%b/q/[A-Za-z0-9_-]+)" alt=""/></div>)'
 )
 _BLANK_LINE: Final = b"\r\n\r\n"
 _SHOWN_BYTES: Final = 40
@@ -74,14 +96,10 @@ def changes(sent: bytes, arrived: bytes, origin: str) -> Changes:
 class _Comparison:
     def __init__(self, origin: str) -> None:
         base = re.escape(origin.encode("ascii"))
-        self._click = re.compile(base + rb"/f/a/[A-Za-z0-9_-]+")
-        self._pixel = re.compile(
-            rb'<img border="0" width="1" height="1" alt="" src="('
-            + base
-            + rb'/q/[A-Za-z0-9_-]+)">'
-        )
+        self._click = re.compile(base + rb"/f/((?:[\w.-]+/)+)[A-Za-z0-9_-]+")
+        self._pixel = _PIXEL % (base, base)
         self._wrapped: list[Wrapped] = []
-        self._pixels: list[str] = []
+        self._pixels: list[Pixel] = []
 
     def compare(self, sent: bytes, arrived: bytes) -> Changes:
         old, new = list(_leaves(sent)), list(_leaves(arrived))
@@ -100,7 +118,7 @@ class _Comparison:
         A pixel stands on a line of its own; a part in base64 may end its lines in LF alone.
         """
         for eol in (b"\r\n", b"\n"):
-            lines = re.compile(re.escape(eol) + self._pixel.pattern + re.escape(eol))
+            lines = re.compile(re.escape(eol) + self._pixel + re.escape(eol))
             bare = lines.sub(b"", after)
             try:
                 wrapped = list(self._replaced(before, bare))
@@ -109,7 +127,7 @@ class _Comparison:
                     raise
                 continue
             self._wrapped += wrapped
-            self._pixels += [match[1].decode("ascii") for match in lines.finditer(after)]
+            self._pixels += map(_pixel, lines.finditer(after))
             return
 
     def _replaced(self, before: bytes, after: bytes) -> Iterator[Wrapped]:
@@ -126,9 +144,17 @@ class _Comparison:
             end = before.find(ending, old) if ending else len(before)
             if end < old:
                 raise _Beyond(f"{ending!r} behind a link, which is nowhere in the original")
-            yield Wrapped(url=match[0].decode("ascii"), original=before[old:end])
+            asked = tag.asked(before, old)
+            if match[1] != f"{asked.sublink}/".encode("ascii"):
+                raise _Beyond(f"{match[0]!r}, where the link asks for /f/{asked.sublink}/")
+            yield Wrapped(url=match[0].decode("ascii"), original=before[old:end], asked=asked)
             old = end
         _same(before[old:], after[new:])
+
+
+def _pixel(match: re.Match[bytes]) -> Pixel:
+    url = match[1] or match[2]
+    return Pixel(url=url.decode("ascii"), is_initial=match[2] is not None)
 
 
 def _along(before: bytes, at: int, kept: bytes) -> int:

@@ -9,6 +9,7 @@ from msys_track.demo.browser import Response
 from msys_track.demo.expectations import Ledger, Section
 from msys_track.demo.own_mail import RECIPIENT, OwnJourney
 from msys_track.demo.reader import Link, Place, glance
+from msys_track.demo.readership import ReadersCopy
 from msys_track.demo.sender import WireForm
 from msys_track.demo.stage import Stage
 from msys_track.demo.words import explained
@@ -54,8 +55,11 @@ def _page(name: str, stage: Stage, seen: OwnJourney, section: Section) -> Iterat
         left = _left_alone(stage, seen.copy, seen.said)
         yield from table.row("tracking", _tracking(seen.said))
         yield from table.row(
-            "came out", *table.came_out(seen.wire.message, seen.copy, seen.changes)
+            "came out",
+            *table.came_out(seen.wire.message, seen.copy, seen.changes),
+            *_names(seen.copies),
         )
+        yield from table.row("also for", *_shortened(list(_further(seen))))
         yield from table.row("opened", *map(_gif, seen.images))
         yield from table.row("clicked", *_clicked(seen))
         yield from table.row("left alone", *_shortened(list(left)))
@@ -75,6 +79,17 @@ def _went_in(wire: WireForm) -> Iterator[str]:
     if not wire.message.isascii():
         yield "8-bit, so sent as BODY=8BITMIME"
     yield f"to {RECIPIENT}"
+
+
+def _names(copies: Sequence[ReadersCopy]) -> Iterator[str]:
+    for own in copies:
+        if RECIPIENT in own.arrival.recipients and own.named[0]:
+            yield f"its Cc got {', '.join(address for _, address in own.named[0])}"
+
+
+def _further(seen: OwnJourney) -> Iterator[str]:
+    """Name all other readers, one a line, as they may be many."""
+    yield from (to for each in seen.arrived for to in each.recipients if to != RECIPIENT)
 
 
 def _tracking(said: Rewritten) -> str:

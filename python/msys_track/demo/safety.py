@@ -57,7 +57,7 @@ async def _check_clicks(stage: Stage, copy: SeenCopy, section: Section) -> None:
         expected=_DEAD,
         found=_ends(await stage.fetch([_forged(stage, copy.recipient)])),
     )
-    pixel = copy.changes.pixels[0]
+    pixel = copy.changes.pixels[0].url
     section.expect(
         "so is a pixel's address put in the place of a link's",
         expected=_DEAD,
@@ -78,7 +78,7 @@ async def _check_clicks(stage: Stage, copy: SeenCopy, section: Section) -> None:
 
 
 async def _check_pixel(stage: Stage, copy: SeenCopy, section: Section) -> None:
-    tampered = list(_tampered(copy.changes.pixels[0]))
+    tampered = list(_tampered(copy.changes.pixels[0].url))
     section.expect(
         f"a pixel with any one of its {len(tampered)} characters changed is a GIF nevertheless",
         expected=_GIF,

@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import structlog
 
@@ -245,9 +246,13 @@ def rewrite(
         HeaderRefused: `X-MSYS-API` is malformed.
     """
     injected_at = int(time.time()) if now is None else now
-    return (
-        Rewriter(keys=keys, options=options).rewritten(message, recipient, now=injected_at).message
-    )
+    return _rewriter(keys, options).rewritten(message, recipient, now=injected_at).message
+
+
+@lru_cache(maxsize=16)
+def _rewriter(keys: KeyRing, options: TrackingOptions | None) -> Rewriter:
+    """Keep what `rewrite` has made: callers have few configurations and many messages."""
+    return Rewriter(keys=keys, options=options)
 
 
 def _copies(planned: Planned, options: Mapping[str, Resolved], now: int) -> Iterator[Copy]:

@@ -64,7 +64,10 @@ _MEANINGS: Final[Mapping[Reason, str]] = {
     Reason.SPLIT_LINK: "it goes on in the next line of a text in format=flowed; delsp=yes",
     Reason.ALREADY_TRACKED: "it leads to the tracking domain already",
     Reason.URL_TOO_LONG: "the tracked URL would pass 4,096 bytes, even without metadata",
-    Reason.LINE_TOO_LONG: "the line would pass 998 octets, and 7bit and 8bit can't be folded",
+    Reason.LINE_TOO_LONG: (
+        "the line would pass 998 octets, and 7bit and 8bit can't be folded; a line that came "
+        "longer is tracked"
+    ),
     Reason.NO_PIXEL_PLACE: "the HTML ends inside a comment, a tag, a script or the like",
     Reason.NO_INITIAL_PIXEL_PLACE: (
         "the HTML has no <body> tag, so that nothing says where its content begins"

@@ -263,7 +263,6 @@ async def test_no_place_is_lost_whatever_happens(relay: "Relay") -> None:
     assert kinds == {"Reply", "UpstreamError", "CancelledError"}
     for command in usual:
         server.set_answer(command, [])
-    assert server.most_connections <= 3
     gate = asyncio.Event()
     server.set_answer("DOT", Answer(wire=OK, when=gate))
     last = [asyncio.create_task(upstream.deliver(transaction())) for _ in range(3)]
@@ -271,3 +270,5 @@ async def test_no_place_is_lost_whatever_happens(relay: "Relay") -> None:
     await until(lambda: len(server.arrived) == before + 3)
     gate.set()
     await asyncio.gather(*last)
+    # Not `most_connections`: the server still counts what was left, until it reads its end.
+    await until(lambda: server.open_connections == 3)

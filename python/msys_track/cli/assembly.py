@@ -11,8 +11,7 @@ import structlog
 
 from msys_track.cli.exits import Misconfigured
 from msys_track.config.configuration import Configuration
-from msys_track.config.load import MOMENTUM_KEYS, completed, load
-from msys_track.config.load import document as load_document
+from msys_track.config.load import MOMENTUM_KEYS, is_momentum, load
 from msys_track.copies import Decision, Rewriter
 from msys_track.errors import KeyRingError, SettingsError
 from msys_track.explanation import explain
@@ -38,15 +37,16 @@ def configuration(
     return read
 
 
-def make_missing_keys(path: Path) -> None:
+def make_missing_keys(read: Configuration) -> None:
     """Make the key file of an `ecelerity.conf` that names none, where it is not there yet.
+
+    Another key file that is not there was a fault when the configuration was read.
 
     Raises:
         KeyRingError: it can't be written.
     """
-    document = completed(load_document(path))
-    file = path.parent / MOMENTUM_KEYS
-    if document.members.get("keys") == MOMENTUM_KEYS and not file.exists():
+    file = read.path.parent / MOMENTUM_KEYS
+    if is_momentum(read.path) and read.keys == file and not file.exists():
         create(file)
         log.warning("keys.made", file=str(file), hint="trackers need this file too")
 

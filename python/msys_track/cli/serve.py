@@ -18,7 +18,6 @@ import uvloop
 from msys_track.cli import assembly, logs, parameters
 from msys_track.cli.exits import Failure, Misconfigured, reason
 from msys_track.config.configuration import Configuration
-from msys_track.config.load import is_momentum
 from msys_track.copies import Rewriter
 from msys_track.errors import KeyRingError, SettingsError
 from msys_track.injection import server as injection
@@ -60,8 +59,7 @@ def proxy(
     hop = read.upstream
     if read.proxy is None or hop is None:
         raise _no_table("proxy", read)
-    if keys_file is None and is_momentum(config_file):
-        assembly.make_missing_keys(config_file)
+    assembly.make_missing_keys(read)
     counters = Counters()
     rewriter = assembly.rewriter(read, counters.add, on_decided)
     reload = partial(assembly.reloaded, load, counters.add, on_decided)

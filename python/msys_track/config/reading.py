@@ -156,23 +156,19 @@ class Reading:
             self.values[key.settings].update(fields)
 
     def _file(self, path: KeyPath, name: Path) -> Path:
-        if path == ("keys",):
-            return self._keys(path, name)
         file = self._folder / name
         if file.is_dir():
             self._fault(path, f"found {shown(str(name))}, a folder, allowed: a file")
+        elif path == ("keys",):
+            self._look_for_keys(path, name, file)
         elif not file.parent.is_dir():
             self._fault(path, f"found {shown(str(name))}, but there is no folder {file.parent}")
         return file
 
-    def _keys(self, path: KeyPath, name: Path) -> Path:
-        file = self._folder / name
-        if file.is_dir():
-            self._fault(path, f"found {shown(str(name))}, a folder, allowed: a file")
-        elif not file.is_file() and path not in self._document.made_at_start:
+    def _look_for_keys(self, path: KeyPath, name: Path, file: Path) -> None:
+        if not file.is_file() and path not in self._document.made_at_start:
             make = f"msys-track keys new {file}"
             self._fault(path, f"found {shown(str(name))}, but there is no such file: {make}")
-        return file
 
     def _policy(self, path: KeyPath, at: int, name: Path) -> Path:
         file = self._folder / name

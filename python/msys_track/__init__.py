@@ -17,6 +17,7 @@ from msys_track.copies import Rewriter, rewrite
 from msys_track.errors import (
     HeaderRefused,
     KeyRingError,
+    RecipientError,
     RewriteFailed,
     SettingsError,
     SinkError,
@@ -39,6 +40,7 @@ __all__ = [
     "KeyRingError",
     "Planned",
     "Reason",
+    "RecipientError",
     "RewriteFailed",
     "Rewriter",
     "Rewritten",

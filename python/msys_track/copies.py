@@ -20,6 +20,7 @@ from msys_track.options.policy.hooks import Hook, Transaction
 from msys_track.options.resolve import Resolved
 from msys_track.options.scopes import Scope, Scopes, address_of
 from msys_track.options.tracking import TrackingOptions
+from msys_track.paths import check_recipients
 from msys_track.planned import Planned, Rewritten
 from msys_track.reasons import Reason
 from msys_track.rewriting.engine import Engine
@@ -120,6 +121,7 @@ class Rewriter:
         """Read a message's header; its edits are found when the first copy needs them.
 
         Raises:
+            RecipientError: a recipient is not a mail address alone.
             HeaderRefused: `X-MSYS-API` is malformed.
         """
         scopes = self._layers(transaction)
@@ -129,6 +131,7 @@ class Rewriter:
         """Make the copy of a message for one recipient, as if it were the only one.
 
         Raises:
+            RecipientError: the recipient is not a mail address alone.
             HeaderRefused: `X-MSYS-API` is malformed.
         """
         return self.plan(message, [recipient]).render(recipient, now=now)
@@ -150,6 +153,7 @@ class Rewriter:
             transaction: how the message came in, which decides about scopes and policy.
 
         Raises:
+            RecipientError: a recipient is not a mail address alone.
             HeaderRefused: `X-MSYS-API` is malformed; nobody gets the message.
             PolicyRefused: policy refused one recipient; nobody gets the message.
         """
@@ -161,9 +165,11 @@ class Rewriter:
         """Read the header, ask policy about each recipient and resolve their options.
 
         Raises:
+            RecipientError: a recipient is not a mail address alone.
             HeaderRefused: `X-MSYS-API` is malformed; nobody gets the message.
             PolicyRefused: policy refused one recipient; nobody gets the message.
         """
+        check_recipients(recipients)  # before policy is asked about one
         contexts = self._contexts(recipients, transaction) if self._heeds_header else {}
         served = [to for to in recipients if self._heeds_header and not _bypass(contexts.get(to))]
         planned = self.plan(message, served, transaction=transaction) if served else None
@@ -237,12 +243,13 @@ def rewrite(
 
     Args:
         message: a whole message (RFC 5322), line breaks CRLF or LF.
-        recipient: the address that opens and clicks are counted for.
+        recipient: the address that opens and clicks are counted for, without a name.
         keys: seals the links; the tracker needs the same ring.
         options: configured options; None means tracking off.
         now: the injection time in Unix seconds; None means the present.
 
     Raises:
+        RecipientError: the recipient is not a mail address alone.
         HeaderRefused: `X-MSYS-API` is malformed.
     """
     injected_at = int(time.time()) if now is None else now
@@ -279,7 +286,7 @@ def _copies(planned: Planned, options: Mapping[str, Resolved], now: int) -> Iter
         else:
             shared[first.keep_x_msys_api.value].append(mailbox.email)
     for addresses in shared.values():
-        copy = planned.render("", now=now, resolved=options.get(addresses[0], first))
+        copy = planned.render(addresses[0], now=now, resolved=options.get(addresses[0], first))
         yield _copy(planned, tuple(addresses), copy)
     for mailbox in bcc:
         copy = planned.render(mailbox.email, now=now, resolved=first, reader="bcc", bcc=mailbox)

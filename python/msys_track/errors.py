@@ -3,6 +3,7 @@
 ```
 TrackingError
 ├─ SettingsError     a configuration file: file, line, key and what is allowed
+├─ RecipientError    a recipient is not a mail address alone
 ├─ MessageRefused    nobody gets this message: the SMTP reply for its sender
 │  ├─ HeaderRefused  X-MSYS-API is malformed
 │  └─ PolicyRefused  policy says no, or fails and may not be passed over
@@ -22,6 +23,10 @@ class TrackingError(Exception):
 
 class SettingsError(TrackingError):
     """A configuration is wrong; the text names file, line or key, and what is allowed."""
+
+
+class RecipientError(TrackingError, ValueError):
+    """A recipient is not a mail address alone; the text names it and what to give."""
 
 
 class MessageRefused(TrackingError):  # noqa: N818 - a refusal is a reply, not a fault of ours

@@ -19,6 +19,7 @@ from msys_track.options.policy.context import Contexts
 from msys_track.options.resolve import Resolved, resolve
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import SignedMail
+from msys_track.paths import check_recipients
 from msys_track.readers import HeaderField, ReaderType
 from msys_track.reasons import Reason
 from msys_track.rewriting.engine import Engine, LeftAlone, Plan, Rendered, Rules
@@ -122,8 +123,10 @@ class Planned:
         """Read the header.
 
         Raises:
+            RecipientError: a recipient is not a mail address alone.
             HeaderRefused: `X-MSYS-API` is malformed.
         """
+        check_recipients(recipients)
         self._engine = engine
         self._keys = keys
         self._scopes = scopes
@@ -179,15 +182,19 @@ class Planned:
     ) -> Rewritten:
         """Make the copy for one recipient; `now` is the injection time in Unix seconds.
 
-        It can't fail: what can't be rewritten is sent as it was.
+        What can't be rewritten is sent as it was.
 
         Args:
-            recipient: the address that opens and clicks are counted for.
+            recipient: the address that opens and clicks are counted for, without a name.
             now: the injection time in Unix seconds.
             resolved: the options of this copy; None: those of the configuration and the header.
             reader: as what they read it.
             bcc: who is to see that this is a blind copy for them.
+
+        Raises:
+            RecipientError: the recipient is not a mail address alone.
         """
+        check_recipients((recipient,))
         resolved = self.resolve() if resolved is None else resolved
         inserted = self._insertions(bcc)
         if not resolved.is_tracked:

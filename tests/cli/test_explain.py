@@ -255,6 +255,11 @@ def test_a_long_target_is_cut_for_the_reader_and_whole_in_json(
         (["mail.eml"], 2, "Missing option '--to'"),
         (["mail.eml", "--to", "jo"], 2, "'jo' is no address; give one such as jo@example.com"),
         (
+            ["mail.eml", *TO, "--to", "Jo <jo@example.com>"],
+            2,
+            "recipient 'Jo <jo@example.com>' is not an address; give the address alone, such as",
+        ),
+        (
             ["mail.eml", *TO, "--from", "jo"],
             2,
             "'jo' is no address; give one such as jo@example.com, or '' for the null sender",

@@ -1,18 +1,14 @@
 """A transaction: what is said, in which order, and what is never said."""
 
 import asyncio
-import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 from tests.relay.conftest import MESSAGE, transaction
 from tests.upstreams import EXTENSIONS, Answer, ScriptedUpstream
 from tests.waiting import until
 
 from msys_track.errors import UpstreamError
-from msys_track.relay.dialogue import is_path
 
 if TYPE_CHECKING:
     from tests.relay.conftest import Relay
@@ -158,55 +154,3 @@ async def test_verify_tells_the_first_refusal(relay: "Relay") -> None:
     upstream = await relay(ScriptedUpstream(script))
     with pytest.raises(UpstreamError, match="450 Later"):
         await upstream.verify("", [], ["a@example.com", "b@example.com", "c@example.com"])
-
-
-ADDRESS_PIECES = st.lists(
-    st.sampled_from(
-        ["a", "@", ".", '"', "\\", "<", ">", " ", "\r", "\n", "\t", "\x00", "\x7f", "ü", "\udcff"]
-    ),
-    max_size=8,
-).map("".join)
-
-
-def closing_bracket(argument: str) -> int | None:
-    """Where a server that obeys RFC 5321 section 4.1.2 sees the end of a path; naively."""
-    quoted, escaped = False, False
-    for place, character in enumerate(argument):
-        if escaped:
-            escaped = False
-        elif quoted and character == "\\":
-            escaped = True
-        elif character == '"':
-            quoted = not quoted
-        elif character == ">" and not quoted:
-            return place
-    return None
-
-
-@given(address=ADDRESS_PIECES | st.text(max_size=12))
-@example(address='"a>b"@c')
-@example(address='"a\\"> b"@c')
-@example(address='"a\\\\"> b@c')
-def test_a_path_ends_where_the_command_says_it_ends(address: str) -> None:
-    if is_path(address):
-        assert closing_bracket(f"{address}>") == len(address)
-        assert not re.search(rb"[\x00-\x1f\x7f]", address.encode("utf-8"))
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "",
-        "a@b",
-        "postmaster",
-        "a.b+c=d@e.example",
-        '"a b"@c',
-        '"a\\"b"@c',
-        "a@[127.0.0.1]",
-        "a@[IPv6:::1]",
-        "jö@bücher.example",
-        "=?utf-8?q?x?=@c",
-    ],
-)
-def test_what_mail_has_for_addresses_is_a_path(address: str) -> None:
-    assert is_path(address)

@@ -12,6 +12,7 @@ from msys_track import (
     KeyRingError,
     Planned,
     Reason,
+    RecipientError,
     RewriteFailed,
     Rewriter,
     Rewritten,
@@ -93,7 +94,9 @@ def what_can_go_wrong(message: bytes) -> str:
         return f"{assert_type(refused.code, int)} {assert_type(refused.text, str)}"
     except UpstreamError as refused:
         return f"{assert_type(refused.code, int)} {assert_type(refused.text, str)}"
-    except (KeyRingError, RewriteFailed, SettingsError, SinkError, TokenInvalid) as error:
+    except (KeyRingError, RecipientError, RewriteFailed, SettingsError) as error:
+        return str(error)
+    except (SinkError, TokenInvalid) as error:
         return str(error)
     except TrackingError as error:
         return f"{error} (msys-track {assert_type(__version__, str)})"

@@ -11,9 +11,10 @@ from msys_track.cli import logs
 from msys_track.cli.exits import Misconfigured
 from msys_track.config.addresses import Address, listen_name
 from msys_track.config.kinds import NotAllowedError
-from msys_track.errors import KeyRingError
+from msys_track.errors import KeyRingError, RecipientError
 from msys_track.keys import KeyRing
 from msys_track.options.tracking import RULES
+from msys_track.paths import check_recipients
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -124,14 +125,19 @@ def reverse_path(_context: click.Context, _parameter: click.Parameter, value: st
 
 
 def mail_address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    """Check a mail address as far as a link needs it: two parts, nothing unprintable.
+    """Check a recipient: an address alone, of two parts but for `postmaster`.
 
     Raises:
         click.BadParameter: no such address.
     """
     local, _, domain = value.rpartition("@")
-    if not local or not domain or not value.isprintable() or value.startswith("<"):
+    # The one address without a domain that every server knows (RFC 5321 section 4.1.1.3).
+    if not (local and domain) and value.lower() != "postmaster":
         raise click.BadParameter(f"{value!r} is no address; give one such as jo@example.com")
+    try:
+        check_recipients((value,))
+    except RecipientError as error:
+        raise click.BadParameter(str(error)) from error
     return value
 
 

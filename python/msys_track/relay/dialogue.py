@@ -13,6 +13,7 @@ import structlog
 
 from msys_track import wire
 from msys_track.errors import UpstreamError
+from msys_track.paths import is_path
 from msys_track.relay.capabilities import Capabilities
 from msys_track.relay.connection import (
     Connection,
@@ -26,12 +27,6 @@ log = structlog.get_logger(__name__)
 # Below, a thread costs more than it frees the event loop of.
 THREAD_FROM_BYTES = 256 * 1024
 
-# A path as it may stand between < and >: quoted strings, or bytes that end neither path nor line.
-_PATH = re.compile(
-    r"""(?: "(?:[^\x00-\x1f\x7f"\\\ud800-\udfff] | \\[^\x00-\x1f\x7f\ud800-\udfff])*"
-          | [^\x00-\x20\x7f<>"\ud800-\udfff] )*""",
-    re.VERBOSE,
-)
 _DATA = b"DATA\r\n"
 _END = b".\r\n"
 _RSET = b"RSET\r\n"
@@ -95,11 +90,6 @@ async def verify(
     await _reset(connection)
     if refused is not None:
         raise refused
-
-
-def is_path(address: str) -> bool:
-    """Whether an address can stand between < and > of a command, and change nothing around it."""
-    return _PATH.fullmatch(address) is not None
 
 
 async def _start(connection: Connection, transaction: Transaction) -> Reply:

@@ -1,0 +1,50 @@
+"""Paths: mail addresses as SMTP commands carry them (RFC 5321 section 4.1.2).
+
+Session, relay, library and commands ask here, so that a recipient of one is a recipient of all.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from msys_track.errors import RecipientError
+
+_MAX_SHOWN: Final = 100
+
+# A path as it may stand between < and >: quoted strings, or characters that end neither path nor
+# line. Beyond ASCII all but controls is for SMTPUTF8 (RFC 6531 section 3.3).
+_PATH: Final = re.compile(
+    r"""(?: "(?:[^\x00-\x1f\x7f-\x9f"\\\ud800-\udfff] | \\[^\x00-\x1f\x7f-\x9f\ud800-\udfff])*"
+          | [^\x00-\x20\x7f-\x9f<>"\ud800-\udfff]++ )*""",
+    re.VERBOSE,
+)
+
+
+def is_path(address: str) -> bool:
+    """Whether an address can stand between < and > of a command, and change nothing around it."""
+    return _PATH.fullmatch(address) is not None
+
+
+def check_recipients(recipients: Iterable[str]) -> None:
+    """Check that each can be the recipient of a mail: an address alone, without a name.
+
+    Raises:
+        RecipientError: one is empty, has a name beside the address, a space or a control
+            character; or one string stands where several are wanted.
+    """
+    if isinstance(recipients, str):
+        raise RecipientError(
+            f"recipients are {_quoted(recipients)}, one string; "
+            f"give a sequence of addresses, such as ['jo@example.com']"
+        )
+    for recipient in recipients:
+        if not (recipient and is_path(recipient)):
+            raise RecipientError(
+                f"recipient {_quoted(recipient)} is not an address; "
+                "give the address alone, such as jo@example.com"
+            )
+
+
+def _quoted(text: str) -> str:
+    """Write a text on one line, without what could move a terminal's cursor."""
+    return repr(text) if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]!r}…"

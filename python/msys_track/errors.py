@@ -16,8 +16,24 @@ TrackingError
 ```
 """
 
+import copyreg
+from typing import Any
 
-class TrackingError(Exception):
+
+class PicklableError(Exception):
+    """An exception that other processes can be given, whatever its constructor takes.
+
+    Python makes a pickled exception again by calling its class with `args`, which are the text
+    and seldom the constructor's arguments. A worker's exception that can't be made again breaks
+    the whole `ProcessPoolExecutor`.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Name what `pickle` and `copy` make it of: `args` and attributes, no constructor."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
+
+
+class TrackingError(PicklableError):
     """Root of every exception that msys-track raises on purpose."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from msys_track.config.problems import shown
-from msys_track.errors import MessageRefused
+from msys_track.errors import MessageRefused, PicklableError
 from msys_track.options import variables as policy_variables
 from msys_track.options.policy.context import Context, Contexts
 from msys_track.options.tracking import PATTERNS, RULES, is_pattern
@@ -32,7 +32,7 @@ class Kind:
     """The same as a JSON Schema (draft 2020-12), which may allow a little more."""
 
 
-class NotAllowedError(ValueError):
+class NotAllowedError(PicklableError, ValueError):
     """What was found and what is allowed; `faults` has each with its item.
 
     An item is an array's place or a table's name, None where the value as a whole is wrong.

@@ -11,7 +11,13 @@ from typing import Protocol, TypeVar
 import structlog
 
 from msys_track.copies import Copy, Decision
-from msys_track.errors import HeaderRefused, MessageRefused, PolicyRefused, UpstreamError
+from msys_track.errors import (
+    HeaderRefused,
+    MessageRefused,
+    PicklableError,
+    PolicyRefused,
+    UpstreamError,
+)
 from msys_track.injection.counters import Counters
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.limits import Hold
@@ -58,7 +64,7 @@ class Rewriter(Protocol):
         ...
 
 
-class _Refused(Exception):  # noqa: N818 - an answer, not a fault
+class _Refused(PicklableError):  # noqa: N818 - an answer, not a fault
     def __init__(self, why: str, reply: Reply) -> None:
         super().__init__(why)
         self.why = why

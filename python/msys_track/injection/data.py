@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from msys_track import wire
+from msys_track.errors import PicklableError
 from msys_track.injection.limits import Hold
 from msys_track.relay.reply import Reply
 
@@ -24,7 +25,7 @@ _OVERLAP_BYTES = 4
 _THREAD_FROM_BYTES = 256 * 1024
 
 
-class DataRefused(Exception):  # noqa: N818 - an answer, not a fault
+class DataRefused(PicklableError):  # noqa: N818 - an answer, not a fault
     """The bytes are no message: `why` is for the counters, `reply` for the client."""
 
     def __init__(self, why: str, reply: Reply) -> None:

@@ -8,6 +8,8 @@ import json
 import re
 from typing import Final, NoReturn
 
+from msys_track.errors import PicklableError
+
 _MAX_DEPTH: Final = 64
 _MAX_INTEGER_DIGITS: Final = 308  # an IEEE double, what other parsers hold numbers in
 
@@ -29,7 +31,7 @@ _NAMES: Final[dict[type, str]] = {
 }
 
 
-class JsonFault(ValueError):  # noqa: N818 - the fault of a text, raised for its reader
+class JsonFault(PicklableError, ValueError):  # noqa: N818 - the fault of a text, raised for its reader
     """A text is not strict JSON: `line` and `column` count characters from 1."""
 
     def __init__(self, text: str, position: int, what: str) -> None:
@@ -39,7 +41,7 @@ class JsonFault(ValueError):  # noqa: N818 - the fault of a text, raised for its
         self.what = what
 
 
-class _NotANumber(ValueError):  # noqa: N818 - never leaves this module
+class _NotANumber(PicklableError, ValueError):  # noqa: N818 - never leaves this module
     def __init__(self, literal: str, what: str) -> None:
         super().__init__(literal)
         self.literal = literal

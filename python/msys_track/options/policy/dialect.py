@@ -6,6 +6,8 @@ Momentum lets policies write `a != b` and `!a`. Lines stay where they are, so er
 import re
 from typing import Final
 
+from msys_track.errors import PicklableError
+
 _LEXEME: Final = re.compile(
     rb"--\[(?P<comment>=*)\[.*?(?:\](?P=comment)\]|\Z)"
     rb"|--[^\n]*"
@@ -19,7 +21,7 @@ _LEXEME: Final = re.compile(
 )
 
 
-class NotAllowed(ValueError):  # noqa: N818 - what the source asks for
+class NotAllowed(PicklableError, ValueError):  # noqa: N818 - what the source asks for
     """The source uses what a sandbox can't stop; `line` counts from 1."""
 
     def __init__(self, line: int, what: str) -> None:

@@ -16,7 +16,6 @@ from random import Random
 from typing import Any
 
 import pytest
-import structlog
 from tests.api_headers import (
     BAD_MAILBOXES,
     GOOD_MAILBOXES,
@@ -27,6 +26,7 @@ from tests.api_headers import (
     cases,
     judged,
 )
+from tests.captured_logs import capture_logs
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream, Taken
 
@@ -101,7 +101,7 @@ async def running(
     settings = ProxySettings(listen_port=0, drain_seconds=1)
     proxy = await serve(settings, rewriter, upstream, counters=counters)
     try:
-        with structlog.testing.capture_logs() as logs:
+        with capture_logs() as logs:
             async with Client(proxy.port) as client:
                 assert (await client.say("EHLO client.test")).startswith("250")
                 yield Proxy(hop, client, counters)

@@ -7,8 +7,8 @@ from email.policy import SMTP
 from ipaddress import ip_network
 
 import pytest
-from structlog.testing import capture_logs
 from tests import oracle
+from tests.captured_logs import capture_logs
 
 from msys_track.copies import Copy, Rewriter, rewrite
 from msys_track.errors import HeaderRefused, PolicyRefused, RewriteFailed

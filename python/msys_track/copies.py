@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-import structlog
-
 from msys_track.errors import PolicyRefused
 from msys_track.keys import KeyRing
+from msys_track.logs import event_logger
 from msys_track.options import variables
 from msys_track.options.policy.context import Contexts
 from msys_track.options.policy.guard import Guard
@@ -26,7 +25,7 @@ from msys_track.reasons import Reason
 from msys_track.rewriting.engine import Engine
 from msys_track.rewriting.native import NativeEngine
 
-log = structlog.get_logger(__name__)
+log = event_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-import structlog
-
 from msys_track import readers
 from msys_track.errors import RewriteFailed
 from msys_track.keys import Engagement, KeyRing, TrackedUrls
+from msys_track.logs import event_logger
 from msys_track.options import header
 from msys_track.options.mailbox import Mailbox
 from msys_track.options.policy.context import Contexts
@@ -24,7 +23,7 @@ from msys_track.readers import HeaderField, ReaderType
 from msys_track.reasons import Reason
 from msys_track.rewriting.engine import Engine, LeftAlone, Plan, Rendered, Rules
 
-log = structlog.get_logger(__name__)
+log = event_logger(__name__)
 
 HEADER: Final = b"X-MSYS-API"
 _BCC: Final = b"Bcc"

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-from structlog.testing import capture_logs
 from tests import oracle
+from tests.captured_logs import capture_logs
 from tests.injection.conftest import TRACKING
 from tests.upstreams import EXTENSIONS, HANG_UP, SILENCE, Answer, Script, ScriptedUpstream, say
 from tests.waiting import until

@@ -9,8 +9,8 @@ from email.message import EmailMessage
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from structlog.testing import capture_logs
 from tests import oracle
+from tests.captured_logs import capture_logs
 from tests.injection.conftest import TRACKING
 from tests.smtp_client import Client
 from tests.upstreams import Answer, Mailbox, ScriptedUpstream, stock_aiosmtpd

@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from structlog.testing import capture_logs
+from tests.captured_logs import capture_logs
 from tests.relay.conftest import MESSAGE, transaction
 from tests.upstreams import HANG_UP, SILENCE, Answer, ScriptedUpstream, say
 from tests.waiting import until

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import pytest
-from structlog.testing import capture_logs
+from tests.captured_logs import capture_logs
 
 from msys_track.errors import SettingsError
 from msys_track.keys import Claims, Engagement, KeyRing

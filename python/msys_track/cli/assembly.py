@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
 from msys_track.cli.exits import Misconfigured
 from msys_track.config.configuration import Configuration
 from msys_track.config.load import MOMENTUM_KEYS, is_momentum, load
@@ -16,11 +14,12 @@ from msys_track.copies import Decision, Rewriter
 from msys_track.errors import KeyRingError, SettingsError
 from msys_track.explanation import explain
 from msys_track.keys import KeyRing, create
+from msys_track.logs import event_logger
 from msys_track.options.policy import loading
 from msys_track.options.policy.guard import Guard
 from msys_track.options.resolve import DEFAULT, resolve
 
-log = structlog.get_logger(__name__)
+log = event_logger(__name__)
 
 
 def configuration(

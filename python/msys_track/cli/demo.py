@@ -1,7 +1,6 @@
 """`msys-track demo`: the whole of it on this machine, for whoever wants to see before reading."""
 
 import asyncio
-import logging
 import signal
 import sys
 from collections.abc import Coroutine
@@ -9,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import structlog
 import uvloop
 
-from msys_track.cli import parameters, streams
+from msys_track.cli import logs, parameters, streams
 from msys_track.cli.exits import Failure
 from msys_track.demo import own_mail, own_page, table
 from msys_track.demo.expectations import Ledger
@@ -48,8 +46,7 @@ def demo(context: click.Context, *, file: Path | None, is_kept: bool, is_verbose
     """
     streams.output()  # closed, its number would become a server's
     if not is_verbose:
-        quiet = structlog.make_filtering_bound_logger(logging.WARNING)
-        structlog.configure(wrapper_class=quiet)
+        logs.to_stderr(level="warning")
     factory = None if sys.platform == "win32" else uvloop.new_event_loop
     name = None if file is None else str(file)
     try:

@@ -2,38 +2,70 @@
 
 import logging
 import sys
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final
 
 import structlog
+
+from msys_track.logs import ROOT
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 
-def to_stderr(*, is_server: bool = False, level: str = "info") -> None:
-    """Write logs of a level and above as text to a terminal, else as one JSON object a line.
+def to_stderr(*, level: str = "info") -> None:
+    """Write logs of a level and above as text to a terminal, else as one JSON object a line."""
+    logger = logging.getLogger(ROOT)
+    for handler in logger.handlers:
+        if isinstance(handler, _ToStandardError):
+            logger.removeHandler(handler)
+    logger.addHandler(_ToStandardError(is_terminal=sys.stderr.isatty()))
+    logger.setLevel(level.upper())
 
-    A server keeps its loggers, which is quicker; then no later call changes them.
-    """
-    is_terminal = sys.stderr.isatty()
-    last = (
-        # Other formatters show local variables, and with them addresses and mail.
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-        if is_terminal
-        else [
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ]
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
+
+class _ToStandardError(logging.Handler):
+    """Writes each event on a line of its own, to what is standard error then."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__()
+        self.setFormatter(_Lines(is_terminal=is_terminal))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; a log that can't be written stops no mail."""
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")
+            sys.stderr.flush()
+        except Exception:  # noqa: BLE001 - as every handler of the standard library's does
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Show what is wrong with a record, where standard error can still be written."""
+        with suppress(OSError, ValueError):
+            super().handleError(record)
+
+
+class _Lines(logging.Formatter):
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__()
+        self._processors: list[structlog.typing.Processor] = [
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *last,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
-        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
-        cache_logger_on_first_use=is_server,
-    )
+        ]
+        if is_terminal:
+            # Other formatters show local variables, and with them addresses and mail.
+            plain = structlog.dev.plain_traceback
+            self._processors.append(structlog.dev.ConsoleRenderer(exception_formatter=plain))
+        else:
+            self._processors += [
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ]
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render the fields, then the event, its level and its time."""
+        event = getattr(record, "event", None) or record.getMessage()
+        entry: Any = {**getattr(record, "fields", {}), "event": event}
+        if record.exc_info:
+            entry["exc_info"] = record.exc_info
+        for processor in self._processors:
+            entry = processor(None, record.levelname.lower(), entry)
+        return str(entry)

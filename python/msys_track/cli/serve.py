@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import structlog
 import uvloop
 
 from msys_track.cli import assembly, logs, parameters
@@ -24,6 +23,7 @@ from msys_track.injection import server as injection
 from msys_track.injection.counters import Counters
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys import KeyRing
+from msys_track.logs import event_logger
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
 from msys_track.sinks.sqlite import SqliteSink
@@ -31,7 +31,7 @@ from msys_track.sinks.writer import EventWriter
 from msys_track.tracking import server as tracking
 from msys_track.tracking.settings import TrackerSettings
 
-log = structlog.get_logger(__name__)
+log = event_logger(__name__)
 
 
 @click.command(short_help="Take mail over SMTP, track it, hand it on.")
@@ -52,7 +52,7 @@ def proxy(
     The address is printed when it listens. SIGTERM and SIGINT let mail under way finish first;
     SIGHUP reads the configuration again: options, policy and keys, all or nothing.
     """
-    logs.to_stderr(is_server=True, level=log_level)
+    logs.to_stderr(level=log_level)
     load = partial(assembly.configuration, config_file, keys=keys_file, upstream=upstream)
     on_decided = assembly.log_explanation if log_level == "debug" else None
     read = load()
@@ -75,7 +75,7 @@ def tracker(*, config_file: Path, log_level: str) -> None:
     The address is printed when it listens. SIGTERM and SIGINT store what waits first; SIGHUP
     reads the keys again.
     """
-    logs.to_stderr(is_server=True, level=log_level)
+    logs.to_stderr(level=log_level)
     read = assembly.configuration(config_file)
     if read.tracker is None:
         raise _no_table("tracker", read)

@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-import structlog
-
 from msys_track.copies import Copy, Decision
 from msys_track.errors import (
     HeaderRefused,
@@ -21,6 +19,7 @@ from msys_track.errors import (
 from msys_track.injection.counters import Counters
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.limits import Hold
+from msys_track.logs import event_logger
 from msys_track.options.policy import hooks
 from msys_track.options.policy.guard import Guard
 from msys_track.options.policy.hooks import Hook
@@ -28,7 +27,7 @@ from msys_track.options.scopes import Scopes
 from msys_track.relay.reply import Reply
 from msys_track.relay.upstream import Transaction, Upstream
 
-log = structlog.get_logger(__name__)
+log = event_logger(__name__)
 
 _Result = TypeVar("_Result")
 

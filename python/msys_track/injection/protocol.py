@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
 
-import structlog
 from aiosmtpd.smtp import SMTP, syntax
 from aiosmtpd.smtp import Envelope as SmtpEnvelope
 from aiosmtpd.smtp import Session as SmtpSession
@@ -26,12 +25,13 @@ from msys_track.injection.data import DataRefused, receive
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.limits import Budget, Hold
 from msys_track.injection.settings import ProxySettings
+from msys_track.logs import event_logger
 from msys_track.options.policy.guard import Guard
 from msys_track.relay.capabilities import Capabilities
 from msys_track.relay.reply import Reply, printable
 from msys_track.relay.upstream import Upstream
 
-log = structlog.get_logger(__name__)
+log = event_logger(__name__)
 
 # aiosmtpd logs what clients say as they said it; with no handler at all Python would print it.
 logging.getLogger("mail.log").addHandler(logging.NullHandler())

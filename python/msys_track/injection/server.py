@@ -8,16 +8,15 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 
-import structlog
-
 from msys_track.injection.acceptance import Acceptance, Rewriter
 from msys_track.injection.counters import Counters
 from msys_track.injection.limits import Budget
 from msys_track.injection.protocol import Session, Shared
 from msys_track.injection.settings import ProxySettings
+from msys_track.logs import event_logger
 from msys_track.relay.upstream import Upstream
 
-log = structlog.get_logger(__name__)
+log = event_logger(__name__)
 
 _BACKLOG = 1024
 

@@ -9,10 +9,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import structlog
-
 from msys_track import wire
 from msys_track.errors import UpstreamError
+from msys_track.logs import event_logger
 from msys_track.paths import is_path
 from msys_track.relay.capabilities import Capabilities
 from msys_track.relay.connection import (
@@ -22,7 +21,7 @@ from msys_track.relay.connection import (
 )
 from msys_track.relay.reply import START_MAIL_INPUT, Reply
 
-log = structlog.get_logger(__name__)
+log = event_logger(__name__)
 
 # Below, a thread costs more than it frees the event loop of.
 THREAD_FROM_BYTES = 256 * 1024

@@ -8,9 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-import structlog
-
 from msys_track.errors import UpstreamError
+from msys_track.logs import event_logger
 from msys_track.relay import dialogue
 from msys_track.relay.capabilities import Capabilities
 from msys_track.relay.connection import Connection, ConnectionFailed, ConnectionGone
@@ -21,7 +20,7 @@ from msys_track.relay.settings import UpstreamSettings
 
 __all__ = ["Transaction", "Upstream"]
 
-log = structlog.get_logger(__name__)
+log = event_logger(__name__)
 
 _Result = TypeVar("_Result")
 

@@ -12,12 +12,11 @@ from itertools import islice
 from types import TracebackType
 from typing import Protocol, Self
 
-import structlog
-
 from msys_track.errors import SettingsError, SinkError
 from msys_track.events import Event
+from msys_track.logs import event_logger
 
-log = structlog.get_logger()
+log = event_logger(__name__)
 
 
 class Sink(Protocol):

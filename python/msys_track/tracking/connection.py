@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import cast
 
-import structlog
-
 from msys_track.keys import Claims
+from msys_track.logs import event_logger
 from msys_track.sinks.writer import EventWriter
 from msys_track.tracking.client import Client, client_address, header_text
 from msys_track.tracking.counters import Counters
@@ -22,7 +21,7 @@ from msys_track.tracking.routes import Routes
 from msys_track.tracking.settings import TrackerSettings
 from msys_track.tracking.visit import Visit, events
 
-log = structlog.get_logger()
+log = event_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

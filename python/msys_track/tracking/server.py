@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 
-import structlog
-
 from msys_track.errors import SettingsError
 from msys_track.keys import KeyRing
+from msys_track.logs import event_logger
 from msys_track.sinks.writer import EventWriter
 from msys_track.tracking.connection import Connection, Service
 from msys_track.tracking.counters import Counters
@@ -21,7 +20,7 @@ from msys_track.tracking.replies import DateLine, Replies
 from msys_track.tracking.routes import Routes
 from msys_track.tracking.settings import TrackerSettings
 
-log = structlog.get_logger()
+log = event_logger(__name__)
 
 _BACKLOG = 1_024
 # Time-outs are looked at together: a timer for each request would cost more than the request.

@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
+from tests.captured_logs import capture_logs
 from tests.options.policy.asked import FILE, asked, lua, set_by, transaction
 
 from msys_track.errors import PolicyFailed, SettingsError

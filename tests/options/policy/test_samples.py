@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
+from tests.captured_logs import capture_logs
 from tests.options.policy.asked import SAMPLES, transaction
 
 from msys_track.options.policy.hooks import Hook, Policy, Rejection, Transaction

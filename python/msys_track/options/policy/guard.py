@@ -6,12 +6,11 @@ Everybody who asks policy asks through here, so that a failure means the same at
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-import structlog
-
 from msys_track.errors import PolicyFailed
+from msys_track.logs import event_logger
 from msys_track.options.policy.hooks import Hook, Policy, Rejection, Transaction
 
-log = structlog.get_logger(__name__)
+log = event_logger(__name__)
 
 OnFailure: TypeAlias = Literal["continue", "refuse"]
 

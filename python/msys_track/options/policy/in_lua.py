@@ -10,9 +10,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-import structlog
-
 from msys_track.errors import PolicyFailed, SettingsError
+from msys_track.logs import event_logger
 from msys_track.options.policy import callouts
 from msys_track.options.policy.chain import CONTINUE, DONE, Verdict
 from msys_track.options.policy.context import MAX_NAME, MAX_OCTETS, MAX_VALUE, MAX_VARIABLES
@@ -20,7 +19,7 @@ from msys_track.options.policy.hooks import Hook, Rejection, Transaction
 from msys_track.options.policy.lua_files import LuaFiles
 from msys_track.options.policy.outside import Outside
 
-log = structlog.get_logger(__name__)
+log = event_logger(__name__)
 
 PHASES: Final = {"validate_data": Hook.DATA_SPOOL}
 """Momentum's callouts that are asked at a hook of another name."""

@@ -8,13 +8,12 @@ from contextlib import suppress
 from email.utils import getaddresses
 from typing import Final
 
-import structlog
-
+from msys_track.logs import event_logger
 from msys_track.options.policy.dialect import NotAllowed
 from msys_track.options.policy.hooks import Transaction
 from msys_track.options.policy.lua_files import LuaFiles
 
-log = structlog.get_logger(__name__)
+log = event_logger(__name__)
 
 _MAX_ANSWER: Final = 1 << 20
 _MAX_PARSED: Final = 16_384

@@ -111,6 +111,11 @@ def in_a_process(*arguments: str | Path, **variables: str) -> "subprocess.Comple
 TO = ("--to", "jo@reader.example")
 
 
+def unwrapped(told: str) -> str:
+    """Undo what was done for the width of a terminal."""
+    return " ".join(told.split())
+
+
 # What is told
 
 
@@ -119,6 +124,7 @@ def test_one_mail_is_told_as_in_the_golden_file() -> None:
     result = explain("mail.eml", "--listen", "127.0.0.1:2525", "--peer", "10.0.0.7", *TO)
     assert result.exit_code == 0, result.output
     assert result.stdout == GOLDEN.read_text(encoding="utf-8")
+    assert [line for line in result.stdout.splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.usefixtures("folder")
@@ -173,10 +179,10 @@ def test_the_mail_comes_from_standard_input_for_a_dash() -> None:
 def test_the_peer_decides_as_it_does_in_the_proxy() -> None:
     outside = explain("mail.eml", "--peer", "192.0.2.7", *TO).stdout
     inside = explain("mail.eml", "--peer", "10.0.0.7", *TO).stdout
-    told = 'click_tracking_scheme            "https"                  '
+    told = 'click_tracking_scheme "https" '
     source = 'listen "127.0.0.1:2525" peer "10.0.0.0/8" (msys-track.toml:'
-    assert told + source in inside
-    assert told not in outside
+    assert told + source in unwrapped(inside)
+    assert told not in unwrapped(outside)
 
 
 def test_a_link_that_has_no_room_for_its_metadata_is_told(
@@ -189,7 +195,7 @@ def test_a_link_that_has_no_room_for_its_metadata_is_told(
     assert [(link["fate"], link["lacks_metadata"]) for link in decided["links"]] == [
         ("wrapped", True)
     ]
-    told = explain("-", *TO, message=message).stdout
+    told = unwrapped(explain("-", *TO, message=message).stdout)
     assert "without metadata: with them its line would pass 998 octets" in told
 
 
@@ -203,7 +209,8 @@ def test_without_a_configuration_it_says_so_and_how_to_name_one(
         "-, as if 127.0.0.1 injected it at 127.0.0.1:2525\n"
         "configuration: none; --config FILE names one\n"
     )
-    assert "click_tracking_off: links are wrapped only where click tracking is on" in result.stdout
+    told = unwrapped(result.stdout)
+    assert "click_tracking_off: links are wrapped only where click tracking is on" in told
 
 
 def test_who_explains_needs_no_keys(folder: Path) -> None:
@@ -238,7 +245,7 @@ def test_a_long_target_is_cut_for_the_reader_and_whole_in_json(
     target = "http://e.example/" + "a" * 300
     message = HTML.replace(b"http://shop.example/", target.encode())
     told = explain("-", *TO, message=message).stdout
-    assert f"{target[:120]}… (317 characters)" in told
+    assert f"{target[:120]}…(317characters)" in "".join(told.split())
     record = json.loads(explain("-", *TO, "--json", message=message).stdout)
     assert record["decided"][0]["links"][0]["target"] == target
 

@@ -119,7 +119,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         return
     click.echo(f"{file}, as if {peer} injected it at {listen_name}")
     click.echo(f"configuration: {config_file or 'none; --config FILE names one'}")
-    for line in telling.told(explanation):
+    for line in telling.told(explanation, width=streams.columns()):
         click.echo(line)
 
 

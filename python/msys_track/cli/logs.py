@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import structlog
 
+from msys_track.cli import streams
 from msys_track.logs import ROOT
 
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -53,7 +54,10 @@ class _Lines(logging.Formatter):
         if is_terminal:
             # Other formatters show local variables, and with them addresses and mail.
             plain = structlog.dev.plain_traceback
-            self._processors.append(structlog.dev.ConsoleRenderer(exception_formatter=plain))
+            console = structlog.dev.ConsoleRenderer(
+                colors=not streams.is_plain(), exception_formatter=plain
+            )
+            self._processors.append(console)
         else:
             self._processors += [
                 structlog.processors.format_exc_info,

@@ -4,6 +4,7 @@ Python has None for a stream that was closed before it started.
 """
 
 import os
+import shutil
 import sys
 from typing import BinaryIO, Final
 
@@ -12,6 +13,7 @@ import click
 from msys_track.cli.exits import Failure, reason
 
 _STANDARD: Final = (0, 1, 2)
+_COLUMNS: Final = 80
 
 
 def occupy() -> None:
@@ -27,6 +29,17 @@ def occupy() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+
+
+def columns() -> int:
+    """Return how wide a terminal standard output is; 80 where it is none."""
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return shutil.get_terminal_size().columns if is_terminal else _COLUMNS
+
+
+def is_plain() -> bool:
+    """Whether a terminal is to get text alone, without colours (https://no-color.org)."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 def message() -> bytes:

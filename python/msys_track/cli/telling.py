@@ -5,8 +5,14 @@ Apart from the command, which finds out what there is to tell. Much of it was wr
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from io import StringIO
 from typing import Any, Final
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
 from msys_track import explanation
 from msys_track.config.schema import TABLES
@@ -22,7 +28,10 @@ from msys_track.explanation import (
 from msys_track.reasons import Reason
 
 _MAX_SHOWN: Final = 120
-_VALUE_COLUMN: Final = 24
+_NAME_COLUMNS: Final = 32
+_VALUE_COLUMNS: Final = 24
+_PLACE_COLUMNS: Final = 9
+_DONE_COLUMNS: Final = 11
 # Options under the names that a configuration has for them.
 _NAMES: Final = {
     name: key for table in TABLES.values() for key, rule in table.items() for name in rule.fields
@@ -37,15 +46,31 @@ _MEANINGS: Final = {
 }
 
 
-def told(record: Explanation) -> Iterator[str]:
-    """Tell all of it, line by line."""
+def told(record: Explanation, *, width: int) -> list[str]:
+    """Tell all of it in lines of at most so many columns, without colours."""
+    written = StringIO()
+    console = Console(
+        file=written,
+        width=width,
+        color_system=None,
+        emoji=False,
+        highlight=False,
+        legacy_windows=False,
+        markup=False,
+    )
+    for each in _sections(record):
+        console.print(each)
+    return [line.rstrip() for line in written.getvalue().removesuffix("\n").split("\n")]
+
+
+def _sections(record: Explanation) -> Iterator[RenderableType]:
     for decided in record.decided:
         yield from _decided(decided)
     if record.ignored_keys:
         keys = printable(", ".join(record.ignored_keys))
-        yield f"\nkeys of X-MSYS-API that mean nothing: {keys}"
+        yield _text(f"\nkeys of X-MSYS-API that mean nothing: {keys}")
     if record.dropped_tags:
-        yield f"\ntags over the ten that there may be: {record.dropped_tags}"
+        yield _text(f"\ntags over the ten that there may be: {record.dropped_tags}")
     yield "\ncopies"
     for copy in record.copies:
         yield from _copy(copy)
@@ -58,42 +83,59 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _decided(decided: Decided) -> Iterator[str]:
-    yield f"\noptions for {printable(', '.join(decided.recipients))}"
-    for option in decided.options:
-        if option.name not in _ENGAGEMENT:
-            yield from _option(option)
+def _decided(decided: Decided) -> Iterator[RenderableType]:
+    yield _text(f"\noptions for {printable(', '.join(decided.recipients))}")
+    yield _options(each for each in decided.options if each.name not in _ENGAGEMENT)
     yield "\nengagement data"
-    for option in decided.options:
-        if option.name in _ENGAGEMENT:
-            yield from _option(option)
+    yield _options(each for each in decided.options if each.name in _ENGAGEMENT)
     if decided.truncated:
         names = printable(", ".join(decided.truncated))
-        yield f"  no room within max_metadata_len for these pairs of metadata: {names}"
+        yield _indented(f"no room within max_metadata_len for these pairs of metadata: {names}")
     for variable in decided.ignored_variables:
-        yield f"  policy's variable {variable.name} means nothing: {_short(repr(variable.value))}"
-        yield f"    allowed: {printable(variable.allowed)}"
+        value = _short(repr(variable.value))
+        yield _indented(f"policy's variable {variable.name} means nothing: {value}")
+        yield _indented(f"allowed: {printable(variable.allowed)}", 4)
     yield "\nlinks"
-    for link in decided.links:
-        yield from _fate(link.line, link.fate, _link(link))
-        yield from _lack(link)
-    yield from () if decided.links else ("  none",)
+    links = [
+        row
+        for link in decided.links
+        for row in (*_fate(link.line, link.fate, _link(link)), *_lack(link))
+    ]
+    yield _fates(links) if links else "  none"
     yield "\npixels"
-    for pixel in decided.pixels:
-        yield from _pixel(pixel)
-        yield from _lack(pixel)
+    yield _fates(row for pixel in decided.pixels for row in (*_pixel(pixel), *_lack(pixel)))
     yield "\nparts"
-    for part in decided.parts:
-        yield from _fate(part.line, part.fate, _part(part))
-    yield from () if decided.parts else ("  none",)
+    parts = [row for part in decided.parts for row in _fate(part.line, part.fate, _part(part))]
+    yield _fates(parts) if parts else "  none"
 
 
-def _option(option: Option) -> Iterator[str]:
-    name = _NAMES.get(option.name, option.name)
-    yield f"  {name:<32} {_value(option.value):<{_VALUE_COLUMN}} {option.source}"
-    for word in option.overrides:
-        value = _value(word.value)
-        yield f"  {'':<32} {value:<{_VALUE_COLUMN}} overridden: {word.source}"
+def _text(text: str) -> Text:
+    return Text(text, overflow="fold")
+
+
+def _indented(text: str, columns: int = 2) -> Padding:
+    return Padding(_text(text), (0, 0, 0, columns))
+
+
+def _options(options: Iterable[Option]) -> RenderableType:
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=_NAME_COLUMNS)
+    table.add_column(width=_VALUE_COLUMNS)
+    for option in options:
+        name = _NAMES.get(option.name, option.name)
+        table.add_row(name, _text(_value(option.value)), _text(option.source))
+        for word in option.overrides:
+            table.add_row("", _text(_value(word.value)), _text(f"overridden: {word.source}"))
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _fates(rows: Iterable[tuple[str, str, str]]) -> RenderableType:
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=_PLACE_COLUMNS)
+    table.add_column(width=_DONE_COLUMNS)
+    for place, done, what in rows:
+        table.add_row(place, done, _text(what))
+    return Padding(table, (0, 0, 0, 2))
 
 
 def _value(value: Any) -> str:
@@ -102,22 +144,19 @@ def _value(value: Any) -> str:
     return printable(json.dumps(value, ensure_ascii=False))
 
 
-def _fate(line: int | None, fate: str, what: str) -> Iterator[str]:
+def _fate(line: int | None, fate: str, what: str) -> Iterator[tuple[str, str, str]]:
     """Tell what became of a thing: where it stands, what was done, what it is, and why not."""
     where = f"line {line}" if line is not None else ""
-    done = fate if fate in _DONE else "left alone"
-    yield f"  {where:<9} {done:<10}  {what}"
+    yield where, fate if fate in _DONE else "left alone", what
     if fate not in _DONE:
         reason = "" if fate == explanation.UNCHANGED else f"{fate}: "
-        yield f"  {'':<9} {'':<10}  {reason}{_MEANINGS.get(fate, fate)}"
+        yield "", "", f"{reason}{_MEANINGS.get(fate, fate)}"
 
 
-def _lack(tracked: ExplainedLink | ExplainedPixel) -> Iterator[str]:
+def _lack(tracked: ExplainedLink | ExplainedPixel) -> Iterator[tuple[str, str, str]]:
     if tracked.lacks_metadata:
-        yield (
-            f"  {'':<9} {'':<10}  without metadata: with them its line would pass 998 octets,"
-            " which 7bit and 8bit can't fold, or the URL 4,096 bytes"
-        )
+        why = "with them its line would pass 998 octets, which 7bit and 8bit can't fold"
+        yield "", "", f"without metadata: {why}, or the URL 4,096 bytes"
 
 
 def _link(link: ExplainedLink) -> str:
@@ -126,7 +165,7 @@ def _link(link: ExplainedLink) -> str:
     return f"{_short(link.target) or '(empty)'}{name}{marks.get(link.where or '', '')}"
 
 
-def _pixel(pixel: ExplainedPixel) -> Iterator[str]:
+def _pixel(pixel: ExplainedPixel) -> Iterator[tuple[str, str, str]]:
     return _fate(pixel.line, pixel.fate, f"{pixel.kind} pixel")
 
 
@@ -135,13 +174,13 @@ def _part(part: ExplainedPart) -> str:
     return f"{_short(kind)}, {_count(part.length_bytes, 'byte')}"
 
 
-def _copy(copy: ExplainedCopy) -> Iterator[str]:
+def _copy(copy: ExplainedCopy) -> Iterator[RenderableType]:
     readers = printable(", ".join(f"{address} ({kind})" for address, kind in copy.readers))
     links, pixels = _count(copy.wrapped_links, "link"), _count(copy.pixels, "pixel")
-    yield f"  {readers}: {links}, {pixels}"
+    yield _indented(f"{readers}: {links}, {pixels}")
     if not copy.wrapped_links and not copy.pixels:
         for reason in copy.reasons:
-            yield f"    {reason}: {_MEANINGS[reason]}"
+            yield _indented(f"{reason}: {_MEANINGS[reason]}", 4)
 
 
 def _short(text: str) -> str:

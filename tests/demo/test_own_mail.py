@@ -21,6 +21,11 @@ HTML = b"Subject: x\r\nContent-Type: text/html; charset=utf-8\r\n"
 LINK = b"<a href='http://a.example/?x=1&amp;y=2'>a</a>"
 
 
+def remarked(text: str, remark: str) -> str:
+    """Write what the page has where a remark is too long for the second column."""
+    return f"{text}\n{' ' * 18}{remark}"
+
+
 async def shown(stage: Stage, content: bytes) -> tuple[Ledger, str]:
     page: list[str] = []
     ledger = await own_page.show(stage, page.append, "my.eml", content)
@@ -37,9 +42,11 @@ async def test_links_lead_where_they_led_and_the_rest_says_why_not(stage: Stage)
     assert "   tracking     opens on (configuration), clicks on (configuration)" in page
     assert "   came out     1 link wrapped and 1 pixel added" in page
     assert "   clicked      http://a.example/?x=1&y=2" in page
-    assert f"   left alone   {'mailto:a@b.c':<46}  not_http: neither http nor https" in page
-    assert f"{'/rel':<46}  not_http: neither http nor https" in page
-    assert f"{'http://b.example/':<46}  opted_out" in page
+    assert (
+        "   left alone   " + remarked("mailto:a@b.c", "not_http: neither http nor https") in page
+    )
+    assert remarked("/rel", "not_http: neither http nor https") in page
+    assert remarked("http://b.example/", "opted_out") in page
     assert "   stored       1 open, 1 click" in page
     assert page.endswith(f"all {ledger.total} expectations held")
 
@@ -49,12 +56,12 @@ async def test_reasons_are_put_beside_the_links_of_a_base64_mail_too(stage: Stag
     head = HTML + b"Content-Transfer-Encoding: base64\r\n\r\n"
     ledger, page = await shown(stage, head + body)
     assert not any(ledger.failed())
-    assert f"   left alone   {'tel:+1':<46}  not_http" in page
+    assert "   left alone   " + remarked("tel:+1", "not_http") in page
 
 
 async def test_what_is_said_of_the_whole_mail_stands_beside_its_links(stage: Stage) -> None:
     _, page = await shown(stage, b"DKIM-Signature: v=1\r\n" + HTML + b"\r\n" + LINK)
-    assert f"   left alone   {'http://a.example/?x=1&y=2':<46}  signed_message" in page
+    assert "   left alone   " + remarked("http://a.example/?x=1&y=2", "signed_message") in page
     assert page.count("signed_message") == 1
 
 
@@ -63,7 +70,7 @@ async def test_where_links_and_reasons_do_not_fit_they_are_told_apart(stage: Sta
     content = HTML + b"\r\n<!-- --!><a href='tel:+1'>call</a>\r\n"
     ledger, page = await shown(stage, content)
     assert not any(ledger.failed())
-    assert f"   left alone   {'1 link or the pixel':<46}  not_http" in page
+    assert "   left alone   " + remarked("1 link or the pixel", "not_http") in page
 
 
 async def test_the_mails_own_header_decides_and_is_taken_out(stage: Stage) -> None:
@@ -73,7 +80,7 @@ async def test_the_mails_own_header_decides_and_is_taken_out(stage: Stage) -> No
     assert "opens on (configuration), clicks off (X-MSYS-API)" in page
     assert "0 links wrapped and 1 pixel added" in page
     assert "all other bytes as they were, without its X-MSYS-API" in page
-    assert f"{'http://a.example/?x=1&y=2':<46}  tracking_off" in page
+    assert remarked("http://a.example/?x=1&y=2", "tracking_off") in page
     assert 'campaign_id "mine"' in page
 
 
@@ -236,7 +243,7 @@ async def test_what_can_not_be_tracked_arrives_byte_for_byte(
     ledger, page = await shown(stage, content)
     assert not any(ledger.failed())
     assert "   came out     byte for byte as it was" in page
-    assert told in page
+    assert told in " ".join(page.split())
     assert "   stored       no event" in page
 
 

@@ -43,3 +43,22 @@ def test_a_mail_with_a_failure_points_below() -> None:
     section.expect("links", expected=[], found=[1])
     assert section.held == 0
     assert table.held(section) == "NOT ALL: 1 of 1 expectations failed, see below"
+
+
+def test_a_remark_stands_beside_its_text_or_below_it() -> None:
+    lines = [table.pair("tel:+1", "in plain text"), table.pair("tel:+1", "not_http: " + "x" * 20)]
+    assert list(table.row("left alone", *lines)) == [
+        f"   left alone   {'tel:+1':<46}  in plain text",
+        "                tel:+1",
+        f"                  not_http: {'x' * 20}",
+    ]
+
+
+def test_a_row_is_broken_at_spaces_and_a_long_word_is_cut() -> None:
+    lines = list(table.row("went in", "word " * 20, "y" * 100))
+    assert [line.split() for line in lines] == [
+        ["went", "in", *["word"] * 13],
+        ["word"] * 7,
+        ["y" * 61 + "..."],
+    ]
+    assert max(map(len, lines)) <= table.WIDTH

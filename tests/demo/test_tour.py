@@ -26,7 +26,7 @@ async def test_it_is_quick() -> None:
     assert time.process_time() - start < 3
 
 
-async def test_the_page_fits_a_terminal_of_a_hundred_columns() -> None:
+async def test_the_page_fits_a_terminal_of_eighty_columns() -> None:
     _, page = await toured()
     assert [line for line in page if len(line) > table.WIDTH or line != line.rstrip()] == []
 

@@ -1,6 +1,7 @@
-"""The demo's page: what a newcomer reads, a hundred columns wide."""
+"""The demo's page: what a newcomer reads, eighty columns wide."""
 
 import json
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -14,12 +15,14 @@ from msys_track.demo.stage import HOST, Stage
 from msys_track.demo.words import explained
 from msys_track.events import Event
 
-WIDTH: Final = 100
+WIDTH: Final = 80
 
 _INDENT: Final = "   "
 _LABEL: Final = 13
 _ROOM: Final = WIDTH - len(_INDENT) - _LABEL
 _HREF: Final = 46
+_FILE: Final = 18
+_HELD: Final = 10
 _SHOWN: Final = 400
 
 
@@ -28,9 +31,9 @@ def opening(stage: Stage) -> Iterator[str]:
     yield "Mails go in over SMTP, come out tracked, and their readers open them and click."
     yield ""
     for who, to, port, which in (
-        ("a mail program", "the proxy", stage.proxy.port, "tracks opens and clicks of all mail"),
+        ("a mail program", "the proxy", stage.proxy.port, "tracks opens and clicks"),
         ("the proxy", "a mail server", stage.mailbox_port, "stands for yours"),
-        ("readers", "the tracker", stage.tracker.port, "answers them and stores events"),
+        ("readers", "the tracker", stage.tracker.port, "answers and stores events"),
     ):
         yield f"{_INDENT}{who:<14} -> {to:<14} {HOST}:{port:<6} {which}"
     yield ""
@@ -58,9 +61,21 @@ def journey(number: int, seen: Journey, section: Section) -> Iterator[str]:
 
 def row(label: str, *lines: str) -> Iterator[str]:
     """Show lines beside a label; nothing where there are none."""
-    for first, line in zip_longest([label], lines, fillvalue=""):
-        if line:
-            yield f"{_INDENT}{first:<{_LABEL}}{cut(line, _ROOM)}"
+    parts = (part for line in lines for part in line.split("\n"))
+    pieces = (piece for part in parts for piece in wrapped(part, _ROOM))
+    for first, piece in zip_longest([label], pieces, fillvalue=""):
+        if piece:
+            yield f"{_INDENT}{first:<{_LABEL}}{piece}"
+
+
+def wrapped(text: str, width: int) -> Iterator[str]:
+    """Break text at spaces to what a terminal shows; a word that is too long is cut."""
+    shown = cut(text, _SHOWN)
+    indent = shown[: len(shown) - len(shown.lstrip())]
+    for line in textwrap.wrap(
+        shown, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    ):
+        yield cut(line, width)
 
 
 def cut(text: str, width: int) -> str:
@@ -71,8 +86,9 @@ def cut(text: str, width: int) -> str:
 
 
 def pair(text: str, remark: str) -> str:
-    """Show a text and, in the second column, a remark on it."""
-    return f"{cut(text, _HREF):<{_HREF}}  {remark}".rstrip()
+    """Show a text and a remark on it: in the second column, or below where it has no room."""
+    line = f"{cut(text, _HREF):<{_HREF}}  {remark}".rstrip()
+    return line if len(line) <= _ROOM else f"{cut(text, _ROOM)}\n  {remark}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -153,7 +169,7 @@ def summary(journeys: Sequence[Journey]) -> Iterator[str]:
     yield "In short: links and pixels of one copy, opens and clicks of all"
     yield ""
     columns = ("links", "wrapped", "left alone", "pixels", "recipients", "opens", "clicks")
-    yield f"{_INDENT}{'mail':<20}" + "".join(f"{each:>11}" for each in columns)
+    yield f"{_INDENT}{'mail':<{_FILE}}" + "".join(f" {each}" for each in columns)
     for seen in journeys:
         kinds = Counter(event.type.value for event in seen.events)
         links = [len(copy.links) for copy in seen.copies[:1]] or [0]
@@ -163,7 +179,9 @@ def summary(journeys: Sequence[Journey]) -> Iterator[str]:
             *links, *wrapped, links[0] - wrapped[0], *pixels,
             len(seen.mail.recipients), kinds["open"], kinds["click"],
         )  # fmt: skip
-        yield f"{_INDENT}{seen.mail.file:<20}" + "".join(f"{each:>11}" for each in numbers)
+        cells = zip(numbers, columns, strict=True)
+        row_text = "".join(f" {number:>{len(column)}}" for number, column in cells)
+        yield f"{_INDENT}{seen.mail.file:<{_FILE}}{row_text}"
 
 
 def safety(section: Section) -> Iterator[str]:
@@ -172,7 +190,9 @@ def safety(section: Section) -> Iterator[str]:
     yield "What must not be possible"
     yield ""
     for each in section.expectations:
-        yield f"{_INDENT}{'held' if each.held else 'NOT HELD':<10}{each.what}"
+        first, *more = wrapped(each.what, WIDTH - len(_INDENT) - _HELD)
+        yield f"{_INDENT}{'held' if each.held else 'NOT HELD':<{_HELD}}{first}"
+        yield from (f"{_INDENT}{'':<{_HELD}}{line}" for line in more)
 
 
 def verdict(ledger: Ledger) -> Iterator[str]:

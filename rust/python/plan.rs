@@ -288,8 +288,8 @@ impl Rendered {
     }
 }
 
-/// A header field: the offset and length of its lines, and its value, still folded.
-type Field<'py> = (usize, usize, Bound<'py, PyBytes>);
+/// A header field: offset and length of each run of its lines, and its value, still folded.
+type Field<'py> = (Vec<(usize, usize)>, Bound<'py, PyBytes>);
 
 /// The top-level header fields of that name.
 #[pyfunction]
@@ -299,8 +299,8 @@ pub(super) fn header_fields<'py>(py: Python<'py>, message: &[u8], name: &[u8]) -
     let fields = section.named(message, name);
     fields
         .map(|field| {
-            let value = message.get(field.value.clone()).unwrap_or_default();
-            (field.lines.start, field.lines.len(), PyBytes::new(py, value))
+            let lines = field.lines().map(|lines| (lines.start, lines.len())).collect();
+            (lines, PyBytes::new(py, &field.value(message)))
         })
         .collect()
 }

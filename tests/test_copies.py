@@ -7,6 +7,8 @@ from email.policy import SMTP
 from ipaddress import ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests import oracle
 from tests.captured_logs import capture_logs
 
@@ -299,6 +301,99 @@ def test_nobody_is_told_of_the_bcc_readers_that_the_message_names(
         assert told == (["b@x.test"] if copy.recipients == ("b@x.test",) else None)
         assert copy.message.endswith(MESSAGE) or copy.wrapped_links == 1
         assert (b"X-MSYS-API" in copy.message) == keeps
+
+
+# Lines that are neither a field nor the continuation of one.
+JUNK = (
+    "Bad line",
+    "Bcc",
+    ": x",
+    "a b: c",
+    "From jo@x.test Mon Jan  1 00:00:00 2024",
+    "é: " + "x" * 2_000,
+)
+
+
+@pytest.mark.parametrize("options", [ON, TrackingOptions()], ids=["on", "off"])
+@pytest.mark.parametrize("eol", ["\r\n", "\n"], ids=["crlf", "lf"])
+@pytest.mark.parametrize("junk", JUNK, ids=range(len(JUNK)))
+def test_a_line_that_is_no_field_makes_no_blind_recipient_seen(
+    junk: str, eol: str, options: TrackingOptions
+) -> None:
+    lines = (
+        junk,
+        "Subject: hello",
+        'X-MSYS-API: {"bcc":',
+        junk,
+        '\t["boss@x.test"]}',
+        "Bcc: one@x.test,",
+        " two@x.test,",
+        junk,
+        junk,
+        "\tthree@x.test",
+        "Content-Type: text/html",
+        "",
+        "<a href='http://e.com/'>x</a>",
+    )
+    *others, blind = copies(eol.join(lines).encode(), options)
+    kept = (junk, "Subject: hello", junk, junk, junk, *lines[10:])
+    assert {copy.message for copy in others} == {eol.join(kept).encode()}
+    own = (junk, "Subject: hello", "Bcc: boss@x.test", junk, junk, junk, *lines[10:])
+    assert (blind.recipients, blind.message) == (("boss@x.test",), eol.join(own).encode())
+
+
+def test_a_folded_header_is_read_in_a_section_with_a_line_that_is_no_field() -> None:
+    folded = b'X-MSYS-API: {"options": {"open_tracking": true},\n "campaign_id": "x"}\n'
+    planned = Rewriter(keys=KEYS).plan(b"Subject hello\nFrom: a@x.test\n" + folded + b"\nx", THREE)
+    assert planned.header is not None
+    assert planned.header.campaign_id == "x"
+
+
+Lines = list[tuple[str, bool]]
+"""Lines of a header section, and whether they are in no copy."""
+
+
+def block(name: str, *values: str, goes: bool = False) -> st.SearchStrategy[Lines]:
+    """A field, folded between its values, with lines that are no field before each fold."""
+    junk = st.lists(st.sampled_from([(line, False) for line in JUNK]), max_size=2)
+    space = st.sampled_from([" ", "\t", "  "])
+
+    @st.composite
+    def lines(draw: st.DrawFn) -> Lines:
+        first, *folds = values
+        drawn = [(f"{name}:{first}", goes)]
+        for value in folds:
+            drawn += [*draw(junk), (draw(space) + value, goes)]
+        return drawn + draw(junk)
+
+    return lines()
+
+
+FIELDS = st.one_of(
+    block("Bcc", "one@x.test,", "two@x.test,", "Bcc: three@x.test", goes=True),
+    block("bCC \t", "", "one@x.test", "", goes=True),
+    block("Subject", "hello", "Bcc: you"),
+    block("To", ""),
+)
+
+
+@given(
+    st.lists(st.sampled_from([(line, False) for line in (*JUNK, " x", "\t")]), max_size=3),
+    st.lists(FIELDS, max_size=4),
+    block("X-Msys-Api", '{"bcc":', '["boss@x.test"]', "", "}", goes=True),
+    st.lists(FIELDS, max_size=4),
+    st.sampled_from(["\r\n", "\n"]),
+)
+def test_what_goes_from_a_header_section_goes_whole_and_nothing_else_goes(
+    top: Lines, before: list[Lines], own: Lines, after: list[Lines], eol: str
+) -> None:
+    sections = [top, *before, own, *after]
+    message = "".join(line + eol for section in sections for line, _ in section) + eol
+    kept = ["".join(line + eol for line, goes in section if not goes) for section in sections]
+    shared, blind = copies(message.encode())
+    assert shared.message == ("".join(kept) + eol).encode()
+    kept.insert(1 + len(before), f"Bcc: boss@x.test{eol}")
+    assert blind.message == ("".join(kept) + eol).encode()
 
 
 def test_a_bcc_field_stays_where_x_msys_api_names_nobody() -> None:

@@ -72,12 +72,21 @@ def test_a_cc_field_that_is_there_is_gone_on_with(
     at = message.index(b"X-MSYS")
     value = field.split(b":", 1)[1].removesuffix(b"\r\n")
     changes = insertions(
-        message, ApiHeader(cc=(ANN,)), BOB, at=at, cc_fields=[(start, len(field), value)]
+        message, ApiHeader(cc=(ANN,)), BOB, at=at, cc_fields=[([(start, len(field))], value)]
     )
     assert [offset for offset, _ in changes] == sorted(offset for offset, _ in changes)
     parsed = message_from_bytes(inserted(message, changes), policy=SMTP)
     assert parsed.get_all("Cc") == [expected]
     assert parsed["Bcc"] == "bob@b.test"
+
+
+def test_a_cc_field_is_gone_on_with_behind_its_last_line_wherever_that_stands() -> None:
+    message = b"Cc: a@a.test,\r\njunk\r\n b@b.test\r\n" + MESSAGE
+    fields = [([(0, 15), (21, 11)], b" a@a.test,\r\n b@b.test")]
+    changes = insertions(message, ApiHeader(cc=(BOB,)), None, at=32, cc_fields=fields)
+    assert inserted(message, changes).startswith(
+        b"Cc: a@a.test,\r\njunk\r\n b@b.test,\r\n bob@b.test\r\nFrom"
+    )
 
 
 def test_the_line_breaks_are_the_message_s() -> None:

@@ -133,7 +133,7 @@ class Planned:
         self._fields: Sequence[HeaderField] = engine.header_fields(message, HEADER)
         self._plans: dict[tuple[Rules, bool], Plan | None] = {}
         self.message = message
-        self.header = header.parse([value for _, _, value in self._fields])
+        self.header = header.parse([value for _, value in self._fields])
         self.readers = readers.readers(recipients, self.header)
         self._cc_fields: Sequence[HeaderField] = (
             engine.header_fields(message, b"Cc") if self.header and self.header.cc else ()
@@ -243,8 +243,9 @@ class Planned:
     def _insertions(self, bcc: Mailbox | None) -> list[tuple[int, bytes]]:
         if not self._fields:  # no header, so nobody but the recipients of the transaction
             return []
+        [(start, _), *_], _ = self._fields[0]
         return readers.insertions(
-            self.message, self.header, bcc, at=self._fields[0][0], cc_fields=self._cc_fields
+            self.message, self.header, bcc, at=start, cc_fields=self._cc_fields
         )
 
     def _engagement(
@@ -273,7 +274,7 @@ class Planned:
         kept = resolved.keep_x_msys_api.value
         dropped = [*self._bcc_fields, *(() if kept else self._fields)]
         edits = [(offset, 0, text) for offset, text in inserted]
-        edits += [(offset, length, b"") for offset, length, _ in dropped]
+        edits += [(offset, length, b"") for lines, _ in dropped for offset, length in lines]
         edits.sort(key=lambda edit: edit[:2])
         return Rewritten(
             message=_edited(self.message, edits),

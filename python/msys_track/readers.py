@@ -12,8 +12,11 @@ from msys_track.options.mailbox import Mailbox, continued, field
 
 ReaderType: TypeAlias = Literal["to", "cc", "bcc", "archive"]
 
-HeaderField: TypeAlias = tuple[int, int, bytes]
-"""Offset and length of its lines in the message, and its value, still folded."""
+HeaderField: TypeAlias = tuple[Sequence[tuple[int, int]], bytes]
+"""Offset and length of its lines in the message, and its value, still folded.
+
+The lines are several runs where lines that are no field stand between them.
+"""
 
 
 class Readers(NamedTuple):
@@ -76,7 +79,7 @@ def insertions(
 def _continuation(
     message: bytes, cc_field: HeaderField, cc: Sequence[Mailbox], eol: bytes
 ) -> tuple[int, bytes]:
-    offset, length, value = cc_field
+    [*_, (offset, length)], value = cc_field
     lines = message[offset : offset + length]
     end = offset + len(lines.rstrip(b"\r\n"))
     text = continued(cc, eol)

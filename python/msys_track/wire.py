@@ -1,7 +1,7 @@
 """The bytes of SMTP's DATA: where they end, and the dots before lines (RFC 5321 section 4.5.2).
 
 A face over the compiled core, so that neither side of the proxy scans a message in Python.
-Arguments are `bytes`: what can't change is scanned without the interpreter's lock.
+Arguments are `bytes`: what can't change can be scanned without the interpreter's lock.
 """
 
 from msys_track._core import BareNewlineError

@@ -8,10 +8,45 @@ use std::ops::Range;
 pub struct Field {
     /// The name, without the colon.
     pub name: Range<usize>,
+    /// From behind the colon to the end of the last line, its line break excluded.
+    value: Range<usize>,
+    /// The first line and what continues it, line breaks included.
+    lines: Range<usize>,
+    /// The continuation lines that stand behind lines that are no field.
+    apart: Vec<Range<usize>>,
+}
+
+impl Field {
+    /// The field's lines, line breaks included; in several ranges where lines that are no field
+    /// stand between them.
+    pub fn lines(&self) -> impl Iterator<Item = &Range<usize>> {
+        std::iter::once(&self.lines).chain(&self.apart)
+    }
+
     /// What follows the colon, still folded, without the last line break.
-    pub value: Range<usize>,
-    /// The field's lines, line break included.
-    pub lines: Range<usize>,
+    #[must_use]
+    pub fn value<'m>(&self, message: &'m [u8]) -> Cow<'m, [u8]> {
+        let bytes = |start, end| message.get(start..end).unwrap_or_default();
+        let Range { start, end } = self.value;
+        if self.apart.is_empty() {
+            return Cow::Borrowed(bytes(start, end));
+        }
+        let mut value = bytes(start, self.lines.end).to_vec();
+        for lines in &self.apart {
+            value.extend_from_slice(bytes(lines.start, lines.end.min(end)));
+        }
+        Cow::Owned(value)
+    }
+
+    fn continue_with(&mut self, at: usize, line: &Line) {
+        let last = self.apart.last_mut().unwrap_or(&mut self.lines);
+        if last.end == at {
+            last.end = line.end;
+        } else {
+            self.apart.push(at..line.end);
+        }
+        self.value.end = line.content_end;
+    }
 }
 
 /// A header section and where its body starts.
@@ -44,7 +79,7 @@ impl Section {
                 return section;
             }
             if content.starts_with(b" ") || content.starts_with(b"\t") {
-                section.continue_field(&line);
+                section.continue_field(at, &line);
             } else {
                 section.start_field(at, content, &line);
             }
@@ -69,7 +104,10 @@ impl Section {
     #[must_use]
     pub fn value<'m>(&self, message: &'m [u8], name: &[u8]) -> Option<Cow<'m, [u8]>> {
         let field = self.named(message, name).next()?;
-        message.get(field.value.clone()).map(unfold)
+        Some(match field.value(message) {
+            Cow::Borrowed(value) => unfold(value),
+            Cow::Owned(value) => Cow::Owned(unfold(&value).into_owned()),
+        })
     }
 
     fn start_field(&mut self, at: usize, content: &[u8], line: &Line) {
@@ -80,18 +118,18 @@ impl Section {
                 name: at..at + name.len(),
                 value: at + colon + 1..line.content_end,
                 lines: at..line.end,
+                apart: Vec::new(),
             }),
             _ => self.malformed = true,
         }
     }
 
-    fn continue_field(&mut self, line: &Line) {
+    /// A continuation line belongs to the last field before it, also where a line that is no field
+    /// stands between: whoever drops that line reads it so, and no line of a dropped field may stay.
+    fn continue_field(&mut self, at: usize, line: &Line) {
         match self.fields.last_mut() {
-            Some(field) if !self.malformed => {
-                field.value.end = line.content_end;
-                field.lines.end = line.end;
-            }
-            _ => self.malformed = true,
+            Some(field) => field.continue_with(at, line),
+            None => self.malformed = true,
         }
     }
 }
@@ -177,6 +215,39 @@ mod tests {
         {
             assert!(read(message).malformed, "{message:?}");
         }
+    }
+
+    #[test]
+    fn a_continuation_line_belongs_to_the_last_field_before_it_whatever_stands_between() {
+        for (message, lines, value) in [
+            (
+                b"junk\r\nX: a\r\n b\r\n\r\n".as_slice(),
+                vec![b"X: a\r\n b\r\n".as_slice()],
+                " a\r\n b",
+            ),
+            (b"X: a\njunk\n\tb\nY: c\n\n", vec![b"X: a\n", b"\tb\n"], " a\n\tb"),
+            (b"X: a\njunk\nY: c\njunk\n d\n", vec![b"X: a\n"], " a"),
+            (
+                b"X: a\n b\njunk\nFrom jo Mon Jan  1 00:00:00 2024\n c\n\td\n: junk\n e",
+                vec![b"X: a\n b\n", b" c\n\td\n", b" e"],
+                " a\n b\n c\n\td\n e",
+            ),
+        ] {
+            let section = read(message);
+            let field = section.named(message, b"x").next().unwrap();
+            let found: Vec<_> = field.lines().map(|lines| &message[lines.clone()]).collect();
+            assert_eq!(found, lines);
+            assert_eq!(field.value(message), value.as_bytes());
+            assert_eq!(section.value(message, b"x").unwrap(), unfold(value.as_bytes()));
+            assert!(section.malformed);
+        }
+    }
+
+    #[test]
+    fn a_first_line_that_continues_nothing_is_no_field_s() {
+        let section = read(b" a\r\nX: b\r\n c\r\n\r\n");
+        assert_eq!(section.fields[0].lines().collect::<Vec<_>>(), [&(4..14)]);
+        assert!(section.malformed);
     }
 
     #[test]

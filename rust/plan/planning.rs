@@ -92,7 +92,8 @@ impl<'m> Planner<'m> {
             } else {
                 continue;
             };
-            self.edits.push(Edit { at: raw(&field.lines), with });
+            let edits = field.lines().map(|lines| Edit { at: raw(lines), with: with.clone() });
+            self.edits.extend(edits);
         }
     }
 

@@ -115,6 +115,52 @@ fn any_message() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(head, pieces)| format!("{head}\n{}", pieces.concat()).into_bytes())
 }
 
+/// Lines of a header section that is not over yet: fields, continuations, and what is neither.
+const HEADER_LINES: &[&str] = &[
+    "Bcc: a@e.com,",
+    "bCC\t:",
+    "Bcc:",
+    "X-MSYS-API: {}",
+    "To: Bcc: b@e.com",
+    "Subject: x",
+    " c@e.com,",
+    "\td@e.com",
+    " Bcc: e@e.com",
+    "  ",
+    "no colon",
+    "Bcc",
+    ": no name",
+    "a b: c",
+    "\u{e9}: c",
+    "From jo@e.com Mon Jan  1 00:00:00 2024",
+    ">From jo@e.com",
+];
+
+fn any_header() -> impl Strategy<Value = Vec<String>> {
+    let line = prop_oneof![
+        9 => prop::sample::select(HEADER_LINES).prop_map(str::to_owned),
+        1 => prop::sample::select(HEADER_LINES).prop_map(|line| line.to_owned() + &"x".repeat(2_000)),
+    ];
+    let line = (line, prop::sample::select(vec!["\r\n", "\n"]));
+    prop::collection::vec(line.prop_map(|(line, eol)| line + eol), 0..20)
+}
+
+/// The lines of a header section that are not `Bcc`'s.
+fn without_bcc(header: &[String]) -> String {
+    let is_name =
+        |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+    let mut in_bcc = false;
+    let is_kept = |line: &&String| {
+        let name = line.split_once(':').map(|(name, _)| name.trim_end());
+        let name = name.filter(is_name);
+        if let Some(name) = name {
+            in_bcc = name.eq_ignore_ascii_case("bcc");
+        }
+        !in_bcc || (name.is_none() && !line.starts_with([' ', '\t']))
+    };
+    header.iter().filter(is_kept).map(String::as_str).collect()
+}
+
 fn parts(message: &[u8]) -> Vec<entity::Part> {
     entity::parts(message, &Section::read(message, &(0..message.len())))
 }
@@ -124,6 +170,18 @@ fn lines(message: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 proptest! {
+    #[test]
+    fn a_dropped_field_goes_with_all_its_lines_and_nothing_else_goes(
+        header in any_header(), end in prop::sample::select(vec!["", "\n Bcc: body", "\r\nBcc: body"]),
+    ) {
+        let message = header.concat() + end;
+        let plan = Plan::new(message.as_bytes(), &Rules::default(), &[b"Bcc"]);
+        let mut out = Vec::new();
+        let rendering = plan.render(&mut Constant(Tracking::default()), &[], &mut out).unwrap();
+        prop_assert_eq!(str::from_utf8(&out), Ok(&*(without_bcc(&header) + end)));
+        prop_assert_eq!(undo(&out, message.as_bytes(), &rendering.applied), message.as_bytes());
+    }
+
     #[test]
     fn undoing_the_edits_gives_the_message(message in any_message(), tracking in any_tracking()) {
         let (out, rendering) = rendered(&message, tracking);

@@ -1,4 +1,4 @@
-//! Plans for Python: conversions, the GIL released around the work, panics caught.
+//! Plans for Python: conversions, the GIL released around long work, panics caught.
 
 use pyo3::PyClass;
 use pyo3::prelude::*;
@@ -162,7 +162,7 @@ pub(super) fn make_plan(
     drop_headers: Vec<PyBackedBytes>,
 ) -> PyResult<Plan> {
     let rules = &rules.get().0;
-    guarded(py, || {
+    guarded(py, message.len(), || {
         let dropped: Vec<&[u8]> = drop_headers.iter().map(|name| &**name).collect();
         TrackedPlan::new(plan::Plan::new(message, rules, &dropped))
     })
@@ -214,7 +214,7 @@ impl Plan {
     ) -> PyResult<Rendered> {
         let (keys, engagement, urls) = (keys.get(), engagement.get(), urls.get());
         let mut out = SCRATCH.with(RefCell::take);
-        let (rendered, out) = guarded(py, move || {
+        let (rendered, out) = guarded(py, self.0.plan().source().len(), move || {
             let insertions: Vec<_> =
                 insertions.iter().map(|(offset, lines)| (*offset, &**lines)).collect();
             let rendered = self.0.render(&keys.0, &engagement.0, &urls.0, &insertions, &mut out);
@@ -288,8 +288,8 @@ impl Rendered {
     }
 }
 
-/// A header field: the offset and length of its lines, and its value, still folded.
-type Field<'py> = (usize, usize, Bound<'py, PyBytes>);
+/// A header field: offset and length of each run of its lines, and its value, still folded.
+type Field<'py> = (Vec<(usize, usize)>, Bound<'py, PyBytes>);
 
 /// The top-level header fields of that name.
 #[pyfunction]
@@ -299,8 +299,8 @@ pub(super) fn header_fields<'py>(py: Python<'py>, message: &[u8], name: &[u8]) -
     let fields = section.named(message, name);
     fields
         .map(|field| {
-            let value = message.get(field.value.clone()).unwrap_or_default();
-            (field.lines.start, field.lines.len(), PyBytes::new(py, value))
+            let lines = field.lines().map(|lines| (lines.start, lines.len())).collect();
+            (lines, PyBytes::new(py, &field.value(message)))
         })
         .collect()
 }

@@ -116,6 +116,10 @@ def test_blanks_behind_a_soft_break_are_no_difference() -> None:
             b"A: b\r\nx-msys-api : {\r\n }\r\n\t\r\n\r\nX-MSYS-API: c\r\n",
             b"A: b\r\n\r\nX-MSYS-API: c\r\n",
         ),
+        (
+            b" a\r\nX-MSYS-API: {\r\njunk\r\n\t\r\n: b\r\n }\r\nA: b\r\njunk\r\n c\r\n\r\n",
+            b" a\r\njunk\r\n: b\r\nA: b\r\njunk\r\n c\r\n\r\n",
+        ),
         (b"X-MSYS-API: {}\r\n", b""),
         (b"\r\nX-MSYS-API: {}\r\n", b"\r\nX-MSYS-API: {}\r\n"),
         (b"X-MSYS-API-2: {}\r\n\r\n", b"X-MSYS-API-2: {}\r\n\r\n"),

@@ -160,6 +160,17 @@ async def test_a_copy_that_is_not_as_asked_for_is_noticed(
     assert noticed in [each.what for each in ledger.failed()]
 
 
+async def test_a_field_is_compared_whole_where_a_line_stands_in_it_that_is_none(
+    stage: Stage,
+) -> None:
+    cc = b"Cc: x@y.example,\r\njunk\r\n z@y.example\r\n"
+    bcc = b"Bcc: s@y.example,\r\njunk\r\n\tt@y.example\r\n"
+    api = b"X-MSYS-API: " + TO_ALL[:-1] + b"\r\njunk\r\n }\r\n"
+    ledger, page = await shown(stage, cc + bcc + api + HTML + b"\r\n" + LINK)
+    assert not any(ledger.failed()), page
+    assert "its Cc got c@x.example" in page
+
+
 @pytest.mark.parametrize("missing", ["reader@example.net", "c@x.example", "b@x.example"])
 async def test_a_copy_that_is_missing_is_noticed(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, missing: str

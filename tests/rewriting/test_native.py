@@ -47,9 +47,19 @@ def test_a_plan_tells_its_links_and_what_it_leaves() -> None:
 
 def test_header_fields_are_found_in_any_case_and_with_their_folds() -> None:
     message = b"A: b\r\nx-msys-API: {\r\n }\r\n\r\nX-MSYS-API: body"
-    [(offset, length, value)] = ENGINE.header_fields(message, b"X-MSYS-API")
+    [([(offset, length)], value)] = ENGINE.header_fields(message, b"X-MSYS-API")
     assert message[offset : offset + length] == b"x-msys-API: {\r\n }\r\n"
     assert value == b" {\r\n }"
+
+
+def test_a_header_field_goes_on_behind_a_line_that_is_none() -> None:
+    message = b"X-MSYS-API: {\r\njunk\r\n 1\r\n\t2\r\n: junk\r\n }\r\nA: b\r\n\r\n"
+    [(lines, value)] = ENGINE.header_fields(message, b"X-MSYS-API")
+    runs = [message[offset : offset + length] for offset, length in lines]
+    assert runs == [b"X-MSYS-API: {\r\n", b" 1\r\n\t2\r\n", b" }\r\n"]
+    assert value == b" {\r\n 1\r\n\t2\r\n }"
+    rendered = plan(message).render(KEYS, engagement(), URLS)
+    assert rendered.message == b"junk\r\n: junk\r\nA: b\r\n\r\n"
 
 
 def test_metadata_that_makes_a_url_too_long_is_left_out_of_it() -> None:

@@ -50,9 +50,7 @@ class _Beyond(Exception):  # noqa: N818 - what was found, not a fault here
     """More than links and pixels differ."""
 
 
-_API_HEADER: Final = re.compile(
-    rb"^X-MSYS-API[ \t]*:.*\r\n(?:[ \t].*\r\n)*", re.IGNORECASE | re.MULTILINE
-)
+_LINES: Final = re.compile(rb"^(?:([!-9;-~]+)[ \t]*:|[ \t]).*\r\n(?:[ \t].*\r\n)*", re.MULTILINE)
 # For the end of a mail, and for its top, where it must not take room.
 _PIXEL: Final = (
     rb'(?:<img border="0" width="1" height="1" alt="" src="(%b/q/[A-Za-z0-9_-]+)">'
@@ -61,17 +59,39 @@ _PIXEL: Final = (
     rb'display:none!important;line-height:0px!important;"><img border="0" width="1" height="1" '
     rb'src="(%b/q/[A-Za-z0-9_-]+)" alt=""/></div>)'
 )
-_BLANK_LINE: Final = b"\r\n\r\n"
+_EOL: Final = b"\r\n"
+_BLANK_LINE: Final = _EOL * 2
 _SHOWN_BYTES: Final = 40
 
 
 def without_api_header(message: bytes) -> bytes:
     """Take the X-MSYS-API lines out of a message in wire form."""
-    if message.startswith(b"\r\n"):  # no header at all
-        return message
-    section, blank, body = message.partition(_BLANK_LINE)
-    # The header section's last line keeps its end, which `partition` took.
-    return _API_HEADER.sub(b"", section + blank[:2]) + blank[2:] + body
+    return without_fields(message, b"X-MSYS-API")
+
+
+def without_fields(message: bytes, name: bytes) -> bytes:
+    """Take the header fields of that name out of a message in wire form."""
+    kept, copied = [], 0
+    for start, end in field_lines(message, name):
+        kept.append(message[copied:start])
+        copied = end
+    return b"".join([*kept, message[copied:]])
+
+
+def field_lines(message: bytes, name: bytes) -> Iterator[tuple[int, int]]:
+    """Give start and end of the lines of the header fields of that name, in wire form.
+
+    A field's lines are in several pieces where lines that are no field stand between: what
+    continues a line continues the last field.
+    """
+    blank = 0 if message.startswith(_EOL) else message.find(_BLANK_LINE)
+    end = len(message) if blank < 0 else blank + len(_EOL) * (blank > 0)
+    is_wanted = False
+    for lines in _LINES.finditer(message, 0, end):
+        if lines[1] is not None:
+            is_wanted = lines[1].lower() == name.lower()
+        if is_wanted:
+            yield lines.span()
 
 
 def changes(sent: bytes, arrived: bytes, origin: str) -> Changes:

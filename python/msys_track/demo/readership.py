@@ -4,15 +4,14 @@ They are read by the standard library and taken out again, so that what is left 
 """
 
 import email.utils
-import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from typing import Final, TypeAlias
 
-from msys_track.demo.fidelity import Changes, changes
+from msys_track.demo.fidelity import Changes, changes, field_lines, without_fields
 from msys_track.demo.mailboxes import Arrival
 from msys_track.options.mailbox import Mailbox
 from msys_track.planned import Planned
@@ -53,7 +52,7 @@ def compared(sent: bytes, arrival: Arrival, planned: Planned, origin: str) -> Re
     cc = header.cc if header else ()
     blind = [each for each in planned.readers.bcc if each.email in arrival.recipients]
     if header and header.bcc:
-        sent = _without_fields(sent, b"Bcc")
+        sent = without_fields(sent, b"Bcc")
     arrived, named_cc = _undone(sent, arrived, b"Cc") if cc else (arrived, b"")
     arrived, named_bcc = _undone(sent, arrived, b"Bcc") if blind else (arrived, b"")
     return ReadersCopy(
@@ -72,27 +71,12 @@ def _said(arrival: Arrival, planned: Planned) -> tuple[int, int]:
     return said.wrapped_links, said.pixels
 
 
-def _fields(message: bytes, name: bytes) -> Iterator[tuple[int, int]]:
-    """Give start and end of the lines of each field of that name."""
-    blank = 0 if message.startswith(_EOL) else message.find(_EOL * 2)
-    end = len(message) if blank < 0 else blank + len(_EOL) * (blank > 0)
-    lines = rb"^%b[ \t]*:.*\r\n(?:[ \t].*\r\n)*" % name
-    for field in re.compile(lines, re.IGNORECASE | re.MULTILINE).finditer(message, 0, end):
-        yield field.span()
-
-
-def _without_fields(message: bytes, name: bytes) -> bytes:
-    for start, end in reversed(list(_fields(message, name))):
-        message = message[:start] + message[end:]
-    return message
-
-
 def _undone(sent: bytes, arrived: bytes, name: bytes) -> tuple[bytes, bytes]:
     """Take out what was added to the last field of that name, or a field that is new.
 
     Where neither is found nothing is taken out.
     """
-    before, after = list(_fields(sent, name)), list(_fields(arrived, name))
+    before, after = list(field_lines(sent, name)), list(field_lines(arrived, name))
     if not after or len(after) != max(len(before), 1):
         return arrived, b""
     start, end = after[-1]

@@ -181,10 +181,14 @@ class Engine(Protocol):
             RewriteFailed: a defect of the engine; the caller sends the original.
         """
 
-    def header_fields(self, message: bytes, name: bytes) -> Sequence[tuple[int, int, bytes]]:
+    def header_fields(
+        self, message: bytes, name: bytes
+    ) -> Sequence[tuple[Sequence[tuple[int, int]], bytes]]:
         """List the top-level header fields of that name.
 
-        Each is the offset and length of its lines in the message, and its value, still folded.
+        Each is offset and length of its lines in the message, and its value, still folded. A
+        continuation line belongs to the last field before it; where lines that are no field stand
+        between, the field's lines have several offsets.
         """
 
     def header_end(self, message: bytes) -> int:

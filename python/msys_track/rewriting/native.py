@@ -79,8 +79,10 @@ class NativeEngine:
         except _core.CoreError as error:
             raise RewriteFailed(f"planning failed: {error}") from error
 
-    def header_fields(self, message: bytes, name: bytes) -> Sequence[tuple[int, int, bytes]]:
-        """List offset, length and folded value of the top-level header fields of that name."""
+    def header_fields(
+        self, message: bytes, name: bytes
+    ) -> Sequence[tuple[Sequence[tuple[int, int]], bytes]]:
+        """List lines and folded value of the top-level header fields of that name."""
         return _core.header_fields(message, name)
 
     def header_end(self, message: bytes) -> int:

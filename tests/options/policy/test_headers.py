@@ -55,6 +55,15 @@ def test_lines_that_are_no_fields_are_passed_over() -> None:
     assert Headers(b"From someone\r\nA: 1\r\n: x\r\n\r\n").names() == ("A",)
 
 
+def test_a_field_goes_on_behind_a_line_that_is_none() -> None:
+    message = (
+        b" of none\r\njunk\r\n\tnone\r\nA: 1\r\njunk\r\n 2\r\n\t3\r\n: x\r\n 4\r\nB: 5\r\n\r\n 6"
+    )
+    headers = Headers(message)
+    assert (headers.get("a"), headers.get("b")) == (["1 2 3 4"], ["5"])
+    assert Headers(message.replace(b"\r\n", b"\n")).get("a") == ["1 2 3 4"]
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_can_be_asked(message: bytes) -> None:
     headers = Headers(message)

@@ -11,8 +11,8 @@ from msys_track.options.header_text import decoded, unfolded
 from msys_track.options.strict_json import JsonFault
 
 _END: Final = re.compile(rb"\r?\n\r?\n")
-_FIELD: Final = re.compile(
-    rb"^([!-9;-~]+)[ \t]*:(.*(?:\r?\n[ \t].*)*)", re.MULTILINE
+_LINES: Final = re.compile(
+    rb"^(?:([!-9;-~]+)[ \t]*:|(?=[ \t]))(.*(?:\n[ \t].*)*)", re.MULTILINE
 )  # RFC 5322 section 2.2; white space before the colon is section 4.5's
 
 
@@ -24,12 +24,12 @@ class Headers:
     def __init__(self, message: bytes = b"") -> None:
         self.message = message
         self._names: tuple[str, ...] | None = None
-        self._values: dict[str, list[bytes]] = {}
+        self._values: dict[str, list[list[bytes]]] = {}
 
     def get(self, name: str) -> list[str]:
         """Return the values of a field, top down, name compared without case; empty if absent."""
         self.names()
-        return [_text(value) for value in self._values.get(name.lower(), ())]
+        return [_text(b"\n".join(lines)) for lines in self._values.get(name.lower(), ())]
 
     def names(self) -> tuple[str, ...]:
         """Return the fields' names as written, in the message's order, repetitions included."""
@@ -41,11 +41,13 @@ class Headers:
         return f"Headers({', '.join(self.names())})"
 
     def _read(self) -> tuple[str, ...]:
-        names = []
-        for field in _FIELD.finditer(self.message, 0, self._length()):
-            name = field[1].decode("ascii")
-            names.append(name)
-            self._values.setdefault(name.lower(), []).append(field[2])
+        names: list[str] = []
+        for lines in _LINES.finditer(self.message, 0, self._length()):
+            if lines[1] is not None:
+                names.append(lines[1].decode("ascii"))
+                self._values.setdefault(names[-1].lower(), []).append([lines[2]])
+            elif names:  # the last field goes on behind a line that is none
+                self._values[names[-1].lower()][-1].append(lines[2])
         return tuple(names)
 
     def _length(self) -> int:

@@ -154,6 +154,27 @@ async def test_a_wrong_file_leaves_everything_as_it_was_and_is_told_with_its_lin
     assert (await proxy.arrived())[0] == "third.example"
 
 
+async def test_a_file_that_now_asks_for_a_guard_of_an_open_port_leaves_everything_as_it_was(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "ecelerity.conf"
+    text = 'smtpapi { }\nESMTP_Listener { Listen "0.0.0.0:0" { } }\nGateway = "127.0.0.1"\n'
+    file.write_text(text, encoding="utf-8")
+    async with running("proxy", "--config", file) as server:
+        file.write_text(f"{text}Open_Relay = false\n", encoding="utf-8")
+        server.hang_up()
+        told = await server.event("configuration.not_reloaded")
+        (fault,) = told["faults"]
+        assert "Open_Relay (ecelerity.conf:4); 0.0.0.0:0 would be an open relay" in fault
+        async with Client(server.port) as client:
+            assert client.greeting.startswith("220 ")
+        file.write_text(
+            f"{text}Open_Relay = false\nmsys_track {{ unprotected = true }}\n", encoding="utf-8"
+        )
+        server.hang_up()
+        assert (await server.event("configuration.reloaded"))["needs_restart"] == ["proxy"]
+
+
 async def test_a_file_that_is_gone_leaves_everything_as_it_was(proxy: Proxy) -> None:
     (proxy.folder / "msys-track.toml").unlink()
     told = await proxy.hang_up("configuration.not_reloaded")

@@ -241,6 +241,40 @@ def test_keys_are_made_only_for_a_momentum_configuration_that_holds(
     assert [file.name for file in tmp_path.iterdir()] == ["ecelerity.conf"]
 
 
+def test_a_port_that_would_be_an_open_relay_is_not_opened(tmp_path: Path, run: Run) -> None:
+    guarded = MOMENTUM.replace("127.0.0.1:0", "0.0.0.0:0") + "Relay_Hosts = ( ::1 )\n"
+    config = momentum(tmp_path, guarded)
+    for ended in (run("proxy", "--config", config), run("config", "check", config)):
+        assert (ended.code, ended.output) == (2, b"")
+        assert f'{config}:3: listen "0.0.0.0:0": ' in ended.errors
+        assert "Relay_Hosts (ecelerity.conf:6); 0.0.0.0:0 would be an open relay" in ended.errors
+    assert [file.name for file in tmp_path.iterdir()] == ["ecelerity.conf"]
+
+
+def test_a_port_that_something_else_protects_is_opened_with_an_error_in_the_log(
+    tmp_path: Path, start: Start
+) -> None:
+    guarded = MOMENTUM.replace("127.0.0.1:0", "0.0.0.0:0") + "Relay_Hosts = ( ::1 )\n"
+    config = momentum(tmp_path, f"{guarded}msys_track {{ unprotected = true }}\n")
+    proxy = start("proxy", "--config", config, "--log-level", "error")
+    ended = proxy.stop()
+    [told] = [json.loads(line) for line in ended.errors.splitlines()]
+    assert (told["event"], told["level"]) == ("proxy.unprotected", "error")
+    assert (told["address"], told["unprotected"]) == (f"0.0.0.0:{proxy.port}", True)
+
+
+@pytest.mark.usefixtures("config")
+def test_a_port_of_toml_that_others_reach_is_an_error_in_the_log(
+    config: Path, start: Start
+) -> None:
+    replaced(config, '[proxy]\nlisten = "127.0.0.1:0"', '[proxy]\nlisten = "0.0.0.0:0"')
+    proxy = start("proxy", "--log-level", "error")
+    ended = proxy.stop()
+    [told] = [json.loads(line) for line in ended.errors.splitlines()]
+    assert (told["event"], told["level"]) == ("proxy.unprotected", "error")
+    assert (told["address"], told["unprotected"]) == (f"0.0.0.0:{proxy.port}", False)
+
+
 @pytest.mark.parametrize("server", SERVERS)
 def test_keys_that_others_can_read_stop_a_server(
     server: str, config: Path, keys: Path, run: Run

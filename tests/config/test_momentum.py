@@ -386,11 +386,11 @@ def test_a_smart_host_of_one_domain_is_not_the_upstream(tmp_path: Path) -> None:
 def test_our_own_stanza_says_what_momentum_can_not(tmp_path: Path) -> None:
     text = """msys_track {
         keys = "keys.toml" upstream = "127.0.0.1:25"
-        store = "events.sqlite" tracker_listen = "127.0.0.1:8080"
+        store = "events.sqlite" tracker_listen = "127.0.0.1:8080" unprotected = yes
     }"""
     assert members(tmp_path, text) == {
         "keys": "keys.toml",
-        "proxy": {"upstream": "127.0.0.1:25"},
+        "proxy": {"upstream": "127.0.0.1:25", "unprotected": True},
         "tracker": {"store": "events.sqlite", "listen": "127.0.0.1:8080"},
     }
 
@@ -446,7 +446,7 @@ def test_our_own_stanza_says_what_momentum_can_not(tmp_path: Path) -> None:
         (
             "msys_track { zzz = x }",
             "msys_track.zzz",
-            "unknown; allowed: keys, upstream, store, tracker_listen",
+            "unknown; allowed: keys, upstream, store, tracker_listen, unprotected",
         ),
         (
             "ESMTP_Listener { Listen { } }",
@@ -483,6 +483,9 @@ def test_a_mistake_about_tracking_is_a_problem_that_says_what_was_meant(
             "esmtp_listener.authloginparameters",
             PROTECT,
         ),
+        ("TLS = required", "tls", PROTECT),
+        ('SMTP_Extensions = ( "STARTTLS" )', "smtp_extensions", PROTECT),
+        ("SMTP_Extensions = ( XCLIENT )", "smtp_extensions", "no option of msys-track"),
         ("msg_gen { open_tracking_enabled = false }", "msg_gen", REST),
     ],
 )

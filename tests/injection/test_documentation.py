@@ -33,6 +33,7 @@ NOT_LIMITS = {
     "listen_host",
     "listen_port",
     "more_listens",
+    "unprotected",
     "hostname",
     "host",
     "port",

@@ -259,6 +259,47 @@ async def test_a_listener_of_ones_own_is_used(keys: KeyRing) -> None:
         await upstream.close()
 
 
+@pytest.mark.parametrize(
+    ("host", "is_told"),
+    [
+        ("127.0.0.1", False),
+        ("127.0.0.9", False),
+        ("localhost", False),
+        ("0.0.0.0", True),  # noqa: S104 - what is tested
+        ("", True),
+        ("127.1", True),
+    ],
+)
+async def test_each_address_that_others_reach_is_an_error_in_the_log(
+    keys: KeyRing, host: str, *, is_told: bool
+) -> None:
+    upstream = Upstream(UpstreamSettings(port=1))
+    settings = ProxySettings(listen_host=host, listen_port=0)
+    with capture_logs() as logs:
+        proxy = await serve(settings, Rewriter(keys=keys), upstream)
+    where = ["{}:{}".format(*proxy.sockname)] if is_told else []
+    told = [each for each in logs if each["event"] == "proxy.unprotected"]
+    assert [(each["address"], each["log_level"]) for each in told] == [
+        (address, "error") for address in where
+    ]
+    await proxy.close()
+    await upstream.close()
+
+
+async def test_a_listener_of_ones_own_that_others_reach_is_an_error_in_the_log(
+    keys: KeyRing,
+) -> None:
+    bound = socket.create_server(("", 0))
+    upstream = Upstream(UpstreamSettings(port=1))
+    with capture_logs() as logs:
+        proxy = await serve(ProxySettings(), Rewriter(keys=keys), upstream, listener=bound)
+    assert [each["address"] for each in logs if each["event"] == "proxy.unprotected"] == [
+        f"0.0.0.0:{proxy.port}"
+    ]
+    await proxy.close()
+    await upstream.close()
+
+
 async def test_an_ipv6_address_is_listened_on(keys: KeyRing) -> None:
     upstream = Upstream(UpstreamSettings(port=1))
     settings = ProxySettings(listen_host="::1", listen_port=0)

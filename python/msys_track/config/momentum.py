@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from msys_track.config import ecelerity
+from msys_track.config.addresses import Address
 from msys_track.config.document import Document, KeyPath, Place, dotted
 from msys_track.config.kinds import NotAllowedError
 from msys_track.config.momentum_mistakes import (
@@ -21,6 +22,7 @@ from msys_track.config.momentum_mistakes import (
     why_ignored,
     written_as_stanza,
 )
+from msys_track.config.momentum_protection import Guards
 from msys_track.config.momentum_scopes import (
     EVERY_MODULE,
     GLOBAL,
@@ -34,6 +36,7 @@ from msys_track.config.problems import Problem, nearest, shown
 from msys_track.config.schema import known_key
 from msys_track.config.scopes import meant
 from msys_track.config.stanzas import Array, Dictionary, Item, Option, Stanza, Value
+from msys_track.injection.settings import is_loopback
 
 _ORDER: Final = (
     "keys", "smtpapi", "listener", "listen", "peer", "pathway", "pathway_group",
@@ -81,11 +84,14 @@ def origins(document: Document) -> dict[KeyPath, str]:
 class _Mapping:
     """What one pass over the tree gathers; `finish` then settles what the pass can't yet know."""
 
-    __slots__ = ("_known", "_path", "members", "notices", "places", "problems", "unread")
+    __slots__ = (
+        "_guards", "_known", "_path", "members", "notices", "places", "problems", "unread",
+    )  # fmt: skip
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: dict[tuple[KeyPath, object], KeyPath] = {}
+        self._guards = Guards()
         self.members: dict[str, Any] = {}
         self.places: dict[KeyPath, Place] = {}
         self.notices: dict[str, Problem] = {}
@@ -103,6 +109,7 @@ class _Mapping:
 
     def finish(self) -> None:
         self._finish_listeners()
+        self._finish_guards()
         self._finish_smtpapi()
         self._finish_policy()
         self._finish_upstream()
@@ -119,7 +126,8 @@ class _Mapping:
             if near := nearest(option.name, scope.options):
                 self.unread.add((*table, *scope.options[near][0]))
         elif option.name not in EVERY_MODULE:
-            self._notice(option.place, _dotted(scope, option.name), why_ignored(option.name))
+            self._guards.add_option(option, table, _dotted(scope, option.written))
+            self._notice(option.place, _dotted(scope, option.name), why_ignored(option))
 
     def _read_stanza(self, stanza: Stanza, scope: Scope, outer: KeyPath) -> None:
         table = (*(() if scope.is_top else outer), *scope.table)
@@ -158,6 +166,7 @@ class _Mapping:
         if fault := misplaced(stanza, scope) or written_as_stanza(stanza, scope):
             self._problem(stanza.place, _dotted(scope, stanza.written), fault)
             return
+        self._guards.add_stanza(stanza, table, _dotted(scope, stanza.written))
         self._notice(stanza.place, name, "no stanza of msys-track, and nothing in it is read")
         for option in options(stanza.body):
             if option.name in TRACKING:
@@ -177,6 +186,23 @@ class _Mapping:
                 self._notice(self.places[table], f'listen "{address}"', why)
                 del self.members["listen"][address]
                 self._forget(table)
+
+    def _finish_guards(self) -> None:
+        """Refuse to open a port to others whose guards would not be enforced."""
+        if self.members.get("proxy", {}).get("unprotected") is True:
+            return
+        for name in self.members.get("listen", {}):
+            table = ("listen", name)
+            address, guards = meant(table), tuple(self._guards.of(table))
+            if guards and isinstance(address, Address) and not is_loopback(address.host):
+                told = (f"{each} ({place.seen_from(self._path.parent)})" for each, place in guards)
+                text = (
+                    f"msys-track does not enforce these options yet: {', '.join(told)}; "
+                    f"{address} would be an open relay: listen on a loopback address, or write "
+                    "msys_track { unprotected = true } if something else, such as a firewall, "
+                    "protects it"
+                )
+                self._problem(self.places[table], f'listen "{name}"', text)
 
     def _finish_smtpapi(self) -> None:
         """Tell whether the module is loaded: without it nothing is tracked."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final
 
+from msys_track.config.momentum_protection import is_guard
 from msys_track.config.momentum_scopes import (
     CONNECTION_OPTIONS,
     ENGAGEMENT,
@@ -19,7 +20,6 @@ from msys_track.config.momentum_scopes import (
 from msys_track.config.problems import nearest
 from msys_track.config.stanzas import Item, Option, Stanza
 
-_PROTECTION: Final = ("auth", "tls_", "open_relay", "relay_")
 _TYPO: Final = 0.85
 """How like a known name another must be to be taken for a misspelt one (difflib's ratio)."""
 
@@ -33,9 +33,9 @@ def options(body: Sequence[Item]) -> Iterator[Option]:
             yield from options(item.body)
 
 
-def why_ignored(name: str) -> str:
+def why_ignored(option: Option) -> str:
     """Say why an option that is no mistake has no effect."""
-    if name.startswith(_PROTECTION):
+    if is_guard(option):
         return "not enforced by msys-track; protect its ports by other means"
     return "no option of msys-track"
 
@@ -65,6 +65,8 @@ def _belongs_elsewhere(name: str, scope: Scope) -> str | None:
         return f"means nothing in {where}; it belongs in {TRACKING_SCOPES}"
     if name in ENGAGEMENT:
         return f"means nothing in {where}; it belongs in engagement_tracker"
+    if name == "unprotected":
+        return f"means nothing in {where}; it belongs in msys_track"
     return None
 
 

@@ -153,6 +153,7 @@ _STANZAS: Final = (
             "upstream": (("proxy", "upstream"), plain),
             "store": (("tracker", "store"), plain),
             "tracker_listen": (("tracker", "listen"), plain),
+            "unprotected": (("proxy", "unprotected"), boolean),
         },
     ),
 )

@@ -61,6 +61,12 @@ PROXY: Final[Mapping[str, Key]] = {
         kind=LISTEN,
         text="where mail is taken; no default where there are `[listen]` tables",
     ),
+    "unprotected": _proxy(
+        "unprotected",
+        SWITCH,
+        "something else, such as a firewall, protects the addresses that are not loopback; needed "
+        "where `ecelerity.conf` asks for AUTH, TLS or relay rules, which are not enforced yet",
+    ),
     "hostname": _proxy("hostname", HOSTNAME, "our name in the greeting"),
     "max_message_bytes": _proxy("max_message_bytes", _BYTES, "largest message"),
     "size_margin_bytes": _proxy(

@@ -12,7 +12,7 @@ from msys_track.injection.acceptance import Acceptance, Rewriter
 from msys_track.injection.counters import Counters
 from msys_track.injection.limits import Budget
 from msys_track.injection.protocol import Session, Shared
-from msys_track.injection.settings import ProxySettings
+from msys_track.injection.settings import ProxySettings, is_loopback
 from msys_track.logs import event_logger
 from msys_track.relay.upstream import Upstream
 
@@ -127,8 +127,17 @@ async def serve(  # noqa: PLR0913 - the parts of one server
         door = partial(_Door, shared, name)
         servers.append(await loop.create_server(door, sock=each, backlog=_BACKLOG))
     proxy = Proxy(shared, servers, list(bound.values()))
-    for host, port in proxy.socknames:
+    for name, (host, port) in zip(bound, proxy.socknames, strict=True):
         log.info("proxy.listening", host=host, port=port)
+        asked = name.rpartition(":")[0].strip("[]")
+        if not (is_loopback(asked) and is_loopback(host)):
+            log.error(
+                "proxy.unprotected",
+                address=_address(host, port),
+                unprotected=settings.unprotected,
+                hint="whoever reaches this address can send; listen on loopback or behind a "
+                "firewall",
+            )
     return proxy
 
 
@@ -170,13 +179,17 @@ def _bind_all(
     bound: dict[str, socket.socket] = {}
     try:
         for host, port in addresses:
-            name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            name = _address(host, port)
             bound[name] = first if first and not bound else _bind(host, port)
     except OSError:
         for each in bound.values():
             each.close()
         raise
     return bound
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _bind(host: str, port: int) -> socket.socket:

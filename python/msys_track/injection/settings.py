@@ -1,6 +1,7 @@
 """What may be set about the listener that takes mail; every default is stated here."""
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 _MEBIBYTE = 1024 * 1024
 
@@ -17,6 +18,9 @@ class ProxySettings:
 
     more_listens: tuple[tuple[str, int], ...] = ()
     """Further addresses to bind, of the same form."""
+
+    unprotected: bool = False
+    """Whether something else, such as a firewall, guards addresses that others can reach."""
 
     hostname: str = "localhost"
     """Our name in the greeting and in the answer to EHLO; never looked up."""
@@ -41,3 +45,11 @@ class ProxySettings:
 
     drain_seconds: float = 30
     """How long closing waits for messages that are under way."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a host; no name but localhost is trusted to be such."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.casefold() == "localhost"

@@ -1,0 +1,264 @@
+"""What guards a port in `ecelerity.conf` is not enforced: such a port must not be opened."""
+
+from pathlib import Path
+
+import pytest
+from tests.config.mutations import write_named_files
+
+from msys_track.config.checking import checked
+from msys_track.config.load import load
+from msys_track.config.problems import ConfigurationError
+
+TO_DO = (
+    "listen on a loopback address, or write msys_track { unprotected = true } if something else, "
+    "such as a firewall, protects it"
+)
+
+
+def faults(folder: Path, text: str) -> list[str]:
+    path = folder / "ecelerity.conf"
+    path.write_text(f'Gateway="127.0.0.1" smtpapi {{}}\n{text}\n', encoding="utf-8")
+    said = [problem.told(Path("x.conf")) for problem in checked(path).problems]
+    try:
+        load(path)
+    except ConfigurationError as error:
+        started = [problem.told(Path("x.conf")) for problem in error.problems]
+    else:
+        started = []
+    assert started == said  # a start finds what the check finds
+    return said
+
+
+def fault(line: int, listen: str, address: str, options: str) -> str:
+    return (
+        f'x.conf:{line}: listen "{listen}": msys-track does not enforce these options yet: '
+        f"{options}; {address} would be an open relay: {TO_DO}"
+    )
+
+
+def named(folder: Path, text: str) -> list[str]:
+    """Name the options of the fault, without their places; none where there is no fault."""
+    said = faults(folder, text)
+    if not said:
+        return []
+    (one,) = said
+    options = one.split("options yet: ")[1].split("; ")[0]
+    return [each.split(" (")[0] for each in options.split(", ")]
+
+
+def test_a_port_that_others_reach_is_a_fault_with_every_option_that_guards_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "tls.conf").write_text('\nTLS_Certificate = "/etc/pki/x.crt"\n')
+    text = """Relay_Hosts = ( "10.0.0.0/8" )
+ESMTP_Listener {
+  Open_Relay = "false"
+  Listen ":587" {
+    include "tls.conf"
+    AuthLoginParameters = [ uri = "file:///etc/passwd" ]
+  }
+  Listen "[::]:25" { }
+}"""
+    everywhere = "Relay_Hosts (ecelerity.conf:2), esmtp_listener.Open_Relay (ecelerity.conf:4)"
+    own = "listen.TLS_Certificate (tls.conf:2), listen.AuthLoginParameters (ecelerity.conf:7)"
+    assert faults(tmp_path, text) == [
+        fault(5, ":587", "0.0.0.0:587", f"{everywhere}, {own}"),
+        fault(9, "[::]:25", "[::]:25", everywhere),
+    ]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "Relay_Hosts = ( )",
+        "Relay_Domains = ( a.example )",
+        "Relay_For_Sending_Domains = ( a.example )",
+        "Relaying_Hosts = ( ::1 )",
+        "Open_Relay = false",
+        "open_relay = 'No'",
+        "Open_Relay = perhaps",
+        "TLS = required",
+        "TLS_Verify = ifpresented",
+        "STARTTLS_Injection_Policy = reject",
+        "Use_SSL = yes",
+        "SSL_Key = x",
+        "Proxy_Protocol = true",
+        "Require_AUTH = 1",
+        "SMTP_Auth = enabled",
+        "AuthCRAMMD5Parameters = [ uri = x ]",
+        'SMTP_Extensions = ( XCLIENT "AUTH LOGIN" )',
+        "SMTP_Extensions = ( starttls )",
+    ],
+)
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "{}\nESMTP_Listener {{ Listen :25 {{ }} }}",
+        "ESMTP_Listener {{ Listen :25 {{ }} }}\n{}",
+        "ESMTP_Listener {{ {}\n Listen :25 {{ }} }}",
+        "ESMTP_Listener {{ Listen :25 {{ {} }} }}",
+        "ESMTP_Listener {{ Listen :25 {{ Peer 10.0.0.0/8 {{ {} }} }} }}",
+        "ESMTP_Listener {{ Listen :25 {{ Peer_Group g {{ {} }} }} }}",
+        "ESMTP_Listener {{ Peer 10.0.0.0/8 {{ {} }} Listen :25 {{ }} }}",
+        "ESMTP_Listener {{ Listen :25 {{ }} }}\nPeer_Group g {{ Peers {{ {} }} }}",
+        "ESMTP_Listener {{ Listen :25 {{ }} }}\nPeer 10.0.0.0/8 {{ {} }}",
+        "ESMTP_Listener {{ Listen :25 {{ }} }}\npathway p {{ {} }}",
+        "ESMTP_Listener {{ Listen :25 {{ }} }}\npathway_group g {{ pathway p {{ {} }} }}",
+    ],
+)
+def test_every_option_that_guards_counts_wherever_it_holds_for_the_listener(
+    tmp_path: Path, scope: str, option: str
+) -> None:
+    (name,) = named(tmp_path, scope.format(option))
+    assert name.rpartition(".")[2] == option.split(" ", maxsplit=1)[0]
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "{} ESMTP_Listener {{ Listen :25 {{ }} }}",
+        "ESMTP_Listener {{ {} Listen :25 {{ }} }}",
+        "ESMTP_Listener {{ Listen :25 {{ {} }} }}",
+        "ESMTP_Listener {{ Listen :25 {{ Peer ::1 {{ {} }} }} }}",
+    ],
+)
+def test_a_stanza_that_guards_counts_as_an_option_does(tmp_path: Path, scope: str) -> None:
+    (name,) = named(tmp_path, scope.format("AUTH_LOGIN { uri = x }"))
+    assert name.rpartition(".")[2] == "AUTH_LOGIN"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "Open_Relay = true",
+        "Use_SSL = no",
+        "TLS = false",
+        "Proxy_Protocol = off",
+        "Enable_Authentication = 'false'",
+        "SMTP_Extensions = ( XCLIENT ENHANCEDSTATUSCODES )",
+        "Outbound_SMTP_AUTH_User = x",
+        "Prohibited_Hosts = ( 0.0.0.0 )",
+        "Open_Relay = false Open_Relay = true",
+        "x { }",
+    ],
+)
+def test_what_asks_for_no_guard_is_no_fault(tmp_path: Path, option: str) -> None:
+    text = f"{option} ESMTP_Listener {{ {option} Listen :25 {{ {option} }} }}"
+    assert faults(tmp_path, text) == []
+
+
+def test_what_guards_other_ports_is_no_fault_of_this_one(tmp_path: Path) -> None:
+    text = """
+    Control_Listener { Enable_Authentication = true Peer ::1 { TLS = yes } }
+    domain x.example { TLS = required }
+    scriptlet s { auth = x }
+    ESMTP_Listener { Listen :25 { } Listen 127.0.0.1:587 { TLS = yes Peer ::1 { SSL = 1 } } }"""
+    assert faults(tmp_path, text) == []
+
+
+def test_the_narrower_scope_overrides_the_wider(tmp_path: Path) -> None:
+    wider = "Use_SSL = yes ESMTP_Listener {{ Open_Relay = false Listen :25 {{ {} }} }}"
+    assert named(tmp_path, wider.format("Open_Relay = true")) == ["Use_SSL"]
+    assert named(tmp_path, wider.format("Open_Relay = true Use_SSL = no")) == []
+
+
+def test_a_guard_of_some_clients_counts_though_others_have_none(tmp_path: Path) -> None:
+    text = "ESMTP_Listener { Listen :25 { Group g { A { SSL = 1 } B { SSL = 0 TLS { } } } } }"
+    assert named(tmp_path, text) == ["A.SSL", "B.TLS"]
+    text = "ESMTP_Listener { Listen :25 { Peer ::1 { SSL = 1 } Peer ::2 { SSL = 0 } } }"
+    assert named(tmp_path, text) == ["peer.SSL"]
+
+
+def test_a_relay_that_is_open_to_one_network_only_is_a_guard(tmp_path: Path) -> None:
+    text = "ESMTP_Listener { Listen :25 { } Peer 10.0.0.0/8 { Open_Relay = true } }"
+    assert named(tmp_path, text) == ["peer.Open_Relay"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.255.0.9", "[::1]", "localhost", "LocalHost"])
+def test_on_loopback_nothing_needs_to_guard(tmp_path: Path, host: str) -> None:
+    text = f'Relay_Hosts = ( ::1 ) ESMTP_Listener {{ Listen "{host}:25" {{ }} }}'
+    assert faults(tmp_path, text) == []
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        (":25", "0.0.0.0:25"),
+        ("*:25", "0.0.0.0:25"),
+        ("0.0.0.0:25", "0.0.0.0:25"),
+        ("[::]:25", "[::]:25"),
+        ("10.0.0.1:25", "10.0.0.1:25"),
+        ("128.0.0.1:25", "128.0.0.1:25"),
+        ("[2001:db8::1]:25", "[2001:db8::1]:25"),
+        ("mx.localhost:25", "mx.localhost:25"),
+        ("localhost.example:25", "localhost.example:25"),
+        ("127.1:25", "127.1:25"),
+    ],
+)
+def test_every_other_address_is_one_that_others_reach(
+    tmp_path: Path, listen: str, address: str
+) -> None:
+    text = f'Relay_Hosts = ( ::1 ) ESMTP_Listener {{ Listen "{listen}" {{ }} }}'
+    assert faults(tmp_path, text) == [fault(2, listen, address, "Relay_Hosts (ecelerity.conf:2)")]
+
+
+def test_a_listener_on_its_default_address_is_no_fault(tmp_path: Path) -> None:
+    assert faults(tmp_path, "Relay_Hosts = ( ::1 ) ESMTP_Listener { TLS = yes }") == []
+
+
+def test_a_port_that_is_not_opened_is_no_fault(tmp_path: Path) -> None:
+    text = "Relay_Hosts = ( ::1 ) ESMTP_Listener { Listen :25 { Enable = no } Listen /tmp/x { } }"
+    assert faults(tmp_path, text) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "is_allowed"),
+    [("true", True), ("on", True), ("false", False), ("true unprotected = false", False)],
+)
+def test_whoever_writes_that_something_else_guards_is_believed(
+    tmp_path: Path, written: str, *, is_allowed: bool
+) -> None:
+    ours = f"msys_track {{ unprotected = {written} }}"
+    said = faults(tmp_path, f"TLS = yes ESMTP_Listener {{ Listen :25 {{ }} }} {ours}")
+    refused = fault(2, ":25", "0.0.0.0:25", "TLS (ecelerity.conf:2)")
+    assert said == ([] if is_allowed else [refused])
+
+
+def test_a_wrong_word_that_something_else_guards_is_not_believed(tmp_path: Path) -> None:
+    text = "TLS = yes ESMTP_Listener { Listen :25 { } }\nmsys_track { unprotected = maybe }"
+    said = faults(tmp_path, text)
+    assert said == [
+        fault(2, ":25", "0.0.0.0:25", "TLS (ecelerity.conf:2)"),
+        'x.conf:3: proxy.unprotected: found "maybe", allowed: true or false, without quotes',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("unprotected = true", "unprotected"),
+        ("ESMTP_Listener { Unprotected = true }", "esmtp_listener.Unprotected"),
+        ("ESMTP_Listener { Listen :25 { unprotected = true } }", "listen.unprotected"),
+    ],
+)
+def test_the_word_that_something_else_guards_has_one_place(
+    tmp_path: Path, text: str, key: str
+) -> None:
+    where = key.rpartition(".")[0] or "the global scope"
+    assert faults(tmp_path, text) == [
+        f"x.conf:2: {key}: means nothing in {where}; it belongs in msys_track"
+    ]
+
+
+def test_the_word_that_something_else_guards_has_its_key_in_toml(tmp_path: Path) -> None:
+    write_named_files(tmp_path)
+    path = tmp_path / "msys-track.toml"
+    text = 'keys = "keys.toml"\n[listen.":25"]\n[proxy]\nupstream = "127.0.0.1:25"\n'
+    path.write_text(text)
+    proxy = load(path).proxy
+    assert proxy is not None
+    assert proxy.unprotected is False
+    path.write_text(f"{text}unprotected = true\n")
+    proxy = load(path).proxy
+    assert proxy is not None
+    assert proxy.unprotected is True

@@ -15,7 +15,7 @@ impl ContentType {
     pub fn parse(value: &[u8]) -> Self {
         let text = without_comments(&String::from_utf8_lossy(value));
         let (essence, rest) = text.split_once(';').unwrap_or((&text, ""));
-        let essence = essence.trim().to_ascii_lowercase();
+        let essence = essence.trim_ascii().to_ascii_lowercase();
         match essence.split_once('/') {
             Some((kind, subtype)) if !kind.is_empty() && !subtype.is_empty() => {
                 Self { essence, parameters: parameters(rest) }
@@ -93,8 +93,8 @@ fn parameters(text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some((name, after)) = rest.split_once('=') {
-        let name = name.rsplit(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let (value, after) = parameter_value(after.trim_start());
+        let name = name.rsplit(';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        let (value, after) = parameter_value(after.trim_ascii_start());
         if !name.is_empty() {
             found.push((name, value));
         }
@@ -106,7 +106,7 @@ fn parameters(text: &str) -> Vec<(String, String)> {
 fn parameter_value(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let (value, rest) = text.split_once(';').unwrap_or((text, ""));
-        return (value.trim().to_owned(), rest);
+        return (value.trim_ascii().to_owned(), rest);
     };
     let mut value = String::new();
     let mut characters = quoted.char_indices();
@@ -170,6 +170,15 @@ mod tests {
         assert_eq!(parameter("a/b; x*0=one; x*1=\"two\"", "x").as_deref(), Some("onetwo"));
         assert_eq!(parameter("a/b; x*=utf-8'en'caf%C3%A9", "x").as_deref(), Some("café"));
         assert_eq!(parameter("a/b; x*0*=utf-8''%41; x*1=b", "x").as_deref(), Some("Ab"));
+    }
+
+    #[test]
+    fn white_space_is_ascii() {
+        for wide in ["\u{a0}", "\u{85}", "\u{2003}"] {
+            let html = ContentType::parse(format!("text/html{wide}; a=b{wide}").as_bytes());
+            assert_eq!(html.essence, format!("text/html{wide}"));
+            assert_eq!(html.parameter("a"), Some(format!("b{wide}")));
+        }
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Walk<'_> {
                 self.leaf(entity, content_type, Some(Reason::NestedTooDeep));
             }
             None => self.leaf(entity, content_type, Some(Reason::MalformedPart)),
-            Some(boundary) => self.enter(entity, &content_type, boundary.trim_end(), depth),
+            Some(boundary) => self.enter(entity, &content_type, boundary.trim_ascii_end(), depth),
         }
     }
 
@@ -142,7 +142,7 @@ impl Walk<'_> {
         }
         let disposition = section.value(self.message, b"content-disposition").unwrap_or_default();
         let disposition = without_comments(&disposition);
-        let kind = disposition.split(';').next().unwrap_or_default().trim();
+        let kind = disposition.split(';').next().unwrap_or_default().trim_ascii();
         if kind.eq_ignore_ascii_case("attachment") {
             (None, Some(Reason::AttachedPart))
         } else if self.parts.iter().any(|part| part.role == Some(role)) {
@@ -175,7 +175,7 @@ fn never_entered(essence: &str) -> Option<Reason> {
 }
 
 fn without_comments(value: &[u8]) -> String {
-    content_type::without_comments(&String::from_utf8_lossy(value)).trim().to_owned()
+    content_type::without_comments(&String::from_utf8_lossy(value)).trim_ascii().to_owned()
 }
 
 /// The parts of a multipart body: what stands between its boundary lines.

@@ -126,6 +126,13 @@ fn the_transfer_encoding_is_read_without_case_or_comment() {
 }
 
 #[test]
+fn white_space_around_names_is_ascii() {
+    let attached = |kind| format!("Content-Disposition: {kind}\r\n{HTML}");
+    assert_eq!(html(&attached("attachment ")), None);
+    assert_eq!(html(&attached("attachment\u{a0}")).as_deref(), Some("<p>html"));
+}
+
+#[test]
 fn the_first_text_and_the_first_html_have_a_role() {
     let image = "Content-Type: image/png\r\n\r\nPNG";
     let amp = "Content-Type: text/x-amp-html\r\n\r\n<html amp4email>";

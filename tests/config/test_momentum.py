@@ -266,6 +266,15 @@ def test_a_whole_number_is_one_with_quotes_or_without(
     assert members(tmp_path, text)["listener"] == {"tracking_link_expiry": value}
 
 
+def test_case_means_nothing_in_ascii_alone(tmp_path: Path) -> None:
+    assert members(tmp_path, "esmtp_LISTENER { Open_TracKing_Enabled = true }") == {
+        "listener": {"open_tracking_enabled": True}
+    }
+    text = "ESMTP_Listener { open_trac\u212aing_enabled = true }"
+    (problem,) = document(tmp_path, text).problems
+    assert problem.text == "unknown; did you mean open_tracking_enabled?"
+
+
 def test_context_variables_are_texts_in_their_own_case(tmp_path: Path) -> None:
     text = 'pathway p { Context = [ smtpapi_open_tracking = 1 Class = "TXN" ] }'
     assert members(tmp_path, text)["pathway"] == {

@@ -26,6 +26,16 @@ def test_a_button_for_outlook_is_found_in_its_comment() -> None:
     assert read(message).links == (Link(place=Place.OUTLOOK, href="http://a.example/"),)
 
 
+def test_names_and_white_space_are_ascii() -> None:
+    assert glance(HTML + "<\u0131mg src=a><img \u017frc=b>".encode()).images == ()
+    assert glance(HTML + "<a href='\xa0http://a.example/ '>".encode()).links == html(
+        "\xa0http://a.example/"
+    )
+    assert read(HTML + "<a href='\xa0http://a.example/ '>".encode()).links == html(
+        "\xa0http://a.example/"
+    )
+
+
 def test_links_in_other_comments_are_none() -> None:
     assert read(HTML + b'<!-- <a href="http://a.example/">a</a> -->').links == ()
 

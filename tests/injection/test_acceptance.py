@@ -604,6 +604,17 @@ async def test_an_internationalized_address_reaches_the_upstream_as_it_is(
     assert "SMTPUTF8" in taken.parameters
 
 
+@pytest.mark.parametrize(
+    "parameters", ["BODY=8B\u0131TMIME", "\u017fIZE=1", "\u017fMTPUTF8", "SIZE=1\u2003BODY=7BIT"]
+)
+async def test_parameters_of_mail_are_ascii(start: "Start", parameters: str) -> None:
+    harness = await start()
+    client = await harness.client()
+    await client.say("EHLO client.test")
+    assert (await client.say(f"MAIL FROM:<a@b.test> {parameters}")).startswith("501 ")
+    assert await client.say("MAIL FROM:<a@b.test> size=1 body=8bitmime") == "250 OK"
+
+
 async def test_an_internationalized_address_needs_the_parameter(start: "Start") -> None:
     harness = await start()
     client = await harness.client()

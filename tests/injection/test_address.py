@@ -93,6 +93,21 @@ def test_an_address_that_can_travel_is_read(
 
 
 @pytest.mark.parametrize(
+    ("given_", "read"),
+    [
+        ("BODY=8B\u0131TMIME", "BODY=8B\ufffdTMIME"),
+        ("\u017fIZE=1", "\ufffdIZE=1"),
+        ("X\u2003Y", "X\ufffdY"),
+        ("SIZE=\u0663", "SIZE=\ufffd"),
+    ],
+)
+def test_no_parameter_becomes_ascii_in_upper_case(
+    parser: address.Parser, given_: str, read: str
+) -> None:
+    assert address.read(f"<a@b.test> {given_}", parser) == ("a@b.test", read)
+
+
+@pytest.mark.parametrize(
     "argument",
     [
         "<",

@@ -46,6 +46,9 @@ def test_folding_between_words_is_undone(words: list[bytes], fold: bytes) -> Non
         (b'{"u": "http://x/?a=?b"}', '{"u": "http://x/?a=?b"}'),
         (b'{"u": "=?utf-8?x?no-such-encoding?="}', '{"u": "=?utf-8?x?no-such-encoding?="}'),
         (b"a =?utf-8?q?b?= c", "a b c"),
+        ("=?\u212aoi8-r?q?x?=".encode(), "=?\u212aoi8-r?q?x?="),
+        ("=?utf-8é?q?x?=".encode(), "=?utf-8é?q?x?="),
+        ("=?utf-8?q?a?=\u2003=?utf-8?q?b?=".encode(), "a\u2003b"),
     ],
 )
 def test_raw_utf8_and_encoded_words_are_read(value: bytes, text: str) -> None:
@@ -66,6 +69,7 @@ def test_raw_utf8_and_encoded_words_are_read(value: bytes, text: str) -> None:
         (b'{"a": "=?utf-8?b?eyJ0?="}=?utf-8?b?e?=', 26, "malformed encoded-word"),
         (b'{"a": "=?utf-8?q?=ZZ?="}', 8, "malformed encoded-word"),
         ('{"a": "=?utf-8?q?ü?="}'.encode(), 8, "malformed encoded-word"),
+        ('{"a": "=?utf-8?q?a\u2003b?="}'.encode(), 8, "malformed encoded-word"),
         (b"=?utf-8?q?ok?= =?nope?q?x?=", 16, "unknown charset nope in an encoded-word"),
     ],
 )

@@ -71,6 +71,12 @@ def test_a_socket_without_an_address_has_no_client_address() -> None:
     assert client_address(None, [b"203.0.113.7"], TRUSTED) is None
 
 
+@pytest.mark.parametrize("blank", [b"\xa0", b"\x85", b"\x1c", b"\x0b"])
+def test_only_spaces_and_tabs_stand_around_a_forwarded_address(blank: bytes) -> None:
+    assert client_address("10.0.0.1", [b" \t203.0.113.7\t "], TRUSTED) == "203.0.113.7"
+    assert client_address("10.0.0.1", [blank + b"203.0.113.7"], TRUSTED) == "10.0.0.1"
+
+
 @given(lines=st.lists(st.binary(max_size=60), max_size=4))
 def test_no_header_line_breaks_the_walk(lines: list[bytes]) -> None:
     assert client_address("10.0.0.1", lines, TRUSTED)

@@ -3,9 +3,13 @@
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from tests.captured_logs import capture_logs
+from tests.tracking.conftest import split_answers
+
+from msys_track.keys import Claims, Engagement, KeyRing
 
 if TYPE_CHECKING:
     from tests.tracking.conftest import Harness, Start
@@ -233,14 +237,92 @@ async def test_one_connection_too_many_is_turned_away(start: "Start", click_path
     await assert_serves(harness, click_path)
 
 
-async def test_a_defect_costs_one_connection(
+async def test_a_defect_before_the_target_is_known_costs_one_connection(
     harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object, **_more: object) -> None:
-        raise ZeroDivisionError
-
     with monkeypatch.context() as patch:
-        patch.setattr("msys_track.tracking.connection.events", broken)
-        await harness.get(click_path)
+        patch.setattr("msys_track.tracking.routes.path_of", broken)
+        assert (await harness.get(click_path)).startswith(b"HTTP/1.1 500 ")
     assert harness.tracker.counters.failures == 1
     assert (await harness.get(click_path)).startswith(b"HTTP/1.1 302 ")
+
+
+# What makes an event, from the request's headers to the queue.
+STEPS = [
+    "msys_track.tracking.connection.header_text",
+    "msys_track.tracking.connection.Visit",
+    "msys_track.tracking.connection.events",
+    "msys_track.tracking.visit.user_agent_parsed",
+    "msys_track.tracking.visit.metadata",
+    "msys_track.sinks.writer.EventWriter.put",
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_defect_in_making_an_event_costs_the_event_alone(
+    harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    request = f"GET {click_path} HTTP/1.1\r\nHost: a\r\nUser-Agent: b\r\n\r\n".encode()
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(step, broken)
+        answers = split_answers(await harness.exchange(request * 2))
+    assert [answer[:12] for answer in answers] == [b"HTTP/1.1 302"] * 2
+    assert [entry["event"] for entry in logs] == ["tracker.event_failed"] * 2
+    assert harness.tracker.counters.failures == 2
+    assert await harness.events() == []
+    await harness.get(click_path)
+    assert len(await harness.events()) == 1
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["msys_track.tracking.location._authority", "msys_track.tracking.routes.location"],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_defect_in_making_the_location_still_redirects(  # noqa: PLR0913, PLR0917 - fixtures
+    harness: "Harness",
+    keys: KeyRing,
+    engagement: Engagement,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    method: str,
+) -> None:
+    target = "https://ü.test/kad\u0131n?q=a b\r\nX: y"
+    path = keys.seal(Claims(kind="click", engagement=engagement, target=target))
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(step, broken)
+        answer = await harness.get("/" + path, method=method)
+    assert answer.startswith(b"HTTP/1.1 302 ")
+    location = b"https://%C3%BC.test/kad%C4%B1n?q=a%20b%0D%0AX:%20y"
+    assert b"\r\nLocation: " + location + b"\r\n" in answer
+    assert [entry["event"] for entry in logs] == ["tracker.location_failed"]
+    assert (harness.tracker.counters.failures, harness.tracker.counters.clicks) == (1, 1)
+    assert [event.target_link_url for event in await harness.events()] == (
+        [target] if method == "GET" else []
+    )
+
+
+async def test_a_location_that_no_header_can_hold_is_percent_encoded(
+    harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msys_track.tracking.routes.location", lambda target: target + "\u0131")
+    answer = await harness.get(click_path)
+    assert b"\r\nLocation: https://shop.test/sale?a=1&b=\r\n" in answer
+    assert harness.tracker.counters.failures == 1
+
+
+async def test_a_defect_does_not_take_the_answers_before_it(
+    harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def path_of(target: bytes) -> str:
+        return target.decode("ascii") if target != b"/broken" else broken()
+
+    monkeypatch.setattr("msys_track.tracking.routes.path_of", path_of)
+    first, second = await harness.pipelined([click_path.encode(), b"/broken"])
+    assert first.startswith(b"HTTP/1.1 302 ")
+    assert second.startswith(b"HTTP/1.1 500 ")
+    assert len(await harness.events()) == 1
+
+
+def broken(*_: object, **_more: object) -> NoReturn:
+    raise ZeroDivisionError

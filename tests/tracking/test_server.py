@@ -184,6 +184,8 @@ async def test_any_host_is_answered(harness: "Harness", click_path: str) -> None
     [
         ("https://bücher.test/grün?q=ü#ß", "https://xn--bcher-kva.test/gr%C3%BCn?q=%C3%BC#%C3%9F"),
         ("https://shop.test/#/route?x=%20&y=", "https://shop.test/#/route?x=%20&y="),
+        ("https://a.test/kad\u0131n?q=\u0130#\u0131", "https://a.test/kad%C4%B1n?q=%C4%B0#%C4%B1"),
+        ("https://u\u017f@a\u017f.test/\u212a", "https://u%C5%BF@as.test/%E2%84%AA"),
     ],
 )
 async def test_the_location_is_ascii_and_the_event_has_the_original(

@@ -79,5 +79,5 @@ def dotted(path: KeyPath) -> str:
 
 
 def _quoted(name: str) -> str:
-    is_bare = name.isascii() and name.replace("-", "_").isidentifier()
-    return name if is_bare or name.isdigit() else f'"{name}"'
+    is_bare = name.isascii() and (name.replace("-", "_").isidentifier() or name.isdigit())
+    return name if is_bare else f'"{name}"'

@@ -54,8 +54,8 @@ class Option:
 
     @property
     def name(self) -> str:
-        """The key in lower case: outside of dictionaries case means nothing."""
-        return self.written.lower()
+        """The key in lower case: outside of dictionaries case means nothing, in ASCII."""
+        return self.written.lower() if self.written.isascii() else self.written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +70,8 @@ class Stanza:
 
     @property
     def name(self) -> str:
-        """The name in lower case, because case means nothing in it."""
-        return self.written.lower()
+        """The name in lower case, because case means nothing in it, in ASCII."""
+        return self.written.lower() if self.written.isascii() else self.written
 
 
 Item: TypeAlias = Option | Stanza

@@ -15,7 +15,8 @@ from typing import Final
 _REFERENCE: Final = re.compile(
     r"&(?:#(?:[0-9]+|[xX][0-9A-Fa-f]+);?|[A-Za-z0-9]+(?:;|(?![A-Za-z0-9=;])))"
 )
-_BLANK: Final = "".join(map(chr, range(0x21)))
+# URL Standard, "C0 control or space": dropped at both ends.
+BLANK: Final = "".join(map(chr, range(0x21)))
 _VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
@@ -26,7 +27,7 @@ def followed(href: bytes) -> str | None:
     """
     if not href.isascii() or b"\0" in href:  # HTML reads NUL as U+FFFD
         return None
-    value = _REFERENCE.sub(_character, href.decode("ascii")).strip(_BLANK)
+    value = _REFERENCE.sub(_character, href.decode("ascii")).strip(BLANK)
     value = re.sub(r"[\t\r\n]", "", value)
     return urllib.parse.quote(value, safe=_VISIBLE) if value.isascii() else None
 

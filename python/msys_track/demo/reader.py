@@ -15,6 +15,8 @@ from enum import StrEnum
 from html.parser import HTMLParser
 from typing import Final
 
+from msys_track.demo.href import BLANK
+
 
 class Place(StrEnum):
     """Where in a mail a link stands."""
@@ -77,11 +79,13 @@ def glance(message: bytes) -> Reading:
 # What a mail program makes clickable in plain text.
 _URL: Final = re.compile(r"""https?://[^\s<>"]+[^\s<>".,;:!?')]""")
 
-_LINK: Final = re.compile(r"<(?:a|area)[\s/][^<>]*", re.IGNORECASE)
-_IMAGE: Final = re.compile(r"<img[\s/][^<>]*", re.IGNORECASE)
+# HTML's names and white space are ASCII: in Unicode a dotless i is one.
+_HTML: Final = re.IGNORECASE | re.ASCII
+_LINK: Final = re.compile(r"<(?:a|area)[\s/][^<>]*", _HTML)
+_IMAGE: Final = re.compile(r"<img[\s/][^<>]*", _HTML)
 _VALUE: Final = r"""\s*=\s*(?:"([^"]*)|'([^']*)|([^\s"']+))"""
-_HREF: Final = re.compile(r"[\s/]href" + _VALUE, re.IGNORECASE)
-_SRC: Final = re.compile(r"[\s/]src" + _VALUE, re.IGNORECASE)
+_HREF: Final = re.compile(r"[\s/]href" + _VALUE, _HTML)
+_SRC: Final = re.compile(r"[\s/]src" + _VALUE, _HTML)
 
 
 def _shown(message: bytes) -> Iterator[tuple[Place, str]]:
@@ -127,7 +131,7 @@ class _Html(HTMLParser):
         is_link = tag in {"a", "area"} or (self.place is Place.OUTLOOK and tag.startswith("v:"))
         href, source = values.get("href"), values.get("src")
         if is_link and href is not None:
-            self.links.append(Link(place=self.place, href=href.strip()))
+            self.links.append(Link(place=self.place, href=href.strip(BLANK)))
         elif tag == "img" and source is not None:
             self.images.append(source)
 
@@ -155,4 +159,4 @@ def _values(markup: str, tag: re.Pattern[str], attribute: re.Pattern[str]) -> It
     for start in tag.finditer(markup):
         value = attribute.search(start[0])
         if value is not None:
-            yield html.unescape(value[1] or value[2] or value[3] or "").strip()
+            yield html.unescape(value[1] or value[2] or value[3] or "").strip(BLANK)

@@ -17,6 +17,7 @@ _ATTRIBUTE: Final = re.compile(
     rb"[ \t\n\f\r/]*([^ \t\n\f\r/>][^ \t\n\f\r/>=]*)"
     rb"(?:[ \t\n\f\r]*=[ \t\n\f\r]*(?:\"([^\"]*)\"|'([^']*)'|([^ \t\n\f\r>\"'][^ \t\n\f\r>]*)))?"
 )
+_BLANK: Final = " \t\n\f\r"  # HTML Standard, "ASCII whitespace"
 _SUBLINK: Final = re.compile(
     r"(?!\.{1,2}(?:/|$))[\w.-]{1,64}(?:/(?!\.{1,2}(?:/|$))[\w.-]{1,64})*", re.ASCII
 )
@@ -38,10 +39,10 @@ class Asked:
 def asked(document: bytes, at: int) -> Asked:
     """Read the tag that has the value at `at`; where none has, nothing is asked."""
     values = _attributes(document, at)
-    sublink = values.get("data-msys-sublink", "").strip()
+    sublink = values.get("data-msys-sublink", "").strip(_BLANK)
     return Asked(
         sublink=sublink if _SUBLINK.fullmatch(sublink) else DEFAULT_SUBLINK,
-        unsubscribes=values.get("data-msys-unsubscribe", "").strip().lower() in _YES,
+        unsubscribes=values.get("data-msys-unsubscribe", "").strip(_BLANK).lower() in _YES,
     )
 
 

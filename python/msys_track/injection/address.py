@@ -18,6 +18,8 @@ _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOT_ATOM: Final = rf"{_ATOM}(?:\.{_ATOM})*"
 _PLAIN: Final = re.compile(rf"<({_DOT_ATOM}@{_DOT_ATOM})>(?: ([A-Za-z0-9][\x20-\x27\x2a-\x7e]*))?")
 
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+
 _NULL_PATH: Final = "<>"
 _MALFORMED: Final[Read] = (None, None)
 
@@ -46,9 +48,11 @@ def read(argument: str, parse: Parser) -> Read:
         path, parameters = parse(argument)
     except _PARSER_FAULTS:
         return _MALFORMED
-    if path is None or not (path == _NULL_PATH or is_path(path)):
+    if path is None or parameters is None or not (path == _NULL_PATH or is_path(path)):
         return _MALFORMED
-    return path, parameters
+    # Parameters are ASCII (RFC 5321 section 4.1.2). aiosmtpd makes them upper case, where a
+    # dotless i becomes an I, and splits at any space. U+FFFD stays what no parameter can have.
+    return path, _NOT_ASCII.sub("\ufffd", parameters)
 
 
 def read_plain(argument: str) -> tuple[str, str] | None:

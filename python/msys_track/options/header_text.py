@@ -15,8 +15,10 @@ from msys_track.options.strict_json import JsonFault
 _FOLD: Final = re.compile(rb"\n[ \t]+")
 _WIDE_FOLD: Final = re.compile(rb"\n(?! [^ \t])")
 """A line break that something else follows than one space."""
+# A charset's name is ASCII (RFC 2047 section 2); codecs would take "utf-8é" for UTF-8.
 _ENCODED_WORD: Final = re.compile(
-    r"=\?(?P<charset>[^?*\s]+)(?:\*[^?\s]*)?\?(?P<encoding>[bBqQ])\?(?P<text>[^?\s]*)\?="
+    r"=\?(?P<charset>[!-)+->@-~]+)(?:\*[^?\s]*)?\?(?P<encoding>[bBqQ])\?(?P<text>[^?\s]*)\?=",
+    re.ASCII,
 )
 _QUOTED: Final = re.compile(rb"=([0-9A-Fa-f]{2})|=|_|([^=_]+)")
 

@@ -71,7 +71,8 @@ def client_address(
     # Every proxy appends the address it was called from, so the list is read from the right.
     entries = b",".join(forwarded_for).decode("latin-1").split(",")
     while entries and _is_in(hop, trusted):
-        before = _address(entries.pop().strip())
+        # RFC 9110 section 5.6.3: blanks around an entry are spaces and tabs, no others.
+        before = _address(entries.pop().strip(" \t"))
         if before is None:
             break
         hop = before

@@ -5,19 +5,18 @@ The connection decides when it ends and who waits for whom; `request.py` knows w
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import cast
 
-from msys_track.keys import Claims
 from msys_track.logs import event_logger
 from msys_track.sinks.writer import EventWriter
 from msys_track.tracking.client import Client, client_address, header_text
 from msys_track.tracking.counters import Counters
 from msys_track.tracking.replies import DateLine, Replies, Reply
 from msys_track.tracking.request import Request, RequestReader
-from msys_track.tracking.routes import Routes
+from msys_track.tracking.routes import Outcome, Routes
 from msys_track.tracking.settings import TrackerSettings
 from msys_track.tracking.visit import Visit, events
 
@@ -130,35 +129,58 @@ class Connection(asyncio.Protocol):
             self._set_deadline()
         now = service.clock()
         date = service.dates.at(now)
-        answers: list[bytes] = []
-        visits: list[Visit] = []
-        for request in requests:
-            reply, claims = self._answer(request, now)
-            answers.append(_on_the_wire(request, reply, date))
-            if claims is not None:
-                visits.append(Visit(claims=claims, client=self._client(request), at=now))
-        if answers and self._transport is not None:
-            self._transport.write(b"".join(answers))
+        answered, failure = self._answer_all(requests, now)
+        if answered and self._transport is not None:
+            self._transport.write(
+                b"".join(_on_the_wire(request, out.reply, date) for request, out in answered)
+            )
         # The reader is on the way to the target; only now does anybody count it.
-        also_click = service.settings.unsubscribe_also_click
-        for visit in visits:
-            for each in events(visit, also_click=also_click):
-                service.writer.put(each)
+        for request, outcome in answered:
+            self._record(request, outcome, now)
+        if failure is not None:
+            raise failure
         if reader.refused is not None:
             self._refuse(reader.refused)
         elif reader.finished:
             self._close()
 
-    def _answer(self, request: Request, now: float) -> tuple[Reply, Claims | None]:
+    def _answer_all(
+        self, requests: Iterable[Request], now: float
+    ) -> tuple[list[tuple[Request, Outcome]], Exception | None]:
+        """Answer up to the first request that fails; those before it keep their answers."""
+        answered: list[tuple[Request, Outcome]] = []
+        for request in requests:
+            try:
+                answered.append((request, self._answer(request, now)))
+            except Exception as failure:  # noqa: BLE001 - raised once the others are answered
+                return answered, failure
+        return answered, None
+
+    def _answer(self, request: Request, now: float) -> Outcome:
         service = self._service
         service.counters.requests += 1
         if request.method == b"GET":
             return service.routes.outcome(request.target, now)
         if request.method == b"HEAD":
             # Scanners ask so; no reader does.
-            return service.routes.outcome(request.target, now).reply, None
+            return service.routes.outcome(request.target, now)._replace(claims=None)
         service.counters.refuse(HTTPStatus.METHOD_NOT_ALLOWED)
-        return service.replies.refusal(HTTPStatus.METHOD_NOT_ALLOWED), None
+        return Outcome(service.replies.refusal(HTTPStatus.METHOD_NOT_ALLOWED))
+
+    def _record(self, request: Request, outcome: Outcome, now: float) -> None:
+        """Log and store what an answered request leaves; a defect costs the event alone."""
+        if outcome.defect is not None:
+            log.error("tracker.location_failed", exc_info=outcome.defect)
+        if outcome.claims is None:
+            return
+        service = self._service
+        try:
+            visit = Visit(claims=outcome.claims, client=self._client(request), at=now)
+            for each in events(visit, also_click=service.settings.unsubscribe_also_click):
+                service.writer.put(each)
+        except Exception:
+            service.counters.failures += 1
+            log.exception("tracker.event_failed")
 
     def _client(self, request: Request) -> Client:
         user_agent = request.value(b"user-agent")

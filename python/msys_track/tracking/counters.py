@@ -22,7 +22,8 @@ class Counters:
         bad_requests: Not HTTP, over a limit, or without a Host.
         timeouts: Requests that did not arrive in time.
         refused_connections: Connections over `max_connections`.
-        failures: Defects of ours: one connection each, with a traceback in the log.
+        failures: Defects of ours, with a traceback in the log: each cost a connection, an event,
+            or a `Location` its exact form.
     """
 
     requests: int = 0

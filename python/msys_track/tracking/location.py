@@ -5,35 +5,54 @@ here is normalised; only what RFC 9110 does not allow in a header is written ano
 """
 
 import re
+from urllib.parse import quote
 
 import idna
 
+# Without re.ASCII, IGNORECASE takes U+017F for an "s", which no header can hold.
 # Printable ASCII but for the space: what a header carries as it stands.
-_PLAIN = re.compile(r"https?://[!-~]+", re.IGNORECASE)
+_PLAIN = re.compile(r"https?://[!-~]+", re.IGNORECASE | re.ASCII)
+_SCHEME = re.compile(r"https?://", re.IGNORECASE | re.ASCII)
 # WHATWG URL: in http and https a backslash ends the authority as a slash does.
-_PARTS = re.compile(r"(https?://)([^/?#\\]*)(.*)", re.IGNORECASE | re.DOTALL)
+_AFTER_AUTHORITY = re.compile(r"[/?#\\]")
+# WHATWG URL section 4.4, steps 1 to 3: what a browser drops before it reads a URL.
+_DROPPED_AT_THE_END = "".join(map(chr, range(0x21)))
+_DROPPED_ANYWHERE = str.maketrans("", "", "\t\n\r")
 _PORT = re.compile(r":[0-9]*\Z")
-_NOT_PLAIN = re.compile(r"[^!-~]")
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _ASCII_LABEL = re.compile(r"[a-z0-9_-]*")
 
 
 def location(target: str) -> str | None:
     """The value of `Location` for a target; None for what must never be redirected to.
 
-    Printable ASCII goes out as it is. Other characters are percent-encoded as UTF-8 (RFC 3987
-    section 3.1); a host that is not ASCII becomes its A-label (UTS #46, RFC 5891), or is
-    percent-encoded too if it has none. The result is printable ASCII without spaces, so no
-    target can end the header.
+    Printable ASCII goes out as it is. Tabs, line breaks, and trailing spaces and controls are
+    dropped as browsers do. Other characters are percent-encoded as UTF-8 (RFC 3987 section 3.1);
+    a host that is not ASCII becomes its A-label (UTS #46, RFC 5891), or is percent-encoded too if
+    it has none. The result is printable ASCII without spaces, so no target can end the header.
     """
     if _PLAIN.fullmatch(target):
         return target
-    parts = _PARTS.fullmatch(target)
-    if parts is None:
+    scheme = _SCHEME.match(target)
+    if scheme is None:
         return None
-    scheme, authority, rest = parts.groups()
-    if not authority + rest:
+    rest = target[scheme.end() :].rstrip(_DROPPED_AT_THE_END).translate(_DROPPED_ANYWHERE)
+    if not rest:
         return None
-    return scheme + _authority(authority) + _percent_encoded(rest)
+    after = _AFTER_AUTHORITY.search(rest)
+    end = after.start() if after else len(rest)
+    return scheme.group() + _authority(rest[:end]) + percent_encoded(rest[end:])
+
+
+def is_http(target: str) -> bool:
+    """Whether a target is one of http or https, the only ones to redirect to."""
+    return _SCHEME.match(target) is not None
+
+
+def percent_encoded(text: str) -> str:
+    """All that is not printable ASCII as UTF-8 in percent-encoding; never raises."""
+    # A lone surrogate can't come out of a token; it must not raise all the same.
+    return quote(text, safe=_PRINTABLE, errors="surrogatepass")
 
 
 def _authority(authority: str) -> str:
@@ -41,12 +60,12 @@ def _authority(authority: str) -> str:
     userinfo, at, host_and_port = authority.rpartition("@")
     port = _PORT.search(host_and_port)
     host = host_and_port[: port.start()] if port else host_and_port
-    return _percent_encoded(userinfo) + at + _host(host) + (port.group() if port else "")
+    return percent_encoded(userinfo) + at + _host(host) + (port.group() if port else "")
 
 
 def _host(host: str) -> str:
     if host.isascii():
-        return _percent_encoded(host)
+        return percent_encoded(host)
     try:
         labels = idna.uts46_remap(host, std3_rules=False).split(".")
         # UTS #46 drops soft hyphens and the like; with no host left, a browser takes the path's
@@ -55,7 +74,7 @@ def _host(host: str) -> str:
             return ".".join(_label(label) for label in labels)
     except idna.IDNAError:
         pass
-    return _percent_encoded(host)
+    return percent_encoded(host)
 
 
 def _label(label: str) -> str:
@@ -70,12 +89,3 @@ def _label(label: str) -> str:
     if _ASCII_LABEL.fullmatch(label) is None:
         raise idna.IDNAError(f"not a host label: {label!r}")
     return label
-
-
-def _percent_encoded(text: str) -> str:
-    return _NOT_PLAIN.sub(_escape, text)
-
-
-def _escape(character: re.Match[str]) -> str:
-    # A lone surrogate can't come out of a token; it must not raise all the same.
-    return "".join(f"%{byte:02X}" for byte in character.group().encode("utf-8", "surrogatepass"))

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 from msys_track.errors import TokenInvalid
 from msys_track.keys import Claims, KeyRing
 from msys_track.tracking.counters import Counters
-from msys_track.tracking.location import location
+from msys_track.tracking.location import is_http, location, percent_encoded
 from msys_track.tracking.replies import Replies, Reply
 from msys_track.tracking.settings import Expired
 
@@ -22,10 +22,15 @@ _OPEN_KINDS = frozenset({"open", "initial_open", "amp_open", "amp_initial_open"}
 
 
 class Outcome(NamedTuple):
-    """What to answer, and the claims that a GET leaves an event of."""
+    """What to answer, and the claims that a GET leaves an event of.
+
+    Attributes:
+        defect: What made the reply a makeshift; to be logged once the reader has it.
+    """
 
     reply: Reply
     claims: Claims | None = None
+    defect: Exception | None = None
 
 
 class Routes:
@@ -57,16 +62,27 @@ class Routes:
 
     def _click(self, path: str, now: float) -> Outcome:
         claims = self._claims(path, _CLICK_KINDS)
-        # The core seals http and https only; a redirect elsewhere is refused here once more.
-        where = None if claims is None or claims.target is None else location(claims.target)
-        if claims is None or where is None:
+        redirect = None if claims is None or claims.target is None else self._to(claims.target)
+        if claims is None or redirect is None:
             self._counters.invalid_tokens += 1
             return Outcome(self._replies.not_found)
         unexpired = self._unexpired(claims, now)
         if unexpired is None and self._expired == "gone":
             return Outcome(self._replies.gone)
         self._counters.clicks += 1
-        return Outcome(self._replies.redirect(where), unexpired)
+        return redirect._replace(claims=unexpired)
+
+    def _to(self, target: str) -> Outcome | None:
+        """The redirect to an authentic target; None for what must never be redirected to."""
+        # The core seals http and https only; a redirect elsewhere is refused here once more.
+        if not is_http(target):
+            return None
+        try:
+            where = location(target)
+            return None if where is None else Outcome(self._replies.redirect(where))
+        except Exception as defect:  # noqa: BLE001 - no defect of ours keeps a reader from the target
+            self._counters.failures += 1
+            return Outcome(self._replies.redirect(percent_encoded(target)), defect=defect)
 
     def _open(self, path: str, now: float) -> Outcome:
         claims = self._claims(path, _OPEN_KINDS)

@@ -13,11 +13,11 @@ from benches.conftest import Bars, Benchmark, Report
 from benches.corpus import newsletter
 from benches.race import Bar, Called, Race
 
-from msys_track.options import header
 from msys_track.options.resolve import Resolved, resolve
 from msys_track.options.scopes import Listen, Network, Networks, Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
 from msys_track.rewriting.native import NativeEngine
+from msys_track.smtpapi import header
 
 ROUNDS = 100
 

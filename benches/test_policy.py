@@ -9,9 +9,9 @@ import pytest
 from benches.conftest import Bars, Benchmark, Report
 from benches.race import Called, Race
 
-from msys_track.options.policy.context import Context, Contexts
-from msys_track.options.policy.hooks import Hook, Transaction
-from msys_track.options.policy.loading import PolicySettings, load
+from msys_track.policy.context import Context, Contexts
+from msys_track.policy.hooks import Hook, Transaction
+from msys_track.policy.loading import PolicySettings, load
 
 ROUNDS = 100
 MESSAGE = b"Subject: Spring\r\nX-Class: newsletter\r\n\r\n" + b"Text\r\n" * 500

@@ -16,10 +16,10 @@ pub mod link;
 pub mod mime;
 pub mod plan;
 pub mod reason;
+pub mod smtp;
 pub mod text;
 pub mod token;
 pub mod tracked;
-pub mod wire;
 
 #[cfg(feature = "python")]
 mod python;

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from msys_track.keys import Claims, Engagement
+from msys_track.keys.ring import Claims, Engagement
 
 ENGAGEMENT = (
     "message_id",

@@ -13,7 +13,7 @@ LAYERS = (
     {"python"},
     {"tracked"},
     {"plan", "token"},
-    {"html", "mime", "text", "wire"},
+    {"html", "mime", "text", "smtp"},
     {"link"},
     {"charset", "edit"},
     {"reason"},

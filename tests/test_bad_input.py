@@ -30,15 +30,15 @@ from tests.captured_logs import capture_logs
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream, Taken
 
-from msys_track.copies import Rewriter
-from msys_track.injection.counters import Counters
+from msys_track.dispatch.copies import Rewriter
 from msys_track.injection.server import serve
 from msys_track.injection.settings import ProxySettings
-from msys_track.keys import Claims, KeyRing
-from msys_track.options.policy.guard import Guard, OnFailure
-from msys_track.options.policy.loading import PolicySettings, load
+from msys_track.keys.ring import Claims, KeyRing
+from msys_track.metrics import Counters
 from msys_track.options.scopes import Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
+from msys_track.policy.guard import Guard, OnFailure
+from msys_track.policy.loading import PolicySettings, load
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
 
@@ -407,7 +407,7 @@ HOOKS = (
 )
 PYTHON = """
 import asyncio
-from msys_track.options.policy.hooks import Rejection
+from msys_track.policy.hooks import Rejection
 
 def recurse():
     return recurse()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from msys_track.events import Event, EventType
-from msys_track.keys import Claims, Engagement
+from msys_track.keys.ring import Claims, Engagement
 from msys_track.sinks import sqlite
 from msys_track.tracking.client import Client
 from msys_track.tracking.visit import Visit, event

@@ -16,8 +16,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "python" / "msys_track"
 LIBRARY_USER = """
 from msys_track import KeyRing, Rewriter, TrackingOptions
 from msys_track.errors import RewriteFailed
-from msys_track.options.policy.context import Context, Contexts
-from msys_track.options.policy.hooks import Transaction
+from msys_track.policy.context import Context, Contexts
+from msys_track.policy.hooks import Transaction
 from msys_track.rewriting.native import NativeEngine
 
 class Broken(NativeEngine):
@@ -54,10 +54,10 @@ def test_with_logging_configured_events_and_fields_are_readable() -> None:
     lines = done.stderr.splitlines()
     assert done.stdout == ""
     assert lines[0].startswith(
-        "WARNING msys_track.copies policy.variable_ignored name='smtpapi_open_tracking' "
+        "WARNING msys_track.dispatch.copies policy.variable_ignored name='smtpapi_open_tracking' "
         "value='perhaps' allowed="
     )
-    assert lines[1] == "ERROR msys_track.planned message.rewrite_failed step='plan'"
+    assert lines[1] == "ERROR msys_track.dispatch.message message.rewrite_failed step='plan'"
     assert lines[2] == "Traceback (most recent call last):"
     assert lines[-1] == "msys_track.errors.RewriteFailed: a defect"
 

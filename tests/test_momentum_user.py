@@ -21,7 +21,7 @@ from tests.processes import Server, running
 from tests.upstreams import ScriptedUpstream
 
 from msys_track.cli import main
-from msys_track.keys import Claims, KeyRing
+from msys_track.keys.ring import Claims, KeyRing
 
 pytestmark = pytest.mark.anyio
 

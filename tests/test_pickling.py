@@ -16,11 +16,11 @@ import pytest
 
 import msys_track
 from msys_track import KeyRing, Rewriter
-from msys_track.config.kinds import NotAllowedError
 from msys_track.config.problems import ConfigurationError, Problem
+from msys_track.config.schema.kinds import NotAllowedError
 from msys_track.errors import HeaderRefused, RecipientError, UpstreamError
-from msys_track.options.strict_json import JsonFault, parse_object
-from msys_track.relay.reply import Reply
+from msys_track.smtp.reply import Reply
+from msys_track.smtpapi.json import JsonFault, parse_object
 
 ARGUMENTS = {
     "allowed": "a port",

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 from tests.upstreams import ScriptedUpstream
 
-from msys_track import keys as ring
 from msys_track.cli import assembly
 from msys_track.injection.server import serve
-from msys_track.keys import KeyRing
+from msys_track.keys import ring
+from msys_track.keys.ring import KeyRing
 from msys_track.relay.upstream import Upstream
 
 LAYERS = ("policy", "header", "peer", "listen", "listener", "default")

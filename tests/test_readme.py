@@ -11,7 +11,7 @@ from tests import oracle
 from tests.cli import processes
 from tests.cli.processes import shell
 
-from msys_track.options import header
+from msys_track.smtpapi import header
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from tests.token_oracle import PAGE, Unreadable
 from tests.token_vectors import KEYS, OPENS, REFUSED, TOKENS, fields_of, ring, what
 
 from msys_track.errors import TokenInvalid
-from msys_track.keys import Claims, KeyRing
+from msys_track.keys.ring import Claims, KeyRing
 
 RUST = Path(__file__).parents[1] / "rust" / "token"
 SEALS = 2

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.claims import made
 
-from msys_track.keys import Claims, KeyRing
+from msys_track.keys.ring import Claims, KeyRing
 
 FILE = Path(__file__).parent / "vectors" / "tokens.toml"
 

@@ -13,7 +13,8 @@ tracked = rewrite(message, recipient="jo@example.com", options=options, keys=key
 
 from importlib.metadata import version as _version
 
-from msys_track.copies import Rewriter, rewrite
+from msys_track.dispatch.copies import Rewriter, rewrite
+from msys_track.dispatch.message import Planned, Rewritten
 from msys_track.errors import (
     HeaderRefused,
     KeyRingError,
@@ -25,9 +26,8 @@ from msys_track.errors import (
     TrackingError,
     UpstreamError,
 )
-from msys_track.keys import Claims, Engagement, KeyRing
+from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.options.tracking import TrackingOptions
-from msys_track.planned import Planned, Rewritten
 from msys_track.reasons import Reason
 
 __version__ = _version("msys-track")

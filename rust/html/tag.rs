@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::attribute;
-use super::scan::Scan;
+use super::lol::Scan;
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange};
 use crate::link::options::Options;

@@ -25,7 +25,7 @@ pub(super) struct Found<'m> {
 impl<'m> Planner<'m> {
     pub(super) fn html(&mut self, part: &entity::Part) -> Result<Found<'m>, Reason> {
         let (charset, body) = self.decoded(part)?;
-        let scan = html::scan::scan(body.bytes(), charset)?;
+        let scan = html::lol::scan(body.bytes(), charset)?;
         let raw = |range: &PartRange| body.raw(&part.body, range);
         self.html.pixel = scan.pixel.map(|at| raw(&(at..at)).start);
         if scan.pixel.is_none() {
@@ -72,7 +72,7 @@ impl<'m> Planner<'m> {
     }
 
     /// What is done to HTML besides wrapping its links.
-    fn changes(&self, scan: &html::scan::Scan) -> Vec<(PartRange, Change)> {
+    fn changes(&self, scan: &html::lol::Scan) -> Vec<(PartRange, Change)> {
         let pixels = [(scan.initial_pixel, Hole::InitialPixel), (scan.pixel, Hole::Pixel)];
         let pixels =
             pixels.into_iter().filter_map(|(at, hole)| Some((at?..at?, Change::Fill(hole))));

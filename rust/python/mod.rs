@@ -7,8 +7,8 @@ use pyo3::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 mod plan;
+mod smtp;
 mod token;
-mod wire;
 
 create_exception!(msys_track._core, CoreError, PyException, "A defect of the core.");
 create_exception!(
@@ -59,9 +59,9 @@ mod _core {
         make_plan,
     };
     #[pymodule_export]
-    use super::token::{Claims, Engagement, KeyRing};
+    use super::smtp::{find_end_of_data, stuff, unstuff};
     #[pymodule_export]
-    use super::wire::{find_end_of_data, stuff, unstuff};
+    use super::token::{Claims, Engagement, KeyRing};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -15,8 +15,8 @@ from msys_track.cli import main
 from msys_track.config.checking import checked
 from msys_track.config.configuration import Configuration
 from msys_track.config.effective import Way, scope_options
-from msys_track.config.json_schema import json_schema
-from msys_track.config.starter import starter
+from msys_track.config.schema.json_schema import json_schema
+from msys_track.config.schema.starter import starter
 
 CONF = """\
 smtpapi { }

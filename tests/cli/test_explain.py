@@ -14,7 +14,7 @@ from tests.processes import environment, running
 from tests.upstreams import ScriptedUpstream
 
 from msys_track.cli import main
-from msys_track.keys import create
+from msys_track.keys.ring import create
 
 GOLDEN = Path(__file__).parent / "golden" / "explain.txt"
 CONFIGURATION = """
@@ -41,7 +41,7 @@ files = ["policy.py"]
 upstream = "127.0.0.1:1"
 """
 POLICY = """
-from msys_track.options.policy.hooks import Rejection
+from msys_track.policy.hooks import Rejection
 
 def validate_rcptto(transaction):
     if transaction.recipient == "nobody@reader.example":

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from msys_track.cli import main
-from msys_track.keys import KeyRing
+from msys_track.keys.ring import KeyRing
 
 DATE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 

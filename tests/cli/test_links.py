@@ -9,8 +9,8 @@ from tests import oracle
 from tests.cli.processes import HTML, Run
 
 from msys_track.cli import main
-from msys_track.copies import Rewriter
-from msys_track.keys import KeyRing
+from msys_track.dispatch.copies import Rewriter
+from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
 
 HEADER = (

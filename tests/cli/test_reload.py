@@ -15,8 +15,8 @@ from tests.processes import Server, running
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream
 
-from msys_track import keys as ring
-from msys_track.keys import Claims, Engagement, KeyRing
+from msys_track.keys import ring
+from msys_track.keys.ring import Claims, Engagement, KeyRing
 
 pytestmark = pytest.mark.anyio
 

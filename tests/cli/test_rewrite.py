@@ -10,7 +10,7 @@ from tests import oracle
 from tests.cli.processes import HTML, Run, shell
 
 from msys_track.cli import main
-from msys_track.keys import KeyRing
+from msys_track.keys.ring import KeyRing
 
 BOTH = ("--to", "jo@example.com", "--open-tracking", "--click-tracking")
 PLAIN = b"Subject: x\r\n\r\nhttp://e.com/\r\n"

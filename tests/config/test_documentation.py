@@ -8,8 +8,8 @@ import pytest
 from tests.config.mutations import write_named_files
 
 from msys_track.config.checking import checked
-from msys_track.config.schema import NESTED, TABLES, TOP, Key
-from msys_track.config.writing import value_text
+from msys_track.config.schema.tables import NESTED, TABLES, TOP, Key
+from msys_track.config.toml.writing import value_text
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 SECTION = re.compile(r"^## (?:`\[(\w+)\]`|Top level)\n(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)

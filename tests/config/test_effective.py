@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from tests.config.mutations import good, write_named_files
 
-from msys_track.config.addresses import Address
 from msys_track.config.checking import Checked, checked
 from msys_track.config.configuration import Configuration
 from msys_track.config.effective import (
@@ -18,11 +17,12 @@ from msys_track.config.effective import (
     tables,
     ways,
 )
-from msys_track.config.schema import SCOPE, TABLES, TOP
-from msys_track.config.scope_keys import ENGAGEMENT_TRACKER
-from msys_track.copies import Rewriter
-from msys_track.injection.consultation import Consultation
-from msys_track.keys import KeyRing
+from msys_track.config.schema.addresses import Address
+from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
+from msys_track.config.schema.tables import SCOPE, TABLES, TOP
+from msys_track.dispatch.copies import Rewriter
+from msys_track.dispatch.session import Consultation
+from msys_track.keys.ring import KeyRing
 
 WAYS = [
     Way(),

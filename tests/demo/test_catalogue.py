@@ -8,7 +8,7 @@ import pytest
 
 from msys_track.demo.catalogue import MAILS, NEWSLETTER
 from msys_track.demo.mail import Mail
-from msys_track.demo.reader import Place, read
+from msys_track.testing.mail_reader import Place, read
 
 
 @pytest.mark.parametrize("mail", MAILS, ids=lambda mail: mail.file)

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests import shared_corpus
 
-from msys_track.copies import Rewriter
 from msys_track.demo.catalogue import MAILS, NEWSLETTER
 from msys_track.demo.fidelity import Changes, changes, without_api_header
 from msys_track.demo.mail import Mail
-from msys_track.demo.sender import wire_form
+from msys_track.dispatch.copies import Rewriter
 from msys_track.errors import HeaderRefused
-from msys_track.keys import KeyRing
+from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
+from msys_track.testing.sender import wire_form
 
 TO = "jo@example.com"
 ORIGIN = "http://127.0.0.1:8080"

@@ -9,11 +9,11 @@ from tests import shared_corpus
 
 from msys_track.demo import own_mail, own_page, table
 from msys_track.demo.expectations import Ledger
-from msys_track.demo.mailboxes import Arrival
-from msys_track.demo.sender import Answer
 from msys_track.demo.stage import Stage
 from msys_track.errors import SettingsError
 from msys_track.events import Event, EventType
+from msys_track.testing.sender import Answer
+from msys_track.testing.sink import Arrival
 
 pytestmark = pytest.mark.anyio
 

@@ -6,19 +6,19 @@ from dataclasses import replace
 import pytest
 from tests.demo.tours import failed, toured, unnoticed
 
-from msys_track.copies import Rewriter
-from msys_track.demo import sender
 from msys_track.demo import stage as staging
-from msys_track.demo.mailboxes import Arrival, open_mailboxes
-from msys_track.demo.sender import Answer
+from msys_track.dispatch.copies import Rewriter
 from msys_track.errors import HeaderRefused, TokenInvalid
 from msys_track.events import Event
-from msys_track.keys import Claims, KeyRing
-from msys_track.options import header
+from msys_track.keys.ring import Claims, KeyRing
 from msys_track.options.resolve import Origin, resolve
 from msys_track.options.tracking import TrackingOptions
 from msys_track.sinks.sqlite import SqliteSink
 from msys_track.sinks.writer import EventWriter
+from msys_track.smtpapi import header
+from msys_track.testing import sender
+from msys_track.testing.sender import Answer
+from msys_track.testing.sink import Arrival, open_mailboxes
 from msys_track.tracking import server as tracking
 from msys_track.tracking.routes import Routes
 from msys_track.tracking.server import Tracker
@@ -257,7 +257,7 @@ async def test_a_header_that_is_taken_though_malformed_is_noticed(
 async def test_a_header_that_is_not_obeyed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     on = Origin(value=True, source="header")
     monkeypatch.setattr(
-        "msys_track.planned.resolve",
+        "msys_track.dispatch.message.resolve",
         lambda *told: resolve(*told)._replace(click_tracking=on),
     )
     noticed = await failed()

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from msys_track.demo.mailboxes import Arrival
 from msys_track.demo.stage import Stage, open_stage
 from msys_track.errors import SettingsError
+from msys_track.testing.sink import Arrival
 
 pytestmark = pytest.mark.anyio
 

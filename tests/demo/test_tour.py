@@ -8,7 +8,7 @@ from tests.demo.tours import failed, toured
 from msys_track.demo import table
 from msys_track.demo.catalogue import MAILS
 from msys_track.demo.mail import WRAPPED_PLACES
-from msys_track.demo.reader import Place
+from msys_track.testing.mail_reader import Place
 
 pytestmark = pytest.mark.anyio
 

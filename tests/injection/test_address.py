@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from msys_track.injection import address
-from msys_track.paths import is_path
+from msys_track.smtp.path import is_path
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import pytest
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream
 
-from msys_track.copies import Rewriter
+from msys_track.dispatch.copies import Rewriter
 from msys_track.injection.server import serve
 from msys_track.injection.settings import ProxySettings
-from msys_track.keys import KeyRing
+from msys_track.keys.ring import KeyRing
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
 

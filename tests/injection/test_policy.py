@@ -11,15 +11,15 @@ import pytest
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream
 
-from msys_track.copies import Rewriter
-from msys_track.injection.counters import Counters
+from msys_track.dispatch.copies import Rewriter
 from msys_track.injection.server import Proxy, serve
 from msys_track.injection.settings import ProxySettings
-from msys_track.keys import KeyRing
-from msys_track.options.policy.guard import Guard, OnFailure
-from msys_track.options.policy.loading import PolicySettings, load
+from msys_track.keys.ring import KeyRing
+from msys_track.metrics import Counters
 from msys_track.options.scopes import Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
+from msys_track.policy.guard import Guard, OnFailure
+from msys_track.policy.loading import PolicySettings, load
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
 
@@ -30,7 +30,7 @@ HTML = (
     b"Subject: x\r\nContent-Type: text/html\r\n\r\n<body><a href='http://e.com/'>x</a></body>\r\n"
 )
 REJECTS = """
-from msys_track.options.policy.hooks import Rejection
+from msys_track.policy.hooks import Rejection
 
 def validate_connect(transaction):
     if transaction.listen.endswith(":0") and transaction.peer.startswith("127.0.0.1:"):
@@ -201,7 +201,7 @@ async def test_a_failing_policy_can_refuse_for_now(tmp_path: Path) -> None:
 
 async def test_a_client_can_be_turned_away_at_once(tmp_path: Path) -> None:
     closed = """
-from msys_track.options.policy.hooks import Rejection
+from msys_track.policy.hooks import Rejection
 
 def validate_connect(transaction):
     return Rejection(code=554, text="5.7.1 closed")

@@ -16,10 +16,10 @@ from tests.smtp_client import Client
 from tests.upstreams import Answer, Mailbox, ScriptedUpstream, stock_aiosmtpd
 from tests.waiting import until
 
-from msys_track.copies import Rewriter
+from msys_track.dispatch.copies import Rewriter
 from msys_track.injection.server import serve
 from msys_track.injection.settings import ProxySettings
-from msys_track.keys import KeyRing
+from msys_track.keys.ring import KeyRing
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from msys_track.errors import HeaderRefused
-from msys_track.options.header import ApiHeader
-from msys_track.options.policy.context import Context, Contexts
 from msys_track.options.resolve import Resolved, resolve
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
+from msys_track.policy.context import Context, Contexts
+from msys_track.smtpapi.header import ApiHeader
 
 
 class Attribute(NamedTuple):

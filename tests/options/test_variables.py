@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from msys_track.errors import HeaderRefused
 from msys_track.options import variables
-from msys_track.options.policy.context import Context, Contexts
 from msys_track.options.variables import NOTHING, Variables, is_bypassed, read
+from msys_track.policy.context import Context, Contexts
 
 NAMES = [
     "smtpapi_open_tracking",

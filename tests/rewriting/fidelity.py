@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from tests import mime_standard, oracle
 
-from msys_track.copies import Rewriter
-from msys_track.keys import KeyRing
+from msys_track.dispatch.copies import Rewriter
+from msys_track.dispatch.message import Rewritten
+from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
-from msys_track.planned import Rewritten
 
 DOMAIN = "click.example.com"
 KEYS = KeyRing.temporary()

@@ -12,7 +12,7 @@ from tests import oracle
 from tests.rewriting import documents, forms
 from tests.rewriting.fidelity import KEYS, REWRITER, check
 
-from msys_track.copies import Rewriter
+from msys_track.dispatch.copies import Rewriter
 from msys_track.options.tracking import TrackingOptions
 
 CHARSETS = {

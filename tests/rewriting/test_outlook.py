@@ -5,7 +5,7 @@ import re
 import pytest
 from tests import shared_corpus
 
-from msys_track.keys import Engagement, KeyRing, TrackedUrls
+from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 from msys_track.rewriting.native import NativeEngine, Rules
 
 KEYS = KeyRing.temporary()

@@ -9,7 +9,7 @@ import pytest
 
 from msys_track.errors import SinkError
 from msys_track.events import Event
-from msys_track.keys import Claims, Engagement, KeyRing
+from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.sinks import sqlite
 from msys_track.sinks.writer import EventWriter, WriterSettings
 from msys_track.tracking.server import Tracker, serve

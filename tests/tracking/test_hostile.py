@@ -9,7 +9,7 @@ import pytest
 from tests.captured_logs import capture_logs
 from tests.tracking.conftest import split_answers
 
-from msys_track.keys import Claims, Engagement, KeyRing
+from msys_track.keys.ring import Claims, Engagement, KeyRing
 
 if TYPE_CHECKING:
     from tests.tracking.conftest import Harness, Start

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msys_track.keys import Claims, Engagement, KeyRing
+from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.tracking.counters import Counters
 from msys_track.tracking.replies import PIXEL, Replies
 from msys_track.tracking.routes import Outcome, Routes, path_of

@@ -11,7 +11,7 @@ import pytest
 from tests.captured_logs import capture_logs
 
 from msys_track.errors import SettingsError
-from msys_track.keys import Claims, Engagement, KeyRing
+from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.tracking.replies import PIXEL
 
 if TYPE_CHECKING:

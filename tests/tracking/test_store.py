@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.tracking.test_visit import GOLDEN
 
-from msys_track.keys import Claims, Engagement, KeyRing
+from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.tracking.replies import PIXEL
 
 if TYPE_CHECKING:

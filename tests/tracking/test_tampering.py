@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from msys_track.keys import Claims, Engagement, KeyRing
+from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.tracking.replies import PIXEL
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from msys_track.keys import Claims, Engagement
+from msys_track.keys.ring import Claims, Engagement
 from msys_track.tracking.client import Client
 from msys_track.tracking.visit import Visit, event, events
 

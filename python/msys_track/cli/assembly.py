@@ -10,14 +10,14 @@ from pathlib import Path
 from msys_track.cli.exits import Misconfigured
 from msys_track.config.configuration import Configuration
 from msys_track.config.load import MOMENTUM_KEYS, is_momentum, load
-from msys_track.copies import Decision, Rewriter
+from msys_track.dispatch.copies import Decision, Rewriter
+from msys_track.dispatch.explain import explain
 from msys_track.errors import KeyRingError, SettingsError
-from msys_track.explanation import explain
-from msys_track.keys import KeyRing, create
+from msys_track.keys.ring import KeyRing, create
 from msys_track.logs import event_logger
-from msys_track.options.policy import loading
-from msys_track.options.policy.guard import Guard
 from msys_track.options.resolve import DEFAULT, resolve
+from msys_track.policy import loading
+from msys_track.policy.guard import Guard
 
 log = event_logger(__name__)
 

@@ -10,15 +10,15 @@ import click
 from msys_track.cli import parameters
 from msys_track.cli.exits import Failure, Misconfigured
 from msys_track.config import effective, showing
-from msys_track.config.addresses import listen_name
 from msys_track.config.checking import Checked, checked
 from msys_track.config.configuration import Configuration
 from msys_track.config.effective import Way
-from msys_track.config.importing import imported
-from msys_track.config.json_schema import json_schema
-from msys_track.config.kinds import NotAllowedError
 from msys_track.config.load import MOMENTUM_SUFFIX, is_momentum
-from msys_track.config.starter import starter
+from msys_track.config.momentum.importing import imported
+from msys_track.config.schema.addresses import listen_name
+from msys_track.config.schema.json_schema import json_schema
+from msys_track.config.schema.kinds import NotAllowedError
+from msys_track.config.schema.starter import starter
 from msys_track.options.scopes import address_of
 
 _Command = TypeVar("_Command", bound=Callable[..., object])

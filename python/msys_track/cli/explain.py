@@ -8,15 +8,15 @@ from typing import Final
 import click
 
 from msys_track.cli import assembly, parameters, streams, telling
-from msys_track.config.addresses import Address
 from msys_track.config.configuration import Configuration
-from msys_track.copies import Rewriter
+from msys_track.config.schema.addresses import Address
+from msys_track.dispatch.copies import Rewriter
+from msys_track.dispatch.explain import explain
+from msys_track.dispatch.session import Consultation
 from msys_track.errors import MessageRefused
-from msys_track.explanation import explain
-from msys_track.injection.consultation import Consultation
-from msys_track.keys import KeyRing
-from msys_track.options.policy.hooks import Hook, Transaction
-from msys_track.relay.reply import Reply
+from msys_track.keys.ring import KeyRing
+from msys_track.policy.hooks import Hook, Transaction
+from msys_track.smtp.reply import Reply
 
 _PORT: Final = 50_000  # of the client that there is none of
 _DEFAULT_LISTEN: Final = Address("127.0.0.1", 2525)

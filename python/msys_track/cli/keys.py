@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from msys_track import keys as ring
 from msys_track.cli import parameters
+from msys_track.keys import ring
 
 
 @click.group(short_help="Make, rotate and list key files.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from msys_track.cli import parameters, streams
-from msys_track.keys import Claims
+from msys_track.keys.ring import Claims
 from msys_track.tracking.routes import path_of
 
 

@@ -11,11 +11,11 @@ import click
 
 from msys_track.cli import parameters, streams
 from msys_track.cli.exits import Failure, reason
-from msys_track.copies import Rewriter
-from msys_track.keys import KeyRing
+from msys_track.dispatch.copies import Rewriter
+from msys_track.dispatch.message import Rewritten
+from msys_track.keys.ring import KeyRing
 from msys_track.options.resolve import Origin
 from msys_track.options.tracking import Scheme, TrackingOptions
-from msys_track.planned import Rewritten
 
 _MAX_TOLD: Final = 20
 

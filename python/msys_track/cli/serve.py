@@ -17,13 +17,13 @@ import uvloop
 from msys_track.cli import assembly, logs, parameters
 from msys_track.cli.exits import Failure, Misconfigured, reason
 from msys_track.config.configuration import Configuration
-from msys_track.copies import Rewriter
+from msys_track.dispatch.copies import Rewriter
 from msys_track.errors import KeyRingError, SettingsError
 from msys_track.injection import server as injection
-from msys_track.injection.counters import Counters
 from msys_track.injection.settings import ProxySettings
-from msys_track.keys import KeyRing
+from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
+from msys_track.metrics import Counters
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
 from msys_track.sinks.sqlite import SqliteSink

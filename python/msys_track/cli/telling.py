@@ -14,9 +14,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from msys_track import explanation
-from msys_track.config.schema import TABLES
-from msys_track.explanation import (
+from msys_track.config.schema.tables import TABLES
+from msys_track.dispatch import explain as explanation
+from msys_track.dispatch.explain import (
     Decided,
     ExplainedCopy,
     ExplainedLink,

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from msys_track.config.configuration import Configuration, made
 from msys_track.config.document import Document
-from msys_track.config.key import TopLevel
 from msys_track.config.load import completed
 from msys_track.config.load import document as load_document
 from msys_track.config.problems import Problem, in_order
 from msys_track.config.reading import Reading
+from msys_track.config.schema.key import TopLevel
 from msys_track.errors import KeyRingError, SettingsError
-from msys_track.keys import KeyRing
-from msys_track.options.policy import loading
-from msys_track.options.policy.loading import PolicySettings
+from msys_track.keys.ring import KeyRing
+from msys_track.policy import loading
+from msys_track.policy.loading import PolicySettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

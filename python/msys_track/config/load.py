@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from msys_track.config import momentum, toml
 from msys_track.config.configuration import Configuration, read
 from msys_track.config.document import COMMAND_LINE, MOMENTUM_DEFAULT, Document, KeyPath
+from msys_track.config.momentum import document as momentum
+from msys_track.config.toml import document as toml
 
 MOMENTUM_SUFFIX: Final = ".conf"
 MOMENTUM_KEYS: Final = "msys-track-keys.toml"

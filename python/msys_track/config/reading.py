@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from msys_track.config import scopes
-from msys_track.config.addresses import Address
 from msys_track.config.document import Document, KeyPath, dotted
-from msys_track.config.key import TopLevel
-from msys_track.config.kinds import NotAllowedError
-from msys_track.config.naming import Unknown, unknown_key, unknown_table
 from msys_track.config.problems import Problem, shown
-from msys_track.config.schema import NESTED, SCOPE, TABLES, TOP, Key
+from msys_track.config.schema.addresses import Address
+from msys_track.config.schema.key import TopLevel
+from msys_track.config.schema.kinds import NotAllowedError
+from msys_track.config.schema.naming import Unknown, unknown_key, unknown_table
+from msys_track.config.schema.tables import NESTED, SCOPE, TABLES, TOP, Key
 from msys_track.config.scopes import Stanza
 from msys_track.injection.settings import ProxySettings
-from msys_track.options.policy.loading import PolicySettings
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
+from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.tracking.settings import TrackerSettings
 

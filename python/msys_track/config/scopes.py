@@ -8,11 +8,11 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
-from msys_track.config import addresses
-from msys_track.config.addresses import Address
 from msys_track.config.document import KeyPath, dotted
-from msys_track.config.kinds import NotAllowedError
 from msys_track.config.problems import nearest
+from msys_track.config.schema import addresses
+from msys_track.config.schema.addresses import Address
+from msys_track.config.schema.kinds import NotAllowedError
 from msys_track.options import variables
 from msys_track.options.scopes import Listen, Network, Networks, Scope, Scopes
 from msys_track.options.tracking import TrackingOptions

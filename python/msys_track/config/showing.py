@@ -5,8 +5,8 @@ from typing import Any
 
 from msys_track.config.document import KeyPath
 from msys_track.config.effective import Effective, Table, Way
-from msys_track.config.scope_keys import ENGAGEMENT_TRACKER
-from msys_track.config.writing import header_text, key_text, value_text
+from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
+from msys_track.config.toml.writing import header_text, key_text, value_text
 
 
 def as_toml(tables: Mapping[str, Table], by_way: Mapping[Way, Table]) -> str:

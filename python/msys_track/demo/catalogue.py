@@ -3,8 +3,8 @@
 from typing import Final
 
 from msys_track.demo.mail import ExpectedLink, Mail
-from msys_track.demo.reader import Place
 from msys_track.reasons import Reason
+from msys_track.testing.mail_reader import Place
 
 NEWSLETTER: Final = Mail(
     file="newsletter.eml",

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Final
 
-from msys_track.demo.reader import Place
-from msys_track.demo.sender import wire_form
 from msys_track.reasons import Reason
+from msys_track.testing.mail_reader import Place
+from msys_track.testing.sender import wire_form
 
 # Where links are wrapped. Links in the other places are left alone.
 WRAPPED_PLACES: Final = frozenset({Place.HTML, Place.OUTLOOK})

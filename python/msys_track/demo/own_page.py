@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from msys_track.demo import own_mail, table
-from msys_track.demo.browser import Response
 from msys_track.demo.expectations import Ledger, Section
 from msys_track.demo.own_mail import RECIPIENT, OwnJourney
-from msys_track.demo.reader import Link, Place, glance
 from msys_track.demo.readership import ReadersCopy
-from msys_track.demo.sender import WireForm
 from msys_track.demo.stage import Stage
 from msys_track.demo.words import explained
+from msys_track.dispatch.message import Rewritten
 from msys_track.options.resolve import Origin
-from msys_track.planned import Rewritten
 from msys_track.reasons import Reason
+from msys_track.testing.browser import Response
+from msys_track.testing.mail_reader import Link, Place, glance
+from msys_track.testing.sender import WireForm
 
 _MAX_ROWS: Final = 25
 _SOURCES: Final = {"header": "X-MSYS-API"}

@@ -4,14 +4,14 @@ import base64
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from msys_track.copies import rewrite
-from msys_track.demo.browser import Response
 from msys_track.demo.catalogue import NEWSLETTER
 from msys_track.demo.expectations import Section
 from msys_track.demo.journey import Journey, SeenCopy
-from msys_track.demo.reader import read
 from msys_track.demo.stage import Stage
-from msys_track.keys import KeyRing
+from msys_track.dispatch.copies import rewrite
+from msys_track.keys.ring import KeyRing
+from msys_track.testing.browser import Response
+from msys_track.testing.mail_reader import read
 
 _ELSEWHERE: Final = "https://elsewhere.example.com/"
 _API_HEADER: Final = b'X-MSYS-API: {"campaign_id": "spring",}\r\n'  # no JSON: a comma too many

@@ -12,25 +12,25 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeAlias
 
-from msys_track import keys
-from msys_track.copies import Rewriter
-from msys_track.demo import sender
-from msys_track.demo.browser import Browser, Response
-from msys_track.demo.mailboxes import Arrival, open_mailboxes
-from msys_track.demo.sender import Answer
+from msys_track.dispatch.copies import Rewriter
+from msys_track.dispatch.message import Rewritten
 from msys_track.errors import SettingsError
 from msys_track.events import Event
 from msys_track.injection import server as injection
 from msys_track.injection.server import Proxy
 from msys_track.injection.settings import ProxySettings
-from msys_track.keys import KeyRing
+from msys_track.keys import ring as keys
+from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
-from msys_track.planned import Rewritten
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
 from msys_track.sinks import sqlite
 from msys_track.sinks.sqlite import SqliteSink
 from msys_track.sinks.writer import EventWriter, Sink
+from msys_track.testing import sender
+from msys_track.testing.browser import Browser, Response
+from msys_track.testing.sender import Answer
+from msys_track.testing.sink import Arrival, open_mailboxes
 from msys_track.tracking import server as tracking
 from msys_track.tracking.server import Tracker
 from msys_track.tracking.settings import TrackerSettings

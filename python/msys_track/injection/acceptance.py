@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from msys_track.copies import Copy, Decision
+from msys_track.dispatch.copies import Copy, Decision
 from msys_track.errors import (
     HeaderRefused,
     MessageRefused,
@@ -16,16 +16,16 @@ from msys_track.errors import (
     PolicyRefused,
     UpstreamError,
 )
-from msys_track.injection.counters import Counters
+from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
-from msys_track.injection.limits import Hold
 from msys_track.logs import event_logger
-from msys_track.options.policy import hooks
-from msys_track.options.policy.guard import Guard
-from msys_track.options.policy.hooks import Hook
+from msys_track.metrics import Counters
 from msys_track.options.scopes import Scopes
-from msys_track.relay.reply import Reply
+from msys_track.policy import hooks
+from msys_track.policy.guard import Guard
+from msys_track.policy.hooks import Hook
 from msys_track.relay.upstream import Transaction, Upstream
+from msys_track.smtp.reply import Reply
 
 log = event_logger(__name__)
 
@@ -36,7 +36,7 @@ _THREAD_FROM_BYTES = 256 * 1024
 
 
 class Rewriter(Protocol):
-    """Knows what is to be done to a message; `msys_track.copies.Rewriter` does."""
+    """Knows what is to be done to a message; `msys_track.dispatch.copies.Rewriter` does."""
 
     @property
     def scopes(self) -> Scopes:

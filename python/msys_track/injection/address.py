@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from msys_track.paths import is_path
+from msys_track.smtp.path import is_path
 
 Read: TypeAlias = tuple[str | None, str | None]
 """Address and parameters as aiosmtpd wants them; None and None: malformed."""

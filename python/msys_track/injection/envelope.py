@@ -6,7 +6,7 @@ aiosmtpd's own envelope is changed by every command; what leaves this room must 
 from dataclasses import dataclass
 from datetime import datetime
 
-from msys_track.options.policy.hooks import Transaction
+from msys_track.policy.hooks import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any, cast
 
 from msys_track.injection.acceptance import Acceptance, Rewriter
-from msys_track.injection.counters import Counters
-from msys_track.injection.limits import Budget
-from msys_track.injection.protocol import Session, Shared
+from msys_track.injection.budget import Budget
+from msys_track.injection.session import Session, Shared
 from msys_track.injection.settings import ProxySettings, is_loopback
 from msys_track.logs import event_logger
+from msys_track.metrics import Counters
 from msys_track.relay.upstream import Upstream
 
 log = event_logger(__name__)

@@ -10,11 +10,11 @@ from functools import lru_cache, partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from msys_track.options import variables
-from msys_track.options.header import ApiHeader
-from msys_track.options.metadata import trimmed
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import Scheme, SignedMail
 from msys_track.options.variables import Ignored, Lookup, Variables
+from msys_track.smtpapi.header import ApiHeader
+from msys_track.smtpapi.metadata import trimmed
 
 T = TypeVar("T")
 

@@ -7,10 +7,11 @@ that the next source decides. The sender is not to blame for it, unlike for the 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
-from msys_track.options import refusals, strict_json
-from msys_track.options.header import MAX_CAMPAIGN_BYTES, MAX_TAGS
-from msys_track.options.strict_json import JsonFault
 from msys_track.options.tracking import RULES
+from msys_track.smtpapi import json as strict_json
+from msys_track.smtpapi import refusals
+from msys_track.smtpapi.header import MAX_CAMPAIGN_BYTES, MAX_TAGS
+from msys_track.smtpapi.json import JsonFault
 
 _MAX_CUSTOMER: Final = 2**32 - 1
 

@@ -11,9 +11,9 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
-from msys_track.relay.capabilities import Capabilities
-from msys_track.relay.reply import SERVICE_CLOSING, Reply, ReplyMalformed, ReplyReader
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.smtp.capabilities import Capabilities
+from msys_track.smtp.reply import SERVICE_CLOSING, Reply, ReplyMalformed, ReplyReader
 
 
 class ConnectionFailed(Exception):  # noqa: N818 - what happened to the connection

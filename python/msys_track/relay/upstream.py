@@ -10,13 +10,13 @@ from typing import TypeVar
 
 from msys_track.errors import UpstreamError
 from msys_track.logs import event_logger
-from msys_track.relay import dialogue
-from msys_track.relay.capabilities import Capabilities
+from msys_track.relay import transaction as dialogue
 from msys_track.relay.connection import Connection, ConnectionFailed, ConnectionGone
-from msys_track.relay.dialogue import Transaction
 from msys_track.relay.pool import Pool
-from msys_track.relay.reply import Reply
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.relay.transaction import Transaction
+from msys_track.smtp.capabilities import Capabilities
+from msys_track.smtp.reply import Reply
 
 __all__ = ["Transaction", "Upstream"]
 

@@ -6,7 +6,7 @@ Whoever rewrites can be swapped: the compiled core, or a slow second opinion in 
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-from msys_track.keys import Engagement, KeyRing, TrackedUrls
+from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 from msys_track.rewriting.native import Rules
 
 __all__ = ["Engine", "LeftAlone", "Link", "Part", "Plan", "Rendered", "Rules"]

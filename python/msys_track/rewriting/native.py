@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from msys_track import _core
 from msys_track._core import Rules
 from msys_track.errors import RewriteFailed
-from msys_track.keys import Engagement, KeyRing, TrackedUrls
+from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 
 __all__ = ["NativeEngine", "NativePlan", "Rules"]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from msys_track.errors import TokenInvalid
-from msys_track.keys import Claims, KeyRing
+from msys_track.keys.ring import Claims, KeyRing
 from msys_track.tracking.counters import Counters
 from msys_track.tracking.location import is_http, location, percent_encoded
 from msys_track.tracking.replies import Replies, Reply

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from msys_track.errors import SettingsError
-from msys_track.keys import KeyRing
+from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.sinks.writer import EventWriter
 from msys_track.tracking.connection import Connection, Service

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from msys_track.events import Event, EventType, event_id, metadata
-from msys_track.keys import Claims
+from msys_track.keys.ring import Claims
 from msys_track.tracking.client import Client, user_agent_parsed
 
 # SparkPost's word for a link that its sender gave no name.

@@ -1,0 +1,1 @@
+"""Momentum's `ecelerity.conf`, read into the shape of our own file."""

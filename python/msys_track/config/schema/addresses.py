@@ -1,0 +1,116 @@
+"""Addresses and networks as a configuration file writes them: of keys, and as names of tables."""
+
+import re
+from ipaddress import AddressValueError, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from msys_track.config.schema.kinds import Kind, NotAllowedError
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+MAX_PORT: Final = 65_535
+_ANY: Final = "0.0.0.0"  # noqa: S104 - asked for by leaving the host out
+_ADDRESS: Final = re.compile(
+    r"(?:\[(?P<ipv6>[^\[\]\s]+)\]|(?P<host>[^\s:/@\[\]]+)):(?P<port>[0-9]{1,5})"
+)
+_NETWORK_WORDS: Final = 'a network or address as in "10.0.0.0/8" or "::1"'
+_LISTEN_WORDS: Final = (
+    '"host:port", or ":port" for every IPv4 address, as [listen."127.0.0.1:2525"]'
+)
+
+# JSON Schema's patterns (ECMA-262): every port of at most five digits, whatever zeros lead it.
+PORT_PATTERN: Final = (
+    "([0-9]{1,4}|[0-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+)
+_HOST_PATTERN: Final = r"(\[[0-9A-Fa-f:.]+(%[^\]\s]+)?\]|[^\s:/@\[\]]+)"
+LISTEN_NAME_PATTERN: Final = rf"^({_HOST_PATTERN}|\*?):{PORT_PATTERN}$"
+NETWORK_PATTERN: Final = r"^[0-9A-Fa-f:.]+(%[^/]+)?(/[0-9.]{1,15})?$"
+
+
+class Address(NamedTuple):
+    """A TCP end point; an IPv6 host has no brackets here."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def address(*, lowest_port: int) -> Kind:
+    """Make the kind of `host:port`; where port 0 is allowed it means any free one."""
+    free = ", 0 for any free one" if lowest_port == 0 else ""
+    allowed = f'host:port as in "127.0.0.1:2525", port {lowest_port} to {MAX_PORT}{free}'
+
+    def read(value: object) -> Address:
+        parts = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
+        if parts is None or not lowest_port <= int(parts["port"]) <= MAX_PORT:
+            raise NotAllowedError(value, allowed)
+        if parts["ipv6"] is not None and not _is_ipv6(parts["ipv6"]):
+            raise NotAllowedError(value, allowed)
+        return Address(parts["ipv6"] or parts["host"], int(parts["port"]))
+
+    not_zero = "" if lowest_port == 0 else "(?!0+$)"
+    pattern = f"^{_HOST_PATTERN}:{not_zero}{PORT_PATTERN}$"
+    return Kind(read=read, allowed=allowed, json_schema={"type": "string", "pattern": pattern})
+
+
+def listen_name(name: str) -> Address:
+    """Read the name of a `[listen]` table: `host:port`, or `:port` for every IPv4 address.
+
+    Raises:
+        NotAllowedError: neither.
+    """
+    try:
+        listen: Address = LISTEN.read(re.sub(r"\A\*?:", f"{_ANY}:", name))
+    except NotAllowedError:
+        raise NotAllowedError(name, _LISTEN_WORDS) from None
+    return listen
+
+
+def network_name(name: str) -> Network:
+    """Read the name of a `[peer]` table: a network or an address.
+
+    Raises:
+        NotAllowedError: neither.
+    """
+    return _network(name, 'a network as in [peer."10.0.0.0/8"]')
+
+
+def _network(item: object, allowed: str) -> Network:
+    if not isinstance(item, str):
+        raise NotAllowedError(item, allowed)
+    try:
+        return ip_network(item)
+    except ValueError:
+        meant = _without_host_bits(item)
+        hint = f"; did you mean {meant}?" if meant else ""
+        raise NotAllowedError(item, allowed + hint) from None
+
+
+def _without_host_bits(item: str) -> Network | None:
+    try:
+        return ip_network(item, strict=False)
+    except ValueError:
+        return None
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return False
+    return True
+
+
+def _read_network(value: Any) -> Network:
+    return _network(value, _NETWORK_WORDS)
+
+
+LISTEN: Final = address(lowest_port=0)
+UPSTREAM: Final = address(lowest_port=1)
+NETWORK: Final = Kind(
+    read=_read_network,
+    allowed='networks as in ["10.0.0.0/8", "::1"]',
+    json_schema={"type": "string", "pattern": NETWORK_PATTERN},
+)

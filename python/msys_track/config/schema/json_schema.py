@@ -1,0 +1,67 @@
+"""The TOML form as a JSON Schema, for editors that check while one types.
+
+It allows everything that the check allows, and a little more: it knows no other files, and not
+what tables say of each other.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from msys_track.config.schema.addresses import LISTEN_NAME_PATTERN, NETWORK_PATTERN
+from msys_track.config.schema.tables import NESTED, SCOPE, TABLES, TEXTS, TOP, Key
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_NAMES: Final = {"listen": LISTEN_NAME_PATTERN, "peer": NETWORK_PATTERN}
+_PATHWAYS: Final = ("pathway", "pathway_group")
+
+
+def json_schema() -> dict[str, Any]:
+    """Make the schema."""
+    properties = {name: _key(key) for name, key in TOP.items()}
+    for name, keys in TABLES.items():
+        properties[name] = _table(name, _references() if keys is SCOPE else _keys(keys), keys)
+    properties |= {name: _family(name) for name in NESTED}
+    return {
+        "$schema": _DIALECT,
+        "title": "msys-track.toml",
+        "description": "The configuration of msys-track; see docs/configuration.md.",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        "dependentRequired": {"proxy": ["keys"], "tracker": ["keys"]},
+        "$defs": _keys(SCOPE),
+    }
+
+
+def _table(name: str, properties: Mapping[str, Any], keys: Mapping[str, Key]) -> dict[str, Any]:
+    required = [each for each, key in keys.items() if key.is_required]
+    return {
+        "description": TEXTS[name],
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        **({"required": required} if required else {}),
+    }
+
+
+def _family(name: str) -> dict[str, Any]:
+    """Make the schema of a table of tables, each of them a scope."""
+    # A pathway can't be put on another one.
+    without = ("pathway",) if name in _PATHWAYS else ()
+    inner = {each: _family(each) for each in NESTED[name]}
+    scope = _table(name, {**_references(without), **inner}, {})
+    names = {"propertyNames": {"pattern": _NAMES[name]}} if name in _NAMES else {}
+    return {"description": TEXTS[name], "type": "object", **names, "additionalProperties": scope}
+
+
+def _references(without: Collection[str] = ()) -> dict[str, Any]:
+    return {name: {"$ref": f"#/$defs/{name}"} for name in SCOPE if name not in without}
+
+
+def _keys(keys: Mapping[str, Key]) -> dict[str, Any]:
+    return {name: _key(key) for name, key in keys.items()}
+
+
+def _key(key: Key) -> dict[str, Any]:
+    default = {} if key.default is None else {"default": key.default}
+    return {"description": key.text, **key.kind.json_schema, **default}

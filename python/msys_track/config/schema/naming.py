@@ -1,0 +1,50 @@
+"""Names that nobody knows, and what was most likely meant by them."""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from msys_track.config.document import KeyPath
+from msys_track.config.problems import nearest
+from msys_track.config.schema.tables import NESTED, TABLES, TOP, TOP_LEVEL, Key
+
+
+class Unknown(NamedTuple):
+    """What to say of an unknown name, and the keys that are there if it is repaired."""
+
+    text: str
+    meant: tuple[KeyPath, ...]
+
+
+def unknown_table(name: str) -> Unknown:
+    """Judge a name at the top of a file."""
+    homes = [home for home, its in TABLES.items() if name in its]
+    if homes:
+        return _misplaced(name, homes)
+    meant = nearest(name, TOP_LEVEL)
+    if meant is not None:
+        return Unknown(f"unknown; did you mean {meant}?", ((meant,),))
+    return Unknown(f"unknown; allowed: {', '.join(TOP_LEVEL)}", ())
+
+
+def unknown_key(
+    table: KeyPath, name: str, keys: Mapping[str, Key], inner: Collection[str]
+) -> Unknown:
+    """Judge a name in a table that has some keys and may hold some tables."""
+    homes = [home for home, its in TABLES.items() if name in its]
+    if homes:
+        return _misplaced(name, homes)
+    if name in TOP:
+        text = "unknown here; it belongs at the top of the file, above the first [table]"
+        return Unknown(text, ((name,),))
+    if name in TABLES or name in NESTED:
+        return Unknown(f"unknown here; [{name}…] is a table of its own", ())
+    # A setting's name in our own code, or in the header, is what people try first.
+    same = (each for each, key in keys.items() if name in key.fields)
+    if meant := next(same, None) or nearest(name, [*keys, *inner]):
+        return Unknown(f"unknown; did you mean {meant}?", ((*table, meant),))
+    return Unknown(f"unknown; allowed: {', '.join([*keys, *inner])}", ())
+
+
+def _misplaced(name: str, homes: Collection[str]) -> Unknown:
+    tables = " or ".join(f"[{home}]" for home in homes)
+    return Unknown(f"unknown here; it belongs in {tables}", tuple((home, name) for home in homes))

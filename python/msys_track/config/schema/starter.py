@@ -1,0 +1,80 @@
+"""A file to begin with: every table and key with what it is, what is allowed and what holds.
+
+What must be set is set; all else is a comment that shows the default.
+"""
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from msys_track.config.document import KeyPath
+from msys_track.config.schema.tables import NESTED, TABLES, TEXTS, TOP, Key
+from msys_track.config.toml.writing import header_text, key_text, value_text
+
+_WIDTH: Final = 98
+_HEAD: Final = (
+    "The configuration of msys-track, explained in docs/configuration.md.",
+    (
+        "Without its # a line such as `#smtpapi = true` sets what it shows, which is what holds "
+        "anyway, or an example."
+    ),
+)
+_SCOPES: Final = (
+    "Scopes: what holds for some mail only. Each may have every key of [listener]; of two that "
+    "set the same key the first of these counts: [listen.….peer.…], [peer.…], [listen.…], "
+    "[listener]; in each of them its own key before its pathway's."
+)
+# A scope's table, and the keys that show what it is good for.
+_EXAMPLES: Final[Mapping[KeyPath, Mapping[str, object]]] = {
+    ("listen", "127.0.0.1:2525"): {"open_tracking_enabled": True},
+    ("listen", "127.0.0.1:2525", "peer", "10.0.0.0/8"): {"pathway": "receipts"},
+    ("peer", "192.0.2.0/24"): {"pathway": "newsletter"},
+    ("pathway", "receipts"): {"click_tracking_enabled": False},
+    ("pathway_group", "marketing"): {"tracking_link_expiry": 2_592_000},
+    ("pathway_group", "marketing", "pathway", "newsletter"): {"open_tracking_enabled": True},
+}
+
+
+def starter() -> str:
+    """Write the file; it names a key file `keys.toml` that must be made beside it."""
+    return "".join(f"{line}\n" for line in _lines())
+
+
+def _lines() -> Iterator[str]:
+    for paragraph in _HEAD:
+        yield from _comment(paragraph)
+    yield ""
+    yield from _keys(TOP)
+    for name, keys in TABLES.items():
+        yield from ("", *_comment(TEXTS[name]), header_text((name,)))
+        yield from _keys(keys)
+    yield from ("", *_comment(_SCOPES))
+    told: set[str] = set()
+    for path, example in _EXAMPLES.items():
+        family = str(path[-2])
+        text = TEXTS[family] if family in NESTED and family not in told else ""
+        told.add(family)
+        yield from ("", *_comment(text), f"#{header_text(path)}")
+        for name, value in example.items():
+            yield f"#{key_text(name)} = {value_text(value)}"
+
+
+def _keys(keys: Mapping[str, Key]) -> Iterator[str]:
+    for name, key in keys.items():
+        text = f"{key.text[0].upper()}{key.text[1:]}."
+        unset = f" Not set: {key.unset}." if key.unset else ""
+        yield from _comment(f"{text} Allowed: {key.kind.allowed}.{unset}")
+        value = key.example if key.default is None else key.default
+        yield f"{'' if key.is_required else '#'}{name} = {value_text(value)}"
+
+
+def _comment(text: str) -> Iterator[str]:
+    # "# " as prose has it; a key that is switched off has no space after its #.
+    yield from textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent="# ",
+        subsequent_indent="# ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,1 @@
+"""`msys-track.toml` as text: read with every fault's place, and written."""

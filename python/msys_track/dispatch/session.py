@@ -1,0 +1,83 @@
+"""Policy's part in one client's session: what it knows at each command, and its answer.
+
+Kept apart from the session, which speaks SMTP: here its commands become the transaction that
+policy sees, and the variables that policy sets are kept for as long as they live.
+"""
+
+from msys_track.options.scopes import Scopes, address_of
+from msys_track.policy.context import Context, Contexts
+from msys_track.policy.guard import Guard
+from msys_track.policy.hooks import Hook, Transaction
+from msys_track.smtp.reply import Reply
+
+
+class Consultation:
+    """One connection's variables, and what has been said on it so far.
+
+    Args:
+        scopes: set the connection's first variables.
+        peer: address and port of the client.
+        listen: name of the listening address.
+    """
+
+    __slots__ = ("_contexts", "_helo", "_listen", "_peer", "_recipients", "_sender")
+
+    def __init__(self, scopes: Scopes, *, peer: str, listen: str) -> None:
+        variables = scopes.context(scopes.layers(listen, address_of(peer)))
+        self._contexts = Contexts(connection=Context(variables), message=Context())
+        self._peer = peer
+        self._listen = listen
+        self._helo = ""
+        self._sender: str | None = None
+        self._recipients: dict[str, None] = {}
+
+    def transaction(
+        self, message: bytes | None = None, *, recipient: str | None = None
+    ) -> Transaction:
+        """Return what is known now, with the message once it is there."""
+        return Transaction(
+            contexts=self._contexts,
+            peer=self._peer,
+            listen=self._listen,
+            helo=self._helo,
+            sender=self._sender,
+            recipients=tuple(self._recipients),
+            recipient=recipient,
+            message=message,
+        )
+
+    def begin_message(self) -> None:
+        """Forget the last message: its variables end with it, the connection's stay."""
+        self._sender, self._recipients = None, {}
+        contexts = self._contexts
+        if contexts.message.items():
+            self._contexts = Contexts(connection=contexts.connection, message=Context())
+
+    def connected(self, policy: Guard | None) -> Reply | None:
+        """Ask whether the client may speak; None means yes, here and below."""
+        return self._asked(policy, Hook.CONNECT)
+
+    def introduced(self, policy: Guard | None, helo: str) -> Reply | None:
+        """Ask after EHLO or HELO."""
+        self._helo = helo
+        return self._asked(policy, Hook.EHLO)
+
+    def from_sender(self, policy: Guard | None, sender: str) -> Reply | None:
+        """Ask after MAIL; an empty sender is the null reverse-path."""
+        self._sender = sender
+        return self._asked(policy, Hook.MAILFROM)
+
+    def to_recipient(self, policy: Guard | None, recipient: str) -> Reply | None:
+        """Ask after RCPT; a recipient counts once, however often it is named."""
+        answer = self._asked(policy, Hook.RCPTTO, recipient=recipient)
+        if answer is None:
+            self._recipients[recipient] = None
+        return answer
+
+    def _asked(
+        self, policy: Guard | None, hook: Hook, *, recipient: str | None = None
+    ) -> Reply | None:
+        if policy is None or hook not in policy.hooks:
+            return None
+        rejection = policy.call(hook, self.transaction(recipient=recipient))
+        return None if rejection is None else Reply(rejection.code, rejection.text)

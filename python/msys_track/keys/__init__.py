@@ -1,0 +1,1 @@
+"""The key ring, and the files that keep it."""

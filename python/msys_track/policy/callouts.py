@@ -1,0 +1,57 @@
+"""The names of hooks as people write them: a misspelt one would never be called, in silence."""
+
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+from msys_track.policy.hooks import Hook
+
+HOOKS: Final = tuple(hook.value for hook in Hook)
+
+MOMENTUMS_OWN: Final = frozenset(
+    {
+        "deinit",
+        "validate_dealloc",
+        "validate_rcptto_list",
+        "validate_rcptto_list_final",
+        "validate_set_binding",
+    }
+)
+"""Callouts that Momentum has and nothing here calls, since there is nothing to call them for."""
+
+
+_OTHER_PHASES: Final = ("ac_", "core_", "msg_gen_")
+
+
+def is_momentums_own(name: str) -> bool:
+    """Whether Momentum has such a callout, and nothing here calls it."""
+    return name in MOMENTUMS_OWN or name.startswith(_OTHER_PHASES)
+
+
+def faults(path: Path, functions: Mapping[str, str], also: Collection[str] = ()) -> Iterator[str]:
+    """Say what is wrong with a file that has these functions, each as `file:line: what`.
+
+    Args:
+        path: the file.
+        functions: name to `file:line`.
+        also: what is called besides hooks.
+    """
+    known = (*HOOKS, *also)
+    misspelt = [name for name in functions if _is_misspelt(name, known)]
+    for name in misspelt:
+        yield f"{functions[name]}: {name} is no hook; {_meant(name, known)}"
+    if not misspelt and not functions.keys() & {name for name in known if name != "init"}:
+        yield f"{path}:1: no hook found; the hooks are {', '.join(HOOKS)}"
+
+
+def _is_misspelt(name: str, known: Collection[str]) -> bool:
+    if name in known or is_momentums_own(name):
+        return False
+    return name.startswith("validate_") or bool(get_close_matches(name, HOOKS, n=1, cutoff=0.85))
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    if close := get_close_matches(name, known, n=1, cutoff=0.7):
+        return f"did you mean {close[0]}?"
+    return f"the hooks are {', '.join(HOOKS)}"

@@ -1,0 +1,61 @@
+"""The guard around policy: a policy that fails decides nothing, and never loses mail.
+
+Everybody who asks policy asks through here, so that a failure means the same at every hook.
+"""
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from msys_track.errors import PolicyFailed
+from msys_track.logs import event_logger
+from msys_track.policy.hooks import Hook, Policy, Rejection, Transaction
+
+log = event_logger(__name__)
+
+OnFailure: TypeAlias = Literal["continue", "refuse"]
+
+# RFC 3463: a temporary fault of the mail system; the client comes again.
+_FAILED = Rejection(code=451, text="4.3.0 Policy failed; try again later")
+
+
+class Guard:
+    """A policy whose failures are counted, told, and undone.
+
+    Args:
+        policy: what is asked.
+        on_failure: `continue`: the mail goes on as if the hook had not been called. `refuse`: it
+            gets 451.
+        count: is told `policy.continued` or `policy.refused` at each failure.
+    """
+
+    __slots__ = ("_count", "_policy", "_refuses")
+
+    def __init__(
+        self,
+        policy: Policy,
+        on_failure: OnFailure = "continue",
+        count: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._policy = policy
+        self._refuses = on_failure == "refuse"
+        self._count = count
+
+    @property
+    def hooks(self) -> frozenset[Hook]:
+        """The hooks that the policy has; calling another does nothing."""
+        return self._policy.hooks
+
+    def call(self, hook: Hook, transaction: Transaction) -> Rejection | None:
+        """Ask policy; None: the mail goes on. What a failed call has set is taken back."""
+        if hook not in self._policy.hooks:
+            return None
+        contexts = transaction.contexts
+        before = contexts.connection.copy(), contexts.message.copy()
+        try:
+            return self._policy.call(hook, transaction)
+        except PolicyFailed as failure:
+            log.error("policy.failed", hook=hook.value, why=str(failure))  # noqa: TRY400 - the policy's fault, not ours
+            contexts.connection.restore(before[0])
+            contexts.message.restore(before[1])
+            self._count("policy.refused" if self._refuses else "policy.continued")
+            return _FAILED if self._refuses else None

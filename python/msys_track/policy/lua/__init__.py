@@ -1,0 +1,1 @@
+"""Policies in Lua, as Momentum runs them."""

@@ -1,0 +1,238 @@
+"""Policies in Lua, as Momentum runs them: a file's modules in one state, used again and again.
+
+The state sees strings and tables only. What it can ask of Python are the functions of `Outside`,
+which never raise: an exception would be handed to the policy as an object to look around in.
+"""
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+from msys_track.errors import PolicyFailed, SettingsError
+from msys_track.logs import event_logger
+from msys_track.policy import callouts
+from msys_track.policy.chain import CONTINUE, DONE, Verdict
+from msys_track.policy.context import MAX_NAME, MAX_OCTETS, MAX_VALUE, MAX_VARIABLES
+from msys_track.policy.hooks import Hook, Rejection, Transaction
+from msys_track.policy.lua.files import LuaFiles
+from msys_track.policy.lua.outside import Outside
+
+log = event_logger(__name__)
+
+PHASES: Final = {"validate_data": Hook.DATA_SPOOL}
+"""Momentum's callouts that are asked at a hook of another name."""
+
+_PIECES: Final = Path(__file__).parent
+_LOAD_SECONDS: Final = 1.0
+_HEADROOM: Final = 32 << 20
+"""Above the policy's memory. Lua ends the process where it can't hold what Python hands in, so
+that must always fit: contexts, an envelope, the answer to one question."""
+_MAX_ENVELOPE: Final = 65_536
+_MESSAGE: Final = 1
+
+
+class LuaPolicy:
+    """One file and the modules it requires from its own folder."""
+
+    __slots__ = ("_files", "_lock", "_state", "hooks", "path", "settings")
+
+    def __init__(
+        self,
+        path: Path,
+        source: bytes,
+        *,
+        is_sandboxed: bool = True,
+        timeout_seconds: float = 0.1,
+        max_memory_bytes: int = 32 << 20,
+    ) -> None:
+        """Run the file once.
+
+        Raises:
+            SettingsError: lupa is missing; the file can't be compiled or run, or has no hook.
+        """
+        self.path = path
+        self.settings = {
+            "is_sandboxed": is_sandboxed,
+            "timeout_seconds": timeout_seconds,
+            "load_seconds": max(_LOAD_SECONDS, timeout_seconds),
+            "max_kib": max_memory_bytes // 1024,
+            "max_name": MAX_NAME,
+            "max_value": MAX_VALUE,
+            "max_variables": MAX_VARIABLES,
+            "max_octets": MAX_OCTETS,
+        }
+        self._files = LuaFiles(path, source, is_sandboxed=is_sandboxed)
+        self._lock = Lock()
+        state = _State(self._files, self.settings)
+        self._state: _State | None = state
+        self.hooks = frozenset(_hooks(path, state.functions()))
+
+    def ask(self, hook: Hook, transaction: Transaction) -> Verdict:
+        """Run the hook in the modules that have it.
+
+        Raises:
+            PolicyFailed: an error, a spent limit, or no legitimate value returned. Nothing is set.
+        """
+        with self._lock:
+            state, self._state = self._state, None
+            if state is None or state.is_full():
+                state = self._renewed(hook)
+            # Not kept where it raises: stopped halfway, what a policy keeps for itself is no use.
+            verdict = state.run(hook, transaction)
+            self._state = state
+            return verdict
+
+    def _renewed(self, hook: Hook) -> "_State":
+        try:
+            return _State(self._files, self.settings)
+        except SettingsError as error:
+            raise PolicyFailed(f"{error}; at {hook.value}, in a new Lua state") from error
+
+
+class _State:
+    """A Lua state in which one policy file was run."""
+
+    def __init__(self, files: "LuaFiles", settings: dict[str, Any]) -> None:
+        lua = _lua()
+        self._files = files
+        self._path = files.main
+        self._max_bytes = settings["max_kib"] * 1024
+        self._outside = Outside(files)
+        self._errors = (lua.LuaError, MemoryError)
+        self._runtime = lua.LuaRuntime(
+            unpack_returned_tuples=True,
+            register_eval=False,
+            register_builtins=False,
+            attribute_filter=_no_attributes,
+            max_memory=self._max_bytes + _HEADROOM,
+        )
+        self._policy = self._assembled(settings)
+        self._run = self._policy.run
+        self._load()
+
+    def functions(self) -> Iterator[tuple[str, str, int]]:
+        """Name, place and line of each function that a module registered."""
+        flat = self._policy.functions()
+        if flat is None:
+            return
+        for name, chunk, line in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
+            yield name, self._place(chunk, line), line
+
+    def is_full(self) -> bool:
+        """Whether the policy keeps more than it may, its garbage apart."""
+        if self._runtime.get_memory_used() <= self._max_bytes:
+            return False
+        self._runtime.gccollect()
+        return bool(self._runtime.get_memory_used() > self._max_bytes)
+
+    def run(self, hook: Hook, transaction: Transaction) -> Verdict:
+        """Run one hook and set what it set.
+
+        Raises:
+            PolicyFailed: the state may be used again only if nothing was raised.
+        """
+        answer = self._asked(hook, transaction)
+        is_answered, code, reply, is_done, *changes = answer
+        if not is_answered:
+            _, chunk, line, text = answer
+            raise PolicyFailed(f"{self._place(chunk, line)}: {hook.value}: {text}")
+        contexts = transaction.contexts
+        for kind, name, value in zip(changes[::3], changes[1::3], changes[2::3], strict=True):
+            context = contexts.message if kind == _MESSAGE else contexts.connection
+            if value is False:
+                context.delete(name)
+            else:
+                context.set(name, value)
+        if code is not None and code >= 400:  # noqa: PLR2004 - RFC 5321 section 4.2.1
+            return Verdict(rejection=Rejection(code=code, text=reply), is_done=True)
+        return DONE if is_done else CONTINUE
+
+    def _asked(self, hook: Hook, transaction: Transaction) -> tuple[Any, ...]:
+        connection = transaction.contexts.connection.items()
+        helo, sender, recipient = transaction.helo, transaction.sender, transaction.recipient
+        if recipient is None and transaction.recipients:
+            recipient = transaction.recipients[0]
+        envelope = len(helo) + len(sender or "") + len(recipient or "")
+        if envelope > _MAX_ENVELOPE:
+            raise PolicyFailed(f"{self._path}:1: {hook.value}: an envelope of {envelope} bytes")
+        flat: list[str] = []
+        for variables in (connection, transaction.contexts.message.items()):
+            for pair in variables.items():
+                flat += pair
+        self._outside.transaction = transaction
+        try:
+            answer: tuple[Any, ...] = self._run(
+                hook.value,
+                transaction.peer,
+                transaction.listen,
+                helo,
+                transaction.user,
+                sender,
+                recipient,
+                len(connection),
+                *flat,
+            )
+        except (*self._errors, UnicodeError) as error:
+            where = f"{self._path}:1: {hook.value}"
+            raise PolicyFailed(f"{where}: {_first_line(error)}") from error
+        finally:
+            self._outside.transaction = None
+        return answer
+
+    def _assembled(self, settings: dict[str, Any]) -> Any:
+        runtime = self._runtime
+        load = runtime.eval("load")
+
+        def piece(name: str) -> Any:
+            source = (_PIECES / f"{name}.lua").read_bytes()
+            return load(source, f"=msys-track/{name}.lua", "t")
+
+        outside = runtime.table_from(
+            {name: getattr(self._outside, name) for name in Outside.QUESTIONS}
+        )
+        return piece("state")(piece, outside, runtime.table_from(settings))
+
+    def _load(self) -> None:
+        try:
+            answer = self._policy.load_file(self._files.source, self._files.chunk)
+        except self._errors as error:
+            raise SettingsError(f"{self._path}:1: {_first_line(error)}") from error
+        if answer is not True:
+            _, chunk, line, text = answer
+            raise SettingsError(f"{self._place(chunk, line)}: {text}")
+
+    def _place(self, chunk: str | None, line: int | None) -> str:
+        path = self._files.paths.get(chunk or "", self._path)
+        return f"{path}:{line or 1}"
+
+
+def _lua() -> Any:
+    try:
+        return importlib.import_module("lupa.lua54")
+    except ImportError as error:
+        raise SettingsError(
+            "policies in Lua need the package lupa; pip install msys-track[lua]"
+        ) from error
+
+
+def _hooks(path: Path, functions: Iterator[tuple[str, str, int]]) -> Iterator[Hook]:
+    places = {name: place for name, place, line in functions if line > 0}
+    if faults := list(callouts.faults(path, places, also=(*PHASES, "init"))):
+        raise SettingsError("\n".join(faults))
+    for name in places:
+        if name in callouts.HOOKS:
+            yield Hook(name)
+        elif name in PHASES:
+            yield PHASES[name]
+        elif callouts.is_momentums_own(name):
+            log.warning("policy.hook_is_never_called", policy=path.name, hook=name)
+
+
+def _no_attributes(_thing: object, _name: object, _is_setting: object) -> str:
+    raise AttributeError("Python's objects are closed to policies")
+
+
+def _first_line(error: BaseException) -> str:
+    return " ".join(str(error).split("\n")[0].split())[:300]

@@ -1,0 +1,126 @@
+"""Policies in Python: the operator's own code, run in this process and trusted like it.
+
+There is no sandbox and no limit of time here; who wants them writes the policy in Lua.
+"""
+
+import inspect
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import TypeAlias
+from zlib import crc32
+
+from msys_track.errors import PolicyFailed, SettingsError
+from msys_track.policy import callouts
+from msys_track.policy.chain import CONTINUE, Verdict
+from msys_track.policy.hooks import Hook, Rejection, Transaction
+
+_Function: TypeAlias = Callable[[Transaction], object]
+
+
+class PythonPolicy:
+    """One file whose functions are named after hooks; each takes a `Transaction`."""
+
+    __slots__ = ("_functions", "path")
+
+    def __init__(self, path: Path, source: bytes) -> None:
+        """Run the file's own statements once.
+
+        Raises:
+            SettingsError: it can't be compiled or run, or has no hook.
+        """
+        self.path = path
+        module = _module(path, source)
+        _refuse_bad_functions(path, module)
+        self._functions: dict[Hook, _Function] = {
+            hook: function
+            for hook in Hook
+            if callable(function := getattr(module, hook.value, None))
+        }
+
+    @property
+    def hooks(self) -> frozenset[Hook]:
+        """The functions that it has."""
+        return frozenset(self._functions)
+
+    def ask(self, hook: Hook, transaction: Transaction) -> Verdict:
+        """Call the hook's function.
+
+        Raises:
+            PolicyFailed: it raised, or returned something else than a Rejection or None.
+        """
+        function = self._functions[hook]
+        try:
+            answer = function(transaction)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            # sys.exit() in a policy must not end the proxy, nor a cancellation its session.
+            where = f"{self.path}:{_line(error.__traceback__, self.path)}"
+            raise PolicyFailed(f"{where}: {hook.value}: {_said(error)}") from error
+        if answer is None:
+            return CONTINUE
+        if isinstance(answer, Rejection):
+            return Verdict(rejection=answer, is_done=True)
+        raise PolicyFailed(
+            f"{self.path}:{_first_line(function)}: {hook.value}: returned"
+            f" {type(answer).__name__}, allowed: a Rejection, or None to go on"
+        )
+
+
+def _module(path: Path, source: bytes) -> ModuleType:
+    module = ModuleType(f"msys_track_policy_{path.stem}_{crc32(bytes(path)):08x}")
+    module.__file__ = str(path)
+    try:
+        code = compile(source, path, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise SettingsError(f"{path}:{error.lineno or 1}: {error.msg}") from error
+    except ValueError as error:
+        raise SettingsError(f"{path}:1: {error}") from error
+    # Dataclasses and pickling look their module up by its name.
+    sys.modules[module.__name__] = module
+    try:
+        exec(code, module.__dict__)  # noqa: S102 - the operator's own file
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        line = _line(error.__traceback__, path)
+        raise SettingsError(f"{path}:{line}: {_said(error)}") from error
+    return module
+
+
+def _refuse_bad_functions(path: Path, module: ModuleType) -> None:
+    functions = {
+        name: f"{path}:{_first_line(value)}"
+        for name, value in vars(module).items()
+        if name in callouts.HOOKS or _is_own_function(value, module)
+    }
+    if faults := list(callouts.faults(path, functions)):
+        raise SettingsError("\n".join(faults))
+    for name in functions.keys() & set(callouts.HOOKS):
+        if inspect.iscoroutinefunction(getattr(module, name)):
+            raise SettingsError(f"{functions[name]}: {name} is async; a hook is a plain function")
+
+
+def _is_own_function(value: object, module: ModuleType) -> bool:
+    return inspect.isfunction(value) and value.__module__ == module.__name__
+
+
+def _first_line(function: object) -> int:
+    code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
+    return getattr(code, "co_firstlineno", 1)
+
+
+def _line(tb: TracebackType | None, path: Path) -> int:
+    """Find the policy's own innermost line: where others failed for it is its caller's place."""
+    lines = [
+        line for frame, line in traceback.walk_tb(tb) if frame.f_code.co_filename == str(path)
+    ]
+    return lines[-1] if lines else 1
+
+
+def _said(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

@@ -1,0 +1,216 @@
+"""One mail transaction over one connection: MAIL, RCPT, DATA, and what each refusal means.
+
+Kept apart from the connection, which knows bytes and replies, and from the pool, which knows
+connections: here stands what RFC 5321 and RFC 2920 say about the order of things.
+"""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msys_track.errors import UpstreamError
+from msys_track.logs import event_logger
+from msys_track.relay.connection import (
+    Connection,
+    ConnectionFailed,
+    ServiceClosing,
+)
+from msys_track.smtp import data as wire
+from msys_track.smtp.capabilities import Capabilities
+from msys_track.smtp.path import is_path
+from msys_track.smtp.reply import START_MAIL_INPUT, Reply
+
+log = event_logger(__name__)
+
+# Below, a thread costs more than it frees the event loop of.
+THREAD_FROM_BYTES = 256 * 1024
+
+_DATA = b"DATA\r\n"
+_END = b".\r\n"
+_RSET = b"RSET\r\n"
+
+_PARAMETER = re.compile(r"[\x21-\x7e]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """What one MAIL, its RCPTs and one DATA carry."""
+
+    sender: str
+    """Without angle brackets; empty for the null reverse-path."""
+    mail_parameters: tuple[str, ...] = ()
+    """As the client gave them, `SIZE=` included: it is replaced by the real size."""
+    recipients: tuple[str, ...]
+    message: bytes
+    """Neither dot-stuffed nor with the final dot."""
+
+
+async def deliver(connection: Connection, transaction: Transaction) -> Reply:
+    """Hand a message over to all of its recipients, or to none of them.
+
+    Raises:
+        UpstreamError: refused; or the answer was lost after the message, which is a 451.
+        ConnectionGone: the connection was closed, and nothing of the message has been sent.
+        ConnectionFailed: no answers; nothing of the message has been sent.
+    """
+    body = await _body(transaction.message)
+    start = await _start(connection, transaction)
+    if start.code != START_MAIL_INPUT:
+        await _reset(connection)
+        raise start.refusal("DATA")
+    timeout_seconds = connection.settings.data_timeout_seconds
+    try:
+        (reply,) = await connection.exchange(body, 1, timeout_seconds=timeout_seconds)
+    except ServiceClosing as closing:
+        raise UpstreamError(451, f"4.4.2 The upstream refused the message: {closing}") from closing
+    except ConnectionFailed as failure:
+        raise _lost_answer(transaction, str(failure)) from failure
+    except asyncio.CancelledError:
+        _lost_answer(transaction, "not waited for any longer")
+        raise
+    if not reply.is_positive:
+        raise reply.refusal("the message")
+    return reply
+
+
+async def verify(
+    connection: Connection, sender: str, parameters: Sequence[str], recipients: Sequence[str]
+) -> None:
+    """Ask whether the upstream takes these recipients, and take the question back.
+
+    Raises:
+        UpstreamError: the first refusal.
+        ConnectionGone: the connection was closed.
+        ConnectionFailed: no answers.
+    """
+    commands = _envelope(connection.capabilities, sender, parameters, recipients)
+    refused = await _ask(connection, commands)
+    await _reset(connection)
+    if refused is not None:
+        raise refused
+
+
+async def _start(connection: Connection, transaction: Transaction) -> Reply:
+    """Return the answer to DATA, having asked for it only with every recipient taken.
+
+    Raises:
+        UpstreamError: sender or a recipient refused, or the message can't travel as it is.
+    """
+    capabilities = connection.capabilities
+    if not (capabilities.eight_bit_mime or transaction.message.isascii()):
+        raise UpstreamError(554, "5.6.3 The message is 8-bit; the upstream takes only 7-bit mail")
+    commands = _envelope(
+        capabilities, transaction.sender, _sized(transaction), transaction.recipients
+    )
+    # With several recipients DATA has to wait: were only some of them taken, there would be no
+    # way back from 354 but to cut the connection.
+    if capabilities.pipelining and len(transaction.recipients) == 1:
+        return await _start_at_once(connection, commands)
+    refused = await _ask(connection, commands)
+    if refused is not None:
+        await _reset(connection)
+        raise refused
+    (start,) = await connection.exchange(_DATA, 1)
+    return start
+
+
+async def _start_at_once(connection: Connection, commands: Sequence[bytes]) -> Reply:
+    """Send MAIL, the one RCPT and DATA in a single write."""
+    group = b"".join([*commands, _DATA])
+    *replies, recipient, start = await connection.exchange(group, len(commands) + 1)
+    refused = _first_refusal([*replies, recipient])
+    if refused is None:
+        return start
+    if start.code != START_MAIL_INPUT:
+        await _reset(connection)
+    elif recipient.is_positive:
+        connection.abort("it goes on without the sender: a dot would send an empty message")
+    else:
+        await _reset(connection, before=_END)  # to nobody; RFC 2920 section 3.1 asks for it
+    raise refused
+
+
+async def _ask(connection: Connection, commands: Sequence[bytes]) -> UpstreamError | None:
+    """Send MAIL and RCPTs; return the first refusal, having read every reply."""
+    if connection.capabilities.pipelining:
+        return _first_refusal(await connection.exchange(b"".join(commands), len(commands)))
+    for index, command in enumerate(commands):
+        (reply,) = await connection.exchange(command, 1)
+        if not reply.is_positive:
+            return reply.refusal("RCPT" if index else "MAIL")
+    return None
+
+
+def _first_refusal(replies: Sequence[Reply]) -> UpstreamError | None:
+    for index, reply in enumerate(replies):
+        if not reply.is_positive:
+            return reply.refusal("RCPT" if index else "MAIL")
+    return None
+
+
+async def _reset(connection: Connection, before: bytes = b"") -> None:
+    """Make the connection fit for the next transaction, or close it."""
+    try:
+        if before:
+            await connection.exchange(before, 1)
+        (reply,) = await connection.exchange(_RSET, 1)
+    except ConnectionFailed:
+        return  # it is closed, which is as good; what the upstream said before still counts
+    if not reply.is_positive:
+        connection.quit()
+
+
+def _envelope(
+    capabilities: Capabilities, sender: str, parameters: Sequence[str], recipients: Sequence[str]
+) -> list[bytes]:
+    paths = [_path(address) for address in (sender, *recipients)]
+    offered = _offered(capabilities, parameters)
+    if "SMTPUTF8" not in offered and not all(path.isascii() for path in paths):
+        raise UpstreamError(553, "5.6.7 A non-ASCII address needs the SMTPUTF8 parameter of MAIL")
+    mail = b" ".join([b"MAIL FROM:<%b>" % paths[0], *(each.encode("ascii") for each in offered)])
+    return [mail + b"\r\n", *(b"RCPT TO:<%b>\r\n" % path for path in paths[1:])]
+
+
+def _path(address: str) -> bytes:
+    if not is_path(address):
+        raise UpstreamError(553, "5.1.3 An address has characters that no SMTP command can carry")
+    return address.encode("utf-8")
+
+
+def _offered(capabilities: Capabilities, parameters: Sequence[str]) -> list[str]:
+    """Keep what this upstream understands; refuse what the message can't do without."""
+    offered = []
+    for parameter in parameters:
+        keyword = parameter.partition("=")[0].upper()
+        if _PARAMETER.fullmatch(parameter) is None:
+            raise UpstreamError(501, "5.5.4 A parameter of MAIL has characters it can't have")
+        if keyword == "SMTPUTF8" and not capabilities.smtp_utf8:
+            raise UpstreamError(553, "5.6.7 The upstream does not take internationalized mail")
+        # Without 8BITMIME a 7-bit message needs no BODY=, and an 8-bit one is refused elsewhere.
+        if keyword == "BODY" and not capabilities.eight_bit_mime:
+            continue
+        if keyword == "SIZE" and capabilities.size is None:
+            continue
+        offered.append(parameter)
+    return offered
+
+
+def _sized(transaction: Transaction) -> list[str]:
+    given = transaction.mail_parameters
+    kept = [each for each in given if not each.upper().startswith("SIZE=")]
+    return [*kept, f"SIZE={len(transaction.message)}"]
+
+
+async def _body(message: bytes) -> bytes:
+    if len(message) < THREAD_FROM_BYTES:
+        return wire.stuff(message)
+    return await asyncio.to_thread(wire.stuff, message)
+
+
+def _lost_answer(transaction: Transaction, why: str) -> UpstreamError:
+    """Whether it was taken nobody knows; to send it again is for the client to decide."""
+    # Addresses, against the habit: these are the people who may get it twice.
+    log.error("upstream.answer_lost", recipients=transaction.recipients, why=why)
+    text = f"4.4.2 The upstream's answer to the message was lost: {why}"
+    return UpstreamError(451, f"{text}; it may have been accepted")

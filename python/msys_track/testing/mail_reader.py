@@ -1,0 +1,162 @@
+"""A mail reader: what a person would see of a message, found by the standard library alone.
+
+Nothing here is shared with the code that wraps links; else both could be wrong in the same way.
+"""
+
+import email
+import email.policy
+import html
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from email.message import Message
+from enum import StrEnum
+from html.parser import HTMLParser
+from typing import Final
+
+from msys_track.testing.href import BLANK
+
+
+class Place(StrEnum):
+    """Where in a mail a link stands."""
+
+    HTML = "in the HTML"
+    OUTLOOK = "in a comment for Outlook"
+    TEXT = "in plain text"
+    ATTACHMENT = "in an attachment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A link as its reader's mail program has it."""
+
+    place: Place
+    href: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The links and images of one message, in the order they stand."""
+
+    links: tuple[Link, ...]
+    images: tuple[str, ...]
+
+
+def read(message: bytes) -> Reading:
+    """Parse a message and list what can be clicked and what is loaded.
+
+    For mails whose HTML is sound: on broken tags `html.parser` takes the cube of their length.
+    """
+    links: list[Link] = []
+    images: list[str] = []
+    for place, text in _shown(message):
+        if place is Place.TEXT:
+            links += _in_text(text)
+        else:
+            document = _Html(place)
+            document.feed(text)
+            document.close()
+            links += document.links
+            images += document.images
+    return Reading(links=tuple(links), images=tuple(images))
+
+
+def glance(message: bytes) -> Reading:
+    """List the same by patterns: of any file, soon, and less where its HTML is broken."""
+    links: list[Link] = []
+    images: list[str] = []
+    for place, text in _shown(message):
+        if place is Place.TEXT:
+            links += _in_text(text)
+        else:
+            markup = _without_comments(text)
+            links += [Link(place=place, href=href) for href in _values(markup, _LINK, _HREF)]
+            images += _values(markup, _IMAGE, _SRC)
+    return Reading(links=tuple(links), images=tuple(images))
+
+
+# What a mail program makes clickable in plain text.
+_URL: Final = re.compile(r"""https?://[^\s<>"]+[^\s<>".,;:!?')]""")
+
+# HTML's names and white space are ASCII: in Unicode a dotless i is one.
+_HTML: Final = re.IGNORECASE | re.ASCII
+_LINK: Final = re.compile(r"<(?:a|area)[\s/][^<>]*", _HTML)
+_IMAGE: Final = re.compile(r"<img[\s/][^<>]*", _HTML)
+_VALUE: Final = r"""\s*=\s*(?:"([^"]*)|'([^']*)|([^\s"']+))"""
+_HREF: Final = re.compile(r"[\s/]href" + _VALUE, _HTML)
+_SRC: Final = re.compile(r"[\s/]src" + _VALUE, _HTML)
+
+
+def _shown(message: bytes) -> Iterator[tuple[Place, str]]:
+    """Give the text of each part that is text, and how its reader comes upon it."""
+    with suppress(RecursionError):  # parts in parts in parts; `email` goes down into all of them
+        parsed = email.message_from_bytes(message, policy=email.policy.compat32)
+        for part in parsed.walk():
+            kind = part.get_content_type()
+            is_attached = part.get_content_disposition() == "attachment"
+            if kind == "text/html":
+                yield Place.ATTACHMENT if is_attached else Place.HTML, _text(part)
+            elif kind == "text/plain" and not is_attached:
+                yield Place.TEXT, _text(part)
+
+
+def _text(part: Message) -> str:
+    payload = part.get_payload(decode=True)
+    content = payload if isinstance(payload, bytes) else b""
+    try:
+        return content.decode(part.get_content_charset("utf-8"), "replace")
+    except LookupError:  # a charset that nobody knows
+        return content.decode("latin-1")
+
+
+def _in_text(text: str) -> Iterator[Link]:
+    return (Link(place=Place.TEXT, href=url) for url in _URL.findall(text))
+
+
+class _Html(HTMLParser):
+    """Collects links and images, also those that only Outlook sees."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(convert_charrefs=True)
+        self.place = place
+        self.links: list[Link] = []
+        self.images: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take note of a link or an image."""
+        # HTML: of two attributes with one name the first counts.
+        values = dict(reversed(attrs))
+        # Outlook's buttons are VML: v:roundrect, v:rect and others.
+        is_link = tag in {"a", "area"} or (self.place is Place.OUTLOOK and tag.startswith("v:"))
+        href, source = values.get("href"), values.get("src")
+        if is_link and href is not None:
+            self.links.append(Link(place=self.place, href=href.strip(BLANK)))
+        elif tag == "img" and source is not None:
+            self.images.append(source)
+
+    def handle_comment(self, data: str) -> None:
+        """Read what Outlook reads: `<!--[if mso]> … <![endif]-->`."""
+        condition, end, content = data.partition("]>")
+        if end and condition.lstrip().startswith("[if") and self.place is Place.HTML:
+            inner = _Html(Place.OUTLOOK)
+            inner.feed(content.removesuffix("<![endif]"))
+            inner.close()
+            self.links += inner.links
+
+
+def _without_comments(markup: str) -> str:
+    pieces, at = [], 0
+    while (start := markup.find("<!--", at)) >= 0:
+        pieces.append(markup[at:start])
+        # Two on: `<!-->` begins a comment and ends it.
+        end = markup.find("-->", start + 2)
+        at = len(markup) if end < 0 else end + len("-->")
+    return "".join([*pieces, markup[at:]])
+
+
+def _values(markup: str, tag: re.Pattern[str], attribute: re.Pattern[str]) -> Iterator[str]:
+    for start in tag.finditer(markup):
+        value = attribute.search(start[0])
+        if value is not None:
+            yield html.unescape(value[1] or value[2] or value[3] or "").strip(BLANK)

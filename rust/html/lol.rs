@@ -1,0 +1,272 @@
+//! A pass over a part: where its links are, and where pixels may stand.
+//!
+//! The pass writes nothing. `lol_html` tells ranges, and nobody serialises what it parsed: its
+//! own `set_attribute` would normalise the whole tag.
+
+use lol_html::html_content::Element;
+use lol_html::{HtmlRewriter, MemorySettings, Settings, element};
+use std::cell::RefCell;
+use std::ops::Range;
+
+use super::fast;
+use super::masks::{self, Mask, Masked};
+use super::tag::LinkTag;
+use crate::charset::Charset;
+use crate::edit::{PartOffset, PartRange};
+use crate::link::{Link, Place, Unwrapped};
+use crate::reason::Reason;
+
+/// What a scan may allocate; a mail of 30 MB with a tag every ten bytes stays below.
+const MAX_MEMORY_BYTES: usize = 256 << 20;
+
+/// What a pass found, in the order of the document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Links to wrap.
+    pub links: Vec<Link>,
+    /// Links to leave.
+    pub unwrapped: Vec<Unwrapped>,
+    /// `data-msys-*` attributes, each with the white space before it.
+    pub attributes: Vec<(PartRange, Place)>,
+    /// Where the open pixel goes; `None` where it could not be seen.
+    pub pixel: Option<PartOffset>,
+    /// Behind the first `<body>` tag.
+    pub initial_pixel: Option<PartOffset>,
+}
+
+/// Scans an HTML document or fragment, as it stands after transfer decoding.
+///
+/// # Errors
+/// [`Reason::HtmlLimit`] if `lol_html` wants more memory than a scan may have.
+pub fn scan(html: &[u8], charset: Charset) -> Result<Scan, Reason> {
+    let found = match fast::read(html, charset) {
+        Some(found) => found,
+        None => by_lol_html(html, charset)?,
+    };
+    with_comments(found, html, charset)
+}
+
+fn with_comments(found: Found, html: &[u8], charset: Charset) -> Result<Scan, Reason> {
+    let Found { mut scan, comments, .. } = found;
+    for comment in &comments {
+        read_comment(html, charset, comment.clone(), &mut scan)?;
+    }
+    if !comments.is_empty() {
+        scan.links.sort_by_key(|link| link.href.start);
+        scan.unwrapped.sort_by_key(|link| link.href.start);
+    }
+    Ok(scan)
+}
+
+fn by_lol_html(html: &[u8], charset: Charset) -> Result<Found, Reason> {
+    let links = masks::outlook(html);
+    let found = document(html, charset, &links)?;
+    let noscripts = masks::noscripts(html, &found.noscripts);
+    if noscripts.is_empty() {
+        return Ok(found);
+    }
+    document(html, charset, &merged(&links, &noscripts))
+}
+
+/// Scans a conditional comment's text, which Outlook takes for markup.
+fn read_comment(
+    html: &[u8],
+    charset: Charset,
+    at: Range<usize>,
+    scan: &mut Scan,
+) -> Result<(), Reason> {
+    let text = masks::interior(html, at);
+    let inner = html.get(text.clone()).unwrap_or_default();
+    let mut masks = masks::outlook(inner);
+    masks.retain(|mask| mask.of == Masked::Vml);
+    let mut found = settled(inner, charset, masks.clone(), Source::Chunks)?;
+    let noscripts = masks::noscripts(inner, &found.noscripts);
+    if !noscripts.is_empty() {
+        found = settled(inner, charset, merged(&masks, &noscripts), Source::Chunks)?;
+    }
+    let Scan { links, unwrapped, attributes, .. } = found.scan;
+    let moved = |range: PartRange| {
+        PartOffset(text.start + range.start.0)..PartOffset(text.start + range.end.0)
+    };
+    let place = Place::Comment;
+    scan.links.extend(links.into_iter().map(|link| Link {
+        href: moved(link.href.clone()),
+        place,
+        ..link
+    }));
+    scan.unwrapped.extend(
+        unwrapped.into_iter().map(|link| Unwrapped { href: moved(link.href.clone()), ..link }),
+    );
+    scan.attributes.extend(attributes.into_iter().map(|(range, _)| (moved(range), place)));
+    Ok(())
+}
+
+/// One pass, if the last `</body` is markup, as nearly always; then no other end counts.
+fn document(html: &[u8], charset: Charset, links: &[Mask]) -> Result<Found, Reason> {
+    if let Some(last) = masks::last_body_end(html) {
+        let masks = merged(links, &[last]);
+        let found = pass(html, charset, &masks, Source::Chunks)?;
+        if found.told.len() == masks.len() && found.told.contains(&last) {
+            return Ok(found);
+        }
+    }
+    settled(html, charset, merged(links, &masks::ends(html)), Source::Probed)
+}
+
+/// Most passes over one document; nearly all need one.
+const MAX_PASSES: usize = 8;
+
+/// Passes until each mask stood in markup; the last has none.
+fn settled(
+    html: &[u8],
+    charset: Charset,
+    mut masks: Vec<Mask>,
+    source: Source,
+) -> Result<Found, Reason> {
+    for pass_number in 1..MAX_PASSES {
+        let found = pass(html, charset, &masks, source)?;
+        let told = masks.iter().zip(&found.told).take_while(|(mask, told)| mask == told).count();
+        if told == masks.len() {
+            return Ok(found);
+        }
+        if pass_number < MAX_PASSES / 2 {
+            // The first that stood in no markup may have hidden the others.
+            masks.remove(told);
+        } else {
+            masks = found.told;
+        }
+    }
+    pass(html, charset, &[], source)
+}
+
+fn merged(links: &[Mask], ends: &[Mask]) -> Vec<Mask> {
+    let mut masks = [links, ends].concat();
+    masks.sort_unstable_by_key(|mask| mask.at);
+    // A tag's name may end in a `<`, which begins what looks like another.
+    let mut end = 0;
+    masks.retain(|mask| {
+        let is_behind = mask.at >= end;
+        end = end.max(mask.end());
+        is_behind
+    });
+    masks
+}
+
+/// How a document is handed to a pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// As it stands, masks in between: without a copy of it.
+    Chunks,
+    /// In one piece, with a probe at its end.
+    Probed,
+}
+
+/// Behind the last byte: it is told of if the document ends in markup.
+const PROBE: &[u8; 3] = b"<a>";
+
+/// More masks than that are copied, with all that is between them.
+const MAX_CHUNKS: usize = 64;
+
+fn pass(html: &[u8], charset: Charset, masks: &[Mask], source: Source) -> Result<Found, Reason> {
+    let found = RefCell::new(Found::default());
+    let mut next = masks.iter().copied().peekable();
+    let settings = Settings::new()
+        .append_element_content_handler(element!("a, area, body, noscript", |element| {
+            let start = element.source_location().bytes().start;
+            while next.next_if(|mask| mask.at < start).is_some() {}
+            let mask = next.next_if(|mask| mask.at == start);
+            found.borrow_mut().element(element, html, charset, mask);
+            Ok(())
+        }))
+        .with_encoding(charset.encoding())
+        .with_adjust_charset_on_meta_tag(false)
+        .with_strict(false)
+        .with_memory_settings(
+            MemorySettings::new().with_max_allowed_memory_usage(MAX_MEMORY_BYTES),
+        );
+    let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| {});
+    let mut chunks = masks::chunks(html, masks);
+    let copied;
+    if source == Source::Probed || masks.len() > MAX_CHUNKS {
+        if source == Source::Probed {
+            chunks.push(PROBE);
+        }
+        copied = chunks.concat();
+        chunks = vec![&copied];
+    }
+    let written = chunks.iter().try_for_each(|chunk| rewriter.write(chunk));
+    written.and_then(|()| rewriter.end()).map_err(|_| Reason::HtmlLimit)?;
+    Ok(found.into_inner())
+}
+
+/// What one pass found.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) scan: Scan,
+    /// The masks that stood in markup.
+    told: Vec<Mask>,
+    /// Conditional comments with links in them.
+    pub(super) comments: Vec<Range<usize>>,
+    /// Where a `<noscript>` was skipped.
+    noscripts: Vec<usize>,
+    body_end_seen: bool,
+}
+
+impl Found {
+    fn element(
+        &mut self,
+        element: &Element<'_, '_>,
+        html: &[u8],
+        charset: Charset,
+        mask: Option<Mask>,
+    ) {
+        let tag = element.source_location().bytes();
+        if tag.start == html.len() {
+            return self.end_of_document(tag.start);
+        }
+        // A tag that only the probe closes is none: the document ends inside it.
+        if tag.end > html.len() {
+            return;
+        }
+        self.told.extend(mask);
+        let link = |place, scan: &mut Scan| {
+            let attributes = element.attributes().iter().filter_map(|attribute| {
+                let value = attribute.value_source_location().map(|value| value.bytes());
+                Some((attribute.name_source_location()?.bytes(), value))
+            });
+            LinkTag::read(attributes, html, charset).note(html, place, charset, scan);
+        };
+        match mask.map(|mask| mask.of) {
+            Some(Masked::BodyEnd) => self.end_tag(tag.start, true),
+            Some(Masked::HtmlEnd) => self.end_tag(tag.start, false),
+            Some(Masked::Comment(end)) => self.comments.push(tag.start..end),
+            Some(Masked::Noscript) => {}
+            Some(Masked::Vml) => link(Place::Vml, &mut self.scan),
+            None => match html.get(tag.start + 1) {
+                Some(b'a' | b'A') => link(Place::Html, &mut self.scan),
+                Some(b'n' | b'N') => self.noscripts.push(tag.start),
+                _ => self.body(tag.end),
+            },
+        }
+    }
+
+    pub(super) fn body(&mut self, tag_end: usize) {
+        self.scan.initial_pixel.get_or_insert(PartOffset(tag_end));
+    }
+
+    pub(super) fn end_tag(&mut self, start: usize, is_body: bool) {
+        if is_body || !self.body_end_seen {
+            self.scan.pixel = Some(PartOffset(start));
+        }
+        self.body_end_seen |= is_body;
+    }
+
+    /// The document ends in markup.
+    pub(super) fn end_of_document(&mut self, end: usize) {
+        self.scan.pixel.get_or_insert(PartOffset(end));
+    }
+}
+
+#[cfg(test)]
+#[path = "lol_tests.rs"]
+mod tests;

@@ -1,0 +1,3 @@
+//! The words of SMTP: the bytes of DATA.
+
+pub mod data;

@@ -1,0 +1,57 @@
+"""The file to begin with is good as it is, and with every comment that shows a key taken off."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from tests.config.mutations import write_named_files
+
+from msys_track.config.checking import checked
+from msys_track.config.schema.starter import starter
+from msys_track.config.schema.tables import NESTED, TABLES, TOP
+from msys_track.policy.loading import PolicySettings
+from msys_track.tracking.settings import TrackerSettings
+
+UNCOMMENTED = re.sub(r"(?m)^#(?! )", "", starter())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_named_files(tmp_path)
+    return tmp_path
+
+
+def test_as_it_is_it_sets_what_must_be_set_and_nothing_else() -> None:
+    assert tomllib.loads(starter()) == {
+        "keys": "keys.toml",
+        "listener": {},
+        "engagement_tracker": {},
+        "policy": {},
+        "proxy": {"upstream": "127.0.0.1:25"},
+        "tracker": {"store": "events.sqlite"},
+    }
+
+
+def test_it_shows_every_key_of_every_table() -> None:
+    shown = tomllib.loads(UNCOMMENTED)
+    assert set(shown) == {*TOP, *TABLES, *NESTED}
+    assert {table: set(shown[table]) for table in TABLES} == {
+        table: set(keys) for table, keys in TABLES.items()
+    }
+
+
+@pytest.mark.parametrize("text", [starter(), UNCOMMENTED], ids=["as it is", "uncommented"])
+def test_it_passes_the_check(folder: Path, text: str) -> None:
+    path = folder / "msys-track.toml"
+    path.write_text(text, encoding="utf-8")
+    looked = checked(path)
+    assert [problem.told(path) for problem in looked.problems] == []
+    read = looked.configuration
+    assert read is not None
+    assert read.policy == PolicySettings()
+    assert read.tracker == TrackerSettings(store=folder / "events.sqlite")
+
+
+def test_its_lines_fit_a_terminal() -> None:
+    assert max(map(len, starter().splitlines())) < 100

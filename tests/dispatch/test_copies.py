@@ -1,0 +1,457 @@
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from email import message_from_bytes
+from email.policy import SMTP
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests import oracle
+from tests.captured_logs import capture_logs
+
+from msys_track.dispatch.copies import Copy, Rewriter, rewrite
+from msys_track.errors import HeaderRefused, PolicyRefused, RewriteFailed
+from msys_track.keys.ring import Claims, KeyRing
+from msys_track.options.scopes import Networks, Scope, Scopes
+from msys_track.options.tracking import TrackingOptions
+from msys_track.policy.context import Context, Contexts
+from msys_track.policy.guard import Guard
+from msys_track.policy.hooks import Hook, Rejection, Transaction
+from msys_track.reasons import Reason
+from msys_track.rewriting.native import NativeEngine, NativePlan, Rules
+
+ON = TrackingOptions(open_tracking=True, click_tracking=True, tracking_domain="click.example.com")
+NOW = 1_700_000_000
+BODY = b"<body><a href='http://e.com/?a=1&amp;b=2'>x</a></body>\r\n"
+MESSAGE = b"Subject: x\r\nContent-Type: text/html\r\n\r\n" + BODY
+THREE = ("a@example.com", "b@example.com", "c@example.com")
+KEYS = KeyRing.temporary()
+
+
+def api(value: object, message: bytes = MESSAGE) -> bytes:
+    return b"X-MSYS-API: " + json.dumps(value).encode() + b"\r\n" + message
+
+
+def copies(message: bytes, options: TrackingOptions | None = None) -> tuple[Copy, ...]:
+    return Rewriter(keys=KEYS, options=options).copies(message, THREE, now=NOW)
+
+
+def path(url: str) -> str:
+    return url.removeprefix("http://click.example.com")
+
+
+def test_tracking_is_off_by_default() -> None:
+    [copy] = copies(MESSAGE)
+    assert copy.message == MESSAGE
+    assert copy.recipients == THREE
+    assert copy.reasons == (Reason.TRACKING_OFF,)
+
+
+def test_each_recipient_has_a_copy_with_links_of_its_own() -> None:
+    header = {"campaign_id": "spring", "metadata": {"user": 7, "name": "Jö"}}
+    urls = set()
+    for copy, recipient in zip(copies(api(header), ON), THREE, strict=True):
+        assert copy.recipients == (recipient,)
+        found = oracle.difference(MESSAGE, copy.message)
+        [(_, link)], [pixel] = found.links, found.pixels
+        for url, kind in ((link, "click"), (pixel, "open")):
+            claims = KEYS.open(path(url))
+            assert claims.kind == kind
+            assert claims.engagement.recipient == recipient
+            assert claims.engagement.message_id == copy.message_id
+            assert claims.engagement.campaign_id == "spring"
+            assert json.loads(claims.engagement.metadata or "") == header["metadata"]
+            assert claims.engagement.injected_at == NOW
+            assert claims.engagement.expires_at == NOW + 31_536_000
+        assert KEYS.open(path(link)).target == "http://e.com/?a=1&b=2"
+        urls |= {link, pixel}
+    assert len(urls) == 6
+
+
+def test_all_copies_of_a_message_share_a_transmission() -> None:
+    found = [oracle.difference(MESSAGE, copy.message) for copy in copies(MESSAGE, ON)]
+    claims = [KEYS.open(path(each.pixels[0])).engagement for each in found]
+    assert len({each.transmission_id for each in claims}) == 1
+    assert len({each.message_id for each in claims}) == 3
+
+
+def test_the_header_overrides_the_configuration_attribute_by_attribute() -> None:
+    off = copies(api({"options": {"open_tracking": False}}), ON)
+    assert [(copy.wrapped_links, copy.pixels) for copy in off] == [(1, 0)] * 3
+    on = copies(api({"options": {"open_tracking": True}}), TrackingOptions(click_tracking=False))
+    assert [(copy.wrapped_links, copy.pixels) for copy in on] == [(0, 1)] * 3
+
+
+def test_the_header_is_in_no_copy_whether_tracked_or_not() -> None:
+    for options in (None, ON):
+        for copy in copies(api({}), options):
+            assert b"X-MSYS-API" not in copy.message
+    [copy] = copies(api({}))
+    assert copy.message == MESSAGE
+
+
+def test_a_message_untracked_by_its_header_tells_its_removal_as_an_edit() -> None:
+    message = api({})
+    rewritten = Rewriter(keys=KEYS).rewritten(message, "a@example.com", now=NOW)
+    length = len(message) - len(MESSAGE)
+    assert list(rewritten.edits) == [(0, length, b"")]
+
+
+def test_a_malformed_header_is_refused() -> None:
+    with pytest.raises(HeaderRefused, match=r"550 5\.6\.0 JSON parsing error"):
+        copies(b"X-MSYS-API: {\r\n" + MESSAGE)
+
+
+def test_metadata_in_clicks_can_be_switched_off_and_stays_in_opens() -> None:
+    options = TrackingOptions(
+        open_tracking=True,
+        click_tracking=True,
+        click_tracking_include_metadata=False,
+        tracking_domain="click.example.com",
+    )
+    copy = copies(api({"metadata": {"a": 1}}), options)[0]
+    found = oracle.difference(MESSAGE, copy.message)
+    assert KEYS.open(path(found.links[0][1])).engagement.metadata is None
+    assert KEYS.open(path(found.pixels[0])).engagement.metadata == '{"a":1}'
+
+
+def test_the_library_function_gives_the_copy_s_bytes() -> None:
+    out = rewrite(MESSAGE, recipient="a@example.com", keys=KEYS, options=ON)
+    assert len(oracle.difference(MESSAGE, out).links) == 1
+    assert rewrite(MESSAGE, recipient="a@example.com", keys=KEYS) == MESSAGE
+
+
+class BrokenEngine(NativeEngine):
+    """An engine with a defect, which the real one can't be made to show."""
+
+    def plan(
+        self, message: bytes, rules: Rules, *, drop_headers: Sequence[bytes] = ()
+    ) -> NativePlan:
+        raise RewriteFailed(f"planning {len(message)} bytes by {rules} failed ({drop_headers!r})")
+
+
+def test_a_defect_of_the_core_sends_the_original_without_the_header() -> None:
+    rewriter = Rewriter(keys=KEYS, options=ON, engine=BrokenEngine())
+    with capture_logs() as logs:
+        [copy] = rewriter.copies(api({}), THREE, now=NOW)
+    assert (copy.message, copy.recipients) == (MESSAGE, THREE)
+    assert copy.reasons == (Reason.CORE_FAILURE,)
+    assert [entry["event"] for entry in logs] == ["message.rewrite_failed"]
+
+
+def claims_of(copy: Copy) -> list[Claims]:
+    found = re.findall(rb"http://click\.example\.com(/[^\"' >]+)", copy.message)
+    return [KEYS.open(url.decode()) for url in found]
+
+
+def in_an_order(found: tuple[Copy, ...]) -> list[tuple[str, ...]]:
+    return [copy.recipients for copy in found]
+
+
+CC = {
+    "cc": [{"email": "cc@x.test", "name": "Zoë"}],
+    "bcc": ["bcc@x.test"],
+    "archive": ["archive@x.test"],
+}
+
+
+def test_each_reader_of_the_header_has_a_copy_and_links_of_their_kind() -> None:
+    first, second, third, cc, bcc = copies(api(CC), ON)
+    assert first.recipients == ("a@example.com", "archive@x.test")
+    assert [second.recipients, third.recipients] == [("b@example.com",), ("c@example.com",)]
+    assert (cc.recipients, bcc.recipients) == (("cc@x.test",), ("bcc@x.test",))
+    for copy, kind in ((first, "to"), (second, "to"), (cc, "cc"), (bcc, "bcc")):
+        recipients = {each.engagement.recipient for each in claims_of(copy)}
+        kinds = {each.engagement.recipient_type for each in claims_of(copy)}
+        assert (recipients, kinds) == ({copy.recipients[0]}, {kind})
+    everybody = (first, second, third, cc, bcc)
+    assert len({copy.message_id for copy in everybody}) == 5
+    transmissions = {
+        each.engagement.transmission_id for copy in everybody for each in claims_of(copy)
+    }
+    assert len(transmissions) == 1
+
+
+def test_the_copies_headers_name_cc_for_all_and_bcc_for_its_reader_alone() -> None:
+    for copy in copies(api(CC), ON):
+        message = message_from_bytes(copy.message, policy=SMTP)
+        assert message["Cc"] == "Zoë <cc@x.test>"
+        is_blind = copy.recipients == ("bcc@x.test",)
+        assert message["Bcc"] == ("bcc@x.test" if is_blind else None)
+        assert b"archive@x.test" not in copy.message
+        assert b"X-MSYS" not in copy.message
+
+
+def test_untracked_copies_are_one_but_for_the_blind_ones() -> None:
+    shared, blind = copies(api(CC))
+    assert shared.recipients == (
+        "a@example.com",
+        "archive@x.test",
+        "b@example.com",
+        "c@example.com",
+        "cc@x.test",
+    )
+    assert shared.message == b"Cc: =?utf-8?q?Zo=C3=AB?= <cc@x.test>\r\n" + MESSAGE
+    assert blind.message == (
+        b"Cc: =?utf-8?q?Zo=C3=AB?= <cc@x.test>\r\nBcc: bcc@x.test\r\n" + MESSAGE
+    )
+
+
+def test_the_edits_of_a_copy_with_more_readers_give_the_message_back() -> None:
+    message = b"Cc: x@y.test\r\n" + api(CC)
+    planned = Rewriter(keys=KEYS, options=ON).plan(message, THREE)
+    bcc = planned.readers.bcc[0]
+    rewritten = planned.render(bcc.email, now=NOW, reader="bcc", bcc=bcc)
+    out = bytearray(rewritten.message)
+    shift = sum(len(text) - length for _, length, text in rewritten.edits)
+    for offset, length, text in reversed(rewritten.edits):
+        shift -= len(text) - length
+        start = offset + shift
+        assert out[start : start + len(text)] == text
+        out[start : start + len(text)] = message[offset : offset + length]
+    assert bytes(out) == message
+
+
+class Answers:
+    """A policy that says to each recipient what a test wants."""
+
+    hooks = frozenset({Hook.EACH_RCPT})
+
+    def __init__(self, answers: dict[str, dict[str, str] | Rejection]) -> None:
+        self.answers = answers
+
+    def call(self, hook: Hook, transaction: Transaction) -> Rejection | None:
+        assert hook is Hook.EACH_RCPT
+        answer = self.answers.get(transaction.recipient or "", {})
+        if isinstance(answer, Rejection):
+            return answer
+        for name, value in answer.items():
+            transaction.contexts.message.set(name, value)
+        return None
+
+
+def arrived(**connection: str) -> Transaction:
+    contexts = Contexts(connection=Context(connection), message=Context())
+    return Transaction(contexts=contexts, peer="10.0.0.7:51234", listen="127.0.0.1:2525")
+
+
+def asked(answers: dict[str, dict[str, str] | Rejection], message: bytes) -> tuple[Copy, ...]:
+    rewriter = Rewriter(keys=KEYS, options=ON, policy=Guard(Answers(answers)))
+    return rewriter.copies(message, THREE, now=NOW, transaction=arrived())
+
+
+def test_policy_decides_for_each_recipient_apart() -> None:
+    off = {"smtpapi_open_tracking": "0", "smtpapi_click_tracking": "0"}
+    first, third, second = asked(
+        {"b@example.com": off, "c@example.com": {"smtpapi_campaign_id": "third"}}, MESSAGE
+    )
+    assert (second.recipients, second.message) == (("b@example.com",), MESSAGE)
+    assert {each.engagement.campaign_id for each in claims_of(first)} == {None}
+    assert {each.engagement.campaign_id for each in claims_of(third)} == {"third"}
+
+
+def test_a_recipient_that_policy_refuses_refuses_the_message() -> None:
+    no = Rejection(code=550, text="5.7.1 not to c")
+    with pytest.raises(PolicyRefused) as refused:
+        asked({"c@example.com": no}, MESSAGE)
+    assert (refused.value.code, refused.value.text) == (550, "5.7.1 not to c")
+
+
+def test_a_bypassed_recipient_gets_the_message_as_it_came() -> None:
+    message = api({"campaign_id": "x"})
+    *tracked, bypassed = asked({"b@example.com": {"__bypass_smtpapi": "true"}}, message)
+    assert in_an_order(tuple(tracked)) == [("a@example.com",), ("c@example.com",)]
+    assert (bypassed.recipients, bypassed.message) == (("b@example.com",), message)
+    assert bypassed.reasons == (Reason.BYPASSED,)
+
+
+def test_a_header_that_nobody_heeds_is_a_header_like_any_other() -> None:
+    rewriter = Rewriter(keys=KEYS, options=ON, heeds_header=False)
+    [copy] = rewriter.copies(b"X-MSYS-API: {\r\n" + MESSAGE, THREE, now=NOW)
+    assert copy.message == b"X-MSYS-API: {\r\n" + MESSAGE
+
+
+def test_the_way_in_decides_about_the_options() -> None:
+    peer = Scope(name="peer", options=TrackingOptions(click_tracking=False))
+    scopes = Scopes(
+        listener=Scope(name="listener", options=ON),
+        peers=Networks({ip_network("10.0.0.0/8"): peer}),
+        pathways={"quiet": (Scope(name="q", options=TrackingOptions(open_tracking=False)),)},
+    )
+    rewriter = Rewriter(keys=KEYS, scopes=scopes)
+    by_peer = rewriter.copies(MESSAGE, THREE, now=NOW, transaction=arrived())
+    assert [(copy.wrapped_links, copy.pixels) for copy in by_peer] == [(0, 1)] * 3
+    by_pathway = rewriter.copies(MESSAGE, THREE, now=NOW, transaction=arrived(pathway="quiet"))
+    assert in_an_order(by_pathway) == [THREE]
+
+
+@pytest.mark.parametrize("options", [ON, TrackingOptions()], ids=["on", "off"])
+@pytest.mark.parametrize("keeps", [False, True])
+def test_nobody_is_told_of_the_bcc_readers_that_the_message_names(
+    options: TrackingOptions, *, keeps: bool
+) -> None:
+    bcc = b"bcc: secret@x.test,\r\n a@x.test\r\n"
+    message = api({"bcc": ["b@x.test"]}, b"To: t@x.test\r\n" + bcc + MESSAGE)
+    options = replace(options, keep_x_msys_api=keeps)
+    for copy in copies(message, options):
+        told = message_from_bytes(copy.message).get_all("Bcc")
+        assert told == (["b@x.test"] if copy.recipients == ("b@x.test",) else None)
+        assert copy.message.endswith(MESSAGE) or copy.wrapped_links == 1
+        assert (b"X-MSYS-API" in copy.message) == keeps
+
+
+# Lines that are neither a field nor the continuation of one.
+JUNK = (
+    "Bad line",
+    "Bcc",
+    ": x",
+    "a b: c",
+    "From jo@x.test Mon Jan  1 00:00:00 2024",
+    "é: " + "x" * 2_000,
+)
+
+
+@pytest.mark.parametrize("options", [ON, TrackingOptions()], ids=["on", "off"])
+@pytest.mark.parametrize("eol", ["\r\n", "\n"], ids=["crlf", "lf"])
+@pytest.mark.parametrize("junk", JUNK, ids=range(len(JUNK)))
+def test_a_line_that_is_no_field_makes_no_blind_recipient_seen(
+    junk: str, eol: str, options: TrackingOptions
+) -> None:
+    lines = (
+        junk,
+        "Subject: hello",
+        'X-MSYS-API: {"bcc":',
+        junk,
+        '\t["boss@x.test"]}',
+        "Bcc: one@x.test,",
+        " two@x.test,",
+        junk,
+        junk,
+        "\tthree@x.test",
+        "Content-Type: text/html",
+        "",
+        "<a href='http://e.com/'>x</a>",
+    )
+    *others, blind = copies(eol.join(lines).encode(), options)
+    kept = (junk, "Subject: hello", junk, junk, junk, *lines[10:])
+    assert {copy.message for copy in others} == {eol.join(kept).encode()}
+    own = (junk, "Subject: hello", "Bcc: boss@x.test", junk, junk, junk, *lines[10:])
+    assert (blind.recipients, blind.message) == (("boss@x.test",), eol.join(own).encode())
+
+
+def test_a_folded_header_is_read_in_a_section_with_a_line_that_is_no_field() -> None:
+    folded = b'X-MSYS-API: {"options": {"open_tracking": true},\n "campaign_id": "x"}\n'
+    planned = Rewriter(keys=KEYS).plan(b"Subject hello\nFrom: a@x.test\n" + folded + b"\nx", THREE)
+    assert planned.header is not None
+    assert planned.header.campaign_id == "x"
+
+
+Lines = list[tuple[str, bool]]
+"""Lines of a header section, and whether they are in no copy."""
+
+
+def block(name: str, *values: str, goes: bool = False) -> st.SearchStrategy[Lines]:
+    """A field, folded between its values, with lines that are no field before each fold."""
+    junk = st.lists(st.sampled_from([(line, False) for line in JUNK]), max_size=2)
+    space = st.sampled_from([" ", "\t", "  "])
+
+    @st.composite
+    def lines(draw: st.DrawFn) -> Lines:
+        first, *folds = values
+        drawn = [(f"{name}:{first}", goes)]
+        for value in folds:
+            drawn += [*draw(junk), (draw(space) + value, goes)]
+        return drawn + draw(junk)
+
+    return lines()
+
+
+FIELDS = st.one_of(
+    block("Bcc", "one@x.test,", "two@x.test,", "Bcc: three@x.test", goes=True),
+    block("bCC \t", "", "one@x.test", "", goes=True),
+    block("Subject", "hello", "Bcc: you"),
+    block("To", ""),
+)
+
+
+@given(
+    st.lists(st.sampled_from([(line, False) for line in (*JUNK, " x", "\t")]), max_size=3),
+    st.lists(FIELDS, max_size=4),
+    block("X-Msys-Api", '{"bcc":', '["boss@x.test"]', "", "}", goes=True),
+    st.lists(FIELDS, max_size=4),
+    st.sampled_from(["\r\n", "\n"]),
+)
+def test_what_goes_from_a_header_section_goes_whole_and_nothing_else_goes(
+    top: Lines, before: list[Lines], own: Lines, after: list[Lines], eol: str
+) -> None:
+    sections = [top, *before, own, *after]
+    message = "".join(line + eol for section in sections for line, _ in section) + eol
+    kept = ["".join(line + eol for line, goes in section if not goes) for section in sections]
+    shared, blind = copies(message.encode())
+    assert shared.message == ("".join(kept) + eol).encode()
+    kept.insert(1 + len(before), f"Bcc: boss@x.test{eol}")
+    assert blind.message == ("".join(kept) + eol).encode()
+
+
+def test_a_bcc_field_stays_where_x_msys_api_names_nobody() -> None:
+    message = api({"cc": ["b@x.test"]}, b"Bcc: a@x.test\r\n" + MESSAGE)
+    for copy in copies(message, ON):
+        assert message_from_bytes(copy.message)["Bcc"] == "a@x.test"
+
+
+def test_metadata_that_find_no_room_are_left_out_and_noticed() -> None:
+    header = {"metadata": {"k": "x" * 800}}
+    for copy in copies(api(header), ON):
+        assert (copy.wrapped_links, copy.pixels) == (1, 1)
+        assert copy.notices == ("left_out_metadata",)
+    quoted = MESSAGE.replace(
+        b"text/html", b"text/html\r\nContent-Transfer-Encoding: quoted-printable"
+    ).replace(b"=", b"=3D")
+    for copy in copies(api(header, quoted), ON):
+        assert copy.wrapped_links == 1
+        assert copy.notices == ()
+
+
+def test_metadata_that_clicks_are_not_to_have_are_not_missed() -> None:
+    options = replace(ON, open_tracking=False, click_tracking_include_metadata=False)
+    for copy in copies(api({"metadata": {"k": "x" * 800}}), options):
+        assert (copy.wrapped_links, copy.notices) == (1, ())
+
+
+def test_what_could_not_be_had_is_noticed() -> None:
+    header = {
+        "no_such": 1,
+        "metadata": {"a": "x" * 2000},
+        "tags": [str(number) for number in range(11)],
+    }
+    message = api(header)
+    rewriter = Rewriter(keys=KEYS, options=ON)
+    transaction = arrived(smtpapi_click_tracking="maybe")
+    for copy in rewriter.copies(message, THREE, now=NOW, transaction=transaction):
+        assert copy.notices == (
+            "ignored_key",
+            "dropped_tags",
+            "truncated_metadata",
+            "ignored_variable",
+        )
+
+
+def test_the_header_stays_where_it_is_to_be_kept() -> None:
+    kept = TrackingOptions(
+        open_tracking=True, keep_x_msys_api=True, tracking_domain="click.example.com"
+    )
+    for options in (kept, TrackingOptions(keep_x_msys_api=True)):
+        for copy in copies(api({"campaign_id": "x"}), options):
+            assert copy.message.startswith(b'X-MSYS-API: {"campaign_id": "x"}\r\n')
+
+
+def test_customer_and_initial_pixel_are_in_every_link() -> None:
+    scopes = Scopes(listener=Scope(name="l", options=replace(ON, initial_open=True)))
+    rewriter = Rewriter(keys=KEYS, scopes=scopes)
+    transaction = arrived(mo_customer_id="1005")
+    for copy in rewriter.copies(MESSAGE, THREE, now=NOW, transaction=transaction):
+        assert {each.engagement.customer_id for each in claims_of(copy)} == {1005}
+        assert {each.engagement.initial_pixel for each in claims_of(copy)} == {True}

@@ -1,0 +1,257 @@
+"""What explain says is what happens: beside expectations by hand, and beside what arrives.
+
+Each mail is explained by the command and injected into a real proxy with the same configuration.
+Where the two differ, one of them lies.
+"""
+
+import asyncio
+import email
+import json
+import re
+import smtplib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from tests.explained_mails import CONFIGURATION, DOMAIN, MAILS, Mail
+from tests.upstreams import ScriptedUpstream
+
+from msys_track.cli import assembly, main
+from msys_track.dispatch.copies import Rewriter
+from msys_track.dispatch.explain import explain
+from msys_track.errors import TokenInvalid
+from msys_track.injection.server import serve
+from msys_track.keys.ring import Claims, KeyRing, create
+from msys_track.options.scopes import Scope, Scopes
+from msys_track.options.tracking import TrackingOptions
+from msys_track.policy.context import Context, Contexts
+from msys_track.policy.guard import Guard
+from msys_track.policy.hooks import Transaction
+from msys_track.policy.loading import PolicySettings, load
+from msys_track.relay.settings import UpstreamSettings
+from msys_track.relay.upstream import Upstream
+
+TRACKED_URL = re.compile(rf"https?://{re.escape(DOMAIN)}(/[fq]/[\w./-]+)".encode())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """A mail as explained, as injected, as arrived."""
+
+    record: dict[str, Any]
+    sent: bytes
+    arrived: bytes
+    keys: KeyRing
+
+    @property
+    def decided(self) -> dict[str, Any]:
+        (decided,) = self.record["decided"]
+        return dict(decided)
+
+    def claims(self) -> Iterator[Claims]:
+        """Open every tracked URL that arrived and that this proxy made."""
+        for part in email.message_from_bytes(self.arrived).walk():
+            content = part.get_payload(decode=True)
+            for path in TRACKED_URL.findall(content if isinstance(content, bytes) else b""):
+                try:
+                    yield self.keys.open(path.decode())
+                except TokenInvalid:
+                    continue
+
+
+def configured(folder: Path) -> Path:
+    create(folder / "keys.toml")
+    file = folder / "msys-track.toml"
+    file.write_text(CONFIGURATION, encoding="utf-8")
+    return file
+
+
+def explained(folder: Path, configuration: Path, message: bytes) -> dict[str, Any]:
+    file = folder / "mail.eml"
+    file.write_bytes(message)
+    arguments = ["explain", str(file), "--to", "jo@reader.example", "--json"]
+    result = CliRunner().invoke(main, [*arguments, "--config", str(configuration)])
+    assert result.exit_code == 0, result.output
+    record: dict[str, Any] = json.loads(result.stdout)
+    return record
+
+
+async def through_a_proxy(configuration: Path, message: bytes) -> bytes:
+    read = assembly.configuration(configuration)
+    hop = ScriptedUpstream()
+    await hop.start()
+    upstream = Upstream(UpstreamSettings(port=hop.port))
+    assert read.proxy is not None
+    settings = type(read.proxy)(listen_port=0, drain_seconds=1)
+    proxy = await serve(settings, assembly.rewriter(read), upstream)
+
+    def send() -> None:
+        with smtplib.SMTP("127.0.0.1", proxy.port) as client:
+            client.sendmail("news@shop.example", ["jo@reader.example"], message, ["BODY=8BITMIME"])
+
+    try:
+        await asyncio.to_thread(send)
+    finally:
+        await proxy.close()
+        await upstream.close()
+        await hop.close()
+    (taken,) = hop.taken
+    return taken.message
+
+
+@pytest.fixture(params=MAILS, ids=lambda mail: mail.name)
+def mail(request: pytest.FixtureRequest) -> Mail:
+    chosen: Mail = request.param
+    return chosen
+
+
+@pytest.fixture
+def both(tmp_path: Path, mail: Mail) -> Explained:
+    """Explain a mail, and inject it."""
+    configuration = configured(tmp_path)
+    record = explained(tmp_path, configuration, mail.message)
+    arrived = asyncio.run(through_a_proxy(configuration, mail.message))
+    keys = KeyRing.load(tmp_path / "keys.toml")
+    return Explained(record=record, sent=mail.message, arrived=arrived, keys=keys)
+
+
+def test_there_are_more_than_twenty_mails() -> None:
+    assert len({mail.message for mail in MAILS}) >= 20
+
+
+def test_each_link_has_its_fate_and_what_arrives_agrees(mail: Mail, both: Explained) -> None:
+    links = [(link["target"], link["fate"]) for link in both.decided["links"]]
+    assert links == list(mail.links)
+    wrapped = Counter(target for target, fate in links if fate == "wrapped")
+    assert Counter(each.target for each in both.claims() if each.target is not None) == wrapped
+    assert both.record["copies"][0]["wrapped_links"] == wrapped.total()
+
+
+def test_each_pixel_has_its_fate_and_what_arrives_agrees(mail: Mail, both: Explained) -> None:
+    pixels = [(pixel["kind"], pixel["fate"]) for pixel in both.decided["pixels"]]
+    assert pixels == list(mail.pixels)
+    added = sorted(kind for kind, fate in pixels if fate == "added")
+    assert sorted(each.kind for each in both.claims() if each.target is None) == added
+
+
+def test_each_part_has_its_fate_and_what_arrives_agrees(mail: Mail, both: Explained) -> None:
+    parts = [(part["media_type"], part["fate"]) for part in both.decided["parts"]]
+    assert parts == list(mail.parts)
+    starts = [0, *accumulate(len(line) for line in both.sent.splitlines(keepends=True))]
+    for part in both.decided["parts"]:
+        start = starts[part["line"] - 1]
+        body = both.sent[start : start + part["length_bytes"]]
+        assert body
+        assert (body in both.arrived) == (part["fate"] != "rewritten")
+
+
+def test_lines_are_those_where_an_editor_finds_the_link(both: Explained) -> None:
+    lines = both.sent.split(b"\r\n")
+    for link in both.decided["links"]:
+        host = link["target"].partition("://")[2].partition("/")[0].partition("?")[0]
+        if b"base64" not in both.sent and host.isascii():
+            assert host.encode() in lines[link["line"] - 1]
+
+
+# What only the function tells
+
+
+KEYS = KeyRing.temporary()
+ON = TrackingOptions(open_tracking=True, click_tracking=True)
+HTML = b"Content-Type: text/html\r\n\r\n<body><a href='http://e.example/'>x</a></body>\r\n"
+
+
+def asked_by(
+    folder: Path, source: str, options: TrackingOptions = ON
+) -> tuple[Rewriter, Transaction]:
+    file = folder / "policy.py"
+    file.write_text(source, encoding="utf-8")
+    policy = load(PolicySettings(files=(file,)))
+    assert policy is not None
+    scopes = Scopes(listener=Scope(name="listener", options=options))
+    transaction = Transaction(
+        contexts=Contexts(connection=Context(), message=Context()),
+        peer="10.0.0.7:50000",
+        listen="127.0.0.1:2525",
+    )
+    return Rewriter(keys=KEYS, scopes=scopes, policy=Guard(policy)), transaction
+
+
+def test_pairs_that_policy_s_metadata_has_no_room_for_are_named(tmp_path: Path) -> None:
+    source = """
+def validate_data_spool_each_rcpt(transaction):
+    transaction.contexts.message.set("smtpapi_metadata", '{"a":1,"wide":"xxxxxxxx","b":2}')
+"""
+    options = TrackingOptions(open_tracking=True, max_metadata_bytes=10)
+    rewriter, transaction = asked_by(tmp_path, source, options)
+    decision = rewriter.decide(HTML, ["jo@reader.example"], transaction=transaction)
+    (decided,) = explain(decision, now=0).decided
+    assert decided.truncated == ("wide", "b")
+    assert next(each for each in decided.options if each.name == "metadata").value == {"a": 1}
+
+
+def test_pairs_that_the_header_s_metadata_has_no_room_for_are_named() -> None:
+    options = TrackingOptions(open_tracking=True, max_metadata_bytes=10)
+    message = b'X-MSYS-API: {"metadata":{"a":1,"wide":"xxxxxxxx"}}\r\n' + HTML
+    decision = Rewriter(keys=KEYS, options=options).decide(message, ["jo@reader.example"])
+    (decided,) = explain(decision, now=0).decided
+    assert decided.truncated == ("wide",)
+
+
+def test_recipients_with_the_same_options_are_told_of_once(tmp_path: Path) -> None:
+    source = """
+def validate_data_spool_each_rcpt(transaction):
+    if transaction.recipient.startswith("quiet"):
+        transaction.contexts.message.set("smtpapi_click_tracking", "0")
+        transaction.contexts.message.set("smtpapi_open_tracking", "maybe")
+    if transaction.recipient.startswith("none"):
+        transaction.contexts.message.set("__bypass_smtpapi", "true")
+"""
+    rewriter, transaction = asked_by(tmp_path, source)
+    recipients = ["a@r.example", "quiet@r.example", "b@r.example", "none@r.example"]
+    record = explain(rewriter.decide(HTML, recipients, transaction=transaction), now=0)
+    first, second = record.decided
+    assert first.recipients == ("a@r.example", "b@r.example")
+    assert second.recipients == ("quiet@r.example",)
+    assert [link.fate for link in second.links] == ["click_tracking_off"]
+    (ignored,) = second.ignored_variables
+    assert (ignored.name, ignored.value) == ("smtpapi_open_tracking", "maybe")
+    assert ignored.allowed == '"1", "0", "true" or "false"'
+    chain = next(each for each in second.options if each.name == "click_tracking")
+    assert [chain.source, *(word.source for word in chain.overrides)] == [
+        "policy", "listener", "default",
+    ]  # fmt: skip
+    assert [(copy.readers, copy.reasons) for copy in record.copies][-1] == (
+        (("none@r.example", "to"),), ("bypassed",),
+    )  # fmt: skip
+
+
+def test_further_copies_are_listed_with_what_their_readers_are() -> None:
+    message = (
+        b'X-MSYS-API: {"cc":["c@r.example"],"bcc":["b@r.example","A@r.example"],'
+        b'"archive":["z@r.example"],"unheard_of":1}\r\n' + HTML
+    )
+    decision = Rewriter(keys=KEYS, options=ON).decide(message, ["A@r.example"])
+    record = explain(decision, now=0)
+    assert [copy.readers for copy in record.copies] == [
+        (("A@r.example", "to"), ("z@r.example", "archive")),
+        (("c@r.example", "cc"),),
+        (("b@r.example", "bcc"),),
+    ]
+    assert record.ignored_keys == ("unheard_of",)
+    assert [(copy.wrapped_links, copy.pixels) for copy in record.copies] == [(1, 1)] * 3
+
+
+def test_without_tracking_a_copy_for_all_says_why_nothing_was_done() -> None:
+    record = explain(Rewriter(keys=KEYS).decide(HTML, ["a@r.example", "b@r.example"]), now=0)
+    (copy,) = record.copies
+    assert (copy.wrapped_links, copy.pixels, copy.reasons) == (0, 0, ("tracking_off",))
+    (decided,) = record.decided
+    assert [link.fate for link in decided.links] == ["click_tracking_off"]
+    assert [pixel.fate for pixel in decided.pixels] == ["open_tracking_off"]
+    assert [part.fate for part in decided.parts] == ["tracking_off"]

@@ -1,0 +1,399 @@
+"""DATA: what the upstream gets is what the client sent, however it was cut on the way."""
+
+import asyncio
+import tracemalloc
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tests.upstreams import Mailbox, ScriptedUpstream, stock_aiosmtpd
+from tests.waiting import until
+
+from msys_track.injection.budget import Budget
+from msys_track.injection.intake import DataRefused, Received, receive
+
+if TYPE_CHECKING:
+    from tests.injection.conftest import Harness, Start
+
+HEAD = b"Subject: x\r\n\r\n"
+MEGABYTE = 1024 * 1024
+MESSAGES = {
+    "plain": HEAD + b"body\r\n",
+    "empty": b"",
+    "one empty line": b"\r\n",
+    "headers only": b"Subject: x\r\n",
+    "no headers": b"\r\nbody\r\n",
+    "a first line that is no header": b"body\r\nmore\r\n",
+    "a line of 5 kB": HEAD + b"x" * 5_000 + b"\r\n",
+    "a line of 300 kB": HEAD + b"y" * 300_000 + b"\r\n",
+    "dots at line starts": HEAD + b".\r\n..\r\n...\r\n.a\r\n. \r\na.\r\n..\r\n",
+    "a dot as the first byte": b".a\r\n",
+    "nothing but dots": b".\r\n" * 50,
+    "a dot after each line break": HEAD + b"\r\n.\r\n" * 1_000,
+    "8-bit": HEAD + bytes(range(128, 256)) * 3 + b"\r\n",
+    "NUL and controls": HEAD + bytes(each for each in range(32) if each not in b"\r\n") + b"\r\n",
+    "two empty lines at the end": HEAD + b"body\r\n\r\n\r\n",
+    "white space at line ends": HEAD + b"a \r\nb\t\r\n \r\n",
+    "an X-header like ours": b"X-MSYS-APIS: {\r\n" + HEAD,
+}
+
+
+def stuffed(message: bytes) -> bytes:
+    """Dot-stuffing, line by line (RFC 5321 section 4.5.2)."""
+    lines = message.split(b"\r\n")
+    return b"\r\n".join(b"." + line if line.startswith(b".") else line for line in lines)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", MESSAGES)
+async def test_a_message_arrives_byte_for_byte(harness: "Harness", name: str) -> None:
+    wire = stuffed(MESSAGES[name])
+    client = await harness.client()
+    assert await client.deliver(wire) == "250 2.0.0 Ok: queued as 4711"
+    (taken,) = harness.upstream.taken
+    assert taken.wire == wire
+    assert await client.say("NOOP") == "250 OK"
+
+
+@pytest.mark.anyio
+async def test_messages_follow_each_other_on_one_session(harness: "Harness") -> None:
+    client = await harness.client()
+    for message in MESSAGES.values():
+        assert (await client.deliver(stuffed(message))).startswith("250 ")
+    assert [each.wire for each in harness.upstream.taken] == list(map(stuffed, MESSAGES.values()))
+    assert len(harness.upstream.dialogues) == 1
+
+
+@pytest.mark.anyio
+async def test_stock_aiosmtpd_gets_the_message_byte_for_byte(start: "Start") -> None:
+    mailbox = Mailbox()
+    short = {name: each for name, each in MESSAGES.items() if len(each) < 1_000 or "dot" in name}
+    async with stock_aiosmtpd(mailbox, enable_SMTPUTF8=True) as port:
+        harness = await start(hop={"port": port})
+        client = await harness.client()
+        for message in short.values():
+            assert await client.deliver(stuffed(message)) == "250 OK"
+        assert [each.content for each in mailbox.envelopes] == list(short.values())
+
+
+@pytest.mark.anyio
+async def test_thirty_megabytes_arrive_and_nobody_else_waits(start: "Start") -> None:
+    harness = await start(options=None)
+    line = bytes(range(36)).hex().encode() + b"\r\n"
+    message = HEAD + line * (30 * MEGABYTE // len(line))
+    large, small = await harness.client(), await harness.client()
+    await large.envelope()
+    delivery = asyncio.create_task(large.data(message))
+    slowest = 0.0
+    while not delivery.done():
+        begun = asyncio.get_running_loop().time()
+        await small.say("NOOP")
+        slowest = max(slowest, asyncio.get_running_loop().time() - begun)
+        await asyncio.sleep(0.005)
+    assert (await delivery).startswith("250 ")
+    (taken,) = harness.upstream.taken
+    assert taken.wire == message
+    assert slowest < 1
+
+
+@pytest.mark.anyio
+async def test_data_may_be_cut_anywhere_around_its_end(harness: "Harness") -> None:
+    message = HEAD + b"body\r\n..\r\n"
+    sent = message + b".\r\nNOOP\r\nVRFY x\r\n"
+    client = await harness.client()
+    for cut in range(len(message) - 5, len(sent)):
+        await client.envelope()
+        client.send(sent[:cut])
+        await asyncio.sleep(0.004)
+        client.send(sent[cut:])
+        answers = await client.replies(3)
+        assert [answer[:3] for answer in answers] == ["250", "250", "252"]
+        assert harness.upstream.taken.pop().wire == message
+
+
+@pytest.mark.anyio
+async def test_data_may_come_byte_by_byte(harness: "Harness") -> None:
+    wire = HEAD + b".." * 20 + b"\r\n..\r\n.\r\n"
+    client = await harness.client()
+    await client.envelope()
+    for byte in wire:
+        client.send(bytes([byte]))
+        await asyncio.sleep(0)
+    assert (await client.reply()).startswith("250 ")
+    (taken,) = harness.upstream.taken
+    assert taken.wire == wire[:-3]
+
+
+@pytest.mark.anyio
+async def test_a_whole_pipelined_session_is_answered_in_order(harness: "Harness") -> None:
+    client = await harness.client()
+    mail = (
+        b"MAIL FROM:<a@example.com>\r\nRCPT TO:<%b@example.com>\r\nDATA\r\n"
+        b"Subject: %b\r\n\r\nbody\r\n.\r\n"
+    )
+    both = [mail % (each, each) for each in (b"first", b"second")]
+    client.send(b"EHLO client.test\r\n" + b"".join(both) + b"NOOP\r\nQUIT\r\n")
+    codes = [reply[:3] for reply in await client.replies(11)]
+    assert codes == ["250", *["250", "250", "354", "250"] * 2, "250", "221"]
+    assert await client.rest() == ""
+    assert [each.recipients for each in harness.upstream.taken] == [
+        ("first@example.com",),
+        ("second@example.com",),
+    ]
+
+
+SMUGGLED = {
+    "LF . LF": HEAD + b"a\n.\nMAIL FROM:<evil@example.com>\r\n",
+    "LF . CRLF": HEAD + b"a\n.\r\nMAIL FROM:<evil@example.com>\r\n",
+    "CR . CR": HEAD + b"a\r.\rMAIL FROM:<evil@example.com>\r\n",
+    "CR . CRLF": HEAD + b"a\r.\r\nb\r\n",
+    "CRLF . LF": HEAD + b"a\r\n.\nb\r\n",
+    "CRLF . CR": HEAD + b"a\r\n.\rb\r\n",
+    "CR CRLF": HEAD + b"a\r\r\n",
+    "CRLF LF": HEAD + b"a\r\n\n",
+    "a bare LF": HEAD + b"a\nb\r\n",
+    "a bare CR": HEAD + b"a\rb\r\n",
+    "a bare LF first": b"\n" + HEAD,
+    "a bare CR at the very end": HEAD + b"a\r",
+    "a bare LF in a header": b"Subject: x\nBcc: y\r\n\r\nbody\r\n",
+    "a bare LF after 300 kB": HEAD + b"x" * 300_000 + b"\nb\r\n",
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", SMUGGLED)
+async def test_a_bare_line_break_ends_no_data_and_refuses_the_message(
+    harness: "Harness", name: str
+) -> None:
+    wire = SMUGGLED[name]
+    client = await harness.client()
+    await client.envelope()
+    without_pairs = wire.replace(b"\r\n", b"__")
+    at = min(place for each in b"\r\n" if (place := without_pairs.find(each)) >= 0)
+    client.send(wire + (b".\r\n" if wire.endswith(b"\r\n") else b"\r\n.\r\n"))
+    text = f"550 5.6.11 Bare CR or LF at byte {at} of the data; lines must end in CRLF"
+    assert await client.reply() == text
+    assert harness.upstream.dialogues[-1].commands[1:] == []
+    assert harness.upstream.arrived == []
+    assert harness.counts["messages.refused.bare_newline"] == 1
+    assert (await client.deliver(HEAD)).startswith("250 ")
+
+
+@pytest.mark.anyio
+async def test_a_client_that_vanishes_in_its_data_has_sent_nothing(harness: "Harness") -> None:
+    for leave in ("fin", "reset"):
+        client = await harness.client()
+        await client.envelope()
+        client.send(HEAD + b"half a mes")
+        await until(lambda: harness.proxy.in_flight_bytes)
+        if leave == "fin":
+            client.writer.close()
+        else:
+            client.reset()
+        await until(lambda: not harness.proxy.in_flight_bytes)
+    assert harness.upstream.arrived == []
+    assert all("MAIL" not in each for each in harness.upstream.commands)
+
+
+@pytest.mark.anyio
+async def test_a_client_that_says_no_more_will_come_before_the_dot_has_sent_nothing(
+    harness: "Harness",
+) -> None:
+    client = await harness.client()
+    await client.envelope()
+    client.send(HEAD + b"half a mes")
+    client.writer.write_eof()
+    assert await client.rest() == ""
+    assert harness.upstream.arrived == []
+
+
+@pytest.mark.anyio
+async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(start: "Start") -> None:
+    harness = await start(max_message_bytes=10_000)
+    client = await harness.client()
+    assert "250-SIZE 10000" in await client.say("EHLO client.test")
+    for excess in (1, 100_000):
+        await client.envelope()
+        answer = await client.data(b"x" * (10_000 - 2 + excess) + b"\r\n")
+        assert answer == "552 5.3.4 Message too big, the limit is 10000 bytes"
+    assert harness.upstream.arrived == []
+    assert harness.counts["messages.refused.over_size"] == 2
+    await client.envelope()
+    assert (await client.data(b"x" * (10_000 - 2) + b"\r\n")).startswith("250 ")
+
+
+@pytest.mark.anyio
+async def test_what_is_over_the_limit_holds_no_memory(start: "Start") -> None:
+    harness = await start(max_message_bytes=10_000)
+    client = await harness.client()
+    await client.envelope()
+    client.send(b"x" * 8_000)
+    await until(lambda: harness.proxy.in_flight_bytes == 8_000)
+    client.send(b"x" * 8_000)
+    await until(lambda: harness.proxy.in_flight_bytes == 0)
+    assert (await client.data(b"\r\n")).startswith("552 ")
+
+
+@pytest.mark.anyio
+async def test_a_size_over_the_limit_is_refused_at_mail(start: "Start") -> None:
+    harness = await start(max_message_bytes=10_000)
+    client = await harness.client()
+    await client.say("EHLO client.test")
+    refusal = "552 Error: message size exceeds fixed maximum message size"
+    assert await client.say("MAIL FROM:<a@example.com> SIZE=10001") == refusal
+    assert await client.say("MAIL FROM:<a@example.com> SIZE=10000") == "250 OK"
+
+
+@pytest.mark.anyio
+async def test_what_the_upstream_could_not_take_is_refused_at_mail(start: "Start") -> None:
+    harness = await start(ScriptedUpstream(extensions=["SIZE 100000"]))
+    client = await harness.client()
+    await client.say("EHLO client.test")
+    assert (await client.say("MAIL FROM:<a@example.com> SIZE=50001")).startswith("552 ")
+    assert await client.say("MAIL FROM:<a@example.com> SIZE=50000") == "250 OK"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("size", "announced"),
+    [
+        ("SIZE 20000000", 20_000_000 - 65_536),
+        ("SIZE 100000", 50_000),
+        ("SIZE 0", 33_554_432),
+        ("SIZE", 33_554_432),
+        ("HELP", 33_554_432),
+        ("SIZE 99999999999", 33_554_432),
+    ],
+)
+async def test_size_leaves_room_for_what_tracking_adds(
+    start: "Start", size: str, announced: int
+) -> None:
+    harness = await start(ScriptedUpstream(extensions=[size]))
+    client = await harness.client()
+    assert f"250-SIZE {announced}" in (await client.say("EHLO client.test")).split("\r\n")
+
+
+@pytest.mark.anyio
+async def test_mail_over_the_budget_may_come_again_when_there_is_room(start: "Start") -> None:
+    harness = await start(max_bytes_in_flight=20_000)
+    first, second = await harness.client(), await harness.client()
+    message = b"x" * 8_000 + b"\r\n"
+    await first.envelope()
+    first.send(message)
+    await until(lambda: harness.proxy.in_flight_bytes == len(message))
+    await second.envelope()
+    # Its own bytes fit, its copy does not.
+    assert await second.data(message) == "452 4.3.1 Too much mail in flight"
+    await second.envelope()
+    assert await second.data(message * 4) == "452 4.3.1 Too much mail in flight"
+    assert harness.proxy.in_flight_bytes == len(message)
+    assert (await first.data(b"")).startswith("250 ")
+    assert harness.proxy.in_flight_bytes == 0
+    assert (await second.deliver(message)).startswith("250 ")
+    assert harness.counts["messages.refused.over_budget"] == 2
+
+
+def received(
+    chunks: Sequence[bytes], max_bytes: int = 1_000, budget_bytes: int = 10_000
+) -> Received:
+    """What `receive` makes of chunks that come one at a time."""
+    budget = Budget(budget_bytes)
+    hold = budget.hold()
+
+    async def run() -> Received:
+        reader = asyncio.StreamReader(limit=2**16)
+        progress: list[None] = []
+        task = asyncio.create_task(
+            receive(
+                reader,
+                max_bytes=max_bytes,
+                hold=hold,
+                on_progress=lambda: progress.append(None),
+            )
+        )
+        for chunk in chunks:
+            await asyncio.sleep(0)
+            reader.feed_data(chunk)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            if task.done():
+                break
+        return await task
+
+    result = asyncio.run(run())
+    hold.release()
+    assert budget.in_flight_bytes == 0
+    return result
+
+
+PIECES = st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b".", b"a", b"\r\n."]), max_size=12)
+
+
+@given(pieces=PIECES, cuts=st.lists(st.integers(0, 30), max_size=6))
+@example(pieces=[], cuts=[1, 2])
+@example(pieces=[b"a", b"\r\n", b"."], cuts=[1, 2, 3, 4, 5])
+def test_any_chunking_gives_the_same_data(pieces: list[bytes], cuts: list[int]) -> None:
+    whole = b"".join(pieces) + b"\r\n.\r\n"
+    end = (b"\r\n" + whole).index(b"\r\n.\r\n")
+    places = sorted({0, *(cut for cut in cuts if cut < len(whole)), len(whole)})
+    chunks = [whole[a:b] for a, b in pairwise(places)]
+    result = received(chunks)
+    assert (result.wire, result.over) == (whole[:end], None)
+    assert (whole[end + 3 :]).startswith(result.rest)
+
+
+@given(length=st.integers(0, 40), cuts=st.lists(st.integers(1, 44), max_size=6))
+@example(length=18, cuts=[22])
+def test_the_limit_is_exact_however_the_data_comes(length: int, cuts: list[int]) -> None:
+    wire = b"a" * length + b"\r\n"
+    whole = wire + b".\r\n"
+    places = sorted({0, *(cut for cut in cuts if cut < len(whole)), len(whole)})
+    chunks = [whole[a:b] for a, b in pairwise(places)]
+    result = received(chunks, max_bytes=20)
+    assert result.over == ("size" if len(wire) > 20 else None)
+    assert result.wire == (b"" if len(wire) > 20 else wire)
+
+
+@given(before=st.integers(0, 40), after=st.integers(0, 40))
+def test_over_the_budget_nothing_is_kept(before: int, after: int) -> None:
+    chunks = [b"a" * before, b"b" * after, b"\r\n.\r\n"]
+    result = received([each for each in chunks if each], budget_bytes=30)
+    over = before > 30 or before + after > 30 or before + after + 2 > 30
+    assert result.over == ("budget" if over else None)
+    assert bool(result.wire) is not over
+
+
+def test_a_client_that_is_gone_raises() -> None:
+    async def run() -> None:
+        reader = asyncio.StreamReader()
+        reader.feed_data(b"half")
+        reader.feed_eof()
+        hold = Budget(100).hold()
+        await receive(reader, max_bytes=100, hold=hold, on_progress=lambda: None)
+
+    with pytest.raises(ConnectionResetError):
+        asyncio.run(run())
+
+
+def test_small_pieces_take_no_more_memory_than_they_are_counted_for() -> None:
+    chunks = [b"xy"] * 10_000
+    tracemalloc.start()
+    received([*chunks, b"\r\n.\r\n"], max_bytes=30_000, budget_bytes=100_000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 300_000
+
+
+async def _message(result: Received) -> bytes:
+    return await result.message(1_000)
+
+
+@pytest.mark.parametrize(("wire", "offset"), [(b"a\nb\r\n", 1), (b"\r\r\n", 0), (b"a\r\n.\rb", 4)])
+def test_a_bare_line_break_is_told_with_its_place(wire: bytes, offset: int) -> None:
+    result = Received(wire=wire, rest=b"", over=None)
+    with pytest.raises(DataRefused) as refused:
+        asyncio.run(_message(result))
+    assert f"at byte {offset} of" in refused.value.reply.text

@@ -1,0 +1,593 @@
+"""Key files and the ring: strict, safe to rotate, silent about secrets; no link can be forged."""
+
+import os
+import re
+import stat
+import subprocess
+import sys
+import threading
+import tomllib
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.claims import claims, said
+from tests.token_vectors import KEYS, OPENS, REFUSED, TOKENS, claims_of, key_file, ring, what
+
+from msys_track.errors import KeyRingError, TokenInvalid
+from msys_track.keys import ring as keys
+from msys_track.keys.ring import Claims, KeyEntry, KeyRing
+
+NOW = datetime(2026, 11, 24, 10, 0, 0, tzinfo=UTC)
+LATER = NOW + timedelta(days=90)
+CLICK = claims_of(TOKENS[1])
+
+needs_ordinary_user = pytest.mark.skipif(
+    os.geteuid() == 0, reason="root may read and write everything"
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a key file can be made."""
+    return tmp_path / "keys.toml"
+
+
+@pytest.fixture
+def made(path: Path) -> Path:
+    """A key file with one key."""
+    keys.create(path, now=NOW)
+    return path
+
+
+def secrets_in(path: Path) -> list[str]:
+    return re.findall(r'secret = "(.+)"', path.read_text(encoding="utf-8"))
+
+
+# Making
+
+
+def test_a_new_file_has_one_key_that_seals_and_opens(path: Path) -> None:
+    keys.create(path, now=NOW)
+    made = KeyRing.load(path)
+    assert made.ids == (1,)
+    assert said(made.open(made.seal(CLICK))) == said(CLICK)
+
+
+def test_a_new_file_can_be_read_by_its_owner_alone_whatever_the_umask(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        keys.create(path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_two_files_have_two_secrets(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    keys.create(one)
+    keys.create(other)
+    assert secrets_in(one) != secrets_in(other)
+
+
+def test_a_file_can_be_read_by_a_person_and_by_any_toml_parser(made: Path) -> None:
+    text = made.read_text(encoding="utf-8")
+    assert text.startswith("# Keys of msys-track.")
+    (table,) = tomllib.loads(text)["key"]
+    assert table == {"id": 1, "created": NOW, "secret": secrets_in(made)[0]}
+
+
+def test_a_file_is_never_written_over(made: Path) -> None:
+    before = made.read_bytes()
+    with pytest.raises(KeyRingError, match=r"there is a file already; `msys-track keys rotate"):
+        keys.create(made)
+    assert made.read_bytes() == before
+
+
+def test_a_missing_folder_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "keys.toml"
+    with pytest.raises(KeyRingError, match=f"{path}: can't be written: No such file or directory"):
+        keys.create(path)
+
+
+def test_a_write_that_fails_leaves_no_half_of_a_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A full disk can't be had here.
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(KeyRingError, match="can't be written: No space left on device"):
+        keys.create(path)
+    assert not path.exists()
+
+
+def test_a_temporary_ring_is_different_each_time() -> None:
+    one, other = KeyRing.temporary(), KeyRing.temporary()
+    assert said(one.open(one.seal(CLICK))) == said(CLICK)
+    with pytest.raises(TokenInvalid):
+        other.open(one.seal(CLICK))
+
+
+# Reading
+
+
+def test_a_missing_file_is_an_error_that_says_how_to_make_one(path: Path) -> None:
+    with pytest.raises(
+        KeyRingError, match=f"there is no such key file; `msys-track keys new {path}`"
+    ):
+        KeyRing.load(path)
+
+
+def test_a_path_may_be_text(made: Path) -> None:
+    assert KeyRing.load(str(made)).ids == (1,)
+
+
+def test_a_folder_is_no_key_file(tmp_path: Path) -> None:
+    with pytest.raises(KeyRingError, match="can't be read: Is a directory"):
+        KeyRing.load(tmp_path)
+
+
+@needs_ordinary_user
+def test_a_file_that_may_not_be_read_is_an_error(made: Path) -> None:
+    made.chmod(0)
+    with pytest.raises(KeyRingError, match="can't be read: Permission denied"):
+        KeyRing.load(made)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601, 0o644, 0o777, 0o440])
+def test_a_file_that_others_can_use_is_refused_with_the_command_that_helps(
+    made: Path, mode: int
+) -> None:
+    made.chmod(mode)
+    wanted = re.escape(
+        f"others than its owner can use it (mode {mode:04o}); run `chmod 600 {made}`"
+    )
+    for use in (KeyRing.load, keys.rotate, keys.listing):
+        with pytest.raises(KeyRingError, match=wanted):
+            use(made)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
+def test_a_file_that_its_owner_alone_can_use_is_read(made: Path, mode: int) -> None:
+    made.chmod(mode)
+    assert KeyRing.load(made).ids == (1,)
+
+
+BASE64 = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+DATE = "2026-11-24T10:00:00Z"
+
+
+def table(*, number: str = "1", created: str = DATE, base64_text: str = f'"{BASE64}"') -> str:
+    return f"[[key]]\nid = {number}\ncreated = {created}\nsecret = {base64_text}\n"
+
+
+BROKEN = [
+    ("", r"has no \[\[key\]\]; remove it, and `msys-track keys new .*` makes a whole file"),
+    ("# nothing\n", r"has no \[\[key\]\]"),
+    ("key = []", r"has no \[\[key\]\]"),
+    ("key = 1", r"has no \[\[key\]\]"),
+    ("key = [1]", r"key 1: is not a \[\[key\]\] table"),
+    ("[key]\nid = 1", r"has no \[\[key\]\]"),
+    ("[[key]]\nid = \n", r"is not TOML; look at line 2, column 6"),
+    ("[[key]]\nid = ", r"is not TOML; look at end of document"),
+    ("[[key]\n", r"is not TOML; look at line 1"),
+    (table() + "[[keys]]\n", r"has something else than \[\[key\]\] tables; take it out"),
+    ("version = 1\n" + table(), r"has something else than \[\[key\]\] tables"),
+    ("\udcff", r"is not TOML: not UTF-8"),
+    (f"x = {'1' * 5_000}\n", r"is not TOML"),
+    (f"x = {'[' * 5_000}\n", r"is not TOML"),
+    (table().replace("id = 1\n", ""), r"key 1: id is missing; a key has id, created, secret"),
+    (table().replace("secret", "secrets"), r"key 1: secret is missing"),
+    (table() + "note = 1\n", r"key 1: has more than id, created, secret; take it out"),
+    (table(number="0"), r"key 1: id must be a number from 1 to 255"),
+    (table(number="256"), r"id must be a number from 1 to 255"),
+    (table(number="-1"), r"id must be a number from 1 to 255"),
+    (table(number="1.0"), r"id must be a number from 1 to 255"),
+    (table(number="true"), r"id must be a number from 1 to 255"),
+    (table(number='"1"'), r"id must be a number from 1 to 255"),
+    (table(created="2026-11-24"), r"created must be like 2026-11-24T10:00:00Z"),
+    (table(created="2026-11-24T10:00:00"), r"created must be like 2026-11-24T10:00:00Z"),
+    (table(created=f'"{DATE}"'), r"created must be like 2026-11-24T10:00:00Z"),
+    (table(base64_text='""'), r"secret must be 32 bytes as base64 in quotes"),
+    (table(base64_text=f'"{BASE64[:-4]}"'), r"secret must be 32 bytes"),
+    (table(base64_text=f'"{BASE64[:-1]}"'), r"secret must be 32 bytes"),
+    (table(base64_text=f'"{BASE64} "'), r"secret must be 32 bytes"),
+    (table(base64_text=f'"AAAA{BASE64}"'), r"secret must be 32 bytes"),
+    (table(base64_text='"ü"'), r"secret must be 32 bytes"),
+    (table(base64_text="32"), r"secret must be 32 bytes"),
+    (table() + table(number="2") + table(number="1"), r"two keys have id 1; each needs its own"),
+    (table() + table(number="2", base64_text='""'), r"key 2: secret must be 32 bytes"),
+]
+
+
+@pytest.mark.parametrize(("content", "wanted"), BROKEN)
+def test_what_no_key_file_has_is_refused_with_its_place(
+    path: Path, content: str, wanted: str
+) -> None:
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    path.chmod(0o600)
+    for use in (KeyRing.load, keys.rotate, keys.listing):
+        with pytest.raises(KeyRingError, match=f"^{re.escape(str(path))}:.* {wanted}"):
+            use(path)
+    assert path.read_bytes() == content.encode("utf-8", "surrogateescape")
+
+
+def test_255_keys_are_read_and_all_open(tmp_path: Path) -> None:
+    many = {number: bytes([number]) * 32 for number in range(1, 256)}
+    whole = ring(tmp_path, many)
+    assert whole.ids == tuple(range(1, 256))
+    for number, key in many.items():
+        assert whole.open(ring(tmp_path, {number: key}).seal(CLICK)).kind == "click"
+
+
+# Secrets
+
+
+def shown(error: BaseException) -> str:
+    """What a log or a terminal could show of an exception and of those that led to it."""
+    return "".join([*traceback.format_exception(error), repr(error), repr(error.__cause__)])
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> str:
+    """A key file in which something was cut out, put in or exchanged."""
+    text = table() + table(number="2", base64_text=f'"{BASE64[::-1].lstrip("=")}="')
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(text)))
+        end = draw(st.integers(start, min(len(text), start + 12)))
+        put = draw(
+            st.sampled_from(["", '"', "'", "=", "\n", "[", "]", ".", "#", ",", "{", "a", "\\"])
+        )
+        text = text[:start] + put + text[end:]
+    return text
+
+
+PIECE = 8
+PIECES = {
+    secret[at : at + PIECE]
+    for secret in (BASE64, BASE64[::-1])
+    for at in range(len(secret) - PIECE + 1)
+}
+
+
+@contextmanager
+def pieces_hidden() -> Iterator[None]:
+    """Pass on an error that shows no piece of a secret; fail on one that does."""
+    try:
+        yield
+    except KeyRingError as error:
+        text = shown(error)
+        if any(piece in text for piece in PIECES):
+            pytest.fail(f"shows a piece of a secret: {text}")
+        raise
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(content=damaged())
+def test_no_error_about_a_file_shows_a_piece_of_a_secret(path: Path, content: str) -> None:
+    path.write_text(content, encoding="utf-8")
+    path.chmod(0o600)
+    with suppress(KeyRingError), pieces_hidden():
+        KeyRing.load(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f'[[key]]\n"{BASE64}" = 1\n',
+        f"[[{BASE64[:-1]}]]\n",
+        f"[{BASE64[:-1]}]\n[{BASE64[:-1]}]\n",
+        f"{BASE64[:-1]} = 1\n{BASE64[:-1]} = 2\n",
+        f"x = {{{BASE64[:-1]} = 1, {BASE64[:-1]} = 2}}\n",
+        f'[[key]]\nid = "{BASE64}"\ncreated = {DATE}\nsecret = 1\n',
+    ],
+)
+def test_a_secret_in_the_place_of_something_else_is_not_shown_either(
+    path: Path, content: str
+) -> None:
+    path.write_text(content, encoding="utf-8")
+    path.chmod(0o600)
+    with pytest.raises(KeyRingError), pieces_hidden():
+        KeyRing.load(path)
+
+
+def test_a_ring_shows_the_numbers_of_its_keys_and_no_secret(tmp_path: Path) -> None:
+    whole = ring(tmp_path)
+    assert repr(whole) == str(whole) == "KeyRing(ids=(1, 2, 255))"
+    assert repr(whole.core).startswith("<")
+
+
+def test_a_listing_has_numbers_and_dates_and_nothing_else(made: Path) -> None:
+    keys.rotate(made, now=LATER)
+    listed = keys.listing(made)
+    assert listed == (KeyEntry(id=2, created=LATER), KeyEntry(id=1, created=NOW))
+    assert not any(hasattr(entry, "secret") for entry in listed)
+    assert [entry.created_text for entry in listed] == [
+        "2027-02-22T10:00:00Z",
+        "2026-11-24T10:00:00Z",
+    ]
+
+
+def test_a_date_is_listed_in_the_zone_that_the_file_has_it_in(path: Path) -> None:
+    zone = timezone(timedelta(hours=-14))
+    keys.create(path, now=datetime(1, 1, 1, tzinfo=zone))
+    (entry,) = keys.listing(path)
+    assert entry.created_text == "0001-01-01T00:00:00-14:00"
+
+
+# Rotating
+
+
+def test_a_rotated_file_seals_with_the_new_key_and_opens_with_both(made: Path) -> None:
+    before = KeyRing.load(made)
+    old_link = before.seal(CLICK)
+    assert keys.rotate(made, now=LATER) == 2
+    after = KeyRing.load(made)
+    assert after.ids == (2, 1)
+    assert said(after.open(old_link)) == said(CLICK)
+    new_link = after.seal(CLICK)
+    assert said(after.open(new_link)) == said(CLICK)
+    with pytest.raises(TokenInvalid, match="no key has id 2"):
+        before.open(new_link)
+
+
+def test_rotating_keeps_the_secrets_and_dates_of_all_keys(made: Path) -> None:
+    first = secrets_in(made)
+    keys.rotate(made, now=LATER)
+    second = secrets_in(made)
+    keys.rotate(made, now=LATER)
+    assert secrets_in(made)[1:] == second
+    assert second[1:] == first
+    assert len(set(secrets_in(made))) == 3
+
+
+def test_a_rotated_file_is_private_and_nothing_lies_beside_it(made: Path) -> None:
+    made.chmod(0o400)
+    keys.rotate(made)
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
+    assert list(made.parent.iterdir()) == [made]
+
+
+def test_a_link_to_the_file_stays_one(made: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.toml"
+    link.symlink_to(made.name)
+    keys.rotate(link)
+    assert link.is_symlink()
+    assert KeyRing.load(made).ids == (2, 1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_root_leaves_the_file_to_its_owner(made: Path) -> None:
+    os.chown(made, 4711, -1)
+    keys.rotate(made)
+    assert made.stat().st_uid == 4711
+
+
+@pytest.mark.parametrize(
+    ("there", "new"),
+    [
+        ([1], 2),
+        ([7], 8),
+        ([3, 9, 5], 10),
+        ([254], 255),
+        ([255], 1),
+        ([255, 1, 2], 3),
+        ([*range(2, 256)], 1),
+        ([*range(1, 40), *range(41, 256)], 40),
+    ],
+)
+def test_a_new_number_follows_the_highest_and_then_the_longest_unused(
+    tmp_path: Path, there: list[int], new: int
+) -> None:
+    path = key_file(tmp_path, {number: bytes([number]) * 32 for number in there})
+    assert keys.rotate(path) == new
+    assert KeyRing.load(path).ids[0] == new
+
+
+def test_a_file_with_255_keys_has_no_room_and_stays(tmp_path: Path) -> None:
+    path = key_file(tmp_path, {number: bytes([number]) * 32 for number in range(1, 256)})
+    before = path.read_bytes()
+    with pytest.raises(
+        KeyRingError, match="has 255 keys, the most there can be; remove the oldest"
+    ):
+        keys.rotate(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_rotating_a_missing_file_makes_none(path: Path) -> None:
+    with pytest.raises(KeyRingError, match="there is no such key file"):
+        keys.rotate(path)
+    assert list(path.parent.iterdir()) == []
+
+
+ROTATE = """
+import sys
+from msys_track.keys import ring as keys
+from msys_track.errors import KeyRingError
+sys.stdin.read(1)
+for _ in range(10):
+    try:
+        print(keys.rotate(sys.argv[1]))
+    except KeyRingError as error:
+        assert "a rotation is under way" in str(error), error
+"""
+
+
+def test_processes_that_rotate_at_once_lose_no_key(made: Path) -> None:
+    processes = [
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, "-c", ROTATE, str(made)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4
+    added = sorted(int(line) for output in outputs for line in output.splitlines())
+    assert added == list(range(2, len(added) + 2))
+    assert KeyRing.load(made).ids == (*reversed(added), 1)
+    assert len(set(secrets_in(made))) == len(added) + 1
+    assert list(made.parent.iterdir()) == [made]
+
+
+def test_whoever_reads_during_rotations_sees_a_whole_file(made: Path) -> None:
+    old_link = KeyRing.load(made).seal(CLICK)
+    done = threading.Event()
+
+    def rotate_often() -> None:
+        for _ in range(60):
+            keys.rotate(made)
+        done.set()
+
+    rotating = threading.Thread(target=rotate_often)
+    rotating.start()
+    seen = set()
+    while not done.is_set():
+        current = KeyRing.load(made)
+        seen.add(current.ids[0])
+        assert said(current.open(old_link)) == said(CLICK)
+    rotating.join()
+    assert len(seen) > 1
+
+
+DYING = """
+import os, sys
+from pathlib import Path
+from msys_track.keys import ring as keys
+def die(*_, **__): os._exit(9)
+if sys.argv[2] == "fsync":
+    os.fsync = die
+elif sys.argv[2] == "replace":
+    Path.replace = die
+else:
+    os.fdopen = die
+keys.rotate(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("step", ["fdopen", "fsync", "replace"])
+def test_a_rotation_that_dies_on_the_way_leaves_the_old_file(made: Path, step: str) -> None:
+    before = made.read_bytes()
+    died = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", DYING, str(made), step], check=False
+    )
+    assert died.returncode == 9
+    assert made.read_bytes() == before
+    draft = made.with_name(".keys.toml.new")
+    with pytest.raises(KeyRingError, match=f"a rotation is under way or was cut off; .*{draft}"):
+        keys.rotate(made)
+    assert stat.S_IMODE(draft.stat().st_mode) == 0o600
+    draft.unlink()
+    assert keys.rotate(made) == 2
+
+
+def test_a_rotation_that_fails_leaves_the_old_file_alone(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = made.read_bytes()
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(KeyRingError, match="can't be replaced: No space left on device"):
+        keys.rotate(made)
+    assert made.read_bytes() == before
+    assert list(made.parent.iterdir()) == [made]
+
+
+# Sealing and opening
+
+
+@given(claims=claims())
+def test_any_claims_come_back(claims: Claims) -> None:
+    whole = KeyRing.temporary()
+    path = whole.seal(claims)
+    assert said(whole.open(path)) == said(claims)
+    assert said(whole.open("/" + path)) == said(claims)
+
+
+@pytest.mark.parametrize("vector", [*TOKENS, *OPENS], ids=what)
+def test_the_paths_of_the_vectors_open(tmp_path: Path, vector: dict[str, Any]) -> None:
+    assert said(ring(tmp_path).open(vector["path"])) == said(claims_of(vector))
+
+
+@pytest.mark.parametrize("vector", TOKENS, ids=what)
+def test_the_claims_of_the_vectors_seal_to_their_paths(
+    tmp_path: Path, vector: dict[str, Any]
+) -> None:
+    assert ring(tmp_path, first=vector["key"]).seal(claims_of(vector)) == vector["path"]
+
+
+@pytest.mark.parametrize("vector", REFUSED, ids=what)
+def test_what_the_vectors_refuse_is_refused(tmp_path: Path, vector: dict[str, Any]) -> None:
+    with pytest.raises(TokenInvalid, match=f"^{re.escape(vector['error'])}$"):
+        ring(tmp_path).open(vector["path"])
+
+
+def single_bit_changes(path: str) -> Iterator[str]:
+    for at in range(len(path)):
+        for bit in range(8):
+            yield path[:at] + chr(ord(path[at]) ^ 1 << bit) + path[at + 1 :]
+
+
+def test_no_link_with_a_single_bit_changed_opens(tmp_path: Path) -> None:
+    whole = ring(tmp_path)
+    tried: Counter[str] = Counter()
+    for vector in TOKENS:
+        for changed in single_bit_changes(vector["path"]):
+            with pytest.raises(TokenInvalid):
+                whole.open(changed)
+            tried[vector["kind"]] += 1
+    assert tried.total() > 10_000
+    assert len(tried) == 8
+
+
+@pytest.mark.parametrize("path", ["", "/", "\ud800", "f/a/\udfff", "\0", "q/" + "A" * 70_000])
+def test_text_that_is_no_path_at_all_is_an_invalid_token(tmp_path: Path, path: str) -> None:
+    with pytest.raises(TokenInvalid):
+        ring(tmp_path).open(path)
+
+
+def test_claims_that_no_token_can_hold_are_a_value_error(tmp_path: Path) -> None:
+    longer = Claims(kind="click", engagement=CLICK.engagement, target="\x01" * 16_385)
+    with pytest.raises(ValueError, match="claims are too long for a token"):
+        ring(tmp_path).seal(longer)
+
+
+def test_equal_claims_have_equal_tokens_and_others_share_no_characters(tmp_path: Path) -> None:
+    whole = ring(tmp_path)
+    one, other = (
+        whole.seal(claims_of(TOKENS[1] | {"message_id": message_id}))
+        for message_id in ("00066d2bb36a0f10a4d3", "10066d2bb36a0f10a4d3")
+    )
+    assert one == whole.seal(claims_of(TOKENS[1]))
+    start = len("f/a/AQE")
+    runs = [{path[at : at + 6] for at in range(start, len(path) - 5)} for path in (one, other)]
+    assert runs[0].isdisjoint(runs[1])
+
+
+def test_taking_a_key_out_ends_its_links_and_no_others(tmp_path: Path) -> None:
+    one, two = (ring(tmp_path, first=number).seal(CLICK) for number in (1, 2))
+    without = ring(tmp_path, {number: KEYS[number] for number in (2, 255)})
+    assert said(without.open(two)) == said(CLICK)
+    with pytest.raises(TokenInvalid, match="no key has id 1"):
+        without.open(one)

@@ -1,0 +1,49 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.policy.asked import set_by
+
+from msys_track.policy.lua.dialect import NotAllowed, translated
+
+
+def sandboxed(source: bytes) -> bytes:
+    return translated(source, is_sandboxed=True)
+
+
+def test_momentums_operators_become_luas() -> None:
+    assert sandboxed(b"if a != b and !c then") == b"if a ~= b and  not c then"
+    assert set_by("if 1 != 2 and !nil then msg:context_set(M, 'a', '1') end") == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        b"x = 'a != b'",
+        b'x = "a \\" != b"',
+        b"x = [[ != ' ]]",
+        b"x = [==[ ]] != ]==]",
+        b"-- a != b",
+        b"--[[ a != b\n! ]] x = 1",
+        b"x = 'unfinished != \n",
+    ][:6],
+)
+def test_strings_and_comments_stay(source: bytes) -> None:
+    assert sandboxed(source) == source
+
+
+def test_a_closing_variable_is_found_and_its_name_in_a_string_is_not() -> None:
+    assert sandboxed(b"x = '<close>' -- <close>") == b"x = '<close>' -- <close>"
+    with pytest.raises(NotAllowed) as caught:
+        sandboxed(b"\nlocal x < close > = y")
+    assert caught.value.line == 2
+    assert translated(b"local x <close> = y", is_sandboxed=False) == b"local x <close> = y"
+
+
+def test_a_mark_and_a_shebang_are_no_lua() -> None:
+    assert sandboxed(b"\xef\xbb\xbf#!/usr/bin/lua\nx = 1") == b"--#!/usr/bin/lua\nx = 1"
+
+
+@given(st.text("!='\"[]-\\\n x<>close", max_size=40))
+def test_lines_stay_where_they_are(source: str) -> None:
+    text = translated(source.encode(), is_sandboxed=False)
+    assert text.count(b"\n") == source.count("\n")

@@ -1,0 +1,378 @@
+import re
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from tests.captured_logs import capture_logs
+from tests.policy.asked import FILE, asked, lua, set_by, transaction
+
+from msys_track.errors import PolicyFailed, SettingsError
+from msys_track.policy.chain import CONTINUE, DONE
+from msys_track.policy.context import MAX_OCTETS, MAX_VALUE, Context, Contexts
+from msys_track.policy.hooks import Hook, Rejection
+from msys_track.policy.lua.host import LuaPolicy
+
+
+def failure(body: str) -> str:
+    with pytest.raises(PolicyFailed) as caught:
+        asked(body)
+    return str(caught.value)
+
+
+def fault(source: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        LuaPolicy(FILE, source.encode())
+    return str(caught.value)
+
+
+def test_a_policy_sets_and_deletes_variables_of_both_contexts() -> None:
+    contexts = Contexts(connection=Context({"old": "1"}), message=Context({"gone": "1"}))
+    given = transaction(contexts=contexts)
+    asked(
+        "msg:context_set(M, 'smtpapi_open_tracking', '0') vctx:set(C, 'mo_customer_id', 42)"
+        " msg:context_delete(M, 'gone') vctx:delete(C, 'old')",
+        given,
+    )
+    assert contexts.message.items() == {"smtpapi_open_tracking": "0"}
+    assert contexts.connection.items() == {"mo_customer_id": "42"}
+
+
+def test_a_policy_reads_what_was_set_before_it() -> None:
+    contexts = Contexts(connection=Context({"a": "é"}), message=Context({"b": ""}))
+    seen = set_by(
+        "msg:context_set(M, 'seen', table.concat({msg:context_get(C, 'a'), vctx:get(C, 'a'),"
+        " vctx:exists(M, 'b'), msg:context_exists(M, 'none'), msg:context_get(M, 'none'),"
+        " select('#', msg:context_exists_and_get(M, 'b'))}, '|'))",
+        transaction(contexts=contexts),
+    )
+    assert seen["seen"] == "é|é|1|0||2"
+
+
+def test_numbers_are_written_as_lua_51_writes_them() -> None:
+    assert set_by(
+        "msg:context_set(M, 'a', 86400 / 2) msg:context_set(M, 'b', 7)"
+        " msg:context_set(M, 'c', 0.5) msg:context_set(M, 'd', true)"
+    ) == {"a": "43200", "b": "7", "c": "0.5", "d": "true"}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("nil", "smtpapi_tags: values are strings, found nil"),
+        ("{}", "smtpapi_tags: values are strings, found table"),
+        ("'\\xff'", "smtpapi_tags: the value is not valid UTF-8"),
+        (f"('x'):rep({MAX_VALUE + 1})", "smtpapi_tags: 65537 bytes, at most 65536"),
+    ],
+)
+def test_a_value_that_is_no_text_is_refused_by_name_and_line(value: str, said: str) -> None:
+    text = failure(f"msg:context_set(M, 'smtpapi_tags', {value})")
+    assert text == f"{FILE}:4: validate_data_spool_each_rcpt: {said}"
+
+
+def test_a_context_is_bounded_from_lua_too() -> None:
+    assert "at most 1000 variables" in failure("for i = 1, 1001 do vctx:set(M, 'v' .. i, '') end")
+    body = f"for i = 1, 20 do vctx:set(C, 'v' .. i, ('x'):rep({MAX_VALUE})) end"
+    assert f"one context holds at most {MAX_OCTETS} bytes" in failure(body)
+
+
+def test_a_wrong_context_is_refused() -> None:
+    assert "context_get: the type must be msys.core.ECMESS_CTX_MESS" in failure(
+        "msg:context_get('message', 'a')"
+    )
+
+
+def test_a_failed_policy_has_set_nothing() -> None:
+    given = transaction()
+    with pytest.raises(PolicyFailed):
+        asked("msg:context_set(M, 'a', '1') error('late')", given)
+    assert given.contexts.message.items() == {}
+
+
+def test_the_envelope_and_the_connection_are_read_by_momentums_names() -> None:
+    seen = set_by(
+        "local l, d = msys.core.string_new(), msys.core.string_new()"
+        " msg:get_envelope2(msys.core.EC_MSG_ENV_FROM, l, d)"
+        " msg:context_set(M, 'seen', table.concat({msg:rcptto(), msg:mailfrom(),"
+        " accept.remote_addr, msg:reception_peer('ip'), msg:listener_addr('port'), tostring(l),"
+        " tostring(d), msg:get_message_size(), #vctx:recipient_list()}, '|'))"
+    )
+    assert seen["seen"] == (
+        "jo@example.org|news@shop.example|10.0.0.7:51234|10.0.0.7|2525|news|shop.example|49|1"
+    )
+
+
+def test_momentums_predefined_variables_are_there() -> None:
+    names = "rcptto_domain rcptto_localpart mailfrom_domain mailfrom_string"
+    seen = set_by(
+        f"for n in ('{names}'):gmatch('%S+') do msg:context_set(M, 'x_' .. n, vctx:get(M, n)) end"
+        " msg:context_set(M, 'x_ehlo', msys.expandMacro('<%{vctx_conn:ehlo_string}>'))"
+    )
+    assert seen == {
+        "x_rcptto_domain": "example.org",
+        "x_rcptto_localpart": "jo",
+        "x_mailfrom_domain": "shop.example",
+        "x_mailfrom_string": "MAIL FROM:<news@shop.example>",
+        "x_ehlo": "<EHLO app.shop.example>",
+    }
+
+
+def test_a_header_is_a_table_of_decoded_values() -> None:
+    message = b"A: 1\r\na: =?utf-8?q?=C3=A9?=\r\n\r\n"
+    seen = set_by(
+        "local a = msg:header('a') msg:context_set(M, 'seen', #a .. a[1] .. a[2])"
+        " msg:context_set(M, 'none', tostring(msg:header('b')[1]))",
+        transaction(message=message),
+    )
+    assert seen == {"seen": "21é", "none": "nil"}
+
+
+def test_many_values_of_a_header_arrive() -> None:
+    message = b"".join(b"A: %d\r\n" % number for number in range(5_000))
+    seen = set_by(
+        "local a = msg:header('A') msg:context_set(M, 'seen', #a .. '|' .. a[5000])",
+        transaction(message=message),
+    )
+    assert seen["seen"] == "5000|4999"
+
+
+def test_addresses_in_headers_are_taken_apart() -> None:
+    message = b'To: "Jo, X" <jo+shop@Example.org>, al@b.example\r\n\r\n'
+    seen = set_by(
+        "for _, c in ipairs({'all', 'localpart', 'user', 'detail', 'domain'}) do"
+        " msg:context_set(M, c, table.concat(msg:address_header('To', c), ' ')) end"
+        " msg:context_set(M, 'text', msys.parseRFC2822Addresses('x@y.z', 'domain')[1])",
+        transaction(message=message),
+    )
+    assert seen == {
+        "all": "jo+shop@Example.org al@b.example",
+        "localpart": "jo+shop al",
+        "user": "jo al",
+        "detail": "shop ",
+        "domain": "Example.org b.example",
+        "text": "y.z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("hook", "check"),
+    [
+        ("validate_connect", "accept.remote_addr == '10.0.0.7:51234'"),
+        ("validate_ehlo", "str == 'EHLO app.shop.example'"),
+        ("validate_auth", "str == 'app' and vctx:get(C, 'auth_user') == 'app'"),
+        ("validate_mailfrom", "str == 'MAIL FROM:<news@shop.example>'"),
+        ("validate_rcptto", "str == 'RCPT TO:<jo@example.org>' and msg:rcptto() ~= nil"),
+        ("validate_data_spool", "msg:header('Subject')[1] == 'Hello'"),
+        ("validate_data_spool_each_rcpt", "#msg:header('Subject') == 1"),
+    ],
+)
+def test_each_hook_gets_momentums_arguments(hook: str, check: str) -> None:
+    policy = lua(f"assert(self == mod) assert({check})", hook=hook)
+    assert policy.hooks == {Hook(hook)}
+    assert policy.ask(Hook(hook), transaction(user="app")) == CONTINUE
+
+
+def test_momentums_data_phase_is_asked_at_the_spool() -> None:
+    policy = lua("vctx:set_code(550, 'no')", hook="validate_data")
+    assert policy.hooks == {Hook.DATA_SPOOL}
+    assert policy.ask(Hook.DATA_SPOOL, transaction()).rejection is not None
+
+
+def test_a_code_of_refusal_rejects_whatever_is_returned() -> None:
+    refused = Rejection(code=550, text="5.7.1 no")
+    assert asked("vctx:set_code('550', '5.7.1 no')").rejection == refused
+    assert (
+        asked("vctx:set_code(550, '5.7.1 no') do return msys.core.VALIDATE_DONE end").rejection
+        == refused
+    )
+
+
+def test_done_without_a_code_is_no_refusal() -> None:
+    assert asked("do return msys.core.VALIDATE_DONE end") == DONE
+    assert asked("vctx:set_code(250, 'ok')") == CONTINUE
+
+
+def test_the_text_of_a_refusal_is_one_printable_line() -> None:
+    rejection = asked(
+        "vctx:set_code(550, 'caf\\xc3\\xa9\\r\\n250 ok' .. ('x'):rep(999))"
+    ).rejection
+    assert rejection is not None
+    assert rejection.text.startswith("caf????250 okxxx")
+    assert len(rejection.text) == 400
+    assert asked("vctx:set_code(451)").rejection == Rejection(code=451, text="Refused by policy")
+
+
+def test_a_message_s_code_is_the_transaction_s() -> None:
+    refused = Rejection(code=553, text="Not today")
+    assert asked("msg:code('553', 'Not today')").rejection == refused
+    assert asked("vctx:set_code(553, 'Not today') assert(msg:code() == 553)").rejection == refused
+    assert asked("assert(msg:code() == nil)") == CONTINUE
+
+
+def test_a_refusal_without_a_code_of_smtp_is_a_failure() -> None:
+    assert "found code 900, allowed: 200 to 599" in failure("vctx:set_code(900, 'x')")
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ("", "returned nothing"),
+        ("'yes'", "returned yes"),
+        ("msys.core.VALIDATE_AGAIN", "returned VALIDATE_AGAIN, for which nothing here waits"),
+    ],
+)
+def test_what_momentum_does_not_take_for_an_answer_is_a_failure(returned: str, said: str) -> None:
+    text = failure(f"do return {returned} end")
+    assert text.startswith(f"{FILE}:3: validate_data_spool_each_rcpt: ")
+    assert said in text
+    assert text.endswith("return msys.core.VALIDATE_CONT or msys.core.VALIDATE_DONE")
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        ("msg:body()", "msg:body is not available here"),
+        ("msys.pcre.match('a', 'b')", "msys.pcre is not available here"),
+        ("require('msys.audit').receptions()", "msys.audit.receptions is not available here"),
+        ("vctx:tarpit(5)", "vctx:tarpit is not available here"),
+        ("msg:header('A', 'b')", "msg:header with a value is not available here"),
+        ("msg:rcptto('a@b.c')", "msg:rcptto with a value is not available here"),
+        ("return msys.core.VALIDATE_ABORT", "msys.core.VALIDATE_ABORT is not available here"),
+        ("return accept.fd", "accept.fd is not available here"),
+        ("msys.expandMacro('%{spfv1:i}')", "%{spfv1:i} is not available here"),
+        ("gethostname()", "attempt to call a nil value (global 'gethostname')"),
+    ],
+)
+def test_a_call_that_is_not_here_is_named_with_file_and_line(call: str, named: str) -> None:
+    text = failure(f"\n{call}")
+    assert re.match(rf"{re.escape(str(FILE))}:[45]: validate_data_spool_each_rcpt: ", text)
+    assert named in text
+
+
+def test_a_failure_in_a_function_names_the_innermost_line() -> None:
+    text = failure("local function f()\nlocal x = nil\nreturn x.y\nend\nlocal y = f()")
+    assert text.startswith(
+        f"{FILE}:6: validate_data_spool_each_rcpt: attempt to index a nil value"
+    )
+
+
+def test_logs_have_the_policys_name_and_a_bounded_length() -> None:
+    with capture_logs() as lines:
+        asked(
+            "print('to', msg:rcptto(), 7, nil) msys.log(msys.core.LOG_WARNING, ('é'):rep(999))"
+            " print('\\xff\\n')"
+        )
+    assert [line["text"] for line in lines] == ["to jo@example.org 7 nil", "é" * 250 + "…", "? "]
+    assert [line["log_level"] for line in lines] == ["info", "warning", "info"]
+    assert {line["policy"] for line in lines} == {"policy.lua"}
+
+
+def test_a_call_writes_twenty_lines_at_most() -> None:
+    with capture_logs() as lines:
+        asked("for i = 1, 100 do print(i) end")
+    assert len(lines) == 20
+
+
+def test_a_state_is_used_again_and_left_after_a_failure() -> None:
+    policy = lua("count = (count or 0) + 1 msg:context_set(M, 'n', count) assert(count ~= 3, 'x')")
+    seen = []
+    for _ in range(4):
+        given = transaction()
+        with suppress(PolicyFailed):
+            policy.ask(Hook.EACH_RCPT, given)
+        seen.append(given.contexts.message.get("n"))
+    assert seen == ["1", "2", None, "1"]
+
+
+def test_a_misspelt_hook_is_told_with_its_line_and_the_right_name() -> None:
+    source = "local mod = {}\nfunction mod:validate_rcpto() end\nmsys.registerModule('p', mod)\n"
+    assert fault(source) == f"{FILE}:2: validate_rcpto is no hook; did you mean validate_rcptto?"
+
+
+def test_a_file_that_registers_nothing_is_refused() -> None:
+    assert "no hook found" in fault("local mod = {}\n")
+    assert "no hook found" in fault("msys.registerModule('p', { helper = function() end })\n")
+
+
+def test_a_syntax_error_has_file_and_line() -> None:
+    assert fault("x = 1\ny = = 2\n").startswith(f"{FILE}:2: unexpected symbol near '='")
+
+
+def test_an_error_while_the_file_is_read_has_file_and_line() -> None:
+    assert fault("\n\nerror('no')\n") == f"{FILE}:3: no"
+    assert fault("\nlocal x = nil + 1\n").startswith(f"{FILE}:2: attempt to perform arithmetic")
+
+
+def test_a_module_that_can_not_start_is_told() -> None:
+    source = (
+        "msys.registerModule('p', { init = function() return false end,"
+        " validate_ehlo = function() end })"
+    )
+    assert "init returned false" in fault(source)
+
+
+def test_callouts_that_nothing_here_calls_are_told_once() -> None:
+    source = (
+        "local mod = {} function mod:validate_set_binding(msg) end"
+        " function mod:core_final_validation() end"
+        " function mod:validate_ehlo() return msys.core.VALIDATE_CONT end"
+        " msys.registerModule('p', mod)"
+    )
+    with capture_logs() as lines:
+        LuaPolicy(FILE, source.encode())
+    assert sorted(line["hook"] for line in lines) == [
+        "core_final_validation",
+        "validate_set_binding",
+    ]
+
+
+def test_a_module_beside_the_file_is_found_and_named_in_errors(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "brand.lua").write_text("return { of = function(x)\nreturn x.y\nend }\n")
+    main = tmp_path / "main.lua"
+    source = (
+        b"local brand = require('lib.brand')\nlocal mod = {}\n"
+        b"function mod:validate_ehlo() local x = brand.of(nil) end msys.registerModule('p', mod)"
+    )
+    policy = LuaPolicy(main, source)
+    with pytest.raises(PolicyFailed) as caught:
+        policy.ask(Hook.EHLO, transaction())
+    assert str(caught.value).startswith(f"{tmp_path}/lib/brand.lua:2: validate_ehlo: attempt to")
+
+
+def test_a_module_may_be_named_from_the_folder_above_as_in_momentum(tmp_path: Path) -> None:
+    folder = tmp_path / "myscripts"
+    folder.mkdir()
+    (folder / "brand.lua").write_text("return 'click.example'")
+    source = (
+        b"local brand = require('myscripts.brand') local mod = {}\n"
+        b"function mod:validate_ehlo(s, a, vctx) vctx:set(msys.core.VCTX_CONN, 'brand', brand)"
+        b" return msys.core.VALIDATE_CONT end msys.registerModule('p', mod)"
+    )
+    given = transaction()
+    LuaPolicy(folder / "main.lua", source).ask(Hook.EHLO, given)
+    assert given.contexts.connection.get("brand") == "click.example"
+
+
+def test_a_module_is_read_once_though_the_state_is_renewed(tmp_path: Path) -> None:
+    module = tmp_path / "brand.lua"
+    module.write_text("return 'first'")
+    source = (
+        b"local brand = require('brand') local mod = {}\n"
+        b"function mod:validate_ehlo() error(brand) end msys.registerModule('p', mod)"
+    )
+    policy = LuaPolicy(tmp_path / "main.lua", source)
+    for text in ("second", "third"):
+        with pytest.raises(PolicyFailed, match="first"):
+            policy.ask(Hook.EHLO, transaction())
+        module.write_text(f"return '{text}'")
+
+
+def test_without_lupa_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lupa.lua54", None)
+    assert "pip install msys-track[lua]" in fault("x = 1")
+
+
+def test_an_envelope_that_could_fill_the_memory_is_not_handed_in() -> None:
+    with pytest.raises(PolicyFailed, match="an envelope of 65552 bytes"):
+        asked("", transaction(helo="", sender="x" * (65_536), recipient="jo@example.org12"))

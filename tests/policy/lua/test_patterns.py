@@ -1,0 +1,112 @@
+"""The interruptible matcher against the one in C, which it stands in for."""
+
+import importlib
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.policy.asked import FILE, set_by
+
+from msys_track.policy.lua.host import LuaPolicy
+
+POLICY = LuaPolicy(FILE, b"msys.registerModule('p', { validate_ehlo = function() return 0 end })")
+MATCHER: Final = POLICY._state._policy.interruptible  # type: ignore[union-attr]  # noqa: SLF001
+C: Final = importlib.import_module("lupa.lua54").LuaRuntime(unpack_returned_tuples=True)
+
+PROBE = """
+local f, text, pattern, third = ...
+local function tried(...)
+  local r = table.pack(pcall(f, ...))
+  for i = 1, r.n do r[i] = math.type(r[i]) == 'float' and 'float' or tostring(r[i]) end
+  if r[1] == 'false' then return 'error' end
+  return table.concat(r, '|', 1, r.n)
+end
+return tried(text, pattern, third)
+"""
+ALL = """
+local gmatch, text, pattern = ...
+local ok, found = pcall(function()
+  local list = {}
+  for a, b in gmatch(text, pattern) do list[#list + 1] = tostring(a) .. ',' .. tostring(b) end
+  return table.concat(list, '|')
+end)
+return ok and found or 'error'
+"""
+
+CLASSES = st.sampled_from(
+    ["a", "b", ".", "%a", "%d", "%s", "%.", "[ab]", "[^a]", "[a-c%d]", "[]]", "[^]%s]", "%(", "%-"]
+)
+ITEMS = st.one_of(
+    st.builds(str.__add__, CLASSES, st.sampled_from(["", "", "*", "+", "-", "?"])),
+    st.sampled_from(
+        ["()", "%b()", "%f[%a]", "%f[^ab]", "(a*)", "(.-)", "(%a+)", "$", "(", ")", "%1"]
+    ),
+)
+PATTERNS = st.builds(
+    str.__add__, st.sampled_from(["", "^"]), st.lists(ITEMS, max_size=5).map("".join)
+)
+TEXTS = st.text("ab(). 1-]\x00", max_size=12)
+
+
+def c(name: str) -> Any:
+    return C.eval(f"string.{name}")
+
+
+def in_c(program: str, function: Any, *arguments: Any) -> str:
+    return str(C.execute(program, function, *arguments))
+
+
+def in_lua(program: str, function: Any, *arguments: Any) -> str:
+    return str(POLICY._state._runtime.execute(program, function, *arguments))  # type: ignore[union-attr]  # noqa: SLF001
+
+
+@given(text=TEXTS, pattern=PATTERNS, init=st.integers(-14, 14))
+@pytest.mark.parametrize("name", ["find", "match"])
+def test_finding_and_matching_agree(name: str, text: str, pattern: str, init: int) -> None:
+    theirs = in_c(PROBE, c(name), text, pattern, init)
+    if name == "find" and not set(pattern) & set("^$*+?.([%-"):
+        return  # C takes it for plain text, and so do we before the matcher is asked
+    ours = in_lua(PROBE, MATCHER[name], text, pattern, init)
+    assert ours == theirs or ("error" in (ours, theirs) and malformed(pattern))
+
+
+@given(text=TEXTS, pattern=PATTERNS)
+def test_iterating_agrees(text: str, pattern: str) -> None:
+    theirs = in_c(ALL, c("gmatch"), text, pattern)
+    ours = in_lua(ALL, MATCHER["gmatch"], text, pattern)
+    assert ours == theirs or ("error" in (ours, theirs) and malformed(pattern))
+
+
+@given(
+    text=TEXTS,
+    pattern=PATTERNS,
+    replacement=st.sampled_from(["", "x", "%0%0", "<%1>", "%%", "%2", "%", "%x"]),
+)
+def test_replacing_agrees(text: str, pattern: str, replacement: str) -> None:
+    theirs = in_c(PROBE, c("gsub"), text, pattern, replacement)
+    ours = in_lua(PROBE, MATCHER["gsub"], text, pattern, replacement)
+    assert ours == theirs or ("error" in (ours, theirs) and malformed(pattern))
+
+
+def malformed(pattern: str) -> bool:
+    """Whether the text decides when C finds the fault; ours may find it sooner or later."""
+    return any(bracket in pattern for bracket in ("(", ")", "%1"))
+
+
+def test_a_long_text_gets_the_answer_that_c_would_give() -> None:
+    seen = set_by(
+        "local text = ('ab '):rep(4000) .. '<jo@example.org>'"
+        " local a, b = text:match('<(.-)@(.-)>') msg:context_set(M, 'a', a .. '|' .. b)"
+        " local s, n = text:gsub('(%a)(%a)%s*', '%2%1') msg:context_set(M, 'n', n .. s:sub(1, 4))"
+        " local c = 0 for w in text:gmatch('%a+%s-') do c = c + 1 end msg:context_set(M, 'c', c)"
+        " msg:context_set(M, 'f', select('#', text:find('()<(.-)@', 5)))"
+        " msg:context_set(M, 't', (text:gsub('(%a)(%a)%s*', { a = 'x' })):sub(1, 3))"
+    )
+    assert seen == {"a": "jo|example.org", "n": "4005baba", "c": "4003", "f": "4", "t": "xxx"}
+
+
+@pytest.mark.parametrize("pattern", ["[a", "%", "%b", "%f", "(a", "a)"])
+def test_a_malformed_pattern_is_an_error_of_the_policy(pattern: str) -> None:
+    ok = set_by(f"msg:context_set(M, 'ok', (pcall(string.match, 'a', '{pattern}')))")["ok"]
+    assert ok == "false"

@@ -1,0 +1,305 @@
+"""Attacks. A limit is looked at between instructions, so the bound here is generous: each of these
+took minutes or hours, or the process, where its way out was open."""
+
+import resource
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from tests.policy.asked import FILE, asked, lua, set_by, transaction
+
+from msys_track.errors import PolicyFailed, SettingsError
+from msys_track.policy.context import MAX_VALUE, Context, Contexts
+from msys_track.policy.hooks import Hook
+from msys_track.policy.lua.host import LuaPolicy
+from msys_track.policy.lua.outside import Outside
+
+MOST_SECONDS = 3.0
+
+ENDLESS = {
+    "a loop": "while true do end",
+    "a loop that catches errors": "while true do pcall(function() while true do end end) end",
+    "a message handler": ("local function f() while true do end end xpcall(f, f)"),
+    "a handler of an ordinary error": "xpcall(error, function() while true do end end)",
+    "calls that catch errors in each other": (
+        "local function f() pcall(f) while true do end end f()"
+    ),
+    "a method that makes text": (
+        "print(setmetatable({}, { __tostring = function() while true do end end }))"
+    ),
+    "an index": (
+        "local t = setmetatable({}, { __index = function() while true do end end }) return t.x"
+    ),
+    "a comparison in a sort": "table.sort({ 1, 2, 3 }, function() while true do end end)",
+    "sorting": "local t = {} for i = 1, 1e5 do t[i] = -i end while true do table.sort(t) end",
+    "repeating long text": "while true do local s = ('x'):rep(3e7) end",
+    "comparing long text": (
+        "local s = ('x'):rep(1e7) while true do local b = s .. 'a' == s .. 'b' end"
+    ),
+    "quoting long text": "while true do local s = string.format('%q', ('x'):rep(5e6)) end",
+    "a pattern that backtracks": "local x = ('a'):rep(30000):find('.-.-.-.-b')",
+    "a pattern with options": "local x = ('a'):rep(40):match(('a?'):rep(40) .. ('a'):rep(40))",
+    "a pattern of brackets": "local x = ('('):rep(2e5):gsub('%b()', '')",
+    "a pattern with a back reference": "local x = ('a'):rep(1e5):match('(a*)%1b')",
+    "searching text in text": ("local x = ('a'):rep(8e6):find(('a'):rep(4e6) .. 'b', 1, true)"),
+    "a replacement": "local x = ('x'):rep(1e7):gsub('x', function() return 'yy' end)",
+    "json that nests": "local x = json.decode(('[1,'):rep(40) .. ('1,'):rep(1e7))",
+    "dumping a circle": ("local t = {} for i = 1, 9 do t[i] = t end msys.dumper.Dumper(t)"),
+    "work in a pool": "while true do msys.runInPool('IO', function() while true do end end) end",
+}
+
+GREEDY = {
+    "text that doubles": "local s = 'x' while true do s = s .. s end",
+    "text that doubles and is caught": (
+        "while true do pcall(function() local s = 'x' while true do s = s .. s end end) end"
+    ),
+    "tables": "keep = {} while true do keep[#keep + 1] = {} end",
+    "tables that are caught": (
+        "keep = {} while true do pcall(function() while true do keep[#keep + 1] = {} end end) end"
+    ),
+    "recursion": "local function f() return 1 + f() end local x = f()",
+    "a long error": "error(('x'):rep(3e7))",
+    "joining": "local t = {} for i = 1, 9e4 do t[i] = ('x'):rep(4096) end table.concat(t)",
+    "replacing": "local x = ('x'):rep(1e5):gsub('x', ('y'):rep(1e5))",
+}
+
+CLOSED = {
+    "setmetatable({}, { __gc = print })": "__gc is not available in the sandbox",
+    "getmetatable(json.new()).__gc = print": "attempt to index a boolean value",
+    "setmetatable(msg, {})": "cannot change a protected metatable",
+    "setmetatable(io, {})": "cannot change a protected metatable",
+    "getmetatable('').__index = nil": "attempt to index a boolean value",
+    "string.dump(print)": "attempt to call a nil value (field 'dump')",
+    "load('x = 1')": "load is not available in the sandbox",
+    "loadstring('x = 1')": "loadstring is not available in the sandbox",
+    "dofile('/etc/passwd')": "dofile is not available in the sandbox",
+    "io.open('/etc/passwd')": "io.open is not available in the sandbox",
+    "os.execute('id')": "os.execute is not available in the sandbox",
+    "os.getenv('HOME')": "os.getenv is not available in the sandbox",
+    "os.exit(1)": "os.exit is not available in the sandbox",
+    "debug.getregistry()": "debug.getregistry is not available in the sandbox",
+    "debug.sethook()": "debug.sethook is not available in the sandbox",
+    "coroutine.wrap(print)()": "coroutine.wrap is not available in the sandbox",
+    "return package.loaded.io": "package.loaded is not available in the sandbox",
+    "return python.eval": "attempt to index a nil value (global 'python')",
+    "return _G.python.builtins": "attempt to index a nil value (field 'python')",
+    "collectgarbage('stop')": "collectgarbage is not available in the sandbox",
+    "require('io')": "no module 'io'",
+    "require('python')": "no module 'python'",
+    "require('lupa.lua54')": "no module 'lupa.lua54'",
+    "require('..secret')": "a name is letters, digits, - and _",
+    "require('/etc/passwd')": "a name is letters, digits, - and _",
+    "table.concat(setmetatable({}, { __len = function() return 1e15 end }))": (
+        "more than 100000 items"
+    ),
+    "table.insert(setmetatable({}, { __len = function() return 1e15 end }), 1, 1)": (
+        "more than 100000 items"
+    ),
+    "local x = table.unpack({}, 1, 1e8)": "too many results to unpack",
+    "os.date(('%c'):rep(1e6))": "date: a format longer than 200 characters",
+    "table.move({}, 1, 1e15, 2)": "attempt to call a nil value (field 'move')",
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_what_never_ends_is_ended(name: str) -> None:
+    started = time.process_time()
+    with pytest.raises(PolicyFailed, match=r"ran longer than 0\.1 seconds|memory"):
+        asked(ENDLESS[name])
+    assert time.process_time() - started < MOST_SECONDS
+
+
+@pytest.mark.parametrize("name", GREEDY)
+def test_what_takes_memory_gets_no_more_than_it_may(name: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(PolicyFailed):
+        asked(GREEDY[name])
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert after - before < 160 * 1024  # KiB: the limit, its headroom, and what the test takes
+
+
+@pytest.mark.parametrize("attempt", CLOSED)
+def test_a_way_out_is_closed(attempt: str) -> None:
+    with pytest.raises(PolicyFailed) as caught:
+        asked(attempt)
+    assert CLOSED[attempt] in str(caught.value)
+
+
+def test_repeating_nothing_ends_at_once() -> None:
+    assert set_by("msg:context_set(M, 'a', (''):rep(1e15) .. '.')") == {"a": "."}
+
+
+def test_a_list_that_c_would_count_for_ever_is_refused() -> None:
+    body = (
+        "table.concat(setmetatable({}, { __metatable = '', __index = getmetatable,"
+        " __len = function() return 1e15 end }))"
+    )
+    with pytest.raises(PolicyFailed, match="more than 100000 items"):
+        asked(body)
+
+
+def test_a_closing_handler_is_refused_when_the_file_is_read() -> None:
+    with pytest.raises(SettingsError, match=r"policy\.lua:4: variables with <close>"):
+        lua("local x <close> = nil")
+
+
+def test_reading_the_file_is_limited_too() -> None:
+    started = time.process_time()
+    with pytest.raises(SettingsError, match="ran longer than 1 seconds"):
+        LuaPolicy(FILE, b"while true do pcall(error) end")
+    assert time.process_time() - started < 1 + MOST_SECONDS
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret.lua").write_text("return 'secret'")
+    folder = tmp_path / "policy"
+    folder.mkdir()
+    (folder / "inside.lua").symlink_to(tmp_path / "secret.lua")
+    with pytest.raises(SettingsError, match=r"inside\.lua leads out of the policy's folder"):
+        LuaPolicy(folder / "main.lua", b"require('inside')")
+
+
+def test_nothing_that_a_policy_can_reach_is_python() -> None:
+    walk = """
+    local seen, found = {}, {}
+    local function visit(value, path)
+      if type(value) == 'userdata' then found[#found + 1] = path end
+      if type(value) ~= 'table' or seen[value] then return end
+      seen[value] = true
+      for k, v in next, value do visit(k, path .. '.k') visit(v, path .. '.' .. tostring(k)) end
+    end
+    visit(_G, '_G') visit(msg, 'msg') visit(vctx, 'vctx') visit(accept, 'accept') visit(self, '')
+    msg:context_set(M, 'found', table.concat(found, ' '))
+    local tables = 0 for _ in pairs(seen) do tables = tables + 1 end
+    msg:context_set(M, 'tables', tables)
+    """
+    seen = set_by(walk)
+    assert seen["found"] == ""
+    assert int(seen["tables"]) > 10
+
+
+def test_errors_that_a_policy_catches_are_text() -> None:
+    body = """
+    local kinds = {}
+    for _, call in ipairs({ function() msg:header(nil) end, function() msg:body() end,
+        function() msys.parseRFC2822Addresses('\\xff') end, function() require('none') end,
+        function() msg:address_header('To', 'x') end }) do
+      local ok, problem = pcall(call)
+      kinds[#kinds + 1] = tostring(ok) .. type(problem)
+    end
+    msg:context_set(M, 'kinds', table.concat(kinds, ' '))
+    """
+    assert set_by(body)["kinds"] == " ".join(["falsestring"] * 5)
+
+
+def test_an_exception_of_pythons_can_not_be_caught_and_looked_into(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_outside: object, _name: str) -> tuple[str, ...]:
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr(Outside, "header", fail)
+    given = transaction()
+    for body in (
+        "local ok, e = pcall(msg.header, msg, 'A') vctx:set(C, 'seen', type(e))",
+        "xpcall(msg.header, function(e) vctx:set(C, 'seen', type(e)) end, msg, 'A')",
+    ):
+        with pytest.raises(PolicyFailed, match="a fault of ours"):
+            asked(body, given)
+    assert given.contexts.connection.items() == {}
+
+
+def test_a_policy_that_spoils_its_library_spoils_only_itself() -> None:
+    spoilt = lua("string.find, string.format, next, msg.header = nil, nil, nil, nil error('x')")
+    with pytest.raises(PolicyFailed, match="x"):
+        spoilt.ask(Hook.EACH_RCPT, transaction())
+    assert set_by("msg:context_set(M, 'a', ('abc'):find('b'))") == {"a": "2"}
+
+
+def test_memory_that_a_policy_keeps_can_not_end_the_process() -> None:
+    """Lua aborts where it can't hold what Python hands in; this is asked in a process apart."""
+    program = f"""
+from msys_track.errors import PolicyFailed
+from msys_track.policy.context import Context, Contexts
+from msys_track.policy.hooks import Hook
+from tests.policy.asked import lua, transaction
+full = {{str(n): "x" * {MAX_VALUE} for n in range(15)}}
+policy = lua(
+    "keep = keep or {{}} pcall(function() while true do keep[#keep + 1] = ('x'):rep(1e5) end end)",
+    max_memory_bytes=8 << 20)
+small = lua("keep = (keep or '') .. ('x'):rep(3e6)", max_memory_bytes=8 << 20)
+for each in (policy, small):
+    for _ in range(20):
+        contexts = Contexts(connection=Context(full), message=Context(full))
+        message = b"A: 1\\r\\n" * 20_000
+        try:
+            each.ask(Hook.EACH_RCPT, transaction(contexts=contexts, message=message))
+        except PolicyFailed as failure:
+            assert "memory" in str(failure), failure
+print("alive")
+"""
+    run = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=50
+    )
+    assert run.stdout == "alive\n", run.stderr
+
+
+def test_an_answer_is_refused_where_no_memory_is_left_for_it() -> None:
+    body = "local k = ('x'):rep(12e6) local h = msg:header('Subject')"
+    with pytest.raises(PolicyFailed, match=r"no memory is left for the answer|KiB of memory"):
+        asked(body, max_memory_bytes=8 << 20)
+
+
+def test_a_policy_that_keeps_too_much_starts_anew() -> None:
+    policy = lua(
+        "local s = ('x'):rep(50000) s = s .. s .. s .. s .. s .. s .. s .. s .. s .. s"
+        " keep = (keep or '') .. s .. s .. s .. s .. s .. s .. s .. s .. s .. s"
+        " msg:context_set(M, 'kept', #keep)",
+        max_memory_bytes=8 << 20,
+    )
+    kept = []
+    for _ in range(12):
+        given = transaction()
+        # Whether a call ends above the limit or is stopped there is chance; both end the state.
+        with suppress(PolicyFailed):
+            policy.ask(Hook.EACH_RCPT, given)
+            kept.append(given.contexts.message.get("kept"))
+    assert kept.count("5000000") >= 4
+    assert set(kept) <= {"5000000", "10000000"}
+
+
+def test_threads_take_turns() -> None:
+    policy = lua(
+        "msg:context_set(M, 'a', msg:rcptto()) for i = 1, 2000 do end"
+        " msg:context_set(M, 'b', msg:header('X')[1])"
+    )
+
+    def answered(number: int) -> tuple[str | None, str | None]:
+        given = transaction(recipient=f"{number}@b.c", message=b"X: %d\r\n\r\n" % number)
+        policy.ask(Hook.EACH_RCPT, given)
+        message = given.contexts.message
+        return message.get("a"), message.get("b")
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(answered, range(400)))
+    assert answers == [(f"{number}@b.c", str(number)) for number in range(400)]
+
+
+def test_without_the_sandbox_the_whole_library_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "seen"
+    file.write_text("outside")
+    body = f"local f <close> = io.open('{file}') msg:context_set(M, 'a', f:read('a'))"
+    given = transaction(contexts=Contexts(connection=Context(), message=Context()))
+    lua(body, is_sandboxed=False).ask(Hook.EACH_RCPT, given)
+    assert given.contexts.message.get("a") == "outside"
+
+
+def test_without_the_sandbox_python_stays_closed_and_loops_end() -> None:
+    with pytest.raises(PolicyFailed, match="global 'python'"):
+        asked("return python.eval", is_sandboxed=False)
+    with pytest.raises(PolicyFailed, match="ran longer"):
+        asked("while true do end", is_sandboxed=False)

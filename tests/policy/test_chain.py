@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+from tests.policy.asked import lua, transaction
+
+from msys_track.errors import PolicyFailed
+from msys_track.policy.chain import Chain
+from msys_track.policy.hooks import Hook, Rejection
+from msys_track.policy.python import PythonPolicy
+
+
+def python(name: str, body: str) -> PythonPolicy:
+    source = (
+        "from msys_track.policy import Rejection\n"
+        f"def validate_data_spool_each_rcpt(t):\n    {body}\n"
+    )
+    return PythonPolicy(Path(name), source.encode())
+
+
+def test_files_are_asked_in_order_and_see_what_was_set_before() -> None:
+    chain = Chain(
+        [
+            python("a.py", "t.contexts.message.set('seen', 'a')"),
+            lua("msg:context_set(M, 'seen', msg:context_get(M, 'seen') .. 'b')"),
+            python("c.py", "t.contexts.message.set('seen', t.contexts.lookup('seen') + 'c')"),
+        ]
+    )
+    given = transaction()
+    assert chain.call(Hook.EACH_RCPT, given) is None
+    assert given.contexts.message.get("seen") == "abc"
+
+
+def test_the_first_no_wins() -> None:
+    chain = Chain(
+        [
+            lua("vctx:set_code(550, 'first')"),
+            python("b.py", "raise AssertionError"),
+        ]
+    )
+    assert chain.call(Hook.EACH_RCPT, transaction()) == Rejection(code=550, text="first")
+
+
+def test_done_means_that_no_later_file_is_asked_at_this_hook() -> None:
+    chain = Chain([lua("do return msys.core.VALIDATE_DONE end"), python("b.py", "raise OSError")])
+    assert chain.call(Hook.EACH_RCPT, transaction()) is None
+
+
+def test_a_failure_is_not_passed_over() -> None:
+    chain = Chain([python("a.py", "raise OSError('down')"), lua("vctx:set_code(550, 'no')")])
+    with pytest.raises(
+        PolicyFailed, match=r"a\.py:3: validate_data_spool_each_rcpt: OSError: down"
+    ):
+        chain.call(Hook.EACH_RCPT, transaction())
+
+
+def test_a_hook_that_no_file_has_is_answered_by_none() -> None:
+    chain = Chain([lua("", hook="validate_ehlo")])
+    assert chain.hooks == {Hook.EHLO}
+    assert chain.call(Hook.CONNECT, transaction()) is None
+
+
+def test_hooks_are_those_of_all_files() -> None:
+    chain = Chain([lua("", hook="validate_ehlo"), python("b.py", "pass")])
+    assert chain.hooks == {Hook.EHLO, Hook.EACH_RCPT}

@@ -1,0 +1,97 @@
+"""SMTP's form of a message, against the RFC read off line by line."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from msys_track.smtp import data as wire
+
+PIECES = st.sampled_from(
+    [b"\r\n", b"\r", b"\n", b".", b"a", b"\xff", b"\r\n.", b"\r\n..", b"\x00"]
+)
+ANYTHING = st.lists(PIECES, max_size=14).map(b"".join) | st.binary(max_size=40)
+LINES = st.lists(st.sampled_from([b".", b"..", b"a", b".a", b"", b"\xff\x00", b"a."]), max_size=9)
+MESSAGES = LINES.map(lambda lines: b"".join(line + b"\r\n" for line in lines))
+
+
+def stuffed(message: bytes) -> bytes:
+    """RFC 5321 section 4.5.2."""
+    if message and not message.endswith(b"\r\n"):
+        message += b"\r\n"
+    lines = message.split(b"\r\n")[:-1]
+    return b"".join(b"." * line.startswith(b".") + line + b"\r\n" for line in lines) + b".\r\n"
+
+
+def end_of(buffer: bytes) -> int | None:
+    """The end is the first line that is a dot alone, where only CRLF ends a line."""
+    offset = 0
+    for line in buffer.split(b"\r\n")[:-1]:
+        if line == b".":
+            return offset
+        offset += len(line) + 2
+    return None
+
+
+@given(message=ANYTHING)
+@example(message=b"")
+@example(message=b".")
+@example(message=b"\r\n.\r\n")
+def test_stuffing_is_what_the_rfc_says(message: bytes) -> None:
+    assert wire.stuff(message) == stuffed(message)
+
+
+@given(buffer=ANYTHING)
+@example(buffer=b".\r\n")
+@example(buffer=b"\r\n.\r\n.\r\n")
+@example(buffer=b"a\n.\n\r.\r\r\n.\n")
+def test_the_end_is_the_first_line_that_is_a_dot_alone(buffer: bytes) -> None:
+    assert wire.find_end_of_data(buffer, 0) == end_of(buffer)
+
+
+@given(buffer=ANYTHING, cut=st.integers(0, 60))
+def test_the_end_is_found_by_looking_at_what_is_new(buffer: bytes, cut: int) -> None:
+    seen = min(cut, len(buffer))
+    first = wire.find_end_of_data(buffer[:seen], 0)
+    found = wire.find_end_of_data(buffer, seen) if first is None else first
+    assert found == end_of(buffer)
+
+
+@given(message=MESSAGES, more=st.binary(max_size=20))
+def test_a_message_comes_back_from_the_wire(message: bytes, more: bytes) -> None:
+    sent = wire.stuff(message)
+    end = wire.find_end_of_data(sent + more, 0)
+    assert end == len(sent) - 3
+    assert wire.unstuff(sent[:end]) == message
+
+
+@given(data=ANYTHING)
+def test_a_bare_line_break_is_told_with_its_place(data: bytes) -> None:
+    without_pairs = data.replace(b"\r\n", b"__")
+    bare = [place for place, byte in enumerate(without_pairs) if byte in b"\r\n"]
+    if bare:
+        with pytest.raises(wire.BareNewlineError) as error:
+            wire.unstuff(data)
+        assert error.value.args[0] == bare[0]
+    else:
+        lines = data.split(b"\r\n")
+        assert wire.unstuff(data) == b"\r\n".join(line.removeprefix(b".") for line in lines)
+
+
+@given(message=ANYTHING)
+def test_no_message_can_hide_its_end_from_the_next_server(message: bytes) -> None:
+    """What `unstuff` let in, `stuff` sends with one end, under any server's idea of a line."""
+    try:
+        taken = wire.unstuff(message)
+    except wire.BareNewlineError:
+        return
+    sent = wire.stuff(taken)
+    for end in (b"\r\n.\r\n", b"\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\n"):
+        assert end not in (b"\r\n" + sent)[:-1]
+
+
+def test_a_large_message_survives() -> None:
+    message = (b".dots\r\n" * 3 + b"x" * 5_000 + b"\r\n") * 6_000
+    sent = wire.stuff(message)
+    end = wire.find_end_of_data(sent, 0)
+    assert end == len(sent) - 3
+    assert wire.unstuff(sent[:end]) == message

@@ -1,0 +1,286 @@
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from msys_track.errors import HeaderRefused
+from msys_track.smtpapi.header import ApiHeader, parse
+from msys_track.smtpapi.mailbox import Mailbox
+
+SAFE_REPLY = re.compile(r"5\.6\.0 [ -~]{1,394}")
+NO_OBJECT: list[object] = [None, 1, True, [], "{}"]
+NO_ARRAY: list[object] = [None, 1, True, {}, "a@b.test"]
+NO_STRING: list[object] = [None, 1, True, [], {}]
+NO_BOOLEAN: list[object] = ["true", 1, 0, 1.0, [], {}]
+KNOWN = ["campaign_id", "metadata", "tags", "options", "cc", "bcc", "archive"]
+KNOWN_OPTIONS = ["open_tracking", "click_tracking", "transactional", "ip_pool", "sandbox"]
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=80)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=12) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=10,
+)
+options = st.dictionaries(st.sampled_from(KNOWN_OPTIONS) | st.text(max_size=5), values)
+headers = st.dictionaries(st.sampled_from(KNOWN) | st.text(max_size=5), values | options)
+
+
+def read(members: object) -> ApiHeader:
+    header = parse([json.dumps(members).encode()])
+    assert header is not None
+    return header
+
+
+def outcome(value: bytes) -> ApiHeader | HeaderRefused | None:
+    try:
+        return parse([value])
+    except HeaderRefused as refused:
+        return refused
+
+
+def is_safe(answer: ApiHeader | HeaderRefused | None) -> bool:
+    if isinstance(answer, HeaderRefused):
+        return answer.code == 550 and SAFE_REPLY.fullmatch(answer.text) is not None
+    return answer is not None
+
+
+def refusal(*fields: bytes) -> str:
+    with pytest.raises(HeaderRefused) as caught:
+        parse(fields)
+    assert caught.value.code == 550
+    assert SAFE_REPLY.fullmatch(caught.value.text)
+    return caught.value.text
+
+
+def test_a_message_without_the_header_has_no_wishes() -> None:
+    assert parse([]) is None
+
+
+def test_every_key_in_use_is_read() -> None:
+    header = parse(
+        [
+            (
+                b' {"options": {"open_tracking": true, "click_tracking": false,\r\n'
+                b'  "transactional": true}, "campaign_id": "spring\r\n\tsale",\r\n'
+                b' "metadata": {"b": [1, {"c": null}], "a": "\\u00fc"}, "tags": ["x", "y"]}\r\n'
+            )
+        ]
+    )
+    assert header == ApiHeader(
+        open_tracking=True,
+        click_tracking=False,
+        transactional=True,
+        campaign_id="spring sale",
+        metadata='{"b":[1,{"c":null}],"a":"ü"}',
+        tags=("x", "y"),
+    )
+
+
+def test_absent_and_null_options_are_neither_on_nor_off() -> None:
+    assert read({}) == ApiHeader()
+    assert read({"options": {"open_tracking": None, "click_tracking": None}}) == ApiHeader()
+    assert read({"options": {"open_tracking": False}}).open_tracking is False
+
+
+def test_the_documented_rejections_have_their_exact_texts() -> None:
+    assert refusal(b"{").startswith("5.6.0 JSON parsing error in X-MSYS-API (line 1, column 2: ")
+    assert refusal(b'{"metadata": []}') == (
+        "5.6.0 X-MSYS-API 'metadata' must be of type 'json object'"
+    )
+    assert refusal(b'{"campaign_id": "%s"}' % (b"c" * 65)) == (
+        "5.6.0 smtpapi_campaign_id context is limited to 64 bytes"
+    )
+    assert refusal(b"{}", b'{"tags": []}') == "5.6.0 X-MSYS-API header present more than once"
+
+
+def test_a_syntax_fault_says_its_column_in_the_unfolded_value() -> None:
+    assert refusal(b' {"campaign_id":\r\n   nonsense}\r\n') == (
+        "5.6.0 JSON parsing error in X-MSYS-API (line 1, column 17: expecting value)"
+    )
+
+
+def test_what_is_no_object_is_refused() -> None:
+    assert refusal(b"[]") == (
+        "5.6.0 JSON parsing error in X-MSYS-API "
+        "(line 1, column 1: expected an object, found an array)"
+    )
+    assert refusal(b"\r\n").startswith("5.6.0 JSON parsing error in X-MSYS-API (line 1, column 1")
+    assert "not valid UTF-8" in refusal(b'{"campaign_id": "\xff"}')
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong", "wanted"),
+    [
+        *(("campaign_id", value, "string") for value in NO_STRING),
+        *(("metadata", value, "json object") for value in NO_OBJECT),
+        *(("options", value, "json object") for value in NO_OBJECT),
+        *(
+            (key, value, "json array")
+            for key in ("tags", "cc", "bcc", "archive")
+            for value in NO_ARRAY
+        ),
+    ],
+)
+def test_a_key_of_another_type_is_refused_by_name(key: str, wrong: object, wanted: str) -> None:
+    value = json.dumps({key: wrong}).encode()
+    assert refusal(value) == f"5.6.0 X-MSYS-API '{key}' must be of type '{wanted}'"
+
+
+@pytest.mark.parametrize(
+    ("option", "wrong", "wanted"),
+    [
+        *(
+            (option, value, "boolean")
+            for option in (
+                "open_tracking",
+                "click_tracking",
+                "transactional",
+                "initial_open",
+                "skip_suppression",
+                "inline_css",
+                "sandbox",
+                "perform_substitutions",
+            )
+            for value in NO_BOOLEAN
+        ),
+        *(
+            (option, value, "string")
+            for option in ("ip_pool", "dkim_key")
+            for value in NO_STRING[1:]
+        ),
+    ],
+)
+def test_an_option_of_another_type_is_refused_by_name(
+    option: str, wrong: object, wanted: str
+) -> None:
+    value = json.dumps({"options": {option: wrong}}).encode()
+    assert refusal(value) == f"5.6.0 X-MSYS-API 'options.{option}' must be of type '{wanted}'"
+
+
+@pytest.mark.parametrize("tag", NO_STRING)
+def test_a_tag_that_is_no_string_is_refused_by_its_place(tag: object) -> None:
+    value = json.dumps({"tags": ["fine", tag]}).encode()
+    assert refusal(value) == "5.6.0 X-MSYS-API 'tags[1]' must be of type 'string'"
+
+
+def test_tags_are_kept_once_in_order_and_cut_at_ten() -> None:
+    tags = read({"tags": ["b", "a", "b", *map(str, range(20))]}).tags
+    assert tags == ("b", "a", "0", "1", "2", "3", "4", "5", "6", "7")
+    assert read({"tags": []}).tags == ()
+
+
+def test_a_campaign_is_measured_in_bytes_of_utf8() -> None:
+    assert read({"campaign_id": "ü" * 32}).campaign_id == "ü" * 32
+    value = json.dumps({"campaign_id": "ü" * 32 + "x"}).encode()
+    assert refusal(value) == "5.6.0 smtpapi_campaign_id context is limited to 64 bytes"
+
+
+@pytest.mark.parametrize("key", ["cc", "bcc", "archive"])
+def test_readers_of_copies_are_addresses_or_objects(key: str) -> None:
+    assert read({key: []}) == ApiHeader()
+    boxes = getattr(read({key: ["a@b.test", {"email": "c@d.test", "name": "Ü. C"}]}), key)
+    assert boxes == (Mailbox("a@b.test"), Mailbox("c@d.test", "Ü. C"))
+
+
+def test_a_thousand_copies_are_the_most() -> None:
+    many = [f"reader{number}@example.test" for number in range(500)]
+    assert len(read({"cc": many, "bcc": many}).cc) == 500
+    value = json.dumps({"cc": many, "bcc": many, "archive": ["one@more.test"]}).encode()
+    assert refusal(value) == (
+        "5.6.0 X-MSYS-API 'cc', 'bcc' and 'archive' are limited to 1000 recipients"
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (7, "'cc[0]' must be of type 'string'"),
+        (None, "'cc[0]' must be of type 'string'"),
+        ({}, "'cc[0].email' must be of type 'string'"),
+        ({"email": ["a@b.test"]}, "'cc[0].email' must be of type 'string'"),
+        ({"email": "a@b.test", "name": 5}, "'cc[0].name' must be of type 'string'"),
+        ({"email": "a@b.test", "name": "x\r\nBcc: all"}, "'cc[0].name' can't stand in a header"),
+        ("a@b.test\r\nRCPT TO:<x@y.test>", "'cc[0]' is not a mail address"),
+        ("nobody", "'cc[0]' is not a mail address: it has no @"),
+        ("@b.test", "'cc[0]' is not a mail address"),
+        ("a b@c.test", "'cc[0]' is not a mail address"),
+        ("Ann <a@b.test>", "'cc[0]' is not a mail address"),
+        ("a@b.test,c@d.test", "'cc[0]' is not a mail address"),
+        ("x" * 65 + "@b.test", "'cc[0]' is not a mail address"),
+        ("ü@b.test", "'cc[0]' is not a mail address"),
+    ],
+)
+def test_what_could_not_be_sent_to_is_refused(entry: object, words: str) -> None:
+    assert words in refusal(json.dumps({"cc": [entry]}).encode())
+
+
+def test_tags_over_ten_are_counted() -> None:
+    header = read({"tags": [str(number % 12) for number in range(20)]})
+    assert (header.tags, header.dropped_tags) == (tuple(map(str, range(10))), 2)
+
+
+def test_equal_fields_count_once_however_they_are_folded() -> None:
+    header = parse([b' {"tags": ["a"]}\r\n', b'{"tags":\r\n ["a"]}\r\n'])
+    assert header == ApiHeader(tags=("a",))
+
+
+def test_keys_without_effect_are_told_and_never_refused() -> None:
+    members = {
+        "open_tracking": True,
+        "substitution_data": [1],
+        "description": 5,
+        "options": {"sandbox": True, "ip_pool": "a", "tracking_domain": "evil.test", "x": None},
+    }
+    assert read(members) == ApiHeader(
+        ignored_keys=(
+            "open_tracking",
+            "substitution_data",
+            "description",
+            "options.sandbox",
+            "options.ip_pool",
+            "options.tracking_domain",
+        )
+    )
+
+
+def test_curly_braces_are_text() -> None:
+    assert read({"metadata": {"a": "{{name}}"}}).metadata == '{"a":"{{name}}"}'
+
+
+def test_a_double_encoded_sample_is_not_repaired() -> None:
+    assert read({"campaign_id": "Ã¼"}).campaign_id == "Ã¼"
+
+
+@given(headers)
+def test_any_object_is_read_or_refused_in_a_safe_line(members: dict[str, object]) -> None:
+    answer = outcome(json.dumps(members).encode())
+    assert is_safe(answer)
+    if isinstance(answer, ApiHeader) and answer.metadata is not None:
+        assert json.loads(answer.metadata) == members["metadata"]
+
+
+@given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8")))
+def test_any_bytes_are_read_or_refused_in_a_safe_line(value: bytes) -> None:
+    assert is_safe(outcome(value))
+
+
+@given(st.data())
+def test_a_mutated_header_is_read_or_refused_in_a_safe_line(data: st.DataObject) -> None:
+    value = bytearray(
+        b'{"options": {"open_tracking": true}, "metadata": {"a": "\\u00e9"}, '
+        b'"tags": ["=?utf-8?q?=C3=A9?="], "campaign_id": "spring"}'
+    )
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(value) - 1))
+        value[place] = data.draw(st.integers(0, 255))
+    assert is_safe(outcome(bytes(value)))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"[" * 100_000, b'{"a":' * 100_000, b'{"a": ' + b"9" * 10_000 + b"}", b'{"a": 1e999}'],
+)
+def test_hostile_values_are_refused_in_a_safe_line(value: bytes) -> None:
+    assert refusal(value).startswith("5.6.0 JSON parsing error in X-MSYS-API (line 1, column ")

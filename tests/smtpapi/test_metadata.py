@@ -1,0 +1,53 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from msys_track.smtpapi.json import compact
+from msys_track.smtpapi.metadata import Trimmed, trimmed
+
+members = st.dictionaries(
+    st.text(max_size=8), st.text(max_size=20) | st.integers() | st.lists(st.text(max_size=4))
+)
+
+
+@given(members, st.integers(0, 200))
+def test_what_is_kept_is_the_longest_run_of_pairs_that_fits(
+    object_: dict[str, object], max_bytes: int
+) -> None:
+    text, truncated = trimmed(compact(object_), max_bytes)
+    kept = {} if text is None else json.loads(text)
+    pairs = list(object_.items())
+    assert list(kept.items()) == pairs[: len(kept)]
+    assert truncated == (len(kept) < len(pairs))
+    if text is not None:
+        assert len(text.encode()) <= max_bytes
+    if truncated:
+        one_more = dict(pairs[: len(kept) + 1])
+        assert len(compact(one_more).encode()) > max_bytes
+
+
+@pytest.mark.parametrize(
+    ("max_bytes", "result"),
+    [
+        (15, Trimmed('{"a":1}', truncated=True)),
+        (16, Trimmed('{"a":1,"b":"ü"}', truncated=True)),
+        (22, Trimmed('{"a":1,"b":"ü"}', truncated=True)),
+        (23, Trimmed('{"a":1,"b":"ü","c":[]}', truncated=False)),
+        (7, Trimmed('{"a":1}', truncated=True)),
+        (6, Trimmed(None, truncated=True)),
+        (0, Trimmed(None, truncated=True)),
+    ],
+)
+def test_the_limit_counts_bytes_of_compact_utf8(max_bytes: int, result: Trimmed) -> None:
+    assert trimmed('{"a":1,"b":"ü","c":[]}', max_bytes) == result
+
+
+def test_a_pair_that_does_not_fit_hides_those_after_it() -> None:
+    assert trimmed('{"a":"long value","b":1}', 12) == Trimmed(None, truncated=True)
+
+
+@pytest.mark.parametrize("empty", [None, "{}"])
+def test_no_metadata_is_not_truncated(empty: str | None) -> None:
+    assert trimmed(empty, 0) == Trimmed(None, truncated=False)

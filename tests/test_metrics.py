@@ -1,0 +1,11 @@
+from msys_track.metrics import Counters
+
+
+def test_a_snapshot_does_not_move() -> None:
+    counters = Counters()
+    counters.add("messages.accepted")
+    before = counters.snapshot()
+    counters.add("messages.accepted")
+    counters.add("copies.links", 7)
+    assert dict(before) == {"messages.accepted": 1}
+    assert dict(counters.snapshot()) == {"messages.accepted": 2, "copies.links": 7}

@@ -30,7 +30,7 @@ def transaction(**given: Any) -> Transaction:
 
 
 def lua(body: str, *, hook: str = "validate_data_spool_each_rcpt", **limits: Any) -> LuaPolicy:
-    """Make a policy whose only hook is `body`, which stands in line 4; a slow machine has time for it."""
+    """Make a policy whose only hook is `body`, which stands in line 4, with time for a slow machine."""
     arguments = {
         "validate_connect": "accept, vctx",
         "validate_ehlo": "str, accept, vctx",

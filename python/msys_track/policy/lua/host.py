@@ -214,7 +214,7 @@ def _lua() -> Any:
         return importlib.import_module("lupa.lua54")
     except ImportError as error:
         raise SettingsError(
-            "policies in Lua need the package lupa; pip install msys-track[lua]"
+            "policies in Lua need the package lupa; install it with pip install 'lupa>=2.8'"
         ) from error
 
 

@@ -139,12 +139,13 @@ def test_a_newsletter_of_80_kb_encoded(
 
 
 def ours(message: bytes) -> Mapping[str, Subject]:
-    planned = Rewriter(keys=KEYS, options=OPTIONS).plan(message)
+    rewriter = Rewriter(keys=KEYS, options=OPTIONS)
+    opened = rewriter.open(message)
     return {
         FIRST: Called(
             lambda: rewrite(message, recipient=RECIPIENT, keys=KEYS, options=OPTIONS, now=NOW)
         ),
-        NEXT: Called(lambda: planned.render(RECIPIENT, now=NOW).message),
+        NEXT: Called(lambda: rewriter.copy_for(RECIPIENT, opened, now=NOW).message),
     }
 
 

@@ -30,7 +30,7 @@ from tests.captured_logs import capture_logs
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream, Taken
 
-from msys_track.dispatch.copies import Rewriter
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.injection.server import serve
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys.ring import Claims, KeyRing

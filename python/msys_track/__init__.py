@@ -13,8 +13,9 @@ tracked = rewrite(message, recipient="jo@example.com", options=options, keys=key
 
 from importlib.metadata import version as _version
 
-from msys_track.dispatch.copies import Rewriter, rewrite
-from msys_track.dispatch.message import Planned, Rewritten
+from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.message import Message
+from msys_track.dispatch.rewriter import Rewriter, rewrite
 from msys_track.errors import (
     HeaderRefused,
     KeyRingError,
@@ -34,16 +35,16 @@ __version__ = _version("msys-track")
 
 __all__ = [
     "Claims",
+    "Copy",
     "Engagement",
     "HeaderRefused",
     "KeyRing",
     "KeyRingError",
-    "Planned",
+    "Message",
     "Reason",
     "RecipientError",
     "RewriteFailed",
     "Rewriter",
-    "Rewritten",
     "SettingsError",
     "SinkError",
     "TokenInvalid",

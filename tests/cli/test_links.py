@@ -9,7 +9,7 @@ from tests import oracle
 from tests.cli.processes import HTML, Run
 
 from msys_track.cli import main
-from msys_track.dispatch.copies import Rewriter
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
 
@@ -32,7 +32,7 @@ def found(keys: Path) -> oracle.Difference:
     )
     rewriter = Rewriter(keys=KeyRing.load(keys), options=options)
     message = HEADER + HTML.replace(b"<a ", b"<a data-msys-linkname=top ", 1)
-    return oracle.difference(message, rewriter.rewritten(message, "Jo@e.com", now=NOW).message)
+    return oracle.difference(message, rewriter.copy_for("Jo@e.com", message, now=NOW).message)
 
 
 def test_a_click_s_claims_are_one_json_object(found: oracle.Difference, keys: Path) -> None:

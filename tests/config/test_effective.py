@@ -20,8 +20,8 @@ from msys_track.config.effective import (
 from msys_track.config.schema.addresses import Address
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
 from msys_track.config.schema.tables import SCOPE, TABLES, TOP
-from msys_track.dispatch.copies import Rewriter
-from msys_track.dispatch.session import Consultation
+from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.session import PolicySession
 from msys_track.keys.ring import KeyRing
 
 WAYS = [
@@ -56,8 +56,8 @@ def test_the_options_shown_are_those_of_a_mail_that_comes_in_that_way(
     _, read = looked_at(folder, good("scopes.toml"))
     rewriter = Rewriter(keys=KeyRing.temporary(), scopes=read.scopes)
     peer = f"[{way.peer}]:5" if way.peer else ""
-    session = Consultation(read.scopes, peer=peer, listen=way.listen or "")
-    session.to_recipient(None, "jo@example.com")
+    session = PolicySession(read.scopes, peer=peer, listen=way.listen or "")
+    session.add_recipient(None, "jo@example.com")
     decision = rewriter.decide(
         b"Subject: x\r\n\r\n", ["jo@example.com"], transaction=session.transaction()
     )

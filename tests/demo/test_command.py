@@ -22,7 +22,7 @@ MAIL = b"Subject: x\nContent-Type: text/html\n\n<a href='http://a.example/?x=1'>
 # The command with one thing spoiled, as no option can do it.
 SPOILED = """
 from dataclasses import replace
-from msys_track.dispatch.copies import Rewriter
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.demo import stage
 class WrapsNothing(Rewriter):
     def __init__(self, *, keys, options, source):

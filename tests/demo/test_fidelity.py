@@ -10,7 +10,7 @@ from tests import shared_corpus
 from msys_track.demo.catalogue import MAILS, NEWSLETTER
 from msys_track.demo.fidelity import Changes, changes, without_api_header
 from msys_track.demo.mail import Mail
-from msys_track.dispatch.copies import Rewriter
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import HeaderRefused
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
@@ -29,7 +29,7 @@ BODY = b"<p>one <a href='http://a.example/?x&amp;y'>two</a> three</p></body>\r\n
 
 
 def tracked(message: bytes) -> bytes:
-    return REWRITER.rewritten(message, TO, now=1_700_000_000).message
+    return REWRITER.copy_for(TO, message, now=1_700_000_000).message
 
 
 def seen(message: bytes) -> Changes:
@@ -141,7 +141,7 @@ PIECES = st.lists(
 @given(PIECES)
 def test_tracking_of_any_document_leaves_nothing_beyond(pieces: list[str]) -> None:
     message = wire_form(HEAD + b"\r\n" + "".join(pieces).encode()).message
-    copy = REWRITER.rewritten(message, TO, now=1)
+    copy = REWRITER.copy_for(TO, message, now=1)
     found = changes(message, copy.message, ORIGIN)
     assert found.beyond is None
     assert len(found.wrapped) == copy.wrapped_links

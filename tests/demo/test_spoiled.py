@@ -7,7 +7,7 @@ import pytest
 from tests.demo.tours import failed, toured, unnoticed
 
 from msys_track.demo import stage as staging
-from msys_track.dispatch.copies import Rewriter
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import HeaderRefused, TokenInvalid
 from msys_track.events import Event
 from msys_track.keys.ring import Claims, KeyRing

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests import oracle
 from tests.captured_logs import capture_logs
 
-from msys_track.dispatch.copies import Copy, Rewriter, rewrite
+from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.rewriter import Rewriter, rewrite
 from msys_track.errors import HeaderRefused, PolicyRefused, RewriteFailed
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.options.scopes import Networks, Scope, Scopes
@@ -95,7 +96,7 @@ def test_the_header_is_in_no_copy_whether_tracked_or_not() -> None:
 
 def test_a_message_untracked_by_its_header_tells_its_removal_as_an_edit() -> None:
     message = api({})
-    rewritten = Rewriter(keys=KEYS).rewritten(message, "a@example.com", now=NOW)
+    rewritten = Rewriter(keys=KEYS).copy_for("a@example.com", message, now=NOW)
     length = len(message) - len(MESSAGE)
     assert list(rewritten.edits) == [(0, length, b"")]
 
@@ -202,9 +203,8 @@ def test_untracked_copies_are_one_but_for_the_blind_ones() -> None:
 
 def test_the_edits_of_a_copy_with_more_readers_give_the_message_back() -> None:
     message = b"Cc: x@y.test\r\n" + api(CC)
-    planned = Rewriter(keys=KEYS, options=ON).plan(message, THREE)
-    bcc = planned.readers.bcc[0]
-    rewritten = planned.render(bcc.email, now=NOW, reader="bcc", bcc=bcc)
+    copies = Rewriter(keys=KEYS, options=ON).copies(message, THREE, now=NOW)
+    (rewritten,) = (copy for copy in copies if copy.readers[0].type == "bcc")
     out = bytearray(rewritten.message)
     shift = sum(len(text) - length for _, length, text in rewritten.edits)
     for offset, length, text in reversed(rewritten.edits):
@@ -344,9 +344,9 @@ def test_a_line_that_is_no_field_makes_no_blind_recipient_seen(
 
 def test_a_folded_header_is_read_in_a_section_with_a_line_that_is_no_field() -> None:
     folded = b'X-MSYS-API: {"options": {"open_tracking": true},\n "campaign_id": "x"}\n'
-    planned = Rewriter(keys=KEYS).plan(b"Subject hello\nFrom: a@x.test\n" + folded + b"\nx", THREE)
-    assert planned.header is not None
-    assert planned.header.campaign_id == "x"
+    opened = Rewriter(keys=KEYS).open(b"Subject hello\nFrom: a@x.test\n" + folded + b"\nx", THREE)
+    assert opened.header is not None
+    assert opened.header.campaign_id == "x"
 
 
 Lines = list[tuple[str, bool]]

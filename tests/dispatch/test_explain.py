@@ -22,8 +22,8 @@ from tests.explained_mails import CONFIGURATION, DOMAIN, MAILS, Mail
 from tests.upstreams import ScriptedUpstream
 
 from msys_track.cli import assembly, main
-from msys_track.dispatch.copies import Rewriter
 from msys_track.dispatch.explain import explain
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import TokenInvalid
 from msys_track.injection.server import serve
 from msys_track.keys.ring import Claims, KeyRing, create
@@ -190,7 +190,7 @@ def validate_data_spool_each_rcpt(transaction):
     options = TrackingOptions(open_tracking=True, max_metadata_bytes=10)
     rewriter, transaction = asked_by(tmp_path, source, options)
     decision = rewriter.decide(HTML, ["jo@reader.example"], transaction=transaction)
-    (decided,) = explain(decision, now=0).decided
+    (decided,) = explain(decision, rewriter.render(decision, now=0)).decided
     assert decided.truncated == ("wide", "b")
     assert next(each for each in decided.options if each.name == "metadata").value == {"a": 1}
 
@@ -198,8 +198,9 @@ def validate_data_spool_each_rcpt(transaction):
 def test_pairs_that_the_header_s_metadata_has_no_room_for_are_named() -> None:
     options = TrackingOptions(open_tracking=True, max_metadata_bytes=10)
     message = b'X-MSYS-API: {"metadata":{"a":1,"wide":"xxxxxxxx"}}\r\n' + HTML
-    decision = Rewriter(keys=KEYS, options=options).decide(message, ["jo@reader.example"])
-    (decided,) = explain(decision, now=0).decided
+    rewriter = Rewriter(keys=KEYS, options=options)
+    decision = rewriter.decide(message, ["jo@reader.example"])
+    (decided,) = explain(decision, rewriter.render(decision, now=0)).decided
     assert decided.truncated == ("wide",)
 
 
@@ -214,7 +215,8 @@ def validate_data_spool_each_rcpt(transaction):
 """
     rewriter, transaction = asked_by(tmp_path, source)
     recipients = ["a@r.example", "quiet@r.example", "b@r.example", "none@r.example"]
-    record = explain(rewriter.decide(HTML, recipients, transaction=transaction), now=0)
+    decision = rewriter.decide(HTML, recipients, transaction=transaction)
+    record = explain(decision, rewriter.render(decision, now=0))
     first, second = record.decided
     assert first.recipients == ("a@r.example", "b@r.example")
     assert second.recipients == ("quiet@r.example",)
@@ -236,8 +238,9 @@ def test_further_copies_are_listed_with_what_their_readers_are() -> None:
         b'X-MSYS-API: {"cc":["c@r.example"],"bcc":["b@r.example","A@r.example"],'
         b'"archive":["z@r.example"],"unheard_of":1}\r\n' + HTML
     )
-    decision = Rewriter(keys=KEYS, options=ON).decide(message, ["A@r.example"])
-    record = explain(decision, now=0)
+    rewriter = Rewriter(keys=KEYS, options=ON)
+    decision = rewriter.decide(message, ["A@r.example"])
+    record = explain(decision, rewriter.render(decision, now=0))
     assert [copy.readers for copy in record.copies] == [
         (("A@r.example", "to"), ("z@r.example", "archive")),
         (("c@r.example", "cc"),),
@@ -248,7 +251,9 @@ def test_further_copies_are_listed_with_what_their_readers_are() -> None:
 
 
 def test_without_tracking_a_copy_for_all_says_why_nothing_was_done() -> None:
-    record = explain(Rewriter(keys=KEYS).decide(HTML, ["a@r.example", "b@r.example"]), now=0)
+    rewriter = Rewriter(keys=KEYS)
+    decision = rewriter.decide(HTML, ["a@r.example", "b@r.example"])
+    record = explain(decision, rewriter.render(decision, now=0))
     (copy,) = record.copies
     assert (copy.wrapped_links, copy.pixels, copy.reasons) == (0, 0, ("tracking_off",))
     (decided,) = record.decided

@@ -13,7 +13,7 @@ from tests.injection.conftest import TRACKING
 from tests.upstreams import EXTENSIONS, HANG_UP, SILENCE, Answer, Script, ScriptedUpstream, say
 from tests.waiting import until
 
-from msys_track.dispatch.copies import Rewriter
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.keys.ring import KeyRing
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream
 
-from msys_track.dispatch.copies import Rewriter
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.injection.server import serve
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys.ring import KeyRing

@@ -16,7 +16,7 @@ from tests.smtp_client import Client
 from tests.upstreams import Answer, Mailbox, ScriptedUpstream, stock_aiosmtpd
 from tests.waiting import until
 
-from msys_track.dispatch.copies import Rewriter
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.injection.server import serve
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys.ring import KeyRing

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from tests import mime_standard, oracle
 
-from msys_track.dispatch.copies import Rewriter
-from msys_track.dispatch.message import Rewritten
+from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
 
@@ -31,7 +31,7 @@ OF_ROOM = frozenset({"line_too_long", "url_too_long", "already_tracked"})
 class Checked:
     """A copy that has passed, and what the oracle saw."""
 
-    copy: Rewritten
+    copy: Copy
     difference: oracle.Difference
 
 
@@ -43,7 +43,7 @@ def check(message: bytes, rewriter: Rewriter = REWRITER) -> Checked:
             left alone without the right reason.
         HeaderRefused: `X-MSYS-API` is malformed.
     """
-    copy = rewriter.rewritten(message, "jo@example.com", now=1_700_000_000)
+    copy = rewriter.copy_for("jo@example.com", message, now=1_700_000_000)
     assert oracle.replayed(message, copy.edits) == copy.message
     assert oracle.undone(message, copy.message, copy.edits) == message
     oracle.check_edits(message, copy.edits)

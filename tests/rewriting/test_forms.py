@@ -12,7 +12,7 @@ from tests import oracle
 from tests.rewriting import documents, forms
 from tests.rewriting.fidelity import KEYS, REWRITER, check
 
-from msys_track.dispatch.copies import Rewriter
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.options.tracking import TrackingOptions
 
 CHARSETS = {
@@ -134,7 +134,7 @@ def test_the_header_goes_and_nothing_else_around_it() -> None:
         lines.insert(place, b'x-MSYS-api: {"metadata":\r\n\t{"a": 1}}')
         with_header = b"\r\n".join(lines)
         assert oracle.difference(with_header, check(with_header).copy.message).links
-        assert REWRITER.rewritten(with_header, "a@e.com", now=1).message.count(b"-MSYS-") == 1
+        assert REWRITER.copy_for("a@e.com", with_header, now=1).message.count(b"-MSYS-") == 1
 
 
 @pytest.mark.parametrize(
@@ -237,6 +237,6 @@ def test_no_damage_on_the_way_makes_an_edit_stand_elsewhere(
     at = data.draw(st.integers(0, len(message)))
     gone = data.draw(st.integers(0, 80))
     message = message[:at] + data.draw(st.binary(max_size=4)) + message[at + gone :]
-    copy = REWRITER.rewritten(message, "jo@example.com", now=1_700_000_000)
+    copy = REWRITER.copy_for("jo@example.com", message, now=1_700_000_000)
     assert oracle.replayed(message, copy.edits) == copy.message
     assert oracle.undone(message, copy.message, copy.edits) == message

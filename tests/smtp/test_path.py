@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from msys_track.dispatch.copies import Rewriter, rewrite
+from msys_track.dispatch.rewriter import Rewriter, rewrite
 from msys_track.errors import RecipientError, TrackingError
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
@@ -121,11 +121,11 @@ def test_the_library_refuses_a_recipient_that_is_not_an_address_alone(
     both = ["al@example.com", recipient]
     for refuse in (
         lambda: rewrite(MESSAGE, recipient=recipient, keys=KEYS, options=options),
-        lambda: rewriter.rewritten(MESSAGE, recipient, now=1),
+        lambda: rewriter.copy_for(recipient, MESSAGE, now=1),
         lambda: rewriter.copies(MESSAGE, both, now=1),
         lambda: rewriter.decide(MESSAGE, both),
-        lambda: rewriter.plan(MESSAGE, both),
-        lambda: rewriter.plan(MESSAGE).render(recipient, now=1),
+        lambda: rewriter.open(MESSAGE, both),
+        lambda: rewriter.copy_for(recipient, rewriter.open(MESSAGE), now=1),
     ):
         with pytest.raises(RecipientError) as refused:
             refuse()
@@ -144,7 +144,7 @@ def test_a_refused_recipient_is_a_tracking_error_and_a_value_error() -> None:
 def test_one_string_is_not_taken_for_a_list_of_recipients() -> None:
     rewriter = Rewriter(keys=KEYS, options=ON)
     told = r"'jo@example\.com', one string; give a sequence of addresses"
-    for refuse in (rewriter.decide, rewriter.plan):
+    for refuse in (rewriter.decide, rewriter.open):
         with pytest.raises(RecipientError, match=told):
             refuse(MESSAGE, "jo@example.com")
 

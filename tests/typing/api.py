@@ -6,16 +6,16 @@ from typing import assert_type
 
 from msys_track import (
     Claims,
+    Copy,
     Engagement,
     HeaderRefused,
     KeyRing,
     KeyRingError,
-    Planned,
+    Message,
     Reason,
     RecipientError,
     RewriteFailed,
     Rewriter,
-    Rewritten,
     SettingsError,
     SinkError,
     TokenInvalid,
@@ -52,19 +52,19 @@ def one_recipient(message: bytes, keys: KeyRing) -> bytes:
     )
 
 
-def many_recipients(message: bytes, recipients: Sequence[str], keys: KeyRing) -> list[Rewritten]:
+def many_recipients(message: bytes, recipients: Sequence[str], keys: KeyRing) -> list[Copy]:
     rewriter = Rewriter(keys=keys, options=TrackingOptions(open_tracking=True), source="here")
-    planned = assert_type(rewriter.plan(message), Planned)
-    return [planned.render(recipient, now=NOW) for recipient in recipients]
+    opened = assert_type(rewriter.open(message), Message)
+    return [rewriter.copy_for(recipient, opened, now=NOW) for recipient in recipients]
 
 
-def what_was_done(rewritten: Rewritten) -> None:
-    assert_type(rewritten.message, bytes)
-    assert_type(rewritten.message_id, str | None)
-    assert_type(rewritten.edits, Sequence[tuple[int, int, bytes]])
-    assert_type(rewritten.left_alone, Sequence[tuple[int, int, Reason]])
-    assert_type(rewritten.wrapped_links, int)
-    assert_type(rewritten.pixels, int)
+def what_was_done(copy: Copy) -> None:
+    assert_type(copy.message, bytes)
+    assert_type(copy.message_id, str | None)
+    assert_type(copy.edits, Sequence[tuple[int, int, bytes]])
+    assert_type(copy.left_alone, Sequence[tuple[int, int, Reason]])
+    assert_type(copy.wrapped_links, int)
+    assert_type(copy.pixels, int)
 
 
 def links(path: str) -> Claims:

@@ -3,16 +3,17 @@
 Apart from the commands, because a reload puts the same parts together again while they run.
 """
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msys_track.cli.exits import Misconfigured
 from msys_track.config.configuration import Configuration
 from msys_track.config.load import MOMENTUM_KEYS, is_momentum, load
 from msys_track.config.reading import Server
-from msys_track.dispatch.copies import Decision, Rewriter
+from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.decide import Decision
 from msys_track.dispatch.explain import explain
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import KeyRingError, SettingsError
 from msys_track.keys.ring import KeyRing, KeySource, create
 from msys_track.logs import event_logger
@@ -68,11 +69,11 @@ def key_ring(read: Configuration) -> KeyRing:
 def rewriter(
     read: Configuration,
     count: Callable[[str], None] = lambda _: None,
-    on_decided: Callable[[Decision], None] | None = None,
+    on_rendered: Callable[[Decision, Sequence[Copy]], None] | None = None,
     *,
     keys: KeyRing | None = None,
 ) -> Rewriter:
-    """Make what makes copies; `count` is told of policy's failures, `on_decided` of each mail.
+    """Make what makes copies; `count` is told of policy's failures, `on_rendered` of each mail.
 
     `keys` stand in place of the configuration's.
 
@@ -89,19 +90,19 @@ def rewriter(
         scopes=read.scopes,
         policy=guard,
         heeds_header=read.smtpapi,
-        on_decided=on_decided,
+        on_rendered=on_rendered,
     )
 
 
-def log_explanation(decision: Decision) -> None:
+def log_explanation(decision: Decision, copies: Sequence[Copy]) -> None:
     """Log why a mail is tracked as it is, with addresses and targets: for debugging only."""
-    log.debug("message.explained", **explain(decision, now=int(time.time())).as_json())
+    log.debug("message.explained", **explain(decision, copies).as_json())
 
 
 def reloaded(
     load_again: Callable[[], Configuration],
     count: Callable[[str], None],
-    on_decided: Callable[[Decision], None] | None,
+    on_rendered: Callable[[Decision, Sequence[Copy]], None] | None,
 ) -> tuple[Configuration, Rewriter] | None:
     """Read a configuration again while it is in force; None, and told why, where it is wrong.
 
@@ -109,7 +110,7 @@ def reloaded(
     """
     try:
         read = load_again()
-        return read, rewriter(read, count, on_decided)
+        return read, rewriter(read, count, on_rendered)
     except (SettingsError, Misconfigured) as error:
         log.error("configuration.not_reloaded", faults=str(error).split("\n"))  # noqa: TRY400 - the file's fault, not ours
         return None

@@ -10,13 +10,11 @@ import click
 from msys_track.cli import assembly, parameters, streams, telling
 from msys_track.config.configuration import Configuration
 from msys_track.config.schema.addresses import Address
-from msys_track.dispatch.copies import Rewriter
 from msys_track.dispatch.explain import explain
-from msys_track.dispatch.session import Consultation
+from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.session import PolicySession
 from msys_track.errors import MessageRefused
 from msys_track.keys.ring import KeyRing
-from msys_track.policy.hooks import Hook, Transaction
-from msys_track.smtp.reply import Reply
 
 _PORT: Final = 50_000  # of the client that there is none of
 _DEFAULT_LISTEN: Final = Address("127.0.0.1", 2525)
@@ -100,14 +98,16 @@ def command(  # noqa: PLR0913 - one parameter an option
     message = streams.message() if str(file) == "-" else file.read_bytes()
     name = f"[{peer}]:{_PORT}" if ":" in peer else f"{peer}:{_PORT}"
     listen_name = _way_in(read, listen)
-    injection = _Injection(rewriter, peer=name, listen=listen_name)
+    session = PolicySession(rewriter.scopes, peer=name, listen=listen_name)
     try:
-        transaction = injection.transaction(helo, sender, recipients, message)
+        transaction = session.inject(
+            rewriter.policy, helo=helo, sender=sender, recipients=recipients, message=message
+        )
         decision = rewriter.decide(message, recipients, transaction=transaction)
     except MessageRefused as refused:
         _print_refusal(refused, as_json=as_json)
         raise click.exceptions.Exit(1) from refused
-    explanation = explain(decision, now=int(time.time()))
+    explanation = explain(decision, rewriter.render(decision, now=int(time.time())))
     if as_json:
         way_in = {
             "configuration": None if config_file is None else str(config_file),
@@ -121,38 +121,6 @@ def command(  # noqa: PLR0913 - one parameter an option
     click.echo(f"configuration: {config_file or 'none; --config FILE names one'}")
     for line in telling.told(explanation, width=streams.columns()):
         click.echo(line)
-
-
-class _Injection:
-    """A session without a client: policy is asked at each command, as the proxy asks it."""
-
-    def __init__(self, rewriter: Rewriter, *, peer: str, listen: str) -> None:
-        self._policy = rewriter.policy
-        self._consultation = Consultation(rewriter.scopes, peer=peer, listen=listen)
-
-    def transaction(
-        self, helo: str, sender: str, recipients: tuple[str, ...], message: bytes
-    ) -> Transaction:
-        """Go through the commands of a session.
-
-        Raises:
-            MessageRefused: policy refuses one of them.
-        """
-        policy, consultation = self._policy, self._consultation
-        _go_on(consultation.connected(policy))
-        _go_on(consultation.introduced(policy, helo))
-        _go_on(consultation.from_sender(policy, sender))
-        for recipient in recipients:
-            _go_on(consultation.to_recipient(policy, recipient))
-        transaction = consultation.transaction(message)
-        rejection = policy.call(Hook.DATA_SPOOL, transaction) if policy is not None else None
-        _go_on(None if rejection is None else Reply(rejection.code, rejection.text))
-        return transaction
-
-
-def _go_on(answer: Reply | None) -> None:
-    if answer is not None:
-        raise MessageRefused(answer.code, answer.text)
 
 
 def _configuration(named: Path | None) -> Path | None:

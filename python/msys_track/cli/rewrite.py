@@ -11,8 +11,8 @@ import click
 
 from msys_track.cli import parameters, streams
 from msys_track.cli.exits import Failure, reason
-from msys_track.dispatch.copies import Rewriter
-from msys_track.dispatch.message import Rewritten
+from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.keys.ring import KeyRing, KeySource
 from msys_track.options.resolve import Origin
 from msys_track.options.tracking import Scheme, TrackingOptions
@@ -93,12 +93,12 @@ def rewrite(  # noqa: PLR0913 - one parameter an option
     keys = KeyRing.temporary() if key_source is None else parameters.key_ring(key_source)
     rewriter = Rewriter(keys=keys, options=options, source="command line")
     output, message = streams.output(), streams.message()
-    rewritten = rewriter.rewritten(message, recipient, now=int(time.time()))
+    copy = rewriter.copy_for(recipient, message, now=int(time.time()))
     if edits_file is not None:
-        _write(edits_file, _edits(rewritten))
-    output.write(rewritten.message)
-    _tell(rewritten)
-    if key_source is None and (rewritten.wrapped_links or rewritten.pixels):
+        _write(edits_file, _edits(copy))
+    output.write(copy.message)
+    _tell(copy)
+    if key_source is None and (copy.wrapped_links or copy.pixels):
         click.echo("temporary key: these links can't be opened later; see --keys", err=True)
 
 
@@ -109,23 +109,25 @@ def _write(file: Path, text: str) -> None:
         raise Failure(f"msys-track: {file}: {reason(error)}") from error
 
 
-def _edits(rewritten: Rewritten) -> str:
+def _edits(copy: Copy) -> str:
     edits = [
         {
             "offset": offset,
             "length": length,
             "inserted": base64.b64encode(inserted).decode("ascii"),
         }
-        for offset, length, inserted in rewritten.edits
+        for offset, length, inserted in copy.edits
     ]
     return json.dumps(edits, indent=1) + "\n"
 
 
-def _tell(rewritten: Rewritten) -> None:
-    resolved = rewritten.resolved
-    opens, clicks = _switch(resolved.open_tracking), _switch(resolved.click_tracking)
-    links, pixels = rewritten.wrapped_links, rewritten.pixels
-    left = Counter(why.value for _, _, why in rewritten.left_alone)
+def _tell(copy: Copy) -> None:
+    if copy.resolved is None:
+        raise AssertionError("nothing bypasses a filter")
+    opens = _switch(copy.resolved.open_tracking)
+    clicks = _switch(copy.resolved.click_tracking)
+    links, pixels = copy.wrapped_links, copy.pixels
+    left = Counter(why.value for _, _, why in copy.left_alone)
     reasons = ", ".join(f"{count} {code}" for code, count in left.items())
     click.echo(f"open tracking {opens}, click tracking {clicks}", err=True)
     click.echo(
@@ -134,10 +136,10 @@ def _tell(rewritten: Rewritten) -> None:
         f"left alone: {reasons or 'nothing'}",
         err=True,
     )
-    for offset, length, why in rewritten.left_alone[:_MAX_TOLD]:
+    for offset, length, why in copy.left_alone[:_MAX_TOLD]:
         click.echo(f"  bytes {offset} to {offset + length}: {why.value}", err=True)
-    if len(rewritten.left_alone) > _MAX_TOLD:
-        click.echo(f"  and {len(rewritten.left_alone) - _MAX_TOLD} more", err=True)
+    if len(copy.left_alone) > _MAX_TOLD:
+        click.echo(f"  and {len(copy.left_alone) - _MAX_TOLD} more", err=True)
 
 
 def _switch(origin: Origin[bool]) -> str:

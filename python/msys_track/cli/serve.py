@@ -15,7 +15,7 @@ import click
 from msys_track.cli import assembly, logs, loop, parameters
 from msys_track.cli.exits import Failure, Misconfigured, reason
 from msys_track.config.configuration import Configuration
-from msys_track.dispatch.copies import Rewriter
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import KeyRingError, SettingsError
 from msys_track.injection import server as injection
 from msys_track.injection.settings import ProxySettings
@@ -54,15 +54,15 @@ def proxy(
     load = partial(
         assembly.configuration, config_file, "proxy", keys=key_source, upstream=upstream
     )
-    on_decided = assembly.log_explanation if log_level == "debug" else None
+    on_rendered = assembly.log_explanation if log_level == "debug" else None
     read = load()
     hop = read.upstream
     if read.proxy is None or hop is None:
         raise _no_table("proxy", read)
     assembly.make_missing_keys(read)
     counters = Counters()
-    rewriter = assembly.rewriter(read, counters.add, on_decided)
-    reload = partial(assembly.reloaded, load, counters.add, on_decided)
+    rewriter = assembly.rewriter(read, counters.add, on_rendered)
+    reload = partial(assembly.reloaded, load, counters.add, on_rendered)
     _run(_proxy(read, hop, rewriter, counters, reload))
 
 

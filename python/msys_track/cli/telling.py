@@ -16,9 +16,9 @@ from rich.text import Text
 
 from msys_track.config.schema.tables import TABLES
 from msys_track.dispatch import explain as explanation
+from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.explain import (
     Decided,
-    ExplainedCopy,
     ExplainedLink,
     ExplainedPart,
     ExplainedPixel,
@@ -174,7 +174,7 @@ def _part(part: ExplainedPart) -> str:
     return f"{_short(kind)}, {_count(part.length_bytes, 'byte')}"
 
 
-def _copy(copy: ExplainedCopy) -> Iterator[RenderableType]:
+def _copy(copy: Copy) -> Iterator[RenderableType]:
     readers = printable(", ".join(f"{address} ({kind})" for address, kind in copy.readers))
     links, pixels = _count(copy.wrapped_links, "link"), _count(copy.pixels, "pixel")
     yield _indented(f"{readers}: {links}, {pixels}")

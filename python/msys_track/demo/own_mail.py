@@ -14,7 +14,8 @@ from msys_track.demo.expectations import Section
 from msys_track.demo.fidelity import Changes, Wrapped, without_api_header
 from msys_track.demo.readership import ReadersCopy
 from msys_track.demo.stage import Stage
-from msys_track.dispatch.message import Planned, Rewritten
+from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.message import Message
 from msys_track.errors import HeaderRefused, SettingsError
 from msys_track.events import Event, EventType
 from msys_track.testing.browser import Response
@@ -46,7 +47,7 @@ class OwnJourney:
     """All that arrived, compared with what was sent."""
     copy: bytes
     """The recipient's own; empty if it did not arrive."""
-    said: Rewritten | None
+    said: Copy | None
     """What the product says about it; None if there is none."""
     changes: Changes
     images: Sequence[Response]
@@ -81,7 +82,7 @@ async def travel(stage: Stage, content: bytes) -> OwnJourney:
         wire=wire,
         answer=answer,
         refusal=planned if isinstance(planned, HeaderRefused) else None,
-        readers=readership.addresses(planned) if isinstance(planned, Planned) else [],
+        readers=readership.addresses(planned) if isinstance(planned, Message) else [],
         arrived=arrived,
         copies=copies,
         copy=own.arrival.message if own else b"",
@@ -93,19 +94,19 @@ async def travel(stage: Stage, content: bytes) -> OwnJourney:
     )
 
 
-def _planned(stage: Stage, message: bytes) -> Planned | HeaderRefused:
+def _planned(stage: Stage, message: bytes) -> Message | HeaderRefused:
     try:
-        return stage.rewriter.plan(message, [RECIPIENT])
+        return stage.rewriter.open(message, [RECIPIENT])
     except HeaderRefused as refusal:
         return refusal
 
 
 def _compared(
-    stage: Stage, sent: bytes, arrived: Sequence[Arrival], planned: Planned | HeaderRefused
+    stage: Stage, sent: bytes, arrived: Sequence[Arrival], planned: Message | HeaderRefused
 ) -> list[ReadersCopy]:
     if isinstance(planned, HeaderRefused):
         return []
-    return [readership.compared(sent, each, planned, stage.origin) for each in arrived]
+    return [readership.compared(sent, each, planned, stage) for each in arrived]
 
 
 def check(seen: OwnJourney, section: Section) -> None:
@@ -157,8 +158,8 @@ def _check_copy(copy: ReadersCopy, section: Section) -> None:
         )
 
 
-def _check_tracking(seen: OwnJourney, said: Rewritten, section: Section) -> None:
-    if not said.resolved.initial_open.value:
+def _check_tracking(seen: OwnJourney, said: Copy, section: Section) -> None:
+    if said.resolved is not None and not said.resolved.initial_open.value:
         section.expect(
             "pixels at the top that nobody asked for",
             expected=0,

@@ -10,7 +10,7 @@ from msys_track.demo.own_mail import RECIPIENT, OwnJourney
 from msys_track.demo.readership import ReadersCopy
 from msys_track.demo.stage import Stage
 from msys_track.demo.words import explained
-from msys_track.dispatch.message import Rewritten
+from msys_track.dispatch.copies import Copy
 from msys_track.options.resolve import Origin
 from msys_track.reasons import Reason
 from msys_track.testing.browser import Response
@@ -92,7 +92,9 @@ def _further(seen: OwnJourney) -> Iterator[str]:
     yield from (to for each in seen.arrived for to in each.recipients if to != RECIPIENT)
 
 
-def _tracking(said: Rewritten) -> str:
+def _tracking(said: Copy) -> str:
+    if said.resolved is None:
+        return "opens and clicks off"
     opens, clicks = said.resolved.open_tracking, said.resolved.click_tracking
     return f"opens {_switch(opens)}, clicks {_switch(clicks)}"
 
@@ -115,7 +117,7 @@ def _led(click: Response) -> str:
     return click.location or f"NO REDIRECT: {click.status}"
 
 
-def _left_alone(stage: Stage, copy: bytes, said: Rewritten) -> Iterator[str]:
+def _left_alone(stage: Stage, copy: bytes, said: Copy) -> Iterator[str]:
     links = [link for link in glance(copy).links if not stage.is_tracked(link.href)]
     remarks = _remarks(links, said)
     for link, remark in zip(links, remarks, strict=True):
@@ -131,13 +133,13 @@ def _left_alone(stage: Stage, copy: bytes, said: Rewritten) -> Iterator[str]:
             yield f"the mail or a part of it: {explained(reason)}"
 
 
-def _remarks(links: Sequence[Link], said: Rewritten) -> list[str]:
+def _remarks(links: Sequence[Link], said: Copy) -> list[str]:
     """Say of each link why it is as it was, as far as that can be told.
 
     Reasons come in the order of the mail, as links do. But the product and the standard library
     may find different links in a broken document; then no reason is put beside a link.
     """
-    if not said.resolved.click_tracking.value:
+    if said.resolved is None or not said.resolved.click_tracking.value:
         return [explained(Reason.TRACKING_OFF)] * len(links)
     told = [reason for _, _, reason in sorted(said.left_alone)]
     of_links = [reason for reason in told if reason in _OF_A_LINK]

@@ -12,7 +12,8 @@ from email.header import decode_header, make_header
 from typing import Final, TypeAlias
 
 from msys_track.demo.fidelity import Changes, changes, field_lines, without_fields
-from msys_track.dispatch.message import Planned
+from msys_track.demo.stage import Stage
+from msys_track.dispatch.message import Message
 from msys_track.smtpapi.mailbox import Mailbox
 from msys_track.testing.sink import Arrival
 
@@ -40,13 +41,13 @@ class ReadersCopy:
         return ", ".join(self.arrival.recipients)
 
 
-def addresses(planned: Planned) -> list[str]:
+def addresses(planned: Message) -> list[str]:
     """List who must get a copy, each once."""
     to, cc, bcc, archive = planned.readers
     return [*to, *(each.email for each in (*cc, *bcc, *archive))]
 
 
-def compared(sent: bytes, arrival: Arrival, planned: Planned, origin: str) -> ReadersCopy:
+def compared(sent: bytes, arrival: Arrival, planned: Message, stage: Stage) -> ReadersCopy:
     """Compare a message in wire form with one reader's copy."""
     header, arrived = planned.header, arrival.message
     cc = header.cc if header else ()
@@ -57,17 +58,17 @@ def compared(sent: bytes, arrival: Arrival, planned: Planned, origin: str) -> Re
     arrived, named_bcc = _undone(sent, arrived, b"Bcc") if blind else (arrived, b"")
     return ReadersCopy(
         arrival=arrival,
-        changes=changes(sent, arrived, origin),
-        said=_said(arrival, planned),
+        changes=changes(sent, arrived, stage.origin),
+        said=_said(arrival, planned, stage),
         named=(_mailboxes(named_cc), _mailboxes(named_bcc)),
         to_be_named=(_wanted(cc), _wanted(blind)),
     )
 
 
-def _said(arrival: Arrival, planned: Planned) -> tuple[int, int]:
+def _said(arrival: Arrival, planned: Message, stage: Stage) -> tuple[int, int]:
     own = next((each for each in planned.readers.to if each in arrival.recipients), None)
     reader = arrival.recipients[0] if own is None else own
-    said = planned.render(reader, now=int(time.time()))
+    said = stage.rewriter.copy_for(reader, planned, now=int(time.time()))
     return said.wrapped_links, said.pixels
 
 

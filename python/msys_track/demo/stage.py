@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeAlias
 
-from msys_track.dispatch.copies import Rewriter
-from msys_track.dispatch.message import Rewritten
+from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import SettingsError
 from msys_track.events import Event
 from msys_track.injection import server as injection
@@ -91,13 +91,13 @@ class Stage:
         self._events_seen = len(events)
         return new
 
-    def explain(self, message: bytes, recipient: str) -> Rewritten:
+    def explain(self, message: bytes, recipient: str) -> Copy:
         """Make a copy that nobody is sent, to learn what the product says about it.
 
         Raises:
             HeaderRefused: `X-MSYS-API` is malformed.
         """
-        return self.rewriter.rewritten(message, recipient, now=int(time.time()))
+        return self.rewriter.copy_for(recipient, message, now=int(time.time()))
 
 
 @asynccontextmanager

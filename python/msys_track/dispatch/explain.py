@@ -1,20 +1,20 @@
 """Why a mail was tracked as it was, or was not: one record for whoever asks.
 
-The command `explain` prints it and the proxy's debug log has it. It is made from the decision
-and the plan that the copies themselves are made from, so that it can't tell another story.
+The command `explain` prints it and the proxy's debug log has it. It reads the decision and
+the copies that were made of it, so that it can't tell another story.
 """
 
 import json
 import re
 from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from msys_track.dispatch.copies import Decision
-from msys_track.dispatch.message import Planned, Rewritten
-from msys_track.dispatch.recipients import ReaderType
+from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.decide import Decision
+from msys_track.dispatch.message import Message
 from msys_track.options.resolve import Origin, Resolved
 from msys_track.reasons import Reason
 from msys_track.rewriting.engine import LeftAlone, Link, Plan
@@ -100,17 +100,6 @@ class ExplainedPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExplainedCopy:
-    """One copy: who gets it as what, and what was done for it."""
-
-    readers: tuple[tuple[str, ReaderType], ...]
-    """Addresses, and as what they read it."""
-    wrapped_links: int
-    pixels: int
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
     """What holds for recipients who have the same options."""
 
@@ -129,7 +118,7 @@ class Explanation:
     """The whole record of one message."""
 
     decided: tuple[Decided, ...]
-    copies: tuple[ExplainedCopy, ...]
+    copies: tuple[Copy, ...]
     ignored_keys: tuple[str, ...]
     """Keys of X-MSYS-API that mean nothing here."""
     dropped_tags: int
@@ -137,8 +126,22 @@ class Explanation:
 
     def as_json(self) -> dict[str, Any]:
         """Return the record as JSON has it: tuples as lists, names as here."""
-        members: dict[str, Any] = json.loads(json.dumps(asdict(self), ensure_ascii=False))
-        return members
+        members = {
+            "decided": [asdict(decided) for decided in self.decided],
+            "copies": [
+                {
+                    "readers": copy.readers,
+                    "wrapped_links": copy.wrapped_links,
+                    "pixels": copy.pixels,
+                    "reasons": copy.reasons,
+                }
+                for copy in self.copies
+            ],
+            "ignored_keys": self.ignored_keys,
+            "dropped_tags": self.dropped_tags,
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(members, ensure_ascii=False))
+        return plain
 
 
 class Lines:
@@ -154,26 +157,29 @@ class Lines:
         return bisect_left(self._ends, offset) + 1
 
 
-def explain(decision: Decision, *, now: int) -> Explanation:
-    """Explain a decision; copies are made for it and thrown away."""
-    planned = decision.planned
-    header = planned.header if planned is not None else None
+def explain(decision: Decision, copies: Sequence[Copy]) -> Explanation:
+    """Explain a decision and the copies that were made of it."""
+    opened = decision.opened
+    header = opened.header if opened is not None else None
     return Explanation(
-        decided=tuple(_decided(planned, decision.options, now)) if planned is not None else (),
-        copies=tuple(_copies(decision, now)),
+        decided=tuple(_decided(opened, decision.options, copies)) if opened is not None else (),
+        copies=tuple(copies),
         ignored_keys=header.ignored_keys if header is not None else (),
         dropped_tags=header.dropped_tags if header is not None else 0,
     )
 
 
-def _decided(planned: Planned, options: Mapping[str, Resolved], now: int) -> Iterator[Decided]:
-    lines = Lines(planned.message)
+def _decided(
+    opened: Message, options: Mapping[str, Resolved], copies: Sequence[Copy]
+) -> Iterator[Decided]:
+    lines = Lines(opened.message)
+    copy_of = {address: copy for copy in copies for address in copy.recipients}
     alike: dict[Resolved, list[str]] = {}
     for recipient, resolved in options.items():
         alike.setdefault(resolved, []).append(recipient)
     for resolved, recipients in alike.items():
-        plan = planned.plan(resolved)
-        rewritten = planned.render(recipients[0], now=now, resolved=resolved)
+        plan = opened.find_plan(resolved)
+        copy = copy_of[recipients[0]]
         yield Decided(
             recipients=tuple(recipients),
             options=tuple(_option(name, origin) for name, origin in resolved.origins()),
@@ -181,9 +187,9 @@ def _decided(planned: Planned, options: Mapping[str, Resolved], now: int) -> Ite
             ignored_variables=tuple(
                 IgnoredVariable(**each._asdict()) for each in resolved.ignored_variables
             ),
-            links=tuple(_links(plan, rewritten, lines)) if plan else (),
-            pixels=tuple(_pixels(plan, rewritten, lines)) if plan else (),
-            parts=tuple(_parts(plan, rewritten, lines)) if plan else (),
+            links=tuple(_links(plan, resolved, copy, lines)) if plan else (),
+            pixels=tuple(_pixels(plan, resolved, copy, lines)) if plan else (),
+            parts=tuple(_parts(plan, resolved, copy, lines)) if plan else (),
         )
 
 
@@ -206,11 +212,12 @@ def _truncated(resolved: Resolved) -> Iterator[str]:
     yield from (name for name in asked if name not in kept)
 
 
-def _links(plan: Plan, rewritten: Rewritten, lines: Lines) -> Iterator[ExplainedLink]:
-    refused = defaultdict[str, deque[tuple[int, Reason]]](deque)
-    for offset, target, reason in rewritten.refused_links:
-        refused[target].append((offset, reason))
-    made = rewritten.rendered
+def _links(plan: Plan, resolved: Resolved, copy: Copy, lines: Lines) -> Iterator[ExplainedLink]:
+    made = copy.rendered
+    refused = defaultdict[str, deque[LeftAlone]](deque)
+    for each in () if made is None else made.left_alone:
+        if each.target is not None:
+            refused[each.target].append(each)
     bare = frozenset(() if made is None else made.links_without_metadata)
     alone = [(each, False) for each in plan.left_alone if each.target is not None]
     found: list[tuple[Link | LeftAlone, bool]] = [
@@ -224,12 +231,12 @@ def _links(plan: Plan, rewritten: Rewritten, lines: Lines) -> Iterator[Explained
             target=target,
             name=getattr(link, "name", None),
             where=getattr(link, "where", None),
-            fate=_fate(link, rewritten.resolved, refused[target]),
+            fate=_fate(link, resolved, refused[target]),
             lacks_metadata=lacks_metadata,
         )
 
 
-def _fate(link: Link | LeftAlone, resolved: Resolved, refused: deque[tuple[int, Reason]]) -> str:
+def _fate(link: Link | LeftAlone, resolved: Resolved, refused: deque[LeftAlone]) -> str:
     """Tell a link's fate; `refused` are the links to its target that this copy could not have."""
     reason: str | None = getattr(link, "reason", None)
     if reason is not None:
@@ -237,13 +244,12 @@ def _fate(link: Link | LeftAlone, resolved: Resolved, refused: deque[tuple[int, 
     if not resolved.click_tracking.value:
         return CLICK_TRACKING_OFF
     # Both are in the order of the message. In a base64 part a link is anywhere in the body.
-    if refused and link.offset <= refused[0][0] < link.offset + link.length:
-        return refused.popleft()[1].value
+    if refused and link.offset <= refused[0].offset < link.offset + link.length:
+        return refused.popleft().reason
     return WRAPPED
 
 
-def _pixels(plan: Plan, rewritten: Rewritten, lines: Lines) -> Iterator[ExplainedPixel]:
-    resolved = rewritten.resolved
+def _pixels(plan: Plan, resolved: Resolved, copy: Copy, lines: Lines) -> Iterator[ExplainedPixel]:
     if not resolved.open_tracking.value:
         yield ExplainedPixel(kind="open", line=None, fate=OPEN_TRACKING_OFF)
         return
@@ -252,12 +258,12 @@ def _pixels(plan: Plan, rewritten: Rewritten, lines: Lines) -> Iterator[Explaine
         places["initial_open"] = plan.initial_pixel_offset
     expected = sum(offset is not None for offset in places.values())
     # Both stand on lines of their own: where one has no room the other has none.
-    made = rewritten.rendered
+    made = copy.rendered
     bare = () if made is None else made.pixels_without_metadata
-    with_place = ADDED if rewritten.pixels == expected else Reason.LINE_TOO_LONG.value
+    with_place = ADDED if copy.pixels == expected else Reason.LINE_TOO_LONG.value
     for kind, offset in places.items():
         if offset is None:
-            yield ExplainedPixel(kind=kind, line=None, fate=_without_place(kind, plan, rewritten))
+            yield ExplainedPixel(kind=kind, line=None, fate=_without_place(kind, plan, copy))
         else:
             yield ExplainedPixel(
                 kind=kind,
@@ -267,8 +273,8 @@ def _pixels(plan: Plan, rewritten: Rewritten, lines: Lines) -> Iterator[Explaine
             )
 
 
-def _without_place(kind: str, plan: Plan, rewritten: Rewritten) -> str:
-    reasons = {reason for _, _, reason in rewritten.left_alone}
+def _without_place(kind: str, plan: Plan, copy: Copy) -> str:
+    reasons = {reason for _, _, reason in copy.left_alone}
     if kind == "initial_open" and plan.pixel_offset is not None:
         return Reason.NO_INITIAL_PIXEL_PLACE.value
     html = (each.reason for each in plan.parts if each.media_type == "text/html" and each.reason)
@@ -276,11 +282,11 @@ def _without_place(kind: str, plan: Plan, rewritten: Rewritten) -> str:
     return next(known, None) or next(html, None) or Reason.NO_HTML_PART.value
 
 
-def _parts(plan: Plan, rewritten: Rewritten, lines: Lines) -> Iterator[ExplainedPart]:
-    touched = [offset for offset, _, _ in rewritten.edits]
+def _parts(plan: Plan, resolved: Resolved, copy: Copy, lines: Lines) -> Iterator[ExplainedPart]:
+    touched = [offset for offset, _, _ in copy.edits]
     for part in plan.parts:
         is_touched = any(part.offset <= each <= part.offset + part.length for each in touched)
-        untouched = UNCHANGED if rewritten.resolved.is_tracked else Reason.TRACKING_OFF.value
+        untouched = UNCHANGED if resolved.is_tracked else Reason.TRACKING_OFF.value
         yield ExplainedPart(
             line=lines.at(part.offset),
             media_type=part.media_type,
@@ -288,20 +294,4 @@ def _parts(plan: Plan, rewritten: Rewritten, lines: Lines) -> Iterator[Explained
             transfer_encoding=part.transfer_encoding,
             length_bytes=part.length,
             fate=part.reason or (REWRITTEN if is_touched else untouched),
-        )
-
-
-def _copies(decision: Decision, now: int) -> Iterator[ExplainedCopy]:
-    kinds: dict[str, ReaderType] = {}
-    if decision.planned is not None:
-        readers = decision.planned.readers
-        kinds |= {each.email: "cc" for each in readers.cc}
-        kinds |= {each.email: "bcc" for each in readers.bcc}
-        kinds |= {each.email: "archive" for each in readers.archive}
-    for copy in decision.copies(now=now):
-        yield ExplainedCopy(
-            readers=tuple((address, kinds.get(address, "to")) for address in copy.recipients),
-            wrapped_links=copy.wrapped_links,
-            pixels=copy.pixels,
-            reasons=copy.reasons,
         )

@@ -19,6 +19,13 @@ The lines are several runs where lines that are no field stand between them.
 """
 
 
+class Reader(NamedTuple):
+    """Somebody who is sent a copy, and as what they read it."""
+
+    address: str
+    type: ReaderType
+
+
 class Readers(NamedTuple):
     """The addresses of each kind; no address is in two, and none is twice in one."""
 

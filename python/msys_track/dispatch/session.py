@@ -1,9 +1,12 @@
 """Policy's part in one client's session: what it knows at each command, and its answer.
 
-Kept apart from the session, which speaks SMTP: here its commands become the transaction that
-policy sees, and the variables that policy sets are kept for as long as they live.
+It has no socket: the SMTP session and `msys-track explain` ask through the same object. Commands
+become the transaction that policy sees, and variables are kept for as long as they live.
 """
 
+from collections.abc import Sequence
+
+from msys_track.errors import PolicyRefused
 from msys_track.options.scopes import Scopes, address_of
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.guard import Guard
@@ -11,7 +14,7 @@ from msys_track.policy.hooks import Hook, Transaction
 from msys_track.smtp.reply import Reply
 
 
-class Consultation:
+class PolicySession:
     """One connection's variables, and what has been said on it so far.
 
     Args:
@@ -53,28 +56,51 @@ class Consultation:
         if contexts.message.items():
             self._contexts = Contexts(connection=contexts.connection, message=Context())
 
-    def connected(self, policy: Guard | None) -> Reply | None:
+    def connect(self, policy: Guard | None) -> Reply | None:
         """Ask whether the client may speak; None means yes, here and below."""
-        return self._asked(policy, Hook.CONNECT)
+        return self._ask(policy, Hook.CONNECT)
 
-    def introduced(self, policy: Guard | None, helo: str) -> Reply | None:
+    def greet(self, policy: Guard | None, helo: str) -> Reply | None:
         """Ask after EHLO or HELO."""
         self._helo = helo
-        return self._asked(policy, Hook.EHLO)
+        return self._ask(policy, Hook.EHLO)
 
-    def from_sender(self, policy: Guard | None, sender: str) -> Reply | None:
+    def set_sender(self, policy: Guard | None, sender: str) -> Reply | None:
         """Ask after MAIL; an empty sender is the null reverse-path."""
         self._sender = sender
-        return self._asked(policy, Hook.MAILFROM)
+        return self._ask(policy, Hook.MAILFROM)
 
-    def to_recipient(self, policy: Guard | None, recipient: str) -> Reply | None:
+    def add_recipient(self, policy: Guard | None, recipient: str) -> Reply | None:
         """Ask after RCPT; a recipient counts once, however often it is named."""
-        answer = self._asked(policy, Hook.RCPTTO, recipient=recipient)
+        answer = self._ask(policy, Hook.RCPTTO, recipient=recipient)
         if answer is None:
             self._recipients[recipient] = None
         return answer
 
-    def _asked(
+    def inject(
+        self,
+        policy: Guard | None,
+        *,
+        helo: str,
+        sender: str,
+        recipients: Sequence[str],
+        message: bytes,
+    ) -> Transaction:
+        """Go through the commands of a whole session, and return what is known at its end.
+
+        Raises:
+            PolicyRefused: policy refuses one of them.
+        """
+        refusal = (
+            self.connect(policy) or self.greet(policy, helo) or self.set_sender(policy, sender)
+        )
+        for recipient in recipients:
+            refusal = refusal or self.add_recipient(policy, recipient)
+        if refusal is not None:
+            raise PolicyRefused(refusal.code, refusal.text)
+        return self.transaction(message)
+
+    def _ask(
         self, policy: Guard | None, hook: Hook, *, recipient: str | None = None
     ) -> Reply | None:
         if policy is None or hook not in policy.hooks:

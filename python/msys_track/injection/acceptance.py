@@ -6,24 +6,21 @@ session, so that it ends its work even if the client does not wait for it.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import TypeVar
 
-from msys_track.dispatch.copies import Copy, Decision
+from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import (
     HeaderRefused,
     MessageRefused,
     PicklableError,
-    PolicyRefused,
     UpstreamError,
 )
 from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
-from msys_track.options.scopes import Scopes
-from msys_track.policy import hooks
-from msys_track.policy.guard import Guard
-from msys_track.policy.hooks import Hook
 from msys_track.relay.upstream import Transaction, Upstream
 from msys_track.smtp.reply import Reply
 
@@ -33,34 +30,6 @@ _Result = TypeVar("_Result")
 
 # Below, a thread costs more than it frees the event loop of; the core works without the GIL.
 _THREAD_FROM_BYTES = 256 * 1024
-
-
-class Rewriter(Protocol):
-    """Knows what is to be done to a message; `msys_track.dispatch.copies.Rewriter` does."""
-
-    @property
-    def scopes(self) -> Scopes:
-        """The configured scopes."""
-        ...
-
-    @property
-    def policy(self) -> Guard | None:
-        """What is asked about a mail, here before anything is decided."""
-        ...
-
-    def decide(
-        self,
-        message: bytes,
-        recipients: Sequence[str],
-        *,
-        transaction: hooks.Transaction | None = None,
-    ) -> Decision:
-        """Return what the copies will be made of.
-
-        Raises:
-            MessageRefused: nobody may get this message.
-        """
-        ...
 
 
 class _Refused(PicklableError):  # noqa: N818 - an answer, not a fault
@@ -124,30 +93,26 @@ class Acceptance:
         return Reply(250, f"2.0.0 Ok: {len(replies)} copies relayed")
 
     async def _copies(self, envelope: Envelope, hold: Hold) -> Sequence[Copy]:
-        size = len(envelope.message)
+        rewriter, size = self.rewriter, len(envelope.message)
+        decide = partial(
+            rewriter.decide,
+            envelope.message,
+            envelope.recipients,
+            transaction=envelope.transaction,
+        )
         try:
-            decision, count = await _apart(size, lambda: self._decided(envelope))
+            decision = await _apart(size, decide)
         except MessageRefused as refused:
             why = "header" if isinstance(refused, HeaderRefused) else "policy"
             raise _Refused(why, Reply(refused.code, refused.text)) from refused
-        needed = size * count
+        needed = size * len(decision.copies)
         if not hold.could_ever_take(needed):
             text = "5.3.4 The copies for all recipients exceed the proxy's memory; send to fewer"
             raise _Refused("over_budget", Reply(552, text))
         if not hold.take(needed):
             raise _Refused("over_budget", Reply(452, "4.3.1 Too much mail in flight"))
         now = int(envelope.received_at.timestamp())
-        return await _apart(needed, lambda: decision.copies(now=now))
-
-    def _decided(self, envelope: Envelope) -> tuple[Decision, int]:
-        """Decide, and tell how many copies will be made."""
-        rewriter, transaction = self.rewriter, envelope.transaction
-        if rewriter.policy is not None:
-            rejection = rewriter.policy.call(Hook.DATA_SPOOL, transaction)
-            if rejection is not None:
-                raise PolicyRefused(rejection.code, rejection.text)
-        decision = rewriter.decide(envelope.message, envelope.recipients, transaction=transaction)
-        return decision, decision.copy_count
+        return await _apart(needed, partial(rewriter.render, decision, now=now))
 
     async def _ask_first(self, envelope: Envelope, copies: Sequence[Copy]) -> None:
         """With several copies, hear every recipient's refusal before any of them is sent."""

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 
-from msys_track.injection.acceptance import Acceptance, Rewriter
+from msys_track.dispatch.rewriter import Rewriter
+from msys_track.injection.acceptance import Acceptance
 from msys_track.injection.budget import Budget
 from msys_track.injection.session import Session, Shared
 from msys_track.injection.settings import ProxySettings, is_loopback

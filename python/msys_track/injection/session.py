@@ -16,7 +16,7 @@ from aiosmtpd.smtp import SMTP, syntax
 from aiosmtpd.smtp import Envelope as SmtpEnvelope
 from aiosmtpd.smtp import Session as SmtpSession
 
-from msys_track.dispatch.session import Consultation
+from msys_track.dispatch.session import PolicySession
 from msys_track.errors import UpstreamError
 from msys_track.injection import address
 from msys_track.injection.acceptance import Acceptance
@@ -83,7 +83,7 @@ class _Hooks:
         self, server: "Session", session: SmtpSession, _envelope: SmtpEnvelope, hostname: str
     ) -> str:
         """Take the client's name."""
-        rejection = server.consultation.introduced(server.policy, hostname)
+        rejection = server.policy_session.greet(server.policy, hostname)
         if rejection is not None:
             return server.counted(rejection)
         session.host_name = hostname
@@ -99,7 +99,7 @@ class _Hooks:
     ) -> str:
         """Take a sender."""
         sender = "" if address == _NULL_PATH else address
-        rejection = server.consultation.from_sender(server.policy, sender)
+        rejection = server.policy_session.set_sender(server.policy, sender)
         if rejection is not None:
             return server.counted(rejection)
         envelope.mail_from = address
@@ -119,7 +119,7 @@ class _Hooks:
             return "553 5.1.3 Error: malformed address"
         if len(envelope.rcpt_tos) >= self._most_recipients:
             return "452 4.5.3 Too many recipients"
-        rejection = server.consultation.to_recipient(server.policy, address)
+        rejection = server.policy_session.add_recipient(server.policy, address)
         if rejection is not None:
             return server.counted(rejection)
         envelope.rcpt_tos.append(address)
@@ -144,7 +144,7 @@ class Session(SMTP):
         self.command_size_limits = _CommandBytes()
         self._shared = shared
         self._listen = listen
-        self._consultation: Consultation | None = None
+        self._policy_session: PolicySession | None = None
         self._max_bytes = shared.settings.max_message_bytes
         self._last_heard = loop.time()
         self._in_data = False
@@ -183,7 +183,7 @@ class Session(SMTP):
             await self.push("501 Syntax: EHLO hostname")
             return
         self._set_rset_state()  # type: ignore[no-untyped-call]
-        rejection = self.consultation.introduced(self.policy, hostname)
+        rejection = self.policy_session.greet(self.policy, hostname)
         if rejection is not None:
             await self.push(self.counted(rejection))
             return
@@ -224,13 +224,13 @@ class Session(SMTP):
         return self._shared.acceptance.rewriter.policy
 
     @property
-    def consultation(self) -> Consultation:
+    def policy_session(self) -> PolicySession:
         """What policy knows of this client, from the moment its address is known."""
-        if self._consultation is None:
+        if self._policy_session is None:
             scopes = self._shared.acceptance.rewriter.scopes
             peer = _peer(self.session.peer)
-            self._consultation = Consultation(scopes, peer=peer, listen=self._listen)
-        return self._consultation
+            self._policy_session = PolicySession(scopes, peer=peer, listen=self._listen)
+        return self._policy_session
 
     def counted(self, rejection: Reply) -> str:
         """Count what policy refuses, and return the reply."""
@@ -239,7 +239,7 @@ class Session(SMTP):
 
     async def _handle_client(self) -> None:
         """Ask policy whether the client may speak, then let it."""
-        rejection = self.consultation.connected(self.policy)
+        rejection = self.policy_session.connect(self.policy)
         if rejection is None:
             await super()._handle_client()
             return
@@ -248,8 +248,8 @@ class Session(SMTP):
 
     def _set_post_data_state(self) -> None:
         super()._set_post_data_state()  # type: ignore[no-untyped-call]
-        if self._consultation is not None:
-            self._consultation.begin_message()
+        if self._policy_session is not None:
+            self._policy_session.begin_message()
 
     async def push(self, status: str | bytes) -> None:
         """Send a reply: printable ASCII whatever a client gave to echo, and none after the last.
@@ -317,7 +317,7 @@ class Session(SMTP):
             self._reset_timeout()
 
     def _envelope(self, message: bytes) -> Envelope:
-        transaction = self.consultation.transaction(message)
+        transaction = self.policy_session.transaction(message)
         return Envelope(
             transaction=transaction,
             sender=transaction.sender or "",

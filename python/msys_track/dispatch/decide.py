@@ -1,0 +1,65 @@
+"""Decided: who gets which copy of a message, under which options, before a byte is made."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from msys_track.dispatch.message import Message
+from msys_track.dispatch.recipients import Reader
+from msys_track.options.resolve import Resolved
+from msys_track.smtpapi.mailbox import Mailbox
+
+
+class CopyDecision(NamedTuple):
+    """One copy that is to be made."""
+
+    readers: tuple[Reader, ...]
+    """Who gets it. Links count for the first; only they and archive readers share tracked ones."""
+    resolved: Resolved | None
+    """Its options, each with its origin; None: policy bypasses it, and it goes as it came."""
+    blind: Mailbox | None = None
+    """Whose blind copy it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What is to become of a message: a plain list of copies, none of them rendered yet."""
+
+    message: bytes
+    """As received."""
+    opened: Message | None
+    """None where X-MSYS-API means nothing for any recipient."""
+    options: Mapping[str, Resolved]
+    """Of each recipient who is not bypassed, in their order."""
+    copies: tuple[CopyDecision, ...]
+
+
+def decide_copies(message: Message, options: Mapping[str, Resolved]) -> list[CopyDecision]:
+    """List the copies of those whose options are resolved, the recipients' own first.
+
+    Readers whom the header names have the options of the first recipient: it is whose mail
+    they get to see.
+    """
+    to, cc, bcc, archive = message.readers
+    first = options[to[0]]
+    # An archive copy has the first recipient's links, and so the first recipient's bytes.
+    more = {to[0]: [Reader(each.email, "archive") for each in archive]}
+    own: list[CopyDecision] = []
+    shared: dict[bool, tuple[Resolved, list[Reader]]] = {}
+
+    def decide(readers: Sequence[Reader], resolved: Resolved) -> None:
+        if message.reason_untracked(resolved) is None:
+            own.append(CopyDecision(tuple(readers), resolved))
+        else:
+            alike = shared.setdefault(resolved.keep_x_msys_api.value, (resolved, []))
+            alike[1].extend(readers)
+
+    for address, resolved in options.items():
+        decide([Reader(address, "to"), *more.get(address, ())], resolved)
+    for mailbox in cc:
+        decide([Reader(mailbox.email, "cc")], first)
+    return [
+        *own,
+        *(CopyDecision(tuple(readers), resolved) for resolved, readers in shared.values()),
+        *(CopyDecision((Reader(each.email, "bcc"),), first, blind=each) for each in bcc),
+    ]

@@ -1,0 +1,238 @@
+"""The rewriter: opens, decides and renders messages with one set of keys, scopes and policy.
+
+The proxy, the library and the filter all go this way, so that they can't disagree.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from msys_track.dispatch.copies import Copy, render_copies, render_copy
+from msys_track.dispatch.decide import CopyDecision, Decision, decide_copies
+from msys_track.dispatch.message import Message
+from msys_track.dispatch.recipients import Reader
+from msys_track.errors import PolicyRefused
+from msys_track.keys.ring import KeyRing
+from msys_track.logs import event_logger
+from msys_track.options import variables
+from msys_track.options.resolve import Resolved
+from msys_track.options.scopes import Scope, Scopes, address_of
+from msys_track.options.tracking import TrackingOptions
+from msys_track.policy.context import Contexts
+from msys_track.policy.guard import Guard
+from msys_track.policy.hooks import Hook, Transaction
+from msys_track.rewriting.engine import Engine
+from msys_track.rewriting.native import NativeEngine
+from msys_track.smtp.path import check_recipients
+
+log = event_logger(__name__)
+
+
+class Rewriter:
+    """Makes copies with one key ring, one configuration, one policy and one engine.
+
+    Args:
+        keys: seals the links.
+        options: what is configured where there are no scopes; None: nothing is.
+        source: names where `options` come from, for whoever asks why one has its value.
+        scopes: the scopes of a configuration, in place of `options`.
+        policy: what is asked about each recipient.
+        heeds_header: whether X-MSYS-API means anything; without it (Momentum's module `smtpapi`
+            not loaded) nothing is tracked and the header is a header like any other.
+        engine: finds and applies edits; None: the compiled core.
+        on_rendered: is given each decision and its copies, to explain them.
+    """
+
+    __slots__ = ("_engine", "_heeds_header", "_keys", "_on_rendered", "policy", "scopes")
+
+    def __init__(  # noqa: PLR0913 - the parts that are put together here
+        self,
+        *,
+        keys: KeyRing,
+        options: TrackingOptions | None = None,
+        source: str = "configuration",
+        scopes: Scopes | None = None,
+        policy: Guard | None = None,
+        heeds_header: bool = True,
+        engine: Engine | None = None,
+        on_rendered: Callable[[Decision, Sequence[Copy]], None] | None = None,
+    ) -> None:
+        configured = Scope(name=source, options=options or TrackingOptions())
+        self.scopes = scopes or Scopes(listener=configured)
+        self.policy = policy
+        self._keys = keys
+        self._heeds_header = heeds_header
+        self._on_rendered = on_rendered
+        self._engine: Engine = engine or NativeEngine()
+
+    def open(
+        self,
+        message: bytes,
+        recipients: Sequence[str] = (),
+        *,
+        transaction: Transaction | None = None,
+    ) -> Message:
+        """Read a message's header; its edits are found when the first copy needs them.
+
+        Raises:
+            RecipientError: a recipient is not a mail address alone.
+            HeaderRefused: `X-MSYS-API` is malformed.
+        """
+        scopes = self._layers(transaction)
+        return Message(message, recipients, engine=self._engine, scopes=scopes)
+
+    def copy_for(self, recipient: str, message: bytes | Message, *, now: int) -> Copy:
+        """Make the copy of a message for one recipient, as if it were the only one.
+
+        Args:
+            recipient: the address that opens and clicks are counted for, without a name.
+            message: as received; or opened, so that it is read once for many recipients.
+            now: the injection time in Unix seconds.
+
+        Raises:
+            RecipientError: the recipient is not a mail address alone.
+            HeaderRefused: `X-MSYS-API` is malformed.
+        """
+        check_recipients((recipient,))
+        opened = self.open(message) if isinstance(message, bytes) else message
+        resolved = opened.resolve()
+        decided = CopyDecision((Reader(recipient, "to"),), resolved)
+        return render_copy(opened, decided, resolved, self._keys, now=now)
+
+    def copies(
+        self,
+        message: bytes,
+        recipients: Sequence[str],
+        *,
+        now: int,
+        transaction: Transaction | None = None,
+    ) -> tuple[Copy, ...]:
+        """Make what each reader is sent: one copy for all who are sent the same bytes.
+
+        Args:
+            message: as received.
+            recipients: of the SMTP transaction, each once.
+            now: the injection time in Unix seconds.
+            transaction: how the message came in, which decides about scopes and policy.
+
+        Raises:
+            RecipientError: a recipient is not a mail address alone.
+            HeaderRefused: `X-MSYS-API` is malformed; nobody gets the message.
+            PolicyRefused: policy refused one recipient; nobody gets the message.
+        """
+        return self.render(self.decide(message, recipients, transaction=transaction), now=now)
+
+    def decide(
+        self, message: bytes, recipients: Sequence[str], *, transaction: Transaction | None = None
+    ) -> Decision:
+        """Ask policy, read the header, resolve each recipient's options, and list the copies.
+
+        Raises:
+            RecipientError: a recipient is not a mail address alone.
+            HeaderRefused: `X-MSYS-API` is malformed; nobody gets the message.
+            PolicyRefused: policy refused it or one recipient; nobody gets the message.
+        """
+        check_recipients(recipients)  # before policy is asked about one
+        if transaction is not None:
+            self._ask_policy(Hook.DATA_SPOOL, transaction)
+        contexts = self._contexts(recipients, transaction) if self._heeds_header else {}
+        served = [to for to in recipients if self._heeds_header and not _bypass(contexts.get(to))]
+        opened = self.open(message, served, transaction=transaction) if served else None
+        options: dict[str, Resolved] = {}
+        copies: list[CopyDecision] = []
+        if opened is not None:
+            options = {to: self._resolve(opened, contexts.get(to), transaction) for to in served}
+            copies = decide_copies(opened, options)
+        bypassed = tuple(Reader(to, "to") for to in recipients if to not in options)
+        if bypassed:
+            copies.append(CopyDecision(bypassed, None))
+        return Decision(message=message, opened=opened, options=options, copies=tuple(copies))
+
+    def render(self, decision: Decision, *, now: int) -> tuple[Copy, ...]:
+        """Make the copies that were decided; `now` is the injection time in Unix seconds."""
+        copies = render_copies(decision, self._keys, now=now)
+        if self._on_rendered is not None:
+            self._on_rendered(decision, copies)
+        return copies
+
+    def _layers(
+        self, transaction: Transaction | None, pathway: str | None = None
+    ) -> tuple[Scope, ...]:
+        if transaction is None:
+            return self.scopes.layers(None, None)
+        peer = address_of(transaction.peer)
+        return self.scopes.layers(transaction.listen, peer, pathway)
+
+    def _contexts(
+        self, recipients: Sequence[str], transaction: Transaction | None
+    ) -> dict[str, Contexts]:
+        """Ask policy about each recipient; without any variables there is nothing to look up."""
+        if transaction is None:
+            return {}
+        policy = self.policy
+        if policy is None or Hook.EACH_RCPT not in policy.hooks:
+            contexts = transaction.contexts
+            return {} if contexts.is_empty else dict.fromkeys(recipients, contexts)
+        contexts_of = {}
+        for recipient in recipients:
+            own = transaction.contexts.for_recipient()
+            asked = replace(transaction, contexts=own, recipient=recipient)
+            self._ask_policy(Hook.EACH_RCPT, asked)
+            contexts_of[recipient] = own
+        return contexts_of
+
+    def _ask_policy(self, hook: Hook, transaction: Transaction) -> None:
+        rejection = self.policy.call(hook, transaction) if self.policy is not None else None
+        if rejection is not None:
+            raise PolicyRefused(rejection.code, rejection.text)
+
+    def _resolve(
+        self, opened: Message, contexts: Contexts | None, transaction: Transaction | None
+    ) -> Resolved:
+        pathway = contexts.lookup(variables.PATHWAY) if contexts is not None else None
+        scopes = None if pathway is None else self._layers(transaction, pathway)
+        resolved = opened.resolve(contexts, scopes)
+        for each in resolved.ignored_variables:
+            log.warning("policy.variable_ignored", **each._asdict())
+        return resolved
+
+
+def rewrite(
+    message: bytes,
+    *,
+    recipient: str,
+    keys: KeyRing,
+    options: TrackingOptions | None = None,
+    now: int | None = None,
+) -> bytes:
+    """Make the copy of a message for one recipient: its links wrapped, a pixel added.
+
+    What is tracked is up to `options`, and to the message's own `X-MSYS-API` header, which
+    overrides them and is removed; without either the message comes back as it is. So it does
+    where it can't be rewritten. Who wants to know why, or has several recipients, asks a
+    `Rewriter`.
+
+    Args:
+        message: a whole message (RFC 5322), line breaks CRLF or LF.
+        recipient: the address that opens and clicks are counted for, without a name.
+        keys: seals the links; the tracker needs the same ring.
+        options: configured options; None means tracking off.
+        now: the injection time in Unix seconds; None means the present.
+
+    Raises:
+        RecipientError: the recipient is not a mail address alone.
+        HeaderRefused: `X-MSYS-API` is malformed.
+    """
+    injected_at = int(time.time()) if now is None else now
+    return _rewriter(keys, options).copy_for(recipient, message, now=injected_at).message
+
+
+@lru_cache(maxsize=16)
+def _rewriter(keys: KeyRing, options: TrackingOptions | None) -> Rewriter:
+    """Keep what `rewrite` has made: callers have few configurations and many messages."""
+    return Rewriter(keys=keys, options=options)
+
+
+def _bypass(contexts: Contexts | None) -> bool:
+    return contexts is not None and variables.is_bypassed(contexts)

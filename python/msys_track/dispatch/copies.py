@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from msys_track.dispatch.decide import CopyDecision, Decision
+from msys_track.dispatch.decide import Decision
 from msys_track.dispatch.message import Message
 from msys_track.dispatch.recipients import Reader
 from msys_track.errors import RewriteFailed
@@ -14,6 +14,8 @@ from msys_track.logs import event_logger
 from msys_track.options.resolve import Resolved
 from msys_track.reasons import Reason
 from msys_track.rewriting.engine import Plan, Rendered
+from msys_track.smtpapi.header import ApiHeader
+from msys_track.smtpapi.mailbox import Mailbox
 
 log = event_logger(__name__)
 
@@ -32,8 +34,8 @@ class Copy(NamedTuple):
     pixels: int
     resolved: Resolved | None
     """The options that hold for it; None where it is bypassed."""
-    notices: tuple[str, ...] = ()
-    """Distinct codes of what was asked for and could not be had, such as `ignored_key`."""
+    header: ApiHeader | None = None
+    """What the message's X-MSYS-API asks for."""
     plan: Plan | None = None
     """What it was made from; None where it is the message but for its header."""
     rendered: Rendered | None = None
@@ -67,28 +69,62 @@ class Copy(NamedTuple):
         """Distinct codes of why something was left alone."""
         return tuple(dict.fromkeys(reason.value for _, _, reason in self.left_alone))
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Distinct codes of what was asked for and could not be had, such as `ignored_key`."""
+        if self.resolved is None:
+            return ()
+        made, header = self.rendered, self.header
+        found = {
+            "ignored_key": header is not None and bool(header.ignored_keys),
+            "dropped_tags": header is not None and bool(header.dropped_tags),
+            "truncated_metadata": self.resolved.metadata_truncated,
+            "left_out_metadata": made is not None
+            and bool(made.links_without_metadata or made.pixels_without_metadata),
+            "ignored_variable": bool(self.resolved.ignored_variables),
+        }
+        return tuple(notice for notice, is_there in found.items() if is_there)
+
 
 def render_copies(decision: Decision, keys: KeyRing, *, now: int) -> tuple[Copy, ...]:
     """Make every copy that was decided; `now` is the injection time in Unix seconds."""
     return tuple(
-        _pass_by(decision.message, each)
+        _pass_by(decision.message, each.readers)
         if decision.opened is None or each.resolved is None
-        else render_copy(decision.opened, each, each.resolved, keys, now=now)
+        else render_copy(
+            decision.opened, each.readers, each.resolved, keys, now=now, blind=each.blind
+        )
         for each in decision.copies
     )
 
 
-def render_copy(
-    message: Message, decided: CopyDecision, resolved: Resolved, keys: KeyRing, *, now: int
+def render_copy(  # noqa: PLR0913 - all that a copy depends on
+    message: Message,
+    readers: tuple[Reader, ...],
+    resolved: Resolved,
+    keys: KeyRing,
+    *,
+    now: int,
+    blind: Mailbox | None = None,
 ) -> Copy:
-    """Make one copy; `now` is the injection time in Unix seconds."""
-    inserted = message.insert_readers(decided.blind)
-    reason = message.reason_untracked(resolved)
-    plan = message.find_plan(resolved) if reason is None else None
+    """Make one copy.
+
+    Args:
+        message: what it is made of.
+        readers: who gets it; opens and clicks count for the first.
+        resolved: its options.
+        keys: seals its links.
+        now: the injection time in Unix seconds.
+        blind: whose blind copy it is.
+    """
+    inserted = message.insert_readers(blind)
+    if not resolved.is_tracked:
+        return _leave_untracked(message, readers, resolved, Reason.TRACKING_OFF, inserted)
+    plan = message.find_plan(resolved)
     if plan is None:
-        return _leave_untracked(message, decided, resolved, reason, inserted)
+        return _leave_untracked(message, readers, resolved, Reason.CORE_FAILURE, inserted)
     message_id = secrets.token_hex(10)
-    engagement = _engagement(message, message_id, decided.readers[0], resolved, now)
+    engagement = _engagement(message, message_id, readers[0], resolved, now)
     urls = _urls(
         resolved.tracking_domain.value,
         resolved.click_tracking_scheme.value,
@@ -99,16 +135,15 @@ def render_copy(
         rendered = plan.render(keys, engagement, urls, inserted)
     except RewriteFailed:
         log.exception("message.rewrite_failed", step="render")
-        return _leave_untracked(message, decided, resolved, Reason.CORE_FAILURE, inserted)
-    lacks_metadata = bool(rendered.links_without_metadata or rendered.pixels_without_metadata)
+        return _leave_untracked(message, readers, resolved, Reason.CORE_FAILURE, inserted)
     return Copy(
-        decided.readers,
+        readers,
         rendered.message,
         message_id,
         rendered.wrapped_links,
         rendered.pixels,
         resolved,
-        _notices(message, resolved, lacks_metadata=lacks_metadata),
+        message.header,
         plan,
         rendered,
     )
@@ -116,9 +151,9 @@ def render_copy(
 
 def _leave_untracked(
     message: Message,
-    decided: CopyDecision,
+    readers: tuple[Reader, ...],
     resolved: Resolved,
-    reason: Reason | None,
+    reason: Reason,
     inserted: Sequence[tuple[int, bytes]],
 ) -> Copy:
     edits = message.edit_header(resolved, inserted)
@@ -127,21 +162,21 @@ def _leave_untracked(
         kept += [message.message[copied:offset], text]
         copied = offset + length
     return Copy(
-        readers=decided.readers,
+        readers=readers,
         message=b"".join([*kept, message.message[copied:]]) if edits else message.message,
         message_id=None,
         wrapped_links=0,
         pixels=0,
         resolved=resolved,
-        notices=_notices(message, resolved, lacks_metadata=False),
+        header=message.header,
         header_edits=edits,
         untracked=reason,
     )
 
 
-def _pass_by(message: bytes, decided: CopyDecision) -> Copy:
+def _pass_by(message: bytes, readers: tuple[Reader, ...]) -> Copy:
     return Copy(
-        readers=decided.readers,
+        readers=readers,
         message=message,
         message_id=None,
         wrapped_links=0,
@@ -149,18 +184,6 @@ def _pass_by(message: bytes, decided: CopyDecision) -> Copy:
         resolved=None,
         untracked=Reason.BYPASSED,
     )
-
-
-def _notices(message: Message, resolved: Resolved, *, lacks_metadata: bool) -> tuple[str, ...]:
-    header = message.header
-    found = {
-        "ignored_key": bool(header and header.ignored_keys),
-        "dropped_tags": bool(header and header.dropped_tags),
-        "truncated_metadata": resolved.metadata_truncated,
-        "left_out_metadata": lacks_metadata,
-        "ignored_variable": bool(resolved.ignored_variables),
-    }
-    return tuple(notice for notice, is_there in found.items() if is_there)
 
 
 def _engagement(

@@ -48,7 +48,7 @@ def decide_copies(message: Message, options: Mapping[str, Resolved]) -> list[Cop
     shared: dict[bool, tuple[Resolved, list[Reader]]] = {}
 
     def decide(readers: Sequence[Reader], resolved: Resolved) -> None:
-        if message.reason_untracked(resolved) is None:
+        if message.is_trackable(resolved):
             own.append(CopyDecision(tuple(readers), resolved))
         else:
             alike = shared.setdefault(resolved.keep_x_msys_api.value, (resolved, []))

@@ -15,7 +15,6 @@ from msys_track.options.resolve import Resolved, resolve
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import SignedMail
 from msys_track.policy.context import Contexts
-from msys_track.reasons import Reason
 from msys_track.rewriting.engine import Engine, Plan, Rules
 from msys_track.smtp.path import check_recipients
 from msys_track.smtpapi import header
@@ -125,11 +124,9 @@ class Message:
             self._plans[rules, keeps_header] = plan
         return self._plans[rules, keeps_header]
 
-    def reason_untracked(self, resolved: Resolved) -> Reason | None:
-        """Tell why a copy under these options has no tracking; None where it has."""
-        if not resolved.is_tracked:
-            return Reason.TRACKING_OFF
-        return Reason.CORE_FAILURE if self.find_plan(resolved) is None else None
+    def is_trackable(self, resolved: Resolved) -> bool:
+        """Whether copies under these options are tracked, and so differ between recipients."""
+        return resolved.is_tracked and self.find_plan(resolved) is not None
 
     def insert_readers(self, blind: Mailbox | None) -> list[tuple[int, bytes]]:
         """List the header lines that name a copy's readers, each with its offset.

@@ -96,9 +96,8 @@ class Rewriter:
         """
         check_recipients((recipient,))
         opened = self.open(message) if isinstance(message, bytes) else message
-        resolved = opened.resolve()
-        decided = CopyDecision((Reader(recipient, "to"),), resolved)
-        return render_copy(opened, decided, resolved, self._keys, now=now)
+        readers = (Reader(recipient, "to"),)
+        return render_copy(opened, readers, opened.resolve(), self._keys, now=now)
 
     def copies(
         self,

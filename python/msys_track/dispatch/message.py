@@ -133,7 +133,7 @@ class Planned:
         self._fields: Sequence[HeaderField] = engine.header_fields(message, HEADER)
         self._plans: dict[tuple[Rules, bool], Plan | None] = {}
         self.message = message
-        self.header = header.parse([value for _, value in self._fields])
+        self.header = header.parse_header([value for _, value in self._fields])
         self.readers = readers.readers(recipients, self.header)
         self._cc_fields: Sequence[HeaderField] = (
             engine.header_fields(message, b"Cc") if self.header and self.header.cc else ()

@@ -220,7 +220,7 @@ def _lua() -> Any:
 
 def _hooks(path: Path, functions: Iterator[tuple[str, str, int]]) -> Iterator[Hook]:
     places = {name: place for name, place, line in functions if line > 0}
-    if faults := list(callouts.faults(path, places, also=(*PHASES, "init"))):
+    if faults := list(callouts.find_faults(path, places, also=(*PHASES, "init"))):
         raise SettingsError("\n".join(faults))
     for name in places:
         if name in callouts.HOOKS:

@@ -443,7 +443,7 @@ local function is_last(callout, callback, flow)
   end
   local info = getinfo(callback, "S")
   if flow == nil then
-    outside.returned_nothing(callout, sub(info.source, 2), info.linedefined)
+    outside.warn_returned_nothing(callout, sub(info.source, 2), info.linedefined)
     return false
   end
   local found = tostring(flow)

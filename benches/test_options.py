@@ -129,7 +129,7 @@ def test_ten_thousand_peers(benchmark: Benchmark, report: Report, bars: Bars) ->
 
     def around(networks: Networks[Scope]) -> None:
         for client in clients:
-            networks.around(client)
+            networks.find(client)
 
     race = raced(
         benchmark,

@@ -168,7 +168,7 @@ def resolve(
         HeaderRefused: 550, policy's campaign is too long.
     """
     settled = _settled(tuple(scopes))
-    policy = variables.NOTHING if contexts is None else variables.read(contexts)
+    policy = variables.NOTHING if contexts is None else variables.read_variables(contexts)
     if header is None and policy is variables.NOTHING:
         return settled
     words = list(settled)

@@ -27,7 +27,7 @@ PHASES: Final = {"validate_data": Hook.DATA_SPOOL}
 _PIECES: Final = Path(__file__).parent
 _LOAD_SECONDS: Final = 5.0
 _HEADROOM: Final = 32 << 20
-"""Bytes above the policy's own memory. Lua ends the process if it can't hold what Python passes in,
+"""Bytes above the policy's own memory. Lua ends the process if it can't hold what Python passes,
 so there must always be room for the contexts, an envelope and one answer."""
 _MAX_ENVELOPE: Final = 65_536
 _MESSAGE: Final = 1

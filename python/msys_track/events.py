@@ -102,6 +102,10 @@ class Event:
 
     def fields(self) -> dict[str, Any]:
         """Return the fields in SparkPost's types, without those that have no value."""
+        injected = None
+        if self.injection_time is not None and self.injection_time <= _LAST_DATE:
+            moment = datetime.fromtimestamp(self.injection_time, UTC)
+            injected = moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
         known = {
             "type": self.type.value,
             "event_id": self.event_id,
@@ -117,7 +121,7 @@ class Event:
             "rcpt_meta": self.rcpt_meta,
             "rcpt_tags": list(self.rcpt_tags),
             "recipient_domain": self.recipient_domain,
-            "injection_time": _format_time(self.injection_time),
+            "injection_time": injected,
             "open_tracking": self.open_tracking,
             "click_tracking": self.click_tracking,
             "initial_pixel": self.initial_pixel,
@@ -198,20 +202,20 @@ def parse_metadata(text: str | None) -> Mapping[str, Any]:
         value = json.loads(text, parse_float=_parse_number, parse_constant=str)
     except (ValueError, RecursionError):
         return {}
-    return value if isinstance(value, dict) and _count_levels(value) <= _MAX_NESTING else {}
-
-
-def _count_levels(value: Any) -> int:
-    """Count how many objects and arrays are nested, the outermost included."""
-    levels, level = 0, [value]
+    if not isinstance(value, dict):
+        return {}
+    level: list[Any] = [value]
+    levels = 0
     while level := [each for each in level if isinstance(each, dict | list)]:
         levels += 1
+        if levels > _MAX_NESTING:
+            return {}
         level = [
             inner
             for each in level
             for inner in (each.values() if isinstance(each, dict) else each)
         ]
-    return levels
+    return value
 
 
 def _parse_number(literal: str) -> float | str:
@@ -221,13 +225,6 @@ def _parse_number(literal: str) -> float | str:
 
 def _format_number(number: int | None) -> str | None:
     return str(number) if number else None
-
-
-def _format_time(unix_seconds: int | None) -> str | None:
-    if unix_seconds is None or unix_seconds > _LAST_DATE:
-        return None
-    moment = datetime.fromtimestamp(unix_seconds, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def _parse_fields(fields: Mapping[str, Any]) -> dict[str, Any]:

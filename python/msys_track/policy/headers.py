@@ -36,35 +36,31 @@ class Headers:
         Upper and lower case are the same in `name`.
         """
         self.names()
-        return [_decode_value(b"\n".join(lines)) for lines in self._values.get(name.lower(), ())]
+        values: list[str] = []
+        for lines in self._values.get(name.lower(), ()):
+            value = unfold_value(b"\n".join(lines))
+            try:
+                values.append(decode_words(value))
+            except JsonFault:
+                values.append(value.decode("utf-8", errors="replace"))
+        return values
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all fields as written, in order, repetitions included."""
-        if self._names is None:
-            self._names = self._read_fields()
+        if self._names is not None:
+            return self._names
+        names: list[str] = []
+        if not self.message.startswith((b"\r\n", b"\n")):
+            end = _END.search(self.message)
+            length = len(self.message) if end is None else end.start()
+            for lines in _LINES.finditer(self.message, 0, length):
+                if lines[1] is not None:
+                    names.append(lines[1].decode("ascii"))
+                    self._values.setdefault(names[-1].lower(), []).append([lines[2]])
+                elif names:  # the last field continues after a line that is not a field
+                    self._values[names[-1].lower()][-1].append(lines[2])
+        self._names = tuple(names)
         return self._names
 
     def __repr__(self) -> str:
         return f"Headers({', '.join(self.names())})"
-
-    def _read_fields(self) -> tuple[str, ...]:
-        if self.message.startswith((b"\r\n", b"\n")):
-            return ()
-        end = _END.search(self.message)
-        length = len(self.message) if end is None else end.start()
-        names: list[str] = []
-        for lines in _LINES.finditer(self.message, 0, length):
-            if lines[1] is not None:
-                names.append(lines[1].decode("ascii"))
-                self._values.setdefault(names[-1].lower(), []).append([lines[2]])
-            elif names:  # the last field continues after a line that is not a field
-                self._values[names[-1].lower()][-1].append(lines[2])
-        return tuple(names)
-
-
-def _decode_value(value: bytes) -> str:
-    plain = unfold_value(value)
-    try:
-        return decode_words(plain)
-    except JsonFault:
-        return plain.decode("utf-8", errors="replace")

@@ -101,12 +101,15 @@ def parse_header(values: Sequence[bytes]) -> ApiHeader | None:
     metadata = members.get("metadata")
     tags, dropped_tags = _check_tags(members.get("tags"))
     cc, bcc, archive = _parse_copies(members)
+    campaign = members.get("campaign_id")
+    if isinstance(campaign, str) and len(campaign.encode("utf-8")) > MAX_CAMPAIGN_BYTES:
+        raise refusals.campaign_too_long(MAX_CAMPAIGN_BYTES)
     return ApiHeader(
         options.get("open_tracking"),
         options.get("click_tracking"),
         options.get("initial_open"),
         options.get("transactional"),
-        _check_campaign(members.get("campaign_id")),
+        campaign if isinstance(campaign, str) else None,
         None if metadata is None else strict_json.compact(metadata),
         tags,
         dropped_tags,
@@ -160,14 +163,6 @@ def _check_options(value: object) -> tuple[Mapping[str, Any], Sequence[str]]:
     if value.keys() <= _OPTIONS_IN_USE:
         return value, unknown
     return value, [f"options.{key}" for key in value if key not in _OPTIONS_IN_USE]
-
-
-def _check_campaign(value: object) -> str | None:
-    if not isinstance(value, str):
-        return None
-    if len(value.encode("utf-8")) > MAX_CAMPAIGN_BYTES:
-        raise refusals.campaign_too_long(MAX_CAMPAIGN_BYTES)
-    return value
 
 
 def _check_tags(value: object) -> tuple[tuple[str, ...] | None, int]:

@@ -35,8 +35,12 @@ class LuaFiles:
         if name not in self._modules:
             if not _MODULE.fullmatch(name):
                 return None, "a name is letters, digits, - and _, joined by dots"
-            path = self._find_module(re.split(r"[./]", name))
-            if not path.resolve().is_relative_to(self.main.parent.resolve()):
+            folder, parts = self.main.parent, re.split(r"[./]", name)
+            path = folder.joinpath(*parts).with_suffix(".lua")
+            if parts[0] == folder.name and len(parts) > 1 and not path.exists():
+                # Momentum searches from the folder above: in `myscripts`, `myscripts.brands`.
+                path = folder.joinpath(*parts[1:]).with_suffix(".lua")
+            if not path.resolve().is_relative_to(folder.resolve()):
                 return None, f"{path.name} leads out of the policy's folder"
             source = translate_source(path.read_bytes(), is_sandboxed=self._is_sandboxed)
             self._modules[name] = source, self._name_chunk(path)
@@ -45,14 +49,6 @@ class LuaFiles:
     def format_place(self, chunk: str | None, line: int | None) -> str:
         """Return `file:line` for a place in a chunk; without a chunk, in the main file."""
         return f"{self.paths.get(chunk or '', self.main)}:{line or 1}"
-
-    def _find_module(self, parts: list[str]) -> Path:
-        folder = self.main.parent
-        path = folder.joinpath(*parts).with_suffix(".lua")
-        if parts[0] == folder.name and len(parts) > 1 and not path.exists():
-            # Momentum searches from the folder above: in `myscripts`, `myscripts.brands`.
-            return folder.joinpath(*parts[1:]).with_suffix(".lua")
-        return path
 
     def _name_chunk(self, path: Path) -> str:
         name = path.name[-50:].replace(":", "_")

@@ -62,7 +62,7 @@ def raced(benchmark: Benchmark, subjects: Mapping[str, Callable[[], object]]) ->
 
 
 def decided(value: bytes) -> Resolved:
-    return resolve(SCOPES, header.parse([value]))
+    return resolve(SCOPES, header.parse_header([value]))
 
 
 @pytest.mark.parametrize("name", HEADERS)
@@ -98,7 +98,7 @@ def test_mail_without_the_header(benchmark: Benchmark, report: Report) -> None:
             f"header_fields of {len(message)} bytes": partial(
                 engine.header_fields, message, header.NAME
             ),
-            "parse of no field": partial(header.parse, []),
+            "parse of no field": partial(header.parse_header, []),
             "resolution": partial(resolve, SCOPES),
         },
     )
@@ -129,7 +129,7 @@ def test_ten_thousand_peers(benchmark: Benchmark, report: Report, bars: Bars) ->
 
     def around(networks: Networks[Scope]) -> None:
         for client in clients:
-            networks.around(client)
+            networks.find(client)
 
     race = raced(
         benchmark,

@@ -11,7 +11,7 @@ from benches.race import Called, Race
 
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.hooks import Hook, Transaction
-from msys_track.policy.loading import PolicySettings, load
+from msys_track.policy.loading import PolicySettings, load_policy
 
 ROUNDS = 100
 MESSAGE = b"Subject: Spring\r\nX-Class: newsletter\r\n\r\n" + b"Text\r\n" * 500
@@ -49,7 +49,7 @@ MOST_MICROSECONDS = {"Lua": 30.0, "Python": 10.0}
 def asking(folder: Path, name: str, source: str) -> Called:
     file = folder / name
     file.write_text(source)
-    policy = load(PolicySettings(files=(file,)))
+    policy = load_policy(PolicySettings(files=(file,)))
     assert policy is not None
 
     def ask() -> bytes:

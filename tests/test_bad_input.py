@@ -38,7 +38,7 @@ from msys_track.metrics import Counters
 from msys_track.options.scopes import Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.guard import Guard, OnFailure
-from msys_track.policy.loading import PolicySettings, load
+from msys_track.policy.loading import PolicySettings, load_policy
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
 
@@ -92,7 +92,9 @@ async def running(
 ) -> AsyncIterator[Proxy]:
     counters = Counters()
     loaded = (
-        load(PolicySettings(files=(policy,), timeout_seconds=0.5)) if policy is not None else None
+        load_policy(PolicySettings(files=(policy,), timeout_seconds=0.5))
+        if policy is not None
+        else None
     )
     guard = None if loaded is None else Guard(loaded, on_failure, counters.add)
     scopes = Scopes(listener=Scope(name="listener", options=ON))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msys_track.events import Event, EventType, event_id, metadata
+from msys_track.events import Event, EventType, make_event_id, parse_metadata
 
 CLICK = Event(
     type=EventType.CLICK,
@@ -174,7 +174,7 @@ def test_quotes_tabs_and_control_characters_leave_the_json_valid() -> None:
 
 
 def test_half_a_surrogate_pair_becomes_a_replacement_character() -> None:
-    event = dataclasses.replace(CLICK, rcpt_meta=metadata(r'{"a": "\ud83d"}'))
+    event = dataclasses.replace(CLICK, rcpt_meta=parse_metadata(r'{"a": "\ud83d"}'))
     assert json.loads(event.as_json().encode("utf-8"))["msys"]["track_event"]["rcpt_meta"] == {
         "a": "\ufffd"
     }
@@ -195,7 +195,7 @@ def test_half_a_surrogate_pair_becomes_a_replacement_character() -> None:
     ],
 )
 def test_metadata_is_an_object_that_json_can_write(text: str | None, expected: object) -> None:
-    read = metadata(text)
+    read = parse_metadata(text)
     assert read == expected
     json.dumps(read, allow_nan=False)
 
@@ -206,7 +206,7 @@ def test_metadata_of_any_depth_leaves_an_event_that_can_be_written_and_read(
     opening: str, closing: str, times: int
 ) -> None:
     def written_and_read() -> bool:
-        read = metadata(opening * times + "1" + closing * times)
+        read = parse_metadata(opening * times + "1" + closing * times)
         event = dataclasses.replace(CLICK, rcpt_meta=read)
         return Event.from_json(event.as_json()) == event
 
@@ -217,8 +217,8 @@ def test_metadata_of_any_depth_leaves_an_event_that_can_be_written_and_read(
 
 def test_metadata_nests_as_deep_as_the_header_may() -> None:
     deepest = '{"a":' * 64 + "1" + "}" * 64
-    assert metadata(deepest) == json.loads(deepest)
-    assert metadata(f'{{"a":{deepest}}}') == {}
+    assert parse_metadata(deepest) == json.loads(deepest)
+    assert parse_metadata(f'{{"a":{deepest}}}') == {}
 
 
 @pytest.mark.parametrize(
@@ -246,8 +246,8 @@ def test_a_field_of_a_later_version_is_ignored() -> None:
 
 @given(milliseconds=st.integers(0, 2**48 - 1), randomness=st.binary(min_size=10, max_size=10))
 def test_an_event_id_is_a_uuid_version_7_of_its_time(milliseconds: int, randomness: bytes) -> None:
-    identifier = uuid.UUID(event_id(milliseconds, randomness))
-    assert str(identifier) == event_id(milliseconds, randomness)
+    identifier = uuid.UUID(make_event_id(milliseconds, randomness))
+    assert str(identifier) == make_event_id(milliseconds, randomness)
     assert identifier.version == 7
     assert identifier.variant == uuid.RFC_4122
     assert identifier.int >> 80 == milliseconds
@@ -260,9 +260,9 @@ def test_each_of_74_random_bits_changes_the_id(
     randomness: bytes, bit: int, milliseconds: int
 ) -> None:
     other = (int.from_bytes(randomness) ^ 1 << bit).to_bytes(10)
-    assert event_id(milliseconds, randomness) != event_id(milliseconds, other)
+    assert make_event_id(milliseconds, randomness) != make_event_id(milliseconds, other)
 
 
 def test_too_little_randomness_is_refused() -> None:
     with pytest.raises(ValueError, match="9 random bytes instead of 10"):
-        event_id(0, bytes(9))
+        make_event_id(0, bytes(9))

@@ -115,7 +115,7 @@ def test_the_servers_lines_start_what_they_say(configured: Path) -> None:
 
 def test_the_header_that_it_shows_is_a_good_one() -> None:
     [line] = [text for text in blocks("") if text.startswith("X-MSYS-API:")]
-    parsed = header.parse([line.removeprefix("X-MSYS-API:").encode()])
+    parsed = header.parse_header([line.removeprefix("X-MSYS-API:").encode()])
     assert parsed is not None
     assert (parsed.open_tracking, parsed.campaign_id) == (False, "spring")
     assert parsed.ignored_keys == ()

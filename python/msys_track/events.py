@@ -1,31 +1,30 @@
-"""What readers did, in SparkPost's words, so that every consumer of its webhooks understands us.
+"""Events: what readers did, in the form of SparkPost's webhooks, for the consumers of these.
 
-An event is written once, by the tracker, and read many times, by sinks and reports: the fields
-and their types are SparkPost's (`docs/events.md`), and nothing here knows HTTP, tokens or files.
+The tracker writes an event once; sinks and reports read it many times. The fields and their types
+are SparkPost's (`docs/events.md`). Nothing here knows HTTP, tokens or files.
 """
 
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from itertools import chain
 from typing import Any, Self
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
-# As deep as X-MSYS-API may nest. JSON's reader and writer give up at depths that depend on the
-# stack they are called from, so what the one takes could be too deep for the other.
+# The depth that X-MSYS-API may have. The limits of JSON's reader and writer depend on the stack
+# that they are called from, so the writer could fail on what the reader accepts.
 _MAX_NESTING = 64
 
-# 9999-12-31T23:59:59Z: no later date has a form in ISO 8601 without an agreement.
+# 9999-12-31T23:59:59Z. ISO 8601 writes later dates only by agreement.
 _LAST_DATE = 253_402_300_799
 
 
 class EventType(StrEnum):
-    """What happened; the names are those of a token's kind."""
+    """What happened. The names are those of the kinds of a token."""
 
     OPEN = "open"
     INITIAL_OPEN = "initial_open"
@@ -38,7 +37,7 @@ class EventType(StrEnum):
 
     @property
     def envelope(self) -> str:
-        """The key below `msys` that holds events of this type."""
+        """The key below `msys` for events of this type."""
         if self in {EventType.LIST_UNSUBSCRIBE, EventType.LINK_UNSUBSCRIBE}:
             return "unsubscribe_event"
         return "track_event"
@@ -48,21 +47,21 @@ class EventType(StrEnum):
 class Event:
     """One open, click or unsubscribe, in SparkPost's field names.
 
-    A field that is None or empty is unknown and is left out of the JSON.
+    A field that is None or empty is unknown, and left out of the JSON.
 
     Attributes:
         type: What happened.
-        event_id: Unique over all trackers; see `event_id`.
-        timestamp: When it happened, Unix seconds.
+        event_id: Unique over all trackers; see `make_event_id`.
+        timestamp: When it happened, in Unix seconds.
         message_id: 20 hex digits, one for each copy of a mail.
         raw_rcpt_to: The recipient as in RCPT TO.
-        customer_id: Whose mail it was.
-        injection_time: When the mail came in, Unix seconds; past the year 9999 it is unknown.
+        customer_id: The customer who sent the mail.
+        injection_time: When the mail was injected, in Unix seconds; unknown after the year 9999.
         rcpt_type: `cc`, `bcc` or `archive`; None for a recipient in `To`.
         rcpt_meta: The sender's metadata, a JSON object.
         delv_method: How the mail went out.
-        ip_address: The HTTP client's.
-        user_agent_parsed: What is known of the client, see `tracking/client.py`.
+        ip_address: The address of the HTTP client.
+        user_agent_parsed: What is known about the client; see `tracking/client.py`.
     """
 
     type: EventType
@@ -98,19 +97,23 @@ class Event:
 
     @property
     def recipient_domain(self) -> str:
-        """What follows the last `@`, in lower case; empty for an address without one."""
+        """The part after the last `@`, in lower case; empty for an address without `@`."""
         return self.rcpt_to.rpartition("@")[2] if "@" in self.raw_rcpt_to else ""
 
     def fields(self) -> dict[str, Any]:
-        """The event's fields in SparkPost's types, without those that have no value."""
+        """Return the fields in SparkPost's types, without those that have no value."""
+        injected = None
+        if self.injection_time is not None and self.injection_time <= _LAST_DATE:
+            moment = datetime.fromtimestamp(self.injection_time, UTC)
+            injected = moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
         known = {
             "type": self.type.value,
             "event_id": self.event_id,
             "timestamp": str(self.timestamp),
             "message_id": self.message_id,
-            "transmission_id": _number_as_text(self.transmission_id),
+            "transmission_id": _format_number(self.transmission_id),
             "customer_id": str(self.customer_id),
-            "subaccount_id": _number_as_text(self.subaccount_id),
+            "subaccount_id": _format_number(self.subaccount_id),
             "campaign_id": self.campaign_id,
             "rcpt_to": self.rcpt_to,
             "raw_rcpt_to": self.raw_rcpt_to,
@@ -118,7 +121,7 @@ class Event:
             "rcpt_meta": self.rcpt_meta,
             "rcpt_tags": list(self.rcpt_tags),
             "recipient_domain": self.recipient_domain,
-            "injection_time": _iso_8601(self.injection_time),
+            "injection_time": injected,
             "open_tracking": self.open_tracking,
             "click_tracking": self.click_tracking,
             "initial_pixel": self.initial_pixel,
@@ -132,31 +135,31 @@ class Event:
             "target_link_url": self.target_link_url,
             "target_link_name": self.target_link_name,
         }
-        # False says something; None, "", [] and {} do not.
+        # False is a value; None, "", [] and {} are not.
         return {name: value for name, value in known.items() if value or value is False}
 
     def as_sparkpost(self) -> dict[str, Any]:
-        """One element of a webhook's batch: `{"msys": {"track_event": {…}}}`."""
+        """Return one element of a webhook's batch: `{"msys": {"track_event": {…}}}`."""
         return {"msys": {self.type.envelope: self.fields()}}
 
     def as_json(self) -> str:
-        """`as_sparkpost` on one line; valid JSON and valid UTF-8 whatever the event holds."""
+        """Return `as_sparkpost` on one line, always valid JSON and valid UTF-8."""
         text = json.dumps(
             self.as_sparkpost(), ensure_ascii=False, allow_nan=False, separators=(",", ":")
         )
-        # A sender may escape half a surrogate pair in metadata: JSON takes it, UTF-8 does not.
+        # A sender may escape half of a surrogate pair in metadata: that is JSON, but not UTF-8.
         return _LONE_SURROGATE.sub("\ufffd", text)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `as_json` wrote; fields that this version does not know are ignored.
+        """Read what `as_json` wrote. Unknown fields are ignored.
 
         Raises:
-            ValueError: not an event in SparkPost's form.
+            ValueError: the text is not an event in SparkPost's form.
         """
         try:
             ((envelope, fields),) = json.loads(text)["msys"].items()
-            event = cls(**_typed(fields))
+            event = cls(**_parse_fields(fields))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not an event: {error}") from error
         if envelope != event.type.envelope:
@@ -164,12 +167,12 @@ class Event:
         return event
 
 
-def event_id(milliseconds: int, randomness: bytes) -> str:
-    """A UUID version 7 (RFC 9562 section 5.7): Unix milliseconds, then 74 random bits.
+def make_event_id(milliseconds: int, randomness: bytes) -> str:
+    """Make a UUID version 7 (RFC 9562 section 5.7): Unix milliseconds, then 74 random bits.
 
-    No two trackers need to know each other, and ids sort roughly by time. 64 bits, as in
-    SparkPost's samples, would leave about 22 for chance: a collision is a lost event, because
-    stores drop an id that they have.
+    Trackers need not know each other, and ids sort roughly by time. The 64 bits of SparkPost's
+    samples would leave about 22 random ones. A collision would lose an event, because a store
+    drops an event whose id it has.
 
     Raises:
         ValueError: `randomness` is not 10 bytes.
@@ -186,59 +189,52 @@ def event_id(milliseconds: int, randomness: bytes) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def metadata(text: str | None) -> Mapping[str, Any]:
-    """The metadata of a token as a JSON object; empty when there is none or it is not an object.
+def parse_metadata(text: str | None) -> Mapping[str, Any]:
+    """Parse the metadata of a token; empty if there is none or it is not a JSON object.
 
-    Empty too when it nests deeper than the 64 levels that X-MSYS-API may have. Numbers that JSON
-    can't write again (`1e999`, `NaN`) stay as text, so that an event is never lost or invalid
-    because of what a sender wrote.
+    The result is also empty if the object nests deeper than 64 levels, the limit of X-MSYS-API.
+    A number that JSON can't write (`1e999`, `NaN`) stays text, so that no metadata makes an event
+    invalid.
     """
     if text is None:
         return {}
     try:
-        value = json.loads(text, parse_float=_finite, parse_constant=str)
+        value = json.loads(text, parse_float=_parse_number, parse_constant=str)
     except (ValueError, RecursionError):
         return {}
-    return value if isinstance(value, dict) and _nesting(value) <= _MAX_NESTING else {}
-
-
-def _nesting(value: Any) -> int:
-    """How many objects and arrays lie in each other, the outermost included."""
-    levels, level = 0, [value]
-    while level := [one for one in level if isinstance(one, dict | list)]:
+    if not isinstance(value, dict):
+        return {}
+    level: list[Any] = [value]
+    levels = 0
+    while level := [each for each in level if isinstance(each, dict | list)]:
         levels += 1
-        level = list(chain.from_iterable(map(_inner, level)))
-    return levels
+        if levels > _MAX_NESTING:
+            return {}
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return value
 
 
-def _inner(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else value
-
-
-def _finite(literal: str) -> float | str:
+def _parse_number(literal: str) -> float | str:
     number = float(literal)
     return number if math.isfinite(number) else literal
 
 
-def _number_as_text(number: int | None) -> str | None:
+def _format_number(number: int | None) -> str | None:
     return str(number) if number else None
 
 
-def _iso_8601(unix_seconds: int | None) -> str | None:
-    if unix_seconds is None or unix_seconds > _LAST_DATE:
-        return None
-    moment = datetime.fromtimestamp(unix_seconds, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """SparkPost's types back into ours."""
+def _parse_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert SparkPost's types to ours."""
     known = {name: value for name, value in fields.items() if name in Event.__slots__}
     known["type"] = EventType(known["type"])
     known["transactional"] = known.get("transactional") == "1"
     known["rcpt_tags"] = tuple(known.get("rcpt_tags", ()))
     known["delv_method"] = known.get("delv_method")
-    # An empty text is left out when written.
+    # The JSON leaves out an empty text.
     known = {"message_id": "", "raw_rcpt_to": ""} | known
     injected = known.get("injection_time")
     known["injection_time"] = (

@@ -67,11 +67,11 @@ def test_the_configurations_own_faults_come_before_those_of_the_files_it_names(
     assert said[1].startswith(f"{path}:3: policy.files[0]: {folder}/broken.lua:3: ")
     assert said[2:] == [
         (
-            f"{path}:3: policy.files[2]: {folder}/bad.py:1: validate_helo is no hook; "
+            f"{path}:3: policy.files[2]: {folder}/bad.py:1: validate_helo is not a hook; "
             "did you mean validate_ehlo?"
         ),
         (
-            f"{path}:3: policy.files[2]: {folder}/bad.py:2: validate_conect is no hook; "
+            f"{path}:3: policy.files[2]: {folder}/bad.py:2: validate_conect is not a hook; "
             "did you mean validate_connect?"
         ),
     ]

@@ -240,7 +240,7 @@ async def test_a_tracker_without_pixels_is_noticed(monkeypatch: pytest.MonkeyPat
 async def test_a_header_that_is_taken_though_malformed_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    parse = header.parse
+    parse = header.parse_header
 
     def lenient(values: Sequence[bytes]) -> header.ApiHeader | None:
         try:
@@ -248,7 +248,7 @@ async def test_a_header_that_is_taken_though_malformed_is_noticed(
         except HeaderRefused:
             return None
 
-    monkeypatch.setattr(header, "parse", lenient)
+    monkeypatch.setattr(header, "parse_header", lenient)
     noticed = await failed()
     (only,) = noticed
     assert "a mail whose X-MSYS-API is no JSON is refused with 550" in only

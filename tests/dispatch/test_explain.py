@@ -32,7 +32,7 @@ from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.guard import Guard
 from msys_track.policy.hooks import Transaction
-from msys_track.policy.loading import PolicySettings, load
+from msys_track.policy.loading import PolicySettings, load_policy
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
 
@@ -171,7 +171,7 @@ def asked_by(
 ) -> tuple[Rewriter, Transaction]:
     file = folder / "policy.py"
     file.write_text(source, encoding="utf-8")
-    policy = load(PolicySettings(files=(file,)))
+    policy = load_policy(PolicySettings(files=(file,)))
     assert policy is not None
     scopes = Scopes(listener=Scope(name="listener", options=options))
     transaction = Transaction(

@@ -19,7 +19,7 @@ from msys_track.metrics import Counters
 from msys_track.options.scopes import Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.guard import Guard, OnFailure
-from msys_track.policy.loading import PolicySettings, load
+from msys_track.policy.loading import PolicySettings, load_policy
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
 
@@ -100,7 +100,7 @@ async def asked_of(
     for name, text in files.items():
         (folder / name).write_text(text)
     counters = Counters()
-    policy = load(PolicySettings(files=tuple(folder / name for name in files)))
+    policy = load_policy(PolicySettings(files=tuple(folder / name for name in files)))
     assert policy is not None
     options = TrackingOptions(open_tracking=True, click_tracking=True)
     scopes = Scopes(listener=Scope(name="listener", options=options, context=context or {}))

@@ -107,7 +107,7 @@ def test_an_address_has_the_value_of_the_most_specific_network_around_it(
     for each in asked:
         around = [n for n in values if n.version == each.version and each in n]  # type: ignore[attr-defined, operator]
         best = max(around, key=lambda n: n.prefixlen, default=None)  # type: ignore[attr-defined]
-        assert found.around(each) == (None if best is None else str(best))
+        assert found.find(each) == (None if best is None else str(best))
 
 
 def test_ten_thousand_networks_are_searched_in_a_few_steps() -> None:
@@ -121,7 +121,7 @@ def test_ten_thousand_networks_are_searched_in_a_few_steps() -> None:
     for network in some:
         address = network.network_address
         around = [each for each in networks if address in each]
-        assert table.around(address) == networks[max(around, key=lambda each: each.prefixlen)]
+        assert table.find(address) == networks[max(around, key=lambda each: each.prefixlen)]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from msys_track.errors import HeaderRefused
 from msys_track.options import variables
-from msys_track.options.variables import NOTHING, Variables, is_bypassed, read
+from msys_track.options.variables import NOTHING, Variables, is_bypassed, read_variables
 from msys_track.policy.context import Context, Contexts
 
 NAMES = [
@@ -28,12 +28,12 @@ def contexts(**message: str) -> Contexts:
 
 
 def test_without_variables_policy_says_nothing() -> None:
-    assert read(contexts()) is NOTHING
-    assert read(contexts(something_else="1")) is NOTHING
+    assert read_variables(contexts()) is NOTHING
+    assert read_variables(contexts(something_else="1")) is NOTHING
 
 
 def test_the_documented_values_are_read() -> None:
-    said = read(
+    said = read_variables(
         contexts(
             smtpapi_open_tracking="1",
             smtpapi_click_tracking="false",
@@ -63,7 +63,7 @@ def test_the_documented_values_are_read() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_empty_variable_is_set_and_means_nothing(name: str) -> None:
-    (ignored,) = read(contexts(**{name: ""})).ignored
+    (ignored,) = read_variables(contexts(**{name: ""})).ignored
     assert (ignored.name, ignored.value) == (name, "")
     assert ignored.allowed
 
@@ -94,23 +94,23 @@ def test_an_empty_variable_is_set_and_means_nothing(name: str) -> None:
     ],
 )
 def test_a_value_that_means_nothing_is_told_and_left_out(name: str, value: str) -> None:
-    said = read(contexts(**{name: value}))
+    said = read_variables(contexts(**{name: value}))
     assert [(each.name, each.value) for each in said.ignored] == [(name, value)]
     assert said._replace(ignored=()) == NOTHING
 
 
 def test_more_than_ten_tags_are_cut() -> None:
     tags = [str(number) for number in range(12)]
-    assert read(contexts(smtpapi_tags=json.dumps(tags))).tags == tuple(tags[:10])
+    assert read_variables(contexts(smtpapi_tags=json.dumps(tags))).tags == tuple(tags[:10])
 
 
 @given(st.sampled_from(NAMES), st.text(max_size=80).filter(lambda text: text.isprintable()))
 def test_no_value_whatever_stops_the_reading(name: str, value: str) -> None:
     if name == "smtpapi_campaign_id" and len(value.encode()) > 64:
         with pytest.raises(HeaderRefused):
-            read(contexts(**{name: value}))
+            read_variables(contexts(**{name: value}))
         return
-    said = read(contexts(**{name: value}))
+    said = read_variables(contexts(**{name: value}))
     is_used = any(member is not None for member in said[:-1])
     assert is_used != bool(said.ignored)
 

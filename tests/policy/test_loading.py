@@ -5,21 +5,21 @@ from tests.policy.asked import SAMPLES, call, transaction
 
 from msys_track.errors import PolicyFailed, SettingsError
 from msys_track.policy.hooks import Hook, Rejection
-from msys_track.policy.loading import PolicySettings, load
+from msys_track.policy.loading import PolicySettings, load_policy
 
 
 def fault(*files: Path) -> str:
     with pytest.raises(SettingsError) as caught:
-        load(PolicySettings(files=files))
+        load_policy(PolicySettings(files=files))
     return str(caught.value)
 
 
 def test_without_files_there_is_no_policy() -> None:
-    assert load(PolicySettings()) is None
+    assert load_policy(PolicySettings()) is None
 
 
 def test_files_of_both_languages_make_one_policy() -> None:
-    policy = load(PolicySettings(files=(SAMPLES / "gate.lua", SAMPLES / "engagement.py")))
+    policy = load_policy(PolicySettings(files=(SAMPLES / "gate.lua", SAMPLES / "engagement.py")))
     assert policy is not None
     assert policy.hooks == {Hook.CONNECT, Hook.RCPTTO, Hook.DATA_SPOOL, Hook.EACH_RCPT}
     blocked = transaction(recipient="jo@blocked.example")
@@ -40,7 +40,7 @@ def test_another_suffix_is_refused(tmp_path: Path) -> None:
 def test_the_second_file_is_checked_too(tmp_path: Path) -> None:
     path = tmp_path / "bad.py"
     path.write_text("def validate_helo(t): pass\n")
-    said = f"{path}:1: validate_helo is no hook; did you mean validate_ehlo?"
+    said = f"{path}:1: validate_helo is not a hook; did you mean validate_ehlo?"
     assert fault(SAMPLES / "gate.lua", path) == said
 
 
@@ -49,7 +49,7 @@ def test_the_limits_are_the_settings(tmp_path: Path) -> None:
     path.write_text(
         "msys.registerModule('slow', { validate_ehlo = function() while true do end end })"
     )
-    policy = load(PolicySettings(files=(path,), timeout_seconds=0.02))
+    policy = load_policy(PolicySettings(files=(path,), timeout_seconds=0.02))
     assert policy is not None
     with pytest.raises(PolicyFailed, match=r"slow\.lua:1: validate_ehlo: ran longer than 0\.02"):
         call(policy, Hook.EHLO, transaction())
@@ -61,7 +61,7 @@ def test_the_sandbox_is_a_setting(tmp_path: Path) -> None:
         "local home = os.getenv('HOME')\n"
         "msys.registerModule('open', { validate_ehlo = function() return 0 end })"
     )
-    assert load(PolicySettings(files=(path,), lua_sandbox=False)) is not None
+    assert load_policy(PolicySettings(files=(path,), lua_sandbox=False)) is not None
     assert fault(path) == f"{path}:1: os.getenv is not available in the sandbox"
 
 

@@ -74,12 +74,13 @@ def test_another_answer_is_a_failure(answer: str) -> None:
 def test_a_misspelt_hook_is_told_with_its_line_and_the_right_name() -> None:
     said = fault("\n\ndef validate_rcpto(t): pass\n")
     assert (
-        said == "/etc/msys/policy.py:3: validate_rcpto is no hook; did you mean validate_rcptto?"
+        said
+        == "/etc/msys/policy.py:3: validate_rcpto is not a hook; did you mean validate_rcptto?"
     )
 
 
 def test_a_hook_of_momentums_that_is_not_python_is_told() -> None:
-    assert "validate_data is no hook; did you mean" in fault("def validate_data(t): pass\n")
+    assert "validate_data is not a hook; did you mean" in fault("def validate_data(t): pass\n")
 
 
 def test_a_file_without_hooks_is_refused() -> None:

@@ -7,11 +7,11 @@ from tests.captured_logs import capture_logs
 from tests.policy.asked import SAMPLES, call, transaction
 
 from msys_track.policy.hooks import Hook, Policy, Rejection, Transaction
-from msys_track.policy.loading import PolicySettings, load
+from msys_track.policy.loading import PolicySettings, load_policy
 
 
 def sample(name: str) -> Policy:
-    policy = load(PolicySettings(files=(SAMPLES / name,)))
+    policy = load_policy(PolicySettings(files=(SAMPLES / name,)))
     assert policy is not None
     return policy
 

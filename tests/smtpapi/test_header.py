@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from msys_track.errors import HeaderRefused
-from msys_track.smtpapi.header import ApiHeader, parse
+from msys_track.smtpapi.header import ApiHeader, parse_header
 from msys_track.smtpapi.mailbox import Mailbox
 
 SAFE_REPLY = re.compile(r"5\.6\.0 [ -~]{1,394}")
@@ -28,14 +28,14 @@ headers = st.dictionaries(st.sampled_from(KNOWN) | st.text(max_size=5), values |
 
 
 def read(members: object) -> ApiHeader:
-    header = parse([json.dumps(members).encode()])
+    header = parse_header([json.dumps(members).encode()])
     assert header is not None
     return header
 
 
 def outcome(value: bytes) -> ApiHeader | HeaderRefused | None:
     try:
-        return parse([value])
+        return parse_header([value])
     except HeaderRefused as refused:
         return refused
 
@@ -48,18 +48,18 @@ def is_safe(answer: ApiHeader | HeaderRefused | None) -> bool:
 
 def refusal(*fields: bytes) -> str:
     with pytest.raises(HeaderRefused) as caught:
-        parse(fields)
+        parse_header(fields)
     assert caught.value.code == 550
     assert SAFE_REPLY.fullmatch(caught.value.text)
     return caught.value.text
 
 
 def test_a_message_without_the_header_has_no_wishes() -> None:
-    assert parse([]) is None
+    assert parse_header([]) is None
 
 
 def test_every_key_in_use_is_read() -> None:
-    header = parse(
+    header = parse_header(
         [
             (
                 b' {"options": {"open_tracking": true, "click_tracking": false,\r\n'
@@ -222,7 +222,7 @@ def test_tags_over_ten_are_counted() -> None:
 
 
 def test_equal_fields_count_once_however_they_are_folded() -> None:
-    header = parse([b' {"tags": ["a"]}\r\n', b'{"tags":\r\n ["a"]}\r\n'])
+    header = parse_header([b' {"tags": ["a"]}\r\n', b'{"tags":\r\n ["a"]}\r\n'])
     assert header == ApiHeader(tags=("a",))
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msys_track.smtpapi.mailbox import Mailbox, continued, field, parse_all
+from msys_track.smtpapi.mailbox import Mailbox, parse_mailboxes, write_continuation, write_field
 
 # Spaces other than the plain one confuse the standard library's parser, not ours.
 names = st.text(
@@ -27,26 +27,26 @@ def read_back(header: bytes) -> list[tuple[str, str]]:
     return [(str(make_header(decode_header(name))), address) for name, address in boxes]
 
 
-def test_each_mailbox_has_its_line_and_the_first_stands_behind_the_colon() -> None:
+def test_each_mailbox_has_its_line_and_the_first_stands_after_the_colon() -> None:
     boxes = [Mailbox("a@b.test"), Mailbox("c@d.test", "Ann Lee"), Mailbox("e@f.test", 'O"Neil, X')]
-    assert field("Cc", boxes, b"\r\n") == (
+    assert write_field("Cc", boxes, b"\r\n") == (
         b'Cc: a@b.test,\r\n Ann Lee <c@d.test>,\r\n "O\\"Neil, X" <e@f.test>\r\n'
     )
 
 
 def test_a_name_that_is_not_ascii_is_written_in_encoded_words() -> None:
-    written = field("Cc", [Mailbox("a@b.test", "Jürgen Groß")], b"\n")
+    written = write_field("Cc", [Mailbox("a@b.test", "Jürgen Groß")], b"\n")
     assert written == b"Cc: =?utf-8?q?J=C3=BCrgen_Gro=C3=9F?= <a@b.test>\n"
 
 
-def test_a_field_that_is_there_is_gone_on_with() -> None:
-    assert continued([Mailbox("a@b.test"), Mailbox("c@d.test")], b"\n") == (
+def test_a_field_that_has_mailboxes_is_continued() -> None:
+    assert write_continuation([Mailbox("a@b.test"), Mailbox("c@d.test")], b"\n") == (
         b",\n a@b.test,\n c@d.test"
     )
 
 
 def test_a_domain_beyond_ascii_becomes_its_a_label() -> None:
-    assert parse_all("cc", ["post@bücher.example"])[0].email == "post@xn--bcher-kva.example"
+    assert parse_mailboxes("cc", ["post@bücher.example"])[0].email == "post@xn--bcher-kva.example"
 
 
 def test_domains_have_no_case_but_local_parts_do() -> None:
@@ -58,12 +58,12 @@ def test_domains_have_no_case_but_local_parts_do() -> None:
     "address", ['"a b"@c.test', "a@[192.0.2.1]", "a+b@c-d.test", "x'y@z.test"]
 )
 def test_every_form_of_address_is_taken(address: str) -> None:
-    assert parse_all("bcc", [address]) == (Mailbox(address),)
+    assert parse_mailboxes("bcc", [address]) == (Mailbox(address),)
 
 
 @given(st.lists(mailboxes, min_size=1, max_size=5))
 def test_what_is_written_is_read_back_by_the_standard_library(boxes: list[Mailbox]) -> None:
-    written = field("Cc", boxes, b"\r\n")
+    written = write_field("Cc", boxes, b"\r\n")
     lines = written.split(b"\r\n")
     assert all(line.startswith(b" ") for line in lines[1:-1])
     assert max(map(len, lines)) <= 998

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from msys_track.smtpapi.json import compact
-from msys_track.smtpapi.metadata import Trimmed, trimmed
+from msys_track.smtpapi.metadata import Trimmed, trim_metadata
 
 members = st.dictionaries(
     st.text(max_size=8), st.text(max_size=20) | st.integers() | st.lists(st.text(max_size=4))
@@ -16,7 +16,7 @@ members = st.dictionaries(
 def test_what_is_kept_is_the_longest_run_of_pairs_that_fits(
     object_: dict[str, object], max_bytes: int
 ) -> None:
-    text, truncated = trimmed(compact(object_), max_bytes)
+    text, truncated = trim_metadata(compact(object_), max_bytes)
     kept = {} if text is None else json.loads(text)
     pairs = list(object_.items())
     assert list(kept.items()) == pairs[: len(kept)]
@@ -41,13 +41,13 @@ def test_what_is_kept_is_the_longest_run_of_pairs_that_fits(
     ],
 )
 def test_the_limit_counts_bytes_of_compact_utf8(max_bytes: int, result: Trimmed) -> None:
-    assert trimmed('{"a":1,"b":"ü","c":[]}', max_bytes) == result
+    assert trim_metadata('{"a":1,"b":"ü","c":[]}', max_bytes) == result
 
 
 def test_a_pair_that_does_not_fit_hides_those_after_it() -> None:
-    assert trimmed('{"a":"long value","b":1}', 12) == Trimmed(None, truncated=True)
+    assert trim_metadata('{"a":"long value","b":1}', 12) == Trimmed(None, truncated=True)
 
 
 @pytest.mark.parametrize("empty", [None, "{}"])
 def test_no_metadata_is_not_truncated(empty: str | None) -> None:
-    assert trimmed(empty, 0) == Trimmed(None, truncated=False)
+    assert trim_metadata(empty, 0) == Trimmed(None, truncated=False)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from msys_track.smtpapi.json import JsonFault
-from msys_track.smtpapi.unfold import decoded, unfolded
+from msys_track.smtpapi.unfold import decode_words, unfold_value
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from msys_track.smtpapi.unfold import decoded, unfolded
     ],
 )
 def test_each_fold_becomes_exactly_one_space(field: bytes, value: bytes) -> None:
-    assert unfolded(field) == value
+    assert unfold_value(field) == value
 
 
 @given(
@@ -29,7 +29,7 @@ def test_each_fold_becomes_exactly_one_space(field: bytes, value: bytes) -> None
     st.sampled_from([b"\r\n ", b"\n ", b"\r\n\t", b"\r\n \t  "]),
 )
 def test_folding_between_words_is_undone(words: list[bytes], fold: bytes) -> None:
-    assert unfolded(fold.join(words)) == b" ".join(words)
+    assert unfold_value(fold.join(words)) == b" ".join(words)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_folding_between_words_is_undone(words: list[bytes], fold: bytes) -> Non
     ],
 )
 def test_raw_utf8_and_encoded_words_are_read(value: bytes, text: str) -> None:
-    assert decoded(value) == text
+    assert decode_words(value) == text
 
 
 @pytest.mark.parametrize(
@@ -77,14 +77,14 @@ def test_what_cannot_be_decoded_is_refused_with_its_column(
     value: bytes, column: int, what: str
 ) -> None:
     with pytest.raises(JsonFault) as caught:
-        decoded(value)
+        decode_words(value)
     assert (caught.value.line, caught.value.column, caught.value.what) == (1, column, what)
 
 
 @given(st.binary())
 def test_any_bytes_give_text_or_a_fault(value: bytes) -> None:
     try:
-        text = decoded(unfolded(value))
+        text = decode_words(unfold_value(value))
     except JsonFault:
         return
     text.encode("utf-8")
@@ -93,6 +93,6 @@ def test_any_bytes_give_text_or_a_fault(value: bytes) -> None:
 @given(st.text(st.sampled_from("=?utf-8bq AZ+/_0\u00e4\t"), max_size=60))
 def test_any_near_encoded_word_gives_text_or_a_fault(text: str) -> None:
     try:
-        decoded(text.encode()).encode()
+        decode_words(text.encode()).encode()
     except JsonFault:
         return

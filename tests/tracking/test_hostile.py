@@ -250,7 +250,7 @@ STEPS = [
     "msys_track.tracking.connection.Visit",
     "msys_track.tracking.connection.events",
     "msys_track.tracking.visit.user_agent_parsed",
-    "msys_track.tracking.visit.metadata",
+    "msys_track.tracking.visit.parse_metadata",
     "msys_track.sinks.writer.EventWriter.put",
 ]
 

@@ -82,7 +82,7 @@ def rewriter(
         SettingsError: a policy file can't be used.
     """
     keys = keys or key_ring(read)
-    policy = loading.load(read.policy)
+    policy = loading.load_policy(read.policy)
     guard = Guard(policy, read.policy.on_failure, count) if policy is not None else None
     _warn_of_default_domain(read)
     return Rewriter(

@@ -68,7 +68,7 @@ def _of_policy(document: Document, reading: Reading) -> Iterator[Problem]:
     limits = PolicySettings(**reading.values[PolicySettings])
     for place, file in reading.policy_files.items():
         try:
-            loading.load(replace(limits, files=(file,)))
+            loading.load_policy(replace(limits, files=(file,)))
         except SettingsError as error:
             for line in str(error).splitlines():
                 yield document.problem(("policy", "files", place), line)

@@ -77,7 +77,7 @@ class Message:
         self._fields: Sequence[recipients.HeaderField] = engine.header_fields(message, HEADER)
         self._plans: dict[tuple[Rules, bool], Plan | None] = {}
         self.message = message
-        self.header = header.parse([value for _, value in self._fields])
+        self.header = header.parse_header([value for _, value in self._fields])
         self.readers = recipients.readers(addresses, self.header)
         self._cc_fields: Sequence[recipients.HeaderField] = (
             engine.header_fields(message, b"Cc") if self.header and self.header.cc else ()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from msys_track.smtpapi.header import ApiHeader
-from msys_track.smtpapi.mailbox import Mailbox, continued, field
+from msys_track.smtpapi.mailbox import Mailbox, write_continuation, write_field
 
 ReaderType: TypeAlias = Literal["to", "cc", "bcc", "archive"]
 
@@ -72,12 +72,12 @@ def insertions(
     """
     cc = header.cc if header is not None else ()
     eol = b"\r\n" if b"\r\n" in message[: message.find(b"\n") + 1] else b"\n"
-    new = field("Bcc", [bcc], eol) if bcc is not None else b""
+    new = write_field("Bcc", [bcc], eol) if bcc is not None else b""
     inserted: list[tuple[int, bytes]] = []
     if cc and cc_fields:
         inserted.append(_continuation(message, cc_fields[-1], cc, eol))
     elif cc:
-        new = field("Cc", cc, eol) + new
+        new = write_field("Cc", cc, eol) + new
     if new:
         inserted.append((at, new))
     return sorted(inserted)
@@ -89,7 +89,7 @@ def _continuation(
     [*_, (offset, length)], value = cc_field
     lines = message[offset : offset + length]
     end = offset + len(lines.rstrip(b"\r\n"))
-    text = continued(cc, eol)
+    text = write_continuation(cc, eol)
     return end, text if value.strip() else text.removeprefix(b",")
 
 

@@ -14,7 +14,7 @@ from msys_track.options.scopes import Scope
 from msys_track.options.tracking import Scheme, SignedMail
 from msys_track.options.variables import Ignored, Lookup, Variables
 from msys_track.smtpapi.header import ApiHeader
-from msys_track.smtpapi.metadata import trimmed
+from msys_track.smtpapi.metadata import trim_metadata
 
 T = TypeVar("T")
 
@@ -168,7 +168,7 @@ def resolve(
         HeaderRefused: 550, policy's campaign is too long.
     """
     settled = _settled(tuple(scopes))
-    policy = variables.NOTHING if contexts is None else variables.read(contexts)
+    policy = variables.NOTHING if contexts is None else variables.read_variables(contexts)
     if header is None and policy is variables.NOTHING:
         return settled
     words = list(settled)
@@ -194,7 +194,7 @@ def _add(
         if value is not None:
             words[where] = _origin((value, source, words[where]))
     if said.metadata is not None:
-        kept, truncated = trimmed(said.metadata, most_metadata)
+        kept, truncated = trim_metadata(said.metadata, most_metadata)
         words[_METADATA] = _origin((kept, source, words[_METADATA]))
         words[_METADATA_BEFORE_CUT] = said.metadata if truncated else None
 

@@ -1,7 +1,7 @@
-"""Scopes: which configured options hold for a mail, by where it came in and on which pathway.
+"""Scopes: which configured options hold for a mail, by listener, peer and pathway.
 
-Momentum's fallback, so that a configuration moved here decides as it did there: the most
-specific scope that sets an option wins, option by option.
+The order is Momentum's, so that an imported configuration decides as before: for each option, the
+most specific scope that sets it wins.
 """
 
 from bisect import bisect_right
@@ -24,26 +24,26 @@ class Scope:
     """One stanza of a configuration: what it sets, and where that is written."""
 
     name: str
-    """As an operator calls it: `listener`, `peer "10.0.0.0/8"`, `pathway "bulk"`."""
+    """As an operator names it: `listener`, `peer "10.0.0.0/8"`, `pathway "bulk"`."""
     options: TrackingOptions = field(default_factory=TrackingOptions)
     places: Mapping[str, str] = field(default_factory=dict)
-    """Field of `TrackingOptions` → `msys-track.toml:14`."""
+    """From a field of `TrackingOptions` to its place, as `msys-track.toml:14`."""
     pathway: str | None = None
     """The pathway that mail of this scope is on."""
     context: Mapping[str, str] = field(default_factory=dict)
-    """Connection context variables, which count as policy."""
+    """Connection context variables. They count as policy."""
 
     def source(self, option: str) -> str:
-        """Say where an option's value comes from."""
+        """Return where the value of an option comes from."""
         place = self.places.get(option)
         return f"{self.name} ({place})" if place else self.name
 
 
 class Networks(Generic[V]):
-    """Values by network; an address has that of the most specific network around it.
+    """Values by network. An address has the value of the most specific network that holds it.
 
-    Networks nest or are strangers, so they cut the addresses into stretches of one answer each:
-    a look-up is a binary search, however many networks there are.
+    Two networks are nested or disjoint. So they cut the addresses into ranges with one value each,
+    and a look-up is a binary search.
     """
 
     __slots__ = ("_answers", "_starts")
@@ -53,40 +53,40 @@ class Networks(Generic[V]):
         self._answers: dict[int, list[V | None]] = {}
         for version in (4, 6):
             networks = [network for network in values or () if network.version == version]
-            stretches = dict(_stretches(networks, values or {}))
-            self._starts[version] = list(stretches)
-            self._answers[version] = list(stretches.values())
+            ranges = dict(_split_ranges(networks, values or {}))
+            self._starts[version] = list(ranges)
+            self._answers[version] = list(ranges.values())
 
-    def around(self, address: Address) -> V | None:
-        """Return the value of the most specific network that holds the address."""
+    def find(self, address: Address) -> V | None:
+        """Return the value of the most specific network that holds the address; None for none."""
         at = bisect_right(self._starts[address.version], int(address))
         return self._answers[address.version][at - 1] if at else None
 
 
-def _stretches(
+def _split_ranges(
     networks: Iterable[Network], values: Mapping[Network, V]
 ) -> Iterator[tuple[int, V | None]]:
-    """Start and answer of each stretch; of two with one start the later counts."""
-    around: list[Network] = []
+    """Yield start and value of each range. Of two with the same start the later one counts."""
+    outer: list[Network] = []
     for network in sorted(networks, key=lambda each: (int(each.network_address), each.prefixlen)):
         start = int(network.network_address)
-        yield from _ended(around, start, values)
+        yield from _close_ranges(outer, start, values)
         yield start, values[network]
-        around.append(network)
-    yield from _ended(around, None, values)
+        outer.append(network)
+    yield from _close_ranges(outer, None, values)
 
 
-def _ended(
-    around: list[Network], start: int | None, values: Mapping[Network, V]
+def _close_ranges(
+    outer: list[Network], start: int | None, values: Mapping[Network, V]
 ) -> Iterator[tuple[int, V | None]]:
-    while around and (start is None or int(around[-1].broadcast_address) < start):
-        end = int(around.pop().broadcast_address) + 1
-        yield end, values[around[-1]] if around else None
+    while outer and (start is None or int(outer[-1].broadcast_address) < start):
+        end = int(outer.pop().broadcast_address) + 1
+        yield end, values[outer[-1]] if outer else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Listen:
-    """One address that mail comes in at, and the peers that are treated differently there."""
+    """One listening address, and the peers that have options of their own there."""
 
     scope: Scope
     peers: Networks[Scope] = field(default_factory=Networks)
@@ -97,12 +97,12 @@ class Scopes:
     """All scopes of a configuration.
 
     Attributes:
-        listener: What holds for every way in.
-        module: What holds beneath all others: Momentum's stanza `engagement_tracker`.
-        peers: The same for clients of some networks.
-        listens: By the name of the listening address.
-        pathways: By name, the most specific first: the pathway in its group, the pathway of that
-            name outside, the group.
+        listener: Options for all listening addresses.
+        module: Options below all others: Momentum's stanza `engagement_tracker`.
+        peers: Options by network of the client.
+        listens: Options by name of the listening address.
+        pathways: Options by name of the pathway, the most specific first: the pathway in its
+            group, the pathway of that name outside, the group.
     """
 
     listener: Scope = field(default_factory=lambda: Scope(name="listener"))
@@ -120,45 +120,40 @@ class Scopes:
     ) -> tuple[Scope, ...]:
         """Return the scopes that hold for a mail, the most specific first.
 
-        A scope's own option beats that of the pathway it puts mail on, which beats those of the
-        scopes around. A pathway that policy has chosen beats them all. The same arguments give
-        the same tuple, so that what is made of it can be kept.
+        A scope comes before the pathway that it puts mail on, and that before the next scope. A
+        pathway that policy has chosen comes first. The same arguments return the same tuple, so
+        that results can be cached by it.
 
         Args:
-            listen: name of the listening address; None where mail came in by no listener.
+            listen: name of the listening address; None if there is none.
             peer: the client's address.
-            pathway: chosen by policy; one that is not configured counts for nothing.
+            pathway: the pathway that policy has chosen. An unknown one is ignored.
         """
         at = self.listens.get(listen) if listen is not None else None
-        nested = at.peers.around(peer) if at is not None and peer is not None else None
-        outer = self.peers.around(peer) if peer is not None else None
+        nested = at.peers.find(peer) if at is not None and peer is not None else None
+        outer = self.peers.find(peer) if peer is not None else None
         key = (listen if at else None, nested, outer, pathway)
         layers = self._known.get(key)
         if layers is None:
             walk = [nested, outer, at.scope if at else None, self.listener, self.module]
-            layers = self._known[key] = self._merged(walk, pathway)
+            merged = list(self.pathways.get(pathway, ())) if pathway is not None else []
+            for scope in filter(None, walk):
+                merged.append(scope)
+                if scope.pathway is not None:
+                    merged += self.pathways.get(scope.pathway, ())
+            layers = self._known[key] = tuple(dict.fromkeys(merged))
         return layers
 
     def context(self, layers: Sequence[Scope]) -> dict[str, str]:
-        """Return the connection context variables that scopes set; the most specific wins."""
+        """Return the connection context variables that the scopes set; the most specific wins."""
         return dict(chain.from_iterable(scope.context.items() for scope in reversed(layers)))
-
-    def _merged(self, walk: Iterable[Scope | None], chosen: str | None) -> tuple[Scope, ...]:
-        layers = list(self.pathways.get(chosen, ())) if chosen is not None else []
-        for scope in walk:
-            if scope is None:
-                continue
-            layers.append(scope)
-            if scope.pathway is not None:
-                layers += self.pathways.get(scope.pathway, ())
-        return tuple(dict.fromkeys(layers))
 
 
 @lru_cache(maxsize=4096)
 def address_of(peer: str) -> Address | None:
-    """Read the address of `10.0.0.7:51234` or `[2001:db8::7]:51234`; None where it has none.
+    """Return the address of `10.0.0.7:51234` or `[2001:db8::7]:51234`; None if there is none.
 
-    An IPv4 client of a socket for both families is `::ffff:10.0.0.7`: IPv4 all the same.
+    `::ffff:10.0.0.7` is IPv4: so a socket for both families names an IPv4 client.
     """
     host = peer.rpartition(":")[0].strip("[]").partition("%")[0]
     try:

@@ -1,10 +1,11 @@
-"""Policy's context variables, read into the values they stand for.
+"""Parses policy's context variables.
 
-All of them are strings, and set by people: a value that means nothing is left out and told, so
-that the next source decides. The sender is not to blame for it, unlike for the header's faults.
+All of them are strings written by people. A value that can't be parsed is ignored and reported,
+and the next source decides. The mail is not refused, because its sender can't mend a policy.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 from msys_track.options.tracking import RULES
@@ -20,15 +21,15 @@ PATHWAY: Final = "pathway"
 
 
 class Lookup(Protocol):
-    """Where variables stand: the message's own first, then the connection's."""
+    """Context variables: the message's first, then the connection's."""
 
     def lookup(self, name: str) -> str | None:
-        """Return the variable's value; None where it is not set."""
+        """Return the value of a variable; None if it is not set."""
         ...
 
 
 class Ignored(NamedTuple):
-    """A variable whose value means nothing."""
+    """A variable whose value can't be parsed, and what is allowed."""
 
     name: str
     value: str
@@ -36,7 +37,7 @@ class Ignored(NamedTuple):
 
 
 class Variables(NamedTuple):
-    """What policy decided; None where it said nothing."""
+    """What policy decided; None where it decided nothing."""
 
     open_tracking: bool | None = None
     click_tracking: bool | None = None
@@ -58,36 +59,33 @@ class _Meaningless(Exception):  # noqa: N818 - never leaves this module
         self.allowed = allowed
 
 
-def read(contexts: Lookup) -> Variables:
+def read_variables(contexts: Lookup) -> Variables:
     """Read the variables that decide about tracking (Momentum's smtpapi module).
 
     Raises:
-        HeaderRefused: 550, the campaign is too long; Momentum answers so for policy's too.
+        HeaderRefused: 550. The campaign is too long; Momentum also refuses a policy's.
     """
-    given = {name: value for name in _READERS if (value := contexts.lookup(name)) is not None}
+    given = {name: value for name in _PARSERS if (value := contexts.lookup(name)) is not None}
     if not given:
         return NOTHING
     ignored: list[Ignored] = []
-    values: dict[str, Any] = dict(_values(given, ignored))
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        field, parse = _PARSERS[name]
+        try:
+            values[field] = parse(value)
+        except _Meaningless as meaningless:
+            ignored.append(Ignored(name, value, meaningless.allowed))
     return Variables(**values, ignored=tuple(ignored))
 
 
 def is_bypassed(contexts: Lookup) -> bool:
-    """Whether policy wants the module to leave the message alone, header and all."""
+    """Return whether policy wants the message left as it is, X-MSYS-API included."""
     value = contexts.lookup(BYPASS)
     return value is not None and value.lower() in ("1", "true")
 
 
-def _values(given: Mapping[str, str], ignored: list[Ignored]) -> Iterator[tuple[str, object]]:
-    for name, value in given.items():
-        field, reader = _READERS[name]
-        try:
-            yield field, reader(value)
-        except _Meaningless as meaningless:
-            ignored.append(Ignored(name, value, meaningless.allowed))
-
-
-def _switch(value: str) -> bool:
+def _parse_switch(value: str) -> bool:
     match value.lower():
         case "1" | "true":
             return True
@@ -97,30 +95,28 @@ def _switch(value: str) -> bool:
             raise _Meaningless('"1", "0", "true" or "false"')
 
 
-def _ruled(option: str, value: object) -> object:
+def _check_option(option: str, value: object) -> object:
     rule = RULES[option]
     if not rule.allows(value):
         raise _Meaningless(rule.allowed)
     return value
 
 
-def _scheme(value: str) -> object:
-    return _ruled("open_tracking_scheme", value.lower())
+def _parse_scheme(value: str) -> object:
+    return _check_option("open_tracking_scheme", value.lower())  # the click's rule is the same
 
 
-def _domain(value: str) -> object:
-    return _ruled("tracking_domain", value)
+def _parse_expiry(value: str) -> object:
+    return _check_option("tracking_link_expiry_seconds", _parse_decimal(value))
 
 
-def _expiry(value: str) -> object:
-    return _ruled("tracking_link_expiry_seconds", _decimal(value))
+def _parse_decimal(value: str) -> int | None:
+    max_digits = 19  # the digits of 64 bits
+    is_decimal = value.isascii() and value.isdigit() and len(value) <= max_digits
+    return int(value) if is_decimal else None
 
 
-def _decimal(value: str) -> int | None:
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None  # noqa: PLR2004 - the digits of 64 bits
-
-
-def _campaign(value: str) -> str:
+def _check_campaign(value: str) -> str:
     try:
         octets = value.encode("utf-8")
     except UnicodeEncodeError:
@@ -132,14 +128,14 @@ def _campaign(value: str) -> str:
     return value
 
 
-def _metadata(value: str) -> str:
+def _compact_metadata(value: str) -> str:
     try:
         return strict_json.compact(strict_json.parse_object(value))
     except JsonFault as fault:
         raise _Meaningless(f"a JSON object; column {fault.column}: {fault.what}") from None
 
 
-def _tags(value: str) -> tuple[str, ...]:
+def _parse_tags(value: str) -> tuple[str, ...]:
     try:
         (tags,) = strict_json.parse_object(f'{{"tags":{value}}}').values()
     except (JsonFault, ValueError):
@@ -149,23 +145,23 @@ def _tags(value: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tags))[:MAX_TAGS]
 
 
-def _customer(value: str) -> int:
-    number = _decimal(value)
+def _parse_customer(value: str) -> int:
+    number = _parse_decimal(value)
     if number is None or number > _MAX_CUSTOMER:
         raise _Meaningless(f"a whole number from 0 to {_MAX_CUSTOMER}")
     return number
 
 
-_READERS: Final[Mapping[str, tuple[str, Callable[[str], object]]]] = {
-    "smtpapi_open_tracking": ("open_tracking", _switch),
-    "smtpapi_click_tracking": ("click_tracking", _switch),
-    "smtpapi_open_tracking_scheme": ("open_tracking_scheme", _scheme),
-    "smtpapi_click_tracking_scheme": ("click_tracking_scheme", _scheme),
-    "smtpapi_tracking_domain": ("tracking_domain", _domain),
-    "smtpapi_tracking_link_expiry": ("tracking_link_expiry_seconds", _expiry),
-    "smtpapi_campaign_id": ("campaign_id", _campaign),
-    "smtpapi_metadata": ("metadata", _metadata),
-    "smtpapi_tags": ("tags", _tags),
-    "mo_customer_id": ("customer_id", _customer),
+_PARSERS: Final[Mapping[str, tuple[str, Callable[[str], object]]]] = {
+    "smtpapi_open_tracking": ("open_tracking", _parse_switch),
+    "smtpapi_click_tracking": ("click_tracking", _parse_switch),
+    "smtpapi_open_tracking_scheme": ("open_tracking_scheme", _parse_scheme),
+    "smtpapi_click_tracking_scheme": ("click_tracking_scheme", _parse_scheme),
+    "smtpapi_tracking_domain": ("tracking_domain", partial(_check_option, "tracking_domain")),
+    "smtpapi_tracking_link_expiry": ("tracking_link_expiry_seconds", _parse_expiry),
+    "smtpapi_campaign_id": ("campaign_id", _check_campaign),
+    "smtpapi_metadata": ("metadata", _compact_metadata),
+    "smtpapi_tags": ("tags", _parse_tags),
+    "mo_customer_id": ("customer_id", _parse_customer),
 }
 NOTHING: Final = Variables()

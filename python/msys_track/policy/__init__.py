@@ -1,4 +1,4 @@
-"""Policy: code of the operator's that is asked at Momentum's hooks, in Python or Lua."""
+"""Policy: the operator's own code, in Python or Lua, called at Momentum's hooks."""
 
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.hooks import Headers, Hook, Policy, Rejection, Transaction

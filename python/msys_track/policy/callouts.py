@@ -1,4 +1,4 @@
-"""The names of hooks as people write them: a misspelt one would never be called, in silence."""
+"""The names of hooks. A misspelt hook would never be called, so it is a fault of its file."""
 
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
@@ -18,29 +18,32 @@ MOMENTUMS_OWN: Final = frozenset(
         "validate_set_binding",
     }
 )
-"""Callouts that Momentum has and nothing here calls, since there is nothing to call them for."""
-
+"""Momentum's callouts that have no counterpart here."""
 
 _OTHER_PHASES: Final = ("ac_", "core_", "msg_gen_")
 
 
 def is_momentums_own(name: str) -> bool:
-    """Whether Momentum has such a callout, and nothing here calls it."""
+    """Return whether Momentum has such a callout and nothing here calls it."""
     return name in MOMENTUMS_OWN or name.startswith(_OTHER_PHASES)
 
 
-def faults(path: Path, functions: Mapping[str, str], also: Collection[str] = ()) -> Iterator[str]:
-    """Say what is wrong with a file that has these functions, each as `file:line: what`.
+def find_faults(
+    path: Path, functions: Mapping[str, str], also: Collection[str] = ()
+) -> Iterator[str]:
+    """Yield what is wrong with a file that has these functions, each as `file:line: what`.
 
     Args:
         path: the file.
-        functions: name to `file:line`.
-        also: what is called besides hooks.
+        functions: from name to `file:line`.
+        also: names that are called besides hooks.
     """
     known = (*HOOKS, *also)
     misspelt = [name for name in functions if _is_misspelt(name, known)]
     for name in misspelt:
-        yield f"{functions[name]}: {name} is no hook; {_meant(name, known)}"
+        close = get_close_matches(name, known, n=1, cutoff=0.7)
+        hint = f"did you mean {close[0]}?" if close else f"the hooks are {', '.join(HOOKS)}"
+        yield f"{functions[name]}: {name} is not a hook; {hint}"
     if not misspelt and not functions.keys() & {name for name in known if name != "init"}:
         yield f"{path}:1: no hook found; the hooks are {', '.join(HOOKS)}"
 
@@ -49,9 +52,3 @@ def _is_misspelt(name: str, known: Collection[str]) -> bool:
     if name in known or is_momentums_own(name):
         return False
     return name.startswith("validate_") or bool(get_close_matches(name, HOOKS, n=1, cutoff=0.85))
-
-
-def _meant(name: str, known: Collection[str]) -> str:
-    if close := get_close_matches(name, known, n=1, cutoff=0.7):
-        return f"did you mean {close[0]}?"
-    return f"the hooks are {', '.join(HOOKS)}"

@@ -1,7 +1,7 @@
-"""Several policy files asked as one: in the order of the configuration, the first no wins.
+"""Several policy files called as one, in the order of the configuration. The first rejection wins.
 
-A file that fails has decided nothing. What the others set holds: a mail that one of them has
-switched off must not go out tracked because of a defect in another.
+A file that fails decides nothing, and what the others set holds. If one file switches tracking
+off for a mail, a defect in another must not switch it on again.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from msys_track.policy.hooks import Hook, OnFailed, Rejection, Transaction
 
 
 class Verdict(NamedTuple):
-    """What one file says at one hook."""
+    """The answer of one file at one hook."""
 
     rejection: Rejection | None
     is_done: bool
-    """The files after it are not asked at this hook (Momentum's VALIDATE_DONE)."""
+    """True if later files are not called at this hook (Momentum's VALIDATE_DONE)."""
 
 
 CONTINUE: Final = Verdict(rejection=None, is_done=False)
@@ -25,50 +25,50 @@ DONE: Final = Verdict(rejection=None, is_done=True)
 
 
 class PolicyFile(Protocol):
-    """One policy file, in whichever language."""
+    """One policy file, in any language."""
 
     @property
     def path(self) -> Path:
-        """Where it was read from."""
+        """The file it was read from."""
         ...
 
     @property
     def hooks(self) -> frozenset[Hook]:
-        """Those it has."""
+        """The hooks it has."""
         ...
 
     def ask(self, hook: Hook, transaction: Transaction) -> Verdict:
-        """Run one hook that it has.
+        """Call one of its hooks.
 
         Raises:
-            PolicyFailed: it came to no answer.
+            PolicyFailed: it gave no answer.
         """
         ...
 
 
 class Chain:
-    """The policy that files make together."""
+    """The policy that several files make together."""
 
-    __slots__ = ("_asked", "files")
+    __slots__ = ("_by_hook", "files")
 
     def __init__(self, files: Sequence[PolicyFile]) -> None:
         self.files = tuple(files)
-        self._asked = {
-            hook: asked for hook in Hook if (asked := tuple(f for f in files if hook in f.hooks))
+        self._by_hook = {
+            hook: having for hook in Hook if (having := tuple(f for f in files if hook in f.hooks))
         }
 
     @property
     def hooks(self) -> frozenset[Hook]:
         """The hooks that at least one file has."""
-        return frozenset(self._asked)
+        return frozenset(self._by_hook)
 
     def call(self, hook: Hook, transaction: Transaction, on_failed: OnFailed) -> Rejection | None:
-        """Ask file by file, until one rejects or says that it was the last to be asked.
+        """Call file by file until one rejects or ends the chain.
 
-        What a file that fails has set in this call is undone; `on_failed` may reject for it.
+        If a file fails, what it set in this call is undone, and `on_failed` may reject.
         """
         contexts = transaction.contexts
-        for file in self._asked.get(hook, ()):
+        for file in self._by_hook.get(hook, ()):
             before = contexts.connection.copy(), contexts.message.copy()
             try:
                 rejection, is_done = file.ask(hook, transaction)

@@ -1,4 +1,4 @@
-"""Context variables: how policy speaks to what comes after it, in Momentum's two dictionaries.
+"""Context variables: Momentum's two dictionaries, in which a policy leaves its decisions.
 
 They are bounded, because a connection can last for days and carry a million messages.
 """
@@ -9,17 +9,17 @@ from types import MappingProxyType
 from typing import Final
 
 MAX_NAME: Final = 255
-"""Bytes of a variable's name in UTF-8."""
+"""UTF-8 bytes in the name of a variable."""
 MAX_VALUE: Final = 65_536
-"""Bytes of a variable's value in UTF-8."""
+"""UTF-8 bytes in the value of a variable."""
 MAX_VARIABLES: Final = 1_000
 """Variables in one dictionary."""
 MAX_OCTETS: Final = 1 << 20
-"""Bytes of all names and values in one dictionary."""
+"""UTF-8 bytes of all names and values in one dictionary."""
 
 
 class Context:
-    """One dictionary of string variables; not set differs from set to the empty string."""
+    """One dictionary of string variables. An empty string differs from a variable not set."""
 
     __slots__ = ("_octets", "_values")
 
@@ -30,38 +30,46 @@ class Context:
             self.set(name, value)
 
     def get(self, name: str) -> str | None:
-        """Return a variable's value; None where it is not set."""
+        """Return the value of a variable; None if it is not set."""
         return self._values.get(name)
 
     def set(self, name: str, value: str) -> None:
         """Set a variable.
 
         Raises:
-            TypeError: name or value is no string; what was meant is guessed by nobody.
-            ValueError: too long, too many, or text that UTF-8 can't hold.
+            TypeError: name or value is not a string. Nothing is converted silently.
+            ValueError: too long, too many, or not valid as UTF-8.
         """
-        _refuse_bad_name(name)
-        octets = self._octets + _octets_of_value(name, value)
+        _check_name(name)
+        if not isinstance(value, str):
+            found = type(value).__name__
+            raise TypeError(
+                f"{name}: values are strings, found {found}; write str(…) or json.dumps(…)"
+            )
+        size = _count_octets(value)
+        if size > MAX_VALUE:
+            raise ValueError(f"{name}: {size} bytes, at most {MAX_VALUE}")
+        octets = self._octets + size
         if (earlier := self._values.get(name)) is not None:
-            octets -= _octets(earlier)
+            octets -= _count_octets(earlier)
         elif len(self._values) >= MAX_VARIABLES:
             raise ValueError(f"{name}: one context holds at most {MAX_VARIABLES} variables")
         else:
-            octets += _octets(name)
+            octets += _count_octets(name)
         if octets > MAX_OCTETS:
             raise ValueError(f"{name}: one context holds at most {MAX_OCTETS} bytes")
         self._values[name] = value
         self._octets = octets
 
     def exists(self, name: str) -> bool:
-        """Whether a variable is set, be it to the empty string."""
+        """Return whether a variable is set, even if to the empty string."""
         return name in self._values
 
     def delete(self, name: str) -> None:
-        """Make a variable not set; nothing happens where it was not."""
+        """Unset a variable; does nothing if it was not set."""
         value = self._values.pop(name, None)
         if value is not None:
-            self._octets -= _octets(name) + _octets(value)
+            self._octets -= _count_octets(name) + _count_octets(value)
 
     def items(self) -> Mapping[str, str]:
         """Return a read-only view of all variables."""
@@ -74,8 +82,8 @@ class Context:
         return twin
 
     def restore(self, earlier: "Context") -> None:
-        """Become what `earlier` is; who holds this dictionary sees the change."""
-        self._values = earlier._values.copy()  # noqa: SLF001 - one of us
+        """Set exactly the variables of `earlier`, in place."""
+        self._values = earlier._values.copy()  # noqa: SLF001 - the same class
         self._octets = earlier._octets  # noqa: SLF001
 
     def __repr__(self) -> str:
@@ -84,30 +92,30 @@ class Context:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contexts:
-    """The dictionaries that a policy sees: one lasts as long as the connection, one a message."""
+    """The two dictionaries: one lasts as long as the connection, one as long as the message."""
 
     connection: Context
     message: Context
 
     def lookup(self, name: str) -> str | None:
-        """Return the message's variable, or else the connection's; None where neither is set."""
+        """Return the message's variable, or else the connection's; None if neither is set."""
         value = self.message.get(name)
         return self.connection.get(name) if value is None else value
 
     @property
     def is_empty(self) -> bool:
-        """Whether no variable is set at all."""
+        """Whether no variable is set."""
         return not (self.connection.items() or self.message.items())
 
     def for_recipient(self) -> "Contexts":
-        """Return contexts whose message variables are one recipient's own."""
+        """Return contexts with a copy of the message's variables, for one recipient."""
         return Contexts(connection=self.connection, message=self.message.copy())
 
 
-def _refuse_bad_name(name: str) -> None:
+def _check_name(name: str) -> None:
     if not isinstance(name, str):
         raise TypeError(f"a variable's name must be a string, found {type(name).__name__}")
-    if not 0 < len(name) <= MAX_NAME or _octets(name) > MAX_NAME:
+    if not 0 < len(name) <= MAX_NAME or _count_octets(name) > MAX_NAME:
         raise ValueError(f"{name[:40]!r}: a variable's name has 1 to {MAX_NAME} bytes of text")
 
 
@@ -117,16 +125,16 @@ def _octets_of_value(name: str, value: str) -> int:
         raise TypeError(
             f"{name}: values are strings, found {found}; write str(…) or json.dumps(…)"
         )
-    octets = _octets(value)
+    octets = _count_octets(value)
     if octets > MAX_VALUE:
         raise ValueError(f"{name}: {octets} bytes, at most {MAX_VALUE}")
     return octets
 
 
-def _octets(text: str) -> int:
+def _count_octets(text: str) -> int:
     if text.isascii():
         return len(text)
     try:
         return len(text.encode())
     except UnicodeEncodeError as error:
-        raise ValueError(f"{text[:40]!r}: half of a surrogate pair is no text") from error
+        raise ValueError(f"{text[:40]!r}: half of a surrogate pair is not text") from error

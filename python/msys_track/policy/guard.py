@@ -1,6 +1,6 @@
-"""The guard around policy: a file that fails decides nothing, and never loses mail.
+"""The guard around policy: a file that fails decides nothing and loses no mail.
 
-Everybody who asks policy asks through here, so that a failure means the same at every hook.
+Every call of a policy goes through here, so that a failure means the same at every hook.
 """
 
 from collections.abc import Callable
@@ -15,18 +15,18 @@ log = event_logger(__name__)
 
 OnFailure: TypeAlias = Literal["continue", "refuse"]
 
-# RFC 3463: a temporary fault of the mail system; the client comes again.
+# RFC 3463: a temporary fault of the mail system; the client tries again.
 _FAILED = Rejection(code=451, text="4.3.0 Policy failed; try again later")
 
 
 class Guard:
-    """A policy whose failures are counted and logged, and answered as configured.
+    """A policy whose failures are counted, logged and answered as configured.
 
     Args:
-        policy: what is asked.
-        on_failure: `continue`: the mail goes on as if the file that failed did not have the hook.
-            `refuse`: the mail gets 451, and the files after it are not asked.
-        count: is told `policy.continued` or `policy.refused` at each failure of a file.
+        policy: the policy to call.
+        on_failure: with `continue`, the mail goes on as if the failed file did not have the hook.
+            With `refuse`, the mail gets 451 and later files are not called.
+        count: called with `policy.continued` or `policy.refused` for each failure of a file.
     """
 
     __slots__ = ("_count", "_policy", "_refuses")
@@ -43,11 +43,11 @@ class Guard:
 
     @property
     def hooks(self) -> frozenset[Hook]:
-        """The hooks that the policy has; calling another does nothing."""
+        """The hooks that the policy has. Calling another does nothing."""
         return self._policy.hooks
 
     def call(self, hook: Hook, transaction: Transaction) -> Rejection | None:
-        """Ask policy; None: the mail goes on."""
+        """Call the policy; None if the mail goes on."""
         if hook not in self._policy.hooks:
             return None
         return self._policy.call(hook, transaction, partial(self._answer_failure, hook))

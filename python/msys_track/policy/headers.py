@@ -1,14 +1,15 @@
-"""A message's header as policy reads it: lazily, since most policies ask for one field or none.
+"""A message's header as a policy sees it.
 
-Momentum's `msg:header` gives values without folding and RFC 2047 encoding; so does this. What
-can't be decoded is given as it stands, because a policy must be able to decide about bad mail too.
+The header is read when a policy first asks for it, because most policies ask for no field. Like
+Momentum's `msg:header`, values are unfolded and RFC 2047 encoded-words are decoded. A value that
+can't be decoded is returned as it stands, so that a policy can also decide about bad mail.
 """
 
 import re
 from typing import Final
 
 from msys_track.smtpapi.json import JsonFault
-from msys_track.smtpapi.unfold import decoded, unfolded
+from msys_track.smtpapi.unfold import decode_words, unfold_value
 
 _END: Final = re.compile(rb"\r?\n\r?\n")
 _LINES: Final = re.compile(
@@ -17,7 +18,10 @@ _LINES: Final = re.compile(
 
 
 class Headers:
-    """Read-only view of a message's own header section; `message` is never changed or copied."""
+    """A read-only view of a message's header section.
+
+    The message is neither changed nor copied.
+    """
 
     __slots__ = ("_names", "_values", "message")
 
@@ -27,39 +31,36 @@ class Headers:
         self._values: dict[str, list[list[bytes]]] = {}
 
     def get(self, name: str) -> list[str]:
-        """Return the values of a field, top down, name compared without case; empty if absent."""
+        """Return the values of a field from top to bottom; an empty list if it is absent.
+
+        Upper and lower case are the same in `name`.
+        """
         self.names()
-        return [_text(b"\n".join(lines)) for lines in self._values.get(name.lower(), ())]
+        values: list[str] = []
+        for lines in self._values.get(name.lower(), ()):
+            value = unfold_value(b"\n".join(lines))
+            try:
+                values.append(decode_words(value))
+            except JsonFault:
+                values.append(value.decode("utf-8", errors="replace"))
+        return values
 
     def names(self) -> tuple[str, ...]:
-        """Return the fields' names as written, in the message's order, repetitions included."""
-        if self._names is None:
-            self._names = self._read()
+        """Return the names of all fields as written, in order, repetitions included."""
+        if self._names is not None:
+            return self._names
+        names: list[str] = []
+        if not self.message.startswith((b"\r\n", b"\n")):
+            end = _END.search(self.message)
+            length = len(self.message) if end is None else end.start()
+            for lines in _LINES.finditer(self.message, 0, length):
+                if lines[1] is not None:
+                    names.append(lines[1].decode("ascii"))
+                    self._values.setdefault(names[-1].lower(), []).append([lines[2]])
+                elif names:  # the last field continues after a line that is not a field
+                    self._values[names[-1].lower()][-1].append(lines[2])
+        self._names = tuple(names)
         return self._names
 
     def __repr__(self) -> str:
         return f"Headers({', '.join(self.names())})"
-
-    def _read(self) -> tuple[str, ...]:
-        names: list[str] = []
-        for lines in _LINES.finditer(self.message, 0, self._length()):
-            if lines[1] is not None:
-                names.append(lines[1].decode("ascii"))
-                self._values.setdefault(names[-1].lower(), []).append([lines[2]])
-            elif names:  # the last field goes on behind a line that is none
-                self._values[names[-1].lower()][-1].append(lines[2])
-        return tuple(names)
-
-    def _length(self) -> int:
-        if self.message.startswith((b"\r\n", b"\n")):
-            return 0
-        end = _END.search(self.message)
-        return len(self.message) if end is None else end.start()
-
-
-def _text(value: bytes) -> str:
-    plain = unfolded(value)
-    try:
-        return decoded(plain)
-    except JsonFault:
-        return plain.decode("utf-8", errors="replace")

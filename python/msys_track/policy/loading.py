@@ -1,4 +1,4 @@
-"""From the settings to a policy that can be asked: everything wrong with a file is told here."""
+"""Loads policy files. Everything wrong with a file is reported when it loads."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,18 +44,18 @@ class PolicySettings:
             )
 
 
-def load(settings: PolicySettings) -> Policy | None:
-    """Read every file and run it once; None where there is no file.
+def load_policy(settings: PolicySettings) -> Policy | None:
+    """Read every file and run it once; None if there is no file.
 
     Raises:
-        SettingsError: `file:line: what`, a line for each fault of the first file that has one.
+        SettingsError: the faults of the first bad file, each as a line `file:line: what`.
     """
     if not settings.files:
         return None
-    return Chain([_loaded(path, settings) for path in settings.files])
+    return Chain([_load_file(path, settings) for path in settings.files])
 
 
-def _loaded(path: Path, settings: PolicySettings) -> PolicyFile:
+def _load_file(path: Path, settings: PolicySettings) -> PolicyFile:
     if path.suffix not in (".py", ".lua"):
         raise SettingsError(f"{path}: a policy's file ends in .py or .lua")
     try:

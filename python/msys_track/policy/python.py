@@ -1,6 +1,6 @@
 """Policies in Python: the operator's own code, run in this process and trusted like it.
 
-There is no sandbox and no limit of time here; who wants them writes the policy in Lua.
+It has no sandbox and no time limit. Policies in Lua have both.
 """
 
 import inspect
@@ -21,19 +21,19 @@ _Function: TypeAlias = Callable[[Transaction], object]
 
 
 class PythonPolicy:
-    """One file whose functions are named after hooks; each takes a `Transaction`."""
+    """One file with functions named after hooks. Each takes a `Transaction`."""
 
     __slots__ = ("_functions", "path")
 
     def __init__(self, path: Path, source: bytes) -> None:
-        """Run the file's own statements once.
+        """Run the file once.
 
         Raises:
-            SettingsError: it can't be compiled or run, or has no hook.
+            SettingsError: the file can't be compiled or run, or has no hook.
         """
         self.path = path
-        module = _module(path, source)
-        _refuse_bad_functions(path, module)
+        module = _run_file(path, source)
+        _check_functions(path, module)
         self._functions: dict[Hook, _Function] = {
             hook: function
             for hook in Hook
@@ -42,14 +42,14 @@ class PythonPolicy:
 
     @property
     def hooks(self) -> frozenset[Hook]:
-        """The functions that it has."""
+        """The hooks it has a function for."""
         return frozenset(self._functions)
 
     def ask(self, hook: Hook, transaction: Transaction) -> Verdict:
         """Call the hook's function.
 
         Raises:
-            PolicyFailed: it raised, or returned something else than a Rejection or None.
+            PolicyFailed: it raised, or returned something other than a Rejection or None.
         """
         function = self._functions[hook]
         try:
@@ -58,19 +58,19 @@ class PythonPolicy:
             raise
         except BaseException as error:
             # sys.exit() in a policy must not end the proxy, nor a cancellation its session.
-            where = f"{self.path}:{_line(error.__traceback__, self.path)}"
-            raise PolicyFailed(f"{where}: {hook.value}: {_said(error)}") from error
+            where = f"{self.path}:{_find_line(error.__traceback__, self.path)}"
+            raise PolicyFailed(f"{where}: {hook.value}: {_describe_error(error)}") from error
         if answer is None:
             return CONTINUE
         if isinstance(answer, Rejection):
             return Verdict(rejection=answer, is_done=True)
         raise PolicyFailed(
-            f"{self.path}:{_first_line(function)}: {hook.value}: returned"
+            f"{self.path}:{_find_first_line(function)}: {hook.value}: returned"
             f" {type(answer).__name__}, allowed: a Rejection, or None to go on"
         )
 
 
-def _module(path: Path, source: bytes) -> ModuleType:
+def _run_file(path: Path, source: bytes) -> ModuleType:
     module = ModuleType(f"msys_track_policy_{path.stem}_{crc32(bytes(path)):08x}")
     module.__file__ = str(path)
     try:
@@ -79,48 +79,45 @@ def _module(path: Path, source: bytes) -> ModuleType:
         raise SettingsError(f"{path}:{error.lineno or 1}: {error.msg}") from error
     except ValueError as error:
         raise SettingsError(f"{path}:1: {error}") from error
-    # Dataclasses and pickling look their module up by its name.
+    # Dataclasses and pickle look up a module by its name.
     sys.modules[module.__name__] = module
     try:
         exec(code, module.__dict__)  # noqa: S102 - the operator's own file
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        line = _line(error.__traceback__, path)
-        raise SettingsError(f"{path}:{line}: {_said(error)}") from error
+        line = _find_line(error.__traceback__, path)
+        raise SettingsError(f"{path}:{line}: {_describe_error(error)}") from error
     return module
 
 
-def _refuse_bad_functions(path: Path, module: ModuleType) -> None:
+def _check_functions(path: Path, module: ModuleType) -> None:
     functions = {
-        name: f"{path}:{_first_line(value)}"
+        name: f"{path}:{_find_first_line(value)}"
         for name, value in vars(module).items()
-        if name in callouts.HOOKS or _is_own_function(value, module)
+        if name in callouts.HOOKS
+        or (inspect.isfunction(value) and value.__module__ == module.__name__)
     }
-    if faults := list(callouts.faults(path, functions)):
+    if faults := list(callouts.find_faults(path, functions)):
         raise SettingsError("\n".join(faults))
     for name in functions.keys() & set(callouts.HOOKS):
         if inspect.iscoroutinefunction(getattr(module, name)):
             raise SettingsError(f"{functions[name]}: {name} is async; a hook is a plain function")
 
 
-def _is_own_function(value: object, module: ModuleType) -> bool:
-    return inspect.isfunction(value) and value.__module__ == module.__name__
-
-
-def _first_line(function: object) -> int:
+def _find_first_line(function: object) -> int:
     code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
     return getattr(code, "co_firstlineno", 1)
 
 
-def _line(tb: TracebackType | None, path: Path) -> int:
-    """Find the policy's own innermost line: where others failed for it is its caller's place."""
+def _find_line(tb: TracebackType | None, path: Path) -> int:
+    """Find the innermost line of the policy's own, even if code that it called has failed."""
     lines = [
         line for frame, line in traceback.walk_tb(tb) if frame.f_code.co_filename == str(path)
     ]
     return lines[-1] if lines else 1
 
 
-def _said(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

@@ -1,1 +1,1 @@
-"""X-MSYS-API: what the sender of one message asks for, read strictly."""
+"""X-MSYS-API: what the sender of one message asks for, parsed strictly."""

@@ -1,7 +1,7 @@
-"""X-MSYS-API: what the sender of one message asks for, refused whole where it is malformed.
+"""X-MSYS-API: what the sender of one message asks for. A malformed header is refused whole.
 
-Absent differs from false: a message that says nothing leaves the decision to the
-configuration, so every option is tri-state until it is resolved.
+Absent differs from false: a message without an option leaves the decision to the configuration.
+So each option is tri-state until it is resolved.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 
 from msys_track.smtpapi import json as strict_json
 from msys_track.smtpapi import mailbox, refusals
-from msys_track.smtpapi import unfold as header_text
 from msys_track.smtpapi.json import JsonFault
 from msys_track.smtpapi.mailbox import Mailbox
+from msys_track.smtpapi.unfold import decode_words, unfold_value
 
 NAME: Final = b"X-MSYS-API"
 MAX_CAMPAIGN_BYTES: Final = 64
@@ -25,7 +25,7 @@ _NAMES: Final[Mapping[type, str]] = {
     bool: "boolean",
 }
 
-# What the SMTP API knows, with its type in Python; any other key is ignored and told.
+# The keys of the SMTP API with their Python types. Any other key is ignored and reported.
 _KEYS: Final[Mapping[str, type]] = {
     "campaign_id": str,
     "metadata": dict,
@@ -53,10 +53,10 @@ _OPTIONS_IN_USE: Final = frozenset(
 
 
 class ApiHeader(NamedTuple):
-    """One message's wishes; None where the header says nothing.
+    """What one message asks for; None where the header says nothing.
 
-    A named tuple as there is one for every message, and a frozen dataclass takes four times as
-    long to make.
+    This is a named tuple because there is one for every message, and a frozen dataclass takes
+    four times as long to make.
     """
 
     open_tracking: bool | None = None
@@ -65,52 +65,51 @@ class ApiHeader(NamedTuple):
     transactional: bool | None = None
     campaign_id: str | None = None
     metadata: str | None = None
-    """Compact JSON text of an object, not yet trimmed to a link's room."""
+    """Compact JSON text of an object, not yet trimmed to the room that a link has."""
     tags: tuple[str, ...] | None = None
-    """At most ten, each once, in the header's order."""
+    """At most ten different tags, in the order of the header."""
     dropped_tags: int = 0
-    """How many different tags were more than ten."""
+    """How many different tags came after the first ten."""
     cc: tuple[Mailbox, ...] = ()
     bcc: tuple[Mailbox, ...] = ()
     archive: tuple[Mailbox, ...] = ()
     ignored_keys: tuple[str, ...] = ()
-    """Keys without effect here, as written, options as `options.name`; may hold any text."""
+    """Keys without effect here, as written; options as `options.name`. They may hold any text."""
 
 
-def parse(values: Sequence[bytes]) -> ApiHeader | None:
-    """Read the X-MSYS-API fields of one message; None when it has none.
+def parse_header(values: Sequence[bytes]) -> ApiHeader | None:
+    """Parse the X-MSYS-API fields of one message; None if it has none.
 
     Args:
-        values: of each field the bytes after the colon, still folded.
+        values: the bytes after the colon of each field, still folded.
 
     Raises:
-        HeaderRefused: 550; not one JSON object, a wrong type, too long a campaign, two
-            fields that differ, or too many or impossible addresses for copies.
+        HeaderRefused: 550. The value is not one JSON object, a type is wrong, the campaign is
+            too long, two fields differ, or the addresses for copies are malformed or too many.
     """
     if not values:
         return None
-    value = header_text.unfolded(values[0])
-    if len(values) > 1 and any(header_text.unfolded(each) != value for each in values):
+    value = unfold_value(values[0])
+    if len(values) > 1 and any(unfold_value(each) != value for each in values):
         raise refusals.present_more_than_once()
     try:
-        members = strict_json.parse_object(header_text.decoded(value))
+        members = strict_json.parse_object(decode_words(value))
     except JsonFault as fault:
         raise refusals.not_json(fault) from fault
-    return _header(members)
-
-
-def _header(members: Mapping[str, object]) -> ApiHeader:
-    ignored = _checked(members, _KEYS)
-    options, ignored_options = _options(members.get("options"))
+    ignored = _check_types(members, _KEYS)
+    options, ignored_options = _check_options(members.get("options"))
     metadata = members.get("metadata")
-    tags, dropped_tags = _tags(members.get("tags"))
-    cc, bcc, archive = _copies(members)
+    tags, dropped_tags = _check_tags(members.get("tags"))
+    cc, bcc, archive = _parse_copies(members)
+    campaign = members.get("campaign_id")
+    if isinstance(campaign, str) and len(campaign.encode("utf-8")) > MAX_CAMPAIGN_BYTES:
+        raise refusals.campaign_too_long(MAX_CAMPAIGN_BYTES)
     return ApiHeader(
         options.get("open_tracking"),
         options.get("click_tracking"),
         options.get("initial_open"),
         options.get("transactional"),
-        _campaign(members.get("campaign_id")),
+        campaign if isinstance(campaign, str) else None,
         None if metadata is None else strict_json.compact(metadata),
         tags,
         dropped_tags,
@@ -121,10 +120,10 @@ def _header(members: Mapping[str, object]) -> ApiHeader:
     )
 
 
-def _checked(
+def _check_types(
     members: Mapping[str, object], types: Mapping[str, type], prefix: str = ""
 ) -> Sequence[str]:
-    """Refuse a member of a wrong type; return the keys that are not known."""
+    """Refuse a member of a wrong type and return the unknown keys."""
     unknown: list[str] = []
     for key, member in members.items():
         wanted = types.get(key)
@@ -135,7 +134,7 @@ def _checked(
     return unknown
 
 
-def _copies(
+def _parse_copies(
     members: Mapping[str, object],
 ) -> tuple[tuple[Mailbox, ...], tuple[Mailbox, ...], tuple[Mailbox, ...]]:
     cc, bcc, archive = members.get("cc"), members.get("bcc"), members.get("archive")
@@ -145,12 +144,14 @@ def _copies(
     if sum(map(len, lists)) > MAX_COPIES:
         raise refusals.too_many_copies(MAX_COPIES)
     named = zip(("cc", "bcc", "archive"), lists, strict=True)
-    cc_boxes, bcc_boxes, archive_boxes = (mailbox.parse_all(key, each) for key, each in named)
+    cc_boxes, bcc_boxes, archive_boxes = (
+        mailbox.parse_mailboxes(key, each) for key, each in named
+    )
     return cc_boxes, bcc_boxes, archive_boxes
 
 
-def _options(value: object) -> tuple[Mapping[str, Any], Sequence[str]]:
-    """Give the options that are there, each of its type, and those without effect.
+def _check_options(value: object) -> tuple[Mapping[str, Any], Sequence[str]]:
+    """Return the options that are present, and the names of those without effect.
 
     An option that is null counts as absent.
     """
@@ -158,21 +159,13 @@ def _options(value: object) -> tuple[Mapping[str, Any], Sequence[str]]:
         return {}, ()
     if None in value.values():
         value = {key: option for key, option in value.items() if option is not None}
-    unknown = _checked(value, _OPTIONS, "options.")
+    unknown = _check_types(value, _OPTIONS, "options.")
     if value.keys() <= _OPTIONS_IN_USE:
         return value, unknown
     return value, [f"options.{key}" for key in value if key not in _OPTIONS_IN_USE]
 
 
-def _campaign(value: object) -> str | None:
-    if not isinstance(value, str):
-        return None
-    if len(value.encode("utf-8")) > MAX_CAMPAIGN_BYTES:
-        raise refusals.campaign_too_long(MAX_CAMPAIGN_BYTES)
-    return value
-
-
-def _tags(value: object) -> tuple[tuple[str, ...] | None, int]:
+def _check_tags(value: object) -> tuple[tuple[str, ...] | None, int]:
     if not isinstance(value, list):
         return None, 0
     for tag in value:

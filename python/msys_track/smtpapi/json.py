@@ -1,7 +1,7 @@
-"""JSON as RFC 8259 has it, with the place of every fault: senders repair by line and column.
+"""Strict JSON (RFC 8259) whose errors have a line and a column.
 
-The standard library's parser is fast but lets through what other parsers refuse (NaN, half
-surrogate pairs, numbers that become infinite) and answers deep nesting with a RecursionError.
+The standard library's parser is fast. But it accepts text that other parsers refuse (NaN, half
+of a surrogate pair, numbers that become infinite), and deep nesting is a RecursionError.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 from msys_track.errors import PicklableError
 
 _MAX_DEPTH: Final = 64
-_MAX_INTEGER_DIGITS: Final = 308  # an IEEE double, what other parsers hold numbers in
+_MAX_INTEGER_DIGITS: Final = 308  # the range of an IEEE double, which other parsers use
 
 _STRING_OR_WORD: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s",:\[\]{}]+', re.DOTALL)
 _STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
@@ -32,7 +32,7 @@ _NAMES: Final[dict[type, str]] = {
 
 
 class JsonFault(PicklableError, ValueError):  # noqa: N818 - the fault of a text, raised for its reader
-    """A text is not strict JSON: `line` and `column` count characters from 1."""
+    """A text is not strict JSON; `line` and `column` count characters from 1."""
 
     def __init__(self, text: str, position: int, what: str) -> None:
         super().__init__(what)
@@ -49,40 +49,36 @@ class _NotANumber(PicklableError, ValueError):  # noqa: N818 - never leaves this
 
 
 def parse_object(text: str) -> dict[str, object]:
-    """Parse one JSON object; of two equal keys the last wins.
+    """Parse one JSON object; the last of two equal keys wins.
 
     Raises:
-        JsonFault: not JSON, not an object, nested deeper than 64, a number no double holds,
-            half of a surrogate pair.
+        JsonFault: the text is not JSON or not an object, is nested deeper than 64 levels, or
+            has a number that no double holds or half of a surrogate pair.
     """
     _refuse_deep_nesting(text)
-    value = _decoded(text)
+    value: object
+    try:
+        # Most texts begin with a brace: that saves the search for white space.
+        value, end = _DECODER.raw_decode(text) if text.startswith("{") else (None, -1)
+        if end != len(text):
+            value = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        what = error.msg.removesuffix(" at").removesuffix(" starting")
+        raise JsonFault(text, error.pos, what[:1].lower() + what[1:]) from None
+    except _NotANumber as error:
+        places = (t.start() for t in _STRING_OR_WORD.finditer(text) if t.group() == error.literal)
+        raise JsonFault(text, next(places, 0), error.what) from None
     if not isinstance(value, dict):
         found = _NAMES[type(value)]
-        raise JsonFault(text, _start(text), f"expected an object, found {found}")
+        start = len(text) - len(text.lstrip(" \t\r\n"))
+        raise JsonFault(text, start, f"expected an object, found {found}")
     _refuse_half_surrogates(text)
     return value
 
 
 def compact(value: object) -> str:
-    """Serialise without spaces and without escapes that UTF-8 does not need."""
+    """Serialise without spaces, and without escapes that UTF-8 does not need."""
     return _ENCODER.encode(value)
-
-
-def _decoded(text: str) -> object:
-    value: object
-    try:
-        if text.startswith("{"):  # the common case, without the search for white space
-            value, end = _DECODER.raw_decode(text)
-            if end == len(text):
-                return value
-        value = _DECODER.decode(text)
-    except json.JSONDecodeError as error:
-        what = error.msg.removesuffix(" at").removesuffix(" starting")
-        raise JsonFault(text, error.pos, what[:1].lower() + what[1:]) from None
-    except _NotANumber as error:
-        raise JsonFault(text, _position(text, error.literal), error.what) from None
-    return value
 
 
 def _refuse_deep_nesting(text: str) -> None:
@@ -108,26 +104,17 @@ def _refuse_half_surrogates(text: str) -> None:
             raise JsonFault(text, escape.start(), what)
 
 
-def _start(text: str) -> int:
-    return len(text) - len(text.lstrip(" \t\r\n"))
-
-
-def _position(text: str, literal: str) -> int:
-    places = (t.start() for t in _STRING_OR_WORD.finditer(text) if t.group() == literal)
-    return next(places, 0)
-
-
-def _constant(literal: str) -> NoReturn:
+def _refuse_constant(literal: str) -> NoReturn:
     raise _NotANumber(literal, f"{literal} is not JSON")
 
 
-def _integer(literal: str) -> int:
+def _parse_integer(literal: str) -> int:
     if len(literal) > _MAX_INTEGER_DIGITS:
         raise _NotANumber(literal, "number out of range")
     return int(literal)
 
 
-def _float(literal: str) -> float:
+def _parse_float(literal: str) -> float:
     value = float(literal)
     if value in (float("inf"), float("-inf")):
         raise _NotANumber(literal, "number out of range")
@@ -135,7 +122,7 @@ def _float(literal: str) -> float:
 
 
 _DECODER: Final = json.JSONDecoder(
-    parse_constant=_constant, parse_int=_integer, parse_float=_float
+    parse_constant=_refuse_constant, parse_int=_parse_integer, parse_float=_parse_float
 )
 _ENCODER: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")

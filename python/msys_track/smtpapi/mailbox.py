@@ -1,6 +1,6 @@
 """Mailboxes of X-MSYS-API's `cc`, `bcc` and `archive`, and the header fields that name them.
 
-What stands here comes from a sender's JSON and goes into commands and headers of mail: what
+Mailboxes come from a sender's JSON and go into SMTP commands and header fields. An address that
 could begin another command or field is refused, never repaired.
 """
 
@@ -14,7 +14,7 @@ import idna
 
 from msys_track.smtpapi import refusals
 
-# RFC 5321 section 4.5.3.1: octets of a local part, of a domain, and of a path without its <>.
+# RFC 5321 section 4.5.3.1: octets of a local part, and of a path without its <>.
 _MAX_LOCAL: Final = 64
 _MAX_ADDRESS: Final = 254
 _MAX_NAME: Final = 512
@@ -37,57 +37,59 @@ class Mailbox(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """What tells two mailboxes apart: domains have no case (RFC 5321 section 2.4)."""
+        """The address with its domain in lower case (RFC 5321 section 2.4), for comparison."""
         local, _, domain = self.email.rpartition("@")
         return f"{local}@{domain.lower()}"
 
 
-def parse_all(key: str, entries: Sequence[object]) -> tuple[Mailbox, ...]:
-    """Read one list: addresses, or objects with `email` and perhaps `name`.
+def parse_mailboxes(key: str, entries: Sequence[object]) -> tuple[Mailbox, ...]:
+    """Parse a list of addresses, or of objects with `email` and an optional `name`.
 
     Raises:
         HeaderRefused: 550; the text names the entry.
     """
-    return tuple(_parse(f"{key}[{place}]", entry) for place, entry in enumerate(entries))
+    mailboxes: list[Mailbox] = []
+    for place, entry in enumerate(entries):
+        item = f"{key}[{place}]"
+        match entry:
+            case str():
+                mailboxes.append(Mailbox(_parse_address(item, entry)))
+            case {"email": str(email), **rest}:
+                name = _check_name(f"{item}.name", rest.get("name"))
+                mailboxes.append(Mailbox(_parse_address(f"{item}.email", email), name))
+            case dict():
+                raise refusals.wrong_type(f"{item}.email", "string")
+            case _:
+                raise refusals.wrong_type(item, "string")
+    return tuple(mailboxes)
 
 
-def field(name: str, mailboxes: Sequence[Mailbox], eol: bytes) -> bytes:
+def write_field(name: str, mailboxes: Sequence[Mailbox], eol: bytes) -> bytes:
     """Write a header field of mailboxes, its last line break included.
 
-    One mailbox a line; the first stands behind the colon, as some verifiers fail on a field
-    that is folded there.
+    Each mailbox has a line of its own. The first stands after the colon, because some verifiers
+    fail on a field that is folded there.
     """
-    indent = len(name) + 2
-    texts = (_written(each, indent if place == 0 else 1) for place, each in enumerate(mailboxes))
-    lines = b",\n ".join(text.encode("ascii") for text in texts)
-    return (b"%b: %b\n" % (name.encode("ascii"), lines)).replace(b"\n", eol)
+    start = name.encode("ascii") + b": "
+    first = _write_mailbox(mailboxes[0], len(start)).encode("ascii").replace(b"\n", eol)
+    return start + first + write_continuation(mailboxes[1:], eol) + eol
 
 
-def continued(mailboxes: Sequence[Mailbox], eol: bytes) -> bytes:
-    """Write what more mailboxes add to the end of a field that has some already."""
-    texts = (_written(each, 1) for each in mailboxes)
+def write_continuation(mailboxes: Sequence[Mailbox], eol: bytes) -> bytes:
+    """Write what mailboxes add to the end of a field that already has some."""
+    texts = (_write_mailbox(each, 1) for each in mailboxes)
     return b"".join(b",\n " + text.encode("ascii") for text in texts).replace(b"\n", eol)
 
 
-def _parse(key: str, entry: object) -> Mailbox:
-    match entry:
-        case str():
-            return Mailbox(_address(key, entry))
-        case {"email": str(email), **rest}:
-            name = _name(f"{key}.name", rest.get("name"))
-            return Mailbox(_address(f"{key}.email", email), name)
-        case dict():
-            raise refusals.wrong_type(f"{key}.email", "string")
-        case _:
-            raise refusals.wrong_type(key, "string")
-
-
-def _address(key: str, text: str) -> str:
+def _parse_address(key: str, text: str) -> str:
     local, at, domain = text.rpartition("@")
     if not at:
         raise refusals.no_address(key, "it has no @")
     if not domain.isascii():
-        domain = _a_label(key, domain)
+        try:
+            domain = idna.encode(domain, uts46=True).decode("ascii")
+        except idna.IDNAError:
+            raise refusals.no_address(key, "what follows the @ is no domain") from None
     if not _LOCAL.fullmatch(local) or len(local) > _MAX_LOCAL:
         raise refusals.no_address(key, "what precedes the @ is no local part")
     if not _DOMAIN.fullmatch(domain):
@@ -97,14 +99,7 @@ def _address(key: str, text: str) -> str:
     return f"{local}@{domain}"
 
 
-def _a_label(key: str, domain: str) -> str:
-    try:
-        return idna.encode(domain, uts46=True).decode("ascii")
-    except idna.IDNAError:
-        raise refusals.no_address(key, "what follows the @ is no domain") from None
-
-
-def _name(key: str, name: object) -> str | None:
+def _check_name(key: str, name: object) -> str | None:
     if name is None or name == "":
         return None
     if not isinstance(name, str):
@@ -116,24 +111,21 @@ def _name(key: str, name: object) -> str | None:
     return name
 
 
-def _written(mailbox: Mailbox, column: int) -> str:
-    """Write a mailbox that begins at `column`; long names are folded, by LF and a space."""
+def _write_mailbox(mailbox: Mailbox, column: int) -> str:
+    """Write a mailbox that begins at `column`. A long name is folded by LF and a space."""
     if mailbox.name is None:
         return mailbox.email
-    name = _display_name(mailbox.name, column)
-    space = "\n " if _columns(name, column) + len(mailbox.email) + 3 > _LINE else " "
+    name = _write_name(mailbox.name, column)
+    _, line_break, last_line = name.rpartition("\n")
+    end = len(last_line) if line_break else column + len(name)
+    space = "\n " if end + len(mailbox.email) + 3 > _LINE else " "
     return f"{name}{space}<{mailbox.email}>"
 
 
-def _columns(text: str, column: int) -> int:
-    before, line_break, last = text.rpartition("\n")
-    return len(last) if line_break else column + len(before + last)
-
-
-def _display_name(name: str, column: int) -> str:
+def _write_name(name: str, column: int) -> str:
     if name.isascii() and len(name) <= _LINE - column and "=?" not in name:
         escaped = re.sub(r'(["\\])', r"\\\1", name)
         return name if _PLAIN_NAME.fullmatch(name) else f'"{escaped}"'
-    # The standard library's words hold whole characters and at most 75 octets (RFC 2047).
+    # The standard library's encoded-words hold whole characters and at most 75 octets (RFC 2047).
     header_name = "x" * max(column - 2, 0)
     return Header(name, _UTF_8, maxlinelen=_LINE, header_name=header_name).encode()

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from msys_track.events import Event, EventType, event_id, metadata
+from msys_track.events import Event, EventType, make_event_id, parse_metadata
 from msys_track.keys.ring import Claims
 from msys_track.tracking.client import Client, user_agent_parsed
 
@@ -52,7 +52,7 @@ def event(
     milliseconds = int(visit.at * 1000)
     return Event(
         type=kind,
-        event_id=event_id(milliseconds, os.urandom(10) if randomness is None else randomness),
+        event_id=make_event_id(milliseconds, os.urandom(10) if randomness is None else randomness),
         timestamp=milliseconds // 1000,
         message_id=engagement.message_id,
         raw_rcpt_to=engagement.recipient,
@@ -62,7 +62,7 @@ def event(
         transmission_id=engagement.transmission_id or None,
         campaign_id=engagement.campaign_id,
         rcpt_type=None if engagement.recipient_type == "to" else engagement.recipient_type,
-        rcpt_meta=metadata(engagement.metadata),
+        rcpt_meta=parse_metadata(engagement.metadata),
         rcpt_tags=tuple(engagement.tags),
         open_tracking=engagement.open_tracking,
         click_tracking=engagement.click_tracking,

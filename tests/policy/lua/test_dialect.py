@@ -3,11 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.policy.asked import set_by
 
-from msys_track.policy.lua.dialect import NotAllowed, translated
+from msys_track.policy.lua.dialect import NotAllowed, translate_source
 
 
 def sandboxed(source: bytes) -> bytes:
-    return translated(source, is_sandboxed=True)
+    return translate_source(source, is_sandboxed=True)
 
 
 def test_momentums_operators_become_luas() -> None:
@@ -36,7 +36,7 @@ def test_a_closing_variable_is_found_and_its_name_in_a_string_is_not() -> None:
     with pytest.raises(NotAllowed) as caught:
         sandboxed(b"\nlocal x < close > = y")
     assert caught.value.line == 2
-    assert translated(b"local x <close> = y", is_sandboxed=False) == b"local x <close> = y"
+    assert translate_source(b"local x <close> = y", is_sandboxed=False) == b"local x <close> = y"
 
 
 def test_a_mark_and_a_shebang_are_no_lua() -> None:
@@ -45,5 +45,5 @@ def test_a_mark_and_a_shebang_are_no_lua() -> None:
 
 @given(st.text("!='\"[]-\\\n x<>close", max_size=40))
 def test_lines_stay_where_they_are(source: str) -> None:
-    text = translated(source.encode(), is_sandboxed=False)
+    text = translate_source(source.encode(), is_sandboxed=False)
     assert text.count(b"\n") == source.count("\n")

@@ -313,7 +313,9 @@ def test_a_state_is_used_again_and_left_after_a_failure() -> None:
 
 def test_a_misspelt_hook_is_told_with_its_line_and_the_right_name() -> None:
     source = "local mod = {}\nfunction mod:validate_rcpto() end\nmsys.registerModule('p', mod)\n"
-    assert fault(source) == f"{FILE}:2: validate_rcpto is no hook; did you mean validate_rcptto?"
+    assert (
+        fault(source) == f"{FILE}:2: validate_rcpto is not a hook; did you mean validate_rcptto?"
+    )
 
 
 def test_a_file_that_registers_nothing_is_refused() -> None:

@@ -213,7 +213,7 @@ def _wrong(name: str, text: object) -> NotAllowedError | None:
         return NotAllowedError(text, "a text, in quotes, as variables are")
     try:
         only = Contexts(connection=Context({name: text}), message=Context())
-        ignored = policy_variables.read(only).ignored
+        ignored = policy_variables.read_variables(only).ignored
     except ValueError as error:
         return NotAllowedError(text, str(error))
     except MessageRefused as refused:

@@ -1,1 +1,1 @@
-"""Policies in Lua, as Momentum runs them."""
+"""Policies in Lua, run as Momentum runs them."""

@@ -1,6 +1,6 @@
 -- The two dictionaries of context variables, for one call.
 --
--- What a call changes is noted, and leaves with its answer: a policy that fails has set nothing.
+-- Changes are collected and returned with the answer, so a policy that fails sets nothing.
 
 local json, bounds = ...
 
@@ -54,7 +54,7 @@ local function name_of(method, name)
   return name
 end
 
--- Numbers are written as Lua 5.1 writes them: 86400.0 is 86400.
+-- Numbers are written as in Lua 5.1: 86400.0 is 86400.
 local function value_text(name, value)
   local kind = type(value)
   if kind == "string" then
@@ -107,7 +107,7 @@ local function value_of(kind, context, name)
   return value
 end
 
--- The methods of an object that has the dictionaries, under that object's names for them.
+-- Returns the methods of an object with the dictionaries, under that object's names for them.
 function variables.methods(names)
   local get_name, set_name, exists_name = names.get, names.set, names.exists
   local both_name, delete_name = names.both, names.delete
@@ -150,7 +150,7 @@ local function fill(kind, given, first, last)
   contexts[kind], octets[kind], sizes[kind] = context, total, (last - first + 1) // 2
 end
 
--- Begins a call with these variables: name, value, name … and first the connection's.
+-- Begins a call with these variables: name, value, name …, the connection's first.
 function variables.begin(connection_count, given)
   fill(CONNECTION, given, 1, 2 * connection_count)
   fill(MESSAGE, given, 2 * connection_count + 1, #given)

@@ -1,6 +1,7 @@
-"""Momentum's Lua, read as the Lua that runs here: a patched 5.1 against a plain 5.4.
+"""Translates Momentum's Lua, a patched 5.1, to Lua 5.4.
 
-Momentum lets policies write `a != b` and `!a`. Lines stay where they are, so errors name them.
+In Momentum policies may write `a != b` and `!a`. Every line keeps its number, so that errors name
+the right one.
 """
 
 import re
@@ -22,24 +23,25 @@ _LEXEME: Final = re.compile(
 
 
 class NotAllowed(PicklableError, ValueError):  # noqa: N818 - what the source asks for
-    """The source uses what a sandbox can't stop; `line` counts from 1."""
+    """The source uses a feature that a sandbox can't limit; `line` counts from 1."""
 
     def __init__(self, line: int, what: str) -> None:
         super().__init__(what)
         self.line = line
 
 
-def translated(source: bytes, *, is_sandboxed: bool) -> bytes:
-    """Return the source for Lua 5.4, with every line where it was.
+def translate_source(source: bytes, *, is_sandboxed: bool) -> bytes:
+    """Return the source for Lua 5.4, with the same lines.
 
     Raises:
-        NotAllowed: in a sandbox, a variable with `<close>`; its handler runs while limits unwind.
+        NotAllowed: a variable with `<close>` in a sandbox. Its handler would still run after a
+            limit has ended the policy.
     """
     source = source.removeprefix(b"\xef\xbb\xbf")
     if source.startswith(b"#"):
         source = b"--" + source
 
-    def replaced(lexeme: re.Match[bytes]) -> bytes:
+    def replace_lexeme(lexeme: re.Match[bytes]) -> bytes:
         if lexeme["unequal"]:
             return b"~="
         if lexeme["inverted"]:
@@ -49,4 +51,4 @@ def translated(source: bytes, *, is_sandboxed: bool) -> bytes:
             raise NotAllowed(line, "variables with <close> are not available in the sandbox")
         return lexeme[0]
 
-    return _LEXEME.sub(replaced, source)
+    return _LEXEME.sub(replace_lexeme, source)

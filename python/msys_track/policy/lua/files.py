@@ -1,60 +1,56 @@
-"""A Lua policy's own files: found only below its folder, under names that errors can show."""
+"""The files of a Lua policy. Modules are found only below the folder of the policy."""
 
 import re
 from pathlib import Path
 from typing import Final
 
 from msys_track.errors import SettingsError
-from msys_track.policy.lua.dialect import NotAllowed, translated
+from msys_track.policy.lua.dialect import NotAllowed, translate_source
 
 _MODULE: Final = re.compile(r"(?=.{1,200}\Z)[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*")
 
 
 class LuaFiles:
-    """A policy's file and the modules beside it, each read once: all states run the same."""
+    """A policy's file and its modules. Each is read once, so that all states run the same code."""
 
     def __init__(self, main: Path, source: bytes, *, is_sandboxed: bool) -> None:
         self.main = main
         self.paths: dict[str, Path] = {}
-        """Chunk name to file: Lua's errors name chunks, and only short ones in full."""
+        """From chunk name to file. Lua's errors name chunks, and only short names in full."""
         self._is_sandboxed = is_sandboxed
         self._modules: dict[str, tuple[bytes, str]] = {}
         try:
-            self.source = translated(source, is_sandboxed=is_sandboxed)
+            self.source = translate_source(source, is_sandboxed=is_sandboxed)
         except NotAllowed as error:
             raise SettingsError(f"{main}:{error.line}: {error}") from error
-        self.chunk = self._named(main)
+        self.chunk = self._name_chunk(main)
 
-    def module(self, name: str) -> tuple[bytes | None, str]:
-        """Give a module's text and chunk name, or None and why there is none.
+    def read_module(self, name: str) -> tuple[bytes | None, str]:
+        """Return a module's source and chunk name, or None and the reason.
 
         Raises:
-            OSError: it can't be read.
-            NotAllowed: it uses what a sandbox can't stop.
+            OSError: the file can't be read.
+            NotAllowed: the module uses a feature that a sandbox can't limit.
         """
         if name not in self._modules:
             if not _MODULE.fullmatch(name):
                 return None, "a name is letters, digits, - and _, joined by dots"
-            path = self._path(re.split(r"[./]", name))
-            if not path.resolve().is_relative_to(self.main.parent.resolve()):
+            folder, parts = self.main.parent, re.split(r"[./]", name)
+            path = folder.joinpath(*parts).with_suffix(".lua")
+            if parts[0] == folder.name and len(parts) > 1 and not path.exists():
+                # Momentum searches from the folder above: in `myscripts`, `myscripts.brands`.
+                path = folder.joinpath(*parts[1:]).with_suffix(".lua")
+            if not path.resolve().is_relative_to(folder.resolve()):
                 return None, f"{path.name} leads out of the policy's folder"
-            source = translated(path.read_bytes(), is_sandboxed=self._is_sandboxed)
-            self._modules[name] = source, self._named(path)
+            source = translate_source(path.read_bytes(), is_sandboxed=self._is_sandboxed)
+            self._modules[name] = source, self._name_chunk(path)
         return self._modules[name]
 
-    def place(self, chunk: str | None, line: int | None) -> str:
-        """Say where that is, as `file:line`; without a chunk it is the main file."""
+    def format_place(self, chunk: str | None, line: int | None) -> str:
+        """Return `file:line` for a place in a chunk; without a chunk, in the main file."""
         return f"{self.paths.get(chunk or '', self.main)}:{line or 1}"
 
-    def _path(self, parts: list[str]) -> Path:
-        folder = self.main.parent
-        path = folder.joinpath(*parts).with_suffix(".lua")
-        if parts[0] == folder.name and len(parts) > 1 and not path.exists():
-            # Momentum looks from the folder above: `myscripts.brands`, asked in `myscripts`.
-            return folder.joinpath(*parts[1:]).with_suffix(".lua")
-        return path
-
-    def _named(self, path: Path) -> str:
+    def _name_chunk(self, path: Path) -> str:
         name = path.name[-50:].replace(":", "_")
         if name in self.paths:
             name = f"{name[-40:]}#{len(self.paths)}"

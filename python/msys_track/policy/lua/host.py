@@ -1,7 +1,7 @@
-"""Policies in Lua, as Momentum runs them: a file's modules in one state, used again and again.
+"""Policies in Lua, run as Momentum runs them: all modules of a file in one state that is kept.
 
-The state sees strings and tables only. What it can ask of Python are the functions of `Outside`,
-which never raise: an exception would be handed to the policy as an object to look around in.
+The state has strings and tables only. Of Python it can call the functions of `Outside`, which
+never raise.
 """
 
 import importlib
@@ -22,19 +22,19 @@ from msys_track.policy.lua.outside import Outside
 log = event_logger(__name__)
 
 PHASES: Final = {"validate_data": Hook.DATA_SPOOL}
-"""Momentum's callouts that are asked at a hook of another name."""
+"""Momentum's callouts that are called at a hook of another name."""
 
 _PIECES: Final = Path(__file__).parent
 _LOAD_SECONDS: Final = 5.0
 _HEADROOM: Final = 32 << 20
-"""Above the policy's memory. Lua ends the process where it can't hold what Python hands in, so
-that must always fit: contexts, an envelope, the answer to one question."""
+"""Bytes above the policy's own memory. Lua ends the process if it can't hold what Python passes,
+so there must always be room for the contexts, an envelope and one answer."""
 _MAX_ENVELOPE: Final = 65_536
 _MESSAGE: Final = 1
 
 
 class LuaPolicy:
-    """One file and the modules it requires from its own folder."""
+    """One file, with the modules that it requires from its folder."""
 
     __slots__ = ("_files", "_lock", "_outside", "_state", "hooks", "path", "settings")
 
@@ -50,7 +50,7 @@ class LuaPolicy:
         """Run the file once.
 
         Raises:
-            SettingsError: lupa is missing; the file can't be compiled or run, or has no hook.
+            SettingsError: lupa is missing, or the file can't be compiled or run or has no hook.
         """
         self.path = path
         self.settings = {
@@ -68,35 +68,32 @@ class LuaPolicy:
         self._outside = Outside(self._files)
         state = _State(self._files, self._outside, self.settings)
         self._state: _State | None = state
-        self.hooks = frozenset(_hooks(path, state.functions()))
+        self.hooks = frozenset(_find_hooks(path, state.functions()))
 
     def ask(self, hook: Hook, transaction: Transaction) -> Verdict:
-        """Run the hook in the modules that have it.
+        """Call the hook in the modules that have it.
 
         Raises:
-            PolicyFailed: an error, a spent limit, or another value returned than Momentum takes.
+            PolicyFailed: an error, a limit reached, or a return value that Momentum does not take.
         """
         with self._lock:
             state, self._state = self._state, None
             if state is None or state.is_full():
-                state = self._renewed(hook)
-            # Not kept where it raises: stopped halfway, what a policy keeps for itself is no use.
+                try:
+                    state = _State(self._files, self._outside, self.settings)
+                except SettingsError as error:
+                    raise PolicyFailed(f"{error}; at {hook.value}, in a new Lua state") from error
+            # The state is dropped if this raises: what a policy keeps in it may be half changed.
             verdict = state.run(hook, transaction)
             self._state = state
             return verdict
 
-    def _renewed(self, hook: Hook) -> "_State":
-        try:
-            return _State(self._files, self._outside, self.settings)
-        except SettingsError as error:
-            raise PolicyFailed(f"{error}; at {hook.value}, in a new Lua state") from error
-
 
 class _State:
-    """A Lua state in which one policy file was run."""
+    """A Lua state in which one policy file has been run."""
 
     def __init__(self, files: LuaFiles, outside: Outside, settings: dict[str, Any]) -> None:
-        lua = _lua()
+        lua = _import_lua()
         self._files = files
         self._path = files.main
         self._max_bytes = settings["max_kib"] * 1024
@@ -106,45 +103,51 @@ class _State:
             unpack_returned_tuples=True,
             register_eval=False,
             register_builtins=False,
-            attribute_filter=_no_attributes,
+            attribute_filter=_refuse_attribute,
             max_memory=self._max_bytes + _HEADROOM,
         )
-        self._policy = self._assembled(settings)
+        self._policy = self._assemble(settings)
         self._run = self._policy.run
-        self._load()
+        try:
+            answer = self._policy.load_file(files.source, files.chunk)
+        except self._errors as error:
+            raise SettingsError(f"{self._path}:1: {_summarize_error(error)}") from error
+        if answer is not True:
+            _, chunk, line, text = answer
+            raise SettingsError(f"{files.format_place(chunk, line)}: {text}")
 
     def functions(self) -> Iterator[tuple[str, str, int]]:
-        """Name, place and line of each function that a module registered."""
+        """Yield name, place and line of each function that a module registered."""
         flat = self._policy.functions()
         if flat is None:
             return
         for name, chunk, line in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
-            yield name, self._files.place(chunk, line), line
+            yield name, self._files.format_place(chunk, line), line
 
     def is_full(self) -> bool:
-        """Whether the policy keeps more than it may, its garbage apart."""
+        """Return whether the policy keeps more memory than it may, garbage not counted."""
         if self._runtime.get_memory_used() <= self._max_bytes:
             return False
         self._runtime.gccollect()
         return bool(self._runtime.get_memory_used() > self._max_bytes)
 
     def run(self, hook: Hook, transaction: Transaction) -> Verdict:
-        """Run one hook and set what it set.
+        """Call one hook and set the context variables that it set.
 
         Raises:
-            PolicyFailed: the state may be used again only if nothing was raised.
+            PolicyFailed: the hook failed. The state must not be used again.
         """
-        answer = self._asked(hook, transaction)
+        answer = self._call_lua(hook, transaction)
         is_answered, code, reply, is_done, *changes = answer
         if not is_answered:
             _, chunk, line, text = answer
-            raise PolicyFailed(f"{self._files.place(chunk, line)}: {hook.value}: {text}")
+            raise PolicyFailed(f"{self._files.format_place(chunk, line)}: {hook.value}: {text}")
         contexts = transaction.contexts
         changed = [
             (contexts.message if kind == _MESSAGE else contexts.connection, name, value)
             for kind, name, value in zip(changes[::3], changes[1::3], changes[2::3], strict=True)
         ]
-        # First makes room: what fits in the end may not fit halfway, in the order of the changes.
+        # Deleting first makes room: the changes fit together, but perhaps not in each order.
         for context, name, _ in changed:
             context.delete(name)
         for context, name, value in changed:
@@ -154,7 +157,7 @@ class _State:
             return Verdict(rejection=Rejection(code=code, text=reply), is_done=True)
         return DONE if is_done else CONTINUE
 
-    def _asked(self, hook: Hook, transaction: Transaction) -> tuple[Any, ...]:
+    def _call_lua(self, hook: Hook, transaction: Transaction) -> tuple[Any, ...]:
         connection = transaction.contexts.connection.items()
         helo, sender, recipient = transaction.helo, transaction.sender, transaction.recipient
         if recipient is None and transaction.recipients:
@@ -181,12 +184,12 @@ class _State:
             )
         except (*self._errors, UnicodeError) as error:
             where = f"{self._path}:1: {hook.value}"
-            raise PolicyFailed(f"{where}: {_first_line(error)}") from error
+            raise PolicyFailed(f"{where}: {_summarize_error(error)}") from error
         finally:
             self._outside.transaction = None
         return answer
 
-    def _assembled(self, settings: dict[str, Any]) -> Any:
+    def _assemble(self, settings: dict[str, Any]) -> Any:
         runtime = self._runtime
         load = runtime.eval("load")
 
@@ -199,17 +202,8 @@ class _State:
         )
         return piece("state")(piece, outside, runtime.table_from(settings))
 
-    def _load(self) -> None:
-        try:
-            answer = self._policy.load_file(self._files.source, self._files.chunk)
-        except self._errors as error:
-            raise SettingsError(f"{self._path}:1: {_first_line(error)}") from error
-        if answer is not True:
-            _, chunk, line, text = answer
-            raise SettingsError(f"{self._files.place(chunk, line)}: {text}")
 
-
-def _lua() -> Any:
+def _import_lua() -> Any:
     try:
         return importlib.import_module("lupa.lua54")
     except ImportError as error:
@@ -218,9 +212,9 @@ def _lua() -> Any:
         ) from error
 
 
-def _hooks(path: Path, functions: Iterator[tuple[str, str, int]]) -> Iterator[Hook]:
+def _find_hooks(path: Path, functions: Iterator[tuple[str, str, int]]) -> Iterator[Hook]:
     places = {name: place for name, place, line in functions if line > 0}
-    if faults := list(callouts.faults(path, places, also=(*PHASES, "init"))):
+    if faults := list(callouts.find_faults(path, places, also=(*PHASES, "init"))):
         raise SettingsError("\n".join(faults))
     for name in places:
         if name in callouts.HOOKS:
@@ -231,9 +225,9 @@ def _hooks(path: Path, functions: Iterator[tuple[str, str, int]]) -> Iterator[Ho
             log.warning("policy.hook_is_never_called", policy=path.name, hook=name)
 
 
-def _no_attributes(_thing: object, _name: object, _is_setting: object) -> str:
+def _refuse_attribute(_thing: object, _name: object, _is_setting: object) -> str:
     raise AttributeError("Python's objects are closed to policies")
 
 
-def _first_line(error: BaseException) -> str:
+def _summarize_error(error: BaseException) -> str:
     return " ".join(str(error).split("\n")[0].split())[:300]

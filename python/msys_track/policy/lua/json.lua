@@ -1,7 +1,7 @@
--- Momentum's `json` module: what engagement metadata and tags are read and written with.
+-- Momentum's `json` module, with which policies read and write metadata and tags.
 --
 -- A decoded value is a table that prints as JSON. A table with a value at 1 is an array, else an
--- object (Momentum's rule); what was decoded as an array stays one when empty. null becomes nil.
+-- object (Momentum's rule). A decoded array stays one when it is empty. null becomes nil.
 
 local byte, find, format, gsub, sub = string.byte, string.find, string.format, string.gsub, string.sub
 local concat, sort, tonumber, tostring, type = table.concat, table.sort, tonumber, tostring, type
@@ -249,7 +249,7 @@ local function read_all(text)
   return value
 end
 
--- The value; or nil, a code and why it is no JSON.
+-- Returns the value; or nil, a code and why it is not JSON.
 function json.decode(text)
   if type(text) ~= "string" then
     error(format("json.decode: expected a string, found %s", type(text)), 2)
@@ -263,9 +263,9 @@ function json.decode(text)
   return nil, 1, format("%s at character %d", value.what, value.at)
 end
 
--- A value that can be assigned into decoded JSON and prints as JSON.
+-- Returns a value that can be assigned into decoded JSON and prints as JSON.
 function json.encode(value)
-  text_of(value) -- a fault is told here, not where it is printed
+  text_of(value) -- raises a fault here, not where the value is printed
   if type(value) ~= "table" then
     return setmetatable({ scalar = value }, scalar_meta)
   end
@@ -283,7 +283,7 @@ function json.strerror(code)
   return code == 1 and "not JSON" or "success"
 end
 
--- Whether a value came from here; then its text is what tostring gives.
+-- Returns whether a value was made here; then tostring returns its JSON.
 function json.is_json(value)
   local meta = type(value) == "table" and getmetatable(value)
   return meta == object_meta or meta == array_meta or meta == scalar_meta

@@ -1,5 +1,5 @@
--- What a policy finds around it: Lua's library without what reaches outside or never ends,
--- and with what Momentum's Lua, a 5.1, has besides.
+-- The library of a policy: Lua's own, without functions that reach outside or never end, and with
+-- those that only Momentum's Lua, a 5.1, has.
 
 local limits, patterns, is_sandboxed = ...
 
@@ -59,7 +59,7 @@ function library_table.sort(list, is_less)
   return sort(list, is_less)
 end
 
--- In Lua, since C would trust a length that a metatable invents.
+-- Written in Lua, because C would trust a length that a metatable invents.
 function library_table.insert(list, position, ...)
   short(list, "insert")
   if select("#", ...) == 0 then
@@ -145,7 +145,7 @@ local environment = {
   coroutine = absent_library("coroutine"),
   debug = absent_library("debug"),
   io = absent_library("io"),
-  -- The time of day is what policies ask of it; nothing here reaches outside.
+  -- Policies use it for the time of day. Nothing here reaches outside.
   os = absent_library("os", {
     clock = os.clock,
     date = library_date,

@@ -1,9 +1,9 @@
--- Limits of one call: without them a loop in a policy stops every mail, and one that catches
+-- The limits of one call. Without them a loop in a policy stops all mail, and a loop that catches
 -- errors can't be stopped at all.
 --
--- A count hook looks at the clock and the memory. What could keep it from running is closed:
--- finalizers and message handlers run with hooks off, so there are none; what is caught by pcall
--- is raised again once a limit is spent.
+-- A count hook checks the clock and the memory. Nothing may keep it from running: finalizers and
+-- message handlers run with hooks off, so a policy can't have any. An error that pcall catches is
+-- raised again once a limit is reached.
 
 local timeout_seconds, load_seconds, max_kib, thread_seconds = ...
 
@@ -12,9 +12,9 @@ local INSTRUCTIONS = 100 -- between two looks; one instruction can work on megab
 local clock, collect, error, huge = os.clock, collectgarbage, error, math.huge
 local format, pcall, rawget, setmetatable, type = string.format, pcall, rawget, setmetatable, type
 
--- What counts is the thread's processor time, so that neither a busy machine nor other work in the
--- process is held against a policy. Asking for it is dear. The process's is not, and is never less:
--- only where that has passed is the thread's looked at.
+-- The limit is on the thread's processor time, so that neither a busy machine nor other work in the
+-- process counts. Reading it is slow. Reading the process's is fast, and it is never less: so the
+-- thread's is read only when the process's has passed the limit.
 local deadline, last, allowed = huge, huge, 0
 local spent -- what ran out, in words; stays until the next call
 
@@ -51,10 +51,10 @@ function limits.stop()
   deadline, last, spent = huge, huge, nil
 end
 
--- Raises where a limit is spent; called before work that one instruction starts.
+-- Raises if a limit is reached; called before work that one instruction starts.
 limits.look = look
 
--- Whether so much memory is in use that nothing more may be handed in.
+-- Returns whether too much memory is in use for anything more to be passed in.
 function limits.is_full()
   if collect("count") <= max_kib then
     return false

@@ -1,7 +1,7 @@
 -- The part of Momentum's Lua that engagement policies use: `msys`, `msg`, `accept`, `vctx`.
 --
--- A call that is not here raises an error that names it, at the policy's line. What a call sets
--- is collected, and leaves with its answer: a policy that fails has set nothing.
+-- A call that is not here raises an error that names it, at the policy's line. Changes are returned
+-- with the answer, so a policy that fails sets nothing.
 
 local limits, json, contexts, outside = ...
 
@@ -55,7 +55,7 @@ local function tell(level, ...)
   outside.log(level, printable(concat(words, " ", 1, words.n)))
 end
 
--- The call at hand.
+-- The current call.
 
 local peer, listen, helo, user, sender, recipient
 local code, reply
@@ -68,7 +68,7 @@ local function domain(address)
   return address and match(address, "@([^@]*)$") or address and ""
 end
 
--- Variables that Momentum sets itself; a policy's own variable of that name comes first.
+-- Variables that Momentum sets itself. A policy's own variable of the same name comes first.
 contexts.predefined = {
   [MESSAGE] = {
     mailfrom_string = function()
@@ -108,7 +108,7 @@ contexts.predefined = {
 
 local CALLER = 3 -- the level of the policy's line, seen from a function that a method calls
 
--- Asking outside: refused where memory is short, as what comes back could not be held.
+-- Calls of Python: refused if memory is short, because Lua could not hold the answer.
 
 local function answers_of(ask, ...)
   if limits.is_full() then
@@ -376,13 +376,13 @@ local msys = closed_object("msys.", {
     return answers_of(outside.addresses, text, component)
   end,
   registerModule = register,
-  -- There are no pools here and no need of them: the work is done at once.
+  -- There are no thread pools here: the work is done at once.
   runInPool = function(_, work)
     return limits.pcall(work)
   end,
 })
 
--- A module of Momentum's that is not here loads, since policies often require more than they use.
+-- A module of Momentum's that is missing here loads: policies often require more than they use.
 local function momentum_module(name)
   if name == "msys" then
     return msys
@@ -432,7 +432,7 @@ local function with_message()
   return msg, accept, vctx
 end
 
--- Momentum's own phase between DATA and the spool is asked at the spool, before that phase's.
+-- Momentum's phase between DATA and the spool is called at the spool, before the spool's own hooks.
 local PHASES = { validate_data_spool = { "validate_data", "validate_data_spool" } }
 
 local LEGITIMATE = "return msys.core.VALIDATE_CONT or msys.core.VALIDATE_DONE"
@@ -443,7 +443,7 @@ local function is_last(callout, callback, flow)
   end
   local info = getinfo(callback, "S")
   if flow == nil then
-    outside.returned_nothing(callout, sub(info.source, 2), info.linedefined)
+    outside.warn_returned_nothing(callout, sub(info.source, 2), info.linedefined)
     return false
   end
   local found = tostring(flow)
@@ -529,7 +529,7 @@ function policy.print(...)
   tell("info", ...)
 end
 
--- Runs one hook; the rest of the arguments are names and values, first the connection's.
+-- Runs one hook. The remaining arguments are names and values, the connection's first.
 --
 -- Returns true, code, reply, whether it was the last, then kind, name and value (false: deleted) of
 -- each change; or false, chunk, line and text of the failure.

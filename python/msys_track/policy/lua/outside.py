@@ -1,6 +1,6 @@
-"""What a policy's Lua can ask of Python, so that nothing else of Python is within its reach.
+"""The Python functions that a policy's Lua can call. Nothing else of Python is within its reach.
 
-No function here raises: an exception would be handed to the policy as an object to look around in.
+No function here raises, because the policy would get the exception as an object to explore.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _MAX_PARSED: Final = 16_384
 
 
 class Outside:
-    """What a policy's Lua can ask of Python: its answers are strings, or why there is none."""
+    """The functions that a policy's Lua can call. They take and return strings and numbers."""
 
     QUESTIONS: Final = (
         "address_header",
@@ -30,13 +30,13 @@ class Outside:
         "log",
         "message_size",
         "recipients",
-        "returned_nothing",
         "source",
         "thread_seconds",
+        "warn_returned_nothing",
     )
 
     transaction: Transaction | None = None
-    """The one at hand; None between two calls."""
+    """The current one; None between two calls."""
 
     def __init__(self, files: LuaFiles) -> None:
         self._files = files
@@ -44,37 +44,37 @@ class Outside:
         self._has_warned = False
 
     def log(self, level: str, text: str) -> None:
-        """Write a line of the policy's."""
+        """Log a line of the policy's."""
         write = {"debug": self._log.debug, "info": self._log.info, "warning": self._log.warning}
-        with suppress(OSError, ValueError):  # a log that is closed is no fault of the policy's
+        with suppress(OSError, ValueError):  # a closed log is not the policy's fault
             write.get(level, self._log.error)("policy.said", text=text)
 
     def header(self, name: str) -> tuple[str, ...]:
-        """Return a field's values."""
+        """Return the values of a field."""
         if self.transaction is None:
             return ()
-        return _bounded(self.transaction.headers.get(name))
+        return _limit_size(self.transaction.headers.get(name))
 
     def address_header(self, name: str, component: str) -> tuple[str, ...]:
-        """Return a component of each address in a field."""
+        """Return one component of each address in a field."""
         if self.transaction is None:
             return ()
-        return _components(self.transaction.headers.get(name), component)
+        return _extract_components(self.transaction.headers.get(name), component)
 
     def addresses(self, text: str, component: str) -> tuple[str, ...]:
-        """Return a component of each address in a text (RFC 5322)."""
-        return _components([text], component)
+        """Return one component of each address in a text (RFC 5322)."""
+        return _extract_components([text], component)
 
     def recipients(self) -> tuple[str, ...]:
         """Return the recipients so far."""
-        return () if self.transaction is None else _bounded(self.transaction.recipients)
+        return () if self.transaction is None else _limit_size(self.transaction.recipients)
 
     def message_size(self) -> int:
-        """Return the message's bytes; 0 before there is one."""
+        """Return the size of the message in bytes; 0 before there is one."""
         return 0 if self.transaction is None else len(self.transaction.message or b"")
 
-    def returned_nothing(self, hook: str, chunk: str, line: int) -> None:
-        """Warn once for the file, however much mail it is asked about."""
+    def warn_returned_nothing(self, hook: str, chunk: str, line: int) -> None:
+        """Warn that a hook returned nothing; once for each file, not for each mail."""
         if self._has_warned:
             return
         self._has_warned = True
@@ -82,33 +82,33 @@ class Outside:
             self._log.warning(
                 "policy.returned_nothing",
                 hook=hook,
-                at=self._files.place(chunk, line),
+                at=self._files.format_place(chunk, line),
                 taken_as="msys.core.VALIDATE_CONT",
             )
 
     def thread_seconds(self) -> float:
-        """Return the processor time of this thread, which no other work in the process adds to."""
+        """Return the processor time of this thread alone, in seconds."""
         return thread_time()
 
     def source(self, module: str) -> tuple[bytes | None, str]:
-        """Give a module below the policy's folder: its text and name, or None and why not."""
+        """Return a module's source and chunk name, or None and the reason."""
         try:
-            return self._files.module(module)
+            return self._files.read_module(module)
         except NotAllowed as error:
             return None, f"line {error.line}: {error}"
         except OSError as error:
             return None, error.strerror or "can't be read"
 
 
-def _components(texts: Sequence[str], component: str) -> tuple[str, ...]:
+def _extract_components(texts: Sequence[str], component: str) -> tuple[str, ...]:
     try:
         pairs = getaddresses([text[:_MAX_PARSED] for text in texts[:100]])
     except (ValueError, IndexError, RecursionError):
         return ()
-    return _bounded([_component(address, component) for _, address in pairs if address])
+    return _limit_size([_extract_component(address, component) for _, address in pairs if address])
 
 
-def _component(address: str, component: str) -> str:
+def _extract_component(address: str, component: str) -> str:
     if component == "all":
         return address
     localpart, _, domain = address.rpartition("@")
@@ -118,11 +118,11 @@ def _component(address: str, component: str) -> str:
     return {"localpart": localpart, "user": user}.get(component, detail)
 
 
-def _bounded(values: Sequence[str]) -> tuple[str, ...]:
-    held, room = [], _MAX_ANSWER
+def _limit_size(values: Sequence[str]) -> tuple[str, ...]:
+    kept, room = [], _MAX_ANSWER
     for value in values:
         room -= len(value) + 64
         if room < 0:
             break
-        held.append(value.encode(errors="replace").decode())
-    return tuple(held)
+        kept.append(value.encode(errors="replace").decode())
+    return tuple(kept)

@@ -1,7 +1,7 @@
 -- Lua's pattern functions, within limits: the C ones can backtrack for hours without a hook.
 --
--- A pattern with k repetitions needs at most (text + 1)^k steps. Where that is little, C does
--- it. Where it is not, the matcher below does: slower, the same answers, and interruptible.
+-- A pattern with k repetitions needs at most (text + 1)^k steps. If that is little, C matches it.
+-- If not, the matcher below does: it is slower, gives the same answers, and can be interrupted.
 
 local AFFORDABLE = 2e6 -- steps of C, some ten milliseconds
 local REMEMBERED = 200 -- compiled patterns
@@ -16,7 +16,7 @@ local MAX_CAPTURES = 32
 
 -- Compiling: a pattern becomes a list of items { kind, … } and the number of its repetitions.
 
--- The characters of a class, asked of C one by one when the class is first used.
+-- The characters of a class, tested in C one by one when the class is first used.
 local function set_of(source)
   local anchored = "^" .. source
   return setmetatable({}, {

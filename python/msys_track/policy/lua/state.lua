@@ -1,4 +1,4 @@
--- Puts the pieces together, in the order in which they may trust what stands there already.
+-- Assembles the pieces. Each may rely on those before it.
 
 local piece, outside, settings = ...
 

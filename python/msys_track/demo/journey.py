@@ -5,12 +5,12 @@ Here things are done and noted; whether they are as they must be is for `outcome
 
 from dataclasses import dataclass
 
-from msys_track.demo.fidelity import Changes, changes
 from msys_track.demo.mail import Mail
 from msys_track.demo.stage import Stage
 from msys_track.events import Event
 from msys_track.reasons import Reason
 from msys_track.testing.browser import Response
+from msys_track.testing.fidelity import Changes, changes
 from msys_track.testing.mail_reader import Link, read
 from msys_track.testing.sender import Answer
 

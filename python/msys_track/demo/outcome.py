@@ -8,11 +8,11 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from msys_track.demo.expectations import Section
-from msys_track.demo.fidelity import without_api_header
 from msys_track.demo.journey import Journey, SeenCopy, SeenLink
 from msys_track.demo.mail import ExpectedLink, Mail
 from msys_track.events import Event
 from msys_track.testing.browser import USER_AGENT
+from msys_track.testing.fidelity import without_api_header
 from msys_track.testing.href import followed
 
 _TRACKED: Final = "a link to the tracker"

@@ -11,13 +11,13 @@ from typing import Final
 
 from msys_track.demo import readership
 from msys_track.demo.expectations import Section
-from msys_track.demo.fidelity import Changes, Wrapped, without_api_header
 from msys_track.demo.readership import ReadersCopy
 from msys_track.demo.stage import Stage
 from msys_track.dispatch.message import Planned, Rewritten
 from msys_track.errors import HeaderRefused, SettingsError
 from msys_track.events import Event, EventType
 from msys_track.testing.browser import Response
+from msys_track.testing.fidelity import Changes, Wrapped, without_api_header
 from msys_track.testing.href import followed
 from msys_track.testing.sender import Answer, WireForm, wire_form
 from msys_track.testing.sink import Arrival

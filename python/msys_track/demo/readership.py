@@ -11,9 +11,9 @@ from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from typing import Final, TypeAlias
 
-from msys_track.demo.fidelity import Changes, changes, field_lines, without_fields
 from msys_track.dispatch.message import Planned
 from msys_track.smtpapi.mailbox import Mailbox
+from msys_track.testing.fidelity import Changes, changes, field_lines, without_fields
 from msys_track.testing.sink import Arrival
 
 _EOL: Final = b"\r\n"

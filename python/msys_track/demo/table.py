@@ -8,12 +8,12 @@ from itertools import zip_longest
 from typing import Final
 
 from msys_track.demo.expectations import Expectation, Ledger, Section
-from msys_track.demo.fidelity import Changes, without_api_header
 from msys_track.demo.journey import Journey, SeenCopy
 from msys_track.demo.mail import ExpectedLink
 from msys_track.demo.stage import HOST, Stage
 from msys_track.demo.words import explained
 from msys_track.events import Event
+from msys_track.testing.fidelity import Changes, without_api_header
 
 WIDTH: Final = 80
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from email.message import Message
 from typing import Final
 
-from msys_track.demo import tag
-from msys_track.demo.tag import Asked
+from msys_track.testing import tag
+from msys_track.testing.tag import Asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests import shared_corpus
 
-from msys_track.demo.catalogue import MAILS, NEWSLETTER
-from msys_track.demo.mail import Mail
+from msys_track.demo.catalogue import MAILS, NEWSLETTER, Mail
 from msys_track.dispatch.copies import Rewriter
 from msys_track.errors import HeaderRefused
 from msys_track.keys.ring import KeyRing

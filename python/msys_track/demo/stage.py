@@ -4,7 +4,6 @@ They are put together as for production; only the mail server behind the proxy i
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import Final, TypeAlias
 
 from msys_track.dispatch.copies import Rewriter
-from msys_track.dispatch.message import Rewritten
 from msys_track.errors import SettingsError
 from msys_track.events import Event
 from msys_track.injection import server as injection
@@ -90,14 +88,6 @@ class Stage:
         new = events[self._events_seen :]
         self._events_seen = len(events)
         return new
-
-    def explain(self, message: bytes, recipient: str) -> Rewritten:
-        """Make a copy that nobody is sent, to learn what the product says about it.
-
-        Raises:
-            HeaderRefused: `X-MSYS-API` is malformed.
-        """
-        return self.rewriter.rewritten(message, recipient, now=int(time.time()))
 
 
 @asynccontextmanager

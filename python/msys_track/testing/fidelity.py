@@ -6,15 +6,21 @@ the one must be the other; nobody asks the product what it has changed.
 
 import email
 import email.policy
+import email.utils
 import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from email.message import Message
-from typing import Final
+from typing import Final, TypeAlias
 
 from msys_track.testing import tag
 from msys_track.testing.tag import Asked
+
+Named: TypeAlias = tuple[str, str]
+"""A name, perhaps empty, and an address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +98,40 @@ def field_lines(message: bytes, name: bytes) -> Iterator[tuple[int, int]]:
             is_wanted = lines[1].lower() == name.lower()
         if is_wanted:
             yield lines.span()
+
+
+def take_added(sent: bytes, arrived: bytes, name: bytes) -> tuple[bytes, list[Named]]:
+    """Take out the mailboxes that were added to the last field of that name, or as a new field.
+
+    Where neither is found nothing is taken out, so that what is left can be compared.
+    """
+    before, after = list(field_lines(sent, name)), list(field_lines(arrived, name))
+    if not after or len(after) != max(len(before), 1):
+        return arrived, []
+    start, end = after[-1]
+    if not before:
+        added = arrived[start:end].partition(b":")[2]
+    else:
+        kept = sent[slice(*before[-1])].rstrip(_EOL)
+        if not arrived.startswith(kept, start):
+            return arrived, []
+        start, end = start + len(kept), end - len(_EOL)
+        added = arrived[start:end]
+    value = added.decode("latin-1").replace("\r\n", "").strip().removeprefix(",")
+    pairs = email.utils.getaddresses([value]) if value else []
+    return arrived[:start] + arrived[end:], [named(_decode_words(it), to) for it, to in pairs]
+
+
+def named(name: str, address: str) -> Named:
+    """Name a mailbox as fields do: white space in a row is one space between words."""
+    return " ".join(name.split()), address
+
+
+def _decode_words(name: str) -> str:
+    try:
+        return str(make_header(decode_header(name)))
+    except (HeaderParseError, LookupError, UnicodeError):
+        return name
 
 
 def changes(sent: bytes, arrived: bytes, origin: str) -> Changes:

@@ -159,8 +159,7 @@ async def test_a_copy_that_is_not_as_asked_for_is_noticed(
 
     def changed(stage: Stage) -> list[Arrival]:
         return [
-            Arrival(recipients=each.recipients, message=each.message.replace(was, is_now))
-            for each in arrivals(stage)
+            replace(each, message=each.message.replace(was, is_now)) for each in arrivals(stage)
         ]
 
     monkeypatch.setattr(Stage, "arrivals", changed)
@@ -313,8 +312,7 @@ async def test_a_copy_that_was_changed_is_noticed(
 
     def changed(stage: Stage) -> list[Arrival]:
         (arrival,) = arrivals(stage)
-        message = arrival.message.replace(b"lovely", b"lonely")
-        return [Arrival(recipients=arrival.recipients, message=message)]
+        return [replace(arrival, message=arrival.message.replace(b"lovely", b"lonely"))]
 
     monkeypatch.setattr(Stage, "arrivals", changed)
     ledger, page = await shown(stage, HTML + b"\r\n" + LINK + b"lovely")

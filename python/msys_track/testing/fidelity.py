@@ -56,7 +56,10 @@ class _Beyond(Exception):  # noqa: N818 - what was found, not a fault here
     """More than links and pixels differ."""
 
 
-_LINES: Final = re.compile(rb"^(?:([!-9;-~]+)[ \t]*:|[ \t]).*\r\n(?:[ \t].*\r\n)*", re.MULTILINE)
+_LINES: Final = re.compile(
+    rb"(?:([!-9;-~]+)[ \t]*:|[ \t])[^\n]*(?:\n|\Z)(?:[ \t][^\n]*(?:\n|\Z))*"
+)
+_BLANK: Final = re.compile(rb"\r?\n")
 # For the end of a mail, and for its top, where it must not take room.
 _PIXEL: Final = (
     rb'(?:<img border="0" width="1" height="1" alt="" src="(%b/q/[A-Za-z0-9_-]+)">'
@@ -85,19 +88,23 @@ def without_fields(message: bytes, name: bytes) -> bytes:
 
 
 def field_lines(message: bytes, name: bytes) -> Iterator[tuple[int, int]]:
-    """Give start and end of the lines of the header fields of that name, in wire form.
+    """Give start and end of the lines of the header fields of that name.
 
     A field's lines are in several pieces where lines that are no field stand between: what
     continues a line continues the last field.
     """
-    blank = 0 if message.startswith(_EOL) else message.find(_BLANK_LINE)
-    end = len(message) if blank < 0 else blank + len(_EOL) * (blank > 0)
-    is_wanted = False
-    for lines in _LINES.finditer(message, 0, end):
+    at, is_wanted = 0, False
+    while at < len(message) and not _BLANK.match(message, at):
+        lines = _LINES.match(message, at)
+        if lines is None:
+            newline = message.find(b"\n", at)
+            at = len(message) if newline < 0 else newline + 1
+            continue
         if lines[1] is not None:
             is_wanted = lines[1].lower() == name.lower()
         if is_wanted:
             yield lines.span()
+        at = lines.end()
 
 
 def take_added(sent: bytes, arrived: bytes, name: bytes) -> tuple[bytes, list[Named]]:

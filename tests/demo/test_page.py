@@ -42,7 +42,7 @@ def test_a_mail_with_a_failure_points_below() -> None:
     section = ledger.section("a.eml")
     section.expect("links", expected=[], found=[1])
     assert section.held == 0
-    assert page.held(section) == "NOT ALL: 1 of 1 expectations failed, see below"
+    assert page.count_held(section) == "NOT ALL: 1 of 1 expectations failed, see below"
 
 
 def test_a_remark_stands_beside_its_text_or_below_it() -> None:

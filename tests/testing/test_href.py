@@ -1,6 +1,6 @@
 import pytest
 
-from msys_track.testing.href import attribute_value, browser_target, followed
+from msys_track.testing.href import attribute_value, browser_target, follow_href
 
 
 @pytest.mark.parametrize(
@@ -19,12 +19,12 @@ from msys_track.testing.href import attribute_value, browser_target, followed
     ],
 )
 def test_references_and_blanks_are_read_as_a_browser_reads_them(href: bytes, target: str) -> None:
-    assert followed(href) == target
+    assert follow_href(href) == target
 
 
 @pytest.mark.parametrize("href", ["https://ü.example/".encode(), b"http://&uuml;.example/", b"\0"])
 def test_what_hangs_on_more_than_ascii_has_no_answer(href: bytes) -> None:
-    assert followed(href) is None
+    assert follow_href(href) is None
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from msys_track.demo.journey import Journey, SeenCopy
 from msys_track.events import Event, EventType
 from msys_track.testing.browser import USER_AGENT
 from msys_track.testing.fidelity import without_api_header
-from msys_track.testing.href import followed
+from msys_track.testing.href import follow_href
 from msys_track.testing.mail_reader import Link, read
 
 _TRACKED: Final = "a link to the tracker"
@@ -151,7 +151,7 @@ def _check_visits(copy: SeenCopy, section: Section) -> None:
     for image in copy.images:
         section.expect(f"the pixel of {copy.whose} is a GIF", expected=True, found=image.is_gif)
     for wrapped, response in copy.clicks:
-        where = followed(wrapped.original)
+        where = follow_href(wrapped.original)
         section.expect(
             f"where a click on {wrapped.original.decode('ascii', 'replace')} leads",
             expected=(302, response.location if where is None else where),
@@ -220,7 +220,7 @@ def _check_bytes(mail: Mail, sent: bytes, copy: SeenCopy, section: Section) -> N
     section.expect(
         f"what stood where {copy.whose} has tracked links",
         expected=[link.href for link in mail.wrapped],
-        found=[followed(wrapped.original) for wrapped in copy.changes.wrapped],
+        found=[follow_href(wrapped.original) for wrapped in copy.changes.wrapped],
     )
 
 

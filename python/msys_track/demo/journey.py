@@ -19,7 +19,7 @@ from msys_track.testing.fidelity import (
     Named,
     Wrapped,
     changes,
-    named,
+    name_mailbox,
     take_added,
     without_fields,
 )
@@ -96,30 +96,24 @@ async def travel(stage: Stage, mail: Mail) -> Journey:
     wire = mail.wire_form()
     answer = await stage.send(mail.sender, mail.recipients, wire.message)
     arrivals = stage.arrivals()
-    planned, refusal = _plan(stage, wire.message, mail.recipients)
+    planned, refusal = None, None
+    readers: list[str] = []
+    try:
+        planned = stage.rewriter.plan(wire.message, mail.recipients)
+    except HeaderRefused as error:
+        refusal = error
+    else:
+        to, cc, bcc, archive = planned.readers
+        readers = [*to, *(each.email for each in (*cc, *bcc, *archive))]
     return Journey(
         mail=mail,
         wire=wire,
         answer=answer,
         refusal=refusal,
-        readers=[] if planned is None else _addresses(planned),
+        readers=readers,
         copies=[await _see(stage, mail, wire.message, each, planned) for each in arrivals],
         events=await stage.new_events(),
     )
-
-
-def _plan(
-    stage: Stage, message: bytes, recipients: Sequence[str]
-) -> tuple[Planned | None, HeaderRefused | None]:
-    try:
-        return stage.rewriter.plan(message, recipients), None
-    except HeaderRefused as refusal:
-        return None, refusal
-
-
-def _addresses(planned: Planned) -> list[str]:
-    to, cc, bcc, archive = planned.readers
-    return [*to, *(each.email for each in (*cc, *bcc, *archive))]
 
 
 async def _see(
@@ -134,7 +128,9 @@ async def _see(
     if planned is not None and planned.header is not None:
         cc = planned.header.cc
         bcc = [each for each in planned.readers.bcc if each.email in arrival.recipients]
-        wanted = [[named(it.name or "", it.email) for it in mailboxes] for mailboxes in (cc, bcc)]
+        wanted = [
+            [name_mailbox(it.name or "", it.email) for it in mailboxes] for mailboxes in (cc, bcc)
+        ]
         if planned.header.bcc:
             sent = without_fields(sent, b"Bcc")
         if cc:

@@ -108,8 +108,8 @@ def journey(number: int, stage: Stage, seen: Journey, section: Section) -> Itera
         yield from row("clicked", *_clicked(copy))
         yield from row("left alone", *_shorten(list(_left_alone(stage, copy))))
     if copies or mail.is_known:
-        yield from row("stored", *stored(seen.events))
-    yield from row("expected", held(section))
+        yield from row("stored", *_list_events(seen.events))
+    yield from row("expected", count_held(section))
 
 
 def _went_in(seen: Journey) -> Iterator[str]:
@@ -117,11 +117,11 @@ def _went_in(seen: Journey) -> Iterator[str]:
     if seen.mail.shape:
         yield seen.mail.shape
     at_least = "at least " if size >= MAX_BYTES else ""
-    lines = counted(wire.message.count(b"\r\n"), "line")
-    yield f"{at_least}{counted(size, 'byte')}, {lines}"
+    lines = count_noun(wire.message.count(b"\r\n"), "line")
+    yield f"{at_least}{count_noun(size, 'byte')}, {lines}"
     # The tour's own files have Git's line ends, which says nothing about the mail.
     if wire.converted and not seen.mail.is_known:
-        yield f"{counted(wire.converted, 'line end')} made CRLF, as mail programs do"
+        yield f"{count_noun(wire.converted, 'line end')} made CRLF, as mail programs do"
     if wire.was_unended:
         yield "the last line was given an end, as SMTP has no other lines"
     if not wire.message.isascii():
@@ -142,8 +142,8 @@ def _came_out(sent: bytes, copy: SeenCopy, copies: int) -> Iterator[str]:
     elif copy.message == bare:
         yield f"byte for byte as it was{without}"
     else:
-        links = counted(len(changed.wrapped), "link")
-        pixels = counted(len(changed.pixels), "pixel")
+        links = count_noun(len(changed.wrapped), "link")
+        pixels = count_noun(len(changed.pixels), "pixel")
         yield f"{f'{copies} copies, each with ' * (copies > 1)}{links} wrapped and {pixels} added"
         yield f"all other bytes as they were{without}"
     for wrapped in changed.wrapped[:1]:
@@ -224,13 +224,13 @@ def _shorten(rows: Sequence[str]) -> Iterator[str]:
 def row(label: str, *lines: str) -> Iterator[str]:
     """Show lines beside a label; nothing where there are none."""
     parts = (part for line in lines for part in line.split("\n"))
-    pieces = (piece for part in parts for piece in wrapped(part, _ROOM))
+    pieces = (piece for part in parts for piece in wrap_text(part, _ROOM))
     for first, piece in zip_longest([label], pieces, fillvalue=""):
         if piece:
             yield f"{_INDENT}{first:<{_LABEL}}{piece}"
 
 
-def wrapped(text: str, width: int) -> Iterator[str]:
+def wrap_text(text: str, width: int) -> Iterator[str]:
     """Break text at spaces to what a terminal shows; a word that is too long is cut."""
     shown = cut(text, _SHOWN)
     indent = shown[: len(shown) - len(shown.lstrip())]
@@ -253,16 +253,16 @@ def pair(text: str, remark: str) -> str:
     return line if len(line) <= _ROOM else f"{cut(text, _ROOM)}\n  {remark}"
 
 
-def counted(number: int, noun: str) -> str:
+def count_noun(number: int, noun: str) -> str:
     """Say how many: `1 link`, `2 links`."""
     return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def stored(events: Iterable[Event]) -> Iterator[str]:
+def _list_events(events: Iterable[Event]) -> Iterator[str]:
     """Show events: how many of each kind, and what all of them say about their mail."""
     events = list(events)
     kinds = Counter(event.type.value for event in events)
-    yield ", ".join(counted(number, kind) for kind, number in kinds.items()) or "no event"
+    yield ", ".join(count_noun(number, kind) for kind, number in kinds.items()) or "no event"
     for event in events[:1]:
         facts: Mapping[str, object] = {
             "campaign_id": event.campaign_id,
@@ -274,11 +274,11 @@ def stored(events: Iterable[Event]) -> Iterator[str]:
                 yield f"{name} {json.dumps(value, ensure_ascii=False)}"
 
 
-def held(section: Section) -> str:
+def count_held(section: Section) -> str:
     """Say how many expectations held."""
     total = len(section.expectations)
     if section.held == total:
-        return f"all of it: {counted(total, 'expectation')} held"
+        return f"all of it: {count_noun(total, 'expectation')} held"
     return f"NOT ALL: {total - section.held} of {total} expectations failed, see below"
 
 
@@ -310,7 +310,7 @@ def safety(section: Section) -> Iterator[str]:
     yield "What must not be possible"
     yield ""
     for each in section.expectations:
-        first, *more = wrapped(each.what, WIDTH - len(_INDENT) - _HELD)
+        first, *more = wrap_text(each.what, WIDTH - len(_INDENT) - _HELD)
         yield f"{_INDENT}{'held' if each.held else 'NOT HELD':<{_HELD}}{first}"
         yield from (f"{_INDENT}{'':<{_HELD}}{line}" for line in more)
 

@@ -126,10 +126,12 @@ def take_added(sent: bytes, arrived: bytes, name: bytes) -> tuple[bytes, list[Na
         added = arrived[start:end]
     value = added.decode("latin-1").replace("\r\n", "").strip().removeprefix(",")
     pairs = email.utils.getaddresses([value]) if value else []
-    return arrived[:start] + arrived[end:], [named(_decode_words(it), to) for it, to in pairs]
+    return arrived[:start] + arrived[end:], [
+        name_mailbox(_decode_words(it), to) for it, to in pairs
+    ]
 
 
-def named(name: str, address: str) -> Named:
+def name_mailbox(name: str, address: str) -> Named:
     """Name a mailbox as fields do: white space in a row is one space between words."""
     return " ".join(name.split()), address
 

@@ -16,7 +16,7 @@ _VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 _REFERENCE: Final = re.compile(r"&(#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[A-Za-z0-9]+;?)")
 
 
-def followed(href: bytes) -> str | None:
+def follow_href(href: bytes) -> str | None:
     """Return what a browser asks for, given an `href` as it stands in the HTML.
 
     None where that hangs on more than ASCII: the charset, or a host in another script.

@@ -9,7 +9,6 @@ that positions are those of the bytes.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from html.entities import html5
 
 _SPACE = r"\t\n\f\r "
 _NAME_ENDS = rf"(?=[{_SPACE}/>])"
@@ -235,48 +234,6 @@ class _Reading:
             return None
         read = self._attributes(end.end())
         return None if read is None else read[1]
-
-
-_REFERENCE = re.compile(r"&(#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[A-Za-z0-9]+;?)")
-
-
-def attribute_value(raw: str) -> str:
-    """Decode the character references of an attribute's value (13.2.5.72 and on)."""
-
-    def reference(match: re.Match[str]) -> str:
-        name = match[1]
-        if name.startswith("#"):
-            return _numbered(name[1:].rstrip(";"))
-        for length in range(len(name), 1, -1):
-            known = html5.get(name[:length])
-            if known is None:
-                continue
-            after = (name + raw[match.end() : match.end() + 1])[length : length + 1]
-            if not name[:length].endswith(";") and re.fullmatch(r"[=A-Za-z0-9]", after):
-                return match[0]
-            return known + name[length:]
-        return match[0]
-
-    return _REFERENCE.sub(reference, raw).replace("\0", "\ufffd")
-
-
-def _numbered(digits: str) -> str:
-    hexadecimal = digits[0] in "xX"
-    significant = (digits[1:] if hexadecimal else digits).lstrip("0")
-    if not significant or len(significant) > 7:
-        return "\ufffd"
-    number = int(significant, 16 if hexadecimal else 10)
-    if number > 0x10FFFF or 0xD800 <= number <= 0xDFFF:
-        return "\ufffd"
-    if 0x80 <= number <= 0x9F:
-        return bytes([number]).decode("cp1252", "ignore") or chr(number)
-    return chr(number)
-
-
-def browser_target(value: str) -> str:
-    """What a browser's URL parser keeps of an attribute's value (URL Standard, section 4.4)."""
-    stripped = value.strip("".join(map(chr, range(0x21))))
-    return re.sub(r"[\t\r\n]", "", stripped)
 
 
 def links(html: str) -> Iterator[tuple[tuple[int, int], Anchor]]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from email.message import Message
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\n]*(?:\n|\Z))(?:[ \t][^\n]*(?:\n|\Z))*)")
-_CONTINUATION = re.compile(rb"(?:[ \t][^\n]*(?:\n|\Z))+")
 _BLANK = re.compile(rb"\r?\n")
 _NEVER_ENTERED = re.compile(
     r"multipart/(signed|encrypted|report)|application/(x-)?pkcs7-mime|message/.*"
@@ -44,27 +43,6 @@ def html_leaf(message: bytes) -> Leaf | None:
     if fields is None or body is None or _SIGNED & {name for name, _ in fields}:
         return None
     return next(_leaves(message, fields, body, len(message), depth=0), None)
-
-
-def api_fields(message: bytes) -> Iterator[re.Match[bytes]]:
-    """Give the lines of the X-MSYS-API fields of a message.
-
-    Lines that are no field stand between those of a field that is given in several pieces.
-    """
-    at, is_api = 0, False
-    while at < len(message) and not _BLANK.match(message, at):
-        lines = _FIELD.match(message, at)
-        if lines is not None:
-            is_api = lines[1].lower() == b"x-msys-api"
-        else:
-            lines = _CONTINUATION.match(message, at)
-        if lines is None:
-            newline = message.find(b"\n", at)
-            at = len(message) if newline < 0 else newline + 1
-            continue
-        if is_api:
-            yield lines
-        at = lines.end()
 
 
 Fields = list[tuple[str, str]]

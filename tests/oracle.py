@@ -1,4 +1,4 @@
-"""A second opinion on a rewritten message, which shares no code with the product.
+"""A second opinion on a rewritten message, which shares no code with what rewrites it.
 
 It reads the message as received by its own means: header sections and boundaries by regular
 expressions, fields and transfer encodings by the standard library, HTML by `html_standard`. From
@@ -12,7 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests import html_standard
-from tests.mime_standard import BASE64, Leaf, api_fields, decoded, html_leaf, text
+from tests.mime_standard import BASE64, Leaf, decoded, html_leaf, text
+
+from msys_track.testing.fidelity import field_lines
+from msys_track.testing.href import attribute_value, browser_target
 
 TRACKED = re.compile(r"https?://[^/\s\"'<>]+/f/a/[A-Za-z0-9_-]+")
 PIXEL = re.compile(
@@ -67,7 +70,7 @@ class Difference:
 
 def difference(before: bytes, after: bytes) -> Difference:
     """Compare two messages; anything but links and one pixel is an AssertionError."""
-    api = [match.span() for match in api_fields(before)]
+    api = list(field_lines(before, b"X-MSYS-API"))
     leaf = html_leaf(before)
     if leaf is None:
         assert after == _without(before, api), "a message without HTML has changed"
@@ -111,7 +114,7 @@ def undone(before: bytes, after: bytes, edits: Edits) -> bytes:
 
 def check_edits(before: bytes, edits: Edits) -> None:
     """Edits stand in X-MSYS-API or in the HTML; outside base64 each covers one `href` exactly."""
-    api = {match.span() for match in api_fields(before)}
+    api = set(field_lines(before, b"X-MSYS-API"))
     leaf = html_leaf(before)
     inner = []
     for offset, length, inserted in edits:
@@ -174,7 +177,7 @@ def hrefs(charset: str | None, html: str) -> Iterator[tuple[tuple[int, int], Hre
             (start, end),
             Href(
                 text=html[start:end],
-                target=html_standard.browser_target(_value(charset, html[start:end])),
+                target=browser_target(_value(charset, html[start:end])),
                 name=name.encode()[:63].decode("utf-8", "ignore") or None,
                 opted_out=said in ("0", "false", "off"),
             ),
@@ -182,7 +185,7 @@ def hrefs(charset: str | None, html: str) -> Iterator[tuple[tuple[int, int], Hre
 
 
 def _value(charset: str | None, raw: str) -> str:
-    return html_standard.attribute_value(text(charset, raw))
+    return attribute_value(text(charset, raw))
 
 
 def _compare(leaf: Leaf, old: str, new: str) -> Difference:

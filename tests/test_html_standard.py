@@ -5,6 +5,8 @@ from html.parser import HTMLParser
 import pytest
 from tests import html_standard
 
+from msys_track.testing.href import attribute_value
+
 A = "<a href=x>"
 
 
@@ -63,25 +65,6 @@ def test_the_pixel_s_place_is_seen(html: str, *, place: bool) -> None:
     assert html_standard.read(source).pixel_place(len(source)) == expected
 
 
-@pytest.mark.parametrize(
-    ("raw", "value"),
-    [
-        ("a&amp;b&#38;c&#x26;d&AMP;e", "a&b&c&d&e"),
-        ("?a&copy=1&copy;=2&copyx&copy", "?a&copy=1©=2&copyx©"),
-        ("&times=3&notit;&notin;&unknown;", "&times=3&notit;∉&unknown;"),
-        ("&#0;&#xD800;&#x110000;&#99999999999999999999;\0", "\ufffd" * 5),
-        ("&#128;&#x9f;&#x81;&#10;&#;&#x;&", "€Ÿ\x81\n&#;&#x;&"),
-        ("&amp;amp;", "&amp;"),
-    ],
-)
-def test_character_references_follow_the_attribute_rule(raw: str, value: str) -> None:
-    assert html_standard.attribute_value(raw) == value
-
-
-def test_white_space_goes_as_the_url_standard_says() -> None:
-    assert html_standard.browser_target(" \t\0 ht\ntp://e. com/\r\n \x1f") == "http://e. com/"
-
-
 def test_the_standard_library_sees_the_same_links_where_html_is_good() -> None:
     found: list[str] = []
 
@@ -91,4 +74,4 @@ def test_the_standard_library_sees_the_same_links_where_html_is_good() -> None:
 
     html = "<p>x<a href='http://e.com/?a&amp;b'>y</a><!-- <a href=z> --><a class=q href=w>v</a>"
     Parser().feed(html)
-    assert [html_standard.attribute_value(value) for value in values(html)] == found
+    assert [attribute_value(value) for value in values(html)] == found

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP
 
 EXTENSIONS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 1000000000")
 END = b"\r\n.\r\n"
@@ -268,19 +268,6 @@ def _queue(answers: str | Answer | Sequence[str | Answer]) -> list[Answer]:
     if isinstance(answers, str | Answer):
         return [_answer(answers)]
     return [_answer(each) for each in answers]
-
-
-class Mailbox:
-    """A handler of aiosmtpd that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.envelopes: list[Envelope] = []
-
-    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
-        self, _server: SMTP, _session: Session, envelope: Envelope
-    ) -> str:
-        self.envelopes.append(envelope)
-        return "250 OK"
 
 
 @contextlib.asynccontextmanager

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from tests import oracle
 from tests.cli import processes
-from tests.cli.mailbox import Mailbox
 from tests.cli.processes import HTML, Ended, Run, Server, Start
 
 from msys_track.keys.ring import KeyRing
+from msys_track.testing.mailbox import Mailbox
 
 SERVERS = ("proxy", "tracker")
 HEADER = (
@@ -69,8 +69,8 @@ def test_a_mail_goes_all_the_way_and_its_readers_come_back(
         )
         send(proxy, HEADER + HTML, "Jo@e.com", "amy@e.com")
         assert proxy.stop().code == 0
-    assert [each.recipients for each in mailbox.deliveries] == [("Jo@e.com",), ("amy@e.com",)]
-    for delivery in mailbox.deliveries:
+    assert [each.recipients for each in mailbox.arrivals] == [("Jo@e.com",), ("amy@e.com",)]
+    for delivery in mailbox.arrivals:
         found = oracle.difference(HEADER + HTML, delivery.message)
         [(_, link)], [pixel] = found.links, found.pixels
         clicked, opened = get(tracker, link), get(tracker, pixel)
@@ -111,7 +111,7 @@ def test_while_the_upstream_is_down_nothing_is_accepted_and_nothing_is_lost(
         assert code_of(refused.value) // 100 == 4
     with Mailbox(port) as mailbox:
         send(proxy, HTML)
-        assert len(mailbox.deliveries) == 1
+        assert len(mailbox.arrivals) == 1
         assert proxy.stop().code == 0
 
 
@@ -131,13 +131,13 @@ def test_a_malformed_header_is_refused_and_what_can_t_be_parsed_passes(
         proxy = start("proxy")
         with pytest.raises(smtplib.SMTPDataError) as refused:
             send(proxy, b"X-MSYS-API: {\r\n" + HTML, "jo@e.com", "amy@e.com")
-        assert (refused.value.smtp_code, mailbox.deliveries) == (550, [])
+        assert (refused.value.smtp_code, mailbox.arrivals) == (550, [])
         assert "5.6.0 JSON parsing error in X-MSYS-API (" in str(refused.value)
         strange = b"no header at all\r\n\xff\0 binary\r\n.dots\r\n..\r\n"
         send(proxy, strange, "jo@e.com", "amy@e.com")
         assert proxy.stop().code == 0
-    assert b"".join(each.message for each in mailbox.deliveries) in (strange, strange * 2)
-    assert sorted(to for each in mailbox.deliveries for to in each.recipients) == [
+    assert b"".join(each.message for each in mailbox.arrivals) in (strange, strange * 2)
+    assert sorted(to for each in mailbox.arrivals for to in each.recipients) == [
         "amy@e.com",
         "jo@e.com",
     ]
@@ -317,7 +317,7 @@ def test_a_proxy_has_its_keys_from_a_variable_and_shows_them_nowhere(
         send(proxy, HTML)
         ended = proxy.stop()
     assert ended.code == 0
-    found = oracle.difference(HTML, mailbox.deliveries[0].message)
+    found = oracle.difference(HTML, mailbox.arrivals[0].message)
     [(_, link)] = found.links
     assert KeyRing.load(keys).open(link.removeprefix("http://click.example.com")).kind == "click"
     [secret] = re.findall(r'secret = "(.+)"', text)
@@ -351,7 +351,7 @@ def test_a_momentum_configuration_is_all_that_a_proxy_needs(tmp_path: Path, star
     assert ended.code == 0
     [made] = [json.loads(line) for line in ended.errors.splitlines() if "keys.made" in line]
     assert Path(made["file"]).stat().st_mode & 0o777 == 0o600
-    found = oracle.difference(HTML, mailbox.deliveries[0].message)
+    found = oracle.difference(HTML, mailbox.arrivals[0].message)
     assert (len(found.links), len(found.pixels)) == (1, 1)
     [totals] = [json.loads(line) for line in ended.errors.splitlines() if "proxy.closed" in line]
     assert (totals["messages.accepted"], totals["copies.links"]) == (1, 1)

@@ -6,8 +6,7 @@ from importlib import resources
 
 import pytest
 
-from msys_track.demo.catalogue import MAILS, NEWSLETTER
-from msys_track.demo.mail import Mail
+from msys_track.demo.catalogue import MAILS, NEWSLETTER, Mail
 from msys_track.testing.mail_reader import Place, read
 
 

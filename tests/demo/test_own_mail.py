@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from tests import shared_corpus
 
-from msys_track.demo import own_mail, own_page, table
-from msys_track.demo.expectations import Ledger
+from msys_track.demo import page as pages
+from msys_track.demo.catalogue import Mail, load_own
+from msys_track.demo.check import Ledger
 from msys_track.demo.stage import Stage
+from msys_track.demo.tour import tour
 from msys_track.errors import SettingsError
 from msys_track.events import Event, EventType
 from msys_track.testing.sender import Answer
@@ -17,6 +19,9 @@ from msys_track.testing.sink import Arrival
 
 pytestmark = pytest.mark.anyio
 
+OWN = "reader@example.net's copy"
+# An archive is sent the same bytes.
+SHARED = "reader@example.net, a@x.example's copy"
 HTML = b"Subject: x\r\nContent-Type: text/html; charset=utf-8\r\n"
 LINK = b"<a href='http://a.example/?x=1&amp;y=2'>a</a>"
 
@@ -28,9 +33,9 @@ def remarked(text: str, remark: str) -> str:
 
 async def shown(stage: Stage, content: bytes) -> tuple[Ledger, str]:
     page: list[str] = []
-    ledger = await own_page.show(stage, page.append, "my.eml", content)
-    assert [line for line in page if len(line) > table.WIDTH] == []
-    return ledger, "\n".join([*page, *table.verdict(ledger)])
+    ledger = await tour(stage, page.append, Mail(file="my.eml", content=content))
+    assert [line for line in page if len(line) > pages.WIDTH] == []
+    return ledger, "\n".join([*page, *pages.verdict(ledger)])
 
 
 async def test_links_lead_where_they_led_and_the_rest_says_why_not(stage: Stage) -> None:
@@ -133,14 +138,18 @@ ASKING = b"<a data-msys-sublink=app data-msys-unsubscribe=1 href='https://d.exam
 @pytest.mark.parametrize(
     ("was", "is_now", "noticed"),
     [
-        (b"/f/app/", b"/f/a/", "what differs beyond links and pixel"),
-        (b"data-msys-unsubscribe=1", b"", "what differs beyond links and pixel"),
-        (b"c@x.example", b"d@x.example", "who was added to Cc and Bcc"),
-        (b"Cc: c@x.example\r\n", b"", "who was added to Cc and Bcc"),
-        (b"Cc: ", b"Cc: e@x.example\r\nCc: ", "what differs beyond links and pixel"),
-        (b"Bcc: b@x.example\r\n", b"", "who was added to Cc and Bcc in the copy of b@x.example"),
-        (b"Subject: x", b"Bcc: b@x.example\r\nSubject: x", "what differs beyond links and pixel"),
-        (b"max-height:1px", b"max-height:2px", "what differs beyond links and pixel"),
+        (b"/f/app/", b"/f/a/", f"what differs in {SHARED} beyond links and pixel"),
+        (b"data-msys-unsubscribe=1", b"", f"what differs in {SHARED} beyond links and pixel"),
+        (b"c@x.example", b"d@x.example", f"who was added to Cc and Bcc in {SHARED}"),
+        (b"Cc: c@x.example\r\n", b"", f"who was added to Cc and Bcc in {SHARED}"),
+        (b"Cc: ", b"Cc: e@x.example\r\nCc: ", f"what differs in {SHARED} beyond links and pixel"),
+        (b"Bcc: b@x.example\r\n", b"", "who was added to Cc and Bcc in b@x.example's copy"),
+        (
+            b"Subject: x",
+            b"Bcc: b@x.example\r\nSubject: x",
+            f"what differs in {SHARED} beyond links and pixel",
+        ),
+        (b"max-height:1px", b"max-height:2px", f"what differs in {SHARED} beyond links and pixel"),
     ],
 )
 async def test_a_copy_that_is_not_as_asked_for_is_noticed(
@@ -150,8 +159,7 @@ async def test_a_copy_that_is_not_as_asked_for_is_noticed(
 
     def changed(stage: Stage) -> list[Arrival]:
         return [
-            Arrival(recipients=each.recipients, message=each.message.replace(was, is_now))
-            for each in arrivals(stage)
+            replace(each, message=each.message.replace(was, is_now)) for each in arrivals(stage)
         ]
 
     monkeypatch.setattr(Stage, "arrivals", changed)
@@ -200,7 +208,7 @@ async def test_a_further_reader_whose_copy_is_not_tracked_is_noticed(
 
     monkeypatch.setattr(Stage, "arrivals", untracked)
     ledger, _ = await shown(stage, content)
-    what = "links and pixels in the copy of c@x.example, as the product says"
+    what = "links and pixels in c@x.example's copy, as the product says"
     assert [each.what for each in ledger.failed()] == [what]
 
 
@@ -304,19 +312,20 @@ async def test_a_copy_that_was_changed_is_noticed(
 
     def changed(stage: Stage) -> list[Arrival]:
         (arrival,) = arrivals(stage)
-        message = arrival.message.replace(b"lovely", b"lonely")
-        return [Arrival(recipients=arrival.recipients, message=message)]
+        return [replace(arrival, message=arrival.message.replace(b"lovely", b"lonely"))]
 
     monkeypatch.setattr(Stage, "arrivals", changed)
     ledger, page = await shown(stage, HTML + b"\r\n" + LINK + b"lovely")
-    assert "what differs beyond links and pixel" in [each.what for each in ledger.failed()]
+    assert f"what differs in {OWN} beyond links and pixel" in [
+        each.what for each in ledger.failed()
+    ]
     assert "with differences that must not be" in page
     assert page.endswith(f"2 of {ledger.total} expectations failed")
 
 
 def test_a_file_that_is_missing_is_named() -> None:
     with pytest.raises(SettingsError, match=r"^/nowhere/my\.eml: No such file or directory$"):
-        own_mail.load(Path("/nowhere/my.eml"))
+        load_own(Path("/nowhere/my.eml"))
 
 
 @shared_corpus.needs_corpus

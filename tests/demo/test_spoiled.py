@@ -254,6 +254,20 @@ async def test_a_header_that_is_taken_though_malformed_is_noticed(
     assert "a mail whose X-MSYS-API is no JSON is refused with 550" in only
 
 
+async def test_a_sound_header_that_is_refused_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def strict(values: Sequence[bytes]) -> None:
+        if values:
+            raise HeaderRefused(550, "5.6.0 X-MSYS-API is not wanted")
+
+    monkeypatch.setattr(header, "parse_header", strict)
+    noticed = await failed()
+    assert "newsletter.eml: the answer to the mail" in noticed
+    assert "newsletter.eml: who has got it" in noticed
+    assert not any(each.startswith("receipt.eml") for each in noticed)
+
+
 async def test_a_header_that_is_not_obeyed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     on = Origin(value=True, source="header")
     monkeypatch.setattr(

@@ -39,7 +39,9 @@ async def test_a_mail_that_was_answered_is_among_the_arrivals(stage: Stage) -> N
     message = b".\r\n..dots\r\n\r\n" + b"x" * 5_000 + b"\r\n"
     answer = await stage.send("a@example.com", ["b@example.net"], message)
     assert answer.is_accepted
-    assert stage.arrivals() == [Arrival(recipients=("b@example.net",), message=message)]
+    assert stage.arrivals() == [
+        Arrival(sender="a@example.com", recipients=("b@example.net",), message=message)
+    ]
     assert stage.arrivals() == []
 
 

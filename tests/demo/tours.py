@@ -1,7 +1,7 @@
 """The tour as tests take it."""
 
-from msys_track.demo import table
-from msys_track.demo.expectations import Ledger
+from msys_track.demo import page as pages
+from msys_track.demo.check import Ledger
 from msys_track.demo.stage import open_stage
 from msys_track.demo.tour import tour
 
@@ -11,7 +11,7 @@ async def toured() -> tuple[Ledger, list[str]]:
     page: list[str] = []
     async with open_stage() as stage:
         ledger = await tour(stage, page.append)
-    return ledger, [*page, *table.verdict(ledger)]
+    return ledger, [*page, *pages.verdict(ledger)]
 
 
 async def failed() -> list[str]:

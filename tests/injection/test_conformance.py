@@ -7,7 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.smtp_client import Client
-from tests.upstreams import Mailbox, ScriptedUpstream, stock_aiosmtpd
+from tests.upstreams import ScriptedUpstream, stock_aiosmtpd
+
+from msys_track.testing.sink import Sink
 
 if TYPE_CHECKING:
     from tests.injection.conftest import Start
@@ -19,6 +21,7 @@ Ports: TypeAlias = tuple[int, int]
 
 SIZE = 33_554_432
 OPEN = (b"EHLO client.test", b"MAIL FROM:<a@example.com>")
+TAKEN = "250 2.0.0 Ok: in the mailbox"
 READY = (*OPEN, b"RCPT TO:<b@example.com>")
 
 
@@ -28,9 +31,11 @@ async def ports(start: "Start", request: pytest.FixtureRequest) -> AsyncIterator
     utf8 = request.param == "SMTPUTF8"
     offered = ["8BITMIME", f"SIZE {SIZE}", *(["SMTPUTF8"] if utf8 else [])]
     harness = await start(
-        ScriptedUpstream({"DOT": "250 OK"}, offered), hostname="stock.test", size_margin_bytes=0
+        ScriptedUpstream({"DOT": TAKEN}, offered),
+        hostname="stock.test",
+        size_margin_bytes=0,
     )
-    async with stock_aiosmtpd(Mailbox(), enable_SMTPUTF8=utf8) as stock:
+    async with stock_aiosmtpd(Sink(lambda _: None), enable_SMTPUTF8=utf8) as stock:
         yield stock, harness.proxy.port
 
 
@@ -316,11 +321,11 @@ DIFFERENCES = {
     "a line of 5,000 bytes in a message": (
         [*READY, b"DATA", LETTER + b"x" * 5_000 + b"\r\n."],
         "500 Line too long (see RFC5321 4.5.3.1.6)",
-        "250 OK",
+        TAKEN,
     ),
     "a bare LF in a message": (
         [*READY, b"DATA", LETTER + b"a\nb\r\n."],
-        "250 OK",
+        TAKEN,
         "550 5.6.11 Bare CR or LF at byte 15 of the data; lines must end in CRLF",
     ),
 }

@@ -13,7 +13,7 @@ from tests import oracle
 from tests.captured_logs import capture_logs
 from tests.injection.conftest import TRACKING
 from tests.smtp_client import Client
-from tests.upstreams import Answer, Mailbox, ScriptedUpstream, stock_aiosmtpd
+from tests.upstreams import Answer, ScriptedUpstream, stock_aiosmtpd
 from tests.waiting import until
 
 from msys_track.dispatch.rewriter import Rewriter
@@ -22,6 +22,7 @@ from msys_track.injection.settings import ProxySettings
 from msys_track.keys.ring import KeyRing
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
+from msys_track.testing.sink import Arrival, Sink
 
 if TYPE_CHECKING:
     from tests.injection.conftest import Harness, Start
@@ -360,8 +361,8 @@ async def test_links_of_many_sessions_are_never_mixed_up(start: "Start", keys: K
 
 
 async def test_smtplib_delivers_through_the_proxy_to_stock_aiosmtpd(start: "Start") -> None:
-    mailbox = Mailbox()
-    async with stock_aiosmtpd(mailbox, enable_SMTPUTF8=True) as port:
+    arrivals: list[Arrival] = []
+    async with stock_aiosmtpd(Sink(arrivals.append), enable_SMTPUTF8=True) as port:
         harness = await start(hop={"port": port})
         mail = EmailMessage()
         mail["From"], mail["To"], mail["Subject"] = "a@example.com", "b@example.com", "Grüße"
@@ -375,10 +376,9 @@ async def test_smtplib_delivers_through_the_proxy_to_stock_aiosmtpd(start: "Star
                 )
 
         assert await asyncio.to_thread(send) == {}
-    first, second = mailbox.envelopes
-    assert isinstance(first.content, bytes)
-    assert "Schöne Grüße\r\n.\r\n..\r\nfrom here\r\n".encode() in first.content
-    assert (second.content, second.rcpt_tos) == (MESSAGE, ["b@example.com", "c@example.com"])
+    first, second = arrivals
+    assert "Schöne Grüße\r\n.\r\n..\r\nfrom here\r\n".encode() in first.message
+    assert (second.message, second.recipients) == (MESSAGE, ("b@example.com", "c@example.com"))
 
 
 async def test_smtplib_is_told_the_upstreams_refusal(start: "Start") -> None:

@@ -1,7 +1,6 @@
 import pytest
 
-from msys_track.demo.catalogue import MAILS
-from msys_track.demo.mail import Mail
+from msys_track.demo.catalogue import MAILS, Mail
 from msys_track.testing.mail_reader import Link, Place, Reading, glance, read
 
 HTML = b"Content-Type: text/html; charset=utf-8\r\n\r\n"

@@ -11,10 +11,11 @@ import click
 
 from msys_track.cli import logs, loop, parameters, streams
 from msys_track.cli.exits import Failure
-from msys_track.demo import own_mail, own_page, table
-from msys_track.demo.expectations import Ledger
+from msys_track.demo import page
+from msys_track.demo.catalogue import Mail, load_own
+from msys_track.demo.check import Ledger
 from msys_track.demo.keep import keep
-from msys_track.demo.stage import Stage, open_stage
+from msys_track.demo.stage import open_stage
 from msys_track.demo.tour import tour
 from msys_track.errors import SettingsError
 
@@ -46,11 +47,10 @@ def demo(context: click.Context, *, file: Path | None, is_kept: bool, is_verbose
     streams.output()  # closed, its number would become a server's
     if not is_verbose:
         logs.to_stderr(level="warning")
-    name = None if file is None else str(file)
     try:
-        content = None if file is None else own_mail.load(file)
+        own = None if file is None else load_own(file)
         with loop.make_runner() as runner:
-            ledger = runner.run(_demo(name, content, is_kept=is_kept))
+            ledger = runner.run(_demo(own, is_kept=is_kept))
     except SettingsError as error:
         # Nothing here is configured: what is wrong is this machine, now.
         raise Failure(f"msys-track: {error}") from error
@@ -58,21 +58,15 @@ def demo(context: click.Context, *, file: Path | None, is_kept: bool, is_verbose
         context.exit(1)
 
 
-async def _demo(name: str | None, content: bytes | None, *, is_kept: bool) -> Ledger:
+async def _demo(own: Mail | None, *, is_kept: bool) -> Ledger:
     stop = _stop_signal()
     async with open_stage() as stage:
-        ledger = await _unless(stop, _shown(stage, name, content))
-        for line in table.verdict(ledger):
+        ledger = await _unless(stop, tour(stage, _say, own))
+        for line in page.verdict(ledger):
             _say(line)
         if is_kept:
             await keep(stage, _say, stop)
     return ledger
-
-
-def _shown(stage: Stage, name: str | None, content: bytes | None) -> Coroutine[Any, Any, Ledger]:
-    if name is None or content is None:
-        return tour(stage, _say)
-    return own_page.show(stage, _say, name, content)
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, Ledger]) -> Ledger:

@@ -1,10 +1,103 @@
-"""The mails of the tour, each of another shape, and what must come out of each."""
+"""The mails of the tour, each of another shape, and what must come out of each.
 
-from typing import Final
+The expectation stands beside the mail and was written by hand, so that nothing the product does
+can change it. A mail of one's own is one more entry, of which nothing is known in advance.
+"""
 
-from msys_track.demo.mail import ExpectedLink, Mail
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from msys_track.errors import SettingsError
 from msys_track.reasons import Reason
 from msys_track.testing.mail_reader import Place
+from msys_track.testing.sender import WireForm, wire_form
+
+# Where links are wrapped. Links in the other places are left alone.
+WRAPPED_PLACES: Final = frozenset({Place.HTML, Place.OUTLOOK})
+
+# More than the proxy takes; the rest of a longer file changes nothing about its answer.
+MAX_BYTES: Final = 40 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedLink:
+    """A link of a mail, as its reader's mail program has it before tracking."""
+
+    href: str
+    place: Place = Place.HTML
+    name: str = "Raw URL"
+    """What its clicks are called in events: `data-msys-linkname`, or SparkPost's word for none."""
+    left_alone: Reason | None = None
+
+    @property
+    def is_wrapped(self) -> bool:
+        """Whether it must lead to the tracker."""
+        return self.left_alone is None and self.place in WRAPPED_PLACES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """One mail, and what must become of it where that is known in advance."""
+
+    file: str
+    """Its name in the folder `mails`, or the path of one's own."""
+    content: bytes | None = None
+    """What one's own file holds; None: it is a mail of the tour, and all below is known."""
+    title: str = ""
+    shape: str = ""
+    sender: str = "you@example.com"
+    recipients: tuple[str, ...] = ("reader@example.net",)
+    links: tuple[ExpectedLink, ...] = ()
+    """Every link, in the order they stand."""
+    is_opened: bool = True
+    """Whether it must get a pixel."""
+    reasons: frozenset[Reason] = frozenset()
+    """All that must be told about what was left alone."""
+    campaign_id: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is a mail of the tour."""
+        return self.content is None
+
+    @property
+    def wrapped(self) -> tuple[ExpectedLink, ...]:
+        """The links that must lead to the tracker."""
+        return tuple(link for link in self.links if link.is_wrapped)
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether anything of it must be changed."""
+        return self.is_opened or bool(self.wrapped)
+
+    def wire_form(self) -> WireForm:
+        """Read the mail as a mail program sends it."""
+        if self.content is not None:
+            return wire_form(self.content)
+        return wire_form((resources.files("msys_track.demo") / "mails" / self.file).read_bytes())
+
+    def message(self) -> bytes:
+        """Read the mail, in wire form."""
+        return self.wire_form().message
+
+
+def load_own(path: Path) -> Mail:
+    """Read a file, as far as the proxy could ever take it; a mail or not.
+
+    Raises:
+        SettingsError: it can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return Mail(file=str(path), content=file.read(MAX_BYTES))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror or error}") from error
+
 
 NEWSLETTER: Final = Mail(
     file="newsletter.eml",

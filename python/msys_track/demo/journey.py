@@ -1,44 +1,74 @@
 """One mail's way there and back: sent, read, opened, clicked, and found again in the store.
 
-Here things are done and noted; whether they are as they must be is for `outcome` to say.
+Here things are done and noted; whether they are as they must be is for `check` to say.
 """
 
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from msys_track.demo.fidelity import Changes, changes
-from msys_track.demo.mail import Mail
+from msys_track.demo.catalogue import Mail
 from msys_track.demo.stage import Stage
+from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.message import Message
+from msys_track.errors import HeaderRefused
 from msys_track.events import Event
-from msys_track.reasons import Reason
 from msys_track.testing.browser import Response
-from msys_track.testing.mail_reader import Link, read
-from msys_track.testing.sender import Answer
+from msys_track.testing.fidelity import (
+    Changes,
+    Named,
+    Wrapped,
+    changes,
+    name_mailbox,
+    take_added,
+    without_fields,
+)
+from msys_track.testing.sender import Answer, WireForm
+from msys_track.testing.sink import Arrival
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenLink:
-    """A link of a copy that arrived, and where following it led."""
-
-    link: Link
-    response: Response | None
-    """None where it does not lead to the tracker: the demo follows no other."""
+# Nobody reads on after a thousand links.
+_MAX_CLICKS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenCopy:
-    """One recipient's copy, read, opened and clicked."""
+    """One arrival, compared with what was sent; opened and clicked if it is a recipient's."""
 
-    recipient: str
-    message: bytes
-    links: tuple[SeenLink, ...]
-    images: tuple[Response, ...]
-    """What its pixels were."""
+    arrival: Arrival
+    said: Copy | None
+    """What the product says about it; None where it refuses the mail."""
     changes: Changes
+    """But for the header fields that name readers."""
+    added: Sequence[Sequence[Named]]
+    """Who was added to its Cc, and who to its Bcc."""
+    wanted: Sequence[Sequence[Named]]
+    """Who was to be added to each."""
+    responses: Mapping[str, Response] | None
+    """What opening and clicking brought, by URL; None where the demo does neither."""
 
     @property
-    def clicked(self) -> tuple[SeenLink, ...]:
-        """The links that lead to the tracker."""
-        return tuple(link for link in self.links if link.response is not None)
+    def message(self) -> bytes:
+        """The copy, in wire form."""
+        return self.arrival.message
+
+    @property
+    def whose(self) -> str:
+        """The addresses it came to, as those who own it."""
+        return f"{', '.join(self.arrival.recipients)}'s copy"
+
+    @property
+    def images(self) -> list[Response]:
+        """What its pixels were."""
+        got = self.responses or {}
+        return [got[pixel.url] for pixel in self.changes.pixels if pixel.url in got]
+
+    @property
+    def clicks(self) -> list[tuple[Wrapped, Response]]:
+        """Its links that were clicked, and where that led."""
+        got = self.responses or {}
+        clicked = self.changes.wrapped[:_MAX_CLICKS]
+        return [(link, got[link.url]) for link in clicked if link.url in got]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,43 +76,78 @@ class Journey:
     """What became of a mail."""
 
     mail: Mail
-    sent: bytes
+    wire: WireForm
     answer: Answer
-    copies: tuple[SeenCopy, ...]
-    told: frozenset[Reason]
-    """Why something was left alone, in the product's words."""
-    events: tuple[Event, ...]
+    refusal: HeaderRefused | None
+    """What the product says of a header that is malformed; nobody may get the mail."""
+    readers: Sequence[str]
+    """Who must get a copy if the mail is taken: the recipients, and whom its header names."""
+    copies: Sequence[SeenCopy]
+    """All that arrived."""
+    events: Sequence[Event]
+
+    @property
+    def visited(self) -> list[SeenCopy]:
+        """The copies of the mail's recipients, which were opened and clicked."""
+        return [copy for copy in self.copies if copy.responses is not None]
 
 
 async def travel(stage: Stage, mail: Mail) -> Journey:
-    """Send a mail, then read, open and click every copy of it."""
-    sent = mail.message()
-    answer = await stage.send(mail.sender, mail.recipients, sent)
-    arrived = [(to, each.message) for each in stage.arrivals() for to in each.recipients]
-    copies = [await _read(stage, to, sent, message) for to, message in arrived]
-    explained = stage.explain(sent, mail.recipients[0])
+    """Send a mail, then read every copy of it; open and click those of its recipients."""
+    wire = mail.wire_form()
+    answer = await stage.send(mail.sender, mail.recipients, wire.message)
+    arrivals = stage.arrivals()
+    opened, refusal = None, None
+    readers: list[str] = []
+    try:
+        opened = stage.rewriter.open(wire.message, mail.recipients)
+    except HeaderRefused as error:
+        refusal = error
+    else:
+        to, cc, bcc, archive = opened.readers
+        readers = [*to, *(each.email for each in (*cc, *bcc, *archive))]
     return Journey(
         mail=mail,
-        sent=sent,
+        wire=wire,
         answer=answer,
-        copies=tuple(copies),
-        told=frozenset(reason for _, _, reason in explained.left_alone),
-        events=tuple(await stage.new_events()),
+        refusal=refusal,
+        readers=readers,
+        copies=[await _see(stage, mail, wire.message, each, opened) for each in arrivals],
+        events=await stage.new_events(),
     )
 
 
-async def _read(stage: Stage, recipient: str, sent: bytes, arrived: bytes) -> SeenCopy:
-    reading = read(arrived)
-    pixels = [url for url in reading.images if stage.is_tracked(url)]
-    tracked = [link.href for link in reading.links if stage.is_tracked(link.href)]
-    images = await stage.fetch(pixels)
-    responses = dict(zip(tracked, await stage.fetch(tracked), strict=True))
+async def _see(
+    stage: Stage, mail: Mail, sent: bytes, arrival: Arrival, opened: Message | None
+) -> SeenCopy:
+    arrived, said = arrival.message, None
+    own = [to for to in mail.recipients if to in arrival.recipients]
+    added: list[Sequence[Named]] = [(), ()]
+    wanted: list[Sequence[Named]] = [(), ()]
+    if opened is not None:
+        reader = (own or arrival.recipients)[0]
+        said = stage.rewriter.copy_for(reader, opened, now=int(time.time()))
+    if opened is not None and opened.header is not None:
+        cc = opened.header.cc
+        bcc = [each for each in opened.readers.bcc if each.email in arrival.recipients]
+        wanted = [
+            [name_mailbox(it.name or "", it.email) for it in mailboxes] for mailboxes in (cc, bcc)
+        ]
+        if opened.header.bcc:
+            sent = without_fields(sent, b"Bcc")
+        if cc:
+            arrived, added[0] = take_added(sent, arrived, b"Cc")
+        if bcc:
+            arrived, added[1] = take_added(sent, arrived, b"Bcc")
+    found = changes(sent, arrived, stage.origin)
+    urls = [pixel.url for pixel in found.pixels]
+    urls += [link.url for link in found.wrapped[:_MAX_CLICKS]]
+    responses = dict(zip(urls, await stage.fetch(urls), strict=True)) if own else None
     return SeenCopy(
-        recipient=recipient,
-        message=arrived,
-        links=tuple(
-            SeenLink(link=link, response=responses.get(link.href)) for link in reading.links
-        ),
-        images=tuple(images),
-        changes=changes(sent, arrived, stage.origin),
+        arrival=arrival,
+        said=said,
+        changes=found,
+        added=added,
+        wanted=wanted,
+        responses=responses,
     )

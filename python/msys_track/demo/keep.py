@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from msys_track.demo.page import cut
 from msys_track.demo.stage import HOST, Stage
-from msys_track.demo.table import cut
 from msys_track.events import Event
 from msys_track.testing.mail_reader import glance
 from msys_track.testing.sink import Arrival

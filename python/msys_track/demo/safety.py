@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from msys_track.demo.catalogue import NEWSLETTER
-from msys_track.demo.expectations import Section
+from msys_track.demo.check import Section
 from msys_track.demo.journey import Journey, SeenCopy
 from msys_track.demo.stage import Stage
 from msys_track.dispatch.rewriter import rewrite
@@ -22,7 +22,7 @@ _GIF: Final = ["a GIF"]
 
 async def check(stage: Stage, journey: Journey, section: Section) -> None:
     """Try everything on the newsletter's links; each expectation is a sentence for the table."""
-    copies = [copy for copy in journey.copies if copy.clicked and copy.changes.pixels]
+    copies = [copy for copy in journey.copies if copy.changes.wrapped and copy.changes.pixels]
     section.expect(
         "the newsletter has a tracked link and a pixel to try this on",
         expected=True,
@@ -40,7 +40,7 @@ async def check(stage: Stage, journey: Journey, section: Section) -> None:
 
 
 async def _check_clicks(stage: Stage, copy: SeenCopy, section: Section) -> None:
-    url = copy.clicked[0].link.href
+    recipient, url = copy.arrival.recipients[0], copy.changes.wrapped[0].url
     tampered = list(_tampered(url))
     section.expect(
         f"a link with any one of its {len(tampered)} characters changed is dead: 404",
@@ -55,7 +55,7 @@ async def _check_clicks(stage: Stage, copy: SeenCopy, section: Section) -> None:
     section.expect(
         "so is one that was sealed by somebody else's key",
         expected=_DEAD,
-        found=_ends(await stage.fetch([_forged(stage, copy.recipient)])),
+        found=_ends(await stage.fetch([_forged(stage, recipient)])),
     )
     pixel = copy.changes.pixels[0].url
     section.expect(
@@ -73,7 +73,7 @@ async def _check_clicks(stage: Stage, copy: SeenCopy, section: Section) -> None:
     section.expect(
         "links show neither recipient nor target to those without the key",
         expected=[],
-        found=_legible(url, [copy.recipient, "example"]),
+        found=_legible(url, [recipient, "example"]),
     )
 
 

@@ -4,7 +4,6 @@ They are put together as for production; only the mail server behind the proxy i
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeAlias
 
-from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import SettingsError
 from msys_track.events import Event
@@ -90,14 +88,6 @@ class Stage:
         new = events[self._events_seen :]
         self._events_seen = len(events)
         return new
-
-    def explain(self, message: bytes, recipient: str) -> Copy:
-        """Make a copy that nobody is sent, to learn what the product says about it.
-
-        Raises:
-            HeaderRefused: `X-MSYS-API` is malformed.
-        """
-        return self.rewriter.copy_for(recipient, message, now=int(time.time()))
 
 
 @asynccontextmanager

@@ -1,32 +1,35 @@
-"""The tour: every mail of the catalogue there and back, then what nobody may be able to do."""
+"""The tour: every mail of the catalogue there and back, then what nobody may be able to do.
+
+A mail of one's own takes the same way, alone.
+"""
 
 from collections.abc import Callable, Iterable
 
-from msys_track.demo import outcome, safety, table
-from msys_track.demo.catalogue import MAILS
-from msys_track.demo.expectations import Ledger
-from msys_track.demo.journey import Journey, travel
+from msys_track.demo import page, safety
+from msys_track.demo.catalogue import MAILS, Mail
+from msys_track.demo.check import Ledger, check
+from msys_track.demo.journey import travel
 from msys_track.demo.stage import Stage
 
 
-async def tour(stage: Stage, say: Callable[[str], None]) -> Ledger:
-    """Show the tour, line by line, and return what was expected and found."""
-    ledger = Ledger()
-    journeys: list[Journey] = []
-    _say_all(say, table.opening(stage))
-    for number, mail in enumerate(MAILS, start=1):
+async def tour(stage: Stage, say: Callable[[str], None], own: Mail | None = None) -> Ledger:
+    """Show what becomes of each mail, line by line; return what was expected and found."""
+
+    def show(lines: Iterable[str]) -> None:
+        for line in lines:
+            say(line)
+
+    ledger, journeys = Ledger(), []
+    show(page.opening(stage))
+    for mail in MAILS if own is None else [own]:
         section = ledger.section(mail.file)
         journey = await travel(stage, mail)
-        outcome.check(journey, section)
+        check(journey, section)
         journeys.append(journey)
-        _say_all(say, table.journey(number, journey, section))
-    section = ledger.section("what must not be possible")
-    await safety.check(stage, journeys[0], section)
-    _say_all(say, table.summary(journeys))
-    _say_all(say, table.safety(section))
+        show(page.journey(len(journeys), stage, journey, section))
+    if own is None:
+        section = ledger.section("what must not be possible")
+        await safety.check(stage, journeys[0], section)
+        show(page.summary(journeys))
+        show(page.safety(section))
     return ledger
-
-
-def _say_all(say: Callable[[str], None], lines: Iterable[str]) -> None:
-    for line in lines:
-        say(line)

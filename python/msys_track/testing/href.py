@@ -1,6 +1,6 @@
 """What a browser makes of an `href`, so that a redirect can be compared with it.
 
-Kept apart from the reader because it reads one attribute's bytes by the HTML Standard, where
+Kept apart from the mail reader because it reads one attribute's value by the HTML Standard, where
 `html.unescape` follows the rule for text and takes the `&copy` of `?a=1&copy=2` for a sign.
 """
 
@@ -10,28 +10,50 @@ import urllib.parse
 from html.entities import html5
 from typing import Final
 
-# HTML Standard, "named character reference state": in an attribute a name without semicolon is
-# none before "=" or a letter or digit.
-_REFERENCE: Final = re.compile(
-    r"&(?:#(?:[0-9]+|[xX][0-9A-Fa-f]+);?|[A-Za-z0-9]+(?:;|(?![A-Za-z0-9=;])))"
-)
 # URL Standard, "C0 control or space": dropped at both ends.
 BLANK: Final = "".join(map(chr, range(0x21)))
 _VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F)))
+_REFERENCE: Final = re.compile(r"&(#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[A-Za-z0-9]+;?)")
 
 
-def followed(href: bytes) -> str | None:
+def follow_href(href: bytes) -> str | None:
     """Return what a browser asks for, given an `href` as it stands in the HTML.
 
     None where that hangs on more than ASCII: the charset, or a host in another script.
     """
     if not href.isascii() or b"\0" in href:  # HTML reads NUL as U+FFFD
         return None
-    value = _REFERENCE.sub(_character, href.decode("ascii")).strip(BLANK)
-    value = re.sub(r"[\t\r\n]", "", value)
+    value = browser_target(attribute_value(href.decode("ascii")))
     return urllib.parse.quote(value, safe=_VISIBLE) if value.isascii() else None
 
 
-def _character(reference: re.Match[str]) -> str:
-    text = reference[0]
-    return html.unescape(text) if text.startswith("&#") else html5.get(text[1:], text)
+def browser_target(value: str) -> str:
+    """Return what a URL parser keeps of an attribute's value (URL Standard, section 4.4)."""
+    return re.sub(r"[\t\r\n]", "", value.strip(BLANK))
+
+
+def attribute_value(raw: str) -> str:
+    """Decode the character references of an attribute's value (13.2.5.72 and on)."""
+
+    def reference(match: re.Match[str]) -> str:
+        name = match[1]
+        if name.startswith("#"):
+            return _character(name[1:].rstrip(";"))
+        for length in range(len(name), 1, -1):
+            known = html5.get(name[:length])
+            if known is None:
+                continue
+            after = (name + raw[match.end() : match.end() + 1])[length : length + 1]
+            if not name[:length].endswith(";") and re.fullmatch(r"[=A-Za-z0-9]", after):
+                return match[0]
+            return known + name[length:]
+        return match[0]
+
+    return _REFERENCE.sub(reference, raw).replace("\0", "\ufffd")
+
+
+def _character(digits: str) -> str:
+    mark, base = ("x", 16) if digits[0] in "xX" else ("", 10)
+    significant = digits.lstrip("xX0")[:8] or "0"  # a number of eight digits is beyond Unicode
+    # `html` drops what should not be in a document; the standard keeps it.
+    return html.unescape(f"&#{mark}{significant};") or chr(int(significant, base))

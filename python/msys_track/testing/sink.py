@@ -16,30 +16,46 @@ _MAX_MAIL_BYTES: Final = 64 * 1024 * 1024
 class Arrival:
     """One mail as it came out of the proxy."""
 
+    sender: str
     recipients: tuple[str, ...]
     message: bytes
 
 
 @asynccontextmanager
-async def open_mailboxes(host: str, on_arrival: Callable[[Arrival], None]) -> AsyncIterator[int]:
-    """Listen on a free port, which is the value; every mail is handed to `on_arrival`.
+async def open_mailboxes(
+    host: str, on_arrival: Callable[[Arrival], None], *, port: int = 0
+) -> AsyncIterator[int]:
+    """Listen on a port, which is the value (0: a free one); hand every mail to `on_arrival`.
 
     Raises:
         OSError: no port is to be had.
     """
-    loop, handler = asyncio.get_running_loop(), _Handler(on_arrival)
+    loop, handler = asyncio.get_running_loop(), Sink(on_arrival)
+
+    sessions: list[_Session] = []
 
     def session() -> asyncio.Protocol:
-        return _Session(
-            handler, data_size_limit=_MAX_MAIL_BYTES, hostname="mailbox.localhost", loop=loop
+        sessions.append(
+            _Session(
+                handler,
+                data_size_limit=_MAX_MAIL_BYTES,
+                enable_SMTPUTF8=True,
+                hostname="mailbox.localhost",
+                loop=loop,
+            )
         )
+        return sessions[-1]
 
-    bound = socket.create_server((host, 0))
+    bound = socket.create_server((host, port))
     server = await loop.create_server(session, sock=bound)
     try:
         yield bound.getsockname()[1]
     finally:
         server.close()
+        for each in sessions:
+            if isinstance(each.transport, asyncio.WriteTransport):
+                each.transport.abort()
+        await asyncio.sleep(0)  # lets the sessions see it
 
 
 class _Session(SMTP):
@@ -47,14 +63,18 @@ class _Session(SMTP):
     line_length_limit = _MAX_MAIL_BYTES
 
 
-class _Handler:
+class Sink:
+    """A handler of aiosmtpd's that takes every mail."""
+
     def __init__(self, on_arrival: Callable[[Arrival], None]) -> None:
         self._on_arrival = on_arrival
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope
     ) -> str:
+        """Hand a mail on."""
         content = envelope.original_content
         message = content if isinstance(content, bytes) else b""
-        self._on_arrival(Arrival(recipients=tuple(envelope.rcpt_tos), message=message))
+        sender, recipients = envelope.mail_from or "", tuple(envelope.rcpt_tos)
+        self._on_arrival(Arrival(sender=sender, recipients=recipients, message=message))
         return "250 2.0.0 Ok: in the mailbox"

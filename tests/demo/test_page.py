@@ -1,7 +1,7 @@
 import pytest
 
-from msys_track.demo import table
-from msys_track.demo.expectations import Ledger
+from msys_track.demo import page
+from msys_track.demo.check import Ledger
 
 
 @pytest.mark.parametrize(
@@ -14,14 +14,14 @@ from msys_track.demo.expectations import Ledger
     ],
 )
 def test_text_is_cut_to_what_a_terminal_shows(text: str, width: int, shown: str) -> None:
-    assert table.cut(text, width) == shown
+    assert page.cut(text, width) == shown
 
 
 def test_what_failed_is_told_in_words_with_what_was_expected_and_found() -> None:
     ledger = Ledger()
     ledger.section("a.eml").expect("links in it", expected=3, found=3)
     ledger.section("b.eml").expect("links in it", expected=3, found="no link")
-    assert list(table.verdict(ledger)) == [
+    assert list(page.verdict(ledger)) == [
         "",
         "FAILED  b.eml: links in it",
         "        expected  3",
@@ -34,7 +34,7 @@ def test_what_failed_is_told_in_words_with_what_was_expected_and_found() -> None
 def test_where_all_held_that_is_all_it_says() -> None:
     ledger = Ledger()
     ledger.section("a.eml").expect("links in it", expected=3, found=3)
-    assert list(table.verdict(ledger)) == ["", "all 1 expectations held"]
+    assert list(page.verdict(ledger)) == ["", "all 1 expectations held"]
 
 
 def test_a_mail_with_a_failure_points_below() -> None:
@@ -42,12 +42,12 @@ def test_a_mail_with_a_failure_points_below() -> None:
     section = ledger.section("a.eml")
     section.expect("links", expected=[], found=[1])
     assert section.held == 0
-    assert table.held(section) == "NOT ALL: 1 of 1 expectations failed, see below"
+    assert page.count_held(section) == "NOT ALL: 1 of 1 expectations failed, see below"
 
 
 def test_a_remark_stands_beside_its_text_or_below_it() -> None:
-    lines = [table.pair("tel:+1", "in plain text"), table.pair("tel:+1", "not_http: " + "x" * 20)]
-    assert list(table.row("left alone", *lines)) == [
+    lines = [page.pair("tel:+1", "in plain text"), page.pair("tel:+1", "not_http: " + "x" * 20)]
+    assert list(page.row("left alone", *lines)) == [
         f"   left alone   {'tel:+1':<46}  in plain text",
         "                tel:+1",
         f"                  not_http: {'x' * 20}",
@@ -55,10 +55,10 @@ def test_a_remark_stands_beside_its_text_or_below_it() -> None:
 
 
 def test_a_row_is_broken_at_spaces_and_a_long_word_is_cut() -> None:
-    lines = list(table.row("went in", "word " * 20, "y" * 100))
+    lines = list(page.row("went in", "word " * 20, "y" * 100))
     assert [line.split() for line in lines] == [
         ["went", "in", *["word"] * 13],
         ["word"] * 7,
         ["y" * 61 + "..."],
     ]
-    assert max(map(len, lines)) <= table.WIDTH
+    assert max(map(len, lines)) <= page.WIDTH

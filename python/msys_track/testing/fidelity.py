@@ -6,15 +6,21 @@ the one must be the other; nobody asks the product what it has changed.
 
 import email
 import email.policy
+import email.utils
 import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from email.message import Message
-from typing import Final
+from typing import Final, TypeAlias
 
-from msys_track.demo import tag
-from msys_track.demo.tag import Asked
+from msys_track.testing import tag
+from msys_track.testing.tag import Asked
+
+Named: TypeAlias = tuple[str, str]
+"""A name, perhaps empty, and an address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +56,10 @@ class _Beyond(Exception):  # noqa: N818 - what was found, not a fault here
     """More than links and pixels differ."""
 
 
-_LINES: Final = re.compile(rb"^(?:([!-9;-~]+)[ \t]*:|[ \t]).*\r\n(?:[ \t].*\r\n)*", re.MULTILINE)
+_LINES: Final = re.compile(
+    rb"(?:([!-9;-~]+)[ \t]*:|[ \t])[^\n]*(?:\n|\Z)(?:[ \t][^\n]*(?:\n|\Z))*"
+)
+_BLANK: Final = re.compile(rb"\r?\n")
 # For the end of a mail, and for its top, where it must not take room.
 _PIXEL: Final = (
     rb'(?:<img border="0" width="1" height="1" alt="" src="(%b/q/[A-Za-z0-9_-]+)">'
@@ -79,19 +88,59 @@ def without_fields(message: bytes, name: bytes) -> bytes:
 
 
 def field_lines(message: bytes, name: bytes) -> Iterator[tuple[int, int]]:
-    """Give start and end of the lines of the header fields of that name, in wire form.
+    """Give start and end of the lines of the header fields of that name.
 
     A field's lines are in several pieces where lines that are no field stand between: what
     continues a line continues the last field.
     """
-    blank = 0 if message.startswith(_EOL) else message.find(_BLANK_LINE)
-    end = len(message) if blank < 0 else blank + len(_EOL) * (blank > 0)
-    is_wanted = False
-    for lines in _LINES.finditer(message, 0, end):
+    at, is_wanted = 0, False
+    while at < len(message) and not _BLANK.match(message, at):
+        lines = _LINES.match(message, at)
+        if lines is None:
+            newline = message.find(b"\n", at)
+            at = len(message) if newline < 0 else newline + 1
+            continue
         if lines[1] is not None:
             is_wanted = lines[1].lower() == name.lower()
         if is_wanted:
             yield lines.span()
+        at = lines.end()
+
+
+def take_added(sent: bytes, arrived: bytes, name: bytes) -> tuple[bytes, list[Named]]:
+    """Take out the mailboxes that were added to the last field of that name, or as a new field.
+
+    Where neither is found nothing is taken out, so that what is left can be compared.
+    """
+    before, after = list(field_lines(sent, name)), list(field_lines(arrived, name))
+    if not after or len(after) != max(len(before), 1):
+        return arrived, []
+    start, end = after[-1]
+    if not before:
+        added = arrived[start:end].partition(b":")[2]
+    else:
+        kept = sent[slice(*before[-1])].rstrip(_EOL)
+        if not arrived.startswith(kept, start):
+            return arrived, []
+        start, end = start + len(kept), end - len(_EOL)
+        added = arrived[start:end]
+    value = added.decode("latin-1").replace("\r\n", "").strip().removeprefix(",")
+    pairs = email.utils.getaddresses([value]) if value else []
+    return arrived[:start] + arrived[end:], [
+        name_mailbox(_decode_words(it), to) for it, to in pairs
+    ]
+
+
+def name_mailbox(name: str, address: str) -> Named:
+    """Name a mailbox as fields do: white space in a row is one space between words."""
+    return " ".join(name.split()), address
+
+
+def _decode_words(name: str) -> str:
+    try:
+        return str(make_header(decode_header(name)))
+    except (HeaderParseError, LookupError, UnicodeError):
+        return name
 
 
 def changes(sent: bytes, arrived: bytes, origin: str) -> Changes:

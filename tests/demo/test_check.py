@@ -2,7 +2,7 @@
 
 import pytest
 
-from msys_track.demo.outcome import sole_owners
+from msys_track.demo.check import count_sole_owners
 
 
 @pytest.mark.parametrize(
@@ -18,4 +18,4 @@ from msys_track.demo.outcome import sole_owners
 def test_a_link_is_counted_where_it_is_no_others(
     claims: list[tuple[str, str]], owners: int
 ) -> None:
-    assert sole_owners(claims) == owners
+    assert count_sole_owners(claims) == owners

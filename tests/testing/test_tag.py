@@ -2,7 +2,7 @@
 
 import pytest
 
-from msys_track.demo.tag import Asked, asked
+from msys_track.testing.tag import Asked, asked
 
 
 def asked_by(attribute: str) -> Asked:

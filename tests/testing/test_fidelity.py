@@ -1,4 +1,4 @@
-"""The demo's own eye for differences: it must see each, and be silent where there is none."""
+"""An eye for differences must see each one, and be silent where there is none."""
 
 import base64
 
@@ -7,13 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests import shared_corpus
 
-from msys_track.demo.catalogue import MAILS, NEWSLETTER
-from msys_track.demo.fidelity import Changes, changes, without_api_header
-from msys_track.demo.mail import Mail
+from msys_track.demo.catalogue import MAILS, NEWSLETTER, Mail
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import HeaderRefused
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
+from msys_track.testing.fidelity import Changes, changes, without_api_header
 from msys_track.testing.sender import wire_form
 
 TO = "jo@example.com"

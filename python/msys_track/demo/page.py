@@ -1,0 +1,334 @@
+"""The demo's page: what a newcomer reads, eighty columns wide."""
+
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import Final
+
+from msys_track.demo.catalogue import MAX_BYTES
+from msys_track.demo.check import Expectation, Ledger, Section
+from msys_track.demo.journey import Journey, SeenCopy
+from msys_track.demo.stage import HOST, Stage
+from msys_track.dispatch.copies import Copy
+from msys_track.events import Event
+from msys_track.options.resolve import Origin
+from msys_track.reasons import Reason
+from msys_track.testing.fidelity import without_api_header
+from msys_track.testing.mail_reader import Link, Place, glance
+
+WIDTH: Final = 80
+
+_INDENT: Final = "   "
+_LABEL: Final = 13
+_ROOM: Final = WIDTH - len(_INDENT) - _LABEL
+_HREF: Final = 46
+_FILE: Final = 18
+_HELD: Final = 10
+_SHOWN: Final = 400
+_MAX_ROWS: Final = 25
+_SOURCES: Final = {"header": "X-MSYS-API"}
+
+# What is said of one link; all other reasons are said of a part, of the pixel or of the mail.
+_OF_A_LINK: Final = frozenset(
+    {
+        Reason.NOT_HTTP,
+        Reason.NO_HOST,
+        Reason.OPTED_OUT,
+        Reason.ALREADY_TRACKED,
+        Reason.URL_TOO_LONG,
+        Reason.LINE_TOO_LONG,
+    }
+)
+
+# Reasons for those who meet the codes for the first time (docs/reasons.md).
+_WORDS: Final[Mapping[Reason, str]] = {
+    Reason.NOT_HTTP: "neither http nor https",
+    Reason.NO_HOST: "nothing follows http://",
+    Reason.OPTED_OUT: 'data-msys-clicktrack="0"',
+    Reason.ALREADY_TRACKED: "it is ours",
+    Reason.URL_TOO_LONG: "tracked, over 4,096",
+    Reason.LINE_TOO_LONG: "over 998 octets",
+    Reason.NO_PIXEL_PLACE: "the HTML ends inside a tag or the like",
+    Reason.NO_HTML_PART: "no HTML that may change",
+    Reason.SIGNED_PART: "one byte would break it",
+    Reason.ENCRYPTED_PART: "it is encrypted",
+    Reason.REPORT_PART: "a report on another mail",
+    Reason.ATTACHED_PART: "attached, not shown",
+    Reason.EMBEDDED_MESSAGE: "a mail inside the mail",
+    Reason.SIGNED_MESSAGE: "it would break the DKIM signature",
+    Reason.UNKNOWN_CHARSET: "nobody knows its charset",
+    Reason.UNSUPPORTED_CHARSET: "its charset does not contain ASCII",
+    Reason.UNKNOWN_TRANSFER_ENCODING: "nobody knows its transfer encoding",
+    Reason.MALFORMED_TRANSFER_ENCODING: "it is not the base64 that it promises",
+    Reason.MALFORMED_MESSAGE: "no mail: a header line is none",
+    Reason.NESTED_TOO_DEEP: "parts in parts in parts",
+    Reason.HTML_LIMIT: "it would take too much memory",
+    Reason.TRACKING_OFF: "tracking is off",
+    Reason.CORE_FAILURE: "a defect of msys-track",
+}
+
+
+def opening(stage: Stage) -> Iterator[str]:
+    """Say what runs where."""
+    yield "Mails go in over SMTP, come out tracked, and their readers open them and click."
+    yield ""
+    for who, to, port, which in (
+        ("a mail program", "the proxy", stage.proxy.port, "tracks opens and clicks"),
+        ("the proxy", "a mail server", stage.mailbox_port, "stands for yours"),
+        ("readers", "the tracker", stage.tracker.port, "answers and stores events"),
+    ):
+        yield f"{_INDENT}{who:<14} -> {to:<14} {HOST}:{port:<6} {which}"
+    yield ""
+    yield f"{_INDENT}A click leads to the tracker, and from there (302) to the address shown."
+
+
+def journey(number: int, stage: Stage, seen: Journey, section: Section) -> Iterator[str]:
+    """Show one mail: what went in, what came out, what its readers did, and what stayed."""
+    mail = seen.mail
+    yield ""
+    if mail.is_known:
+        yield f"{number}. {mail.title:<{WIDTH - 3 - len(mail.file)}}{mail.file}"
+    else:
+        yield cut(mail.file, WIDTH)
+    yield from row("went in", *_went_in(seen))
+    yield from row("answered", seen.answer.line)
+    copies = seen.visited
+    if not copies:
+        yield from row("came out", "nothing")
+    for copy in copies[:1]:
+        if copy.said is not None and copy.said.resolved is not None:
+            opens, clicks = copy.said.resolved.open_tracking, copy.said.resolved.click_tracking
+            yield from row("tracking", f"opens {_switch(opens)}, clicks {_switch(clicks)}")
+        yield from row("came out", *_came_out(seen.wire.message, copy, len(copies)))
+        further = [to for each in seen.copies for to in each.arrival.recipients]
+        yield from row("also for", *_shorten([to for to in further if to not in mail.recipients]))
+        yield from row("opened", *_opened(copies))
+        yield from row("clicked", *_clicked(copy))
+        yield from row("left alone", *_shorten(list(_left_alone(stage, copy))))
+    if copies or mail.is_known:
+        yield from row("stored", *_list_events(seen.events))
+    yield from row("expected", count_held(section))
+
+
+def _went_in(seen: Journey) -> Iterator[str]:
+    wire, size = seen.wire, len(seen.wire.message)
+    if seen.mail.shape:
+        yield seen.mail.shape
+    at_least = "at least " if size >= MAX_BYTES else ""
+    lines = count_noun(wire.message.count(b"\r\n"), "line")
+    yield f"{at_least}{count_noun(size, 'byte')}, {lines}"
+    # The tour's own files have Git's line ends, which says nothing about the mail.
+    if wire.converted and not seen.mail.is_known:
+        yield f"{count_noun(wire.converted, 'line end')} made CRLF, as mail programs do"
+    if wire.was_unended:
+        yield "the last line was given an end, as SMTP has no other lines"
+    if not wire.message.isascii():
+        yield "8-bit, so sent as BODY=8BITMIME"
+    yield "to " + ", ".join(seen.mail.recipients)
+
+
+def _switch(origin: Origin[bool]) -> str:
+    return f"{'on' if origin.value else 'off'} ({_SOURCES.get(origin.source, origin.source)})"
+
+
+def _came_out(sent: bytes, copy: SeenCopy, copies: int) -> Iterator[str]:
+    """Say what a copy has that the mail had not, and that it has no more."""
+    changed, bare = copy.changes, without_api_header(sent)
+    without = ", without its X-MSYS-API" if bare != sent else ""
+    if changed.beyond is not None:
+        yield "with differences that must not be"
+    elif copy.message == bare:
+        yield f"byte for byte as it was{without}"
+    else:
+        links = count_noun(len(changed.wrapped), "link")
+        pixels = count_noun(len(changed.pixels), "pixel")
+        yield f"{f'{copies} copies, each with ' * (copies > 1)}{links} wrapped and {pixels} added"
+        yield f"all other bytes as they were{without}"
+    for wrapped in changed.wrapped[:1]:
+        yield f"its first link: {wrapped.url}"
+    if copy.added[0]:
+        yield f"its Cc got {', '.join(address for _, address in copy.added[0])}"
+
+
+def _opened(copies: Sequence[SeenCopy]) -> Iterator[str]:
+    images = [image for copy in copies for image in copy.images]
+    broken = [str(image.status) for image in images if not image.is_gif]
+    if broken:
+        yield f"THE PIXEL IS NOT A GIF: {', '.join(broken)}"
+    elif images:
+        yield "the pixel is a GIF" + f", {len(images)} times" * (len(images) > 1)
+
+
+def _clicked(copy: SeenCopy) -> Iterator[str]:
+    clicks = [response for _, response in copy.clicks]
+    led = [click.location or f"NO REDIRECT: {click.status}" for click in clicks]
+    yield from _shorten(led)
+    if len(clicks) < len(copy.changes.wrapped):
+        yield f"and on no more than these {len(clicks):,}"
+
+
+def _left_alone(stage: Stage, copy: SeenCopy) -> Iterator[str]:
+    if copy.said is None:
+        return
+    links = [link for link in glance(copy.message).links if not stage.is_tracked(link.href)]
+    remarks = _remarks(links, copy.said)
+    for link, remark in zip(links, remarks, strict=True):
+        yield pair(link.href, remark)
+    told = Counter(reason for _, _, reason in copy.said.left_alone)
+    for reason, number in told.items():
+        if explain(reason) in remarks:
+            continue
+        if reason in _OF_A_LINK:
+            what = "1 link or the pixel" if number == 1 else f"{number:,} links, or the pixel"
+            yield pair(what, explain(reason))
+        else:
+            yield f"the mail or a part of it: {explain(reason)}"
+
+
+def _remarks(links: Sequence[Link], said: Copy) -> list[str]:
+    """Say of each link why it is as it was, as far as that can be told.
+
+    Reasons come in the order of the mail, as links do. But the product and the standard library
+    may find different links in a broken document; then no reason is put beside a link.
+    """
+    if said.resolved is None or not said.resolved.click_tracking.value:
+        return [explain(Reason.TRACKING_OFF)] * len(links)
+    told = [reason for _, _, reason in sorted(said.left_alone)]
+    of_links = [reason for reason in told if reason in _OF_A_LINK]
+    shown = [link for link in links if link.place is Place.HTML]
+    if not of_links and len(told) == 1:  # said of the whole
+        of_links = told * len(shown)
+    if len(of_links) != len(shown) or any(
+        reason is Reason.NOT_HTTP and link.href.lower().startswith(("http://", "https://"))
+        for link, reason in zip(shown, of_links, strict=True)
+    ):
+        of_links = []
+    remarks = map(explain, of_links)
+    return [next(remarks, "") if link.place is Place.HTML else link.place for link in links]
+
+
+def explain(reason: Reason) -> str:
+    """Return a reason's code and what it means."""
+    words = _WORDS.get(reason)
+    return reason.value if words is None else f"{reason.value}: {words}"
+
+
+def _shorten(rows: Sequence[str]) -> Iterator[str]:
+    yield from rows[:_MAX_ROWS]
+    if len(rows) > _MAX_ROWS:
+        yield f"and {len(rows) - _MAX_ROWS} more"
+
+
+def row(label: str, *lines: str) -> Iterator[str]:
+    """Show lines beside a label; nothing where there are none."""
+    parts = (part for line in lines for part in line.split("\n"))
+    pieces = (piece for part in parts for piece in wrap_text(part, _ROOM))
+    for first, piece in zip_longest([label], pieces, fillvalue=""):
+        if piece:
+            yield f"{_INDENT}{first:<{_LABEL}}{piece}"
+
+
+def wrap_text(text: str, width: int) -> Iterator[str]:
+    """Break text at spaces to what a terminal shows; a word that is too long is cut."""
+    shown = cut(text, _SHOWN)
+    indent = shown[: len(shown) - len(shown.lstrip())]
+    for line in textwrap.wrap(
+        shown, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    ):
+        yield cut(line, width)
+
+
+def cut(text: str, width: int) -> str:
+    """Make text fit for a terminal: nothing unprintable, and no longer than there is room."""
+    shown = text[:_SHOWN]
+    plain = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in shown)
+    return plain if len(plain) <= width else plain[: width - 3] + "..."
+
+
+def pair(text: str, remark: str) -> str:
+    """Show a text and a remark on it: in the second column, or below where it has no room."""
+    line = f"{cut(text, _HREF):<{_HREF}}  {remark}".rstrip()
+    return line if len(line) <= _ROOM else f"{cut(text, _ROOM)}\n  {remark}"
+
+
+def count_noun(number: int, noun: str) -> str:
+    """Say how many: `1 link`, `2 links`."""
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _list_events(events: Iterable[Event]) -> Iterator[str]:
+    """Show events: how many of each kind, and what all of them say about their mail."""
+    events = list(events)
+    kinds = Counter(event.type.value for event in events)
+    yield ", ".join(count_noun(number, kind) for kind, number in kinds.items()) or "no event"
+    for event in events[:1]:
+        facts: Mapping[str, object] = {
+            "campaign_id": event.campaign_id,
+            "rcpt_tags": event.rcpt_tags,
+            "rcpt_meta": event.rcpt_meta,
+        }
+        for name, value in facts.items():
+            if value:
+                yield f"{name} {json.dumps(value, ensure_ascii=False)}"
+
+
+def count_held(section: Section) -> str:
+    """Say how many expectations held."""
+    total = len(section.expectations)
+    if section.held == total:
+        return f"all of it: {count_noun(total, 'expectation')} held"
+    return f"NOT ALL: {total - section.held} of {total} expectations failed, see below"
+
+
+def summary(journeys: Sequence[Journey]) -> Iterator[str]:
+    """Show all mails in one table."""
+    yield ""
+    yield "In short: links and pixels of one copy, opens and clicks of all"
+    yield ""
+    columns = ("links", "wrapped", "left alone", "pixels", "recipients", "opens", "clicks")
+    yield f"{_INDENT}{'mail':<{_FILE}}" + "".join(f" {each}" for each in columns)
+    for seen in journeys:
+        kinds = Counter(event.type.value for event in seen.events)
+        links = len(seen.mail.links) if seen.copies else 0
+        wrapped, pixels = next(
+            ((len(each.changes.wrapped), len(each.changes.pixels)) for each in seen.copies), (0, 0)
+        )
+        numbers = (
+            links, wrapped, links - wrapped, pixels,
+            len(seen.mail.recipients), kinds["open"], kinds["click"],
+        )  # fmt: skip
+        cells = zip(numbers, columns, strict=True)
+        row_text = "".join(f" {number:>{len(column)}}" for number, column in cells)
+        yield f"{_INDENT}{seen.mail.file:<{_FILE}}{row_text}"
+
+
+def safety(section: Section) -> Iterator[str]:
+    """Show what was tried on the links."""
+    yield ""
+    yield "What must not be possible"
+    yield ""
+    for each in section.expectations:
+        first, *more = wrap_text(each.what, WIDTH - len(_INDENT) - _HELD)
+        yield f"{_INDENT}{'held' if each.held else 'NOT HELD':<{_HELD}}{first}"
+        yield from (f"{_INDENT}{'':<{_HELD}}{line}" for line in more)
+
+
+def verdict(ledger: Ledger) -> Iterator[str]:
+    """Say whether all was as expected, and what was not."""
+    failed = list(ledger.failed())
+    for each in failed:
+        yield ""
+        yield from _failure(each)
+    yield ""
+    if failed:
+        yield f"{len(failed)} of {ledger.total} expectations failed"
+    else:
+        yield f"all {ledger.total} expectations held"
+
+
+def _failure(failed: Expectation) -> Iterator[str]:
+    yield cut(f"FAILED  {failed.about}: {failed.what}", WIDTH)
+    yield f"        expected  {cut(str(failed.expected), 2 * WIDTH)}"
+    yield f"        found     {cut(str(failed.found), 2 * WIDTH)}"

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from msys_track.cli import assembly, parameters, streams, telling
+from msys_track.cli import parameters, streams, telling
 from msys_track.config.configuration import Configuration
 from msys_track.config.schema.addresses import Address
 from msys_track.dispatch.copies import Rewriter
@@ -16,6 +16,7 @@ from msys_track.dispatch.session import Consultation
 from msys_track.errors import MessageRefused
 from msys_track.keys.ring import KeyRing
 from msys_track.policy.hooks import Hook, Transaction
+from msys_track.service import assembly
 from msys_track.smtp.reply import Reply
 
 _PORT: Final = 50_000  # of the client that there is none of

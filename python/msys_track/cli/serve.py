@@ -14,7 +14,7 @@ from typing import Any
 import click
 import uvloop
 
-from msys_track.cli import assembly, logs, parameters
+from msys_track.cli import logs, parameters
 from msys_track.cli.exits import Failure, Misconfigured, reason
 from msys_track.config.configuration import Configuration
 from msys_track.dispatch.copies import Rewriter
@@ -26,6 +26,7 @@ from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
+from msys_track.service import assembly
 from msys_track.sinks.sqlite import SqliteSink
 from msys_track.sinks.writer import EventWriter
 from msys_track.tracking import server as tracking

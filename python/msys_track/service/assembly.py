@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from msys_track.cli.exits import Misconfigured
 from msys_track.config.configuration import Configuration
 from msys_track.config.load import MOMENTUM_KEYS, is_momentum, load
 from msys_track.dispatch.copies import Decision, Rewriter
@@ -54,14 +53,14 @@ def key_ring(read: Configuration) -> KeyRing:
     """Load the keys that a configuration names.
 
     Raises:
-        Misconfigured: they can't be used; the keys are part of the configuration.
+        SettingsError: they can't be used; the keys are part of the configuration.
     """
     if read.keys is None:
-        raise Misconfigured(f"{read.path}: keys: missing")
+        raise SettingsError(f"{read.path}: keys: missing")
     try:
         return KeyRing.load(read.keys)
     except KeyRingError as error:
-        raise Misconfigured(f"{read.path}: keys: {error}") from error
+        raise SettingsError(f"{read.path}: keys: {error}") from error
 
 
 def rewriter(
@@ -76,8 +75,7 @@ def rewriter(
     `keys` stand in place of the configuration's.
 
     Raises:
-        Misconfigured: the keys can't be used.
-        SettingsError: a policy file can't be used.
+        SettingsError: the keys or a policy file can't be used.
     """
     keys = keys or key_ring(read)
     policy = loading.load(read.policy)
@@ -109,7 +107,7 @@ def reloaded(
     try:
         read = load_again()
         return read, rewriter(read, count, on_decided)
-    except (SettingsError, Misconfigured) as error:
+    except SettingsError as error:
         log.error("configuration.not_reloaded", faults=str(error).split("\n"))  # noqa: TRY400 - the file's fault, not ours
         return None
 

@@ -9,7 +9,6 @@ import click
 
 from msys_track.cli import parameters, streams, telling
 from msys_track.config.configuration import Configuration
-from msys_track.config.schema.addresses import Address
 from msys_track.dispatch.copies import Rewriter
 from msys_track.dispatch.explain import explain
 from msys_track.dispatch.session import Consultation
@@ -17,6 +16,7 @@ from msys_track.errors import MessageRefused
 from msys_track.keys.ring import KeyRing
 from msys_track.policy.hooks import Hook, Transaction
 from msys_track.service import assembly
+from msys_track.smtp.address import Address
 from msys_track.smtp.reply import Reply
 
 _PORT: Final = 50_000  # of the client that there is none of

@@ -28,6 +28,7 @@ from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.policy.guard import Guard
 from msys_track.relay.upstream import Upstream
+from msys_track.smtp.address import Address
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.reply import Reply, printable
 
@@ -405,7 +406,7 @@ def _max_bytes(settings: ProxySettings, offered: Capabilities) -> int:
 def _peer(sockname: object) -> str:
     match sockname:
         case (str(host), int(port), *_):
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            return str(Address(host, port))
         case _:
             return str(sockname)
 

@@ -6,11 +6,10 @@ group of pipelined commands costs one write, one future and one timer.
 
 import asyncio
 import ipaddress
-import os
-import socket
 from collections.abc import Callable
 from typing import cast
 
+from msys_track.errors import describe_os_error
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.reply import SERVICE_CLOSING, Reply, ReplyMalformed, ReplyReader
@@ -29,13 +28,6 @@ class ConnectionGone(ConnectionFailed):
 
 class ServiceClosing(ConnectionGone):
     """The upstream said 421: whatever it was asked, it has not done it."""
-
-
-def _why(error: OSError) -> str:
-    """Say what went wrong but not where, as asyncio's texts do: a client will read it."""
-    if isinstance(error, socket.gaierror):
-        return error.strerror or "the name can't be looked up"
-    return os.strerror(error.errno) if error.errno else "all addresses failed"
 
 
 class Connection(asyncio.Protocol):
@@ -78,7 +70,9 @@ class Connection(asyncio.Protocol):
             seconds = settings.connect_timeout_seconds
             raise ConnectionFailed(f"no connection within {seconds:g} s") from error
         except OSError as error:
-            raise ConnectionFailed(f"no connection: {_why(error)}") from error
+            # asyncio's own text, where several addresses failed, tells them all to a client.
+            why = describe_os_error(error) if error.errno else "all addresses failed"
+            raise ConnectionFailed(f"no connection: {why}") from error
         await connection.introduce()
         return connection
 

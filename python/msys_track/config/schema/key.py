@@ -7,10 +7,10 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from msys_track.config.schema.addresses import Address
 from msys_track.config.schema.kinds import Kind
 from msys_track.options.resolve import resolve
 from msys_track.options.tracking import TrackingOptions
+from msys_track.smtp.address import Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

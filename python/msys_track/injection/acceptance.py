@@ -24,15 +24,13 @@ from msys_track.options.scopes import Scopes
 from msys_track.policy import hooks
 from msys_track.policy.guard import Guard
 from msys_track.policy.hooks import Hook
-from msys_track.relay.upstream import Transaction, Upstream
+from msys_track.relay.upstream import Delivery, Upstream
+from msys_track.smtp.data import THREAD_FROM_BYTES
 from msys_track.smtp.reply import Reply
 
 log = event_logger(__name__)
 
 _Result = TypeVar("_Result")
-
-# Below, a thread costs more than it frees the event loop of; the core works without the GIL.
-_THREAD_FROM_BYTES = 256 * 1024
 
 
 class Rewriter(Protocol):
@@ -218,11 +216,11 @@ class Acceptance:
 
 async def _apart(handled_bytes: int, work: Callable[[], _Result]) -> _Result:
     """Do what takes time in a thread, what does not here."""
-    return work() if handled_bytes < _THREAD_FROM_BYTES else await asyncio.to_thread(work)
+    return work() if handled_bytes < THREAD_FROM_BYTES else await asyncio.to_thread(work)
 
 
-def _transaction(envelope: Envelope, copy: Copy) -> Transaction:
-    return Transaction(
+def _transaction(envelope: Envelope, copy: Copy) -> Delivery:
+    return Delivery(
         sender=envelope.sender,
         mail_parameters=envelope.mail_parameters,
         recipients=copy.recipients,

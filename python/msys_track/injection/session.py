@@ -22,7 +22,7 @@ from msys_track.injection import address
 from msys_track.injection.acceptance import Acceptance
 from msys_track.injection.budget import Budget, Hold
 from msys_track.injection.envelope import Envelope
-from msys_track.injection.intake import DataRefused, receive
+from msys_track.injection.intake import DataRefusedError, receive
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
@@ -293,7 +293,7 @@ class Session(SMTP):
             # Before anything else is awaited: the reader's buffer must still be empty.
             self._reader.feed_data(received.rest)
             envelope = self._envelope(await received.message(self._max_bytes))
-        except DataRefused as refused:
+        except DataRefusedError as refused:
             hold.release()
             self._shared.counters.add(f"messages.refused.{refused.why}")
             log.info("message.refused", why=refused.why, code=refused.reply.code)

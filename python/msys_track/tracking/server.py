@@ -14,7 +14,7 @@ from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.sinks.writer import EventWriter
 from msys_track.smtp.address import Address
-from msys_track.tracking.connection import Connection, Service
+from msys_track.tracking.connection import ReaderConnection, Service
 from msys_track.tracking.counters import Counters
 from msys_track.tracking.replies import DateLine, Replies
 from msys_track.tracking.routes import Routes
@@ -126,7 +126,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     try:
         server = await loop.create_server(
-            lambda: Connection(service, loop),
+            lambda: ReaderConnection(service, loop),
             settings.listen_host,
             settings.listen_port,
             backlog=_BACKLOG,

@@ -87,9 +87,9 @@ def test_exceptions_of_all_rooms_are_found() -> None:
     names = {each.__name__ for each in exceptions()}
     assert names >= {
         "ConfigurationError",
-        "ConnectionGone",
+        "ConnectionGoneError",
         "CoreError",
-        "DataRefused",
+        "DataRefusedError",
         "Failure",
         "JsonFault",
         "NotAllowed",

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 from tests.upstreams import ScriptedUpstream
 
-from msys_track.cli import assembly
 from msys_track.injection.server import serve
 from msys_track.keys import ring
 from msys_track.keys.ring import KeyRing
 from msys_track.relay.upstream import Upstream
+from msys_track.service import assembly
 
 LAYERS = ("policy", "header", "peer", "listen", "listener", "default")
 """The highest first."""

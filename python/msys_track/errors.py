@@ -17,6 +17,7 @@ TrackingError
 """
 
 import copyreg
+import os
 from typing import Any
 
 
@@ -89,3 +90,10 @@ class UpstreamError(TrackingError):
 
 class SinkError(TrackingError):
     """Events could not be made durable; the writer keeps them and tries again."""
+
+
+def describe_os_error(error: OSError) -> str:
+    """Say what the operating system refused, without the address or file that Python adds."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

@@ -17,12 +17,12 @@ from msys_track.config.effective import (
     tables,
     ways,
 )
-from msys_track.config.schema.addresses import Address
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
 from msys_track.config.schema.tables import SCOPE, TABLES, TOP
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.dispatch.session import PolicySession
 from msys_track.keys.ring import KeyRing
+from msys_track.smtp.address import Address
 
 WAYS = [
     Way(),

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from tests.explained_mails import CONFIGURATION, DOMAIN, MAILS, Mail
 from tests.upstreams import ScriptedUpstream
 
-from msys_track.cli import assembly, main
+from msys_track.cli import main
 from msys_track.dispatch.explain import explain
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import TokenInvalid
@@ -35,6 +35,7 @@ from msys_track.policy.hooks import Transaction
 from msys_track.policy.loading import PolicySettings, load_policy
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
+from msys_track.service import assembly
 
 TRACKED_URL = re.compile(rf"https?://{re.escape(DOMAIN)}(/[fq]/[\w./-]+)".encode())
 

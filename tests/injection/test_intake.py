@@ -13,7 +13,7 @@ from tests.upstreams import ScriptedUpstream, stock_aiosmtpd
 from tests.waiting import until
 
 from msys_track.injection.budget import Budget
-from msys_track.injection.intake import DataRefused, Received, receive
+from msys_track.injection.intake import DataRefusedError, Received, receive
 from msys_track.testing.sink import Arrival, Sink
 
 if TYPE_CHECKING:
@@ -393,6 +393,6 @@ async def _message(result: Received) -> bytes:
 @pytest.mark.parametrize(("wire", "offset"), [(b"a\nb\r\n", 1), (b"\r\r\n", 0), (b"a\r\n.\rb", 4)])
 def test_a_bare_line_break_is_told_with_its_place(wire: bytes, offset: int) -> None:
     result = Received(wire=wire, rest=b"", over=None)
-    with pytest.raises(DataRefused) as refused:
+    with pytest.raises(DataRefusedError) as refused:
         asyncio.run(_message(result))
     assert f"at byte {offset} of" in refused.value.reply.text

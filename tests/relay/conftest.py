@@ -8,16 +8,16 @@ import pytest
 from tests.upstreams import ScriptedUpstream
 
 from msys_track.relay.settings import UpstreamSettings
-from msys_track.relay.upstream import Transaction, Upstream
+from msys_track.relay.upstream import Delivery, Upstream
 
 Relay: TypeAlias = Callable[..., Awaitable[Upstream]]
 
 MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
 
 
-def transaction(*recipients: str, **fields: Any) -> Transaction:
+def transaction(*recipients: str, **fields: Any) -> Delivery:
     """One mail, by default to one recipient."""
-    return Transaction(
+    return Delivery(
         **{
             "sender": "from@example.com",
             "recipients": recipients or ("to@example.com",),

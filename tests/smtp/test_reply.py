@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from msys_track.smtp.reply import (
     MAX_LINE_BYTES,
     MAX_REPLY_BYTES,
+    MalformedReplyError,
     Reply,
-    ReplyMalformed,
     ReplyReader,
 )
 
@@ -24,7 +24,7 @@ def read(*chunks: bytes) -> tuple[list[Reply], bool]:
         for chunk in chunks:
             for reply in reader.feed(chunk):
                 replies.append(reply)  # noqa: PERF402 - those before the fault count
-    except ReplyMalformed:
+    except MalformedReplyError:
         return replies, True
     return replies, False
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from msys_track.cli import logs, loop, parameters, streams
+from msys_track.cli import logs, parameters, streams
 from msys_track.cli.exits import Failure
 from msys_track.demo import page
 from msys_track.demo.catalogue import Mail, load_own
@@ -18,6 +18,7 @@ from msys_track.demo.keep import keep
 from msys_track.demo.stage import open_stage
 from msys_track.demo.tour import tour
 from msys_track.errors import SettingsError
+from msys_track.service import loop
 
 
 @click.command(short_help="Show a tour: mails in, tracked mails out, clicks and opens back.")

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from msys_track.errors import SettingsError, TrackingError
+from msys_track.errors import SettingsError, TrackingError, describe_os_error
 
 
 class Failure(click.ClickException):
@@ -56,13 +56,6 @@ class Commands(click.Group):
             return result
 
 
-def reason(error: OSError) -> str:
-    """Say what the operating system refused, without the words that Python adds."""
-    if error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
-    return error.strerror or str(error)
-
-
 @contextmanager
 def _ending_in_one_line() -> Iterator[None]:
     try:
@@ -77,12 +70,12 @@ def _ending_in_one_line() -> Iterator[None]:
 
 def _said(error: OSError) -> str:
     if error.filename is not None:
-        return f"{error.filename}: {reason(error)}"
+        return f"{error.filename}: {describe_os_error(error)}"
     # Everything that is read or opened by a name has one: what is left is standard output.
     _stop_writing()
     if error.errno == errno.EPIPE:
         return "standard output was closed before everything was written"
-    return f"standard output: {reason(error)}"
+    return f"standard output: {describe_os_error(error)}"
 
 
 def _stop_writing() -> None:

@@ -7,14 +7,15 @@ from typing import Final
 
 import click
 
-from msys_track.cli import assembly, parameters, streams, telling
+from msys_track.cli import parameters, streams, telling
 from msys_track.config.configuration import Configuration
-from msys_track.config.schema.addresses import Address
 from msys_track.dispatch.explain import explain
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.dispatch.session import PolicySession
 from msys_track.errors import MessageRefused
 from msys_track.keys.ring import KeyRing
+from msys_track.service import assembly
+from msys_track.smtp.address import Address
 
 _PORT: Final = 50_000  # of the client that there is none of
 _DEFAULT_LISTEN: Final = Address("127.0.0.1", 2525)

@@ -10,9 +10,10 @@ from typing import Final
 import click
 
 from msys_track.cli import parameters, streams
-from msys_track.cli.exits import Failure, reason
+from msys_track.cli.exits import Failure
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.rewriter import Rewriter
+from msys_track.errors import describe_os_error
 from msys_track.keys.ring import KeyRing, KeySource
 from msys_track.options.resolve import Origin
 from msys_track.options.tracking import Scheme, TrackingOptions
@@ -106,7 +107,7 @@ def _write(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="ascii")
     except OSError as error:
-        raise Failure(f"msys-track: {file}: {reason(error)}") from error
+        raise Failure(f"msys-track: {file}: {describe_os_error(error)}") from error
 
 
 def _edits(copy: Copy) -> str:

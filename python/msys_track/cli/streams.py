@@ -10,7 +10,8 @@ from typing import BinaryIO, Final
 
 import click
 
-from msys_track.cli.exits import Failure, reason
+from msys_track.cli.exits import Failure
+from msys_track.errors import describe_os_error
 
 _STANDARD: Final = (0, 1, 2)
 _COLUMNS: Final = 80
@@ -54,7 +55,7 @@ def message() -> bytes:
     try:
         return sys.stdin.buffer.read()
     except OSError as error:
-        raise Failure(f"msys-track: standard input: {reason(error)}") from error
+        raise Failure(f"msys-track: standard input: {describe_os_error(error)}") from error
 
 
 def output() -> BinaryIO:

@@ -11,13 +11,13 @@ from msys_track.config import scopes
 from msys_track.config.document import Document
 from msys_track.config.problems import ConfigurationError, Problem
 from msys_track.config.reading import Reading, Server
-from msys_track.config.schema.addresses import Address
 from msys_track.config.schema.key import TopLevel
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys.ring import KeySource
 from msys_track.options.scopes import Scopes
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.smtp.address import Address
 from msys_track.tracking.settings import TrackerSettings
 
 

@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from msys_track.config.configuration import Configuration
 from msys_track.config.document import Document, KeyPath
-from msys_track.config.schema.addresses import Address
 from msys_track.config.schema.key import Key, written
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
 from msys_track.config.schema.tables import SCOPE, TABLES, TOP
@@ -19,6 +18,7 @@ from msys_track.options import variables
 from msys_track.options.resolve import DEFAULT, POLICY, Origin, resolve
 from msys_track.options.scopes import Scope, Scopes
 from msys_track.policy.context import Context, Contexts
+from msys_track.smtp.address import Address
 
 PeerAddress: TypeAlias = IPv4Address | IPv6Address
 

@@ -21,15 +21,13 @@ from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
-from msys_track.relay.upstream import Transaction, Upstream
+from msys_track.relay.upstream import Delivery, Upstream
+from msys_track.smtp.data import THREAD_FROM_BYTES
 from msys_track.smtp.reply import Reply
 
 log = event_logger(__name__)
 
 _Result = TypeVar("_Result")
-
-# Below, a thread costs more than it frees the event loop of; the core works without the GIL.
-_THREAD_FROM_BYTES = 256 * 1024
 
 
 class _Refused(PicklableError):  # noqa: N818 - an answer, not a fault
@@ -183,11 +181,11 @@ class Acceptance:
 
 async def _apart(handled_bytes: int, work: Callable[[], _Result]) -> _Result:
     """Do what takes time in a thread, what does not here."""
-    return work() if handled_bytes < _THREAD_FROM_BYTES else await asyncio.to_thread(work)
+    return work() if handled_bytes < THREAD_FROM_BYTES else await asyncio.to_thread(work)
 
 
-def _transaction(envelope: Envelope, copy: Copy) -> Transaction:
-    return Transaction(
+def _transaction(envelope: Envelope, copy: Copy) -> Delivery:
+    return Delivery(
         sender=envelope.sender,
         mail_parameters=envelope.mail_parameters,
         recipients=copy.recipients,

@@ -21,11 +21,8 @@ _READ_BYTES = 1 << 30
 # CRLF . CR, all but the last byte of the end: so much of it may have been read before.
 _OVERLAP_BYTES = 4
 
-# Below, a thread costs more than it frees the event loop of.
-_THREAD_FROM_BYTES = 256 * 1024
 
-
-class DataRefused(PicklableError):  # noqa: N818 - an answer, not a fault
+class DataRefusedError(PicklableError):
     """The bytes are no message: `why` is for the counters, `reply` for the client."""
 
     def __init__(self, why: str, reply: Reply) -> None:
@@ -49,22 +46,22 @@ class Received:
         """Return the message itself.
 
         Raises:
-            DataRefused: over a limit, or with a CR or LF that is not part of a CRLF.
+            DataRefusedError: over a limit, or with a CR or LF that is not part of a CRLF.
         """
         if self.over == "size":
             text = f"5.3.4 Message too big, the limit is {max_bytes} bytes"
-            raise DataRefused("over_size", Reply(552, text))
+            raise DataRefusedError("over_size", Reply(552, text))
         if self.over == "budget":
-            raise DataRefused("over_budget", Reply(452, "4.3.1 Too much mail in flight"))
+            raise DataRefusedError("over_budget", Reply(452, "4.3.1 Too much mail in flight"))
         try:
-            if len(self.wire) < _THREAD_FROM_BYTES:
+            if len(self.wire) < wire.THREAD_FROM_BYTES:
                 return wire.unstuff(self.wire)
             return await asyncio.to_thread(wire.unstuff, self.wire)
         except wire.BareNewlineError as error:
             # Some servers end data at LF . LF: what we passed on could be two mails to them.
             offset: int = error.args[0]
             text = f"5.6.11 Bare CR or LF at byte {offset} of the data; lines must end in CRLF"
-            raise DataRefused("bare_newline", Reply(550, text)) from error
+            raise DataRefusedError("bare_newline", Reply(550, text)) from error
 
 
 async def receive(

@@ -16,6 +16,7 @@ from msys_track.injection.settings import ProxySettings, is_loopback
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.upstream import Upstream
+from msys_track.smtp.address import Address
 
 log = event_logger(__name__)
 
@@ -34,12 +35,12 @@ class Proxy:
     ) -> None:
         self._shared = shared
         self._servers = servers
-        self.socknames: tuple[tuple[str, int], ...] = tuple(
-            each.getsockname()[:2] for each in bound
+        self.socknames: tuple[Address, ...] = tuple(
+            Address(*each.getsockname()[:2]) for each in bound
         )
 
     @property
-    def sockname(self) -> tuple[str, int]:
+    def sockname(self) -> Address:
         """The first address that it listens on."""
         return self.socknames[0]
 
@@ -134,7 +135,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
         if not (is_loopback(asked) and is_loopback(host)):
             log.error(
                 "proxy.unprotected",
-                address=_address(host, port),
+                address=str(Address(host, port)),
                 unprotected=settings.unprotected,
                 hint="whoever reaches this address can send; listen on loopback or behind a "
                 "firewall",
@@ -180,17 +181,13 @@ def _bind_all(
     bound: dict[str, socket.socket] = {}
     try:
         for host, port in addresses:
-            name = _address(host, port)
+            name = str(Address(host, port))
             bound[name] = first if first and not bound else _bind(host, port)
     except OSError:
         for each in bound.values():
             each.close()
         raise
     return bound
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -22,12 +22,13 @@ from msys_track.injection import address
 from msys_track.injection.acceptance import Acceptance
 from msys_track.injection.budget import Budget, Hold
 from msys_track.injection.envelope import Envelope
-from msys_track.injection.intake import DataRefused, receive
+from msys_track.injection.intake import DataRefusedError, receive
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.policy.guard import Guard
 from msys_track.relay.upstream import Upstream
+from msys_track.smtp.address import Address
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.reply import Reply, printable
 
@@ -292,7 +293,7 @@ class Session(SMTP):
             # Before anything else is awaited: the reader's buffer must still be empty.
             self._reader.feed_data(received.rest)
             envelope = self._envelope(await received.message(self._max_bytes))
-        except DataRefused as refused:
+        except DataRefusedError as refused:
             hold.release()
             self._shared.counters.add(f"messages.refused.{refused.why}")
             log.info("message.refused", why=refused.why, code=refused.reply.code)
@@ -405,7 +406,7 @@ def _max_bytes(settings: ProxySettings, offered: Capabilities) -> int:
 def _peer(sockname: object) -> str:
     match sockname:
         case (str(host), int(port), *_):
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            return str(Address(host, port))
         case _:
             return str(sockname)
 

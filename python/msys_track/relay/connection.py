@@ -6,46 +6,38 @@ group of pipelined commands costs one write, one future and one timer.
 
 import asyncio
 import ipaddress
-import os
-import socket
 from collections.abc import Callable
 from typing import cast
 
+from msys_track.errors import describe_os_error
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.smtp.capabilities import Capabilities
-from msys_track.smtp.reply import SERVICE_CLOSING, Reply, ReplyMalformed, ReplyReader
+from msys_track.smtp.reply import SERVICE_CLOSING, MalformedReplyError, Reply, ReplyReader
 
 
-class ConnectionFailed(Exception):  # noqa: N818 - what happened to the connection
+class ConnectionFailedError(Exception):
     """No replies will come: unreachable, silent for too long, or not speaking SMTP."""
 
 
-class ConnectionGone(ConnectionFailed):
+class ConnectionGoneError(ConnectionFailedError):
     """The upstream closed the connection, or announced it with 421.
 
     What an idle connection is allowed to do at any time; hence worth one try on a fresh one.
     """
 
 
-class ServiceClosing(ConnectionGone):
+class ServiceClosingError(ConnectionGoneError):
     """The upstream said 421: whatever it was asked, it has not done it."""
 
 
-def _why(error: OSError) -> str:
-    """Say what went wrong but not where, as asyncio's texts do: a client will read it."""
-    if isinstance(error, socket.gaierror):
-        return error.strerror or "the name can't be looked up"
-    return os.strerror(error.errno) if error.errno else "all addresses failed"
-
-
-class Connection(asyncio.Protocol):
+class UpstreamConnection(asyncio.Protocol):
     """A connection that is either usable, or failed for ever."""
 
     def __init__(
         self,
         settings: UpstreamSettings,
         loop: asyncio.AbstractEventLoop,
-        on_lost: Callable[["Connection"], None],
+        on_lost: Callable[["UpstreamConnection"], None],
     ) -> None:
         self.capabilities = Capabilities()
         self.idle_since = 0.0
@@ -53,7 +45,7 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
-        self._failure: ConnectionFailed | None = None
+        self._failure: ConnectionFailedError | None = None
         self._reader = ReplyReader()
         self._replies: list[Reply] = []
         self._expected = 1  # the greeting
@@ -61,12 +53,12 @@ class Connection(asyncio.Protocol):
 
     @classmethod
     async def open(
-        cls, settings: UpstreamSettings, on_lost: Callable[["Connection"], None]
-    ) -> "Connection":
+        cls, settings: UpstreamSettings, on_lost: Callable[["UpstreamConnection"], None]
+    ) -> "UpstreamConnection":
         """Connect, read the greeting and say EHLO; `on_lost` is called when it ends unasked.
 
         Raises:
-            ConnectionFailed: nobody there, no service, or not SMTP.
+            ConnectionFailedError: nobody there, no service, or not SMTP.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -76,9 +68,11 @@ class Connection(asyncio.Protocol):
                 )
         except TimeoutError as error:
             seconds = settings.connect_timeout_seconds
-            raise ConnectionFailed(f"no connection within {seconds:g} s") from error
+            raise ConnectionFailedError(f"no connection within {seconds:g} s") from error
         except OSError as error:
-            raise ConnectionFailed(f"no connection: {_why(error)}") from error
+            # asyncio's own text, where several addresses failed, tells them all to a client.
+            why = describe_os_error(error) if error.errno else "all addresses failed"
+            raise ConnectionFailedError(f"no connection: {why}") from error
         await connection.introduce()
         return connection
 
@@ -93,13 +87,13 @@ class Connection(asyncio.Protocol):
         """Send a group of commands and return the `expected` replies to it.
 
         Raises:
-            ConnectionGone: closed, or about to be (421).
-            ConnectionFailed: no answer in time, or not SMTP.
+            ConnectionGoneError: closed, or about to be (421).
+            ConnectionFailedError: no answer in time, or not SMTP.
         """
         if self._failure is not None:
             raise self._failure
         if self._transport is None:
-            raise ConnectionGone("the connection was closed")
+            raise ConnectionGoneError("the connection was closed")
         self._expected = expected
         self._answered = self._loop.create_future()
         self._transport.write(commands)
@@ -108,24 +102,24 @@ class Connection(asyncio.Protocol):
     def quit(self) -> None:
         """Say goodbye and close, without waiting for the answer."""
         if self._transport is not None and self.is_usable:
-            self._failure = ConnectionGone("we closed the connection")
+            self._failure = ConnectionGoneError("we closed the connection")
             self._transport.write(b"QUIT\r\n")
             self._transport.close()
 
     def abort(self, why: str = "we gave the connection up") -> None:
         """Close at once: a message whose dot was not sent is thus not taken."""
-        self._fail(ConnectionFailed(why))
+        self._fail(ConnectionFailedError(why))
 
     async def introduce(self) -> None:
         """Read the greeting, say EHLO, and HELO where that is not known.
 
         Raises:
-            ConnectionFailed: it is no mail server, or not one for us.
+            ConnectionFailedError: it is no mail server, or not one for us.
         """
         (greeting,) = await self._answers(self.settings.reply_timeout_seconds)
         if greeting.code != 220:  # noqa: PLR2004 - RFC 5321 section 4.3.1
             self.quit()
-            raise ConnectionFailed(f"it greeted with: {greeting.code} {greeting.text}")
+            raise ConnectionFailedError(f"it greeted with: {greeting.code} {greeting.text}")
         name = (self.settings.ehlo_name or self._address_literal()).encode("ascii", "replace")
         (offer,) = await self.exchange(b"EHLO %b\r\n" % name, 1)
         if offer.is_positive:
@@ -133,11 +127,11 @@ class Connection(asyncio.Protocol):
             return
         if offer.code < 500:  # noqa: PLR2004 - it knows EHLO, but not now (RFC 5321 section 4.2.1)
             self.quit()
-            raise ConnectionFailed(f"it answered EHLO with: {offer.code} {offer.text}")
+            raise ConnectionFailedError(f"it answered EHLO with: {offer.code} {offer.text}")
         (offer,) = await self.exchange(b"HELO %b\r\n" % name, 1)
         if not offer.is_positive:
             self.quit()
-            raise ConnectionFailed(f"it answered HELO with: {offer.code} {offer.text}")
+            raise ConnectionFailedError(f"it answered HELO with: {offer.code} {offer.text}")
 
     def _address_literal(self) -> str:
         if self._transport is None:
@@ -157,9 +151,9 @@ class Connection(asyncio.Protocol):
             timer.cancel()
 
     def _time_out(self, timeout_seconds: float) -> None:
-        self._fail(ConnectionFailed(f"no answer within {timeout_seconds:g} s"))
+        self._fail(ConnectionFailedError(f"no answer within {timeout_seconds:g} s"))
 
-    def _fail(self, failure: ConnectionFailed) -> None:
+    def _fail(self, failure: ConnectionFailedError) -> None:
         if self._failure is not None:
             return
         self._failure = failure
@@ -177,7 +171,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits."""
-        self._fail(ConnectionGone(f"the connection was closed{f': {exc}' if exc else ''}"))
+        self._fail(ConnectionGoneError(f"the connection was closed{f': {exc}' if exc else ''}"))
 
     def data_received(self, data: bytes) -> None:
         """Read replies; anything that can't be one ends the connection."""
@@ -186,15 +180,15 @@ class Connection(asyncio.Protocol):
         try:
             for reply in self._reader.feed(data):
                 self._take(reply)
-        except ReplyMalformed as error:
-            self._fail(ConnectionFailed(f"it does not speak SMTP: {error}"))
+        except MalformedReplyError as error:
+            self._fail(ConnectionFailedError(f"it does not speak SMTP: {error}"))
 
     def _take(self, reply: Reply) -> None:
         if reply.code == SERVICE_CLOSING:
-            self._fail(ServiceClosing(f"it said: {reply.code} {reply.text}"))
+            self._fail(ServiceClosingError(f"it said: {reply.code} {reply.text}"))
             return
         if self._answered.done():
-            self._fail(ConnectionFailed("it sent a reply that nothing had asked for"))
+            self._fail(ConnectionFailedError("it sent a reply that nothing had asked for"))
             return
         self._replies.append(reply)
         if len(self._replies) < self._expected:
@@ -203,4 +197,4 @@ class Connection(asyncio.Protocol):
         self._answered.set_result(replies)
         if self._transport is not None and self._transport.get_write_buffer_size():
             # Whatever it has not read of a message yet, it would read as commands.
-            self._fail(ConnectionFailed("it answered before it had read to the end"))
+            self._fail(ConnectionFailedError("it answered before it had read to the end"))

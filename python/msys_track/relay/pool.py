@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 
 from msys_track.errors import UpstreamError
-from msys_track.relay.connection import Connection
+from msys_track.relay.connection import UpstreamConnection
 from msys_track.relay.settings import UpstreamSettings
 
 
@@ -18,17 +18,17 @@ class Pool:
     def __init__(self, settings: UpstreamSettings) -> None:
         self.settings = settings
         self._slots_taken = 0
-        self._idle: list[Connection] = []  # the one used last is the last
+        self._idle: list[UpstreamConnection] = []  # the one used last is the last
         # A waiter is given a connection, or None: a slot to open one in.
-        self._waiters: deque[asyncio.Future[Connection | None]] = deque()
+        self._waiters: deque[asyncio.Future[UpstreamConnection | None]] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def acquire(self) -> tuple[Connection, bool]:
+    async def acquire(self) -> tuple[UpstreamConnection, bool]:
         """Return a connection, and whether it is fresh; give it back with `release`.
 
         Raises:
-            ConnectionFailed: a new one could not be opened.
+            ConnectionFailedError: a new one could not be opened.
             UpstreamError: 451, no connection became free in time, or the pool is closed.
         """
         if self._closed:
@@ -43,16 +43,16 @@ class Pool:
             return connection, False
         return await self._open(), True
 
-    async def replace(self, connection: Connection) -> Connection:
+    async def replace(self, connection: UpstreamConnection) -> UpstreamConnection:
         """Return a fresh connection for one that turned out closed, in the same slot.
 
         Raises:
-            ConnectionFailed: it could not be opened; the old one is still to be released.
+            ConnectionFailedError: it could not be opened; the old one is still to be released.
         """
         connection.abort()
-        return await Connection.open(self.settings, self._forget)
+        return await UpstreamConnection.open(self.settings, self._forget)
 
-    def release(self, connection: Connection) -> None:
+    def release(self, connection: UpstreamConnection) -> None:
         """Give a connection back, in whatever state it is."""
         if not connection.is_usable:
             self._free_slot()
@@ -76,16 +76,18 @@ class Pool:
         while (waiter := self._next_waiter()) is not None:
             waiter.set_exception(UpstreamError(451, "4.3.2 The proxy is shutting down"))
 
-    async def _open(self) -> Connection:
+    async def _open(self) -> UpstreamConnection:
         """Open a connection in a slot that is already counted."""
         try:
-            return await Connection.open(self.settings, self._forget)
+            return await UpstreamConnection.open(self.settings, self._forget)
         except BaseException:
             self._free_slot()
             raise
 
-    async def _wait(self) -> Connection | None:
-        waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+    async def _wait(self) -> UpstreamConnection | None:
+        waiter: asyncio.Future[UpstreamConnection | None] = (
+            asyncio.get_running_loop().create_future()
+        )
         self._waiters.append(waiter)
         try:
             async with asyncio.timeout(self.settings.pool_wait_seconds):
@@ -96,7 +98,7 @@ class Pool:
                 raise
             raise UpstreamError(451, "4.3.2 All connections to the upstream are busy") from error
 
-    def _withdraw(self, waiter: asyncio.Future[Connection | None]) -> None:
+    def _withdraw(self, waiter: asyncio.Future[UpstreamConnection | None]) -> None:
         """Pass on what a waiter was given in the moment it gave up."""
         if waiter in self._waiters:
             self._waiters.remove(waiter)
@@ -108,7 +110,7 @@ class Pool:
         else:
             self.release(given)
 
-    def _next_waiter(self) -> asyncio.Future[Connection | None] | None:
+    def _next_waiter(self) -> asyncio.Future[UpstreamConnection | None] | None:
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
@@ -122,13 +124,13 @@ class Pool:
         else:
             self._slots_taken -= 1
 
-    def _forget(self, connection: Connection) -> None:
+    def _forget(self, connection: UpstreamConnection) -> None:
         """A connection ended: if nobody uses it, nobody else will notice."""
         if connection in self._idle:
             self._idle.remove(connection)
             self._free_slot()
 
-    def _keep(self, connection: Connection) -> None:
+    def _keep(self, connection: UpstreamConnection) -> None:
         loop = asyncio.get_running_loop()
         connection.idle_since = loop.time()
         self._idle.append(connection)

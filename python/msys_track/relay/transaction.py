@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from msys_track.errors import UpstreamError
 from msys_track.logs import event_logger
 from msys_track.relay.connection import (
-    Connection,
-    ConnectionFailed,
-    ServiceClosing,
+    ConnectionFailedError,
+    ServiceClosingError,
+    UpstreamConnection,
 )
 from msys_track.smtp import data as wire
 from msys_track.smtp.capabilities import Capabilities
@@ -22,9 +22,6 @@ from msys_track.smtp.path import is_path
 from msys_track.smtp.reply import START_MAIL_INPUT, Reply
 
 log = event_logger(__name__)
-
-# Below, a thread costs more than it frees the event loop of.
-THREAD_FROM_BYTES = 256 * 1024
 
 _DATA = b"DATA\r\n"
 _END = b".\r\n"
@@ -34,7 +31,7 @@ _PARAMETER = re.compile(r"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Transaction:
+class Delivery:
     """What one MAIL, its RCPTs and one DATA carry."""
 
     sender: str
@@ -46,28 +43,28 @@ class Transaction:
     """Neither dot-stuffed nor with the final dot."""
 
 
-async def deliver(connection: Connection, transaction: Transaction) -> Reply:
+async def deliver(connection: UpstreamConnection, delivery: Delivery) -> Reply:
     """Hand a message over to all of its recipients, or to none of them.
 
     Raises:
         UpstreamError: refused; or the answer was lost after the message, which is a 451.
-        ConnectionGone: the connection was closed, and nothing of the message has been sent.
-        ConnectionFailed: no answers; nothing of the message has been sent.
+        ConnectionGoneError: the connection was closed, and nothing of the message has been sent.
+        ConnectionFailedError: no answers; nothing of the message has been sent.
     """
-    body = await _body(transaction.message)
-    start = await _start(connection, transaction)
+    body = await _body(delivery.message)
+    start = await _start(connection, delivery)
     if start.code != START_MAIL_INPUT:
         await _reset(connection)
         raise start.refusal("DATA")
     timeout_seconds = connection.settings.data_timeout_seconds
     try:
         (reply,) = await connection.exchange(body, 1, timeout_seconds=timeout_seconds)
-    except ServiceClosing as closing:
+    except ServiceClosingError as closing:
         raise UpstreamError(451, f"4.4.2 The upstream refused the message: {closing}") from closing
-    except ConnectionFailed as failure:
-        raise _lost_answer(transaction, str(failure)) from failure
+    except ConnectionFailedError as failure:
+        raise _lost_answer(delivery, str(failure)) from failure
     except asyncio.CancelledError:
-        _lost_answer(transaction, "not waited for any longer")
+        _lost_answer(delivery, "not waited for any longer")
         raise
     if not reply.is_positive:
         raise reply.refusal("the message")
@@ -75,14 +72,17 @@ async def deliver(connection: Connection, transaction: Transaction) -> Reply:
 
 
 async def verify(
-    connection: Connection, sender: str, parameters: Sequence[str], recipients: Sequence[str]
+    connection: UpstreamConnection,
+    sender: str,
+    parameters: Sequence[str],
+    recipients: Sequence[str],
 ) -> None:
     """Ask whether the upstream takes these recipients, and take the question back.
 
     Raises:
         UpstreamError: the first refusal.
-        ConnectionGone: the connection was closed.
-        ConnectionFailed: no answers.
+        ConnectionGoneError: the connection was closed.
+        ConnectionFailedError: no answers.
     """
     commands = _envelope(connection.capabilities, sender, parameters, recipients)
     refused = await _ask(connection, commands)
@@ -91,21 +91,19 @@ async def verify(
         raise refused
 
 
-async def _start(connection: Connection, transaction: Transaction) -> Reply:
+async def _start(connection: UpstreamConnection, delivery: Delivery) -> Reply:
     """Return the answer to DATA, having asked for it only with every recipient taken.
 
     Raises:
         UpstreamError: sender or a recipient refused, or the message can't travel as it is.
     """
     capabilities = connection.capabilities
-    if not (capabilities.eight_bit_mime or transaction.message.isascii()):
+    if not (capabilities.eight_bit_mime or delivery.message.isascii()):
         raise UpstreamError(554, "5.6.3 The message is 8-bit; the upstream takes only 7-bit mail")
-    commands = _envelope(
-        capabilities, transaction.sender, _sized(transaction), transaction.recipients
-    )
+    commands = _envelope(capabilities, delivery.sender, _sized(delivery), delivery.recipients)
     # With several recipients DATA has to wait: were only some of them taken, there would be no
     # way back from 354 but to cut the connection.
-    if capabilities.pipelining and len(transaction.recipients) == 1:
+    if capabilities.pipelining and len(delivery.recipients) == 1:
         return await _start_at_once(connection, commands)
     refused = await _ask(connection, commands)
     if refused is not None:
@@ -115,7 +113,7 @@ async def _start(connection: Connection, transaction: Transaction) -> Reply:
     return start
 
 
-async def _start_at_once(connection: Connection, commands: Sequence[bytes]) -> Reply:
+async def _start_at_once(connection: UpstreamConnection, commands: Sequence[bytes]) -> Reply:
     """Send MAIL, the one RCPT and DATA in a single write."""
     group = b"".join([*commands, _DATA])
     *replies, recipient, start = await connection.exchange(group, len(commands) + 1)
@@ -131,7 +129,7 @@ async def _start_at_once(connection: Connection, commands: Sequence[bytes]) -> R
     raise refused
 
 
-async def _ask(connection: Connection, commands: Sequence[bytes]) -> UpstreamError | None:
+async def _ask(connection: UpstreamConnection, commands: Sequence[bytes]) -> UpstreamError | None:
     """Send MAIL and RCPTs; return the first refusal, having read every reply."""
     if connection.capabilities.pipelining:
         return _first_refusal(await connection.exchange(b"".join(commands), len(commands)))
@@ -149,13 +147,13 @@ def _first_refusal(replies: Sequence[Reply]) -> UpstreamError | None:
     return None
 
 
-async def _reset(connection: Connection, before: bytes = b"") -> None:
+async def _reset(connection: UpstreamConnection, before: bytes = b"") -> None:
     """Make the connection fit for the next transaction, or close it."""
     try:
         if before:
             await connection.exchange(before, 1)
         (reply,) = await connection.exchange(_RSET, 1)
-    except ConnectionFailed:
+    except ConnectionFailedError:
         return  # it is closed, which is as good; what the upstream said before still counts
     if not reply.is_positive:
         connection.quit()
@@ -196,21 +194,21 @@ def _offered(capabilities: Capabilities, parameters: Sequence[str]) -> list[str]
     return offered
 
 
-def _sized(transaction: Transaction) -> list[str]:
-    given = transaction.mail_parameters
+def _sized(delivery: Delivery) -> list[str]:
+    given = delivery.mail_parameters
     kept = [each for each in given if not each.upper().startswith("SIZE=")]
-    return [*kept, f"SIZE={len(transaction.message)}"]
+    return [*kept, f"SIZE={len(delivery.message)}"]
 
 
 async def _body(message: bytes) -> bytes:
-    if len(message) < THREAD_FROM_BYTES:
+    if len(message) < wire.THREAD_FROM_BYTES:
         return wire.stuff(message)
     return await asyncio.to_thread(wire.stuff, message)
 
 
-def _lost_answer(transaction: Transaction, why: str) -> UpstreamError:
+def _lost_answer(delivery: Delivery, why: str) -> UpstreamError:
     """Whether it was taken nobody knows; to send it again is for the client to decide."""
     # Addresses, against the habit: these are the people who may get it twice.
-    log.error("upstream.answer_lost", recipients=transaction.recipients, why=why)
+    log.error("upstream.answer_lost", recipients=delivery.recipients, why=why)
     text = f"4.4.2 The upstream's answer to the message was lost: {why}"
     return UpstreamError(451, f"{text}; it may have been accepted")

@@ -10,15 +10,19 @@ from typing import TypeVar
 
 from msys_track.errors import UpstreamError
 from msys_track.logs import event_logger
-from msys_track.relay import transaction as dialogue
-from msys_track.relay.connection import Connection, ConnectionFailed, ConnectionGone
+from msys_track.relay import transaction
+from msys_track.relay.connection import (
+    ConnectionFailedError,
+    ConnectionGoneError,
+    UpstreamConnection,
+)
 from msys_track.relay.pool import Pool
 from msys_track.relay.settings import UpstreamSettings
-from msys_track.relay.transaction import Transaction
+from msys_track.relay.transaction import Delivery
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.reply import Reply
 
-__all__ = ["Transaction", "Upstream"]
+__all__ = ["Delivery", "Upstream"]
 
 log = event_logger(__name__)
 
@@ -37,7 +41,7 @@ class Upstream:
         self._capabilities: Capabilities | None = None
         self._unknown_until = 0.0
 
-    async def deliver(self, transaction: Transaction) -> Reply:
+    async def deliver(self, delivery: Delivery) -> Reply:
         """Hand over a message; return the upstream's acceptance.
 
         Raises:
@@ -45,7 +49,7 @@ class Upstream:
                 to the message was lost.
         """
         return await self._on_a_connection(
-            lambda connection: dialogue.deliver(connection, transaction)
+            lambda connection: transaction.deliver(connection, delivery)
         )
 
     async def verify(
@@ -57,7 +61,7 @@ class Upstream:
             UpstreamError: the first refusal; 451 when the upstream is down or silent.
         """
         await self._on_a_connection(
-            lambda connection: dialogue.verify(connection, sender, parameters, recipients)
+            lambda connection: transaction.verify(connection, sender, parameters, recipients)
         )
 
     async def capabilities(self) -> Capabilities:
@@ -86,22 +90,24 @@ class Upstream:
         """Close idle connections now, and those in use when their transaction is done."""
         self._pool.close()
 
-    async def _on_a_connection(self, work: Callable[[Connection], Awaitable[_Result]]) -> _Result:
+    async def _on_a_connection(
+        self, work: Callable[[UpstreamConnection], Awaitable[_Result]]
+    ) -> _Result:
         try:
             connection, is_fresh = await self._pool.acquire()
-        except ConnectionFailed as failure:
+        except ConnectionFailedError as failure:
             raise self._down(failure) from failure
         try:
             self._capabilities = connection.capabilities
             try:
                 return await work(connection)
-            except ConnectionGone:
+            except ConnectionGoneError:
                 if is_fresh:
                     raise
             connection = await self._pool.replace(connection)
             self._capabilities = connection.capabilities
             return await work(connection)
-        except ConnectionFailed as failure:
+        except ConnectionFailedError as failure:
             raise self._down(failure) from failure
         finally:
             self._pool.release(connection)
@@ -114,5 +120,5 @@ class Upstream:
         return UpstreamError(451, f"4.4.1 The upstream can't be used: {why}")
 
 
-async def _offer(connection: Connection) -> Capabilities:
+async def _offer(connection: UpstreamConnection) -> Capabilities:
     return connection.capabilities

@@ -4,12 +4,17 @@ A face over the compiled core, so that neither side of the proxy scans a message
 Arguments are `bytes`: what can't change can be scanned without the interpreter's lock.
 """
 
+from typing import Final
+
 from msys_track._core import BareNewlineError
 from msys_track._core import find_end_of_data as _find_end_of_data
 from msys_track._core import stuff as _stuff
 from msys_track._core import unstuff as _unstuff
 
-__all__ = ["BareNewlineError", "find_end_of_data", "stuff", "unstuff"]
+__all__ = ["THREAD_FROM_BYTES", "BareNewlineError", "find_end_of_data", "stuff", "unstuff"]
+
+THREAD_FROM_BYTES: Final = 256 * 1024
+"""Below, a thread costs more than it frees the event loop of; the core works without the GIL."""
 
 
 def find_end_of_data(buffer: bytes, start: int) -> int | None:

@@ -23,7 +23,7 @@ _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _NOT_TEXT = dict.fromkeys((*range(0x09), *range(0x0B, 0x20), 0x7F, 0xFFFD), "?")
 
 
-class ReplyMalformed(Exception):  # noqa: N818 - what the upstream sent, not what we did
+class MalformedReplyError(Exception):
     """The upstream does not speak SMTP; nothing that follows can be trusted."""
 
 
@@ -84,7 +84,7 @@ class ReplyReader:
         that a message has been taken.
 
         Raises:
-            ReplyMalformed: a line is no reply line, or line or reply are too long.
+            MalformedReplyError: a line is no reply line, or line or reply are too long.
         """
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
@@ -92,19 +92,19 @@ class ReplyReader:
             if reply is not None:
                 yield reply
         if len(self._rest.removesuffix(b"\r")) > MAX_LINE_BYTES:
-            raise ReplyMalformed(f"a line of a reply is longer than {MAX_LINE_BYTES} bytes")
+            raise MalformedReplyError(f"a line of a reply is longer than {MAX_LINE_BYTES} bytes")
 
     def _line(self, line: bytes) -> Reply | None:
         line = line.removesuffix(b"\r")
         self._length += len(line)
         if len(line) > MAX_LINE_BYTES or self._length > MAX_REPLY_BYTES:
-            raise ReplyMalformed(f"a reply is longer than {MAX_REPLY_BYTES} bytes")
+            raise MalformedReplyError(f"a reply is longer than {MAX_REPLY_BYTES} bytes")
         match = _LINE.fullmatch(line)
         if match is None:
-            raise ReplyMalformed(f"this is not a reply: {_printable(line[:80])!r}")
+            raise MalformedReplyError(f"this is not a reply: {_printable(line[:80])!r}")
         code, mark, text = match.groups(b"")
         if self._code not in (b"", code):
-            raise ReplyMalformed("the lines of one reply have different codes")
+            raise MalformedReplyError("the lines of one reply have different codes")
         self._lines.append(text)
         if mark == b"-":
             self._code = code

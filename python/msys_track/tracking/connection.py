@@ -14,7 +14,7 @@ from msys_track.logs import event_logger
 from msys_track.sinks.writer import EventWriter
 from msys_track.tracking.client import Client, client_address, header_text
 from msys_track.tracking.counters import Counters
-from msys_track.tracking.replies import DateLine, Replies, Reply
+from msys_track.tracking.replies import DateLine, Replies, Response
 from msys_track.tracking.request import Request, RequestReader
 from msys_track.tracking.routes import Outcome, Routes
 from msys_track.tracking.settings import TrackerSettings
@@ -39,10 +39,10 @@ class Service:
     counters: Counters
     clock: Callable[[], float]
     dates: DateLine
-    connections: "set[Connection]" = field(default_factory=set)
+    connections: "set[ReaderConnection]" = field(default_factory=set)
 
 
-class Connection(asyncio.Protocol):
+class ReaderConnection(asyncio.Protocol):
     """Answers requests in their order; a read is answered by one write, events come after it.
 
     Attributes:
@@ -221,7 +221,7 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
 
-def _on_the_wire(request: Request, reply: Reply, date: bytes) -> bytes:
+def _on_the_wire(request: Request, reply: Response, date: bytes) -> bytes:
     if not request.keep_alive:
         end = b"Connection: close\r\n\r\n"
     elif request.http_10:

@@ -32,7 +32,7 @@ _REFUSALS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """Status line and headers without the closing blank line, and the body for a GET."""
 
     head: bytes
@@ -59,16 +59,16 @@ class Replies:
         self.gone = self._reply(HTTPStatus.GONE, _GONE)
         self._refusals = {status: self._reply(status) for status in _REFUSALS}
 
-    def refusal(self, status: HTTPStatus) -> Reply:
+    def refusal(self, status: HTTPStatus) -> Response:
         """An empty answer to a request that was not routed."""
         return self._refusals[status]
 
-    def redirect(self, location: str) -> Reply:
+    def redirect(self, location: str) -> Response:
         """302 to a value of `location.location`, which is printable ASCII.
 
         "Moved Temporarily" is what SparkPost says; RFC 9110 leaves the phrase open.
         """
-        return Reply(
+        return Response(
             b"HTTP/1.1 302 Moved Temporarily\r\nContent-Type: text/plain\r\nLocation: "
             + location.encode("ascii")
             + self._redirect_end
@@ -76,7 +76,7 @@ class Replies:
 
     def _reply(
         self, status: HTTPStatus, body: bytes = b"", media_type: str = "text/plain"
-    ) -> Reply:
+    ) -> Response:
         # RFC 9110 section 15.5.6: a 405 names what is allowed.
         allow = "Allow: GET, HEAD\r\n" if status is HTTPStatus.METHOD_NOT_ALLOWED else ""
         head = (
@@ -85,7 +85,7 @@ class Replies:
             f"{allow}{self._common}"
             f"Content-Length: {len(body)}\r\n"
         )
-        return Reply(head.encode("ascii"), body)
+        return Response(head.encode("ascii"), body)
 
 
 class DateLine:

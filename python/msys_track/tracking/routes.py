@@ -11,7 +11,7 @@ from msys_track.errors import TokenInvalid
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.tracking.counters import Counters
 from msys_track.tracking.location import is_http, location, percent_encoded
-from msys_track.tracking.replies import Replies, Reply
+from msys_track.tracking.replies import Replies, Response
 from msys_track.tracking.settings import Expired
 
 _CLICKS = "/f/"
@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
         defect: What made the reply a makeshift; to be logged once the reader has it.
     """
 
-    reply: Reply
+    reply: Response
     claims: Claims | None = None
     defect: Exception | None = None
 

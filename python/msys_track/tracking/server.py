@@ -5,16 +5,16 @@ redirects are most of what a tracker does (`docs/tracker.md`).
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 
-from msys_track.errors import SettingsError
+from msys_track.errors import SettingsError, describe_os_error
 from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.sinks.writer import EventWriter
-from msys_track.tracking.connection import Connection, Service
+from msys_track.smtp.address import Address
+from msys_track.tracking.connection import ReaderConnection, Service
 from msys_track.tracking.counters import Counters
 from msys_track.tracking.replies import DateLine, Replies
 from msys_track.tracking.routes import Routes
@@ -126,23 +126,16 @@ async def serve(
     loop = asyncio.get_running_loop()
     try:
         server = await loop.create_server(
-            lambda: Connection(service, loop),
+            lambda: ReaderConnection(service, loop),
             settings.listen_host,
             settings.listen_port,
             backlog=_BACKLOG,
         )
     except OSError as error:
         raise SettingsError(
-            f"tracker: can't listen on {settings.listen_host}:{settings.listen_port}: "
-            f"{_refusal(error)}; choose another address, or end what listens there"
+            f"tracker: can't listen on {Address(settings.listen_host, settings.listen_port)}: "
+            f"{describe_os_error(error)}; choose another address, or end what listens there"
         ) from error
     tracker = Tracker(server, service)
     log.info("tracker.listening", host=settings.listen_host, port=tracker.port)
     return tracker
-
-
-def _refusal(error: OSError) -> str:
-    """Say what the system refused; asyncio's words name the address once more."""
-    if error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
-    return error.strerror or str(error)

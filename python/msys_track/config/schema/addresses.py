@@ -2,9 +2,10 @@
 
 import re
 from ipaddress import AddressValueError, IPv4Network, IPv6Address, IPv6Network, ip_network
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msys_track.config.schema.kinds import Kind, NotAllowedError
+from msys_track.smtp.address import Address
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -25,16 +26,6 @@ PORT_PATTERN: Final = (
 _HOST_PATTERN: Final = r"(\[[0-9A-Fa-f:.]+(%[^\]\s]+)?\]|[^\s:/@\[\]]+)"
 LISTEN_NAME_PATTERN: Final = rf"^({_HOST_PATTERN}|\*?):{PORT_PATTERN}$"
 NETWORK_PATTERN: Final = r"^[0-9A-Fa-f:.]+(%[^/]+)?(/[0-9.]{1,15})?$"
-
-
-class Address(NamedTuple):
-    """A TCP end point; an IPv6 host has no brackets here."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def address(*, lowest_port: int) -> Kind:

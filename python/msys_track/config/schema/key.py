@@ -6,11 +6,11 @@ File, page, starter file and JSON Schema are all made from it, so that they can'
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from msys_track.config.schema.addresses import Address
 from msys_track.config.schema.kinds import Kind
 from msys_track.keys.ring import KeySource
 from msys_track.options.resolve import resolve
 from msys_track.options.tracking import TrackingOptions
+from msys_track.smtp.address import Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

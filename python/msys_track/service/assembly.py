@@ -6,7 +6,6 @@ Apart from the commands, because a reload puts the same parts together again whi
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from msys_track.cli.exits import Misconfigured
 from msys_track.config.configuration import Configuration
 from msys_track.config.load import MOMENTUM_KEYS, is_momentum, load
 from msys_track.config.reading import Server
@@ -56,14 +55,14 @@ def key_ring(read: Configuration) -> KeyRing:
     """Load the keys that a configuration names.
 
     Raises:
-        Misconfigured: they can't be used; the keys are part of the configuration.
+        SettingsError: they can't be used; the keys are part of the configuration.
     """
     if read.keys is None:
-        raise Misconfigured(f"{read.path}: keys: missing")
+        raise SettingsError(f"{read.path}: keys: missing")
     try:
         return KeyRing.load(read.keys)
     except KeyRingError as error:
-        raise Misconfigured(f"{read.path}: keys: {error}") from error
+        raise SettingsError(f"{read.path}: keys: {error}") from error
 
 
 def rewriter(
@@ -78,8 +77,7 @@ def rewriter(
     `keys` stand in place of the configuration's.
 
     Raises:
-        Misconfigured: the keys can't be used.
-        SettingsError: a policy file can't be used.
+        SettingsError: the keys or a policy file can't be used.
     """
     keys = keys or key_ring(read)
     policy = loading.load_policy(read.policy)
@@ -111,7 +109,7 @@ def reloaded(
     try:
         read = load_again()
         return read, rewriter(read, count, on_rendered)
-    except (SettingsError, Misconfigured) as error:
+    except SettingsError as error:
         log.error("configuration.not_reloaded", faults=str(error).split("\n"))  # noqa: TRY400 - the file's fault, not ours
         return None
 

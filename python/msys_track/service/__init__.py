@@ -1,0 +1,1 @@
+"""Servers made of a configuration, and run until a signal ends them."""

@@ -1,0 +1,76 @@
+"""The proxy from a configuration, until a signal stops it."""
+
+from collections.abc import Callable
+
+from msys_track.config.configuration import Configuration
+from msys_track.dispatch.rewriter import Rewriter
+from msys_track.errors import SettingsError, describe_os_error
+from msys_track.injection import server
+from msys_track.injection.settings import ProxySettings
+from msys_track.logs import event_logger
+from msys_track.metrics import Counters
+from msys_track.relay.settings import UpstreamSettings
+from msys_track.relay.upstream import Upstream
+from msys_track.service.signals import catch_hangup, catch_stop_signals
+from msys_track.smtp.address import Address
+
+log = event_logger(__name__)
+
+
+async def serve_proxy(  # noqa: PLR0913, PLR0917 - the parts of one server
+    read: Configuration,
+    hop: UpstreamSettings,
+    rewriter: Rewriter,
+    counters: Counters,
+    load_again: Callable[[], tuple[Configuration, Rewriter] | None],
+    announce: Callable[[str], None],
+) -> None:
+    """Take mail until SIGTERM or SIGINT; mail under way then finishes first.
+
+    Args:
+        read: The configuration that the other parts were made of.
+        hop: Where mail goes on to.
+        rewriter: Makes the copies.
+        counters: Counts what happens.
+        load_again: Reads the configuration again at SIGHUP; None where it is wrong.
+        announce: Is given a line for each address that is listened on.
+
+    Raises:
+        SettingsError: an address can't be listened on.
+    """
+    stop = catch_stop_signals()
+    upstream = Upstream(hop)
+    settings = read.proxy or ProxySettings()
+    try:
+        listener = await server.serve(settings, rewriter, upstream, counters=counters)
+    except OSError as error:
+        where = error.filename or Address(settings.listen_host, settings.listen_port)
+        raise SettingsError(
+            f"proxy: can't listen on {where}: {describe_os_error(error)}; choose another "
+            "address, or end what listens there"
+        ) from error
+
+    def reload() -> None:
+        again = load_again()
+        if again is not None:
+            changed, new = again
+            listener.use(new)
+            log.info("configuration.reloaded", needs_restart=_list_fixed_tables(read, changed))
+
+    catch_hangup(reload)
+    try:
+        for sockname in listener.socknames:
+            announce(f"proxy listens on {sockname}, upstream is {Address(hop.host, hop.port)}")
+        await stop.wait()
+    finally:
+        await listener.close()
+        await upstream.close()
+
+
+def _list_fixed_tables(before: Configuration, after: Configuration) -> list[str]:
+    """Name the tables that were changed but hold only from the next start on."""
+    tables = {
+        "proxy": (before.proxy, after.proxy),
+        "proxy.upstream": (before.upstream, after.upstream),
+    }
+    return [name for name, (old, new) in tables.items() if old != new]

@@ -1,0 +1,56 @@
+"""The tracker from a configuration, until a signal stops it."""
+
+from collections.abc import Callable
+
+from msys_track.config.configuration import Configuration
+from msys_track.errors import KeyRingError
+from msys_track.keys.ring import KeyRing
+from msys_track.logs import event_logger
+from msys_track.service.signals import catch_hangup, catch_stop_signals
+from msys_track.sinks.sqlite import SqliteSink
+from msys_track.sinks.writer import EventWriter
+from msys_track.smtp.address import Address
+from msys_track.tracking import server
+from msys_track.tracking.settings import TrackerSettings
+
+log = event_logger(__name__)
+
+
+async def serve_tracker(
+    read: Configuration,
+    settings: TrackerSettings,
+    keys: KeyRing,
+    announce: Callable[[str], None],
+) -> None:
+    """Answer readers until SIGTERM or SIGINT; what waits is stored first.
+
+    Args:
+        read: The configuration that the other parts were made of.
+        settings: Where to listen and to store.
+        keys: Opens the links; read again at SIGHUP.
+        announce: Is given a line with the address that is listened on.
+
+    Raises:
+        SettingsError: the address can't be listened on, or the store can't be used.
+    """
+    stop = catch_stop_signals()
+    async with SqliteSink(settings.store) as sink, EventWriter(sink) as writer:
+        listener = await server.serve(settings, keys, writer)
+
+        def reload() -> None:
+            if read.keys is None:
+                return
+            try:
+                listener.use(KeyRing.load(read.keys))
+            except KeyRingError as error:
+                log.error("keys.not_reloaded", why=str(error))  # noqa: TRY400 - the file's fault
+            else:
+                log.info("keys.reloaded", needs_restart=["all else"])
+
+        catch_hangup(reload)
+        try:
+            where = Address(settings.listen_host, listener.port)
+            announce(f"tracker listens on {where}, stores events in {settings.store}")
+            await stop.wait()
+        finally:
+            await listener.close()

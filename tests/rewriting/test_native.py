@@ -162,13 +162,20 @@ def test_every_part_is_told_with_what_it_is() -> None:
 
 def test_new_header_lines_go_before_the_blank_line() -> None:
     message = b"X-MSYS-API: {}\r\n" + HTML + b"<p>"
-    end = ENGINE.header_end(message)
-    assert message[end : end + 2] == b"\r\n"
-    assert ENGINE.header_end(b"A: b") == 4
+    end = message.index(b"\r\n\r\n") + len(b"\r\n")
     planned = plan(message)
     rendered = planned.render(KEYS, engagement(), URLS, [(end, b"Cc: c@d.test\r\n")])
     assert rendered.message.startswith(HTML[:-2] + b"Cc: c@d.test\r\n\r\n<p>")
     assert list(rendered.edits)[:2] == [(0, 16, b""), (end, 0, b"Cc: c@d.test\r\n")]
+    with pytest.raises(ValueError, match="header"):
+        planned.render(KEYS, engagement(), URLS, [(end + 1, b"Cc: c@d.test\r\n")])
+
+
+def test_without_a_blank_line_the_header_section_ends_with_the_message() -> None:
+    planned = plan(b"A: b")
+    planned.render(KEYS, engagement(), URLS, [(4, b"Cc: c@d.test\r\n")])
+    with pytest.raises(ValueError, match="header"):
+        planned.render(KEYS, engagement(), URLS, [(5, b"Cc: c@d.test\r\n")])
 
 
 @pytest.mark.parametrize("offset", [3, 10_000])

@@ -4,128 +4,12 @@ Whoever rewrites can be swapped: the compiled core, or a slow second opinion in 
 """
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
-from msys_track.rewriting.native import Rules
+from msys_track.rewriting.native import LeftAlone, Link, Part, Rendered, Rules
 
 __all__ = ["Engine", "LeftAlone", "Link", "Part", "Plan", "Rendered", "Rules"]
-
-
-class Link(Protocol):
-    """A link that copies may wrap."""
-
-    @property
-    def offset(self) -> int:
-        """Bytes into the message; in a base64 part, where the part's body starts."""
-
-    @property
-    def length(self) -> int:
-        """Bytes of the `href` as they stand in the message."""
-
-    @property
-    def target(self) -> str:
-        """Where the link leads, decoded."""
-
-    @property
-    def name(self) -> str | None:
-        """`data-msys-linkname`, cut to 63 bytes."""
-
-    @property
-    def kind(self) -> Literal["click", "link_unsubscribe"]:
-        """What following the link means."""
-
-    @property
-    def sublink(self) -> str | None:
-        """`data-msys-sublink`: what the tracked URL's path has in place of `a`."""
-
-    @property
-    def where(self) -> Literal["html", "outlook", "text"]:
-        """In markup, in markup that Outlook alone shows, or in plain text."""
-
-
-class LeftAlone(Protocol):
-    """A link, a part or a message that stays as it is."""
-
-    @property
-    def offset(self) -> int:
-        """Bytes into the message."""
-
-    @property
-    def length(self) -> int:
-        """Bytes."""
-
-    @property
-    def reason(self) -> str:
-        """A code of `msys_track.reasons.Reason`."""
-
-    @property
-    def target(self) -> str | None:
-        """Where the link leads, decoded; None for what is no link."""
-
-
-class Part(Protocol):
-    """A part that holds no other, or one that was not entered."""
-
-    @property
-    def offset(self) -> int:
-        """Where its body starts, in bytes into the message."""
-
-    @property
-    def length(self) -> int:
-        """Bytes of the body as they stand in the message."""
-
-    @property
-    def media_type(self) -> str:
-        """Type and subtype in lower case."""
-
-    @property
-    def charset(self) -> str | None:
-        """The charset as the part names it."""
-
-    @property
-    def transfer_encoding(self) -> str:
-        """Lower case; `7bit` where none is named."""
-
-    @property
-    def role(self) -> Literal["html", "text"] | None:
-        """The message's text in one of its forms; None for what is never rewritten."""
-
-    @property
-    def reason(self) -> str | None:
-        """A code of `msys_track.reasons.Reason`; None if the part may be rewritten."""
-
-
-class Rendered(Protocol):
-    """One recipient's copy."""
-
-    @property
-    def message(self) -> bytes:
-        """The copy."""
-
-    @property
-    def edits(self) -> Sequence[tuple[int, int, bytes]]:
-        """Offset and length in the message as received, and what stands there now."""
-
-    @property
-    def left_alone(self) -> Sequence[LeftAlone]:
-        """What this copy could not have, beyond what the plan leaves alone."""
-
-    @property
-    def wrapped_links(self) -> int:
-        """How many links were wrapped."""
-
-    @property
-    def pixels(self) -> int:
-        """How many pixels were added."""
-
-    @property
-    def links_without_metadata(self) -> Sequence[int]:
-        """Indices of the plan's links that found room only without their metadata."""
-
-    @property
-    def pixels_without_metadata(self) -> Sequence[str]:
-        """Those of `open` and `initial_open` that found room only without metadata."""
 
 
 class Plan(Protocol):
@@ -161,7 +45,7 @@ class Plan(Protocol):
         """Make the copy for one recipient; `engagement` says what is tracked.
 
         `insertions` are header lines that this copy alone has, each with the offset in the
-        message where it goes: up to `Engine.header_end`.
+        message where it goes: up to the end of the header section.
 
         Raises:
             RewriteFailed: a defect of the engine; the caller sends the original.
@@ -190,6 +74,3 @@ class Engine(Protocol):
         continuation line belongs to the last field before it; where lines that are no field stand
         between, the field's lines have several offsets.
         """
-
-    def header_end(self, message: bytes) -> int:
-        """Tell where new header lines go: the offset of the blank line, or the message's end."""

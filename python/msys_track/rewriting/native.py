@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from msys_track import _core
-from msys_track._core import Rules
+from msys_track._core import LeftAlone, Link, Part, Rendered, Rules
 from msys_track.errors import RewriteFailed
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 
-__all__ = ["NativeEngine", "NativePlan", "Rules"]
+__all__ = ["LeftAlone", "Link", "NativeEngine", "NativePlan", "Part", "Rendered", "Rules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +18,17 @@ class NativePlan:
     core: _core.Plan
 
     @property
-    def links(self) -> Sequence[_core.Link]:
+    def links(self) -> Sequence[Link]:
         """The links that copies may wrap, in the order of the message."""
         return self.core.links
 
     @property
-    def left_alone(self) -> Sequence[_core.LeftAlone]:
+    def left_alone(self) -> Sequence[LeftAlone]:
         """What no copy changes, in the order of the message."""
         return self.core.left_alone
 
     @property
-    def parts(self) -> Sequence[_core.Part]:
+    def parts(self) -> Sequence[Part]:
         """The message's parts, in its order."""
         return self.core.parts
 
@@ -48,7 +48,7 @@ class NativePlan:
         engagement: Engagement,
         urls: TrackedUrls,
         insertions: Sequence[tuple[int, bytes]] = (),
-    ) -> _core.Rendered:
+    ) -> Rendered:
         """Make the copy for one recipient.
 
         Raises:
@@ -84,7 +84,3 @@ class NativeEngine:
     ) -> Sequence[tuple[Sequence[tuple[int, int]], bytes]]:
         """List lines and folded value of the top-level header fields of that name."""
         return _core.header_fields(message, name)
-
-    def header_end(self, message: bytes) -> int:
-        """Tell where new header lines go: the offset of the blank line, or the message's end."""
-        return _core.header_end(message)

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from msys_track.config.configuration import Configuration
 from msys_track.config.document import Document, KeyPath
-from msys_track.config.schema.key import Key, written
+from msys_track.config.schema.key import Key, write_fields, written
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
 from msys_track.config.schema.tables import SCOPE, TABLES, TOP
 from msys_track.options import variables
@@ -103,7 +103,7 @@ def tables(document: Document, configuration: Configuration) -> dict[str, Table]
 def _setting(path: KeyPath, key: Key, rooms: Sequence[Any], document: Document) -> Effective:
     room = next((each for each in rooms if isinstance(each, key.settings)), rooms[0])
     values = [getattr(room, field) for field in key.fields]
-    value = written(Address(*values) if len(values) > 1 else values[0])
+    value = write_fields(values)
     if path in document.places:
         return Effective(value, document.seen(path))
     if path == ("proxy", "listen") and document.members.get("listen"):

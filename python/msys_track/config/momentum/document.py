@@ -335,7 +335,7 @@ def _script_file(source: str) -> str:
 def _with_port(gateway: object, port: object) -> object:
     if not isinstance(gateway, str):
         return gateway
-    number = _SMTP_PORT if port is None else port
     if _BARE_IPV6.fullmatch(gateway):
-        return f"[{gateway}]:{number}"
+        gateway = f"[{gateway}]"
+    number = _SMTP_PORT if port is None else port
     return f"{gateway}:{number}" if _HOST_WITHOUT_PORT.fullmatch(gateway) else gateway

@@ -3,6 +3,7 @@
 File, page, starter file and JSON Schema are all made from it, so that they can't disagree.
 """
 
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
@@ -48,7 +49,12 @@ class Key:
         values: list[Any] = [known[name] for name in self.fields]
         if any(value is MISSING or value is None for value in values) or self.is_required:
             return None
-        return written(Address(*values) if len(values) > 1 else values[0])
+        return write_fields(values)
+
+
+def write_fields(values: Sequence[Any]) -> object:
+    """Write the fields that one key sets: a host and its port are one address."""
+    return written(Address(*values) if len(values) > 1 else values[0])
 
 
 def written(setting: Any) -> object:

@@ -71,7 +71,7 @@ def rewriter(
     *,
     keys: KeyRing | None = None,
 ) -> Rewriter:
-    """Make what makes copies; `count` is told of policy's failures, `on_decided` of each mail.
+    """Make what makes copies; `count` counts policy failures, `on_decided` gets each decision.
 
     `keys` stand in place of the configuration's.
 

@@ -85,7 +85,7 @@ class Rewriter:
         heeds_header: whether X-MSYS-API means anything; without it (Momentum's module `smtpapi`
             not loaded) nothing is tracked and the header is a header like any other.
         engine: finds and applies edits; None: the compiled core.
-        on_decided: is told of each message, whoever wants to know why.
+        on_decided: called with each decision; for those who want to know why.
     """
 
     __slots__ = ("_engine", "_heeds_header", "_keys", "_on_decided", "policy", "scopes")

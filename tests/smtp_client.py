@@ -12,7 +12,7 @@ END = b"\r\n.\r\n"
 class Client:
     """One connection to an SMTP server; use it as a context."""
 
-    def __init__(self, port: int, patience_seconds: float = 10) -> None:
+    def __init__(self, port: int, patience_seconds: float = 30) -> None:
         self.patience_seconds = patience_seconds
         self._port = port
         self.reader: asyncio.StreamReader

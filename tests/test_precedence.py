@@ -223,7 +223,7 @@ async def test_the_higher_layer_s_word_shows_in_the_mail_that_arrives(
     tmp_path: Path, attribute: Attribute, said: dict[str, Any], expected: object
 ) -> None:
     said = {layer: value for layer, value in said.items() if layer != "default"}
-    read = assembly.configuration(configuration(tmp_path, attribute, said))
+    read = assembly.configuration(configuration(tmp_path, attribute, said), "proxy")
     hop = ScriptedUpstream()
     await hop.start()
     upstream = Upstream(type(read.upstream)(port=hop.port))  # type: ignore[misc]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -112,15 +112,20 @@ def start_in_shell(folder: Path, line: str, errors: IO[bytes]) -> subprocess.Pop
     )
 
 
-def start(folder: Path, *arguments: str | Path) -> subprocess.Popen[bytes]:
-    """Start a command that goes on until it is told to stop."""
+def start(
+    folder: Path,
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    under: Sequence[str] = (),
+) -> subprocess.Popen[bytes]:
+    """Start a command that goes on until it is told to stop; `under` runs it where given."""
     return subprocess.Popen(  # noqa: S603 - our own command
-        [COMMAND, *arguments],
+        [*under, COMMAND, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=folder,
-        env=environment(),
+        env=environment(env),
     )
 
 

@@ -17,6 +17,7 @@ from msys_track.config.configuration import Configuration
 from msys_track.config.effective import Way, scope_options
 from msys_track.config.schema.json_schema import json_schema
 from msys_track.config.schema.starter import starter
+from msys_track.keys import ring
 
 CONF = """\
 smtpapi { }
@@ -315,3 +316,22 @@ def test_the_schema_is_printed() -> None:
     result = run("config", "schema")
     assert result.exit_code == 0
     assert json.loads(result.stdout) == json_schema()
+
+
+@pytest.mark.parametrize("source", ["env:TRACKING_KEYS", "credential:tracking"])
+def test_import_elsewhere_keeps_a_source_of_keys_that_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    ring.create(tmp_path / "tracking")
+    monkeypatch.setenv("TRACKING_KEYS", (tmp_path / "tracking").read_text(encoding="utf-8"))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    text = f'msys_track {{ keys = "{source}" store = "events.sqlite" }}\n'
+    (tmp_path / "ecelerity.conf").write_text(text, encoding="utf-8")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    result = run("config", "import", "../ecelerity.conf")
+    assert result.exit_code == 0, result.stderr
+    made = tomllib.loads(result.stdout)
+    assert made["keys"] == source
+    assert made["tracker"]["store"] == str(tmp_path / "events.sqlite")

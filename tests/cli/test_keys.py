@@ -81,6 +81,30 @@ def test_list_has_a_line_for_each_key_and_the_first_seals(file: Path) -> None:
     assert re.fullmatch(rf"  1  {DATE}  opens", lines[2])
 
 
+def test_the_keys_of_a_variable_can_be_listed_and_not_rotated(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys("new", file)
+    monkeypatch.setenv("TRACKING_KEYS", file.read_text(encoding="utf-8"))
+    monkeypatch.chdir(file.parent)
+    assert keys("list", "env:TRACKING_KEYS").stdout == keys("list", file).stdout
+    for verb in ("rotate", "new"):
+        result = keys(verb, "env:TRACKING_KEYS")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith(
+            "msys-track: env:TRACKING_KEYS: only a file can be written"
+        )
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_keys_in_the_place_of_their_name_are_wrong_usage_and_not_shown(file: Path) -> None:
+    keys("new", file)
+    result = keys("list", file.read_text(encoding="utf-8"))
+    assert result.exit_code == 2
+    assert "give the name of a file, env:NAME or credential:NAME" in result.stderr
+    assert secrets_in(file)[0][:8] not in result.output
+
+
 def test_no_command_shows_a_secret(file: Path) -> None:
     output = [keys("new", file), keys("rotate", file), keys("list", file), keys("new", file)]
     shown = "".join(result.output for result in output)
@@ -90,6 +114,7 @@ def test_no_command_shows_a_secret(file: Path) -> None:
 
 def test_a_file_that_others_can_read_is_refused_with_the_command_that_helps(file: Path) -> None:
     keys("new", file)
+    file.parent.chmod(0o755)
     file.chmod(0o644)
     for command in ("list", "rotate"):
         result = keys(command, file)

@@ -245,6 +245,29 @@ async def test_many_hang_ups_at_once_are_borne(proxy: Proxy) -> None:
     assert (await proxy.arrived())[0] == "second.example"
 
 
+async def test_a_hang_up_reads_a_credential_again(
+    proxy: Proxy, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    credentials = tmp_path_factory.mktemp("credentials")
+    file = credentials / "tracking"
+    ring.create(file)
+    config = proxy.folder / "msys-track.toml"
+    text = config.read_text(encoding="utf-8").replace('"keys.toml"', '"credential:tracking"')
+    config.write_text(text, encoding="utf-8")
+    async with running(
+        "proxy", "--config", config, CREDENTIALS_DIRECTORY=str(credentials)
+    ) as server:
+        proxy.server = server
+        ring.rotate(file)
+        (proxy.folder / "keys.toml").write_bytes(file.read_bytes())
+        await proxy.hang_up()
+        await proxy.arrived()
+    comment, newest, _oldest = file.read_text(encoding="utf-8").split("[[key]]")
+    (proxy.folder / "keys.toml").write_text(f"{comment}[[key]]{newest}", encoding="utf-8")
+    _, claims = proxy.last()
+    assert claims.engagement.recipient == "r@r.example"
+
+
 # The tracker
 
 

@@ -159,6 +159,7 @@ def test_key_files_that_can_t_be_used_exit_2(tmp_path: Path, keys: Path) -> None
     empty.touch(0o600)
     shared.write_bytes(keys.read_bytes())
     shared.chmod(0o644)
+    tmp_path.chmod(0o755)
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\x00")
     binary.chmod(0o600)
@@ -168,7 +169,13 @@ def test_key_files_that_can_t_be_used_exit_2(tmp_path: Path, keys: Path) -> None
             empty,
             f"has no [[key]]; remove it, and `msys-track keys new {empty}` makes a whole file",
         ),
-        (shared, f"others than its owner can use it (mode 0644); run `chmod 600 {shared}`"),
+        (
+            shared,
+            (
+                f"others than its owner can use it (mode 0644); run `chmod 600 {shared}`; "
+                "a mounted secret: mode 0440, owned by root"
+            ),
+        ),
         (binary, "is not TOML: not UTF-8"),
     ]:
         result = rewrite(*BOTH, "--keys", file)

@@ -96,6 +96,7 @@ def test_keys_that_others_can_read_are_a_fault_of_the_line_that_names_them(
     open_keys = folder / "open.toml"
     open_keys.write_bytes((folder / "keys.toml").read_bytes())
     open_keys.chmod(0o644)
+    folder.chmod(0o755)
     (one,) = told(folder, "msys-track.toml", '\nkeys = "open.toml"\n')
     assert one.startswith(f"{folder / 'msys-track.toml'}:2: keys: {open_keys}: others than its")
 

@@ -19,7 +19,7 @@ from msys_track.options.scopes import Networks, Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.guard import Guard
-from msys_track.policy.hooks import Hook, Rejection, Transaction
+from msys_track.policy.hooks import Hook, OnFailed, Rejection, Transaction
 from msys_track.reasons import Reason
 from msys_track.rewriting.native import NativeEngine, NativePlan, Rules
 
@@ -223,7 +223,7 @@ class Answers:
     def __init__(self, answers: dict[str, dict[str, str] | Rejection]) -> None:
         self.answers = answers
 
-    def call(self, hook: Hook, transaction: Transaction) -> Rejection | None:
+    def call(self, hook: Hook, transaction: Transaction, _on_failed: OnFailed) -> Rejection | None:
         assert hook is Hook.EACH_RCPT
         answer = self.answers.get(transaction.recipient or "", {})
         if isinstance(answer, Rejection):

@@ -82,7 +82,7 @@ def explained(folder: Path, configuration: Path, message: bytes) -> dict[str, An
 
 
 async def through_a_proxy(configuration: Path, message: bytes) -> bytes:
-    read = assembly.configuration(configuration)
+    read = assembly.configuration(configuration, "proxy")
     hop = ScriptedUpstream()
     await hop.start()
     upstream = Upstream(UpstreamSettings(port=hop.port))

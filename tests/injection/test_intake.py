@@ -87,16 +87,14 @@ async def test_thirty_megabytes_arrive_and_nobody_else_waits(start: "Start") -> 
     large, small = await harness.client(), await harness.client()
     await large.envelope()
     delivery = asyncio.create_task(large.data(message))
-    slowest = 0.0
+    answered = 0
     while not delivery.done():
-        begun = asyncio.get_running_loop().time()
         await small.say("NOOP")
-        slowest = max(slowest, asyncio.get_running_loop().time() - begun)
-        await asyncio.sleep(0.005)
+        answered += 1
     assert (await delivery).startswith("250 ")
     (taken,) = harness.upstream.taken
     assert taken.wire == message
-    assert slowest < 1
+    assert answered > 100  # one, if it waited for the other's mail
 
 
 @pytest.mark.anyio

@@ -24,7 +24,7 @@ async def test_replies_to_pipelined_commands_don_t_wait_for_an_acknowledgement()
     upstream = Upstream(UpstreamSettings(port=hop.port))
     settings = ProxySettings(listen_port=0, drain_seconds=1)
     proxy = await serve(settings, Rewriter(keys=KeyRing.temporary()), upstream)
-    took = []
+    together, in_turn = [], []
     try:
         async with Client(proxy.port) as client:
             await client.say("EHLO client.test")
@@ -32,10 +32,15 @@ async def test_replies_to_pipelined_commands_don_t_wait_for_an_acknowledgement()
                 started = time.perf_counter()
                 client.send(GROUP)
                 assert [reply[:3] for reply in await client.replies(3)] == ["250"] * 3
-                took.append(time.perf_counter() - started)
+                together.append(time.perf_counter() - started)
+                started = time.perf_counter()
+                for command in GROUP.splitlines():
+                    assert (await client.say(command)).startswith("250")
+                in_turn.append(time.perf_counter() - started)
     finally:
         await proxy.close()
         await upstream.close()
         await hop.close()
-    # By Nagle's algorithm the second reply waits for a delayed acknowledgement: 40 ms.
-    assert min(took) < 0.03
+    # By Nagle's algorithm the second reply waits for a delayed acknowledgement: 40 ms. One command
+    # at a time never does: that is what the same work takes on this machine.
+    assert min(together) < 0.03 + 5 * min(in_turn)

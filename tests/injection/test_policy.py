@@ -77,18 +77,30 @@ class Harness:
         return found
 
 
-@contextlib.asynccontextmanager
-async def running(
+def running(
     folder: Path,
     text: str,
     *,
     name: str = "policy.py",
     on_failure: OnFailure = "continue",
     context: dict[str, str] | None = None,
+) -> contextlib.AbstractAsyncContextManager[Harness]:
+    return asked_of(folder, {name: text}, on_failure=on_failure, context=context)
+
+
+@contextlib.asynccontextmanager
+async def asked_of(
+    folder: Path,
+    files: dict[str, str],
+    *,
+    on_failure: OnFailure = "continue",
+    context: dict[str, str] | None = None,
 ) -> AsyncIterator[Harness]:
-    (folder / name).write_text(text)
+    """Run a proxy with these policy files, in their order."""
+    for name, text in files.items():
+        (folder / name).write_text(text)
     counters = Counters()
-    policy = load(PolicySettings(files=(folder / name,)))
+    policy = load(PolicySettings(files=tuple(folder / name for name in files)))
     assert policy is not None
     options = TrackingOptions(open_tracking=True, click_tracking=True)
     scopes = Scopes(listener=Scope(name="listener", options=options, context=context or {}))
@@ -187,6 +199,54 @@ async def test_a_failing_policy_is_passed_over_and_leaves_nothing_behind(tmp_pat
         await client.say("EHLO client")
         assert (await injected(client, "a@r.example")).startswith("250")
         assert it.campaigns() == [{"from connect"}]
+        assert it.counts["policy.continued"] == 1
+
+
+SWITCHES_OFF = {
+    "off.lua": """
+local mod = {}
+function mod:validate_data_spool_each_rcpt(msg, accept, vctx)
+  msg:context_set(msys.core.ECMESS_CTX_MESS, "smtpapi_click_tracking", "0")
+  msg:context_set(msys.core.ECMESS_CTX_MESS, "smtpapi_open_tracking", "0")
+end
+msys.registerModule("off", mod)
+""",
+    "off.py": """
+def validate_data_spool_each_rcpt(transaction):
+    transaction.contexts.message.set("smtpapi_click_tracking", "0")
+    transaction.contexts.message.set("smtpapi_open_tracking", "0")
+""",
+}
+SWITCHES_ON_AND_FAILS = {
+    "bad.lua": """
+local mod = {}
+function mod:validate_data_spool_each_rcpt(msg, accept, vctx)
+  msg:context_set(msys.core.ECMESS_CTX_MESS, "smtpapi_click_tracking", "1")
+  error("a defect of the policy")
+end
+msys.registerModule("bad", mod)
+""",
+    "bad.py": """
+def validate_data_spool_each_rcpt(transaction):
+    transaction.contexts.message.set("smtpapi_click_tracking", "1")
+    raise ValueError("a defect of the policy")
+""",
+}
+
+
+@pytest.mark.parametrize("bad", SWITCHES_ON_AND_FAILS)
+@pytest.mark.parametrize("off", SWITCHES_OFF)
+@pytest.mark.parametrize("is_first", [True, False], ids=["fails first", "fails last"])
+async def test_mail_that_one_file_has_switched_off_stays_so_though_another_fails(
+    tmp_path: Path, off: str, bad: str, *, is_first: bool
+) -> None:
+    files = {off: SWITCHES_OFF[off]}
+    failing = {bad: SWITCHES_ON_AND_FAILS[bad]}
+    order = {**failing, **files} if is_first else {**files, **failing}
+    async with asked_of(tmp_path, order) as it, Client(it.proxy.port) as client:
+        await client.say("EHLO client")
+        assert (await injected(client, "a@r.example")).startswith("250")
+        assert [taken.message for taken in it.hop.taken] == [HTML]
         assert it.counts["policy.continued"] == 1
 
 

@@ -67,13 +67,17 @@ async def test_replies_do_not_wait_for_each_other_to_be_acknowledged(start: "Sta
     harness = await start()
     client = await harness.client()
     loop = asyncio.get_running_loop()
-    rounds = []
+    together, in_turn = [], []
     for _ in range(20):
         begun = loop.time()
         client.send(b"NOOP\r\n" * 3)
         await client.replies(3)
-        rounds.append(loop.time() - begun)
-    assert sorted(rounds)[10] < 0.03
+        together.append(loop.time() - begun)
+        begun = loop.time()
+        for _ in range(3):
+            await client.say("NOOP")
+        in_turn.append(loop.time() - begun)
+    assert sorted(together)[10] < 0.03 + 5 * sorted(in_turn)[10]
 
 
 async def test_a_client_too_many_is_told_so_and_the_others_stay(start: "Start") -> None:
@@ -129,14 +133,14 @@ async def test_a_silent_client_is_told_that_its_time_is_over(start: "Start") -> 
 
 
 async def test_a_client_that_goes_on_is_not_idle(start: "Start") -> None:
-    harness = await start(idle_timeout_seconds=0.3)
+    harness = await start(idle_timeout_seconds=1.5)
     client = await harness.client()
-    for _ in range(4):
-        await asyncio.sleep(0.1)
+    for _ in range(5):
+        await asyncio.sleep(0.4)
         assert await client.say("NOOP") == "250 OK"
     await client.envelope()
-    for _ in range(4):
-        await asyncio.sleep(0.1)
+    for _ in range(5):
+        await asyncio.sleep(0.4)
         client.send(b"line\r\n")
     assert await client.data(b"") == ACCEPTED
 
@@ -144,11 +148,11 @@ async def test_a_client_that_goes_on_is_not_idle(start: "Start") -> None:
 async def test_a_client_that_waits_for_the_upstream_is_not_idle(start: "Start") -> None:
     gate = asyncio.Event()
     wait = Answer(wire=f"{ACCEPTED}\r\n".encode(), when=gate)
-    harness = await start(ScriptedUpstream({"DOT": wait}), idle_timeout_seconds=0.15)
+    harness = await start(ScriptedUpstream({"DOT": wait}), idle_timeout_seconds=1)
     client = await harness.client()
     await client.envelope()
     client.send(MESSAGE + b".\r\n")
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(1.5)
     gate.set()
     assert await client.reply() == ACCEPTED
     assert await client.say("NOOP") == "250 OK"
@@ -160,13 +164,13 @@ async def test_a_client_that_reads_no_answers_does_not_stay_for_ever(start: "Sta
     cast("asyncio.Transport", deaf.writer.transport).pause_reading()
     deaf.send(b"HELP\r\n" * 200_000)
     with contextlib.suppress(ConnectionError):
-        await asyncio.wait_for(deaf.writer.drain(), 0.5)
+        await asyncio.wait_for(deaf.writer.drain(), 30)
 
     async def is_gone() -> bool:
         async with Client(harness.proxy.port) as client:
             return client.greeting.startswith("220 ")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not await is_gone():  # noqa: ASYNC110 - only another client can tell
             await asyncio.sleep(0.05)
     deaf.reset()
@@ -191,7 +195,7 @@ async def test_closing_lets_mail_under_way_finish(start: "Start") -> None:
     assert not closing.done()
     sending.send(b"sage\r\n.\r\n")
     assert await sending.rest() == f"{ACCEPTED}\r\n421 4.3.2 Shutting down\r\n"
-    await asyncio.wait_for(closing, 1)
+    await asyncio.wait_for(closing, 30)
     assert [each.wire for each in harness.upstream.taken] == [MESSAGE, b"half a message\r\n"]
 
 
@@ -202,7 +206,7 @@ async def test_closing_does_not_wait_longer_than_it_should(start: "Start") -> No
     waiting.send(MESSAGE + b".\r\n")
     await until(lambda: harness.upstream.arrived)
     with capture_logs() as logs:
-        await asyncio.wait_for(harness.proxy.close(), 1)
+        await asyncio.wait_for(harness.proxy.close(), 30)
     assert await waiting.rest() == ""
     assert harness.proxy.in_flight_bytes == 0
     (lost,) = [each for each in logs if each["event"] == "upstream.answer_lost"]
@@ -223,12 +227,13 @@ async def test_closing_waits_for_mail_whose_client_is_gone(start: "Start") -> No
     await asyncio.sleep(0.05)
     assert not closing.done()
     gate.set()
-    await asyncio.wait_for(closing, 1)
+    await asyncio.wait_for(closing, 30)
     assert len(harness.upstream.taken) == 1
 
 
-async def test_closing_with_nobody_there_takes_no_time(harness: "Harness") -> None:
-    await asyncio.wait_for(harness.proxy.close(), 0.5)
+async def test_closing_with_nobody_there_waits_for_nothing(start: "Start") -> None:
+    harness = await start(drain_seconds=60)
+    await asyncio.wait_for(harness.proxy.close(), 30)
 
 
 @pytest.mark.parametrize("turns", [0, 2, 3, 4])  # 1: asyncio itself forgets it (gh-109564)
@@ -236,11 +241,11 @@ async def test_a_client_that_comes_while_it_closes_is_sent_away(
     start: "Start", turns: int
 ) -> None:
     """The loop may have taken the connection before it heard of the end."""
-    harness = await start(drain_seconds=5)
-    with socket.create_connection(("127.0.0.1", harness.proxy.port), timeout=1) as late:
+    harness = await start(drain_seconds=60)
+    with socket.create_connection(("127.0.0.1", harness.proxy.port), timeout=30) as late:
         for _ in range(turns):
             await asyncio.sleep(0)
-        await asyncio.wait_for(harness.proxy.close(), 1)
+        await asyncio.wait_for(harness.proxy.close(), 30)
         with contextlib.suppress(ConnectionResetError):
             said = await asyncio.to_thread(late.recv, 100)
             assert said == b"" or said.endswith(b"421 4.3.2 Shutting down\r\n")

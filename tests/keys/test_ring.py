@@ -5,6 +5,7 @@ import re
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import tomllib
 import traceback
@@ -23,12 +24,13 @@ from tests.token_vectors import KEYS, OPENS, REFUSED, TOKENS, claims_of, key_fil
 
 from msys_track.errors import KeyRingError, TokenInvalid
 from msys_track.keys import ring as keys
-from msys_track.keys.ring import Claims, KeyEntry, KeyRing
+from msys_track.keys.ring import Claims, KeyEntry, KeyRing, NamedSource, key_source
 
 NOW = datetime(2026, 11, 24, 10, 0, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=90)
 CLICK = claims_of(TOKENS[1])
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 needs_ordinary_user = pytest.mark.skipif(
     os.geteuid() == 0, reason="root may read and write everything"
 )
@@ -147,6 +149,9 @@ def test_a_file_that_may_not_be_read_is_an_error(made: Path) -> None:
 def test_a_file_that_others_can_use_is_refused_with_the_command_that_helps(
     made: Path, mode: int
 ) -> None:
+    made.parent.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(made, 4711, -1)
     made.chmod(mode)
     wanted = re.escape(
         f"others than its owner can use it (mode {mode:04o}); run `chmod 600 {made}`"
@@ -160,6 +165,231 @@ def test_a_file_that_others_can_use_is_refused_with_the_command_that_helps(
 def test_a_file_that_its_owner_alone_can_use_is_read(made: Path, mode: int) -> None:
     made.chmod(mode)
     assert KeyRing.load(made).ids == (1,)
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o440, 0o040])
+def test_a_file_of_root_may_be_read_by_the_group_that_root_gave_it(made: Path, mode: int) -> None:
+    made.parent.chmod(0o755)
+    made.chmod(mode)
+    assert KeyRing.load(made).ids == (1,)
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o660, 0o650, 0o644, 0o444, 0o404, 0o641])
+def test_a_file_of_root_that_more_than_a_group_can_read_is_refused(made: Path, mode: int) -> None:
+    made.parent.chmod(0o755)
+    made.chmod(mode)
+    with pytest.raises(KeyRingError, match=rf"\(mode {mode:04o}\).*mode 0440, owned by root"):
+        KeyRing.load(made)
+
+
+@pytest.mark.parametrize("folder_mode", [0o700, 0o500])
+@pytest.mark.parametrize("mode", [0o444, 0o404])
+def test_a_read_only_file_is_read_where_nobody_else_gets_through_its_folder(
+    made: Path, mode: int, folder_mode: int
+) -> None:
+    made.chmod(mode)
+    made.parent.chmod(folder_mode)
+    assert KeyRing.load(made).ids == (1,)
+    made.parent.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("folder_mode", "mode"), [(0o755, 0o444), (0o710, 0o444), (0o701, 0o444), (0o700, 0o644)]
+)
+def test_a_folder_with_a_way_in_or_a_file_that_can_be_written_protects_nothing(
+    made: Path, mode: int, folder_mode: int
+) -> None:
+    made.chmod(mode)
+    made.parent.chmod(folder_mode)
+    with pytest.raises(KeyRingError, match="others than its owner can use it"):
+        KeyRing.load(made)
+
+
+@needs_root
+def test_a_private_folder_of_somebody_else_protects_nothing(made: Path) -> None:
+    made.chmod(0o444)
+    os.chown(made.parent, 4711, -1)
+    with pytest.raises(KeyRingError, match="others than its owner can use it"):
+        KeyRing.load(made)
+
+
+def mounted(folder: Path, *, name: str = "..2026_11_24") -> Path:
+    """Keys as Kubernetes mounts a secret: the visible file leads through a folder's link."""
+    (folder / name).mkdir()
+    keys.create(folder / name / "keys.toml", now=NOW)
+    draft = folder / "..data_tmp"
+    draft.symlink_to(name)
+    draft.replace(folder / "..data")
+    visible = folder / "keys.toml"
+    if not visible.is_symlink():
+        visible.symlink_to("..data/keys.toml")
+    return visible
+
+
+def test_a_mounted_secret_is_read_through_its_links_and_again_when_they_change(
+    tmp_path: Path,
+) -> None:
+    visible = mounted(tmp_path)
+    link = KeyRing.load(visible).seal(CLICK)
+    mounted(tmp_path, name="..2026_11_25")
+    with pytest.raises(TokenInvalid):
+        KeyRing.load(visible).open(link)
+
+
+def test_behind_a_link_the_folder_of_the_file_itself_counts(tmp_path: Path) -> None:
+    visible = mounted(tmp_path)
+    behind = visible.resolve()
+    behind.chmod(0o444)
+    tmp_path.chmod(0o755)
+    behind.parent.chmod(0o700)
+    assert KeyRing.load(visible).ids == (1,)
+    tmp_path.chmod(0o700)
+    behind.parent.chmod(0o755)
+    with pytest.raises(KeyRingError, match=re.escape(f"run `chmod 600 {behind}`")):
+        KeyRing.load(visible)
+
+
+def test_a_link_to_itself_is_an_error(path: Path) -> None:
+    path.symlink_to(path)
+    for use in (KeyRing.load, keys.rotate):
+        with pytest.raises(KeyRingError, match="Too many levels of symbolic links"):
+            use(path)
+
+
+AS_SERVICE = """
+import os, sys
+from msys_track.keys.ring import KeyRing
+from msys_track.errors import KeyRingError
+os.setgroups([])
+os.setresgid(4711, 4711, 4711)
+os.setresuid(4712, 4712, 4712)
+try:
+    print(KeyRing.load(sys.argv[1]).ids)
+except KeyRingError as error:
+    print(error)
+"""
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("owner", "mode", "wanted"),
+    [
+        (0, 0o440, "(1,)"),
+        (0, 0o640, "(1,)"),
+        (4712, 0o400, "(1,)"),
+        (4712, 0o440, "others than its owner"),
+        (4713, 0o440, "others than its owner"),
+        (0, 0o400, "can't be read: Permission denied"),
+    ],
+)
+def test_a_service_reads_its_own_file_and_one_that_root_gave_its_group(
+    owner: int, mode: int, wanted: str
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        file = Path(folder, "keys.toml")
+        keys.create(file)
+        os.chown(file, owner, 4711)
+        file.chmod(mode)
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", AS_SERVICE, str(file)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert wanted in done.stdout
+
+
+# Sources that are no files
+
+
+def test_keys_are_read_from_an_environment_variable(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKING_KEYS", made.read_text(encoding="utf-8"))
+    link = KeyRing.load(made).seal(CLICK)
+    assert said(KeyRing.load("env:TRACKING_KEYS").open(link)) == said(CLICK)
+    assert keys.listing("env:TRACKING_KEYS") == keys.listing(made)
+
+
+def test_a_variable_may_hold_the_keys_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = f'key = [{{ id = 7, created = {DATE}, secret = "{BASE64}" }}]'
+    monkeypatch.setenv("TRACKING_KEYS", line)
+    assert KeyRing.load("env:TRACKING_KEYS").ids == (7,)
+
+
+def test_keys_are_read_from_a_credential_of_systemd(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(made.parent))
+    link = KeyRing.load(made).seal(CLICK)
+    assert said(KeyRing.load("credential:keys.toml").open(link)) == said(CLICK)
+    made.parent.chmod(0o755)
+    made.chmod(0o644)
+    with pytest.raises(KeyRingError, match=r"^credential:keys\.toml: others than its owner can"):
+        KeyRing.load("credential:keys.toml")
+
+
+@pytest.mark.parametrize(
+    ("source", "folder", "wanted"),
+    [
+        ("env:NO_KEYS", None, "env:NO_KEYS: there is no such environment variable; set it"),
+        ("credential:no", None, "CREDENTIALS_DIRECTORY is not set; .*LoadCredential=no:FILE"),
+        ("credential:no", "/", "credential:no: there is no such key file; .*LoadCredential=no:"),
+        ("env:", None, "env: without a name .*; give the name of a file, env:NAME or credential:"),
+        ("env:1", None, "env: without a name that it could have"),
+        ("env:a=b", None, "env: without a name that it could have"),
+        ("credential:", None, "credential: without a name that it could have"),
+        ("credential:../keys", None, "credential: without a name that it could have"),
+        ("credential:..", "/", "can't be read: Is a directory"),
+    ],
+)
+def test_a_source_without_keys_is_told_with_what_to_do(
+    source: str, folder: str | None, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    if folder is not None:
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", folder)
+    for use in (KeyRing.load, keys.listing):
+        with pytest.raises(KeyRingError, match=wanted):
+            use(source)
+
+
+@pytest.mark.parametrize("source", ["env:TRACKING_KEYS", "credential:keys.toml"])
+def test_what_is_no_file_can_not_be_made_or_rotated(
+    made: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made.parent)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(made.parent))
+    before = made.read_bytes()
+    for use in (keys.rotate, keys.create):
+        with pytest.raises(
+            KeyRingError, match=r"only a file can be written; .* the key file that"
+        ):
+            use(source)
+    assert made.read_bytes() == before
+    assert list(made.parent.iterdir()) == [made]
+
+
+def test_a_path_is_a_file_whatever_it_is_called(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    assert key_source("env:A_1") == NamedSource(kind="env", name="A_1")
+    assert key_source("./env:A_1") == Path("env:A_1")
+    keys.create(Path("env:A_1"))
+    assert KeyRing.load("./env:A_1").ids == (1,)
+
+
+@pytest.mark.parametrize("content", ["", "x", "\udcff", "[[key]]\nid = 1\n"])
+def test_a_variable_without_keys_is_told_as_such(
+    content: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKING_KEYS", content)
+    with pytest.raises(KeyRingError, match=r"^env:TRACKING_KEYS: "):
+        KeyRing.load("env:TRACKING_KEYS")
 
 
 BASE64 = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -282,6 +512,29 @@ def test_no_error_about_a_file_shows_a_piece_of_a_secret(path: Path, content: st
         KeyRing.load(path)
 
 
+@settings(max_examples=300, deadline=None)
+@given(content=damaged())
+def test_no_error_about_a_variable_shows_a_piece_of_a_secret(content: str) -> None:
+    os.environ["TRACKING_KEYS"] = content
+    with suppress(KeyRingError), pieces_hidden():
+        KeyRing.load("env:TRACKING_KEYS")
+    del os.environ["TRACKING_KEYS"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        table(),
+        f'key = [{{ id = 1, created = {DATE}, secret = "{BASE64}" }}]',
+        f"secret='{BASE64}'",
+        f"env:{BASE64}",
+    ],
+)
+def test_keys_in_the_place_of_a_source_are_not_repeated(text: str) -> None:
+    with pytest.raises(KeyRingError, match="give the name of a file, env:NAME"), pieces_hidden():
+        KeyRing.load(text)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -367,7 +620,20 @@ def test_a_link_to_the_file_stays_one(made: Path, tmp_path: Path) -> None:
     assert KeyRing.load(made).ids == (2, 1)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@needs_root
+@pytest.mark.parametrize(("before", "after"), [(0o640, 0o640), (0o440, 0o640), (0o600, 0o600)])
+def test_whom_root_let_read_a_file_reads_the_rotated_one(
+    made: Path, before: int, after: int
+) -> None:
+    os.chown(made, 0, 4711)
+    made.chmod(before)
+    keys.rotate(made)
+    status = made.stat()
+    assert stat.S_IMODE(status.st_mode) == after
+    assert (status.st_uid, status.st_gid) == (0, 4711 if after & 0o040 else os.getgid())
+
+
+@needs_root
 def test_root_leaves_the_file_to_its_owner(made: Path) -> None:
     os.chown(made, 4711, -1)
     keys.rotate(made)

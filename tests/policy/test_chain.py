@@ -1,7 +1,6 @@
 from pathlib import Path
 
-import pytest
-from tests.policy.asked import lua, transaction
+from tests.policy.asked import call, lua, transaction
 
 from msys_track.errors import PolicyFailed
 from msys_track.policy.chain import Chain
@@ -26,7 +25,7 @@ def test_files_are_asked_in_order_and_see_what_was_set_before() -> None:
         ]
     )
     given = transaction()
-    assert chain.call(Hook.EACH_RCPT, given) is None
+    assert call(chain, Hook.EACH_RCPT, given) is None
     assert given.contexts.message.get("seen") == "abc"
 
 
@@ -37,26 +36,36 @@ def test_the_first_no_wins() -> None:
             python("b.py", "raise AssertionError"),
         ]
     )
-    assert chain.call(Hook.EACH_RCPT, transaction()) == Rejection(code=550, text="first")
+    assert call(chain, Hook.EACH_RCPT, transaction()) == Rejection(code=550, text="first")
 
 
 def test_done_means_that_no_later_file_is_asked_at_this_hook() -> None:
     chain = Chain([lua("do return msys.core.VALIDATE_DONE end"), python("b.py", "raise OSError")])
-    assert chain.call(Hook.EACH_RCPT, transaction()) is None
+    assert call(chain, Hook.EACH_RCPT, transaction()) is None
 
 
-def test_a_failure_is_not_passed_over() -> None:
+def test_a_failure_is_told_and_answered_in_its_file_s_place() -> None:
     chain = Chain([python("a.py", "raise OSError('down')"), lua("vctx:set_code(550, 'no')")])
-    with pytest.raises(
-        PolicyFailed, match=r"a\.py:3: validate_data_spool_each_rcpt: OSError: down"
-    ):
-        chain.call(Hook.EACH_RCPT, transaction())
+    later = Rejection(code=451, text="later")
+    failures: list[str] = []
+
+    def refuse(failure: PolicyFailed) -> Rejection:
+        failures.append(str(failure))
+        return later
+
+    def go_on(failure: PolicyFailed) -> None:
+        failures.append(str(failure))
+
+    assert chain.call(Hook.EACH_RCPT, transaction(), refuse) == later
+    refused = Rejection(code=550, text="no")
+    assert chain.call(Hook.EACH_RCPT, transaction(), go_on) == refused
+    assert failures == ["a.py:3: validate_data_spool_each_rcpt: OSError: down"] * 2
 
 
 def test_a_hook_that_no_file_has_is_answered_by_none() -> None:
     chain = Chain([lua("", hook="validate_ehlo")])
     assert chain.hooks == {Hook.EHLO}
-    assert chain.call(Hook.CONNECT, transaction()) is None
+    assert call(chain, Hook.CONNECT, transaction()) is None
 
 
 def test_hooks_are_those_of_all_files() -> None:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from tests.policy.asked import SAMPLES, transaction
+from tests.policy.asked import SAMPLES, call, transaction
 
 from msys_track.errors import PolicyFailed, SettingsError
 from msys_track.policy.hooks import Hook, Rejection
@@ -24,7 +24,7 @@ def test_files_of_both_languages_make_one_policy() -> None:
     assert policy.hooks == {Hook.CONNECT, Hook.RCPTTO, Hook.DATA_SPOOL, Hook.EACH_RCPT}
     blocked = transaction(recipient="jo@blocked.example")
     refused = Rejection(code=550, text="5.7.1 This domain wants no mail")
-    assert policy.call(Hook.RCPTTO, blocked) == refused
+    assert call(policy, Hook.RCPTTO, blocked) == refused
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_the_limits_are_the_settings(tmp_path: Path) -> None:
     policy = load(PolicySettings(files=(path,), timeout_seconds=0.02))
     assert policy is not None
     with pytest.raises(PolicyFailed, match=r"slow\.lua:1: validate_ehlo: ran longer than 0\.02"):
-        policy.call(Hook.EHLO, transaction())
+        call(policy, Hook.EHLO, transaction())
 
 
 def test_the_sandbox_is_a_setting(tmp_path: Path) -> None:

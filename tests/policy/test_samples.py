@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from tests.captured_logs import capture_logs
-from tests.policy.asked import SAMPLES, transaction
+from tests.policy.asked import SAMPLES, call, transaction
 
 from msys_track.policy.hooks import Hook, Policy, Rejection, Transaction
 from msys_track.policy.loading import PolicySettings, load
@@ -23,7 +23,7 @@ def mail(header: bytes, **given: Any) -> Transaction:
 @pytest.mark.parametrize("name", ["engagement.lua", "engagement.py"])
 def test_a_password_reset_is_not_tracked(name: str) -> None:
     given = mail(b"X-Class: password-reset")
-    assert sample(name).call(Hook.EACH_RCPT, given) is None
+    assert call(sample(name), Hook.EACH_RCPT, given) is None
     assert given.contexts.message.items() == {
         "smtpapi_click_tracking": "0",
         "smtpapi_open_tracking": "0",
@@ -33,9 +33,9 @@ def test_a_password_reset_is_not_tracked(name: str) -> None:
 def test_a_newsletter_has_its_campaign_tags_and_domain() -> None:
     given = mail(b"From: Shop <news@shop.example>\r\nX-Class: Newsletter-spring\r\nX-Edition: de")
     policy = sample("engagement.lua")
-    policy.call(Hook.AUTH, given)
+    call(policy, Hook.AUTH, given)
     with capture_logs() as lines:
-        assert policy.call(Hook.EACH_RCPT, given) is None
+        assert call(policy, Hook.EACH_RCPT, given) is None
     assert given.contexts.message.items() == {
         "smtpapi_click_tracking": "1",
         "smtpapi_open_tracking": "true",
@@ -52,7 +52,7 @@ def test_a_newsletter_has_its_campaign_tags_and_domain() -> None:
 
 def test_metadata_is_read_changed_and_written() -> None:
     given = mail(b'X-Order: {"id": 7, "items": ["a", "b"]}', recipient="jo@vip.example")
-    assert sample("metadata.lua").call(Hook.EACH_RCPT, given) is None
+    assert call(sample("metadata.lua"), Hook.EACH_RCPT, given) is None
     assert given.contexts.message.get("smtpapi_metadata") == (
         '{"codes":[1,2,3],"id":7,"items":["a","b"],"plan":"gold"}'
     )
@@ -61,27 +61,27 @@ def test_metadata_is_read_changed_and_written() -> None:
 def test_metadata_that_is_no_json_is_told_and_left() -> None:
     given = mail(b"X-Order: {id: 7}")
     with capture_logs() as lines:
-        assert sample("metadata.lua").call(Hook.EACH_RCPT, given) is None
+        assert call(sample("metadata.lua"), Hook.EACH_RCPT, given) is None
     assert given.contexts.message.items() == {}
     assert lines[0]["text"] == "X-Order: expected a key at character 2"
 
 
 def test_the_gate_refuses_at_each_phase() -> None:
     gate = sample("gate.lua")
-    assert gate.call(Hook.CONNECT, transaction(peer="192.0.2.9:1")) == Rejection(
+    assert call(gate, Hook.CONNECT, transaction(peer="192.0.2.9:1")) == Rejection(
         code=421, text="4.7.0 Not from here"
     )
-    assert gate.call(Hook.CONNECT, transaction()) is None
-    assert gate.call(Hook.RCPTTO, transaction(recipient="nobody@b.c")) == Rejection(
+    assert call(gate, Hook.CONNECT, transaction()) is None
+    assert call(gate, Hook.RCPTTO, transaction(recipient="nobody@b.c")) == Rejection(
         code=550, text="5.1.1 No such user"
     )
-    assert gate.call(Hook.RCPTTO, transaction()) is None
-    assert gate.call(Hook.DATA_SPOOL, transaction()) == Rejection(
+    assert call(gate, Hook.RCPTTO, transaction()) is None
+    assert call(gate, Hook.DATA_SPOOL, transaction()) == Rejection(
         code=550, text="5.6.0 Message-ID wanted"
     )
 
 
 def test_the_gate_lets_good_mail_pass_and_remembers_its_sender() -> None:
     given = mail(b"Message-ID: <1@shop.example>")
-    assert sample("gate.lua").call(Hook.DATA_SPOOL, given) is None
+    assert call(sample("gate.lua"), Hook.DATA_SPOOL, given) is None
     assert given.contexts.message.get("sender_domain") == "shop.example"

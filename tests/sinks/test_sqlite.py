@@ -171,14 +171,14 @@ async def test_a_locked_store_is_an_error_and_then_takes_the_same_batch(path: Pa
 
 
 async def test_waiting_for_a_lock_does_not_stop_the_event_loop(path: Path) -> None:
-    async with SqliteSink(path, busy_timeout_seconds=5) as sink:
+    async with SqliteSink(path, busy_timeout_seconds=60) as sink:
         with database(path) as other:
             other.execute("BEGIN IMMEDIATE")
             writing = asyncio.create_task(sink.write(EVENTS[:2]))
             await asyncio.sleep(0.1)
             assert not writing.done()
             other.execute("ROLLBACK")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await writing
     assert list(events(path)) == EVENTS[:2]
 

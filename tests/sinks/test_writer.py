@@ -81,7 +81,7 @@ async def test_a_full_batch_is_written_at_once() -> None:
     async with EventWriter(sink, settings) as writer:
         for one in EVENTS[:3]:
             writer.put(one)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             await sink.arrived.wait()
         assert sink.batches == [EVENTS[:3]]
 
@@ -89,11 +89,11 @@ async def test_a_full_batch_is_written_at_once() -> None:
 async def test_a_lone_event_waits_only_for_the_batch_time() -> None:
     sink = Batches()
     async with EventWriter(sink, WriterSettings(batch_seconds=0.05)) as writer:
+        began = asyncio.get_running_loop().time()
         writer.put(EVENTS[0])
-        await asyncio.sleep(0.01)
-        assert sink.batches == []
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             await sink.arrived.wait()
+        assert asyncio.get_running_loop().time() - began > 0.04
 
 
 async def test_a_failed_batch_comes_again_with_what_arrived_meanwhile() -> None:
@@ -135,11 +135,11 @@ async def test_what_is_over_the_bound_is_dropped_and_counted() -> None:
 async def test_a_flush_that_takes_too_long_says_why() -> None:
     sink = Batches(failures=1_000_000)
     settings = WriterSettings(
-        flush_timeout_seconds=0.1, first_retry_seconds=0.01, batch_seconds=0.01
+        flush_timeout_seconds=1, first_retry_seconds=0.01, batch_seconds=0.01
     )
     writer = EventWriter(sink, settings)
     writer.put(EVENTS[0])
-    with pytest.raises(SinkError, match=r"1 events could not be stored within 0\.1 s: down"):
+    with pytest.raises(SinkError, match=r"1 events could not be stored within 1 s: down"):
         await writer.flush()
     sink.failures = 0
     await writer.close()
@@ -163,7 +163,7 @@ async def test_a_closed_writer_takes_nothing() -> None:
 
 
 async def test_flushing_nothing_returns() -> None:
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         await EventWriter(Batches(), SETTINGS).flush()
 
 

@@ -12,7 +12,7 @@ from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.guard import Guard
-from msys_track.policy.hooks import Hook, Transaction
+from msys_track.policy.hooks import Hook, OnFailed, Transaction
 from msys_track.smtp.path import check_recipients, is_path
 
 KEYS = KeyRing.temporary()
@@ -161,7 +161,7 @@ def test_policy_is_not_asked_about_what_is_no_recipient() -> None:
     class Policy:
         hooks = frozenset({Hook.EACH_RCPT})
 
-        def call(self, _hook: Hook, transaction: Transaction) -> None:
+        def call(self, _hook: Hook, transaction: Transaction, _on_failed: OnFailed) -> None:
             asked.append(transaction.recipient or "")
 
     rewriter = Rewriter(keys=KEYS, options=ON, policy=Guard(Policy()))

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import time
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
@@ -266,10 +265,9 @@ async def test_a_sink_that_is_down_delays_no_redirect_and_loses_no_event(
     harness: "Harness", click_path: str
 ) -> None:
     harness.sink.down = True
-    started = time.monotonic()
-    for _ in range(50):
-        assert (await harness.get(click_path)).startswith(b"HTTP/1.1 302 ")
-    assert time.monotonic() - started < 5
+    async with asyncio.timeout(30):  # for ever, if they waited for the sink
+        for _ in range(50):
+            assert (await harness.get(click_path)).startswith(b"HTTP/1.1 302 ")
     assert harness.sink.events == []
     harness.sink.down = False
     assert len(await harness.events()) == 50
@@ -385,11 +383,11 @@ async def test_closing_lets_a_request_under_way_finish(
 async def test_closing_waits_no_longer_than_it_may(
     start: "Start",
 ) -> None:
-    harness = await start(close_timeout_seconds=0.2)
+    harness = await start(close_timeout_seconds=0.2, request_timeout_seconds=120)
     _, writer = await harness.connect()
     writer.write(b"GET / HTTP/1.1\r\n")
     await asyncio.sleep(0.05)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         await harness.tracker.close()
     writer.close()
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from msys_track.cli.exits import Misconfigured
 from msys_track.config.configuration import Configuration
 from msys_track.config.load import MOMENTUM_KEYS, is_momentum, load
+from msys_track.config.reading import Server
 from msys_track.dispatch.copies import Decision, Rewriter
 from msys_track.dispatch.explain import explain
 from msys_track.errors import KeyRingError, SettingsError
-from msys_track.keys.ring import KeyRing, create
+from msys_track.keys.ring import KeyRing, KeySource, create
 from msys_track.logs import event_logger
 from msys_track.options.resolve import DEFAULT, resolve
 from msys_track.policy import loading
@@ -23,14 +24,14 @@ log = event_logger(__name__)
 
 
 def configuration(
-    path: Path, *, keys: Path | None = None, upstream: str | None = None
+    path: Path, server: Server, *, keys: KeySource | None = None, upstream: str | None = None
 ) -> Configuration:
-    """Read a configuration; what it passes over is logged.
+    """Read a configuration for one server; what it passes over is logged.
 
     Raises:
         SettingsError: every fault of it.
     """
-    read = load(path, keys=keys, upstream=upstream)
+    read = load(path, keys=keys, upstream=upstream, server=server)
     for notice in read.notices:
         log.warning("configuration.ignored", what=notice.told(path))
     return read

@@ -19,6 +19,7 @@ from msys_track.config.schema.addresses import listen_name
 from msys_track.config.schema.json_schema import json_schema
 from msys_track.config.schema.kinds import NotAllowedError
 from msys_track.config.schema.starter import starter
+from msys_track.keys.ring import KeySource
 from msys_track.options.scopes import address_of
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
@@ -44,7 +45,7 @@ def _file(command: _Command) -> _Command:
 
 def _overrides(command: _Command) -> _Command:
     """Add what a proxy's command line can say in place of its configuration."""
-    keys = parameters.keys(required=False, help_text="Key file, in place of the configuration's.")
+    keys = parameters.keys(required=False, help_text="Keys in place of the configuration's.")
     upstream = parameters.option(
         "--upstream",
         envvar="UPSTREAM",
@@ -57,13 +58,13 @@ def _overrides(command: _Command) -> _Command:
 @config.command(short_help="Report every fault of a configuration file.")
 @_file
 @_overrides
-def check(*, file: Path, keys_file: Path | None, upstream: str | None) -> None:
+def check(*, file: Path, key_source: KeySource | None, upstream: str | None) -> None:
     """Read a configuration FILE, its keys and its policy as a server would; open nothing.
 
     Every fault is told with its line, one a line; then the exit code is 2. FILE is
     msys-track.toml unless another one is named. What is passed over is told too, and is no fault.
     """
-    looked = checked(file, keys=keys_file, upstream=upstream)
+    looked = checked(file, keys=key_source, upstream=upstream)
     _tell_ignored(looked)
     _without_problems(looked)
     click.echo(f"{file}: no faults")
@@ -101,7 +102,7 @@ def show(  # noqa: PLR0913 - one parameter an option
     peer: str | None,
     pathway: str | None,
     as_json: bool,
-    keys_file: Path | None,
+    key_source: KeySource | None,
     upstream: str | None,
 ) -> None:
     """Print each value of a configuration FILE that holds, with its line or "default".
@@ -110,7 +111,7 @@ def show(  # noqa: PLR0913 - one parameter an option
     for each [listen] table, else for mail that comes in that way. X-MSYS-API and policy files,
     which both may decide otherwise for a mail, are not asked: see msys-track explain.
     """
-    looked = _without_problems(checked(file, keys=keys_file, upstream=upstream))
+    looked = _without_problems(checked(file, keys=key_source, upstream=upstream))
     read = _configuration(looked)
     one = _way(read, listen, peer, pathway)
     ways = effective.ways(read) if one == Way() else (one,)
@@ -151,7 +152,7 @@ def init(*, file: Path) -> None:
 @config.command("import", short_help="Convert Momentum's ecelerity.conf.")
 @click.argument("file", type=parameters.FILE)
 @_overrides
-def import_(*, file: Path, keys_file: Path | None, upstream: str | None) -> None:
+def import_(*, file: Path, key_source: KeySource | None, upstream: str | None) -> None:
     """Write Momentum's ecelerity.conf FILE as msys-track.toml, to standard output.
 
     Each value has a comment that says where it came from. What means nothing to msys-track is
@@ -160,10 +161,10 @@ def import_(*, file: Path, keys_file: Path | None, upstream: str | None) -> None
     """
     if not is_momentum(file):
         raise click.UsageError(f"{file}: a configuration of Momentum ends in {MOMENTUM_SUFFIX}")
-    looked = _without_problems(checked(file, keys=keys_file, upstream=upstream))
+    looked = _without_problems(checked(file, keys=key_source, upstream=upstream))
     _tell_ignored(looked)
     keys = _configuration(looked).keys
-    if keys is not None and not keys.exists():
+    if isinstance(keys, Path) and not keys.exists():
         click.echo(f"{keys}: not there yet; next: msys-track keys new {keys}", err=True)
     click.echo(imported(looked.document, Path.cwd()), nl=False)
 

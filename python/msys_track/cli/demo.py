@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-import uvloop
 
-from msys_track.cli import logs, parameters, streams
+from msys_track.cli import logs, loop, parameters, streams
 from msys_track.cli.exits import Failure
 from msys_track.demo import own_mail, own_page, table
 from msys_track.demo.expectations import Ledger
@@ -47,11 +46,10 @@ def demo(context: click.Context, *, file: Path | None, is_kept: bool, is_verbose
     streams.output()  # closed, its number would become a server's
     if not is_verbose:
         logs.to_stderr(level="warning")
-    factory = None if sys.platform == "win32" else uvloop.new_event_loop
     name = None if file is None else str(file)
     try:
         content = None if file is None else own_mail.load(file)
-        with asyncio.Runner(loop_factory=factory) as runner:
+        with loop.make_runner() as runner:
             ledger = runner.run(_demo(name, content, is_kept=is_kept))
     except SettingsError as error:
         # Nothing here is configured: what is wrong is this machine, now.

@@ -94,7 +94,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     mail would be refused its reply is printed, and the exit code is 1.
     """
     config_file = _configuration(config_file)
-    read = None if config_file is None else assembly.configuration(config_file)
+    read = None if config_file is None else assembly.configuration(config_file, "proxy")
     keys = KeyRing.temporary()  # nothing is sent: who explains needs no secret
     rewriter = Rewriter(keys=keys) if read is None else assembly.rewriter(read, keys=keys)
     message = streams.message() if str(file) == "-" else file.read_bytes()

@@ -1,11 +1,10 @@
 """`msys-track keys`: make, rotate and look at the file whose keys seal links."""
 
-from pathlib import Path
-
 import click
 
 from msys_track.cli import parameters
 from msys_track.keys import ring
+from msys_track.keys.ring import KeySource
 
 
 @click.group(short_help="Make, rotate and list key files.")
@@ -14,16 +13,16 @@ def keys() -> None:
 
 
 @keys.command(short_help="Make a key file.")
-@click.argument("file", type=parameters.FILE)
-def new(*, file: Path) -> None:
+@click.argument("file", type=parameters.KEYS)
+def new(*, file: KeySource) -> None:
     """Make a key file with one fresh key, readable by its owner only; never over another file."""
     ring.create(file)
     click.echo(f"{file}: made, with one key", err=True)
 
 
 @keys.command(short_help="Put a fresh key first.")
-@click.argument("file", type=parameters.FILE)
-def rotate(*, file: Path) -> None:
+@click.argument("file", type=parameters.KEYS)
+def rotate(*, file: KeySource) -> None:
     """Put a fresh key first in a key file: it seals from now on, the others still open.
 
     Proxies and trackers read the file when they start, and again at SIGHUP. Trackers must have
@@ -39,9 +38,13 @@ def rotate(*, file: Path) -> None:
 
 
 @keys.command("list", short_help="List the keys of a file.")
-@click.argument("file", type=parameters.FILE)
-def list_keys(*, file: Path) -> None:
-    """Print each key's number, when it was made and what it does; never a secret."""
+@click.argument("file", type=parameters.KEYS)
+def list_keys(*, file: KeySource) -> None:
+    """Print each key's number, when it was made and what it does; never a secret.
+
+    FILE may be env:NAME or credential:NAME too: the keys in an environment variable, or in a
+    credential of systemd's.
+    """
     for place, key in enumerate(ring.listing(file)):
         use = "opens" if place else "seals, opens"
         click.echo(f"{key.id:>3}  {key.created_text}  {use}")

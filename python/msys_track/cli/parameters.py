@@ -12,7 +12,7 @@ from msys_track.cli.exits import Misconfigured
 from msys_track.config.schema.addresses import Address, listen_name
 from msys_track.config.schema.kinds import NotAllowedError
 from msys_track.errors import KeyRingError, RecipientError
-from msys_track.keys.ring import KeyRing
+from msys_track.keys.ring import KeyRing, KeySource, NamedSource, key_source
 from msys_track.options.tracking import RULES
 from msys_track.smtp.path import check_recipients
 
@@ -21,26 +21,47 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
+class _Keys(click.Path):
+    """A key file, or what stands in its place."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            source = key_source(value) if isinstance(value, str) else value
+        except KeyRingError as error:
+            self.fail(str(error), param, ctx)
+        if isinstance(source, NamedSource):
+            return source
+        return super().convert(source, param, ctx)
+
+
+KEYS = _Keys(dir_okay=False, path_type=Path)
+
+
 def option(*names: str, envvar: str, **settings: Any) -> Callable[[_Command], _Command]:
     """Make an option that the environment variable `MSYS_TRACK_…` sets too."""
     return click.option(*names, envvar=f"MSYS_TRACK_{envvar}", show_envvar=True, **settings)
 
 
 def keys(*, required: bool, help_text: str) -> Callable[[_Command], _Command]:
-    """Make the option that names a key file."""
+    """Make the option that says where the keys are."""
     return option(
-        "--keys", "keys_file", envvar="KEYS", type=FILE, required=required, help=help_text
+        "--keys",
+        "key_source",
+        envvar="KEYS",
+        type=KEYS,
+        required=required,
+        help=f"{help_text} A file, env:NAME or credential:NAME.",
     )
 
 
-def key_ring(file: Path) -> KeyRing:
-    """Load the key file that an option named.
+def key_ring(source: KeySource) -> KeyRing:
+    """Load the keys that an option named.
 
     Raises:
-        Misconfigured: it can't be used.
+        Misconfigured: they can't be used.
     """
     try:
-        return KeyRing.load(file)
+        return KeyRing.load(source)
     except KeyRingError as error:
         raise Misconfigured(f"msys-track: {error}") from error
 

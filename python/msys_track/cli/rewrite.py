@@ -13,7 +13,7 @@ from msys_track.cli import parameters, streams
 from msys_track.cli.exits import Failure, reason
 from msys_track.dispatch.copies import Rewriter
 from msys_track.dispatch.message import Rewritten
-from msys_track.keys.ring import KeyRing
+from msys_track.keys.ring import KeyRing, KeySource
 from msys_track.options.resolve import Origin
 from msys_track.options.tracking import Scheme, TrackingOptions
 
@@ -57,7 +57,7 @@ _MAX_TOLD: Final = 20
 )
 @parameters.keys(
     required=False,
-    help_text="Key file that seals the links; without one a key that is then forgotten.",
+    help_text="The keys that seal the links; without them a key that is then forgotten.",
 )
 @parameters.option(
     "--edits",
@@ -74,7 +74,7 @@ def rewrite(  # noqa: PLR0913 - one parameter an option
     click_tracking: bool,
     domain: str | None,
     scheme: Scheme | None,
-    keys_file: Path | None,
+    key_source: KeySource | None,
     edits_file: Path | None,
 ) -> None:
     """Read one message (RFC 5322) on standard input and write the copy of one recipient.
@@ -90,7 +90,7 @@ def rewrite(  # noqa: PLR0913 - one parameter an option
         click_tracking_scheme=scheme,
         tracking_domain=domain,
     )
-    keys = KeyRing.temporary() if keys_file is None else parameters.key_ring(keys_file)
+    keys = KeyRing.temporary() if key_source is None else parameters.key_ring(key_source)
     rewriter = Rewriter(keys=keys, options=options, source="command line")
     output, message = streams.output(), streams.message()
     rewritten = rewriter.rewritten(message, recipient, now=int(time.time()))
@@ -98,7 +98,7 @@ def rewrite(  # noqa: PLR0913 - one parameter an option
         _write(edits_file, _edits(rewritten))
     output.write(rewritten.message)
     _tell(rewritten)
-    if keys_file is None and (rewritten.wrapped_links or rewritten.pixels):
+    if key_source is None and (rewritten.wrapped_links or rewritten.pixels):
         click.echo("temporary key: these links can't be opened later; see --keys", err=True)
 
 

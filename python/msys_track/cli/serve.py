@@ -5,23 +5,21 @@ Everything that can be wrong with the settings is found before a port is opened.
 
 import asyncio
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-import uvloop
 
-from msys_track.cli import assembly, logs, parameters
+from msys_track.cli import assembly, logs, loop, parameters
 from msys_track.cli.exits import Failure, Misconfigured, reason
 from msys_track.config.configuration import Configuration
 from msys_track.dispatch.copies import Rewriter
 from msys_track.errors import KeyRingError, SettingsError
 from msys_track.injection import server as injection
 from msys_track.injection.settings import ProxySettings
-from msys_track.keys.ring import KeyRing
+from msys_track.keys.ring import KeyRing, KeySource
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.settings import UpstreamSettings
@@ -36,7 +34,7 @@ log = event_logger(__name__)
 
 @click.command(short_help="Take mail over SMTP, track it, hand it on.")
 @parameters.config()
-@parameters.keys(required=False, help_text="Key file, in place of the configuration's.")
+@parameters.keys(required=False, help_text="Keys in place of the configuration's.")
 @parameters.option(
     "--upstream",
     envvar="UPSTREAM",
@@ -45,7 +43,7 @@ log = event_logger(__name__)
 )
 @parameters.log_level()
 def proxy(
-    *, config_file: Path, keys_file: Path | None, upstream: str | None, log_level: str
+    *, config_file: Path, key_source: KeySource | None, upstream: str | None, log_level: str
 ) -> None:
     """Take mail over SMTP, add tracking and hand it to the upstream, until told to stop.
 
@@ -53,7 +51,9 @@ def proxy(
     SIGHUP reads the configuration again: options, policy and keys, all or nothing.
     """
     logs.to_stderr(level=log_level)
-    load = partial(assembly.configuration, config_file, keys=keys_file, upstream=upstream)
+    load = partial(
+        assembly.configuration, config_file, "proxy", keys=key_source, upstream=upstream
+    )
     on_decided = assembly.log_explanation if log_level == "debug" else None
     read = load()
     hop = read.upstream
@@ -76,7 +76,7 @@ def tracker(*, config_file: Path, log_level: str) -> None:
     reads the keys again.
     """
     logs.to_stderr(level=log_level)
-    read = assembly.configuration(config_file)
+    read = assembly.configuration(config_file, "tracker")
     if read.tracker is None:
         raise _no_table("tracker", read)
     keys = assembly.key_ring(read)
@@ -158,9 +158,8 @@ def _fixed(before: Configuration, after: Configuration) -> list[str]:
 
 
 def _run(server: Coroutine[Any, Any, None]) -> None:
-    factory = None if sys.platform == "win32" else uvloop.new_event_loop
     try:
-        with asyncio.Runner(loop_factory=factory) as runner:
+        with loop.make_runner() as runner:
             runner.run(server)
     except SettingsError as error:
         # The configuration as such was good: what is wrong is this machine, now.

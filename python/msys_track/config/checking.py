@@ -16,7 +16,7 @@ from msys_track.config.problems import Problem, in_order
 from msys_track.config.reading import Reading
 from msys_track.config.schema.key import TopLevel
 from msys_track.errors import KeyRingError, SettingsError
-from msys_track.keys.ring import KeyRing
+from msys_track.keys.ring import KeyRing, KeySource
 from msys_track.policy import loading
 from msys_track.policy.loading import PolicySettings
 
@@ -32,7 +32,7 @@ class Checked:
     """The configuration's own in the order of its lines, then those of the files it names."""
 
 
-def checked(path: Path, *, keys: Path | None = None, upstream: str | None = None) -> Checked:
+def checked(path: Path, *, keys: KeySource | None = None, upstream: str | None = None) -> Checked:
     """Look a configuration through; `keys` and `upstream` stand in place of its own.
 
     Nothing is written and no port is opened. Policy files are run once, as a server would.
@@ -51,12 +51,12 @@ def checked(path: Path, *, keys: Path | None = None, upstream: str | None = None
 
 
 def _of_keys(document: Document, reading: Reading) -> Iterator[Problem]:
-    file = reading.values[TopLevel].get("keys")
-    # One that is not there is told already, or made when the proxy starts.
-    if file is None or not file.is_file():
+    source = reading.values[TopLevel].get("keys")
+    # A file that is not there is told already, or made when the proxy starts.
+    if source is None or (isinstance(source, Path) and not source.is_file()):
         return
     try:
-        KeyRing.load(file)
+        KeyRing.load(source)
     except KeyRingError as error:
         yield document.problem(("keys",), str(error))
 

@@ -10,10 +10,11 @@ from typing import Any
 from msys_track.config import scopes
 from msys_track.config.document import Document
 from msys_track.config.problems import ConfigurationError, Problem
-from msys_track.config.reading import Reading
+from msys_track.config.reading import Reading, Server
 from msys_track.config.schema.addresses import Address
 from msys_track.config.schema.key import TopLevel
 from msys_track.injection.settings import ProxySettings
+from msys_track.keys.ring import KeySource
 from msys_track.options.scopes import Scopes
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
@@ -29,7 +30,7 @@ class Configuration:
     smtpapi: bool
     """Whether X-MSYS-API means anything and anything is tracked."""
     policy: PolicySettings
-    keys: Path | None
+    keys: KeySource | None
     proxy: ProxySettings | None
     upstream: UpstreamSettings | None
     """Set whenever `proxy` is."""
@@ -38,13 +39,13 @@ class Configuration:
     """What is passed over, and why."""
 
 
-def read(document: Document) -> Configuration:
-    """Judge a document; file names in it are relative to its folder.
+def read(document: Document, server: Server | None = None) -> Configuration:
+    """Judge a document, for one server or for both; file names in it are relative to its folder.
 
     Raises:
         ConfigurationError: a `SettingsError` that tells every fault at once.
     """
-    reading = Reading(document)
+    reading = Reading(document, server)
     problems = [*document.problems, *reading.problems()]
     if problems:
         raise ConfigurationError(document.path, problems)

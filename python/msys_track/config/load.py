@@ -8,26 +8,35 @@ from typing import Any, Final
 from msys_track.config.configuration import Configuration, read
 from msys_track.config.document import COMMAND_LINE, MOMENTUM_DEFAULT, Document, KeyPath
 from msys_track.config.momentum import document as momentum
+from msys_track.config.reading import Server
 from msys_track.config.toml import document as toml
+from msys_track.keys.ring import KeySource
 
 MOMENTUM_SUFFIX: Final = ".conf"
 MOMENTUM_KEYS: Final = "msys-track-keys.toml"
 """The key file of an `ecelerity.conf` that names none; it stands beside it."""
 
 
-def load(path: Path, *, keys: Path | None = None, upstream: str | None = None) -> Configuration:
+def load(
+    path: Path,
+    *,
+    keys: KeySource | None = None,
+    upstream: str | None = None,
+    server: Server | None = None,
+) -> Configuration:
     """Read a configuration and judge it whole.
 
     Args:
         path: the file; its name's ending says which form it has.
-        keys: a key file in place of the one that it names.
+        keys: in place of those that it names.
         upstream: `host:port` in place of the one that it names.
+        server: the one that is to start; files that only the other uses are not looked for.
 
     Raises:
         ConfigurationError: a `SettingsError` that tells every fault at once.
         SettingsError: the file can't be read.
     """
-    return read(completed(document(path), keys=keys, upstream=upstream))
+    return read(completed(document(path), keys=keys, upstream=upstream), server)
 
 
 def document(path: Path) -> Document:
@@ -45,13 +54,13 @@ def is_momentum(path: Path) -> bool:
 
 
 def completed(
-    document: Document, *, keys: Path | None = None, upstream: str | None = None
+    document: Document, *, keys: KeySource | None = None, upstream: str | None = None
 ) -> Document:
     """Put in what the command line says, and what Momentum's form has no words for."""
     given: dict[KeyPath, object] = {}
     made: frozenset[KeyPath] = frozenset()
     if keys is not None:
-        given["keys",] = str(keys.resolve())
+        given["keys",] = str(keys.resolve() if isinstance(keys, Path) else keys)
     elif is_momentum(document.path) and "keys" not in document.members:
         given["keys",] = MOMENTUM_KEYS
         made = frozenset({("keys",)})

@@ -5,8 +5,10 @@ of all its faults.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from stat import S_ISDIR, S_ISREG
+from typing import Any, Final, Literal, TypeAlias
 
 from msys_track.config import scopes
 from msys_track.config.document import Document, KeyPath, dotted
@@ -24,7 +26,9 @@ from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.tracking.settings import TrackerSettings
 
-SERVERS: Final = ("proxy", "tracker")
+Server: TypeAlias = Literal["proxy", "tracker"]
+
+SERVERS: Final[tuple[Server, ...]] = ("proxy", "tracker")
 _SINGLE: Final = (TopLevel, PolicySettings, ProxySettings, UpstreamSettings, TrackerSettings)
 
 
@@ -32,13 +36,17 @@ class Reading:
     """What is gathered; `values` and `stanzas` are whole only where there are no problems."""
 
     __slots__ = (
-        "_document", "_faults", "_folder", "_meant", "_written", "policy_files", "stanzas",
-        "values",
+        "_document", "_faults", "_folder", "_meant", "_server", "_written", "policy_files",
+        "stanzas", "values",
     )  # fmt: skip
 
-    def __init__(self, document: Document) -> None:
-        """Read all of a document."""
+    def __init__(self, document: Document, server: Server | None = None) -> None:
+        """Read all of a document; where one server is to start, look for no file of the other.
+
+        Each may run as a user of its own, who need not see the other's folders.
+        """
         self._document = document
+        self._server = server
         self._folder = document.path.parent
         self._faults: dict[tuple[KeyPath, str], None] = {}
         self._meant: set[KeyPath] = set()
@@ -142,7 +150,7 @@ class Reading:
                 self._fault(path if item is None else (*path, item), text)
             return
         if isinstance(setting, Path):
-            setting = self._file(path, setting)
+            setting = self._file(path, key, setting)
         elif key.settings is PolicySettings and isinstance(setting, tuple):
             setting = tuple(self._policy(path, at, each) for at, each in enumerate(setting))
         if len(self._faults) > before:
@@ -155,28 +163,49 @@ class Reading:
         else:
             self.values[key.settings].update(fields)
 
-    def _file(self, path: KeyPath, name: Path) -> Path:
+    def _file(self, path: KeyPath, key: Key, name: Path) -> Path:
         file = self._folder / name
-        if file.is_dir():
-            self._fault(path, f"found {shown(str(name))}, a folder, allowed: a file")
-        elif path == ("keys",):
-            self._look_for_keys(path, name, file)
-        elif not file.parent.is_dir():
-            self._fault(path, f"found {shown(str(name))}, but there is no folder {file.parent}")
+        if key.settings is TrackerSettings:
+            if self._server != "proxy":
+                self._look_for_store(path, name, file)
+        else:
+            self._is_there(path, name, f": msys-track keys new {file}")
         return file
 
-    def _look_for_keys(self, path: KeyPath, name: Path, file: Path) -> None:
-        if not file.is_file() and path not in self._document.made_at_start:
-            make = f"msys-track keys new {file}"
-            self._fault(path, f"found {shown(str(name))}, but there is no such file: {make}")
+    def _look_for_store(self, path: KeyPath, name: Path, file: Path) -> None:
+        # Whoever checks need not be who runs the tracker, which tells what it may not open.
+        with suppress(PermissionError):
+            if file.is_dir():
+                self._fault(path, f"found {shown(str(name))}, a folder, allowed: a file")
+            elif not file.parent.is_dir():
+                self._fault(
+                    path, f"found {shown(str(name))}, but there is no folder {file.parent}"
+                )
 
     def _policy(self, path: KeyPath, at: int, name: Path) -> Path:
         file = self._folder / name
-        if file.is_file():
+        if self._server == "tracker":
+            return file
+        if self._is_there((*path, at), name):
             self.policy_files[at] = file
-        else:
-            self._fault((*path, at), f"found {shown(str(name))}, but there is no such file")
         return file
+
+    def _is_there(self, path: KeyPath, name: Path, hint: str = "") -> bool:
+        """Whether a file is there; else its fault is told, unless a server will make it."""
+        try:
+            mode = (self._folder / name).stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            if path in self._document.made_at_start:
+                return False
+            what = f"but there is no such file{hint}"
+        except OSError as error:
+            what = f"which can't be looked at: {error.strerror}"
+        else:
+            if S_ISREG(mode):
+                return True
+            what = "a folder, allowed: a file" if S_ISDIR(mode) else "allowed: a regular file"
+        self._fault(path, f"found {shown(str(name))}, {what}")
+        return False
 
     # What is not there
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Literal, Self, TypeAlias
 
 from msys_track._core import Claims, Engagement, TokenError, TrackedUrls
 from msys_track._core import KeyRing as _CoreKeyRing
@@ -28,8 +28,11 @@ __all__ = [
     "Engagement",
     "KeyEntry",
     "KeyRing",
+    "KeySource",
+    "NamedSource",
     "TrackedUrls",
     "create",
+    "key_source",
     "listing",
     "rotate",
 ]
@@ -38,6 +41,9 @@ _SECRET_BYTES = 32
 _MAX_KEYS = 255  # a token has one byte for the key's number; 0 is not used
 
 _NAMES = ("id", "created", "secret")
+_ENVIRONMENT: Final = re.compile(r"env:[A-Za-z_]\w*", re.ASCII)
+_CREDENTIAL: Final = re.compile(r"credential:[\w.-]+", re.ASCII)
+_LIKE_KEYS: Final = re.compile(r"""\[\[key|\bsecret["']?\s*=\s*["']""")
 _PLACE = re.compile(r"\(at (.+)\)\Z")  # "… (at line 7, column 10)", as tomllib ends its messages
 _HEADER = """\
 # Keys of msys-track. Whoever has them can read and make tracked links.
@@ -50,6 +56,45 @@ id = {id}
 created = {created}
 secret = "{secret}"
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedSource:
+    """Keys that something else than a path leads to; what is there is what a key file holds.
+
+    Attributes:
+        kind: `env` for an environment variable; `credential` for a file of the folder that
+            systemd names in `CREDENTIALS_DIRECTORY` (systemd.exec(5)).
+        name: The variable's or the credential's.
+    """
+
+    kind: Literal["env", "credential"]
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+KeySource: TypeAlias = Path | NamedSource
+
+
+def key_source(text: str) -> KeySource:
+    """Read `env:NAME`, `credential:NAME`, or the name of a file; `./env:x` is always a file.
+
+    Raises:
+        KeyRingError: NAME is none, or the text is the keys themselves and is not repeated.
+    """
+    hint = "give the name of a file, env:NAME or credential:NAME"
+    if "\n" in text or _LIKE_KEYS.search(text):
+        raise KeyRingError(f"the keys themselves; {hint}")
+    if not text.startswith(("env:", "credential:")):
+        return Path(text)
+    if _ENVIRONMENT.fullmatch(text):
+        return NamedSource(kind="env", name=text.removeprefix("env:"))
+    if _CREDENTIAL.fullmatch(text):
+        return NamedSource(kind="credential", name=text.removeprefix("credential:"))
+    kind, _, _ = text.partition(":")
+    raise KeyRingError(f"{kind}: without a name that it could have; {hint}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,14 +133,16 @@ class KeyRing:
     ids: tuple[int, ...]
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read a key file; its first key seals, all of them open.
+    def load(cls, source: KeySource | str) -> Self:
+        """Read a key file, or what stands in its place; its first key seals, all of them open.
+
+        Text is read by `key_source`, so that `env:NAME` and `credential:NAME` can be given too.
 
         Raises:
             KeyRingError: missing, readable by others, not TOML, or with something in it that no
-                key file has; the text names the path and what to do.
+                key file has; the text names the source and what to do.
         """
-        return cls._of(_read(Path(path)))
+        return cls._of(_read(_source(source)))
 
     @classmethod
     def temporary(cls) -> Self:
@@ -136,17 +183,17 @@ class KeyRing:
             raise TokenInvalid("path is not that of a tracked URL") from error
 
 
-def create(path: Path | str, *, now: datetime | None = None) -> None:
+def create(source: KeySource | str, *, now: datetime | None = None) -> None:
     """Write a key file with one new key, readable by its owner only.
 
     Args:
-        path: Where; there must be no file yet.
+        source: Where; there must be no file yet.
         now: The key's date, for people who read the file.
 
     Raises:
-        KeyRingError: there is a file already, or it can't be written.
+        KeyRingError: there is a file already, it can't be written, or it is no file.
     """
-    path = Path(path)
+    path = _file(source)
     text = _text([_new_key(1, now or datetime.now(UTC))])
     try:
         with _new_private_file(path) as descriptor:
@@ -159,25 +206,26 @@ def create(path: Path | str, *, now: datetime | None = None) -> None:
         raise KeyRingError(f"{path}: can't be written: {error.strerror}") from error
 
 
-def rotate(path: Path | str, *, now: datetime | None = None) -> int:
+def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
     """Put a new key first in a key file; the others go on opening their links.
 
-    The file is replaced in one step: a reader sees the old one or the new one.
+    The file is replaced in one step: a reader sees the old one or the new one. Whoever could
+    read it still can.
 
     Returns:
         The new key's number.
 
     Raises:
-        KeyRingError: the file can't be used or replaced, has no room for another key, or is
-            being rotated by somebody else.
+        KeyRingError: the file can't be used or replaced, has no room for another key, is being
+            rotated by somebody else, or is no file.
     """
-    path = Path(path).resolve()
+    path = Path(os.path.realpath(_file(source)))
     draft = path.with_name(f".{path.name}.new")  # as long as it exists, nobody else rotates
     try:
         with _new_private_file(draft) as descriptor:
             keys = _read(path)
             new = _new_key(_next_id(path, keys), now or datetime.now(UTC))
-            os.fchown(descriptor, path.stat().st_uid, -1)  # else root would lock the service out
+            _hand_over(descriptor, path.stat())
             _write(descriptor, _text([new, *keys]))
             draft.replace(path)
         _make_durable(path.parent)
@@ -189,13 +237,28 @@ def rotate(path: Path | str, *, now: datetime | None = None) -> int:
     return new.id
 
 
-def listing(path: Path | str) -> tuple[KeyEntry, ...]:
-    """List the keys of a file in its order: the first seals, all of them open.
+def listing(source: KeySource | str) -> tuple[KeyEntry, ...]:
+    """List the keys of a source in its order: the first seals, all of them open.
 
     Raises:
-        KeyRingError: the file can't be used.
+        KeyRingError: it can't be used.
     """
-    return tuple(KeyEntry(id=key.id, created=key.created) for key in _read(Path(path)))
+    return tuple(KeyEntry(id=key.id, created=key.created) for key in _read(_source(source)))
+
+
+def _source(given: KeySource | str) -> KeySource:
+    return key_source(given) if isinstance(given, str) else given
+
+
+def _file(given: KeySource | str) -> Path:
+    source = _source(given)
+    if isinstance(source, NamedSource):
+        hint = (
+            "make or rotate the key file that it comes from, set it to what is in there, and "
+            "restart what reads it"
+        )
+        raise KeyRingError(f"{source}: only a file can be written; {hint}")
+    return source
 
 
 def _new_key(number: int, created: datetime) -> _Key:
@@ -214,44 +277,98 @@ def _next_id(path: Path, keys: Sequence[_Key]) -> int:
     return free
 
 
-def _read(path: Path) -> list[_Key]:
+def _read(source: KeySource) -> list[_Key]:
+    if isinstance(source, Path):
+        return _read_file(source, source)
+    if source.kind == "env":
+        text = os.environ.get(source.name)
+        if text is None:
+            hint = "set it to what a key file holds, for the process that reads it"
+            raise KeyRingError(f"{source}: there is no such environment variable; {hint}")
+        return _parse(source, text.encode("utf-8", "surrogateescape"))
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder is None:
+        hint = f"systemd sets it for a unit with LoadCredential={source.name}:FILE"
+        raise KeyRingError(f"{source}: CREDENTIALS_DIRECTORY is not set; {hint}")
+    return _read_file(source, Path(folder, source.name))
+
+
+def _read_file(source: KeySource, path: Path) -> list[_Key]:
+    # Links are followed first: what counts is the folder that the file itself is in.
+    path = Path(os.path.realpath(path))
     try:
         with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & 0o077:
+            status = os.fstat(file.fileno())
+            if not _is_private(status, path.parent):
+                mode = stat.S_IMODE(status.st_mode)
                 what = f"others than its owner can use it (mode {mode:04o})"
-                raise KeyRingError(f"{path}: {what}; run `chmod 600 {path}`")
+                hint = f"run `chmod 600 {path}`; a mounted secret: mode 0440, owned by root"
+                raise KeyRingError(f"{source}: {what}; {hint}")
             content = file.read()
     except FileNotFoundError as error:
-        hint = f"`msys-track keys new {path}` makes one"
-        raise KeyRingError(f"{path}: there is no such key file; {hint}") from error
+        hint = (
+            f"`msys-track keys new {source}` makes one"
+            if isinstance(source, Path)
+            else f"give the unit LoadCredential={source.name}:FILE"
+        )
+        raise KeyRingError(f"{source}: there is no such key file; {hint}") from error
     except OSError as error:
-        raise KeyRingError(f"{path}: can't be read: {error.strerror}") from error
-    return _parse(path, content)
+        raise KeyRingError(f"{source}: can't be read: {error.strerror}") from error
+    return _parse(source, content)
 
 
-def _parse(path: Path, content: bytes) -> list[_Key]:
+def _is_private(status: os.stat_result, folder: Path) -> bool:
+    """Whether nobody reads a file whom its owner, or root, did not mean to."""
+    mode = stat.S_IMODE(status.st_mode)
+    if not mode & 0o077:
+        return True
+    trusted = (0, os.geteuid())
+    if status.st_uid not in trusted:
+        return False
+    # As PostgreSQL has it for a server's key: root's file may be readable by the group that root
+    # gave it ("Secure TCP/IP Connections with SSL").
+    if status.st_uid == 0 and not mode & 0o037:
+        return True
+    if mode & 0o333:
+        return False
+    # Read-only for everybody, as secrets are mounted; but nobody else gets through the folder.
+    around = folder.stat()
+    return around.st_uid in trusted and not around.st_mode & 0o077
+
+
+def _hand_over(descriptor: int, old: os.stat_result) -> None:
+    """Let those read the new file who could read the old one, when root rotates for a service."""
+    is_shared = old.st_mode & 0o040
+    os.fchown(descriptor, old.st_uid, old.st_gid if is_shared else -1)
+    os.fchmod(descriptor, 0o600 | old.st_mode & 0o044)
+
+
+def _parse(source: KeySource, content: bytes) -> list[_Key]:
     # Nothing that stands in the file is repeated in an error, and none is chained `from error`:
     # whatever is misplaced in it may be a secret.
     try:
         document = tomllib.loads(content.decode())
     except UnicodeDecodeError:
-        raise KeyRingError(f"{path}: is not TOML: not UTF-8") from None
+        raise KeyRingError(f"{source}: is not TOML: not UTF-8") from None
     except (ValueError, RecursionError) as error:  # numbers and nesting that no key file has, too
         place = _PLACE.search(str(error))
         where = f"; look at {place[1]}" if place else ""
-        raise KeyRingError(f"{path}: is not TOML{where}") from None
+        raise KeyRingError(f"{source}: is not TOML{where}") from None
     tables = document.pop("key", None)
     if document:
-        raise KeyRingError(f"{path}: has something else than [[key]] tables; take it out")
+        raise KeyRingError(f"{source}: has something else than [[key]] tables; take it out")
     if not isinstance(tables, list) or not tables:
-        hint = f"remove it, and `msys-track keys new {path}` makes a whole file"
-        raise KeyRingError(f"{path}: has no [[key]]; {hint}")
-    keys = [_key(f"{path}: key {place}", table) for place, table in enumerate(tables, start=1)]
+        hint = (
+            f"remove it, and `msys-track keys new {source}` makes a whole file"
+            if isinstance(source, Path)
+            else "`msys-track keys new FILE` makes what it must hold"
+        )
+        raise KeyRingError(f"{source}: has no [[key]]; {hint}")
+    keys = [_key(f"{source}: key {place}", table) for place, table in enumerate(tables, start=1)]
     ids = [key.id for key in keys]
     for number in ids:
         if ids.count(number) > 1:
-            raise KeyRingError(f"{path}: two keys have id {number}; each needs its own")
+            raise KeyRingError(f"{source}: two keys have id {number}; each needs its own")
     return keys
 
 

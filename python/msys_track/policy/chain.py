@@ -1,10 +1,15 @@
-"""Several policy files asked as one: in the order of the configuration, the first no wins."""
+"""Several policy files asked as one: in the order of the configuration, the first no wins.
+
+A file that fails has decided nothing. What the others set holds: a mail that one of them has
+switched off must not go out tracked because of a defect in another.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from msys_track.policy.hooks import Hook, Rejection, Transaction
+from msys_track.errors import PolicyFailed
+from msys_track.policy.hooks import Hook, OnFailed, Rejection, Transaction
 
 
 class Verdict(NamedTuple):
@@ -57,14 +62,20 @@ class Chain:
         """The hooks that at least one file has."""
         return frozenset(self._asked)
 
-    def call(self, hook: Hook, transaction: Transaction) -> Rejection | None:
+    def call(self, hook: Hook, transaction: Transaction, on_failed: OnFailed) -> Rejection | None:
         """Ask file by file, until one rejects or says that it was the last to be asked.
 
-        Raises:
-            PolicyFailed: a file came to no answer; those after it are not asked.
+        What a file that fails has set in this call is undone; `on_failed` may reject for it.
         """
+        contexts = transaction.contexts
         for file in self._asked.get(hook, ()):
-            rejection, is_done = file.ask(hook, transaction)
+            before = contexts.connection.copy(), contexts.message.copy()
+            try:
+                rejection, is_done = file.ask(hook, transaction)
+            except PolicyFailed as failure:
+                contexts.connection.restore(before[0])
+                contexts.message.restore(before[1])
+                rejection, is_done = on_failed(failure), False
             if rejection is not None or is_done:
                 return rejection
         return None

@@ -1,9 +1,10 @@
-"""The guard around policy: a policy that fails decides nothing, and never loses mail.
+"""The guard around policy: a file that fails decides nothing, and never loses mail.
 
 Everybody who asks policy asks through here, so that a failure means the same at every hook.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, TypeAlias
 
 from msys_track.errors import PolicyFailed
@@ -19,13 +20,13 @@ _FAILED = Rejection(code=451, text="4.3.0 Policy failed; try again later")
 
 
 class Guard:
-    """A policy whose failures are counted, told, and undone.
+    """A policy whose failures are counted and logged, and answered as configured.
 
     Args:
         policy: what is asked.
-        on_failure: `continue`: the mail goes on as if the hook had not been called. `refuse`: it
-            gets 451.
-        count: is told `policy.continued` or `policy.refused` at each failure.
+        on_failure: `continue`: the mail goes on as if the file that failed did not have the hook.
+            `refuse`: the mail gets 451, and the files after it are not asked.
+        count: is told `policy.continued` or `policy.refused` at each failure of a file.
     """
 
     __slots__ = ("_count", "_policy", "_refuses")
@@ -46,16 +47,12 @@ class Guard:
         return self._policy.hooks
 
     def call(self, hook: Hook, transaction: Transaction) -> Rejection | None:
-        """Ask policy; None: the mail goes on. What a failed call has set is taken back."""
+        """Ask policy; None: the mail goes on."""
         if hook not in self._policy.hooks:
             return None
-        contexts = transaction.contexts
-        before = contexts.connection.copy(), contexts.message.copy()
-        try:
-            return self._policy.call(hook, transaction)
-        except PolicyFailed as failure:
-            log.error("policy.failed", hook=hook.value, why=str(failure))  # noqa: TRY400 - the policy's fault, not ours
-            contexts.connection.restore(before[0])
-            contexts.message.restore(before[1])
-            self._count("policy.refused" if self._refuses else "policy.continued")
-            return _FAILED if self._refuses else None
+        return self._policy.call(hook, transaction, partial(self._answer_failure, hook))
+
+    def _answer_failure(self, hook: Hook, failure: PolicyFailed) -> Rejection | None:
+        log.error("policy.failed", hook=hook.value, why=str(failure))
+        self._count("policy.refused" if self._refuses else "policy.continued")
+        return _FAILED if self._refuses else None

@@ -1,14 +1,16 @@
 """The seam between mail and policy: where policy is asked, what it sees, what it may answer."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
+from msys_track.errors import PolicyFailed
 from msys_track.policy.context import Contexts
 from msys_track.policy.headers import Headers
 
-__all__ = ["Headers", "Hook", "Policy", "Rejection", "Transaction"]
+__all__ = ["Headers", "Hook", "OnFailed", "Policy", "Rejection", "Transaction"]
 
 _MAX_TEXT: Final = 400  # a reply line has 512 octets, code and CRLF included (RFC 5321)
 
@@ -82,6 +84,10 @@ class Transaction:
             object.__setattr__(self, "headers", Headers(message))
 
 
+OnFailed: TypeAlias = Callable[[PolicyFailed], Rejection | None]
+"""Hears why one file failed; None: the files after it are asked, as if it had not been."""
+
+
 class Policy(Protocol):
     """One or more policies that are asked together."""
 
@@ -90,10 +96,13 @@ class Policy(Protocol):
         """Those it has; the others are never called."""
         ...
 
-    def call(self, hook: Hook, transaction: Transaction) -> Rejection | None:
+    def call(self, hook: Hook, transaction: Transaction, on_failed: OnFailed) -> Rejection | None:
         """Ask; None means that the mail goes on.
 
-        Raises:
-            PolicyFailed: the policy did not come to an answer; the text has file and line.
+        Args:
+            hook: where in the transaction.
+            transaction: what policy sees.
+            on_failed: decides what a file that fails means; what that file has set in this call
+                is undone by then.
         """
         ...

@@ -26,8 +26,9 @@ class PolicySettings:
     on_failure: Literal["continue", "refuse"] = "continue"
     """Whether mail goes on without a policy that fails, or is answered 451."""
     lua_sandbox: bool = True
-    timeout_seconds: float = 0.1
-    """Processor time of one hook of one Lua file."""
+    timeout_seconds: float = 2.0
+    """Processor time of one hook of one Lua file. It ends loops, and is no measure of honest work:
+    that takes below a millisecond, and 0.1 s where it searches an enormous header."""
     max_memory_bytes: int = 32 << 20
     """What one Lua file may hold."""
 

@@ -24,11 +24,13 @@ KEYS = {
 REFUSED: tuple[object, ...] = (
     -1, 0, 1.5, 2**70, 10**9 + 0.5, "", " ", "\n", "x y", "ftp", "a.test:0", "a.test:70000", "::1",
     "[::1]", "http://x.test", "x" * 3_000, [], [7], [""], {}, {"a": 1}, [["x"]],
+    "env:", "env:1", "env:a b", "credential:a/b",
 )  # fmt: skip
 ALLOWED: tuple[object, ...] = (
     True, False, 1, 2, 600, 2**31 - 1, 0.25, "http", "HTTPS", "skip", "continue", "a", "a.test",
     "a.test:80", "[::1]:65535", "127.0.0.1:00025", "x/y.toml", ["a*"], ["10.0.0.0/8", "::1"],
     {"a": "b"}, ["10.0.0.0/255.0.0.0", "fe80::/10"], "[192.0.2.1]",
+    "env:A_1", "credential:a.b-c",
 )  # fmt: skip
 
 

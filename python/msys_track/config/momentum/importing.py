@@ -7,6 +7,7 @@ from typing import Any
 from msys_track.config.document import Document
 from msys_track.config.momentum.document import origins
 from msys_track.config.toml.writing import toml_text
+from msys_track.keys.ring import key_source
 
 
 def imported(document: Document, folder: Path) -> str:
@@ -27,7 +28,7 @@ def _with_files(
     members: Mapping[str, object], absolute: Callable[[str], str]
 ) -> Mapping[str, object]:
     changed: dict[str, Any] = dict(members)
-    if "keys" in changed:
+    if "keys" in changed and isinstance(key_source(changed["keys"]), Path):
         changed["keys"] = absolute(changed["keys"])
     if "files" in changed.get("policy", {}):
         files = [absolute(name) for name in changed["policy"]["files"]]

@@ -4,11 +4,11 @@ File, page, starter file and JSON Schema are all made from it, so that they can'
 """
 
 from dataclasses import MISSING, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from msys_track.config.schema.addresses import Address
 from msys_track.config.schema.kinds import Kind
+from msys_track.keys.ring import KeySource
 from msys_track.options.resolve import resolve
 from msys_track.options.tracking import TrackingOptions
 
@@ -17,7 +17,7 @@ from msys_track.options.tracking import TrackingOptions
 class TopLevel:
     """What stands above all tables."""
 
-    keys: Path | None = None
+    keys: KeySource | None = None
     smtpapi: bool = True
     """Whether X-MSYS-API means anything and anything is tracked."""
 

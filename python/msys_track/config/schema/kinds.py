@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from msys_track.config.problems import shown
-from msys_track.errors import MessageRefused, PicklableError
+from msys_track.errors import KeyRingError, MessageRefused, PicklableError
+from msys_track.keys.ring import KeySource, key_source
 from msys_track.options import variables as policy_variables
 from msys_track.options.tracking import PATTERNS, RULES, is_pattern
 from msys_track.policy.context import Context, Contexts
@@ -155,6 +156,30 @@ FILE_NAME: Final = _text(
     "the name of a file, in quotes",
     {"minLength": 1},
     Path,
+)
+
+
+def _keys(value: object) -> KeySource:
+    # What may be a secret is not shown.
+    if isinstance(value, list | dict):
+        raise NotAllowedError(KeyRingError("the keys themselves"), KEYS.allowed)
+    if not isinstance(value, str) or value == "" or "\0" in value:
+        raise NotAllowedError(value, KEYS.allowed)
+    try:
+        return key_source(value)
+    except KeyRingError as error:
+        what = KeyRingError(str(error).partition(";")[0])
+        raise NotAllowedError(what, KEYS.allowed) from None
+
+
+KEYS: Final[Kind] = Kind(
+    read=_keys,
+    allowed="the name of a file, env:NAME or credential:NAME, in quotes",
+    json_schema={
+        "type": "string",
+        "pattern": r"^(?!env:|credential:)[^\n]+$|^env:[A-Za-z_][A-Za-z0-9_]*$"
+        r"|^credential:[A-Za-z0-9_.-]+$",
+    },
 )
 HOSTNAME: Final = _text(
     # A domain, or an address in brackets (RFC 5321 section 4.1.2).

@@ -8,7 +8,7 @@ from typing import Final
 
 from msys_track.config.document import KeyPath
 from msys_track.config.schema.key import Key, TopLevel
-from msys_track.config.schema.kinds import FILE_NAME, SWITCH
+from msys_track.config.schema.kinds import KEYS, SWITCH
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER, SCOPE
 from msys_track.config.schema.server_keys import POLICY, PROXY, TRACKER
 
@@ -18,8 +18,8 @@ TOP: Final[Mapping[str, Key]] = {
     "keys": Key(
         settings=TopLevel,
         fields=("keys",),
-        kind=FILE_NAME,
-        text="the file whose keys seal and open links; needed by `[proxy]` and `[tracker]`",
+        kind=KEYS,
+        text="where the keys to seal and open links are; needed by `[proxy]` and `[tracker]`",
         example="keys.toml",
         unset="none",
         is_required=True,

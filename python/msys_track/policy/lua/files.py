@@ -42,6 +42,10 @@ class LuaFiles:
             self._modules[name] = source, self._named(path)
         return self._modules[name]
 
+    def place(self, chunk: str | None, line: int | None) -> str:
+        """Say where that is, as `file:line`; without a chunk it is the main file."""
+        return f"{self.paths.get(chunk or '', self.main)}:{line or 1}"
+
     def _path(self, parts: list[str]) -> Path:
         folder = self.main.parent
         path = folder.joinpath(*parts).with_suffix(".lua")

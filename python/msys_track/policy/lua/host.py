@@ -25,7 +25,7 @@ PHASES: Final = {"validate_data": Hook.DATA_SPOOL}
 """Momentum's callouts that are asked at a hook of another name."""
 
 _PIECES: Final = Path(__file__).parent
-_LOAD_SECONDS: Final = 1.0
+_LOAD_SECONDS: Final = 5.0
 _HEADROOM: Final = 32 << 20
 """Above the policy's memory. Lua ends the process where it can't hold what Python hands in, so
 that must always fit: contexts, an envelope, the answer to one question."""
@@ -36,7 +36,7 @@ _MESSAGE: Final = 1
 class LuaPolicy:
     """One file and the modules it requires from its own folder."""
 
-    __slots__ = ("_files", "_lock", "_state", "hooks", "path", "settings")
+    __slots__ = ("_files", "_lock", "_outside", "_state", "hooks", "path", "settings")
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class LuaPolicy:
         source: bytes,
         *,
         is_sandboxed: bool = True,
-        timeout_seconds: float = 0.1,
+        timeout_seconds: float = 2.0,
         max_memory_bytes: int = 32 << 20,
     ) -> None:
         """Run the file once.
@@ -65,7 +65,8 @@ class LuaPolicy:
         }
         self._files = LuaFiles(path, source, is_sandboxed=is_sandboxed)
         self._lock = Lock()
-        state = _State(self._files, self.settings)
+        self._outside = Outside(self._files)
+        state = _State(self._files, self._outside, self.settings)
         self._state: _State | None = state
         self.hooks = frozenset(_hooks(path, state.functions()))
 
@@ -73,7 +74,7 @@ class LuaPolicy:
         """Run the hook in the modules that have it.
 
         Raises:
-            PolicyFailed: an error, a spent limit, or no legitimate value returned. Nothing is set.
+            PolicyFailed: an error, a spent limit, or another value returned than Momentum takes.
         """
         with self._lock:
             state, self._state = self._state, None
@@ -86,7 +87,7 @@ class LuaPolicy:
 
     def _renewed(self, hook: Hook) -> "_State":
         try:
-            return _State(self._files, self.settings)
+            return _State(self._files, self._outside, self.settings)
         except SettingsError as error:
             raise PolicyFailed(f"{error}; at {hook.value}, in a new Lua state") from error
 
@@ -94,12 +95,12 @@ class LuaPolicy:
 class _State:
     """A Lua state in which one policy file was run."""
 
-    def __init__(self, files: "LuaFiles", settings: dict[str, Any]) -> None:
+    def __init__(self, files: LuaFiles, outside: Outside, settings: dict[str, Any]) -> None:
         lua = _lua()
         self._files = files
         self._path = files.main
         self._max_bytes = settings["max_kib"] * 1024
-        self._outside = Outside(files)
+        self._outside = outside
         self._errors = (lua.LuaError, MemoryError)
         self._runtime = lua.LuaRuntime(
             unpack_returned_tuples=True,
@@ -118,7 +119,7 @@ class _State:
         if flat is None:
             return
         for name, chunk, line in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
-            yield name, self._place(chunk, line), line
+            yield name, self._files.place(chunk, line), line
 
     def is_full(self) -> bool:
         """Whether the policy keeps more than it may, its garbage apart."""
@@ -137,13 +138,17 @@ class _State:
         is_answered, code, reply, is_done, *changes = answer
         if not is_answered:
             _, chunk, line, text = answer
-            raise PolicyFailed(f"{self._place(chunk, line)}: {hook.value}: {text}")
+            raise PolicyFailed(f"{self._files.place(chunk, line)}: {hook.value}: {text}")
         contexts = transaction.contexts
-        for kind, name, value in zip(changes[::3], changes[1::3], changes[2::3], strict=True):
-            context = contexts.message if kind == _MESSAGE else contexts.connection
-            if value is False:
-                context.delete(name)
-            else:
+        changed = [
+            (contexts.message if kind == _MESSAGE else contexts.connection, name, value)
+            for kind, name, value in zip(changes[::3], changes[1::3], changes[2::3], strict=True)
+        ]
+        # First makes room: what fits in the end may not fit halfway, in the order of the changes.
+        for context, name, _ in changed:
+            context.delete(name)
+        for context, name, value in changed:
+            if value is not False:
                 context.set(name, value)
         if code is not None and code >= 400:  # noqa: PLR2004 - RFC 5321 section 4.2.1
             return Verdict(rejection=Rejection(code=code, text=reply), is_done=True)
@@ -201,11 +206,7 @@ class _State:
             raise SettingsError(f"{self._path}:1: {_first_line(error)}") from error
         if answer is not True:
             _, chunk, line, text = answer
-            raise SettingsError(f"{self._place(chunk, line)}: {text}")
-
-    def _place(self, chunk: str | None, line: int | None) -> str:
-        path = self._files.paths.get(chunk or "", self._path)
-        return f"{path}:{line or 1}"
+            raise SettingsError(f"{self._files.place(chunk, line)}: {text}")
 
 
 def _lua() -> Any:
@@ -213,7 +214,7 @@ def _lua() -> Any:
         return importlib.import_module("lupa.lua54")
     except ImportError as error:
         raise SettingsError(
-            "policies in Lua need the package lupa; pip install msys-track[lua]"
+            "policies in Lua need the package lupa; install it with pip install 'lupa>=2.8'"
         ) from error
 
 

@@ -442,7 +442,11 @@ local function is_last(callout, callback, flow)
     return flow == DONE
   end
   local info = getinfo(callback, "S")
-  local found = flow == nil and "nothing" or tostring(flow)
+  if flow == nil then
+    outside.returned_nothing(callout, sub(info.source, 2), info.linedefined)
+    return false
+  end
+  local found = tostring(flow)
   if flow == AGAIN then
     found = "VALIDATE_AGAIN, for which nothing here waits"
   end

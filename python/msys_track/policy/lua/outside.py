@@ -6,6 +6,7 @@ No function here raises: an exception would be handed to the policy as an object
 from collections.abc import Sequence
 from contextlib import suppress
 from email.utils import getaddresses
+from time import thread_time
 from typing import Final
 
 from msys_track.logs import event_logger
@@ -29,7 +30,9 @@ class Outside:
         "log",
         "message_size",
         "recipients",
+        "returned_nothing",
         "source",
+        "thread_seconds",
     )
 
     transaction: Transaction | None = None
@@ -38,6 +41,7 @@ class Outside:
     def __init__(self, files: LuaFiles) -> None:
         self._files = files
         self._log = log.bind(policy=files.main.name)
+        self._has_warned = False
 
     def log(self, level: str, text: str) -> None:
         """Write a line of the policy's."""
@@ -68,6 +72,23 @@ class Outside:
     def message_size(self) -> int:
         """Return the message's bytes; 0 before there is one."""
         return 0 if self.transaction is None else len(self.transaction.message or b"")
+
+    def returned_nothing(self, hook: str, chunk: str, line: int) -> None:
+        """Warn once for the file, however much mail it is asked about."""
+        if self._has_warned:
+            return
+        self._has_warned = True
+        with suppress(OSError, ValueError):
+            self._log.warning(
+                "policy.returned_nothing",
+                hook=hook,
+                at=self._files.place(chunk, line),
+                taken_as="msys.core.VALIDATE_CONT",
+            )
+
+    def thread_seconds(self) -> float:
+        """Return the processor time of this thread, which no other work in the process adds to."""
+        return thread_time()
 
     def source(self, module: str) -> tuple[bytes | None, str]:
         """Give a module below the policy's folder: its text and name, or None and why not."""

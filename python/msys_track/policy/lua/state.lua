@@ -4,7 +4,12 @@ local piece, outside, settings = ...
 
 local error, format, load, type = error, string.format, load, type
 
-local limits = piece("limits")(settings.timeout_seconds, settings.load_seconds, settings.max_kib)
+local limits = piece("limits")(
+  settings.timeout_seconds,
+  settings.load_seconds,
+  settings.max_kib,
+  outside.thread_seconds
+)
 local patterns = piece("patterns")()
 local json = piece("json")()
 local contexts = piece("contexts")(json, settings)

@@ -1,0 +1,53 @@
+"""What is installed is what is needed: the ranges, the locks, and what people are told to run."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from msys_track.policy.lua import host
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+TOLD = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("python/**/*.py"),
+    *ROOT.glob("scripts/*"),
+    ROOT / "Makefile",
+]
+INSTALLS = re.compile(r"pip install +['\"]?([^\s'\"`]+)")
+
+
+def locked(name: str) -> dict[str, str]:
+    text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
+    return dict(re.findall(r"^([\w.-]+)==([\w.]+)", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("wanted", [*PROJECT["dependencies"], *EXTRAS["lua"]])
+def test_make_build_installs_what_the_examples_need(wanted: str) -> None:
+    name = re.match(r"[\w-]+", wanted)
+    assert name is not None
+    assert name[0] in locked("runtime.txt")
+
+
+def test_a_minor_version_of_aiosmtpd_is_not_taken_unseen() -> None:
+    [wanted] = [each for each in PROJECT["dependencies"] if each.startswith("aiosmtpd")]
+    major, minor, *_ = map(int, locked("runtime.txt")["aiosmtpd"].split("."))
+    assert wanted.endswith(f"<{major}.{minor + 1}")
+
+
+@pytest.mark.parametrize("file", TOLD, ids=lambda file: str(file.relative_to(ROOT)))
+def test_nobody_is_told_to_install_this_project_by_its_name(file: Path) -> None:
+    # A checkout is no package of that name on an index; what is there by it may be another's.
+    told = INSTALLS.findall(file.read_text(encoding="utf-8"))
+    assert not [each for each in told if each.startswith("msys")]
+
+
+def test_what_a_policy_in_lua_and_the_pages_say_to_install_is_the_extra_s_range() -> None:
+    [lua] = EXTRAS["lua"]
+    files = [Path(host.__file__), ROOT / "docs/policy.md", ROOT / "docs/dependencies.md"]
+    for file in files:
+        assert f"pip install '{lua}'" in file.read_text(encoding="utf-8"), file

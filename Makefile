@@ -15,6 +15,15 @@ BENCH_ARGS ?=
 # make lock UPGRADE=--upgrade takes the newest versions instead of keeping those that fit.
 UPGRADE ?=
 
+# Tests in as many processes as there are cores; a file's tests stay together, as fixtures of a
+# module are costly. make test PARALLEL= runs them one after the other.
+PARALLEL ?= -n auto --dist loadfile
+# Percent: branches and lines together in Python, lines in Rust. Raise them when more is reached.
+PYTHON_FLOOR := 98
+RUST_FLOOR := 97
+# What only tests or Python run: neither counts for the core.
+TEST_FILES := (tests|vectors)\.rs$$|rust/python/|/htmlize-
+
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
@@ -27,8 +36,9 @@ installed = $(PIP) install --require-hashes $(1) || { printf '%s\n' \
 	'  hint: pip needs a package index that it can reach; its settings: $(BIN)/python -m pip config list' >&2; \
 	exit 1; }
 
-.PHONY: help demo test bench build lint types fmt clean lock \
-	prerequisites lint-prerequisites lint-rust lint-python test-rust test-python
+.PHONY: help demo test bench build lint types fmt clean lock coverage audit \
+	prerequisites lint-prerequisites lint-rust lint-python lint-words test-rust test-python \
+	coverage-rust coverage-python audit-rust audit-python
 
 help:
 	@echo 'msys-track: engagement tracking for mail injected over SMTP'
@@ -37,8 +47,10 @@ help:
 	@echo '  make test     every check: lint, types, Rust tests, Python tests'
 	@echo '  make bench    speed against peers, in one run; fails under the bars (BENCH_ARGS=…)'
 	@echo '  make build    the compiled core and the command, in .venv'
-	@echo '  make lint     cargo fmt, clippy, ruff, import directions'
+	@echo '  make lint     cargo fmt, clippy, ruff, import directions, spelling'
 	@echo '  make types    mypy, strict'
+	@echo '  make coverage every test once more, measured; fails under the floors'
+	@echo '  make audit    known faults, licences and sources of what is used (needs cargo-deny)'
 	@echo '  make fmt      format Rust and Python'
 	@echo '  make lock     pin the Python packages again (needs uv; UPGRADE=--upgrade)'
 	@echo '  make clean    remove .venv, target/ and caches'
@@ -55,7 +67,7 @@ build: $(STAMPS)/core
 test: lint types test-rust test-python
 	$(say) 'all checks passed'
 
-lint: lint-rust lint-python
+lint: lint-rust lint-python lint-words
 
 lint-rust: | lint-prerequisites
 	$(say) 'cargo fmt: is the Rust formatted?'
@@ -73,6 +85,10 @@ lint-python: $(STAMPS)/core $(STAMPS)/dev
 	$(say) 'lint-imports: do rooms know only the rooms below them?'
 	@$(BIN)/lint-imports --no-cache
 
+lint-words: $(STAMPS)/dev
+	$(say) 'codespell: misspellings, and docs/words-to-avoid.txt'
+	@$(BIN)/codespell
+
 types: $(STAMPS)/core $(STAMPS)/dev
 	$(say) 'mypy: do the types hold?'
 	@$(BIN)/mypy
@@ -83,7 +99,51 @@ test-rust: | lint-prerequisites
 
 test-python: $(STAMPS)/core $(STAMPS)/dev
 	$(say) 'pytest: the package'
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+
+# Not part of `make test`: measured, the Python tests need twice the processor time on CPython 3.11.
+coverage: coverage-rust coverage-python
+	$(say) 'the floors hold'
+
+coverage-rust: | prerequisites
+	@cargo llvm-cov --version >/dev/null 2>&1 || { printf '%s\n' \
+		'error: cargo-llvm-cov was not found.' \
+		'  hint: cargo install cargo-llvm-cov --locked' >&2; exit 1; }
+	$(say) 'cargo llvm-cov: which lines of the core do its tests reach?'
+	@cargo llvm-cov --locked --quiet --ignore-filename-regex '$(TEST_FILES)' \
+		--fail-under-lines $(RUST_FLOOR) || { printf '%s\n' \
+		'error: the tests failed, reach less than $(RUST_FLOOR) % of the lines, or LLVM is missing; see above.' \
+		'  hint: it needs llvm-cov and llvm-profdata 19 or newer: rustup component add llvm-tools, or' \
+		'  LLVM_COV and LLVM_PROFDATA name them (Debian: llvm-19, /usr/bin/llvm-cov-19).' >&2; exit 1; }
+
+coverage-python: $(STAMPS)/core $(STAMPS)/dev
+	$(say) 'coverage: which branches of the package do its tests reach?'
+	@mkdir -p target/coverage && $(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(PARALLEL) $(PYTEST_ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --fail-under=$(PYTHON_FLOOR)
+
+audit: audit-rust audit-python
+
+audit-rust: | prerequisites
+	@cargo deny --version >/dev/null 2>&1 || { printf '%s\n' \
+		'error: cargo-deny was not found.' \
+		'  hint: cargo install cargo-deny --locked' >&2; exit 1; }
+	$(say) 'cargo deny: licences, sources and crates that are not wanted (deny.toml)'
+	@cargo deny --log-level error --offline check licenses bans sources
+	$(say) 'cargo deny: known faults'
+	@cargo deny --log-level error check advisories || { printf '%s\n' \
+		'error: a crate has a known fault, or the list of faults could not be had; see above.' \
+		'  hint: cargo-deny fetches the list of RustSec; where that cannot be reached,' \
+		'  run make audit on a machine that reaches it: the versions are those of Cargo.lock.' >&2; exit 1; }
+
+audit-python: $(STAMPS)/audit
+	$(say) 'pip-audit: known faults of the Python packages'
+	@for pins in runtime dev bench; do $(BIN)/pip-audit --strict --disable-pip --require-hashes \
+		--progress-spinner off -r requirements/$$pins.txt || { printf '%s\n' \
+		'error: a package has a known fault, or the list of faults could not be had; see above.' \
+		'  hint: pip-audit asks the public package index; where that cannot be reached, run make audit on a' \
+		'  machine that reaches it: the versions are those of requirements/.' >&2; exit 1; }; done
 
 bench: $(STAMPS)/core $(STAMPS)/bench
 	$(say) 'bench: building the Rust pass to compare with'
@@ -124,6 +184,11 @@ $(STAMPS)/dev: requirements/dev.txt $(STAMPS)/venv
 	@$(call installed,-r requirements/dev.txt)
 	@touch $@
 
+$(STAMPS)/audit: requirements/audit.txt $(STAMPS)/venv
+	$(say) 'installing pip-audit (pinned, with hashes)'
+	@$(call installed,-r requirements/audit.txt)
+	@touch $@
+
 $(STAMPS)/bench: requirements/bench.txt $(STAMPS)/venv
 	$(say) 'installing the peers to compare with (pinned, with hashes)'
 	@$(call installed,-r requirements/bench.txt)
@@ -148,4 +213,5 @@ lock:
 	$(LOCK) $(UPGRADE) pyproject.toml --group dev --group bench -o requirements/bench.txt && \
 	$(LOCK) -c requirements/bench.txt pyproject.toml --group dev -o requirements/dev.txt && \
 	$(LOCK) -c requirements/bench.txt pyproject.toml --extra lua -o requirements/runtime.txt && \
-	$(LOCK) -c requirements/bench.txt requirements/build.in -o requirements/build.txt
+	$(LOCK) -c requirements/bench.txt requirements/build.in -o requirements/build.txt && \
+	$(LOCK) -c requirements/bench.txt --group audit -o requirements/audit.txt

@@ -161,7 +161,7 @@ enum Source {
     Probed,
 }
 
-/// Behind the last byte: it is told of if the document ends in markup.
+/// Stands behind the last byte; the pass reports it if the document ends in markup.
 const PROBE: &[u8; 3] = b"<a>";
 
 /// More masks than that are copied, with all that is between them.

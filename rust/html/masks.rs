@@ -2,7 +2,7 @@
 //!
 //! `lol_html` tells of start tags wherever they are markup and nowhere else: not in a comment, an
 //! attribute, a script. So what else is to be found is read as a start tag of equal length. If
-//! every mask of a pass is told of, each stood in markup, up to the first nothing else was read
+//! every mask of a pass is reported, each stood in markup, up to the first nothing else was read
 //! than the source, and so up to the next: the pass has read the source.
 
 use std::ops::Range;

@@ -172,7 +172,7 @@ impl<'f, F: Fill> Copying<'f, F> {
         }
     }
 
-    /// What is not tracked is nobody's news.
+    /// With tracking off nothing is reported.
     fn leave(&mut self, at: &RawRange, change: Change, reason: Reason) {
         if reason == Reason::TrackingOff {
             return;

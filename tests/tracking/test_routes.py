@@ -4,12 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from msys_track import _core
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.tracking.counters import Counters
 from msys_track.tracking.replies import PIXEL, Replies
 from msys_track.tracking.routes import Outcome, Routes, path_of
 
-KEYS = KeyRing.temporary()
+# A fixed key: tests are shared out by name, tokens are in the names, and processes must agree.
+KEYS = KeyRing(_core.KeyRing([(1, bytes(range(32)))]), (1,))
 REPLIES = Replies("msys-http")
 NOW = 1_000
 EXPIRES_AT = 2_000

@@ -17,7 +17,7 @@ from msys_track.keys.ring import KeyRing
 from msys_track.service import assembly
 from msys_track.smtp.address import Address
 
-_PORT: Final = 50_000  # of the client that there is none of
+_PORT: Final = 50_000  # of the client; no client is connected
 _DEFAULT_LISTEN: Final = Address("127.0.0.1", 2525)
 _CONFIGURATION: Final = Path("msys-track.toml")
 

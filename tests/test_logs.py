@@ -15,14 +15,14 @@ from msys_track.logs import ROOT, event_logger
 PACKAGE = Path(__file__).resolve().parents[1] / "python" / "msys_track"
 LIBRARY_USER = """
 from msys_track import KeyRing, Rewriter, TrackingOptions
-from msys_track.errors import RewriteFailed
+from msys_track.errors import RewriteError
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.hooks import Transaction
 from msys_track.rewriting.native import NativeEngine
 
 class Broken(NativeEngine):
     def plan(self, message, rules, *, drop_headers=()):
-        raise RewriteFailed("a defect")
+        raise RewriteError("a defect")
 
 options = TrackingOptions(open_tracking=True)
 rewriter = Rewriter(keys=KeyRing.temporary(), options=options, engine=Broken())
@@ -59,7 +59,7 @@ def test_with_logging_configured_events_and_fields_are_readable() -> None:
     )
     assert lines[1] == "ERROR msys_track.dispatch.message message.rewrite_failed step='plan'"
     assert lines[2] == "Traceback (most recent call last):"
-    assert lines[-1] == "msys_track.errors.RewriteFailed: a defect"
+    assert lines[-1] == "msys_track.errors.RewriteError: a defect"
 
 
 def test_a_record_has_its_event_and_fields_apart(caplog: pytest.LogCaptureFixture) -> None:

@@ -18,9 +18,9 @@ import msys_track
 from msys_track import KeyRing, Rewriter
 from msys_track.config.problems import ConfigurationError, Problem
 from msys_track.config.schema.kinds import NotAllowedError
-from msys_track.errors import HeaderRefused, RecipientError, UpstreamError
+from msys_track.errors import HeaderRefusedError, RecipientError, UpstreamError
 from msys_track.smtp.reply import Reply
-from msys_track.smtpapi.json import JsonFault, parse_object
+from msys_track.smtpapi.json import JsonError, parse_object
 
 ARGUMENTS = {
     "allowed": "a port",
@@ -91,15 +91,15 @@ def test_exceptions_of_all_rooms_are_found() -> None:
         "CoreError",
         "DataRefusedError",
         "Failure",
-        "JsonFault",
-        "NotAllowed",
+        "JsonError",
+        "ForbiddenSourceError",
         "UpstreamError",
-        "_NotANumber",
+        "_NotANumberError",
     }
 
 
 def test_attributes_that_are_made_of_the_arguments_survive() -> None:
-    with pytest.raises(JsonFault) as raised:
+    with pytest.raises(JsonError) as raised:
         parse_object('{\n "a": 1,}')
     fault = unpickled(raised.value)
     assert (fault.line, fault.column, fault.what) == (2, raised.value.column, raised.value.what)
@@ -129,7 +129,7 @@ def test_a_pool_of_workers_gives_back_what_they_raise_and_goes_on() -> None:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         header = pool.submit(_refused_header, 0).exception()
-        assert isinstance(header, HeaderRefused)
+        assert isinstance(header, HeaderRefusedError)
         assert header.code == 550
         assert str(header) == f"550 {header.text}"
         recipient = pool.submit(_refused_recipient, 0).exception()

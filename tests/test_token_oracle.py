@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import token_oracle
 from tests.claims import claims, said
-from tests.token_oracle import PAGE, Unreadable
+from tests.token_oracle import PAGE, UnreadableError
 from tests.token_vectors import KEYS, OPENS, REFUSED, TOKENS, fields_of, ring, what
 
-from msys_track.errors import TokenInvalid
+from msys_track.errors import InvalidTokenError
 from msys_track.keys.ring import Claims, KeyRing
 
 RUST = Path(__file__).parents[1] / "rust" / "token"
@@ -35,8 +35,8 @@ def page_fields(claims: Claims) -> dict[str, Any]:
 def assert_both_read_the_same(keys: KeyRing, path: str) -> None:
     try:
         theirs = token_oracle.opened(path, KEYS)
-    except Unreadable:
-        with pytest.raises(TokenInvalid):
+    except UnreadableError:
+        with pytest.raises(InvalidTokenError):
             keys.open(path)
     else:
         assert page_fields(keys.open(path)) == theirs
@@ -138,7 +138,7 @@ def test_the_second_implementation_seals_the_vectors(vector: dict[str, Any]) -> 
 def test_the_second_implementation_refuses_what_the_vectors_refuse(
     vector: dict[str, Any],
 ) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableError):
         token_oracle.opened(vector["path"], KEYS)
 
 

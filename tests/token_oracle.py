@@ -36,7 +36,7 @@ _CLICK = re.compile(r"f/(?P<rest>[A-Za-z0-9_.\-/]*)")
 _SUBLINK = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,64}")
 
 
-class Unreadable(Exception):  # noqa: N818 - the state of a token
+class UnreadableError(Exception):
     """A path that gives no claims; the text says at which step of the page it failed."""
 
 
@@ -51,12 +51,12 @@ def opened(path: str, keys: Mapping[int, bytes]) -> dict[str, Any]:
     """The claims of a tracked URL's path, by name.
 
     Raises:
-        Unreadable: it has none.
+        UnreadableError: it has none.
     """
     located = locate(path)
     claims = read(unsealed(located, keys))
     if dict(KINDS)[claims["kind"]] != located.prefix[0]:
-        raise Unreadable("kind")
+        raise UnreadableError("kind")
     return claims
 
 
@@ -73,7 +73,7 @@ def locate(path: str) -> Located:
     """Find prefix and token.
 
     Raises:
-        Unreadable: this is no path of ours.
+        UnreadableError: this is no path of ours.
     """
     path = path.removeprefix("/")
     if path.startswith(("q/", "u/")):
@@ -88,7 +88,7 @@ def locate(path: str) -> Located:
             found = (slash.start(), token[0]) if token else found
         if found and all(map(_SUBLINK.fullmatch, click["rest"][: found[0]].split("/"))):
             return Located(f"f/{click['rest'][: found[0]]}", found[1])
-    raise Unreadable("path")
+    raise UnreadableError("path")
 
 
 # The token
@@ -98,24 +98,24 @@ def unsealed(located: Located, keys: Mapping[int, bytes]) -> bytes:
     """The claims' bytes of a token.
 
     Raises:
-        Unreadable: not base64url, of another version, or not sealed by one of `keys`.
+        UnreadableError: not base64url, of another version, or not sealed by one of `keys`.
     """
     token = located.token
     if len(token) % 4 == 1:
-        raise Unreadable("base64url")
+        raise UnreadableError("base64url")
     sealed_bytes = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     if _base64url(sealed_bytes) != token:
-        raise Unreadable("base64url")
+        raise UnreadableError("base64url")
     version, key_id = sealed_bytes[:2]
     if version != VERSION:
-        raise Unreadable("version")
+        raise UnreadableError("version")
     if key_id not in keys:
-        raise Unreadable("key")
+        raise UnreadableError("key")
     associated = sealed_bytes[:2] + located.prefix.encode("ascii")
     try:
         return AESGCMSIV(keys[key_id]).decrypt(NONCE, sealed_bytes[2:], associated)
     except InvalidTag as error:
-        raise Unreadable("tag") from error
+        raise UnreadableError("tag") from error
 
 
 def encrypted(claims: bytes, key_id: int, key: bytes, prefix: str) -> str:
@@ -143,10 +143,10 @@ class Reader:
         """The next bytes.
 
         Raises:
-            Unreadable: there are fewer.
+            UnreadableError: there are fewer.
         """
         if count > len(self.rest):
-            raise Unreadable("cut off")
+            raise UnreadableError("cut off")
         taken, self.rest = self.rest[:count], self.rest[count:]
         return taken
 
@@ -154,7 +154,7 @@ class Reader:
         """The next number.
 
         Raises:
-            Unreadable: cut off, too long or too large.
+            UnreadableError: cut off, too long or too large.
         """
         number = shift = 0
         while True:
@@ -164,32 +164,32 @@ class Reader:
             if not byte & 0x80:
                 break
         if number >= 2**bits or (byte == 0 and shift > 7):
-            raise Unreadable("number")
+            raise UnreadableError("number")
         return number
 
     def text(self) -> str:
         """The next text.
 
         Raises:
-            Unreadable: cut off, too long, badly packed or not UTF-8.
+            UnreadableError: cut off, too long, badly packed or not UTF-8.
         """
         length, is_packed = divmod(self.number(), 2)
         stored = self.take(length)
         text = unpacked(stored) if is_packed else stored
         self.text_left -= len(text)
         if self.text_left < 0:
-            raise Unreadable("too much text")
+            raise UnreadableError("too much text")
         try:
             return text.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise Unreadable("text") from error
+            raise UnreadableError("text") from error
 
 
 def read(claims: bytes) -> dict[str, Any]:
     """Claims by name, out of their bytes.
 
     Raises:
-        Unreadable: these bytes are no claims.
+        UnreadableError: these bytes are no claims.
     """
     reader = Reader(claims)
     said = _engagement(reader)
@@ -197,19 +197,19 @@ def read(claims: bytes) -> dict[str, Any]:
     (head,) = reader.take(1)
     kind = head & 0x0F
     if head & 0xC0 or kind >= len(KINDS):
-        raise Unreadable("link")
+        raise UnreadableError("link")
     said["kind"] = KINDS[kind][0]
     said["target"] = reader.text() if head & 0x10 else None
     said["link_name"] = reader.text() if head & 0x20 else None
     if reader.rest:
-        raise Unreadable("more than claims")
+        raise UnreadableError("more than claims")
     return said
 
 
 def _engagement(reader: Reader) -> dict[str, Any]:
     flags = reader.number()
     if flags >> 13:
-        raise Unreadable("flags")
+        raise UnreadableError("flags")
 
     def has(bit: int) -> bool:
         return bool(flags >> bit & 1)
@@ -227,7 +227,7 @@ def _engagement(reader: Reader) -> dict[str, Any]:
     said["metadata"] = reader.text() if has(9) else None
     count = reader.number() if has(11) else 0
     if count > 255:
-        raise Unreadable("tags")
+        raise UnreadableError("tags")
     said["tags"] = [reader.text() for _ in range(count)]
     for _ in range(reader.number() if has(12) else 0):
         reader.number()
@@ -313,7 +313,7 @@ def unpacked(short: bytes) -> bytes:
     """The text that packed bytes stand for.
 
     Raises:
-        Unreadable: a run is cut off, or there is too much text.
+        UnreadableError: a run is cut off, or there is too much text.
     """
     reader, text = Reader(short), bytearray()
     while reader.rest:
@@ -325,7 +325,7 @@ def unpacked(short: bytes) -> bytes:
         else:
             text += STRINGS[code]
         if len(text) > LONGEST_TEXT:
-            raise Unreadable("too much text")
+            raise UnreadableError("too much text")
     return bytes(text)
 
 

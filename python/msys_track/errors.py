@@ -4,13 +4,13 @@
 TrackingError
 ├─ SettingsError     a configuration file: file, line, key and what is allowed
 ├─ RecipientError    a recipient is not a mail address alone
-├─ MessageRefused    nobody gets this message: the SMTP reply for its sender
-│  ├─ HeaderRefused  X-MSYS-API is malformed
-│  └─ PolicyRefused  policy says no, or fails and may not be passed over
-├─ PolicyFailed      a policy came to no answer: file, line and cause
+├─ MessageRefusedError    nobody gets this message: the SMTP reply for its sender
+│  ├─ HeaderRefusedError  X-MSYS-API is malformed
+│  └─ PolicyRefusedError  policy says no, or fails and may not be passed over
+├─ PolicyFailedError      a policy came to no answer: file, line and cause
 ├─ KeyRingError      a key file: path, what is wrong, how to make a good one
-├─ TokenInvalid      a link that is not ours, or no longer what we sealed
-├─ RewriteFailed     the core gave up; the caller sends the original
+├─ InvalidTokenError      a link that is not ours, or no longer what we sealed
+├─ RewriteError     the core gave up; the caller sends the original
 ├─ UpstreamError     the next hop: temporary or permanent, what it said
 └─ SinkError         events could not be stored; the writer retries
 ```
@@ -46,7 +46,7 @@ class RecipientError(TrackingError, ValueError):
     """A recipient is not a mail address alone; the text names it and what to give."""
 
 
-class MessageRefused(TrackingError):  # noqa: N818 - a refusal is a reply, not a fault of ours
+class MessageRefusedError(TrackingError):
     """Nobody gets this message: `code` and `text` are the reply to DATA."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -55,15 +55,15 @@ class MessageRefused(TrackingError):  # noqa: N818 - a refusal is a reply, not a
         self.text = text
 
 
-class HeaderRefused(MessageRefused):
+class HeaderRefusedError(MessageRefusedError):
     """`X-MSYS-API` is malformed."""
 
 
-class PolicyRefused(MessageRefused):
+class PolicyRefusedError(MessageRefusedError):
     """Policy refused the message, or failed where it may not be passed over."""
 
 
-class PolicyFailed(TrackingError):  # noqa: N818 - what happened to a policy
+class PolicyFailedError(TrackingError):
     """A policy came to no answer; the text names file, line, hook and cause."""
 
 
@@ -71,11 +71,11 @@ class KeyRingError(TrackingError):
     """A key file can't be used; the text names the path and what to do."""
 
 
-class TokenInvalid(TrackingError):  # noqa: N818 - the state of a token
+class InvalidTokenError(TrackingError):
     """A tracked URL was not sealed by a key we hold, or was changed since."""
 
 
-class RewriteFailed(TrackingError):  # noqa: N818 - what happened to a message
+class RewriteError(TrackingError):
     """The core could not plan or render; the original message goes on."""
 
 

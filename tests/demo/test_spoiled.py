@@ -8,7 +8,7 @@ from tests.demo.tours import failed, toured, unnoticed
 
 from msys_track.demo import stage as staging
 from msys_track.dispatch.rewriter import Rewriter
-from msys_track.errors import HeaderRefused, TokenInvalid
+from msys_track.errors import HeaderRefusedError, InvalidTokenError
 from msys_track.events import Event
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.options.resolve import Origin, resolve
@@ -211,7 +211,7 @@ def opens_everything(keys: KeyRing, path: str) -> Claims:
     """Take what a key ring refuses for the last link that it has opened."""
     try:
         opened.append(real_open(keys, path))
-    except TokenInvalid:
+    except InvalidTokenError:
         if not opened:
             raise
     return opened[-1]
@@ -245,7 +245,7 @@ async def test_a_header_that_is_taken_though_malformed_is_noticed(
     def lenient(values: Sequence[bytes]) -> header.ApiHeader | None:
         try:
             return parse(values)
-        except HeaderRefused:
+        except HeaderRefusedError:
             return None
 
     monkeypatch.setattr(header, "parse_header", lenient)
@@ -259,7 +259,7 @@ async def test_a_sound_header_that_is_refused_is_noticed(
 ) -> None:
     def strict(values: Sequence[bytes]) -> None:
         if values:
-            raise HeaderRefused(550, "5.6.0 X-MSYS-API is not wanted")
+            raise HeaderRefusedError(550, "5.6.0 X-MSYS-API is not wanted")
 
     monkeypatch.setattr(header, "parse_header", strict)
     noticed = await failed()

@@ -14,7 +14,7 @@ from tests.captured_logs import capture_logs
 
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.rewriter import Rewriter, rewrite
-from msys_track.errors import HeaderRefused, PolicyRefused, RewriteFailed
+from msys_track.errors import HeaderRefusedError, PolicyRefusedError, RewriteError
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.options.scopes import Networks, Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
@@ -102,7 +102,7 @@ def test_a_message_untracked_by_its_header_tells_its_removal_as_an_edit() -> Non
 
 
 def test_a_malformed_header_is_refused() -> None:
-    with pytest.raises(HeaderRefused, match=r"550 5\.6\.0 JSON parsing error"):
+    with pytest.raises(HeaderRefusedError, match=r"550 5\.6\.0 JSON parsing error"):
         copies(b"X-MSYS-API: {\r\n" + MESSAGE)
 
 
@@ -131,7 +131,7 @@ class BrokenEngine(NativeEngine):
     def plan(
         self, message: bytes, rules: Rules, *, drop_headers: Sequence[bytes] = ()
     ) -> NativePlan:
-        raise RewriteFailed(f"planning {len(message)} bytes by {rules} failed ({drop_headers!r})")
+        raise RewriteError(f"planning {len(message)} bytes by {rules} failed ({drop_headers!r})")
 
 
 def test_a_defect_of_the_core_sends_the_original_without_the_header() -> None:
@@ -255,7 +255,7 @@ def test_policy_decides_for_each_recipient_apart() -> None:
 
 def test_a_recipient_that_policy_refuses_refuses_the_message() -> None:
     no = Rejection(code=550, text="5.7.1 not to c")
-    with pytest.raises(PolicyRefused) as refused:
+    with pytest.raises(PolicyRefusedError) as refused:
         asked({"c@example.com": no}, MESSAGE)
     assert (refused.value.code, refused.value.text) == (550, "5.7.1 not to c")
 

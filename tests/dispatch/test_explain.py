@@ -24,7 +24,7 @@ from tests.upstreams import ScriptedUpstream
 from msys_track.cli import main
 from msys_track.dispatch.explain import explain
 from msys_track.dispatch.rewriter import Rewriter
-from msys_track.errors import TokenInvalid
+from msys_track.errors import InvalidTokenError
 from msys_track.injection.server import serve
 from msys_track.keys.ring import Claims, KeyRing, create
 from msys_track.options.scopes import Scope, Scopes
@@ -61,7 +61,7 @@ class Explained:
             for path in TRACKED_URL.findall(content if isinstance(content, bytes) else b""):
                 try:
                     yield self.keys.open(path.decode())
-                except TokenInvalid:
+                except InvalidTokenError:
                     continue
 
 

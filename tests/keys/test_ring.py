@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from tests.claims import claims, said
 from tests.token_vectors import KEYS, OPENS, REFUSED, TOKENS, claims_of, key_file, ring, what
 
-from msys_track.errors import KeyRingError, TokenInvalid
+from msys_track.errors import InvalidTokenError, KeyRingError
 from msys_track.keys import ring as keys
 from msys_track.keys.ring import Claims, KeyEntry, KeyRing, NamedSource, key_source
 
@@ -115,7 +115,7 @@ def test_a_write_that_fails_leaves_no_half_of_a_file(
 def test_a_temporary_ring_is_different_each_time() -> None:
     one, other = KeyRing.temporary(), KeyRing.temporary()
     assert said(one.open(one.seal(CLICK))) == said(CLICK)
-    with pytest.raises(TokenInvalid):
+    with pytest.raises(InvalidTokenError):
         other.open(one.seal(CLICK))
 
 
@@ -234,7 +234,7 @@ def test_a_mounted_secret_is_read_through_its_links_and_again_when_they_change(
     visible = mounted(tmp_path)
     link = KeyRing.load(visible).seal(CLICK)
     mounted(tmp_path, name="..2026_11_25")
-    with pytest.raises(TokenInvalid):
+    with pytest.raises(InvalidTokenError):
         KeyRing.load(visible).open(link)
 
 
@@ -591,7 +591,7 @@ def test_a_rotated_file_seals_with_the_new_key_and_opens_with_both(made: Path) -
     assert said(after.open(old_link)) == said(CLICK)
     new_link = after.seal(CLICK)
     assert said(after.open(new_link)) == said(CLICK)
-    with pytest.raises(TokenInvalid, match="no key has id 2"):
+    with pytest.raises(InvalidTokenError, match="no key has id 2"):
         before.open(new_link)
 
 
@@ -805,7 +805,7 @@ def test_the_claims_of_the_vectors_seal_to_their_paths(
 
 @pytest.mark.parametrize("vector", REFUSED, ids=what)
 def test_what_the_vectors_refuse_is_refused(tmp_path: Path, vector: dict[str, Any]) -> None:
-    with pytest.raises(TokenInvalid, match=f"^{re.escape(vector['error'])}$"):
+    with pytest.raises(InvalidTokenError, match=f"^{re.escape(vector['error'])}$"):
         ring(tmp_path).open(vector["path"])
 
 
@@ -820,7 +820,7 @@ def test_no_link_with_a_single_bit_changed_opens(tmp_path: Path) -> None:
     tried: Counter[str] = Counter()
     for vector in TOKENS:
         for changed in single_bit_changes(vector["path"]):
-            with pytest.raises(TokenInvalid):
+            with pytest.raises(InvalidTokenError):
                 whole.open(changed)
             tried[vector["kind"]] += 1
     assert tried.total() > 10_000
@@ -829,7 +829,7 @@ def test_no_link_with_a_single_bit_changed_opens(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["", "/", "\ud800", "f/a/\udfff", "\0", "q/" + "A" * 70_000])
 def test_text_that_is_no_path_at_all_is_an_invalid_token(tmp_path: Path, path: str) -> None:
-    with pytest.raises(TokenInvalid):
+    with pytest.raises(InvalidTokenError):
         ring(tmp_path).open(path)
 
 
@@ -855,5 +855,5 @@ def test_taking_a_key_out_ends_its_links_and_no_others(tmp_path: Path) -> None:
     one, two = (ring(tmp_path, first=number).seal(CLICK) for number in (1, 2))
     without = ring(tmp_path, {number: KEYS[number] for number in (2, 255)})
     assert said(without.open(two)) == said(CLICK)
-    with pytest.raises(TokenInvalid, match="no key has id 1"):
+    with pytest.raises(InvalidTokenError, match="no key has id 1"):
         without.open(one)

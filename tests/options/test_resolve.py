@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msys_track.errors import HeaderRefused
+from msys_track.errors import HeaderRefusedError
 from msys_track.options.resolve import Resolved, resolve
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
@@ -233,7 +233,7 @@ def test_empty_metadata_is_no_metadata() -> None:
 
 def test_policy_s_campaign_has_the_header_s_limit() -> None:
     assert resolve((), None, contexts(smtpapi_campaign_id="ü" * 32)).campaign_id.value == "ü" * 32
-    with pytest.raises(HeaderRefused) as refused:
+    with pytest.raises(HeaderRefusedError) as refused:
         resolve((), None, contexts(smtpapi_campaign_id="ü" * 32 + "x"))
     assert refused.value.text == "5.6.0 smtpapi_campaign_id context is limited to 64 bytes"
 

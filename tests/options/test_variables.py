@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msys_track.errors import HeaderRefused
+from msys_track.errors import HeaderRefusedError
 from msys_track.options import variables
 from msys_track.options.variables import NOTHING, Variables, is_bypassed, read_variables
 from msys_track.policy.context import Context, Contexts
@@ -107,7 +107,7 @@ def test_more_than_ten_tags_are_cut() -> None:
 @given(st.sampled_from(NAMES), st.text(max_size=80).filter(lambda text: text.isprintable()))
 def test_no_value_whatever_stops_the_reading(name: str, value: str) -> None:
     if name == "smtpapi_campaign_id" and len(value.encode()) > 64:
-        with pytest.raises(HeaderRefused):
+        with pytest.raises(HeaderRefusedError):
             read_variables(contexts(**{name: value}))
         return
     said = read_variables(contexts(**{name: value}))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from msys_track.errors import PolicyFailed
+from msys_track.errors import PolicyFailedError
 from msys_track.policy.chain import Verdict
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.hooks import Hook, Policy, Rejection, Transaction
@@ -52,7 +52,7 @@ msys.registerModule("policy", mod)
 def call(policy: Policy, hook: Hook, given: Transaction) -> Rejection | None:
     """Ask a policy of which no file should fail."""
 
-    def fail(failure: PolicyFailed) -> None:
+    def fail(failure: PolicyFailedError) -> None:
         raise failure
 
     return policy.call(hook, given, fail)

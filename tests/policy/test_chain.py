@@ -2,7 +2,7 @@ from pathlib import Path
 
 from tests.policy.asked import call, lua, transaction
 
-from msys_track.errors import PolicyFailed
+from msys_track.errors import PolicyFailedError
 from msys_track.policy.chain import Chain
 from msys_track.policy.hooks import Hook, Rejection
 from msys_track.policy.python import PythonPolicy
@@ -49,11 +49,11 @@ def test_a_failure_is_told_and_answered_in_its_file_s_place() -> None:
     later = Rejection(code=451, text="later")
     failures: list[str] = []
 
-    def refuse(failure: PolicyFailed) -> Rejection:
+    def refuse(failure: PolicyFailedError) -> Rejection:
         failures.append(str(failure))
         return later
 
-    def go_on(failure: PolicyFailed) -> None:
+    def go_on(failure: PolicyFailedError) -> None:
         failures.append(str(failure))
 
     assert chain.call(Hook.EACH_RCPT, transaction(), refuse) == later

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from tests.policy.asked import SAMPLES, call, transaction
 
-from msys_track.errors import PolicyFailed, SettingsError
+from msys_track.errors import PolicyFailedError, SettingsError
 from msys_track.policy.hooks import Hook, Rejection
 from msys_track.policy.loading import PolicySettings, load_policy
 
@@ -51,7 +51,9 @@ def test_the_limits_are_the_settings(tmp_path: Path) -> None:
     )
     policy = load_policy(PolicySettings(files=(path,), timeout_seconds=0.02))
     assert policy is not None
-    with pytest.raises(PolicyFailed, match=r"slow\.lua:1: validate_ehlo: ran longer than 0\.02"):
+    with pytest.raises(
+        PolicyFailedError, match=r"slow\.lua:1: validate_ehlo: ran longer than 0\.02"
+    ):
         call(policy, Hook.EHLO, transaction())
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from tests.policy.asked import transaction
 
-from msys_track.errors import PolicyFailed, SettingsError
+from msys_track.errors import PolicyFailedError, SettingsError
 from msys_track.policy.chain import CONTINUE
 from msys_track.policy.hooks import Hook, Rejection
 from msys_track.policy.python import PythonPolicy
@@ -22,7 +22,7 @@ def fault(source: str) -> str:
 
 
 def failure(source: str, hook: Hook = Hook.RCPTTO) -> str:
-    with pytest.raises(PolicyFailed) as caught:
+    with pytest.raises(PolicyFailedError) as caught:
         policy(source).ask(hook, transaction())
     return str(caught.value)
 

@@ -41,7 +41,7 @@ def check(message: bytes, rewriter: Rewriter = REWRITER) -> Checked:
     Raises:
         AssertionError: a byte differs that must not, a link leads elsewhere, or something was
             left alone without the right reason.
-        HeaderRefused: `X-MSYS-API` is malformed.
+        HeaderRefusedError: `X-MSYS-API` is malformed.
     """
     copy = rewriter.copy_for("jo@example.com", message, now=1_700_000_000)
     assert oracle.replayed(message, copy.edits) == copy.message

@@ -15,7 +15,7 @@ from tests import shared_corpus
 from tests.rewriting import forms
 from tests.rewriting.fidelity import check
 
-from msys_track.errors import HeaderRefused
+from msys_track.errors import HeaderRefusedError
 
 WHOLE = bool(os.environ.get("MSYS_TRACK_WHOLE_CORPUS"))
 FORMS_EACH = 3
@@ -70,6 +70,6 @@ def test_hostile_input_comes_back_whole() -> None:
             continue
         try:
             check(sent_as_it_is(data) if kind == "html" else data)
-        except HeaderRefused:
+        except HeaderRefusedError:
             refused.add(name)
     assert refused == {"head-two-api", "head-api-bad", "head-api-deep", "head-api-fold"}

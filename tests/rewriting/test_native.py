@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from msys_track import _core
-from msys_track.errors import RewriteFailed
+from msys_track.errors import RewriteError
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 from msys_track.rewriting.native import NativeEngine, NativePlan, Rules
 from msys_track.tracking.counters import Counters
@@ -98,7 +98,7 @@ def test_a_panic_is_an_error_that_the_caller_can_catch(monkeypatch: pytest.Monke
         raise _core.CoreError("the core panicked")
 
     monkeypatch.setattr(_core, "plan", panics)
-    with pytest.raises(RewriteFailed, match="planning failed"):
+    with pytest.raises(RewriteError, match="planning failed"):
         plan(HTML)
 
 

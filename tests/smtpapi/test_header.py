@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msys_track.errors import HeaderRefused
+from msys_track.errors import HeaderRefusedError
 from msys_track.smtpapi.header import ApiHeader, parse_header
 from msys_track.smtpapi.mailbox import Mailbox
 
@@ -33,21 +33,21 @@ def read(members: object) -> ApiHeader:
     return header
 
 
-def outcome(value: bytes) -> ApiHeader | HeaderRefused | None:
+def outcome(value: bytes) -> ApiHeader | HeaderRefusedError | None:
     try:
         return parse_header([value])
-    except HeaderRefused as refused:
+    except HeaderRefusedError as refused:
         return refused
 
 
-def is_safe(answer: ApiHeader | HeaderRefused | None) -> bool:
-    if isinstance(answer, HeaderRefused):
+def is_safe(answer: ApiHeader | HeaderRefusedError | None) -> bool:
+    if isinstance(answer, HeaderRefusedError):
         return answer.code == 550 and SAFE_REPLY.fullmatch(answer.text) is not None
     return answer is not None
 
 
 def refusal(*fields: bytes) -> str:
-    with pytest.raises(HeaderRefused) as caught:
+    with pytest.raises(HeaderRefusedError) as caught:
         parse_header(fields)
     assert caught.value.code == 550
     assert SAFE_REPLY.fullmatch(caught.value.text)

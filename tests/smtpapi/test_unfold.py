@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msys_track.smtpapi.json import JsonFault
+from msys_track.smtpapi.json import JsonError
 from msys_track.smtpapi.unfold import decode_words, unfold_value
 
 
@@ -76,7 +76,7 @@ def test_raw_utf8_and_encoded_words_are_read(value: bytes, text: str) -> None:
 def test_what_cannot_be_decoded_is_refused_with_its_column(
     value: bytes, column: int, what: str
 ) -> None:
-    with pytest.raises(JsonFault) as caught:
+    with pytest.raises(JsonError) as caught:
         decode_words(value)
     assert (caught.value.line, caught.value.column, caught.value.what) == (1, column, what)
 
@@ -85,7 +85,7 @@ def test_what_cannot_be_decoded_is_refused_with_its_column(
 def test_any_bytes_give_text_or_a_fault(value: bytes) -> None:
     try:
         text = decode_words(unfold_value(value))
-    except JsonFault:
+    except JsonError:
         return
     text.encode("utf-8")
 
@@ -94,5 +94,5 @@ def test_any_bytes_give_text_or_a_fault(value: bytes) -> None:
 def test_any_near_encoded_word_gives_text_or_a_fault(text: str) -> None:
     try:
         decode_words(text.encode()).encode()
-    except JsonFault:
+    except JsonError:
         return

@@ -9,7 +9,7 @@ from tests import shared_corpus
 
 from msys_track.demo.catalogue import MAILS, NEWSLETTER, Mail
 from msys_track.dispatch.rewriter import Rewriter
-from msys_track.errors import HeaderRefused
+from msys_track.errors import HeaderRefusedError
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
 from msys_track.testing.fidelity import Changes, changes, without_api_header
@@ -155,6 +155,6 @@ def test_tracking_of_hostile_input_leaves_nothing_beyond() -> None:
         message = wire_form(HEAD + b"\r\n" + data if kind == "html" else data).message
         try:
             found = seen(message)
-        except HeaderRefused:
+        except HeaderRefusedError:
             continue
         assert found.beyond is None, name

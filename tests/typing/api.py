@@ -8,17 +8,17 @@ from msys_track import (
     Claims,
     Copy,
     Engagement,
-    HeaderRefused,
+    HeaderRefusedError,
+    InvalidTokenError,
     KeyRing,
     KeyRingError,
     Message,
     Reason,
     RecipientError,
-    RewriteFailed,
+    RewriteError,
     Rewriter,
     SettingsError,
     SinkError,
-    TokenInvalid,
     TrackingError,
     TrackingOptions,
     UpstreamError,
@@ -90,13 +90,13 @@ def links(path: str) -> Claims:
 def what_can_go_wrong(message: bytes) -> str:
     try:
         the_shortest_way(message)
-    except HeaderRefused as refused:
+    except HeaderRefusedError as refused:
         return f"{assert_type(refused.code, int)} {assert_type(refused.text, str)}"
     except UpstreamError as refused:
         return f"{assert_type(refused.code, int)} {assert_type(refused.text, str)}"
-    except (KeyRingError, RecipientError, RewriteFailed, SettingsError) as error:
+    except (KeyRingError, RecipientError, RewriteError, SettingsError) as error:
         return str(error)
-    except (SinkError, TokenInvalid) as error:
+    except (SinkError, InvalidTokenError) as error:
         return str(error)
     except TrackingError as error:
         return f"{error} (msys-track {assert_type(__version__, str)})"

@@ -12,7 +12,7 @@ from msys_track.config.configuration import Configuration
 from msys_track.dispatch.explain import explain
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.dispatch.session import PolicySession
-from msys_track.errors import MessageRefused
+from msys_track.errors import MessageRefusedError
 from msys_track.keys.ring import KeyRing
 from msys_track.service import assembly
 from msys_track.smtp.address import Address
@@ -105,7 +105,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             rewriter.policy, helo=helo, sender=sender, recipients=recipients, message=message
         )
         decision = rewriter.decide(message, recipients, transaction=transaction)
-    except MessageRefused as refused:
+    except MessageRefusedError as refused:
         _print_refusal(refused, as_json=as_json)
         raise click.exceptions.Exit(1) from refused
     explanation = explain(decision, rewriter.render(decision, now=int(time.time())))
@@ -157,7 +157,7 @@ def _way_in(read: Configuration | None, asked: Address | None) -> str:
     )
 
 
-def _print_refusal(refused: MessageRefused, *, as_json: bool) -> None:
+def _print_refusal(refused: MessageRefusedError, *, as_json: bool) -> None:
     if as_json:
         reply = {"code": refused.code, "text": refused.text}
         click.echo(json.dumps({"refused": reply}, indent=2))

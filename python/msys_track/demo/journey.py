@@ -12,7 +12,7 @@ from msys_track.demo.catalogue import Mail
 from msys_track.demo.stage import Stage
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.message import Message
-from msys_track.errors import HeaderRefused
+from msys_track.errors import HeaderRefusedError
 from msys_track.events import Event
 from msys_track.testing.browser import Response
 from msys_track.testing.fidelity import (
@@ -78,7 +78,7 @@ class Journey:
     mail: Mail
     wire: WireForm
     answer: Answer
-    refusal: HeaderRefused | None
+    refusal: HeaderRefusedError | None
     """What the product says of a header that is malformed; nobody may get the mail."""
     readers: Sequence[str]
     """Who must get a copy if the mail is taken: the recipients, and whom its header names."""
@@ -101,7 +101,7 @@ async def travel(stage: Stage, mail: Mail) -> Journey:
     readers: list[str] = []
     try:
         opened = stage.rewriter.open(wire.message, mail.recipients)
-    except HeaderRefused as error:
+    except HeaderRefusedError as error:
         refusal = error
     else:
         to, cc, bcc, archive = opened.readers

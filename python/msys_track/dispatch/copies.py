@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msys_track.dispatch.decide import Decision
 from msys_track.dispatch.message import Message
 from msys_track.dispatch.recipients import Reader
-from msys_track.errors import RewriteFailed
+from msys_track.errors import RewriteError
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 from msys_track.logs import event_logger
 from msys_track.options.resolve import Resolved
@@ -133,7 +133,7 @@ def render_copy(  # noqa: PLR0913 - all that a copy depends on
     )
     try:
         rendered = plan.render(keys, engagement, urls, inserted)
-    except RewriteFailed:
+    except RewriteError:
         log.exception("message.rewrite_failed", step="render")
         return _leave_untracked(message, readers, resolved, Reason.CORE_FAILURE, inserted)
     return Copy(

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from msys_track.dispatch import recipients
-from msys_track.errors import RewriteFailed
+from msys_track.errors import RewriteError
 from msys_track.logs import event_logger
 from msys_track.options.resolve import Resolved, resolve
 from msys_track.options.scopes import Scope
@@ -68,7 +68,7 @@ class Message:
 
         Raises:
             RecipientError: a recipient is not a mail address alone.
-            HeaderRefused: `X-MSYS-API` is malformed.
+            HeaderRefusedError: `X-MSYS-API` is malformed.
         """
         check_recipients(addresses)
         self._engine = engine
@@ -94,7 +94,7 @@ class Message:
         """Weigh what policy, header and configuration say.
 
         Raises:
-            HeaderRefused: policy's campaign is too long.
+            HeaderRefusedError: policy's campaign is too long.
         """
         if contexts is not None or scopes is not None:
             return resolve(self._scopes if scopes is None else scopes, self.header, contexts)
@@ -118,7 +118,7 @@ class Message:
                 dropped.append(_BCC)
             try:
                 plan = self._engine.plan(self.message, rules, drop_headers=dropped)
-            except RewriteFailed:
+            except RewriteError:
                 log.exception("message.rewrite_failed", step="plan")
                 plan = None
             self._plans[rules, keeps_header] = plan

@@ -12,7 +12,7 @@ from msys_track.dispatch.copies import Copy, render_copies, render_copy
 from msys_track.dispatch.decide import CopyDecision, Decision, decide_copies
 from msys_track.dispatch.message import Message
 from msys_track.dispatch.recipients import Reader
-from msys_track.errors import PolicyRefused
+from msys_track.errors import PolicyRefusedError
 from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.options import variables
@@ -77,7 +77,7 @@ class Rewriter:
 
         Raises:
             RecipientError: a recipient is not a mail address alone.
-            HeaderRefused: `X-MSYS-API` is malformed.
+            HeaderRefusedError: `X-MSYS-API` is malformed.
         """
         scopes = self._layers(transaction)
         return Message(message, recipients, engine=self._engine, scopes=scopes)
@@ -92,7 +92,7 @@ class Rewriter:
 
         Raises:
             RecipientError: the recipient is not a mail address alone.
-            HeaderRefused: `X-MSYS-API` is malformed.
+            HeaderRefusedError: `X-MSYS-API` is malformed.
         """
         check_recipients((recipient,))
         opened = self.open(message) if isinstance(message, bytes) else message
@@ -117,8 +117,8 @@ class Rewriter:
 
         Raises:
             RecipientError: a recipient is not a mail address alone.
-            HeaderRefused: `X-MSYS-API` is malformed; nobody gets the message.
-            PolicyRefused: policy refused one recipient; nobody gets the message.
+            HeaderRefusedError: `X-MSYS-API` is malformed; nobody gets the message.
+            PolicyRefusedError: policy refused one recipient; nobody gets the message.
         """
         return self.render(self.decide(message, recipients, transaction=transaction), now=now)
 
@@ -129,8 +129,8 @@ class Rewriter:
 
         Raises:
             RecipientError: a recipient is not a mail address alone.
-            HeaderRefused: `X-MSYS-API` is malformed; nobody gets the message.
-            PolicyRefused: policy refused it or one recipient; nobody gets the message.
+            HeaderRefusedError: `X-MSYS-API` is malformed; nobody gets the message.
+            PolicyRefusedError: policy refused it or one recipient; nobody gets the message.
         """
         check_recipients(recipients)  # before policy is asked about one
         if transaction is not None:
@@ -184,7 +184,7 @@ class Rewriter:
     def _ask_policy(self, hook: Hook, transaction: Transaction) -> None:
         rejection = self.policy.call(hook, transaction) if self.policy is not None else None
         if rejection is not None:
-            raise PolicyRefused(rejection.code, rejection.text)
+            raise PolicyRefusedError(rejection.code, rejection.text)
 
     def _resolve(
         self, opened: Message, contexts: Contexts | None, transaction: Transaction | None
@@ -221,7 +221,7 @@ def rewrite(
 
     Raises:
         RecipientError: the recipient is not a mail address alone.
-        HeaderRefused: `X-MSYS-API` is malformed.
+        HeaderRefusedError: `X-MSYS-API` is malformed.
     """
     injected_at = int(time.time()) if now is None else now
     return _rewriter(keys, options).copy_for(recipient, message, now=injected_at).message

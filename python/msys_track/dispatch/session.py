@@ -6,7 +6,7 @@ become the transaction that policy sees, and variables are kept for as long as t
 
 from collections.abc import Sequence
 
-from msys_track.errors import PolicyRefused
+from msys_track.errors import PolicyRefusedError
 from msys_track.options.scopes import Scopes, address_of
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.guard import Guard
@@ -89,7 +89,7 @@ class PolicySession:
         """Go through the commands of a whole session, and return what is known at its end.
 
         Raises:
-            PolicyRefused: policy refuses one of them.
+            PolicyRefusedError: policy refuses one of them.
         """
         refusal = (
             self.connect(policy) or self.greet(policy, helo) or self.set_sender(policy, sender)
@@ -97,7 +97,7 @@ class PolicySession:
         for recipient in recipients:
             refusal = refusal or self.add_recipient(policy, recipient)
         if refusal is not None:
-            raise PolicyRefused(refusal.code, refusal.text)
+            raise PolicyRefusedError(refusal.code, refusal.text)
         return self.transaction(message)
 
     def _ask(

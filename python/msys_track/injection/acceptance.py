@@ -12,8 +12,8 @@ from typing import TypeVar
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import (
-    HeaderRefused,
-    MessageRefused,
+    HeaderRefusedError,
+    MessageRefusedError,
     PicklableError,
     UpstreamError,
 )
@@ -30,7 +30,7 @@ log = event_logger(__name__)
 _Result = TypeVar("_Result")
 
 
-class _Refused(PicklableError):  # noqa: N818 - an answer, not a fault
+class _RefusedError(PicklableError):
     def __init__(self, why: str, reply: Reply) -> None:
         super().__init__(why)
         self.why = why
@@ -59,7 +59,7 @@ class Acceptance:
         """
         try:
             return await self._relayed(envelope, hold, client_is_gone)
-        except _Refused as refused:
+        except _RefusedError as refused:
             self._counters.add(f"messages.refused.{refused.why}")
             log.info(
                 "message.refused",
@@ -84,7 +84,7 @@ class Acceptance:
             await self._ask_first(envelope, copies)
             replies = await self._send(envelope, copies, client_is_gone)
         except UpstreamError as error:
-            raise _Refused("upstream", Reply(error.code, error.text)) from error
+            raise _RefusedError("upstream", Reply(error.code, error.text)) from error
         self._record(envelope, copies)
         if len(replies) == 1:
             return replies[0]
@@ -100,15 +100,15 @@ class Acceptance:
         )
         try:
             decision = await _apart(size, decide)
-        except MessageRefused as refused:
-            why = "header" if isinstance(refused, HeaderRefused) else "policy"
-            raise _Refused(why, Reply(refused.code, refused.text)) from refused
+        except MessageRefusedError as refused:
+            why = "header" if isinstance(refused, HeaderRefusedError) else "policy"
+            raise _RefusedError(why, Reply(refused.code, refused.text)) from refused
         needed = size * len(decision.copies)
         if not hold.could_ever_take(needed):
             text = "5.3.4 The copies for all recipients exceed the proxy's memory; send to fewer"
-            raise _Refused("over_budget", Reply(552, text))
+            raise _RefusedError("over_budget", Reply(552, text))
         if not hold.take(needed):
-            raise _Refused("over_budget", Reply(452, "4.3.1 Too much mail in flight"))
+            raise _RefusedError("over_budget", Reply(452, "4.3.1 Too much mail in flight"))
         now = int(envelope.received_at.timestamp())
         return await _apart(needed, partial(rewriter.render, decision, now=now))
 

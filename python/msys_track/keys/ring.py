@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 
 from msys_track._core import Claims, Engagement, TokenError, TrackedUrls
 from msys_track._core import KeyRing as _CoreKeyRing
-from msys_track.errors import KeyRingError, TokenInvalid
+from msys_track.errors import InvalidTokenError, KeyRingError
 
 __all__ = [
     "Claims",
@@ -172,15 +172,15 @@ class KeyRing:
         the token is ignored. Claims may have expired: that is the caller's question.
 
         Raises:
-            TokenInvalid: not ours, changed, or sealed by a key that is not on the ring.
+            InvalidTokenError: not ours, changed, or sealed by a key that is not on the ring.
         """
         try:
             return self.core.open(path)
         except TokenError as error:
-            raise TokenInvalid(str(error)) from error
+            raise InvalidTokenError(str(error)) from error
         except UnicodeEncodeError as error:
             # Half of a surrogate pair, which no URL has and which the core has no form for.
-            raise TokenInvalid("path is not that of a tracked URL") from error
+            raise InvalidTokenError("path is not that of a tracked URL") from error
 
 
 def create(source: KeySource | str, *, now: datetime | None = None) -> None:

@@ -165,7 +165,7 @@ def resolve(
         contexts: policy's variables; None where there is no policy.
 
     Raises:
-        HeaderRefused: 550, policy's campaign is too long.
+        HeaderRefusedError: 550, policy's campaign is too long.
     """
     settled = _settled(tuple(scopes))
     policy = variables.NOTHING if contexts is None else variables.read_variables(contexts)

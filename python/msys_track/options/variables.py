@@ -12,7 +12,7 @@ from msys_track.options.tracking import RULES
 from msys_track.smtpapi import json as strict_json
 from msys_track.smtpapi import refusals
 from msys_track.smtpapi.header import MAX_CAMPAIGN_BYTES, MAX_TAGS
-from msys_track.smtpapi.json import JsonFault
+from msys_track.smtpapi.json import JsonError
 
 _MAX_CUSTOMER: Final = 2**32 - 1
 
@@ -53,7 +53,7 @@ class Variables(NamedTuple):
     ignored: tuple[Ignored, ...] = ()
 
 
-class _Meaningless(Exception):  # noqa: N818 - never leaves this module
+class _MeaninglessError(Exception):
     def __init__(self, allowed: str) -> None:
         super().__init__(allowed)
         self.allowed = allowed
@@ -63,7 +63,7 @@ def read_variables(contexts: Lookup) -> Variables:
     """Read the variables that decide about tracking (Momentum's smtpapi module).
 
     Raises:
-        HeaderRefused: 550. The campaign is too long; Momentum also refuses a policy's.
+        HeaderRefusedError: 550. The campaign is too long; Momentum also refuses a policy's.
     """
     given = {name: value for name in _PARSERS if (value := contexts.lookup(name)) is not None}
     if not given:
@@ -74,7 +74,7 @@ def read_variables(contexts: Lookup) -> Variables:
         field, parse = _PARSERS[name]
         try:
             values[field] = parse(value)
-        except _Meaningless as meaningless:
+        except _MeaninglessError as meaningless:
             ignored.append(Ignored(name, value, meaningless.allowed))
     return Variables(**values, ignored=tuple(ignored))
 
@@ -92,13 +92,13 @@ def _parse_switch(value: str) -> bool:
         case "0" | "false":
             return False
         case _:
-            raise _Meaningless('"1", "0", "true" or "false"')
+            raise _MeaninglessError('"1", "0", "true" or "false"')
 
 
 def _check_option(option: str, value: object) -> object:
     rule = RULES[option]
     if not rule.allows(value):
-        raise _Meaningless(rule.allowed)
+        raise _MeaninglessError(rule.allowed)
     return value
 
 
@@ -120,9 +120,9 @@ def _check_campaign(value: str) -> str:
     try:
         octets = value.encode("utf-8")
     except UnicodeEncodeError:
-        raise _Meaningless("text that UTF-8 can write") from None
+        raise _MeaninglessError("text that UTF-8 can write") from None
     if not octets:
-        raise _Meaningless("a campaign's name; delete the variable to have none")
+        raise _MeaninglessError("a campaign's name; delete the variable to have none")
     if len(octets) > MAX_CAMPAIGN_BYTES:
         raise refusals.campaign_too_long(MAX_CAMPAIGN_BYTES)
     return value
@@ -131,24 +131,24 @@ def _check_campaign(value: str) -> str:
 def _compact_metadata(value: str) -> str:
     try:
         return strict_json.compact(strict_json.parse_object(value))
-    except JsonFault as fault:
-        raise _Meaningless(f"a JSON object; column {fault.column}: {fault.what}") from None
+    except JsonError as fault:
+        raise _MeaninglessError(f"a JSON object; column {fault.column}: {fault.what}") from None
 
 
 def _parse_tags(value: str) -> tuple[str, ...]:
     try:
         (tags,) = strict_json.parse_object(f'{{"tags":{value}}}').values()
-    except (JsonFault, ValueError):
+    except (JsonError, ValueError):
         tags = None
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise _Meaningless("a JSON array of strings")
+        raise _MeaninglessError("a JSON array of strings")
     return tuple(dict.fromkeys(tags))[:MAX_TAGS]
 
 
 def _parse_customer(value: str) -> int:
     number = _parse_decimal(value)
     if number is None or number > _MAX_CUSTOMER:
-        raise _Meaningless(f"a whole number from 0 to {_MAX_CUSTOMER}")
+        raise _MeaninglessError(f"a whole number from 0 to {_MAX_CUSTOMER}")
     return number
 
 

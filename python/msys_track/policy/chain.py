@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from msys_track.errors import PolicyFailed
+from msys_track.errors import PolicyFailedError
 from msys_track.policy.hooks import Hook, OnFailed, Rejection, Transaction
 
 
@@ -41,7 +41,7 @@ class PolicyFile(Protocol):
         """Call one of its hooks.
 
         Raises:
-            PolicyFailed: it gave no answer.
+            PolicyFailedError: it gave no answer.
         """
         ...
 
@@ -72,7 +72,7 @@ class Chain:
             before = contexts.connection.copy(), contexts.message.copy()
             try:
                 rejection, is_done = file.ask(hook, transaction)
-            except PolicyFailed as failure:
+            except PolicyFailedError as failure:
                 contexts.connection.restore(before[0])
                 contexts.message.restore(before[1])
                 rejection, is_done = on_failed(failure), False

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal, TypeAlias
 
-from msys_track.errors import PolicyFailed
+from msys_track.errors import PolicyFailedError
 from msys_track.logs import event_logger
 from msys_track.policy.hooks import Hook, Policy, Rejection, Transaction
 
@@ -52,7 +52,7 @@ class Guard:
             return None
         return self._policy.call(hook, transaction, partial(self._answer_failure, hook))
 
-    def _answer_failure(self, hook: Hook, failure: PolicyFailed) -> Rejection | None:
+    def _answer_failure(self, hook: Hook, failure: PolicyFailedError) -> Rejection | None:
         log.error("policy.failed", hook=hook.value, why=str(failure))
         self._count("policy.refused" if self._refuses else "policy.continued")
         return _FAILED if self._refuses else None

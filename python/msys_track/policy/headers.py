@@ -8,7 +8,7 @@ can't be decoded is returned as it stands, so that a policy can also decide abou
 import re
 from typing import Final
 
-from msys_track.smtpapi.json import JsonFault
+from msys_track.smtpapi.json import JsonError
 from msys_track.smtpapi.unfold import decode_words, unfold_value
 
 _END: Final = re.compile(rb"\r?\n\r?\n")
@@ -41,7 +41,7 @@ class Headers:
             value = unfold_value(b"\n".join(lines))
             try:
                 values.append(decode_words(value))
-            except JsonFault:
+            except JsonError:
                 values.append(value.decode("utf-8", errors="replace"))
         return values
 

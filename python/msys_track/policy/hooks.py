@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol, TypeAlias
 
-from msys_track.errors import PolicyFailed
+from msys_track.errors import PolicyFailedError
 from msys_track.policy.context import Contexts
 from msys_track.policy.headers import Headers
 
@@ -81,7 +81,7 @@ class Transaction:
             object.__setattr__(self, "headers", Headers(message))
 
 
-OnFailed: TypeAlias = Callable[[PolicyFailed], Rejection | None]
+OnFailed: TypeAlias = Callable[[PolicyFailedError], Rejection | None]
 """Decides what the failure of one file means. With None, the later files are called."""
 
 

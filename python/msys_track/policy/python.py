@@ -12,7 +12,7 @@ from types import ModuleType, TracebackType
 from typing import TypeAlias
 from zlib import crc32
 
-from msys_track.errors import PolicyFailed, SettingsError
+from msys_track.errors import PolicyFailedError, SettingsError
 from msys_track.policy import callouts
 from msys_track.policy.chain import CONTINUE, Verdict
 from msys_track.policy.hooks import Hook, Rejection, Transaction
@@ -49,7 +49,7 @@ class PythonPolicy:
         """Call the hook's function.
 
         Raises:
-            PolicyFailed: it raised, or returned something other than a Rejection or None.
+            PolicyFailedError: it raised, or returned something other than a Rejection or None.
         """
         function = self._functions[hook]
         try:
@@ -59,12 +59,12 @@ class PythonPolicy:
         except BaseException as error:
             # sys.exit() in a policy must not end the proxy, nor a cancellation its session.
             where = f"{self.path}:{_find_line(error.__traceback__, self.path)}"
-            raise PolicyFailed(f"{where}: {hook.value}: {_describe_error(error)}") from error
+            raise PolicyFailedError(f"{where}: {hook.value}: {_describe_error(error)}") from error
         if answer is None:
             return CONTINUE
         if isinstance(answer, Rejection):
             return Verdict(rejection=answer, is_done=True)
-        raise PolicyFailed(
+        raise PolicyFailedError(
             f"{self.path}:{_find_first_line(function)}: {hook.value}: returned"
             f" {type(answer).__name__}, allowed: a Rejection, or None to go on"
         )

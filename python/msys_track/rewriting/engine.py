@@ -48,7 +48,7 @@ class Plan(Protocol):
         message where it goes: up to the end of the header section.
 
         Raises:
-            RewriteFailed: a defect of the engine; the caller sends the original.
+            RewriteError: a defect of the engine; the caller sends the original.
             ValueError: an insertion is behind the header section or inside lines that go.
         """
 
@@ -62,7 +62,7 @@ class Engine(Protocol):
         Header fields named in `drop_headers` go from every copy.
 
         Raises:
-            RewriteFailed: a defect of the engine; the caller sends the original.
+            RewriteError: a defect of the engine; the caller sends the original.
         """
 
     def header_fields(

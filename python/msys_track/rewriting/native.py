@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from msys_track import _core
 from msys_track._core import LeftAlone, Link, Part, Rendered, Rules
-from msys_track.errors import RewriteFailed
+from msys_track.errors import RewriteError
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 
 __all__ = ["LeftAlone", "Link", "NativeEngine", "NativePlan", "Part", "Rendered", "Rules"]
@@ -52,13 +52,13 @@ class NativePlan:
         """Make the copy for one recipient.
 
         Raises:
-            RewriteFailed: the core panicked.
+            RewriteError: the core panicked.
             ValueError: an insertion is behind the header section or inside lines that go.
         """
         try:
             return self.core.render(keys.core, engagement, urls, insertions)
         except _core.CoreError as error:
-            raise RewriteFailed(f"rendering failed: {error}") from error
+            raise RewriteError(f"rendering failed: {error}") from error
 
 
 class NativeEngine:
@@ -72,12 +72,12 @@ class NativeEngine:
         """Scan a message once.
 
         Raises:
-            RewriteFailed: the core panicked.
+            RewriteError: the core panicked.
         """
         try:
             return NativePlan(_core.plan(message, rules, drop_headers=drop_headers))
         except _core.CoreError as error:
-            raise RewriteFailed(f"planning failed: {error}") from error
+            raise RewriteError(f"planning failed: {error}") from error
 
     def header_fields(
         self, message: bytes, name: bytes

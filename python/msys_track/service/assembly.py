@@ -72,7 +72,7 @@ def rewriter(
     *,
     keys: KeyRing | None = None,
 ) -> Rewriter:
-    """Make what makes copies; `count` is told of policy's failures, `on_rendered` of each mail.
+    """Make the rewriter; `count` counts failures of policy, `on_rendered` explains each mail.
 
     `keys` stand in place of the configuration's.
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from msys_track.smtpapi import json as strict_json
 from msys_track.smtpapi import mailbox, refusals
-from msys_track.smtpapi.json import JsonFault
+from msys_track.smtpapi.json import JsonError
 from msys_track.smtpapi.mailbox import Mailbox
 from msys_track.smtpapi.unfold import decode_words, unfold_value
 
@@ -84,7 +84,7 @@ def parse_header(values: Sequence[bytes]) -> ApiHeader | None:
         values: the bytes after the colon of each field, still folded.
 
     Raises:
-        HeaderRefused: 550. The value is not one JSON object, a type is wrong, the campaign is
+        HeaderRefusedError: 550. The value is not one JSON object, a type is wrong, the campaign is
             too long, two fields differ, or the addresses for copies are malformed or too many.
     """
     if not values:
@@ -94,7 +94,7 @@ def parse_header(values: Sequence[bytes]) -> ApiHeader | None:
         raise refusals.present_more_than_once()
     try:
         members = strict_json.parse_object(decode_words(value))
-    except JsonFault as fault:
+    except JsonError as fault:
         raise refusals.not_json(fault) from fault
     ignored = _check_types(members, _KEYS)
     options, ignored_options = _check_options(members.get("options"))

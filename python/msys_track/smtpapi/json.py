@@ -31,7 +31,7 @@ _NAMES: Final[dict[type, str]] = {
 }
 
 
-class JsonFault(PicklableError, ValueError):  # noqa: N818 - the fault of a text, raised for its reader
+class JsonError(PicklableError, ValueError):
     """A text is not strict JSON; `line` and `column` count characters from 1."""
 
     def __init__(self, text: str, position: int, what: str) -> None:
@@ -41,7 +41,7 @@ class JsonFault(PicklableError, ValueError):  # noqa: N818 - the fault of a text
         self.what = what
 
 
-class _NotANumber(PicklableError, ValueError):  # noqa: N818 - never leaves this module
+class _NotANumberError(PicklableError, ValueError):
     def __init__(self, literal: str, what: str) -> None:
         super().__init__(literal)
         self.literal = literal
@@ -52,7 +52,7 @@ def parse_object(text: str) -> dict[str, object]:
     """Parse one JSON object; the last of two equal keys wins.
 
     Raises:
-        JsonFault: the text is not JSON or not an object, is nested deeper than 64 levels, or
+        JsonError: the text is not JSON or not an object, is nested deeper than 64 levels, or
             has a number that no double holds or half of a surrogate pair.
     """
     _refuse_deep_nesting(text)
@@ -64,14 +64,14 @@ def parse_object(text: str) -> dict[str, object]:
             value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         what = error.msg.removesuffix(" at").removesuffix(" starting")
-        raise JsonFault(text, error.pos, what[:1].lower() + what[1:]) from None
-    except _NotANumber as error:
+        raise JsonError(text, error.pos, what[:1].lower() + what[1:]) from None
+    except _NotANumberError as error:
         places = (t.start() for t in _STRING_OR_WORD.finditer(text) if t.group() == error.literal)
-        raise JsonFault(text, next(places, 0), error.what) from None
+        raise JsonError(text, next(places, 0), error.what) from None
     if not isinstance(value, dict):
         found = _NAMES[type(value)]
         start = len(text) - len(text.lstrip(" \t\r\n"))
-        raise JsonFault(text, start, f"expected an object, found {found}")
+        raise JsonError(text, start, f"expected an object, found {found}")
     _refuse_half_surrogates(text)
     return value
 
@@ -92,7 +92,7 @@ def _refuse_deep_nesting(text: str) -> None:
         elif mark in "]}":
             depth -= 1
         if depth > _MAX_DEPTH:
-            raise JsonFault(text, token.start(), f"nested deeper than {_MAX_DEPTH} levels")
+            raise JsonError(text, token.start(), f"nested deeper than {_MAX_DEPTH} levels")
 
 
 def _refuse_half_surrogates(text: str) -> None:
@@ -101,23 +101,23 @@ def _refuse_half_surrogates(text: str) -> None:
     for escape in _ESCAPED.finditer(text):
         if escape["half"]:
             what = f"\\{escape['half']} is half of a surrogate pair"
-            raise JsonFault(text, escape.start(), what)
+            raise JsonError(text, escape.start(), what)
 
 
 def _refuse_constant(literal: str) -> NoReturn:
-    raise _NotANumber(literal, f"{literal} is not JSON")
+    raise _NotANumberError(literal, f"{literal} is not JSON")
 
 
 def _parse_integer(literal: str) -> int:
     if len(literal) > _MAX_INTEGER_DIGITS:
-        raise _NotANumber(literal, "number out of range")
+        raise _NotANumberError(literal, "number out of range")
     return int(literal)
 
 
 def _parse_float(literal: str) -> float:
     value = float(literal)
     if value in (float("inf"), float("-inf")):
-        raise _NotANumber(literal, "number out of range")
+        raise _NotANumberError(literal, "number out of range")
     return value
 
 

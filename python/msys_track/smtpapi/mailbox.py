@@ -46,7 +46,7 @@ def parse_mailboxes(key: str, entries: Sequence[object]) -> tuple[Mailbox, ...]:
     """Parse a list of addresses, or of objects with `email` and an optional `name`.
 
     Raises:
-        HeaderRefused: 550; the text names the entry.
+        HeaderRefusedError: 550; the text names the entry.
     """
     mailboxes: list[Mailbox] = []
     for place, entry in enumerate(entries):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from msys_track.smtpapi.json import JsonFault
+from msys_track.smtpapi.json import JsonError
 
 _FOLD: Final = re.compile(rb"\n[ \t]+")
 _WIDE_FOLD: Final = re.compile(rb"\n(?! [^ \t])")
@@ -49,14 +49,14 @@ def decode_words(value: bytes) -> str:
     split between two words of one charset, as many mailers do.
 
     Raises:
-        JsonFault: the value is not UTF-8, or an encoded-word can't be decoded. The column counts
+        JsonError: the value is not UTF-8, or an encoded-word can't be decoded. The column counts
             characters of the unfolded value.
     """
     try:
         text = value.decode("utf-8")
     except UnicodeDecodeError as error:
         before = value[: error.start].decode("utf-8")
-        raise JsonFault(before, len(before), "not valid UTF-8") from None
+        raise JsonError(before, len(before), "not valid UTF-8") from None
     if "?" not in text or "=?" not in text:  # one character is found faster than two
         return text
     pieces: list[str] = []
@@ -92,18 +92,18 @@ def _decode_group(text: str, words: Sequence[re.Match[str]]) -> str:
         try:
             octets += _decode_octets(word)
         except ValueError:
-            raise JsonFault(text, word.start(), "malformed encoded-word") from None
+            raise JsonError(text, word.start(), "malformed encoded-word") from None
     charset, start = words[0]["charset"].lower(), words[0].start()
     try:
         codec = codecs.lookup(charset).name
     except (LookupError, ValueError):
         codec = ""
     if not _CHARSET.fullmatch(codec):
-        raise JsonFault(text, start, f"unknown charset {charset[:40]} in an encoded-word")
+        raise JsonError(text, start, f"unknown charset {charset[:40]} in an encoded-word")
     try:
         return octets.decode(codec)
     except UnicodeError:
-        raise JsonFault(text, start, f"encoded-word is not valid {charset[:40]}") from None
+        raise JsonError(text, start, f"encoded-word is not valid {charset[:40]}") from None
 
 
 def _decode_octets(word: re.Match[str]) -> bytes:

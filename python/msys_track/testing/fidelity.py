@@ -52,7 +52,7 @@ class Changes:
     """The first difference that is neither, in words; None is what must be."""
 
 
-class _Beyond(Exception):  # noqa: N818 - what was found, not a fault here
+class _BeyondError(Exception):
     """More than links and pixels differ."""
 
 
@@ -156,7 +156,7 @@ def changes(sent: bytes, arrived: bytes, origin: str) -> Changes:
         return Changes()
     try:
         return _Comparison(origin).compare(sent, arrived)
-    except _Beyond as found:
+    except _BeyondError as found:
         return Changes(beyond=str(found))
     except RecursionError:
         return Changes(beyond="parts are nested too deeply to be compared")
@@ -173,7 +173,7 @@ class _Comparison:
     def compare(self, sent: bytes, arrived: bytes) -> Changes:
         old, new = list(_leaves(sent)), list(_leaves(arrived))
         if len(old) != len(new):
-            raise _Beyond(f"{len(new)} parts instead of {len(old)}")
+            raise _BeyondError(f"{len(new)} parts instead of {len(old)}")
         pairs = list(zip(old, new, strict=True))
         changed = [before.raw != after.raw for before, after in pairs]
         _same(_without(sent, old, changed), _without(arrived, new, changed))
@@ -191,7 +191,7 @@ class _Comparison:
             bare = lines.sub(b"", after)
             try:
                 wrapped = list(self._replaced(before, bare))
-            except _Beyond:
+            except _BeyondError:
                 if eol == b"\n":
                     raise
                 continue
@@ -212,10 +212,10 @@ class _Comparison:
             ending = after[new : new + 1]
             end = before.find(ending, old) if ending else len(before)
             if end < old:
-                raise _Beyond(f"{ending!r} behind a link, which is nowhere in the original")
+                raise _BeyondError(f"{ending!r} behind a link, which is nowhere in the original")
             asked = tag.asked(before, old)
             if match[1] != f"{asked.sublink}/".encode("ascii"):
-                raise _Beyond(f"{match[0]!r}, where the link asks for /f/{asked.sublink}/")
+                raise _BeyondError(f"{match[0]!r}, where the link asks for /f/{asked.sublink}/")
             yield Wrapped(url=match[0].decode("ascii"), original=before[old:end], asked=asked)
             old = end
         _same(before[old:], after[new:])
@@ -237,7 +237,7 @@ def _same(before: bytes, after: bytes) -> None:
     """Compare bytes that must be equal.
 
     Raises:
-        _Beyond: they are not; it shows where.
+        _BeyondError: they are not; it shows where.
     """
     if before == after:
         return
@@ -245,7 +245,7 @@ def _same(before: bytes, after: bytes) -> None:
     shorter = min(len(before), len(after))
     at = next((index for index, (one, other) in pairs if one != other), shorter)
     was, now = before[at : at + _SHOWN_BYTES], after[at : at + _SHOWN_BYTES]
-    raise _Beyond(f"{now!r} instead of {was!r}")
+    raise _BeyondError(f"{now!r} instead of {was!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ links can be read, and tested, here.
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from msys_track.errors import TokenInvalid
+from msys_track.errors import InvalidTokenError
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.tracking.counters import Counters
 from msys_track.tracking.location import is_http, location, percent_encoded
@@ -96,7 +96,7 @@ class Routes:
     def _claims(self, path: str, kinds: frozenset[str]) -> Claims | None:
         try:
             claims = self._keys.open(path)
-        except TokenInvalid:
+        except InvalidTokenError:
             return None
         return claims if claims.kind in kinds else None
 

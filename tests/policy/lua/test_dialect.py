@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.policy.asked import set_by
 
-from msys_track.policy.lua.dialect import NotAllowed, translate_source
+from msys_track.policy.lua.dialect import ForbiddenSourceError, translate_source
 
 
 def sandboxed(source: bytes) -> bytes:
@@ -33,7 +33,7 @@ def test_strings_and_comments_stay(source: bytes) -> None:
 
 def test_a_closing_variable_is_found_and_its_name_in_a_string_is_not() -> None:
     assert sandboxed(b"x = '<close>' -- <close>") == b"x = '<close>' -- <close>"
-    with pytest.raises(NotAllowed) as caught:
+    with pytest.raises(ForbiddenSourceError) as caught:
         sandboxed(b"\nlocal x < close > = y")
     assert caught.value.line == 2
     assert translate_source(b"local x <close> = y", is_sandboxed=False) == b"local x <close> = y"

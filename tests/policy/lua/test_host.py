@@ -7,7 +7,7 @@ import pytest
 from tests.captured_logs import capture_logs
 from tests.policy.asked import FILE, asked, lua, set_by, transaction
 
-from msys_track.errors import PolicyFailed, SettingsError
+from msys_track.errors import PolicyFailedError, SettingsError
 from msys_track.policy.chain import CONTINUE, DONE
 from msys_track.policy.context import (
     MAX_OCTETS,
@@ -21,7 +21,7 @@ from msys_track.policy.lua.host import LuaPolicy
 
 
 def failure(body: str) -> str:
-    with pytest.raises(PolicyFailed) as caught:
+    with pytest.raises(PolicyFailedError) as caught:
         asked(body)
     return str(caught.value)
 
@@ -112,7 +112,7 @@ def test_a_wrong_context_is_refused() -> None:
 
 def test_a_failed_policy_has_set_nothing() -> None:
     given = transaction()
-    with pytest.raises(PolicyFailed):
+    with pytest.raises(PolicyFailedError):
         asked("msg:context_set(M, 'a', '1') error('late')", given)
     assert given.contexts.message.items() == {}
 
@@ -305,7 +305,7 @@ def test_a_state_is_used_again_and_left_after_a_failure() -> None:
     seen = []
     for _ in range(4):
         given = transaction()
-        with suppress(PolicyFailed):
+        with suppress(PolicyFailedError):
             policy.ask(Hook.EACH_RCPT, given)
         seen.append(given.contexts.message.get("n"))
     assert seen == ["1", "2", None, "1"]
@@ -364,7 +364,7 @@ def test_a_module_beside_the_file_is_found_and_named_in_errors(tmp_path: Path) -
         b"function mod:validate_ehlo() local x = brand.of(nil) end msys.registerModule('p', mod)"
     )
     policy = LuaPolicy(main, source)
-    with pytest.raises(PolicyFailed) as caught:
+    with pytest.raises(PolicyFailedError) as caught:
         policy.ask(Hook.EHLO, transaction())
     assert str(caught.value).startswith(f"{tmp_path}/lib/brand.lua:2: validate_ehlo: attempt to")
 
@@ -392,7 +392,7 @@ def test_a_module_is_read_once_though_the_state_is_renewed(tmp_path: Path) -> No
     )
     policy = LuaPolicy(tmp_path / "main.lua", source)
     for text in ("second", "third"):
-        with pytest.raises(PolicyFailed, match="first"):
+        with pytest.raises(PolicyFailedError, match="first"):
             policy.ask(Hook.EHLO, transaction())
         module.write_text(f"return '{text}'")
 
@@ -403,5 +403,5 @@ def test_without_lupa_the_error_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 
 def test_an_envelope_that_could_fill_the_memory_is_not_handed_in() -> None:
-    with pytest.raises(PolicyFailed, match="an envelope of 65552 bytes"):
+    with pytest.raises(PolicyFailedError, match="an envelope of 65552 bytes"):
         asked("", transaction(helo="", sender="x" * (65_536), recipient="jo@example.org12"))

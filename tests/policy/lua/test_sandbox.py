@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.policy.asked import FILE, asked, lua, set_by, transaction
 
-from msys_track.errors import PolicyFailed, SettingsError
+from msys_track.errors import PolicyFailedError, SettingsError
 from msys_track.policy.context import MAX_VALUE, Context, Contexts
 from msys_track.policy.hooks import Hook
 from msys_track.policy.lua import host as in_lua
@@ -123,7 +123,7 @@ def most_seconds() -> float:
 @pytest.mark.parametrize("name", ENDLESS)
 def test_what_never_ends_is_ended(name: str, most_seconds: float) -> None:
     started = time.thread_time()
-    with pytest.raises(PolicyFailed, match=r"ran longer than 0\.1 seconds|memory"):
+    with pytest.raises(PolicyFailedError, match=r"ran longer than 0\.1 seconds|memory"):
         asked(ENDLESS[name], timeout_seconds=SECONDS)
     assert time.thread_time() - started < most_seconds
 
@@ -131,7 +131,7 @@ def test_what_never_ends_is_ended(name: str, most_seconds: float) -> None:
 @pytest.mark.parametrize("name", GREEDY)
 def test_what_takes_memory_gets_no_more_than_it_may(name: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(PolicyFailed):
+    with pytest.raises(PolicyFailedError):
         asked(GREEDY[name], timeout_seconds=60)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert after - before < 160 * 1024  # KiB: the limit, its headroom, and what the test takes
@@ -139,7 +139,7 @@ def test_what_takes_memory_gets_no_more_than_it_may(name: str) -> None:
 
 @pytest.mark.parametrize("attempt", CLOSED)
 def test_a_way_out_is_closed(attempt: str) -> None:
-    with pytest.raises(PolicyFailed) as caught:
+    with pytest.raises(PolicyFailedError) as caught:
         asked(attempt)
     assert CLOSED[attempt] in str(caught.value)
 
@@ -153,7 +153,7 @@ def test_a_list_that_c_would_count_for_ever_is_refused() -> None:
         "table.concat(setmetatable({}, { __metatable = '', __index = getmetatable,"
         " __len = function() return 1e15 end }))"
     )
-    with pytest.raises(PolicyFailed, match="more than 100000 items"):
+    with pytest.raises(PolicyFailedError, match="more than 100000 items"):
         asked(body)
 
 
@@ -188,7 +188,7 @@ def test_other_work_in_the_process_is_not_held_against_a_policy(
 
 
 def test_the_thread_s_own_work_is_held_against_it() -> None:
-    with pytest.raises(PolicyFailed, match=r"ran longer than 0\.001 seconds"):
+    with pytest.raises(PolicyFailedError, match=r"ran longer than 0\.001 seconds"):
         asked(SPINS, timeout_seconds=0.001)
 
 
@@ -246,14 +246,14 @@ def test_an_exception_of_pythons_can_not_be_caught_and_looked_into(
         "local ok, e = pcall(msg.header, msg, 'A') vctx:set(C, 'seen', type(e))",
         "xpcall(msg.header, function(e) vctx:set(C, 'seen', type(e)) end, msg, 'A')",
     ):
-        with pytest.raises(PolicyFailed, match="a fault of ours"):
+        with pytest.raises(PolicyFailedError, match="a fault of ours"):
             asked(body, given)
     assert given.contexts.connection.items() == {}
 
 
 def test_a_policy_that_spoils_its_library_spoils_only_itself() -> None:
     spoilt = lua("string.find, string.format, next, msg.header = nil, nil, nil, nil error('x')")
-    with pytest.raises(PolicyFailed, match="x"):
+    with pytest.raises(PolicyFailedError, match="x"):
         spoilt.ask(Hook.EACH_RCPT, transaction())
     assert set_by("msg:context_set(M, 'a', ('abc'):find('b'))") == {"a": "2"}
 
@@ -261,7 +261,7 @@ def test_a_policy_that_spoils_its_library_spoils_only_itself() -> None:
 def test_memory_that_a_policy_keeps_can_not_end_the_process() -> None:
     """Lua aborts where it can't hold what Python hands in; this is asked in a process apart."""
     program = f"""
-from msys_track.errors import PolicyFailed
+from msys_track.errors import PolicyFailedError
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.hooks import Hook
 from tests.policy.asked import lua, transaction
@@ -276,7 +276,7 @@ for each in (policy, small):
         message = b"A: 1\\r\\n" * 20_000
         try:
             each.ask(Hook.EACH_RCPT, transaction(contexts=contexts, message=message))
-        except PolicyFailed as failure:
+        except PolicyFailedError as failure:
             assert "memory" in str(failure), failure
 print("alive")
 """
@@ -288,7 +288,7 @@ print("alive")
 
 def test_an_answer_is_refused_where_no_memory_is_left_for_it() -> None:
     body = "local k = ('x'):rep(12e6) local h = msg:header('Subject')"
-    with pytest.raises(PolicyFailed, match=r"no memory is left for the answer|KiB of memory"):
+    with pytest.raises(PolicyFailedError, match=r"no memory is left for the answer|KiB of memory"):
         asked(body, max_memory_bytes=8 << 20)
 
 
@@ -303,7 +303,7 @@ def test_a_policy_that_keeps_too_much_starts_anew() -> None:
     for _ in range(12):
         given = transaction()
         # Whether a call ends above the limit or is stopped there is chance; both end the state.
-        with suppress(PolicyFailed):
+        with suppress(PolicyFailedError):
             policy.ask(Hook.EACH_RCPT, given)
             kept.append(given.contexts.message.get("kept"))
     assert kept.count("5000000") >= 4
@@ -337,7 +337,7 @@ def test_without_the_sandbox_the_whole_library_is_there(tmp_path: Path) -> None:
 
 
 def test_without_the_sandbox_python_stays_closed_and_loops_end() -> None:
-    with pytest.raises(PolicyFailed, match="global 'python'"):
+    with pytest.raises(PolicyFailedError, match="global 'python'"):
         asked("return python.eval", is_sandboxed=False)
-    with pytest.raises(PolicyFailed, match="ran longer"):
+    with pytest.raises(PolicyFailedError, match="ran longer"):
         asked("while true do end", is_sandboxed=False, timeout_seconds=SECONDS)

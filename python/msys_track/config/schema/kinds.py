@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from msys_track.config.problems import shown
-from msys_track.errors import KeyRingError, MessageRefused, PicklableError
+from msys_track.errors import KeyRingError, MessageRefusedError, PicklableError
 from msys_track.keys.ring import KeySource, key_source
 from msys_track.options import variables as policy_variables
 from msys_track.options.tracking import PATTERNS, RULES, is_pattern
@@ -216,7 +216,7 @@ def _wrong(name: str, text: object) -> NotAllowedError | None:
         ignored = policy_variables.read_variables(only).ignored
     except ValueError as error:
         return NotAllowedError(text, str(error))
-    except MessageRefused as refused:
+    except MessageRefusedError as refused:
         return NotAllowedError(text, refused.text.partition(" ")[2])
     return NotAllowedError(text, ignored[0].allowed) if ignored else None
 

@@ -22,7 +22,7 @@ _LEXEME: Final = re.compile(
 )
 
 
-class NotAllowed(PicklableError, ValueError):  # noqa: N818 - what the source asks for
+class ForbiddenSourceError(PicklableError, ValueError):
     """The source uses a feature that a sandbox can't limit; `line` counts from 1."""
 
     def __init__(self, line: int, what: str) -> None:
@@ -34,8 +34,8 @@ def translate_source(source: bytes, *, is_sandboxed: bool) -> bytes:
     """Return the source for Lua 5.4, with the same lines.
 
     Raises:
-        NotAllowed: a variable with `<close>` in a sandbox. Its handler would still run after a
-            limit has ended the policy.
+        ForbiddenSourceError: a variable with `<close>` in a sandbox. Its handler would still
+            run after a limit has ended the policy.
     """
     source = source.removeprefix(b"\xef\xbb\xbf")
     if source.startswith(b"#"):
@@ -48,7 +48,9 @@ def translate_source(source: bytes, *, is_sandboxed: bool) -> bytes:
             return b" not "
         if lexeme["closing"] and is_sandboxed:
             line = source.count(b"\n", 0, lexeme.start()) + 1
-            raise NotAllowed(line, "variables with <close> are not available in the sandbox")
+            raise ForbiddenSourceError(
+                line, "variables with <close> are not available in the sandbox"
+            )
         return lexeme[0]
 
     return _LEXEME.sub(replace_lexeme, source)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from msys_track.errors import SettingsError
-from msys_track.policy.lua.dialect import NotAllowed, translate_source
+from msys_track.policy.lua.dialect import ForbiddenSourceError, translate_source
 
 _MODULE: Final = re.compile(r"(?=.{1,200}\Z)[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*")
 
@@ -21,7 +21,7 @@ class LuaFiles:
         self._modules: dict[str, tuple[bytes, str]] = {}
         try:
             self.source = translate_source(source, is_sandboxed=is_sandboxed)
-        except NotAllowed as error:
+        except ForbiddenSourceError as error:
             raise SettingsError(f"{main}:{error.line}: {error}") from error
         self.chunk = self._name_chunk(main)
 
@@ -30,7 +30,7 @@ class LuaFiles:
 
         Raises:
             OSError: the file can't be read.
-            NotAllowed: the module uses a feature that a sandbox can't limit.
+            ForbiddenSourceError: the module uses a feature that a sandbox can't limit.
         """
         if name not in self._modules:
             if not _MODULE.fullmatch(name):

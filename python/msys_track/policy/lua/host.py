@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from msys_track.errors import PolicyFailed, SettingsError
+from msys_track.errors import PolicyFailedError, SettingsError
 from msys_track.logs import event_logger
 from msys_track.policy import callouts
 from msys_track.policy.chain import CONTINUE, DONE, Verdict
@@ -74,7 +74,7 @@ class LuaPolicy:
         """Call the hook in the modules that have it.
 
         Raises:
-            PolicyFailed: an error, a limit reached, or a return value that Momentum does not take.
+            PolicyFailedError: an error, a limit reached, or a value that Momentum does not take.
         """
         with self._lock:
             state, self._state = self._state, None
@@ -82,7 +82,9 @@ class LuaPolicy:
                 try:
                     state = _State(self._files, self._outside, self.settings)
                 except SettingsError as error:
-                    raise PolicyFailed(f"{error}; at {hook.value}, in a new Lua state") from error
+                    raise PolicyFailedError(
+                        f"{error}; at {hook.value}, in a new Lua state"
+                    ) from error
             # The state is dropped if this raises: what a policy keeps in it may be half changed.
             verdict = state.run(hook, transaction)
             self._state = state
@@ -135,13 +137,15 @@ class _State:
         """Call one hook and set the context variables that it set.
 
         Raises:
-            PolicyFailed: the hook failed. The state must not be used again.
+            PolicyFailedError: the hook failed. The state must not be used again.
         """
         answer = self._call_lua(hook, transaction)
         is_answered, code, reply, is_done, *changes = answer
         if not is_answered:
             _, chunk, line, text = answer
-            raise PolicyFailed(f"{self._files.format_place(chunk, line)}: {hook.value}: {text}")
+            raise PolicyFailedError(
+                f"{self._files.format_place(chunk, line)}: {hook.value}: {text}"
+            )
         contexts = transaction.contexts
         changed = [
             (contexts.message if kind == _MESSAGE else contexts.connection, name, value)
@@ -164,7 +168,9 @@ class _State:
             recipient = transaction.recipients[0]
         envelope = len(helo) + len(sender or "") + len(recipient or "")
         if envelope > _MAX_ENVELOPE:
-            raise PolicyFailed(f"{self._path}:1: {hook.value}: an envelope of {envelope} bytes")
+            raise PolicyFailedError(
+                f"{self._path}:1: {hook.value}: an envelope of {envelope} bytes"
+            )
         flat: list[str] = []
         for variables in (connection, transaction.contexts.message.items()):
             for pair in variables.items():
@@ -184,7 +190,7 @@ class _State:
             )
         except (*self._errors, UnicodeError) as error:
             where = f"{self._path}:1: {hook.value}"
-            raise PolicyFailed(f"{where}: {_summarize_error(error)}") from error
+            raise PolicyFailedError(f"{where}: {_summarize_error(error)}") from error
         finally:
             self._outside.transaction = None
         return answer

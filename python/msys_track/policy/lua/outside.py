@@ -11,7 +11,7 @@ from typing import Final
 
 from msys_track.logs import event_logger
 from msys_track.policy.hooks import Transaction
-from msys_track.policy.lua.dialect import NotAllowed
+from msys_track.policy.lua.dialect import ForbiddenSourceError
 from msys_track.policy.lua.files import LuaFiles
 
 log = event_logger(__name__)
@@ -94,7 +94,7 @@ class Outside:
         """Return a module's source and chunk name, or None and the reason."""
         try:
             return self._files.read_module(module)
-        except NotAllowed as error:
+        except ForbiddenSourceError as error:
             return None, f"line {error.line}: {error}"
         except OSError as error:
             return None, error.strerror or "can't be read"

@@ -54,8 +54,8 @@ def test_with_logging_configured_events_and_fields_are_readable() -> None:
     lines = done.stderr.splitlines()
     assert done.stdout == ""
     assert lines[0].startswith(
-        "WARNING msys_track.dispatch.rewriter policy.variable_ignored name='smtpapi_open_tracking' "
-        "value='perhaps' allowed="
+        "WARNING msys_track.dispatch.rewriter policy.variable_ignored "
+        "name='smtpapi_open_tracking' value='perhaps' allowed="
     )
     assert lines[1] == "ERROR msys_track.dispatch.message message.rewrite_failed step='plan'"
     assert lines[2] == "Traceback (most recent call last):"

@@ -4,6 +4,7 @@ For Python `lint-imports` proves the same from pyproject.toml.
 """
 
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,18 @@ def test_a_room_of_the_core_knows_only_rooms_below_it(source: Path) -> None:
 
 def test_only_the_glue_knows_python() -> None:
     assert {room(source) for source in sources() if "pyo3" in code(source)} <= {"python"}
+
+
+def neighbours(source: Path) -> set[str]:
+    """Name the modules of the same folder that a module reaches for."""
+    siblings = {each.stem for each in source.parent.glob("*.rs")} - {"mod", source.stem}
+    words = re.findall(r"\bsuper::(\{[^;]*|\w+)", code(source))
+    return {word for path in words for word in re.findall(r"\w+", path)} & siblings
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in sources()}), ids=lambda p: p.name
+)
+def test_no_circle_leads_through_the_modules_of_a_folder(folder: Path) -> None:
+    modules = [path for path in folder.glob("*.rs") if "test" not in path.stem]
+    TopologicalSorter({path.stem: neighbours(path) for path in modules}).prepare()

@@ -6,7 +6,8 @@
 
 use std::ops::Range;
 
-use super::lol::Found;
+use super::comment::{begins_condition, closed_length, ends_name, is_blank};
+use super::found::Found;
 use super::masks;
 use super::tag::LinkTag;
 use crate::charset::Charset;
@@ -57,11 +58,7 @@ impl<'h> Reader<'h> {
         if text.starts_with(b">") || text.starts_with(b"->") {
             return None;
         }
-        let closes = |close: &usize| {
-            let before = text.get(..*close).unwrap_or_default();
-            before.ends_with(b"--") || before.ends_with(b"--!")
-        };
-        let length = "<!--".len() + memchr::memchr_iter(b'>', text).find(closes)? + 1;
+        let length = "<!--".len() + closed_length(text)?;
         let at = self.at..self.at + length;
         if is_condition(text) && masks::holds_href(rest.get(..length)?) {
             self.found.comments.push(at.clone());
@@ -145,7 +142,7 @@ impl<'h> Reader<'h> {
 
 /// The condition of a conditional comment, as Outlook's templates have it.
 fn is_condition(text: &[u8]) -> bool {
-    matches!(text, [b'[', b'i', b'f', b' ' | b'\t' | b'\r' | b'\n' | b'(', ..])
+    matches!(text, [b'[', b'i', b'f', next, ..] if begins_condition(*next))
 }
 
 /// What a start tag makes of what follows it.
@@ -243,12 +240,4 @@ impl Iterator for Attributes<'_> {
         }
         attribute
     }
-}
-
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ')
-}
-
-fn ends_name(byte: u8) -> bool {
-    is_blank(byte) || matches!(byte, b'/' | b'>')
 }

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::fast;
+use super::found::{Found, Scan};
 use super::masks::{self, Mask, Masked};
 use super::tag::LinkTag;
 use crate::charset::Charset;
@@ -18,21 +19,6 @@ use crate::reason::Reason;
 
 /// What a scan may allocate; a mail of 30 MB with a tag every ten bytes stays below.
 const MAX_MEMORY_BYTES: usize = 256 << 20;
-
-/// What a pass found, in the order of the document.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scan {
-    /// Links to wrap.
-    pub links: Vec<Link>,
-    /// Links to leave.
-    pub unwrapped: Vec<Unwrapped>,
-    /// `data-msys-*` attributes, each with the white space before it.
-    pub attributes: Vec<(PartRange, Place)>,
-    /// Where the open pixel goes; `None` where it could not be seen.
-    pub pixel: Option<PartOffset>,
-    /// Behind the first `<body>` tag.
-    pub initial_pixel: Option<PartOffset>,
-}
 
 /// Scans an HTML document or fragment, as it stands after transfer decoding.
 ///
@@ -106,7 +92,7 @@ fn document(html: &[u8], charset: Charset, links: &[Mask]) -> Result<Found, Reas
     if let Some(last) = masks::last_body_end(html) {
         let masks = merged(links, &[last]);
         let found = pass(html, charset, &masks, Source::Chunks)?;
-        if found.told.len() == masks.len() && found.told.contains(&last) {
+        if found.masks.len() == masks.len() && found.masks.contains(&last) {
             return Ok(found);
         }
     }
@@ -125,15 +111,15 @@ fn settled(
 ) -> Result<Found, Reason> {
     for pass_number in 1..MAX_PASSES {
         let found = pass(html, charset, &masks, source)?;
-        let told = masks.iter().zip(&found.told).take_while(|(mask, told)| mask == told).count();
-        if told == masks.len() {
+        let met = masks.iter().zip(&found.masks).take_while(|(mask, met)| mask == met).count();
+        if met == masks.len() {
             return Ok(found);
         }
         if pass_number < MAX_PASSES / 2 {
             // The first that stood in no markup may have hidden the others.
-            masks.remove(told);
+            masks.remove(met);
         } else {
-            masks = found.told;
+            masks = found.masks;
         }
     }
     pass(html, charset, &[], source)
@@ -175,7 +161,7 @@ fn pass(html: &[u8], charset: Charset, masks: &[Mask], source: Source) -> Result
             let start = element.source_location().bytes().start;
             while next.next_if(|mask| mask.at < start).is_some() {}
             let mask = next.next_if(|mask| mask.at == start);
-            found.borrow_mut().element(element, html, charset, mask);
+            note_element(&mut found.borrow_mut(), element, html, charset, mask);
             Ok(())
         }))
         .with_encoding(charset.encoding())
@@ -199,71 +185,41 @@ fn pass(html: &[u8], charset: Charset, masks: &[Mask], source: Source) -> Result
     Ok(found.into_inner())
 }
 
-/// What one pass found.
-#[derive(Default)]
-pub(super) struct Found {
-    pub(super) scan: Scan,
-    /// The masks that stood in markup.
-    told: Vec<Mask>,
-    /// Conditional comments with links in them.
-    pub(super) comments: Vec<Range<usize>>,
-    /// Where a `<noscript>` was skipped.
-    noscripts: Vec<usize>,
-    body_end_seen: bool,
-}
-
-impl Found {
-    fn element(
-        &mut self,
-        element: &Element<'_, '_>,
-        html: &[u8],
-        charset: Charset,
-        mask: Option<Mask>,
-    ) {
-        let tag = element.source_location().bytes();
-        if tag.start == html.len() {
-            return self.end_of_document(tag.start);
-        }
-        // A tag that only the probe closes is none: the document ends inside it.
-        if tag.end > html.len() {
-            return;
-        }
-        self.told.extend(mask);
-        let link = |place, scan: &mut Scan| {
-            let attributes = element.attributes().iter().filter_map(|attribute| {
-                let value = attribute.value_source_location().map(|value| value.bytes());
-                Some((attribute.name_source_location()?.bytes(), value))
-            });
-            LinkTag::read(attributes, html, charset).note(html, place, charset, scan);
-        };
-        match mask.map(|mask| mask.of) {
-            Some(Masked::BodyEnd) => self.end_tag(tag.start, true),
-            Some(Masked::HtmlEnd) => self.end_tag(tag.start, false),
-            Some(Masked::Comment(end)) => self.comments.push(tag.start..end),
-            Some(Masked::Noscript) => {}
-            Some(Masked::Vml) => link(Place::Vml, &mut self.scan),
-            None => match html.get(tag.start + 1) {
-                Some(b'a' | b'A') => link(Place::Html, &mut self.scan),
-                Some(b'n' | b'N') => self.noscripts.push(tag.start),
-                _ => self.body(tag.end),
-            },
-        }
+/// Notes a start tag, or the mask that stands for something else.
+fn note_element(
+    found: &mut Found,
+    element: &Element<'_, '_>,
+    html: &[u8],
+    charset: Charset,
+    mask: Option<Mask>,
+) {
+    let tag = element.source_location().bytes();
+    if tag.start == html.len() {
+        return found.end_of_document(tag.start);
     }
-
-    pub(super) fn body(&mut self, tag_end: usize) {
-        self.scan.initial_pixel.get_or_insert(PartOffset(tag_end));
+    // A tag that only the probe closes is none: the document ends inside it.
+    if tag.end > html.len() {
+        return;
     }
-
-    pub(super) fn end_tag(&mut self, start: usize, is_body: bool) {
-        if is_body || !self.body_end_seen {
-            self.scan.pixel = Some(PartOffset(start));
-        }
-        self.body_end_seen |= is_body;
-    }
-
-    /// The document ends in markup.
-    pub(super) fn end_of_document(&mut self, end: usize) {
-        self.scan.pixel.get_or_insert(PartOffset(end));
+    found.masks.extend(mask);
+    let link = |place, scan: &mut Scan| {
+        let attributes = element.attributes().iter().filter_map(|attribute| {
+            let value = attribute.value_source_location().map(|value| value.bytes());
+            Some((attribute.name_source_location()?.bytes(), value))
+        });
+        LinkTag::read(attributes, html, charset).note(html, place, charset, scan);
+    };
+    match mask.map(|mask| mask.of) {
+        Some(Masked::BodyEnd) => found.end_tag(tag.start, true),
+        Some(Masked::HtmlEnd) => found.end_tag(tag.start, false),
+        Some(Masked::Comment(end)) => found.comments.push(tag.start..end),
+        Some(Masked::Noscript) => {}
+        Some(Masked::Vml) => link(Place::Vml, &mut found.scan),
+        None => match html.get(tag.start + 1) {
+            Some(b'a' | b'A') => link(Place::Html, &mut found.scan),
+            Some(b'n' | b'N') => found.noscripts.push(tag.start),
+            _ => found.body(tag.end),
+        },
     }
 }
 

@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use super::comment::{begins_condition, closed_length, ends_name};
+
 /// Something that a pass reads as the start tag of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mask {
@@ -145,7 +147,7 @@ fn end(html: &[u8], at: usize, name: &[u8], of: Masked) -> Option<Mask> {
 
 fn comment(html: &[u8], at: usize, end: usize) -> Option<Mask> {
     // With anything else behind `[if`, the masked comment might end where this one does not.
-    let goes_on = matches!(html.get(at + CONDITION.len())?, b' ' | b'\t' | b'\r' | b'\n' | b'(');
+    let goes_on = begins_condition(*html.get(at + CONDITION.len())?);
     goes_on.then_some(Mask { at, length: COMMENT.len(), of: Masked::Comment(end) })
 }
 
@@ -170,12 +172,7 @@ fn comment_length(comment: &[u8]) -> usize {
     if let Some(empty) = [b">".as_slice(), b"->"].iter().find(|end| text.starts_with(end)) {
         return opened + empty.len();
     }
-    let closes = |close: &usize| {
-        let before = text.get(..*close).unwrap_or_default();
-        before.ends_with(b"--") || before.ends_with(b"--!")
-    };
-    let close = memchr::memchr_iter(b'>', text).find(closes);
-    opened + close.map_or(text.len(), |close| close + 1)
+    opened + closed_length(text).unwrap_or(text.len())
 }
 
 /// Whether there may be a link, in any case.
@@ -211,8 +208,4 @@ pub(super) fn interior(html: &[u8], at: Range<usize>) -> Range<usize> {
 fn is_named(html: &[u8], tag: &[u8]) -> bool {
     html.get(tag.len()).is_some_and(|byte| ends_name(*byte))
         && html.get(..tag.len()).is_some_and(|found| found.eq_ignore_ascii_case(tag))
-}
-
-fn ends_name(byte: u8) -> bool {
-    matches!(byte, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ' | b'/' | b'>')
 }

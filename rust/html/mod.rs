@@ -1,7 +1,9 @@
 //! HTML: where links and pixels' places are, as ranges of the bytes it was given.
 
 pub mod attribute;
+mod comment;
 mod fast;
+pub mod found;
 pub mod lol;
 mod masks;
 mod tag;

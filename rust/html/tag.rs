@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::attribute;
-use super::lol::Scan;
+use super::found::Scan;
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange};
 use crate::link::options::Options;

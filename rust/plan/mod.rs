@@ -6,7 +6,6 @@
 mod content;
 mod lines;
 mod planning;
-mod reading;
 mod rendering;
 mod rules;
 

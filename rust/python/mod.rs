@@ -55,8 +55,7 @@ mod _core {
 
     #[pymodule_export]
     use super::plan::{
-        LeftAlone, Link, Part, Plan, Rendered, Rules, TrackedUrls, header_end, header_fields,
-        make_plan,
+        LeftAlone, Link, Part, Plan, Rendered, Rules, TrackedUrls, header_fields, make_plan,
     };
     #[pymodule_export]
     use super::smtp::{find_end_of_data, stuff, unstuff};

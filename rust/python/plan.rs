@@ -304,10 +304,3 @@ pub(super) fn header_fields<'py>(py: Python<'py>, message: &[u8], name: &[u8]) -
         })
         .collect()
 }
-
-/// Where the header section ends: its blank line, or the message's end.
-#[pyfunction]
-#[pyo3(signature = (message, /))]
-pub(super) fn header_end(message: &[u8]) -> usize {
-    Section::read(message, &(0..message.len())).end
-}

@@ -5,8 +5,8 @@ attribute: a layer that is silent on one option does not hide a lower layer's wo
 (behaviour of Momentum's smtpapi module).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from msys_track.options import variables
@@ -44,10 +44,6 @@ class Origin(NamedTuple, Generic[T]):
         while word is not None:
             yield word
             word = word.over
-
-
-# `Origin` by its three values, at two thirds of the time: six are made for a mail.
-_origin: Final[Callable[[tuple[Any, str, Any]], Origin[Any]]] = partial(tuple.__new__, Origin)
 
 
 class Resolved(NamedTuple):
@@ -192,10 +188,10 @@ def _add(
     for place, where in places:
         value = said[place]
         if value is not None:
-            words[where] = _origin((value, source, words[where]))
+            words[where] = Origin(value, source, words[where])
     if said.metadata is not None:
         kept, truncated = trim_metadata(said.metadata, most_metadata)
-        words[_METADATA] = _origin((kept, source, words[_METADATA]))
+        words[_METADATA] = Origin(kept, source, words[_METADATA])
         words[_METADATA_BEFORE_CUT] = said.metadata if truncated else None
 
 

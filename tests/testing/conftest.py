@@ -1,20 +1,5 @@
-"""A stage, with logs as quiet as `msys-track demo` has them."""
+"""The stage that the demo's tests have: doubles are tried between the real servers."""
 
-from collections.abc import AsyncIterator
-from typing import Any
+from tests.demo.conftest import anyio_backend, stage
 
-import pytest
-
-from msys_track.demo.stage import Stage, open_stage
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return "asyncio", {"use_uvloop": True}
-
-
-@pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    """Give the servers of the demo, running."""
-    async with open_stage() as opened:
-        yield opened
+__all__ = ["anyio_backend", "stage"]

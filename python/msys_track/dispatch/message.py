@@ -16,7 +16,6 @@ from msys_track.options.scopes import Scope
 from msys_track.options.tracking import SignedMail
 from msys_track.policy.context import Contexts
 from msys_track.rewriting.engine import Engine, Plan, Rules
-from msys_track.smtp.path import check_recipients
 from msys_track.smtpapi import header
 from msys_track.smtpapi.mailbox import Mailbox
 
@@ -62,15 +61,13 @@ class Message:
 
         Args:
             message: the bytes as received.
-            addresses: the recipients of the SMTP transaction, each once.
+            addresses: the recipients of the SMTP transaction, each once and checked.
             engine: reads header fields and finds edits.
             scopes: what is configured, the most specific scope first.
 
         Raises:
-            RecipientError: a recipient is not a mail address alone.
             HeaderRefusedError: `X-MSYS-API` is malformed.
         """
-        check_recipients(addresses)
         self._engine = engine
         self._scopes = scopes
         self._own: Resolved | None = None

@@ -66,21 +66,15 @@ class Rewriter:
         self._on_rendered = on_rendered
         self._engine: Engine = engine or NativeEngine()
 
-    def open(
-        self,
-        message: bytes,
-        recipients: Sequence[str] = (),
-        *,
-        transaction: Transaction | None = None,
-    ) -> Message:
+    def open(self, message: bytes, recipients: Sequence[str] = ()) -> Message:
         """Read a message's header; its edits are found when the first copy needs them.
 
         Raises:
             RecipientError: a recipient is not a mail address alone.
             HeaderRefusedError: `X-MSYS-API` is malformed.
         """
-        scopes = self._layers(transaction)
-        return Message(message, recipients, engine=self._engine, scopes=scopes)
+        check_recipients(recipients)
+        return Message(message, recipients, engine=self._engine, scopes=self._layers(None))
 
     def copy_for(self, recipient: str, message: bytes | Message, *, now: int) -> Copy:
         """Make the copy of a message for one recipient, as if it were the only one.
@@ -137,10 +131,12 @@ class Rewriter:
             self._ask_policy(Hook.DATA_SPOOL, transaction)
         contexts = self._contexts(recipients, transaction) if self._heeds_header else {}
         served = [to for to in recipients if self._heeds_header and not _bypass(contexts.get(to))]
-        opened = self.open(message, served, transaction=transaction) if served else None
+        opened: Message | None = None
         options: dict[str, Resolved] = {}
         copies: list[CopyDecision] = []
-        if opened is not None:
+        if served:
+            scopes = self._layers(transaction)
+            opened = Message(message, served, engine=self._engine, scopes=scopes)
             options = {to: self._resolve(opened, contexts.get(to), transaction) for to in served}
             copies = decide_copies(opened, options)
         bypassed = tuple(Reader(to, "to") for to in recipients if to not in options)

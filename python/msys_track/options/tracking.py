@@ -6,10 +6,10 @@ Kept apart from how layers are weighed: a layer only says what it sets, None whe
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv6Address
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from msys_track.errors import SettingsError
+from msys_track.smtp.address import is_ipv6
 
 Scheme: TypeAlias = Literal["http", "https"]
 SignedMail: TypeAlias = Literal["skip", "strip", "track"]
@@ -103,16 +103,8 @@ def _is_domain(value: object) -> bool:
     if parts is None or not 0 < int(parts["port"] or 1) <= _MAX_PORT:
         return False
     if parts["ipv6"] is not None:
-        return _is_ipv6(parts["ipv6"])
+        return is_ipv6(parts["ipv6"])
     return len(parts["host"]) <= _MAX_HOST
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        IPv6Address(text)
-    except AddressValueError:
-        return False
-    return True
 
 
 def _is_expiry(value: object) -> bool:

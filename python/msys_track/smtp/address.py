@@ -1,5 +1,6 @@
 """The address of a TCP end point."""
 
+from ipaddress import AddressValueError, IPv6Address
 from typing import NamedTuple
 
 
@@ -12,3 +13,12 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         """Write it as configurations and logs do: an IPv6 host stands in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def is_ipv6(text: str) -> bool:
+    """Whether a text is an IPv6 address, written without brackets."""
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return False
+    return True

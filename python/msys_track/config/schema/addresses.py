@@ -1,11 +1,11 @@
 """Addresses and networks as a configuration file writes them: of keys, and as names of tables."""
 
 import re
-from ipaddress import AddressValueError, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final, TypeAlias
 
 from msys_track.config.schema.kinds import Kind, NotAllowedError
-from msys_track.smtp.address import Address
+from msys_track.smtp.address import Address, is_ipv6
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -37,7 +37,7 @@ def address(*, lowest_port: int) -> Kind:
         parts = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
         if parts is None or not lowest_port <= int(parts["port"]) <= MAX_PORT:
             raise NotAllowedError(value, allowed)
-        if parts["ipv6"] is not None and not _is_ipv6(parts["ipv6"]):
+        if parts["ipv6"] is not None and not is_ipv6(parts["ipv6"]):
             raise NotAllowedError(value, allowed)
         return Address(parts["ipv6"] or parts["host"], int(parts["port"]))
 
@@ -84,14 +84,6 @@ def _without_host_bits(item: str) -> Network | None:
         return ip_network(item, strict=False)
     except ValueError:
         return None
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        IPv6Address(text)
-    except AddressValueError:
-        return False
-    return True
 
 
 def _read_network(value: Any) -> Network:

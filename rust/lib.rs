@@ -19,6 +19,7 @@ pub mod reason;
 pub mod smtp;
 pub mod text;
 pub mod token;
+pub mod toml;
 pub mod tracked;
 
 #[cfg(feature = "python")]

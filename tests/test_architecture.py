@@ -14,7 +14,7 @@ LAYERS = (
     {"python"},
     {"tracked"},
     {"plan", "token"},
-    {"html", "mime", "text", "smtp"},
+    {"html", "mime", "text", "smtp", "toml"},
     {"link"},
     {"charset", "edit"},
     {"reason"},

@@ -21,6 +21,7 @@ __all__ = [
     "find_end_of_data",
     "header_fields",
     "plan",
+    "read_toml",
     "stuff",
     "unstuff",
 ]
@@ -232,3 +233,10 @@ def header_fields(message: bytes, name: bytes, /) -> list[tuple[list[tuple[int, 
 def find_end_of_data(buffer: bytes, start: int, /) -> int | None: ...
 def unstuff(wire: bytes, /) -> bytes: ...
 def stuff(message: bytes, /) -> bytes: ...
+def read_toml(
+    text: str, /
+) -> tuple[
+    dict[str, object],
+    dict[tuple[str | int, ...], int],
+    list[tuple[int, tuple[str, ...], str, tuple[str, ...] | None]],
+]: ...

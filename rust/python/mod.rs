@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 mod plan;
 mod smtp;
 mod token;
+mod toml;
 
 create_exception!(msys_track._core, CoreError, PyException, "A defect of the core.");
 create_exception!(
@@ -61,6 +62,8 @@ mod _core {
     use super::smtp::{find_end_of_data, stuff, unstuff};
     #[pymodule_export]
     use super::token::{Claims, Engagement, KeyRing};
+    #[pymodule_export]
+    use super::toml::read_toml;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -17,8 +17,8 @@ import pytest
 import msys_track
 from msys_track import KeyRing, Rewriter
 from msys_track.config.problems import ConfigurationError, Problem
-from msys_track.config.schema.kinds import NotAllowedError
 from msys_track.errors import HeaderRefusedError, RecipientError, UpstreamError
+from msys_track.settings.kinds import NotAllowedError
 from msys_track.smtp.reply import Reply
 from msys_track.smtpapi.json import JsonError, parse_object
 

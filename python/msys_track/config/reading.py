@@ -12,17 +12,16 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msys_track.config import scopes
 from msys_track.config.document import Document, KeyPath, dotted
-from msys_track.config.problems import Problem, shown
-from msys_track.config.schema.key import TopLevel
-from msys_track.config.schema.kinds import NotAllowedError
+from msys_track.config.problems import Problem
 from msys_track.config.schema.naming import Unknown, unknown_key, unknown_table
-from msys_track.config.schema.tables import NESTED, SCOPE, TABLES, TOP, Key
+from msys_track.config.schema.tables import NESTED, SCOPE, TABLES, TOP, Key, TopLevel
 from msys_track.config.scopes import Stanza
 from msys_track.injection.settings import ProxySettings
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.settings.kinds import NotAllowedError, shown
 from msys_track.smtp.address import Address
 from msys_track.tracking.settings import TrackerSettings
 

@@ -4,7 +4,7 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final, TypeAlias
 
-from msys_track.config.schema.kinds import Kind, NotAllowedError
+from msys_track.settings.kinds import Kind, NotAllowedError
 from msys_track.smtp.address import Address, is_ipv6
 
 Network: TypeAlias = IPv4Network | IPv6Network

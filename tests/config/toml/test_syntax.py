@@ -9,10 +9,6 @@ from hypothesis import strategies as st
 from msys_track._core import read_toml
 
 
-def places(text: str) -> list[tuple[int, str]]:
-    return [(line, ".".join(key)) for line, key, _, _ in read_toml(text)[2]]
-
-
 def test_values_come_as_python_has_them() -> None:
     text = 's.t = "\\e"\na = 1\r\n[b]\r\nc = "x"\r\nd = [true, 0x10, 1_000.5]\r\ng = {h = inf}\n'
     members, _, faults = read_toml(text)
@@ -65,10 +61,6 @@ def test_broken_lines_are_left_out_and_the_rest_is_read() -> None:
     assert "second time" in faults[2][2]
 
 
-def test_the_rest_of_a_broken_value_is_not_a_fault_of_its_own() -> None:
-    assert places('a = [ 1, oops\n"x",\n]\n') == [(1, "a")]
-
-
 @pytest.mark.parametrize(
     ("text", "lines", "members"),
     [
@@ -118,22 +110,6 @@ def test_what_could_not_be_read_is_known_by_name() -> None:
         ("proxy", "listen"),
         ("proxy", "?"),
     }
-
-
-def test_a_header_or_a_value_without_its_end_hides_names_that_nobody_knows() -> None:
-    assert [unread for *_, unread in read_toml("[?\nb = 1\n[c]\nd = [\ne = 1\n")[2]] == [(), ()]
-
-
-def test_what_would_overflow_the_parser_is_a_fault_with_its_line() -> None:
-    assert places("a = 1\nb = " + "[" * 50_000 + "\n") == [(2, "b")]
-    assert places("a = 1\nb = " + "9" * 5_000 + "\n") == [(2, "b")]
-
-
-def test_a_file_that_is_something_else_gives_a_bounded_answer() -> None:
-    members, _, faults = read_toml("x = ?\n" * 1_000)
-    assert 0 < len(faults) <= 100
-    members, _, faults = read_toml("x ?\n" * 1_000 + "[a]\nb = 1\n")
-    assert (len(faults), members) == (100, {})
 
 
 toml_like = st.text(st.sampled_from("ab.=[]{}\"'\\#\n ,1"), max_size=80)

@@ -4,7 +4,7 @@ The check, its messages, `docs/configuration.md`, the starter file and the JSON 
 from these annotations, so that they can't disagree.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, MISSING, dataclass, fields, replace
 from functools import cache
 from typing import Any, get_type_hints
@@ -62,11 +62,7 @@ def check_settings(settings: Any, where: str = "") -> None:
     Raises:
         SettingsError: each fault on a line: `where`, the field, what was found, what is allowed.
     """
-    if faults := [f"{where}{fault}" for fault in _find_faults(settings)]:
-        raise SettingsError("\n".join(faults))
-
-
-def _find_faults(settings: Any) -> Iterator[str]:
+    faults: list[str] = []
     for key in list_keys(settings.__class__).values():
         values = [getattr(settings, field) for field in key.fields]
         if None in values:
@@ -75,10 +71,13 @@ def _find_faults(settings: Any) -> Iterator[str]:
         try:
             read = key.kind.read(value)
         except NotAllowedError as error:
-            yield from (f"{', '.join(key.fields)}: {text}" for _, text in error.faults)
-            continue
-        if (written := write_setting(read)) != value:  # as `"HTTPS"`, which a file may have
-            yield f"{', '.join(key.fields)}: found {shown(value)}; write {shown(written)}"
+            wrong = [text for _, text in error.faults]
+        else:
+            written = write_setting(read)  # differs from `"HTTPS"`, which a file may have
+            wrong = [f"found {shown(value)}; write {shown(written)}"] if written != value else []
+        faults += [f"{where}{', '.join(key.fields)}: {text}" for text in wrong]
+    if faults:
+        raise SettingsError("\n".join(faults))
 
 
 def write_fields(values: Sequence[Any]) -> object:

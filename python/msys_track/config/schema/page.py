@@ -12,17 +12,14 @@ _TABLE: Final = re.compile(r"(?<=\| --- \| --- \| --- \| --- \|\n)(?:\|.*\n)*")
 
 def write_page(page: str) -> str:
     """Write the page again, each section's table with a row for each of its keys."""
-    sections = re.split(r"^(?=## )", page, flags=re.MULTILINE)
-    return "".join(map(_write_section, sections))
-
-
-def _write_section(section: str) -> str:
-    title = section.partition("\n")[0].removeprefix("## ")
-    keys = {"Top level": TOP, **{f"`[{name}]`": keys for name, keys in TABLES.items()}}.get(title)
-    if keys is None:
-        return section
-    rows = "".join(_write_row(name, key) for name, key in keys.items())
-    return _TABLE.sub(lambda _: rows, section, count=1)
+    sections = page.split("\n## ")
+    tables = {"Top level": TOP, **{f"`[{name}]`": keys for name, keys in TABLES.items()}}
+    for at, section in enumerate(sections):
+        keys = tables.get(section.partition("\n")[0], {})
+        rows = "".join(_write_row(name, key) for name, key in keys.items())
+        if table := _TABLE.search(section) if rows else None:
+            sections[at] = section[: table.start()] + rows + section[table.end() :]
+    return "\n## ".join(sections)
 
 
 def _write_row(name: str, key: Key) -> str:

@@ -18,23 +18,25 @@ def _read_variables(value: object) -> Mapping[str, str]:
     """Read context variables: texts, and those that decide about tracking must mean something."""
     if not isinstance(value, dict):
         raise NotAllowedError(value, _VARIABLES.allowed)
-    errors = [(name, error) for name, text in value.items() if (error := _judge(name, text))]
+    errors: list[tuple[str, NotAllowedError]] = []
+    for name, text in value.items():
+        allowed = ""
+        if not isinstance(text, str):
+            allowed = "a text, in quotes, as variables are"
+        else:
+            try:
+                only = Contexts(connection=Context({name: text}), message=Context())
+                ignored = policy_variables.read_variables(only).ignored
+                allowed = ignored[0].allowed if ignored else ""
+            except ValueError as error:
+                allowed = str(error)
+            except MessageRefusedError as refused:
+                allowed = refused.text.partition(" ")[2]
+        if allowed:
+            errors.append((name, NotAllowedError(text, allowed)))
     if errors:
         raise NotAllowedError.of_items(value, errors)
     return dict(value)
-
-
-def _judge(name: str, text: object) -> NotAllowedError | None:
-    if not isinstance(text, str):
-        return NotAllowedError(text, "a text, in quotes, as variables are")
-    try:
-        only = Contexts(connection=Context({name: text}), message=Context())
-        ignored = policy_variables.read_variables(only).ignored
-    except ValueError as error:
-        return NotAllowedError(text, str(error))
-    except MessageRefusedError as refused:
-        return NotAllowedError(text, refused.text.partition(" ")[2])
-    return NotAllowedError(text, ignored[0].allowed) if ignored else None
 
 
 _VARIABLES: Final = Kind(

@@ -1,6 +1,6 @@
 # The compiled core, as Python sees it: conversions only, no logic (`rust/python/`).
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias, final
 
 __all__ = [
@@ -38,7 +38,8 @@ _Kind: TypeAlias = Literal[
 _LinkKind: TypeAlias = Literal["click", "link_unsubscribe"]
 _RecipientType: TypeAlias = Literal["to", "cc", "bcc", "archive"]
 
-REASONS: tuple[str, ...]
+# Each reason's code, and what it means as Markdown.
+REASONS: Mapping[str, str]
 
 class CoreError(Exception): ...
 class TokenError(Exception): ...

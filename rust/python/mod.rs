@@ -51,7 +51,7 @@ fn value_error(error: impl std::error::Error) -> PyErr {
 #[pymodule]
 mod _core {
     use pyo3::prelude::*;
-    use pyo3::types::PyTuple;
+    use pyo3::types::{PyDict, PyMappingProxy};
 
     #[pymodule_export]
     use super::plan::{
@@ -68,7 +68,10 @@ mod _core {
         module.add("CoreError", py.get_type::<super::CoreError>())?;
         module.add("TokenError", py.get_type::<super::TokenError>())?;
         module.add("BareNewlineError", py.get_type::<super::BareNewlineError>())?;
-        let codes = crate::reason::Reason::ALL.iter().map(|reason| reason.code());
-        module.add("REASONS", PyTuple::new(py, codes)?)
+        let reasons = PyDict::new(py);
+        for reason in crate::reason::Reason::ALL {
+            reasons.set_item(reason.code(), reason.meaning())?;
+        }
+        module.add("REASONS", PyMappingProxy::new(py, reasons.as_mapping()))
     }
 }

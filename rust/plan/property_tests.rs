@@ -161,7 +161,7 @@ fn without_bcc(header: &[String]) -> String {
     header.iter().filter(is_kept).map(String::as_str).collect()
 }
 
-fn parts(message: &[u8]) -> Vec<entity::Part> {
+fn parts(message: &[u8]) -> Vec<BodyPart> {
     entity::parts(message, &Section::read(message, &(0..message.len())))
 }
 

@@ -183,21 +183,4 @@ proptest! {
         let found: Vec<_> = wrappable(&text).map(|link| (link.href.start.0, link.target)).collect();
         prop_assert_eq!(found, naive(&text));
     }
-
-    #[test]
-    fn no_bytes_whatever_stop_a_scan(
-        text in prop::collection::vec(any::<u8>(), 0..200),
-        links in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
-        label in prop::sample::select(vec![None, Some("utf-8"), Some("shift_jis"), Some("gb18030")]),
-    ) {
-        let mut text = text;
-        for link in links {
-            let at = link.index(text.len() + 1);
-            text.splice(at..at, *b"http://e.com/");
-        }
-        let found = scanned(&text, label);
-        for link in found.links {
-            prop_assert!(text[link.href.start.0..link.href.end.0].starts_with(b"http://"));
-        }
-    }
 }

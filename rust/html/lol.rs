@@ -32,7 +32,7 @@ pub fn scan(html: &[u8], charset: Charset) -> Result<Scan, Reason> {
     with_comments(found, html, charset)
 }
 
-fn with_comments(found: Found, html: &[u8], charset: Charset) -> Result<Scan, Reason> {
+pub(super) fn with_comments(found: Found, html: &[u8], charset: Charset) -> Result<Scan, Reason> {
     let Found { mut scan, comments, .. } = found;
     for comment in &comments {
         read_comment(html, charset, comment.clone(), &mut scan)?;
@@ -43,7 +43,7 @@ fn with_comments(found: Found, html: &[u8], charset: Charset) -> Result<Scan, Re
     Ok(scan)
 }
 
-fn by_lol_html(html: &[u8], charset: Charset) -> Result<Found, Reason> {
+pub(super) fn by_lol_html(html: &[u8], charset: Charset) -> Result<Found, Reason> {
     let links = masks::outlook(html);
     let found = document(html, charset, &links)?;
     let noscripts = masks::noscripts(html, &found.noscripts);

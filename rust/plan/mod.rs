@@ -122,6 +122,8 @@ impl<S: AsRef<[u8]>> Plan<S> {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod laws;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]

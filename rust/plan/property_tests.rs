@@ -84,23 +84,9 @@ fn any_message() -> impl Strategy<Value = Vec<u8>> {
 
 /// Lines of a header section that is not over yet: fields, continuations, and what is neither.
 const HEADER_LINES: &[&str] = &[
-    "Bcc: a@e.com,",
-    "bCC\t:",
-    "Bcc:",
-    "X-MSYS-API: {}",
-    "To: Bcc: b@e.com",
-    "Subject: x",
-    " c@e.com,",
-    "\td@e.com",
-    " Bcc: e@e.com",
-    "  ",
-    "no colon",
-    "Bcc",
-    ": no name",
-    "a b: c",
-    "\u{e9}: c",
-    "From jo@e.com Mon Jan  1 00:00:00 2024",
-    ">From jo@e.com",
+    "Bcc: a@e.com,", "bCC\t:", "Bcc:", "X-MSYS-API: {}", "To: Bcc: b@e.com", "Subject: x",
+    " c@e.com,", "\td@e.com", " Bcc: e@e.com", "  ", "no colon", "Bcc", ": no name", "a b: c",
+    "\u{e9}: c", "From jo@e.com Mon Jan  1 00:00:00 2024", ">From jo@e.com",
 ];
 
 fn any_header() -> impl Strategy<Value = Vec<String>> {

@@ -11,7 +11,7 @@ import pytest
 
 RUST = Path(__file__).resolve().parents[1] / "rust"
 LAYERS = (
-    {"python"},
+    {"python", "fuzzing"},
     {"tracked"},
     {"plan", "token"},
     {"html", "mime", "text", "smtp", "toml"},

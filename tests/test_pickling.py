@@ -88,10 +88,10 @@ def test_exceptions_of_all_rooms_are_found() -> None:
     assert names >= {
         "ConfigurationError",
         "ConnectionGoneError",
-        "CoreError",
         "DataRefusedError",
         "Failure",
         "JsonError",
+        "TokenError",
         "ForbiddenSourceError",
         "UpstreamError",
         "_NotANumberError",

@@ -9,12 +9,12 @@ import click
 
 from msys_track.cli import parameters
 from msys_track.cli.exits import Failure, Misconfigured
-from msys_track.config import effective, showing
+from msys_track.config import effective
 from msys_track.config.checking import Checked, checked
 from msys_track.config.configuration import Configuration
 from msys_track.config.effective import Way
 from msys_track.config.load import MOMENTUM_SUFFIX, is_momentum
-from msys_track.config.momentum.importing import imported
+from msys_track.config.momentum.document import write_toml
 from msys_track.config.schema.json_schema import json_schema
 from msys_track.config.schema.starter import starter
 from msys_track.keys.ring import KeySource
@@ -118,10 +118,10 @@ def show(  # noqa: PLR0913 - one parameter an option
     by_way = {way: effective.scope_options(read, way) for way in ways}
     tables = effective.tables(looked.document, read)
     if as_json:
-        shown = {"file": str(file), **showing.as_json(tables, by_way)}
+        shown = {"file": str(file), **effective.as_json(tables, by_way)}
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
-        click.echo(showing.as_toml(tables, by_way), nl=False)
+        click.echo(effective.as_toml(tables, by_way), nl=False)
 
 
 @config.command(short_help="Write a commented file to begin with.")
@@ -166,7 +166,7 @@ def import_(*, file: Path, key_source: KeySource | None, upstream: str | None) -
     keys = _configuration(looked).keys
     if isinstance(keys, Path) and not keys.exists():
         click.echo(f"{keys}: not there yet; next: msys-track keys new {keys}", err=True)
-    click.echo(imported(looked.document, Path.cwd()), nl=False)
+    click.echo(write_toml(looked.document, Path.cwd()), nl=False)
 
 
 @config.command(short_help="Print the JSON Schema of msys-track.toml.")

@@ -7,8 +7,8 @@ import pytest
 from msys_track import _core
 from msys_track.errors import RewriteError
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
+from msys_track.metrics import Counters
 from msys_track.rewriting.native import NativeEngine, NativePlan, Rules
-from msys_track.tracking.counters import Counters
 from msys_track.tracking.replies import Replies
 from msys_track.tracking.routes import Routes
 

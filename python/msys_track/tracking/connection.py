@@ -11,9 +11,9 @@ from http import HTTPStatus
 from typing import cast
 
 from msys_track.logs import event_logger
+from msys_track.metrics import Counters
 from msys_track.sinks.writer import EventWriter
 from msys_track.tracking.client import Client, client_address, header_text
-from msys_track.tracking.counters import Counters
 from msys_track.tracking.replies import DateLine, Replies, Response
 from msys_track.tracking.request import Request, RequestReader
 from msys_track.tracking.routes import Outcome, Routes
@@ -21,6 +21,14 @@ from msys_track.tracking.settings import TrackerSettings
 from msys_track.tracking.visit import Visit, events
 
 log = event_logger(__name__)
+
+# What a refusal counts as; the others are bad requests.
+_REFUSALS = {
+    HTTPStatus.METHOD_NOT_ALLOWED: "refused_methods",
+    HTTPStatus.REQUEST_TIMEOUT: "timeouts",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "failures",
+    HTTPStatus.SERVICE_UNAVAILABLE: "refused_connections",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,13 +166,13 @@ class ReaderConnection(asyncio.Protocol):
 
     def _answer(self, request: Request, now: float) -> Outcome:
         service = self._service
-        service.counters.requests += 1
+        service.counters.add("requests")
         if request.method == b"GET":
             return service.routes.outcome(request.target, now)
         if request.method == b"HEAD":
             # Scanners ask so; no reader does.
             return service.routes.outcome(request.target, now)._replace(claims=None)
-        service.counters.refuse(HTTPStatus.METHOD_NOT_ALLOWED)
+        service.counters.add("refused_methods")
         return Outcome(service.replies.refusal(HTTPStatus.METHOD_NOT_ALLOWED))
 
     def _record(self, request: Request, outcome: Outcome, now: float) -> None:
@@ -179,7 +187,7 @@ class ReaderConnection(asyncio.Protocol):
             for each in events(visit, also_click=service.settings.unsubscribe_also_click):
                 service.writer.put(each)
         except Exception:
-            service.counters.failures += 1
+            service.counters.add("failures")
             log.exception("tracker.event_failed")
 
     def _client(self, request: Request) -> Client:
@@ -206,7 +214,7 @@ class ReaderConnection(asyncio.Protocol):
     def _refuse(self, status: HTTPStatus) -> None:
         """Say why in a few bytes, and close."""
         service = self._service
-        service.counters.refuse(status)
+        service.counters.add(_REFUSALS.get(status, "bad_requests"))
         if self._transport is not None:
             head = service.replies.refusal(status).head + service.dates.at(service.clock())
             self._transport.write(head + b"Connection: close\r\n\r\n")

@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from msys_track.errors import InvalidTokenError
 from msys_track.keys.ring import Claims, KeyRing
-from msys_track.tracking.counters import Counters
+from msys_track.metrics import Counters
 from msys_track.tracking.location import is_http, location, percent_encoded
 from msys_track.tracking.replies import Replies, Response
 from msys_track.tracking.settings import Expired
@@ -57,19 +57,19 @@ class Routes:
             return self._click(path, now)
         if path.startswith(_OPENS):
             return self._open(path, now)
-        self._counters.not_found += 1
+        self._counters.add("not_found")
         return Outcome(self._replies.not_found)
 
     def _click(self, path: str, now: float) -> Outcome:
         claims = self._claims(path, _CLICK_KINDS)
         redirect = None if claims is None or claims.target is None else self._to(claims.target)
         if claims is None or redirect is None:
-            self._counters.invalid_tokens += 1
+            self._counters.add("invalid_tokens")
             return Outcome(self._replies.not_found)
         unexpired = self._unexpired(claims, now)
         if unexpired is None and self._expired == "gone":
             return Outcome(self._replies.gone)
-        self._counters.clicks += 1
+        self._counters.add("clicks")
         return redirect._replace(claims=unexpired)
 
     def _to(self, target: str) -> Outcome | None:
@@ -81,16 +81,16 @@ class Routes:
             where = location(target)
             return None if where is None else Outcome(self._replies.redirect(where))
         except Exception as defect:  # noqa: BLE001 - no defect of ours keeps a reader from the target
-            self._counters.failures += 1
+            self._counters.add("failures")
             return Outcome(self._replies.redirect(percent_encoded(target)), defect=defect)
 
     def _open(self, path: str, now: float) -> Outcome:
         claims = self._claims(path, _OPEN_KINDS)
         if claims is None:
             # An image all the same: a broken one would be the reader's to look at.
-            self._counters.invalid_tokens += 1
+            self._counters.add("invalid_tokens")
             return Outcome(self._replies.pixel)
-        self._counters.opens += 1
+        self._counters.add("opens")
         return Outcome(self._replies.pixel, self._unexpired(claims, now))
 
     def _claims(self, path: str, kinds: frozenset[str]) -> Claims | None:
@@ -103,7 +103,7 @@ class Routes:
     def _unexpired(self, claims: Claims, now: float) -> Claims | None:
         if now < claims.engagement.expires_at:
             return claims
-        self._counters.expired += 1
+        self._counters.add("expired")
         return None
 
 

@@ -7,15 +7,14 @@ redirects are most of what a tracker does (`docs/tracker.md`).
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 
 from msys_track.errors import SettingsError, describe_os_error
 from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
+from msys_track.metrics import TRACKER_COUNTERS, Counters
 from msys_track.sinks.writer import EventWriter
 from msys_track.smtp.address import Address
 from msys_track.tracking.connection import ReaderConnection, Service
-from msys_track.tracking.counters import Counters
 from msys_track.tracking.replies import DateLine, Replies
 from msys_track.tracking.routes import Routes
 from msys_track.tracking.settings import TrackerSettings
@@ -65,7 +64,7 @@ class Tracker:
         await self._drained()
         self._sweeper.cancel()
         await asyncio.gather(self._sweeper, return_exceptions=True)
-        log.info("tracker.closed", **asdict(self.counters))
+        log.info("tracker.closed", **self.counters.snapshot())
         await self._service.writer.flush()
 
     async def _drained(self) -> None:
@@ -112,7 +111,7 @@ async def serve(
     Raises:
         SettingsError: the address can't be listened on.
     """
-    counters = Counters()
+    counters = Counters(TRACKER_COUNTERS)
     replies = Replies(settings.server_name)
     service = Service(
         settings=settings,

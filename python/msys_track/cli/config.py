@@ -19,7 +19,7 @@ from msys_track.config.schema.addresses import listen_name
 from msys_track.config.schema.json_schema import json_schema
 from msys_track.config.schema.kinds import NotAllowedError
 from msys_track.config.schema.starter import starter
-from msys_track.keys.ring import KeySource
+from msys_track.keys.file import KeySource
 from msys_track.options.scopes import address_of
 
 _Command = TypeVar("_Command", bound=Callable[..., object])

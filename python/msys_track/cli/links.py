@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import click
 
 from msys_track.cli import parameters, streams
-from msys_track.keys.ring import Claims, KeySource
+from msys_track.keys.file import KeySource
+from msys_track.keys.ring import Claims
 from msys_track.tracking.routes import path_of
 
 

@@ -12,7 +12,8 @@ from msys_track.cli.exits import Misconfigured
 from msys_track.config.schema.addresses import listen_name
 from msys_track.config.schema.kinds import NotAllowedError
 from msys_track.errors import KeyRingError, RecipientError
-from msys_track.keys.ring import KeyRing, KeySource, NamedSource, key_source
+from msys_track.keys.file import KeySource, NamedSource, key_source
+from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import RULES
 from msys_track.smtp.address import Address
 from msys_track.smtp.path import check_recipients

@@ -7,7 +7,7 @@ from typing import Any
 from msys_track.config.document import Document
 from msys_track.config.momentum.document import origins
 from msys_track.config.toml.writing import toml_text
-from msys_track.keys.ring import key_source
+from msys_track.keys.file import key_source
 
 
 def imported(document: Document, folder: Path) -> str:

@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from msys_track.config.schema.kinds import Kind
-from msys_track.keys.ring import KeySource
+from msys_track.keys.file import KeySource
 from msys_track.options.resolve import resolve
 from msys_track.options.tracking import TrackingOptions
 from msys_track.smtp.address import Address

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 from msys_track.config.problems import shown
 from msys_track.errors import KeyRingError, MessageRefusedError, PicklableError
-from msys_track.keys.ring import KeySource, key_source
+from msys_track.keys.file import KeySource, key_source
 from msys_track.options import variables as policy_variables
 from msys_track.options.tracking import PATTERNS, RULES, is_pattern
 from msys_track.policy.context import Context, Contexts

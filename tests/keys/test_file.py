@@ -146,7 +146,7 @@ def test_a_file_that_others_can_use_is_refused_with_the_command_that_helps(
         os.chown(made, 4711, -1)
     made.chmod(mode)
     wanted = re.escape(
-        f"others than its owner can use it (mode {mode:04o}); run `chmod 600 {made}`"
+        f"users other than its owner can use it (mode {mode:04o}); run `chmod 600 {made}`"
     )
     for use in (KeyRing.load, keys.rotate, keys.list_keys):
         with pytest.raises(KeyRingError, match=wanted):
@@ -195,7 +195,7 @@ def test_a_folder_with_a_way_in_or_a_file_that_can_be_written_protects_nothing(
 ) -> None:
     made.chmod(mode)
     made.parent.chmod(folder_mode)
-    with pytest.raises(KeyRingError, match="others than its owner can use it"):
+    with pytest.raises(KeyRingError, match="users other than its owner can use it"):
         KeyRing.load(made)
 
 
@@ -203,7 +203,7 @@ def test_a_folder_with_a_way_in_or_a_file_that_can_be_written_protects_nothing(
 def test_a_private_folder_of_somebody_else_protects_nothing(made: Path) -> None:
     made.chmod(0o444)
     os.chown(made.parent, 4711, -1)
-    with pytest.raises(KeyRingError, match="others than its owner can use it"):
+    with pytest.raises(KeyRingError, match="users other than its owner can use it"):
         KeyRing.load(made)
 
 
@@ -271,8 +271,8 @@ except KeyRingError as error:
         (0, 0o440, "(1,)"),
         (0, 0o640, "(1,)"),
         (4712, 0o400, "(1,)"),
-        (4712, 0o440, "others than its owner"),
-        (4713, 0o440, "others than its owner"),
+        (4712, 0o440, "users other than its owner"),
+        (4713, 0o440, "users other than its owner"),
         (0, 0o400, "can't be read: Permission denied"),
     ],
 )
@@ -320,7 +320,7 @@ def test_keys_are_read_from_a_credential_of_systemd(
     assert said(KeyRing.load("credential:keys.toml").open(link)) == said(CLICK)
     made.parent.chmod(0o755)
     made.chmod(0o644)
-    with pytest.raises(KeyRingError, match=r"^credential:keys\.toml: others than its owner can"):
+    with pytest.raises(KeyRingError, match=r"^credential:keys\.toml: users other than its owner can"):
         KeyRing.load("credential:keys.toml")
 
 
@@ -330,11 +330,11 @@ def test_keys_are_read_from_a_credential_of_systemd(
         ("env:NO_KEYS", None, "env:NO_KEYS: there is no such environment variable; set it"),
         ("credential:no", None, "CREDENTIALS_DIRECTORY is not set; .*LoadCredential=no:FILE"),
         ("credential:no", "/", "credential:no: there is no such key file; .*LoadCredential=no:"),
-        ("env:", None, "env: without a name .*; give the name of a file, env:NAME or credential:"),
-        ("env:1", None, "env: without a name that it could have"),
-        ("env:a=b", None, "env: without a name that it could have"),
-        ("credential:", None, "credential: without a name that it could have"),
-        ("credential:../keys", None, "credential: without a name that it could have"),
+        ("env:", None, "env: not followed by a valid name; give the name of a file, env:NAME or credential:"),
+        ("env:1", None, "env: not followed by a valid name"),
+        ("env:a=b", None, "env: not followed by a valid name"),
+        ("credential:", None, "credential: not followed by a valid name"),
+        ("credential:../keys", None, "credential: not followed by a valid name"),
         ("credential:..", "/", "can't be read: Is a directory"),
     ],
 )
@@ -402,8 +402,8 @@ BROKEN = [
     ("[[key]]\nid = \n", r"is not TOML; look at line 2, column 6"),
     ("[[key]]\nid = ", r"is not TOML; look at end of document"),
     ("[[key]\n", r"is not TOML; look at line 1"),
-    (table() + "[[keys]]\n", r"has something else than \[\[key\]\] tables; take it out"),
-    ("version = 1\n" + table(), r"has something else than \[\[key\]\] tables"),
+    (table() + "[[keys]]\n", r"has something other than \[\[key\]\] tables; take it out"),
+    ("version = 1\n" + table(), r"has something other than \[\[key\]\] tables"),
     ("\udcff", r"is not TOML: not UTF-8"),
     (f"x = {'1' * 5_000}\n", r"is not TOML"),
     (f"x = {'[' * 5_000}\n", r"is not TOML"),

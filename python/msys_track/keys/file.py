@@ -5,7 +5,6 @@ in sent mail need the key that sealed them, so rotation adds a key and removes n
 """
 
 import base64
-import binascii
 import os
 import re
 import secrets
@@ -25,8 +24,10 @@ _SECRET_BYTES = 32
 _MAX_KEYS = 255  # a token has one byte for the key's number; 0 is not used
 
 _NAMES = ("id", "created", "secret")
-_ENVIRONMENT: Final = re.compile(r"env:[A-Za-z_]\w*", re.ASCII)
-_CREDENTIAL: Final = re.compile(r"credential:[\w.-]+", re.ASCII)
+_NAME_FORMS: Final = {
+    "env": re.compile(r"[A-Za-z_]\w*", re.ASCII),
+    "credential": re.compile(r"[\w.-]+", re.ASCII),
+}
 _LIKE_KEYS: Final = re.compile(r"""\[\[key|\bsecret["']?\s*=\s*["']""")
 _PLACE = re.compile(r"\(at (.+)\)\Z")  # "… (at line 7, column 10)", as tomllib ends its messages
 _HEADER = """\
@@ -44,7 +45,7 @@ secret = "{secret}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedSource:
-    """Keys that something else than a path leads to; what is there is what a key file holds.
+    """Keys in a place that is not a path; it holds what a key file holds.
 
     Attributes:
         kind: `env` for an environment variable; `credential` for a file of the folder that
@@ -66,19 +67,18 @@ def key_source(text: str) -> KeySource:
     """Read `env:NAME`, `credential:NAME`, or the name of a file; `./env:x` is always a file.
 
     Raises:
-        KeyRingError: NAME is none, or the text is the keys themselves and is not repeated.
+        KeyRingError: NAME is not valid, or the text is the keys themselves, which the error does not repeat.
     """
     hint = "give the name of a file, env:NAME or credential:NAME"
     if "\n" in text or _LIKE_KEYS.search(text):
         raise KeyRingError(f"the keys themselves; {hint}")
-    if not text.startswith(("env:", "credential:")):
-        return Path(text)
-    if _ENVIRONMENT.fullmatch(text):
-        return NamedSource(kind="env", name=text.removeprefix("env:"))
-    if _CREDENTIAL.fullmatch(text):
-        return NamedSource(kind="credential", name=text.removeprefix("credential:"))
-    kind, _, _ = text.partition(":")
-    raise KeyRingError(f"{kind}: without a name that it could have; {hint}")
+    match text.split(":", 1):
+        case ["env" | "credential" as kind, name]:
+            if _NAME_FORMS[kind].fullmatch(name) is None:
+                raise KeyRingError(f"{kind}: not followed by a valid name; {hint}")
+            return NamedSource(kind=kind, name=name)
+        case _:
+            return Path(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +116,10 @@ def create(source: KeySource | str, *, now: datetime | None = None) -> None:
     Raises:
         KeyRingError: there is a file already, it can't be written, or it is no file.
     """
-    path = _file(source)
-    text = _text([make_key(1, now or datetime.now(UTC))])
+    path = _writable_path(source)
     try:
         with _new_private_file(path) as descriptor:
-            _write(descriptor, text)
+            _write(descriptor, [make_key(1, now or datetime.now(UTC))])
         _make_durable(path.parent)
     except FileExistsError as error:
         hint = f"`msys-track keys rotate {path}` adds a key to it"
@@ -142,14 +141,17 @@ def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
         KeyRingError: the file can't be used or replaced, has no room for another key, is being
             rotated by somebody else, or is no file.
     """
-    path = Path(os.path.realpath(_file(source)))
+    path = Path(os.path.realpath(_writable_path(source)))
     draft = path.with_name(f".{path.name}.new")  # as long as it exists, nobody else rotates
     try:
         with _new_private_file(draft) as descriptor:
             keys = read_keys(path)
-            new = make_key(_next_id(path, keys), now or datetime.now(UTC))
-            _hand_over(descriptor, path.stat())
-            _write(descriptor, _text([new, *keys]))
+            new = make_key(_choose_id(path, keys), now or datetime.now(UTC))
+            # Root may rotate for a service: whoever could read the old file reads the new one.
+            old = path.stat()
+            os.fchown(descriptor, old.st_uid, old.st_gid if old.st_mode & 0o040 else -1)
+            os.fchmod(descriptor, 0o600 | old.st_mode & 0o044)
+            _write(descriptor, [new, *keys])
             draft.replace(path)
         _make_durable(path.parent)
     except FileExistsError as error:
@@ -169,19 +171,15 @@ def list_keys(source: KeySource | str) -> tuple[KeyEntry, ...]:
     return tuple(KeyEntry(id=key.id, created=key.created) for key in read_keys(source))
 
 
-def _source(given: KeySource | str) -> KeySource:
-    return key_source(given) if isinstance(given, str) else given
-
-
-def _file(given: KeySource | str) -> Path:
-    source = _source(given)
-    if isinstance(source, NamedSource):
-        hint = (
-            "make or rotate the key file that it comes from, set it to what is in there, and "
-            "restart what reads it"
-        )
-        raise KeyRingError(f"{source}: only a file can be written; {hint}")
-    return source
+def _writable_path(given: KeySource | str) -> Path:
+    source = key_source(given) if isinstance(given, str) else given
+    if isinstance(source, Path):
+        return source
+    hint = (
+        "make or rotate the key file that it comes from, set it to what is in there, and "
+        "restart what reads it"
+    )
+    raise KeyRingError(f"{source}: only a file can be written; {hint}")
 
 
 def make_key(number: int, created: datetime) -> Key:
@@ -189,7 +187,7 @@ def make_key(number: int, created: datetime) -> Key:
     return Key(id=number, created=created, secret=secrets.token_bytes(_SECRET_BYTES))
 
 
-def _next_id(path: Path, keys: Sequence[Key]) -> int:
+def _choose_id(path: Path, keys: Sequence[Key]) -> int:
     taken = {key.id for key in keys}
     newest = max(taken)
     # Numbers of removed keys come last: an old link must not look like one of a key we have.
@@ -208,7 +206,8 @@ def read_keys(source: KeySource | str) -> list[Key]:
         KeyRingError: missing, readable by others, not TOML, or with something in it that no
             key file has; the text names the source and what to do.
     """
-    source = _source(source)
+    if isinstance(source, str):
+        source = key_source(source)
     if isinstance(source, Path):
         return _read_file(source, source)
     if source.kind == "env":
@@ -232,7 +231,7 @@ def _read_file(source: KeySource, path: Path) -> list[Key]:
             status = os.fstat(file.fileno())
             if not _is_private(status, path.parent):
                 mode = stat.S_IMODE(status.st_mode)
-                what = f"others than its owner can use it (mode {mode:04o})"
+                what = f"users other than its owner can use it (mode {mode:04o})"
                 hint = f"run `chmod 600 {path}`; a mounted secret: mode 0440, owned by root"
                 raise KeyRingError(f"{source}: {what}; {hint}")
             content = file.read()
@@ -249,7 +248,7 @@ def _read_file(source: KeySource, path: Path) -> list[Key]:
 
 
 def _is_private(status: os.stat_result, folder: Path) -> bool:
-    """Whether nobody reads a file whom its owner, or root, did not mean to."""
+    """Tell whether only those whom the owner or root meant can read a file."""
     mode = stat.S_IMODE(status.st_mode)
     if not mode & 0o077:
         return True
@@ -267,13 +266,6 @@ def _is_private(status: os.stat_result, folder: Path) -> bool:
     return around.st_uid in trusted and not around.st_mode & 0o077
 
 
-def _hand_over(descriptor: int, old: os.stat_result) -> None:
-    """Let those read the new file who could read the old one, when root rotates for a service."""
-    is_shared = old.st_mode & 0o040
-    os.fchown(descriptor, old.st_uid, old.st_gid if is_shared else -1)
-    os.fchmod(descriptor, 0o600 | old.st_mode & 0o044)
-
-
 def _parse(source: KeySource, content: bytes) -> list[Key]:
     # Nothing that stands in the file is repeated in an error, and none is chained `from error`:
     # whatever is misplaced in it may be a secret.
@@ -287,7 +279,7 @@ def _parse(source: KeySource, content: bytes) -> list[Key]:
         raise KeyRingError(f"{source}: is not TOML{where}") from None
     tables = document.pop("key", None)
     if document:
-        raise KeyRingError(f"{source}: has something else than [[key]] tables; take it out")
+        raise KeyRingError(f"{source}: has something other than [[key]] tables; take it out")
     if not isinstance(tables, list) or not tables:
         hint = (
             f"remove it, and `msys-track keys new {source}` makes a whole file"
@@ -295,7 +287,9 @@ def _parse(source: KeySource, content: bytes) -> list[Key]:
             else "`msys-track keys new FILE` makes what it must hold"
         )
         raise KeyRingError(f"{source}: has no [[key]]; {hint}")
-    keys = [_key(f"{source}: key {place}", table) for place, table in enumerate(tables, start=1)]
+    keys = [
+        _parse_key(f"{source}: key {place}", table) for place, table in enumerate(tables, start=1)
+    ]
     ids = [key.id for key in keys]
     for number in ids:
         if ids.count(number) > 1:
@@ -303,7 +297,7 @@ def _parse(source: KeySource, content: bytes) -> list[Key]:
     return keys
 
 
-def _key(where: str, table: Any) -> Key:
+def _parse_key(where: str, table: Any) -> Key:
     if not isinstance(table, Mapping):
         raise KeyRingError(f"{where}: is not a [[key]] table")
     for name in _NAMES:
@@ -311,39 +305,23 @@ def _key(where: str, table: Any) -> Key:
             raise KeyRingError(f"{where}: {name} is missing; a key has {', '.join(_NAMES)}")
     if len(table) > len(_NAMES):
         raise KeyRingError(f"{where}: has more than {', '.join(_NAMES)}; take it out")
-    number, created = table["id"], table["created"]
+    number, created, text = (table[name] for name in _NAMES)
     if type(number) is not int or not 1 <= number <= _MAX_KEYS:
         raise KeyRingError(f"{where}: id must be a number from 1 to {_MAX_KEYS}")
     if not isinstance(created, datetime) or created.tzinfo is None:
         raise KeyRingError(f"{where}: created must be like 2026-11-24T10:00:00Z")
-    return Key(id=number, created=created, secret=_secret(where, table["secret"]))
-
-
-def _secret(where: str, text: Any) -> bytes:
     try:
-        secret = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
-    except (binascii.Error, ValueError):
+        secret = base64.b64decode(text, validate=True)
+    except (TypeError, ValueError):
         secret = b""
     if len(secret) != _SECRET_BYTES:
         raise KeyRingError(f"{where}: secret must be {_SECRET_BYTES} bytes as base64 in quotes")
-    return secret
-
-
-def _text(keys: Sequence[Key]) -> bytes:
-    tables = [
-        _TABLE.format(
-            id=key.id,
-            created=key.created_text,
-            secret=base64.b64encode(key.secret).decode(),
-        )
-        for key in keys
-    ]
-    return "".join([_HEADER, *tables]).encode()
+    return Key(id=number, created=created, secret=secret)
 
 
 @contextmanager
 def _new_private_file(path: Path) -> Iterator[int]:
-    """A file that its owner alone can read, gone again if writing it fails."""
+    """Make a file that its owner alone can read; remove it if writing fails."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         yield descriptor
@@ -354,9 +332,15 @@ def _new_private_file(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _write(descriptor: int, content: bytes) -> None:
+def _write(descriptor: int, keys: Sequence[Key]) -> None:
+    tables = [
+        _TABLE.format(
+            id=key.id, created=key.created_text, secret=base64.b64encode(key.secret).decode()
+        )
+        for key in keys
+    ]
     with os.fdopen(descriptor, "wb", closefd=False) as file:
-        file.write(content)
+        file.write("".join([_HEADER, *tables]).encode())
     os.fsync(descriptor)
 
 

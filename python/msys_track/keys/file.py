@@ -67,7 +67,8 @@ def key_source(text: str) -> KeySource:
     """Read `env:NAME`, `credential:NAME`, or the name of a file; `./env:x` is always a file.
 
     Raises:
-        KeyRingError: NAME is not valid, or the text is the keys themselves, which the error does not repeat.
+        KeyRingError: NAME is not valid; or the text is the keys themselves, which the error
+            does not repeat.
     """
     hint = "give the name of a file, env:NAME or credential:NAME"
     if "\n" in text or _LIKE_KEYS.search(text):

@@ -16,7 +16,7 @@ from msys_track.events import Event, EventType
 from msys_track.keys.ring import Claims, Engagement
 from msys_track.sinks import sqlite
 from msys_track.tracking.client import Client
-from msys_track.tracking.visit import Visit, event
+from msys_track.tracking.visit import Visit, make_event
 
 PAGE = (Path(__file__).parents[1] / "docs" / "events.md").read_text(encoding="utf-8")
 GOLDEN = {
@@ -34,7 +34,7 @@ FIELDS = {
 LINKS = {"click", "amp_click", "link_unsubscribe"}
 JSON_TYPES = {str: "string", bool: "boolean", dict: "object", list: "array"}
 
-LEAST = event(
+LEAST = make_event(
     Visit(
         claims=Claims(
             kind="click",

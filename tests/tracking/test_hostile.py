@@ -238,7 +238,7 @@ async def test_a_defect_before_the_target_is_known_costs_one_connection(
     harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("msys_track.tracking.routes.path_of", broken)
+        patch.setattr("msys_track.tracking.routes.parse_path", broken)
         assert (await harness.get(click_path)).startswith(b"HTTP/1.1 500 ")
     assert harness.tracker.counters["failures"] == 1
     assert (await harness.get(click_path)).startswith(b"HTTP/1.1 302 ")
@@ -246,10 +246,10 @@ async def test_a_defect_before_the_target_is_known_costs_one_connection(
 
 # What makes an event, from the request's headers to the queue.
 STEPS = [
-    "msys_track.tracking.connection.header_text",
+    "msys_track.tracking.connection.decode_header",
     "msys_track.tracking.connection.Visit",
-    "msys_track.tracking.connection.events",
-    "msys_track.tracking.visit.user_agent_parsed",
+    "msys_track.tracking.connection.make_events",
+    "msys_track.tracking.visit.parse_user_agent",
     "msys_track.tracking.visit.parse_metadata",
     "msys_track.sinks.writer.EventWriter.put",
 ]
@@ -273,7 +273,7 @@ async def test_a_defect_in_making_an_event_costs_the_event_alone(
 
 @pytest.mark.parametrize(
     "step",
-    ["msys_track.tracking.location._authority", "msys_track.tracking.routes.location"],
+    ["msys_track.tracking.location._encode_host", "msys_track.tracking.routes.location"],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_a_defect_in_making_the_location_still_redirects(  # noqa: PLR0913, PLR0917 - fixtures
@@ -311,10 +311,10 @@ async def test_a_location_that_no_header_can_hold_is_percent_encoded(
 async def test_a_defect_does_not_take_the_answers_before_it(
     harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def path_of(target: bytes) -> str:
+    def parse_path(target: bytes) -> str:
         return target.decode("ascii") if target != b"/broken" else broken()
 
-    monkeypatch.setattr("msys_track.tracking.routes.path_of", path_of)
+    monkeypatch.setattr("msys_track.tracking.routes.parse_path", parse_path)
     first, second = await harness.pipelined([click_path.encode(), b"/broken"])
     assert first.startswith(b"HTTP/1.1 302 ")
     assert second.startswith(b"HTTP/1.1 500 ")

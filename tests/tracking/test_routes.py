@@ -8,7 +8,7 @@ from msys_track import _core
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.metrics import Counters
 from msys_track.tracking.replies import PIXEL, Replies
-from msys_track.tracking.routes import Outcome, Routes, path_of
+from msys_track.tracking.routes import Outcome, Routes, parse_path
 
 # A fixed key: tests are shared out by name, tokens are in the names, and processes must agree.
 KEYS = KeyRing(_core.KeyRing([(1, bytes(range(32)))]), (1,))
@@ -199,7 +199,7 @@ def test_no_answer_repeats_what_was_asked(target: str) -> None:
     ],
 )
 def test_the_path_of_a_request_target(target: bytes, path: str) -> None:
-    assert path_of(target) == path
+    assert parse_path(target) == path
 
 
 def test_the_pixel_is_the_43_byte_transparent_gif() -> None:

@@ -5,6 +5,7 @@ A reply ends before `Date`, `Connection` and the blank line, which the connectio
 
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 
 # 1x1, one transparent colour, GIF89a: the shortest that every decoder shows as nothing.
@@ -88,19 +89,7 @@ class Replies:
         return Response(head.encode("ascii"), body)
 
 
-class DateLine:
-    """The `Date` header (RFC 9110 section 6.6.1), made once a second."""
-
-    __slots__ = ("_line", "_second")
-
-    def __init__(self) -> None:
-        self._second: int | None = None
-        self._line = b""
-
-    def at(self, now: float) -> bytes:
-        """The header with its line break, at Unix time `now`."""
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._line = f"Date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")
-        return self._line
+@lru_cache(maxsize=1)
+def make_date_line(second: int) -> bytes:
+    """Make the `Date` header (RFC 9110 section 6.6.1) of a Unix second, with its line break."""
+    return f"Date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")

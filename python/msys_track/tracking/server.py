@@ -15,7 +15,7 @@ from msys_track.metrics import TRACKER_COUNTERS, Counters
 from msys_track.sinks.writer import EventWriter
 from msys_track.smtp.address import Address
 from msys_track.tracking.connection import ReaderConnection, Service
-from msys_track.tracking.replies import DateLine, Replies
+from msys_track.tracking.replies import Replies
 from msys_track.tracking.routes import Routes
 from msys_track.tracking.settings import TrackerSettings
 
@@ -61,13 +61,6 @@ class Tracker:
         self._server.close()
         for connection in tuple(self._service.connections):
             connection.finish()
-        await self._drained()
-        self._sweeper.cancel()
-        await asyncio.gather(self._sweeper, return_exceptions=True)
-        log.info("tracker.closed", **self.counters.snapshot())
-        await self._service.writer.flush()
-
-    async def _drained(self) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + self._service.settings.close_timeout_seconds
         while self._service.connections and loop.time() < end:
@@ -76,6 +69,10 @@ class Tracker:
                 connection.finish()
         for connection in tuple(self._service.connections):
             connection.abort()
+        self._sweeper.cancel()
+        await asyncio.gather(self._sweeper, return_exceptions=True)
+        log.info("tracker.closed", **self.counters.snapshot())
+        await self._service.writer.flush()
 
     async def _sweep(self) -> None:
         settings = self._service.settings
@@ -120,7 +117,6 @@ async def serve(
         writer=writer,
         counters=counters,
         clock=clock,
-        dates=DateLine(),
     )
     loop = asyncio.get_running_loop()
     try:

@@ -90,14 +90,12 @@ class UpstreamConnection(asyncio.Protocol):
             ConnectionGoneError: closed, or about to be (421).
             ConnectionFailedError: no answer in time, or not SMTP.
         """
-        if self._failure is not None:
-            raise self._failure
-        if self._transport is None:
-            raise ConnectionGoneError("the connection was closed")
+        if self._failure is not None or self._transport is None:
+            raise self._failure or ConnectionGoneError("the connection was closed")
         self._expected = expected
         self._answered = self._loop.create_future()
         self._transport.write(commands)
-        return await self._answers(timeout_seconds or self.settings.reply_timeout_seconds)
+        return await self._wait_for_replies(timeout_seconds or self.settings.reply_timeout_seconds)
 
     def quit(self) -> None:
         """Say goodbye and close, without waiting for the answer."""
@@ -116,7 +114,7 @@ class UpstreamConnection(asyncio.Protocol):
         Raises:
             ConnectionFailedError: it is no mail server, or not one for us.
         """
-        (greeting,) = await self._answers(self.settings.reply_timeout_seconds)
+        (greeting,) = await self._wait_for_replies(self.settings.reply_timeout_seconds)
         if greeting.code != 220:  # noqa: PLR2004 - RFC 5321 section 4.3.1
             self.quit()
             raise ConnectionFailedError(f"it greeted with: {greeting.code} {greeting.text}")
@@ -140,8 +138,9 @@ class UpstreamConnection(asyncio.Protocol):
         address = ipaddress.ip_address(host.partition("%")[0])  # a scope id follows the %
         return f"[{'IPv6:' if address.version == 6 else ''}{address}]"  # noqa: PLR2004
 
-    async def _answers(self, timeout_seconds: float) -> list[Reply]:
-        timer = self._loop.call_later(timeout_seconds, self._time_out, timeout_seconds)
+    async def _wait_for_replies(self, timeout_seconds: float) -> list[Reply]:
+        failure = ConnectionFailedError(f"no answer within {timeout_seconds:g} s")
+        timer = self._loop.call_later(timeout_seconds, self._fail, failure)
         try:
             return await self._answered
         except asyncio.CancelledError:
@@ -149,9 +148,6 @@ class UpstreamConnection(asyncio.Protocol):
             raise
         finally:
             timer.cancel()
-
-    def _time_out(self, timeout_seconds: float) -> None:
-        self._fail(ConnectionFailedError(f"no answer within {timeout_seconds:g} s"))
 
     def _fail(self, failure: ConnectionFailedError) -> None:
         if self._failure is not None:

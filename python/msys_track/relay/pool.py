@@ -38,7 +38,19 @@ class Pool:
         if self._slots_taken < self.settings.max_connections:
             self._slots_taken += 1
             return await self._open(), True
-        connection = await self._wait()
+        waiter: asyncio.Future[UpstreamConnection | None] = (
+            asyncio.get_running_loop().create_future()
+        )
+        self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout(self.settings.pool_wait_seconds):
+                connection = await waiter
+        except TimeoutError as error:
+            self._withdraw(waiter)
+            raise UpstreamError(451, "4.3.2 All connections to the upstream are busy") from error
+        except asyncio.CancelledError:
+            self._withdraw(waiter)
+            raise
         if connection is not None and connection.is_usable:
             return connection, False
         return await self._open(), True
@@ -83,20 +95,6 @@ class Pool:
         except BaseException:
             self._free_slot()
             raise
-
-    async def _wait(self) -> UpstreamConnection | None:
-        waiter: asyncio.Future[UpstreamConnection | None] = (
-            asyncio.get_running_loop().create_future()
-        )
-        self._waiters.append(waiter)
-        try:
-            async with asyncio.timeout(self.settings.pool_wait_seconds):
-                return await waiter
-        except (TimeoutError, asyncio.CancelledError) as error:
-            self._withdraw(waiter)
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            raise UpstreamError(451, "4.3.2 All connections to the upstream are busy") from error
 
     def _withdraw(self, waiter: asyncio.Future[UpstreamConnection | None]) -> None:
         """Pass on what a waiter was given in the moment it gave up."""

@@ -48,7 +48,7 @@ class Upstream:
             UpstreamError: the upstream's refusal; 451 when it is down, silent, or its answer
                 to the message was lost.
         """
-        return await self._on_a_connection(
+        return await self._use_connection(
             lambda connection: transaction.deliver(connection, delivery)
         )
 
@@ -60,7 +60,7 @@ class Upstream:
         Raises:
             UpstreamError: the first refusal; 451 when the upstream is down or silent.
         """
-        await self._on_a_connection(
+        await self._use_connection(
             lambda connection: transaction.verify(connection, sender, parameters, recipients)
         )
 
@@ -74,14 +74,14 @@ class Upstream:
             return self._capabilities
         loop = asyncio.get_running_loop()
         if loop.time() < self._unknown_until:
-            raise self._down("it was unreachable a moment ago")
+            raise self._report_failure("it was unreachable a moment ago")
         try:
             # Without a mail that depends on it, nobody should wait as long as for one.
             async with asyncio.timeout(self.settings.connect_timeout_seconds):
-                return await self._on_a_connection(_offer)
+                return await self._use_connection(_read_capabilities)
         except TimeoutError as error:
             self._unknown_until = loop.time() + _ASK_AGAIN_SECONDS
-            raise self._down("it does not say what it offers") from error
+            raise self._report_failure("it does not say what it offers") from error
         except UpstreamError:
             self._unknown_until = loop.time() + _ASK_AGAIN_SECONDS
             raise
@@ -90,13 +90,13 @@ class Upstream:
         """Close idle connections now, and those in use when their transaction is done."""
         self._pool.close()
 
-    async def _on_a_connection(
+    async def _use_connection(
         self, work: Callable[[UpstreamConnection], Awaitable[_Result]]
     ) -> _Result:
         try:
             connection, is_fresh = await self._pool.acquire()
         except ConnectionFailedError as failure:
-            raise self._down(failure) from failure
+            raise self._report_failure(failure) from failure
         try:
             self._capabilities = connection.capabilities
             try:
@@ -108,11 +108,11 @@ class Upstream:
             self._capabilities = connection.capabilities
             return await work(connection)
         except ConnectionFailedError as failure:
-            raise self._down(failure) from failure
+            raise self._report_failure(failure) from failure
         finally:
             self._pool.release(connection)
 
-    def _down(self, why: object) -> UpstreamError:
+    def _report_failure(self, why: object) -> UpstreamError:
         # Host and port are for the operator's log; a client has no business with them.
         log.warning(
             "upstream.failed", host=self.settings.host, port=self.settings.port, why=str(why)
@@ -120,5 +120,5 @@ class Upstream:
         return UpstreamError(451, f"4.4.1 The upstream can't be used: {why}")
 
 
-async def _offer(connection: UpstreamConnection) -> Capabilities:
+async def _read_capabilities(connection: UpstreamConnection) -> Capabilities:
     return connection.capabilities

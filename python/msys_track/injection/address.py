@@ -27,7 +27,7 @@ _MALFORMED: Final[Read] = (None, None)
 _PARSER_FAULTS: Final = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
-def read(argument: str, parse: Parser) -> Read:
+def split_argument(argument: str, parse: Parser) -> Read:
     """Split the argument of a command in address and parameters.
 
     Args:
@@ -37,7 +37,7 @@ def read(argument: str, parse: Parser) -> Read:
     Returns:
         The address as it can stand between `<` and `>`, or `<>` for the null path.
     """
-    plain = read_plain(argument)
+    plain = split_plain(argument)
     if plain is not None:
         return plain
     # An encoded-word (RFC 2047) means nothing in a path; the parser would decode it, and mail
@@ -55,7 +55,7 @@ def read(argument: str, parse: Parser) -> Read:
     return path, _NOT_ASCII.sub("\ufffd", parameters)
 
 
-def read_plain(argument: str) -> tuple[str, str] | None:
+def split_plain(argument: str) -> tuple[str, str] | None:
     """Split `<local@domain> PARAMETERS` in address and parameters; None if it is not plain.
 
     Plain is a dot-atom on both sides of the @ (RFC 5321 section 4.1.2) without quotes, comments,

@@ -177,12 +177,9 @@ def _bind(
             name = str(Address(host, port))
             if first is not None and not bound:
                 bound[name] = first
-                continue
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            bound[name] = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-            # Sessions inherit it. asyncio sets it for sockets of its own only, and replies to
-            # pipelined commands would wait for the client's delayed acknowledgements.
-            bound[name].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            else:
+                family = socket.AF_INET6 if ":" in host else socket.AF_INET
+                bound[name] = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError:
         for each in bound.values():
             each.close()

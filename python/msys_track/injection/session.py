@@ -330,7 +330,8 @@ class Session(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the session and begin it."""
-        # asyncio forgets it for a listener that was made outside; 40 ms a reply without.
+        # asyncio sets it only for sockets that it made. Without, replies to pipelined commands
+        # would wait 40 ms for the client's delayed acknowledgement.
         raw: socket.socket = transport.get_extra_info("socket")
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)

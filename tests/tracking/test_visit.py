@@ -1,16 +1,14 @@
 """The event of each kind of link, as a consumer of SparkPost's webhooks reads it."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.golden_events import GOLDEN
 
 from msys_track.keys.ring import Claims, Engagement
 from msys_track.tracking.client import Client
 from msys_track.tracking.visit import Visit, make_event, make_events
-
-GOLDEN = Path(__file__).parent / "golden"
 
 # One mail with every datum a token can carry, read by one person in a browser.
 ENGAGEMENT = Engagement(
@@ -59,8 +57,7 @@ def test_the_event_of_each_kind_is_the_documented_one(kind: str, link: dict[str,
     made = make_event(
         Visit(claims=claims_of(kind, **link), client=READER, at=AT), randomness=bytes(range(10))
     )
-    expected = json.loads((GOLDEN / f"{kind}.json").read_text(encoding="utf-8"))
-    assert json.loads(made.as_json()) == expected
+    assert json.loads(made.as_json()) == GOLDEN[kind]
 
 
 def test_the_least_an_event_can_know() -> None:

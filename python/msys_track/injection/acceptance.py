@@ -1,7 +1,6 @@
-"""What DATA is answered: the upstream's word for every copy, never a guess of ours.
+"""From a received message to copies, and from the upstream's replies to one reply to DATA.
 
-Here a received message becomes copies and the copies become one reply. Kept apart from the
-session, so that it ends its work even if the client does not wait for it.
+Kept apart from the session, so that it ends its work even if the client does not wait for it.
 """
 
 import asyncio
@@ -41,10 +40,10 @@ class Acceptance:
     async def answer(
         self, envelope: Envelope, hold: Hold, client_is_gone: Callable[[], bool]
     ) -> Reply:
-        """Return the reply to DATA; `hold` is released whatever happens.
+        """Return the reply to DATA, and release `hold`.
 
-        While nothing has been sent, a client that is gone stops everything: it was told nothing
-        and will come again. Once one copy is out, the others follow without it.
+        A client that is gone stops everything while nothing has been sent: it will come again.
+        Once one copy is out, the others follow without it.
         """
         try:
             copies = await self._make_copies(envelope, hold)
@@ -125,31 +124,29 @@ class Acceptance:
             raise DataRefusedError("upstream", reply) from error
         finally:
             if 0 < len(replies) < len(copies):
-                self._report_half(copies[: len(replies)], copies[len(replies) :])
+                # The client was told that nobody has the message, and will send it again.
+                relayed, missing = copies[: len(replies)], copies[len(replies) :]
+                self._counters.add("messages.half_relayed")
+                self._counters.add("copies.relayed", len(relayed))
+                log.error(
+                    "message.half_relayed",
+                    relayed_recipients=[to for copy in relayed for to in copy.recipients],
+                    relayed_message_ids=[copy.message_id for copy in relayed],
+                    missing=sum(len(copy.recipients) for copy in missing),
+                )
         return replies
-
-    def _report_half(self, relayed: Sequence[Copy], missing: Sequence[Copy]) -> None:
-        """Name who has the message: the client was told that nobody has, and will send again."""
-        self._counters.add("messages.half_relayed")
-        self._counters.add("copies.relayed", len(relayed))
-        log.error(
-            "message.half_relayed",
-            relayed_recipients=[to for copy in relayed for to in copy.recipients],
-            relayed_message_ids=[copy.message_id for copy in relayed],
-            missing=sum(len(copy.recipients) for copy in missing),
-        )
 
     def _record(self, envelope: Envelope, copies: Sequence[Copy]) -> None:
         links = sum(copy.wrapped_links for copy in copies)
         pixels = sum(copy.pixels for copy in copies)
         reasons = dict.fromkeys(reason for copy in copies for reason in copy.reasons)
+        notices = dict.fromkeys(notice for copy in copies for notice in copy.notices)
         self._counters.add("messages.accepted")
         self._counters.add("copies.relayed", len(copies))
         self._counters.add("copies.links", links)
         self._counters.add("copies.pixels", pixels)
         for reason in reasons:
             self._counters.add(f"left_alone.{reason}")
-        notices = dict.fromkeys(notice for copy in copies for notice in copy.notices)
         for notice in notices:
             self._counters.add(f"notices.{notice}")
         log.info(

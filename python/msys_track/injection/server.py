@@ -24,11 +24,17 @@ _BACKLOG = 1024
 
 
 class Proxy:
-    """A listener that runs; `close` it before the upstream."""
+    """A listener that runs; `close` it before the upstream.
+
+    Attributes:
+        socknames: The addresses that it listens on, in the order of the settings.
+        counters: What happened so far.
+    """
 
     def __init__(
         self, shared: Shared, servers: Sequence[asyncio.Server], bound: Sequence[socket.socket]
     ) -> None:
+        self.counters = shared.counters
         self._shared = shared
         self._servers = servers
         self.socknames: tuple[Address, ...] = tuple(
@@ -44,11 +50,6 @@ class Proxy:
     def port(self) -> int:
         """The port it listens on, also where 0 was asked for."""
         return self.sockname[1]
-
-    @property
-    def counters(self) -> Counters:
-        """What happened so far."""
-        return self._shared.counters
 
     def use(self, rewriter: Rewriter) -> None:
         """Make the copies of messages that are whole from now on with another rewriter.

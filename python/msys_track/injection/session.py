@@ -193,17 +193,22 @@ class Session(SMTP):
         except UpstreamError:
             offered = Capabilities()  # promise nothing; DATA will say that it is down
         self.enable_SMTPUTF8 = offered.smtp_utf8
-        self._max_bytes = _max_bytes(self._shared.settings, offered)
+        settings = self._shared.settings
+        self._max_bytes = settings.max_message_bytes
+        if offered.size:
+            # Below the upstream's by what tracking may add, but never below half of it.
+            below = max(offered.size - settings.size_margin_bytes, offered.size // 2)
+            self._max_bytes = min(self._max_bytes, below)
         self.data_size_limit = self._max_bytes
-        keywords = [f"SIZE {self._max_bytes}"]
-        if offered.eight_bit_mime:
-            keywords.append("8BITMIME")
-        if offered.smtp_utf8:
-            keywords.append("SMTPUTF8")
-        if offered.pipelining:
-            keywords.append("PIPELINING")
-        keywords.append("HELP")
-        await self.push(Reply(250, "\n".join([self.hostname, *keywords])).wire)
+        extensions = {
+            "8BITMIME": offered.eight_bit_mime,
+            "SMTPUTF8": offered.smtp_utf8,
+            "PIPELINING": offered.pipelining,
+            "HELP": True,
+        }
+        keywords = [keyword for keyword, is_offered in extensions.items() if is_offered]
+        lines = [self.hostname, f"SIZE {self._max_bytes}", *keywords]
+        await self.push(Reply(250, "\n".join(lines)).wire)
 
     @syntax("DATA")
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802
@@ -386,14 +391,6 @@ class Session(SMTP):
             return
         self._close("421 4.4.2 Idle for too long")
         self._timeout_handle = self.loop.call_later(self._timeout_duration, self._timeout_cb)
-
-
-def _max_bytes(settings: ProxySettings, offered: Capabilities) -> int:
-    """Our SIZE: below the upstream's by what tracking may add, but never below half of it."""
-    if not offered.size:  # not offered, or without limit
-        return settings.max_message_bytes
-    below = max(offered.size - settings.size_margin_bytes, offered.size // 2)
-    return min(settings.max_message_bytes, below)
 
 
 def _log_error(task: asyncio.Task[None]) -> None:

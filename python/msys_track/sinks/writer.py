@@ -72,6 +72,8 @@ class WriterSettings:
 class EventWriter:
     """Hands events to one sink in the order they came; lives on one event loop.
 
+    `counters` holds how many events were `accepted`, `written` and `dropped`.
+
     ```python
     async with SqliteSink(path) as sink, EventWriter(sink) as writer:
         writer.put(event)
@@ -82,7 +84,7 @@ class EventWriter:
         self._sink = sink
         self._settings = WriterSettings() if settings is None else settings
         self._queue: deque[Event] = deque()
-        self._counters = Counters()
+        self.counters = Counters()
         self._task: asyncio.Task[None] | None = None
         self._arrived = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -90,11 +92,6 @@ class EventWriter:
         self._last_error: SinkError | None = None
         self._overflowing = False
         self._closed = False
-
-    @property
-    def counters(self) -> Counters:
-        """What it has done so far."""
-        return self._counters
 
     async def __aenter__(self) -> Self:
         return self
@@ -114,14 +111,14 @@ class EventWriter:
         """
         queue, settings = self._queue, self._settings
         if self._closed or len(queue) >= settings.max_queued:
-            self._counters.add("dropped")
+            self.counters.add("dropped")
             if not self._overflowing:
                 # Once when it begins and once when it ends: a line each would be a second flood.
                 log.error("events.dropping", waiting=len(queue))
                 self._overflowing = True
             return False
         queue.append(event)
-        self._counters.add("accepted")
+        self.counters.add("accepted")
         self._arrived.set()
         if len(queue) >= settings.max_batch:
             self._hurry.set()
@@ -137,11 +134,11 @@ class EventWriter:
             SinkError: it took longer than `flush_timeout_seconds`; the events still wait, and
                 the writer goes on trying.
         """
-        goal = self._counters["accepted"]
+        goal = self.counters["accepted"]
         timeout_seconds = self._settings.flush_timeout_seconds
         try:
             async with asyncio.timeout(timeout_seconds):
-                while self._counters["written"] < goal:
+                while self.counters["written"] < goal:
                     if self._task is None or self._task.done():
                         raise SinkError(f"{len(self._queue)} events wait: the writer has ended")
                     self._hurry.set()
@@ -191,11 +188,11 @@ class EventWriter:
         queue = self._queue
         for _ in range(count):
             queue.popleft()
-        self._counters.add("written", count)
+        self.counters.add("written", count)
         if self._last_error is not None:
             log.info("events.sink_recovered", waiting=len(queue))
         if self._overflowing:
-            log.warning("events.dropped", dropped=self._counters["dropped"])
+            log.warning("events.dropped", dropped=self.counters["dropped"])
         self._last_error = None
         self._overflowing = False
         if not queue:

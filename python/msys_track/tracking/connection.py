@@ -172,7 +172,7 @@ class ReaderConnection(asyncio.Protocol):
             # Scanners ask so; no reader does.
             return service.routes.outcome(request.target, now)._replace(claims=None)
         service.counters.add("refused_methods")
-        return Outcome(service.replies.refusal(HTTPStatus.METHOD_NOT_ALLOWED))
+        return Outcome(service.replies.refusals[HTTPStatus.METHOD_NOT_ALLOWED])
 
     def _record(self, request: Request, outcome: Outcome, now: float) -> None:
         """Log and store what an answered request leaves; a defect costs the event alone."""
@@ -203,7 +203,10 @@ class ReaderConnection(asyncio.Protocol):
         service = self._service
         service.counters.add(_REFUSALS.get(status, "bad_requests"))
         if self._transport is not None:
-            head, date = service.replies.refusal(status).head, make_date_line(int(service.clock()))
+            head, date = (
+                service.replies.refusals[status].head,
+                make_date_line(int(service.clock())),
+            )
             self._transport.write(head + date + b"Connection: close\r\n\r\n")
         self._close()
 

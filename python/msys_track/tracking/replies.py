@@ -41,9 +41,9 @@ class Response:
 
 
 class Replies:
-    """The replies of one tracker, with its name in them."""
+    """The replies of one tracker, with its name in them; `refusals` have no body."""
 
-    __slots__ = ("_common", "_redirect_end", "_refusals", "gone", "not_found", "pixel")
+    __slots__ = ("_common", "_redirect_end", "gone", "not_found", "pixel", "refusals")
 
     def __init__(self, server_name: str) -> None:
         # noindex: no search engine has business here. no-store: a cached answer hides the next
@@ -58,11 +58,7 @@ class Replies:
         self.pixel = self._reply(HTTPStatus.OK, PIXEL, "image/gif")
         self.not_found = self._reply(HTTPStatus.NOT_FOUND, _NOT_FOUND)
         self.gone = self._reply(HTTPStatus.GONE, _GONE)
-        self._refusals = {status: self._reply(status) for status in _REFUSALS}
-
-    def refusal(self, status: HTTPStatus) -> Response:
-        """An empty answer to a request that was not routed."""
-        return self._refusals[status]
+        self.refusals = {status: self._reply(status) for status in _REFUSALS}
 
     def redirect(self, location: str) -> Response:
         """302 to a value of `location.location`, which is printable ASCII.

@@ -27,23 +27,19 @@ _LONGEST_SWEEP_SECONDS = 1.0
 
 
 class Tracker:
-    """A running tracker; `serve` makes it, `close` ends it."""
+    """A running tracker; `serve` makes it, `close` ends it.
+
+    Attributes:
+        port: The TCP port it listens on, also when the settings left the choice to the system.
+        counters: What it has done so far.
+    """
 
     def __init__(self, server: asyncio.Server, service: Service) -> None:
         self._server = server
         self._service = service
-        self._port: int = server.sockets[0].getsockname()[1]
+        self.port: int = server.sockets[0].getsockname()[1]
+        self.counters = service.counters
         self._sweeper = asyncio.create_task(self._sweep(), name="tracker-sweep")
-
-    @property
-    def port(self) -> int:
-        """The TCP port it listens on, also when the settings left the choice to the system."""
-        return self._port
-
-    @property
-    def counters(self) -> Counters:
-        """What it has done so far."""
-        return self._service.counters
 
     def use(self, keys: KeyRing) -> None:
         """Open links with another ring from now on, on every connection."""

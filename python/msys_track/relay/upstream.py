@@ -1,11 +1,12 @@
 """The next hop: one face over the pool, with the rule for when a second try is honest.
 
-A message is tried again only where the upstream can't have seen it: on a fresh connection, once,
-when a kept one turned out closed before anything of the body was sent.
+A message is tried again, once and on a fresh connection, only where the upstream can't have seen
+it: a kept connection turned out closed before anything of the body was sent.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from msys_track.errors import UpstreamError
@@ -48,9 +49,7 @@ class Upstream:
             UpstreamError: the upstream's refusal; 451 when it is down, silent, or its answer
                 to the message was lost.
         """
-        return await self._use_connection(
-            lambda connection: transaction.deliver(connection, delivery)
-        )
+        return await self._use_connection(partial(transaction.deliver, delivery=delivery))
 
     async def verify(
         self, sender: str, parameters: Sequence[str], recipients: Sequence[str]

@@ -19,7 +19,7 @@ import pytest
 from tests.upstreams import ScriptedUpstream
 
 from msys_track.injection.server import serve
-from msys_track.keys import ring
+from msys_track.keys import file as key_file
 from msys_track.keys.ring import KeyRing
 from msys_track.relay.upstream import Upstream
 from msys_track.service import assembly
@@ -169,7 +169,7 @@ def configuration(folder: Path, attribute: Attribute, said: dict[str, Any]) -> P
     path = folder / "msys-track.toml"
     path.write_text("\n".join(lines) + "\n")
     if not (folder / "keys.toml").exists():
-        ring.create(folder / "keys.toml")
+        key_file.create(folder / "keys.toml")
     return path
 
 

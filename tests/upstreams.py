@@ -255,9 +255,14 @@ class _Service:
         return answer.then == "listen"
 
 
-def say(*lines: str, then: Literal["listen", "close", "reset"] = "listen") -> Answer:
+def say(
+    *lines: str,
+    then: Literal["listen", "close", "reset"] = "listen",
+    when: asyncio.Event | None = None,
+) -> Answer:
     """Answer with these lines."""
-    return Answer(wire="".join(f"{line}\r\n" for line in lines).encode("latin-1"), then=then)
+    wire = "".join(f"{line}\r\n" for line in lines).encode("latin-1")
+    return Answer(wire=wire, then=then, when=when)
 
 
 def _answer(answer: str | Answer) -> Answer:

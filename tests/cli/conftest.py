@@ -9,7 +9,7 @@ import pytest
 from tests.cli import processes
 from tests.cli.processes import Run, Server, Start
 
-from msys_track.keys.ring import create
+from msys_track.keys.file import create
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from msys_track.config.configuration import Configuration
 from msys_track.config.effective import Way, scope_options
 from msys_track.config.schema.json_schema import json_schema
 from msys_track.config.schema.starter import starter
-from msys_track.keys import ring
+from msys_track.keys import file as key_file
 
 CONF = """\
 smtpapi { }
@@ -322,7 +322,7 @@ def test_the_schema_is_printed() -> None:
 def test_import_elsewhere_keeps_a_source_of_keys_that_is_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
-    ring.create(tmp_path / "tracking")
+    key_file.create(tmp_path / "tracking")
     monkeypatch.setenv("TRACKING_KEYS", (tmp_path / "tracking").read_text(encoding="utf-8"))
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     text = f'msys_track {{ keys = "{source}" store = "events.sqlite" }}\n'

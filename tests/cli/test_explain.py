@@ -14,7 +14,7 @@ from tests.processes import environment, running
 from tests.upstreams import ScriptedUpstream
 
 from msys_track.cli import main
-from msys_track.keys.ring import create
+from msys_track.keys.file import create
 
 GOLDEN = Path(__file__).parent / "golden" / "explain.txt"
 CONFIGURATION = """

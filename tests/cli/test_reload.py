@@ -15,7 +15,7 @@ from tests.processes import Server, running
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream
 
-from msys_track.keys import ring
+from msys_track.keys import file as key_file
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 
 pytestmark = pytest.mark.anyio
@@ -83,7 +83,7 @@ upstream = "127.0.0.1:{self._hop.port}"
 
 @pytest.fixture
 async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
-    ring.create(tmp_path / "keys.toml")
+    key_file.create(tmp_path / "keys.toml")
     hop = ScriptedUpstream()
     await hop.start()
     async with contextlib.AsyncExitStack() as stack:
@@ -205,7 +205,7 @@ async def test_a_policy_that_can_not_be_read_leaves_the_old_one_and_its_options(
 
 async def test_a_rotated_key_seals(proxy: Proxy) -> None:
     file = proxy.folder / "keys.toml"
-    ring.rotate(file)
+    key_file.rotate(file)
     await proxy.hang_up()
     await proxy.arrived()
     comment, newest, _oldest = file.read_text(encoding="utf-8").split("[[key]]")
@@ -250,7 +250,7 @@ async def test_a_hang_up_reads_a_credential_again(
 ) -> None:
     credentials = tmp_path_factory.mktemp("credentials")
     file = credentials / "tracking"
-    ring.create(file)
+    key_file.create(file)
     config = proxy.folder / "msys-track.toml"
     text = config.read_text(encoding="utf-8").replace('"keys.toml"', '"credential:tracking"')
     config.write_text(text, encoding="utf-8")
@@ -258,7 +258,7 @@ async def test_a_hang_up_reads_a_credential_again(
         "proxy", "--config", config, CREDENTIALS_DIRECTORY=str(credentials)
     ) as server:
         proxy.server = server
-        ring.rotate(file)
+        key_file.rotate(file)
         (proxy.folder / "keys.toml").write_bytes(file.read_bytes())
         await proxy.hang_up()
         await proxy.arrived()
@@ -272,7 +272,7 @@ async def test_a_hang_up_reads_a_credential_again(
 
 
 async def test_a_tracker_opens_links_of_a_rotated_key_after_a_hang_up(tmp_path: Path) -> None:
-    ring.create(tmp_path / "keys.toml")
+    key_file.create(tmp_path / "keys.toml")
     (tmp_path / "msys-track.toml").write_text(
         'keys = "keys.toml"\n[tracker]\nlisten = "127.0.0.1:0"\nstore = "events.sqlite"\n',
         encoding="utf-8",
@@ -280,7 +280,7 @@ async def test_a_tracker_opens_links_of_a_rotated_key_after_a_hang_up(tmp_path: 
     async with running("tracker", "--config", tmp_path / "msys-track.toml") as tracker:
         old = link(tmp_path / "keys.toml")
         assert await status(tracker, old) == 302
-        ring.rotate(tmp_path / "keys.toml")
+        key_file.rotate(tmp_path / "keys.toml")
         new = link(tmp_path / "keys.toml")
         assert await status(tracker, new) == 404
         tracker.hang_up()

@@ -172,7 +172,7 @@ def test_key_files_that_can_t_be_used_exit_2(tmp_path: Path, keys: Path) -> None
         (
             shared,
             (
-                f"others than its owner can use it (mode 0644); run `chmod 600 {shared}`; "
+                f"users other than its owner can use it (mode 0644); run `chmod 600 {shared}`; "
                 "a mounted secret: mode 0440, owned by root"
             ),
         ),

@@ -26,7 +26,8 @@ from msys_track.dispatch.explain import explain
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import InvalidTokenError
 from msys_track.injection.server import serve
-from msys_track.keys.ring import Claims, KeyRing, create
+from msys_track.keys.file import create
+from msys_track.keys.ring import Claims, KeyRing
 from msys_track.options.scopes import Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.context import Context, Contexts

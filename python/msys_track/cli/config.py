@@ -17,7 +17,7 @@ from msys_track.config.load import MOMENTUM_SUFFIX, is_momentum
 from msys_track.config.momentum.document import write_toml
 from msys_track.config.schema.json_schema import json_schema
 from msys_track.config.schema.starter import starter
-from msys_track.keys.ring import KeySource
+from msys_track.keys.file import KeySource
 from msys_track.options.scopes import address_of
 from msys_track.settings.addresses import listen_name
 from msys_track.settings.kinds import NotAllowedError

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import click
 
 from msys_track.cli import parameters, streams
-from msys_track.keys.ring import Claims, KeySource
-from msys_track.tracking.routes import path_of
+from msys_track.keys.file import KeySource
+from msys_track.keys.ring import Claims
+from msys_track.tracking.routes import parse_path
 
 
 @click.command("open-link", short_help="Print what a tracked link says, as JSON.")
@@ -16,7 +17,7 @@ from msys_track.tracking.routes import path_of
 def open_link(*, url: str, key_source: KeySource) -> None:
     """Open the tracked URL, or the path of one, and print its claims as one JSON object."""
     # As the tracker does: percent-encoding, query and fragment that others added are no matter.
-    path = path_of(_request_target(url.strip()).encode("utf-8", "replace"))
+    path = parse_path(_request_target(url.strip()).encode("utf-8", "replace"))
     claims = parameters.key_ring(key_source).open(path)
     text = json.dumps(_members(claims), indent=2, ensure_ascii=False)
     streams.output().write(text.encode("utf-8") + b"\n")

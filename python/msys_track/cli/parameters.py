@@ -10,7 +10,8 @@ import click
 from msys_track.cli import logs
 from msys_track.cli.exits import Misconfigured
 from msys_track.errors import KeyRingError, RecipientError
-from msys_track.keys.ring import KeyRing, KeySource, NamedSource, key_source
+from msys_track.keys.file import KeySource, NamedSource, key_source
+from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import KINDS
 from msys_track.settings.addresses import listen_name
 from msys_track.settings.kinds import NotAllowedError

@@ -14,7 +14,8 @@ from msys_track.cli.exits import Failure
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import describe_os_error
-from msys_track.keys.ring import KeyRing, KeySource
+from msys_track.keys.file import KeySource
+from msys_track.keys.ring import KeyRing
 from msys_track.options.resolve import Origin
 from msys_track.options.tracking import Scheme, TrackingOptions
 

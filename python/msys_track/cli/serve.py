@@ -14,7 +14,7 @@ from msys_track.cli import logs, parameters
 from msys_track.cli.exits import Failure, Misconfigured
 from msys_track.config.configuration import Configuration
 from msys_track.errors import SettingsError
-from msys_track.keys.ring import KeySource
+from msys_track.keys.file import KeySource
 from msys_track.metrics import Counters
 from msys_track.service import assembly, loop
 from msys_track.service.proxy import serve_proxy

@@ -16,7 +16,8 @@ from msys_track.config.problems import Problem, in_order
 from msys_track.config.reading import Reading
 from msys_track.config.schema.tables import TopLevel
 from msys_track.errors import KeyRingError, SettingsError
-from msys_track.keys.ring import KeyRing, KeySource
+from msys_track.keys.file import KeySource
+from msys_track.keys.ring import KeyRing
 from msys_track.policy import loading
 from msys_track.policy.loading import PolicySettings
 

@@ -12,7 +12,7 @@ from msys_track.config.problems import ConfigurationError, Problem
 from msys_track.config.reading import Reading, Server
 from msys_track.config.schema.tables import TopLevel
 from msys_track.injection.settings import ProxySettings
-from msys_track.keys.ring import KeySource
+from msys_track.keys.file import KeySource
 from msys_track.options.scopes import Scopes
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings

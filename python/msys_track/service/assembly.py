@@ -14,7 +14,8 @@ from msys_track.dispatch.decide import Decision
 from msys_track.dispatch.explain import explain
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import KeyRingError, SettingsError
-from msys_track.keys.ring import KeyRing, KeySource, create
+from msys_track.keys.file import KeySource, create
+from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.options.resolve import DEFAULT, resolve
 from msys_track.policy import loading

@@ -36,7 +36,7 @@ from msys_track.config.schema.tables import known_key
 from msys_track.config.scopes import read_name
 from msys_track.config.toml.writing import toml_text
 from msys_track.injection.settings import is_loopback
-from msys_track.keys.ring import key_source
+from msys_track.keys.file import key_source
 from msys_track.settings.kinds import NotAllowedError, shown
 from msys_track.smtp.address import Address
 

@@ -27,6 +27,8 @@ UNCHANGED: Final = "unchanged"
 CLICK_TRACKING_OFF: Final = "click_tracking_off"
 OPEN_TRACKING_OFF: Final = "open_tracking_off"
 
+_COPY_MEMBERS: Final = ("readers", "wrapped_links", "pixels", "reasons")
+
 # Why there is no pixel, the most important reason first.
 _NO_PIXEL: Final = (
     Reason.CORE_FAILURE,
@@ -36,7 +38,7 @@ _NO_PIXEL: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Overridden:
     """A value that does not hold, and where it comes from."""
 
@@ -44,7 +46,7 @@ class Overridden:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Option:
     """An option or engagement datum: what holds, and what it overrides, the strongest first."""
 
@@ -121,13 +123,7 @@ class Explanation:
         members = {
             "decided": [asdict(decided) for decided in self.decided],
             "copies": [
-                {
-                    "readers": copy.readers,
-                    "wrapped_links": copy.wrapped_links,
-                    "pixels": copy.pixels,
-                    "reasons": copy.reasons,
-                }
-                for copy in self.copies
+                {name: getattr(copy, name) for name in _COPY_MEMBERS} for copy in self.copies
             ],
             "ignored_keys": self.ignored_keys,
             "dropped_tags": self.dropped_tags,
@@ -173,13 +169,10 @@ def _explain_options(
     for resolved, recipients in alike.items():
         explained = []
         for name, origin in resolved.origins():
-            holds, *weaker = (
-                Overridden(value=_load_metadata(each.value), source=each.source)
-                for each in origin.chain()
+            first, *weaker = (
+                Overridden(_load_metadata(each.value), each.source) for each in origin.chain()
             )
-            explained.append(
-                Option(name=name, value=holds.value, source=holds.source, overrides=tuple(weaker))
-            )
+            explained.append(Option(name, first.value, first.source, tuple(weaker)))
         kept = json.loads(resolved.metadata.value or "{}")
         asked = json.loads(resolved.metadata_before_cut or "{}")
         plan = opened.find_plan(resolved)

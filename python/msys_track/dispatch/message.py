@@ -21,7 +21,6 @@ from msys_track.smtpapi.mailbox import Mailbox
 
 log = event_logger(__name__)
 
-HEADER: Final = b"X-MSYS-API"
 _BCC: Final = b"Bcc"
 
 
@@ -71,7 +70,7 @@ class Message:
         self._engine = engine
         self._scopes = scopes
         self._own: Resolved | None = None
-        self._fields: Sequence[recipients.HeaderField] = engine.header_fields(message, HEADER)
+        self._fields: Sequence[recipients.HeaderField] = engine.header_fields(message, header.NAME)
         self._plans: dict[tuple[Rules, bool], Plan | None] = {}
         self.message = message
         self.header = header.parse_header([value for _, value in self._fields])
@@ -108,18 +107,17 @@ class Message:
             resolved.keep_link_attributes.value,
             resolved.never_wrap.value,
         )
-        keeps_header = resolved.keep_x_msys_api.value
-        if (rules, keeps_header) not in self._plans:
-            dropped = [] if keeps_header else [HEADER]
+        key = rules, resolved.keep_x_msys_api.value
+        if key not in self._plans:
+            dropped = [] if resolved.keep_x_msys_api.value else [header.NAME]
             if self._bcc_fields:
                 dropped.append(_BCC)
             try:
-                plan = self._engine.plan(self.message, rules, drop_headers=dropped)
+                self._plans[key] = self._engine.plan(self.message, rules, drop_headers=dropped)
             except RewriteError:
                 log.exception("message.rewrite_failed", step="plan")
-                plan = None
-            self._plans[rules, keeps_header] = plan
-        return self._plans[rules, keeps_header]
+                self._plans[key] = None
+        return self._plans[key]
 
     def insert_readers(self, blind: Mailbox | None) -> list[tuple[int, bytes]]:
         """List the header lines that name the readers of a copy, or of the blind copy of one."""

@@ -20,7 +20,7 @@ _ENCODED_WORD: Final = re.compile(
     r"=\?(?P<charset>[!-)+->@-~]+)(?:\*[^?\s]*)?\?(?P<encoding>[bBqQ])\?(?P<text>[^?\s]*)\?=",
     re.ASCII,
 )
-_BAD_ESCAPE: Final = re.compile(rb"=(?![0-9A-Fa-f]{2})")
+_BAD_ESCAPE: Final = re.compile(r"=(?![0-9A-Fa-f]{2})")
 
 # Python also has codecs that are not charsets (rot13, zlib) or take quadratic time (punycode).
 _CHARSET: Final = re.compile(
@@ -89,10 +89,17 @@ def _group_words(text: str) -> Iterator[list[re.Match[str]]]:
 def _decode_group(text: str, words: Sequence[re.Match[str]]) -> str:
     octets = bytearray()
     for word in words:
+        is_base64 = word["encoding"] in "bB"
+        is_malformed = not is_base64 and _BAD_ESCAPE.search(word["text"])
         try:
-            octets += _decode_octets(word)
+            if is_base64:
+                octets += binascii.a2b_base64(word["text"], strict_mode=True)
+            else:
+                octets += binascii.a2b_qp(word["text"], header=True)
         except ValueError:
-            raise JsonError(text, word.start(), "malformed encoded-word") from None
+            is_malformed = True
+        if is_malformed:
+            raise JsonError(text, word.start(), "malformed encoded-word")
     charset, start = words[0]["charset"].lower(), words[0].start()
     try:
         codec = codecs.lookup(charset).name
@@ -104,12 +111,3 @@ def _decode_group(text: str, words: Sequence[re.Match[str]]) -> str:
         return octets.decode(codec)
     except UnicodeError:
         raise JsonError(text, start, f"encoded-word is not valid {charset[:40]}") from None
-
-
-def _decode_octets(word: re.Match[str]) -> bytes:
-    encoded = word["text"].encode("ascii")
-    if word["encoding"] in "bB":
-        return binascii.a2b_base64(encoded, strict_mode=True)
-    if _BAD_ESCAPE.search(encoded):
-        raise ValueError("= without two hexadecimal digits")
-    return binascii.a2b_qp(encoded, header=True)

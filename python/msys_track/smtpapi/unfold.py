@@ -90,7 +90,7 @@ def _decode_group(text: str, words: Sequence[re.Match[str]]) -> str:
     octets = bytearray()
     for word in words:
         is_base64 = word["encoding"] in "bB"
-        is_malformed = not is_base64 and _BAD_ESCAPE.search(word["text"])
+        is_malformed = not is_base64 and _BAD_ESCAPE.search(word["text"]) is not None
         try:
             if is_base64:
                 octets += binascii.a2b_base64(word["text"], strict_mode=True)

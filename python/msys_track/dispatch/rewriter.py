@@ -174,7 +174,8 @@ class Rewriter:
         policy = self.policy
         if policy is None or Hook.EACH_RCPT not in policy.hooks:
             contexts = transaction.contexts
-            return {} if contexts.is_empty else dict.fromkeys(recipients, contexts)
+            is_set = contexts.connection.items() or contexts.message.items()
+            return dict.fromkeys(recipients, contexts) if is_set else {}
         contexts_of = {}
         for recipient in recipients:
             own = transaction.contexts.for_recipient()

@@ -27,7 +27,7 @@ NO_TRANSACTION: Final = Transaction(
 
 
 class Outside:
-    """The functions that a policy's Lua can call: all public ones, from and to text and numbers."""
+    """The functions that a policy's Lua can call, all with texts and numbers alone."""
 
     transaction = NO_TRANSACTION
     """The current one, an empty one between two calls."""

@@ -198,13 +198,13 @@ class _State:
         try:
             answer: tuple[Any, ...] = self._run(
                 hook.value,
+                len(connection),
                 transaction.peer,
                 transaction.listen,
                 helo,
                 transaction.user,
                 sender,
                 recipient,
-                len(connection),
                 *chain.from_iterable(variables),
             )
         except (*self._errors, UnicodeError) as error:

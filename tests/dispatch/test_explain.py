@@ -200,6 +200,14 @@ def test_pairs_that_the_header_s_metadata_has_no_room_for_are_named() -> None:
     assert decided.truncated == ("wide",)
 
 
+def test_a_campaign_that_begins_with_a_brace_is_text() -> None:
+    message = b'X-MSYS-API: {"campaign_id":"{{season}}","metadata":{"a":1}}\r\n' + HTML
+    (decided,) = explain_by(ON, message, "jo@reader.example").decided
+    values = {each.name: each.value for each in decided.options}
+    assert values["campaign_id"] == "{{season}}"
+    assert values["metadata"] == {"a": 1}
+
+
 def test_recipients_with_the_same_options_are_explained_once(tmp_path: Path) -> None:
     source = """
 def validate_data_spool_each_rcpt(transaction):

@@ -8,17 +8,17 @@ import json
 import re
 from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.decide import Decision
-from msys_track.dispatch.message import Message
 from msys_track.options.resolve import Resolved
 from msys_track.options.variables import IgnoredVariable
 from msys_track.reasons import Reason
 from msys_track.rewriting.engine import LeftAlone, Link, Plan
+from msys_track.smtpapi.header import ApiHeader
 
 WRAPPED: Final = "wrapped"
 ADDED: Final = "added"
@@ -113,9 +113,9 @@ class Explanation:
 
     decided: tuple[Decided, ...]
     copies: tuple[Copy, ...]
-    ignored_keys: tuple[str, ...]
+    ignored_keys: tuple[str, ...] = ()
     """Keys of X-MSYS-API that mean nothing here."""
-    dropped_tags: int
+    dropped_tags: int = 0
     """How many tags came after the first ten."""
 
     def as_json(self) -> dict[str, Any]:
@@ -148,49 +148,48 @@ class Lines:
 def explain(decision: Decision, copies: Sequence[Copy]) -> Explanation:
     """Explain a decision and the copies that were made of it."""
     opened = decision.opened
-    header = opened.header if opened is not None else None
-    return Explanation(
-        decided=tuple(_explain_options(opened, decision.options, copies)) if opened else (),
-        copies=tuple(copies),
-        ignored_keys=header.ignored_keys if header is not None else (),
-        dropped_tags=header.dropped_tags if header is not None else 0,
-    )
-
-
-def _explain_options(
-    opened: Message, options: Mapping[str, Resolved], copies: Sequence[Copy]
-) -> Iterator[Decided]:
-    """Explain what holds for each group of recipients with the same options."""
+    if opened is None:
+        return Explanation(decided=(), copies=tuple(copies))
+    header = opened.header or ApiHeader()
     lines = Lines(opened.message)
     copy_of = {address: copy for copy in copies for address in copy.recipients}
     alike: dict[Resolved, list[str]] = {}
-    for recipient, resolved in options.items():
+    for recipient, resolved in decision.options.items():
         alike.setdefault(resolved, []).append(recipient)
+    explained = []
     for resolved, recipients in alike.items():
-        explained = []
-        for name, origin in resolved.origins():
-            first, *weaker = (
-                Overridden(_load_metadata(each.value), each.source) for each in origin.chain()
-            )
-            explained.append(Option(name, first.value, first.source, tuple(weaker)))
-        kept = json.loads(resolved.metadata.value or "{}")
-        asked = json.loads(resolved.metadata_before_cut or "{}")
         plan = opened.find_plan(resolved)
         copy = copy_of[recipients[0]]
-        yield Decided(
+        kept = json.loads(resolved.metadata.value or "{}")
+        asked = json.loads(resolved.metadata_before_cut or "{}")
+        decided = Decided(
             recipients=tuple(recipients),
-            options=tuple(explained),
+            options=tuple(_explain_options(resolved)),
             truncated=tuple(name for name in asked if name not in kept),
             ignored_variables=resolved.ignored_variables,
             links=tuple(_explain_links(plan, resolved, copy, lines)) if plan else (),
             pixels=tuple(_explain_pixels(plan, resolved, copy, lines)) if plan else (),
             parts=tuple(_explain_parts(plan, resolved, copy, lines)) if plan else (),
         )
+        explained.append(decided)
+    return Explanation(
+        decided=tuple(explained),
+        copies=tuple(copies),
+        ignored_keys=header.ignored_keys,
+        dropped_tags=header.dropped_tags,
+    )
 
 
-def _load_metadata(value: Any) -> Any:
-    is_object = isinstance(value, str) and value.startswith("{")
-    return json.loads(value) if is_object else value
+def _explain_options(resolved: Resolved) -> Iterator[Option]:
+    for name, origin in resolved.origins():
+        first, *weaker = (
+            Overridden(
+                value=json.loads(each.value) if name == "metadata" and each.value else each.value,
+                source=each.source,
+            )
+            for each in origin.chain()
+        )
+        yield Option(name=name, value=first.value, source=first.source, overrides=tuple(weaker))
 
 
 def _explain_links(

@@ -7,7 +7,6 @@ A mistake in undoing either corrupts campaign names or refuses good mail.
 import binascii
 import codecs
 import re
-from collections.abc import Iterator, Sequence
 from typing import Final
 
 from msys_track.smtpapi.json import JsonError
@@ -18,6 +17,12 @@ _WIDE_FOLD: Final = re.compile(rb"\n(?! [^ \t])")
 # A charset's name is ASCII (RFC 2047 section 2). `codecs` would take "utf-8é" for UTF-8.
 _ENCODED_WORD: Final = re.compile(
     r"=\?(?P<charset>[!-)+->@-~]+)(?:\*[^?\s]*)?\?(?P<encoding>[bBqQ])\?(?P<text>[^?\s]*)\?=",
+    re.ASCII,
+)
+# Neighbours of one charset, which are decoded together.
+_ENCODED_WORDS: Final = re.compile(
+    rf"{_ENCODED_WORD.pattern}"
+    r"(?:[ \t]*=\?(?i:(?P=charset))(?:\*[^?\s]*)?\?[bBqQ]\?[^?\s]*\?=)*",
     re.ASCII,
 )
 _BAD_ESCAPE: Final = re.compile(r"=(?![0-9A-Fa-f]{2})")
@@ -61,34 +66,19 @@ def decode_words(value: bytes) -> str:
         return text
     pieces: list[str] = []
     end = 0
-    for words in _group_words(text):
-        between = text[end : words[0].start()]
+    for words in _ENCODED_WORDS.finditer(text):
+        between = text[end : words.start()]
         if not pieces or between.strip(" \t"):
             pieces.append(between)
-        pieces.append(_decode_group(text, words))
-        end = words[-1].end()
+        pieces.append(_decode_neighbours(text, words))
+        end = words.end()
     pieces.append(text[end:])
     return "".join(pieces)
 
 
-def _group_words(text: str) -> Iterator[list[re.Match[str]]]:
-    """Yield the encoded-words that are decoded together: neighbours of one charset."""
-    words: list[re.Match[str]] = []
-    for word in _ENCODED_WORD.finditer(text):
-        if words and (
-            word["charset"].lower() != words[0]["charset"].lower()
-            or text[words[-1].end() : word.start()].strip(" \t")
-        ):
-            yield words
-            words = []
-        words.append(word)
-    if words:
-        yield words
-
-
-def _decode_group(text: str, words: Sequence[re.Match[str]]) -> str:
+def _decode_neighbours(text: str, words: re.Match[str]) -> str:
     octets = bytearray()
-    for word in words:
+    for word in _ENCODED_WORD.finditer(text, words.start(), words.end()):
         is_base64 = word["encoding"] in "bB"
         is_malformed = not is_base64 and _BAD_ESCAPE.search(word["text"]) is not None
         try:
@@ -100,7 +90,7 @@ def _decode_group(text: str, words: Sequence[re.Match[str]]) -> str:
             is_malformed = True
         if is_malformed:
             raise JsonError(text, word.start(), "malformed encoded-word")
-    charset, start = words[0]["charset"].lower(), words[0].start()
+    charset, start = words["charset"].lower(), words.start()
     try:
         codec = codecs.lookup(charset).name
     except (LookupError, ValueError):

@@ -67,7 +67,7 @@ class LuaPolicy:
         self._lock = Lock()
         self._outside = Outside(self._files)
         self._state: _State | None = _State(self._files, self._outside, self.settings)
-        places = self._state.find_functions()
+        places = self._state.places
         if faults := list(callouts.find_faults(path, places, also=(*PHASES, "init"))):
             raise SettingsError("\n".join(faults))
         hooks = {**{hook.value: hook for hook in Hook}, **PHASES}
@@ -98,7 +98,11 @@ class LuaPolicy:
 
 
 class _State:
-    """A Lua state in which one policy file has been run."""
+    """A Lua state in which one policy file has been run.
+
+    Attributes:
+        places: the place of each function that a module registered, by name.
+    """
 
     def __init__(self, files: LuaFiles, outside: Outside, settings: dict[str, Any]) -> None:
         try:
@@ -138,12 +142,9 @@ class _State:
         if answer is not True:
             _, chunk, line, text = answer
             raise SettingsError(f"{files.format_place(chunk, line)}: {text}")
-
-    def find_functions(self) -> dict[str, str]:
-        """Return the place of each function that a module registered, by name."""
         flat = self._policy.functions() or ()
-        return {
-            name: self._files.format_place(chunk, line)
+        self.places = {
+            name: files.format_place(chunk, line)
             for name, chunk, line in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
             if line > 0
         }

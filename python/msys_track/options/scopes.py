@@ -74,12 +74,11 @@ class Scopes:
     """All scopes of a configuration.
 
     Attributes:
-        listener: Options for all listening addresses.
-        module: Options below all others: Momentum's stanza `engagement_tracker`.
-        peers: Options by network of the client.
-        listens: Options by name of the listening address.
-        pathways: Options by name of the pathway, the most specific first: the pathway in its
-            group, the pathway of that name outside, the group.
+        listener: options for all listening addresses.
+        module: options below all others: Momentum's stanza `engagement_tracker`.
+        peers: options by network of the client.
+        listens: options by name of the listening address.
+        pathways: options by name of the pathway: in its group, outside of groups, of the group.
     """
 
     listener: Scope = field(default_factory=lambda: Scope(name="listener"))
@@ -108,6 +107,7 @@ class Scopes:
         at = self.listens.get(listen) if listen is not None else None
         nested = at.peers.find(peer) if at is not None and peer is not None else None
         outer = self.peers.find(peer) if peer is not None else None
+        pathway = pathway if pathway in self.pathways else None
         key = (listen if at else None, nested, outer, pathway)
         layers = self._known.get(key)
         if layers is None:
@@ -129,7 +129,7 @@ class Scopes:
 def address_of(peer: str) -> Address | None:
     """Return the address of `10.0.0.7:51234` or `[2001:db8::7]:51234`; None if there is none.
 
-    `::ffff:10.0.0.7` is IPv4: so a socket for both families names an IPv4 client.
+    `::ffff:10.0.0.7` becomes IPv4, because a socket for both families names an IPv4 client so.
     """
     host = peer.rpartition(":")[0].strip("[]").partition("%")[0]
     try:

@@ -81,12 +81,6 @@ def test_each_recipient_has_a_copy_with_links_of_its_own() -> None:
     assert len(urls) == 6
 
 
-def test_all_copies_of_a_message_share_a_transmission() -> None:
-    claims = [each.engagement for copy in copies(MESSAGE, ON) for each in open_all(copy)]
-    assert len({each.transmission_id for each in claims}) == 1
-    assert len({each.message_id for each in claims}) == 3
-
-
 def test_the_header_overrides_the_configuration_attribute_by_attribute() -> None:
     off = copies(api({"options": {"open_tracking": False}}), ON)
     assert count_tracked(off) == [(1, 0)] * 3
@@ -100,12 +94,7 @@ def test_the_header_is_in_no_copy_whether_tracked_or_not() -> None:
             assert b"X-MSYS-API" not in copy.message
     [copy] = copies(api({}))
     assert copy.message == MESSAGE
-
-
-def test_the_removal_of_the_header_is_an_edit_of_an_untracked_copy() -> None:
-    message = api({})
-    copy = Rewriter(keys=KEYS).copy_for("a@example.com", message, now=NOW)
-    assert list(copy.edits) == [(0, len(message) - len(MESSAGE), b"")]
+    assert list(copy.edits) == [(0, len(api({})) - len(MESSAGE), b"")]
 
 
 def test_a_malformed_header_is_refused() -> None:
@@ -121,7 +110,7 @@ def test_metadata_in_clicks_can_be_switched_off_and_stays_in_opens() -> None:
     assert open_url(found.pixels[0]).engagement.metadata == '{"a":1}'
 
 
-def test_the_library_function_gives_the_copy_s_bytes() -> None:
+def test_the_library_function_gives_the_bytes_of_the_copy() -> None:
     out = rewrite(MESSAGE, recipient="a@example.com", keys=KEYS, options=ON)
     assert len(oracle.difference(MESSAGE, out).links) == 1
     assert rewrite(MESSAGE, recipient="a@example.com", keys=KEYS) == MESSAGE
@@ -152,19 +141,19 @@ CC = {
 }
 
 
-def test_each_reader_of_the_header_has_a_copy_and_links_of_their_kind() -> None:
+def test_each_reader_has_a_copy_and_links_of_their_type_in_one_transmission() -> None:
     first, second, third, cc, bcc = copies(api(CC), ON)
     assert first.recipients == ("a@example.com", "archive@x.test")
     assert [second.recipients, third.recipients] == [("b@example.com",), ("c@example.com",)]
     assert (cc.recipients, bcc.recipients) == (("cc@x.test",), ("bcc@x.test",))
-    for copy, kind in ((first, "to"), (second, "to"), (cc, "cc"), (bcc, "bcc")):
-        recipients = {each.engagement.recipient for each in open_all(copy)}
-        kinds = {each.engagement.recipient_type for each in open_all(copy)}
-        assert (recipients, kinds) == ({copy.recipients[0]}, {kind})
-    everybody = (first, second, third, cc, bcc)
-    assert len({copy.message_id for copy in everybody}) == 5
-    claims = [each.engagement for copy in everybody for each in open_all(copy)]
-    assert len({each.transmission_id for each in claims}) == 1
+    transmissions, messages = set(), set()
+    for copy, kind in ((first, "to"), (second, "to"), (third, "to"), (cc, "cc"), (bcc, "bcc")):
+        (link, pixel) = (each.engagement for each in open_all(copy))
+        assert link.recipient == pixel.recipient == copy.recipients[0]
+        assert link.recipient_type == pixel.recipient_type == kind
+        transmissions |= {link.transmission_id, pixel.transmission_id}
+        messages.add(copy.message_id)
+    assert (len(transmissions), len(messages)) == (1, 5)
 
 
 def test_the_copies_headers_name_cc_for_all_and_bcc_for_its_reader_alone() -> None:
@@ -289,14 +278,7 @@ def test_nobody_sees_the_bcc_readers_that_the_message_names(
 
 
 # Lines that are neither a field nor the continuation of one.
-JUNK = (
-    "Bad line",
-    "Bcc",
-    ": x",
-    "a b: c",
-    "From jo@x.test Mon Jan  1 00:00:00 2024",
-    "é: " + "x" * 2_000,
-)
+JUNK = ("Bad line", "Bcc", ": x", "a b: c", "From jo@x.test Mon Jan  1 2024", "é: " + "x" * 2_000)
 
 
 @pytest.mark.parametrize("options", [ON, TrackingOptions()], ids=["on", "off"])
@@ -305,26 +287,17 @@ JUNK = (
 def test_a_line_that_is_no_field_makes_no_blind_recipient_seen(
     junk: str, eol: str, options: TrackingOptions
 ) -> None:
-    lines = (
-        junk,
-        "Subject: hello",
-        'X-MSYS-API: {"bcc":',
-        junk,
-        '\t["boss@x.test"]}',
-        "Bcc: one@x.test,",
-        " two@x.test,",
-        junk,
-        junk,
-        "\tthree@x.test",
-        "Content-Type: text/html",
-        "",
-        "<a href='http://e.com/'>x</a>",
+    top, end = (
+        (junk, "Subject: hello"),
+        ("Content-Type: text/html", "", "<a href='http://e.com/'>"),
     )
-    *others, blind = copies(eol.join(lines).encode(), options)
-    kept = (junk, "Subject: hello", junk, junk, junk, *lines[10:])
-    assert {copy.message for copy in others} == {eol.join(kept).encode()}
-    own = (junk, "Subject: hello", "Bcc: boss@x.test", junk, junk, junk, *lines[10:])
-    assert (blind.recipients, blind.message) == (("boss@x.test",), eol.join(own).encode())
+    own = ('X-MSYS-API: {"bcc":', junk, '\t["boss@x.test"]}')
+    bcc = ("Bcc: one@x.test,", " two@x.test,", junk, junk, "\tthree@x.test")
+    *others, blind = copies(eol.join((*top, *own, *bcc, *end)).encode(), options)
+    shared = eol.join((*top, junk, junk, junk, *end)).encode()
+    assert {copy.message for copy in others} == {shared}
+    seen = eol.join((*top, "Bcc: boss@x.test", junk, junk, junk, *end)).encode()
+    assert (blind.recipients, blind.message) == (("boss@x.test",), seen)
 
 
 def test_a_folded_header_is_read_in_a_section_with_a_line_that_is_no_field() -> None:

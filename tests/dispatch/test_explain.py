@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tests.explained_mails import CONFIGURATION, DOMAIN, MAILS, Mail
+from tests.dispatch.explained_mails import CONFIGURATION, DOMAIN, MAILS, Mail
 from tests.upstreams import ScriptedUpstream
 
 from msys_track.cli import main

@@ -5,7 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from aiosmtpd.smtp import SMTP
 
@@ -92,6 +92,13 @@ class ScriptedUpstream:
     def set_answer(self, command: str, answer: str | Answer | Sequence[str | Answer]) -> None:
         self._script[command] = _queue(answer)
 
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, sock=self._listener, limit=2**26)
 
@@ -100,9 +107,7 @@ class ScriptedUpstream:
         if self._server is not None:
             self._server.close()
         self._listener.close()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.hang_up()
 
     async def hang_up(self) -> None:
         """Cut every connection, and take new ones."""

@@ -67,8 +67,8 @@ class Mail:
     lines: Lines
     links: Fates = ()
     """Targets and fates."""
-    pixels: Fates = give_fate("added", "open")
-    parts: Fates = give_fate("rewritten", "text/html")
+    pixels: Fates = (("open", "added"),)
+    parts: Fates = (("text/html", "rewritten"),)
     """Media types and fates."""
 
     @property
@@ -371,7 +371,8 @@ MAILS: Final = (
         lines=(
             'X-MSYS-API: {"options":{"click_tracking":false,"initial_open":true}}',
             *html(
-                '<html><body><a href="http://shop.example/a">a</a> <a href="#b">b</a></body></html>'
+                '<html><body><a href="http://shop.example/a">a</a> '
+                '<a href="#b">b</a></body></html>'
             ),
         ),
         links=give_fate("click_tracking_off", "http://shop.example/a")

@@ -8,20 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.proxied import run_proxy
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream
 
 from msys_track.dispatch.rewriter import Rewriter
-from msys_track.injection.server import Proxy, serve
-from msys_track.injection.settings import ProxySettings
+from msys_track.injection.server import Proxy
 from msys_track.keys.ring import KeyRing
 from msys_track.metrics import Counters
 from msys_track.options.scopes import Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.guard import Guard, OnFailure
 from msys_track.policy.loading import PolicySettings, load_policy
-from msys_track.relay.settings import UpstreamSettings
-from msys_track.relay.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -106,17 +104,8 @@ async def asked_of(
     scopes = Scopes(listener=Scope(name="listener", options=options, context=context or {}))
     guard = Guard(policy, on_failure, counters.add)
     rewriter = Rewriter(keys=KEYS, scopes=scopes, policy=guard)
-    hop = ScriptedUpstream()
-    await hop.start()
-    upstream = Upstream(UpstreamSettings(port=hop.port))
-    settings = ProxySettings(listen_port=0, drain_seconds=1)
-    proxy = await serve(settings, rewriter, upstream, counters=counters)
-    try:
+    async with run_proxy(rewriter, counters=counters) as (proxy, hop):
         yield Harness(proxy, hop)
-    finally:
-        await proxy.close()
-        await upstream.close()
-        await hop.close()
 
 
 async def injected(client: Client, *recipients: str, message: bytes = HTML) -> str:

@@ -19,8 +19,18 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.claims import claims, said
-from tests.token_vectors import KEYS, OPENS, REFUSED, TOKENS, claims_of, key_file, ring, what
+from tests.tokens import (
+    KEYS,
+    OPENS,
+    REFUSED,
+    TOKENS,
+    claims,
+    claims_of,
+    key_file,
+    ring,
+    said,
+    what,
+)
 
 from msys_track.errors import InvalidTokenError, KeyRingError
 from msys_track.keys import ring as keys

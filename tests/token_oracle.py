@@ -18,18 +18,19 @@ PAGE = (Path(__file__).parents[1] / "docs" / "tokens.md").read_text(encoding="ut
 NONCE = bytes(12)
 VERSION = 1
 LONGEST_TEXT = 16_384
-KINDS = (
-    ("click", "f"),
-    ("open", "q"),
-    ("initial_open", "q"),
-    ("amp_click", "f"),
-    ("amp_open", "q"),
-    ("amp_initial_open", "q"),
-    ("list_unsubscribe", "u"),
-    ("link_unsubscribe", "f"),
-)
+KINDS = {
+    "click": "f", "open": "q", "initial_open": "q", "amp_click": "f", "amp_open": "q",
+    "amp_initial_open": "q", "list_unsubscribe": "u", "link_unsubscribe": "f",
+}  # fmt: skip
+"""In the order of their numbers, with the first letter of their paths."""
 RECIPIENT_TYPES = ("to", "cc", "bcc", "archive")
 FLAGS = ("open_tracking", "click_tracking", "initial_pixel", "amp_enabled", "transactional")
+FIELDS = (
+    ("transmission_id", 64, None), ("injected_at", 64, None), ("lifetime", 64, None),
+    ("customer_id", 32, None), ("subaccount_id", 32, 10), ("recipient", 0, None),
+    ("campaign_id", 0, 8), ("metadata", 0, 9),
+)  # fmt: skip
+"""In their order, with a number's bits, 0 for a text, and the flag of one that may be absent."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{36,65536}(?![A-Za-z0-9_-])")
 _CLICK = re.compile(r"f/(?P<rest>[A-Za-z0-9_.\-/]*)")
@@ -51,14 +52,14 @@ def open_path(path: str, keys: Mapping[int, bytes]) -> dict[str, Any]:
     """The claims of a tracked URL's path, by name."""
     located = locate(path)
     claims = read_claims(unseal(located, keys))
-    if dict(KINDS)[claims["kind"]] != located.prefix[0]:
+    if KINDS[claims["kind"]] != located.prefix[0]:
         raise UnreadableError("kind")
     return claims
 
 
 def seal(claims: Mapping[str, Any], key_id: int, key: bytes, prefix: str | None = None) -> str:
     """The path of a tracked URL that says `claims`."""
-    letter = dict(KINDS)[claims["kind"]]
+    letter = KINDS[claims["kind"]]
     prefix = prefix or ("f/a" if letter == "f" else letter)
     return encrypt(write_claims(claims), key_id, key, prefix)
 
@@ -171,7 +172,7 @@ def read_claims(claims: bytes) -> dict[str, Any]:
     kind = head & 0x0F
     if head & 0xC0 or kind >= len(KINDS):
         raise UnreadableError("link")
-    said["kind"] = KINDS[kind][0]
+    said["kind"] = [*KINDS][kind]
     said["target"] = reader.text() if head & 0x10 else None
     said["link_name"] = reader.text() if head & 0x20 else None
     if reader.rest:
@@ -190,14 +191,9 @@ def _engagement(reader: Reader) -> dict[str, Any]:
     said: dict[str, Any] = {name: has(bit) for bit, name in enumerate(FLAGS)}
     said["recipient_type"] = RECIPIENT_TYPES[flags >> 5 & 3]
     said["message_id"] = reader.text() if has(7) else reader.take(10).hex()
-    said["transmission_id"] = reader.number()
-    said["injected_at"] = reader.number()
-    said["lifetime"] = reader.number()
-    said["customer_id"] = reader.number(32)
-    said["subaccount_id"] = reader.number(32) if has(10) else None
-    said["recipient"] = reader.text()
-    said["campaign_id"] = reader.text() if has(8) else None
-    said["metadata"] = reader.text() if has(9) else None
+    for name, bits, flag in FIELDS:
+        is_there = flag is None or has(flag)
+        said[name] = (reader.number(bits) if bits else reader.text()) if is_there else None
     count = reader.number() if has(11) else 0
     if count > 255:
         raise UnreadableError("tags")
@@ -214,32 +210,18 @@ def write_claims(claims: Mapping[str, Any]) -> bytes:
     flags = sum(claims[name] << bit for bit, name in enumerate(FLAGS))
     flags |= RECIPIENT_TYPES.index(claims["recipient_type"]) << 5
     flags |= (not is_hexadecimal) << 7
-    for bit, name in enumerate(("campaign_id", "metadata", "subaccount_id"), start=8):
-        flags |= (claims[name] is not None) << bit
     flags |= bool(claims["tags"]) << 11
-    kind = next(place for place, (name, _) in enumerate(KINDS) if name == claims["kind"])
-    head = kind | (claims["target"] is not None) << 4 | (claims["link_name"] is not None) << 5
-    numbers = ("transmission_id", "injected_at", "lifetime", "customer_id")
-    tags = claims["tags"]
-    return b"".join(
-        [
-            _number(flags),
-            bytes.fromhex(claims["message_id"]) if is_hexadecimal else _text(claims["message_id"]),
-            *(_number(claims[name]) for name in numbers),
-            *_maybe(_number, claims["subaccount_id"]),
-            _text(claims["recipient"]),
-            *_maybe(_text, claims["campaign_id"]),
-            *_maybe(_text, claims["metadata"]),
-            *([_number(len(tags)), *map(_text, tags)] if tags else []),
-            bytes([head]),
-            *_maybe(_text, claims["target"]),
-            *_maybe(_text, claims["link_name"]),
-        ]
-    )
-
-
-def _maybe(write: Any, value: Any) -> list[bytes]:
-    return [] if value is None else [write(value)]
+    out = [bytes.fromhex(claims["message_id"]) if is_hexadecimal else _text(claims["message_id"])]
+    for name, bits, flag in FIELDS:
+        if claims[name] is not None:
+            flags |= 0 if flag is None else 1 << flag
+            out.append(_number(claims[name]) if bits else _text(claims[name]))
+    if claims["tags"]:
+        out += [_number(len(claims["tags"])), *map(_text, claims["tags"])]
+    link = [claims["target"], claims["link_name"]]
+    head = [*KINDS].index(claims["kind"]) | (link[0] is not None) << 4 | (link[1] is not None) << 5
+    out += [bytes([head]), *(_text(each) for each in link if each is not None)]
+    return _number(flags) + b"".join(out)
 
 
 def _number(number: int) -> bytes:

@@ -127,7 +127,7 @@ class Case:
 def cases(seed: int, count: int) -> Iterator[Case]:
     random = Random(seed)  # noqa: S311 - the same cases at each run
     for _ in range(count):
-        yield _case(random)
+        yield _draw_case(random)
 
 
 # The oracle
@@ -290,10 +290,10 @@ def _cut(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
 # The generator: a JSON text, perhaps broken, and a way to write it into a header
 
 
-def _case(random: Random) -> Case:
-    text = json.dumps(_object(random), ensure_ascii=random.random() < 0.5)
+def _draw_case(random: Random) -> Case:
+    text = json.dumps(_draw_object(random), ensure_ascii=random.random() < 0.5)
     if random.random() < 0.3:
-        text = _broken(random, text)
+        text = _break_json(random, text)
     (write,) = random.choices([*_WRITERS], [*_WRITERS.values()])
     wire, meaning = write(random, text)
     name = random.choice([b"X-MSYS-API", b"x-msys-api", b"X-Msys-Api"])
@@ -314,43 +314,43 @@ def _case(random: Random) -> Case:
     return Case(fields=(field,), verdict=judge_value(meaning))
 
 
-def _object(random: Random) -> Any:
+def _draw_object(random: Random) -> Any:
     chance = random.random()
     if chance < 0.02:
         return random.choice([[], "text", 7, None, True, [{"campaign_id": "x"}], 1.5])
     members: dict[str, Any] = {}
     makers: list[tuple[str, Callable[[Random], Any]]] = [
-        ("campaign_id", _campaign),
-        ("metadata", _metadata),
-        ("tags", _tags),
-        ("options", _options),
-        *((key, _mailboxes) for key in COPIES),
+        ("campaign_id", _draw_campaign),
+        ("metadata", _draw_metadata),
+        ("tags", _draw_tags),
+        ("options", _draw_options),
+        *((key, _draw_mailboxes) for key in COPIES),
     ]
     random.shuffle(makers)
     for key, make in makers:
-        if random.random() < (0.15 if make is _mailboxes else 0.5):
-            members[key] = _anything(random) if random.random() < 0.03 else make(random)
+        if random.random() < (0.15 if make is _draw_mailboxes else 0.5):
+            members[key] = _draw_anything(random) if random.random() < 0.03 else make(random)
     if random.random() < 0.1:
         key = random.choice(["description", "Campaign_ID", "tracking_domain", "käse", ""])
-        members[key] = _anything(random)
+        members[key] = _draw_anything(random)
     if random.random() < 0.004:
         members[random.choice(COPIES)] = ["a@x.example"] * random.choice([999, 1000, 1001, 1200])
     return members
 
 
-def _anything(random: Random) -> Any:
+def _draw_anything(random: Random) -> Any:
     return random.choice(
         [None, True, False, 0, -1, 2.5, "", "text", "true", [], ["a"], {}, {"a": 1}, 10**20]
     )
 
 
-def _campaign(random: Random) -> str:
+def _draw_campaign(random: Random) -> str:
     letter = random.choice(["x", "ü", "私", "😀", " ", '"', "\\", "\u0001", "/"])
     size = random.choice([0, 1, 5, 16, 17, 21, 22, 32, 33, 63, 64, 65, 66, 200])
     return letter * size
 
 
-def _metadata(random: Random) -> dict[str, Any]:
+def _draw_metadata(random: Random) -> dict[str, Any]:
     def value(depth: int) -> Any:
         match random.randrange(9):
             case 0:
@@ -372,7 +372,7 @@ def _metadata(random: Random) -> dict[str, Any]:
     return {key: value(0) for key in keys}
 
 
-def _tags(random: Random) -> list[Any]:
+def _draw_tags(random: Random) -> list[Any]:
     tags: list[Any] = [
         random.choice(["cat", "dog", "ü", "", "a b", f"t{random.randrange(20)}"])
         for _ in range(random.choice([0, 1, 2, 10, 11, 14]))
@@ -382,7 +382,7 @@ def _tags(random: Random) -> list[Any]:
     return tags
 
 
-def _options(random: Random) -> dict[str, Any]:
+def _draw_options(random: Random) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for key, kind in OPTION_TYPES.items():
         if random.random() < 0.4:
@@ -390,11 +390,11 @@ def _options(random: Random) -> dict[str, Any]:
             bad: Any = random.choice([None, 0, 1, "true", "1", [], 1.5, {}])
             options[key] = bad if random.random() < 0.04 else good
     if random.random() < 0.1:
-        options["unheard_of"] = _anything(random)
+        options["unheard_of"] = _draw_anything(random)
     return options
 
 
-def _mailboxes(random: Random) -> list[Any]:
+def _draw_mailboxes(random: Random) -> list[Any]:
     entries = [random.choice(GOOD_MAILBOXES)[0] for _ in range(random.randrange(4))]
     if random.random() < 0.15:
         place = random.randrange(len(entries) + 1)
@@ -402,7 +402,7 @@ def _mailboxes(random: Random) -> list[Any]:
     return entries
 
 
-def _broken(random: Random, text: str) -> str:
+def _break_json(random: Random, text: str) -> str:
     at = random.randrange(len(text) + 1)
     deep = random.choice([63, 64, 65, 200, 5000])
     # What goes into the object's beginning, where it has one.

@@ -60,7 +60,6 @@ def call(
         env={"PATH": str(folder), "HOME": os.environ.get("HOME", "/")},
         capture_output=True,
         text=True,
-        timeout=30,
         check=False,
     )
 

@@ -203,53 +203,34 @@ class Variable(NamedTuple):
 
 SWITCH = {"1": True, "0": False, "true": True, "false": False}
 VARIABLES = {
-    "smtpapi_open_tracking": Variable(
-        "open_tracking",
-        SWITCH,
-        ("", "2", "yes", "on", " 1", "null", "1\n", "ture", "1" * 1000),
-    ),
-    "smtpapi_click_tracking": Variable(
-        "click_tracking", SWITCH, ("", "-1", "no", "off", "0 ", "None", "\u0660")
-    ),
-    "smtpapi_open_tracking_scheme": Variable(
-        "open_scheme",
+    "smtpapi_open_tracking": Variable("open_tracking", SWITCH,
+        ("", "2", "yes", "on", " 1", "null", "1\n", "ture", "1" * 1000)),
+    "smtpapi_click_tracking": Variable("click_tracking", SWITCH,
+        ("", "-1", "no", "off", "0 ", "None", "\u0660")),
+    "smtpapi_open_tracking_scheme": Variable("open_scheme",
         {"http": "http", "https": "https", "HTTPS": "https"},
-        ("", "ftp", "http:", "https://", "javascript", "h\u1d57\u1d57p"),
-    ),
-    "smtpapi_click_tracking_scheme": Variable(
-        "click_scheme",
+        ("", "ftp", "http:", "https://", "javascript", "h\u1d57\u1d57p")),
+    "smtpapi_click_tracking_scheme": Variable("click_scheme",
         {"http": "http", "https": "https"},
-        ("", "mailto", "http ", "http\r\nX: y", "data"),
-    ),
-    "smtpapi_tracking_domain": Variable(
-        "domain",
+        ("", "mailto", "http ", "http\r\nX: y", "data")),
+    "smtpapi_tracking_domain": Variable("domain",
         {"c.example": "c.example", "c.example:8443": "c.example:8443"},
         ("", "http://c.example", "c.example/", "c.example:0", "c.example:99999", "a b",
-         'c.example"><script>', "c.example\r\nX: y", "a@c.example", ":80", "c.example:"),
-    ),
-    "smtpapi_tracking_link_expiry": Variable(
-        "lifetime",
+         'c.example"><script>', "c.example\r\nX: y", "a@c.example", ":80", "c.example:")),
+    "smtpapi_tracking_link_expiry": Variable("lifetime",
         {"1": 1, "86400": 86_400, "0086400": 86_400},
-        ("", "0", "-5", "1e3", "1.5", "day", "9" * 30, "\u0661", " 60", "0x10"),
-    ),
-    "smtpapi_campaign_id": Variable(
-        "campaign", {each: each for each in ("spring", "ü" * 32, "x" * 64, " ")}, ("",)
-    ),
-    "smtpapi_metadata": Variable(
-        "metadata",
+        ("", "0", "-5", "1e3", "1.5", "day", "9" * 30, "\u0661", " 60", "0x10")),
+    "smtpapi_campaign_id": Variable("campaign",
+        {each: each for each in ("spring", "ü" * 32, "x" * 64, " ")}, ("",)),
+    "smtpapi_metadata": Variable("metadata",
         {'{"a":1}': {"a": 1}, '{ "k" : [true, null] }': {"k": [True, None]}, "{}": None},
-        ("", "null", "[]", "{", "{'a':1}", '{"a":NaN}', '"text"', '{"a":1}x', '{"a":"\\ud800"}'),
-    ),
-    "smtpapi_tags": Variable(
-        "tags",
+        ("", "null", "[]", "{", "{'a':1}", '{"a":NaN}', '"text"', '{"a":1}x', '{"a":"\\ud800"}')),
+    "smtpapi_tags": Variable("tags",
         {'["a","b","a"]': ["a", "b"], "[]": [], '["ü"]': ["ü"]},
-        ("", "cat", '"cat"', "{}", "[1]", "[null]", '["a"', '["a"]}', '["a"],"b":["c"]'),
-    ),
-    "mo_customer_id": Variable(
-        "customer",
+        ("", "cat", '"cat"', "{}", "[1]", "[null]", '["a"', '["a"]}', '["a"],"b":["c"]')),
+    "mo_customer_id": Variable("customer",
         {"1005": 1005, "0": 0, "4294967295": 2**32 - 1},
-        ("", "-1", "4294967296", "shop", "1.0", "\u0661\u0662"),
-    ),
+        ("", "-1", "4294967296", "shop", "1.0", "\u0661\u0662")),
 }  # fmt: skip
 BASE: dict[str, Any] = {
     "open_tracking": True,

@@ -7,9 +7,11 @@ behaviour. It says what the proxy must answer, or what must show in the copies.
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from random import Random
+from string import ascii_letters, digits
 from typing import Any, Final, TypeAlias
 
 JSON_ERROR: Final = (
@@ -19,30 +21,21 @@ TWICE: Final = "550 5.6.0 X-MSYS-API header present more than once"
 TOO_LONG: Final = "550 5.6.0 smtpapi_campaign_id context is limited to 64 bytes"
 TOO_MANY: Final = "550 5.6.0 X-MSYS-API 'cc', 'bcc' and 'archive' are limited to 1000 recipients"
 
-TYPES: Final[Mapping[str, tuple[type, str]]] = {
-    "campaign_id": (str, "string"),
-    "metadata": (dict, "json object"),
-    "tags": (list, "json array"),
-    "options": (dict, "json object"),
-    "cc": (list, "json array"),
-    "bcc": (list, "json array"),
-    "archive": (list, "json array"),
+TYPE_NAMES: Final = {str: "string", dict: "json object", list: "json array", bool: "boolean"}
+TYPES: Final[Mapping[str, type]] = {
+    "campaign_id": str, "metadata": dict, "tags": list, "options": dict,
+    "cc": list, "bcc": list, "archive": list,
+}  # fmt: skip
+SWITCHES: Final = ("open_tracking", "click_tracking", "initial_open", "transactional")
+OPTION_TYPES: Final[Mapping[str, type]] = {
+    **dict.fromkeys([*SWITCHES, "skip_suppression", "inline_css"], bool),
+    **dict.fromkeys(["ip_pool", "dkim_key"], str),
 }
-OPTION_TYPES: Final[Mapping[str, tuple[type, str]]] = {
-    "open_tracking": (bool, "boolean"),
-    "click_tracking": (bool, "boolean"),
-    "initial_open": (bool, "boolean"),
-    "transactional": (bool, "boolean"),
-    "skip_suppression": (bool, "boolean"),
-    "inline_css": (bool, "boolean"),
-    "ip_pool": (str, "string"),
-    "dkim_key": (str, "string"),
-}
+COPIES: Final = ("cc", "bcc", "archive")
 
-ATOM: Final = frozenset(
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+/=?^_`{|}~-"
-)
-LABEL: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+ALPHANUMERIC: Final = ascii_letters + digits
+ATOM: Final = frozenset(ALPHANUMERIC + "!#$%&'*+/=?^_`{|}~-")
+LABEL: Final = frozenset(ALPHANUMERIC + "_-")
 NO_AT: Final = "is not a mail address: it has no @"
 TOO_WIDE: Final = "is not a mail address: longer than 254 characters"
 NOT_LOCAL: Final = "is not a mail address: what precedes the @ is no local part"
@@ -134,7 +127,7 @@ class Case:
 def cases(seed: int, count: int) -> Iterator[Case]:
     random = Random(seed)  # noqa: S311 - the same cases at each run
     for _ in range(count):
-        yield _case(random)
+        yield _draw_case(random)
 
 
 # The oracle
@@ -144,45 +137,38 @@ class _BadError(ValueError):
     pass
 
 
-def judged(text: str | None) -> Verdict:
+def judge_value(text: str | None) -> Verdict:
     """Judge a field's value after unfolding and decoding; None: it could not be decoded."""
-    members = None if text is None else _members(text)
+    members = None if text is None else _read_members(text)
     if members is None:
         return Refused(replies=(JSON_ERROR,))
-    faults = [*_type_faults(members, TYPES, ""), *_faults(members)]
+    faults = [*_type_faults(members, TYPES), *_faults(members)]
     if faults:
         return Refused(replies=tuple(re.escape(fault) for fault in faults))
     options = members.get("options", {})
-    tags = tuple(dict.fromkeys(members.get("tags", [])))[:10]
-    copies = {key: tuple(map(_address, members.get(key, []))) for key in ("cc", "bcc", "archive")}
+    shown: dict[str, Any] = {name: options.get(name) for name in SWITCHES}
+    for key in COPIES:
+        shown[key] = tuple(map(_read_address, members.get(key, [])))
     return Accepted(
-        open_tracking=options.get("open_tracking"),
-        click_tracking=options.get("click_tracking"),
-        initial_open=options.get("initial_open"),
-        transactional=options.get("transactional"),
         campaign_id=members.get("campaign_id"),
-        metadata=_with_room(members.get("metadata", {})),
-        tags=tags,
-        **copies,
+        metadata=_cut(members.get("metadata", {})),
+        tags=tuple(dict.fromkeys(members.get("tags", [])))[:10],
+        **shown,
     )
 
 
-def _members(text: str) -> dict[str, Any] | None:
-    def constant(_: str) -> Any:
+def _read_members(text: str) -> dict[str, Any] | None:
+    def refuse(_: str) -> Any:
         raise _BadError
 
-    def integer(digits: str) -> int:
-        if len(digits) > 308:
-            raise _BadError
-        return int(digits)
+    def read_integer(digits: str) -> int:
+        return int(digits) if len(digits) <= 308 else refuse(digits)
 
-    def real(literal: str) -> float:
+    def read_real(literal: str) -> float:
         value = float(literal)
-        if value in (float("inf"), float("-inf")):
-            raise _BadError
-        return value
+        return value if isfinite(value) else refuse(literal)
 
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    def read_pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         if any(_has_half(key) or _has_half(value) for key, value in items):
             raise _BadError
         return dict(items)
@@ -190,10 +176,10 @@ def _members(text: str) -> dict[str, Any] | None:
     try:
         value = json.loads(
             text,
-            parse_constant=constant,
-            parse_int=integer,
-            parse_float=real,
-            object_pairs_hook=pairs,
+            parse_constant=refuse,
+            parse_int=read_integer,
+            parse_float=read_real,
+            object_pairs_hook=read_pairs,
         )
     except (ValueError, RecursionError):
         return None
@@ -213,12 +199,12 @@ def _depth(value: Any) -> int:
 
 
 def _type_faults(
-    members: Mapping[str, Any], types: Mapping[str, tuple[type, str]], prefix: str
+    members: Mapping[str, Any], types: Mapping[str, type], prefix: str = ""
 ) -> Iterator[str]:
     for key, value in members.items():
-        kind, name = types.get(key, (object, ""))
+        kind = types.get(key, object)
         if not isinstance(value, kind):
-            yield f"550 5.6.0 X-MSYS-API '{prefix}{key}' must be of type '{name}'"
+            yield f"550 5.6.0 X-MSYS-API '{prefix}{key}' must be of type '{TYPE_NAMES[kind]}'"
 
 
 def _faults(members: Mapping[str, Any]) -> Iterator[str]:
@@ -229,21 +215,20 @@ def _faults(members: Mapping[str, Any]) -> Iterator[str]:
     campaign = members.get("campaign_id")
     if isinstance(campaign, str) and len(campaign.encode()) > 64:
         yield TOO_LONG
-    tags = members.get("tags")
-    for place, tag in enumerate(tags if isinstance(tags, list) else []):
+    lists = {key: each for key, each in members.items() if isinstance(each, list)}
+    for place, tag in enumerate(lists.get("tags", [])):
         if not isinstance(tag, str):
             yield f"550 5.6.0 X-MSYS-API 'tags[{place}]' must be of type 'string'"
-    lists = {key: members.get(key) for key in ("cc", "bcc", "archive")}
-    entries = {key: each for key, each in lists.items() if isinstance(each, list)}
+    entries = {key: lists[key] for key in COPIES if key in lists}
     if sum(map(len, entries.values())) > 1000:
         yield TOO_MANY
     for key, listed in entries.items():
         for place, entry in enumerate(listed):
-            for member, said in mailbox_faults(entry):
+            for member, said in _mailbox_faults(entry):
                 yield f"550 5.6.0 X-MSYS-API '{key}[{place}]{member}' {said}"
 
 
-def mailbox_faults(entry: Any) -> Iterator[tuple[str, str]]:
+def _mailbox_faults(entry: Any) -> Iterator[tuple[str, str]]:
     """The members at fault, and what may be said of each."""
     if isinstance(entry, str):
         yield from (("", fault) for fault in _address_faults(entry))
@@ -277,9 +262,8 @@ def _address_faults(address: str) -> Iterator[str]:
         yield TOO_WIDE
 
 
-def _address(entry: Any) -> str:
-    text = entry["email"] if isinstance(entry, dict) else str(entry)
-    local, _, domain = text.rpartition("@")
+def _read_address(entry: Any) -> str:
+    local, _, domain = (entry["email"] if isinstance(entry, dict) else entry).rpartition("@")
     return f"{local}@{_ascii(domain)}"
 
 
@@ -292,7 +276,7 @@ def _ascii(domain: str) -> str:
         return ""
 
 
-def _with_room(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
+def _cut(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
     kept: dict[str, Any] = {}
     for key, value in metadata.items():
         wider = {**kept, key: value}
@@ -306,18 +290,20 @@ def _with_room(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
 # The generator: a JSON text, perhaps broken, and a way to write it into a header
 
 
-def _case(random: Random) -> Case:
-    text = json.dumps(_object(random), ensure_ascii=random.random() < 0.5)
+def _draw_case(random: Random) -> Case:
+    text = json.dumps(_draw_object(random), ensure_ascii=random.random() < 0.5)
     if random.random() < 0.3:
-        text = _broken(random, text)
-    write = random.choices(*zip(*_WRITERS, strict=True))[0]
+        text = _break_json(random, text)
+    (write,) = random.choices([*_WRITERS], [*_WRITERS.values()])
     wire, meaning = write(random, text)
     name = random.choice([b"X-MSYS-API", b"x-msys-api", b"X-Msys-Api"])
     field = b"%b:%b%b" % (name, random.choice([b" ", b"", b"\r\n ", b"\t"]), wire)
     chance = random.random()
     if chance < 0.03:
-        again = b"X-MSYS-API: " + _folded_elsewhere(random, wire)
-        return Case(fields=(field, again), verdict=judged(meaning))
+        # The same value with other white space where it is folded is the same field again.
+        space = random.choice([b" ", b"\r\n\t"])
+        again = b"X-MSYS-API: " + re.sub(rb"\r\n[ \t]+", space, wire)
+        return Case(fields=(field, again), verdict=judge_value(meaning))
     if chance < 0.06:
         other = b'X-MSYS-API: {"campaign_id":"another"}'
         fields = random.choice([(field, other), (other, field)])
@@ -325,49 +311,46 @@ def _case(random: Random) -> Case:
     if chance < 0.08:
         near = random.choice([b"X-MSYS-API2", b"X-MSYS", b"XX-MSYS-API"])
         return Case(fields=(near + field[len(name) :],), verdict=Accepted())
-    return Case(fields=(field,), verdict=judged(meaning))
+    return Case(fields=(field,), verdict=judge_value(meaning))
 
 
-def _object(random: Random) -> Any:
+def _draw_object(random: Random) -> Any:
     chance = random.random()
     if chance < 0.02:
         return random.choice([[], "text", 7, None, True, [{"campaign_id": "x"}], 1.5])
     members: dict[str, Any] = {}
     makers: list[tuple[str, Callable[[Random], Any]]] = [
-        ("campaign_id", _campaign),
-        ("metadata", _metadata),
-        ("tags", _tags),
-        ("options", _options),
-        ("cc", _mailboxes),
-        ("bcc", _mailboxes),
-        ("archive", _mailboxes),
+        ("campaign_id", _draw_campaign),
+        ("metadata", _draw_metadata),
+        ("tags", _draw_tags),
+        ("options", _draw_options),
+        *((key, _draw_mailboxes) for key in COPIES),
     ]
     random.shuffle(makers)
     for key, make in makers:
-        if random.random() < (0.15 if make is _mailboxes else 0.5):
-            members[key] = _anything(random) if random.random() < 0.03 else make(random)
+        if random.random() < (0.15 if make is _draw_mailboxes else 0.5):
+            members[key] = _draw_anything(random) if random.random() < 0.03 else make(random)
     if random.random() < 0.1:
         key = random.choice(["description", "Campaign_ID", "tracking_domain", "käse", ""])
-        members[key] = _anything(random)
+        members[key] = _draw_anything(random)
     if random.random() < 0.004:
-        key = random.choice(["cc", "bcc", "archive"])
-        members[key] = ["a@x.example"] * random.choice([999, 1000, 1001, 1200])
+        members[random.choice(COPIES)] = ["a@x.example"] * random.choice([999, 1000, 1001, 1200])
     return members
 
 
-def _anything(random: Random) -> Any:
+def _draw_anything(random: Random) -> Any:
     return random.choice(
         [None, True, False, 0, -1, 2.5, "", "text", "true", [], ["a"], {}, {"a": 1}, 10**20]
     )
 
 
-def _campaign(random: Random) -> str:
+def _draw_campaign(random: Random) -> str:
     letter = random.choice(["x", "ü", "私", "😀", " ", '"', "\\", "\u0001", "/"])
     size = random.choice([0, 1, 5, 16, 17, 21, 22, 32, 33, 63, 64, 65, 66, 200])
     return letter * size
 
 
-def _metadata(random: Random) -> dict[str, Any]:
+def _draw_metadata(random: Random) -> dict[str, Any]:
     def value(depth: int) -> Any:
         match random.randrange(9):
             case 0:
@@ -389,7 +372,7 @@ def _metadata(random: Random) -> dict[str, Any]:
     return {key: value(0) for key in keys}
 
 
-def _tags(random: Random) -> list[Any]:
+def _draw_tags(random: Random) -> list[Any]:
     tags: list[Any] = [
         random.choice(["cat", "dog", "ü", "", "a b", f"t{random.randrange(20)}"])
         for _ in range(random.choice([0, 1, 2, 10, 11, 14]))
@@ -399,19 +382,19 @@ def _tags(random: Random) -> list[Any]:
     return tags
 
 
-def _options(random: Random) -> dict[str, Any]:
+def _draw_options(random: Random) -> dict[str, Any]:
     options: dict[str, Any] = {}
-    for key, (kind, _) in OPTION_TYPES.items():
+    for key, kind in OPTION_TYPES.items():
         if random.random() < 0.4:
             good = random.choice([True, False]) if kind is bool else "name"
             bad: Any = random.choice([None, 0, 1, "true", "1", [], 1.5, {}])
             options[key] = bad if random.random() < 0.04 else good
     if random.random() < 0.1:
-        options["unheard_of"] = _anything(random)
+        options["unheard_of"] = _draw_anything(random)
     return options
 
 
-def _mailboxes(random: Random) -> list[Any]:
+def _draw_mailboxes(random: Random) -> list[Any]:
     entries = [random.choice(GOOD_MAILBOXES)[0] for _ in range(random.randrange(4))]
     if random.random() < 0.15:
         place = random.randrange(len(entries) + 1)
@@ -419,7 +402,7 @@ def _mailboxes(random: Random) -> list[Any]:
     return entries
 
 
-def _broken(random: Random, text: str) -> str:
+def _break_json(random: Random, text: str) -> str:
     at = random.randrange(len(text) + 1)
     deep = random.choice([63, 64, 65, 200, 5000])
     # What goes into the object's beginning, where it has one.
@@ -451,29 +434,29 @@ def _broken(random: Random, text: str) -> str:
     return random.choice(changes)()
 
 
-_Writer: TypeAlias = Callable[[Random, str], tuple[bytes, str | None]]
+# Each writer gives the value of a field, and what is read off it: None where nothing can be.
+_Written: TypeAlias = tuple[bytes, str | None]
 
 
-def _plain(_: Random, text: str) -> tuple[bytes, str | None]:
+def _write_plain(_: Random, text: str) -> _Written:
     return text.encode("utf-8", "surrogatepass"), text
 
 
-def _folded(random: Random, text: str) -> tuple[bytes, str | None]:
-    """Fold at spaces, which changes nothing."""
+def _fold_at_spaces(random: Random, text: str) -> _Written:
     fold = random.choice(["\r\n ", "\r\n\t", "\r\n  \t "])
     wire = re.sub("(?<! ) (?! )", lambda _: random.choice([fold, " "]), text)
     return wire.encode(), text
 
 
-def _folded_anywhere(random: Random, text: str) -> tuple[bytes, str | None]:
+def _fold_anywhere(random: Random, text: str) -> _Written:
     """Fold in the middle of anything: a space comes into the text."""
     at = random.randrange(len(text) + 1)
     before, after = text[:at].rstrip(" \t") if at == len(text) else text[:at], text[at:]
-    wire = f"{before}\r\n   {after.lstrip(' 	')}"
-    return wire.encode(), f"{before} {after.lstrip(' 	')}"
+    after = after.lstrip(" \t")
+    return f"{before}\r\n   {after}".encode(), f"{before} {after}"
 
 
-def _encoded_whole(random: Random, text: str) -> tuple[bytes, str | None]:
+def _encode_whole(random: Random, text: str) -> _Written:
     charset = "utf-8"
     if random.random() < 0.3 and all(each < "\u0100" for each in text):
         charset = random.choice(["iso-8859-1", "ISO-8859-1"])
@@ -483,62 +466,50 @@ def _encoded_whole(random: Random, text: str) -> tuple[bytes, str | None]:
     if random.random() < 0.5:
         written = [f"=?{charset}?B?{base64.b64encode(word).decode()}?=" for word in words]
     else:
-        written = [f"=?{charset}?q?{_quoted(word)}?=" for word in words]
+        written = [f"=?{charset}?q?{_quote(word)}?=" for word in words]
     return "\r\n ".join(written).encode(), text
 
 
-def _encoded_runs(_: Random, text: str) -> tuple[bytes, str | None]:
+def _encode_runs(_: Random, text: str) -> _Written:
     """Encode what is not ASCII, within the strings."""
 
-    def word(run: re.Match[str]) -> str:
+    def encode(run: re.Match[str]) -> str:
         return f"=?UTF-8?B?{base64.b64encode(run[0].encode()).decode()}?="
 
-    wire = re.sub(r"[^\x00-\x7f]+(?: +[^\x00-\x7f]+)*", word, text)
-    return wire.encode(), text
+    return re.sub(r"[^\x00-\x7f]+(?: +[^\x00-\x7f]+)*", encode, text).encode(), text
 
 
-def _bad_word(random: Random, text: str) -> tuple[bytes, str | None]:
-    words = (
-        "=?utf-8?B?!!!?=",
-        "=?x-none?Q?a?=",
-        "=?utf-8?Q?=FF?=",
-        "=?utf-8?Q?=G0?=",
-        "=?rot13?Q?a?=",
-    )
+def _put_in_a_bad_word(random: Random, text: str) -> _Written:
+    words = ("utf-8?B?!!!", "x-none?Q?a", "utf-8?Q?=FF", "utf-8?Q?=G0", "rot13?Q?a")
     at = random.randrange(len(text) + 1)
-    return f"{text[:at]}{random.choice(words)}{text[at:]}".encode(), None
+    return f"{text[:at]}=?{random.choice(words)}?={text[at:]}".encode(), None
 
 
-def _no_word(_: Random, text: str) -> tuple[bytes, str | None]:
+def _put_in_no_word(_: Random, text: str) -> _Written:
     """Put in what looks like an encoded-word and is none."""
     changed = text.replace('"', '"=?utf-8?X?abc?= =?', 1)
     return changed.encode(), changed
 
 
-def _bad_octets(random: Random, text: str) -> tuple[bytes, str | None]:
+def _put_in_bad_octets(random: Random, text: str) -> _Written:
     octets = text.encode()
     at = random.randrange(len(octets) + 1)
     bad = random.choice([b"\xff", b"\xfe", b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80"])
     return octets[:at] + bad + octets[at:], None
 
 
-_WRITERS: Final[Sequence[tuple[_Writer, float]]] = (
-    (_plain, 4),
-    (_folded, 4),
-    (_folded_anywhere, 1),
-    (_encoded_whole, 2),
-    (_encoded_runs, 2),
-    (_bad_word, 0.2),
-    (_no_word, 0.2),
-    (_bad_octets, 0.3),
-)
+_WRITERS: Final[Mapping[Callable[[Random, str], _Written], float]] = {
+    _write_plain: 4,
+    _fold_at_spaces: 4,
+    _fold_anywhere: 1,
+    _encode_whole: 2,
+    _encode_runs: 2,
+    _put_in_a_bad_word: 0.2,
+    _put_in_no_word: 0.2,
+    _put_in_bad_octets: 0.3,
+}
 
 
-def _quoted(octets: bytes) -> str:
-    plain = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+def _quote(octets: bytes) -> str:
+    plain = ALPHANUMERIC.encode()
     return "".join(chr(each) if each in plain else f"={each:02X}" for each in octets)
-
-
-def _folded_elsewhere(random: Random, wire: bytes) -> bytes:
-    """Write the same value with other white space where it is folded."""
-    return re.sub(rb"\r\n[ \t]+", random.choice([b" ", b"\r\n\t"]), wire)

@@ -7,28 +7,25 @@ that positions are those of the bytes.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 _SPACE = r"\t\n\f\r "
 _NAME_ENDS = rf"(?=[{_SPACE}/>])"
 _TAG_OPEN = re.compile(rf"<(/?)([A-Za-z][^{_SPACE}/>]*)")
-_NO_ATTRIBUTES = re.compile(r"[^=>]*>")
 _BETWEEN = re.compile(rf"[{_SPACE}/]*")
-_ATTRIBUTE = re.compile(rf"[^{_SPACE}/>][^{_SPACE}/>=]*")
-_EQUALS = re.compile(rf"[{_SPACE}]*=[{_SPACE}]*")
-_UNQUOTED = re.compile(rf"[^{_SPACE}>]*")
-_COMMENT_END = re.compile(r"--!?>")
+# A quoted value that never ends takes the rest of the document.
+_ATTRIBUTE = re.compile(
+    rf"([^{_SPACE}/>][^{_SPACE}/>=]*)"
+    rf"""(?:[{_SPACE}]*=[{_SPACE}]*(?:"([^"]*)"?|'([^']*)'?|([^{_SPACE}>]+)?))?"""
+)
+_COMMENT = re.compile(r"<!--(?:-?>|.*?--!?>)", re.DOTALL)
 _SCRIPT = re.compile(rf"<!--|-->|<(/?)script{_NAME_ENDS}", re.IGNORECASE)
 
 _RAW_TEXT = frozenset(["title", "textarea", "style", "xmp", "iframe", "noembed", "noframes"])
-_BREAKS_OUT = frozenset(
-    re.findall(
-        r"\w+",
-        "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i "
-        "img li listing menu meta nobr ol p pre ruby s small span strong strike sub sup table tt "
-        "u ul var",
-    )
+_BREAKS_OUT = re.compile(
+    "b|big|blockquote|body|br|center|code|dd|div|dl|dt|em|embed|h[1-6]|head|hr|i|img|li|listing|"
+    "menu|meta|nobr|ol|p|pre|ruby|s|small|span|strong|strike|sub|sup|table|tt|u|ul|var"
 )
 _HTML_AGAIN = {
     "svg": frozenset({"foreignobject", "desc", "title"}),
@@ -91,7 +88,8 @@ class _Reading:
         if tag := _TAG_OPEN.match(self._html, at):
             return self._tag(tag)
         if self._html.startswith("<!--", at):
-            return self._comment(at + 4)
+            comment = _COMMENT.match(self._html, at)
+            return comment.end() if comment else None
         if self._html.startswith("<![CDATA[", at) and self._is_foreign():
             return self._behind("]]>", at)
         if self._html.startswith("</>", at):
@@ -103,13 +101,6 @@ class _Reading:
     def _behind(self, text: str, at: int) -> int | None:
         found = self._html.find(text, at)
         return None if found < 0 else found + len(text)
-
-    def _comment(self, at: int) -> int | None:
-        for empty in (">", "->"):
-            if self._html.startswith(empty, at):
-                return at + len(empty)
-        end = _COMMENT_END.search(self._html, at)
-        return end.end() if end else None
 
     def _tag(self, tag: re.Match[str]) -> int | None:
         name = tag[2].lower()
@@ -126,11 +117,6 @@ class _Reading:
 
     def _attributes(self, at: int) -> tuple[dict[str, tuple[int, int] | None], int, bool] | None:
         """Read from a tag's name to behind its `>`."""
-        if self._html.startswith(">", at):
-            return {}, at + 1, False
-        if bare := _NO_ATTRIBUTES.match(self._html, at):
-            names = re.findall(rf"[^{_SPACE}/>]+", bare[0])
-            return {n.lower(): None for n in names}, bare.end(), bare[0].endswith("/>")
         attributes: dict[str, tuple[int, int] | None] = {}
         while True:
             between = _BETWEEN.match(self._html, at)
@@ -140,27 +126,11 @@ class _Reading:
                 return None
             if self._html[at] == ">":
                 return attributes, at + 1, between[0].endswith("/")
-            name = _ATTRIBUTE.match(self._html, at)
-            assert name is not None
-            value, end = self._value(name.end())
-            if end is None:
-                return None
-            attributes.setdefault(name[0].lower(), value)
-            at = end
-
-    def _value(self, at: int) -> tuple[tuple[int, int] | None, int | None]:
-        """Where a value stands, and what follows it: None if it never ends."""
-        equals = _EQUALS.match(self._html, at)
-        if equals is None:
-            return None, at
-        at = equals.end()
-        quote = self._html[at : at + 1]
-        if quote in ("'", '"'):
-            end = self._html.find(quote, at + 1)
-            return ((at + 1, end), end + 1) if end >= 0 else (None, None)
-        unquoted = _UNQUOTED.match(self._html, at)
-        assert unquoted is not None
-        return (unquoted.span() if unquoted[0] else None), unquoted.end()
+            attribute = _ATTRIBUTE.match(self._html, at)
+            assert attribute is not None
+            spans = [attribute.span(form) for form in (2, 3, 4) if attribute[form] is not None]
+            attributes.setdefault(attribute[1].lower(), spans[0] if spans else None)
+            at = attribute.end()
 
     def _end_tag(self, name: str, start: int) -> None:
         if name == "body":
@@ -174,17 +144,12 @@ class _Reading:
                 pass
 
     def _content(
-        self,
-        name: str,
-        attributes: dict[str, tuple[int, int] | None],
-        at: int,
-        *,
-        self_closing: bool,
+        self, name: str, attributes: Collection[str], at: int, *, self_closing: bool
     ) -> int | None:
         """Go on behind a start tag, over what its element has for text."""
         if self._is_foreign():
             coloured = name == "font" and not {"color", "face", "size"}.isdisjoint(attributes)
-            if name not in _BREAKS_OUT and not coloured:
+            if not _BREAKS_OUT.fullmatch(name) and not coloured:
                 if not self_closing:
                     self._foreign.append((name, self._foreign[-1][1]))
                 return at
@@ -196,7 +161,8 @@ class _Reading:
         if name == "plaintext":
             return None
         if name in _RAW_TEXT:
-            return self._raw_text(name, at)
+            end = re.compile(rf"</{name}{_NAME_ENDS}", re.IGNORECASE)
+            return self._close(end.search(self._html, at))
         return at
 
     def _is_foreign(self) -> bool:
@@ -209,10 +175,6 @@ class _Reading:
         while self._is_foreign():
             self._foreign.pop()
 
-    def _raw_text(self, name: str, at: int) -> int | None:
-        end = re.compile(rf"</{name}{_NAME_ENDS}", re.IGNORECASE).search(self._html, at)
-        return self._closing(end)
-
     def _script(self, at: int) -> int | None:
         """Script data, with its two escaped states (13.2.5.15 to 13.2.5.31)."""
         escaped = doubly = False
@@ -224,12 +186,12 @@ class _Reading:
             elif token[0] == "-->":
                 escaped = doubly = False
             elif token[1] and not doubly:
-                return self._closing(token)
+                return self._close(token)
             else:
                 doubly = escaped and not token[1]
         return None
 
-    def _closing(self, end: re.Match[str] | None) -> int | None:
+    def _close(self, end: re.Match[str] | None) -> int | None:
         if end is None:
             return None
         read = self._attributes(end.end())

@@ -96,15 +96,9 @@ def _leaves(  # noqa: PLR0913 - an entity is a section and a range
                     yield from _leaves(message, part, body, last, depth=depth + 1, default=inner)
     elif kind == "text/html" and header.get_content_disposition() != "attachment":
         encoding = str(header.get("content-transfer-encoding", "")).lower() or "7bit"
-        yield Leaf(start, end, encoding, _charset(header))
-
-
-def _charset(header: Message) -> str | None:
-    value = header.get_param("charset")
-    if value is None:
-        return None
-    name = value if isinstance(value, str) else value[2]
-    return name.strip("' ") or None
+        charset = header.get_param("charset", "")
+        name = charset if isinstance(charset, str) else charset[2]
+        yield Leaf(start, end, encoding, name.strip("' ") or None)
 
 
 def _parts(message: bytes, start: int, end: int, boundary: str) -> Iterator[tuple[int, int]]:
@@ -114,9 +108,7 @@ def _parts(message: bytes, start: int, end: int, boundary: str) -> Iterator[tupl
     first: int | None = None
     for line in delimiter.finditer(message[:end], start):
         if first is not None:
-            content = message[first : line.start()]
-            bare = re.sub(rb"\r?\n\Z", b"", content)
-            yield first, first + len(bare)
+            yield first, first + len(re.sub(rb"\r?\n\Z", b"", message[first : line.start()]))
         first = line.end()
         if line[1]:
             return

@@ -3,17 +3,15 @@
 import asyncio
 import contextlib
 import socket
-from types import TracebackType
 from typing import Self
 
-END = b"\r\n.\r\n"
+_PATIENCE_SECONDS = 30
 
 
 class Client:
     """One connection to an SMTP server; use it as a context."""
 
-    def __init__(self, port: int, patience_seconds: float = 30) -> None:
-        self.patience_seconds = patience_seconds
+    def __init__(self, port: int) -> None:
         self._port = port
         self.reader: asyncio.StreamReader
         self.writer: asyncio.StreamWriter
@@ -24,12 +22,7 @@ class Client:
         self.greeting = await self.reply()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.writer.close()
         with contextlib.suppress(ConnectionError):
             await self.writer.wait_closed()
@@ -37,7 +30,7 @@ class Client:
     async def reply(self) -> str:
         """One reply, its lines separated by CRLF; empty when the server closed."""
         lines = []
-        async with asyncio.timeout(self.patience_seconds):
+        async with asyncio.timeout(_PATIENCE_SECONDS):
             while line := await self.reader.readline():
                 lines.append(line)
                 if line[3:4] != b"-":
@@ -50,7 +43,7 @@ class Client:
     async def rest(self) -> str:
         """All until the server closes."""
         with contextlib.suppress(ConnectionResetError):
-            async with asyncio.timeout(self.patience_seconds):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
                 return (await self.reader.read()).decode("latin-1")
         return ""
 

@@ -109,20 +109,26 @@ def test_only_the_logs_of_commands_know_how_they_are_rendered() -> None:
     assert users == {"cli/logs.py"}
 
 
+# What a command does before its first event.
+COMMAND = """
+import os, sys
+from msys_track.cli import logs
+from msys_track.logs import event_logger
+log = event_logger("msys_track.somewhere")
+logs.to_stderr()
+"""
+
+
 def test_a_command_writes_each_event_once_as_one_json_object() -> None:
-    done = run(
-        "from msys_track.cli import logs\n"
-        "from msys_track.logs import event_logger\n"
-        "log = event_logger('msys_track.somewhere')\n"
-        "logs.to_stderr()\n"
-        "logs.to_stderr(level='warning')\n"
-        "log.info('not.written')\n"
-        "log.warning('written', zebra=1, ant=('ü', None))\n"
-        "try:\n"
-        "    raise ValueError('what went wrong')\n"
-        "except ValueError:\n"
-        "    log.exception('failed', step='plan')\n"
-    )
+    done = run(f"""{COMMAND}
+logs.to_stderr(level="warning")
+log.info("not.written")
+log.warning("written", zebra=1, ant=("ü", None))
+try:
+    raise ValueError("what went wrong")
+except ValueError:
+    log.exception("failed", step="plan")
+""")
     assert done.stdout == ""
     written, failed = (json.loads(line) for line in done.stderr.splitlines())
     assert list(written) == ["zebra", "ant", "event", "level", "timestamp"]
@@ -134,14 +140,11 @@ def test_a_command_writes_each_event_once_as_one_json_object() -> None:
 
 @pytest.mark.parametrize("broken", ["sys.stderr.close()", "sys.stderr = open('/dev/full', 'w')"])
 def test_a_log_that_can_not_be_written_stops_nothing(broken: str) -> None:
-    done = run(
-        "import sys\n"
-        "from msys_track.cli import logs\n"
-        "from msys_track.logs import event_logger\n"
-        "logs.to_stderr()\n"
-        f"{broken}\n"
-        "event_logger('msys_track.somewhere').error('not.written')\n"
-        "print('goes on', flush=True)\n"
-        "import os; os._exit(0)\n"  # else Python fails on its own last flush
-    )
+    # Without os._exit, Python fails on its own last flush.
+    done = run(f"""{COMMAND}
+{broken}
+log.error("not.written")
+print("goes on", flush=True)
+os._exit(0)
+""")
     assert done.stdout == "goes on\n"

@@ -6,7 +6,7 @@ import inspect
 import multiprocessing
 import pickle
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -55,14 +55,11 @@ def exceptions() -> list[type[BaseException]]:
     """Every exception class that a module of the package defines, the core's included."""
     for module in pkgutil.walk_packages(msys_track.__path__, "msys_track."):
         importlib.import_module(module.name)
-    found = {each for each in _below(BaseException) if each.__module__.startswith("msys_track")}
+    below: list[type[BaseException]] = [BaseException]
+    for kind in below:
+        below += kind.__subclasses__()
+    found = {each for each in below if each.__module__.startswith("msys_track")}
     return sorted(found, key=lambda each: (each.__module__, each.__qualname__))
-
-
-def _below(root: type[BaseException]) -> Iterator[type[BaseException]]:
-    for each in root.__subclasses__():
-        yield each
-        yield from _below(each)
 
 
 def made(kind: type[BaseException]) -> BaseException:
@@ -86,16 +83,9 @@ def test_every_exception_survives_pickle_and_copy(kind: type[BaseException]) -> 
 def test_exceptions_of_all_rooms_are_found() -> None:
     names = {each.__name__ for each in exceptions()}
     assert names >= {
-        "ConfigurationError",
-        "ConnectionGoneError",
-        "DataRefusedError",
-        "Failure",
-        "JsonError",
-        "TokenError",
-        "ForbiddenSourceError",
-        "UpstreamError",
-        "_NotANumberError",
-    }
+        "ConfigurationError", "ConnectionGoneError", "DataRefusedError", "Failure", "JsonError",
+        "TokenError", "ForbiddenSourceError", "UpstreamError", "_NotANumberError",
+    }  # fmt: skip
 
 
 def test_attributes_that_are_made_of_the_arguments_survive() -> None:
@@ -112,29 +102,24 @@ def test_attributes_that_are_made_of_the_arguments_survive() -> None:
     assert str(copied) == "x.toml:3: listen: found 1"
 
 
-def _refused_header(_: int) -> None:
-    message = b"X-MSYS-API: {\r\nSubject: x\r\n\r\nx\r\n"
-    Rewriter(keys=KeyRing.temporary()).copies(message, ["jo@example.com"], now=1)
+def _rewrite(message: bytes, recipient: str) -> None:
+    Rewriter(keys=KeyRing.temporary()).copies(message, [recipient], now=1)
 
 
-def _refused_recipient(_: int) -> None:
-    Rewriter(keys=KeyRing.temporary()).copies(b"\r\n", ["Jo <jo@example.com>"], now=1)
-
-
-def _failed_upstream(_: int) -> None:
+def _fail() -> None:
     raise UpstreamError(451, "4.4.1 The upstream can't be used: refused")
 
 
 def test_a_pool_of_workers_gives_back_what_they_raise_and_goes_on() -> None:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        header = pool.submit(_refused_header, 0).exception()
+        message = b"X-MSYS-API: {\r\nSubject: x\r\n\r\nx\r\n"
+        header = pool.submit(_rewrite, message, "jo@example.com").exception()
         assert isinstance(header, HeaderRefusedError)
-        assert header.code == 550
-        assert str(header) == f"550 {header.text}"
-        recipient = pool.submit(_refused_recipient, 0).exception()
+        assert (header.code, str(header)) == (550, f"550 {header.text}")
+        recipient = pool.submit(_rewrite, b"\r\n", "Jo <jo@example.com>").exception()
         assert isinstance(recipient, RecipientError)
-        upstream = pool.submit(_failed_upstream, 0).exception()
+        upstream = pool.submit(_fail).exception()
         assert isinstance(upstream, UpstreamError)
         assert (upstream.code, upstream.text[:5]) == (451, "4.4.1")
         assert pool.submit(abs, -1).result() == 1

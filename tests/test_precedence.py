@@ -5,23 +5,17 @@ and the mail shows whose word holds. `tests/options/test_resolve.py` has all com
 in the function; this has every pair through the whole way.
 """
 
-import asyncio
 import json
-import re
-import smtplib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
-from tests.upstreams import ScriptedUpstream
+from tests.proxied import OBEDIENT_POLICY, read_attributes, run_proxy, send_mail
 
-from msys_track.injection.server import serve
 from msys_track.keys import file as key_file
 from msys_track.keys.ring import KeyRing
-from msys_track.relay.upstream import Upstream
 from msys_track.service import assembly
 
 LAYERS = ("policy", "header", "peer", "listen", "listener", "default")
@@ -30,9 +24,8 @@ LAYERS = ("policy", "header", "peer", "listen", "listener", "default")
 BASE = {"open_tracking_enabled": True, "click_tracking_enabled": True}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attribute:
-    """One attribute: how each kind of layer says a value, and the two values to tell apart."""
+class Attribute(NamedTuple):
+    """One attribute: the values to tell apart, and how each kind of layer says one."""
 
     name: str
     values: tuple[Any, Any]
@@ -43,90 +36,33 @@ class Attribute:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        has_word = {
-            "policy": self.variable is not None,
-            "header": self.header is not None,
-            "peer": self.configured is not None,
-            "listen": self.configured is not None,
-            "listener": self.configured is not None,
-            "default": True,
-        }
-        return tuple(layer for layer in LAYERS if has_word[layer])
+        words = (self.variable, self.header, *[self.configured] * 3, "default")
+        return tuple(layer for layer, word in zip(LAYERS, words, strict=True) if word)
 
 
 ATTRIBUTES = (
-    Attribute(
-        name="open_tracking",
-        values=(True, False),
-        configured="open_tracking_enabled",
-        header="options.open_tracking",
-        variable="smtpapi_open_tracking",
-    ),
-    Attribute(
-        name="click_tracking",
-        values=(True, False),
-        configured="click_tracking_enabled",
-        header="options.click_tracking",
-        variable="smtpapi_click_tracking",
-    ),
-    Attribute(
-        name="open_scheme",
-        values=("https", "http"),
-        configured="open_tracking_scheme",
-        variable="smtpapi_open_tracking_scheme",
-    ),
-    Attribute(
-        name="click_scheme",
-        values=("https", "http"),
-        configured="click_tracking_scheme",
-        variable="smtpapi_click_tracking_scheme",
-    ),
-    Attribute(
-        name="domain",
-        values=("click.example.com:8443", "localhost:8080"),
-        configured="tracking_domain",
-        variable="smtpapi_tracking_domain",
-    ),
-    Attribute(
-        name="lifetime",
-        values=(86_400, 31_536_000),
-        configured="tracking_link_expiry",
-        variable="smtpapi_tracking_link_expiry",
-    ),
-    Attribute(
-        name="initial_open",
-        values=(True, False),
-        configured="initial_open_pixel_tracking",
-        header="options.initial_open",
-    ),
-    Attribute(
-        name="campaign",
-        values=("spring", None),
-        header="campaign_id",
-        variable="smtpapi_campaign_id",
-    ),
-    Attribute(
-        name="metadata",
-        values=({"a": 1}, None),
-        header="metadata",
-        variable="smtpapi_metadata",
-    ),
-    Attribute(name="tags", values=(["x", "y"], []), header="tags", variable="smtpapi_tags"),
-    Attribute(name="customer", values=(1005, 1), variable="mo_customer_id"),
-)
+    Attribute("open_tracking", (True, False),
+              "open_tracking_enabled", "options.open_tracking", "smtpapi_open_tracking"),
+    Attribute("click_tracking", (True, False),
+              "click_tracking_enabled", "options.click_tracking", "smtpapi_click_tracking"),
+    Attribute("open_scheme", ("https", "http"),
+              "open_tracking_scheme", None, "smtpapi_open_tracking_scheme"),
+    Attribute("click_scheme", ("https", "http"),
+              "click_tracking_scheme", None, "smtpapi_click_tracking_scheme"),
+    Attribute("domain", ("click.example.com:8443", "localhost:8080"),
+              "tracking_domain", None, "smtpapi_tracking_domain"),
+    Attribute("lifetime", (86_400, 31_536_000),
+              "tracking_link_expiry", None, "smtpapi_tracking_link_expiry"),
+    Attribute("initial_open", (True, False),
+              "initial_open_pixel_tracking", "options.initial_open"),
+    Attribute("campaign", ("spring", None), None, "campaign_id", "smtpapi_campaign_id"),
+    Attribute("metadata", ({"a": 1}, None), None, "metadata", "smtpapi_metadata"),
+    Attribute("tags", (["x", "y"], []), None, "tags", "smtpapi_tags"),
+    Attribute("customer", (1005, 1), None, None, "mo_customer_id"),
+)  # fmt: skip
 
 # What a lower layer says where the default says nothing that it could say too.
 OTHER = {"campaign": "autumn", "metadata": {"b": 2}, "tags": ["z"]}
-
-POLICY = '''
-import json
-
-def validate_data_spool_each_rcpt(transaction):
-    """Set what the mail itself asks for: so one policy serves every case."""
-    for text in transaction.headers.get("X-Policy"):
-        for name, value in json.loads(text).items():
-            transaction.contexts.message.set(name, value)
-'''
 
 HTML = b"<body><p><a href='http://shop.example/?a=1&amp;b=2'>x</a></p></body>\r\n"
 
@@ -165,11 +101,10 @@ def configuration(folder: Path, attribute: Attribute, said: dict[str, Any]) -> P
     for table, options in tables.items():
         lines += [headings[table], *(f"{name} = {json.dumps(options[name])}" for name in options)]
     lines += ["[proxy]", 'upstream = "127.0.0.1:1"']
-    (folder / "policy.py").write_text(POLICY)
+    (folder / "policy.py").write_text(OBEDIENT_POLICY)
     path = folder / "msys-track.toml"
     path.write_text("\n".join(lines) + "\n")
-    if not (folder / "keys.toml").exists():
-        key_file.create(folder / "keys.toml")
+    key_file.create(folder / "keys.toml")
     return path
 
 
@@ -181,40 +116,10 @@ def message(attribute: Attribute, said: dict[str, Any]) -> bytes:
             asked = {name: asked}
         lines.append(b"X-MSYS-API: " + json.dumps(asked).encode())
     if "policy" in said:
-        text = said["policy"]
-        text = text if isinstance(text, str) else json.dumps(text)
-        variables = json.dumps({attribute.variable: text})
-        lines.append(b"X-Policy: " + variables.encode())
+        value = said["policy"]
+        text = value if isinstance(value, str) else json.dumps(value)
+        lines.append(b"X-Policy: " + json.dumps({attribute.variable: text}).encode())
     return b"\r\n".join([*lines, b"", HTML])
-
-
-def seen(arrived: bytes, keys: KeyRing) -> dict[str, Any]:
-    """Read off the mail that arrived what each attribute was, as far as it shows."""
-    urls = re.findall(rb"(https?)://([^/\"' ]+)(/[fq]/[^\"' ]+)", arrived)
-    claims = [keys.open(path.decode()) for _, _, path in urls]
-    found: dict[str, Any] = {
-        "open_tracking": any(each.kind == "open" for each in claims),
-        "click_tracking": any(each.kind == "click" for each in claims),
-        "initial_open": any(each.kind == "initial_open" for each in claims),
-    }
-    for (scheme, host, _), each in zip(urls, claims, strict=True):
-        kind = "click" if each.kind == "click" else "open"
-        engagement = each.engagement
-        found |= {
-            f"{kind}_scheme": scheme.decode(),
-            "domain": host.decode(),
-            "lifetime": engagement.expires_at - engagement.injected_at,
-            "campaign": engagement.campaign_id,
-            "metadata": json.loads(engagement.metadata or "null"),
-            "tags": list(engagement.tags),
-            "customer": engagement.customer_id,
-        }
-    return found
-
-
-def send(port: int, mail: bytes) -> None:
-    with smtplib.SMTP("127.0.0.1", port) as client:
-        client.sendmail("s@shop.example", ["r@reader.example"], mail)
 
 
 @pytest.mark.anyio
@@ -224,17 +129,9 @@ async def test_the_higher_layer_s_word_shows_in_the_mail_that_arrives(
 ) -> None:
     said = {layer: value for layer, value in said.items() if layer != "default"}
     read = assembly.configuration(configuration(tmp_path, attribute, said), "proxy")
-    hop = ScriptedUpstream()
-    await hop.start()
-    upstream = Upstream(type(read.upstream)(port=hop.port))  # type: ignore[misc]
-    assert read.proxy is not None
-    proxy = await serve(read.proxy, assembly.rewriter(read), upstream)
-    try:
-        await asyncio.to_thread(send, proxy.port, message(attribute, said))
-    finally:
-        await proxy.close()
-        await upstream.close()
-        await hop.close()
+    async with run_proxy(assembly.rewriter(read), read.proxy) as (proxy, hop):
+        await send_mail(proxy.port, message(attribute, said))
     (arrived,) = hop.taken
     assert b"X-MSYS-API" not in arrived.message
-    assert seen(arrived.message, KeyRing.load(tmp_path / "keys.toml"))[attribute.name] == expected
+    found = read_attributes(arrived.message, KeyRing.load(tmp_path / "keys.toml"))
+    assert found[attribute.name] == expected

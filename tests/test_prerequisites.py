@@ -7,13 +7,15 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MAKE = shutil.which("make")
+MAKE = shutil.which("make") or ""
+needs_make = pytest.mark.skipif(not MAKE, reason="make is not on PATH")
 SHELL_TOOLS = ("sh", "sed", "head", "cat", "find", "mkdir", "touch", "rm", "echo", "printf")
 
 GOOD = {
@@ -24,7 +26,7 @@ GOOD = {
 }
 OLD_PYTHON = "case $1 in --version) echo Python 3.9.2 ;; *) exit 3 ;; esac"
 NO_TOOLCHAIN = "echo 'error: rustup could not choose a version of rustc to run' >&2; exit 1"
-WANTED = re.search(r'^rust-version = "([\d.]+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
+RUST_VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["rust-version"]
 
 
 @pytest.fixture
@@ -58,7 +60,6 @@ def call(
         env={"PATH": str(folder), "HOME": os.environ.get("HOME", "/")},
         capture_output=True,
         text=True,
-        timeout=30,
         check=False,
     )
 
@@ -67,13 +68,9 @@ def without(*names: str) -> dict[str, str]:
     return {name: script for name, script in GOOD.items() if name not in names}
 
 
-def test_where_all_is_there_nothing_is_said(checkout: Path) -> None:
-    done = call(checkout, "scripts/prerequisites", "build", tools=GOOD)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def test_where_the_rust_checks_are_there_nothing_is_said(checkout: Path) -> None:
-    done = call(checkout, "scripts/prerequisites", "lint", tools=GOOD)
+@pytest.mark.parametrize("kind", ["build", "lint"])
+def test_where_all_is_there_nothing_is_said(kind: str, checkout: Path) -> None:
+    done = call(checkout, "scripts/prerequisites", kind, tools=GOOD)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -115,29 +112,31 @@ def test_what_is_missing_is_named_with_what_to_do(
 
 
 def test_the_wanted_rust_is_the_one_that_cargo_wants(checkout: Path) -> None:
-    assert WANTED is not None
     tools = {**GOOD, "rustc": "echo 'rustc 1.2.3'"}
     done = call(checkout, "scripts/prerequisites", "build", tools=tools)
-    assert f"{WANTED[1]} or newer is needed (rust-version in Cargo.toml)" in done.stderr
+    assert f"{RUST_VERSION} or newer is needed (rust-version in Cargo.toml)" in done.stderr
 
 
 @pytest.mark.parametrize("version", ["{0}.0", "{0}.0-nightly (abc)", "1.100.0", "2.0.0"])
 def test_a_rust_that_is_new_enough_is_taken(version: str, checkout: Path) -> None:
-    assert WANTED is not None
-    tools = {**GOOD, "rustc": f"echo 'rustc {version.format(WANTED[1])}'"}
+    tools = {**GOOD, "rustc": f"echo 'rustc {version.format(RUST_VERSION)}'"}
     assert call(checkout, "scripts/prerequisites", "build", tools=tools).returncode == 0
 
 
-def test_an_interpreter_that_was_named_is_the_only_one_asked(checkout: Path) -> None:
-    tools = {**GOOD, "python3.12": "exit 0", "mine": "exit 0"}
-    done = call(checkout, "scripts/find-python", "mine", tools=tools)
-    assert (done.returncode, done.stdout) == (0, "mine\n")
-
-
-def test_the_newest_interpreter_that_is_whole_is_taken(checkout: Path) -> None:
-    tools = {"python3.14": "exit 1", "python3.13": "exit 127", "python3.12": "exit 0", **GOOD}
-    done = call(checkout, "scripts/find-python", tools=tools)
-    assert (done.returncode, done.stdout) == (0, "python3.12\n")
+@pytest.mark.parametrize(
+    ("named", "tools", "found"),
+    [
+        (["mine"], {**GOOD, "python3.12": "exit 0", "mine": "exit 0"}, "mine\n"),
+        # The newest that is whole.
+        ([], {**GOOD, "python3.14": "exit 1", "python3.13": "exit 127", "python3.12": "exit 0"},
+         "python3.12\n"),
+    ],
+)  # fmt: skip
+def test_the_interpreter_that_was_named_or_else_the_newest_is_taken(
+    named: list[str], tools: Mapping[str, str], found: str, checkout: Path
+) -> None:
+    done = call(checkout, "scripts/find-python", *named, tools=tools)
+    assert (done.returncode, done.stdout) == (0, found)
 
 
 def test_an_interpreter_that_was_named_and_is_none_is_told(checkout: Path) -> None:
@@ -155,23 +154,21 @@ def test_a_venv_whose_interpreter_was_removed_is_told(checkout: Path) -> None:
     assert "rm -rf .venv" in done.stderr
 
 
-@pytest.mark.skipif(MAKE is None, reason="make is not on PATH")
+@needs_make
 def test_make_alone_lists_what_there_is_and_needs_nothing_for_it(checkout: Path) -> None:
-    assert MAKE is not None
     done = call(checkout, MAKE, tools={})
     assert (done.returncode, done.stderr) == (0, "")
     for target in ("demo", "test", "bench", "build", "lint", "types", "fmt", "lock", "clean"):
         assert re.search(rf"^  make {target} +\w", done.stdout, re.MULTILINE), target
 
 
-@pytest.mark.skipif(MAKE is None, reason="make is not on PATH")
+@needs_make
 @pytest.mark.parametrize(
     "target", ["build", "demo", "test", "lint", "types", "test-rust", "bench"]
 )
 def test_make_stops_at_the_first_missing_tool_before_it_makes_anything(
     target: str, checkout: Path
 ) -> None:
-    assert MAKE is not None
     done = call(checkout, MAKE, target, tools=without("cargo"))
     assert done.returncode == 2
     assert done.stderr.startswith("error: cargo was not found; Rust ")

@@ -6,7 +6,7 @@ page can't be wrong about it either.
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,18 +18,19 @@ PAGE = (Path(__file__).parents[1] / "docs" / "tokens.md").read_text(encoding="ut
 NONCE = bytes(12)
 VERSION = 1
 LONGEST_TEXT = 16_384
-KINDS = (
-    ("click", "f"),
-    ("open", "q"),
-    ("initial_open", "q"),
-    ("amp_click", "f"),
-    ("amp_open", "q"),
-    ("amp_initial_open", "q"),
-    ("list_unsubscribe", "u"),
-    ("link_unsubscribe", "f"),
-)
+KINDS = {
+    "click": "f", "open": "q", "initial_open": "q", "amp_click": "f", "amp_open": "q",
+    "amp_initial_open": "q", "list_unsubscribe": "u", "link_unsubscribe": "f",
+}  # fmt: skip
+"""In the order of their numbers, with the first letter of their paths."""
 RECIPIENT_TYPES = ("to", "cc", "bcc", "archive")
 FLAGS = ("open_tracking", "click_tracking", "initial_pixel", "amp_enabled", "transactional")
+FIELDS = (
+    ("transmission_id", 64, None), ("injected_at", 64, None), ("lifetime", 64, None),
+    ("customer_id", 32, None), ("subaccount_id", 32, 10), ("recipient", 0, None),
+    ("campaign_id", 0, 8), ("metadata", 0, 9),
+)  # fmt: skip
+"""In their order, with a number's bits, 0 for a text, and the flag of one that may be absent."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{36,65536}(?![A-Za-z0-9_-])")
 _CLICK = re.compile(r"f/(?P<rest>[A-Za-z0-9_.\-/]*)")
@@ -47,34 +48,27 @@ class Located(NamedTuple):
     token: str
 
 
-def opened(path: str, keys: Mapping[int, bytes]) -> dict[str, Any]:
-    """The claims of a tracked URL's path, by name.
-
-    Raises:
-        UnreadableError: it has none.
-    """
+def open_path(path: str, keys: Mapping[int, bytes]) -> dict[str, Any]:
+    """The claims of a tracked URL's path, by name."""
     located = locate(path)
-    claims = read(unsealed(located, keys))
-    if dict(KINDS)[claims["kind"]] != located.prefix[0]:
+    claims = read_claims(unseal(located, keys))
+    if KINDS[claims["kind"]] != located.prefix[0]:
         raise UnreadableError("kind")
     return claims
 
 
-def sealed(claims: Mapping[str, Any], key_id: int, key: bytes, prefix: str | None = None) -> str:
+def seal(claims: Mapping[str, Any], key_id: int, key: bytes, prefix: str | None = None) -> str:
     """The path of a tracked URL that says `claims`."""
-    letter = dict(KINDS)[claims["kind"]]
-    return encrypted(written(claims), key_id, key, prefix or ("f/a" if letter == "f" else letter))
+    letter = KINDS[claims["kind"]]
+    prefix = prefix or ("f/a" if letter == "f" else letter)
+    return encrypt(write_claims(claims), key_id, key, prefix)
 
 
 # The path
 
 
 def locate(path: str) -> Located:
-    """Find prefix and token.
-
-    Raises:
-        UnreadableError: this is no path of ours.
-    """
+    """Find prefix and token."""
     path = path.removeprefix("/")
     if path.startswith(("q/", "u/")):
         token = _TOKEN.match(path, 2)
@@ -94,12 +88,8 @@ def locate(path: str) -> Located:
 # The token
 
 
-def unsealed(located: Located, keys: Mapping[int, bytes]) -> bytes:
-    """The claims' bytes of a token.
-
-    Raises:
-        UnreadableError: not base64url, of another version, or not sealed by one of `keys`.
-    """
+def unseal(located: Located, keys: Mapping[int, bytes]) -> bytes:
+    """The claims' bytes of a token."""
     token = located.token
     if len(token) % 4 == 1:
         raise UnreadableError("base64url")
@@ -118,7 +108,7 @@ def unsealed(located: Located, keys: Mapping[int, bytes]) -> bytes:
         raise UnreadableError("tag") from error
 
 
-def encrypted(claims: bytes, key_id: int, key: bytes, prefix: str) -> str:
+def encrypt(claims: bytes, key_id: int, key: bytes, prefix: str) -> str:
     """The path whose token has these bytes for claims, whatever they say."""
     head = bytes([VERSION, key_id])
     body = AESGCMSIV(key).encrypt(NONCE, claims, head + prefix.encode("ascii"))
@@ -140,22 +130,14 @@ class Reader:
         self.text_left = LONGEST_TEXT
 
     def take(self, count: int) -> bytes:
-        """The next bytes.
-
-        Raises:
-            UnreadableError: there are fewer.
-        """
+        """The next bytes."""
         if count > len(self.rest):
             raise UnreadableError("cut off")
         taken, self.rest = self.rest[:count], self.rest[count:]
         return taken
 
     def number(self, bits: int = 64) -> int:
-        """The next number.
-
-        Raises:
-            UnreadableError: cut off, too long or too large.
-        """
+        """The next number."""
         number = shift = 0
         while True:
             (byte,) = self.take(1)
@@ -168,14 +150,10 @@ class Reader:
         return number
 
     def text(self) -> str:
-        """The next text.
-
-        Raises:
-            UnreadableError: cut off, too long, badly packed or not UTF-8.
-        """
+        """The next text."""
         length, is_packed = divmod(self.number(), 2)
         stored = self.take(length)
-        text = unpacked(stored) if is_packed else stored
+        text = unpack(stored) if is_packed else stored
         self.text_left -= len(text)
         if self.text_left < 0:
             raise UnreadableError("too much text")
@@ -185,12 +163,8 @@ class Reader:
             raise UnreadableError("text") from error
 
 
-def read(claims: bytes) -> dict[str, Any]:
-    """Claims by name, out of their bytes.
-
-    Raises:
-        UnreadableError: these bytes are no claims.
-    """
+def read_claims(claims: bytes) -> dict[str, Any]:
+    """Claims by name, out of their bytes."""
     reader = Reader(claims)
     said = _engagement(reader)
     reader.text_left = LONGEST_TEXT
@@ -198,7 +172,7 @@ def read(claims: bytes) -> dict[str, Any]:
     kind = head & 0x0F
     if head & 0xC0 or kind >= len(KINDS):
         raise UnreadableError("link")
-    said["kind"] = KINDS[kind][0]
+    said["kind"] = [*KINDS][kind]
     said["target"] = reader.text() if head & 0x10 else None
     said["link_name"] = reader.text() if head & 0x20 else None
     if reader.rest:
@@ -217,14 +191,9 @@ def _engagement(reader: Reader) -> dict[str, Any]:
     said: dict[str, Any] = {name: has(bit) for bit, name in enumerate(FLAGS)}
     said["recipient_type"] = RECIPIENT_TYPES[flags >> 5 & 3]
     said["message_id"] = reader.text() if has(7) else reader.take(10).hex()
-    said["transmission_id"] = reader.number()
-    said["injected_at"] = reader.number()
-    said["lifetime"] = reader.number()
-    said["customer_id"] = reader.number(32)
-    said["subaccount_id"] = reader.number(32) if has(10) else None
-    said["recipient"] = reader.text()
-    said["campaign_id"] = reader.text() if has(8) else None
-    said["metadata"] = reader.text() if has(9) else None
+    for name, bits, flag in FIELDS:
+        is_there = flag is None or has(flag)
+        said[name] = (reader.number(bits) if bits else reader.text()) if is_there else None
     count = reader.number() if has(11) else 0
     if count > 255:
         raise UnreadableError("tags")
@@ -235,44 +204,24 @@ def _engagement(reader: Reader) -> dict[str, Any]:
     return said
 
 
-def written(claims: Mapping[str, Any]) -> bytes:
+def write_claims(claims: Mapping[str, Any]) -> bytes:
     """The bytes of claims, as a writer that has the choice writes them."""
     is_hexadecimal = re.fullmatch(r"[0-9a-f]{20}", claims["message_id"])
     flags = sum(claims[name] << bit for bit, name in enumerate(FLAGS))
     flags |= RECIPIENT_TYPES.index(claims["recipient_type"]) << 5
     flags |= (not is_hexadecimal) << 7
-    flags |= (claims["campaign_id"] is not None) << 8
-    flags |= (claims["metadata"] is not None) << 9
-    flags |= (claims["subaccount_id"] is not None) << 10
     flags |= bool(claims["tags"]) << 11
-    kind = next(place for place, (name, _) in enumerate(KINDS) if name == claims["kind"])
-    head = kind | (claims["target"] is not None) << 4 | (claims["link_name"] is not None) << 5
-    return b"".join(
-        [
-            _number(flags),
-            bytes.fromhex(claims["message_id"]) if is_hexadecimal else _text(claims["message_id"]),
-            _number(claims["transmission_id"]),
-            _number(claims["injected_at"]),
-            _number(claims["lifetime"]),
-            _number(claims["customer_id"]),
-            *_maybe(_number, claims["subaccount_id"]),
-            _text(claims["recipient"]),
-            *_maybe(_text, claims["campaign_id"]),
-            *_maybe(_text, claims["metadata"]),
-            *_tags(claims["tags"]),
-            bytes([head]),
-            *_maybe(_text, claims["target"]),
-            *_maybe(_text, claims["link_name"]),
-        ]
-    )
-
-
-def _maybe(write: Any, value: Any) -> list[bytes]:
-    return [] if value is None else [write(value)]
-
-
-def _tags(tags: Sequence[str]) -> list[bytes]:
-    return [_number(len(tags)), *map(_text, tags)] if tags else []
+    out = [bytes.fromhex(claims["message_id"]) if is_hexadecimal else _text(claims["message_id"])]
+    for name, bits, flag in FIELDS:
+        if claims[name] is not None:
+            flags |= 0 if flag is None else 1 << flag
+            out.append(_number(claims[name]) if bits else _text(claims[name]))
+    if claims["tags"]:
+        out += [_number(len(claims["tags"])), *map(_text, claims["tags"])]
+    link = [claims["target"], claims["link_name"]]
+    head = [*KINDS].index(claims["kind"]) | (link[0] is not None) << 4 | (link[1] is not None) << 5
+    out += [bytes([head]), *(_text(each) for each in link if each is not None)]
+    return _number(flags) + b"".join(out)
 
 
 def _number(number: int) -> bytes:
@@ -285,7 +234,7 @@ def _number(number: int) -> bytes:
 
 def _text(text: str) -> bytes:
     plain = text.encode("utf-8")
-    short = packed(plain)
+    short = pack(plain)
     if len(short) < len(plain):
         return _number(2 * len(short) + 1) + short
     return _number(2 * len(plain)) + plain
@@ -294,7 +243,7 @@ def _text(text: str) -> bytes:
 # Packed texts
 
 
-def dictionary(page: str) -> dict[int, bytes]:
+def read_dictionary(page: str) -> dict[int, bytes]:
     """The strings of the page's dictionary by their codes."""
     (block,) = re.findall(r"^```dictionary\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     entries: dict[int, bytes] = {}
@@ -305,16 +254,12 @@ def dictionary(page: str) -> dict[int, bytes]:
     return entries
 
 
-STRINGS = dictionary(PAGE)
+STRINGS = read_dictionary(PAGE)
 _LONGEST_FIRST = sorted(STRINGS.items(), key=lambda entry: -len(entry[1]))
 
 
-def unpacked(short: bytes) -> bytes:
-    """The text that packed bytes stand for.
-
-    Raises:
-        UnreadableError: a run is cut off, or there is too much text.
-    """
+def unpack(short: bytes) -> bytes:
+    """The text that packed bytes stand for."""
     reader, text = Reader(short), bytearray()
     while reader.rest:
         (code,) = reader.take(1)
@@ -329,7 +274,7 @@ def unpacked(short: bytes) -> bytes:
     return bytes(text)
 
 
-def packed(text: bytes) -> bytes:
+def pack(text: bytes) -> bytes:
     """A text in codes: the longest string of the dictionary at each place."""
     out, at = bytearray(), 0
     while at < len(text):

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Literal, Self, TypeAlias
 
 from aiosmtpd.smtp import SMTP
 
@@ -30,15 +30,6 @@ Script: TypeAlias = Mapping[str, str | Answer | Sequence[str | Answer]]
 
 GREETING and DOT are verbs here. Of several answers each serves once, the last one for ever.
 """
-
-
-@dataclass(slots=True)
-class Dialogue:
-    """What one connection brought."""
-
-    commands: list[str] = field(default_factory=list)
-    chunks: int = 0
-    """How many writes its commands came in, as far as a reader can tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +61,10 @@ class ScriptedUpstream:
         self.arrived: list[bytes] = []
         """Whole messages, whatever was answered."""
         self.taken: list[Taken] = []
-        self.open_connections = 0
         self.most_connections = 0
         self.extensions = extensions
         self._script = {command: _queue(answers) for command, answers in (script or {}).items()}
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._services: set[_Service] = set()
+        self._open: dict[asyncio.Task[Any], Dialogue] = {}
         self._server: asyncio.Server | None = None
         # The protocol is named, as asyncio switches Nagle's algorithm off only then.
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -89,8 +78,25 @@ class ScriptedUpstream:
         """All commands in the order of connections."""
         return [command for dialogue in self.dialogues for command in dialogue.commands]
 
+    @property
+    def open_connections(self) -> int:
+        return len(self._open)
+
     def set_answer(self, command: str, answer: str | Answer | Sequence[str | Answer]) -> None:
         self._script[command] = _queue(answer)
+
+    def answer(self, command: str, default: str) -> Answer:
+        path = command.partition(">")[0] + ">"
+        verb = command.split(" ", 1)[0].upper()
+        queue = self._script.get(path) or self._script.get(verb) or _queue(default)
+        return queue.pop(0) if len(queue) > 1 else queue[0]
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, sock=self._listener, limit=2**26)
@@ -100,58 +106,45 @@ class ScriptedUpstream:
         if self._server is not None:
             self._server.close()
         self._listener.close()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.hang_up()
 
     async def hang_up(self) -> None:
         """Cut every connection, and take new ones."""
-        for task in tuple(self._tasks):
+        tasks = tuple(self._open)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def say_unasked(self, answer: Answer) -> None:
         """Say it on every connection, now."""
-        for service in tuple(self._services):
-            await service.do(answer)
+        for dialogue in tuple(self._open.values()):
+            await dialogue.do(answer)
 
     def waiting_verbs(self) -> set[str]:
         """Commands that have come while the one before is still to be answered."""
-        return {verb for service in self._services for verb in service.waiting_verbs()}
+        return {verb for dialogue in self._open.values() for verb in dialogue.waiting_verbs()}
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
-        service = _Service(self, reader, writer)
-        self._services.add(service)
-        self.open_connections += 1
-        self.most_connections = max(self.most_connections, self.open_connections)
+        dialogue = self._open[task] = Dialogue(self, reader, writer)
+        self.dialogues.append(dialogue)
+        self.most_connections = max(self.most_connections, len(self._open))
         try:
             # Cancelled is how the test ends it; asyncio would take that for an accident.
             with contextlib.suppress(
                 ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError
             ):
-                await service.run()
+                await dialogue.run()
         finally:
-            self.open_connections -= 1
-            self._tasks.discard(task)
-            self._services.discard(service)
+            del self._open[task]
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
 
-    def answer(self, command: str, default: str) -> Answer:
-        path = command.partition(">")[0] + ">"
-        verb = command.split(" ", 1)[0].upper()
-        queue = self._script.get(path) or self._script.get(verb)
-        if not queue:
-            return _answer(default)
-        return queue.pop(0) if len(queue) > 1 else queue[0]
 
-
-class _Service:
-    """One connection to a scripted upstream."""
+class Dialogue:
+    """One connection to a scripted upstream, and the commands that it brought."""
 
     def __init__(
         self,
@@ -159,32 +152,49 @@ class _Service:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
+        self.commands: list[str] = []
         self._upstream = upstream
         self._reader = reader
         self._writer = writer
-        self._dialogue = Dialogue()
         self._sender: str | None = None
         self._parameters: tuple[str, ...] = ()
         self._recipients: list[str] = []
 
     async def run(self) -> None:
-        self._upstream.dialogues.append(self._dialogue)
         goes_on = await self._say("GREETING", "220 upstream.test ready")
         while goes_on and (line := await self._reader.readline()):
             command = line.decode("utf-8", "surrogateescape").removesuffix("\r\n")
-            self._dialogue.commands.append(command)
+            self.commands.append(command)
             goes_on = await self._obey(command)
 
     def waiting_verbs(self) -> set[str]:
         buffered: bytes = bytes(self._reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001
         return {line.split(b" ")[0].decode() for line in buffered.splitlines()}
 
+    async def do(self, answer: Answer) -> bool:
+        """Do what an answer says; whether the dialogue goes on."""
+        if answer.when is not None:
+            await answer.when.wait()
+        self._writer.write(answer.wire)
+        await self._writer.drain()
+        if answer.then == "close":
+            self._writer.close()
+        if answer.then == "reset":
+            self._writer.transport.abort()
+        return answer.then == "listen"
+
+    async def _say(self, command: str, default: str) -> bool:
+        return await self.do(self._upstream.answer(command, default))
+
     async def _obey(self, command: str) -> bool:
-        match command.split(" ", 1)[0].upper():
+        verb = command.split(" ", 1)[0].upper()
+        path, _, parameters = command.partition(":<")[2].rpartition(">")
+        default = "250 2.0.0 Ok"
+        match verb:
             case "EHLO":
                 lines = ["upstream.test", *self._upstream.extensions]
                 offer = [f"250{' ' if line is lines[-1] else '-'}{line}" for line in lines]
-                return await self._say(command, "\r\n".join(offer))
+                default = "\r\n".join(offer)
             case "QUIT":
                 await self._say(command, "221 Bye")
                 return False
@@ -192,28 +202,21 @@ class _Service:
                 return await self._data(command)
             case "RSET":
                 self._sender, self._recipients = None, []
-        answer = self._upstream.answer(command, self._default(command))
-        if answer.wire.startswith(b"2"):
-            self._note(command)
-        return await self.do(answer)
-
-    def _default(self, command: str) -> str:
-        is_early = command.upper().startswith("RCPT") and self._sender is None
-        return "503 5.5.1 Need MAIL first" if is_early else "250 2.0.0 Ok"
-
-    def _note(self, command: str) -> None:
-        path, _, parameters = command.partition(":<")[2].rpartition(">")
-        if command.upper().startswith("MAIL"):
+            case "RCPT" if self._sender is None:
+                default = "503 5.5.1 Need MAIL first"
+        answer = self._upstream.answer(command, default)
+        if answer.wire.startswith(b"2") and verb == "MAIL":
             self._sender, self._parameters = path, tuple(parameters.split())
-        elif command.upper().startswith("RCPT"):
+        if answer.wire.startswith(b"2") and verb == "RCPT":
             self._recipients.append(path)
+        return await self.do(answer)
 
     async def _data(self, command: str) -> bool:
         default = "354 Go on" if self._recipients else "554 5.5.1 No valid recipients"
         answer = self._upstream.answer(command, default)
         if not await self.do(answer) or not answer.wire.startswith(b"354"):
             return answer.then == "listen"
-        wire = await self._until_the_dot()
+        wire = await self._read_to_the_dot()
         self._upstream.arrived.append(wire)
         verdict = self._upstream.answer("DOT", "250 2.0.0 Ok: queued as 4711")
         goes_on = await self.do(verdict)
@@ -228,7 +231,7 @@ class _Service:
         self._sender, self._recipients = None, []
         return goes_on
 
-    async def _until_the_dot(self) -> bytes:
+    async def _read_to_the_dot(self) -> bytes:
         data, seen = bytearray(b"\r\n"), 0
         while (end := data.find(END, seen)) < 0:
             seen = max(0, len(data) - len(END))
@@ -239,20 +242,6 @@ class _Service:
         if rest := bytes(data[end + len(END) :]):
             self._reader.feed_data(rest)
         return bytes(data[2 : end + 2])
-
-    async def _say(self, command: str, default: str) -> bool:
-        return await self.do(self._upstream.answer(command, default))
-
-    async def do(self, answer: Answer) -> bool:
-        if answer.when is not None:
-            await answer.when.wait()
-        self._writer.write(answer.wire)
-        await self._writer.drain()
-        if answer.then == "close":
-            self._writer.close()
-        if answer.then == "reset":
-            self._writer.transport.abort()
-        return answer.then == "listen"
 
 
 def say(
@@ -265,14 +254,9 @@ def say(
     return Answer(wire=wire, then=then, when=when)
 
 
-def _answer(answer: str | Answer) -> Answer:
-    return answer if isinstance(answer, Answer) else say(answer)
-
-
 def _queue(answers: str | Answer | Sequence[str | Answer]) -> list[Answer]:
-    if isinstance(answers, str | Answer):
-        return [_answer(answers)]
-    return [_answer(each) for each in answers]
+    listed = [answers] if isinstance(answers, str | Answer) else answers
+    return [each if isinstance(each, Answer) else say(each) for each in listed]
 
 
 @contextlib.asynccontextmanager

@@ -1,9 +1,7 @@
 """`msys-track explain`: what a person reads, what a script gets, and what a mistake is told."""
 
-import asyncio
 import json
 import os
-import smtplib
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from tests.processes import environment, running
+from tests.proxied import send_mail
 from tests.upstreams import ScriptedUpstream
 
 from msys_track.cli import main
@@ -365,24 +364,15 @@ async def test_a_proxy_that_debugs_logs_the_same_record(folder: Path) -> None:
     configuration = CONFIGURATION.replace("127.0.0.1:2525", "127.0.0.1:0")
     mail = MAIL.replace(b"\n", b"\r\n")
     (folder / "mail.eml").write_bytes(mail)
-    hop = ScriptedUpstream()
-    await hop.start()
-    (folder / "log.toml").write_text(configuration.replace(':1"', f':{hop.port}"'), "utf-8")
-
-    def send(port: int) -> None:
-        with smtplib.SMTP("127.0.0.1", port) as client:
-            client.sendmail("news@shop.example", ["jo@reader.example"], mail)
-
-    try:
+    async with ScriptedUpstream() as hop:
+        (folder / "log.toml").write_text(configuration.replace(':1"', f':{hop.port}"'), "utf-8")
         async with running("proxy", "--config", "log.toml", "--log-level", "debug") as proxy:
-            await asyncio.to_thread(send, proxy.port)
+            await send_mail(proxy.port, mail)
             logged = await proxy.event("message.explained")
         async with running("proxy", "--config", "log.toml") as proxy:
-            await asyncio.to_thread(send, proxy.port)
+            await send_mail(proxy.port, mail)
             await proxy.event("message.relayed")
             assert not [each for each in proxy.logged if each["event"] == "message.explained"]
-    finally:
-        await hop.close()
     asked = explain("mail.eml", "--config", "log.toml", *TO, "--json")
     record = json.loads(asked.stdout)
     told = logged.keys() - {"event", "level", "timestamp"}

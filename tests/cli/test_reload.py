@@ -1,9 +1,7 @@
 """SIGHUP to running servers: what is read again, what goes on, and what a mistake costs."""
 
 import asyncio
-import contextlib
 import re
-import smtplib
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
@@ -12,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.processes import Server, running
+from tests.proxied import send_mail
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream
 
@@ -41,12 +40,7 @@ class Proxy:
 
     async def arrived(self) -> tuple[str, Claims]:
         """Inject a mail on a connection of its own; the pixel's domain and claims."""
-
-        def send() -> None:
-            with smtplib.SMTP("127.0.0.1", self.server.port) as client:
-                client.sendmail("s@s.example", ["r@r.example"], HTML)
-
-        await asyncio.to_thread(send)
+        await send_mail(self.server.port, HTML)
         return self.last()
 
     def last(self) -> tuple[str, Claims]:
@@ -84,16 +78,12 @@ upstream = "127.0.0.1:{self._hop.port}"
 @pytest.fixture
 async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
     key_file.create(tmp_path / "keys.toml")
-    hop = ScriptedUpstream()
-    await hop.start()
-    async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(hop.close)
+    async with ScriptedUpstream() as hop:
         files = Proxy(tmp_path, hop)
         files.configure("first.example")
         files.decide("first")
-        file = tmp_path / "msys-track.toml"
-        files.server = await stack.enter_async_context(running("proxy", "--config", file))
-        yield files
+        async with running("proxy", "--config", tmp_path / "msys-track.toml") as files.server:
+            yield files
 
 
 async def test_the_next_mail_has_the_new_options(proxy: Proxy) -> None:
@@ -212,7 +202,7 @@ async def test_a_rotated_key_seals(proxy: Proxy) -> None:
     file.write_text(f"{comment}[[key]]{newest}", encoding="utf-8")
     assert KeyRing.load(file).ids == (2,)
     _, claims = proxy.last()
-    assert claims.engagement.recipient == "r@r.example"
+    assert claims.engagement.recipient == "jo@reader.example"
 
 
 async def test_keys_that_are_gone_leave_the_old_ones(proxy: Proxy) -> None:
@@ -265,7 +255,7 @@ async def test_a_hang_up_reads_a_credential_again(
     comment, newest, _oldest = file.read_text(encoding="utf-8").split("[[key]]")
     (proxy.folder / "keys.toml").write_text(f"{comment}[[key]]{newest}", encoding="utf-8")
     _, claims = proxy.last()
-    assert claims.engagement.recipient == "r@r.example"
+    assert claims.engagement.recipient == "jo@reader.example"
 
 
 # The tracker

@@ -7,7 +7,6 @@ import asyncio
 import email
 import json
 import re
-import smtplib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,14 +16,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tests.explained_mails import CONFIGURATION, DOMAIN, MAILS, Mail
-from tests.upstreams import ScriptedUpstream
+from tests.dispatch.explained_mails import CONFIGURATION, DOMAIN, MAILS, Mail
+from tests.proxied import run_proxy, send_mail
 
 from msys_track.cli import main
 from msys_track.dispatch.explain import Explanation, explain
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import InvalidTokenError
-from msys_track.injection.server import serve
 from msys_track.keys.file import create
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.options.scopes import Scope, Scopes
@@ -33,8 +31,6 @@ from msys_track.policy.context import Context, Contexts
 from msys_track.policy.guard import Guard
 from msys_track.policy.hooks import Transaction
 from msys_track.policy.loading import PolicySettings, load_policy
-from msys_track.relay.settings import UpstreamSettings
-from msys_track.relay.upstream import Upstream
 from msys_track.service import assembly
 
 TRACKED_URL = re.compile(rf"https?://{re.escape(DOMAIN)}(/[fq]/[\w./-]+)".encode())
@@ -77,23 +73,8 @@ def explain_by_command(folder: Path, configuration: Path, message: bytes) -> dic
 
 async def send_through_a_proxy(configuration: Path, message: bytes) -> bytes:
     read = assembly.configuration(configuration, "proxy")
-    hop = ScriptedUpstream()
-    await hop.start()
-    upstream = Upstream(UpstreamSettings(port=hop.port))
-    assert read.proxy is not None
-    settings = type(read.proxy)(listen_port=0, drain_seconds=1)
-    proxy = await serve(settings, assembly.rewriter(read), upstream)
-
-    def send() -> None:
-        with smtplib.SMTP("127.0.0.1", proxy.port) as client:
-            client.sendmail("news@shop.example", ["jo@reader.example"], message, ["BODY=8BITMIME"])
-
-    try:
-        await asyncio.to_thread(send)
-    finally:
-        await proxy.close()
-        await upstream.close()
-        await hop.close()
+    async with run_proxy(assembly.rewriter(read)) as (proxy, hop):
+        await send_mail(proxy.port, message, options=["BODY=8BITMIME"])
     (taken,) = hop.taken
     return taken.message
 

@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.claims import said
-from tests.token_vectors import TOKENS, claims_of, key_file
+from tests.tokens import TOKENS, claims_of, key_file, said
 
 from msys_track.errors import InvalidTokenError, KeyRingError
 from msys_track.keys import file as keys

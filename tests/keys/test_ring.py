@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from tests.claims import claims, said
-from tests.token_vectors import KEYS, OPENS, REFUSED, TOKENS, claims_of, ring, what
+from tests.tokens import KEYS, OPENS, REFUSED, TOKENS, claims, claims_of, ring, said, what
 
 from msys_track.errors import InvalidTokenError
 from msys_track.keys.ring import Claims, KeyRing

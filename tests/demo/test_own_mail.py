@@ -320,6 +320,7 @@ async def test_a_copy_that_was_changed_is_noticed(
         each.what for each in ledger.failed()
     ]
     assert "with differences that must not be" in page
+    assert f"NOT ALL: 2 of {ledger.total} expectations failed, see below" in page
     assert page.endswith(f"2 of {ledger.total} expectations failed")
 
 

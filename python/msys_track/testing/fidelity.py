@@ -17,7 +17,7 @@ from email.message import Message
 from typing import Final, TypeAlias
 
 from msys_track.testing import tag
-from msys_track.testing.tag import Asked
+from msys_track.testing.tag import TagOptions
 
 Named: TypeAlias = tuple[str, str]
 """A name, perhaps empty, and an address."""
@@ -29,8 +29,8 @@ class Wrapped:
 
     url: str
     original: bytes
-    asked: Asked
-    """What its tag asked for."""
+    options: TagOptions
+    """What its tag sets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,10 +213,10 @@ class _Comparison:
             end = before.find(ending, old) if ending else len(before)
             if end < old:
                 raise _BeyondError(f"{ending!r} behind a link, which is nowhere in the original")
-            asked = tag.asked(before, old)
-            if match[1] != f"{asked.sublink}/".encode("ascii"):
-                raise _BeyondError(f"{match[0]!r}, where the link asks for /f/{asked.sublink}/")
-            yield Wrapped(url=match[0].decode("ascii"), original=before[old:end], asked=asked)
+            options = tag.read_tag_options(before, old)
+            if match[1] != f"{options.sublink}/".encode("ascii"):
+                raise _BeyondError(f"{match[0]!r}, where the link asks for /f/{options.sublink}/")
+            yield Wrapped(url=match[0].decode("ascii"), original=before[old:end], options=options)
             old = end
         _same(before[old:], after[new:])
 

@@ -63,8 +63,11 @@ class Start(Protocol):
 
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     """Give the environment of the tests without what would set our options."""
-    ours = ("MSYS_TRACK_", "PYTHON")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name == "PYTHONPATH" or not name.startswith(("MSYS_TRACK_", "PYTHON"))
+    }
     return kept | dict(variables or {})
 
 

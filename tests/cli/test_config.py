@@ -212,7 +212,7 @@ def test_the_options_of_one_way_in_are_shown(folder: Path) -> None:
     ("option", "value", "said"),
     [
         ("--pathway", "west", "no pathway 'west'; known: bulk, north, receipts"),
-        ("--listen", "west", '--listen: found "west", allowed: "host:port"'),
+        ("--listen", "west", "'west' is no address; give host:port such as 127.0.0.1:2525"),
         ("--peer", "west", "'west' is no IP address"),
     ],
 )

@@ -15,12 +15,11 @@ from msys_track.config.configuration import Configuration
 from msys_track.config.effective import Way
 from msys_track.config.load import MOMENTUM_SUFFIX, is_momentum
 from msys_track.config.momentum.importing import imported
-from msys_track.config.schema.addresses import listen_name
 from msys_track.config.schema.json_schema import json_schema
-from msys_track.config.schema.kinds import NotAllowedError
 from msys_track.config.schema.starter import starter
 from msys_track.keys.ring import KeySource
 from msys_track.options.scopes import address_of
+from msys_track.smtp.address import Address
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -76,15 +75,14 @@ def check(*, file: Path, key_source: KeySource | None, upstream: str | None) -> 
     "--listen",
     envvar="LISTEN",
     metavar="HOST:PORT",
+    type=parameters.listen_address,
     help="For mail that comes in at this address.",
 )
 @parameters.option(
     "--peer",
     envvar="PEER",
     metavar="ADDRESS",
-    callback=lambda context, parameter, value: (
-        value and parameters.ip_address(context, parameter, value)
-    ),
+    type=parameters.ip_address,
     help="For mail of the client with this address.",
 )
 @parameters.option(
@@ -98,7 +96,7 @@ def check(*, file: Path, key_source: KeySource | None, upstream: str | None) -> 
 def show(  # noqa: PLR0913 - one parameter an option
     *,
     file: Path,
-    listen: str | None,
+    listen: Address | None,
     peer: str | None,
     pathway: str | None,
     as_json: bool,
@@ -113,7 +111,12 @@ def show(  # noqa: PLR0913 - one parameter an option
     """
     looked = _without_problems(checked(file, keys=key_source, upstream=upstream))
     read = _configuration(looked)
-    one = _way(read, listen, peer, pathway)
+    if pathway is not None and pathway not in read.scopes.pathways:
+        names = ", ".join(read.scopes.pathways) or "there is none"
+        raise click.BadParameter(f"no pathway {pathway!r}; known: {names}")
+    scope = listen and (effective.known_listen(read.scopes, listen) or str(listen))
+    client: Any = peer and address_of(f"[{peer}]:0")
+    one = Way(listen=scope, peer=client, pathway=pathway)
     ways = effective.ways(read) if one == Way() else (one,)
     by_way = {way: effective.scope_options(read, way) for way in ways}
     tables = effective.tables(looked.document, read)
@@ -191,19 +194,3 @@ def _configuration(looked: Checked) -> Configuration:
 def _tell_ignored(looked: Checked) -> None:
     for notice in looked.document.notices:
         click.echo(f"ignored: {notice.told(looked.document.path)}", err=True)
-
-
-def _way(read: Configuration, listen: str | None, peer: str | None, pathway: str | None) -> Way:
-    known = read.scopes.pathways
-    if pathway is not None and pathway not in known:
-        names = ", ".join(known) or "there is none"
-        raise click.BadParameter(f"no pathway {pathway!r}; known: {names}")
-    client: Any = None if peer is None else address_of(f"[{peer}]:0")
-    if listen is None:
-        return Way(peer=client, pathway=pathway)
-    try:
-        address = listen_name(listen)
-    except NotAllowedError as error:
-        raise click.BadParameter(f"--listen: {error}") from None
-    scope = effective.known_listen(read.scopes, address)
-    return Way(listen=scope or str(address), peer=client, pathway=pathway)

@@ -1,13 +1,13 @@
 """Logs go to standard error: standard output is for what was asked for, often a mail."""
 
 import logging
+import os
 import sys
 from contextlib import suppress
 from typing import Any, Final
 
 import structlog
 
-from msys_track.cli import streams
 from msys_track.logs import ROOT
 
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -54,9 +54,9 @@ class _Lines(logging.Formatter):
         if is_terminal:
             # Other formatters show local variables, and with them addresses and mail.
             plain = structlog.dev.plain_traceback
-            console = structlog.dev.ConsoleRenderer(
-                colors=not streams.is_plain(), exception_formatter=plain
-            )
+            # https://no-color.org
+            is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+            console = structlog.dev.ConsoleRenderer(colors=not is_plain, exception_formatter=plain)
             self._processors.append(console)
         else:
             self._processors += [

@@ -92,86 +92,74 @@ def log_level() -> Callable[[_Command], _Command]:
     )
 
 
-def mail_addresses(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Check several mail addresses, and keep each once.
-
-    Raises:
-        click.BadParameter: no such address.
-    """
-    return tuple(dict.fromkeys(mail_address(context, parameter, value) for value in values))
+# The types of options: each takes the text that was given.
 
 
-def ip_address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def ip_address(text: str) -> str:
     """Check an IP address.
 
     Raises:
-        click.BadParameter: none.
+        click.BadParameter: it is not one.
     """
     try:
-        return str(ipaddress.ip_address(value))
+        return str(ipaddress.ip_address(text))
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no IP address; give one as 10.0.0.7") from None
+        raise click.BadParameter(f"{text!r} is no IP address; give one as 10.0.0.7") from None
 
 
-def listen_address(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> Address | None:
+def listen_address(text: str) -> Address:
     """Check the address of a listener.
 
     Raises:
         click.BadParameter: neither `host:port` nor `:port`.
     """
     try:
-        return None if value is None else listen_name(value)
+        return listen_name(text)
     except NotAllowedError:
         raise click.BadParameter(
-            f"{value!r} is no address; give host:port such as 127.0.0.1:2525, "
+            f"{text!r} is no address; give host:port such as 127.0.0.1:2525, "
             "or :port for every IPv4 address"
         ) from None
 
 
-def reverse_path(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def reverse_path(text: str) -> str:
     """Check a sender, which may be the null sender.
 
     Raises:
         click.BadParameter: nothing that MAIL could say.
     """
-    path = value.removeprefix("<").removesuffix(">")
+    path = text.removeprefix("<").removesuffix(">")
     if path and (not path.isprintable() or " " in path or "@" not in path):
         raise click.BadParameter(
-            f"{value!r} is no address; give one such as jo@example.com, or '' for the null sender"
+            f"{text!r} is no address; give one such as jo@example.com, or '' for the null sender"
         )
     return path
 
 
-def mail_address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def mail_address(text: str) -> str:
     """Check a recipient: an address alone, of two parts but for `postmaster`.
 
     Raises:
         click.BadParameter: no such address.
     """
-    local, _, domain = value.rpartition("@")
+    local, _, domain = text.rpartition("@")
     # The one address without a domain that every server knows (RFC 5321 section 4.1.1.3).
-    if not (local and domain) and value.lower() != "postmaster":
-        raise click.BadParameter(f"{value!r} is no address; give one such as jo@example.com")
+    if not (local and domain) and text.lower() != "postmaster":
+        raise click.BadParameter(f"{text!r} is no address; give one such as jo@example.com")
     try:
-        check_recipients((value,))
+        check_recipients((text,))
     except RecipientError as error:
         raise click.BadParameter(str(error)) from error
-    return value
+    return text
 
 
-def tracking_domain(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> str | None:
+def tracking_domain(text: str) -> str:
     """Check a tracking domain.
 
     Raises:
         click.BadParameter: nothing that a link could lead to.
     """
     rule = RULES["tracking_domain"]
-    if value is not None and not rule.allows(value):
-        raise click.BadParameter(f"{value!r}; allowed: {rule.allowed}")
-    return value
+    if not rule.allows(text):
+        raise click.BadParameter(f"{text!r}; allowed: {rule.allowed}")
+    return text

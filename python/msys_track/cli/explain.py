@@ -75,7 +75,7 @@ _CONFIGURATION: Final = Path("msys-track.toml")
     type=parameters.FILE,
     help="Configuration file.  [default: msys-track.toml, if there is one]",
 )
-@parameters.option("--json", "as_json", envvar="JSON", is_flag=True, help="Write JSON.")
+@parameters.JSON
 def command(  # noqa: PLR0913 - one parameter an option
     *,
     file: Path,

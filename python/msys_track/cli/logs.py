@@ -19,16 +19,14 @@ def to_stderr(*, level: str = "info") -> None:
     for handler in logger.handlers:
         if isinstance(handler, _ToStandardError):
             logger.removeHandler(handler)
-    logger.addHandler(_ToStandardError(is_terminal=sys.stderr.isatty()))
+    to_standard_error = _ToStandardError()
+    to_standard_error.setFormatter(_Lines(is_terminal=sys.stderr.isatty()))
+    logger.addHandler(to_standard_error)
     logger.setLevel(level.upper())
 
 
 class _ToStandardError(logging.Handler):
     """Writes each event on a line of its own, to what is standard error then."""
-
-    def __init__(self, *, is_terminal: bool) -> None:
-        super().__init__()
-        self.setFormatter(_Lines(is_terminal=is_terminal))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record; a log that can't be written stops no mail."""

@@ -67,29 +67,36 @@ def key_ring(source: KeySource) -> KeyRing:
         raise Misconfigured(f"msys-track: {error}") from error
 
 
-def config() -> Callable[[_Command], _Command]:
-    """Make the option that names a configuration file."""
-    return option(
-        "--config",
-        "config_file",
-        envvar="CONFIG",
-        type=FILE,
-        default=Path("msys-track.toml"),
-        show_default=True,
-        help="Configuration file.",
-    )
+CONFIG = option(
+    "--config",
+    "config_file",
+    envvar="CONFIG",
+    type=FILE,
+    default=Path("msys-track.toml"),
+    show_default=True,
+    help="Configuration file.",
+)
+LOG_LEVEL = option(
+    "--log-level",
+    envvar="LOG_LEVEL",
+    type=click.Choice(logs.LEVELS),
+    default="info",
+    show_default=True,
+    help="What is logged; debug explains each mail, with addresses and targets.",
+)
+JSON = option("--json", "as_json", envvar="JSON", is_flag=True, help="Write JSON.")
 
 
-def log_level() -> Callable[[_Command], _Command]:
-    """Make the option that says how much a server logs."""
-    return option(
-        "--log-level",
-        envvar="LOG_LEVEL",
-        type=click.Choice(logs.LEVELS),
-        default="info",
-        show_default=True,
-        help="What is logged; debug explains each mail, with addresses and targets.",
+def overrides(command: _Command) -> _Command:
+    """Add what a proxy's command line can say in place of its configuration."""
+    upstream = option(
+        "--upstream",
+        envvar="UPSTREAM",
+        metavar="HOST:PORT",
+        help="Where mail goes on to, in place of the configuration's.",
     )
+    help_text = "Keys in place of the configuration's."
+    return keys(required=False, help_text=help_text)(upstream(command))
 
 
 # The types of options: each takes the text that was given.

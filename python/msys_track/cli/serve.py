@@ -22,15 +22,9 @@ from msys_track.service.tracker import serve_tracker
 
 
 @click.command(short_help="Take mail over SMTP, track it, hand it on.")
-@parameters.config()
-@parameters.keys(required=False, help_text="Keys in place of the configuration's.")
-@parameters.option(
-    "--upstream",
-    envvar="UPSTREAM",
-    metavar="HOST:PORT",
-    help="Where mail goes on to, in place of the configuration's.",
-)
-@parameters.log_level()
+@parameters.CONFIG
+@parameters.overrides
+@parameters.LOG_LEVEL
 def proxy(
     *, config_file: Path, key_source: KeySource | None, upstream: str | None, log_level: str
 ) -> None:
@@ -56,8 +50,8 @@ def proxy(
 
 
 @click.command(short_help="Answer the clicks and opens of tracked mail.")
-@parameters.config()
-@parameters.log_level()
+@parameters.CONFIG
+@parameters.LOG_LEVEL
 def tracker(*, config_file: Path, log_level: str) -> None:
     """Answer tracked links over HTTP and store the events, until told to stop.
 

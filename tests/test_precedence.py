@@ -223,12 +223,12 @@ async def test_the_higher_layer_s_word_shows_in_the_mail_that_arrives(
     tmp_path: Path, attribute: Attribute, said: dict[str, Any], expected: object
 ) -> None:
     said = {layer: value for layer, value in said.items() if layer != "default"}
-    read = assembly.configuration(configuration(tmp_path, attribute, said), "proxy")
+    read = assembly.read_configuration(configuration(tmp_path, attribute, said), "proxy")
     hop = ScriptedUpstream()
     await hop.start()
     upstream = Upstream(type(read.upstream)(port=hop.port))  # type: ignore[misc]
     assert read.proxy is not None
-    proxy = await serve(read.proxy, assembly.rewriter(read), upstream)
+    proxy = await serve(read.proxy, assembly.make_rewriter(read), upstream)
     try:
         await asyncio.to_thread(send, proxy.port, message(attribute, said))
     finally:

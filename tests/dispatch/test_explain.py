@@ -83,13 +83,13 @@ def explained(folder: Path, configuration: Path, message: bytes) -> dict[str, An
 
 
 async def through_a_proxy(configuration: Path, message: bytes) -> bytes:
-    read = assembly.configuration(configuration, "proxy")
+    read = assembly.read_configuration(configuration, "proxy")
     hop = ScriptedUpstream()
     await hop.start()
     upstream = Upstream(UpstreamSettings(port=hop.port))
     assert read.proxy is not None
     settings = type(read.proxy)(listen_port=0, drain_seconds=1)
-    proxy = await serve(settings, assembly.rewriter(read), upstream)
+    proxy = await serve(settings, assembly.make_rewriter(read), upstream)
 
     def send() -> None:
         with smtplib.SMTP("127.0.0.1", proxy.port) as client:

@@ -96,9 +96,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     if config_file is None and _CONFIGURATION.exists():  # as a proxy started here would read it
         config_file = _CONFIGURATION
     recipients = tuple(dict.fromkeys(recipients))
-    read = None if config_file is None else assembly.configuration(config_file, "proxy")
+    read = None if config_file is None else assembly.read_configuration(config_file, "proxy")
     keys = KeyRing.temporary()  # nothing is sent: who explains needs no secret
-    rewriter = Rewriter(keys=keys) if read is None else assembly.rewriter(read, keys=keys)
+    rewriter = Rewriter(keys=keys) if read is None else assembly.make_rewriter(read, keys=keys)
     message = streams.message() if str(file) == "-" else file.read_bytes()
     name = f"[{peer}]:{_PORT}" if ":" in peer else f"{peer}:{_PORT}"
     listen_name = _choose_listener(read, listen)

@@ -35,7 +35,7 @@ def proxy(
     """
     logs.to_stderr(level=log_level)
     load = partial(
-        assembly.configuration, config_file, "proxy", keys=key_source, upstream=upstream
+        assembly.read_configuration, config_file, "proxy", keys=key_source, upstream=upstream
     )
     on_rendered = assembly.log_explanation if log_level == "debug" else None
     read = load()
@@ -44,8 +44,8 @@ def proxy(
         raise _no_table("proxy", read)
     assembly.make_missing_keys(read)
     counters = Counters()
-    rewriter = assembly.rewriter(read, counters.add, on_rendered)
-    reload = partial(assembly.reloaded, load, counters.add, on_rendered)
+    rewriter = assembly.make_rewriter(read, counters.add, on_rendered)
+    reload = partial(assembly.reload, load, counters.add, on_rendered)
     _run(serve_proxy(read, hop, rewriter, counters, reload, click.echo))
 
 
@@ -59,10 +59,10 @@ def tracker(*, config_file: Path, log_level: str) -> None:
     reads the keys again.
     """
     logs.to_stderr(level=log_level)
-    read = assembly.configuration(config_file, "tracker")
+    read = assembly.read_configuration(config_file, "tracker")
     if read.tracker is None:
         raise _no_table("tracker", read)
-    keys = assembly.key_ring(read)
+    keys = assembly.load_keys(read)
     _run(serve_tracker(read, read.tracker, keys, click.echo))
 
 

@@ -1,6 +1,7 @@
 """An eye for differences must see each one, and be silent where there is none."""
 
 import base64
+import quopri
 
 import pytest
 from hypothesis import given
@@ -78,6 +79,33 @@ def test_what_is_more_than_links_and_pixel_is_told(was: bytes, is_now: bytes) ->
     copy = tracked(message)
     assert was in copy
     assert changes(message, copy.replace(was, is_now), ORIGIN).beyond is not None
+
+
+@pytest.mark.parametrize(
+    ("encoding", "was", "is_now"),
+    [
+        (b"quoted-printable", b"src=3D", b"src="),
+        (b"quoted-printable", b"=\r\n", b""),
+        (b"base64", b"PHA+", b"PHA+!"),
+    ],
+)
+def test_text_that_is_badly_encoded_is_told(encoding: bytes, was: bytes, is_now: bytes) -> None:
+    bodies = {
+        b"quoted-printable": quopri.encodestring(BODY).replace(b"\n", b"\r\n"),
+        b"base64": base64.encodebytes(BODY).replace(b"\n", b"\r\n"),
+    }
+    message = HEAD + b"Content-Transfer-Encoding: %b\r\n\r\n" % encoding + bodies[encoding]
+    copy = tracked(message)
+    assert was in copy
+    assert changes(message, copy.replace(was, is_now, 1), ORIGIN).beyond is not None
+
+
+@pytest.mark.parametrize(("length", "is_told"), [(800, False), (950, True), (1_000, False)])
+def test_a_link_that_makes_a_line_too_long_is_told(length: int, is_told: bool) -> None:  # noqa: FBT001
+    url = b"http://127.0.0.1:8080/f/a/" + b"A" * 60
+    message = HEAD + b"\r\n" + b"y" * length + b"<a href='http://a.example/'>a</a>\r\n"
+    found = changes(message, message.replace(b"http://a.example/", url), ORIGIN)
+    assert (found.beyond is not None) == is_told
 
 
 def test_an_empty_copy_is_told() -> None:

@@ -1,12 +1,11 @@
 """`msys-track keys`: what a person sees, and what a script can rely on."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.processes import Run
 
 from msys_track.cli import main
 from msys_track.keys.ring import KeyRing
@@ -147,22 +146,18 @@ def test_the_help_of_rotate_says_who_comes_first() -> None:
     assert "Trackers must have the new key before a proxy seals with it: reload them first" in text
 
 
-def command(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    program = Path(sys.executable).with_name("msys-track")
-    return subprocess.run(  # noqa: S603
-        [program, "keys", *arguments], capture_output=True, text=True, check=False
-    )
+def test_the_installed_command_makes_rotates_and_lists(file: Path, run: Run) -> None:
+    assert [run("keys", verb, file).code for verb in ("new", "rotate")] == [0, 0]
+    listed = run("keys", "list", file)
+    assert (listed.code, listed.errors) == (0, "")
+    lines = rf"  2  {DATE}  seals, opens\n  1  {DATE}  opens\n"
+    assert re.fullmatch(lines, listed.output.decode())
 
 
-def test_the_installed_command_makes_rotates_and_lists(file: Path) -> None:
-    assert [command(verb, file).returncode for verb in ("new", "rotate", "list")] == [0, 0, 0]
-    listed = command("list", file)
-    assert re.fullmatch(rf"  2  {DATE}  seals, opens\n  1  {DATE}  opens\n", listed.stdout)
-    assert listed.stderr == ""
-
-
-def test_the_installed_command_fails_in_one_line_without_a_stack_trace(file: Path) -> None:
-    failed = command("list", file)
-    assert (failed.returncode, failed.stdout) == (1, "")
-    assert failed.stderr.count("\n") == 1
-    assert failed.stderr.startswith(f"msys-track: {file}: there is no such key file")
+def test_the_installed_command_fails_in_one_line_without_a_stack_trace(
+    file: Path, run: Run
+) -> None:
+    failed = run("keys", "list", file)
+    assert (failed.code, failed.output) == (1, b"")
+    assert failed.errors.count("\n") == 1
+    assert failed.errors.startswith(f"msys-track: {file}: there is no such key file")

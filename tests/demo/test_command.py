@@ -103,6 +103,7 @@ def test_a_malformed_header_is_refused_as_it_must_be(folder: Path) -> None:
     done = run(folder, "my.eml")
     assert done.code == 0
     assert b"   answered     550 5.6.0 JSON parsing error in X-MSYS-API" in done.output
+    assert b"   came out     nothing" in done.output
 
 
 @pytest.mark.parametrize(

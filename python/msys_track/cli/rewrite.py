@@ -80,7 +80,7 @@ def rewrite(  # noqa: PLR0913 - one parameter an option
     """Read one message (RFC 5322) on standard input and write the copy of one recipient.
 
     Tracking is off unless a flag or the message's own X-MSYS-API header asks for it; the header
-    overrides the flags and is removed. What was done, and what was left alone and why, is told
+    overrides the flags and is removed. What was done, and what was left alone and why, is printed
     on standard error. A malformed header: its 550 on standard error, nothing on standard output.
     """
     options = TrackingOptions(

@@ -128,8 +128,8 @@ async def test_the_higher_layer_s_word_shows_in_the_mail_that_arrives(
     tmp_path: Path, attribute: Attribute, said: dict[str, Any], expected: object
 ) -> None:
     said = {layer: value for layer, value in said.items() if layer != "default"}
-    read = assembly.configuration(configuration(tmp_path, attribute, said), "proxy")
-    async with run_proxy(assembly.rewriter(read), read.proxy) as (proxy, hop):
+    read = assembly.read_configuration(configuration(tmp_path, attribute, said), "proxy")
+    async with run_proxy(assembly.make_rewriter(read), read.proxy) as (proxy, hop):
         await send_mail(proxy.port, message(attribute, said))
     (arrived,) = hop.taken
     assert b"X-MSYS-API" not in arrived.message

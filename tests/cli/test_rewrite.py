@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from tests import oracle
-from tests.cli.processes import HTML, Run, shell
+from tests.cli.mails import HTML
+from tests.processes import Run, shell
 
 from msys_track.cli import main
 from msys_track.keys.ring import KeyRing

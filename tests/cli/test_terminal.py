@@ -10,7 +10,7 @@ import termios
 from pathlib import Path
 
 import pytest
-from tests.cli.processes import COMMAND
+from tests.processes import COMMAND
 
 from msys_track.keys.file import create
 

@@ -72,8 +72,8 @@ def explain_by_command(folder: Path, configuration: Path, message: bytes) -> dic
 
 
 async def send_through_a_proxy(configuration: Path, message: bytes) -> bytes:
-    read = assembly.configuration(configuration, "proxy")
-    async with run_proxy(assembly.rewriter(read)) as (proxy, hop):
+    read = assembly.read_configuration(configuration, "proxy")
+    async with run_proxy(assembly.make_rewriter(read)) as (proxy, hop):
         await send_mail(proxy.port, message, options=["BODY=8BITMIME"])
     (taken,) = hop.taken
     return taken.message

@@ -74,7 +74,7 @@ lint-rust: | lint-prerequisites
 	$(say) 'cargo fmt: is the Rust formatted?'
 	@cargo fmt --check || { echo 'error: the Rust above is not formatted; hint: make fmt' >&2; exit 1; }
 	$(say) 'cargo clippy: the core'
-	@cargo clippy --quiet --locked --all-targets -- -D warnings
+	@cargo clippy --quiet --locked --all-targets --features fuzzing -- -D warnings
 	$(say) 'cargo clippy: the core with its Python face'
 	@cargo clippy --quiet --locked --all-targets --features python -- -D warnings
 

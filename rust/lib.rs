@@ -5,9 +5,7 @@
 //! that no byte changes which no edit names. The holes of a [`tracked::TrackedPlan`] are URLs that
 //! a [`token::KeyRing`] seals.
 //!
-//! `python, fuzzing > tracked > plan, token`, `plan > html, text, mime > edit` and `html, text,
-//! token > link`: a module
-//! knows only those to its right.
+//! A module knows only those below it; `docs/architecture.md` shows their layers.
 
 pub mod charset;
 pub mod edit;
@@ -17,6 +15,7 @@ pub mod fuzzing;
 pub mod html;
 pub mod link;
 pub mod mime;
+pub mod names;
 pub mod plan;
 pub mod reason;
 pub mod smtp;

@@ -4,10 +4,9 @@
 //! links are encoded once per message, the engagement once per recipient; a URL is then a
 //! concatenation and a seal.
 
-use crate::edit::Applied;
 use crate::link::target::after_protocol;
 use crate::link::{Link, Place};
-use crate::plan::{Fill, Hole, Insertion, InsertionError, LeftAlone, Plan, PlannedLink, Tracking};
+use crate::plan::{Fill, Hole, Insertion, InsertionError, Plan, Rendering, Tracking};
 use crate::reason::Reason;
 use crate::token::{EncodedEngagement, EncodedLink, Engagement, KeyRing, Kind, LinkClaims};
 
@@ -35,11 +34,17 @@ pub enum UrlError {
 }
 
 impl TrackedUrls {
-    /// The URLs of the tracker at `domain` (`host` or `host:port`, no path).
+    /// The URLs of the tracker at `domain` (`host` or `host:port`, no path); clicks carry metadata
+    /// or not (Momentum's `click_tracking_include_metadata`).
     ///
     /// # Errors
     /// [`UrlError`] says which argument is wrong.
-    pub fn new(domain: &str, click_scheme: &str, open_scheme: &str) -> Result<Self, UrlError> {
+    pub fn new(
+        domain: &str,
+        click_scheme: &str,
+        open_scheme: &str,
+        click_metadata: bool,
+    ) -> Result<Self, UrlError> {
         if !is_host_and_port(domain) {
             return Err(UrlError::Domain(domain.to_owned()));
         }
@@ -51,13 +56,7 @@ impl TrackedUrls {
             }
         };
         let (click_base, open_base) = (base(click_scheme)?, base(open_scheme)?);
-        Ok(Self { click_metadata: true, domain: domain.to_owned(), click_base, open_base })
-    }
-
-    /// The same URLs; clicks carry metadata or not (Momentum's `click_tracking_include_metadata`).
-    #[must_use]
-    pub fn with_click_metadata(self, click_metadata: bool) -> Self {
-        Self { click_metadata, ..self }
+        Ok(Self { click_metadata, domain: domain.to_owned(), click_base, open_base })
     }
 
     /// Whether a target is one of our own links, wrapped already.
@@ -101,14 +100,8 @@ pub struct TrackedPlan<S> {
 /// One recipient's copy.
 #[derive(Debug, Default)]
 pub struct Rendered {
-    /// What was replaced, front to back.
-    pub applied: Vec<Applied>,
-    /// What this copy could not have; what no copy has stands in the plan.
-    pub left_alone: Vec<LeftAlone>,
-    /// How many links were wrapped.
-    pub links: usize,
-    /// How many pixels were added.
-    pub pixels: usize,
+    /// Its edits, and what it could not have; what no copy has stands in the plan.
+    pub rendering: Rendering,
     /// What was filled without the metadata that it was to have: with them it found no room.
     pub without_metadata: Vec<Hole>,
 }
@@ -145,12 +138,9 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
         out: &mut Vec<u8>,
     ) -> Result<Rendered, InsertionError> {
         let mut seals = Seals {
+            plan: self,
             keys,
             urls,
-            links: &self.links,
-            targets: &self.plan.links,
-            pixel: &self.pixel,
-            initial_pixel: &self.initial_pixel,
             tracking: Tracking {
                 clicks: engagement.click_tracking,
                 opens: engagement.open_tracking,
@@ -161,13 +151,7 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
             without_metadata: Vec::new(),
         };
         let rendering = self.plan.render(&mut seals, insertions, out)?;
-        Ok(Rendered {
-            applied: rendering.applied,
-            left_alone: rendering.left_alone,
-            links: rendering.links,
-            pixels: rendering.pixels,
-            without_metadata: seals.without_metadata,
-        })
+        Ok(Rendered { rendering, without_metadata: seals.without_metadata })
     }
 }
 
@@ -190,95 +174,61 @@ fn encoded(link: &Link) -> EncodedLink {
 }
 
 /// Fills holes with URLs sealed for one recipient.
-struct Seals<'p> {
+struct Seals<'p, S> {
+    plan: &'p TrackedPlan<S>,
     keys: &'p KeyRing,
     urls: &'p TrackedUrls,
-    links: &'p [EncodedLink],
-    targets: &'p [PlannedLink],
-    pixel: &'p EncodedLink,
-    initial_pixel: &'p EncodedLink,
     tracking: Tracking,
     whole: EncodedEngagement,
     bare: Option<EncodedEngagement>,
     without_metadata: Vec<Hole>,
 }
 
-impl Seals<'_> {
-    fn link(&self, hole: Hole) -> Result<&EncodedLink, Reason> {
-        match hole {
-            Hole::Href(number) => self.click(number),
-            Hole::Pixel => Ok(self.pixel),
-            Hole::InitialPixel => Ok(self.initial_pixel),
-        }
-    }
-
-    fn click(&self, number: usize) -> Result<&EncodedLink, Reason> {
-        if self.targets.get(number).is_some_and(|planned| self.urls.has(&planned.link.target)) {
+impl<S> Seals<'_, S> {
+    /// What a hole's URL says, and whether it stands in a comment.
+    fn link(&self, hole: Hole) -> Result<(&EncodedLink, bool), Reason> {
+        let number = match hole {
+            Hole::Pixel => return Ok((&self.plan.pixel, false)),
+            Hole::InitialPixel => return Ok((&self.plan.initial_pixel, false)),
+            Hole::Href(number) => number,
+        };
+        let planned = self.plan.plan.links.get(number).ok_or(Reason::CoreFailure)?;
+        if self.urls.has(&planned.link.target) {
             return Err(Reason::AlreadyTracked);
         }
-        self.links.get(number).ok_or(Reason::CoreFailure)
-    }
-}
-
-impl Seals<'_> {
-    fn is_in_comment(&self, hole: Hole) -> bool {
-        let Hole::Href(number) = hole else { return false };
-        self.targets.get(number).is_some_and(|planned| planned.link.place == Place::Comment)
+        let link = self.plan.links.get(number).ok_or(Reason::CoreFailure)?;
+        Ok((link, planned.link.place == Place::Comment))
     }
 
-    /// Appends the path of a link, if it is no longer than `limit`.
+    /// Appends the path for a hole, if it is no longer than `limit`. In a comment about one token
+    /// in ten is sealed again with salt.
     fn path(
-        &self,
-        engagement: &EncodedEngagement,
-        link: &EncodedLink,
-        limit: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<bool, Reason> {
-        if self.keys.path_len(engagement, link) > limit {
-            return Ok(false);
-        }
-        self.keys.seal_into(engagement, link, out).map_err(|_| Reason::CoreFailure)?;
-        Ok(true)
-    }
-
-    /// The same for what fills a hole.
-    fn path_for(
         &self,
         hole: Hole,
         engagement: &EncodedEngagement,
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Result<bool, Reason> {
-        let link = self.link(hole)?;
-        if self.is_in_comment(hole) {
-            self.path_in_comment(engagement, link, limit, out)
-        } else {
-            self.path(engagement, link, limit, out)
-        }
-    }
-
-    /// The same for a link in a comment: about one token in ten is sealed again with salt.
-    fn path_in_comment(
-        &self,
-        engagement: &EncodedEngagement,
-        link: &EncodedLink,
-        limit: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<bool, Reason> {
+        let (link, in_comment) = self.link(hole)?;
         let start = out.len();
-        let mut fits = self.path(engagement, link, limit, out)?;
-        for salt in 0..=u8::MAX {
-            if !fits || leaves_comment_open(out.get(start..).unwrap_or_default()) {
-                return Ok(fits);
+        let mut salts = 0..=u8::MAX;
+        let mut salted = None;
+        loop {
+            let sealed = salted.as_ref().unwrap_or(engagement);
+            if self.keys.path_len(sealed, link) > limit {
+                return Ok(false);
+            }
+            self.keys.seal_into(sealed, link, out).map_err(|_| Reason::CoreFailure)?;
+            if !in_comment || leaves_comment_open(out.get(start..).unwrap_or_default()) {
+                return Ok(true);
             }
             out.truncate(start);
-            fits = self.path(&engagement.salted(salt), link, limit, out)?;
+            salted = Some(engagement.salted(salts.next().ok_or(Reason::CoreFailure)?));
         }
-        Err(Reason::CoreFailure)
     }
 }
 
-impl Fill for Seals<'_> {
+impl<S> Fill for Seals<'_, S> {
     fn tracking(&self) -> Tracking {
         self.tracking
     }
@@ -292,13 +242,11 @@ impl Fill for Seals<'_> {
         let limit = room.min(MAX_URL).saturating_sub(base.len());
         let start = out.len();
         out.extend_from_slice(base.as_bytes());
-        if (wants_metadata || self.bare.is_none())
-            && self.path_for(hole, &self.whole, limit, out)?
-        {
+        if (wants_metadata || self.bare.is_none()) && self.path(hole, &self.whole, limit, out)? {
             return Ok(());
         }
         if let Some(bare) = &self.bare
-            && self.path_for(hole, bare, limit, out)?
+            && self.path(hole, bare, limit, out)?
         {
             if wants_metadata {
                 self.without_metadata.push(hole);

@@ -32,7 +32,7 @@ fn keys() -> KeyRing {
 }
 
 fn urls() -> TrackedUrls {
-    TrackedUrls::new("t.test", "https", "https").unwrap()
+    TrackedUrls::new("t.test", "https", "https", true).unwrap()
 }
 
 fn rendered(message: &str, engagement: &Engagement) -> (String, Rendered) {
@@ -67,21 +67,27 @@ fn each_url_opens_to_what_it_stands_for() {
             ("q", Kind::Open, None),
         ]
     );
-    assert_eq!((rendered.links, rendered.pixels), (2, 2));
+    assert_eq!((rendered.rendering.links, rendered.rendering.pixels), (2, 2));
 }
 
 #[test]
 fn the_pixel_at_the_top_needs_opens_tracked() {
     let engagement = Engagement { open_tracking: false, ..engagement("a@b.test") };
     let (_, rendered) = rendered(MESSAGE, &engagement);
-    assert_eq!((rendered.links, rendered.pixels), (2, 0));
+    assert_eq!((rendered.rendering.links, rendered.rendering.pixels), (2, 0));
 }
 
 #[test]
 fn a_missing_body_tag_is_told_to_those_who_want_a_pixel_at_the_top() {
     let message = MESSAGE.replace("<body data-x>", "");
     let reasons = |engagement: &Engagement| -> Vec<_> {
-        rendered(&message, engagement).1.left_alone.iter().map(|left| left.reason).collect()
+        rendered(&message, engagement)
+            .1
+            .rendering
+            .left_alone
+            .iter()
+            .map(|left| left.reason)
+            .collect()
     };
     let wanted = engagement("a@b.test");
     assert_eq!(reasons(&wanted), [Reason::NoInitialPixelPlace]);

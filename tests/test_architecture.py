@@ -17,7 +17,7 @@ LAYERS = (
     {"html", "mime", "text", "smtp", "toml"},
     {"link"},
     {"charset", "edit"},
-    {"reason"},
+    {"reason", "names"},
 )
 """A room knows only rooms in later layers; those in one layer are strangers."""
 

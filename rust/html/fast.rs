@@ -41,7 +41,10 @@ impl<'h> Reader<'h> {
         let rest = self.rest();
         match rest.get(1..)? {
             [b'!', b'-', b'-', ..] => self.comment(rest),
-            [b'!' | b'?', ..] => self.bogus_comment(rest),
+            [b'!' | b'?', ..] => {
+                self.at += memchr::memchr(b'>', rest)? + 1;
+                Some(())
+            }
             [b'/', name, ..] if name.is_ascii_alphabetic() => self.end_tag(),
             [name, ..] if name.is_ascii_alphabetic() => self.start_tag(),
             // `</` at the end and `</>` are rare enough.
@@ -60,15 +63,11 @@ impl<'h> Reader<'h> {
         }
         let length = "<!--".len() + closed_length(text)?;
         let at = self.at..self.at + length;
-        if is_condition(text) && masks::holds_href(rest.get(..length)?) {
+        let is_condition = matches!(text, [b'[', b'i', b'f', next, ..] if begins_condition(*next));
+        if is_condition && masks::holds_href(rest.get(..length)?) {
             self.found.comments.push(at.clone());
         }
         self.at = at.end;
-        Some(())
-    }
-
-    fn bogus_comment(&mut self, rest: &[u8]) -> Option<()> {
-        self.at += memchr::memchr(b'>', rest)? + 1;
         Some(())
     }
 
@@ -138,11 +137,6 @@ impl<'h> Reader<'h> {
         let name = start..start + length;
         Some(Attributes { html: self.html, at: name.end, name, end: None })
     }
-}
-
-/// The condition of a conditional comment, as Outlook's templates have it.
-fn is_condition(text: &[u8]) -> bool {
-    matches!(text, [b'[', b'i', b'f', next, ..] if begins_condition(*next))
 }
 
 /// What a start tag makes of what follows it.

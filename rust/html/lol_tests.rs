@@ -83,6 +83,8 @@ fn what_is_no_link_in_a_mail_is_not_touched() {
         "<title><a href=http://e.com/></title>",
         "<p title='<a href=http://e.com/>'>",
         "<a href=http://e.com/",
+        "<p><a href='http://e.com/' ",
+        "<body></body><a href='http://e.com/' ",
     ] {
         assert_eq!(scanned(html).links, [], "{html}");
     }
@@ -97,11 +99,9 @@ fn a_link_left_alone_has_its_reason() {
 }
 
 #[test]
-fn a_link_name_is_decoded_and_cut_at_a_character() {
-    let html = format!("<a data-msys-linkname='a&amp;{}' href=http://e.com/>", "é".repeat(40));
-    let name = scanned(&html).links[0].name.clone().unwrap();
-    assert!(name.starts_with("a&é"));
-    assert_eq!(name.len(), 62);
+fn a_link_name_is_decoded() {
+    let html = "<a data-msys-linkname='a&amp;é' href=http://e.com/>";
+    assert_eq!(scanned(html).links[0].name.as_deref(), Some("a&é"));
 }
 
 #[test]
@@ -136,12 +136,6 @@ fn where_the_document_ends_in_no_markup_there_is_no_pixel() {
     ] {
         assert_eq!(scanned(html).pixel, None, "{html}");
     }
-}
-
-#[test]
-fn a_link_in_a_tag_that_never_ends_is_none() {
-    assert_eq!(scanned("<p><a href='http://e.com/' ").links, []);
-    assert_eq!(scanned("<body></body><a href='http://e.com/' ").links, []);
 }
 
 #[test]

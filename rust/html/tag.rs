@@ -72,24 +72,18 @@ impl LinkTag {
 
 /// What goes when an attribute does: with the white space before it, unless it keeps others apart.
 fn removable(html: &[u8], name: Range<usize>, value: Option<Range<usize>>) -> Range<usize> {
-    let end = match value {
-        Some(value) => value.end + usize::from(is_quoted(html, &value)),
-        None => name.end + dangling_equals(html.get(name.end..).unwrap_or_default()),
+    let end = if let Some(value) = value {
+        // The byte before an unquoted value is `=` or white space.
+        let before = value.start.checked_sub(1).and_then(|before| html.get(before));
+        value.end + usize::from(matches!(before, Some(b'"' | b'\'')))
+    } else {
+        // An `=` that no value follows would, without its name, be taken for another's.
+        let after = html.get(name.end..).unwrap_or_default();
+        let blank = after.len() - after.trim_ascii_start().len();
+        if after.get(blank) == Some(&b'=') { name.end + blank + 1 } else { name.end }
     };
     let separated = matches!(html.get(end), Some(b'\t' | b'\n' | b'\x0c' | b'\r' | b' ' | b'>'));
     let before = html.get(..name.start).unwrap_or_default();
     let start = if separated { before.trim_ascii_end().len() } else { name.start };
     start..end
-}
-
-/// The byte before an unquoted value is `=` or white space.
-fn is_quoted(html: &[u8], value: &Range<usize>) -> bool {
-    let before = value.start.checked_sub(1).and_then(|before| html.get(before));
-    matches!(before, Some(b'"' | b'\''))
-}
-
-/// An `=` that no value follows: without its name it would be taken for another's.
-fn dangling_equals(after: &[u8]) -> usize {
-    let blank = after.len() - after.trim_ascii_start().len();
-    if after.get(blank) == Some(&b'=') { blank + 1 } else { 0 }
 }

@@ -79,7 +79,13 @@ impl Section {
                 return section;
             }
             if content.starts_with(b" ") || content.starts_with(b"\t") {
-                section.continue_field(at, &line);
+                // It belongs to the last field before it, also where a line that is no field stands
+                // between: whoever drops that line reads it so, and no line of a dropped field may
+                // stay.
+                match section.fields.last_mut() {
+                    Some(field) => field.continue_with(at, &line),
+                    None => section.malformed = true,
+                }
             } else {
                 section.start_field(at, content, &line);
             }
@@ -111,25 +117,18 @@ impl Section {
     }
 
     fn start_field(&mut self, at: usize, content: &[u8], line: &Line) {
+        // RFC 5322 §2.2: printable ASCII but the colon.
+        let is_name = |name: &[u8]| !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
         let colon = memchr::memchr(b':', content);
         let name = colon.and_then(|colon| content.get(..colon)).map(<[u8]>::trim_ascii_end);
         match (colon, name) {
-            (Some(colon), Some(name)) if is_field_name(name) => self.fields.push(Field {
+            (Some(colon), Some(name)) if is_name(name) => self.fields.push(Field {
                 name: at..at + name.len(),
                 value: at + colon + 1..line.content_end,
                 lines: at..line.end,
                 apart: Vec::new(),
             }),
             _ => self.malformed = true,
-        }
-    }
-
-    /// A continuation line belongs to the last field before it, also where a line that is no field
-    /// stands between: whoever drops that line reads it so, and no line of a dropped field may stay.
-    fn continue_field(&mut self, at: usize, line: &Line) {
-        match self.fields.last_mut() {
-            Some(field) => field.continue_with(at, line),
-            None => self.malformed = true,
         }
     }
 }
@@ -152,11 +151,6 @@ pub fn line(message: &[u8], at: usize, limit: usize) -> Line {
     };
     let crlf = newline > 0 && rest.get(newline - 1) == Some(&b'\r');
     Line { content_end: at + newline - usize::from(crlf), end: at + newline + 1 }
-}
-
-/// RFC 5322 §2.2: printable ASCII but the colon.
-fn is_field_name(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|byte| matches!(byte, b'!'..=b'~') && *byte != b':')
 }
 
 /// Takes the line breaks out of a folded value (RFC 5322 §2.2.3); the white space stays.

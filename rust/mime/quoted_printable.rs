@@ -1,7 +1,9 @@
 //! Quoted-printable (RFC 2045 §6.7): decoding with a way back, and writing into what stands.
 
+use std::ops::Range;
+
 use super::content_type::hex;
-use crate::edit::{PartOffset, PartRange, RawOffset, RawRange};
+use crate::edit::{PartRange, RawOffset, RawRange};
 
 /// RFC 2045 §6.7 (5): no encoded line is longer, its soft break included.
 const MAX_LINE: usize = 76;
@@ -16,7 +18,7 @@ pub struct Decoded {
 }
 
 /// Bytes that follow each other in both forms: literal text, or one escape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Run {
     part: usize,
     raw: usize,
@@ -57,40 +59,24 @@ impl Decoded {
         }
     }
 
-    /// The bytes of the message that a range of the part came from.
+    /// The bytes of the message that a range of the part came from. What is inserted goes right
+    /// before the byte at its place, or behind the last one.
     #[must_use]
     pub fn raw(&self, range: &PartRange) -> RawRange {
-        let end = self.after(range.end);
-        let start = if range.is_empty() { self.before(range.start) } else { self.start(range) };
+        let end = range.end.0.checked_sub(1).map_or(self.body, |last| self.place(last).end);
+        let is_behind_all = range.is_empty() && range.start.0 >= self.bytes.len();
+        let start = if is_behind_all { end } else { self.place(range.start.0).start };
         RawOffset(start)..RawOffset(end.max(start))
     }
 
-    fn start(&self, range: &PartRange) -> usize {
-        self.run(range.start).map_or(self.body, |run| self.place(run, range.start.0))
-    }
-
-    /// Where something is inserted: right before the byte at `offset`, or behind the last one.
-    fn before(&self, offset: PartOffset) -> usize {
-        if offset.0 < self.bytes.len() {
-            self.start(&(offset..offset))
-        } else {
-            self.after(offset)
-        }
-    }
-
-    fn after(&self, offset: PartOffset) -> usize {
-        let Some(last) = offset.0.checked_sub(1) else { return self.body };
-        self.run(PartOffset(last))
-            .map_or(self.body, |run| self.place(run, last) + if run.escaped { 3 } else { 1 })
-    }
-
-    fn run(&self, offset: PartOffset) -> Option<Run> {
-        let after = self.runs.partition_point(|run| run.part <= offset.0);
-        self.runs.get(after.checked_sub(1)?).copied()
-    }
-
-    fn place(&self, run: Run, part: usize) -> usize {
-        self.body + run.raw + part.saturating_sub(run.part)
+    /// Where a byte of the part stands in the message.
+    fn place(&self, part: usize) -> Range<usize> {
+        let after = self.runs.partition_point(|run| run.part <= part);
+        let Some(run) = after.checked_sub(1).and_then(|run| self.runs.get(run)) else {
+            return self.body..self.body;
+        };
+        let start = self.body + run.raw + part - run.part;
+        start..start + if run.escaped { 3 } else { 1 }
     }
 }
 
@@ -123,14 +109,16 @@ impl<'o> Writer<'o> {
     pub fn text(&mut self, text: &[u8]) {
         let mut rest = text;
         while !rest.is_empty() {
-            let literal = rest.iter().take_while(|byte| is_literal(**byte)).count();
+            let literal = rest
+                .iter()
+                .take_while(|byte| matches!(byte, b' '..=b'~') && **byte != b'=')
+                .count();
             let (plain, after) = rest.split_at_checked(literal).unwrap_or((rest, &[]));
             self.literal(plain);
+            rest = after;
             if let Some((byte, after)) = after.split_first() {
                 self.make_room(3);
                 self.escaped(*byte);
-                rest = after;
-            } else {
                 rest = after;
             }
         }
@@ -188,10 +176,6 @@ impl<'o> Writer<'o> {
     }
 }
 
-fn is_literal(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && byte != b'='
-}
-
 fn escape(byte: u8) -> [u8; 3] {
     let digit = |value: u8| if value < 10 { b'0' + value } else { b'A' + value - 10 };
     [b'=', digit(byte >> 4), digit(byte & 15)]
@@ -200,13 +184,14 @@ fn escape(byte: u8) -> [u8; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edit::PartOffset;
     use proptest::prelude::*;
 
     fn decode(raw: &[u8]) -> Decoded {
         Decoded::decode(raw, 0)
     }
 
-    fn raw(decoded: &Decoded, start: usize, end: usize) -> std::ops::Range<usize> {
+    fn raw(decoded: &Decoded, start: usize, end: usize) -> Range<usize> {
         let range = decoded.raw(&(PartOffset(start)..PartOffset(end)));
         range.start.0..range.end.0
     }

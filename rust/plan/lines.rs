@@ -35,7 +35,10 @@ impl<'m> Lines<'m> {
     /// The lines that an edit stands on.
     pub(super) fn around(&mut self, at: &RawRange) -> Around<'m> {
         if self.next <= at.start.0 && self.next < self.limit {
-            self.skip_to(at.start.0);
+            // The lines before it are not looked at one by one.
+            let between = self.message.get(self.next..at.start.0).unwrap_or_default();
+            let start = memchr::memrchr(b'\n', between).map_or(0, |newline| newline + 1);
+            self.advance(self.next + start);
         } else if at.start.0 == self.limit && self.line.end < self.limit {
             self.line = self.limit..self.limit;
         }
@@ -51,13 +54,6 @@ impl<'m> Lines<'m> {
             after: bytes(at.end.0..self.line.end),
             too_long,
         }
-    }
-
-    /// Goes to the line that `at` stands on; the lines before it are not looked at one by one.
-    fn skip_to(&mut self, at: usize) {
-        let between = self.message.get(self.next..at).unwrap_or_default();
-        let start = memchr::memrchr(b'\n', between).map_or(0, |newline| newline + 1);
-        self.advance(self.next + start);
     }
 
     fn advance(&mut self, from: usize) {

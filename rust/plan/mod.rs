@@ -15,7 +15,7 @@ use crate::mime::entity::BodyPart;
 use crate::reason::Reason;
 use content::Edit;
 pub use rendering::{Insertion, InsertionError};
-pub use rules::{Pattern, PatternError, Rules, SignedMail, UnknownSignedMail};
+pub use rules::{Pattern, PatternError, Rules, SignedMail};
 
 /// What a recipient's copy has of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

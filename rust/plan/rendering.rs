@@ -1,6 +1,6 @@
 //! Rendering: a plan's edits, filled in for one recipient.
 
-use super::content::{Change, Content, EncodedLine, Reencoded, Removal, TextLine};
+use super::content::{Change, Content, Edit, EncodedLine, Reencoded, Removal, TextLine};
 use super::lines::{Column, MAX_LINE};
 use super::{Fill, Hole, LeftAlone, Plan, PlannedLink, Rendering, Tracking};
 use crate::edit::{RawOffset, RawRange, Splice};
@@ -40,7 +40,16 @@ impl<S: AsRef<[u8]>> Plan<S> {
     ) -> Result<Rendering, InsertionError> {
         let mut insertions = insertions.to_vec();
         insertions.sort_by_key(|(offset, _)| *offset);
-        insertions.iter().try_for_each(|(offset, _)| self.check_insertion(*offset))?;
+        for (offset, _) in &insertions {
+            let (offset, end) = (*offset, self.header_end);
+            if offset > end {
+                return Err(InsertionError::BehindHeader { offset, end });
+            }
+            let is_inside = |edit: &Edit| edit.at.start.0 < offset && offset < edit.at.end.0;
+            if self.edits.iter().any(is_inside) {
+                return Err(InsertionError::InDroppedLines(offset));
+            }
+        }
         let signed = self.edits.iter().any(|edit| matches!(edit.with, Content::Signature));
         let (rendering, changed) = self.copy(fill, &insertions, true, out);
         if signed && !changed {
@@ -48,18 +57,6 @@ impl<S: AsRef<[u8]>> Plan<S> {
             return Ok(self.copy(fill, &insertions, false, out).0);
         }
         Ok(rendering)
-    }
-
-    fn check_insertion(&self, offset: usize) -> Result<(), InsertionError> {
-        let end = self.header_end;
-        if offset > end {
-            return Err(InsertionError::BehindHeader { offset, end });
-        }
-        let is_inside = |at: &RawRange| at.start.0 < offset && offset < at.end.0;
-        if self.edits.iter().any(|edit| is_inside(&edit.at)) {
-            return Err(InsertionError::InDroppedLines(offset));
-        }
-        Ok(())
     }
 
     /// Tells too whether the body was changed.
@@ -72,7 +69,12 @@ impl<S: AsRef<[u8]>> Plan<S> {
     ) -> (Rendering, bool) {
         out.clear();
         let mut copy = Copying::new(fill, &self.links);
-        copy.miss_initial_pixel(self.without_initial_pixel.as_ref());
+        if let Some(at) = self.without_initial_pixel.clone()
+            && copy.tracking.fills(Hole::InitialPixel)
+        {
+            let reason = Reason::NoInitialPixelPlace;
+            copy.rendering.left_alone.push(LeftAlone { at, reason, target: None });
+        }
         let unsign = unsign && (copy.tracking.clicks || copy.tracking.opens);
         let mut splice = Splice::new(self.source(), out);
         let mut insertions = insertions.iter().peekable();
@@ -141,15 +143,6 @@ impl<'f, F: Fill> Copying<'f, F> {
             column: Column::default(),
             scratch: Vec::new(),
             changed: false,
-        }
-    }
-
-    fn miss_initial_pixel(&mut self, html: Option<&RawRange>) {
-        if let Some(at) = html
-            && self.tracking.fills(Hole::InitialPixel)
-        {
-            let (at, reason) = (at.clone(), Reason::NoInitialPixelPlace);
-            self.rendering.left_alone.push(LeftAlone { at, reason, target: None });
         }
     }
 

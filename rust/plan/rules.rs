@@ -1,6 +1,7 @@
 //! Rules: what of a message may be touched, the same for all messages of one configuration.
 
 use crate::link::{Link, Place};
+use crate::names::names;
 use crate::reason::Reason;
 
 /// What may be touched.
@@ -57,32 +58,15 @@ impl Rules {
     }
 }
 
-/// What becomes of a message with `DKIM-Signature` or `ARC-Seal`: a changed body voids them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignedMail {
-    /// It is not changed.
-    Skip,
-    /// The signatures are taken off copies that are changed.
-    Strip,
-    /// It is changed, and keeps the signatures that no longer hold.
-    Track,
-}
-
-/// A word that is none of `skip`, `strip` and `track`.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is none of skip, strip, track")]
-pub struct UnknownSignedMail(String);
-
-impl std::str::FromStr for SignedMail {
-    type Err = UnknownSignedMail;
-
-    fn from_str(word: &str) -> Result<Self, UnknownSignedMail> {
-        match word {
-            "skip" => Ok(Self::Skip),
-            "strip" => Ok(Self::Strip),
-            "track" => Ok(Self::Track),
-            _ => Err(UnknownSignedMail(word.to_owned())),
-        }
+names! {
+    /// What becomes of a message with `DKIM-Signature` or `ARC-Seal`: a changed body voids them.
+    SignedMail {
+        /// It is not changed.
+        Skip = "skip",
+        /// The signatures are taken off copies that are changed.
+        Strip = "strip",
+        /// It is changed, and keeps the signatures that no longer hold.
+        Track = "track",
     }
 }
 

@@ -39,9 +39,8 @@ impl TrackedUrls {
         open_scheme: String,
         click_metadata: bool,
     ) -> PyResult<Self> {
-        let core = tracked::TrackedUrls::new(&domain, &click_scheme, &open_scheme)
-            .map_err(value_error)?
-            .with_click_metadata(click_metadata);
+        let core = tracked::TrackedUrls::new(&domain, &click_scheme, &open_scheme, click_metadata)
+            .map_err(value_error)?;
         Ok(Self { domain, click_scheme, open_scheme, click_metadata, core })
     }
 }
@@ -285,30 +284,28 @@ impl Rendered {
             let inserted = message.get(rendered.clone()).unwrap_or_default();
             (source.start, source.len(), PyBytes::new(py, inserted))
         };
-        self.rendered.applied.iter().map(edit).collect()
+        self.rendered.rendering.applied.iter().map(edit).collect()
     }
 
     #[getter]
     fn left_alone<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        objects::<_, LeftAlone>(py, &self.rendered.left_alone)
+        objects::<_, LeftAlone>(py, &self.rendered.rendering.left_alone)
     }
 
     #[getter]
     fn wrapped_links(&self) -> usize {
-        self.rendered.links
+        self.rendered.rendering.links
     }
 
     #[getter]
     fn pixels(&self) -> usize {
-        self.rendered.pixels
+        self.rendered.rendering.pixels
     }
 
     #[getter]
     fn links_without_metadata(&self) -> Vec<usize> {
-        let number = |hole: &Hole| match hole {
-            Hole::Href(number) => Some(*number),
-            Hole::Pixel | Hole::InitialPixel => None,
-        };
+        let number =
+            |hole: &Hole| if let Hole::Href(number) = hole { Some(*number) } else { None };
         self.rendered.without_metadata.iter().filter_map(number).collect()
     }
 

@@ -1,6 +1,9 @@
 //! What a token says: plain values, so that the format can change without its users.
+//!
+//! The order of [`Kind`] and [`RecipientType`] is part of the format: a value's place is its number.
 
 use super::path::Route;
+use crate::names::names;
 
 /// Everything that one link of one recipient's copy says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,49 +71,6 @@ pub struct LinkClaims {
     pub target: Option<String>,
     /// The name that the sender gave the link.
     pub name: Option<String>,
-}
-
-/// A word that names no value of the type.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{word:?} is none of {allowed}")]
-pub struct UnknownName {
-    /// What was given.
-    pub word: String,
-    /// What would have been good, separated by commas.
-    pub allowed: String,
-}
-
-macro_rules! names {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$variant_doc])* $variant),+ }
-
-        impl $name {
-            /// Every value; a value's place is its number in a token.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// The word that events use.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = UnknownName;
-
-            fn from_str(word: &str) -> Result<Self, UnknownName> {
-                match word {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err(UnknownName {
-                        word: word.to_owned(),
-                        allowed: [$($word),+].join(", "),
-                    }),
-                }
-            }
-        }
-    };
 }
 
 names! {

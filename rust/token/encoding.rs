@@ -236,18 +236,15 @@ fn message_id_bytes(text: &str) -> Option<[u8; MESSAGE_ID_BYTES]> {
     let mut bytes = [0; MESSAGE_ID_BYTES];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         for digit in pair {
-            *byte = *byte << 4 | hex_value(*digit)?;
+            let value = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                _ => return None,
+            };
+            *byte = *byte << 4 | value;
         }
     }
     Some(bytes)
-}
-
-const fn hex_value(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
 }
 
 impl Claims {

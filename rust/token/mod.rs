@@ -15,7 +15,7 @@ mod path;
 mod seal;
 mod varint;
 
-pub use claims::{Claims, Engagement, Kind, LinkClaims, RecipientType, UnknownName};
+pub use claims::{Claims, Engagement, Kind, LinkClaims, RecipientType};
 pub use encoding::{ClaimsError, EncodedEngagement, EncodedLink};
 pub use path::Route;
 pub use seal::{KeyRing, KeyRingError, OpenError, SealError};

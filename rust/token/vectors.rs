@@ -39,6 +39,7 @@ impl Table {
     }
 
     fn claims(&self) -> Claims {
+        let word = |word: String| word.parse().unwrap();
         let engagement = Engagement {
             message_id: self.text("message_id").unwrap(),
             transmission_id: self.number("transmission_id").unwrap_or_default(),
@@ -47,12 +48,7 @@ impl Table {
             customer_id: self.number("customer_id").unwrap_or_default(),
             subaccount_id: self.number("subaccount_id"),
             recipient: self.text("recipient").unwrap(),
-            recipient_type: self
-                .text("recipient_type")
-                .as_deref()
-                .unwrap_or("to")
-                .parse()
-                .unwrap(),
+            recipient_type: self.text("recipient_type").map_or(RecipientType::To, word),
             campaign_id: self.text("campaign_id"),
             metadata: self.text("metadata"),
             tags: self.texts("tags"),

@@ -57,7 +57,6 @@ def test_what_makes_no_working_link_is_no_tracking_domain(domain: str) -> None:
     [
         {"open_tracking": "true"},
         {"click_tracking": 1},
-        {"open_tracking_scheme": "HTTPS"},
         {"click_tracking_scheme": "ftp"},
         {"tracking_domain": 7},
         {"tracking_link_expiry_seconds": 0},

@@ -34,26 +34,18 @@ From the start of a line</p></body>
 </html>
 """
 
-FRAGMENT: Final = "<p>no body, <a href='http://e.com/'>one link</a>, and no line break at its end"
-NO_LINKS: Final = "<html><body>\n\n<p>nothing but a place for a pixel\n</body></html>\n"
-NO_PLACE: Final = "<a href='http://e.com/'>x</a><!-- a comment that never ends </body>"
-SEVERAL_ENDS: Final = (
-    "<body>a</body><a href='http://e.com/'>x</a></body></html><!-- </body> --><p title='</body>'>"
-    "<script>'</body>'</script><style></body></style>\n"
-)
-ONE_LINE: Final = "<body>" + "<a href='http://e.com/'>x</a> <b>text</b> " * 20 + "</body>"
-NON_ASCII: Final = "<body>日本語 é € <a href='http://e.com/é?日本=語'>日本語</a></body>\n" * 3
-EMPTY: Final = ""
-
 DOCUMENTS: Final = {
     "newsletter": NEWSLETTER,
-    "fragment": FRAGMENT,
-    "no links": NO_LINKS,
-    "no place": NO_PLACE,
-    "several ends": SEVERAL_ENDS,
-    "one line": ONE_LINE,
-    "non-ASCII": NON_ASCII,
-    "empty": EMPTY,
+    "fragment": "<p>no body, <a href='http://e.com/'>one link</a>, and no line break at its end",
+    "no links": "<html><body>\n\n<p>nothing but a place for a pixel\n</body></html>\n",
+    "no place": "<a href='http://e.com/'>x</a><!-- a comment that never ends </body>",
+    "several ends": (
+        "<body>a</body><a href='http://e.com/'>x</a></body></html><!-- </body> -->"
+        "<p title='</body>'><script>'</body>'</script><style></body></style>\n"
+    ),
+    "one line": "<body>" + "<a href='http://e.com/'>x</a> <b>text</b> " * 20 + "</body>",
+    "non-ASCII": "<body>日本語 é € <a href='http://e.com/é?日本=語'>日本語</a></body>\n" * 3,
+    "empty": "",
 }
 
 PIECES: Final = (

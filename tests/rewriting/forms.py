@@ -6,6 +6,7 @@ All of them are valid enough to be delivered, and most were seen in real mail.
 import base64
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -28,43 +29,25 @@ def quoted_printable(  # noqa: PLR0913 - one argument a choice
 ) -> bytes:
     """Encode with lines of up to `width`, so that soft breaks fall wherever they fall.
 
-    Args:
-        html: the document.
-        eol: the line break of the message.
-        chance: decides where more than one form is allowed.
-        width: longest line, its soft break included; 0 for any from 4 on.
-        digits: how a byte's number is written.
-        share_escaped: how many of the bytes that need no escape get one.
-        binary: write line breaks of the document as escapes too.
-        padding: what may stand behind the `=` of a soft break.
+    `width` includes the soft break, and 0 stands for any from 4 on. `share_escaped` of the bytes
+    that need no escape get one; `binary` escapes line breaks of the document too; `padding` is
+    what may stand behind the `=` of a soft break.
     """
-    lines = [html] if binary else re.split(rb"\r?\n", html)
-    return eol.join(
-        _encoded_line(line, eol, chance, width, digits, share_escaped, padding) for line in lines
-    )
-
-
-def _encoded_line(  # noqa: PLR0913, PLR0917 - the same as above
-    line: bytes,
-    eol: bytes,
-    chance: Random,
-    width: int,
-    digits: str,
-    share_escaped: float,
-    padding: tuple[bytes, ...],
-) -> bytes:
-    out, column, limit = bytearray(), 0, width or chance.randint(4, 76)
-    for at, byte in enumerate(line):
-        is_blank = byte in b" \t" and at < len(line) - 1
-        literal = is_blank or _LITERAL.fullmatch(bytes([byte])) is not None
-        escaped = not literal or chance.random() < share_escaped
-        piece = b"=" + (digits % byte).encode("ascii") if escaped else bytes([byte])
-        if column + len(piece) + (at < len(line) - 1) > limit:
-            out += b"=" + chance.choice(padding) + eol
-            column, limit = 0, width or chance.randint(4, 76)
-        out += piece
-        column += len(piece)
-    return bytes(out)
+    encoded = []
+    for line in [html] if binary else re.split(rb"\r?\n", html):
+        out, column, limit = bytearray(), 0, width or chance.randint(4, 76)
+        for at, byte in enumerate(line):
+            is_last = at == len(line) - 1
+            literal = _LITERAL.fullmatch(bytes([byte])) or (byte in b" \t" and not is_last)
+            escaped = not literal or chance.random() < share_escaped
+            piece = b"=" + (digits % byte).encode("ascii") if escaped else bytes([byte])
+            if column + len(piece) + (not is_last) > limit:
+                out += b"=" + chance.choice(padding) + eol
+                column, limit = 0, width or chance.randint(4, 76)
+            out += piece
+            column += len(piece)
+        encoded.append(bytes(out))
+    return eol.join(encoded)
 
 
 def base_64(
@@ -92,33 +75,32 @@ def with_its_own_breaks(html: bytes, _eol: bytes, _: Random) -> bytes:
     return html
 
 
-def _qp(**settings: object) -> Encoder:
-    return lambda html, eol, chance: quoted_printable(html, eol, chance, **settings)  # type: ignore[arg-type]
-
-
-def _b64(**settings: object) -> Encoder:
-    return lambda html, eol, chance: base_64(html, eol, chance, **settings)  # type: ignore[arg-type]
-
-
+_qp = partial(partial, quoted_printable)
 ENCODERS: Final[Mapping[str, tuple[str, Encoder]]] = {
     "8bit": ("8bit", as_it_is),
     "7bit with other line breaks": ("7bit", with_its_own_breaks),
     "binary": ("binary", with_its_own_breaks),
-    "quoted-printable": ("quoted-printable", _qp()),
-    "quoted-printable, lower case": ("Quoted-Printable", _qp(digits="%02x", share_escaped=0.1)),
-    "quoted-printable, all escaped": ("quoted-printable", _qp(share_escaped=1.0)),
+    "quoted-printable": ("quoted-printable", quoted_printable),
+    "quoted-printable, lower case": (
+        "Quoted-Printable",
+        _qp(digits="%02x", share_escaped=0.1),
+    ),
+    "quoted-printable, all escaped": (
+        "quoted-printable",
+        _qp(share_escaped=1.0),
+    ),
     "quoted-printable, binary": ("quoted-printable", _qp(binary=True)),
     "quoted-printable, any width": (
         "QUOTED-PRINTABLE",
         _qp(width=0, share_escaped=0.05, padding=(b"", b" ", b"\t \t")),
     ),
     "quoted-printable, too wide": ("quoted-printable", _qp(width=300)),
-    "base64": ("base64", _b64()),
-    "base64 in lines of 60": ("Base64", _b64(width=60)),
-    "base64 in lines of 75": ("base64", _b64(width=75)),
-    "base64 in one line": ("base64", _b64(width=10**9)),
-    "base64 without padding": ("base64", _b64(padded=False)),
-    "base64 in lines of any length": ("base64 (of a kind)", _b64(width=0)),
+    "base64": ("base64", base_64),
+    "base64 in lines of 60": ("Base64", partial(base_64, width=60)),
+    "base64 in lines of 75": ("base64", partial(base_64, width=75)),
+    "base64 in one line": ("base64", partial(base_64, width=10**9)),
+    "base64 without padding": ("base64", partial(base_64, padded=False)),
+    "base64 in lines of any length": ("base64 (of a kind)", partial(base_64, width=0)),
 }
 
 TEXT: Final = b"Content-Type: text/plain; charset=utf-8\n\nhttp://example.com/ </body>\n--outer-\n"
@@ -150,14 +132,6 @@ def _multipart(
     return head + preamble + opened + delimiter + b"--\n" + epilogue
 
 
-def _alone(leaf: bytes) -> bytes:
-    return leaf
-
-
-def _alternative(leaf: bytes) -> bytes:
-    return _multipart("alternative", "outer", TEXT, leaf)
-
-
 def _with_all_around(leaf: bytes) -> bytes:
     related = _multipart("related", "in=_ner'()+,-./:=?", leaf, IMAGE, epilogue=b"inner end\n")
     alternative = _multipart("alternative", "outer2", TEXT, related, preamble=b"--outer3\n")
@@ -168,27 +142,23 @@ def _with_all_around(leaf: bytes) -> bytes:
     )  # fmt: skip
 
 
-def _never_closed(leaf: bytes) -> bytes:
-    return _multipart("mixed", "outer", TEXT, leaf).removesuffix(b"\n--outer--\n")
-
-
-def _closed_by_the_outer_one(leaf: bytes) -> bytes:
-    inner = _multipart("alternative", "inner", TEXT, leaf).removesuffix(b"--inner--\n")
-    return _multipart("mixed", "outer", inner, IMAGE)
-
-
-def _folded(leaf: bytes) -> bytes:
-    head = b'Content-type:\n\tMULTIPART/Related;\n boundary=outer ;\n\ttype="text/html" (c)\n\n'
-    return head + b"--outer \t\n" + leaf + b"\n--outer--"
-
-
+FOLDED: Final = (
+    b'Content-type:\n\tMULTIPART/Related;\n boundary=outer ;\n\ttype="text/html" (c)\n\n'
+)
 CONTAINERS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
-    "alone": _alone,
-    "alternative": _alternative,
+    "alone": lambda leaf: leaf,
+    "alternative": lambda leaf: _multipart("alternative", "outer", TEXT, leaf),
     "with all around": _with_all_around,
-    "never closed": _never_closed,
-    "closed by the outer one": _closed_by_the_outer_one,
-    "folded": _folded,
+    "never closed": lambda leaf: _multipart("mixed", "outer", TEXT, leaf).removesuffix(
+        b"\n--outer--\n"
+    ),
+    "closed by the outer one": lambda leaf: _multipart(
+        "mixed",
+        "outer",
+        _multipart("alternative", "inner", TEXT, leaf).removesuffix(b"--inner--\n"),
+        IMAGE,
+    ),
+    "folded": lambda leaf: FOLDED + b"--outer \t\n" + leaf + b"\n--outer--",
 }
 
 LINE_BREAKS: Final[Mapping[str, bytes]] = {"CRLF": b"\r\n", "LF": b"\n"}
@@ -197,9 +167,9 @@ LINE_BREAKS: Final[Mapping[str, bytes]] = {"CRLF": b"\r\n", "LF": b"\n"}
 def message(  # noqa: PLR0913 - one argument a choice
     html: bytes,
     *,
-    encoder: str,
-    container: str,
-    line_break: str,
+    encoder: str = "binary",
+    container: str = "alone",
+    line_break: str = "CRLF",
     charset: str | None = "utf-8",
     chance: Random | None = None,
     final_break: bool = True,

@@ -1,10 +1,10 @@
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
+from tests.rewriting.plans import KEYS, URLS, plan, render
 
-from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
+from msys_track.keys.ring import TrackedUrls
 from msys_track.metrics import Counters
 from msys_track.rewriting import engine
 from msys_track.rewriting.native import NativeEngine, Rules
@@ -12,35 +12,22 @@ from msys_track.tracking.replies import Replies
 from msys_track.tracking.routes import Routes
 
 HTML = b"Subject: x\r\nContent-Type: text/html\r\n\r\n"
-URLS = TrackedUrls(domain="click.example.com", click_scheme="https", open_scheme="https")
 ENGINE = NativeEngine()
-KEYS = KeyRing.temporary()
-
-
-def engagement(metadata: str | None = None, *, initial_pixel: bool = False) -> Engagement:
-    return Engagement(
-        message_id="00" * 10,
-        recipient="jo@example.com",
-        injected_at=1_700_000_000,
-        expires_at=1_700_000_060,
-        metadata=metadata,
-        open_tracking=True,
-        click_tracking=True,
-        initial_pixel=initial_pixel,
-    )
-
-
-def plan(message: bytes, **rules: Any) -> engine.Plan:
-    return ENGINE.plan(message, Rules(**rules), drop_headers=[b"X-MSYS-API"])
 
 
 def test_a_plan_tells_its_links_and_what_it_leaves() -> None:
-    message = HTML + b"<a href='http://e.com/' data-msys-linkname=top>x</a><a href=#y>y</a>"
-    planned = plan(message)
+    message = HTML + (
+        b"<a href='http://e.com/' data-msys-linkname=top>x</a><a href=#y>y</a>"
+        b"<a href='http://e.net/?a&amp;b'>x</a>"
+    )
+    planned = plan(message, never_wrap=["*://e.net/*"])
     [link] = planned.links
     assert (link.target, link.name) == ("http://e.com/", "top")
     assert message[link.offset : link.offset + link.length] == b"http://e.com/"
-    assert [left.reason for left in planned.left_alone] == ["not_http"]
+    left = [(each.reason, each.target) for each in planned.left_alone]
+    assert left == [("not_http", "#y"), ("never_wrap", "http://e.net/?a&b")]
+    last = planned.left_alone[-1]
+    assert message[last.offset : last.offset + last.length] == b"http://e.net/?a&amp;b"
     assert planned.pixel_offset == len(message)
 
 
@@ -57,14 +44,14 @@ def test_a_header_field_goes_on_behind_a_line_that_is_none() -> None:
     runs = [message[offset : offset + length] for offset, length in lines]
     assert runs == [b"X-MSYS-API: {\r\n", b" 1\r\n\t2\r\n", b" }\r\n"]
     assert value == b" {\r\n 1\r\n\t2\r\n }"
-    rendered = plan(message).render(KEYS, engagement(), URLS)
+    rendered = render(plan(message))
     assert rendered.message == b"junk\r\n: junk\r\nA: b\r\n\r\n"
 
 
 def test_metadata_that_makes_a_url_too_long_is_left_out_of_it() -> None:
     target = f"http://e.com/{'x' * 2_000}"
     planned = plan(HTML + b"<a href='%s'>x</a>" % target.encode())
-    rendered = planned.render(KEYS, engagement('{"a":"' + "y" * 3_000 + '"}'), URLS)
+    rendered = render(planned, metadata='{"a":"' + "y" * 3_000 + '"}')
     [(_, _, url), _] = rendered.edits
     claims = KEYS.open(url.decode().removeprefix("https://click.example.com"))
     assert (claims.target, claims.engagement.metadata) == (target, None)
@@ -75,13 +62,13 @@ def test_a_target_too_long_for_any_url_is_left() -> None:
     # Random letters, so that no packing makes them shorter.
     target = "".join(chr(33 + number * 7919 % 89) for number in range(5_000)).replace("'", "x")
     planned = plan(HTML + b"<a href='http://e.com/%s'>x</a>" % target.encode())
-    rendered = planned.render(KEYS, engagement(), URLS)
+    rendered = render(planned)
     assert [left.reason for left in rendered.left_alone] == ["url_too_long"]
 
 
 def test_our_own_links_are_not_wrapped_again() -> None:
-    once = plan(HTML + b"<a href='http://e.com/'>x</a>").render(KEYS, engagement(), URLS)
-    twice = plan(once.message).render(KEYS, engagement(), URLS)
+    once = render(plan(HTML + b"<a href='http://e.com/'>x</a>"))
+    twice = render(plan(once.message))
     assert twice.wrapped_links == 0
     assert [left.reason for left in twice.left_alone] == ["already_tracked"]
 
@@ -92,37 +79,25 @@ def test_only_immutable_bytes_or_text_reach_the_core(call: Callable[[object], ob
         call(3)
 
 
-def properties(interface: type) -> Iterator[str]:
-    for each in interface.__mro__:
-        yield from (name for name, value in vars(each).items() if isinstance(value, property))
-
-
 @pytest.mark.parametrize(
     "interface", [engine.Plan, engine.Link, engine.LeftAlone, engine.Part, engine.Rendered]
 )
 def test_what_the_core_returns_fits_the_engine_s_interface(interface: type) -> None:
     planned = plan(HTML + b"<a href='http://e.com/'>x</a><a href=#y>y</a>")
-    rendered = planned.render(KEYS, engagement(), URLS)
+    rendered = render(planned)
     values = [planned, *planned.links, *planned.left_alone, *planned.parts, rendered]
     [value] = [each for each in values if type(each).__name__ == interface.__name__]
     public = {name for name in dir(value) if not name.startswith("_")}
-    assert public - {"render"} == set(properties(interface))
+    described = {name for each in interface.__mro__ for name in vars(each)}
+    assert public == {name for name in described if not name.startswith("_")}
 
 
 def test_an_engine_can_read_what_it_is_given() -> None:
     rules = Rules(signed_mail="strip", text_links=False, never_wrap=["*x*"])
-    assert (rules.signed_mail, rules.never_wrap) == ("strip", ["*x*"])
-    assert (rules.outlook_links, rules.text_links, rules.keep_link_attributes) == (
-        True,
-        False,
-        False,
-    )
-    assert (URLS.domain, URLS.click_scheme, URLS.open_scheme, URLS.click_metadata) == (
-        "click.example.com",
-        "https",
-        "https",
-        True,
-    )
+    names = ("signed_mail", "outlook_links", "text_links", "keep_link_attributes", "never_wrap")
+    assert [getattr(rules, name) for name in names] == ["strip", True, False, False, ["*x*"]]
+    assert (URLS.domain, URLS.click_scheme) == ("click.example.com", "https")
+    assert (URLS.open_scheme, URLS.click_metadata) == ("https", True)
 
 
 @pytest.mark.parametrize(
@@ -133,36 +108,14 @@ def test_a_domain_that_makes_no_url_is_refused(domain: str) -> None:
         TrackedUrls(domain=domain, click_scheme="http", open_scheme="http")
 
 
-def test_schemes_are_written_in_lower_case_and_only_http_is_one() -> None:
+def test_urls_and_rules_that_mean_nothing_are_refused() -> None:
     TrackedUrls(domain="[::1]:8080", click_scheme="HTTPS", open_scheme="Http")
     with pytest.raises(ValueError, match="scheme"):
         TrackedUrls(domain="e.com", click_scheme="ftp", open_scheme="http")
-
-
-def test_rules_that_mean_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="pattern is empty"):
         Rules(never_wrap=[""])
     with pytest.raises(ValueError, match="none of skip, strip, track"):
         Rules(signed_mail="keep")  # type: ignore[arg-type]
-
-
-def test_a_target_that_is_never_wrapped_is_told_with_its_reason() -> None:
-    message = HTML + b"<a href='http://e.com/?a&amp;b'>x</a>"
-    [left] = plan(message, never_wrap=["*://e.com/*"]).left_alone
-    assert (left.reason, left.target) == ("never_wrap", "http://e.com/?a&b")
-    assert message[left.offset : left.offset + left.length] == b"http://e.com/?a&amp;b"
-
-
-def test_signed_mail_is_tracked_by_rule_only() -> None:
-    message = b"DKIM-Signature: v=1\r\n" + HTML + b"<a href='http://e.com/'>x</a>"
-    skipped = plan(message).render(KEYS, engagement(), URLS)
-    assert skipped.message == message
-    stripped = plan(message, signed_mail="strip").render(KEYS, engagement(), URLS)
-    assert stripped.message.startswith(HTML)
-    assert stripped.wrapped_links == 1
-    tracked = plan(message, signed_mail="track").render(KEYS, engagement(), URLS)
-    assert tracked.message.startswith(b"DKIM-Signature: v=1\r\n" + HTML)
-    assert tracked.wrapped_links == 1
 
 
 def test_every_part_is_told_with_what_it_is() -> None:
@@ -183,68 +136,60 @@ def test_every_part_is_told_with_what_it_is() -> None:
     assert [left.reason for left in planned.left_alone] == ["embedded_message"]
 
 
+BLANK = len(b"X-MSYS-API: {}\r\nSubject: x\r\nContent-Type: text/html\r\n")
+
+
 def test_new_header_lines_go_before_the_blank_line() -> None:
-    message = b"X-MSYS-API: {}\r\n" + HTML + b"<p>"
-    end = message.index(b"\r\n\r\n") + len(b"\r\n")
-    planned = plan(message)
-    rendered = planned.render(KEYS, engagement(), URLS, [(end, b"Cc: c@d.test\r\n")])
+    planned = plan(b"X-MSYS-API: {}\r\n" + HTML + b"<p>")
+    rendered = render(planned, [(BLANK, b"Cc: c@d.test\r\n")])
     assert rendered.message.startswith(HTML[:-2] + b"Cc: c@d.test\r\n\r\n<p>")
-    assert list(rendered.edits)[:2] == [(0, 16, b""), (end, 0, b"Cc: c@d.test\r\n")]
-    with pytest.raises(ValueError, match="header"):
-        planned.render(KEYS, engagement(), URLS, [(end + 1, b"Cc: c@d.test\r\n")])
+    assert list(rendered.edits)[:2] == [(0, 16, b""), (BLANK, 0, b"Cc: c@d.test\r\n")]
+    # Without a blank line the header section ends with the message.
+    assert render(plan(b"A: b"), [(4, b"\r\nCc: c@d.test")]).message == b"A: b\r\nCc: c@d.test"
 
 
-def test_without_a_blank_line_the_header_section_ends_with_the_message() -> None:
-    planned = plan(b"A: b")
-    planned.render(KEYS, engagement(), URLS, [(4, b"Cc: c@d.test\r\n")])
-    with pytest.raises(ValueError, match="header"):
-        planned.render(KEYS, engagement(), URLS, [(5, b"Cc: c@d.test\r\n")])
+@pytest.mark.parametrize(
+    ("message", "offset", "text"),
+    [
+        (b"X-MSYS-API: {}\r\n" + HTML, 3, "offset 3 is inside header lines"),
+        (b"X-MSYS-API: {}\r\n" + HTML, BLANK + 1, "is behind the header section"),
+        (b"A: b", 5, "offset 5 is behind the header section, which ends at 4"),
+    ],
+)
+def test_a_header_line_that_has_no_place_is_refused(
+    message: bytes, offset: int, text: str
+) -> None:
+    with pytest.raises(ValueError, match=text):
+        render(plan(message), [(offset, b"Cc: c@d.test\r\n")])
 
 
-@pytest.mark.parametrize("offset", [3, 10_000])
-def test_a_header_line_that_has_no_place_is_refused(offset: int) -> None:
-    planned = plan(b"X-MSYS-API: {}\r\n" + HTML)
-    with pytest.raises(ValueError, match="offset"):
-        planned.render(KEYS, engagement(), URLS, [(offset, b"Cc: c@d.test\r\n")])
-
-
-def test_a_link_s_own_attributes_are_told_and_taken_off() -> None:
+def test_a_link_s_own_attributes_are_told_and_the_tracker_redirects_its_sublink() -> None:
     message = HTML + (
-        b"<a href='http://e.com/' data-msys-sublink='open-in-app' data-msys-unsubscribe=1>x</a>"
+        b"<a href='http://e.com/?a=1&amp;b' data-msys-sublink='open-in-app'"
+        b" data-msys-unsubscribe=1>x</a>"
     )
-    [link] = plan(message).links
+    planned = plan(message)
+    [link] = planned.links
     assert (link.kind, link.sublink, link.where) == ("link_unsubscribe", "open-in-app", "html")
-    assert b"data-msys" not in plan(message).render(KEYS, engagement(), URLS).message
-    kept = plan(message, keep_link_attributes=True).render(KEYS, engagement(), URLS)
-    assert kept.message.count(b"data-msys") == 2
-
-
-def test_a_sublink_stands_in_the_path_and_the_tracker_redirects_it() -> None:
-    message = HTML + b"<a href='http://e.com/?a=1&amp;b' data-msys-sublink=open-in-app>x</a>"
-    rendered = plan(message).render(KEYS, engagement(), URLS)
-    url = rendered.edits[0][2].decode()
-    path = url.removeprefix("https://click.example.com")
-    assert path.startswith("/f/open-in-app/")
-    outcome = Routes(KEYS, Replies("msys-http"), Counters()).outcome(path.encode(), 1_700_000_000)
+    rendered = render(planned)
+    assert b"data-msys" not in rendered.message
+    assert render(plan(message, keep_link_attributes=True)).message.count(b"data-msys") == 2
+    path = rendered.edits[0][2].removeprefix(b"https://click.example.com")
+    assert path.startswith(b"/f/open-in-app/")
+    outcome = Routes(KEYS, Replies("msys-http"), Counters()).outcome(path, 1_700_000_000)
     assert b"Location: http://e.com/?a=1&b\r\n" in outcome.reply.head
     assert outcome.claims is not None
-    assert outcome.claims.kind == "click"
+    assert outcome.claims.kind == "link_unsubscribe"
 
 
 def test_the_pixel_at_the_top_is_an_initial_open() -> None:
     message = HTML + b"<html><body class=x><p>x</body></html>"
     planned = plan(message)
     assert planned.initial_pixel_offset == message.index(b"<p>")
-    rendered = planned.render(KEYS, engagement(initial_pixel=True), URLS)
+    rendered = render(planned, initial_pixel=True)
     assert rendered.pixels == 2
     top, bottom = re.findall(rb'src="https://click\.example\.com([^"]*)"', rendered.message)
     assert [KEYS.open(url.decode()).kind for url in (top, bottom)] == ["initial_open", "open"]
-    assert planned.render(KEYS, engagement(), URLS).pixels == 1
-
-
-def test_without_a_body_tag_there_is_no_pixel_at_the_top() -> None:
-    planned = plan(HTML + b"<p>x")
-    assert planned.initial_pixel_offset is None
-    rendered = planned.render(KEYS, engagement(initial_pixel=True), URLS)
-    assert rendered.pixels == 1
-    assert [left.reason for left in rendered.left_alone] == ["no_initial_pixel_place"]
+    assert render(planned).pixels == 1
+    without = plan(HTML + b"<p>x")
+    assert (without.initial_pixel_offset, render(without, initial_pixel=True).pixels) == (None, 1)

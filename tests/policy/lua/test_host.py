@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.captured_logs import capture_logs
-from tests.policy.asked import FILE, ask, lua, set_by, transaction
+from tests.policy.policies import FILE, ask, lua, set_by, transaction
 
 from msys_track.errors import PolicyFailedError, SettingsError
 from msys_track.policy.chain import CONTINUE, DONE, Verdict
@@ -194,7 +194,7 @@ def test_each_hook_gets_momentums_arguments(hook: str, check: str) -> None:
     assert policy.ask(Hook(hook), transaction(user="app")) == CONTINUE
 
 
-def test_momentums_data_phase_is_asked_at_the_spool() -> None:
+def test_momentums_data_phase_is_called_at_the_spool() -> None:
     policy = lua("vctx:set_code(550, 'no')", hook="validate_data")
     assert policy.hooks == {Hook.DATA_SPOOL}
     assert policy.ask(Hook.DATA_SPOOL, transaction()).rejection is not None

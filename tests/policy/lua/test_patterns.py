@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.policy.asked import FILE, set_by
+from tests.policy.policies import FILE, set_by
 
 from msys_track.policy.lua.host import LuaPolicy
 

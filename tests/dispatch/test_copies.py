@@ -285,7 +285,7 @@ JUNK = ("Bad line", "Bcc", ": x", "a b: c", "From jo@x.test Mon Jan  1 2024", "Ã
 @pytest.mark.parametrize("options", [ON, TrackingOptions()], ids=["on", "off"])
 @pytest.mark.parametrize("eol", ["\r\n", "\n"], ids=["crlf", "lf"])
 @pytest.mark.parametrize("junk", JUNK, ids=range(len(JUNK)))
-def test_a_line_that_is_no_field_makes_no_blind_recipient_seen(
+def test_a_line_that_is_not_a_field_uncovers_no_blind_recipient(
     junk: str, eol: str, options: TrackingOptions
 ) -> None:
     top, end = (
@@ -301,7 +301,7 @@ def test_a_line_that_is_no_field_makes_no_blind_recipient_seen(
     assert (blind.recipients, blind.message) == (("boss@x.test",), seen)
 
 
-def test_a_folded_header_is_read_in_a_section_with_a_line_that_is_no_field() -> None:
+def test_a_folded_header_is_read_in_a_section_with_a_line_that_is_not_a_field() -> None:
     folded = b'X-MSYS-API: {"options": {"open_tracking": true},\n "campaign_id": "x"}\n'
     opened = Rewriter(keys=KEYS).open(b"Subject hello\nFrom: a@x.test\n" + folded + b"\nx", THREE)
     assert opened.header is not None

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tests.policy.asked import call, lua, transaction
+from tests.policy.policies import call, lua, transaction
 
 from msys_track.errors import PolicyFailedError
 from msys_track.policy.chain import Chain
@@ -16,7 +16,7 @@ def python(name: str, body: str) -> PythonPolicy:
     return PythonPolicy(Path(name), source.encode())
 
 
-def test_files_are_asked_in_order_and_see_what_was_set_before() -> None:
+def test_files_are_called_in_order_and_see_what_was_set_before() -> None:
     first = python("a.py", "t.contexts.message.set('seen', 'a')")
     second = lua("msg:context_set(M, 'seen', msg:context_get(M, 'seen') .. 'b')")
     third = python("c.py", "t.contexts.message.set('seen', t.contexts.lookup('seen') + 'c')")
@@ -31,7 +31,7 @@ def test_the_first_rejection_wins() -> None:
     assert call(chain, Hook.EACH_RCPT, transaction()) == Rejection(code=550, text="first")
 
 
-def test_done_means_that_no_later_file_is_asked_at_this_hook() -> None:
+def test_done_means_that_no_later_file_is_called_at_this_hook() -> None:
     chain = Chain([lua("do return msys.core.VALIDATE_DONE end"), python("b.py", "raise OSError")])
     assert call(chain, Hook.EACH_RCPT, transaction()) is None
 

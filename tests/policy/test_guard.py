@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 from tests.captured_logs import capture_logs
-from tests.policy.asked import FILE, lua, transaction
+from tests.policy.policies import FILE, lua, transaction
 
 from msys_track.policy.chain import Chain, PolicyFile
 from msys_track.policy.context import Context, Contexts

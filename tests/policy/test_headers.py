@@ -64,7 +64,7 @@ def test_a_field_continues_after_a_line_that_is_not_one() -> None:
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_can_be_asked(message: bytes) -> None:
+def test_any_bytes_have_a_header_that_can_be_read(message: bytes) -> None:
     headers = Headers(message)
     for name in headers.names():
         assert headers.get(name)

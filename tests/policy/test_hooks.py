@@ -2,7 +2,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.policy.asked import MESSAGE, transaction
+from tests.policy.policies import MESSAGE, transaction
 
 from msys_track.policy.hooks import Headers, Rejection
 

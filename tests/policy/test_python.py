@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from tests.policy.asked import transaction
+from tests.policy.policies import transaction
 
 from msys_track.errors import PolicyFailedError, SettingsError
 from msys_track.policy.chain import CONTINUE

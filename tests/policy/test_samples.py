@@ -1,10 +1,10 @@
-"""Policies as operators write them, loaded and asked unchanged."""
+"""Policies as operators write them, loaded and called unchanged."""
 
 from typing import Any
 
 import pytest
 from tests.captured_logs import capture_logs
-from tests.policy.asked import SAMPLES, call, transaction
+from tests.policy.policies import SAMPLES, call, transaction
 
 from msys_track.policy.hooks import Hook, Policy, Rejection, Transaction
 from msys_track.policy.loading import PolicySettings, load_policy

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from msys_track.smtpapi.json import compact
 from msys_track.smtpapi.metadata import Trimmed, trim_metadata
 
+THREE = '{"a":1,"b":"ü","c":[]}'
 members = st.dictionaries(
     st.text(max_size=8), st.text(max_size=20) | st.integers() | st.lists(st.text(max_size=4))
 )
@@ -29,25 +30,23 @@ def test_what_is_kept_is_the_longest_run_of_pairs_that_fits(
 
 
 @pytest.mark.parametrize(
-    ("max_bytes", "result"),
+    ("metadata", "max_bytes", "result"),
     [
-        (15, Trimmed('{"a":1}', truncated=True)),
-        (16, Trimmed('{"a":1,"b":"ü"}', truncated=True)),
-        (22, Trimmed('{"a":1,"b":"ü"}', truncated=True)),
-        (23, Trimmed('{"a":1,"b":"ü","c":[]}', truncated=False)),
-        (7, Trimmed('{"a":1}', truncated=True)),
-        (6, Trimmed(None, truncated=True)),
-        (0, Trimmed(None, truncated=True)),
+        (THREE, 15, Trimmed('{"a":1}', truncated=True)),
+        (THREE, 16, Trimmed('{"a":1,"b":"ü"}', truncated=True)),
+        (THREE, 22, Trimmed('{"a":1,"b":"ü"}', truncated=True)),
+        (THREE, 23, Trimmed(THREE, truncated=False)),
+        (THREE, 7, Trimmed('{"a":1}', truncated=True)),
+        (THREE, 6, Trimmed(None, truncated=True)),
+        (THREE, 0, Trimmed(None, truncated=True)),
+        # A pair that does not fit hides those after it.
+        ('{"a":"long value","b":1}', 12, Trimmed(None, truncated=True)),
+        # No metadata is not truncated.
+        (None, 0, Trimmed(None, truncated=False)),
+        ("{}", 0, Trimmed(None, truncated=False)),
     ],
 )
-def test_the_limit_counts_bytes_of_compact_utf8(max_bytes: int, result: Trimmed) -> None:
-    assert trim_metadata('{"a":1,"b":"ü","c":[]}', max_bytes) == result
-
-
-def test_a_pair_that_does_not_fit_hides_those_after_it() -> None:
-    assert trim_metadata('{"a":"long value","b":1}', 12) == Trimmed(None, truncated=True)
-
-
-@pytest.mark.parametrize("empty", [None, "{}"])
-def test_no_metadata_is_not_truncated(empty: str | None) -> None:
-    assert trim_metadata(empty, 0) == Trimmed(None, truncated=False)
+def test_the_limit_counts_bytes_of_compact_utf8(
+    metadata: str | None, max_bytes: int, result: Trimmed
+) -> None:
+    assert trim_metadata(metadata, max_bytes) == result

@@ -132,26 +132,13 @@ class Explanation:
         return plain
 
 
-class Lines:
-    """The lines of a message, for offsets in any order."""
-
-    __slots__ = ("_ends",)
-
-    def __init__(self, message: bytes) -> None:
-        self._ends = [each.start() for each in re.finditer(rb"\n", message)]
-
-    def at(self, offset: int) -> int:
-        """Return the line of an offset, from 1."""
-        return bisect_left(self._ends, offset) + 1
-
-
 def explain(decision: Decision, copies: Sequence[Copy]) -> Explanation:
     """Explain a decision and the copies that were made of it."""
     opened = decision.opened
     if opened is None:
         return Explanation(decided=(), copies=tuple(copies))
     header = opened.header or ApiHeader()
-    lines = Lines(opened.message)
+    line_ends = [each.start() for each in re.finditer(rb"\n", opened.message)]
     copy_of = {address: copy for copy in copies for address in copy.recipients}
     alike: dict[Resolved, list[str]] = {}
     for recipient, resolved in decision.options.items():
@@ -167,9 +154,9 @@ def explain(decision: Decision, copies: Sequence[Copy]) -> Explanation:
             options=tuple(_explain_options(resolved)),
             truncated=tuple(name for name in asked if name not in kept),
             ignored_variables=resolved.ignored_variables,
-            links=tuple(_explain_links(plan, resolved, copy, lines)) if plan else (),
-            pixels=tuple(_explain_pixels(plan, resolved, copy, lines)) if plan else (),
-            parts=tuple(_explain_parts(plan, resolved, copy, lines)) if plan else (),
+            links=tuple(_explain_links(plan, resolved, copy, line_ends)) if plan else (),
+            pixels=tuple(_explain_pixels(plan, resolved, copy, line_ends)) if plan else (),
+            parts=tuple(_explain_parts(plan, resolved, copy, line_ends)) if plan else (),
         )
         explained.append(decided)
     return Explanation(
@@ -193,7 +180,7 @@ def _explain_options(resolved: Resolved) -> Iterator[Option]:
 
 
 def _explain_links(
-    plan: Plan, resolved: Resolved, copy: Copy, lines: Lines
+    plan: Plan, resolved: Resolved, copy: Copy, line_ends: list[int]
 ) -> Iterator[ExplainedLink]:
     rendered = copy.rendered
     refused = defaultdict[str, deque[LeftAlone]](deque)
@@ -219,7 +206,7 @@ def _explain_links(
         ):
             fate = of_target.popleft().reason
         yield ExplainedLink(
-            line=lines.at(link.offset),
+            line=_find_line(line_ends, link.offset),
             target=target,
             name=getattr(link, "name", None),
             where=getattr(link, "where", None),
@@ -229,7 +216,7 @@ def _explain_links(
 
 
 def _explain_pixels(
-    plan: Plan, resolved: Resolved, copy: Copy, lines: Lines
+    plan: Plan, resolved: Resolved, copy: Copy, line_ends: list[int]
 ) -> Iterator[ExplainedPixel]:
     if not resolved.open_tracking.value:
         yield ExplainedPixel(kind="open", line=None, fate=OPEN_TRACKING_OFF)
@@ -249,7 +236,7 @@ def _explain_pixels(
     bare = () if copy.rendered is None else copy.rendered.pixels_without_metadata
     for kind, offset in places.items():
         if offset is not None:
-            line = lines.at(offset)
+            line = _find_line(line_ends, offset)
             yield ExplainedPixel(
                 kind=kind, line=line, fate=with_place, lacks_metadata=kind in bare
             )
@@ -261,17 +248,21 @@ def _explain_pixels(
 
 
 def _explain_parts(
-    plan: Plan, resolved: Resolved, copy: Copy, lines: Lines
+    plan: Plan, resolved: Resolved, copy: Copy, line_ends: list[int]
 ) -> Iterator[ExplainedPart]:
     edited = [offset for offset, _, _ in copy.edits]
     untouched = UNCHANGED if resolved.is_tracked else Reason.TRACKING_OFF.value
     for part in plan.parts:
         is_edited = any(part.offset <= each <= part.offset + part.length for each in edited)
         yield ExplainedPart(
-            line=lines.at(part.offset),
+            line=_find_line(line_ends, part.offset),
             media_type=part.media_type,
             charset=part.charset,
             transfer_encoding=part.transfer_encoding,
             length_bytes=part.length,
             fate=part.reason or (REWRITTEN if is_edited else untouched),
         )
+
+
+def _find_line(line_ends: list[int], offset: int) -> int:
+    return bisect_left(line_ends, offset) + 1

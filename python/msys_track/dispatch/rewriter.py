@@ -179,8 +179,8 @@ class Rewriter:
         contexts_of = {}
         for recipient in recipients:
             own = transaction.contexts.for_recipient()
-            asked = replace(transaction, contexts=own, recipient=recipient)
-            self._ask_policy(Hook.EACH_RCPT, asked)
+            for_recipient = replace(transaction, contexts=own, recipient=recipient)
+            self._ask_policy(Hook.EACH_RCPT, for_recipient)
             contexts_of[recipient] = own
         return contexts_of
 

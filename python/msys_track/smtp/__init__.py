@@ -1,1 +1,1 @@
-"""The words of SMTP that both faces speak: replies, paths, capabilities, and the bytes of DATA."""
+"""What both sides of SMTP share: replies, paths, capabilities, and the bytes of DATA."""

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.policy.asked import set_by
+from tests.policy.policies import set_by
 
 from msys_track.policy.lua.dialect import ForbiddenSourceError, translate_source
 

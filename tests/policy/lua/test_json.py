@@ -3,7 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.policy.asked import lua, set_by, transaction
+from tests.policy.policies import lua, set_by, transaction
 
 from msys_track.policy.hooks import Hook
 from msys_track.policy.lua.host import LuaPolicy

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.policy.asked import FILE, ask, lua, set_by, transaction
+from tests.policy.policies import FILE, ask, lua, set_by, transaction
 
 from msys_track.errors import PolicyFailedError, SettingsError
 from msys_track.policy.context import MAX_VALUE
@@ -232,12 +232,12 @@ def test_a_policy_that_spoils_its_library_spoils_only_itself() -> None:
 
 
 def test_memory_that_a_policy_keeps_can_not_end_the_process() -> None:
-    """Lua aborts where it can't hold what Python hands in; this is asked in a process apart."""
+    """Lua aborts if it can't hold what Python passes in, so this runs in a process of its own."""
     program = f"""
 from msys_track.errors import PolicyFailedError
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.hooks import Hook
-from tests.policy.asked import lua, transaction
+from tests.policy.policies import lua, transaction
 full = {{str(n): "x" * {MAX_VALUE} for n in range(15)}}
 policy = lua(
     "keep = keep or {{}} pcall(function() while true do keep[#keep + 1] = ('x'):rep(1e5) end end)",

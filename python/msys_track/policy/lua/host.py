@@ -129,8 +129,8 @@ class _State:
             source = (_PIECES / f"{name}.lua").read_bytes()
             return load(source, f"=msys-track/{name}.lua", "t")
 
-        functions = {name: getattr(outside, name) for name in vars(Outside) if name[0] != "_"}
-        del functions["transaction"]
+        names = [name for name in vars(Outside) if name[0] != "_" and name != "transaction"]
+        functions = {name: getattr(outside, name) for name in names}
         self._policy = load_piece("state")(
             load_piece, runtime.table_from(functions), runtime.table_from(settings)
         )

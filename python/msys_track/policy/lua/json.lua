@@ -207,12 +207,12 @@ local function read_object(text, at, depth)
   end)
 end
 
-local WORDS = { t = { "true", true }, f = { "false", false }, n = { "null", nil } }
+local LITERALS = { t = { "true", true }, f = { "false", false }, n = { "null", nil } }
 
 function read(text, at, depth)
   at = after_space(text, at)
   local c = sub(text, at, at)
-  local word, value = WORDS[c], nil
+  local literal, value = LITERALS[c], nil
   if (c == "{" or c == "[") and depth >= MAX_DEPTH then
     fault(at, format("nested deeper than %d levels", MAX_DEPTH))
   elseif c == "{" then
@@ -221,8 +221,8 @@ function read(text, at, depth)
     value, at = read_array(text, at, depth + 1)
   elseif c == '"' then
     value, at = read_string(text, at)
-  elseif word and sub(text, at, at + #word[1] - 1) == word[1] then
-    value, at = word[2], at + #word[1]
+  elseif literal and sub(text, at, at + #literal[1] - 1) == literal[1] then
+    value, at = literal[2], at + #literal[1]
   else
     value, at = read_number(text, at)
   end

@@ -17,7 +17,7 @@ local setmetatable, type, unpack = setmetatable, type, table.unpack
 -- process counts. Reading it is slow. Reading the process's is fast, and it is never less: so the
 -- thread's is read only when the process's has passed the limit.
 local deadline, last, allowed = huge, huge, 0
-local spent -- what ran out, in words; stays until the next call
+local spent -- a text about what ran out; stays until the next call
 
 -- Returns whether too much memory is in use for anything more to be passed in.
 local function is_full()

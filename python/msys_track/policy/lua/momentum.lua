@@ -271,16 +271,8 @@ local core = close_object("msys.core.", {
   EC_MSG_ENV_COMPLETE = COMPLETE,
   LOG_CRIT = "critical",
   LOG_ERR = "error",
-  LOG_WARNING = "warning",
-  LOG_NOTICE = "info",
-  LOG_INFO = "info",
-  LOG_DEBUG = "debug",
   DCRITICAL = "critical",
   DERROR = "error",
-  DWARNING = "warning",
-  DNOTICE = "info",
-  DINFO = "info",
-  DDEBUG = "debug",
   get_now_ts = time,
   string_new = function()
     return setmetatable({ value = "" }, string_meta)
@@ -289,6 +281,11 @@ local core = close_object("msys.core.", {
   ec_message_context_set = msg.context_set,
   ec_message_context_exists = msg.context_exists,
 })
+
+local LEVELS = { WARNING = "warning", NOTICE = "info", INFO = "info", DEBUG = "debug" }
+for name, level in next, LEVELS do
+  core["LOG_" .. name], core["D" .. name] = level, level
+end
 
 local MACRO_KINDS = { mess = MESSAGE, conn = CONNECTION }
 

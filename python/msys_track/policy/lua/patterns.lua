@@ -3,7 +3,7 @@
 -- A pattern with k repetitions needs at most (text + 1)^k steps. If that is little, C matches it.
 -- If not, the matcher below does: it is slower, gives the same answers, and can be interrupted.
 
-local AFFORDABLE = 2e6 -- steps of C, some ten milliseconds
+local affordable = ... or 2e6 -- steps of C: some ten milliseconds
 local REMEMBERED = 200 -- compiled patterns
 local MAX_PATTERN = 4096 -- characters, for the matcher here: its classes are spelt out
 
@@ -372,7 +372,7 @@ end
 local function slow_gsub(text, pattern, replacement, most)
   local state, is_anchored = state_of(text, pattern, true)
   local pieces, count, at, last = {}, 0, 1, nil
-  while count < (most or #text + 1) do
+  while count < most do
     local ending = match_at(state, at)
     if ending and ending ~= last then
       count = count + 1
@@ -396,10 +396,10 @@ end
 
 local function is_affordable(length, pattern, has_anchor)
   if length < 2 then
-    return true
+    return affordable > 0
   end
   local program = compile(pattern, has_anchor)
-  return program.weight * (length + 1.0) ^ program.repetitions <= AFFORDABLE
+  return program.weight * (length + 1.0) ^ program.repetitions <= affordable
 end
 
 local function as_text(value, number, name)
@@ -425,45 +425,35 @@ local function start_of(init, length)
   return at < 1 and 1 or at
 end
 
--- The matcher alone; the tests compare it with C.
-local interruptible = { gsub = slow_gsub }
-
-function interruptible.find(text, pattern, init)
-  return slow_search(text, pattern, start_of(init, #text), true)
-end
-
-function interruptible.match(text, pattern, init)
-  return slow_search(text, pattern, start_of(init, #text), false)
-end
-
-function interruptible.gmatch(text, pattern, init)
-  return slow_gmatch(text, pattern, start_of(init, #text))
-end
-
-local bounded = { interruptible = interruptible }
+local bounded = {}
 
 function bounded.find(text, pattern, init, is_plain)
   text, pattern = as_text(text, 1, "find"), as_text(pattern, 2, "find")
   if is_plain or not find(pattern, "[%^%$%*%+%?%.%(%[%%%-]") then
-    if (#text + 1.0) * #pattern <= 16 * AFFORDABLE then
+    if (#text + 1.0) * #pattern <= 16 * affordable then
       return find(text, pattern, init, true)
     end
     return slow_plain(text, pattern, start_of(init, #text))
+  elseif is_affordable(#text, pattern, true) then
+    return find(text, pattern, init)
   end
-  local search = is_affordable(#text, pattern, true) and find or interruptible.find
-  return search(text, pattern, init)
+  return slow_search(text, pattern, start_of(init, #text), true)
 end
 
 function bounded.match(text, pattern, init)
   text, pattern = as_text(text, 1, "match"), as_text(pattern, 2, "match")
-  local search = is_affordable(#text, pattern, true) and match or interruptible.match
-  return search(text, pattern, init)
+  if is_affordable(#text, pattern, true) then
+    return match(text, pattern, init)
+  end
+  return slow_search(text, pattern, start_of(init, #text), false)
 end
 
 function bounded.gmatch(text, pattern, init)
   text, pattern = as_text(text, 1, "gmatch"), as_text(pattern, 2, "gmatch")
-  local search = is_affordable(#text, pattern, false) and gmatch or interruptible.gmatch
-  return search(text, pattern, init)
+  if is_affordable(#text, pattern, false) then
+    return gmatch(text, pattern, init)
+  end
+  return slow_gmatch(text, pattern, start_of(init, #text))
 end
 
 function bounded.gsub(text, pattern, replacement, most)
@@ -473,7 +463,7 @@ function bounded.gsub(text, pattern, replacement, most)
   elseif type(replacement) ~= "table" and type(replacement) ~= "function" then
     replacement = as_text(replacement, 3, "gsub")
   end
-  return slow_gsub(text, pattern, replacement, most)
+  return slow_gsub(text, pattern, replacement, most or #text + 1)
 end
 
 return bounded

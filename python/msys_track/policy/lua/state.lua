@@ -59,6 +59,4 @@ function policy.load_file(source, chunk)
   end)
 end
 
--- What the tests compare with C.
-policy.interruptible = patterns.interruptible
 return policy

@@ -1,4 +1,4 @@
-"""A transaction and a Lua file with one hook, for every test that asks a policy."""
+"""A transaction and a Lua file with one hook, for every test that calls a policy."""
 
 from pathlib import Path
 from typing import Any

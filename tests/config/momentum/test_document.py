@@ -18,8 +18,8 @@ from msys_track.config.schema.tables import SCOPE
 SAMPLES = Path(__file__).parent / "ecelerity"
 SCOPES = "it belongs in ESMTP_Listener, Listen, Peer, pathway or pathway_group"
 PROTECT = "not enforced by msys-track; protect its ports by other means"
-UNKNOWN = "no option of msys-track"
-NOT_OURS = "no stanza of msys-track, and nothing in it is read"
+UNKNOWN = "not an option of msys-track"
+NOT_OURS = "not a stanza of msys-track; nothing in it is read"
 REST = "its tracking options are those of Momentum's REST injection; SMTP has its own"
 
 

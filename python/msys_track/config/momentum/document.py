@@ -139,7 +139,7 @@ class _Mapping:
                     self.unread.add((*table, *scope.options[near][0]))
             elif item.name not in EVERY_MODULE:
                 self._guards.add(item, table, written)
-                why = "no option of msys-track"
+                why = "not an option of msys-track"
                 if is_guard(item):
                     why = "not enforced by msys-track; protect its ports by other means"
                 self._add_notice(item.place, _join(scope, item.name), why)
@@ -173,7 +173,7 @@ class _Mapping:
             self._add_problem(stanza.place, written, mistake)
         else:
             self._guards.add(stanza, table, written)
-            why = "no stanza of msys-track, and nothing in it is read"
+            why = "not a stanza of msys-track; nothing in it is read"
             self._add_notice(stanza.place, name, why)
             for option in list_options(stanza.body):
                 if option.name in TRACKING:
@@ -219,10 +219,8 @@ class _Mapping:
             self._add_notice(self.places[first], str(first[-1]), why)
         self._settle_scripts()
         place = self.places.get(("gateway",))
-        gateway, port = (
-            self._take_member("gateway"),
-            self._take_member("remote_smtp_port", _SMTP_PORT),
-        )
+        gateway = self._take_member("gateway")
+        port = self._take_member("remote_smtp_port", _SMTP_PORT)
         # The smart host is the upstream, unless our own stanza names one.
         if place is None or ("proxy", "upstream") in self.places:
             return
@@ -240,9 +238,10 @@ class _Mapping:
         for name in list(self.members.get("listen", {})):
             table, key = ("listen", name), f'listen "{name}"'
             place, address = self.places[table], addresses.get(table)
-            why = "" if self._switches.get(table, is_on) else "switched off by Enable"
-            why = "a Unix socket; only TCP is listened on" if name.startswith("/") else why
-            if why:
+            is_unix = name.startswith("/")
+            if is_unix or not self._switches.get(table, is_on):
+                unix = "a Unix socket; only TCP is listened on"
+                why = unix if is_unix else "switched off by Enable"
                 self._add_notice(place, key, why)
                 del self.members["listen"][name]
                 self._forget_places(table)

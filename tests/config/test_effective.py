@@ -9,14 +9,7 @@ from tests.config.mutations import good, write_named_files
 
 from msys_track.config.checking import Checked, checked
 from msys_track.config.configuration import Configuration
-from msys_track.config.effective import (
-    Effective,
-    Way,
-    known_listen,
-    scope_options,
-    tables,
-    ways,
-)
+from msys_track.config.effective import Way, known_listen, scope_options, tables, ways
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
 from msys_track.config.schema.tables import SCOPE, TABLES, TOP
 from msys_track.dispatch.rewriter import Rewriter
@@ -49,11 +42,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def read(folder: Path) -> Configuration:
+    """Read the good file that has every kind of scope."""
+    return looked_at(folder, good("scopes.toml"))[1]
+
+
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_the_options_shown_are_those_of_a_mail_that_comes_in_that_way(
-    folder: Path, way: Way
+    read: Configuration, way: Way
 ) -> None:
-    _, read = looked_at(folder, good("scopes.toml"))
     rewriter = Rewriter(keys=KeyRing.temporary(), scopes=read.scopes)
     peer = f"[{way.peer}]:5" if way.peer else ""
     session = PolicySession(read.scopes, peer=peer, listen=way.listen or "")
@@ -69,23 +67,18 @@ def test_the_options_shown_are_those_of_a_mail_that_comes_in_that_way(
             assert shown[name].value == (list(value) if isinstance(value, tuple) else value), name
 
 
-def test_each_listen_is_a_way_in(folder: Path) -> None:
-    _, read = looked_at(folder, good("scopes.toml"))
+def test_each_listen_is_a_way_in(read: Configuration) -> None:
     assert ways(read) == (Way(), Way(listen="0.0.0.0:2525"), Way(listen="[::1]:2526"))
 
 
-def test_a_source_is_a_scope_and_its_line(folder: Path) -> None:
-    _, read = looked_at(folder, good("scopes.toml"))
+def test_a_source_is_a_scope_and_its_line(read: Configuration) -> None:
     inner = scope_options(read, WAYS[2])
-    assert inner["click_tracking_enabled"] == Effective(
-        value=True, source='listen ":2525" peer "10.0.0.0/8" (msys-track.toml:14)'
-    )
-    assert inner["open_tracking_scheme"] == Effective("http", "default")
-    assert inner["context"] == Effective(
-        {"smtpapi_campaign_id": "receipts", "smtpapi_open_tracking": "1"},
-        'pathway "receipts" (msys-track.toml:28)',
-    )
-    assert scope_options(read, Way())["pathway"] == Effective(None, "none")
+    peer = 'listen ":2525" peer "10.0.0.0/8" (msys-track.toml:14)'
+    assert inner["click_tracking_enabled"] == (True, peer)
+    assert inner["open_tracking_scheme"] == ("http", "default")
+    context = {"smtpapi_campaign_id": "receipts", "smtpapi_open_tracking": "1"}
+    assert inner["context"] == (context, 'pathway "receipts" (msys-track.toml:28)')
+    assert scope_options(read, Way())["pathway"] == (None, "none")
 
 
 def test_a_pathway_of_the_context_decides_as_policys_does(folder: Path) -> None:
@@ -95,11 +88,9 @@ def test_a_pathway_of_the_context_decides_as_policys_does(folder: Path) -> None:
     )
     _, read = looked_at(folder, text)
     shown = scope_options(read, Way())
-    assert shown["outlook_links"] == Effective(
-        value=False, source='pathway "a" (msys-track.toml:4)'
-    )
-    assert shown["pathway"] == Effective("a", "context of listener (msys-track.toml:2)")
-    assert shown["tracking_link_expiry"] == Effective(7, "context of listener (msys-track.toml:2)")
+    assert shown["outlook_links"] == (False, 'pathway "a" (msys-track.toml:4)')
+    assert shown["pathway"] == ("a", "context of listener (msys-track.toml:2)")
+    assert shown["tracking_link_expiry"] == (7, "context of listener (msys-track.toml:2)")
 
 
 def test_every_key_of_every_table_is_shown(folder: Path) -> None:
@@ -109,24 +100,20 @@ def test_every_key_of_every_table_is_shown(folder: Path) -> None:
         "": set(TOP),
         **{name: set(TABLES[name]) for name in ("policy", "proxy", "tracker")},
     }
-    assert shown["policy"]["files"] == Effective(
-        [str(folder / "policy.lua")], "msys-track.toml:21"
-    )
-    assert shown["tracker"]["trusted_proxies"] == Effective(
-        ["10.0.0.0/8", "::1/128"], "msys-track.toml:35"
-    )
-    assert shown["proxy"]["idle_timeout_seconds"] == Effective(300, "msys-track.toml:30")
+    assert shown["policy"]["files"] == ([str(folder / "policy.lua")], "msys-track.toml:21")
+    proxies = ["10.0.0.0/8", "::1/128"]
+    assert shown["tracker"]["trusted_proxies"] == (proxies, "msys-track.toml:35")
+    assert shown["proxy"]["idle_timeout_seconds"] == (300, "msys-track.toml:30")
 
 
 def test_a_server_that_is_not_configured_is_not_shown(folder: Path) -> None:
     looked, read = looked_at(folder, "")
     shown = tables(looked.document, read)
     assert set(shown) == {"", "policy"}
-    assert shown[""]["keys"] == Effective(None, "none")
+    assert shown[""]["keys"] == (None, "none")
 
 
-def test_an_address_of_any_host_is_known_by_each(folder: Path) -> None:
-    _, read = looked_at(folder, good("scopes.toml"))
+def test_an_address_of_any_host_is_known_by_each(read: Configuration) -> None:
     assert known_listen(read.scopes, Address("127.0.0.1", 2525)) == "0.0.0.0:2525"
     assert known_listen(read.scopes, Address("::1", 2526)) == "[::1]:2526"
     assert known_listen(read.scopes, Address("::1", 2525)) is None

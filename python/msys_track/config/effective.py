@@ -4,7 +4,7 @@ Scope options are weighed as for a mail that asks for nothing, so that what is s
 proxy does. It is written for people as TOML, and for programs as JSON.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -107,28 +107,22 @@ def tables(document: Document, configuration: Configuration) -> dict[str, Table]
         "tracker": (configuration.tracker,),
     }
     keys = {"": TOP, **TABLES}
-    return {
-        table: {
-            name: _find_setting((table, name) if table else (name,), key, settings, document)
-            for name, key in keys[table].items()
-        }
-        for table, settings in rooms.items()
-        if None not in settings
-    }
-
-
-def _find_setting(
-    path: KeyPath, key: Key, settings: Sequence[Any], document: Document
-) -> Effective:
-    room = next((each for each in settings if isinstance(each, key.settings)), settings[0])
-    value = write_fields([getattr(room, field) for field in key.fields])
     listens: Any = document.members.get("listen")
-    if path in document.places:
-        return Effective(value, document.seen(path))
-    if path == ("proxy", "listen") and listens:
-        first = next(iter(listens))
-        return Effective(value, f'listen "{first}" ({document.seen(("listen", first))})')
-    return Effective(value, key.unset if value is None else DEFAULT)
+    found: dict[str, Any] = {}
+    for table, settings in rooms.items():
+        for name, key in keys[table].items() if None not in settings else ():
+            path = (table, name) if table else (name,)
+            room = next((each for each in settings if isinstance(each, key.settings)), settings[0])
+            value = write_fields([getattr(room, field) for field in key.fields])
+            if path in document.places:
+                source = document.seen(path)
+            elif path == ("proxy", "listen") and listens:
+                first = next(iter(listens))
+                source = f'listen "{first}" ({document.seen(("listen", first))})'
+            else:
+                source = key.unset if value is None else DEFAULT
+            found.setdefault(table, {})[name] = Effective(value, source)
+    return found
 
 
 def as_json(tables: Mapping[str, Table], by_way: Mapping[Way, Table]) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def read_name(path: KeyPath) -> Address | Network | str:
     return name
 
 
-def build(stanzas: Mapping[KeyPath, Stanza]) -> Scopes:
+def build_scopes(stanzas: Mapping[KeyPath, Stanza]) -> Scopes:
     """Put scopes together from stanzas that have no faults."""
     made: dict[KeyPath, Scope] = {}
     for path, stanza in stanzas.items():
@@ -132,7 +132,7 @@ def build(stanzas: Mapping[KeyPath, Stanza]) -> Scopes:
         peers=_find_peers(made, ()),
         listens={
             str(address): Listen(scope=made[path], peers=_find_peers(made, path))
-            for path, address in listens(stanzas).items()
+            for path, address in find_listens(stanzas).items()
         },
         pathways={
             name: tuple(made[path] for path in paths if path in made)
@@ -141,7 +141,7 @@ def build(stanzas: Mapping[KeyPath, Stanza]) -> Scopes:
     )
 
 
-def listens(stanzas: Mapping[KeyPath, Stanza]) -> dict[KeyPath, Address]:
+def find_listens(stanzas: Mapping[KeyPath, Stanza]) -> dict[KeyPath, Address]:
     """Find the addresses that have a table of their own."""
     paths = [path for path in stanzas if path[::2] == ("listen",)]
     return {path: addresses.listen_name(str(path[1])) for path in paths}

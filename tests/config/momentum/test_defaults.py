@@ -9,26 +9,23 @@ from msys_track.config.effective import Effective, Way, scope_options
 from msys_track.config.load import load
 from msys_track.options.resolve import resolve
 
+LISTEN = 'Listen ":2525" { } } smtpapi { } Gateway = "127.0.0.1"'
+
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("name", "text", "expected"),
     [
-        ('ESMTP_Listener { Listen ":2525" { } }', True),
-        ('ESMTP_Listener { click_tracking_text = false Listen ":2525" { } }', False),
+        ("ecelerity.conf", f"ESMTP_Listener {{ {LISTEN}", True),
+        ("ecelerity.conf", f"ESMTP_Listener {{ click_tracking_text = false {LISTEN}", False),
+        ("msys-track.toml", "[listener]\nclick_tracking_enabled = true\n", False),
     ],
 )
-def test_text_is_tracked_as_momentum_does(tmp_path: Path, text: str, *, expected: bool) -> None:
-    path = tmp_path / "ecelerity.conf"
-    path.write_text(f'smtpapi {{ }}\n{text}\nGateway = "127.0.0.1"\n')
-    resolved = resolve(load(path).scopes.layers(None, None))
+def test_text_is_tracked_as_momentum_does_but_not_by_our_own_file(
+    tmp_path: Path, name: str, text: str, *, expected: bool
+) -> None:
+    (tmp_path / name).write_text(text)
+    resolved = resolve(load(tmp_path / name).scopes.layers(None, None))
     assert resolved.click_tracking_text.value is expected
-
-
-def test_text_is_not_tracked_by_our_own_file(tmp_path: Path) -> None:
-    path = tmp_path / "msys-track.toml"
-    path.write_text("[listener]\nclick_tracking_enabled = true\n")
-    resolved = resolve(load(path).scopes.layers(None, None))
-    assert resolved.click_tracking_text.value is False
 
 
 def test_the_source_of_momentums_default_is_no_line(tmp_path: Path) -> None:

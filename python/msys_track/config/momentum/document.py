@@ -18,7 +18,7 @@ from msys_track.config.momentum.mistakes import (
     find_mistake,
     find_stanza_meant,
     find_stanza_mistake,
-    options,
+    list_options,
 )
 from msys_track.config.momentum.names import (
     EVERY_MODULE,
@@ -54,9 +54,9 @@ _BARE_IPV6: Final = re.compile(r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*")
 def document(path: Path, *, search_path: Sequence[Path] | None = None) -> Document:
     """Read `ecelerity.conf` and map its stanzas to the members of `msys-track.toml`.
 
-    Values are not checked: a text that should be a boolean or a number and is none stays a text.
-    What means nothing here is a notice, told once however often it stands there. Includes are
-    looked for in Momentum's search path, that of the environment, unless another is given.
+    Values are not checked: what should be a number and is not stays a text. What means nothing
+    here is a notice, once however often it stands there. Includes are looked for in `search_path`,
+    or else in Momentum's own, which the environment may set.
 
     Raises:
         SettingsError: the file can't be read.
@@ -78,16 +78,12 @@ def document(path: Path, *, search_path: Sequence[Path] | None = None) -> Docume
     )
 
 
-def origins(document: Document) -> dict[KeyPath, str]:
-    """Say of each member where it comes from, such as `from conf.d/tracking.conf:14`."""
-    return {path: f"from {document.seen(path)}" for path in document.places}
-
-
 def write_toml(document: Document, folder: Path) -> str:
     """Write a document that has no problems as TOML that means the same in a folder.
 
-    Names of files are relative to the file that they stand in: where the TOML goes elsewhere,
-    they become absolute.
+    A comment says where each member comes from, such as `from conf.d/tracking.conf:14`. Names of
+    files are relative to the file that they stand in: where the TOML goes elsewhere, they become
+    absolute.
     """
     home = document.path.parent.resolve()
     members: dict[str, Any] = deepcopy(dict(document.members))
@@ -99,7 +95,8 @@ def write_toml(document: Document, folder: Path) -> str:
         if "files" in members.get("policy", {}):
             members["policy"]["files"] = [str(home / name) for name in members["policy"]["files"]]
     head = f"# Made from {document.path.resolve()} by msys-track config import.\n"
-    return f"{head}\n{toml_text(members, origins(document))}"
+    origins = {path: f"from {document.seen(path)}" for path in document.places}
+    return f"{head}\n{toml_text(members, origins)}"
 
 
 class _Mapping:
@@ -135,14 +132,14 @@ class _Mapping:
                     self._pass_over(item, scope, table)
             elif item.name in scope.options:
                 path, read = scope.options[item.name]
-                self._set((*table, *path), read(item.value), item)
+                self._set_member((*table, *path), read(item.value), item)
             elif why := find_mistake(item.name, scope):
                 self._add_problem(item.place, written, why)
                 if near := nearest(item.name, scope.options):
                     self.unread.add((*table, *scope.options[near][0]))
             elif item.name not in EVERY_MODULE:
                 self._guards.add(item, table, written)
-                why = "no option of msys-track"
+                why = "not an option of msys-track"
                 if is_guard(item):
                     why = "not enforced by msys-track; protect its ports by other means"
                 self._add_notice(item.place, _join(scope, item.name), why)
@@ -152,15 +149,14 @@ class _Mapping:
         if scope.instance:
             if len(stanza.instances) != 1:
                 found = " ".join(map(shown, stanza.instances)) or "none"
-                allowed = f'one, {stanza.written} "{scope.instance}" {{ … }}'
-                text = f"found {found}, allowed: {allowed}"
+                text = f'found {found}, allowed: one, {stanza.written} "{scope.instance}" {{ … }}'
                 self._add_problem(stanza.place, stanza.written, text)
                 return
             table = (*table, *stanza.instances)
             # An address or a network has one table, however it is written.
             with suppress(NotAllowedError):
                 table = self._tables.setdefault((table[:-1], read_name(table)), table)
-        self._open(table, stanza.place)
+        self._open_table(table, stanza.place)
         self.read(stanza.body, scope, table)
 
     def _pass_over(self, stanza: Stanza, scope: Scope, table: KeyPath) -> None:
@@ -177,14 +173,14 @@ class _Mapping:
             self._add_problem(stanza.place, written, mistake)
         else:
             self._guards.add(stanza, table, written)
-            why = "no stanza of msys-track, and nothing in it is read"
+            why = "not a stanza of msys-track; nothing in it is read"
             self._add_notice(stanza.place, name, why)
-            for option in options(stanza.body):
+            for option in list_options(stanza.body):
                 if option.name in TRACKING:
                     why = f"means nothing in {stanza.written}; it belongs in {TRACKING_SCOPES}"
                     self._add_problem(option.place, option.written, why)
 
-    def _set(self, path: KeyPath, value: object, option: Option) -> None:
+    def _set_member(self, path: KeyPath, value: object, option: Option) -> None:
         table, name = path[:-1], str(path[-1])
         if name == "enabled":
             self._switches.pop(table, None)
@@ -194,7 +190,7 @@ class _Mapping:
                 text = f"found {shown(value)}, allowed: true or false"
                 self._add_problem(option.place, "enable", text)
             return
-        members = self._open(table, option.place)
+        members = self._open_table(table, option.place)
         # The check of what holds will never see a value that is overridden.
         key = known_key(path) if path in self.places else None
         try:
@@ -205,7 +201,7 @@ class _Mapping:
                 wrong = path if item is None else (*path, item)
                 self._add_problem(self.places.get(wrong, self.places[path]), dotted(wrong), text)
         if path in self.places:
-            self._forget(path)
+            self._forget_places(path)
         members[name] = value
         self.places.update(_find_places(path, option.value))
         self.places[path] = option.place
@@ -223,14 +219,15 @@ class _Mapping:
             self._add_notice(self.places[first], str(first[-1]), why)
         self._settle_scripts()
         place = self.places.get(("gateway",))
-        gateway, port = self._take("gateway"), self._take("remote_smtp_port", _SMTP_PORT)
+        gateway = self._take_member("gateway")
+        port = self._take_member("remote_smtp_port", _SMTP_PORT)
         # The smart host is the upstream, unless our own stanza names one.
         if place is None or ("proxy", "upstream") in self.places:
             return
         if isinstance(gateway, str):
             host = f"[{gateway}]" if _BARE_IPV6.fullmatch(gateway) else gateway
             gateway = f"{host}:{port}" if _HOST_WITHOUT_PORT.fullmatch(host) else host
-        self._open(("proxy",), place)["upstream"] = gateway
+        self._open_table(("proxy",), place)["upstream"] = gateway
         self.places["proxy", "upstream"] = place
 
     def _settle_listeners(self) -> None:
@@ -241,12 +238,13 @@ class _Mapping:
         for name in list(self.members.get("listen", {})):
             table, key = ("listen", name), f'listen "{name}"'
             place, address = self.places[table], addresses.get(table)
-            why = "" if self._switches.get(table, is_on) else "switched off by Enable"
-            why = "a Unix socket; only TCP is listened on" if name.startswith("/") else why
-            if why:
+            is_unix = name.startswith("/")
+            if is_unix or not self._switches.get(table, is_on):
+                unix = "a Unix socket; only TCP is listened on"
+                why = unix if is_unix else "switched off by Enable"
                 self._add_notice(place, key, why)
                 del self.members["listen"][name]
-                self._forget(table)
+                self._forget_places(table)
                 continue
             guards = [] if is_protected else list(self._guards.find(table))
             if guards and isinstance(address, Address) and not is_loopback(address.host):
@@ -263,7 +261,7 @@ class _Mapping:
     def _settle_scripts(self) -> None:
         """Make the list of policy files from the scripts, in their order."""
         places = dict(self.places)
-        scripts = self._take("scriptlet", {}).get("script", {})
+        scripts = self._take_member("scriptlet", {}).get("script", {})
         if not self._switches.get(("scriptlet",), True):
             return
         for name, script in scripts.items():
@@ -279,26 +277,26 @@ class _Mapping:
             if isinstance(source, str) and not source.endswith(_SCRIPT_SUFFIXES):
                 # A Lua module, in dots or slashes.
                 source = f"{source if '/' in source else source.replace('.', '/')}.lua"
-            files = self._open(("policy",), place).setdefault("files", [])
+            files = self._open_table(("policy",), place).setdefault("files", [])
             self.places.setdefault(("policy", "files"), place)
             self.places["policy", "files", len(files)] = place
             files.append(source)
 
     # Members and their places
 
-    def _open(self, table: KeyPath, place: Place) -> dict[str, Any]:
+    def _open_table(self, table: KeyPath, place: Place) -> dict[str, Any]:
         members: dict[str, Any] = self.members
         for depth, name in enumerate(table, start=1):
             members = members.setdefault(str(name), {})
             self.places.setdefault(table[:depth], place)
         return members
 
-    def _take(self, name: str, default: object = None) -> Any:
+    def _take_member(self, name: str, default: object = None) -> Any:
         """Take a member out that our file does not have."""
-        self._forget((name,))
+        self._forget_places((name,))
         return self.members.pop(name, default)
 
-    def _forget(self, path: KeyPath) -> None:
+    def _forget_places(self, path: KeyPath) -> None:
         for known in [known for known in self.places if known[: len(path)] == path]:
             del self.places[known]
 

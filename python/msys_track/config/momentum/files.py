@@ -1,7 +1,7 @@
 """Momentum's `ecelerity.conf` with all that it includes, read into one tree of stanzas.
 
 Whoever moves from Momentum has such files; a converter by hand would lose lines in silence. The
-tree knows file and line of everything, and nothing of what a stanza means: see `momentum`.
+tree knows file and line of everything, and nothing of what a stanza means: see `document.py`.
 """
 
 import os

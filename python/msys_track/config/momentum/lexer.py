@@ -97,9 +97,9 @@ def _lacks_quote(match: re.Match[str]) -> bool:
     """Tell whether a text over several lines is what a missing quote made of them."""
     if match.lastgroup != "string" or "\n" not in match[0]:
         return False
-    is_followed = not _AFTER_STRING.match(match.string, match.end())
+    is_glued = not _AFTER_STRING.match(match.string, match.end())
     last_line = match[0].rpartition("\n")[2][:-1]
-    return is_followed or _LOOKS_LIKE_OPTION.fullmatch(last_line) is not None
+    return is_glued or _LOOKS_LIKE_OPTION.fullmatch(last_line) is not None
 
 
 def _read_content(kind: str | None, written: str) -> tuple[str | None, str]:

@@ -30,13 +30,13 @@ _OPTION_HOMES: Final[Mapping[str, str]] = {
 }
 
 
-def options(body: Sequence[Item]) -> Iterator[Option]:
+def list_options(body: Sequence[Item]) -> Iterator[Option]:
     """Yield the options of a body, those of the stanzas in it included."""
     for item in body:
         if isinstance(item, Option):
             yield item
         else:
-            yield from options(item.body)
+            yield from list_options(item.body)
 
 
 def find_mistake(name: str, scope: Scope) -> str | None:
@@ -63,7 +63,7 @@ def find_stanza_meant(stanza: Stanza, scope: Scope) -> str | None:
     close = _find_close(stanza.name, scope.inner)
     if close or not scope.name:
         return close
-    has_ours = any(_find_close(option.name, _OF_SCOPES) for option in options(stanza.body))
+    has_ours = any(_find_close(option.name, _OF_SCOPES) for option in list_options(stanza.body))
     return nearest(stanza.name, scope.inner) if has_ours else None
 
 
@@ -71,7 +71,7 @@ def find_stanza_mistake(stanza: Stanza, scope: Scope) -> str | None:
     """Say why a stanza is in the wrong place, or is an option that was written as one; or None."""
     if home := HOMES.get(stanza.name):
         # Without our options Momentum may well know it here.
-        if not any(option.name in CONNECTION_OPTIONS for option in options(stanza.body)):
+        if not any(option.name in CONNECTION_OPTIONS for option in list_options(stanza.body)):
             return None
         return f"means nothing in {_where(scope)}; {stanza.written} must stand in {home}"
     if stanza.name in scope.options:

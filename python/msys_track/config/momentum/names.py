@@ -14,8 +14,10 @@ from msys_track.config.momentum.stanzas import Array, Text, Value
 Reader: TypeAlias = Callable[[Value], object]
 """Makes a member's value; what it can't make anything of it passes on for the check to find."""
 
-_TRUE: Final = frozenset({"true", "yes", "on", "enabled", "1"})
-_FALSE: Final = frozenset({"false", "no", "off", "disabled", "0"})
+_BOOLEANS: Final = {
+    **dict.fromkeys(("true", "yes", "on", "enabled", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "disabled", "0"), False),
+}
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
 
 
@@ -48,10 +50,8 @@ def read_text(value: Value) -> object:
 
 def read_boolean(value: Value) -> object:
     """Read a boolean in any of the forms that Momentum's own files have."""
-    text = value.text.lower() if isinstance(value, Text) else ""
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    return read_text(value)
+    given = read_text(value)
+    return _BOOLEANS.get(given.lower(), given) if isinstance(given, str) else given
 
 
 def read_integer(value: Value) -> object:
@@ -87,8 +87,8 @@ OURS: Final = {
 }
 """Options of a scope that Momentum lacks."""
 
-_PATHWAY_OPTIONS: Final = {**TRACKING, **OURS, **_read_as(read_text, "context")}
-CONNECTION_OPTIONS: Final = {**_PATHWAY_OPTIONS, **_read_as(read_text, "pathway")}
+_OF_PATHWAYS: Final = {**TRACKING, **OURS, **_read_as(read_text, "context")}
+CONNECTION_OPTIONS: Final = {**_OF_PATHWAYS, **_read_as(read_text, "pathway")}
 """What a listener, a `Listen` or a `Peer` may say."""
 
 _PEER: Final = Scope(name="peer", table=("peer",), instance="network", options=CONNECTION_OPTIONS)
@@ -100,9 +100,7 @@ _LISTEN: Final = Scope(
     options={**CONNECTION_OPTIONS, **_ENABLED},
     inner={"peer": _PEER},
 )
-_PATHWAY: Final = Scope(
-    name="pathway", table=("pathway",), instance="name", options=_PATHWAY_OPTIONS
-)
+_PATHWAY: Final = Scope(name="pathway", table=("pathway",), instance="name", options=_OF_PATHWAYS)
 _SCRIPT: Final = Scope(
     name="script", table=("script",), instance="name", options=_read_as(read_text, "source")
 )
@@ -119,7 +117,7 @@ _STANZAS: Final = (
         name="pathway_group",
         table=("pathway_group",),
         instance="name",
-        options=_PATHWAY_OPTIONS,
+        options=_OF_PATHWAYS,
         inner={"pathway": _PATHWAY},
     ),
     Scope(name="engagement_tracker", table=("engagement_tracker",), options=ENGAGEMENT),
@@ -142,10 +140,7 @@ _STANZAS: Final = (
 GLOBAL: Final = Scope(
     name="",
     table=(),
-    options={
-        **_read_as(read_text, "gateway"),
-        **_read_as(read_integer, "remote_smtp_port"),
-    },
+    options=_read_as(read_text, "gateway") | _read_as(read_integer, "remote_smtp_port"),
     inner={scope.name: scope for scope in _STANZAS},
 )
 
@@ -165,10 +160,8 @@ HINTS: Final[Mapping[KeyPath, str]] = {
 }
 """What to write where a key of ours is missing."""
 
-LOADED_BY_ITSELF: Final = frozenset(
-    {"cassandra_client", "substitution_engine", "httpsrv", "alerting"}
-)
+LOADED_BY_ITSELF: Final = ("cassandra_client", "substitution_engine", "httpsrv", "alerting")
 """Stanzas of what `smtpapi` and `scriptlet` need in Momentum; we need none of it."""
 
-EVERY_MODULE: Final = frozenset({"enabled", "debug_level"})
+EVERY_MODULE: Final = ("enabled", "debug_level")
 """Options that each of Momentum's modules has."""

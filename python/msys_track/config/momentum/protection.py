@@ -16,8 +16,7 @@ _GUARD: Final = re.compile(r"(?!outbound_)(?:.*(?:auth|tls|relay)|(?:.*_)?ssl|pr
 _EXTENSIONS: Final = "smtp_extensions"
 _GUARDING_EXTENSION: Final = re.compile(r"\b(?:STARTTLS|AUTH)\b", re.IGNORECASE)
 _SCOPES: Final = re.compile(r"listen(er)?|peer.*|pathway(_group)?")
-_TOP: Final[KeyPath] = ()
-_LISTENER: Final[KeyPath] = ("listener",)
+_EVERY_LISTENER: Final[tuple[KeyPath, ...]] = ((), ("listener",))
 
 
 class Guard(NamedTuple):
@@ -60,16 +59,15 @@ class Guards:
 
     def find(self, listen: KeyPath) -> Iterator[Guard]:
         """Yield what holds for a listener, or for some of its clients or mail."""
-        everywhere = (_TOP, _LISTENER, listen)
         nearest: dict[str, Guard | None] = {}
-        for outer in everywhere:
+        for outer in (*_EVERY_LISTENER, listen):
             for (table, name), guard in self._found.items():
                 if table == outer:
                     nearest[name] = guard
         yield from filter(None, nearest.values())
         for (table, _), guard in self._found.items():
             is_of_another = table[:1] == ("listen",) and table[:2] != listen
-            if guard and not is_of_another and table not in everywhere:
+            if guard and not is_of_another and table not in (*_EVERY_LISTENER, listen):
                 yield guard
 
 
@@ -80,5 +78,5 @@ def _switches_on(option: Option, table: KeyPath) -> bool:
     if option.name != "open_relay":
         return read_boolean(option.value) is not False
     # Where only some may relay the others may not.
-    is_for_all = table in (_TOP, _LISTENER) or table[:-1] == ("listen",)
+    is_for_all = table in _EVERY_LISTENER or table[:-1] == ("listen",)
     return not (is_for_all and read_boolean(option.value) is True)

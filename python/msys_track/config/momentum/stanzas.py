@@ -149,8 +149,7 @@ class _Grammar:
             elif name.is_quoted or name.text.lower() not in _INCLUDES:
                 items += self._read_stanza(name)
             elif now.mark or now.line != name.line:
-                text = f'{name} names no file, allowed: {name} "file or folder"'
-                self._add_flaw(name, text)
+                self._add_flaw(name, f'{name} names no file, allowed: {name} "file or folder"')
             else:
                 self._deepen()
                 items += self._include(self._place(name), self._take().text, self._depth)
@@ -163,8 +162,7 @@ class _Grammar:
         value = self._read_value()
         if value is None:
             here = f"found {found}" if found.line == equals.line else "found nothing"
-            text = f"{here} after {name} =, allowed: a value, ( … ) or [ … ]"
-            self._add_flaw(equals, text)
+            self._add_flaw(equals, f"{here} after {name} =, allowed: a value, ( … ) or [ … ]")
             return []
         self._valued = (name, self._lexemes[self._at - 1].line)
         return [Option(place=self._place(name), written=name.text, value=value)]

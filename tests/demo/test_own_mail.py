@@ -230,8 +230,8 @@ async def test_a_refusal_without_a_cause_is_noticed(
     [
         (b"", "no_html_part"),
         (b"\n", "no_html_part"),
-        (b"hello", "malformed_message: no mail: a header line is none"),
-        (bytes(range(256)) * 64, "malformed_message: no mail"),
+        (b"hello", "malformed_message: not a mail: a header line is malformed"),
+        (bytes(range(256)) * 64, "malformed_message: not a mail"),
         (b"\x7fELF\x02\x01\x01" + bytes(5_000), "malformed_message"),
         (b"Subject: x\n\nhttp://a.example/\n", "in plain text"),
         (b"DKIM-Signature: v=1\r\n" + HTML + b"\r\n" + LINK, "signed_message: it would break"),

@@ -1,6 +1,6 @@
 """How a command ends: one line for the person who called it and a code for the script that did.
 
-A stack trace is for us; whoever runs a command gets what was wrong and what to do.
+A stack trace is for us; whoever runs a command learns what was wrong and what to do.
 """
 
 import errno

@@ -111,7 +111,7 @@ def ip_address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no IP address; give one as 10.0.0.7") from None
+        raise click.BadParameter(f"{text!r} is not an IP address; give one as 10.0.0.7") from None
 
 
 def listen_address(text: str) -> Address:
@@ -124,7 +124,7 @@ def listen_address(text: str) -> Address:
         return listen_name(text)
     except NotAllowedError:
         raise click.BadParameter(
-            f"{text!r} is no address; give host:port such as 127.0.0.1:2525, "
+            f"{text!r} is not an address; give host:port such as 127.0.0.1:2525, "
             "or :port for every IPv4 address"
         ) from None
 
@@ -138,7 +138,8 @@ def reverse_path(text: str) -> str:
     path = text.removeprefix("<").removesuffix(">")
     if path and (not path.isprintable() or " " in path or "@" not in path):
         raise click.BadParameter(
-            f"{text!r} is no address; give one such as jo@example.com, or '' for the null sender"
+            f"{text!r} is not an address; give one such as jo@example.com, "
+            "or '' for the null sender"
         )
     return path
 
@@ -152,7 +153,7 @@ def mail_address(text: str) -> str:
     local, _, domain = text.rpartition("@")
     # The one address without a domain that every server knows (RFC 5321 section 4.1.1.3).
     if not (local and domain) and text.lower() != "postmaster":
-        raise click.BadParameter(f"{text!r} is no address; give one such as jo@example.com")
+        raise click.BadParameter(f"{text!r} is not an address; give one such as jo@example.com")
     try:
         check_recipients((text,))
     except RecipientError as error:

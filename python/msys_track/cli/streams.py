@@ -1,6 +1,6 @@
-"""Standard input and output as bytes: a mail is no text, and either end may be closed.
+"""Standard input and output as bytes: a mail is not text, and either end may be closed.
 
-Python has None for a stream that was closed before it started.
+A stream that was closed before Python started is None.
 """
 
 import os

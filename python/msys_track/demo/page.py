@@ -60,7 +60,7 @@ _WORDS: Final[Mapping[Reason, str]] = {
     Reason.UNSUPPORTED_CHARSET: "its charset does not contain ASCII",
     Reason.UNKNOWN_TRANSFER_ENCODING: "nobody knows its transfer encoding",
     Reason.MALFORMED_TRANSFER_ENCODING: "it is not the base64 that it promises",
-    Reason.MALFORMED_MESSAGE: "no mail: a header line is none",
+    Reason.MALFORMED_MESSAGE: "not a mail: a header line is malformed",
     Reason.NESTED_TOO_DEEP: "parts in parts in parts",
     Reason.HTML_LIMIT: "it would take too much memory",
     Reason.TRACKING_OFF: "tracking is off",

@@ -90,7 +90,7 @@ def test_exceptions_of_all_rooms_are_found() -> None:
         "ConnectionGoneError",
         "CoreError",
         "DataRefusedError",
-        "Failure",
+        "CommandError",
         "JsonError",
         "ForbiddenSourceError",
         "UpstreamError",

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from msys_track.cli import logs
-from msys_track.cli.exits import Misconfigured
+from msys_track.cli.exits import MisconfiguredError
 from msys_track.config.schema.addresses import listen_name
 from msys_track.config.schema.kinds import NotAllowedError
 from msys_track.errors import KeyRingError, RecipientError
@@ -59,12 +59,12 @@ def key_ring(source: KeySource) -> KeyRing:
     """Load the keys that an option named.
 
     Raises:
-        Misconfigured: they can't be used.
+        MisconfiguredError: they can't be used.
     """
     try:
         return KeyRing.load(source)
     except KeyRingError as error:
-        raise Misconfigured(f"msys-track: {error}") from error
+        raise MisconfiguredError(f"msys-track: {error}") from error
 
 
 CONFIG = option(

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from msys_track.cli import logs, parameters
-from msys_track.cli.exits import Failure, Misconfigured
+from msys_track.cli.exits import CommandError, MisconfiguredError
 from msys_track.config.configuration import Configuration
 from msys_track.errors import SettingsError
 from msys_track.keys.ring import KeySource
@@ -66,8 +66,8 @@ def tracker(*, config_file: Path, log_level: str) -> None:
     _run(serve_tracker(read, read.tracker, keys, click.echo))
 
 
-def _no_table(table: str, read: Configuration) -> Misconfigured:
-    return Misconfigured(f"{read.path}: no [{table}] table: nothing to start")
+def _no_table(table: str, read: Configuration) -> MisconfiguredError:
+    return MisconfiguredError(f"{read.path}: no [{table}] table: nothing to start")
 
 
 def _run(server: Coroutine[Any, Any, None]) -> None:
@@ -76,4 +76,4 @@ def _run(server: Coroutine[Any, Any, None]) -> None:
             runner.run(server)
     except SettingsError as error:
         # The configuration as such was good: what is wrong is this machine, now.
-        raise Failure(f"msys-track: {error}") from error
+        raise CommandError(f"msys-track: {error}") from error

@@ -8,13 +8,13 @@ PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text(encoding="utf-8") == reference.markdown(), (
+    assert PAGE.read_text(encoding="utf-8") == reference.write_markdown(), (
         "write it again: .venv/bin/python -m msys_track.cli.reference > docs/command-line.md"
     )
 
 
 def test_every_command_is_on_the_page() -> None:
-    page = reference.markdown()
+    page = reference.write_markdown()
     for name in main.commands:
         assert f"\n## msys-track {name}\n" in page or f"\n### msys-track {name}\n" in page
 

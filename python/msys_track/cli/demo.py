@@ -74,7 +74,7 @@ async def _run_demo(own: Mail | None, *, is_kept: bool) -> Ledger:
             await asyncio.gather(touring, return_exceptions=True)
             raise CommandError("msys-track: interrupted; the servers have been stopped")
         ledger = touring.result()
-        for line in page.verdict(ledger):
+        for line in page.show_verdict(ledger):
             _say(line)
         if is_kept:
             await keep(stage, _say, stop)

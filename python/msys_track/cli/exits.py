@@ -40,7 +40,7 @@ class Commands(click.Group):
         Raises:
             CommandError: standard output can't take it.
         """
-        with _ending_in_one_line():
+        with _end_in_one_line():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -49,7 +49,7 @@ class Commands(click.Group):
         Raises:
             CommandError: a `TrackingError`, an operating system's refusal, a closed output.
         """
-        with _ending_in_one_line():
+        with _end_in_one_line():
             result = super().invoke(ctx)
             if sys.stdout is not None:  # as it is where it was closed before we started
                 sys.stdout.flush()
@@ -57,7 +57,7 @@ class Commands(click.Group):
 
 
 @contextmanager
-def _ending_in_one_line() -> Iterator[None]:
+def _end_in_one_line() -> Iterator[None]:
     try:
         yield
     except SettingsError as error:

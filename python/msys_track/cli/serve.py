@@ -41,7 +41,7 @@ def proxy(
     read = load()
     hop = read.upstream
     if read.proxy is None or hop is None:
-        raise _no_table("proxy", read)
+        raise _make_missing_table_error("proxy", read)
     assembly.make_missing_keys(read)
     counters = Counters()
     rewriter = assembly.make_rewriter(read, counters.add, on_rendered)
@@ -61,12 +61,12 @@ def tracker(*, config_file: Path, log_level: str) -> None:
     logs.to_stderr(level=log_level)
     read = assembly.read_configuration(config_file, "tracker")
     if read.tracker is None:
-        raise _no_table("tracker", read)
+        raise _make_missing_table_error("tracker", read)
     keys = assembly.load_keys(read)
     _run(serve_tracker(read, read.tracker, keys, click.echo))
 
 
-def _no_table(table: str, read: Configuration) -> MisconfiguredError:
+def _make_missing_table_error(table: str, read: Configuration) -> MisconfiguredError:
     return MisconfiguredError(f"{read.path}: no [{table}] table: nothing to start")
 
 

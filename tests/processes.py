@@ -109,6 +109,7 @@ class Server:
         self._changed = threading.Condition()
         self._output: list[bytes] = []
         self._errors: list[bytes] = []
+        self._open_pipes = 2
         pipes = ((self.process.stdout, self._output), (self.process.stderr, self._errors))
         self._readers = [
             threading.Thread(target=self._read, args=each, daemon=True) for each in pipes
@@ -137,10 +138,7 @@ class Server:
     def until(self, condition: Callable[[], object]) -> None:
         """Wait until something that it writes makes it so; the process must not end before."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: condition() or not any(each.is_alive() for each in self._readers),
-                PATIENCE_SECONDS,
-            )
+            self._changed.wait_for(lambda: condition() or self._open_pipes == 0, PATIENCE_SECONDS)
         everything = b"".join([*self._output, *self._errors]).decode("utf-8")
         assert condition(), f"it never came; all that there was:\n{everything}"
 
@@ -188,6 +186,7 @@ class Server:
                     lines.append(line)
                     self._changed.notify_all()
         with self._changed:
+            self._open_pipes -= 1
             self._changed.notify_all()
 
 

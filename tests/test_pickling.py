@@ -83,8 +83,8 @@ def test_every_exception_survives_pickle_and_copy(kind: type[BaseException]) -> 
 def test_exceptions_of_all_rooms_are_found() -> None:
     names = {each.__name__ for each in exceptions()}
     assert names >= {
-        "ConfigurationError", "ConnectionGoneError", "DataRefusedError", "Failure", "JsonError",
-        "TokenError", "ForbiddenSourceError", "UpstreamError", "_NotANumberError",
+        "ConfigurationError", "ConnectionGoneError", "DataRefusedError", "CommandError",
+        "JsonError", "TokenError", "ForbiddenSourceError", "UpstreamError", "_NotANumberError",
     }  # fmt: skip
 
 

@@ -208,8 +208,8 @@ def test_the_options_of_one_way_in_are_shown(folder: Path) -> None:
     ("option", "value", "said"),
     [
         ("--pathway", "west", "no pathway 'west'; known: bulk, north, receipts"),
-        ("--listen", "west", "'west' is no address; give host:port such as 127.0.0.1:2525"),
-        ("--peer", "west", "'west' is no IP address"),
+        ("--listen", "west", "'west' is not an address; give host:port such as 127.0.0.1:2525"),
+        ("--peer", "west", "'west' is not an IP address"),
     ],
 )
 def test_a_way_in_that_can_not_be_is_refused(

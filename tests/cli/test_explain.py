@@ -245,7 +245,7 @@ def test_a_long_target_is_cut_for_the_reader_and_whole_in_json(
         (["missing.eml", *TO], 1, "missing.eml: No such file or directory"),
         ([".", *TO], 2, "Invalid value for 'FILE': File '.' is a directory."),
         (["mail.eml"], 2, "Missing option '--to'"),
-        (["mail.eml", "--to", "jo"], 2, "'jo' is no address; give one such as jo@example.com"),
+        (["mail.eml", "--to", "jo"], 2, "'jo' is not an address; give one such as jo@example.com"),
         (
             ["mail.eml", *TO, "--to", "Jo <jo@example.com>"],
             2,
@@ -254,16 +254,24 @@ def test_a_long_target_is_cut_for_the_reader_and_whole_in_json(
         (
             ["mail.eml", *TO, "--from", "jo"],
             2,
-            "'jo' is no address; give one such as jo@example.com, or '' for the null sender",
+            "'jo' is not an address; give one such as jo@example.com, or '' for the null sender",
         ),
-        (["mail.eml", *TO, "--peer", "hub"], 2, "'hub' is no IP address; give one as 10.0.0.7"),
-        (["mail.eml", *TO, "--peer", "10.0.0.7:25"], 2, "'10.0.0.7:25' is no IP address"),
+        (
+            ["mail.eml", *TO, "--peer", "hub"],
+            2,
+            "'hub' is not an IP address; give one as 10.0.0.7",
+        ),
+        (["mail.eml", *TO, "--peer", "10.0.0.7:25"], 2, "'10.0.0.7:25' is not an IP address"),
         (
             ["mail.eml", *TO, "--listen", "localhost"],
             2,
-            "'localhost' is no address; give host:port such as 127.0.0.1:2525, or :port",
+            "'localhost' is not an address; give host:port such as 127.0.0.1:2525, or :port",
         ),
-        (["mail.eml", *TO, "--listen", "127.0.0.1:99999"], 2, "'127.0.0.1:99999' is no address"),
+        (
+            ["mail.eml", *TO, "--listen", "127.0.0.1:99999"],
+            2,
+            "'127.0.0.1:99999' is not an address",
+        ),
         (
             ["mail.eml", *TO, "--listen", "127.0.0.1:25"],
             2,

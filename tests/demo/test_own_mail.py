@@ -54,7 +54,7 @@ async def shown(stage: Stage, content: bytes) -> tuple[Ledger, str]:
     page: list[str] = []
     ledger = await tour(stage, page.append, Mail(file="my.eml", content=content))
     assert [line for line in page if len(line) > pages.WIDTH] == []
-    return ledger, "\n".join([*page, *pages.verdict(ledger)])
+    return ledger, "\n".join([*page, *pages.show_verdict(ledger)])
 
 
 async def test_links_lead_where_they_led_and_the_rest_says_why_not(stage: Stage) -> None:

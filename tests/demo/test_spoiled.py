@@ -220,7 +220,7 @@ async def test_a_header_that_is_taken_though_malformed_is_noticed(
     monkeypatch.setattr(header, "parse_header", lenient)
     noticed = await failed()
     (only,) = noticed
-    assert "a mail whose X-MSYS-API is no JSON is refused with 550" in only
+    assert "a mail whose X-MSYS-API is not JSON is refused with 550" in only
 
 
 async def test_a_sound_header_that_is_refused_is_noticed(

@@ -11,7 +11,7 @@ async def toured() -> tuple[Ledger, list[str]]:
     page: list[str] = []
     async with open_stage() as stage:
         ledger = await tour(stage, page.append)
-    return ledger, [*page, *pages.verdict(ledger)]
+    return ledger, [*page, *pages.show_verdict(ledger)]
 
 
 async def failed() -> list[str]:

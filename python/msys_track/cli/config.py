@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from msys_track.cli import parameters
-from msys_track.cli.exits import Failure, Misconfigured
+from msys_track.cli.exits import CommandError, MisconfiguredError
 from msys_track.config import effective
 from msys_track.config.checking import Checked, checked
 from msys_track.config.configuration import Configuration
@@ -128,7 +128,7 @@ def init(*, file: Path) -> None:
         with file.open("x", encoding="utf-8") as made:
             made.write(starter())
     except FileExistsError:
-        raise Failure(
+        raise CommandError(
             f"{file}: there is a file already; name another one, or - for standard output"
         ) from None
     click.echo(f"{file}: made; next: msys-track keys new {file.parent / 'keys.toml'}", err=True)
@@ -164,11 +164,11 @@ def _require_no_faults(looked: Checked) -> Configuration:
     """Return the configuration.
 
     Raises:
-        Misconfigured: every fault of it.
+        MisconfiguredError: every fault of it.
     """
     if looked.problems or looked.configuration is None:
         path = looked.document.path
-        raise Misconfigured("\n".join(problem.told(path) for problem in looked.problems))
+        raise MisconfiguredError("\n".join(problem.told(path) for problem in looked.problems))
     return looked.configuration
 
 

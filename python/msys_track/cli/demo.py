@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from msys_track.cli import logs, parameters, streams
-from msys_track.cli.exits import Failure
+from msys_track.cli.exits import CommandError
 from msys_track.demo import page
 from msys_track.demo.catalogue import Mail, load_own
 from msys_track.demo.check import Ledger
@@ -52,7 +52,7 @@ def demo(context: click.Context, *, file: Path | None, is_kept: bool, is_verbose
             ledger = runner.run(_run_demo(own, is_kept=is_kept))
     except SettingsError as error:
         # Nothing here is configured: what is wrong is this machine, now.
-        raise Failure(f"msys-track: {error}") from error
+        raise CommandError(f"msys-track: {error}") from error
     if any(ledger.failed()):
         context.exit(1)
 
@@ -61,7 +61,7 @@ async def _run_demo(own: Mail | None, *, is_kept: bool) -> Ledger:
     """Take the tour, and keep everything running afterwards where that is asked for.
 
     Raises:
-        Failure: a signal came during the tour.
+        CommandError: a signal came during the tour.
     """
     stop = catch_stop_signals()
     async with open_stage() as stage:
@@ -72,9 +72,9 @@ async def _run_demo(own: Mail | None, *, is_kept: bool) -> Ledger:
         if not touring.done():
             touring.cancel()
             await asyncio.gather(touring, return_exceptions=True)
-            raise Failure("msys-track: interrupted; the servers have been stopped")
+            raise CommandError("msys-track: interrupted; the servers have been stopped")
         ledger = touring.result()
-        for line in page.verdict(ledger):
+        for line in page.show_verdict(ledger):
             _say(line)
         if is_kept:
             await keep(stage, _say, stop)

@@ -1,6 +1,6 @@
 """How a command ends: one line for the person who called it and a code for the script that did.
 
-A stack trace is for us; whoever runs a command gets what was wrong and what to do.
+A stack trace is for us; whoever runs a command learns what was wrong and what to do.
 """
 
 import errno
@@ -15,7 +15,7 @@ import click
 from msys_track.errors import SettingsError, TrackingError, describe_os_error
 
 
-class Failure(click.ClickException):
+class CommandError(click.ClickException):
     """The command was refused or failed: exit code 1."""
 
     exit_code = 1
@@ -25,7 +25,7 @@ class Failure(click.ClickException):
         click.echo(self.format_message(), file=file, err=True)
 
 
-class Misconfigured(Failure):
+class MisconfiguredError(CommandError):
     """The command can't start as it is set up: exit code 2, as for wrong usage."""
 
     exit_code = 2
@@ -38,18 +38,18 @@ class Commands(click.Group):
         """Read the command line; `--help` and `--version` write already here.
 
         Raises:
-            Failure: standard output can't take it.
+            CommandError: standard output can't take it.
         """
-        with _ending_in_one_line():
+        with _end_in_one_line():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was asked for.
 
         Raises:
-            Failure: a `TrackingError`, an operating system's refusal, a closed output.
+            CommandError: a `TrackingError`, an operating system's refusal, a closed output.
         """
-        with _ending_in_one_line():
+        with _end_in_one_line():
             result = super().invoke(ctx)
             if sys.stdout is not None:  # as it is where it was closed before we started
                 sys.stdout.flush()
@@ -57,17 +57,17 @@ class Commands(click.Group):
 
 
 @contextmanager
-def _ending_in_one_line() -> Iterator[None]:
+def _end_in_one_line() -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
-        raise Misconfigured(str(error)) from error
+        raise MisconfiguredError(str(error)) from error
     except TrackingError as error:
-        raise Failure(f"msys-track: {error}") from error
+        raise CommandError(f"msys-track: {error}") from error
     except OSError as error:
         if error.filename is not None:
             reason = f"{error.filename}: {describe_os_error(error)}"
-            raise Failure(f"msys-track: {reason}") from error
+            raise CommandError(f"msys-track: {reason}") from error
         # Everything that is read or opened by a name has one: what is left is standard output.
         # Keep the interpreter from flushing, and failing on, what nobody reads any more.
         with suppress(OSError):  # not the interpreter's own, so nothing to keep it from
@@ -77,4 +77,4 @@ def _ending_in_one_line() -> Iterator[None]:
         reason = f"standard output: {describe_os_error(error)}"
         if error.errno == errno.EPIPE:
             reason = "standard output was closed before everything was written"
-        raise Failure(f"msys-track: {reason}") from error
+        raise CommandError(f"msys-track: {reason}") from error

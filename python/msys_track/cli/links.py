@@ -23,11 +23,11 @@ def open_link(*, url: str, key_source: KeySource) -> None:
     # As the tracker does: percent-encoding, query and fragment that others added are no matter.
     path = parse_path(url.encode("utf-8", "replace"))
     claims = parameters.key_ring(key_source).open(path)
-    text = json.dumps(_members(claims), indent=2, ensure_ascii=False)
+    text = json.dumps(_list_claims(claims), indent=2, ensure_ascii=False)
     streams.output().write(text.encode("utf-8") + b"\n")
 
 
-def _members(claims: Claims) -> dict[str, object]:
+def _list_claims(claims: Claims) -> dict[str, object]:
     engagement = claims.engagement
     metadata = engagement.metadata
     return {

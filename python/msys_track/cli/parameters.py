@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from msys_track.cli import logs
-from msys_track.cli.exits import Misconfigured
+from msys_track.cli.exits import MisconfiguredError
 from msys_track.errors import KeyRingError, RecipientError
 from msys_track.keys.file import KeySource, NamedSource, key_source
 from msys_track.keys.ring import KeyRing
@@ -60,12 +60,12 @@ def key_ring(source: KeySource) -> KeyRing:
     """Load the keys that an option named.
 
     Raises:
-        Misconfigured: they can't be used.
+        MisconfiguredError: they can't be used.
     """
     try:
         return KeyRing.load(source)
     except KeyRingError as error:
-        raise Misconfigured(f"msys-track: {error}") from error
+        raise MisconfiguredError(f"msys-track: {error}") from error
 
 
 CONFIG = option(
@@ -112,7 +112,7 @@ def ip_address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no IP address; give one as 10.0.0.7") from None
+        raise click.BadParameter(f"{text!r} is not an IP address; give one as 10.0.0.7") from None
 
 
 def listen_address(text: str) -> Address:
@@ -125,7 +125,7 @@ def listen_address(text: str) -> Address:
         return listen_name(text)
     except NotAllowedError:
         raise click.BadParameter(
-            f"{text!r} is no address; give host:port such as 127.0.0.1:2525, "
+            f"{text!r} is not an address; give host:port such as 127.0.0.1:2525, "
             "or :port for every IPv4 address"
         ) from None
 
@@ -139,7 +139,8 @@ def reverse_path(text: str) -> str:
     path = text.removeprefix("<").removesuffix(">")
     if path and (not path.isprintable() or " " in path or "@" not in path):
         raise click.BadParameter(
-            f"{text!r} is no address; give one such as jo@example.com, or '' for the null sender"
+            f"{text!r} is not an address; give one such as jo@example.com, "
+            "or '' for the null sender"
         )
     return path
 
@@ -153,7 +154,7 @@ def mail_address(text: str) -> str:
     local, _, domain = text.rpartition("@")
     # The one address without a domain that every server knows (RFC 5321 section 4.1.1.3).
     if not (local and domain) and text.lower() != "postmaster":
-        raise click.BadParameter(f"{text!r} is no address; give one such as jo@example.com")
+        raise click.BadParameter(f"{text!r} is not an address; give one such as jo@example.com")
     try:
         check_recipients((text,))
     except RecipientError as error:

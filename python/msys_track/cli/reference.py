@@ -18,12 +18,14 @@ Made from the commands' help by `python -m msys_track.cli.reference`; change it 
 """
 
 
-def markdown() -> str:
+def write_markdown() -> str:
     """Write every command's help, the group first, as one Markdown page."""
-    return "\n".join([_INTRODUCTION, *_sections(main, "msys-track", None)])
+    return "\n".join([_INTRODUCTION, *_write_sections(main, "msys-track", None)])
 
 
-def _sections(command: click.Command, name: str, parent: click.Context | None) -> Iterator[str]:
+def _write_sections(
+    command: click.Command, name: str, parent: click.Context | None
+) -> Iterator[str]:
     context = click.Context(
         command,
         parent=parent,
@@ -35,8 +37,8 @@ def _sections(command: click.Command, name: str, parent: click.Context | None) -
     yield f"{level} {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
         for each in command.list_commands(context):
-            yield from _sections(command.commands[each], each, context)
+            yield from _write_sections(command.commands[each], each, context)
 
 
 if __name__ == "__main__":
-    click.echo(markdown(), nl=False)
+    click.echo(write_markdown(), nl=False)

@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from msys_track.cli import parameters, streams
-from msys_track.cli.exits import Failure
+from msys_track.cli.exits import CommandError
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import describe_os_error
@@ -107,7 +107,7 @@ def rewrite(  # noqa: PLR0913 - one parameter an option
         try:
             edits_file.write_text(json.dumps(edits, indent=1) + "\n", encoding="ascii")
         except OSError as error:
-            raise Failure(f"msys-track: {edits_file}: {describe_os_error(error)}") from error
+            raise CommandError(f"msys-track: {edits_file}: {describe_os_error(error)}") from error
     output.write(copy.message)
     _print_report(copy)
     if key_source is None and (copy.wrapped_links or copy.pixels):

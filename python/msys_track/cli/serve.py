@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from msys_track.cli import logs, parameters
-from msys_track.cli.exits import Failure, Misconfigured
+from msys_track.cli.exits import CommandError, MisconfiguredError
 from msys_track.config.configuration import Configuration
 from msys_track.errors import SettingsError
 from msys_track.keys.file import KeySource
@@ -41,7 +41,7 @@ def proxy(
     read = load()
     hop = read.upstream
     if read.proxy is None or hop is None:
-        raise _no_table("proxy", read)
+        raise _make_missing_table_error("proxy", read)
     assembly.make_missing_keys(read)
     counters = Counters()
     rewriter = assembly.make_rewriter(read, counters.add, on_rendered)
@@ -61,13 +61,13 @@ def tracker(*, config_file: Path, log_level: str) -> None:
     logs.to_stderr(level=log_level)
     read = assembly.read_configuration(config_file, "tracker")
     if read.tracker is None:
-        raise _no_table("tracker", read)
+        raise _make_missing_table_error("tracker", read)
     keys = assembly.load_keys(read)
     _run(serve_tracker(read, read.tracker, keys, click.echo))
 
 
-def _no_table(table: str, read: Configuration) -> Misconfigured:
-    return Misconfigured(f"{read.path}: no [{table}] table: nothing to start")
+def _make_missing_table_error(table: str, read: Configuration) -> MisconfiguredError:
+    return MisconfiguredError(f"{read.path}: no [{table}] table: nothing to start")
 
 
 def _run(server: Coroutine[Any, Any, None]) -> None:
@@ -76,4 +76,4 @@ def _run(server: Coroutine[Any, Any, None]) -> None:
             runner.run(server)
     except SettingsError as error:
         # The configuration as such was good: what is wrong is this machine, now.
-        raise Failure(f"msys-track: {error}") from error
+        raise CommandError(f"msys-track: {error}") from error

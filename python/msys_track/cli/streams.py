@@ -1,6 +1,6 @@
-"""Standard input and output as bytes: a mail is no text, and either end may be closed.
+"""Standard input and output as bytes: a mail is not text, and either end may be closed.
 
-Python has None for a stream that was closed before it started.
+A stream that was closed before Python started is None.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 
 import click
 
-from msys_track.cli.exits import Failure
+from msys_track.cli.exits import CommandError
 from msys_track.errors import describe_os_error
 
 _STANDARD: Final = (0, 1, 2)
@@ -43,22 +43,22 @@ def message() -> bytes:
 
     Raises:
         click.UsageError: it is closed or a terminal, so nobody has given a message.
-        Failure: it can't be read.
+        CommandError: it can't be read.
     """
     if sys.stdin is None or sys.stdin.isatty():
         raise click.UsageError("no message: give one on standard input, as in < message.eml")
     try:
         return sys.stdin.buffer.read()
     except OSError as error:
-        raise Failure(f"msys-track: standard input: {describe_os_error(error)}") from error
+        raise CommandError(f"msys-track: standard input: {describe_os_error(error)}") from error
 
 
 def output() -> BinaryIO:
     """Return standard output.
 
     Raises:
-        Failure: it is closed, so nobody wants what would be written.
+        CommandError: it is closed, so nobody wants what would be written.
     """
     if sys.stdout is None:
-        raise Failure("msys-track: standard output is closed")
+        raise CommandError("msys-track: standard output is closed")
     return sys.stdout.buffer

@@ -18,7 +18,7 @@ from msys_track.options.resolve import DEFAULT, POLICY, resolve
 from msys_track.options.scopes import Scopes
 from msys_track.options.variables import PATHWAY
 from msys_track.policy.context import Context, Contexts
-from msys_track.settings.key import Key, write_fields, write_setting
+from msys_track.settings.key import write_fields, write_setting
 from msys_track.smtp.address import Address
 
 PeerAddress: TypeAlias = IPv4Address | IPv6Address

@@ -51,7 +51,7 @@ Mails go in over SMTP, come out tracked, and their readers open them and click.
    A click leads to the tracker, and from there (302) to the address shown."""
 
 
-def opening(stage: Stage) -> Iterable[str]:
+def show_opening(stage: Stage) -> Iterable[str]:
     """Say what runs where."""
     return _OPENING.format(
         host=HOST,
@@ -61,7 +61,7 @@ def opening(stage: Stage) -> Iterable[str]:
     ).splitlines()
 
 
-def journey(number: int, stage: Stage, seen: Journey, section: Section) -> Iterator[str]:
+def show_journey(number: int, stage: Stage, seen: Journey, section: Section) -> Iterator[str]:
     """Show one mail: what went in, what came out, what its readers did, and what stayed."""
     mail, copies, total = seen.mail, seen.visited, len(section.expectations)
     yield ""
@@ -69,16 +69,16 @@ def journey(number: int, stage: Stage, seen: Journey, section: Section) -> Itera
         yield f"{number}. {mail.title:<{WIDTH - 3 - len(mail.file)}}{mail.file}"
     else:
         yield cut(mail.file, WIDTH)
-    yield from row("went in", *_describe_input(seen))
-    yield from row("answered", seen.answer.line)
+    yield from show_row("went in", *_describe_input(seen))
+    yield from show_row("answered", seen.answer.line)
     if copies:
         yield from _show_copy(stage, seen)
     else:
-        yield from row("came out", "nothing")
+        yield from show_row("came out", "nothing")
     if copies or mail.is_known:
         kinds = Counter(event.type.value for event in seen.events)
         stored = [count_noun(number, kind) for kind, number in kinds.items()]
-        yield from row(
+        yield from show_row(
             "stored",
             ", ".join(stored) or "no event",
             *(
@@ -89,10 +89,12 @@ def journey(number: int, stage: Stage, seen: Journey, section: Section) -> Itera
             ),
         )
     if section.held == total:
-        yield from row("expected", f"all of it: {count_noun(total, 'expectation')} held")
+        yield from show_row("expected", f"all of it: {count_noun(total, 'expectation')} held")
     else:
         failed = total - section.held
-        yield from row("expected", f"NOT ALL: {failed} of {total} expectations failed, see below")
+        yield from show_row(
+            "expected", f"NOT ALL: {failed} of {total} expectations failed, see below"
+        )
 
 
 def _describe_input(seen: Journey) -> Iterator[str]:
@@ -123,23 +125,25 @@ def _show_copy(stage: Stage, seen: Journey) -> Iterator[str]:
                 copy.reported.resolved.click_tracking,
             )
         )
-        yield from row("tracking", f"opens {opens}, clicks {clicks}")
-    yield from row("came out", *_describe_changes(seen.wire.message, copy, len(copies)))
+        yield from show_row("tracking", f"opens {opens}, clicks {clicks}")
+    yield from show_row("came out", *_describe_changes(seen.wire.message, copy, len(copies)))
     readers = [to for each in seen.copies for to in each.arrival.recipients]
-    yield from row("also for", *_shorten([to for to in readers if to not in seen.mail.recipients]))
+    yield from show_row(
+        "also for", *_shorten([to for to in readers if to not in seen.mail.recipients])
+    )
     images = [image for each in copies for image in each.images]
     broken = [str(image.status) for image in images if not image.is_gif]
     if broken:
-        yield from row("opened", f"THE PIXEL IS NOT A GIF: {', '.join(broken)}")
+        yield from show_row("opened", f"THE PIXEL IS NOT A GIF: {', '.join(broken)}")
     elif images:
         times = f", {len(images)} times" if len(images) > 1 else ""
-        yield from row("opened", f"the pixel is a GIF{times}")
+        yield from show_row("opened", f"the pixel is a GIF{times}")
     targets = [it.location or f"NO REDIRECT: {it.status}" for _, it in copy.clicks]
     clicked = [*_shorten(targets)]
     if len(targets) < len(copy.changes.wrapped):
         clicked.append(f"and on no more than these {len(targets):,}")
-    yield from row("clicked", *clicked)
-    yield from row("left alone", *_shorten(list(_list_left_alone(stage, copy))))
+    yield from show_row("clicked", *clicked)
+    yield from show_row("left alone", *_shorten(list(_list_left_alone(stage, copy))))
 
 
 def _describe_changes(sent: bytes, copy: SeenCopy, copies: int) -> Iterator[str]:
@@ -167,16 +171,16 @@ def _list_left_alone(stage: Stage, copy: SeenCopy) -> Iterator[str]:
     links = [link for link in glance(copy.message).links if not stage.is_tracked(link.href)]
     remarks = _match_reasons(links, copy.reported)
     for link, remark in zip(links, remarks, strict=True):
-        yield pair(link.href, remark)
+        yield show_pair(link.href, remark)
     reasons = Counter(reason for _, _, reason in copy.reported.left_alone)
     for reason, number in reasons.items():
-        if explain(reason) in remarks:
+        if describe_reason(reason) in remarks:
             continue
         if reason in _OF_A_LINK:
             what = "1 link or the pixel" if number == 1 else f"{number:,} links, or the pixel"
-            yield pair(what, explain(reason))
+            yield show_pair(what, describe_reason(reason))
         else:
-            yield f"the mail or a part of it: {explain(reason)}"
+            yield f"the mail or a part of it: {describe_reason(reason)}"
 
 
 def _match_reasons(links: Sequence[Link], reported: Copy) -> list[str]:
@@ -186,7 +190,7 @@ def _match_reasons(links: Sequence[Link], reported: Copy) -> list[str]:
     may find different links in a broken document; then no reason is put beside a link.
     """
     if reported.resolved is None or not reported.resolved.click_tracking.value:
-        return [explain(Reason.TRACKING_OFF)] * len(links)
+        return [describe_reason(Reason.TRACKING_OFF)] * len(links)
     reasons = [reason for _, _, reason in sorted(reported.left_alone)]
     of_links = [reason for reason in reasons if reason in _OF_A_LINK]
     shown = [link for link in links if link.place is Place.HTML]
@@ -197,11 +201,11 @@ def _match_reasons(links: Sequence[Link], reported: Copy) -> list[str]:
         for link, reason in zip(shown, of_links, strict=True)
     ):
         of_links = []
-    remarks = map(explain, of_links)
+    remarks = map(describe_reason, of_links)
     return [next(remarks, "") if link.place is Place.HTML else link.place for link in links]
 
 
-def explain(reason: Reason) -> str:
+def describe_reason(reason: Reason) -> str:
     """Return a reason's code and what it means."""
     return f"{reason.value}: {reason.meaning}"
 
@@ -212,7 +216,7 @@ def _shorten(rows: Sequence[str]) -> Iterator[str]:
         yield f"and {len(rows) - _MAX_ROWS} more"
 
 
-def row(label: str, *lines: str) -> Iterator[str]:
+def show_row(label: str, *lines: str) -> Iterator[str]:
     """Show lines beside a label; nothing where there are none."""
     parts = (part for line in lines for part in line.split("\n"))
     pieces = (piece for part in parts for piece in wrap_text(part, _ROOM))
@@ -238,7 +242,7 @@ def cut(text: str, width: int) -> str:
     return plain if len(plain) <= width else plain[: width - 3] + "..."
 
 
-def pair(text: str, remark: str) -> str:
+def show_pair(text: str, remark: str) -> str:
     """Show a text and a remark on it: in the second column, or below where it has no room."""
     line = f"{cut(text, _HREF):<{_HREF}}  {remark}".rstrip()
     return line if len(line) <= _ROOM else f"{cut(text, _ROOM)}\n  {remark}"
@@ -249,7 +253,7 @@ def count_noun(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def summary(journeys: Sequence[Journey]) -> Iterator[str]:
+def show_summary(journeys: Sequence[Journey]) -> Iterator[str]:
     """Show all mails in one table."""
     yield ""
     yield "In short: links and pixels of one copy, opens and clicks of all"
@@ -271,7 +275,7 @@ def summary(journeys: Sequence[Journey]) -> Iterator[str]:
         yield f"{_INDENT}{seen.mail.file:<{_FILE}}{row_text}"
 
 
-def safety(section: Section) -> Iterator[str]:
+def show_safety(section: Section) -> Iterator[str]:
     """Show what was tried on the links."""
     yield ""
     yield "What must not be possible"
@@ -282,7 +286,7 @@ def safety(section: Section) -> Iterator[str]:
         yield from (f"{_INDENT}{'':<{_HELD}}{line}" for line in more)
 
 
-def verdict(ledger: Ledger) -> Iterator[str]:
+def show_verdict(ledger: Ledger) -> Iterator[str]:
     """Say whether all was as expected, and what was not."""
     failed = list(ledger.failed())
     for each in failed:

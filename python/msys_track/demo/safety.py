@@ -13,7 +13,7 @@ from msys_track.keys.ring import KeyRing
 from msys_track.testing.mail_reader import read
 
 _ELSEWHERE: Final = "https://elsewhere.example.com/"
-_API_HEADER: Final = b'X-MSYS-API: {"campaign_id": "spring",}\r\n'  # no JSON: a comma too many
+_API_HEADER: Final = b'X-MSYS-API: {"campaign_id": "spring",}\r\n'  # a comma too many
 
 _DEAD: Final = ["404, no redirect"]
 
@@ -31,7 +31,7 @@ async def check(stage: Stage, journey: Journey, section: Section) -> None:
     message = _API_HEADER + NEWSLETTER.message().replace(b"X-MSYS-API", b"X-Other")
     answer = await stage.send(NEWSLETTER.sender, NEWSLETTER.recipients, message)
     section.expect(
-        "a mail whose X-MSYS-API is no JSON is refused with 550, and nobody gets it",
+        "a mail whose X-MSYS-API is not JSON is refused with 550, and nobody gets it",
         expected=(550, 0),
         found=(answer.code, len(stage.arrivals())),
     )

@@ -99,21 +99,21 @@ async def open_stage() -> AsyncIterator[Stage]:
     """
     news: News = asyncio.Queue()
     async with AsyncExitStack() as exits:
-        with _needing("a folder for temporary files"):
+        with _require("a folder for temporary files"):
             folder = Path(exits.enter_context(TemporaryDirectory(prefix="msys-track-demo-")))
         keys_file, store = folder / "keys.toml", folder / "events.sqlite"
         keys.create(keys_file)
         ring = KeyRing.load(keys_file)
 
         sink = await exits.enter_async_context(SqliteSink(store))
-        writer = await exits.enter_async_context(EventWriter(_Heard(sink, news)))
+        writer = await exits.enter_async_context(EventWriter(_AnnouncingSink(sink, news)))
         settings = TrackerSettings(
             store=store, listen_port=0, close_timeout_seconds=_CLOSE_SECONDS
         )
         tracker = await tracking.serve(settings, ring, writer)
         exits.push_async_callback(tracker.close)
 
-        with _needing(f"a port of {HOST} for the mail server"):
+        with _require(f"a port of {HOST} for the mail server"):
             mailbox_port = await exits.enter_async_context(open_mailboxes(HOST, news.put_nowait))
         upstream = Upstream(UpstreamSettings(host=HOST, port=mailbox_port))
         exits.push_async_callback(upstream.close)
@@ -122,7 +122,7 @@ async def open_stage() -> AsyncIterator[Stage]:
         )
         rewriter = Rewriter(keys=ring, options=options, source="configuration")
         listener = ProxySettings(listen_port=0, drain_seconds=_CLOSE_SECONDS)
-        with _needing(f"a port of {HOST} for the proxy"):
+        with _require(f"a port of {HOST} for the proxy"):
             proxy = await injection.serve(listener, rewriter, upstream)
         exits.push_async_callback(proxy.close)
         yield Stage(
@@ -140,14 +140,14 @@ async def open_stage() -> AsyncIterator[Stage]:
 
 
 @contextmanager
-def _needing(what: str) -> Iterator[None]:
+def _require(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise SettingsError(f"demo: needs {what}: {error.strerror or error}") from error
 
 
-class _Heard:
+class _AnnouncingSink:
     """A sink whose events are news once they are stored."""
 
     def __init__(self, sink: Sink, news: News) -> None:

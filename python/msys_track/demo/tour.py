@@ -20,16 +20,16 @@ async def tour(stage: Stage, say: Callable[[str], None], own: Mail | None = None
             say(line)
 
     ledger, journeys = Ledger(), []
-    show(page.opening(stage))
+    show(page.show_opening(stage))
     for mail in MAILS if own is None else [own]:
         section = ledger.section(mail.file)
         journey = await travel(stage, mail)
         check(journey, section)
         journeys.append(journey)
-        show(page.journey(len(journeys), stage, journey, section))
+        show(page.show_journey(len(journeys), stage, journey, section))
     if own is None:
         section = ledger.section("what must not be possible")
         await safety.check(stage, journeys[0], section)
-        show(page.summary(journeys))
-        show(page.safety(section))
+        show(page.show_summary(journeys))
+        show(page.show_safety(section))
     return ledger

@@ -164,7 +164,7 @@ def changes(sent: bytes, arrived: bytes, origin: str) -> Changes:
     """Compare a message in wire form with what arrived.
 
     Args:
-        sent: with its X-MSYS-API header; that it is gone is no difference.
+        sent: with its X-MSYS-API header, which may be gone.
         arrived: one recipient's copy.
         origin: what every tracked URL begins with.
     """

@@ -1,7 +1,8 @@
-"""Key files, and what stands in their place: whoever reads one can make links, so it is strict.
+"""Key files, and what can stand in their place.
 
-A key file is TOML that a person can read and edit: the first key seals, all of them open. Links
-in sent mail need the key that sealed them, so rotation adds a key and removes none.
+A key file is TOML that a person can read and edit: the first key seals, all of them open. Whoever
+reads it can make links, so its permissions are checked. Links in sent mail need the key that
+sealed them, so rotation adds a key and removes none.
 """
 
 import base64
@@ -115,7 +116,7 @@ def create(source: KeySource | str, *, now: datetime | None = None) -> None:
         now: The key's date, for people who read the file.
 
     Raises:
-        KeyRingError: there is a file already, it can't be written, or it is no file.
+        KeyRingError: there is a file already, it can't be written, or it is not a file.
     """
     path = _writable_path(source)
     try:
@@ -140,7 +141,7 @@ def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
 
     Raises:
         KeyRingError: the file can't be used or replaced, has no room for another key, is being
-            rotated by somebody else, or is no file.
+            rotated by somebody else, or is not a file.
     """
     path = Path(os.path.realpath(_writable_path(source)))
     draft = path.with_name(f".{path.name}.new")  # as long as it exists, nobody else rotates
@@ -225,7 +226,7 @@ def read_keys(source: KeySource | str) -> list[Key]:
 
 
 def _read_file(source: KeySource, path: Path) -> list[Key]:
-    # Links are followed first: what counts is the folder that the file itself is in.
+    # Follow links first: what counts is the folder that the file itself is in.
     path = Path(os.path.realpath(path))
     try:
         with path.open("rb") as file:
@@ -262,14 +263,14 @@ def _is_private(status: os.stat_result, folder: Path) -> bool:
         return True
     if mode & 0o333:
         return False
-    # Read-only for everybody, as secrets are mounted; but nobody else gets through the folder.
+    # Read-only for everybody, as secrets are mounted, in a folder that is closed to others.
     around = folder.stat()
     return around.st_uid in trusted and not around.st_mode & 0o077
 
 
 def _parse(source: KeySource, content: bytes) -> list[Key]:
-    # Nothing that stands in the file is repeated in an error, and none is chained `from error`:
-    # whatever is misplaced in it may be a secret.
+    # No error repeats anything of the file, and none is chained `from error`: whatever is
+    # misplaced in it may be a secret.
     try:
         document = tomllib.loads(content.decode())
     except UnicodeDecodeError:

@@ -72,5 +72,5 @@ class KeyRing:
         except TokenError as error:
             raise InvalidTokenError(str(error)) from error
         except UnicodeEncodeError as error:
-            # Half of a surrogate pair, which no URL has and which the core has no form for.
+            # Half of a surrogate pair: no URL has one, and the core can't take one.
             raise InvalidTokenError("path is not that of a tracked URL") from error

@@ -1,7 +1,4 @@
-"""The event store as a file: its schema, how it is opened safely, and what to do when it can't be.
-
-Kept apart from the sink because the report's side opens the same file and gets the same answers.
-"""
+"""The event store as a file: its schema, how to open it safely, and what to do if that fails."""
 
 import os
 import sqlite3
@@ -25,7 +22,7 @@ _SCHEMA = (
     f"PRAGMA user_version = {_SCHEMA_VERSION}",
 )
 
-# It says who opened a mail, when and from where: nobody's to read but its owner's.
+# It says who opened a mail, when and from where: only its owner may read it.
 _FILE_MODE = 0o600
 
 _ADVICE = {

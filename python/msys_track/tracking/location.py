@@ -56,7 +56,7 @@ def is_http(target: str) -> bool:
 
 def percent_encode(text: str) -> str:
     """Percent-encode all that is not printable ASCII, as UTF-8; never raises."""
-    # A lone surrogate can't come out of a token; it must not raise all the same.
+    # No token holds a lone surrogate, but one must not raise either.
     return quote(text, safe=_PRINTABLE, errors="surrogatepass")
 
 

@@ -1,4 +1,4 @@
-"""Every answer the tracker can give, as bytes: there are few, so all but one are made once.
+"""Every answer the tracker can give, as bytes: all but the redirect are made once.
 
 A reply ends before `Date`, `Connection` and the blank line, which the connection adds.
 """
@@ -61,7 +61,7 @@ class Replies:
         self.refusals = {status: self._reply(status) for status in _REFUSALS}
 
     def redirect(self, location: str) -> Response:
-        """302 to a value of `location.location`, which is printable ASCII.
+        """Redirect with 302 to a value of `location.location`, which is printable ASCII.
 
         "Moved Temporarily" is what SparkPost says; RFC 9110 leaves the phrase open.
         """

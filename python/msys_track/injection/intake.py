@@ -105,19 +105,19 @@ class _Intake:
         window = b" %b%b" % (self._before, chunk)
         dot = wire.find_end_of_data(window, 0)
         if dot is None:
-            self._keep(chunk)
+            self._keep_chunk(chunk)
             self._before = window[-_OVERLAP_BYTES:]
             return None
         in_chunk = dot - len(self._before) - 1
         length = self._length + in_chunk  # less than was kept, when the dot came before
-        self._keep(chunk[: max(in_chunk, 0)])
+        self._keep_chunk(chunk[: max(in_chunk, 0)])
         if self._over is None and length > self._max_bytes:
             self._over = "size"
         del self._kept[length:]
         wire_bytes = b"" if self._over else bytes(self._kept)
         return Received(wire=wire_bytes, rest=window[dot + len(".\r\n") :], over=self._over)
 
-    def _keep(self, chunk: bytes) -> None:
+    def _keep_chunk(self, chunk: bytes) -> None:
         self._length += len(chunk)
         if self._over is not None:
             return

@@ -105,7 +105,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
         OSError: an address can't be bound; then none is.
     """
     first = (settings.listen_host, settings.listen_port)
-    bound = _bind([first, *settings.more_listens], listener)
+    bound = _bind_addresses([first, *settings.more_listens], listener)
     loop = asyncio.get_running_loop()
     counters = counters or Counters()
     shared = Shared(
@@ -164,7 +164,7 @@ class _Door(asyncio.Protocol):
         session.connection_made(stream)
 
 
-def _bind(
+def _bind_addresses(
     addresses: Sequence[tuple[str, int]], first: socket.socket | None
 ) -> dict[str, socket.socket]:
     """Bind every address or none; return them by the names that scopes know them by."""

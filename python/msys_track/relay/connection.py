@@ -171,11 +171,11 @@ class UpstreamConnection(asyncio.Protocol):
             return
         try:
             for reply in self._reader.feed(data):
-                self._take(reply)
+                self._take_reply(reply)
         except MalformedReplyError as error:
             self._fail(ConnectionFailedError(f"it does not speak SMTP: {error}"))
 
-    def _take(self, reply: Reply) -> None:
+    def _take_reply(self, reply: Reply) -> None:
         if reply.code == SERVICE_CLOSING:
             self._fail(ServiceClosingError(f"it said: {reply.code} {reply.text}"))
             return

@@ -56,7 +56,7 @@ async def deliver(connection: UpstreamConnection, delivery: Delivery) -> Reply:
         body = wire.stuff(message)
     else:
         body = await asyncio.to_thread(wire.stuff, message)
-    start = await _start(connection, delivery)
+    start = await _start_data(connection, delivery)
     if start.code != START_MAIL_INPUT:
         await _reset(connection)
         raise start.refusal("DATA")
@@ -95,7 +95,7 @@ async def verify(
         raise refused
 
 
-async def _start(connection: UpstreamConnection, delivery: Delivery) -> Reply:
+async def _start_data(connection: UpstreamConnection, delivery: Delivery) -> Reply:
     """Return the answer to DATA; say DATA only if every recipient was taken.
 
     Raises:
@@ -111,7 +111,7 @@ async def _start(connection: UpstreamConnection, delivery: Delivery) -> Reply:
     # With several recipients DATA has to wait: were only some of them taken, there would be no
     # way back from 354 but to cut the connection.
     if capabilities.pipelining and len(delivery.recipients) == 1:
-        return await _start_at_once(connection, commands)
+        return await _start_data_at_once(connection, commands)
     refused = await _ask_recipients(connection, commands)
     if refused is not None:
         await _reset(connection)
@@ -120,7 +120,7 @@ async def _start(connection: UpstreamConnection, delivery: Delivery) -> Reply:
     return start
 
 
-async def _start_at_once(connection: UpstreamConnection, commands: Sequence[bytes]) -> Reply:
+async def _start_data_at_once(connection: UpstreamConnection, commands: Sequence[bytes]) -> Reply:
     """Send MAIL, the one RCPT and DATA in a single write."""
     group = b"".join([*commands, _DATA])
     *replies, recipient, start = await connection.exchange(group, len(commands) + 1)

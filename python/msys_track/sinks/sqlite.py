@@ -59,7 +59,7 @@ class SqliteSink:
         Raises:
             SinkError: the file can't be used; the text says what to do.
         """
-        await self._in_thread(self._open)
+        await self._run_in_thread(self._open)
 
     async def write(self, events: Sequence[Event]) -> None:
         """Store the events, all or none; returns when they are on disk.
@@ -67,14 +67,14 @@ class SqliteSink:
         Raises:
             SinkError: nothing was stored; the text says what to do.
         """
-        await self._in_thread(lambda: self._write(events))
+        await self._run_in_thread(lambda: self._write(events))
 
     async def close(self) -> None:
         """Close the file and end the thread; nothing can be written afterwards."""
-        await self._in_thread(self._close)
+        await self._run_in_thread(self._close)
         self._thread.shutdown(wait=False)
 
-    async def _in_thread(self, call: Callable[[], object]) -> None:
+    async def _run_in_thread(self, call: Callable[[], object]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _open(self) -> sqlite3.Connection:

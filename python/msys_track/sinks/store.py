@@ -107,13 +107,15 @@ def explain_errors(path: Path) -> Iterator[None]:
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:
-    return not _pragma(connection, "application_id") and not _pragma(connection, "schema_version")
+    return not _read_pragma(connection, "application_id") and not _read_pragma(
+        connection, "schema_version"
+    )
 
 
 def _check_is_ours(connection: sqlite3.Connection, path: Path) -> None:
-    if _pragma(connection, "application_id") != _APPLICATION_ID:
+    if _read_pragma(connection, "application_id") != _APPLICATION_ID:
         raise SinkError(f"{path}: another program's database; give the store another place")
-    version = _pragma(connection, "user_version")
+    version = _read_pragma(connection, "user_version")
     if version != _SCHEMA_VERSION:
         raise SinkError(
             f"{path}: schema version {version}, this msys-track knows {_SCHEMA_VERSION}; "
@@ -121,6 +123,6 @@ def _check_is_ours(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
+def _read_pragma(connection: sqlite3.Connection, name: str) -> int:
     (value,) = connection.execute(f"PRAGMA {name}").fetchone()
     return int(value)

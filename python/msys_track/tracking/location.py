@@ -23,7 +23,7 @@ _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _ASCII_LABEL = re.compile(r"[a-z0-9_-]*")
 
 
-def location(target: str) -> str | None:
+def make_location(target: str) -> str | None:
     """Return the value of `Location` for a target; None for what must never be redirected to.
 
     Printable ASCII goes out as it is. Tabs, line breaks, and trailing spaces and controls are

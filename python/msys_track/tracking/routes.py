@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 from msys_track.errors import InvalidTokenError
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.metrics import Counters
-from msys_track.tracking.location import is_http, location, percent_encode
+from msys_track.tracking.location import is_http, make_location, percent_encode
 from msys_track.tracking.replies import Replies, Response
 from msys_track.tracking.settings import Expired
 
@@ -80,7 +80,7 @@ class Routes:
         if not is_http(target):
             return None
         try:
-            where = location(target)
+            where = make_location(target)
             return None if where is None else Outcome(self._replies.redirect(where))
         except Exception as defect:  # noqa: BLE001 - no defect of ours keeps a reader from the target
             self._counters.add("failures")

@@ -1,4 +1,4 @@
-"""Events: what readers did, in the form of SparkPost's webhooks, for the consumers of these.
+"""Events: what readers did, in the form of SparkPost's webhooks.
 
 The tracker writes an event once; sinks and reports read it many times. The fields and their types
 are SparkPost's (`docs/events.md`). Nothing here knows HTTP, tokens or files.
@@ -19,7 +19,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # that they are called from, so the writer could fail on what the reader accepts.
 _MAX_NESTING = 64
 
-# 9999-12-31T23:59:59Z. ISO 8601 writes later dates only by agreement.
+# 9999-12-31T23:59:59Z. ISO 8601 has later dates only by agreement.
 _LAST_DATE = 253_402_300_799
 
 

@@ -34,32 +34,32 @@ class EventLogger:
         return EventLogger(self._logger, {**self._fields, **fields})
 
     def debug(self, event: str, /, **fields: Any) -> None:
-        """Log what explains."""
+        """Log a detail that explains what happened."""
         if self._logger.isEnabledFor(logging.DEBUG):
             self._log(logging.DEBUG, event, fields)
 
     def info(self, event: str, /, **fields: Any) -> None:
-        """Log what is as it should be."""
+        """Log something that is as it should be."""
         if self._logger.isEnabledFor(logging.INFO):
             self._log(logging.INFO, event, fields)
 
     def warning(self, event: str, /, **fields: Any) -> None:
-        """Log what somebody may have to look after."""
+        """Log something that may need attention."""
         if self._logger.isEnabledFor(logging.WARNING):
             self._log(logging.WARNING, event, fields)
 
     def error(self, event: str, /, **fields: Any) -> None:
-        """Log what failed; the field `exc_info` may be an exception, whose traceback is added."""
+        """Log a failure; the field `exc_info` may be an exception, whose traceback is added."""
         if self._logger.isEnabledFor(logging.ERROR):
             self._log(logging.ERROR, event, fields)
 
     def exception(self, event: str, /, **fields: Any) -> None:
-        """Log what failed, with the traceback of the exception that is being handled."""
+        """Log a failure, with the traceback of the exception that is being handled."""
         if self._logger.isEnabledFor(logging.ERROR):
             self._log(logging.ERROR, event, {**fields, "exc_info": True})
 
     def critical(self, event: str, /, **fields: Any) -> None:
-        """Log what nothing goes on after; `exc_info` as for `error`."""
+        """Log a failure that ends the work; `exc_info` as for `error`."""
         if self._logger.isEnabledFor(logging.CRITICAL):
             self._log(logging.CRITICAL, event, fields)
 

@@ -51,5 +51,5 @@ class Counters:
         self._counts[name] += count
 
     def snapshot(self) -> Mapping[str, int]:
-        """Return the numbers as they are now; they don't move any more."""
+        """Return the numbers as they are now; they don't change later."""
         return MappingProxyType(dict(self._counts))

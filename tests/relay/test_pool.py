@@ -63,20 +63,6 @@ async def test_who_waits_too_long_is_told_451_and_the_others_are_served(relay: "
     assert (await upstream.deliver(transaction())).code == 250
 
 
-async def test_who_waits_gets_the_place_of_a_connection_that_broke(relay: "Relay") -> None:
-    gate = asyncio.Event()
-    server = ScriptedUpstream({"DOT": [Answer(then="close", when=gate), "250 Ok"]})
-    upstream = await relay(server, max_connections=1)
-    first = asyncio.create_task(upstream.deliver(transaction()))
-    await settled()
-    second = asyncio.create_task(upstream.deliver(transaction()))
-    await settled()
-    gate.set()
-    with pytest.raises(UpstreamError):
-        await first
-    assert (await second).code == 250
-
-
 async def test_an_idle_connection_says_quit_in_its_time(relay: "Relay") -> None:
     server = ScriptedUpstream()
     upstream = await relay(server, idle_seconds=0.1, max_connections=3, pool_wait_seconds=30)
@@ -145,22 +131,6 @@ async def test_closing_lets_the_mail_under_way_finish_and_sends_the_waiting_away
     assert (await under_way).code == 250
     await until(lambda: server.dialogues[0].commands[-1] == "QUIT")
     assert len(server.dialogues) == 1
-
-
-async def test_who_gives_up_waiting_takes_nothing_along(relay: "Relay") -> None:
-    gate = asyncio.Event()
-    server = ScriptedUpstream({"DOT": [say("250 Ok", when=gate), "250 Ok"]})
-    upstream = await relay(server, max_connections=1)
-    first = asyncio.create_task(upstream.deliver(transaction()))
-    await settled()
-    impatient = [asyncio.create_task(upstream.deliver(transaction())) for _ in range(3)]
-    await settled()
-    gate.set()
-    await first
-    for each in impatient:  # in the very moment that the connection is handed on
-        each.cancel()
-    await asyncio.gather(*impatient, return_exceptions=True)
-    assert (await asyncio.wait_for(upstream.deliver(transaction()), 30)).code == 250
 
 
 @pytest.mark.parametrize("gives_up", [True, False])

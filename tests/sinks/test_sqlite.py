@@ -54,25 +54,11 @@ def database(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-async def test_what_was_written_is_read_in_its_order(path: Path) -> None:
-    async with SqliteSink(path) as sink:
-        await sink.write(EVENTS[:700])
-        await sink.write(EVENTS[700:])
-    assert list(events(path)) == EVENTS
-
-
-async def test_an_event_that_comes_again_is_stored_once(path: Path) -> None:
-    async with SqliteSink(path) as sink:
-        await sink.write(EVENTS[:3])
-        await sink.write(EVENTS[:5])
-    assert list(events(path)) == EVENTS[:5]
-
-
-async def test_a_store_goes_on_where_it_ended(path: Path) -> None:
-    for start in (0, 10):
+async def test_what_was_written_is_read_in_its_order_and_once(path: Path) -> None:
+    for start, end in ((0, 3), (0, 700), (600, 1_200)):
         async with SqliteSink(path) as sink:
-            await sink.write(EVENTS[start : start + 10])
-    assert list(events(path)) == EVENTS[:20]
+            await sink.write(EVENTS[start:end])
+    assert list(events(path)) == EVENTS
 
 
 async def test_a_reader_sees_events_while_the_sink_is_open(path: Path) -> None:
@@ -84,29 +70,18 @@ async def test_a_reader_sees_events_while_the_sink_is_open(path: Path) -> None:
         assert next(reading) == EVENTS[1]
 
 
-async def test_the_file_is_a_wal_of_our_own_with_a_version(path: Path) -> None:
-    async with SqliteSink(path) as sink:
-        await sink.write(EVENTS[:1])
-        with database(path) as connection:
-            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-            assert connection.execute("PRAGMA user_version").fetchone() == (1,)
-            assert connection.execute("PRAGMA application_id").fetchone() == (0x6D737973,)
-
-
-async def test_the_stored_json_can_be_queried_with_sql(path: Path) -> None:
-    async with SqliteSink(path) as sink:
-        await sink.write(EVENTS[:1])
-    with database(path) as connection:
-        query = "SELECT event ->> '$.msys.track_event.target_link_url' FROM events"
-        assert connection.execute(query).fetchall() == [("https://shop.test/",)]
-
-
-async def test_only_the_owner_can_read_the_files(path: Path) -> None:
+async def test_the_file_is_a_wal_of_our_own_that_its_owner_can_query(path: Path) -> None:
     async with SqliteSink(path) as sink:
         await sink.write(EVENTS[:1])
         files = list(path.parent.iterdir())
         assert {file.name for file in files} >= {"events.sqlite", "events.sqlite-wal"}
         assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+        with database(path) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+            assert connection.execute("PRAGMA application_id").fetchone() == (0x6D737973,)
+            query = "SELECT event ->> '$.msys.track_event.target_link_url' FROM events"
+            assert connection.execute(query).fetchall() == [("https://shop.test/",)]
 
 
 async def explain_refusal(path: Path) -> str:

@@ -273,7 +273,7 @@ async def test_a_defect_in_making_an_event_costs_the_event_alone(
 
 @pytest.mark.parametrize(
     "step",
-    ["msys_track.tracking.location._encode_host", "msys_track.tracking.routes.location"],
+    ["msys_track.tracking.location._encode_host", "msys_track.tracking.routes.make_location"],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_a_defect_in_making_the_location_still_redirects(  # noqa: PLR0913, PLR0917 - fixtures
@@ -302,7 +302,9 @@ async def test_a_defect_in_making_the_location_still_redirects(  # noqa: PLR0913
 async def test_a_location_that_no_header_can_hold_is_percent_encoded(
     harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("msys_track.tracking.routes.location", lambda target: target + "\u0131")
+    monkeypatch.setattr(
+        "msys_track.tracking.routes.make_location", lambda target: target + "\u0131"
+    )
     answer = await harness.get(click_path)
     assert b"\r\nLocation: https://shop.test/sale?a=1&b=\r\n" in answer
     assert harness.tracker.counters["failures"] == 1

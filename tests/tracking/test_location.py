@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msys_track.tracking.location import location
+from msys_track.tracking.location import make_location
 
 PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 BLANKS = "".join(map(chr, range(0x21)))
@@ -17,14 +17,14 @@ RESTS = st.text(st.characters(), min_size=1).filter(lambda rest: rest.strip(BLAN
 
 @given(scheme=SCHEMES, rest=st.text(PRINTABLE, min_size=1))
 def test_a_printable_ascii_target_goes_out_as_it_is(scheme: str, rest: str) -> None:
-    assert location(scheme + rest) == scheme + rest
+    assert make_location(scheme + rest) == scheme + rest
 
 
 @given(scheme=SCHEMES, rest=RESTS)
 def test_the_header_is_printable_ascii_after_the_targets_own_scheme(
     scheme: str, rest: str
 ) -> None:
-    value = location(scheme + rest)
+    value = make_location(scheme + rest)
     assert value is not None
     assert value.startswith(scheme)
     assert re.fullmatch(r"[!-~]+", value)
@@ -35,21 +35,21 @@ HOSTS = st.text(st.characters(exclude_characters="/?#\\\t\n\r"), min_size=1)
 
 @given(host=HOSTS)
 def test_a_host_ends_where_it_ended_in_the_target(host: str) -> None:
-    value = location(f"http://{host}/path")
+    value = make_location(f"http://{host}/path")
     assert value is not None
     assert re.fullmatch(r"http://[^/?#\\]+/path", value)
 
 
 @given(host=HOSTS.filter(lambda host: "@" not in host))
 def test_no_host_turns_into_user_information(host: str) -> None:
-    value = location(f"http://{host}/")
+    value = make_location(f"http://{host}/")
     assert value is not None
     assert "@" not in value
 
 
 @given(target=st.text(st.characters()))
 def test_nothing_but_http_and_https_is_redirected_to(target: str) -> None:
-    value = location(target)
+    value = make_location(target)
     assert value is None or re.match(r"(?ai:https?)://.", target, re.DOTALL)
 
 
@@ -75,7 +75,7 @@ def test_nothing_but_http_and_https_is_redirected_to(target: str) -> None:
     ],
 )
 def test_other_targets_are_refused(target: str) -> None:
-    assert location(target) is None
+    assert make_location(target) is None
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_other_targets_are_refused(target: str) -> None:
     ],
 )
 def test_nothing_is_normalised(target: str) -> None:
-    assert location(target) == target
+    assert make_location(target) == target
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_nothing_is_normalised(target: str) -> None:
     ],
 )
 def test_other_characters_are_percent_encoded_as_utf8(target: str, expected: str) -> None:
-    assert location(target) == expected
+    assert make_location(target) == expected
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_other_characters_are_percent_encoded_as_utf8(target: str, expected: str
     ],
 )
 def test_a_host_outside_ascii_becomes_its_a_label(target: str, expected: str) -> None:
-    assert location(target) == expected
+    assert make_location(target) == expected
 
 
 @pytest.mark.parametrize(
@@ -153,4 +153,4 @@ def test_a_host_outside_ascii_becomes_its_a_label(target: str, expected: str) ->
     ],
 )
 def test_a_host_without_an_a_label_is_percent_encoded(target: str, expected: str) -> None:
-    assert location(target) == expected
+    assert make_location(target) == expected

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msys_track.tracking.location import location, percent_encode
+from msys_track.tracking.location import make_location, percent_encode
 
 CHARACTERS = [chr(code) for code in (*range(0xD800), *range(0xE000, 0x110000))]
 PLACES = {
@@ -37,7 +37,7 @@ def browsed(url: str) -> str | None:
 
 def follows(target: str) -> bool:
     """Whether `Location` can be sent, and leads where the target led if it led anywhere."""
-    value = location(target)
+    value = make_location(target)
     if value is None or re.fullmatch(r"https?://[!-~]+", value, re.ASCII) is None:
         return False
     goal = browsed(target)
@@ -87,7 +87,7 @@ def test_every_character_of_a_small_script_leads_where_it_led_in_any_label(host:
 @pytest.mark.parametrize("place", ["{}ttp://a.test/", "ht{}tp://a.test/", "http{}://a.test/"])
 def test_no_character_beyond_ascii_makes_a_scheme(place: str) -> None:
     wide = CHARACTERS[0x80:]
-    assert [each for each in wide if location(place.format(each)) is not None] == []
+    assert [each for each in wide if make_location(place.format(each)) is not None] == []
 
 
 # What has a meaning of its own in URLs and hosts, or loses it in mapping and composition.
@@ -111,7 +111,7 @@ def test_any_target_that_a_browser_takes_leads_where_it_led(
     target = scheme + "".join(pieces) + end
     goal = browsed(target)
     if goal is not None:
-        value = location(target)
+        value = make_location(target)
         assert value is not None
         assert browsed(value) == goal
 
@@ -132,7 +132,7 @@ def test_any_target_that_a_browser_takes_leads_where_it_led(
 )
 def test_a_host_that_no_browser_takes_is_as_refused_in_the_location(host: str, sent: str) -> None:
     assert browsed(f"http://{host}/") is None
-    assert location(f"http://{host}/") == f"http://{sent}/"
+    assert make_location(f"http://{host}/") == f"http://{sent}/"
     assert browsed(f"http://{sent}/") is None
 
 

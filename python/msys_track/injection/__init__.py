@@ -1,4 +1,1 @@
-"""The way in: an SMTP listener that answers for the upstream, never in its place.
-
-A message is taken when the upstream has taken every copy of it, and not before.
-"""
+"""The way in: an SMTP listener that takes a message once the upstream has taken every copy."""

@@ -29,7 +29,7 @@ class Acceptance:
     """Rewrites and relays messages, one `answer` each.
 
     Attributes:
-        rewriter: makes the copies of messages from now on; another one may take its place.
+        rewriter: Makes the copies; another one may take its place at any time.
     """
 
     def __init__(self, rewriter: Rewriter, upstream: Upstream, counters: Counters) -> None:
@@ -124,7 +124,7 @@ class Acceptance:
             raise DataRefusedError("upstream", reply) from error
         finally:
             if 0 < len(replies) < len(copies):
-                # The client was told that nobody has the message, and will send it again.
+                # The client will send it again, to those too who have it by now.
                 relayed, missing = copies[: len(replies)], copies[len(replies) :]
                 self._counters.add("messages.half_relayed")
                 self._counters.add("copies.relayed", len(relayed))
@@ -163,5 +163,5 @@ class Acceptance:
 
 
 async def _compute(handled_bytes: int, work: Callable[[], _Result]) -> _Result:
-    """Do what takes time in a thread, what does not here."""
+    """Do work on many bytes in a thread, and on few at once."""
     return work() if handled_bytes < THREAD_FROM_BYTES else await asyncio.to_thread(work)

@@ -16,8 +16,8 @@ Parser: TypeAlias = Callable[[str], Read]
 
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOT_ATOM: Final = rf"{_ATOM}(?:\.{_ATOM})*"
-# A dot-atom on both sides of the @ (RFC 5321 section 4.1.2), then parameters: without quotes,
-# comments, routes and address literals.
+# A dot-atom on both sides of the @ (RFC 5321 section 4.1.2), then parameters: no quotes, comments,
+# routes or address literals.
 _PLAIN: Final = re.compile(rf"<({_DOT_ATOM}@{_DOT_ATOM})>(?: ([A-Za-z0-9][\x20-\x27\x2a-\x7e]*))?")
 
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")

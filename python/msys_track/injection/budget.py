@@ -1,4 +1,4 @@
-"""How much mail may be in memory: counted over all sessions, so that none can take it all."""
+"""How much mail may be in memory, counted over all sessions."""
 
 
 class Budget:
@@ -25,7 +25,7 @@ class Hold:
         self.held_bytes = 0
 
     def take(self, count: int) -> bool:
-        """Take so many bytes more; False, and nothing taken, where that is over the budget."""
+        """Take `count` bytes more; return False and take nothing if that is over the budget."""
         if self._budget.in_flight_bytes + count > self._budget.max_bytes:
             return False
         self._budget.in_flight_bytes += count
@@ -33,10 +33,10 @@ class Hold:
         return True
 
     def could_ever_take(self, count: int) -> bool:
-        """Whether so many bytes more would fit if no other message were in flight."""
+        """Tell whether `count` bytes more would fit if no other message were in flight."""
         return self.held_bytes + count <= self._budget.max_bytes
 
     def release(self) -> None:
-        """Give everything back; a second time gives nothing."""
+        """Give everything back; a second call changes nothing."""
         self._budget.in_flight_bytes -= self.held_bytes
         self.held_bytes = 0

@@ -1,6 +1,6 @@
-"""One received message with all that SMTP said about it, frozen.
+"""One received message with all that SMTP said about it.
 
-aiosmtpd's own envelope is changed by every command; what leaves this room must not be.
+It is frozen: every command changes aiosmtpd's own envelope.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from msys_track.policy.hooks import Transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """What one DATA brought; recipients have no parameters, as no extension offered has any."""
+    """What one DATA brought; no extension that is offered gives recipients parameters."""
 
     transaction: Transaction
     """Client, listener, sender, recipients, message and policy's variables. The recipients stand

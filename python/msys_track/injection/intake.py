@@ -1,7 +1,7 @@
-"""The bytes of DATA: read in bulk, judged by the core, never touched line by line.
+"""The bytes of DATA, read in bulk and checked by the core.
 
-aiosmtpd reads DATA line by line in Python, which costs more than all the rest of a session, and
-refuses lines over 1,001 bytes, which mails in the wild have.
+aiosmtpd reads DATA line by line in Python, which costs more than all the rest of a session. It
+also refuses lines over 1,001 bytes, which real mails have.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from msys_track.injection.budget import Hold
 from msys_track.smtp import data as wire
 from msys_track.smtp.reply import Reply
 
-# All there is: `StreamReader.feed_data` may give bytes back only to an empty buffer, whose size
-# flow control bounds anyway.
+# Everything: `StreamReader.feed_data` may give bytes back only to an empty buffer. Flow control
+# bounds its size.
 _READ_BYTES = 1 << 30
 
-# CRLF . CR, all but the last byte of the end: so much of it may have been read before.
+# CRLF . CR: all of the end but its last byte may have been read before.
 _OVERLAP_BYTES = 4
 
 
@@ -33,7 +33,7 @@ class DataRefusedError(PicklableError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """All that came up to the final dot."""
+    """All bytes up to the final dot, and those after it."""
 
     wire: bytes
     """As it was sent: dot-stuffed, every line ended; without the final dot."""
@@ -58,7 +58,7 @@ class Received:
                 return wire.unstuff(self.wire)
             return await asyncio.to_thread(wire.unstuff, self.wire)
         except wire.BareNewlineError as error:
-            # Some servers end data at LF . LF: what we passed on could be two mails to them.
+            # Some servers end data at LF . LF: they could take what we pass on for two mails.
             offset: int = error.args[0]
             text = f"5.6.11 Bare CR or LF at byte {offset} of the data; lines must end in CRLF"
             raise DataRefusedError("bare_newline", Reply(550, text)) from error
@@ -69,8 +69,8 @@ async def receive(
 ) -> Received:
     """Read until CRLF.CRLF; nothing else ends the data.
 
-    Past a limit the bytes are dropped but still read, as the client hears of it only after its
-    dot (RFC 5321 section 4.2.5). `on_progress` is called after each read.
+    Past a limit it drops what it reads: the client learns of it only after its dot (RFC 5321
+    section 4.2.5). It calls `on_progress` after each read.
 
     Raises:
         ConnectionResetError: the client is gone.
@@ -100,24 +100,24 @@ class _Intake:
         self._before = b"\r\n"  # of the DATA command: the first line may be the dot
 
     def add(self, chunk: bytes) -> Received | None:
-        """Take what was read; return the whole once its end is there."""
+        """Take what was read; return everything once its end has come."""
         # The space: the window may begin with a dot that does not begin a line.
         window = b" %b%b" % (self._before, chunk)
         dot = wire.find_end_of_data(window, 0)
         if dot is None:
-            self._keep(chunk)
+            self._keep_chunk(chunk)
             self._before = window[-_OVERLAP_BYTES:]
             return None
         in_chunk = dot - len(self._before) - 1
         length = self._length + in_chunk  # less than was kept, when the dot came before
-        self._keep(chunk[: max(in_chunk, 0)])
+        self._keep_chunk(chunk[: max(in_chunk, 0)])
         if self._over is None and length > self._max_bytes:
             self._over = "size"
         del self._kept[length:]
         wire_bytes = b"" if self._over else bytes(self._kept)
         return Received(wire=wire_bytes, rest=window[dot + len(".\r\n") :], over=self._over)
 
-    def _keep(self, chunk: bytes) -> None:
+    def _keep_chunk(self, chunk: bytes) -> None:
         self._length += len(chunk)
         if self._over is not None:
             return

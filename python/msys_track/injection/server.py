@@ -52,22 +52,18 @@ class Proxy:
         return self.sockname[1]
 
     def use(self, rewriter: Rewriter) -> None:
-        """Make the copies of messages that are whole from now on with another rewriter.
-
-        Sessions go on, with the variables that they have.
-        """
+        """Copy messages with another rewriter from now on; sessions keep their variables."""
         self._shared.acceptance.rewriter = rewriter
 
     @property
     def in_flight_bytes(self) -> int:
-        """How much mail is in memory now, as the budget counts it."""
+        """The bytes of mail in memory now, as the budget counts them."""
         return self._shared.budget.in_flight_bytes
 
     async def close(self) -> None:
         """Take no more clients, let messages under way finish, then end every session.
 
-        What is not finished after `drain_seconds` is cut off; its clients have no answer and
-        will send it again.
+        It cuts off what is not finished after `drain_seconds`; those clients will send again.
         """
         for server in self._servers:
             server.close()
@@ -109,7 +105,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
         OSError: an address can't be bound; then none is.
     """
     first = (settings.listen_host, settings.listen_port)
-    bound = _bind([first, *settings.more_listens], listener)
+    bound = _bind_addresses([first, *settings.more_listens], listener)
     loop = asyncio.get_running_loop()
     counters = counters or Counters()
     shared = Shared(
@@ -143,8 +139,8 @@ async def serve(  # noqa: PLR0913 - the parts of one server
 class _Door(asyncio.Protocol):
     """Lets a client in, or tells it why not.
 
-    Decided when the connection stands: a loop makes the protocols of all that wait at once, when
-    none of them is counted yet.
+    It decides once the connection is made: the loop makes the protocols of all clients that wait
+    before any of them is counted.
     """
 
     def __init__(self, shared: Shared, listen: str) -> None:
@@ -168,10 +164,10 @@ class _Door(asyncio.Protocol):
         session.connection_made(stream)
 
 
-def _bind(
+def _bind_addresses(
     addresses: Sequence[tuple[str, int]], first: socket.socket | None
 ) -> dict[str, socket.socket]:
-    """Bind every address, by the name that scopes know it by, or none."""
+    """Bind every address or none; return them by the names that scopes know them by."""
     bound: dict[str, socket.socket] = {}
     try:
         for host, port in addresses:

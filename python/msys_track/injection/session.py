@@ -1,7 +1,6 @@
-"""One client's SMTP session: aiosmtpd's, with what it says and takes decided by the upstream.
+"""One client's SMTP session: aiosmtpd's, but the upstream decides what it offers and takes.
 
-What of aiosmtpd is overridden, and why each, stands in docs/smtp.md; tests play the same dialogue
-to both and compare.
+docs/smtp.md lists what this overrides of aiosmtpd, and why; tests play the same dialogues to both.
 """
 
 import asyncio
@@ -34,7 +33,7 @@ from msys_track.smtp.reply import Reply, printable
 
 log = event_logger(__name__)
 
-# aiosmtpd logs what clients say as they said it; with no handler at all Python would print it.
+# aiosmtpd logs what clients say. Without any handler Python would print it.
 logging.getLogger("mail.log").addHandler(logging.NullHandler())
 
 IDENT = "ESMTP msys-track"
@@ -65,9 +64,9 @@ class Shared:
 
 
 class _CommandBytes(dict[str, int]):
-    """The longest line of each command; one that is not listed is not remembered either.
+    """The longest line of each command.
 
-    aiosmtpd looks up whatever word a client sends, and a `defaultdict` would keep each of them.
+    aiosmtpd looks up whatever word a client sends, and its `defaultdict` would keep each of them.
     """
 
     def __missing__(self, command: str) -> int:
@@ -75,7 +74,7 @@ class _CommandBytes(dict[str, int]):
 
 
 class _Hooks:
-    """What aiosmtpd asks about a command that it found well-formed; policy decides here."""
+    """What aiosmtpd calls for well-formed commands; policy decides here."""
 
     def __init__(self, most_recipients: int) -> None:
         self._most_recipients = most_recipients
@@ -127,10 +126,10 @@ class _Hooks:
 
 
 class Session(SMTP):
-    """One connection from a client, that came in at the listening address named `listen`."""
+    """One connection from a client to the listening address named `listen`."""
 
-    # The longest line that aiosmtpd reads at once, and half of what it buffers. Commands have
-    # their own limits below; with aiosmtpd's 1,001 every chunk of DATA would stop the transport.
+    # The longest line that aiosmtpd reads, and half of what it buffers. With its own 1,001 every
+    # chunk of DATA would stop the transport. Commands have their own limits below.
     line_length_limit = 65_536
 
     # Set before the first command; only aiosmtpd's types say that they may be missing.
@@ -139,7 +138,7 @@ class Session(SMTP):
     _handler_coroutine: asyncio.Task[None]
 
     def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop, *, listen: str) -> None:
-        # On the class this would be one dictionary for all sessions, cleared by each new one.
+        # On the class it would be one dictionary for all sessions, cleared by each new one.
         self.command_size_limits = _CommandBytes()
         self._shared = shared
         self._listen = listen
@@ -233,7 +232,7 @@ class Session(SMTP):
 
     @property
     def policy(self) -> Guard | None:
-        """What is asked at each command; another one may take its place."""
+        """The policy to ask at each command; another one may take its place at any time."""
         return self._shared.acceptance.rewriter.policy
 
     @property
@@ -269,11 +268,11 @@ class Session(SMTP):
             self._policy_session.begin_message()
 
     async def push(self, status: str | bytes) -> None:
-        """Send a reply: printable ASCII whatever a client gave to echo, and none after the last.
+        """Send a reply in printable ASCII, whatever it repeats of the client's.
 
         Raises:
-            ConnectionResetError: the session has ended; commands that came with its last one
-                are not obeyed.
+            ConnectionResetError: the session has ended; it does not obey what came with its last
+                command.
         """
         if self._client_is_gone():
             raise ConnectionResetError("the session has ended")
@@ -289,7 +288,7 @@ class Session(SMTP):
                 hold=hold,
                 on_progress=self._reset_timeout,
             )
-            # Before anything else is awaited: the reader's buffer must still be empty.
+            # At once, before another await: the reader's buffer must still be empty.
             self._reader.feed_data(received.rest)
             message = await received.message(self._max_bytes)
             transaction = self.policy_session.transaction(message)
@@ -312,7 +311,7 @@ class Session(SMTP):
         return await self._wait_for_answer(envelope, hold)
 
     async def _wait_for_answer(self, envelope: Envelope, hold: Hold) -> Reply:
-        """Wait for the answer; if the client does not, the message goes its way nevertheless."""
+        """Wait for the answer; the message goes on even if the client does not wait."""
         answers = self._shared.answers
         answer = self._shared.acceptance.answer(envelope, hold, self._client_is_gone)
         task = self.loop.create_task(answer)
@@ -342,7 +341,7 @@ class Session(SMTP):
         super().connection_made(transport)
         self._shared.sessions.add(self)
         self._shared.counters.add("connections.accepted")
-        # aiosmtpd lets a lost connection end the task with an error that nobody reads.
+        # aiosmtpd ends the task of a lost connection with an error that nobody reads.
         self._handler_coroutine.add_done_callback(_log_error)
 
     def connection_lost(self, error: Exception | None) -> None:

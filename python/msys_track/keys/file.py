@@ -1,7 +1,8 @@
-"""Key files, and what stands in their place: whoever reads one can make links, so it is strict.
+"""Key files, and what can stand in their place.
 
-A key file is TOML that a person can read and edit: the first key seals, all of them open. Links
-in sent mail need the key that sealed them, so rotation adds a key and removes none.
+A key file is TOML that a person can read and edit: the first key seals, all of them open. Whoever
+reads it can make links, so its permissions are checked. Links in sent mail need the key that
+sealed them, so rotation adds a key and removes none.
 """
 
 import base64
@@ -115,13 +116,13 @@ def create(source: KeySource | str, *, now: datetime | None = None) -> None:
         now: The key's date, for people who read the file.
 
     Raises:
-        KeyRingError: there is a file already, it can't be written, or it is no file.
+        KeyRingError: there is a file already, it can't be written, or it is not a file.
     """
-    path = _writable_path(source)
+    path = _require_file(source)
     try:
-        with _new_private_file(path) as descriptor:
-            _write(descriptor, [make_key(1, now or datetime.now(UTC))])
-        _make_durable(path.parent)
+        with _create_private_file(path) as descriptor:
+            _write_keys(descriptor, [make_key(1, now or datetime.now(UTC))])
+        _sync_folder(path.parent)
     except FileExistsError as error:
         hint = f"`msys-track keys rotate {path}` adds a key to it"
         raise KeyRingError(f"{path}: there is a file already; {hint}") from error
@@ -140,21 +141,21 @@ def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
 
     Raises:
         KeyRingError: the file can't be used or replaced, has no room for another key, is being
-            rotated by somebody else, or is no file.
+            rotated by somebody else, or is not a file.
     """
-    path = Path(os.path.realpath(_writable_path(source)))
+    path = Path(os.path.realpath(_require_file(source)))
     draft = path.with_name(f".{path.name}.new")  # as long as it exists, nobody else rotates
     try:
-        with _new_private_file(draft) as descriptor:
+        with _create_private_file(draft) as descriptor:
             keys = read_keys(path)
             new = make_key(_choose_id(path, keys), now or datetime.now(UTC))
             # Root may rotate for a service: whoever could read the old file reads the new one.
             old = path.stat()
             os.fchown(descriptor, old.st_uid, old.st_gid if old.st_mode & 0o040 else -1)
             os.fchmod(descriptor, 0o600 | old.st_mode & 0o044)
-            _write(descriptor, [new, *keys])
+            _write_keys(descriptor, [new, *keys])
             draft.replace(path)
-        _make_durable(path.parent)
+        _sync_folder(path.parent)
     except FileExistsError as error:
         hint = f"if nobody else is rotating {path}, remove {draft}"
         raise KeyRingError(f"{draft}: a rotation is under way or was cut off; {hint}") from error
@@ -172,7 +173,7 @@ def list_keys(source: KeySource | str) -> tuple[KeyEntry, ...]:
     return tuple(KeyEntry(id=key.id, created=key.created) for key in read_keys(source))
 
 
-def _writable_path(given: KeySource | str) -> Path:
+def _require_file(given: KeySource | str) -> Path:
     source = key_source(given) if isinstance(given, str) else given
     if isinstance(source, Path):
         return source
@@ -216,7 +217,7 @@ def read_keys(source: KeySource | str) -> list[Key]:
         if text is None:
             hint = "set it to what a key file holds, for the process that reads it"
             raise KeyRingError(f"{source}: there is no such environment variable; {hint}")
-        return _parse(source, text.encode("utf-8", "surrogateescape"))
+        return _parse_keys(source, text.encode("utf-8", "surrogateescape"))
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if folder is None:
         hint = f"systemd sets it for a unit with LoadCredential={source.name}:FILE"
@@ -225,7 +226,7 @@ def read_keys(source: KeySource | str) -> list[Key]:
 
 
 def _read_file(source: KeySource, path: Path) -> list[Key]:
-    # Links are followed first: what counts is the folder that the file itself is in.
+    # Follow links first: what counts is the folder that the file itself is in.
     path = Path(os.path.realpath(path))
     try:
         with path.open("rb") as file:
@@ -245,7 +246,7 @@ def _read_file(source: KeySource, path: Path) -> list[Key]:
         raise KeyRingError(f"{source}: there is no such key file; {hint}") from error
     except OSError as error:
         raise KeyRingError(f"{source}: can't be read: {error.strerror}") from error
-    return _parse(source, content)
+    return _parse_keys(source, content)
 
 
 def _is_private(status: os.stat_result, folder: Path) -> bool:
@@ -262,14 +263,14 @@ def _is_private(status: os.stat_result, folder: Path) -> bool:
         return True
     if mode & 0o333:
         return False
-    # Read-only for everybody, as secrets are mounted; but nobody else gets through the folder.
+    # Read-only for everybody, as secrets are mounted, in a folder that is closed to others.
     around = folder.stat()
     return around.st_uid in trusted and not around.st_mode & 0o077
 
 
-def _parse(source: KeySource, content: bytes) -> list[Key]:
-    # Nothing that stands in the file is repeated in an error, and none is chained `from error`:
-    # whatever is misplaced in it may be a secret.
+def _parse_keys(source: KeySource, content: bytes) -> list[Key]:
+    # No error repeats anything of the file, and none is chained `from error`: whatever is
+    # misplaced in it may be a secret.
     try:
         document = tomllib.loads(content.decode())
     except UnicodeDecodeError:
@@ -321,7 +322,7 @@ def _parse_key(where: str, table: Any) -> Key:
 
 
 @contextmanager
-def _new_private_file(path: Path) -> Iterator[int]:
+def _create_private_file(path: Path) -> Iterator[int]:
     """Make a file that its owner alone can read; remove it if writing fails."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -333,7 +334,7 @@ def _new_private_file(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _write(descriptor: int, keys: Sequence[Key]) -> None:
+def _write_keys(descriptor: int, keys: Sequence[Key]) -> None:
     tables = [
         _TABLE.format(
             id=key.id, created=key.created_text, secret=base64.b64encode(key.secret).decode()
@@ -345,7 +346,7 @@ def _write(descriptor: int, keys: Sequence[Key]) -> None:
     os.fsync(descriptor)
 
 
-def _make_durable(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

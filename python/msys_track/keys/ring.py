@@ -35,15 +35,15 @@ class KeyRing:
             KeyRingError: missing, readable by others, not TOML, or with something in it that no
                 key file has; the text names the source and what to do.
         """
-        return cls._of(read_keys(source))
+        return cls._from_keys(read_keys(source))
 
     @classmethod
     def temporary(cls) -> Self:
         """Make a ring of one new key that is kept nowhere: its links die with it."""
-        return cls._of([make_key(1, datetime.now(UTC))])
+        return cls._from_keys([make_key(1, datetime.now(UTC))])
 
     @classmethod
-    def _of(cls, keys: Sequence[Key]) -> Self:
+    def _from_keys(cls, keys: Sequence[Key]) -> Self:
         core = _CoreKeyRing([(key.id, key.secret) for key in keys])
         return cls(core, tuple(key.id for key in keys))
 
@@ -72,5 +72,5 @@ class KeyRing:
         except TokenError as error:
             raise InvalidTokenError(str(error)) from error
         except UnicodeEncodeError as error:
-            # Half of a surrogate pair, which no URL has and which the core has no form for.
+            # Half of a surrogate pair: no URL has one, and the core can't take one.
             raise InvalidTokenError("path is not that of a tracked URL") from error

@@ -21,12 +21,12 @@ class ConnectionFailedError(Exception):
 class ConnectionGoneError(ConnectionFailedError):
     """The upstream closed the connection, or announced it with 421.
 
-    What an idle connection is allowed to do at any time; hence worth one try on a fresh one.
+    It may do so at any time with an idle connection, so a fresh one is worth one try.
     """
 
 
 class ServiceClosingError(ConnectionGoneError):
-    """The upstream said 421: whatever it was asked, it has not done it."""
+    """The upstream said 421: it has not done what it was asked."""
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -54,10 +54,10 @@ class UpstreamConnection(asyncio.Protocol):
     async def open(
         cls, settings: UpstreamSettings, on_lost: Callable[["UpstreamConnection"], None]
     ) -> "UpstreamConnection":
-        """Connect, read the greeting and say EHLO; `on_lost` is called when it ends unasked.
+        """Connect, read the greeting and say EHLO; call `on_lost` when the upstream ends it.
 
         Raises:
-            ConnectionFailedError: nobody there, no service, or not SMTP.
+            ConnectionFailedError: nobody is there, gives service, or speaks SMTP.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -69,7 +69,7 @@ class UpstreamConnection(asyncio.Protocol):
             seconds = settings.connect_timeout_seconds
             raise ConnectionFailedError(f"no connection within {seconds:g} s") from error
         except OSError as error:
-            # asyncio's own text, where several addresses failed, tells them all to a client.
+            # Where several addresses failed, asyncio's text names them: not for clients.
             why = describe_os_error(error) if error.errno else "all addresses failed"
             raise ConnectionFailedError(f"no connection: {why}") from error
         await connection.introduce()
@@ -104,14 +104,14 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.close()
 
     def abort(self, why: str = "we gave the connection up") -> None:
-        """Close at once: a message whose dot was not sent is thus not taken."""
+        """Close at once; the upstream does not take a message without its dot."""
         self._fail(ConnectionFailedError(why))
 
     async def introduce(self) -> None:
         """Read the greeting, say EHLO, and HELO where that is not known.
 
         Raises:
-            ConnectionFailedError: it is no mail server, or not one for us.
+            ConnectionFailedError: it is not a mail server, or does not serve us.
         """
         (greeting,) = await self._wait_for_replies(self.settings.reply_timeout_seconds)
         if greeting.code != 220:  # noqa: PLR2004 - RFC 5321 section 4.3.1
@@ -153,7 +153,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.abort()
         if not self._answered.done():
             self._answered.set_exception(failure)
-            # Nobody waits any more when it is the waiter that was cancelled.
+            # Nobody waits any more if the waiter itself was cancelled.
             self._answered.exception()
         self._on_lost(self)
 
@@ -171,11 +171,11 @@ class UpstreamConnection(asyncio.Protocol):
             return
         try:
             for reply in self._reader.feed(data):
-                self._take(reply)
+                self._take_reply(reply)
         except MalformedReplyError as error:
             self._fail(ConnectionFailedError(f"it does not speak SMTP: {error}"))
 
-    def _take(self, reply: Reply) -> None:
+    def _take_reply(self, reply: Reply) -> None:
         if reply.code == SERVICE_CLOSING:
             self._fail(ServiceClosingError(f"it said: {reply.code} {reply.text}"))
             return
@@ -188,5 +188,5 @@ class UpstreamConnection(asyncio.Protocol):
         replies, self._replies = self._replies, []
         self._answered.set_result(replies)
         if self._transport is not None and self._transport.get_write_buffer_size():
-            # Whatever it has not read of a message yet, it would read as commands.
+            # It would read the rest of the message as commands.
             self._fail(ConnectionFailedError("it answered before it had read to the end"))

@@ -101,7 +101,7 @@ class Pool:
             raise
 
     def _withdraw(self, waiter: _Waiter) -> None:
-        """Pass on what a waiter was given in the moment it gave up."""
+        """Pass on what a waiter was given at the moment when it gave up."""
         if waiter in self._waiters:
             self._waiters.remove(waiter)
         if waiter.cancelled() or not waiter.done() or waiter.exception() is not None:
@@ -127,7 +127,7 @@ class Pool:
             self._slots_taken -= 1
 
     def _forget(self, connection: UpstreamConnection) -> None:
-        """A connection ended: if nobody uses it, nobody else will notice."""
+        """Take an idle connection that ended off the list; nobody else would notice."""
         if connection in self._idle:
             self._idle.remove(connection)
             self._free_slot()

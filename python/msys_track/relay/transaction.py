@@ -1,7 +1,7 @@
 """One mail transaction over one connection: MAIL, RCPT, DATA, and what each refusal means.
 
-Kept apart from the connection, which knows bytes and replies, and from the pool, which knows
-connections: here stands what RFC 5321 and RFC 2920 say about the order of things.
+This module holds the order of things as RFC 5321 and RFC 2920 have it. The connection knows bytes
+and replies, the pool knows connections.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ async def deliver(connection: UpstreamConnection, delivery: Delivery) -> Reply:
         body = wire.stuff(message)
     else:
         body = await asyncio.to_thread(wire.stuff, message)
-    start = await _start(connection, delivery)
+    start = await _start_data(connection, delivery)
     if start.code != START_MAIL_INPUT:
         await _reset(connection)
         raise start.refusal("DATA")
@@ -95,8 +95,8 @@ async def verify(
         raise refused
 
 
-async def _start(connection: UpstreamConnection, delivery: Delivery) -> Reply:
-    """Return the answer to DATA, having asked for it only with every recipient taken.
+async def _start_data(connection: UpstreamConnection, delivery: Delivery) -> Reply:
+    """Return the answer to DATA; say DATA only if every recipient was taken.
 
     Raises:
         UpstreamError: sender or a recipient refused, or the message can't travel as it is.
@@ -111,7 +111,7 @@ async def _start(connection: UpstreamConnection, delivery: Delivery) -> Reply:
     # With several recipients DATA has to wait: were only some of them taken, there would be no
     # way back from 354 but to cut the connection.
     if capabilities.pipelining and len(delivery.recipients) == 1:
-        return await _start_at_once(connection, commands)
+        return await _start_data_at_once(connection, commands)
     refused = await _ask_recipients(connection, commands)
     if refused is not None:
         await _reset(connection)
@@ -120,7 +120,7 @@ async def _start(connection: UpstreamConnection, delivery: Delivery) -> Reply:
     return start
 
 
-async def _start_at_once(connection: UpstreamConnection, commands: Sequence[bytes]) -> Reply:
+async def _start_data_at_once(connection: UpstreamConnection, commands: Sequence[bytes]) -> Reply:
     """Send MAIL, the one RCPT and DATA in a single write."""
     group = b"".join([*commands, _DATA])
     *replies, recipient, start = await connection.exchange(group, len(commands) + 1)
@@ -165,7 +165,7 @@ async def _reset(connection: UpstreamConnection, before: bytes = b"") -> None:
             await connection.exchange(before, 1)
         (reply,) = await connection.exchange(_RSET, 1)
     except ConnectionFailedError:
-        return  # it is closed, which is as good; what the upstream said before still counts
+        return  # the next transaction finds a fresh connection, which is as good
     if not reply.is_positive:
         connection.quit()
 
@@ -203,8 +203,8 @@ def _choose_parameters(capabilities: Capabilities, parameters: Sequence[str]) ->
 
 
 def _report_lost_answer(delivery: Delivery, why: str) -> UpstreamError:
-    """Nobody knows whether the message was taken; the client decides whether to send it again."""
-    # Addresses, against the habit: these are the people who may get it twice.
+    """Log it: nobody knows whether the message was taken, and the client may send it again."""
+    # Logs name nobody else, but these people may get the mail twice.
     log.error("upstream.answer_lost", recipients=delivery.recipients, why=why)
     text = f"4.4.2 The upstream's answer to the message was lost: {why}"
     return UpstreamError(451, f"{text}; it may have been accepted")

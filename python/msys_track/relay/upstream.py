@@ -29,7 +29,7 @@ log = event_logger(__name__)
 
 _Result = TypeVar("_Result")
 
-# While the upstream is down, clients that only say EHLO need not knock at it each time.
+# While the upstream is down, not every EHLO of a client needs to try it again.
 _ASK_AGAIN_SECONDS = 1.0
 
 
@@ -75,7 +75,7 @@ class Upstream:
         if loop.time() < self._unknown_until:
             raise self._report_failure("it was unreachable a moment ago")
         try:
-            # Without a mail that depends on it, nobody should wait as long as for one.
+            # No mail depends on it yet, so nobody should wait as long as for a mail.
             async with asyncio.timeout(self.settings.connect_timeout_seconds):
                 return await self._use_connection(_read_capabilities)
         except TimeoutError as error:
@@ -112,7 +112,7 @@ class Upstream:
             self._pool.release(connection)
 
     def _report_failure(self, why: object) -> UpstreamError:
-        # Host and port are for the operator's log; a client has no business with them.
+        # Host and port are for the operator's log, not for clients.
         log.warning(
             "upstream.failed", host=self.settings.host, port=self.settings.port, why=str(why)
         )

@@ -1,1 +1,1 @@
-"""Where events go: the seam, its queue, and one file for each kind of place."""
+"""Where events go: the interface, the queue before it, and a module for each kind of place."""

@@ -25,7 +25,7 @@ class SqliteSink:
     """Stores events in a SQLite file; an event that it has is not stored twice.
 
     `synchronous = FULL`: when `write` returns, the batch survives a power cut. NORMAL would save
-    an fsync a batch and lose the last batches then; batches are few, so we pay.
+    one fsync for each batch, and lose the last batches; batches are few.
 
     ```python
     async with SqliteSink(path) as sink:
@@ -59,7 +59,7 @@ class SqliteSink:
         Raises:
             SinkError: the file can't be used; the text says what to do.
         """
-        await self._in_thread(self._open)
+        await self._run_in_thread(self._open)
 
     async def write(self, events: Sequence[Event]) -> None:
         """Store the events, all or none; returns when they are on disk.
@@ -67,20 +67,20 @@ class SqliteSink:
         Raises:
             SinkError: nothing was stored; the text says what to do.
         """
-        await self._in_thread(lambda: self._write(events))
+        await self._run_in_thread(lambda: self._write(events))
 
     async def close(self) -> None:
         """Close the file and end the thread; nothing can be written afterwards."""
-        await self._in_thread(self._close)
+        await self._run_in_thread(self._close)
         self._thread.shutdown(wait=False)
 
-    async def _in_thread(self, call: Callable[[], object]) -> None:
+    async def _run_in_thread(self, call: Callable[[], object]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and self._file == _identify(self._path):
             return self._connection
-        # Moved or deleted under us: the old file would take events that nobody finds.
+        # Somebody moved or deleted the file: nobody would find events in the old one.
         self._close()
         self._connection = store.open_store(self._path, self._busy_timeout_seconds)
         self._file = _identify(self._path)
@@ -116,7 +116,7 @@ def events(path: Path) -> Iterator[Event]:
     seen = 0
     with closing(store.open_store(path, _BUSY_TIMEOUT_SECONDS, read_only=True)) as connection:
         while True:
-            # In pages: one long read would keep the write-ahead log from being taken in.
+            # In pages: SQLite can't shorten the write-ahead log during a long read.
             with store.explain_errors(path):
                 page = connection.execute(
                     "SELECT sequence, event FROM events WHERE sequence > ? ORDER BY sequence"

@@ -1,7 +1,4 @@
-"""The event store as a file: its schema, how it is opened safely, and what to do when it can't be.
-
-Kept apart from the sink because the report's side opens the same file and gets the same answers.
-"""
+"""The event store as a file: its schema, how to open it safely, and what to do if that fails."""
 
 import os
 import sqlite3
@@ -25,7 +22,7 @@ _SCHEMA = (
     f"PRAGMA user_version = {_SCHEMA_VERSION}",
 )
 
-# It says who opened a mail, when and from where: nobody's to read but its owner's.
+# It says who opened a mail, when and from where: only its owner may read it.
 _FILE_MODE = 0o600
 
 _ADVICE = {
@@ -110,13 +107,15 @@ def explain_errors(path: Path) -> Iterator[None]:
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:
-    return not _pragma(connection, "application_id") and not _pragma(connection, "schema_version")
+    return not _read_pragma(connection, "application_id") and not _read_pragma(
+        connection, "schema_version"
+    )
 
 
 def _check_is_ours(connection: sqlite3.Connection, path: Path) -> None:
-    if _pragma(connection, "application_id") != _APPLICATION_ID:
+    if _read_pragma(connection, "application_id") != _APPLICATION_ID:
         raise SinkError(f"{path}: another program's database; give the store another place")
-    version = _pragma(connection, "user_version")
+    version = _read_pragma(connection, "user_version")
     if version != _SCHEMA_VERSION:
         raise SinkError(
             f"{path}: schema version {version}, this msys-track knows {_SCHEMA_VERSION}; "
@@ -124,6 +123,6 @@ def _check_is_ours(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
+def _read_pragma(connection: sqlite3.Connection, name: str) -> int:
     (value,) = connection.execute(f"PRAGMA {name}").fetchone()
     return int(value)

@@ -1,7 +1,6 @@
 """From events to a sink without making anybody wait: a bounded queue, batches, and retries.
 
-Kept apart from the sinks because what a full queue or a dead disk means is the same for all of
-them. Events that wait are in memory only: a crash loses them, and so does an overflow.
+Events that wait are in memory only: a crash loses them, and so does an overflow.
 """
 
 import asyncio
@@ -105,15 +104,15 @@ class EventWriter:
         await self.close()
 
     def put(self, event: Event) -> bool:
-        """Take an event without waiting; False if it was dropped.
+        """Take an event without waiting; return False if it was dropped.
 
-        To be called on the event loop that `flush` and `close` are awaited on.
+        Call it on the event loop that `flush` and `close` are awaited on.
         """
         queue, settings = self._queue, self._settings
         if self._closed or len(queue) >= settings.max_queued:
             self.counters.add("dropped")
             if not self._overflowing:
-                # Once when it begins and once when it ends: a line each would be a second flood.
+                # A line when it begins and one when it ends: a line each would be a flood.
                 log.error("events.dropping", waiting=len(queue))
                 self._overflowing = True
             return False

@@ -1,7 +1,7 @@
-"""One HTTP connection: bytes in, replies out, then events; a bad request ends its own alone.
+"""One HTTP connection: bytes in, replies out, then events.
 
-The connection decides when it ends and who waits for whom; `request.py` knows what a request is,
-`routes.py` what it gets.
+The connection decides when it ends and who waits; `request.py` knows what a request is,
+`routes.py` what the answer is.
 """
 
 import asyncio
@@ -36,8 +36,8 @@ class Service:
     """What all connections of one tracker share.
 
     Attributes:
-        clock: Unix seconds; what events and expiry go by. Time-outs go by the event loop's.
-        connections: Those open now; connections enter and leave it themselves.
+        clock: Unix seconds, for events and expiry; time-outs go by the event loop's clock.
+        connections: The open ones; they add and remove themselves.
     """
 
     settings: TrackerSettings
@@ -50,7 +50,7 @@ class Service:
 
 
 class ReaderConnection(asyncio.Protocol):
-    """Answers requests in their order; a read is answered by one write, events come after it.
+    """Answers requests in their order: one write for each read, and then the events.
 
     Attributes:
         deadline: Event loop time after which `expire` is due.
@@ -111,7 +111,7 @@ class ReaderConnection(asyncio.Protocol):
         if self._transport is None:
             return
         if self._closing or self._transport.get_write_buffer_size():
-            # A client that does not even read the end is not waited for.
+            # Nobody waits for a client that does not even read the end.
             self.abort()
         elif self._reader.in_request:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
@@ -153,7 +153,7 @@ class ReaderConnection(asyncio.Protocol):
             self._transport.write(
                 b"".join(_encode_reply(request, out.reply, date) for request, out in answered)
             )
-        # The reader is on the way to the target; only now does anybody count it.
+        # The reader is on the way to the target; events come only now.
         for request, outcome in answered:
             self._record(request, outcome, now)
         if failure is not None:

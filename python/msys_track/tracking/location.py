@@ -23,7 +23,7 @@ _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _ASCII_LABEL = re.compile(r"[a-z0-9_-]*")
 
 
-def location(target: str) -> str | None:
+def make_location(target: str) -> str | None:
     """Return the value of `Location` for a target; None for what must never be redirected to.
 
     Printable ASCII goes out as it is. Tabs, line breaks, and trailing spaces and controls are
@@ -56,7 +56,7 @@ def is_http(target: str) -> bool:
 
 def percent_encode(text: str) -> str:
     """Percent-encode all that is not printable ASCII, as UTF-8; never raises."""
-    # A lone surrogate can't come out of a token; it must not raise all the same.
+    # No token holds a lone surrogate, but one must not raise either.
     return quote(text, safe=_PRINTABLE, errors="surrogatepass")
 
 

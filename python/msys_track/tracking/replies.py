@@ -1,4 +1,4 @@
-"""Every answer the tracker can give, as bytes: there are few, so all but one are made once.
+"""Every answer the tracker can give, as bytes: all but the redirect are made once.
 
 A reply ends before `Date`, `Connection` and the blank line, which the connection adds.
 """
@@ -55,13 +55,13 @@ class Replies:
             "Referrer-Policy: no-referrer\r\n"
         )
         self._redirect_end = f"\r\n{self._common}Content-Length: 0\r\n".encode("ascii")
-        self.pixel = self._reply(HTTPStatus.OK, PIXEL, "image/gif")
-        self.not_found = self._reply(HTTPStatus.NOT_FOUND, _NOT_FOUND)
-        self.gone = self._reply(HTTPStatus.GONE, _GONE)
-        self.refusals = {status: self._reply(status) for status in _REFUSALS}
+        self.pixel = self._make_reply(HTTPStatus.OK, PIXEL, "image/gif")
+        self.not_found = self._make_reply(HTTPStatus.NOT_FOUND, _NOT_FOUND)
+        self.gone = self._make_reply(HTTPStatus.GONE, _GONE)
+        self.refusals = {status: self._make_reply(status) for status in _REFUSALS}
 
     def redirect(self, location: str) -> Response:
-        """302 to a value of `location.location`, which is printable ASCII.
+        """Redirect with 302 to a value of `make_location`, which is printable ASCII.
 
         "Moved Temporarily" is what SparkPost says; RFC 9110 leaves the phrase open.
         """
@@ -71,7 +71,7 @@ class Replies:
             + self._redirect_end
         )
 
-    def _reply(
+    def _make_reply(
         self, status: HTTPStatus, body: bytes = b"", media_type: str = "text/plain"
     ) -> Response:
         # RFC 9110 section 15.5.6: a 405 names what is allowed.

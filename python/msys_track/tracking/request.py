@@ -1,4 +1,4 @@
-"""From bytes to requests, bounded: what a hostile client sends ends here, before any routing.
+"""From bytes to requests, bounded: what a hostile client sends ends here.
 
 `httptools` (llhttp) holds HTTP's grammar; this file holds the limits, which llhttp does not have:
 it keeps a header's pieces until the last one has come, however many there are.
@@ -30,11 +30,11 @@ class Request(NamedTuple):
     http_10: bool
 
     def values(self, name: bytes) -> list[bytes]:
-        """The values of one header, given in lower case, in the order of its lines."""
+        """Return the values of one header, given in lower case, in the order of its lines."""
         return [value for given, value in self.headers if given == name]
 
     def value(self, name: bytes) -> bytes | None:
-        """The first value of one header, given in lower case."""
+        """Return the first value of one header, given in lower case; None without one."""
         return next((value for given, value in self.headers if given == name), None)
 
 
@@ -81,7 +81,7 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
 
     def feed(self, data: bytes) -> list[Request]:
-        """The requests that `data` completes, in order; look at `refused` and `finished` after."""
+        """Return the requests that `data` completes; look at `refused` and `finished` after."""
         self._found = []
         if self.finished:
             return self._found
@@ -146,15 +146,15 @@ class RequestReader:
             self._refuse(HTTPStatus.BAD_REQUEST)
             return
         length = request.value(b"content-length")
-        # llhttp has seen to it that this is a number that fits 64 bits.
+        # llhttp has checked that this is a number of at most 64 bits.
         if length is not None and int(length) > self._settings.max_body_bytes:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         elif request.value(b"expect") is not None:
-            # The client holds its body back for a 100 that would only lead to throwing it away.
+            # The client waits for a 100 before it sends a body that nobody needs.
             self._complete(request._replace(keep_alive=False))
 
     def on_body(self, body: bytes) -> None:
-        """Called by the parser: a piece of the body, which nothing here wants."""
+        """Called by the parser: a piece of the body, which nobody needs."""
         self._body_bytes += len(body)
         if self._body_bytes > self._settings.max_body_bytes:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

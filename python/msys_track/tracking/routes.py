@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 from msys_track.errors import InvalidTokenError
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.metrics import Counters
-from msys_track.tracking.location import is_http, location, percent_encode
+from msys_track.tracking.location import is_http, make_location, percent_encode
 from msys_track.tracking.replies import Replies, Response
 from msys_track.tracking.settings import Expired
 
@@ -22,10 +22,10 @@ _OPEN_KINDS = frozenset({"open", "initial_open", "amp_open", "amp_initial_open"}
 
 
 class Outcome(NamedTuple):
-    """What to answer, and the claims that a GET leaves an event of.
+    """What to answer, and the claims that make the event of a GET.
 
     Attributes:
-        defect: What made the reply a makeshift; to be logged once the reader has it.
+        defect: Why the reply is only a makeshift; log it once the reader has its answer.
     """
 
     reply: Response
@@ -76,11 +76,11 @@ class Routes:
 
     def _redirect(self, target: str) -> Outcome | None:
         """Redirect to an authentic target; None for what must never be redirected to."""
-        # The core seals http and https only; a redirect elsewhere is refused here once more.
+        # The core seals http and https only; this is the second guard.
         if not is_http(target):
             return None
         try:
-            where = location(target)
+            where = make_location(target)
             return None if where is None else Outcome(self._replies.redirect(where))
         except Exception as defect:  # noqa: BLE001 - no defect of ours keeps a reader from the target
             self._counters.add("failures")
@@ -89,7 +89,7 @@ class Routes:
     def _open(self, path: str, now: float) -> Outcome:
         claims = self._open_token(path, _OPEN_KINDS)
         if claims is None:
-            # An image all the same: a broken one would be the reader's to look at.
+            # The image all the same: the reader would see a broken one.
             self._counters.add("invalid_tokens")
             return Outcome(self._replies.pixel)
         self._counters.add("opens")

@@ -1,6 +1,6 @@
-"""The tracker: a listening socket, its connections, and an end that loses nothing on purpose.
+"""The tracker: a listening socket, its connections, and an end that loses no event.
 
-asyncio's protocols rather than a framework: a click is answered in one call without a task, and
+It uses asyncio's protocols and no framework: one call without a task answers a click, and
 redirects are most of what a tracker does (`docs/tracker.md`).
 """
 
@@ -22,7 +22,7 @@ from msys_track.tracking.settings import TrackerSettings
 log = event_logger(__name__)
 
 _BACKLOG = 1_024
-# Time-outs are looked at together: a timer for each request would cost more than the request.
+# One sweep looks at all time-outs: a timer for each request would cost more than the request.
 _LONGEST_SWEEP_SECONDS = 1.0
 
 

@@ -36,7 +36,7 @@ installed = $(PIP) install --require-hashes $(1) || { printf '%s\n' \
 	'  hint: pip needs a package index that it can reach; its settings: $(BIN)/python -m pip config list' >&2; \
 	exit 1; }
 
-.PHONY: help demo test bench build lint types fmt clean lock coverage audit \
+.PHONY: help demo test bench build lint types fmt clean lock pages coverage audit \
 	prerequisites lint-prerequisites lint-rust lint-python lint-words test-rust test-python \
 	coverage-rust coverage-python audit-rust audit-python
 
@@ -52,6 +52,7 @@ help:
 	@echo '  make coverage every test once more, measured; fails under the floors'
 	@echo '  make audit    known faults, licences and sources of what is used (needs cargo-deny)'
 	@echo '  make fmt      format Rust and Python'
+	@echo '  make pages    write what is made from the code into docs/'
 	@echo '  make lock     pin the Python packages again (needs uv; UPGRADE=--upgrade)'
 	@echo '  make clean    remove .venv, target/ and caches'
 	@echo
@@ -203,8 +204,16 @@ $(STAMPS)/core: $(CORE_SOURCES) $(STAMPS)/runtime | prerequisites
 	@touch $@
 
 # One resolution for all: the largest set first, the others are held to its versions.
+pages: build
+	$(say) 'pages: commands, configuration keys, JSON Schema'
+	@$(BIN)/python -m msys_track.cli.reference > $(STAMPS)/page && cp $(STAMPS)/page docs/command-line.md
+	@$(BIN)/python -m msys_track.config.schema.page < docs/configuration.md > $(STAMPS)/page \
+		&& cp $(STAMPS)/page docs/configuration.md
+	@$(BIN)/msys-track config schema > $(STAMPS)/page && cp $(STAMPS)/page docs/msys-track.schema.json
+
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
 lock:
 	@PATH="$(BIN):$$PATH"; command -v uv >/dev/null || { \
 		echo 'error: uv was not found; hint: $(BIN)/python -m pip install uv' >&2; exit 1; }

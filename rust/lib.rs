@@ -5,12 +5,15 @@
 //! that no byte changes which no edit names. The holes of a [`tracked::TrackedPlan`] are URLs that
 //! a [`token::KeyRing`] seals.
 //!
-//! `python > tracked > plan, token`, `plan > html, text, mime > edit` and `html, text,
+//! `python, fuzzing > tracked > plan, token`, `plan > html, text, mime > edit` and `html, text,
 //! token > link`: a module
 //! knows only those to its right.
 
 pub mod charset;
 pub mod edit;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod html;
 pub mod link;
 pub mod mime;
@@ -19,6 +22,7 @@ pub mod reason;
 pub mod smtp;
 pub mod text;
 pub mod token;
+pub mod toml;
 pub mod tracked;
 
 #[cfg(feature = "python")]

@@ -1,11 +1,12 @@
-//! Why something was left as it was: one list, so that logs, counters and documents agree.
+//! Why something was left as it was: one list, from which logs, counters, Python and the
+//! documentation (`docs/reasons.md`) have their words.
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $variant:ident = $code:literal),+ $(,)?) => {
+    ($($(#[doc = $meaning:literal])+ $variant:ident = $code:literal),+ $(,)?) => {
         /// Why a link, a part or a message was left as it was.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
-        pub enum Reason { $($(#[$doc])* $variant),+ }
+        pub enum Reason { $($(#[doc = $meaning])+ $variant),+ }
 
         impl Reason {
             /// Every reason, in the order of the documentation.
@@ -16,78 +17,86 @@ macro_rules! reasons {
             pub const fn code(self) -> &'static str {
                 match self { $(Self::$variant => $code),+ }
             }
+
+            /// What it means: the comment of the table below, as Markdown.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($meaning),+).trim_ascii()),+ }
+            }
         }
     };
 }
 
 reasons! {
-    /// `mailto:`, `tel:`, `cid:`, a fragment, relative, empty.
+    /// the target does not start with `http://` or `https://`
     NotHttp = "not_http",
-    /// `http://` and nothing after it.
+    /// nothing follows `http://`
     NoHost = "no_host",
-    /// `data-msys-clicktrack="0"`.
+    /// `data-msys-clicktrack="0"`; in text/plain also where the HTML says so of the same target
     OptedOut = "opted_out",
-    /// The target fits a pattern of the configuration.
+    /// its target fits a pattern of `never_wrap`
     NeverWrap = "never_wrap",
-    /// Outlook's own links are not to be wrapped.
+    /// it is VML or in a conditional comment, and `outlook_links` is off
     OutlookLinksOff = "outlook_links_off",
-    /// Links in plain text are not to be wrapped.
+    /// it is in text/plain, and `click_tracking_text` is off
     TextLinksOff = "text_links_off",
-    /// It goes on in the next line (RFC 3676 §4.1, `DelSp`).
+    /// it goes on in the next line of a text in `format=flowed; delsp=yes`
     SplitLink = "split_link",
-    /// Our own tracking domain and path: never wrapped twice.
+    /// it leads to the tracking domain already
     AlreadyTracked = "already_tracked",
-    /// The tracked URL would pass 4,096 bytes even without metadata.
+    /// the tracked URL would pass 4,096 bytes, even without metadata
     UrlTooLong = "url_too_long",
-    /// The line would pass 998 octets (RFC 5322 §2.1.1) and can't be folded.
+    /// the line would pass 998 octets, and 7bit and 8bit can't be folded; a line that came longer
+    /// is tracked
     LineTooLong = "line_too_long",
-    /// The HTML ends inside a comment, a tag or raw text: a pixel there would not be seen.
+    /// the HTML ends inside a comment, a tag, a script or the like
     NoPixelPlace = "no_pixel_place",
-    /// The HTML has no `<body>`: nothing says where its content begins.
+    /// the HTML has no `<body>` tag, so that nothing says where its content begins
     NoInitialPixelPlace = "no_initial_pixel_place",
-    /// No text/html part, or none that may be changed.
+    /// there is no text/html part, or none that may change
     NoHtmlPart = "no_html_part",
-    /// A changed byte breaks the signature (RFC 1847 §2.1).
+    /// `multipart/signed`, or a text in PGP's armour
     SignedPart = "signed_part",
-    /// `multipart/encrypted`, S/MIME.
+    /// `multipart/encrypted`, S/MIME, or a text in PGP's armour
     EncryptedPart = "encrypted_part",
-    /// `multipart/report` (RFC 6522).
+    /// `multipart/report`
     ReportPart = "report_part",
-    /// `Content-Disposition: attachment`.
+    /// `Content-Disposition: attachment`
     AttachedPart = "attached_part",
-    /// `text/x-amp-html`.
+    /// `text/x-amp-html`: a changed byte may make it invalid
     AmpPart = "amp_part",
-    /// A text that is not the first of its kind.
+    /// not the first text/html or text/plain of the message
     NotTopPart = "not_top_part",
-    /// Neither text/html nor text/plain.
+    /// neither text/html nor text/plain; reported for parts only, never counted
     OtherMediaType = "other_media_type",
-    /// `message/*`: somebody else's mail.
+    /// `message/*`
     EmbeddedMessage = "embedded_message",
-    /// `DKIM-Signature` or `ARC-Seal` on entry: a changed body voids it.
+    /// it has `DKIM-Signature` or `ARC-Seal`
     SignedMessage = "signed_message",
-    /// The charset's name is in no registry.
+    /// no registry knows the charset's name
     UnknownCharset = "unknown_charset",
-    /// The charset is no superset of ASCII.
+    /// UTF-16, ISO-2022-JP and others in which a byte below 128 need not be ASCII
     UnsupportedCharset = "unsupported_charset",
-    /// A `Content-Transfer-Encoding` that RFC 2045 does not name.
+    /// not 7bit, 8bit, binary, quoted-printable or base64
     UnknownTransferEncoding = "unknown_transfer_encoding",
-    /// The body is not what its `Content-Transfer-Encoding` says.
+    /// the body is not the base64 that its header promises
     MalformedTransferEncoding = "malformed_transfer_encoding",
-    /// The header section has a line that is no header field.
+    /// its header section has a line that is no header field
     MalformedMessage = "malformed_message",
-    /// Its header section has a line that is no header field, or no end; or a multipart names no
-    /// boundary.
+    /// its header section has a line that is no header field, or no empty line that ends it; or a
+    /// multipart names no boundary
     MalformedPart = "malformed_part",
-    /// More parts than we look at.
+    /// 1,000 parts stand before it; reported once for all the rest
     TooManyParts = "too_many_parts",
-    /// More multiparts inside each other than we follow.
+    /// more than 32 multiparts inside each other
     NestedTooDeep = "nested_too_deep",
-    /// The HTML asks for more memory than a scan may have.
+    /// scanning would take more than 256 MiB
     HtmlLimit = "html_limit",
-    /// Neither opens nor clicks are tracked for this recipient.
+    /// neither opens nor clicks are tracked for it
     TrackingOff = "tracking_off",
-    /// Policy wants the message left alone, or nothing is to be tracked at all.
+    /// policy set `__bypass_smtpapi`, or the configuration does not load `smtpapi`; X-MSYS-API
+    /// stays in the mail
     Bypassed = "bypassed",
-    /// A defect of ours: the original goes on.
+    /// a defect of ours
     CoreFailure = "core_failure",
 }

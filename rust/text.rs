@@ -8,16 +8,14 @@ use std::ops::Range;
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange};
 use crate::link::options::Options;
-use crate::link::{Link, Place, Unwrapped, target};
+use crate::link::{Link, Place, target};
 use crate::reason::Reason;
 
 /// What was found, in the order of the text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
-    /// Links to wrap.
+    /// Links, those to leave among them.
     pub links: Vec<Link>,
-    /// Links to leave.
-    pub unwrapped: Vec<Unwrapped>,
     /// `[[data-msys-…]]`, which no reader should see.
     pub options: Vec<PartRange>,
 }
@@ -80,18 +78,15 @@ impl Scan {
         } else {
             target::check(&target).err()
         };
-        let href = PartOffset(url.start)..PartOffset(url.end);
-        match reason {
-            Some(reason) => self.unwrapped.push(Unwrapped { href, target, reason }),
-            None => self.links.push(Link {
-                href,
-                target,
-                name: None,
-                unsubscribes: options.unsubscribes(),
-                sublink: options.sublink(),
-                place: Place::Text,
-            }),
-        }
+        self.links.push(Link {
+            href: PartOffset(url.start)..PartOffset(url.end),
+            target,
+            name: None,
+            unsubscribes: options.unsubscribes(),
+            sublink: options.sublink(),
+            place: Place::Text,
+            reason,
+        });
         end
     }
 }

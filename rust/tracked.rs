@@ -5,9 +5,9 @@
 //! concatenation and a seal.
 
 use crate::edit::Applied;
-use crate::link::Place;
 use crate::link::target::after_protocol;
-use crate::plan::{Fill, Hole, Insertion, InsertionError, LeftAlone, Link, Plan, Tracking};
+use crate::link::{Link, Place};
+use crate::plan::{Fill, Hole, Insertion, InsertionError, LeftAlone, Plan, PlannedLink, Tracking};
 use crate::reason::Reason;
 use crate::token::{EncodedEngagement, EncodedLink, Engagement, KeyRing, Kind, LinkClaims};
 
@@ -118,7 +118,7 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
     #[must_use]
     pub fn new(plan: Plan<S>) -> Self {
         let pixel = |kind| EncodedLink::new(&LinkClaims { kind, target: None, name: None });
-        let links = plan.links.iter().map(encoded).collect();
+        let links = plan.links.iter().map(|planned| encoded(&planned.link)).collect();
         Self { plan, links, pixel: pixel(Kind::Open), initial_pixel: pixel(Kind::InitialOpen) }
     }
 
@@ -194,7 +194,7 @@ struct Seals<'p> {
     keys: &'p KeyRing,
     urls: &'p TrackedUrls,
     links: &'p [EncodedLink],
-    targets: &'p [Link],
+    targets: &'p [PlannedLink],
     pixel: &'p EncodedLink,
     initial_pixel: &'p EncodedLink,
     tracking: Tracking,
@@ -206,14 +206,14 @@ struct Seals<'p> {
 impl Seals<'_> {
     fn link(&self, hole: Hole) -> Result<&EncodedLink, Reason> {
         match hole {
-            Hole::Link(number) => self.click(number),
+            Hole::Href(number) => self.click(number),
             Hole::Pixel => Ok(self.pixel),
             Hole::InitialPixel => Ok(self.initial_pixel),
         }
     }
 
     fn click(&self, number: usize) -> Result<&EncodedLink, Reason> {
-        if self.targets.get(number).is_some_and(|link| self.urls.has(&link.target)) {
+        if self.targets.get(number).is_some_and(|planned| self.urls.has(&planned.link.target)) {
             return Err(Reason::AlreadyTracked);
         }
         self.links.get(number).ok_or(Reason::CoreFailure)
@@ -222,8 +222,8 @@ impl Seals<'_> {
 
 impl Seals<'_> {
     fn is_in_comment(&self, hole: Hole) -> bool {
-        let Hole::Link(number) = hole else { return false };
-        self.targets.get(number).is_some_and(|link| link.place == Place::Comment)
+        let Hole::Href(number) = hole else { return false };
+        self.targets.get(number).is_some_and(|planned| planned.link.place == Place::Comment)
     }
 
     /// Appends the path of a link, if it is no longer than `limit`.
@@ -286,7 +286,7 @@ impl Fill for Seals<'_> {
     /// A URL that is too long with metadata may fit without: the click is worth more.
     fn url(&mut self, hole: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
         let (base, wants_metadata) = match hole {
-            Hole::Link(_) => (&self.urls.click_base, self.urls.click_metadata),
+            Hole::Href(_) => (&self.urls.click_base, self.urls.click_metadata),
             Hole::Pixel | Hole::InitialPixel => (&self.urls.open_base, true),
         };
         let limit = room.min(MAX_URL).saturating_sub(base.len());

@@ -11,10 +11,10 @@ import pytest
 
 RUST = Path(__file__).resolve().parents[1] / "rust"
 LAYERS = (
-    {"python"},
+    {"python", "fuzzing"},
     {"tracked"},
     {"plan", "token"},
-    {"html", "mime", "text", "smtp"},
+    {"html", "mime", "text", "smtp", "toml"},
     {"link"},
     {"charset", "edit"},
     {"reason"},

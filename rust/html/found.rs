@@ -4,15 +4,13 @@ use std::ops::Range;
 
 use super::masks::Mask;
 use crate::edit::{PartOffset, PartRange};
-use crate::link::{Link, Place, Unwrapped};
+use crate::link::{Link, Place};
 
 /// What a pass found, in the order of the document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
-    /// Links to wrap.
+    /// Links, those to leave among them.
     pub links: Vec<Link>,
-    /// Links to leave.
-    pub unwrapped: Vec<Unwrapped>,
     /// `data-msys-*` attributes, each with the white space before it.
     pub attributes: Vec<(PartRange, Place)>,
     /// Where the open pixel goes; `None` where it could not be seen.

@@ -14,7 +14,7 @@ use super::masks::{self, Mask, Masked};
 use super::tag::LinkTag;
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange};
-use crate::link::{Link, Place, Unwrapped};
+use crate::link::{Link, Place};
 use crate::reason::Reason;
 
 /// What a scan may allocate; a mail of 30 MB with a tag every ten bytes stays below.
@@ -32,19 +32,18 @@ pub fn scan(html: &[u8], charset: Charset) -> Result<Scan, Reason> {
     with_comments(found, html, charset)
 }
 
-fn with_comments(found: Found, html: &[u8], charset: Charset) -> Result<Scan, Reason> {
+pub(super) fn with_comments(found: Found, html: &[u8], charset: Charset) -> Result<Scan, Reason> {
     let Found { mut scan, comments, .. } = found;
     for comment in &comments {
         read_comment(html, charset, comment.clone(), &mut scan)?;
     }
     if !comments.is_empty() {
         scan.links.sort_by_key(|link| link.href.start);
-        scan.unwrapped.sort_by_key(|link| link.href.start);
     }
     Ok(scan)
 }
 
-fn by_lol_html(html: &[u8], charset: Charset) -> Result<Found, Reason> {
+pub(super) fn by_lol_html(html: &[u8], charset: Charset) -> Result<Found, Reason> {
     let links = masks::outlook(html);
     let found = document(html, charset, &links)?;
     let noscripts = masks::noscripts(html, &found.noscripts);
@@ -70,7 +69,7 @@ fn read_comment(
     if !noscripts.is_empty() {
         found = settled(inner, charset, merged(&masks, &noscripts), Source::Chunks)?;
     }
-    let Scan { links, unwrapped, attributes, .. } = found.scan;
+    let Scan { links, attributes, .. } = found.scan;
     let moved = |range: PartRange| {
         PartOffset(text.start + range.start.0)..PartOffset(text.start + range.end.0)
     };
@@ -80,9 +79,6 @@ fn read_comment(
         place,
         ..link
     }));
-    scan.unwrapped.extend(
-        unwrapped.into_iter().map(|link| Unwrapped { href: moved(link.href.clone()), ..link }),
-    );
     scan.attributes.extend(attributes.into_iter().map(|(range, _)| (moved(range), place)));
     Ok(())
 }

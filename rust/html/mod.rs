@@ -4,6 +4,8 @@ pub mod attribute;
 mod comment;
 mod fast;
 pub mod found;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod laws;
 pub mod lol;
 mod masks;
 mod tag;

@@ -7,7 +7,7 @@ use super::found::Scan;
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange};
 use crate::link::options::Options;
-use crate::link::{Link, Place, Unwrapped, target};
+use crate::link::{Link, Place, target};
 use crate::reason::Reason;
 
 /// The attributes of a link that mean something to us; of duplicates the first, as in HTML.
@@ -52,23 +52,21 @@ impl LinkTag {
         scan.attributes.extend(ours.into_iter().map(|attribute| (part(attribute), place)));
         let Some(href) = href else { return };
         let raw = html.get(href.clone()).unwrap_or_default();
-        let (href, target) = (part(href), target::target(&attribute::value(raw, charset)));
-        let unwrapped = if options.opted_out() {
+        let target = target::target(&attribute::value(raw, charset));
+        let reason = if options.opted_out() {
             Some(Reason::OptedOut)
         } else {
             target::check(&target).err()
         };
-        match unwrapped {
-            Some(reason) => scan.unwrapped.push(Unwrapped { href, target, reason }),
-            None => scan.links.push(Link {
-                href,
-                target,
-                name: options.name(),
-                unsubscribes: options.unsubscribes(),
-                sublink: options.sublink(),
-                place,
-            }),
-        }
+        scan.links.push(Link {
+            href: part(href),
+            target,
+            name: options.name(),
+            unsubscribes: options.unsubscribes(),
+            sublink: options.sublink(),
+            place,
+            reason,
+        });
     }
 }
 

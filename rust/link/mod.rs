@@ -10,7 +10,7 @@ use crate::edit::PartRange;
 use crate::reason::Reason;
 use sublink::Sublink;
 
-/// A link that can be wrapped.
+/// A link as it was found, before any rule of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     /// The value of `href` between its quotes, or the URL in a text.
@@ -25,6 +25,8 @@ pub struct Link {
     pub sublink: Option<Sublink>,
     /// Where it stands.
     pub place: Place,
+    /// Why it can't be wrapped, or its sender wants it left.
+    pub reason: Option<Reason>,
 }
 
 /// Where a link stands.
@@ -50,15 +52,4 @@ impl Place {
             Self::Text => "text",
         }
     }
-}
-
-/// A link that stays as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unwrapped {
-    /// The value of `href` between its quotes, or the URL in a text.
-    pub href: PartRange,
-    /// Where the link leads, decoded.
-    pub target: String,
-    /// Why.
-    pub reason: Reason,
 }

@@ -41,9 +41,7 @@ mod tests {
     #[test]
     fn a_target_is_what_stands_there() {
         for url in [
-            "http://e.com/?a=&b=&",
-            "HTTPS://E.com/%zz#f#g",
-            "http://e.com/{{user}}?x=%%y%%",
+            "http://e.com/?a=&b=&", "HTTPS://E.com/%zz#f#g", "http://e.com/{{user}}?x=%%y%%",
             "https://bücher.example/ü",
         ] {
             assert_eq!(target(url), url);

@@ -16,9 +16,9 @@ const MAX_DEPTH: usize = 32;
 /// How many parts are told of one message; one of millions of empty ones is an attack.
 const MAX_PARTS: usize = 1_000;
 
-/// A part that holds no other, or one that is not entered.
+/// A body part (RFC 2045 §2.4) that holds no other, or that is not entered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct BodyPart {
     /// The body, still transfer encoded, without the line break before a boundary.
     pub body: Range<usize>,
     /// Its media type.
@@ -40,20 +40,9 @@ pub enum Role {
     Text,
 }
 
-impl Role {
-    /// The subtype that goes by the role.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Html => "html",
-            Self::Text => "text",
-        }
-    }
-}
-
 /// Lists the parts of a message whose header section is known, in their order.
 #[must_use]
-pub fn parts(message: &[u8], section: &Section) -> Vec<Part> {
+pub fn parts(message: &[u8], section: &Section) -> Vec<BodyPart> {
     let mut walk = Walk { message, parts: Vec::new(), overflown: false };
     walk.visit(&Entity { section, end: message.len(), default: "text/plain" }, 0);
     walk.parts
@@ -67,7 +56,7 @@ struct Entity<'s> {
 
 struct Walk<'m> {
     message: &'m [u8],
-    parts: Vec<Part>,
+    parts: Vec<BodyPart>,
     overflown: bool,
 }
 
@@ -127,7 +116,7 @@ impl Walk<'_> {
             None => self.role(entity.section, &content_type.essence),
         };
         let transfer_encoding = transfer_encoding(self.message, entity.section);
-        self.parts.push(Part { body, content_type, transfer_encoding, role, reason });
+        self.parts.push(BodyPart { body, content_type, transfer_encoding, role, reason });
     }
 
     fn role(&self, section: &Section, essence: &str) -> (Option<Role>, Option<Reason>) {

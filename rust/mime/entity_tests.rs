@@ -1,6 +1,6 @@
 use super::*;
 
-fn listed(message: &str) -> Vec<Part> {
+fn listed(message: &str) -> Vec<BodyPart> {
     let section = Section::read(message.as_bytes(), &(0..message.len()));
     parts(message.as_bytes(), &section)
 }

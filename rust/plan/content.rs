@@ -172,7 +172,7 @@ impl<'m> Body<'m> {
 /// A line break of ours, or one that goes, may make a boundary line of what was none.
 fn makes_boundary(change: Change, Around { before, after, .. }: Around<'_>) -> bool {
     match change {
-        Change::Fill(Hole::Link(_)) => false,
+        Change::Fill(Hole::Href(_)) => false,
         Change::Fill(_) => before.starts_with(b"--") || after.starts_with(b"--"),
         Change::Remove(_) => {
             after.starts_with(b"--") || before.iter().chain(after).take(2).eq(b"--")

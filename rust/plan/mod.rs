@@ -10,9 +10,8 @@ mod rendering;
 mod rules;
 
 use crate::edit::{Applied, RawOffset, RawRange};
-use crate::link::Place;
-use crate::link::sublink::Sublink;
-use crate::mime::entity::Role;
+use crate::link::Link;
+use crate::mime::entity::BodyPart;
 use crate::reason::Reason;
 use content::Edit;
 pub use rendering::{Insertion, InsertionError};
@@ -21,8 +20,8 @@ pub use rules::{Pattern, PatternError, Rules, SignedMail, UnknownSignedMail};
 /// What a recipient's copy has of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hole {
-    /// The link with that number in [`Plan::links`].
-    Link(usize),
+    /// The `href` of the link with that number in [`Plan::links`].
+    Href(usize),
     /// The open pixel, at the end.
     Pixel,
     /// The pixel at the top.
@@ -43,7 +42,7 @@ pub struct Tracking {
 impl Tracking {
     fn fills(self, hole: Hole) -> bool {
         match hole {
-            Hole::Link(_) => self.clicks,
+            Hole::Href(_) => self.clicks,
             Hole::Pixel => self.opens,
             Hole::InitialPixel => self.opens && self.initial_opens,
         }
@@ -64,19 +63,11 @@ pub trait Fill {
 
 /// A link that copies may wrap.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
+pub struct PlannedLink {
     /// Where its `href` stands in the message; in a base64 part, where the part's body stands.
     pub at: RawRange,
-    /// Where it leads.
-    pub target: String,
-    /// `data-msys-linkname`.
-    pub name: Option<String>,
-    /// `data-msys-unsubscribe`.
-    pub unsubscribes: bool,
-    /// `data-msys-sublink`.
-    pub sublink: Option<Sublink>,
-    /// In which kind of markup or text it stands.
-    pub place: Place,
+    /// What it says.
+    pub link: Link,
 }
 
 /// What stays as it is, and why.
@@ -90,23 +81,6 @@ pub struct LeftAlone {
     pub target: Option<String>,
 }
 
-/// A part that holds no other, or one that was not entered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Its body.
-    pub at: RawRange,
-    /// `text/html`, lower case.
-    pub media_type: String,
-    /// The charset as the part names it.
-    pub charset: Option<String>,
-    /// `Content-Transfer-Encoding`, lower case; `7bit` where there is none.
-    pub transfer_encoding: String,
-    /// What it is to its reader; `None` for what is never changed.
-    pub role: Option<Role>,
-    /// Why it is not changed.
-    pub reason: Option<Reason>,
-}
-
 /// A message and its edits. `S` holds the bytes as received.
 #[derive(Clone, Debug)]
 pub struct Plan<S> {
@@ -114,11 +88,11 @@ pub struct Plan<S> {
     header_end: usize,
     edits: Vec<Edit>,
     /// The links that copies may wrap, in the order of the message.
-    pub links: Vec<Link>,
+    pub links: Vec<PlannedLink>,
     /// What no copy changes, in the order of the message.
     pub left_alone: Vec<LeftAlone>,
     /// The message's parts, in its order.
-    pub parts: Vec<Part>,
+    pub parts: Vec<BodyPart>,
     /// Where the pixel goes; in a base64 part, where the part's body stands.
     pub pixel: Option<RawOffset>,
     /// Where the pixel at the top goes; in a base64 part, where the part's body stands.
@@ -148,6 +122,8 @@ impl<S: AsRef<[u8]>> Plan<S> {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod laws;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]

@@ -4,14 +4,15 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::content::{Body, Change, Content, Edit, Removal};
-use super::{Hole, LeftAlone, Link, Part, Plan, Rules, SignedMail};
+use super::{Hole, LeftAlone, Plan, PlannedLink, Rules, SignedMail};
 use crate::charset::Charset;
 use crate::edit::{PartRange, RawOffset, RawRange};
-use crate::mime::entity::{self, Role};
+use crate::html;
+use crate::link::Link;
+use crate::mime::entity::{self, BodyPart, Role};
 use crate::mime::header::Section;
 use crate::reason::Reason;
 use crate::text::{self, Flow};
-use crate::{html, link};
 
 /// A message that has one of these is signed.
 const SIGNATURES: [&[u8]; 2] = [b"dkim-signature", b"arc-seal"];
@@ -52,9 +53,9 @@ pub(super) struct Planner<'m> {
     pub(super) message: &'m [u8],
     pub(super) rules: &'m Rules,
     edits: Vec<Edit>,
-    links: Vec<Link>,
+    links: Vec<PlannedLink>,
     pub(super) left_alone: Vec<LeftAlone>,
-    parts: Vec<Part>,
+    parts: Vec<BodyPart>,
     pub(super) html: Pixels,
     /// Where links of the HTML lead that their sender wants left.
     pub(super) opted_out: HashSet<String>,
@@ -119,10 +120,10 @@ impl<'m> Planner<'m> {
         } else {
             self.parts(&mut parts);
         }
-        self.parts = parts.into_iter().map(told).collect();
+        self.parts = parts;
     }
 
-    fn parts(&mut self, parts: &mut [entity::Part]) {
+    fn parts(&mut self, parts: &mut [BodyPart]) {
         let html = self.part(parts, Role::Html, Self::html);
         if !parts.iter().any(|part| part.role == Some(Role::Html)) {
             self.leave(&(0..self.message.len()), Reason::NoHtmlPart);
@@ -152,9 +153,9 @@ impl<'m> Planner<'m> {
     /// Reads the part with that role, or notes why it can't be read.
     fn part(
         &mut self,
-        parts: &mut [entity::Part],
+        parts: &mut [BodyPart],
         role: Role,
-        read: impl FnOnce(&mut Self, &entity::Part) -> Result<Found<'m>, Reason>,
+        read: impl FnOnce(&mut Self, &BodyPart) -> Result<Found<'m>, Reason>,
     ) -> Option<Found<'m>> {
         let part = parts.iter_mut().find(|part| part.role == Some(role))?;
         read(self, part).map_err(|reason| part.reason = Some(reason)).ok()
@@ -163,15 +164,8 @@ impl<'m> Planner<'m> {
     fn edit(&mut self, found: Found<'_>) {
         let Found { at, body, links, mut changes } = found;
         for link in links {
-            changes.push((link.href.clone(), Change::Fill(Hole::Link(self.links.len()))));
-            self.links.push(Link {
-                at: body.raw(&at, &link.href),
-                target: link.target,
-                name: link.name,
-                unsubscribes: link.unsubscribes,
-                sublink: link.sublink,
-                place: link.place,
-            });
+            changes.push((link.href.clone(), Change::Fill(Hole::Href(self.links.len()))));
+            self.links.push(PlannedLink { at: body.raw(&at, &link.href), link });
         }
         // At one place a pixel stands before what follows it.
         changes.sort_by_key(|(range, _)| (range.start, range.end));
@@ -192,19 +186,8 @@ impl<'m> Planner<'m> {
             Change::Fill(Hole::InitialPixel) => {
                 self.html.without_initial_pixel = self.html.initial_pixel.take().map(|at| at..at);
             }
-            Change::Fill(Hole::Link(_)) | Change::Remove(_) => {}
+            Change::Fill(Hole::Href(_)) | Change::Remove(_) => {}
         }
-    }
-}
-
-fn told(part: entity::Part) -> Part {
-    Part {
-        at: raw(&part.body),
-        charset: part.content_type.parameter("charset"),
-        media_type: part.content_type.essence,
-        transfer_encoding: part.transfer_encoding,
-        role: part.role,
-        reason: part.reason,
     }
 }
 
@@ -217,13 +200,13 @@ struct Found<'m> {
     /// Its body in the message.
     at: Range<usize>,
     body: Body<'m>,
-    links: Vec<link::Link>,
+    links: Vec<Link>,
     /// What is done to it besides.
     changes: Vec<(PartRange, Change)>,
 }
 
 impl<'m> Planner<'m> {
-    fn html(&mut self, part: &entity::Part) -> Result<Found<'m>, Reason> {
+    fn html(&mut self, part: &BodyPart) -> Result<Found<'m>, Reason> {
         let (charset, body) = self.decoded(part)?;
         let scan = html::lol::scan(body.bytes(), charset)?;
         let raw = |range: &PartRange| body.raw(&part.body, range);
@@ -236,14 +219,14 @@ impl<'m> Planner<'m> {
             let start = RawOffset(part.body.start);
             self.html.without_initial_pixel = Some(start..start);
         }
-        let opted_out = scan.unwrapped.iter().filter(|link| link.reason == Reason::OptedOut);
+        let opted_out = scan.links.iter().filter(|link| link.reason == Some(Reason::OptedOut));
         self.opted_out = opted_out.map(|link| link.target.clone()).collect();
         let changes = self.changes(&scan);
-        let links = self.allowed(scan.links, scan.unwrapped, &raw);
+        let links = self.allowed(scan.links, &raw);
         Ok(Found { at: part.body.clone(), body, links, changes })
     }
 
-    fn text(&mut self, part: &entity::Part) -> Result<Found<'m>, Reason> {
+    fn text(&mut self, part: &BodyPart) -> Result<Found<'m>, Reason> {
         let (charset, body) = self.decoded(part)?;
         let joins = part.content_type.parameter("delsp");
         let flow = if joins.is_some_and(|joins| joins.eq_ignore_ascii_case("yes")) {
@@ -251,22 +234,19 @@ impl<'m> Planner<'m> {
         } else {
             Flow::Fixed
         };
-        let text::Scan { links, mut unwrapped, options } =
-            text::scan(body.bytes(), charset, flow)?;
-        let (out, links): (Vec<_>, Vec<_>) =
-            links.into_iter().partition(|link| self.opted_out.contains(&link.target));
-        unwrapped.extend(out.into_iter().map(|link| link::Unwrapped {
-            href: link.href,
-            target: link.target,
-            reason: Reason::OptedOut,
-        }));
-        let links = self.allowed(links, unwrapped, &|range| body.raw(&part.body, range));
+        let text::Scan { mut links, options } = text::scan(body.bytes(), charset, flow)?;
+        for link in &mut links {
+            if link.reason.is_none() && self.opted_out.contains(&link.target) {
+                link.reason = Some(Reason::OptedOut);
+            }
+        }
+        let links = self.allowed(links, &|range| body.raw(&part.body, range));
         let removal = Change::Remove(Removal::TextOptions);
         let changes = options.into_iter().map(|range| (range, removal)).collect();
         Ok(Found { at: part.body.clone(), body, links, changes })
     }
 
-    fn decoded(&self, part: &entity::Part) -> Result<(Charset, Body<'m>), Reason> {
+    fn decoded(&self, part: &BodyPart) -> Result<(Charset, Body<'m>), Reason> {
         let charset = Charset::for_label(part.content_type.parameter("charset").as_deref())?;
         Ok((charset, Body::read(self.message, &part.body, &part.transfer_encoding)?))
     }
@@ -285,21 +265,12 @@ impl<'m> Planner<'m> {
     }
 
     /// The links that the rules let us wrap; the others are noted.
-    fn allowed(
-        &mut self,
-        links: Vec<link::Link>,
-        unwrapped: Vec<link::Unwrapped>,
-        raw: &dyn Fn(&PartRange) -> RawRange,
-    ) -> Vec<link::Link> {
-        for link in unwrapped {
-            let (at, target) = (raw(&link.href), Some(link.target));
-            self.left_alone.push(LeftAlone { at, reason: link.reason, target });
-        }
+    fn allowed(&mut self, links: Vec<Link>, raw: &dyn Fn(&PartRange) -> RawRange) -> Vec<Link> {
         let mut allowed = Vec::with_capacity(links.len());
         for link in links {
-            match self.rules.check(&link) {
-                Ok(()) => allowed.push(link),
-                Err(reason) => {
+            match link.reason.or_else(|| self.rules.check(&link).err()) {
+                None => allowed.push(link),
+                Some(reason) => {
                     let (at, target) = (raw(&link.href), Some(link.target));
                     self.left_alone.push(LeftAlone { at, reason, target });
                 }

@@ -2,7 +2,7 @@
 
 use super::content::{Change, Content, EncodedLine, Reencoded, Removal, TextLine};
 use super::lines::{Column, MAX_LINE};
-use super::{Fill, Hole, LeftAlone, Link, Plan, Rendering, Tracking};
+use super::{Fill, Hole, LeftAlone, Plan, PlannedLink, Rendering, Tracking};
 use crate::edit::{RawOffset, RawRange, Splice};
 use crate::mime::base64;
 use crate::mime::quoted_printable::Writer;
@@ -112,7 +112,7 @@ fn insert(splice: &mut Splice<'_>, offset: usize, lines: &[u8]) {
 struct Copying<'f, F> {
     rendering: Rendering,
     fill: &'f mut F,
-    links: &'f [Link],
+    links: &'f [PlannedLink],
     tracking: Tracking,
     column: Column,
     scratch: Vec<u8>,
@@ -131,7 +131,7 @@ const INITIAL_PIXEL: (&[u8], &[u8]) = (
 );
 
 impl<'f, F: Fill> Copying<'f, F> {
-    fn new(fill: &'f mut F, links: &'f [Link]) -> Self {
+    fn new(fill: &'f mut F, links: &'f [PlannedLink]) -> Self {
         let tracking = fill.tracking();
         Self {
             rendering: Rendering::default(),
@@ -178,8 +178,8 @@ impl<'f, F: Fill> Copying<'f, F> {
             return;
         }
         let target = match change {
-            Change::Fill(Hole::Link(number)) => {
-                self.links.get(number).map(|link| link.target.clone())
+            Change::Fill(Hole::Href(number)) => {
+                self.links.get(number).map(|planned| planned.link.target.clone())
             }
             _ => None,
         };
@@ -200,7 +200,7 @@ impl<'f, F: Fill> Copying<'f, F> {
             return Err(Reason::TrackingOff);
         }
         let (before, after): (&[u8], &[u8]) = match hole {
-            Hole::Link(_) => (b"", b""),
+            Hole::Href(_) => (b"", b""),
             Hole::Pixel => PIXEL,
             Hole::InitialPixel => INITIAL_PIXEL,
         };
@@ -208,7 +208,7 @@ impl<'f, F: Fill> Copying<'f, F> {
         self.fill.url(hole, room.saturating_sub(before.len() + after.len()), out)?;
         out.extend_from_slice(after);
         match hole {
-            Hole::Link(_) => self.rendering.links += 1,
+            Hole::Href(_) => self.rendering.links += 1,
             Hole::Pixel | Hole::InitialPixel => self.rendering.pixels += 1,
         }
         Ok(())
@@ -222,7 +222,7 @@ impl<'f, F: Fill> Copying<'f, F> {
     ) -> Result<(), Reason> {
         let kept = self.column.of_end(out) + line.tail;
         match change {
-            Change::Fill(hole @ Hole::Link(_)) => {
+            Change::Fill(hole @ Hole::Href(_)) => {
                 let room = if line.too_long { usize::MAX } else { MAX_LINE.saturating_sub(kept) };
                 self.content(hole, room, out)
             }
@@ -287,7 +287,7 @@ impl<'f, F: Fill> Copying<'f, F> {
         let mut splice = Splice::new(&body.bytes, &mut decoded);
         for (range, change) in &body.changes {
             let done = splice.replace(range, |out| match *change {
-                Change::Fill(hole @ Hole::Link(_)) => self.content(hole, usize::MAX, out),
+                Change::Fill(hole @ Hole::Href(_)) => self.content(hole, usize::MAX, out),
                 Change::Fill(pixel) => self.pixel_line(pixel, usize::MAX, body.eol, out),
                 Change::Remove(removal) => self.removes(removal),
             });

@@ -1,16 +1,17 @@
 //! The Python extension: converts, releases the GIL for long work, translates errors, and nothing
 //! else.
 
-use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
+use pyo3::{create_exception, import_exception};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 mod plan;
 mod smtp;
 mod token;
+mod toml;
 
-create_exception!(msys_track._core, CoreError, PyException, "A defect of the core.");
+import_exception!(msys_track.errors, RewriteError);
 create_exception!(
     msys_track._core,
     TokenError,
@@ -35,11 +36,16 @@ fn without_gil<T: Send>(py: Python<'_>, bytes: usize, work: impl FnOnce() -> T +
     if bytes < MIN_BYTES_WITHOUT_GIL { work() } else { py.detach(work) }
 }
 
-/// Runs `work` like `without_gil`; a panic becomes an exception that `except Exception` catches.
-fn guarded<T: Send>(py: Python<'_>, bytes: usize, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+/// Runs a step of rewriting like `without_gil`; a panic becomes a `RewriteError`.
+fn guarded<T: Send>(
+    py: Python<'_>,
+    step: &str,
+    bytes: usize,
+    work: impl FnOnce() -> T + Send,
+) -> PyResult<T> {
     without_gil(py, bytes, || catch_unwind(AssertUnwindSafe(work))).map_err(|panic| {
         let text = panic.downcast_ref::<&str>().copied().unwrap_or("the core panicked");
-        CoreError::new_err(text.to_owned())
+        RewriteError::new_err(format!("{step} failed: {text}"))
     })
 }
 
@@ -51,24 +57,28 @@ fn value_error(error: impl std::error::Error) -> PyErr {
 #[pymodule]
 mod _core {
     use pyo3::prelude::*;
-    use pyo3::types::PyTuple;
+    use pyo3::types::{PyDict, PyMappingProxy};
 
     #[pymodule_export]
-    use super::plan::{
-        LeftAlone, Link, Part, Plan, Rendered, Rules, TrackedUrls, header_fields, make_plan,
-    };
+    use super::plan::{Rules, TrackedUrls, header_fields, make_plan};
     #[pymodule_export]
     use super::smtp::{find_end_of_data, stuff, unstuff};
     #[pymodule_export]
     use super::token::{Claims, Engagement, KeyRing};
+    #[pymodule_export]
+    use super::toml::read_toml;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
-        module.add("CoreError", py.get_type::<super::CoreError>())?;
+        // Imported now, so that a name that is gone shows at once and not at the first panic.
+        py.get_type::<super::RewriteError>();
         module.add("TokenError", py.get_type::<super::TokenError>())?;
         module.add("BareNewlineError", py.get_type::<super::BareNewlineError>())?;
-        let codes = crate::reason::Reason::ALL.iter().map(|reason| reason.code());
-        module.add("REASONS", PyTuple::new(py, codes)?)
+        let reasons = PyDict::new(py);
+        for reason in crate::reason::Reason::ALL {
+            reasons.set_item(reason.code(), reason.meaning())?;
+        }
+        module.add("REASONS", PyMappingProxy::new(py, reasons.as_mapping()))
     }
 }

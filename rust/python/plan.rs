@@ -8,41 +8,63 @@ use std::cell::RefCell;
 
 use super::token::{Engagement, KeyRing};
 use super::{guarded, value_error};
-use crate::edit::{Applied, RawRange};
-use crate::mime::entity::Role;
+use crate::edit::Applied;
+use crate::mime::entity::BodyPart;
 use crate::mime::header::Section;
-use crate::plan::{self, Hole};
+use crate::plan::{self, Hole, PlannedLink};
 use crate::reason::Reason;
 use crate::tracked::{self, TrackedPlan};
 
 /// Scheme and domain of the tracker that a copy's links lead to.
 #[pyclass(frozen, module = "msys_track._core")]
-pub(super) struct TrackedUrls(tracked::TrackedUrls);
+pub(super) struct TrackedUrls {
+    #[pyo3(get)]
+    domain: String,
+    #[pyo3(get)]
+    click_scheme: String,
+    #[pyo3(get)]
+    open_scheme: String,
+    #[pyo3(get)]
+    click_metadata: bool,
+    core: tracked::TrackedUrls,
+}
 
 #[pymethods]
 impl TrackedUrls {
     #[new]
     #[pyo3(signature = (*, domain, click_scheme, open_scheme, click_metadata=true))]
     fn new(
-        domain: &str,
-        click_scheme: &str,
-        open_scheme: &str,
+        domain: String,
+        click_scheme: String,
+        open_scheme: String,
         click_metadata: bool,
     ) -> PyResult<Self> {
-        tracked::TrackedUrls::new(domain, click_scheme, open_scheme)
-            .map(|urls| Self(urls.with_click_metadata(click_metadata)))
-            .map_err(value_error)
+        let core = tracked::TrackedUrls::new(&domain, &click_scheme, &open_scheme)
+            .map_err(value_error)?
+            .with_click_metadata(click_metadata);
+        Ok(Self { domain, click_scheme, open_scheme, click_metadata, core })
     }
 }
 
 /// What may be touched, the same for all messages of one configuration.
 #[pyclass(frozen, module = "msys_track._core")]
-pub(super) struct Rules(plan::Rules);
+pub(super) struct Rules {
+    #[pyo3(get)]
+    signed_mail: String,
+    #[pyo3(get)]
+    outlook_links: bool,
+    #[pyo3(get)]
+    text_links: bool,
+    #[pyo3(get)]
+    keep_link_attributes: bool,
+    #[pyo3(get)]
+    never_wrap: Vec<String>,
+    core: plan::Rules,
+}
 
 #[pymethods]
 impl Rules {
     #[new]
-    #[expect(clippy::needless_pass_by_value, reason = "an argument of a Python class")]
     #[pyo3(signature = (
         *, signed_mail="skip", outlook_links=true, text_links=true, keep_link_attributes=false,
         never_wrap=vec![]
@@ -54,20 +76,28 @@ impl Rules {
         keep_link_attributes: bool,
         never_wrap: Vec<String>,
     ) -> PyResult<Self> {
-        let never_wrap = never_wrap.iter().map(|pattern| plan::Pattern::parse(pattern));
-        Ok(Self(plan::Rules {
+        let patterns = never_wrap.iter().map(|pattern| plan::Pattern::parse(pattern));
+        let core = plan::Rules {
             signed_mail: signed_mail.parse().map_err(value_error)?,
             outlook_links,
             text_links,
             keep_link_attributes,
-            never_wrap: never_wrap.collect::<Result<_, _>>().map_err(value_error)?,
-        }))
+            never_wrap: patterns.collect::<Result<_, _>>().map_err(value_error)?,
+        };
+        Ok(Self {
+            signed_mail: signed_mail.to_owned(),
+            outlook_links,
+            text_links,
+            keep_link_attributes,
+            never_wrap,
+            core,
+        })
     }
 }
 
 /// A link that copies may wrap.
-#[pyclass(frozen, get_all, module = "msys_track._core")]
-pub(super) struct Link {
+#[pyclass(frozen, get_all, name = "Link", module = "msys_track._core")]
+pub(super) struct PyLink {
     offset: usize,
     length: usize,
     target: String,
@@ -77,12 +107,11 @@ pub(super) struct Link {
     r#where: &'static str,
 }
 
-impl From<&plan::Link> for Link {
-    fn from(link: &plan::Link) -> Self {
-        let (offset, length) = offset_and_length(&link.at);
+impl From<&PlannedLink> for PyLink {
+    fn from(PlannedLink { at, link }: &PlannedLink) -> Self {
         Self {
-            offset,
-            length,
+            offset: at.start.0,
+            length: at.end.0 - at.start.0,
             target: link.target.clone(),
             name: link.name.clone(),
             kind: tracked::kind(link).name(),
@@ -103,40 +132,37 @@ pub(super) struct LeftAlone {
 
 impl From<&plan::LeftAlone> for LeftAlone {
     fn from(left: &plan::LeftAlone) -> Self {
-        let (offset, length) = offset_and_length(&left.at);
-        Self { offset, length, reason: left.reason.code(), target: left.target.clone() }
+        Self {
+            offset: left.at.start.0,
+            length: left.at.end.0 - left.at.start.0,
+            reason: left.reason.code(),
+            target: left.target.clone(),
+        }
     }
 }
 
 /// A part that holds no other, or one that was not entered.
-#[pyclass(frozen, get_all, module = "msys_track._core")]
-pub(super) struct Part {
+#[pyclass(frozen, get_all, name = "Part", module = "msys_track._core")]
+pub(super) struct PyPart {
     offset: usize,
     length: usize,
     media_type: String,
     charset: Option<String>,
     transfer_encoding: String,
-    role: Option<&'static str>,
     reason: Option<&'static str>,
 }
 
-impl From<&plan::Part> for Part {
-    fn from(part: &plan::Part) -> Self {
-        let (offset, length) = offset_and_length(&part.at);
+impl From<&BodyPart> for PyPart {
+    fn from(part: &BodyPart) -> Self {
         Self {
-            offset,
-            length,
-            media_type: part.media_type.clone(),
-            charset: part.charset.clone(),
+            offset: part.body.start,
+            length: part.body.len(),
+            media_type: part.content_type.essence.clone(),
+            charset: part.content_type.parameter("charset"),
             transfer_encoding: part.transfer_encoding.clone(),
-            role: part.role.map(Role::name),
             reason: part.reason.map(Reason::code),
         }
     }
-}
-
-fn offset_and_length(at: &RawRange) -> (usize, usize) {
-    (at.start.0, at.end.0 - at.start.0)
 }
 
 fn objects<'py, 'r, R, P>(py: Python<'py>, all: &'r [R]) -> PyResult<Bound<'py, PyTuple>>
@@ -161,12 +187,18 @@ pub(super) fn make_plan(
     rules: &Bound<'_, Rules>,
     drop_headers: Vec<PyBackedBytes>,
 ) -> PyResult<Plan> {
-    let rules = &rules.get().0;
-    guarded(py, message.len(), || {
+    let rules = &rules.get().core;
+    guarded(py, "planning", message.len(), || {
         let dropped: Vec<&[u8]> = drop_headers.iter().map(|name| &**name).collect();
         TrackedPlan::new(plan::Plan::new(message, rules, &dropped))
     })
     .map(Plan)
+}
+
+/// A `msys_track.keys.ring.KeyRing`, which holds the compiled ring.
+#[derive(FromPyObject)]
+pub(super) struct Keys<'py> {
+    core: Bound<'py, KeyRing>,
 }
 
 thread_local! {
@@ -180,7 +212,7 @@ const MAX_SCRATCH: usize = 4 << 20;
 impl Plan {
     #[getter]
     fn links<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        objects::<_, Link>(py, &self.0.plan().links)
+        objects::<_, PyLink>(py, &self.0.plan().links)
     }
 
     #[getter]
@@ -190,7 +222,7 @@ impl Plan {
 
     #[getter]
     fn parts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        objects::<_, Part>(py, &self.0.plan().parts)
+        objects::<_, PyPart>(py, &self.0.plan().parts)
     }
 
     #[getter]
@@ -207,17 +239,20 @@ impl Plan {
     fn render(
         &self,
         py: Python<'_>,
-        keys: &Bound<'_, KeyRing>,
+        keys: Keys<'_>,
         engagement: &Bound<'_, Engagement>,
         urls: &Bound<'_, TrackedUrls>,
         insertions: Vec<(usize, PyBackedBytes)>,
     ) -> PyResult<Rendered> {
+        let Keys { core: keys } = keys;
         let (keys, engagement, urls) = (keys.get(), engagement.get(), urls.get());
+        let bytes = self.0.plan().source().len();
         let mut out = SCRATCH.with(RefCell::take);
-        let (rendered, out) = guarded(py, self.0.plan().source().len(), move || {
+        let (rendered, out) = guarded(py, "rendering", bytes, move || {
             let insertions: Vec<_> =
                 insertions.iter().map(|(offset, lines)| (*offset, &**lines)).collect();
-            let rendered = self.0.render(&keys.0, &engagement.0, &urls.0, &insertions, &mut out);
+            let rendered =
+                self.0.render(&keys.0, &engagement.0, &urls.core, &insertions, &mut out);
             (rendered, out)
         })?;
         let rendered = rendered.map_err(value_error)?;
@@ -271,7 +306,7 @@ impl Rendered {
     #[getter]
     fn links_without_metadata(&self) -> Vec<usize> {
         let number = |hole: &Hole| match hole {
-            Hole::Link(number) => Some(*number),
+            Hole::Href(number) => Some(*number),
             Hole::Pixel | Hole::InitialPixel => None,
         };
         self.rendered.without_metadata.iter().filter_map(number).collect()
@@ -280,7 +315,7 @@ impl Rendered {
     #[getter]
     fn pixels_without_metadata(&self) -> Vec<&'static str> {
         let kind = |hole: &Hole| match hole {
-            Hole::Link(_) => None,
+            Hole::Href(_) => None,
             Hole::Pixel => Some("open"),
             Hole::InitialPixel => Some("initial_open"),
         };

@@ -155,31 +155,5 @@ mod tests {
         fn stuffing_is_what_the_rfc_says(message in "(\r\n|\r|\n|[.a]){0,20}") {
             prop_assert_eq!(stuff(message.as_bytes()), naive_stuff(&message).into_bytes());
         }
-
-        #[test]
-        fn what_is_stuffed_comes_back_whole(message in "((\\.|a|ü){0,4}\r\n){0,9}", tail: Vec<u8>) {
-            let mut wire = stuff(message.as_bytes());
-            let end = wire.len() - 3;
-            wire.extend(tail);
-            prop_assert_eq!(find_end(&wire, 0), Some(end));
-            prop_assert_eq!(unstuff(&wire[..end]).unwrap(), message.as_bytes());
-        }
-
-        #[test]
-        fn the_end_is_found_however_the_data_arrives(
-            buffer in "(\r|\n|\r\n|\\.|a){0,16}", seen in 0_usize..40,
-        ) {
-            let whole = find_end(buffer.as_bytes(), 0);
-            let first = find_end(&buffer.as_bytes()[..seen.min(buffer.len())], 0);
-            let later = || find_end(buffer.as_bytes(), seen.min(buffer.len()));
-            prop_assert_eq!(first.or_else(later), whole);
-        }
-
-        #[test]
-        fn a_bare_newline_is_always_told(wire in "(\r\n|\r|\n|\\.|a){0,12}") {
-            let without_pairs = wire.replace("\r\n", "ab");
-            let bare = without_pairs.find(['\r', '\n']).map(BareNewline);
-            prop_assert_eq!(unstuff(wire.as_bytes()).err(), bare);
-        }
     }
 }

@@ -20,6 +20,8 @@ pub use encoding::{ClaimsError, EncodedEngagement, EncodedLink};
 pub use path::Route;
 pub use seal::{KeyRing, KeyRingError, OpenError, SealError};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod laws;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -8,9 +8,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text(encoding="utf-8") == reference.markdown(), (
-        "write it again: .venv/bin/python -m msys_track.cli.reference > docs/command-line.md"
-    )
+    assert PAGE.read_text(encoding="utf-8") == reference.markdown(), "write it again: make pages"
 
 
 def test_every_command_is_on_the_page() -> None:

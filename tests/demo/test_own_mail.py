@@ -14,6 +14,7 @@ from msys_track.demo.stage import Stage
 from msys_track.demo.tour import tour
 from msys_track.errors import SettingsError
 from msys_track.events import Event, EventType
+from msys_track.reasons import Reason
 from msys_track.testing.sender import Answer
 from msys_track.testing.sink import Arrival
 
@@ -47,10 +48,9 @@ async def test_links_lead_where_they_led_and_the_rest_says_why_not(stage: Stage)
     assert "   tracking     opens on (configuration), clicks on (configuration)" in page
     assert "   came out     1 link wrapped and 1 pixel added" in page
     assert "   clicked      http://a.example/?x=1&y=2" in page
-    assert (
-        "   left alone   " + remarked("mailto:a@b.c", "not_http: neither http nor https") in page
-    )
-    assert remarked("/rel", "not_http: neither http nor https") in page
+    not_http = f"not_http: {Reason.NOT_HTTP.meaning}"
+    assert "   left alone   " + remarked("mailto:a@b.c", not_http) in page
+    assert remarked("/rel", not_http) in page
     assert remarked("http://b.example/", "opted_out") in page
     assert "   stored       1 open, 1 click" in page
     assert page.endswith(f"all {ledger.total} expectations held")
@@ -248,11 +248,14 @@ async def test_more_than_the_proxy_takes_shows_the_refusal(stage: Stage) -> None
     [
         (b"", "no_html_part"),
         (b"\n", "no_html_part"),
-        (b"hello", "malformed_message: no mail: a header line is none"),
-        (bytes(range(256)) * 64, "malformed_message: no mail"),
+        (b"hello", "malformed_message: its header section has a line"),
+        (bytes(range(256)) * 64, "malformed_message: its header"),
         (b"\x7fELF\x02\x01\x01" + bytes(5_000), "malformed_message"),
         (b"Subject: x\n\nhttp://a.example/\n", "in plain text"),
-        (b"DKIM-Signature: v=1\r\n" + HTML + b"\r\n" + LINK, "signed_message: it would break"),
+        (
+            b"DKIM-Signature: v=1\r\n" + HTML + b"\r\n" + LINK,
+            "signed_message: it has DKIM",
+        ),
         (HTML.replace(b"utf-8", b"utf-16") + b"\r\n" + LINK, "unsupported_charset"),
     ],
 )

@@ -1,13 +1,12 @@
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from msys_track import _core
-from msys_track.errors import RewriteError
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
-from msys_track.rewriting.native import NativeEngine, NativePlan, Rules
+from msys_track.rewriting import engine
+from msys_track.rewriting.native import NativeEngine, Rules
 from msys_track.tracking.counters import Counters
 from msys_track.tracking.replies import Replies
 from msys_track.tracking.routes import Routes
@@ -31,7 +30,7 @@ def engagement(metadata: str | None = None, *, initial_pixel: bool = False) -> E
     )
 
 
-def plan(message: bytes, **rules: Any) -> NativePlan:
+def plan(message: bytes, **rules: Any) -> engine.Plan:
     return ENGINE.plan(message, Rules(**rules), drop_headers=[b"X-MSYS-API"])
 
 
@@ -93,13 +92,37 @@ def test_only_immutable_bytes_or_text_reach_the_core(call: Callable[[object], ob
         call(3)
 
 
-def test_a_panic_is_an_error_that_the_caller_can_catch(monkeypatch: pytest.MonkeyPatch) -> None:
-    def panics(*_: object, **__: object) -> None:
-        raise _core.CoreError("the core panicked")
+def properties(interface: type) -> Iterator[str]:
+    for each in interface.__mro__:
+        yield from (name for name, value in vars(each).items() if isinstance(value, property))
 
-    monkeypatch.setattr(_core, "plan", panics)
-    with pytest.raises(RewriteError, match="planning failed"):
-        plan(HTML)
+
+@pytest.mark.parametrize(
+    "interface", [engine.Plan, engine.Link, engine.LeftAlone, engine.Part, engine.Rendered]
+)
+def test_what_the_core_returns_fits_the_engine_s_interface(interface: type) -> None:
+    planned = plan(HTML + b"<a href='http://e.com/'>x</a><a href=#y>y</a>")
+    rendered = planned.render(KEYS, engagement(), URLS)
+    values = [planned, *planned.links, *planned.left_alone, *planned.parts, rendered]
+    [value] = [each for each in values if type(each).__name__ == interface.__name__]
+    public = {name for name in dir(value) if not name.startswith("_")}
+    assert public - {"render"} == set(properties(interface))
+
+
+def test_an_engine_can_read_what_it_is_given() -> None:
+    rules = Rules(signed_mail="strip", text_links=False, never_wrap=["*x*"])
+    assert (rules.signed_mail, rules.never_wrap) == ("strip", ["*x*"])
+    assert (rules.outlook_links, rules.text_links, rules.keep_link_attributes) == (
+        True,
+        False,
+        False,
+    )
+    assert (URLS.domain, URLS.click_scheme, URLS.open_scheme, URLS.click_metadata) == (
+        "click.example.com",
+        "https",
+        "https",
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,9 +176,9 @@ def test_every_part_is_told_with_what_it_is() -> None:
     planned = plan(message)
     html, image, forwarded = planned.parts
     assert (html.media_type, html.charset) == ("text/html", "utf-8")
-    assert (html.transfer_encoding, html.role, html.reason) == ("quoted-printable", "html", None)
+    assert (html.transfer_encoding, html.reason) == ("quoted-printable", None)
     assert message[html.offset : html.offset + html.length] == b"<p>"
-    assert (image.role, image.reason) == (None, "other_media_type")
+    assert image.reason == "other_media_type"
     assert (forwarded.media_type, forwarded.reason) == ("message/rfc822", "embedded_message")
     assert [left.reason for left in planned.left_alone] == ["embedded_message"]
 

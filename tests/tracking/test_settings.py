@@ -16,14 +16,16 @@ def test_only_the_store_has_no_default() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"listen_port": 65_536}, "listen port 65536: give 0 to 65535"),
-        ({"listen_port": -1}, "listen port -1: give 0 to 65535"),
-        ({"server_name": "a\r\nSet-Cookie: b"}, "server_name .* printable ASCII"),
-        ({"server_name": "\xfc"}, "server_name .* printable ASCII"),
-        ({"max_connections": 0}, "max_connections 0: give 1 or more"),
-        ({"max_headers": -5}, "max_headers -5: give 1 or more"),
-        ({"idle_timeout_seconds": 0}, "idle_timeout_seconds 0: give more than 0"),
-        ({"request_timeout_seconds": float("nan")}, "request_timeout_seconds nan"),
+        ({"listen_port": 65_536}, 'listen_host, listen_port: found "127.0.0.1:65536", allowed: '),
+        ({"listen_port": -1}, 'found "127.0.0.1:-1", allowed: host:port'),
+        ({"listen_host": ""}, 'found ":8080", allowed: host:port'),
+        ({"server_name": "a\r\nSet-Cookie: b"}, "server_name: .* printable ASCII"),
+        ({"server_name": "\xfc"}, "server_name: .* printable ASCII"),
+        ({"max_connections": 0}, "max_connections: found 0, allowed: a whole number from 1 to"),
+        ({"max_headers": True}, "max_headers: found true"),
+        ({"idle_timeout_seconds": 0}, "idle_timeout_seconds: found 0, allowed: seconds, a number"),
+        ({"request_timeout_seconds": float("nan")}, "request_timeout_seconds: found NaN"),
+        ({"trusted_proxies": ["10.0.0.0/8"]}, "trusted_proxies: found "),
     ],
 )
 def test_an_impossible_value_names_itself_and_what_is_allowed(

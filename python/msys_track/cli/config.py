@@ -15,12 +15,12 @@ from msys_track.config.configuration import Configuration
 from msys_track.config.effective import Way
 from msys_track.config.load import MOMENTUM_SUFFIX, is_momentum
 from msys_track.config.momentum.importing import imported
-from msys_track.config.schema.addresses import listen_name
 from msys_track.config.schema.json_schema import json_schema
-from msys_track.config.schema.kinds import NotAllowedError
 from msys_track.config.schema.starter import starter
 from msys_track.keys.ring import KeySource
 from msys_track.options.scopes import address_of
+from msys_track.settings.addresses import listen_name
+from msys_track.settings.kinds import NotAllowedError
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 

@@ -9,11 +9,11 @@ import click
 
 from msys_track.cli import logs
 from msys_track.cli.exits import Misconfigured
-from msys_track.config.schema.addresses import listen_name
-from msys_track.config.schema.kinds import NotAllowedError
 from msys_track.errors import KeyRingError, RecipientError
 from msys_track.keys.ring import KeyRing, KeySource, NamedSource, key_source
-from msys_track.options.tracking import RULES
+from msys_track.options.tracking import KINDS
+from msys_track.settings.addresses import listen_name
+from msys_track.settings.kinds import NotAllowedError
 from msys_track.smtp.address import Address
 from msys_track.smtp.path import check_recipients
 
@@ -171,7 +171,7 @@ def tracking_domain(
     Raises:
         click.BadParameter: nothing that a link could lead to.
     """
-    rule = RULES["tracking_domain"]
-    if value is not None and not rule.allows(value):
-        raise click.BadParameter(f"{value!r}; allowed: {rule.allowed}")
+    kind = KINDS["tracking_domain"]
+    if value is not None and not kind.allows(value):
+        raise click.BadParameter(f"{value!r}; allowed: {kind.allowed}")
     return value

@@ -14,7 +14,7 @@ from msys_track.config.load import completed
 from msys_track.config.load import document as load_document
 from msys_track.config.problems import Problem, in_order
 from msys_track.config.reading import Reading
-from msys_track.config.schema.key import TopLevel
+from msys_track.config.schema.tables import TopLevel
 from msys_track.errors import KeyRingError, SettingsError
 from msys_track.keys.ring import KeyRing, KeySource
 from msys_track.policy import loading

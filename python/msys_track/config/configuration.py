@@ -11,7 +11,7 @@ from msys_track.config import scopes
 from msys_track.config.document import Document
 from msys_track.config.problems import ConfigurationError, Problem
 from msys_track.config.reading import Reading, Server
-from msys_track.config.schema.key import TopLevel
+from msys_track.config.schema.tables import TopLevel
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys.ring import KeySource
 from msys_track.options.scopes import Scopes

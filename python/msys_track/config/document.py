@@ -45,7 +45,7 @@ class Document:
     notices: tuple[Problem, ...] = ()
     """What is passed over, and why."""
     unread: frozenset[KeyPath] = frozenset()
-    """Keys and tables in lines that could not be read: they are not missing."""
+    """Keys and tables in lines that could not be read: they are not missing. (): any may be."""
     hints: Mapping[KeyPath, str] = field(default_factory=dict)
     """What to write where a key is missing, in the words of the file's form."""
     made_at_start: frozenset[KeyPath] = frozenset()
@@ -69,7 +69,7 @@ class Document:
 
     def is_unread(self, path: KeyPath) -> bool:
         """Whether a key may stand in a line that could not be read."""
-        return any(path[:length] in self.unread for length in range(1, len(path) + 1))
+        return any(path[:length] in self.unread for length in range(len(path) + 1))
 
 
 def dotted(path: KeyPath) -> str:

@@ -11,13 +11,13 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from msys_track.config.configuration import Configuration
 from msys_track.config.document import Document, KeyPath
-from msys_track.config.schema.key import Key, write_fields, written
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
 from msys_track.config.schema.tables import SCOPE, TABLES, TOP
 from msys_track.options import variables
 from msys_track.options.resolve import DEFAULT, POLICY, Origin, resolve
 from msys_track.options.scopes import Scope, Scopes
 from msys_track.policy.context import Context, Contexts
+from msys_track.settings.key import Key, write_fields, write_setting
 from msys_track.smtp.address import Address
 
 PeerAddress: TypeAlias = IPv4Address | IPv6Address
@@ -119,9 +119,9 @@ def _first_listen(document: Document) -> str:
 
 def _option(origin: Origin[Any], field: str, connection: Sequence[Scope]) -> Effective:
     if origin.source != POLICY:
-        return Effective(written(origin.value), origin.source)
+        return Effective(write_setting(origin.value), origin.source)
     variable = _VARIABLES.get(field, f"smtpapi_{field}")
-    return Effective(written(origin.value), _variable_source(variable, connection))
+    return Effective(write_setting(origin.value), _variable_source(variable, connection))
 
 
 def _variable_source(variable: str, connection: Sequence[Scope]) -> str:

@@ -1,6 +1,5 @@
 """A configuration of either form, our TOML or Momentum's `ecelerity.conf`, ready to be judged."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -67,50 +66,37 @@ def completed(
     if upstream is not None:
         given["proxy", "upstream"] = upstream
     places = {path: COMMAND_LINE for path in given if path not in made}
-    if is_momentum(document.path) and _tracks_text(document):
-        given["listener", "click_tracking_text"] = True
-        places["listener", "click_tracking_text"] = MOMENTUM_DEFAULT
-    if ("proxy", "upstream") not in given and _is_listening(document):
-        # Mail that is taken must go somewhere: that is then missing, and told at the listener.
-        given["proxy",] = document.members.get("proxy", {})
-        places["proxy",] = document.place(_listener(document))
+    if is_momentum(document.path):
+        listener = document.members.get("listener")
+        if isinstance(listener, dict) and "click_tracking_text" not in listener:
+            given["listener", "click_tracking_text"] = True
+            places["listener", "click_tracking_text"] = MOMENTUM_DEFAULT
+        listens = _find_listener(document)
+        has_proxy = upstream is not None or "proxy" in document.members
+        if not has_proxy and (listens or "tracker" not in document.members):
+            # Mail that is taken must go somewhere: that is then missing, and told at the listener.
+            given["proxy",] = {}
+            places["proxy",] = document.place(listens)
     if not given:
         return document
+    members: dict[str, Any] = dict(document.members)
+    for path, value in given.items():
+        *tables, name = map(str, path)
+        inner = members
+        for table in tables:
+            inner[table] = dict(inner.get(table, {}))
+            inner = inner[table]
+        inner[name] = value
     return replace(
         document,
-        members=_with(document.members, given),
+        members=members,
         places={**document.places, **places},
         made_at_start=made,
     )
 
 
-def _is_listening(document: Document) -> bool:
-    """Whether an `ecelerity.conf` without an upstream is for a proxy: not where it only tracks."""
-    if not is_momentum(document.path) or "proxy" in document.members:
-        return False
-    return _listener(document) != () or "tracker" not in document.members
-
-
-def _tracks_text(document: Document) -> bool:
-    """Whether text/plain is to be tracked as Momentum does, which our own default does not."""
-    listener = document.members.get("listener")
-    return isinstance(listener, dict) and "click_tracking_text" not in listener
-
-
-def _listener(document: Document) -> KeyPath:
+def _find_listener(document: Document) -> KeyPath:
     listens = document.members.get("listen")
     if isinstance(listens, dict) and listens:
         return ("listen", next(iter(listens)))
     return ("listener",) if "listener" in document.members else ()
-
-
-def _with(members: Mapping[str, object], given: Mapping[KeyPath, object]) -> dict[str, object]:
-    together: dict[str, Any] = dict(members)
-    for path, value in given.items():
-        *tables, name = map(str, path)
-        inner = together
-        for table in tables:
-            inner[table] = dict(inner.get(table, {}))
-            inner = inner[table]
-        inner[name] = value
-    return together

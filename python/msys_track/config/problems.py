@@ -1,15 +1,11 @@
 """The faults of a file, told all at once: nobody wants to repair it fault by fault."""
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Final
 
 from msys_track.errors import SettingsError
-
-_MAX_SHOWN: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +38,6 @@ class ConfigurationError(SettingsError):
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Sort by file, the configuration's own first, and line."""
     return tuple(sorted(problems, key=lambda each: (str(each.file or ""), each.line)))
-
-
-def shown(value: object) -> str:
-    """Write a value on one line, about as the file does, cut where it is long."""
-    if isinstance(value, dict):
-        return "a table"
-    if isinstance(value, bool | int | float | str | list):
-        text = json.dumps(value, default=str, ensure_ascii=False)
-    else:
-        text = str(value)
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:

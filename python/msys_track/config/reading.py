@@ -4,7 +4,7 @@ A misspelt table is judged as the one that was meant, because whoever repairs a 
 of all its faults.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -12,17 +12,16 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msys_track.config import scopes
 from msys_track.config.document import Document, KeyPath, dotted
-from msys_track.config.problems import Problem, shown
-from msys_track.config.schema.key import TopLevel
-from msys_track.config.schema.kinds import NotAllowedError
-from msys_track.config.schema.naming import Unknown, unknown_key, unknown_table
-from msys_track.config.schema.tables import NESTED, SCOPE, TABLES, TOP, Key
+from msys_track.config.problems import Problem
+from msys_track.config.schema.naming import unknown_key, unknown_table
+from msys_track.config.schema.tables import NESTED, SCOPE, TABLES, TOP, Key, TopLevel
 from msys_track.config.scopes import Stanza
 from msys_track.injection.settings import ProxySettings
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.settings.kinds import NotAllowedError, shown
 from msys_track.smtp.address import Address
 from msys_track.tracking.settings import TrackerSettings
 
@@ -55,11 +54,10 @@ class Reading:
         """By their places in the array: those that are there."""
         self.stanzas: dict[KeyPath, Stanza] = {}
         self.values: dict[type, dict[str, Any]] = {each: {} for each in _SINGLE}
-        for name, member in document.members.items():
-            self._read_member(name, member)
+        self._read_table((), (), document.members, TOP, (*TABLES, *NESTED))
         for path, text in scopes.faults(self.stanzas, self._line):
             self._fault(self._as_written(path), text)
-        self._require()
+        self._require_keys()
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong, in the order in which it was found."""
@@ -71,32 +69,38 @@ class Reading:
         paths = [path for path, _ in self._faults]
         return any(path[0] == table and path[1:2] != (but,) for path in paths)
 
-    # Names
-
-    def _read_member(self, name: str, member: object) -> None:
-        meant: str | None = name
-        if name not in TOP and name not in TABLES and name not in NESTED:
-            meant = self._unknown((name,), unknown_table(name), is_table=isinstance(member, dict))
-        if meant is None:
-            return
-        if meant in TOP:
-            self._read_key((name,), TOP[meant], member)
-        elif not isinstance(member, dict):
-            self._fault((name,), f"found {shown(member)}, allowed: a table, [{name}]")
-        elif meant in NESTED:
-            self._read_family((name,), (meant,), member)
-        else:
-            self._written[(meant,)] = (name,)
-            self._read_table((name,), (meant,), member, TABLES[meant])
-
-    def _unknown(self, path: KeyPath, unknown: Unknown, *, is_table: bool) -> str | None:
-        """Tell an unknown name, and return the table that it is read as: the one meant."""
-        self._fault(path, unknown.text)
-        self._meant.update(unknown.meant)
-        if not is_table or len(unknown.meant) != 1:
-            return None
-        meant = str(unknown.meant[0][-1])
-        return meant if meant in TABLES or meant in NESTED else None
+    def _read_table(
+        self,
+        path: KeyPath,
+        meant: KeyPath,
+        given: Mapping[str, object],
+        keys: Mapping[str, Key],
+        inner: Collection[str] = (),
+    ) -> None:
+        """Read what a table gives; a misspelt inner table is read as the one that was meant."""
+        for name, value in given.items():
+            here = (*path, name)
+            if name in keys and name not in inner:
+                self._read_key(here, keys[name], value, (*meant, name))
+                continue
+            known = name
+            if name not in inner:
+                unknown = unknown_key(meant, name, keys, inner) if path else unknown_table(name)
+                self._fault(here, unknown.text)
+                self._meant.update(unknown.meant)
+                if not isinstance(value, dict) or len(unknown.meant) != 1:
+                    continue
+                known = str(unknown.meant[0][-1])
+                if known not in inner:
+                    continue
+            if not isinstance(value, dict):
+                table = "a table of tables" if path else f"a table, [{name}]"
+                self._fault(here, f"found {shown(value)}, allowed: {table}")
+            elif known in NESTED:
+                self._read_family(here, (*meant, known), value)
+            else:
+                self._written[known,] = here
+                self._read_table(here, (known,), value, TABLES[known])
 
     def _read_family(self, path: KeyPath, meant: KeyPath, given: Mapping[str, object]) -> None:
         """Read a table of tables: one for each scope of a kind."""
@@ -110,36 +114,9 @@ class Reading:
             self._written.setdefault(scope, here)
             self._read_table(here, scope, member, SCOPE, NESTED[str(meant[-1])])
 
-    def _read_table(
-        self,
-        path: KeyPath,
-        meant: KeyPath,
-        given: Mapping[str, object],
-        keys: Mapping[str, Key],
-        inner: tuple[str, ...] = (),
-    ) -> None:
-        for name, value in given.items():
-            here = (*path, name)
-            if name in keys and name not in inner:
-                self._read_key(here, keys[name], value, (*meant, name))
-                continue
-            family: str | None = name
-            if name not in inner:
-                unknown = unknown_key(meant, name, keys, inner)
-                family = self._unknown(here, unknown, is_table=isinstance(value, dict))
-            if family not in inner:
-                continue
-            if isinstance(value, dict):
-                self._read_family(here, (*meant, str(family)), value)
-            else:
-                self._fault(here, f"found {shown(value)}, allowed: a table of tables")
-
     # Values
 
-    def _read_key(
-        self, path: KeyPath, key: Key, value: object, meant: KeyPath | None = None
-    ) -> None:
-        meant = meant or path
+    def _read_key(self, path: KeyPath, key: Key, value: object, meant: KeyPath) -> None:
         before = len(self._faults)
         if key is SCOPE["context"] and isinstance(value, dict):
             self._stanza(meant[:-1]).variables = value
@@ -150,9 +127,9 @@ class Reading:
                 self._fault(path if item is None else (*path, item), text)
             return
         if isinstance(setting, Path):
-            setting = self._file(path, key, setting)
+            setting = self._find_file(path, key, setting)
         elif key.settings is PolicySettings and isinstance(setting, tuple):
-            setting = tuple(self._policy(path, at, each) for at, each in enumerate(setting))
+            setting = tuple(self._find_policy(path, at, each) for at, each in enumerate(setting))
         if len(self._faults) > before:
             return
         parts = setting if isinstance(setting, Address) else (setting,)
@@ -163,30 +140,23 @@ class Reading:
         else:
             self.values[key.settings].update(fields)
 
-    def _file(self, path: KeyPath, key: Key, name: Path) -> Path:
+    def _find_file(self, path: KeyPath, key: Key, name: Path) -> Path:
         file = self._folder / name
-        if key.settings is TrackerSettings:
-            if self._server != "proxy":
-                self._look_for_store(path, name, file)
-        else:
+        if key.settings is not TrackerSettings:
             self._is_there(path, name, f": msys-track keys new {file}")
+        elif self._server != "proxy":
+            # Whoever checks need not be who runs the tracker, which tells what it may not open.
+            with suppress(PermissionError):
+                if file.is_dir():
+                    self._fault(path, f"found {shown(str(name))}, a folder, allowed: a file")
+                elif not file.parent.is_dir():
+                    what = f"but there is no folder {file.parent}"
+                    self._fault(path, f"found {shown(str(name))}, {what}")
         return file
 
-    def _look_for_store(self, path: KeyPath, name: Path, file: Path) -> None:
-        # Whoever checks need not be who runs the tracker, which tells what it may not open.
-        with suppress(PermissionError):
-            if file.is_dir():
-                self._fault(path, f"found {shown(str(name))}, a folder, allowed: a file")
-            elif not file.parent.is_dir():
-                self._fault(
-                    path, f"found {shown(str(name))}, but there is no folder {file.parent}"
-                )
-
-    def _policy(self, path: KeyPath, at: int, name: Path) -> Path:
+    def _find_policy(self, path: KeyPath, at: int, name: Path) -> Path:
         file = self._folder / name
-        if self._server == "tracker":
-            return file
-        if self._is_there((*path, at), name):
+        if self._server != "tracker" and self._is_there((*path, at), name):
             self.policy_files[at] = file
         return file
 
@@ -209,26 +179,23 @@ class Reading:
 
     # What is not there
 
-    def _require(self) -> None:
-        for table, keys in TABLES.items():
-            written = self._written.get((table,))
-            given = self._document.members.get(str(written[0])) if written else None
-            if written is None or not isinstance(given, dict):
-                continue
-            for name, key in keys.items():
-                if key.is_required and name not in given:
-                    said = f"missing; write it {_as_in(name, key)}"
-                    self._missing((table, name), (*written, name), said)
-        server = next((table for table in SERVERS if (table,) in self._written), None)
-        if server is not None and "keys" not in self._document.members:
-            said = f"missing; [{server}] needs it at the top, {_as_in('keys', TOP['keys'])}"
-            self._missing(("keys",), ("keys",), said)
+    def _require_keys(self) -> None:
+        written = [table for table in TABLES if (table,) in self._written]
+        for table in written:
+            for name, key in TABLES[table].items():
+                if key.is_required:
+                    self._require((table, name), "write it", key)
+        if server := next((table for table in written if table in SERVERS), None):
+            self._require(("keys",), f"[{server}] needs it at the top,", TOP["keys"])
 
-    def _missing(self, key: KeyPath, path: KeyPath, said: str) -> None:
-        document = self._document
-        if key not in self._meant and not document.is_unread(key):
-            hint = document.hints.get(key)
-            self._fault(path, f"missing; {hint}" if hint else said)
+    def _require(self, meant: KeyPath, what: str, key: Key) -> None:
+        document, path = self._document, self._as_written(meant)
+        *tables, name = path
+        given: Any = document.members[str(tables[0])] if tables else document.members
+        if name in given or meant in self._meant or document.is_unread(meant):
+            return
+        hint = document.hints.get(meant, f'{what} as in {name} = "{key.example}"')
+        self._fault(path, f"missing; {hint}")
 
     # Faults
 
@@ -248,7 +215,3 @@ class Reading:
 
     def _fault(self, path: KeyPath, text: str) -> None:
         self._faults[path, text] = None
-
-
-def _as_in(name: str, key: Key) -> str:
-    return f'as in {name} = "{key.example}"'

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from msys_track.config.document import KeyPath, dotted
 from msys_track.config.problems import nearest
-from msys_track.config.schema import addresses
-from msys_track.config.schema.kinds import NotAllowedError
 from msys_track.options import variables
 from msys_track.options.scopes import Listen, Network, Networks, Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
+from msys_track.settings import addresses
+from msys_track.settings.kinds import NotAllowedError
 from msys_track.smtp.address import Address
 
 _LISTENER: Final[KeyPath] = ("listener",)

@@ -15,7 +15,7 @@ from msys_track.options.resolve import Resolved, resolve
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import SignedMail
 from msys_track.policy.context import Contexts
-from msys_track.rewriting.engine import Engine, Plan, Rules
+from msys_track.rewriting.engine import Engine, HeaderField, Plan, Rules
 from msys_track.smtpapi import header
 from msys_track.smtpapi.mailbox import Mailbox
 
@@ -71,16 +71,16 @@ class Message:
         self._engine = engine
         self._scopes = scopes
         self._own: Resolved | None = None
-        self._fields: Sequence[recipients.HeaderField] = engine.header_fields(message, HEADER)
+        self._fields: Sequence[HeaderField] = engine.header_fields(message, HEADER)
         self._plans: dict[tuple[Rules, bool], Plan | None] = {}
         self.message = message
         self.header = header.parse_header([value for _, value in self._fields])
         self.readers = recipients.readers(addresses, self.header)
-        self._cc_fields: Sequence[recipients.HeaderField] = (
+        self._cc_fields: Sequence[HeaderField] = (
             engine.header_fields(message, b"Cc") if self.header and self.header.cc else ()
         )
         # A blind copy has a field of its own, and there may be one (RFC 5322 section 3.6).
-        self._bcc_fields: Sequence[recipients.HeaderField] = (
+        self._bcc_fields: Sequence[HeaderField] = (
             engine.header_fields(message, _BCC) if self.header and self.header.bcc else ()
         )
         self.transmission_id = secrets.randbits(63)

@@ -7,16 +7,11 @@ archive recipients"). Kept apart from `copies`: who reads is one question, what 
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
+from msys_track.rewriting.engine import HeaderField
 from msys_track.smtpapi.header import ApiHeader
 from msys_track.smtpapi.mailbox import Mailbox, write_continuation, write_field
 
 ReaderType: TypeAlias = Literal["to", "cc", "bcc", "archive"]
-
-HeaderField: TypeAlias = tuple[Sequence[tuple[int, int]], bytes]
-"""Offset and length of its lines in the message, and its value, still folded.
-
-The lines are several runs where lines that are no field stand between them.
-"""
 
 
 class Reader(NamedTuple):

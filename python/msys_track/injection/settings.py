@@ -2,49 +2,77 @@
 
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Annotated
+
+from msys_track.settings.addresses import LISTEN
+from msys_track.settings.key import Key, check_settings
+from msys_track.settings.kinds import (
+    BYTES_OR_NONE,
+    COUNT,
+    HOSTNAME,
+    LARGE_BYTES,
+    SECONDS,
+    SWITCH,
+)
 
 _MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxySettings:
-    """The address of the listener and the limits that keep one client from starving the rest."""
+    """The address of the listener and the limits that keep one client from starving the rest.
 
-    listen_host: str = "127.0.0.1"
-    """Name or address to bind; an IPv6 address without brackets."""
+    `listen_host` is a name or an address, of IPv6 without brackets; `listen_port` 0 takes any free
+    port; `more_listens` are further addresses of the same form.
 
+    Raises:
+        SettingsError: a value that no proxy could work with.
+    """
+
+    listen_host: Annotated[
+        str,
+        Key(
+            LISTEN,
+            "where mail is taken; no default where there are `[listen]` tables",
+            name="listen",
+            fields=("listen_host", "listen_port"),
+        ),
+    ] = "127.0.0.1"
     listen_port: int = 2525
-    """0 takes any free port."""
-
     more_listens: tuple[tuple[str, int], ...] = ()
-    """Further addresses to bind, of the same form."""
+    unprotected: Annotated[
+        bool,
+        Key(
+            SWITCH,
+            "something else, such as a firewall, protects the addresses that are not loopback; "
+            "needed where `ecelerity.conf` asks for AUTH, TLS or relay rules, which are not "
+            "enforced yet",
+        ),
+    ] = False
+    hostname: Annotated[str, Key(HOSTNAME, "our name in the greeting")] = "localhost"
+    # Announced as SIZE, unless the upstream's own limit is lower; 552 beyond.
+    max_message_bytes: Annotated[int, Key(LARGE_BYTES, "largest message")] = 32 * _MEBIBYTE
+    size_margin_bytes: Annotated[
+        int,
+        Key(
+            BYTES_OR_NONE,
+            "how far our announced size stays below the upstream's, for what tracking adds",
+        ),
+    ] = 64 * 1024
+    # 452 beyond; RFC 5321 section 4.5.3.1.8 asks for 100.
+    max_recipients: Annotated[int, Key(COUNT, "recipients of one message")] = 1000
+    max_connections: Annotated[int, Key(COUNT, "clients at one time")] = 1000
+    max_bytes_in_flight: Annotated[
+        int, Key(LARGE_BYTES, "all messages under way, copies included")
+    ] = 512 * _MEBIBYTE
+    # RFC 5321 section 4.5.3.2.7; 421 then.
+    idle_timeout_seconds: Annotated[float, Key(SECONDS, "how long a client may be silent")] = 300
+    drain_seconds: Annotated[
+        float, Key(SECONDS, "how long stopping waits for messages under way")
+    ] = 30
 
-    unprotected: bool = False
-    """Whether something else, such as a firewall, guards addresses that others can reach."""
-
-    hostname: str = "localhost"
-    """Our name in the greeting and in the answer to EHLO; never looked up."""
-
-    max_message_bytes: int = 32 * _MEBIBYTE
-    """Announced as SIZE, unless the upstream's own limit is lower; 552 beyond."""
-
-    size_margin_bytes: int = 64 * 1024
-    """How far below the upstream's SIZE ours stays: tracked mail is longer than it came."""
-
-    max_recipients: int = 1000
-    """Recipients of one transaction; 452 beyond (RFC 5321 section 4.5.3.1.8 asks for 100)."""
-
-    max_connections: int = 1000
-    """Clients at one time; 421 beyond."""
-
-    max_bytes_in_flight: int = 512 * _MEBIBYTE
-    """Bytes of all messages being received, rewritten or relayed, copies included; 452 beyond."""
-
-    idle_timeout_seconds: float = 300
-    """How long a client may be silent (RFC 5321 section 4.5.3.2.7); 421 then."""
-
-    drain_seconds: float = 30
-    """How long closing waits for messages that are under way."""
+    def __post_init__(self) -> None:
+        check_settings(self, "proxy: ")
 
 
 def is_loopback(host: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
-from msys_track.options.tracking import RULES
+from msys_track.options.tracking import KINDS
 from msys_track.smtpapi import json as strict_json
 from msys_track.smtpapi import refusals
 from msys_track.smtpapi.header import MAX_CAMPAIGN_BYTES, MAX_TAGS
@@ -96,9 +96,9 @@ def _parse_switch(value: str) -> bool:
 
 
 def _check_option(option: str, value: object) -> object:
-    rule = RULES[option]
-    if not rule.allows(value):
-        raise _MeaninglessError(rule.allowed)
+    kind = KINDS[option]
+    if not kind.allows(value):
+        raise _MeaninglessError(kind.allowed)
     return value
 
 

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Literal
 
 from msys_track.errors import SettingsError
 from msys_track.policy.chain import Chain, PolicyFile
 from msys_track.policy.hooks import Policy
 from msys_track.policy.lua.host import LuaPolicy
 from msys_track.policy.python import PythonPolicy
-
-_LEAST_MEMORY: Final = 1 << 20
+from msys_track.settings.key import Key, check_settings
+from msys_track.settings.kinds import FILE_NAME, SWITCH, array, choice, seconds, whole_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,27 +21,36 @@ class PolicySettings:
         SettingsError: a limit that no policy could keep.
     """
 
-    files: tuple[Path, ...] = ()
-    """`.py` or `.lua`, asked in this order."""
-    on_failure: Literal["continue", "refuse"] = "continue"
-    """Whether mail goes on without a policy that fails, or is answered 451."""
-    lua_sandbox: bool = True
-    timeout_seconds: float = 2.0
-    """Processor time of one hook of one Lua file. It ends loops, and is no measure of honest work:
-    that takes below a millisecond, and 0.1 s where it searches an enormous header."""
-    max_memory_bytes: int = 32 << 20
-    """What one Lua file may hold."""
+    files: Annotated[
+        tuple[Path, ...],
+        Key(
+            array(FILE_NAME, 'names of files as in ["policy.lua"]'),
+            "policies in Python (`.py`) or Lua (`.lua`), asked in this order",
+        ),
+    ] = ()
+    on_failure: Annotated[
+        Literal["continue", "refuse"],
+        Key(
+            choice("continue", "refuse"),
+            "mail whose policy fails goes on without it, or is answered 451",
+        ),
+    ] = "continue"
+    lua_sandbox: Annotated[bool, Key(SWITCH, "keep files and processes from Lua")] = True
+    # It ends loops, and is no measure of honest work: that takes below a millisecond, and 0.1 s
+    # where it searches an enormous header.
+    timeout_seconds: Annotated[
+        float, Key(seconds(highest=60), "processor time of one hook of one Lua file")
+    ] = 2.0
+    max_memory_bytes: Annotated[
+        int,
+        Key(
+            whole_number(lowest=1 << 20, highest=2**62, unit="bytes, "),
+            "what one Lua file may hold",
+        ),
+    ] = 32 << 20
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout_seconds <= 60:  # noqa: PLR2004 - more than a client waits
-            raise SettingsError(
-                f"timeout_seconds: found {self.timeout_seconds!r}, allowed: above 0, at most 60"
-            )
-        if self.max_memory_bytes < _LEAST_MEMORY:
-            raise SettingsError(
-                f"max_memory_bytes: found {self.max_memory_bytes!r},"
-                f" allowed: {_LEAST_MEMORY} or more"
-            )
+        check_settings(self, "policy: ")
 
 
 def load_policy(settings: PolicySettings) -> Policy | None:

@@ -1,37 +1,89 @@
-"""What may be set about the next hop; every default is stated, and why, where it is chosen."""
+"""What may be set about the next hop; every default is stated here."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from msys_track.settings.addresses import UPSTREAM
+from msys_track.settings.key import Key, check_settings
+from msys_track.settings.kinds import COUNT, HOSTNAME, SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamSettings:
-    """Where mail goes on to, and how long and how often we knock there."""
+    """Where mail goes on to, and how long and how often we knock there.
 
-    host: str = "127.0.0.1"
-    """Name or address; an IPv6 address without brackets."""
+    `host` is a name or an address, of IPv6 without brackets. In a file the keys begin with
+    `upstream_`.
 
-    port: int = 25
-
-    ehlo_name: str | None = None
-    """What EHLO says; None: the address literal of our end (RFC 5321 section 4.1.4)."""
-
-    max_connections: int = 50
-    """Connections open at one time; a message that finds all of them busy waits its turn."""
-
-    connect_timeout_seconds: float = 10
-    """For the TCP connection; greeting and EHLO have `reply_timeout_seconds`.
-
-    A client's own EHLO waits no longer than this for all three.
+    Raises:
+        SettingsError: a value that no connection could work with.
     """
 
-    reply_timeout_seconds: float = 120
-    """For the answers to one group of commands (RFC 5321 section 4.5.3.2 asks for minutes)."""
+    host: Annotated[
+        str,
+        Key(
+            UPSTREAM,
+            "where mail goes on to",
+            name="upstream",
+            fields=("host", "port"),
+            example="127.0.0.1:25",
+            is_required=True,
+        ),
+    ] = "127.0.0.1"
+    port: int = 25
+    # None: the address literal of our end (RFC 5321 section 4.1.4).
+    ehlo_name: Annotated[
+        str | None,
+        Key(
+            HOSTNAME,
+            "what we call ourselves there",
+            name="upstream_ehlo_name",
+            example="proxy.example.com",
+            unset="our address",
+        ),
+    ] = None
+    max_connections: Annotated[
+        int, Key(COUNT, "connections open at one time", name="upstream_max_connections")
+    ] = 50
+    connect_timeout_seconds: Annotated[
+        float,
+        Key(
+            SECONDS,
+            "for the TCP connection; a client's EHLO waits no longer for the upstream's",
+            name="upstream_connect_timeout_seconds",
+        ),
+    ] = 10
+    # RFC 5321 section 4.5.3.2 asks for minutes.
+    reply_timeout_seconds: Annotated[
+        float,
+        Key(
+            SECONDS,
+            "for the answers to one group of commands",
+            name="upstream_reply_timeout_seconds",
+        ),
+    ] = 120
+    # After the dot: 10 minutes (RFC 5321 section 4.5.3.2.6).
+    data_timeout_seconds: Annotated[
+        float,
+        Key(SECONDS, "for the answer to a message", name="upstream_data_timeout_seconds"),
+    ] = 600
+    pool_wait_seconds: Annotated[
+        float,
+        Key(
+            SECONDS,
+            "how long a message waits for a free connection",
+            name="upstream_pool_wait_seconds",
+        ),
+    ] = 60
+    # Shorter than any MTA's own patience.
+    idle_seconds: Annotated[
+        float,
+        Key(
+            SECONDS,
+            "an unused connection is closed after this time",
+            name="upstream_idle_seconds",
+        ),
+    ] = 30
 
-    data_timeout_seconds: float = 600
-    """For the answer after the dot: 10 minutes (RFC 5321 section 4.5.3.2.6)."""
-
-    pool_wait_seconds: float = 60
-    """How long a message waits for a free connection before its client gets a 451."""
-
-    idle_seconds: float = 30
-    """A connection unused for so long says QUIT; shorter than any MTA's own patience."""
+    def __post_init__(self) -> None:
+        check_settings(self, "upstream: ")

@@ -1,15 +1,118 @@
 """The seam between mail and the code that changes its bytes.
 
-Whoever rewrites can be swapped: the compiled core, or a slow second opinion in tests.
+Whoever rewrites can be swapped: the compiled core (`msys_track.rewriting.native`), or an engine in
+pure Python beside it. What an engine returns is described here and nowhere else; the core's own
+classes fit it, and so do frozen dataclasses.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
-from msys_track.rewriting.native import LeftAlone, Link, Part, Rendered, Rules
+from msys_track.rewriting.native import Rules
 
-__all__ = ["Engine", "LeftAlone", "Link", "Part", "Plan", "Rendered", "Rules"]
+__all__ = ["Engine", "HeaderField", "LeftAlone", "Link", "Part", "Plan", "Rendered", "Rules"]
+
+HeaderField: TypeAlias = tuple[Sequence[tuple[int, int]], bytes]
+"""Offset and length of each run of its lines in the message, and its value, still folded."""
+
+
+class _Span(Protocol):
+    @property
+    def offset(self) -> int:
+        """Bytes into the message; in a base64 part those of the part's body."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of the message."""
+
+
+class Link(_Span, Protocol):
+    """A link that copies may wrap: the value of its `href`, or the URL in a text."""
+
+    @property
+    def target(self) -> str:
+        """Where it leads, decoded."""
+
+    @property
+    def name(self) -> str | None:
+        """`data-msys-linkname`."""
+
+    @property
+    def kind(self) -> Literal["click", "link_unsubscribe"]:
+        """What following it means."""
+
+    @property
+    def sublink(self) -> str | None:
+        """`data-msys-sublink`."""
+
+    @property
+    def where(self) -> Literal["html", "outlook", "text"]:
+        """In which kind of markup or text it stands."""
+
+
+class LeftAlone(_Span, Protocol):
+    """A link, a part or a message that stays as it is."""
+
+    @property
+    def reason(self) -> str:
+        """The code of a `Reason`."""
+
+    @property
+    def target(self) -> str | None:
+        """Where it leads, if it is a link."""
+
+
+class Part(_Span, Protocol):
+    """The body of a part that holds no other, or that was not entered."""
+
+    @property
+    def media_type(self) -> str:
+        """Such as `text/html`, in lower case."""
+
+    @property
+    def charset(self) -> str | None:
+        """As the part names it."""
+
+    @property
+    def transfer_encoding(self) -> str:
+        """In lower case; `7bit` where the part names none."""
+
+    @property
+    def reason(self) -> str | None:
+        """The code of the `Reason` why it is not changed."""
+
+
+class Rendered(Protocol):
+    """One recipient's copy."""
+
+    @property
+    def message(self) -> bytes:
+        """The copy's bytes."""
+
+    @property
+    def edits(self) -> Sequence[tuple[int, int, bytes]]:
+        """Offset and length in the message as received, and what stands there now."""
+
+    @property
+    def left_alone(self) -> Sequence[LeftAlone]:
+        """What this copy could not have; what no copy has stands in the plan."""
+
+    @property
+    def wrapped_links(self) -> int:
+        """How many links were wrapped."""
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels were added."""
+
+    @property
+    def links_without_metadata(self) -> Sequence[int]:
+        """The numbers in `Plan.links` of links whose URL had no room for the metadata."""
+
+    @property
+    def pixels_without_metadata(self) -> Sequence[str]:
+        """The same of pixels: `open`, `initial_open`."""
 
 
 class Plan(Protocol):
@@ -41,6 +144,7 @@ class Plan(Protocol):
         engagement: Engagement,
         urls: TrackedUrls,
         insertions: Sequence[tuple[int, bytes]] = (),
+        /,
     ) -> Rendered:
         """Make the copy for one recipient; `engagement` says what is tracked.
 
@@ -56,7 +160,7 @@ class Plan(Protocol):
 class Engine(Protocol):
     """Finds what can be tracked in a message."""
 
-    def plan(self, message: bytes, rules: Rules, *, drop_headers: Sequence[bytes] = ()) -> Plan:
+    def plan(self, message: bytes, rules: Rules, /, *, drop_headers: Sequence[bytes] = ()) -> Plan:
         """Scan a message once; `rules` say what may be touched.
 
         Header fields named in `drop_headers` go from every copy.
@@ -65,12 +169,9 @@ class Engine(Protocol):
             RewriteError: a defect of the engine; the caller sends the original.
         """
 
-    def header_fields(
-        self, message: bytes, name: bytes
-    ) -> Sequence[tuple[Sequence[tuple[int, int]], bytes]]:
+    def header_fields(self, message: bytes, name: bytes, /) -> Sequence[HeaderField]:
         """List the top-level header fields of that name.
 
-        Each is offset and length of its lines in the message, and its value, still folded. A
-        continuation line belongs to the last field before it; where lines that are no field stand
-        between, the field's lines have several offsets.
+        A continuation line belongs to the last field before it; where lines that are no field
+        stand between, the field's lines have several offsets.
         """

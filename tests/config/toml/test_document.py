@@ -208,7 +208,7 @@ def test_all_faults_of_a_file_are_told_in_the_order_of_its_lines(tmp_path: Path)
         (1, "tracking_domain"),
         (1, "keys"),
         (3, "listener.tracking_link_expiry"),
-        (4, "open_tracking_scheme"),
+        (4, "listener.open_tracking_scheme"),
         (5, "proxy.upstream"),
         (6, "proxy.listen"),
         (8, "tracker.stor"),

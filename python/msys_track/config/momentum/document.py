@@ -31,11 +31,11 @@ from msys_track.config.momentum.names import (
 )
 from msys_track.config.momentum.protection import Guards
 from msys_track.config.momentum.stanzas import Array, Dictionary, Item, Option, Stanza, Value
-from msys_track.config.problems import Problem, nearest, shown
-from msys_track.config.schema.kinds import NotAllowedError
+from msys_track.config.problems import Problem, nearest
 from msys_track.config.schema.tables import known_key
 from msys_track.config.scopes import meant
 from msys_track.injection.settings import is_loopback
+from msys_track.settings.kinds import NotAllowedError, shown
 from msys_track.smtp.address import Address
 
 _ORDER: Final = (

@@ -12,8 +12,9 @@ from typing import Final
 
 from msys_track.config.document import Place
 from msys_track.config.momentum.stanzas import Item, Option, Text, stanzas
-from msys_track.config.problems import Problem, shown
+from msys_track.config.problems import Problem
 from msys_track.errors import SettingsError
+from msys_track.settings.kinds import shown
 
 _ETC: Final = Path("/opt/msys/ecelerity/etc")
 DEFAULT_SEARCH_PATH: Final = (_ETC, _ETC / "conf" / "global", _ETC / "conf" / "default")

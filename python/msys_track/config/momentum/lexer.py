@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from msys_track.config.problems import shown
+from msys_track.settings.kinds import shown
 
 _MAX_SHOWN: Final = 60
 END: Final = "end"

@@ -7,8 +7,8 @@ what tables say of each other.
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from msys_track.config.schema.addresses import LISTEN_NAME_PATTERN, NETWORK_PATTERN
 from msys_track.config.schema.tables import NESTED, SCOPE, TABLES, TEXTS, TOP, Key
+from msys_track.settings.addresses import LISTEN_NAME_PATTERN, NETWORK_PATTERN
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _NAMES: Final = {"listen": LISTEN_NAME_PATTERN, "peer": NETWORK_PATTERN}

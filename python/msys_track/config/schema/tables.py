@@ -4,41 +4,85 @@ The check, `docs/configuration.md`, the starter file and the JSON Schema are mad
 """
 
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Annotated, Final
 
 from msys_track.config.document import KeyPath
-from msys_track.config.schema.key import Key, TopLevel
-from msys_track.config.schema.kinds import KEYS, SWITCH
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER, SCOPE
-from msys_track.config.schema.server_keys import POLICY, PROXY, TRACKER
+from msys_track.errors import KeyRingError
+from msys_track.injection.settings import ProxySettings
+from msys_track.keys.ring import KeySource, key_source
+from msys_track.policy.loading import PolicySettings
+from msys_track.relay.settings import UpstreamSettings
+from msys_track.settings.key import Key, list_keys
+from msys_track.settings.kinds import SWITCH, Kind, NotAllowedError
+from msys_track.tracking.settings import TrackerSettings
 
-__all__ = ["NESTED", "SCOPE", "TABLES", "TEXTS", "TOP", "TOP_LEVEL", "Key", "known_key"]
+__all__ = [
+    "NESTED",
+    "SCOPE",
+    "TABLES",
+    "TEXTS",
+    "TOP",
+    "TOP_LEVEL",
+    "Key",
+    "TopLevel",
+    "known_key",
+]
 
-TOP: Final[Mapping[str, Key]] = {
-    "keys": Key(
-        settings=TopLevel,
-        fields=("keys",),
-        kind=KEYS,
-        text="where the keys to seal and open links are; needed by `[proxy]` and `[tracker]`",
-        example="keys.toml",
-        unset="none",
-        is_required=True,
-    ),
-    "smtpapi": Key(
-        settings=TopLevel,
-        fields=("smtpapi",),
-        kind=SWITCH,
-        text="whether X-MSYS-API means anything and anything is tracked",
-    ),
-}
-"""Keys above all tables; `keys` is required where there is a server."""
+
+def _read_key_source(value: object) -> KeySource:
+    # What may be a secret is not shown.
+    if isinstance(value, list | dict):
+        raise NotAllowedError(KeyRingError("the keys themselves"), _KEYS.allowed)
+    if not isinstance(value, str) or value == "" or "\0" in value:
+        raise NotAllowedError(value, _KEYS.allowed)
+    try:
+        return key_source(value)
+    except KeyRingError as error:
+        what = KeyRingError(str(error).partition(";")[0])
+        raise NotAllowedError(what, _KEYS.allowed) from None
+
+
+_KEYS: Final[Kind] = Kind(
+    read=_read_key_source,
+    allowed="the name of a file, env:NAME or credential:NAME, in quotes",
+    json_schema={
+        "type": "string",
+        "pattern": r"^(?!env:|credential:)[^\n]+$|^env:[A-Za-z_][A-Za-z0-9_]*$"
+        r"|^credential:[A-Za-z0-9_.-]+$",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopLevel:
+    """What stands above all tables; `keys` is needed where there is a server."""
+
+    keys: Annotated[
+        KeySource | None,
+        Key(
+            _KEYS,
+            "where the keys to seal and open links are; needed by `[proxy]` and `[tracker]`",
+            example="keys.toml",
+            unset="none",
+            is_required=True,
+        ),
+    ] = None
+    smtpapi: Annotated[
+        bool, Key(SWITCH, "whether X-MSYS-API means anything and anything is tracked")
+    ] = True
+
+
+TOP: Final = list_keys(TopLevel)
+"""Keys above all tables."""
 
 TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
     "listener": SCOPE,
     "engagement_tracker": ENGAGEMENT_TRACKER,
-    "policy": POLICY,
-    "proxy": PROXY,
-    "tracker": TRACKER,
+    "policy": list_keys(PolicySettings),
+    "proxy": {**list_keys(ProxySettings), **list_keys(UpstreamSettings)},
+    "tracker": list_keys(TrackerSettings),
 }
 
 NESTED: Final[Mapping[str, tuple[str, ...]]] = {

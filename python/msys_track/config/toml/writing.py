@@ -108,8 +108,5 @@ def value_text(value: object) -> str:
 
 
 def _string(text: str) -> str:
-    return f'"{_ESCAPED.sub(_escape, text)}"'
-
-
-def _escape(match: re.Match[str]) -> str:
-    return _ESCAPES.get(match[0], f"\\u{ord(match[0]):04X}")
+    escaped = _ESCAPED.sub(lambda it: _ESCAPES.get(it[0], f"\\u{ord(it[0]):04X}"), text)
+    return f'"{escaped}"'

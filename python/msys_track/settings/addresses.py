@@ -1,10 +1,11 @@
 """Addresses and networks as a configuration file writes them: of keys, and as names of tables."""
 
 import re
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from msys_track.config.schema.kinds import Kind, NotAllowedError
+from msys_track.settings.kinds import Kind, NotAllowedError
 from msys_track.smtp.address import Address, is_ipv6
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -65,35 +66,24 @@ def network_name(name: str) -> Network:
     Raises:
         NotAllowedError: neither.
     """
-    return _network(name, 'a network as in [peer."10.0.0.0/8"]')
+    return _read_network(name, 'a network as in [peer."10.0.0.0/8"]')
 
 
-def _network(item: object, allowed: str) -> Network:
+def _read_network(item: object, allowed: str) -> Network:
     if not isinstance(item, str):
         raise NotAllowedError(item, allowed)
     try:
         return ip_network(item)
     except ValueError:
-        meant = _without_host_bits(item)
-        hint = f"; did you mean {meant}?" if meant else ""
-        raise NotAllowedError(item, allowed + hint) from None
-
-
-def _without_host_bits(item: str) -> Network | None:
-    try:
-        return ip_network(item, strict=False)
-    except ValueError:
-        return None
-
-
-def _read_network(value: Any) -> Network:
-    return _network(value, _NETWORK_WORDS)
+        with suppress(ValueError):
+            allowed += f"; did you mean {ip_network(item, strict=False)}?"
+        raise NotAllowedError(item, allowed) from None
 
 
 LISTEN: Final = address(lowest_port=0)
 UPSTREAM: Final = address(lowest_port=1)
 NETWORK: Final = Kind(
-    read=_read_network,
+    read=lambda value: _read_network(value, _NETWORK_WORDS),
     allowed='networks as in ["10.0.0.0/8", "::1"]',
     json_schema={"type": "string", "pattern": NETWORK_PATTERN},
 )

@@ -1,0 +1,139 @@
+//! Laws that hold for any bytes whatever, one function for each kind of input.
+//!
+//! `fuzz/` hands these functions to libFuzzer. `cargo test` runs them too, over mixtures and damages
+//! of the seeds in `fuzz/seeds` (`smoke`).
+
+use crate::charset::Charset;
+use crate::html;
+use crate::plan::{self, Tracking};
+use crate::smtp::data::{BareNewline, find_end, stuff, unstuff};
+use crate::text::{self, Flow};
+use crate::token::{Claims, Engagement, Kind, LinkClaims, RecipientType, laws};
+
+/// Splits off the byte that stands for the options of a run.
+fn options(data: &[u8]) -> (u8, &[u8]) {
+    data.split_first().map_or((0, data), |(first, rest)| (*first, rest))
+}
+
+fn charset(option: u8) -> Charset {
+    let labels = ["utf-8", "windows-1252", "shift_jis", "gb18030"];
+    let label = labels.get(usize::from(option % 5)).copied();
+    Charset::for_label(label).unwrap_or_else(|reason| unreachable!("{reason:?}"))
+}
+
+/// HTML: both readers find the same, inside the document.
+///
+/// # Panics
+/// A law does not hold.
+pub fn html(data: &[u8]) {
+    let (option, document) = options(data);
+    let _ = html::laws::check(document, charset(option));
+}
+
+/// A message: undoing a copy's edits gives the message, and the copy is as good a message.
+///
+/// # Panics
+/// A law does not hold.
+pub fn message(data: &[u8]) {
+    let (option, message) = options(data);
+    let is_set = |bit: u8| option >> bit & 1 == 1;
+    let tracking = Tracking { clicks: is_set(0), opens: is_set(1), initial_opens: is_set(2) };
+    plan::laws::check(message, tracking);
+}
+
+/// Plain text: what is wrapped is a URL, and what is taken off stands right behind one.
+///
+/// # Panics
+/// A law does not hold.
+pub fn text(data: &[u8]) {
+    let (option, text) = options(data);
+    let flow = if option & 0x80 == 0 { Flow::Fixed } else { Flow::JoinedWithoutSpace };
+    let Ok(found) = text::scan(text, charset(option), flow) else { return };
+    let mut end = 0;
+    for link in &found.links {
+        let (start, stop) = (link.href.start.0, link.href.end.0);
+        assert!(end <= start && start < stop, "{}", text.escape_ascii());
+        let url = text.get(start..stop).unwrap_or_default().to_ascii_lowercase();
+        assert!(url.starts_with(b"http://") || url.starts_with(b"https://"));
+        end = stop;
+    }
+    for options in &found.options {
+        let removed = text.get(options.start.0..options.end.0).unwrap_or_default();
+        assert!(removed.starts_with(b"[[") && removed.ends_with(b"]]"));
+        assert!(found.links.iter().any(|link| link.href.end == options.start));
+    }
+}
+
+/// Tokens: claims come back, a changed one does not open, and no other path does.
+///
+/// # Panics
+/// A law does not hold.
+pub fn token(data: &[u8]) {
+    let written = String::from_utf8_lossy(data);
+    assert!(laws::ring().is_none_or(|ring| ring.open(&written).is_err()));
+    laws::check_plaintext(data);
+
+    let (option, rest) = options(data);
+    let text = String::from_utf8_lossy(rest);
+    let mut texts = text.split('\n').map(str::to_owned);
+    let mut next = || texts.next().filter(|text| !text.is_empty());
+    let number = rest.iter().fold(0_u64, |sum, byte| sum.rotate_left(7) ^ u64::from(*byte));
+    let is_set = |bit: u8| option >> bit & 1 == 1;
+    let kinds = Kind::ALL.get(usize::from(option % 8)).copied();
+    let types = RecipientType::ALL.get(usize::from(option >> 3 & 3)).copied();
+    let link = LinkClaims { kind: kinds.unwrap_or(Kind::Open), target: next(), name: next() };
+    let engagement = Engagement {
+        message_id: next().unwrap_or_default(),
+        transmission_id: number,
+        injected_at: number >> 32,
+        lifetime_seconds: number >> 40,
+        customer_id: u32::try_from(number >> 33).unwrap_or_default(),
+        subaccount_id: u32::try_from(number).ok(),
+        recipient: next().unwrap_or_default(),
+        recipient_type: types.unwrap_or(RecipientType::To),
+        campaign_id: next(),
+        metadata: next(),
+        tags: texts.collect(),
+        open_tracking: is_set(5),
+        click_tracking: is_set(6),
+        initial_pixel: is_set(7),
+        amp_enabled: is_set(0),
+        transactional: is_set(1),
+    };
+    let chance = usize::try_from(number >> 8).unwrap_or_default();
+    laws::check_claims(&Claims { engagement, link }, chance);
+}
+
+/// SMTP's DATA: what is stuffed comes back, the end is found however the data arrives, and a bare
+/// newline is always reported.
+///
+/// # Panics
+/// A law does not hold.
+pub fn data(data: &[u8]) {
+    let (option, wire) = options(data);
+    let seen = usize::from(option).min(wire.len());
+    let first = find_end(wire.get(..seen).unwrap_or_default(), 0);
+    assert_eq!(first.or_else(|| find_end(wire, seen)), find_end(wire, 0));
+
+    let is_bare = |at: &usize| match wire.get(*at) {
+        Some(b'\r') => wire.get(at + 1) != Some(&b'\n'),
+        Some(b'\n') => at.checked_sub(1).and_then(|before| wire.get(before)) != Some(&b'\r'),
+        _ => false,
+    };
+    let bare = (0..wire.len()).find(is_bare).map(BareNewline);
+    assert_eq!(unstuff(wire).err(), bare);
+    if bare.is_some() {
+        return;
+    }
+    let mut stuffed = stuff(wire);
+    let end = stuffed.len() - b".\r\n".len();
+    stuffed.extend_from_slice(wire);
+    assert_eq!(find_end(&stuffed, 0), Some(end));
+    let eol: &[u8] = if wire.is_empty() || wire.ends_with(b"\r\n") { b"" } else { b"\r\n" };
+    let message = [wire, eol].concat();
+    assert_eq!(unstuff(stuffed.get(..end).unwrap_or_default()).as_deref(), Ok(message.as_slice()));
+}
+
+#[cfg(test)]
+#[path = "fuzzing_tests.rs"]
+mod smoke;

@@ -1,0 +1,53 @@
+//! What holds for any claims and any bytes, by the property tests and by `fuzzing`.
+
+use super::{Claims, EncodedEngagement, EncodedLink, KeyRing};
+
+/// A ring of one key, for tests.
+pub(crate) fn ring() -> Option<KeyRing> {
+    KeyRing::new(vec![(3, [7; 32])]).ok()
+}
+
+/// Checks that what is sealed opens to the same claims, and that nothing else opens.
+///
+/// `chance` says where the path and the claims are damaged.
+///
+/// # Panics
+/// A law does not hold.
+pub(crate) fn check_claims(claims: &Claims, chance: usize) {
+    let Some(ring) = ring() else { return };
+    let engagement = EncodedEngagement::new(&claims.engagement);
+    let link = EncodedLink::new(&claims.link);
+    let (engagement, link) = (engagement.block(), link.block());
+    let Ok(path) = ring.seal(&claims.engagement, &claims.link) else {
+        return assert!(!engagement.is_readable() || !link.is_readable(), "{claims:?}");
+    };
+    assert_eq!(ring.open(&path).as_ref(), Ok(claims));
+
+    let mut changed: Vec<char> = path.chars().collect();
+    let place = chance % changed.len();
+    if let Some(character) = changed.get_mut(place) {
+        // Eight-bit bytes reach the tracker as the characters of that number.
+        let bit = 1 << (chance / path.len() % 8);
+        *character = u8::try_from(*character).map_or('\0', |byte| char::from(byte ^ bit));
+    }
+    assert!(ring.open(&changed.into_iter().collect::<String>()).is_err(), "{path} {chance}");
+
+    let mut plaintext = [engagement.bytes(), link.bytes()].concat();
+    let cut = plaintext.get(..chance % plaintext.len()).unwrap_or_default();
+    assert!(Claims::decode(cut).is_err());
+    plaintext.push(chance.to_le_bytes()[0]);
+    assert!(Claims::decode(&plaintext).is_err());
+}
+
+/// Checks that bytes which are claims are so however they are written.
+///
+/// # Panics
+/// A law does not hold.
+pub(crate) fn check_plaintext(plaintext: &[u8]) {
+    if let Ok(claims) = Claims::decode(plaintext) {
+        let engagement = EncodedEngagement::new(&claims.engagement);
+        let link = EncodedLink::new(&claims.link);
+        let again = [engagement.block().bytes(), link.block().bytes()].concat();
+        assert_eq!(Claims::decode(&again), Ok(claims));
+    }
+}

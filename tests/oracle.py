@@ -6,26 +6,15 @@ that it says which bytes may differ and which must. Everything else is compared 
 other parts, boundary lines, preamble, headers, and in the HTML all but `href` and one `img`.
 """
 
-import bisect
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests import html_standard
-from tests.mime_standard import BASE64, Leaf, decoded, html_leaf, text
+from tests.mime_standard import decoded, html_leaf, text
 
-from msys_track.testing.fidelity import field_lines
+from msys_track.testing.fidelity import Body, compare_bodies, field_lines
 from msys_track.testing.href import attribute_value, browser_target
-
-TRACKED = re.compile(r"https?://[^/\s\"'<>]+/f/a/[A-Za-z0-9_-]+")
-PIXEL = re.compile(
-    r"(?P<eol>\r?\n)"
-    r'<img border="0" width="1" height="1" alt="" '
-    r'src="(?P<url>https?://[^/\s"]+/q/[A-Za-z0-9_-]+)">(?P=eol)'
-)
-_NO_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*(?:\r?\n|\Z))")
-MAX_ENCODED_LINE = 76  # RFC 2045 sections 6.7 (5) and 6.8
-MAX_LINE = 998  # RFC 5322 section 2.1.1
 
 Edits = Sequence[tuple[int, int, bytes]]
 
@@ -84,10 +73,30 @@ def difference(before: bytes, after: bytes) -> Difference:
     if html is None:
         assert old == new, "HTML in an unknown form has changed"
         return Difference()
-    _check_form(leaf.encoding, old, new)
     rewritten = decoded(leaf.encoding, new)
     assert rewritten is not None, "the new HTML can't be decoded"
-    return _compare(leaf, html, rewritten)
+    changes = compare_bodies(
+        Body(raw=old, decoded=html.encode("latin-1"), encoding=leaf.encoding),
+        Body(raw=new, decoded=rewritten.encode("latin-1"), encoding=leaf.encoding),
+    )
+    place = html_standard.read(html).pixel_place(len(html))
+    found = Difference(has_html=True, has_pixel_place=place is not None)
+    tracked = {each.offset: each for each in changes.wrapped}
+    for (start, end), href in hrefs(leaf.charset, html):
+        wrapped = tracked.pop(start, None)
+        if wrapped is None:
+            found.kept.append(href)
+            continue
+        assert wrapped.original == html[start:end].encode("latin-1"), "more than an href is gone"
+        assert href.reason is None, f"{href.text!r} was wrapped, but {href.reason}"
+        found.links.append((href.text, wrapped.url))
+        found.wrapped.append(href)
+    assert not tracked, f"tracked URLs that are in no href: {tracked}"
+    for pixel in changes.pixels:
+        assert (pixel.offset, pixel.is_initial) == (place, False), "a pixel in another place"
+        found.pixels.append(pixel.url)
+    assert len(found.pixels) <= 1, "more than one pixel"
+    return found
 
 
 def replayed(before: bytes, edits: Edits) -> bytes:
@@ -143,29 +152,6 @@ def _without(message: bytes, ranges: list[tuple[int, int]]) -> bytes:
     return replayed(message, [(start, end - start, b"") for start, end in ranges])
 
 
-def _check_form(encoding: str, old: bytes, new: bytes) -> None:
-    """The encoded text is well formed, and no line of ours is longer than RFC 2045 allows."""
-    if old == new or encoding not in ("quoted-printable", "base64"):
-        return
-    limit = MAX_ENCODED_LINE
-    if encoding == "base64":
-        limit = max(limit, min(max(map(len, _lines(old))), MAX_LINE))
-        characters = b"".join(new.split())
-        assert re.fullmatch(BASE64, characters), "no base64"
-        assert len(characters) % 4 == 0, "no whole groups"
-    elif len(_NO_ESCAPE.findall(new)) > len(_NO_ESCAPE.findall(old)):
-        raise AssertionError("an = of ours is no escape")
-    theirs = [line for line in _lines(old) if len(line) > limit]
-    for line in _lines(new):
-        start = line[: limit - 1]
-        known = len(line) <= limit or any(start in each for each in theirs)
-        assert known, f"an encoded line of {len(line)} is ours"
-
-
-def _lines(text: bytes) -> list[bytes]:
-    return [line.rstrip(b" \t\r") for line in text.split(b"\n")]
-
-
 def hrefs(charset: str | None, html: str) -> Iterator[tuple[tuple[int, int], Href]]:
     """Each `href` of a document and where it stands."""
     for (start, end), anchor in html_standard.links(html):
@@ -186,84 +172,3 @@ def hrefs(charset: str | None, html: str) -> Iterator[tuple[tuple[int, int], Hre
 
 def _value(charset: str | None, raw: str) -> str:
     return attribute_value(text(charset, raw))
-
-
-def _compare(leaf: Leaf, old: str, new: str) -> Difference:
-    document = html_standard.read(old)
-    place = document.pixel_place(len(old))
-    found = Difference(has_html=True, has_pixel_place=place is not None)
-    walk = _Walk(old, new)
-    for (start, end), href in hrefs(leaf.charset, old):
-        if place is not None and place <= start and not found.pixels:
-            walk.pixel(place, found)
-        walk.href(start, end, href, found)
-    if place is not None and not found.pixels:
-        walk.pixel(place, found)
-    walk.same_to(len(old))
-    assert walk.new_at == len(new), "the HTML has something more at its end"
-    if leaf.encoding in ("7bit", "8bit", "binary"):
-        walk.check_lines()
-    return found
-
-
-class _Walk:
-    """Goes along both texts; whatever is not asked for must be equal."""
-
-    def __init__(self, old: str, new: str) -> None:
-        self._old, self._new = old, new
-        self._old_at = 0
-        self.new_at = 0
-        self._changes: list[tuple[int, int]] = []
-        """Where in both texts, behind each change, they go on together."""
-
-    def same_to(self, end: int) -> None:
-        if end <= self._old_at:
-            return
-        length = end - self._old_at
-        kept = self._new[self.new_at : self.new_at + length]
-        expected = self._old[self._old_at : end]
-        assert kept == expected, _first_difference(expected, kept)
-        self._old_at, self.new_at = end, self.new_at + length
-
-    def href(self, start: int, end: int, href: Href, found: Difference) -> None:
-        self.same_to(start)
-        url = TRACKED.match(self._new, self.new_at)
-        if url is not None and not self._new.startswith(href.text, self.new_at):
-            assert href.reason is None, f"{href.text!r} was wrapped, but {href.reason}"
-            found.links.append((href.text, url[0]))
-            found.wrapped.append(href)
-            self._old_at, self.new_at = end, url.end()
-            self._changes.append((self._old_at, self.new_at))
-        else:
-            found.kept.append(href)
-
-    def pixel(self, place: int, found: Difference) -> None:
-        self.same_to(place)
-        pixel = PIXEL.match(self._new, self.new_at)
-        if pixel is not None and not self._old.startswith(pixel[0], place):
-            found.pixels.append(pixel["url"])
-            self.new_at = pixel.end()
-            self._changes.append((self._old_at, self.new_at))
-
-    def check_lines(self) -> None:
-        """A line is longer than 998 only where it was before."""
-        start = 0
-        for line in self._new.split("\n"):
-            end = start + len(line)
-            if len(line.removesuffix("\r")) > MAX_LINE:
-                first = self._old.rfind("\n", 0, self._old_place(start)) + 1
-                last = self._old.find("\n", self._old_place(end))
-                theirs = self._old[first : last if last >= 0 else None]
-                longest = max(len(each.removesuffix("\r")) for each in theirs.split("\n"))
-                assert longest > MAX_LINE, f"a line of {len(line)} is ours"
-            start = end + 1
-
-    def _old_place(self, new: int) -> int:
-        after = bisect.bisect_right(self._changes, new, key=lambda change: change[1])
-        old_at, new_at = self._changes[after - 1] if after else (0, 0)
-        return old_at + new - new_at
-
-
-def _first_difference(old: str, new: str) -> str:
-    at = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), len(new))
-    return f"the HTML differs: {old[max(0, at - 20) : at + 40]!r}, {new[at : at + 40]!r}"

@@ -1,4 +1,4 @@
-"""`msys-track` as a process of its own: what it prints and logs, and signals to it."""
+"""`msys-track` as users have it: real processes, what they print and log, signals to them."""
 
 import asyncio
 import contextlib
@@ -6,30 +6,125 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
+COMMAND = str(Path(sys.executable).with_name("msys-track"))
+PATIENCE_SECONDS = 20
 _LISTENS = re.compile(r"listens on \S+:(\d+)")
-_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended; it showed no stack trace."""
+
+    code: int
+    output: bytes
+    errors: str
+
+    def __post_init__(self) -> None:
+        assert "Traceback" not in self.errors, self.errors
+
+    @property
+    def logged(self) -> list[dict[str, Any]]:
+        """Its log: one JSON object a line."""
+        return [json.loads(line) for line in self.errors.splitlines() if line.startswith("{")]
+
+
+def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Give the environment of the tests without what would set options, and with some more."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name == "PYTHONPATH" or not name.startswith(("MSYS_TRACK_", "PYTHON"))
+    }
+    return kept | dict(variables or {})
+
+
+def run(
+    folder: Path,
+    *arguments: str | Path,
+    given: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    command: Sequence[str] = (COMMAND,),
+) -> Ended:
+    """Run a command to its end."""
+    done = subprocess.run(  # noqa: S603 - our own command
+        [*command, *arguments],
+        input=given,
+        capture_output=True,
+        cwd=folder,
+        env=environment(env),
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr.decode("utf-8"))
+
+
+class Run(Protocol):
+    """Runs a command in the test's folder to its end."""
+
+    def __call__(
+        self,
+        *arguments: str | Path,
+        given: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        command: Sequence[str] = (COMMAND,),
+    ) -> Ended: ...
+
+
+# A shell runs a line in which `msys-track` is our command.
+SHELL = ("/bin/sh", "-c")
+SHELL_VARIABLES = {"PATH": f"{Path(COMMAND).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def shell(folder: Path, line: str) -> Ended:
+    """Let a shell run a line to its end."""
+    return run(folder, line, command=SHELL, env=SHELL_VARIABLES)
 
 
 class Server:
-    """A running `msys-track proxy` or `tracker`."""
+    """A process that goes on until it is told to stop; what it writes is read as it comes."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._changed = asyncio.Condition()
-        self._readers: list[asyncio.Task[None]] = []
-        self.printed: list[str] = []
-        self.errors: list[str] = []
-        """What it wrote to standard error, line by line."""
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str | Path,
+        env: Mapping[str, str] | None = None,
+        command: Sequence[str] = (COMMAND,),
+    ) -> None:
+        self.process = subprocess.Popen(  # noqa: S603 - our own command
+            [*command, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            env=environment(env),
+        )
+        self._changed = threading.Condition()
+        self._output: list[bytes] = []
+        self._errors: list[bytes] = []
+        pipes = ((self.process.stdout, self._output), (self.process.stderr, self._errors))
+        self._readers = [
+            threading.Thread(target=self._read, args=each, daemon=True) for each in pipes
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def printed(self) -> list[str]:
+        """Its lines on standard output so far."""
+        return b"".join(self._output).decode("utf-8").splitlines()
 
     @property
     def logged(self) -> list[dict[str, Any]]:
         """Its log so far: one JSON object a line."""
-        return [json.loads(line) for line in self.errors if line.startswith("{")]
+        return [json.loads(line) for line in self._errors if line.startswith(b"{")]
 
     @property
     def ports(self) -> list[int]:
@@ -39,16 +134,17 @@ class Server:
     def port(self) -> int:
         return self.ports[0]
 
-    def begin(self) -> None:
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        loop = asyncio.get_running_loop()
-        self._readers = [
-            loop.create_task(self._read(self._process.stdout, self.printed)),
-            loop.create_task(self._read(self._process.stderr, self.errors)),
-        ]
+    def until(self, condition: Callable[[], object]) -> None:
+        """Wait until something that it writes makes it so; the process must not end before."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: condition() or not any(each.is_alive() for each in self._readers),
+                PATIENCE_SECONDS,
+            )
+        everything = b"".join([*self._output, *self._errors]).decode("utf-8")
+        assert condition(), f"it never came; all that there was:\n{everything}"
 
-    async def event(self, name: str, count: int = 1) -> dict[str, Any]:
+    def event(self, name: str, count: int = 1) -> dict[str, Any]:
         """Wait until an event was logged so many times; the last of them."""
         found: list[dict[str, Any]] = []
 
@@ -56,43 +152,54 @@ class Server:
             found[:] = [each for each in self.logged if each["event"] == name]
             return len(found) >= count
 
-        await self._until(is_there)
+        self.until(is_there)
         return found[count - 1]
 
-    async def listening(self, listeners: int = 1) -> None:
-        await self._until(lambda: len(self.ports) >= listeners)
+    def line(self, begin: str) -> str:
+        """Wait for a printed line that begins so."""
+        self.until(lambda: any(each.startswith(begin) for each in self.printed))
+        return next(each for each in self.printed if each.startswith(begin))
+
+    def listening(self, listeners: int = 1) -> "Server":
+        self.until(lambda: len(self.ports) >= listeners)
+        return self
 
     def hang_up(self) -> None:
-        self._process.send_signal(signal.SIGHUP)
+        self.process.send_signal(signal.SIGHUP)
 
-    async def end(self) -> int:
-        """Send SIGTERM; the exit code."""
-        if self._process.returncode is None:
-            self._process.terminate()
-        async with asyncio.timeout(_SECONDS):
-            code = await self._process.wait()
-            await asyncio.gather(*self._readers)
-        return code
+    def stop(self, number: int = signal.SIGTERM) -> Ended:
+        """Send a signal and wait for the end."""
+        self.process.send_signal(number)
+        code = self.process.wait(PATIENCE_SECONDS)
+        for reader in self._readers:
+            reader.join()
+        return Ended(code, b"".join(self._output), b"".join(self._errors).decode("utf-8"))
 
-    async def _read(self, stream: asyncio.StreamReader, lines: list[str]) -> None:
-        while line := await stream.readline():
-            async with self._changed:
-                lines.append(line.decode().removesuffix("\n"))
-                self._changed.notify_all()
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for reader in self._readers:
+            reader.join()
 
-    async def _until(self, is_there: Any) -> None:
-        try:
-            async with asyncio.timeout(_SECONDS), self._changed:
-                await self._changed.wait_for(is_there)
-        except TimeoutError:
-            told = "\n".join([*self.printed, *self.errors])
-            raise AssertionError(f"it never came; all that there was:\n{told}") from None
+    def _read(self, pipe: IO[bytes], lines: list[bytes]) -> None:
+        with pipe:
+            for line in pipe:
+                with self._changed:
+                    lines.append(line)
+                    self._changed.notify_all()
+        with self._changed:
+            self._changed.notify_all()
 
 
-def environment(more: Mapping[str, str]) -> dict[str, str]:
-    """Return ours without what would set options, and with some more."""
-    kept = {name: value for name, value in os.environ.items() if "MSYS_TRACK" not in name}
-    return {**kept, **more}
+class Start(Protocol):
+    """Starts a server in the test's folder and waits until it listens."""
+
+    def __call__(
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str] | None = None,
+        command: Sequence[str] = (COMMAND,),
+    ) -> Server: ...
 
 
 @contextlib.asynccontextmanager
@@ -100,21 +207,10 @@ async def running(
     *arguments: str | Path, listeners: int = 1, **variables: str
 ) -> AsyncIterator[Server]:
     """Run a server until the block ends; it must end well."""
-    process = await asyncio.create_subprocess_exec(
-        str(Path(sys.executable).with_name("msys-track")),
-        *map(str, arguments),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=environment(variables),
-        limit=2**24,
-    )
-    server = Server(process)
-    server.begin()
+    server = Server(Path.cwd(), *arguments, env=variables)
     try:
-        await server.listening(listeners)
-        yield server
+        yield await asyncio.to_thread(server.listening, listeners)
+        ended = await asyncio.to_thread(server.stop)
     finally:
-        code = await server.end()
-    assert code == 0, server.errors
-    assert not any("Traceback" in line for line in server.errors), server.errors
+        await asyncio.to_thread(server.kill)
+    assert ended.code == 0, ended.errors

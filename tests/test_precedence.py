@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 from tests.proxied import OBEDIENT_POLICY, read_attributes, run_proxy, send_mail
 
-from msys_track.keys import ring
+from msys_track.keys import file as key_file
 from msys_track.keys.ring import KeyRing
 from msys_track.service import assembly
 
@@ -104,7 +104,7 @@ def configuration(folder: Path, attribute: Attribute, said: dict[str, Any]) -> P
     (folder / "policy.py").write_text(OBEDIENT_POLICY)
     path = folder / "msys-track.toml"
     path.write_text("\n".join(lines) + "\n")
-    ring.create(folder / "keys.toml")
+    key_file.create(folder / "keys.toml")
     return path
 
 
@@ -128,8 +128,8 @@ async def test_the_higher_layer_s_word_shows_in_the_mail_that_arrives(
     tmp_path: Path, attribute: Attribute, said: dict[str, Any], expected: object
 ) -> None:
     said = {layer: value for layer, value in said.items() if layer != "default"}
-    read = assembly.configuration(configuration(tmp_path, attribute, said), "proxy")
-    async with run_proxy(assembly.rewriter(read), read.proxy) as (proxy, hop):
+    read = assembly.read_configuration(configuration(tmp_path, attribute, said), "proxy")
+    async with run_proxy(assembly.make_rewriter(read), read.proxy) as (proxy, hop):
         await send_mail(proxy.port, message(attribute, said))
     (arrived,) = hop.taken
     assert b"X-MSYS-API" not in arrived.message

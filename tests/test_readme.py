@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests import oracle
-from tests.cli import processes
-from tests.cli.processes import shell
+from tests import oracle, processes
+from tests.processes import shell
 
 from msys_track.smtpapi import header
 
@@ -102,11 +101,11 @@ def test_the_servers_lines_start_what_they_say(configured: Path) -> None:
     ]
     assert [command[1] for command in commands] == ["proxy", "tracker", "events"]
     for command in commands[:2]:
-        process = processes.start(configured.parent, *command[1:])
+        server = processes.Server(configured.parent, *command[1:])
         try:
-            assert processes.listening(process).stop().code == 0
+            assert server.listening().stop().code == 0
         finally:
-            process.kill()
+            server.kill()
     assert processes.run(configured.parent, *commands[2][1:]).code == 0
 
 

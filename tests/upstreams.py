@@ -244,9 +244,14 @@ class Dialogue:
         return bytes(data[2 : end + 2])
 
 
-def say(*lines: str, then: Literal["listen", "close", "reset"] = "listen") -> Answer:
+def say(
+    *lines: str,
+    then: Literal["listen", "close", "reset"] = "listen",
+    when: asyncio.Event | None = None,
+) -> Answer:
     """Answer with these lines."""
-    return Answer(wire="".join(f"{line}\r\n" for line in lines).encode("latin-1"), then=then)
+    wire = "".join(f"{line}\r\n" for line in lines).encode("latin-1")
+    return Answer(wire=wire, then=then, when=when)
 
 
 def _queue(answers: str | Answer | Sequence[str | Answer]) -> list[Answer]:

@@ -5,12 +5,12 @@ are SparkPost's (`docs/events.md`). Nothing here knows HTTP, tokens or files.
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from math import isfinite
 from typing import Any, Self
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -159,7 +159,20 @@ class Event:
         """
         try:
             ((envelope, fields),) = json.loads(text)["msys"].items()
-            event = cls(**_parse_fields(fields))
+            known = {name: value for name, value in fields.items() if name in cls.__slots__}
+            known["type"] = EventType(known["type"])
+            known["transactional"] = known.get("transactional") == "1"
+            known["rcpt_tags"] = tuple(known.get("rcpt_tags", ()))
+            known["delv_method"] = known.get("delv_method")
+            injected = known.get("injection_time")
+            known["injection_time"] = (
+                None if injected is None else int(datetime.fromisoformat(injected).timestamp())
+            )
+            for name in ("timestamp", "customer_id", "subaccount_id", "transmission_id"):
+                if name in known:
+                    known[name] = int(known[name])
+            # The JSON leaves out an empty text.
+            event = cls(**({"message_id": "", "raw_rcpt_to": ""} | known))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not an event: {error}") from error
         if envelope != event.type.envelope:
@@ -199,7 +212,11 @@ def parse_metadata(text: str | None) -> Mapping[str, Any]:
     if text is None:
         return {}
     try:
-        value = json.loads(text, parse_float=_parse_number, parse_constant=str)
+        value = json.loads(
+            text,
+            parse_float=lambda literal: number if isfinite(number := float(literal)) else literal,
+            parse_constant=str,
+        )
     except (ValueError, RecursionError):
         return {}
     if not isinstance(value, dict):
@@ -218,29 +235,5 @@ def parse_metadata(text: str | None) -> Mapping[str, Any]:
     return value
 
 
-def _parse_number(literal: str) -> float | str:
-    number = float(literal)
-    return number if math.isfinite(number) else literal
-
-
 def _format_number(number: int | None) -> str | None:
     return str(number) if number else None
-
-
-def _parse_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert SparkPost's types to ours."""
-    known = {name: value for name, value in fields.items() if name in Event.__slots__}
-    known["type"] = EventType(known["type"])
-    known["transactional"] = known.get("transactional") == "1"
-    known["rcpt_tags"] = tuple(known.get("rcpt_tags", ()))
-    known["delv_method"] = known.get("delv_method")
-    # The JSON leaves out an empty text.
-    known = {"message_id": "", "raw_rcpt_to": ""} | known
-    injected = known.get("injection_time")
-    known["injection_time"] = (
-        None if injected is None else int(datetime.fromisoformat(injected).timestamp())
-    )
-    for name in ("timestamp", "customer_id", "subaccount_id", "transmission_id"):
-        if name in known:
-            known[name] = int(known[name])
-    return known

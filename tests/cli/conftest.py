@@ -1,15 +1,15 @@
 """Commands in a folder of the test's, and what they need there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.cli import processes
-from tests.cli.processes import Run, Server, Start
+from tests import processes
+from tests.processes import COMMAND, Run, Server, Start
 
-from msys_track.keys.ring import create
+from msys_track.keys.file import create
 
 
 @pytest.fixture
@@ -23,11 +23,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start servers in the test's folder; they end with the test."""
     with ExitStack() as ends:
 
-        def start_one(*arguments: str | Path) -> Server:
-            process = processes.start(tmp_path, *arguments)
-            ends.callback(process.communicate)
-            ends.callback(process.kill)
-            return processes.listening(process)
+        def start_one(
+            *arguments: str | Path,
+            env: Mapping[str, str] | None = None,
+            command: Sequence[str] = (COMMAND,),
+        ) -> Server:
+            server = Server(tmp_path, *arguments, env=env, command=command)
+            ends.callback(server.kill)
+            return server.listening()
 
         yield start_one
 

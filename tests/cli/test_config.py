@@ -17,7 +17,7 @@ from msys_track.config.configuration import Configuration
 from msys_track.config.effective import Way, scope_options
 from msys_track.config.schema.json_schema import json_schema
 from msys_track.config.schema.starter import starter
-from msys_track.keys import ring
+from msys_track.keys import file as key_file
 
 CONF = """\
 smtpapi { }
@@ -115,15 +115,11 @@ def test_a_file_that_is_not_there_is_named() -> None:
     )
 
 
-def test_the_file_of_the_whole_command_is_checked(folder: Path) -> None:
-    write(folder, "oops = 1\n", "other.toml")
-    assert run("--config", "other.toml", "config", "check").stderr.startswith("other.toml:1: oops")
-
-
-def test_the_file_of_the_environment_is_checked(
+def test_the_file_of_the_whole_command_or_the_environment_is_checked(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(folder, "oops = 1\n", "other.toml")
+    assert run("--config", "other.toml", "config", "check").stderr.startswith("other.toml:1: oops")
     monkeypatch.setenv("MSYS_TRACK_CONFIG", "other.toml")
     assert run("config", "check").stderr.startswith("other.toml:1: oops")
 
@@ -132,7 +128,7 @@ def test_an_upstream_of_the_command_line_is_one(folder: Path) -> None:
     write(folder, CONF.replace("Gateway", "Gate"), "ecelerity.conf")
     result = run("config", "check", "ecelerity.conf")
     assert result.exit_code == 2
-    assert "ignored: ecelerity.conf:3: esmtp_listener.tls_certificate" in result.stderr
+    assert "ignored: ecelerity.conf:3: " in result.stderr  # beside the fault
     assert run("config", "check", "ecelerity.conf", "--upstream", "mta.test:25").exit_code == 0
 
 
@@ -212,7 +208,7 @@ def test_the_options_of_one_way_in_are_shown(folder: Path) -> None:
     ("option", "value", "said"),
     [
         ("--pathway", "west", "no pathway 'west'; known: bulk, north, receipts"),
-        ("--listen", "west", '--listen: found "west", allowed: "host:port"'),
+        ("--listen", "west", "'west' is no address; give host:port such as 127.0.0.1:2525"),
         ("--peer", "west", "'west' is no IP address"),
     ],
 )
@@ -322,7 +318,7 @@ def test_the_schema_is_printed() -> None:
 def test_import_elsewhere_keeps_a_source_of_keys_that_is_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
-    ring.create(tmp_path / "tracking")
+    key_file.create(tmp_path / "tracking")
     monkeypatch.setenv("TRACKING_KEYS", (tmp_path / "tracking").read_text(encoding="utf-8"))
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     text = f'msys_track {{ keys = "{source}" store = "events.sqlite" }}\n'

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.cli.processes import Run, shell
+from tests.processes import Run, shell
 
 from msys_track.events import Event, EventType
 from msys_track.sinks.sqlite import SqliteSink

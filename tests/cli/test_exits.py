@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.cli.processes import Run, shell
+from tests.processes import Run, shell
 
 import msys_track
 

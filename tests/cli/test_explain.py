@@ -1,19 +1,18 @@
 """`msys-track explain`: what a person reads, what a script gets, and what a mistake is told."""
 
+import asyncio
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.processes import environment, running
+from tests.processes import run, running, shell
 from tests.proxied import send_mail
 from tests.upstreams import ScriptedUpstream
 
 from msys_track.cli import main
-from msys_track.keys.ring import create
+from msys_track.keys.file import create
 
 GOLDEN = Path(__file__).parent / "golden" / "explain.txt"
 CONFIGURATION = """
@@ -92,19 +91,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def explain(*arguments: str | Path, message: bytes | None = None) -> Result:
     return CliRunner().invoke(main, ["explain", *map(str, arguments)], input=message)
-
-
-def in_a_process(*arguments: str | Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-    command = Path(sys.executable).with_name("msys-track")
-    return subprocess.run(  # noqa: S603 - our own command
-        [command, "explain", *arguments],
-        env=environment(variables),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
-    )
 
 
 TO = ("--to", "jo@reader.example")
@@ -322,19 +308,10 @@ def test_what_is_no_mail_is_explained_all_the_same(message: bytes) -> None:
     assert "\nlinks\n  none" in result.stdout
 
 
-@pytest.mark.usefixtures("folder")
-def test_a_closed_standard_input_is_told() -> None:
-    command = [str(Path(sys.executable).with_name("msys-track")), "explain", "-", *TO]
-    closed = subprocess.run(  # noqa: S603 - our own command
-        ["/bin/sh", "-c", '"$@" <&-', "sh", *command],
-        capture_output=True,
-        encoding="utf-8",
-        env=environment({}),
-        timeout=30,
-        check=False,
-    )
-    assert closed.returncode == 2
-    assert closed.stderr.endswith(
+def test_a_closed_standard_input_is_told(folder: Path) -> None:
+    closed = shell(folder, f"msys-track explain - {' '.join(TO)} <&-")
+    assert closed.code == 2
+    assert closed.errors.endswith(
         "Error: no message: give one on standard input, as in < message.eml\n"
     )
 
@@ -343,17 +320,17 @@ def test_an_output_that_can_not_write_a_character_gets_an_escape(folder: Path) -
     (folder / "mail.eml").write_bytes(
         HTML.replace(b"http://shop.example/", b"http://e.example/\x80")
     )
-    result = in_a_process("mail.eml", *TO, PYTHONIOENCODING="latin-1")
-    assert result.returncode == 0, result.stderr
-    assert "http://e.example/\\u20ac" in result.stdout
+    ended = run(folder, "explain", "mail.eml", *TO, env={"PYTHONIOENCODING": "latin-1"})
+    assert ended.code == 0, ended.errors
+    assert b"http://e.example/\\u20ac" in ended.output
 
 
 def test_a_file_s_name_may_be_no_text(folder: Path) -> None:
     name = os.fsdecode(b"\xff.eml")
     (folder / name).write_bytes(HTML)
-    result = in_a_process(name, *TO)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith("\\udcff.eml, as if")
+    ended = run(folder, "explain", name, *TO)
+    assert ended.code == 0, ended.errors
+    assert ended.output.startswith(b"\\udcff.eml, as if")
 
 
 # The proxy's log
@@ -368,10 +345,10 @@ async def test_a_proxy_that_debugs_logs_the_same_record(folder: Path) -> None:
         (folder / "log.toml").write_text(configuration.replace(':1"', f':{hop.port}"'), "utf-8")
         async with running("proxy", "--config", "log.toml", "--log-level", "debug") as proxy:
             await send_mail(proxy.port, mail)
-            logged = await proxy.event("message.explained")
+            logged = await asyncio.to_thread(proxy.event, "message.explained")
         async with running("proxy", "--config", "log.toml") as proxy:
             await send_mail(proxy.port, mail)
-            await proxy.event("message.relayed")
+            await asyncio.to_thread(proxy.event, "message.relayed")
             assert not [each for each in proxy.logged if each["event"] == "message.explained"]
     asked = explain("mail.eml", "--config", "log.toml", *TO, "--json")
     record = json.loads(asked.stdout)

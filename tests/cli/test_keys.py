@@ -1,12 +1,11 @@
 """`msys-track keys`: what a person sees, and what a script can rely on."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.processes import Run
 
 from msys_track.cli import main
 from msys_track.keys.ring import KeyRing
@@ -123,46 +122,16 @@ def test_a_file_that_others_can_read_is_refused_with_the_command_that_helps(file
 
 
 @pytest.mark.parametrize("command", ["new", "rotate", "list"])
-def test_a_folder_is_wrong_usage(tmp_path: Path, command: str) -> None:
-    result = keys(command, tmp_path)
-    assert result.exit_code == 2
-    assert "is a directory" in result.stderr
+def test_a_folder_and_no_file_are_wrong_usage(tmp_path: Path, command: str) -> None:
+    for arguments, told in (([tmp_path], "is a directory"), ([], "Missing argument 'FILE'")):
+        result = keys(command, *arguments)
+        assert result.exit_code == 2
+        assert told in result.stderr
 
 
-@pytest.mark.parametrize("command", ["new", "rotate", "list"])
-def test_a_file_must_be_named(command: str) -> None:
-    result = keys(command)
-    assert result.exit_code == 2
-    assert "Missing argument 'FILE'" in result.stderr
-
-
-def test_the_group_names_its_three_commands() -> None:
-    result = keys("--help")
-    assert result.exit_code == 0
-    assert re.findall(r"^  (\w+)  ", result.stdout, re.MULTILINE) == ["list", "new", "rotate"]
-
-
-def test_the_help_of_rotate_says_who_comes_first() -> None:
-    text = " ".join(keys("rotate", "--help").stdout.split())
-    assert "Trackers must have the new key before a proxy seals with it: reload them first" in text
-
-
-def command(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    program = Path(sys.executable).with_name("msys-track")
-    return subprocess.run(  # noqa: S603
-        [program, "keys", *arguments], capture_output=True, text=True, check=False
-    )
-
-
-def test_the_installed_command_makes_rotates_and_lists(file: Path) -> None:
-    assert [command(verb, file).returncode for verb in ("new", "rotate", "list")] == [0, 0, 0]
-    listed = command("list", file)
-    assert re.fullmatch(rf"  2  {DATE}  seals, opens\n  1  {DATE}  opens\n", listed.stdout)
-    assert listed.stderr == ""
-
-
-def test_the_installed_command_fails_in_one_line_without_a_stack_trace(file: Path) -> None:
-    failed = command("list", file)
-    assert (failed.returncode, failed.stdout) == (1, "")
-    assert failed.stderr.count("\n") == 1
-    assert failed.stderr.startswith(f"msys-track: {file}: there is no such key file")
+def test_the_installed_command_makes_rotates_and_lists(file: Path, run: Run) -> None:
+    assert [run("keys", verb, file).code for verb in ("new", "rotate")] == [0, 0]
+    listed = run("keys", "list", file)
+    assert (listed.code, listed.errors) == (0, "")
+    lines = rf"  2  {DATE}  seals, opens\n  1  {DATE}  opens\n"
+    assert re.fullmatch(lines, listed.output.decode())

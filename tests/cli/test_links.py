@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from tests import oracle
-from tests.cli.processes import HTML, Run
+from tests.cli.mails import HTML
+from tests.processes import Run
 
 from msys_track.cli import main
 from msys_track.dispatch.rewriter import Rewriter

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from tests import oracle
-from tests.cli.processes import HTML, Run, shell
+from tests.cli.mails import HTML
+from tests.processes import Run, shell
 
 from msys_track.cli import main
 from msys_track.keys.ring import KeyRing
@@ -172,7 +173,7 @@ def test_key_files_that_can_t_be_used_exit_2(tmp_path: Path, keys: Path) -> None
         (
             shared,
             (
-                f"others than its owner can use it (mode 0644); run `chmod 600 {shared}`; "
+                f"users other than its owner can use it (mode 0644); run `chmod 600 {shared}`; "
                 "a mounted secret: mode 0440, owned by root"
             ),
         ),

@@ -9,13 +9,21 @@ import signal
 import smtplib
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests import oracle
-from tests.cli import processes
-from tests.cli.processes import HTML, Ended, Run, Server, Start
+from tests import oracle, processes
+from tests.cli.mails import HTML
+from tests.processes import (
+    COMMAND,
+    PATIENCE_SECONDS,
+    SHELL,
+    SHELL_VARIABLES,
+    Run,
+    Server,
+    Start,
+)
 
 from msys_track.keys.ring import KeyRing
 from msys_track.testing.mailbox import Mailbox
@@ -49,13 +57,6 @@ def replaced(config: Path, old: str, new: str) -> None:
     config.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + processes.PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.mark.usefixtures("config")
 def test_a_mail_goes_all_the_way_and_its_readers_come_back(
     config: Path, start: Start, run: Run
@@ -64,9 +65,9 @@ def test_a_mail_goes_all_the_way_and_its_readers_come_back(
         replaced(config, "127.0.0.1:9", f"127.0.0.1:{mailbox.port}")
         assert run("config", "check", config).code == 0
         proxy, tracker = start("proxy"), start("tracker")
-        assert proxy.said == (
-            f"proxy listens on 127.0.0.1:{proxy.port}, upstream is 127.0.0.1:{mailbox.port}\n"
-        )
+        assert proxy.printed == [
+            f"proxy listens on 127.0.0.1:{proxy.port}, upstream is 127.0.0.1:{mailbox.port}"
+        ]
         send(proxy, HEADER + HTML, "Jo@e.com", "amy@e.com")
         assert proxy.stop().code == 0
     assert [each.recipients for each in mailbox.arrivals] == [("Jo@e.com",), ("amy@e.com",)]
@@ -153,8 +154,8 @@ def test_a_signal_ends_a_server_with_0_though_a_client_is_there(
     with socket.create_connection(("127.0.0.1", running.port), timeout=10) as client:
         began = time.monotonic()
         ended = running.stop(number)
-        assert time.monotonic() - began < processes.PATIENCE_SECONDS
-        assert (ended.code, ended.output) == (0, b"")
+        assert time.monotonic() - began < PATIENCE_SECONDS
+        assert (ended.code, ended.output.count(b"\n")) == (0, 1)
         while client.recv(4096):
             pass
     assert '"event": "server.stopping"' in ended.errors
@@ -231,13 +232,13 @@ ORDINARY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-c
 
 
 @pytest.fixture
-def under() -> tuple[str, ...]:
-    """What a command is run under that is to meet folders that it may not enter."""
+def ordinary() -> tuple[str, ...]:
+    """Our command, so that it meets folders that it may not enter."""
     if os.geteuid() != 0:
-        return ()
+        return (COMMAND,)
     if shutil.which("setpriv") is None:
         pytest.skip("root enters every folder, and there is no setpriv to take that away")
-    return ORDINARY
+    return (*ORDINARY, COMMAND)
 
 
 @pytest.fixture
@@ -253,14 +254,13 @@ def closed(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.usefixtures("closed")
 @pytest.mark.parametrize("store", ["closed/events.sqlite", "closed/inner/events.sqlite"])
 def test_a_proxy_starts_where_the_tracker_s_folder_is_closed_to_it(
-    config: Path, under: tuple[str, ...], store: str
+    config: Path, ordinary: tuple[str, ...], store: str, start: Start, run: Run
 ) -> None:
     replaced(config, "events.sqlite", store)
-    proxy = processes.listening(processes.start(config.parent, "proxy", under=under))
-    assert proxy.stop().code == 0
-    checked = processes.end_of(processes.start(config.parent, "config", "check", under=under))
+    assert start("proxy", command=ordinary).stop().code == 0
+    checked = run("config", "check", command=ordinary)
     assert (checked.code, checked.output) == (0, b"msys-track.toml: no faults\n")
-    tracker = processes.end_of(processes.start(config.parent, "tracker", under=under))
+    tracker = run("tracker", command=ordinary)
     assert (tracker.code, tracker.output) == (1, b"")
     said = tracker.errors.splitlines()[-1]
     assert re.fullmatch("msys-track: closed/[a-z./]+: Permission denied", said)
@@ -275,45 +275,35 @@ def test_a_proxy_starts_where_the_tracker_s_folder_is_closed_to_it(
     ],
 )
 def test_a_file_of_its_own_that_a_proxy_may_not_see_is_told_with_its_line(
-    config: Path, under: tuple[str, ...], old: str, new: str, told: str
+    config: Path, ordinary: tuple[str, ...], old: str, new: str, told: str
 ) -> None:
     replaced(config, old, new)
-    ended = processes.end_of(processes.start(config.parent, "proxy", under=under))
+    ended = processes.run(config.parent, "proxy", command=ordinary)
     assert (ended.code, ended.output) == (2, b"")
     assert f": {told} " in ended.errors
     assert "which can't be looked at: Permission denied" in ended.errors
 
 
-def loop_of(ended: Ended) -> str:
-    [chosen] = [json.loads(line) for line in ended.errors.splitlines() if "loop.chosen" in line]
-    return str(chosen["loop"])
-
-
-@pytest.mark.usefixtures("config")
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_server_says_whose_loop_it_runs_on(server: str, start: Start) -> None:
-    assert loop_of(start(server).stop()) == "uvloop"
-
-
-@pytest.mark.parametrize("server", SERVERS)
-def test_a_server_runs_without_uvloop(server: str, config: Path) -> None:
+def test_a_server_says_whose_loop_it_runs_on_and_needs_no_uvloop(
+    server: str, config: Path, start: Start
+) -> None:
+    assert start(server).event("loop.chosen")["loop"] == "uvloop"
     (config.parent / "uvloop.py").write_text("raise ImportError", encoding="utf-8")
-    env = {"PYTHONPATH": str(config.parent)}
-    started = processes.listening(processes.start(config.parent, server, env=env))
-    ended = started.stop()
-    assert (ended.code, loop_of(ended)) == (0, "asyncio")
+    paths = filter(None, (str(config.parent), os.environ.get("PYTHONPATH")))
+    without = start(server, env={"PYTHONPATH": os.pathsep.join(paths)})
+    assert without.event("loop.chosen")["loop"] == "asyncio"
+    assert without.stop().code == 0
 
 
 def test_a_proxy_has_its_keys_from_a_variable_and_shows_them_nowhere(
-    config: Path, keys: Path
+    config: Path, keys: Path, start: Start, run: Run
 ) -> None:
     replaced(config, '"keys.toml"', '"env:TRACKING_KEYS"')
     text = keys.read_text(encoding="utf-8")
     with Mailbox() as mailbox:
         replaced(config, "127.0.0.1:9", f"127.0.0.1:{mailbox.port}")
-        env = {"TRACKING_KEYS": text}
-        process = processes.start(config.parent, "proxy", "--log-level", "debug", env=env)
-        proxy = processes.listening(process)
+        proxy = start("proxy", "--log-level", "debug", env={"TRACKING_KEYS": text})
         send(proxy, HTML)
         ended = proxy.stop()
     assert ended.code == 0
@@ -322,7 +312,7 @@ def test_a_proxy_has_its_keys_from_a_variable_and_shows_them_nowhere(
     assert KeyRing.load(keys).open(link.removeprefix("http://click.example.com")).kind == "click"
     [secret] = re.findall(r'secret = "(.+)"', text)
     assert secret[:8] not in ended.errors
-    without = processes.end_of(processes.start(config.parent, "proxy"))
+    without = run("proxy")
     assert (without.code, without.output) == (2, b"")
     assert "keys: env:TRACKING_KEYS: there is no such environment variable" in without.errors
 
@@ -349,11 +339,11 @@ def test_a_momentum_configuration_is_all_that_a_proxy_needs(tmp_path: Path, star
         send(proxy, HTML, "jo@e.com")
         ended = proxy.stop()
     assert ended.code == 0
-    [made] = [json.loads(line) for line in ended.errors.splitlines() if "keys.made" in line]
+    [made] = [each for each in ended.logged if each["event"] == "keys.made"]
     assert Path(made["file"]).stat().st_mode & 0o777 == 0o600
     found = oracle.difference(HTML, mailbox.arrivals[0].message)
     assert (len(found.links), len(found.pixels)) == (1, 1)
-    [totals] = [json.loads(line) for line in ended.errors.splitlines() if "proxy.closed" in line]
+    [totals] = [each for each in ended.logged if each["event"] == "proxy.closed"]
     assert (totals["messages.accepted"], totals["copies.links"]) == (1, 1)
 
 
@@ -365,38 +355,33 @@ def test_keys_are_made_only_for_a_momentum_configuration_that_holds(
     assert [file.name for file in tmp_path.iterdir()] == ["ecelerity.conf"]
 
 
-def test_a_port_that_would_be_an_open_relay_is_not_opened(tmp_path: Path, run: Run) -> None:
-    guarded = MOMENTUM.replace("127.0.0.1:0", "0.0.0.0:0") + "Relay_Hosts = ( ::1 )\n"
-    config = momentum(tmp_path, guarded)
-    for ended in (run("proxy", "--config", config), run("config", "check", config)):
-        assert (ended.code, ended.output) == (2, b"")
-        assert f'{config}:3: listen "0.0.0.0:0": ' in ended.errors
-        assert "Relay_Hosts (ecelerity.conf:6); 0.0.0.0:0 would be an open relay" in ended.errors
-    assert [file.name for file in tmp_path.iterdir()] == ["ecelerity.conf"]
+GUARDED = MOMENTUM.replace("127.0.0.1:0", "0.0.0.0:0") + "Relay_Hosts = ( ::1 )\n"
+REACHED = 'keys = "keys.toml"\n[proxy]\nlisten = "0.0.0.0:0"\nupstream = "127.0.0.1:9"\n'
 
 
-def test_a_port_that_something_else_protects_is_opened_with_an_error_in_the_log(
-    tmp_path: Path, start: Start
+@pytest.mark.parametrize(
+    ("name", "text", "is_protected_elsewhere"),
+    [
+        ("ecelerity.conf", f"{GUARDED}msys_track {{ unprotected = true }}\n", True),
+        ("msys-track.toml", REACHED, False),
+    ],
+)
+@pytest.mark.usefixtures("keys")
+def test_a_port_that_others_reach_is_an_error_in_the_log(
+    name: str,
+    text: str,
+    is_protected_elsewhere: bool,  # noqa: FBT001
+    tmp_path: Path,
+    start: Start,
 ) -> None:
-    guarded = MOMENTUM.replace("127.0.0.1:0", "0.0.0.0:0") + "Relay_Hosts = ( ::1 )\n"
-    config = momentum(tmp_path, f"{guarded}msys_track {{ unprotected = true }}\n")
-    proxy = start("proxy", "--config", config, "--log-level", "error")
-    ended = proxy.stop()
-    [told] = [json.loads(line) for line in ended.errors.splitlines()]
-    assert (told["event"], told["level"]) == ("proxy.unprotected", "error")
-    assert (told["address"], told["unprotected"]) == (f"0.0.0.0:{proxy.port}", True)
-
-
-@pytest.mark.usefixtures("config")
-def test_a_port_of_toml_that_others_reach_is_an_error_in_the_log(
-    config: Path, start: Start
-) -> None:
-    replaced(config, '[proxy]\nlisten = "127.0.0.1:0"', '[proxy]\nlisten = "0.0.0.0:0"')
-    proxy = start("proxy", "--log-level", "error")
-    ended = proxy.stop()
-    [told] = [json.loads(line) for line in ended.errors.splitlines()]
-    assert (told["event"], told["level"]) == ("proxy.unprotected", "error")
-    assert (told["address"], told["unprotected"]) == (f"0.0.0.0:{proxy.port}", False)
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    proxy = start("proxy", "--config", name, "--log-level", "error")
+    [logged] = proxy.stop().logged
+    assert (logged["event"], logged["level"]) == ("proxy.unprotected", "error")
+    assert (logged["address"], logged["unprotected"]) == (
+        f"0.0.0.0:{proxy.port}",
+        is_protected_elsewhere,
+    )
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -407,7 +392,7 @@ def test_keys_that_others_can_read_stop_a_server(
     keys.chmod(0o604)
     ended = run(server)
     assert (ended.code, ended.output) == (2, b"")
-    assert ended.errors.startswith(f"{config.name}: keys: keys.toml: others than its owner can")
+    assert ended.errors.startswith(f"{config.name}: keys: keys.toml: users other than its owner")
     assert "chmod 600" in ended.errors
 
 
@@ -442,14 +427,10 @@ def test_a_proxy_whose_links_would_lead_nowhere_says_so(config: Path, start: Sta
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.usefixtures("config")
 def test_a_server_without_standard_output_serves(server: str, tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    with log.open("wb") as errors:
-        process = processes.start_in_shell(tmp_path, f"exec msys-track {server} >&-", errors)
+    line = f"exec msys-track {server} >&-"
+    running = Server(tmp_path, line, command=SHELL, env=SHELL_VARIABLES)
     try:
-        until(lambda: b'.listening"' in log.read_bytes())
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=processes.PATIENCE_SECONDS) == 0
+        running.event(f"{server}.listening")
+        assert running.stop().code == 0
     finally:
-        process.kill()
-        process.wait()
-    assert b"Traceback" not in log.read_bytes()
+        running.kill()

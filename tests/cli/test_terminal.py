@@ -10,9 +10,9 @@ import termios
 from pathlib import Path
 
 import pytest
-from tests.cli.processes import COMMAND
+from tests.processes import COMMAND
 
-from msys_track.keys.ring import create
+from msys_track.keys.file import create
 
 MAIL = (
     b"X-MSYS-API: {}\r\nContent-Type: text/html\r\n\r\n"

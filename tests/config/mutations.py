@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from msys_track.keys import ring as keys
+from msys_track.keys import file as keys
 
 _FAULTY: Final = Path(__file__).parent / "faulty"
 MARK: Final = "◄"

@@ -1,18 +1,18 @@
 """Any file goes through, and the page says what became of it."""
 
 import base64
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from tests import shared_corpus
 
 from msys_track.demo import page as pages
-from msys_track.demo.catalogue import Mail, load_own
+from msys_track.demo.catalogue import Mail
 from msys_track.demo.check import Ledger
 from msys_track.demo.stage import Stage
 from msys_track.demo.tour import tour
-from msys_track.errors import SettingsError
 from msys_track.events import Event, EventType
 from msys_track.reasons import Reason
 from msys_track.testing.sender import Answer
@@ -25,6 +25,24 @@ OWN = "reader@example.net's copy"
 SHARED = "reader@example.net, a@x.example's copy"
 HTML = b"Subject: x\r\nContent-Type: text/html; charset=utf-8\r\n"
 LINK = b"<a href='http://a.example/?x=1&amp;y=2'>a</a>"
+
+
+Spoil: TypeAlias = Callable[[Callable[[Arrival], list[Arrival]]], None]
+
+
+@pytest.fixture
+def spoil(monkeypatch: pytest.MonkeyPatch) -> Spoil:
+    """Put others in the place of each arrival."""
+    arrivals = Stage.arrivals
+
+    def begin(change: Callable[[Arrival], list[Arrival]]) -> None:
+        monkeypatch.setattr(
+            Stage,
+            "arrivals",
+            lambda stage: [it for each in arrivals(stage) for it in change(each)],
+        )
+
+    return begin
 
 
 def remarked(text: str, remark: str) -> str:
@@ -89,14 +107,6 @@ async def test_the_mails_own_header_decides_and_is_taken_out(stage: Stage) -> No
     assert 'campaign_id "mine"' in page
 
 
-async def test_a_malformed_header_shows_the_refusal(stage: Stage) -> None:
-    ledger, page = await shown(stage, b'X-MSYS-API: {"metadata": 1}\r\n' + HTML + b"\r\n" + LINK)
-    refusal = "550 5.6.0 X-MSYS-API 'metadata' must be of type 'json object'"
-    assert f"   answered     {refusal}" in page
-    assert "   came out     nothing" in page
-    assert not any(ledger.failed())
-
-
 HOW_ASKED = [
     (b"", b"<a data-msys-sublink='open-in-app' href='https://d.example/'>", "/f/open-in-app/"),
     (b"", b"<a href=https://d.example/ DATA-MSYS-Sublink=&#97;pp/v2>", "/f/app/v2/"),
@@ -153,16 +163,9 @@ ASKING = b"<a data-msys-sublink=app data-msys-unsubscribe=1 href='https://d.exam
     ],
 )
 async def test_a_copy_that_is_not_as_asked_for_is_noticed(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, was: bytes, is_now: bytes, noticed: str
+    stage: Stage, spoil: Spoil, was: bytes, is_now: bytes, noticed: str
 ) -> None:
-    arrivals = Stage.arrivals
-
-    def changed(stage: Stage) -> list[Arrival]:
-        return [
-            replace(each, message=each.message.replace(was, is_now)) for each in arrivals(stage)
-        ]
-
-    monkeypatch.setattr(Stage, "arrivals", changed)
+    spoil(lambda each: [replace(each, message=each.message.replace(was, is_now))])
     api = b"X-MSYS-API: " + TO_ALL[:-1] + b',"options":{"initial_open":true}}\r\n'
     ledger, _ = await shown(stage, api + HTML + b"\r\n<html><body>" + ASKING)
     assert noticed in [each.what for each in ledger.failed()]
@@ -180,33 +183,19 @@ async def test_a_field_is_compared_whole_where_a_line_stands_in_it_that_is_none(
 
 
 @pytest.mark.parametrize("missing", ["reader@example.net", "c@x.example", "b@x.example"])
-async def test_a_copy_that_is_missing_is_noticed(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, missing: str
-) -> None:
-    arrivals = Stage.arrivals
-    monkeypatch.setattr(
-        Stage,
-        "arrivals",
-        lambda stage: [each for each in arrivals(stage) if missing not in each.recipients],
-    )
+async def test_a_copy_that_is_missing_is_noticed(stage: Stage, spoil: Spoil, missing: str) -> None:
+    spoil(lambda each: [] if missing in each.recipients else [each])
     ledger, _ = await shown(stage, b"X-MSYS-API: " + TO_ALL + b"\r\n" + HTML + b"\r\n" + LINK)
     assert "who has got it" in [each.what for each in ledger.failed()]
 
 
 async def test_a_further_reader_whose_copy_is_not_tracked_is_noticed(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, spoil: Spoil
 ) -> None:
-    arrivals = Stage.arrivals
     content = b"X-MSYS-API: " + TO_ALL + b"\r\n" + HTML + b"\r\n" + LINK + b"\r\n"
-
-    def untracked(stage: Stage) -> list[Arrival]:
-        message = b"Cc: c@x.example\r\n" + HTML + b"\r\n" + LINK + b"\r\n"
-        return [
-            replace(each, message=message) if "c@x.example" in each.recipients else each
-            for each in arrivals(stage)
-        ]
-
-    monkeypatch.setattr(Stage, "arrivals", untracked)
+    untracked = b"Cc: c@x.example\r\n" + HTML + b"\r\n" + LINK + b"\r\n"
+    to = "c@x.example"
+    spoil(lambda each: [replace(each, message=untracked) if to in each.recipients else each])
     ledger, _ = await shown(stage, content)
     what = "links and pixels in c@x.example's copy, as the product says"
     assert [each.what for each in ledger.failed()] == [what]
@@ -234,13 +223,6 @@ async def test_a_refusal_without_a_cause_is_noticed(
     monkeypatch.setattr(Stage, "send", refused)
     ledger, _ = await shown(stage, b"X-MSYS-API: {}\r\n" + HTML + b"\r\n" + LINK)
     assert [each.what for each in ledger.failed()] == ["the answer to the mail"]
-
-
-async def test_more_than_the_proxy_takes_shows_the_refusal(stage: Stage) -> None:
-    content = HTML + b"\r\n" + b"<p>hello</p>\r\n" * 2_500_000
-    ledger, page = await shown(stage, content)
-    assert "   answered     552 " in page
-    assert any(ledger.failed())
 
 
 @pytest.mark.parametrize(
@@ -308,27 +290,15 @@ async def test_of_many_links_some_are_shown_and_a_thousand_clicked(stage: Stage)
     assert "1 open, 1,000 clicks" in page
 
 
-async def test_a_copy_that_was_changed_is_noticed(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arrivals = Stage.arrivals
-
-    def changed(stage: Stage) -> list[Arrival]:
-        (arrival,) = arrivals(stage)
-        return [replace(arrival, message=arrival.message.replace(b"lovely", b"lonely"))]
-
-    monkeypatch.setattr(Stage, "arrivals", changed)
+async def test_a_copy_that_was_changed_is_noticed(stage: Stage, spoil: Spoil) -> None:
+    spoil(lambda each: [replace(each, message=each.message.replace(b"lovely", b"lonely"))])
     ledger, page = await shown(stage, HTML + b"\r\n" + LINK + b"lovely")
     assert f"what differs in {OWN} beyond links and pixel" in [
         each.what for each in ledger.failed()
     ]
     assert "with differences that must not be" in page
+    assert f"NOT ALL: 2 of {ledger.total} expectations failed, see below" in page
     assert page.endswith(f"2 of {ledger.total} expectations failed")
-
-
-def test_a_file_that_is_missing_is_named() -> None:
-    with pytest.raises(SettingsError, match=r"^/nowhere/my\.eml: No such file or directory$"):
-        load_own(Path("/nowhere/my.eml"))
 
 
 @shared_corpus.needs_corpus

@@ -37,14 +37,6 @@ def test_where_all_held_that_is_all_it_says() -> None:
     assert list(page.verdict(ledger)) == ["", "all 1 expectations held"]
 
 
-def test_a_mail_with_a_failure_points_below() -> None:
-    ledger = Ledger()
-    section = ledger.section("a.eml")
-    section.expect("links", expected=[], found=[1])
-    assert section.held == 0
-    assert page.count_held(section) == "NOT ALL: 1 of 1 expectations failed, see below"
-
-
 def test_a_remark_stands_beside_its_text_or_below_it() -> None:
     lines = [page.pair("tel:+1", "in plain text"), page.pair("tel:+1", "not_http: " + "x" * 20)]
     assert list(page.row("left alone", *lines)) == [

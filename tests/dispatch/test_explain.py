@@ -1,7 +1,6 @@
-"""What explain says is what happens: beside expectations by hand, and beside what arrives.
+"""What explain says is what happens.
 
 Each mail is explained by the command and injected into a real proxy with the same configuration.
-Where the two differ, one of them lies.
 """
 
 import asyncio
@@ -21,10 +20,11 @@ from tests.dispatch.explained_mails import CONFIGURATION, DOMAIN, MAILS, Mail
 from tests.proxied import run_proxy, send_mail
 
 from msys_track.cli import main
-from msys_track.dispatch.explain import explain
+from msys_track.dispatch.explain import Explanation, explain
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import InvalidTokenError
-from msys_track.keys.ring import Claims, KeyRing, create
+from msys_track.keys.file import create
+from msys_track.keys.ring import Claims, KeyRing
 from msys_track.options.scopes import Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.context import Context, Contexts
@@ -61,14 +61,7 @@ class Explained:
                     continue
 
 
-def configured(folder: Path) -> Path:
-    create(folder / "keys.toml")
-    file = folder / "msys-track.toml"
-    file.write_text(CONFIGURATION, encoding="utf-8")
-    return file
-
-
-def explained(folder: Path, configuration: Path, message: bytes) -> dict[str, Any]:
+def explain_by_command(folder: Path, configuration: Path, message: bytes) -> dict[str, Any]:
     file = folder / "mail.eml"
     file.write_bytes(message)
     arguments = ["explain", str(file), "--to", "jo@reader.example", "--json"]
@@ -78,26 +71,27 @@ def explained(folder: Path, configuration: Path, message: bytes) -> dict[str, An
     return record
 
 
-async def through_a_proxy(configuration: Path, message: bytes) -> bytes:
-    read = assembly.configuration(configuration, "proxy")
-    async with run_proxy(assembly.rewriter(read)) as (proxy, hop):
+async def send_through_a_proxy(configuration: Path, message: bytes) -> bytes:
+    read = assembly.read_configuration(configuration, "proxy")
+    async with run_proxy(assembly.make_rewriter(read)) as (proxy, hop):
         await send_mail(proxy.port, message, options=["BODY=8BITMIME"])
     (taken,) = hop.taken
     return taken.message
 
 
 @pytest.fixture(params=MAILS, ids=lambda mail: mail.name)
-def mail(request: pytest.FixtureRequest) -> Mail:
-    chosen: Mail = request.param
-    return chosen
+def mail(request: pytest.FixtureRequest) -> Any:
+    return request.param
 
 
 @pytest.fixture
 def both(tmp_path: Path, mail: Mail) -> Explained:
     """Explain a mail, and inject it."""
-    configuration = configured(tmp_path)
-    record = explained(tmp_path, configuration, mail.message)
-    arrived = asyncio.run(through_a_proxy(configuration, mail.message))
+    create(tmp_path / "keys.toml")
+    configuration = tmp_path / "msys-track.toml"
+    configuration.write_text(CONFIGURATION, encoding="utf-8")
+    record = explain_by_command(tmp_path, configuration, mail.message)
+    arrived = asyncio.run(send_through_a_proxy(configuration, mail.message))
     keys = KeyRing.load(tmp_path / "keys.toml")
     return Explained(record=record, sent=mail.message, arrived=arrived, keys=keys)
 
@@ -106,7 +100,7 @@ def test_there_are_more_than_twenty_mails() -> None:
     assert len({mail.message for mail in MAILS}) >= 20
 
 
-def test_each_link_has_its_fate_and_what_arrives_agrees(mail: Mail, both: Explained) -> None:
+def test_each_link_is_explained_as_it_arrives(mail: Mail, both: Explained) -> None:
     links = [(link["target"], link["fate"]) for link in both.decided["links"]]
     assert links == list(mail.links)
     wrapped = Counter(target for target, fate in links if fate == "wrapped")
@@ -114,14 +108,14 @@ def test_each_link_has_its_fate_and_what_arrives_agrees(mail: Mail, both: Explai
     assert both.record["copies"][0]["wrapped_links"] == wrapped.total()
 
 
-def test_each_pixel_has_its_fate_and_what_arrives_agrees(mail: Mail, both: Explained) -> None:
+def test_each_pixel_is_explained_as_it_arrives(mail: Mail, both: Explained) -> None:
     pixels = [(pixel["kind"], pixel["fate"]) for pixel in both.decided["pixels"]]
     assert pixels == list(mail.pixels)
     added = sorted(kind for kind, fate in pixels if fate == "added")
     assert sorted(each.kind for each in both.claims() if each.target is None) == added
 
 
-def test_each_part_has_its_fate_and_what_arrives_agrees(mail: Mail, both: Explained) -> None:
+def test_each_part_is_explained_as_it_arrives(mail: Mail, both: Explained) -> None:
     parts = [(part["media_type"], part["fate"]) for part in both.decided["parts"]]
     assert parts == list(mail.parts)
     starts = [0, *accumulate(len(line) for line in both.sent.splitlines(keepends=True))]
@@ -140,17 +134,15 @@ def test_lines_are_those_where_an_editor_finds_the_link(both: Explained) -> None
             assert host.encode() in lines[link["line"] - 1]
 
 
-# What only the function tells
-
-
 KEYS = KeyRing.temporary()
 ON = TrackingOptions(open_tracking=True, click_tracking=True)
 HTML = b"Content-Type: text/html\r\n\r\n<body><a href='http://e.example/'>x</a></body>\r\n"
 
 
-def asked_by(
-    folder: Path, source: str, options: TrackingOptions = ON
-) -> tuple[Rewriter, Transaction]:
+def decide_by(
+    folder: Path, source: str, recipients: list[str], options: TrackingOptions = ON
+) -> Explanation:
+    """Explain a mail that a policy decides about."""
     file = folder / "policy.py"
     file.write_text(source, encoding="utf-8")
     policy = load_policy(PolicySettings(files=(file,)))
@@ -161,7 +153,15 @@ def asked_by(
         peer="10.0.0.7:50000",
         listen="127.0.0.1:2525",
     )
-    return Rewriter(keys=KEYS, scopes=scopes, policy=Guard(policy)), transaction
+    rewriter = Rewriter(keys=KEYS, scopes=scopes, policy=Guard(policy))
+    decision = rewriter.decide(HTML, recipients, transaction=transaction)
+    return explain(decision, rewriter.render(decision, now=0))
+
+
+def explain_by(options: TrackingOptions | None, message: bytes, *recipients: str) -> Explanation:
+    rewriter = Rewriter(keys=KEYS, options=options)
+    decision = rewriter.decide(message, recipients)
+    return explain(decision, rewriter.render(decision, now=0))
 
 
 def test_pairs_that_policy_s_metadata_has_no_room_for_are_named(tmp_path: Path) -> None:
@@ -170,9 +170,7 @@ def validate_data_spool_each_rcpt(transaction):
     transaction.contexts.message.set("smtpapi_metadata", '{"a":1,"wide":"xxxxxxxx","b":2}')
 """
     options = TrackingOptions(open_tracking=True, max_metadata_bytes=10)
-    rewriter, transaction = asked_by(tmp_path, source, options)
-    decision = rewriter.decide(HTML, ["jo@reader.example"], transaction=transaction)
-    (decided,) = explain(decision, rewriter.render(decision, now=0)).decided
+    (decided,) = decide_by(tmp_path, source, ["jo@reader.example"], options).decided
     assert decided.truncated == ("wide", "b")
     assert next(each for each in decided.options if each.name == "metadata").value == {"a": 1}
 
@@ -180,13 +178,19 @@ def validate_data_spool_each_rcpt(transaction):
 def test_pairs_that_the_header_s_metadata_has_no_room_for_are_named() -> None:
     options = TrackingOptions(open_tracking=True, max_metadata_bytes=10)
     message = b'X-MSYS-API: {"metadata":{"a":1,"wide":"xxxxxxxx"}}\r\n' + HTML
-    rewriter = Rewriter(keys=KEYS, options=options)
-    decision = rewriter.decide(message, ["jo@reader.example"])
-    (decided,) = explain(decision, rewriter.render(decision, now=0)).decided
+    (decided,) = explain_by(options, message, "jo@reader.example").decided
     assert decided.truncated == ("wide",)
 
 
-def test_recipients_with_the_same_options_are_told_of_once(tmp_path: Path) -> None:
+def test_a_campaign_that_begins_with_a_brace_is_text() -> None:
+    message = b'X-MSYS-API: {"campaign_id":"{{season}}","metadata":{"a":1}}\r\n' + HTML
+    (decided,) = explain_by(ON, message, "jo@reader.example").decided
+    values = {each.name: each.value for each in decided.options}
+    assert values["campaign_id"] == "{{season}}"
+    assert values["metadata"] == {"a": 1}
+
+
+def test_recipients_with_the_same_options_are_explained_once(tmp_path: Path) -> None:
     source = """
 def validate_data_spool_each_rcpt(transaction):
     if transaction.recipient.startswith("quiet"):
@@ -195,10 +199,8 @@ def validate_data_spool_each_rcpt(transaction):
     if transaction.recipient.startswith("none"):
         transaction.contexts.message.set("__bypass_smtpapi", "true")
 """
-    rewriter, transaction = asked_by(tmp_path, source)
     recipients = ["a@r.example", "quiet@r.example", "b@r.example", "none@r.example"]
-    decision = rewriter.decide(HTML, recipients, transaction=transaction)
-    record = explain(decision, rewriter.render(decision, now=0))
+    record = decide_by(tmp_path, source, recipients)
     first, second = record.decided
     assert first.recipients == ("a@r.example", "b@r.example")
     assert second.recipients == ("quiet@r.example",)
@@ -206,13 +208,11 @@ def validate_data_spool_each_rcpt(transaction):
     (ignored,) = second.ignored_variables
     assert (ignored.name, ignored.value) == ("smtpapi_open_tracking", "maybe")
     assert ignored.allowed == '"1", "0", "true" or "false"'
-    chain = next(each for each in second.options if each.name == "click_tracking")
-    assert [chain.source, *(word.source for word in chain.overrides)] == [
-        "policy", "listener", "default",
-    ]  # fmt: skip
-    assert [(copy.readers, copy.reasons) for copy in record.copies][-1] == (
-        (("none@r.example", "to"),), ("bypassed",),
-    )  # fmt: skip
+    clicks = next(each for each in second.options if each.name == "click_tracking")
+    sources = [clicks.source, *(each.source for each in clicks.overrides)]
+    assert sources == ["policy", "listener", "default"]
+    assert record.copies[-1].readers == (("none@r.example", "to"),)
+    assert record.copies[-1].reasons == ("bypassed",)
 
 
 def test_further_copies_are_listed_with_what_their_readers_are() -> None:
@@ -220,9 +220,7 @@ def test_further_copies_are_listed_with_what_their_readers_are() -> None:
         b'X-MSYS-API: {"cc":["c@r.example"],"bcc":["b@r.example","A@r.example"],'
         b'"archive":["z@r.example"],"unheard_of":1}\r\n' + HTML
     )
-    rewriter = Rewriter(keys=KEYS, options=ON)
-    decision = rewriter.decide(message, ["A@r.example"])
-    record = explain(decision, rewriter.render(decision, now=0))
+    record = explain_by(ON, message, "A@r.example")
     assert [copy.readers for copy in record.copies] == [
         (("A@r.example", "to"), ("z@r.example", "archive")),
         (("c@r.example", "cc"),),
@@ -233,9 +231,7 @@ def test_further_copies_are_listed_with_what_their_readers_are() -> None:
 
 
 def test_without_tracking_a_copy_for_all_says_why_nothing_was_done() -> None:
-    rewriter = Rewriter(keys=KEYS)
-    decision = rewriter.decide(HTML, ["a@r.example", "b@r.example"])
-    record = explain(decision, rewriter.render(decision, now=0))
+    record = explain_by(None, HTML, "a@r.example", "b@r.example")
     (copy,) = record.copies
     assert (copy.wrapped_links, copy.pixels, copy.reasons) == (0, 0, ("tracking_off",))
     (decided,) = record.decided

@@ -71,6 +71,7 @@ REFUSALS = [
     ("MAIL", "452 4.3.1 Insufficient storage"),
     ("RCPT", "550 5.1.1 No such user"),
     ("RCPT", "450 4.2.0 Greylisted, see https://example.com/?a=1&b=2"),
+    ("RCPT", "550-5.7.1 First\r\n550-\r\n550 5.7.1 last"),
     ("DATA", "554 5.5.1 No valid recipients"),
     ("DATA", "451 4.3.0 Later"),
     ("DOT", "550 5.7.1 Spam"),
@@ -105,13 +106,6 @@ async def test_an_upstream_that_forgets_its_refusal_gets_no_empty_message(
 
 def _good(command: str) -> str:
     return {"DATA": "354 Go on", "DOT": ACCEPTED}.get(command, "250 2.0.0 Ok")
-
-
-async def test_a_refusal_of_several_lines_passes_whole(start: "Start") -> None:
-    lines = ("550-5.7.1 First", "550-", "550 5.7.1 last")
-    harness = await start(ScriptedUpstream({"RCPT": say(*lines)}))
-    client = await harness.client()
-    assert await client.deliver(MESSAGE) == "\r\n".join(lines)
 
 
 async def test_a_refused_recipient_stands_though_the_upstream_waits_for_data(
@@ -200,8 +194,11 @@ async def test_an_upstream_that_is_down_costs_a_451_and_no_mail(start: "Start") 
     harness = await start(upstream)
     await upstream.close()
     client = await harness.client()
-    answer = await client.deliver(MESSAGE)
+    with capture_logs() as logs:
+        answer = await client.deliver(MESSAGE)
+    # Where it is, only the log says.
     assert answer == "451 4.4.1 The upstream can't be used: no connection: Connection refused"
+    assert any(each.get("port") == upstream.port for each in logs)
     again = ScriptedUpstream(port=upstream.port)
     await again.start()
     try:
@@ -209,18 +206,6 @@ async def test_an_upstream_that_is_down_costs_a_451_and_no_mail(start: "Start") 
         assert [each.wire for each in again.taken] == [MESSAGE]
     finally:
         await again.close()
-
-
-async def test_a_client_is_not_told_where_the_upstream_is(start: "Start") -> None:
-    upstream = ScriptedUpstream()
-    harness = await start(upstream)
-    await upstream.close()
-    client = await harness.client()
-    with capture_logs() as logs:
-        answer = await client.deliver(MESSAGE)
-    assert str(upstream.port) not in answer
-    assert "127.0.0.1" not in answer
-    assert any(each.get("port") == upstream.port for each in logs)
 
 
 async def test_ehlo_offers_nothing_of_an_upstream_that_is_down(start: "Start") -> None:
@@ -244,72 +229,16 @@ async def test_ehlo_does_not_wait_for_a_silent_upstream_as_long_as_a_mail_does(
     assert (await client.say("EHLO client.test")).startswith("250-localhost")
 
 
-async def test_a_connection_that_was_closed_while_idle_is_replaced_once(start: "Start") -> None:
-    upstream = ScriptedUpstream()
-    harness = await start(upstream)
-    client = await harness.client()
-    assert await client.deliver(MESSAGE) == ACCEPTED
-    upstream.set_answer("MAIL", [HANG_UP, "250 2.1.0 Ok"])
-    assert await client.deliver(MESSAGE, "second@example.com") == ACCEPTED
-    assert len(upstream.dialogues) == 2
-    assert [each.recipients for each in upstream.taken] == [
-        ("to@example.com",),
-        ("second@example.com",),
-    ]
-
-
-async def test_a_second_try_is_the_last(start: "Start") -> None:
-    upstream = ScriptedUpstream()
-    harness = await start(upstream)
-    client = await harness.client()
-    assert await client.deliver(MESSAGE) == ACCEPTED
-    upstream.set_answer("MAIL", HANG_UP)
-    assert (await client.deliver(MESSAGE)).startswith("451 4.4.1 ")
-    assert len(upstream.dialogues) == 2
-
-
-@pytest.mark.parametrize("answer", [HANG_UP, Answer(then="reset"), SILENCE, say("nonsense")])
-@pytest.mark.parametrize("is_kept", [True, False], ids=["kept connection", "fresh connection"])
-async def test_a_lost_answer_to_the_message_is_never_followed_by_a_second_send(
-    start: "Start", answer: Answer, *, is_kept: bool
-) -> None:
-    upstream = ScriptedUpstream()
-    harness = await start(upstream, hop=IMPATIENT)
-    client = await harness.client()
-    await client.envelope()
-    if not is_kept:
-        await upstream.hang_up()
-        await until(lambda: not upstream.open_connections)
-    upstream.set_answer("DOT", answer)
-    with capture_logs() as logs:
-        reply = await client.data(MESSAGE)
-    assert reply.startswith("451 4.4.2 The upstream's answer to the message was lost: ")
-    assert reply.endswith("; it may have been accepted")
-    assert upstream.arrived == [MESSAGE]
-    (lost,) = [each for each in logs if each["event"] == "upstream.answer_lost"]
-    assert lost["recipients"] == ("to@example.com",)
-
-
-async def test_an_upstream_that_answers_before_it_has_read_to_the_end_is_believed(
-    start: "Start",
-) -> None:
-    """And the connection is not used again: the rest of the message would be commands to it."""
-    upstream = ScriptedUpstream({"DATA": [say("354 Go on", "552 5.3.4 Too big"), "354 Go on"]})
-    harness = await start(upstream)
-    client = await harness.client()
-    assert (await client.deliver(MESSAGE))[:3] in {"552", "451"}
-    await assert_goes_on(harness, client)
-    assert len(upstream.dialogues) == 2
-
-
+@pytest.mark.parametrize("options", [None, TRACKING], ids=["tracking off", "tracking on"])
+@pytest.mark.parametrize("refused", THREE[1:])
 async def test_no_recipient_is_told_250_and_dropped(
-    start: "Start", extensions: Sequence[str]
+    start: "Start", extensions: Sequence[str], options: Any, refused: str
 ) -> None:
-    refusal = "550 5.1.1 b is unknown here"
-    upstream = ScriptedUpstream({f"RCPT TO:<{THREE[1]}>": refusal}, extensions)
-    harness = await start(upstream)
+    refusal = f"550 5.1.1 {refused} is unknown here"
+    upstream = ScriptedUpstream({f"RCPT TO:<{refused}>": refusal}, extensions)
+    harness = await start(upstream, options=options)
     client = await harness.client()
-    assert await client.deliver(MESSAGE, *THREE) == refusal
+    assert await client.deliver(HTML_WIRE, *THREE) == refusal
     assert upstream.arrived == []
     assert "DATA" not in upstream.commands
     await assert_goes_on(harness, client)
@@ -323,19 +252,6 @@ async def test_the_first_of_several_refusals_is_told(start: "Start") -> None:
     harness = await start(ScriptedUpstream(script))
     client = await harness.client()
     assert await client.deliver(MESSAGE, *THREE) == "450 4.2.1 b is full"
-
-
-async def test_with_tracking_on_too_nobody_gets_what_one_is_refused(
-    start: "Start", extensions: Sequence[str]
-) -> None:
-    refusal = "550 5.1.1 c is unknown here"
-    upstream = ScriptedUpstream({f"RCPT TO:<{THREE[2]}>": refusal}, extensions)
-    harness = await start(upstream, options=TRACKING)
-    client = await harness.client()
-    assert await client.deliver(HTML_WIRE, *THREE) == refusal
-    assert upstream.arrived == []
-    assert "DATA" not in upstream.commands
-    await assert_goes_on(harness, client)
 
 
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "RSET"])
@@ -366,25 +282,18 @@ async def test_with_tracking_off_one_copy_serves_all(start: "Start") -> None:
     assert (taken.recipients, taken.wire) == (THREE, HTML_WIRE)
 
 
-async def test_with_tracking_off_memory_is_needed_for_one_copy_only(start: "Start") -> None:
-    harness = await start(max_bytes_in_flight=50_000)
-    client = await harness.client()
-    many = [f"to{number}@example.com" for number in range(20)]
-    wire = HTML_WIRE + b"x" * 10_000 + b"\r\n"
-    assert await client.deliver(wire, *many) == ACCEPTED
-    assert len(harness.upstream.taken) == 1
-
-
 async def test_copies_that_can_never_fit_into_memory_are_refused_for_good(
     start: "Start",
 ) -> None:
-    harness = await start(options=TRACKING, max_bytes_in_flight=50_000)
-    client = await harness.client()
+    untracked = await start(max_bytes_in_flight=50_000)
+    tracked = await start(options=TRACKING, max_bytes_in_flight=50_000)
     many = [f"to{number}@example.com" for number in range(20)]
     wire = HTML_WIRE + b"x" * 10_000 + b"\r\n"
+    assert await (await untracked.client()).deliver(wire, *many) == ACCEPTED  # as one copy
+    client = await tracked.client()
     text = "552 5.3.4 The copies for all recipients exceed the proxy's memory; send to fewer"
     assert await client.deliver(wire, *many) == text
-    assert harness.upstream.arrived == []
+    assert tracked.upstream.arrived == []
     assert await client.deliver(wire, many[0]) == ACCEPTED
 
 
@@ -404,12 +313,6 @@ async def test_with_tracking_on_each_recipient_has_links_of_its_own(
             assert claims.engagement.recipient == taken.recipients[0]
 
 
-async def test_a_single_tracked_copy_is_answered_in_the_upstreams_words(start: "Start") -> None:
-    harness = await start(options=TRACKING)
-    client = await harness.client()
-    assert await client.deliver(HTML_WIRE) == ACCEPTED
-
-
 async def test_the_size_told_upstream_is_that_of_the_copy(start: "Start") -> None:
     harness = await start(options=TRACKING)
     client = await harness.client()
@@ -427,16 +330,16 @@ async def test_the_size_told_upstream_is_that_of_the_copy(start: "Start") -> Non
     assert asked == f"MAIL FROM:<a@example.com> BODY=8BITMIME SIZE={largest}"
 
 
+@pytest.mark.parametrize("verdict", ["452 4.3.1 Disk full", "550 5.7.1 Spam"])
 async def test_a_message_that_is_half_relayed_is_a_451_and_the_log_names_who_has_it(
-    start: "Start",
+    start: "Start", verdict: str
 ) -> None:
-    upstream = ScriptedUpstream({"DOT": [ACCEPTED, "452 4.3.1 Disk full"]})
-    harness = await start(upstream, options=TRACKING)
+    harness = await start(ScriptedUpstream({"DOT": [ACCEPTED, verdict]}), options=TRACKING)
     client = await harness.client()
     with capture_logs() as logs:
         answer = await client.deliver(HTML_WIRE, *THREE)
-    assert answer == "451 4.4.2 1 of 3 copies relayed, then: 452 4.3.1 Disk full"
-    assert [each.recipients for each in upstream.taken] == [("a@example.com",)]
+    assert answer == f"451 4.4.2 1 of 3 copies relayed, then: {verdict}"
+    assert [each.recipients for each in harness.upstream.taken] == [("a@example.com",)]
     (half,) = [each for each in logs if each["event"] == "message.half_relayed"]
     assert half["relayed_recipients"] == ["a@example.com"]
     assert len(half["relayed_message_ids"]) == 1
@@ -445,31 +348,12 @@ async def test_a_message_that_is_half_relayed_is_a_451_and_the_log_names_who_has
     assert harness.counts["copies.relayed"] == 1
 
 
-async def test_a_half_relayed_message_is_a_451_even_for_a_permanent_refusal(
-    start: "Start",
-) -> None:
-    upstream = ScriptedUpstream({"DOT": [ACCEPTED, "550 5.7.1 Spam"]})
-    harness = await start(upstream, options=TRACKING)
-    client = await harness.client()
-    answer = await client.deliver(HTML_WIRE, *THREE)
-    assert answer == "451 4.4.2 1 of 3 copies relayed, then: 550 5.7.1 Spam"
-
-
 BAD_HEADERS = [
-    ("{", "550 5.6.0 JSON parsing error in X-MSYS-API"),
-    ("[]", "550 5.6.0 JSON parsing error in X-MSYS-API"),
-    (
-        '{"metadata": 7}',
-        "550 5.6.0 X-MSYS-API 'metadata' must be of type 'json object'",
-    ),
-    (
-        json.dumps({"campaign_id": "x" * 65}),
-        "550 5.6.0 smtpapi_campaign_id context is limited to 64 bytes",
-    ),
-    (
-        '{"cc": [{"name": "C"}]}',
-        "550 5.6.0 X-MSYS-API 'cc[0].email' must be of type 'string'",
-    ),
+    ("{", "JSON parsing error in X-MSYS-API"),
+    ("[]", "JSON parsing error in X-MSYS-API"),
+    ('{"metadata": 7}', "X-MSYS-API 'metadata' must be of type 'json object'"),
+    (json.dumps({"campaign_id": "x" * 65}), "smtpapi_campaign_id context is limited to 64 bytes"),
+    ('{"cc": [{"name": "C"}]}', "X-MSYS-API 'cc[0].email' must be of type 'string'"),
 ]
 
 
@@ -482,7 +366,7 @@ async def test_a_malformed_header_refuses_the_message_for_everybody(
     client = await harness.client()
     wire = b"X-MSYS-API: " + header.encode() + b"\r\n" + HTML_WIRE
     answer = await client.deliver(wire, *THREE)
-    assert answer == text or answer.startswith(f"{text} (")
+    assert f"{answer} (".startswith(f"550 5.6.0 {text} (")
     assert harness.upstream.arrived == []
     assert all(not each.startswith(("MAIL", "RCPT", "DATA")) for each in harness.upstream.commands)
     assert harness.counts["messages.refused.header"] == 1
@@ -577,16 +461,6 @@ async def test_what_is_relayed_has_no_bare_line_break(start: "Start") -> None:
         assert not re.search(rb"\r(?!\n)|(?<!\r)\n", wire)
 
 
-async def test_8bit_mail_is_refused_where_the_upstream_takes_only_7bit(start: "Start") -> None:
-    harness = await start(ScriptedUpstream(extensions=["SIZE 0"]))
-    client = await harness.client()
-    wire = "Subject: x\r\n\r\nGrüße\r\n".encode()
-    text = "554 5.6.3 The message is 8-bit; the upstream takes only 7-bit mail"
-    assert await client.deliver(wire) == text
-    assert harness.upstream.arrived == []
-    await assert_goes_on(harness, client)
-
-
 async def test_an_internationalized_address_reaches_the_upstream_as_it_is(
     start: "Start",
 ) -> None:
@@ -613,17 +487,6 @@ async def test_parameters_of_mail_are_ascii(start: "Start", parameters: str) -> 
     assert await client.say("MAIL FROM:<a@b.test> size=1 body=8bitmime") == "250 OK"
 
 
-async def test_an_internationalized_address_needs_the_parameter(start: "Start") -> None:
-    harness = await start()
-    client = await harness.client()
-    await client.say("EHLO client.test")
-    assert await client.say("MAIL FROM:<jö@bücher.example>") == "250 OK"
-    assert await client.say("RCPT TO:<b@example.com>") == "250 OK"
-    await client.say("DATA")
-    text = "553 5.6.7 A non-ASCII address needs the SMTPUTF8 parameter of MAIL"
-    assert await client.data(MESSAGE) == text
-
-
 async def test_the_null_sender_stays_null(start: "Start") -> None:
     harness = await start(options=TRACKING)
     client = await harness.client()
@@ -632,35 +495,23 @@ async def test_the_null_sender_stays_null(start: "Start") -> None:
     assert [each.sender for each in harness.upstream.taken] == ["", ""]
 
 
-async def test_a_client_that_leaves_after_the_dot_does_not_stop_its_mail(start: "Start") -> None:
+@pytest.mark.parametrize("recipients", [THREE[:1], THREE])
+async def test_a_client_that_leaves_after_the_dot_does_not_stop_its_mail(
+    start: "Start", recipients: Sequence[str]
+) -> None:
     gate = asyncio.Event()
-    wait = Answer(wire=f"{ACCEPTED}\r\n".encode(), when=gate)
-    harness = await start(ScriptedUpstream({"DOT": wait}))
+    upstream = ScriptedUpstream({"DOT": [say(ACCEPTED, when=gate), ACCEPTED]})
+    harness = await start(upstream, options=TRACKING)
     client = await harness.client()
-    await client.envelope()
-    client.send(MESSAGE + b".\r\n")
-    await until(lambda: harness.upstream.arrived)
-    client.reset()
-    await asyncio.sleep(0.02)
-    gate.set()
-    await until(lambda: harness.counts.get("messages.accepted"))
-    assert [each.wire for each in harness.upstream.taken] == [MESSAGE]
-    assert harness.proxy.in_flight_bytes == 0
-
-
-async def test_copies_follow_the_first_one_without_their_client(start: "Start") -> None:
-    gate = asyncio.Event()
-    wait = Answer(wire=f"{ACCEPTED}\r\n".encode(), when=gate)
-    harness = await start(ScriptedUpstream({"DOT": [wait, ACCEPTED]}), options=TRACKING)
-    client = await harness.client()
-    await client.envelope(*THREE)
+    await client.envelope(*recipients)
     client.send(HTML_WIRE + b".\r\n")
-    await until(lambda: harness.upstream.arrived)
+    await until(lambda: upstream.arrived)
     client.reset()
     await asyncio.sleep(0.02)
     gate.set()
     await until(lambda: harness.counts.get("messages.accepted"))
-    assert [each.recipients for each in harness.upstream.taken] == [(to,) for to in THREE]
+    assert [each.recipients for each in upstream.taken] == [(to,) for to in recipients]
+    assert harness.proxy.in_flight_bytes == 0
 
 
 async def test_a_client_that_leaves_before_anything_is_sent_stops_its_mail(
@@ -668,8 +519,8 @@ async def test_a_client_that_leaves_before_anything_is_sent_stops_its_mail(
 ) -> None:
     """It was told nothing and will come again; to send would be to send twice."""
     gate = asyncio.Event()
-    wait = Answer(wire=b"250 2.1.0 Ok\r\n", when=gate)
-    harness = await start(ScriptedUpstream({"MAIL": [wait, "250 Ok"]}), options=TRACKING)
+    script: Script = {"MAIL": [say("250 Ok", when=gate), "250 Ok"]}
+    harness = await start(ScriptedUpstream(script), options=TRACKING)
     client = await harness.client()
     await client.envelope(*THREE)
     client.send(HTML_WIRE + b".\r\n")

@@ -1,19 +1,15 @@
 """Policy through real SMTP: asked at each command, heard by the client, undone where it fails."""
 
 import asyncio
-import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
-from tests.proxied import run_proxy
 from tests.smtp_client import Client
-from tests.upstreams import ScriptedUpstream
 
 from msys_track.dispatch.rewriter import Rewriter
-from msys_track.injection.server import Proxy
 from msys_track.keys.ring import KeyRing
 from msys_track.metrics import Counters
 from msys_track.options.scopes import Scope, Scopes
@@ -21,9 +17,11 @@ from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.guard import Guard, OnFailure
 from msys_track.policy.loading import PolicySettings, load_policy
 
+if TYPE_CHECKING:
+    from tests.injection.conftest import Harness, Start
+
 pytestmark = pytest.mark.anyio
 
-KEYS = KeyRing.temporary()
 HTML = (
     b"Subject: x\r\nContent-Type: text/html\r\n\r\n<body><a href='http://e.com/'>x</a></body>\r\n"
 )
@@ -57,58 +55,44 @@ def validate_data_spool_each_rcpt(transaction):
 """
 
 
-class Harness:
-    def __init__(self, proxy: Proxy, hop: ScriptedUpstream) -> None:
-        self.proxy = proxy
-        self.hop = hop
-
-    @property
-    def counts(self) -> dict[str, int]:
-        return dict(self.proxy.counters.snapshot())
-
-    def campaigns(self) -> list[set[str | None]]:
-        found = []
-        for taken in self.hop.taken:
-            paths = re.findall(rb"http://localhost:8080(/[^\"' ]+)", taken.message)
-            engagements = [KEYS.open(path.decode()).engagement for path in paths]
-            found.append({each.campaign_id for each in engagements})
-        return found
+Run: TypeAlias = Callable[..., Awaitable[tuple["Harness", Client]]]
 
 
-def running(
-    folder: Path,
-    text: str,
-    *,
-    name: str = "policy.py",
-    on_failure: OnFailure = "continue",
-    context: dict[str, str] | None = None,
-) -> contextlib.AbstractAsyncContextManager[Harness]:
-    return asked_of(folder, {name: text}, on_failure=on_failure, context=context)
+@pytest.fixture
+def run(start: "Start", keys: KeyRing, tmp_path: Path) -> Run:
+    """Start a proxy with policy files in their order, a lone one in Python; connect to it."""
+
+    async def run_files(
+        files: str | dict[str, str],
+        on_failure: OnFailure = "continue",
+        context: dict[str, str] | None = None,
+    ) -> tuple["Harness", Client]:
+        texts = {"policy.py": files} if isinstance(files, str) else files
+        for name, text in texts.items():
+            (tmp_path / name).write_text(text)
+        counters = Counters()
+        policy = load_policy(PolicySettings(files=tuple(tmp_path / name for name in texts)))
+        assert policy is not None
+        options = TrackingOptions(open_tracking=True, click_tracking=True)
+        scopes = Scopes(listener=Scope(name="listener", options=options, context=context or {}))
+        guard = Guard(policy, on_failure, counters.add)
+        rewriter = Rewriter(keys=keys, scopes=scopes, policy=guard)
+        harness = await start(rewriter=rewriter, serve_with={"counters": counters})
+        return harness, await harness.client()
+
+    return run_files
 
 
-@contextlib.asynccontextmanager
-async def asked_of(
-    folder: Path,
-    files: dict[str, str],
-    *,
-    on_failure: OnFailure = "continue",
-    context: dict[str, str] | None = None,
-) -> AsyncIterator[Harness]:
-    """Run a proxy with these policy files, in their order."""
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    counters = Counters()
-    policy = load_policy(PolicySettings(files=tuple(folder / name for name in files)))
-    assert policy is not None
-    options = TrackingOptions(open_tracking=True, click_tracking=True)
-    scopes = Scopes(listener=Scope(name="listener", options=options, context=context or {}))
-    guard = Guard(policy, on_failure, counters.add)
-    rewriter = Rewriter(keys=KEYS, scopes=scopes, policy=guard)
-    async with run_proxy(rewriter, counters=counters) as (proxy, hop):
-        yield Harness(proxy, hop)
+def campaigns(harness: "Harness", keys: KeyRing) -> list[set[str | None]]:
+    found = []
+    for taken in harness.upstream.taken:
+        paths = re.findall(rb"http://localhost:8080(/[^\"' ]+)", taken.message)
+        engagements = [keys.open(path.decode()).engagement for path in paths]
+        found.append({each.campaign_id for each in engagements})
+    return found
 
 
-async def injected(client: Client, *recipients: str, message: bytes = HTML) -> str:
+async def inject(client: Client, *recipients: str, message: bytes = HTML) -> str:
     assert (await client.say("MAIL FROM:<s@s.example>")).startswith("250")
     for recipient in recipients:
         assert (await client.say(f"RCPT TO:<{recipient}>")).startswith("250")
@@ -116,43 +100,44 @@ async def injected(client: Client, *recipients: str, message: bytes = HTML) -> s
     return await client.say(message + b".")
 
 
-async def test_each_command_is_answered_as_policy_says(tmp_path: Path) -> None:
-    async with running(tmp_path, REJECTS) as it, Client(it.proxy.port) as client:
-        assert await client.say("EHLO spam") == "550 5.7.1 no spam"
-        assert (await client.say("MAIL FROM:<s@s.example>")).startswith("503")
-        assert await client.say("HELO spam") == "550 5.7.1 no spam"
-        assert (await client.say("EHLO client")).startswith("250-")
-        assert await client.say("MAIL FROM:<bad@s.example>") == "553 5.1.8 not you"
-        assert (await client.say("MAIL FROM:<s@s.example>")).startswith("250")
-        assert (await client.say("RCPT TO:<yes@r.example>")).startswith("250")
-        assert await client.say("RCPT TO:<no@r.example>") == "550 5.1.1 not there, after 1"
-        assert (await client.say("DATA")).startswith("354")
-        assert (await client.say(HTML + b".")).startswith("250")
-        assert [taken.recipients for taken in it.hop.taken] == [("yes@r.example",)]
-        assert it.counts["policy.rejected"] == 4
+async def test_each_command_is_answered_as_policy_says(run: Run) -> None:
+    it, client = await run(REJECTS)
+    assert await client.say("EHLO spam") == "550 5.7.1 no spam"
+    assert (await client.say("MAIL FROM:<s@s.example>")).startswith("503")
+    assert await client.say("HELO spam") == "550 5.7.1 no spam"
+    assert (await client.say("EHLO client")).startswith("250-")
+    assert await client.say("MAIL FROM:<bad@s.example>") == "553 5.1.8 not you"
+    assert (await client.say("MAIL FROM:<s@s.example>")).startswith("250")
+    assert (await client.say("RCPT TO:<yes@r.example>")).startswith("250")
+    assert await client.say("RCPT TO:<no@r.example>") == "550 5.1.1 not there, after 1"
+    assert (await client.say("DATA")).startswith("354")
+    assert (await client.say(HTML + b".")).startswith("250")
+    assert [taken.recipients for taken in it.upstream.taken] == [("yes@r.example",)]
+    assert it.counts["policy.rejected"] == 4
 
 
-async def test_a_message_refused_by_policy_goes_to_nobody(tmp_path: Path) -> None:
-    async with running(tmp_path, REJECTS) as it, Client(it.proxy.port) as client:
-        await client.say("EHLO client")
-        stop = HTML.replace(b"Subject: x", b"Subject: stop")
-        assert await injected(client, "a@r.example", "b@r.example", message=stop) == (
-            "554 5.6.0 stopped"
-        )
-        assert it.hop.taken == []
-        assert it.counts["messages.refused.policy"] == 1
-        assert (await injected(client, "a@r.example")).startswith("250")
+async def test_a_message_refused_by_policy_goes_to_nobody(run: Run) -> None:
+    it, client = await run(REJECTS)
+    await client.say("EHLO client")
+    stop = HTML.replace(b"Subject: x", b"Subject: stop")
+    assert await inject(client, "a@r.example", "b@r.example", message=stop) == (
+        "554 5.6.0 stopped"
+    )
+    assert it.upstream.taken == []
+    assert it.counts["messages.refused.policy"] == 1
+    assert (await inject(client, "a@r.example")).startswith("250")
 
 
-async def test_variables_decide_for_each_recipient(tmp_path: Path) -> None:
-    async with running(tmp_path, REJECTS, context={"seen": "connect"}) as it:
-        async with Client(it.proxy.port) as client:
-            await client.say("EHLO client")
-            await injected(client, "a@r.example", "b@r.example")
-        assert it.campaigns() == [{"a@r.example"}, {"b@r.example"}]
+async def test_variables_decide_for_each_recipient(run: Run, keys: KeyRing) -> None:
+    it, client = await run(REJECTS, context={"seen": "connect"})
+    await client.say("EHLO client")
+    await inject(client, "a@r.example", "b@r.example")
+    assert campaigns(it, keys) == [{"a@r.example"}, {"b@r.example"}]
 
 
-async def test_a_connection_s_variables_last_and_a_message_s_end_with_it(tmp_path: Path) -> None:
+async def test_a_connection_s_variables_last_and_a_message_s_end_with_it(
+    run: Run, keys: KeyRing
+) -> None:
     counting = """
 def validate_mailfrom(transaction):
     connection, message = transaction.contexts.connection, transaction.contexts.message
@@ -161,15 +146,14 @@ def validate_mailfrom(transaction):
     message.set("once", "old")
     message.set("smtpapi_campaign_id", connection.get("mails") + " " + seen)
 """
-    async with running(tmp_path, counting) as it:
-        for _ in range(2):
-            async with Client(it.proxy.port) as client:
-                await client.say("EHLO client")
-                await injected(client, "a@r.example")
-                await client.say("MAIL FROM:<s@s.example>")
-                await client.say("RSET")
-                await injected(client, "a@r.example")
-        assert it.campaigns() == [{"1 new"}, {"3 new"}, {"1 new"}, {"3 new"}]
+    it, first = await run(counting)
+    for client in (first, await it.client()):
+        await client.say("EHLO client")
+        await inject(client, "a@r.example")
+        await client.say("MAIL FROM:<s@s.example>")
+        await client.say("RSET")
+        await inject(client, "a@r.example")
+    assert campaigns(it, keys) == [{"1 new"}, {"3 new"}, {"1 new"}, {"3 new"}]
 
 
 FAILS = """
@@ -183,12 +167,14 @@ def validate_rcptto(transaction):
 """
 
 
-async def test_a_failing_policy_is_passed_over_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    async with running(tmp_path, FAILS) as it, Client(it.proxy.port) as client:
-        await client.say("EHLO client")
-        assert (await injected(client, "a@r.example")).startswith("250")
-        assert it.campaigns() == [{"from connect"}]
-        assert it.counts["policy.continued"] == 1
+async def test_a_failing_policy_is_passed_over_and_leaves_nothing_behind(
+    run: Run, keys: KeyRing
+) -> None:
+    it, client = await run(FAILS)
+    await client.say("EHLO client")
+    assert (await inject(client, "a@r.example")).startswith("250")
+    assert campaigns(it, keys) == [{"from connect"}]
+    assert it.counts["policy.continued"] == 1
 
 
 SWITCHES_OFF = {
@@ -227,39 +213,37 @@ def validate_data_spool_each_rcpt(transaction):
 @pytest.mark.parametrize("off", SWITCHES_OFF)
 @pytest.mark.parametrize("is_first", [True, False], ids=["fails first", "fails last"])
 async def test_mail_that_one_file_has_switched_off_stays_so_though_another_fails(
-    tmp_path: Path, off: str, bad: str, *, is_first: bool
+    run: Run, off: str, bad: str, *, is_first: bool
 ) -> None:
     files = {off: SWITCHES_OFF[off]}
     failing = {bad: SWITCHES_ON_AND_FAILS[bad]}
     order = {**failing, **files} if is_first else {**files, **failing}
-    async with asked_of(tmp_path, order) as it, Client(it.proxy.port) as client:
-        await client.say("EHLO client")
-        assert (await injected(client, "a@r.example")).startswith("250")
-        assert [taken.message for taken in it.hop.taken] == [HTML]
-        assert it.counts["policy.continued"] == 1
+    it, client = await run(order)
+    await client.say("EHLO client")
+    assert (await inject(client, "a@r.example")).startswith("250")
+    assert [taken.message for taken in it.upstream.taken] == [HTML]
+    assert it.counts["policy.continued"] == 1
 
 
-async def test_a_failing_policy_can_refuse_for_now(tmp_path: Path) -> None:
-    async with running(tmp_path, FAILS, on_failure="refuse") as it:
-        async with Client(it.proxy.port) as client:
-            await client.say("EHLO client")
-            await client.say("MAIL FROM:<s@s.example>")
-            assert (await client.say("RCPT TO:<a@r.example>")).startswith("451 4.3.0")
-        assert it.counts["policy.refused"] == 1
+async def test_a_failing_policy_can_refuse_for_now(run: Run) -> None:
+    it, client = await run(FAILS, on_failure="refuse")
+    await client.say("EHLO client")
+    await client.say("MAIL FROM:<s@s.example>")
+    assert (await client.say("RCPT TO:<a@r.example>")).startswith("451 4.3.0")
+    assert it.counts["policy.refused"] == 1
 
 
-async def test_a_client_can_be_turned_away_at_once(tmp_path: Path) -> None:
+async def test_a_client_can_be_turned_away_at_once(run: Run) -> None:
     closed = """
 from msys_track.policy.hooks import Rejection
 
 def validate_connect(transaction):
     return Rejection(code=554, text="5.7.1 closed")
 """
-    async with running(tmp_path, closed) as it:
-        async with Client(it.proxy.port) as client:
-            assert client.greeting == "554 5.7.1 closed"
-            assert await client.rest() == ""
-        assert it.counts["connections.rejected"] == 1
+    it, client = await run(closed)
+    assert client.greeting == "554 5.7.1 closed"
+    assert await client.rest() == ""
+    assert it.counts["connections.rejected"] == 1
 
 
 LUA = """
@@ -290,39 +274,39 @@ msys.registerModule("engagement", mod)
 """
 
 
-async def test_a_policy_in_lua_acts_as_momentum_s_documentation_says(tmp_path: Path) -> None:
-    async with running(tmp_path, LUA, name="policy.lua") as it, Client(it.proxy.port) as client:
-        await client.say("EHLO client")
-        await client.say("MAIL FROM:<s@s.example>")
-        assert await client.say("RCPT TO:<blocked@r.example>") == "550 5.7.1 blocked"
-        await client.say("RSET")
-        await injected(client, "a@r.example")
-        await injected(client, "a@r.example", message=b"X-Class: password-reset\r\n" + HTML)
-    tracked, untracked = it.hop.taken
+async def test_a_policy_in_lua_acts_as_momentum_s_documentation_says(
+    run: Run, keys: KeyRing
+) -> None:
+    it, client = await run({"policy.lua": LUA})
+    await client.say("EHLO client")
+    await client.say("MAIL FROM:<s@s.example>")
+    assert await client.say("RCPT TO:<blocked@r.example>") == "550 5.7.1 blocked"
+    await client.say("RSET")
+    await inject(client, "a@r.example")
+    await inject(client, "a@r.example", message=b"X-Class: password-reset\r\n" + HTML)
+    tracked, untracked = it.upstream.taken
     path = re.search(rb"http://localhost:8080(/f/[^\"' ]+)", tracked.message)
     assert path is not None
-    assert KEYS.open(path[1].decode()).engagement.tags == ("lua",)
+    assert keys.open(path[1].decode()).engagement.tags == ("lua",)
     assert untracked.message == b"X-Class: password-reset\r\n" + HTML
 
 
-async def test_sessions_at_one_time_don_t_share_variables(tmp_path: Path) -> None:
+async def test_sessions_at_one_time_don_t_share_variables(run: Run, keys: KeyRing) -> None:
     slow = """
 def validate_mailfrom(transaction):
     transaction.contexts.message.set("smtpapi_campaign_id", transaction.sender)
 """
-    async with running(tmp_path, slow) as it:
+    it, _ = await run(slow)
 
-        async def one(number: int) -> None:
-            async with Client(it.proxy.port) as client:
-                await client.say("EHLO client")
-                await client.say(f"MAIL FROM:<s{number}@s.example>")
-                await asyncio.sleep(0.01)
-                await client.say("RCPT TO:<r@r.example>")
-                await client.say("DATA")
-                await client.say(HTML + b".")
+    async def one(number: int) -> None:
+        client = await it.client()
+        await client.say("EHLO client")
+        await client.say(f"MAIL FROM:<s{number}@s.example>")
+        await asyncio.sleep(0.01)
+        await client.say("RCPT TO:<r@r.example>")
+        await client.say("DATA")
+        await client.say(HTML + b".")
 
-        await asyncio.gather(*map(one, range(40)))
-        senders: dict[str, Any] = {taken.sender: None for taken in it.hop.taken}
-        assert len(senders) == 40
-        for taken, campaigns in zip(it.hop.taken, it.campaigns(), strict=True):
-            assert campaigns == {taken.sender}
+    await asyncio.gather(*map(one, range(40)))
+    assert len({taken.sender for taken in it.upstream.taken}) == 40
+    assert campaigns(it, keys) == [{taken.sender} for taken in it.upstream.taken]

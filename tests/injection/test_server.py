@@ -13,15 +13,10 @@ from tests import oracle
 from tests.captured_logs import capture_logs
 from tests.injection.conftest import TRACKING
 from tests.smtp_client import Client
-from tests.upstreams import Answer, ScriptedUpstream, stock_aiosmtpd
+from tests.upstreams import Answer, ScriptedUpstream, say, stock_aiosmtpd
 from tests.waiting import until
 
-from msys_track.dispatch.rewriter import Rewriter
-from msys_track.injection.server import serve
-from msys_track.injection.settings import ProxySettings
 from msys_track.keys.ring import KeyRing
-from msys_track.relay.settings import UpstreamSettings
-from msys_track.relay.upstream import Upstream
 from msys_track.testing.sink import Arrival, Sink
 
 if TYPE_CHECKING:
@@ -40,18 +35,8 @@ async def test_the_greeting_names_the_proxy_and_nothing_is_looked_up(start: "Sta
 
 
 async def test_the_offer_is_what_reaches_through_to_the_upstream(start: "Start") -> None:
-    offered = [
-        "PIPELINING",
-        "SIZE 1000000",
-        "CHUNKING",
-        "DSN",
-        "STARTTLS",
-        "AUTH PLAIN",
-        "8BITMIME",
-    ]
-    harness = await start(
-        ScriptedUpstream(extensions=[*offered, "SMTPUTF8", "ENHANCEDSTATUSCODES"])
-    )
+    offered = "PIPELINING,SIZE 1000000,CHUNKING,DSN,STARTTLS,AUTH PLAIN,8BITMIME,SMTPUTF8,XCLIENT"
+    harness = await start(ScriptedUpstream(extensions=offered.split(",")))
     client = await harness.client()
     assert (await client.say("EHLO client.test")).split("\r\n") == [
         "250-localhost",
@@ -63,22 +48,29 @@ async def test_the_offer_is_what_reaches_through_to_the_upstream(start: "Start")
     ]
 
 
-async def test_replies_do_not_wait_for_each_other_to_be_acknowledged(start: "Start") -> None:
-    """With Nagle's algorithm each round would take the client's delayed ACK, 40 ms."""
+async def test_replies_to_pipelined_commands_do_not_wait_for_an_acknowledgement(
+    start: "Start",
+) -> None:
+    """By Nagle's algorithm each second reply would wait for the client's delayed ACK: 40 ms.
+
+    One command at a time never waits: that is what the same work takes on this machine.
+    """
     harness = await start()
     client = await harness.client()
+    await client.say("EHLO client.test")
+    commands = [b"MAIL FROM:<s@s.example>", b"RCPT TO:<r@r.example>", b"RSET"]
     loop = asyncio.get_running_loop()
     together, in_turn = [], []
-    for _ in range(20):
+    for _ in range(10):
         begun = loop.time()
-        client.send(b"NOOP\r\n" * 3)
-        await client.replies(3)
+        client.send(b"".join(each + b"\r\n" for each in commands))
+        assert [reply[:3] for reply in await client.replies(3)] == ["250"] * 3
         together.append(loop.time() - begun)
         begun = loop.time()
-        for _ in range(3):
-            await client.say("NOOP")
+        for each in commands:
+            assert (await client.say(each)).startswith("250")
         in_turn.append(loop.time() - begun)
-    assert sorted(together)[10] < 0.03 + 5 * sorted(in_turn)[10]
+    assert min(together) < 0.03 + 5 * min(in_turn)
 
 
 async def test_a_client_too_many_is_told_so_and_the_others_stay(start: "Start") -> None:
@@ -148,8 +140,9 @@ async def test_a_client_that_goes_on_is_not_idle(start: "Start") -> None:
 
 async def test_a_client_that_waits_for_the_upstream_is_not_idle(start: "Start") -> None:
     gate = asyncio.Event()
-    wait = Answer(wire=f"{ACCEPTED}\r\n".encode(), when=gate)
-    harness = await start(ScriptedUpstream({"DOT": wait}), idle_timeout_seconds=1)
+    harness = await start(
+        ScriptedUpstream({"DOT": say(ACCEPTED, when=gate)}), idle_timeout_seconds=1
+    )
     client = await harness.client()
     await client.envelope()
     client.send(MESSAGE + b".\r\n")
@@ -179,8 +172,7 @@ async def test_a_client_that_reads_no_answers_does_not_stay_for_ever(start: "Sta
 
 async def test_closing_lets_mail_under_way_finish(start: "Start") -> None:
     gate = asyncio.Event()
-    wait = Answer(wire=f"{ACCEPTED}\r\n".encode(), when=gate)
-    harness = await start(ScriptedUpstream({"DOT": wait}))
+    harness = await start(ScriptedUpstream({"DOT": say(ACCEPTED, when=gate)}))
     idle, sending, waiting = [await harness.client() for _ in range(3)]
     await sending.envelope()
     sending.send(b"half a mes")
@@ -216,8 +208,7 @@ async def test_closing_does_not_wait_longer_than_it_should(start: "Start") -> No
 
 async def test_closing_waits_for_mail_whose_client_is_gone(start: "Start") -> None:
     gate = asyncio.Event()
-    wait = Answer(wire=f"{ACCEPTED}\r\n".encode(), when=gate)
-    harness = await start(ScriptedUpstream({"DOT": wait}))
+    harness = await start(ScriptedUpstream({"DOT": say(ACCEPTED, when=gate)}))
     client = await harness.client()
     await client.envelope()
     client.send(MESSAGE + b".\r\n")
@@ -230,11 +221,6 @@ async def test_closing_waits_for_mail_whose_client_is_gone(start: "Start") -> No
     gate.set()
     await asyncio.wait_for(closing, 30)
     assert len(harness.upstream.taken) == 1
-
-
-async def test_closing_with_nobody_there_waits_for_nothing(start: "Start") -> None:
-    harness = await start(drain_seconds=60)
-    await asyncio.wait_for(harness.proxy.close(), 30)
 
 
 @pytest.mark.parametrize("turns", [0, 2, 3, 4])  # 1: asyncio itself forgets it (gh-109564)
@@ -252,19 +238,6 @@ async def test_a_client_that_comes_while_it_closes_is_sent_away(
             assert said == b"" or said.endswith(b"421 4.3.2 Shutting down\r\n")
 
 
-async def test_a_listener_of_ones_own_is_used(keys: KeyRing) -> None:
-    bound = socket.create_server(("127.0.0.1", 0))
-    upstream = Upstream(UpstreamSettings(port=1))
-    proxy = await serve(ProxySettings(), Rewriter(keys=keys), upstream, listener=bound)
-    try:
-        assert proxy.sockname == bound.getsockname()
-        async with Client(proxy.port) as client:
-            assert client.greeting.startswith("220 ")
-    finally:
-        await proxy.close()
-        await upstream.close()
-
-
 @pytest.mark.parametrize(
     ("host", "is_told"),
     [
@@ -276,52 +249,34 @@ async def test_a_listener_of_ones_own_is_used(keys: KeyRing) -> None:
     ],
 )
 async def test_each_address_that_others_reach_is_an_error_in_the_log(
-    keys: KeyRing, host: str, *, is_told: bool
+    start: "Start", host: str, *, is_told: bool
 ) -> None:
-    upstream = Upstream(UpstreamSettings(port=1))
-    settings = ProxySettings(listen_host=host, listen_port=0)
     with capture_logs() as logs:
-        proxy = await serve(settings, Rewriter(keys=keys), upstream)
-    where = ["{}:{}".format(*proxy.sockname)] if is_told else []
+        harness = await start(listen_host=host)
+        bound = socket.create_server((host, 0))
+        of_ones_own = await start(serve_with={"listener": bound})
+    assert of_ones_own.proxy.sockname == bound.getsockname()
     told = [each for each in logs if each["event"] == "proxy.unprotected"]
+    reached = [harness.proxy.sockname] if is_told else []
+    reached += [each for each in of_ones_own.proxy.socknames if each[0] == "0.0.0.0"]  # noqa: S104
     assert [(each["address"], each["log_level"]) for each in told] == [
-        (address, "error") for address in where
+        (str(address), "error") for address in reached
     ]
-    await proxy.close()
-    await upstream.close()
 
 
-async def test_a_listener_of_ones_own_that_others_reach_is_an_error_in_the_log(
-    keys: KeyRing,
-) -> None:
-    bound = socket.create_server(("", 0))
-    upstream = Upstream(UpstreamSettings(port=1))
-    with capture_logs() as logs:
-        proxy = await serve(ProxySettings(), Rewriter(keys=keys), upstream, listener=bound)
-    assert [each["address"] for each in logs if each["event"] == "proxy.unprotected"] == [
-        f"0.0.0.0:{proxy.port}"
-    ]
-    await proxy.close()
-    await upstream.close()
-
-
-async def test_an_ipv6_address_is_listened_on(keys: KeyRing) -> None:
-    upstream = Upstream(UpstreamSettings(port=1))
-    settings = ProxySettings(listen_host="::1", listen_port=0)
+async def test_an_ipv6_address_is_listened_on(start: "Start") -> None:
     try:
-        proxy = await serve(settings, Rewriter(keys=keys), upstream)
+        harness = await start(listen_host="::1")
     except OSError:
         pytest.skip("no IPv6 here")
-    reader, writer = await asyncio.open_connection("::1", proxy.port)
+    reader, writer = await asyncio.open_connection("::1", harness.proxy.port)
     assert (await reader.readline()).startswith(b"220 ")
     writer.close()
-    await proxy.close()
 
 
-async def test_a_port_that_is_taken_is_an_error(harness: "Harness", keys: KeyRing) -> None:
-    settings = ProxySettings(listen_port=harness.proxy.port)
+async def test_a_port_that_is_taken_is_an_error(harness: "Harness", start: "Start") -> None:
     with pytest.raises(OSError, match=r"[Aa]ddress already in use"):
-        await serve(settings, Rewriter(keys=keys), Upstream(UpstreamSettings()))
+        await start(listen_port=harness.proxy.port)
 
 
 async def test_links_of_many_sessions_are_never_mixed_up(start: "Start", keys: KeyRing) -> None:

@@ -58,7 +58,7 @@ def call(policy: Policy, hook: Hook, given: Transaction) -> Rejection | None:
     return policy.call(hook, given, fail)
 
 
-def asked(body: str, given: Transaction | None = None, **limits: Any) -> Verdict:
+def ask(body: str, given: Transaction | None = None, **limits: Any) -> Verdict:
     """Run `body` once at the last hook."""
     return lua(body, **limits).ask(Hook.EACH_RCPT, given or transaction())
 
@@ -66,5 +66,5 @@ def asked(body: str, given: Transaction | None = None, **limits: Any) -> Verdict
 def set_by(body: str, given: Transaction | None = None) -> dict[str, str]:
     """Give the message's variables after `body`."""
     given = given or transaction()
-    asked(body, given)
+    ask(body, given)
     return dict(given.contexts.message.items())

@@ -9,11 +9,12 @@ from tests.policy.asked import FILE, lua, transaction
 
 from msys_track.policy.chain import Chain, PolicyFile
 from msys_track.policy.context import Context, Contexts
-from msys_track.policy.guard import Guard
+from msys_track.policy.guard import Guard, OnFailure
 from msys_track.policy.hooks import Hook, Rejection, Transaction
 from msys_track.policy.python import PythonPolicy
 
 REFUSED: Final = Rejection(code=451, text="4.3.0 Policy failed; try again later")
+NO: Final = Rejection(code=550, text="no")
 MESSAGE: Final = {"seen": "before", "smtpapi_open_tracking": "1", "kept": "1"}
 CONNECTION: Final = {"seen": "before", "kept": "1"}
 
@@ -26,44 +27,36 @@ LUA_SPOILS: Final = (
     " vctx:delete(M, 'smtpapi_click_tracking') vctx:delete(M, 'kept')"
     " vctx:set(C, 'seen', 'spoilt') vctx:delete(C, 'kept') vctx:set(C, 'more', 'spoilt')"
 )
-PYTHON_SETS: Final = """
-    t.contexts.message.set('smtpapi_open_tracking', '0')
-    t.contexts.message.set('smtpapi_click_tracking', '0')
-    t.contexts.connection.set('seen', 'off')
-"""
-PYTHON_SPOILS: Final = """
-    t.contexts.message.set('smtpapi_open_tracking', '1')
-    t.contexts.message.set('smtpapi_campaign_id', 'spoilt')
-    t.contexts.message.delete('smtpapi_click_tracking')
-    t.contexts.message.delete('kept')
-    t.contexts.connection.set('seen', 'spoilt')
-    t.contexts.connection.delete('kept')
-    t.contexts.connection.set('more', 'spoilt')
-"""
+PYTHON_SETS: Final = (
+    "m.set('smtpapi_open_tracking', '0'); m.set('smtpapi_click_tracking', '0');"
+    "c.set('seen', 'off')"
+)
+PYTHON_SPOILS: Final = (
+    "m.set('smtpapi_open_tracking', '1'); m.set('smtpapi_campaign_id', 'spoilt');"
+    "m.delete('smtpapi_click_tracking'); m.delete('kept');"
+    "c.set('seen', 'spoilt'); c.delete('kept'); c.set('more', 'spoilt')"
+)
 FAILS: Final = {
-    "Lua, an error": f"{LUA_SPOILS} error('a defect')",
-    "Lua, a call that is not there": f"{LUA_SPOILS} msys.db.query('select 1')",
-    "Lua, a loop": f"{LUA_SPOILS} while true do end",
-    "Lua, a loop that catches errors": f"{LUA_SPOILS} while true do pcall(error) end",
-    "Lua, memory": f"{LUA_SPOILS} local s = 'x' while true do s = s .. s end",
-    "Lua, another answer": f"{LUA_SPOILS} do return 7 end",
-    "Lua, an answer that nothing waits for": (
-        f"{LUA_SPOILS} do return msys.core.VALIDATE_AGAIN end"
-    ),
-    "Lua, a variable that is too long": f"{LUA_SPOILS} vctx:set(M, 'x', ('x'):rep(70000))",
-    "Lua, a code and an error": f"{LUA_SPOILS} vctx:set_code(550, 'no') error('a defect')",
-    "Python, an error": f"{PYTHON_SPOILS}    raise ValueError('a defect')",
-    "Python, a time-out": f"{PYTHON_SPOILS}    raise TimeoutError",
-    "Python, leaving the process": f"{PYTHON_SPOILS}    raise SystemExit(1)",
-    "Python, another answer": f"{PYTHON_SPOILS}    return True",
-    "Python, a variable that is too long": (
-        f"{PYTHON_SPOILS}    t.contexts.message.set('x', 'x' * 70_000)"
-    ),
+    "Lua, an error": "error('a defect')",
+    "Lua, a call that is not there": "msys.db.query('select 1')",
+    "Lua, a loop": "while true do end",
+    "Lua, a loop that catches errors": "while true do pcall(error) end",
+    "Lua, memory": "local s = 'x' while true do s = s .. s end",
+    "Lua, another answer": "do return 7 end",
+    "Lua, an answer that nothing waits for": "do return msys.core.VALIDATE_AGAIN end",
+    "Lua, a variable that is too long": "vctx:set(M, 'x', ('x'):rep(70000))",
+    "Lua, a code and an error": "vctx:set_code(550, 'no') error('a defect')",
+    "Python, an error": "raise ValueError('a defect')",
+    "Python, a time-out": "raise TimeoutError",
+    "Python, leaving the process": "raise SystemExit(1)",
+    "Python, another answer": "return True",
+    "Python, a variable that is too long": "m.set('x', 'x' * 70_000)",
 }
 
 
-def python(hook: Hook, body: str, path: Path = Path("/etc/msys/other.py")) -> PythonPolicy:
-    return PythonPolicy(path, f"def {hook}(t):\n    pass\n{body}\n".encode())
+def python(hook: Hook, body: str) -> PythonPolicy:
+    source = f"def {hook}(t):\n    m, c = t.contexts.message, t.contexts.connection\n    {body}\n"
+    return PythonPolicy(Path("/etc/msys/other.py"), source.encode())
 
 
 def setting(language: str, hook: Hook) -> PolicyFile:
@@ -71,14 +64,25 @@ def setting(language: str, hook: Hook) -> PolicyFile:
 
 
 def failing(name: str, hook: Hook) -> PolicyFile:
-    if name.startswith("Lua"):
-        return lua(FAILS[name], hook=hook, timeout_seconds=0.02, max_memory_bytes=4 << 20)
-    return python(hook, FAILS[name])
+    if name.startswith("Python"):
+        return python(hook, f"{PYTHON_SPOILS}; {FAILS[name]}")
+    body = f"{LUA_SPOILS} {FAILS[name]}"
+    return lua(body, hook=hook, timeout_seconds=0.02, max_memory_bytes=4 << 20)
 
 
 def given() -> Transaction:
     contexts = Contexts(connection=Context(CONNECTION), message=Context(MESSAGE))
     return transaction(contexts=contexts, user="app")
+
+
+def call(
+    hook: Hook, *files: PolicyFile, on_failure: OnFailure = "continue"
+) -> tuple[Rejection | None, Contexts, list[str]]:
+    """Return the answer, the contexts after the call, and what was counted."""
+    counted: list[str] = []
+    asked = given()
+    answer = Guard(Chain(files), on_failure, counted.append).call(hook, asked)
+    return answer, asked.contexts, counted
 
 
 @pytest.mark.parametrize("hook", Hook)
@@ -89,27 +93,20 @@ def test_what_the_others_set_holds(
     hook: Hook, language: str, name: str, *, is_first: bool
 ) -> None:
     files = [failing(name, hook), setting(language, hook)]
-    counted: list[str] = []
-    asked = given()
-    guard = Guard(Chain(files if is_first else files[::-1]), count=counted.append)
     with capture_logs() as lines:
-        assert guard.call(hook, asked) is None
-    assert asked.contexts.message.items() == {
-        **MESSAGE,
-        "smtpapi_open_tracking": "0",
-        "smtpapi_click_tracking": "0",
-    }
-    assert asked.contexts.connection.items() == {**CONNECTION, "seen": "off"}
-    assert counted == ["policy.continued"]
+        answer, contexts, counted = call(hook, *(files if is_first else files[::-1]))
+    assert (answer, counted) == (None, ["policy.continued"])
+    off = {"smtpapi_open_tracking": "0", "smtpapi_click_tracking": "0"}
+    assert contexts.message.items() == {**MESSAGE, **off}
+    assert contexts.connection.items() == {**CONNECTION, "seen": "off"}
     assert [(line["event"], line["hook"]) for line in lines] == [("policy.failed", hook.value)]
 
 
 @pytest.mark.parametrize("name", FAILS)
 def test_alone_it_leaves_everything_as_it_was(name: str) -> None:
-    asked = given()
-    assert Guard(Chain([failing(name, Hook.EHLO)])).call(Hook.EHLO, asked) is None
-    assert asked.contexts.message.items() == MESSAGE
-    assert asked.contexts.connection.items() == CONNECTION
+    answer, contexts, _ = call(Hook.EHLO, failing(name, Hook.EHLO))
+    assert answer is None
+    assert (contexts.message.items(), contexts.connection.items()) == (MESSAGE, CONNECTION)
 
 
 def test_what_it_set_at_an_earlier_hook_holds() -> None:
@@ -127,32 +124,31 @@ def test_what_it_set_at_an_earlier_hook_holds() -> None:
 
 def test_each_failure_in_a_row_is_counted_and_what_stands_between_them_holds() -> None:
     hook = Hook.RCPTTO
-    counted: list[str] = []
-    files = [
+    answer, contexts, counted = call(
+        hook,
         failing("Python, an error", hook),
         setting("Lua", hook),
         failing("Lua, an error", hook),
         setting("Python", hook),
         failing("Python, another answer", hook),
-    ]
-    asked = given()
-    assert Guard(Chain(files), count=counted.append).call(hook, asked) is None
-    assert asked.contexts.lookup("smtpapi_click_tracking") == "0"
-    assert asked.contexts.message.get("smtpapi_campaign_id") is None
-    assert counted == ["policy.continued"] * 3
+    )
+    assert (answer, counted) == (None, ["policy.continued"] * 3)
+    assert contexts.lookup("smtpapi_click_tracking") == "0"
+    assert contexts.message.get("smtpapi_campaign_id") is None
 
 
 def test_a_file_after_one_that_failed_can_still_refuse() -> None:
-    files = [failing("Lua, an error", Hook.EHLO), lua("vctx:set_code(550, 'no')", hook=Hook.EHLO)]
-    assert Guard(Chain(files)).call(Hook.EHLO, given()) == Rejection(code=550, text="no")
+    hook = Hook.EHLO
+    refusing = lua("vctx:set_code(550, 'no')", hook=hook)
+    assert call(hook, failing("Lua, an error", hook), refusing)[0] == NO
 
 
-def test_a_file_that_failed_does_not_keep_later_ones_from_being_asked() -> None:
+def test_a_file_that_failed_does_not_keep_later_ones_from_being_called() -> None:
     """Its VALIDATE_DONE never came."""
-    files = [failing("Lua, another answer", Hook.EHLO), setting("Python", Hook.EHLO)]
-    asked = given()
-    assert Guard(Chain(files)).call(Hook.EHLO, asked) is None
-    assert asked.contexts.message.get("smtpapi_open_tracking") == "0"
+    hook = Hook.EHLO
+    files = failing("Lua, another answer", hook), setting("Python", hook)
+    answer, contexts, _ = call(hook, *files)
+    assert (answer, contexts.message.get("smtpapi_open_tracking")) == (None, "0")
 
 
 @pytest.mark.parametrize("is_first", [True, False])
@@ -161,38 +157,29 @@ def test_where_failures_refuse_the_mail_gets_451_in_both_orders(
     name: str, *, is_first: bool
 ) -> None:
     files = [failing(name, Hook.RCPTTO), setting("Python", Hook.RCPTTO)]
-    counted: list[str] = []
-    guard = Guard(Chain(files if is_first else files[::-1]), "refuse", counted.append)
-    assert guard.call(Hook.RCPTTO, given()) == REFUSED
-    assert counted == ["policy.refused"]
+    files = files if is_first else files[::-1]
+    answer, _, counted = call(Hook.RCPTTO, *files, on_failure="refuse")
+    assert (answer, counted) == (REFUSED, ["policy.refused"])
 
 
-def test_where_failures_refuse_the_first_no_still_wins() -> None:
+def test_where_failures_refuse_the_first_rejection_still_wins() -> None:
     refusing = lua("vctx:set_code(550, 'no')", hook=Hook.RCPTTO)
     fails = failing("Python, an error", Hook.RCPTTO)
-    no = Rejection(code=550, text="no")
-    assert Guard(Chain([refusing, fails]), "refuse").call(Hook.RCPTTO, given()) == no
-    assert Guard(Chain([fails, refusing]), "refuse").call(Hook.RCPTTO, given()) == REFUSED
+    assert call(Hook.RCPTTO, refusing, fails, on_failure="refuse")[0] == NO
+    assert call(Hook.RCPTTO, fails, refusing, on_failure="refuse")[0] == REFUSED
 
 
 @pytest.mark.parametrize("hook", Hook)
 def test_a_hook_of_lua_that_returns_nothing_goes_on_and_its_settings_hold(hook: Hook) -> None:
-    counted: list[str] = []
-    guard = Guard(
-        Chain([lua(f"{LUA_SETS} do return end", hook=hook), python(hook, "    return None")]),
-        "refuse",
-        counted.append,
-    )
-    asked = given()
-    assert guard.call(hook, asked) is None
-    assert asked.contexts.message.get("smtpapi_open_tracking") == "0"
-    assert asked.contexts.connection.get("seen") == "off"
-    assert counted == []
+    files = lua(f"{LUA_SETS} do return end", hook=hook), python(hook, "return None")
+    answer, contexts, counted = call(hook, *files, on_failure="refuse")
+    assert (answer, counted) == (None, [])
+    assert contexts.message.get("smtpapi_open_tracking") == "0"
+    assert contexts.connection.get("seen") == "off"
 
 
 def test_returning_nothing_is_warned_of_once_for_each_file() -> None:
-    files = [lua("do return nil end"), lua("do return end"), lua("")]
-    guard = Guard(Chain(files))
+    guard = Guard(Chain([lua("do return nil end"), lua("do return end"), lua("")]))
     with capture_logs() as lines:
         for _ in range(5):
             guard.call(Hook.EACH_RCPT, given())
@@ -214,6 +201,5 @@ def test_the_warning_does_not_come_again_after_a_failure_has_renewed_the_state()
 
 
 def test_a_code_of_refusal_rejects_though_nothing_is_returned() -> None:
-    guard = Guard(Chain([lua("vctx:set_code(550, '5.7.1 no') do return end")]))
-    rejection = guard.call(Hook.EACH_RCPT, given())
-    assert rejection == Rejection(code=550, text="5.7.1 no")
+    refusing = lua("vctx:set_code(550, 'no') do return end")
+    assert call(Hook.EACH_RCPT, refusing)[0] == NO

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,20 +14,18 @@ MESSAGE = (
 )
 
 
-def test_a_name_is_found_in_any_case_and_all_its_values_in_order() -> None:
-    assert Headers(MESSAGE).get("X-TWICE") == ["one", "two"]
-
-
-def test_folds_and_encoded_words_are_undone() -> None:
-    headers = Headers(MESSAGE)
-    assert headers.get("received") == ["from a by b"]
-    assert headers.get("subject") == ["café au lait"]
-
-
-def test_absent_differs_from_empty() -> None:
-    headers = Headers(MESSAGE)
-    assert headers.get("X-Empty") == [""]
-    assert headers.get("X-Absent") == []
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("X-TWICE", ["one", "two"]),  # in any case, and all of them in order
+        ("received", ["from a by b"]),  # folds are undone
+        ("subject", ["café au lait"]),  # encoded-words are decoded
+        ("X-Empty", [""]),  # which differs from absent
+        ("X-Absent", []),
+    ],
+)
+def test_a_field_has_its_values_unfolded_and_decoded(name: str, values: list[str]) -> None:
+    assert Headers(MESSAGE).get(name) == values
 
 
 def test_names_stand_as_written_and_end_with_the_header() -> None:
@@ -51,11 +50,11 @@ def test_what_can_not_be_decoded_stands_as_it_is() -> None:
     assert headers.get("b") == ["\ufffd\ufffd"]
 
 
-def test_lines_that_are_no_fields_are_passed_over() -> None:
+def test_lines_that_are_not_fields_are_passed_over() -> None:
     assert Headers(b"From someone\r\nA: 1\r\n: x\r\n\r\n").names() == ("A",)
 
 
-def test_a_field_goes_on_behind_a_line_that_is_none() -> None:
+def test_a_field_continues_after_a_line_that_is_not_one() -> None:
     message = (
         b" of none\r\njunk\r\n\tnone\r\nA: 1\r\njunk\r\n 2\r\n\t3\r\n: x\r\n 4\r\nB: 5\r\n\r\n 6"
     )

@@ -27,21 +27,15 @@ def test_files_of_both_languages_make_one_policy() -> None:
     assert call(policy, Hook.RCPTTO, blocked) == refused
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "none.lua"
-    assert fault(path) == f"{path}: can't be read: No such file or directory"
-
-
-def test_another_suffix_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "policy.sieve"
-    assert fault(path) == f"{path}: a policy's file ends in .py or .lua"
-
-
-def test_the_second_file_is_checked_too(tmp_path: Path) -> None:
-    path = tmp_path / "bad.py"
-    path.write_text("def validate_helo(t): pass\n")
-    said = f"{path}:1: validate_helo is not a hook; did you mean validate_ehlo?"
-    assert fault(SAMPLES / "gate.lua", path) == said
+def test_a_faulty_file_is_named_also_as_the_second(tmp_path: Path) -> None:
+    misspelt = tmp_path / "bad.py"
+    misspelt.write_text("def validate_helo(t): pass\n")
+    for path, text in (
+        (tmp_path / "none.lua", ": can't be read: No such file or directory"),
+        (tmp_path / "policy.sieve", ": a policy's file ends in .py or .lua"),
+        (misspelt, ":1: validate_helo is not a hook; did you mean validate_ehlo?"),
+    ):
+        assert fault(path) == fault(SAMPLES / "gate.lua", path) == f"{path}{text}"
 
 
 def test_the_limits_are_the_settings(tmp_path: Path) -> None:

@@ -18,20 +18,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-OK = b"250 Ok\r\n"
-
 
 async def settled() -> None:
     """Long enough for all that needs no clock."""
     await asyncio.sleep(0.02)
-
-
-async def test_a_connection_is_kept_for_the_next_mail(relay: "Relay") -> None:
-    server = ScriptedUpstream()
-    upstream = await relay(server)
-    for _ in range(5):
-        await upstream.deliver(transaction())
-    assert len(server.dialogues) == 1
 
 
 async def test_there_are_never_more_connections_than_set(relay: "Relay") -> None:
@@ -44,7 +34,7 @@ async def test_there_are_never_more_connections_than_set(relay: "Relay") -> None
 
 async def test_who_waits_is_served_in_the_order_of_arrival(relay: "Relay") -> None:
     gate = asyncio.Event()
-    server = ScriptedUpstream({"DOT": [Answer(wire=OK, when=gate), "250 Ok"]})
+    server = ScriptedUpstream({"DOT": [say("250 Ok", when=gate), "250 Ok"]})
     upstream = await relay(server, max_connections=1)
     names = [f"to{number}@example.com" for number in range(6)]
     deliveries = []
@@ -58,7 +48,7 @@ async def test_who_waits_is_served_in_the_order_of_arrival(relay: "Relay") -> No
 
 async def test_who_waits_too_long_is_told_451_and_the_others_are_served(relay: "Relay") -> None:
     gate = asyncio.Event()
-    server = ScriptedUpstream({"DOT": [Answer(wire=OK, when=gate), "250 Ok"]})
+    server = ScriptedUpstream({"DOT": [say("250 Ok", when=gate), "250 Ok"]})
     upstream = await relay(server, max_connections=1, pool_wait_seconds=0.1)
     first = asyncio.create_task(upstream.deliver(transaction()))
     await settled()
@@ -95,7 +85,7 @@ async def test_an_idle_connection_says_quit_in_its_time(relay: "Relay") -> None:
     await until(lambda: server.open_connections == 0)
     assert [each.commands[-1] for each in server.dialogues] == ["QUIT"] * 3
     gate = asyncio.Event()
-    server.set_answer("DOT", Answer(wire=OK, when=gate))
+    server.set_answer("DOT", say("250 Ok", when=gate))
     again = [asyncio.create_task(upstream.deliver(transaction())) for _ in range(3)]
     await until(lambda: len(server.arrived) == 6)
     gate.set()
@@ -119,13 +109,11 @@ async def test_the_connection_used_last_is_used_next(relay: "Relay") -> None:
 async def test_an_idle_connection_that_ends_is_forgotten(
     relay: "Relay", last_words: Answer
 ) -> None:
-    gate = asyncio.Event()
-    server = ScriptedUpstream({"DOT": [say("250 Ok"), say("250 Ok")]})
+    server = ScriptedUpstream()
     upstream = await relay(server, max_connections=1)
     await upstream.deliver(transaction())
     await server.say_unasked(last_words)
     await settled()
-    gate.set()
     assert (await upstream.deliver(transaction())).code == 250
     assert len(server.dialogues) == 2
 
@@ -143,7 +131,7 @@ async def test_closing_lets_the_mail_under_way_finish_and_sends_the_waiting_away
     relay: "Relay",
 ) -> None:
     gate = asyncio.Event()
-    server = ScriptedUpstream({"DOT": Answer(wire=OK, when=gate)})
+    server = ScriptedUpstream({"DOT": say("250 Ok", when=gate)})
     upstream = await relay(server, max_connections=1)
     under_way = asyncio.create_task(upstream.deliver(transaction()))
     await settled()
@@ -161,7 +149,7 @@ async def test_closing_lets_the_mail_under_way_finish_and_sends_the_waiting_away
 
 async def test_who_gives_up_waiting_takes_nothing_along(relay: "Relay") -> None:
     gate = asyncio.Event()
-    server = ScriptedUpstream({"DOT": [Answer(wire=OK, when=gate), "250 Ok"]})
+    server = ScriptedUpstream({"DOT": [say("250 Ok", when=gate), "250 Ok"]})
     upstream = await relay(server, max_connections=1)
     first = asyncio.create_task(upstream.deliver(transaction()))
     await settled()
@@ -175,9 +163,10 @@ async def test_who_gives_up_waiting_takes_nothing_along(relay: "Relay") -> None:
     assert (await asyncio.wait_for(upstream.deliver(transaction()), 30)).code == 250
 
 
-@pytest.mark.parametrize("is_usable", [True, False])
-async def test_what_is_given_to_one_who_gives_up_in_that_moment_goes_to_the_next(
-    relay: "Relay", *, is_usable: bool
+@pytest.mark.parametrize("gives_up", [True, False])
+@pytest.mark.parametrize("breaks", ["never", "in use", "while it is handed on"])
+async def test_a_connection_that_is_handed_on_is_usable_or_opened_anew_and_never_lost(
+    relay: "Relay", breaks: str, *, gives_up: bool
 ) -> None:
     server = ScriptedUpstream()
     await relay(server)
@@ -185,33 +174,19 @@ async def test_what_is_given_to_one_who_gives_up_in_that_moment_goes_to_the_next
     connection, _ = await pool.acquire()
     waiting = asyncio.create_task(pool.acquire())
     await settled()
-    if not is_usable:
+    if breaks == "in use":
         connection.abort()
     pool.release(connection)
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    again, is_fresh = await asyncio.wait_for(pool.acquire(), 30)
-    assert (again is connection, is_fresh) == (is_usable, not is_usable)
-    pool.release(again)
-    pool.close()
-    await settled()
-
-
-async def test_a_connection_that_breaks_while_it_is_handed_on_is_opened_anew(
-    relay: "Relay",
-) -> None:
-    server = ScriptedUpstream()
-    await relay(server)
-    pool = Pool(UpstreamSettings(port=server.port, max_connections=1))
-    connection, _ = await pool.acquire()
-    waiting = asyncio.create_task(pool.acquire())
-    await settled()
-    pool.release(connection)
-    connection.abort()
-    again, is_fresh = await waiting
+    if breaks == "while it is handed on":
+        connection.abort()
+    if gives_up:
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        waiting = asyncio.create_task(pool.acquire())
+    again, is_fresh = await asyncio.wait_for(waiting, 30)
     assert again.is_usable
-    assert is_fresh
+    assert (again is connection, is_fresh) == (breaks == "never", breaks != "never")
     pool.release(again)
     pool.close()
     await settled()
@@ -261,7 +236,7 @@ async def test_no_place_is_lost_whatever_happens(relay: "Relay") -> None:
     for command in usual:
         server.set_answer(command, [])
     gate = asyncio.Event()
-    server.set_answer("DOT", Answer(wire=OK, when=gate))
+    server.set_answer("DOT", say("250 Ok", when=gate))
     last = [asyncio.create_task(upstream.deliver(transaction())) for _ in range(3)]
     before = len(server.arrived)
     await until(lambda: len(server.arrived) == before + 3)

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
+from msys_track.metrics import Counters
 from msys_track.rewriting import engine
 from msys_track.rewriting.native import NativeEngine, Rules
-from msys_track.tracking.counters import Counters
 from msys_track.tracking.replies import Replies
 from msys_track.tracking.routes import Routes
 

@@ -65,7 +65,7 @@ def test_a_message_comes_back_from_the_wire(message: bytes, more: bytes) -> None
 
 
 @given(data=ANYTHING)
-def test_a_bare_line_break_is_told_with_its_place(data: bytes) -> None:
+def test_a_bare_line_break_is_an_error_with_its_place(data: bytes) -> None:
     without_pairs = data.replace(b"\r\n", b"__")
     bare = [place for place, byte in enumerate(without_pairs) if byte in b"\r\n"]
     if bare:

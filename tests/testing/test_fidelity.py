@@ -80,6 +80,14 @@ def test_what_is_more_than_links_and_pixel_is_told(was: bytes, is_now: bytes) ->
     assert changes(message, copy.replace(was, is_now), ORIGIN).beyond is not None
 
 
+@pytest.mark.parametrize(("length", "is_told"), [(800, False), (950, True), (1_000, False)])
+def test_a_link_that_makes_a_line_too_long_is_told(length: int, is_told: bool) -> None:  # noqa: FBT001
+    url = b"http://127.0.0.1:8080/f/a/" + b"A" * 60
+    message = HEAD + b"\r\n" + b"y" * length + b"<a href='http://a.example/'>a</a>\r\n"
+    found = changes(message, message.replace(b"http://a.example/", url), ORIGIN)
+    assert (found.beyond is not None) == is_told
+
+
 def test_an_empty_copy_is_told() -> None:
     assert changes(HEAD + b"\r\n" + BODY, b"", ORIGIN).beyond is not None
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msys_track.tracking.location import location, percent_encoded
+from msys_track.tracking.location import location, percent_encode
 
 CHARACTERS = [chr(code) for code in (*range(0xD800), *range(0xE000, 0x110000))]
 PLACES = {
@@ -138,7 +138,7 @@ def test_a_host_that_no_browser_takes_is_as_refused_in_the_location(host: str, s
 
 def test_all_that_is_not_printable_ascii_can_be_percent_encoded() -> None:
     everything = "".join(map(chr, (*range(0x3000), *range(0xD700, 0x10100), 0x10FFFF)))
-    encoded = percent_encoded(everything)
+    encoded = percent_encode(everything)
     assert re.fullmatch(r"[!-~]+", encoded, re.ASCII)
     assert "%00" in encoded
     assert "%20!" in encoded

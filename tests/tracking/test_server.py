@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from ipaddress import ip_network
+from ipaddress import IPv4Network, ip_network
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 TARGET = "https://shop.test/sale?a=1&b="
+COMMON = [
+    "Server: msys-http",
+    "X-Robots-Tag: noindex",
+    "Cache-Control: no-store, no-cache, max-age=0",
+    "Referrer-Policy: no-referrer",
+]
 
 
 def headers_of(answer: bytes) -> list[str]:
@@ -35,10 +41,7 @@ async def test_a_click_is_answered_with_the_documented_headers(
         "HTTP/1.1 302 Moved Temporarily",
         "Content-Type: text/plain",
         f"Location: {TARGET}",
-        "Server: msys-http",
-        "X-Robots-Tag: noindex",
-        "Cache-Control: no-store, no-cache, max-age=0",
-        "Referrer-Policy: no-referrer",
+        *COMMON,
         "Content-Length: 0",
         "Connection: close",
     ]
@@ -50,10 +53,7 @@ async def test_an_open_is_answered_with_the_pixel(harness: "Harness", open_path:
     assert headers_of(answer) == [
         "HTTP/1.1 200 OK",
         "Content-Type: image/gif",
-        "Server: msys-http",
-        "X-Robots-Tag: noindex",
-        "Cache-Control: no-store, no-cache, max-age=0",
-        "Referrer-Policy: no-referrer",
+        *COMMON,
         "Content-Length: 43",
         "Connection: close",
     ]
@@ -141,7 +141,7 @@ async def test_other_methods_are_refused_and_leave_no_event(
     assert "Content-Length: 0" in headers_of(answer)
     assert answer.endswith(b"\r\n\r\n")
     assert await harness.events() == []
-    assert harness.tracker.counters.refused_methods == 1
+    assert harness.tracker.counters["refused_methods"] == 1
 
 
 async def test_a_forged_click_gets_a_short_page_that_repeats_nothing(harness: "Harness") -> None:
@@ -185,6 +185,10 @@ async def test_any_host_is_answered(harness: "Harness", click_path: str) -> None
         ("https://shop.test/#/route?x=%20&y=", "https://shop.test/#/route?x=%20&y="),
         ("https://a.test/kad\u0131n?q=\u0130#\u0131", "https://a.test/kad%C4%B1n?q=%C4%B0#%C4%B1"),
         ("https://u\u017f@a\u017f.test/\u212a", "https://u%C5%BF@as.test/%E2%84%AA"),
+        ("https://shop.test/ü?ä=%c3%bc#ß", "https://shop.test/%C3%BC?%C3%A4=%c3%bc#%C3%9F"),
+        ("HTTP://Bücher.TEST:8080/", "HTTP://xn--bcher-kva.test:8080/"),
+        ("https://例え.テスト/{{x}}?a=[1]|2", "https://xn--r8jz45g.xn--zckzah/{{x}}?a=[1]|2"),
+        ("https://shop.test/%2e%2E/./a//b;c,!$'()*+", "https://shop.test/%2e%2E/./a//b;c,!$'()*+"),
     ],
 )
 async def test_the_location_is_ascii_and_the_event_has_the_original(
@@ -206,15 +210,6 @@ async def test_a_token_cannot_put_a_header_into_the_answer(
     assert len(headers_of(answer)) == 9
 
 
-async def test_the_links_name_is_in_the_event(
-    harness: "Harness", keys: KeyRing, engagement: Engagement
-) -> None:
-    claims = Claims(kind="click", engagement=engagement, target=TARGET, link_name="banner")
-    await harness.get("/" + keys.seal(claims))
-    (event,) = await harness.events()
-    assert event.target_link_name == "banner"
-
-
 async def test_a_link_of_another_ring_is_not_found(
     harness: "Harness", engagement: Engagement
 ) -> None:
@@ -223,16 +218,13 @@ async def test_a_link_of_another_ring_is_not_found(
 
 
 async def test_an_expired_link_works_without_an_event(
-    start: "Start",
-    engagement: Engagement,
-    click_path: str,
-    open_path: str,
+    start: "Start", engagement: Engagement, click_path: str, open_path: str
 ) -> None:
     harness = await start(now=engagement.expires_at)
-    assert (await harness.get(click_path)).startswith(b"HTTP/1.1 302 ")
+    assert f"Location: {TARGET}" in headers_of(await harness.get(click_path))
     assert (await harness.get(open_path)).endswith(PIXEL)
     assert await harness.events() == []
-    assert harness.tracker.counters.expired == 2
+    assert harness.tracker.counters["expired"] == 2
 
 
 async def test_a_user_agent_of_invalid_utf8_leaves_valid_json(
@@ -244,21 +236,16 @@ async def test_a_user_agent_of_invalid_utf8_leaves_valid_json(
     assert event.user_agent == '\ufffd"\t\\'
 
 
-async def test_a_forwarded_address_is_ignored_from_an_unknown_peer(
-    harness: "Harness", click_path: str
+@pytest.mark.parametrize(
+    ("proxies", "client"), [((), "127.0.0.1"), ((ip_network("127.0.0.0/8"),), "203.0.113.7")]
+)
+async def test_a_forwarded_address_is_taken_from_a_configured_proxy_alone(
+    start: "Start", click_path: str, proxies: tuple[IPv4Network, ...], client: str
 ) -> None:
-    await harness.get(click_path, "X-Forwarded-For: 203.0.113.7")
-    (event,) = await harness.events()
-    assert event.ip_address == "127.0.0.1"
-
-
-async def test_a_forwarded_address_is_taken_from_a_configured_proxy(
-    start: "Start", click_path: str
-) -> None:
-    harness = await start(trusted_proxies=(ip_network("127.0.0.0/8"),))
+    harness = await start(trusted_proxies=proxies)
     await harness.get(click_path, "X-Forwarded-For: 6.6.6.6", "x-forwarded-for: 203.0.113.7")
     (event,) = await harness.events()
-    assert event.ip_address == "203.0.113.7"
+    assert event.ip_address == client
 
 
 async def test_a_sink_that_is_down_delays_no_redirect_and_loses_no_event(
@@ -289,32 +276,12 @@ async def test_requests_follow_each_other_on_one_connection(
 async def test_pipelined_requests_are_answered_in_order(
     harness: "Harness", click_path: str, open_path: str
 ) -> None:
-    requests = "".join(
-        f"{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n"
-        for method, path in [
-            ("GET", click_path),
-            ("HEAD", open_path),
-            ("GET", open_path),
-            ("POST", "/"),
-            ("GET", "/"),
-        ]
-    )
-    answer = await harness.exchange(requests.encode())
+    lines = [f"GET {click_path}", f"HEAD {open_path}", f"GET {open_path}", "POST /", "GET /"]
+    requests = [f"{line} HTTP/1.1\r\nHost: a\r\n\r\n" for line in lines]
+    answer = await harness.exchange("".join(requests).encode())
     assert re.findall(rb"HTTP/1.1 (\d+) ", answer) == [b"302", b"200", b"200", b"405", b"404"]
     assert answer.count(PIXEL) == 1
     assert [event.type for event in await harness.events()] == ["click", "open"]
-
-
-async def test_a_request_may_come_byte_by_byte(harness: "Harness", click_path: str) -> None:
-    reader, writer = await harness.connect()
-    for byte in f"GET {click_path} HTTP/1.1\r\nHost: a\r\nUser-Agent: b\r\n\r\n".encode():
-        writer.write(bytes([byte]))
-        await writer.drain()
-        await asyncio.sleep(0)
-    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 302 ")
-    writer.close()
-    (event,) = await harness.events()
-    assert event.user_agent == "b"
 
 
 @pytest.mark.parametrize(
@@ -380,9 +347,7 @@ async def test_closing_lets_a_request_under_way_finish(
     assert len(harness.sink.events) == 1
 
 
-async def test_closing_waits_no_longer_than_it_may(
-    start: "Start",
-) -> None:
+async def test_closing_waits_no_longer_than_it_may(start: "Start") -> None:
     harness = await start(close_timeout_seconds=0.2, request_timeout_seconds=120)
     _, writer = await harness.connect()
     writer.write(b"GET / HTTP/1.1\r\n")
@@ -394,7 +359,6 @@ async def test_closing_waits_no_longer_than_it_may(
 
 async def test_a_port_in_use_says_so(harness: "Harness", start: "Start") -> None:
     port = harness.tracker.port
-
     with pytest.raises(SettingsError, match=f"127.0.0.1:{port}.*choose another address"):
         await start(listen_port=port)
 

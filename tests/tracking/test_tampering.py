@@ -117,8 +117,8 @@ async def test_a_click_altered_by_a_bit_gets_404_and_an_open_the_image_and_neith
         assert not any(b"Location" in reply for reply in replies)
     assert await stored.events() == []
     counters = stored.tracker.counters
-    assert counters.invalid_tokens == counters.requests == sum(map(len, changed.values()))
-    assert counters.clicks == counters.opens == 0
+    assert counters["invalid_tokens"] == counters["requests"] == sum(map(len, changed.values()))
+    assert counters["clicks"] == counters["opens"] == 0
 
 
 async def test_no_path_altered_by_a_bit_redirects_or_leaves_an_event(

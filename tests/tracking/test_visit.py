@@ -1,16 +1,14 @@
 """The event of each kind of link, as a consumer of SparkPost's webhooks reads it."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.golden_events import GOLDEN
 
 from msys_track.keys.ring import Claims, Engagement
 from msys_track.tracking.client import Client
-from msys_track.tracking.visit import Visit, event, events
-
-GOLDEN = Path(__file__).parent / "golden"
+from msys_track.tracking.visit import Visit, make_event, make_events
 
 # One mail with every datum a token can carry, read by one person in a browser.
 ENGAGEMENT = Engagement(
@@ -56,11 +54,10 @@ def claims_of(kind: str, **link: Any) -> Claims:
     ],
 )
 def test_the_event_of_each_kind_is_the_documented_one(kind: str, link: dict[str, str]) -> None:
-    made = event(
+    made = make_event(
         Visit(claims=claims_of(kind, **link), client=READER, at=AT), randomness=bytes(range(10))
     )
-    expected = json.loads((GOLDEN / f"{kind}.json").read_text(encoding="utf-8"))
-    assert json.loads(made.as_json()) == expected
+    assert json.loads(made.as_json()) == GOLDEN[kind]
 
 
 def test_the_least_an_event_can_know() -> None:
@@ -68,7 +65,9 @@ def test_the_least_an_event_can_know() -> None:
         message_id="000443ee14578172be22", recipient="a@b.test", injected_at=0, expires_at=1
     )
     claims = Claims(kind="open", engagement=engagement)
-    made = event(Visit(claims=claims, client=Client(ip_address=None), at=AT), randomness=bytes(10))
+    made = make_event(
+        Visit(claims=claims, client=Client(ip_address=None), at=AT), randomness=bytes(10)
+    )
     assert made.fields() == {
         "type": "open",
         "event_id": "015429c4-21fa-7000-8000-000000000000",
@@ -90,7 +89,7 @@ def test_the_least_an_event_can_know() -> None:
 
 def test_the_ids_of_two_events_differ() -> None:
     visit = Visit(claims=claims_of("open"), client=READER, at=AT)
-    assert event(visit).event_id != event(visit).event_id
+    assert make_event(visit).event_id != make_event(visit).event_id
 
 
 @pytest.mark.parametrize(
@@ -107,6 +106,6 @@ def test_a_link_that_unsubscribes_can_be_a_click_as_well(
 ) -> None:
     target = {} if kind == "open" else {"target": "https://shop.test/u"}
     visit = Visit(claims=claims_of(kind, **target), client=READER, at=AT)
-    found = list(events(visit, also_click=also_click))
+    found = list(make_events(visit, also_click=also_click))
     assert [each.type for each in found] == types
     assert len({each.event_id for each in found}) == len(types)

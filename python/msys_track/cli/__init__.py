@@ -54,12 +54,5 @@ def main(context: click.Context, *, config_file: Path | None) -> None:
     proxy.main(["--config", str(config_file)], prog_name="msys-track", standalone_mode=False)
 
 
-main.add_command(config)
-main.add_command(demo)
-main.add_command(events)
-main.add_command(explain)
-main.add_command(keys)
-main.add_command(open_link)
-main.add_command(proxy)
-main.add_command(rewrite)
-main.add_command(tracker)
+for command in (config, demo, events, explain, keys, open_link, proxy, rewrite, tracker):
+    main.add_command(command)

@@ -1,30 +1,30 @@
 """`msys-track config`: begin a configuration, see what it means, find what is wrong with it."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from msys_track.cli import parameters
 from msys_track.cli.exits import Failure, Misconfigured
-from msys_track.config import effective, showing
+from msys_track.config import effective
 from msys_track.config.checking import Checked, checked
 from msys_track.config.configuration import Configuration
 from msys_track.config.effective import Way
 from msys_track.config.load import MOMENTUM_SUFFIX, is_momentum
-from msys_track.config.momentum.importing import imported
+from msys_track.config.momentum.document import write_toml
 from msys_track.config.schema.json_schema import json_schema
 from msys_track.config.schema.starter import starter
-from msys_track.keys.ring import KeySource
+from msys_track.keys.file import KeySource
 from msys_track.options.scopes import address_of
-from msys_track.settings.addresses import listen_name
-from msys_track.settings.kinds import NotAllowedError
-
-_Command = TypeVar("_Command", bound=Callable[..., object])
+from msys_track.smtp.address import Address
 
 _FILE = Path("msys-track.toml")
+# The file that a server would read, unless another one is named.
+_CHECKED_FILE = click.argument(
+    "file", type=parameters.FILE, default=_FILE, envvar="MSYS_TRACK_CONFIG"
+)
 
 
 @click.group(short_help="Begin, check, show and convert configuration files.")
@@ -36,55 +36,35 @@ def config(context: click.Context) -> None:
         context.default_map = {command: {"file": named} for command in ("check", "show")}
 
 
-def _file(command: _Command) -> _Command:
-    """Add the file that is looked at: the one that a server would read, unless one is named."""
-    return click.argument("file", type=parameters.FILE, default=_FILE, envvar="MSYS_TRACK_CONFIG")(
-        command
-    )
-
-
-def _overrides(command: _Command) -> _Command:
-    """Add what a proxy's command line can say in place of its configuration."""
-    keys = parameters.keys(required=False, help_text="Keys in place of the configuration's.")
-    upstream = parameters.option(
-        "--upstream",
-        envvar="UPSTREAM",
-        metavar="HOST:PORT",
-        help="Where mail goes on to, in place of the configuration's.",
-    )
-    return keys(upstream(command))
-
-
 @config.command(short_help="Report every fault of a configuration file.")
-@_file
-@_overrides
+@_CHECKED_FILE
+@parameters.overrides
 def check(*, file: Path, key_source: KeySource | None, upstream: str | None) -> None:
     """Read a configuration FILE, its keys and its policy as a server would; open nothing.
 
-    Every fault is told with its line, one a line; then the exit code is 2. FILE is
-    msys-track.toml unless another one is named. What is passed over is told too, and is no fault.
+    Prints every fault with its line, one a line; then the exit code is 2. FILE is msys-track.toml
+    unless another one is named. What is ignored is printed too, and is not a fault.
     """
     looked = checked(file, keys=key_source, upstream=upstream)
-    _tell_ignored(looked)
-    _without_problems(looked)
+    _print_ignored(looked)
+    _require_no_faults(looked)
     click.echo(f"{file}: no faults")
 
 
 @config.command(short_help="Print what holds, and where it comes from.")
-@_file
+@_CHECKED_FILE
 @parameters.option(
     "--listen",
     envvar="LISTEN",
     metavar="HOST:PORT",
+    type=parameters.listen_address,
     help="For mail that comes in at this address.",
 )
 @parameters.option(
     "--peer",
     envvar="PEER",
     metavar="ADDRESS",
-    callback=lambda context, parameter, value: (
-        value and parameters.ip_address(context, parameter, value)
-    ),
+    type=parameters.ip_address,
     help="For mail of the client with this address.",
 )
 @parameters.option(
@@ -93,12 +73,12 @@ def check(*, file: Path, key_source: KeySource | None, upstream: str | None) -> 
     metavar="NAME",
     help="For mail that policy has put on this pathway.",
 )
-@parameters.option("--json", "as_json", envvar="JSON", is_flag=True, help="Write JSON.")
-@_overrides
+@parameters.JSON
+@parameters.overrides
 def show(  # noqa: PLR0913 - one parameter an option
     *,
     file: Path,
-    listen: str | None,
+    listen: Address | None,
     peer: str | None,
     pathway: str | None,
     as_json: bool,
@@ -111,17 +91,22 @@ def show(  # noqa: PLR0913 - one parameter an option
     for each [listen] table, else for mail that comes in that way. X-MSYS-API and policy files,
     which both may decide otherwise for a mail, are not asked: see msys-track explain.
     """
-    looked = _without_problems(checked(file, keys=key_source, upstream=upstream))
-    read = _configuration(looked)
-    one = _way(read, listen, peer, pathway)
+    looked = checked(file, keys=key_source, upstream=upstream)
+    read = _require_no_faults(looked)
+    if pathway is not None and pathway not in read.scopes.pathways:
+        names = ", ".join(read.scopes.pathways) or "there is none"
+        raise click.BadParameter(f"no pathway {pathway!r}; known: {names}")
+    scope = listen and (effective.known_listen(read.scopes, listen) or str(listen))
+    client: Any = peer and address_of(f"[{peer}]:0")
+    one = Way(listen=scope, peer=client, pathway=pathway)
     ways = effective.ways(read) if one == Way() else (one,)
     by_way = {way: effective.scope_options(read, way) for way in ways}
     tables = effective.tables(looked.document, read)
     if as_json:
-        shown = {"file": str(file), **showing.as_json(tables, by_way)}
+        shown = {"file": str(file), **effective.as_json(tables, by_way)}
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
-        click.echo(showing.as_toml(tables, by_way), nl=False)
+        click.echo(effective.as_toml(tables, by_way), nl=False)
 
 
 @config.command(short_help="Write a commented file to begin with.")
@@ -151,22 +136,22 @@ def init(*, file: Path) -> None:
 
 @config.command("import", short_help="Convert Momentum's ecelerity.conf.")
 @click.argument("file", type=parameters.FILE)
-@_overrides
+@parameters.overrides
 def import_(*, file: Path, key_source: KeySource | None, upstream: str | None) -> None:
     """Write Momentum's ecelerity.conf FILE as msys-track.toml, to standard output.
 
     Each value has a comment that says where it came from. What means nothing to msys-track is
-    told on standard error. A faulty file is not converted: every fault is told, and the exit code
-    is 2.
+    printed on standard error. A faulty file is not converted: every fault is printed, and the
+    exit code is 2.
     """
     if not is_momentum(file):
         raise click.UsageError(f"{file}: a configuration of Momentum ends in {MOMENTUM_SUFFIX}")
-    looked = _without_problems(checked(file, keys=key_source, upstream=upstream))
-    _tell_ignored(looked)
-    keys = _configuration(looked).keys
+    looked = checked(file, keys=key_source, upstream=upstream)
+    keys = _require_no_faults(looked).keys
+    _print_ignored(looked)
     if isinstance(keys, Path) and not keys.exists():
         click.echo(f"{keys}: not there yet; next: msys-track keys new {keys}", err=True)
-    click.echo(imported(looked.document, Path.cwd()), nl=False)
+    click.echo(write_toml(looked.document, Path.cwd()), nl=False)
 
 
 @config.command(short_help="Print the JSON Schema of msys-track.toml.")
@@ -175,35 +160,18 @@ def schema() -> None:
     click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
-def _without_problems(looked: Checked) -> Checked:
-    if looked.problems:
+def _require_no_faults(looked: Checked) -> Configuration:
+    """Return the configuration.
+
+    Raises:
+        Misconfigured: every fault of it.
+    """
+    if looked.problems or looked.configuration is None:
         path = looked.document.path
         raise Misconfigured("\n".join(problem.told(path) for problem in looked.problems))
-    return looked
-
-
-def _configuration(looked: Checked) -> Configuration:
-    if looked.configuration is None:
-        raise AssertionError("without problems there is a configuration")
     return looked.configuration
 
 
-def _tell_ignored(looked: Checked) -> None:
+def _print_ignored(looked: Checked) -> None:
     for notice in looked.document.notices:
         click.echo(f"ignored: {notice.told(looked.document.path)}", err=True)
-
-
-def _way(read: Configuration, listen: str | None, peer: str | None, pathway: str | None) -> Way:
-    known = read.scopes.pathways
-    if pathway is not None and pathway not in known:
-        names = ", ".join(known) or "there is none"
-        raise click.BadParameter(f"no pathway {pathway!r}; known: {names}")
-    client: Any = None if peer is None else address_of(f"[{peer}]:0")
-    if listen is None:
-        return Way(peer=client, pathway=pathway)
-    try:
-        address = listen_name(listen)
-    except NotAllowedError as error:
-        raise click.BadParameter(f"--listen: {error}") from None
-    scope = effective.known_listen(read.scopes, address)
-    return Way(listen=scope or str(address), peer=client, pathway=pathway)

@@ -1,11 +1,8 @@
 """`msys-track demo`: the whole of it on this machine, for whoever wants to see before reading."""
 
 import asyncio
-import signal
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -19,6 +16,7 @@ from msys_track.demo.stage import open_stage
 from msys_track.demo.tour import tour
 from msys_track.errors import SettingsError
 from msys_track.service import loop
+from msys_track.service.signals import catch_stop_signals
 
 
 @click.command(short_help="Show a tour: mails in, tracked mails out, clicks and opens back.")
@@ -51,7 +49,7 @@ def demo(context: click.Context, *, file: Path | None, is_kept: bool, is_verbose
     try:
         own = None if file is None else load_own(file)
         with loop.make_runner() as runner:
-            ledger = runner.run(_demo(own, is_kept=is_kept))
+            ledger = runner.run(_run_demo(own, is_kept=is_kept))
     except SettingsError as error:
         # Nothing here is configured: what is wrong is this machine, now.
         raise Failure(f"msys-track: {error}") from error
@@ -59,39 +57,28 @@ def demo(context: click.Context, *, file: Path | None, is_kept: bool, is_verbose
         context.exit(1)
 
 
-async def _demo(own: Mail | None, *, is_kept: bool) -> Ledger:
-    stop = _stop_signal()
+async def _run_demo(own: Mail | None, *, is_kept: bool) -> Ledger:
+    """Take the tour, and keep everything running afterwards where that is asked for.
+
+    Raises:
+        Failure: a signal came during the tour.
+    """
+    stop = catch_stop_signals()
     async with open_stage() as stage:
-        ledger = await _unless(stop, tour(stage, _say, own))
+        touring = asyncio.create_task(tour(stage, _say, own))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({touring, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not touring.done():
+            touring.cancel()
+            await asyncio.gather(touring, return_exceptions=True)
+            raise Failure("msys-track: interrupted; the servers have been stopped")
+        ledger = touring.result()
         for line in page.verdict(ledger):
             _say(line)
         if is_kept:
             await keep(stage, _say, stop)
     return ledger
-
-
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, Ledger]) -> Ledger:
-    """Do the work, unless told to stop.
-
-    Raises:
-        Failure: told to stop.
-    """
-    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not working.done():
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
-        raise Failure("msys-track: interrupted; the servers have been stopped")
-    return working.result()
-
-
-def _stop_signal() -> asyncio.Event:
-    """Make an event that SIGTERM or SIGINT sets."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    return stop
 
 
 def _say(line: str) -> None:

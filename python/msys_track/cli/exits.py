@@ -65,23 +65,16 @@ def _ending_in_one_line() -> Iterator[None]:
     except TrackingError as error:
         raise Failure(f"msys-track: {error}") from error
     except OSError as error:
-        raise Failure(f"msys-track: {_said(error)}") from error
-
-
-def _said(error: OSError) -> str:
-    if error.filename is not None:
-        return f"{error.filename}: {describe_os_error(error)}"
-    # Everything that is read or opened by a name has one: what is left is standard output.
-    _stop_writing()
-    if error.errno == errno.EPIPE:
-        return "standard output was closed before everything was written"
-    return f"standard output: {describe_os_error(error)}"
-
-
-def _stop_writing() -> None:
-    """Keep the interpreter from flushing, and failing on, what nobody reads any more."""
-    with suppress(OSError):  # not the interpreter's own, so nothing to keep it from
-        descriptor = sys.stdout.fileno()
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, descriptor)
-        os.close(devnull)
+        if error.filename is not None:
+            reason = f"{error.filename}: {describe_os_error(error)}"
+            raise Failure(f"msys-track: {reason}") from error
+        # Everything that is read or opened by a name has one: what is left is standard output.
+        # Keep the interpreter from flushing, and failing on, what nobody reads any more.
+        with suppress(OSError):  # not the interpreter's own, so nothing to keep it from
+            devnull = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(devnull, sys.stdout.fileno())
+            os.close(devnull)
+        reason = f"standard output: {describe_os_error(error)}"
+        if error.errno == errno.EPIPE:
+            reason = "standard output was closed before everything was written"
+        raise Failure(f"msys-track: {reason}") from error

@@ -7,7 +7,8 @@ from typing import Final
 
 import click
 
-from msys_track.cli import parameters, streams, telling
+from msys_track.cli import parameters, streams
+from msys_track.cli.explanation import format_explanation
 from msys_track.config.configuration import Configuration
 from msys_track.dispatch.explain import explain
 from msys_track.dispatch.rewriter import Rewriter
@@ -31,7 +32,7 @@ _CONFIGURATION: Final = Path("msys-track.toml")
     required=True,
     multiple=True,
     metavar="ADDRESS",
-    callback=parameters.mail_addresses,
+    type=parameters.mail_address,
     help="A recipient of the transaction; several times for several.",
 )
 @parameters.option(
@@ -40,14 +41,14 @@ _CONFIGURATION: Final = Path("msys-track.toml")
     envvar="FROM",
     default="",
     metavar="ADDRESS",
-    callback=parameters.reverse_path,
+    type=parameters.reverse_path,
     help="The sender of the transaction.  [default: the null sender]",
 )
 @parameters.option(
     "--listen",
     envvar="LISTEN",
     metavar="HOST:PORT",
-    callback=parameters.listen_address,
+    type=parameters.listen_address,
     help="The address that it comes in at.  [default: the proxy's first]",
 )
 @parameters.option(
@@ -56,7 +57,7 @@ _CONFIGURATION: Final = Path("msys-track.toml")
     default="127.0.0.1",
     show_default=True,
     metavar="ADDRESS",
-    callback=parameters.ip_address,
+    type=parameters.ip_address,
     help="The address of the client.",
 )
 @parameters.option(
@@ -74,7 +75,7 @@ _CONFIGURATION: Final = Path("msys-track.toml")
     type=parameters.FILE,
     help="Configuration file.  [default: msys-track.toml, if there is one]",
 )
-@parameters.option("--json", "as_json", envvar="JSON", is_flag=True, help="Write JSON.")
+@parameters.JSON
 def command(  # noqa: PLR0913 - one parameter an option
     *,
     file: Path,
@@ -88,17 +89,19 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Read the mail in FILE (- for standard input) as if it were injected: what becomes of it?
 
-    Told are each option with its value and who decided it, each link and its fate, the pixels,
-    the parts, and the copies. Nothing is sent. Policy is asked as the proxy asks it. Where the
-    mail would be refused its reply is printed, and the exit code is 1.
+    Prints each option with its value and who decided it, each link and what became of it, the
+    pixels, the parts, and the copies. Nothing is sent. Policy is asked as the proxy asks it. Where
+    the mail would be refused, the command prints the reply and the exit code is 1.
     """
-    config_file = _configuration(config_file)
-    read = None if config_file is None else assembly.configuration(config_file, "proxy")
+    if config_file is None and _CONFIGURATION.exists():  # as a proxy started here would read it
+        config_file = _CONFIGURATION
+    recipients = tuple(dict.fromkeys(recipients))
+    read = None if config_file is None else assembly.read_configuration(config_file, "proxy")
     keys = KeyRing.temporary()  # nothing is sent: who explains needs no secret
-    rewriter = Rewriter(keys=keys) if read is None else assembly.rewriter(read, keys=keys)
+    rewriter = Rewriter(keys=keys) if read is None else assembly.make_rewriter(read, keys=keys)
     message = streams.message() if str(file) == "-" else file.read_bytes()
     name = f"[{peer}]:{_PORT}" if ":" in peer else f"{peer}:{_PORT}"
-    listen_name = _way_in(read, listen)
+    listen_name = _choose_listener(read, listen)
     session = PolicySession(rewriter.scopes, peer=name, listen=listen_name)
     try:
         transaction = session.inject(
@@ -106,60 +109,45 @@ def command(  # noqa: PLR0913 - one parameter an option
         )
         decision = rewriter.decide(message, recipients, transaction=transaction)
     except MessageRefusedError as refused:
-        _print_refusal(refused, as_json=as_json)
+        reply = {"refused": {"code": refused.code, "text": refused.text}}
+        line = f"refused: {refused.code} {refused.text}"
+        click.echo(json.dumps(reply, indent=2) if as_json else line)
         raise click.exceptions.Exit(1) from refused
     explanation = explain(decision, rewriter.render(decision, now=int(time.time())))
     if as_json:
-        way_in = {
+        injection = {
             "configuration": None if config_file is None else str(config_file),
             "listen": listen_name,
             "peer": peer,
             "recipients": list(recipients),
         }
-        click.echo(json.dumps(way_in | explanation.as_json(), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(injection | explanation.as_json(), indent=2, ensure_ascii=False))
         return
     click.echo(f"{file}, as if {peer} injected it at {listen_name}")
     click.echo(f"configuration: {config_file or 'none; --config FILE names one'}")
-    for line in telling.told(explanation, width=streams.columns()):
+    for line in format_explanation(explanation, width=streams.columns()):
         click.echo(line)
 
 
-def _configuration(named: Path | None) -> Path | None:
-    """Find the configuration that a proxy started here would read."""
-    if named is not None:
-        return named
-    return _CONFIGURATION if _CONFIGURATION.exists() else None
-
-
-def _way_in(read: Configuration | None, asked: Address | None) -> str:
+def _choose_listener(read: Configuration | None, listen: Address | None) -> str:
     """Name the listener as scopes and policy know it: 0.0.0.0:25 listens on 127.0.0.1:25 too.
 
     Raises:
         click.BadParameter: the proxy of this configuration does not listen there.
     """
     if read is None or read.proxy is None:
-        return str(asked or _DEFAULT_LISTEN)
+        return str(listen or _DEFAULT_LISTEN)
     proxy = read.proxy
-    bound = [
-        Address(proxy.listen_host, proxy.listen_port),
-        *map(Address._make, proxy.more_listens),
-    ]
-    if asked is None:
-        return str(bound[0])
-    anywhere = Address("::" if ":" in asked.host else "0.0.0.0", asked.port)  # noqa: S104
-    for each in (asked, anywhere):
+    first = Address(proxy.listen_host, proxy.listen_port)
+    bound = [first, *map(Address._make, proxy.more_listens)]
+    if listen is None:
+        return str(first)
+    anywhere = Address("::" if ":" in listen.host else "0.0.0.0", listen.port)  # noqa: S104
+    for each in (listen, anywhere):
         if each in bound:
             return str(each)
     listens = ", ".join(map(str, bound))
     raise click.BadParameter(
-        f"this configuration's proxy does not listen on {asked}, but on {listens}",
+        f"this configuration's proxy does not listen on {listen}, but on {listens}",
         param_hint="'--listen'",
     )
-
-
-def _print_refusal(refused: MessageRefusedError, *, as_json: bool) -> None:
-    if as_json:
-        reply = {"code": refused.code, "text": refused.text}
-        click.echo(json.dumps({"refused": reply}, indent=2))
-    else:
-        click.echo(f"refused: {refused.code} {refused.text}")

@@ -3,8 +3,8 @@
 import click
 
 from msys_track.cli import parameters
-from msys_track.keys import ring
-from msys_track.keys.ring import KeySource
+from msys_track.keys import file as key_file
+from msys_track.keys.file import KeySource
 
 
 @click.group(short_help="Make, rotate and list key files.")
@@ -16,7 +16,7 @@ def keys() -> None:
 @click.argument("file", type=parameters.KEYS)
 def new(*, file: KeySource) -> None:
     """Make a key file with one fresh key, readable by its owner only; never over another file."""
-    ring.create(file)
+    key_file.create(file)
     click.echo(f"{file}: made, with one key", err=True)
 
 
@@ -28,7 +28,7 @@ def rotate(*, file: KeySource) -> None:
     Proxies and trackers read the file when they start, and again at SIGHUP. Trackers must have
     the new key before a proxy seals with it: reload them first.
     """
-    number = ring.rotate(file)
+    number = key_file.rotate(file)
     click.echo(
         f"{file}: key {number} seals now, the others still open their links\n"
         f"  next: give this file to every tracker and reload it (SIGHUP), then the proxies; a "
@@ -45,6 +45,6 @@ def list_keys(*, file: KeySource) -> None:
     FILE may be env:NAME or credential:NAME too: the keys in an environment variable, or in a
     credential of systemd's.
     """
-    for place, key in enumerate(ring.listing(file)):
+    for place, key in enumerate(key_file.list_keys(file)):
         use = "opens" if place else "seals, opens"
         click.echo(f"{key.id:>3}  {key.created_text}  {use}")

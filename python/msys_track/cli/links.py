@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import click
 
 from msys_track.cli import parameters, streams
-from msys_track.keys.ring import Claims, KeySource
-from msys_track.tracking.routes import path_of
+from msys_track.keys.file import KeySource
+from msys_track.keys.ring import Claims
+from msys_track.tracking.routes import parse_path
 
 
 @click.command("open-link", short_help="Print what a tracked link says, as JSON.")
@@ -15,18 +16,15 @@ from msys_track.tracking.routes import path_of
 @parameters.keys(required=True, help_text="The keys that sealed the link.")
 def open_link(*, url: str, key_source: KeySource) -> None:
     """Open the tracked URL, or the path of one, and print its claims as one JSON object."""
+    url = url.strip()
+    # Copying easily leaves out the scheme, or a path's first slash.
+    if "://" not in url and not url.startswith("/"):
+        url = f"/{url}" if url[:2] in ("f/", "q/", "u/") else f"http://{url}"
     # As the tracker does: percent-encoding, query and fragment that others added are no matter.
-    path = path_of(_request_target(url.strip()).encode("utf-8", "replace"))
+    path = parse_path(url.encode("utf-8", "replace"))
     claims = parameters.key_ring(key_source).open(path)
     text = json.dumps(_members(claims), indent=2, ensure_ascii=False)
     streams.output().write(text.encode("utf-8") + b"\n")
-
-
-def _request_target(url: str) -> str:
-    """Put back what is easily left out in copying: the scheme, or a path's first slash."""
-    if "://" in url or url.startswith("/"):
-        return url
-    return f"/{url}" if url[:2] in ("f/", "q/", "u/") else f"http://{url}"
 
 
 def _members(claims: Claims) -> dict[str, object]:

@@ -1,13 +1,13 @@
 """Logs go to standard error: standard output is for what was asked for, often a mail."""
 
 import logging
+import os
 import sys
 from contextlib import suppress
 from typing import Any, Final
 
 import structlog
 
-from msys_track.cli import streams
 from msys_track.logs import ROOT
 
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -19,16 +19,14 @@ def to_stderr(*, level: str = "info") -> None:
     for handler in logger.handlers:
         if isinstance(handler, _ToStandardError):
             logger.removeHandler(handler)
-    logger.addHandler(_ToStandardError(is_terminal=sys.stderr.isatty()))
+    to_standard_error = _ToStandardError()
+    to_standard_error.setFormatter(_Lines(is_terminal=sys.stderr.isatty()))
+    logger.addHandler(to_standard_error)
     logger.setLevel(level.upper())
 
 
 class _ToStandardError(logging.Handler):
     """Writes each event on a line of its own, to what is standard error then."""
-
-    def __init__(self, *, is_terminal: bool) -> None:
-        super().__init__()
-        self.setFormatter(_Lines(is_terminal=is_terminal))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record; a log that can't be written stops no mail."""
@@ -54,9 +52,9 @@ class _Lines(logging.Formatter):
         if is_terminal:
             # Other formatters show local variables, and with them addresses and mail.
             plain = structlog.dev.plain_traceback
-            console = structlog.dev.ConsoleRenderer(
-                colors=not streams.is_plain(), exception_formatter=plain
-            )
+            # https://no-color.org
+            is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+            console = structlog.dev.ConsoleRenderer(colors=not is_plain, exception_formatter=plain)
             self._processors.append(console)
         else:
             self._processors += [

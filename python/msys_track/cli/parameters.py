@@ -10,7 +10,8 @@ import click
 from msys_track.cli import logs
 from msys_track.cli.exits import Misconfigured
 from msys_track.errors import KeyRingError, RecipientError
-from msys_track.keys.ring import KeyRing, KeySource, NamedSource, key_source
+from msys_track.keys.file import KeySource, NamedSource, key_source
+from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import KINDS
 from msys_track.settings.addresses import listen_name
 from msys_track.settings.kinds import NotAllowedError
@@ -67,111 +68,106 @@ def key_ring(source: KeySource) -> KeyRing:
         raise Misconfigured(f"msys-track: {error}") from error
 
 
-def config() -> Callable[[_Command], _Command]:
-    """Make the option that names a configuration file."""
-    return option(
-        "--config",
-        "config_file",
-        envvar="CONFIG",
-        type=FILE,
-        default=Path("msys-track.toml"),
-        show_default=True,
-        help="Configuration file.",
+CONFIG = option(
+    "--config",
+    "config_file",
+    envvar="CONFIG",
+    type=FILE,
+    default=Path("msys-track.toml"),
+    show_default=True,
+    help="Configuration file.",
+)
+LOG_LEVEL = option(
+    "--log-level",
+    envvar="LOG_LEVEL",
+    type=click.Choice(logs.LEVELS),
+    default="info",
+    show_default=True,
+    help="What is logged; debug explains each mail, with addresses and targets.",
+)
+JSON = option("--json", "as_json", envvar="JSON", is_flag=True, help="Write JSON.")
+
+
+def overrides(command: _Command) -> _Command:
+    """Add what a proxy's command line can say in place of its configuration."""
+    upstream = option(
+        "--upstream",
+        envvar="UPSTREAM",
+        metavar="HOST:PORT",
+        help="Where mail goes on to, in place of the configuration's.",
     )
+    help_text = "Keys in place of the configuration's."
+    return keys(required=False, help_text=help_text)(upstream(command))
 
 
-def log_level() -> Callable[[_Command], _Command]:
-    """Make the option that says how much a server logs."""
-    return option(
-        "--log-level",
-        envvar="LOG_LEVEL",
-        type=click.Choice(logs.LEVELS),
-        default="info",
-        show_default=True,
-        help="What is logged; debug explains each mail, with addresses and targets.",
-    )
+# The types of options: each takes the text that was given.
 
 
-def mail_addresses(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Check several mail addresses, and keep each once.
-
-    Raises:
-        click.BadParameter: no such address.
-    """
-    return tuple(dict.fromkeys(mail_address(context, parameter, value) for value in values))
-
-
-def ip_address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def ip_address(text: str) -> str:
     """Check an IP address.
 
     Raises:
-        click.BadParameter: none.
+        click.BadParameter: it is not one.
     """
     try:
-        return str(ipaddress.ip_address(value))
+        return str(ipaddress.ip_address(text))
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no IP address; give one as 10.0.0.7") from None
+        raise click.BadParameter(f"{text!r} is no IP address; give one as 10.0.0.7") from None
 
 
-def listen_address(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> Address | None:
+def listen_address(text: str) -> Address:
     """Check the address of a listener.
 
     Raises:
         click.BadParameter: neither `host:port` nor `:port`.
     """
     try:
-        return None if value is None else listen_name(value)
+        return listen_name(text)
     except NotAllowedError:
         raise click.BadParameter(
-            f"{value!r} is no address; give host:port such as 127.0.0.1:2525, "
+            f"{text!r} is no address; give host:port such as 127.0.0.1:2525, "
             "or :port for every IPv4 address"
         ) from None
 
 
-def reverse_path(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def reverse_path(text: str) -> str:
     """Check a sender, which may be the null sender.
 
     Raises:
         click.BadParameter: nothing that MAIL could say.
     """
-    path = value.removeprefix("<").removesuffix(">")
+    path = text.removeprefix("<").removesuffix(">")
     if path and (not path.isprintable() or " " in path or "@" not in path):
         raise click.BadParameter(
-            f"{value!r} is no address; give one such as jo@example.com, or '' for the null sender"
+            f"{text!r} is no address; give one such as jo@example.com, or '' for the null sender"
         )
     return path
 
 
-def mail_address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def mail_address(text: str) -> str:
     """Check a recipient: an address alone, of two parts but for `postmaster`.
 
     Raises:
         click.BadParameter: no such address.
     """
-    local, _, domain = value.rpartition("@")
+    local, _, domain = text.rpartition("@")
     # The one address without a domain that every server knows (RFC 5321 section 4.1.1.3).
-    if not (local and domain) and value.lower() != "postmaster":
-        raise click.BadParameter(f"{value!r} is no address; give one such as jo@example.com")
+    if not (local and domain) and text.lower() != "postmaster":
+        raise click.BadParameter(f"{text!r} is no address; give one such as jo@example.com")
     try:
-        check_recipients((value,))
+        check_recipients((text,))
     except RecipientError as error:
         raise click.BadParameter(str(error)) from error
-    return value
+    return text
 
 
-def tracking_domain(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> str | None:
+def tracking_domain(text: str) -> str:
     """Check a tracking domain.
 
     Raises:
         click.BadParameter: nothing that a link could lead to.
     """
     kind = KINDS["tracking_domain"]
-    if value is not None and not kind.allows(value):
-        raise click.BadParameter(f"{value!r}; allowed: {kind.allowed}")
-    return value
+    if not kind.allows(text):
+        raise click.BadParameter(f"{text!r}; allowed: {kind.allowed}")
+    return text

@@ -14,11 +14,11 @@ from msys_track.cli.exits import Failure
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import describe_os_error
-from msys_track.keys.ring import KeyRing, KeySource
-from msys_track.options.resolve import Origin
+from msys_track.keys.file import KeySource
+from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import Scheme, TrackingOptions
 
-_MAX_TOLD: Final = 20
+_MAX_PRINTED: Final = 20
 
 
 @click.command(short_help="Rewrite one message from standard input to standard output.")
@@ -28,7 +28,7 @@ _MAX_TOLD: Final = 20
     envvar="TO",
     required=True,
     metavar="ADDRESS",
-    callback=parameters.mail_address,
+    type=parameters.mail_address,
     help="The recipient whose opens and clicks the links will tell.",
 )
 @parameters.option(
@@ -47,7 +47,7 @@ _MAX_TOLD: Final = 20
     "--domain",
     envvar="DOMAIN",
     metavar="HOST[:PORT]",
-    callback=parameters.tracking_domain,
+    type=parameters.tracking_domain,
     help="Where tracked links lead: your tracker.  [default: localhost:8080]",
 )
 @parameters.option(
@@ -81,7 +81,7 @@ def rewrite(  # noqa: PLR0913 - one parameter an option
     """Read one message (RFC 5322) on standard input and write the copy of one recipient.
 
     Tracking is off unless a flag or the message's own X-MSYS-API header asks for it; the header
-    overrides the flags and is removed. What was done, and what was left alone and why, is told
+    overrides the flags and is removed. What was done, and what was left alone and why, is printed
     on standard error. A malformed header: its 550 on standard error, nothing on standard output.
     """
     options = TrackingOptions(
@@ -96,37 +96,31 @@ def rewrite(  # noqa: PLR0913 - one parameter an option
     output, message = streams.output(), streams.message()
     copy = rewriter.copy_for(recipient, message, now=int(time.time()))
     if edits_file is not None:
-        _write(edits_file, _edits(copy))
+        edits = [
+            {
+                "offset": offset,
+                "length": length,
+                "inserted": base64.b64encode(inserted).decode("ascii"),
+            }
+            for offset, length, inserted in copy.edits
+        ]
+        try:
+            edits_file.write_text(json.dumps(edits, indent=1) + "\n", encoding="ascii")
+        except OSError as error:
+            raise Failure(f"msys-track: {edits_file}: {describe_os_error(error)}") from error
     output.write(copy.message)
-    _tell(copy)
+    _print_report(copy)
     if key_source is None and (copy.wrapped_links or copy.pixels):
         click.echo("temporary key: these links can't be opened later; see --keys", err=True)
 
 
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="ascii")
-    except OSError as error:
-        raise Failure(f"msys-track: {file}: {describe_os_error(error)}") from error
-
-
-def _edits(copy: Copy) -> str:
-    edits = [
-        {
-            "offset": offset,
-            "length": length,
-            "inserted": base64.b64encode(inserted).decode("ascii"),
-        }
-        for offset, length, inserted in copy.edits
-    ]
-    return json.dumps(edits, indent=1) + "\n"
-
-
-def _tell(copy: Copy) -> None:
+def _print_report(copy: Copy) -> None:
     if copy.resolved is None:
         raise AssertionError("nothing bypasses a filter")
-    opens = _switch(copy.resolved.open_tracking)
-    clicks = _switch(copy.resolved.click_tracking)
+    opens, clicks = (
+        f"{'on' if origin.value else 'off'} ({origin.source})"
+        for origin in (copy.resolved.open_tracking, copy.resolved.click_tracking)
+    )
     links, pixels = copy.wrapped_links, copy.pixels
     left = Counter(why.value for _, _, why in copy.left_alone)
     reasons = ", ".join(f"{count} {code}" for code, count in left.items())
@@ -137,11 +131,7 @@ def _tell(copy: Copy) -> None:
         f"left alone: {reasons or 'nothing'}",
         err=True,
     )
-    for offset, length, why in copy.left_alone[:_MAX_TOLD]:
+    for offset, length, why in copy.left_alone[:_MAX_PRINTED]:
         click.echo(f"  bytes {offset} to {offset + length}: {why.value}", err=True)
-    if len(copy.left_alone) > _MAX_TOLD:
-        click.echo(f"  and {len(copy.left_alone) - _MAX_TOLD} more", err=True)
-
-
-def _switch(origin: Origin[bool]) -> str:
-    return f"{'on' if origin.value else 'off'} ({origin.source})"
+    if len(copy.left_alone) > _MAX_PRINTED:
+        click.echo(f"  and {len(copy.left_alone) - _MAX_PRINTED} more", err=True)

@@ -14,7 +14,7 @@ from msys_track.cli import logs, parameters
 from msys_track.cli.exits import Failure, Misconfigured
 from msys_track.config.configuration import Configuration
 from msys_track.errors import SettingsError
-from msys_track.keys.ring import KeySource
+from msys_track.keys.file import KeySource
 from msys_track.metrics import Counters
 from msys_track.service import assembly, loop
 from msys_track.service.proxy import serve_proxy
@@ -22,15 +22,9 @@ from msys_track.service.tracker import serve_tracker
 
 
 @click.command(short_help="Take mail over SMTP, track it, hand it on.")
-@parameters.config()
-@parameters.keys(required=False, help_text="Keys in place of the configuration's.")
-@parameters.option(
-    "--upstream",
-    envvar="UPSTREAM",
-    metavar="HOST:PORT",
-    help="Where mail goes on to, in place of the configuration's.",
-)
-@parameters.log_level()
+@parameters.CONFIG
+@parameters.overrides
+@parameters.LOG_LEVEL
 def proxy(
     *, config_file: Path, key_source: KeySource | None, upstream: str | None, log_level: str
 ) -> None:
@@ -41,7 +35,7 @@ def proxy(
     """
     logs.to_stderr(level=log_level)
     load = partial(
-        assembly.configuration, config_file, "proxy", keys=key_source, upstream=upstream
+        assembly.read_configuration, config_file, "proxy", keys=key_source, upstream=upstream
     )
     on_rendered = assembly.log_explanation if log_level == "debug" else None
     read = load()
@@ -50,14 +44,14 @@ def proxy(
         raise _no_table("proxy", read)
     assembly.make_missing_keys(read)
     counters = Counters()
-    rewriter = assembly.rewriter(read, counters.add, on_rendered)
-    reload = partial(assembly.reloaded, load, counters.add, on_rendered)
+    rewriter = assembly.make_rewriter(read, counters.add, on_rendered)
+    reload = partial(assembly.reload, load, counters.add, on_rendered)
     _run(serve_proxy(read, hop, rewriter, counters, reload, click.echo))
 
 
 @click.command(short_help="Answer the clicks and opens of tracked mail.")
-@parameters.config()
-@parameters.log_level()
+@parameters.CONFIG
+@parameters.LOG_LEVEL
 def tracker(*, config_file: Path, log_level: str) -> None:
     """Answer tracked links over HTTP and store the events, until told to stop.
 
@@ -65,10 +59,10 @@ def tracker(*, config_file: Path, log_level: str) -> None:
     reads the keys again.
     """
     logs.to_stderr(level=log_level)
-    read = assembly.configuration(config_file, "tracker")
+    read = assembly.read_configuration(config_file, "tracker")
     if read.tracker is None:
         raise _no_table("tracker", read)
-    keys = assembly.key_ring(read)
+    keys = assembly.load_keys(read)
     _run(serve_tracker(read, read.tracker, keys, click.echo))
 
 

@@ -38,11 +38,6 @@ def columns() -> int:
     return shutil.get_terminal_size().columns if is_terminal else _COLUMNS
 
 
-def is_plain() -> bool:
-    """Whether a terminal is to get text alone, without colours (https://no-color.org)."""
-    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-
-
 def message() -> bytes:
     """Read standard input to its end.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from msys_track.config.configuration import Configuration, made
+from msys_track.config.configuration import Configuration, make_configuration
 from msys_track.config.document import Document
 from msys_track.config.load import completed
 from msys_track.config.load import document as load_document
@@ -16,7 +16,8 @@ from msys_track.config.problems import Problem, in_order
 from msys_track.config.reading import Reading
 from msys_track.config.schema.tables import TopLevel
 from msys_track.errors import KeyRingError, SettingsError
-from msys_track.keys.ring import KeyRing, KeySource
+from msys_track.keys.file import KeySource
+from msys_track.keys.ring import KeyRing
 from msys_track.policy import loading
 from msys_track.policy.loading import PolicySettings
 
@@ -45,27 +46,24 @@ def checked(path: Path, *, keys: KeySource | None = None, upstream: str | None =
     own = in_order([*document.problems, *reading.problems()])
     return Checked(
         document=document,
-        configuration=None if own else made(document, reading),
-        problems=(*own, *_of_keys(document, reading), *_of_policy(document, reading)),
+        configuration=None if own else make_configuration(document, reading),
+        problems=(*own, *_check_named_files(document, reading)),
     )
 
 
-def _of_keys(document: Document, reading: Reading) -> Iterator[Problem]:
+def _check_named_files(document: Document, reading: Reading) -> Iterator[Problem]:
     source = reading.values[TopLevel].get("keys")
     # A file that is not there is told already, or made when the proxy starts.
-    if source is None or (isinstance(source, Path) and not source.is_file()):
-        return
-    try:
-        KeyRing.load(source)
-    except KeyRingError as error:
-        yield document.problem(("keys",), str(error))
-
-
-def _of_policy(document: Document, reading: Reading) -> Iterator[Problem]:
-    """Run each file as if it were the only one, so that each tells its own faults."""
+    if source is not None and (not isinstance(source, Path) or source.is_file()):
+        try:
+            KeyRing.load(source)
+        except KeyRingError as error:
+            yield document.problem(("keys",), str(error))
+    # A policy must not run under other limits than those that were meant.
     if reading.is_faulty("policy", but="files"):
-        return  # a policy must not run under other limits than those that were meant
+        return
     limits = PolicySettings(**reading.values[PolicySettings])
+    # Each file is run as if it were the only one, so that each tells its own faults.
     for place, file in reading.policy_files.items():
         try:
             loading.load_policy(replace(limits, files=(file,)))

@@ -5,7 +5,6 @@ Whatever a configuration is written in, it is judged here and nowhere else.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from msys_track.config import scopes
 from msys_track.config.document import Document
@@ -13,11 +12,10 @@ from msys_track.config.problems import ConfigurationError, Problem
 from msys_track.config.reading import Reading, Server
 from msys_track.config.schema.tables import TopLevel
 from msys_track.injection.settings import ProxySettings
-from msys_track.keys.ring import KeySource
+from msys_track.keys.file import KeySource
 from msys_track.options.scopes import Scopes
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
-from msys_track.smtp.address import Address
 from msys_track.tracking.settings import TrackerSettings
 
 
@@ -49,14 +47,20 @@ def read(document: Document, server: Server | None = None) -> Configuration:
     problems = [*document.problems, *reading.problems()]
     if problems:
         raise ConfigurationError(document.path, problems)
-    return made(document, reading)
+    return make_configuration(document, reading)
 
 
-def made(document: Document, reading: Reading) -> Configuration:
+def make_configuration(document: Document, reading: Reading) -> Configuration:
     """Make the settings of a document that has no problems."""
     values = reading.values
     has_proxy, has_tracker = "proxy" in document.members, "tracker" in document.members
-    listens = scopes.listens(reading.stanzas)
+    proxy = dict(values[ProxySettings])
+    listens = [tuple(address) for address in scopes.listens(reading.stanzas).values()]
+    if listens:  # with which `proxy.listen` has no default
+        main = (proxy.pop("listen_host", None), proxy.pop("listen_port", None))
+        first, *more = dict.fromkeys([main, *listens] if main[0] else listens)
+        proxy["listen_host"], proxy["listen_port"] = first
+        proxy["more_listens"] = tuple(more)
     top = TopLevel(**values[TopLevel])
     return Configuration(
         path=document.path,
@@ -64,19 +68,8 @@ def made(document: Document, reading: Reading) -> Configuration:
         smtpapi=top.smtpapi,
         policy=PolicySettings(**values[PolicySettings]),
         keys=top.keys,
-        proxy=_listening(values[ProxySettings], listens) if has_proxy else None,
+        proxy=ProxySettings(**proxy) if has_proxy else None,
         upstream=UpstreamSettings(**values[UpstreamSettings]) if has_proxy else None,
         tracker=TrackerSettings(**values[TrackerSettings]) if has_tracker else None,
         notices=document.notices,
     )
-
-
-def _listening(values: dict[str, Any], listens: tuple[Address, ...]) -> ProxySettings:
-    """Add the addresses of `[listen]`; with them `proxy.listen` has no default."""
-    if not listens:
-        return ProxySettings(**values)
-    values = dict(values)
-    main = (values.pop("listen_host", None), values.pop("listen_port", None))
-    every = tuple(dict.fromkeys([*([main] if main[0] else []), *map(tuple, listens)]))
-    (host, port), *more = every
-    return ProxySettings(**values, listen_host=host, listen_port=port, more_listens=tuple(more))

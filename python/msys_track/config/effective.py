@@ -1,7 +1,7 @@
 """What holds in the end, key by key, and where it comes from: the file's lines or the default.
 
 Scope options are weighed as for a mail that asks for nothing, so that what is shown is what the
-proxy does.
+proxy does. It is written for people as TOML, and for programs as JSON.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,10 @@ from msys_track.config.configuration import Configuration
 from msys_track.config.document import Document, KeyPath
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
 from msys_track.config.schema.tables import SCOPE, TABLES, TOP
-from msys_track.options import variables
-from msys_track.options.resolve import DEFAULT, POLICY, Origin, resolve
-from msys_track.options.scopes import Scope, Scopes
+from msys_track.config.toml.writing import header_text, key_text, value_text
+from msys_track.options.resolve import DEFAULT, POLICY, resolve
+from msys_track.options.scopes import Scopes
+from msys_track.options.variables import PATHWAY
 from msys_track.policy.context import Context, Contexts
 from msys_track.settings.key import Key, write_fields, write_setting
 from msys_track.smtp.address import Address
@@ -61,18 +62,36 @@ def scope_options(configuration: Configuration, way: Way) -> Table:
     scopes = configuration.scopes
     connection = scopes.layers(way.listen, way.peer)
     context = scopes.context(connection)
-    pathway = way.pathway or context.get(variables.PATHWAY)
-    layers = scopes.layers(way.listen, way.peer, pathway)
+    # Where no policy file is asked, policy's word is a variable of a scope's context.
+    setting = [scope for scope in connection if scope.context]
+    sources = {name: each.source("context") for each in reversed(setting) for name in each.context}
+    named = next((scope for scope in connection if scope.pathway is not None), None)
+    if way.pathway is not None:
+        pathway = Effective(way.pathway, POLICY)
+    elif PATHWAY in context:
+        pathway = Effective(context[PATHWAY], f"context of {sources[PATHWAY]}")
+    elif named is not None:
+        pathway = Effective(named.pathway, named.source("pathway"))
+    else:
+        pathway = Effective(None, SCOPE["pathway"].unset)
+    places = ", ".join(dict.fromkeys(scope.source("context") for scope in setting))
+    own = {
+        "pathway": pathway,
+        "context": Effective(context or None, places or SCOPE["context"].unset),
+    }
+    layers = scopes.layers(way.listen, way.peer, way.pathway or context.get(PATHWAY))
     contexts = Contexts(connection=Context(context), message=Context())
     origins = dict(resolve(layers, None, contexts).origins())
     shown: dict[str, Effective] = {}
     for name, key in {**SCOPE, **ENGAGEMENT_TRACKER}.items():
-        if name == "pathway":
-            shown[name] = _pathway(connection, way, context, key)
-        elif name == "context":
-            shown[name] = _context(connection, context, key)
-        else:
-            shown[name] = _option(origins[key.fields[0]], key.fields[0], connection)
+        if name in own:
+            shown[name] = own[name]
+            continue
+        (field,) = key.fields
+        source = origins[field].source
+        if source == POLICY:
+            source = f"context of {sources[_VARIABLES.get(field, f'smtpapi_{field}')]}"
+        shown[name] = Effective(write_setting(origins[field].value), source)
     return shown
 
 
@@ -81,70 +100,79 @@ def tables(document: Document, configuration: Configuration) -> dict[str, Table]
 
     A server's table is left out where the file has none, as there is nothing to start then.
     """
-    settings: dict[str, tuple[Any, ...]] = {
+    rooms: dict[str, tuple[Any, ...]] = {
         "": (configuration,),
         "policy": (configuration.policy,),
         "proxy": (configuration.proxy, configuration.upstream),
         "tracker": (configuration.tracker,),
     }
     keys = {"": TOP, **TABLES}
-    found: dict[str, Table] = {}
-    for table, rooms in settings.items():
-        if any(room is None for room in rooms):
-            continue
-        path: KeyPath = (table,) if table else ()
-        found[table] = {
-            name: _setting((*path, name), key, rooms, document)
+    return {
+        table: {
+            name: _find_setting((table, name) if table else (name,), key, settings, document)
             for name, key in keys[table].items()
         }
-    return found
+        for table, settings in rooms.items()
+        if None not in settings
+    }
 
 
-def _setting(path: KeyPath, key: Key, rooms: Sequence[Any], document: Document) -> Effective:
-    room = next((each for each in rooms if isinstance(each, key.settings)), rooms[0])
-    values = [getattr(room, field) for field in key.fields]
-    value = write_fields(values)
+def _find_setting(
+    path: KeyPath, key: Key, settings: Sequence[Any], document: Document
+) -> Effective:
+    room = next((each for each in settings if isinstance(each, key.settings)), settings[0])
+    value = write_fields([getattr(room, field) for field in key.fields])
+    listens: Any = document.members.get("listen")
     if path in document.places:
         return Effective(value, document.seen(path))
-    if path == ("proxy", "listen") and document.members.get("listen"):
-        return Effective(value, _first_listen(document))
+    if path == ("proxy", "listen") and listens:
+        first = next(iter(listens))
+        return Effective(value, f'listen "{first}" ({document.seen(("listen", first))})')
     return Effective(value, key.unset if value is None else DEFAULT)
 
 
-def _first_listen(document: Document) -> str:
-    listens: Any = document.members["listen"]
-    name = next(iter(listens))
-    return f'listen "{name}" ({document.seen(("listen", name))})'
+def as_json(tables: Mapping[str, Table], by_way: Mapping[Way, Table]) -> dict[str, Any]:
+    """Make what JSON can hold: each value as `{"value": …, "source": …}`."""
+    ways = [
+        {
+            "listen": way.listen,
+            "peer": None if way.peer is None else str(way.peer),
+            "pathway": way.pathway,
+            "options": _make_members(options),
+        }
+        for way, options in by_way.items()
+    ]
+    named = {name: _make_members(table) for name, table in tables.items() if name}
+    return {**_make_members(tables[""]), "ways": ways, **named}
 
 
-def _option(origin: Origin[Any], field: str, connection: Sequence[Scope]) -> Effective:
-    if origin.source != POLICY:
-        return Effective(write_setting(origin.value), origin.source)
-    variable = _VARIABLES.get(field, f"smtpapi_{field}")
-    return Effective(write_setting(origin.value), _variable_source(variable, connection))
+def _make_members(table: Table) -> dict[str, Any]:
+    return {name: each._asdict() for name, each in table.items()}
 
 
-def _variable_source(variable: str, connection: Sequence[Scope]) -> str:
-    scope = next(each for each in connection if variable in each.context)
-    return f"context of {scope.source('context')}"
+def as_toml(tables: Mapping[str, Table], by_way: Mapping[Way, Table]) -> str:
+    """Write TOML with a comment for each value's source; scopes stand before the other tables."""
+    parts = [_write_table((), tables[""])]
+    for way, options in by_way.items():
+        peer = f" from {way.peer}" if way.peer is not None else ""
+        pathway = f", on pathway {way.pathway}" if way.pathway is not None else ""
+        remark = f"# for mail that comes in at {way.listen or 'any address'}{peer}{pathway}\n"
+        path = ("listener",) if len(by_way) == 1 or way == Way() else ("listen", str(way.listen))
+        scope = {name: each for name, each in options.items() if name not in ENGAGEMENT_TRACKER}
+        parts.append((remark if peer or pathway else "") + _write_table(path, scope))
+    # Links carry the same whichever way their mail came in.
+    first = next(iter(by_way.values()))
+    module = {name: first[name] for name in ENGAGEMENT_TRACKER}
+    parts.append(_write_table(("engagement_tracker",), module))
+    parts += [_write_table((name,), table) for name, table in tables.items() if name]
+    return "\n".join(parts)
 
 
-def _pathway(
-    connection: Sequence[Scope], way: Way, context: Mapping[str, str], key: Key
-) -> Effective:
-    if way.pathway is not None:
-        return Effective(way.pathway, POLICY)
-    if variables.PATHWAY in context:
-        source = _variable_source(variables.PATHWAY, connection)
-        return Effective(context[variables.PATHWAY], source)
-    named = next((scope for scope in connection if scope.pathway is not None), None)
-    if named is None:
-        return Effective(None, key.unset)
-    return Effective(named.pathway, named.source("pathway"))
-
-
-def _context(connection: Sequence[Scope], context: Mapping[str, str], key: Key) -> Effective:
-    if not context:
-        return Effective(None, key.unset)
-    sources = dict.fromkeys(scope.source("context") for scope in connection if scope.context)
-    return Effective(dict(context), ", ".join(sources))
+def _write_table(path: KeyPath, table: Table) -> str:
+    lines = [header_text(path)] if path else []
+    for name, each in table.items():
+        if each.value is None:
+            lines.append(f"# {name} is not set: {each.source}")
+        else:
+            lines.append(f"{key_text(name)} = {value_text(each.value)}  # {each.source}")
+    return "".join(f"{line}\n" for line in lines)

@@ -9,7 +9,7 @@ from msys_track.config.document import COMMAND_LINE, MOMENTUM_DEFAULT, Document,
 from msys_track.config.momentum import document as momentum
 from msys_track.config.reading import Server
 from msys_track.config.toml import document as toml
-from msys_track.keys.ring import KeySource
+from msys_track.keys.file import KeySource
 
 MOMENTUM_SUFFIX: Final = ".conf"
 MOMENTUM_KEYS: Final = "msys-track-keys.toml"

@@ -4,8 +4,7 @@ One stanza alone is judged where it is read; here they meet: a pathway that nobo
 that two groups have.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from msys_track.config.document import KeyPath, dotted
@@ -17,8 +16,6 @@ from msys_track.settings import addresses
 from msys_track.settings.kinds import NotAllowedError
 from msys_track.smtp.address import Address
 
-_LISTENER: Final[KeyPath] = ("listener",)
-_TRACKER: Final[KeyPath] = ("engagement_tracker",)
 _MODULE: Final = "smtpapi_"
 _VARIABLES: Final = tuple(
     f"{_MODULE}{field.removesuffix('_seconds')}"
@@ -46,15 +43,6 @@ class Stanza:
         (self.options if settings is TrackingOptions else self.scope).update(fields)
         self.places.update(dict.fromkeys(fields, place))
 
-    def made(self) -> Scope:
-        """Make the scope."""
-        return Scope(
-            name=_name(self.path),
-            options=TrackingOptions(**self.options),
-            places=self.places,
-            **self.scope,
-        )
-
 
 def faults(
     stanzas: Mapping[KeyPath, Stanza], line: Callable[[KeyPath], str]
@@ -63,152 +51,106 @@ def faults(
 
     `line` says where a stanza is, for a fault of two of them.
     """
-    pathways = {str(path[-1]) for path in stanzas if _is_pathway(path)}
+    pathways = {str(path[-1]) for path in stanzas if path[-2:-1] == ("pathway",)}
+    firsts: dict[tuple[KeyPath, object], KeyPath] = {}
     for path, stanza in stanzas.items():
-        yield from _wrong_name(path)
-        yield from _wrong_variables((*path, "context"), stanza.variables, pathways)
-        pathway = stanza.scope.get("pathway")
-        if pathway is None:
-            continue
-        if _is_pathway(path) or path[0] == "pathway_group":
+        # Groups share the names of their pathways.
+        around = path[::2] if path[-2:-1] == ("pathway",) else path[:-1]
+        try:
+            first = firsts.setdefault((around, read_name(path)), path)
+        except NotAllowedError as error:
+            yield path, str(error)
+        else:
+            if first != path and path[0] == "pathway_group":
+                there = f"[{dotted(first)}] in {line(first)}"
+                yield path, f"another group has a pathway of that name: {there}; rename one"
+            elif first != path:
+                yield path, f"the same as [{dotted(first)}] in {line(first)}; keep one"
+        yield from _find_wrong_variables((*path, "context"), stanza.variables)
+        chosen = stanza.scope.get("pathway")
+        if chosen is not None and path[0] in ("pathway", "pathway_group"):
             yield (*path, "pathway"), "a pathway can't be put on another one"
-        elif pathway not in pathways:
-            yield (*path, "pathway"), _no_pathway(pathway, pathways)
-    yield from _twice_named(stanzas, line)
-    yield from _twice_meant(stanzas, line)
+            chosen = None
+        of_context = stanza.variables.get(variables.PATHWAY)
+        for key, name in (("pathway",), chosen), (("context", variables.PATHWAY), of_context):
+            if isinstance(name, str) and name not in pathways:
+                meant = nearest(name, pathways)
+                hint = f"; did you mean {meant}?" if meant else ""
+                yield (*path, *key), f'there is no [pathway."{name}"]{hint}'
 
 
-def _no_pathway(name: str, pathways: Collection[str]) -> str:
-    meant = nearest(name, pathways)
-    hint = f"; did you mean {meant}?" if meant else ""
-    return f'there is no [pathway."{name}"]{hint}'
-
-
-def _wrong_variables(
-    context: KeyPath, given: Mapping[str, object], pathways: Collection[str]
+def _find_wrong_variables(
+    context: KeyPath, given: Mapping[str, object]
 ) -> Iterator[tuple[KeyPath, str]]:
     """Find variables that would decide about tracking, if they meant anything."""
-    for name in given:
-        if name.casefold().startswith(_MODULE) and name not in _VARIABLES:
-            yield (*context, name), f"unknown variable; {_meant_variable(name)}"
-    pathway = given.get(variables.PATHWAY)
-    if isinstance(pathway, str) and pathway not in pathways:
-        yield (*context, variables.PATHWAY), _no_pathway(pathway, pathways)
-
-
-def _meant_variable(name: str) -> str:
-    # Without the prefix, which alone would make any two of them look alike.
     bare = [known.removeprefix(_MODULE) for known in _VARIABLES]
-    meant = nearest(name.casefold().removeprefix(_MODULE), bare)
-    return f"did you mean {_MODULE}{meant}?" if meant else f"known: {', '.join(_VARIABLES)}"
+    for name in given:
+        if name in _VARIABLES or not name.casefold().startswith(_MODULE):
+            continue
+        # Without the prefix, which alone would make any two of them look alike.
+        meant = nearest(name.casefold().removeprefix(_MODULE), bare)
+        known = f"did you mean {_MODULE}{meant}?" if meant else f"known: {', '.join(_VARIABLES)}"
+        yield (*context, name), f"unknown variable; {known}"
 
 
-def listens(stanzas: Mapping[KeyPath, Stanza]) -> tuple[Address, ...]:
-    """List the addresses that have a table of their own."""
-    return tuple(addresses.listen_name(str(path[1])) for path in stanzas if _is(path, "listen", 2))
+def read_name(path: KeyPath) -> Address | Network | str:
+    """Read the name of a table: an address, a network, or any other as it is.
+
+    Raises:
+        NotAllowedError: no address or network where there should be one.
+    """
+    name = str(path[-1])
+    match path[-2:-1]:
+        case ("listen",):
+            return addresses.listen_name(name)
+        case ("peer",):
+            return addresses.network_name(name)
+    return name
 
 
 def build(stanzas: Mapping[KeyPath, Stanza]) -> Scopes:
     """Put scopes together from stanzas that have no faults."""
-    made = {path: stanza.made() for path, stanza in stanzas.items()}
+    made: dict[KeyPath, Scope] = {}
+    for path, stanza in stanzas.items():
+        # As people say it: listen "x" peer "y".
+        pairs = zip(path[::2], path[1::2], strict=False)
+        made[path] = Scope(
+            name=" ".join(f'{kind} "{name}"' for kind, name in pairs) or str(path[0]),
+            options=TrackingOptions(**stanza.options),
+            places=stanza.places,
+            **stanza.scope,
+        )
+    # The order of a pathway's layers is that of `Scopes.pathways`; those in groups come first.
+    layers: dict[str, tuple[KeyPath, ...]] = {}
+    for path in sorted(made, key=len, reverse=True):
+        if path[-2:-1] == ("pathway",):
+            paths = dict.fromkeys((path, path[-2:], path[:-2]))
+            layers.setdefault(str(path[-1]), tuple(paths))
     return Scopes(
-        listener=made.get(_LISTENER, Scope(name="listener")),
-        module=made.get(_TRACKER),
-        peers=_networks(made, ("peer",)),
+        listener=made.get(("listener",), Scope(name="listener")),
+        module=made.get(("engagement_tracker",)),
+        peers=_find_peers(made, ()),
         listens={
-            str(addresses.listen_name(str(path[1]))): Listen(
-                scope=scope, peers=_networks(made, (*path, "peer"))
-            )
-            for path, scope in made.items()
-            if _is(path, "listen", 2)
+            str(address): Listen(scope=made[path], peers=_find_peers(made, path))
+            for path, address in listens(stanzas).items()
         },
-        pathways=_pathways(made),
+        pathways={
+            name: tuple(made[path] for path in paths if path in made)
+            for name, paths in layers.items()
+        },
     )
 
 
-def _networks(made: Mapping[KeyPath, Scope], family: KeyPath) -> Networks[Scope]:
+def listens(stanzas: Mapping[KeyPath, Stanza]) -> dict[KeyPath, Address]:
+    """Find the addresses that have a table of their own."""
+    paths = [path for path in stanzas if path[::2] == ("listen",)]
+    return {path: addresses.listen_name(str(path[1])) for path in paths}
+
+
+def _find_peers(made: Mapping[KeyPath, Scope], around: KeyPath) -> Networks[Scope]:
     values: dict[Network, Scope] = {
         addresses.network_name(str(path[-1])): scope
         for path, scope in made.items()
-        if path[:-1] == family
+        if path[:-1] == (*around, "peer")
     }
     return Networks(values)
-
-
-def _pathways(made: Mapping[KeyPath, Scope]) -> dict[str, tuple[Scope, ...]]:
-    """By name: the pathway in its group, the one of that name outside, the group."""
-    layers: defaultdict[str, list[Scope]] = defaultdict(list)
-    for path, scope in made.items():
-        if _is(path, "pathway_group", 4):
-            layers[str(path[3])].append(scope)
-    for path, scope in made.items():
-        if _is(path, "pathway", 2):
-            layers[str(path[1])].append(scope)
-    for path in made:
-        if _is(path, "pathway_group", 4):
-            layers[str(path[3])].append(made[path[:2]])
-    return {name: tuple(scopes) for name, scopes in layers.items()}
-
-
-def _twice_named(
-    stanzas: Mapping[KeyPath, Stanza], line: Callable[[KeyPath], str]
-) -> Iterator[tuple[KeyPath, str]]:
-    groups: dict[str, KeyPath] = {}
-    for path in stanzas:
-        if not _is(path, "pathway_group", 4):
-            continue
-        first = groups.setdefault(str(path[3]), path)
-        if first != path:
-            said = f"another group has a pathway of that name: [{dotted(first)}] in {line(first)}"
-            yield path, f"{said}; rename one"
-
-
-def _twice_meant(
-    stanzas: Mapping[KeyPath, Stanza], line: Callable[[KeyPath], str]
-) -> Iterator[tuple[KeyPath, str]]:
-    """Find two names of one address, or of one network: only one of them could count."""
-    seen: dict[tuple[KeyPath, object], KeyPath] = {}
-    for path in stanzas:
-        meaning = meant(path)
-        if meaning is None:
-            continue
-        first = seen.setdefault((path[:-1], meaning), path)
-        if first != path:
-            yield path, f"the same as [{dotted(first)}] in {line(first)}; keep one"
-
-
-def meant(path: KeyPath) -> object | None:
-    """Read the name of a table that is an address or a network; None where it is neither."""
-    kind = _NAMED.get(str(path[-2])) if len(path) > 1 else None
-    try:
-        return kind(str(path[-1])) if kind is not None else None
-    except NotAllowedError:
-        return None
-
-
-_NAMED: Final = {"listen": addresses.listen_name, "peer": addresses.network_name}
-
-
-def _wrong_name(path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-    kind = _NAMED.get(str(path[-2])) if len(path) > 1 else None
-    if kind is None:
-        return
-    try:
-        kind(str(path[-1]))
-    except NotAllowedError as error:
-        yield path, str(error)
-
-
-def _is(path: KeyPath, family: str, depth: int) -> bool:
-    return len(path) == depth and path[0] == family
-
-
-def _is_pathway(path: KeyPath) -> bool:
-    return _is(path, "pathway", 2) or _is(path, "pathway_group", 4)
-
-
-def _name(path: KeyPath) -> str:
-    """Write a scope's name as people say it: `listen "x" peer "y"`."""
-    family, *rest = map(str, path)
-    pairs = zip([family, *rest[1::2]], rest[0::2], strict=False)
-    return " ".join(f'{kind} "{name}"' for kind, name in pairs) or family

@@ -1,6 +1,6 @@
 """One mail's way there and back: sent, read, opened, clicked, and found again in the store.
 
-Here things are done and noted; whether they are as they must be is for `check` to say.
+It records what happened; `check` compares that with what must happen.
 """
 
 import time
@@ -36,7 +36,7 @@ class SeenCopy:
     """One arrival, compared with what was sent; opened and clicked if it is a recipient's."""
 
     arrival: Arrival
-    said: Copy | None
+    reported: Copy | None
     """What the product says about it; None where it refuses the mail."""
     changes: Changes
     """But for the header fields that name readers."""
@@ -112,40 +112,37 @@ async def travel(stage: Stage, mail: Mail) -> Journey:
         answer=answer,
         refusal=refusal,
         readers=readers,
-        copies=[await _see(stage, mail, wire.message, each, opened) for each in arrivals],
+        copies=[await _visit(stage, mail, wire.message, each, opened) for each in arrivals],
         events=await stage.new_events(),
     )
 
 
-async def _see(
+async def _visit(
     stage: Stage, mail: Mail, sent: bytes, arrival: Arrival, opened: Message | None
 ) -> SeenCopy:
-    arrived, said = arrival.message, None
+    """Compare a copy with what was sent; open and click it where it is a recipient's."""
+    message, reported = arrival.message, None
     own = [to for to in mail.recipients if to in arrival.recipients]
     added: list[Sequence[Named]] = [(), ()]
     wanted: list[Sequence[Named]] = [(), ()]
     if opened is not None:
         reader = (own or arrival.recipients)[0]
-        said = stage.rewriter.copy_for(reader, opened, now=int(time.time()))
+        reported = stage.rewriter.copy_for(reader, opened, now=int(time.time()))
     if opened is not None and opened.header is not None:
-        cc = opened.header.cc
         bcc = [each for each in opened.readers.bcc if each.email in arrival.recipients]
-        wanted = [
-            [name_mailbox(it.name or "", it.email) for it in mailboxes] for mailboxes in (cc, bcc)
-        ]
         if opened.header.bcc:
             sent = without_fields(sent, b"Bcc")
-        if cc:
-            arrived, added[0] = take_added(sent, arrived, b"Cc")
-        if bcc:
-            arrived, added[1] = take_added(sent, arrived, b"Bcc")
-    found = changes(sent, arrived, stage.origin)
+        for at, name, mailboxes in ((0, b"Cc", opened.header.cc), (1, b"Bcc", bcc)):
+            wanted[at] = [name_mailbox(it.name or "", it.email) for it in mailboxes]
+            if mailboxes:
+                message, added[at] = take_added(sent, message, name)
+    found = changes(sent, message, stage.origin)
     urls = [pixel.url for pixel in found.pixels]
     urls += [link.url for link in found.wrapped[:_MAX_CLICKS]]
     responses = dict(zip(urls, await stage.fetch(urls), strict=True)) if own else None
     return SeenCopy(
         arrival=arrival,
-        said=said,
+        reported=reported,
         changes=found,
         added=added,
         wanted=wanted,

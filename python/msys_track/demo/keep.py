@@ -1,7 +1,7 @@
 """After the tour: everything goes on running, for mails and clicks of one's own."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from msys_track.demo.page import cut
@@ -18,44 +18,48 @@ _SEND: Final = (
     """"you@example.com", "me@example.net", """
     """b"\\r\\n".join(open("my.eml", "rb").read().splitlines()))'"""
 )
+_DIRECTIONS: Final = """
+Everything goes on running, until Ctrl-C.
+
+   proxy, SMTP         {host}:{port}
+   tracker, HTTP       {origin}
+   mail server behind  {host}:{mailbox_port}
+   event store         {store}
+   keys                {keys_file}
+
+Send a mail of your own, and open the link that is then shown:
+
+{send}
+"""
 
 
 async def keep(stage: Stage, say: Callable[[str], None], stop: asyncio.Event) -> None:
     """Say how to send a mail; then a line for each mail and each event, until told to stop."""
     stage.arrivals()
-    for line in _directions(stage):
-        say(line)
+    port = stage.proxy.port
+    say(
+        _DIRECTIONS.format(
+            host=HOST,
+            port=port,
+            origin=stage.origin,
+            mailbox_port=stage.mailbox_port,
+            store=stage.store,
+            keys_file=stage.keys_file,
+            send=_SEND.format(host=HOST, port=port),
+        )
+    )
     stopping = asyncio.create_task(stop.wait())
     while not stop.is_set():
         happening = asyncio.create_task(stage.news.get())
         await asyncio.wait({stopping, happening}, return_when=asyncio.FIRST_COMPLETED)
         if happening.done():
-            say(_told(stage, happening.result()))
+            say(_describe_news(stage, happening.result()))
         else:
             happening.cancel()
     say("stopped; what the demo stored has been removed")
 
 
-def _directions(stage: Stage) -> Iterator[str]:
-    yield ""
-    yield "Everything goes on running, until Ctrl-C."
-    yield ""
-    for what, where in (
-        ("proxy, SMTP", f"{HOST}:{stage.proxy.port}"),
-        ("tracker, HTTP", stage.origin),
-        ("mail server behind", f"{HOST}:{stage.mailbox_port}"),
-        ("event store", stage.store),
-        ("keys", stage.keys_file),
-    ):
-        yield f"   {what:<20}{where}"
-    yield ""
-    yield "Send a mail of your own, and open the link that is then shown:"
-    yield ""
-    yield _SEND.format(host=HOST, port=stage.proxy.port)
-    yield ""
-
-
-def _told(stage: Stage, news: Arrival | Event) -> str:
+def _describe_news(stage: Stage, news: Arrival | Event) -> str:
     if isinstance(news, Event):
         what = f" on {news.target_link_url}" if news.target_link_url else ""
         return cut(f"event    {news.type.value} by {news.raw_rcpt_to}{what}", _MAX_CHARACTERS)

@@ -3,17 +3,15 @@
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Final
 
 from msys_track.demo.catalogue import MAX_BYTES
-from msys_track.demo.check import Expectation, Ledger, Section
+from msys_track.demo.check import Ledger, Section
 from msys_track.demo.journey import Journey, SeenCopy
 from msys_track.demo.stage import HOST, Stage
 from msys_track.dispatch.copies import Copy
-from msys_track.events import Event
-from msys_track.options.resolve import Origin
 from msys_track.reasons import Reason
 from msys_track.testing.fidelity import without_api_header
 from msys_track.testing.mail_reader import Link, Place, glance
@@ -30,7 +28,7 @@ _SHOWN: Final = 400
 _MAX_ROWS: Final = 25
 _SOURCES: Final = {"header": "X-MSYS-API"}
 
-# What is said of one link; all other reasons are said of a part, of the pixel or of the mail.
+# Reasons for one link; all others are for a part, the pixel or the mail.
 _OF_A_LINK: Final = frozenset(
     {
         Reason.NOT_HTTP,
@@ -43,49 +41,61 @@ _OF_A_LINK: Final = frozenset(
 )
 
 
-def opening(stage: Stage) -> Iterator[str]:
+_OPENING: Final = """\
+Mails go in over SMTP, come out tracked, and their readers open them and click.
+
+   a mail program -> the proxy      {host}:{proxy:<6} tracks opens and clicks
+   the proxy      -> a mail server  {host}:{mailbox:<6} stands for yours
+   readers        -> the tracker    {host}:{tracker:<6} answers and stores events
+
+   A click leads to the tracker, and from there (302) to the address shown."""
+
+
+def opening(stage: Stage) -> Iterable[str]:
     """Say what runs where."""
-    yield "Mails go in over SMTP, come out tracked, and their readers open them and click."
-    yield ""
-    for who, to, port, which in (
-        ("a mail program", "the proxy", stage.proxy.port, "tracks opens and clicks"),
-        ("the proxy", "a mail server", stage.mailbox_port, "stands for yours"),
-        ("readers", "the tracker", stage.tracker.port, "answers and stores events"),
-    ):
-        yield f"{_INDENT}{who:<14} -> {to:<14} {HOST}:{port:<6} {which}"
-    yield ""
-    yield f"{_INDENT}A click leads to the tracker, and from there (302) to the address shown."
+    return _OPENING.format(
+        host=HOST,
+        proxy=stage.proxy.port,
+        mailbox=stage.mailbox_port,
+        tracker=stage.tracker.port,
+    ).splitlines()
 
 
 def journey(number: int, stage: Stage, seen: Journey, section: Section) -> Iterator[str]:
     """Show one mail: what went in, what came out, what its readers did, and what stayed."""
-    mail = seen.mail
+    mail, copies, total = seen.mail, seen.visited, len(section.expectations)
     yield ""
     if mail.is_known:
         yield f"{number}. {mail.title:<{WIDTH - 3 - len(mail.file)}}{mail.file}"
     else:
         yield cut(mail.file, WIDTH)
-    yield from row("went in", *_went_in(seen))
+    yield from row("went in", *_describe_input(seen))
     yield from row("answered", seen.answer.line)
-    copies = seen.visited
-    if not copies:
+    if copies:
+        yield from _show_copy(stage, seen)
+    else:
         yield from row("came out", "nothing")
-    for copy in copies[:1]:
-        if copy.said is not None and copy.said.resolved is not None:
-            opens, clicks = copy.said.resolved.open_tracking, copy.said.resolved.click_tracking
-            yield from row("tracking", f"opens {_switch(opens)}, clicks {_switch(clicks)}")
-        yield from row("came out", *_came_out(seen.wire.message, copy, len(copies)))
-        further = [to for each in seen.copies for to in each.arrival.recipients]
-        yield from row("also for", *_shorten([to for to in further if to not in mail.recipients]))
-        yield from row("opened", *_opened(copies))
-        yield from row("clicked", *_clicked(copy))
-        yield from row("left alone", *_shorten(list(_left_alone(stage, copy))))
     if copies or mail.is_known:
-        yield from row("stored", *_list_events(seen.events))
-    yield from row("expected", count_held(section))
+        kinds = Counter(event.type.value for event in seen.events)
+        stored = [count_noun(number, kind) for kind, number in kinds.items()]
+        yield from row(
+            "stored",
+            ", ".join(stored) or "no event",
+            *(
+                f"{name} {json.dumps(value, ensure_ascii=False)}"
+                for event in seen.events[:1]
+                for name in ("campaign_id", "rcpt_tags", "rcpt_meta")
+                if (value := getattr(event, name))
+            ),
+        )
+    if section.held == total:
+        yield from row("expected", f"all of it: {count_noun(total, 'expectation')} held")
+    else:
+        failed = total - section.held
+        yield from row("expected", f"NOT ALL: {failed} of {total} expectations failed, see below")
 
 
-def _went_in(seen: Journey) -> Iterator[str]:
+def _describe_input(seen: Journey) -> Iterator[str]:
     wire, size = seen.wire, len(seen.wire.message)
     if seen.mail.shape:
         yield seen.mail.shape
@@ -102,11 +112,37 @@ def _went_in(seen: Journey) -> Iterator[str]:
     yield "to " + ", ".join(seen.mail.recipients)
 
 
-def _switch(origin: Origin[bool]) -> str:
-    return f"{'on' if origin.value else 'off'} ({_SOURCES.get(origin.source, origin.source)})"
+def _show_copy(stage: Stage, seen: Journey) -> Iterator[str]:
+    """Show the first copy that was opened and clicked."""
+    copies, copy = seen.visited, seen.visited[0]
+    if copy.reported is not None and copy.reported.resolved is not None:
+        opens, clicks = (
+            f"{'on' if origin.value else 'off'} ({_SOURCES.get(origin.source, origin.source)})"
+            for origin in (
+                copy.reported.resolved.open_tracking,
+                copy.reported.resolved.click_tracking,
+            )
+        )
+        yield from row("tracking", f"opens {opens}, clicks {clicks}")
+    yield from row("came out", *_describe_changes(seen.wire.message, copy, len(copies)))
+    readers = [to for each in seen.copies for to in each.arrival.recipients]
+    yield from row("also for", *_shorten([to for to in readers if to not in seen.mail.recipients]))
+    images = [image for each in copies for image in each.images]
+    broken = [str(image.status) for image in images if not image.is_gif]
+    if broken:
+        yield from row("opened", f"THE PIXEL IS NOT A GIF: {', '.join(broken)}")
+    elif images:
+        times = f", {len(images)} times" if len(images) > 1 else ""
+        yield from row("opened", f"the pixel is a GIF{times}")
+    targets = [it.location or f"NO REDIRECT: {it.status}" for _, it in copy.clicks]
+    clicked = [*_shorten(targets)]
+    if len(targets) < len(copy.changes.wrapped):
+        clicked.append(f"and on no more than these {len(targets):,}")
+    yield from row("clicked", *clicked)
+    yield from row("left alone", *_shorten(list(_list_left_alone(stage, copy))))
 
 
-def _came_out(sent: bytes, copy: SeenCopy, copies: int) -> Iterator[str]:
+def _describe_changes(sent: bytes, copy: SeenCopy, copies: int) -> Iterator[str]:
     """Say what a copy has that the mail had not, and that it has no more."""
     changed, bare = copy.changes, without_api_header(sent)
     without = ", without its X-MSYS-API" if bare != sent else ""
@@ -125,32 +161,15 @@ def _came_out(sent: bytes, copy: SeenCopy, copies: int) -> Iterator[str]:
         yield f"its Cc got {', '.join(address for _, address in copy.added[0])}"
 
 
-def _opened(copies: Sequence[SeenCopy]) -> Iterator[str]:
-    images = [image for copy in copies for image in copy.images]
-    broken = [str(image.status) for image in images if not image.is_gif]
-    if broken:
-        yield f"THE PIXEL IS NOT A GIF: {', '.join(broken)}"
-    elif images:
-        yield "the pixel is a GIF" + f", {len(images)} times" * (len(images) > 1)
-
-
-def _clicked(copy: SeenCopy) -> Iterator[str]:
-    clicks = [response for _, response in copy.clicks]
-    led = [click.location or f"NO REDIRECT: {click.status}" for click in clicks]
-    yield from _shorten(led)
-    if len(clicks) < len(copy.changes.wrapped):
-        yield f"and on no more than these {len(clicks):,}"
-
-
-def _left_alone(stage: Stage, copy: SeenCopy) -> Iterator[str]:
-    if copy.said is None:
+def _list_left_alone(stage: Stage, copy: SeenCopy) -> Iterator[str]:
+    if copy.reported is None:
         return
     links = [link for link in glance(copy.message).links if not stage.is_tracked(link.href)]
-    remarks = _remarks(links, copy.said)
+    remarks = _match_reasons(links, copy.reported)
     for link, remark in zip(links, remarks, strict=True):
         yield pair(link.href, remark)
-    told = Counter(reason for _, _, reason in copy.said.left_alone)
-    for reason, number in told.items():
+    reasons = Counter(reason for _, _, reason in copy.reported.left_alone)
+    for reason, number in reasons.items():
         if explain(reason) in remarks:
             continue
         if reason in _OF_A_LINK:
@@ -160,19 +179,19 @@ def _left_alone(stage: Stage, copy: SeenCopy) -> Iterator[str]:
             yield f"the mail or a part of it: {explain(reason)}"
 
 
-def _remarks(links: Sequence[Link], said: Copy) -> list[str]:
+def _match_reasons(links: Sequence[Link], reported: Copy) -> list[str]:
     """Say of each link why it is as it was, as far as that can be told.
 
     Reasons come in the order of the mail, as links do. But the product and the standard library
     may find different links in a broken document; then no reason is put beside a link.
     """
-    if said.resolved is None or not said.resolved.click_tracking.value:
+    if reported.resolved is None or not reported.resolved.click_tracking.value:
         return [explain(Reason.TRACKING_OFF)] * len(links)
-    told = [reason for _, _, reason in sorted(said.left_alone)]
-    of_links = [reason for reason in told if reason in _OF_A_LINK]
+    reasons = [reason for _, _, reason in sorted(reported.left_alone)]
+    of_links = [reason for reason in reasons if reason in _OF_A_LINK]
     shown = [link for link in links if link.place is Place.HTML]
-    if not of_links and len(told) == 1:  # said of the whole
-        of_links = told * len(shown)
+    if not of_links and len(reasons) == 1:  # the reason of the whole mail
+        of_links = reasons * len(shown)
     if len(of_links) != len(shown) or any(
         reason is Reason.NOT_HTTP and link.href.lower().startswith(("http://", "https://"))
         for link, reason in zip(shown, of_links, strict=True)
@@ -230,30 +249,6 @@ def count_noun(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _list_events(events: Iterable[Event]) -> Iterator[str]:
-    """Show events: how many of each kind, and what all of them say about their mail."""
-    events = list(events)
-    kinds = Counter(event.type.value for event in events)
-    yield ", ".join(count_noun(number, kind) for kind, number in kinds.items()) or "no event"
-    for event in events[:1]:
-        facts: Mapping[str, object] = {
-            "campaign_id": event.campaign_id,
-            "rcpt_tags": event.rcpt_tags,
-            "rcpt_meta": event.rcpt_meta,
-        }
-        for name, value in facts.items():
-            if value:
-                yield f"{name} {json.dumps(value, ensure_ascii=False)}"
-
-
-def count_held(section: Section) -> str:
-    """Say how many expectations held."""
-    total = len(section.expectations)
-    if section.held == total:
-        return f"all of it: {count_noun(total, 'expectation')} held"
-    return f"NOT ALL: {total - section.held} of {total} expectations failed, see below"
-
-
 def summary(journeys: Sequence[Journey]) -> Iterator[str]:
     """Show all mails in one table."""
     yield ""
@@ -292,15 +287,11 @@ def verdict(ledger: Ledger) -> Iterator[str]:
     failed = list(ledger.failed())
     for each in failed:
         yield ""
-        yield from _failure(each)
+        yield cut(f"FAILED  {each.about}: {each.what}", WIDTH)
+        yield f"        expected  {cut(str(each.expected), 2 * WIDTH)}"
+        yield f"        found     {cut(str(each.found), 2 * WIDTH)}"
     yield ""
     if failed:
         yield f"{len(failed)} of {ledger.total} expectations failed"
     else:
         yield f"all {ledger.total} expectations held"
-
-
-def _failure(failed: Expectation) -> Iterator[str]:
-    yield cut(f"FAILED  {failed.about}: {failed.what}", WIDTH)
-    yield f"        expected  {cut(str(failed.expected), 2 * WIDTH)}"
-    yield f"        found     {cut(str(failed.found), 2 * WIDTH)}"

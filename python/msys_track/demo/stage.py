@@ -17,7 +17,7 @@ from msys_track.events import Event
 from msys_track.injection import server as injection
 from msys_track.injection.server import Proxy
 from msys_track.injection.settings import ProxySettings
-from msys_track.keys import ring as keys
+from msys_track.keys import file as keys
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
 from msys_track.relay.settings import UpstreamSettings

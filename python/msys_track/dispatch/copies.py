@@ -23,21 +23,21 @@ log = event_logger(__name__)
 class Copy(NamedTuple):
     """One rendered message, who gets exactly these bytes, and what was done to make it.
 
-    A named tuple, as there is one for every copy; its lists are made when they are asked for.
+    A named tuple, because there is one for every copy. Its lists are made when they are asked for.
     """
 
     readers: tuple[Reader, ...]
     message: bytes
-    message_id: str | None
-    """20 hexadecimal digits, in every event of this copy; None where nothing is tracked."""
-    wrapped_links: int
-    pixels: int
-    resolved: Resolved | None
-    """The options that hold for it; None where it is bypassed."""
+    message_id: str | None = None
+    """20 hexadecimal digits, in every event of this copy; None if nothing is tracked."""
+    wrapped_links: int = 0
+    pixels: int = 0
+    resolved: Resolved | None = None
+    """The options that hold for it; None if it is bypassed."""
     header: ApiHeader | None = None
     """What the message's X-MSYS-API asks for."""
     plan: Plan | None = None
-    """What it was made from; None where it is the message but for its header."""
+    """What it was made from; None if nothing but the header was changed."""
     rendered: Rendered | None = None
     header_edits: Sequence[tuple[int, int, bytes]] = ()
     untracked: Reason | None = None
@@ -66,7 +66,7 @@ class Copy(NamedTuple):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Distinct codes of why something was left alone."""
+        """Distinct codes of the reasons why something was left alone."""
         return tuple(dict.fromkeys(reason.value for _, _, reason in self.left_alone))
 
     @property
@@ -74,13 +74,13 @@ class Copy(NamedTuple):
         """Distinct codes of what was asked for and could not be had, such as `ignored_key`."""
         if self.resolved is None:
             return ()
-        made, header = self.rendered, self.header
+        rendered, header = self.rendered, self.header
         found = {
             "ignored_key": header is not None and bool(header.ignored_keys),
             "dropped_tags": header is not None and bool(header.dropped_tags),
-            "truncated_metadata": self.resolved.metadata_truncated,
-            "left_out_metadata": made is not None
-            and bool(made.links_without_metadata or made.pixels_without_metadata),
+            "truncated_metadata": self.resolved.metadata_before_cut is not None,
+            "left_out_metadata": rendered is not None
+            and bool(rendered.links_without_metadata or rendered.pixels_without_metadata),
             "ignored_variable": bool(self.resolved.ignored_variables),
         }
         return tuple(notice for notice, is_there in found.items() if is_there)
@@ -88,13 +88,12 @@ class Copy(NamedTuple):
 
 def render_copies(decision: Decision, keys: KeyRing, *, now: int) -> tuple[Copy, ...]:
     """Make every copy that was decided; `now` is the injection time in Unix seconds."""
+    opened = decision.opened
     return tuple(
-        _pass_by(decision.message, each.readers)
-        if decision.opened is None or each.resolved is None
-        else render_copy(
-            decision.opened, each.readers, each.resolved, keys, now=now, blind=each.blind
-        )
-        for each in decision.copies
+        Copy(readers, decision.message, untracked=Reason.BYPASSED)
+        if opened is None or resolved is None
+        else render_copy(opened, readers, resolved, keys, now=now, blind=blind)
+        for readers, resolved, blind in decision.copies
     )
 
 
@@ -110,12 +109,12 @@ def render_copy(  # noqa: PLR0913 - all that a copy depends on
     """Make one copy.
 
     Args:
-        message: what it is made of.
+        message: the message, opened.
         readers: who gets it; opens and clicks count for the first.
         resolved: its options.
         keys: seals its links.
         now: the injection time in Unix seconds.
-        blind: whose blind copy it is.
+        blind: whose blind copy it is, if it is one.
     """
     inserted = message.insert_readers(blind)
     if not resolved.is_tracked:
@@ -124,8 +123,23 @@ def render_copy(  # noqa: PLR0913 - all that a copy depends on
     if plan is None:
         return _leave_untracked(message, readers, resolved, Reason.CORE_FAILURE, inserted)
     message_id = secrets.token_hex(10)
-    engagement = _engagement(message, message_id, readers[0], resolved, now)
-    urls = _urls(
+    engagement = Engagement(
+        message_id=message_id,
+        transmission_id=message.transmission_id,
+        recipient=readers[0].address,
+        recipient_type=readers[0].type,
+        injected_at=now,
+        expires_at=now + resolved.tracking_link_expiry_seconds.value,
+        campaign_id=resolved.campaign_id.value,
+        metadata=resolved.metadata.value,
+        tags=resolved.tags.value,
+        customer_id=resolved.customer_id.value,
+        open_tracking=resolved.open_tracking.value,
+        click_tracking=resolved.click_tracking.value,
+        initial_pixel=resolved.open_tracking.value and resolved.initial_open.value,
+        transactional=resolved.transactional.value,
+    )
+    urls = _make_urls(
         resolved.tracking_domain.value,
         resolved.click_tracking_scheme.value,
         resolved.open_tracking_scheme.value,
@@ -162,11 +176,8 @@ def _leave_untracked(
         kept += [message.message[copied:offset], text]
         copied = offset + length
     return Copy(
-        readers=readers,
-        message=b"".join([*kept, message.message[copied:]]) if edits else message.message,
-        message_id=None,
-        wrapped_links=0,
-        pixels=0,
+        readers,
+        b"".join([*kept, message.message[copied:]]) if edits else message.message,
         resolved=resolved,
         header=message.header,
         header_edits=edits,
@@ -174,41 +185,8 @@ def _leave_untracked(
     )
 
 
-def _pass_by(message: bytes, readers: tuple[Reader, ...]) -> Copy:
-    return Copy(
-        readers=readers,
-        message=message,
-        message_id=None,
-        wrapped_links=0,
-        pixels=0,
-        resolved=None,
-        untracked=Reason.BYPASSED,
-    )
-
-
-def _engagement(
-    message: Message, message_id: str, reader: Reader, resolved: Resolved, now: int
-) -> Engagement:
-    return Engagement(
-        message_id=message_id,
-        transmission_id=message.transmission_id,
-        recipient=reader.address,
-        recipient_type=reader.type,
-        injected_at=now,
-        expires_at=now + resolved.tracking_link_expiry_seconds.value,
-        campaign_id=resolved.campaign_id.value,
-        metadata=resolved.metadata.value,
-        tags=resolved.tags.value,
-        customer_id=resolved.customer_id.value,
-        open_tracking=resolved.open_tracking.value,
-        click_tracking=resolved.click_tracking.value,
-        initial_pixel=resolved.open_tracking.value and resolved.initial_open.value,
-        transactional=resolved.transactional.value,
-    )
-
-
 @lru_cache(maxsize=1024)
-def _urls(
+def _make_urls(
     domain: str,
     click_scheme: str,
     open_scheme: str,

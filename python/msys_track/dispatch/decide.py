@@ -1,4 +1,4 @@
-"""Decided: who gets which copy of a message, under which options, before a byte is made."""
+"""Decides who gets which copy of a message, under which options, before a byte is made."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ class CopyDecision(NamedTuple):
     readers: tuple[Reader, ...]
     """Who gets it. Links count for the first; only they and archive readers share tracked ones."""
     resolved: Resolved | None
-    """Its options, each with its origin; None: policy bypasses it, and it goes as it came."""
+    """Its options, each with its origin; None if policy lets the message pass as it came."""
     blind: Mailbox | None = None
     """Whose blind copy it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What is to become of a message: a plain list of copies, none of them rendered yet."""
+    """The copies that a message becomes, none of them rendered yet."""
 
     message: bytes
     """As received."""
     opened: Message | None
-    """None where X-MSYS-API means nothing for any recipient."""
+    """None if X-MSYS-API means nothing for any recipient."""
     options: Mapping[str, Resolved]
     """Of each recipient who is not bypassed, in their order."""
     copies: tuple[CopyDecision, ...]
@@ -37,8 +37,7 @@ class Decision:
 def decide_copies(message: Message, options: Mapping[str, Resolved]) -> list[CopyDecision]:
     """List the copies of those whose options are resolved, the recipients' own first.
 
-    Readers whom the header names have the options of the first recipient: it is whose mail
-    they get to see.
+    Readers whom the header names get the first recipient's mail, and so have those options.
     """
     to, cc, bcc, archive = message.readers
     first = options[to[0]]
@@ -48,7 +47,7 @@ def decide_copies(message: Message, options: Mapping[str, Resolved]) -> list[Cop
     shared: dict[bool, tuple[Resolved, list[Reader]]] = {}
 
     def decide(readers: Sequence[Reader], resolved: Resolved) -> None:
-        if message.is_trackable(resolved):
+        if resolved.is_tracked and message.find_plan(resolved) is not None:
             own.append(CopyDecision(tuple(readers), resolved))
         else:
             alike = shared.setdefault(resolved.keep_x_msys_api.value, (resolved, []))

@@ -1,23 +1,24 @@
 """Why a mail was tracked as it was, or was not: one record for whoever asks.
 
-The command `explain` prints it and the proxy's debug log has it. It reads the decision and
-the copies that were made of it, so that it can't tell another story.
+The command `explain` prints it and the proxy's debug log has it. It is made from the decision and
+its copies, so that it can't differ from what was sent.
 """
 
 import json
 import re
 from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.decide import Decision
-from msys_track.dispatch.message import Message
-from msys_track.options.resolve import Origin, Resolved
+from msys_track.options.resolve import Resolved
+from msys_track.options.variables import IgnoredVariable
 from msys_track.reasons import Reason
 from msys_track.rewriting.engine import LeftAlone, Link, Plan
+from msys_track.smtpapi.header import ApiHeader
 
 WRAPPED: Final = "wrapped"
 ADDED: Final = "added"
@@ -26,7 +27,9 @@ UNCHANGED: Final = "unchanged"
 CLICK_TRACKING_OFF: Final = "click_tracking_off"
 OPEN_TRACKING_OFF: Final = "open_tracking_off"
 
-# Why there is no pixel, the most telling reason first.
+_COPY_MEMBERS: Final = ("readers", "wrapped_links", "pixels", "reasons")
+
+# Why there is no pixel, the most important reason first.
 _NO_PIXEL: Final = (
     Reason.CORE_FAILURE,
     Reason.SIGNED_MESSAGE,
@@ -35,51 +38,42 @@ _NO_PIXEL: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
-    """A value, and who says so."""
+@dataclass(frozen=True, slots=True)
+class Overridden:
+    """A value that does not hold, and where it comes from."""
 
     value: Any
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Option:
-    """An option or engagement datum: what holds, and every word that it overrides."""
+    """An option or engagement datum: what holds, and what it overrides, the strongest first."""
 
     name: str
     value: Any
     source: str
-    overrides: tuple[Word, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IgnoredVariable:
-    """A context variable that policy set to a value without meaning."""
-
-    name: str
-    value: str
-    allowed: str
+    overrides: tuple[Overridden, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedLink:
-    """A link and its fate: `wrapped`, or a code of why not."""
+    """A link, and `wrapped` or the reason why not."""
 
     line: int
     """Of the message as received, from 1; in a base64 part the line where its body starts."""
     target: str
     name: str | None
     where: str | None
-    """`html`, `outlook` or `text`; None where it was never to be wrapped."""
+    """`html`, `outlook` or `text`; None where no copy wraps it."""
     fate: str
     lacks_metadata: bool
-    """Wrapped, but there was no room for the metadata that events were to have."""
+    """True if there was no room for the metadata that events were to have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedPixel:
-    """A pixel and its place, or a code of why there is none."""
+    """A pixel and its place, or the reason why there is none."""
 
     kind: str
     line: int | None
@@ -89,7 +83,7 @@ class ExplainedPixel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedPart:
-    """A part and why it was, or was not, touched."""
+    """A part, and `rewritten` or the reason why not."""
 
     line: int
     media_type: str
@@ -106,7 +100,7 @@ class Decided:
     recipients: tuple[str, ...]
     options: tuple[Option, ...]
     truncated: tuple[str, ...]
-    """Names of metadata pairs that found no room."""
+    """Names of metadata pairs that had no room."""
     ignored_variables: tuple[IgnoredVariable, ...]
     links: tuple[ExplainedLink, ...]
     pixels: tuple[ExplainedPixel, ...]
@@ -119,23 +113,17 @@ class Explanation:
 
     decided: tuple[Decided, ...]
     copies: tuple[Copy, ...]
-    ignored_keys: tuple[str, ...]
+    ignored_keys: tuple[str, ...] = ()
     """Keys of X-MSYS-API that mean nothing here."""
-    dropped_tags: int
-    """How many tags were more than ten."""
+    dropped_tags: int = 0
+    """How many tags came after the first ten."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the record as JSON has it: tuples as lists, names as here."""
+        """Return the record as JSON has it: tuples become lists."""
         members = {
             "decided": [asdict(decided) for decided in self.decided],
             "copies": [
-                {
-                    "readers": copy.readers,
-                    "wrapped_links": copy.wrapped_links,
-                    "pixels": copy.pixels,
-                    "reasons": copy.reasons,
-                }
-                for copy in self.copies
+                {name: getattr(copy, name) for name in _COPY_MEMBERS} for copy in self.copies
             ],
             "ignored_keys": self.ignored_keys,
             "dropped_tags": self.dropped_tags,
@@ -153,103 +141,96 @@ class Lines:
         self._ends = [each.start() for each in re.finditer(rb"\n", message)]
 
     def at(self, offset: int) -> int:
-        """Tell the line of an offset, from 1."""
+        """Return the line of an offset, from 1."""
         return bisect_left(self._ends, offset) + 1
 
 
 def explain(decision: Decision, copies: Sequence[Copy]) -> Explanation:
     """Explain a decision and the copies that were made of it."""
     opened = decision.opened
-    header = opened.header if opened is not None else None
-    return Explanation(
-        decided=tuple(_decided(opened, decision.options, copies)) if opened is not None else (),
-        copies=tuple(copies),
-        ignored_keys=header.ignored_keys if header is not None else (),
-        dropped_tags=header.dropped_tags if header is not None else 0,
-    )
-
-
-def _decided(
-    opened: Message, options: Mapping[str, Resolved], copies: Sequence[Copy]
-) -> Iterator[Decided]:
+    if opened is None:
+        return Explanation(decided=(), copies=tuple(copies))
+    header = opened.header or ApiHeader()
     lines = Lines(opened.message)
     copy_of = {address: copy for copy in copies for address in copy.recipients}
     alike: dict[Resolved, list[str]] = {}
-    for recipient, resolved in options.items():
+    for recipient, resolved in decision.options.items():
         alike.setdefault(resolved, []).append(recipient)
+    explained = []
     for resolved, recipients in alike.items():
         plan = opened.find_plan(resolved)
         copy = copy_of[recipients[0]]
-        yield Decided(
+        kept = json.loads(resolved.metadata.value or "{}")
+        asked = json.loads(resolved.metadata_before_cut or "{}")
+        decided = Decided(
             recipients=tuple(recipients),
-            options=tuple(_option(name, origin) for name, origin in resolved.origins()),
-            truncated=tuple(_truncated(resolved)),
-            ignored_variables=tuple(
-                IgnoredVariable(**each._asdict()) for each in resolved.ignored_variables
-            ),
-            links=tuple(_links(plan, resolved, copy, lines)) if plan else (),
-            pixels=tuple(_pixels(plan, resolved, copy, lines)) if plan else (),
-            parts=tuple(_parts(plan, resolved, copy, lines)) if plan else (),
+            options=tuple(_explain_options(resolved)),
+            truncated=tuple(name for name in asked if name not in kept),
+            ignored_variables=resolved.ignored_variables,
+            links=tuple(_explain_links(plan, resolved, copy, lines)) if plan else (),
+            pixels=tuple(_explain_pixels(plan, resolved, copy, lines)) if plan else (),
+            parts=tuple(_explain_parts(plan, resolved, copy, lines)) if plan else (),
         )
-
-
-def _option(name: str, origin: Origin[Any]) -> Option:
-    words = [Word(value=_shown(word.value), source=word.source) for word in origin.chain()]
-    return Option(
-        name=name, value=words[0].value, source=words[0].source, overrides=tuple(words[1:])
+        explained.append(decided)
+    return Explanation(
+        decided=tuple(explained),
+        copies=tuple(copies),
+        ignored_keys=header.ignored_keys,
+        dropped_tags=header.dropped_tags,
     )
 
 
-def _shown(value: Any) -> Any:
-    """Give metadata as the object that it is."""
-    is_object = isinstance(value, str) and value.startswith("{")
-    return json.loads(value) if is_object else value
+def _explain_options(resolved: Resolved) -> Iterator[Option]:
+    for name, origin in resolved.origins():
+        first, *weaker = (
+            Overridden(
+                value=json.loads(each.value) if name == "metadata" and each.value else each.value,
+                source=each.source,
+            )
+            for each in origin.chain()
+        )
+        yield Option(name=name, value=first.value, source=first.source, overrides=tuple(weaker))
 
 
-def _truncated(resolved: Resolved) -> Iterator[str]:
-    asked = json.loads(resolved.metadata_before_cut or "{}")
-    kept = json.loads(resolved.metadata.value or "{}")
-    yield from (name for name in asked if name not in kept)
-
-
-def _links(plan: Plan, resolved: Resolved, copy: Copy, lines: Lines) -> Iterator[ExplainedLink]:
-    made = copy.rendered
+def _explain_links(
+    plan: Plan, resolved: Resolved, copy: Copy, lines: Lines
+) -> Iterator[ExplainedLink]:
+    rendered = copy.rendered
     refused = defaultdict[str, deque[LeftAlone]](deque)
-    for each in () if made is None else made.left_alone:
+    for each in () if rendered is None else rendered.left_alone:
         if each.target is not None:
             refused[each.target].append(each)
-    bare = frozenset(() if made is None else made.links_without_metadata)
-    alone = [(each, False) for each in plan.left_alone if each.target is not None]
+    bare = frozenset(() if rendered is None else rendered.links_without_metadata)
     found: list[tuple[Link | LeftAlone, bool]] = [
         *((link, number in bare) for number, link in enumerate(plan.links)),
-        *alone,
+        *((each, False) for each in plan.left_alone if each.target is not None),
     ]
     for link, lacks_metadata in sorted(found, key=lambda each: each[0].offset):
         target = link.target or ""
+        of_target = refused[target]
+        fate: str | None = getattr(link, "reason", None)
+        if fate is None and not resolved.click_tracking.value:
+            fate = CLICK_TRACKING_OFF
+        # Both are in the order of the message. In a base64 part a link is anywhere in the body.
+        if (
+            fate is None
+            and of_target
+            and link.offset <= of_target[0].offset < link.offset + link.length
+        ):
+            fate = of_target.popleft().reason
         yield ExplainedLink(
             line=lines.at(link.offset),
             target=target,
             name=getattr(link, "name", None),
             where=getattr(link, "where", None),
-            fate=_fate(link, resolved, refused[target]),
+            fate=fate or WRAPPED,
             lacks_metadata=lacks_metadata,
         )
 
 
-def _fate(link: Link | LeftAlone, resolved: Resolved, refused: deque[LeftAlone]) -> str:
-    """Tell a link's fate; `refused` are the links to its target that this copy could not have."""
-    reason: str | None = getattr(link, "reason", None)
-    if reason is not None:
-        return reason
-    if not resolved.click_tracking.value:
-        return CLICK_TRACKING_OFF
-    # Both are in the order of the message. In a base64 part a link is anywhere in the body.
-    if refused and link.offset <= refused[0].offset < link.offset + link.length:
-        return refused.popleft().reason
-    return WRAPPED
-
-
-def _pixels(plan: Plan, resolved: Resolved, copy: Copy, lines: Lines) -> Iterator[ExplainedPixel]:
+def _explain_pixels(
+    plan: Plan, resolved: Resolved, copy: Copy, lines: Lines
+) -> Iterator[ExplainedPixel]:
     if not resolved.open_tracking.value:
         yield ExplainedPixel(kind="open", line=None, fate=OPEN_TRACKING_OFF)
         return
@@ -258,40 +239,39 @@ def _pixels(plan: Plan, resolved: Resolved, copy: Copy, lines: Lines) -> Iterato
         places["initial_open"] = plan.initial_pixel_offset
     expected = sum(offset is not None for offset in places.values())
     # Both stand on lines of their own: where one has no room the other has none.
-    made = copy.rendered
-    bare = () if made is None else made.pixels_without_metadata
     with_place = ADDED if copy.pixels == expected else Reason.LINE_TOO_LONG.value
-    for kind, offset in places.items():
-        if offset is None:
-            yield ExplainedPixel(kind=kind, line=None, fate=_without_place(kind, plan, copy))
-        else:
-            yield ExplainedPixel(
-                kind=kind,
-                line=lines.at(offset),
-                fate=with_place,
-                lacks_metadata=kind in bare,
-            )
-
-
-def _without_place(kind: str, plan: Plan, copy: Copy) -> str:
     reasons = {reason for _, _, reason in copy.left_alone}
-    if kind == "initial_open" and plan.pixel_offset is not None:
-        return Reason.NO_INITIAL_PIXEL_PLACE.value
-    html = (each.reason for each in plan.parts if each.media_type == "text/html" and each.reason)
-    known = (reason.value for reason in _NO_PIXEL if reason in reasons)
-    return next(known, None) or next(html, None) or Reason.NO_HTML_PART.value
+    without_place = [
+        *(reason.value for reason in _NO_PIXEL if reason in reasons),
+        *(each.reason for each in plan.parts if each.media_type == "text/html" and each.reason),
+        Reason.NO_HTML_PART.value,
+    ]
+    bare = () if copy.rendered is None else copy.rendered.pixels_without_metadata
+    for kind, offset in places.items():
+        if offset is not None:
+            line = lines.at(offset)
+            yield ExplainedPixel(
+                kind=kind, line=line, fate=with_place, lacks_metadata=kind in bare
+            )
+        elif kind == "initial_open" and plan.pixel_offset is not None:
+            no_place = Reason.NO_INITIAL_PIXEL_PLACE.value
+            yield ExplainedPixel(kind=kind, line=None, fate=no_place)
+        else:
+            yield ExplainedPixel(kind=kind, line=None, fate=without_place[0])
 
 
-def _parts(plan: Plan, resolved: Resolved, copy: Copy, lines: Lines) -> Iterator[ExplainedPart]:
-    touched = [offset for offset, _, _ in copy.edits]
+def _explain_parts(
+    plan: Plan, resolved: Resolved, copy: Copy, lines: Lines
+) -> Iterator[ExplainedPart]:
+    edited = [offset for offset, _, _ in copy.edits]
+    untouched = UNCHANGED if resolved.is_tracked else Reason.TRACKING_OFF.value
     for part in plan.parts:
-        is_touched = any(part.offset <= each <= part.offset + part.length for each in touched)
-        untouched = UNCHANGED if resolved.is_tracked else Reason.TRACKING_OFF.value
+        is_edited = any(part.offset <= each <= part.offset + part.length for each in edited)
         yield ExplainedPart(
             line=lines.at(part.offset),
             media_type=part.media_type,
             charset=part.charset,
             transfer_encoding=part.transfer_encoding,
             length_bytes=part.length,
-            fate=part.reason or (REWRITTEN if is_touched else untouched),
+            fate=part.reason or (REWRITTEN if is_edited else untouched),
         )

@@ -21,7 +21,6 @@ from msys_track.smtpapi.mailbox import Mailbox
 
 log = event_logger(__name__)
 
-HEADER: Final = b"X-MSYS-API"
 _BCC: Final = b"Bcc"
 
 
@@ -71,15 +70,15 @@ class Message:
         self._engine = engine
         self._scopes = scopes
         self._own: Resolved | None = None
-        self._fields: Sequence[HeaderField] = engine.header_fields(message, HEADER)
+        self._fields: Sequence[HeaderField] = engine.header_fields(message, header.NAME)
         self._plans: dict[tuple[Rules, bool], Plan | None] = {}
         self.message = message
         self.header = header.parse_header([value for _, value in self._fields])
-        self.readers = recipients.readers(addresses, self.header)
+        self.readers = recipients.list_readers(addresses, self.header)
         self._cc_fields: Sequence[HeaderField] = (
             engine.header_fields(message, b"Cc") if self.header and self.header.cc else ()
         )
-        # A blind copy has a field of its own, and there may be one (RFC 5322 section 3.6).
+        # A blind copy has a Bcc field of its own, and only one is allowed (RFC 5322 section 3.6).
         self._bcc_fields: Sequence[HeaderField] = (
             engine.header_fields(message, _BCC) if self.header and self.header.bcc else ()
         )
@@ -100,47 +99,39 @@ class Message:
         return self._own
 
     def find_plan(self, resolved: Resolved) -> Plan | None:
-        """Find the edits under these options, once; None where that failed."""
-        rules = _rules(
+        """Find the edits under these options, once; None if that failed."""
+        rules = _make_rules(
             resolved.signed_mail.value,
             resolved.outlook_links.value,
             resolved.click_tracking_text.value,
             resolved.keep_link_attributes.value,
             resolved.never_wrap.value,
         )
-        keeps_header = resolved.keep_x_msys_api.value
-        if (rules, keeps_header) not in self._plans:
-            dropped = [] if keeps_header else [HEADER]
+        key = rules, resolved.keep_x_msys_api.value
+        if key not in self._plans:
+            dropped = [] if resolved.keep_x_msys_api.value else [header.NAME]
             if self._bcc_fields:
                 dropped.append(_BCC)
             try:
-                plan = self._engine.plan(self.message, rules, drop_headers=dropped)
+                self._plans[key] = self._engine.plan(self.message, rules, drop_headers=dropped)
             except RewriteError:
                 log.exception("message.rewrite_failed", step="plan")
-                plan = None
-            self._plans[rules, keeps_header] = plan
-        return self._plans[rules, keeps_header]
-
-    def is_trackable(self, resolved: Resolved) -> bool:
-        """Whether copies under these options are tracked, and so differ between recipients."""
-        return resolved.is_tracked and self.find_plan(resolved) is not None
+                self._plans[key] = None
+        return self._plans[key]
 
     def insert_readers(self, blind: Mailbox | None) -> list[tuple[int, bytes]]:
-        """List the header lines that name a copy's readers, each with its offset.
-
-        `blind` is whose blind copy it is.
-        """
+        """List the header lines that name the readers of a copy, or of the blind copy of one."""
         if not self._fields:  # no header, so nobody but the recipients of the transaction
             return []
         [(start, _), *_], _ = self._fields[0]
-        return recipients.insertions(
+        return recipients.list_insertions(
             self.message, self.header, blind, at=start, cc_fields=self._cc_fields
         )
 
     def edit_header(
         self, resolved: Resolved, inserted: Sequence[tuple[int, bytes]]
     ) -> list[tuple[int, int, bytes]]:
-        """List the edits of a copy without tracking: fields that go, and lines that come."""
+        """List the edits of a copy without tracking: fields removed and lines inserted."""
         dropped = list(self._bcc_fields)
         if not resolved.keep_x_msys_api.value:
             dropped += self._fields
@@ -151,7 +142,7 @@ class Message:
 
 
 @lru_cache(maxsize=1024)
-def _rules(
+def _make_rules(
     signed_mail: SignedMail,
     outlook_links: bool,  # noqa: FBT001 - positional for the cache
     text_links: bool,  # noqa: FBT001

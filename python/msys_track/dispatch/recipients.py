@@ -1,10 +1,10 @@
 """Readers: who gets a copy of a mail, as what, and what the header fields of the copies say.
 
 `cc`, `bcc` and `archive` of X-MSYS-API make further copies of one mail (SparkPost's "CC, BCC and
-archive recipients"). Kept apart from `copies`: who reads is one question, what they read another.
+archive recipients").
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from msys_track.rewriting.engine import HeaderField
@@ -15,7 +15,7 @@ ReaderType: TypeAlias = Literal["to", "cc", "bcc", "archive"]
 
 
 class Reader(NamedTuple):
-    """Somebody who is sent a copy, and as what they read it."""
+    """The address that a copy is sent to, and its reader type."""
 
     address: str
     type: ReaderType
@@ -30,21 +30,29 @@ class Readers(NamedTuple):
     archive: tuple[Mailbox, ...] = ()
 
 
-def readers(recipients: Sequence[str], header: ApiHeader | None) -> Readers:
-    """Sort out who gets a copy: of two words on one address `to` counts before cc, bcc, archive.
+def list_readers(recipients: Sequence[str], header: ApiHeader | None) -> Readers:
+    """List who gets a copy. An address counts once, as the first of to, cc, bcc, archive.
 
     Args:
         recipients: of the SMTP transaction, each once.
         header: the message's X-MSYS-API.
     """
+    to = tuple(recipients)
     if header is None or not (header.cc or header.bcc or header.archive):
-        return Readers(tuple(recipients))
+        return Readers(to)
     seen = {Mailbox(each).identity for each in recipients}
-    cc, bcc, archive = (_new(each, seen) for each in (header.cc, header.bcc, header.archive))
-    return Readers(tuple(recipients), cc, bcc, archive)
+    lists: list[tuple[Mailbox, ...]] = []
+    for mailboxes in (header.cc, header.bcc, header.archive):
+        new: dict[str, Mailbox] = {}
+        for mailbox in mailboxes:
+            if mailbox.identity not in seen:
+                new.setdefault(mailbox.identity, mailbox)
+        lists.append(tuple(new.values()))
+        seen |= new.keys()
+    return Readers(to, *lists)
 
 
-def insertions(
+def list_insertions(
     message: bytes,
     header: ApiHeader | None,
     bcc: Mailbox | None,
@@ -52,9 +60,9 @@ def insertions(
     at: int,
     cc_fields: Sequence[HeaderField],
 ) -> list[tuple[int, bytes]]:
-    """Find what a copy's header says of its readers: offsets, and what is inserted there.
+    """List what a copy's header says of its readers, each text with its offset.
 
-    Everybody sees all of `cc`, also those who have their copy already; a `bcc` reader sees only
+    Everybody sees all of `cc`, also those who have their copy already. A `bcc` reader sees only
     themselves, and nobody sees `archive`.
 
     Args:
@@ -62,36 +70,20 @@ def insertions(
         header: its X-MSYS-API.
         bcc: whose copy it is, if it is a blind one.
         at: where new fields may stand: the start of a header field.
-        cc_fields: the `Cc` fields that the message has; its last one is gone on with, as there
-            may be but one (RFC 5322 section 3.6).
+        cc_fields: the `Cc` fields of the message. The last one is continued, because only one is
+            allowed (RFC 5322 section 3.6).
     """
     cc = header.cc if header is not None else ()
     eol = b"\r\n" if b"\r\n" in message[: message.find(b"\n") + 1] else b"\n"
     new = write_field("Bcc", [bcc], eol) if bcc is not None else b""
     inserted: list[tuple[int, bytes]] = []
     if cc and cc_fields:
-        inserted.append(_continuation(message, cc_fields[-1], cc, eol))
+        [*_, (offset, length)], value = cc_fields[-1]
+        end = offset + len(message[offset : offset + length].rstrip(b"\r\n"))
+        text = write_continuation(cc, eol)
+        inserted.append((end, text if value.strip() else text.removeprefix(b",")))
     elif cc:
         new = write_field("Cc", cc, eol) + new
     if new:
         inserted.append((at, new))
     return sorted(inserted)
-
-
-def _continuation(
-    message: bytes, cc_field: HeaderField, cc: Sequence[Mailbox], eol: bytes
-) -> tuple[int, bytes]:
-    [*_, (offset, length)], value = cc_field
-    lines = message[offset : offset + length]
-    end = offset + len(lines.rstrip(b"\r\n"))
-    text = write_continuation(cc, eol)
-    return end, text if value.strip() else text.removeprefix(b",")
-
-
-def _new(mailboxes: Iterable[Mailbox], seen: set[str]) -> tuple[Mailbox, ...]:
-    new = []
-    for mailbox in mailboxes:
-        if mailbox.identity not in seen:
-            seen.add(mailbox.identity)
-            new.append(mailbox)
-    return tuple(new)

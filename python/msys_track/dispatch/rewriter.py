@@ -5,7 +5,7 @@ The proxy, the library and the filter all go this way, so that they can't disagr
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 
 from msys_track.dispatch.copies import Copy, render_copies, render_copy
@@ -34,14 +34,14 @@ class Rewriter:
 
     Args:
         keys: seals the links.
-        options: what is configured where there are no scopes; None: nothing is.
-        source: names where `options` come from, for whoever asks why one has its value.
+        options: what is configured if there are no scopes; None for nothing.
+        source: names where `options` come from, for explanations.
         scopes: the scopes of a configuration, in place of `options`.
-        policy: what is asked about each recipient.
-        heeds_header: whether X-MSYS-API means anything; without it (Momentum's module `smtpapi`
-            not loaded) nothing is tracked and the header is a header like any other.
-        engine: finds and applies edits; None: the compiled core.
-        on_rendered: is given each decision and its copies, to explain them.
+        policy: is asked about each recipient.
+        heeds_header: whether X-MSYS-API means anything. If not (Momentum's module `smtpapi` is not
+            loaded), nothing is tracked and the header is a header like any other.
+        engine: finds and applies edits; None for the compiled core.
+        on_rendered: called with each decision and its copies, to explain them.
     """
 
     __slots__ = ("_engine", "_heeds_header", "_keys", "_on_rendered", "policy", "scopes")
@@ -74,7 +74,7 @@ class Rewriter:
             HeaderRefusedError: `X-MSYS-API` is malformed.
         """
         check_recipients(recipients)
-        return Message(message, recipients, engine=self._engine, scopes=self._layers(None))
+        return Message(message, recipients, engine=self._engine, scopes=self._find_layers(None))
 
     def copy_for(self, recipient: str, message: bytes | Message, *, now: int) -> Copy:
         """Make the copy of a message for one recipient, as if it were the only one.
@@ -129,15 +129,21 @@ class Rewriter:
         check_recipients(recipients)  # before policy is asked about one
         if transaction is not None:
             self._ask_policy(Hook.DATA_SPOOL, transaction)
-        contexts = self._contexts(recipients, transaction) if self._heeds_header else {}
-        served = [to for to in recipients if self._heeds_header and not _bypass(contexts.get(to))]
+        contexts = self._collect_contexts(recipients, transaction) if self._heeds_header else {}
+        served = [
+            to
+            for to in recipients
+            if self._heeds_header and not variables.is_bypassed(contexts.get(to))
+        ]
         opened: Message | None = None
         options: dict[str, Resolved] = {}
         copies: list[CopyDecision] = []
         if served:
-            scopes = self._layers(transaction)
+            scopes = self._find_layers(transaction)
             opened = Message(message, served, engine=self._engine, scopes=scopes)
-            options = {to: self._resolve(opened, contexts.get(to), transaction) for to in served}
+            options = {
+                to: self._resolve_options(opened, contexts.get(to), transaction) for to in served
+            }
             copies = decide_copies(opened, options)
         bypassed = tuple(Reader(to, "to") for to in recipients if to not in options)
         if bypassed:
@@ -151,7 +157,7 @@ class Rewriter:
             self._on_rendered(decision, copies)
         return copies
 
-    def _layers(
+    def _find_layers(
         self, transaction: Transaction | None, pathway: str | None = None
     ) -> tuple[Scope, ...]:
         if transaction is None:
@@ -159,16 +165,17 @@ class Rewriter:
         peer = address_of(transaction.peer)
         return self.scopes.layers(transaction.listen, peer, pathway)
 
-    def _contexts(
+    def _collect_contexts(
         self, recipients: Sequence[str], transaction: Transaction | None
     ) -> dict[str, Contexts]:
-        """Ask policy about each recipient; without any variables there is nothing to look up."""
+        """Ask policy about each recipient; an empty result if no variable is set."""
         if transaction is None:
             return {}
         policy = self.policy
         if policy is None or Hook.EACH_RCPT not in policy.hooks:
             contexts = transaction.contexts
-            return {} if contexts.is_empty else dict.fromkeys(recipients, contexts)
+            is_set = contexts.connection.items() or contexts.message.items()
+            return dict.fromkeys(recipients, contexts) if is_set else {}
         contexts_of = {}
         for recipient in recipients:
             own = transaction.contexts.for_recipient()
@@ -182,14 +189,14 @@ class Rewriter:
         if rejection is not None:
             raise PolicyRefusedError(rejection.code, rejection.text)
 
-    def _resolve(
+    def _resolve_options(
         self, opened: Message, contexts: Contexts | None, transaction: Transaction | None
     ) -> Resolved:
         pathway = contexts.lookup(variables.PATHWAY) if contexts is not None else None
-        scopes = None if pathway is None else self._layers(transaction, pathway)
+        scopes = None if pathway is None else self._find_layers(transaction, pathway)
         resolved = opened.resolve(contexts, scopes)
         for each in resolved.ignored_variables:
-            log.warning("policy.variable_ignored", **each._asdict())
+            log.warning("policy.variable_ignored", **asdict(each))
         return resolved
 
 
@@ -203,10 +210,9 @@ def rewrite(
 ) -> bytes:
     """Make the copy of a message for one recipient: its links wrapped, a pixel added.
 
-    What is tracked is up to `options`, and to the message's own `X-MSYS-API` header, which
-    overrides them and is removed; without either the message comes back as it is. So it does
-    where it can't be rewritten. Who wants to know why, or has several recipients, asks a
-    `Rewriter`.
+    `options` decide what is tracked. The message's own `X-MSYS-API` header overrides them and is
+    removed. Without either, or if it can't be rewritten, the message comes back as it is. A
+    `Rewriter` also tells why, and takes several recipients.
 
     Args:
         message: a whole message (RFC 5322), line breaks CRLF or LF.
@@ -220,14 +226,10 @@ def rewrite(
         HeaderRefusedError: `X-MSYS-API` is malformed.
     """
     injected_at = int(time.time()) if now is None else now
-    return _rewriter(keys, options).copy_for(recipient, message, now=injected_at).message
+    return _make_rewriter(keys, options).copy_for(recipient, message, now=injected_at).message
 
 
 @lru_cache(maxsize=16)
-def _rewriter(keys: KeyRing, options: TrackingOptions | None) -> Rewriter:
-    """Keep what `rewrite` has made: callers have few configurations and many messages."""
+def _make_rewriter(keys: KeyRing, options: TrackingOptions | None) -> Rewriter:
+    """Make a rewriter once for each configuration, because callers have many messages."""
     return Rewriter(keys=keys, options=options)
-
-
-def _bypass(contexts: Contexts | None) -> bool:
-    return contexts is not None and variables.is_bypassed(contexts)

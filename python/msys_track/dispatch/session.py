@@ -1,7 +1,6 @@
 """Policy's part in one client's session: what it knows at each command, and its answer.
 
-It has no socket: the SMTP session and `msys-track explain` ask through the same object. Commands
-become the transaction that policy sees, and variables are kept for as long as they live.
+It has no socket, so that the SMTP session and `msys-track explain` ask through the same object.
 """
 
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from msys_track.smtp.reply import Reply
 
 
 class PolicySession:
-    """One connection's variables, and what has been said on it so far.
+    """One connection's variables, and the commands on it so far.
 
     Args:
         scopes: set the connection's first variables.
@@ -37,7 +36,7 @@ class PolicySession:
     def transaction(
         self, message: bytes | None = None, *, recipient: str | None = None
     ) -> Transaction:
-        """Return what is known now, with the message once it is there."""
+        """Return what policy sees now, with the message once it has arrived."""
         return Transaction(
             contexts=self._contexts,
             peer=self._peer,

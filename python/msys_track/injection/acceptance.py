@@ -1,7 +1,6 @@
-"""What DATA is answered: the upstream's word for every copy, never a guess of ours.
+"""From a received message to copies, and from the upstream's replies to one reply to DATA.
 
-Here a received message becomes copies and the copies become one reply. Kept apart from the
-session, so that it ends its work even if the client does not wait for it.
+Kept apart from the session, so that it ends its work even if the client does not wait for it.
 """
 
 import asyncio
@@ -11,14 +10,10 @@ from typing import TypeVar
 
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.rewriter import Rewriter
-from msys_track.errors import (
-    HeaderRefusedError,
-    MessageRefusedError,
-    PicklableError,
-    UpstreamError,
-)
+from msys_track.errors import HeaderRefusedError, MessageRefusedError, UpstreamError
 from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
+from msys_track.injection.intake import DataRefusedError
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.upstream import Delivery, Upstream
@@ -28,13 +23,6 @@ from msys_track.smtp.reply import Reply
 log = event_logger(__name__)
 
 _Result = TypeVar("_Result")
-
-
-class _RefusedError(PicklableError):
-    def __init__(self, why: str, reply: Reply) -> None:
-        super().__init__(why)
-        self.why = why
-        self.reply = reply
 
 
 class Acceptance:
@@ -52,14 +40,16 @@ class Acceptance:
     async def answer(
         self, envelope: Envelope, hold: Hold, client_is_gone: Callable[[], bool]
     ) -> Reply:
-        """Return the reply to DATA; `hold` is released whatever happens.
+        """Return the reply to DATA, and release `hold`.
 
-        While nothing has been sent, a client that is gone stops everything: it was told nothing
-        and will come again. Once one copy is out, the others follow without it.
+        A client that is gone stops everything while nothing has been sent: it will come again.
+        Once one copy is out, the others follow without it.
         """
         try:
-            return await self._relayed(envelope, hold, client_is_gone)
-        except _RefusedError as refused:
+            copies = await self._make_copies(envelope, hold)
+            replies = await self._send(envelope, copies, client_is_gone)
+            self._record(envelope, copies)
+        except DataRefusedError as refused:
             self._counters.add(f"messages.refused.{refused.why}")
             log.info(
                 "message.refused",
@@ -75,22 +65,11 @@ class Acceptance:
             return Reply(451, "4.3.0 Internal error of the tracking proxy")
         finally:
             hold.release()
-
-    async def _relayed(
-        self, envelope: Envelope, hold: Hold, client_is_gone: Callable[[], bool]
-    ) -> Reply:
-        copies = await self._copies(envelope, hold)
-        try:
-            await self._ask_first(envelope, copies)
-            replies = await self._send(envelope, copies, client_is_gone)
-        except UpstreamError as error:
-            raise _RefusedError("upstream", Reply(error.code, error.text)) from error
-        self._record(envelope, copies)
         if len(replies) == 1:
             return replies[0]
         return Reply(250, f"2.0.0 Ok: {len(replies)} copies relayed")
 
-    async def _copies(self, envelope: Envelope, hold: Hold) -> Sequence[Copy]:
+    async def _make_copies(self, envelope: Envelope, hold: Hold) -> Sequence[Copy]:
         rewriter, size = self.rewriter, len(envelope.message)
         decide = partial(
             rewriter.decide,
@@ -99,71 +78,75 @@ class Acceptance:
             transaction=envelope.transaction,
         )
         try:
-            decision = await _apart(size, decide)
+            decision = await _compute(size, decide)
         except MessageRefusedError as refused:
             why = "header" if isinstance(refused, HeaderRefusedError) else "policy"
-            raise _RefusedError(why, Reply(refused.code, refused.text)) from refused
+            raise DataRefusedError(why, Reply(refused.code, refused.text)) from refused
         needed = size * len(decision.copies)
         if not hold.could_ever_take(needed):
             text = "5.3.4 The copies for all recipients exceed the proxy's memory; send to fewer"
-            raise _RefusedError("over_budget", Reply(552, text))
+            raise DataRefusedError("over_budget", Reply(552, text))
         if not hold.take(needed):
-            raise _RefusedError("over_budget", Reply(452, "4.3.1 Too much mail in flight"))
+            raise DataRefusedError("over_budget", Reply(452, "4.3.1 Too much mail in flight"))
         now = int(envelope.received_at.timestamp())
-        return await _apart(needed, partial(rewriter.render, decision, now=now))
-
-    async def _ask_first(self, envelope: Envelope, copies: Sequence[Copy]) -> None:
-        """With several copies, hear every recipient's refusal before any of them is sent."""
-        if len(copies) == 1:
-            return
-        kept = [each for each in envelope.mail_parameters if not each.startswith("SIZE=")]
-        largest = max(len(copy.message) for copy in copies)
-        await self._upstream.verify(
-            envelope.sender, [*kept, f"SIZE={largest}"], envelope.recipients
-        )
+        return await _compute(needed, partial(rewriter.render, decision, now=now))
 
     async def _send(
         self, envelope: Envelope, copies: Sequence[Copy], client_is_gone: Callable[[], bool]
     ) -> list[Reply]:
-        if client_is_gone():
-            raise UpstreamError(451, "4.4.2 The client closed the connection")
         replies: list[Reply] = []
         try:
+            if len(copies) > 1:
+                # Every recipient's refusal is heard before any copy is sent.
+                given = envelope.mail_parameters
+                kept = [each for each in given if not each.startswith("SIZE=")]
+                largest = max(len(copy.message) for copy in copies)
+                await self._upstream.verify(
+                    envelope.sender, [*kept, f"SIZE={largest}"], envelope.recipients
+                )
+            if client_is_gone():
+                raise UpstreamError(  # noqa: TRY301 - answered as any other refusal, to nobody
+                    451, "4.4.2 The client closed the connection"
+                )
             for copy in copies:
-                reply = await self._upstream.deliver(_transaction(envelope, copy))
-                replies.append(reply)
+                delivery = Delivery(
+                    sender=envelope.sender,
+                    mail_parameters=envelope.mail_parameters,
+                    recipients=copy.recipients,
+                    message=copy.message,
+                )
+                replies.append(await self._upstream.deliver(delivery))
         except UpstreamError as error:
-            if not replies:
-                raise
-            done = f"{len(replies)} of {len(copies)} copies relayed"
-            raise UpstreamError(451, f"4.4.2 {done}, then: {error.code} {error.text}") from error
+            reply = Reply(error.code, error.text)
+            if replies:
+                done = f"{len(replies)} of {len(copies)} copies relayed"
+                reply = Reply(451, f"4.4.2 {done}, then: {error.code} {error.text}")
+            raise DataRefusedError("upstream", reply) from error
         finally:
             if 0 < len(replies) < len(copies):
-                self._report_half(copies[: len(replies)], copies[len(replies) :])
+                # The client was told that nobody has the message, and will send it again.
+                relayed, missing = copies[: len(replies)], copies[len(replies) :]
+                self._counters.add("messages.half_relayed")
+                self._counters.add("copies.relayed", len(relayed))
+                log.error(
+                    "message.half_relayed",
+                    relayed_recipients=[to for copy in relayed for to in copy.recipients],
+                    relayed_message_ids=[copy.message_id for copy in relayed],
+                    missing=sum(len(copy.recipients) for copy in missing),
+                )
         return replies
-
-    def _report_half(self, relayed: Sequence[Copy], missing: Sequence[Copy]) -> None:
-        """Name who has the message: the client was told that nobody has, and will send again."""
-        self._counters.add("messages.half_relayed")
-        self._counters.add("copies.relayed", len(relayed))
-        log.error(
-            "message.half_relayed",
-            relayed_recipients=[to for copy in relayed for to in copy.recipients],
-            relayed_message_ids=[copy.message_id for copy in relayed],
-            missing=sum(len(copy.recipients) for copy in missing),
-        )
 
     def _record(self, envelope: Envelope, copies: Sequence[Copy]) -> None:
         links = sum(copy.wrapped_links for copy in copies)
         pixels = sum(copy.pixels for copy in copies)
         reasons = dict.fromkeys(reason for copy in copies for reason in copy.reasons)
+        notices = dict.fromkeys(notice for copy in copies for notice in copy.notices)
         self._counters.add("messages.accepted")
         self._counters.add("copies.relayed", len(copies))
         self._counters.add("copies.links", links)
         self._counters.add("copies.pixels", pixels)
         for reason in reasons:
             self._counters.add(f"left_alone.{reason}")
-        notices = dict.fromkeys(notice for copy in copies for notice in copy.notices)
         for notice in notices:
             self._counters.add(f"notices.{notice}")
         log.info(
@@ -179,15 +162,6 @@ class Acceptance:
         )
 
 
-async def _apart(handled_bytes: int, work: Callable[[], _Result]) -> _Result:
+async def _compute(handled_bytes: int, work: Callable[[], _Result]) -> _Result:
     """Do what takes time in a thread, what does not here."""
     return work() if handled_bytes < THREAD_FROM_BYTES else await asyncio.to_thread(work)
-
-
-def _transaction(envelope: Envelope, copy: Copy) -> Delivery:
-    return Delivery(
-        sender=envelope.sender,
-        mail_parameters=envelope.mail_parameters,
-        recipients=copy.recipients,
-        message=copy.message,
-    )

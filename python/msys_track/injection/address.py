@@ -1,7 +1,7 @@
 """Addresses of MAIL and RCPT: the plain ones without aiosmtpd's full parser, which costs 100 µs.
 
-Everything else is left to that parser. But it was made for header fields, so what it does to a
-path that no header field would hold is put right here.
+That parser reads all others. It was made for header fields, so this module puts right what it does
+to a path that no header field would hold.
 """
 
 import re
@@ -16,6 +16,8 @@ Parser: TypeAlias = Callable[[str], Read]
 
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOT_ATOM: Final = rf"{_ATOM}(?:\.{_ATOM})*"
+# A dot-atom on both sides of the @ (RFC 5321 section 4.1.2), then parameters: without quotes,
+# comments, routes and address literals.
 _PLAIN: Final = re.compile(rf"<({_DOT_ATOM}@{_DOT_ATOM})>(?: ([A-Za-z0-9][\x20-\x27\x2a-\x7e]*))?")
 
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
@@ -27,7 +29,7 @@ _MALFORMED: Final[Read] = (None, None)
 _PARSER_FAULTS: Final = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
-def read(argument: str, parse: Parser) -> Read:
+def split_argument(argument: str, parse: Parser) -> Read:
     """Split the argument of a command in address and parameters.
 
     Args:
@@ -37,9 +39,9 @@ def read(argument: str, parse: Parser) -> Read:
     Returns:
         The address as it can stand between `<` and `>`, or `<>` for the null path.
     """
-    plain = read_plain(argument)
+    plain = _PLAIN.fullmatch(argument)
     if plain is not None:
-        return plain
+        return plain[1], plain[2] or ""
     # An encoded-word (RFC 2047) means nothing in a path; the parser would decode it, and mail
     # would go to an address that nobody named.
     if "=?" in argument:
@@ -53,13 +55,3 @@ def read(argument: str, parse: Parser) -> Read:
     # Parameters are ASCII (RFC 5321 section 4.1.2). aiosmtpd makes them upper case, where a
     # dotless i becomes an I, and splits at any space. U+FFFD stays what no parameter can have.
     return path, _NOT_ASCII.sub("\ufffd", parameters)
-
-
-def read_plain(argument: str) -> tuple[str, str] | None:
-    """Split `<local@domain> PARAMETERS` in address and parameters; None if it is not plain.
-
-    Plain is a dot-atom on both sides of the @ (RFC 5321 section 4.1.2) without quotes, comments,
-    routes and address literals.
-    """
-    match = _PLAIN.fullmatch(argument)
-    return None if match is None else (match[1], match[2] or "")

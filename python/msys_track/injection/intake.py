@@ -23,7 +23,7 @@ _OVERLAP_BYTES = 4
 
 
 class DataRefusedError(PicklableError):
-    """The bytes are no message: `why` is for the counters, `reply` for the client."""
+    """DATA is answered with a refusal: `why` is for the counters, `reply` for the client."""
 
     def __init__(self, why: str, reply: Reply) -> None:
         super().__init__(why)

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.injection.acceptance import Acceptance
@@ -23,16 +23,18 @@ log = event_logger(__name__)
 _BACKLOG = 1024
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Proxy:
-    """A listener that runs; `close` it before the upstream."""
+    """A listener that runs; `close` it before the upstream.
+
+    Attributes:
+        socknames: The addresses that it listens on, in the order of the settings.
+        counters: What happened so far.
+    """
 
     def __init__(
         self, shared: Shared, servers: Sequence[asyncio.Server], bound: Sequence[socket.socket]
     ) -> None:
+        self.counters = shared.counters
         self._shared = shared
         self._servers = servers
         self.socknames: tuple[Address, ...] = tuple(
@@ -48,11 +50,6 @@ class Proxy:
     def port(self) -> int:
         """The port it listens on, also where 0 was asked for."""
         return self.sockname[1]
-
-    @property
-    def counters(self) -> Counters:
-        """What happened so far."""
-        return self._shared.counters
 
     def use(self, rewriter: Rewriter) -> None:
         """Make the copies of messages that are whole from now on with another rewriter.
@@ -78,21 +75,21 @@ class Proxy:
         shared.closing.set()
         for session in tuple(shared.sessions):
             session.drain()
-        async with _at_most(shared.settings.drain_seconds):
-            while under_way := self._under_way():
-                await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                await asyncio.sleep(0)  # what ended leaves the sets in its callbacks
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(shared.settings.drain_seconds):
+                # A session can be over and still be there: its client reads no more.
+                while under_way := {
+                    *shared.answers,
+                    *(each.task for each in shared.sessions if not each.task.done()),
+                }:
+                    await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.sleep(0)  # what ended leaves the sets in its callbacks
         for session in tuple(shared.sessions):
             session.abort()
         for answer in tuple(shared.answers):
             answer.cancel()
         await asyncio.gather(*shared.answers, return_exceptions=True)
         log.info("proxy.closed", **shared.counters.snapshot())
-
-    def _under_way(self) -> set[asyncio.Task[Any]]:
-        # A session can be over and still be there: its client does not read the last reply.
-        tasks = [each.task for each in self._shared.sessions]
-        return {*self._shared.answers, *(task for task in tasks if not task.done())}
 
 
 async def serve(  # noqa: PLR0913 - the parts of one server
@@ -102,7 +99,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     *,
     listener: socket.socket | None = None,
     counters: Counters | None = None,
-    clock: Callable[[], datetime] = _utc_now,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Proxy:
     """Listen on the addresses of the settings; on `listener`, a bound socket, for the first.
 
@@ -112,7 +109,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
         OSError: an address can't be bound; then none is.
     """
     first = (settings.listen_host, settings.listen_port)
-    bound = _bind_all([first, *settings.more_listens], listener)
+    bound = _bind([first, *settings.more_listens], listener)
     loop = asyncio.get_running_loop()
     counters = counters or Counters()
     shared = Shared(
@@ -155,26 +152,23 @@ class _Door(asyncio.Protocol):
         self._listen = listen
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        stream = cast("asyncio.Transport", transport)
-        refusal = self._refusal()
-        if refusal is not None:
-            self._shared.counters.add("connections.refused")
+        shared, stream = self._shared, cast("asyncio.Transport", transport)
+        refusal = b""
+        if shared.closing.is_set():  # taken in the moment the listener closed
+            refusal = b"421 4.3.2 Shutting down\r\n"
+        elif len(shared.sessions) >= shared.settings.max_connections:
+            refusal = b"421 4.3.2 Too many connections\r\n"
+        if refusal:
+            shared.counters.add("connections.refused")
             stream.write(refusal)
             stream.close()
             return
-        session = Session(self._shared, asyncio.get_running_loop(), listen=self._listen)
+        session = Session(shared, asyncio.get_running_loop(), listen=self._listen)
         stream.set_protocol(session)
         session.connection_made(stream)
 
-    def _refusal(self) -> bytes | None:
-        if self._shared.closing.is_set():  # taken in the moment the listener closed
-            return b"421 4.3.2 Shutting down\r\n"
-        if len(self._shared.sessions) >= self._shared.settings.max_connections:
-            return b"421 4.3.2 Too many connections\r\n"
-        return None
 
-
-def _bind_all(
+def _bind(
     addresses: Sequence[tuple[str, int]], first: socket.socket | None
 ) -> dict[str, socket.socket]:
     """Bind every address, by the name that scopes know it by, or none."""
@@ -182,25 +176,13 @@ def _bind_all(
     try:
         for host, port in addresses:
             name = str(Address(host, port))
-            bound[name] = first if first and not bound else _bind(host, port)
+            if first is not None and not bound:
+                bound[name] = first
+            else:
+                family = socket.AF_INET6 if ":" in host else socket.AF_INET
+                bound[name] = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError:
         for each in bound.values():
             each.close()
         raise
     return bound
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    # Sessions inherit it. asyncio sets it for sockets of its own only, and replies to pipelined
-    # commands would wait for the client's delayed acknowledgements.
-    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return bound
-
-
-@contextlib.asynccontextmanager
-async def _at_most(seconds: float) -> AsyncIterator[None]:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            yield

@@ -83,10 +83,9 @@ class _Hooks:
     async def handle_HELO(  # noqa: N802 - aiosmtpd's names, here and below
         self, server: "Session", session: SmtpSession, _envelope: SmtpEnvelope, hostname: str
     ) -> str:
-        """Take the client's name."""
         rejection = server.policy_session.greet(server.policy, hostname)
         if rejection is not None:
-            return server.counted(rejection)
+            return server.count_rejection(rejection)
         session.host_name = hostname
         return f"250 {server.hostname}"
 
@@ -98,11 +97,10 @@ class _Hooks:
         address: str,
         options: list[str],
     ) -> str:
-        """Take a sender."""
         sender = "" if address == _NULL_PATH else address
         rejection = server.policy_session.set_sender(server.policy, sender)
         if rejection is not None:
-            return server.counted(rejection)
+            return server.count_rejection(rejection)
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 OK"
@@ -115,14 +113,14 @@ class _Hooks:
         address: str,
         options: list[str],
     ) -> str:
-        """Take a recipient, as many as there may be; the null path receives nothing."""
+        # The null path receives nothing.
         if address == _NULL_PATH:
             return "553 5.1.3 Error: malformed address"
         if len(envelope.rcpt_tos) >= self._most_recipients:
             return "452 4.5.3 Too many recipients"
         rejection = server.policy_session.add_recipient(server.policy, address)
         if rejection is not None:
-            return server.counted(rejection)
+            return server.count_rejection(rejection)
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
         return "250 OK"
@@ -186,28 +184,42 @@ class Session(SMTP):
         self._set_rset_state()  # type: ignore[no-untyped-call]
         rejection = self.policy_session.greet(self.policy, hostname)
         if rejection is not None:
-            await self.push(self.counted(rejection))
+            await self.push(self.count_rejection(rejection))
             return
         self.session.extended_smtp = True
         self.session.host_name = hostname
-        offered = await self._offered()
+        try:
+            offered = await self._shared.upstream.capabilities()
+        except UpstreamError:
+            offered = Capabilities()  # promise nothing; DATA will say that it is down
         self.enable_SMTPUTF8 = offered.smtp_utf8
-        self._max_bytes = _max_bytes(self._shared.settings, offered)
+        settings = self._shared.settings
+        self._max_bytes = settings.max_message_bytes
+        if offered.size:
+            # Below the upstream's by what tracking may add, but never below half of it.
+            below = max(offered.size - settings.size_margin_bytes, offered.size // 2)
+            self._max_bytes = min(self._max_bytes, below)
         self.data_size_limit = self._max_bytes
-        keywords = [f"SIZE {self._max_bytes}"]
-        if offered.eight_bit_mime:
-            keywords.append("8BITMIME")
-        if offered.smtp_utf8:
-            keywords.append("SMTPUTF8")
-        if offered.pipelining:
-            keywords.append("PIPELINING")
-        keywords.append("HELP")
-        await self.push(Reply(250, "\n".join([self.hostname, *keywords])).wire)
+        extensions = {
+            "8BITMIME": offered.eight_bit_mime,
+            "SMTPUTF8": offered.smtp_utf8,
+            "PIPELINING": offered.pipelining,
+            "HELP": True,
+        }
+        keywords = [keyword for keyword, is_offered in extensions.items() if is_offered]
+        lines = [self.hostname, f"SIZE {self._max_bytes}", *keywords]
+        await self.push(Reply(250, "\n".join(lines)).wire)
 
     @syntax("DATA")
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802
         """Take a message and answer what became of it."""
-        if not await self._may_have_data(arg):
+        if await self.check_helo_needed() or await self.check_auth_needed("DATA"):
+            return
+        if not self.envelope.rcpt_tos:
+            await self.push("503 Error: need RCPT command")
+            return
+        if arg:
+            await self.push("501 Syntax: DATA")
             return
         self._in_data = True
         try:
@@ -229,11 +241,15 @@ class Session(SMTP):
         """What policy knows of this client, from the moment its address is known."""
         if self._policy_session is None:
             scopes = self._shared.acceptance.rewriter.scopes
-            peer = _peer(self.session.peer)
+            match self.session.peer:
+                case (str(host), int(port), *_):
+                    peer = str(Address(host, port))
+                case sockname:
+                    peer = str(sockname)
             self._policy_session = PolicySession(scopes, peer=peer, listen=self._listen)
         return self._policy_session
 
-    def counted(self, rejection: Reply) -> str:
+    def count_rejection(self, rejection: Reply) -> str:
         """Count what policy refuses, and return the reply."""
         self._shared.counters.add("policy.rejected")
         return f"{rejection.code} {rejection.text}"
@@ -245,7 +261,7 @@ class Session(SMTP):
             await super()._handle_client()
             return
         self._shared.counters.add("connections.rejected")
-        self._close(self.counted(rejection))
+        self._close(self.count_rejection(rejection))
 
     def _set_post_data_state(self) -> None:
         super()._set_post_data_state()  # type: ignore[no-untyped-call]
@@ -263,23 +279,6 @@ class Session(SMTP):
             raise ConnectionResetError("the session has ended")
         await super().push(printable(status) if isinstance(status, str) else status)
 
-    async def _offered(self) -> Capabilities:
-        try:
-            return await self._shared.upstream.capabilities()
-        except UpstreamError:
-            return Capabilities()  # promise nothing; DATA will say that it is down
-
-    async def _may_have_data(self, arg: str | None) -> bool:
-        if await self.check_helo_needed() or await self.check_auth_needed("DATA"):
-            return False
-        if not self.envelope.rcpt_tos:
-            await self.push("503 Error: need RCPT command")
-            return False
-        if arg:
-            await self.push("501 Syntax: DATA")
-            return False
-        return True
-
     async def _take_message(self) -> Reply:
         await self.push("354 End data with <CR><LF>.<CR><LF>")
         hold = self._shared.budget.hold()
@@ -292,7 +291,16 @@ class Session(SMTP):
             )
             # Before anything else is awaited: the reader's buffer must still be empty.
             self._reader.feed_data(received.rest)
-            envelope = self._envelope(await received.message(self._max_bytes))
+            message = await received.message(self._max_bytes)
+            transaction = self.policy_session.transaction(message)
+            envelope = Envelope(
+                transaction=transaction,
+                sender=transaction.sender or "",
+                mail_parameters=tuple(self.envelope.mail_options),
+                recipients=transaction.recipients,
+                message=message,
+                received_at=self._shared.clock(),
+            )
         except DataRefusedError as refused:
             hold.release()
             self._shared.counters.add(f"messages.refused.{refused.why}")
@@ -301,9 +309,9 @@ class Session(SMTP):
         except BaseException:
             hold.release()
             raise
-        return await self._answer(envelope, hold)
+        return await self._wait_for_answer(envelope, hold)
 
-    async def _answer(self, envelope: Envelope, hold: Hold) -> Reply:
+    async def _wait_for_answer(self, envelope: Envelope, hold: Hold) -> Reply:
         """Wait for the answer; if the client does not, the message goes its way nevertheless."""
         answers = self._shared.answers
         answer = self._shared.acceptance.answer(envelope, hold, self._client_is_gone)
@@ -317,23 +325,8 @@ class Session(SMTP):
             self._is_answering = False
             self._reset_timeout()
 
-    def _envelope(self, message: bytes) -> Envelope:
-        transaction = self.policy_session.transaction(message)
-        return Envelope(
-            transaction=transaction,
-            sender=transaction.sender or "",
-            mail_parameters=tuple(self.envelope.mail_options),
-            recipients=transaction.recipients,
-            message=message,
-            received_at=self._shared.clock(),
-        )
-
     def _client_is_gone(self) -> bool:
         return self.transport is None or self.transport.is_closing()
-
-    def _is_deaf(self) -> bool:
-        """Whether replies are waiting to be read: a connection closes only when they were."""
-        return cast("asyncio.Transport", self.transport).get_write_buffer_size() > 0
 
     def _close(self, reply: str) -> None:
         if self.transport is not None and not self.transport.is_closing():
@@ -342,14 +335,15 @@ class Session(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the session and begin it."""
-        # asyncio forgets it for a listener that was made outside; 40 ms a reply without.
+        # asyncio sets it only for sockets that it made. Without, replies to pipelined commands
+        # would wait 40 ms for the client's delayed acknowledgement.
         raw: socket.socket = transport.get_extra_info("socket")
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)
         self._shared.sessions.add(self)
         self._shared.counters.add("connections.accepted")
         # aiosmtpd lets a lost connection end the task with an error that nobody reads.
-        self._handler_coroutine.add_done_callback(_read_error)
+        self._handler_coroutine.add_done_callback(_log_error)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the session."""
@@ -365,7 +359,7 @@ class Session(SMTP):
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         """Read an address; the plain ones at a hundredth of the cost."""
-        return address.read(arg, super()._getaddr)
+        return address.split_argument(arg, super()._getaddr)
 
     def _getparams(self, params: Sequence[str]) -> dict[str, str | bool] | None:
         """Read ESMTP parameters, which are ASCII; aiosmtpd would take any script's digits."""
@@ -388,29 +382,17 @@ class Session(SMTP):
         if left > 0:
             self._timeout_handle = self.loop.call_later(left, self._timeout_cb)
             return
-        if self._client_is_gone() or self._is_deaf():
+        # A connection closes only when its client has read the replies that wait for it.
+        if (
+            self._client_is_gone()
+            or cast("asyncio.Transport", self.transport).get_write_buffer_size()
+        ):
             self.abort()
             return
         self._close("421 4.4.2 Idle for too long")
         self._timeout_handle = self.loop.call_later(self._timeout_duration, self._timeout_cb)
 
 
-def _max_bytes(settings: ProxySettings, offered: Capabilities) -> int:
-    """Our SIZE: below the upstream's by what tracking may add, but never below half of it."""
-    if not offered.size:  # not offered, or without limit
-        return settings.max_message_bytes
-    below = max(offered.size - settings.size_margin_bytes, offered.size // 2)
-    return min(settings.max_message_bytes, below)
-
-
-def _peer(sockname: object) -> str:
-    match sockname:
-        case (str(host), int(port), *_):
-            return str(Address(host, port))
-        case _:
-            return str(sockname)
-
-
-def _read_error(task: asyncio.Task[None]) -> None:
+def _log_error(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.debug("session.ended", why=repr(error))

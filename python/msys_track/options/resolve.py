@@ -1,8 +1,8 @@
-"""The decision: which value of each option holds for a mail, and who said so.
+"""The decision: which value of each option holds for a mail, and where it comes from.
 
 One pure function, so that "why was this not tracked?" has one place to look. Precedence is by
-attribute: a layer that is silent on one option does not hide a lower layer's word on it
-(behaviour of Momentum's smtpapi module).
+attribute: a layer that does not set an option leaves the decision to the next one (behaviour of
+Momentum's smtpapi module).
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 from msys_track.options import variables
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import Scheme, SignedMail
-from msys_track.options.variables import Ignored, Lookup, Variables
+from msys_track.options.variables import IgnoredVariable, Lookup, Variables
 from msys_track.smtpapi.header import ApiHeader
 from msys_track.smtpapi.metadata import trim_metadata
 
@@ -29,7 +29,7 @@ DEFAULT_CUSTOMER_ID: Final = 1
 
 
 class Origin(NamedTuple, Generic[T]):
-    """A value that holds, where it comes from, and the word of a lower layer that it overrides.
+    """A value, where it comes from, and what it overrides.
 
     `source` is `policy`, `header`, `default`, or a scope of a configuration and its place.
     """
@@ -39,18 +39,17 @@ class Origin(NamedTuple, Generic[T]):
     over: "Origin[T] | None" = None
 
     def chain(self) -> "Iterator[Origin[T]]":
-        """Yield every word on this attribute, the one that holds first."""
-        word: Origin[T] | None = self
-        while word is not None:
-            yield word
-            word = word.over
+        """Yield every value that was set, the one that holds first."""
+        origin: Origin[T] | None = self
+        while origin is not None:
+            yield origin
+            origin = origin.over
 
 
 class Resolved(NamedTuple):
     """Every option and engagement datum of one recipient's copy, each with its origin.
 
-    A named tuple as there is one for every copy, and a frozen dataclass of so many fields takes
-    four times as long to make.
+    A named tuple, because there is one for every copy, and a dataclass takes four times as long.
     """
 
     open_tracking: Origin[bool]
@@ -73,16 +72,11 @@ class Resolved(NamedTuple):
     metadata: Origin[str | None]
     """Compact JSON text of an object within `max_metadata_bytes`; None when nothing is left."""
     metadata_before_cut: str | None
-    """What was asked for, where that is more than `max_metadata_bytes`; else None."""
+    """What was asked for, if pairs of it had no room; else None."""
     tags: Origin[tuple[str, ...]]
     customer_id: Origin[int]
-    ignored_variables: tuple[Ignored, ...]
-    """Context variables whose values mean nothing."""
-
-    @property
-    def metadata_truncated(self) -> bool:
-        """Whether pairs of the metadata found no room."""
-        return self.metadata_before_cut is not None
+    ignored_variables: tuple[IgnoredVariable, ...]
+    """Context variables whose values can't be parsed."""
 
     @property
     def is_tracked(self) -> bool:
@@ -120,31 +114,17 @@ _DEFAULTS: Final[dict[str, object]] = {
 }
 
 
-def _places(said: type[ApiHeader | Variables], names: Sequence[str]) -> list[tuple[int, int]]:
-    """Where each name stands in a layer, and where in `Resolved`: half the time of names."""
-    layer, resolved = said._fields, Resolved._fields
-    return [(layer.index(name), resolved.index(name)) for name in names]
+def _find_positions(layer: type[ApiHeader | Variables]) -> list[tuple[int, int]]:
+    """Return where a layer's fields stand in it and in `Resolved`.
+
+    By name takes half as long again. Metadata is apart, because it is cut to what a link holds.
+    """
+    names = [name for name in layer._fields if name in Resolved._fields and name != "metadata"]
+    return [(layer._fields.index(name), Resolved._fields.index(name)) for name in names]
 
 
-# What header and policy have a word on; metadata apart, which is cut to what a link holds.
-_HEADER_SAYS: Final = _places(
-    ApiHeader,
-    ["open_tracking", "click_tracking", "initial_open", "transactional", "campaign_id", "tags"],
-)
-_POLICY_SAYS: Final = _places(
-    Variables,
-    [
-        "open_tracking",
-        "click_tracking",
-        "open_tracking_scheme",
-        "click_tracking_scheme",
-        "tracking_domain",
-        "tracking_link_expiry_seconds",
-        "campaign_id",
-        "tags",
-        "customer_id",
-    ],
-)
+_HEADER_FIELDS: Final = _find_positions(ApiHeader)
+_POLICY_FIELDS: Final = _find_positions(Variables)
 _METADATA: Final = Resolved._fields.index("metadata")
 _METADATA_BEFORE_CUT: Final = Resolved._fields.index("metadata_before_cut")
 _IGNORED_VARIABLES: Final = Resolved._fields.index("ignored_variables")
@@ -163,47 +143,47 @@ def resolve(
     Raises:
         HeaderRefusedError: 550, policy's campaign is too long.
     """
-    settled = _settled(tuple(scopes))
+    configured = _resolve_scopes(tuple(scopes))
     policy = variables.NOTHING if contexts is None else variables.read_variables(contexts)
     if header is None and policy is variables.NOTHING:
-        return settled
-    words = list(settled)
-    most_metadata = settled.max_metadata_bytes.value
+        return configured
+    resolved = list(configured)
+    max_bytes = configured.max_metadata_bytes.value
     if header is not None:
-        _add(words, HEADER, header, _HEADER_SAYS, most_metadata)
+        _override(resolved, HEADER, header, _HEADER_FIELDS, max_bytes)
     if policy is not variables.NOTHING:
-        _add(words, POLICY, policy, _POLICY_SAYS, most_metadata)
-        words[_IGNORED_VARIABLES] = policy.ignored
-    return Resolved._make(words)
+        _override(resolved, POLICY, policy, _POLICY_FIELDS, max_bytes)
+        resolved[_IGNORED_VARIABLES] = policy.ignored
+    return Resolved._make(resolved)
 
 
-def _add(
-    words: list[Any],
+def _override(
+    resolved: list[Any],
     source: str,
-    said: ApiHeader | Variables,
-    places: Sequence[tuple[int, int]],
-    most_metadata: int,
+    layer: ApiHeader | Variables,
+    positions: Sequence[tuple[int, int]],
+    max_bytes: int,
 ) -> None:
-    """Put a layer's words over those that are there."""
-    for place, where in places:
-        value = said[place]
+    """Put a layer's values over those of `resolved`."""
+    for in_layer, in_resolved in positions:
+        value = layer[in_layer]
         if value is not None:
-            words[where] = Origin(value, source, words[where])
-    if said.metadata is not None:
-        kept, truncated = trim_metadata(said.metadata, most_metadata)
-        words[_METADATA] = Origin(kept, source, words[_METADATA])
-        words[_METADATA_BEFORE_CUT] = said.metadata if truncated else None
+            resolved[in_resolved] = Origin(value, source, resolved[in_resolved])
+    if layer.metadata is not None:
+        kept, truncated = trim_metadata(layer.metadata, max_bytes)
+        resolved[_METADATA] = Origin(kept, source, resolved[_METADATA])
+        resolved[_METADATA_BEFORE_CUT] = layer.metadata if truncated else None
 
 
 @lru_cache(maxsize=1024)
-def _settled(scopes: tuple[Scope, ...]) -> Resolved:
-    """What holds for every mail that asks for nothing: the same for thousands of them."""
-    words: dict[str, Any] = {}
+def _resolve_scopes(scopes: tuple[Scope, ...]) -> Resolved:
+    """Return what holds for every mail that asks for nothing: the same for thousands of them."""
+    origins: dict[str, Any] = {}
     for name, default in _DEFAULTS.items():
-        word: Origin[Any] = Origin(default, DEFAULT)
+        origin: Origin[Any] = Origin(default, DEFAULT)
         for scope in reversed(scopes):
             value = getattr(scope.options, name, None)
             if value is not None:
-                word = Origin(value, scope.source(name), word)
-        words[name] = word
-    return Resolved(**words, metadata_before_cut=None, ignored_variables=())
+                origin = Origin(value, scope.source(name), origin)
+        origins[name] = origin
+    return Resolved(**origins, metadata_before_cut=None, ignored_variables=())

@@ -4,8 +4,7 @@ The order is Momentum's, so that an imported configuration decides as before: fo
 most specific scope that sets it wins.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -40,48 +39,26 @@ class Scope:
 
 
 class Networks(Generic[V]):
-    """Values by network. An address has the value of the most specific network that holds it.
+    """Values by network. An address has the value of the most specific network that holds it."""
 
-    Two networks are nested or disjoint. So they cut the addresses into ranges with one value each,
-    and a look-up is a binary search.
-    """
-
-    __slots__ = ("_answers", "_starts")
+    __slots__ = ("_by_version",)
 
     def __init__(self, values: Mapping[Network, V] | None = None) -> None:
-        self._starts: dict[int, list[int]] = {}
-        self._answers: dict[int, list[V | None]] = {}
-        for version in (4, 6):
-            networks = [network for network in values or () if network.version == version]
-            ranges = dict(_split_ranges(networks, values or {}))
-            self._starts[version] = list(ranges)
-            self._answers[version] = list(ranges.values())
+        # By the number of host bits, the fewest first; then by the bits of the network.
+        self._by_version: dict[int, dict[int, dict[int, V]]] = {4: {}, 6: {}}
+        for network in sorted(values or (), key=lambda each: each.prefixlen, reverse=True):
+            host_bits = network.max_prefixlen - network.prefixlen
+            alike = self._by_version[network.version].setdefault(host_bits, {})
+            alike[int(network.network_address) >> host_bits] = (values or {})[network]
 
     def find(self, address: Address) -> V | None:
         """Return the value of the most specific network that holds the address; None for none."""
-        at = bisect_right(self._starts[address.version], int(address))
-        return self._answers[address.version][at - 1] if at else None
-
-
-def _split_ranges(
-    networks: Iterable[Network], values: Mapping[Network, V]
-) -> Iterator[tuple[int, V | None]]:
-    """Yield start and value of each range. Of two with the same start the later one counts."""
-    outer: list[Network] = []
-    for network in sorted(networks, key=lambda each: (int(each.network_address), each.prefixlen)):
-        start = int(network.network_address)
-        yield from _close_ranges(outer, start, values)
-        yield start, values[network]
-        outer.append(network)
-    yield from _close_ranges(outer, None, values)
-
-
-def _close_ranges(
-    outer: list[Network], start: int | None, values: Mapping[Network, V]
-) -> Iterator[tuple[int, V | None]]:
-    while outer and (start is None or int(outer[-1].broadcast_address) < start):
-        end = int(outer.pop().broadcast_address) + 1
-        yield end, values[outer[-1]] if outer else None
+        number = int(address)
+        for host_bits, by_network in self._by_version[address.version].items():
+            value = by_network.get(number >> host_bits)
+            if value is not None:
+                return value
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,12 +74,11 @@ class Scopes:
     """All scopes of a configuration.
 
     Attributes:
-        listener: Options for all listening addresses.
-        module: Options below all others: Momentum's stanza `engagement_tracker`.
-        peers: Options by network of the client.
-        listens: Options by name of the listening address.
-        pathways: Options by name of the pathway, the most specific first: the pathway in its
-            group, the pathway of that name outside, the group.
+        listener: options for all listening addresses.
+        module: options below all others: Momentum's stanza `engagement_tracker`.
+        peers: options by network of the client.
+        listens: options by name of the listening address.
+        pathways: options by name of the pathway: in its group, outside of groups, of the group.
     """
 
     listener: Scope = field(default_factory=lambda: Scope(name="listener"))
@@ -121,8 +97,7 @@ class Scopes:
         """Return the scopes that hold for a mail, the most specific first.
 
         A scope comes before the pathway that it puts mail on, and that before the next scope. A
-        pathway that policy has chosen comes first. The same arguments return the same tuple, so
-        that results can be cached by it.
+        pathway that policy has chosen comes first. Equal arguments give the same tuple, as a key.
 
         Args:
             listen: name of the listening address; None if there is none.
@@ -132,6 +107,7 @@ class Scopes:
         at = self.listens.get(listen) if listen is not None else None
         nested = at.peers.find(peer) if at is not None and peer is not None else None
         outer = self.peers.find(peer) if peer is not None else None
+        pathway = pathway if pathway in self.pathways else None
         key = (listen if at else None, nested, outer, pathway)
         layers = self._known.get(key)
         if layers is None:
@@ -153,7 +129,7 @@ class Scopes:
 def address_of(peer: str) -> Address | None:
     """Return the address of `10.0.0.7:51234` or `[2001:db8::7]:51234`; None if there is none.
 
-    `::ffff:10.0.0.7` is IPv4: so a socket for both families names an IPv4 client.
+    `::ffff:10.0.0.7` becomes IPv4, because a socket for both families names an IPv4 client so.
     """
     host = peer.rpartition(":")[0].strip("[]").partition("%")[0]
     try:

@@ -1,11 +1,12 @@
-"""Parses policy's context variables.
+"""Parses policy's context variables, which are strings written by people.
 
-All of them are strings written by people. A value that can't be parsed is ignored and reported,
-and the next source decides. The mail is not refused, because its sender can't mend a policy.
+A value that can't be parsed is ignored and reported, and the next source decides. The mail is not
+refused, because its sender can't mend a policy.
 """
 
+import re
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
 from msys_track.options.tracking import KINDS
@@ -28,8 +29,9 @@ class Lookup(Protocol):
         ...
 
 
-class Ignored(NamedTuple):
-    """A variable whose value can't be parsed, and what is allowed."""
+@dataclass(frozen=True, slots=True)
+class IgnoredVariable:
+    """A context variable whose value can't be parsed, and what is allowed."""
 
     name: str
     value: str
@@ -50,7 +52,7 @@ class Variables(NamedTuple):
     """Compact JSON text of an object."""
     tags: tuple[str, ...] | None = None
     customer_id: int | None = None
-    ignored: tuple[Ignored, ...] = ()
+    ignored: tuple[IgnoredVariable, ...] = ()
 
 
 class _MeaninglessError(Exception):
@@ -68,62 +70,55 @@ def read_variables(contexts: Lookup) -> Variables:
     given = {name: value for name in _PARSERS if (value := contexts.lookup(name)) is not None}
     if not given:
         return NOTHING
-    ignored: list[Ignored] = []
+    ignored: list[IgnoredVariable] = []
     values: dict[str, Any] = {}
     for name, value in given.items():
         field, parse = _PARSERS[name]
         try:
             values[field] = parse(value)
         except _MeaninglessError as meaningless:
-            ignored.append(Ignored(name, value, meaningless.allowed))
+            ignored.append(IgnoredVariable(name, value, meaningless.allowed))
     return Variables(**values, ignored=tuple(ignored))
 
 
-def is_bypassed(contexts: Lookup) -> bool:
+def is_bypassed(contexts: Lookup | None) -> bool:
     """Return whether policy wants the message left as it is, X-MSYS-API included."""
-    value = contexts.lookup(BYPASS)
+    value = contexts.lookup(BYPASS) if contexts is not None else None
     return value is not None and value.lower() in ("1", "true")
 
 
 def _parse_switch(value: str) -> bool:
-    match value.lower():
-        case "1" | "true":
-            return True
-        case "0" | "false":
-            return False
-        case _:
-            raise _MeaninglessError('"1", "0", "true" or "false"')
+    if value.lower() not in ("1", "true", "0", "false"):
+        raise _MeaninglessError('"1", "0", "true" or "false"')
+    return value.lower() in ("1", "true")
 
 
-def _check_option(option: str, value: object) -> object:
+def _parse_as(
+    option: str, parse: Callable[[str], object] = str
+) -> tuple[str, Callable[[str], object]]:
     kind = KINDS[option]
-    if not kind.allows(value):
-        raise _MeaninglessError(kind.allowed)
-    return value
 
+    def parse_option(value: str) -> object:
+        parsed = parse(value)
+        if not kind.allows(parsed):
+            raise _MeaninglessError(kind.allowed)
+        return parsed
 
-def _parse_scheme(value: str) -> object:
-    return _check_option("open_tracking_scheme", value.lower())  # the click's rule is the same
-
-
-def _parse_expiry(value: str) -> object:
-    return _check_option("tracking_link_expiry_seconds", _parse_decimal(value))
+    return option, parse_option
 
 
 def _parse_decimal(value: str) -> int | None:
-    max_digits = 19  # the digits of 64 bits
-    is_decimal = value.isascii() and value.isdigit() and len(value) <= max_digits
-    return int(value) if is_decimal else None
+    return int(value) if re.fullmatch("[0-9]{1,19}", value) else None
 
 
 def _check_campaign(value: str) -> str:
+    if not value:
+        raise _MeaninglessError("a campaign's name; delete the variable to have none")
     try:
-        octets = value.encode("utf-8")
+        size = len(value.encode("utf-8"))
     except UnicodeEncodeError:
         raise _MeaninglessError("text that UTF-8 can write") from None
-    if not octets:
-        raise _MeaninglessError("a campaign's name; delete the variable to have none")
-    if len(octets) > MAX_CAMPAIGN_BYTES:
+    if size > MAX_CAMPAIGN_BYTES:
         raise refusals.campaign_too_long(MAX_CAMPAIGN_BYTES)
     return value
 
@@ -155,10 +150,10 @@ def _parse_customer(value: str) -> int:
 _PARSERS: Final[Mapping[str, tuple[str, Callable[[str], object]]]] = {
     "smtpapi_open_tracking": ("open_tracking", _parse_switch),
     "smtpapi_click_tracking": ("click_tracking", _parse_switch),
-    "smtpapi_open_tracking_scheme": ("open_tracking_scheme", _parse_scheme),
-    "smtpapi_click_tracking_scheme": ("click_tracking_scheme", _parse_scheme),
-    "smtpapi_tracking_domain": ("tracking_domain", partial(_check_option, "tracking_domain")),
-    "smtpapi_tracking_link_expiry": ("tracking_link_expiry_seconds", _parse_expiry),
+    "smtpapi_open_tracking_scheme": _parse_as("open_tracking_scheme", str.lower),
+    "smtpapi_click_tracking_scheme": _parse_as("click_tracking_scheme", str.lower),
+    "smtpapi_tracking_domain": _parse_as("tracking_domain"),
+    "smtpapi_tracking_link_expiry": _parse_as("tracking_link_expiry_seconds", _parse_decimal),
     "smtpapi_campaign_id": ("campaign_id", _check_campaign),
     "smtpapi_metadata": ("metadata", _compact_metadata),
     "smtpapi_tags": ("tags", _parse_tags),

@@ -39,16 +39,16 @@ def find_faults(
         also: names that are called besides hooks.
     """
     known = (*HOOKS, *also)
-    misspelt = [name for name in functions if _is_misspelt(name, known)]
+    misspelt = [
+        name
+        for name in functions
+        if name not in known
+        and not is_momentums_own(name)
+        and (name.startswith("validate_") or get_close_matches(name, HOOKS, n=1, cutoff=0.85))
+    ]
     for name in misspelt:
         close = get_close_matches(name, known, n=1, cutoff=0.7)
         hint = f"did you mean {close[0]}?" if close else f"the hooks are {', '.join(HOOKS)}"
         yield f"{functions[name]}: {name} is not a hook; {hint}"
     if not misspelt and not functions.keys() & {name for name in known if name != "init"}:
         yield f"{path}:1: no hook found; the hooks are {', '.join(HOOKS)}"
-
-
-def _is_misspelt(name: str, known: Collection[str]) -> bool:
-    if name in known or is_momentums_own(name):
-        return False
-    return name.startswith("validate_") or bool(get_close_matches(name, HOOKS, n=1, cutoff=0.85))

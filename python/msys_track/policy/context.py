@@ -102,13 +102,8 @@ class Contexts:
         value = self.message.get(name)
         return self.connection.get(name) if value is None else value
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether no variable is set."""
-        return not (self.connection.items() or self.message.items())
-
     def for_recipient(self) -> "Contexts":
-        """Return contexts with a copy of the message's variables, for one recipient."""
+        """Return contexts for one recipient: the message's variables are copied."""
         return Contexts(connection=self.connection, message=self.message.copy())
 
 
@@ -117,18 +112,6 @@ def _check_name(name: str) -> None:
         raise TypeError(f"a variable's name must be a string, found {type(name).__name__}")
     if not 0 < len(name) <= MAX_NAME or _count_octets(name) > MAX_NAME:
         raise ValueError(f"{name[:40]!r}: a variable's name has 1 to {MAX_NAME} bytes of text")
-
-
-def _octets_of_value(name: str, value: str) -> int:
-    if not isinstance(value, str):
-        found = type(value).__name__
-        raise TypeError(
-            f"{name}: values are strings, found {found}; write str(…) or json.dumps(…)"
-        )
-    octets = _count_octets(value)
-    if octets > MAX_VALUE:
-        raise ValueError(f"{name}: {octets} bytes, at most {MAX_VALUE}")
-    return octets
 
 
 def _count_octets(text: str) -> int:

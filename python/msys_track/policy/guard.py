@@ -4,7 +4,6 @@ Every call of a policy goes through here, so that a failure means the same at ev
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Literal, TypeAlias
 
 from msys_track.errors import PolicyFailedError
@@ -50,9 +49,10 @@ class Guard:
         """Call the policy; None if the mail goes on."""
         if hook not in self._policy.hooks:
             return None
-        return self._policy.call(hook, transaction, partial(self._answer_failure, hook))
 
-    def _answer_failure(self, hook: Hook, failure: PolicyFailedError) -> Rejection | None:
-        log.error("policy.failed", hook=hook.value, why=str(failure))
-        self._count("policy.refused" if self._refuses else "policy.continued")
-        return _FAILED if self._refuses else None
+        def answer_failure(failure: PolicyFailedError) -> Rejection | None:
+            log.error("policy.failed", hook=hook.value, why=str(failure))
+            self._count("policy.refused" if self._refuses else "policy.continued")
+            return _FAILED if self._refuses else None
+
+        return self._policy.call(hook, transaction, answer_failure)

@@ -59,24 +59,23 @@ def load_policy(settings: PolicySettings) -> Policy | None:
     Raises:
         SettingsError: the faults of the first bad file, each as a line `file:line: what`.
     """
-    if not settings.files:
-        return None
-    return Chain([_load_file(path, settings) for path in settings.files])
-
-
-def _load_file(path: Path, settings: PolicySettings) -> PolicyFile:
-    if path.suffix not in (".py", ".lua"):
-        raise SettingsError(f"{path}: a policy's file ends in .py or .lua")
-    try:
-        source = path.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"{path}: can't be read: {error.strerror}") from error
-    if path.suffix == ".py":
-        return PythonPolicy(path, source)
-    return LuaPolicy(
-        path,
-        source,
-        is_sandboxed=settings.lua_sandbox,
-        timeout_seconds=settings.timeout_seconds,
-        max_memory_bytes=settings.max_memory_bytes,
-    )
+    files: list[PolicyFile] = []
+    for path in settings.files:
+        if path.suffix not in (".py", ".lua"):
+            raise SettingsError(f"{path}: a policy's file ends in .py or .lua")
+        try:
+            source = path.read_bytes()
+        except OSError as error:
+            raise SettingsError(f"{path}: can't be read: {error.strerror}") from error
+        if path.suffix == ".py":
+            files.append(PythonPolicy(path, source))
+            continue
+        lua = LuaPolicy(
+            path,
+            source,
+            is_sandboxed=settings.lua_sandbox,
+            timeout_seconds=settings.timeout_seconds,
+            max_memory_bytes=settings.max_memory_bytes,
+        )
+        files.append(lua)
+    return Chain(files) if files else None

@@ -33,12 +33,22 @@ class PythonPolicy:
         """
         self.path = path
         module = _run_file(path, source)
-        _check_functions(path, module)
-        self._functions: dict[Hook, _Function] = {
-            hook: function
-            for hook in Hook
-            if callable(function := getattr(module, hook.value, None))
+        functions = {
+            name: f"{path}:{_find_first_line(value)}"
+            for name, value in vars(module).items()
+            if name in callouts.HOOKS
+            or (inspect.isfunction(value) and value.__module__ == module.__name__)
         }
+        if faults := list(callouts.find_faults(path, functions)):
+            raise SettingsError("\n".join(faults))
+        self._functions: dict[Hook, _Function] = {}
+        for hook in Hook:
+            function = getattr(module, hook.value, None)
+            if inspect.iscoroutinefunction(function):
+                where = f"{functions[hook.value]}: {hook.value}"
+                raise SettingsError(f"{where} is async; a hook is a plain function")
+            if callable(function):
+                self._functions[hook] = function
 
     @property
     def hooks(self) -> frozenset[Hook]:
@@ -89,20 +99,6 @@ def _run_file(path: Path, source: bytes) -> ModuleType:
         line = _find_line(error.__traceback__, path)
         raise SettingsError(f"{path}:{line}: {_describe_error(error)}") from error
     return module
-
-
-def _check_functions(path: Path, module: ModuleType) -> None:
-    functions = {
-        name: f"{path}:{_find_first_line(value)}"
-        for name, value in vars(module).items()
-        if name in callouts.HOOKS
-        or (inspect.isfunction(value) and value.__module__ == module.__name__)
-    }
-    if faults := list(callouts.find_faults(path, functions)):
-        raise SettingsError("\n".join(faults))
-    for name in functions.keys() & set(callouts.HOOKS):
-        if inspect.iscoroutinefunction(getattr(module, name)):
-            raise SettingsError(f"{functions[name]}: {name} is async; a hook is a plain function")
 
 
 def _find_first_line(function: object) -> int:

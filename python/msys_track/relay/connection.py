@@ -5,7 +5,6 @@ group of pipelined commands costs one write, one future and one timer.
 """
 
 import asyncio
-import ipaddress
 from collections.abc import Callable
 from typing import cast
 
@@ -90,14 +89,12 @@ class UpstreamConnection(asyncio.Protocol):
             ConnectionGoneError: closed, or about to be (421).
             ConnectionFailedError: no answer in time, or not SMTP.
         """
-        if self._failure is not None:
-            raise self._failure
-        if self._transport is None:
-            raise ConnectionGoneError("the connection was closed")
+        if self._failure is not None or self._transport is None:
+            raise self._failure or ConnectionGoneError("the connection was closed")
         self._expected = expected
         self._answered = self._loop.create_future()
         self._transport.write(commands)
-        return await self._answers(timeout_seconds or self.settings.reply_timeout_seconds)
+        return await self._wait_for_replies(timeout_seconds or self.settings.reply_timeout_seconds)
 
     def quit(self) -> None:
         """Say goodbye and close, without waiting for the answer."""
@@ -116,32 +113,30 @@ class UpstreamConnection(asyncio.Protocol):
         Raises:
             ConnectionFailedError: it is no mail server, or not one for us.
         """
-        (greeting,) = await self._answers(self.settings.reply_timeout_seconds)
+        (greeting,) = await self._wait_for_replies(self.settings.reply_timeout_seconds)
         if greeting.code != 220:  # noqa: PLR2004 - RFC 5321 section 4.3.1
             self.quit()
             raise ConnectionFailedError(f"it greeted with: {greeting.code} {greeting.text}")
-        name = (self.settings.ehlo_name or self._address_literal()).encode("ascii", "replace")
-        (offer,) = await self.exchange(b"EHLO %b\r\n" % name, 1)
+        name = self.settings.ehlo_name or "localhost"
+        if not self.settings.ehlo_name and self._transport is not None:
+            host: str = self._transport.get_extra_info("sockname")[0]
+            host = host.partition("%")[0]  # a scope id follows the %
+            name = f"[IPv6:{host}]" if ":" in host else f"[{host}]"
+        (offer,) = await self.exchange(f"EHLO {name}\r\n".encode("ascii", "replace"), 1)
         if offer.is_positive:
             self.capabilities = Capabilities.parse(offer.text)
             return
         if offer.code < 500:  # noqa: PLR2004 - it knows EHLO, but not now (RFC 5321 section 4.2.1)
             self.quit()
             raise ConnectionFailedError(f"it answered EHLO with: {offer.code} {offer.text}")
-        (offer,) = await self.exchange(b"HELO %b\r\n" % name, 1)
+        (offer,) = await self.exchange(f"HELO {name}\r\n".encode("ascii", "replace"), 1)
         if not offer.is_positive:
             self.quit()
             raise ConnectionFailedError(f"it answered HELO with: {offer.code} {offer.text}")
 
-    def _address_literal(self) -> str:
-        if self._transport is None:
-            return "localhost"
-        host: str = self._transport.get_extra_info("sockname")[0]
-        address = ipaddress.ip_address(host.partition("%")[0])  # a scope id follows the %
-        return f"[{'IPv6:' if address.version == 6 else ''}{address}]"  # noqa: PLR2004
-
-    async def _answers(self, timeout_seconds: float) -> list[Reply]:
-        timer = self._loop.call_later(timeout_seconds, self._time_out, timeout_seconds)
+    async def _wait_for_replies(self, timeout_seconds: float) -> list[Reply]:
+        failure = ConnectionFailedError(f"no answer within {timeout_seconds:g} s")
+        timer = self._loop.call_later(timeout_seconds, self._fail, failure)
         try:
             return await self._answered
         except asyncio.CancelledError:
@@ -149,9 +144,6 @@ class UpstreamConnection(asyncio.Protocol):
             raise
         finally:
             timer.cancel()
-
-    def _time_out(self, timeout_seconds: float) -> None:
-        self._fail(ConnectionFailedError(f"no answer within {timeout_seconds:g} s"))
 
     def _fail(self, failure: ConnectionFailedError) -> None:
         if self._failure is not None:

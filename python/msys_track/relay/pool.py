@@ -1,15 +1,19 @@
 """Which connection a message travels on: few, kept open, shared in the order of arrival.
 
-Opening a connection costs more than handing over a small mail; an upstream, for its part, wants
-only so many. So connections are counted as slots, and a message without a slot stands in line.
+Opening a connection costs more than handing over a small mail, and an upstream wants only so many.
+So connections are counted as slots, and a message without a slot stands in line.
 """
 
 import asyncio
 from collections import deque
+from typing import TypeAlias
 
 from msys_track.errors import UpstreamError
 from msys_track.relay.connection import UpstreamConnection
 from msys_track.relay.settings import UpstreamSettings
+
+# It is given a connection, or None: a slot to open one in.
+_Waiter: TypeAlias = asyncio.Future[UpstreamConnection | None]
 
 
 class Pool:
@@ -19,8 +23,7 @@ class Pool:
         self.settings = settings
         self._slots_taken = 0
         self._idle: list[UpstreamConnection] = []  # the one used last is the last
-        # A waiter is given a connection, or None: a slot to open one in.
-        self._waiters: deque[asyncio.Future[UpstreamConnection | None]] = deque()
+        self._waiters: deque[_Waiter] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -38,7 +41,17 @@ class Pool:
         if self._slots_taken < self.settings.max_connections:
             self._slots_taken += 1
             return await self._open(), True
-        connection = await self._wait()
+        waiter: _Waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout(self.settings.pool_wait_seconds):
+                connection = await waiter
+        except TimeoutError as error:
+            self._withdraw(waiter)
+            raise UpstreamError(451, "4.3.2 All connections to the upstream are busy") from error
+        except asyncio.CancelledError:
+            self._withdraw(waiter)
+            raise
         if connection is not None and connection.is_usable:
             return connection, False
         return await self._open(), True
@@ -54,15 +67,18 @@ class Pool:
 
     def release(self, connection: UpstreamConnection) -> None:
         """Give a connection back, in whatever state it is."""
-        if not connection.is_usable:
-            self._free_slot()
-        elif self._closed:
+        if self._closed:
             connection.quit()
+        if self._closed or not connection.is_usable:
             self._free_slot()
         elif (waiter := self._next_waiter()) is not None:
             waiter.set_result(connection)
         else:
-            self._keep(connection)
+            loop = asyncio.get_running_loop()
+            connection.idle_since = loop.time()
+            self._idle.append(connection)
+            if self._sweeper is None:
+                self._sweeper = loop.call_later(self.settings.idle_seconds, self._sweep)
 
     def close(self) -> None:
         """Say goodbye on idle connections; those in use follow when they are released."""
@@ -84,25 +100,11 @@ class Pool:
             self._free_slot()
             raise
 
-    async def _wait(self) -> UpstreamConnection | None:
-        waiter: asyncio.Future[UpstreamConnection | None] = (
-            asyncio.get_running_loop().create_future()
-        )
-        self._waiters.append(waiter)
-        try:
-            async with asyncio.timeout(self.settings.pool_wait_seconds):
-                return await waiter
-        except (TimeoutError, asyncio.CancelledError) as error:
-            self._withdraw(waiter)
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            raise UpstreamError(451, "4.3.2 All connections to the upstream are busy") from error
-
-    def _withdraw(self, waiter: asyncio.Future[UpstreamConnection | None]) -> None:
+    def _withdraw(self, waiter: _Waiter) -> None:
         """Pass on what a waiter was given in the moment it gave up."""
         if waiter in self._waiters:
             self._waiters.remove(waiter)
-        if not waiter.done() or waiter.cancelled() or waiter.exception() is not None:
+        if waiter.cancelled() or not waiter.done() or waiter.exception() is not None:
             return
         given = waiter.result()
         if given is None:
@@ -110,7 +112,7 @@ class Pool:
         else:
             self.release(given)
 
-    def _next_waiter(self) -> asyncio.Future[UpstreamConnection | None] | None:
+    def _next_waiter(self) -> _Waiter | None:
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
@@ -129,13 +131,6 @@ class Pool:
         if connection in self._idle:
             self._idle.remove(connection)
             self._free_slot()
-
-    def _keep(self, connection: UpstreamConnection) -> None:
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
-        self._idle.append(connection)
-        if self._sweeper is None:
-            self._sweeper = loop.call_later(self.settings.idle_seconds, self._sweep)
 
     def _sweep(self) -> None:
         """Close what has been idle for long enough; the oldest stands first."""

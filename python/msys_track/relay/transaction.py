@@ -51,7 +51,11 @@ async def deliver(connection: UpstreamConnection, delivery: Delivery) -> Reply:
         ConnectionGoneError: the connection was closed, and nothing of the message has been sent.
         ConnectionFailedError: no answers; nothing of the message has been sent.
     """
-    body = await _body(delivery.message)
+    message = delivery.message
+    if len(message) < wire.THREAD_FROM_BYTES:
+        body = wire.stuff(message)
+    else:
+        body = await asyncio.to_thread(wire.stuff, message)
     start = await _start(connection, delivery)
     if start.code != START_MAIL_INPUT:
         await _reset(connection)
@@ -62,9 +66,9 @@ async def deliver(connection: UpstreamConnection, delivery: Delivery) -> Reply:
     except ServiceClosingError as closing:
         raise UpstreamError(451, f"4.4.2 The upstream refused the message: {closing}") from closing
     except ConnectionFailedError as failure:
-        raise _lost_answer(delivery, str(failure)) from failure
+        raise _report_lost_answer(delivery, str(failure)) from failure
     except asyncio.CancelledError:
-        _lost_answer(delivery, "not waited for any longer")
+        _report_lost_answer(delivery, "not waited for any longer")
         raise
     if not reply.is_positive:
         raise reply.refusal("the message")
@@ -84,8 +88,8 @@ async def verify(
         ConnectionGoneError: the connection was closed.
         ConnectionFailedError: no answers.
     """
-    commands = _envelope(connection.capabilities, sender, parameters, recipients)
-    refused = await _ask(connection, commands)
+    commands = _write_envelope(connection.capabilities, sender, parameters, recipients)
+    refused = await _ask_recipients(connection, commands)
     await _reset(connection)
     if refused is not None:
         raise refused
@@ -100,12 +104,15 @@ async def _start(connection: UpstreamConnection, delivery: Delivery) -> Reply:
     capabilities = connection.capabilities
     if not (capabilities.eight_bit_mime or delivery.message.isascii()):
         raise UpstreamError(554, "5.6.3 The message is 8-bit; the upstream takes only 7-bit mail")
-    commands = _envelope(capabilities, delivery.sender, _sized(delivery), delivery.recipients)
+    given = delivery.mail_parameters
+    kept = [each for each in given if not each.upper().startswith("SIZE=")]
+    parameters = [*kept, f"SIZE={len(delivery.message)}"]
+    commands = _write_envelope(capabilities, delivery.sender, parameters, delivery.recipients)
     # With several recipients DATA has to wait: were only some of them taken, there would be no
     # way back from 354 but to cut the connection.
     if capabilities.pipelining and len(delivery.recipients) == 1:
         return await _start_at_once(connection, commands)
-    refused = await _ask(connection, commands)
+    refused = await _ask_recipients(connection, commands)
     if refused is not None:
         await _reset(connection)
         raise refused
@@ -117,7 +124,7 @@ async def _start_at_once(connection: UpstreamConnection, commands: Sequence[byte
     """Send MAIL, the one RCPT and DATA in a single write."""
     group = b"".join([*commands, _DATA])
     *replies, recipient, start = await connection.exchange(group, len(commands) + 1)
-    refused = _first_refusal([*replies, recipient])
+    refused = _find_refusal([*replies, recipient])
     if refused is None:
         return start
     if start.code != START_MAIL_INPUT:
@@ -129,18 +136,22 @@ async def _start_at_once(connection: UpstreamConnection, commands: Sequence[byte
     raise refused
 
 
-async def _ask(connection: UpstreamConnection, commands: Sequence[bytes]) -> UpstreamError | None:
+async def _ask_recipients(
+    connection: UpstreamConnection, commands: Sequence[bytes]
+) -> UpstreamError | None:
     """Send MAIL and RCPTs; return the first refusal, having read every reply."""
+    replies: list[Reply] = []
     if connection.capabilities.pipelining:
-        return _first_refusal(await connection.exchange(b"".join(commands), len(commands)))
-    for index, command in enumerate(commands):
-        (reply,) = await connection.exchange(command, 1)
-        if not reply.is_positive:
-            return reply.refusal("RCPT" if index else "MAIL")
-    return None
+        replies = await connection.exchange(b"".join(commands), len(commands))
+    else:
+        for command in commands:
+            replies += await connection.exchange(command, 1)
+            if not replies[-1].is_positive:
+                break
+    return _find_refusal(replies)
 
 
-def _first_refusal(replies: Sequence[Reply]) -> UpstreamError | None:
+def _find_refusal(replies: Sequence[Reply]) -> UpstreamError | None:
     for index, reply in enumerate(replies):
         if not reply.is_positive:
             return reply.refusal("RCPT" if index else "MAIL")
@@ -159,24 +170,21 @@ async def _reset(connection: UpstreamConnection, before: bytes = b"") -> None:
         connection.quit()
 
 
-def _envelope(
+def _write_envelope(
     capabilities: Capabilities, sender: str, parameters: Sequence[str], recipients: Sequence[str]
 ) -> list[bytes]:
-    paths = [_path(address) for address in (sender, *recipients)]
-    offered = _offered(capabilities, parameters)
+    addresses = (sender, *recipients)
+    if not all(map(is_path, addresses)):
+        raise UpstreamError(553, "5.1.3 An address has characters that no SMTP command can carry")
+    paths = [address.encode("utf-8") for address in addresses]
+    offered = _choose_parameters(capabilities, parameters)
     if "SMTPUTF8" not in offered and not all(path.isascii() for path in paths):
         raise UpstreamError(553, "5.6.7 A non-ASCII address needs the SMTPUTF8 parameter of MAIL")
     mail = b" ".join([b"MAIL FROM:<%b>" % paths[0], *(each.encode("ascii") for each in offered)])
     return [mail + b"\r\n", *(b"RCPT TO:<%b>\r\n" % path for path in paths[1:])]
 
 
-def _path(address: str) -> bytes:
-    if not is_path(address):
-        raise UpstreamError(553, "5.1.3 An address has characters that no SMTP command can carry")
-    return address.encode("utf-8")
-
-
-def _offered(capabilities: Capabilities, parameters: Sequence[str]) -> list[str]:
+def _choose_parameters(capabilities: Capabilities, parameters: Sequence[str]) -> list[str]:
     """Keep what this upstream understands; refuse what the message can't do without."""
     offered = []
     for parameter in parameters:
@@ -194,20 +202,8 @@ def _offered(capabilities: Capabilities, parameters: Sequence[str]) -> list[str]
     return offered
 
 
-def _sized(delivery: Delivery) -> list[str]:
-    given = delivery.mail_parameters
-    kept = [each for each in given if not each.upper().startswith("SIZE=")]
-    return [*kept, f"SIZE={len(delivery.message)}"]
-
-
-async def _body(message: bytes) -> bytes:
-    if len(message) < wire.THREAD_FROM_BYTES:
-        return wire.stuff(message)
-    return await asyncio.to_thread(wire.stuff, message)
-
-
-def _lost_answer(delivery: Delivery, why: str) -> UpstreamError:
-    """Whether it was taken nobody knows; to send it again is for the client to decide."""
+def _report_lost_answer(delivery: Delivery, why: str) -> UpstreamError:
+    """Nobody knows whether the message was taken; the client decides whether to send it again."""
     # Addresses, against the habit: these are the people who may get it twice.
     log.error("upstream.answer_lost", recipients=delivery.recipients, why=why)
     text = f"4.4.2 The upstream's answer to the message was lost: {why}"

@@ -1,11 +1,12 @@
 """The next hop: one face over the pool, with the rule for when a second try is honest.
 
-A message is tried again only where the upstream can't have seen it: on a fresh connection, once,
-when a kept one turned out closed before anything of the body was sent.
+A message is tried again, once and on a fresh connection, only where the upstream can't have seen
+it: a kept connection turned out closed before anything of the body was sent.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from msys_track.errors import UpstreamError
@@ -48,9 +49,7 @@ class Upstream:
             UpstreamError: the upstream's refusal; 451 when it is down, silent, or its answer
                 to the message was lost.
         """
-        return await self._on_a_connection(
-            lambda connection: transaction.deliver(connection, delivery)
-        )
+        return await self._use_connection(partial(transaction.deliver, delivery=delivery))
 
     async def verify(
         self, sender: str, parameters: Sequence[str], recipients: Sequence[str]
@@ -60,7 +59,7 @@ class Upstream:
         Raises:
             UpstreamError: the first refusal; 451 when the upstream is down or silent.
         """
-        await self._on_a_connection(
+        await self._use_connection(
             lambda connection: transaction.verify(connection, sender, parameters, recipients)
         )
 
@@ -74,14 +73,14 @@ class Upstream:
             return self._capabilities
         loop = asyncio.get_running_loop()
         if loop.time() < self._unknown_until:
-            raise self._down("it was unreachable a moment ago")
+            raise self._report_failure("it was unreachable a moment ago")
         try:
             # Without a mail that depends on it, nobody should wait as long as for one.
             async with asyncio.timeout(self.settings.connect_timeout_seconds):
-                return await self._on_a_connection(_offer)
+                return await self._use_connection(_read_capabilities)
         except TimeoutError as error:
             self._unknown_until = loop.time() + _ASK_AGAIN_SECONDS
-            raise self._down("it does not say what it offers") from error
+            raise self._report_failure("it does not say what it offers") from error
         except UpstreamError:
             self._unknown_until = loop.time() + _ASK_AGAIN_SECONDS
             raise
@@ -90,13 +89,13 @@ class Upstream:
         """Close idle connections now, and those in use when their transaction is done."""
         self._pool.close()
 
-    async def _on_a_connection(
+    async def _use_connection(
         self, work: Callable[[UpstreamConnection], Awaitable[_Result]]
     ) -> _Result:
         try:
             connection, is_fresh = await self._pool.acquire()
         except ConnectionFailedError as failure:
-            raise self._down(failure) from failure
+            raise self._report_failure(failure) from failure
         try:
             self._capabilities = connection.capabilities
             try:
@@ -108,11 +107,11 @@ class Upstream:
             self._capabilities = connection.capabilities
             return await work(connection)
         except ConnectionFailedError as failure:
-            raise self._down(failure) from failure
+            raise self._report_failure(failure) from failure
         finally:
             self._pool.release(connection)
 
-    def _down(self, why: object) -> UpstreamError:
+    def _report_failure(self, why: object) -> UpstreamError:
         # Host and port are for the operator's log; a client has no business with them.
         log.warning(
             "upstream.failed", host=self.settings.host, port=self.settings.port, why=str(why)
@@ -120,5 +119,5 @@ class Upstream:
         return UpstreamError(451, f"4.4.1 The upstream can't be used: {why}")
 
 
-async def _offer(connection: UpstreamConnection) -> Capabilities:
+async def _read_capabilities(connection: UpstreamConnection) -> Capabilities:
     return connection.capabilities

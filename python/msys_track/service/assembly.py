@@ -14,7 +14,8 @@ from msys_track.dispatch.decide import Decision
 from msys_track.dispatch.explain import explain
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import KeyRingError, SettingsError
-from msys_track.keys.ring import KeyRing, KeySource, create
+from msys_track.keys.file import KeySource, create
+from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.options.resolve import DEFAULT, resolve
 from msys_track.policy import loading
@@ -23,10 +24,10 @@ from msys_track.policy.guard import Guard
 log = event_logger(__name__)
 
 
-def configuration(
+def read_configuration(
     path: Path, server: Server, *, keys: KeySource | None = None, upstream: str | None = None
 ) -> Configuration:
-    """Read a configuration for one server; what it passes over is logged.
+    """Read a configuration for one server; log what is ignored.
 
     Raises:
         SettingsError: every fault of it.
@@ -51,7 +52,7 @@ def make_missing_keys(read: Configuration) -> None:
         log.warning("keys.made", file=str(file), hint="trackers need this file too")
 
 
-def key_ring(read: Configuration) -> KeyRing:
+def load_keys(read: Configuration) -> KeyRing:
     """Load the keys that a configuration names.
 
     Raises:
@@ -65,7 +66,7 @@ def key_ring(read: Configuration) -> KeyRing:
         raise SettingsError(f"{read.path}: keys: {error}") from error
 
 
-def rewriter(
+def make_rewriter(
     read: Configuration,
     count: Callable[[str], None] = lambda _: None,
     on_rendered: Callable[[Decision, Sequence[Copy]], None] | None = None,
@@ -79,10 +80,12 @@ def rewriter(
     Raises:
         SettingsError: the keys or a policy file can't be used.
     """
-    keys = keys or key_ring(read)
+    keys = keys or load_keys(read)
     policy = loading.load_policy(read.policy)
     guard = Guard(policy, read.policy.on_failure, count) if policy is not None else None
-    _warn_of_default_domain(read)
+    tracking_domain = resolve(read.scopes.layers(None, None)).tracking_domain
+    if read.smtpapi and tracking_domain.source == DEFAULT:
+        log.warning("tracking_domain.default", hint="readers can't reach localhost:8080")
     return Rewriter(
         keys=keys,
         scopes=read.scopes,
@@ -97,24 +100,18 @@ def log_explanation(decision: Decision, copies: Sequence[Copy]) -> None:
     log.debug("message.explained", **explain(decision, copies).as_json())
 
 
-def reloaded(
+def reload(
     load_again: Callable[[], Configuration],
     count: Callable[[str], None],
     on_rendered: Callable[[Decision, Sequence[Copy]], None] | None,
 ) -> tuple[Configuration, Rewriter] | None:
-    """Read a configuration again while it is in force; None, and told why, where it is wrong.
+    """Read a configuration again while it is in force; None where it is wrong, which is logged.
 
     All or nothing: until everything has been read, nothing changes.
     """
     try:
         read = load_again()
-        return read, rewriter(read, count, on_rendered)
+        return read, make_rewriter(read, count, on_rendered)
     except SettingsError as error:
         log.error("configuration.not_reloaded", faults=str(error).split("\n"))  # noqa: TRY400 - the file's fault, not ours
         return None
-
-
-def _warn_of_default_domain(read: Configuration) -> None:
-    listener = resolve(read.scopes.layers(None, None))
-    if read.smtpapi and listener.tracking_domain.source == DEFAULT:
-        log.warning("tracking_domain.default", hint="readers can't reach localhost:8080")

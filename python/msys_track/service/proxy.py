@@ -52,10 +52,17 @@ async def serve_proxy(  # noqa: PLR0913, PLR0917 - the parts of one server
 
     def reload() -> None:
         again = load_again()
-        if again is not None:
-            changed, new = again
-            listener.use(new)
-            log.info("configuration.reloaded", needs_restart=_list_fixed_tables(read, changed))
+        if again is None:
+            return
+        changed, new = again
+        listener.use(new)
+        # These were changed but hold only from the next start on.
+        tables = {
+            "proxy": read.proxy != changed.proxy,
+            "proxy.upstream": read.upstream != changed.upstream,
+        }
+        fixed = [name for name, is_changed in tables.items() if is_changed]
+        log.info("configuration.reloaded", needs_restart=fixed)
 
     catch_hangup(reload)
     try:
@@ -65,12 +72,3 @@ async def serve_proxy(  # noqa: PLR0913, PLR0917 - the parts of one server
     finally:
         await listener.close()
         await upstream.close()
-
-
-def _list_fixed_tables(before: Configuration, after: Configuration) -> list[str]:
-    """Name the tables that were changed but hold only from the next start on."""
-    tables = {
-        "proxy": (before.proxy, after.proxy),
-        "proxy.upstream": (before.upstream, after.upstream),
-    }
-    return [name for name, (old, new) in tables.items() if old != new]

@@ -78,27 +78,28 @@ class SqliteSink:
         await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None and self._file == _identity(self._path):
+        if self._connection is not None and self._file == _identify(self._path):
             return self._connection
         # Moved or deleted under us: the old file would take events that nobody finds.
         self._close()
         self._connection = store.open_store(self._path, self._busy_timeout_seconds)
-        self._file = _identity(self._path)
+        self._file = _identify(self._path)
         return self._connection
 
     def _write(self, events: Sequence[Event]) -> None:
         connection = self._open()
-        try:
-            with store.transaction(connection):
-                connection.executemany(
-                    "INSERT INTO events (event_id, event) VALUES (?, ?)"
-                    " ON CONFLICT (event_id) DO NOTHING",
-                    ((event.event_id, event.as_json()) for event in events),
-                )
-        except sqlite3.Error as error:
-            # A fresh connection next time: after an I/O error this one may stay broken.
-            self._close()
-            raise store.refusal(self._path, error) from error
+        with store.explain_errors(self._path):
+            try:
+                with store.transaction(connection):
+                    connection.executemany(
+                        "INSERT INTO events (event_id, event) VALUES (?, ?)"
+                        " ON CONFLICT (event_id) DO NOTHING",
+                        ((event.event_id, event.as_json()) for event in events),
+                    )
+            except sqlite3.Error:
+                # A fresh connection next time: after an I/O error this one may stay broken.
+                self._close()
+                raise
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -113,29 +114,27 @@ def events(path: Path) -> Iterator[Event]:
         SinkError: the file can't be read; the text says what to do.
     """
     seen = 0
-    with closing(store.open_for_reading(path, _BUSY_TIMEOUT_SECONDS)) as connection:
-        # In pages: one long read would keep the write-ahead log from being taken in.
-        while rows := _page(connection, path, seen):
-            for sequence, text in rows:
+    with closing(store.open_store(path, _BUSY_TIMEOUT_SECONDS, read_only=True)) as connection:
+        while True:
+            # In pages: one long read would keep the write-ahead log from being taken in.
+            with store.explain_errors(path):
+                page = connection.execute(
+                    "SELECT sequence, event FROM events WHERE sequence > ? ORDER BY sequence"
+                    " LIMIT ?",
+                    (seen, _ROWS_PER_READ),
+                ).fetchall()
+            if not page:
+                return
+            for sequence, text in page:
                 try:
                     event = Event.from_json(text)
                 except ValueError as error:
                     raise SinkError(f"{path}: row {sequence}: {error}") from error
                 yield event
-            seen = rows[-1][0]
+            seen = page[-1][0]
 
 
-def _page(connection: sqlite3.Connection, path: Path, seen: int) -> list[tuple[int, str]]:
-    try:
-        return connection.execute(
-            "SELECT sequence, event FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?",
-            (seen, _ROWS_PER_READ),
-        ).fetchall()
-    except sqlite3.Error as error:
-        raise store.refusal(path, error) from error
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identify(path: Path) -> tuple[int, int] | None:
     try:
         status = path.stat()
     except OSError:

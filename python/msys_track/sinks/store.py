@@ -28,54 +28,51 @@ _SCHEMA = (
 # It says who opened a mail, when and from where: nobody's to read but its owner's.
 _FILE_MODE = 0o600
 
+_ADVICE = {
+    sqlite3.SQLITE_BUSY: "locked by another program; end it (a backup, an open sqlite3 shell?)",
+    sqlite3.SQLITE_NOTADB: "not an SQLite file; move it away, or give the store another place",
+    sqlite3.SQLITE_CORRUPT: 'damaged; move it away ("sqlite3 FILE .recover" may save its events)',
+    sqlite3.SQLITE_FULL: "the disk is full; make room",
+    sqlite3.SQLITE_READONLY: "may not be written by this user; check its owner and mode",
+}
 
-def open_store(path: Path, busy_timeout_seconds: float) -> sqlite3.Connection:
-    """Open a store for writing, and make it if there is none.
+
+def open_store(
+    path: Path, busy_timeout_seconds: float, *, read_only: bool = False
+) -> sqlite3.Connection:
+    """Open a store, and make one that is to be written if it does not exist.
 
     Raises:
         SinkError: the file can't be used; the text says what to do.
     """
-    try:
-        _create_private(path)
-        connection = sqlite3.connect(path, timeout=busy_timeout_seconds, isolation_level=None)
-    except (sqlite3.Error, OSError) as error:
-        raise refusal(path, error) from error
-    try:
-        _prepare(connection, path)
-    except sqlite3.Error as error:
-        connection.close()
-        raise refusal(path, error) from error
-    except SinkError:
-        connection.close()
-        raise
-    return connection
-
-
-def open_for_reading(path: Path, busy_timeout_seconds: float) -> sqlite3.Connection:
-    """Open a store that exists, without the right to change it.
-
-    Raises:
-        SinkError: there is none, or it can't be read; the text says what to do.
-    """
-    if not path.exists():
+    if read_only and not path.exists():
         raise SinkError(f"{path}: no such event store; the tracker makes it when it starts")
-    try:
+    with explain_errors(path):
+        if not read_only:
+            # SQLite gives its -wal and -shm files the mode of this one. Only a new file is opened
+            # here: closing one that SQLite has open in this process drops its locks ("How To
+            # Corrupt An SQLite Database File", section 2.2).
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _FILE_MODE))
         connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro",
+            f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}",
             uri=True,
             timeout=busy_timeout_seconds,
             isolation_level=None,
         )
-    except sqlite3.Error as error:
-        raise refusal(path, error) from error
-    try:
-        _check_is_ours(connection, path)
-    except sqlite3.Error as error:
-        connection.close()
-        raise refusal(path, error) from error
-    except SinkError:
-        connection.close()
-        raise
+        try:
+            if not read_only and _is_empty(connection):
+                connection.execute("PRAGMA journal_mode = WAL")
+                with transaction(connection):
+                    # Another process may have been first.
+                    if _is_empty(connection):
+                        for statement in _SCHEMA:
+                            connection.execute(statement)
+            _check_is_ours(connection, path)
+            connection.execute("PRAGMA synchronous = FULL")
+        except BaseException:
+            connection.close()
+            raise
     return connection
 
 
@@ -91,50 +88,25 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-def refusal(path: Path, error: sqlite3.Error | OSError) -> SinkError:
-    """What is wrong with the file, and what to do, for the person who chose it."""
-    return SinkError(f"{path}: {_advice(path, error)}")
+@contextmanager
+def explain_errors(path: Path) -> Iterator[None]:
+    """Say what is wrong with the file, and what to do, to the person who chose it.
 
-
-def _advice(path: Path, error: sqlite3.Error | OSError) -> str:
-    if not path.parent.is_dir():
-        return f"there is no folder {path.parent}; make it, or give the store another place"
-    if path.is_dir():
-        return "is a folder; give the store a file name"
-    # The low byte is the primary code (SQLite result codes, section 3).
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return _ADVICE.get(code, "") or f"{error}; can this user write the file and its folder?"
-
-
-_ADVICE = {
-    sqlite3.SQLITE_BUSY: ("locked by another program; end it (a backup, an open sqlite3 shell?)"),
-    sqlite3.SQLITE_NOTADB: ("not an SQLite file; move it away, or give the store another place"),
-    sqlite3.SQLITE_CORRUPT: (
-        'damaged; move it away, "sqlite3 FILE .recover" may save what it holds'
-    ),
-    sqlite3.SQLITE_FULL: "the disk is full; make room",
-    sqlite3.SQLITE_READONLY: "may not be written by this user; check its owner and mode",
-}
-
-
-def _create_private(path: Path) -> None:
-    """Make the file with our mode, which SQLite then gives its -wal and -shm files too."""
-    # Only a new file: closing one that SQLite has open in this process drops its locks
-    # ("How To Corrupt An SQLite Database File", section 2.2).
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _FILE_MODE))
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    if _is_empty(connection):
-        connection.execute("PRAGMA journal_mode = WAL")
-        with transaction(connection):
-            # Another process may have been first.
-            if _is_empty(connection):
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-    _check_is_ours(connection, path)
-    connection.execute("PRAGMA synchronous = FULL")
+    Raises:
+        SinkError: in place of an error of SQLite or of the system.
+    """
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        # The low byte is the primary code (SQLite result codes, section 3).
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if not path.parent.is_dir():
+            advice = f"there is no folder {path.parent}; make it, or give the store another place"
+        elif path.is_dir():
+            advice = "is a folder; give the store a file name"
+        else:
+            advice = _ADVICE.get(code, f"{error}; can this user write the file and its folder?")
+        raise SinkError(f"{path}: {advice}") from error
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:

@@ -7,6 +7,7 @@ them. Events that wait are in memory only: a crash loses them, and so does an ov
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
@@ -15,6 +16,7 @@ from typing import Protocol, Self
 from msys_track.errors import SettingsError, SinkError
 from msys_track.events import Event
 from msys_track.logs import event_logger
+from msys_track.metrics import Counters
 
 log = event_logger(__name__)
 
@@ -67,27 +69,10 @@ class WriterSettings:
                 raise SettingsError(f"events: {name} {getattr(self, name)}: give more than 0")
 
 
-@dataclass(slots=True)
-class WriterCounters:
-    """Counts since the start; `accepted - written - lost` events wait.
-
-    Attributes:
-        accepted: Taken by `put`.
-        written: Durable in the sink.
-        dropped: Refused by `put`: the queue was full, or the writer closed.
-        lost: Accepted, but the sink did not take them before the writer closed.
-        failed_writes: Writes that raised `SinkError`.
-    """
-
-    accepted: int = 0
-    written: int = 0
-    dropped: int = 0
-    lost: int = 0
-    failed_writes: int = 0
-
-
 class EventWriter:
     """Hands events to one sink in the order they came; lives on one event loop.
+
+    `counters` holds how many events were `accepted`, `written` and `dropped`.
 
     ```python
     async with SqliteSink(path) as sink, EventWriter(sink) as writer:
@@ -99,7 +84,7 @@ class EventWriter:
         self._sink = sink
         self._settings = WriterSettings() if settings is None else settings
         self._queue: deque[Event] = deque()
-        self._counters = WriterCounters()
+        self.counters = Counters()
         self._task: asyncio.Task[None] | None = None
         self._arrived = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -107,11 +92,6 @@ class EventWriter:
         self._last_error: SinkError | None = None
         self._overflowing = False
         self._closed = False
-
-    @property
-    def counters(self) -> WriterCounters:
-        """What it has done so far."""
-        return self._counters
 
     async def __aenter__(self) -> Self:
         return self
@@ -131,16 +111,20 @@ class EventWriter:
         """
         queue, settings = self._queue, self._settings
         if self._closed or len(queue) >= settings.max_queued:
-            self._drop()
+            self.counters.add("dropped")
+            if not self._overflowing:
+                # Once when it begins and once when it ends: a line each would be a second flood.
+                log.error("events.dropping", waiting=len(queue))
+                self._overflowing = True
             return False
         queue.append(event)
-        self._counters.accepted += 1
+        self.counters.add("accepted")
         self._arrived.set()
         if len(queue) >= settings.max_batch:
             self._hurry.set()
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="event-writer")
-            self._task.add_done_callback(self._ended)
+            self._task.add_done_callback(self._report_end)
         return True
 
     async def flush(self) -> None:
@@ -150,89 +134,75 @@ class EventWriter:
             SinkError: it took longer than `flush_timeout_seconds`; the events still wait, and
                 the writer goes on trying.
         """
-        goal = self._counters.accepted
+        goal = self.counters["accepted"]
+        timeout_seconds = self._settings.flush_timeout_seconds
         try:
-            async with asyncio.timeout(self._settings.flush_timeout_seconds):
-                while self._counters.written < goal:
+            async with asyncio.timeout(timeout_seconds):
+                while self.counters["written"] < goal:
                     if self._task is None or self._task.done():
                         raise SinkError(f"{len(self._queue)} events wait: the writer has ended")
                     self._hurry.set()
                     self._progress.clear()
                     await self._progress.wait()
         except TimeoutError:
-            waiting = len(self._queue)
             raise SinkError(
-                f"{waiting} events could not be stored within "
-                f"{self._settings.flush_timeout_seconds:g} s: {self._last_error or 'sink is slow'}"
+                f"{len(self._queue)} events could not be stored within {timeout_seconds:g} s: "
+                f"{self._last_error or 'sink is slow'}"
             ) from self._last_error
 
     async def close(self) -> None:
-        """Store what waits, then stop; what the sink does not take in time is counted as lost."""
+        """Store what waits, then stop; what the sink does not take in time is logged as lost."""
         self._closed = True
         try:
             await self.flush()
         except SinkError as error:
-            self._counters.lost += len(self._queue)
             log.error("events.lost", events=len(self._queue), error=str(error))  # noqa: TRY400
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        pause = self._settings.first_retry_seconds
+        settings = self._settings
+        pause = settings.first_retry_seconds
         while True:
-            await self._batch_is_due()
-            batch = tuple(islice(self._queue, self._settings.max_batch))
+            await self._arrived.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(settings.batch_seconds):
+                    await self._hurry.wait()
+            self._hurry.clear()
+            batch = tuple(islice(self._queue, settings.max_batch))
             try:
                 await self._sink.write(batch)
             except SinkError as error:
-                self._failed(error)
+                if self._last_error is None:
+                    log.warning("events.sink_failed", error=str(error), waiting=len(self._queue))
+                self._last_error = error
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, self._settings.last_retry_seconds)
+                pause = min(2 * pause, settings.last_retry_seconds)
             else:
-                self._wrote(batch)
-                pause = self._settings.first_retry_seconds
+                pause = settings.first_retry_seconds
+                self._remove_written(len(batch))
 
-    async def _batch_is_due(self) -> None:
-        await self._arrived.wait()
-        try:
-            async with asyncio.timeout(self._settings.batch_seconds):
-                await self._hurry.wait()
-        except TimeoutError:
-            pass
-        self._hurry.clear()
-
-    def _failed(self, error: SinkError) -> None:
-        self._counters.failed_writes += 1
-        if self._last_error is None:
-            log.warning("events.sink_failed", error=str(error), waiting=len(self._queue))
-        self._last_error = error
-
-    def _wrote(self, batch: Sequence[Event]) -> None:
-        for _ in batch:
-            self._queue.popleft()
-        self._counters.written += len(batch)
+    def _remove_written(self, count: int) -> None:
+        """Take the oldest events off the queue, and wake whoever waits for that."""
+        queue = self._queue
+        for _ in range(count):
+            queue.popleft()
+        self.counters.add("written", count)
         if self._last_error is not None:
-            log.info("events.sink_recovered", waiting=len(self._queue))
+            log.info("events.sink_recovered", waiting=len(queue))
         if self._overflowing:
-            log.warning("events.dropped", dropped=self._counters.dropped)
+            log.warning("events.dropped", dropped=self.counters["dropped"])
         self._last_error = None
         self._overflowing = False
-        if not self._queue:
+        if not queue:
             self._arrived.clear()
-        if len(self._queue) >= self._settings.max_batch:
+        if len(queue) >= self._settings.max_batch:
             self._hurry.set()
         self._progress.set()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Say so when a sink broke its promise to raise nothing but `SinkError`."""
+    def _report_end(self, task: asyncio.Task[None]) -> None:
+        """Log a sink that broke its promise to raise nothing but `SinkError`."""
         if not task.cancelled():
             log.critical("events.writer_ended", exc_info=task.exception())
         self._progress.set()
-
-    def _drop(self) -> None:
-        self._counters.dropped += 1
-        if not self._overflowing:
-            # Once when it begins and once when it ends: a log line each would be a second flood.
-            log.error("events.dropping", waiting=len(self._queue))
-            self._overflowing = True

@@ -1,12 +1,15 @@
-"""What an upstream offers in its answer to EHLO, as far as we act on it or pass it on."""
+"""What an upstream offers in its answer to EHLO, if we act on it or pass it on."""
 
+import re
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
+
+_SIZE: Final = re.compile("[0-9]{1,20}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """The service extensions of one upstream; the defaults are those of a server without any."""
+    """The service extensions of one upstream; by default none."""
 
     pipelining: bool = False  # RFC 2920
     eight_bit_mime: bool = False  # RFC 6152
@@ -16,21 +19,18 @@ class Capabilities:
 
     @classmethod
     def parse(cls, ehlo_text: str) -> Self:
-        """Read the text of a 250 answer to EHLO; what is not understood is not offered."""
+        """Parse the text of a 250 answer to EHLO; unknown keywords are ignored."""
         keywords = {}
         for line in ehlo_text.split("\n")[1:]:  # the first line is a greeting
             keyword, _, parameter = line.strip().partition(" ")
             keywords[keyword.upper()] = parameter.strip()
+        size = None
+        if "SIZE" in keywords:
+            # RFC 1870 section 4: the number may be absent, and has at most 20 digits.
+            size = int(keywords["SIZE"]) if _SIZE.fullmatch(keywords["SIZE"]) else 0
         return cls(
             pipelining="PIPELINING" in keywords,
             eight_bit_mime="8BITMIME" in keywords,
             smtp_utf8="SMTPUTF8" in keywords,
-            size=_size(keywords.get("SIZE")),
+            size=size,
         )
-
-
-def _size(parameter: str | None) -> int | None:
-    if parameter is None:
-        return None
-    # RFC 1870 section 4: the number may be absent; 20 digits are the most it may have.
-    return int(parameter) if parameter.isdigit() and len(parameter) <= 20 else 0  # noqa: PLR2004

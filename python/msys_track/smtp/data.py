@@ -14,36 +14,35 @@ from msys_track._core import unstuff as _unstuff
 __all__ = ["THREAD_FROM_BYTES", "BareNewlineError", "find_end_of_data", "stuff", "unstuff"]
 
 THREAD_FROM_BYTES: Final = 256 * 1024
-"""Below, a thread costs more than it frees the event loop of; the core works without the GIL."""
+"""A thread is worth its cost from here on; the core works without the GIL."""
 
 
 def find_end_of_data(buffer: bytes, start: int) -> int | None:
-    r"""The offset of the dot of the line that ends the data, None if it is still to come.
+    r"""Return the offset of the dot of the line that ends the data; None if it is still to come.
 
     With the answer `end`, `buffer[:end]` is for `unstuff`, and what the client sent after the
-    data begins at `end + 3`. `buffer` begins with the first byte after the answer to DATA, so
-    that `.\r\n` at offset 0 is an empty message.
+    data begins at `end + 3`.
 
     Args:
-        buffer: All that has arrived since the answer to DATA.
-        start: How much of it an earlier call has seen; 0 at first. An end line that straddles
-            this place is found.
+        buffer: all that has arrived since the answer to DATA; `.\r\n` alone is an empty message.
+        start: how much of it an earlier call has seen; 0 at first. An end line across this place
+            is found.
     """
     return _find_end_of_data(buffer, start)
 
 
 def unstuff(wire: bytes) -> bytes:
-    """The message in wire bytes without their end line: stuffed dots are taken off.
+    """Return the message in wire bytes without their end line, stuffed dots removed.
 
     Raises:
-        BareNewlineError: a CR or LF stands alone, which some servers take for a line's end
+        BareNewlineError: a CR or LF stands alone, which some servers take for the end of a line
             (SMTP smuggling); `args[0]` is its offset in `wire`.
     """
     return _unstuff(wire)
 
 
 def stuff(message: bytes) -> bytes:
-    r"""Wire bytes of a message: dots before lines that begin with one, and the end line.
+    r"""Return the wire bytes of a message: dots stuffed, and the end line added.
 
     A message without a line break at its end gets one; an empty message is `.\r\n` alone.
     """

@@ -1,6 +1,6 @@
-"""Paths: mail addresses as SMTP commands carry them (RFC 5321 section 4.1.2).
+"""Paths: mail addresses as SMTP commands have them (RFC 5321 section 4.1.2).
 
-Session, relay, library and commands ask here, so that a recipient of one is a recipient of all.
+One rule for session, relay, library and commands.
 """
 
 import re
@@ -21,7 +21,7 @@ _PATH: Final = re.compile(
 
 
 def is_path(address: str) -> bool:
-    """Whether an address can stand between < and > of a command, and change nothing around it."""
+    """Whether an address can stand between < and > of a command and change nothing around it."""
     return _PATH.fullmatch(address) is not None
 
 
@@ -29,22 +29,22 @@ def check_recipients(recipients: Iterable[str]) -> None:
     """Check that each can be the recipient of a mail: an address alone, without a name.
 
     Raises:
-        RecipientError: one is empty, has a name beside the address, a space or a control
-            character; or one string stands where several are wanted.
+        RecipientError: one is empty, or has a name, a space or a control character; or the
+            argument is a single string.
     """
     if isinstance(recipients, str):
         raise RecipientError(
-            f"recipients are {_quoted(recipients)}, one string; "
+            f"recipients are {_quote(recipients)}, one string; "
             f"give a sequence of addresses, such as ['jo@example.com']"
         )
     for recipient in recipients:
         if not (recipient and is_path(recipient)):
             raise RecipientError(
-                f"recipient {_quoted(recipient)} is not an address; "
+                f"recipient {_quote(recipient)} is not an address; "
                 "give the address alone, such as jo@example.com"
             )
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """Write a text on one line, without what could move a terminal's cursor."""
     return repr(text) if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]!r}…"

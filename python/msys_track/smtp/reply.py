@@ -1,7 +1,6 @@
-"""SMTP replies: read from an upstream that may be hostile, written to a client that must not be.
+"""SMTP replies (RFC 5321 section 4.2): read from an upstream that may be hostile, and written.
 
-Kept apart from the connection because what a reply looks like (RFC 5321 section 4.2) is the same
-in both directions, and because a reader of bytes is best tested without a socket.
+Kept apart from connections, so that both directions share it and tests need no socket.
 """
 
 import re
@@ -19,7 +18,7 @@ START_MAIL_INPUT = 354
 # A code alone on its line is tolerated, as RFC 5321 section 4.2 asks of clients.
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 
-# What a client or a terminal could take for something else than text; the newline parts lines.
+# What a client or a terminal could take for something else than text. LF separates lines.
 _NOT_TEXT = dict.fromkeys((*range(0x09), *range(0x0B, 0x20), 0x7F, 0xFFFD), "?")
 
 
@@ -50,24 +49,24 @@ class Reply:
         return b"%b%d %b" % (start, self.code, last)
 
     def refusal(self, command: str) -> UpstreamError:
-        """Return what our client is told when the upstream answered `command` like this.
+        """Return the answer to our client when the upstream answered `command` like this.
 
-        421 closes the channel between the upstream and us, not the client's: it becomes 451. So
-        does a code that is no refusal at all: a broken upstream may be mended tomorrow.
+        421 closes the channel to the upstream, not the client's, so it becomes 451. So does a code
+        that is not a refusal, because a broken upstream may be mended tomorrow.
         """
         if self.code // 100 in (4, 5) and self.code != SERVICE_CLOSING:
             return UpstreamError(self.code, self.text)
-        said = f"{self.code} {self.text}"
-        return UpstreamError(451, f"4.4.2 The upstream answered {command} with: {said}")
+        answer = f"{self.code} {self.text}"
+        return UpstreamError(451, f"4.4.2 The upstream answered {command} with: {answer}")
 
 
 def printable(text: str) -> bytes:
-    """Return text in ASCII, a question mark for what is no text in a reply."""
+    """Return text in ASCII, with a question mark for each character that a reply can't have."""
     return text.translate(_NOT_TEXT).encode("ascii", "replace")
 
 
 class ReplyReader:
-    """Makes replies of bytes as they come, in bounded memory whatever comes."""
+    """Reads replies from bytes as they arrive, in bounded memory."""
 
     __slots__ = ("_code", "_length", "_lines", "_rest")
 
@@ -78,23 +77,23 @@ class ReplyReader:
         self._length = 0
 
     def feed(self, chunk: bytes) -> Iterator[Reply]:
-        """Take bytes from the wire; yield the replies that they complete.
+        """Take bytes from the wire and yield the replies that they complete.
 
-        One at a time, because those before a malformed one were meant, and one of them may say
-        that a message has been taken.
+        One at a time, because those before a malformed one count: one may say that a message has
+        been taken.
 
         Raises:
-            MalformedReplyError: a line is no reply line, or line or reply are too long.
+            MalformedReplyError: a line is not a reply line, or a line or reply is too long.
         """
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
-            reply = self._line(line)
+            reply = self._read_line(line)
             if reply is not None:
                 yield reply
         if len(self._rest.removesuffix(b"\r")) > MAX_LINE_BYTES:
             raise MalformedReplyError(f"a line of a reply is longer than {MAX_LINE_BYTES} bytes")
 
-    def _line(self, line: bytes) -> Reply | None:
+    def _read_line(self, line: bytes) -> Reply | None:
         line = line.removesuffix(b"\r")
         self._length += len(line)
         if len(line) > MAX_LINE_BYTES or self._length > MAX_REPLY_BYTES:

@@ -35,11 +35,11 @@ _KEYS: Final[Mapping[str, type]] = {
     "bcc": list,
     "archive": list,
 }
+_OPTIONS_IN_USE: Final = frozenset(
+    {"open_tracking", "click_tracking", "initial_open", "transactional"}
+)
 _OPTIONS: Final[Mapping[str, type]] = {
-    "open_tracking": bool,
-    "click_tracking": bool,
-    "transactional": bool,
-    "initial_open": bool,
+    **dict.fromkeys(_OPTIONS_IN_USE, bool),
     "skip_suppression": bool,
     "inline_css": bool,
     "sandbox": bool,
@@ -47,16 +47,12 @@ _OPTIONS: Final[Mapping[str, type]] = {
     "ip_pool": str,
     "dkim_key": str,
 }
-_OPTIONS_IN_USE: Final = frozenset(
-    {"open_tracking", "click_tracking", "initial_open", "transactional"}
-)
 
 
 class ApiHeader(NamedTuple):
-    """What one message asks for; None where the header says nothing.
+    """What one message asks for; None if the header does not say.
 
-    This is a named tuple because there is one for every message, and a frozen dataclass takes
-    four times as long to make.
+    A named tuple, because there is one for every message: a dataclass takes four times as long.
     """
 
     open_tracking: bool | None = None
@@ -91,25 +87,35 @@ def parse_header(values: Sequence[bytes]) -> ApiHeader | None:
         return None
     value = unfold_value(values[0])
     if len(values) > 1 and any(unfold_value(each) != value for each in values):
-        raise refusals.present_more_than_once()
+        raise refusals.make_refusal("X-MSYS-API header present more than once")
     try:
         members = strict_json.parse_object(decode_words(value))
     except JsonError as fault:
-        raise refusals.not_json(fault) from fault
+        where = f"line {fault.line}, column {fault.column}"
+        raise refusals.make_refusal(
+            f"JSON parsing error in X-MSYS-API ({where}: {fault.what})"
+        ) from fault
     ignored = _check_types(members, _KEYS)
     options, ignored_options = _check_options(members.get("options"))
     metadata = members.get("metadata")
     tags, dropped_tags = _check_tags(members.get("tags"))
-    cc, bcc, archive = _parse_copies(members)
+    cc, bcc, archive = members.get("cc", ()), members.get("bcc", ()), members.get("archive", ())
+    if len(cc) + len(bcc) + len(archive) > MAX_COPIES:
+        raise refusals.make_refusal(
+            f"X-MSYS-API 'cc', 'bcc' and 'archive' are limited to {MAX_COPIES} recipients"
+        )
+    cc = mailbox.parse_mailboxes("cc", cc) if cc else ()
+    bcc = mailbox.parse_mailboxes("bcc", bcc) if bcc else ()
+    archive = mailbox.parse_mailboxes("archive", archive) if archive else ()
     campaign = members.get("campaign_id")
-    if isinstance(campaign, str) and len(campaign.encode("utf-8")) > MAX_CAMPAIGN_BYTES:
+    if campaign is not None and len(campaign.encode("utf-8")) > MAX_CAMPAIGN_BYTES:
         raise refusals.campaign_too_long(MAX_CAMPAIGN_BYTES)
     return ApiHeader(
         options.get("open_tracking"),
         options.get("click_tracking"),
         options.get("initial_open"),
         options.get("transactional"),
-        campaign if isinstance(campaign, str) else None,
+        campaign,
         None if metadata is None else strict_json.compact(metadata),
         tags,
         dropped_tags,
@@ -121,7 +127,7 @@ def parse_header(values: Sequence[bytes]) -> ApiHeader | None:
 
 
 def _check_types(
-    members: Mapping[str, object], types: Mapping[str, type], prefix: str = ""
+    members: Mapping[str, Any], types: Mapping[str, type], prefix: str = ""
 ) -> Sequence[str]:
     """Refuse a member of a wrong type and return the unknown keys."""
     unknown: list[str] = []
@@ -134,44 +140,28 @@ def _check_types(
     return unknown
 
 
-def _parse_copies(
-    members: Mapping[str, object],
-) -> tuple[tuple[Mailbox, ...], tuple[Mailbox, ...], tuple[Mailbox, ...]]:
-    cc, bcc, archive = members.get("cc"), members.get("bcc"), members.get("archive")
-    if not (cc or bcc or archive):
-        return (), (), ()
-    lists = [each if isinstance(each, list) else [] for each in (cc, bcc, archive)]
-    if sum(map(len, lists)) > MAX_COPIES:
-        raise refusals.too_many_copies(MAX_COPIES)
-    named = zip(("cc", "bcc", "archive"), lists, strict=True)
-    cc_boxes, bcc_boxes, archive_boxes = (
-        mailbox.parse_mailboxes(key, each) for key, each in named
-    )
-    return cc_boxes, bcc_boxes, archive_boxes
-
-
-def _check_options(value: object) -> tuple[Mapping[str, Any], Sequence[str]]:
+def _check_options(options: dict[str, Any] | None) -> tuple[Mapping[str, Any], Sequence[str]]:
     """Return the options that are present, and the names of those without effect.
 
     An option that is null counts as absent.
     """
-    if not isinstance(value, dict):
+    if options is None:
         return {}, ()
-    if None in value.values():
-        value = {key: option for key, option in value.items() if option is not None}
-    unknown = _check_types(value, _OPTIONS, "options.")
-    if value.keys() <= _OPTIONS_IN_USE:
-        return value, unknown
-    return value, [f"options.{key}" for key in value if key not in _OPTIONS_IN_USE]
+    if None in options.values():
+        options = {key: option for key, option in options.items() if option is not None}
+    _check_types(options, _OPTIONS, "options.")
+    if options.keys() <= _OPTIONS_IN_USE:
+        return options, ()
+    return options, [f"options.{key}" for key in options if key not in _OPTIONS_IN_USE]
 
 
-def _check_tags(value: object) -> tuple[tuple[str, ...] | None, int]:
-    if not isinstance(value, list):
+def _check_tags(tags: list[Any] | None) -> tuple[tuple[str, ...] | None, int]:
+    """Return the different tags, ten at most, and how many more there are."""
+    if tags is None:
         return None, 0
-    for tag in value:
+    for tag in tags:
         if not isinstance(tag, str):
-            raise refusals.wrong_type(f"tags[{value.index(tag)}]", _NAMES[str])
-    different = tuple(dict.fromkeys(value))
-    if len(different) <= MAX_TAGS:
-        return different, 0
-    return different[:MAX_TAGS], len(different) - MAX_TAGS
+            raise refusals.wrong_type(f"tags[{tags.index(tag)}]", _NAMES[str])
+    different = tuple(dict.fromkeys(tags))
+    dropped = len(different) - MAX_TAGS
+    return (different, 0) if dropped <= 0 else (different[:MAX_TAGS], dropped)

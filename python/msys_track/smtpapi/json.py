@@ -5,8 +5,9 @@ of a surrogate pair, numbers that become infinite), and deep nesting is a Recurs
 """
 
 import json
+import math
 import re
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from msys_track.errors import PicklableError
 
@@ -41,14 +42,11 @@ class JsonError(PicklableError, ValueError):
         self.what = what
 
 
-class _NotANumberError(PicklableError, ValueError):
-    def __init__(self, literal: str, what: str) -> None:
-        super().__init__(literal)
-        self.literal = literal
-        self.what = what
+class _NotANumberError(ValueError):
+    """`args` are a literal and what is wrong with it."""
 
 
-def parse_object(text: str) -> dict[str, object]:
+def parse_object(text: str) -> dict[str, Any]:
     """Parse one JSON object; the last of two equal keys wins.
 
     Raises:
@@ -56,7 +54,7 @@ def parse_object(text: str) -> dict[str, object]:
             has a number that no double holds or half of a surrogate pair.
     """
     _refuse_deep_nesting(text)
-    value: object
+    value: Any
     try:
         # Most texts begin with a brace: that saves the search for white space.
         value, end = _DECODER.raw_decode(text) if text.startswith("{") else (None, -1)
@@ -66,13 +64,17 @@ def parse_object(text: str) -> dict[str, object]:
         what = error.msg.removesuffix(" at").removesuffix(" starting")
         raise JsonError(text, error.pos, what[:1].lower() + what[1:]) from None
     except _NotANumberError as error:
-        places = (t.start() for t in _STRING_OR_WORD.finditer(text) if t.group() == error.literal)
-        raise JsonError(text, next(places, 0), error.what) from None
+        literal, what = error.args
+        places = (t.start() for t in _STRING_OR_WORD.finditer(text) if t.group() == literal)
+        raise JsonError(text, next(places, 0), what) from None
     if not isinstance(value, dict):
         found = _NAMES[type(value)]
         start = len(text) - len(text.lstrip(" \t\r\n"))
         raise JsonError(text, start, f"expected an object, found {found}")
-    _refuse_half_surrogates(text)
+    if "\\" in text and ("\\ud" in text or "\\uD" in text):
+        for escape in _ESCAPED.finditer(text):
+            if half := escape["half"]:
+                raise JsonError(text, escape.start(), f"\\{half} is half of a surrogate pair")
     return value
 
 
@@ -95,15 +97,6 @@ def _refuse_deep_nesting(text: str) -> None:
             raise JsonError(text, token.start(), f"nested deeper than {_MAX_DEPTH} levels")
 
 
-def _refuse_half_surrogates(text: str) -> None:
-    if "\\" not in text or ("\\ud" not in text and "\\uD" not in text):
-        return
-    for escape in _ESCAPED.finditer(text):
-        if escape["half"]:
-            what = f"\\{escape['half']} is half of a surrogate pair"
-            raise JsonError(text, escape.start(), what)
-
-
 def _refuse_constant(literal: str) -> NoReturn:
     raise _NotANumberError(literal, f"{literal} is not JSON")
 
@@ -116,7 +109,7 @@ def _parse_integer(literal: str) -> int:
 
 def _parse_float(literal: str) -> float:
     value = float(literal)
-    if value in (float("inf"), float("-inf")):
+    if math.isinf(value):
         raise _NotANumberError(literal, "number out of range")
     return value
 

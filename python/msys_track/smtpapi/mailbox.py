@@ -1,7 +1,6 @@
 """Mailboxes of X-MSYS-API's `cc`, `bcc` and `archive`, and the header fields that name them.
 
-Mailboxes come from a sender's JSON and go into SMTP commands and header fields. An address that
-could begin another command or field is refused, never repaired.
+An address that could begin another SMTP command or header field is refused, never repaired.
 """
 
 import re
@@ -115,17 +114,15 @@ def _write_mailbox(mailbox: Mailbox, column: int) -> str:
     """Write a mailbox that begins at `column`. A long name is folded by LF and a space."""
     if mailbox.name is None:
         return mailbox.email
-    name = _write_name(mailbox.name, column)
+    name = mailbox.name
+    if not name.isascii() or len(name) > _LINE - column or "=?" in name:
+        # The standard library's encoded-words hold whole characters and at most 75 octets.
+        header_name = "x" * max(column - 2, 0)
+        name = Header(name, _UTF_8, maxlinelen=_LINE, header_name=header_name).encode()
+    elif not _PLAIN_NAME.fullmatch(name):
+        escaped = re.sub(r'(["\\])', r"\\\1", name)
+        name = f'"{escaped}"'
     _, line_break, last_line = name.rpartition("\n")
     end = len(last_line) if line_break else column + len(name)
     space = "\n " if end + len(mailbox.email) + 3 > _LINE else " "
     return f"{name}{space}<{mailbox.email}>"
-
-
-def _write_name(name: str, column: int) -> str:
-    if name.isascii() and len(name) <= _LINE - column and "=?" not in name:
-        escaped = re.sub(r'(["\\])', r"\\\1", name)
-        return name if _PLAIN_NAME.fullmatch(name) else f'"{escaped}"'
-    # The standard library's encoded-words hold whole characters and at most 75 octets (RFC 2047).
-    header_name = "x" * max(column - 2, 0)
-    return Header(name, _UTF_8, maxlinelen=_LINE, header_name=header_name).encode()

@@ -3,20 +3,17 @@
 Half a JSON object would be lost whole at the other end.
 """
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from msys_track.smtpapi.json import compact, parse_object
 
 
 class Trimmed(NamedTuple):
-    """Metadata that fits; `truncated` if pairs were dropped."""
+    """Metadata that fits, and whether pairs were dropped."""
 
     metadata: str | None
     """Compact JSON text of an object; None if nothing is left."""
     truncated: bool = False
-
-
-_NOTHING: Final = Trimmed(None)
 
 
 def trim_metadata(metadata: str | None, max_bytes: int) -> Trimmed:
@@ -27,7 +24,7 @@ def trim_metadata(metadata: str | None, max_bytes: int) -> Trimmed:
         max_bytes: Momentum's `max_metadata_len`.
     """
     if metadata is None or metadata == "{}":
-        return _NOTHING
+        return Trimmed(None)
     if len(metadata) * 4 <= max_bytes or len(metadata.encode("utf-8")) <= max_bytes:
         return Trimmed(metadata)
     kept: list[str] = []

@@ -7,50 +7,34 @@ break the line of the reply or fill a log.
 from typing import Final
 
 from msys_track.errors import HeaderRefusedError
-from msys_track.smtpapi.json import JsonError
 
 _MAX_TEXT: Final = 400  # a reply line has 512 octets, code and CRLF included (RFC 5321)
 
 
-def not_json(fault: JsonError) -> HeaderRefusedError:
-    """The value is not one strict JSON object; the place is in the unfolded value."""
-    where = f"line {fault.line}, column {fault.column}"
-    return _make_refusal(f"JSON parsing error in X-MSYS-API ({where}: {fault.what})")
-
-
-def wrong_type(key: str, wanted: str) -> HeaderRefusedError:
-    """The type of `key` is not `wanted`, which is a JSON type such as `json object`."""
-    return _make_refusal(f"X-MSYS-API '{key}' must be of type '{wanted}'")
-
-
-def campaign_too_long(max_bytes: int) -> HeaderRefusedError:
-    """The campaign has more than `max_bytes` of UTF-8. Momentum names the variable here."""
-    return _make_refusal(f"smtpapi_campaign_id context is limited to {max_bytes} bytes")
-
-
-def present_more_than_once() -> HeaderRefusedError:
-    """The message has X-MSYS-API fields that differ."""
-    return _make_refusal("X-MSYS-API header present more than once")
-
-
-def too_many_copies(most: int) -> HeaderRefusedError:
-    """The three lists of copies name more than `most` addresses together."""
-    return _make_refusal(f"X-MSYS-API 'cc', 'bcc' and 'archive' are limited to {most} recipients")
-
-
-def no_address(key: str, why: str) -> HeaderRefusedError:
-    """`key` is not an address that mail can be sent to, or would break the mail's header."""
-    return _make_refusal(f"X-MSYS-API '{key}' is not a mail address: {why}")
-
-
-def no_name(key: str, why: str) -> HeaderRefusedError:
-    """`key` is a display name that a header field can't hold."""
-    return _make_refusal(f"X-MSYS-API '{key}' can't stand in a header field: {why}")
-
-
-def _make_refusal(detail: str) -> HeaderRefusedError:
+def make_refusal(detail: str) -> HeaderRefusedError:
+    """Return the reply 550 with this text, in printable ASCII and cut to a reply's length."""
     text = f"5.6.0 {detail}"
     printable = "".join(c if " " <= c <= "~" else "?" for c in text[: _MAX_TEXT + 1])
     if len(printable) > _MAX_TEXT:
         printable = printable[: _MAX_TEXT - 3] + "..."
     return HeaderRefusedError(550, printable)
+
+
+def wrong_type(key: str, wanted: str) -> HeaderRefusedError:
+    """The type of `key` is not `wanted`, which is a JSON type such as `json object`."""
+    return make_refusal(f"X-MSYS-API '{key}' must be of type '{wanted}'")
+
+
+def campaign_too_long(max_bytes: int) -> HeaderRefusedError:
+    """The campaign has more than `max_bytes` of UTF-8. Momentum names the variable here."""
+    return make_refusal(f"smtpapi_campaign_id context is limited to {max_bytes} bytes")
+
+
+def no_address(key: str, why: str) -> HeaderRefusedError:
+    """`key` is not an address that mail can be sent to, or would break the mail's header."""
+    return make_refusal(f"X-MSYS-API '{key}' is not a mail address: {why}")
+
+
+def no_name(key: str, why: str) -> HeaderRefusedError:
+    """`key` is a display name that a header field can't hold."""
+    return make_refusal(f"X-MSYS-API '{key}' can't stand in a header field: {why}")

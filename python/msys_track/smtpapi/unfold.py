@@ -7,7 +7,6 @@ A mistake in undoing either corrupts campaign names or refuses good mail.
 import binascii
 import codecs
 import re
-from collections.abc import Iterator, Sequence
 from typing import Final
 
 from msys_track.smtpapi.json import JsonError
@@ -20,7 +19,13 @@ _ENCODED_WORD: Final = re.compile(
     r"=\?(?P<charset>[!-)+->@-~]+)(?:\*[^?\s]*)?\?(?P<encoding>[bBqQ])\?(?P<text>[^?\s]*)\?=",
     re.ASCII,
 )
-_BAD_ESCAPE: Final = re.compile(rb"=(?![0-9A-Fa-f]{2})")
+# Neighbours of one charset, which are decoded together.
+_ENCODED_WORDS: Final = re.compile(
+    rf"{_ENCODED_WORD.pattern}"
+    r"(?:[ \t]*=\?(?i:(?P=charset))(?:\*[^?\s]*)?\?[bBqQ]\?[^?\s]*\?=)*",
+    re.ASCII,
+)
+_BAD_ESCAPE: Final = re.compile(r"=(?![0-9A-Fa-f]{2})")
 
 # Python also has codecs that are not charsets (rot13, zlib) or take quadratic time (punycode).
 _CHARSET: Final = re.compile(
@@ -61,39 +66,31 @@ def decode_words(value: bytes) -> str:
         return text
     pieces: list[str] = []
     end = 0
-    for words in _group_words(text):
-        between = text[end : words[0].start()]
+    for words in _ENCODED_WORDS.finditer(text):
+        between = text[end : words.start()]
         if not pieces or between.strip(" \t"):
             pieces.append(between)
-        pieces.append(_decode_group(text, words))
-        end = words[-1].end()
+        pieces.append(_decode_neighbours(text, words))
+        end = words.end()
     pieces.append(text[end:])
     return "".join(pieces)
 
 
-def _group_words(text: str) -> Iterator[list[re.Match[str]]]:
-    """Yield the encoded-words that are decoded together: neighbours of one charset."""
-    words: list[re.Match[str]] = []
-    for word in _ENCODED_WORD.finditer(text):
-        if words and (
-            word["charset"].lower() != words[0]["charset"].lower()
-            or text[words[-1].end() : word.start()].strip(" \t")
-        ):
-            yield words
-            words = []
-        words.append(word)
-    if words:
-        yield words
-
-
-def _decode_group(text: str, words: Sequence[re.Match[str]]) -> str:
+def _decode_neighbours(text: str, words: re.Match[str]) -> str:
     octets = bytearray()
-    for word in words:
+    for word in _ENCODED_WORD.finditer(text, words.start(), words.end()):
+        is_base64 = word["encoding"] in "bB"
+        is_malformed = not is_base64 and _BAD_ESCAPE.search(word["text"]) is not None
         try:
-            octets += _decode_octets(word)
+            if is_base64:
+                octets += binascii.a2b_base64(word["text"], strict_mode=True)
+            else:
+                octets += binascii.a2b_qp(word["text"], header=True)
         except ValueError:
-            raise JsonError(text, word.start(), "malformed encoded-word") from None
-    charset, start = words[0]["charset"].lower(), words[0].start()
+            is_malformed = True
+        if is_malformed:
+            raise JsonError(text, word.start(), "malformed encoded-word")
+    charset, start = words["charset"].lower(), words.start()
     try:
         codec = codecs.lookup(charset).name
     except (LookupError, ValueError):
@@ -104,12 +101,3 @@ def _decode_group(text: str, words: Sequence[re.Match[str]]) -> str:
         return octets.decode(codec)
     except UnicodeError:
         raise JsonError(text, start, f"encoded-word is not valid {charset[:40]}") from None
-
-
-def _decode_octets(word: re.Match[str]) -> bytes:
-    encoded = word["text"].encode("ascii")
-    if word["encoding"] in "bB":
-        return binascii.a2b_base64(encoded, strict_mode=True)
-    if _BAD_ESCAPE.search(encoded):
-        raise ValueError("= without two hexadecimal digits")
-    return binascii.a2b_qp(encoded, header=True)

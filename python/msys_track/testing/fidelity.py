@@ -1,23 +1,23 @@
 """Fidelity: what differs between a mail as sent and as it arrived, byte for byte.
 
-The standard library takes both apart. What is left once tracked URLs and pixels are taken out of
-the one must be the other; nobody asks the product what it has changed.
+The standard library takes both apart. Once tracked URLs and pixels are taken out of the one it
+must be the other. The product is not asked what it has changed.
 """
 
+import bisect
 import email
 import email.policy
 import email.utils
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
-from email.message import Message
 from typing import Final, TypeAlias
 
-from msys_track.testing import tag
-from msys_track.testing.tag import Asked
+from msys_track.testing.tag import TagOptions, read_tag_options
 
 Named: TypeAlias = tuple[str, str]
 """A name, perhaps empty, and an address."""
@@ -29,8 +29,10 @@ class Wrapped:
 
     url: str
     original: bytes
-    asked: Asked
-    """What its tag asked for."""
+    offset: int
+    """Where the original stands in its decoded part."""
+    options: TagOptions
+    """What its tag sets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,8 @@ class Pixel:
     url: str
     is_initial: bool
     """Whether it is the one for the top of a mail."""
+    offset: int
+    """Where it was put into the decoded part as sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,17 @@ class Changes:
     """The first difference that is neither, in words; None is what must be."""
 
 
-class _BeyondError(Exception):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """What a part holds."""
+
+    raw: bytes
+    decoded: bytes
+    encoding: str
+    """The transfer encoding in lower case."""
+
+
+class DifferenceError(AssertionError):
     """More than links and pixels differ."""
 
 
@@ -60,17 +74,24 @@ _LINES: Final = re.compile(
     rb"(?:([!-9;-~]+)[ \t]*:|[ \t])[^\n]*(?:\n|\Z)(?:[ \t][^\n]*(?:\n|\Z))*"
 )
 _BLANK: Final = re.compile(rb"\r?\n")
-# For the end of a mail, and for its top, where it must not take room.
-_PIXEL: Final = (
-    rb'(?:<img border="0" width="1" height="1" alt="" src="(%b/q/[A-Za-z0-9_-]+)">'
+# A pixel stands on a line of its own. `top` is the one for the top of a mail, where it must not
+# take room.
+_TRACKED: Final = (
+    rb'(?P<eol>\r?\n)(?:<img border="0" width="1" height="1" alt="" src="(?P<pixel>%b/q/[\w-]+)">'
     rb'|<div style="color:transparent;visibility:hidden;opacity:0;font-size:0px;border:0;'
     rb"max-height:1px;width:1px;margin:0px;padding:0px;border-width:0px!important;"
     rb'display:none!important;line-height:0px!important;"><img border="0" width="1" height="1" '
-    rb'src="(%b/q/[A-Za-z0-9_-]+)" alt=""/></div>)'
+    rb'src="(?P<top>%b/q/[\w-]+)" alt=""/></div>)(?P=eol)'
+    rb"|%b/f/(?P<sublink>(?:[\w.-]+/)+)[\w-]+"
 )
+_ANY_ORIGIN: Final = rb"https?://[^\x00-\x20\x7f-\xff/\"'<>]+"
+_NO_ESCAPE: Final = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*(?:\r?\n|\Z))")
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 _EOL: Final = b"\r\n"
 _BLANK_LINE: Final = _EOL * 2
 _SHOWN_BYTES: Final = 40
+_MAX_ENCODED_LINE: Final = 76  # RFC 2045 sections 6.7 (5) and 6.8
+_MAX_LINE: Final = 998  # RFC 5322 section 2.1.1
 
 
 def without_api_header(message: bytes) -> bytes:
@@ -125,22 +146,18 @@ def take_added(sent: bytes, arrived: bytes, name: bytes) -> tuple[bytes, list[Na
         start, end = start + len(kept), end - len(_EOL)
         added = arrived[start:end]
     value = added.decode("latin-1").replace("\r\n", "").strip().removeprefix(",")
-    pairs = email.utils.getaddresses([value]) if value else []
-    return arrived[:start] + arrived[end:], [
-        name_mailbox(_decode_words(it), to) for it, to in pairs
-    ]
+    mailboxes = []
+    for words, address in email.utils.getaddresses([value]) if value else []:
+        text = words
+        with suppress(HeaderParseError, LookupError, UnicodeError):
+            text = str(make_header(decode_header(words)))
+        mailboxes.append(name_mailbox(text, address))
+    return arrived[:start] + arrived[end:], mailboxes
 
 
 def name_mailbox(name: str, address: str) -> Named:
     """Name a mailbox as fields do: white space in a row is one space between words."""
     return " ".join(name.split()), address
-
-
-def _decode_words(name: str) -> str:
-    try:
-        return str(make_header(decode_header(name)))
-    except (HeaderParseError, LookupError, UnicodeError):
-        return name
 
 
 def changes(sent: bytes, arrived: bytes, origin: str) -> Changes:
@@ -154,90 +171,128 @@ def changes(sent: bytes, arrived: bytes, origin: str) -> Changes:
     sent = without_api_header(sent)
     if sent == arrived:
         return Changes()
+    wrapped: list[Wrapped] = []
+    pixels: list[Pixel] = []
     try:
-        return _Comparison(origin).compare(sent, arrived)
-    except _BeyondError as found:
+        old, new = list(_bodies(sent)), list(_bodies(arrived))
+        if len(old) != len(new):
+            return Changes(beyond=f"{len(new)} parts instead of {len(old)}")
+        changed = [before.raw != after.raw for before, after in zip(old, new, strict=True)]
+        _require_same(_without(sent, old, changed), _without(arrived, new, changed))
+        for before, after in itertools.compress(zip(old, new, strict=True), changed):
+            found = compare_bodies(before, after, origin)
+            wrapped += found.wrapped
+            pixels += found.pixels
+    except DifferenceError as found:
         return Changes(beyond=str(found))
     except RecursionError:
         return Changes(beyond="parts are nested too deeply to be compared")
+    return Changes(wrapped=tuple(wrapped), pixels=tuple(pixels))
 
 
-class _Comparison:
-    def __init__(self, origin: str) -> None:
-        base = re.escape(origin.encode("ascii"))
-        self._click = re.compile(base + rb"/f/((?:[\w.-]+/)+)[A-Za-z0-9_-]+")
-        self._pixel = _PIXEL % (base, base)
-        self._wrapped: list[Wrapped] = []
-        self._pixels: list[Pixel] = []
+def compare_bodies(sent: Body, arrived: Body, origin: str | None = None) -> Changes:
+    """Walk along a part as sent and as it arrived; each tracked URL stands for what it replaced.
 
-    def compare(self, sent: bytes, arrived: bytes) -> Changes:
-        old, new = list(_leaves(sent)), list(_leaves(arrived))
-        if len(old) != len(new):
-            raise _BeyondError(f"{len(new)} parts instead of {len(old)}")
-        pairs = list(zip(old, new, strict=True))
-        changed = [before.raw != after.raw for before, after in pairs]
-        _same(_without(sent, old, changed), _without(arrived, new, changed))
-        for before, after in itertools.compress(pairs, changed):
-            self._undo(before.decoded, after.decoded)
-        return Changes(wrapped=tuple(self._wrapped), pixels=tuple(self._pixels))
+    Args:
+        sent: the part as sent.
+        arrived: the part of one recipient's copy.
+        origin: what every tracked URL begins with; None: any.
 
-    def _undo(self, before: bytes, after: bytes) -> None:
-        """Take pixels and links out of a part.
-
-        A pixel stands on a line of its own; a part in base64 may end its lines in LF alone.
-        """
-        for eol in (b"\r\n", b"\n"):
-            lines = re.compile(re.escape(eol) + self._pixel + re.escape(eol))
-            bare = lines.sub(b"", after)
-            try:
-                wrapped = list(self._replaced(before, bare))
-            except _BeyondError:
-                if eol == b"\n":
-                    raise
-                continue
-            self._wrapped += wrapped
-            self._pixels += map(_pixel, lines.finditer(after))
-            return
-
-    def _replaced(self, before: bytes, after: bytes) -> Iterator[Wrapped]:
-        """Walk along both; each tracked URL stands for all up to what ends it."""
-        old = new = 0
-        for match in self._click.finditer(after):
-            kept = after[new : match.start()] + match[0]
-            if before.startswith(kept, old):  # it stood there before
-                old, new = old + len(kept), match.end()
-                continue
-            old = _along(before, old, after[new : match.start()])
-            new = match.end()
-            ending = after[new : new + 1]
-            end = before.find(ending, old) if ending else len(before)
-            if end < old:
-                raise _BeyondError(f"{ending!r} behind a link, which is nowhere in the original")
-            asked = tag.asked(before, old)
-            if match[1] != f"{asked.sublink}/".encode("ascii"):
-                raise _BeyondError(f"{match[0]!r}, where the link asks for /f/{asked.sublink}/")
-            yield Wrapped(url=match[0].decode("ascii"), original=before[old:end], asked=asked)
-            old = end
-        _same(before[old:], after[new:])
+    Raises:
+        DifferenceError: something else differs, or the encoded text is malformed.
+    """
+    if sent.raw == arrived.raw:
+        return Changes()
+    base = _ANY_ORIGIN if origin is None else re.escape(origin.encode("ascii"))
+    before, after = sent.decoded, arrived.decoded
+    wrapped: list[Wrapped] = []
+    pixels: list[Pixel] = []
+    ends, eols = [(0, 0)], set()
+    old = new = 0
+    for match in re.finditer(_TRACKED % (base, base, base), after):
+        kept = after[new : match.start()]
+        if before.startswith(kept + match[0], old):  # it stood there before
+            old, new = old + len(kept + match[0]), match.end()
+            continue
+        _require_same(before[old : old + len(kept)], kept)
+        old, new = old + len(kept), match.end()
+        if match["sublink"] is None:
+            url, is_initial = match["pixel"] or match["top"], match["top"] is not None
+            pixels.append(Pixel(url=url.decode("ascii"), is_initial=is_initial, offset=old))
+            eols.add(match["eol"])
+        else:
+            link = _restore(before, old, match, ending=after[new : new + 1])
+            wrapped.append(link)
+            old += len(link.original)
+        ends.append((new, old))
+    _require_same(before[old:], after[new:])
+    if len(eols) > 1:
+        raise DifferenceError("pixels with different line ends")
+    if sent.encoding in ("quoted-printable", "base64"):
+        _check_encoded(sent, arrived)
+    else:
+        _check_lines(before, after, ends)
+    return Changes(wrapped=tuple(wrapped), pixels=tuple(pixels))
 
 
-def _pixel(match: re.Match[bytes]) -> Pixel:
-    url = match[1] or match[2]
-    return Pixel(url=url.decode("ascii"), is_initial=match[2] is not None)
+def _restore(before: bytes, at: int, url: re.Match[bytes], ending: bytes) -> Wrapped:
+    """Find what a tracked URL stands for: all up to the byte that ends the URL too."""
+    end = before.find(ending, at) if ending else len(before)
+    if end < at:
+        raise DifferenceError(f"{ending!r} behind a link, which is nowhere in the original")
+    options = read_tag_options(before, at)
+    if url["sublink"] != f"{options.sublink}/".encode("ascii"):
+        raise DifferenceError(f"{url[0]!r}, where the link asks for /f/{options.sublink}/")
+    return Wrapped(url=url[0].decode("ascii"), original=before[at:end], offset=at, options=options)
 
 
-def _along(before: bytes, at: int, kept: bytes) -> int:
-    end = at + len(kept)
-    if before[at:end] != kept:
-        _same(before[at:end], kept)
-    return end
+def _check_encoded(sent: Body, arrived: Body) -> None:
+    """Check that the encoded text is well formed, and that no line of ours is too long."""
+    lines = [line.rstrip(b" \t\r") for line in sent.raw.split(b"\n")]
+    limit = _MAX_ENCODED_LINE
+    if sent.encoding == "base64":
+        limit = max(limit, min(max(map(len, lines)), _MAX_LINE))
+        characters = b"".join(arrived.raw.split())
+        if not _BASE64.fullmatch(characters) or len(characters) % 4:
+            raise DifferenceError("base64 that is malformed")
+    elif len(_NO_ESCAPE.findall(arrived.raw)) > len(_NO_ESCAPE.findall(sent.raw)):
+        raise DifferenceError("an = that begins no escape")
+    theirs = [line for line in lines if len(line) > limit]
+    for line in arrived.raw.split(b"\n"):
+        start = line.rstrip(b" \t\r")
+        if len(start) > limit and not any(start[: limit - 1] in each for each in theirs):
+            raise DifferenceError(
+                f"an encoded line of {len(start)} bytes: {start[:_SHOWN_BYTES]!r}"
+            )
 
 
-def _same(before: bytes, after: bytes) -> None:
+def _check_lines(before: bytes, after: bytes, ends: Sequence[tuple[int, int]]) -> None:
+    """Check that a line is longer than 998 bytes only where it was before.
+
+    `ends` are the places in `after` and `before` from which both go on together.
+    """
+    start = 0
+    for line in after.split(b"\n"):
+        end = start + len(line)
+        if len(line.removesuffix(b"\r")) > _MAX_LINE:
+            first = before.rfind(b"\n", 0, _find_old(start, ends)) + 1
+            last = before.find(b"\n", _find_old(end, ends))
+            theirs = before[first : last if last >= 0 else None].split(b"\n")
+            if max(len(each.removesuffix(b"\r")) for each in theirs) <= _MAX_LINE:
+                raise DifferenceError(f"a line of {len(line)} bytes")
+        start = end + 1
+
+
+def _find_old(at: int, ends: Sequence[tuple[int, int]]) -> int:
+    new, old = ends[bisect.bisect_right(ends, at, key=lambda end: end[0]) - 1]
+    return old + at - new
+
+
+def _require_same(before: bytes, after: bytes) -> None:
     """Compare bytes that must be equal.
 
     Raises:
-        _BeyondError: they are not; it shows where.
+        DifferenceError: they are not; it shows where.
     """
     if before == after:
         return
@@ -245,43 +300,36 @@ def _same(before: bytes, after: bytes) -> None:
     shorter = min(len(before), len(after))
     at = next((index for index, (one, other) in pairs if one != other), shorter)
     was, now = before[at : at + _SHOWN_BYTES], after[at : at + _SHOWN_BYTES]
-    raise _BeyondError(f"{now!r} instead of {was!r}")
+    raise DifferenceError(f"{now!r} instead of {was!r}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Leaf:
-    raw: bytes
-    decoded: bytes
-
-
-def _leaves(message: bytes) -> Iterator[_Leaf]:
+def _bodies(message: bytes) -> Iterator[Body]:
+    """Undo the transfer encoding of each part, also where `email` is stricter than RFC 2045."""
     # As latin-1, since `email` would put a charset's idea of 8-bit bytes in their place.
     parsed = email.message_from_string(message.decode("latin-1"), policy=email.policy.compat32)
     for part in parsed.walk():
-        if not part.is_multipart():
-            yield _Leaf(raw=str(part.get_payload()).encode("latin-1"), decoded=_decoded(part))
+        if part.is_multipart():
+            continue
+        raw = str(part.get_payload())
+        encoding = part.get("Content-Transfer-Encoding", "7bit")
+        encoding = str(encoding).partition("(")[0].strip()  # a comment, section 6.1
+        if "Content-Transfer-Encoding" in part:
+            part.replace_header("Content-Transfer-Encoding", encoding)
+        if encoding.lower() == "quoted-printable":  # blanks behind a soft break, section 6.7 (3)
+            part.set_payload(re.sub(r"=[ \t]+\r\n", "=\r\n", raw))
+        payload = part.get_payload(decode=True)
+        decoded = payload if isinstance(payload, bytes) else b""
+        yield Body(raw=raw.encode("latin-1"), decoded=decoded, encoding=encoding.lower())
 
 
-def _decoded(part: Message) -> bytes:
-    """Undo a part's transfer encoding; where `email` is stricter than RFC 2045, help it."""
-    encoding = part.get("Content-Transfer-Encoding")
-    if encoding is not None:
-        bare = str(encoding).partition("(")[0].strip()  # a comment, section 6.1
-        part.replace_header("Content-Transfer-Encoding", bare)
-        if bare.lower() == "quoted-printable":  # blanks behind a soft break, section 6.7 (3)
-            part.set_payload(re.sub(r"=[ \t]+\r\n", "=\r\n", str(part.get_payload())))
-    payload = part.get_payload(decode=True)
-    return payload if isinstance(payload, bytes) else b""
-
-
-def _without(message: bytes, leaves: Sequence[_Leaf], cut: Sequence[bool]) -> bytes:
-    """A message without the bodies of some leaves: headers, boundaries, all other bodies."""
+def _without(message: bytes, bodies: Sequence[Body], cut: Sequence[bool]) -> bytes:
+    """A message without some bodies: headers, boundaries, all other bodies."""
     pieces, copied, at = [], 0, 0
-    for leaf, is_cut in zip(leaves, cut, strict=True):
+    for body, is_cut in zip(bodies, cut, strict=True):
         # A body begins behind a blank line; a short one may occur in a header too.
-        blank = message.find(_BLANK_LINE + leaf.raw, max(at - len(_BLANK_LINE), 0))
-        start = message.find(leaf.raw, at) if blank < 0 else blank + len(_BLANK_LINE)
-        at = max(start, at) + len(leaf.raw)
+        blank = message.find(_BLANK_LINE + body.raw, max(at - len(_BLANK_LINE), 0))
+        start = message.find(body.raw, at) if blank < 0 else blank + len(_BLANK_LINE)
+        at = max(start, at) + len(body.raw)
         if is_cut:
             pieces.append(message[copied:start])
             copied = at

@@ -38,7 +38,11 @@ def attribute_value(raw: str) -> str:
     def reference(match: re.Match[str]) -> str:
         name = match[1]
         if name.startswith("#"):
-            return _character(name[1:].rstrip(";"))
+            mark, base = ("#x", 16) if name[1] in "xX" else ("#", 10)
+            # A number of eight digits is beyond Unicode.
+            digits = name[1:].rstrip(";").lstrip("xX0")[:8] or "0"
+            # `html` drops what should not be in a document; the standard keeps it.
+            return html.unescape(f"&{mark}{digits};") or chr(int(digits, base))
         for length in range(len(name), 1, -1):
             known = html5.get(name[:length])
             if known is None:
@@ -50,10 +54,3 @@ def attribute_value(raw: str) -> str:
         return match[0]
 
     return _REFERENCE.sub(reference, raw).replace("\0", "\ufffd")
-
-
-def _character(digits: str) -> str:
-    mark, base = ("x", 16) if digits[0] in "xX" else ("", 10)
-    significant = digits.lstrip("xX0")[:8] or "0"  # a number of eight digits is beyond Unicode
-    # `html` drops what should not be in a document; the standard keeps it.
-    return html.unescape(f"&#{mark}{significant};") or chr(int(significant, base))

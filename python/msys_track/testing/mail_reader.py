@@ -50,15 +50,15 @@ def read(message: bytes) -> Reading:
     """
     links: list[Link] = []
     images: list[str] = []
-    for place, text in _shown(message):
+    for place, text in _list_texts(message):
         if place is Place.TEXT:
-            links += _in_text(text)
-        else:
-            document = _Html(place)
-            document.feed(text)
-            document.close()
-            links += document.links
-            images += document.images
+            links += _find_urls(text)
+            continue
+        document = _Html(place)
+        document.feed(text)
+        document.close()
+        links += document.links
+        images += document.images
     return Reading(links=tuple(links), images=tuple(images))
 
 
@@ -66,13 +66,13 @@ def glance(message: bytes) -> Reading:
     """List the same by patterns: of any file, soon, and less where its HTML is broken."""
     links: list[Link] = []
     images: list[str] = []
-    for place, text in _shown(message):
+    for place, text in _list_texts(message):
         if place is Place.TEXT:
-            links += _in_text(text)
-        else:
-            markup = _without_comments(text)
-            links += [Link(place=place, href=href) for href in _values(markup, _LINK, _HREF)]
-            images += _values(markup, _IMAGE, _SRC)
+            links += _find_urls(text)
+            continue
+        markup = _COMMENT.sub("", text)
+        links += [Link(place=place, href=href) for href in _find_values(markup, _LINK, _HREF)]
+        images += _find_values(markup, _IMAGE, _SRC)
     return Reading(links=tuple(links), images=tuple(images))
 
 
@@ -81,6 +81,8 @@ _URL: Final = re.compile(r"""https?://[^\s<>"]+[^\s<>".,;:!?')]""")
 
 # HTML's names and white space are ASCII: in Unicode a dotless i is one.
 _HTML: Final = re.IGNORECASE | re.ASCII
+# `<!-->` begins a comment and ends it; one that has no end goes on to the end of the text.
+_COMMENT: Final = re.compile(r"<!(?=--)(?:.*?-->|.*)", re.DOTALL)
 _LINK: Final = re.compile(r"<(?:a|area)[\s/][^<>]*", _HTML)
 _IMAGE: Final = re.compile(r"<img[\s/][^<>]*", _HTML)
 _VALUE: Final = r"""\s*=\s*(?:"([^"]*)|'([^']*)|([^\s"']+))"""
@@ -88,8 +90,8 @@ _HREF: Final = re.compile(r"[\s/]href" + _VALUE, _HTML)
 _SRC: Final = re.compile(r"[\s/]src" + _VALUE, _HTML)
 
 
-def _shown(message: bytes) -> Iterator[tuple[Place, str]]:
-    """Give the text of each part that is text, and how its reader comes upon it."""
+def _list_texts(message: bytes) -> Iterator[tuple[Place, str]]:
+    """Yield the text of each part that is text, and where its reader sees it."""
     with suppress(RecursionError):  # parts in parts in parts; `email` goes down into all of them
         parsed = email.message_from_bytes(message, policy=email.policy.compat32)
         for part in parsed.walk():
@@ -110,7 +112,7 @@ def _text(part: Message) -> str:
         return content.decode("latin-1")
 
 
-def _in_text(text: str) -> Iterator[Link]:
+def _find_urls(text: str) -> Iterator[Link]:
     return (Link(place=Place.TEXT, href=url) for url in _URL.findall(text))
 
 
@@ -145,17 +147,7 @@ class _Html(HTMLParser):
             self.links += inner.links
 
 
-def _without_comments(markup: str) -> str:
-    pieces, at = [], 0
-    while (start := markup.find("<!--", at)) >= 0:
-        pieces.append(markup[at:start])
-        # Two on: `<!-->` begins a comment and ends it.
-        end = markup.find("-->", start + 2)
-        at = len(markup) if end < 0 else end + len("-->")
-    return "".join([*pieces, markup[at:]])
-
-
-def _values(markup: str, tag: re.Pattern[str], attribute: re.Pattern[str]) -> Iterator[str]:
+def _find_values(markup: str, tag: re.Pattern[str], attribute: re.Pattern[str]) -> Iterator[str]:
     for start in tag.finditer(markup):
         value = attribute.search(start[0])
         if value is not None:

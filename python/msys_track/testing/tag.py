@@ -1,6 +1,6 @@
-"""What a sender asks for one link, read from the tag it stood in (`data-msys-*`).
+"""The options of one link, read from the tag it stands in (`data-msys-*`).
 
-The product is not asked: a link below another path, or with another event, must be noticed.
+Read without the product, so that a link below another path or with another event is noticed.
 """
 
 import html
@@ -28,49 +28,43 @@ _MAX_STARTS: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a link's tag asks for."""
+class TagOptions:
+    """What a tag sets for its link."""
 
     sublink: str = DEFAULT_SUBLINK
     """What stands between `/f/` and the token."""
     unsubscribes: bool = False
 
 
-def asked(document: bytes, at: int) -> Asked:
-    """Read the tag that has the value at `at`; where none has, nothing is asked."""
-    values = _attributes(document, at)
+def read_tag_options(document: bytes, at: int) -> TagOptions:
+    """Read the tag that has the value at `at`; the defaults where none has."""
+    start, values = at, None
+    for _ in range(_MAX_STARTS):
+        start = document.rfind(b"<", max(at - _MAX_TAG_BYTES, 0), start)
+        values = _read_attributes(document, start, at) if start >= 0 else {}
+        if values is not None:
+            break
+    values = values or {}
     sublink = values.get("data-msys-sublink", "").strip(_BLANK)
-    return Asked(
+    return TagOptions(
         sublink=sublink if _SUBLINK.fullmatch(sublink) else DEFAULT_SUBLINK,
         unsubscribes=values.get("data-msys-unsubscribe", "").strip(_BLANK).lower() in _YES,
     )
 
 
-def _attributes(document: bytes, at: int) -> Mapping[str, str]:
-    start = at
-    for _ in range(_MAX_STARTS):
-        start = document.rfind(b"<", max(at - _MAX_TAG_BYTES, 0), start)
-        found = _read(document, start, at) if start >= 0 else {}
-        if found is not None:
-            return found
-    return {}
-
-
-def _read(document: bytes, start: int, at: int) -> Mapping[str, str] | None:
+def _read_attributes(document: bytes, start: int, at: int) -> Mapping[str, str] | None:
     """Read the tag that begins at `start`; None if it has no value at `at`."""
     tag = _TAG.match(document, start)
     if tag is None:
         return None
     values: dict[str, str] = {}
-    is_it, end, last = False, tag.end(), at + _MAX_TAG_BYTES
+    has_value, end, last = False, tag.end(), at + _MAX_TAG_BYTES
     while (found := _ATTRIBUTE.match(document, end, last)) is not None:
-        name, value = found[1].decode("latin-1").lower(), found[found.lastindex or 1]
+        name, value = found[1].decode("latin-1").lower(), b""
+        if found.lastindex != 1:
+            value = found[found.lastindex or 1]
         # Of two attributes with one name the first counts.
-        values.setdefault(name, _text(value) if found.lastindex != 1 else "")
-        is_it = is_it or found.start(found.lastindex or 1) <= at < found.end()
+        values.setdefault(name, html.unescape(value.decode("utf-8", "replace")))
+        has_value = has_value or found.start(found.lastindex or 1) <= at < found.end()
         end = found.end()
-    return values if is_it else None
-
-
-def _text(value: bytes) -> str:
-    return html.unescape(value.decode("utf-8", "replace"))
+    return values if has_value else None

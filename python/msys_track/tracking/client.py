@@ -1,7 +1,6 @@
-"""Who asks: the reader's address and what its user agent gives away, never more than is known.
+"""Who asks: the reader's address, and what its user agent gives away.
 
-Kept apart from the routes because everything in here comes from the client and is believed only
-as far as a configured proxy vouches for it.
+All of it comes from the client, and is believed only as far as a configured proxy vouches for it.
 """
 
 import re
@@ -37,13 +36,15 @@ class Client:
     accept_language: str | None = None
 
 
-def header_text(value: bytes) -> str:
-    """A header value for an event: at most 1,024 characters, whatever bytes came."""
+def decode_header(value: bytes | None) -> str | None:
+    """Return a header's value for an event, at most 1,024 characters; None where it is empty."""
+    if not value:
+        return None
     return value[: 4 * _MAX_HEADER_CHARACTERS].decode("utf-8", "replace")[:_MAX_HEADER_CHARACTERS]
 
 
-def user_agent_parsed(user_agent: str | None) -> Mapping[str, bool]:
-    """SparkPost's object, with the two members that a name alone decides; empty without a name."""
+def parse_user_agent(user_agent: str | None) -> Mapping[str, bool]:
+    """Return SparkPost's object, with the two members that a name decides; empty without one."""
     if user_agent is None:
         return {}
     return {
@@ -52,34 +53,34 @@ def user_agent_parsed(user_agent: str | None) -> Mapping[str, bool]:
     }
 
 
-def client_address(
+def find_client_address(
     peer: str | None, forwarded_for: Sequence[bytes], trusted: Sequence[Network]
 ) -> str | None:
-    """The address of the client: the right-most hop that is not one of our proxies.
+    """Return the client's address: the right-most hop that is not one of our proxies.
 
     Args:
         peer: The address of the socket's other end.
         forwarded_for: The values of `X-Forwarded-For`, in the order of the header lines.
         trusted: Networks of configured proxies.
 
-    A hop that is no address ends the walk: what stands left of it was written by nobody we know,
-    so the last proxy's address is the best there is.
+    A hop that is not an address ends the walk: nobody we know wrote what stands left of it, so the
+    last proxy's address is the best there is.
     """
-    hop = _address(peer) if peer else None
+    hop = _parse_address(peer) if peer else None
     if hop is None:
         return peer
     # Every proxy appends the address it was called from, so the list is read from the right.
     entries = b",".join(forwarded_for).decode("latin-1").split(",")
-    while entries and _is_in(hop, trusted):
+    while entries and any(hop in network for network in trusted):
         # RFC 9110 section 5.6.3: blanks around an entry are spaces and tabs, no others.
-        before = _address(entries.pop().strip(" \t"))
+        before = _parse_address(entries.pop().strip(" \t"))
         if before is None:
             break
         hop = before
     return str(hop)
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
+def _parse_address(text: str) -> IPv4Address | IPv6Address | None:
     port = _WITH_PORT.fullmatch(text)
     if port is not None:
         text = port.group(1) or port.group(2)
@@ -90,7 +91,3 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     # A socket that listens on both families shows IPv4 as ::ffff:192.0.2.1 (RFC 4291 2.5.5.2).
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
-
-
-def _is_in(address: IPv4Address | IPv6Address, networks: Sequence[Network]) -> bool:
-    return any(address in network for network in networks)

@@ -1,26 +1,34 @@
-"""One HTTP connection: bytes in, replies out, then events; whatever a client sends stays its own.
+"""One HTTP connection: bytes in, replies out, then events; a bad request ends its own alone.
 
 The connection decides when it ends and who waits for whom; `request.py` knows what a request is,
 `routes.py` what it gets.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import cast
 
 from msys_track.logs import event_logger
+from msys_track.metrics import Counters
 from msys_track.sinks.writer import EventWriter
-from msys_track.tracking.client import Client, client_address, header_text
-from msys_track.tracking.counters import Counters
-from msys_track.tracking.replies import DateLine, Replies, Response
+from msys_track.tracking.client import Client, decode_header, find_client_address
+from msys_track.tracking.replies import Replies, Response, make_date_line
 from msys_track.tracking.request import Request, RequestReader
 from msys_track.tracking.routes import Outcome, Routes
 from msys_track.tracking.settings import TrackerSettings
-from msys_track.tracking.visit import Visit, events
+from msys_track.tracking.visit import Visit, make_events
 
 log = event_logger(__name__)
+
+# What a refusal counts as; the others are bad requests.
+_REFUSALS = {
+    HTTPStatus.METHOD_NOT_ALLOWED: "refused_methods",
+    HTTPStatus.REQUEST_TIMEOUT: "timeouts",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "failures",
+    HTTPStatus.SERVICE_UNAVAILABLE: "refused_connections",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +46,6 @@ class Service:
     writer: EventWriter
     counters: Counters
     clock: Callable[[], float]
-    dates: DateLine
     connections: "set[ReaderConnection]" = field(default_factory=set)
 
 
@@ -68,7 +75,7 @@ class ReaderConnection(asyncio.Protocol):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
             return
         peer = transport.get_extra_info("peername")
-        self._peer = client_address(peer[0], (), ()) if peer else None
+        self._peer = find_client_address(peer[0], (), ()) if peer else None
         self.deadline = self._loop.time() + service.settings.idle_timeout_seconds
         service.connections.add(self)
 
@@ -126,13 +133,25 @@ class ReaderConnection(asyncio.Protocol):
         underway = reader.in_request
         requests = reader.feed(data)
         if requests or (reader.in_request and not underway):
-            self._set_deadline()
+            settings = service.settings
+            self.deadline = self._loop.time() + (
+                settings.request_timeout_seconds
+                if reader.in_request
+                else settings.idle_timeout_seconds
+            )
         now = service.clock()
-        date = service.dates.at(now)
-        answered, failure = self._answer_all(requests, now)
+        answered: list[tuple[Request, Outcome]] = []
+        failure: Exception | None = None
+        for request in requests:
+            try:
+                answered.append((request, self._answer(request, now)))
+            except Exception as error:  # noqa: BLE001 - raised once those before have their answers
+                failure = error
+                break
         if answered and self._transport is not None:
+            date = make_date_line(int(now))
             self._transport.write(
-                b"".join(_on_the_wire(request, out.reply, date) for request, out in answered)
+                b"".join(_encode_reply(request, out.reply, date) for request, out in answered)
             )
         # The reader is on the way to the target; only now does anybody count it.
         for request, outcome in answered:
@@ -144,28 +163,16 @@ class ReaderConnection(asyncio.Protocol):
         elif reader.finished:
             self._close()
 
-    def _answer_all(
-        self, requests: Iterable[Request], now: float
-    ) -> tuple[list[tuple[Request, Outcome]], Exception | None]:
-        """Answer up to the first request that fails; those before it keep their answers."""
-        answered: list[tuple[Request, Outcome]] = []
-        for request in requests:
-            try:
-                answered.append((request, self._answer(request, now)))
-            except Exception as failure:  # noqa: BLE001 - raised once the others are answered
-                return answered, failure
-        return answered, None
-
     def _answer(self, request: Request, now: float) -> Outcome:
         service = self._service
-        service.counters.requests += 1
+        service.counters.add("requests")
         if request.method == b"GET":
             return service.routes.outcome(request.target, now)
         if request.method == b"HEAD":
             # Scanners ask so; no reader does.
             return service.routes.outcome(request.target, now)._replace(claims=None)
-        service.counters.refuse(HTTPStatus.METHOD_NOT_ALLOWED)
-        return Outcome(service.replies.refusal(HTTPStatus.METHOD_NOT_ALLOWED))
+        service.counters.add("refused_methods")
+        return Outcome(service.replies.refusals[HTTPStatus.METHOD_NOT_ALLOWED])
 
     def _record(self, request: Request, outcome: Outcome, now: float) -> None:
         """Log and store what an answered request leaves; a defect costs the event alone."""
@@ -175,41 +182,32 @@ class ReaderConnection(asyncio.Protocol):
             return
         service = self._service
         try:
-            visit = Visit(claims=outcome.claims, client=self._client(request), at=now)
-            for each in events(visit, also_click=service.settings.unsubscribe_also_click):
+            address, trusted = self._peer, service.settings.trusted_proxies
+            if trusted:
+                forwarded_for = request.values(b"x-forwarded-for")
+                address = find_client_address(address, forwarded_for, trusted)
+            client = Client(
+                ip_address=address,
+                user_agent=decode_header(request.value(b"user-agent")),
+                accept_language=decode_header(request.value(b"accept-language")),
+            )
+            visit = Visit(claims=outcome.claims, client=client, at=now)
+            for each in make_events(visit, also_click=service.settings.unsubscribe_also_click):
                 service.writer.put(each)
         except Exception:
-            service.counters.failures += 1
+            service.counters.add("failures")
             log.exception("tracker.event_failed")
-
-    def _client(self, request: Request) -> Client:
-        user_agent = request.value(b"user-agent")
-        language = request.value(b"accept-language")
-        trusted = self._service.settings.trusted_proxies
-        address = self._peer
-        if trusted:
-            address = client_address(self._peer, request.values(b"x-forwarded-for"), trusted)
-        return Client(
-            ip_address=address,
-            user_agent=header_text(user_agent) if user_agent else None,
-            accept_language=header_text(language) if language else None,
-        )
-
-    def _set_deadline(self) -> None:
-        settings = self._service.settings
-        self.deadline = self._loop.time() + (
-            settings.request_timeout_seconds
-            if self._reader.in_request
-            else settings.idle_timeout_seconds
-        )
 
     def _refuse(self, status: HTTPStatus) -> None:
         """Say why in a few bytes, and close."""
         service = self._service
-        service.counters.refuse(status)
+        service.counters.add(_REFUSALS.get(status, "bad_requests"))
         if self._transport is not None:
-            head = service.replies.refusal(status).head + service.dates.at(service.clock())
-            self._transport.write(head + b"Connection: close\r\n\r\n")
+            head, date = (
+                service.replies.refusals[status].head,
+                make_date_line(int(service.clock())),
+            )
+            self._transport.write(head + date + b"Connection: close\r\n\r\n")
         self._close()
 
     def _close(self) -> None:
@@ -221,7 +219,7 @@ class ReaderConnection(asyncio.Protocol):
         self._transport.close()
 
 
-def _on_the_wire(request: Request, reply: Response, date: bytes) -> bytes:
+def _encode_reply(request: Request, reply: Response, date: bytes) -> bytes:
     if not request.keep_alive:
         end = b"Connection: close\r\n\r\n"
     elif request.http_10:

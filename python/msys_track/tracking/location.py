@@ -24,7 +24,7 @@ _ASCII_LABEL = re.compile(r"[a-z0-9_-]*")
 
 
 def location(target: str) -> str | None:
-    """The value of `Location` for a target; None for what must never be redirected to.
+    """Return the value of `Location` for a target; None for what must never be redirected to.
 
     Printable ASCII goes out as it is. Tabs, line breaks, and trailing spaces and controls are
     dropped as browsers do. Other characters are percent-encoded as UTF-8 (RFC 3987 section 3.1);
@@ -41,51 +41,36 @@ def location(target: str) -> str | None:
         return None
     after = _AFTER_AUTHORITY.search(rest)
     end = after.start() if after else len(rest)
-    return scheme.group() + _authority(rest[:end]) + percent_encoded(rest[end:])
+    # RFC 3986 section 3.2: `[userinfo@]host[:port]`.
+    userinfo, at, host_and_port = rest[:end].rpartition("@")
+    port = _PORT.search(host_and_port)
+    host = host_and_port[: port.start()] if port else host_and_port
+    authority = percent_encode(userinfo) + at + _encode_host(host) + (port.group() if port else "")
+    return scheme.group() + authority + percent_encode(rest[end:])
 
 
 def is_http(target: str) -> bool:
-    """Whether a target is one of http or https, the only ones to redirect to."""
+    """Tell whether a target is one of http or https, the only ones to redirect to."""
     return _SCHEME.match(target) is not None
 
 
-def percent_encoded(text: str) -> str:
-    """All that is not printable ASCII as UTF-8 in percent-encoding; never raises."""
+def percent_encode(text: str) -> str:
+    """Percent-encode all that is not printable ASCII, as UTF-8; never raises."""
     # A lone surrogate can't come out of a token; it must not raise all the same.
     return quote(text, safe=_PRINTABLE, errors="surrogatepass")
 
 
-def _authority(authority: str) -> str:
-    """RFC 3986 section 3.2: `[userinfo@]host[:port]`."""
-    userinfo, at, host_and_port = authority.rpartition("@")
-    port = _PORT.search(host_and_port)
-    host = host_and_port[: port.start()] if port else host_and_port
-    return percent_encoded(userinfo) + at + _host(host) + (port.group() if port else "")
-
-
-def _host(host: str) -> str:
+def _encode_host(host: str) -> str:
     if host.isascii():
-        return percent_encoded(host)
+        return percent_encode(host)
     try:
-        labels = idna.uts46_remap(host, std3_rules=False).split(".")
-        # UTS #46 drops soft hyphens and the like; with no host left, a browser takes the path's
-        # first segment for it.
-        if any(labels):
-            return ".".join(_label(label) for label in labels)
+        mapped = idna.uts46_remap(host, std3_rules=False).split(".")
+        labels = [each if each.isascii() else idna.alabel(each).decode("ascii") for each in mapped]
     except idna.IDNAError:
-        pass
-    return percent_encoded(host)
-
-
-def _label(label: str) -> str:
-    """One label of a mapped host.
-
-    Raises:
-        idna.IDNAError: it has no A-label.
-    """
-    if not label.isascii():
-        return idna.alabel(label).decode("ascii")
-    # UTS #46 maps look-alikes of "/", "?" and "@" to ASCII: they must not cut the host short.
-    if _ASCII_LABEL.fullmatch(label) is None:
-        raise idna.IDNAError(f"not a host label: {label!r}")
-    return label
+        return percent_encode(host)
+    # UTS #46 maps look-alikes of "/", "?" and "@" to ASCII: they must not cut the host short. It
+    # drops soft hyphens and the like; with no host left, a browser takes the path's first segment
+    # for it.
+    if any(labels) and all(map(_ASCII_LABEL.fullmatch, labels)):
+        return ".".join(labels)
+    return percent_encode(host)

@@ -5,6 +5,7 @@ A reply ends before `Date`, `Connection` and the blank line, which the connectio
 
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 
 # 1x1, one transparent colour, GIF89a: the shortest that every decoder shows as nothing.
@@ -40,9 +41,9 @@ class Response:
 
 
 class Replies:
-    """The replies of one tracker, with its name in them."""
+    """The replies of one tracker, with its name in them; `refusals` have no body."""
 
-    __slots__ = ("_common", "_redirect_end", "_refusals", "gone", "not_found", "pixel")
+    __slots__ = ("_common", "_redirect_end", "gone", "not_found", "pixel", "refusals")
 
     def __init__(self, server_name: str) -> None:
         # noindex: no search engine has business here. no-store: a cached answer hides the next
@@ -57,11 +58,7 @@ class Replies:
         self.pixel = self._reply(HTTPStatus.OK, PIXEL, "image/gif")
         self.not_found = self._reply(HTTPStatus.NOT_FOUND, _NOT_FOUND)
         self.gone = self._reply(HTTPStatus.GONE, _GONE)
-        self._refusals = {status: self._reply(status) for status in _REFUSALS}
-
-    def refusal(self, status: HTTPStatus) -> Response:
-        """An empty answer to a request that was not routed."""
-        return self._refusals[status]
+        self.refusals = {status: self._reply(status) for status in _REFUSALS}
 
     def redirect(self, location: str) -> Response:
         """302 to a value of `location.location`, which is printable ASCII.
@@ -88,19 +85,7 @@ class Replies:
         return Response(head.encode("ascii"), body)
 
 
-class DateLine:
-    """The `Date` header (RFC 9110 section 6.6.1), made once a second."""
-
-    __slots__ = ("_line", "_second")
-
-    def __init__(self) -> None:
-        self._second: int | None = None
-        self._line = b""
-
-    def at(self, now: float) -> bytes:
-        """The header with its line break, at Unix time `now`."""
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._line = f"Date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")
-        return self._line
+@lru_cache(maxsize=1)
+def make_date_line(second: int) -> bytes:
+    """Make the `Date` header (RFC 9110 section 6.6.1) of a Unix second, with its line break."""
+    return f"Date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")

@@ -53,6 +53,7 @@ class RequestReader:
         "_found",
         "_header_bytes",
         "_headers",
+        "_max_bytes",
         "_parser",
         "_request",
         "_settings",
@@ -64,6 +65,9 @@ class RequestReader:
 
     def __init__(self, settings: TrackerSettings) -> None:
         self._settings = settings
+        self._max_bytes = (
+            settings.max_request_line_bytes + settings.max_header_bytes + settings.max_body_bytes
+        )
         self._found: list[Request] = []
         self._request: Request | None = None
         self._target = b""
@@ -93,7 +97,7 @@ class RequestReader:
             self._refuse(HTTPStatus.METHOD_NOT_ALLOWED)
         except httptools.HttpParserError:
             self._refuse(HTTPStatus.BAD_REQUEST)
-        if self.in_request and self._fed_bytes > self._most_bytes():
+        if self.in_request and self._fed_bytes > self._max_bytes:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         return self._found
 
@@ -173,9 +177,3 @@ class RequestReader:
         if not self.finished:
             self.refused = status
             self.finished = True
-
-    def _most_bytes(self) -> int:
-        settings = self._settings
-        return (
-            settings.max_request_line_bytes + settings.max_header_bytes + settings.max_body_bytes
-        )

@@ -9,8 +9,8 @@ from urllib.parse import unquote_to_bytes
 
 from msys_track.errors import InvalidTokenError
 from msys_track.keys.ring import Claims, KeyRing
-from msys_track.tracking.counters import Counters
-from msys_track.tracking.location import is_http, location, percent_encoded
+from msys_track.metrics import Counters
+from msys_track.tracking.location import is_http, location, percent_encode
 from msys_track.tracking.replies import Replies, Response
 from msys_track.tracking.settings import Expired
 
@@ -52,28 +52,30 @@ class Routes:
 
     def outcome(self, target: bytes, now: float) -> Outcome:
         """Answer a GET or HEAD of a request target (RFC 9112 section 3.2) at Unix time `now`."""
-        path = path_of(target)
+        path = parse_path(target)
         if path.startswith(_CLICKS):
             return self._click(path, now)
         if path.startswith(_OPENS):
             return self._open(path, now)
-        self._counters.not_found += 1
+        self._counters.add("not_found")
         return Outcome(self._replies.not_found)
 
     def _click(self, path: str, now: float) -> Outcome:
-        claims = self._claims(path, _CLICK_KINDS)
-        redirect = None if claims is None or claims.target is None else self._to(claims.target)
+        claims = self._open_token(path, _CLICK_KINDS)
+        redirect = None
+        if claims is not None and claims.target is not None:
+            redirect = self._redirect(claims.target)
         if claims is None or redirect is None:
-            self._counters.invalid_tokens += 1
+            self._counters.add("invalid_tokens")
             return Outcome(self._replies.not_found)
-        unexpired = self._unexpired(claims, now)
+        unexpired = self._drop_expired(claims, now)
         if unexpired is None and self._expired == "gone":
             return Outcome(self._replies.gone)
-        self._counters.clicks += 1
+        self._counters.add("clicks")
         return redirect._replace(claims=unexpired)
 
-    def _to(self, target: str) -> Outcome | None:
-        """The redirect to an authentic target; None for what must never be redirected to."""
+    def _redirect(self, target: str) -> Outcome | None:
+        """Redirect to an authentic target; None for what must never be redirected to."""
         # The core seals http and https only; a redirect elsewhere is refused here once more.
         if not is_http(target):
             return None
@@ -81,34 +83,34 @@ class Routes:
             where = location(target)
             return None if where is None else Outcome(self._replies.redirect(where))
         except Exception as defect:  # noqa: BLE001 - no defect of ours keeps a reader from the target
-            self._counters.failures += 1
-            return Outcome(self._replies.redirect(percent_encoded(target)), defect=defect)
+            self._counters.add("failures")
+            return Outcome(self._replies.redirect(percent_encode(target)), defect=defect)
 
     def _open(self, path: str, now: float) -> Outcome:
-        claims = self._claims(path, _OPEN_KINDS)
+        claims = self._open_token(path, _OPEN_KINDS)
         if claims is None:
             # An image all the same: a broken one would be the reader's to look at.
-            self._counters.invalid_tokens += 1
+            self._counters.add("invalid_tokens")
             return Outcome(self._replies.pixel)
-        self._counters.opens += 1
-        return Outcome(self._replies.pixel, self._unexpired(claims, now))
+        self._counters.add("opens")
+        return Outcome(self._replies.pixel, self._drop_expired(claims, now))
 
-    def _claims(self, path: str, kinds: frozenset[str]) -> Claims | None:
+    def _open_token(self, path: str, kinds: frozenset[str]) -> Claims | None:
         try:
             claims = self._keys.open(path)
         except InvalidTokenError:
             return None
         return claims if claims.kind in kinds else None
 
-    def _unexpired(self, claims: Claims, now: float) -> Claims | None:
+    def _drop_expired(self, claims: Claims, now: float) -> Claims | None:
         if now < claims.engagement.expires_at:
             return claims
-        self._counters.expired += 1
+        self._counters.add("expired")
         return None
 
 
-def path_of(target: bytes) -> str:
-    """The path of a request target, percent-decoded once, without query and fragment.
+def parse_path(target: bytes) -> str:
+    """Return the path of a request target, percent-decoded once, without query and fragment.
 
     Bytes outside ASCII become U+FFFD, which is in no path of ours. Query parameters are dropped:
     mail hosts and ad networks append their own.

@@ -7,16 +7,15 @@ redirects are most of what a tracker does (`docs/tracker.md`).
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 
 from msys_track.errors import SettingsError, describe_os_error
 from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
+from msys_track.metrics import TRACKER_COUNTERS, Counters
 from msys_track.sinks.writer import EventWriter
 from msys_track.smtp.address import Address
 from msys_track.tracking.connection import ReaderConnection, Service
-from msys_track.tracking.counters import Counters
-from msys_track.tracking.replies import DateLine, Replies
+from msys_track.tracking.replies import Replies
 from msys_track.tracking.routes import Routes
 from msys_track.tracking.settings import TrackerSettings
 
@@ -28,23 +27,19 @@ _LONGEST_SWEEP_SECONDS = 1.0
 
 
 class Tracker:
-    """A running tracker; `serve` makes it, `close` ends it."""
+    """A running tracker; `serve` makes it, `close` ends it.
+
+    Attributes:
+        port: The TCP port it listens on, also when the settings left the choice to the system.
+        counters: What it has done so far.
+    """
 
     def __init__(self, server: asyncio.Server, service: Service) -> None:
         self._server = server
         self._service = service
-        self._port: int = server.sockets[0].getsockname()[1]
+        self.port: int = server.sockets[0].getsockname()[1]
+        self.counters = service.counters
         self._sweeper = asyncio.create_task(self._sweep(), name="tracker-sweep")
-
-    @property
-    def port(self) -> int:
-        """The TCP port it listens on, also when the settings left the choice to the system."""
-        return self._port
-
-    @property
-    def counters(self) -> Counters:
-        """What it has done so far."""
-        return self._service.counters
 
     def use(self, keys: KeyRing) -> None:
         """Open links with another ring from now on, on every connection."""
@@ -62,13 +57,6 @@ class Tracker:
         self._server.close()
         for connection in tuple(self._service.connections):
             connection.finish()
-        await self._drained()
-        self._sweeper.cancel()
-        await asyncio.gather(self._sweeper, return_exceptions=True)
-        log.info("tracker.closed", **asdict(self.counters))
-        await self._service.writer.flush()
-
-    async def _drained(self) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + self._service.settings.close_timeout_seconds
         while self._service.connections and loop.time() < end:
@@ -77,6 +65,10 @@ class Tracker:
                 connection.finish()
         for connection in tuple(self._service.connections):
             connection.abort()
+        self._sweeper.cancel()
+        await asyncio.gather(self._sweeper, return_exceptions=True)
+        log.info("tracker.closed", **self.counters.snapshot())
+        await self._service.writer.flush()
 
     async def _sweep(self) -> None:
         settings = self._service.settings
@@ -112,7 +104,7 @@ async def serve(
     Raises:
         SettingsError: the address can't be listened on.
     """
-    counters = Counters()
+    counters = Counters(TRACKER_COUNTERS)
     replies = Replies(settings.server_name)
     service = Service(
         settings=settings,
@@ -121,7 +113,6 @@ async def serve(
         writer=writer,
         counters=counters,
         clock=clock,
-        dates=DateLine(),
     )
     loop = asyncio.get_running_loop()
     try:

@@ -4,12 +4,12 @@ The one place that knows both tokens and events: events stay free of keys, token
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from msys_track.events import Event, EventType, make_event_id, parse_metadata
 from msys_track.keys.ring import Claims
-from msys_track.tracking.client import Client, user_agent_parsed
+from msys_track.tracking.client import Client, parse_user_agent
 
 # SparkPost's word for a link that its sender gave no name.
 _UNNAMED = "Raw URL"
@@ -30,22 +30,22 @@ class Visit:
     at: float
 
 
-def events(visit: Visit, *, also_click: bool) -> Iterator[Event]:
-    """The events of a visit; with `also_click` one that unsubscribes is a click as well."""
-    yield event(visit)
+def make_events(visit: Visit, *, also_click: bool) -> Iterator[Event]:
+    """Make the events of a visit; with `also_click` one that unsubscribes is a click as well."""
+    yield make_event(visit)
     if also_click and visit.claims.kind == "link_unsubscribe":
-        yield event(visit, as_type=EventType.CLICK)
+        yield make_event(visit, as_type=EventType.CLICK)
 
 
-def event(
+def make_event(
     visit: Visit, *, as_type: EventType | None = None, randomness: bytes | None = None
 ) -> Event:
-    """One event of a visit, of its link's kind unless said otherwise.
+    """Make one event of a visit, of its link's kind unless `as_type` is given.
 
     `randomness` is 10 bytes for the event's id, fresh ones unless given.
 
     Raises:
-        ValueError: the token's kind is none that an event can have.
+        ValueError: no event can be of the token's kind.
     """
     claims, client, engagement = visit.claims, visit.client, visit.claims.engagement
     kind = as_type or EventType(claims.kind)
@@ -71,13 +71,11 @@ def event(
         transactional=engagement.transactional,
         ip_address=client.ip_address,
         user_agent=client.user_agent,
-        user_agent_parsed=_parsed(kind, client),
+        # SparkPost's unsubscribes have the name alone.
+        user_agent_parsed=(
+            parse_user_agent(client.user_agent) if kind.envelope == "track_event" else {}
+        ),
         accept_language=client.accept_language,
         target_link_url=claims.target,
         target_link_name=None if claims.target is None else claims.link_name or _UNNAMED,
     )
-
-
-def _parsed(kind: EventType, client: Client) -> Mapping[str, bool]:
-    # SparkPost's unsubscribes have the name alone.
-    return user_agent_parsed(client.user_agent) if kind.envelope == "track_event" else {}

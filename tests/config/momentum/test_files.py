@@ -237,7 +237,6 @@ def test_what_is_included_keeps_its_own_file(tmp_path: Path) -> None:
     inner = write(tmp_path, "\nb = 1", "conf.d/inner.conf")
     tree = read(tmp_path, 'include "conf.d/inner.conf"')
     assert tree.body[0].place == (inner, 2)
-    assert tree.files == (tmp_path / "ecelerity.conf", inner)
 
 
 def test_a_folder_is_its_files_in_order_without_hidden_ones_and_folders(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ WRONG = [
     (1, 'keys = ""', "keys", 'found ""'),
     (1, 'keys = "other.toml"', "keys", "there is no such file: msys-track keys new"),
     (1, 'keys = "."', "keys", "a folder, allowed: a file"),
-    (1, 'keys = "env:"', "keys", "env: without a name that it could have, allowed: the name of"),
+    (1, 'keys = "env:"', "keys", "env: not followed by a valid name, allowed: the name of"),
     (1, 'keys = [{ secret = "AAEC" }]', "keys", "found the keys themselves, allowed: the name"),
     (1, "keys = \"secret = 'AAEC'\"", "keys", "found the keys themselves, allowed: the name"),
     (1, 'kyes = "keys.toml"', "kyes", "did you mean keys?"),

@@ -5,24 +5,18 @@ from pathlib import Path
 
 import pytest
 from tests.captured_logs import capture_logs
-from tests.policy.asked import FILE, asked, lua, set_by, transaction
+from tests.policy.asked import FILE, ask, lua, set_by, transaction
 
 from msys_track.errors import PolicyFailedError, SettingsError
-from msys_track.policy.chain import CONTINUE, DONE
-from msys_track.policy.context import (
-    MAX_OCTETS,
-    MAX_VALUE,
-    MAX_VARIABLES,
-    Context,
-    Contexts,
-)
+from msys_track.policy.chain import CONTINUE, DONE, Verdict
+from msys_track.policy.context import MAX_OCTETS, MAX_VALUE, MAX_VARIABLES, Context, Contexts
 from msys_track.policy.hooks import Hook, Rejection
 from msys_track.policy.lua.host import LuaPolicy
 
 
 def failure(body: str) -> str:
     with pytest.raises(PolicyFailedError) as caught:
-        asked(body)
+        ask(body)
     return str(caught.value)
 
 
@@ -35,7 +29,7 @@ def fault(source: str) -> str:
 def test_a_policy_sets_and_deletes_variables_of_both_contexts() -> None:
     contexts = Contexts(connection=Context({"old": "1"}), message=Context({"gone": "1"}))
     given = transaction(contexts=contexts)
-    asked(
+    ask(
         "msg:context_set(M, 'smtpapi_open_tracking', '0') vctx:set(C, 'mo_customer_id', 42)"
         " msg:context_delete(M, 'gone') vctx:delete(C, 'old')",
         given,
@@ -63,7 +57,7 @@ def test_numbers_are_written_as_lua_51_writes_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [
         ("nil", "smtpapi_tags: values are strings, found nil"),
         ("{}", "smtpapi_tags: values are strings, found table"),
@@ -71,9 +65,9 @@ def test_numbers_are_written_as_lua_51_writes_them() -> None:
         (f"('x'):rep({MAX_VALUE + 1})", "smtpapi_tags: 65537 bytes, at most 65536"),
     ],
 )
-def test_a_value_that_is_no_text_is_refused_by_name_and_line(value: str, said: str) -> None:
-    text = failure(f"msg:context_set(M, 'smtpapi_tags', {value})")
-    assert text == f"{FILE}:4: validate_data_spool_each_rcpt: {said}"
+def test_a_value_that_is_not_text_is_refused_by_name_and_line(value: str, text: str) -> None:
+    found = failure(f"msg:context_set(M, 'smtpapi_tags', {value})")
+    assert found == f"{FILE}:4: validate_data_spool_each_rcpt: {text}"
 
 
 def test_a_context_is_bounded_from_lua_too() -> None:
@@ -89,12 +83,12 @@ def test_changes_that_fit_in_the_end_are_made_though_they_don_t_fit_halfway(cont
         values |= {f"v{number}": "" for number in range(len(values), MAX_VARIABLES - 1)}
         return Contexts(connection=Context(values), message=Context(values))
 
-    asked(
+    ask(
         f"vctx:set({context}, 'a', '') vctx:delete({context}, 'a') vctx:set({context}, 'b', '')"
         f" vctx:delete({context}, 'v0') vctx:set({context}, 'a', '')",
         transaction(contexts=(many := full(0))),
     )
-    asked(
+    ask(
         f"vctx:set({context}, 'a', '') vctx:set({context}, 'v0', '')"
         f" vctx:set({context}, 'a', ('x'):rep({MAX_VALUE}))",
         transaction(contexts=(long := full(MAX_VALUE - 1))),
@@ -104,17 +98,17 @@ def test_changes_that_fit_in_the_end_are_made_though_they_don_t_fit_halfway(cont
         assert context_of.get("a") == "x" * size
 
 
+def test_a_failed_policy_has_set_nothing() -> None:
+    given = transaction()
+    with pytest.raises(PolicyFailedError):
+        ask("msg:context_set(M, 'a', '1') error('late')", given)
+    assert given.contexts.message.items() == {}
+
+
 def test_a_wrong_context_is_refused() -> None:
     assert "context_get: the type must be msys.core.ECMESS_CTX_MESS" in failure(
         "msg:context_get('message', 'a')"
     )
-
-
-def test_a_failed_policy_has_set_nothing() -> None:
-    given = transaction()
-    with pytest.raises(PolicyFailedError):
-        asked("msg:context_set(M, 'a', '1') error('late')", given)
-    assert given.contexts.message.items() == {}
 
 
 def test_the_envelope_and_the_connection_are_read_by_momentums_names() -> None:
@@ -206,35 +200,27 @@ def test_momentums_data_phase_is_asked_at_the_spool() -> None:
     assert policy.ask(Hook.DATA_SPOOL, transaction()).rejection is not None
 
 
-def test_a_code_of_refusal_rejects_whatever_is_returned() -> None:
-    refused = Rejection(code=550, text="5.7.1 no")
-    assert asked("vctx:set_code('550', '5.7.1 no')").rejection == refused
-    assert (
-        asked("vctx:set_code(550, '5.7.1 no') do return msys.core.VALIDATE_DONE end").rejection
-        == refused
-    )
+def reject(code: int, text: str) -> Verdict:
+    return Verdict(rejection=Rejection(code=code, text=text), is_done=True)
 
 
-def test_done_without_a_code_is_no_refusal() -> None:
-    assert asked("do return msys.core.VALIDATE_DONE end") == DONE
-    assert asked("vctx:set_code(250, 'ok')") == CONTINUE
-
-
-def test_the_text_of_a_refusal_is_one_printable_line() -> None:
-    rejection = asked(
-        "vctx:set_code(550, 'caf\\xc3\\xa9\\r\\n250 ok' .. ('x'):rep(999))"
-    ).rejection
-    assert rejection is not None
-    assert rejection.text.startswith("caf????250 okxxx")
-    assert len(rejection.text) == 400
-    assert asked("vctx:set_code(451)").rejection == Rejection(code=451, text="Refused by policy")
-
-
-def test_a_message_s_code_is_the_transaction_s() -> None:
-    refused = Rejection(code=553, text="Not today")
-    assert asked("msg:code('553', 'Not today')").rejection == refused
-    assert asked("vctx:set_code(553, 'Not today') assert(msg:code() == 553)").rejection == refused
-    assert asked("assert(msg:code() == nil)") == CONTINUE
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        ("vctx:set_code('550', '5.7.1 no')", reject(550, "5.7.1 no")),
+        ("vctx:set_code(550, 'no') do return msys.core.VALIDATE_DONE end", reject(550, "no")),
+        ("vctx:set_code(451)", reject(451, "Refused by policy")),
+        ("vctx:set_code(550, 'a\\xc3\\xa9\\r\\n250 ok')", reject(550, "a????250 ok")),
+        ("vctx:set_code(550, ('x'):rep(999))", reject(550, "x" * 400)),
+        ("msg:code('553', 'Not today')", reject(553, "Not today")),
+        ("vctx:set_code(553, 'no') assert(msg:code() == 553)", reject(553, "no")),
+        ("assert(msg:code() == nil)", CONTINUE),
+        ("vctx:set_code(250, 'ok')", CONTINUE),
+        ("do return msys.core.VALIDATE_DONE end", DONE),
+    ],
+)
+def test_a_code_of_refusal_rejects_in_one_printable_line(body: str, verdict: Verdict) -> None:
+    assert ask(body) == verdict
 
 
 def test_a_refusal_without_a_code_of_smtp_is_a_failure() -> None:
@@ -242,17 +228,17 @@ def test_a_refusal_without_a_code_of_smtp_is_a_failure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("returned", "said"),
+    ("answer", "text"),
     [
         ("'yes'", "returned yes"),
         ("msys.core.VALIDATE_AGAIN", "returned VALIDATE_AGAIN, for which nothing here waits"),
     ],
 )
-def test_what_momentum_does_not_take_for_an_answer_is_a_failure(returned: str, said: str) -> None:
-    text = failure(f"do return {returned} end")
-    assert text.startswith(f"{FILE}:3: validate_data_spool_each_rcpt: ")
-    assert said in text
-    assert text.endswith("return msys.core.VALIDATE_CONT or msys.core.VALIDATE_DONE")
+def test_what_momentum_does_not_take_for_an_answer_is_a_failure(answer: str, text: str) -> None:
+    found = failure(f"do return {answer} end")
+    assert found.startswith(f"{FILE}:3: validate_data_spool_each_rcpt: ")
+    assert text in found
+    assert found.endswith("return msys.core.VALIDATE_CONT or msys.core.VALIDATE_DONE")
 
 
 @pytest.mark.parametrize(
@@ -278,25 +264,20 @@ def test_a_call_that_is_not_here_is_named_with_file_and_line(call: str, named: s
 
 def test_a_failure_in_a_function_names_the_innermost_line() -> None:
     text = failure("local function f()\nlocal x = nil\nreturn x.y\nend\nlocal y = f()")
-    assert text.startswith(
-        f"{FILE}:6: validate_data_spool_each_rcpt: attempt to index a nil value"
-    )
+    assert text.startswith(f"{FILE}:6: validate_data_spool_each_rcpt: attempt to index a nil")
 
 
-def test_logs_have_the_policys_name_and_a_bounded_length() -> None:
+def test_logs_have_the_policys_name_and_are_bounded_in_length_and_number() -> None:
     with capture_logs() as lines:
-        asked(
+        ask(
             "print('to', msg:rcptto(), 7, nil) msys.log(msys.core.LOG_WARNING, ('é'):rep(999))"
             " print('\\xff\\n')"
         )
     assert [line["text"] for line in lines] == ["to jo@example.org 7 nil", "é" * 250 + "…", "? "]
     assert [line["log_level"] for line in lines] == ["info", "warning", "info"]
     assert {line["policy"] for line in lines} == {"policy.lua"}
-
-
-def test_a_call_writes_twenty_lines_at_most() -> None:
     with capture_logs() as lines:
-        asked("for i = 1, 100 do print(i) end")
+        ask("for i = 1, 100 do print(i) end")
     assert len(lines) == 20
 
 
@@ -311,36 +292,26 @@ def test_a_state_is_used_again_and_left_after_a_failure() -> None:
     assert seen == ["1", "2", None, "1"]
 
 
-def test_a_misspelt_hook_is_told_with_its_line_and_the_right_name() -> None:
-    source = "local mod = {}\nfunction mod:validate_rcpto() end\nmsys.registerModule('p', mod)\n"
-    assert (
-        fault(source) == f"{FILE}:2: validate_rcpto is not a hook; did you mean validate_rcptto?"
-    )
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (
+            "local m = {}\nfunction m:validate_rcpto() end\nmsys.registerModule('p', m)\n",
+            "2: validate_rcpto is not a hook; did you mean validate_rcptto?",
+        ),
+        ("local mod = {}\n", "1: no hook found"),
+        ("msys.registerModule('p', { helper = function() end })\n", "1: no hook found"),
+        ("x = 1\ny = = 2\n", "2: unexpected symbol near '='"),
+        ("\n\nerror('no')\n", "3: no"),
+        ("\nlocal x = nil + 1\n", "2: attempt to perform arithmetic"),
+        ("msys.registerModule('p', { init = function() return false end })", "1: init returned"),
+    ],
+)
+def test_a_fault_of_the_file_is_named_with_its_line(source: str, text: str) -> None:
+    assert fault(source).startswith(f"{FILE}:{text}")
 
 
-def test_a_file_that_registers_nothing_is_refused() -> None:
-    assert "no hook found" in fault("local mod = {}\n")
-    assert "no hook found" in fault("msys.registerModule('p', { helper = function() end })\n")
-
-
-def test_a_syntax_error_has_file_and_line() -> None:
-    assert fault("x = 1\ny = = 2\n").startswith(f"{FILE}:2: unexpected symbol near '='")
-
-
-def test_an_error_while_the_file_is_read_has_file_and_line() -> None:
-    assert fault("\n\nerror('no')\n") == f"{FILE}:3: no"
-    assert fault("\nlocal x = nil + 1\n").startswith(f"{FILE}:2: attempt to perform arithmetic")
-
-
-def test_a_module_that_can_not_start_is_told() -> None:
-    source = (
-        "msys.registerModule('p', { init = function() return false end,"
-        " validate_ehlo = function() end })"
-    )
-    assert "init returned false" in fault(source)
-
-
-def test_callouts_that_nothing_here_calls_are_told_once() -> None:
+def test_callouts_that_nothing_here_calls_are_logged_once() -> None:
     source = (
         "local mod = {} function mod:validate_set_binding(msg) end"
         " function mod:core_final_validation() end"
@@ -349,10 +320,8 @@ def test_callouts_that_nothing_here_calls_are_told_once() -> None:
     )
     with capture_logs() as lines:
         LuaPolicy(FILE, source.encode())
-    assert sorted(line["hook"] for line in lines) == [
-        "core_final_validation",
-        "validate_set_binding",
-    ]
+    hooks = sorted(line["hook"] for line in lines)
+    assert hooks == ["core_final_validation", "validate_set_binding"]
 
 
 def test_a_module_beside_the_file_is_found_and_named_in_errors(tmp_path: Path) -> None:
@@ -363,9 +332,8 @@ def test_a_module_beside_the_file_is_found_and_named_in_errors(tmp_path: Path) -
         b"local brand = require('lib.brand')\nlocal mod = {}\n"
         b"function mod:validate_ehlo() local x = brand.of(nil) end msys.registerModule('p', mod)"
     )
-    policy = LuaPolicy(main, source)
     with pytest.raises(PolicyFailedError) as caught:
-        policy.ask(Hook.EHLO, transaction())
+        LuaPolicy(main, source).ask(Hook.EHLO, transaction())
     assert str(caught.value).startswith(f"{tmp_path}/lib/brand.lua:2: validate_ehlo: attempt to")
 
 
@@ -404,4 +372,4 @@ def test_without_lupa_the_error_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 def test_an_envelope_that_could_fill_the_memory_is_not_handed_in() -> None:
     with pytest.raises(PolicyFailedError, match="an envelope of 65552 bytes"):
-        asked("", transaction(helo="", sender="x" * (65_536), recipient="jo@example.org12"))
+        ask("", transaction(helo="", sender="x" * (65_536), recipient="jo@example.org12"))

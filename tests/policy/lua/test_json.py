@@ -6,63 +6,46 @@ from hypothesis import strategies as st
 from tests.policy.asked import lua, set_by, transaction
 
 from msys_track.policy.hooks import Hook
+from msys_track.policy.lua.host import LuaPolicy
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 SCALARS = st.one_of(
     TEXT, st.booleans(), st.integers(-(2**53), 2**53), st.floats(-1e3, 1e3, width=16)
 )
-VALUES = st.dictionaries(
-    TEXT,
-    st.recursive(
-        SCALARS,
-        lambda v: st.lists(v, max_size=4) | st.dictionaries(TEXT, v, max_size=4),
-        max_leaves=8,
-    ),
-    max_size=4,
+MEMBERS = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=8,
 )
+VALUES = st.dictionaries(TEXT, MEMBERS, max_size=4)
 ECHO = lua("msg:context_set(M, 'out', json.decode(vctx:get(C, 'in')))")
 FAULT = lua(
     "local v, code, why = json.decode(vctx:get(C, 'in')) vctx:set(M, 'out', why or 'none')"
 )
 
 
-def through(policy: object, text: str) -> str:
+def pass_through(policy: LuaPolicy, text: str) -> str:
     given = transaction()
     given.contexts.connection.set("in", text)
-    policy.ask(Hook.EACH_RCPT, given)  # type: ignore[attr-defined]
+    policy.ask(Hook.EACH_RCPT, given)
     return given.contexts.message.get("out") or ""
 
 
 @given(VALUES)
 def test_what_is_read_is_written_again(value: dict[str, object]) -> None:
-    assert json.loads(through(ECHO, json.dumps(value))) == value
-    assert json.loads(through(ECHO, json.dumps(value, ensure_ascii=False))) == value
+    assert json.loads(pass_through(ECHO, json.dumps(value))) == value
+    assert json.loads(pass_through(ECHO, json.dumps(value, ensure_ascii=False))) == value
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "{",
-        "[1,]",
-        '{"a" 1}',
-        "{'a':1}",
-        "nul",
-        "01",
-        "1e999",
-        '"\\x"',
-        '"\\ud800"',
-        '"a\nb"',
-        "1 2",
-        "[" * 65 + "]" * 65,
-        "NaN",
-        "+1",
-        "1.",
-        "--1",
+        *("", "{", "[1,]", '{"a" 1}', "{'a':1}", "nul", "01", "1e999", '"\\x"', '"\\ud800"'),
+        *('"a\nb"', "1 2", "[" * 65 + "]" * 65, "NaN", "+1", "1.", "--1"),
     ],
 )
-def test_what_is_no_json_is_told_with_its_place(text: str) -> None:
-    assert " at character " in through(FAULT, text)
+def test_what_is_not_json_has_its_place_in_the_fault(text: str) -> None:
+    assert " at character " in pass_through(FAULT, text)
 
 
 @given(st.text(st.sampled_from('{}[]",:\\u0041 1e+-.truefalsn'), max_size=20))
@@ -72,7 +55,7 @@ def test_the_same_texts_are_json_as_for_python(text: str) -> None:
         is_json = True
     except (ValueError, ZeroDivisionError):
         is_json = False
-    assert (through(FAULT, text) == "none") is is_json
+    assert (pass_through(FAULT, text) == "none") is is_json
 
 
 def test_objects_are_changed_and_built_as_in_momentum() -> None:

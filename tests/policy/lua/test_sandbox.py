@@ -1,7 +1,6 @@
 """Attacks on the sandbox: without its limits each took minutes, hours or the process.
 
-Limits are looked at between instructions, so the bound here is generous. It is measured in a long
-step of the same machine.
+Limits are checked between instructions, so the bound is generous and measured on this machine.
 """
 
 import resource
@@ -13,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.policy.asked import FILE, asked, lua, set_by, transaction
+from tests.policy.asked import FILE, ask, lua, set_by, transaction
 
 from msys_track.errors import PolicyFailedError, SettingsError
-from msys_track.policy.context import MAX_VALUE, Context, Contexts
+from msys_track.policy.context import MAX_VALUE
 from msys_track.policy.hooks import Hook
 from msys_track.policy.lua import host as in_lua
 from msys_track.policy.lua.host import LuaPolicy
@@ -30,93 +29,78 @@ LONG_STEP = "local t = {} for i = 1, 1e5 do t[i] = -i end table.sort(t)"
 
 ENDLESS = {
     "a loop": "while true do end",
-    "a loop that catches errors": "while true do pcall(function() while true do end end) end",
-    "a message handler": ("local function f() while true do end end xpcall(f, f)"),
+    "a loop that catches": "while true do pcall(function() while true do end end) end",
+    "a message handler": "local function f() while true do end end xpcall(f, f)",
     "a handler of an ordinary error": "xpcall(error, function() while true do end end)",
-    "calls that catch errors in each other": (
-        "local function f() pcall(f) while true do end end f()"
-    ),
-    "a method that makes text": (
-        "print(setmetatable({}, { __tostring = function() while true do end end }))"
-    ),
-    "an index": (
-        "local t = setmetatable({}, { __index = function() while true do end end }) return t.x"
-    ),
+    "calls that catch each other": "local function f() pcall(f) while true do end end f()",
+    "text": "print(setmetatable({}, { __tostring = function() while true do end end }))",
+    "an index": "return setmetatable({}, { __index = function() while true do end end }).x",
     "a comparison in a sort": "table.sort({ 1, 2, 3 }, function() while true do end end)",
     "sorting": "local t = {} for i = 1, 1e5 do t[i] = -i end while true do table.sort(t) end",
     "repeating long text": "while true do local s = ('x'):rep(3e7) end",
-    "comparing long text": (
-        "local s = ('x'):rep(1e7) while true do local b = s .. 'a' == s .. 'b' end"
-    ),
+    "comparing": "local s = ('x'):rep(1e7) while true do local b = s .. 'a' == s .. 'b' end",
     "quoting long text": "while true do local s = string.format('%q', ('x'):rep(5e6)) end",
     "a pattern that backtracks": "local x = ('a'):rep(30000):find('.-.-.-.-b')",
     "a pattern with options": "local x = ('a'):rep(40):match(('a?'):rep(40) .. ('a'):rep(40))",
     "a pattern of brackets": "local x = ('('):rep(2e5):gsub('%b()', '')",
     "a pattern with a back reference": "local x = ('a'):rep(1e5):match('(a*)%1b')",
-    "searching text in text": ("local x = ('a'):rep(8e6):find(('a'):rep(4e6) .. 'b', 1, true)"),
+    "searching text": "local x = ('a'):rep(8e6):find(('a'):rep(4e6) .. 'b', 1, true)",
     "a replacement": "local x = ('x'):rep(1e7):gsub('x', function() return 'yy' end)",
     "json that nests": "local x = json.decode(('[1,'):rep(40) .. ('1,'):rep(1e7))",
-    "dumping a circle": ("local t = {} for i = 1, 9 do t[i] = t end msys.dumper.Dumper(t)"),
-    "work in a pool": "while true do msys.runInPool('IO', function() while true do end end) end",
+    "dumping a circle": "local t = {} for i = 1, 9 do t[i] = t end msys.dumper.Dumper(t)",
+    "a pool": "while true do msys.runInPool('IO', function() while true do end end) end",
 }
 
+DOUBLES = "local s = 'x' while true do s = s .. s end"
+KEEPS = "while true do keep[#keep + 1] = {} end"
 GREEDY = {
-    "text that doubles": "local s = 'x' while true do s = s .. s end",
-    "text that doubles and is caught": (
-        "while true do pcall(function() local s = 'x' while true do s = s .. s end end) end"
-    ),
-    "tables": "keep = {} while true do keep[#keep + 1] = {} end",
-    "tables that are caught": (
-        "keep = {} while true do pcall(function() while true do keep[#keep + 1] = {} end end) end"
-    ),
+    "text that doubles": DOUBLES,
+    "text that doubles and is caught": f"while true do pcall(function() {DOUBLES} end) end",
+    "tables": f"keep = {{}} {KEEPS}",
+    "tables that are caught": f"keep = {{}} while true do pcall(function() {KEEPS} end) end",
     "recursion": "local function f() return 1 + f() end local x = f()",
     "a long error": "error(('x'):rep(3e7))",
     "joining": "local t = {} for i = 1, 9e4 do t[i] = ('x'):rep(4096) end table.concat(t)",
     "replacing": "local x = ('x'):rep(1e5):gsub('x', ('y'):rep(1e5))",
 }
 
+ENDLESS_LIST = "setmetatable({}, { __len = function() return 1e15 end })"
+UNAVAILABLE = (
+    *("load('x = 1')", "loadstring('x = 1')", "dofile('/etc/passwd')", "io.open('/etc/passwd')"),
+    *("os.execute('id')", "os.getenv('HOME')", "os.exit(1)", "collectgarbage('stop')"),
+    *("debug.getregistry()", "debug.sethook()", "coroutine.wrap(print)()"),
+)
 CLOSED = {
+    **{call: f"{call.split('(')[0]} is not available in the sandbox" for call in UNAVAILABLE},
     "setmetatable({}, { __gc = print })": "__gc is not available in the sandbox",
     "getmetatable(json.new()).__gc = print": "attempt to index a boolean value",
     "setmetatable(msg, {})": "cannot change a protected metatable",
     "setmetatable(io, {})": "cannot change a protected metatable",
     "getmetatable('').__index = nil": "attempt to index a boolean value",
     "string.dump(print)": "attempt to call a nil value (field 'dump')",
-    "load('x = 1')": "load is not available in the sandbox",
-    "loadstring('x = 1')": "loadstring is not available in the sandbox",
-    "dofile('/etc/passwd')": "dofile is not available in the sandbox",
-    "io.open('/etc/passwd')": "io.open is not available in the sandbox",
-    "os.execute('id')": "os.execute is not available in the sandbox",
-    "os.getenv('HOME')": "os.getenv is not available in the sandbox",
-    "os.exit(1)": "os.exit is not available in the sandbox",
-    "debug.getregistry()": "debug.getregistry is not available in the sandbox",
-    "debug.sethook()": "debug.sethook is not available in the sandbox",
-    "coroutine.wrap(print)()": "coroutine.wrap is not available in the sandbox",
     "return package.loaded.io": "package.loaded is not available in the sandbox",
     "return python.eval": "attempt to index a nil value (global 'python')",
     "return _G.python.builtins": "attempt to index a nil value (field 'python')",
-    "collectgarbage('stop')": "collectgarbage is not available in the sandbox",
     "require('io')": "no module 'io'",
     "require('python')": "no module 'python'",
     "require('lupa.lua54')": "no module 'lupa.lua54'",
     "require('..secret')": "a name is letters, digits, - and _",
     "require('/etc/passwd')": "a name is letters, digits, - and _",
-    "table.concat(setmetatable({}, { __len = function() return 1e15 end }))": (
-        "more than 100000 items"
-    ),
-    "table.insert(setmetatable({}, { __len = function() return 1e15 end }), 1, 1)": (
-        "more than 100000 items"
-    ),
+    f"table.concat({ENDLESS_LIST})": "more than 100000 items",
+    f"table.insert({ENDLESS_LIST}, 1, 1)": "more than 100000 items",
     "local x = table.unpack({}, 1, 1e8)": "too many results to unpack",
     "os.date(('%c'):rep(1e6))": "date: a format longer than 200 characters",
     "table.move({}, 1, 1e15, 2)": "attempt to call a nil value (field 'move')",
+    # C would count for ever, as the list hides that its length is invented.
+    "table.concat(setmetatable({}, { __metatable = '', __index = getmetatable,"
+    " __len = function() return 1e15 end }))": "more than 100000 items",
 }
 
 
 @pytest.fixture(scope="module")
 def most_seconds() -> float:
     started = time.thread_time()
-    asked(LONG_STEP, timeout_seconds=60)
+    ask(LONG_STEP, timeout_seconds=60)
     return SECONDS + MOST_STEPS * (time.thread_time() - started)
 
 
@@ -124,7 +108,7 @@ def most_seconds() -> float:
 def test_what_never_ends_is_ended(name: str, most_seconds: float) -> None:
     started = time.thread_time()
     with pytest.raises(PolicyFailedError, match=r"ran longer than 0\.1 seconds|memory"):
-        asked(ENDLESS[name], timeout_seconds=SECONDS)
+        ask(ENDLESS[name], timeout_seconds=SECONDS)
     assert time.thread_time() - started < most_seconds
 
 
@@ -132,7 +116,7 @@ def test_what_never_ends_is_ended(name: str, most_seconds: float) -> None:
 def test_what_takes_memory_gets_no_more_than_it_may(name: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(PolicyFailedError):
-        asked(GREEDY[name], timeout_seconds=60)
+        ask(GREEDY[name], timeout_seconds=60)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert after - before < 160 * 1024  # KiB: the limit, its headroom, and what the test takes
 
@@ -140,21 +124,12 @@ def test_what_takes_memory_gets_no_more_than_it_may(name: str) -> None:
 @pytest.mark.parametrize("attempt", CLOSED)
 def test_a_way_out_is_closed(attempt: str) -> None:
     with pytest.raises(PolicyFailedError) as caught:
-        asked(attempt)
+        ask(attempt)
     assert CLOSED[attempt] in str(caught.value)
 
 
 def test_repeating_nothing_ends_at_once() -> None:
     assert set_by("msg:context_set(M, 'a', (''):rep(1e15) .. '.')") == {"a": "."}
-
-
-def test_a_list_that_c_would_count_for_ever_is_refused() -> None:
-    body = (
-        "table.concat(setmetatable({}, { __metatable = '', __index = getmetatable,"
-        " __len = function() return 1e15 end }))"
-    )
-    with pytest.raises(PolicyFailedError, match="more than 100000 items"):
-        asked(body)
 
 
 def test_a_closing_handler_is_refused_when_the_file_is_read() -> None:
@@ -176,20 +151,18 @@ SPINS = "local began = os.clock() while os.clock() - began < 0.05 do end"
 """Burns more of the process's time than the tests below allow to the thread, on any machine."""
 
 
-def test_other_work_in_the_process_is_not_held_against_a_policy(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_other_work_in_the_process_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own thread did nothing of what the process's clock shows."""
     monkeypatch.setattr(Outside, "thread_seconds", lambda _outside: 0.0)
     body = f"{SPINS} msg:context_set(M, 'a', '1')"
     given = transaction()
-    asked(body, given, timeout_seconds=0.001)
+    ask(body, given, timeout_seconds=0.001)
     assert given.contexts.message.get("a") == "1"
 
 
-def test_the_thread_s_own_work_is_held_against_it() -> None:
+def test_the_thread_s_own_work_counts() -> None:
     with pytest.raises(PolicyFailedError, match=r"ran longer than 0\.001 seconds"):
-        asked(SPINS, timeout_seconds=0.001)
+        ask(SPINS, timeout_seconds=0.001)
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
@@ -247,7 +220,7 @@ def test_an_exception_of_pythons_can_not_be_caught_and_looked_into(
         "xpcall(msg.header, function(e) vctx:set(C, 'seen', type(e)) end, msg, 'A')",
     ):
         with pytest.raises(PolicyFailedError, match="a fault of ours"):
-            asked(body, given)
+            ask(body, given)
     assert given.contexts.connection.items() == {}
 
 
@@ -289,7 +262,7 @@ print("alive")
 def test_an_answer_is_refused_where_no_memory_is_left_for_it() -> None:
     body = "local k = ('x'):rep(12e6) local h = msg:header('Subject')"
     with pytest.raises(PolicyFailedError, match=r"no memory is left for the answer|KiB of memory"):
-        asked(body, max_memory_bytes=8 << 20)
+        ask(body, max_memory_bytes=8 << 20)
 
 
 def test_a_policy_that_keeps_too_much_starts_anew() -> None:
@@ -331,13 +304,13 @@ def test_without_the_sandbox_the_whole_library_is_there(tmp_path: Path) -> None:
     file = tmp_path / "seen"
     file.write_text("outside")
     body = f"local f <close> = io.open('{file}') msg:context_set(M, 'a', f:read('a'))"
-    given = transaction(contexts=Contexts(connection=Context(), message=Context()))
-    lua(body, is_sandboxed=False).ask(Hook.EACH_RCPT, given)
+    given = transaction()
+    ask(body, given, is_sandboxed=False)
     assert given.contexts.message.get("a") == "outside"
 
 
 def test_without_the_sandbox_python_stays_closed_and_loops_end() -> None:
     with pytest.raises(PolicyFailedError, match="global 'python'"):
-        asked("return python.eval", is_sandboxed=False)
+        ask("return python.eval", is_sandboxed=False)
     with pytest.raises(PolicyFailedError, match="ran longer"):
-        asked("while true do end", is_sandboxed=False, timeout_seconds=SECONDS)
+        ask("while true do end", is_sandboxed=False, timeout_seconds=SECONDS)

@@ -7,18 +7,18 @@ One check then serves both: what is allowed is decided once, and `places` lets i
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 
 from msys_track.config.document import Document, KeyPath, Place, dotted
 from msys_track.config.momentum import files as ecelerity
 from msys_track.config.momentum.mistakes import (
-    misplaced,
-    mistake,
+    find_mistake,
+    find_stanza_meant,
+    find_stanza_mistake,
     options,
-    stanza_meant,
-    why_ignored,
-    written_as_stanza,
 )
 from msys_track.config.momentum.names import (
     EVERY_MODULE,
@@ -29,12 +29,14 @@ from msys_track.config.momentum.names import (
     TRACKING_SCOPES,
     Scope,
 )
-from msys_track.config.momentum.protection import Guards
+from msys_track.config.momentum.protection import Guards, is_guard
 from msys_track.config.momentum.stanzas import Array, Dictionary, Item, Option, Stanza, Value
 from msys_track.config.problems import Problem, nearest
 from msys_track.config.schema.tables import known_key
-from msys_track.config.scopes import meant
+from msys_track.config.scopes import read_name
+from msys_track.config.toml.writing import toml_text
 from msys_track.injection.settings import is_loopback
+from msys_track.keys.file import key_source
 from msys_track.settings.kinds import NotAllowedError, shown
 from msys_track.smtp.address import Address
 
@@ -42,7 +44,7 @@ _ORDER: Final = (
     "keys", "smtpapi", "listener", "listen", "peer", "pathway", "pathway_group",
     "engagement_tracker", "policy", "proxy", "tracker",
 )  # fmt: skip
-_SWITCHES: Final = ("open_tracking_enabled", "click_tracking_enabled")
+_TRACKING_SWITCHES: Final = ("open_tracking_enabled", "click_tracking_enabled")
 _SCRIPT_SUFFIXES: Final = (".lua", ".py")
 _SMTP_PORT: Final = 25
 _HOST_WITHOUT_PORT: Final = re.compile(r"[^:\[\]\s]+|\[[^\[\]\s]+\]")
@@ -64,7 +66,7 @@ def document(path: Path, *, search_path: Sequence[Path] | None = None) -> Docume
     tree = ecelerity.parse(path, search_path=search_path)
     mapping = _Mapping(path)
     mapping.read(tree.body, GLOBAL, ())
-    mapping.finish()
+    mapping.settle()
     return Document(
         path=path,
         members={name: mapping.members[name] for name in _ORDER if name in mapping.members},
@@ -81,183 +83,206 @@ def origins(document: Document) -> dict[KeyPath, str]:
     return {path: f"from {document.seen(path)}" for path in document.places}
 
 
+def write_toml(document: Document, folder: Path) -> str:
+    """Write a document that has no problems as TOML that means the same in a folder.
+
+    Names of files are relative to the file that they stand in: where the TOML goes elsewhere,
+    they become absolute.
+    """
+    home = document.path.parent.resolve()
+    members: dict[str, Any] = deepcopy(dict(document.members))
+    if folder.resolve() != home:
+        if "keys" in members and isinstance(key_source(members["keys"]), Path):
+            members["keys"] = str(home / members["keys"])
+        if "store" in members.get("tracker", {}):
+            members["tracker"]["store"] = str(home / members["tracker"]["store"])
+        if "files" in members.get("policy", {}):
+            members["policy"]["files"] = [str(home / name) for name in members["policy"]["files"]]
+    head = f"# Made from {document.path.resolve()} by msys-track config import.\n"
+    return f"{head}\n{toml_text(members, origins(document))}"
+
+
 class _Mapping:
-    """What one pass over the tree gathers; `finish` then settles what the pass can't yet know."""
+    """What one pass over the tree gathers; `settle` then decides what the pass can't yet know."""
 
     __slots__ = (
-        "_guards", "_known", "_path", "members", "notices", "places", "problems", "unread",
+        "_guards", "_path", "_switches", "_tables", "members", "notices", "places", "problems",
+        "unread",
     )  # fmt: skip
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: dict[tuple[KeyPath, object], KeyPath] = {}
         self._guards = Guards()
+        self._switches: dict[KeyPath, bool] = {}
+        """By table, whether it is enabled; our file has no such key."""
+        self._tables: dict[tuple[KeyPath, object], KeyPath] = {}
+        """By the table around it and what its name means."""
         self.members: dict[str, Any] = {}
         self.places: dict[KeyPath, Place] = {}
         self.notices: dict[str, Problem] = {}
         self.problems: list[Problem] = []
         self.unread: set[KeyPath] = set()
 
-    def read(self, body: Sequence[Item], scope: Scope, table: KeyPath) -> None:
-        for item in body:
-            if isinstance(item, Option):
-                self._read_option(item, scope, table)
-            elif item.name in scope.inner:
-                self._read_stanza(item, scope.inner[item.name], table)
-            else:
-                self._pass_over(item, scope, table)
-
-    def finish(self) -> None:
-        self._finish_listeners()
-        self._finish_guards()
-        self._finish_smtpapi()
-        self._finish_policy()
-        self._finish_upstream()
-
     # The pass
 
-    def _read_option(self, option: Option, scope: Scope, table: KeyPath) -> None:
-        known = scope.options.get(option.name)
-        if known is not None:
-            path, read = known
-            self._set((*table, *path), read(option.value), option)
-        elif why := mistake(option.name, scope):
-            self._problem(option.place, _dotted(scope, option.written), why)
-            if near := nearest(option.name, scope.options):
-                self.unread.add((*table, *scope.options[near][0]))
-        elif option.name not in EVERY_MODULE:
-            self._guards.add_option(option, table, _dotted(scope, option.written))
-            self._notice(option.place, _dotted(scope, option.name), why_ignored(option))
+    def read(self, body: Sequence[Item], scope: Scope, table: KeyPath) -> None:
+        for item in body:
+            written = _join(scope, item.written)
+            if isinstance(item, Stanza):
+                if item.name in scope.inner:
+                    self._read_stanza(item, scope.inner[item.name], table)
+                else:
+                    self._pass_over(item, scope, table)
+            elif item.name in scope.options:
+                path, read = scope.options[item.name]
+                self._set((*table, *path), read(item.value), item)
+            elif why := find_mistake(item.name, scope):
+                self._add_problem(item.place, written, why)
+                if near := nearest(item.name, scope.options):
+                    self.unread.add((*table, *scope.options[near][0]))
+            elif item.name not in EVERY_MODULE:
+                self._guards.add(item, table, written)
+                why = "no option of msys-track"
+                if is_guard(item):
+                    why = "not enforced by msys-track; protect its ports by other means"
+                self._add_notice(item.place, _join(scope, item.name), why)
 
     def _read_stanza(self, stanza: Stanza, scope: Scope, outer: KeyPath) -> None:
         table = (*(() if scope.is_top else outer), *scope.table)
         if scope.instance:
             if len(stanza.instances) != 1:
-                self._wrong_instances(stanza, scope)
+                found = " ".join(map(shown, stanza.instances)) or "none"
+                allowed = f'one, {stanza.written} "{scope.instance}" {{ … }}'
+                text = f"found {found}, allowed: {allowed}"
+                self._add_problem(stanza.place, stanza.written, text)
                 return
-            table = self._named((*table, *stanza.instances))
+            table = (*table, *stanza.instances)
+            # An address or a network has one table, however it is written.
+            with suppress(NotAllowedError):
+                table = self._tables.setdefault((table[:-1], read_name(table)), table)
         self._open(table, stanza.place)
         self.read(stanza.body, scope, table)
 
-    def _named(self, table: KeyPath) -> KeyPath:
-        """Find the table that stands for the same address or network, whatever it is called."""
-        meaning = meant(table)
-        if meaning is None:
-            return table
-        return self._known.setdefault((table[:-1], meaning), table)
-
-    def _wrong_instances(self, stanza: Stanza, scope: Scope) -> None:
-        found = " ".join(map(shown, stanza.instances)) or "none"
-        allowed = f'{stanza.written} "{scope.instance}" {{ … }}'
-        self._problem(stanza.place, stanza.written, f"found {found}, allowed: one, {allowed}")
-
     def _pass_over(self, stanza: Stanza, scope: Scope, table: KeyPath) -> None:
-        name = _dotted(scope, stanza.name)
-        if stanza.name == "msg_gen":
-            why = "its tracking options are those of Momentum's REST injection; SMTP has its own"
-            self._notice(stanza.place, name, why)
-            return
+        name, written = _join(scope, stanza.name), _join(scope, stanza.written)
         if stanza.name in LOADED_BY_ITSELF:
             return
-        if close := stanza_meant(stanza, scope):
-            self._problem(stanza.place, name, f"unknown stanza; did you mean {close}?")
+        if stanza.name == "msg_gen":
+            why = "its tracking options are those of Momentum's REST injection; SMTP has its own"
+            self._add_notice(stanza.place, name, why)
+        elif close := find_stanza_meant(stanza, scope):
+            self._add_problem(stanza.place, name, f"unknown stanza; did you mean {close}?")
             self._read_stanza(stanza, scope.inner[close], table)
+        elif mistake := find_stanza_mistake(stanza, scope):
+            self._add_problem(stanza.place, written, mistake)
+        else:
+            self._guards.add(stanza, table, written)
+            why = "no stanza of msys-track, and nothing in it is read"
+            self._add_notice(stanza.place, name, why)
+            for option in options(stanza.body):
+                if option.name in TRACKING:
+                    why = f"means nothing in {stanza.written}; it belongs in {TRACKING_SCOPES}"
+                    self._add_problem(option.place, option.written, why)
+
+    def _set(self, path: KeyPath, value: object, option: Option) -> None:
+        table, name = path[:-1], str(path[-1])
+        if name == "enabled":
+            self._switches.pop(table, None)
+            if isinstance(value, bool):
+                self._switches[table] = value
+            else:
+                text = f"found {shown(value)}, allowed: true or false"
+                self._add_problem(option.place, "enable", text)
             return
-        if fault := misplaced(stanza, scope) or written_as_stanza(stanza, scope):
-            self._problem(stanza.place, _dotted(scope, stanza.written), fault)
-            return
-        self._guards.add_stanza(stanza, table, _dotted(scope, stanza.written))
-        self._notice(stanza.place, name, "no stanza of msys-track, and nothing in it is read")
-        for option in options(stanza.body):
-            if option.name in TRACKING:
-                why = f"means nothing in {stanza.written}; it belongs in {TRACKING_SCOPES}"
-                self._problem(option.place, option.written, why)
+        members = self._open(table, option.place)
+        # The check of what holds will never see a value that is overridden.
+        key = known_key(path) if path in self.places else None
+        try:
+            if key is not None:
+                key.kind.read(members[name])
+        except NotAllowedError as error:
+            for item, text in error.faults:
+                wrong = path if item is None else (*path, item)
+                self._add_problem(self.places.get(wrong, self.places[path]), dotted(wrong), text)
+        if path in self.places:
+            self._forget(path)
+        members[name] = value
+        self.places.update(_find_places(path, option.value))
+        self.places[path] = option.place
 
     # What the pass can't yet know
 
-    def _finish_listeners(self) -> None:
-        """Leave out listeners that are switched off, and those that are no TCP address."""
-        default = self._take_switch(("listener",))
-        for address in list(self.members.get("listen", {})):
-            table = ("listen", address)
-            why = "" if self._take_switch(table, default=default) else "switched off by Enable"
-            why = "a Unix socket; only TCP is listened on" if address.startswith("/") else why
-            if why:
-                self._notice(self.places[table], f'listen "{address}"', why)
-                del self.members["listen"][address]
-                self._forget(table)
-
-    def _finish_guards(self) -> None:
-        """Refuse to open a port to others whose guards would not be enforced."""
-        if self.members.get("proxy", {}).get("unprotected") is True:
+    def settle(self) -> None:
+        """Make of Momentum's own options what our file has in their place."""
+        self._settle_listeners()
+        is_loaded = "smtpapi" in self.members
+        self.members["smtpapi"] = is_loaded and self._switches.get(("smtpapi",), True)
+        first = next((path for path in self.places if path[-1] in _TRACKING_SWITCHES), None)
+        if first is not None and not is_loaded:
+            why = "nothing is tracked, because there is no smtpapi { }"
+            self._add_notice(self.places[first], str(first[-1]), why)
+        self._settle_scripts()
+        place = self.places.get(("gateway",))
+        gateway, port = self._take("gateway"), self._take("remote_smtp_port", _SMTP_PORT)
+        # The smart host is the upstream, unless our own stanza names one.
+        if place is None or ("proxy", "upstream") in self.places:
             return
-        for name in self.members.get("listen", {}):
-            table = ("listen", name)
-            address, guards = meant(table), tuple(self._guards.of(table))
+        if isinstance(gateway, str):
+            host = f"[{gateway}]" if _BARE_IPV6.fullmatch(gateway) else gateway
+            gateway = f"{host}:{port}" if _HOST_WITHOUT_PORT.fullmatch(host) else host
+        self._open(("proxy",), place)["upstream"] = gateway
+        self.places["proxy", "upstream"] = place
+
+    def _settle_listeners(self) -> None:
+        """Leave out listeners that are not opened, and refuse those that would not be guarded."""
+        is_on = self._switches.get(("listener",), True)
+        is_protected = self.members.get("proxy", {}).get("unprotected") is True
+        addresses = {table: meaning for (_, meaning), table in self._tables.items()}
+        for name in list(self.members.get("listen", {})):
+            table, key = ("listen", name), f'listen "{name}"'
+            place, address = self.places[table], addresses.get(table)
+            why = "" if self._switches.get(table, is_on) else "switched off by Enable"
+            why = "a Unix socket; only TCP is listened on" if name.startswith("/") else why
+            if why:
+                self._add_notice(place, key, why)
+                del self.members["listen"][name]
+                self._forget(table)
+                continue
+            guards = [] if is_protected else list(self._guards.find(table))
             if guards and isinstance(address, Address) and not is_loopback(address.host):
-                told = (f"{each} ({place.seen_from(self._path.parent)})" for each, place in guards)
+                folder = self._path.parent
+                named = ", ".join(f"{each} ({at.seen_from(folder)})" for each, at in guards)
                 text = (
-                    f"msys-track does not enforce these options yet: {', '.join(told)}; "
+                    f"msys-track does not enforce these options yet: {named}; "
                     f"{address} would be an open relay: listen on a loopback address, or write "
                     "msys_track { unprotected = true } if something else, such as a firewall, "
                     "protects it"
                 )
-                self._problem(self.places[table], f'listen "{name}"', text)
+                self._add_problem(place, key, text)
 
-    def _finish_smtpapi(self) -> None:
-        """Tell whether the module is loaded: without it nothing is tracked."""
-        is_loaded = "smtpapi" in self.members
-        self.members["smtpapi"] = self._take_switch(("smtpapi",)) and is_loaded
-        first = next((path for path in self.places if path[-1] in _SWITCHES), None)
-        if first is not None and not is_loaded:
-            why = "nothing is tracked, because there is no smtpapi { }"
-            self._notice(self.places[first], str(first[-1]), why)
-
-    def _finish_policy(self) -> None:
-        """Make the list of files from the scripts, in their order."""
-        is_enabled = self._take_switch(("scriptlet",))
-        scripts = self.members.pop("scriptlet", {}).get("script", {})
-        for name, script in scripts.items() if is_enabled else ():
-            self._add_script(name, script.get("source"))
-        self._forget(("scriptlet",))
-
-    def _take_switch(self, table: KeyPath, *, default: bool = True) -> bool:
-        """Take a table's `enabled` out again, which is not of our file."""
-        members: Any = self.members
-        for name in table:
-            members = members.get(name, {})
-        value = members.pop("enabled", default)
-        if not isinstance(value, bool):
-            self._wrong_switch(self.places[*table, "enabled"], value)
-            value = default
-        self.places.pop((*table, "enabled"), None)
-        return value
-
-    def _add_script(self, name: str, source: object) -> None:
-        path = ("scriptlet", "script", name)
-        place = self.places.get((*path, "source"), self.places[path])
-        if source is None:
-            self._problem(place, f'script "{name}"', 'missing; allowed: source = "policy.lua"')
-        elif isinstance(source, str) and re.match(r"msys[./]", source):
-            self._notice(place, f'script "{name}"', f"{source} is a part of Momentum")
-        else:
+    def _settle_scripts(self) -> None:
+        """Make the list of policy files from the scripts, in their order."""
+        places = dict(self.places)
+        scripts = self._take("scriptlet", {}).get("script", {})
+        if not self._switches.get(("scriptlet",), True):
+            return
+        for name, script in scripts.items():
+            path, key = ("scriptlet", "script", name), f'script "{name}"'
+            place = places.get((*path, "source"), places[path])
+            source = script.get("source")
+            if source is None:
+                self._add_problem(place, key, 'missing; allowed: source = "policy.lua"')
+                continue
+            if isinstance(source, str) and re.match(r"msys[./]", source):
+                self._add_notice(place, key, f"{source} is a part of Momentum")
+                continue
+            if isinstance(source, str) and not source.endswith(_SCRIPT_SUFFIXES):
+                # A Lua module, in dots or slashes.
+                source = f"{source if '/' in source else source.replace('.', '/')}.lua"
             files = self._open(("policy",), place).setdefault("files", [])
             self.places.setdefault(("policy", "files"), place)
             self.places["policy", "files", len(files)] = place
-            files.append(_script_file(source) if isinstance(source, str) else source)
-
-    def _finish_upstream(self) -> None:
-        """Take the smart host as upstream, unless our own stanza names one."""
-        gateway, port = (
-            self.members.pop("gateway", None),
-            self.members.pop("remote_smtp_port", None),
-        )
-        place = self.places.get(("gateway",))
-        if place is not None and ("proxy", "upstream") not in self.places:
-            self._open(("proxy",), place)["upstream"] = _with_port(gateway, port)
-            self.places["proxy", "upstream"] = place
-        self._forget(("gateway",))
-        self._forget(("remote_smtp_port",))
+            files.append(source)
 
     # Members and their places
 
@@ -268,74 +293,36 @@ class _Mapping:
             self.places.setdefault(table[:depth], place)
         return members
 
-    def _set(self, path: KeyPath, value: object, option: Option) -> None:
-        members = self._open(path[:-1], option.place)
-        if path in self.places:
-            self._judge_overridden(path, members[str(path[-1])])
-            self._forget(path)
-        members[str(path[-1])] = value
-        self.places.update(_places(path, option.value))
-        self.places[path] = option.place
-
-    def _judge_overridden(self, path: KeyPath, value: object) -> None:
-        """Tell what is wrong with a value that the check of what holds will never see."""
-        if path[-1] == "enabled":
-            if not isinstance(value, bool):
-                self._wrong_switch(self.places[path], value)
-            return
-        key = known_key(path)
-        try:
-            if key is not None:
-                key.kind.read(value)
-        except NotAllowedError as error:
-            for item, text in error.faults:
-                wrong = path if item is None else (*path, item)
-                self._problem(self.places.get(wrong, self.places[path]), dotted(wrong), text)
-
-    def _wrong_switch(self, place: Place, value: object) -> None:
-        self._problem(place, "enable", f"found {shown(value)}, allowed: true or false")
+    def _take(self, name: str, default: object = None) -> Any:
+        """Take a member out that our file does not have."""
+        self._forget((name,))
+        return self.members.pop(name, default)
 
     def _forget(self, path: KeyPath) -> None:
         for known in [known for known in self.places if known[: len(path)] == path]:
             del self.places[known]
 
-    def _notice(self, place: Place, name: str, why: str) -> None:
-        self.notices.setdefault(name, self._told(place, name, why))
+    def _add_notice(self, place: Place, name: str, why: str) -> None:
+        self.notices.setdefault(name, self._make_problem(place, name, why))
 
-    def _problem(self, place: Place, key: str, text: str) -> None:
-        self.problems.append(self._told(place, key, text))
+    def _add_problem(self, place: Place, key: str, text: str) -> None:
+        self.problems.append(self._make_problem(place, key, text))
 
-    def _told(self, place: Place, key: str, text: str) -> Problem:
+    def _make_problem(self, place: Place, key: str, text: str) -> Problem:
         file = None if place.file == self._path else place.file
         return Problem(line=place.line, key=key, text=text, file=file)
 
 
-def _places(path: KeyPath, value: Value) -> Iterator[tuple[KeyPath, Place]]:
+def _find_places(path: KeyPath, value: Value) -> Iterator[tuple[KeyPath, Place]]:
     yield path, value.place
     if isinstance(value, Array):
         for number, each in enumerate(value.values):
-            yield from _places((*path, number), each)
+            yield from _find_places((*path, number), each)
     elif isinstance(value, Dictionary):
         for option in value.options:
-            yield from _places((*path, option.written), option.value)
+            yield from _find_places((*path, option.written), option.value)
             yield (*path, option.written), option.place
 
 
-def _dotted(scope: Scope, name: str) -> str:
+def _join(scope: Scope, name: str) -> str:
     return f"{scope.name}.{name}" if scope.name else name
-
-
-def _script_file(source: str) -> str:
-    """Find the file that a script's source names: a file, or a Lua module in dots or slashes."""
-    if source.endswith(_SCRIPT_SUFFIXES):
-        return source
-    return f"{source if '/' in source else source.replace('.', '/')}.lua"
-
-
-def _with_port(gateway: object, port: object) -> object:
-    if not isinstance(gateway, str):
-        return gateway
-    if _BARE_IPV6.fullmatch(gateway):
-        gateway = f"[{gateway}]"
-    number = _SMTP_PORT if port is None else port
-    return f"{gateway}:{number}" if _HOST_WITHOUT_PORT.fullmatch(gateway) else gateway

@@ -5,7 +5,6 @@ Where a quote is left open, the fault is told at its own line and the rest is st
 
 import re
 import unicodedata
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from msys_track.settings.kinds import shown
@@ -15,28 +14,31 @@ END: Final = "end"
 """The mark of the lexeme after the last."""
 
 _NOT_IN_WORDS: Final = r"\s#\"'={}()\[\]\x00-\x1f\x7f\ud800-\udfff"
+_OPEN: Final = re.compile(r"(?P<open>[\"'][^\n]*+)")
 
 
-def _lexeme(*, separator: str = "") -> re.Pattern[str]:
+def _compile_lexeme(*, separator: str = "") -> re.Pattern[str]:
+    """Make the pattern of a lexeme, of what separates lexemes, or of what is wrong."""
     space = rf"[ \t\r\n\f\v{separator}]++|\#[^\n]*+|/\*.*?\*/"
     string = r"\"(?:[^\"\\]++|\\.)*+\"|'[^']*+'"
     word = rf"(?:[^/{_NOT_IN_WORDS}{separator}]|/(?!\*))++"
     return re.compile(
-        rf"(?P<space>{space})|(?P<mark>[={{}}()\[\]])|(?P<string>{string})|(?P<word>{word})",
+        rf"(?P<space>{space})|(?P<mark>[={{}}()\[\]])|(?P<string>{string})|(?P<word>{word})"
+        rf"|{_OPEN.pattern}|(?P<comment>/.*+)|(?P<byte>[\udc80-\udcff])|(?P<stray>.)",
         re.DOTALL,
     )
 
 
-_IN_STANZA: Final = _lexeme()
+_IN_STANZA: Final = _compile_lexeme()
 # The manual's arrays have commas between their items in places, and none in most.
-_IN_LIST: Final = _lexeme(separator=",")
+_IN_LIST: Final = _compile_lexeme(separator=",")
 
 _ESCAPE: Final = re.compile(rb"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|\r?(.))", re.DOTALL)
 _ESCAPED: Final = {
     b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v",
     b"\\": b"\\", b'"': b'"', b"'": b"'", b"?": b"?", b"\n": b"",
 }  # fmt: skip
-_QUOTES: Final = ('"', "'")
+_NESTING: Final = {"(": 1, "[": 1, ")": -1, "]": -1, "=": 0}
 _AFTER_STRING: Final = re.compile(r"[\s)\]{}=,#]|/\*|\Z")
 _LOOKS_LIKE_OPTION: Final = re.compile(r"\s*+[\w.-]++\s*+=\s*+")
 
@@ -65,122 +67,71 @@ class Flaw(NamedTuple):
     text: str
 
 
-class Lexer:
-    """One file's text, cut into lexemes; `flaws` is complete when `lexemes` is exhausted."""
-
-    __slots__ = ("_line", "_line_start", "_nesting", "_place", "_text", "flaws")
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._place = self._line_start = self._nesting = 0
-        self._line = 1
-        self.flaws: list[Flaw] = []
-
-    def lexemes(self) -> Iterator[Lexeme]:
-        """Yield every lexeme in order, `END` last."""
-        while self._place < len(self._text):
-            pattern = _IN_LIST if self._nesting else _IN_STANZA
-            match = pattern.match(self._text, self._place)
-            if match is None and self._text[self._place] in _QUOTES:
-                yield self._open_string()
-            elif match is None:
-                self._skip_flaw()
-            elif match.lastgroup == "string":
-                yield self._string(match[0])
-            else:
-                if match.lastgroup != "space":
-                    yield self._mark_or_word(match)
-                self._move_to(match.end())
-        yield Lexeme(END, "", self._line, self._place - self._line_start)
-
-    def _mark_or_word(self, match: re.Match[str]) -> Lexeme:
-        mark, word = match["mark"] or "", match["word"] or ""
-        if mark in ("(", "["):
-            self._nesting += 1
-        elif mark in (")", "]"):
-            self._nesting = max(self._nesting - 1, 0)
-        elif mark in ("{", "}"):
-            self._nesting = 0
-        return Lexeme(mark, word, self._line, self._place - self._line_start)
-
-    def _string(self, written: str) -> Lexeme:
-        if "\n" in written and self._swallowed(written):
-            return self._open_string()
-        line, column = self._line, self._place - self._line_start
-        text = written[1:-1]
-        if written.startswith('"') and "\\" in text:
-            text = _unescaped(text)
-        if not _is_unicode(text):
-            self._flaw("found a text that is not UTF-8")
-            text = _replaced(text)
-        self._move_to(self._place + len(written))
-        return Lexeme("", text, line, column, is_quoted=True)
-
-    def _swallowed(self, written: str) -> bool:
-        """Tell whether a text over several lines is what a missing quote made of them."""
-        last_line = written[written.rindex("\n") + 1 : -1]
-        is_followed = not _AFTER_STRING.match(self._text, self._place + len(written))
-        return is_followed or _LOOKS_LIKE_OPTION.fullmatch(last_line) is not None
-
-    def _open_string(self) -> Lexeme:
-        """Read a text whose closing quote is missing up to the end of its line."""
-        quote = self._text[self._place]
-        self._flaw(f"a quote is missing: the text that {quote} begins here does not end")
-        end = self._text.find("\n", self._place)
-        end = len(self._text) if end < 0 else end
-        lexeme = Lexeme(
-            "",
-            _replaced(self._text[self._place + 1 : end].rstrip()),
-            self._line,
-            self._place - self._line_start,
-            is_quoted=True,
-        )
-        self._move_to(end)
-        return lexeme
-
-    def _skip_flaw(self) -> None:
-        character = self._text[self._place]
-        if character == "/":
-            self._flaw("a comment is not closed: /* begins here and */ is missing")
-            self._move_to(len(self._text))
-        else:
-            self._flaw(f"found {_named(character)}")
-            self._move_to(self._place + 1)
-
-    def _flaw(self, text: str) -> None:
-        self.flaws.append(Flaw(self._line, text))
-
-    def _move_to(self, place: int) -> None:
-        last = self._text.rfind("\n", self._place, place)
-        if last >= 0:
-            self._line += self._text.count("\n", self._place, place)
-            self._line_start = last + 1
-        self._place = place
+def read_lexemes(text: str) -> tuple[list[Lexeme], list[Flaw]]:
+    """Cut one file's text into lexemes, `END` last, and find what is in no lexeme's form."""
+    lexemes: list[Lexeme] = []
+    flaws: list[Flaw] = []
+    place = line_start = nesting = 0
+    line = 1
+    while match := (_IN_LIST if nesting else _IN_STANZA).match(text, place):
+        if _lacks_quote(match):
+            match = _OPEN.match(text, place) or match
+        kind, written, column = match.lastgroup, match[0], place - line_start
+        content, flaw = _read_content(kind, written)
+        if flaw:
+            flaws.append(Flaw(line, flaw))
+        if kind == "mark":
+            lexemes.append(Lexeme(written, "", line, column))
+            # A brace ends what a missing bracket left open.
+            nesting = 0 if written in ("{", "}") else max(nesting + _NESTING[written], 0)
+        elif content is not None:
+            lexemes.append(Lexeme("", content, line, column, is_quoted=kind != "word"))
+        place = match.end()
+        if "\n" in written:
+            line += written.count("\n")
+            line_start = place - len(written) + written.rindex("\n") + 1
+    return [*lexemes, Lexeme(END, "", line, place - line_start)], flaws
 
 
-def _unescaped(text: str) -> str:
-    octets = _ESCAPE.sub(_octet, text.encode("utf-8", "surrogateescape"))
-    return octets.decode("utf-8", "surrogateescape")
+def _lacks_quote(match: re.Match[str]) -> bool:
+    """Tell whether a text over several lines is what a missing quote made of them."""
+    if match.lastgroup != "string" or "\n" not in match[0]:
+        return False
+    is_followed = not _AFTER_STRING.match(match.string, match.end())
+    last_line = match[0].rpartition("\n")[2][:-1]
+    return is_followed or _LOOKS_LIKE_OPTION.fullmatch(last_line) is not None
 
 
-def _octet(escape: re.Match[bytes]) -> bytes:
+def _read_content(kind: str | None, written: str) -> tuple[str | None, str]:
+    """Read the content of a text, None for what is no text, and say what is wrong."""
+    content, flaw = None, ""
+    match kind:
+        case "word":
+            content = written
+        case "string":
+            octets = written[1:-1].encode("utf-8", "surrogateescape")
+            if written.startswith('"'):
+                octets = _ESCAPE.sub(_read_escape, octets)
+            content = octets.decode("utf-8", "replace")
+            if content != octets.decode("utf-8", "surrogateescape"):
+                flaw = "found a text that is not UTF-8"
+        case "open":
+            octets = written[1:].rstrip().encode("utf-8", "surrogateescape")
+            content = octets.decode("utf-8", "replace")
+            flaw = f"a quote is missing: the text that {written[0]} begins here does not end"
+        case "comment":
+            flaw = "a comment is not closed: /* begins here and */ is missing"
+        case "byte":
+            flaw = f"found the byte 0x{ord(written) - 0xDC00:02X}, which is not UTF-8"
+        case "stray":
+            name = unicodedata.name(written, "a control character").lower()
+            flaw = f"found U+{ord(written):04X} ({name}), allowed only in quotes"
+    return content, flaw
+
+
+def _read_escape(escape: re.Match[bytes]) -> bytes:
     octal, hexadecimal, letter = escape.groups()
     if letter is not None:
         # A pattern such as "^.*\.example\.com$" is written with one backslash in many files.
         return _ESCAPED.get(letter, escape[0])
     return bytes([int(octal or hexadecimal, 8 if octal else 16) & 0xFF])
-
-
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _replaced(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _named(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":
-        return f"the byte 0x{ord(character) - 0xDC00:02X}, which is not UTF-8"
-    name = unicodedata.name(character, "a control character").lower()
-    return f"U+{ord(character):04X} ({name}), allowed only in quotes"

@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from msys_track.config.document import KeyPath
@@ -37,68 +37,58 @@ class Scope:
     """Whether Momentum does not know it, so that an unknown option is a mistake."""
 
 
-def plain(value: Value) -> object:
-    """Read a value as text, list or dictionary of texts."""
+def read_text(value: Value) -> object:
+    """Read a value as a text, or a list or dictionary of texts."""
     if isinstance(value, Text):
         return value.text
     if isinstance(value, Array):
-        return [plain(each) for each in value.values]
-    return {option.written: plain(option.value) for option in value.options}
+        return [read_text(each) for each in value.values]
+    return {option.written: read_text(option.value) for option in value.options}
 
 
-def boolean(value: Value) -> object:
+def read_boolean(value: Value) -> object:
     """Read a boolean in any of the forms that Momentum's own files have."""
     text = value.text.lower() if isinstance(value, Text) else ""
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
-    return plain(value)
+    return read_text(value)
 
 
-def integer(value: Value) -> object:
+def read_integer(value: Value) -> object:
     """Read a whole number, with quotes or without."""
-    given = plain(value)
+    given = read_text(value)
     return int(given) if isinstance(given, str) and _INTEGER.fullmatch(given) else given
 
 
-def _same(names: Mapping[str, Reader]) -> dict[str, tuple[KeyPath, Reader]]:
-    return {name: ((name,), reader) for name, reader in names.items()}
+def _read_as(reader: Reader, *names: str) -> dict[str, tuple[KeyPath, Reader]]:
+    return {name: ((name,), reader) for name in names}
 
 
-_ENABLED: Final = dict.fromkeys(("enable", "enabled"), (("enabled",), boolean))
+_ENABLED: Final = dict.fromkeys(("enable", "enabled"), (("enabled",), read_boolean))
 
-TRACKING: Final = _same(
-    {
-        "open_tracking_enabled": boolean,
-        "click_tracking_enabled": boolean,
-        "open_tracking_scheme": plain,
-        "click_tracking_scheme": plain,
-        "tracking_domain": plain,
-        "tracking_link_expiry": integer,
-    }
-)
+TRACKING: Final = {
+    **_read_as(read_boolean, "open_tracking_enabled", "click_tracking_enabled"),
+    **_read_as(read_text, "open_tracking_scheme", "click_tracking_scheme", "tracking_domain"),
+    **_read_as(read_integer, "tracking_link_expiry"),
+}
 TRACKING_SCOPES: Final = "ESMTP_Listener, Listen, Peer, pathway or pathway_group"
 
 ENGAGEMENT: Final = {
-    **_same({"click_tracking_include_metadata": boolean, "max_metadata_len": integer}),
+    **_read_as(read_boolean, "click_tracking_include_metadata"),
+    **_read_as(read_integer, "max_metadata_len"),
     # The manual's page calls it so once.
-    "click_track_include_metadata": (("click_tracking_include_metadata",), boolean),
+    "click_track_include_metadata": (("click_tracking_include_metadata",), read_boolean),
 }
 
-OURS: Final = _same(
-    {
-        "initial_open_pixel_tracking": boolean,
-        "click_tracking_text": boolean,
-        "outlook_links": boolean,
-        "keep_link_attributes": boolean,
-        "keep_x_msys_api": boolean,
-        "signed_mail": plain,
-        "never_wrap": plain,
-    }
-)
+OURS: Final = {
+    **_read_as(read_boolean, "initial_open_pixel_tracking", "click_tracking_text"),
+    **_read_as(read_boolean, "outlook_links", "keep_link_attributes", "keep_x_msys_api"),
+    **_read_as(read_text, "signed_mail", "never_wrap"),
+}
 """Options of a scope that Momentum lacks."""
 
-_PATHWAY_OPTIONS: Final = {**TRACKING, **OURS, **_same({"context": plain})}
-CONNECTION_OPTIONS: Final = {**_PATHWAY_OPTIONS, **_same({"pathway": plain})}
+_PATHWAY_OPTIONS: Final = {**TRACKING, **OURS, **_read_as(read_text, "context")}
+CONNECTION_OPTIONS: Final = {**_PATHWAY_OPTIONS, **_read_as(read_text, "pathway")}
 """What a listener, a `Listen` or a `Peer` may say."""
 
 _PEER: Final = Scope(name="peer", table=("peer",), instance="network", options=CONNECTION_OPTIONS)
@@ -114,7 +104,7 @@ _PATHWAY: Final = Scope(
     name="pathway", table=("pathway",), instance="name", options=_PATHWAY_OPTIONS
 )
 _SCRIPT: Final = Scope(
-    name="script", table=("script",), instance="name", options=_same({"source": plain})
+    name="script", table=("script",), instance="name", options=_read_as(read_text, "source")
 )
 
 _STANZAS: Final = (
@@ -122,16 +112,7 @@ _STANZAS: Final = (
         name="esmtp_listener",
         table=("listener",),
         options={**CONNECTION_OPTIONS, **_ENABLED},
-        inner={
-            "listen": _LISTEN,
-            "peer": Scope(
-                name="peer",
-                table=("peer",),
-                is_top=True,
-                instance="network",
-                options=CONNECTION_OPTIONS,
-            ),
-        },
+        inner={"listen": _LISTEN, "peer": replace(_PEER, is_top=True)},
     ),
     _PATHWAY,
     Scope(
@@ -149,11 +130,11 @@ _STANZAS: Final = (
         table=(),
         is_ours=True,
         options={
-            "keys": (("keys",), plain),
-            "upstream": (("proxy", "upstream"), plain),
-            "store": (("tracker", "store"), plain),
-            "tracker_listen": (("tracker", "listen"), plain),
-            "unprotected": (("proxy", "unprotected"), boolean),
+            "keys": (("keys",), read_text),
+            "upstream": (("proxy", "upstream"), read_text),
+            "store": (("tracker", "store"), read_text),
+            "tracker_listen": (("tracker", "listen"), read_text),
+            "unprotected": (("proxy", "unprotected"), read_boolean),
         },
     ),
 )
@@ -161,7 +142,10 @@ _STANZAS: Final = (
 GLOBAL: Final = Scope(
     name="",
     table=(),
-    options={**_same({"gateway": plain, "remote_smtp_port": integer})},
+    options={
+        **_read_as(read_text, "gateway"),
+        **_read_as(read_integer, "remote_smtp_port"),
+    },
     inner={scope.name: scope for scope in _STANZAS},
 )
 

@@ -11,7 +11,7 @@ from msys_track.config.document import KeyPath
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER, SCOPE
 from msys_track.errors import KeyRingError
 from msys_track.injection.settings import ProxySettings
-from msys_track.keys.ring import KeySource, key_source
+from msys_track.keys.file import KeySource, key_source
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.key import Key, list_keys

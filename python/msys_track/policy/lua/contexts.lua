@@ -25,23 +25,18 @@ local variables = {
 
 local CALLER = 3 -- the level of the policy's line, seen from a function that a method calls
 
-local function context_of(method, kind)
+local good_names, good_name_count = {}, 0 -- seen before, so that they need no second look
+
+-- Checks what a method was called with, and returns the dictionary of that kind.
+local function check_arguments(method, kind, name)
   local context = contexts[kind]
   if not context then
     error(
-      format("%s: the type must be msys.core.ECMESS_CTX_MESS or msys.core.ECMESS_CTX_CONN", method),
+      method .. ": the type must be msys.core.ECMESS_CTX_MESS or msys.core.ECMESS_CTX_CONN",
       CALLER
     )
-  end
-  return context
-end
-
-local good_names = {} -- seen before, so that they need no second look
-local good_name_count = 0
-
-local function name_of(method, name)
-  if good_names[name] then
-    return name
+  elseif good_names[name] then
+    return context
   elseif type(name) ~= "string" or name == "" or #name > max_name or not utf8_length(name) then
     error(
       format("%s: a variable's name is a string of 1 to %d bytes", method, max_name),
@@ -51,22 +46,18 @@ local function name_of(method, name)
   if good_name_count < max_variables then
     good_names[name], good_name_count = true, good_name_count + 1
   end
-  return name
+  return context
 end
 
 -- Numbers are written as in Lua 5.1: 86400.0 is 86400.
 local function value_text(name, value)
   local kind = type(value)
-  if kind == "string" then
-    return value
-  elseif kind == "number" and math_type(value) == "float" then
-    value = format("%.14g", value)
-  elseif kind == "number" or kind == "boolean" or json.is_json(value) then
-    value = tostring(value)
-  else
-    error(format("%s: values are strings, found %s", name, kind), CALLER)
+  if kind == "number" and math_type(value) == "float" then
+    return format("%.14g", value)
+  elseif kind == "string" or kind == "number" or kind == "boolean" or json.is_json(value) then
+    return tostring(value)
   end
-  return value
+  error(format("%s: values are strings, found %s", name, kind), CALLER)
 end
 
 local function note_change(kind, name)
@@ -98,8 +89,8 @@ local function assign(kind, context, name, value)
   note_change(kind, name)
 end
 
-local function value_of(kind, context, name)
-  local value = context[name]
+local function value_of(kind, name)
+  local value = contexts[kind][name]
   local predefined = value == nil and variables.predefined[kind][name]
   if predefined then
     return predefined()
@@ -113,24 +104,25 @@ function variables.methods(names)
   local both_name, delete_name = names.both, names.delete
   return {
     [get_name] = function(_, kind, name)
-      return value_of(kind, context_of(get_name, kind), name_of(get_name, name)) or ""
+      check_arguments(get_name, kind, name)
+      return value_of(kind, name) or ""
     end,
     [set_name] = function(_, kind, name, value)
-      local context = context_of(set_name, kind)
-      name = name_of(set_name, name)
+      local context = check_arguments(set_name, kind, name)
       assign(kind, context, name, value_text(name, value))
     end,
     [exists_name] = function(_, kind, name)
-      local context = context_of(exists_name, kind)
-      return value_of(kind, context, name_of(exists_name, name)) and 1 or 0
+      check_arguments(exists_name, kind, name)
+      return value_of(kind, name) and 1 or 0
     end,
     [both_name] = function(_, kind, name)
-      local value = value_of(kind, context_of(both_name, kind), name_of(both_name, name))
+      check_arguments(both_name, kind, name)
+      local value = value_of(kind, name)
       return value and 1 or 0, value
     end,
     [delete_name] = function(_, kind, name)
-      local context = context_of(delete_name, kind)
-      local earlier = context[name_of(delete_name, name)]
+      local context = check_arguments(delete_name, kind, name)
+      local earlier = context[name]
       if earlier then
         context[name], sizes[kind] = nil, sizes[kind] - 1
         octets[kind] = octets[kind] - #name - #earlier
@@ -157,9 +149,7 @@ function variables.begin(connection_count, given)
   changed, is_changed = {}, { [MESSAGE] = {}, [CONNECTION] = {} }
 end
 
-function variables.value(kind, name)
-  return value_of(kind, contexts[kind], name)
-end
+variables.value = value_of
 
 -- Kind, name and value (false: deleted) of each variable that the call changed.
 function variables.changes()

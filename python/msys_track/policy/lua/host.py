@@ -5,7 +5,7 @@ never raise.
 """
 
 import importlib
-from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -17,7 +17,7 @@ from msys_track.policy.chain import CONTINUE, DONE, Verdict
 from msys_track.policy.context import MAX_NAME, MAX_OCTETS, MAX_VALUE, MAX_VARIABLES
 from msys_track.policy.hooks import Hook, Rejection, Transaction
 from msys_track.policy.lua.files import LuaFiles
-from msys_track.policy.lua.outside import Outside
+from msys_track.policy.lua.outside import NO_TRANSACTION, Outside
 
 log = event_logger(__name__)
 
@@ -66,9 +66,15 @@ class LuaPolicy:
         self._files = LuaFiles(path, source, is_sandboxed=is_sandboxed)
         self._lock = Lock()
         self._outside = Outside(self._files)
-        state = _State(self._files, self._outside, self.settings)
-        self._state: _State | None = state
-        self.hooks = frozenset(_find_hooks(path, state.functions()))
+        self._state: _State | None = _State(self._files, self._outside, self.settings)
+        places = self._state.places
+        if faults := list(callouts.find_faults(path, places, also=(*PHASES, "init"))):
+            raise SettingsError("\n".join(faults))
+        hooks = {**{hook.value: hook for hook in Hook}, **PHASES}
+        self.hooks = frozenset(hooks[name] for name in places if name in hooks)
+        for name in places:
+            if name not in hooks and callouts.is_momentums_own(name):
+                log.warning("policy.hook_is_never_called", policy=path.name, hook=name)
 
     def ask(self, hook: Hook, transaction: Transaction) -> Verdict:
         """Call the hook in the modules that have it.
@@ -92,23 +98,42 @@ class LuaPolicy:
 
 
 class _State:
-    """A Lua state in which one policy file has been run."""
+    """A Lua state in which one policy file has been run.
+
+    Attributes:
+        places: the place of each function that a module registered, by name.
+    """
 
     def __init__(self, files: LuaFiles, outside: Outside, settings: dict[str, Any]) -> None:
-        lua = _import_lua()
+        try:
+            lua: Any = importlib.import_module("lupa.lua54")
+        except ImportError as error:
+            raise SettingsError(
+                "policies in Lua need the package lupa; install it with pip install 'lupa>=2.8'"
+            ) from error
         self._files = files
         self._path = files.main
         self._max_bytes = settings["max_kib"] * 1024
         self._outside = outside
         self._errors = (lua.LuaError, MemoryError)
-        self._runtime = lua.LuaRuntime(
+        self._runtime = runtime = lua.LuaRuntime(
             unpack_returned_tuples=True,
             register_eval=False,
             register_builtins=False,
             attribute_filter=_refuse_attribute,
             max_memory=self._max_bytes + _HEADROOM,
         )
-        self._policy = self._assemble(settings)
+        load = runtime.eval("load")
+
+        def load_piece(name: str) -> Any:
+            source = (_PIECES / f"{name}.lua").read_bytes()
+            return load(source, f"=msys-track/{name}.lua", "t")
+
+        functions = {name: getattr(outside, name) for name in vars(Outside) if name[0] != "_"}
+        del functions["transaction"]
+        self._policy = load_piece("state")(
+            load_piece, runtime.table_from(functions), runtime.table_from(settings)
+        )
         self._run = self._policy.run
         try:
             answer = self._policy.load_file(files.source, files.chunk)
@@ -117,14 +142,12 @@ class _State:
         if answer is not True:
             _, chunk, line, text = answer
             raise SettingsError(f"{files.format_place(chunk, line)}: {text}")
-
-    def functions(self) -> Iterator[tuple[str, str, int]]:
-        """Yield name, place and line of each function that a module registered."""
-        flat = self._policy.functions()
-        if flat is None:
-            return
-        for name, chunk, line in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
-            yield name, self._files.format_place(chunk, line), line
+        flat = self._policy.functions() or ()
+        self.places = {
+            name: files.format_place(chunk, line)
+            for name, chunk, line in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+            if line > 0
+        }
 
     def is_full(self) -> bool:
         """Return whether the policy keeps more memory than it may, garbage not counted."""
@@ -171,64 +194,26 @@ class _State:
             raise PolicyFailedError(
                 f"{self._path}:1: {hook.value}: an envelope of {envelope} bytes"
             )
-        flat: list[str] = []
-        for variables in (connection, transaction.contexts.message.items()):
-            for pair in variables.items():
-                flat += pair
+        variables = (*connection.items(), *transaction.contexts.message.items().items())
         self._outside.transaction = transaction
         try:
             answer: tuple[Any, ...] = self._run(
                 hook.value,
+                len(connection),
                 transaction.peer,
                 transaction.listen,
                 helo,
                 transaction.user,
                 sender,
                 recipient,
-                len(connection),
-                *flat,
+                *chain.from_iterable(variables),
             )
         except (*self._errors, UnicodeError) as error:
             where = f"{self._path}:1: {hook.value}"
             raise PolicyFailedError(f"{where}: {_summarize_error(error)}") from error
         finally:
-            self._outside.transaction = None
+            self._outside.transaction = NO_TRANSACTION
         return answer
-
-    def _assemble(self, settings: dict[str, Any]) -> Any:
-        runtime = self._runtime
-        load = runtime.eval("load")
-
-        def piece(name: str) -> Any:
-            source = (_PIECES / f"{name}.lua").read_bytes()
-            return load(source, f"=msys-track/{name}.lua", "t")
-
-        outside = runtime.table_from(
-            {name: getattr(self._outside, name) for name in Outside.QUESTIONS}
-        )
-        return piece("state")(piece, outside, runtime.table_from(settings))
-
-
-def _import_lua() -> Any:
-    try:
-        return importlib.import_module("lupa.lua54")
-    except ImportError as error:
-        raise SettingsError(
-            "policies in Lua need the package lupa; install it with pip install 'lupa>=2.8'"
-        ) from error
-
-
-def _find_hooks(path: Path, functions: Iterator[tuple[str, str, int]]) -> Iterator[Hook]:
-    places = {name: place for name, place, line in functions if line > 0}
-    if faults := list(callouts.find_faults(path, places, also=(*PHASES, "init"))):
-        raise SettingsError("\n".join(faults))
-    for name in places:
-        if name in callouts.HOOKS:
-            yield Hook(name)
-        elif name in PHASES:
-            yield PHASES[name]
-        elif callouts.is_momentums_own(name):
-            log.warning("policy.hook_is_never_called", policy=path.name, hook=name)
 
 
 def _refuse_attribute(_thing: object, _name: object, _is_setting: object) -> str:

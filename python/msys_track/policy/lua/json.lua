@@ -3,7 +3,8 @@
 -- A decoded value is a table that prints as JSON. A table with a value at 1 is an array, else an
 -- object (Momentum's rule). A decoded array stays one when it is empty. null becomes nil.
 
-local byte, find, format, gsub, sub = string.byte, string.find, string.format, string.gsub, string.sub
+local byte, find, format = string.byte, string.find, string.format
+local gsub, sub = string.gsub, string.sub
 local concat, sort, tonumber, tostring, type = table.concat, table.sort, tonumber, tostring, type
 local error, math_type, next, pcall = error, math.type, next, pcall
 local getmetatable = debug.getmetatable -- sees what a policy must not change
@@ -25,14 +26,14 @@ local function escape(c)
   return ESCAPES[c] or format("\\u%04x", byte(c))
 end
 
-local function quoted(text)
+local function write_string(text)
   if not utf8_length(text) then
     error("json: a string is not valid UTF-8", 0)
   end
   return '"' .. gsub(text, '[%c"\\]', escape) .. '"'
 end
 
-local function number_text(value)
+local function write_number(value)
   if math_type(value) == "integer" then
     return format("%d", value)
   elseif value ~= value or value == huge or value == -huge then
@@ -44,36 +45,12 @@ local function number_text(value)
   return tonumber(text) == value and text or format("%.17g", value)
 end
 
-local written
-
-local function array_text(list, depth)
-  local parts = {}
-  for i, value in ipairs(list) do
-    parts[i] = written(value, depth)
-  end
-  return "[" .. concat(parts, ",") .. "]"
-end
-
-local function object_text(object, depth)
-  local keys, names = {}, {}
-  for key in next, object do
-    local name = tostring(key)
-    keys[name] = key
-    names[#names + 1] = name
-  end
-  sort(names)
-  for i, name in ipairs(names) do
-    names[i] = quoted(name) .. ":" .. written(object[keys[name]], depth)
-  end
-  return "{" .. concat(names, ",") .. "}"
-end
-
-function written(value, depth)
+local function write(value, depth)
   local kind = type(value)
   if kind == "string" then
-    return quoted(value)
+    return write_string(value)
   elseif kind == "number" then
-    return number_text(value)
+    return write_number(value)
   elseif kind == "boolean" or kind == "nil" then
     return value == nil and "null" or tostring(value)
   elseif kind ~= "table" then
@@ -83,18 +60,33 @@ function written(value, depth)
   end
   local meta = getmetatable(value)
   if meta == scalar_meta then
-    return written(value.scalar, depth)
-  elseif meta == array_meta or value[1] ~= nil then
-    return array_text(value, depth + 1)
+    return write(value.scalar, depth)
   end
-  return object_text(value, depth + 1)
+  local parts, names = {}, {}
+  if meta == array_meta or value[1] ~= nil then
+    for i, item in ipairs(value) do
+      parts[i] = write(item, depth + 1)
+    end
+    return "[" .. concat(parts, ",") .. "]"
+  end
+  for key, member in next, value do
+    local name = tostring(key)
+    names[#names + 1], parts[name] = name, member
+  end
+  sort(names)
+  for i, name in ipairs(names) do
+    names[i] = write_string(name) .. ":" .. write(parts[name], depth + 1)
+  end
+  return "{" .. concat(names, ",") .. "}"
 end
 
-local function text_of(value)
-  return written(value, 0)
+local function write_all(value)
+  return write(value, 0)
 end
 
-object_meta.__tostring, array_meta.__tostring, scalar_meta.__tostring = text_of, text_of, text_of
+for _, meta in ipairs({ object_meta, array_meta, scalar_meta }) do
+  meta.__tostring = write_all
+end
 
 -- Reading.
 
@@ -111,23 +103,23 @@ end
 
 local UNESCAPES = { ['"'] = '"', ["\\"] = "\\", ["/"] = "/", b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
 
-local function code_unit(text, at)
+local function read_code_unit(text, at)
   local _, _, digits = find(text, "^\\u(%x%x%x%x)", at)
   return digits and tonumber(digits, 16)
 end
 
-local function escaped_character(text, at)
+local function read_escape(text, at)
   local plain = UNESCAPES[sub(text, at + 1, at + 1)]
   if plain then
     return plain, at + 2
   end
-  local code = code_unit(text, at)
+  local code = read_code_unit(text, at)
   if not code then
     fault(at, "invalid escape")
   elseif code < 0xD800 or code > 0xDFFF then
     return utf8_char(code), at + 6
   end
-  local low = code_unit(text, at + 6)
+  local low = read_code_unit(text, at + 6)
   if code > 0xDBFF or not low or low < 0xDC00 or low > 0xDFFF then
     fault(at, "half of a surrogate pair")
   end
@@ -146,7 +138,7 @@ local function read_string(text, at)
     if c == '"' then
       return concat(pieces), stop + 1
     elseif c == "\\" then
-      pieces[#pieces + 1], start = escaped_character(text, stop)
+      pieces[#pieces + 1], start = read_escape(text, stop)
     elseif c == "\127" then
       pieces[#pieces + 1], start = c, stop + 1
     else
@@ -171,52 +163,48 @@ local function read_number(text, at)
   return value, last + 1
 end
 
-local function read_array(text, at, depth)
-  local list, length = setmetatable({}, array_meta), 0
+-- Reads items, separated by commas, until the closing bracket. `read_item` returns where one ends.
+local function read_items(text, at, close, read_item)
   at = after_space(text, at + 1)
-  if sub(text, at, at) == "]" then
-    return list, at + 1
+  if sub(text, at, at) == close then
+    return at + 1
   end
   while true do
-    length = length + 1
-    list[length], at = read(text, at, depth)
+    at = read_item(at)
     local c = sub(text, at, at)
-    if c == "]" then
-      return list, at + 1
+    if c == close then
+      return at + 1
     elseif c ~= "," then
-      fault(at, "expected ',' or ']'")
+      fault(at, format("expected ',' or '%s'", close))
     end
     at = at + 1
   end
 end
 
+local function read_array(text, at, depth)
+  local list, length = setmetatable({}, array_meta), 0
+  return list, read_items(text, at, "]", function(start)
+    length = length + 1
+    list[length], start = read(text, start, depth)
+    return start
+  end)
+end
+
 local function read_object(text, at, depth)
   local object = setmetatable({}, object_meta)
-  at = after_space(text, at + 1)
-  if sub(text, at, at) == "}" then
-    return object, at + 1
-  end
-  while true do
-    at = after_space(text, at)
-    if sub(text, at, at) ~= '"' then
-      fault(at, "expected a key")
+  return object, read_items(text, at, "}", function(start)
+    start = after_space(text, start)
+    if sub(text, start, start) ~= '"' then
+      fault(start, "expected a key")
     end
-    local key, value
-    key, at = read_string(text, at)
-    at = after_space(text, at)
-    if sub(text, at, at) ~= ":" then
-      fault(at, "expected ':'")
+    local key, stop = read_string(text, start)
+    stop = after_space(text, stop)
+    if sub(text, stop, stop) ~= ":" then
+      fault(stop, "expected ':'")
     end
-    value, at = read(text, at + 1, depth)
-    object[key] = value
-    local c = sub(text, at, at)
-    if c == "}" then
-      return object, at + 1
-    elseif c ~= "," then
-      fault(at, "expected ',' or '}'")
-    end
-    at = at + 1
-  end
+    object[key], stop = read(text, stop + 1, depth)
+    return stop
+  end)
 end
 
 local WORDS = { t = { "true", true }, f = { "false", false }, n = { "null", nil } }
@@ -224,17 +212,17 @@ local WORDS = { t = { "true", true }, f = { "false", false }, n = { "null", nil 
 function read(text, at, depth)
   at = after_space(text, at)
   local c = sub(text, at, at)
-  local value
-  if c == "{" or c == "[" then
-    if depth >= MAX_DEPTH then
-      fault(at, format("nested deeper than %d levels", MAX_DEPTH))
-    end
-    local read_all = c == "{" and read_object or read_array
-    value, at = read_all(text, at, depth + 1)
+  local word, value = WORDS[c], nil
+  if (c == "{" or c == "[") and depth >= MAX_DEPTH then
+    fault(at, format("nested deeper than %d levels", MAX_DEPTH))
+  elseif c == "{" then
+    value, at = read_object(text, at, depth + 1)
+  elseif c == "[" then
+    value, at = read_array(text, at, depth + 1)
   elseif c == '"' then
     value, at = read_string(text, at)
-  elseif WORDS[c] and sub(text, at, at + #WORDS[c][1] - 1) == WORDS[c][1] then
-    value, at = WORDS[c][2], at + #WORDS[c][1]
+  elseif word and sub(text, at, at + #word[1] - 1) == word[1] then
+    value, at = word[2], at + #word[1]
   else
     value, at = read_number(text, at)
   end
@@ -265,7 +253,7 @@ end
 
 -- Returns a value that can be assigned into decoded JSON and prints as JSON.
 function json.encode(value)
-  text_of(value) -- raises a fault here, not where the value is printed
+  write_all(value) -- raises a fault here, not where the value is printed
   if type(value) ~= "table" then
     return setmetatable({ scalar = value }, scalar_meta)
   end

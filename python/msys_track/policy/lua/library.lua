@@ -4,7 +4,7 @@
 local limits, patterns, is_sandboxed = ...
 
 local format, rep, type = string.format, string.rep, type
-local error, getmetatable, rawget, rawlen = error, getmetatable, rawget, rawlen
+local error, getmetatable, rawlen = error, getmetatable, rawlen
 local concat, pack, sort, unpack = table.concat, table.pack, table.sort, table.unpack
 local setmetatable, tostring = setmetatable, tostring
 
@@ -17,7 +17,7 @@ if not is_sandboxed then
   return setmetatable({ unpack = unpack, loadstring = load }, { __index = _G })
 end
 
-local function short(list, name)
+local function check_length(list, name)
   if type(list) ~= "table" then
     error(format("bad argument #1 to '%s' (table expected, got %s)", name, type(list)), 3)
   elseif #list > MAX_ITEMS then
@@ -33,7 +33,7 @@ string.gmatch, string.gfind, string.gsub = patterns.gmatch, patterns.gmatch, pat
 string.dump, string.pack, string.packsize, string.unpack = nil, nil, nil, nil
 
 function string.rep(text, times, separator)
-  if (text == "" and (separator or "") == "") then
+  if text == "" and (separator or "") == "" then
     return "" -- C would count to any number
   end
   if type(text) == "string" and type(times) == "number" and #text * times > MAX_AT_ONCE then
@@ -47,7 +47,7 @@ getmetatable("").__metatable = false
 local library_table = { pack = pack, unpack = unpack, getn = rawlen }
 
 function library_table.concat(list, separator, first, last)
-  short(list, "concat")
+  check_length(list, "concat")
   if first and last and last - first > MAX_ITEMS then
     error(format("concat: more than %d items", MAX_ITEMS), 2)
   end
@@ -55,13 +55,13 @@ function library_table.concat(list, separator, first, last)
 end
 
 function library_table.sort(list, is_less)
-  short(list, "sort")
+  check_length(list, "sort")
   return sort(list, is_less)
 end
 
 -- Written in Lua, because C would trust a length that a metatable invents.
 function library_table.insert(list, position, ...)
-  short(list, "insert")
+  check_length(list, "insert")
   if select("#", ...) == 0 then
     list[#list + 1] = position
     return
@@ -76,7 +76,7 @@ function library_table.insert(list, position, ...)
 end
 
 function library_table.remove(list, position)
-  short(list, "remove")
+  check_length(list, "remove")
   local length = #list
   position = position or length
   if length > 0 and (position < 1 or position > length + 1) then
@@ -103,14 +103,8 @@ local function library_date(template, ...)
   return native_date(template, ...)
 end
 
-local function absent(name)
-  return function()
-    error(name .. " is not available in the sandbox", 2)
-  end
-end
-
-local function absent_library(name, has)
-  return setmetatable(has or {}, {
+local function close_library(name, functions)
+  return setmetatable(functions, {
     __index = function(_, key)
       error(format("%s.%s is not available in the sandbox", name, tostring(key)), 2)
     end,
@@ -120,52 +114,35 @@ end
 
 local environment = {
   _VERSION = _VERSION,
-  assert = assert,
-  error = error,
-  getmetatable = getmetatable,
-  ipairs = ipairs,
   math = library_math,
-  next = next,
-  pairs = pairs,
   pcall = limits.pcall,
-  rawequal = rawequal,
-  rawget = rawget,
-  rawlen = rawlen,
-  rawset = rawset,
-  select = select,
   setmetatable = limits.setmetatable,
   string = string,
   table = library_table,
-  tonumber = tonumber,
-  tostring = tostring,
-  type = type,
   unpack = unpack,
   xpcall = limits.xpcall,
-
-  coroutine = absent_library("coroutine"),
-  debug = absent_library("debug"),
-  io = absent_library("io"),
   -- Policies use it for the time of day. Nothing here reaches outside.
-  os = absent_library("os", {
+  os = close_library("os", {
     clock = os.clock,
     date = library_date,
     difftime = os.difftime,
     time = os.time,
   }),
-  package = absent_library("package"),
-  utf8 = absent_library("utf8"),
 }
-for _, name in ipairs({
-  "collectgarbage",
-  "dofile",
-  "getfenv",
-  "load",
-  "loadfile",
-  "loadstring",
-  "module",
-  "setfenv",
-}) do
-  environment[name] = absent(name)
-end
 environment._G = environment
+
+local OPEN = "assert error getmetatable ipairs next pairs rawequal rawget rawlen rawset select"
+  .. " tonumber tostring type"
+for name in string.gmatch(OPEN, "%a+") do
+  environment[name] = _G[name]
+end
+for name in string.gmatch("coroutine debug io package utf8", "%w+") do
+  environment[name] = close_library(name, {})
+end
+local CLOSED = "collectgarbage dofile getfenv load loadfile loadstring module setfenv"
+for name in string.gmatch(CLOSED, "%a+") do
+  environment[name] = function()
+    error(name .. " is not available in the sandbox", 2)
+  end
+end
 return environment

@@ -10,13 +10,23 @@ local timeout_seconds, load_seconds, max_kib, thread_seconds = ...
 local INSTRUCTIONS = 100 -- between two looks; one instruction can work on megabytes
 
 local clock, collect, error, huge = os.clock, collectgarbage, error, math.huge
-local format, pcall, rawget, setmetatable, type = string.format, pcall, rawget, setmetatable, type
+local format, pack, pcall, rawget = string.format, table.pack, pcall, rawget
+local setmetatable, type, unpack = setmetatable, type, table.unpack
 
 -- The limit is on the thread's processor time, so that neither a busy machine nor other work in the
 -- process counts. Reading it is slow. Reading the process's is fast, and it is never less: so the
 -- thread's is read only when the process's has passed the limit.
 local deadline, last, allowed = huge, huge, 0
 local spent -- what ran out, in words; stays until the next call
+
+-- Returns whether too much memory is in use for anything more to be passed in.
+local function is_full()
+  if collect("count") <= max_kib then
+    return false
+  end
+  collect()
+  return collect("count") > max_kib
+end
 
 local function look()
   if clock() > deadline then
@@ -27,18 +37,15 @@ local function look()
       deadline = clock() + left
     end
   end
-  if not spent and collect("count") > max_kib then
-    collect()
-    if collect("count") > max_kib then
-      spent = format("uses more than %d KiB of memory", max_kib)
-    end
+  if not spent and is_full() then
+    spent = format("uses more than %d KiB of memory", max_kib)
   end
   if spent then
     error(spent, 0)
   end
 end
 
-local limits = {}
+local limits = { is_full = is_full }
 
 -- Starts the clock.
 function limits.start(is_loading)
@@ -54,16 +61,8 @@ end
 -- Raises if a limit is reached; called before work that one instruction starts.
 limits.look = look
 
--- Returns whether too much memory is in use for anything more to be passed in.
-function limits.is_full()
-  if collect("count") <= max_kib then
-    return false
-  end
-  collect()
-  return collect("count") > max_kib
-end
 
-local function settled(ok, ...)
+local function check_outcome(ok, ...)
   if spent then
     error(spent, 0)
   end
@@ -74,19 +73,16 @@ local function settled(ok, ...)
 end
 
 function limits.pcall(f, ...)
-  return settled(pcall(f, ...))
-end
-
-local function handled(handler, ok, ...)
-  if ok then
-    return true, ...
-  end
-  return false, handler((...))
+  return check_outcome(pcall(f, ...))
 end
 
 -- The handler runs when the stack is unwound already, where the hook still counts.
 function limits.xpcall(f, handler, ...)
-  return handled(handler, limits.pcall(f, ...))
+  local outcome = pack(limits.pcall(f, ...))
+  if outcome[1] then
+    return unpack(outcome, 1, outcome.n)
+  end
+  return false, handler(outcome[2])
 end
 
 function limits.setmetatable(object, metatable)

@@ -16,21 +16,20 @@ local MESSAGE, CONNECTION = contexts.MESSAGE, contexts.CONNECTION
 local MAX_LOG_LINES, MAX_LOG_TEXT = 20, 500
 local MAX_REPLY = 400
 
-local function absent(name)
-  return function(_, key)
-    error(format("%s%s is not available here", name, tostring(key)), 2)
-  end
-end
-
-local function closed_object(name, methods)
-  return setmetatable(methods, { __index = absent(name), __metatable = false })
+local function close_object(name, members)
+  return setmetatable(members, {
+    __index = function(_, key)
+      error(format("%s%s is not available here", name, tostring(key)), 2)
+    end,
+    __metatable = false,
+  })
 end
 
 -- Logs.
 
 local logged = 0
 
-local function printable(text)
+local function make_printable(text)
   text = sub(text, 1, 4 * MAX_LOG_TEXT)
   if not utf8_length(text) then
     text = gsub(text, "[\128-\255]", "?")
@@ -43,16 +42,16 @@ local function printable(text)
   return (utf8_length(text) and text or gsub(text, "[\128-\255]+$", "")) .. "…"
 end
 
-local function tell(level, ...)
+local function log(level, ...)
   logged = logged + 1
   if logged > MAX_LOG_LINES then
     return
   end
-  local words = pack(...)
-  for i = 1, words.n do
-    words[i] = tostring(words[i])
+  local texts = pack(...)
+  for i = 1, texts.n do
+    texts[i] = tostring(texts[i])
   end
-  outside.log(level, printable(concat(words, " ", 1, words.n)))
+  outside.log(level, make_printable(concat(texts, " ", 1, texts.n)))
 end
 
 -- The current call.
@@ -68,41 +67,25 @@ local function domain(address)
   return address and match(address, "@([^@]*)$") or address and ""
 end
 
+local function command(name, path)
+  return path and format("%s:<%s>", name, path)
+end
+
 -- Variables that Momentum sets itself. A policy's own variable of the same name comes first.
 contexts.predefined = {
   [MESSAGE] = {
-    mailfrom_string = function()
-      return sender and "MAIL FROM:<" .. sender .. ">"
-    end,
-    mailfrom_localpart = function()
-      return localpart(sender)
-    end,
-    mailfrom_domain = function()
-      return domain(sender)
-    end,
-    rcptto_string = function()
-      return recipient and "RCPT TO:<" .. recipient .. ">"
-    end,
-    rcptto_localpart = function()
-      return localpart(recipient)
-    end,
-    rcptto_domain = function()
-      return domain(recipient)
-    end,
+    mailfrom_string = function() return command("MAIL FROM", sender) end,
+    mailfrom_localpart = function() return localpart(sender) end,
+    mailfrom_domain = function() return domain(sender) end,
+    rcptto_string = function() return command("RCPT TO", recipient) end,
+    rcptto_localpart = function() return localpart(recipient) end,
+    rcptto_domain = function() return domain(recipient) end,
   },
   [CONNECTION] = {
-    auth_user = function()
-      return user
-    end,
-    ehlo_domain = function()
-      return helo ~= "" and helo or nil
-    end,
-    ehlo_string = function()
-      return helo ~= "" and "EHLO " .. helo or nil
-    end,
-    message_rcpt_count = function()
-      return tostring(select("#", outside.recipients()))
-    end,
+    auth_user = function() return user end,
+    ehlo_domain = function() return helo ~= "" and helo or nil end,
+    ehlo_string = function() return helo ~= "" and "EHLO " .. helo or nil end,
+    message_rcpt_count = function() return tostring(select("#", outside.recipients())) end,
   },
 }
 
@@ -110,16 +93,16 @@ local CALLER = 3 -- the level of the policy's line, seen from a function that a 
 
 -- Calls of Python: refused if memory is short, because Lua could not hold the answer.
 
-local function answers_of(ask, ...)
+local function ask(question, ...)
   if limits.is_full() then
     error("no memory is left for the answer", CALLER)
   end
-  return { ask(...) }
+  return { question(...) }
 end
 
 local COMPONENTS = { all = true, detail = true, domain = true, localpart = true, user = true }
 
-local function component_of(method, component)
+local function check_component(method, component)
   component = component or "all"
   if not COMPONENTS[component] then
     error(format("%s: unknown component '%s'", method, tostring(component)), CALLER)
@@ -127,14 +110,14 @@ local function component_of(method, component)
   return component
 end
 
-local function text_argument(method, what, value)
+local function check_text(method, what, value)
   if type(value) ~= "string" or not utf8_length(value) then
     error(format("%s: the %s must be a string", method, what), CALLER)
   end
   return value
 end
 
-local function endpoint(address, flag)
+local function endpoint_part(address, flag)
   local host, port = match(address, "^%[?(.-)%]?:(%d+)$")
   if flag == "ip" then
     return host or address
@@ -144,7 +127,7 @@ local function endpoint(address, flag)
   return address
 end
 
-local function read_only(method, count)
+local function refuse_value(method, count)
   if count > 0 then
     error(method .. " with a value is not available here: mail is not changed by policy", CALLER)
   end
@@ -161,31 +144,31 @@ local msg = contexts.methods({
 })
 
 function msg:header(name, ...)
-  read_only("msg:header", select("#", ...))
-  return answers_of(outside.header, text_argument("msg:header", "name", name))
+  refuse_value("msg:header", select("#", ...))
+  return ask(outside.header, check_text("msg:header", "name", name))
 end
 
 function msg:address_header(name, component)
-  text_argument("msg:address_header", "name", name)
-  return answers_of(outside.address_header, name, component_of("msg:address_header", component))
+  check_text("msg:address_header", "name", name)
+  return ask(outside.address_header, name, check_component("msg:address_header", component))
 end
 
 function msg:rcptto(...)
-  read_only("msg:rcptto", select("#", ...))
+  refuse_value("msg:rcptto", select("#", ...))
   return recipient
 end
 
 function msg:mailfrom(...)
-  read_only("msg:mailfrom", select("#", ...))
+  refuse_value("msg:mailfrom", select("#", ...))
   return sender
 end
 
 function msg:reception_peer(flag)
-  return endpoint(peer, flag)
+  return endpoint_part(peer, flag)
 end
 
 function msg:listener_addr(flag)
-  return endpoint(listen, flag)
+  return endpoint_part(listen, flag)
 end
 
 function msg:get_message_size()
@@ -223,10 +206,6 @@ local vctx = contexts.methods({
   delete = "delete",
 })
 
-local function line_of(text)
-  return (gsub(sub(text, 1, MAX_REPLY), "[^ -~]", "?"))
-end
-
 local function set_code(method, number, text)
   local value = tonumber(number)
   if not value or value % 1 ~= 0 or value < 200 or value > 599 then
@@ -234,7 +213,7 @@ local function set_code(method, number, text)
   end
   code = tointeger(value)
   text = text == nil and "" or tostring(text)
-  reply = line_of(text == "" and "Refused by policy" or text)
+  reply = gsub(sub(text == "" and "Refused by policy" or text, 1, MAX_REPLY), "[^ -~]", "?")
 end
 
 function vctx:set_code(number, text)
@@ -246,11 +225,11 @@ function vctx:disconnect(number, text)
 end
 
 function vctx:recipient_list(...)
-  read_only("vctx:recipient_list", select("#", ...))
-  return answers_of(outside.recipients)
+  refuse_value("vctx:recipient_list", select("#", ...))
+  return ask(outside.recipients)
 end
 
-closed_object("vctx:", vctx)
+close_object("vctx:", vctx)
 
 function msg:code(number, text)
   if number ~= nil then
@@ -259,7 +238,7 @@ function msg:code(number, text)
   return code, reply
 end
 
-closed_object("msg:", msg)
+close_object("msg:", msg)
 
 -- accept
 
@@ -279,7 +258,7 @@ local accept = setmetatable({}, {
 
 local CONTINUE, DONE, AGAIN = 0, 1, 2
 
-local core = closed_object("msys.core.", {
+local core = close_object("msys.core.", {
   VALIDATE_CONT = CONTINUE,
   VALIDATE_DONE = DONE,
   VALIDATE_AGAIN = AGAIN,
@@ -311,19 +290,13 @@ local core = closed_object("msys.core.", {
   ec_message_context_exists = msg.context_exists,
 })
 
-local function is_expandable(text)
-  local scope, name = match(text, "^vctx_(%l+):(.+)$")
-  if scope == "mess" then
-    return MESSAGE, name
-  elseif scope == "conn" then
-    return CONNECTION, name
-  end
-end
+local MACRO_KINDS = { mess = MESSAGE, conn = CONNECTION }
 
 local function expand_macro(text)
-  text = text_argument("msys.expandMacro", "text", text)
+  text = check_text("msys.expandMacro", "text", text)
   return (gsub(text, "%%{([^{}]*)}", function(macro)
-    local kind, name = is_expandable(macro)
+    local scope, name = match(macro, "^vctx_(%l+):(.+)$")
+    local kind = MACRO_KINDS[scope]
     if not kind then
       error(format("msys.expandMacro: %%{%s} is not available here", macro), 0)
     end
@@ -331,9 +304,7 @@ local function expand_macro(text)
   end))
 end
 
-local dumped
-
-function dumped(value, indent)
+local function dump(value, indent)
   if type(value) ~= "table" then
     return type(value) == "string" and format("%q", value) or tostring(value)
   elseif #indent > 40 then
@@ -341,14 +312,14 @@ function dumped(value, indent)
   end
   local lines, inner = {}, indent .. "  "
   for key, item in next, value do
-    lines[#lines + 1] = inner .. "[" .. dumped(key, inner) .. "] = " .. dumped(item, inner) .. ","
+    lines[#lines + 1] = inner .. "[" .. dump(key, inner) .. "] = " .. dump(item, inner) .. ","
   end
   sort(lines)
   return "{\n" .. concat(lines, "\n") .. "\n" .. indent .. "}"
 end
 
 local modules, is_loading = {}, true
-local running -- the callout at hand
+local running -- the callback that is called
 
 local function register(name, functions)
   if type(name) ~= "string" or type(functions) ~= "table" then
@@ -359,21 +330,21 @@ local function register(name, functions)
   modules[#modules + 1] = functions
 end
 
-local msys = closed_object("msys.", {
+local msys = close_object("msys.", {
   core = core,
-  dumper = closed_object("msys.dumper.", {
+  dumper = close_object("msys.dumper.", {
     Dumper = function(value)
-      return dumped(value, "")
+      return dump(value, "")
     end,
   }),
   expandMacro = expand_macro,
   log = function(level, ...)
-    tell(type(level) == "string" and level or "info", ...)
+    log(type(level) == "string" and level or "info", ...)
   end,
   parseRFC2822Addresses = function(text, component)
-    text_argument("msys.parseRFC2822Addresses", "text", text)
-    component = component_of("msys.parseRFC2822Addresses", component)
-    return answers_of(outside.addresses, text, component)
+    check_text("msys.parseRFC2822Addresses", "text", text)
+    component = check_component("msys.parseRFC2822Addresses", component)
+    return ask(outside.addresses, text, component)
   end,
   registerModule = register,
   -- There are no thread pools here: the work is done at once.
@@ -383,13 +354,11 @@ local msys = closed_object("msys.", {
 })
 
 -- A module of Momentum's that is missing here loads: policies often require more than they use.
-local function momentum_module(name)
-  if name == "msys" then
-    return msys
-  elseif name == "json" then
+local function find_module(name)
+  if name == "json" then
     return json
   end
-  local path = match(name, "^msys[./](.+)$")
+  local path = name == "msys" and "" or match(name, "^msys[./](.+)$")
   if not path then
     return nil
   end
@@ -398,7 +367,7 @@ local function momentum_module(name)
     full_name = full_name .. part .. "."
     local inner = rawget(place, part)
     if inner == nil then
-      inner = closed_object(full_name, {})
+      inner = close_object(full_name, {})
       rawset(place, part, inner)
     elseif type(inner) ~= "table" then
       return nil
@@ -411,31 +380,21 @@ end
 -- Hooks.
 
 local ARGUMENTS = {
-  validate_connect = function()
-    return accept, vctx
-  end,
-  validate_ehlo = function()
-    return "EHLO " .. helo, accept, vctx
-  end,
-  validate_auth = function()
-    return user or "", accept, vctx
-  end,
-  validate_mailfrom = function()
-    return "MAIL FROM:<" .. (sender or "") .. ">", accept, vctx
-  end,
-  validate_rcptto = function()
-    return msg, "RCPT TO:<" .. (recipient or "") .. ">", accept, vctx
-  end,
+  validate_connect = function() return accept, vctx end,
+  validate_ehlo = function() return "EHLO " .. helo, accept, vctx end,
+  validate_auth = function() return user or "", accept, vctx end,
+  validate_mailfrom = function() return command("MAIL FROM", sender or ""), accept, vctx end,
+  validate_rcptto = function() return msg, command("RCPT TO", recipient or ""), accept, vctx end,
 }
 
-local function with_message()
+local function message_arguments()
   return msg, accept, vctx
 end
 
 -- Momentum's phase between DATA and the spool is called at the spool, before the spool's own hooks.
 local PHASES = { validate_data_spool = { "validate_data", "validate_data_spool" } }
 
-local LEGITIMATE = "return msys.core.VALIDATE_CONT or msys.core.VALIDATE_DONE"
+local ALLOWED = "return msys.core.VALIDATE_CONT or msys.core.VALIDATE_DONE"
 
 local function is_last(callout, callback, flow)
   if flow == CONTINUE or flow == DONE then
@@ -450,14 +409,12 @@ local function is_last(callout, callback, flow)
   if flow == AGAIN then
     found = "VALIDATE_AGAIN, for which nothing here waits"
   end
-  error(
-    format("%s:%d: %s returned %s; %s", sub(info.source, 2), info.linedefined, callout, found, LEGITIMATE),
-    0
-  )
+  local place = format("%s:%d", sub(info.source, 2), info.linedefined)
+  error(format("%s: %s returned %s; %s", place, callout, found, ALLOWED), 0)
 end
 
 local function run_phase(callout)
-  local arguments = ARGUMENTS[callout] or with_message
+  local arguments = ARGUMENTS[callout] or message_arguments
   for _, module in ipairs(modules) do
     local callback = module[callout]
     running = callback
@@ -483,7 +440,7 @@ end
 
 local sources = {} -- chunk name to true
 
-local function innermost_line()
+local function find_innermost_line()
   for level = 2, 60 do
     local info = getinfo(level, "Sl")
     if not info then
@@ -494,7 +451,7 @@ local function innermost_line()
   end
 end
 
-local function explained(problem)
+local function locate_error(problem)
   if type(problem) == "userdata" then
     return problem
   end
@@ -504,14 +461,11 @@ local function explained(problem)
   if chunk and sources["=" .. chunk] then
     return { chunk, tonumber(line), rest }
   end
-  local source, current = innermost_line()
-  if source then
-    return { sub(source, 2), current, rest or text }
-  end
-  return { nil, nil, rest or text }
+  local source, current = find_innermost_line()
+  return { source and sub(source, 2), current, rest or text }
 end
 
-local function failed(problem)
+local function report_failure(problem)
   local chunk, line, text = nil, nil, tostring(problem)
   if type(problem) == "table" then
     chunk, line, text = problem[1], problem[2], problem[3]
@@ -520,30 +474,31 @@ local function failed(problem)
     local info = getinfo(running, "S")
     chunk, line = sub(info.source, 2), info.linedefined
   end
-  return false, chunk, line, printable(text)
+  return false, chunk, line, make_printable(text)
 end
 
-local policy = { msys = msys, module = momentum_module }
+local policy = { msys = msys, module = find_module }
 
 function policy.print(...)
-  tell("info", ...)
+  log("info", ...)
 end
 
--- Runs one hook. The remaining arguments are names and values, the connection's first.
+-- Runs one hook. The remaining arguments are peer, listen, helo, user, sender and recipient; then
+-- names and values of variables, the connection's first.
 --
 -- Returns true, code, reply, whether it was the last, then kind, name and value (false: deleted) of
 -- each change; or false, chunk, line and text of the failure.
-function policy.run(hook, its_peer, its_listen, its_helo, its_user, its_sender, its_recipient, connection_count, ...)
-  peer, listen, helo, user, sender, recipient = its_peer, its_listen, its_helo, its_user, its_sender, its_recipient
-  contexts.begin(connection_count, { ... })
+function policy.run(hook, connection_count, ...)
+  peer, listen, helo, user, sender, recipient = ...
+  contexts.begin(connection_count, { select(7, ...) })
   code, reply, logged, running = nil, nil, 0, nil
   limits.start(false)
-  local ok, result = xpcall(run_hook, explained, hook)
+  local ok, result = xpcall(run_hook, locate_error, hook)
   limits.stop()
   if ok then
     return true, code, reply, result, contexts.changes()
   end
-  return failed(result)
+  return report_failure(result)
 end
 
 -- Runs the main file. Returns true; or false, chunk, line and text of the failure.
@@ -557,13 +512,13 @@ function policy.load(main)
         error("init returned false", 0)
       end
     end
-  end, explained)
+  end, locate_error)
   limits.stop()
   is_loading = false
-  if ok then
-    return true
+  if not ok then
+    return report_failure(problem)
   end
-  return failed(problem)
+  return true
 end
 
 function policy.name_source(chunk)
@@ -576,10 +531,8 @@ function policy.functions()
   for _, module in ipairs(modules) do
     for name, value in next, module do
       if type(name) == "string" and type(value) == "function" then
-        local info = getinfo(value, "S")
-        list[#list + 1] = name
-        list[#list + 1] = sub(info.source, 2)
-        list[#list + 1] = info.linedefined
+        local info, n = getinfo(value, "S"), #list
+        list[n + 1], list[n + 2], list[n + 3] = name, sub(info.source, 2), info.linedefined
       end
     end
   end

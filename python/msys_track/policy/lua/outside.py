@@ -10,6 +10,7 @@ from time import thread_time
 from typing import Final
 
 from msys_track.logs import event_logger
+from msys_track.policy.context import Context, Contexts
 from msys_track.policy.hooks import Transaction
 from msys_track.policy.lua.dialect import ForbiddenSourceError
 from msys_track.policy.lua.files import LuaFiles
@@ -20,23 +21,16 @@ _MAX_ANSWER: Final = 1 << 20
 _MAX_PARSED: Final = 16_384
 
 
+NO_TRANSACTION: Final = Transaction(
+    contexts=Contexts(connection=Context(), message=Context()), peer="", listen=""
+)
+
+
 class Outside:
-    """The functions that a policy's Lua can call. They take and return strings and numbers."""
+    """The functions that a policy's Lua can call, all with texts and numbers alone."""
 
-    QUESTIONS: Final = (
-        "address_header",
-        "addresses",
-        "header",
-        "log",
-        "message_size",
-        "recipients",
-        "source",
-        "thread_seconds",
-        "warn_returned_nothing",
-    )
-
-    transaction: Transaction | None = None
-    """The current one; None between two calls."""
+    transaction = NO_TRANSACTION
+    """The current one, an empty one between two calls."""
 
     def __init__(self, files: LuaFiles) -> None:
         self._files = files
@@ -51,14 +45,10 @@ class Outside:
 
     def header(self, name: str) -> tuple[str, ...]:
         """Return the values of a field."""
-        if self.transaction is None:
-            return ()
         return _limit_size(self.transaction.headers.get(name))
 
     def address_header(self, name: str, component: str) -> tuple[str, ...]:
         """Return one component of each address in a field."""
-        if self.transaction is None:
-            return ()
         return _extract_components(self.transaction.headers.get(name), component)
 
     def addresses(self, text: str, component: str) -> tuple[str, ...]:
@@ -67,11 +57,11 @@ class Outside:
 
     def recipients(self) -> tuple[str, ...]:
         """Return the recipients so far."""
-        return () if self.transaction is None else _limit_size(self.transaction.recipients)
+        return _limit_size(self.transaction.recipients)
 
     def message_size(self) -> int:
         """Return the size of the message in bytes; 0 before there is one."""
-        return 0 if self.transaction is None else len(self.transaction.message or b"")
+        return len(self.transaction.message or b"")
 
     def warn_returned_nothing(self, hook: str, chunk: str, line: int) -> None:
         """Warn that a hook returned nothing; once for each file, not for each mail."""
@@ -105,17 +95,14 @@ def _extract_components(texts: Sequence[str], component: str) -> tuple[str, ...]
         pairs = getaddresses([text[:_MAX_PARSED] for text in texts[:100]])
     except (ValueError, IndexError, RecursionError):
         return ()
-    return _limit_size([_extract_component(address, component) for _, address in pairs if address])
-
-
-def _extract_component(address: str, component: str) -> str:
-    if component == "all":
-        return address
-    localpart, _, domain = address.rpartition("@")
-    if component == "domain":
-        return domain
-    user, _, detail = localpart.partition("+")
-    return {"localpart": localpart, "user": user}.get(component, detail)
+    found = []
+    for _, address in pairs:
+        localpart, _, domain = address.rpartition("@")
+        user, _, detail = localpart.partition("+")
+        parts = {"all": address, "domain": domain, "localpart": localpart, "user": user}
+        if address:
+            found.append(parts.get(component, detail))
+    return _limit_size(found)
 
 
 def _limit_size(values: Sequence[str]) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ local tointeger, tonumber, unpack = math.tointeger, tonumber, table.unpack
 
 local MAX_CAPTURES = 32
 
--- Compiling: a pattern becomes a list of items { kind, … } and the number of its repetitions.
+-- Compiling: a pattern becomes a list of items { kind, … } and the number of its repetitions, the
+-- search for its start included. For gmatch a caret is a character.
 
 -- The characters of a class, tested in C one by one when the class is first used.
 local function set_of(source)
@@ -54,7 +55,7 @@ local function class_end(pattern, at)
   return at
 end
 
-local function escaped(pattern, at)
+local function escaped_item(pattern, at)
   local c = sub(pattern, at + 1, at + 1)
   if c == "b" then
     if at + 3 > #pattern then
@@ -76,20 +77,16 @@ end
 
 local function item_at(pattern, at)
   local c = sub(pattern, at, at)
-  if c == "(" then
-    if sub(pattern, at + 1, at + 1) == ")" then
-      return { kind = "position" }, at + 2
-    end
+  if sub(pattern, at, at + 1) == "()" then
+    return { kind = "position" }, at + 2
+  elseif c == "(" then
     return { kind = "open" }, at + 1
-  end
-  if c == ")" then
+  elseif c == ")" then
     return { kind = "close" }, at + 1
-  end
-  if c == "$" and at == #pattern then
+  elseif c == "$" and at == #pattern then
     return { kind = "end" }, at + 1
-  end
-  if c == "%" then
-    local item, next_at = escaped(pattern, at)
+  elseif c == "%" then
+    local item, next_at = escaped_item(pattern, at)
     if item then
       return item, next_at
     end
@@ -106,30 +103,26 @@ end
 
 local COSTLY = { ["*"] = true, ["+"] = true, ["-"] = true, balance = true, back = true }
 
-local function compile(pattern, first)
-  local items, repetitions, options, at = {}, 0, 0, first
+local compiled, remembered = { [true] = {}, [false] = {} }, 0 -- by whether a caret is an anchor
+
+local function compile(pattern, has_anchor)
+  if compiled[has_anchor][pattern] then
+    return compiled[has_anchor][pattern]
+  end
+  local is_anchored = has_anchor and sub(pattern, 1, 1) == "^"
+  local items, repetitions, options, at = {}, is_anchored and 0 or 1, 0, is_anchored and 2 or 1
   while at <= #pattern do
     items[#items + 1], at = item_at(pattern, at)
     local kind = items[#items].kind
     repetitions = repetitions + (COSTLY[kind] and 1 or 0)
     options = options + (kind == "?" and 1 or 0)
   end
-  return { items = items, repetitions = repetitions, weight = (#pattern + 1) * 2.0 ^ options }
-end
-
-local compiled, remembered = {}, 0
-
--- An anchored pattern begins at its second character; for gmatch a caret is a character.
-local function compiled_of(pattern, first)
-  local key = first .. pattern
-  local program = compiled[key]
-  if not program then
-    if remembered >= REMEMBERED then
-      compiled, remembered = {}, 0
-    end
-    program = compile(pattern, first)
-    compiled[key], remembered = program, remembered + 1
+  if remembered >= REMEMBERED then
+    compiled, remembered = { [true] = {}, [false] = {} }, 0
   end
+  local weight = (#pattern + 1) * 2.0 ^ options
+  local program = { items = items, is_anchored = is_anchored, repetitions = repetitions, weight = weight }
+  compiled[has_anchor][pattern], remembered = program, remembered + 1
   return program
 end
 
@@ -138,24 +131,15 @@ end
 local function capture_text(text, capture)
   if capture.length == "position" then
     return capture.start
-  end
-  if capture.length == "open" then
+  elseif capture.length == "open" then
     error("unfinished capture", 0)
   end
   return sub(text, capture.start, capture.start + capture.length - 1)
 end
 
-local function back_reference(state, number)
-  local capture = state.captures[number]
-  if not capture or number > state.level or capture.length == "open" then
-    error(format("invalid capture index %%%d", number), 0)
-  end
-  return capture_text(state.text, capture)
-end
-
 local step
 
-local function balanced(text, item, at)
+local function balance_end(text, item, at)
   if byte(text, at) ~= item.open then
     return nil
   end
@@ -173,13 +157,16 @@ local function balanced(text, item, at)
   end
 end
 
-local function opened(state, at, number, length)
+-- How items end that can be matched in more than one way, or that a failure has to undo. Each
+-- returns where the match ends (exclusive), or nil.
+
+local function open_capture(state, at, number, item)
   if state.level >= MAX_CAPTURES then
     error("too many captures", 0)
   end
   local level = state.level + 1
   state.level = level
-  state.captures[level] = { start = at, length = length }
+  state.captures[level] = { start = at, length = item.kind }
   local ending = step(state, at, number + 1)
   if not ending then
     state.level = level - 1
@@ -187,7 +174,7 @@ local function opened(state, at, number, length)
   return ending
 end
 
-local function closed(state, at, number)
+local function close_capture(state, at, number)
   for level = state.level, 1, -1 do
     local capture = state.captures[level]
     if capture.length == "open" then
@@ -202,12 +189,12 @@ local function closed(state, at, number)
   error("invalid pattern capture", 0)
 end
 
-local function longest_first(state, at, number, set, least)
-  local text, furthest = state.text, at
+local function try_longest_first(state, at, number, item)
+  local text, set, furthest = state.text, item.set, at
   while set[byte(text, furthest)] do
     furthest = furthest + 1
   end
-  for i = furthest, at + least, -1 do
+  for i = furthest, item.kind == "+" and at + 1 or at, -1 do
     local ending = step(state, i, number + 1)
     if ending then
       return ending
@@ -215,49 +202,33 @@ local function longest_first(state, at, number, set, least)
   end
 end
 
-local function shortest_first(state, at, number, set)
-  local text = state.text
+local function try_shortest_first(state, at, number, item)
+  local text, set = state.text, item.set
   while true do
     local ending = step(state, at, number + 1)
-    if ending then
+    if ending or not set[byte(text, at)] then
       return ending
-    end
-    if not set[byte(text, at)] then
-      return nil
     end
     at = at + 1
   end
 end
 
-local kinds = {
-  open = function(state, at, number)
-    return opened(state, at, number, "open")
-  end,
-  position = function(state, at, number)
-    return opened(state, at, number, "position")
-  end,
-  close = closed,
-  ["*"] = function(state, at, number, item)
-    return longest_first(state, at, number, item.set, 0)
-  end,
-  ["+"] = function(state, at, number, item)
-    return longest_first(state, at, number, item.set, 1)
-  end,
-  ["-"] = function(state, at, number, item)
-    return shortest_first(state, at, number, item.set)
-  end,
-  ["?"] = function(state, at, number, item)
-    if item.set[byte(state.text, at)] then
-      local ending = step(state, at + 1, number + 1)
-      if ending then
-        return ending
-      end
-    end
-    return step(state, at, number + 1)
-  end,
+local function try_with_and_without(state, at, number, item)
+  local is_there = item.set[byte(state.text, at)]
+  return is_there and step(state, at + 1, number + 1) or step(state, at, number + 1)
+end
+
+local BRANCHES = {
+  open = open_capture,
+  position = open_capture,
+  close = close_capture,
+  ["*"] = try_longest_first,
+  ["+"] = try_longest_first,
+  ["-"] = try_shortest_first,
+  ["?"] = try_with_and_without,
 }
 
--- Returns where the match ends (exclusive), or nil.
+-- Matches the items from `number` on. Returns where the match ends (exclusive), or nil.
 function step(state, at, number)
   local text, items = state.text, state.items
   while true do
@@ -279,29 +250,33 @@ function step(state, at, number)
         return nil
       end
     elseif kind == "balance" then
-      at = balanced(text, item, at)
+      at = balance_end(text, item, at)
       if not at then
         return nil
       end
     elseif kind == "back" then
-      local again = back_reference(state, item.number)
+      local capture = state.captures[item.number]
+      if not capture or item.number > state.level or capture.length == "open" then
+        error(format("invalid capture index %%%d", item.number), 0)
+      end
+      local again = capture_text(text, capture)
       if sub(text, at, at + #again - 1) ~= again then
         return nil
       end
       at = at + #again
     else
-      return kinds[kind](state, at, number, item)
+      return BRANCHES[kind](state, at, number, item)
     end
     number = number + 1
   end
 end
 
-local function state_of(text, pattern, first)
+local function state_of(text, pattern, has_anchor)
   if #pattern > MAX_PATTERN then
     error(format("pattern too long (more than %d characters)", MAX_PATTERN), 0)
   end
-  local program = compiled_of(pattern, first)
-  return { text = text, items = program.items, captures = {}, level = 0 }
+  local program = compile(pattern, has_anchor)
+  return { text = text, items = program.items, captures = {} }, program.is_anchored
 end
 
 local function match_at(state, at)
@@ -321,8 +296,7 @@ local function captures_of(state, start, ending, is_whole_wanted)
 end
 
 local function slow_search(text, pattern, init, is_find)
-  local is_anchored = sub(pattern, 1, 1) == "^"
-  local state = state_of(text, pattern, is_anchored and 2 or 1)
+  local state, is_anchored = state_of(text, pattern, true)
   local last = #text + 1
   for start = init, is_anchored and init < last and init or last do
     local ending = match_at(state, start)
@@ -346,7 +320,7 @@ local function slow_plain(text, wanted, init)
 end
 
 local function slow_gmatch(text, pattern, init)
-  local state = state_of(text, pattern, 1)
+  local state = state_of(text, pattern, false)
   local at, last = init, nil
   return function()
     for start = at, #text + 1 do
@@ -361,17 +335,15 @@ local function slow_gmatch(text, pattern, init)
   end
 end
 
-local function expanded(state, template, start, ending)
+local function expand_template(state, template, start, ending)
   return (gsub(template, "%%(.?)", function(c)
     if c == "%" then
       return "%"
-    elseif c == "0" then
-      return sub(state.text, start, ending - 1)
     elseif not find(c, "^%d") then
       error("invalid use of '%' in replacement string", 0)
     end
     local number = tonumber(c)
-    if number == 1 and state.level == 0 then
+    if number == 0 or number == 1 and state.level == 0 then
       return sub(state.text, start, ending - 1)
     elseif number > state.level then
       error(format("invalid capture index %%%d in replacement string", number), 0)
@@ -387,7 +359,7 @@ local function replacement_of(state, replacement, start, ending)
   elseif type(replacement) == "function" then
     value = replacement(captures_of(state, start, ending, true))
   else
-    return expanded(state, replacement, start, ending)
+    return expand_template(state, replacement, start, ending)
   end
   if not value then
     return sub(state.text, start, ending - 1)
@@ -398,10 +370,9 @@ local function replacement_of(state, replacement, start, ending)
 end
 
 local function slow_gsub(text, pattern, replacement, most)
-  local is_anchored = sub(pattern, 1, 1) == "^"
-  local state = state_of(text, pattern, is_anchored and 2 or 1)
+  local state, is_anchored = state_of(text, pattern, true)
   local pieces, count, at, last = {}, 0, 1, nil
-  while count < most do
+  while count < (most or #text + 1) do
     local ending = match_at(state, at)
     if ending and ending ~= last then
       count = count + 1
@@ -427,10 +398,8 @@ local function is_affordable(length, pattern, has_anchor)
   if length < 2 then
     return true
   end
-  local is_anchored = has_anchor and byte(pattern, 1) == 94
-  local program = compiled_of(pattern, is_anchored and 2 or 1)
-  local exponent = program.repetitions + (is_anchored and 0 or 1)
-  return program.weight * (length + 1.0) ^ exponent <= AFFORDABLE
+  local program = compile(pattern, has_anchor)
+  return program.weight * (length + 1.0) ^ program.repetitions <= AFFORDABLE
 end
 
 local function as_text(value, number, name)
@@ -456,7 +425,22 @@ local function start_of(init, length)
   return at < 1 and 1 or at
 end
 
-local bounded = {}
+-- The matcher alone; the tests compare it with C.
+local interruptible = { gsub = slow_gsub }
+
+function interruptible.find(text, pattern, init)
+  return slow_search(text, pattern, start_of(init, #text), true)
+end
+
+function interruptible.match(text, pattern, init)
+  return slow_search(text, pattern, start_of(init, #text), false)
+end
+
+function interruptible.gmatch(text, pattern, init)
+  return slow_gmatch(text, pattern, start_of(init, #text))
+end
+
+local bounded = { interruptible = interruptible }
 
 function bounded.find(text, pattern, init, is_plain)
   text, pattern = as_text(text, 1, "find"), as_text(pattern, 2, "find")
@@ -465,53 +449,31 @@ function bounded.find(text, pattern, init, is_plain)
       return find(text, pattern, init, true)
     end
     return slow_plain(text, pattern, start_of(init, #text))
-  elseif is_affordable(#text, pattern, true) then
-    return find(text, pattern, init)
   end
-  return slow_search(text, pattern, start_of(init, #text), true)
+  local search = is_affordable(#text, pattern, true) and find or interruptible.find
+  return search(text, pattern, init)
 end
 
 function bounded.match(text, pattern, init)
   text, pattern = as_text(text, 1, "match"), as_text(pattern, 2, "match")
-  if is_affordable(#text, pattern, true) then
-    return match(text, pattern, init)
-  end
-  return slow_search(text, pattern, start_of(init, #text), false)
+  local search = is_affordable(#text, pattern, true) and match or interruptible.match
+  return search(text, pattern, init)
 end
 
 function bounded.gmatch(text, pattern, init)
   text, pattern = as_text(text, 1, "gmatch"), as_text(pattern, 2, "gmatch")
-  if is_affordable(#text, pattern, false) then
-    return gmatch(text, pattern, init)
-  end
-  return slow_gmatch(text, pattern, start_of(init, #text))
+  local search = is_affordable(#text, pattern, false) and gmatch or interruptible.gmatch
+  return search(text, pattern, init)
 end
 
 function bounded.gsub(text, pattern, replacement, most)
   text, pattern = as_text(text, 1, "gsub"), as_text(pattern, 2, "gsub")
   if is_affordable(#text, pattern, true) then
     return gsub(text, pattern, replacement, most)
-  end
-  if type(replacement) ~= "table" and type(replacement) ~= "function" then
+  elseif type(replacement) ~= "table" and type(replacement) ~= "function" then
     replacement = as_text(replacement, 3, "gsub")
   end
-  return slow_gsub(text, pattern, replacement, most or #text + 1)
+  return slow_gsub(text, pattern, replacement, most)
 end
-
--- The matcher alone, for the tests: they compare it with C.
-bounded.interruptible = {
-  find = function(text, pattern, init)
-    return slow_search(text, pattern, start_of(init, #text), true)
-  end,
-  match = function(text, pattern, init)
-    return slow_search(text, pattern, start_of(init, #text), false)
-  end,
-  gmatch = function(text, pattern)
-    return slow_gmatch(text, pattern, 1)
-  end,
-  gsub = function(text, pattern, replacement, most)
-    return slow_gsub(text, pattern, replacement, most or #text + 1)
-  end,
-}
 
 return bounded

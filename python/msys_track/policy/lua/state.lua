@@ -21,7 +21,7 @@ environment.print, environment.msys, environment.json = policy.print, policy.msy
 
 local loaded = {}
 
-local function compiled(source, chunk)
+local function compile(source, chunk)
   policy.name_source(chunk)
   local main, problem = load(source, "=" .. chunk, "t", environment)
   if not main then
@@ -41,7 +41,7 @@ function environment.require(name)
   if not found then
     local source, chunk = outside.source(name)
     if source then
-      found = compiled(source, chunk)(name)
+      found = compile(source, chunk)(name)
     elseif native_require then
       found = native_require(name)
     else
@@ -55,7 +55,7 @@ end
 
 function policy.load_file(source, chunk)
   return policy.load(function()
-    compiled(source, chunk)()
+    compile(source, chunk)()
   end)
 end
 

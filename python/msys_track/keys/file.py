@@ -1,0 +1,353 @@
+"""Key files, and what stands in their place: whoever reads one can make links, so it is strict.
+
+A key file is TOML that a person can read and edit: the first key seals, all of them open. Links
+in sent mail need the key that sealed them, so rotation adds a key and removes none.
+"""
+
+import base64
+import os
+import re
+import secrets
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from msys_track.errors import KeyRingError
+
+_SECRET_BYTES = 32
+_MAX_KEYS = 255  # a token has one byte for the key's number; 0 is not used
+
+_NAMES = ("id", "created", "secret")
+_NAME_FORMS: Final = {
+    "env": re.compile(r"[A-Za-z_]\w*", re.ASCII),
+    "credential": re.compile(r"[\w.-]+", re.ASCII),
+}
+_LIKE_KEYS: Final = re.compile(r"""\[\[key|\bsecret["']?\s*=\s*["']""")
+_PLACE = re.compile(r"\(at (.+)\)\Z")  # "… (at line 7, column 10)", as tomllib ends its messages
+_HEADER = """\
+# Keys of msys-track. Whoever has them can read and make tracked links.
+# The first key seals new links; every key opens the links that it sealed. Keep each for as long
+# as readers may follow links that it sealed. `msys-track keys rotate` puts a new key first.
+"""
+_TABLE = """
+[[key]]
+id = {id}
+created = {created}
+secret = "{secret}"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedSource:
+    """Keys in a place that is not a path; it holds what a key file holds.
+
+    Attributes:
+        kind: `env` for an environment variable; `credential` for a file of the folder that
+            systemd names in `CREDENTIALS_DIRECTORY` (systemd.exec(5)).
+        name: The variable's or the credential's.
+    """
+
+    kind: Literal["env", "credential"]
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+KeySource: TypeAlias = Path | NamedSource
+
+
+def key_source(text: str) -> KeySource:
+    """Read `env:NAME`, `credential:NAME`, or the name of a file; `./env:x` is always a file.
+
+    Raises:
+        KeyRingError: NAME is not valid; or the text is the keys themselves, which the error
+            does not repeat.
+    """
+    hint = "give the name of a file, env:NAME or credential:NAME"
+    if "\n" in text or _LIKE_KEYS.search(text):
+        raise KeyRingError(f"the keys themselves; {hint}")
+    match text.split(":", 1):
+        case ["env" | "credential" as kind, name]:
+            if _NAME_FORMS[kind].fullmatch(name) is None:
+                raise KeyRingError(f"{kind}: not followed by a valid name; {hint}")
+            return NamedSource(kind=kind, name=name)
+        case _:
+            return Path(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyEntry:
+    """One key of a file, without its secret.
+
+    Attributes:
+        id: The number that tokens name it by.
+        created: When it was made, as the file says.
+    """
+
+    id: int
+    created: datetime
+
+    @property
+    def created_text(self) -> str:
+        """`created` as key files have it: RFC 3339, to the second."""
+        return self.created.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key(KeyEntry):
+    """One key of a file with its secret, which it never shows."""
+
+    secret: bytes = field(repr=False)
+
+
+def create(source: KeySource | str, *, now: datetime | None = None) -> None:
+    """Write a key file with one new key, readable by its owner only.
+
+    Args:
+        source: Where; there must be no file yet.
+        now: The key's date, for people who read the file.
+
+    Raises:
+        KeyRingError: there is a file already, it can't be written, or it is no file.
+    """
+    path = _writable_path(source)
+    try:
+        with _new_private_file(path) as descriptor:
+            _write(descriptor, [make_key(1, now or datetime.now(UTC))])
+        _make_durable(path.parent)
+    except FileExistsError as error:
+        hint = f"`msys-track keys rotate {path}` adds a key to it"
+        raise KeyRingError(f"{path}: there is a file already; {hint}") from error
+    except OSError as error:
+        raise KeyRingError(f"{path}: can't be written: {error.strerror}") from error
+
+
+def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
+    """Put a new key first in a key file; the others go on opening their links.
+
+    The file is replaced in one step: a reader sees the old one or the new one. Whoever could
+    read it still can.
+
+    Returns:
+        The new key's number.
+
+    Raises:
+        KeyRingError: the file can't be used or replaced, has no room for another key, is being
+            rotated by somebody else, or is no file.
+    """
+    path = Path(os.path.realpath(_writable_path(source)))
+    draft = path.with_name(f".{path.name}.new")  # as long as it exists, nobody else rotates
+    try:
+        with _new_private_file(draft) as descriptor:
+            keys = read_keys(path)
+            new = make_key(_choose_id(path, keys), now or datetime.now(UTC))
+            # Root may rotate for a service: whoever could read the old file reads the new one.
+            old = path.stat()
+            os.fchown(descriptor, old.st_uid, old.st_gid if old.st_mode & 0o040 else -1)
+            os.fchmod(descriptor, 0o600 | old.st_mode & 0o044)
+            _write(descriptor, [new, *keys])
+            draft.replace(path)
+        _make_durable(path.parent)
+    except FileExistsError as error:
+        hint = f"if nobody else is rotating {path}, remove {draft}"
+        raise KeyRingError(f"{draft}: a rotation is under way or was cut off; {hint}") from error
+    except OSError as error:
+        raise KeyRingError(f"{path}: can't be replaced: {error.strerror}") from error
+    return new.id
+
+
+def list_keys(source: KeySource | str) -> tuple[KeyEntry, ...]:
+    """List the keys of a source in its order: the first seals, all of them open.
+
+    Raises:
+        KeyRingError: it can't be used.
+    """
+    return tuple(KeyEntry(id=key.id, created=key.created) for key in read_keys(source))
+
+
+def _writable_path(given: KeySource | str) -> Path:
+    source = key_source(given) if isinstance(given, str) else given
+    if isinstance(source, Path):
+        return source
+    hint = (
+        "make or rotate the key file that it comes from, set it to what is in there, and "
+        "restart what reads it"
+    )
+    raise KeyRingError(f"{source}: only a file can be written; {hint}")
+
+
+def make_key(number: int, created: datetime) -> Key:
+    """Make a key of random bytes."""
+    return Key(id=number, created=created, secret=secrets.token_bytes(_SECRET_BYTES))
+
+
+def _choose_id(path: Path, keys: Sequence[Key]) -> int:
+    taken = {key.id for key in keys}
+    newest = max(taken)
+    # Numbers of removed keys come last: an old link must not look like one of a key we have.
+    order = chain(range(newest + 1, _MAX_KEYS + 1), range(1, newest))
+    free = next((number for number in order if number not in taken), None)
+    if free is None:
+        what = f"has {_MAX_KEYS} keys, the most there can be"
+        raise KeyRingError(f"{path}: {what}; remove the oldest")
+    return free
+
+
+def read_keys(source: KeySource | str) -> list[Key]:
+    """Read a key file, or what stands in its place, in its order.
+
+    Raises:
+        KeyRingError: missing, readable by others, not TOML, or with something in it that no
+            key file has; the text names the source and what to do.
+    """
+    if isinstance(source, str):
+        source = key_source(source)
+    if isinstance(source, Path):
+        return _read_file(source, source)
+    if source.kind == "env":
+        text = os.environ.get(source.name)
+        if text is None:
+            hint = "set it to what a key file holds, for the process that reads it"
+            raise KeyRingError(f"{source}: there is no such environment variable; {hint}")
+        return _parse(source, text.encode("utf-8", "surrogateescape"))
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder is None:
+        hint = f"systemd sets it for a unit with LoadCredential={source.name}:FILE"
+        raise KeyRingError(f"{source}: CREDENTIALS_DIRECTORY is not set; {hint}")
+    return _read_file(source, Path(folder, source.name))
+
+
+def _read_file(source: KeySource, path: Path) -> list[Key]:
+    # Links are followed first: what counts is the folder that the file itself is in.
+    path = Path(os.path.realpath(path))
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if not _is_private(status, path.parent):
+                mode = stat.S_IMODE(status.st_mode)
+                what = f"users other than its owner can use it (mode {mode:04o})"
+                hint = f"run `chmod 600 {path}`; a mounted secret: mode 0440, owned by root"
+                raise KeyRingError(f"{source}: {what}; {hint}")
+            content = file.read()
+    except FileNotFoundError as error:
+        hint = (
+            f"`msys-track keys new {source}` makes one"
+            if isinstance(source, Path)
+            else f"give the unit LoadCredential={source.name}:FILE"
+        )
+        raise KeyRingError(f"{source}: there is no such key file; {hint}") from error
+    except OSError as error:
+        raise KeyRingError(f"{source}: can't be read: {error.strerror}") from error
+    return _parse(source, content)
+
+
+def _is_private(status: os.stat_result, folder: Path) -> bool:
+    """Tell whether only those whom the owner or root meant can read a file."""
+    mode = stat.S_IMODE(status.st_mode)
+    if not mode & 0o077:
+        return True
+    trusted = (0, os.geteuid())
+    if status.st_uid not in trusted:
+        return False
+    # As PostgreSQL has it for a server's key: root's file may be readable by the group that root
+    # gave it ("Secure TCP/IP Connections with SSL").
+    if status.st_uid == 0 and not mode & 0o037:
+        return True
+    if mode & 0o333:
+        return False
+    # Read-only for everybody, as secrets are mounted; but nobody else gets through the folder.
+    around = folder.stat()
+    return around.st_uid in trusted and not around.st_mode & 0o077
+
+
+def _parse(source: KeySource, content: bytes) -> list[Key]:
+    # Nothing that stands in the file is repeated in an error, and none is chained `from error`:
+    # whatever is misplaced in it may be a secret.
+    try:
+        document = tomllib.loads(content.decode())
+    except UnicodeDecodeError:
+        raise KeyRingError(f"{source}: is not TOML: not UTF-8") from None
+    except (ValueError, RecursionError) as error:  # numbers and nesting that no key file has, too
+        place = _PLACE.search(str(error))
+        where = f"; look at {place[1]}" if place else ""
+        raise KeyRingError(f"{source}: is not TOML{where}") from None
+    tables = document.pop("key", None)
+    if document:
+        raise KeyRingError(f"{source}: has something other than [[key]] tables; take it out")
+    if not isinstance(tables, list) or not tables:
+        hint = (
+            f"remove it, and `msys-track keys new {source}` makes a whole file"
+            if isinstance(source, Path)
+            else "`msys-track keys new FILE` makes what it must hold"
+        )
+        raise KeyRingError(f"{source}: has no [[key]]; {hint}")
+    keys = [
+        _parse_key(f"{source}: key {place}", table) for place, table in enumerate(tables, start=1)
+    ]
+    ids = [key.id for key in keys]
+    for number in ids:
+        if ids.count(number) > 1:
+            raise KeyRingError(f"{source}: two keys have id {number}; each needs its own")
+    return keys
+
+
+def _parse_key(where: str, table: Any) -> Key:
+    if not isinstance(table, Mapping):
+        raise KeyRingError(f"{where}: is not a [[key]] table")
+    for name in _NAMES:
+        if name not in table:
+            raise KeyRingError(f"{where}: {name} is missing; a key has {', '.join(_NAMES)}")
+    if len(table) > len(_NAMES):
+        raise KeyRingError(f"{where}: has more than {', '.join(_NAMES)}; take it out")
+    number, created, text = (table[name] for name in _NAMES)
+    if type(number) is not int or not 1 <= number <= _MAX_KEYS:
+        raise KeyRingError(f"{where}: id must be a number from 1 to {_MAX_KEYS}")
+    if not isinstance(created, datetime) or created.tzinfo is None:
+        raise KeyRingError(f"{where}: created must be like 2026-11-24T10:00:00Z")
+    try:
+        secret = base64.b64decode(text, validate=True)
+    except (TypeError, ValueError):
+        secret = b""
+    if len(secret) != _SECRET_BYTES:
+        raise KeyRingError(f"{where}: secret must be {_SECRET_BYTES} bytes as base64 in quotes")
+    return Key(id=number, created=created, secret=secret)
+
+
+@contextmanager
+def _new_private_file(path: Path) -> Iterator[int]:
+    """Make a file that its owner alone can read; remove it if writing fails."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        yield descriptor
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, keys: Sequence[Key]) -> None:
+    tables = [
+        _TABLE.format(
+            id=key.id, created=key.created_text, secret=base64.b64encode(key.secret).decode()
+        )
+        for key in keys
+    ]
+    with os.fdopen(descriptor, "wb", closefd=False) as file:
+        file.write("".join([_HEADER, *tables]).encode())
+    os.fsync(descriptor)
+
+
+def _make_durable(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

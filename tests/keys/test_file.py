@@ -1,0 +1,699 @@
+"""Key files: strict, safe to rotate, silent about secrets."""
+
+import os
+import re
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import tomllib
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.tokens import TOKENS, claims_of, key_file, said
+
+from msys_track.errors import InvalidTokenError, KeyRingError
+from msys_track.keys import file as keys
+from msys_track.keys.file import KeyEntry, NamedSource, key_source
+from msys_track.keys.ring import KeyRing
+
+NOW = datetime(2026, 11, 24, 10, 0, 0, tzinfo=UTC)
+LATER = NOW + timedelta(days=90)
+CLICK = claims_of(TOKENS[1])
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+needs_ordinary_user = pytest.mark.skipif(
+    os.geteuid() == 0, reason="root may read and write everything"
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a key file can be made."""
+    return tmp_path / "keys.toml"
+
+
+@pytest.fixture
+def made(path: Path) -> Path:
+    """A key file with one key."""
+    keys.create(path, now=NOW)
+    return path
+
+
+def secrets_in(path: Path) -> list[str]:
+    return re.findall(r'secret = "(.+)"', path.read_text(encoding="utf-8"))
+
+
+def test_a_new_file_has_one_key_that_seals_and_opens(path: Path) -> None:
+    keys.create(path, now=NOW)
+    made = KeyRing.load(path)
+    assert made.ids == (1,)
+    assert said(made.open(made.seal(CLICK))) == said(CLICK)
+    keys.create(path.with_name("other.toml"))
+    assert secrets_in(path) != secrets_in(path.with_name("other.toml"))
+
+
+def test_a_new_file_can_be_read_by_its_owner_alone_whatever_the_umask(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        keys.create(path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_file_can_be_read_by_a_person_and_by_any_toml_parser(made: Path) -> None:
+    text = made.read_text(encoding="utf-8")
+    assert text.startswith("# Keys of msys-track.")
+    (table,) = tomllib.loads(text)["key"]
+    assert table == {"id": 1, "created": NOW, "secret": secrets_in(made)[0]}
+
+
+def test_a_file_is_never_written_over(made: Path) -> None:
+    before = made.read_bytes()
+    with pytest.raises(KeyRingError, match=r"there is a file already; `msys-track keys rotate"):
+        keys.create(made)
+    assert made.read_bytes() == before
+
+
+def test_a_missing_folder_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "keys.toml"
+    with pytest.raises(KeyRingError, match=f"{path}: can't be written: No such file or directory"):
+        keys.create(path)
+
+
+def test_a_missing_file_is_an_error_that_says_how_to_make_one(path: Path) -> None:
+    for use in (KeyRing.load, keys.rotate):
+        with pytest.raises(KeyRingError, match=f"no such key file; `msys-track keys new {path}`"):
+            use(path)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_folder_is_no_key_file(tmp_path: Path) -> None:
+    with pytest.raises(KeyRingError, match="can't be read: Is a directory"):
+        KeyRing.load(tmp_path)
+
+
+@needs_ordinary_user
+def test_a_file_that_may_not_be_read_is_an_error(made: Path) -> None:
+    made.chmod(0)
+    with pytest.raises(KeyRingError, match="can't be read: Permission denied"):
+        KeyRing.load(made)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601, 0o644, 0o777, 0o440])
+def test_a_file_that_others_can_use_is_refused_with_the_command_that_helps(
+    made: Path, mode: int
+) -> None:
+    made.parent.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(made, 4711, -1)
+    made.chmod(mode)
+    wanted = re.escape(
+        f"users other than its owner can use it (mode {mode:04o}); run `chmod 600 {made}`"
+    )
+    for use in (KeyRing.load, keys.rotate, keys.list_keys):
+        with pytest.raises(KeyRingError, match=wanted):
+            use(made)
+
+
+@pytest.mark.parametrize(
+    ("folder_mode", "mode"),
+    [
+        *product([0o700], [0o600, 0o400, 0o700]),
+        *product([0o700, 0o500], [0o444, 0o404]),  # nobody else gets through the folder
+        *(
+            pytest.param(0o755, mode, marks=needs_root)  # root gave it to the group
+            for mode in (0o600, 0o640, 0o440, 0o040)
+        ),
+    ],
+)
+def test_a_file_that_nobody_reads_against_its_owners_will_is_read(
+    made: Path, folder_mode: int, mode: int
+) -> None:
+    made.chmod(mode)
+    made.parent.chmod(folder_mode)
+    assert KeyRing.load(made).ids == (1,)
+    made.parent.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("folder_mode", "mode"),
+    [
+        *product([0o755], [0o660, 0o650, 0o644, 0o444, 0o404, 0o641]),
+        *[(0o710, 0o444), (0o701, 0o444), (0o700, 0o644)],
+    ],
+)
+def test_a_folder_with_a_way_in_or_a_file_that_can_be_written_protects_nothing(
+    made: Path, folder_mode: int, mode: int
+) -> None:
+    made.chmod(mode)
+    made.parent.chmod(folder_mode)
+    with pytest.raises(KeyRingError, match=rf"\(mode {mode:04o}\).*mode 0440, owned by root"):
+        KeyRing.load(made)
+
+
+@needs_root
+def test_a_private_folder_of_somebody_else_protects_nothing(made: Path) -> None:
+    made.chmod(0o444)
+    os.chown(made.parent, 4711, -1)
+    with pytest.raises(KeyRingError, match="users other than its owner can use it"):
+        KeyRing.load(made)
+
+
+def mounted(folder: Path, *, name: str = "..2026_11_24") -> Path:
+    """Keys as Kubernetes mounts a secret: the visible file leads through a folder's link."""
+    (folder / name).mkdir()
+    keys.create(folder / name / "keys.toml", now=NOW)
+    draft = folder / "..data_tmp"
+    draft.symlink_to(name)
+    draft.replace(folder / "..data")
+    visible = folder / "keys.toml"
+    if not visible.is_symlink():
+        visible.symlink_to("..data/keys.toml")
+    return visible
+
+
+def test_a_mounted_secret_is_read_through_its_links_and_again_when_they_change(
+    tmp_path: Path,
+) -> None:
+    visible = mounted(tmp_path)
+    link = KeyRing.load(visible).seal(CLICK)
+    mounted(tmp_path, name="..2026_11_25")
+    with pytest.raises(InvalidTokenError):
+        KeyRing.load(visible).open(link)
+
+
+def test_behind_a_link_the_folder_of_the_file_itself_counts(tmp_path: Path) -> None:
+    visible = mounted(tmp_path)
+    behind = visible.resolve()
+    behind.chmod(0o444)
+    tmp_path.chmod(0o755)
+    behind.parent.chmod(0o700)
+    assert KeyRing.load(visible).ids == (1,)
+    tmp_path.chmod(0o700)
+    behind.parent.chmod(0o755)
+    with pytest.raises(KeyRingError, match=re.escape(f"run `chmod 600 {behind}`")):
+        KeyRing.load(visible)
+
+
+def test_a_link_to_itself_is_an_error(path: Path) -> None:
+    path.symlink_to(path)
+    for use in (KeyRing.load, keys.rotate):
+        with pytest.raises(KeyRingError, match="Too many levels of symbolic links"):
+            use(path)
+
+
+AS_SERVICE = """
+import os, sys
+from msys_track.keys.ring import KeyRing
+from msys_track.errors import KeyRingError
+os.setgroups([])
+os.setresgid(4711, 4711, 4711)
+os.setresuid(4712, 4712, 4712)
+try:
+    print(KeyRing.load(sys.argv[1]).ids)
+except KeyRingError as error:
+    print(error)
+"""
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("owner", "mode", "wanted"),
+    [
+        (0, 0o440, "(1,)"),
+        (0, 0o640, "(1,)"),
+        (4712, 0o400, "(1,)"),
+        (4712, 0o440, "users other than its owner"),
+        (4713, 0o440, "users other than its owner"),
+        (0, 0o400, "can't be read: Permission denied"),
+    ],
+)
+def test_a_service_reads_its_own_file_and_one_that_root_gave_its_group(
+    owner: int, mode: int, wanted: str
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        file = Path(folder, "keys.toml")
+        keys.create(file)
+        os.chown(file, owner, 4711)
+        file.chmod(mode)
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", AS_SERVICE, str(file)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert wanted in done.stdout
+
+
+def test_keys_are_read_from_an_environment_variable(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKING_KEYS", made.read_text(encoding="utf-8"))
+    link = KeyRing.load(made).seal(CLICK)
+    assert said(KeyRing.load("env:TRACKING_KEYS").open(link)) == said(CLICK)
+    assert keys.list_keys("env:TRACKING_KEYS") == keys.list_keys(made)
+
+
+def test_a_variable_may_hold_the_keys_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = f'key = [{{ id = 7, created = {DATE}, secret = "{BASE64}" }}]'
+    monkeypatch.setenv("TRACKING_KEYS", line)
+    assert KeyRing.load("env:TRACKING_KEYS").ids == (7,)
+
+
+def test_keys_are_read_from_a_credential_of_systemd(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(made.parent))
+    link = KeyRing.load(made).seal(CLICK)
+    assert said(KeyRing.load("credential:keys.toml").open(link)) == said(CLICK)
+    made.parent.chmod(0o755)
+    made.chmod(0o644)
+    with pytest.raises(KeyRingError, match=r"^credential:keys\.toml: users other than its"):
+        KeyRing.load("credential:keys.toml")
+
+
+@pytest.mark.parametrize(
+    ("source", "folder", "wanted"),
+    [
+        ("env:NO_KEYS", None, "env:NO_KEYS: there is no such environment variable; set it"),
+        ("credential:no", None, "CREDENTIALS_DIRECTORY is not set; .*LoadCredential=no:FILE"),
+        ("credential:no", "/", "credential:no: there is no such key file; .*LoadCredential=no:"),
+        (
+            "env:",
+            None,
+            "env: not followed by a valid name; give the name of a file, env:NAME or",
+        ),
+        ("env:1", None, "env: not followed by a valid name"),
+        ("env:a=b", None, "env: not followed by a valid name"),
+        ("credential:", None, "credential: not followed by a valid name"),
+        ("credential:../keys", None, "credential: not followed by a valid name"),
+        ("credential:..", "/", "can't be read: Is a directory"),
+    ],
+)
+def test_a_source_without_keys_is_told_with_what_to_do(
+    source: str, folder: str | None, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    if folder is not None:
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", folder)
+    for use in (KeyRing.load, keys.list_keys):
+        with pytest.raises(KeyRingError, match=wanted):
+            use(source)
+
+
+@pytest.mark.parametrize("source", ["env:TRACKING_KEYS", "credential:keys.toml"])
+def test_what_is_no_file_can_not_be_made_or_rotated(
+    made: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made.parent)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(made.parent))
+    before = made.read_bytes()
+    for use in (keys.rotate, keys.create):
+        with pytest.raises(
+            KeyRingError, match=r"only a file can be written; .* the key file that"
+        ):
+            use(source)
+    assert made.read_bytes() == before
+    assert list(made.parent.iterdir()) == [made]
+
+
+def test_a_path_is_a_file_whatever_it_is_called(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    assert key_source("env:A_1") == NamedSource(kind="env", name="A_1")
+    assert key_source("./env:A_1") == Path("env:A_1")
+    keys.create(Path("env:A_1"))
+    assert KeyRing.load("./env:A_1").ids == (1,)
+
+
+@pytest.mark.parametrize("content", ["", "x", "\udcff", "[[key]]\nid = 1\n"])
+def test_a_variable_without_keys_is_told_as_such(
+    content: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKING_KEYS", content)
+    with pytest.raises(KeyRingError, match=r"^env:TRACKING_KEYS: "):
+        KeyRing.load("env:TRACKING_KEYS")
+
+
+BASE64 = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+DATE = "2026-11-24T10:00:00Z"
+
+
+def table(*, number: str = "1", created: str = DATE, base64_text: str = f'"{BASE64}"') -> str:
+    return f"[[key]]\nid = {number}\ncreated = {created}\nsecret = {base64_text}\n"
+
+
+BROKEN = [
+    ("", r"has no \[\[key\]\]; remove it, and `msys-track keys new .*` makes a whole file"),
+    ("# nothing\n", r"has no \[\[key\]\]"),
+    ("key = []", r"has no \[\[key\]\]"),
+    ("key = 1", r"has no \[\[key\]\]"),
+    ("key = [1]", r"key 1: is not a \[\[key\]\] table"),
+    ("[key]\nid = 1", r"has no \[\[key\]\]"),
+    ("[[key]]\nid = \n", r"is not TOML; look at line 2, column 6"),
+    ("[[key]]\nid = ", r"is not TOML; look at end of document"),
+    ("[[key]\n", r"is not TOML; look at line 1"),
+    (table() + "[[keys]]\n", r"has something other than \[\[key\]\] tables; take it out"),
+    ("version = 1\n" + table(), r"has something other than \[\[key\]\] tables"),
+    ("\udcff", r"is not TOML: not UTF-8"),
+    (f"x = {'1' * 5_000}\n", r"is not TOML"),
+    (f"x = {'[' * 5_000}\n", r"is not TOML"),
+    (table().replace("id = 1\n", ""), r"key 1: id is missing; a key has id, created, secret"),
+    (table().replace("secret", "secrets"), r"key 1: secret is missing"),
+    (table() + "note = 1\n", r"key 1: has more than id, created, secret; take it out"),
+    (table(number="0"), r"key 1: id must be a number from 1 to 255"),
+    (table(number="256"), r"id must be a number from 1 to 255"),
+    (table(number="-1"), r"id must be a number from 1 to 255"),
+    (table(number="1.0"), r"id must be a number from 1 to 255"),
+    (table(number="true"), r"id must be a number from 1 to 255"),
+    (table(number='"1"'), r"id must be a number from 1 to 255"),
+    (table(created="2026-11-24"), r"created must be like 2026-11-24T10:00:00Z"),
+    (table(created="2026-11-24T10:00:00"), r"created must be like 2026-11-24T10:00:00Z"),
+    (table(created=f'"{DATE}"'), r"created must be like 2026-11-24T10:00:00Z"),
+    (table(base64_text='""'), r"secret must be 32 bytes as base64 in quotes"),
+    (table(base64_text=f'"{BASE64[:-4]}"'), r"secret must be 32 bytes"),
+    (table(base64_text=f'"{BASE64[:-1]}"'), r"secret must be 32 bytes"),
+    (table(base64_text=f'"{BASE64} "'), r"secret must be 32 bytes"),
+    (table(base64_text=f'"AAAA{BASE64}"'), r"secret must be 32 bytes"),
+    (table(base64_text='"ü"'), r"secret must be 32 bytes"),
+    (table(base64_text="32"), r"secret must be 32 bytes"),
+    (table() + table(number="2") + table(number="1"), r"two keys have id 1; each needs its own"),
+    (table() + table(number="2", base64_text='""'), r"key 2: secret must be 32 bytes"),
+]
+
+
+@pytest.mark.parametrize(("content", "wanted"), BROKEN)
+def test_what_no_key_file_has_is_refused_with_its_place(
+    path: Path, content: str, wanted: str
+) -> None:
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    path.chmod(0o600)
+    for use in (KeyRing.load, keys.rotate, keys.list_keys):
+        with pytest.raises(KeyRingError, match=f"^{re.escape(str(path))}:.* {wanted}"):
+            use(path)
+    assert path.read_bytes() == content.encode("utf-8", "surrogateescape")
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> str:
+    """A key file in which something was cut out, put in or exchanged."""
+    text = table() + table(number="2", base64_text=f'"{BASE64[::-1].lstrip("=")}="')
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(text)))
+        end = draw(st.integers(start, min(len(text), start + 12)))
+        put = draw(st.sampled_from(["", *"\"'=\n[].#,{a\\"]))
+        text = text[:start] + put + text[end:]
+    return text
+
+
+PIECE = 8
+PIECES = {
+    secret[at : at + PIECE]
+    for secret in (BASE64, BASE64[::-1])
+    for at in range(len(secret) - PIECE + 1)
+}
+
+
+@contextmanager
+def pieces_hidden() -> Iterator[None]:
+    """Pass on an error that shows no piece of a secret; fail on one that does."""
+    try:
+        yield
+    except KeyRingError as error:
+        # What a log or a terminal could show of it and of those that led to it.
+        text = "".join([*traceback.format_exception(error), repr(error), repr(error.__cause__)])
+        if any(piece in text for piece in PIECES):
+            pytest.fail(f"shows a piece of a secret: {text}")
+        raise
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(content=damaged())
+def test_no_error_about_a_file_or_a_variable_shows_a_piece_of_a_secret(
+    made: Path, content: str
+) -> None:
+    made.write_text(content, encoding="utf-8")
+    with suppress(KeyRingError), pieces_hidden():
+        KeyRing.load(made)
+    os.environ["TRACKING_KEYS"] = content
+    with suppress(KeyRingError), pieces_hidden():
+        KeyRing.load("env:TRACKING_KEYS")
+    del os.environ["TRACKING_KEYS"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        table(),
+        f'key = [{{ id = 1, created = {DATE}, secret = "{BASE64}" }}]',
+        f"secret='{BASE64}'",
+        f"env:{BASE64}",
+    ],
+)
+def test_keys_in_the_place_of_a_source_are_not_repeated(text: str) -> None:
+    with pytest.raises(KeyRingError, match="give the name of a file, env:NAME"), pieces_hidden():
+        KeyRing.load(text)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f'[[key]]\n"{BASE64}" = 1\n',
+        f"[[{BASE64[:-1]}]]\n",
+        f"[{BASE64[:-1]}]\n[{BASE64[:-1]}]\n",
+        f"{BASE64[:-1]} = 1\n{BASE64[:-1]} = 2\n",
+        f"x = {{{BASE64[:-1]} = 1, {BASE64[:-1]} = 2}}\n",
+        f'[[key]]\nid = "{BASE64}"\ncreated = {DATE}\nsecret = 1\n',
+    ],
+)
+def test_a_secret_in_the_place_of_something_else_is_not_shown_either(
+    made: Path, content: str
+) -> None:
+    made.write_text(content, encoding="utf-8")
+    with pytest.raises(KeyRingError), pieces_hidden():
+        KeyRing.load(made)
+
+
+def test_a_listing_has_numbers_and_dates_and_nothing_else(made: Path) -> None:
+    keys.rotate(made, now=LATER)
+    listed = keys.list_keys(made)
+    assert listed == (KeyEntry(id=2, created=LATER), KeyEntry(id=1, created=NOW))
+    assert not any(hasattr(entry, "secret") for entry in listed)
+    assert [entry.created_text for entry in listed] == [
+        "2027-02-22T10:00:00Z",
+        "2026-11-24T10:00:00Z",
+    ]
+
+
+def test_a_date_is_listed_in_the_zone_that_the_file_has_it_in(path: Path) -> None:
+    zone = timezone(timedelta(hours=-14))
+    keys.create(path, now=datetime(1, 1, 1, tzinfo=zone))
+    (entry,) = keys.list_keys(path)
+    assert entry.created_text == "0001-01-01T00:00:00-14:00"
+
+
+def test_a_rotated_file_seals_with_the_new_key_and_opens_with_both(made: Path) -> None:
+    before = KeyRing.load(made)
+    old_link = before.seal(CLICK)
+    assert keys.rotate(made, now=LATER) == 2
+    after = KeyRing.load(made)
+    assert after.ids == (2, 1)
+    assert said(after.open(old_link)) == said(CLICK)
+    new_link = after.seal(CLICK)
+    assert said(after.open(new_link)) == said(CLICK)
+    with pytest.raises(InvalidTokenError, match="no key has id 2"):
+        before.open(new_link)
+
+
+def test_rotating_keeps_the_secrets_and_dates_of_all_keys(made: Path) -> None:
+    first = secrets_in(made)
+    keys.rotate(made, now=LATER)
+    second = secrets_in(made)
+    keys.rotate(made, now=LATER)
+    assert secrets_in(made)[1:] == second
+    assert second[1:] == first
+    assert len(set(secrets_in(made))) == 3
+
+
+def test_a_rotated_file_is_private_and_nothing_lies_beside_it(made: Path) -> None:
+    made.chmod(0o400)
+    keys.rotate(made)
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
+    assert list(made.parent.iterdir()) == [made]
+
+
+def test_a_link_to_the_file_stays_one(made: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.toml"
+    link.symlink_to(made.name)
+    keys.rotate(link)
+    assert link.is_symlink()
+    assert KeyRing.load(made).ids == (2, 1)
+
+
+@needs_root
+@pytest.mark.parametrize(("before", "after"), [(0o640, 0o640), (0o440, 0o640), (0o600, 0o600)])
+def test_whom_root_let_read_a_file_reads_the_rotated_one(
+    made: Path, before: int, after: int
+) -> None:
+    os.chown(made, 0, 4711)
+    made.chmod(before)
+    keys.rotate(made)
+    status = made.stat()
+    assert stat.S_IMODE(status.st_mode) == after
+    assert (status.st_uid, status.st_gid) == (0, 4711 if after & 0o040 else os.getgid())
+
+
+@needs_root
+def test_root_leaves_the_file_to_its_owner(made: Path) -> None:
+    os.chown(made, 4711, -1)
+    keys.rotate(made)
+    assert made.stat().st_uid == 4711
+
+
+@pytest.mark.parametrize(
+    ("there", "new"),
+    [
+        ([1], 2),
+        ([7], 8),
+        ([3, 9, 5], 10),
+        ([254], 255),
+        ([255], 1),
+        ([255, 1, 2], 3),
+        ([*range(2, 256)], 1),
+        ([*range(1, 40), *range(41, 256)], 40),
+    ],
+)
+def test_a_new_number_follows_the_highest_and_then_the_longest_unused(
+    tmp_path: Path, there: list[int], new: int
+) -> None:
+    path = key_file(tmp_path, {number: bytes([number]) * 32 for number in there})
+    assert keys.rotate(path) == new
+    assert KeyRing.load(path).ids[0] == new
+
+
+def test_a_file_with_255_keys_has_no_room_and_stays(tmp_path: Path) -> None:
+    path = key_file(tmp_path, {number: bytes([number]) * 32 for number in range(1, 256)})
+    before = path.read_bytes()
+    with pytest.raises(
+        KeyRingError, match="has 255 keys, the most there can be; remove the oldest"
+    ):
+        keys.rotate(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+ROTATE = """
+import sys
+from msys_track.keys import file as keys
+from msys_track.errors import KeyRingError
+sys.stdin.read(1)
+for _ in range(10):
+    try:
+        print(keys.rotate(sys.argv[1]))
+    except KeyRingError as error:
+        assert "a rotation is under way" in str(error), error
+"""
+
+
+def test_processes_that_rotate_at_once_lose_no_key(made: Path) -> None:
+    processes = [
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, "-c", ROTATE, str(made)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4
+    added = sorted(int(line) for output in outputs for line in output.splitlines())
+    assert added == list(range(2, len(added) + 2))
+    assert KeyRing.load(made).ids == (*reversed(added), 1)
+    assert len(set(secrets_in(made))) == len(added) + 1
+    assert list(made.parent.iterdir()) == [made]
+
+
+def test_whoever_reads_during_rotations_sees_a_whole_file(made: Path) -> None:
+    old_link = KeyRing.load(made).seal(CLICK)
+    done = threading.Event()
+
+    def rotate_often() -> None:
+        for _ in range(60):
+            keys.rotate(made)
+        done.set()
+
+    rotating = threading.Thread(target=rotate_often)
+    rotating.start()
+    seen = set()
+    while not done.is_set():
+        current = KeyRing.load(made)
+        seen.add(current.ids[0])
+        assert said(current.open(old_link)) == said(CLICK)
+    rotating.join()
+    assert len(seen) > 1
+
+
+DYING = """
+import os, sys
+from pathlib import Path
+from msys_track.keys import file as keys
+def die(*_, **__): os._exit(9)
+if sys.argv[2] == "fsync":
+    os.fsync = die
+elif sys.argv[2] == "replace":
+    Path.replace = die
+else:
+    os.fdopen = die
+keys.rotate(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("step", ["fdopen", "fsync", "replace"])
+def test_a_rotation_that_dies_on_the_way_leaves_the_old_file(made: Path, step: str) -> None:
+    before = made.read_bytes()
+    died = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", DYING, str(made), step], check=False
+    )
+    assert died.returncode == 9
+    assert made.read_bytes() == before
+    draft = made.with_name(".keys.toml.new")
+    with pytest.raises(KeyRingError, match=f"a rotation is under way or was cut off; .*{draft}"):
+        keys.rotate(made)
+    assert stat.S_IMODE(draft.stat().st_mode) == 0o600
+    draft.unlink()
+    assert keys.rotate(made) == 2
+
+
+def test_what_a_full_disk_stops_leaves_no_half_of_a_file(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = made.read_bytes()
+    monkeypatch.setattr(os, "fsync", fail)  # a full disk can't be had here
+    with pytest.raises(KeyRingError, match="can't be replaced: No space left on device"):
+        keys.rotate(made)
+    with pytest.raises(KeyRingError, match="can't be written: No space left on device"):
+        keys.create(made.with_name("other.toml"))
+    assert made.read_bytes() == before
+    assert list(made.parent.iterdir()) == [made]

@@ -35,7 +35,7 @@ class Origin(NamedTuple, Generic[T]):
     """
 
     value: T
-    source: str
+    source: str = DEFAULT
     over: "Origin[T] | None" = None
 
     def chain(self) -> "Iterator[Origin[T]]":
@@ -49,33 +49,37 @@ class Origin(NamedTuple, Generic[T]):
 class Resolved(NamedTuple):
     """Every option and engagement datum of one recipient's copy, each with its origin.
 
+    Here is the one place of the defaults.
+
     A named tuple, because there is one for every copy, and a dataclass takes four times as long.
     """
 
-    open_tracking: Origin[bool]
-    click_tracking: Origin[bool]
-    initial_open: Origin[bool]
-    open_tracking_scheme: Origin[Scheme]
-    click_tracking_scheme: Origin[Scheme]
-    tracking_domain: Origin[str]
-    tracking_link_expiry_seconds: Origin[int]
-    click_tracking_include_metadata: Origin[bool]
-    max_metadata_bytes: Origin[int]
-    click_tracking_text: Origin[bool]
-    outlook_links: Origin[bool]
-    keep_link_attributes: Origin[bool]
-    keep_x_msys_api: Origin[bool]
-    signed_mail: Origin[SignedMail]
-    never_wrap: Origin[tuple[str, ...]]
-    transactional: Origin[bool]
-    campaign_id: Origin[str | None]
-    metadata: Origin[str | None]
+    open_tracking: Origin[bool] = Origin(value=False)
+    click_tracking: Origin[bool] = Origin(value=False)
+    initial_open: Origin[bool] = Origin(value=False)
+    open_tracking_scheme: Origin[Scheme] = Origin(value="http")
+    click_tracking_scheme: Origin[Scheme] = Origin(value="http")
+    tracking_domain: Origin[str] = Origin(value=DEFAULT_TRACKING_DOMAIN)
+    tracking_link_expiry_seconds: Origin[int] = Origin(
+        value=DEFAULT_LINK_EXPIRY_SECONDS, source=DEFAULT
+    )
+    click_tracking_include_metadata: Origin[bool] = Origin(value=True)
+    max_metadata_bytes: Origin[int] = Origin(value=DEFAULT_MAX_METADATA_BYTES)
+    click_tracking_text: Origin[bool] = Origin(value=False)
+    outlook_links: Origin[bool] = Origin(value=True)
+    keep_link_attributes: Origin[bool] = Origin(value=True)
+    keep_x_msys_api: Origin[bool] = Origin(value=False)
+    signed_mail: Origin[SignedMail] = Origin(value="skip")
+    never_wrap: Origin[tuple[str, ...]] = Origin(value=())
+    transactional: Origin[bool] = Origin(value=False)
+    campaign_id: Origin[str | None] = Origin(value=None)
+    metadata: Origin[str | None] = Origin(value=None)
     """Compact JSON text of an object within `max_metadata_bytes`; None when nothing is left."""
-    metadata_before_cut: str | None
+    metadata_before_cut: str | None = None
     """What was asked for, if pairs of it had no room; else None."""
-    tags: Origin[tuple[str, ...]]
-    customer_id: Origin[int]
-    ignored_variables: tuple[IgnoredVariable, ...]
+    tags: Origin[tuple[str, ...]] = Origin(value=())
+    customer_id: Origin[int] = Origin(value=DEFAULT_CUSTOMER_ID)
+    ignored_variables: tuple[IgnoredVariable, ...] = ()
     """Context variables whose values can't be parsed."""
 
     @property
@@ -88,30 +92,6 @@ class Resolved(NamedTuple):
         for name, member in zip(self._fields, self, strict=True):
             if isinstance(member, Origin):
                 yield name, member
-
-
-_DEFAULTS: Final[dict[str, object]] = {
-    "open_tracking": False,
-    "click_tracking": False,
-    "initial_open": False,
-    "open_tracking_scheme": "http",
-    "click_tracking_scheme": "http",
-    "tracking_domain": DEFAULT_TRACKING_DOMAIN,
-    "tracking_link_expiry_seconds": DEFAULT_LINK_EXPIRY_SECONDS,
-    "click_tracking_include_metadata": True,
-    "max_metadata_bytes": DEFAULT_MAX_METADATA_BYTES,
-    "click_tracking_text": False,
-    "outlook_links": True,
-    "keep_link_attributes": True,
-    "keep_x_msys_api": False,
-    "signed_mail": "skip",
-    "never_wrap": (),
-    "transactional": False,
-    "campaign_id": None,
-    "metadata": None,
-    "tags": (),
-    "customer_id": DEFAULT_CUSTOMER_ID,
-}
 
 
 def _find_positions(layer: type[ApiHeader | Variables]) -> list[tuple[int, int]]:
@@ -179,11 +159,9 @@ def _override(
 def _resolve_scopes(scopes: tuple[Scope, ...]) -> Resolved:
     """Return what holds for every mail that asks for nothing: the same for thousands of them."""
     origins: dict[str, Any] = {}
-    for name, default in _DEFAULTS.items():
-        origin: Origin[Any] = Origin(default, DEFAULT)
+    for name, origin in Resolved().origins():
         for scope in reversed(scopes):
             value = getattr(scope.options, name, None)
             if value is not None:
-                origin = Origin(value, scope.source(name), origin)
-        origins[name] = origin
-    return Resolved(**origins, metadata_before_cut=None, ignored_variables=())
+                origins[name] = Origin(value, scope.source(name), origins.get(name, origin))
+    return Resolved(**origins)

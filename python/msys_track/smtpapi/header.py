@@ -5,7 +5,7 @@ So each option is tri-state until it is resolved.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_type_hints
 
 from msys_track.smtpapi import json as strict_json
 from msys_track.smtpapi import mailbox, refusals
@@ -35,18 +35,6 @@ _KEYS: Final[Mapping[str, type]] = {
     "bcc": list,
     "archive": list,
 }
-_OPTIONS_IN_USE: Final = frozenset(
-    {"open_tracking", "click_tracking", "initial_open", "transactional"}
-)
-_OPTIONS: Final[Mapping[str, type]] = {
-    **dict.fromkeys(_OPTIONS_IN_USE, bool),
-    "skip_suppression": bool,
-    "inline_css": bool,
-    "sandbox": bool,
-    "perform_substitutions": bool,
-    "ip_pool": str,
-    "dkim_key": str,
-}
 
 
 class ApiHeader(NamedTuple):
@@ -71,6 +59,21 @@ class ApiHeader(NamedTuple):
     archive: tuple[Mailbox, ...] = ()
     ignored_keys: tuple[str, ...] = ()
     """Keys without effect here, as written; options as `options.name`. They may hold any text."""
+
+
+# An option with an effect is a field of its own; the others are reported.
+_OPTIONS_IN_USE: Final = frozenset(
+    name for name, hint in get_type_hints(ApiHeader).items() if hint == bool | None
+)
+_OPTIONS: Final[Mapping[str, type]] = {
+    **dict.fromkeys(_OPTIONS_IN_USE, bool),
+    "skip_suppression": bool,
+    "inline_css": bool,
+    "sandbox": bool,
+    "perform_substitutions": bool,
+    "ip_pool": str,
+    "dkim_key": str,
+}
 
 
 def parse_header(values: Sequence[bytes]) -> ApiHeader | None:
@@ -111,18 +114,15 @@ def parse_header(values: Sequence[bytes]) -> ApiHeader | None:
     if campaign is not None and len(campaign.encode("utf-8")) > MAX_CAMPAIGN_BYTES:
         raise refusals.campaign_too_long(MAX_CAMPAIGN_BYTES)
     return ApiHeader(
-        options.get("open_tracking"),
-        options.get("click_tracking"),
-        options.get("initial_open"),
-        options.get("transactional"),
-        campaign,
-        None if metadata is None else strict_json.compact(metadata),
-        tags,
-        dropped_tags,
-        cc,
-        bcc,
-        archive,
-        (*ignored, *ignored_options),
+        **options,
+        campaign_id=campaign,
+        metadata=None if metadata is None else strict_json.compact(metadata),
+        tags=tags,
+        dropped_tags=dropped_tags,
+        cc=cc,
+        bcc=bcc,
+        archive=archive,
+        ignored_keys=(*ignored, *ignored_options),
     )
 
 
@@ -152,7 +152,8 @@ def _check_options(options: dict[str, Any] | None) -> tuple[Mapping[str, Any], S
     _check_types(options, _OPTIONS, "options.")
     if options.keys() <= _OPTIONS_IN_USE:
         return options, ()
-    return options, [f"options.{key}" for key in options if key not in _OPTIONS_IN_USE]
+    in_use = {key: option for key, option in options.items() if key in _OPTIONS_IN_USE}
+    return in_use, [f"options.{key}" for key in options if key not in _OPTIONS_IN_USE]
 
 
 def _check_tags(tags: list[Any] | None) -> tuple[tuple[str, ...] | None, int]:

@@ -1,8 +1,8 @@
 """Good configuration files, and the faults that people make in them: see `faulty/`.
 
 A record of a `.faults` file is what is done (`#`), lines of the good file (`-`) with what becomes
-of each (`+`), what is said of it (`=`), and whether a JSON Schema sees it (`?`: `seen`, `unseen`,
-or `no TOML` any more). A line that ends in ◄ is one on which a fault must be told.
+of each (`+`), what is said of it (`=`), and why a JSON Schema does not see it (`?`: `unseen`, or
+`no TOML` any more). A line that ends in ◄ is one on which a fault must be told.
 """
 
 import random
@@ -53,7 +53,7 @@ def _mutation(record: str) -> Mutation:
         else:
             said[sign] = text
     replaced = {line: "\n".join(becomes) for line, becomes in lines.items()}
-    return Mutation(said["#"], replaced, said["="], said.get("?", ""))
+    return Mutation(said["#"], replaced, said["="], said.get("?", "seen"))
 
 
 def mutated(text: str, chosen: Sequence[Mutation]) -> Mutated:

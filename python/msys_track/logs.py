@@ -35,35 +35,31 @@ class EventLogger:
 
     def debug(self, event: str, /, **fields: Any) -> None:
         """Log a detail that explains what happened."""
-        if self._logger.isEnabledFor(logging.DEBUG):
-            self._log(logging.DEBUG, event, fields)
+        self._log(logging.DEBUG, event, fields)
 
     def info(self, event: str, /, **fields: Any) -> None:
         """Log something that is as it should be."""
-        if self._logger.isEnabledFor(logging.INFO):
-            self._log(logging.INFO, event, fields)
+        self._log(logging.INFO, event, fields)
 
     def warning(self, event: str, /, **fields: Any) -> None:
         """Log something that may need attention."""
-        if self._logger.isEnabledFor(logging.WARNING):
-            self._log(logging.WARNING, event, fields)
+        self._log(logging.WARNING, event, fields)
 
     def error(self, event: str, /, **fields: Any) -> None:
         """Log a failure; the field `exc_info` may be an exception, whose traceback is added."""
-        if self._logger.isEnabledFor(logging.ERROR):
-            self._log(logging.ERROR, event, fields)
+        self._log(logging.ERROR, event, fields)
 
     def exception(self, event: str, /, **fields: Any) -> None:
         """Log a failure, with the traceback of the exception that is being handled."""
-        if self._logger.isEnabledFor(logging.ERROR):
-            self._log(logging.ERROR, event, {**fields, "exc_info": True})
+        self._log(logging.ERROR, event, {**fields, "exc_info": True})
 
     def critical(self, event: str, /, **fields: Any) -> None:
         """Log a failure that ends the work; `exc_info` as for `error`."""
-        if self._logger.isEnabledFor(logging.CRITICAL):
-            self._log(logging.CRITICAL, event, fields)
+        self._log(logging.CRITICAL, event, fields)
 
     def _log(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
+        if not self._logger.isEnabledFor(level):
+            return
         all_fields = {**self._fields, **fields}
         exc_info = all_fields.pop("exc_info", None)
         extra = {"event": event, "fields": all_fields}

@@ -142,6 +142,16 @@ CC = {
 }
 
 
+def test_a_failure_to_explain_costs_no_copy() -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("no words for it")
+
+    with capture_logs() as logs:
+        rewriter = Rewriter(keys=KEYS, options=ON, on_rendered=fail)
+        assert len(rewriter.copies(MESSAGE, THREE, now=NOW)) == 3
+    assert [each["event"] for each in logs] == ["explanation.failed"]
+
+
 def test_each_reader_has_a_copy_and_links_of_their_type_in_one_transmission() -> None:
     first, second, third, cc, bcc = copies(api(CC), ON)
     assert first.recipients == ("a@example.com", "archive@x.test")

@@ -154,7 +154,10 @@ class Rewriter:
         """Make the copies that were decided; `now` is the injection time in Unix seconds."""
         copies = render_copies(decision, self._keys, now=now)
         if self._on_rendered is not None:
-            self._on_rendered(decision, copies)
+            try:
+                self._on_rendered(decision, copies)
+            except Exception:
+                log.exception("explanation.failed")
         return copies
 
     def _find_layers(

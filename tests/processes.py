@@ -12,7 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, TypeAlias
 
 COMMAND = str(Path(sys.executable).with_name("msys-track"))
 PATIENCE_SECONDS = 20
@@ -64,18 +64,6 @@ def run(
         check=False,
     )
     return Ended(done.returncode, done.stdout, done.stderr.decode("utf-8"))
-
-
-class Run(Protocol):
-    """Runs a command in the test's folder to its end."""
-
-    def __call__(
-        self,
-        *arguments: str | Path,
-        given: bytes = b"",
-        env: Mapping[str, str] | None = None,
-        command: Sequence[str] = (COMMAND,),
-    ) -> Ended: ...
 
 
 # A shell runs a line in which `msys-track` is our command.
@@ -190,15 +178,9 @@ class Server:
             self._changed.notify_all()
 
 
-class Start(Protocol):
-    """Starts a server in the test's folder and waits until it listens."""
-
-    def __call__(
-        self,
-        *arguments: str | Path,
-        env: Mapping[str, str] | None = None,
-        command: Sequence[str] = (COMMAND,),
-    ) -> Server: ...
+# Fixtures do either in the test's folder.
+Run: TypeAlias = Callable[..., Ended]
+Start: TypeAlias = Callable[..., Server]
 
 
 @contextlib.asynccontextmanager

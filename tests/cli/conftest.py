@@ -1,13 +1,14 @@
 """Commands in a folder of the test's, and what they need there."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests import processes
-from tests.processes import COMMAND, Run, Server, Start
+from tests.processes import Run, Server, Start
 
 from msys_track.keys.file import create
 
@@ -23,12 +24,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start servers in the test's folder; they end with the test."""
     with ExitStack() as ends:
 
-        def start_one(
-            *arguments: str | Path,
-            env: Mapping[str, str] | None = None,
-            command: Sequence[str] = (COMMAND,),
-        ) -> Server:
-            server = Server(tmp_path, *arguments, env=env, command=command)
+        def start_one(*arguments: str | Path, **settings: Any) -> Server:
+            server = Server(tmp_path, *arguments, **settings)
             ends.callback(server.kill)
             return server.listening()
 

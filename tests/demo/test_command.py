@@ -5,14 +5,14 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from tests import processes
-from tests.processes import COMMAND, PATIENCE_SECONDS, Ended, Server
+from tests.processes import COMMAND, PATIENCE_SECONDS, Ended, Server, Start
 
 MAIL = b"Subject: x\nContent-Type: text/html\n\n<a href='http://a.example/?x=1'>a</a>\n"
 
@@ -135,7 +135,7 @@ def test_output_that_nobody_reads_ends_in_one_line(folder: Path) -> None:
 
 
 @pytest.fixture
-def start(folder: Path) -> Iterator[Callable[..., Server]]:
+def start(folder: Path) -> Iterator[Start]:
     """Start a demo that goes on."""
     with ExitStack() as ends:
 
@@ -149,7 +149,7 @@ def start(folder: Path) -> Iterator[Callable[..., Server]]:
 
 
 def test_what_is_kept_takes_mails_and_clicks_until_it_is_told_to_stop(
-    folder: Path, start: Callable[..., Server]
+    folder: Path, start: Start
 ) -> None:
     kept = start("--keep", "my.eml")
     line = kept.line("python3 -c ").replace("python3", shlex.quote(sys.executable), 1)
@@ -168,7 +168,7 @@ def test_what_is_kept_takes_mails_and_clicks_until_it_is_told_to_stop(
     assert list((folder / "tmp").iterdir()) == []
 
 
-def test_what_is_kept_tells_its_addresses_and_files(start: Callable[..., Server]) -> None:
+def test_what_is_kept_tells_its_addresses_and_files(start: Start) -> None:
     kept = start("--keep", "my.eml")
     kept.line("python3 -c ")
     assert re.search(r" 127\.0\.0\.1:\d+$", kept.line("   proxy, SMTP"))
@@ -181,9 +181,7 @@ def test_what_is_kept_tells_its_addresses_and_files(start: Callable[..., Server]
     assert not Path(store).exists()
 
 
-def test_a_tour_that_is_interrupted_ends_in_one_line(
-    folder: Path, start: Callable[..., Server]
-) -> None:
+def test_a_tour_that_is_interrupted_ends_in_one_line(folder: Path, start: Start) -> None:
     demo = start(command=python(SLOW))
     demo.line("   A click leads")
     ended = demo.stop(signal.SIGINT)
@@ -194,7 +192,7 @@ def test_a_tour_that_is_interrupted_ends_in_one_line(
 
 
 def test_what_is_kept_after_a_failure_ends_with_1_nevertheless(
-    start: Callable[..., Server],
+    start: Start,
 ) -> None:
     demo = start("--keep", command=python(SPOILED))
     demo.line("python3 -c ")

@@ -183,8 +183,8 @@ def changes(sent: bytes, arrived: bytes, origin: str) -> Changes:
             found = compare_bodies(before, after, origin)
             wrapped += found.wrapped
             pixels += found.pixels
-    except DifferenceError as found:
-        return Changes(beyond=str(found))
+    except DifferenceError as error:
+        return Changes(beyond=str(error))
     except RecursionError:
         return Changes(beyond="parts are nested too deeply to be compared")
     return Changes(wrapped=tuple(wrapped), pixels=tuple(pixels))

@@ -203,10 +203,8 @@ class ReaderConnection(asyncio.Protocol):
         service = self._service
         service.counters.add(_REFUSALS.get(status, "bad_requests"))
         if self._transport is not None:
-            head, date = (
-                service.replies.refusals[status].head,
-                make_date_line(int(service.clock())),
-            )
+            head = service.replies.refusals[status].head
+            date = make_date_line(int(service.clock()))
             self._transport.write(head + date + b"Connection: close\r\n\r\n")
         self._close()
 

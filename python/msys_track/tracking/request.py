@@ -47,22 +47,6 @@ class RequestReader:
         in_request: A request has begun and is not complete.
     """
 
-    __slots__ = (
-        "_body_bytes",
-        "_fed_bytes",
-        "_found",
-        "_header_bytes",
-        "_headers",
-        "_max_bytes",
-        "_parser",
-        "_request",
-        "_settings",
-        "_target",
-        "finished",
-        "in_request",
-        "refused",
-    )
-
     def __init__(self, settings: TrackerSettings) -> None:
         self._settings = settings
         self._max_bytes = (

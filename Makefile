@@ -160,7 +160,7 @@ fmt: $(STAMPS)/dev | lint-prerequisites
 
 clean:
 	$(say) 'removing .venv, target/, caches and the compiled core'
-	@rm -rf $(VENV) target build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	@rm -rf $(VENV) target fuzz/target build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.benchmarks .import_linter_cache python/msys_track/_core*.so
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -61,7 +61,7 @@ impl Charset {
         !self.reads_utf8() && !encoding.is_single_byte()
     }
 
-    /// The first character and its length; `None` where it is malformed, or not to be told.
+    /// The first character and its length; `None` where it is malformed, or unknown.
     #[must_use]
     pub fn character(self, bytes: &[u8]) -> Option<(char, usize)> {
         if self.has_ascii_in_characters() {

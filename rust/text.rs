@@ -113,11 +113,11 @@ impl Candidate {
             return None;
         }
         let whole = rest + url_length(text.get(rest..)?, charset);
-        let (options, options_end) = options_behind(text, whole);
+        let (options, options_end) = read_options_behind(text, whole);
         let (url_end, end) = if options_end > whole {
             (whole, options_end)
         } else {
-            let url_end = rest + trimmed(text.get(rest..whole)?);
+            let url_end = rest + length_without_punctuation(text.get(rest..whole)?);
             (url_end, url_end)
         };
         (url_end > rest).then_some(Self { url: start..url_end, options, end })
@@ -170,7 +170,7 @@ fn ends_url(character: char) -> bool {
 }
 
 /// The length of a URL without the punctuation of the sentence around it.
-fn trimmed(url: &[u8]) -> usize {
+fn length_without_punctuation(url: &[u8]) -> usize {
     let count = |byte: u8| memchr::memchr_iter(byte, url).count();
     let mut surplus = [(b'(', b')'), (b'[', b']'), (b'{', b'}')]
         .map(|(open, close)| (close, count(close).saturating_sub(count(open))));
@@ -188,7 +188,7 @@ fn trimmed(url: &[u8]) -> usize {
 }
 
 /// The options right behind a URL, and where the last of them ends.
-fn options_behind(text: &[u8], url_end: usize) -> (Options, usize) {
+fn read_options_behind(text: &[u8], url_end: usize) -> (Options, usize) {
     let (mut options, mut end) = (Options::default(), url_end);
     while let Some(length) = text.get(end..).and_then(|rest| read_options(rest, &mut options)) {
         end += length;

@@ -85,7 +85,7 @@ fn a_url_that_the_next_line_goes_on_with_is_left() {
 }
 
 #[test]
-fn armour_is_told_at_the_start_of_a_line_only() {
+fn armour_is_reported_at_the_start_of_a_line_only() {
     let read = |text: &str| scan(text.as_bytes(), Charset::for_label(None).unwrap(), Flow::Fixed);
     assert_eq!(read("x\n-----BEGIN PGP MESSAGE-----\n"), Err(Reason::EncryptedPart));
     assert_eq!(read("-----BEGIN PGP SIGNED MESSAGE-----"), Err(Reason::SignedPart));

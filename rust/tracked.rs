@@ -111,7 +111,7 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
     #[must_use]
     pub fn new(plan: Plan<S>) -> Self {
         let pixel = |kind| EncodedLink::new(&LinkClaims { kind, target: None, name: None });
-        let links = plan.links.iter().map(|planned| encoded(&planned.link)).collect();
+        let links = plan.links.iter().map(|planned| encode_link(&planned.link)).collect();
         Self { plan, links, pixel: pixel(Kind::Open), initial_pixel: pixel(Kind::InitialOpen) }
     }
 
@@ -161,7 +161,7 @@ pub fn kind(link: &Link) -> Kind {
     if link.unsubscribes { Kind::LinkUnsubscribe } else { Kind::Click }
 }
 
-fn encoded(link: &Link) -> EncodedLink {
+fn encode_link(link: &Link) -> EncodedLink {
     let encoded = EncodedLink::new(&LinkClaims {
         kind: kind(link),
         target: Some(link.target.clone()),

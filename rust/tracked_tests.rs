@@ -78,7 +78,7 @@ fn the_pixel_at_the_top_needs_opens_tracked() {
 }
 
 #[test]
-fn a_missing_body_tag_is_told_to_those_who_want_a_pixel_at_the_top() {
+fn a_missing_body_tag_is_reported_to_those_who_want_a_pixel_at_the_top() {
     let message = MESSAGE.replace("<body data-x>", "");
     let reasons = |engagement: &Engagement| -> Vec<_> {
         rendered(&message, engagement)

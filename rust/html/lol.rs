@@ -50,7 +50,7 @@ pub(super) fn by_lol_html(html: &[u8], charset: Charset) -> Result<Found, Reason
     if noscripts.is_empty() {
         return Ok(found);
     }
-    document(html, charset, &merged(&links, &noscripts))
+    document(html, charset, &merge(&links, &noscripts))
 }
 
 /// Scans a conditional comment's text, which Outlook takes for markup.
@@ -64,10 +64,10 @@ fn read_comment(
     let inner = html.get(text.clone()).unwrap_or_default();
     let mut masks = masks::outlook(inner);
     masks.retain(|mask| mask.of == Masked::Vml);
-    let mut found = settled(inner, charset, masks.clone(), Source::Chunks)?;
+    let mut found = settle(inner, charset, masks.clone(), Source::Chunks)?;
     let noscripts = masks::noscripts(inner, &found.noscripts);
     if !noscripts.is_empty() {
-        found = settled(inner, charset, merged(&masks, &noscripts), Source::Chunks)?;
+        found = settle(inner, charset, merge(&masks, &noscripts), Source::Chunks)?;
     }
     let Scan { links, attributes, .. } = found.scan;
     let moved = |range: PartRange| {
@@ -86,20 +86,20 @@ fn read_comment(
 /// One pass, if the last `</body` is markup, as nearly always; then no other end counts.
 fn document(html: &[u8], charset: Charset, links: &[Mask]) -> Result<Found, Reason> {
     if let Some(last) = masks::last_body_end(html) {
-        let masks = merged(links, &[last]);
+        let masks = merge(links, &[last]);
         let found = pass(html, charset, &masks, Source::Chunks)?;
         if found.masks.len() == masks.len() && found.masks.contains(&last) {
             return Ok(found);
         }
     }
-    settled(html, charset, merged(links, &masks::ends(html)), Source::Probed)
+    settle(html, charset, merge(links, &masks::ends(html)), Source::Probed)
 }
 
 /// Most passes over one document; nearly all need one.
 const MAX_PASSES: usize = 8;
 
 /// Passes until each mask stood in markup; the last has none.
-fn settled(
+fn settle(
     html: &[u8],
     charset: Charset,
     mut masks: Vec<Mask>,
@@ -121,7 +121,7 @@ fn settled(
     pass(html, charset, &[], source)
 }
 
-fn merged(links: &[Mask], ends: &[Mask]) -> Vec<Mask> {
+fn merge(links: &[Mask], ends: &[Mask]) -> Vec<Mask> {
     let mut masks = [links, ends].concat();
     masks.sort_unstable_by_key(|mask| mask.at);
     // A tag's name may end in a `<`, which begins what looks like another.

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base64_is_told() {
+    fn what_is_no_base64_is_reported() {
         for raw in [b"aGVs!bG8=".as_slice(), b"aGVsbG8=\n-- \nlist", b"aGVsb", b"aG=sbG8="] {
             assert_eq!(decode(raw), Err(Reason::MalformedTransferEncoding), "{raw:?}");
         }

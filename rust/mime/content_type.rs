@@ -57,7 +57,7 @@ impl ContentType {
             match (wanted, extended) {
                 (false, _) => None,
                 (true, false) => Some(value.clone()),
-                (true, true) => Some(percent_decoded(value, section == 0)),
+                (true, true) => Some(decode_percent(value, section == 0)),
             }
         })
     }
@@ -120,7 +120,7 @@ fn parameter_value(text: &str) -> (String, &str) {
     (value, "")
 }
 
-fn percent_decoded(value: &str, first: bool) -> String {
+fn decode_percent(value: &str, first: bool) -> String {
     let encoded = match (first, value.splitn(3, '\'').nth(2)) {
         (true, Some(after_language)) => after_language,
         _ => value,

@@ -13,7 +13,7 @@ use crate::reason::Reason;
 /// How deep multiparts may stand inside each other.
 const MAX_DEPTH: usize = 32;
 
-/// How many parts are told of one message; one of millions of empty ones is an attack.
+/// How many parts of one message are listed; a message of millions of empty ones is an attack.
 const MAX_PARTS: usize = 1_000;
 
 /// A body part (RFC 2045 §2.4) that holds no other, or that is not entered.

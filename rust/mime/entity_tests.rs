@@ -155,7 +155,7 @@ fn the_first_text_and_the_first_html_have_a_role() {
 }
 
 #[test]
-fn a_part_that_cannot_be_read_is_told() {
+fn a_part_that_cannot_be_read_is_reported() {
     assert_eq!(reasons("Content-Type: multipart/mixed\n\n--b\n"), [Reason::MalformedPart]);
     let message = multipart("mixed", &["no header\r\n\r\n", HTML]);
     assert_eq!(reasons(&message), [Reason::MalformedPart]);
@@ -163,7 +163,7 @@ fn a_part_that_cannot_be_read_is_told() {
 }
 
 #[test]
-fn of_endless_parts_the_first_thousand_are_told_and_the_rest_as_one() {
+fn of_endless_parts_the_first_thousand_are_reported_and_the_rest_as_one() {
     let message = multipart("mixed", &vec![TEXT; 3_000]);
     let listed = listed(&message);
     assert_eq!(listed.len(), 1_001);

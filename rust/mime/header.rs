@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_field_is_told() {
+    fn a_line_that_is_no_field_is_reported() {
         for message in [b"no colon\n\nx".as_slice(), b" continued\n\nx", b"a b: c\n\n", b": c\n\n"]
         {
             assert!(read(message).malformed, "{message:?}");

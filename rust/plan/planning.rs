@@ -207,7 +207,7 @@ struct Found<'m> {
 
 impl<'m> Planner<'m> {
     fn html(&mut self, part: &BodyPart) -> Result<Found<'m>, Reason> {
-        let (charset, body) = self.decoded(part)?;
+        let (charset, body) = self.decode(part)?;
         let scan = html::lol::scan(body.bytes(), charset)?;
         let raw = |range: &PartRange| body.raw(&part.body, range);
         self.html.pixel = scan.pixel.map(|at| raw(&(at..at)).start);
@@ -222,12 +222,12 @@ impl<'m> Planner<'m> {
         let opted_out = scan.links.iter().filter(|link| link.reason == Some(Reason::OptedOut));
         self.opted_out = opted_out.map(|link| link.target.clone()).collect();
         let changes = self.changes(&scan);
-        let links = self.allowed(scan.links, &raw);
+        let links = self.filter(scan.links, &raw);
         Ok(Found { at: part.body.clone(), body, links, changes })
     }
 
     fn text(&mut self, part: &BodyPart) -> Result<Found<'m>, Reason> {
-        let (charset, body) = self.decoded(part)?;
+        let (charset, body) = self.decode(part)?;
         let joins = part.content_type.parameter("delsp");
         let flow = if joins.is_some_and(|joins| joins.eq_ignore_ascii_case("yes")) {
             Flow::JoinedWithoutSpace
@@ -240,13 +240,13 @@ impl<'m> Planner<'m> {
                 link.reason = Some(Reason::OptedOut);
             }
         }
-        let links = self.allowed(links, &|range| body.raw(&part.body, range));
+        let links = self.filter(links, &|range| body.raw(&part.body, range));
         let removal = Change::Remove(Removal::TextOptions);
         let changes = options.into_iter().map(|range| (range, removal)).collect();
         Ok(Found { at: part.body.clone(), body, links, changes })
     }
 
-    fn decoded(&self, part: &BodyPart) -> Result<(Charset, Body<'m>), Reason> {
+    fn decode(&self, part: &BodyPart) -> Result<(Charset, Body<'m>), Reason> {
         let charset = Charset::for_label(part.content_type.parameter("charset").as_deref())?;
         Ok((charset, Body::read(self.message, &part.body, &part.transfer_encoding)?))
     }
@@ -265,10 +265,10 @@ impl<'m> Planner<'m> {
     }
 
     /// The links that the rules let us wrap; the others are noted.
-    fn allowed(&mut self, links: Vec<Link>, raw: &dyn Fn(&PartRange) -> RawRange) -> Vec<Link> {
+    fn filter(&mut self, links: Vec<Link>, raw: &dyn Fn(&PartRange) -> RawRange) -> Vec<Link> {
         let mut allowed = Vec::with_capacity(links.len());
         for link in links {
-            match link.reason.or_else(|| self.rules.check(&link).err()) {
+            match link.reason.or_else(|| self.rules.refuse_link(&link)) {
                 None => allowed.push(link),
                 Some(reason) => {
                     let (at, target) = (raw(&link.href), Some(link.target));

@@ -160,7 +160,7 @@ impl<'f, F: Fill> Copying<'f, F> {
         match done {
             Ok(()) => self.changed = true,
             Err((Some(change), reason)) => self.leave(at, change, reason),
-            // Each change in it has told its own reason.
+            // Each change in it has left its own reason.
             Err((None, _)) => {}
         }
     }

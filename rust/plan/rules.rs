@@ -32,19 +32,15 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Whether a link may be wrapped.
-    ///
-    /// # Errors
-    /// The rule that it may not.
-    pub fn check(&self, link: &Link) -> Result<(), Reason> {
+    /// Why a link may not be wrapped, if it may not.
+    #[must_use]
+    pub fn refuse_link(&self, link: &Link) -> Option<Reason> {
         if !self.reach(link.place) {
             let is_text = link.place == Place::Text;
-            return Err(if is_text { Reason::TextLinksOff } else { Reason::OutlookLinksOff });
+            return Some(if is_text { Reason::TextLinksOff } else { Reason::OutlookLinksOff });
         }
-        if self.never_wrap.iter().any(|pattern| pattern.fits(&link.target)) {
-            return Err(Reason::NeverWrap);
-        }
-        Ok(())
+        let is_refused = self.never_wrap.iter().any(|pattern| pattern.fits(&link.target));
+        is_refused.then_some(Reason::NeverWrap)
     }
 
     /// Whether anything at such a place may be changed.

@@ -138,7 +138,7 @@ fn a_pixel_never_makes_a_boundary_line() {
 }
 
 #[test]
-fn links_are_told_where_they_stand() {
+fn links_are_reported_where_they_stand() {
     let message = b"Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n<a href=3Dhttp://e.=\ncom/>";
     let plan = Plan::new(message.as_slice(), &Rules::default(), &[]);
     let at = &plan.links[0].at;

@@ -37,7 +37,7 @@ fn without_gil<T: Send>(py: Python<'_>, bytes: usize, work: impl FnOnce() -> T +
 }
 
 /// Runs a step of rewriting like `without_gil`; a panic becomes a `RewriteError`.
-fn guarded<T: Send>(
+fn catch_panic<T: Send>(
     py: Python<'_>,
     step: &str,
     bytes: usize,

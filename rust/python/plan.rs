@@ -7,7 +7,7 @@ use pyo3::types::{PyBytes, PyTuple};
 use std::cell::RefCell;
 
 use super::token::{Engagement, KeyRing};
-use super::{guarded, value_error};
+use super::{catch_panic, value_error};
 use crate::edit::Applied;
 use crate::mime::entity::BodyPart;
 use crate::mime::header::Section;
@@ -187,7 +187,7 @@ pub(super) fn make_plan(
     drop_headers: Vec<PyBackedBytes>,
 ) -> PyResult<Plan> {
     let rules = &rules.get().core;
-    guarded(py, "planning", message.len(), || {
+    catch_panic(py, "planning", message.len(), || {
         let dropped: Vec<&[u8]> = drop_headers.iter().map(|name| &**name).collect();
         TrackedPlan::new(plan::Plan::new(message, rules, &dropped))
     })
@@ -247,7 +247,7 @@ impl Plan {
         let (keys, engagement, urls) = (keys.get(), engagement.get(), urls.get());
         let bytes = self.0.plan().source().len();
         let mut out = SCRATCH.with(RefCell::take);
-        let (rendered, out) = guarded(py, "rendering", bytes, move || {
+        let (rendered, out) = catch_panic(py, "rendering", bytes, move || {
             let insertions: Vec<_> =
                 insertions.iter().map(|(offset, lines)| (*offset, &**lines)).collect();
             let rendered =

@@ -184,7 +184,7 @@ impl KeyRing {
     /// question.
     ///
     /// # Errors
-    /// [`OpenError`] says why; a reader must not be told.
+    /// [`OpenError`] says why; a reader must not learn it.
     pub fn open(&self, path: &str) -> Result<Claims, OpenError> {
         let path = Path::parse(path).ok_or(OpenError::NotTracked)?;
         if path.token.len() > MAX_TOKEN {

@@ -67,17 +67,15 @@ class Document:
         other = None if file == self.path else file
         return Problem(line=line, key=dotted(path), text=text, file=other)
 
-    def is_unread(self, path: KeyPath) -> bool:
-        """Whether a key may stand in a line that could not be read."""
-        return any(path[:length] in self.unread for length in range(len(path) + 1))
-
 
 def dotted(path: KeyPath) -> str:
     """Write a key as TOML has it, names in quotes where it needs them."""
-    names = (f"[{name}]" if isinstance(name, int) else f".{_quoted(name)}" for name in path)
-    return "".join(names).removeprefix(".")
-
-
-def _quoted(name: str) -> str:
-    is_bare = name.isascii() and (name.replace("-", "_").isidentifier() or name.isdigit())
-    return name if is_bare else f'"{name}"'
+    written = ""
+    for name in path:
+        if isinstance(name, int):
+            written += f"[{name}]"
+        elif name.isascii() and (name.replace("-", "_").isidentifier() or name.isdigit()):
+            written += f".{name}"
+        else:
+            written += f'."{name}"'
+    return written.removeprefix(".")

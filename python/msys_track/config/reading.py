@@ -192,7 +192,8 @@ class Reading:
         document, path = self._document, self._as_written(meant)
         *tables, name = path
         given: Any = document.members[str(tables[0])] if tables else document.members
-        if name in given or meant in self._meant or document.is_unread(meant):
+        is_unread = any(meant[:length] in document.unread for length in range(len(meant) + 1))
+        if name in given or meant in self._meant or is_unread:
             return
         hint = document.hints.get(meant, f'{what} as in {name} = "{key.example}"')
         self._fault(path, f"missing; {hint}")

@@ -16,7 +16,6 @@ from msys_track.errors import PolicyRefusedError
 from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.options import variables
-from msys_track.options.resolve import Resolved
 from msys_track.options.scopes import Scope, Scopes, address_of
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.context import Contexts
@@ -136,14 +135,17 @@ class Rewriter:
             if self._heeds_header and not variables.is_bypassed(contexts.get(to))
         ]
         opened: Message | None = None
-        options: dict[str, Resolved] = {}
+        options = {}
         copies: list[CopyDecision] = []
         if served:
             scopes = self._find_layers(transaction)
             opened = Message(message, served, engine=self._engine, scopes=scopes)
-            options = {
-                to: self._resolve_options(opened, contexts.get(to), transaction) for to in served
-            }
+            for to in served:
+                pathway = contexts[to].lookup(variables.PATHWAY) if to in contexts else None
+                own = None if pathway is None else self._find_layers(transaction, pathway)
+                options[to] = opened.resolve(contexts.get(to), own)
+                for each in options[to].ignored_variables:
+                    log.warning("policy.variable_ignored", **asdict(each))
             copies = decide_copies(opened, options)
         bypassed = tuple(Reader(to, "to") for to in recipients if to not in options)
         if bypassed:
@@ -191,16 +193,6 @@ class Rewriter:
         rejection = self.policy.call(hook, transaction) if self.policy is not None else None
         if rejection is not None:
             raise PolicyRefusedError(rejection.code, rejection.text)
-
-    def _resolve_options(
-        self, opened: Message, contexts: Contexts | None, transaction: Transaction | None
-    ) -> Resolved:
-        pathway = contexts.lookup(variables.PATHWAY) if contexts is not None else None
-        scopes = None if pathway is None else self._find_layers(transaction, pathway)
-        resolved = opened.resolve(contexts, scopes)
-        for each in resolved.ignored_variables:
-            log.warning("policy.variable_ignored", **asdict(each))
-        return resolved
 
 
 def rewrite(

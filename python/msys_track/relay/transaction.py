@@ -177,15 +177,7 @@ def _write_envelope(
     if not all(map(is_path, addresses)):
         raise UpstreamError(553, "5.1.3 An address has characters that no SMTP command can carry")
     paths = [address.encode("utf-8") for address in addresses]
-    offered = _choose_parameters(capabilities, parameters)
-    if "SMTPUTF8" not in offered and not all(path.isascii() for path in paths):
-        raise UpstreamError(553, "5.6.7 A non-ASCII address needs the SMTPUTF8 parameter of MAIL")
-    mail = b" ".join([b"MAIL FROM:<%b>" % paths[0], *(each.encode("ascii") for each in offered)])
-    return [mail + b"\r\n", *(b"RCPT TO:<%b>\r\n" % path for path in paths[1:])]
-
-
-def _choose_parameters(capabilities: Capabilities, parameters: Sequence[str]) -> list[str]:
-    """Keep what this upstream understands; refuse what the message can't do without."""
+    # What this upstream does not understand is left out, or refused if the message needs it.
     offered = []
     for parameter in parameters:
         keyword = parameter.partition("=")[0].upper()
@@ -194,12 +186,15 @@ def _choose_parameters(capabilities: Capabilities, parameters: Sequence[str]) ->
         if keyword == "SMTPUTF8" and not capabilities.smtp_utf8:
             raise UpstreamError(553, "5.6.7 The upstream does not take internationalized mail")
         # Without 8BITMIME a 7-bit message needs no BODY=, and an 8-bit one is refused elsewhere.
-        if keyword == "BODY" and not capabilities.eight_bit_mime:
-            continue
-        if keyword == "SIZE" and capabilities.size is None:
-            continue
-        offered.append(parameter)
-    return offered
+        if not (
+            (keyword == "BODY" and not capabilities.eight_bit_mime)
+            or (keyword == "SIZE" and capabilities.size is None)
+        ):
+            offered.append(parameter)
+    if "SMTPUTF8" not in offered and not all(path.isascii() for path in paths):
+        raise UpstreamError(553, "5.6.7 A non-ASCII address needs the SMTPUTF8 parameter of MAIL")
+    mail = b" ".join([b"MAIL FROM:<%b>" % paths[0], *(each.encode("ascii") for each in offered)])
+    return [mail + b"\r\n", *(b"RCPT TO:<%b>\r\n" % path for path in paths[1:])]
 
 
 def _report_lost_answer(delivery: Delivery, why: str) -> UpstreamError:

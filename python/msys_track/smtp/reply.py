@@ -86,31 +86,25 @@ class ReplyReader:
             MalformedReplyError: a line is not a reply line, or a line or reply is too long.
         """
         *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
-            reply = self._read_line(line)
-            if reply is not None:
-                yield reply
+        for line in (each.removesuffix(b"\r") for each in lines):
+            self._length += len(line)
+            if len(line) > MAX_LINE_BYTES or self._length > MAX_REPLY_BYTES:
+                raise MalformedReplyError(f"a reply is longer than {MAX_REPLY_BYTES} bytes")
+            match = _LINE.fullmatch(line)
+            if match is None:
+                raise MalformedReplyError(f"this is not a reply: {_printable(line[:80])!r}")
+            code, mark, text = match.groups(b"")
+            if self._code not in (b"", code):
+                raise MalformedReplyError("the lines of one reply have different codes")
+            self._lines.append(text)
+            if mark == b"-":
+                self._code = code
+                continue
+            whole = _printable(b"\n".join(self._lines))
+            self._lines, self._code, self._length = [], b"", 0
+            yield Reply(int(code), whole)
         if len(self._rest.removesuffix(b"\r")) > MAX_LINE_BYTES:
             raise MalformedReplyError(f"a line of a reply is longer than {MAX_LINE_BYTES} bytes")
-
-    def _read_line(self, line: bytes) -> Reply | None:
-        line = line.removesuffix(b"\r")
-        self._length += len(line)
-        if len(line) > MAX_LINE_BYTES or self._length > MAX_REPLY_BYTES:
-            raise MalformedReplyError(f"a reply is longer than {MAX_REPLY_BYTES} bytes")
-        match = _LINE.fullmatch(line)
-        if match is None:
-            raise MalformedReplyError(f"this is not a reply: {_printable(line[:80])!r}")
-        code, mark, text = match.groups(b"")
-        if self._code not in (b"", code):
-            raise MalformedReplyError("the lines of one reply have different codes")
-        self._lines.append(text)
-        if mark == b"-":
-            self._code = code
-            return None
-        whole = _printable(b"\n".join(self._lines))
-        self._lines, self._code, self._length = [], b"", 0
-        return Reply(int(code), whole)
 
 
 def _printable(text: bytes) -> str:

@@ -3,49 +3,25 @@
 use std::ops::Range;
 
 use ::toml::Spanned;
-use ::toml::de::{DeTable, DeValue, Error};
+use ::toml::de::{DeFloat, DeInteger, DeTable, DeValue, Error};
 
 /// A file with more faults is something else than TOML.
 const MAX_FAULTS: usize = 100;
 
+const TOO_LARGE: &str = "not a number of at most 64 bits; a text needs quotes";
+
 /// Characters of a wrong value that are shown.
 const MAX_SHOWN: usize = 60;
 
-/// What a text says, and everything that is wrong with it.
-#[derive(Debug, Default, PartialEq)]
+/// What can be read of a text, and everything that is wrong with it.
+#[derive(Debug)]
 pub struct Document {
-    /// What stands outside all tables, and the tables.
-    pub members: Vec<Member>,
+    /// The text without what hides the rest of it; its lines are those of the text.
+    pub rest: String,
+    /// Where in it the keys begin whose values can't be read.
+    pub spoiled: Vec<usize>,
     /// In the order of their lines, at most one a line.
     pub faults: Vec<Fault>,
-}
-
-/// A key and what it holds.
-#[derive(Debug, PartialEq)]
-pub struct Member {
-    /// The key, or one of the names of a dotted one.
-    pub name: String,
-    /// Where it is written, from 1.
-    pub line: usize,
-    /// What it holds.
-    pub value: Value,
-}
-
-/// What a key can hold. Dates are faults: no setting is one.
-#[derive(Debug, PartialEq)]
-pub enum Value {
-    /// `true` or `false`.
-    Boolean(bool),
-    /// A whole number.
-    Integer(i64),
-    /// Any other number.
-    Float(f64),
-    /// A string of any form.
-    Text(String),
-    /// Items, each with its line.
-    Array(Vec<(usize, Value)>),
-    /// A table, or an inline table.
-    Table(Vec<Member>),
 }
 
 /// One thing that is wrong.
@@ -61,9 +37,9 @@ pub struct Fault {
     pub unread: Option<Vec<String>>,
 }
 
-/// Reads a TOML 1.1 text. What could not be read is neither a member nor missing.
+/// Judges a TOML 1.1 text. What can't be read is neither there nor missing.
 #[must_use]
-pub fn read(text: &str) -> Document {
+pub fn judge(text: &str) -> Document {
     let mut lines = Lines::of(text);
     // Lines that hide what follows are replaced one by one; their number stays.
     let mut rest = text.to_owned();
@@ -97,21 +73,22 @@ pub fn read(text: &str) -> Document {
                     }
                     spoiled.push(statement.span.start);
                 }
-                faults.push(outline.judge(&lines, &rest, start, message));
+                faults.push(outline.judge_error(&lines, &rest, start, message));
             }
-            let members = read_members(&lines, table.get_ref(), &spoiled);
-            faults.sort_by_key(|fault| fault.line);
-            faults.dedup_by_key(|fault| fault.line);
-            faults.truncate(MAX_FAULTS);
-            return Document { members, faults };
+            return Document { spoiled, faults: sort(faults), rest };
         };
         faults.push(hiding.fault);
         rest.replace_range(hiding.lines, &hiding.instead);
         lines = Lines::of(&rest);
     }
+    Document { rest: String::new(), spoiled: Vec::new(), faults: sort(faults) }
+}
+
+fn sort(mut faults: Vec<Fault>) -> Vec<Fault> {
     faults.sort_by_key(|fault| fault.line);
     faults.dedup_by_key(|fault| fault.line);
-    Document { members: Vec::new(), faults }
+    faults.truncate(MAX_FAULTS);
+    faults
 }
 
 /// Where the parser stopped; without a place it was at the end.
@@ -173,9 +150,8 @@ impl Outline {
                 return table.values().for_each(|it| self.add_flaws(text, it));
             }
             DeValue::Datetime(_) => "a date, which no setting is; a text needs quotes",
-            other if read_value(&Lines::of(""), other).is_none() => {
-                "not a number of at most 64 bits; a text needs quotes"
-            }
+            DeValue::Integer(number) if to_integer(number).is_none() => TOO_LARGE,
+            DeValue::Float(number) if to_float(number).is_none() => TOO_LARGE,
             _ => return,
         };
         let shown: String = written.chars().take(MAX_SHOWN).collect();
@@ -250,7 +226,7 @@ impl Outline {
     }
 
     /// What an error says of the statement or the header that it stands in.
-    fn judge(&self, lines: &Lines, text: &str, start: usize, message: &str) -> Fault {
+    fn judge_error(&self, lines: &Lines, text: &str, start: usize, message: &str) -> Fault {
         // A comma is missing where the item before ended.
         let is_comma = message.starts_with("missing comma");
         let start = if is_comma {
@@ -337,58 +313,31 @@ fn reword(message: &str) -> &str {
     }
 }
 
-fn read_members(lines: &Lines, table: &DeTable<'_>, spoiled: &[usize]) -> Vec<Member> {
-    let mut members: Vec<_> = table
-        .iter()
-        .filter(|(key, _)| !spoiled.contains(&key.span().start))
-        .filter_map(|(key, value)| {
-            let start = key.span().start;
-            let value = match value.get_ref() {
-                DeValue::Table(inner) => Value::Table(read_members(lines, inner, spoiled)),
-                other => read_value(lines, other)?,
-            };
-            Some((
-                start,
-                Member { name: key.get_ref().to_string(), line: lines.number(start), value },
-            ))
-        })
-        .collect();
-    members.sort_by_key(|(start, _)| *start);
-    members.into_iter().map(|(_, member)| member).collect()
+/// A whole number, unless it has more than 64 bits.
+#[must_use]
+pub fn to_integer(number: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
-/// None for what is a flaw.
-fn read_value(lines: &Lines, value: &DeValue<'_>) -> Option<Value> {
-    Some(match value {
-        DeValue::String(text) => Value::Text(text.to_string()),
-        DeValue::Boolean(boolean) => Value::Boolean(*boolean),
-        DeValue::Integer(number) => {
-            Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok()?)
-        }
-        DeValue::Float(number) => Value::Float(number.as_str().parse().ok()?),
-        DeValue::Datetime(_) => return None,
-        DeValue::Array(items) => Value::Array(
-            items
-                .iter()
-                .filter_map(|item| {
-                    Some((lines.number(item.span().start), read_value(lines, item.get_ref())?))
-                })
-                .collect(),
-        ),
-        DeValue::Table(table) => Value::Table(read_members(lines, table, &[])),
-    })
+/// Any other number, unless it is none.
+#[must_use]
+pub fn to_float(number: &DeFloat<'_>) -> Option<f64> {
+    number.as_str().parse().ok()
 }
 
 /// Where each line of a text begins.
-struct Lines(Vec<usize>);
+pub struct Lines(Vec<usize>);
 
 impl Lines {
-    fn of(text: &str) -> Self {
+    /// Finds them.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
         Self(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
     }
 
-    /// From 1.
-    fn number(&self, offset: usize) -> usize {
+    /// The number of the line around an offset, from 1.
+    #[must_use]
+    pub fn number(&self, offset: usize) -> usize {
         self.0.partition_point(|&begin| begin <= offset)
     }
 

@@ -3,9 +3,10 @@
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
+use toml::de::{DeTable, DeValue};
 
 use super::without_gil;
-use crate::toml::{self, Member, Value};
+use crate::toml::{self as reader, Document, Lines};
 
 /// Line, key, words, and the key or table that was not read.
 type Fault = (usize, Py<PyTuple>, String, Option<Py<PyTuple>>);
@@ -17,58 +18,77 @@ pub(super) fn read_toml<'py>(
     py: Python<'py>,
     text: &str,
 ) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyDict>, Vec<Fault>)> {
-    let document = without_gil(py, text.len(), || toml::read(text));
-    let lines = PyDict::new(py);
-    let members = read_table(document.members, &PyTuple::empty(py), &lines)?;
-    let faults = document.faults.into_iter().map(|fault| {
+    let Document { rest, spoiled, faults } = without_gil(py, text.len(), || reader::judge(text));
+    let (table, _) = DeTable::parse_recoverable(&rest);
+    let found = Found { lines: Lines::of(&rest), spoiled, places: PyDict::new(py) };
+    let members = found.read_table(table.get_ref(), &PyTuple::empty(py))?;
+    let faults = faults.into_iter().map(|fault| {
         let key = PyTuple::new(py, fault.key)?.unbind();
         let unread = fault.unread.map(|path| PyTuple::new(py, path)).transpose()?;
         Ok((fault.line, key, fault.text, unread.map(Bound::unbind)))
     });
-    Ok((members, lines, faults.collect::<PyResult<_>>()?))
+    Ok((members, found.places, faults.collect::<PyResult<_>>()?))
 }
 
-fn read_table<'py>(
-    members: Vec<Member>,
-    path: &Bound<'py, PyTuple>,
-    lines: &Bound<'py, PyDict>,
-) -> PyResult<Bound<'py, PyDict>> {
-    let table = PyDict::new(path.py());
-    for member in members {
-        let inner = extend(path, &member.name)?;
-        lines.set_item(&inner, member.line)?;
-        table.set_item(member.name, read_value(member.value, &inner, lines)?)?;
-    }
-    Ok(table)
+struct Found<'py> {
+    lines: Lines,
+    spoiled: Vec<usize>,
+    places: Bound<'py, PyDict>,
 }
 
-fn read_value<'py>(
-    value: Value,
-    path: &Bound<'py, PyTuple>,
-    lines: &Bound<'py, PyDict>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = path.py();
-    match value {
-        Value::Boolean(boolean) => boolean.into_bound_py_any(py),
-        Value::Integer(number) => number.into_bound_py_any(py),
-        Value::Float(number) => number.into_bound_py_any(py),
-        Value::Text(text) => text.into_bound_py_any(py),
-        Value::Table(members) => Ok(read_table(members, path, lines)?.into_any()),
-        Value::Array(items) => {
-            let array = PyList::empty(py);
-            for (at, (line, item)) in items.into_iter().enumerate() {
-                let inner = extend(path, at)?;
-                lines.set_item(&inner, line)?;
-                array.append(read_value(item, &inner, lines)?)?;
+impl<'py> Found<'py> {
+    fn read_table(
+        &self,
+        table: &DeTable<'_>,
+        path: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let members = PyDict::new(path.py());
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        for (key, value) in entries {
+            let start = key.span().start;
+            if !self.spoiled.contains(&start) {
+                let inner = self.place(path, key.get_ref(), start)?;
+                members.set_item(key.get_ref(), self.read_value(value.get_ref(), &inner)?)?;
             }
-            Ok(array.into_any())
+        }
+        Ok(members)
+    }
+
+    fn read_value(
+        &self,
+        value: &DeValue<'_>,
+        path: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = path.py();
+        match value {
+            DeValue::Boolean(boolean) => boolean.into_bound_py_any(py),
+            DeValue::Integer(number) => reader::to_integer(number).into_bound_py_any(py),
+            DeValue::Float(number) => reader::to_float(number).into_bound_py_any(py),
+            DeValue::String(text) => text.into_bound_py_any(py),
+            DeValue::Datetime(date) => date.to_string().into_bound_py_any(py), // spoiled
+            DeValue::Table(table) => Ok(self.read_table(table, path)?.into_any()),
+            DeValue::Array(items) => {
+                let array = PyList::empty(py);
+                for (at, item) in items.iter().enumerate() {
+                    let inner = self.place(path, at, item.span().start)?;
+                    array.append(self.read_value(item.get_ref(), &inner)?)?;
+                }
+                Ok(array.into_any())
+            }
         }
     }
-}
 
-fn extend<'py>(
-    path: &Bound<'py, PyTuple>,
-    name: impl IntoPyObject<'py>,
-) -> PyResult<Bound<'py, PyTuple>> {
-    path.as_sequence().concat(PyTuple::new(path.py(), [name])?.as_sequence())?.to_tuple()
+    /// The path of a member or an item, whose line is noted.
+    fn place(
+        &self,
+        path: &Bound<'py, PyTuple>,
+        name: impl IntoPyObject<'py>,
+        start: usize,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let last = PyTuple::new(path.py(), [name])?;
+        let inner = path.as_sequence().concat(last.as_sequence())?.to_tuple()?;
+        self.places.set_item(&inner, self.lines.number(start))?;
+        Ok(inner)
+    }
 }

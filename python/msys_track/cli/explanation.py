@@ -65,8 +65,7 @@ def format_explanation(explanation: Explanation, *, width: int) -> list[str]:
         markup=False,
     )
     for decided in explanation.decided:
-        _print_options(console, decided)
-        _print_places(console, decided)
+        _print_decided(console, decided)
     if explanation.ignored_keys:
         console.print()
         keys = ", ".join(explanation.ignored_keys)
@@ -84,7 +83,8 @@ def format_explanation(explanation: Explanation, *, width: int) -> list[str]:
     return [line.rstrip() for line in written.getvalue().removesuffix("\n").split("\n")]
 
 
-def _print_options(console: Console, decided: Decided) -> None:
+def _print_decided(console: Console, decided: Decided) -> None:
+    """Print the options, then where each link, pixel and part is, what was done, and why not."""
     options: list[_Row] = []
     engagement: list[_Row] = []
     for option in decided.options:
@@ -107,10 +107,6 @@ def _print_options(console: Console, decided: Decided) -> None:
         line = f"policy's variable {variable.name} means nothing: {value}"
         _print(console, line, indent=2)
         _print(console, f"allowed: {variable.allowed}", indent=4)
-
-
-def _print_places(console: Console, decided: Decided) -> None:
-    """Print the links, pixels and parts: where each stands, what was done, and why not."""
     links: list[_Row] = []
     for link in decided.links:
         named = json.dumps(link.name, ensure_ascii=False)

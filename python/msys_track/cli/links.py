@@ -2,13 +2,21 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Final
 
 import click
 
 from msys_track.cli import parameters, streams
 from msys_track.keys.file import KeySource
-from msys_track.keys.ring import Claims
 from msys_track.tracking.routes import parse_path
+
+_FLAGS: Final = (
+    "open_tracking",
+    "click_tracking",
+    "initial_pixel",
+    "amp_enabled",
+    "transactional",
+)
 
 
 @click.command("open-link", short_help="Print what a tracked link says, as JSON.")
@@ -23,14 +31,8 @@ def open_link(*, url: str, key_source: KeySource) -> None:
     # As the tracker does: percent-encoding, query and fragment that others added are no matter.
     path = parse_path(url.encode("utf-8", "replace"))
     claims = parameters.key_ring(key_source).open(path)
-    text = json.dumps(_list_claims(claims), indent=2, ensure_ascii=False)
-    streams.output().write(text.encode("utf-8") + b"\n")
-
-
-def _list_claims(claims: Claims) -> dict[str, object]:
-    engagement = claims.engagement
-    metadata = engagement.metadata
-    return {
+    engagement, metadata = claims.engagement, claims.engagement.metadata
+    members = {
         "kind": claims.kind,
         "target": claims.target,
         "link_name": claims.link_name,
@@ -46,14 +48,10 @@ def _list_claims(claims: Claims) -> dict[str, object]:
         "subaccount_id": engagement.subaccount_id,
         "injected_at": _iso_8601(engagement.injected_at),
         "expires_at": _iso_8601(engagement.expires_at),
-        "flags": {
-            "open_tracking": engagement.open_tracking,
-            "click_tracking": engagement.click_tracking,
-            "initial_pixel": engagement.initial_pixel,
-            "amp_enabled": engagement.amp_enabled,
-            "transactional": engagement.transactional,
-        },
+        "flags": {name: getattr(engagement, name) for name in _FLAGS},
     }
+    text = json.dumps(members, indent=2, ensure_ascii=False)
+    streams.output().write(text.encode("utf-8") + b"\n")
 
 
 def _iso_8601(unix_seconds: int) -> str:

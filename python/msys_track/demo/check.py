@@ -7,7 +7,7 @@ catalogue says. The demo's exit code depends on nothing else.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, product, repeat
 from typing import Final, TypeAlias
@@ -15,7 +15,6 @@ from typing import Final, TypeAlias
 from msys_track.demo.catalogue import Mail
 from msys_track.demo.journey import Journey, SeenCopy
 from msys_track.demo.stage import HOST
-from msys_track.events import Event
 from msys_track.testing.browser import USER_AGENT
 from msys_track.testing.fidelity import without_api_header
 from msys_track.testing.href import follow_href
@@ -172,7 +171,27 @@ def _check_known_mail(journey: Journey) -> Iterator[Check]:
             for link, wrapped in zip(mail.wrapped, copy.changes.wrapped, strict=False)
         )
         yield "tracked links that are no other's", len(different) * len(mail.recipients), owners
-    yield from _check_events(mail, journey.events)
+    found = [{name: getattr(event, name) for name in _EVENT_FIELDS} for event in journey.events]
+    for to, link in product(mail.recipients, (*[None] * mail.is_opened, *mail.wrapped)):
+        kind, where = ("click", f" of {link.href}") if link else ("open", "")
+        data = (mail.campaign_id, mail.metadata, mail.tags)
+        target = (link.href, link.name) if link else (None, None)
+        values = (kind, to.lower(), to, *data, *target, HOST, USER_AGENT)
+        expected = dict(zip(_EVENT_FIELDS, values, strict=True))
+        closest: object = expected
+        if expected in found:
+            found.remove(expected)
+        else:
+            same = (it for it in found if (it["type"], it["rcpt_to"]) == (kind, to.lower()))
+            closest = next(same, "no such event")
+        yield f"an event in the store: {kind} by {to}{where}", expected, closest
+    yield "other events", [], found
+    if mail.is_tracked:
+        pairs = {(event.raw_rcpt_to, event.message_id) for event in journey.events}
+        ids = {message_id for _, message_id in pairs}
+        recipients = len(mail.recipients)
+        what = "message ids in the events: one a recipient"
+        yield what, (recipients, recipients), (len(pairs), len(ids))
 
 
 def count_sole_owners(claims: Iterable[tuple[str, object]]) -> int:
@@ -209,27 +228,3 @@ def _check_known_copy(mail: Mail, sent: bytes, copy: SeenCopy) -> Iterator[Check
         ["GIF"] * mail.is_opened,
         ["GIF" if image.is_gif else str(image.status) for image in images],
     )
-
-
-def _check_events(mail: Mail, events: Sequence[Event]) -> Iterator[Check]:
-    found = [{name: getattr(event, name) for name in _EVENT_FIELDS} for event in events]
-    for to, link in product(mail.recipients, (*[None] * mail.is_opened, *mail.wrapped)):
-        kind, where = ("click", f" of {link.href}") if link else ("open", "")
-        data = (mail.campaign_id, mail.metadata, mail.tags)
-        target = (link.href, link.name) if link else (None, None)
-        values = (kind, to.lower(), to, *data, *target, HOST, USER_AGENT)
-        expected = dict(zip(_EVENT_FIELDS, values, strict=True))
-        closest: object = expected
-        if expected in found:
-            found.remove(expected)
-        else:
-            same = (it for it in found if (it["type"], it["rcpt_to"]) == (kind, to.lower()))
-            closest = next(same, "no such event")
-        yield f"an event in the store: {kind} by {to}{where}", expected, closest
-    yield "other events", [], found
-    if mail.is_tracked:
-        copies = {(event.raw_rcpt_to, event.message_id) for event in events}
-        ids = {message_id for _, message_id in copies}
-        recipients = len(mail.recipients)
-        what = "message ids in the events: one a recipient"
-        yield what, (recipients, recipients), (len(copies), len(ids))

@@ -3,14 +3,14 @@
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Final
 
 from msys_track.demo.catalogue import MAX_BYTES
 from msys_track.demo.check import Ledger, Section
 from msys_track.demo.journey import Journey, SeenCopy
-from msys_track.demo.stage import HOST, Stage
+from msys_track.demo.stage import Stage
 from msys_track.dispatch.copies import Copy
 from msys_track.reasons import Reason
 from msys_track.testing.fidelity import without_api_header
@@ -41,35 +41,27 @@ _OF_A_LINK: Final = frozenset(
 )
 
 
-_OPENING: Final = """\
-Mails go in over SMTP, come out tracked, and their readers open them and click.
-
-   a mail program -> the proxy      {host}:{proxy:<6} tracks opens and clicks
-   the proxy      -> a mail server  {host}:{mailbox:<6} stands for yours
-   readers        -> the tracker    {host}:{tracker:<6} answers and stores events
-
-   A click leads to the tracker, and from there (302) to the address shown."""
-
-
-def show_opening(stage: Stage) -> Iterable[str]:
-    """Say what runs where."""
-    return _OPENING.format(
-        host=HOST,
-        proxy=stage.proxy.port,
-        mailbox=stage.mailbox_port,
-        tracker=stage.tracker.port,
-    ).splitlines()
-
-
 def show_journey(number: int, stage: Stage, seen: Journey, section: Section) -> Iterator[str]:
     """Show one mail: what went in, what came out, what its readers did, and what stayed."""
-    mail, copies, total = seen.mail, seen.visited, len(section.expectations)
+    mail, wire, copies = seen.mail, seen.wire, seen.visited
+    size, total = len(wire.message), len(section.expectations)
     yield ""
     if mail.is_known:
         yield f"{number}. {mail.title:<{WIDTH - 3 - len(mail.file)}}{mail.file}"
     else:
         yield cut(mail.file, WIDTH)
-    yield from show_row("went in", *_describe_input(seen))
+    at_least = "at least " if size >= MAX_BYTES else ""
+    lines = count_noun(wire.message.count(b"\r\n"), "line")
+    went_in = [mail.shape, f"{at_least}{count_noun(size, 'byte')}, {lines}"]
+    # The tour's own files have Git's line ends, which says nothing about the mail.
+    if wire.converted and not mail.is_known:
+        line_ends = count_noun(wire.converted, "line end")
+        went_in.append(f"{line_ends} made CRLF, as mail programs do")
+    if wire.was_unended:
+        went_in.append("the last line was given an end, as SMTP has no other lines")
+    if not wire.message.isascii():
+        went_in.append("8-bit, so sent as BODY=8BITMIME")
+    yield from show_row("went in", *went_in, "to " + ", ".join(mail.recipients))
     yield from show_row("answered", seen.answer.line)
     if copies:
         yield from _show_copy(stage, seen)
@@ -95,23 +87,6 @@ def show_journey(number: int, stage: Stage, seen: Journey, section: Section) -> 
         yield from show_row(
             "expected", f"NOT ALL: {failed} of {total} expectations failed, see below"
         )
-
-
-def _describe_input(seen: Journey) -> Iterator[str]:
-    wire, size = seen.wire, len(seen.wire.message)
-    if seen.mail.shape:
-        yield seen.mail.shape
-    at_least = "at least " if size >= MAX_BYTES else ""
-    lines = count_noun(wire.message.count(b"\r\n"), "line")
-    yield f"{at_least}{count_noun(size, 'byte')}, {lines}"
-    # The tour's own files have Git's line ends, which says nothing about the mail.
-    if wire.converted and not seen.mail.is_known:
-        yield f"{count_noun(wire.converted, 'line end')} made CRLF, as mail programs do"
-    if wire.was_unended:
-        yield "the last line was given an end, as SMTP has no other lines"
-    if not wire.message.isascii():
-        yield "8-bit, so sent as BODY=8BITMIME"
-    yield "to " + ", ".join(seen.mail.recipients)
 
 
 def _show_copy(stage: Stage, seen: Journey) -> Iterator[str]:
@@ -253,8 +228,8 @@ def count_noun(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def show_summary(journeys: Sequence[Journey]) -> Iterator[str]:
-    """Show all mails in one table."""
+def show_end(journeys: Sequence[Journey], section: Section) -> Iterator[str]:
+    """Show all mails in one table, and what was tried on the links."""
     yield ""
     yield "In short: links and pixels of one copy, opens and clicks of all"
     yield ""
@@ -273,10 +248,6 @@ def show_summary(journeys: Sequence[Journey]) -> Iterator[str]:
         cells = zip(numbers, columns, strict=True)
         row_text = "".join(f" {number:>{len(column)}}" for number, column in cells)
         yield f"{_INDENT}{seen.mail.file:<{_FILE}}{row_text}"
-
-
-def show_safety(section: Section) -> Iterator[str]:
-    """Show what was tried on the links."""
     yield ""
     yield "What must not be possible"
     yield ""

@@ -220,10 +220,18 @@ def compare_bodies(sent: Body, arrived: Body, origin: str | None = None) -> Chan
             url, is_initial = match["pixel"] or match["top"], match["top"] is not None
             pixels.append(Pixel(url=url.decode("ascii"), is_initial=is_initial, offset=old))
             eols.add(match["eol"])
-        else:
-            link = _restore(before, old, match, ending=after[new : new + 1])
-            wrapped.append(link)
-            old += len(link.original)
+            ends.append((new, old))
+            continue
+        ending = after[new : new + 1]  # it ends the original too
+        end = before.find(ending, old) if ending else len(before)
+        if end < old:
+            raise DifferenceError(f"{ending!r} behind a link, which is nowhere in the original")
+        options = read_tag_options(before, old)
+        if match["sublink"] != f"{options.sublink}/".encode("ascii"):
+            raise DifferenceError(f"{match[0]!r}, where the link asks for /f/{options.sublink}/")
+        link = match[0].decode("ascii")
+        wrapped.append(Wrapped(url=link, original=before[old:end], offset=old, options=options))
+        old = end
         ends.append((new, old))
     _require_same(before[old:], after[new:])
     if len(eols) > 1:
@@ -233,17 +241,6 @@ def compare_bodies(sent: Body, arrived: Body, origin: str | None = None) -> Chan
     else:
         _check_lines(before, after, ends)
     return Changes(wrapped=tuple(wrapped), pixels=tuple(pixels))
-
-
-def _restore(before: bytes, at: int, url: re.Match[bytes], ending: bytes) -> Wrapped:
-    """Find what a tracked URL stands for: all up to the byte that ends the URL too."""
-    end = before.find(ending, at) if ending else len(before)
-    if end < at:
-        raise DifferenceError(f"{ending!r} behind a link, which is nowhere in the original")
-    options = read_tag_options(before, at)
-    if url["sublink"] != f"{options.sublink}/".encode("ascii"):
-        raise DifferenceError(f"{url[0]!r}, where the link asks for /f/{options.sublink}/")
-    return Wrapped(url=url[0].decode("ascii"), original=before[at:end], offset=at, options=options)
 
 
 def _check_encoded(sent: Body, arrived: Body) -> None:

@@ -4,6 +4,7 @@ import re
 import smtplib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 _TIMEOUT_SECONDS: Final = 60.0
@@ -53,7 +54,7 @@ class Answer:
 
 
 def send(port: int, sender: str, recipients: Sequence[str], message: bytes) -> Answer:
-    """Send a message in wire form to 127.0.0.1; blocks.
+    """Send a message in wire form to 127.0.0.1; return the first refusal or DATA's reply; blocks.
 
     It never raises: a refusal is an answer, and so is a lost connection.
     """
@@ -62,9 +63,17 @@ def send(port: int, sender: str, recipients: Sequence[str], message: bytes) -> A
     try:
         client.connect("127.0.0.1", port)
         client.ehlo()
-        replies = _transaction(client, sender, recipients, message)
-        refused = [each for each in replies if each.code not in _POSITIVE]
-        answer = refused[0] if refused else replies[-1]
+        options = [f"SIZE={len(message)}"] + ([] if message.isascii() else ["BODY=8BITMIME"])
+        commands = [
+            partial(client.mail, sender, options),
+            *(partial(client.rcpt, recipient) for recipient in recipients),
+            partial(client.data, message),
+        ]
+        replies: list[Answer] = []
+        for send_command in commands:
+            replies.append(_answer(*send_command()))
+            if not replies[-1].is_accepted:
+                break
         client.quit()
     except smtplib.SMTPResponseException as error:
         return _answer(error.smtp_code, error.smtp_error)
@@ -72,21 +81,7 @@ def send(port: int, sender: str, recipients: Sequence[str], message: bytes) -> A
         return Answer(code=0, text=f"no answer: {error}")
     finally:
         client.close()
-    return answer
-
-
-def _transaction(
-    client: smtplib.SMTP, sender: str, recipients: Sequence[str], message: bytes
-) -> list[Answer]:
-    """Return all replies up to the first refusal; the last one is DATA's if there was none."""
-    options = [f"SIZE={len(message)}"] + ([] if message.isascii() else ["BODY=8BITMIME"])
-    replies = [_answer(*client.mail(sender, options))]
-    for recipient in recipients:
-        if replies[-1].code in _POSITIVE:
-            replies.append(_answer(*client.rcpt(recipient)))
-    if replies[-1].code in _POSITIVE:
-        replies.append(_answer(*client.data(message)))
-    return replies
+    return replies[-1]
 
 
 def _answer(code: int, text: bytes | str) -> Answer:

@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 from tests.config.mutations import combinations, good, mutated, write_named_files
 
 from msys_track.cli import main
-from msys_track.config.checking import checked
+from msys_track.config.checking import check_configuration
 from msys_track.config.configuration import Configuration
-from msys_track.config.effective import Way, scope_options
+from msys_track.config.effective import Way, find_options
 from msys_track.config.schema.json_schema import json_schema
 from msys_track.config.schema.starter import starter
 from msys_track.keys import file as key_file
@@ -241,7 +241,8 @@ def test_momentums_form_is_converted_and_passes_the_check(folder: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     write(folder, result.stdout)
     assert run("config", "check").exit_code == 0
-    before, after = checked(folder / "ecelerity.conf"), checked(folder / "msys-track.toml")
+    before = check_configuration(folder / "ecelerity.conf")
+    after = check_configuration(folder / "msys-track.toml")
     assert before.configuration is not None
     assert after.configuration is not None
     for part in ("smtpapi", "policy", "keys", "proxy", "upstream", "tracker"):
@@ -251,7 +252,7 @@ def test_momentums_form_is_converted_and_passes_the_check(folder: Path) -> None:
 
 
 def values(read: Configuration, way: Way) -> dict[str, object]:
-    return {name: each.value for name, each in scope_options(read, way).items()}
+    return {name: each.value for name, each in find_options(read, way).items()}
 
 
 def test_what_is_ignored_is_told_while_converting(folder: Path) -> None:

@@ -13,7 +13,7 @@ from tests.config.mutations import (
     write_named_files,
 )
 
-from msys_track.config.checking import checked
+from msys_track.config.checking import check_configuration
 
 NAMES = ("servers.toml", "scopes.toml", "ecelerity.conf")
 SINGLE = [(name, (each,)) for name in NAMES for each in mutations(name)]
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def told(folder: Path, name: str, text: str) -> list[str]:
     path = folder / name
     path.write_text(text, encoding="utf-8")
-    return [problem.told(path) for problem in checked(path).problems]
+    return [problem.told(path) for problem in check_configuration(path).problems]
 
 
 def lines(said: list[str], path: Path) -> set[int]:
@@ -96,7 +96,7 @@ def test_keys_that_others_can_read_are_a_fault_of_the_line_of_their_name(folder:
 def test_keys_that_momentums_form_lacks_are_no_fault_and_are_not_made(tmp_path: Path) -> None:
     path = tmp_path / "ecelerity.conf"
     path.write_text('smtpapi {}\nESMTP_Listener { Listen ":2525" {} }\nGateway = mta.test\n')
-    looked = checked(path)
+    looked = check_configuration(path)
     assert looked.problems == ()
     assert looked.configuration is not None
     assert looked.configuration.keys == tmp_path / "msys-track-keys.toml"
@@ -123,9 +123,9 @@ def test_what_the_command_line_says_stands_in_place_of_the_files_words(folder: P
     path = folder / "ecelerity.conf"
     path.write_text('ESMTP_Listener { Listen ":2525" {} }\n')
     keys = folder / "keys.toml"
-    looked = checked(path, keys=keys, upstream="mta.test:25")
+    looked = check_configuration(path, keys=keys, upstream="mta.test:25")
     assert looked.problems == ()
-    wrong = checked(path, keys=folder / "none.toml", upstream="mta.test")
+    wrong = check_configuration(path, keys=folder / "none.toml", upstream="mta.test")
     assert [problem.told(path).partition(" found")[0] for problem in wrong.problems] == [
         "command line: keys:",
         "command line: proxy.upstream:",

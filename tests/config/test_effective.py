@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from tests.config.mutations import good, write_named_files
 
-from msys_track.config.checking import Checked, checked
+from msys_track.config.checking import Checked, check_configuration
 from msys_track.config.configuration import Configuration
-from msys_track.config.effective import Way, known_listen, scope_options, tables, ways
+from msys_track.config.effective import Way, find_listen, find_options, find_tables, list_ways
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
 from msys_track.config.schema.tables import SCOPE, TABLES, TOP
 from msys_track.dispatch.rewriter import Rewriter
@@ -30,7 +30,7 @@ WAYS = [
 def looked_at(folder: Path, text: str) -> tuple[Checked, Configuration]:
     path = folder / "msys-track.toml"
     path.write_text(text, encoding="utf-8")
-    looked = checked(path)
+    looked = check_configuration(path)
     assert looked.problems == ()
     assert looked.configuration is not None
     return looked, looked.configuration
@@ -60,7 +60,7 @@ def test_the_options_shown_are_those_of_a_mail_that_comes_in_that_way(
         b"Subject: x\r\n\r\n", ["jo@example.com"], transaction=session.transaction()
     )
     resolved: Any = decision.options["jo@example.com"]
-    shown = scope_options(read, way)
+    shown = find_options(read, way)
     for name, key in {**SCOPE, **ENGAGEMENT_TRACKER}.items():
         if name not in ("pathway", "context"):
             value = getattr(resolved, key.fields[0]).value
@@ -68,17 +68,17 @@ def test_the_options_shown_are_those_of_a_mail_that_comes_in_that_way(
 
 
 def test_each_listen_is_a_way_in(read: Configuration) -> None:
-    assert ways(read) == (Way(), Way(listen="0.0.0.0:2525"), Way(listen="[::1]:2526"))
+    assert list_ways(read) == (Way(), Way(listen="0.0.0.0:2525"), Way(listen="[::1]:2526"))
 
 
 def test_a_source_is_a_scope_and_its_line(read: Configuration) -> None:
-    inner = scope_options(read, WAYS[2])
+    inner = find_options(read, WAYS[2])
     peer = 'listen ":2525" peer "10.0.0.0/8" (msys-track.toml:14)'
     assert inner["click_tracking_enabled"] == (True, peer)
     assert inner["open_tracking_scheme"] == ("http", "default")
     context = {"smtpapi_campaign_id": "receipts", "smtpapi_open_tracking": "1"}
     assert inner["context"] == (context, 'pathway "receipts" (msys-track.toml:28)')
-    assert scope_options(read, Way())["pathway"] == (None, "none")
+    assert find_options(read, Way())["pathway"] == (None, "none")
 
 
 def test_a_pathway_of_the_context_decides_as_policys_does(folder: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_pathway_of_the_context_decides_as_policys_does(folder: Path) -> None:
         "[pathway.a]\noutlook_links = false\n"
     )
     _, read = looked_at(folder, text)
-    shown = scope_options(read, Way())
+    shown = find_options(read, Way())
     assert shown["outlook_links"] == (False, 'pathway "a" (msys-track.toml:4)')
     assert shown["pathway"] == ("a", "context of listener (msys-track.toml:2)")
     assert shown["tracking_link_expiry"] == (7, "context of listener (msys-track.toml:2)")
@@ -95,7 +95,7 @@ def test_a_pathway_of_the_context_decides_as_policys_does(folder: Path) -> None:
 
 def test_every_key_of_every_table_is_shown(folder: Path) -> None:
     looked, read = looked_at(folder, good("servers.toml"))
-    shown = tables(looked.document, read)
+    shown = find_tables(looked.document, read)
     assert {name: set(table) for name, table in shown.items()} == {
         "": set(TOP),
         **{name: set(TABLES[name]) for name in ("policy", "proxy", "tracker")},
@@ -108,12 +108,12 @@ def test_every_key_of_every_table_is_shown(folder: Path) -> None:
 
 def test_a_server_that_is_not_configured_is_not_shown(folder: Path) -> None:
     looked, read = looked_at(folder, "")
-    shown = tables(looked.document, read)
+    shown = find_tables(looked.document, read)
     assert set(shown) == {"", "policy"}
     assert shown[""]["keys"] == (None, "none")
 
 
 def test_an_address_of_any_host_is_known_by_each(read: Configuration) -> None:
-    assert known_listen(read.scopes, Address("127.0.0.1", 2525)) == "0.0.0.0:2525"
-    assert known_listen(read.scopes, Address("::1", 2526)) == "[::1]:2526"
-    assert known_listen(read.scopes, Address("::1", 2525)) is None
+    assert find_listen(read.scopes, Address("127.0.0.1", 2525)) == "0.0.0.0:2525"
+    assert find_listen(read.scopes, Address("::1", 2526)) == "[::1]:2526"
+    assert find_listen(read.scopes, Address("::1", 2525)) is None

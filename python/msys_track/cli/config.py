@@ -9,7 +9,7 @@ import click
 from msys_track.cli import parameters
 from msys_track.cli.exits import CommandError, MisconfiguredError
 from msys_track.config import effective
-from msys_track.config.checking import Checked, checked
+from msys_track.config.checking import Checked, check_configuration
 from msys_track.config.configuration import Configuration
 from msys_track.config.effective import Way
 from msys_track.config.load import MOMENTUM_SUFFIX, is_momentum
@@ -45,7 +45,7 @@ def check(*, file: Path, key_source: KeySource | None, upstream: str | None) -> 
     Prints every fault with its line, one a line; then the exit code is 2. FILE is msys-track.toml
     unless another one is named. What is ignored is printed too, and is not a fault.
     """
-    looked = checked(file, keys=key_source, upstream=upstream)
+    looked = check_configuration(file, keys=key_source, upstream=upstream)
     _print_ignored(looked)
     _require_no_faults(looked)
     click.echo(f"{file}: no faults")
@@ -91,17 +91,17 @@ def show(  # noqa: PLR0913 - one parameter an option
     for each [listen] table, else for mail that comes in that way. X-MSYS-API and policy files,
     which both may decide otherwise for a mail, are not asked: see msys-track explain.
     """
-    looked = checked(file, keys=key_source, upstream=upstream)
+    looked = check_configuration(file, keys=key_source, upstream=upstream)
     read = _require_no_faults(looked)
     if pathway is not None and pathway not in read.scopes.pathways:
         names = ", ".join(read.scopes.pathways) or "there is none"
         raise click.BadParameter(f"no pathway {pathway!r}; known: {names}")
-    scope = listen and (effective.known_listen(read.scopes, listen) or str(listen))
+    scope = listen and (effective.find_listen(read.scopes, listen) or str(listen))
     client: Any = peer and address_of(f"[{peer}]:0")
     one = Way(listen=scope, peer=client, pathway=pathway)
-    ways = effective.ways(read) if one == Way() else (one,)
-    by_way = {way: effective.scope_options(read, way) for way in ways}
-    tables = effective.tables(looked.document, read)
+    ways = effective.list_ways(read) if one == Way() else (one,)
+    by_way = {way: effective.find_options(read, way) for way in ways}
+    tables = effective.find_tables(looked.document, read)
     if as_json:
         shown = {"file": str(file), **effective.as_json(tables, by_way)}
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
@@ -146,7 +146,7 @@ def import_(*, file: Path, key_source: KeySource | None, upstream: str | None) -
     """
     if not is_momentum(file):
         raise click.UsageError(f"{file}: a configuration of Momentum ends in {MOMENTUM_SUFFIX}")
-    looked = checked(file, keys=key_source, upstream=upstream)
+    looked = check_configuration(file, keys=key_source, upstream=upstream)
     keys = _require_no_faults(looked).keys
     _print_ignored(looked)
     if isinstance(keys, Path) and not keys.exists():

@@ -33,7 +33,9 @@ class Checked:
     """The configuration's own in the order of its lines, then those of the files it names."""
 
 
-def checked(path: Path, *, keys: KeySource | None = None, upstream: str | None = None) -> Checked:
+def check_configuration(
+    path: Path, *, keys: KeySource | None = None, upstream: str | None = None
+) -> Checked:
     """Look a configuration through; `keys` and `upstream` stand in place of its own.
 
     Nothing is written and no port is opened. Policy files are run once, as a server would.

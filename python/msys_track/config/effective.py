@@ -46,18 +46,18 @@ class Effective(NamedTuple):
 Table: TypeAlias = Mapping[str, Effective]
 
 
-def known_listen(scopes: Scopes, address: Address) -> str | None:
+def find_listen(scopes: Scopes, address: Address) -> str | None:
     """Find the scope of an address: `0.0.0.0:25` listens on 127.0.0.1:25 too."""
     anywhere = Address("::" if ":" in address.host else "0.0.0.0", address.port)  # noqa: S104
     return next((str(each) for each in (address, anywhere) if str(each) in scopes.listens), None)
 
 
-def ways(configuration: Configuration) -> tuple[Way, ...]:
+def list_ways(configuration: Configuration) -> tuple[Way, ...]:
     """List the ways in that a configuration names: the listener, then each `[listen]`."""
     return (Way(), *(Way(listen=name) for name in configuration.scopes.listens))
 
 
-def scope_options(configuration: Configuration, way: Way) -> Table:
+def find_options(configuration: Configuration, way: Way) -> Table:
     """Find what holds for mail that comes in one way, without a header or a policy file."""
     scopes = configuration.scopes
     connection = scopes.layers(way.listen, way.peer)
@@ -95,7 +95,7 @@ def scope_options(configuration: Configuration, way: Way) -> Table:
     return shown
 
 
-def tables(document: Document, configuration: Configuration) -> dict[str, Table]:
+def find_tables(document: Document, configuration: Configuration) -> dict[str, Table]:
     """Find what holds in the tables that are no scopes, "" for what stands above all of them.
 
     A server's table is left out where the file has none, as there is nothing to start then.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.config.mutations import write_named_files
 
-from msys_track.config.checking import checked
+from msys_track.config.checking import check_configuration
 from msys_track.config.load import load
 from msys_track.config.problems import ConfigurationError, Problem
 
@@ -18,7 +18,7 @@ TO_DO = (
 def faults(folder: Path, text: str) -> list[str]:
     path = folder / "ecelerity.conf"
     path.write_text(f'Gateway="127.0.0.1" smtpapi {{}}\n{text}\n', encoding="utf-8")
-    problems = checked(path).problems
+    problems = check_configuration(path).problems
     at_start: tuple[Problem, ...] = ()
     try:
         load(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.config.mutations import write_named_files
 
-from msys_track.config.checking import checked
+from msys_track.config.checking import check_configuration
 from msys_track.config.schema.starter import starter
 from msys_track.config.schema.tables import NESTED, TABLES, TOP
 from msys_track.policy.loading import PolicySettings
@@ -45,7 +45,7 @@ def test_it_shows_every_key_of_every_table() -> None:
 def test_it_passes_the_check(folder: Path, text: str) -> None:
     path = folder / "msys-track.toml"
     path.write_text(text, encoding="utf-8")
-    looked = checked(path)
+    looked = check_configuration(path)
     assert [problem.told(path) for problem in looked.problems] == []
     read = looked.configuration
     assert read is not None

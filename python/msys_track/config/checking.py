@@ -62,7 +62,7 @@ def _check_named_files(document: Document, reading: Reading) -> Iterator[Problem
         except KeyRingError as error:
             yield document.problem(("keys",), str(error))
     # A policy must not run under other limits than those that were meant.
-    if reading.is_faulty("policy", but="files"):
+    if any(path[0] == "policy" and path[1:2] != ("files",) for path, _ in reading.faults):
         return
     limits = PolicySettings(**reading.values[PolicySettings])
     # Each file is run as if it were the only one, so that each tells its own faults.

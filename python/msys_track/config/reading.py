@@ -35,7 +35,7 @@ class Reading:
     """What is gathered; `values` and `stanzas` are whole only where there are no problems."""
 
     __slots__ = (
-        "_document", "_faults", "_folder", "_meant", "_server", "_written", "policy_files",
+        "_document", "_folder", "_meant", "_server", "_written", "faults", "policy_files",
         "stanzas", "values",
     )  # fmt: skip
 
@@ -47,7 +47,7 @@ class Reading:
         self._document = document
         self._server = server
         self._folder = document.path.parent
-        self._faults: dict[tuple[KeyPath, str], None] = {}
+        self.faults: dict[tuple[KeyPath, str], None] = {}
         self._meant: set[KeyPath] = set()
         self._written: dict[KeyPath, KeyPath] = {}
         self.policy_files: dict[int, Path] = {}
@@ -61,13 +61,8 @@ class Reading:
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong, in the order in which it was found."""
-        for path, text in self._faults:
+        for path, text in self.faults:
             yield self._document.problem(path, text)
-
-    def is_faulty(self, table: str, *, but: str) -> bool:
-        """Whether a table has a fault in another key than one."""
-        paths = [path for path, _ in self._faults]
-        return any(path[0] == table and path[1:2] != (but,) for path in paths)
 
     def _read_table(
         self,
@@ -117,7 +112,7 @@ class Reading:
     # Values
 
     def _read_key(self, path: KeyPath, key: Key, value: object, meant: KeyPath) -> None:
-        before = len(self._faults)
+        before = len(self.faults)
         if key is SCOPE["context"] and isinstance(value, dict):
             self._stanza(meant[:-1]).variables = value
         try:
@@ -130,7 +125,7 @@ class Reading:
             setting = self._find_file(path, key, setting)
         elif key.settings is PolicySettings and isinstance(setting, tuple):
             setting = tuple(self._find_policy(path, at, each) for at, each in enumerate(setting))
-        if len(self._faults) > before:
+        if len(self.faults) > before:
             return
         parts = setting if isinstance(setting, Address) else (setting,)
         fields = dict(zip(key.fields, parts, strict=True))
@@ -215,4 +210,4 @@ class Reading:
         return path
 
     def _fault(self, path: KeyPath, text: str) -> None:
-        self._faults[path, text] = None
+        self.faults[path, text] = None

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msys_track.dispatch.decide import Decision
 from msys_track.dispatch.message import Message
@@ -18,6 +18,9 @@ from msys_track.smtpapi.header import ApiHeader
 from msys_track.smtpapi.mailbox import Mailbox
 
 log = event_logger(__name__)
+
+# Many copies have the same few.
+_URLS: Final = lru_cache(maxsize=1024)(TrackedUrls)
 
 
 class Copy(NamedTuple):
@@ -139,11 +142,11 @@ def render_copy(  # noqa: PLR0913 - all that a copy depends on
         initial_pixel=resolved.open_tracking.value and resolved.initial_open.value,
         transactional=resolved.transactional.value,
     )
-    urls = _make_urls(
-        resolved.tracking_domain.value,
-        resolved.click_tracking_scheme.value,
-        resolved.open_tracking_scheme.value,
-        resolved.click_tracking_include_metadata.value,
+    urls = _URLS(
+        domain=resolved.tracking_domain.value,
+        click_scheme=resolved.click_tracking_scheme.value,
+        open_scheme=resolved.open_tracking_scheme.value,
+        click_metadata=resolved.click_tracking_include_metadata.value,
     )
     try:
         rendered = plan.render(keys, engagement, urls, inserted)
@@ -182,19 +185,4 @@ def _leave_untracked(
         header=message.header,
         header_edits=edits,
         untracked=reason,
-    )
-
-
-@lru_cache(maxsize=1024)
-def _make_urls(
-    domain: str,
-    click_scheme: str,
-    open_scheme: str,
-    click_metadata: bool,  # noqa: FBT001 - positional for the cache
-) -> TrackedUrls:
-    return TrackedUrls(
-        domain=domain,
-        click_scheme=click_scheme,
-        open_scheme=open_scheme,
-        click_metadata=click_metadata,
     )

@@ -13,7 +13,6 @@ from msys_track.errors import RewriteError
 from msys_track.logs import event_logger
 from msys_track.options.resolve import Resolved, resolve
 from msys_track.options.scopes import Scope
-from msys_track.options.tracking import SignedMail
 from msys_track.policy.context import Contexts
 from msys_track.rewriting.engine import Engine, HeaderField, Plan, Rules
 from msys_track.smtpapi import header
@@ -22,6 +21,8 @@ from msys_track.smtpapi.mailbox import Mailbox
 log = event_logger(__name__)
 
 _BCC: Final = b"Bcc"
+# Many messages have the same few.
+_RULES: Final = lru_cache(maxsize=1024)(Rules)
 
 
 class Message:
@@ -100,12 +101,12 @@ class Message:
 
     def find_plan(self, resolved: Resolved) -> Plan | None:
         """Find the edits under these options, once; None if that failed."""
-        rules = _make_rules(
-            resolved.signed_mail.value,
-            resolved.outlook_links.value,
-            resolved.click_tracking_text.value,
-            resolved.keep_link_attributes.value,
-            resolved.never_wrap.value,
+        rules = _RULES(
+            signed_mail=resolved.signed_mail.value,
+            outlook_links=resolved.outlook_links.value,
+            text_links=resolved.click_tracking_text.value,
+            keep_link_attributes=resolved.keep_link_attributes.value,
+            never_wrap=resolved.never_wrap.value,
         )
         key = rules, resolved.keep_x_msys_api.value
         if key not in self._plans:
@@ -139,20 +140,3 @@ class Message:
         edits += [(offset, length, b"") for lines, _ in dropped for offset, length in lines]
         edits.sort(key=lambda edit: edit[:2])
         return edits
-
-
-@lru_cache(maxsize=1024)
-def _make_rules(
-    signed_mail: SignedMail,
-    outlook_links: bool,  # noqa: FBT001 - positional for the cache
-    text_links: bool,  # noqa: FBT001
-    keep_link_attributes: bool,  # noqa: FBT001
-    never_wrap: tuple[str, ...],
-) -> Rules:
-    return Rules(
-        signed_mail=signed_mail,
-        outlook_links=outlook_links,
-        text_links=text_links,
-        keep_link_attributes=keep_link_attributes,
-        never_wrap=never_wrap,
-    )

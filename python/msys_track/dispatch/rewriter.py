@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache
+from typing import Final
 
 from msys_track.dispatch.copies import Copy, render_copies, render_copy
 from msys_track.dispatch.decide import CopyDecision, Decision, decide_copies
@@ -221,10 +222,12 @@ def rewrite(
         HeaderRefusedError: `X-MSYS-API` is malformed.
     """
     injected_at = int(time.time()) if now is None else now
-    return _make_rewriter(keys, options).copy_for(recipient, message, now=injected_at).message
+    return (
+        _REWRITERS(keys=keys, options=options)
+        .copy_for(recipient, message, now=injected_at)
+        .message
+    )
 
 
-@lru_cache(maxsize=16)
-def _make_rewriter(keys: KeyRing, options: TrackingOptions | None) -> Rewriter:
-    """Make a rewriter once for each configuration, because callers have many messages."""
-    return Rewriter(keys=keys, options=options)
+# Callers have many messages under few configurations.
+_REWRITERS: Final = lru_cache(maxsize=16)(Rewriter)

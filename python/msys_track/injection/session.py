@@ -19,7 +19,7 @@ from msys_track.dispatch.session import PolicySession
 from msys_track.errors import UpstreamError
 from msys_track.injection import address
 from msys_track.injection.acceptance import Acceptance
-from msys_track.injection.budget import Budget, Hold
+from msys_track.injection.budget import Budget
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.intake import DataRefusedError, receive
 from msys_track.injection.settings import ProxySettings
@@ -308,10 +308,7 @@ class Session(SMTP):
         except BaseException:
             hold.release()
             raise
-        return await self._wait_for_answer(envelope, hold)
-
-    async def _wait_for_answer(self, envelope: Envelope, hold: Hold) -> Reply:
-        """Wait for the answer; the message goes on even if the client does not wait."""
+        # The message goes on even if the client does not wait for the answer.
         answers = self._shared.answers
         answer = self._shared.acceptance.answer(envelope, hold, self._client_is_gone)
         task = self.loop.create_task(answer)

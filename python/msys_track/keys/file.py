@@ -148,7 +148,15 @@ def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
     try:
         with _create_private_file(draft) as descriptor:
             keys = read_keys(path)
-            new = make_key(_choose_id(path, keys), now or datetime.now(UTC))
+            # Numbers of removed keys come last: an old link must not look like one of a key we
+            # have.
+            taken = {key.id for key in keys}
+            order = chain(range(max(taken) + 1, _MAX_KEYS + 1), range(1, max(taken)))
+            number = next((each for each in order if each not in taken), None)
+            if number is None:
+                what = f"has {_MAX_KEYS} keys, the most there can be"
+                raise KeyRingError(f"{path}: {what}; remove the oldest")
+            new = make_key(number, now or datetime.now(UTC))
             # Root may rotate for a service: whoever could read the old file reads the new one.
             old = path.stat()
             os.fchown(descriptor, old.st_uid, old.st_gid if old.st_mode & 0o040 else -1)
@@ -187,18 +195,6 @@ def _require_file(given: KeySource | str) -> Path:
 def make_key(number: int, created: datetime) -> Key:
     """Make a key of random bytes."""
     return Key(id=number, created=created, secret=secrets.token_bytes(_SECRET_BYTES))
-
-
-def _choose_id(path: Path, keys: Sequence[Key]) -> int:
-    taken = {key.id for key in keys}
-    newest = max(taken)
-    # Numbers of removed keys come last: an old link must not look like one of a key we have.
-    order = chain(range(newest + 1, _MAX_KEYS + 1), range(1, newest))
-    free = next((number for number in order if number not in taken), None)
-    if free is None:
-        what = f"has {_MAX_KEYS} keys, the most there can be"
-        raise KeyRingError(f"{path}: {what}; remove the oldest")
-    return free
 
 
 def read_keys(source: KeySource | str) -> list[Key]:

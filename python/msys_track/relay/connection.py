@@ -171,22 +171,19 @@ class UpstreamConnection(asyncio.Protocol):
             return
         try:
             for reply in self._reader.feed(data):
-                self._take_reply(reply)
+                if reply.code == SERVICE_CLOSING:
+                    self._fail(ServiceClosingError(f"it said: {reply.code} {reply.text}"))
+                    continue
+                if self._answered.done():
+                    self._fail(ConnectionFailedError("it sent a reply that nothing had asked for"))
+                    continue
+                self._replies.append(reply)
+                if len(self._replies) < self._expected:
+                    continue
+                replies, self._replies = self._replies, []
+                self._answered.set_result(replies)
+                if self._transport is not None and self._transport.get_write_buffer_size():
+                    # It would read the rest of the message as commands.
+                    self._fail(ConnectionFailedError("it answered before it had read to the end"))
         except MalformedReplyError as error:
             self._fail(ConnectionFailedError(f"it does not speak SMTP: {error}"))
-
-    def _take_reply(self, reply: Reply) -> None:
-        if reply.code == SERVICE_CLOSING:
-            self._fail(ServiceClosingError(f"it said: {reply.code} {reply.text}"))
-            return
-        if self._answered.done():
-            self._fail(ConnectionFailedError("it sent a reply that nothing had asked for"))
-            return
-        self._replies.append(reply)
-        if len(self._replies) < self._expected:
-            return
-        replies, self._replies = self._replies, []
-        self._answered.set_result(replies)
-        if self._transport is not None and self._transport.get_write_buffer_size():
-            # It would read the rest of the message as commands.
-            self._fail(ConnectionFailedError("it answered before it had read to the end"))

@@ -57,7 +57,13 @@ class Reading:
         self._read_table((), (), document.members, TOP, (*TABLES, *NESTED))
         for path, text in scopes.faults(self.stanzas, self._line):
             self._fault(self._as_written(path), text)
-        self._require_keys()
+        written = [table for table in TABLES if (table,) in self._written]
+        for table in written:
+            for name, key in TABLES[table].items():
+                if key.is_required:
+                    self._require((table, name), "write it", key)
+        if server := next((table for table in written if table in SERVERS), None):
+            self._require(("keys",), f"[{server}] needs it at the top,", TOP["keys"])
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong, in the order in which it was found."""
@@ -173,15 +179,6 @@ class Reading:
         return False
 
     # What is not there
-
-    def _require_keys(self) -> None:
-        written = [table for table in TABLES if (table,) in self._written]
-        for table in written:
-            for name, key in TABLES[table].items():
-                if key.is_required:
-                    self._require((table, name), "write it", key)
-        if server := next((table for table in written if table in SERVERS), None):
-            self._require(("keys",), f"[{server}] needs it at the top,", TOP["keys"])
 
     def _require(self, meant: KeyPath, what: str, key: Key) -> None:
         document, path = self._document, self._as_written(meant)

@@ -9,7 +9,7 @@ from tests.config.mutations import good, write_named_files
 
 from msys_track.config.checking import Checked, check_configuration
 from msys_track.config.configuration import Configuration
-from msys_track.config.effective import Way, find_listen, find_options, find_tables, list_ways
+from msys_track.config.effective import Way, find_listen, find_options, find_tables
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
 from msys_track.config.schema.tables import SCOPE, TABLES, TOP
 from msys_track.dispatch.rewriter import Rewriter
@@ -65,10 +65,6 @@ def test_the_options_shown_are_those_of_a_mail_that_comes_in_that_way(
         if name not in ("pathway", "context"):
             value = getattr(resolved, key.fields[0]).value
             assert shown[name].value == (list(value) if isinstance(value, tuple) else value), name
-
-
-def test_each_listen_is_a_way_in(read: Configuration) -> None:
-    assert list_ways(read) == (Way(), Way(listen="0.0.0.0:2525"), Way(listen="[::1]:2526"))
 
 
 def test_a_source_is_a_scope_and_its_line(read: Configuration) -> None:

@@ -99,7 +99,8 @@ def show(  # noqa: PLR0913 - one parameter an option
     scope = listen and (effective.find_listen(read.scopes, listen) or str(listen))
     client: Any = peer and address_of(f"[{peer}]:0")
     one = Way(listen=scope, peer=client, pathway=pathway)
-    ways = effective.list_ways(read) if one == Way() else (one,)
+    each_listen = [Way(listen=name) for name in read.scopes.listens]
+    ways = [Way(), *each_listen] if one == Way() else [one]
     by_way = {way: effective.find_options(read, way) for way in ways}
     tables = effective.find_tables(looked.document, read)
     if as_json:

@@ -52,11 +52,6 @@ def find_listen(scopes: Scopes, address: Address) -> str | None:
     return next((str(each) for each in (address, anywhere) if str(each) in scopes.listens), None)
 
 
-def list_ways(configuration: Configuration) -> tuple[Way, ...]:
-    """List the ways in that a configuration names: the listener, then each `[listen]`."""
-    return (Way(), *(Way(listen=name) for name in configuration.scopes.listens))
-
-
 def find_options(configuration: Configuration, way: Way) -> Table:
     """Find what holds for mail that comes in one way, without a header or a policy file."""
     scopes = configuration.scopes

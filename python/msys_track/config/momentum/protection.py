@@ -48,8 +48,15 @@ class Guards:
             return
         guard = Guard(name, item.place)
         if isinstance(item, Option):
+            is_on = read_boolean(item.value)
+            # A value that is neither on nor off asks for the guard too.
+            asks = is_guard(item) and is_on is not False
+            if item.name == "open_relay":
+                # Where only some may relay the others may not.
+                is_for_all = table in _EVERY_LISTENER or table[:-1] == ("listen",)
+                asks = not (is_for_all and is_on is True)
             if is_guard(item) or item.name == _EXTENSIONS:
-                self._found[table, item.name] = guard if _switches_on(item, table) else None
+                self._found[table, item.name] = guard if asks else None
         elif _GUARD.match(item.name):
             self._found[table, item.name] = guard
         elif table or item.name.startswith("peer"):
@@ -69,14 +76,3 @@ class Guards:
             is_of_another = table[:1] == ("listen",) and table[:2] != listen
             if guard and not is_of_another and table not in (*_EVERY_LISTENER, listen):
                 yield guard
-
-
-def _switches_on(option: Option, table: KeyPath) -> bool:
-    """Whether an option switches its guard on; a value that is neither on nor off does."""
-    if option.name == _EXTENSIONS:
-        return is_guard(option)
-    if option.name != "open_relay":
-        return read_boolean(option.value) is not False
-    # Where only some may relay the others may not.
-    is_for_all = table in _EVERY_LISTENER or table[:-1] == ("listen",)
-    return not (is_for_all and read_boolean(option.value) is True)

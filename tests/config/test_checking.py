@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def told(folder: Path, name: str, text: str) -> list[str]:
     path = folder / name
     path.write_text(text, encoding="utf-8")
-    return [problem.told(path) for problem in check_configuration(path).problems]
+    return [problem.format_line(path) for problem in check_configuration(path).problems]
 
 
 def lines(said: list[str], path: Path) -> set[int]:
@@ -126,7 +126,7 @@ def test_what_the_command_line_says_stands_in_place_of_the_files_words(folder: P
     looked = check_configuration(path, keys=keys, upstream="mta.test:25")
     assert looked.problems == ()
     wrong = check_configuration(path, keys=folder / "none.toml", upstream="mta.test")
-    assert [problem.told(path).partition(" found")[0] for problem in wrong.problems] == [
+    assert [problem.format_line(path).partition(" found")[0] for problem in wrong.problems] == [
         "command line: keys:",
         "command line: proxy.upstream:",
     ]

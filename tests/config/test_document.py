@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from msys_track.config.document import Document, Place, dotted
+from msys_track.config.document import Document, Place, write_path
 
 PLACES = {("proxy",): 4, ("proxy", "listen"): 5, ("listener", "never_wrap", 1): 9}
 
@@ -17,12 +17,12 @@ def test_what_has_no_place_of_its_own_has_that_of_the_table_around_it() -> None:
 
 def test_a_place_is_written_as_editors_open_it() -> None:
     place = Place(Path("/etc/msys-track/conf.d/x.conf"), 14)
-    assert place.seen_from(Path("/etc/msys-track")) == "conf.d/x.conf:14"
-    assert place.seen_from(Path("/etc/msys-track/conf.d")) == "x.conf:14"
-    assert place.seen_from(Path("/opt")) == "/etc/msys-track/conf.d/x.conf:14"
+    assert place.format_from(Path("/etc/msys-track")) == "conf.d/x.conf:14"
+    assert place.format_from(Path("/etc/msys-track/conf.d")) == "x.conf:14"
+    assert place.format_from(Path("/opt")) == "/etc/msys-track/conf.d/x.conf:14"
 
 
 def test_a_key_is_bare_where_toml_lets_it_be() -> None:
-    assert dotted(("a-b", "10", "\xb2", "\u0663", "ü", "a b")) == (
+    assert write_path(("a-b", "10", "\xb2", "\u0663", "ü", "a b")) == (
         'a-b.10."\xb2"."\u0663"."ü"."a b"'
     )

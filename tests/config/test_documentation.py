@@ -37,7 +37,7 @@ def test_an_example_is_a_good_file(tmp_path: Path, example: str) -> None:
     write_named_files(tmp_path)
     path = tmp_path / "msys-track.toml"
     path.write_text(example, encoding="utf-8")
-    assert [problem.told(path) for problem in check_configuration(path).problems] == []
+    assert [problem.format_line(path) for problem in check_configuration(path).problems] == []
 
 
 def test_the_first_example_has_what_both_servers_need() -> None:

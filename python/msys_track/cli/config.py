@@ -169,10 +169,12 @@ def _require_no_faults(looked: Checked) -> Configuration:
     """
     if looked.problems or looked.configuration is None:
         path = looked.document.path
-        raise MisconfiguredError("\n".join(problem.told(path) for problem in looked.problems))
+        raise MisconfiguredError(
+            "\n".join(problem.format_line(path) for problem in looked.problems)
+        )
     return looked.configuration
 
 
 def _print_ignored(looked: Checked) -> None:
     for notice in looked.document.notices:
-        click.echo(f"ignored: {notice.told(looked.document.path)}", err=True)
+        click.echo(f"ignored: {notice.format_line(looked.document.path)}", err=True)

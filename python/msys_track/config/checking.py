@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msys_track.config.configuration import Configuration, make_configuration
 from msys_track.config.document import Document
-from msys_track.config.load import completed
+from msys_track.config.load import complete_document
 from msys_track.config.load import document as load_document
 from msys_track.config.problems import Problem, in_order
 from msys_track.config.reading import Reading
@@ -43,7 +43,7 @@ def check_configuration(
     Raises:
         SettingsError: the file can't be read.
     """
-    document = completed(load_document(path), keys=keys, upstream=upstream)
+    document = complete_document(load_document(path), keys=keys, upstream=upstream)
     reading = Reading(document)
     own = in_order([*document.problems, *reading.problems()])
     return Checked(

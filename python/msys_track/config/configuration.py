@@ -37,7 +37,7 @@ class Configuration:
     """What is passed over, and why."""
 
 
-def read(document: Document, server: Server | None = None) -> Configuration:
+def judge_document(document: Document, server: Server | None = None) -> Configuration:
     """Judge a document, for one server or for both; file names in it are relative to its folder.
 
     Raises:

@@ -21,7 +21,7 @@ class Place(NamedTuple):
     file: Path
     line: int
 
-    def seen_from(self, folder: Path) -> str:
+    def format_from(self, folder: Path) -> str:
         """Write it as `conf.d/tracking.conf:14`; whole where the file is outside the folder."""
         if not self.line:
             return str(self.file)
@@ -57,18 +57,18 @@ class Document:
             path = path[:-1]
         return self.places.get(path, Place(self.path, 1))
 
-    def seen(self, path: KeyPath) -> str:
+    def format_place(self, path: KeyPath) -> str:
         """Write where a key stands, as seen from the folder of the configuration."""
-        return self.place(path).seen_from(self.path.parent)
+        return self.place(path).format_from(self.path.parent)
 
     def problem(self, path: KeyPath, text: str) -> Problem:
         """Make a problem of a key, with its place."""
         file, line = self.place(path)
         other = None if file == self.path else file
-        return Problem(line=line, key=dotted(path), text=text, file=other)
+        return Problem(line=line, key=write_path(path), text=text, file=other)
 
 
-def dotted(path: KeyPath) -> str:
+def write_path(path: KeyPath) -> str:
     """Write a key as TOML has it, names in quotes where it needs them."""
     written = ""
     for name in path:

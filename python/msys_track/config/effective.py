@@ -110,10 +110,10 @@ def find_tables(document: Document, configuration: Configuration) -> dict[str, T
             room = next((each for each in settings if isinstance(each, key.settings)), settings[0])
             value = write_fields([getattr(room, field) for field in key.fields])
             if path in document.places:
-                source = document.seen(path)
+                source = document.format_place(path)
             elif path == ("proxy", "listen") and listens:
                 first = next(iter(listens))
-                source = f'listen "{first}" ({document.seen(("listen", first))})'
+                source = f'listen "{first}" ({document.format_place(("listen", first))})'
             else:
                 source = key.unset if value is None else DEFAULT
             found.setdefault(table, {})[name] = Effective(value, source)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from msys_track.config.configuration import Configuration, read
+from msys_track.config.configuration import Configuration, judge_document
 from msys_track.config.document import COMMAND_LINE, MOMENTUM_DEFAULT, Document, KeyPath
 from msys_track.config.momentum import document as momentum
 from msys_track.config.reading import Server
@@ -35,7 +35,7 @@ def load(
         ConfigurationError: a `SettingsError` that tells every fault at once.
         SettingsError: the file can't be read.
     """
-    return read(completed(document(path), keys=keys, upstream=upstream), server)
+    return judge_document(complete_document(document(path), keys=keys, upstream=upstream), server)
 
 
 def document(path: Path) -> Document:
@@ -52,7 +52,7 @@ def is_momentum(path: Path) -> bool:
     return path.suffix == MOMENTUM_SUFFIX
 
 
-def completed(
+def complete_document(
     document: Document, *, keys: KeySource | None = None, upstream: str | None = None
 ) -> Document:
     """Put in what the command line says, and what Momentum's form has no words for."""

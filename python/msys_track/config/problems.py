@@ -19,7 +19,7 @@ class Problem:
     file: Path | None = None
     """Where another file than the configuration's own is at fault: one that it includes."""
 
-    def told(self, path: Path) -> str:
+    def format_line(self, path: Path) -> str:
         """Write it on one line; `path` is the configuration's own file."""
         key = f"{self.key}: " if self.key else ""
         place = f"{self.file or path}:{self.line}" if self.line else f"{self.file or path}"
@@ -32,7 +32,7 @@ class ConfigurationError(SettingsError):
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
         self.path = path
         self.problems = in_order(problems)
-        super().__init__("\n".join(problem.told(path) for problem in self.problems))
+        super().__init__("\n".join(problem.format_line(path) for problem in self.problems))
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

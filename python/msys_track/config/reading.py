@@ -1,7 +1,7 @@
 """One pass over a document: settings by dataclass, stanzas, and everything that is wrong.
 
-A misspelt table is judged as the one that was meant, because whoever repairs a file wants to hear
-of all its faults.
+A misspelt table is judged as the one that it most likely is, because whoever repairs a file wants
+to hear of all its faults. Its path is then another than the canonical one.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -11,9 +11,9 @@ from stat import S_ISDIR, S_ISREG
 from typing import Any, Final, Literal, TypeAlias
 
 from msys_track.config import scopes
-from msys_track.config.document import Document, KeyPath, dotted
+from msys_track.config.document import Document, KeyPath, write_path
 from msys_track.config.problems import Problem
-from msys_track.config.schema.naming import unknown_key, unknown_table
+from msys_track.config.schema.naming import judge_key, judge_table
 from msys_track.config.schema.tables import NESTED, SCOPE, TABLES, TOP, Key, TopLevel
 from msys_track.config.scopes import Stanza
 from msys_track.injection.settings import ProxySettings
@@ -21,7 +21,7 @@ from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
-from msys_track.settings.kinds import NotAllowedError, shown
+from msys_track.settings.kinds import NotAllowedError, write_found
 from msys_track.smtp.address import Address
 from msys_track.tracking.settings import TrackerSettings
 
@@ -35,7 +35,7 @@ class Reading:
     """What is gathered; `values` and `stanzas` are whole only where there are no problems."""
 
     __slots__ = (
-        "_document", "_folder", "_meant", "_server", "_written", "faults", "policy_files",
+        "_document", "_folder", "_likely", "_server", "_written", "faults", "policy_files",
         "stanzas", "values",
     )  # fmt: skip
 
@@ -48,15 +48,15 @@ class Reading:
         self._server = server
         self._folder = document.path.parent
         self.faults: dict[tuple[KeyPath, str], None] = {}
-        self._meant: set[KeyPath] = set()
+        self._likely: set[KeyPath] = set()
         self._written: dict[KeyPath, KeyPath] = {}
         self.policy_files: dict[int, Path] = {}
         """By their places in the array: those that are there."""
         self.stanzas: dict[KeyPath, Stanza] = {}
         self.values: dict[type, dict[str, Any]] = {each: {} for each in _SINGLE}
         self._read_table((), (), document.members, TOP, (*TABLES, *NESTED))
-        for path, text in scopes.faults(self.stanzas, self._line):
-            self._fault(self._as_written(path), text)
+        for path, text in scopes.find_faults(self.stanzas, self._format_line):
+            self._add_fault(self._as_written(path), text)
         written = [table for table in TABLES if (table,) in self._written]
         for table in written:
             for name, key in TABLES[table].items():
@@ -73,59 +73,59 @@ class Reading:
     def _read_table(
         self,
         path: KeyPath,
-        meant: KeyPath,
+        canonical: KeyPath,
         given: Mapping[str, object],
         keys: Mapping[str, Key],
         inner: Collection[str] = (),
     ) -> None:
-        """Read what a table gives; a misspelt inner table is read as the one that was meant."""
+        """Read what a table gives; a misspelt inner table is read as the likely one."""
         for name, value in given.items():
             here = (*path, name)
             if name in keys and name not in inner:
-                self._read_key(here, keys[name], value, (*meant, name))
+                self._read_key(here, keys[name], value, (*canonical, name))
                 continue
             known = name
             if name not in inner:
-                unknown = unknown_key(meant, name, keys, inner) if path else unknown_table(name)
-                self._fault(here, unknown.text)
-                self._meant.update(unknown.meant)
-                if not isinstance(value, dict) or len(unknown.meant) != 1:
+                unknown = judge_key(canonical, name, keys, inner) if path else judge_table(name)
+                self._add_fault(here, unknown.text)
+                self._likely.update(unknown.likely)
+                if not isinstance(value, dict) or len(unknown.likely) != 1:
                     continue
-                known = str(unknown.meant[0][-1])
+                known = str(unknown.likely[0][-1])
                 if known not in inner:
                     continue
             if not isinstance(value, dict):
                 table = "a table of tables" if path else f"a table, [{name}]"
-                self._fault(here, f"found {shown(value)}, allowed: {table}")
+                self._add_fault(here, f"found {write_found(value)}, allowed: {table}")
             elif known in NESTED:
-                self._read_family(here, (*meant, known), value)
+                self._read_family(here, (*canonical, known), value)
             else:
                 self._written[known,] = here
                 self._read_table(here, (known,), value, TABLES[known])
 
-    def _read_family(self, path: KeyPath, meant: KeyPath, given: Mapping[str, object]) -> None:
+    def _read_family(self, path: KeyPath, canonical: KeyPath, given: Mapping[str, object]) -> None:
         """Read a table of tables: one for each scope of a kind."""
         for name, member in given.items():
-            here, scope = (*path, name), (*meant, name)
+            here, scope = (*path, name), (*canonical, name)
             if not isinstance(member, dict):
-                table = f"a table, [{dotted(here)}]"
-                self._fault(here, f"found {shown(member)}, allowed: {table}")
+                table = f"a table, [{write_path(here)}]"
+                self._add_fault(here, f"found {write_found(member)}, allowed: {table}")
                 continue
-            self._stanza(scope)
+            self._find_stanza(scope)
             self._written.setdefault(scope, here)
-            self._read_table(here, scope, member, SCOPE, NESTED[str(meant[-1])])
+            self._read_table(here, scope, member, SCOPE, NESTED[str(canonical[-1])])
 
     # Values
 
-    def _read_key(self, path: KeyPath, key: Key, value: object, meant: KeyPath) -> None:
+    def _read_key(self, path: KeyPath, key: Key, value: object, canonical: KeyPath) -> None:
         before = len(self.faults)
         if key is SCOPE["context"] and isinstance(value, dict):
-            self._stanza(meant[:-1]).variables = value
+            self._find_stanza(canonical[:-1]).variables = value
         try:
             setting = key.kind.read(value)
         except NotAllowedError as error:
             for item, text in error.faults:
-                self._fault(path if item is None else (*path, item), text)
+                self._add_fault(path if item is None else (*path, item), text)
             return
         if isinstance(setting, Path):
             setting = self._find_file(path, key, setting)
@@ -136,8 +136,8 @@ class Reading:
         parts = setting if isinstance(setting, Address) else (setting,)
         fields = dict(zip(key.fields, parts, strict=True))
         if key.settings in (Scope, TrackingOptions):
-            place = self._document.seen(path)
-            self._stanza(meant[:-1]).add(key.settings, fields, place)
+            place = self._document.format_place(path)
+            self._find_stanza(canonical[:-1]).add(key.settings, fields, place)
         else:
             self.values[key.settings].update(fields)
 
@@ -149,10 +149,12 @@ class Reading:
             # Whoever checks need not be who runs the tracker, which tells what it may not open.
             with suppress(PermissionError):
                 if file.is_dir():
-                    self._fault(path, f"found {shown(str(name))}, a folder, allowed: a file")
+                    self._add_fault(
+                        path, f"found {write_found(str(name))}, a folder, allowed: a file"
+                    )
                 elif not file.parent.is_dir():
                     what = f"but there is no folder {file.parent}"
-                    self._fault(path, f"found {shown(str(name))}, {what}")
+                    self._add_fault(path, f"found {write_found(str(name))}, {what}")
         return file
 
     def _find_policy(self, path: KeyPath, at: int, name: Path) -> Path:
@@ -175,27 +177,29 @@ class Reading:
             if S_ISREG(mode):
                 return True
             what = "a folder, allowed: a file" if S_ISDIR(mode) else "allowed: a regular file"
-        self._fault(path, f"found {shown(str(name))}, {what}")
+        self._add_fault(path, f"found {write_found(str(name))}, {what}")
         return False
 
     # What is not there
 
-    def _require(self, meant: KeyPath, what: str, key: Key) -> None:
-        document, path = self._document, self._as_written(meant)
+    def _require(self, canonical: KeyPath, what: str, key: Key) -> None:
+        document, path = self._document, self._as_written(canonical)
         *tables, name = path
         given: Any = document.members[str(tables[0])] if tables else document.members
-        is_unread = any(meant[:length] in document.unread for length in range(len(meant) + 1))
-        if name in given or meant in self._meant or is_unread:
+        is_unread = any(
+            canonical[:length] in document.unread for length in range(len(canonical) + 1)
+        )
+        if name in given or canonical in self._likely or is_unread:
             return
-        hint = document.hints.get(meant, f'{what} as in {name} = "{key.example}"')
-        self._fault(path, f"missing; {hint}")
+        hint = document.hints.get(canonical, f'{what} as in {name} = "{key.example}"')
+        self._add_fault(path, f"missing; {hint}")
 
     # Faults
 
-    def _stanza(self, path: KeyPath) -> Stanza:
+    def _find_stanza(self, path: KeyPath) -> Stanza:
         return self.stanzas.setdefault(path, Stanza(path))
 
-    def _line(self, path: KeyPath) -> str:
+    def _format_line(self, path: KeyPath) -> str:
         """Say where a stanza is, as seen from the file itself."""
         file, line = self._document.place(self._as_written(path))
         return f"line {line}" if file == self._document.path else f"{file}:{line}"
@@ -206,5 +210,5 @@ class Reading:
                 return (*self._written[path[:length]], *path[length:])
         return path
 
-    def _fault(self, path: KeyPath, text: str) -> None:
+    def _add_fault(self, path: KeyPath, text: str) -> None:
         self.faults[path, text] = None

@@ -7,7 +7,7 @@ that two groups have.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from msys_track.config.document import KeyPath, dotted
+from msys_track.config.document import KeyPath, write_path
 from msys_track.config.problems import nearest
 from msys_track.options import variables
 from msys_track.options.scopes import Listen, Network, Networks, Scope, Scopes
@@ -44,7 +44,7 @@ class Stanza:
         self.places.update(dict.fromkeys(fields, place))
 
 
-def faults(
+def find_faults(
     stanzas: Mapping[KeyPath, Stanza], line: Callable[[KeyPath], str]
 ) -> Iterator[tuple[KeyPath, str]]:
     """Find what is wrong with the names of stanzas, and with what they say of each other.
@@ -62,10 +62,10 @@ def faults(
             yield path, str(error)
         else:
             if first != path and path[0] == "pathway_group":
-                there = f"[{dotted(first)}] in {line(first)}"
+                there = f"[{write_path(first)}] in {line(first)}"
                 yield path, f"another group has a pathway of that name: {there}; rename one"
             elif first != path:
-                yield path, f"the same as [{dotted(first)}] in {line(first)}; keep one"
+                yield path, f"the same as [{write_path(first)}] in {line(first)}; keep one"
         yield from _find_wrong_variables((*path, "context"), stanza.variables)
         chosen = stanza.scope.get("pathway")
         if chosen is not None and path[0] in ("pathway", "pathway_group"):
@@ -74,8 +74,8 @@ def faults(
         of_context = stanza.variables.get(variables.PATHWAY)
         for key, name in (("pathway",), chosen), (("context", variables.PATHWAY), of_context):
             if isinstance(name, str) and name not in pathways:
-                meant = nearest(name, pathways)
-                hint = f"; did you mean {meant}?" if meant else ""
+                near = nearest(name, pathways)
+                hint = f"; did you mean {near}?" if near else ""
                 yield (*path, *key), f'there is no [pathway."{name}"]{hint}'
 
 
@@ -88,8 +88,8 @@ def _find_wrong_variables(
         if name in _VARIABLES or not name.casefold().startswith(_MODULE):
             continue
         # Without the prefix, which alone would make any two of them look alike.
-        meant = nearest(name.casefold().removeprefix(_MODULE), bare)
-        known = f"did you mean {_MODULE}{meant}?" if meant else f"known: {', '.join(_VARIABLES)}"
+        near = nearest(name.casefold().removeprefix(_MODULE), bare)
+        known = f"did you mean {_MODULE}{near}?" if near else f"known: {', '.join(_VARIABLES)}"
         yield (*context, name), f"unknown variable; {known}"
 
 

@@ -34,7 +34,7 @@ def read_configuration(
     """
     read = load(path, keys=keys, upstream=upstream, server=server)
     for notice in read.notices:
-        log.warning("configuration.ignored", what=notice.told(path))
+        log.warning("configuration.ignored", what=notice.format_line(path))
     return read
 
 

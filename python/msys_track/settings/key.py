@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from msys_track.errors import SettingsError
-from msys_track.settings.kinds import Kind, NotAllowedError, shown
+from msys_track.settings.kinds import Kind, NotAllowedError, write_found
 from msys_track.smtp.address import Address
 
 
@@ -74,7 +74,11 @@ def check_settings(settings: Any, where: str = "") -> None:
             wrong = [text for _, text in error.faults]
         else:
             written = write_setting(read)  # differs from `"HTTPS"`, which a file may have
-            wrong = [f"found {shown(value)}; write {shown(written)}"] if written != value else []
+            wrong = (
+                [f"found {write_found(value)}; write {write_found(written)}"]
+                if written != value
+                else []
+            )
         faults += [f"{where}{', '.join(key.fields)}: {text}" for text in wrong]
     if faults:
         raise SettingsError("\n".join(faults))

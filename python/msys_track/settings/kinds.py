@@ -45,7 +45,7 @@ class NotAllowedError(PicklableError, ValueError):
     """
 
     def __init__(self, found: object, allowed: str, *, item: str | int | None = None) -> None:
-        text = f"found {shown(found)}, allowed: {allowed}"
+        text = f"found {write_found(found)}, allowed: {allowed}"
         super().__init__(text)
         self.faults: Sequence[tuple[str | int | None, str]] = ((item, text),)
 
@@ -59,7 +59,7 @@ class NotAllowedError(PicklableError, ValueError):
         return whole
 
 
-def shown(value: object) -> str:
+def write_found(value: object) -> str:
     """Write a value on one line, about as the file does, cut where it is long."""
     if isinstance(value, dict):
         return "a table"

@@ -58,7 +58,7 @@ def test_a_platform_node_with_a_folder_of_includes_is_read_unchanged() -> None:
     assert text == (SAMPLES / "platform.toml").read_text(encoding="utf-8")
     assert tomllib.loads(text) == read.members
     # What it says beyond tracking is told, once each.
-    said = "".join(f"{notice.told(Path('ecelerity.conf'))}\n" for notice in read.notices)
+    said = "".join(f"{notice.format_line(Path('ecelerity.conf'))}\n" for notice in read.notices)
     said = said.replace(f"{SAMPLES / 'platform'}/", "")
     assert said == (SAMPLES / "platform-notices.txt").read_text(encoding="utf-8")
 

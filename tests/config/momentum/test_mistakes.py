@@ -22,7 +22,10 @@ NO_PATHWAY = 'there is no [pathway."zz"]'
 def faults(folder: Path, text: str) -> list[str]:
     path = folder / "ecelerity.conf"
     path.write_text(f'Gateway="127.0.0.1" smtpapi {{}}\n{text}\n', encoding="utf-8")
-    return [each.told(Path("x")).removeprefix("x:") for each in check_configuration(path).problems]
+    return [
+        each.format_line(Path("x")).removeprefix("x:")
+        for each in check_configuration(path).problems
+    ]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +101,7 @@ def test_a_misspelt_variable_and_an_unknown_pathway_of_the_context_are_told(
 def test_of_toml_they_are_told_too(tmp_path: Path) -> None:
     path = tmp_path / "msys-track.toml"
     path.write_text('[listener.context]\nsmtpapi_open_trakcing = "1"\npathway = "zz"\n')
-    assert [problem.told(Path("x")) for problem in check_configuration(path).problems] == [
+    assert [problem.format_line(Path("x")) for problem in check_configuration(path).problems] == [
         f"x:2: listener.context.smtpapi_open_trakcing: {UNKNOWN}",
         f"x:3: listener.context.pathway: {NO_PATHWAY}",
     ]

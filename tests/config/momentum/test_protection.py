@@ -25,7 +25,7 @@ def faults(folder: Path, text: str) -> list[str]:
     except ConfigurationError as error:
         at_start = error.problems
     assert at_start == problems
-    return [problem.told(Path("x.conf")) for problem in problems]
+    return [problem.format_line(Path("x.conf")) for problem in problems]
 
 
 def fault(line: int, listen: str, address: str, options: str) -> str:

@@ -46,7 +46,7 @@ def test_it_passes_the_check(folder: Path, text: str) -> None:
     path = folder / "msys-track.toml"
     path.write_text(text, encoding="utf-8")
     looked = check_configuration(path)
-    assert [problem.told(path) for problem in looked.problems] == []
+    assert [problem.format_line(path) for problem in looked.problems] == []
     read = looked.configuration
     assert read is not None
     assert read.policy == PolicySettings()

@@ -12,7 +12,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 
-from msys_track.config.document import Document, KeyPath, Place, dotted
+from msys_track.config.document import Document, KeyPath, Place, write_path
 from msys_track.config.momentum import files as ecelerity
 from msys_track.config.momentum.mistakes import (
     find_mistake,
@@ -37,7 +37,7 @@ from msys_track.config.scopes import read_name
 from msys_track.config.toml.writing import toml_text
 from msys_track.injection.settings import is_loopback
 from msys_track.keys.file import key_source
-from msys_track.settings.kinds import NotAllowedError, shown
+from msys_track.settings.kinds import NotAllowedError, write_found
 from msys_track.smtp.address import Address
 
 _ORDER: Final = (
@@ -95,7 +95,7 @@ def write_toml(document: Document, folder: Path) -> str:
         if "files" in members.get("policy", {}):
             members["policy"]["files"] = [str(home / name) for name in members["policy"]["files"]]
     head = f"# Made from {document.path.resolve()} by msys-track config import.\n"
-    origins = {path: f"from {document.seen(path)}" for path in document.places}
+    origins = {path: f"from {document.format_place(path)}" for path in document.places}
     return f"{head}\n{toml_text(members, origins)}"
 
 
@@ -148,7 +148,7 @@ class _Mapping:
         table = (*(() if scope.is_top else outer), *scope.table)
         if scope.instance:
             if len(stanza.instances) != 1:
-                found = " ".join(map(shown, stanza.instances)) or "none"
+                found = " ".join(map(write_found, stanza.instances)) or "none"
                 text = f'found {found}, allowed: one, {stanza.written} "{scope.instance}" {{ … }}'
                 self._add_problem(stanza.place, stanza.written, text)
                 return
@@ -187,7 +187,7 @@ class _Mapping:
             if isinstance(value, bool):
                 self._switches[table] = value
             else:
-                text = f"found {shown(value)}, allowed: true or false"
+                text = f"found {write_found(value)}, allowed: true or false"
                 self._add_problem(option.place, "enable", text)
             return
         members = self._open_table(table, option.place)
@@ -199,7 +199,9 @@ class _Mapping:
         except NotAllowedError as error:
             for item, text in error.faults:
                 wrong = path if item is None else (*path, item)
-                self._add_problem(self.places.get(wrong, self.places[path]), dotted(wrong), text)
+                self._add_problem(
+                    self.places.get(wrong, self.places[path]), write_path(wrong), text
+                )
         if path in self.places:
             self._forget_places(path)
         members[name] = value
@@ -249,7 +251,7 @@ class _Mapping:
             guards = [] if is_protected else list(self._guards.find(table))
             if guards and isinstance(address, Address) and not is_loopback(address.host):
                 folder = self._path.parent
-                named = ", ".join(f"{each} ({at.seen_from(folder)})" for each, at in guards)
+                named = ", ".join(f"{each} ({at.format_from(folder)})" for each, at in guards)
                 text = (
                     f"msys-track does not enforce these options yet: {named}; "
                     f"{address} would be an open relay: listen on a loopback address, or write "

@@ -15,7 +15,7 @@ from msys_track.config.document import Place
 from msys_track.config.momentum.stanzas import Item, Option, Text, read_stanzas
 from msys_track.config.problems import Problem
 from msys_track.errors import SettingsError
-from msys_track.settings.kinds import shown
+from msys_track.settings.kinds import write_found
 
 _ETC: Final = Path("/opt/msys/ecelerity/etc")
 DEFAULT_SEARCH_PATH: Final = (_ETC, _ETC / "conf" / "global", _ETC / "conf" / "default")
@@ -94,7 +94,7 @@ class _Reading:
         if found is None:
             folders = ", ".join(map(str, self._folders(place.file)))
             where = "" if Path(name).is_absolute() else f" in {folders}"
-            self._add_problem(place, f"include {shown(name)}: there is no such file{where}")
+            self._add_problem(place, f"include {write_found(name)}: there is no such file{where}")
             return []
         try:
             files = [found]
@@ -102,11 +102,13 @@ class _Reading:
                 visible = (each for each in found.iterdir() if each.name[:1] != ".")
                 files = sorted(each for each in visible if each.is_file())
         except OSError as error:
-            self._add_problem(place, f"include {shown(name)}: can't be read: {error.strerror}")
+            self._add_problem(
+                place, f"include {write_found(name)}: can't be read: {error.strerror}"
+            )
             return []
         items: list[Item] = []
         for file in files:
-            include = f"include {shown(str(file))}"
+            include = f"include {write_found(str(file))}"
             if file.resolve() in self._open:
                 self._add_problem(place, f"{include}: the includes form a circle")
                 continue

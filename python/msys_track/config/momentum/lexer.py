@@ -7,7 +7,7 @@ import re
 import unicodedata
 from typing import Final, NamedTuple
 
-from msys_track.settings.kinds import shown
+from msys_track.settings.kinds import write_found
 
 _MAX_SHOWN: Final = 60
 END: Final = "end"
@@ -57,7 +57,7 @@ class Lexeme(NamedTuple):
     def __str__(self) -> str:
         if self.mark == END:
             return "the end of the file"
-        return self.mark or (shown(self.text) if self.is_quoted else self.text[:_MAX_SHOWN])
+        return self.mark or (write_found(self.text) if self.is_quoted else self.text[:_MAX_SHOWN])
 
 
 class Flaw(NamedTuple):

@@ -12,27 +12,27 @@ class Unknown(NamedTuple):
     """What to say of an unknown name, and the keys that are there if it is repaired."""
 
     text: str
-    meant: tuple[KeyPath, ...]
+    likely: tuple[KeyPath, ...]
 
 
-def unknown_table(name: str) -> Unknown:
+def judge_table(name: str) -> Unknown:
     """Judge a name at the top of a file."""
     homes = [home for home, its in TABLES.items() if name in its]
     if homes:
-        return _misplaced(name, homes)
-    meant = nearest(name, TOP_LEVEL)
-    if meant is not None:
-        return Unknown(f"unknown; did you mean {meant}?", ((meant,),))
+        return _judge_misplaced(name, homes)
+    near = nearest(name, TOP_LEVEL)
+    if near is not None:
+        return Unknown(f"unknown; did you mean {near}?", ((near,),))
     return Unknown(f"unknown; allowed: {', '.join(TOP_LEVEL)}", ())
 
 
-def unknown_key(
+def judge_key(
     table: KeyPath, name: str, keys: Mapping[str, Key], inner: Collection[str]
 ) -> Unknown:
     """Judge a name in a table that has some keys and may hold some tables."""
     homes = [home for home, its in TABLES.items() if name in its]
     if homes:
-        return _misplaced(name, homes)
+        return _judge_misplaced(name, homes)
     if name in TOP:
         text = "unknown here; it belongs at the top of the file, above the first [table]"
         return Unknown(text, ((name,),))
@@ -40,11 +40,11 @@ def unknown_key(
         return Unknown(f"unknown here; [{name}…] is a table of its own", ())
     # A setting's name in our own code, or in the header, is what people try first.
     same = (each for each, key in keys.items() if name in key.fields)
-    if meant := next(same, None) or nearest(name, [*keys, *inner]):
-        return Unknown(f"unknown; did you mean {meant}?", ((*table, meant),))
+    if near := next(same, None) or nearest(name, [*keys, *inner]):
+        return Unknown(f"unknown; did you mean {near}?", ((*table, near),))
     return Unknown(f"unknown; allowed: {', '.join([*keys, *inner])}", ())
 
 
-def _misplaced(name: str, homes: Collection[str]) -> Unknown:
+def _judge_misplaced(name: str, homes: Collection[str]) -> Unknown:
     tables = " or ".join(f"[{home}]" for home in homes)
     return Unknown(f"unknown here; it belongs in {tables}", tuple((home, name) for home in homes))

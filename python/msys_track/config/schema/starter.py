@@ -49,11 +49,11 @@ def _lines() -> Iterator[str]:
         yield from ("", *_comment(TEXTS[name]), header_text((name,)))
         yield from _keys(keys)
     yield from ("", *_comment(_SCOPES))
-    told: set[str] = set()
+    explained: set[str] = set()
     for path, example in _EXAMPLES.items():
         family = str(path[-2])
-        text = TEXTS[family] if family in NESTED and family not in told else ""
-        told.add(family)
+        text = TEXTS[family] if family in NESTED and family not in explained else ""
+        explained.add(family)
         yield from ("", *_comment(text), f"#{header_text(path)}")
         for name, value in example.items():
             yield f"#{key_text(name)} = {value_text(value)}"

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from msys_track._core import read_toml
-from msys_track.config.document import Document, Place, dotted
+from msys_track.config.document import Document, Place, write_path
 from msys_track.config.problems import ConfigurationError, Problem
 from msys_track.errors import SettingsError
 
@@ -36,7 +36,9 @@ def document(path: Path) -> Document:
         raise ConfigurationError(path, [problem]) from error
     members, lines, faults = read_toml(text.removeprefix(_MARK))
     problems = [_MARKED] if text.startswith(_MARK) else []
-    problems += [Problem(line=line, key=dotted(key), text=what) for line, key, what, _ in faults]
+    problems += [
+        Problem(line=line, key=write_path(key), text=what) for line, key, what, _ in faults
+    ]
     return Document(
         path=path,
         members=members,

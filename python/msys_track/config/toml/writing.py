@@ -44,7 +44,7 @@ def _tables(
     ]
     # A table that only holds tables needs no header of its own.
     if path and (own or not inner):
-        own.insert(0, _commented(header_text(path), comments.get(path)))
+        own.insert(0, _add_comment(header_text(path), comments.get(path)))
     yield own
     for name, table in inner.items():
         yield from _tables((*path, name), table, comments)
@@ -55,11 +55,11 @@ def _lines(path: KeyPath, value: object, comments: Mapping[KeyPath, str]) -> Ite
     comment = comments.get(path)
     is_remarked = any((*path, number) in comments for number in range(_length(value)))
     if not is_remarked and (len(written) <= _MAX_WIDTH or not _length(value)):
-        yield _commented(written, comment)
+        yield _add_comment(written, comment)
     elif _is_array(value):
-        yield _commented(f"{key_text(path[-1])} = [", comment)
+        yield _add_comment(f"{key_text(path[-1])} = [", comment)
         for number, each in enumerate(value):
-            yield _commented(f"    {value_text(each)},", comments.get((*path, number)))
+            yield _add_comment(f"    {value_text(each)},", comments.get((*path, number)))
         yield "]"
 
 
@@ -71,7 +71,7 @@ def _length(value: object) -> int:
     return len(value) if _is_array(value) else 0
 
 
-def _commented(line: str, comment: str | None) -> str:
+def _add_comment(line: str, comment: str | None) -> str:
     if not comment:
         return line
     return f"{line}  # {_NOT_IN_COMMENTS.sub(' ', comment)}"

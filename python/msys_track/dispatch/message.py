@@ -122,9 +122,10 @@ class Message:
 
     def insert_readers(self, blind: Mailbox | None) -> list[tuple[int, bytes]]:
         """List the header lines that name the readers of a copy, or of the blind copy of one."""
-        if not self._fields:  # no header, so nobody but the recipients of the transaction
+        if blind is None and not (self.header and self.header.cc):
             return []
-        [(start, _), *_], _ = self._fields[0]
+        lines, _ = self._fields[0]
+        start, _ = lines[0]
         return recipients.list_insertions(
             self.message, self.header, blind, at=start, cc_fields=self._cc_fields
         )

@@ -61,12 +61,12 @@ class ApiHeader(NamedTuple):
     """Keys without effect here, as written; options as `options.name`. They may hold any text."""
 
 
-# An option with an effect is a field of its own; the others are reported.
-_OPTIONS_IN_USE: Final = frozenset(
-    name for name, hint in get_type_hints(ApiHeader).items() if hint == bool | None
-)
+# An option with an effect is one of the first fields; the others are reported.
+_OPTIONS_IN_USE: Final[Mapping[str, type]] = {
+    name: bool for name, hint in get_type_hints(ApiHeader).items() if hint == bool | None
+}
 _OPTIONS: Final[Mapping[str, type]] = {
-    **dict.fromkeys(_OPTIONS_IN_USE, bool),
+    **_OPTIONS_IN_USE,
     "skip_suppression": bool,
     "inline_css": bool,
     "sandbox": bool,
@@ -113,17 +113,17 @@ def parse_header(values: Sequence[bytes]) -> ApiHeader | None:
     campaign = members.get("campaign_id")
     if campaign is not None and len(campaign.encode("utf-8")) > MAX_CAMPAIGN_BYTES:
         raise refusals.campaign_too_long(MAX_CAMPAIGN_BYTES)
-    return ApiHeader(
-        **options,
-        campaign_id=campaign,
-        metadata=None if metadata is None else strict_json.compact(metadata),
-        tags=tags,
-        dropped_tags=dropped_tags,
-        cc=cc,
-        bcc=bcc,
-        archive=archive,
-        ignored_keys=(*ignored, *ignored_options),
+    rest = (
+        campaign,
+        None if metadata is None else strict_json.compact(metadata),
+        tags,
+        dropped_tags,
+        cc,
+        bcc,
+        archive,
+        (*ignored, *ignored_options),
     )
+    return ApiHeader._make((*map(options.get, _OPTIONS_IN_USE), *rest))
 
 
 def _check_types(
@@ -150,7 +150,7 @@ def _check_options(options: dict[str, Any] | None) -> tuple[Mapping[str, Any], S
     if None in options.values():
         options = {key: option for key, option in options.items() if option is not None}
     _check_types(options, _OPTIONS, "options.")
-    if options.keys() <= _OPTIONS_IN_USE:
+    if options.keys() <= _OPTIONS_IN_USE.keys():
         return options, ()
     in_use = {key: option for key, option in options.items() if key in _OPTIONS_IN_USE}
     return in_use, [f"options.{key}" for key in options if key not in _OPTIONS_IN_USE]

@@ -4,21 +4,18 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from tests import oracle
 from tests.captured_logs import capture_logs
-from tests.injection.conftest import TRACKING
+from tests.injection.conftest import TRACKING, Harness, Start
+from tests.smtp_client import Client
 from tests.upstreams import EXTENSIONS, HANG_UP, SILENCE, Answer, Script, ScriptedUpstream, say
 from tests.waiting import until
 
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.keys.ring import KeyRing
-
-if TYPE_CHECKING:
-    from tests.injection.conftest import Harness, Start
-    from tests.smtp_client import Client
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +37,7 @@ def extensions(request: pytest.FixtureRequest) -> Sequence[str]:
     return OFFERS[request.param]
 
 
-async def assert_goes_on(harness: "Harness", client: "Client") -> None:
+async def assert_goes_on(harness: Harness, client: Client) -> None:
     """The same session delivers its next mail."""
     before = len(harness.upstream.taken)
     assert await client.deliver(b"Subject: next\r\n", "next@example.com") == ACCEPTED
@@ -58,7 +55,7 @@ async def assert_goes_on(harness: "Harness", client: "Client") -> None:
         ("251 2.1.5 will forward",),
     ],
 )
-async def test_an_acceptance_passes_as_it_is(start: "Start", lines: tuple[str, ...]) -> None:
+async def test_an_acceptance_passes_as_it_is(start: Start, lines: tuple[str, ...]) -> None:
     harness = await start(ScriptedUpstream({"DOT": say(*lines)}))
     client = await harness.client()
     assert await client.deliver(MESSAGE) == "\r\n".join(lines)
@@ -82,7 +79,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("command", "text"), REFUSALS)
 async def test_a_refusal_passes_with_code_and_text(
-    start: "Start", extensions: Sequence[str], command: str, text: str
+    start: Start, extensions: Sequence[str], command: str, text: str
 ) -> None:
     harness = await start(ScriptedUpstream({command: [text, _good(command)]}, extensions))
     client = await harness.client()
@@ -93,9 +90,7 @@ async def test_a_refusal_passes_with_code_and_text(
     assert len(harness.upstream.dialogues) == 1
 
 
-async def test_an_upstream_that_forgets_its_refusal_gets_no_empty_message(
-    start: "Start",
-) -> None:
+async def test_an_upstream_that_forgets_its_refusal_gets_no_empty_message(start: Start) -> None:
     """It refused the sender, yet takes recipient and DATA: a dot would be mail from nobody."""
     script = {"MAIL": "550 5.7.1 Sender rejected", "RCPT": "250 2.1.5 Ok", "DATA": "354 Go on"}
     harness = await start(ScriptedUpstream(script))
@@ -108,9 +103,7 @@ def _good(command: str) -> str:
     return {"DATA": "354 Go on", "DOT": ACCEPTED}.get(command, "250 2.0.0 Ok")
 
 
-async def test_a_refused_recipient_stands_though_the_upstream_waits_for_data(
-    start: "Start",
-) -> None:
+async def test_a_refused_recipient_stands_though_the_upstream_waits_for_data(start: Start) -> None:
     """Told 354 to the pipelined DATA, we owe a dot (RFC 2920 section 3.1)."""
     for verdict in (say("554 5.5.1 No valid recipients"), HANG_UP, SILENCE):
         script: Script = {
@@ -127,7 +120,7 @@ async def test_a_refused_recipient_stands_though_the_upstream_waits_for_data(
 @pytest.mark.parametrize("answer", ["250 2.0.0 Ok", "354 Go on", "220 hello", "334 what"])
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA", "DOT"])
 async def test_what_is_no_answer_to_the_command_is_a_451(
-    start: "Start", command: str, answer: str
+    start: Start, command: str, answer: str
 ) -> None:
     is_good = answer.startswith("354" if command == "DATA" else "2")
     harness = await start(ScriptedUpstream({command: answer}))
@@ -142,7 +135,7 @@ STEPS = ("GREETING", "EHLO", "MAIL", "RCPT", "DATA", "DOT")
 
 @pytest.mark.parametrize("command", STEPS)
 async def test_421_is_a_451_and_the_next_mail_finds_a_fresh_connection(
-    start: "Start", extensions: Sequence[str], command: str
+    start: Start, extensions: Sequence[str], command: str
 ) -> None:
     upstream = ScriptedUpstream({}, extensions)
     harness = await start(upstream)
@@ -176,7 +169,7 @@ async def test_421_is_a_451_and_the_next_mail_finds_a_fresh_connection(
     ids=["close", "reset", "silence", "words", "TLS", "a line", "lines", "codes", "999"],
 )
 async def test_a_broken_upstream_is_a_451_in_time(
-    start: "Start", command: str, answer: Answer
+    start: Start, command: str, answer: Answer
 ) -> None:
     harness = await start(ScriptedUpstream({command: answer}), hop=IMPATIENT)
     client = await harness.client()
@@ -189,7 +182,7 @@ async def test_a_broken_upstream_is_a_451_in_time(
     await assert_goes_on(harness, client)
 
 
-async def test_an_upstream_that_is_down_costs_a_451_and_no_mail(start: "Start") -> None:
+async def test_an_upstream_that_is_down_costs_a_451_and_no_mail(start: Start) -> None:
     upstream = ScriptedUpstream()
     harness = await start(upstream)
     await upstream.close()
@@ -208,7 +201,7 @@ async def test_an_upstream_that_is_down_costs_a_451_and_no_mail(start: "Start") 
         await again.close()
 
 
-async def test_ehlo_offers_nothing_of_an_upstream_that_is_down(start: "Start") -> None:
+async def test_ehlo_offers_nothing_of_an_upstream_that_is_down(start: Start) -> None:
     upstream = ScriptedUpstream()
     harness = await start(upstream)
     await upstream.close()
@@ -219,7 +212,7 @@ async def test_ehlo_offers_nothing_of_an_upstream_that_is_down(start: "Start") -
 
 
 async def test_ehlo_does_not_wait_for_a_silent_upstream_as_long_as_a_mail_does(
-    start: "Start",
+    start: Start,
 ) -> None:
     harness = await start(
         ScriptedUpstream({"GREETING": SILENCE}),
@@ -232,7 +225,7 @@ async def test_ehlo_does_not_wait_for_a_silent_upstream_as_long_as_a_mail_does(
 @pytest.mark.parametrize("options", [None, TRACKING], ids=["tracking off", "tracking on"])
 @pytest.mark.parametrize("refused", THREE[1:])
 async def test_no_recipient_is_told_250_and_dropped(
-    start: "Start", extensions: Sequence[str], options: Any, refused: str
+    start: Start, extensions: Sequence[str], options: Any, refused: str
 ) -> None:
     refusal = f"550 5.1.1 {refused} is unknown here"
     upstream = ScriptedUpstream({f"RCPT TO:<{refused}>": refusal}, extensions)
@@ -244,7 +237,7 @@ async def test_no_recipient_is_told_250_and_dropped(
     await assert_goes_on(harness, client)
 
 
-async def test_the_first_of_several_refusals_is_told(start: "Start") -> None:
+async def test_the_first_of_several_refusals_is_told(start: Start) -> None:
     script = {
         f"RCPT TO:<{THREE[1]}>": "450 4.2.1 b is full",
         f"RCPT TO:<{THREE[2]}>": "550 5.1.1 c is unknown",
@@ -260,7 +253,7 @@ async def test_the_first_of_several_refusals_is_told(start: "Start") -> None:
     [(HANG_UP, True), (say("421 Bye"), True), (SILENCE, False), (say("nonsense"), False)],
 )
 async def test_an_upstream_that_breaks_while_it_is_asked_first_gets_no_copy_or_all(
-    start: "Start", command: str, answer: Answer, *, is_tried_again: bool
+    start: Start, command: str, answer: Answer, *, is_tried_again: bool
 ) -> None:
     upstream = ScriptedUpstream({command: [answer, "250 2.0.0 Ok"]})
     harness = await start(upstream, options=TRACKING, hop=IMPATIENT)
@@ -274,7 +267,7 @@ async def test_an_upstream_that_breaks_while_it_is_asked_first_gets_no_copy_or_a
         assert upstream.arrived == []
 
 
-async def test_with_tracking_off_one_copy_serves_all(start: "Start") -> None:
+async def test_with_tracking_off_one_copy_serves_all(start: Start) -> None:
     harness = await start()
     client = await harness.client()
     assert await client.deliver(HTML_WIRE, *THREE, THREE[0]) == ACCEPTED
@@ -282,9 +275,7 @@ async def test_with_tracking_off_one_copy_serves_all(start: "Start") -> None:
     assert (taken.recipients, taken.wire) == (THREE, HTML_WIRE)
 
 
-async def test_copies_that_can_never_fit_into_memory_are_refused_for_good(
-    start: "Start",
-) -> None:
+async def test_copies_that_can_never_fit_into_memory_are_refused_for_good(start: Start) -> None:
     untracked = await start(max_bytes_in_flight=50_000)
     tracked = await start(options=TRACKING, max_bytes_in_flight=50_000)
     many = [f"to{number}@example.com" for number in range(20)]
@@ -298,7 +289,7 @@ async def test_copies_that_can_never_fit_into_memory_are_refused_for_good(
 
 
 async def test_with_tracking_on_each_recipient_has_links_of_its_own(
-    start: "Start", keys: KeyRing
+    start: Start, keys: KeyRing
 ) -> None:
     harness = await start(options=TRACKING)
     client = await harness.client()
@@ -313,7 +304,7 @@ async def test_with_tracking_on_each_recipient_has_links_of_its_own(
             assert claims.engagement.recipient == taken.recipients[0]
 
 
-async def test_the_size_told_upstream_is_that_of_the_copy(start: "Start") -> None:
+async def test_the_size_told_upstream_is_that_of_the_copy(start: Start) -> None:
     harness = await start(options=TRACKING)
     client = await harness.client()
     await client.say("EHLO client.test")
@@ -332,7 +323,7 @@ async def test_the_size_told_upstream_is_that_of_the_copy(start: "Start") -> Non
 
 @pytest.mark.parametrize("verdict", ["452 4.3.1 Disk full", "550 5.7.1 Spam"])
 async def test_a_message_that_is_half_relayed_is_a_451_and_the_log_names_who_has_it(
-    start: "Start", verdict: str
+    start: Start, verdict: str
 ) -> None:
     harness = await start(ScriptedUpstream({"DOT": [ACCEPTED, verdict]}), options=TRACKING)
     client = await harness.client()
@@ -360,7 +351,7 @@ BAD_HEADERS = [
 @pytest.mark.parametrize("options", [None, TRACKING], ids=["tracking off", "tracking on"])
 @pytest.mark.parametrize(("header", "text"), BAD_HEADERS)
 async def test_a_malformed_header_refuses_the_message_for_everybody(
-    start: "Start", header: str, text: str, options: Any
+    start: Start, header: str, text: str, options: Any
 ) -> None:
     harness = await start(options=options)
     client = await harness.client()
@@ -374,7 +365,7 @@ async def test_a_malformed_header_refuses_the_message_for_everybody(
     assert (await client.deliver(HTML_WIRE)).startswith("250 ")
 
 
-async def test_a_defect_of_ours_is_a_451_and_the_session_goes_on(start: "Start") -> None:
+async def test_a_defect_of_ours_is_a_451_and_the_session_goes_on(start: Start) -> None:
     class Broken(Rewriter):
         def decide(self, *_what: object, **_more: object) -> NoReturn:
             raise RuntimeError("a defect")
@@ -391,7 +382,7 @@ async def test_a_defect_of_ours_is_a_451_and_the_session_goes_on(start: "Start")
     assert await client.say("NOOP") == "250 OK"
 
 
-async def test_logs_name_nobody_whose_mail_went_well(start: "Start") -> None:
+async def test_logs_name_nobody_whose_mail_went_well(start: Start) -> None:
     upstream = ScriptedUpstream({"RCPT TO:<c@example.com>": "550 5.1.1 No such user"})
     harness = await start(upstream, options=TRACKING)
     client = await harness.client()
@@ -420,9 +411,7 @@ GOOD_HEADERS: Mapping[str, bytes] = {
 @pytest.mark.parametrize("options", [None, TRACKING], ids=["tracking off", "tracking on"])
 @pytest.mark.parametrize("name", GOOD_HEADERS)
 @pytest.mark.parametrize("place", ["first", "last"])
-async def test_the_header_is_in_no_copy(
-    start: "Start", name: str, options: Any, place: str
-) -> None:
+async def test_the_header_is_in_no_copy(start: Start, name: str, options: Any, place: str) -> None:
     harness = await start(options=options)
     client = await harness.client()
     head, body = HTML_WIRE.split(b"\r\n\r\n", 1)
@@ -434,7 +423,7 @@ async def test_the_header_is_in_no_copy(
     assert {to for each in harness.upstream.taken for to in each.recipients} == set(THREE[:2])
 
 
-async def test_the_header_alone_switches_tracking_on(start: "Start") -> None:
+async def test_the_header_alone_switches_tracking_on(start: Start) -> None:
     harness = await start()
     client = await harness.client()
     header = b'X-MSYS-API: {"options": {"open_tracking": true}}\r\n'
@@ -442,7 +431,7 @@ async def test_the_header_alone_switches_tracking_on(start: "Start") -> None:
     assert len(harness.upstream.taken) == 3
 
 
-async def test_what_is_relayed_has_no_bare_line_break(start: "Start") -> None:
+async def test_what_is_relayed_has_no_bare_line_break(start: Start) -> None:
     harness = await start(options=TRACKING)
     client = await harness.client()
     quoted = (
@@ -461,9 +450,7 @@ async def test_what_is_relayed_has_no_bare_line_break(start: "Start") -> None:
         assert not re.search(rb"\r(?!\n)|(?<!\r)\n", wire)
 
 
-async def test_an_internationalized_address_reaches_the_upstream_as_it_is(
-    start: "Start",
-) -> None:
+async def test_an_internationalized_address_reaches_the_upstream_as_it_is(start: Start) -> None:
     harness = await start()
     client = await harness.client()
     await client.say("EHLO client.test")
@@ -479,7 +466,7 @@ async def test_an_internationalized_address_reaches_the_upstream_as_it_is(
 @pytest.mark.parametrize(
     "parameters", ["BODY=8B\u0131TMIME", "\u017fIZE=1", "\u017fMTPUTF8", "SIZE=1\u2003BODY=7BIT"]
 )
-async def test_parameters_of_mail_are_ascii(start: "Start", parameters: str) -> None:
+async def test_parameters_of_mail_are_ascii(start: Start, parameters: str) -> None:
     harness = await start()
     client = await harness.client()
     await client.say("EHLO client.test")
@@ -487,7 +474,7 @@ async def test_parameters_of_mail_are_ascii(start: "Start", parameters: str) -> 
     assert await client.say("MAIL FROM:<a@b.test> size=1 body=8bitmime") == "250 OK"
 
 
-async def test_the_null_sender_stays_null(start: "Start") -> None:
+async def test_the_null_sender_stays_null(start: Start) -> None:
     harness = await start(options=TRACKING)
     client = await harness.client()
     await client.envelope(*THREE[:2], sender="<>")
@@ -497,7 +484,7 @@ async def test_the_null_sender_stays_null(start: "Start") -> None:
 
 @pytest.mark.parametrize("recipients", [THREE[:1], THREE])
 async def test_a_client_that_leaves_after_the_dot_does_not_stop_its_mail(
-    start: "Start", recipients: Sequence[str]
+    start: Start, recipients: Sequence[str]
 ) -> None:
     gate = asyncio.Event()
     upstream = ScriptedUpstream({"DOT": [say(ACCEPTED, when=gate), ACCEPTED]})
@@ -514,9 +501,7 @@ async def test_a_client_that_leaves_after_the_dot_does_not_stop_its_mail(
     assert harness.proxy.in_flight_bytes == 0
 
 
-async def test_a_client_that_leaves_before_anything_is_sent_stops_its_mail(
-    start: "Start",
-) -> None:
+async def test_a_client_that_leaves_before_anything_is_sent_stops_its_mail(start: Start) -> None:
     """It was told nothing and will come again; to send would be to send twice."""
     gate = asyncio.Event()
     script: Script = {"MAIL": [say("250 Ok", when=gate), "250 Ok"]}

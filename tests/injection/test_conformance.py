@@ -1,18 +1,16 @@
 """The same dialogue is played to stock aiosmtpd and to the proxy."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.injection.conftest import Start
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream, stock_aiosmtpd
 
 from msys_track.testing.sink import Sink
-
-if TYPE_CHECKING:
-    from tests.injection.conftest import Start
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +24,7 @@ READY = (*OPEN, b"RCPT TO:<b@example.com>")
 
 
 @pytest.fixture(params=["SMTPUTF8", "ASCII"])
-async def ports(start: "Start", request: pytest.FixtureRequest) -> AsyncIterator[Ports]:
+async def ports(start: Start, request: pytest.FixtureRequest) -> AsyncIterator[Ports]:
     """Both with the same name, the same SIZE and the same extensions."""
     utf8 = request.param == "SMTPUTF8"
     offered = ["8BITMIME", f"SIZE {SIZE}", *(["SMTPUTF8"] if utf8 else [])]

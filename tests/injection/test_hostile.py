@@ -6,13 +6,11 @@ import logging
 import random
 import socket
 import tracemalloc
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import pytest
+from tests.injection.conftest import Harness, Start
 from tests.waiting import until
-
-if TYPE_CHECKING:
-    from tests.injection.conftest import Harness, Start
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +36,7 @@ GARBAGE = {
 }
 
 
-async def assert_serves(harness: "Harness") -> None:
+async def assert_serves(harness: Harness) -> None:
     client = await harness.client()
     assert await client.deliver(MESSAGE) == ACCEPTED
     assert harness.upstream.taken.pop().wire == MESSAGE
@@ -47,7 +45,7 @@ async def assert_serves(harness: "Harness") -> None:
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-async def test_garbage_costs_its_own_session_only(harness: "Harness", name: str) -> None:
+async def test_garbage_costs_its_own_session_only(harness: Harness, name: str) -> None:
     client = await harness.client()
     drain = asyncio.create_task(client.reader.read(2**30))
     client.send(GARBAGE[name])
@@ -58,7 +56,7 @@ async def test_garbage_costs_its_own_session_only(harness: "Harness", name: str)
 
 
 async def test_random_bytes_at_any_point_of_a_session_leave_the_others_alone(
-    harness: "Harness",
+    harness: Harness,
 ) -> None:
     steps = [b"EHLO x\r\n", b"MAIL FROM:<a@b.test>\r\n", b"RCPT TO:<c@d.test>\r\n", b"DATA\r\n"]
     for known in range(len(steps) + 1):
@@ -72,7 +70,7 @@ async def test_random_bytes_at_any_point_of_a_session_leave_the_others_alone(
 
 
 async def test_too_many_unknown_commands_end_the_session_and_nothing_after_them_counts(
-    harness: "Harness",
+    harness: Harness,
 ) -> None:
     """What a browser can be made to post (cross-protocol scripting) must not become mail."""
     client = await harness.client()
@@ -82,16 +80,14 @@ async def test_too_many_unknown_commands_end_the_session_and_nothing_after_them_
     await assert_serves(harness)
 
 
-async def test_nothing_is_answered_after_quit(harness: "Harness") -> None:
+async def test_nothing_is_answered_after_quit(harness: Harness) -> None:
     client = await harness.client()
     client.send(b"EHLO client.test\r\nQUIT\r\nNOOP\r\n" + MAIL)
     assert (await client.rest()).endswith("250 HELP\r\n221 Bye\r\n")
     await assert_serves(harness)
 
 
-async def test_nothing_is_answered_after_quit_to_a_client_that_reads_late(
-    start: "Start",
-) -> None:
+async def test_nothing_is_answered_after_quit_to_a_client_that_reads_late(start: Start) -> None:
     """Its connection closes only when it has read: time enough for what came after QUIT."""
     bound = socket.create_server(("127.0.0.1", 0))
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
@@ -110,9 +106,7 @@ async def test_nothing_is_answered_after_quit_to_a_client_that_reads_late(
     assert answers.endswith(b"\r\n221 Bye\r\n")
 
 
-async def test_a_defect_of_ours_ends_the_session_and_nothing_after_it_counts(
-    start: "Start",
-) -> None:
+async def test_a_defect_of_ours_ends_the_session_and_nothing_after_it_counts(start: Start) -> None:
     """What follows may be the rest of a message."""
 
     def broken() -> NoReturn:
@@ -144,7 +138,7 @@ async def test_a_defect_of_ours_ends_the_session_and_nothing_after_it_counts(
         "<a@example.com\u0085>".encode(),
     ],
 )
-async def test_no_address_becomes_a_second_command(harness: "Harness", address: bytes) -> None:
+async def test_no_address_becomes_a_second_command(harness: Harness, address: bytes) -> None:
     client = await harness.client()
     await client.say("EHLO client.test")
     for command in (b"MAIL FROM:", b"RCPT TO:"):
@@ -165,7 +159,7 @@ async def test_no_address_becomes_a_second_command(harness: "Harness", address: 
     assert harness.upstream.commands.count("RCPT TO:<b@example.com>") == 0
 
 
-async def test_commands_too_long_take_no_memory(harness: "Harness") -> None:
+async def test_commands_too_long_take_no_memory(harness: Harness) -> None:
     client = await harness.client()
     await client.say("EHLO client.test")
     tracemalloc.start()
@@ -178,7 +172,7 @@ async def test_commands_too_long_take_no_memory(harness: "Harness") -> None:
 
 
 async def test_what_a_client_says_is_not_printed_by_pythons_last_resort(
-    harness: "Harness", capsys: pytest.CaptureFixture[str]
+    harness: Harness, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Terminals obey it, and a log of JSON lines has no place for it."""
     root = logging.getLogger()
@@ -191,7 +185,7 @@ async def test_what_a_client_says_is_not_printed_by_pythons_last_resort(
     assert "FAKE" not in capsys.readouterr().err
 
 
-async def test_an_endless_line_takes_no_memory(start: "Start") -> None:
+async def test_an_endless_line_takes_no_memory(start: Start) -> None:
     harness = await start(idle_timeout_seconds=1)
     client = await harness.client()
     tracemalloc.start()
@@ -206,7 +200,7 @@ async def test_an_endless_line_takes_no_memory(start: "Start") -> None:
     assert await client.say("NOOP") == "250 OK"
 
 
-async def test_a_session_that_says_nothing_good_ends_with_its_time(start: "Start") -> None:
+async def test_a_session_that_says_nothing_good_ends_with_its_time(start: Start) -> None:
     harness = await start(idle_timeout_seconds=0.2)
     client = await harness.client()
     begun = asyncio.get_running_loop().time()

@@ -4,20 +4,17 @@ import asyncio
 import tracemalloc
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.injection.conftest import Harness, Start
 from tests.upstreams import ScriptedUpstream, stock_aiosmtpd
 from tests.waiting import until
 
 from msys_track.injection.budget import Budget
 from msys_track.injection.intake import Received, receive
 from msys_track.testing.sink import Arrival, Sink
-
-if TYPE_CHECKING:
-    from tests.injection.conftest import Harness, Start
 
 HEAD = b"Subject: x\r\n\r\n"
 MEGABYTE = 1024 * 1024
@@ -49,7 +46,7 @@ def stuffed(message: bytes) -> bytes:
 
 
 @pytest.mark.anyio
-async def test_messages_arrive_byte_for_byte_on_one_session(harness: "Harness") -> None:
+async def test_messages_arrive_byte_for_byte_on_one_session(harness: Harness) -> None:
     client = await harness.client()
     for name, message in MESSAGES.items():
         assert await client.deliver(stuffed(message)) == "250 2.0.0 Ok: queued as 4711", name
@@ -60,7 +57,7 @@ async def test_messages_arrive_byte_for_byte_on_one_session(harness: "Harness") 
 
 
 @pytest.mark.anyio
-async def test_stock_aiosmtpd_gets_the_message_byte_for_byte(start: "Start") -> None:
+async def test_stock_aiosmtpd_gets_the_message_byte_for_byte(start: Start) -> None:
     arrivals: list[Arrival] = []
     short = {name: each for name, each in MESSAGES.items() if len(each) < 1_000 or "dot" in name}
     async with stock_aiosmtpd(Sink(arrivals.append), enable_SMTPUTF8=True) as port:
@@ -72,7 +69,7 @@ async def test_stock_aiosmtpd_gets_the_message_byte_for_byte(start: "Start") -> 
 
 
 @pytest.mark.anyio
-async def test_thirty_megabytes_arrive_and_nobody_else_waits(start: "Start") -> None:
+async def test_thirty_megabytes_arrive_and_nobody_else_waits(start: Start) -> None:
     harness = await start(options=None)
     line = bytes(range(36)).hex().encode() + b"\r\n"
     message = HEAD + line * (30 * MEGABYTE // len(line))
@@ -90,7 +87,7 @@ async def test_thirty_megabytes_arrive_and_nobody_else_waits(start: "Start") -> 
 
 
 @pytest.mark.anyio
-async def test_data_may_be_cut_anywhere_around_its_end(harness: "Harness") -> None:
+async def test_data_may_be_cut_anywhere_around_its_end(harness: Harness) -> None:
     message = HEAD + b"body\r\n..\r\n"
     sent = message + b".\r\nNOOP\r\nVRFY x\r\n"
     client = await harness.client()
@@ -105,7 +102,7 @@ async def test_data_may_be_cut_anywhere_around_its_end(harness: "Harness") -> No
 
 
 @pytest.mark.anyio
-async def test_a_whole_pipelined_session_is_answered_in_order(harness: "Harness") -> None:
+async def test_a_whole_pipelined_session_is_answered_in_order(harness: Harness) -> None:
     client = await harness.client()
     mail = (
         b"MAIL FROM:<a@example.com>\r\nRCPT TO:<%b@example.com>\r\nDATA\r\n"
@@ -143,7 +140,7 @@ SMUGGLED = {
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", SMUGGLED)
 async def test_a_bare_line_break_ends_no_data_and_refuses_the_message(
-    harness: "Harness", name: str
+    harness: Harness, name: str
 ) -> None:
     wire = SMUGGLED[name]
     client = await harness.client()
@@ -162,7 +159,7 @@ async def test_a_bare_line_break_ends_no_data_and_refuses_the_message(
 @pytest.mark.anyio
 @pytest.mark.parametrize("leave", ["close", "reset", "say no more"])
 async def test_a_client_that_leaves_in_its_data_has_sent_nothing(
-    harness: "Harness", leave: str
+    harness: Harness, leave: str
 ) -> None:
     client = await harness.client()
     await client.envelope()
@@ -181,7 +178,7 @@ async def test_a_client_that_leaves_in_its_data_has_sent_nothing(
 
 
 @pytest.mark.anyio
-async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(start: "Start") -> None:
+async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(start: Start) -> None:
     harness = await start(max_message_bytes=10_000)
     client = await harness.client()
     for excess in (1, 100_000):
@@ -195,7 +192,7 @@ async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(start: "S
 
 
 @pytest.mark.anyio
-async def test_what_is_over_the_limit_holds_no_memory(start: "Start") -> None:
+async def test_what_is_over_the_limit_holds_no_memory(start: Start) -> None:
     harness = await start(max_message_bytes=10_000)
     client = await harness.client()
     await client.envelope()
@@ -220,7 +217,7 @@ async def test_what_is_over_the_limit_holds_no_memory(start: "Start") -> None:
     ],
 )
 async def test_size_leaves_room_for_what_tracking_adds_and_is_kept_at_mail(
-    start: "Start", size: str, ours: int, announced: int
+    start: Start, size: str, ours: int, announced: int
 ) -> None:
     harness = await start(ScriptedUpstream(extensions=[size]), max_message_bytes=ours)
     client = await harness.client()
@@ -231,7 +228,7 @@ async def test_size_leaves_room_for_what_tracking_adds_and_is_kept_at_mail(
 
 
 @pytest.mark.anyio
-async def test_mail_over_the_budget_may_come_again_when_there_is_room(start: "Start") -> None:
+async def test_mail_over_the_budget_may_come_again_when_there_is_room(start: Start) -> None:
     harness = await start(max_bytes_in_flight=20_000)
     first, second = await harness.client(), await harness.client()
     message = b"x" * 8_000 + b"\r\n"

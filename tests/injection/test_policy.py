@@ -4,9 +4,10 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import pytest
+from tests.injection.conftest import Harness, Start
 from tests.smtp_client import Client
 
 from msys_track.dispatch.rewriter import Rewriter
@@ -16,9 +17,6 @@ from msys_track.options.scopes import Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.guard import Guard, OnFailure
 from msys_track.policy.loading import PolicySettings, load_policy
-
-if TYPE_CHECKING:
-    from tests.injection.conftest import Harness, Start
 
 pytestmark = pytest.mark.anyio
 
@@ -55,18 +53,18 @@ def validate_data_spool_each_rcpt(transaction):
 """
 
 
-Run: TypeAlias = Callable[..., Awaitable[tuple["Harness", Client]]]
+Run: TypeAlias = Callable[..., Awaitable[tuple[Harness, Client]]]
 
 
 @pytest.fixture
-def run(start: "Start", keys: KeyRing, tmp_path: Path) -> Run:
+def run(start: Start, keys: KeyRing, tmp_path: Path) -> Run:
     """Start a proxy with policy files in their order, a lone one in Python; connect to it."""
 
     async def run_files(
         files: str | dict[str, str],
         on_failure: OnFailure = "continue",
         context: dict[str, str] | None = None,
-    ) -> tuple["Harness", Client]:
+    ) -> tuple[Harness, Client]:
         texts = {"policy.py": files} if isinstance(files, str) else files
         for name, text in texts.items():
             (tmp_path / name).write_text(text)
@@ -83,7 +81,7 @@ def run(start: "Start", keys: KeyRing, tmp_path: Path) -> Run:
     return run_files
 
 
-def campaigns(harness: "Harness", keys: KeyRing) -> list[set[str | None]]:
+def campaigns(harness: Harness, keys: KeyRing) -> list[set[str | None]]:
     found = []
     for taken in harness.upstream.taken:
         paths = re.findall(rb"http://localhost:8080(/[^\"' ]+)", taken.message)

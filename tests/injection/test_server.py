@@ -6,12 +6,12 @@ import smtplib
 import socket
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import pytest
 from tests import oracle
 from tests.captured_logs import capture_logs
-from tests.injection.conftest import TRACKING
+from tests.injection.conftest import TRACKING, Harness, Start
 from tests.smtp_client import Client
 from tests.upstreams import Answer, ScriptedUpstream, say, stock_aiosmtpd
 from tests.waiting import until
@@ -19,22 +19,19 @@ from tests.waiting import until
 from msys_track.keys.ring import KeyRing
 from msys_track.testing.sink import Arrival, Sink
 
-if TYPE_CHECKING:
-    from tests.injection.conftest import Harness, Start
-
 pytestmark = pytest.mark.anyio
 
 MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
 ACCEPTED = "250 2.0.0 Ok: queued as 4711"
 
 
-async def test_the_greeting_names_the_proxy_and_nothing_is_looked_up(start: "Start") -> None:
+async def test_the_greeting_names_the_proxy_and_nothing_is_looked_up(start: Start) -> None:
     harness = await start(hostname="proxy.example.com")
     client = await harness.client()
     assert client.greeting == "220 proxy.example.com ESMTP msys-track"
 
 
-async def test_the_offer_is_what_reaches_through_to_the_upstream(start: "Start") -> None:
+async def test_the_offer_is_what_reaches_through_to_the_upstream(start: Start) -> None:
     offered = "PIPELINING,SIZE 1000000,CHUNKING,DSN,STARTTLS,AUTH PLAIN,8BITMIME,SMTPUTF8,XCLIENT"
     harness = await start(ScriptedUpstream(extensions=offered.split(",")))
     client = await harness.client()
@@ -49,7 +46,7 @@ async def test_the_offer_is_what_reaches_through_to_the_upstream(start: "Start")
 
 
 async def test_replies_to_pipelined_commands_do_not_wait_for_an_acknowledgement(
-    start: "Start",
+    start: Start,
 ) -> None:
     """By Nagle's algorithm each second reply would wait for the client's delayed ACK: 40 ms.
 
@@ -73,7 +70,7 @@ async def test_replies_to_pipelined_commands_do_not_wait_for_an_acknowledgement(
     assert min(together) < 0.03 + 5 * min(in_turn)
 
 
-async def test_a_client_too_many_is_told_so_and_the_others_stay(start: "Start") -> None:
+async def test_a_client_too_many_is_told_so_and_the_others_stay(start: Start) -> None:
     harness = await start(max_connections=2)
     first, _second = await harness.client(), await harness.client()
     third = await harness.client()
@@ -87,7 +84,7 @@ async def test_a_client_too_many_is_told_so_and_the_others_stay(start: "Start") 
     assert fourth.greeting.startswith("220 ")
 
 
-async def test_clients_that_come_in_one_moment_are_counted_too(start: "Start") -> None:
+async def test_clients_that_come_in_one_moment_are_counted_too(start: Start) -> None:
     harness = await start(max_connections=3)
     sockets = [socket.socket() for _ in range(20)]
     for each in sockets:
@@ -100,9 +97,7 @@ async def test_clients_that_come_in_one_moment_are_counted_too(start: "Start") -
     await until(lambda: harness.counts["connections.refused"] == 17)
 
 
-async def test_a_recipient_too_many_is_a_452_and_the_others_get_their_mail(
-    start: "Start",
-) -> None:
+async def test_a_recipient_too_many_is_a_452_and_the_others_get_their_mail(start: Start) -> None:
     harness = await start(max_recipients=2)
     client = await harness.client()
     await client.say("EHLO client.test")
@@ -115,7 +110,7 @@ async def test_a_recipient_too_many_is_a_452_and_the_others_get_their_mail(
     assert taken.recipients == ("to0@example.com", "to1@example.com")
 
 
-async def test_a_silent_client_is_told_that_its_time_is_over(start: "Start") -> None:
+async def test_a_silent_client_is_told_that_its_time_is_over(start: Start) -> None:
     harness = await start(idle_timeout_seconds=0.2)
     silent, in_data = await harness.client(), await harness.client()
     await in_data.envelope()
@@ -125,7 +120,7 @@ async def test_a_silent_client_is_told_that_its_time_is_over(start: "Start") -> 
     assert harness.upstream.arrived == []
 
 
-async def test_a_client_that_goes_on_is_not_idle(start: "Start") -> None:
+async def test_a_client_that_goes_on_is_not_idle(start: Start) -> None:
     harness = await start(idle_timeout_seconds=1.5)
     client = await harness.client()
     for _ in range(5):
@@ -138,7 +133,7 @@ async def test_a_client_that_goes_on_is_not_idle(start: "Start") -> None:
     assert await client.data(b"") == ACCEPTED
 
 
-async def test_a_client_that_waits_for_the_upstream_is_not_idle(start: "Start") -> None:
+async def test_a_client_that_waits_for_the_upstream_is_not_idle(start: Start) -> None:
     gate = asyncio.Event()
     harness = await start(
         ScriptedUpstream({"DOT": say(ACCEPTED, when=gate)}), idle_timeout_seconds=1
@@ -152,7 +147,7 @@ async def test_a_client_that_waits_for_the_upstream_is_not_idle(start: "Start") 
     assert await client.say("NOOP") == "250 OK"
 
 
-async def test_a_client_that_reads_no_answers_does_not_stay_for_ever(start: "Start") -> None:
+async def test_a_client_that_reads_no_answers_does_not_stay_for_ever(start: Start) -> None:
     harness = await start(idle_timeout_seconds=0.3, max_connections=1)
     deaf = await harness.client()
     cast("asyncio.Transport", deaf.writer.transport).pause_reading()
@@ -170,7 +165,7 @@ async def test_a_client_that_reads_no_answers_does_not_stay_for_ever(start: "Sta
     deaf.reset()
 
 
-async def test_closing_lets_mail_under_way_finish(start: "Start") -> None:
+async def test_closing_lets_mail_under_way_finish(start: Start) -> None:
     gate = asyncio.Event()
     harness = await start(ScriptedUpstream({"DOT": say(ACCEPTED, when=gate)}))
     idle, sending, waiting = [await harness.client() for _ in range(3)]
@@ -192,7 +187,7 @@ async def test_closing_lets_mail_under_way_finish(start: "Start") -> None:
     assert [each.wire for each in harness.upstream.taken] == [MESSAGE, b"half a message\r\n"]
 
 
-async def test_closing_does_not_wait_longer_than_it_should(start: "Start") -> None:
+async def test_closing_does_not_wait_longer_than_it_should(start: Start) -> None:
     harness = await start(ScriptedUpstream({"DOT": Answer()}), drain_seconds=0.2)
     waiting = await harness.client()
     await waiting.envelope()
@@ -206,7 +201,7 @@ async def test_closing_does_not_wait_longer_than_it_should(start: "Start") -> No
     assert lost["recipients"] == ("to@example.com",)
 
 
-async def test_closing_waits_for_mail_whose_client_is_gone(start: "Start") -> None:
+async def test_closing_waits_for_mail_whose_client_is_gone(start: Start) -> None:
     gate = asyncio.Event()
     harness = await start(ScriptedUpstream({"DOT": say(ACCEPTED, when=gate)}))
     client = await harness.client()
@@ -224,9 +219,7 @@ async def test_closing_waits_for_mail_whose_client_is_gone(start: "Start") -> No
 
 
 @pytest.mark.parametrize("turns", [0, 2, 3, 4])  # 1: asyncio itself forgets it (gh-109564)
-async def test_a_client_that_comes_while_it_closes_is_sent_away(
-    start: "Start", turns: int
-) -> None:
+async def test_a_client_that_comes_while_it_closes_is_sent_away(start: Start, turns: int) -> None:
     """The loop may have taken the connection before it heard of the end."""
     harness = await start(drain_seconds=60)
     with socket.create_connection(("127.0.0.1", harness.proxy.port), timeout=30) as late:
@@ -249,7 +242,7 @@ async def test_a_client_that_comes_while_it_closes_is_sent_away(
     ],
 )
 async def test_each_address_that_others_reach_is_an_error_in_the_log(
-    start: "Start", host: str, *, is_told: bool
+    start: Start, host: str, *, is_told: bool
 ) -> None:
     with capture_logs() as logs:
         harness = await start(listen_host=host)
@@ -264,7 +257,7 @@ async def test_each_address_that_others_reach_is_an_error_in_the_log(
     ]
 
 
-async def test_an_ipv6_address_is_listened_on(start: "Start") -> None:
+async def test_an_ipv6_address_is_listened_on(start: Start) -> None:
     try:
         harness = await start(listen_host="::1")
     except OSError:
@@ -274,12 +267,12 @@ async def test_an_ipv6_address_is_listened_on(start: "Start") -> None:
     writer.close()
 
 
-async def test_a_port_that_is_taken_is_an_error(harness: "Harness", start: "Start") -> None:
+async def test_a_port_that_is_taken_is_an_error(harness: Harness, start: Start) -> None:
     with pytest.raises(OSError, match=r"[Aa]ddress already in use"):
         await start(listen_port=harness.proxy.port)
 
 
-async def test_links_of_many_sessions_are_never_mixed_up(start: "Start", keys: KeyRing) -> None:
+async def test_links_of_many_sessions_are_never_mixed_up(start: Start, keys: KeyRing) -> None:
     harness = await start(options=TRACKING, hop={"max_connections": 7})
 
     async def session(number: int) -> None:
@@ -314,7 +307,7 @@ async def test_links_of_many_sessions_are_never_mixed_up(start: "Start", keys: K
     assert len(message_ids) == 200
 
 
-async def test_smtplib_delivers_through_the_proxy_to_stock_aiosmtpd(start: "Start") -> None:
+async def test_smtplib_delivers_through_the_proxy_to_stock_aiosmtpd(start: Start) -> None:
     arrivals: list[Arrival] = []
     async with stock_aiosmtpd(Sink(arrivals.append), enable_SMTPUTF8=True) as port:
         harness = await start(hop={"port": port})
@@ -335,7 +328,7 @@ async def test_smtplib_delivers_through_the_proxy_to_stock_aiosmtpd(start: "Star
     assert (second.message, second.recipients) == (MESSAGE, ("b@example.com", "c@example.com"))
 
 
-async def test_smtplib_is_told_the_upstreams_refusal(start: "Start") -> None:
+async def test_smtplib_is_told_the_upstreams_refusal(start: Start) -> None:
     harness = await start(ScriptedUpstream({"RCPT": "550 5.1.1 No such user"}))
 
     def send() -> None:
@@ -347,7 +340,7 @@ async def test_smtplib_is_told_the_upstreams_refusal(start: "Start") -> None:
     assert (refused.value.smtp_code, refused.value.smtp_error) == (550, b"5.1.1 No such user")
 
 
-async def test_the_time_of_injection_is_that_of_the_clock(start: "Start", keys: KeyRing) -> None:
+async def test_the_time_of_injection_is_that_of_the_clock(start: Start, keys: KeyRing) -> None:
     moment = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
     harness = await start(options=TRACKING, serve_with={"clock": lambda: moment})
     client = await harness.client()

@@ -3,16 +3,14 @@
 import dataclasses
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from tests.tracking.conftest import Harness, Start
 
 from msys_track.metrics import TRACKER_COUNTERS
 from msys_track.tracking.replies import PIXEL
 from msys_track.tracking.settings import TrackerSettings
-
-if TYPE_CHECKING:
-    from tests.tracking.conftest import Harness, Start
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tracker.md").read_text(encoding="utf-8")
 
@@ -48,7 +46,7 @@ def on_the_page(answer: bytes) -> str:
 
 @pytest.mark.anyio
 async def test_the_answers_on_the_page_are_those_of_a_tracker(
-    harness: "Harness", click_path: str, open_path: str
+    harness: Harness, click_path: str, open_path: str
 ) -> None:
     requests = {
         "click": f"GET {click_path}",
@@ -74,14 +72,14 @@ def test_the_limits_on_the_page_are_the_defaults() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", PAST)
-async def test_beyond_a_limit_is_what_the_page_says(harness: "Harness", name: str) -> None:
+async def test_beyond_a_limit_is_what_the_page_says(harness: Harness, name: str) -> None:
     answer = await harness.exchange(PAST[name].encode())
     assert answer.startswith(f"HTTP/1.1 {LIMITS[name][1]} ".encode())
     assert answer.endswith(b"Connection: close\r\n\r\n")
 
 
 @pytest.mark.anyio
-async def test_a_request_that_takes_too_long_gets_what_the_page_says(start: "Start") -> None:
+async def test_a_request_that_takes_too_long_gets_what_the_page_says(start: Start) -> None:
     harness = await start(request_timeout_seconds=0.1)
     reader, writer = await harness.connect()
     writer.write(b"GET / HTTP/1.1\r\n")
@@ -90,7 +88,7 @@ async def test_a_request_that_takes_too_long_gets_what_the_page_says(start: "Sta
 
 
 @pytest.mark.anyio
-async def test_a_connection_too_many_gets_what_the_page_says(start: "Start") -> None:
+async def test_a_connection_too_many_gets_what_the_page_says(start: Start) -> None:
     harness = await start(max_connections=1)
     _, writer = await harness.connect()
     assert (await harness.exchange(b""))[9:12].decode() == LIMITS["max_connections"][1]

@@ -2,23 +2,20 @@
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import pytest
 from tests.captured_logs import capture_logs
-from tests.tracking.conftest import split_answers
+from tests.tracking.conftest import Harness, Start, split_answers
 
 from msys_track.keys.ring import Claims, Engagement, KeyRing
-
-if TYPE_CHECKING:
-    from tests.tracking.conftest import Harness, Start
 
 pytestmark = pytest.mark.anyio
 
 HOST = b"Host: a\r\n"
 
 
-async def assert_serves(harness: "Harness", click_path: str) -> None:
+async def assert_serves(harness: Harness, click_path: str) -> None:
     assert (await harness.get(click_path)).startswith(b"HTTP/1.1 302 ")
     assert harness.tracker.counters["failures"] == 0
 
@@ -65,7 +62,7 @@ async def assert_serves(harness: "Harness", click_path: str) -> None:
     ],
 )
 async def test_what_is_not_served_gets_its_status_and_the_end(
-    harness: "Harness", click_path: str, sent: bytes, status: bytes
+    harness: Harness, click_path: str, sent: bytes, status: bytes
 ) -> None:
     answer = await harness.exchange(sent)
     assert answer.startswith(b"HTTP/1.1 " + status + b" ")
@@ -79,13 +76,13 @@ async def test_what_is_not_served_gets_its_status_and_the_end(
     "sent", [b"", b"\r\n", b"G", b"GET ", b"GET / HTTP/1.1\r\nHost:", b"\r\n" * 10_000]
 )
 async def test_a_client_that_leaves_half_way_gets_nothing(
-    harness: "Harness", click_path: str, sent: bytes
+    harness: Harness, click_path: str, sent: bytes
 ) -> None:
     assert await harness.exchange(sent) == b""
     await assert_serves(harness, click_path)
 
 
-async def test_answers_before_garbage_are_still_given(harness: "Harness", click_path: str) -> None:
+async def test_answers_before_garbage_are_still_given(harness: Harness, click_path: str) -> None:
     sent = f"GET {click_path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() + b"\x00\x01\x02"
     answer = await harness.exchange(sent)
     assert answer.startswith(b"HTTP/1.1 302 ")
@@ -93,14 +90,14 @@ async def test_answers_before_garbage_are_still_given(harness: "Harness", click_
     assert len(await harness.events()) == 1
 
 
-async def test_nothing_after_the_end_is_answered(harness: "Harness", click_path: str) -> None:
+async def test_nothing_after_the_end_is_answered(harness: Harness, click_path: str) -> None:
     request = f"GET {click_path} HTTP/1.1\r\nHost: a\r\n".encode()
     answer = await harness.exchange(request + b"Connection: close\r\n\r\n" + request + b"\r\n")
     assert answer.count(b"HTTP/1.1 ") == 1
     assert len(await harness.events()) == 1
 
 
-async def test_a_small_body_is_thrown_away(harness: "Harness", click_path: str) -> None:
+async def test_a_small_body_is_thrown_away(harness: Harness, click_path: str) -> None:
     body = b"GET /f/a/x HTTP/1.1\r\nHost: a\r\n\r\n"
     length = f"Content-Length: {len(body)}\r\n\r\n".encode()
     post = b"POST / HTTP/1.1\r\nHost: a\r\n" + length + body
@@ -111,7 +108,7 @@ async def test_a_small_body_is_thrown_away(harness: "Harness", click_path: str) 
     assert answer.count(b"HTTP/1.1 ") == 2
 
 
-async def test_a_client_that_waits_for_100_gets_the_final_answer(harness: "Harness") -> None:
+async def test_a_client_that_waits_for_100_gets_the_final_answer(harness: Harness) -> None:
     reader, writer = await harness.connect()
     writer.write(
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
@@ -123,7 +120,7 @@ async def test_a_client_that_waits_for_100_gets_the_final_answer(harness: "Harne
 
 
 async def test_more_pipelined_requests_than_allowed_close_the_connection(
-    start: "Start", click_path: str
+    start: Start, click_path: str
 ) -> None:
     harness = await start(max_pipelined_requests=5)
     answer = await harness.exchange(f"GET {click_path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 9)
@@ -138,7 +135,7 @@ async def test_more_pipelined_requests_than_allowed_close_the_connection(
     ids=["in the request line", "in the headers"],
 )
 async def test_a_request_that_trickles_in_is_cut_off(
-    start: "Start", click_path: str, trickle: bytes
+    start: Start, click_path: str, trickle: bytes
 ) -> None:
     harness = await start(request_timeout_seconds=0.3)
     reader, writer = await harness.connect()
@@ -161,9 +158,7 @@ async def test_a_request_that_trickles_in_is_cut_off(
     await assert_serves(harness, click_path)
 
 
-async def test_a_header_without_end_is_cut_off_at_the_limit(
-    start: "Start", click_path: str
-) -> None:
+async def test_a_header_without_end_is_cut_off_at_the_limit(start: Start, click_path: str) -> None:
     harness = await start(max_body_bytes=1_000)
     reader, writer = await harness.connect()
     writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nA: ")
@@ -180,7 +175,7 @@ async def test_a_header_without_end_is_cut_off_at_the_limit(
     await assert_serves(harness, click_path)
 
 
-async def test_an_idle_connection_is_closed(start: "Start") -> None:
+async def test_an_idle_connection_is_closed(start: Start) -> None:
     harness = await start(idle_timeout_seconds=0.2)
     reader, writer = await harness.connect()
     async with asyncio.timeout(30):
@@ -188,7 +183,7 @@ async def test_an_idle_connection_is_closed(start: "Start") -> None:
     writer.close()
 
 
-async def test_line_breaks_do_not_keep_a_connection_alive(start: "Start") -> None:
+async def test_line_breaks_do_not_keep_a_connection_alive(start: Start) -> None:
     harness = await start(idle_timeout_seconds=0.3)
     reader, writer = await harness.connect()
     async with asyncio.timeout(30):
@@ -202,7 +197,7 @@ async def test_line_breaks_do_not_keep_a_connection_alive(start: "Start") -> Non
     writer.close()
 
 
-async def test_a_client_that_never_reads_is_dropped(start: "Start", click_path: str) -> None:
+async def test_a_client_that_never_reads_is_dropped(start: Start, click_path: str) -> None:
     harness = await start(
         idle_timeout_seconds=0.3, request_timeout_seconds=0.3, max_pipelined_requests=10_000
     )
@@ -221,7 +216,7 @@ async def test_a_client_that_never_reads_is_dropped(start: "Start", click_path: 
     await assert_serves(harness, click_path)
 
 
-async def test_one_connection_too_many_is_turned_away(start: "Start", click_path: str) -> None:
+async def test_one_connection_too_many_is_turned_away(start: Start, click_path: str) -> None:
     harness = await start(max_connections=2)
     held = [await harness.connect() for _ in range(2)]
     await asyncio.sleep(0.05)
@@ -235,7 +230,7 @@ async def test_one_connection_too_many_is_turned_away(start: "Start", click_path
 
 
 async def test_a_defect_before_the_target_is_known_costs_one_connection(
-    harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, click_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("msys_track.tracking.routes.parse_path", broken)
@@ -257,7 +252,7 @@ STEPS = [
 
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_defect_in_making_an_event_costs_the_event_alone(
-    harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch, step: str
+    harness: Harness, click_path: str, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     request = f"GET {click_path} HTTP/1.1\r\nHost: a\r\nUser-Agent: b\r\n\r\n".encode()
     with monkeypatch.context() as patch, capture_logs() as logs:
@@ -277,7 +272,7 @@ async def test_a_defect_in_making_an_event_costs_the_event_alone(
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_a_defect_in_making_the_location_still_redirects(  # noqa: PLR0913, PLR0917 - fixtures
-    harness: "Harness",
+    harness: Harness,
     keys: KeyRing,
     engagement: Engagement,
     monkeypatch: pytest.MonkeyPatch,
@@ -300,7 +295,7 @@ async def test_a_defect_in_making_the_location_still_redirects(  # noqa: PLR0913
 
 
 async def test_a_location_that_no_header_can_hold_is_percent_encoded(
-    harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, click_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "msys_track.tracking.routes.make_location", lambda target: target + "\u0131"
@@ -311,7 +306,7 @@ async def test_a_location_that_no_header_can_hold_is_percent_encoded(
 
 
 async def test_a_defect_does_not_take_the_answers_before_it(
-    harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, click_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def parse_path(target: bytes) -> str:
         return target.decode("ascii") if target != b"/broken" else broken()

@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.injection.conftest import Harness, Start
+from tests.injection.conftest import Connect, Harness, Start
+from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream, stock_aiosmtpd
 from tests.waiting import until
 
@@ -46,8 +47,9 @@ def stuffed(message: bytes) -> bytes:
 
 
 @pytest.mark.anyio
-async def test_messages_arrive_byte_for_byte_on_one_session(harness: Harness) -> None:
-    client = await harness.client()
+async def test_messages_arrive_byte_for_byte_on_one_session(
+    harness: Harness, client: Client
+) -> None:
     for name, message in MESSAGES.items():
         assert await client.deliver(stuffed(message)) == "250 2.0.0 Ok: queued as 4711", name
         assert harness.upstream.taken[-1].wire == stuffed(message), name
@@ -87,10 +89,9 @@ async def test_thirty_megabytes_arrive_and_nobody_else_waits(start: Start) -> No
 
 
 @pytest.mark.anyio
-async def test_data_may_be_cut_anywhere_around_its_end(harness: Harness) -> None:
+async def test_data_may_be_cut_anywhere_around_its_end(harness: Harness, client: Client) -> None:
     message = HEAD + b"body\r\n..\r\n"
     sent = message + b".\r\nNOOP\r\nVRFY x\r\n"
-    client = await harness.client()
     for cut in range(len(message) - 5, len(sent)):
         await client.envelope()
         client.send(sent[:cut])
@@ -102,8 +103,9 @@ async def test_data_may_be_cut_anywhere_around_its_end(harness: Harness) -> None
 
 
 @pytest.mark.anyio
-async def test_a_whole_pipelined_session_is_answered_in_order(harness: Harness) -> None:
-    client = await harness.client()
+async def test_a_whole_pipelined_session_is_answered_in_order(
+    harness: Harness, client: Client
+) -> None:
     mail = (
         b"MAIL FROM:<a@example.com>\r\nRCPT TO:<%b@example.com>\r\nDATA\r\n"
         b"Subject: %b\r\n\r\nbody\r\n.\r\n"
@@ -140,10 +142,9 @@ SMUGGLED = {
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", SMUGGLED)
 async def test_a_bare_line_break_ends_no_data_and_refuses_the_message(
-    harness: Harness, name: str
+    harness: Harness, client: Client, name: str
 ) -> None:
     wire = SMUGGLED[name]
-    client = await harness.client()
     await client.envelope()
     without_pairs = wire.replace(b"\r\n", b"__")
     at = min(place for each in b"\r\n" if (place := without_pairs.find(each)) >= 0)
@@ -159,9 +160,8 @@ async def test_a_bare_line_break_ends_no_data_and_refuses_the_message(
 @pytest.mark.anyio
 @pytest.mark.parametrize("leave", ["close", "reset", "say no more"])
 async def test_a_client_that_leaves_in_its_data_has_sent_nothing(
-    harness: Harness, leave: str
+    harness: Harness, client: Client, leave: str
 ) -> None:
-    client = await harness.client()
     await client.envelope()
     client.send(HEAD + b"half a mes")
     await until(lambda: harness.proxy.in_flight_bytes)
@@ -178,9 +178,8 @@ async def test_a_client_that_leaves_in_its_data_has_sent_nothing(
 
 
 @pytest.mark.anyio
-async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(start: Start) -> None:
-    harness = await start(max_message_bytes=10_000)
-    client = await harness.client()
+async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(connect: Connect) -> None:
+    harness, client = await connect(max_message_bytes=10_000)
     for excess in (1, 100_000):
         await client.envelope()
         answer = await client.data(b"x" * (10_000 - 2 + excess) + b"\r\n")
@@ -192,9 +191,8 @@ async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(start: St
 
 
 @pytest.mark.anyio
-async def test_what_is_over_the_limit_holds_no_memory(start: Start) -> None:
-    harness = await start(max_message_bytes=10_000)
-    client = await harness.client()
+async def test_what_is_over_the_limit_holds_no_memory(connect: Connect) -> None:
+    harness, client = await connect(max_message_bytes=10_000)
     await client.envelope()
     client.send(b"x" * 8_000)
     await until(lambda: harness.proxy.in_flight_bytes == 8_000)
@@ -217,10 +215,9 @@ async def test_what_is_over_the_limit_holds_no_memory(start: Start) -> None:
     ],
 )
 async def test_size_leaves_room_for_what_tracking_adds_and_is_kept_at_mail(
-    start: Start, size: str, ours: int, announced: int
+    connect: Connect, size: str, ours: int, announced: int
 ) -> None:
-    harness = await start(ScriptedUpstream(extensions=[size]), max_message_bytes=ours)
-    client = await harness.client()
+    _, client = await connect(ScriptedUpstream(extensions=[size]), max_message_bytes=ours)
     assert f"250-SIZE {announced}" in (await client.say("EHLO client.test")).split("\r\n")
     refusal = "552 Error: message size exceeds fixed maximum message size"
     assert await client.say(f"MAIL FROM:<a@example.com> SIZE={announced + 1}") == refusal

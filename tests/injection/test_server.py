@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 from tests import oracle
 from tests.captured_logs import capture_logs
-from tests.injection.conftest import TRACKING, Harness, Start
+from tests.injection.conftest import TRACKING, Connect, Harness, Start
 from tests.smtp_client import Client
 from tests.upstreams import Answer, ScriptedUpstream, say, stock_aiosmtpd
 from tests.waiting import until
@@ -25,16 +25,14 @@ MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
 ACCEPTED = "250 2.0.0 Ok: queued as 4711"
 
 
-async def test_the_greeting_names_the_proxy_and_nothing_is_looked_up(start: Start) -> None:
-    harness = await start(hostname="proxy.example.com")
-    client = await harness.client()
+async def test_the_greeting_names_the_proxy_and_nothing_is_looked_up(connect: Connect) -> None:
+    _, client = await connect(hostname="proxy.example.com")
     assert client.greeting == "220 proxy.example.com ESMTP msys-track"
 
 
-async def test_the_offer_is_what_reaches_through_to_the_upstream(start: Start) -> None:
+async def test_the_offer_is_what_reaches_through_to_the_upstream(connect: Connect) -> None:
     offered = "PIPELINING,SIZE 1000000,CHUNKING,DSN,STARTTLS,AUTH PLAIN,8BITMIME,SMTPUTF8,XCLIENT"
-    harness = await start(ScriptedUpstream(extensions=offered.split(",")))
-    client = await harness.client()
+    _, client = await connect(ScriptedUpstream(extensions=offered.split(",")))
     assert (await client.say("EHLO client.test")).split("\r\n") == [
         "250-localhost",
         "250-SIZE 934464",
@@ -46,14 +44,13 @@ async def test_the_offer_is_what_reaches_through_to_the_upstream(start: Start) -
 
 
 async def test_replies_to_pipelined_commands_do_not_wait_for_an_acknowledgement(
-    start: Start,
+    connect: Connect,
 ) -> None:
     """By Nagle's algorithm each second reply would wait for the client's delayed ACK: 40 ms.
 
     One command at a time never waits: that is what the same work takes on this machine.
     """
-    harness = await start()
-    client = await harness.client()
+    _, client = await connect()
     await client.say("EHLO client.test")
     commands = [b"MAIL FROM:<s@s.example>", b"RCPT TO:<r@r.example>", b"RSET"]
     loop = asyncio.get_running_loop()
@@ -97,9 +94,10 @@ async def test_clients_that_come_in_one_moment_are_counted_too(start: Start) -> 
     await until(lambda: harness.counts["connections.refused"] == 17)
 
 
-async def test_a_recipient_too_many_is_a_452_and_the_others_get_their_mail(start: Start) -> None:
-    harness = await start(max_recipients=2)
-    client = await harness.client()
+async def test_a_recipient_too_many_is_a_452_and_the_others_get_their_mail(
+    connect: Connect,
+) -> None:
+    harness, client = await connect(max_recipients=2)
     await client.say("EHLO client.test")
     await client.say("MAIL FROM:<a@example.com>")
     answers = [await client.say(f"RCPT TO:<to{number}@example.com>") for number in range(3)]
@@ -120,9 +118,8 @@ async def test_a_silent_client_is_told_that_its_time_is_over(start: Start) -> No
     assert harness.upstream.arrived == []
 
 
-async def test_a_client_that_goes_on_is_not_idle(start: Start) -> None:
-    harness = await start(idle_timeout_seconds=1.5)
-    client = await harness.client()
+async def test_a_client_that_goes_on_is_not_idle(connect: Connect) -> None:
+    _, client = await connect(idle_timeout_seconds=1.5)
     for _ in range(5):
         await asyncio.sleep(0.4)
         assert await client.say("NOOP") == "250 OK"
@@ -133,12 +130,9 @@ async def test_a_client_that_goes_on_is_not_idle(start: Start) -> None:
     assert await client.data(b"") == ACCEPTED
 
 
-async def test_a_client_that_waits_for_the_upstream_is_not_idle(start: Start) -> None:
+async def test_a_client_that_waits_for_the_upstream_is_not_idle(connect: Connect) -> None:
     gate = asyncio.Event()
-    harness = await start(
-        ScriptedUpstream({"DOT": say(ACCEPTED, when=gate)}), idle_timeout_seconds=1
-    )
-    client = await harness.client()
+    _, client = await connect({"DOT": say(ACCEPTED, when=gate)}, idle_timeout_seconds=1)
     await client.envelope()
     client.send(MESSAGE + b".\r\n")
     await asyncio.sleep(1.5)
@@ -167,7 +161,7 @@ async def test_a_client_that_reads_no_answers_does_not_stay_for_ever(start: Star
 
 async def test_closing_lets_mail_under_way_finish(start: Start) -> None:
     gate = asyncio.Event()
-    harness = await start(ScriptedUpstream({"DOT": say(ACCEPTED, when=gate)}))
+    harness = await start({"DOT": say(ACCEPTED, when=gate)})
     idle, sending, waiting = [await harness.client() for _ in range(3)]
     await sending.envelope()
     sending.send(b"half a mes")
@@ -188,7 +182,7 @@ async def test_closing_lets_mail_under_way_finish(start: Start) -> None:
 
 
 async def test_closing_does_not_wait_longer_than_it_should(start: Start) -> None:
-    harness = await start(ScriptedUpstream({"DOT": Answer()}), drain_seconds=0.2)
+    harness = await start({"DOT": Answer()}, drain_seconds=0.2)
     waiting = await harness.client()
     await waiting.envelope()
     waiting.send(MESSAGE + b".\r\n")
@@ -201,10 +195,9 @@ async def test_closing_does_not_wait_longer_than_it_should(start: Start) -> None
     assert lost["recipients"] == ("to@example.com",)
 
 
-async def test_closing_waits_for_mail_whose_client_is_gone(start: Start) -> None:
+async def test_closing_waits_for_mail_whose_client_is_gone(connect: Connect) -> None:
     gate = asyncio.Event()
-    harness = await start(ScriptedUpstream({"DOT": say(ACCEPTED, when=gate)}))
-    client = await harness.client()
+    harness, client = await connect({"DOT": say(ACCEPTED, when=gate)})
     await client.envelope()
     client.send(MESSAGE + b".\r\n")
     await until(lambda: harness.upstream.arrived)
@@ -329,7 +322,7 @@ async def test_smtplib_delivers_through_the_proxy_to_stock_aiosmtpd(start: Start
 
 
 async def test_smtplib_is_told_the_upstreams_refusal(start: Start) -> None:
-    harness = await start(ScriptedUpstream({"RCPT": "550 5.1.1 No such user"}))
+    harness = await start({"RCPT": "550 5.1.1 No such user"})
 
     def send() -> None:
         with smtplib.SMTP("127.0.0.1", harness.proxy.port, timeout=10) as client:
@@ -340,10 +333,9 @@ async def test_smtplib_is_told_the_upstreams_refusal(start: Start) -> None:
     assert (refused.value.smtp_code, refused.value.smtp_error) == (550, b"5.1.1 No such user")
 
 
-async def test_the_time_of_injection_is_that_of_the_clock(start: Start, keys: KeyRing) -> None:
+async def test_the_time_of_injection_is_that_of_the_clock(connect: Connect, keys: KeyRing) -> None:
     moment = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
-    harness = await start(options=TRACKING, serve_with={"clock": lambda: moment})
-    client = await harness.client()
+    harness, client = await connect(options=TRACKING, serve_with={"clock": lambda: moment})
     html = b"Content-Type: text/html\r\n\r\n<a href='http://e.com/'>x</a>\r\n"
     assert await client.deliver(html) == ACCEPTED
     ((_, link),) = oracle.difference(html, harness.upstream.taken[0].wire).links

@@ -17,6 +17,8 @@ from msys_track.injection.budget import Budget
 from msys_track.injection.intake import Received, receive
 from msys_track.testing.sink import Arrival, Sink
 
+pytestmark = pytest.mark.anyio
+
 HEAD = b"Subject: x\r\n\r\n"
 MEGABYTE = 1024 * 1024
 MESSAGES = {
@@ -46,7 +48,6 @@ def stuffed(message: bytes) -> bytes:
     return b"\r\n".join(b"." + line if line.startswith(b".") else line for line in lines)
 
 
-@pytest.mark.anyio
 async def test_messages_arrive_byte_for_byte_on_one_session(
     harness: Harness, client: Client
 ) -> None:
@@ -58,7 +59,6 @@ async def test_messages_arrive_byte_for_byte_on_one_session(
     assert len(harness.upstream.dialogues) == 1
 
 
-@pytest.mark.anyio
 async def test_stock_aiosmtpd_gets_the_message_byte_for_byte(start: Start) -> None:
     arrivals: list[Arrival] = []
     short = {name: each for name, each in MESSAGES.items() if len(each) < 1_000 or "dot" in name}
@@ -70,9 +70,7 @@ async def test_stock_aiosmtpd_gets_the_message_byte_for_byte(start: Start) -> No
         assert [each.message for each in arrivals] == list(short.values())
 
 
-@pytest.mark.anyio
-async def test_thirty_megabytes_arrive_and_nobody_else_waits(start: Start) -> None:
-    harness = await start(options=None)
+async def test_thirty_megabytes_arrive_and_nobody_else_waits(harness: Harness) -> None:
     line = bytes(range(36)).hex().encode() + b"\r\n"
     message = HEAD + line * (30 * MEGABYTE // len(line))
     large, small = await harness.client(), await harness.client()
@@ -88,7 +86,6 @@ async def test_thirty_megabytes_arrive_and_nobody_else_waits(start: Start) -> No
     assert answered > 100  # one, if it waited for the other's mail
 
 
-@pytest.mark.anyio
 async def test_data_may_be_cut_anywhere_around_its_end(harness: Harness, client: Client) -> None:
     message = HEAD + b"body\r\n..\r\n"
     sent = message + b".\r\nNOOP\r\nVRFY x\r\n"
@@ -102,7 +99,6 @@ async def test_data_may_be_cut_anywhere_around_its_end(harness: Harness, client:
         assert harness.upstream.taken.pop().wire == message
 
 
-@pytest.mark.anyio
 async def test_a_whole_pipelined_session_is_answered_in_order(
     harness: Harness, client: Client
 ) -> None:
@@ -115,10 +111,8 @@ async def test_a_whole_pipelined_session_is_answered_in_order(
     codes = [reply[:3] for reply in await client.replies(11)]
     assert codes == ["250", *["250", "250", "354", "250"] * 2, "250", "221"]
     assert await client.rest() == ""
-    assert [each.recipients for each in harness.upstream.taken] == [
-        ("first@example.com",),
-        ("second@example.com",),
-    ]
+    recipients = [each.recipients for each in harness.upstream.taken]
+    assert recipients == [("first@example.com",), ("second@example.com",)]
 
 
 SMUGGLED = {
@@ -139,7 +133,6 @@ SMUGGLED = {
 }
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("name", SMUGGLED)
 async def test_a_bare_line_break_ends_no_data_and_refuses_the_message(
     harness: Harness, client: Client, name: str
@@ -157,7 +150,6 @@ async def test_a_bare_line_break_ends_no_data_and_refuses_the_message(
     assert (await client.deliver(HEAD)).startswith("250 ")
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("leave", ["close", "reset", "say no more"])
 async def test_a_client_that_leaves_in_its_data_has_sent_nothing(
     harness: Harness, client: Client, leave: str
@@ -177,7 +169,6 @@ async def test_a_client_that_leaves_in_its_data_has_sent_nothing(
     assert all("MAIL" not in each for each in harness.upstream.commands)
 
 
-@pytest.mark.anyio
 async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(connect: Connect) -> None:
     harness, client = await connect(max_message_bytes=10_000)
     for excess in (1, 100_000):
@@ -190,7 +181,6 @@ async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(connect: 
     assert (await client.data(b"x" * (10_000 - 2) + b"\r\n")).startswith("250 ")
 
 
-@pytest.mark.anyio
 async def test_what_is_over_the_limit_holds_no_memory(connect: Connect) -> None:
     harness, client = await connect(max_message_bytes=10_000)
     await client.envelope()
@@ -201,7 +191,6 @@ async def test_what_is_over_the_limit_holds_no_memory(connect: Connect) -> None:
     assert (await client.data(b"\r\n")).startswith("552 ")
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("size", "ours", "announced"),
     [
@@ -224,7 +213,6 @@ async def test_size_leaves_room_for_what_tracking_adds_and_is_kept_at_mail(
     assert await client.say(f"MAIL FROM:<a@example.com> SIZE={announced}") == "250 OK"
 
 
-@pytest.mark.anyio
 async def test_mail_over_the_budget_may_come_again_when_there_is_room(start: Start) -> None:
     harness = await start(max_bytes_in_flight=20_000)
     first, second = await harness.client(), await harness.client()

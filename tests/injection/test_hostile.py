@@ -72,8 +72,7 @@ async def test_random_bytes_at_any_point_of_a_session_leave_the_others_alone(
 
 
 async def test_too_many_unknown_commands_end_the_session_and_nothing_after_them_counts(
-    harness: Harness,
-    client: Client,
+    harness: Harness, client: Client
 ) -> None:
     """What a browser can be made to post (cross-protocol scripting) must not become mail."""
     client.send(b"POST / HTTP/1.1\r\n" * 6 + b"EHLO evil.test\r\n" + MAIL * 3)
@@ -205,9 +204,8 @@ async def test_a_session_that_says_nothing_good_ends_with_its_time(connect: Conn
     _, client = await connect(idle_timeout_seconds=0.2)
     begun = asyncio.get_running_loop().time()
     replies = []
-    with contextlib.suppress(
-        ConnectionError, RuntimeError
-    ):  # uvloop's word for a closed transport
+    # RuntimeError is uvloop's word for a closed transport.
+    with contextlib.suppress(ConnectionError, RuntimeError):
         while reply := await client.say(b"\xff"):
             replies.append(reply)
             await asyncio.sleep(0.02)

@@ -118,9 +118,8 @@ async def test_a_message_refused_by_policy_goes_to_nobody(run: Run) -> None:
     it, client = await run(REJECTS)
     await client.say("EHLO client")
     stop = HTML.replace(b"Subject: x", b"Subject: stop")
-    assert await inject(client, "a@r.example", "b@r.example", message=stop) == (
-        "554 5.6.0 stopped"
-    )
+    reply = await inject(client, "a@r.example", "b@r.example", message=stop)
+    assert reply == "554 5.6.0 stopped"
     assert it.upstream.taken == []
     assert it.counts["messages.refused.policy"] == 1
     assert (await inject(client, "a@r.example")).startswith("250")
@@ -213,10 +212,8 @@ def validate_data_spool_each_rcpt(transaction):
 async def test_mail_that_one_file_has_switched_off_stays_so_though_another_fails(
     run: Run, off: str, bad: str, *, is_first: bool
 ) -> None:
-    files = {off: SWITCHES_OFF[off]}
-    failing = {bad: SWITCHES_ON_AND_FAILS[bad]}
-    order = {**failing, **files} if is_first else {**files, **failing}
-    it, client = await run(order)
+    names = [bad, off] if is_first else [off, bad]
+    it, client = await run({name: (SWITCHES_OFF | SWITCHES_ON_AND_FAILS)[name] for name in names})
     await client.say("EHLO client")
     assert (await inject(client, "a@r.example")).startswith("250")
     assert [taken.message for taken in it.upstream.taken] == [HTML]
@@ -301,9 +298,8 @@ def validate_mailfrom(transaction):
         await client.say("EHLO client")
         await client.say(f"MAIL FROM:<s{number}@s.example>")
         await asyncio.sleep(0.01)
-        await client.say("RCPT TO:<r@r.example>")
-        await client.say("DATA")
-        await client.say(HTML + b".")
+        for command in (b"RCPT TO:<r@r.example>", b"DATA", HTML + b"."):
+            await client.say(command)
 
     await asyncio.gather(*map(one, range(40)))
     assert len({taken.sender for taken in it.upstream.taken}) == 40

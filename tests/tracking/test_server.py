@@ -3,11 +3,12 @@
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from ipaddress import IPv4Network, ip_network
 
 import pytest
 from tests.captured_logs import capture_logs
-from tests.tracking.conftest import Harness, Start
+from tests.tracking.conftest import TARGET, Harness, Start
 
 from msys_track.errors import SettingsError
 from msys_track.keys.ring import Claims, Engagement, KeyRing
@@ -16,7 +17,6 @@ from msys_track.tracking.replies import PIXEL
 
 pytestmark = pytest.mark.anyio
 
-TARGET = "https://shop.test/sale?a=1&b="
 COMMON = [
     "Server: msys-http",
     "X-Robots-Tag: noindex",
@@ -188,20 +188,18 @@ async def test_any_host_is_answered(harness: Harness, click_path: str) -> None:
     ],
 )
 async def test_the_location_is_ascii_and_the_event_has_the_original(
-    harness: Harness, keys: KeyRing, engagement: Engagement, target: str, location: str
+    harness: Harness, path_to: Callable[[str], str], target: str, location: str
 ) -> None:
-    path = keys.seal(Claims(kind="click", engagement=engagement, target=target))
-    assert f"Location: {location}" in headers_of(await harness.get("/" + path))
+    assert f"Location: {location}" in headers_of(await harness.get(path_to(target)))
     (event,) = await harness.events()
     assert event.target_link_url == target
 
 
 async def test_a_token_cannot_put_a_header_into_the_answer(
-    harness: Harness, keys: KeyRing, engagement: Engagement
+    harness: Harness, path_to: Callable[[str], str]
 ) -> None:
     target = "https://shop.test/\r\nSet-Cookie: a=b\r\n\r\n<script>"
-    path = keys.seal(Claims(kind="click", engagement=engagement, target=target))
-    answer = await harness.get("/" + path)
+    answer = await harness.get(path_to(target))
     assert b"Set-Cookie: a" not in answer
     assert len(headers_of(answer)) == 9
 
@@ -265,7 +263,6 @@ async def test_requests_follow_each_other_on_one_connection(
         answer = await reader.readuntil(b"\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 302 ")
         assert b"Connection" not in answer
-    writer.close()
     assert len(await harness.events()) == 3
 
 
@@ -281,26 +278,21 @@ async def test_pipelined_requests_are_answered_in_order(
 
 
 @pytest.mark.parametrize(
-    ("request_head", "connection"),
+    ("version_and_headers", "connection"),
     [
-        ("GET / HTTP/1.0\r\n\r\n", "Connection: close"),
-        ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "Connection: keep-alive"),
-        ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "Connection: close"),
-        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", None),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
-            "Connection: close",
-        ),
+        ("HTTP/1.0", ["Connection: close"]),
+        ("HTTP/1.0\r\nConnection: keep-alive", ["Connection: keep-alive"]),
+        ("HTTP/1.1\r\nHost: a\r\nConnection: close", ["Connection: close"]),
+        ("HTTP/1.1\r\nHost: a", []),
+        ("HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c", ["Connection: close"]),
     ],
 )
 async def test_whether_the_connection_stays_is_said(
-    harness: Harness, request_head: str, connection: str | None
+    harness: Harness, version_and_headers: str, connection: list[str]
 ) -> None:
-    headers = headers_of(await harness.exchange(request_head.encode()))
+    headers = headers_of(await harness.exchange(f"GET / {version_and_headers}\r\n\r\n".encode()))
     assert headers[0] == "HTTP/1.1 404 Not Found"
-    assert [line for line in headers if line.startswith("Connection")] == (
-        [connection] if connection else []
-    )
+    assert [line for line in headers if line.startswith("Connection")] == connection
 
 
 async def test_closing_ends_idle_connections_and_keeps_the_last_events(
@@ -312,7 +304,6 @@ async def test_closing_ends_idle_connections_and_keeps_the_last_events(
     await harness.tracker.close()
     assert len(harness.sink.events) == 1
     assert await reader.read() == b""
-    writer.close()
     with pytest.raises(ConnectionRefusedError):
         await harness.connect()
 
@@ -338,7 +329,6 @@ async def test_closing_lets_a_request_under_way_finish(harness: Harness, click_p
     writer.write(b"Host: a\r\n\r\n")
     assert (await reader.read()).startswith(b"HTTP/1.1 302 ")
     await closing
-    writer.close()
     assert len(harness.sink.events) == 1
 
 
@@ -349,7 +339,6 @@ async def test_closing_waits_no_longer_than_it_may(start: Start) -> None:
     await asyncio.sleep(0.05)
     async with asyncio.timeout(30):
         await harness.tracker.close()
-    writer.close()
 
 
 async def test_a_port_in_use_says_so(harness: Harness, start: Start) -> None:
@@ -359,13 +348,12 @@ async def test_a_port_in_use_says_so(harness: Harness, start: Start) -> None:
 
 
 async def test_concurrent_readers_get_their_own_target(
-    harness: Harness, keys: KeyRing, engagement: Engagement
+    harness: Harness, path_to: Callable[[str], str]
 ) -> None:
     targets = [f"https://shop.test/{number}" for number in range(200)]
 
     async def follow(target: str) -> bool:
-        path = keys.seal(Claims(kind="click", engagement=engagement, target=target))
-        return f"Location: {target}" in headers_of(await harness.get("/" + path))
+        return f"Location: {target}" in headers_of(await harness.get(path_to(target)))
 
     assert all(await asyncio.gather(*map(follow, targets)))
     stored = await harness.events()

@@ -4,19 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from tests.tracking.conftest import Stored
+from tests.tracking.conftest import TARGET, UVLOOP, Stored
 
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.tracking.replies import PIXEL
 
-pytestmark = pytest.mark.anyio
-
-TARGET = "https://shop.test/sale?a=1&b="
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return "asyncio", {"use_uvloop": True}
+pytestmark = [pytest.mark.anyio, UVLOOP]
 
 
 def encoded(path: str) -> str:

@@ -8,24 +8,18 @@ from itertools import chain
 from typing import Any
 
 import pytest
-from tests.tracking.conftest import Stored
+from tests.tracking.conftest import TARGET, UVLOOP, Stored
 
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.tracking.replies import PIXEL
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, UVLOOP]
 
-TARGET = "https://shop.test/sale?a=1&b="
 CLICKS = ("click", "amp_click", "link_unsubscribe")
 OPENS = ("open", "initial_open", "amp_open", "amp_initial_open")
 
 ATONCE = 40
 PIPELINED = 50
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return "asyncio", {"use_uvloop": True}
 
 
 @pytest.fixture
@@ -38,18 +32,12 @@ def links(keys: KeyRing, engagement: Engagement) -> dict[str, str]:
         expires_at=engagement.expires_at,
         metadata=json.dumps({"numbers": "".join(f"{n:x}" for n in range(3_000_000, 3_000_160))}),
     )
-    targets = dict.fromkeys(CLICKS, TARGET) | dict.fromkeys(OPENS)
-    return {
-        kind: "/"
-        + keys.seal(
-            Claims(
-                kind=kind,  # type: ignore[arg-type]
-                engagement=full if kind in {"click", "open"} else engagement,
-                target=target,
-            )
-        )
-        for kind, target in targets.items()
-    }
+    paths = {}
+    for kind, target in (dict.fromkeys(CLICKS, TARGET) | dict.fromkeys(OPENS)).items():
+        about = full if kind in {"click", "open"} else engagement
+        claims = Claims(kind=kind, engagement=about, target=target)  # type: ignore[arg-type]
+        paths[kind] = "/" + keys.seal(claims)
+    return paths
 
 
 def changed_bits(original: bytes) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import pytest
 from tests.smtp_client import Client
-from tests.upstreams import ScriptedUpstream
+from tests.upstreams import Script, ScriptedUpstream
 
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.injection.server import Proxy, serve
@@ -38,6 +38,7 @@ class Harness:
 
 
 Start: TypeAlias = Callable[..., Awaitable[Harness]]
+Connect: TypeAlias = Callable[..., Awaitable[tuple[Harness, Client]]]
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -52,11 +53,11 @@ def keys() -> KeyRing:
 
 @pytest.fixture
 async def start(keys: KeyRing) -> AsyncIterator[Start]:
-    """Start proxies with settings of the test's. When they end, they hold no byte of mail."""
+    """Start proxies before a server or a script; when they end, they hold no byte of mail."""
     async with contextlib.AsyncExitStack() as ends:
 
         async def start_one(
-            upstream: ScriptedUpstream | None = None,
+            upstream: ScriptedUpstream | Script | None = None,
             *,
             options: TrackingOptions | None = None,
             hop: Mapping[str, Any] | None = None,
@@ -64,7 +65,10 @@ async def start(keys: KeyRing) -> AsyncIterator[Start]:
             serve_with: Mapping[str, Any] | None = None,
             **settings: Any,
         ) -> Harness:
-            scripted = upstream or ScriptedUpstream()
+            if isinstance(upstream, ScriptedUpstream):
+                scripted = upstream
+            else:
+                scripted = ScriptedUpstream(upstream)
             await scripted.start()
             ends.push_async_callback(scripted.close)
             next_hop = Upstream(UpstreamSettings(**{"port": scripted.port, **(hop or {})}))
@@ -90,3 +94,20 @@ async def _close(proxy: Proxy) -> None:
 @pytest.fixture
 async def harness(start: Start) -> Harness:
     return await start()
+
+
+@pytest.fixture
+async def client(harness: Harness) -> Client:
+    """A connection to `harness`."""
+    return await harness.client()
+
+
+@pytest.fixture
+def connect(start: Start) -> Connect:
+    """Start a proxy as `start` does, and open a connection to it."""
+
+    async def start_and_connect(*upstream: Any, **settings: Any) -> tuple[Harness, Client]:
+        harness = await start(*upstream, **settings)
+        return harness, await harness.client()
+
+    return start_and_connect

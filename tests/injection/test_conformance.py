@@ -1,18 +1,16 @@
 """The same dialogue is played to stock aiosmtpd and to the proxy."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.injection.conftest import Start
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream, stock_aiosmtpd
 
 from msys_track.testing.sink import Sink
-
-if TYPE_CHECKING:
-    from tests.injection.conftest import Start
 
 pytestmark = pytest.mark.anyio
 
@@ -25,8 +23,18 @@ TAKEN = "250 2.0.0 Ok: in the mailbox"
 READY = (*OPEN, b"RCPT TO:<b@example.com>")
 
 
+def mail(*parameters: bytes) -> list[bytes]:
+    """MAIL with each of these, one after the other."""
+    return [OPEN[1] + b" " + each for each in parameters]
+
+
+def rcpt(*arguments: bytes) -> list[bytes]:
+    """RCPT with each of these, one after the other."""
+    return [b"RCPT TO:" + each for each in arguments]
+
+
 @pytest.fixture(params=["SMTPUTF8", "ASCII"])
-async def ports(start: "Start", request: pytest.FixtureRequest) -> AsyncIterator[Ports]:
+async def ports(start: Start, request: pytest.FixtureRequest) -> AsyncIterator[Ports]:
     """Both with the same name, the same SIZE and the same extensions."""
     utf8 = request.param == "SMTPUTF8"
     offered = ["8BITMIME", f"SIZE {SIZE}", *(["SMTPUTF8"] if utf8 else [])]
@@ -67,16 +75,14 @@ DIALOGUES = {
     "HELO without a name": [b"HELO", b"EHLO", b"EHLO ", b"HELO client.test extra"],
     "a mail by HELO": [
         b"HELO client.test",
-        b"MAIL FROM:<a@example.com>",
-        b"RCPT TO:<b@example.com>",
+        *READY[1:],
         b"DATA",
         b"Subject: x\r\n\r\nbody\r\n.",
         b"QUIT",
     ],
     "HELO has no parameters": [
         b"HELO client.test",
-        b"MAIL FROM:<a@example.com> SIZE=100",
-        b"MAIL FROM:<a@example.com> BODY=8BITMIME",
+        *mail(b"SIZE=100", b"BODY=8BITMIME"),
         b"RCPT TO:<b@example.com> NOTIFY=NEVER",
     ],
     "two mails": [
@@ -103,50 +109,26 @@ DIALOGUES = {
     "RSET and QUIT take nothing": [b"RSET now", b"QUIT now", b"NOOP whatever", b"DATA", b"QUIT"],
     "DATA takes nothing": [*READY, b"DATA now"],
     "VRFY": [
-        b"VRFY",
-        b"VRFY a@example.com",
-        b"VRFY <a@example.com>",
-        b"VRFY Jo Doe",
-        b"EXPN list",
-        b"EXPN",
+        *(b"VRFY", b"VRFY a@example.com", b"VRFY <a@example.com>", b"VRFY Jo Doe"),
+        *(b"EXPN list", b"EXPN"),
     ],
     "HELP": [
-        b"HELP",
-        b"HELP MAIL",
-        b"HELP data",
-        b"HELP NONSENSE",
+        *(b"HELP", b"HELP MAIL", b"HELP data", b"HELP NONSENSE"),
         *OPEN[:1],
-        b"HELP",
-        b"HELP MAIL",
-        b"HELP RCPT",
-        b"HELP STARTTLS",
-        b"HELP AUTH",
-        b"HELP EHLO",
+        *(b"HELP", b"HELP MAIL", b"HELP RCPT", b"HELP STARTTLS", b"HELP AUTH", b"HELP EHLO"),
     ],
     "no STARTTLS and no AUTH": [
         *OPEN[:1],
-        b"STARTTLS",
-        b"AUTH PLAIN AGEAYg==",
-        b"AUTH LOGIN",
-        b"AUTH",
+        *(b"STARTTLS", b"AUTH PLAIN AGEAYg==", b"AUTH LOGIN", b"AUTH"),
     ],
     "unknown commands": [b"XCLIENT ADDR=::1", b"LHLO x", b"BDAT 3 LAST", b"TURN", b"ETRN x"],
     "commands in any case": [b"ehlo x", b"Mail From:<a@b.test>", b"rCPT tO:<c@d.test>", b"noop"],
     "lines that are no commands": [
-        b"",
-        b" ",
-        b"\t",
-        b" NOOP",
-        b"NOOP ",
-        b"\xff\xfe",
-        b"\xc3\xbc x",
+        *(b"", b" ", b"\t", b" NOOP", b"NOOP ", b"\xff\xfe", b"\xc3\xbc x"),
     ],
     "MAIL": [
         *OPEN[:1],
-        b"MAIL",
-        b"MAIL FROM",
-        b"MAIL FROM:",
-        b"MAIL TO:<a@example.com>",
+        *(b"MAIL", b"MAIL FROM", b"MAIL FROM:", b"MAIL TO:<a@example.com>"),
         b"MAIL FROM:<>",
         b"RSET",
         b"MAIL FROM: <a@example.com>",
@@ -157,63 +139,39 @@ DIALOGUES = {
     ],
     "MAIL SIZE": [
         *OPEN[:1],
-        b"MAIL FROM:<a@example.com> SIZE",
-        b"MAIL FROM:<a@example.com> SIZE=",
-        b"MAIL FROM:<a@example.com> SIZE=x",
-        b"MAIL FROM:<a@example.com> SIZE=-1",
-        b"MAIL FROM:<a@example.com> SIZE=33554433",
-        b"MAIL FROM:<a@example.com> SIZE=99999999999999999999",
-        b"MAIL FROM:<a@example.com> SIZE=33554432",
+        *mail(b"SIZE", b"SIZE=", b"SIZE=x", b"SIZE=-1", b"SIZE=33554433"),
+        *mail(b"SIZE=99999999999999999999", b"SIZE=33554432"),
         b"RSET",
-        b"MAIL FROM:<a@example.com> SIZE=0",
+        *mail(b"SIZE=0"),
     ],
     "MAIL BODY": [
         *OPEN[:1],
-        b"MAIL FROM:<a@example.com> BODY",
-        b"MAIL FROM:<a@example.com> BODY=9BIT",
-        b"MAIL FROM:<a@example.com> BODY=BINARYMIME",
-        b"MAIL FROM:<a@example.com> BODY=7BIT",
+        *mail(b"BODY", b"BODY=9BIT", b"BODY=BINARYMIME", b"BODY=7BIT"),
         b"RSET",
-        b"MAIL FROM:<a@example.com> body=8bitmime size=100",
+        *mail(b"body=8bitmime size=100"),
     ],
     "MAIL SMTPUTF8": [
         *OPEN[:1],
-        b"MAIL FROM:<a@example.com> SMTPUTF8=1",
-        b"MAIL FROM:<a@example.com> SMTPUTF8",
+        *mail(b"SMTPUTF8=1", b"SMTPUTF8"),
         "RCPT TO:<jö@bücher.example>".encode(),
         b"RSET",
         "MAIL FROM:<jö@bücher.example> SMTPUTF8".encode(),
     ],
     "parameters that nobody offered": [
         *OPEN[:1],
-        b"MAIL FROM:<a@example.com> RET=HDRS ENVID=1",
-        b"MAIL FROM:<a@example.com> AUTH=<>",
-        b"MAIL FROM:<a@example.com> =",
-        b"MAIL FROM:<a@example.com> X",
+        *mail(b"RET=HDRS ENVID=1", b"AUTH=<>", b"=", b"X"),
         *OPEN[1:],
-        b"RCPT TO:<a@example.com> NOTIFY=NEVER",
-        b"RCPT TO:<a@example.com> ORCPT=rfc822;b@example.com",
+        *rcpt(b"<a@example.com> NOTIFY=NEVER", b"<a@example.com> ORCPT=rfc822;b@example.com"),
     ],
     "RCPT": [
         *OPEN,
-        b"RCPT",
-        b"RCPT TO",
-        b"RCPT TO:",
-        b"RCPT FROM:<b@example.com>",
-        b"RCPT TO: <b@example.com>",
-        b"RCPT TO:b@example.com",
-        b"RCPT TO:<postmaster>",
-        b"RCPT TO:<b@[127.0.0.1]>",
-        b"RCPT TO:<b@[IPv6:::1]>",
-        b'RCPT TO:<"b c"@example.com>',
-        b'RCPT TO:<"b\\"c"@example.com>',
-        b'RCPT TO:<"b@c"@example.com>',
-        b"RCPT TO:<b@example.com",
-        b"RCPT TO:<b c@example.com>",
-        b"RCPT TO:<b@example.com> ",
-        b"RCPT TO:<b@example.com>, <c@example.com>",
-        b"RCPT TO:<(comment)b@example.com>",
-        b"RCPT TO:<b.@example.com>",
+        *(b"RCPT", b"RCPT TO", b"RCPT TO:", b"RCPT FROM:<b@example.com>"),
+        *rcpt(b" <b@example.com>", b"b@example.com", b"<postmaster>"),
+        *rcpt(b"<b@[127.0.0.1]>", b"<b@[IPv6:::1]>"),
+        *rcpt(b'<"b c"@example.com>', b'<"b\\"c"@example.com>', b'<"b@c"@example.com>'),
+        *rcpt(b"<b@example.com", b"<b c@example.com>", b"<b@example.com> "),
+        *rcpt(b"<b@example.com>, <c@example.com>", b"<(comment)b@example.com>"),
+        *rcpt(b"<b.@example.com>"),
     ],
     "a command at its limit": [b"HELO x", b"NOOP " + b"x" * 507, b"NOOP " + b"x" * 508],
     "a command far over it": [
@@ -255,13 +213,12 @@ MEANT = st.sampled_from([*READY, b"MAIL FROM:<> BODY=8BITMIME", b"RSET", b"RCPT 
 async def test_any_dialogue_is_answered_as_by_stock_aiosmtpd(
     ports: Ports, commands: list[bytes]
 ) -> None:
-    # Whether DATA is taken or not, the dot ends what it may have begun.
-    with_dots = [each for command in commands for each in _with_dot(command)]
-    await assert_same(ports, [b"EHLO client.test", *with_dots])
-
-
-def _with_dot(command: bytes) -> list[bytes]:
-    return [command, b"."] if command.upper() == b"DATA" else [command]
+    said = [b"EHLO client.test"]
+    for command in commands:
+        said.append(command)
+        if command.upper() == b"DATA":
+            said.append(b".")  # whether DATA is taken or not, it ends what may have begun
+    await assert_same(ports, said)
 
 
 MALFORMED = "553 5.1.3 Error: malformed address"
@@ -284,11 +241,7 @@ DIFFERENCES = {
         MALFORMED,
     ),
     "a CR in an address": ([*OPEN, b'RCPT TO:<"b\rc"@example.com>'], "250 OK", MALFORMED),
-    "an angle bracket that no path can hold": (
-        [*OPEN, b"RCPT TO:<b@[>]>"],
-        "250 OK",
-        MALFORMED,
-    ),
+    "an angle bracket that no path can hold": ([*OPEN, b"RCPT TO:<b@[>]>"], "250 OK", MALFORMED),
     "an address that is not UTF-8": ([*OPEN, b"RCPT TO:<b\xff@example.com>"], "250 OK", MALFORMED),
     "an address that an encoded-word hides": (
         [*OPEN, b"RCPT TO:<(c)=?utf-8?q?root=40evil.test?=@example.com>"],

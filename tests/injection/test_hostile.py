@@ -6,13 +6,12 @@ import logging
 import random
 import socket
 import tracemalloc
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import pytest
+from tests.injection.conftest import Connect, Harness, Start
+from tests.smtp_client import Client
 from tests.waiting import until
-
-if TYPE_CHECKING:
-    from tests.injection.conftest import Harness, Start
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +37,7 @@ GARBAGE = {
 }
 
 
-async def assert_serves(harness: "Harness") -> None:
+async def assert_serves(harness: Harness) -> None:
     client = await harness.client()
     assert await client.deliver(MESSAGE) == ACCEPTED
     assert harness.upstream.taken.pop().wire == MESSAGE
@@ -47,8 +46,9 @@ async def assert_serves(harness: "Harness") -> None:
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-async def test_garbage_costs_its_own_session_only(harness: "Harness", name: str) -> None:
-    client = await harness.client()
+async def test_garbage_costs_its_own_session_only(
+    harness: Harness, client: Client, name: str
+) -> None:
     drain = asyncio.create_task(client.reader.read(2**30))
     client.send(GARBAGE[name])
     await assert_serves(harness)
@@ -58,7 +58,7 @@ async def test_garbage_costs_its_own_session_only(harness: "Harness", name: str)
 
 
 async def test_random_bytes_at_any_point_of_a_session_leave_the_others_alone(
-    harness: "Harness",
+    harness: Harness,
 ) -> None:
     steps = [b"EHLO x\r\n", b"MAIL FROM:<a@b.test>\r\n", b"RCPT TO:<c@d.test>\r\n", b"DATA\r\n"]
     for known in range(len(steps) + 1):
@@ -72,26 +72,22 @@ async def test_random_bytes_at_any_point_of_a_session_leave_the_others_alone(
 
 
 async def test_too_many_unknown_commands_end_the_session_and_nothing_after_them_counts(
-    harness: "Harness",
+    harness: Harness, client: Client
 ) -> None:
     """What a browser can be made to post (cross-protocol scripting) must not become mail."""
-    client = await harness.client()
     client.send(b"POST / HTTP/1.1\r\n" * 6 + b"EHLO evil.test\r\n" + MAIL * 3)
     answers = (await client.rest()).split("\r\n")
     assert answers[-2:] == ["502 5.5.1 Too many unrecognized commands, goodbye.", ""]
     await assert_serves(harness)
 
 
-async def test_nothing_is_answered_after_quit(harness: "Harness") -> None:
-    client = await harness.client()
+async def test_nothing_is_answered_after_quit(harness: Harness, client: Client) -> None:
     client.send(b"EHLO client.test\r\nQUIT\r\nNOOP\r\n" + MAIL)
     assert (await client.rest()).endswith("250 HELP\r\n221 Bye\r\n")
     await assert_serves(harness)
 
 
-async def test_nothing_is_answered_after_quit_to_a_client_that_reads_late(
-    start: "Start",
-) -> None:
+async def test_nothing_is_answered_after_quit_to_a_client_that_reads_late(start: Start) -> None:
     """Its connection closes only when it has read: time enough for what came after QUIT."""
     bound = socket.create_server(("127.0.0.1", 0))
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
@@ -111,15 +107,14 @@ async def test_nothing_is_answered_after_quit_to_a_client_that_reads_late(
 
 
 async def test_a_defect_of_ours_ends_the_session_and_nothing_after_it_counts(
-    start: "Start",
+    connect: Connect,
 ) -> None:
     """What follows may be the rest of a message."""
 
     def broken() -> NoReturn:
         raise RuntimeError("the clock is broken")
 
-    harness = await start(serve_with={"clock": broken})
-    client = await harness.client()
+    harness, client = await connect(serve_with={"clock": broken})
     await client.envelope()
     client.send(MESSAGE + b".\r\nNOOP\r\nHELP\r\n" + MAIL)
     assert await client.rest() == "421 4.3.0 Internal error of the tracking proxy\r\n"
@@ -144,8 +139,9 @@ async def test_a_defect_of_ours_ends_the_session_and_nothing_after_it_counts(
         "<a@example.com\u0085>".encode(),
     ],
 )
-async def test_no_address_becomes_a_second_command(harness: "Harness", address: bytes) -> None:
-    client = await harness.client()
+async def test_no_address_becomes_a_second_command(
+    harness: Harness, client: Client, address: bytes
+) -> None:
     await client.say("EHLO client.test")
     for command in (b"MAIL FROM:", b"RCPT TO:"):
         await client.say(b"RSET")
@@ -165,8 +161,7 @@ async def test_no_address_becomes_a_second_command(harness: "Harness", address: 
     assert harness.upstream.commands.count("RCPT TO:<b@example.com>") == 0
 
 
-async def test_commands_too_long_take_no_memory(harness: "Harness") -> None:
-    client = await harness.client()
+async def test_commands_too_long_take_no_memory(client: Client) -> None:
     await client.say("EHLO client.test")
     tracemalloc.start()
     for number in range(200):
@@ -178,7 +173,7 @@ async def test_commands_too_long_take_no_memory(harness: "Harness") -> None:
 
 
 async def test_what_a_client_says_is_not_printed_by_pythons_last_resort(
-    harness: "Harness", capsys: pytest.CaptureFixture[str]
+    harness: Harness, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Terminals obey it, and a log of JSON lines has no place for it."""
     root = logging.getLogger()
@@ -191,9 +186,8 @@ async def test_what_a_client_says_is_not_printed_by_pythons_last_resort(
     assert "FAKE" not in capsys.readouterr().err
 
 
-async def test_an_endless_line_takes_no_memory(start: "Start") -> None:
-    harness = await start(idle_timeout_seconds=1)
-    client = await harness.client()
+async def test_an_endless_line_takes_no_memory(connect: Connect) -> None:
+    _, client = await connect(idle_timeout_seconds=1)
     tracemalloc.start()
     for _ in range(300):
         client.send(b"x" * 65_536)
@@ -206,14 +200,12 @@ async def test_an_endless_line_takes_no_memory(start: "Start") -> None:
     assert await client.say("NOOP") == "250 OK"
 
 
-async def test_a_session_that_says_nothing_good_ends_with_its_time(start: "Start") -> None:
-    harness = await start(idle_timeout_seconds=0.2)
-    client = await harness.client()
+async def test_a_session_that_says_nothing_good_ends_with_its_time(connect: Connect) -> None:
+    _, client = await connect(idle_timeout_seconds=0.2)
     begun = asyncio.get_running_loop().time()
     replies = []
-    with contextlib.suppress(
-        ConnectionError, RuntimeError
-    ):  # uvloop's word for a closed transport
+    # RuntimeError is uvloop's word for a closed transport.
+    with contextlib.suppress(ConnectionError, RuntimeError):
         while reply := await client.say(b"\xff"):
             replies.append(reply)
             await asyncio.sleep(0.02)

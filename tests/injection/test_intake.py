@@ -4,11 +4,12 @@ import asyncio
 import tracemalloc
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.injection.conftest import Connect, Harness, Start
+from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream, stock_aiosmtpd
 from tests.waiting import until
 
@@ -16,8 +17,7 @@ from msys_track.injection.budget import Budget
 from msys_track.injection.intake import Received, receive
 from msys_track.testing.sink import Arrival, Sink
 
-if TYPE_CHECKING:
-    from tests.injection.conftest import Harness, Start
+pytestmark = pytest.mark.anyio
 
 HEAD = b"Subject: x\r\n\r\n"
 MEGABYTE = 1024 * 1024
@@ -48,9 +48,9 @@ def stuffed(message: bytes) -> bytes:
     return b"\r\n".join(b"." + line if line.startswith(b".") else line for line in lines)
 
 
-@pytest.mark.anyio
-async def test_messages_arrive_byte_for_byte_on_one_session(harness: "Harness") -> None:
-    client = await harness.client()
+async def test_messages_arrive_byte_for_byte_on_one_session(
+    harness: Harness, client: Client
+) -> None:
     for name, message in MESSAGES.items():
         assert await client.deliver(stuffed(message)) == "250 2.0.0 Ok: queued as 4711", name
         assert harness.upstream.taken[-1].wire == stuffed(message), name
@@ -59,8 +59,7 @@ async def test_messages_arrive_byte_for_byte_on_one_session(harness: "Harness") 
     assert len(harness.upstream.dialogues) == 1
 
 
-@pytest.mark.anyio
-async def test_stock_aiosmtpd_gets_the_message_byte_for_byte(start: "Start") -> None:
+async def test_stock_aiosmtpd_gets_the_message_byte_for_byte(start: Start) -> None:
     arrivals: list[Arrival] = []
     short = {name: each for name, each in MESSAGES.items() if len(each) < 1_000 or "dot" in name}
     async with stock_aiosmtpd(Sink(arrivals.append), enable_SMTPUTF8=True) as port:
@@ -71,9 +70,7 @@ async def test_stock_aiosmtpd_gets_the_message_byte_for_byte(start: "Start") -> 
         assert [each.message for each in arrivals] == list(short.values())
 
 
-@pytest.mark.anyio
-async def test_thirty_megabytes_arrive_and_nobody_else_waits(start: "Start") -> None:
-    harness = await start(options=None)
+async def test_thirty_megabytes_arrive_and_nobody_else_waits(harness: Harness) -> None:
     line = bytes(range(36)).hex().encode() + b"\r\n"
     message = HEAD + line * (30 * MEGABYTE // len(line))
     large, small = await harness.client(), await harness.client()
@@ -89,11 +86,9 @@ async def test_thirty_megabytes_arrive_and_nobody_else_waits(start: "Start") -> 
     assert answered > 100  # one, if it waited for the other's mail
 
 
-@pytest.mark.anyio
-async def test_data_may_be_cut_anywhere_around_its_end(harness: "Harness") -> None:
+async def test_data_may_be_cut_anywhere_around_its_end(harness: Harness, client: Client) -> None:
     message = HEAD + b"body\r\n..\r\n"
     sent = message + b".\r\nNOOP\r\nVRFY x\r\n"
-    client = await harness.client()
     for cut in range(len(message) - 5, len(sent)):
         await client.envelope()
         client.send(sent[:cut])
@@ -104,9 +99,9 @@ async def test_data_may_be_cut_anywhere_around_its_end(harness: "Harness") -> No
         assert harness.upstream.taken.pop().wire == message
 
 
-@pytest.mark.anyio
-async def test_a_whole_pipelined_session_is_answered_in_order(harness: "Harness") -> None:
-    client = await harness.client()
+async def test_a_whole_pipelined_session_is_answered_in_order(
+    harness: Harness, client: Client
+) -> None:
     mail = (
         b"MAIL FROM:<a@example.com>\r\nRCPT TO:<%b@example.com>\r\nDATA\r\n"
         b"Subject: %b\r\n\r\nbody\r\n.\r\n"
@@ -116,10 +111,8 @@ async def test_a_whole_pipelined_session_is_answered_in_order(harness: "Harness"
     codes = [reply[:3] for reply in await client.replies(11)]
     assert codes == ["250", *["250", "250", "354", "250"] * 2, "250", "221"]
     assert await client.rest() == ""
-    assert [each.recipients for each in harness.upstream.taken] == [
-        ("first@example.com",),
-        ("second@example.com",),
-    ]
+    recipients = [each.recipients for each in harness.upstream.taken]
+    assert recipients == [("first@example.com",), ("second@example.com",)]
 
 
 SMUGGLED = {
@@ -140,13 +133,11 @@ SMUGGLED = {
 }
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("name", SMUGGLED)
 async def test_a_bare_line_break_ends_no_data_and_refuses_the_message(
-    harness: "Harness", name: str
+    harness: Harness, client: Client, name: str
 ) -> None:
     wire = SMUGGLED[name]
-    client = await harness.client()
     await client.envelope()
     without_pairs = wire.replace(b"\r\n", b"__")
     at = min(place for each in b"\r\n" if (place := without_pairs.find(each)) >= 0)
@@ -159,12 +150,10 @@ async def test_a_bare_line_break_ends_no_data_and_refuses_the_message(
     assert (await client.deliver(HEAD)).startswith("250 ")
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("leave", ["close", "reset", "say no more"])
 async def test_a_client_that_leaves_in_its_data_has_sent_nothing(
-    harness: "Harness", leave: str
+    harness: Harness, client: Client, leave: str
 ) -> None:
-    client = await harness.client()
     await client.envelope()
     client.send(HEAD + b"half a mes")
     await until(lambda: harness.proxy.in_flight_bytes)
@@ -180,10 +169,8 @@ async def test_a_client_that_leaves_in_its_data_has_sent_nothing(
     assert all("MAIL" not in each for each in harness.upstream.commands)
 
 
-@pytest.mark.anyio
-async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(start: "Start") -> None:
-    harness = await start(max_message_bytes=10_000)
-    client = await harness.client()
+async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(connect: Connect) -> None:
+    harness, client = await connect(max_message_bytes=10_000)
     for excess in (1, 100_000):
         await client.envelope()
         answer = await client.data(b"x" * (10_000 - 2 + excess) + b"\r\n")
@@ -194,10 +181,8 @@ async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(start: "S
     assert (await client.data(b"x" * (10_000 - 2) + b"\r\n")).startswith("250 ")
 
 
-@pytest.mark.anyio
-async def test_what_is_over_the_limit_holds_no_memory(start: "Start") -> None:
-    harness = await start(max_message_bytes=10_000)
-    client = await harness.client()
+async def test_what_is_over_the_limit_holds_no_memory(connect: Connect) -> None:
+    harness, client = await connect(max_message_bytes=10_000)
     await client.envelope()
     client.send(b"x" * 8_000)
     await until(lambda: harness.proxy.in_flight_bytes == 8_000)
@@ -206,7 +191,6 @@ async def test_what_is_over_the_limit_holds_no_memory(start: "Start") -> None:
     assert (await client.data(b"\r\n")).startswith("552 ")
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("size", "ours", "announced"),
     [
@@ -220,18 +204,16 @@ async def test_what_is_over_the_limit_holds_no_memory(start: "Start") -> None:
     ],
 )
 async def test_size_leaves_room_for_what_tracking_adds_and_is_kept_at_mail(
-    start: "Start", size: str, ours: int, announced: int
+    connect: Connect, size: str, ours: int, announced: int
 ) -> None:
-    harness = await start(ScriptedUpstream(extensions=[size]), max_message_bytes=ours)
-    client = await harness.client()
+    _, client = await connect(ScriptedUpstream(extensions=[size]), max_message_bytes=ours)
     assert f"250-SIZE {announced}" in (await client.say("EHLO client.test")).split("\r\n")
     refusal = "552 Error: message size exceeds fixed maximum message size"
     assert await client.say(f"MAIL FROM:<a@example.com> SIZE={announced + 1}") == refusal
     assert await client.say(f"MAIL FROM:<a@example.com> SIZE={announced}") == "250 OK"
 
 
-@pytest.mark.anyio
-async def test_mail_over_the_budget_may_come_again_when_there_is_room(start: "Start") -> None:
+async def test_mail_over_the_budget_may_come_again_when_there_is_room(start: Start) -> None:
     harness = await start(max_bytes_in_flight=20_000)
     first, second = await harness.client(), await harness.client()
     message = b"x" * 8_000 + b"\r\n"

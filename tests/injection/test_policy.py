@@ -4,9 +4,10 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import pytest
+from tests.injection.conftest import Harness, Start
 from tests.smtp_client import Client
 
 from msys_track.dispatch.rewriter import Rewriter
@@ -16,9 +17,6 @@ from msys_track.options.scopes import Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.guard import Guard, OnFailure
 from msys_track.policy.loading import PolicySettings, load_policy
-
-if TYPE_CHECKING:
-    from tests.injection.conftest import Harness, Start
 
 pytestmark = pytest.mark.anyio
 
@@ -55,18 +53,18 @@ def validate_data_spool_each_rcpt(transaction):
 """
 
 
-Run: TypeAlias = Callable[..., Awaitable[tuple["Harness", Client]]]
+Run: TypeAlias = Callable[..., Awaitable[tuple[Harness, Client]]]
 
 
 @pytest.fixture
-def run(start: "Start", keys: KeyRing, tmp_path: Path) -> Run:
+def run(start: Start, keys: KeyRing, tmp_path: Path) -> Run:
     """Start a proxy with policy files in their order, a lone one in Python; connect to it."""
 
     async def run_files(
         files: str | dict[str, str],
         on_failure: OnFailure = "continue",
         context: dict[str, str] | None = None,
-    ) -> tuple["Harness", Client]:
+    ) -> tuple[Harness, Client]:
         texts = {"policy.py": files} if isinstance(files, str) else files
         for name, text in texts.items():
             (tmp_path / name).write_text(text)
@@ -83,7 +81,7 @@ def run(start: "Start", keys: KeyRing, tmp_path: Path) -> Run:
     return run_files
 
 
-def campaigns(harness: "Harness", keys: KeyRing) -> list[set[str | None]]:
+def campaigns(harness: Harness, keys: KeyRing) -> list[set[str | None]]:
     found = []
     for taken in harness.upstream.taken:
         paths = re.findall(rb"http://localhost:8080(/[^\"' ]+)", taken.message)
@@ -120,9 +118,8 @@ async def test_a_message_refused_by_policy_goes_to_nobody(run: Run) -> None:
     it, client = await run(REJECTS)
     await client.say("EHLO client")
     stop = HTML.replace(b"Subject: x", b"Subject: stop")
-    assert await inject(client, "a@r.example", "b@r.example", message=stop) == (
-        "554 5.6.0 stopped"
-    )
+    reply = await inject(client, "a@r.example", "b@r.example", message=stop)
+    assert reply == "554 5.6.0 stopped"
     assert it.upstream.taken == []
     assert it.counts["messages.refused.policy"] == 1
     assert (await inject(client, "a@r.example")).startswith("250")
@@ -215,10 +212,8 @@ def validate_data_spool_each_rcpt(transaction):
 async def test_mail_that_one_file_has_switched_off_stays_so_though_another_fails(
     run: Run, off: str, bad: str, *, is_first: bool
 ) -> None:
-    files = {off: SWITCHES_OFF[off]}
-    failing = {bad: SWITCHES_ON_AND_FAILS[bad]}
-    order = {**failing, **files} if is_first else {**files, **failing}
-    it, client = await run(order)
+    names = [bad, off] if is_first else [off, bad]
+    it, client = await run({name: (SWITCHES_OFF | SWITCHES_ON_AND_FAILS)[name] for name in names})
     await client.say("EHLO client")
     assert (await inject(client, "a@r.example")).startswith("250")
     assert [taken.message for taken in it.upstream.taken] == [HTML]
@@ -303,9 +298,8 @@ def validate_mailfrom(transaction):
         await client.say("EHLO client")
         await client.say(f"MAIL FROM:<s{number}@s.example>")
         await asyncio.sleep(0.01)
-        await client.say("RCPT TO:<r@r.example>")
-        await client.say("DATA")
-        await client.say(HTML + b".")
+        for command in (b"RCPT TO:<r@r.example>", b"DATA", HTML + b"."):
+            await client.say(command)
 
     await asyncio.gather(*map(one, range(40)))
     assert len({taken.sender for taken in it.upstream.taken}) == 40

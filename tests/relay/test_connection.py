@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 import socket
-from typing import TYPE_CHECKING
 
 import pytest
-from tests.relay.conftest import transaction
+from tests.relay.conftest import Relay, transaction
 from tests.upstreams import HANG_UP, Answer, ScriptedUpstream, say
 from tests.waiting import until
 
@@ -14,15 +13,12 @@ from msys_track.errors import UpstreamError
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
 
-if TYPE_CHECKING:
-    from tests.relay.conftest import Relay
-
 pytestmark = pytest.mark.anyio
 
 UMLAUT = "Subject: x\r\n\r\nGrüße\r\n".encode()
 
 
-async def test_ehlo_says_the_address_of_our_end(relay: "Relay") -> None:
+async def test_ehlo_says_the_address_of_our_end(relay: Relay) -> None:
     server = ScriptedUpstream()
     await (await relay(server)).deliver(transaction())
     assert server.commands[0] == "EHLO [127.0.0.1]"
@@ -50,7 +46,7 @@ async def test_an_ipv6_literal_is_marked_as_one() -> None:
 
 
 @pytest.mark.parametrize("answer", ["500 5.5.1 What?", "502 Not implemented", "550 No"])
-async def test_a_server_that_knows_no_ehlo_hears_helo(relay: "Relay", answer: str) -> None:
+async def test_a_server_that_knows_no_ehlo_hears_helo(relay: Relay, answer: str) -> None:
     server = ScriptedUpstream({"EHLO": answer})
     upstream = await relay(server, ehlo_name="track.example.com")
     assert (await upstream.deliver(transaction())).code == 250
@@ -58,7 +54,7 @@ async def test_a_server_that_knows_no_ehlo_hears_helo(relay: "Relay", answer: st
     assert server.taken[0].parameters == ()
 
 
-async def test_a_server_that_puts_ehlo_off_is_not_taken_for_an_old_one(relay: "Relay") -> None:
+async def test_a_server_that_puts_ehlo_off_is_not_taken_for_an_old_one(relay: Relay) -> None:
     """Without its extensions 8-bit mail would be refused for good."""
     upstream = await relay(ScriptedUpstream({"EHLO": "451 4.7.1 Not now"}))
     with pytest.raises(UpstreamError) as refused:
@@ -81,7 +77,7 @@ async def test_a_server_that_puts_ehlo_off_is_not_taken_for_an_old_one(relay: "R
     ids=["554", "250", "HELO", "HTTP", "two greetings"],
 )
 async def test_a_server_that_is_none_for_us_is_a_451(
-    relay: "Relay", script: dict[str, str], why: str
+    relay: Relay, script: dict[str, str], why: str
 ) -> None:
     server = ScriptedUpstream(script)
     upstream = await relay(server)
@@ -125,7 +121,7 @@ async def test_a_name_that_does_not_exist_is_a_451() -> None:
     [say("250 Ok", "250 more"), say("250 Ok", "what?"), say("250 Ok", "421 Bye", then="close")],
 )
 async def test_what_follows_an_acceptance_ends_the_connection_and_spoils_no_answer(
-    relay: "Relay", answer: Answer
+    relay: Relay, answer: Answer
 ) -> None:
     server = ScriptedUpstream({"DOT": [answer, "250 Ok"]})
     upstream = await relay(server)
@@ -135,7 +131,7 @@ async def test_what_follows_an_acceptance_ends_the_connection_and_spoils_no_answ
 
 
 async def test_a_cancelled_delivery_cuts_the_connection_before_the_dot_is_taken(
-    relay: "Relay",
+    relay: Relay,
 ) -> None:
     server = ScriptedUpstream()
     upstream = await relay(server)
@@ -148,9 +144,7 @@ async def test_a_cancelled_delivery_cuts_the_connection_before_the_dot_is_taken(
     assert [each.recipients for each in server.taken] == [("next@example.com",)]
 
 
-async def test_a_connection_is_kept_for_the_next_mail_after_a_large_one_too(
-    relay: "Relay",
-) -> None:
+async def test_a_connection_is_kept_for_the_next_mail_after_a_large_one_too(relay: Relay) -> None:
     server = ScriptedUpstream()
     upstream = await relay(server)
     for size in (1, 3_000_000, 3_000_000, 1):
@@ -188,7 +182,7 @@ async def test_an_answer_before_the_end_of_the_message_counts_and_costs_the_conn
     await server.wait_closed()
 
 
-async def test_a_refused_reset_costs_the_connection(relay: "Relay") -> None:
+async def test_a_refused_reset_costs_the_connection(relay: Relay) -> None:
     server = ScriptedUpstream({"RCPT": ["550 No", "250 Ok"], "RSET": "500 What?"})
     upstream = await relay(server)
     with pytest.raises(UpstreamError, match="550 No"):
@@ -198,7 +192,7 @@ async def test_a_refused_reset_costs_the_connection(relay: "Relay") -> None:
     assert server.dialogues[0].commands[-1] == "QUIT"
 
 
-async def test_a_refusal_counts_though_the_reset_is_lost(relay: "Relay") -> None:
+async def test_a_refusal_counts_though_the_reset_is_lost(relay: Relay) -> None:
     server = ScriptedUpstream({"RCPT": "550 5.1.1 No", "RSET": HANG_UP})
     upstream = await relay(server)
     with pytest.raises(UpstreamError, match=r"550 5\.1\.1 No"):

@@ -2,19 +2,15 @@
 
 import asyncio
 import random
-from typing import TYPE_CHECKING
 
 import pytest
-from tests.relay.conftest import transaction
+from tests.relay.conftest import Relay, transaction
 from tests.upstreams import HANG_UP, Answer, ScriptedUpstream, say
 from tests.waiting import until
 
 from msys_track.errors import UpstreamError
 from msys_track.relay.pool import Pool
 from msys_track.relay.settings import UpstreamSettings
-
-if TYPE_CHECKING:
-    from tests.relay.conftest import Relay
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +20,7 @@ async def settled() -> None:
     await asyncio.sleep(0.02)
 
 
-async def test_there_are_never_more_connections_than_set(relay: "Relay") -> None:
+async def test_there_are_never_more_connections_than_set(relay: Relay) -> None:
     server = ScriptedUpstream()
     upstream = await relay(server, max_connections=3)
     await asyncio.gather(*(upstream.deliver(transaction()) for _ in range(40)))
@@ -32,7 +28,7 @@ async def test_there_are_never_more_connections_than_set(relay: "Relay") -> None
     assert len(server.taken) == 40
 
 
-async def test_who_waits_is_served_in_the_order_of_arrival(relay: "Relay") -> None:
+async def test_who_waits_is_served_in_the_order_of_arrival(relay: Relay) -> None:
     gate = asyncio.Event()
     server = ScriptedUpstream({"DOT": [say("250 Ok", when=gate), "250 Ok"]})
     upstream = await relay(server, max_connections=1)
@@ -46,7 +42,7 @@ async def test_who_waits_is_served_in_the_order_of_arrival(relay: "Relay") -> No
     assert [each.recipients[0] for each in server.taken] == names
 
 
-async def test_who_waits_too_long_is_told_451_and_the_others_are_served(relay: "Relay") -> None:
+async def test_who_waits_too_long_is_told_451_and_the_others_are_served(relay: Relay) -> None:
     gate = asyncio.Event()
     server = ScriptedUpstream({"DOT": [say("250 Ok", when=gate), "250 Ok"]})
     upstream = await relay(server, max_connections=1, pool_wait_seconds=0.1)
@@ -63,7 +59,7 @@ async def test_who_waits_too_long_is_told_451_and_the_others_are_served(relay: "
     assert (await upstream.deliver(transaction())).code == 250
 
 
-async def test_an_idle_connection_says_quit_in_its_time(relay: "Relay") -> None:
+async def test_an_idle_connection_says_quit_in_its_time(relay: Relay) -> None:
     server = ScriptedUpstream()
     upstream = await relay(server, idle_seconds=0.1, max_connections=3, pool_wait_seconds=30)
     await asyncio.gather(*(upstream.deliver(transaction()) for _ in range(3)))
@@ -78,7 +74,7 @@ async def test_an_idle_connection_says_quit_in_its_time(relay: "Relay") -> None:
     await asyncio.gather(*again)
 
 
-async def test_the_connection_used_last_is_used_next(relay: "Relay") -> None:
+async def test_the_connection_used_last_is_used_next(relay: Relay) -> None:
     """So that those no longer needed grow old and go."""
     server = ScriptedUpstream()
     upstream = await relay(server)
@@ -92,9 +88,7 @@ async def test_the_connection_used_last_is_used_next(relay: "Relay") -> None:
 @pytest.mark.parametrize(
     "last_words", [HANG_UP, say("421 4.4.2 Idle", then="close"), say("nonsense")]
 )
-async def test_an_idle_connection_that_ends_is_forgotten(
-    relay: "Relay", last_words: Answer
-) -> None:
+async def test_an_idle_connection_that_ends_is_forgotten(relay: Relay, last_words: Answer) -> None:
     server = ScriptedUpstream()
     upstream = await relay(server, max_connections=1)
     await upstream.deliver(transaction())
@@ -104,7 +98,7 @@ async def test_an_idle_connection_that_ends_is_forgotten(
     assert len(server.dialogues) == 2
 
 
-async def test_closing_says_quit_on_idle_connections(relay: "Relay") -> None:
+async def test_closing_says_quit_on_idle_connections(relay: Relay) -> None:
     server = ScriptedUpstream()
     upstream = await relay(server)
     await upstream.deliver(transaction())
@@ -114,7 +108,7 @@ async def test_closing_says_quit_on_idle_connections(relay: "Relay") -> None:
 
 
 async def test_closing_lets_the_mail_under_way_finish_and_sends_the_waiting_away(
-    relay: "Relay",
+    relay: Relay,
 ) -> None:
     gate = asyncio.Event()
     server = ScriptedUpstream({"DOT": say("250 Ok", when=gate)})
@@ -136,7 +130,7 @@ async def test_closing_lets_the_mail_under_way_finish_and_sends_the_waiting_away
 @pytest.mark.parametrize("gives_up", [True, False])
 @pytest.mark.parametrize("breaks", ["never", "in use", "while it is handed on"])
 async def test_a_connection_that_is_handed_on_is_usable_or_opened_anew_and_never_lost(
-    relay: "Relay", breaks: str, *, gives_up: bool
+    relay: Relay, breaks: str, *, gives_up: bool
 ) -> None:
     server = ScriptedUpstream()
     await relay(server)
@@ -162,7 +156,7 @@ async def test_a_connection_that_is_handed_on_is_usable_or_opened_anew_and_never
     await settled()
 
 
-async def test_a_connection_that_cannot_be_opened_costs_no_place(relay: "Relay") -> None:
+async def test_a_connection_that_cannot_be_opened_costs_no_place(relay: Relay) -> None:
     server = ScriptedUpstream({"GREETING": [*["554 No"] * 5, "220 Hello"]})
     upstream = await relay(server, max_connections=2, pool_wait_seconds=30)
     failed = await asyncio.gather(
@@ -173,7 +167,7 @@ async def test_a_connection_that_cannot_be_opened_costs_no_place(relay: "Relay")
     assert server.most_connections <= 2
 
 
-async def test_no_place_is_lost_whatever_happens(relay: "Relay") -> None:
+async def test_no_place_is_lost_whatever_happens(relay: Relay) -> None:
     source = random.Random(7)  # noqa: S311 - the same run each time
     server = ScriptedUpstream()
     upstream = await relay(

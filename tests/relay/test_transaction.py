@@ -1,24 +1,21 @@
 """A transaction: what is said, in which order, and what is never said."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from tests.relay.conftest import MESSAGE, transaction
+from tests.relay.conftest import MESSAGE, Relay, transaction
 from tests.upstreams import EXTENSIONS, Answer, ScriptedUpstream
 from tests.waiting import until
 
 from msys_track.errors import UpstreamError
-
-if TYPE_CHECKING:
-    from tests.relay.conftest import Relay
 
 pytestmark = pytest.mark.anyio
 
 UMLAUT = "Subject: x\r\n\r\nGrüße\r\n".encode()
 
 
-async def test_a_mail_is_mail_rcpt_data(relay: "Relay") -> None:
+async def test_a_mail_is_mail_rcpt_data(relay: Relay) -> None:
     server = ScriptedUpstream()
     upstream = await relay(server)
     await upstream.deliver(transaction("a@example.com", "b@example.com"))
@@ -41,7 +38,7 @@ async def test_a_mail_is_mail_rcpt_data(relay: "Relay") -> None:
     ],
 )
 async def test_what_may_be_sent_before_mail_is_answered(
-    relay: "Relay", extensions: list[str], recipients: int, is_sent: set[str]
+    relay: Relay, extensions: list[str], recipients: int, is_sent: set[str]
 ) -> None:
     gate = asyncio.Event()
     server = ScriptedUpstream({"MAIL": Answer(wire=b"250 Ok\r\n", when=gate)}, extensions)
@@ -67,7 +64,7 @@ async def test_what_may_be_sent_before_mail_is_answered(
     ],
 )
 async def test_mail_carries_what_the_upstream_understands(
-    relay: "Relay", extensions: list[str], given_parameters: tuple[str, ...], sent: str
+    relay: Relay, extensions: list[str], given_parameters: tuple[str, ...], sent: str
 ) -> None:
     server = ScriptedUpstream(extensions=extensions)
     upstream = await relay(server)
@@ -101,7 +98,7 @@ async def test_mail_carries_what_the_upstream_understands(
     ],
 )
 async def test_what_can_not_travel_is_refused_before_anything_is_said(
-    relay: "Relay", extensions: list[str], fields: dict[str, Any], code: int, text: str
+    relay: Relay, extensions: list[str], fields: dict[str, Any], code: int, text: str
 ) -> None:
     server = ScriptedUpstream(extensions=extensions)
     upstream = await relay(server)
@@ -116,7 +113,7 @@ async def test_what_can_not_travel_is_refused_before_anything_is_said(
 
 @pytest.mark.parametrize("extensions", [EXTENSIONS, EXTENSIONS[1:]])
 async def test_a_thousand_recipients_are_one_transaction(
-    relay: "Relay", extensions: list[str]
+    relay: Relay, extensions: list[str]
 ) -> None:
     server = ScriptedUpstream(extensions=extensions)
     upstream = await relay(server)
@@ -128,7 +125,7 @@ async def test_a_thousand_recipients_are_one_transaction(
 
 @pytest.mark.parametrize("extensions", [EXTENSIONS, EXTENSIONS[1:]])
 async def test_verify_sends_nothing_and_leaves_nothing(
-    relay: "Relay", extensions: list[str]
+    relay: Relay, extensions: list[str]
 ) -> None:
     server = ScriptedUpstream(extensions=extensions)
     upstream = await relay(server)
@@ -144,7 +141,7 @@ async def test_verify_sends_nothing_and_leaves_nothing(
     assert len(server.dialogues) == 1
 
 
-async def test_verify_tells_the_first_refusal(relay: "Relay") -> None:
+async def test_verify_tells_the_first_refusal(relay: Relay) -> None:
     script = {"RCPT TO:<b@example.com>": "450 Later", "RCPT TO:<c@example.com>": "550 No"}
     upstream = await relay(ScriptedUpstream(script))
     with pytest.raises(UpstreamError, match="450 Later"):

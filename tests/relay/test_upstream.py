@@ -2,18 +2,14 @@
 
 import asyncio
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 from tests.captured_logs import capture_logs
-from tests.relay.conftest import MESSAGE, transaction
+from tests.relay.conftest import MESSAGE, Relay, transaction
 from tests.upstreams import HANG_UP, SILENCE, Answer, ScriptedUpstream, say
 from tests.waiting import until
 
 from msys_track.errors import UpstreamError
-
-if TYPE_CHECKING:
-    from tests.relay.conftest import Relay
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +20,7 @@ GONE = [HANG_UP, Answer(then="reset"), say("421 4.3.2 Bye", then="close")]
 @pytest.mark.parametrize("answer", GONE, ids=["close", "reset", "421"])
 @pytest.mark.parametrize("extensions", [["PIPELINING"], []], ids=["pipelining", "one by one"])
 async def test_before_the_message_a_kept_connection_is_replaced(
-    relay: "Relay", command: str, answer: Answer, extensions: list[str]
+    relay: Relay, command: str, answer: Answer, extensions: list[str]
 ) -> None:
     server = ScriptedUpstream(extensions=extensions)
     upstream = await relay(server)
@@ -39,7 +35,7 @@ async def test_before_the_message_a_kept_connection_is_replaced(
 @pytest.mark.parametrize("answer", GONE, ids=["close", "reset", "421"])
 @pytest.mark.parametrize("was_kept", [True, False])
 async def test_a_fresh_connection_is_not_replaced(
-    relay: "Relay", answer: Answer, *, was_kept: bool
+    relay: Relay, answer: Answer, *, was_kept: bool
 ) -> None:
     server = ScriptedUpstream()
     upstream = await relay(server)
@@ -54,7 +50,7 @@ async def test_a_fresh_connection_is_not_replaced(
 @pytest.mark.parametrize("answer", [*GONE, SILENCE, say("nonsense")])
 @pytest.mark.parametrize("is_kept", [True, False])
 async def test_after_the_message_there_is_no_second_try(
-    relay: "Relay", answer: Answer, *, is_kept: bool
+    relay: Relay, answer: Answer, *, is_kept: bool
 ) -> None:
     server = ScriptedUpstream()
     upstream = await relay(server, data_timeout_seconds=1)
@@ -77,7 +73,7 @@ async def test_after_the_message_there_is_no_second_try(
         assert lost == [("a@example.com", "b@example.com")]
 
 
-async def test_silence_is_no_reason_for_a_second_try(relay: "Relay") -> None:
+async def test_silence_is_no_reason_for_a_second_try(relay: Relay) -> None:
     server = ScriptedUpstream()
     upstream = await relay(server, reply_timeout_seconds=1)
     await upstream.deliver(transaction())
@@ -88,7 +84,7 @@ async def test_silence_is_no_reason_for_a_second_try(relay: "Relay") -> None:
     assert len(server.dialogues) == 1
 
 
-async def test_a_replacement_that_can_not_be_had_is_a_451(relay: "Relay") -> None:
+async def test_a_replacement_that_can_not_be_had_is_a_451(relay: Relay) -> None:
     server = ScriptedUpstream()
     upstream = await relay(server, max_connections=1)
     await upstream.deliver(transaction())
@@ -102,7 +98,7 @@ async def test_a_replacement_that_can_not_be_had_is_a_451(relay: "Relay") -> Non
     assert (await upstream.deliver(transaction())).code == 250
 
 
-async def test_what_is_offered_is_asked_once(relay: "Relay") -> None:
+async def test_what_is_offered_is_asked_once(relay: Relay) -> None:
     server = ScriptedUpstream()
     upstream = await relay(server)
     offers = [await upstream.capabilities() for _ in range(5)]
@@ -110,7 +106,7 @@ async def test_what_is_offered_is_asked_once(relay: "Relay") -> None:
     assert len(server.dialogues) == 1
 
 
-async def test_what_is_offered_is_known_while_every_connection_is_busy(relay: "Relay") -> None:
+async def test_what_is_offered_is_known_while_every_connection_is_busy(relay: Relay) -> None:
     gate = asyncio.Event()
     server = ScriptedUpstream({"DOT": say("250 Ok", when=gate)})
     upstream = await relay(server, max_connections=1)
@@ -122,7 +118,7 @@ async def test_what_is_offered_is_known_while_every_connection_is_busy(relay: "R
     await delivery
 
 
-async def test_a_new_offer_is_noticed_with_the_next_connection(relay: "Relay") -> None:
+async def test_a_new_offer_is_noticed_with_the_next_connection(relay: Relay) -> None:
     server = ScriptedUpstream()
     upstream = await relay(server)
     assert (await upstream.capabilities()).size == 1_000_000_000
@@ -132,7 +128,7 @@ async def test_a_new_offer_is_noticed_with_the_next_connection(relay: "Relay") -
     assert (await upstream.capabilities()).size == 5_000
 
 
-async def test_an_upstream_that_is_down_is_not_asked_by_everybody(relay: "Relay") -> None:
+async def test_an_upstream_that_is_down_is_not_asked_by_everybody(relay: Relay) -> None:
     server = ScriptedUpstream({"GREETING": "554 No"})
     upstream = await relay(server)
     for _ in range(5):
@@ -141,7 +137,7 @@ async def test_an_upstream_that_is_down_is_not_asked_by_everybody(relay: "Relay"
     assert len(server.dialogues) == 1
 
 
-async def test_a_failure_is_logged_with_the_address_of_the_upstream(relay: "Relay") -> None:
+async def test_a_failure_is_logged_with_the_address_of_the_upstream(relay: Relay) -> None:
     server = ScriptedUpstream({"GREETING": "554 No"})
     upstream = await relay(server)
     with capture_logs() as logs, pytest.raises(UpstreamError):
@@ -154,7 +150,7 @@ async def test_a_failure_is_logged_with_the_address_of_the_upstream(relay: "Rela
     )
 
 
-async def test_a_slow_upstream_may_take_its_time_for_the_message(relay: "Relay") -> None:
+async def test_a_slow_upstream_may_take_its_time_for_the_message(relay: Relay) -> None:
     gate = asyncio.Event()
     server = ScriptedUpstream({"DOT": say("250 Ok", when=gate)})
     upstream = await relay(server, reply_timeout_seconds=1, data_timeout_seconds=30)

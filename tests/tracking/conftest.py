@@ -17,6 +17,9 @@ from msys_track.tracking.settings import TrackerSettings
 
 INJECTED_AT = 1_460_989_500
 EXPIRES_AT = INJECTED_AT + 31_536_000
+TARGET = "https://shop.test/sale?a=1&b="
+# For what is the same under either loop.
+UVLOOP = pytest.mark.parametrize("anyio_backend", ["uvloop"], indirect=True)
 
 
 class ListSink:
@@ -39,6 +42,7 @@ class Harness:
         self.tracker = tracker
         self.sink = sink
         self.writer = writer
+        self._connections: list[asyncio.StreamWriter] = []
 
     async def pipelined(self, targets: Sequence[bytes]) -> list[bytes]:
         """The answers to GETs of these targets on one connection, which the last one ends."""
@@ -48,12 +52,11 @@ class Harness:
     async def exchange(self, sent: bytes) -> bytes:
         """Send bytes, say that no more will come, and read until the tracker closes."""
         reader, writer = await self.connect()
-        try:
-            writer.write(sent)
-            writer.write_eof()
-            return await reader.read()
-        finally:
-            writer.close()
+        writer.write(sent)
+        writer.write_eof()
+        answer = await reader.read()
+        writer.close()
+        return answer
 
     async def get(self, target: str, *header_lines: str, method: str = "GET") -> bytes:
         """One request on a connection of its own."""
@@ -62,7 +65,14 @@ class Harness:
         return await self.exchange(head.encode("latin-1"))
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.tracker.port, limit=2**20)
+        """Open a connection that ends with the test, if not before."""
+        opened = await asyncio.open_connection("127.0.0.1", self.tracker.port, limit=2**20)
+        self._connections.append(opened[1])
+        return opened
+
+    def hang_up(self) -> None:
+        for connection in self._connections:
+            connection.close()
 
     async def events(self) -> list[Event]:
         """What is stored once everything so far is written."""
@@ -124,9 +134,16 @@ def engagement() -> Engagement:
 
 
 @pytest.fixture(scope="session")
-def click_path(keys: KeyRing, engagement: Engagement) -> str:
-    claims = Claims(kind="click", engagement=engagement, target="https://shop.test/sale?a=1&b=")
-    return "/" + keys.seal(claims)
+def path_to(keys: KeyRing, engagement: Engagement) -> Callable[[str], str]:
+    """Seal a click that leads to a target."""
+    return lambda target: (
+        "/" + keys.seal(Claims(kind="click", engagement=engagement, target=target))
+    )
+
+
+@pytest.fixture(scope="session")
+def click_path(path_to: Callable[[str], str]) -> str:
+    return path_to(TARGET)
 
 
 @pytest.fixture(scope="session")
@@ -153,6 +170,7 @@ async def start(keys: KeyRing) -> AsyncIterator[Start]:
 
     yield start_one
     for harness in harnesses:
+        harness.hang_up()
         harness.sink.down = False
         await harness.tracker.close()
         await harness.writer.close()

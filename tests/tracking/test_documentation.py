@@ -3,16 +3,15 @@
 import dataclasses
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.tracking.conftest import Harness, Start
 
 from msys_track.metrics import TRACKER_COUNTERS
 from msys_track.tracking.replies import PIXEL
 from msys_track.tracking.settings import TrackerSettings
 
-if TYPE_CHECKING:
-    from tests.tracking.conftest import Harness, Start
+pytestmark = pytest.mark.anyio
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tracker.md").read_text(encoding="utf-8")
 
@@ -34,11 +33,6 @@ PAST = {
 }
 
 
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return "asyncio", {"use_uvloop": True}
-
-
 def on_the_page(answer: bytes) -> str:
     """An answer as the page shows it: text alone, without a pixel's bytes."""
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -46,9 +40,8 @@ def on_the_page(answer: bytes) -> str:
     return head.decode("ascii").replace("\r\n", "\n") + "\n" + (f"\n{text}" if text else "")
 
 
-@pytest.mark.anyio
 async def test_the_answers_on_the_page_are_those_of_a_tracker(
-    harness: "Harness", click_path: str, open_path: str
+    harness: Harness, click_path: str, open_path: str
 ) -> None:
     requests = {
         "click": f"GET {click_path}",
@@ -72,29 +65,24 @@ def test_the_limits_on_the_page_are_the_defaults() -> None:
     }
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("name", PAST)
-async def test_beyond_a_limit_is_what_the_page_says(harness: "Harness", name: str) -> None:
+async def test_beyond_a_limit_is_what_the_page_says(harness: Harness, name: str) -> None:
     answer = await harness.exchange(PAST[name].encode())
     assert answer.startswith(f"HTTP/1.1 {LIMITS[name][1]} ".encode())
     assert answer.endswith(b"Connection: close\r\n\r\n")
 
 
-@pytest.mark.anyio
-async def test_a_request_that_takes_too_long_gets_what_the_page_says(start: "Start") -> None:
+async def test_a_request_that_takes_too_long_gets_what_the_page_says(start: Start) -> None:
     harness = await start(request_timeout_seconds=0.1)
     reader, writer = await harness.connect()
     writer.write(b"GET / HTTP/1.1\r\n")
     assert (await reader.read())[9:12].decode() == LIMITS["request_timeout_seconds"][1]
-    writer.close()
 
 
-@pytest.mark.anyio
-async def test_a_connection_too_many_gets_what_the_page_says(start: "Start") -> None:
+async def test_a_connection_too_many_gets_what_the_page_says(start: Start) -> None:
     harness = await start(max_connections=1)
-    _, writer = await harness.connect()
+    await harness.connect()
     assert (await harness.exchange(b""))[9:12].decode() == LIMITS["max_connections"][1]
-    writer.close()
 
 
 def test_the_page_has_every_counter() -> None:

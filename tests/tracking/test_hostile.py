@@ -2,23 +2,21 @@
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 from tests.captured_logs import capture_logs
-from tests.tracking.conftest import split_answers
-
-from msys_track.keys.ring import Claims, Engagement, KeyRing
-
-if TYPE_CHECKING:
-    from tests.tracking.conftest import Harness, Start
+from tests.tracking.conftest import Harness, Start, split_answers
 
 pytestmark = pytest.mark.anyio
 
-HOST = b"Host: a\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
-async def assert_serves(harness: "Harness", click_path: str) -> None:
+async def assert_serves(harness: Harness, click_path: str) -> None:
     assert (await harness.get(click_path)).startswith(b"HTTP/1.1 302 ")
     assert harness.tracker.counters["failures"] == 0
 
@@ -27,37 +25,29 @@ async def assert_serves(harness: "Harness", click_path: str) -> None:
     ("sent", "status"),
     [
         (b"GET / HTTP/1.1\r\n\r\n", b"400"),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"400"),
+        (GET + b"Host: b\r\n\r\n", b"400"),
         (b"GET /\r\n\r\n", b"400"),
-        (b"GET / HTTP/9.9\r\n" + HOST + b"\r\n", b"400"),
-        (b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: -1\r\n\r\n", b"400"),
-        (b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", b"400"),
-        (b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: " + b"9" * 40 + b"\r\n\r\n", b"400"),
-        (b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: x\r\n\r\n", b"400"),
-        (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 9999999999\r\n\r\n", b"413"),
-        (b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 9999999999\r\n\r\n", b"413"),
-        (
-            b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
-            b"fffffff\r\n" + b"x" * 70_000,
-            b"413",
-        ),
-        (
-            b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n"
-            b"Content-Length: 3\r\n\r\nabc",
-            b"400",
-        ),
-        (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n", b"400"),
-        (b"GET /" + b"a" * 9_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", b"414"),
-        (b"GET / HTTP/1.1\r\n" + HOST + b"A: " + b"b" * 17_000 + b"\r\n\r\n", b"431"),
-        (b"GET / HTTP/1.1\r\n" + HOST + b"A: b\r\n" * 101 + b"\r\n", b"431"),
-        (b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", b"400"),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nA: \x00\r\n\r\n", b"400"),
+        (b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", b"400"),
+        (GET + b"Content-Length: -1\r\n\r\n", b"400"),
+        (GET + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", b"400"),
+        (GET + b"Content-Length: " + b"9" * 40 + b"\r\n\r\n", b"400"),
+        (GET + b"Content-Length: x\r\n\r\n", b"400"),
+        (POST + b"Content-Length: 9999999999\r\n\r\n", b"413"),
+        (GET + b"Content-Length: 9999999999\r\n\r\n", b"413"),
+        (POST + CHUNKED + b"\r\nfffffff\r\n" + b"x" * 70_000, b"413"),
+        (POST + CHUNKED + b"Content-Length: 3\r\n\r\nabc", b"400"),
+        (POST + CHUNKED + b"\r\nZZ\r\n", b"400"),
+        (b"GET /" + b"a" * 9_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", b"414"),
+        (GET + b"A: " + b"b" * 17_000 + b"\r\n\r\n", b"431"),
+        (GET + b"A: b\r\n" * 101 + b"\r\n", b"431"),
+        (GET + b" folded\r\n\r\n", b"400"),
+        (GET + b"A: \x00\r\n\r\n", b"400"),
         (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"400"),
         (b"GET / HTTP/1.1\nHost: a\n\n", b"400"),
-        (b"GET / / HTTP/1.1\r\n" + HOST + b"\r\n", b"400"),
-        (b"GET /\xff HTTP/1.1\r\n" + HOST + b"\r\n", b"400"),
-        (b"GET /\x00 HTTP/1.1\r\n" + HOST + b"\r\n", b"400"),
-        (b"CONNECT evil.test:443 HTTP/1.1\r\n" + HOST + b"\r\n\x16\x03\x01", b"405"),
+        (b"GET / / HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
+        (b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
+        (b"GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
+        (b"CONNECT evil.test:443 HTTP/1.1\r\nHost: a\r\n\r\n\x16\x03\x01", b"405"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"400"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)), b"405"),
         (b"\x00" * 5_000, b"405"),
@@ -65,7 +55,7 @@ async def assert_serves(harness: "Harness", click_path: str) -> None:
     ],
 )
 async def test_what_is_not_served_gets_its_status_and_the_end(
-    harness: "Harness", click_path: str, sent: bytes, status: bytes
+    harness: Harness, click_path: str, sent: bytes, status: bytes
 ) -> None:
     answer = await harness.exchange(sent)
     assert answer.startswith(b"HTTP/1.1 " + status + b" ")
@@ -79,13 +69,13 @@ async def test_what_is_not_served_gets_its_status_and_the_end(
     "sent", [b"", b"\r\n", b"G", b"GET ", b"GET / HTTP/1.1\r\nHost:", b"\r\n" * 10_000]
 )
 async def test_a_client_that_leaves_half_way_gets_nothing(
-    harness: "Harness", click_path: str, sent: bytes
+    harness: Harness, click_path: str, sent: bytes
 ) -> None:
     assert await harness.exchange(sent) == b""
     await assert_serves(harness, click_path)
 
 
-async def test_answers_before_garbage_are_still_given(harness: "Harness", click_path: str) -> None:
+async def test_answers_before_garbage_are_still_given(harness: Harness, click_path: str) -> None:
     sent = f"GET {click_path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() + b"\x00\x01\x02"
     answer = await harness.exchange(sent)
     assert answer.startswith(b"HTTP/1.1 302 ")
@@ -93,17 +83,17 @@ async def test_answers_before_garbage_are_still_given(harness: "Harness", click_
     assert len(await harness.events()) == 1
 
 
-async def test_nothing_after_the_end_is_answered(harness: "Harness", click_path: str) -> None:
+async def test_nothing_after_the_end_is_answered(harness: Harness, click_path: str) -> None:
     request = f"GET {click_path} HTTP/1.1\r\nHost: a\r\n".encode()
     answer = await harness.exchange(request + b"Connection: close\r\n\r\n" + request + b"\r\n")
     assert answer.count(b"HTTP/1.1 ") == 1
     assert len(await harness.events()) == 1
 
 
-async def test_a_small_body_is_thrown_away(harness: "Harness", click_path: str) -> None:
+async def test_a_small_body_is_thrown_away(harness: Harness, click_path: str) -> None:
     body = b"GET /f/a/x HTTP/1.1\r\nHost: a\r\n\r\n"
     length = f"Content-Length: {len(body)}\r\n\r\n".encode()
-    post = b"POST / HTTP/1.1\r\nHost: a\r\n" + length + body
+    post = POST + length + body
     get = f"GET {click_path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
     answer = await harness.exchange(post + get)
     assert answer.startswith(b"HTTP/1.1 405 ")
@@ -111,19 +101,16 @@ async def test_a_small_body_is_thrown_away(harness: "Harness", click_path: str) 
     assert answer.count(b"HTTP/1.1 ") == 2
 
 
-async def test_a_client_that_waits_for_100_gets_the_final_answer(harness: "Harness") -> None:
+async def test_a_client_that_waits_for_100_gets_the_final_answer(harness: Harness) -> None:
     reader, writer = await harness.connect()
-    writer.write(
-        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
-    )
+    writer.write(POST + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
     answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 405 ")
     assert answer.endswith(b"Connection: close\r\n\r\n")
-    writer.close()
 
 
 async def test_more_pipelined_requests_than_allowed_close_the_connection(
-    start: "Start", click_path: str
+    start: Start, click_path: str
 ) -> None:
     harness = await start(max_pipelined_requests=5)
     answer = await harness.exchange(f"GET {click_path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 9)
@@ -133,16 +120,16 @@ async def test_more_pipelined_requests_than_allowed_close_the_connection(
 
 
 @pytest.mark.parametrize(
-    "trickle",
-    [b"a", b"A: b\r\n"],
+    ("begin", "trickle"),
+    [(b"GET /", b"a"), (b"GET / HTTP/1.1\r\n", b"A: b\r\n")],
     ids=["in the request line", "in the headers"],
 )
 async def test_a_request_that_trickles_in_is_cut_off(
-    start: "Start", click_path: str, trickle: bytes
+    start: Start, click_path: str, begin: bytes, trickle: bytes
 ) -> None:
     harness = await start(request_timeout_seconds=0.3)
     reader, writer = await harness.connect()
-    writer.write(b"GET /" if trickle == b"a" else b"GET / HTTP/1.1\r\n")
+    writer.write(begin)
 
     async def go_on() -> None:
         with contextlib.suppress(OSError):
@@ -155,18 +142,15 @@ async def test_a_request_that_trickles_in_is_cut_off(
     async with asyncio.timeout(30):
         answer = await reader.readuntil(b"\r\n\r\n")
     trickling.cancel()
-    writer.close()
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert harness.tracker.counters["timeouts"] == 1
     await assert_serves(harness, click_path)
 
 
-async def test_a_header_without_end_is_cut_off_at_the_limit(
-    start: "Start", click_path: str
-) -> None:
+async def test_a_header_without_end_is_cut_off_at_the_limit(start: Start, click_path: str) -> None:
     harness = await start(max_body_bytes=1_000)
     reader, writer = await harness.connect()
-    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nA: ")
+    writer.write(GET + b"A: ")
     sent = 0
     with contextlib.suppress(OSError):
         while sent < 2_000_000 and not reader.at_eof():
@@ -174,21 +158,19 @@ async def test_a_header_without_end_is_cut_off_at_the_limit(
             await writer.drain()
             await asyncio.sleep(0.001)
             sent += 4_096
-    writer.close()
     assert sent < 500_000
     assert harness.tracker.counters["bad_requests"] == 1
     await assert_serves(harness, click_path)
 
 
-async def test_an_idle_connection_is_closed(start: "Start") -> None:
+async def test_an_idle_connection_is_closed(start: Start) -> None:
     harness = await start(idle_timeout_seconds=0.2)
-    reader, writer = await harness.connect()
+    reader, _ = await harness.connect()
     async with asyncio.timeout(30):
         assert await reader.read() == b""
-    writer.close()
 
 
-async def test_line_breaks_do_not_keep_a_connection_alive(start: "Start") -> None:
+async def test_line_breaks_do_not_keep_a_connection_alive(start: Start) -> None:
     harness = await start(idle_timeout_seconds=0.3)
     reader, writer = await harness.connect()
     async with asyncio.timeout(30):
@@ -199,10 +181,9 @@ async def test_line_breaks_do_not_keep_a_connection_alive(start: "Start") -> Non
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(0.01):
                         assert await reader.read(1) == b""
-    writer.close()
 
 
-async def test_a_client_that_never_reads_is_dropped(start: "Start", click_path: str) -> None:
+async def test_a_client_that_never_reads_is_dropped(start: Start, click_path: str) -> None:
     harness = await start(
         idle_timeout_seconds=0.3, request_timeout_seconds=0.3, max_pipelined_requests=10_000
     )
@@ -211,17 +192,16 @@ async def test_a_client_that_never_reads_is_dropped(start: "Start", click_path: 
 
     async def ask_for_ever() -> None:
         while True:
-            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 2_000)
+            writer.write((GET + b"\r\n") * 2_000)
             await writer.drain()
             await asyncio.sleep(0)
 
     with pytest.raises(ConnectionError):
         await asyncio.wait_for(ask_for_ever(), 50)
-    writer.close()
     await assert_serves(harness, click_path)
 
 
-async def test_one_connection_too_many_is_turned_away(start: "Start", click_path: str) -> None:
+async def test_one_connection_too_many_is_turned_away(start: Start, click_path: str) -> None:
     harness = await start(max_connections=2)
     held = [await harness.connect() for _ in range(2)]
     await asyncio.sleep(0.05)
@@ -235,7 +215,7 @@ async def test_one_connection_too_many_is_turned_away(start: "Start", click_path
 
 
 async def test_a_defect_before_the_target_is_known_costs_one_connection(
-    harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, click_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("msys_track.tracking.routes.parse_path", broken)
@@ -257,7 +237,7 @@ STEPS = [
 
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_defect_in_making_an_event_costs_the_event_alone(
-    harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch, step: str
+    harness: Harness, click_path: str, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     request = f"GET {click_path} HTTP/1.1\r\nHost: a\r\nUser-Agent: b\r\n\r\n".encode()
     with monkeypatch.context() as patch, capture_logs() as logs:
@@ -276,19 +256,17 @@ async def test_a_defect_in_making_an_event_costs_the_event_alone(
     ["msys_track.tracking.location._encode_host", "msys_track.tracking.routes.make_location"],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_a_defect_in_making_the_location_still_redirects(  # noqa: PLR0913, PLR0917 - fixtures
-    harness: "Harness",
-    keys: KeyRing,
-    engagement: Engagement,
+async def test_a_defect_in_making_the_location_still_redirects(
+    harness: Harness,
+    path_to: Callable[[str], str],
     monkeypatch: pytest.MonkeyPatch,
     step: str,
     method: str,
 ) -> None:
     target = "https://ü.test/kad\u0131n?q=a b\r\nX: y"
-    path = keys.seal(Claims(kind="click", engagement=engagement, target=target))
     with monkeypatch.context() as patch, capture_logs() as logs:
         patch.setattr(step, broken)
-        answer = await harness.get("/" + path, method=method)
+        answer = await harness.get(path_to(target), method=method)
     assert answer.startswith(b"HTTP/1.1 302 ")
     location = b"https://%C3%BC.test/kad%C4%B1n?q=a%20b%0D%0AX:%20y"
     assert b"\r\nLocation: " + location + b"\r\n" in answer
@@ -300,18 +278,17 @@ async def test_a_defect_in_making_the_location_still_redirects(  # noqa: PLR0913
 
 
 async def test_a_location_that_no_header_can_hold_is_percent_encoded(
-    harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, click_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "msys_track.tracking.routes.make_location", lambda target: target + "\u0131"
-    )
+    make_location = "msys_track.tracking.routes.make_location"
+    monkeypatch.setattr(make_location, lambda target: target + "\u0131")
     answer = await harness.get(click_path)
     assert b"\r\nLocation: https://shop.test/sale?a=1&b=\r\n" in answer
     assert harness.tracker.counters["failures"] == 1
 
 
 async def test_a_defect_does_not_take_the_answers_before_it(
-    harness: "Harness", click_path: str, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, click_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def parse_path(target: bytes) -> str:
         return target.decode("ascii") if target != b"/broken" else broken()

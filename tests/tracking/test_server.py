@@ -3,23 +3,20 @@
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from ipaddress import IPv4Network, ip_network
-from typing import TYPE_CHECKING
 
 import pytest
 from tests.captured_logs import capture_logs
+from tests.tracking.conftest import TARGET, Harness, Start
 
 from msys_track.errors import SettingsError
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.metrics import TRACKER_COUNTERS
 from msys_track.tracking.replies import PIXEL
 
-if TYPE_CHECKING:
-    from tests.tracking.conftest import Harness, Start
-
 pytestmark = pytest.mark.anyio
 
-TARGET = "https://shop.test/sale?a=1&b="
 COMMON = [
     "Server: msys-http",
     "X-Robots-Tag: noindex",
@@ -35,7 +32,7 @@ def headers_of(answer: bytes) -> list[str]:
 
 
 async def test_a_click_is_answered_with_the_documented_headers(
-    harness: "Harness", click_path: str
+    harness: Harness, click_path: str
 ) -> None:
     answer = await harness.get(click_path)
     assert headers_of(answer) == [
@@ -49,7 +46,7 @@ async def test_a_click_is_answered_with_the_documented_headers(
     assert answer.endswith(b"\r\n\r\n")
 
 
-async def test_an_open_is_answered_with_the_pixel(harness: "Harness", open_path: str) -> None:
+async def test_an_open_is_answered_with_the_pixel(harness: Harness, open_path: str) -> None:
     answer = await harness.get(open_path)
     assert headers_of(answer) == [
         "HTTP/1.1 200 OK",
@@ -61,12 +58,12 @@ async def test_an_open_is_answered_with_the_pixel(harness: "Harness", open_path:
     assert answer.partition(b"\r\n\r\n")[2] == PIXEL
 
 
-async def test_every_answer_is_dated(start: "Start") -> None:
+async def test_every_answer_is_dated(start: Start) -> None:
     harness = await start(now=784_111_777)
     assert b"\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n" in await harness.get("/")
 
 
-async def test_a_click_leaves_an_event(harness: "Harness", click_path: str) -> None:
+async def test_a_click_leaves_an_event(harness: Harness, click_path: str) -> None:
     await harness.get(click_path, "User-Agent: Mozilla/5.0", "Accept-Language: de")
     (event,) = await harness.events()
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", event.event_id)
@@ -99,16 +96,14 @@ async def test_a_click_leaves_an_event(harness: "Harness", click_path: str) -> N
     }
 
 
-async def test_an_open_leaves_an_event_without_a_target(
-    harness: "Harness", open_path: str
-) -> None:
+async def test_an_open_leaves_an_event_without_a_target(harness: Harness, open_path: str) -> None:
     await harness.get(open_path)
     (event,) = await harness.events()
     assert event.type == "open"
     assert {"target_link_url", "target_link_name", "user_agent"}.isdisjoint(event.fields())
 
 
-async def test_two_visits_are_two_events_with_two_ids(harness: "Harness", click_path: str) -> None:
+async def test_two_visits_are_two_events_with_two_ids(harness: Harness, click_path: str) -> None:
     await harness.get(click_path)
     await harness.get(click_path)
     first, second = await harness.events()
@@ -117,7 +112,7 @@ async def test_two_visits_are_two_events_with_two_ids(harness: "Harness", click_
 
 @pytest.mark.parametrize("path", ["click_path", "open_path"])
 async def test_head_answers_as_get_without_body_and_event(
-    harness: "Harness", path: str, request: pytest.FixtureRequest
+    harness: Harness, path: str, request: pytest.FixtureRequest
 ) -> None:
     target = request.getfixturevalue(path)
     head = await harness.get(target, method="HEAD")
@@ -131,7 +126,7 @@ async def test_head_answers_as_get_without_body_and_event(
 )
 @pytest.mark.parametrize("path", ["click_path", "open_path"])
 async def test_other_methods_are_refused_and_leave_no_event(
-    harness: "Harness", method: str, path: str, request: pytest.FixtureRequest
+    harness: Harness, method: str, path: str, request: pytest.FixtureRequest
 ) -> None:
     answer = await harness.get(request.getfixturevalue(path), method=method)
     assert headers_of(answer)[:3] == [
@@ -145,7 +140,7 @@ async def test_other_methods_are_refused_and_leave_no_event(
     assert harness.tracker.counters["refused_methods"] == 1
 
 
-async def test_a_forged_click_gets_a_short_page_that_repeats_nothing(harness: "Harness") -> None:
+async def test_a_forged_click_gets_a_short_page_that_repeats_nothing(harness: Harness) -> None:
     answer = await harness.get("/f/a/forged-by-me?target=https://evil.test/")
     assert headers_of(answer)[:3] == [
         "HTTP/1.1 404 Not Found",
@@ -162,19 +157,19 @@ async def test_a_forged_click_gets_a_short_page_that_repeats_nothing(harness: "H
 
 @pytest.mark.parametrize("target", ["/", "/f/a", "/u/AAAA", "/favicon.ico"])
 async def test_a_path_without_a_link_is_not_found_under_our_name(
-    harness: "Harness", target: str
+    harness: Harness, target: str
 ) -> None:
     headers = headers_of(await harness.get(target))
     assert headers[0] == "HTTP/1.1 404 Not Found"
     assert "Server: msys-http" in headers
 
 
-async def test_the_servers_name_can_be_chosen(start: "Start") -> None:
+async def test_the_servers_name_can_be_chosen(start: Start) -> None:
     harness = await start(server_name="nginx")
     assert "Server: nginx" in headers_of(await harness.get("/"))
 
 
-async def test_any_host_is_answered(harness: "Harness", click_path: str) -> None:
+async def test_any_host_is_answered(harness: Harness, click_path: str) -> None:
     request = f"GET {click_path} HTTP/1.1\r\nHost: older-domain.test:8080\r\n\r\n"
     assert (await harness.exchange(request.encode())).startswith(b"HTTP/1.1 302 ")
 
@@ -193,33 +188,31 @@ async def test_any_host_is_answered(harness: "Harness", click_path: str) -> None
     ],
 )
 async def test_the_location_is_ascii_and_the_event_has_the_original(
-    harness: "Harness", keys: KeyRing, engagement: Engagement, target: str, location: str
+    harness: Harness, path_to: Callable[[str], str], target: str, location: str
 ) -> None:
-    path = keys.seal(Claims(kind="click", engagement=engagement, target=target))
-    assert f"Location: {location}" in headers_of(await harness.get("/" + path))
+    assert f"Location: {location}" in headers_of(await harness.get(path_to(target)))
     (event,) = await harness.events()
     assert event.target_link_url == target
 
 
 async def test_a_token_cannot_put_a_header_into_the_answer(
-    harness: "Harness", keys: KeyRing, engagement: Engagement
+    harness: Harness, path_to: Callable[[str], str]
 ) -> None:
     target = "https://shop.test/\r\nSet-Cookie: a=b\r\n\r\n<script>"
-    path = keys.seal(Claims(kind="click", engagement=engagement, target=target))
-    answer = await harness.get("/" + path)
+    answer = await harness.get(path_to(target))
     assert b"Set-Cookie: a" not in answer
     assert len(headers_of(answer)) == 9
 
 
 async def test_a_link_of_another_ring_is_not_found(
-    harness: "Harness", engagement: Engagement
+    harness: Harness, engagement: Engagement
 ) -> None:
     path = KeyRing.temporary().seal(Claims(kind="click", engagement=engagement, target=TARGET))
     assert (await harness.get("/" + path)).startswith(b"HTTP/1.1 404 ")
 
 
 async def test_an_expired_link_works_without_an_event(
-    start: "Start", engagement: Engagement, click_path: str, open_path: str
+    start: Start, engagement: Engagement, click_path: str, open_path: str
 ) -> None:
     harness = await start(now=engagement.expires_at)
     assert f"Location: {TARGET}" in headers_of(await harness.get(click_path))
@@ -229,7 +222,7 @@ async def test_an_expired_link_works_without_an_event(
 
 
 async def test_a_user_agent_of_invalid_utf8_leaves_valid_json(
-    harness: "Harness", click_path: str
+    harness: Harness, click_path: str
 ) -> None:
     await harness.get(click_path, 'User-Agent: \xff"\t\\')
     (event,) = await harness.events()
@@ -241,7 +234,7 @@ async def test_a_user_agent_of_invalid_utf8_leaves_valid_json(
     ("proxies", "client"), [((), "127.0.0.1"), ((ip_network("127.0.0.0/8"),), "203.0.113.7")]
 )
 async def test_a_forwarded_address_is_taken_from_a_configured_proxy_alone(
-    start: "Start", click_path: str, proxies: tuple[IPv4Network, ...], client: str
+    start: Start, click_path: str, proxies: tuple[IPv4Network, ...], client: str
 ) -> None:
     harness = await start(trusted_proxies=proxies)
     await harness.get(click_path, "X-Forwarded-For: 6.6.6.6", "x-forwarded-for: 203.0.113.7")
@@ -250,7 +243,7 @@ async def test_a_forwarded_address_is_taken_from_a_configured_proxy_alone(
 
 
 async def test_a_sink_that_is_down_delays_no_redirect_and_loses_no_event(
-    harness: "Harness", click_path: str
+    harness: Harness, click_path: str
 ) -> None:
     harness.sink.down = True
     async with asyncio.timeout(30):  # for ever, if they waited for the sink
@@ -262,7 +255,7 @@ async def test_a_sink_that_is_down_delays_no_redirect_and_loses_no_event(
 
 
 async def test_requests_follow_each_other_on_one_connection(
-    harness: "Harness", click_path: str
+    harness: Harness, click_path: str
 ) -> None:
     reader, writer = await harness.connect()
     for _ in range(3):
@@ -270,12 +263,11 @@ async def test_requests_follow_each_other_on_one_connection(
         answer = await reader.readuntil(b"\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 302 ")
         assert b"Connection" not in answer
-    writer.close()
     assert len(await harness.events()) == 3
 
 
 async def test_pipelined_requests_are_answered_in_order(
-    harness: "Harness", click_path: str, open_path: str
+    harness: Harness, click_path: str, open_path: str
 ) -> None:
     lines = [f"GET {click_path}", f"HEAD {open_path}", f"GET {open_path}", "POST /", "GET /"]
     requests = [f"{line} HTTP/1.1\r\nHost: a\r\n\r\n" for line in lines]
@@ -286,30 +278,25 @@ async def test_pipelined_requests_are_answered_in_order(
 
 
 @pytest.mark.parametrize(
-    ("request_head", "connection"),
+    ("version_and_headers", "connection"),
     [
-        ("GET / HTTP/1.0\r\n\r\n", "Connection: close"),
-        ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "Connection: keep-alive"),
-        ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "Connection: close"),
-        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", None),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
-            "Connection: close",
-        ),
+        ("HTTP/1.0", ["Connection: close"]),
+        ("HTTP/1.0\r\nConnection: keep-alive", ["Connection: keep-alive"]),
+        ("HTTP/1.1\r\nHost: a\r\nConnection: close", ["Connection: close"]),
+        ("HTTP/1.1\r\nHost: a", []),
+        ("HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c", ["Connection: close"]),
     ],
 )
 async def test_whether_the_connection_stays_is_said(
-    harness: "Harness", request_head: str, connection: str | None
+    harness: Harness, version_and_headers: str, connection: list[str]
 ) -> None:
-    headers = headers_of(await harness.exchange(request_head.encode()))
+    headers = headers_of(await harness.exchange(f"GET / {version_and_headers}\r\n\r\n".encode()))
     assert headers[0] == "HTTP/1.1 404 Not Found"
-    assert [line for line in headers if line.startswith("Connection")] == (
-        [connection] if connection else []
-    )
+    assert [line for line in headers if line.startswith("Connection")] == connection
 
 
 async def test_closing_ends_idle_connections_and_keeps_the_last_events(
-    harness: "Harness", click_path: str
+    harness: Harness, click_path: str
 ) -> None:
     reader, writer = await harness.connect()
     writer.write(f"GET {click_path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
@@ -317,12 +304,11 @@ async def test_closing_ends_idle_connections_and_keeps_the_last_events(
     await harness.tracker.close()
     assert len(harness.sink.events) == 1
     assert await reader.read() == b""
-    writer.close()
     with pytest.raises(ConnectionRefusedError):
         await harness.connect()
 
 
-async def test_closing_logs_what_the_tracker_did(harness: "Harness", click_path: str) -> None:
+async def test_closing_logs_what_the_tracker_did(harness: Harness, click_path: str) -> None:
     await harness.get(click_path)
     await harness.get("/")
     with capture_logs() as logs:
@@ -333,9 +319,7 @@ async def test_closing_logs_what_the_tracker_did(harness: "Harness", click_path:
     assert closed == dict.fromkeys(TRACKER_COUNTERS, 0) | counted | logged
 
 
-async def test_closing_lets_a_request_under_way_finish(
-    harness: "Harness", click_path: str
-) -> None:
+async def test_closing_lets_a_request_under_way_finish(harness: Harness, click_path: str) -> None:
     reader, writer = await harness.connect()
     writer.write(f"GET {click_path} HTTP/1.1\r\n".encode())
     await writer.drain()
@@ -345,34 +329,31 @@ async def test_closing_lets_a_request_under_way_finish(
     writer.write(b"Host: a\r\n\r\n")
     assert (await reader.read()).startswith(b"HTTP/1.1 302 ")
     await closing
-    writer.close()
     assert len(harness.sink.events) == 1
 
 
-async def test_closing_waits_no_longer_than_it_may(start: "Start") -> None:
+async def test_closing_waits_no_longer_than_it_may(start: Start) -> None:
     harness = await start(close_timeout_seconds=0.2, request_timeout_seconds=120)
     _, writer = await harness.connect()
     writer.write(b"GET / HTTP/1.1\r\n")
     await asyncio.sleep(0.05)
     async with asyncio.timeout(30):
         await harness.tracker.close()
-    writer.close()
 
 
-async def test_a_port_in_use_says_so(harness: "Harness", start: "Start") -> None:
+async def test_a_port_in_use_says_so(harness: Harness, start: Start) -> None:
     port = harness.tracker.port
     with pytest.raises(SettingsError, match=f"127.0.0.1:{port}.*choose another address"):
         await start(listen_port=port)
 
 
 async def test_concurrent_readers_get_their_own_target(
-    harness: "Harness", keys: KeyRing, engagement: Engagement
+    harness: Harness, path_to: Callable[[str], str]
 ) -> None:
     targets = [f"https://shop.test/{number}" for number in range(200)]
 
     async def follow(target: str) -> bool:
-        path = keys.seal(Claims(kind="click", engagement=engagement, target=target))
-        return f"Location: {target}" in headers_of(await harness.get("/" + path))
+        return f"Location: {target}" in headers_of(await harness.get(path_to(target)))
 
     assert all(await asyncio.gather(*map(follow, targets)))
     stored = await harness.events()

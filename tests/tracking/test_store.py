@@ -1,24 +1,15 @@
 """From a request to a row: a tracker with a real store, and links of every sort."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from tests.tracking.conftest import TARGET, UVLOOP, Stored
 
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.tracking.replies import PIXEL
 
-if TYPE_CHECKING:
-    from tests.tracking.conftest import Stored
-
-pytestmark = pytest.mark.anyio
-
-TARGET = "https://shop.test/sale?a=1&b="
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return "asyncio", {"use_uvloop": True}
+pytestmark = [pytest.mark.anyio, UVLOOP]
 
 
 def encoded(path: str) -> str:
@@ -43,7 +34,7 @@ def encoded(path: str) -> str:
     ],
 )
 async def test_each_form_that_a_link_may_come_back_in_redirects_and_leaves_one_row(
-    stored: "Stored", click_path: str, form: str
+    stored: Stored, click_path: str, form: str
 ) -> None:
     reply = await stored.get(form.format(click_path, encoded=encoded(click_path)))
     assert f"\r\nLocation: {TARGET}\r\n".encode() in reply
@@ -66,7 +57,7 @@ async def test_each_form_that_a_link_may_come_back_in_redirects_and_leaves_one_r
     ids=lambda claims: str(claims)[:40],
 )
 async def test_no_link_however_odd_keeps_the_next_event_out_of_the_store(
-    stored: "Stored", keys: KeyRing, open_path: str, claims: dict[str, Any]
+    stored: Stored, keys: KeyRing, open_path: str, claims: dict[str, Any]
 ) -> None:
     least: dict[str, Any] = {"message_id": "", "recipient": "", "injected_at": 0}
     engagement = Engagement(**(least | {"expires_at": 2**64 - 1} | claims))

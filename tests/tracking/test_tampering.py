@@ -5,29 +5,21 @@ import base64
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from tests.tracking.conftest import TARGET, UVLOOP, Stored
 
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.tracking.replies import PIXEL
 
-if TYPE_CHECKING:
-    from tests.tracking.conftest import Stored
+pytestmark = [pytest.mark.anyio, UVLOOP]
 
-pytestmark = pytest.mark.anyio
-
-TARGET = "https://shop.test/sale?a=1&b="
 CLICKS = ("click", "amp_click", "link_unsubscribe")
 OPENS = ("open", "initial_open", "amp_open", "amp_initial_open")
 
 ATONCE = 40
 PIPELINED = 50
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, Any]]:
-    return "asyncio", {"use_uvloop": True}
 
 
 @pytest.fixture
@@ -40,18 +32,12 @@ def links(keys: KeyRing, engagement: Engagement) -> dict[str, str]:
         expires_at=engagement.expires_at,
         metadata=json.dumps({"numbers": "".join(f"{n:x}" for n in range(3_000_000, 3_000_160))}),
     )
-    targets = dict.fromkeys(CLICKS, TARGET) | dict.fromkeys(OPENS)
-    return {
-        kind: "/"
-        + keys.seal(
-            Claims(
-                kind=kind,  # type: ignore[arg-type]
-                engagement=full if kind in {"click", "open"} else engagement,
-                target=target,
-            )
-        )
-        for kind, target in targets.items()
-    }
+    paths = {}
+    for kind, target in (dict.fromkeys(CLICKS, TARGET) | dict.fromkeys(OPENS)).items():
+        about = full if kind in {"click", "open"} else engagement
+        claims = Claims(kind=kind, engagement=about, target=target)  # type: ignore[arg-type]
+        paths[kind] = "/" + keys.seal(claims)
+    return paths
 
 
 def changed_bits(original: bytes) -> Iterator[bytes]:
@@ -80,13 +66,13 @@ def is_target(path: bytes) -> bool:
     return path.startswith(b"/") and all(0x21 <= byte <= 0x7E for byte in path)
 
 
-async def answers(stored: "Stored", paths: Sequence[bytes]) -> list[bytes]:
+async def answers(stored: Stored, paths: Sequence[bytes]) -> list[bytes]:
     """The answers to GETs of request targets, many on each connection."""
     groups = [paths[at : at + PIPELINED] for at in range(0, len(paths), PIPELINED)]
     return list(chain.from_iterable(await at_once(stored.pipelined, groups)))
 
 
-async def single_answers(stored: "Stored", paths: Sequence[bytes]) -> list[bytes]:
+async def single_answers(stored: Stored, paths: Sequence[bytes]) -> list[bytes]:
     """What is answered to GETs of whatever bytes, each on a connection of its own."""
     requests = [b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n" for path in paths]
     return await at_once(stored.exchange, requests)
@@ -103,7 +89,7 @@ async def at_once(ask: Callable[[Any], Awaitable[Any]], each: Sequence[Any]) -> 
 
 
 async def test_a_click_altered_by_a_bit_gets_404_and_an_open_the_image_and_neither_an_event(
-    stored: "Stored", links: dict[str, str]
+    stored: Stored, links: dict[str, str]
 ) -> None:
     changed = {kind: changed_tokens(path) for kind, path in links.items()}
     assert len(changed["click"]) + len(changed["open"]) > 10_000
@@ -122,7 +108,7 @@ async def test_a_click_altered_by_a_bit_gets_404_and_an_open_the_image_and_neith
 
 
 async def test_no_path_altered_by_a_bit_redirects_or_leaves_an_event(
-    stored: "Stored", links: dict[str, str]
+    stored: Stored, links: dict[str, str]
 ) -> None:
     assert len(changed_paths(links["click"])) > 10_000
     assert len(changed_paths(links["open"])) > 10_000
@@ -145,7 +131,7 @@ async def test_no_path_altered_by_a_bit_redirects_or_leaves_an_event(
 
 
 async def test_the_same_links_unaltered_all_leave_their_event(
-    stored: "Stored", links: dict[str, str]
+    stored: Stored, links: dict[str, str]
 ) -> None:
     for kind, path in links.items():
         reply = await stored.get(path)

@@ -63,6 +63,8 @@ BAD_MAILBOXES: Final[tuple[tuple[Any, str, str], ...]] = (
     ("@x.example", "", NOT_LOCAL),
     ("a b@x.example", "", NOT_LOCAL),
     ("<a@x.example", "", NOT_LOCAL),
+    ("Ann <a@x.example>", "", NOT_LOCAL),
+    ("a@x.example,b@x.example", "", NOT_LOCAL),
     ("é@x.example", "", NOT_LOCAL),
     (f"{'a' * 65}@x.example", "", NOT_LOCAL),
     ("a\r\nRCPT TO:<b@x.example", "", NOT_LOCAL),
@@ -79,6 +81,7 @@ BAD_MAILBOXES: Final[tuple[tuple[Any, str, str], ...]] = (
     ({"email": "a@", "name": "Jo"}, ".email", NOT_DOMAIN),
     ({"name": "Jo"}, ".email", NOT_TEXT),
     ({"email": None}, ".email", NOT_TEXT),
+    ({"email": ["a@x.example"]}, ".email", NOT_TEXT),
     ({}, ".email", NOT_TEXT),
     (None, "", NOT_TEXT),
     (7, "", NOT_TEXT),
@@ -133,10 +136,6 @@ def cases(seed: int, count: int) -> Iterator[Case]:
 # The oracle
 
 
-class _BadError(ValueError):
-    pass
-
-
 def judge_value(text: str | None) -> Verdict:
     """Judge a field's value after unfolding and decoding; None: it could not be decoded."""
     members = None if text is None else _read_members(text)
@@ -158,39 +157,33 @@ def judge_value(text: str | None) -> Verdict:
 
 
 def _read_members(text: str) -> dict[str, Any] | None:
-    def refuse(_: str) -> Any:
-        raise _BadError
-
-    def read_integer(digits: str) -> int:
-        return int(digits) if len(digits) <= 308 else refuse(digits)
-
-    def read_real(literal: str) -> float:
-        value = float(literal)
-        return value if isfinite(value) else refuse(literal)
-
-    def read_pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        if any(_has_half(key) or _has_half(value) for key, value in items):
-            raise _BadError
-        return dict(items)
-
     try:
-        value = json.loads(
-            text,
-            parse_constant=refuse,
-            parse_int=read_integer,
-            parse_float=read_real,
-            object_pairs_hook=read_pairs,
-        )
+        value = json.loads(text, object_pairs_hook=_read_pairs)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) and _depth(value) <= 64 else None
 
 
-def _has_half(value: Any) -> bool:
-    """Whether a string, or one within lists, has half of a surrogate pair."""
-    if isinstance(value, list):
-        return any(map(_has_half, value))
-    return isinstance(value, str) and any("\ud800" <= each <= "\udfff" for each in value)
+def _read_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Read an object, of which also a pair that a later one replaces must be JSON."""
+    if not all(_is_json(key) and _is_json(value) for key, value in pairs):
+        raise ValueError("what only lenient parsers read")
+    return dict(pairs)
+
+
+def _is_json(value: Any) -> bool:
+    """Whether a scalar, and each within lists, is one that a strict parser reads."""
+    match value:
+        case list():
+            return all(map(_is_json, value))
+        case str():
+            return not any("\ud800" <= each <= "\udfff" for each in value)
+        case float():
+            return isfinite(value)
+        case int():
+            return abs(value) < 10**308
+        case _:
+            return True
 
 
 def _depth(value: Any) -> int:

@@ -247,25 +247,40 @@ MAILS: Final = (
         parts=give_fate("signed_message", "text/html"),
     ),
     Mail(
-        name="plain text alone",
+        name="plain text alone, with words for us in brackets",
         lines=text(
             "Your new password: https://shop.example/reset?token=a.b-c_d.",
             "Write to jo@shop.example, or see www.shop.example and ftp://shop.example/x.",
+            'Private: http://shop.example/a[[data-msys-clicktrack="0"]]',
+            'Out: http://shop.example/b[[data-msys-unsubscribe="1"]]',
+            "Balanced: http://shop.example/c_(d) and [http://shop.example/e].",
         ),
-        links=give_fate("wrapped", "https://shop.example/reset?token=a.b-c_d"),
+        links=give_fate("wrapped", "https://shop.example/reset?token=a.b-c_d")
+        + give_fate("opted_out", "http://shop.example/a")
+        + give_fate("wrapped", "http://shop.example/b http://shop.example/c_(d)")
+        + give_fate("wrapped", "http://shop.example/e"),
         pixels=NO_HTML,
         parts=give_fate("rewritten", "text/plain"),
     ),
     Mail(
-        name="links that are opted out",
+        name="links that are opted out, tracked already or never wrapped",
         lines=html(
             '<body><a href="http://shop.example/a" data-msys-clicktrack="0">no</a>',
             "<a data-msys-clicktrack=0 href=http://shop.example/b>no</a>",
             '<a href="http://shop.example/c" data-msys-clicktrack="1">yes</a>',
-            '<a href="http://shop.example/d" data-msys-unsubscribe="1">out</a></body>',
+            '<a href="http://shop.example/d" data-msys-unsubscribe="1">out</a>',
+            f'<a href="{OLD}">old</a> <a href="{OLD_APP}">old</a>',
+            f'<a href="http://{DOMAIN}/imprint">new</a>',
+            '<a href="https://login.BANK.example/in?x=1">bank</a>',
+            '<a href="https://bank.example/in">no subdomain</a>',
+            '<a href="http://login.bank.example/in">another scheme</a></body>',
         ),
         links=give_fate("opted_out", "http://shop.example/a http://shop.example/b")
-        + give_fate("wrapped", "http://shop.example/c http://shop.example/d"),
+        + give_fate("wrapped", "http://shop.example/c http://shop.example/d")
+        + give_fate("already_tracked", f"{OLD} {OLD_APP}")
+        + give_fate("wrapped", f"http://{DOMAIN}/imprint")
+        + give_fate("never_wrap", "https://login.BANK.example/in?x=1")
+        + give_fate("wrapped", "https://bank.example/in http://login.bank.example/in"),
     ),
     Mail(
         name="a target that HTML opts out is opted out in plain text too",
@@ -278,26 +293,6 @@ MAILS: Final = (
         + give_fate("wrapped", "http://shop.example/b")
         + give_fate("opted_out", "http://shop.example/a"),
         parts=TEXT_AND_HTML,
-    ),
-    Mail(
-        name="tracked already",
-        lines=html(
-            f'<body><a href="{OLD}">old</a>',
-            f'<a href="{OLD_APP}">old</a>',
-            f'<a href="http://{DOMAIN}/imprint">new</a></body>',
-        ),
-        links=give_fate("already_tracked", f"{OLD} {OLD_APP}")
-        + give_fate("wrapped", f"http://{DOMAIN}/imprint"),
-    ),
-    Mail(
-        name="a pattern of never_wrap",
-        lines=html(
-            '<body><a href="https://login.BANK.example/in?x=1">bank</a>',
-            '<a href="https://bank.example/in">no subdomain</a>',
-            '<a href="http://login.bank.example/in">another scheme</a></body>',
-        ),
-        links=give_fate("never_wrap", "https://login.BANK.example/in?x=1")
-        + give_fate("wrapped", "https://bank.example/in http://login.bank.example/in"),
     ),
     Mail(
         name="a URL that no client would take any more",
@@ -336,20 +331,6 @@ MAILS: Final = (
         pixels=give_fate("unknown_charset", "open"),
         parts=give_fate("unsupported_charset", "text/plain")
         + give_fate("unknown_charset", "text/html"),
-    ),
-    Mail(
-        name="plain text with words for us in brackets",
-        lines=text(
-            'Private: http://shop.example/a[[data-msys-clicktrack="0"]]',
-            'Out: http://shop.example/b[[data-msys-unsubscribe="1"]]',
-            "Balanced: http://shop.example/c_(d) and [http://shop.example/e].",
-        ),
-        links=give_fate("opted_out", "http://shop.example/a")
-        + give_fate(
-            "wrapped", "http://shop.example/b http://shop.example/c_(d) http://shop.example/e"
-        ),
-        pixels=NO_HTML,
-        parts=give_fate("rewritten", "text/plain"),
     ),
     Mail(
         name="a button for Outlook",  # its links are those of VML and conditional comments

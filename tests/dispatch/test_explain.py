@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from tests.dispatch.explained_mails import CONFIGURATION, DOMAIN, MAILS, Mail
+from tests.policy.policies import transaction
 from tests.proxied import run_proxy, send_mail
 
 from msys_track.cli import main
@@ -25,11 +26,8 @@ from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import InvalidTokenError
 from msys_track.keys.file import create
 from msys_track.keys.ring import Claims, KeyRing
-from msys_track.options.scopes import Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
-from msys_track.policy.context import Context, Contexts
 from msys_track.policy.guard import Guard
-from msys_track.policy.hooks import Transaction
 from msys_track.policy.loading import PolicySettings, load_policy
 from msys_track.service import assembly
 
@@ -61,16 +59,6 @@ class Explained:
                     continue
 
 
-def explain_by_command(folder: Path, configuration: Path, message: bytes) -> dict[str, Any]:
-    file = folder / "mail.eml"
-    file.write_bytes(message)
-    arguments = ["explain", str(file), "--to", "jo@reader.example", "--json"]
-    result = CliRunner().invoke(main, [*arguments, "--config", str(configuration)])
-    assert result.exit_code == 0, result.output
-    record: dict[str, Any] = json.loads(result.stdout)
-    return record
-
-
 async def send_through_a_proxy(configuration: Path, message: bytes) -> bytes:
     read = assembly.read_configuration(configuration, "proxy")
     async with run_proxy(assembly.make_rewriter(read)) as (proxy, hop):
@@ -90,10 +78,17 @@ def both(tmp_path: Path, mail: Mail) -> Explained:
     create(tmp_path / "keys.toml")
     configuration = tmp_path / "msys-track.toml"
     configuration.write_text(CONFIGURATION, encoding="utf-8")
-    record = explain_by_command(tmp_path, configuration, mail.message)
-    arrived = asyncio.run(send_through_a_proxy(configuration, mail.message))
-    keys = KeyRing.load(tmp_path / "keys.toml")
-    return Explained(record=record, sent=mail.message, arrived=arrived, keys=keys)
+    file = tmp_path / "mail.eml"
+    file.write_bytes(mail.message)
+    arguments = ["explain", str(file), "--to", "jo@reader.example", "--json"]
+    result = CliRunner().invoke(main, [*arguments, "--config", str(configuration)])
+    assert result.exit_code == 0, result.output
+    return Explained(
+        record=json.loads(result.stdout),
+        sent=mail.message,
+        arrived=asyncio.run(send_through_a_proxy(configuration, mail.message)),
+        keys=KeyRing.load(tmp_path / "keys.toml"),
+    )
 
 
 def test_there_are_more_than_twenty_mails() -> None:
@@ -139,68 +134,55 @@ ON = TrackingOptions(open_tracking=True, click_tracking=True)
 HTML = b"Content-Type: text/html\r\n\r\n<body><a href='http://e.example/'>x</a></body>\r\n"
 
 
-def decide_by(
-    folder: Path, source: str, recipients: list[str], options: TrackingOptions = ON
+def explain_mail(
+    options: TrackingOptions | None,
+    message: bytes,
+    *recipients: str,
+    policy: Path | None = None,
 ) -> Explanation:
-    """Explain a mail that a policy decides about."""
-    file = folder / "policy.py"
-    file.write_text(source, encoding="utf-8")
-    policy = load_policy(PolicySettings(files=(file,)))
-    assert policy is not None
-    scopes = Scopes(listener=Scope(name="listener", options=options))
-    transaction = Transaction(
-        contexts=Contexts(connection=Context(), message=Context()),
-        peer="10.0.0.7:50000",
-        listen="127.0.0.1:2525",
-    )
-    rewriter = Rewriter(keys=KEYS, scopes=scopes, policy=Guard(policy))
-    decision = rewriter.decide(HTML, recipients, transaction=transaction)
+    """Explain a mail, about which perhaps a policy decides."""
+    loaded = load_policy(PolicySettings(files=(policy,) if policy else ()))
+    guard = None if loaded is None else Guard(loaded)
+    rewriter = Rewriter(keys=KEYS, options=options, source="listener", policy=guard)
+    decision = rewriter.decide(message, recipients, transaction=transaction(message=message))
     return explain(decision, rewriter.render(decision, now=0))
 
 
-def explain_by(options: TrackingOptions | None, message: bytes, *recipients: str) -> Explanation:
-    rewriter = Rewriter(keys=KEYS, options=options)
-    decision = rewriter.decide(message, recipients)
-    return explain(decision, rewriter.render(decision, now=0))
-
-
-def test_pairs_that_policy_s_metadata_has_no_room_for_are_named(tmp_path: Path) -> None:
-    source = """
+def test_pairs_that_metadata_has_no_room_for_are_named(tmp_path: Path) -> None:
+    options = TrackingOptions(open_tracking=True, max_metadata_bytes=10)
+    message = b'X-MSYS-API: {"metadata":{"a":1,"wide":"xxxxxxxx"}}\r\n' + HTML
+    (decided,) = explain_mail(options, message, "jo@reader.example").decided
+    assert decided.truncated == ("wide",)
+    policy = tmp_path / "policy.py"
+    policy.write_text("""
 def validate_data_spool_each_rcpt(transaction):
     transaction.contexts.message.set("smtpapi_metadata", '{"a":1,"wide":"xxxxxxxx","b":2}')
-"""
-    options = TrackingOptions(open_tracking=True, max_metadata_bytes=10)
-    (decided,) = decide_by(tmp_path, source, ["jo@reader.example"], options).decided
+""")
+    (decided,) = explain_mail(options, message, "jo@reader.example", policy=policy).decided
     assert decided.truncated == ("wide", "b")
     assert next(each for each in decided.options if each.name == "metadata").value == {"a": 1}
 
 
-def test_pairs_that_the_header_s_metadata_has_no_room_for_are_named() -> None:
-    options = TrackingOptions(open_tracking=True, max_metadata_bytes=10)
-    message = b'X-MSYS-API: {"metadata":{"a":1,"wide":"xxxxxxxx"}}\r\n' + HTML
-    (decided,) = explain_by(options, message, "jo@reader.example").decided
-    assert decided.truncated == ("wide",)
-
-
 def test_a_campaign_that_begins_with_a_brace_is_text() -> None:
     message = b'X-MSYS-API: {"campaign_id":"{{season}}","metadata":{"a":1}}\r\n' + HTML
-    (decided,) = explain_by(ON, message, "jo@reader.example").decided
+    (decided,) = explain_mail(ON, message, "jo@reader.example").decided
     values = {each.name: each.value for each in decided.options}
     assert values["campaign_id"] == "{{season}}"
     assert values["metadata"] == {"a": 1}
 
 
 def test_recipients_with_the_same_options_are_explained_once(tmp_path: Path) -> None:
-    source = """
+    policy = tmp_path / "policy.py"
+    policy.write_text("""
 def validate_data_spool_each_rcpt(transaction):
     if transaction.recipient.startswith("quiet"):
         transaction.contexts.message.set("smtpapi_click_tracking", "0")
         transaction.contexts.message.set("smtpapi_open_tracking", "maybe")
     if transaction.recipient.startswith("none"):
         transaction.contexts.message.set("__bypass_smtpapi", "true")
-"""
-    recipients = ["a@r.example", "quiet@r.example", "b@r.example", "none@r.example"]
-    record = decide_by(tmp_path, source, recipients)
+""")
+    recipients = ("a@r.example", "quiet@r.example", "b@r.example", "none@r.example")
+    record = explain_mail(ON, HTML, *recipients, policy=policy)
     first, second = record.decided
     assert first.recipients == ("a@r.example", "b@r.example")
     assert second.recipients == ("quiet@r.example",)
@@ -220,7 +202,7 @@ def test_further_copies_are_listed_with_what_their_readers_are() -> None:
         b'X-MSYS-API: {"cc":["c@r.example"],"bcc":["b@r.example","A@r.example"],'
         b'"archive":["z@r.example"],"unheard_of":1}\r\n' + HTML
     )
-    record = explain_by(ON, message, "A@r.example")
+    record = explain_mail(ON, message, "A@r.example")
     assert [copy.readers for copy in record.copies] == [
         (("A@r.example", "to"), ("z@r.example", "archive")),
         (("c@r.example", "cc"),),
@@ -231,7 +213,7 @@ def test_further_copies_are_listed_with_what_their_readers_are() -> None:
 
 
 def test_without_tracking_a_copy_for_all_says_why_nothing_was_done() -> None:
-    record = explain_by(None, HTML, "a@r.example", "b@r.example")
+    record = explain_mail(None, HTML, "a@r.example", "b@r.example")
     (copy,) = record.copies
     assert (copy.wrapped_links, copy.pixels, copy.reasons) == (0, 0, ("tracking_off",))
     (decided,) = record.decided

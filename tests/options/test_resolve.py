@@ -146,13 +146,6 @@ def test_a_variable_that_can_not_be_parsed_leaves_the_decision_to_the_next_layer
     assert [each.name for each in resolved.ignored_variables] == ["smtpapi_open_tracking"]
 
 
-def test_policy_s_metadata_replaces_the_header_s_as_a_whole() -> None:
-    resolved = resolve((), ApiHeader(metadata='{"a":1}'), contexts(smtpapi_metadata='{"b":2}'))
-    assert resolved.metadata.value == '{"b":2}'
-    chain = [(each.value, each.source) for each in resolved.metadata.chain()]
-    assert chain == [('{"b":2}', "policy"), ('{"a":1}', "header"), (None, "default")]
-
-
 def test_metadata_is_trimmed_to_the_configured_room_whoever_set_it() -> None:
     room = [scope("module", max_metadata_bytes=12)]
     header = ApiHeader(metadata='{"a":1,"b":2}')

@@ -116,12 +116,10 @@ def test_ten_thousand_networks_are_told_apart() -> None:
         ("[2001:db8::7]:51234", "2001:db8::7"),
         ("[fe80::1%eth0]:25", "fe80::1"),
         ("[::ffff:10.0.0.7]:25", "10.0.0.7"),
+        *((peer, None) for peer in ("", "None", "/run/socket", "localhost:25")),
     ],
 )
-def test_a_client_s_address_is_read_off_its_name(peer: str, address: str) -> None:
-    assert address_of(peer) == ip_address(address)
-
-
-@pytest.mark.parametrize("peer", ["", "None", "/run/socket", "localhost:25"])
-def test_a_client_without_an_address_has_none(peer: str) -> None:
-    assert address_of(peer) is None
+def test_a_client_s_address_is_read_off_its_name_if_it_has_one(
+    peer: str, address: str | None
+) -> None:
+    assert address_of(peer) == (ip_address(address) if address else None)

@@ -15,17 +15,6 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAMES = st.sampled_from(["a", "b", "smtpapi_tags", "é"])
 
 
-def test_a_variable_that_was_set_is_there_until_it_is_deleted() -> None:
-    context = Context()
-    context.set("a", "")
-    assert context.exists("a")
-    assert context.get("a") == ""
-    context.delete("a")
-    context.delete("a")
-    assert not context.exists("a")
-    assert context.get("a") is None
-
-
 def test_the_message_is_looked_up_before_the_connection() -> None:
     contexts = Contexts(connection=Context({"a": "1", "b": "2"}), message=Context({"a": ""}))
     assert contexts.lookup("a") == ""
@@ -94,6 +83,8 @@ def test_a_context_behaves_as_a_dictionary(steps: list[tuple[str, str, str]]) ->
             context.delete(name)
             model.pop(name, None)
     assert context.items() == model
+    for name in ("a", "é"):
+        assert (context.get(name), context.exists(name)) == (model.get(name), name in model)
     octets = sum(len(text.encode()) for pair in model.items() for text in pair)
     assert context._octets == octets  # noqa: SLF001 - what the bound is reckoned from
     assert context.copy().items() == model

@@ -137,20 +137,6 @@ def test_each_failure_in_a_row_is_counted_and_what_stands_between_them_holds() -
     assert contexts.message.get("smtpapi_campaign_id") is None
 
 
-def test_a_file_after_one_that_failed_can_still_refuse() -> None:
-    hook = Hook.EHLO
-    refusing = lua("vctx:set_code(550, 'no')", hook=hook)
-    assert call(hook, failing("Lua, an error", hook), refusing)[0] == NO
-
-
-def test_a_file_that_failed_does_not_keep_later_ones_from_being_called() -> None:
-    """Its VALIDATE_DONE never came."""
-    hook = Hook.EHLO
-    files = failing("Lua, another answer", hook), setting("Python", hook)
-    answer, contexts, _ = call(hook, *files)
-    assert (answer, contexts.message.get("smtpapi_open_tracking")) == (None, "0")
-
-
 @pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize("name", FAILS)
 def test_where_failures_refuse_the_mail_gets_451_in_both_orders(
@@ -198,8 +184,3 @@ def test_the_warning_does_not_come_again_after_a_failure_has_renewed_the_state()
             guard.call(Hook.EACH_RCPT, transaction(recipient=recipient))
     events = [line["event"] for line in lines]
     assert events == ["policy.returned_nothing", "policy.failed"]
-
-
-def test_a_code_of_refusal_rejects_though_nothing_is_returned() -> None:
-    refusing = lua("vctx:set_code(550, 'no') do return end")
-    assert call(Hook.EACH_RCPT, refusing)[0] == NO

@@ -7,10 +7,6 @@ from tests.policy.policies import MESSAGE, transaction
 from msys_track.policy.hooks import Headers, Rejection
 
 
-def test_the_headers_are_the_messages() -> None:
-    assert transaction().headers.get("subject") == ["Hello"]
-
-
 def test_there_are_no_headers_before_there_is_a_message() -> None:
     assert transaction(message=None).headers.names() == ()
 

@@ -5,6 +5,7 @@ from itertools import product
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.api_headers import BAD_MAILBOXES
 
 from msys_track.errors import HeaderRefusedError
 from msys_track.smtpapi.header import ApiHeader, parse_header
@@ -15,6 +16,10 @@ NO_OBJECT: list[object] = [None, 1, True, [], "{}"]
 NO_ARRAY: list[object] = [None, 1, True, {}, "a@b.test"]
 NO_STRING: list[object] = [None, 1, True, [], {}]
 NO_BOOLEAN: list[object] = ["true", 1, 0, 1.0, [], {}]
+BOOLEANS = [
+    "open_tracking", "click_tracking", "transactional", "initial_open", "skip_suppression",
+    "inline_css", "sandbox", "perform_substitutions",
+]  # fmt: skip
 KNOWN = ["campaign_id", "metadata", "tags", "options", "cc", "bcc", "archive"]
 KNOWN_OPTIONS = ["open_tracking", "click_tracking", "transactional", "ip_pool", "sandbox"]
 
@@ -85,54 +90,36 @@ JSON_ERROR = "5.6.0 JSON parsing error in X-MSYS-API (line 1, column "
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ([b'{"metadata": []}'], "5.6.0 X-MSYS-API 'metadata' must be of type 'json object'"),
         ([b"{}", b'{"tags": []}'], "5.6.0 X-MSYS-API header present more than once"),
         ([b"[]"], f"{JSON_ERROR}1: expected an object, found an array)"),
         # The column is the one in the unfolded value.
         ([b' {"campaign_id":\r\n   nonsense}\r\n'], f"{JSON_ERROR}17: expecting value)"),
+        ([b"{"], f"{JSON_ERROR}2: "),
+        ([b"\r\n"], f"{JSON_ERROR}1"),
+        ([b'{"campaign_id": "\xff"}'], f"{JSON_ERROR}18: not valid UTF-8"),
     ],
 )
 def test_a_rejection_has_its_documented_text(fields: list[bytes], text: str) -> None:
-    assert refusal(*fields) == text
-
-
-def test_what_is_not_json_is_refused() -> None:
-    assert refusal(b"{").startswith(f"{JSON_ERROR}2: ")
-    assert refusal(b"\r\n").startswith(f"{JSON_ERROR}1")
-    assert "not valid UTF-8" in refusal(b'{"campaign_id": "\xff"}')
+    assert refusal(*fields).startswith(text)
 
 
 @pytest.mark.parametrize(
-    ("keys", "wanted", "others"),
+    ("prefix", "keys", "wanted", "others"),
     [
-        (["campaign_id"], "string", NO_STRING),
-        (["metadata", "options"], "json object", NO_OBJECT),
-        (["tags", "cc", "bcc", "archive"], "json array", NO_ARRAY),
+        ("", ["campaign_id"], "string", NO_STRING),
+        ("", ["metadata", "options"], "json object", NO_OBJECT),
+        ("", ["tags", "cc", "bcc", "archive"], "json array", NO_ARRAY),
+        ("options.", BOOLEANS, "boolean", NO_BOOLEAN),
+        ("options.", ["ip_pool", "dkim_key"], "string", NO_STRING[1:]),
     ],
 )
 def test_a_key_of_another_type_is_refused_by_name(
-    keys: list[str], wanted: str, others: list[object]
+    prefix: str, keys: list[str], wanted: str, others: list[object]
 ) -> None:
     for key, wrong in product(keys, others):
-        value = json.dumps({key: wrong}).encode()
-        assert refusal(value) == f"5.6.0 X-MSYS-API '{key}' must be of type '{wanted}'"
-
-
-@pytest.mark.parametrize(
-    ("options", "wanted", "others"),
-    [
-        (["open_tracking", "click_tracking", "transactional"], "boolean", NO_BOOLEAN),
-        (["initial_open", "skip_suppression", "inline_css"], "boolean", NO_BOOLEAN),
-        (["sandbox", "perform_substitutions"], "boolean", NO_BOOLEAN),
-        (["ip_pool", "dkim_key"], "string", NO_STRING[1:]),
-    ],
-)
-def test_an_option_of_another_type_is_refused_by_name(
-    options: list[str], wanted: str, others: list[object]
-) -> None:
-    for option, wrong in product(options, others):
-        value = json.dumps({"options": {option: wrong}}).encode()
-        assert refusal(value) == f"5.6.0 X-MSYS-API 'options.{option}' must be of type '{wanted}'"
+        members = {"options": {key: wrong}} if prefix else {key: wrong}
+        said = refusal(json.dumps(members).encode())
+        assert said == f"5.6.0 X-MSYS-API '{prefix}{key}' must be of type '{wanted}'"
 
 
 @pytest.mark.parametrize("tag", NO_STRING)
@@ -170,27 +157,12 @@ def test_a_header_asks_for_a_thousand_copies_at_most() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("entry", "words"),
-    [
-        (7, "'cc[0]' must be of type 'string'"),
-        (None, "'cc[0]' must be of type 'string'"),
-        ({}, "'cc[0].email' must be of type 'string'"),
-        ({"email": ["a@b.test"]}, "'cc[0].email' must be of type 'string'"),
-        ({"email": "a@b.test", "name": 5}, "'cc[0].name' must be of type 'string'"),
-        ({"email": "a@b.test", "name": "x\r\nBcc: all"}, "'cc[0].name' can't stand in a header"),
-        ("a@b.test\r\nRCPT TO:<x@y.test>", "'cc[0]' is not a mail address"),
-        ("nobody", "'cc[0]' is not a mail address: it has no @"),
-        ("@b.test", "'cc[0]' is not a mail address"),
-        ("a b@c.test", "'cc[0]' is not a mail address"),
-        ("Ann <a@b.test>", "'cc[0]' is not a mail address"),
-        ("a@b.test,c@d.test", "'cc[0]' is not a mail address"),
-        ("x" * 65 + "@b.test", "'cc[0]' is not a mail address"),
-        ("ü@b.test", "'cc[0]' is not a mail address"),
-    ],
-)
-def test_an_entry_that_mail_can_not_be_sent_to_is_refused(entry: object, words: str) -> None:
-    assert words in refusal(json.dumps({"cc": [entry]}).encode())
+@pytest.mark.parametrize(("entry", "member", "said"), BAD_MAILBOXES)
+def test_an_entry_that_mail_can_not_be_sent_to_is_refused(
+    entry: object, member: str, said: str
+) -> None:
+    refused = refusal(json.dumps({"cc": [entry]}).encode())
+    assert refused == f"5.6.0 X-MSYS-API 'cc[0]{member}' {said}"
 
 
 def test_equal_fields_count_once_however_they_are_folded() -> None:

@@ -19,6 +19,7 @@ SAMPLES = Path(__file__).parent / "ecelerity"
 
 # A tree without its places: ("=", name, value) or ("{", name, instances, body).
 Plain: TypeAlias = "tuple[object, ...]"
+D: Plain = ("=", "d", "1")
 
 
 def plain(body: Sequence[Item]) -> list[Plain]:
@@ -139,7 +140,6 @@ def test_all_faults_of_a_file_are_told_in_one_reading() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a = 1\n}", (2, "found }, but no stanza is open here")),
         ("a {\n b {\n }\n", (1, "a { … is not closed: } is missing")),
         (
             "a {\n  b {\n    c = 1\n}\nd { }\n",
@@ -151,7 +151,6 @@ def test_all_faults_of_a_file_are_told_in_one_reading() -> None:
         ("a = ( b", (1, "( is not closed: found the end of the file, allowed: values and )")),
         ("a = \x01b", (1, "found U+0001 (a control character), allowed only in quotes")),
         ("a\u00a0= 1", (1, "found U+00A0 (no-break space), allowed only in quotes")),
-        ("a = 1 b\n", (1, "found b after the value of a; white space needs quotes")),
         (b"a = caf\xe9", (1, "found the byte 0xE9, which is not UTF-8")),
         (b'a = "caf\xe9"', (1, "found a text that is not UTF-8")),
         ('a = "\\xe9"', (1, "found a text that is not UTF-8")),
@@ -172,26 +171,23 @@ def test_a_fault_is_told_at_its_line_with_what_is_allowed(
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "word", "last"),
     [
-        'a = "open\nb = "c"\nd = 1\n',
-        'a = "open\nb = ""\nd = 1\n',
-        "a = 'open\nb = 'c'\nd = 1\n",
-        'a = "open\nd = 1\n',
-        'e { a = "open\n}\nb = "c d"\nd = 1\n',
+        ('a = "open\nb = "c"\nd = 1\n', "quote is missing", D),
+        ('a = "open\nb = ""\nd = 1\n', "quote is missing", D),
+        ("a = 'open\nb = 'c'\nd = 1\n", "quote is missing", D),
+        ('a = "open\nd = 1\n', "quote is missing", D),
+        ('e { a = "open\n}\nb = "c d"\nd = 1\n', "quote is missing", D),
+        ('a = ( b c\nL ":25" {\n  d = 1\n}\n', "( is not closed", ("{", "l", [":25"], [D])),
     ],
 )
-def test_a_missing_quote_swallows_one_line_only(tmp_path: Path, text: str) -> None:
+def test_what_is_not_closed_swallows_one_line_only(
+    tmp_path: Path, text: str, word: str, last: Plain
+) -> None:
     tree = read(tmp_path, text)
     assert [problem.line for problem in tree.problems] == [1]
-    assert "quote is missing" in tree.problems[0].text
-    assert plain(tree.body)[-1] == ("=", "d", "1")
-
-
-def test_a_missing_bracket_swallows_no_stanza(tmp_path: Path) -> None:
-    tree = read(tmp_path, 'a = ( b c\nListen ":25" {\n  d = 1\n}\n')
-    assert [problem.line for problem in tree.problems] == [1]
-    assert plain(tree.body)[1] == ("{", "listen", [":25"], [("=", "d", "1")])
+    assert word in tree.problems[0].text
+    assert plain(tree.body)[-1] == last
 
 
 def test_a_file_that_is_something_else_gives_a_bounded_answer(tmp_path: Path) -> None:
@@ -214,12 +210,6 @@ def test_an_include_stands_for_what_its_file_says(tmp_path: Path) -> None:
         ]
     assert body(tmp_path, "include inner.conf") == [("=", "b", "1"), ("{", "c", [], [])]
     assert body(tmp_path, f"include 'file://{tmp_path}/inner.conf'")[0] == ("=", "b", "1")
-
-
-def test_what_is_included_keeps_its_own_file(tmp_path: Path) -> None:
-    inner = write(tmp_path, "\nb = 1", "conf.d/inner.conf")
-    tree = read(tmp_path, 'include "conf.d/inner.conf"')
-    assert tree.body[0].place == (inner, 2)
 
 
 def test_a_folder_is_its_files_in_order_without_hidden_ones_and_folders(tmp_path: Path) -> None:
@@ -253,8 +243,6 @@ def test_a_missing_include_is_told_where_it_stands(tmp_path: Path) -> None:
     (problem,) = read(tmp_path, 'include "a.conf"\nx = 1').problems
     assert (problem.file, problem.line) == (tmp_path / "a.conf", 2)
     assert problem.text == f'include "b.conf": there is no such file in {tmp_path}'
-    absolute = 'include "/no/such": there is no such file'
-    assert faults(tmp_path, 'include "/no/such"') == [(1, absolute)]
     assert faults(tmp_path, 'include ""\ninclude "a\\0b"\n')[1][0] == 2
 
 

@@ -13,8 +13,12 @@ SMTPAPI = (
 BOOLEAN = "allowed: true or false, without quotes"
 GLOBAL = "means nothing in the global scope"
 IN_LISTENER = "means nothing in esmtp_listener"
+PEER_AT_TOP = f"{GLOBAL}; Peer must stand in ESMTP_Listener or Listen"
+LISTEN_AT_TOP = f"{GLOBAL}; Listen must stand in ESMTP_Listener"
 TO_TOP = "must stand in the global scope or pathway_group"
-TO_LISTENER = "must stand in ESMTP_Listener"
+TO_TRACKER = "it belongs in engagement_tracker"
+MEANT_OPENS = "unknown; did you mean open_tracking_enabled?"
+ON_ANOTHER = "a pathway can't be put on another one"
 UNKNOWN = "unknown variable; did you mean smtpapi_open_tracking?"
 NO_PATHWAY = 'there is no [pathway."zz"]'
 
@@ -47,44 +51,13 @@ def faults(folder: Path, text: str) -> list[str]:
             'context = [\n smtpapi_tags = "1" ]\n context = [ x = "1" ]',
             ['3: listener.context.smtpapi_tags: found "1", allowed: a JSON array of strings'],
         ),
+        ("tracking_domain = a\n tracking_domain = b\n Enable = off\n Enable = on", []),
     ],
 )
-def test_a_wrong_value_is_told_although_a_later_one_overrides_it(
+def test_a_wrong_value_is_told_although_a_later_one_overrides_it_and_a_good_one_is_not(
     tmp_path: Path, text: str, said: list[str]
 ) -> None:
     assert faults(tmp_path, f"ESMTP_Listener {{ {text}\n}}") == said
-
-
-def test_a_good_value_may_be_overridden(tmp_path: Path) -> None:
-    text = "tracking_domain = a\n tracking_domain = b\n Enable = off\n Enable = on"
-    assert faults(tmp_path, f"ESMTP_Listener {{ {text}\n}}") == []
-
-
-@pytest.mark.parametrize(
-    ("option", "said"),
-    [
-        ("Outlook_Links { }", "found a stanza, allowed: Outlook_Links = value"),
-        ('context { x = "1" }', "found a stanza, allowed: context = value"),
-        ("open_traking_enabled { }", "unknown; did you mean open_tracking_enabled?"),
-        ("max_metadata_len { }", f"{IN_LISTENER}; it belongs in engagement_tracker"),
-    ],
-)
-def test_an_option_written_as_a_stanza_is_a_fault(tmp_path: Path, option: str, said: str) -> None:
-    key = option.split(maxsplit=1)[0]
-    assert faults(tmp_path, f"ESMTP_Listener {{ {option} }}") == [
-        f"2: esmtp_listener.{key}: {said}"
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "key"),
-    [
-        ('pathway "a" { pathway = "a" }', "pathway.pathway"),
-        ('pathway_group "g" { pathway = "a" pathway "a" { } }', "pathway_group.pathway"),
-    ],
-)
-def test_a_pathway_is_not_put_on_another_one(tmp_path: Path, text: str, key: str) -> None:
-    assert faults(tmp_path, text) == [f"2: {key}: a pathway can't be put on another one"]
 
 
 @pytest.mark.parametrize("beside", ["", ' smtpapi_click_tracking = "2"'])
@@ -124,21 +97,36 @@ def test_every_variable_of_the_module_is_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("Peer ::1 { outlook_links = true }", f"Peer: {GLOBAL}; Peer {TO_LISTENER} or Listen"),
-        ('Peer ::1 { pathway = "a" }', f"Peer: {GLOBAL}; Peer {TO_LISTENER} or Listen"),
-        ("Listen :25 { Peer ::1 { context = [ ] } }", f"Listen: {GLOBAL}; Listen {TO_LISTENER}"),
-        (
-            "ESMTP_Listener { pathway a { outlook_links = true } }",
-            f"esmtp_listener.pathway: {IN_LISTENER}; pathway {TO_TOP}",
-        ),
+        # An option that is written as a stanza.
+        ("Outlook_Links { }", "Outlook_Links: found a stanza, allowed: Outlook_Links = value"),
+        ('context { x = "1" }', "context: found a stanza, allowed: context = value"),
+        ("open_traking_enabled { }", f"open_traking_enabled: {MEANT_OPENS}"),
+        ("max_metadata_len { }", f"max_metadata_len: {IN_LISTENER}; {TO_TRACKER}"),
+        # A stanza in a place where it means nothing.
+        ("pathway a { outlook_links = true }", f"pathway: {IN_LISTENER}; pathway {TO_TOP}"),
     ],
 )
-def test_a_misplaced_stanza_is_sent_to_its_place(tmp_path: Path, text: str, said: str) -> None:
-    assert faults(tmp_path, text) == [f"2: {said}"]
+def test_what_can_not_stand_in_a_listener_is_a_fault(tmp_path: Path, text: str, said: str) -> None:
+    assert faults(tmp_path, f"ESMTP_Listener {{ {text} }}") == [f"2: esmtp_listener.{said}"]
 
 
 @pytest.mark.parametrize(
-    "text", ['Control_Listener { Listen ":25" { } Peer "::1" { x = 1 } }', 'Peer "::1" { x = 1 }']
+    ("text", "said"),
+    [
+        ("Peer ::1 { outlook_links = true }", [f"2: Peer: {PEER_AT_TOP}"]),
+        ('Peer ::1 { pathway = "a" }', [f"2: Peer: {PEER_AT_TOP}"]),
+        ("Listen :25 { Peer ::1 { context = [ ] } }", [f"2: Listen: {LISTEN_AT_TOP}"]),
+        ('pathway "a" { pathway = "a" }', [f"2: pathway.pathway: {ON_ANOTHER}"]),
+        (
+            'pathway_group "g" { pathway = "a" pathway "a" { } }',
+            [f"2: pathway_group.pathway: {ON_ANOTHER}"],
+        ),
+        # A stanza of ours without our options is Momentum's own.
+        ('Control_Listener { Listen ":25" { } Peer "::1" { x = 1 } }', []),
+        ('Peer "::1" { x = 1 }', []),
+    ],
 )
-def test_a_stanza_of_ours_without_our_options_is_momentums_own(tmp_path: Path, text: str) -> None:
-    assert faults(tmp_path, text) == []
+def test_a_misplaced_stanza_or_pathway_is_sent_to_its_place(
+    tmp_path: Path, text: str, said: list[str]
+) -> None:
+    assert faults(tmp_path, text) == said

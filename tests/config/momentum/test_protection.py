@@ -9,6 +9,7 @@ from msys_track.config.checking import check_configuration
 from msys_track.config.load import load
 from msys_track.config.problems import ConfigurationError, Problem
 
+LOOPBACK = ("127.0.0.1", "127.255.0.9", "[::1]", "localhost", "LocalHost")
 TO_DO = (
     "listen on a loopback address, or write msys_track { unprotected = true } if something else, "
     "such as a firewall, protects it"
@@ -133,37 +134,36 @@ def test_what_asks_for_no_guard_is_no_fault(tmp_path: Path, option: str) -> None
     assert faults(tmp_path, text) == []
 
 
-def test_what_guards_other_ports_is_no_fault_of_this_one(tmp_path: Path) -> None:
-    text = """
-    Control_Listener { Enable_Authentication = true Peer ::1 { TLS = yes } }
-    domain x.example { TLS = required }
-    scriptlet s { auth = x }
-    ESMTP_Listener { Listen :25 { } Listen 127.0.0.1:587 { TLS = yes Peer ::1 { SSL = 1 } } }"""
-    assert faults(tmp_path, text) == []
+WIDER = "Use_SSL = yes ESMTP_Listener {{ Open_Relay = false Listen :25 {{ {} }} }}"
+OTHER_PORTS = """
+Control_Listener { Enable_Authentication = true Peer ::1 { TLS = yes } }
+domain x.example { TLS = required }
+scriptlet s { auth = x }
+ESMTP_Listener { Listen :25 { } Listen 127.0.0.1:587 { TLS = yes Peer ::1 { SSL = 1 } } }"""
 
 
-def test_the_narrower_scope_overrides_the_wider(tmp_path: Path) -> None:
-    wider = "Use_SSL = yes ESMTP_Listener {{ Open_Relay = false Listen :25 {{ {} }} }}"
-    assert named(tmp_path, wider.format("Open_Relay = true")) == ["Use_SSL"]
-    assert named(tmp_path, wider.format("Open_Relay = true Use_SSL = no")) == []
-
-
-def test_a_guard_of_some_clients_counts_though_others_have_none(tmp_path: Path) -> None:
-    text = "ESMTP_Listener { Listen :25 { Group g { A { SSL = 1 } B { SSL = 0 TLS { } } } } }"
-    assert named(tmp_path, text) == ["A.SSL", "B.TLS"]
-    text = "ESMTP_Listener { Listen :25 { Peer ::1 { SSL = 1 } Peer ::2 { SSL = 0 } } }"
-    assert named(tmp_path, text) == ["peer.SSL"]
-
-
-def test_a_relay_that_is_open_to_one_network_only_is_a_guard(tmp_path: Path) -> None:
-    text = "ESMTP_Listener { Listen :25 { } Peer 10.0.0.0/8 { Open_Relay = true } }"
-    assert named(tmp_path, text) == ["peer.Open_Relay"]
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.255.0.9", "[::1]", "localhost", "LocalHost"])
-def test_on_loopback_nothing_needs_to_guard(tmp_path: Path, host: str) -> None:
-    text = f'Relay_Hosts = ( ::1 ) ESMTP_Listener {{ Listen "{host}:25" {{ }} }}'
-    assert faults(tmp_path, text) == []
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (OTHER_PORTS, []),
+        # A narrower scope overrides a wider one.
+        (WIDER.format("Open_Relay = true"), ["Use_SSL"]),
+        (WIDER.format("Open_Relay = true Use_SSL = no"), []),
+        # A guard of some clients counts though others have none.
+        ("Listen :25 { Group g { A { SSL = 1 } B { SSL = 0 TLS { } } } }", ["A.SSL", "B.TLS"]),
+        ("Listen :25 { Peer ::1 { SSL = 1 } Peer ::2 { SSL = 0 } }", ["peer.SSL"]),
+        # A relay that is open to one network only is a guard.
+        ("Listen :25 { } Peer 10.0.0.0/8 { Open_Relay = true }", ["peer.Open_Relay"]),
+        # A listener on its default address, and ports that are not opened.
+        ("Relay_Hosts = ( ::1 ) TLS = yes", []),
+        ("Relay_Hosts = ( ::1 ) Listen :25 { Enable = no } Listen /tmp/x { }", []),
+    ],
+)
+def test_a_port_has_the_guards_that_hold_for_it(
+    tmp_path: Path, text: str, options: list[str]
+) -> None:
+    whole = text if "ESMTP_Listener" in text else f"ESMTP_Listener {{ {text} }}"
+    assert named(tmp_path, whole) == options
 
 
 @pytest.mark.parametrize(
@@ -179,22 +179,16 @@ def test_on_loopback_nothing_needs_to_guard(tmp_path: Path, host: str) -> None:
         ("mx.localhost:25", "mx.localhost:25"),
         ("localhost.example:25", "localhost.example:25"),
         ("127.1:25", "127.1:25"),
+        *((f"{host}:25", None) for host in LOOPBACK),
     ],
 )
-def test_every_other_address_is_one_that_others_reach(
-    tmp_path: Path, listen: str, address: str
+def test_every_address_but_loopback_is_one_that_others_reach(
+    tmp_path: Path, listen: str, address: str | None
 ) -> None:
     text = f'Relay_Hosts = ( ::1 ) ESMTP_Listener {{ Listen "{listen}" {{ }} }}'
-    assert faults(tmp_path, text) == [fault(2, listen, address, "Relay_Hosts (ecelerity.conf:2)")]
-
-
-def test_a_listener_on_its_default_address_is_no_fault(tmp_path: Path) -> None:
-    assert faults(tmp_path, "Relay_Hosts = ( ::1 ) ESMTP_Listener { TLS = yes }") == []
-
-
-def test_a_port_that_is_not_opened_is_no_fault(tmp_path: Path) -> None:
-    text = "Relay_Hosts = ( ::1 ) ESMTP_Listener { Listen :25 { Enable = no } Listen /tmp/x { } }"
-    assert faults(tmp_path, text) == []
+    relay = "Relay_Hosts (ecelerity.conf:2)"
+    expected = [] if address is None else [fault(2, listen, address, relay)]
+    assert faults(tmp_path, text) == expected
 
 
 @pytest.mark.parametrize(

@@ -117,13 +117,7 @@ def test_every_setting_of_every_room_can_be_set_from_the_file() -> None:
         for name in key.fields
     }
     settable |= {(ProxySettings, "more_listens")}  # by tables [listen."host:port"]
-    rooms = (
-        TrackingOptions,
-        ProxySettings,
-        UpstreamSettings,
-        TrackerSettings,
-        PolicySettings,
-    )
+    rooms = (TrackingOptions, ProxySettings, UpstreamSettings, TrackerSettings, PolicySettings)
     named = {(room, field.name) for room in rooms for field in fields(room)}
     assert settable == named | {(Scope, "pathway"), (Scope, "context")}
 
@@ -134,32 +128,19 @@ WRONG = [
     (1, 'keys = "env:"', "keys", "env: not followed by a valid name, allowed: the name of"),
     (1, 'keys = [{ secret = "AAEC" }]', "keys", "found the keys themselves, allowed: the name"),
     (1, "keys = \"secret = 'AAEC'\"", "keys", "found the keys themselves, allowed: the name"),
-    (1, 'kyes = "keys.toml"', "kyes", "did you mean keys?"),
-    (4, "open_tracking = true", "listener.open_tracking", "did you mean open_tracking_enabled?"),
     (5, "click-tracking-enabled = true", "listener.click-tracking-enabled", "click_tracking_en"),
-    (7, 'click_tracking_scheme = "https:"', "listener.click_tracking_scheme", '"http" or "https"'),
-    (8, 'tracking_domain = "https://x.test"', "listener.tracking_domain", "without scheme"),
-    (8, 'tracking_domain = "x.test/f"', "listener.tracking_domain", "without scheme or path"),
-    (8, 'tracking_domain = "x.test:99999"', "listener.tracking_domain", "x.test:99999"),
     (9, "tracking_link_expiry = 1.5", "listener.tracking_link_expiry", "found 1.5"),
     (9, "tracking_link_expiry = 2024-01-01", "listener.tracking_link_expiry", "2024-01-01"),
-    (10, "max_metadata_len = 5", "listener.max_metadata_len", "belongs in [engagement_tracker]"),
     (16, 'listen = "2525"', "proxy.listen", "host:port"),
     (16, 'listen = ":2525"', "proxy.listen", "host:port"),
     (16, 'listen = "[::g]:25"', "proxy.listen", "host:port"),
-    (17, 'hostname = "two words"', "proxy.hostname", "a host name"),
-    (18, 'upstream = "mail.test:0"', "proxy.upstream", "port 1 to 65535"),
     (19, "upstream_max_connections = 0", "proxy.upstream_max_connections", "from 1 to"),
-    (19, "upstream_max_connections = true", "proxy.upstream_max_connections", "found true"),
     (20, "idle_timeout_seconds = 0", "proxy.idle_timeout_seconds", "above 0"),
     (20, "idle_timeout_seconds = nan", "proxy.idle_timeout_seconds", "above 0"),
     (20, 'idle_timeout_seconds = "5m"', "proxy.idle_timeout_seconds", "above 0"),
     (21, "sotre = 1", "proxy.sotre", "unknown; allowed: listen, unprotected, hostname"),
-    (24, 'store = "no/such/folder.sqlite"', "tracker.store", "there is no folder"),
     (24, 'store = "."', "tracker.store", "a folder, allowed: a file"),
     (25, 'server_name = "two\\nlines"', "tracker.server_name", "printable ASCII"),
-    (27, '  "10.0.0.1/8",', "tracker.trusted_proxies[0]", "did you mean 10.0.0.0/8?"),
-    (28, '  "localhost",', "tracker.trusted_proxies[1]", 'found "localhost"'),
 ]
 
 
@@ -167,44 +148,41 @@ WRONG = [
 def test_a_fault_is_told_with_its_line_its_key_and_what_is_allowed(
     tmp_path: Path, line: int, text: str, key: str, words: str
 ) -> None:
-    wrong = changed(line, text)
-    if line == 26:
-        wrong = "\n".join([*GOOD_LINES[:25], text])
-    found = faults(tmp_path, wrong)
+    found = faults(tmp_path, changed(line, text))
     assert (line, key) in [(number, name) for number, name, _ in found]
     assert words in next(said for number, name, said in found if (number, name) == (line, key))
     # What is wrong or misspelt is not missing as well.
     assert {number for number, _, _ in found} == {line}
 
 
+SEVERAL = """\
+tracking_domain = "x.test"
+[listener]
+tracking_link_expiry = -5
+never_wrap = [
+  "a*",
+  "",
+  7,
+]
+open_tracking_scheme = gopher
+[proxy]
+listen = "127.0.0.1"
+[tracker]
+stor = 1
+"""
+
+
 def test_all_faults_of_a_file_are_told_in_the_order_of_its_lines(tmp_path: Path) -> None:
-    text = (
-        'tracking_domain = "x.test"\n'
-        "[listener]\n"
-        "tracking_link_expiry = -5\n"
-        "open_tracking_scheme = gopher\n"
-        "[proxy]\n"
-        'listen = "127.0.0.1"\n'
-        "[tracker]\n"
-        "stor = 1\n"
-    )
-    found = faults(tmp_path, text)
-    assert [(line, key) for line, key, _ in found] == [
+    assert [(line, key) for line, key, _ in faults(tmp_path, SEVERAL)] == [
         (1, "tracking_domain"),
         (1, "keys"),
         (3, "listener.tracking_link_expiry"),
-        (4, "listener.open_tracking_scheme"),
-        (5, "proxy.upstream"),
-        (6, "proxy.listen"),
-        (8, "tracker.stor"),
-    ]
-
-
-def test_every_item_of_an_array_that_is_wrong_is_told_on_its_own_line(tmp_path: Path) -> None:
-    text = '[listener]\nnever_wrap = [\n  "a*",\n  "",\n  7,\n]\n'
-    assert [(line, key) for line, key, _ in faults(tmp_path, text)] == [
-        (4, "listener.never_wrap[1]"),
-        (5, "listener.never_wrap[2]"),
+        (6, "listener.never_wrap[1]"),
+        (7, "listener.never_wrap[2]"),
+        (9, "listener.open_tracking_scheme"),
+        (10, "proxy.upstream"),
+        (11, "proxy.listen"),
+        (13, "tracker.stor"),
     ]
 
 
@@ -223,14 +201,6 @@ def test_every_variable_that_is_wrong_is_told_on_its_own_line(tmp_path: Path) ->
     assert [line for line, _, _ in found] == [3, 4, 6, 7]
     assert found[1][2].endswith("allowed: seconds, a whole number from 1 to 4294967295")
     assert found[2][2].endswith("allowed: much: 70000 bytes, at most 65536")
-
-
-def test_what_a_server_needs_is_missed(tmp_path: Path) -> None:
-    assert [(line, key) for line, key, _ in faults(tmp_path, "[proxy]\n\n[tracker]\n")] == [
-        (1, "proxy.upstream"),
-        (1, "keys"),
-        (3, "tracker.store"),
-    ]
 
 
 @pytest.mark.parametrize("text", ["proxy = 5", "[[proxy]]", 'proxy = "127.0.0.1:25"'])
@@ -278,14 +248,9 @@ def test_garbage_appended_to_any_line_is_found_on_that_line(
 
 
 def test_a_byte_order_mark_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
-    assert faults(tmp_path, "\ufeffsmtpapi = 1\n") == [
-        (
-            1,
-            "",
-            (
-                "begins with a byte order mark (the bytes EF BB BF), which TOML does not have; "
-                "save the file as UTF-8 without it"
-            ),
-        ),
-        (1, "smtpapi", "found 1, allowed: true or false, without quotes"),
-    ]
+    mark = (
+        "begins with a byte order mark (the bytes EF BB BF), which TOML does not have; "
+        "save the file as UTF-8 without it"
+    )
+    smtpapi = "found 1, allowed: true or false, without quotes"
+    assert faults(tmp_path, "\ufeffsmtpapi = 1\n") == [(1, "", mark), (1, "smtpapi", smtpapi)]

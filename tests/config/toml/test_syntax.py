@@ -50,15 +50,9 @@ def test_every_key_and_item_has_its_line() -> None:
 def test_broken_lines_are_left_out_and_the_rest_is_read() -> None:
     members, _, faults = read_toml('a = mail.test\n[b]\nc = "open\nd = 2\nd = 3\ne =\n')
     assert members == {"b": {"d": 2}}
-    assert [(line, ".".join(key)) for line, key, _, _ in faults] == [
-        (1, "a"),
-        (3, "b.c"),
-        (5, "b.d"),
-        (6, "b.e"),
-    ]
+    keys = [(line, ".".join(key)) for line, key, _, _ in faults]
+    assert keys == [(1, "a"), (3, "b.c"), (5, "b.d"), (6, "b.e")]
     assert faults[0][2] == "not TOML: column 5: no value; a text needs quotes"
-    assert "quote is missing" in faults[1][2]
-    assert "second time" in faults[2][2]
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,7 @@ def reject(code: int, text: str) -> Verdict:
     [
         ("vctx:set_code('550', '5.7.1 no')", reject(550, "5.7.1 no")),
         ("vctx:set_code(550, 'no') do return msys.core.VALIDATE_DONE end", reject(550, "no")),
+        ("vctx:set_code(550, 'no') do return end", reject(550, "no")),
         ("vctx:set_code(451)", reject(451, "Refused by policy")),
         ("vctx:set_code(550, 'a\\xc3\\xa9\\r\\n250 ok')", reject(550, "a????250 ok")),
         ("vctx:set_code(550, ('x'):rep(999))", reject(550, "x" * 400)),

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from tests.config.mutations import write_named_files
 
 from msys_track.config.checking import checked
 from msys_track.config.load import load
@@ -222,9 +221,8 @@ def test_the_word_that_something_else_guards_has_one_place(
     ]
 
 
-def test_the_word_that_something_else_guards_has_its_key_in_toml(tmp_path: Path) -> None:
-    write_named_files(tmp_path)
-    path = tmp_path / "msys-track.toml"
+def test_the_word_that_something_else_guards_has_its_key_in_toml(folder: Path) -> None:
+    path = folder / "msys-track.toml"
     text = 'keys = "keys.toml"\n[listen.":25"]\n[proxy]\nupstream = "127.0.0.1:25"\n'
     for word, is_allowed in (("", False), ("unprotected = true\n", True)):
         path.write_text(text + word)

@@ -4,27 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.config.mutations import (
-    Mutation,
-    combinations,
-    good,
-    mutated,
-    mutations,
-    write_named_files,
-)
+from tests.config.mutations import Mutation, combinations, good, mutated, mutations
 
 from msys_track.config.checking import check_configuration
 
 NAMES = ("servers.toml", "scopes.toml", "ecelerity.conf")
 SINGLE = [(name, (each,)) for name in NAMES for each in mutations(name)]
 SEVERAL = [(name, each) for name in NAMES for each in combinations(name, 60, seed=20)]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("configuration")
-    write_named_files(path)
-    return path
 
 
 def told(folder: Path, name: str, text: str) -> list[str]:
@@ -113,10 +99,9 @@ def test_a_listener_of_momentums_form_needs_an_upstream(tmp_path: Path) -> None:
     )
 
 
-def test_what_only_tracks_needs_no_upstream(tmp_path: Path) -> None:
-    write_named_files(tmp_path)
+def test_what_only_tracks_needs_no_upstream(folder: Path) -> None:
     text = 'msys_track { keys = "keys.toml" store = "events.sqlite" }\n'
-    assert told(tmp_path, "ecelerity.conf", text) == []
+    assert told(folder, "ecelerity.conf", text) == []
 
 
 def test_what_the_command_line_says_stands_in_place_of_the_files_words(folder: Path) -> None:

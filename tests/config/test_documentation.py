@@ -5,7 +5,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from tests.config.mutations import write_named_files
 
 from msys_track.config.checking import check_configuration
 from msys_track.config.schema.page import write_page
@@ -33,9 +32,8 @@ def test_the_page_has_every_kind_of_scope() -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=["the first", "scopes"])
-def test_an_example_is_a_good_file(tmp_path: Path, example: str) -> None:
-    write_named_files(tmp_path)
-    path = tmp_path / "msys-track.toml"
+def test_an_example_is_a_good_file(folder: Path, example: str) -> None:
+    path = folder / "msys-track.toml"
     path.write_text(example, encoding="utf-8")
     assert [problem.format_line(path) for problem in check_configuration(path).problems] == []
 

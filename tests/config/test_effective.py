@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.config.mutations import good, write_named_files
+from tests.config.mutations import good
 
 from msys_track.config.checking import Checked, check_configuration
 from msys_track.config.configuration import Configuration
@@ -34,12 +34,6 @@ def looked_at(folder: Path, text: str) -> tuple[Checked, Configuration]:
     assert looked.problems == ()
     assert looked.configuration is not None
     return looked, looked.configuration
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_named_files(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture

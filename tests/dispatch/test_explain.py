@@ -36,10 +36,10 @@ TRACKED_URL = re.compile(rf"https?://{re.escape(DOMAIN)}(/[fq]/[\w./-]+)".encode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """A mail as explained, as injected, as arrived."""
+    """A mail as written, as explained, as arrived."""
 
+    mail: Mail
     record: dict[str, Any]
-    sent: bytes
     arrived: bytes
     keys: KeyRing
 
@@ -67,27 +67,23 @@ async def send_through_a_proxy(configuration: Path, message: bytes) -> bytes:
     return taken.message
 
 
-@pytest.fixture(params=MAILS, ids=lambda mail: mail.name)
-def mail(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture
-def both(tmp_path: Path, mail: Mail) -> Explained:
+@pytest.fixture(scope="module", params=MAILS, ids=lambda mail: mail.name)
+def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Explained:
     """Explain a mail, and inject it."""
-    create(tmp_path / "keys.toml")
-    configuration = tmp_path / "msys-track.toml"
+    mail, folder = request.param, tmp_path_factory.mktemp("explained")
+    create(folder / "keys.toml")
+    configuration = folder / "msys-track.toml"
     configuration.write_text(CONFIGURATION, encoding="utf-8")
-    file = tmp_path / "mail.eml"
+    file = folder / "mail.eml"
     file.write_bytes(mail.message)
     arguments = ["explain", str(file), "--to", "jo@reader.example", "--json"]
     result = CliRunner().invoke(main, [*arguments, "--config", str(configuration)])
     assert result.exit_code == 0, result.output
     return Explained(
+        mail=mail,
         record=json.loads(result.stdout),
-        sent=mail.message,
         arrived=asyncio.run(send_through_a_proxy(configuration, mail.message)),
-        keys=KeyRing.load(tmp_path / "keys.toml"),
+        keys=KeyRing.load(folder / "keys.toml"),
     )
 
 
@@ -95,37 +91,37 @@ def test_there_are_more_than_twenty_mails() -> None:
     assert len({mail.message for mail in MAILS}) >= 20
 
 
-def test_each_link_is_explained_as_it_arrives(mail: Mail, both: Explained) -> None:
+def test_each_link_is_explained_as_it_arrives(both: Explained) -> None:
     links = [(link["target"], link["fate"]) for link in both.decided["links"]]
-    assert links == list(mail.links)
+    assert links == list(both.mail.links)
     wrapped = Counter(target for target, fate in links if fate == "wrapped")
     assert Counter(each.target for each in both.claims() if each.target is not None) == wrapped
     assert both.record["copies"][0]["wrapped_links"] == wrapped.total()
 
 
-def test_each_pixel_is_explained_as_it_arrives(mail: Mail, both: Explained) -> None:
+def test_each_pixel_is_explained_as_it_arrives(both: Explained) -> None:
     pixels = [(pixel["kind"], pixel["fate"]) for pixel in both.decided["pixels"]]
-    assert pixels == list(mail.pixels)
+    assert pixels == list(both.mail.pixels)
     added = sorted(kind for kind, fate in pixels if fate == "added")
     assert sorted(each.kind for each in both.claims() if each.target is None) == added
 
 
-def test_each_part_is_explained_as_it_arrives(mail: Mail, both: Explained) -> None:
+def test_each_part_is_explained_as_it_arrives(both: Explained) -> None:
     parts = [(part["media_type"], part["fate"]) for part in both.decided["parts"]]
-    assert parts == list(mail.parts)
-    starts = [0, *accumulate(len(line) for line in both.sent.splitlines(keepends=True))]
+    assert parts == list(both.mail.parts)
+    starts = [0, *accumulate(len(line) for line in both.mail.message.splitlines(keepends=True))]
     for part in both.decided["parts"]:
         start = starts[part["line"] - 1]
-        body = both.sent[start : start + part["length_bytes"]]
+        body = both.mail.message[start : start + part["length_bytes"]]
         assert body
         assert (body in both.arrived) == (part["fate"] != "rewritten")
 
 
 def test_lines_are_those_where_an_editor_finds_the_link(both: Explained) -> None:
-    lines = both.sent.split(b"\r\n")
+    lines = both.mail.message.split(b"\r\n")
     for link in both.decided["links"]:
         host = link["target"].partition("://")[2].partition("/")[0].partition("?")[0]
-        if b"base64" not in both.sent and host.isascii():
+        if b"base64" not in both.mail.message and host.isascii():
             assert host.encode() in lines[link["line"] - 1]
 
 

@@ -63,8 +63,8 @@ def ask(body: str, given: Transaction | None = None, **limits: Any) -> Verdict:
     return lua(body, **limits).ask(Hook.EACH_RCPT, given or transaction())
 
 
-def set_by(body: str, given: Transaction | None = None) -> dict[str, str]:
+def set_by(body: str, given: Transaction | None = None, **limits: Any) -> dict[str, str]:
     """Give the message's variables after `body`."""
     given = given or transaction()
-    ask(body, given)
+    ask(body, given, **limits)
     return dict(given.contexts.message.items())

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from tests.config.mutations import write_named_files
 
 from msys_track.config.checking import check_configuration
 from msys_track.config.load import load
@@ -135,6 +134,7 @@ def test_what_asks_for_no_guard_is_no_fault(tmp_path: Path, option: str) -> None
 
 
 WIDER = "Use_SSL = yes ESMTP_Listener {{ Open_Relay = false Listen :25 {{ {} }} }}"
+NOT_OPENED = "Listen :25 { Enable = no } Listen /tmp/x { }"
 OTHER_PORTS = """
 Control_Listener { Enable_Authentication = true Peer ::1 { TLS = yes } }
 domain x.example { TLS = required }
@@ -155,8 +155,8 @@ ESMTP_Listener { Listen :25 { } Listen 127.0.0.1:587 { TLS = yes Peer ::1 { SSL 
         # A relay that is open to one network only is a guard.
         ("Listen :25 { } Peer 10.0.0.0/8 { Open_Relay = true }", ["peer.Open_Relay"]),
         # A listener on its default address, and ports that are not opened.
-        ("Relay_Hosts = ( ::1 ) TLS = yes", []),
-        ("Relay_Hosts = ( ::1 ) Listen :25 { Enable = no } Listen /tmp/x { }", []),
+        ("Relay_Hosts = ( ::1 ) ESMTP_Listener { TLS = yes }", []),
+        (f"Relay_Hosts = ( ::1 ) ESMTP_Listener {{ {NOT_OPENED} }}", []),
     ],
 )
 def test_a_port_has_the_guards_that_hold_for_it(
@@ -222,9 +222,8 @@ def test_the_word_that_something_else_guards_has_one_place(
     ]
 
 
-def test_the_word_that_something_else_guards_has_its_key_in_toml(tmp_path: Path) -> None:
-    write_named_files(tmp_path)
-    path = tmp_path / "msys-track.toml"
+def test_the_word_that_something_else_guards_has_its_key_in_toml(folder: Path) -> None:
+    path = folder / "msys-track.toml"
     text = 'keys = "keys.toml"\n[listen.":25"]\n[proxy]\nupstream = "127.0.0.1:25"\n'
     for word, is_allowed in (("", False), ("unprotected = true\n", True)):
         path.write_text(text + word)

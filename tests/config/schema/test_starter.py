@@ -5,7 +5,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from tests.config.mutations import write_named_files
 
 from msys_track.config.checking import check_configuration
 from msys_track.config.schema.starter import starter
@@ -14,12 +13,6 @@ from msys_track.policy.loading import PolicySettings
 from msys_track.tracking.settings import TrackerSettings
 
 UNCOMMENTED = re.sub(r"(?m)^#(?! )", "", starter())
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_named_files(tmp_path)
-    return tmp_path
 
 
 def test_as_it_is_it_sets_what_must_be_set_and_nothing_else() -> None:

@@ -154,10 +154,7 @@ SPINS = "local began = os.clock() while os.clock() - began < 0.05 do end"
 def test_other_work_in_the_process_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own thread did nothing of what the process's clock shows."""
     monkeypatch.setattr(Outside, "thread_seconds", lambda _outside: 0.0)
-    body = f"{SPINS} msg:context_set(M, 'a', '1')"
-    given = transaction()
-    ask(body, given, timeout_seconds=0.001)
-    assert given.contexts.message.get("a") == "1"
+    assert set_by(f"{SPINS} msg:context_set(M, 'a', '1')", timeout_seconds=0.001) == {"a": "1"}
 
 
 def test_the_thread_s_own_work_counts() -> None:
@@ -304,9 +301,7 @@ def test_without_the_sandbox_the_whole_library_is_there(tmp_path: Path) -> None:
     file = tmp_path / "seen"
     file.write_text("outside")
     body = f"local f <close> = io.open('{file}') msg:context_set(M, 'a', f:read('a'))"
-    given = transaction()
-    ask(body, given, is_sandboxed=False)
-    assert given.contexts.message.get("a") == "outside"
+    assert set_by(body, is_sandboxed=False) == {"a": "outside"}
 
 
 def test_without_the_sandbox_python_stays_closed_and_loops_end() -> None:

@@ -172,7 +172,7 @@ def test_a_private_folder_of_somebody_else_protects_nothing(made: Path) -> None:
     assert_refused(made, "users other than its owner can use it")
 
 
-def mounted(folder: Path, *, name: str = "..2026_11_24") -> Path:
+def mount_keys(folder: Path, *, name: str = "..2026_11_24") -> Path:
     """Keys as Kubernetes mounts a secret: the visible file leads through a folder's link."""
     (folder / name).mkdir()
     keys.create(folder / name / "keys.toml", now=NOW)
@@ -188,15 +188,15 @@ def mounted(folder: Path, *, name: str = "..2026_11_24") -> Path:
 def test_a_mounted_secret_is_read_through_its_links_and_again_when_they_change(
     tmp_path: Path,
 ) -> None:
-    visible = mounted(tmp_path)
+    visible = mount_keys(tmp_path)
     link = KeyRing.load(visible).seal(CLICK)
-    mounted(tmp_path, name="..2026_11_25")
+    mount_keys(tmp_path, name="..2026_11_25")
     with pytest.raises(InvalidTokenError):
         KeyRing.load(visible).open(link)
 
 
 def test_behind_a_link_the_folder_of_the_file_itself_counts(tmp_path: Path) -> None:
-    visible = mounted(tmp_path)
+    visible = mount_keys(tmp_path)
     behind = visible.resolve()
     behind.chmod(0o444)
     tmp_path.chmod(0o755)
@@ -385,7 +385,7 @@ def test_what_no_key_file_has_is_refused_with_its_place(
 
 
 @st.composite
-def damaged(draw: st.DrawFn) -> str:
+def damaged_files(draw: st.DrawFn) -> str:
     """A key file in which something was cut out, put in or exchanged."""
     text = table() + table(number="2", base64_text=f'"{BASE64[::-1].lstrip("=")}="')
     for _ in range(draw(st.integers(1, 3))):
@@ -420,7 +420,7 @@ def pieces_hidden() -> Iterator[None]:
 @settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(content=damaged())
+@given(content=damaged_files())
 def test_no_error_about_a_file_or_a_variable_shows_a_piece_of_a_secret(
     made: Path, content: str
 ) -> None:

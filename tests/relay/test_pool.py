@@ -15,7 +15,7 @@ from msys_track.relay.settings import UpstreamSettings
 pytestmark = pytest.mark.anyio
 
 
-async def settled() -> None:
+async def let_tasks_run() -> None:
     """Long enough for all that needs no clock."""
     await asyncio.sleep(0.02)
 
@@ -46,7 +46,7 @@ async def test_who_waits_too_long_is_told_451_and_the_others_are_served(relay: R
     script = {"DOT": [say("250 Ok", when=gate), "250 Ok"]}
     _, upstream = await relay(script, max_connections=1, pool_wait_seconds=0.1)
     first = asyncio.create_task(upstream.deliver(transaction()))
-    await settled()
+    await let_tasks_run()
     refusal = await refusal_of(upstream.deliver(transaction()))
     assert refusal == "451 4.3.2 All connections to the upstream are busy"
     gate.set()
@@ -85,7 +85,7 @@ async def test_an_idle_connection_that_ends_is_forgotten(relay: Relay, last_word
     server, upstream = await relay(max_connections=1)
     await upstream.deliver(transaction())
     await server.say_unasked(last_words)
-    await settled()
+    await let_tasks_run()
     assert (await upstream.deliver(transaction())).code == 250
     assert len(server.dialogues) == 2
 
@@ -104,9 +104,9 @@ async def test_closing_lets_the_mail_under_way_finish_and_sends_the_waiting_away
     gate = asyncio.Event()
     server, upstream = await relay({"DOT": say("250 Ok", when=gate)}, max_connections=1)
     under_way = asyncio.create_task(upstream.deliver(transaction()))
-    await settled()
+    await let_tasks_run()
     waiting = asyncio.create_task(upstream.deliver(transaction()))
-    await settled()
+    await let_tasks_run()
     await upstream.close()
     for late in (waiting, upstream.deliver(transaction())):
         with pytest.raises(UpstreamError, match=r"451 4\.3\.2 The proxy is shutting down"):
@@ -126,7 +126,7 @@ async def test_a_connection_that_is_handed_on_is_usable_or_opened_anew_and_never
     pool = Pool(UpstreamSettings(port=server.port, max_connections=1))
     connection, _ = await pool.acquire()
     waiting = asyncio.create_task(pool.acquire())
-    await settled()
+    await let_tasks_run()
     if breaks == "in use":
         connection.abort()
     pool.release(connection)
@@ -142,7 +142,7 @@ async def test_a_connection_that_is_handed_on_is_usable_or_opened_anew_and_never
     assert (again is connection, is_fresh) == (breaks == "never", breaks != "never")
     pool.release(again)
     pool.close()
-    await settled()
+    await let_tasks_run()
 
 
 async def test_a_connection_that_cannot_be_opened_costs_no_place(relay: Relay) -> None:

@@ -16,6 +16,8 @@ from msys_track.options.tracking import TrackingOptions
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
 
+MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
+ACCEPTED = "250 2.0.0 Ok: queued as 4711"
 TRACKING = TrackingOptions(
     open_tracking=True, click_tracking=True, tracking_domain="click.example.com"
 )

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import pytest
 from tests import oracle
 from tests.captured_logs import capture_logs
-from tests.injection.conftest import TRACKING, Connect, Harness, Start
+from tests.injection.conftest import ACCEPTED, MESSAGE, TRACKING, Connect, Harness, Start
 from tests.smtp_client import Client
 from tests.upstreams import EXTENSIONS, HANG_UP, SILENCE, Answer, ScriptedUpstream, say
 from tests.waiting import until
@@ -19,14 +19,12 @@ from msys_track.keys.ring import KeyRing
 
 pytestmark = pytest.mark.anyio
 
-MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
 HTML = (
     b"Subject: x\r\nContent-Type: text/html\r\n\r\n"
     b"<body>\r\n.<a href='http://e.com/?a=1'>x</a>\r\n..\r\n</body>\r\n"
 )
 HTML_WIRE = HTML.replace(b"\r\n.", b"\r\n..")
 THREE = ("a@example.com", "b@example.com", "c@example.com")
-ACCEPTED = "250 2.0.0 Ok: queued as 4711"
 IMPATIENT = {"reply_timeout_seconds": 0.3, "data_timeout_seconds": 0.3}
 OFFERS = {"pipelining": EXTENSIONS, "no pipelining": EXTENSIONS[1:], "nothing": ()}
 

@@ -47,7 +47,7 @@ async def ports(start: Start, request: pytest.FixtureRequest) -> AsyncIterator[P
         yield stock, harness.proxy.port
 
 
-async def played(port: int, commands: Sequence[bytes]) -> list[str]:
+async def play_dialogue(port: int, commands: Sequence[bytes]) -> list[str]:
     """Say one after the other, to the end or until the server closes."""
     replies = []
     async with Client(port) as client:
@@ -58,7 +58,7 @@ async def played(port: int, commands: Sequence[bytes]) -> list[str]:
     return replies
 
 
-async def pipelined(port: int, commands: Sequence[bytes]) -> list[str]:
+async def pipeline_dialogue(port: int, commands: Sequence[bytes]) -> list[str]:
     """Say all in one write."""
     async with Client(port) as client:
         client.send(b"".join(each + b"\r\n" for each in commands))
@@ -66,7 +66,7 @@ async def pipelined(port: int, commands: Sequence[bytes]) -> list[str]:
 
 
 async def assert_same(ports: Ports, commands: Sequence[bytes]) -> None:
-    stock, ours = [await played(port, commands) for port in ports]
+    stock, ours = [await play_dialogue(port, commands) for port in ports]
     assert ours == stock
 
 
@@ -193,7 +193,7 @@ async def test_a_dialogue_is_answered_as_by_stock_aiosmtpd(ports: Ports, name: s
 async def test_a_pipelined_dialogue_is_answered_the_same(ports: Ports, name: str) -> None:
     commands = DIALOGUES[name]
     for port in ports:
-        assert await pipelined(port, commands) == await played(port, commands)
+        assert await pipeline_dialogue(port, commands) == await play_dialogue(port, commands)
 
 
 WORDS = st.sampled_from(
@@ -288,6 +288,6 @@ DIFFERENCES = {
 @pytest.mark.parametrize("name", DIFFERENCES)
 async def test_answers_differ_where_the_documentation_says_so(ports: Ports, name: str) -> None:
     commands, by_stock, by_us = DIFFERENCES[name]
-    stock, ours = [await played(port, [*commands, b"NOOP"]) for port in ports]
+    stock, ours = [await play_dialogue(port, [*commands, b"NOOP"]) for port in ports]
     assert (stock[-2], ours[-2]) == (by_stock, by_us)
     assert stock[-1] == ours[-1] == "250 OK"

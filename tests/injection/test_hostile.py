@@ -9,14 +9,12 @@ import tracemalloc
 from typing import NoReturn
 
 import pytest
-from tests.injection.conftest import Connect, Harness, Start
+from tests.injection.conftest import ACCEPTED, MESSAGE, Connect, Harness, Start
 from tests.smtp_client import Client
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
-ACCEPTED = "250 2.0.0 Ok: queued as 4711"
 # Not a secret: the same noise in each run.
 NOISE = random.Random(1)  # noqa: S311
 CLIENT_HELLO = bytes.fromhex("1603010200010001fc0303") + NOISE.randbytes(506)

@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 from tests import oracle
 from tests.captured_logs import capture_logs
-from tests.injection.conftest import TRACKING, Connect, Harness, Start
+from tests.injection.conftest import ACCEPTED, MESSAGE, TRACKING, Connect, Harness, Start
 from tests.smtp_client import Client
 from tests.upstreams import Answer, ScriptedUpstream, say, stock_aiosmtpd
 from tests.waiting import until
@@ -20,9 +20,6 @@ from msys_track.keys.ring import KeyRing
 from msys_track.testing.sink import Arrival, Sink
 
 pytestmark = pytest.mark.anyio
-
-MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
-ACCEPTED = "250 2.0.0 Ok: queued as 4711"
 
 
 async def test_the_greeting_names_the_proxy_and_nothing_is_looked_up(connect: Connect) -> None:

@@ -9,15 +9,17 @@ import tempfile
 import threading
 import tomllib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.processes import Ended, run
 from tests.tokens import TOKENS, claims_of, key_file, said
 
 from msys_track.errors import InvalidTokenError, KeyRingError
@@ -46,6 +48,18 @@ def made(path: Path) -> Path:
     """A key file with one key."""
     keys.create(path, now=NOW)
     return path
+
+
+def assert_refused(source: str | Path, wanted: str, *uses: Callable[[Any], object]) -> None:
+    """Loading a source of keys, or each of these uses of it, is refused in these words."""
+    for use in uses or (KeyRing.load,):
+        with pytest.raises(KeyRingError, match=wanted):
+            use(source)
+
+
+def run_script(folder: Path, script: str, *arguments: str | Path) -> Ended:
+    """Run a script in a process of its own, to its end."""
+    return run(folder, "-c", script, *arguments, command=(sys.executable,))
 
 
 def secrets_in(path: Path) -> list[str]:
@@ -79,34 +93,29 @@ def test_a_file_can_be_read_by_a_person_and_by_any_toml_parser(made: Path) -> No
 
 def test_a_file_is_never_written_over(made: Path) -> None:
     before = made.read_bytes()
-    with pytest.raises(KeyRingError, match=r"there is a file already; `msys-track keys rotate"):
-        keys.create(made)
+    assert_refused(made, "there is a file already; `msys-track keys rotate", keys.create)
     assert made.read_bytes() == before
 
 
 def test_a_missing_folder_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "keys.toml"
-    with pytest.raises(KeyRingError, match=f"{path}: can't be written: No such file or directory"):
-        keys.create(path)
+    assert_refused(path, f"{path}: can't be written: No such file or directory", keys.create)
 
 
 def test_a_missing_file_is_an_error_that_says_how_to_make_one(path: Path) -> None:
-    for use in (KeyRing.load, keys.rotate):
-        with pytest.raises(KeyRingError, match=f"no such key file; `msys-track keys new {path}`"):
-            use(path)
+    wanted = f"no such key file; `msys-track keys new {path}`"
+    assert_refused(path, wanted, KeyRing.load, keys.rotate)
     assert list(path.parent.iterdir()) == []
 
 
 def test_a_folder_is_no_key_file(tmp_path: Path) -> None:
-    with pytest.raises(KeyRingError, match="can't be read: Is a directory"):
-        KeyRing.load(tmp_path)
+    assert_refused(tmp_path, "can't be read: Is a directory")
 
 
 @needs_ordinary_user
 def test_a_file_that_may_not_be_read_is_an_error(made: Path) -> None:
     made.chmod(0)
-    with pytest.raises(KeyRingError, match="can't be read: Permission denied"):
-        KeyRing.load(made)
+    assert_refused(made, "can't be read: Permission denied")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601, 0o644, 0o777, 0o440])
@@ -117,12 +126,8 @@ def test_a_file_that_others_can_use_is_refused_with_the_command_that_helps(
     if os.geteuid() == 0:
         os.chown(made, 4711, -1)
     made.chmod(mode)
-    wanted = re.escape(
-        f"users other than its owner can use it (mode {mode:04o}); run `chmod 600 {made}`"
-    )
-    for use in (KeyRing.load, keys.rotate, keys.list_keys):
-        with pytest.raises(KeyRingError, match=wanted):
-            use(made)
+    wanted = f"users other than its owner can use it (mode {mode:04o}); run `chmod 600 {made}`"
+    assert_refused(made, re.escape(wanted), KeyRing.load, keys.rotate, keys.list_keys)
 
 
 @pytest.mark.parametrize(
@@ -157,19 +162,17 @@ def test_a_folder_with_a_way_in_or_a_file_that_can_be_written_protects_nothing(
 ) -> None:
     made.chmod(mode)
     made.parent.chmod(folder_mode)
-    with pytest.raises(KeyRingError, match=rf"\(mode {mode:04o}\).*mode 0440, owned by root"):
-        KeyRing.load(made)
+    assert_refused(made, rf"\(mode {mode:04o}\).*mode 0440, owned by root")
 
 
 @needs_root
 def test_a_private_folder_of_somebody_else_protects_nothing(made: Path) -> None:
     made.chmod(0o444)
     os.chown(made.parent, 4711, -1)
-    with pytest.raises(KeyRingError, match="users other than its owner can use it"):
-        KeyRing.load(made)
+    assert_refused(made, "users other than its owner can use it")
 
 
-def mounted(folder: Path, *, name: str = "..2026_11_24") -> Path:
+def mount_keys(folder: Path, *, name: str = "..2026_11_24") -> Path:
     """Keys as Kubernetes mounts a secret: the visible file leads through a folder's link."""
     (folder / name).mkdir()
     keys.create(folder / name / "keys.toml", now=NOW)
@@ -185,15 +188,15 @@ def mounted(folder: Path, *, name: str = "..2026_11_24") -> Path:
 def test_a_mounted_secret_is_read_through_its_links_and_again_when_they_change(
     tmp_path: Path,
 ) -> None:
-    visible = mounted(tmp_path)
+    visible = mount_keys(tmp_path)
     link = KeyRing.load(visible).seal(CLICK)
-    mounted(tmp_path, name="..2026_11_25")
+    mount_keys(tmp_path, name="..2026_11_25")
     with pytest.raises(InvalidTokenError):
         KeyRing.load(visible).open(link)
 
 
 def test_behind_a_link_the_folder_of_the_file_itself_counts(tmp_path: Path) -> None:
-    visible = mounted(tmp_path)
+    visible = mount_keys(tmp_path)
     behind = visible.resolve()
     behind.chmod(0o444)
     tmp_path.chmod(0o755)
@@ -201,15 +204,12 @@ def test_behind_a_link_the_folder_of_the_file_itself_counts(tmp_path: Path) -> N
     assert KeyRing.load(visible).ids == (1,)
     tmp_path.chmod(0o700)
     behind.parent.chmod(0o755)
-    with pytest.raises(KeyRingError, match=re.escape(f"run `chmod 600 {behind}`")):
-        KeyRing.load(visible)
+    assert_refused(visible, re.escape(f"run `chmod 600 {behind}`"))
 
 
 def test_a_link_to_itself_is_an_error(path: Path) -> None:
     path.symlink_to(path)
-    for use in (KeyRing.load, keys.rotate):
-        with pytest.raises(KeyRingError, match="Too many levels of symbolic links"):
-            use(path)
+    assert_refused(path, "Too many levels of symbolic links", KeyRing.load, keys.rotate)
 
 
 AS_SERVICE = """
@@ -247,13 +247,9 @@ def test_a_service_reads_its_own_file_and_one_that_root_gave_its_group(
         keys.create(file)
         os.chown(file, owner, 4711)
         file.chmod(mode)
-        done = subprocess.run(  # noqa: S603
-            [sys.executable, "-c", AS_SERVICE, str(file)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    assert wanted in done.stdout
+        done = run_script(Path(folder), AS_SERVICE, file)
+    assert done.code == 0
+    assert wanted in done.output.decode()
 
 
 def test_keys_are_read_from_an_environment_variable(
@@ -276,8 +272,7 @@ def test_keys_are_read_from_a_credential_of_systemd(
     assert said(KeyRing.load("credential:keys.toml").open(link)) == said(CLICK)
     made.parent.chmod(0o755)
     made.chmod(0o644)
-    with pytest.raises(KeyRingError, match=r"^credential:keys\.toml: users other than its"):
-        KeyRing.load("credential:keys.toml")
+    assert_refused("credential:keys.toml", r"^credential:keys\.toml: users other than its")
 
 
 @pytest.mark.parametrize(
@@ -286,11 +281,7 @@ def test_keys_are_read_from_a_credential_of_systemd(
         ("env:NO_KEYS", None, "env:NO_KEYS: there is no such environment variable; set it"),
         ("credential:no", None, "CREDENTIALS_DIRECTORY is not set; .*LoadCredential=no:FILE"),
         ("credential:no", "/", "credential:no: there is no such key file; .*LoadCredential=no:"),
-        (
-            "env:",
-            None,
-            "env: not followed by a valid name; give the name of a file, env:NAME or",
-        ),
+        ("env:", None, "env: not followed by a valid name; give the name of a file, env:NAME or"),
         ("env:1", None, "env: not followed by a valid name"),
         ("env:a=b", None, "env: not followed by a valid name"),
         ("credential:", None, "credential: not followed by a valid name"),
@@ -304,9 +295,7 @@ def test_a_source_without_keys_is_told_with_what_to_do(
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     if folder is not None:
         monkeypatch.setenv("CREDENTIALS_DIRECTORY", folder)
-    for use in (KeyRing.load, keys.list_keys):
-        with pytest.raises(KeyRingError, match=wanted):
-            use(source)
+    assert_refused(source, wanted, KeyRing.load, keys.list_keys)
 
 
 @pytest.mark.parametrize("source", ["env:TRACKING_KEYS", "credential:keys.toml"])
@@ -316,11 +305,8 @@ def test_what_is_no_file_can_not_be_made_or_rotated(
     monkeypatch.chdir(made.parent)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(made.parent))
     before = made.read_bytes()
-    for use in (keys.rotate, keys.create):
-        with pytest.raises(
-            KeyRingError, match=r"only a file can be written; .* the key file that"
-        ):
-            use(source)
+    wanted = "only a file can be written; .* the key file that"
+    assert_refused(source, wanted, keys.rotate, keys.create)
     assert made.read_bytes() == before
     assert list(made.parent.iterdir()) == [made]
 
@@ -340,8 +326,7 @@ def test_a_variable_without_keys_is_told_as_such(
     content: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRACKING_KEYS", content)
-    with pytest.raises(KeyRingError, match=r"^env:TRACKING_KEYS: "):
-        KeyRing.load("env:TRACKING_KEYS")
+    assert_refused("env:TRACKING_KEYS", "^env:TRACKING_KEYS: ")
 
 
 BASE64 = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -355,11 +340,11 @@ def table(*, number: str = "1", created: str = DATE, base64_text: str = f'"{BASE
 BAD_SECRETS = ["", BASE64[:-4], BASE64[:-1], f"{BASE64} ", f"AAAA{BASE64}", "ü"]
 BROKEN = [
     ("", r"has no \[\[key\]\]; remove it, and `msys-track keys new .*` makes a whole file"),
-    ("# nothing\n", r"has no \[\[key\]\]"),
-    ("key = []", r"has no \[\[key\]\]"),
-    ("key = 1", r"has no \[\[key\]\]"),
+    *[
+        (content, r"has no \[\[key\]\]")
+        for content in ("# nothing\n", "key = []", "key = 1", "[key]\nid = 1")
+    ],
     ("key = [1]", r"key 1: is not a \[\[key\]\] table"),
-    ("[key]\nid = 1", r"has no \[\[key\]\]"),
     ("[[key]]\nid = \n", r"is not TOML; look at line 2, column 6"),
     ("[[key]]\nid = ", r"is not TOML; look at end of document"),
     ("[[key]\n", r"is not TOML; look at line 1"),
@@ -394,14 +379,13 @@ def test_what_no_key_file_has_is_refused_with_its_place(
 ) -> None:
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
     path.chmod(0o600)
-    for use in (KeyRing.load, keys.rotate, keys.list_keys):
-        with pytest.raises(KeyRingError, match=f"^{re.escape(str(path))}:.* {wanted}"):
-            use(path)
+    wanted = f"^{re.escape(str(path))}:.* {wanted}"
+    assert_refused(path, wanted, KeyRing.load, keys.rotate, keys.list_keys)
     assert path.read_bytes() == content.encode("utf-8", "surrogateescape")
 
 
 @st.composite
-def damaged(draw: st.DrawFn) -> str:
+def damaged_files(draw: st.DrawFn) -> str:
     """A key file in which something was cut out, put in or exchanged."""
     text = table() + table(number="2", base64_text=f'"{BASE64[::-1].lstrip("=")}="')
     for _ in range(draw(st.integers(1, 3))):
@@ -436,7 +420,7 @@ def pieces_hidden() -> Iterator[None]:
 @settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(content=damaged())
+@given(content=damaged_files())
 def test_no_error_about_a_file_or_a_variable_shows_a_piece_of_a_secret(
     made: Path, content: str
 ) -> None:
@@ -487,10 +471,8 @@ def test_a_listing_has_numbers_and_dates_and_nothing_else(made: Path) -> None:
     listed = keys.list_keys(made)
     assert listed == (KeyEntry(id=2, created=LATER), KeyEntry(id=1, created=NOW))
     assert not any(hasattr(entry, "secret") for entry in listed)
-    assert [entry.created_text for entry in listed] == [
-        "2027-02-22T10:00:00Z",
-        "2026-11-24T10:00:00Z",
-    ]
+    texts = [entry.created_text for entry in listed]
+    assert texts == ["2027-02-22T10:00:00Z", "2026-11-24T10:00:00Z"]
     made.unlink()
     keys.create(made, now=datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=-14))))
     assert keys.list_keys(made)[0].created_text == "0001-01-01T00:00:00-14:00"
@@ -548,12 +530,7 @@ def test_whom_root_let_read_a_file_reads_the_rotated_one(
 @pytest.mark.parametrize(
     ("there", "new"),
     [
-        ([1], 2),
-        ([7], 8),
-        ([3, 9, 5], 10),
-        ([254], 255),
-        ([255], 1),
-        ([255, 1, 2], 3),
+        *(([1], 2), ([7], 8), ([3, 9, 5], 10), ([254], 255), ([255], 1), ([255, 1, 2], 3)),
         ([*range(2, 256)], 1),
         ([*range(1, 40), *range(41, 256)], 40),
     ],
@@ -569,10 +546,7 @@ def test_a_new_number_follows_the_highest_and_then_the_longest_unused(
 def test_a_file_with_255_keys_has_no_room_and_stays(tmp_path: Path) -> None:
     path = key_file(tmp_path, {number: bytes([number]) * 32 for number in range(1, 256)})
     before = path.read_bytes()
-    with pytest.raises(
-        KeyRingError, match="has 255 keys, the most there can be; remove the oldest"
-    ):
-        keys.rotate(path)
+    assert_refused(path, "has 255 keys, the most there can be; remove the oldest", keys.rotate)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -638,12 +612,8 @@ import os, sys
 from pathlib import Path
 from msys_track.keys import file as keys
 def die(*_, **__): os._exit(9)
-if sys.argv[2] == "fsync":
-    os.fsync = die
-elif sys.argv[2] == "replace":
-    Path.replace = die
-else:
-    os.fdopen = die
+owner = Path if sys.argv[2] == "replace" else os
+setattr(owner, sys.argv[2], die)
 keys.rotate(sys.argv[1])
 """
 
@@ -651,14 +621,10 @@ keys.rotate(sys.argv[1])
 @pytest.mark.parametrize("step", ["fdopen", "fsync", "replace"])
 def test_a_rotation_that_dies_on_the_way_leaves_the_old_file(made: Path, step: str) -> None:
     before = made.read_bytes()
-    died = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", DYING, str(made), step], check=False
-    )
-    assert died.returncode == 9
+    assert run_script(made.parent, DYING, made, step).code == 9
     assert made.read_bytes() == before
     draft = made.with_name(".keys.toml.new")
-    with pytest.raises(KeyRingError, match=f"a rotation is under way or was cut off; .*{draft}"):
-        keys.rotate(made)
+    assert_refused(made, f"a rotation is under way or was cut off; .*{draft}", keys.rotate)
     assert stat.S_IMODE(draft.stat().st_mode) == 0o600
     draft.unlink()
     assert keys.rotate(made) == 2
@@ -672,9 +638,8 @@ def test_what_a_full_disk_stops_leaves_no_half_of_a_file(
 
     before = made.read_bytes()
     monkeypatch.setattr(os, "fsync", fail)  # a full disk can't be had here
-    with pytest.raises(KeyRingError, match="can't be replaced: No space left on device"):
-        keys.rotate(made)
-    with pytest.raises(KeyRingError, match="can't be written: No space left on device"):
-        keys.create(made.with_name("other.toml"))
+    assert_refused(made, "can't be replaced: No space left on device", keys.rotate)
+    other = made.with_name("other.toml")
+    assert_refused(other, "can't be written: No space left on device", keys.create)
     assert made.read_bytes() == before
     assert list(made.parent.iterdir()) == [made]

@@ -14,7 +14,7 @@ LINES = st.lists(st.sampled_from([b".", b"..", b"a", b".a", b"", b"\xff\x00", b"
 MESSAGES = LINES.map(lambda lines: b"".join(line + b"\r\n" for line in lines))
 
 
-def stuffed(message: bytes) -> bytes:
+def stuff_by_line(message: bytes) -> bytes:
     """RFC 5321 section 4.5.2."""
     if message and not message.endswith(b"\r\n"):
         message += b"\r\n"
@@ -37,7 +37,7 @@ def end_of(buffer: bytes) -> int | None:
 @example(message=b".")
 @example(message=b"\r\n.\r\n")
 def test_stuffing_is_what_the_rfc_says(message: bytes) -> None:
-    assert wire.stuff(message) == stuffed(message)
+    assert wire.stuff(message) == stuff_by_line(message)
 
 
 @given(buffer=ANYTHING)

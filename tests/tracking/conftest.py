@@ -44,7 +44,7 @@ class Harness:
         self.writer = writer
         self._connections: list[asyncio.StreamWriter] = []
 
-    async def pipelined(self, targets: Sequence[bytes]) -> list[bytes]:
+    async def get_pipelined(self, targets: Sequence[bytes]) -> list[bytes]:
         """The answers to GETs of these targets on one connection, which the last one ends."""
         requests = [b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n" for target in targets]
         return split_answers(await self.exchange(b"".join(requests)))

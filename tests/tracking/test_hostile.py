@@ -294,7 +294,7 @@ async def test_a_defect_does_not_take_the_answers_before_it(
         return target.decode("ascii") if target != b"/broken" else broken()
 
     monkeypatch.setattr("msys_track.tracking.routes.parse_path", parse_path)
-    first, second = await harness.pipelined([click_path.encode(), b"/broken"])
+    first, second = await harness.get_pipelined([click_path.encode(), b"/broken"])
     assert first.startswith(b"HTTP/1.1 302 ")
     assert second.startswith(b"HTTP/1.1 500 ")
     assert len(await harness.events()) == 1

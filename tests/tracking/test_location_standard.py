@@ -27,7 +27,7 @@ ENDS = ["https://shop.test/a{}", "https://shop.test/?a={}", "https://shop.test/#
 BATCH = 256
 
 
-def browsed(url: str) -> str | None:
+def browse_to(url: str) -> str | None:
     """Where a browser goes; None where it finds no URL."""
     try:
         return ada_url.URL(url).href
@@ -40,8 +40,8 @@ def follows(target: str) -> bool:
     value = make_location(target)
     if value is None or re.fullmatch(r"https?://[!-~]+", value, re.ASCII) is None:
         return False
-    goal = browsed(target)
-    return goal is None or browsed(value) == goal
+    goal = browse_to(target)
+    return goal is None or browse_to(value) == goal
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
@@ -51,7 +51,7 @@ def test_every_character_leads_where_it_led(place: str) -> None:
     for start in range(0, len(batched), BATCH):
         batch = batched[start : start + BATCH]
         target = place.format("".join(batch))
-        assert browsed(target) is not None
+        assert browse_to(target) is not None
         if not follows(target):
             pytest.fail(
                 f"one of these: {[ascii(e) for e in batch if not follows(place.format(e))]}"
@@ -109,11 +109,11 @@ def test_any_target_that_a_browser_takes_leads_where_it_led(
     scheme: str, pieces: list[str], end: str
 ) -> None:
     target = scheme + "".join(pieces) + end
-    goal = browsed(target)
+    goal = browse_to(target)
     if goal is not None:
         value = make_location(target)
         assert value is not None
-        assert browsed(value) == goal
+        assert browse_to(value) == goal
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_any_target_that_a_browser_takes_leads_where_it_led(
     ],
 )
 def test_a_host_that_no_browser_takes_is_as_refused_in_the_location(host: str, sent: str) -> None:
-    assert browsed(f"http://{host}/") is None
+    assert browse_to(f"http://{host}/") is None
     assert make_location(f"http://{host}/") == f"http://{sent}/"
-    assert browsed(f"http://{sent}/") is None
+    assert browse_to(f"http://{sent}/") is None
 
 
 def test_all_that_is_not_printable_ascii_can_be_percent_encoded() -> None:

@@ -27,13 +27,13 @@ def engagement() -> Engagement:
     )
 
 
-def sealed(kind: str, target: str | None = None) -> str:
+def seal_path(kind: str, target: str | None = None) -> str:
     claims = Claims(kind=kind, engagement=engagement(), target=target)  # type: ignore[arg-type]
     return "/" + KEYS.seal(claims)
 
 
-CLICK = sealed("click", TARGET)
-OPEN = sealed("open")
+CLICK = seal_path("click", TARGET)
+OPEN = seal_path("open")
 
 
 def visit(target: str, *, now: float = NOW, counters: Counters | None = None) -> Outcome:
@@ -48,7 +48,7 @@ def location_of(outcome: Outcome) -> str | None:
 
 @pytest.mark.parametrize("kind", ["click", "amp_click", "link_unsubscribe"])
 def test_every_kind_with_a_target_redirects_and_leaves_its_claims(kind: str) -> None:
-    outcome = visit(sealed(kind, TARGET))
+    outcome = visit(seal_path(kind, TARGET))
     assert outcome.reply.head.startswith(b"HTTP/1.1 302 Moved Temporarily\r\n")
     assert location_of(outcome) == TARGET
     assert outcome.claims is not None
@@ -57,7 +57,7 @@ def test_every_kind_with_a_target_redirects_and_leaves_its_claims(kind: str) -> 
 
 @pytest.mark.parametrize("kind", ["open", "initial_open", "amp_open", "amp_initial_open"])
 def test_every_kind_of_open_gets_the_pixel_and_leaves_its_claims(kind: str) -> None:
-    outcome = visit(sealed(kind))
+    outcome = visit(seal_path(kind))
     assert outcome.reply == REPLIES.pixel
     assert outcome.claims is not None
     assert outcome.claims.kind == kind

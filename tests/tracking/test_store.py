@@ -12,7 +12,7 @@ from msys_track.tracking.replies import PIXEL
 pytestmark = [pytest.mark.anyio, UVLOOP]
 
 
-def encoded(path: str) -> str:
+def encode_path(path: str) -> str:
     """Every character but the first slash as %XX."""
     return "/" + "".join(f"%{ord(character):02X}" for character in path[1:])
 
@@ -36,7 +36,7 @@ def encoded(path: str) -> str:
 async def test_each_form_that_a_link_may_come_back_in_redirects_and_leaves_one_row(
     stored: Stored, click_path: str, form: str
 ) -> None:
-    reply = await stored.get(form.format(click_path, encoded=encoded(click_path)))
+    reply = await stored.get(form.format(click_path, encoded=encode_path(click_path)))
     assert f"\r\nLocation: {TARGET}\r\n".encode() in reply
     (event,) = await stored.events()
     assert event.target_link_url == TARGET

@@ -69,7 +69,7 @@ def is_target(path: bytes) -> bool:
 async def answers(stored: Stored, paths: Sequence[bytes]) -> list[bytes]:
     """The answers to GETs of request targets, many on each connection."""
     groups = [paths[at : at + PIPELINED] for at in range(0, len(paths), PIPELINED)]
-    return list(chain.from_iterable(await at_once(stored.pipelined, groups)))
+    return list(chain.from_iterable(await at_once(stored.get_pipelined, groups)))
 
 
 async def single_answers(stored: Stored, paths: Sequence[bytes]) -> list[bytes]:

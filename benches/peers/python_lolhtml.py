@@ -32,7 +32,7 @@ def rewriting(html: bytes, link: str, pixel: str) -> Callable[[], bytes]:
 
     def rewrite() -> bytes:
         chunks: list[bytes] = []
-        rewriter = HTMLRewriter(chunks.append)  # type: ignore[arg-type]  # always bytes
+        rewriter = HTMLRewriter(chunks.append)
         rewriter.on("a[href], area[href]", _Links(link))
         rewriter.on("body", _Body(pixel))
         rewriter.write(html)
@@ -47,7 +47,7 @@ def passing(html: bytes) -> Callable[[], bytes]:
 
     def through() -> bytes:
         chunks: list[bytes] = []
-        rewriter = HTMLRewriter(chunks.append)  # type: ignore[arg-type]  # always bytes
+        rewriter = HTMLRewriter(chunks.append)
         rewriter.write(html)
         rewriter.end()
         return b"".join(chunks)

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from cryptography.fernet import Fernet
-from pytracking import Configuration  # type: ignore[import-untyped]
-from pytracking.html import adapt_html  # type: ignore[import-untyped]
+from pytracking import Configuration
+from pytracking.html import adapt_html
 
 
 def rewriting(html: bytes, metadata: Mapping[str, str], base_url: str) -> Callable[[], str]:

@@ -23,6 +23,13 @@ from msys_track.settings.key import list_keys
         (PolicySettings, {"files": (Path(),), "timeout_seconds": 61}, "at most 60"),
         (TrackingOptions, {"open_tracking_scheme": "HTTPS"}, 'found "HTTPS"; write "https"'),
         (TrackingOptions, {"never_wrap": ("a*", "")}, 'never_wrap: found "", allowed: patterns'),
+        (
+            TrackingOptions,
+            {"never_wrap": ["a*"]},
+            'never_wrap: found ["a*"], a list; give a tuple',
+        ),
+        (ProxySettings, {"hostname": None}, "hostname: found None, allowed: a host name"),
+        (UpstreamSettings, {"host": None}, "host, port: found None, allowed: host:port"),
         (TrackingOptions, {"never_wrap": "a*"}, "allowed: an array of patterns"),
     ],
 )

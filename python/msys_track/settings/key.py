@@ -7,7 +7,7 @@ from these annotations, so that they can't disagree.
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, MISSING, dataclass, fields, replace
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from msys_track.errors import SettingsError
 from msys_track.settings.kinds import Kind, NotAllowedError, write_found
@@ -35,6 +35,8 @@ class Key:
     unset: str = ""
     """What holds where it is not set, if that is no value that could be set."""
     is_required: bool = False
+    is_optional: bool = False
+    """Whether the field may be None: not set; `list_keys` fills it in."""
 
 
 @cache
@@ -52,7 +54,13 @@ def list_keys(settings: type) -> Mapping[str, Key]:
         defaults = [known[name] for name in names]
         has_default = not key.is_required and not {MISSING, None}.intersection(defaults)
         default = write_fields(defaults) if has_default else None
-        keys[key.name or field] = replace(key, fields=names, settings=settings, default=default)
+        keys[key.name or field] = replace(
+            key,
+            fields=names,
+            settings=settings,
+            default=default,
+            is_optional=type(None) in get_args(hint.__origin__),
+        )
     return keys
 
 
@@ -65,20 +73,20 @@ def check_settings(settings: Any, where: str = "") -> None:
     faults: list[str] = []
     for key in list_keys(settings.__class__).values():
         values = [getattr(settings, field) for field in key.fields]
-        if None in values:
+        if values == [None] and key.is_optional:
             continue
-        value = write_fields(values)
+        value = None if None in values else write_fields(values)
         try:
             read = key.kind.read(value)
         except NotAllowedError as error:
             wrong = [text for _, text in error.faults]
         else:
-            written = write_setting(read)  # differs from `"HTTPS"`, which a file may have
-            wrong = (
-                [f"found {write_found(value)}; write {write_found(written)}"]
-                if written != value
-                else []
-            )
+            found, written = write_found(value), write_setting(read)
+            wrong = []
+            if isinstance(values[0], list):
+                wrong = [f"found {found}, a list; give a tuple"]
+            elif written != value:  # as `"HTTPS"`, which only a file may have
+                wrong = [f"found {found}; write {write_found(written)}"]
         faults += [f"{where}{', '.join(key.fields)}: {text}" for text in wrong]
     if faults:
         raise SettingsError("\n".join(faults))
@@ -97,7 +105,7 @@ def write_setting(setting: Any) -> object:
         return int(setting) if setting.is_integer() else setting
     if isinstance(setting, Address):
         return str(setting)
-    if isinstance(setting, tuple):
+    if isinstance(setting, tuple | list):
         return [write_setting(each) for each in setting]
     if isinstance(setting, dict):
         return {name: write_setting(each) for name, each in setting.items()}

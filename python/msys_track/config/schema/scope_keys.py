@@ -54,8 +54,7 @@ _MODULE: Final = ("click_tracking_include_metadata", "max_metadata_len")
 ENGAGEMENT_TRACKER: Final[Mapping[str, Key]] = {name: _OPTIONS[name] for name in _MODULE}
 """Options of Momentum's module, which no scope has."""
 
-SCOPE: Final[Mapping[str, Key]] = {
-    **{name: key for name, key in _OPTIONS.items() if name not in _MODULE},
+_SCOPE_ONLY: Final[Mapping[str, Key]] = {
     "pathway": Key(
         NAME,
         "the pathway that mail of this scope is on; not for pathways and their groups",
@@ -73,3 +72,15 @@ SCOPE: Final[Mapping[str, Key]] = {
         unset="none",
     ),
 }
+_FIRST_OF_OURS: Final = "initial_open_pixel_tracking"
+
+SCOPE: Final[Mapping[str, Key]] = {
+    name: key
+    for option, own in _OPTIONS.items()
+    if option not in _MODULE
+    for name, key in (
+        *(_SCOPE_ONLY.items() if option == _FIRST_OF_OURS else ()),
+        (option, own),
+    )
+}
+"""Momentum's options come first, then those that it lacks."""

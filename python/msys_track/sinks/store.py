@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -59,7 +60,7 @@ def open_store(
         )
         try:
             if not read_only and _is_empty(connection):
-                connection.execute("PRAGMA journal_mode = WAL")
+                _switch_to_wal(connection, busy_timeout_seconds)
                 with transaction(connection):
                     # Another process may have been first.
                     if _is_empty(connection):
@@ -71,6 +72,21 @@ def open_store(
             connection.close()
             raise
     return connection
+
+
+def _switch_to_wal(connection: sqlite3.Connection, timeout_seconds: float) -> None:
+    # SQLite does not wait by itself where two processes switch at once.
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from benches.conftest import Bars, Benchmark, Report
 from benches.race import Called, Race
 
 from msys_track.policy.context import Context, Contexts
-from msys_track.policy.guard import Guard
 from msys_track.policy.hooks import Hook, Transaction
 from msys_track.policy.loading import PolicySettings, load_policy
 
@@ -52,7 +51,6 @@ def asking(folder: Path, name: str, source: str) -> Called:
     file.write_text(source)
     policy = load_policy(PolicySettings(files=(file,)))
     assert policy is not None
-    guard = Guard(policy, "refuse")
 
     def ask() -> bytes:
         # The message's variables are empty at each call, as they are for each recipient.
@@ -66,7 +64,7 @@ def asking(folder: Path, name: str, source: str) -> Called:
             recipient="jo.reader@example.org",
             message=MESSAGE,
         )
-        assert guard.call(Hook.EACH_RCPT, transaction) is None
+        policy.call(Hook.EACH_RCPT, transaction, lambda failure: pytest.fail(str(failure)))
         return b""
 
     return Called(ask)

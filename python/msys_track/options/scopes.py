@@ -107,7 +107,8 @@ class Scopes:
         at = self.listens.get(listen) if listen is not None else None
         nested = at.peers.find(peer) if at is not None and peer is not None else None
         outer = self.peers.find(peer) if peer is not None else None
-        pathway = pathway if pathway in self.pathways else None
+        if pathway is not None and pathway not in self.pathways:
+            pathway = None
         key = (listen if at else None, nested, outer, pathway)
         layers = self._known.get(key)
         if layers is None:

@@ -69,7 +69,7 @@ class Chain:
         """
         contexts = transaction.contexts
         for file in self._by_hook.get(hook, ()):
-            before = contexts.connection.copy(), contexts.message.copy()
+            before = contexts.connection.save(), contexts.message.save()
             try:
                 rejection, is_done = file.ask(hook, transaction)
             except PolicyFailedError as failure:

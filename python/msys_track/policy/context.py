@@ -75,16 +75,14 @@ class Context:
         """Return a read-only view of all variables."""
         return MappingProxyType(self._values)
 
-    def copy(self) -> "Context":
-        """Return an independent dictionary with the same variables."""
-        twin = Context()
-        twin.restore(self)
-        return twin
+    def save(self) -> tuple[dict[str, str], int]:
+        """Return the variables as they are now, for `restore`."""
+        return self._values.copy(), self._octets
 
-    def restore(self, earlier: "Context") -> None:
-        """Set exactly the variables of `earlier`, in place."""
-        self._values = earlier._values.copy()  # noqa: SLF001 - the same class
-        self._octets = earlier._octets  # noqa: SLF001
+    def restore(self, saved: tuple[dict[str, str], int]) -> None:
+        """Set exactly the variables that were set when `save` was called."""
+        values, self._octets = saved
+        self._values = values.copy()
 
     def __repr__(self) -> str:
         return f"Context({self._values!r})"
@@ -104,7 +102,9 @@ class Contexts:
 
     def for_recipient(self) -> "Contexts":
         """Return contexts for one recipient: the message's variables are copied."""
-        return Contexts(connection=self.connection, message=self.message.copy())
+        message = Context()
+        message.restore(self.message.save())
+        return Contexts(connection=self.connection, message=message)
 
 
 def _check_name(name: str) -> None:

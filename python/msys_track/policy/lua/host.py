@@ -8,6 +8,7 @@ import importlib
 from itertools import chain
 from pathlib import Path
 from threading import Lock
+from time import thread_time
 from typing import Any, Final
 
 from msys_track.errors import PolicyFailedError, SettingsError
@@ -199,6 +200,7 @@ class _State:
         try:
             answer: tuple[Any, ...] = self._run(
                 hook.value,
+                thread_time(),
                 len(connection),
                 transaction.peer,
                 transaction.listen,

@@ -480,16 +480,16 @@ function policy.print(...)
   log("info", ...)
 end
 
--- Runs one hook. The remaining arguments are peer, listen, helo, user, sender and recipient; then
+-- Runs one hook at a time of the thread's clock. The remaining arguments are peer, listen, helo, user, sender and recipient; then
 -- names and values of variables, the connection's first.
 --
 -- Returns true, code, reply, whether it was the last, then kind, name and value (false: deleted) of
 -- each change; or false, chunk, line and text of the failure.
-function policy.run(hook, connection_count, ...)
+function policy.run(hook, thread_seconds, connection_count, ...)
   peer, listen, helo, user, sender, recipient = ...
   contexts.begin(connection_count, { select(7, ...) })
   code, reply, logged, running = nil, nil, 0, nil
-  limits.start(false)
+  limits.start(false, thread_seconds)
   local ok, result = xpcall(run_hook, locate_error, hook)
   limits.stop()
   if ok then
@@ -500,7 +500,7 @@ end
 
 -- Runs the main file. Returns true; or false, chunk, line and text of the failure.
 function policy.load(main)
-  limits.start(true)
+  limits.start(true, outside.thread_seconds())
   logged = 0
   local ok, problem = xpcall(function()
     main()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from msys_track.errors import SettingsError
+from msys_track.errors import SettingsError, describe_os_error
 from msys_track.policy.chain import Chain, PolicyFile
 from msys_track.policy.hooks import Policy
 from msys_track.policy.lua.host import LuaPolicy
@@ -66,7 +66,7 @@ def load_policy(settings: PolicySettings) -> Policy | None:
         try:
             source = path.read_bytes()
         except OSError as error:
-            raise SettingsError(f"{path}: can't be read: {error.strerror}") from error
+            raise SettingsError(f"{path}: can't be read: {describe_os_error(error)}") from error
         if path.suffix == ".py":
             files.append(PythonPolicy(path, source))
             continue

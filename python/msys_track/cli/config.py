@@ -96,8 +96,8 @@ def show(  # noqa: PLR0913 - one parameter an option
     if pathway is not None and pathway not in read.scopes.pathways:
         names = ", ".join(read.scopes.pathways) or "there is none"
         raise click.BadParameter(f"no pathway {pathway!r}; known: {names}")
-    scope = listen and (effective.find_listen(read.scopes, listen) or str(listen))
-    client: Any = peer and address_of(f"[{peer}]:0")
+    scope = listen and (effective.find_listen(read.scopes.listens, listen) or str(listen))
+    client: Any = peer and address_of(str(Address(peer, 0)))
     one = Way(listen=scope, peer=client, pathway=pathway)
     each_listen = [Way(listen=name) for name in read.scopes.listens]
     ways = [Way(), *each_listen] if one == Way() else [one]

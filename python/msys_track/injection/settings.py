@@ -14,6 +14,7 @@ from msys_track.settings.kinds import (
     SECONDS,
     SWITCH,
 )
+from msys_track.smtp.address import Address
 
 _MEBIBYTE = 1024 * 1024
 
@@ -73,6 +74,12 @@ class ProxySettings:
 
     def __post_init__(self) -> None:
         check_settings(self, "proxy: ")
+
+    @property
+    def listens(self) -> tuple[Address, ...]:
+        """Every address that it listens on."""
+        first = Address(self.listen_host, self.listen_port)
+        return (first, *map(Address._make, self.more_listens))
 
 
 def is_loopback(host: str) -> bool:

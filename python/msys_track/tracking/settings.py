@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from msys_track.settings.addresses import LISTEN, NETWORK
 from msys_track.settings.key import Key, check_settings
@@ -57,7 +57,7 @@ class TrackerSettings:
     expired: Annotated[
         Expired,
         Key(
-            choice("redirect", "gone"),
+            choice(*get_args(Expired)),
             "a click past the link's time still leads to its target, or gets 410",
         ),
     ] = "redirect"

@@ -87,4 +87,4 @@ def is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host.casefold() == "localhost"
+        return host.lower() == "localhost"  # casefold would make an s of U+017F

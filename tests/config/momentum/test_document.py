@@ -405,6 +405,8 @@ def test_what_is_misplaced_or_missing_is_a_problem(
         ("TLS = required", "tls", PROTECT),
         ('SMTP_Extensions = ( "STARTTLS" )', "smtp_extensions", PROTECT),
         ("SMTP_Extensions = ( XCLIENT )", "smtp_extensions", UNKNOWN),
+        ("SMTP_Extensions = ( \u017fTARTTLS )", "smtp_extensions", UNKNOWN),
+        ("SMTP_Extensions = ( éAUTH )", "smtp_extensions", PROTECT),
         ("msg_gen { open_tracking_enabled = false }", "msg_gen", REST),
     ],
 )

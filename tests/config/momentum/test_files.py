@@ -74,6 +74,7 @@ def faults(folder: Path, text: str | bytes) -> list[tuple[int, str]]:
         (r'a = "\xc3\xa9é"', [("=", "a", "éé")]),
         ('a = "one \\\ntwo"', [("=", "a", "one two")]),
         ('a = "SELECT *\n  FROM t"\nb = 1', [("=", "a", "SELECT *\n  FROM t"), ("=", "b", "1")]),
+        ('a = "Größe\nMaß = "\nb = 1', [("=", "a", "Größe\nMaß = "), ("=", "b", "1")]),
         ('a = "# no /* comment */"', [("=", "a", "# no /* comment */")]),
         ("a = ()", [("=", "a", [])]),
         ('a = ( "b" c "10.0.0.0/8" ::1 )', [("=", "a", ["b", "c", "10.0.0.0/8", "::1"])]),

@@ -6,7 +6,6 @@ proxy does. It is written for people as TOML, and for programs as JSON.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from msys_track.config.configuration import Configuration
@@ -18,9 +17,7 @@ from msys_track.options.resolve import DEFAULT, POLICY, resolve
 from msys_track.options.variables import PATHWAY
 from msys_track.policy.context import Context, Contexts
 from msys_track.settings.key import write_fields, write_setting
-from msys_track.smtp.address import Address
-
-PeerAddress: TypeAlias = IPv4Address | IPv6Address
+from msys_track.smtp.address import Address, IpAddress
 
 _VARIABLES: Final = {"tracking_link_expiry_seconds": "smtpapi_tracking_link_expiry"}
 
@@ -30,7 +27,7 @@ class Way:
     """How a mail comes in; all None: as no scope but the listener would have it."""
 
     listen: str | None = None
-    peer: PeerAddress | None = None
+    peer: IpAddress | None = None
     pathway: str | None = None
     """As policy would choose it."""
 

@@ -40,7 +40,7 @@ class ProxySettings:
         ),
     ] = "127.0.0.1"
     listen_port: int = 2525
-    more_listens: tuple[tuple[str, int], ...] = ()
+    more_listens: tuple[Address, ...] = ()
     unprotected: Annotated[
         bool,
         Key(
@@ -78,8 +78,7 @@ class ProxySettings:
     @property
     def listens(self) -> tuple[Address, ...]:
         """Every address that it listens on."""
-        first = Address(self.listen_host, self.listen_port)
-        return (first, *map(Address._make, self.more_listens))
+        return (Address(self.listen_host, self.listen_port), *self.more_listens)
 
 
 def is_loopback(host: str) -> bool:

@@ -384,7 +384,5 @@ def test_whatever_the_bytes_the_answer_is_a_tree_and_faults_with_lines(
 
 @settings(max_examples=500)
 @given(st.binary(max_size=60) | st.text("a=\"'{}()[]\\#/*,\n \r", max_size=60).map(str.encode))
-def test_reading_any_bytes_does_not_raise(
-    tmp_path_factory: pytest.TempPathFactory, octets: bytes
-) -> None:
+def test_any_bytes_do_not_raise(tmp_path_factory: pytest.TempPathFactory, octets: bytes) -> None:
     read(tmp_path_factory.getbasetemp(), octets)

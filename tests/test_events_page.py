@@ -29,7 +29,11 @@ LINKS = {"click", "amp_click", "link_unsubscribe"}
 JSON_TYPES = {str: "string", bool: "boolean", dict: "object", list: "array"}
 
 _LEAST = Engagement(
-    message_id="000443ee14578172be22", recipient="a@b.test", injected_at=0, expires_at=1
+    message_id="000443ee14578172be22",
+    recipient="a@b.test",
+    injected_at=0,
+    expires_at=1,
+    customer_id=1,
 )
 LEAST = make_event(
     Visit(claims=Claims(kind="click", engagement=_LEAST), client=Client(ip_address=None), at=0)

@@ -51,12 +51,12 @@ class Engagement:
         recipient: str,
         injected_at: int,
         expires_at: int,
+        customer_id: int,
         transmission_id: int = 0,
         recipient_type: _RecipientType = "to",
         campaign_id: str | None = None,
         metadata: str | None = None,
         tags: Sequence[str] = ...,
-        customer_id: int = 1,
         subaccount_id: int | None = None,
         open_tracking: bool = False,
         click_tracking: bool = False,
@@ -125,7 +125,7 @@ class KeyRing:
 @final
 class TrackedUrls:
     def __new__(
-        cls, *, domain: str, click_scheme: str, open_scheme: str, click_metadata: bool = True
+        cls, *, domain: str, click_scheme: str, open_scheme: str, click_metadata: bool
     ) -> TrackedUrls: ...
     @property
     def domain(self) -> str: ...
@@ -141,11 +141,11 @@ class Rules:
     def __new__(
         cls,
         *,
-        signed_mail: Literal["skip", "strip", "track"] = "skip",
-        outlook_links: bool = True,
-        text_links: bool = True,
-        keep_link_attributes: bool = False,
-        never_wrap: Sequence[str] = ...,
+        signed_mail: Literal["skip", "strip", "track"],
+        outlook_links: bool,
+        text_links: bool,
+        keep_link_attributes: bool,
+        never_wrap: Sequence[str],
     ) -> Rules: ...
     @property
     def signed_mail(self) -> str: ...

@@ -32,7 +32,7 @@ pub(super) struct TrackedUrls {
 #[pymethods]
 impl TrackedUrls {
     #[new]
-    #[pyo3(signature = (*, domain, click_scheme, open_scheme, click_metadata=true))]
+    #[pyo3(signature = (*, domain, click_scheme, open_scheme, click_metadata))]
     fn new(
         domain: String,
         click_scheme: String,
@@ -65,8 +65,7 @@ pub(super) struct Rules {
 impl Rules {
     #[new]
     #[pyo3(signature = (
-        *, signed_mail="skip", outlook_links=true, text_links=true, keep_link_attributes=false,
-        never_wrap=vec![]
+        *, signed_mail, outlook_links, text_links, keep_link_attributes, never_wrap
     ))]
     fn new(
         signed_mail: &str,

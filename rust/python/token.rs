@@ -24,8 +24,8 @@ impl Engagement {
         reason = "keyword arguments of a Python class"
     )]
     #[pyo3(signature = (
-        *, message_id, recipient, injected_at, expires_at, transmission_id=0, recipient_type="to",
-        campaign_id=None, metadata=None, tags=vec![], customer_id=1, subaccount_id=None,
+        *, message_id, recipient, injected_at, expires_at, customer_id, transmission_id=0,
+        recipient_type="to", campaign_id=None, metadata=None, tags=vec![], subaccount_id=None,
         open_tracking=false, click_tracking=false, initial_pixel=false, amp_enabled=false,
         transactional=false
     ))]
@@ -34,12 +34,12 @@ impl Engagement {
         recipient: String,
         injected_at: u64,
         expires_at: u64,
+        customer_id: u32,
         transmission_id: u64,
         recipient_type: &str,
         campaign_id: Option<String>,
         metadata: Option<String>,
         tags: Vec<String>,
-        customer_id: u32,
         subaccount_id: Option<u32>,
         open_tracking: bool,
         click_tracking: bool,

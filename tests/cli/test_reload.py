@@ -278,7 +278,11 @@ async def test_a_tracker_opens_links_of_a_rotated_key_after_a_hang_up(tmp_path: 
 
 def link(keys: Path) -> str:
     engagement = Engagement(
-        message_id="00" * 10, recipient="r@r.example", injected_at=0, expires_at=2**32
+        message_id="00" * 10,
+        recipient="r@r.example",
+        injected_at=0,
+        expires_at=2**32,
+        customer_id=1,
     )
     claims = Claims(kind="click", engagement=engagement, target="http://e.example/")
     return f"/{KeyRing.load(keys).seal(claims)}"

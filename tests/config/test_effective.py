@@ -104,6 +104,6 @@ def test_a_server_that_is_not_configured_is_not_shown(folder: Path) -> None:
 
 
 def test_an_address_of_any_host_is_known_by_each(read: Configuration) -> None:
-    assert find_listen(read.scopes, Address("127.0.0.1", 2525)) == "0.0.0.0:2525"
-    assert find_listen(read.scopes, Address("::1", 2526)) == "[::1]:2526"
-    assert find_listen(read.scopes, Address("::1", 2525)) is None
+    assert find_listen(read.scopes.listens, Address("127.0.0.1", 2525)) == "0.0.0.0:2525"
+    assert find_listen(read.scopes.listens, Address("::1", 2526)) == "[::1]:2526"
+    assert find_listen(read.scopes.listens, Address("::1", 2525)) is None

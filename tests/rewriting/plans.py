@@ -7,7 +7,16 @@ from msys_track.rewriting.engine import Plan, Rendered
 from msys_track.rewriting.native import NativeEngine, Rules
 
 KEYS = KeyRing.temporary()
-URLS = TrackedUrls(domain="click.example.com", click_scheme="https", open_scheme="https")
+URLS = TrackedUrls(
+    domain="click.example.com", click_scheme="https", open_scheme="https", click_metadata=True
+)
+RULES: dict[str, Any] = {
+    "signed_mail": "skip",
+    "outlook_links": True,
+    "text_links": True,
+    "keep_link_attributes": False,
+    "never_wrap": [],
+}
 
 
 def engagement(**options: Any) -> Engagement:
@@ -16,13 +25,14 @@ def engagement(**options: Any) -> Engagement:
         recipient="jo@example.com",
         injected_at=1_700_000_000,
         expires_at=1_700_000_060,
+        customer_id=1,
         click_tracking=True,
         **options,
     )
 
 
 def plan(message: bytes, **rules: Any) -> Plan:
-    return NativeEngine().plan(message, Rules(**rules), drop_headers=[b"X-MSYS-API"])
+    return NativeEngine().plan(message, Rules(**(RULES | rules)), drop_headers=[b"X-MSYS-API"])
 
 
 def render(planned: Plan, insertions: Any = (), **options: Any) -> Rendered:

@@ -177,9 +177,9 @@ async def test_a_sink_that_breaks_its_promise_is_reported_and_not_waited_for() -
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"max_queued": 0}, "max_queued 0: give 1 or more"),
-        ({"max_batch": -1}, "max_batch -1: give 1 or more"),
-        ({"batch_seconds": 0}, "batch_seconds 0: give more than 0"),
+        ({"max_queued": 0}, "events: max_queued: found 0, allowed: a whole number from 1"),
+        ({"max_batch": -1}, "events: max_batch: found -1, allowed: a whole number from 1"),
+        ({"batch_seconds": 0}, "events: batch_seconds: found 0, allowed: seconds, a number above"),
     ],
 )
 def test_impossible_settings_are_refused(values: dict[str, Any], message: str) -> None:

@@ -124,6 +124,7 @@ def engagement() -> Engagement:
         recipient="Recipient@Example.com",
         injected_at=INJECTED_AT,
         expires_at=EXPIRES_AT,
+        customer_id=1,
         transmission_id=65_832_150_921_904_138,
         campaign_id="Spring",
         metadata='{"customer":{"id":7},"vip":true}',

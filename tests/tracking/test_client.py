@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from msys_track.settings.addresses import Network
 from msys_track.tracking.client import decode_header, find_client_address, parse_user_agent
-from msys_track.tracking.settings import Network
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("2001:db8:1::/48"))
 

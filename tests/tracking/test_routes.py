@@ -24,6 +24,7 @@ def engagement() -> Engagement:
         recipient="a@b.test",
         injected_at=0,
         expires_at=EXPIRES_AT,
+        customer_id=1,
     )
 
 

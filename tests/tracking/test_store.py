@@ -59,7 +59,7 @@ async def test_each_form_that_a_link_may_come_back_in_redirects_and_leaves_one_r
 async def test_no_link_however_odd_keeps_the_next_event_out_of_the_store(
     stored: Stored, keys: KeyRing, open_path: str, claims: dict[str, Any]
 ) -> None:
-    least: dict[str, Any] = {"message_id": "", "recipient": "", "injected_at": 0}
+    least: dict[str, Any] = {"message_id": "", "recipient": "", "injected_at": 0, "customer_id": 1}
     engagement = Engagement(**(least | {"expires_at": 2**64 - 1} | claims))
     odd = keys.seal(Claims(kind="open", engagement=engagement))
     assert (await stored.get("/" + odd)).endswith(PIXEL)

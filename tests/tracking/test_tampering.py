@@ -30,6 +30,7 @@ def links(keys: KeyRing, engagement: Engagement) -> dict[str, str]:
         recipient=engagement.recipient,
         injected_at=engagement.injected_at,
         expires_at=engagement.expires_at,
+        customer_id=1,
         metadata=json.dumps({"numbers": "".join(f"{n:x}" for n in range(3_000_000, 3_000_160))}),
     )
     paths = {}

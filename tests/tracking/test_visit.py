@@ -61,7 +61,11 @@ def test_the_event_of_each_kind_is_the_documented_one(kind: str, link: dict[str,
 
 def test_the_least_an_event_can_know() -> None:
     engagement = Engagement(
-        message_id="000443ee14578172be22", recipient="a@b.test", injected_at=0, expires_at=1
+        message_id="000443ee14578172be22",
+        recipient="a@b.test",
+        injected_at=0,
+        expires_at=1,
+        customer_id=1,
     )
     claims = Claims(kind="open", engagement=engagement)
     visit = Visit(claims=claims, client=Client(ip_address=None), at=AT)

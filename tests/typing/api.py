@@ -74,6 +74,7 @@ def links(path: str) -> Claims:
         recipient="jo@example.com",
         injected_at=NOW,
         expires_at=NOW + 31_536_000,
+        customer_id=1,
         metadata='{"order":"4711"}',
         tags=["autumn"],
     )

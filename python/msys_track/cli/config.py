@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,8 +16,7 @@ from msys_track.config.momentum.document import write_toml
 from msys_track.config.schema.json_schema import json_schema
 from msys_track.config.schema.starter import starter
 from msys_track.keys.file import KeySource
-from msys_track.options.scopes import address_of
-from msys_track.smtp.address import Address
+from msys_track.smtp.address import Address, parse_ip
 
 _FILE = Path("msys-track.toml")
 # The file that a server would read, unless another one is named.
@@ -96,8 +94,8 @@ def show(  # noqa: PLR0913 - one parameter an option
     if pathway is not None and pathway not in read.scopes.pathways:
         names = ", ".join(read.scopes.pathways) or "there is none"
         raise click.BadParameter(f"no pathway {pathway!r}; known: {names}")
-    scope = listen and (effective.find_listen(read.scopes, listen) or str(listen))
-    client: Any = peer and address_of(f"[{peer}]:0")
+    scope = listen and (effective.find_listen(read.scopes.listens, listen) or str(listen))
+    client = parse_ip(peer) if peer else None
     one = Way(listen=scope, peer=client, pathway=pathway)
     each_listen = [Way(listen=name) for name in read.scopes.listens]
     ways = [Way(), *each_listen] if one == Way() else [one]

@@ -10,16 +10,17 @@ import click
 from msys_track.cli import parameters, streams
 from msys_track.cli.explanation import format_explanation
 from msys_track.config.configuration import Configuration
+from msys_track.config.effective import find_listen
 from msys_track.dispatch.explain import explain
 from msys_track.dispatch.rewriter import Rewriter
 from msys_track.dispatch.session import PolicySession
 from msys_track.errors import MessageRefusedError
+from msys_track.injection.settings import ProxySettings
 from msys_track.keys.ring import KeyRing
 from msys_track.service import assembly
 from msys_track.smtp.address import Address
 
 _PORT: Final = 50_000  # of the client; no client is connected
-_DEFAULT_LISTEN: Final = Address("127.0.0.1", 2525)
 _CONFIGURATION: Final = Path("msys-track.toml")
 
 
@@ -100,9 +101,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     keys = KeyRing.temporary()  # nothing is sent: who explains needs no secret
     rewriter = Rewriter(keys=keys) if read is None else assembly.make_rewriter(read, keys=keys)
     message = streams.message() if str(file) == "-" else file.read_bytes()
-    name = f"[{peer}]:{_PORT}" if ":" in peer else f"{peer}:{_PORT}"
     listen_name = _choose_listener(read, listen)
-    session = PolicySession(rewriter.scopes, peer=name, listen=listen_name)
+    session = PolicySession(rewriter.scopes, peer=str(Address(peer, _PORT)), listen=listen_name)
     try:
         transaction = session.inject(
             rewriter.policy, helo=helo, sender=sender, recipients=recipients, message=message
@@ -130,24 +130,18 @@ def command(  # noqa: PLR0913 - one parameter an option
 
 
 def _choose_listener(read: Configuration | None, listen: Address | None) -> str:
-    """Name the listener as scopes and policy know it: 0.0.0.0:25 listens on 127.0.0.1:25 too.
+    """Name the listener as scopes and policy know it.
 
     Raises:
         click.BadParameter: the proxy of this configuration does not listen there.
     """
     if read is None or read.proxy is None:
-        return str(listen or _DEFAULT_LISTEN)
-    proxy = read.proxy
-    first = Address(proxy.listen_host, proxy.listen_port)
-    bound = [first, *map(Address._make, proxy.more_listens)]
-    if listen is None:
-        return str(first)
-    anywhere = Address("::" if ":" in listen.host else "0.0.0.0", listen.port)  # noqa: S104
-    for each in (listen, anywhere):
-        if each in bound:
-            return str(each)
-    listens = ", ".join(map(str, bound))
-    raise click.BadParameter(
-        f"this configuration's proxy does not listen on {listen}, but on {listens}",
-        param_hint="'--listen'",
-    )
+        return str(listen or ProxySettings().listens[0])
+    listens = [str(each) for each in read.proxy.listens]
+    name = listens[0] if listen is None else find_listen(listens, listen)
+    if name is None:
+        raise click.BadParameter(
+            f"this configuration's proxy does not listen on {listen}, but on {', '.join(listens)}",
+            param_hint="'--listen'",
+        )
+    return name

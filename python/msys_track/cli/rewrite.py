@@ -5,7 +5,7 @@ import json
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import click
 
@@ -16,6 +16,7 @@ from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import describe_os_error
 from msys_track.keys.file import KeySource
 from msys_track.keys.ring import KeyRing
+from msys_track.options.resolve import DEFAULT_SCHEME, DEFAULT_TRACKING_DOMAIN
 from msys_track.options.tracking import Scheme, TrackingOptions
 
 _MAX_PRINTED: Final = 20
@@ -48,13 +49,13 @@ _MAX_PRINTED: Final = 20
     envvar="DOMAIN",
     metavar="HOST[:PORT]",
     type=parameters.tracking_domain,
-    help="Where tracked links lead: your tracker.  [default: localhost:8080]",
+    help=f"Where tracked links lead: your tracker.  [default: {DEFAULT_TRACKING_DOMAIN}]",
 )
 @parameters.option(
     "--scheme",
     envvar="SCHEME",
-    type=click.Choice(["http", "https"], case_sensitive=False),
-    help="Scheme of tracked links.  [default: http]",
+    type=click.Choice(get_args(Scheme), case_sensitive=False),
+    help=f"Scheme of tracked links.  [default: {DEFAULT_SCHEME}]",
 )
 @parameters.keys(
     required=False,

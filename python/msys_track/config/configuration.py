@@ -55,7 +55,7 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
     values = reading.values
     has_proxy, has_tracker = "proxy" in document.members, "tracker" in document.members
     proxy = dict(values[ProxySettings])
-    listens = [tuple(address) for address in scopes.find_listens(reading.stanzas).values()]
+    listens = list(scopes.find_listens(reading.stanzas).values())
     if listens:  # with which `proxy.listen` has no default
         main = (proxy.pop("listen_host", None), proxy.pop("listen_port", None))
         first, *more = dict.fromkeys([main, *listens] if main[0] else listens)

@@ -4,9 +4,8 @@ Scope options are weighed as for a mail that asks for nothing, so that what is s
 proxy does. It is written for people as TOML, and for programs as JSON.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from msys_track.config.configuration import Configuration
@@ -15,13 +14,10 @@ from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
 from msys_track.config.schema.tables import SCOPE, TABLES, TOP
 from msys_track.config.toml.writing import header_text, key_text, value_text
 from msys_track.options.resolve import DEFAULT, POLICY, resolve
-from msys_track.options.scopes import Scopes
 from msys_track.options.variables import PATHWAY
 from msys_track.policy.context import Context, Contexts
 from msys_track.settings.key import write_fields, write_setting
-from msys_track.smtp.address import Address
-
-PeerAddress: TypeAlias = IPv4Address | IPv6Address
+from msys_track.smtp.address import Address, IpAddress
 
 _VARIABLES: Final = {"tracking_link_expiry_seconds": "smtpapi_tracking_link_expiry"}
 
@@ -31,7 +27,7 @@ class Way:
     """How a mail comes in; all None: as no scope but the listener would have it."""
 
     listen: str | None = None
-    peer: PeerAddress | None = None
+    peer: IpAddress | None = None
     pathway: str | None = None
     """As policy would choose it."""
 
@@ -46,10 +42,10 @@ class Effective(NamedTuple):
 Table: TypeAlias = Mapping[str, Effective]
 
 
-def find_listen(scopes: Scopes, address: Address) -> str | None:
-    """Find the scope of an address: `0.0.0.0:25` listens on 127.0.0.1:25 too."""
+def find_listen(listens: Collection[str], address: Address) -> str | None:
+    """Find the listener that an address leads to: `0.0.0.0:25` listens on 127.0.0.1:25 too."""
     anywhere = Address("::" if ":" in address.host else "0.0.0.0", address.port)  # noqa: S104
-    return next((str(each) for each in (address, anywhere) if str(each) in scopes.listens), None)
+    return next((str(each) for each in (address, anywhere) if str(each) in listens), None)
 
 
 def find_options(configuration: Configuration, way: Way) -> Table:

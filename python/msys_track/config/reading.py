@@ -16,6 +16,7 @@ from msys_track.config.problems import Problem
 from msys_track.config.schema.naming import judge_key, judge_table
 from msys_track.config.schema.tables import NESTED, SCOPE, TABLES, TOP, Key, TopLevel
 from msys_track.config.scopes import Stanza
+from msys_track.errors import describe_os_error
 from msys_track.injection.settings import ProxySettings
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
@@ -172,7 +173,7 @@ class Reading:
                 return False
             what = f"but there is no such file{hint}"
         except OSError as error:
-            what = f"which can't be looked at: {error.strerror}"
+            what = f"which can't be looked at: {describe_os_error(error)}"
         else:
             if S_ISREG(mode):
                 return True

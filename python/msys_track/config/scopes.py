@@ -10,7 +10,7 @@ from typing import Any, Final
 from msys_track.config.document import KeyPath, write_path
 from msys_track.config.problems import nearest
 from msys_track.options import variables
-from msys_track.options.scopes import Listen, Network, Networks, Scope, Scopes
+from msys_track.options.scopes import Listen, Networks, Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
 from msys_track.settings import addresses
 from msys_track.settings.kinds import NotAllowedError
@@ -93,7 +93,7 @@ def _find_wrong_variables(
         yield (*context, name), f"unknown variable; {known}"
 
 
-def read_name(path: KeyPath) -> Address | Network | str:
+def read_name(path: KeyPath) -> Address | addresses.Network | str:
     """Read the name of a table: an address, a network, or any other as it is.
 
     Raises:
@@ -148,7 +148,7 @@ def find_listens(stanzas: Mapping[KeyPath, Stanza]) -> dict[KeyPath, Address]:
 
 
 def _find_peers(made: Mapping[KeyPath, Scope], around: KeyPath) -> Networks[Scope]:
-    values: dict[Network, Scope] = {
+    values: dict[addresses.Network, Scope] = {
         addresses.network_name(str(path[-1])): scope
         for path, scope in made.items()
         if path[:-1] == (*around, "peer")

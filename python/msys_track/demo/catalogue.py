@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from msys_track.errors import SettingsError
+from msys_track.errors import SettingsError, describe_os_error
 from msys_track.reasons import Reason
 from msys_track.testing.mail_reader import Place
 from msys_track.testing.sender import WireForm, wire_form
@@ -96,7 +96,7 @@ def load_own(path: Path) -> Mail:
         with path.open("rb") as file:
             return Mail(file=str(path), content=file.read(MAX_BYTES))
     except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror or error}") from error
+        raise SettingsError(f"{path}: {describe_os_error(error)}") from error
 
 
 NEWSLETTER: Final = Mail(

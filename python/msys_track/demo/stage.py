@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, TypeAlias
 
 from msys_track.dispatch.rewriter import Rewriter
-from msys_track.errors import SettingsError
+from msys_track.errors import SettingsError, describe_os_error
 from msys_track.events import Event
 from msys_track.injection import server as injection
 from msys_track.injection.server import Proxy
@@ -144,7 +144,7 @@ def _require(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SettingsError(f"demo: needs {what}: {error.strerror or error}") from error
+        raise SettingsError(f"demo: needs {what}: {describe_os_error(error)}") from error
 
 
 class _AnnouncingSink:

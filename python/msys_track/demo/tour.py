@@ -22,16 +22,6 @@ Mails go in over SMTP, come out tracked, and their readers open them and click.
    A click leads to the tracker, and from there (302) to the address shown."""
 
 
-def show_opening(stage: Stage) -> Iterable[str]:
-    """Say what runs where."""
-    return _OPENING.format(
-        host=HOST,
-        proxy=stage.proxy.port,
-        mailbox=stage.mailbox_port,
-        tracker=stage.tracker.port,
-    ).splitlines()
-
-
 async def tour(stage: Stage, say: Callable[[str], None], own: Mail | None = None) -> Ledger:
     """Show what becomes of each mail, line by line; return what was expected and found."""
 

@@ -104,8 +104,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     Raises:
         OSError: an address can't be bound; then none is.
     """
-    first = (settings.listen_host, settings.listen_port)
-    bound = _bind_addresses([first, *settings.more_listens], listener)
+    bound = _bind_addresses(settings.listens, listener)
     loop = asyncio.get_running_loop()
     counters = counters or Counters()
     shared = Shared(
@@ -118,17 +117,16 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     )
 
     servers = []
-    for name, each in bound.items():
-        door = partial(_Door, shared, name)
+    for asked, each in bound.items():
+        door = partial(_Door, shared, str(asked))
         servers.append(await loop.create_server(door, sock=each, backlog=_BACKLOG))
     proxy = Proxy(shared, servers, list(bound.values()))
-    for name, (host, port) in zip(bound, proxy.socknames, strict=True):
-        log.info("proxy.listening", host=host, port=port)
-        asked = name.rpartition(":")[0].strip("[]")
-        if not (is_loopback(asked) and is_loopback(host)):
+    for asked, sockname in zip(bound, proxy.socknames, strict=True):
+        log.info("proxy.listening", host=sockname.host, port=sockname.port)
+        if not (is_loopback(asked.host) and is_loopback(sockname.host)):
             log.error(
                 "proxy.unprotected",
-                address=str(Address(host, port)),
+                address=str(sockname),
                 unprotected=settings.unprotected,
                 hint="whoever reaches this address can send; listen on loopback or behind a "
                 "firewall",
@@ -165,18 +163,17 @@ class _Door(asyncio.Protocol):
 
 
 def _bind_addresses(
-    addresses: Sequence[tuple[str, int]], first: socket.socket | None
-) -> dict[str, socket.socket]:
-    """Bind every address or none; return them by the names that scopes know them by."""
-    bound: dict[str, socket.socket] = {}
+    addresses: Sequence[Address], first: socket.socket | None
+) -> dict[Address, socket.socket]:
+    """Bind every address or none."""
+    bound: dict[Address, socket.socket] = {}
     try:
-        for host, port in addresses:
-            name = str(Address(host, port))
+        for address in addresses:
             if first is not None and not bound:
-                bound[name] = first
+                bound[address] = first
             else:
-                family = socket.AF_INET6 if ":" in host else socket.AF_INET
-                bound[name] = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+                family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+                bound[address] = socket.create_server(address, family=family, backlog=_BACKLOG)
     except OSError:
         for each in bound.values():
             each.close()

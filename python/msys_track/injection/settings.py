@@ -14,6 +14,7 @@ from msys_track.settings.kinds import (
     SECONDS,
     SWITCH,
 )
+from msys_track.smtp.address import Address
 
 _MEBIBYTE = 1024 * 1024
 
@@ -39,7 +40,7 @@ class ProxySettings:
         ),
     ] = "127.0.0.1"
     listen_port: int = 2525
-    more_listens: tuple[tuple[str, int], ...] = ()
+    more_listens: tuple[Address, ...] = ()
     unprotected: Annotated[
         bool,
         Key(
@@ -74,10 +75,15 @@ class ProxySettings:
     def __post_init__(self) -> None:
         check_settings(self, "proxy: ")
 
+    @property
+    def listens(self) -> tuple[Address, ...]:
+        """Every address that it listens on."""
+        return (Address(self.listen_host, self.listen_port), *self.more_listens)
+
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches a host; no name but localhost is trusted to be such."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host.casefold() == "localhost"
+        return host.lower() == "localhost"  # casefold would make an s of U+017F

@@ -19,7 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from msys_track.errors import KeyRingError
+from msys_track.errors import KeyRingError, describe_os_error
 
 _SECRET_BYTES = 32
 _MAX_KEYS = 255  # a token has one byte for the key's number; 0 is not used
@@ -127,7 +127,7 @@ def create(source: KeySource | str, *, now: datetime | None = None) -> None:
         hint = f"`msys-track keys rotate {path}` adds a key to it"
         raise KeyRingError(f"{path}: there is a file already; {hint}") from error
     except OSError as error:
-        raise KeyRingError(f"{path}: can't be written: {error.strerror}") from error
+        raise KeyRingError(f"{path}: can't be written: {describe_os_error(error)}") from error
 
 
 def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
@@ -168,7 +168,7 @@ def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
         hint = f"if nobody else is rotating {path}, remove {draft}"
         raise KeyRingError(f"{draft}: a rotation is under way or was cut off; {hint}") from error
     except OSError as error:
-        raise KeyRingError(f"{path}: can't be replaced: {error.strerror}") from error
+        raise KeyRingError(f"{path}: can't be replaced: {describe_os_error(error)}") from error
     return new.id
 
 
@@ -241,7 +241,7 @@ def _read_file(source: KeySource, path: Path) -> list[Key]:
         )
         raise KeyRingError(f"{source}: there is no such key file; {hint}") from error
     except OSError as error:
-        raise KeyRingError(f"{source}: can't be read: {error.strerror}") from error
+        raise KeyRingError(f"{source}: can't be read: {describe_os_error(error)}") from error
     return _parse_keys(source, content)
 
 

@@ -22,6 +22,7 @@ POLICY: Final = "policy"
 HEADER: Final = "header"
 DEFAULT: Final = "default"
 
+DEFAULT_SCHEME: Final = "http"
 DEFAULT_TRACKING_DOMAIN: Final = "localhost:8080"
 DEFAULT_LINK_EXPIRY_SECONDS: Final = 31_536_000  # 365 days
 DEFAULT_MAX_METADATA_BYTES: Final = 1_000
@@ -61,8 +62,8 @@ class Resolved(NamedTuple):
     open_tracking: Origin[bool] = Origin(value=False)
     click_tracking: Origin[bool] = Origin(value=False)
     initial_open: Origin[bool] = Origin(value=False)
-    open_tracking_scheme: Origin[Scheme] = Origin(value="http")
-    click_tracking_scheme: Origin[Scheme] = Origin(value="http")
+    open_tracking_scheme: Origin[Scheme] = Origin(value=DEFAULT_SCHEME)
+    click_tracking_scheme: Origin[Scheme] = Origin(value=DEFAULT_SCHEME)
     tracking_domain: Origin[str] = Origin(value=DEFAULT_TRACKING_DOMAIN)
     tracking_link_expiry_seconds: Origin[int] = Origin(
         value=DEFAULT_LINK_EXPIRY_SECONDS, source=DEFAULT

@@ -7,14 +7,13 @@ most specific scope that sets it wins.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from itertools import chain
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
 from msys_track.options.tracking import TrackingOptions
+from msys_track.settings.addresses import Network
+from msys_track.smtp.address import IpAddress, parse_ip
 
-Address: TypeAlias = IPv4Address | IPv6Address
-Network: TypeAlias = IPv4Network | IPv6Network
 V = TypeVar("V")
 
 
@@ -51,7 +50,7 @@ class Networks(Generic[V]):
             alike = self._by_version[network.version].setdefault(host_bits, {})
             alike[int(network.network_address) >> host_bits] = (values or {})[network]
 
-    def find(self, address: Address) -> V | None:
+    def find(self, address: IpAddress) -> V | None:
         """Return the value of the most specific network that holds the address; None for none."""
         number = int(address)
         for host_bits, by_network in self._by_version[address.version].items():
@@ -92,7 +91,7 @@ class Scopes:
         return {}
 
     def layers(
-        self, listen: str | None, peer: Address | None, pathway: str | None = None
+        self, listen: str | None, peer: IpAddress | None, pathway: str | None = None
     ) -> tuple[Scope, ...]:
         """Return the scopes that hold for a mail, the most specific first.
 
@@ -127,15 +126,6 @@ class Scopes:
 
 
 @lru_cache(maxsize=4096)
-def address_of(peer: str) -> Address | None:
-    """Return the address of `10.0.0.7:51234` or `[2001:db8::7]:51234`; None if there is none.
-
-    `::ffff:10.0.0.7` becomes IPv4, because a socket for both families names an IPv4 client so.
-    """
-    host = peer.rpartition(":")[0].strip("[]").partition("%")[0]
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+def address_of(peer: str) -> IpAddress | None:
+    """Return the address of `10.0.0.7:51234` or `[2001:db8::7]:51234`; None if there is none."""
+    return parse_ip(peer.rpartition(":")[0].strip("[]").partition("%")[0])

@@ -7,7 +7,7 @@ Options of Momentum's keep their names in a file, so that they can be moved ther
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 from msys_track.settings.addresses import MAX_PORT, PORT_PATTERN
 from msys_track.settings.key import Key, check_settings, list_keys
@@ -130,7 +130,7 @@ class TrackingOptions:
     signed_mail: Annotated[
         SignedMail | None,
         Key(
-            choice("skip", "strip", "track"),
+            choice(*get_args(SignedMail)),
             "mail that arrives with a DKIM signature, which a changed byte breaks: leave it "
             "alone, take the signature off, or track it all the same",
         ),

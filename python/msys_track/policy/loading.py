@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, get_args
 
-from msys_track.errors import SettingsError
+from msys_track.errors import SettingsError, describe_os_error
 from msys_track.policy.chain import Chain, PolicyFile
+from msys_track.policy.guard import OnFailure
 from msys_track.policy.hooks import Policy
 from msys_track.policy.lua.host import LuaPolicy
 from msys_track.policy.python import PythonPolicy
@@ -29,9 +30,9 @@ class PolicySettings:
         ),
     ] = ()
     on_failure: Annotated[
-        Literal["continue", "refuse"],
+        OnFailure,
         Key(
-            choice("continue", "refuse"),
+            choice(*get_args(OnFailure)),
             "mail whose policy fails goes on without it, or is answered 451",
         ),
     ] = "continue"
@@ -66,7 +67,7 @@ def load_policy(settings: PolicySettings) -> Policy | None:
         try:
             source = path.read_bytes()
         except OSError as error:
-            raise SettingsError(f"{path}: can't be read: {error.strerror}") from error
+            raise SettingsError(f"{path}: can't be read: {describe_os_error(error)}") from error
         if path.suffix == ".py":
             files.append(PythonPolicy(path, source))
             continue

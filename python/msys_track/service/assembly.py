@@ -85,7 +85,8 @@ def make_rewriter(
     guard = Guard(policy, read.policy.on_failure, count) if policy is not None else None
     tracking_domain = resolve(read.scopes.layers(None, None)).tracking_domain
     if read.smtpapi and tracking_domain.source == DEFAULT:
-        log.warning("tracking_domain.default", hint="readers can't reach localhost:8080")
+        hint = f"readers can't reach {tracking_domain.value}"
+        log.warning("tracking_domain.default", hint=hint)
     return Rewriter(
         keys=keys,
         scopes=read.scopes,

@@ -10,12 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Annotated, Protocol, Self
 
-from msys_track.errors import SettingsError, SinkError
+from msys_track.errors import SinkError
 from msys_track.events import Event
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
+from msys_track.settings.key import Key, check_settings
+from msys_track.settings.kinds import COUNT, SECONDS
 
 log = event_logger(__name__)
 
@@ -34,38 +36,26 @@ class Sink(Protocol):
 class WriterSettings:
     """How many events wait, and for how long.
 
-    Attributes:
-        max_queued: Events in memory, those being written included; more are dropped and counted.
-            About 2 KB each.
-        max_batch: Events in one write.
-        batch_seconds: The longest an event waits for others before it is written.
-        first_retry_seconds: Pause after a failed write; doubled after each further one.
-        last_retry_seconds: The longest such pause.
-        flush_timeout_seconds: How long `flush` and `close` wait for the sink.
-
     Raises:
         SettingsError: a value that no writer could work with.
     """
 
-    max_queued: int = 100_000
-    max_batch: int = 1_000
-    batch_seconds: float = 0.1
-    first_retry_seconds: float = 0.1
-    last_retry_seconds: float = 5.0
-    flush_timeout_seconds: float = 10.0
+    # Those being written included; more are dropped and counted. About 2 KB each.
+    max_queued: Annotated[int, Key(COUNT, "events in memory")] = 100_000
+    max_batch: Annotated[int, Key(COUNT, "events in one write")] = 1_000
+    batch_seconds: Annotated[
+        float, Key(SECONDS, "the longest an event waits for others before it is written")
+    ] = 0.1
+    first_retry_seconds: Annotated[
+        float, Key(SECONDS, "pause after a failed write; doubled after each further one")
+    ] = 0.1
+    last_retry_seconds: Annotated[float, Key(SECONDS, "the longest such pause")] = 5.0
+    flush_timeout_seconds: Annotated[
+        float, Key(SECONDS, "how long `flush` and `close` wait for the sink")
+    ] = 10.0
 
     def __post_init__(self) -> None:
-        for name in ("max_queued", "max_batch"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"events: {name} {getattr(self, name)}: give 1 or more")
-        for name in (
-            "batch_seconds",
-            "first_retry_seconds",
-            "last_retry_seconds",
-            "flush_timeout_seconds",
-        ):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"events: {name} {getattr(self, name)}: give more than 0")
+        check_settings(self, "events: ")
 
 
 class EventWriter:

@@ -6,9 +6,9 @@ All of it comes from the client, and is believed only as far as a configured pro
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from msys_track.tracking.settings import Network
+from msys_track.settings.addresses import Network
+from msys_track.smtp.address import IpAddress, parse_ip
 
 # What an event keeps of a header; a client may send far more, as often as it likes.
 _MAX_HEADER_CHARACTERS = 1_024
@@ -80,14 +80,6 @@ def find_client_address(
     return str(hop)
 
 
-def _parse_address(text: str) -> IPv4Address | IPv6Address | None:
+def _parse_address(text: str) -> IpAddress | None:
     port = _WITH_PORT.fullmatch(text)
-    if port is not None:
-        text = port.group(1) or port.group(2)
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    # A socket that listens on both families shows IPv4 as ::ffff:192.0.2.1 (RFC 4291 2.5.5.2).
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+    return parse_ip(text if port is None else port[1] or port[2])

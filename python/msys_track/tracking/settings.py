@@ -1,11 +1,10 @@
 """What an operator may set on the tracker; every default is stated here."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
-from msys_track.settings.addresses import LISTEN, NETWORK
+from msys_track.settings.addresses import LISTEN, NETWORK, Network
 from msys_track.settings.key import Key, check_settings
 from msys_track.settings.kinds import (
     BYTES,
@@ -19,7 +18,6 @@ from msys_track.settings.kinds import (
     choice,
 )
 
-Network: TypeAlias = IPv4Network | IPv6Network
 Expired: TypeAlias = Literal["redirect", "gone"]
 
 
@@ -57,7 +55,7 @@ class TrackerSettings:
     expired: Annotated[
         Expired,
         Key(
-            choice("redirect", "gone"),
+            choice(*get_args(Expired)),
             "a click past the link's time still leads to its target, or gets 410",
         ),
     ] = "redirect"

@@ -323,6 +323,7 @@ def test_scripts_are_policy_files_in_their_order(tmp_path: Path) -> None:
         ('gateway = "[fe80::a00]:1"', "[fe80::a00]:1"),
         ('gateway = "[fe80::a00]"', "[fe80::a00]:25"),
         ('gateway = "fe80::a00"', "[fe80::a00]:25"),
+        ('gateway = "[192.0.2.1]"', "[192.0.2.1]"),
         ("msys_track { upstream = mta.test:25 } gateway = relay.test", "mta.test:25"),
         ("gateway = relay.test msys_track { upstream = mta.test:25 }", "mta.test:25"),
         ("gateway = ( a b )", ["a", "b"]),
@@ -404,6 +405,8 @@ def test_what_is_misplaced_or_missing_is_a_problem(
         ("TLS = required", "tls", PROTECT),
         ('SMTP_Extensions = ( "STARTTLS" )', "smtp_extensions", PROTECT),
         ("SMTP_Extensions = ( XCLIENT )", "smtp_extensions", UNKNOWN),
+        ("SMTP_Extensions = ( \u017fTARTTLS )", "smtp_extensions", UNKNOWN),
+        ("SMTP_Extensions = ( éAUTH )", "smtp_extensions", PROTECT),
         ("msg_gen { open_tracking_enabled = false }", "msg_gen", REST),
     ],
 )

@@ -179,6 +179,7 @@ def test_a_port_has_the_guards_that_hold_for_it(
         ("mx.localhost:25", "mx.localhost:25"),
         ("localhost.example:25", "localhost.example:25"),
         ("127.1:25", "127.1:25"),
+        ("localho\u017ft:25", "localho\u017ft:25"),
         *((f"{host}:25", None) for host in LOOPBACK),
     ],
 )

@@ -47,8 +47,9 @@ _ORDER: Final = (
 _TRACKING_SWITCHES: Final = ("open_tracking_enabled", "click_tracking_enabled")
 _SCRIPT_SUFFIXES: Final = (".lua", ".py")
 _SMTP_PORT: Final = 25
-_HOST_WITHOUT_PORT: Final = re.compile(r"[^:\[\]\s]+|\[[^\[\]\s]+\]")
-_BARE_IPV6: Final = re.compile(r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*")
+_HOST_WITHOUT_PORT: Final = re.compile(
+    r"[^:\[\]\s]+|\[[^:\[\]\s]*:[^\[\]\s]*\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*"
+)
 
 
 def document(path: Path, *, search_path: Sequence[Path] | None = None) -> Document:
@@ -226,9 +227,8 @@ class _Mapping:
         # The smart host is the upstream, unless our own stanza names one.
         if place is None or ("proxy", "upstream") in self.places:
             return
-        if isinstance(gateway, str):
-            host = f"[{gateway}]" if _BARE_IPV6.fullmatch(gateway) else gateway
-            gateway = f"{host}:{port}" if _HOST_WITHOUT_PORT.fullmatch(host) else host
+        if isinstance(gateway, str) and _HOST_WITHOUT_PORT.fullmatch(gateway):
+            gateway = str(Address(gateway.strip("[]"), port))
         self._open_table(("proxy",), place)["upstream"] = gateway
         self.places["proxy", "upstream"] = place
 

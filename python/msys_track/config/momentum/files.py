@@ -14,7 +14,7 @@ from typing import Final
 from msys_track.config.document import Place
 from msys_track.config.momentum.stanzas import Item, Option, Text, read_stanzas
 from msys_track.config.problems import Problem
-from msys_track.errors import SettingsError
+from msys_track.errors import SettingsError, describe_os_error
 from msys_track.settings.kinds import write_found
 
 _ETC: Final = Path("/opt/msys/ecelerity/etc")
@@ -47,7 +47,7 @@ def parse(path: Path, *, search_path: Sequence[Path] = DEFAULT_SEARCH_PATH) -> T
     try:
         octets = path.read_bytes()
     except OSError as error:
-        raise SettingsError(f"{path}: can't be read: {error.strerror}") from error
+        raise SettingsError(f"{path}: can't be read: {describe_os_error(error)}") from error
     reading = _Reading(path, search_path)
     body = reading.read_file(path, octets, depth=0)
     # What `config set` saved holds after all else, and may not be there yet.
@@ -103,7 +103,7 @@ class _Reading:
                 files = sorted(each for each in visible if each.is_file())
         except OSError as error:
             self._add_problem(
-                place, f"include {write_found(name)}: can't be read: {error.strerror}"
+                place, f"include {write_found(name)}: can't be read: {describe_os_error(error)}"
             )
             return []
         items: list[Item] = []
@@ -115,7 +115,7 @@ class _Reading:
             try:
                 octets = file.read_bytes()
             except OSError as error:
-                self._add_problem(place, f"{include}: can't be read: {error.strerror}")
+                self._add_problem(place, f"{include}: can't be read: {describe_os_error(error)}")
                 continue
             if self._files >= _MAX_FILES or self._bytes + len(octets) > _MAX_BYTES:
                 limits = f"{_MAX_FILES} files, {_MAX_BYTES} bytes"

@@ -40,7 +40,7 @@ _ESCAPED: Final = {
 }  # fmt: skip
 _NESTING: Final = {"(": 1, "[": 1, ")": -1, "]": -1, "=": 0}
 _AFTER_STRING: Final = re.compile(r"[\s)\]{}=,#]|/\*|\Z")
-_LOOKS_LIKE_OPTION: Final = re.compile(r"\s*+[\w.-]++\s*+=\s*+")
+_LOOKS_LIKE_OPTION: Final = re.compile(r"\s*+[\w.-]++\s*+=\s*+", re.ASCII)
 
 
 class Lexeme(NamedTuple):

@@ -14,7 +14,7 @@ from msys_track.config.momentum.stanzas import Item, Option
 # What is outbound guards the next hop's port, not ours.
 _GUARD: Final = re.compile(r"(?!outbound_)(?:.*(?:auth|tls|relay)|(?:.*_)?ssl|proxy_protocol)")
 _EXTENSIONS: Final = "smtp_extensions"
-_GUARDING_EXTENSION: Final = re.compile(r"\b(?:STARTTLS|AUTH)\b", re.IGNORECASE)
+_GUARDING_EXTENSION: Final = re.compile(r"\b(?:STARTTLS|AUTH)\b", re.IGNORECASE | re.ASCII)
 _SCOPES: Final = re.compile(r"listen(er)?|peer.*|pathway(_group)?")
 _EVERY_LISTENER: Final[tuple[KeyPath, ...]] = ((), ("listener",))
 

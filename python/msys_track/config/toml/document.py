@@ -6,7 +6,7 @@ from typing import Final
 from msys_track._core import read_toml
 from msys_track.config.document import Document, Place, write_path
 from msys_track.config.problems import ConfigurationError, Problem
-from msys_track.errors import SettingsError
+from msys_track.errors import SettingsError, describe_os_error
 
 _MARK: Final = "\ufeff"
 _MARKED: Final = Problem(
@@ -27,7 +27,7 @@ def document(path: Path) -> Document:
     try:
         octets = path.read_bytes()
     except OSError as error:
-        raise SettingsError(f"{path}: can't be read: {error.strerror}") from error
+        raise SettingsError(f"{path}: can't be read: {describe_os_error(error)}") from error
     try:
         text = octets.decode("utf-8")
     except UnicodeDecodeError as error:

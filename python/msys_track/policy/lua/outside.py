@@ -9,6 +9,7 @@ from email.utils import getaddresses
 from time import thread_time
 from typing import Final
 
+from msys_track.errors import describe_os_error
 from msys_track.logs import event_logger
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.hooks import Transaction
@@ -87,7 +88,7 @@ class Outside:
         except ForbiddenSourceError as error:
             return None, f"line {error.line}: {error}"
         except OSError as error:
-            return None, error.strerror or "can't be read"
+            return None, describe_os_error(error)
 
 
 def _extract_components(texts: Sequence[str], component: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 
 class Budget:
-    """Bytes of mail in flight, and the most there may be."""
+    """Bytes of mail in flight, and their limit."""
 
     __slots__ = ("in_flight_bytes", "max_bytes")
 

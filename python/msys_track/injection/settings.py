@@ -33,7 +33,7 @@ class ProxySettings:
         str,
         Key(
             LISTEN,
-            "where mail is taken; no default where there are `[listen]` tables",
+            "where mail is accepted; no default where there are `[listen]` tables",
             name="listen",
             fields=("listen_host", "listen_port"),
         ),
@@ -76,7 +76,7 @@ class ProxySettings:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a host; no name but localhost is trusted to be such."""
+    """Whether only this machine reaches a host; localhost is the only name that is trusted."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

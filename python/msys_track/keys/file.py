@@ -1,8 +1,8 @@
 """Key files, and what can stand in their place.
 
-A key file is TOML that a person can read and edit: the first key seals, all of them open. Whoever
-reads it can make links, so its permissions are checked. Links in sent mail need the key that
-sealed them, so rotation adds a key and removes none.
+A key file is TOML that a person can read and edit: the first key seals, all of them open. Those
+who can read it can make links, so its permissions are checked. Links in sent mail need the key
+that sealed them, so rotation adds a key and removes none.
 """
 
 import base64
@@ -46,7 +46,7 @@ secret = "{secret}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedSource:
-    """Keys in a place that is not a path; it holds what a key file holds.
+    """Keys in a place that is not a path, with the content of a key file.
 
     Attributes:
         kind: `env` for an environment variable; `credential` for a file of the folder that
@@ -133,8 +133,8 @@ def create(source: KeySource | str, *, now: datetime | None = None) -> None:
 def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
     """Put a new key first in a key file; the others go on opening their links.
 
-    The file is replaced in one step: a reader sees the old one or the new one. Whoever could
-    read it still can.
+    The file is replaced in one step: a reader sees the old one or the new one. Its readers stay
+    the same.
 
     Returns:
         The new key's number.
@@ -144,7 +144,7 @@ def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
             rotated by somebody else, or is not a file.
     """
     path = Path(os.path.realpath(_require_file(source)))
-    draft = path.with_name(f".{path.name}.new")  # as long as it exists, nobody else rotates
+    draft = path.with_name(f".{path.name}.new")  # as long as it exists, no other rotation starts
     try:
         with _create_private_file(draft) as descriptor:
             keys = read_keys(path)
@@ -157,7 +157,7 @@ def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
                 what = f"has {_MAX_KEYS} keys, the most there can be"
                 raise KeyRingError(f"{path}: {what}; remove the oldest")
             new = make_key(number, now or datetime.now(UTC))
-            # Root may rotate for a service: whoever could read the old file reads the new one.
+            # Root may rotate for a service: the readers of the old file can read the new one.
             old = path.stat()
             os.fchown(descriptor, old.st_uid, old.st_gid if old.st_mode & 0o040 else -1)
             os.fchmod(descriptor, 0o600 | old.st_mode & 0o044)
@@ -246,7 +246,7 @@ def _read_file(source: KeySource, path: Path) -> list[Key]:
 
 
 def _is_private(status: os.stat_result, folder: Path) -> bool:
-    """Tell whether only those whom the owner or root meant can read a file."""
+    """Tell whether a file is readable only by those whom its owner or root meant."""
     mode = stat.S_IMODE(status.st_mode)
     if not mode & 0o077:
         return True

@@ -1,4 +1,4 @@
-"""Scopes: which configured options hold for a mail, by listener, peer and pathway.
+"""Scopes: which configured options apply to a mail, by listener, peer and pathway.
 
 The order is Momentum's, so that an imported configuration decides as before: for each option, the
 most specific scope that sets it wins.
@@ -94,7 +94,7 @@ class Scopes:
     def layers(
         self, listen: str | None, peer: Address | None, pathway: str | None = None
     ) -> tuple[Scope, ...]:
-        """Return the scopes that hold for a mail, the most specific first.
+        """Return the scopes that apply to a mail, the most specific first.
 
         A scope comes before the pathway that it puts mail on, and that before the next scope. A
         pathway that policy has chosen comes first. Equal arguments give the same tuple, as a key.

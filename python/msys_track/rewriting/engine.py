@@ -1,8 +1,8 @@
-"""The seam between mail and the code that changes its bytes.
+"""The interface between mail and the code that changes its bytes.
 
-Whoever rewrites can be swapped: the compiled core (`msys_track.rewriting.native`), or an engine in
-pure Python beside it. What an engine returns is described here and nowhere else; the core's own
-classes fit it, and so do frozen dataclasses.
+The engine can be swapped: the compiled core (`msys_track.rewriting.native`), or an engine in pure
+Python beside it. What an engine returns is described here and nowhere else; the core's own classes
+fit it, and so do frozen dataclasses.
 """
 
 from collections.abc import Sequence
@@ -96,7 +96,7 @@ class Rendered(Protocol):
 
     @property
     def left_alone(self) -> Sequence[LeftAlone]:
-        """What this copy could not have; what no copy has stands in the plan."""
+        """What this copy lacks; what every copy lacks is in the plan."""
 
     @property
     def wrapped_links(self) -> int:

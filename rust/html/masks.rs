@@ -89,7 +89,7 @@ fn comments(html: &[u8]) -> Vec<Mask> {
     let (mut start, mut end) = (None, 0);
     for href in hrefs(html) {
         while let Some(next) = starts.next_if(|next| *next < href) {
-            // A comment in a comment is none.
+            // A `<!--` inside a comment does not begin one.
             if next >= end {
                 start = Some(next);
                 end = 0;

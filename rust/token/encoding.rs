@@ -38,7 +38,7 @@ const HAS_TARGET: u8 = 1 << 4;
 const HAS_NAME: u8 = 1 << 5;
 const KNOWN_LINK_BITS: u8 = KIND_MASK | HAS_TARGET | HAS_NAME;
 
-/// Why bytes that a key of ours sealed are no claims.
+/// Why bytes that a key of ours sealed are not claims.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimsError {

@@ -34,7 +34,7 @@ class Rewriter:
 
     Args:
         keys: seals the links.
-        options: what is configured if there are no scopes; None for nothing.
+        options: the configured options if there are no scopes; None for none.
         source: names where `options` come from, for explanations.
         scopes: the scopes of a configuration, in place of `options`.
         policy: is called for each recipient.

@@ -130,8 +130,8 @@ async def serve(  # noqa: PLR0913 - the parts of one server
                 "proxy.unprotected",
                 address=str(Address(host, port)),
                 unprotected=settings.unprotected,
-                hint="whoever reaches this address can send; listen on loopback or behind a "
-                "firewall",
+                hint="every client that reaches this address can send; listen on loopback or "
+                "behind a firewall",
             )
     return proxy
 

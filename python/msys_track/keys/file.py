@@ -141,7 +141,7 @@ def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
 
     Raises:
         KeyRingError: the file can't be used or replaced, has no room for another key, is being
-            rotated by somebody else, or is not a file.
+            rotated already, or is not a file.
     """
     path = Path(os.path.realpath(_require_file(source)))
     draft = path.with_name(f".{path.name}.new")  # as long as it exists, no other rotation starts
@@ -165,7 +165,7 @@ def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
             draft.replace(path)
         _sync_folder(path.parent)
     except FileExistsError as error:
-        hint = f"if nobody else is rotating {path}, remove {draft}"
+        hint = f"if no other rotation of {path} is running, remove {draft}"
         raise KeyRingError(f"{draft}: a rotation is under way or was cut off; {hint}") from error
     except OSError as error:
         raise KeyRingError(f"{path}: can't be replaced: {error.strerror}") from error
@@ -259,7 +259,7 @@ def _is_private(status: os.stat_result, folder: Path) -> bool:
         return True
     if mode & 0o333:
         return False
-    # Read-only for everybody, as secrets are mounted, in a folder that is closed to others.
+    # Read-only for all users, as secrets are mounted, in a folder that is closed to others.
     around = folder.stat()
     return around.st_uid in trusted and not around.st_mode & 0o077
 

@@ -172,6 +172,6 @@ class Engine(Protocol):
     def header_fields(self, message: bytes, name: bytes, /) -> Sequence[HeaderField]:
         """List the top-level header fields of that name.
 
-        A continuation line belongs to the last field before it; where lines that are no field
+        A continuation line belongs to the last field before it; where lines that are not a field
         stand between, the field's lines have several offsets.
         """

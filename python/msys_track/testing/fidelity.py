@@ -111,7 +111,7 @@ def without_fields(message: bytes, name: bytes) -> bytes:
 def field_lines(message: bytes, name: bytes) -> Iterator[tuple[int, int]]:
     """Yield start and end of the lines of the header fields of that name.
 
-    A field's lines are in several pieces where lines that are no field stand between: what
+    A field's lines are in several pieces where lines that are not a field stand between: what
     continues a line continues the last field.
     """
     at, is_wanted = 0, False

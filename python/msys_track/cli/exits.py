@@ -21,7 +21,7 @@ class CommandError(click.ClickException):
     exit_code = 1
 
     def show(self, file: Any = None) -> None:
-        """Write the message to standard error, each line as it stands."""
+        """Write the message to standard error, each line unchanged."""
         click.echo(self.format_message(), file=file, err=True)
 
 

@@ -24,7 +24,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 class _Keys(click.Path):
-    """A key file, or what stands in its place."""
+    """A key file, or its substitute."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:

@@ -22,11 +22,11 @@ _VARIABLES: Final = tuple(
     for field in variables.Variables._fields
     if field not in ("customer_id", "ignored")
 )
-"""Context variables of Momentum's module: none but these may have its prefix."""
+"""Context variables of Momentum's module: only these may have its prefix."""
 
 
 class Stanza:
-    """What one table sets, as it is gathered; `path` is its name."""
+    """The values that one table sets; `path` is its name."""
 
     __slots__ = ("options", "path", "places", "scope", "variables")
 

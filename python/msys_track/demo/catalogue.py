@@ -29,7 +29,7 @@ class ExpectedLink:
     href: str
     place: Place = Place.HTML
     name: str = "Raw URL"
-    """What its clicks are called in events: `data-msys-linkname`, or SparkPost's word for none."""
+    """The name of its clicks in events: `data-msys-linkname`, or SparkPost's word for none."""
     left_alone: Reason | None = None
 
     @property

@@ -39,11 +39,11 @@ class SeenCopy:
     reported: Copy | None
     """The product's own report; None if it refuses the mail."""
     changes: Changes
-    """What differs, apart from the header fields that name readers."""
+    """All differences, apart from the header fields that name readers."""
     added: Sequence[Sequence[Named]]
-    """Who was added to its Cc, and who to its Bcc."""
+    """The readers added to its Cc, and those added to its Bcc."""
     wanted: Sequence[Sequence[Named]]
-    """Who was to be added to each."""
+    """The readers that had to be added to each."""
     responses: Mapping[str, Response] | None
     """The answers to opening and clicking, by URL; None if the demo does neither."""
 
@@ -59,7 +59,7 @@ class SeenCopy:
 
     @property
     def images(self) -> list[Response]:
-        """What its pixels were."""
+        """The images behind its pixels."""
         got = self.responses or {}
         return [got[pixel.url] for pixel in self.changes.pixels if pixel.url in got]
 
@@ -73,7 +73,7 @@ class SeenCopy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journey:
-    """What became of a mail."""
+    """The fate of one mail."""
 
     mail: Mail
     wire: WireForm

@@ -61,7 +61,7 @@ class Stage:
 
     @property
     def origin(self) -> str:
-        """What every tracked URL begins with."""
+        """The beginning of every tracked URL."""
         return self._browser.origin
 
     def is_tracked(self, url: str) -> bool:

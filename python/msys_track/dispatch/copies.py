@@ -38,9 +38,9 @@ class Copy(NamedTuple):
     resolved: Resolved | None = None
     """Its options; None if it is bypassed."""
     header: ApiHeader | None = None
-    """What the message's X-MSYS-API asks for."""
+    """The message's X-MSYS-API."""
     plan: Plan | None = None
-    """What it was made from; None if nothing but the header was changed."""
+    """The plan that it was made from; None if only the header was changed."""
     rendered: Rendered | None = None
     header_edits: Sequence[tuple[int, int, bytes]] = ()
     untracked: Reason | None = None
@@ -53,7 +53,7 @@ class Copy(NamedTuple):
 
     @property
     def edits(self) -> Sequence[tuple[int, int, bytes]]:
-        """Offset and length in the message as received, and what stands there now."""
+        """Offset and length in the message as received, and the new bytes there."""
         return self.header_edits if self.rendered is None else self.rendered.edits
 
     @property

@@ -16,7 +16,7 @@ class Budget:
 
 
 class Hold:
-    """What one message takes from the budget, from its first byte to the answer."""
+    """The share of the budget that one message takes, from its first byte to the answer."""
 
     __slots__ = ("_budget", "held_bytes")
 

@@ -47,7 +47,7 @@ _MAIL_BYTES = _COMMAND_BYTES + 26 + 17 + 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """What the sessions of one listener have in common."""
+    """The state that the sessions of one listener share."""
 
     settings: ProxySettings
     upstream: Upstream
@@ -237,7 +237,7 @@ class Session(SMTP):
 
     @property
     def policy_session(self) -> PolicySession:
-        """What policy knows of this client, from the moment its address is known."""
+        """The session as policy sees it, from the moment the client's address is known."""
         if self._policy_session is None:
             scopes = self._shared.acceptance.rewriter.scopes
             match self.session.peer:

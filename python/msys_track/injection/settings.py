@@ -1,4 +1,4 @@
-"""What may be set about the listener that takes mail; every default is stated here."""
+"""Settings of the listener that takes mail; every default is stated here."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address

@@ -1,4 +1,4 @@
-"""Key files, and what can stand in their place.
+"""Key files, and their substitutes.
 
 A key file is TOML that a person can read and edit: the first key seals, all of them open. Those
 who can read it can make links, so its permissions are checked. Links in sent mail need the key
@@ -198,7 +198,7 @@ def make_key(number: int, created: datetime) -> Key:
 
 
 def read_keys(source: KeySource | str) -> list[Key]:
-    """Read a key file, or what stands in its place, in its order.
+    """Read a key file, or its substitute, in its order.
 
     Raises:
         KeyRingError: missing, readable by others, not TOML, or with something in it that no

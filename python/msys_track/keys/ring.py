@@ -27,7 +27,7 @@ class KeyRing:
 
     @classmethod
     def load(cls, source: KeySource | str) -> Self:
-        """Read a key file, or what stands in its place; its first key seals, all of them open.
+        """Read a key file, or its substitute; its first key seals, all of them open.
 
         Text is read by `key_source`, so that `env:NAME` and `credential:NAME` can be given too.
 

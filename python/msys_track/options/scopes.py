@@ -39,7 +39,7 @@ class Scope:
 
 
 class Networks(Generic[V]):
-    """Values by network. An address has the value of the most specific network that holds it."""
+    """Values by network. An address has the value of the most specific network around it."""
 
     __slots__ = ("_by_version",)
 
@@ -52,7 +52,7 @@ class Networks(Generic[V]):
             alike[int(network.network_address) >> host_bits] = (values or {})[network]
 
     def find(self, address: Address) -> V | None:
-        """Return the value of the most specific network that holds the address; None for none."""
+        """Return the value of the most specific network around the address; None for none."""
         number = int(address)
         for host_bits, by_network in self._by_version[address.version].items():
             value = by_network.get(number >> host_bits)

@@ -150,4 +150,4 @@ class TrackingOptions:
 KINDS: Final[Mapping[str, Kind]] = {
     key.fields[0]: key.kind for key in list_keys(TrackingOptions).values()
 }
-"""What each option can be, by its field."""
+"""The kind of each option's values, by its field."""

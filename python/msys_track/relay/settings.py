@@ -1,4 +1,4 @@
-"""What may be set about the next hop; every default is stated here."""
+"""Settings of the next hop; every default is stated here."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -1,6 +1,6 @@
 """One mail transaction over one connection: MAIL, RCPT, DATA, and what each refusal means.
 
-This module holds the order of things as RFC 5321 and RFC 2920 have it. The connection knows bytes
+This module has the order of commands of RFC 5321 and RFC 2920. The connection knows bytes
 and replies, the pool knows connections.
 """
 
@@ -32,7 +32,7 @@ _PARAMETER = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What one MAIL, its RCPTs and one DATA carry."""
+    """The content of one MAIL, its RCPTs and one DATA."""
 
     sender: str
     """Without angle brackets; empty for the null reverse-path."""

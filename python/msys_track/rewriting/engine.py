@@ -40,7 +40,7 @@ class Link(_Span, Protocol):
 
     @property
     def kind(self) -> Literal["click", "link_unsubscribe"]:
-        """What following it means."""
+        """The kind of event that following it makes."""
 
     @property
     def sublink(self) -> str | None:
@@ -48,7 +48,7 @@ class Link(_Span, Protocol):
 
     @property
     def where(self) -> Literal["html", "outlook", "text"]:
-        """In which kind of markup or text it stands."""
+        """The kind of markup or text that it is in."""
 
 
 class LeftAlone(_Span, Protocol):
@@ -92,7 +92,7 @@ class Rendered(Protocol):
 
     @property
     def edits(self) -> Sequence[tuple[int, int, bytes]]:
-        """Offset and length in the message as received, and what stands there now."""
+        """Offset and length in the message as received, and the new bytes there."""
 
     @property
     def left_alone(self) -> Sequence[LeftAlone]:
@@ -124,7 +124,7 @@ class Plan(Protocol):
 
     @property
     def left_alone(self) -> Sequence[LeftAlone]:
-        """What no copy changes, in the order of the message."""
+        """Everything that no copy changes, in the order of the message."""
 
     @property
     def parts(self) -> Sequence[Part]:

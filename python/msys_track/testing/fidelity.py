@@ -30,9 +30,9 @@ class Wrapped:
     url: str
     original: bytes
     offset: int
-    """Where the original stands in its decoded part."""
+    """The offset of the original in its decoded part."""
     options: TagOptions
-    """What its tag sets."""
+    """The options that its tag sets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """What a part holds."""
+    """The decoded content of a part."""
 
     raw: bytes
     decoded: bytes

@@ -33,7 +33,7 @@ _REFUSALS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """What all connections of one tracker share.
+    """The state that all connections of one tracker share.
 
     Attributes:
         clock: Unix seconds, for events and expiry; time-outs go by the event loop's clock.

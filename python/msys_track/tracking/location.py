@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import idna
 
-# Without re.ASCII, IGNORECASE takes U+017F for an "s", which no header can hold.
+# Without re.ASCII, IGNORECASE takes U+017F for an "s", which a header can't have.
 # Printable ASCII but for the space: what a header carries as it stands.
 _PLAIN = re.compile(r"https?://[!-~]+", re.IGNORECASE | re.ASCII)
 _SCHEME = re.compile(r"https?://", re.IGNORECASE | re.ASCII)

@@ -22,7 +22,7 @@ _OPEN_KINDS = frozenset({"open", "initial_open", "amp_open", "amp_initial_open"}
 
 
 class Outcome(NamedTuple):
-    """What to answer, and the claims that make the event of a GET.
+    """The answer, and the claims that make the event of a GET.
 
     Attributes:
         defect: Why the reply is only a makeshift; log it once the reader has its answer.

@@ -1,4 +1,4 @@
-"""What an operator may set on the tracker; every default is stated here."""
+"""Settings of the tracker; every default is stated here."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network

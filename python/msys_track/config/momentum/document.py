@@ -1,4 +1,4 @@
-"""What Momentum's configuration says about tracking, in the shape of our own TOML file.
+"""Momentum's settings about tracking, in the shape of our own TOML file.
 
 One check then serves both: what is allowed is decided once, and `places` lets it name the line of
 `ecelerity.conf`. Nothing is dropped silently: what has no meaning here is listed as ignored.
@@ -100,7 +100,7 @@ def write_toml(document: Document, folder: Path) -> str:
 
 
 class _Mapping:
-    """What one pass over the tree gathers; `settle` then decides what the pass can't yet know."""
+    """The result of one pass over the tree; `settle` then decides what the pass can't yet know."""
 
     __slots__ = (
         "_guards", "_path", "_switches", "_tables", "members", "notices", "places", "problems",

@@ -28,7 +28,7 @@ _MAX_BYTES: Final = 64 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """A configuration; what was included stands where its include stood."""
+    """A configuration; each include is replaced by the content of its file."""
 
     body: tuple[Item, ...]
     problems: tuple[Problem, ...]

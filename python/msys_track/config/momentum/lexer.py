@@ -61,7 +61,7 @@ class Lexeme(NamedTuple):
 
 
 class Flaw(NamedTuple):
-    """What is wrong with the text of one file, and in which line, from 1."""
+    """A fault in the text of one file, and its line, from 1."""
 
     line: int
     text: str

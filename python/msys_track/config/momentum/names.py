@@ -29,9 +29,10 @@ class Scope:
     table: KeyPath
     """Its table, below the one of the stanza around it."""
     is_top: bool = False
-    """Whether its table stands at the top although the stanza does not."""
+    """Whether its table is at the top of our file although the stanza is not."""
     instance: str = ""
-    """What its instance is, such as `address:port`; the table's last name. Empty: it has none."""
+    """The meaning of its instance, such as `address:port`; the table's last name. Empty: it has
+    none."""
     options: Mapping[str, tuple[KeyPath, Reader]] = field(default_factory=dict)
     """By name: the path below the table, and what reads the value."""
     inner: Mapping[str, "Scope"] = field(default_factory=dict)
@@ -89,7 +90,7 @@ OURS: Final = {
 
 _OF_PATHWAYS: Final = {**TRACKING, **OURS, **_read_as(read_text, "context")}
 CONNECTION_OPTIONS: Final = {**_OF_PATHWAYS, **_read_as(read_text, "pathway")}
-"""What a listener, a `Listen` or a `Peer` may say."""
+"""The options of a listener, a `Listen` or a `Peer`."""
 
 _PEER: Final = Scope(name="peer", table=("peer",), instance="network", options=CONNECTION_OPTIONS)
 _LISTEN: Final = Scope(

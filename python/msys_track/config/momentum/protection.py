@@ -34,7 +34,7 @@ def is_guard(option: Option) -> bool:
 
 
 class Guards:
-    """What is gathered in one pass over a configuration."""
+    """The guards that one pass over a configuration finds."""
 
     __slots__ = ("_found",)
 

@@ -64,7 +64,7 @@ class Option(_Named):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stanza(_Named):
-    """`Name "instance" { … }`; what it includes stands in its body."""
+    """`Name "instance" { … }`; its body has the content of its includes."""
 
     instances: tuple[str, ...]
     body: tuple["Item", ...]

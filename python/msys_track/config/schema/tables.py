@@ -102,7 +102,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "pathway": "Mail that a scope or policy puts on this pathway.",
     "pathway_group": "What the pathways in it have in common.",
 }
-"""What each table is for."""
+"""The purpose of each table."""
 
 TOP_LEVEL: Final = (*TOP, *TABLES, *NESTED)
 

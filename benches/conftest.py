@@ -63,7 +63,7 @@ class Report:
 
 
 class Bars:
-    """What must hold; only told unless the run asserts it."""
+    """What must hold; it is only reported unless the run asserts it."""
 
     def __init__(self, report: Report, *, asserted: bool) -> None:
         self._report = report

@@ -1,4 +1,4 @@
-"""Times several ways to do one thing in interleaved rounds, so that their ratios can be believed.
+"""Times several ways to do one thing in interleaved rounds, so that their ratios are reliable.
 
 A machine with neighbours changes speed from second to second; two ways measured one after the
 other compare the seconds. In a round each way runs once, so a change of speed hits them all.

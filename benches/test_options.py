@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING
 
 import pytest
 from benches.conftest import Bars, Benchmark, Report
@@ -14,10 +15,13 @@ from benches.corpus import newsletter
 from benches.race import Bar, Called, Race
 
 from msys_track.options.resolve import Resolved, resolve
-from msys_track.options.scopes import Listen, Network, Networks, Scope, Scopes
+from msys_track.options.scopes import Listen, Networks, Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
 from msys_track.rewriting.native import NativeEngine
 from msys_track.smtpapi import header
+
+if TYPE_CHECKING:
+    from msys_track.settings.addresses import Network
 
 ROUNDS = 100
 

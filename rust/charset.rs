@@ -18,7 +18,7 @@ impl Charset {
     ///
     /// Without a parameter, for an empty one and for `us-ascii`, bytes above 127 are read as UTF-8
     /// where they are UTF-8, else as windows-1252: both are common in mail that declares neither.
-    /// Single quotes are no quotes in MIME, but `'utf-8'` can mean only one thing.
+    /// Single quotes don't quote in MIME, but `'utf-8'` can mean only one thing.
     ///
     /// # Errors
     /// [`Reason::UnknownCharset`], or [`Reason::UnsupportedCharset`] for UTF-16, ISO-2022-JP and

@@ -1,7 +1,7 @@
 //! Edits: what changes in a message, as ranges of its bytes.
 //!
-//! Rewriting never serialises anything. It lists what is replaced, and whoever renders copies
-//! all other bytes. So a byte that no edit names cannot change.
+//! Rewriting never serialises anything. It lists what is replaced, and rendering copies all other
+//! bytes. So a byte that no edit names cannot change.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Laws that hold for any bytes whatever, one function for each kind of input.
+//! Laws that hold for any bytes, one function for each kind of input.
 //!
 //! `fuzz/` hands these functions to libFuzzer. `cargo test` runs them too, over mixtures and damages
 //! of the seeds in `fuzz/seeds` (`smoke`).

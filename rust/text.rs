@@ -25,11 +25,11 @@ pub struct Scan {
 pub enum Flow {
     /// As they stand.
     Fixed,
-    /// A space before a line break joins lines, and is none itself (RFC 3676 §4.1, `DelSp`).
+    /// A space before a line break joins lines and is dropped (RFC 3676 §4.1, `DelSp`).
     JoinedWithoutSpace,
 }
 
-/// Armour that holds no changed byte (RFC 9580 §6.2), and why it is left.
+/// Armour in which no byte may change (RFC 9580 §6.2), and why it is left.
 const ARMOUR: [(&[u8], Reason); 2] = [
     (b"-----BEGIN PGP SIGNED MESSAGE-----", Reason::SignedPart),
     (b"-----BEGIN PGP MESSAGE-----", Reason::EncryptedPart),
@@ -124,7 +124,7 @@ impl Candidate {
     }
 }
 
-/// Whether a URL that follows is none of another scheme (`git+http://`) or the end of a word.
+/// Whether a URL that follows is not of another scheme (`git+http://`) or the end of a word.
 fn begins_word(before: &[u8], charset: Charset) -> bool {
     let last = if charset.has_ascii_in_characters() {
         charset.decode(before).chars().next_back()
@@ -196,7 +196,7 @@ fn read_options_behind(text: &[u8], url_end: usize) -> (Options, usize) {
     (options, end)
 }
 
-/// Longer options are none.
+/// Longer text in brackets is not read as options.
 const MAX_OPTIONS: usize = 512;
 
 /// Reads `[[name="value" …]]` and returns its length; `None` if anything in it is not ours.

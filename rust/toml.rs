@@ -1,11 +1,11 @@
-//! TOML with the place of each key and of each fault: around what is wrong the rest is read.
+//! TOML with the place of each key and of each fault; around a fault the rest is read.
 
 use std::ops::Range;
 
 use ::toml::Spanned;
 use ::toml::de::{DeFloat, DeInteger, DeTable, DeValue, Error};
 
-/// A file with more faults is something else than TOML.
+/// A file with more faults is not TOML.
 const MAX_FAULTS: usize = 100;
 
 const TOO_LARGE: &str = "not a number of at most 64 bits; a text needs quotes";
@@ -33,11 +33,11 @@ pub struct Fault {
     pub key: Vec<String>,
     /// What is wrong, in words.
     pub text: String,
-    /// The key or table that was not read because of it; empty: nobody knows.
+    /// The key or table that was not read because of it; empty if that is unknown.
     pub unread: Option<Vec<String>>,
 }
 
-/// Judges a TOML 1.1 text. What can't be read is neither there nor missing.
+/// Reads a TOML 1.1 text. Unreadable keys are neither present nor missing.
 #[must_use]
 pub fn judge(text: &str) -> Document {
     let mut lines = Lines::of(text);
@@ -141,7 +141,7 @@ impl Outline {
         }
     }
 
-    /// Notes what is TOML but can be no setting.
+    /// Notes what is TOML but can't be a setting.
     fn add_flaws(&mut self, text: &str, value: &Spanned<DeValue<'_>>) {
         let written = text.get(value.span()).unwrap_or_default();
         let flaw = match value.get_ref() {
@@ -319,7 +319,7 @@ pub fn to_integer(number: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
-/// Any other number, unless it is none.
+/// Any other number; `None` if it is not one.
 #[must_use]
 pub fn to_float(number: &DeFloat<'_>) -> Option<f64> {
     number.as_str().parse().ok()

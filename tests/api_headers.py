@@ -92,7 +92,7 @@ BAD_MAILBOXES: Final[tuple[tuple[Any, str, str], ...]] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """The message goes to nobody; the reply fits one of these patterns."""
+    """The message goes to no recipient; the reply fits one of these patterns."""
 
     replies: tuple[str, ...]
 
@@ -479,7 +479,7 @@ def _put_in_a_bad_word(random: Random, text: str) -> _Written:
 
 
 def _put_in_no_word(_: Random, text: str) -> _Written:
-    """Put in what looks like an encoded-word and is none."""
+    """Put in what looks like an encoded-word but is not one."""
     changed = text.replace('"', '"=?utf-8?X?abc?= =?', 1)
     return changed.encode(), changed
 

@@ -32,7 +32,7 @@ class Leaf:
 
     @property
     def is_readable(self) -> bool:
-        """Whether its bytes can be told to be markup or not."""
+        """Whether its bytes can be decoded, so that markup can be found."""
         known = self.encoding in ("7bit", "8bit", "binary", "quoted-printable", "base64")
         return known and codec(self.charset) is not None
 
@@ -49,7 +49,8 @@ Fields = list[tuple[str, str]]
 
 
 def _section(message: bytes, start: int, end: int) -> tuple[Fields | None, int | None]:
-    """The fields of a header section, None if a line is none; where its body starts, if it has."""
+    """The fields of a header section, None if a line is not one; where its body starts, if it has
+    one."""
     fields: Fields | None = []
     at = start
     while at < end:

@@ -141,7 +141,7 @@ def check_edits(before: bytes, edits: Edits) -> None:
     html = decoded(leaf.encoding, before[leaf.start : leaf.end]) or ""
     hrefs = iter([html[start:end] for (start, end), _ in html_standard.links(html)])
     for offset, length, _ in inner:
-        # A bare `=` at its end is no soft break here: the next line is not in sight.
+        # A bare `=` at its end is not a soft break here: the next line is not in sight.
         raw = before[offset : offset + length]
         bare = raw[-1:] if raw.endswith(b"=") else b""
         covered = (decoded(leaf.encoding, raw.removesuffix(b"=")) or "") + bare.decode("ascii")

@@ -77,7 +77,7 @@ def shell(folder: Path, line: str) -> Ended:
 
 
 class Server:
-    """A process that goes on until it is told to stop; what it writes is read as it comes."""
+    """A process that runs until it is stopped; what it writes is read as it comes."""
 
     def __init__(
         self,

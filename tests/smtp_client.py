@@ -1,4 +1,4 @@
-"""A client that sends the bytes it is told to, and reads whole replies: nothing is put right."""
+"""A client that sends the bytes it is given as they are, and reads whole replies."""
 
 import asyncio
 import contextlib

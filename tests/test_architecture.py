@@ -33,7 +33,7 @@ def room(source: Path) -> str:
 
 
 def code(source: Path) -> str:
-    """Give the code without comments, where a link to a room above is no import."""
+    """Return the code without comments, in which a link to a room above is not an import."""
     return re.sub(r"//.*", "", source.read_text())
 
 

@@ -1,4 +1,5 @@
-"""What is installed is what is needed: the ranges, the locks, and what people are told to run."""
+"""What is installed is what is needed: the ranges, the locks, and what the documents say to
+run."""
 
 import re
 import tomllib
@@ -41,7 +42,7 @@ def test_a_minor_version_of_aiosmtpd_is_not_taken_unseen() -> None:
 
 @pytest.mark.parametrize("file", TOLD, ids=lambda file: str(file.relative_to(ROOT)))
 def test_nobody_is_told_to_install_this_project_by_its_name(file: Path) -> None:
-    # A checkout is no package of that name on an index; what is there by it may be another's.
+    # A checkout is not the package of that name on an index, which may be another's.
     told = INSTALLS.findall(file.read_text(encoding="utf-8"))
     assert not [each for each in told if each.startswith("msys")]
 

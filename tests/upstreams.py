@@ -34,7 +34,7 @@ GREETING and DOT are verbs here. Of several answers each serves once, the last o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """A message for somebody that was answered positively."""
+    """A message with recipients that was answered positively."""
 
     sender: str
     recipients: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""pytracking 0.2.2 as its README tells, with encryption: lxml parses, Fernet seals each link."""
+"""pytracking 0.2.2 as its README shows, with encryption: lxml parses, Fernet seals each link."""
 
 from collections.abc import Callable, Mapping
 

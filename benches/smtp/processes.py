@@ -1,4 +1,5 @@
-"""The processes of the SMTP bench: started, asked by lines, their CPU time read, ended."""
+"""The processes of the SMTP bench: starts them, sends them lines, reads their CPU time, ends
+them."""
 
 import re
 import subprocess
@@ -34,7 +35,7 @@ class Process:
         return self._line()
 
     def cpu_seconds(self) -> float | None:
-        """User and system time of all threads so far; None where the system does not tell."""
+        """User and system time of all threads so far; None where the system does not report it."""
         try:
             # What clock_getcpuclockid(3) makes of a process id on Linux.
             return time.clock_gettime(~self._popen.pid << 3 | 2)

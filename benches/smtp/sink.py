@@ -23,7 +23,7 @@ _TRACKED_URL = f'"http://{mail.TRACKING_DOMAIN}/'.encode()
 
 @dataclass(slots=True)
 class Seen:
-    """Messages of all connections since it was last asked."""
+    """Messages of all connections since the last call."""
 
     messages: int = 0
     untouched: int = 0

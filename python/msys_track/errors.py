@@ -4,14 +4,14 @@
 TrackingError
 ├─ SettingsError     a configuration file: file, line, key and what is allowed
 ├─ RecipientError    a recipient is not a mail address alone
-├─ MessageRefusedError    nobody gets this message: the SMTP reply for its sender
+├─ MessageRefusedError    no copy of this message is sent: the SMTP reply for its sender
 │  ├─ HeaderRefusedError  X-MSYS-API is malformed
-│  └─ PolicyRefusedError  policy says no, or fails and may not be passed over
-├─ PolicyFailedError      a policy came to no answer: file, line and cause
+│  └─ PolicyRefusedError  policy refuses, or fails and must not be skipped
+├─ PolicyFailedError      a policy gave no answer: file, line and cause
 ├─ KeyRingError      a key file: path, what is wrong, how to make a good one
 ├─ InvalidTokenError      a link that is not ours, or no longer what we sealed
 ├─ RewriteError     the core gave up; the caller sends the original
-├─ UpstreamError     the next hop: temporary or permanent, what it said
+├─ UpstreamError     the next hop: temporary or permanent, and its reply
 └─ SinkError         events could not be stored; the writer retries
 ```
 """
@@ -22,7 +22,7 @@ from typing import Any
 
 
 class PicklableError(Exception):
-    """An exception that other processes can be given, whatever its constructor takes.
+    """An exception that can be pickled, whatever its constructor takes.
 
     Python makes a pickled exception again by calling its class with `args`, which are the text
     and seldom the constructor's arguments. A worker's exception that can't be made again breaks
@@ -30,7 +30,7 @@ class PicklableError(Exception):
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Name what `pickle` and `copy` make it of: `args` and attributes, no constructor."""
+        """Return what `pickle` and `copy` rebuild it from: `args` and attributes."""
         return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
@@ -47,7 +47,7 @@ class RecipientError(TrackingError, ValueError):
 
 
 class MessageRefusedError(TrackingError):
-    """Nobody gets this message: `code` and `text` are the reply to DATA."""
+    """No copy of this message is sent: `code` and `text` are the reply to DATA."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(f"{code} {text}")
@@ -60,11 +60,11 @@ class HeaderRefusedError(MessageRefusedError):
 
 
 class PolicyRefusedError(MessageRefusedError):
-    """Policy refused the message, or failed where it may not be passed over."""
+    """Policy refused the message, or failed where it must not be skipped."""
 
 
 class PolicyFailedError(TrackingError):
-    """A policy came to no answer; the text names file, line, hook and cause."""
+    """A policy gave no answer; the text names file, line, hook and cause."""
 
 
 class KeyRingError(TrackingError):
@@ -93,7 +93,7 @@ class SinkError(TrackingError):
 
 
 def describe_os_error(error: OSError) -> str:
-    """Say what the operating system refused, without the address or file that Python adds."""
+    """Describe an error of the operating system, without the address or file that Python adds."""
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return error.strerror or str(error)

@@ -24,7 +24,7 @@ _LAST_DATE = 253_402_300_799
 
 
 class EventType(StrEnum):
-    """What happened. The names are those of the kinds of a token."""
+    """Types of events. The names are those of the kinds of a token."""
 
     OPEN = "open"
     INITIAL_OPEN = "initial_open"

@@ -1,7 +1,7 @@
 """Logs: events with fields, through the standard library's `logging`.
 
-Whoever imports msys-track decides what becomes of them, on the logger `msys_track` or the root;
-until then nothing is written. The commands render them as JSON or for a terminal (`cli/logs.py`).
+A program that imports msys-track configures the logger `msys_track` or the root; until then
+nothing is written. The commands render them as JSON or for a terminal (`cli/logs.py`).
 """
 
 import logging
@@ -13,7 +13,7 @@ ROOT: Final = "msys_track"
 # With no handler at all Python would write warnings to standard error.
 logging.getLogger(ROOT).addHandler(logging.NullHandler())
 
-_FRAMES: Final = 3  # from `Logger.log` to who logs, over `_log` and `info`
+_FRAMES: Final = 3  # from `Logger.log` to the caller, over `_log` and `info`
 
 
 class EventLogger:

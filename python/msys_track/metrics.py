@@ -1,4 +1,4 @@
-"""The registry of counters: what both faces and the event writer did, in numbers."""
+"""The registry of counters: what proxy, tracker and event writer did, in numbers."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -9,9 +9,9 @@ TRACKER_COUNTERS: Final = (
     "requests",  # whole requests, whatever the answer
     "clicks",  # redirects to a target, expired and HEAD included
     "opens",  # pixels of an authentic link, expired and HEAD included
-    "expired",  # authentic links past their time: answered as ever, no event
+    "expired",  # authentic links past their time: answered as usual, no event
     "invalid_tokens",  # clicks and opens whose token is not ours, or was changed
-    "not_found",  # paths that are no tracked URL
+    "not_found",  # paths that are not a tracked URL
     "refused_methods",  # anything but GET and HEAD
     "bad_requests",  # not HTTP, over a limit, or without a Host
     "timeouts",  # requests that did not arrive in time

@@ -1,8 +1,8 @@
 //! Plain documents, read without `lol_html`, which keeps a stack of elements that no link needs.
 //!
-//! Plain is what the tokenizer of the HTML Standard ("Tokenization") tells without a tree: no
-//! foreign content, no script with a comment, nothing that is cut off. Everything else is `None`,
-//! and `lol_html`'s to read. Both find the same in what both read.
+//! A document is plain if the tokenizer of the HTML Standard ("Tokenization") can read it without
+//! a tree: no foreign content, no script with a comment, not truncated. All others give `None`,
+//! and `lol_html` reads them. Both find the same in documents that both read.
 
 use std::ops::Range;
 
@@ -36,7 +36,7 @@ impl<'h> Reader<'h> {
         self.html.get(self.at..).unwrap_or_default()
     }
 
-    /// What begins with a `<`; `None` if the document is not plain.
+    /// Reads what begins with a `<`; `None` if the document is not plain.
     fn markup(&mut self) -> Option<()> {
         let rest = self.rest();
         match rest.get(1..)? {
@@ -150,7 +150,7 @@ impl Content {
     /// `None` for elements that need more than a tokenizer.
     fn of(name: &[u8]) -> Option<Self> {
         let is_one_of = |names: &[&[u8]]| names.iter().any(|one| name.eq_ignore_ascii_case(one));
-        // Nearly every tag is none of these, by its length and first letter already.
+        // Length and first letter already rule out nearly every tag.
         match name.first()?.to_ascii_lowercase() {
             b'b' if is_one_of(&[b"body"]) => Some(Self::Body),
             b'i' if is_one_of(&[b"iframe"]) => Some(Self::Text),
@@ -185,7 +185,7 @@ impl Attributes<'_> {
         rest.get(length).copied()
     }
 
-    /// The next attribute; `None` at the tag's end, or where it has none.
+    /// The next attribute; `None` at the tag's end, or if the end is missing.
     fn read(&mut self) -> Option<(Range<usize>, Option<Range<usize>>)> {
         if self.skip(|byte| is_blank(byte) || byte == b'/')? == b'>' {
             self.end = Some(self.at + 1);
@@ -229,7 +229,7 @@ impl Iterator for Attributes<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let attribute = self.read();
         if attribute.is_none() && self.end.is_none() {
-            // Cut off: nothing more is to be read.
+            // Cut off: there is nothing more to read.
             self.at = self.html.len();
         }
         attribute

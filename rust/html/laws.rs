@@ -1,4 +1,4 @@
-//! What holds for any HTML whatever, by the tests and by `fuzzing`.
+//! Laws that hold for any HTML, checked by the tests and by `fuzzing`.
 
 use super::found::Scan;
 use super::lol::{by_lol_html, scan, with_comments};

@@ -1,6 +1,6 @@
 //! A pass over a part: where its links are, and where pixels may stand.
 //!
-//! The pass writes nothing. `lol_html` tells ranges, and nobody serialises what it parsed: its
+//! The pass writes nothing. `lol_html` reports ranges, and what it parsed is never serialised: its
 //! own `set_attribute` would normalise the whole tag.
 
 use lol_html::html_content::Element;
@@ -17,7 +17,7 @@ use crate::edit::{PartOffset, PartRange};
 use crate::link::{Link, Place};
 use crate::reason::Reason;
 
-/// What a scan may allocate; a mail of 30 MB with a tag every ten bytes stays below.
+/// Bytes that a scan may allocate; a mail of 30 MB with a tag every ten bytes stays below.
 const MAX_MEMORY_BYTES: usize = 256 << 20;
 
 /// Scans an HTML document or fragment, as it stands after transfer decoding.
@@ -98,7 +98,7 @@ fn document(html: &[u8], charset: Charset, links: &[Mask]) -> Result<Found, Reas
 /// Most passes over one document; nearly all need one.
 const MAX_PASSES: usize = 8;
 
-/// Passes until each mask stood in markup; the last has none.
+/// Passes until each mask stood in markup; the last pass has no masks.
 fn settle(
     html: &[u8],
     charset: Charset,
@@ -193,7 +193,7 @@ fn note_element(
     if tag.start == html.len() {
         return found.end_of_document(tag.start);
     }
-    // A tag that only the probe closes is none: the document ends inside it.
+    // A tag that only the probe closes does not count: the document ends inside it.
     if tag.end > html.len() {
         return;
     }

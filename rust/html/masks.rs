@@ -1,9 +1,9 @@
-//! Masks: what a pass reads in the place of some markup, so that it tells where that stands.
+//! Masks: a pass reads them in the place of some markup, and so reports where that stands.
 //!
-//! `lol_html` tells of start tags wherever they are markup and nowhere else: not in a comment, an
-//! attribute, a script. So what else is to be found is read as a start tag of equal length. If
-//! every mask of a pass is reported, each stood in markup, up to the first nothing else was read
-//! than the source, and so up to the next: the pass has read the source.
+//! `lol_html` reports start tags wherever they are markup and nowhere else: not in a comment, an
+//! attribute, a script. So all other markup to be found is read as a start tag of equal length. If
+//! every mask of a pass is reported, each stood in markup: up to the first mask the pass read the
+//! source, and so up to the next, and so all of it.
 
 use std::ops::Range;
 
@@ -49,7 +49,7 @@ impl Mask {
         self.at + self.length
     }
 
-    /// What is read in its place.
+    /// The bytes that are read in its place.
     pub(super) fn bytes(&self) -> &'static [u8] {
         match self.of {
             Masked::Comment(_) => COMMENT,
@@ -89,7 +89,7 @@ fn comments(html: &[u8]) -> Vec<Mask> {
     let (mut start, mut end) = (None, 0);
     for href in hrefs(html) {
         while let Some(next) = starts.next_if(|next| *next < href) {
-            // A comment in a comment is none.
+            // A `<!--` inside a comment does not begin one.
             if next >= end {
                 start = Some(next);
                 end = 0;

@@ -1,6 +1,6 @@
 //! Sublinks: what stands in a tracked URL's path before its token, for phones to open an app.
 
-/// A longer segment is none of ours.
+/// The tracker does not accept a longer segment.
 const MAX_SEGMENT: usize = 64;
 
 /// One or more segments of letters, digits, `.`, `_` and `-`, joined by slashes.

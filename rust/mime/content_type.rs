@@ -9,7 +9,7 @@ pub struct ContentType {
 }
 
 impl ContentType {
-    /// Reads an unfolded field value; anything that is no media type is `text/plain`, the
+    /// Reads an unfolded field value; anything that is not a media type is `text/plain`, the
     /// default of RFC 2045 §5.2.
     #[must_use]
     pub fn parse(value: &[u8]) -> Self {

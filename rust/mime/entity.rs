@@ -142,7 +142,7 @@ impl Walk<'_> {
     }
 }
 
-/// Readers disagree about `base64;`, so it is no name we know.
+/// Readers disagree about `base64;`, so we treat it as unknown.
 fn transfer_encoding(message: &[u8], section: &Section) -> String {
     let encoding = section.value(message, b"content-transfer-encoding").unwrap_or_default();
     match without_comments(&encoding).to_ascii_lowercase() {

@@ -12,13 +12,13 @@ pub struct Field {
     value: Range<usize>,
     /// The first line and what continues it, line breaks included.
     lines: Range<usize>,
-    /// The continuation lines that stand behind lines that are no field.
+    /// The continuation lines that stand behind lines that are not a field.
     apart: Vec<Range<usize>>,
 }
 
 impl Field {
-    /// The field's lines, line breaks included; in several ranges where lines that are no field
-    /// stand between them.
+    /// The field's lines, line breaks included; in several ranges where lines that are not a
+    /// field stand between them.
     pub fn lines(&self) -> impl Iterator<Item = &Range<usize>> {
         std::iter::once(&self.lines).chain(&self.apart)
     }
@@ -79,9 +79,9 @@ impl Section {
                 return section;
             }
             if content.starts_with(b" ") || content.starts_with(b"\t") {
-                // It belongs to the last field before it, also where a line that is no field stands
-                // between: whoever drops that line reads it so, and no line of a dropped field may
-                // stay.
+                // It belongs to the last field before it, also if a line that is not a field stands
+                // between: readers that drop that line read it so, and no line of a dropped field
+                // may stay.
                 match section.fields.last_mut() {
                     Some(field) => field.continue_with(at, &line),
                     None => section.malformed = true,

@@ -47,7 +47,7 @@ pub(super) enum Removal {
 pub(super) struct TextLine {
     /// Bytes of the line that follow the edit.
     pub(super) tail: usize,
-    /// It was too long already, which is nobody's work but the sender's.
+    /// The sender's line was too long already.
     pub(super) too_long: bool,
     /// The edit reaches over a line break.
     pub(super) joins: bool,
@@ -169,7 +169,7 @@ impl<'m> Body<'m> {
     }
 }
 
-/// A line break of ours, or one that goes, may make a boundary line of what was none.
+/// A line break of ours, or one that goes, may turn another line into a boundary line.
 fn makes_boundary(change: Change, Around { before, after, .. }: Around<'_>) -> bool {
     match change {
         Change::Fill(Hole::Href(_)) => false,

@@ -1,4 +1,4 @@
-//! What holds for the copies of any message whatever, by the property tests and by `fuzzing`.
+//! Laws that hold for the copies of any message, checked by the property tests and by `fuzzing`.
 
 use super::{Fill, Hole, Plan, Rendering, Rules, SignedMail, Tracking};
 use crate::edit::Applied;

@@ -1,6 +1,6 @@
 //! Claims as bytes: two blocks, so that each is written once however many links are sealed.
 //!
-//! The engagement block comes first and tells its own length; the link block takes the rest.
+//! The engagement block comes first and gives its own length; the link block takes the rest.
 //! Reading is total: any bytes give claims or an error, and never more memory than
 //! [`MAX_TEXT`] allows.
 
@@ -29,7 +29,7 @@ const HAS_TAGS: u64 = 1 << 11;
 const HAS_EXTENSIONS: u64 = 1 << 12;
 const KNOWN_FLAGS: u64 = (1 << 13) - 1;
 
-/// The extension that only makes tokens differ: one byte of no meaning.
+/// The extension that only makes tokens differ: one byte without meaning.
 const SALT: u8 = 1;
 
 // The link block's first byte. Bits 0 to 3 are the kind.
@@ -38,7 +38,7 @@ const HAS_TARGET: u8 = 1 << 4;
 const HAS_NAME: u8 = 1 << 5;
 const KNOWN_LINK_BITS: u8 = KIND_MASK | HAS_TARGET | HAS_NAME;
 
-/// Why bytes that a key of ours sealed are no claims.
+/// Why bytes that a key of ours sealed are not claims.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimsError {
@@ -79,7 +79,7 @@ impl EncodedEngagement {
         Self::encode(engagement, None)
     }
 
-    /// The same claims in other bytes, and so in another token: an extension that nobody reads.
+    /// The same claims in other bytes, and so in another token: an extension that readers skip.
     #[must_use]
     pub fn salted(&self, salt: u8) -> Self {
         let mut rest = self.0.bytes.as_slice();

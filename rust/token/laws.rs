@@ -1,4 +1,4 @@
-//! What holds for any claims and any bytes, by the property tests and by `fuzzing`.
+//! Laws that hold for any claims and any bytes, checked by the property tests and by `fuzzing`.
 
 use super::{Claims, EncodedEngagement, EncodedLink, KeyRing};
 

@@ -1,7 +1,7 @@
 //! Tokens: what a link says about its recipient and target, sealed into one path segment.
 //!
 //! A token is the only thing that a tracker gets back, so it carries everything an event needs,
-//! nobody without the key can read, forge or change it, and it is short: mail clients clip long
+//! only a holder of the key can read, forge or change it, and it is short: mail clients clip long
 //! messages and gateways cut long URLs. `docs/tokens.md` is the format's specification.
 //!
 //! An [`Engagement`] is encoded once per recipient, [`LinkClaims`] once per message; a

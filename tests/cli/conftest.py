@@ -42,7 +42,7 @@ def keys(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path, keys: Path) -> Path:
-    """A configuration with servers on free ports and an upstream that nobody listens on."""
+    """A configuration with servers on free ports and an upstream where no server listens."""
     file = tmp_path / "msys-track.toml"
     text = """
 keys = "keys.toml"

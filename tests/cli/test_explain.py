@@ -1,4 +1,4 @@
-"""`msys-track explain`: what a person reads, what a script gets, and what a mistake is told."""
+"""`msys-track explain`: what a person reads, what a script gets, and how mistakes are reported."""
 
 import asyncio
 import json
@@ -101,7 +101,7 @@ def unwrapped(told: str) -> str:
     return " ".join(told.split())
 
 
-# What is told
+# What is printed
 
 
 @pytest.mark.usefixtures("folder")
@@ -235,7 +235,7 @@ def test_a_long_target_is_cut_for_the_reader_and_whole_in_json(
     assert record["decided"][0]["links"][0]["target"] == target
 
 
-# What a mistake is told
+# How mistakes are reported
 
 
 @pytest.mark.usefixtures("folder")

@@ -53,7 +53,7 @@ def test_rotate_puts_a_key_first_and_says_whom_to_reload_in_which_order(file: Pa
     assert result.stderr == (
         f"{file}: key 2 seals now, the others still open their links\n"
         "  next: give this file to every tracker and reload it (SIGHUP), then the proxies; "
-        "a tracker without key 2 knows none of its links\n"
+        "a tracker without key 2 can't open its links\n"
     )
     assert KeyRing.load(file).ids == (2, 1)
 

@@ -216,7 +216,7 @@ def test_a_tracker_needs_none_of_the_proxy_s_policy_files(config: Path, start: S
     assert start("tracker").stop().code == 0
 
 
-# Root without these may do in others' folders what anybody may (capabilities(7)).
+# Without these, root may do in others' folders only what every user may (capabilities(7)).
 ORDINARY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
 
 
@@ -232,7 +232,7 @@ def ordinary() -> tuple[str, ...]:
 
 @pytest.fixture
 def closed(tmp_path: Path) -> Iterator[Path]:
-    """A folder that nobody may enter, as another user's of mode 0700."""
+    """A folder that no other user may enter, as another user's of mode 0700."""
     folder = tmp_path / "closed"
     folder.mkdir(mode=0)
     yield folder

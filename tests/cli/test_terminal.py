@@ -1,4 +1,4 @@
-"""At a terminal: lines fit it, and colours are left out for whoever wants none."""
+"""At a terminal: lines fit it, and colours are left out on request."""
 
 import fcntl
 import os

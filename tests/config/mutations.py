@@ -26,7 +26,7 @@ class Mutation(NamedTuple):
 
 
 class Mutated(NamedTuple):
-    """A faulty file and the lines that must be told."""
+    """A faulty file and the lines that must be reported."""
 
     text: str
     faults: set[int]

@@ -186,7 +186,7 @@ async def test_a_field_is_compared_whole_where_a_line_stands_in_it_that_is_none(
 async def test_a_copy_that_is_missing_is_noticed(stage: Stage, spoil: Spoil, missing: str) -> None:
     spoil(lambda each: [] if missing in each.recipients else [each])
     ledger, _ = await shown(stage, b"X-MSYS-API: " + TO_ALL + b"\r\n" + HTML + b"\r\n" + LINK)
-    assert "who has got it" in [each.what for each in ledger.failed()]
+    assert "who received it" in [each.what for each in ledger.failed()]
 
 
 async def test_a_further_reader_whose_copy_is_not_tracked_is_noticed(

@@ -283,7 +283,7 @@ Lines = list[tuple[str, bool]]
 
 
 def block(name: str, *values: str, goes: bool = False) -> st.SearchStrategy[Lines]:
-    """A field, folded between its values, with lines that are no field before each fold."""
+    """A field, folded between its values, with lines that are not a field before each fold."""
     junk = st.lists(st.sampled_from([(line, False) for line in JUNK]), max_size=2)
     space = st.sampled_from([" ", "\t", "  "])
 

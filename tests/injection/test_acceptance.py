@@ -90,7 +90,8 @@ async def test_a_refusal_passes_with_code_and_text(
 async def test_an_upstream_that_forgets_its_refusal_gets_no_empty_message(
     connect: Connect,
 ) -> None:
-    """It refused the sender, yet takes recipient and DATA: a dot would be mail from nobody."""
+    """It refused the sender, yet takes recipient and DATA: a dot would be mail without a
+    sender."""
     script = {"MAIL": "550 5.7.1 Sender rejected", "RCPT": "250 2.1.5 Ok", "DATA": "354 Go on"}
     harness, client = await connect(script)
     assert await client.deliver(MESSAGE) == "550 5.7.1 Sender rejected"
@@ -101,7 +102,7 @@ async def test_an_upstream_that_forgets_its_refusal_gets_no_empty_message(
 async def test_a_refused_recipient_stands_though_the_upstream_waits_for_data(
     connect: Connect, verdict: Answer
 ) -> None:
-    """Told 354 to the pipelined DATA, we owe a dot (RFC 2920 section 3.1)."""
+    """After 354 to the pipelined DATA, we owe a dot (RFC 2920 section 3.1)."""
     script = {"RCPT": "550 5.1.1 No such user", "DATA": "354 Go on", "DOT": verdict}
     harness, client = await connect(script, hop=IMPATIENT)
     assert await client.deliver(MESSAGE) == "550 5.1.1 No such user"
@@ -456,7 +457,7 @@ async def test_a_client_that_leaves_after_the_dot_does_not_stop_its_mail(
 async def test_a_client_that_leaves_before_anything_is_sent_stops_its_mail(
     connect: Connect,
 ) -> None:
-    """It was told nothing and will come again; to send would be to send twice."""
+    """It got no answer and will try again; to send would be to send twice."""
     gate = asyncio.Event()
     script = {"MAIL": [say("250 Ok", when=gate), "250 Ok"]}
     harness, client = await connect(script, options=TRACKING)

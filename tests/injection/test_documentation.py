@@ -22,7 +22,7 @@ SOURCES = [
     for path in sorted((Path(msys_track.__file__).parent / room).glob("*.py"))
 ]
 REPLY = re.compile(r"(?:\d{3} )?[245]\.\d\.\d+ (.+)", re.DOTALL)
-# Nobody hears these: the relay's guards, whose causes MAIL and RCPT refuse, and one for a client
+# No client gets these: the relay's guards, whose causes MAIL and RCPT refuse, and one for a client
 # that is gone.
 UNHEARD = (
     "An address has characters",

@@ -1,4 +1,4 @@
-"""Policy through real SMTP: asked at each command, heard by the client, undone where it fails."""
+"""Policy through real SMTP: called at each command, answered to the client, undone if it fails."""
 
 import asyncio
 import re

@@ -134,7 +134,7 @@ def test_a_file_that_others_can_use_is_refused_with_the_command_that_helps(
     ("folder_mode", "mode"),
     [
         *product([0o700], [0o600, 0o400, 0o700]),
-        *product([0o700, 0o500], [0o444, 0o404]),  # nobody else gets through the folder
+        *product([0o700, 0o500], [0o444, 0o404]),  # no other user can enter the folder
         *(
             pytest.param(0o755, mode, marks=needs_root)  # root gave it to the group
             for mode in (0o600, 0o640, 0o440, 0o040)

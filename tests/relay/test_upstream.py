@@ -56,7 +56,7 @@ async def test_after_the_message_there_is_no_second_try(
     assert server.arrived == [MESSAGE] * (1 + is_kept)
     lost = [each["recipients"] for each in logs if each["event"] == "upstream.answer_lost"]
     if answer.wire.startswith(b"421"):  # it was not taken
-        text = "451 4.4.2 The upstream refused the message: it said: 421 4.3.2 Bye"
+        text = "451 4.4.2 The upstream refused the message: it replied: 421 4.3.2 Bye"
         assert (refusal, logs) == (text, [])
     else:
         lost_answer = r"The upstream's answer to the message was lost: .+"

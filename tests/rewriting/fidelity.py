@@ -72,7 +72,7 @@ def _path(url: str) -> str:
 
 
 def _hides_links(message: bytes) -> bool:
-    """Whether there may be links in comments, which are told of and left alone."""
+    """Whether there may be links in comments, which are reported and left alone."""
     leaf = mime_standard.html_leaf(message)
     if leaf is None:
         return False

@@ -1,4 +1,4 @@
-"""The writer: nobody waits for the sink, nothing is lost silently, and order is kept."""
+"""The writer: callers don't wait for the sink, nothing is lost silently, and order is kept."""
 
 import asyncio
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ EVENTS = [event(number) for number in range(200)]
 
 
 class Batches:
-    """Keeps each batch; fails as often as told to."""
+    """Keeps each batch; fails as often as it is set to."""
 
     def __init__(self, *, failures: int = 0) -> None:
         self.batches: list[list[Event]] = []

@@ -1,4 +1,4 @@
-"""An eye for differences must see each one, and be silent where there is none."""
+"""The comparison must find each difference, and report none where there is none."""
 
 import base64
 

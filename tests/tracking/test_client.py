@@ -1,4 +1,4 @@
-"""Who asks: proxies are believed as far as they are configured, and nobody else."""
+"""The client of a request: only configured proxies are trusted."""
 
 from ipaddress import ip_network
 

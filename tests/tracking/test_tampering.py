@@ -114,7 +114,7 @@ async def test_no_path_altered_by_a_bit_redirects_or_leaves_an_event(
     assert len(changed_paths(links["click"])) > 10_000
     assert len(changed_paths(links["open"])) > 10_000
     changed = [path for link in links.values() for path in changed_paths(link)]
-    # The rest is no request target: the parser ends there, and with it the connection.
+    # The rest is not a request target: the parser ends there, and with it the connection.
     targets = sorted({path for path in changed if is_target(path)})
     replies = await answers(stored, targets)
     assert len(replies) == len(targets)

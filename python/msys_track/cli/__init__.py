@@ -1,4 +1,4 @@
-"""The command line: each command parses, calls one room, prints; no decision is made here."""
+"""The command line: each command parses its arguments, calls one room and prints."""
 
 import io
 import sys
@@ -32,7 +32,7 @@ __all__ = ["main"]
     "--config",
     "config_file",
     type=parameters.FILE,
-    help="Configuration for the command that follows; without one the proxy is started.",
+    help="Configuration for the command that follows; without a command the proxy starts.",
 )
 @click.version_option(package_name="msys-track", message="%(prog)s %(version)s")
 @click.pass_context

@@ -1,4 +1,4 @@
-"""`msys-track config`: begin a configuration, see what it means, find what is wrong with it."""
+"""`msys-track config`: begins a configuration, shows what it means, finds its faults."""
 
 import json
 from pathlib import Path
@@ -40,8 +40,8 @@ def config(context: click.Context) -> None:
 def check(*, file: Path, key_source: KeySource | None, upstream: str | None) -> None:
     """Read a configuration FILE, its keys and its policy as a server would; open nothing.
 
-    Prints every fault with its line, one a line; then the exit code is 2. FILE is msys-track.toml
-    unless another one is named. What is ignored is printed too, and is not a fault.
+    Prints each fault on a line, with its place; the exit code is then 2. Also prints what is
+    ignored, which is not a fault. FILE is msys-track.toml unless another one is named.
     """
     looked = check_configuration(file, keys=key_source, upstream=upstream)
     _print_ignored(looked)
@@ -49,7 +49,7 @@ def check(*, file: Path, key_source: KeySource | None, upstream: str | None) -> 
     click.echo(f"{file}: no faults")
 
 
-@config.command(short_help="Print what holds, and where it comes from.")
+@config.command(short_help="Print each value in force, and where it comes from.")
 @_CHECKED_FILE
 @parameters.option(
     "--listen",
@@ -83,17 +83,18 @@ def show(  # noqa: PLR0913 - one parameter an option
     key_source: KeySource | None,
     upstream: str | None,
 ) -> None:
-    """Print each value of a configuration FILE that holds, with its line or "default".
+    """Print each value in force of a configuration FILE, with its line or "default".
 
-    Without --listen, --peer and --pathway the options of scopes are shown for the listener and
-    for each [listen] table, else for mail that comes in that way. X-MSYS-API and policy files,
-    which both may decide otherwise for a mail, are not asked: see msys-track explain.
+    Shows the options of scopes for mail that comes in by --listen, --peer and --pathway; without
+    these, for the listener and for each [listen] table. X-MSYS-API and policy files may decide
+    otherwise for a mail and are not considered here: see msys-track explain.
     """
     looked = check_configuration(file, keys=key_source, upstream=upstream)
     read = _require_no_faults(looked)
     if pathway is not None and pathway not in read.scopes.pathways:
-        names = ", ".join(read.scopes.pathways) or "there is none"
-        raise click.BadParameter(f"no pathway {pathway!r}; known: {names}")
+        names = ", ".join(read.scopes.pathways)
+        known = f"known: {names}" if names else "this configuration has no pathways"
+        raise click.BadParameter(f"no pathway {pathway!r}; {known}")
     scope = listen and (effective.find_listen(read.scopes.listens, listen) or str(listen))
     client = parse_ip(peer) if peer else None
     one = Way(listen=scope, peer=client, pathway=pathway)
@@ -117,8 +118,8 @@ def show(  # noqa: PLR0913 - one parameter an option
 def init(*, file: Path) -> None:
     """Write a configuration FILE (- for standard output) with every key, explained.
 
-    What must be set is set, all else is a comment that shows its default. Never over another
-    file; msys-track.toml unless another one is named.
+    Required keys are set; each other key is a comment that shows its default. Never overwrites a
+    file. FILE is msys-track.toml unless another one is named.
     """
     if str(file) == "-":
         click.echo(starter(), nl=False)
@@ -139,9 +140,8 @@ def init(*, file: Path) -> None:
 def import_(*, file: Path, key_source: KeySource | None, upstream: str | None) -> None:
     """Write Momentum's ecelerity.conf FILE as msys-track.toml, to standard output.
 
-    Each value has a comment that says where it came from. What means nothing to msys-track is
-    printed on standard error. A faulty file is not converted: every fault is printed, and the
-    exit code is 2.
+    Each value has a comment that says where it came from. Prints on standard error what msys-track
+    ignores. Does not convert a faulty file: prints every fault, and the exit code is 2.
     """
     if not is_momentum(file):
         raise click.UsageError(f"{file}: a configuration of Momentum ends in {MOMENTUM_SUFFIX}")

@@ -1,4 +1,4 @@
-"""`msys-track demo`: the whole of it on this machine, for whoever wants to see before reading."""
+"""`msys-track demo`: a tour on this machine."""
 
 import asyncio
 import sys
@@ -26,7 +26,7 @@ from msys_track.service.signals import catch_stop_signals
     "is_kept",
     envvar="DEMO_KEEP",
     is_flag=True,
-    help="Leave everything running afterwards, and say how to send mail to it.",
+    help="Leave everything running afterwards, and print how to send mail to it.",
 )
 @parameters.option(
     "--verbose",
@@ -39,11 +39,11 @@ from msys_track.service.signals import catch_stop_signals
 def demo(context: click.Context, *, file: Path | None, is_kept: bool, is_verbose: bool) -> None:
     """Send mails through a proxy and a tracker of this machine, then read, open and click them.
 
-    With FILE that one mail instead of the tour's; any file goes, a mail or not. Servers, keys and
-    store are temporary, and nothing but the loopback interface is used: links are followed to
-    the tracker and no further. The exit code is 0 only if everything was as it must be.
+    With FILE, sends that file instead of the tour's mails, even if it is not a mail. Servers, keys
+    and store are temporary. Only the loopback interface is used: links are followed to the tracker
+    and no further. The exit code is 0 only if every expectation holds.
     """
-    streams.output()  # closed, its number would become a server's
+    streams.output()  # if it is closed, a server's socket would get its number
     if not is_verbose:
         logs.to_stderr(level="warning")
     try:
@@ -51,14 +51,14 @@ def demo(context: click.Context, *, file: Path | None, is_kept: bool, is_verbose
         with loop.make_runner() as runner:
             ledger = runner.run(_run_demo(own, is_kept=is_kept))
     except SettingsError as error:
-        # Nothing here is configured: what is wrong is this machine, now.
+        # Nothing here is configured, so the machine is at fault, not a file.
         raise CommandError(f"msys-track: {error}") from error
     if any(ledger.failed()):
         context.exit(1)
 
 
 async def _run_demo(own: Mail | None, *, is_kept: bool) -> Ledger:
-    """Take the tour, and keep everything running afterwards where that is asked for.
+    """Take the tour; with `is_kept` leave everything running afterwards.
 
     Raises:
         CommandError: a signal came during the tour.

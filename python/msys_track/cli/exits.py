@@ -1,6 +1,6 @@
 """How a command ends: one line for the person who called it and a code for the script that did.
 
-A stack trace is for us; whoever runs a command learns what was wrong and what to do.
+Stack traces are for developers; the line says what was wrong and what to do.
 """
 
 import errno
@@ -21,7 +21,7 @@ class CommandError(click.ClickException):
     exit_code = 1
 
     def show(self, file: Any = None) -> None:
-        """Write the message to standard error, each line as it stands."""
+        """Write the message to standard error, each line unchanged."""
         click.echo(self.format_message(), file=file, err=True)
 
 
@@ -32,26 +32,26 @@ class MisconfiguredError(CommandError):
 
 
 class Commands(click.Group):
-    """A group whose commands end with one line where they fail for a known reason."""
+    """A group whose commands end with one line if they fail for a known reason."""
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """Read the command line; `--help` and `--version` write already here.
+        """Read the command line; `--help` and `--version` already print here.
 
         Raises:
-            CommandError: standard output can't take it.
+            CommandError: standard output can't be written.
         """
         with _end_in_one_line():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was asked for.
+        """Run the command that was named.
 
         Raises:
-            CommandError: a `TrackingError`, an operating system's refusal, a closed output.
+            CommandError: a `TrackingError`, an error of the operating system, a closed output.
         """
         with _end_in_one_line():
             result = super().invoke(ctx)
-            if sys.stdout is not None:  # as it is where it was closed before we started
+            if sys.stdout is not None:  # None if it was closed before we started
                 sys.stdout.flush()
             return result
 
@@ -68,9 +68,9 @@ def _end_in_one_line() -> Iterator[None]:
         if error.filename is not None:
             reason = f"{error.filename}: {describe_os_error(error)}"
             raise CommandError(f"msys-track: {reason}") from error
-        # Everything that is read or opened by a name has one: what is left is standard output.
-        # Keep the interpreter from flushing, and failing on, what nobody reads any more.
-        with suppress(OSError):  # not the interpreter's own, so nothing to keep it from
+        # An error without a file name is about standard output. At exit the interpreter would #
+        # flush into the closed output, and fail again.
+        with suppress(OSError):  # a replaced stream may have no number
             devnull = os.open(os.devnull, os.O_WRONLY)
             os.dup2(devnull, sys.stdout.fileno())
             os.close(devnull)

@@ -24,7 +24,7 @@ _PORT: Final = 50_000  # of the client; no client is connected
 _CONFIGURATION: Final = Path("msys-track.toml")
 
 
-@click.command("explain", short_help="Tell why a mail is tracked as it is.")
+@click.command("explain", short_help="Show why a mail is tracked as it is.")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
 @parameters.option(
     "--to",
@@ -34,7 +34,7 @@ _CONFIGURATION: Final = Path("msys-track.toml")
     multiple=True,
     metavar="ADDRESS",
     type=parameters.mail_address,
-    help="A recipient of the transaction; several times for several.",
+    help="A recipient of the transaction; may be given several times.",
 )
 @parameters.option(
     "--from",
@@ -50,7 +50,7 @@ _CONFIGURATION: Final = Path("msys-track.toml")
     envvar="LISTEN",
     metavar="HOST:PORT",
     type=parameters.listen_address,
-    help="The address that it comes in at.  [default: the proxy's first]",
+    help="The address that the mail comes in at.  [default: the proxy's first]",
 )
 @parameters.option(
     "--peer",
@@ -88,17 +88,17 @@ def command(  # noqa: PLR0913 - one parameter an option
     config_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Read the mail in FILE (- for standard input) as if it were injected: what becomes of it?
+    """Show what would become of the mail in FILE (- for standard input) if it were injected.
 
     Prints each option with its value and who decided it, each link and what became of it, the
-    pixels, the parts, and the copies. Nothing is sent. Policy is asked as the proxy asks it. Where
-    the mail would be refused, the command prints the reply and the exit code is 1.
+    pixels, the parts, and the copies. Sends nothing. Calls policy as the proxy does. If the mail
+    would be refused, prints the reply; the exit code is then 1.
     """
-    if config_file is None and _CONFIGURATION.exists():  # as a proxy started here would read it
+    if config_file is None and _CONFIGURATION.exists():  # as a proxy that is started here does
         config_file = _CONFIGURATION
     recipients = tuple(dict.fromkeys(recipients))
     read = None if config_file is None else assembly.read_configuration(config_file, "proxy")
-    keys = KeyRing.temporary()  # nothing is sent: who explains needs no secret
+    keys = KeyRing.temporary()  # nothing is sent, so no secret is needed
     rewriter = Rewriter(keys=keys) if read is None else assembly.make_rewriter(read, keys=keys)
     message = streams.message() if str(file) == "-" else file.read_bytes()
     listen_name = _choose_listener(read, listen)

@@ -1,7 +1,7 @@
 """An explanation as text, for a person at a terminal.
 
-Apart from the command, which makes the explanation. Strangers wrote much of it (targets, names,
-keys), so nothing reaches the terminal that could move its cursor.
+The command makes the explanation. Strangers wrote much of it (targets, names, keys), so no
+character that could move the cursor reaches the terminal.
 """
 
 import json
@@ -69,10 +69,10 @@ def format_explanation(explanation: Explanation, *, width: int) -> list[str]:
     if explanation.ignored_keys:
         console.print()
         keys = ", ".join(explanation.ignored_keys)
-        _print(console, f"keys of X-MSYS-API that mean nothing: {keys}")
+        _print(console, f"unknown keys of X-MSYS-API: {keys}")
     if explanation.dropped_tags:
         console.print()
-        _print(console, f"tags over the ten that there may be: {explanation.dropped_tags}")
+        _print(console, f"tags dropped, over the limit of 10: {explanation.dropped_tags}")
     console.print("\ncopies")
     for copy in explanation.copies:
         readers = ", ".join(f"{address} ({kind})" for address, kind in copy.readers)
@@ -104,7 +104,7 @@ def _print_decided(console: Console, decided: Decided) -> None:
         _print(console, line, indent=2)
     for variable in decided.ignored_variables:
         value = _shorten(repr(variable.value))
-        line = f"policy's variable {variable.name} means nothing: {value}"
+        line = f"policy's variable {variable.name} is invalid and ignored: {value}"
         _print(console, line, indent=2)
         _print(console, f"allowed: {variable.allowed}", indent=4)
     links: list[_Row] = []

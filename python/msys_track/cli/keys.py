@@ -15,7 +15,7 @@ def keys() -> None:
 @keys.command(short_help="Make a key file.")
 @click.argument("file", type=parameters.KEYS)
 def new(*, file: KeySource) -> None:
-    """Make a key file with one fresh key, readable by its owner only; never over another file."""
+    """Make a key file with one fresh key, readable by its owner only. Never overwrites a file."""
     key_file.create(file)
     click.echo(f"{file}: made, with one key", err=True)
 
@@ -32,7 +32,7 @@ def rotate(*, file: KeySource) -> None:
     click.echo(
         f"{file}: key {number} seals now, the others still open their links\n"
         f"  next: give this file to every tracker and reload it (SIGHUP), then the proxies; a "
-        f"tracker without key {number} knows none of its links",
+        f"tracker without key {number} can't open its links",
         err=True,
     )
 
@@ -40,10 +40,10 @@ def rotate(*, file: KeySource) -> None:
 @keys.command("list", short_help="List the keys of a file.")
 @click.argument("file", type=parameters.KEYS)
 def list_keys(*, file: KeySource) -> None:
-    """Print each key's number, when it was made and what it does; never a secret.
+    """Print the number, date and use of each key. Secrets are never printed.
 
-    FILE may be env:NAME or credential:NAME too: the keys in an environment variable, or in a
-    credential of systemd's.
+    FILE may also be env:NAME or credential:NAME: the keys in an environment variable, or in a
+    systemd credential.
     """
     for place, key in enumerate(key_file.list_keys(file)):
         use = "opens" if place else "seals, opens"

@@ -1,4 +1,4 @@
-"""`msys-track open-link`: what one tracked link says, for whoever has the keys."""
+"""`msys-track open-link`: the claims of one tracked link, for those who have its key."""
 
 import json
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ _FLAGS: Final = (
 )
 
 
-@click.command("open-link", short_help="Print what a tracked link says, as JSON.")
+@click.command("open-link", short_help="Print the claims of a tracked link, as JSON.")
 @click.argument("url")
 @parameters.keys(required=True, help_text="The keys that sealed the link.")
 def open_link(*, url: str, key_source: KeySource) -> None:
@@ -28,7 +28,7 @@ def open_link(*, url: str, key_source: KeySource) -> None:
     # Copying easily leaves out the scheme, or a path's first slash.
     if "://" not in url and not url.startswith("/"):
         url = f"/{url}" if url[:2] in ("f/", "q/", "u/") else f"http://{url}"
-    # As the tracker does: percent-encoding, query and fragment that others added are no matter.
+    # As the tracker does: ignores percent-encoding, query and fragment that others added.
     path = parse_path(url.encode("utf-8", "replace"))
     claims = parameters.key_ring(key_source).open(path)
     engagement, metadata = claims.engagement, claims.engagement.metadata

@@ -1,4 +1,4 @@
-"""Logs go to standard error: standard output is for what was asked for, often a mail."""
+"""Logs go to standard error: standard output is for the command's result, often a mail."""
 
 import logging
 import os
@@ -26,10 +26,10 @@ def to_stderr(*, level: str = "info") -> None:
 
 
 class _ToStandardError(logging.Handler):
-    """Writes each event on a line of its own, to what is standard error then."""
+    """Writes each event on a line of its own to the current standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record; a log that can't be written stops no mail."""
+        """Write a record; a failure to write does not stop mail."""
         try:
             sys.stderr.write(f"{self.format(record)}\n")
             sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Parameters that several commands take: the same name, variable and check wherever they stand."""
+"""Parameters that several commands take, with the same name, variable and check in each."""
 
 import ipaddress
 from collections.abc import Callable
@@ -24,7 +24,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 class _Keys(click.Path):
-    """A key file, or what stands in its place."""
+    """A key file, or its substitute."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
@@ -89,12 +89,12 @@ JSON = option("--json", "as_json", envvar="JSON", is_flag=True, help="Write JSON
 
 
 def overrides(command: _Command) -> _Command:
-    """Add what a proxy's command line can say in place of its configuration."""
+    """Add the options that replace values of a proxy's configuration."""
     upstream = option(
         "--upstream",
         envvar="UPSTREAM",
         metavar="HOST:PORT",
-        help="Where mail goes on to, in place of the configuration's.",
+        help="Where mail is relayed to, in place of the configuration's upstream.",
     )
     help_text = "Keys in place of the configuration's."
     return keys(required=False, help_text=help_text)(upstream(command))
@@ -134,7 +134,7 @@ def reverse_path(text: str) -> str:
     """Check a sender, which may be the null sender.
 
     Raises:
-        click.BadParameter: nothing that MAIL could say.
+        click.BadParameter: it is neither empty nor an address.
     """
     path = text.removeprefix("<").removesuffix(">")
     if path and (not path.isprintable() or " " in path or "@" not in path):
@@ -149,7 +149,7 @@ def mail_address(text: str) -> str:
     """Check a recipient: an address alone, of two parts but for `postmaster`.
 
     Raises:
-        click.BadParameter: no such address.
+        click.BadParameter: it is not such an address.
     """
     local, _, domain = text.rpartition("@")
     # The one address without a domain that every server knows (RFC 5321 section 4.1.1.3).
@@ -166,7 +166,7 @@ def tracking_domain(text: str) -> str:
     """Check a tracking domain.
 
     Raises:
-        click.BadParameter: nothing that a link could lead to.
+        click.BadParameter: a link can't lead there.
     """
     kind = KINDS["tracking_domain"]
     if not kind.allows(text):

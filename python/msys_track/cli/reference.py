@@ -1,4 +1,4 @@
-"""The reference of the command line, made from the commands' own help so that it can't lag.
+"""The reference of the command line, made from the commands' own help so that both agree.
 
 `python -m msys_track.cli.reference > docs/command-line.md` writes it; a test compares.
 """

@@ -1,4 +1,4 @@
-"""`msys-track rewrite`: one message through, as a filter; the shortest way to see what we do."""
+"""`msys-track rewrite`: rewrites one message, as a filter."""
 
 import base64
 import json
@@ -30,19 +30,19 @@ _MAX_PRINTED: Final = 20
     required=True,
     metavar="ADDRESS",
     type=parameters.mail_address,
-    help="The recipient whose opens and clicks the links will tell.",
+    help="The recipient whose opens and clicks the links record.",
 )
 @parameters.option(
     "--open-tracking",
     envvar="OPEN_TRACKING",
     is_flag=True,
-    help="Add a pixel, unless the message's X-MSYS-API header says no.",
+    help="Add a pixel, unless the message's X-MSYS-API header forbids it.",
 )
 @parameters.option(
     "--click-tracking",
     envvar="CLICK_TRACKING",
     is_flag=True,
-    help="Wrap links, unless the message's X-MSYS-API header says no.",
+    help="Wrap links, unless the message's X-MSYS-API header forbids it.",
 )
 @parameters.option(
     "--domain",
@@ -59,15 +59,15 @@ _MAX_PRINTED: Final = 20
 )
 @parameters.keys(
     required=False,
-    help_text="The keys that seal the links; without them a key that is then forgotten.",
+    help_text="The keys that seal the links; without them a temporary key.",
 )
 @parameters.option(
     "--edits",
     "edits_file",
     envvar="EDITS",
     type=parameters.FILE,
-    help="Write what was changed to this file, as JSON: offset and length in the input's bytes, "
-    "and base64 of what stands there now.",
+    help="Write the changes to this file, as JSON: offset and length in the input's bytes, "
+    "and the new bytes in base64.",
 )
 def rewrite(  # noqa: PLR0913 - one parameter an option
     *,
@@ -79,11 +79,12 @@ def rewrite(  # noqa: PLR0913 - one parameter an option
     key_source: KeySource | None,
     edits_file: Path | None,
 ) -> None:
-    """Read one message (RFC 5322) on standard input and write the copy of one recipient.
+    """Read one message (RFC 5322) from standard input and write the copy of one recipient.
 
     Tracking is off unless a flag or the message's own X-MSYS-API header asks for it; the header
-    overrides the flags and is removed. What was done, and what was left alone and why, is printed
-    on standard error. A malformed header: its 550 on standard error, nothing on standard output.
+    overrides the flags and is removed. Prints on standard error what was done, and what was left
+    alone and why. If the header is malformed, prints its 550 on standard error and nothing on
+    standard output.
     """
     options = TrackingOptions(
         open_tracking=open_tracking or None,
@@ -117,7 +118,7 @@ def rewrite(  # noqa: PLR0913 - one parameter an option
 
 def _print_report(copy: Copy) -> None:
     if copy.resolved is None:
-        raise AssertionError("nothing bypasses a filter")
+        raise AssertionError("without policy no copy is bypassed")
     opens, clicks = (
         f"{'on' if origin.value else 'off'} ({origin.source})"
         for origin in (copy.resolved.open_tracking, copy.resolved.click_tracking)

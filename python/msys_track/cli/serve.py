@@ -1,6 +1,6 @@
-"""`msys-track proxy` and `msys-track tracker`: servers from a configuration, until told to stop.
+"""`msys-track proxy` and `msys-track tracker`: servers that run until they are stopped.
 
-Everything that can be wrong with the settings is found before a port is opened.
+All settings are checked before a port is opened.
 """
 
 from collections.abc import Coroutine
@@ -28,10 +28,10 @@ from msys_track.service.tracker import serve_tracker
 def proxy(
     *, config_file: Path, key_source: KeySource | None, upstream: str | None, log_level: str
 ) -> None:
-    """Take mail over SMTP, add tracking and hand it to the upstream, until told to stop.
+    """Take mail over SMTP, add tracking and hand it to the upstream, until it is stopped.
 
-    The address is printed when it listens. SIGTERM and SIGINT let mail under way finish first;
-    SIGHUP reads the configuration again: options, policy and keys, all or nothing.
+    Prints the address when it listens. On SIGTERM and SIGINT mail under way finishes first. SIGHUP
+    reads the configuration again: options, policy and keys, all or nothing.
     """
     logs.to_stderr(level=log_level)
     load = partial(
@@ -53,10 +53,10 @@ def proxy(
 @parameters.CONFIG
 @parameters.LOG_LEVEL
 def tracker(*, config_file: Path, log_level: str) -> None:
-    """Answer tracked links over HTTP and store the events, until told to stop.
+    """Answer tracked links over HTTP and store the events, until it is stopped.
 
-    The address is printed when it listens. SIGTERM and SIGINT store what waits first; SIGHUP
-    reads the keys again.
+    Prints the address when it listens. On SIGTERM and SIGINT it stores waiting events first.
+    SIGHUP reads the keys again.
     """
     logs.to_stderr(level=log_level)
     read = assembly.read_configuration(config_file, "tracker")
@@ -75,5 +75,5 @@ def _run(server: Coroutine[Any, Any, None]) -> None:
         with loop.make_runner() as runner:
             runner.run(server)
     except SettingsError as error:
-        # The configuration as such was good: what is wrong is this machine, now.
+        # The configuration is good: the fault is in the state of the machine.
         raise CommandError(f"msys-track: {error}") from error

@@ -18,10 +18,10 @@ _COLUMNS: Final = 80
 
 
 def occupy() -> None:
-    """Put the null device where a standard stream is closed.
+    """Open the null device in place of each closed standard stream.
 
-    Else the next socket gets its number: libuv aborts on that, and what is written to a standard
-    stream, by whatever code, goes to that socket.
+    Else the next socket gets its number: libuv aborts on that, and any code that writes to a
+    standard stream writes to that socket.
     """
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
@@ -33,7 +33,7 @@ def occupy() -> None:
 
 
 def columns() -> int:
-    """Return how wide a terminal standard output is; 80 where it is none."""
+    """Return the width of the terminal at standard output; 80 if it is not a terminal."""
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     return shutil.get_terminal_size().columns if is_terminal else _COLUMNS
 
@@ -42,7 +42,7 @@ def message() -> bytes:
     """Read standard input to its end.
 
     Raises:
-        click.UsageError: it is closed or a terminal, so nobody has given a message.
+        click.UsageError: it is closed or a terminal, so there is no message.
         CommandError: it can't be read.
     """
     if sys.stdin is None or sys.stdin.isatty():
@@ -57,7 +57,7 @@ def output() -> BinaryIO:
     """Return standard output.
 
     Raises:
-        CommandError: it is closed, so nobody wants what would be written.
+        CommandError: standard output is closed.
     """
     if sys.stdout is None:
         raise CommandError("msys-track: standard output is closed")

@@ -1,1 +1,1 @@
-"""Configuration files, read into the rooms' own settings: no room below knows that files exist."""
+"""Configuration files, read into the rooms' own settings; no room below knows about files."""

@@ -1,7 +1,7 @@
-"""Everything that is wrong with a configuration, the files that it names included.
+"""All faults of a configuration, including those of the files that it names.
 
 A server finds the same faults when it starts, but not all at once: it reads keys and policy only
-from a configuration that is good.
+from a good configuration.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from msys_track.policy.loading import PolicySettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A configuration that was looked through."""
+    """A configuration that was checked."""
 
     document: Document
     configuration: Configuration | None
@@ -36,9 +36,9 @@ class Checked:
 def check_configuration(
     path: Path, *, keys: KeySource | None = None, upstream: str | None = None
 ) -> Checked:
-    """Look a configuration through; `keys` and `upstream` stand in place of its own.
+    """Check a configuration; `keys` and `upstream` replace its own.
 
-    Nothing is written and no port is opened. Policy files are run once, as a server would.
+    Writes nothing and opens no port. Runs policy files once, as a server does.
 
     Raises:
         SettingsError: the file can't be read.
@@ -55,17 +55,17 @@ def check_configuration(
 
 def _check_named_files(document: Document, reading: Reading) -> Iterator[Problem]:
     source = reading.values[TopLevel].get("keys")
-    # A file that is not there is told already, or made when the proxy starts.
+    # A missing file is already reported, or the proxy makes it when it starts.
     if source is not None and (not isinstance(source, Path) or source.is_file()):
         try:
             KeyRing.load(source)
         except KeyRingError as error:
             yield document.problem(("keys",), str(error))
-    # A policy must not run under other limits than those that were meant.
+    # A policy must run under the limits that were meant, or not at all.
     if any(path[0] == "policy" and path[1:2] != ("files",) for path, _ in reading.faults):
         return
     limits = PolicySettings(**reading.values[PolicySettings])
-    # Each file is run as if it were the only one, so that each tells its own faults.
+    # Each file is loaded alone, so that the faults of each are reported.
     for place, file in reading.policy_files.items():
         try:
             loading.load_policy(replace(limits, files=(file,)))

@@ -1,6 +1,6 @@
-"""From a document's values to settings, each in its room's own form: checked whole, or refused.
+"""Turns a document's values into the settings of each room, or refuses the whole document.
 
-Whatever a configuration is written in, it is judged here and nowhere else.
+Configurations in both forms are checked here and nowhere else.
 """
 
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from msys_track.tracking.settings import TrackerSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """A file's settings; None for a table that is not there."""
+    """A file's settings; None for a missing table."""
 
     path: Path
     scopes: Scopes
     smtpapi: bool
-    """Whether X-MSYS-API means anything and anything is tracked."""
+    """Whether X-MSYS-API is obeyed and mail is tracked."""
     policy: PolicySettings
     keys: KeySource | None
     proxy: ProxySettings | None
@@ -34,14 +34,14 @@ class Configuration:
     """Set whenever `proxy` is."""
     tracker: TrackerSettings | None
     notices: tuple[Problem, ...]
-    """What is passed over, and why."""
+    """What is ignored, and why."""
 
 
 def judge_document(document: Document, server: Server | None = None) -> Configuration:
-    """Judge a document, for one server or for both; file names in it are relative to its folder.
+    """Check a document, for one server or for both; file names in it are relative to its folder.
 
     Raises:
-        ConfigurationError: a `SettingsError` that tells every fault at once.
+        ConfigurationError: a `SettingsError` that lists every fault.
     """
     reading = Reading(document, server)
     problems = [*document.problems, *reading.problems()]
@@ -56,7 +56,7 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
     has_proxy, has_tracker = "proxy" in document.members, "tracker" in document.members
     proxy = dict(values[ProxySettings])
     listens = list(scopes.find_listens(reading.stanzas).values())
-    if listens:  # with which `proxy.listen` has no default
+    if listens:  # then `proxy.listen` has no default
         main = (proxy.pop("listen_host", None), proxy.pop("listen_port", None))
         first, *more = dict.fromkeys([main, *listens] if main[0] else listens)
         proxy["listen_host"], proxy["listen_port"] = first

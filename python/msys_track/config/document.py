@@ -1,6 +1,6 @@
-"""A configuration as text gives it: values by key, and where each is written.
+"""A configuration as its text has it: values by key, and the place of each.
 
-TOML and Momentum's form both end here, so that one set of checks serves them, and every fault
+TOML and Momentum's form both become this, so that one set of checks serves both and every fault
 has its file and line.
 """
 
@@ -16,13 +16,13 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 
 
 class Place(NamedTuple):
-    """A line of a file, from 1; 0 where the words are of no file."""
+    """A line of a file, from 1; 0 if the text is not from a file."""
 
     file: Path
     line: int
 
     def format_from(self, folder: Path) -> str:
-        """Write it as `conf.d/tracking.conf:14`; whole where the file is outside the folder."""
+        """Write it as `conf.d/tracking.conf:14`; in full if the file is outside the folder."""
         if not self.line:
             return str(self.file)
         is_inside = self.file.is_relative_to(folder)
@@ -35,7 +35,7 @@ MOMENTUM_DEFAULT: Final = Place(Path("default of Momentum's configuration"), 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """What one configuration says, its included files' words in place."""
+    """One configuration, with the text of included files in place."""
 
     path: Path
     members: Mapping[str, object]
@@ -43,13 +43,13 @@ class Document:
     problems: tuple[Problem, ...] = ()
     """Faults of the text itself."""
     notices: tuple[Problem, ...] = ()
-    """What is passed over, and why."""
+    """What is ignored, and why."""
     unread: frozenset[KeyPath] = frozenset()
-    """Keys and tables in lines that could not be read: they are not missing. (): any may be."""
+    """Keys and tables in unreadable lines, which do not count as missing; `()` stands for any."""
     hints: Mapping[KeyPath, str] = field(default_factory=dict)
-    """What to write where a key is missing, in the words of the file's form."""
+    """What to write if a key is missing, in the file's own form."""
     made_at_start: frozenset[KeyPath] = frozenset()
-    """Names of files that a server makes where they are not there yet."""
+    """Keys of files that a server makes if they do not exist."""
 
     def place(self, path: KeyPath) -> Place:
         """Find where a key stands, or the nearest table around it; line 1 for the file."""
@@ -58,7 +58,7 @@ class Document:
         return self.places.get(path, Place(self.path, 1))
 
     def format_place(self, path: KeyPath) -> str:
-        """Write where a key stands, as seen from the folder of the configuration."""
+        """Write the place of a key, relative to the configuration's folder."""
         return self.place(path).format_from(self.path.parent)
 
     def problem(self, path: KeyPath, text: str) -> Problem:

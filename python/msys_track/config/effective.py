@@ -1,7 +1,7 @@
-"""What holds in the end, key by key, and where it comes from: the file's lines or the default.
+"""The values in force, key by key, and where each comes from: a line of the file or the default.
 
-Scope options are weighed as for a mail that asks for nothing, so that what is shown is what the
-proxy does. It is written for people as TOML, and for programs as JSON.
+Scope options are resolved as for a mail without X-MSYS-API, so the output shows what the proxy
+does. People get TOML, programs JSON.
 """
 
 from collections.abc import Collection, Mapping
@@ -24,16 +24,16 @@ _VARIABLES: Final = {"tracking_link_expiry_seconds": "smtpapi_tracking_link_expi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """How a mail comes in; all None: as no scope but the listener would have it."""
+    """How a mail comes in; with all None, only the listener's scope applies."""
 
     listen: str | None = None
     peer: IpAddress | None = None
     pathway: str | None = None
-    """As policy would choose it."""
+    """The pathway that policy chooses."""
 
 
 class Effective(NamedTuple):
-    """A value as the file would have it and its source; None: not set, and `source` what then."""
+    """A value as a file has it, and its source; if it is None, `source` says what applies."""
 
     value: object
     source: str
@@ -49,11 +49,11 @@ def find_listen(listens: Collection[str], address: Address) -> str | None:
 
 
 def find_options(configuration: Configuration, way: Way) -> Table:
-    """Find what holds for mail that comes in one way, without a header or a policy file."""
+    """Find the values in force for mail that comes in one way, without header or policy file."""
     scopes = configuration.scopes
     connection = scopes.layers(way.listen, way.peer)
     context = scopes.context(connection)
-    # Where no policy file is asked, policy's word is a variable of a scope's context.
+    # No policy file is called, so policy's variables are those of a scope's context.
     setting = [scope for scope in connection if scope.context]
     sources = {name: each.source("context") for each in reversed(setting) for name in each.context}
     named = next((scope for scope in connection if scope.pathway is not None), None)
@@ -87,9 +87,9 @@ def find_options(configuration: Configuration, way: Way) -> Table:
 
 
 def find_tables(document: Document, configuration: Configuration) -> dict[str, Table]:
-    """Find what holds in the tables that are no scopes, "" for what stands above all of them.
+    """Find the values in force in tables that are not scopes; "" is the top of the file.
 
-    A server's table is left out where the file has none, as there is nothing to start then.
+    A server's table that the file lacks is left out, because that server can't start.
     """
     rooms: dict[str, tuple[Any, ...]] = {
         "": (configuration,),
@@ -117,7 +117,7 @@ def find_tables(document: Document, configuration: Configuration) -> dict[str, T
 
 
 def as_json(tables: Mapping[str, Table], by_way: Mapping[Way, Table]) -> dict[str, Any]:
-    """Make what JSON can hold: each value as `{"value": …, "source": …}`."""
+    """Make data that JSON can hold: each value as `{"value": …, "source": …}`."""
     ways = [
         {
             "listen": way.listen,
@@ -145,7 +145,7 @@ def as_toml(tables: Mapping[str, Table], by_way: Mapping[Way, Table]) -> str:
         path = ("listener",) if len(by_way) == 1 or way == Way() else ("listen", str(way.listen))
         scope = {name: each for name, each in options.items() if name not in ENGAGEMENT_TRACKER}
         parts.append((remark if peer or pathway else "") + _write_table(path, scope))
-    # Links carry the same whichever way their mail came in.
+    # These are the same for every way in which mail comes in.
     first = next(iter(by_way.values()))
     module = {name: first[name] for name in ENGAGEMENT_TRACKER}
     parts.append(_write_table(("engagement_tracker",), module))

@@ -1,4 +1,4 @@
-"""A configuration of either form, our TOML or Momentum's `ecelerity.conf`, ready to be judged."""
+"""A configuration of either form, our TOML or Momentum's `ecelerity.conf`, ready to be checked."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,23 +23,23 @@ def load(
     upstream: str | None = None,
     server: Server | None = None,
 ) -> Configuration:
-    """Read a configuration and judge it whole.
+    """Read a configuration and check all of it.
 
     Args:
-        path: the file; its name's ending says which form it has.
+        path: the file; its suffix says which form it has.
         keys: in place of those that it names.
         upstream: `host:port` in place of the one that it names.
-        server: the one that is to start; files that only the other uses are not looked for.
+        server: the one that is to start; files that only the other uses are not checked.
 
     Raises:
-        ConfigurationError: a `SettingsError` that tells every fault at once.
+        ConfigurationError: a `SettingsError` that lists every fault.
         SettingsError: the file can't be read.
     """
     return judge_document(complete_document(document(path), keys=keys, upstream=upstream), server)
 
 
 def document(path: Path) -> Document:
-    """Read a file in the form that its name promises: `.conf` is Momentum's, the rest is TOML.
+    """Read a file in the form that its name says: `.conf` is Momentum's, the rest is TOML.
 
     Raises:
         SettingsError: the file can't be read.
@@ -55,7 +55,7 @@ def is_momentum(path: Path) -> bool:
 def complete_document(
     document: Document, *, keys: KeySource | None = None, upstream: str | None = None
 ) -> Document:
-    """Put in what the command line says, and what Momentum's form has no words for."""
+    """Add what the command line sets, and what Momentum's form can't say."""
     given: dict[KeyPath, object] = {}
     made: frozenset[KeyPath] = frozenset()
     if keys is not None:
@@ -74,7 +74,7 @@ def complete_document(
         listens = _find_listener(document)
         has_proxy = upstream is not None or "proxy" in document.members
         if not has_proxy and (listens or "tracker" not in document.members):
-            # Mail that is taken must go somewhere: that is then missing, and told at the listener.
+            # A missing upstream is reported at the listener, which needs it.
             given["proxy",] = {}
             places["proxy",] = document.place(listens)
     if not given:

@@ -1,4 +1,4 @@
-"""The faults of a file, told all at once: nobody wants to repair it fault by fault."""
+"""All faults of a file, reported together."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Problem:
     key: str
     text: str
     file: Path | None = None
-    """Where another file than the configuration's own is at fault: one that it includes."""
+    """The file at fault, if it is not the configuration itself but one that it includes."""
 
     def format_line(self, path: Path) -> str:
         """Write it on one line; `path` is the configuration's own file."""
@@ -27,7 +27,7 @@ class Problem:
 
 
 class ConfigurationError(SettingsError):
-    """Everything that is wrong with one file, a line each: `file:line: key: what`."""
+    """All faults of one file, a line each: `file:line: key: what`."""
 
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
         self.path = path

@@ -1,7 +1,7 @@
-"""One pass over a document: settings by dataclass, stanzas, and everything that is wrong.
+"""One pass over a document: settings by dataclass, stanzas, and every fault.
 
-A misspelt table is judged as the one that it most likely is, because whoever repairs a file wants
-to hear of all its faults. Its path is then another than the canonical one.
+A misspelt table is checked as the one that it most likely is, so that all faults of a file are
+reported together. Its path then differs from the canonical one.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -33,7 +33,7 @@ _SINGLE: Final = (TopLevel, PolicySettings, ProxySettings, UpstreamSettings, Tra
 
 
 class Reading:
-    """What is gathered; `values` and `stanzas` are whole only where there are no problems."""
+    """What was read; `values` and `stanzas` are complete only if there are no problems."""
 
     __slots__ = (
         "_document", "_folder", "_likely", "_server", "_written", "faults", "policy_files",
@@ -41,9 +41,9 @@ class Reading:
     )  # fmt: skip
 
     def __init__(self, document: Document, server: Server | None = None) -> None:
-        """Read all of a document; where one server is to start, look for no file of the other.
+        """Read all of a document; if one server is to start, ignore the other's files.
 
-        Each may run as a user of its own, who need not see the other's folders.
+        Each may run as a user who can't see the other's folders.
         """
         self._document = document
         self._server = server
@@ -147,14 +147,14 @@ class Reading:
         if key.settings is not TrackerSettings:
             self._is_there(path, name, f": msys-track keys new {file}")
         elif self._server != "proxy":
-            # Whoever checks need not be who runs the tracker, which tells what it may not open.
+            # Another user may run the tracker, which reports what it can't open.
             with suppress(PermissionError):
                 if file.is_dir():
                     self._add_fault(
                         path, f"found {write_found(str(name))}, a folder, allowed: a file"
                     )
                 elif not file.parent.is_dir():
-                    what = f"but there is no folder {file.parent}"
+                    what = f"but the folder {file.parent} does not exist"
                     self._add_fault(path, f"found {write_found(str(name))}, {what}")
         return file
 
@@ -165,7 +165,7 @@ class Reading:
         return file
 
     def _is_there(self, path: KeyPath, name: Path, hint: str = "") -> bool:
-        """Whether a file is there; else its fault is told, unless a server will make it."""
+        """Whether a file exists; if not, report that unless a server will make it."""
         try:
             mode = (self._folder / name).stat().st_mode
         except (FileNotFoundError, NotADirectoryError):

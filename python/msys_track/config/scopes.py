@@ -1,7 +1,7 @@
-"""From the stanzas of a configuration to its scopes, and what can be wrong between stanzas.
+"""Turns the stanzas of a configuration into scopes, and finds faults between stanzas.
 
-One stanza alone is judged where it is read; here they meet: a pathway that nobody has, a name
-that two groups have.
+A single stanza is checked where it is read. The faults found here need several: a pathway that
+does not exist, a name that two groups have.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,11 +22,11 @@ _VARIABLES: Final = tuple(
     for field in variables.Variables._fields
     if field not in ("customer_id", "ignored")
 )
-"""Context variables of Momentum's module: none but these may have its prefix."""
+"""Context variables of Momentum's module: only these may have its prefix."""
 
 
 class Stanza:
-    """What one table sets, as it is gathered; `path` is its name."""
+    """The values that one table sets; `path` is its name."""
 
     __slots__ = ("options", "path", "places", "scope", "variables")
 
@@ -36,7 +36,8 @@ class Stanza:
         self.scope: dict[str, Any] = {}
         self.places: dict[str, str] = {}
         self.variables: Mapping[str, object] = {}
-        """The context's as written, because a fault in one must not hide those of the others."""
+        """The context's variables as written, because a fault in one must not hide the others'
+        faults."""
 
     def add(self, settings: type, fields: Mapping[str, Any], place: str) -> None:
         """Keep what a key sets, in the dataclass that has it."""
@@ -82,12 +83,12 @@ def find_faults(
 def _find_wrong_variables(
     context: KeyPath, given: Mapping[str, object]
 ) -> Iterator[tuple[KeyPath, str]]:
-    """Find variables that would decide about tracking, if they meant anything."""
+    """Find unknown variables that have the prefix of Momentum's module."""
     bare = [known.removeprefix(_MODULE) for known in _VARIABLES]
     for name in given:
         if name in _VARIABLES or not name.casefold().startswith(_MODULE):
             continue
-        # Without the prefix, which alone would make any two of them look alike.
+        # Compare without the prefix, which alone makes any two of them similar.
         near = nearest(name.casefold().removeprefix(_MODULE), bare)
         known = f"did you mean {_MODULE}{near}?" if near else f"known: {', '.join(_VARIABLES)}"
         yield (*context, name), f"unknown variable; {known}"
@@ -97,7 +98,7 @@ def read_name(path: KeyPath) -> Address | addresses.Network | str:
     """Read the name of a table: an address, a network, or any other as it is.
 
     Raises:
-        NotAllowedError: no address or network where there should be one.
+        NotAllowedError: not an address or network where there should be one.
     """
     name = str(path[-1])
     match path[-2:-1]:

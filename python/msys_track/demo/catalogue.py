@@ -1,7 +1,7 @@
 """The mails of the tour, each of another shape, and what must come out of each.
 
 The expectation stands beside the mail and was written by hand, so that nothing the product does
-can change it. A mail of one's own is one more entry, of which nothing is known in advance.
+can change it. The user's own mail is one more entry, about which nothing is known in advance.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from msys_track.testing.sender import WireForm, wire_form
 # Where links are wrapped. Links in the other places are left alone.
 WRAPPED_PLACES: Final = frozenset({Place.HTML, Place.OUTLOOK})
 
-# More than the proxy takes; the rest of a longer file changes nothing about its answer.
+# More than the proxy takes; the rest of a longer file does not change its answer.
 MAX_BYTES: Final = 40 * 1024 * 1024
 
 
@@ -29,7 +29,7 @@ class ExpectedLink:
     href: str
     place: Place = Place.HTML
     name: str = "Raw URL"
-    """What its clicks are called in events: `data-msys-linkname`, or SparkPost's word for none."""
+    """The name of its clicks in events: `data-msys-linkname`, or SparkPost's word for none."""
     left_alone: Reason | None = None
 
     @property
@@ -40,12 +40,12 @@ class ExpectedLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """One mail, and what must become of it where that is known in advance."""
+    """One mail and, for a mail of the tour, what must become of it."""
 
     file: str
-    """Its name in the folder `mails`, or the path of one's own."""
+    """Its name in the folder `mails`, or the path of the user's own file."""
     content: bytes | None = None
-    """What one's own file holds; None: it is a mail of the tour, and all below is known."""
+    """The content of the user's own file; None for a mail of the tour, which sets all below."""
     title: str = ""
     shape: str = ""
     sender: str = "you@example.com"
@@ -55,7 +55,7 @@ class Mail:
     is_opened: bool = True
     """Whether it must get a pixel."""
     reasons: frozenset[Reason] = frozenset()
-    """All that must be told about what was left alone."""
+    """All reasons that must be reported for what was left alone."""
     campaign_id: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ class Mail:
 
 
 def load_own(path: Path) -> Mail:
-    """Read a file, as far as the proxy could ever take it; a mail or not.
+    """Read a file, which need not be a mail, as far as the proxy could accept it.
 
     Raises:
         SettingsError: it can't be read.

@@ -1,4 +1,4 @@
-"""What must be true of a mail that came through: stated in advance, compared with what was seen.
+"""Expectations about each mail that came through, stated in advance and compared with the facts.
 
 No byte of any mail may differ but links, pixels and the fields that name readers; links must lead
 where they led; the store must have each visit. A mail of the tour must also become what the
@@ -91,7 +91,7 @@ class Ledger:
         return sum(len(each.expectations) for each in self.sections)
 
     def failed(self) -> Iterator[Expectation]:
-        """Give those that did not hold, in the order they were looked at."""
+        """Return those that did not hold, in the order they were checked."""
         for section in self.sections:
             yield from (each for each in section.expectations if not each.held)
 
@@ -100,14 +100,14 @@ def check(journey: Journey, section: Section) -> None:
     """Compare a journey with what its mail must become."""
     mail, answer, message = journey.mail, journey.answer, journey.wire.message
     has_header, expected = without_api_header(message) != message, "250"
-    # Only a header that is there, and malformed, may keep a mail from being taken.
+    # Only a malformed header may keep a mail from being accepted.
     if journey.refusal is not None and has_header and not mail.is_known:
         expected = f"550 {journey.refusal.text}"
     found = "250" if answer.is_accepted else answer.line
     section.expect("the answer to the mail", expected=expected, found=found)
     readers = journey.readers if answer.is_accepted else ()
     section.expect(
-        "who has got it",
+        "who received it",
         expected=sorted(mail.recipients if mail.is_known else readers),
         found=sorted(to for copy in journey.copies for to in copy.arrival.recipients),
     )
@@ -142,7 +142,7 @@ def _check_copy(copy: SeenCopy) -> Iterator[Check]:
         yield f"who was added to Cc and Bcc in {whose}", wanted, added
     if reported and reported.resolved and not reported.resolved.initial_open.value:
         unwanted = sum(pixel.is_initial for pixel in changes.pixels)
-        yield f"pixels at the top of {whose} that nobody asked for", 0, unwanted
+        yield f"pixels at the top of {whose} that were not requested", 0, unwanted
     for image in copy.images:
         yield f"the pixel of {whose} is a GIF", True, image.is_gif
     for wrapped, response in copy.clicks:
@@ -159,7 +159,7 @@ def _check_known_mail(journey: Journey) -> Iterator[Check]:
     mail, copies = journey.mail, journey.copies
     reported = copies[0].reported if copies else None
     reasons = {reason for _, _, reason in reported.left_alone} if reported else set()
-    yield "reasons told for what was left alone", sorted(mail.reasons), sorted(reasons)
+    yield "reasons for what was left alone", sorted(mail.reasons), sorted(reasons)
     for copy in copies:
         yield from _check_known_copy(mail, journey.wire.message, copy)
     if mail.wrapped:
@@ -170,7 +170,7 @@ def _check_known_mail(journey: Journey) -> Iterator[Check]:
             for copy in copies
             for link, wrapped in zip(mail.wrapped, copy.changes.wrapped, strict=False)
         )
-        yield "tracked links that are no other's", len(different) * len(mail.recipients), owners
+        yield "unique tracked links", len(different) * len(mail.recipients), owners
     found = [{name: getattr(event, name) for name in _EVENT_FIELDS} for event in journey.events]
     for to, link in product(mail.recipients, (*[None] * mail.is_opened, *mail.wrapped)):
         kind, where = ("click", f" of {link.href}") if link else ("open", "")
@@ -195,7 +195,7 @@ def _check_known_mail(journey: Journey) -> Iterator[Check]:
 
 
 def count_sole_owners(claims: Iterable[tuple[str, object]]) -> int:
-    """Count those who have a URL that nobody else has; what has several URLs counts once."""
+    """Count the members that have a URL of their own; one with several URLs counts once."""
     owners: defaultdict[str, set[object]] = defaultdict(set)
     for url, owner in claims:
         owners[url].add(owner)
@@ -224,7 +224,7 @@ def _check_known_copy(mail: Mail, sent: bytes, copy: SeenCopy) -> Iterator[Check
             yield f"where a click on {what} leads", (302, link.href), redirect
     images = [responses[url] for url in reading.images if url in responses]
     yield (
-        f"images that tell of opening {whose}",
+        f"open pixels of {whose}",
         ["GIF"] * mail.is_opened,
         ["GIF" if image.is_gif else str(image.status) for image in images],
     )

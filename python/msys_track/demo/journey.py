@@ -1,4 +1,4 @@
-"""One mail's way there and back: sent, read, opened, clicked, and found again in the store.
+"""One mail's way there and back: sent, read, opened, clicked, and found in the store.
 
 It records what happened; `check` compares that with what must happen.
 """
@@ -27,7 +27,7 @@ from msys_track.testing.fidelity import (
 from msys_track.testing.sender import Answer, WireForm
 from msys_track.testing.sink import Arrival
 
-# Nobody reads on after a thousand links.
+# A thousand links prove as much as more of them.
 _MAX_CLICKS: Final = 1_000
 
 
@@ -37,15 +37,15 @@ class SeenCopy:
 
     arrival: Arrival
     reported: Copy | None
-    """What the product says about it; None where it refuses the mail."""
+    """The product's own report; None if it refuses the mail."""
     changes: Changes
-    """But for the header fields that name readers."""
+    """All differences, apart from the header fields that name readers."""
     added: Sequence[Sequence[Named]]
-    """Who was added to its Cc, and who to its Bcc."""
+    """The readers added to its Cc, and those added to its Bcc."""
     wanted: Sequence[Sequence[Named]]
-    """Who was to be added to each."""
+    """The readers that had to be added to each."""
     responses: Mapping[str, Response] | None
-    """What opening and clicking brought, by URL; None where the demo does neither."""
+    """The answers to opening and clicking, by URL; None if the demo does neither."""
 
     @property
     def message(self) -> bytes:
@@ -54,12 +54,12 @@ class SeenCopy:
 
     @property
     def whose(self) -> str:
-        """The addresses it came to, as those who own it."""
+        """The copy, named by the addresses that it came to."""
         return f"{', '.join(self.arrival.recipients)}'s copy"
 
     @property
     def images(self) -> list[Response]:
-        """What its pixels were."""
+        """The images behind its pixels."""
         got = self.responses or {}
         return [got[pixel.url] for pixel in self.changes.pixels if pixel.url in got]
 
@@ -73,15 +73,15 @@ class SeenCopy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journey:
-    """What became of a mail."""
+    """The fate of one mail."""
 
     mail: Mail
     wire: WireForm
     answer: Answer
     refusal: HeaderRefusedError | None
-    """What the product says of a header that is malformed; nobody may get the mail."""
+    """The product's refusal of a malformed header; then no copy may arrive."""
     readers: Sequence[str]
-    """Who must get a copy if the mail is taken: the recipients, and whom its header names."""
+    """Who must get a copy if the mail is accepted: recipients, and readers in its header."""
     copies: Sequence[SeenCopy]
     """All that arrived."""
     events: Sequence[Event]

@@ -1,4 +1,4 @@
-"""After the tour: everything goes on running, for mails and clicks of one's own."""
+"""After the tour: everything keeps running, for the user's own mails and clicks."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _SEND: Final = (
     """b"\\r\\n".join(open("my.eml", "rb").read().splitlines()))'"""
 )
 _DIRECTIONS: Final = """
-Everything goes on running, until Ctrl-C.
+Everything keeps running until Ctrl-C.
 
    proxy, SMTP         {host}:{port}
    tracker, HTTP       {origin}
@@ -34,7 +34,7 @@ Send a mail of your own, and open the link that is then shown:
 
 
 async def keep(stage: Stage, say: Callable[[str], None], stop: asyncio.Event) -> None:
-    """Say how to send a mail; then a line for each mail and each event, until told to stop."""
+    """Print how to send a mail, then a line for each mail and each event, until stopped."""
     stage.arrivals()
     port = stage.proxy.port
     say(

@@ -122,7 +122,7 @@ def _show_copy(stage: Stage, seen: Journey) -> Iterator[str]:
 
 
 def _describe_changes(sent: bytes, copy: SeenCopy, copies: int) -> Iterator[str]:
-    """Say what a copy has that the mail had not, and that it has no more."""
+    """Say what a copy has that the mail had not, or that something else differs."""
     changed, bare = copy.changes, without_api_header(sent)
     without = ", without its X-MSYS-API" if bare != sent else ""
     if changed.beyond is not None:
@@ -159,7 +159,7 @@ def _list_left_alone(stage: Stage, copy: SeenCopy) -> Iterator[str]:
 
 
 def _match_reasons(links: Sequence[Link], reported: Copy) -> list[str]:
-    """Say of each link why it is as it was, as far as that can be told.
+    """Say for each link why it was left alone, if that is known.
 
     Reasons come in the order of the mail, as links do. But the product and the standard library
     may find different links in a broken document; then no reason is put beside a link.

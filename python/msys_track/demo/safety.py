@@ -1,4 +1,4 @@
-"""What nobody may be able to do: forge a link, turn it elsewhere, read it, pass for a reader."""
+"""Attacks that must fail: to forge a link, to redirect or read it, to act as a reader."""
 
 import base64
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ async def check(stage: Stage, journey: Journey, section: Section) -> None:
     message = _API_HEADER + NEWSLETTER.message().replace(b"X-MSYS-API", b"X-Other")
     answer = await stage.send(NEWSLETTER.sender, NEWSLETTER.recipients, message)
     section.expect(
-        "a mail whose X-MSYS-API is not JSON is refused with 550, and nobody gets it",
+        "a mail whose X-MSYS-API is not JSON is refused with 550 and not sent on",
         expected=(550, 0),
         found=(answer.code, len(stage.arrivals())),
     )
     section.expect(
-        "nothing of this has left an event in the store",
+        "none of these attempts left an event in the store",
         expected=[],
         found=[f"{each.type} by {each.rcpt_to}" for each in await stage.new_events()],
     )
@@ -65,17 +65,17 @@ async def _try_urls(stage: Stage, copy: SeenCopy) -> list[Check]:
             await _fetch(stage, tampered),
         ),
         (
-            "so is one that was cut off, wherever that is",
+            "a link that was cut off at any character is dead",
             _DEAD,
             await _fetch(stage, cut_off),
         ),
         (
-            "so is one that was sealed by somebody else's key",
+            "a link that was sealed by another key is dead",
             _DEAD,
             await _fetch(stage, forged_urls[:1]),
         ),
         (
-            "so is a pixel's address put in the place of a link's",
+            "a pixel's token in the path of a link is dead",
             _DEAD,
             await _fetch(stage, [pixel.replace("/q/", "/f/a/")]),
         ),

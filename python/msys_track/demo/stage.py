@@ -35,7 +35,7 @@ from msys_track.tracking.settings import TrackerSettings
 
 HOST: Final = "127.0.0.1"
 
-# A guest who does not leave must not keep the demo from ending.
+# A client that does not disconnect must not keep the demo from ending.
 _CLOSE_SECONDS: Final = 1.0
 
 News: TypeAlias = "asyncio.Queue[Arrival | Event]"
@@ -43,13 +43,13 @@ News: TypeAlias = "asyncio.Queue[Arrival | Event]"
 
 @dataclass(slots=True, kw_only=True)
 class Stage:
-    """Everything runs; what happens is news."""
+    """The running servers, and a queue of what happens there."""
 
     keys_file: Path
     store: Path
     options: TrackingOptions
     rewriter: Rewriter
-    """As the proxy has it: it tells why something was left alone."""
+    """The proxy's own; it explains why something was left alone."""
     proxy: Proxy
     tracker: Tracker
     mailbox_port: int
@@ -61,7 +61,7 @@ class Stage:
 
     @property
     def origin(self) -> str:
-        """What every tracked URL begins with."""
+        """The beginning of every tracked URL."""
         return self._browser.origin
 
     def is_tracked(self, url: str) -> bool:
@@ -73,7 +73,7 @@ class Stage:
         return await asyncio.to_thread(sender.send, self.proxy.port, from_, recipients, message)
 
     def arrivals(self) -> list[Arrival]:
-        """Take what arrived since the last call; a mail answered with 250 is among it."""
+        """Take all mails that arrived since the last call, also one just answered with 250."""
         news = [self.news.get_nowait() for _ in range(self.news.qsize())]
         return [each for each in news if isinstance(each, Arrival)]
 
@@ -95,7 +95,7 @@ async def open_stage() -> AsyncIterator[Stage]:
     """Start the servers; when left, they end and their files are removed.
 
     Raises:
-        SettingsError: no port, or no folder for temporary files, is to be had.
+        SettingsError: no port, or no folder for temporary files, is available.
     """
     news: News = asyncio.Queue()
     async with AsyncExitStack() as exits:
@@ -148,7 +148,7 @@ def _require(what: str) -> Iterator[None]:
 
 
 class _AnnouncingSink:
-    """A sink whose events are news once they are stored."""
+    """A sink that puts events into the queue of news once they are stored."""
 
     def __init__(self, sink: Sink, news: News) -> None:
         self._sink = sink

@@ -1,6 +1,6 @@
-"""The tour: every mail of the catalogue there and back, then what nobody may be able to do.
+"""The tour: every mail of the catalogue there and back, then the attacks that must fail.
 
-A mail of one's own takes the same way, alone.
+The user's own mail takes the same way, alone.
 """
 
 from collections.abc import Callable, Iterable

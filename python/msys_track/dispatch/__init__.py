@@ -1,1 +1,1 @@
-"""What is done with one message: it is opened, decided, and rendered into copies."""
+"""Handles one message: opens it, decides on its copies, and renders them."""

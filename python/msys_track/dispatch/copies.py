@@ -1,4 +1,4 @@
-"""Copies: what was decided becomes bytes. What can't be rewritten is sent as it was."""
+"""Renders the copies that were decided. A message that can't be rewritten is sent as it was."""
 
 import secrets
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ _URLS: Final = lru_cache(maxsize=1024)(TrackedUrls)
 
 
 class Copy(NamedTuple):
-    """One rendered message, who gets exactly these bytes, and what was done to make it.
+    """One rendered message, the readers of exactly these bytes, and what was done to make it.
 
-    A named tuple, because there is one for every copy. Its lists are made when they are asked for.
+    A named tuple, because there is one for every copy. Its lists are made on access.
     """
 
     readers: tuple[Reader, ...]
@@ -36,11 +36,11 @@ class Copy(NamedTuple):
     wrapped_links: int = 0
     pixels: int = 0
     resolved: Resolved | None = None
-    """The options that hold for it; None if it is bypassed."""
+    """Its options; None if it is bypassed."""
     header: ApiHeader | None = None
-    """What the message's X-MSYS-API asks for."""
+    """The message's X-MSYS-API."""
     plan: Plan | None = None
-    """What it was made from; None if nothing but the header was changed."""
+    """The plan that it was made from; None if only the header was changed."""
     rendered: Rendered | None = None
     header_edits: Sequence[tuple[int, int, bytes]] = ()
     untracked: Reason | None = None
@@ -53,7 +53,7 @@ class Copy(NamedTuple):
 
     @property
     def edits(self) -> Sequence[tuple[int, int, bytes]]:
-        """Offset and length in the message as received, and what stands there now."""
+        """Offset and length in the message as received, and the new bytes there."""
         return self.header_edits if self.rendered is None else self.rendered.edits
 
     @property
@@ -74,7 +74,7 @@ class Copy(NamedTuple):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Distinct codes of what was asked for and could not be had, such as `ignored_key`."""
+        """Distinct codes of requests that could not be met, such as `ignored_key`."""
         if self.resolved is None:
             return ()
         rendered, header = self.rendered, self.header

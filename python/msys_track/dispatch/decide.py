@@ -14,7 +14,7 @@ class CopyDecision(NamedTuple):
     """One copy that is to be made."""
 
     readers: tuple[Reader, ...]
-    """Who gets it. Links count for the first; only they and archive readers share tracked ones."""
+    """Its readers. Links count for the first; only archive readers share a tracked copy."""
     resolved: Resolved | None
     """Its options, each with its origin; None if policy lets the message pass as it came."""
     blind: Mailbox | None = None
@@ -28,7 +28,7 @@ class Decision:
     message: bytes
     """As received."""
     opened: Message | None
-    """None if X-MSYS-API means nothing for any recipient."""
+    """None if X-MSYS-API is not read for any recipient."""
     options: Mapping[str, Resolved]
     """Of each recipient who is not bypassed, in their order."""
     copies: tuple[CopyDecision, ...]

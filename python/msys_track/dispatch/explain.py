@@ -1,4 +1,4 @@
-"""Why a mail was tracked as it was, or was not: one record for whoever asks.
+"""Why a mail was tracked as it was, or was not: as one record.
 
 The command `explain` prints it and the proxy's debug log has it. It is made from the decision and
 its copies, so that it can't differ from what was sent.
@@ -40,7 +40,7 @@ _NO_PIXEL: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Overridden:
-    """A value that does not hold, and where it comes from."""
+    """An overridden value, and where it comes from."""
 
     value: Any
     source: str
@@ -48,7 +48,7 @@ class Overridden:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option or engagement datum: what holds, and what it overrides, the strongest first."""
+    """An option or engagement datum: the value in force, then what it overrides, in order."""
 
     name: str
     value: Any
@@ -68,7 +68,7 @@ class ExplainedLink:
     """`html`, `outlook` or `text`; None where no copy wraps it."""
     fate: str
     lacks_metadata: bool
-    """True if there was no room for the metadata that events were to have."""
+    """True if there was no room for the metadata that its events should have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class ExplainedPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """What holds for recipients who have the same options."""
+    """The decisions for recipients who have the same options."""
 
     recipients: tuple[str, ...]
     options: tuple[Option, ...]
@@ -114,7 +114,7 @@ class Explanation:
     decided: tuple[Decided, ...]
     copies: tuple[Copy, ...]
     ignored_keys: tuple[str, ...] = ()
-    """Keys of X-MSYS-API that mean nothing here."""
+    """Unknown keys of X-MSYS-API."""
     dropped_tags: int = 0
     """How many tags came after the first ten."""
 

@@ -88,7 +88,7 @@ class Message:
     def resolve(
         self, contexts: Contexts | None = None, scopes: Sequence[Scope] | None = None
     ) -> Resolved:
-        """Weigh what policy, header and configuration say.
+        """Resolve the options from policy, header and configuration.
 
         Raises:
             HeaderRefusedError: policy's campaign is too long.

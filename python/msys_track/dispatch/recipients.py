@@ -63,7 +63,7 @@ def list_insertions(
     """List what a copy's header says of its readers, each text with its offset.
 
     Everybody sees all of `cc`, also those who have their copy already. A `bcc` reader sees only
-    themselves, and nobody sees `archive`.
+    themselves, and no reader sees `archive`.
 
     Args:
         message: as received.

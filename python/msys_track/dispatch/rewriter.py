@@ -1,6 +1,6 @@
 """The rewriter: opens, decides and renders messages with one set of keys, scopes and policy.
 
-The proxy, the library and the filter all go this way, so that they can't disagree.
+The proxy, the library and the filter all use it, so that they can't disagree.
 """
 
 import time
@@ -34,11 +34,11 @@ class Rewriter:
 
     Args:
         keys: seals the links.
-        options: what is configured if there are no scopes; None for nothing.
+        options: the configured options if there are no scopes; None for none.
         source: names where `options` come from, for explanations.
         scopes: the scopes of a configuration, in place of `options`.
-        policy: is asked about each recipient.
-        heeds_header: whether X-MSYS-API means anything. If not (Momentum's module `smtpapi` is not
+        policy: is called for each recipient.
+        heeds_header: whether X-MSYS-API is obeyed. If not (Momentum's module `smtpapi` is not
             loaded), nothing is tracked and the header is a header like any other.
         engine: finds and applies edits; None for the compiled core.
         on_rendered: called with each decision and its copies, to explain them.
@@ -111,22 +111,22 @@ class Rewriter:
 
         Raises:
             RecipientError: a recipient is not a mail address alone.
-            HeaderRefusedError: `X-MSYS-API` is malformed; nobody gets the message.
-            PolicyRefusedError: policy refused one recipient; nobody gets the message.
+            HeaderRefusedError: `X-MSYS-API` is malformed; no copy may be sent. PolicyRefusedError:
+                policy refused one recipient; no copy may be sent.
         """
         return self.render(self.decide(message, recipients, transaction=transaction), now=now)
 
     def decide(
         self, message: bytes, recipients: Sequence[str], *, transaction: Transaction | None = None
     ) -> Decision:
-        """Ask policy, read the header, resolve each recipient's options, and list the copies.
+        """Call policy, read the header, resolve each recipient's options, and list the copies.
 
         Raises:
             RecipientError: a recipient is not a mail address alone.
-            HeaderRefusedError: `X-MSYS-API` is malformed; nobody gets the message.
-            PolicyRefusedError: policy refused it or one recipient; nobody gets the message.
+            HeaderRefusedError: `X-MSYS-API` is malformed; no copy may be sent. PolicyRefusedError:
+                policy refused it or one recipient; no copy may be sent.
         """
-        check_recipients(recipients)  # before policy is asked about one
+        check_recipients(recipients)  # before policy is called for one
         if transaction is not None:
             self._ask_policy(Hook.DATA_SPOOL, transaction)
         contexts = self._collect_contexts(recipients, transaction) if self._heeds_header else {}
@@ -174,7 +174,7 @@ class Rewriter:
     def _collect_contexts(
         self, recipients: Sequence[str], transaction: Transaction | None
     ) -> dict[str, Contexts]:
-        """Ask policy about each recipient; an empty result if no variable is set."""
+        """Call policy for each recipient; the result is empty if no variable is set."""
         if transaction is None:
             return {}
         policy = self.policy

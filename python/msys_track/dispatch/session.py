@@ -1,6 +1,6 @@
 """Policy's part in one client's session: what it knows at each command, and its answer.
 
-It has no socket, so that the SMTP session and `msys-track explain` ask through the same object.
+It has no socket, so that the SMTP session and `msys-track explain` both use it to call policy.
 """
 
 from collections.abc import Sequence
@@ -56,21 +56,21 @@ class PolicySession:
             self._contexts = Contexts(connection=contexts.connection, message=Context())
 
     def connect(self, policy: Guard | None) -> Reply | None:
-        """Ask whether the client may speak; None means yes, here and below."""
+        """Call policy for a new connection; here and below, None lets the session go on."""
         return self._ask(policy, Hook.CONNECT)
 
     def greet(self, policy: Guard | None, helo: str) -> Reply | None:
-        """Ask after EHLO or HELO."""
+        """Call policy after EHLO or HELO."""
         self._helo = helo
         return self._ask(policy, Hook.EHLO)
 
     def set_sender(self, policy: Guard | None, sender: str) -> Reply | None:
-        """Ask after MAIL; an empty sender is the null reverse-path."""
+        """Call policy after MAIL; an empty sender is the null reverse-path."""
         self._sender = sender
         return self._ask(policy, Hook.MAILFROM)
 
     def add_recipient(self, policy: Guard | None, recipient: str) -> Reply | None:
-        """Ask after RCPT; a recipient counts once, however often it is named."""
+        """Call policy after RCPT; a recipient counts once, however often it is named."""
         answer = self._ask(policy, Hook.RCPTTO, recipient=recipient)
         if answer is None:
             self._recipients[recipient] = None

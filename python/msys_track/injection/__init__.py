@@ -1,1 +1,1 @@
-"""The way in: an SMTP listener that takes a message once the upstream has taken every copy."""
+"""The SMTP listener: it accepts a message once the upstream has accepted every copy."""

@@ -1,4 +1,4 @@
-"""From a received message to copies, and from the upstream's replies to one reply to DATA.
+"""Turns a received message into copies, and the upstream's replies into one reply to DATA.
 
 Kept apart from the session, so that it ends its work even if the client does not wait for it.
 """
@@ -42,7 +42,7 @@ class Acceptance:
     ) -> Reply:
         """Return the reply to DATA, and release `hold`.
 
-        A client that is gone stops everything while nothing has been sent: it will come again.
+        If the client is gone before anything was sent, nothing is sent: it will try again.
         Once one copy is out, the others follow without it.
         """
         try:
@@ -59,7 +59,7 @@ class Acceptance:
                 recipients=len(envelope.recipients),
             )
             return refused.reply
-        except Exception:  # the outermost frame: the session may be gone, nobody else would see it
+        except Exception:  # the outermost frame: the session, which would see it, may be gone
             self._counters.add("messages.refused.internal")
             log.exception("message.failed", recipients=len(envelope.recipients))
             return Reply(451, "4.3.0 Internal error of the tracking proxy")
@@ -97,7 +97,7 @@ class Acceptance:
         replies: list[Reply] = []
         try:
             if len(copies) > 1:
-                # Every recipient's refusal is heard before any copy is sent.
+                # The upstream must accept every recipient before any copy is sent.
                 given = envelope.mail_parameters
                 kept = [each for each in given if not each.startswith("SIZE=")]
                 largest = max(len(copy.message) for copy in copies)
@@ -105,7 +105,7 @@ class Acceptance:
                     envelope.sender, [*kept, f"SIZE={largest}"], envelope.recipients
                 )
             if client_is_gone():
-                raise UpstreamError(  # noqa: TRY301 - answered as any other refusal, to nobody
+                raise UpstreamError(  # noqa: TRY301 - answered as any other refusal
                     451, "4.4.2 The client closed the connection"
                 )
             for copy in copies:
@@ -124,7 +124,7 @@ class Acceptance:
             raise DataRefusedError("upstream", reply) from error
         finally:
             if 0 < len(replies) < len(copies):
-                # The client will send it again, to those too who have it by now.
+                # The client will send it again, also to those who already have it.
                 relayed, missing = copies[: len(replies)], copies[len(replies) :]
                 self._counters.add("messages.half_relayed")
                 self._counters.add("copies.relayed", len(relayed))
@@ -163,5 +163,5 @@ class Acceptance:
 
 
 async def _compute(handled_bytes: int, work: Callable[[], _Result]) -> _Result:
-    """Do work on many bytes in a thread, and on few at once."""
+    """Run work on many bytes in a thread, and on few bytes directly."""
     return work() if handled_bytes < THREAD_FROM_BYTES else await asyncio.to_thread(work)

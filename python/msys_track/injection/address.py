@@ -42,8 +42,8 @@ def split_argument(argument: str, parse: Parser) -> Read:
     plain = _PLAIN.fullmatch(argument)
     if plain is not None:
         return plain[1], plain[2] or ""
-    # An encoded-word (RFC 2047) means nothing in a path; the parser would decode it, and mail
-    # would go to an address that nobody named.
+    # An encoded-word (RFC 2047) has no meaning in a path; the parser would decode it, and mail #
+    # would go to an address that the client did not give.
     if "=?" in argument:
         return _MALFORMED
     try:

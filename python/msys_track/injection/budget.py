@@ -2,7 +2,7 @@
 
 
 class Budget:
-    """Bytes of mail in flight, and the most there may be."""
+    """Bytes of mail in flight, and their limit."""
 
     __slots__ = ("in_flight_bytes", "max_bytes")
 
@@ -16,7 +16,7 @@ class Budget:
 
 
 class Hold:
-    """What one message takes from the budget, from its first byte to the answer."""
+    """The share of the budget that one message takes, from its first byte to the answer."""
 
     __slots__ = ("_budget", "held_bytes")
 

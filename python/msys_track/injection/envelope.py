@@ -1,4 +1,4 @@
-"""One received message with all that SMTP said about it.
+"""One received message with its SMTP transaction.
 
 It is frozen: every command changes aiosmtpd's own envelope.
 """
@@ -11,7 +11,7 @@ from msys_track.policy.hooks import Transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """What one DATA brought; no extension that is offered gives recipients parameters."""
+    """One received message; no extension that we offer gives recipients parameters."""
 
     transaction: Transaction
     """Client, listener, sender, recipients, message and policy's variables. The recipients stand

@@ -38,7 +38,7 @@ class Received:
     wire: bytes
     """As it was sent: dot-stuffed, every line ended; without the final dot."""
     rest: bytes
-    """What came after the dot: the client's next commands."""
+    """The bytes after the dot: the client's next commands."""
     over: Literal["size", "budget"] | None
     """The limit that was passed, if one was; then the bytes were read and dropped."""
 
@@ -87,7 +87,7 @@ async def receive(
 
 
 class _Intake:
-    """What has been read so far of one message."""
+    """The bytes read so far of one message."""
 
     __slots__ = ("_before", "_hold", "_kept", "_length", "_max_bytes", "_over")
 

@@ -1,4 +1,4 @@
-"""The listener: takes connections, keeps their number in bounds, and ends without losing mail."""
+"""The listener: takes connections, limits their number, and ends without losing mail."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ _BACKLOG = 1024
 
 
 class Proxy:
-    """A listener that runs; `close` it before the upstream.
+    """A running listener; `close` it before the upstream.
 
     Attributes:
         socknames: The addresses that it listens on, in the order of the settings.
@@ -48,7 +48,7 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        """The port it listens on, also where 0 was asked for."""
+        """The port it listens on, also if the settings say 0."""
         return self.sockname[1]
 
     def use(self, rewriter: Rewriter) -> None:
@@ -128,14 +128,14 @@ async def serve(  # noqa: PLR0913 - the parts of one server
                 "proxy.unprotected",
                 address=str(sockname),
                 unprotected=settings.unprotected,
-                hint="whoever reaches this address can send; listen on loopback or behind a "
-                "firewall",
+                hint="every client that reaches this address can send; listen on loopback or "
+                "behind a firewall",
             )
     return proxy
 
 
 class _Door(asyncio.Protocol):
-    """Lets a client in, or tells it why not.
+    """Accepts a client, or refuses it with a reason.
 
     It decides once the connection is made: the loop makes the protocols of all clients that wait
     before any of them is counted.

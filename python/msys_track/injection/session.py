@@ -47,7 +47,7 @@ _MAIL_BYTES = _COMMAND_BYTES + 26 + 17 + 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """What the sessions of one listener have in common."""
+    """The state that the sessions of one listener share."""
 
     settings: ProxySettings
     upstream: Upstream
@@ -74,7 +74,7 @@ class _CommandBytes(dict[str, int]):
 
 
 class _Hooks:
-    """What aiosmtpd calls for well-formed commands; policy decides here."""
+    """Handles well-formed commands for aiosmtpd; calls policy."""
 
     def __init__(self, most_recipients: int) -> None:
         self._most_recipients = most_recipients
@@ -176,7 +176,7 @@ class Session(SMTP):
 
     @syntax("EHLO hostname")
     async def smtp_EHLO(self, hostname: str) -> None:  # noqa: N802 - aiosmtpd's name
-        """Offer what the upstream offers, as far as it reaches through us."""
+        """Offer what the upstream offers and the proxy can pass on."""
         if not hostname:
             await self.push("501 Syntax: EHLO hostname")
             return
@@ -190,7 +190,7 @@ class Session(SMTP):
         try:
             offered = await self._shared.upstream.capabilities()
         except UpstreamError:
-            offered = Capabilities()  # promise nothing; DATA will say that it is down
+            offered = Capabilities()  # promise nothing; DATA will report that it is down
         self.enable_SMTPUTF8 = offered.smtp_utf8
         settings = self._shared.settings
         self._max_bytes = settings.max_message_bytes
@@ -232,12 +232,12 @@ class Session(SMTP):
 
     @property
     def policy(self) -> Guard | None:
-        """The policy to ask at each command; another one may take its place at any time."""
+        """The policy to call at each command; another one may take its place at any time."""
         return self._shared.acceptance.rewriter.policy
 
     @property
     def policy_session(self) -> PolicySession:
-        """What policy knows of this client, from the moment its address is known."""
+        """The session as policy sees it, from the moment the client's address is known."""
         if self._policy_session is None:
             scopes = self._shared.acceptance.rewriter.scopes
             match self.session.peer:
@@ -254,7 +254,7 @@ class Session(SMTP):
         return f"{rejection.code} {rejection.text}"
 
     async def _handle_client(self) -> None:
-        """Ask policy whether the client may speak, then let it."""
+        """Call policy for the new connection, then greet the client."""
         rejection = self.policy_session.connect(self.policy)
         if rejection is None:
             await super()._handle_client()
@@ -338,7 +338,7 @@ class Session(SMTP):
         super().connection_made(transport)
         self._shared.sessions.add(self)
         self._shared.counters.add("connections.accepted")
-        # aiosmtpd ends the task of a lost connection with an error that nobody reads.
+        # aiosmtpd ends the task of a lost connection with an error that is never read.
         self._handler_coroutine.add_done_callback(_log_error)
 
     def connection_lost(self, error: Exception | None) -> None:

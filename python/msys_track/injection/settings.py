@@ -1,4 +1,4 @@
-"""What may be set about the listener that takes mail; every default is stated here."""
+"""Settings of the listener that takes mail; every default is stated here."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -34,7 +34,7 @@ class ProxySettings:
         str,
         Key(
             LISTEN,
-            "where mail is taken; no default where there are `[listen]` tables",
+            "where mail is accepted; no default where there are `[listen]` tables",
             name="listen",
             fields=("listen_host", "listen_port"),
         ),
@@ -82,7 +82,7 @@ class ProxySettings:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a host; no name but localhost is trusted to be such."""
+    """Whether only this machine reaches a host; localhost is the only name that is trusted."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

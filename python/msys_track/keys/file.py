@@ -1,8 +1,8 @@
-"""Key files, and what can stand in their place.
+"""Key files, and their substitutes.
 
-A key file is TOML that a person can read and edit: the first key seals, all of them open. Whoever
-reads it can make links, so its permissions are checked. Links in sent mail need the key that
-sealed them, so rotation adds a key and removes none.
+A key file is TOML that a person can read and edit: the first key seals, all of them open. Those
+who can read it can make links, so its permissions are checked. Links in sent mail need the key
+that sealed them, so rotation adds a key and removes none.
 """
 
 import base64
@@ -46,7 +46,7 @@ secret = "{secret}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedSource:
-    """Keys in a place that is not a path; it holds what a key file holds.
+    """Keys in a place that is not a path, with the content of a key file.
 
     Attributes:
         kind: `env` for an environment variable; `credential` for a file of the folder that
@@ -133,18 +133,18 @@ def create(source: KeySource | str, *, now: datetime | None = None) -> None:
 def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
     """Put a new key first in a key file; the others go on opening their links.
 
-    The file is replaced in one step: a reader sees the old one or the new one. Whoever could
-    read it still can.
+    The file is replaced in one step: a reader sees the old one or the new one. Its readers stay
+    the same.
 
     Returns:
         The new key's number.
 
     Raises:
         KeyRingError: the file can't be used or replaced, has no room for another key, is being
-            rotated by somebody else, or is not a file.
+            rotated already, or is not a file.
     """
     path = Path(os.path.realpath(_require_file(source)))
-    draft = path.with_name(f".{path.name}.new")  # as long as it exists, nobody else rotates
+    draft = path.with_name(f".{path.name}.new")  # as long as it exists, no other rotation starts
     try:
         with _create_private_file(draft) as descriptor:
             keys = read_keys(path)
@@ -157,7 +157,7 @@ def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
                 what = f"has {_MAX_KEYS} keys, the most there can be"
                 raise KeyRingError(f"{path}: {what}; remove the oldest")
             new = make_key(number, now or datetime.now(UTC))
-            # Root may rotate for a service: whoever could read the old file reads the new one.
+            # Root may rotate for a service: the readers of the old file can read the new one.
             old = path.stat()
             os.fchown(descriptor, old.st_uid, old.st_gid if old.st_mode & 0o040 else -1)
             os.fchmod(descriptor, 0o600 | old.st_mode & 0o044)
@@ -165,7 +165,7 @@ def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
             draft.replace(path)
         _sync_folder(path.parent)
     except FileExistsError as error:
-        hint = f"if nobody else is rotating {path}, remove {draft}"
+        hint = f"if no other rotation of {path} is running, remove {draft}"
         raise KeyRingError(f"{draft}: a rotation is under way or was cut off; {hint}") from error
     except OSError as error:
         raise KeyRingError(f"{path}: can't be replaced: {describe_os_error(error)}") from error
@@ -198,7 +198,7 @@ def make_key(number: int, created: datetime) -> Key:
 
 
 def read_keys(source: KeySource | str) -> list[Key]:
-    """Read a key file, or what stands in its place, in its order.
+    """Read a key file, or its substitute, in its order.
 
     Raises:
         KeyRingError: missing, readable by others, not TOML, or with something in it that no
@@ -246,7 +246,7 @@ def _read_file(source: KeySource, path: Path) -> list[Key]:
 
 
 def _is_private(status: os.stat_result, folder: Path) -> bool:
-    """Tell whether only those whom the owner or root meant can read a file."""
+    """Tell whether a file is readable only by those whom its owner or root meant."""
     mode = stat.S_IMODE(status.st_mode)
     if not mode & 0o077:
         return True
@@ -259,7 +259,7 @@ def _is_private(status: os.stat_result, folder: Path) -> bool:
         return True
     if mode & 0o333:
         return False
-    # Read-only for everybody, as secrets are mounted, in a folder that is closed to others.
+    # Read-only for all users, as secrets are mounted, in a folder that is closed to others.
     around = folder.stat()
     return around.st_uid in trusted and not around.st_mode & 0o077
 

@@ -1,4 +1,4 @@
-"""The key ring: whoever holds it can read and make tracked links."""
+"""The key ring: with it, tracked links can be read and made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class KeyRing:
 
     @classmethod
     def load(cls, source: KeySource | str) -> Self:
-        """Read a key file, or what stands in its place; its first key seals, all of them open.
+        """Read a key file, or its substitute; its first key seals, all of them open.
 
         Text is read by `key_source`, so that `env:NAME` and `credential:NAME` can be given too.
 
@@ -59,10 +59,10 @@ class KeyRing:
             raise ValueError(str(error)) from error
 
     def open(self, path: str) -> Claims:
-        """Return what the path of a tracked URL says, with or without its leading slash.
+        """Return the claims of the path of a tracked URL, with or without its leading slash.
 
         The path was percent-decoded once, by the HTTP server. What a mail client appended to
-        the token is ignored. Claims may have expired: that is the caller's question.
+        the token is ignored. Claims may have expired: the caller checks that.
 
         Raises:
             InvalidTokenError: not ours, changed, or sealed by a key that is not on the ring.
@@ -72,5 +72,5 @@ class KeyRing:
         except TokenError as error:
             raise InvalidTokenError(str(error)) from error
         except UnicodeEncodeError as error:
-            # Half of a surrogate pair: no URL has one, and the core can't take one.
+            # Half of a surrogate pair: no URL has one, and the core can't read one.
             raise InvalidTokenError("path is not that of a tracked URL") from error

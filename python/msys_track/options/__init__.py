@@ -1,1 +1,1 @@
-"""Which options hold for a message, and why: so that no other room asks twice or differently."""
+"""Resolves a message's options and where each comes from; no other room decides about them."""

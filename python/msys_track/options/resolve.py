@@ -1,4 +1,4 @@
-"""The decision: which value of each option holds for a mail, and where it comes from.
+"""Resolves the value of each option for a mail, and where it comes from.
 
 One pure function, so that "why was this not tracked?" has one place to look. Precedence is by
 attribute: a layer that does not set an option leaves the decision to the next one (behaviour of
@@ -40,7 +40,7 @@ class Origin(NamedTuple, Generic[T]):
     over: "Origin[T] | None" = None
 
     def chain(self) -> "Iterator[Origin[T]]":
-        """Yield every value that was set, the one that holds first."""
+        """Yield every value that was set, the one in force first."""
         origin: Origin[T] | None = self
         while origin is not None:
             yield origin
@@ -54,7 +54,7 @@ _make_origin: Final = partial(tuple.__new__, Origin)
 class Resolved(NamedTuple):
     """Every option and engagement datum of one recipient's copy, each with its origin.
 
-    Here is the one place of the defaults.
+    The defaults are stated here and nowhere else.
 
     A named tuple, because there is one for every copy, and a dataclass takes four times as long.
     """
@@ -81,7 +81,7 @@ class Resolved(NamedTuple):
     metadata: Origin[str | None] = Origin(value=None)
     """Compact JSON text of an object within `max_metadata_bytes`; None when nothing is left."""
     metadata_before_cut: str | None = None
-    """What was asked for, if pairs of it had no room; else None."""
+    """The metadata before the cut, if pairs had no room; else None."""
     tags: Origin[tuple[str, ...]] = Origin(value=())
     customer_id: Origin[int] = Origin(value=DEFAULT_CUSTOMER_ID)
     ignored_variables: tuple[IgnoredVariable, ...] = ()
@@ -122,7 +122,7 @@ def resolve(
 
     Args:
         scopes: what the operator set, the most specific first; see `Scopes.layers`.
-        header: what the message asks for; None when it has no X-MSYS-API.
+        header: the message's X-MSYS-API; None when it has none.
         contexts: policy's variables; None where there is no policy.
 
     Raises:
@@ -162,7 +162,7 @@ def _override(
 
 @lru_cache(maxsize=1024)
 def _resolve_scopes(scopes: tuple[Scope, ...]) -> Resolved:
-    """Return what holds for every mail that asks for nothing: the same for thousands of them."""
+    """Return the options of a mail without header and policy: the same for thousands of mails."""
     origins: dict[str, Any] = {}
     for name, origin in Resolved().origins():
         for scope in reversed(scopes):

@@ -1,4 +1,4 @@
-"""Scopes: which configured options hold for a mail, by listener, peer and pathway.
+"""Scopes: which configured options apply to a mail, by listener, peer and pathway.
 
 The order is Momentum's, so that an imported configuration decides as before: for each option, the
 most specific scope that sets it wins.
@@ -38,7 +38,7 @@ class Scope:
 
 
 class Networks(Generic[V]):
-    """Values by network. An address has the value of the most specific network that holds it."""
+    """Values by network. An address has the value of the most specific network around it."""
 
     __slots__ = ("_by_version",)
 
@@ -51,7 +51,7 @@ class Networks(Generic[V]):
             alike[int(network.network_address) >> host_bits] = (values or {})[network]
 
     def find(self, address: IpAddress) -> V | None:
-        """Return the value of the most specific network that holds the address; None for none."""
+        """Return the value of the most specific network around the address; None for none."""
         number = int(address)
         for host_bits, by_network in self._by_version[address.version].items():
             value = by_network.get(number >> host_bits)
@@ -93,7 +93,7 @@ class Scopes:
     def layers(
         self, listen: str | None, peer: IpAddress | None, pathway: str | None = None
     ) -> tuple[Scope, ...]:
-        """Return the scopes that hold for a mail, the most specific first.
+        """Return the scopes that apply to a mail, the most specific first.
 
         A scope comes before the pathway that it puts mail on, and that before the next scope. A
         pathway that policy has chosen comes first. Equal arguments give the same tuple, as a key.

@@ -71,7 +71,7 @@ class TrackingOptions:
         None
     )
     click_tracking_scheme: Annotated[
-        Scheme | None, Key(_SCHEME, "scheme of wrapped links, whatever that of their targets")
+        Scheme | None, Key(_SCHEME, "scheme of wrapped links, whatever scheme the target has")
     ] = None
     tracking_domain: Annotated[
         str | None,
@@ -81,7 +81,7 @@ class TrackingOptions:
         int | None,
         Key(
             whole_number(highest=2**32 - 1, unit="seconds, "),
-            "how long after its mail a link leaves events",
+            "how long after its mail a link makes events",
             name="tracking_link_expiry",
         ),
     ] = None
@@ -92,7 +92,7 @@ class TrackingOptions:
         int | None,
         Key(
             whole_number(lowest=0, highest=65_535, unit="bytes, "),
-            "metadata in a link; what does not fit is left out, whole pairs at a time",
+            "most metadata in a link; pairs that don't fit are left out",
             name="max_metadata_len",
         ),
     ] = None
@@ -120,19 +120,19 @@ class TrackingOptions:
         bool | None,
         Key(
             SWITCH,
-            "leave `data-msys-…` attributes in; without them readers don't see what they say, but "
-            "more than hrefs and pixels changes",
+            "keep `data-msys-…` attributes; removing them hides them from readers, but changes "
+            "more than hrefs and pixels",
         ),
     ] = None
     keep_x_msys_api: Annotated[
-        bool | None, Key(SWITCH, "leave X-MSYS-API in, with the addresses of its `bcc`")
+        bool | None, Key(SWITCH, "keep X-MSYS-API, including the addresses of its `bcc`")
     ] = None
     signed_mail: Annotated[
         SignedMail | None,
         Key(
             choice(*get_args(SignedMail)),
-            "mail that arrives with a DKIM signature, which a changed byte breaks: leave it "
-            "alone, take the signature off, or track it all the same",
+            "mail that arrives with a DKIM signature, which any change breaks: leave it "
+            "alone, remove the signature, or track it anyway",
         ),
     ] = None
     never_wrap: Annotated[
@@ -150,4 +150,4 @@ class TrackingOptions:
 KINDS: Final[Mapping[str, Kind]] = {
     key.fields[0]: key.kind for key in list_keys(TrackingOptions).values()
 }
-"""What each option can be, by its field."""
+"""The kind of each option's values, by its field."""

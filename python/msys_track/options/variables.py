@@ -39,7 +39,7 @@ class IgnoredVariable:
 
 
 class Variables(NamedTuple):
-    """What policy decided; None where it decided nothing."""
+    """Policy's decisions; None where it did not decide."""
 
     open_tracking: bool | None = None
     click_tracking: bool | None = None

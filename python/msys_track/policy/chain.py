@@ -1,6 +1,6 @@
 """Several policy files called as one, in the order of the configuration. The first rejection wins.
 
-A file that fails decides nothing, and what the others set holds. If one file switches tracking
+A file that fails decides nothing, and what the others set stays. If one file switches tracking
 off for a mail, a defect in another must not switch it on again.
 """
 

@@ -1,4 +1,4 @@
-"""The guard around policy: a file that fails decides nothing and loses no mail.
+"""The guard around policy: a file that fails decides nothing and does not lose mail.
 
 Every call of a policy goes through here, so that a failure means the same at every hook.
 """

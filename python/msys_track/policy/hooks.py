@@ -1,4 +1,4 @@
-"""The seam between mail and policy: the hooks, what a policy sees, what it may answer."""
+"""The interface between mail and policy: the hooks, what a policy sees, what it may answer."""
 
 import re
 from collections.abc import Callable

@@ -16,7 +16,7 @@ from msys_track.settings.kinds import FILE_NAME, SWITCH, array, choice, seconds,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySettings:
-    """Which policies there are, and what they may.
+    """The policy files, and their limits.
 
     Raises:
         SettingsError: a limit that no policy could keep.
@@ -26,7 +26,7 @@ class PolicySettings:
         tuple[Path, ...],
         Key(
             array(FILE_NAME, 'names of files as in ["policy.lua"]'),
-            "policies in Python (`.py`) or Lua (`.lua`), asked in this order",
+            "policies in Python (`.py`) or Lua (`.lua`), called in this order",
         ),
     ] = ()
     on_failure: Annotated[
@@ -37,8 +37,8 @@ class PolicySettings:
         ),
     ] = "continue"
     lua_sandbox: Annotated[bool, Key(SWITCH, "keep files and processes from Lua")] = True
-    # It ends loops, and is no measure of honest work: that takes below a millisecond, and 0.1 s
-    # where it searches an enormous header.
+    # It ends endless loops. Honest work takes less than a millisecond, or 0.1 s to search an #
+    # enormous header.
     timeout_seconds: Annotated[
         float, Key(seconds(highest=60), "processor time of one hook of one Lua file")
     ] = 2.0
@@ -46,7 +46,7 @@ class PolicySettings:
         int,
         Key(
             whole_number(lowest=1 << 20, highest=2**62, unit="bytes, "),
-            "what one Lua file may hold",
+            "memory of one Lua file",
         ),
     ] = 32 << 20
 

@@ -1,1 +1,1 @@
-"""The way out: transactions over persistent connections to the next hop."""
+"""The relay: transactions over persistent connections to the next hop."""

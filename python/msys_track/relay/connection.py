@@ -26,11 +26,11 @@ class ConnectionGoneError(ConnectionFailedError):
 
 
 class ServiceClosingError(ConnectionGoneError):
-    """The upstream said 421: it has not done what it was asked."""
+    """The upstream replied 421: it did not carry out the command."""
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """A connection that is either usable, or failed for ever."""
+    """A connection that is either usable or has failed for good."""
 
     def __init__(
         self,
@@ -54,10 +54,10 @@ class UpstreamConnection(asyncio.Protocol):
     async def open(
         cls, settings: UpstreamSettings, on_lost: Callable[["UpstreamConnection"], None]
     ) -> "UpstreamConnection":
-        """Connect, read the greeting and say EHLO; call `on_lost` when the upstream ends it.
+        """Connect, read the greeting and send EHLO; call `on_lost` when the upstream ends it.
 
         Raises:
-            ConnectionFailedError: nobody is there, gives service, or speaks SMTP.
+            ConnectionFailedError: it is unreachable, refuses service, or does not speak SMTP.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -97,7 +97,7 @@ class UpstreamConnection(asyncio.Protocol):
         return await self._wait_for_replies(timeout_seconds or self.settings.reply_timeout_seconds)
 
     def quit(self) -> None:
-        """Say goodbye and close, without waiting for the answer."""
+        """Send QUIT and close, without waiting for the answer."""
         if self._transport is not None and self.is_usable:
             self._failure = ConnectionGoneError("we closed the connection")
             self._transport.write(b"QUIT\r\n")
@@ -108,7 +108,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._fail(ConnectionFailedError(why))
 
     async def introduce(self) -> None:
-        """Read the greeting, say EHLO, and HELO where that is not known.
+        """Read the greeting, send EHLO, then HELO if EHLO is unknown.
 
         Raises:
             ConnectionFailedError: it is not a mail server, or does not serve us.
@@ -153,7 +153,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.abort()
         if not self._answered.done():
             self._answered.set_exception(failure)
-            # Nobody waits any more if the waiter itself was cancelled.
+            # No future is left if the caller was cancelled.
             self._answered.exception()
         self._on_lost(self)
 
@@ -162,7 +162,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits."""
+        """Fail the waiting request."""
         self._fail(ConnectionGoneError(f"the connection was closed{f': {exc}' if exc else ''}"))
 
     def data_received(self, data: bytes) -> None:
@@ -172,10 +172,10 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             for reply in self._reader.feed(data):
                 if reply.code == SERVICE_CLOSING:
-                    self._fail(ServiceClosingError(f"it said: {reply.code} {reply.text}"))
+                    self._fail(ServiceClosingError(f"it replied: {reply.code} {reply.text}"))
                     continue
                 if self._answered.done():
-                    self._fail(ConnectionFailedError("it sent a reply that nothing had asked for"))
+                    self._fail(ConnectionFailedError("it sent an unexpected reply"))
                     continue
                 self._replies.append(reply)
                 if len(self._replies) < self._expected:
@@ -184,6 +184,6 @@ class UpstreamConnection(asyncio.Protocol):
                 self._answered.set_result(replies)
                 if self._transport is not None and self._transport.get_write_buffer_size():
                     # It would read the rest of the message as commands.
-                    self._fail(ConnectionFailedError("it answered before it had read to the end"))
+                    self._fail(ConnectionFailedError("it replied before the end of the message"))
         except MalformedReplyError as error:
             self._fail(ConnectionFailedError(f"it does not speak SMTP: {error}"))

@@ -1,7 +1,7 @@
-"""Which connection a message travels on: few, kept open, shared in the order of arrival.
+"""The pool of a few open connections, which messages share in the order of arrival.
 
-Opening a connection costs more than handing over a small mail, and an upstream wants only so many.
-So connections are counted as slots, and a message without a slot stands in line.
+Opening a connection costs more than handing over a small mail, and an upstream limits their
+number. So connections are counted as slots, and a message without a slot waits in line.
 """
 
 import asyncio
@@ -81,7 +81,7 @@ class Pool:
                 self._sweeper = loop.call_later(self.settings.idle_seconds, self._sweep)
 
     def close(self) -> None:
-        """Say goodbye on idle connections; those in use follow when they are released."""
+        """Close idle connections with QUIT; those in use follow when they are released."""
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -127,7 +127,7 @@ class Pool:
             self._slots_taken -= 1
 
     def _forget(self, connection: UpstreamConnection) -> None:
-        """Take an idle connection that ended off the list; nobody else would notice."""
+        """Remove an idle connection that ended; nothing else would notice."""
         if connection in self._idle:
             self._idle.remove(connection)
             self._free_slot()

@@ -1,4 +1,4 @@
-"""What may be set about the next hop; every default is stated here."""
+"""Settings of the next hop; every default is stated here."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,7 +10,7 @@ from msys_track.settings.kinds import COUNT, HOSTNAME, SECONDS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamSettings:
-    """Where mail goes on to, and how long and how often we knock there.
+    """Where mail is relayed to, and the limits of these connections.
 
     `host` is a name or an address, of IPv6 without brackets. In a file the keys begin with
     `upstream_`.
@@ -23,7 +23,7 @@ class UpstreamSettings:
         str,
         Key(
             UPSTREAM,
-            "where mail goes on to",
+            "where mail is relayed to",
             name="upstream",
             fields=("host", "port"),
             example="127.0.0.1:25",
@@ -36,7 +36,7 @@ class UpstreamSettings:
         str | None,
         Key(
             HOSTNAME,
-            "what we call ourselves there",
+            "our name in EHLO",
             name="upstream_ehlo_name",
             example="proxy.example.com",
             unset="our address",

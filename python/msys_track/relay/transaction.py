@@ -1,6 +1,6 @@
 """One mail transaction over one connection: MAIL, RCPT, DATA, and what each refusal means.
 
-This module holds the order of things as RFC 5321 and RFC 2920 have it. The connection knows bytes
+This module has the order of commands of RFC 5321 and RFC 2920. The connection knows bytes
 and replies, the pool knows connections.
 """
 
@@ -32,7 +32,7 @@ _PARAMETER = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What one MAIL, its RCPTs and one DATA carry."""
+    """The content of one MAIL, its RCPTs and one DATA."""
 
     sender: str
     """Without angle brackets; empty for the null reverse-path."""
@@ -81,7 +81,7 @@ async def verify(
     parameters: Sequence[str],
     recipients: Sequence[str],
 ) -> None:
-    """Ask whether the upstream takes these recipients, and take the question back.
+    """Ask whether the upstream accepts these recipients, then reset the transaction.
 
     Raises:
         UpstreamError: the first refusal.
@@ -96,7 +96,7 @@ async def verify(
 
 
 async def _start_data(connection: UpstreamConnection, delivery: Delivery) -> Reply:
-    """Return the answer to DATA; say DATA only if every recipient was taken.
+    """Return the answer to DATA; send DATA only if every recipient was accepted.
 
     Raises:
         UpstreamError: sender or a recipient refused, or the message can't travel as it is.
@@ -132,7 +132,7 @@ async def _start_data_at_once(connection: UpstreamConnection, commands: Sequence
     elif recipient.is_positive:
         connection.abort("it goes on without the sender: a dot would send an empty message")
     else:
-        await _reset(connection, before=_END)  # to nobody; RFC 2920 section 3.1 asks for it
+        await _reset(connection, before=_END)  # to no recipient (RFC 2920 section 3.1)
     raise refused
 
 
@@ -159,7 +159,7 @@ def _find_refusal(replies: Sequence[Reply]) -> UpstreamError | None:
 
 
 async def _reset(connection: UpstreamConnection, before: bytes = b"") -> None:
-    """Make the connection fit for the next transaction, or close it."""
+    """Prepare the connection for the next transaction, or close it."""
     try:
         if before:
             await connection.exchange(before, 1)
@@ -198,8 +198,8 @@ def _write_envelope(
 
 
 def _report_lost_answer(delivery: Delivery, why: str) -> UpstreamError:
-    """Log it: nobody knows whether the message was taken, and the client may send it again."""
-    # Logs name nobody else, but these people may get the mail twice.
+    """Log it: the message may have been accepted, and the client may send it again."""
+    # Other logs name no recipients, but these people may get the mail twice.
     log.error("upstream.answer_lost", recipients=delivery.recipients, why=why)
     text = f"4.4.2 The upstream's answer to the message was lost: {why}"
     return UpstreamError(451, f"{text}; it may have been accepted")

@@ -1,4 +1,4 @@
-"""The next hop: one face over the pool, with the rule for when a second try is honest.
+"""The next hop: an interface to the pool, with the rule for when a second try is safe.
 
 A message is tried again, once and on a fresh connection, only where the upstream can't have seen
 it: a kept connection turned out closed before anything of the body was sent.
@@ -75,12 +75,12 @@ class Upstream:
         if loop.time() < self._unknown_until:
             raise self._report_failure("it was unreachable a moment ago")
         try:
-            # No mail depends on it yet, so nobody should wait as long as for a mail.
+            # No mail depends on it yet, so wait less long than for a mail.
             async with asyncio.timeout(self.settings.connect_timeout_seconds):
                 return await self._use_connection(_read_capabilities)
         except TimeoutError as error:
             self._unknown_until = loop.time() + _ASK_AGAIN_SECONDS
-            raise self._report_failure("it does not say what it offers") from error
+            raise self._report_failure("no answer to EHLO in time") from error
         except UpstreamError:
             self._unknown_until = loop.time() + _ASK_AGAIN_SECONDS
             raise

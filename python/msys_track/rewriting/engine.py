@@ -1,8 +1,8 @@
-"""The seam between mail and the code that changes its bytes.
+"""The interface between mail and the code that changes its bytes.
 
-Whoever rewrites can be swapped: the compiled core (`msys_track.rewriting.native`), or an engine in
-pure Python beside it. What an engine returns is described here and nowhere else; the core's own
-classes fit it, and so do frozen dataclasses.
+The engine can be swapped: the compiled core (`msys_track.rewriting.native`), or an engine in pure
+Python beside it. What an engine returns is described here and nowhere else; the core's own classes
+fit it, and so do frozen dataclasses.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class Link(_Span, Protocol):
 
     @property
     def kind(self) -> Literal["click", "link_unsubscribe"]:
-        """What following it means."""
+        """The kind of event that following it makes."""
 
     @property
     def sublink(self) -> str | None:
@@ -48,7 +48,7 @@ class Link(_Span, Protocol):
 
     @property
     def where(self) -> Literal["html", "outlook", "text"]:
-        """In which kind of markup or text it stands."""
+        """The kind of markup or text that it is in."""
 
 
 class LeftAlone(_Span, Protocol):
@@ -92,11 +92,11 @@ class Rendered(Protocol):
 
     @property
     def edits(self) -> Sequence[tuple[int, int, bytes]]:
-        """Offset and length in the message as received, and what stands there now."""
+        """Offset and length in the message as received, and the new bytes there."""
 
     @property
     def left_alone(self) -> Sequence[LeftAlone]:
-        """What this copy could not have; what no copy has stands in the plan."""
+        """What this copy lacks; what every copy lacks is in the plan."""
 
     @property
     def wrapped_links(self) -> int:
@@ -124,7 +124,7 @@ class Plan(Protocol):
 
     @property
     def left_alone(self) -> Sequence[LeftAlone]:
-        """What no copy changes, in the order of the message."""
+        """Everything that no copy changes, in the order of the message."""
 
     @property
     def parts(self) -> Sequence[Part]:
@@ -172,6 +172,6 @@ class Engine(Protocol):
     def header_fields(self, message: bytes, name: bytes, /) -> Sequence[HeaderField]:
         """List the top-level header fields of that name.
 
-        A continuation line belongs to the last field before it; where lines that are no field
+        A continuation line belongs to the last field before it; where lines that are not a field
         stand between, the field's lines have several offsets.
         """

@@ -1,1 +1,1 @@
-"""Servers made of a configuration, and run until a signal ends them."""
+"""Makes servers of a configuration, and runs them until a signal ends them."""

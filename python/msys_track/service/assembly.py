@@ -39,9 +39,9 @@ def read_configuration(
 
 
 def make_missing_keys(read: Configuration) -> None:
-    """Make the key file of an `ecelerity.conf` that names none, where it is not there yet.
+    """Make the key file of an `ecelerity.conf` that names none, if it does not exist yet.
 
-    Another key file that is not there was a fault when the configuration was read.
+    Any other missing key file was a fault when the configuration was read.
 
     Raises:
         KeyRingError: it can't be written.
@@ -106,7 +106,7 @@ def reload(
     count: Callable[[str], None],
     on_rendered: Callable[[Decision, Sequence[Copy]], None] | None,
 ) -> tuple[Configuration, Rewriter] | None:
-    """Read a configuration again while it is in force; None where it is wrong, which is logged.
+    """Read a configuration again while it is in force; return None and log it if it has faults.
 
     All or nothing: until everything has been read, nothing changes.
     """

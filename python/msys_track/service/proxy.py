@@ -32,11 +32,11 @@ async def serve_proxy(  # noqa: PLR0913, PLR0917 - the parts of one server
         hop: Where mail goes on to.
         rewriter: Makes the copies.
         counters: Counts what happens.
-        load_again: Reads the configuration again at SIGHUP; None where it is wrong.
-        announce: Is given a line for each address that is listened on.
+        load_again: Reads the configuration again at SIGHUP; None if it has faults.
+        announce: Is called with a line for each address that it listens on.
 
     Raises:
-        SettingsError: an address can't be listened on.
+        SettingsError: it can't listen on an address.
     """
     stop = catch_stop_signals()
     upstream = Upstream(hop)
@@ -56,7 +56,7 @@ async def serve_proxy(  # noqa: PLR0913, PLR0917 - the parts of one server
             return
         changed, new = again
         listener.use(new)
-        # These were changed but hold only from the next start on.
+        # These were changed but take effect only at the next start.
         tables = {
             "proxy": read.proxy != changed.proxy,
             "proxy.upstream": read.upstream != changed.upstream,

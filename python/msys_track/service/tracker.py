@@ -22,16 +22,16 @@ async def serve_tracker(
     keys: KeyRing,
     announce: Callable[[str], None],
 ) -> None:
-    """Answer readers until SIGTERM or SIGINT; what waits is stored first.
+    """Answer readers until SIGTERM or SIGINT; waiting events are stored first.
 
     Args:
         read: The configuration that the other parts were made of.
         settings: Where to listen and to store.
         keys: Opens the links; read again at SIGHUP.
-        announce: Is given a line with the address that is listened on.
+        announce: Is called with a line that has the address.
 
     Raises:
-        SettingsError: the address can't be listened on, or the store can't be used.
+        SettingsError: it can't listen on the address, or the store can't be used.
     """
     stop = catch_stop_signals()
     async with SqliteSink(settings.store) as sink, EventWriter(sink) as writer:

@@ -1,1 +1,1 @@
-"""What a setting can be: kinds of values, and the keys that the rooms' settings carry."""
+"""Kinds of settings' values, and the keys that the rooms' settings carry."""

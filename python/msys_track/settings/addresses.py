@@ -1,4 +1,4 @@
-"""Addresses and networks as a configuration file writes them: of keys, and as names of tables."""
+"""Addresses and networks as a configuration file writes them: values and names of tables."""
 
 import re
 from contextlib import suppress

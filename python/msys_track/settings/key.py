@@ -29,11 +29,11 @@ class Key:
     settings: type = object
     """The dataclass that it sets; `list_keys` fills it in."""
     default: object = None
-    """The value that holds where it is not set, as a file has it; `list_keys` fills it in."""
+    """The default, as a file has it; `list_keys` fills it in."""
     example: object = None
     """A value to show, where there is no default to show."""
     unset: str = ""
-    """What holds where it is not set, if that is no value that could be set."""
+    """What applies where it is not set, if no value says it."""
     is_required: bool = False
     is_optional: bool = False
     """Whether the field may be None: not set; `list_keys` fills it in."""
@@ -98,7 +98,7 @@ def write_fields(values: Sequence[Any]) -> object:
 
 
 def write_setting(setting: Any) -> object:
-    """Write a setting as the file has it; None stays None, for which TOML has no word."""
+    """Write a setting as the file has it; None stays None, which TOML can't write."""
     if setting is None or isinstance(setting, bool | int | str):
         return setting
     if isinstance(setting, float):

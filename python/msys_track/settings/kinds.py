@@ -1,7 +1,8 @@
-"""What a key of a configuration file may hold: read once, or refused in words that help.
+"""Kinds of values that a key of a configuration file may hold.
 
 A kind is a function from the file's value to the setting's, and what it allows, in words for
-people and as JSON Schema for editors. What it refuses it raises as `NotAllowedError`.
+people and as JSON Schema for editors. It refuses a value by `NotAllowedError`, with words that
+help.
 """
 
 import json
@@ -85,7 +86,7 @@ def _kind(
 
 
 def array(item: Kind, items: str) -> Kind:
-    """Make the kind of an array, of `items` in words; every item that is refused is told."""
+    """Make the kind of an array, of `items` in words; every refused item is reported."""
     allowed = f"an array of {items}"
 
     def read(value: object) -> tuple[Any, ...]:

@@ -80,7 +80,7 @@ class SqliteSink:
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and self._file == _identify(self._path):
             return self._connection
-        # Somebody moved or deleted the file: nobody would find events in the old one.
+        # The file was moved or deleted, so events in the old one would be lost.
         self._close()
         self._connection = store.open_store(self._path, self._busy_timeout_seconds)
         self._file = _identify(self._path)

@@ -31,14 +31,14 @@ _ADVICE = {
     sqlite3.SQLITE_NOTADB: "not an SQLite file; move it away, or give the store another place",
     sqlite3.SQLITE_CORRUPT: 'damaged; move it away ("sqlite3 FILE .recover" may save its events)',
     sqlite3.SQLITE_FULL: "the disk is full; make room",
-    sqlite3.SQLITE_READONLY: "may not be written by this user; check its owner and mode",
+    sqlite3.SQLITE_READONLY: "this user can't write it; check its owner and mode",
 }
 
 
 def open_store(
     path: Path, busy_timeout_seconds: float, *, read_only: bool = False
 ) -> sqlite3.Connection:
-    """Open a store, and make one that is to be written if it does not exist.
+    """Open a store; make it if it does not exist and is to be written.
 
     Raises:
         SinkError: the file can't be used; the text says what to do.
@@ -114,7 +114,8 @@ def explain_errors(path: Path) -> Iterator[None]:
         # The low byte is the primary code (SQLite result codes, section 3).
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if not path.parent.is_dir():
-            advice = f"there is no folder {path.parent}; make it, or give the store another place"
+            missing = f"the folder {path.parent} does not exist"
+            advice = f"{missing}; make it, or give the store another place"
         elif path.is_dir():
             advice = "is a folder; give the store a file name"
         else:

@@ -1,4 +1,4 @@
-"""From events to a sink without making anybody wait: a bounded queue, batches, and retries.
+"""Writes events to a sink without making the caller wait: a bounded queue, batches, and retries.
 
 Events that wait are in memory only: a crash loses them, and so does an overflow.
 """
@@ -140,7 +140,7 @@ class EventWriter:
             ) from self._last_error
 
     async def close(self) -> None:
-        """Store what waits, then stop; what the sink does not take in time is logged as lost."""
+        """Store what waits, then stop; what the sink does not store in time is logged as lost."""
         self._closed = True
         try:
             await self.flush()
@@ -173,7 +173,7 @@ class EventWriter:
                 self._remove_written(len(batch))
 
     def _remove_written(self, count: int) -> None:
-        """Take the oldest events off the queue, and wake whoever waits for that."""
+        """Take the oldest events off the queue, and wake the calls that wait for that."""
         queue = self._queue
         for _ in range(count):
             queue.popleft()

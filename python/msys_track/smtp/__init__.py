@@ -1,1 +1,1 @@
-"""What both sides of SMTP share: replies, paths, capabilities, and the bytes of DATA."""
+"""Shared by both sides of SMTP: replies, paths, capabilities, and the bytes of DATA."""

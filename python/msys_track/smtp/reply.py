@@ -52,7 +52,7 @@ class Reply:
         """Return the answer to our client when the upstream answered `command` like this.
 
         421 closes the channel to the upstream, not the client's, so it becomes 451. So does a code
-        that is not a refusal, because a broken upstream may be mended tomorrow.
+        that is not a refusal, because a broken upstream may be repaired.
         """
         if self.code // 100 in (4, 5) and self.code != SERVICE_CLOSING:
             return UpstreamError(self.code, self.text)

@@ -38,7 +38,7 @@ _KEYS: Final[Mapping[str, type]] = {
 
 
 class ApiHeader(NamedTuple):
-    """What one message asks for; None if the header does not say.
+    """The requests of one message; None where the header does not say.
 
     A named tuple, because there is one for every message: a dataclass takes four times as long.
     """

@@ -1,6 +1,6 @@
 """Cuts metadata to the room that a link has, between whole pairs.
 
-Half a JSON object would be lost whole at the other end.
+The tracker could not read half a JSON object, and all of it would be lost.
 """
 
 from typing import NamedTuple

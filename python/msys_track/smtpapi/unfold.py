@@ -37,7 +37,7 @@ _CHARSET: Final = re.compile(
 def unfold_value(value: bytes) -> bytes:
     """Undo folding: a line break and the white space after it become exactly one space.
 
-    Momentum's documentation says that this also holds inside JSON strings.
+    Momentum's documentation says that this also applies inside JSON strings.
     """
     value = value.strip(b" \t\r\n")
     if b"\n" not in value:

@@ -12,7 +12,7 @@ _TIMEOUT_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What the tracker answered."""
+    """An answer of the tracker."""
 
     status: int
     """0 where there was no answer."""

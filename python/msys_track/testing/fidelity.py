@@ -1,7 +1,7 @@
 """Fidelity: what differs between a mail as sent and as it arrived, byte for byte.
 
-The standard library takes both apart. Once tracked URLs and pixels are taken out of the one it
-must be the other. The product is not asked what it has changed.
+The standard library takes both apart. Without its tracked URLs and pixels, the mail that arrived
+must be the mail that was sent. What the product reports about its changes is not used.
 """
 
 import bisect
@@ -30,14 +30,14 @@ class Wrapped:
     url: str
     original: bytes
     offset: int
-    """Where the original stands in its decoded part."""
+    """The offset of the original in its decoded part."""
     options: TagOptions
-    """What its tag sets."""
+    """The options that its tag sets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pixel:
-    """An image that tells of opening."""
+    """An open pixel."""
 
     url: str
     is_initial: bool
@@ -48,17 +48,17 @@ class Pixel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """All that a mail got on its way."""
+    """All that was added to a mail on its way."""
 
     wrapped: tuple[Wrapped, ...] = ()
     pixels: tuple[Pixel, ...] = ()
     beyond: str | None = None
-    """The first difference that is neither, in words; None is what must be."""
+    """The first difference that is neither, in words; it must be None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """What a part holds."""
+    """The decoded content of a part."""
 
     raw: bytes
     decoded: bytes
@@ -109,9 +109,9 @@ def without_fields(message: bytes, name: bytes) -> bytes:
 
 
 def field_lines(message: bytes, name: bytes) -> Iterator[tuple[int, int]]:
-    """Give start and end of the lines of the header fields of that name.
+    """Yield start and end of the lines of the header fields of that name.
 
-    A field's lines are in several pieces where lines that are no field stand between: what
+    A field's lines are in several pieces where lines that are not a field stand between: what
     continues a line continues the last field.
     """
     at, is_wanted = 0, False

@@ -19,7 +19,7 @@ _REFERENCE: Final = re.compile(r"&(#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[A-Za-z0-9]+;?)
 def follow_href(href: bytes) -> str | None:
     """Return what a browser asks for, given an `href` as it stands in the HTML.
 
-    None where that hangs on more than ASCII: the charset, or a host in another script.
+    None where that depends on more than ASCII: the charset, or a host in another script.
     """
     if not href.isascii() or b"\0" in href:  # HTML reads NUL as U+FFFD
         return None

@@ -63,7 +63,7 @@ def read(message: bytes) -> Reading:
 
 
 def glance(message: bytes) -> Reading:
-    """List the same by patterns: of any file, soon, and less where its HTML is broken."""
+    """List the same by patterns: quickly for any file, but less where its HTML is broken."""
     links: list[Link] = []
     images: list[str] = []
     for place, text in _list_texts(message):
@@ -108,7 +108,7 @@ def _text(part: Message) -> str:
     content = payload if isinstance(payload, bytes) else b""
     try:
         return content.decode(part.get_content_charset("utf-8"), "replace")
-    except LookupError:  # a charset that nobody knows
+    except LookupError:  # an unknown charset
         return content.decode("latin-1")
 
 

@@ -52,4 +52,4 @@ class Mailbox:
                 self._started.put((asyncio.get_running_loop(), stop))
                 await stop.wait()
         finally:
-            self._started.put(None)  # nobody reads it but who waits for a start that failed
+            self._started.put(None)  # read only by the caller that waits for the start

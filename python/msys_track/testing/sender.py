@@ -44,7 +44,7 @@ class Answer:
 
     @property
     def is_accepted(self) -> bool:
-        """Whether the mail was taken, for everybody."""
+        """Whether the mail was accepted, for all recipients."""
         return self.code in _POSITIVE
 
     @property

@@ -1,4 +1,4 @@
-"""The mail server that stands for yours: aiosmtpd, which takes everything and keeps it."""
+"""A stand-in for a mail server: aiosmtpd, which accepts everything and keeps it."""
 
 import asyncio
 import socket
@@ -28,7 +28,7 @@ async def open_mailboxes(
     """Listen on a port, which is the value (0: a free one); hand every mail to `on_arrival`.
 
     Raises:
-        OSError: no port is to be had.
+        OSError: no port is free.
     """
     loop, handler = asyncio.get_running_loop(), Sink(on_arrival)
 

@@ -29,10 +29,10 @@ _MAX_STARTS: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagOptions:
-    """What a tag sets for its link."""
+    """The options that a tag sets for its link."""
 
     sublink: str = DEFAULT_SUBLINK
-    """What stands between `/f/` and the token."""
+    """The path between `/f/` and the token."""
     unsubscribes: bool = False
 
 

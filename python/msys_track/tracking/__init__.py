@@ -1,1 +1,1 @@
-"""The tracker: a reader's click or open comes in over HTTP, an answer and an event go out."""
+"""The tracker: answers readers' clicks and opens over HTTP, and makes events of them."""

@@ -1,6 +1,6 @@
-"""Who asks: the reader's address, and what its user agent gives away.
+"""The client of a request: its address, and what its user agent reveals.
 
-All of it comes from the client, and is believed only as far as a configured proxy vouches for it.
+All of it comes from the client, and is trusted only as far as a configured proxy vouches for it.
 """
 
 import re
@@ -63,8 +63,8 @@ def find_client_address(
         forwarded_for: The values of `X-Forwarded-For`, in the order of the header lines.
         trusted: Networks of configured proxies.
 
-    A hop that is not an address ends the walk: nobody we know wrote what stands left of it, so the
-    last proxy's address is the best there is.
+    A hop that is not an address ends the walk: no known proxy wrote what stands left of it, so the
+    last proxy's address is the best one.
     """
     hop = _parse_address(peer) if peer else None
     if hop is None:

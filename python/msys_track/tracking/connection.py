@@ -33,7 +33,7 @@ _REFUSALS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """What all connections of one tracker share.
+    """The state that all connections of one tracker share.
 
     Attributes:
         clock: Unix seconds, for events and expiry; time-outs go by the event loop's clock.
@@ -111,7 +111,7 @@ class ReaderConnection(asyncio.Protocol):
         if self._transport is None:
             return
         if self._closing or self._transport.get_write_buffer_size():
-            # Nobody waits for a client that does not even read the end.
+            # Don't wait for a client that does not even read the end.
             self.abort()
         elif self._reader.in_request:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
@@ -169,13 +169,13 @@ class ReaderConnection(asyncio.Protocol):
         if request.method == b"GET":
             return service.routes.outcome(request.target, now)
         if request.method == b"HEAD":
-            # Scanners ask so; no reader does.
+            # Scanners use HEAD; readers don't.
             return service.routes.outcome(request.target, now)._replace(claims=None)
         service.counters.add("refused_methods")
         return Outcome(service.replies.refusals[HTTPStatus.METHOD_NOT_ALLOWED])
 
     def _record(self, request: Request, outcome: Outcome, now: float) -> None:
-        """Log and store what an answered request leaves; a defect costs the event alone."""
+        """Log and store the events of an answered request; a defect costs only the event."""
         if outcome.defect is not None:
             log.error("tracker.location_failed", exc_info=outcome.defect)
         if outcome.claims is None:

@@ -1,7 +1,8 @@
 """The `Location` of a click: the sender's target, byte for byte, as far as a header can hold it.
 
-A target that differs from the original by one character is a broken link to somebody, so nothing
-here is normalised; only what RFC 9110 does not allow in a header is written another way.
+A target that differs from the original by one character is a broken link to some reader, so
+nothing here is normalised; only characters that RFC 9110 does not allow in a header are written
+another way.
 """
 
 import re
@@ -9,7 +10,7 @@ from urllib.parse import quote
 
 import idna
 
-# Without re.ASCII, IGNORECASE takes U+017F for an "s", which no header can hold.
+# Without re.ASCII, IGNORECASE takes U+017F for an "s", which a header can't have.
 # Printable ASCII but for the space: what a header carries as it stands.
 _PLAIN = re.compile(r"https?://[!-~]+", re.IGNORECASE | re.ASCII)
 _SCHEME = re.compile(r"https?://", re.IGNORECASE | re.ASCII)

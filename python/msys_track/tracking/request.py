@@ -13,7 +13,7 @@ from msys_track.tracking.settings import TrackerSettings
 
 
 class Request(NamedTuple):
-    """One request, its body read and thrown away.
+    """One request, its body read and discarded.
 
     Attributes:
         method: As sent: `GET`, `HEAD`, …
@@ -134,11 +134,11 @@ class RequestReader:
         if length is not None and int(length) > self._settings.max_body_bytes:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         elif request.value(b"expect") is not None:
-            # The client waits for a 100 before it sends a body that nobody needs.
+            # The client waits for a 100 before it sends its body, although that is not used.
             self._complete(request._replace(keep_alive=False))
 
     def on_body(self, body: bytes) -> None:
-        """Called by the parser: a piece of the body, which nobody needs."""
+        """Called by the parser: a piece of the body, which is not used."""
         self._body_bytes += len(body)
         if self._body_bytes > self._settings.max_body_bytes:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

@@ -22,7 +22,7 @@ _OPEN_KINDS = frozenset({"open", "initial_open", "amp_open", "amp_initial_open"}
 
 
 class Outcome(NamedTuple):
-    """What to answer, and the claims that make the event of a GET.
+    """The answer, and the claims that make the event of a GET.
 
     Attributes:
         defect: Why the reply is only a makeshift; log it once the reader has its answer.
@@ -89,7 +89,7 @@ class Routes:
     def _open(self, path: str, now: float) -> Outcome:
         claims = self._open_token(path, _OPEN_KINDS)
         if claims is None:
-            # The image all the same: the reader would see a broken one.
+            # Send the image anyway: the reader would see a broken one.
             self._counters.add("invalid_tokens")
             return Outcome(self._replies.pixel)
         self._counters.add("opens")

@@ -48,7 +48,7 @@ class Tracker:
     async def close(self) -> None:
         """Stop listening, let requests under way finish, and store their events.
 
-        The writer stays open: it belongs to whoever made it.
+        The writer stays open: its maker closes it.
 
         Raises:
             SinkError: the events of the last requests could not be stored in time; the writer
@@ -102,7 +102,7 @@ async def serve(
         clock: Unix seconds.
 
     Raises:
-        SettingsError: the address can't be listened on.
+        SettingsError: it can't listen on the address.
     """
     counters = Counters(TRACKER_COUNTERS)
     replies = Replies(settings.server_name)

@@ -1,4 +1,4 @@
-"""What an operator may set on the tracker; every default is stated here."""
+"""Settings of the tracker; every default is stated here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ class TrackerSettings:
         Path,
         Key(
             FILE_NAME,
-            "the SQLite file that takes the events; made if it is not there",
+            "the SQLite file that stores the events; made if it does not exist",
             example="events.sqlite",
             is_required=True,
         ),
@@ -61,18 +61,20 @@ class TrackerSettings:
     ] = "redirect"
     unsubscribe_also_click: Annotated[
         bool,
-        Key(SWITCH, "a link that unsubscribes leaves a `click` beside its `link_unsubscribe`"),
+        Key(SWITCH, "a link that unsubscribes makes a `click` beside its `link_unsubscribe`"),
     ] = False
     trusted_proxies: Annotated[
         tuple[Network, ...],
-        Key(array(NETWORK, NETWORK.allowed), "clients whose `X-Forwarded-For` is believed"),
+        Key(array(NETWORK, NETWORK.allowed), "clients whose `X-Forwarded-For` is trusted"),
     ] = ()
     max_connections: Annotated[int, Key(COUNT, "open connections")] = 4_096
     # 414 beyond; our own URLs end at 4,096.
     max_request_line_bytes: Annotated[int, Key(BYTES, "longest request target")] = 8_192
     max_header_bytes: Annotated[int, Key(BYTES, "all header fields of a request")] = 16_384
     max_headers: Annotated[int, Key(COUNT, "header fields of a request")] = 100
-    max_body_bytes: Annotated[int, Key(BYTES_OR_NONE, "a body is thrown away up to here")] = 65_536
+    max_body_bytes: Annotated[
+        int, Key(BYTES_OR_NONE, "largest body, which is read and discarded")
+    ] = 65_536
     max_pipelined_requests: Annotated[int, Key(COUNT, "requests answered from one read")] = 100
     idle_timeout_seconds: Annotated[
         float, Key(SECONDS, "a connection without a request is closed after this")

@@ -59,7 +59,7 @@ def test_a_platform_node_with_a_folder_of_includes_is_read_unchanged() -> None:
     assert head == f"# Made from {read.path} by msys-track config import."
     assert text == (SAMPLES / "platform.toml").read_text(encoding="utf-8")
     assert tomllib.loads(text) == read.members
-    # What it says beyond tracking is told, once each.
+    # What it says beyond tracking is reported, once each.
     said = "".join(f"{notice.format_line(Path('ecelerity.conf'))}\n" for notice in read.notices)
     said = said.replace(f"{SAMPLES / 'platform'}/", "")
     assert said == (SAMPLES / "platform-notices.txt").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
-"""What Momentum's configuration says about tracking, in the shape of our own TOML file.
+"""Momentum's settings about tracking, in the shape of our own TOML file.
 
 One check then serves both: what is allowed is decided once, and `places` lets it name the line of
-`ecelerity.conf`. Nothing is dropped in silence: what means nothing here is listed as ignored.
+`ecelerity.conf`. Nothing is dropped silently: what has no meaning here is listed as ignored.
 """
 
 import os
@@ -55,9 +55,9 @@ _HOST_WITHOUT_PORT: Final = re.compile(
 def document(path: Path, *, search_path: Sequence[Path] | None = None) -> Document:
     """Read `ecelerity.conf` and map its stanzas to the members of `msys-track.toml`.
 
-    Values are not checked: what should be a number and is not stays a text. What means nothing
-    here is a notice, once however often it stands there. Includes are looked for in `search_path`,
-    or else in Momentum's own, which the environment may set.
+    Values are not checked: a malformed number stays a text. What has no meaning here becomes one
+    notice, however often it occurs. Includes are looked for in `search_path`, or else in
+    Momentum's own path, which the environment may set.
 
     Raises:
         SettingsError: the file can't be read.
@@ -80,7 +80,7 @@ def document(path: Path, *, search_path: Sequence[Path] | None = None) -> Docume
 
 
 def write_toml(document: Document, folder: Path) -> str:
-    """Write a document that has no problems as TOML that means the same in a folder.
+    """Write a document without problems as TOML that means the same in a folder.
 
     A comment says where each member comes from, such as `from conf.d/tracking.conf:14`. Names of
     files are relative to the file that they stand in: where the TOML goes elsewhere, they become
@@ -101,7 +101,7 @@ def write_toml(document: Document, folder: Path) -> str:
 
 
 class _Mapping:
-    """What one pass over the tree gathers; `settle` then decides what the pass can't yet know."""
+    """The result of one pass over the tree; `settle` then decides what the pass can't yet know."""
 
     __slots__ = (
         "_guards", "_path", "_switches", "_tables", "members", "notices", "places", "problems",
@@ -192,7 +192,7 @@ class _Mapping:
                 self._add_problem(option.place, "enable", text)
             return
         members = self._open_table(table, option.place)
-        # The check of what holds will never see a value that is overridden.
+        # Overridden values are checked here, because the later check never sees them.
         key = known_key(path) if path in self.places else None
         try:
             if key is not None:
@@ -212,7 +212,7 @@ class _Mapping:
     # What the pass can't yet know
 
     def settle(self) -> None:
-        """Make of Momentum's own options what our file has in their place."""
+        """Replace Momentum's own options by the keys that our file has for them."""
         self._settle_listeners()
         is_loaded = "smtpapi" in self.members
         self.members["smtpapi"] = is_loaded and self._switches.get(("smtpapi",), True)
@@ -233,7 +233,7 @@ class _Mapping:
         self.places["proxy", "upstream"] = place
 
     def _settle_listeners(self) -> None:
-        """Leave out listeners that are not opened, and refuse those that would not be guarded."""
+        """Leave out listeners that are not opened, and refuse unguarded ones."""
         is_on = self._switches.get(("listener",), True)
         is_protected = self.members.get("proxy", {}).get("unprotected") is True
         addresses = {table: meaning for (_, meaning), table in self._tables.items()}
@@ -294,7 +294,7 @@ class _Mapping:
         return members
 
     def _take_member(self, name: str, default: object = None) -> Any:
-        """Take a member out that our file does not have."""
+        """Remove a member that our file does not have."""
         self._forget_places((name,))
         return self.members.pop(name, default)
 

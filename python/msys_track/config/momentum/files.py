@@ -1,7 +1,7 @@
-"""Momentum's `ecelerity.conf` with all that it includes, read into one tree of stanzas.
+"""Momentum's `ecelerity.conf` with its includes, read into one tree of stanzas.
 
-Whoever moves from Momentum has such files; a converter by hand would lose lines in silence. The
-tree knows file and line of everything, and nothing of what a stanza means: see `document.py`.
+The tree has the file and line of everything, but does not know what a stanza means: see
+`document.py`.
 """
 
 import os
@@ -28,7 +28,7 @@ _MAX_BYTES: Final = 64 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """A configuration; what was included stands where its include stood."""
+    """A configuration; each include is replaced by the content of its file."""
 
     body: tuple[Item, ...]
     problems: tuple[Problem, ...]
@@ -50,7 +50,7 @@ def parse(path: Path, *, search_path: Sequence[Path] = DEFAULT_SEARCH_PATH) -> T
         raise SettingsError(f"{path}: can't be read: {describe_os_error(error)}") from error
     reading = _Reading(path, search_path)
     body = reading.read_file(path, octets, depth=0)
-    # What `config set` saved holds after all else, and may not be there yet.
+    # What `config set` saved overrides all else; the file may not exist yet.
     options = [item for item in body if isinstance(item, Option)]
     saved = [option.value for option in options if option.name == "local_changes_file"][-1:]
     for value in saved:
@@ -80,7 +80,7 @@ class _Reading:
         self._files += 1
         self._bytes += len(octets)
         self._open.append(file.resolve())
-        # What is not UTF-8 is a fault where it is part of a value, and none in a comment.
+        # Bytes that are not UTF-8 are a fault in a value, but not in a comment.
         text = octets.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
         items, flaws = read_stanzas(text, file, self.include, depth=depth)
         self._open.pop()

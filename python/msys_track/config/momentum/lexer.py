@@ -1,6 +1,6 @@
 """The characters of `ecelerity.conf` as lexemes: marks and texts, comments left out.
 
-Where a quote is left open, the fault is told at its own line and the rest is still read.
+A missing quote is reported at the line where the text begins, and the rest is still read.
 """
 
 import re
@@ -18,7 +18,7 @@ _OPEN: Final = re.compile(r"(?P<open>[\"'][^\n]*+)")
 
 
 def _compile_lexeme(*, separator: str = "") -> re.Pattern[str]:
-    """Make the pattern of a lexeme, of what separates lexemes, or of what is wrong."""
+    """Make the pattern of a lexeme, of what separates lexemes, or of a fault."""
     space = rf"[ \t\r\n\f\v{separator}]++|\#[^\n]*+|/\*.*?\*/"
     string = r"\"(?:[^\"\\]++|\\.)*+\"|'[^']*+'"
     word = rf"(?:[^/{_NOT_IN_WORDS}{separator}]|/(?!\*))++"
@@ -30,7 +30,7 @@ def _compile_lexeme(*, separator: str = "") -> re.Pattern[str]:
 
 
 _IN_STANZA: Final = _compile_lexeme()
-# The manual's arrays have commas between their items in places, and none in most.
+# Some of the manual's arrays have commas between their items, but most have none.
 _IN_LIST: Final = _compile_lexeme(separator=",")
 
 _ESCAPE: Final = re.compile(rb"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|\r?(.))", re.DOTALL)
@@ -61,14 +61,14 @@ class Lexeme(NamedTuple):
 
 
 class Flaw(NamedTuple):
-    """What is wrong with the text of one file, and in which line, from 1."""
+    """A fault in the text of one file, and its line, from 1."""
 
     line: int
     text: str
 
 
 def read_lexemes(text: str) -> tuple[list[Lexeme], list[Flaw]]:
-    """Cut one file's text into lexemes, `END` last, and find what is in no lexeme's form."""
+    """Cut one file's text into lexemes, `END` last, and find what is not a lexeme."""
     lexemes: list[Lexeme] = []
     flaws: list[Flaw] = []
     place = line_start = nesting = 0
@@ -94,7 +94,7 @@ def read_lexemes(text: str) -> tuple[list[Lexeme], list[Flaw]]:
 
 
 def _lacks_quote(match: re.Match[str]) -> bool:
-    """Tell whether a text over several lines is what a missing quote made of them."""
+    """Tell whether a text over several lines results from a missing quote."""
     if match.lastgroup != "string" or "\n" not in match[0]:
         return False
     is_glued = not _AFTER_STRING.match(match.string, match.end())
@@ -103,7 +103,7 @@ def _lacks_quote(match: re.Match[str]) -> bool:
 
 
 def _read_content(kind: str | None, written: str) -> tuple[str | None, str]:
-    """Read the content of a text, None for what is no text, and say what is wrong."""
+    """Return the content of a text, None for a comment or a stray character, and what is wrong."""
     content, flaw = None, ""
     match kind:
         case "word":

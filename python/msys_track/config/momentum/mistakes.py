@@ -1,6 +1,6 @@
-"""Momentum's names that mean nothing here: which are a mistake about tracking, and what was meant.
+"""Finds mistakes about tracking among the names that are unknown here, and what was meant.
 
-Whatever else Momentum knows is passed over; a misspelt tracking option would be off in silence.
+All else that Momentum knows is ignored; a misspelt tracking option must not be.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from msys_track.config.momentum.stanzas import Item, Option, Stanza
 from msys_track.config.problems import nearest
 
 _TYPO: Final = 0.85
-"""How like a known name another must be to be taken for a misspelt one (difflib's ratio)."""
+"""How similar a misspelt name is to the known one at least (difflib's ratio)."""
 
 _OF_SCOPES: Final = {**TRACKING, **OURS}
 _OPTION_HOMES: Final[Mapping[str, str]] = {
@@ -31,7 +31,7 @@ _OPTION_HOMES: Final[Mapping[str, str]] = {
 
 
 def list_options(body: Sequence[Item]) -> Iterator[Option]:
-    """Yield the options of a body, those of the stanzas in it included."""
+    """Yield the options of a body, including those of the stanzas in it."""
     for item in body:
         if isinstance(item, Option):
             yield item
@@ -59,7 +59,7 @@ def find_mistake(name: str, scope: Scope) -> str | None:
 
 
 def find_stanza_meant(stanza: Stanza, scope: Scope) -> str | None:
-    """Find the stanza that a misspelt one is; what has our options in it is one more likely."""
+    """Find the stanza that a misspelt one means; our options in it make it more likely."""
     close = _find_close(stanza.name, scope.inner)
     if close or not scope.name:
         return close
@@ -68,9 +68,9 @@ def find_stanza_meant(stanza: Stanza, scope: Scope) -> str | None:
 
 
 def find_stanza_mistake(stanza: Stanza, scope: Scope) -> str | None:
-    """Say why a stanza is in the wrong place, or is an option that was written as one; or None."""
+    """Say why a stanza is in the wrong place, or should be an option; None if neither."""
     if home := HOMES.get(stanza.name):
-        # Without our options Momentum may well know it here.
+        # Without our options it may be Momentum's own.
         if not any(option.name in CONNECTION_OPTIONS for option in list_options(stanza.body)):
             return None
         return f"means nothing in {_where(scope)}; {stanza.written} must stand in {home}"

@@ -12,7 +12,7 @@ from msys_track.config.document import KeyPath
 from msys_track.config.momentum.stanzas import Array, Text, Value
 
 Reader: TypeAlias = Callable[[Value], object]
-"""Makes a member's value; what it can't make anything of it passes on for the check to find."""
+"""Makes a member's value; it passes on what it can't read, for the check to report."""
 
 _BOOLEANS: Final = {
     **dict.fromkeys(("true", "yes", "on", "enabled", "1"), True),
@@ -29,9 +29,10 @@ class Scope:
     table: KeyPath
     """Its table, below the one of the stanza around it."""
     is_top: bool = False
-    """Whether its table stands at the top although the stanza does not."""
+    """Whether its table is at the top of our file although the stanza is not."""
     instance: str = ""
-    """What its instance is, such as `address:port`; the table's last name. Empty: it has none."""
+    """The meaning of its instance, such as `address:port`; the table's last name. Empty: it has
+    none."""
     options: Mapping[str, tuple[KeyPath, Reader]] = field(default_factory=dict)
     """By name: the path below the table, and what reads the value."""
     inner: Mapping[str, "Scope"] = field(default_factory=dict)
@@ -76,7 +77,7 @@ TRACKING_SCOPES: Final = "ESMTP_Listener, Listen, Peer, pathway or pathway_group
 ENGAGEMENT: Final = {
     **_read_as(read_boolean, "click_tracking_include_metadata"),
     **_read_as(read_integer, "max_metadata_len"),
-    # The manual's page calls it so once.
+    # The manual uses this name once.
     "click_track_include_metadata": (("click_tracking_include_metadata",), read_boolean),
 }
 
@@ -89,7 +90,7 @@ OURS: Final = {
 
 _OF_PATHWAYS: Final = {**TRACKING, **OURS, **_read_as(read_text, "context")}
 CONNECTION_OPTIONS: Final = {**_OF_PATHWAYS, **_read_as(read_text, "pathway")}
-"""What a listener, a `Listen` or a `Peer` may say."""
+"""The options of a listener, a `Listen` or a `Peer`."""
 
 _PEER: Final = Scope(name="peer", table=("peer",), instance="network", options=CONNECTION_OPTIONS)
 _LISTEN: Final = Scope(
@@ -151,17 +152,17 @@ HOMES: Final[Mapping[str, str]] = {
     "pathway": "the global scope or pathway_group",
     "script": "scriptlet",
 }
-"""Where each stanza stands that means something here."""
+"""Where each stanza that has a meaning here belongs."""
 
 HINTS: Final[Mapping[KeyPath, str]] = {
-    ("proxy", "upstream"): 'mail that is taken must go on: write Gateway = "host" or '
+    ("proxy", "upstream"): 'an upstream is needed: write Gateway = "host" or '
     'msys_track { upstream = "host:port" }, or give --upstream host:port',
     ("tracker", "store"): 'write msys_track { store = "events.sqlite" }',
 }
-"""What to write where a key of ours is missing."""
+"""What to write if a key of ours is missing."""
 
 LOADED_BY_ITSELF: Final = ("cassandra_client", "substitution_engine", "httpsrv", "alerting")
-"""Stanzas of what `smtpapi` and `scriptlet` need in Momentum; we need none of it."""
+"""Stanzas that `smtpapi` and `scriptlet` need in Momentum, but not here."""
 
 EVERY_MODULE: Final = ("enabled", "debug_level")
 """Options that each of Momentum's modules has."""

@@ -1,4 +1,4 @@
-"""Momentum's options and stanzas that guard a port, and which of them hold for a listener.
+"""Momentum's options and stanzas that guard a port, and which of them apply to a listener.
 
 None of them is enforced here: a port that was safe through them would be an open relay.
 """
@@ -34,25 +34,25 @@ def is_guard(option: Option) -> bool:
 
 
 class Guards:
-    """What is gathered in one pass over a configuration."""
+    """The guards that one pass over a configuration finds."""
 
     __slots__ = ("_found",)
 
     def __init__(self) -> None:
         self._found: dict[tuple[KeyPath, str], Guard | None] = {}
-        """By table and name; None where the table says that there is to be no such guard."""
+        """By table and name; None where the table switches the guard off."""
 
     def add(self, item: Item, table: KeyPath, name: str) -> None:
-        """Take an item of a table if it, or something in it, guards; a later one overrides."""
+        """Record an item of a table if it, or something in it, guards; a later one overrides."""
         if table and not _SCOPES.fullmatch(str(table[0])):
             return
         guard = Guard(name, item.place)
         if isinstance(item, Option):
             is_on = read_boolean(item.value)
-            # A value that is neither on nor off asks for the guard too.
+            # A value that is neither on nor off counts as on.
             asks = is_guard(item) and is_on is not False
             if item.name == "open_relay":
-                # Where only some may relay the others may not.
+                # An open relay for some is a guard against the others.
                 is_for_all = table in _EVERY_LISTENER or table[:-1] == ("listen",)
                 asks = not (is_for_all and is_on is True)
             if is_guard(item) or item.name == _EXTENSIONS:
@@ -65,7 +65,7 @@ class Guards:
                 self.add(each, inner, f"{item.written}.{each.written}")
 
     def find(self, listen: KeyPath) -> Iterator[Guard]:
-        """Yield what holds for a listener, or for some of its clients or mail."""
+        """Yield the guards of a listener, or of some of its clients or mail."""
         nearest: dict[str, Guard | None] = {}
         for outer in (*_EVERY_LISTENER, listen):
             for (table, name), guard in self._found.items():

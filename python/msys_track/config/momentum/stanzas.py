@@ -1,7 +1,7 @@
-"""Stanzas, options and values of one `ecelerity.conf`: syntax only, so that no name is unknown.
+"""Stanzas, options and values of one `ecelerity.conf`: syntax only, no names.
 
-After a fault the reading goes on where the next option or stanza seems to begin, because who
-repairs a file wants to hear of all its faults.
+After a fault, reading goes on where the next option or stanza seems to begin, so that all faults
+of a file are reported together.
 """
 
 from collections.abc import Callable, Sequence
@@ -51,7 +51,7 @@ class _Named:
 
     @property
     def name(self) -> str:
-        """The name in lower case: outside of dictionaries case means nothing, in ASCII."""
+        """The name in lower case: outside dictionaries, the case of ASCII letters is ignored."""
         return self.written.lower() if self.written.isascii() else self.written
 
 
@@ -64,7 +64,7 @@ class Option(_Named):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stanza(_Named):
-    """`Name "instance" { … }`; what it includes stands in its body."""
+    """`Name "instance" { … }`; its body has the content of its includes."""
 
     instances: tuple[str, ...]
     body: tuple["Item", ...]
@@ -72,7 +72,7 @@ class Stanza(_Named):
 
 Item: TypeAlias = Option | Stanza
 Include: TypeAlias = Callable[[Place, str, int], Sequence[Item]]
-"""Reads what an include names; it is given the place, the name and how deep it is nested."""
+"""Reads the file that an include names, given the place, the name and the nesting depth."""
 
 
 class _TooDeepError(Exception):
@@ -87,7 +87,8 @@ def read_stanzas(
     `depth` is that of the include that led here: files and stanzas nest within one limit.
 
     Returns:
-        What could be read, and what is wrong: one flaw a line at most, since others follow.
+        What could be read, and what is wrong: one flaw a line at most, as more would follow from
+        it.
     """
     lexemes, flaws = read_lexemes(text)
     grammar = _Grammar(file, lexemes, include, depth)
@@ -157,7 +158,7 @@ class _Grammar:
         return items
 
     def _read_option(self, name: Lexeme) -> list[Option]:
-        """Read the sign and the value after a name; nothing where there is no value."""
+        """Read the sign and the value after a name; return an empty list if there is no value."""
         equals, found = self._take(), self._now
         value = self._read_value()
         if value is None:
@@ -204,7 +205,7 @@ class _Grammar:
         self._add_flaw(opening, text)
 
     def _read_stanza(self, name: Lexeme) -> list[Stanza]:
-        """Read the rest of a stanza; nothing where it is none."""
+        """Read the rest of a stanza; return an empty list if it is not one."""
         instances: list[Lexeme] = []
         while not self._now.mark and not self._begins_line():
             if self._lexemes[self._at + 1].mark == "=":
@@ -227,13 +228,13 @@ class _Grammar:
         return []
 
     def _read_braces(self, begin: Lexeme) -> list[Item]:
-        """Read what stands between braces, the first of which was taken."""
+        """Read the items between braces, of which the first was taken."""
         self._deepen()
         items = self._read_body()
         self._depth -= 1
         closing = self._take()
         if closing.mark != END:
-            # Nearer to the margin than what it closes: one of ours is missing before it.
+            # Indented less than what it closes: a brace is missing before it.
             if closing.column < begin.column and closing.line > begin.line:
                 self._misfit = self._misfit or closing.line
         elif self._depth == self._outermost:  # which is the one that lacks its brace
@@ -261,7 +262,7 @@ class _Grammar:
     def _begins_item(self) -> bool:
         """Tell whether a line begins here that reads as an option or a stanza of its own.
 
-        White space is free, so that this only decides where something is missing before it.
+        White space is free, so this only decides where something is missing before it.
         """
         at, line = self._at, self._now.line
         if not self._begins_line():

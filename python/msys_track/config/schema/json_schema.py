@@ -1,7 +1,7 @@
 """The TOML form as a JSON Schema, for editors that check while one types.
 
-It allows everything that the check allows, and a little more: it knows no other files, and not
-what tables say of each other.
+It allows everything that the check allows, and a little more: it does not look at other files, or
+compare tables with each other.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,4 +1,4 @@
-"""Names that nobody knows, and what was most likely meant by them."""
+"""Unknown names, and suggestions."""
 
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -9,14 +9,14 @@ from msys_track.config.schema.tables import NESTED, TABLES, TOP, TOP_LEVEL, Key
 
 
 class Unknown(NamedTuple):
-    """What to say of an unknown name, and the keys that are there if it is repaired."""
+    """What is wrong with an unknown name, and the keys that are present once it is corrected."""
 
     text: str
     likely: tuple[KeyPath, ...]
 
 
 def judge_table(name: str) -> Unknown:
-    """Judge a name at the top of a file."""
+    """Check a name at the top of a file."""
     homes = [home for home, its in TABLES.items() if name in its]
     if homes:
         return _judge_misplaced(name, homes)
@@ -29,7 +29,7 @@ def judge_table(name: str) -> Unknown:
 def judge_key(
     table: KeyPath, name: str, keys: Mapping[str, Key], inner: Collection[str]
 ) -> Unknown:
-    """Judge a name in a table that has some keys and may hold some tables."""
+    """Check a name in a table that may have these keys and inner tables."""
     homes = [home for home, its in TABLES.items() if name in its]
     if homes:
         return _judge_misplaced(name, homes)
@@ -38,7 +38,7 @@ def judge_key(
         return Unknown(text, ((name,),))
     if name in TABLES or name in NESTED:
         return Unknown(f"unknown here; [{name}…] is a table of its own", ())
-    # A setting's name in our own code, or in the header, is what people try first.
+    # People first try a setting's name in our own code, or in the header.
     same = (each for each, key in keys.items() if name in key.fields)
     if near := next(same, None) or nearest(name, [*keys, *inner]):
         return Unknown(f"unknown; did you mean {near}?", ((*table, near),))

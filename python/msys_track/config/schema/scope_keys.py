@@ -15,7 +15,7 @@ from msys_track.settings.kinds import NAME, Kind, NotAllowedError
 
 
 def _read_variables(value: object) -> Mapping[str, str]:
-    """Read context variables: texts, and those that decide about tracking must mean something."""
+    """Read context variables, which are texts; those that decide about tracking must be valid."""
     if not isinstance(value, dict):
         raise NotAllowedError(value, _VARIABLES.allowed)
     errors: list[tuple[str, NotAllowedError]] = []

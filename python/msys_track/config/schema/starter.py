@@ -1,6 +1,6 @@
-"""A file to begin with: every table and key with what it is, what is allowed and what holds.
+"""A file to begin with: every table and key, with its meaning, what is allowed and the default.
 
-What must be set is set; all else is a comment that shows the default.
+Required keys are set; each other key is a comment that shows its default.
 """
 
 import textwrap
@@ -15,12 +15,12 @@ _WIDTH: Final = 98
 _HEAD: Final = (
     "The configuration of msys-track, explained in docs/configuration.md.",
     (
-        "Without its # a line such as `#smtpapi = true` sets what it shows, which is what holds "
-        "anyway, or an example."
+        "A line such as `#smtpapi = true` shows the default or an example; remove its # to set "
+        "the key."
     ),
 )
 _SCOPES: Final = (
-    "Scopes: what holds for some mail only. Each may have every key of [listener]; of two that "
+    "Scopes: options for some mail only. Each may have every key of [listener]; of two that "
     "set the same key the first of these counts: [listen.….peer.…], [peer.…], [listen.…], "
     "[listener]; in each of them its own key before its pathway's."
 )

@@ -57,21 +57,19 @@ _KEYS: Final[Kind] = Kind(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopLevel:
-    """What stands above all tables; `keys` is needed where there is a server."""
+    """The keys above all tables; `keys` is required if there is a server."""
 
     keys: Annotated[
         KeySource | None,
         Key(
             _KEYS,
-            "where the keys to seal and open links are; needed by `[proxy]` and `[tracker]`",
+            "the keys that seal and open links; needed by `[proxy]` and `[tracker]`",
             example="keys.toml",
             unset="none",
             is_required=True,
         ),
     ] = None
-    smtpapi: Annotated[
-        bool, Key(SWITCH, "whether X-MSYS-API means anything and anything is tracked")
-    ] = True
+    smtpapi: Annotated[bool, Key(SWITCH, "whether X-MSYS-API is obeyed and mail tracked")] = True
 
 
 TOP: Final = list_keys(TopLevel)
@@ -94,9 +92,9 @@ NESTED: Final[Mapping[str, tuple[str, ...]]] = {
 """Tables of tables, one for each scope, and what such a table may hold beside `SCOPE`'s keys."""
 
 TEXTS: Final[Mapping[str, str]] = {
-    "listener": "What holds for every mail, whichever way it came in.",
-    "engagement_tracker": "What links carry, from the moment that a mail is sent.",
-    "policy": "Code of your own that is asked about each mail.",
+    "listener": "Options for every mail, however it comes in.",
+    "engagement_tracker": "What links carry; it is fixed when the mail is sent.",
+    "policy": "Code of your own that is called for each mail.",
     "proxy": "Takes mail over SMTP and hands it on: `msys-track proxy`.",
     "tracker": "Answers the links over HTTP: `msys-track tracker`.",
     "listen": "An address that mail comes in at.",
@@ -104,7 +102,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "pathway": "Mail that a scope or policy puts on this pathway.",
     "pathway_group": "What the pathways in it have in common.",
 }
-"""What each table is for."""
+"""The purpose of each table."""
 
 TOP_LEVEL: Final = (*TOP, *TABLES, *NESTED)
 

@@ -21,7 +21,7 @@ def toml_text(members: Mapping[str, object], comments: Mapping[KeyPath, str] | N
     `comments` has a remark for the line of a table, a key or an array's item.
 
     Raises:
-        TypeError: a value that is no text, number, boolean, list or dictionary.
+        TypeError: a value that is not text, number, boolean, list or dictionary.
     """
     tables = [
         "".join(f"{line}\n" for line in table)
@@ -91,7 +91,7 @@ def value_text(value: object) -> str:
     """Write a value on one line.
 
     Raises:
-        TypeError: no text, number, boolean, list or dictionary.
+        TypeError: not text, number, boolean, list or dictionary.
     """
     if isinstance(value, bool):
         return "true" if value else "false"

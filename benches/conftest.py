@@ -51,12 +51,12 @@ class Report:
         today = dt.datetime.now(dt.UTC).date()
         rows = {
             "date": f"{today}, {took:.0f} s",
-            "commit": _said_by("git", "describe", "--always", "--dirty", "--abbrev=10"),
+            "commit": _run_command("git", "describe", "--always", "--dirty", "--abbrev=10"),
             "CPU": f"{_cpu()}, {os.cpu_count()} cores, {platform.machine()}",
             "kernel": f"{platform.system()} {platform.release()}",
             "load average": f"{self._load:.1f} before, {os.getloadavg()[0]:.1f} after",
             "Python": f"{platform.python_implementation()} {platform.python_version()}",
-            "Rust": _said_by("rustc", "--version").removeprefix("rustc ").partition(" ")[0],
+            "Rust": _run_command("rustc", "--version").removeprefix("rustc ").partition(" ")[0],
             "peers": ", ".join(f"{peer} {version(peer)}" for peer in PEERS),
         }
         return "\n".join(["| | |", "| --- | --- |", *[f"| {k} | {v} |" for k, v in rows.items()]])
@@ -99,7 +99,7 @@ class Bars:
             pytest.fail(f"missed: {what}: {measured:.1f} µs, the bar is {most} µs", pytrace=False)
 
 
-def _said_by(*command: str) -> str:
+def _run_command(*command: str) -> str:
     try:
         said = subprocess.run(  # noqa: S603 - two commands, both above
             command, cwd=ROOT, capture_output=True, check=True, text=True

@@ -102,7 +102,7 @@ def test_a_newsletter_of_80_kb(
     race = Race(subjects=everyone(body, rust_pass))
     assert_the_work_is_done(race.subjects, body)
     run(benchmark, race)
-    tell_times(report, title(body), race, body)
+    report_times(report, title(body), race, body)
     bars.hold(race, BARS)
 
 
@@ -111,7 +111,7 @@ def test_a_mail_of_10_kb(benchmark: Benchmark, report: Report, rust_pass: Start)
     race = Race(subjects=everyone(body, rust_pass))
     assert_the_work_is_done(race.subjects, body)
     run(benchmark, race)
-    tell_times(report, title(body), race, body)
+    report_times(report, title(body), race, body)
 
 
 @pytest.mark.parametrize("encoding", ["quoted-printable", "base64"])
@@ -127,15 +127,15 @@ def test_a_newsletter_of_80_kb_encoded(
         subjects={
             **ours(message),
             peer: Called(
-                around_regex(newsletter.transferred(body, encoding), encoding, link, pixel)
+                around_regex(newsletter.encode_for_transfer(body, encoding), encoding, link, pixel)
             ),
         }
     )
     assert_links_are_sealed(race.subjects, body)
-    rewritten = decoded(output_of(race.subjects[peer]), encoding)
+    rewritten = decode_body(output_of(race.subjects[peer]), encoding)
     assert_constants_stand(rewritten, link, pixel, body)
     run(benchmark, race)
-    tell_times(report, f"{title(body)}, in {encoding}", race, body)
+    report_times(report, f"{title(body)}, in {encoding}", race, body)
 
 
 def ours(message: bytes) -> Mapping[str, Subject]:
@@ -178,13 +178,13 @@ def around_regex(
     body: bytes, encoding: newsletter.TransferEncoding, link: bytes, pixel: bytes
 ) -> Callable[[], bytes]:
     def decode_rewrite_encode() -> bytes:
-        rewrite_decoded = careful_regex.rewriting(decoded(body, encoding), link, pixel)
-        return newsletter.transferred(rewrite_decoded(), encoding)
+        rewrite_decoded = careful_regex.rewriting(decode_body(body, encoding), link, pixel)
+        return newsletter.encode_for_transfer(rewrite_decoded(), encoding)
 
     return decode_rewrite_encode
 
 
-def decoded(body: bytes, encoding: newsletter.TransferEncoding) -> bytes:
+def decode_body(body: bytes, encoding: newsletter.TransferEncoding) -> bytes:
     return binascii.a2b_base64(body) if encoding == "base64" else binascii.a2b_qp(body)
 
 
@@ -241,7 +241,7 @@ def title(body: bytes) -> str:
     return f"HTML of {len(body) / 1000:.0f} KB, {newsletter.links(body)} links"
 
 
-def tell_times(report: Report, title: str, race: Race, body: bytes) -> None:
+def report_times(report: Report, title: str, race: Race, body: bytes) -> None:
     rows = []
     for name in race.subjects:
         seconds = race.seconds(name)

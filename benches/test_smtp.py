@@ -145,7 +145,7 @@ def test_small_mails_over_many_connections(
     race = Race(subjects=relays, times=dict.fromkeys(relays, MESSAGES))
     benchmark.pedantic(race.round, rounds=ROUNDS)
     benchmark.extra_info["messages_per_second"] = {name: 1 / race.seconds(name) for name in relays}
-    tell(report, race, relays)
+    report_relays(report, race, relays)
     bars.hold(race, BARS)
 
 
@@ -167,7 +167,7 @@ def html_of(message: bytes) -> str:
     return text
 
 
-def tell(report: Report, race: Race, relays: dict[str, Relaying]) -> None:
+def report_relays(report: Report, race: Race, relays: dict[str, Relaying]) -> None:
     rows = []
     for name, relay in relays.items():
         ratio = 1 if name == TRACKING else race.ratio(TRACKING, name).median

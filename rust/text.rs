@@ -13,7 +13,7 @@ use crate::reason::Reason;
 
 /// What was found, in the order of the text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scan {
+pub struct TextScan {
     /// Links, those to leave among them.
     pub links: Vec<Link>,
     /// `[[data-msys-…]]`, which no reader should see.
@@ -39,14 +39,14 @@ const ARMOUR: [(&[u8], Reason); 2] = [
 ///
 /// # Errors
 /// [`Reason::SignedPart`] or [`Reason::EncryptedPart`] for a text in `OpenPGP`'s armour.
-pub fn scan(text: &[u8], charset: Charset, flow: Flow) -> Result<Scan, Reason> {
+pub fn scan(text: &[u8], charset: Charset, flow: Flow) -> Result<TextScan, Reason> {
     for (armour, reason) in ARMOUR {
         let mut found = memchr::memmem::find_iter(text, armour);
         if found.any(|at| at == 0 || text.get(at - 1) == Some(&b'\n')) {
             return Err(reason);
         }
     }
-    let mut scan = Scan::default();
+    let mut scan = TextScan::default();
     let mut from = 0;
     for colon in memchr::memmem::find_iter(text, b"://") {
         if colon < from {
@@ -60,7 +60,7 @@ pub fn scan(text: &[u8], charset: Charset, flow: Flow) -> Result<Scan, Reason> {
     Ok(scan)
 }
 
-impl Scan {
+impl TextScan {
     /// Notes a link, or why it stays; returns where the text goes on.
     fn note(&mut self, text: &[u8], charset: Charset, flow: Flow, candidate: Candidate) -> usize {
         let Candidate { url, options, end } = candidate;

@@ -2,12 +2,12 @@ use super::*;
 use crate::link::sublink::Sublink;
 use proptest::prelude::*;
 
-fn scanned(text: &[u8], label: Option<&str>) -> Scan {
+fn scan_text(text: &[u8], label: Option<&str>) -> TextScan {
     scan(text, Charset::for_label(label).unwrap(), Flow::Fixed).unwrap()
 }
 
 fn wrappable(text: &str) -> impl Iterator<Item = Link> {
-    let links = scanned(text.as_bytes(), Some("utf-8")).links.into_iter();
+    let links = scan_text(text.as_bytes(), Some("utf-8")).links.into_iter();
     links.filter(|link| link.reason.is_none())
 }
 
@@ -55,7 +55,7 @@ fn options_stand_right_behind_a_url() {
     let text = "http://e.com/.[[data-msys-sublink=\"app\"]][[ DATA-MSYS-unsubscribe = '1' ]], \
         http://e.org[[data-msys-linkname=\"x\" data-msys-clicktrack=\"0\"]]\n\
         http://e.net/[[data-msys-clicktrack=\"0\" class=\"x\"]]\n[[data-msys-clicktrack=\"0\"]]";
-    let found = scanned(text.as_bytes(), None);
+    let found = scan_text(text.as_bytes(), None);
     let [first, out, second] = found.links.as_slice() else { panic!("three links: {found:?}") };
     assert_eq!(first.target, "http://e.com/.");
     assert_eq!(first.sublink.as_ref().map(Sublink::as_str), Some("app"));
@@ -104,13 +104,13 @@ fn characters_of_other_charsets_are_not_cut() {
         ("utf-8", b"\xff"),
     ] {
         let text = [before, b"http://e.com/ http://e.org/\xe9"].concat();
-        let links = scanned(&text, Some(label)).links;
+        let links = scan_text(&text, Some(label)).links;
         assert_eq!(links.len(), 2, "{label}");
         assert_eq!(links[0].href.start.0, before.len());
         assert_eq!(links[0].target, "http://e.com/");
     }
     // The lead byte makes one character of itself and the `h`.
-    assert_eq!(scanned(b"\x83http://e.com/", Some("shift_jis")).links, []);
+    assert_eq!(scan_text(b"\x83http://e.com/", Some("shift_jis")).links, []);
 }
 
 /// The rules once more, over characters and one at a time.

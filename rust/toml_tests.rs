@@ -4,7 +4,7 @@ use super::{Document, Fault, judge};
 use ::toml::de::DeTable;
 
 /// Lines and texts of faults, and the names at the top that are left.
-fn judged(text: &str) -> (Vec<(usize, String)>, Vec<String>) {
+fn judge_text(text: &str) -> (Vec<(usize, String)>, Vec<String>) {
     let Document { rest, spoiled, faults } = judge(text);
     let faults = faults.into_iter().map(|fault| (fault.line, fault.text)).collect();
     let (table, _) = DeTable::parse_recoverable(&rest);
@@ -34,7 +34,7 @@ fn around_each_kind_of_fault_the_rest_is_read() {
         ("b = 1999-12-31", "found 1999-12-31, a date, which no setting is"),
         ("b = [{c = 9223372036854775808}]", "found 9223372036854775808, not a number"),
     ] {
-        let (faults, names) = judged(&format!("[a]\n{broken}\n[z]\ny = 1\n"));
+        let (faults, names) = judge_text(&format!("[a]\n{broken}\n[z]\ny = 1\n"));
         assert!(matches!(&faults[..], [(_, text)] if text.contains(what)), "{broken}: {faults:?}");
         assert!(names.starts_with(&["a".to_owned()]) && names.ends_with(&["z".to_owned()]));
     }
@@ -53,9 +53,9 @@ fn what_was_not_read_is_known_as_far_as_it_can_be() {
 
 #[test]
 fn what_is_something_else_than_toml_gives_a_bounded_answer() {
-    let (faults, names) = judged(&"x ?\n".repeat(1_000));
+    let (faults, names) = judge_text(&"x ?\n".repeat(1_000));
     assert_eq!((faults.len(), names), (100, Vec::new()));
-    assert_eq!(judged(&format!("a = {}\nb = 1", "[".repeat(50_000))).0.len(), 2);
+    assert_eq!(judge_text(&format!("a = {}\nb = 1", "[".repeat(50_000))).0.len(), 2);
 }
 
 proptest! {

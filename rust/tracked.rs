@@ -223,7 +223,7 @@ impl<S> Seals<'_, S> {
                 return Ok(true);
             }
             out.truncate(start);
-            salted = Some(engagement.salted(salts.next().ok_or(Reason::CoreFailure)?));
+            salted = Some(engagement.with_salt(salts.next().ok_or(Reason::CoreFailure)?));
         }
     }
 }

@@ -35,7 +35,7 @@ fn urls() -> TrackedUrls {
     TrackedUrls::new("t.test", "https", "https", true).unwrap()
 }
 
-fn rendered(message: &str, engagement: &Engagement) -> (String, Rendered) {
+fn render_message(message: &str, engagement: &Engagement) -> (String, Rendered) {
     let plan = TrackedPlan::new(Plan::new(message.as_bytes(), &Rules::default(), &[]));
     let mut out = Vec::new();
     let rendered = plan.render(&keys(), engagement, &urls(), &[], &mut out).unwrap();
@@ -49,7 +49,7 @@ fn paths(message: &str) -> Vec<&str> {
 
 #[test]
 fn each_url_opens_to_what_it_stands_for() {
-    let (out, rendered) = rendered(MESSAGE, &engagement("a@b.test"));
+    let (out, rendered) = render_message(MESSAGE, &engagement("a@b.test"));
     let kinds: Vec<_> = paths(&out)
         .into_iter()
         .map(|path| {
@@ -73,7 +73,7 @@ fn each_url_opens_to_what_it_stands_for() {
 #[test]
 fn the_pixel_at_the_top_needs_opens_tracked() {
     let engagement = Engagement { open_tracking: false, ..engagement("a@b.test") };
-    let (_, rendered) = rendered(MESSAGE, &engagement);
+    let (_, rendered) = render_message(MESSAGE, &engagement);
     assert_eq!((rendered.rendering.links, rendered.rendering.pixels), (2, 0));
 }
 
@@ -81,7 +81,7 @@ fn the_pixel_at_the_top_needs_opens_tracked() {
 fn a_missing_body_tag_is_reported_to_those_who_want_a_pixel_at_the_top() {
     let message = MESSAGE.replace("<body data-x>", "");
     let reasons = |engagement: &Engagement| -> Vec<_> {
-        rendered(&message, engagement)
+        render_message(&message, engagement)
             .1
             .rendering
             .left_alone
@@ -100,12 +100,12 @@ fn no_token_ends_the_comment_it_stands_in() {
     let mut salted = 0;
     for number in 0..300 {
         let engagement = engagement(&format!("reader{number}@b.test"));
-        let (out, _) = rendered(MESSAGE, &engagement);
+        let (out, _) = render_message(MESSAGE, &engagement);
         let path = paths(&out)[2];
         let token = path.strip_prefix("f/a/").unwrap();
         assert!(!token.contains("--") && !token.ends_with('-'), "{token}");
         assert_eq!(keys().open(path).unwrap().engagement, engagement);
-        assert_eq!(rendered(MESSAGE, &engagement).0, out, "the same each time");
+        assert_eq!(render_message(MESSAGE, &engagement).0, out, "the same each time");
         let unsalted = EncodedEngagement::new(&engagement);
         let link = LinkClaims {
             kind: Kind::Click,

@@ -150,7 +150,7 @@ def judge_value(text: str | None) -> Verdict:
         shown[key] = tuple(map(_read_address, members.get(key, [])))
     return Accepted(
         campaign_id=members.get("campaign_id"),
-        metadata=_cut(members.get("metadata", {})),
+        metadata=_cut_metadata(members.get("metadata", {})),
         tags=tuple(dict.fromkeys(members.get("tags", [])))[:10],
         **shown,
     )
@@ -269,7 +269,7 @@ def _ascii(domain: str) -> str:
         return ""
 
 
-def _cut(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
+def _cut_metadata(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
     kept: dict[str, Any] = {}
     for key, value in metadata.items():
         wider = {**kept, key: value}

@@ -43,7 +43,7 @@ class Anchor:
 
 
 @dataclass(slots=True)
-class Document:
+class HtmlDocument:
     """What a document holds that a rewriter may care for, in its order."""
 
     anchors: list[Anchor] = field(default_factory=list)
@@ -61,19 +61,19 @@ class Document:
         return length if self.ends_as_text else None
 
 
-def read(html: str) -> Document:
+def parse_document(html: str) -> HtmlDocument:
     """Tokenize a document or a fragment."""
-    return _Reading(html).document()
+    return _Tokenizer(html).document()
 
 
-class _Reading:
+class _Tokenizer:
     def __init__(self, html: str) -> None:
         self._html = html
-        self._found = Document()
+        self._found = HtmlDocument()
         self._foreign: list[tuple[str, str]] = []
         """Names and namespaces of what is open, from the outermost `svg` or `math` on."""
 
-    def document(self) -> Document:
+    def document(self) -> HtmlDocument:
         at: int | None = 0
         while at is not None and at < len(self._html):
             at = self._html.find("<", at)
@@ -200,7 +200,7 @@ class _Reading:
 
 def links(html: str) -> Iterator[tuple[tuple[int, int], Anchor]]:
     """Each `a` and `area` whose `href` has a value, and where that stands."""
-    for anchor in read(html).anchors:
+    for anchor in parse_document(html).anchors:
         href = anchor.attributes.get("href")
         if href is not None:
             yield href, anchor

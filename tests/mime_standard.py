@@ -143,7 +143,7 @@ _PYTHON_S_OWN = frozenset({"utf-8-sig", "mbcs", "idna", "punycode"})
 _NO_SUPERSET_OF_ASCII = re.compile(r"utf-(16|32|7).*|iso2022.*|hz|cp037|.*ebcdic.*")
 
 
-def decoded(encoding: str, raw: bytes) -> str | None:
+def decode_transfer(encoding: str, raw: bytes) -> str | None:
     """Undo a transfer encoding, None where the text has not that form; a character is a byte."""
     if encoding == "quoted-printable":
         raw = _ESCAPE.sub(lambda each: bytes.fromhex((each[1] or b"").decode("ascii")), raw)

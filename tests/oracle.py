@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests import html_standard
-from tests.mime_standard import decoded, html_leaf, text
+from tests.mime_standard import decode_transfer, html_leaf, text
 
 from msys_track.testing.fidelity import Body, compare_bodies, field_lines
 from msys_track.testing.href import attribute_value, browser_target
@@ -69,17 +69,17 @@ def difference(before: bytes, after: bytes) -> Difference:
     assert after.endswith(tail), "something behind the HTML has changed"
     assert len(after) >= len(head) + len(tail)
     old, new = before[leaf.start : leaf.end], after[len(head) : len(after) - len(tail)]
-    html = decoded(leaf.encoding, old) if leaf.is_readable else None
+    html = decode_transfer(leaf.encoding, old) if leaf.is_readable else None
     if html is None:
         assert old == new, "HTML in an unknown form has changed"
         return Difference()
-    rewritten = decoded(leaf.encoding, new)
+    rewritten = decode_transfer(leaf.encoding, new)
     assert rewritten is not None, "the new HTML can't be decoded"
     changes = compare_bodies(
         Body(raw=old, decoded=html.encode("latin-1"), encoding=leaf.encoding),
         Body(raw=new, decoded=rewritten.encode("latin-1"), encoding=leaf.encoding),
     )
-    place = html_standard.read(html).pixel_place(len(html))
+    place = html_standard.parse_document(html).pixel_place(len(html))
     found = Difference(has_html=True, has_pixel_place=place is not None)
     tracked = {each.offset: each for each in changes.wrapped}
     for (start, end), href in hrefs(leaf.charset, html):
@@ -99,7 +99,7 @@ def difference(before: bytes, after: bytes) -> Difference:
     return found
 
 
-def replayed(before: bytes, edits: Edits) -> bytes:
+def replay_edits(before: bytes, edits: Edits) -> bytes:
     """Make the edits: this must be the rewritten message."""
     pieces, at = [], 0
     for offset, length, inserted in edits:
@@ -138,25 +138,27 @@ def check_edits(before: bytes, edits: Edits) -> None:
     if leaf.encoding == "base64":
         assert len(inner) == 1
         return
-    html = decoded(leaf.encoding, before[leaf.start : leaf.end]) or ""
+    html = decode_transfer(leaf.encoding, before[leaf.start : leaf.end]) or ""
     hrefs = iter([html[start:end] for (start, end), _ in html_standard.links(html)])
     for offset, length, _ in inner:
         # A bare `=` at its end is not a soft break here: the next line is not in sight.
         raw = before[offset : offset + length]
         bare = raw[-1:] if raw.endswith(b"=") else b""
-        covered = (decoded(leaf.encoding, raw.removesuffix(b"=")) or "") + bare.decode("ascii")
+        covered = (decode_transfer(leaf.encoding, raw.removesuffix(b"=")) or "") + bare.decode(
+            "ascii"
+        )
         assert not covered or covered in hrefs, f"an edit covers {covered!r}"
 
 
 def _without(message: bytes, ranges: list[tuple[int, int]]) -> bytes:
-    return replayed(message, [(start, end - start, b"") for start, end in ranges])
+    return replay_edits(message, [(start, end - start, b"") for start, end in ranges])
 
 
 def hrefs(charset: str | None, html: str) -> Iterator[tuple[tuple[int, int], Href]]:
     """Each `href` of a document and where it stands."""
     for (start, end), anchor in html_standard.links(html):
         switch = anchor.attributes.get("data-msys-clicktrack")
-        said = html[slice(*switch)].strip().lower() if switch else ""
+        switch_text = html[slice(*switch)].strip().lower() if switch else ""
         span = anchor.attributes.get("data-msys-linkname")
         name = _value(charset, html[slice(*span)]) if span else ""
         yield (
@@ -165,7 +167,7 @@ def hrefs(charset: str | None, html: str) -> Iterator[tuple[tuple[int, int], Hre
                 text=html[start:end],
                 target=browser_target(_value(charset, html[start:end])),
                 name=name.encode()[:63].decode("utf-8", "ignore") or None,
-                opted_out=said in ("0", "false", "off"),
+                opted_out=switch_text in ("0", "false", "off"),
             ),
         )
 

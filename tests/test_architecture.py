@@ -37,7 +37,7 @@ def code(source: Path) -> str:
     return re.sub(r"//.*", "", source.read_text())
 
 
-def known(source: Path) -> set[str]:
+def find_rooms(source: Path) -> set[str]:
     """Name the rooms that a source reaches for, tests' own needs included."""
     words = {word for path in _PATHS.findall(code(source)) for word in re.findall(r"\w+", path)}
     return words & set().union(*LAYERS)
@@ -55,7 +55,7 @@ def test_a_room_of_the_core_knows_only_rooms_below_it(source: Path) -> None:
         above |= layer
         if room(source) in layer:
             break
-    assert known(source) & above <= {room(source)}
+    assert find_rooms(source) & above <= {room(source)}
 
 
 def test_only_the_glue_knows_python() -> None:

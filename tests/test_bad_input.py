@@ -47,7 +47,7 @@ TO = "to@reader.example"
 
 
 @dataclass(slots=True)
-class Proxy:
+class ProxyUnderTest:
     """A proxy under test and a client that has said EHLO."""
 
     hop: ScriptedUpstream
@@ -76,7 +76,7 @@ class Proxy:
 @asynccontextmanager
 async def running(
     policy: Path | None = None, on_failure: OnFailure = "continue", timeout_seconds: float = 60
-) -> AsyncIterator[Proxy]:
+) -> AsyncIterator[ProxyUnderTest]:
     counters = Counters()
     files = () if policy is None else (policy,)
     loaded = load_policy(PolicySettings(files=files, timeout_seconds=timeout_seconds))
@@ -89,7 +89,7 @@ async def running(
             Client(proxy.port) as client,
         ):
             assert (await client.say("EHLO client.test")).startswith("250")
-            tested = Proxy(hop, client, counters)
+            tested = ProxyUnderTest(hop, client, counters)
             yield tested
     assert not [each for each in logs if each.get("exc_info")]
     assert tested.count("sessions.failed") == tested.count("messages.refused.internal") == 0
@@ -144,7 +144,7 @@ def check_copies(wanted: Accepted, copies: list[Taken]) -> None:
             assert engagement.recipient_type == readers[recipient]
 
 
-async def judge(proxy: Proxy, case: Case) -> str:
+async def judge(proxy: ProxyUnderTest, case: Case) -> str:
     reply, copies = await proxy.inject(message(*case.fields))
     if isinstance(case.verdict, Refused):
         assert copies == []
@@ -181,13 +181,13 @@ def test_the_oracle_agrees_with_the_list_of_good_mailboxes(entry: object, addres
     assert verdict.cc == (address,)
 
 
-@pytest.mark.parametrize(("entry", "member", "said"), BAD_MAILBOXES)
+@pytest.mark.parametrize(("entry", "member", "wording"), BAD_MAILBOXES)
 def test_the_oracle_agrees_with_the_list_of_bad_mailboxes(
-    entry: object, member: str, said: str
+    entry: object, member: str, wording: str
 ) -> None:
     verdict = judge_value(json.dumps({"cc": [entry]}))
     assert isinstance(verdict, Refused)
-    assert verdict.fits(f"550 5.6.0 X-MSYS-API 'cc[0]{member}' {said}")
+    assert verdict.fits(f"550 5.6.0 X-MSYS-API 'cc[0]{member}' {wording}")
 
 
 # Variables

@@ -62,7 +62,7 @@ def test_no_link_is_seen(html: str) -> None:
 def test_the_pixel_s_place_is_seen(html: str, *, place: bool) -> None:
     source = html.replace("|", "")
     expected = html.index("|") if place else None
-    assert html_standard.read(source).pixel_place(len(source)) == expected
+    assert html_standard.parse_document(source).pixel_place(len(source)) == expected
 
 
 def test_the_standard_library_sees_the_same_links_where_html_is_good() -> None:

@@ -5,7 +5,7 @@ from email.message import Message
 
 import pytest
 from tests import shared_corpus
-from tests.mime_standard import decoded, html_leaf
+from tests.mime_standard import decode_transfer, html_leaf
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from tests.mime_standard import decoded, html_leaf
     ],
 )
 def test_transfer_encodings_are_undone(encoding: str, raw: bytes, text: str | None) -> None:
-    assert decoded(encoding, raw) == text
+    assert decode_transfer(encoding, raw) == text
 
 
 @shared_corpus.needs_corpus

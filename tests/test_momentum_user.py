@@ -74,12 +74,12 @@ class Node:
 
 
 def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-        return [held.enter_context(each).getsockname()[1] for each in servers]
+        return [stack.enter_context(each).getsockname()[1] for each in servers]
 
 
-def installed(folder: Path, news: int, mail: int) -> Path:
+def install_files(folder: Path, news: int, mail: int) -> Path:
     """Put the operator's files into a folder, with ports that are free here."""
     shutil.copytree(FILES, folder)
     for file in folder.rglob("*.conf"):
@@ -88,7 +88,7 @@ def installed(folder: Path, news: int, mail: int) -> Path:
     return folder / "ecelerity.conf"
 
 
-def imported(configuration: Path, upstream: str) -> Path:
+def import_configuration(configuration: Path, upstream: str) -> Path:
     """Convert the operator's configuration as the manual says."""
     folder = configuration.parent
 
@@ -116,12 +116,12 @@ async def node(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Node]:
     news, mail = free_ports(2)
-    configuration = installed(tmp_path_factory.mktemp("node") / "etc", news, mail)
+    configuration = install_files(tmp_path_factory.mktemp("node") / "etc", news, mail)
     folder = configuration.parent
     async with ScriptedUpstream() as hop:
         upstream = f"127.0.0.1:{hop.port}"
         if request.param == "config import":
-            configuration = imported(configuration, upstream)
+            configuration = import_configuration(configuration, upstream)
         async with running(
             "--config", configuration, listeners=2, MSYS_TRACK_UPSTREAM=upstream
         ) as server:

@@ -13,7 +13,7 @@ HTML = (
 ).encode()
 
 
-def sent(encoder: str = "8bit") -> bytes:
+def build_message(encoder: str = "8bit") -> bytes:
     return forms.message(HTML, encoder=encoder, container="with all around", line_break="CRLF")
 
 
@@ -52,7 +52,7 @@ def assert_seen(message: bytes, good: bytes, bad: bytes) -> None:
     ],
 )  # fmt: skip
 def test_a_byte_that_changed_elsewhere_is_seen(old: bytes, new: bytes) -> None:
-    message = sent()
+    message = build_message()
     good = check(message).copy.message
     assert_seen(message, good, good.replace(old, new, 1))
 
@@ -66,13 +66,13 @@ def test_a_byte_that_changed_elsewhere_is_seen(old: bytes, new: bytes) -> None:
     ],
 )
 def test_a_byte_that_changed_in_the_epilogue_is_seen(old: bytes, new: bytes) -> None:
-    message = sent()
+    message = build_message()
     good = check(message).copy.message
     assert_seen(message, good, new.join(good.rsplit(old, 1)))
 
 
 def test_a_pixel_in_another_place_is_seen() -> None:
-    message = sent()
+    message = build_message()
     good = check(message).copy.message
     pixel = re.search(rb"\r\n<img border=[^>]*>\r\n", good)
     assert pixel is not None
@@ -93,7 +93,7 @@ def test_a_pixel_in_another_place_is_seen() -> None:
     ],
 )
 def test_damage_to_quoted_printable_is_seen(old: bytes, new: bytes) -> None:
-    message = sent("quoted-printable")
+    message = build_message("quoted-printable")
     good = check(message).copy.message
     assert_seen(message, good, good.replace(old, new, 1))
 
@@ -102,19 +102,19 @@ def test_damage_to_quoted_printable_is_seen(old: bytes, new: bytes) -> None:
     "replacement", [rb"\1!\2\3", rb"\1\3", rb"\1\2AAAA\3", rb"\1==\2\3", rb"\1\r\n\2"]
 )
 def test_damage_to_base64_is_seen(replacement: bytes) -> None:
-    message = sent("base64")
+    message = build_message("base64")
     good = check(message).copy.message
     assert_seen(message, good, re.sub(rb"(PGh0bW.{60})(.)(.*\r\n)", replacement, good, count=1))
 
 
 def test_lines_of_base64_that_are_too_long_are_seen() -> None:
-    message = sent("base64")
+    message = build_message("base64")
     good = check(message).copy.message
     assert_seen(message, good, re.sub(rb"(PGh0bW.*)\r\n", rb"\1", good, count=1))
 
 
 def test_a_link_that_was_left_is_told() -> None:
-    message = sent()
+    message = build_message()
     good = check(message).copy.message
     url = oracle.difference(message, good).links[0][1].encode()
     found = oracle.difference(message, good.replace(url, b"http://e.com/?a=1&amp;b"))
@@ -123,7 +123,7 @@ def test_a_link_that_was_left_is_told() -> None:
 
 
 def test_an_edit_that_covers_more_than_an_href_is_seen() -> None:
-    message = sent()
+    message = build_message()
     (offset, length, url), *more = check(message).copy.edits
     for edit in [
         (offset - 1, length + 1, b"'" + url),
@@ -136,12 +136,12 @@ def test_an_edit_that_covers_more_than_an_href_is_seen() -> None:
 
 
 def test_edits_that_do_not_lead_back_are_seen() -> None:
-    message = sent()
+    message = build_message()
     copy = check(message).copy
     (offset, length, url), *more = copy.edits
     with pytest.raises(AssertionError):
         oracle.undone(message, copy.message, [(offset + 1, length, url), *more])
     with pytest.raises(AssertionError):
-        oracle.replayed(message, [*copy.edits, copy.edits[0]])
+        oracle.replay_edits(message, [*copy.edits, copy.edits[0]])
     with pytest.raises(AssertionError):
         oracle.undone(message, copy.message, more)

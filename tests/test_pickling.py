@@ -40,12 +40,12 @@ ARGUMENTS = {
 """One for each parameter that an exception of ours has."""
 
 
-def unpickled(value: Any, protocol: int = pickle.DEFAULT_PROTOCOL) -> Any:
+def round_trip(value: Any, protocol: int = pickle.DEFAULT_PROTOCOL) -> Any:
     return pickle.loads(pickle.dumps(value, protocol))  # noqa: S301 - of our own making
 
 
 ROUND_TRIPS: list[Callable[[Any], Any]] = [
-    *(partial(unpickled, protocol=each) for each in range(pickle.HIGHEST_PROTOCOL + 1)),
+    *(partial(round_trip, protocol=each) for each in range(pickle.HIGHEST_PROTOCOL + 1)),
     copy.copy,
     copy.deepcopy,
 ]
@@ -62,7 +62,7 @@ def exceptions() -> list[type[BaseException]]:
     return sorted(found, key=lambda each: (each.__module__, each.__qualname__))
 
 
-def made(kind: type[BaseException]) -> BaseException:
+def make_error(kind: type[BaseException]) -> BaseException:
     parameters = inspect.signature(kind.__init__).parameters.values()
     names = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD][1:]
     return kind(*(ARGUMENTS[name] for name in names)) if names else kind("what was wrong", 7)
@@ -74,7 +74,7 @@ def facts(error: BaseException) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("kind", exceptions(), ids=lambda kind: kind.__qualname__)
 def test_every_exception_survives_pickle_and_copy(kind: type[BaseException]) -> None:
-    error = made(kind)
+    error = make_error(kind)
     error.add_note("in a worker")
     for round_trip in ROUND_TRIPS:
         assert facts(round_trip(error)) == facts(error)
@@ -91,13 +91,13 @@ def test_exceptions_of_all_rooms_are_found() -> None:
 def test_attributes_that_are_made_of_the_arguments_survive() -> None:
     with pytest.raises(JsonError) as raised:
         parse_object('{\n "a": 1,}')
-    fault = unpickled(raised.value)
+    fault = round_trip(raised.value)
     assert (fault.line, fault.column, fault.what) == (2, raised.value.column, raised.value.what)
     whole = NotAllowedError.of_items([0], [(0, NotAllowedError(0, "a port"))])
-    assert unpickled(whole).faults == whole.faults == ((0, "found 0, allowed: a port"),)
+    assert round_trip(whole).faults == whole.faults == ((0, "found 0, allowed: a port"),)
     problems = [Problem(line=3, key="listen", text="found 1")]
     configuration = ConfigurationError(Path("x.toml"), problems)
-    copied = unpickled(configuration)
+    copied = round_trip(configuration)
     assert (copied.path, copied.problems) == (Path("x.toml"), tuple(problems))
     assert str(copied) == "x.toml:3: listen: found 1"
 

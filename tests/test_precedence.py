@@ -86,12 +86,12 @@ def test_every_pair_of_layers_is_in_the_table() -> None:
     assert len(list(cases())) > 100
 
 
-def configuration(folder: Path, attribute: Attribute, said: dict[str, Any]) -> Path:
+def configuration(folder: Path, attribute: Attribute, values: dict[str, Any]) -> Path:
     tables = {"listener": dict(BASE), "listen": {}, "peer": {}}
     if attribute.configured is not None:
         tables["listener"].pop(attribute.configured, None)
-        for layer in tables.keys() & said.keys():
-            tables[layer][attribute.configured] = said[layer]
+        for layer in tables.keys() & values.keys():
+            tables[layer][attribute.configured] = values[layer]
     lines = ['keys = "keys.toml"', "[policy]", 'files = ["policy.py"]']
     headings = {
         "listener": "[listener]",
@@ -108,29 +108,29 @@ def configuration(folder: Path, attribute: Attribute, said: dict[str, Any]) -> P
     return path
 
 
-def message(attribute: Attribute, said: dict[str, Any]) -> bytes:
+def message(attribute: Attribute, values: dict[str, Any]) -> bytes:
     lines = [b"Subject: x", b"Content-Type: text/html"]
-    if "header" in said:
-        asked: Any = said["header"]
+    if "header" in values:
+        members: Any = values["header"]
         for name in reversed((attribute.header or "").split(".")):
-            asked = {name: asked}
-        lines.append(b"X-MSYS-API: " + json.dumps(asked).encode())
-    if "policy" in said:
-        value = said["policy"]
+            members = {name: members}
+        lines.append(b"X-MSYS-API: " + json.dumps(members).encode())
+    if "policy" in values:
+        value = values["policy"]
         text = value if isinstance(value, str) else json.dumps(value)
         lines.append(b"X-Policy: " + json.dumps({attribute.variable: text}).encode())
     return b"\r\n".join([*lines, b"", HTML])
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("attribute", "said", "expected"), list(cases()))
+@pytest.mark.parametrize(("attribute", "values", "expected"), list(cases()))
 async def test_the_higher_layer_s_word_shows_in_the_mail_that_arrives(
-    tmp_path: Path, attribute: Attribute, said: dict[str, Any], expected: object
+    tmp_path: Path, attribute: Attribute, values: dict[str, Any], expected: object
 ) -> None:
-    said = {layer: value for layer, value in said.items() if layer != "default"}
-    read = assembly.read_configuration(configuration(tmp_path, attribute, said), "proxy")
+    values = {layer: value for layer, value in values.items() if layer != "default"}
+    read = assembly.read_configuration(configuration(tmp_path, attribute, values), "proxy")
     async with run_proxy(assembly.make_rewriter(read), read.proxy) as (proxy, hop):
-        await send_mail(proxy.port, message(attribute, said))
+        await send_mail(proxy.port, message(attribute, values))
     (arrived,) = hop.taken
     assert b"X-MSYS-API" not in arrived.message
     found = read_attributes(arrived.message, KeyRing.load(tmp_path / "keys.toml"))

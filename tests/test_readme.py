@@ -76,7 +76,7 @@ def test_the_library_s_lines_do_what_they_say(folder: Path) -> None:
 
 
 @pytest.fixture
-def configured(folder: Path) -> Path:
+def configuration_file(folder: Path) -> Path:
     """The README's configuration and its key file."""
     [configuration] = blocks("toml")
     name = configuration.splitlines()[0].removeprefix("# ")
@@ -85,28 +85,28 @@ def configured(folder: Path) -> Path:
     return folder / name
 
 
-def test_the_configuration_has_no_faults(configured: Path) -> None:
-    ended = shell(configured.parent, f"msys-track config check {configured.name}")
+def test_the_configuration_has_no_faults(configuration_file: Path) -> None:
+    ended = shell(configuration_file.parent, f"msys-track config check {configuration_file.name}")
     assert (ended.code, ended.errors) == (0, "")
 
 
-def test_the_servers_lines_start_what_they_say(configured: Path) -> None:
-    text = configured.read_text(encoding="utf-8")
+def test_the_servers_lines_start_what_they_say(configuration_file: Path) -> None:
+    text = configuration_file.read_text(encoding="utf-8")
     for address in ('"127.0.0.1:2525"', '"127.0.0.1:8080"'):
         assert f"listen = {address}" in text
         text = text.replace(address, '"127.0.0.1:0"')
-    configured.write_text(text, encoding="utf-8")
+    configuration_file.write_text(text, encoding="utf-8")
     commands = [
         line.partition("#")[0].split() for line in shell_block("msys-track proxy").splitlines()
     ]
     assert [command[1] for command in commands] == ["proxy", "tracker", "events"]
     for command in commands[:2]:
-        server = processes.Server(configured.parent, *command[1:])
+        server = processes.Server(configuration_file.parent, *command[1:])
         try:
             assert server.listening().stop().code == 0
         finally:
             server.kill()
-    assert processes.run(configured.parent, *commands[2][1:]).code == 0
+    assert processes.run(configuration_file.parent, *commands[2][1:]).code == 0
 
 
 def test_the_header_that_it_shows_is_a_good_one() -> None:

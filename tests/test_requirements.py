@@ -22,7 +22,7 @@ TOLD = [
 INSTALLS = re.compile(r"pip install +['\"]?([^\s'\"`]+)")
 
 
-def locked(name: str) -> dict[str, str]:
+def read_versions(name: str) -> dict[str, str]:
     text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
     return dict(re.findall(r"^([\w.-]+)==([\w.]+)", text, re.MULTILINE))
 
@@ -31,20 +31,20 @@ def locked(name: str) -> dict[str, str]:
 def test_make_build_installs_what_the_examples_need(wanted: str) -> None:
     name = re.match(r"[\w-]+", wanted)
     assert name is not None
-    assert name[0] in locked("runtime.txt")
+    assert name[0] in read_versions("runtime.txt")
 
 
 def test_a_minor_version_of_aiosmtpd_is_not_taken_unseen() -> None:
     [wanted] = [each for each in PROJECT["dependencies"] if each.startswith("aiosmtpd")]
-    major, minor, *_ = map(int, locked("runtime.txt")["aiosmtpd"].split("."))
+    major, minor, *_ = map(int, read_versions("runtime.txt")["aiosmtpd"].split("."))
     assert wanted.endswith(f"<{major}.{minor + 1}")
 
 
 @pytest.mark.parametrize("file", TOLD, ids=lambda file: str(file.relative_to(ROOT)))
 def test_nobody_is_told_to_install_this_project_by_its_name(file: Path) -> None:
     # A checkout is not the package of that name on an index, which may be another's.
-    told = INSTALLS.findall(file.read_text(encoding="utf-8"))
-    assert not [each for each in told if each.startswith("msys")]
+    installs = INSTALLS.findall(file.read_text(encoding="utf-8"))
+    assert not [each for each in installs if each.startswith("msys")]
 
 
 def test_what_a_policy_in_lua_and_the_pages_say_to_install_is_the_extra_s_range() -> None:

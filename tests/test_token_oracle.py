@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import token_oracle
 from tests.token_oracle import PAGE, UnreadableError
-from tests.tokens import KEYS, OPENS, REFUSED, TOKENS, claims, fields_of, ring, said, what
+from tests.tokens import KEYS, OPENS, REFUSED, TOKENS, claims, fields_of, list_fields, ring, what
 
 from msys_track.errors import InvalidTokenError
 from msys_track.keys.ring import Claims, KeyRing
@@ -26,7 +26,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyRing:
 
 def page_fields(claims: Claims) -> dict[str, Any]:
     """What claims say, in the page's names and forms."""
-    fields = said(claims)
+    fields = list_fields(claims)
     lifetime = fields.pop("expires_at") - fields["injected_at"]
     return fields | {"lifetime": lifetime, "tags": list(fields["tags"])}
 
@@ -53,12 +53,12 @@ def test_the_second_implementation_opens_what_ours_seals(keys: KeyRing, claims: 
 @given(claims=claims())
 def test_ours_opens_what_the_second_implementation_seals(keys: KeyRing, claims: Claims) -> None:
     path = seal(page_fields(claims))
-    assert said(keys.open(path)) == said(claims)
+    assert list_fields(keys.open(path)) == list_fields(claims)
     assert path == keys.seal(claims)
 
 
 @st.composite
-def damaged(draw: st.DrawFn) -> bytes:
+def damaged_claims(draw: st.DrawFn) -> bytes:
     """The bytes of some claims with a few of them replaced, taken out or put in."""
     whole = token_oracle.write_claims(page_fields(draw(claims())))
     at = draw(st.integers(0, len(whole)))
@@ -67,7 +67,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 @settings(max_examples=200)
-@given(claims=damaged(), prefix=st.sampled_from(["q", "u", "f/a", "f/a/b"]))
+@given(claims=damaged_claims(), prefix=st.sampled_from(["q", "u", "f/a", "f/a/b"]))
 def test_both_read_the_same_out_of_any_sealed_bytes(
     keys: KeyRing, claims: bytes, prefix: str
 ) -> None:

@@ -122,7 +122,7 @@ def _base64url(plain: bytes) -> str:
 # The claims
 
 
-class Reader:
+class ClaimsReader:
     """Takes numbers and texts off the front of some bytes."""
 
     def __init__(self, claims: bytes) -> None:
@@ -165,22 +165,22 @@ class Reader:
 
 def read_claims(claims: bytes) -> dict[str, Any]:
     """Claims by name, out of their bytes."""
-    reader = Reader(claims)
-    said = _engagement(reader)
+    reader = ClaimsReader(claims)
+    fields = _engagement(reader)
     reader.text_left = LONGEST_TEXT
     (head,) = reader.take(1)
     kind = head & 0x0F
     if head & 0xC0 or kind >= len(KINDS):
         raise UnreadableError("link")
-    said["kind"] = [*KINDS][kind]
-    said["target"] = reader.text() if head & 0x10 else None
-    said["link_name"] = reader.text() if head & 0x20 else None
+    fields["kind"] = [*KINDS][kind]
+    fields["target"] = reader.text() if head & 0x10 else None
+    fields["link_name"] = reader.text() if head & 0x20 else None
     if reader.rest:
         raise UnreadableError("more than claims")
-    return said
+    return fields
 
 
-def _engagement(reader: Reader) -> dict[str, Any]:
+def _engagement(reader: ClaimsReader) -> dict[str, Any]:
     flags = reader.number()
     if flags >> 13:
         raise UnreadableError("flags")
@@ -188,20 +188,20 @@ def _engagement(reader: Reader) -> dict[str, Any]:
     def has(bit: int) -> bool:
         return bool(flags >> bit & 1)
 
-    said: dict[str, Any] = {name: has(bit) for bit, name in enumerate(FLAGS)}
-    said["recipient_type"] = RECIPIENT_TYPES[flags >> 5 & 3]
-    said["message_id"] = reader.text() if has(7) else reader.take(10).hex()
+    fields: dict[str, Any] = {name: has(bit) for bit, name in enumerate(FLAGS)}
+    fields["recipient_type"] = RECIPIENT_TYPES[flags >> 5 & 3]
+    fields["message_id"] = reader.text() if has(7) else reader.take(10).hex()
     for name, bits, flag in FIELDS:
         is_there = flag is None or has(flag)
-        said[name] = (reader.number(bits) if bits else reader.text()) if is_there else None
+        fields[name] = (reader.number(bits) if bits else reader.text()) if is_there else None
     count = reader.number() if has(11) else 0
     if count > 255:
         raise UnreadableError("tags")
-    said["tags"] = [reader.text() for _ in range(count)]
+    fields["tags"] = [reader.text() for _ in range(count)]
     for _ in range(reader.number() if has(12) else 0):
         reader.number()
         reader.take(reader.number())
-    return said
+    return fields
 
 
 def write_claims(claims: Mapping[str, Any]) -> bytes:
@@ -260,7 +260,7 @@ _LONGEST_FIRST = sorted(STRINGS.items(), key=lambda entry: -len(entry[1]))
 
 def unpack(short: bytes) -> bytes:
     """The text that packed bytes stand for."""
-    reader, text = Reader(short), bytearray()
+    reader, text = ClaimsReader(short), bytearray()
     while reader.rest:
         (code,) = reader.take(1)
         if code == 0:

@@ -22,7 +22,7 @@ _ENGAGEMENT = (
 _LINK = ("kind", "target", "link_name")
 
 
-def said(claims: Claims) -> dict[str, Any]:
+def list_fields(claims: Claims) -> dict[str, Any]:
     """Every field of some claims, by name."""
     return {name: getattr(claims.engagement, name) for name in _ENGAGEMENT} | {
         name: getattr(claims, name) for name in _LINK

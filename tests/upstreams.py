@@ -115,7 +115,7 @@ class ScriptedUpstream:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def say_unasked(self, answer: Answer) -> None:
+    async def send_unprompted(self, answer: Answer) -> None:
         """Say it on every connection, now."""
         for dialogue in tuple(self._open.values()):
             await dialogue.do(answer)

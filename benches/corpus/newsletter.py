@@ -170,10 +170,10 @@ def message(newsletter: bytes, encoding: TransferEncoding) -> bytes:
     head = mail.as_bytes().rstrip(b"\r\n")
     # Not by EmailMessage, which folds: JSON over several lines is not what senders write.
     api = b"X-MSYS-API: " + json.dumps({"metadata": METADATA}, separators=(",", ":")).encode()
-    return b"\r\n".join([head, api, b"", transferred(newsletter, encoding)])
+    return b"\r\n".join([head, api, b"", encode_for_transfer(newsletter, encoding)])
 
 
-def transferred(body: bytes, encoding: TransferEncoding) -> bytes:
+def encode_for_transfer(body: bytes, encoding: TransferEncoding) -> bytes:
     """Encode a body with CRLF line breaks for transfer (RFC 2045 section 6)."""
     if encoding == "base64":
         return base64.encodebytes(body).replace(b"\n", b"\r\n")

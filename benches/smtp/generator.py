@@ -24,7 +24,7 @@ _STEPS = (
 )
 
 
-class Client(asyncio.Protocol):
+class GeneratorClient(asyncio.Protocol):
     """One connection; takes messages from `todo` until there are none."""
 
     def __init__(self, todo: list[None], done: asyncio.Future[None]) -> None:
@@ -80,8 +80,8 @@ async def send(port: int, connections: int, messages: int) -> float:
     loop = asyncio.get_running_loop()
     todo: list[None] = [None] * messages
 
-    def client() -> Client:
-        return Client(todo, loop.create_future())
+    def client() -> GeneratorClient:
+        return GeneratorClient(todo, loop.create_future())
 
     async with asyncio.timeout(_RUN_SECONDS):
         started = time.perf_counter()

@@ -39,7 +39,7 @@ class Seen:
         self.tracked += message.count(_TRACKED_URL) == mail.LINKS + 1
 
 
-class Sink(asyncio.Protocol):
+class SinkConnection(asyncio.Protocol):
     seen = Seen()
     last = b""
 
@@ -66,8 +66,8 @@ class Sink(asyncio.Protocol):
             if end < 0:
                 return False
             # No line of the bench's mail begins with a dot: there is nothing to unstuff.
-            Sink.last = self._buffer[: end + len(b"\r\n")]
-            Sink.seen.take(Sink.last)
+            SinkConnection.last = self._buffer[: end + len(b"\r\n")]
+            SinkConnection.seen.take(SinkConnection.last)
             self._in_data = False
             self._buffer = self._buffer[end + len(_END) :]
             replies.append(b"250 2.0.0 Ok: queued\r\n")
@@ -93,19 +93,19 @@ class Sink(asyncio.Protocol):
                 return b"250 2.0.0 Ok\r\n"
 
 
-def tell() -> None:
+def print_seen() -> None:
     """Print what was seen, and begin anew."""
-    Sink.seen.last = base64.b64encode(Sink.last).decode()
-    print(json.dumps(asdict(Sink.seen)), flush=True)  # noqa: T201 - the harness reads it
-    Sink.seen = Seen()
+    SinkConnection.seen.last = base64.b64encode(SinkConnection.last).decode()
+    print(json.dumps(asdict(SinkConnection.seen)), flush=True)  # noqa: T201 - the harness reads it
+    SinkConnection.seen = Seen()
 
 
 async def main() -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Sink, "127.0.0.1", 0, backlog=1024)
+    server = await loop.create_server(SinkConnection, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the harness reads it
     while await loop.run_in_executor(None, sys.stdin.readline):
-        tell()
+        print_seen()
 
 
 if __name__ == "__main__":

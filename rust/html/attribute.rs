@@ -23,19 +23,19 @@ pub fn value(raw: &[u8], charset: Charset) -> String {
 mod tests {
     use super::*;
 
-    fn read(raw: &str) -> String {
+    fn decode_value(raw: &str) -> String {
         value(raw.as_bytes(), Charset::for_label(Some("utf-8")).unwrap())
     }
 
     #[test]
     fn references_follow_the_attribute_rule() {
-        assert_eq!(read("?a=1&amp;b=2"), "?a=1&b=2");
-        assert_eq!(read("?a=1&#38;b=2&#x26;c"), "?a=1&b=2&c");
-        assert_eq!(read("?a=1&amp;amp;b"), "?a=1&amp;b");
-        assert_eq!(read("?a=1&copy=2&times3&lt"), "?a=1&copy=2&times3<");
-        assert_eq!(read("?a&notit;&unknown;"), "?a&notit;&unknown;");
-        assert_eq!(read("&#x68;ttp&colon;//e"), "http://e");
-        assert_eq!(read("a&#0;b&#xD800;&#x110000;"), "a\u{fffd}b\u{fffd}\u{fffd}");
-        assert_eq!(read("ex\0ample"), "ex\u{fffd}ample");
+        assert_eq!(decode_value("?a=1&amp;b=2"), "?a=1&b=2");
+        assert_eq!(decode_value("?a=1&#38;b=2&#x26;c"), "?a=1&b=2&c");
+        assert_eq!(decode_value("?a=1&amp;amp;b"), "?a=1&amp;b");
+        assert_eq!(decode_value("?a=1&copy=2&times3&lt"), "?a=1&copy=2&times3<");
+        assert_eq!(decode_value("?a&notit;&unknown;"), "?a&notit;&unknown;");
+        assert_eq!(decode_value("&#x68;ttp&colon;//e"), "http://e");
+        assert_eq!(decode_value("a&#0;b&#xD800;&#x110000;"), "a\u{fffd}b\u{fffd}\u{fffd}");
+        assert_eq!(decode_value("ex\0ample"), "ex\u{fffd}ample");
     }
 }

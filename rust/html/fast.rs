@@ -7,15 +7,15 @@
 use std::ops::Range;
 
 use super::comment::{begins_condition, closed_length, ends_name, is_blank};
-use super::found::Found;
+use super::found::ScanState;
 use super::masks;
 use super::tag::LinkTag;
 use crate::charset::Charset;
 use crate::link::Place;
 
 /// Reads a document, if it is plain.
-pub(super) fn read(html: &[u8], charset: Charset) -> Option<Found> {
-    let mut reader = Reader { html, charset, at: 0, found: Found::default() };
+pub(super) fn read_plain(html: &[u8], charset: Charset) -> Option<ScanState> {
+    let mut reader = PlainReader { html, charset, at: 0, found: ScanState::default() };
     while let Some(start) = memchr::memchr(b'<', reader.rest()) {
         reader.at += start;
         reader.markup()?;
@@ -24,14 +24,14 @@ pub(super) fn read(html: &[u8], charset: Charset) -> Option<Found> {
     Some(reader.found)
 }
 
-struct Reader<'h> {
+struct PlainReader<'h> {
     html: &'h [u8],
     charset: Charset,
     at: usize,
-    found: Found,
+    found: ScanState,
 }
 
-impl<'h> Reader<'h> {
+impl<'h> PlainReader<'h> {
     fn rest(&self) -> &'h [u8] {
         self.html.get(self.at..).unwrap_or_default()
     }
@@ -88,7 +88,7 @@ impl<'h> Reader<'h> {
     fn start_tag(&mut self) -> Option<()> {
         let mut attributes = self.tag(self.at + 1)?;
         let name = self.html.get(attributes.name.clone())?;
-        let content = Content::of(name)?;
+        let content = ContentModel::of(name)?;
         let place = match name {
             [b'v', b':', shape @ ..] if shape.iter().all(u8::is_ascii_alphanumeric) => {
                 Some(Place::Vml)
@@ -98,20 +98,21 @@ impl<'h> Reader<'h> {
             }
             _ => None,
         };
-        let link = place
-            .map(|place| (LinkTag::read(attributes.by_ref(), self.html, self.charset), place));
+        let link = place.map(|place| {
+            (LinkTag::from_attributes(attributes.by_ref(), self.html, self.charset), place)
+        });
         for _ in attributes.by_ref() {}
         self.at = attributes.end?;
         if let Some((link, place)) = link {
             link.note(self.html, place, self.charset, &mut self.found.scan);
         }
         match content {
-            Content::Markup => Some(()),
-            Content::Body => {
+            ContentModel::Markup => Some(()),
+            ContentModel::Body => {
                 self.found.body(self.at);
                 Some(())
             }
-            Content::Text => self.raw_text(name),
+            ContentModel::Text => self.raw_text(name),
         }
     }
 
@@ -140,13 +141,13 @@ impl<'h> Reader<'h> {
 }
 
 /// What a start tag makes of what follows it.
-enum Content {
+enum ContentModel {
     Markup,
     Body,
     Text,
 }
 
-impl Content {
+impl ContentModel {
     /// `None` for elements that need more than a tokenizer.
     fn of(name: &[u8]) -> Option<Self> {
         let is_one_of = |names: &[&[u8]]| names.iter().any(|one| name.eq_ignore_ascii_case(one));
@@ -186,7 +187,7 @@ impl Attributes<'_> {
     }
 
     /// The next attribute; `None` at the tag's end, or if the end is missing.
-    fn read(&mut self) -> Option<(Range<usize>, Option<Range<usize>>)> {
+    fn read_attribute(&mut self) -> Option<(Range<usize>, Option<Range<usize>>)> {
         if self.skip(|byte| is_blank(byte) || byte == b'/')? == b'>' {
             self.end = Some(self.at + 1);
             return None;
@@ -227,7 +228,7 @@ impl Iterator for Attributes<'_> {
     type Item = (Range<usize>, Option<Range<usize>>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let attribute = self.read();
+        let attribute = self.read_attribute();
         if attribute.is_none() && self.end.is_none() {
             // Cut off: there is nothing more to read.
             self.at = self.html.len();

@@ -8,7 +8,7 @@ use crate::link::{Link, Place};
 
 /// What a pass found, in the order of the document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scan {
+pub struct HtmlScan {
     /// Links, those to leave among them.
     pub links: Vec<Link>,
     /// `data-msys-*` attributes, each with the white space before it.
@@ -21,8 +21,8 @@ pub struct Scan {
 
 /// What one pass found.
 #[derive(Default)]
-pub(super) struct Found {
-    pub(super) scan: Scan,
+pub(super) struct ScanState {
+    pub(super) scan: HtmlScan,
     /// The masks that stood in markup.
     pub(super) masks: Vec<Mask>,
     /// Conditional comments with links in them.
@@ -32,7 +32,7 @@ pub(super) struct Found {
     body_end_seen: bool,
 }
 
-impl Found {
+impl ScanState {
     pub(super) fn body(&mut self, tag_end: usize) {
         self.scan.initial_pixel.get_or_insert(PartOffset(tag_end));
     }

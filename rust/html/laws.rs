@@ -1,6 +1,6 @@
 //! Laws that hold for any HTML, checked by the tests and by `fuzzing`.
 
-use super::found::Scan;
+use super::found::HtmlScan;
 use super::lol::{by_lol_html, scan, with_comments};
 use crate::charset::Charset;
 use crate::link::Place;
@@ -13,7 +13,7 @@ use crate::reason::Reason;
 ///
 /// # Panics
 /// A law does not hold.
-pub(crate) fn check(html: &[u8], charset: Charset) -> Result<Scan, Reason> {
+pub(crate) fn check(html: &[u8], charset: Charset) -> Result<HtmlScan, Reason> {
     let found = scan(html, charset)?;
     let mut theirs = with_comments(by_lol_html(html, charset)?, html, charset)?;
     let mut ours = found.clone();

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::fast;
-use super::found::{Found, Scan};
+use super::found::{HtmlScan, ScanState};
 use super::masks::{self, Mask, Masked};
 use super::tag::LinkTag;
 use crate::charset::Charset;
@@ -24,16 +24,20 @@ const MAX_MEMORY_BYTES: usize = 256 << 20;
 ///
 /// # Errors
 /// [`Reason::HtmlLimit`] if `lol_html` wants more memory than a scan may have.
-pub fn scan(html: &[u8], charset: Charset) -> Result<Scan, Reason> {
-    let found = match fast::read(html, charset) {
+pub fn scan(html: &[u8], charset: Charset) -> Result<HtmlScan, Reason> {
+    let found = match fast::read_plain(html, charset) {
         Some(found) => found,
         None => by_lol_html(html, charset)?,
     };
     with_comments(found, html, charset)
 }
 
-pub(super) fn with_comments(found: Found, html: &[u8], charset: Charset) -> Result<Scan, Reason> {
-    let Found { mut scan, comments, .. } = found;
+pub(super) fn with_comments(
+    found: ScanState,
+    html: &[u8],
+    charset: Charset,
+) -> Result<HtmlScan, Reason> {
+    let ScanState { mut scan, comments, .. } = found;
     for comment in &comments {
         read_comment(html, charset, comment.clone(), &mut scan)?;
     }
@@ -43,7 +47,7 @@ pub(super) fn with_comments(found: Found, html: &[u8], charset: Charset) -> Resu
     Ok(scan)
 }
 
-pub(super) fn by_lol_html(html: &[u8], charset: Charset) -> Result<Found, Reason> {
+pub(super) fn by_lol_html(html: &[u8], charset: Charset) -> Result<ScanState, Reason> {
     let links = masks::outlook(html);
     let found = document(html, charset, &links)?;
     let noscripts = masks::noscripts(html, &found.noscripts);
@@ -58,7 +62,7 @@ fn read_comment(
     html: &[u8],
     charset: Charset,
     at: Range<usize>,
-    scan: &mut Scan,
+    scan: &mut HtmlScan,
 ) -> Result<(), Reason> {
     let text = masks::interior(html, at);
     let inner = html.get(text.clone()).unwrap_or_default();
@@ -69,7 +73,7 @@ fn read_comment(
     if !noscripts.is_empty() {
         found = settle(inner, charset, merge(&masks, &noscripts), Source::Chunks)?;
     }
-    let Scan { links, attributes, .. } = found.scan;
+    let HtmlScan { links, attributes, .. } = found.scan;
     let moved = |range: PartRange| {
         PartOffset(text.start + range.start.0)..PartOffset(text.start + range.end.0)
     };
@@ -84,7 +88,7 @@ fn read_comment(
 }
 
 /// One pass, if the last `</body` is markup, as nearly always; then no other end counts.
-fn document(html: &[u8], charset: Charset, links: &[Mask]) -> Result<Found, Reason> {
+fn document(html: &[u8], charset: Charset, links: &[Mask]) -> Result<ScanState, Reason> {
     if let Some(last) = masks::last_body_end(html) {
         let masks = merge(links, &[last]);
         let found = pass(html, charset, &masks, Source::Chunks)?;
@@ -104,7 +108,7 @@ fn settle(
     charset: Charset,
     mut masks: Vec<Mask>,
     source: Source,
-) -> Result<Found, Reason> {
+) -> Result<ScanState, Reason> {
     for pass_number in 1..MAX_PASSES {
         let found = pass(html, charset, &masks, source)?;
         let met = masks.iter().zip(&found.masks).take_while(|(mask, met)| mask == met).count();
@@ -149,8 +153,13 @@ const PROBE: &[u8; 3] = b"<a>";
 /// More masks than that are copied, with all that is between them.
 const MAX_CHUNKS: usize = 64;
 
-fn pass(html: &[u8], charset: Charset, masks: &[Mask], source: Source) -> Result<Found, Reason> {
-    let found = RefCell::new(Found::default());
+fn pass(
+    html: &[u8],
+    charset: Charset,
+    masks: &[Mask],
+    source: Source,
+) -> Result<ScanState, Reason> {
+    let found = RefCell::new(ScanState::default());
     let mut next = masks.iter().copied().peekable();
     let settings = Settings::new()
         .append_element_content_handler(element!("a, area, body, noscript", |element| {
@@ -183,7 +192,7 @@ fn pass(html: &[u8], charset: Charset, masks: &[Mask], source: Source) -> Result
 
 /// Notes a start tag, or the mask that stands for something else.
 fn note_element(
-    found: &mut Found,
+    found: &mut ScanState,
     element: &Element<'_, '_>,
     html: &[u8],
     charset: Charset,
@@ -198,12 +207,12 @@ fn note_element(
         return;
     }
     found.masks.extend(mask);
-    let link = |place, scan: &mut Scan| {
+    let link = |place, scan: &mut HtmlScan| {
         let attributes = element.attributes().iter().filter_map(|attribute| {
             let value = attribute.value_source_location().map(|value| value.bytes());
             Some((attribute.name_source_location()?.bytes(), value))
         });
-        LinkTag::read(attributes, html, charset).note(html, place, charset, scan);
+        LinkTag::from_attributes(attributes, html, charset).note(html, place, charset, scan);
     };
     match mask.map(|mask| mask.of) {
         Some(Masked::BodyEnd) => found.end_tag(tag.start, true),

@@ -4,12 +4,12 @@ use lol_html::html_content::Attribute;
 use proptest::prelude::*;
 
 /// What is found; both readers must find the same in a document that both read.
-fn scanned(html: &str) -> Scan {
+fn scan_html(html: &str) -> HtmlScan {
     super::super::laws::check(html.as_bytes(), Charset::for_label(Some("utf-8")).unwrap()).unwrap()
 }
 
 fn wrappable(html: &str) -> impl Iterator<Item = Link> {
-    scanned(html).links.into_iter().filter(|link| link.reason.is_none())
+    scan_html(html).links.into_iter().filter(|link| link.reason.is_none())
 }
 
 fn targets(html: &str) -> Vec<String> {
@@ -19,7 +19,7 @@ fn targets(html: &str) -> Vec<String> {
 /// The document with `|` where the pixel goes.
 fn pixel(html: &str) -> String {
     let mut html = html.to_owned();
-    if let Some(PartOffset(at)) = scanned(&html).pixel {
+    if let Some(PartOffset(at)) = scan_html(&html).pixel {
         html.insert(at, '|');
     }
     html
@@ -44,7 +44,7 @@ fn every_way_to_write_a_link_is_found() {
 #[test]
 fn the_range_is_the_value_without_its_quotes() {
     let html = r#"<a class=b href="http://e.com/">"#;
-    let link = &scanned(html).links[0];
+    let link = &scan_html(html).links[0];
     assert_eq!(&html[link.href.start.0..link.href.end.0], "http://e.com/");
 }
 
@@ -86,7 +86,7 @@ fn what_is_no_link_in_a_mail_is_not_touched() {
         "<p><a href='http://e.com/' ",
         "<body></body><a href='http://e.com/' ",
     ] {
-        assert_eq!(scanned(html).links, [], "{html}");
+        assert_eq!(scan_html(html).links, [], "{html}");
     }
 }
 
@@ -94,14 +94,14 @@ fn what_is_no_link_in_a_mail_is_not_touched() {
 fn a_link_left_alone_has_its_reason() {
     let html = "<a href='#top'><a href=mailto:a@b.c><a href='http://'>\
                 <a href=http://e.com/ data-msys-clicktrack=\"0\">";
-    let reasons: Vec<_> = scanned(html).links.iter().filter_map(|link| link.reason).collect();
+    let reasons: Vec<_> = scan_html(html).links.iter().filter_map(|link| link.reason).collect();
     assert_eq!(reasons, [Reason::NotHttp, Reason::NotHttp, Reason::NoHost, Reason::OptedOut]);
 }
 
 #[test]
 fn a_link_name_is_decoded() {
     let html = "<a data-msys-linkname='a&amp;é' href=http://e.com/>";
-    assert_eq!(scanned(html).links[0].name.as_deref(), Some("a&é"));
+    assert_eq!(scan_html(html).links[0].name.as_deref(), Some("a&é"));
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn where_the_document_ends_in_no_markup_there_is_no_pixel() {
         "x<!-- ", "x<textarea>", "x<a href='", "x<a ", "x<script></body>", "x<body>x</body",
         "x<body>x</body ", "x</html x='",
     ] {
-        assert_eq!(scanned(html).pixel, None, "{html}");
+        assert_eq!(scan_html(html).pixel, None, "{html}");
     }
 }
 
@@ -158,7 +158,7 @@ fn link(place: Place, target: &str) -> (Place, String) {
 /// The document without its `data-msys-*` attributes.
 fn bare(html: &str) -> String {
     let mut html = html.to_owned();
-    for (range, _) in scanned(&html).attributes.into_iter().rev() {
+    for (range, _) in scan_html(&html).attributes.into_iter().rev() {
         html.replace_range(range.start.0..range.end.0, "");
     }
     html
@@ -184,7 +184,7 @@ fn links_in_conditional_comments_are_outlook_s() {
             link(Place::Html, "http://e/7"),
         ]
     );
-    for found in scanned(html).links {
+    for found in scan_html(html).links {
         assert_eq!(&html[found.href.start.0..found.href.end.0], found.target);
     }
 }
@@ -221,7 +221,7 @@ fn what_only_looks_like_outlook_s_is_left() {
         "<!--[if mso]><a href='http://e/<![endif]-->",
         "<!--[if mso <a href=http://e/",
     ] {
-        assert_eq!(scanned(html).links, [], "{html}");
+        assert_eq!(scan_html(html).links, [], "{html}");
     }
 }
 
@@ -243,7 +243,7 @@ fn the_first_body_tag_has_the_pixel_at_the_top_behind_it() {
         ("<bodyguard><body", None),
         ("<!--[if mso]><body href><![endif]-->", None),
     ] {
-        assert_eq!(scanned(html).initial_pixel, at.map(PartOffset), "{html}");
+        assert_eq!(scan_html(html).initial_pixel, at.map(PartOffset), "{html}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::attribute;
-use super::found::Scan;
+use super::found::HtmlScan;
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange};
 use crate::link::options::Options;
@@ -21,7 +21,7 @@ pub(super) struct LinkTag {
 
 impl LinkTag {
     /// Reads attributes by the places of their names and values.
-    pub(super) fn read(
+    pub(super) fn from_attributes(
         attributes: impl Iterator<Item = (Range<usize>, Option<Range<usize>>)>,
         html: &[u8],
         charset: Charset,
@@ -45,7 +45,7 @@ impl LinkTag {
     }
 
     /// Notes the link, or why it stays.
-    pub(super) fn note(self, html: &[u8], place: Place, charset: Charset, scan: &mut Scan) {
+    pub(super) fn note(self, html: &[u8], place: Place, charset: Charset, scan: &mut HtmlScan) {
         let part =
             |range: Range<usize>| -> PartRange { PartOffset(range.start)..PartOffset(range.end) };
         let Self { href, options, ours } = self;

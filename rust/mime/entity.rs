@@ -91,7 +91,7 @@ impl Walk<'_> {
         let default = if digest { "message/rfc822" } else { "text/plain" };
         let body = entity.section.body..entity.end;
         for part in Parts::new(self.message, body, boundary) {
-            let section = Section::read(self.message, &part);
+            let section = Section::parse(self.message, &part);
             let part = Entity { section: &section, end: part.end, default };
             if section.malformed {
                 self.leaf(&part, ContentType::of(default), Some(Reason::MalformedPart));

@@ -1,12 +1,12 @@
 use super::*;
 
-fn listed(message: &str) -> Vec<BodyPart> {
-    let section = Section::read(message.as_bytes(), &(0..message.len()));
+fn list_parts(message: &str) -> Vec<BodyPart> {
+    let section = Section::parse(message.as_bytes(), &(0..message.len()));
     parts(message.as_bytes(), &section)
 }
 
 fn body(message: &str, role: Role) -> Option<String> {
-    let part = listed(message).into_iter().find(|part| part.role == Some(role))?;
+    let part = list_parts(message).into_iter().find(|part| part.role == Some(role))?;
     Some(message[part.body].to_owned())
 }
 
@@ -15,7 +15,7 @@ fn html(message: &str) -> Option<String> {
 }
 
 fn reasons(message: &str) -> Vec<Reason> {
-    listed(message).iter().filter_map(|part| part.reason).collect()
+    list_parts(message).iter().filter_map(|part| part.reason).collect()
 }
 
 fn multipart(kind: &str, parts: &[&str]) -> String {
@@ -119,10 +119,10 @@ fn an_endless_nest_is_left() {
 #[test]
 fn the_transfer_encoding_is_read_without_case_or_comment() {
     let message = "Content-Type: text/html\nContent-Transfer-Encoding: BASE64 (x)\n\n";
-    assert_eq!(listed(message)[0].transfer_encoding, "base64");
+    assert_eq!(list_parts(message)[0].transfer_encoding, "base64");
     let message = message.replace("(x)", ";");
-    assert_eq!(listed(&message)[0].transfer_encoding, "base64 ;");
-    assert_eq!(listed("Content-Type: text/html\n\n")[0].transfer_encoding, "7bit");
+    assert_eq!(list_parts(&message)[0].transfer_encoding, "base64 ;");
+    assert_eq!(list_parts("Content-Type: text/html\n\n")[0].transfer_encoding, "7bit");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn the_first_text_and_the_first_html_have_a_role() {
     let amp = "Content-Type: text/x-amp-html\r\n\r\n<html amp4email>";
     let attached = format!("Content-Disposition: attachment\r\n{TEXT}");
     let message = multipart("mixed", &[&attached, TEXT, amp, HTML, image, TEXT, HTML]);
-    let found: Vec<_> = listed(&message).iter().map(|part| (part.role, part.reason)).collect();
+    let found: Vec<_> = list_parts(&message).iter().map(|part| (part.role, part.reason)).collect();
     assert_eq!(
         found,
         [
@@ -165,7 +165,7 @@ fn a_part_that_cannot_be_read_is_reported() {
 #[test]
 fn of_endless_parts_the_first_thousand_are_reported_and_the_rest_as_one() {
     let message = multipart("mixed", &vec![TEXT; 3_000]);
-    let listed = listed(&message);
+    let listed = list_parts(&message);
     assert_eq!(listed.len(), 1_001);
     let last = listed.last().unwrap();
     assert_eq!((last.reason, last.body.end), (Some(Reason::TooManyParts), message.len()));

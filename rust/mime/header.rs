@@ -68,7 +68,7 @@ pub struct Section {
 impl Section {
     /// Reads the header section of the entity that `range` of `message` holds.
     #[must_use]
-    pub fn read(message: &[u8], range: &Range<usize>) -> Self {
+    pub fn parse(message: &[u8], range: &Range<usize>) -> Self {
         let mut section = Self::default();
         let mut at = range.start;
         while at < range.end {
@@ -96,7 +96,7 @@ impl Section {
     }
 
     /// The fields of that name (compared without case).
-    pub fn named<'s>(
+    pub fn find_fields<'s>(
         &'s self,
         message: &'s [u8],
         name: &'s [u8],
@@ -109,7 +109,7 @@ impl Section {
     /// The unfolded value of the first field of that name.
     #[must_use]
     pub fn value<'m>(&self, message: &'m [u8], name: &[u8]) -> Option<Cow<'m, [u8]>> {
-        let field = self.named(message, name).next()?;
+        let field = self.find_fields(message, name).next()?;
         Some(match field.value(message) {
             Cow::Borrowed(value) => unfold(value),
             Cow::Owned(value) => Cow::Owned(unfold(&value).into_owned()),
@@ -166,14 +166,14 @@ pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
 mod tests {
     use super::*;
 
-    fn read(message: &[u8]) -> Section {
-        Section::read(message, &(0..message.len()))
+    fn parse_section(message: &[u8]) -> Section {
+        Section::parse(message, &(0..message.len()))
     }
 
     #[test]
     fn fields_keep_their_bytes() {
         let message = b"Subject: a\r\n b\r\nX:y\n\r\nbody";
-        let section = read(message);
+        let section = parse_section(message);
         let bytes: Vec<_> = section.fields.iter().map(|f| &message[f.lines.clone()]).collect();
         assert_eq!(bytes, [b"Subject: a\r\n b\r\n".as_slice(), b"X:y\n"]);
         assert_eq!(section.value(message, b"SUBJECT").as_deref(), Some(b" a b".as_slice()));
@@ -183,11 +183,14 @@ mod tests {
 
     #[test]
     fn a_section_without_a_body_ends_with_the_message() {
-        let section = read(b"X: y");
+        let section = parse_section(b"X: y");
         assert_eq!((section.fields.len(), section.body, section.ended), (1, 4, false));
-        assert_eq!((read(b"X: y\r\n").body, read(b"X: y\r\n").ended), (6, false));
-        assert_eq!((read(b"").body, read(b"").ended), (0, false));
-        assert_eq!((read(b"\n").body, read(b"\n").ended), (1, true));
+        assert_eq!(
+            (parse_section(b"X: y\r\n").body, parse_section(b"X: y\r\n").ended),
+            (6, false)
+        );
+        assert_eq!((parse_section(b"").body, parse_section(b"").ended), (0, false));
+        assert_eq!((parse_section(b"\n").body, parse_section(b"\n").ended), (1, true));
     }
 
     #[test]
@@ -199,7 +202,7 @@ mod tests {
             (b"\n", 0),
             (b"", 0),
         ] {
-            assert_eq!(read(message).end, end, "{message:?}");
+            assert_eq!(parse_section(message).end, end, "{message:?}");
         }
     }
 
@@ -207,7 +210,7 @@ mod tests {
     fn a_line_that_is_no_field_is_reported() {
         for message in [b"no colon\n\nx".as_slice(), b" continued\n\nx", b"a b: c\n\n", b": c\n\n"]
         {
-            assert!(read(message).malformed, "{message:?}");
+            assert!(parse_section(message).malformed, "{message:?}");
         }
     }
 
@@ -227,8 +230,8 @@ mod tests {
                 " a\n b\n c\n\td\n e",
             ),
         ] {
-            let section = read(message);
-            let field = section.named(message, b"x").next().unwrap();
+            let section = parse_section(message);
+            let field = section.find_fields(message, b"x").next().unwrap();
             let found: Vec<_> = field.lines().map(|lines| &message[lines.clone()]).collect();
             assert_eq!(found, lines);
             assert_eq!(field.value(message), value.as_bytes());
@@ -239,14 +242,14 @@ mod tests {
 
     #[test]
     fn a_first_line_that_continues_nothing_is_no_field_s() {
-        let section = read(b" a\r\nX: b\r\n c\r\n\r\n");
+        let section = parse_section(b" a\r\nX: b\r\n c\r\n\r\n");
         assert_eq!(section.fields[0].lines().collect::<Vec<_>>(), [&(4..14)]);
         assert!(section.malformed);
     }
 
     #[test]
     fn a_bare_cr_is_no_line_break() {
-        let section = read(b"X: a\rY: b\n\n");
+        let section = parse_section(b"X: a\rY: b\n\n");
         assert_eq!(section.fields.len(), 1);
     }
 }

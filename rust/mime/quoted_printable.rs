@@ -118,7 +118,7 @@ impl<'o> Writer<'o> {
             rest = after;
             if let Some((byte, after)) = after.split_first() {
                 self.make_room(3);
-                self.escaped(*byte);
+                self.push_escaped(*byte);
                 rest = after;
             }
         }
@@ -129,7 +129,7 @@ impl<'o> Writer<'o> {
             self.make_room(1);
             if let (0, Some((b'-', rest))) = (self.column, text.split_first()) {
                 // Literal, it might begin a boundary line.
-                self.escaped(b'-');
+                self.push_escaped(b'-');
                 text = rest;
                 continue;
             }
@@ -141,7 +141,7 @@ impl<'o> Writer<'o> {
         }
     }
 
-    fn escaped(&mut self, byte: u8) {
+    fn push_escaped(&mut self, byte: u8) {
         self.out.extend_from_slice(&escape(byte));
         self.column += 3;
     }

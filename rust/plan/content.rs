@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Hole;
-use super::lines::{Around, Lines, line_break};
+use super::lines::{Around, LineCursor, line_break};
 use crate::edit::{PartRange, RawOffset, RawRange};
 use crate::mime::base64::{self, Layout};
 use crate::mime::quoted_printable::Decoded;
@@ -84,7 +84,7 @@ pub(super) enum Body<'m> {
 }
 
 impl<'m> Body<'m> {
-    pub(super) fn read(
+    pub(super) fn decode(
         message: &'m [u8],
         body: &Range<usize>,
         transfer_encoding: &str,
@@ -130,7 +130,7 @@ impl<'m> Body<'m> {
         }
         let raw = message.get(body.clone()).unwrap_or_default();
         let eol = line_break(if raw.contains(&b'\n') { raw } else { message });
-        let mut lines = Lines::new(message, body);
+        let mut lines = LineCursor::new(message, body);
         let (mut edits, mut refused) = (Vec::with_capacity(changes.len()), Vec::new());
         for (range, change) in changes {
             let at = self.raw(body, range);

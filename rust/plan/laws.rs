@@ -71,6 +71,6 @@ pub(crate) fn check(message: &[u8], tracking: Tracking) {
 }
 
 fn content_types(message: &[u8]) -> Vec<ContentType> {
-    let parts = entity::parts(message, &Section::read(message, &(0..message.len())));
+    let parts = entity::parts(message, &Section::parse(message, &(0..message.len())));
     parts.into_iter().map(|part| part.content_type).collect()
 }

@@ -9,7 +9,7 @@ use crate::mime::header::line;
 pub(super) const MAX_LINE: usize = 998;
 
 /// Finds the line around each of a rising row of places, looking at no byte more than twice.
-pub(super) struct Lines<'m> {
+pub(super) struct LineCursor<'m> {
     message: &'m [u8],
     line: Range<usize>,
     next: usize,
@@ -27,7 +27,7 @@ pub(super) struct Around<'m> {
     pub(super) too_long: bool,
 }
 
-impl<'m> Lines<'m> {
+impl<'m> LineCursor<'m> {
     pub(super) fn new(message: &'m [u8], body: &Range<usize>) -> Self {
         Self { message, line: body.start..body.start, next: body.start, limit: body.end }
     }
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn an_edit_knows_its_lines() {
         let message = b"one\r\ntwo three\nfour";
-        let mut lines = Lines::new(message, &(0..message.len()));
+        let mut lines = LineCursor::new(message, &(0..message.len()));
         let mut around = |start, end| lines.around(&(RawOffset(start)..RawOffset(end)));
         assert_eq!((around(1, 2).before, around(1, 2).after), (b"o".as_slice(), b"e".as_slice()));
         assert_eq!(around(5, 5).before, b"");

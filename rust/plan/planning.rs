@@ -28,7 +28,7 @@ impl<S: AsRef<[u8]>> Plan<S> {
     #[must_use]
     pub fn new(source: S, rules: &Rules, drop_headers: &[&[u8]]) -> Self {
         let message = source.as_ref();
-        let section = Section::read(message, &(0..message.len()));
+        let section = Section::parse(message, &(0..message.len()));
         let mut planner = Planner::new(message, rules);
         planner.header(&section, drop_headers);
         planner.message(&section);
@@ -111,7 +111,7 @@ impl<'m> Planner<'m> {
         }
         let mut parts = entity::parts(self.message, section);
         let is_signed =
-            SIGNATURES.iter().any(|name| section.named(self.message, name).next().is_some());
+            SIGNATURES.iter().any(|name| section.find_fields(self.message, name).next().is_some());
         if is_signed && self.rules.signed_mail == SignedMail::Skip {
             for part in parts.iter_mut().filter(|part| part.role.is_some()) {
                 part.reason = Some(Reason::SignedMessage);
@@ -155,14 +155,14 @@ impl<'m> Planner<'m> {
         &mut self,
         parts: &mut [BodyPart],
         role: Role,
-        read: impl FnOnce(&mut Self, &BodyPart) -> Result<Found<'m>, Reason>,
-    ) -> Option<Found<'m>> {
+        read: impl FnOnce(&mut Self, &BodyPart) -> Result<PlannedPart<'m>, Reason>,
+    ) -> Option<PlannedPart<'m>> {
         let part = parts.iter_mut().find(|part| part.role == Some(role))?;
         read(self, part).map_err(|reason| part.reason = Some(reason)).ok()
     }
 
-    fn edit(&mut self, found: Found<'_>) {
-        let Found { at, body, links, mut changes } = found;
+    fn edit(&mut self, found: PlannedPart<'_>) {
+        let PlannedPart { at, body, links, mut changes } = found;
         for link in links {
             changes.push((link.href.clone(), Change::Fill(Hole::Href(self.links.len()))));
             self.links.push(PlannedLink { at: body.raw(&at, &link.href), link });
@@ -196,7 +196,7 @@ fn raw(range: &Range<usize>) -> RawRange {
 }
 
 /// What was found in a part.
-struct Found<'m> {
+struct PlannedPart<'m> {
     /// Its body in the message.
     at: Range<usize>,
     body: Body<'m>,
@@ -206,7 +206,7 @@ struct Found<'m> {
 }
 
 impl<'m> Planner<'m> {
-    fn html(&mut self, part: &BodyPart) -> Result<Found<'m>, Reason> {
+    fn html(&mut self, part: &BodyPart) -> Result<PlannedPart<'m>, Reason> {
         let (charset, body) = self.decode(part)?;
         let scan = html::lol::scan(body.bytes(), charset)?;
         let raw = |range: &PartRange| body.raw(&part.body, range);
@@ -223,10 +223,10 @@ impl<'m> Planner<'m> {
         self.opted_out = opted_out.map(|link| link.target.clone()).collect();
         let changes = self.changes(&scan);
         let links = self.filter(scan.links, &raw);
-        Ok(Found { at: part.body.clone(), body, links, changes })
+        Ok(PlannedPart { at: part.body.clone(), body, links, changes })
     }
 
-    fn text(&mut self, part: &BodyPart) -> Result<Found<'m>, Reason> {
+    fn text(&mut self, part: &BodyPart) -> Result<PlannedPart<'m>, Reason> {
         let (charset, body) = self.decode(part)?;
         let joins = part.content_type.parameter("delsp");
         let flow = if joins.is_some_and(|joins| joins.eq_ignore_ascii_case("yes")) {
@@ -234,7 +234,7 @@ impl<'m> Planner<'m> {
         } else {
             Flow::Fixed
         };
-        let text::Scan { mut links, options } = text::scan(body.bytes(), charset, flow)?;
+        let text::TextScan { mut links, options } = text::scan(body.bytes(), charset, flow)?;
         for link in &mut links {
             if link.reason.is_none() && self.opted_out.contains(&link.target) {
                 link.reason = Some(Reason::OptedOut);
@@ -243,16 +243,16 @@ impl<'m> Planner<'m> {
         let links = self.filter(links, &|range| body.raw(&part.body, range));
         let removal = Change::Remove(Removal::TextOptions);
         let changes = options.into_iter().map(|range| (range, removal)).collect();
-        Ok(Found { at: part.body.clone(), body, links, changes })
+        Ok(PlannedPart { at: part.body.clone(), body, links, changes })
     }
 
     fn decode(&self, part: &BodyPart) -> Result<(Charset, Body<'m>), Reason> {
         let charset = Charset::for_label(part.content_type.parameter("charset").as_deref())?;
-        Ok((charset, Body::read(self.message, &part.body, &part.transfer_encoding)?))
+        Ok((charset, Body::decode(self.message, &part.body, &part.transfer_encoding)?))
     }
 
     /// What is done to HTML besides wrapping its links.
-    fn changes(&self, scan: &html::found::Scan) -> Vec<(PartRange, Change)> {
+    fn changes(&self, scan: &html::found::HtmlScan) -> Vec<(PartRange, Change)> {
         let pixels = [(scan.initial_pixel, Hole::InitialPixel), (scan.pixel, Hole::Pixel)];
         let pixels =
             pixels.into_iter().filter_map(|(at, hole)| Some((at?..at?, Change::Fill(hole))));

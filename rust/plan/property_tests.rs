@@ -115,7 +115,7 @@ fn without_bcc(header: &[String]) -> String {
 }
 
 fn parts(message: &[u8]) -> Vec<BodyPart> {
-    entity::parts(message, &Section::read(message, &(0..message.len())))
+    entity::parts(message, &Section::parse(message, &(0..message.len())))
 }
 
 proptest! {
@@ -150,7 +150,7 @@ fn in_each_encoding(kind: &str, text: &str) -> [Vec<u8>; 3] {
     [[head("8bit"), text.as_bytes().to_vec()].concat(), quoted, encoded]
 }
 
-fn decoded(message: &[u8], role: Role) -> String {
+fn decode_part(message: &[u8], role: Role) -> String {
     let part = parts(message).into_iter().find(|part| part.role == Some(role)).unwrap();
     let raw = &message[part.body];
     let bytes = match part.transfer_encoding.as_str() {
@@ -176,7 +176,7 @@ proptest! {
         let text = format!("x\n{}\n", pieces.concat());
         let kind = if role == Role::Html { "text/html" } else { "text/plain" };
         let copies = in_each_encoding(&format!("{kind}; charset=utf-8"), &text)
-            .map(|message| decoded(&render(&message, tracking).0, role));
+            .map(|message| decode_part(&render(&message, tracking).0, role));
         prop_assert_eq!(&copies[0], &copies[1]);
         prop_assert_eq!(&copies[0], &copies[2]);
     }

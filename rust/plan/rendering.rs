@@ -151,9 +151,9 @@ impl<'f, F: Fill> Copying<'f, F> {
             Content::Verbatim(change, line) => {
                 self.verbatim(*change, line, out).map_err(|reason| (Some(*change), reason))
             }
-            Content::QuotedPrintable(change, line) => {
-                self.encoded(*change, line, out).map_err(|reason| (Some(*change), reason))
-            }
+            Content::QuotedPrintable(change, line) => self
+                .write_quoted_printable(*change, line, out)
+                .map_err(|reason| (Some(*change), reason)),
             Content::Base64(body) => self.base64(at, body, out).map_err(|reason| (None, reason)),
             Content::Dropped | Content::Signature => Ok(()),
         });
@@ -243,7 +243,7 @@ impl<'f, F: Fill> Copying<'f, F> {
         Ok(())
     }
 
-    fn encoded(
+    fn write_quoted_printable(
         &mut self,
         change: Change,
         line: &EncodedLine,

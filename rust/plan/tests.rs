@@ -5,7 +5,7 @@ use crate::mime::quoted_printable;
 
 const BOTH: Tracking = Tracking { clicks: true, opens: true, initial_opens: false };
 
-fn rendered(message: &[u8]) -> (Vec<u8>, Rendering) {
+fn render_message(message: &[u8]) -> (Vec<u8>, Rendering) {
     let mut out = Vec::new();
     let plan = Plan::new(message, &Rules::default(), &[b"X-MSYS-API"]);
     let rendering = plan.render(&mut Constant(BOTH), &[], &mut out).unwrap();
@@ -13,7 +13,7 @@ fn rendered(message: &[u8]) -> (Vec<u8>, Rendering) {
 }
 
 fn text(message: &str) -> String {
-    String::from_utf8(rendered(message.as_bytes()).0).unwrap()
+    String::from_utf8(render_message(message.as_bytes()).0).unwrap()
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn base64_keeps_its_lines_up_to_the_first_change() {
     base64::encode(html.as_bytes(), &layout, b"\n", &mut body);
     let head = "Content-Type: text/html\nContent-Transfer-Encoding: base64\n\n".as_bytes();
     let message = [head, &body, b"\n"].concat();
-    let (out, rendering) = rendered(&message);
+    let (out, rendering) = render_message(&message);
     assert_eq!((rendering.links, rendering.pixels), (1, 1));
     let same = out.iter().zip(&message).take_while(|(a, b)| a == b).count();
     assert!(same >= head.len() + 4 * 64);
@@ -83,7 +83,7 @@ fn base64_keeps_its_lines_up_to_the_first_change() {
 fn in_base64_the_pixel_s_line_breaks_are_those_of_the_text() {
     // "<p>\r\n", in a message whose own lines end in LF.
     let head = "Content-Type: text/html\nContent-Transfer-Encoding: base64\n\n";
-    let (out, _) = rendered(format!("{head}PHA+DQo=\n").as_bytes());
+    let (out, _) = render_message(format!("{head}PHA+DQo=\n").as_bytes());
     let html = base64::decode(&out[head.len()..]).unwrap();
     assert!(html.starts_with(b"<p>\r\n\r\n<img ") && html.ends_with(b">\r\n"));
 }
@@ -91,7 +91,8 @@ fn in_base64_the_pixel_s_line_breaks_are_those_of_the_text() {
 #[test]
 fn no_line_is_made_longer_than_998() {
     let links = "<a href='http://e.com/'>x</a>".repeat(30);
-    let (out, rendering) = rendered(format!("Content-Type: text/html\n\n{links}\n").as_bytes());
+    let (out, rendering) =
+        render_message(format!("Content-Type: text/html\n\n{links}\n").as_bytes());
     assert!(out.split(|byte| *byte == b'\n').all(|line| line.len() <= 998));
     assert!((1..30).contains(&rendering.links));
     assert_eq!(rendering.left_alone.len(), 30 - rendering.links);
@@ -101,7 +102,7 @@ fn no_line_is_made_longer_than_998() {
 #[test]
 fn a_line_that_was_too_long_on_entry_is_tracked() {
     let links = "<a href='http://e.com/'>x</a>".repeat(60);
-    let (_, rendering) = rendered(format!("Content-Type: text/html\n\n{links}").as_bytes());
+    let (_, rendering) = render_message(format!("Content-Type: text/html\n\n{links}").as_bytes());
     assert_eq!(rendering.links, 60);
 }
 
@@ -370,7 +371,7 @@ fn a_bare_equals_sign_before_the_pixel_stays_one() {
     for end in ["</body>", "=\n"] {
         let head = "Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n";
         let message = format!("{head}<body>a ={end}");
-        let body = rendered(message.as_bytes()).0.split_off(head.len());
+        let body = render_message(message.as_bytes()).0.split_off(head.len());
         let html = quoted_printable::Decoded::decode(&body, 0).bytes;
         let text = String::from_utf8(html).unwrap();
         assert!(text.starts_with("<body>a =\n<img "), "{text}");
@@ -385,7 +386,7 @@ fn a_pixel_behind_the_last_full_group_of_base64_makes_no_line_too_long() {
         base64::encode(format!("<p>{}", "y".repeat(filler)).as_bytes(), &layout, b"\n", &mut body);
         let head = b"Content-Type: text/html\nContent-Transfer-Encoding: base64\n\n".as_slice();
         for end in [b"".as_slice(), b"\n"] {
-            let (out, _) = rendered(&[head, &body, end].concat());
+            let (out, _) = render_message(&[head, &body, end].concat());
             assert!(out.split(|byte| *byte == b'\n').all(|line| line.len() <= 76));
         }
     }

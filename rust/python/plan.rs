@@ -326,8 +326,8 @@ type Field<'py> = (Vec<(usize, usize)>, Bound<'py, PyBytes>);
 #[pyfunction]
 #[pyo3(signature = (message, name, /))]
 pub(super) fn header_fields<'py>(py: Python<'py>, message: &[u8], name: &[u8]) -> Vec<Field<'py>> {
-    let section = Section::read(message, &(0..message.len()));
-    let fields = section.named(message, name);
+    let section = Section::parse(message, &(0..message.len()));
+    let fields = section.find_fields(message, name);
     fields
         .map(|field| {
             let lines = field.lines().map(|lines| (lines.start, lines.len())).collect();

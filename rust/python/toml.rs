@@ -20,7 +20,7 @@ pub(super) fn read_toml<'py>(
 ) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyDict>, Vec<Fault>)> {
     let Document { rest, spoiled, faults } = without_gil(py, text.len(), || reader::judge(text));
     let (table, _) = DeTable::parse_recoverable(&rest);
-    let found = Found { lines: Lines::of(&rest), spoiled, places: PyDict::new(py) };
+    let found = TableReader { lines: Lines::of(&rest), spoiled, places: PyDict::new(py) };
     let members = found.read_table(table.get_ref(), &PyTuple::empty(py))?;
     let faults = faults.into_iter().map(|fault| {
         let key = PyTuple::new(py, fault.key)?.unbind();
@@ -30,13 +30,13 @@ pub(super) fn read_toml<'py>(
     Ok((members, found.places, faults.collect::<PyResult<_>>()?))
 }
 
-struct Found<'py> {
+struct TableReader<'py> {
     lines: Lines,
     spoiled: Vec<usize>,
     places: Bound<'py, PyDict>,
 }
 
-impl<'py> Found<'py> {
+impl<'py> TableReader<'py> {
     fn read_table(
         &self,
         table: &DeTable<'_>,

@@ -81,7 +81,7 @@ impl EncodedEngagement {
 
     /// The same claims in other bytes, and so in another token: an extension that readers skip.
     #[must_use]
-    pub fn salted(&self, salt: u8) -> Self {
+    pub fn with_salt(&self, salt: u8) -> Self {
         let mut rest = self.0.bytes.as_slice();
         let flags = varint::take(&mut rest).unwrap_or_default();
         let mut bytes = Vec::with_capacity(self.0.bytes.len() + 6);
@@ -250,7 +250,7 @@ fn message_id_bytes(text: &str) -> Option<[u8; MESSAGE_ID_BYTES]> {
 impl Claims {
     /// Reads both blocks.
     pub(super) fn decode(plaintext: &[u8]) -> Result<Self, ClaimsError> {
-        let mut reader = Reader { rest: plaintext, text_left: MAX_TEXT };
+        let mut reader = ClaimsReader { rest: plaintext, text_left: MAX_TEXT };
         let engagement = reader.engagement()?;
         reader.text_left = MAX_TEXT;
         let link = reader.link()?;
@@ -261,12 +261,12 @@ impl Claims {
     }
 }
 
-struct Reader<'p> {
+struct ClaimsReader<'p> {
     rest: &'p [u8],
     text_left: usize,
 }
 
-impl<'p> Reader<'p> {
+impl<'p> ClaimsReader<'p> {
     fn engagement(&mut self) -> Result<Engagement, ClaimsError> {
         let flags = self.number()?;
         if flags & !KNOWN_FLAGS != 0 {

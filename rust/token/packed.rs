@@ -150,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    fn unpacked(packed: &[u8]) -> Result<Vec<u8>, Malformed> {
+    fn unpack_text(packed: &[u8]) -> Result<Vec<u8>, Malformed> {
         let mut out = Vec::new();
         unpack(packed, 16_384, &mut out).map(|()| out)
     }
@@ -181,8 +181,8 @@ mod tests {
 
     #[test]
     fn a_cut_escape_is_malformed() {
-        assert_eq!(unpacked(&[ESCAPE]), Err(Malformed));
-        assert_eq!(unpacked(&[ESCAPE, 2, 0xC3]), Err(Malformed));
+        assert_eq!(unpack_text(&[ESCAPE]), Err(Malformed));
+        assert_eq!(unpack_text(&[ESCAPE, 2, 0xC3]), Err(Malformed));
     }
 
     #[test]
@@ -221,13 +221,13 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_come_back(text in text()) {
-            prop_assert_eq!(unpacked(&pack(&text)), Ok(text));
+            prop_assert_eq!(unpack_text(&pack(&text)), Ok(text));
         }
     }
 
     #[test]
     fn a_long_run_outside_ascii_comes_back() {
         let text = "ü".repeat(700).into_bytes();
-        assert_eq!(unpacked(&pack(&text)), Ok(text));
+        assert_eq!(unpack_text(&pack(&text)), Ok(text));
     }
 }

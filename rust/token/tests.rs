@@ -52,13 +52,13 @@ fn ring() -> KeyRing {
     KeyRing::new(vec![(3, KEY)]).unwrap()
 }
 
-fn sealed() -> String {
+fn seal_claims() -> String {
     ring().seal(&engagement(), &click("https://www.example.com/shop?utm_source=mail")).unwrap()
 }
 
 #[test]
 fn what_a_client_appends_is_ignored() {
-    let path = sealed();
+    let path = seal_claims();
     let junk =
         [".", ")", ">", " ", "/", "//", "%20", "?utm_source=x", "#top", "…", ".html", "=", "/a"];
     for junk in junk {
@@ -72,7 +72,7 @@ fn no_changed_bit_of_a_path_opens() {
     let pixel_path = ring.seal(&engagement(), &pixel()).unwrap();
     let unsubscribe = LinkClaims { kind: Kind::ListUnsubscribe, ..pixel() };
     let unsubscribe_path = ring.seal(&smallest_engagement(), &unsubscribe).unwrap();
-    for path in [sealed(), pixel_path, unsubscribe_path] {
+    for path in [seal_claims(), pixel_path, unsubscribe_path] {
         for (at, bit) in (0..path.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
             let mut changed = path.clone().into_bytes();
             changed[at] ^= 1 << bit;
@@ -85,7 +85,7 @@ fn no_changed_bit_of_a_path_opens() {
 
 #[test]
 fn no_other_character_at_any_place_opens() {
-    let path = sealed();
+    let path = seal_claims();
     for at in 0..path.len() {
         for other in
             (0x20..0x7F).map(char::from).filter(|&other| other != char::from(path.as_bytes()[at]))
@@ -98,7 +98,7 @@ fn no_other_character_at_any_place_opens() {
 
 #[test]
 fn no_cut_or_lengthened_token_opens() {
-    let path = sealed();
+    let path = seal_claims();
     for length in 0..path.len() {
         assert!(ring().open(&path[..length]).is_err(), "{length}");
     }
@@ -109,7 +109,7 @@ fn no_cut_or_lengthened_token_opens() {
 
 #[test]
 fn a_token_opens_at_its_own_route_only() {
-    let path = sealed();
+    let path = seal_claims();
     let token = path.strip_prefix("f/a/").unwrap();
     for route in ["q/", "u/", "f/b/", "f/a/a/", "f/", "f//", "f/A/", "e/", "f/a/../a/"] {
         assert!(ring().open(&format!("{route}{token}")).is_err(), "{route}");
@@ -265,7 +265,7 @@ fn salt_changes_the_token_and_not_the_claims() {
     for engagement in [engagement(), smallest_engagement()] {
         let (encoded, link) = (EncodedEngagement::new(&engagement), EncodedLink::new(&pixel()));
         let mut paths = Vec::new();
-        for encoded in [encoded.clone(), encoded.salted(0), encoded.salted(1)] {
+        for encoded in [encoded.clone(), encoded.with_salt(0), encoded.with_salt(1)] {
             let mut path = Vec::new();
             ring().seal_into(&encoded, &link, &mut path).unwrap();
             let path = String::from_utf8(path).unwrap();

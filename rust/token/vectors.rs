@@ -13,13 +13,13 @@ struct Table(HashMap<&'static str, &'static str>);
 
 impl Table {
     fn text(&self, name: &str) -> Option<String> {
-        self.0.get(name).map(|value| unquoted(value).to_owned())
+        self.0.get(name).map(|value| unquote(value).to_owned())
     }
 
     fn texts(&self, name: &str) -> Vec<String> {
         let Some(list) = self.0.get(name) else { return Vec::new() };
         let list = list.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap();
-        list.split(", ").map(|value| unquoted(value).to_owned()).collect()
+        list.split(", ").map(|value| unquote(value).to_owned()).collect()
     }
 
     fn number<N: std::str::FromStr>(&self, name: &str) -> Option<N> {
@@ -67,7 +67,7 @@ impl Table {
     }
 }
 
-fn unquoted(value: &str) -> &str {
+fn unquote(value: &str) -> &str {
     value.strip_prefix('\'').and_then(|value| value.strip_suffix('\'')).unwrap()
 }
 

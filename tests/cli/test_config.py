@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.config.mutations import combinations, good, mutated, write_named_files
+from tests.config.mutations import combinations, good, mutate, write_named_files
 
 from msys_track.cli import main
 from msys_track.config.checking import check_configuration
 from msys_track.config.configuration import Configuration
-from msys_track.config.effective import Way, find_options
+from msys_track.config.effective import ScopeSelector, find_options
 from msys_track.config.schema.json_schema import json_schema
 from msys_track.config.schema.starter import starter
 from msys_track.keys import file as key_file
@@ -68,14 +68,14 @@ def test_a_good_file_is_said_to_be_one(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["servers.toml", "scopes.toml", "ecelerity.conf"])
 def test_faults_are_lines_of_standard_error_and_exit_code_2(folder: Path, name: str) -> None:
     for chosen in combinations(name, 25, seed=22):
-        text, faults = mutated(good(name), chosen)
+        text, faults = mutate(good(name), chosen)
         write(folder, text, name)
         result = run("config", "check", name)
         assert (result.exit_code, result.stdout) == (2, "")
         lines = [line for line in result.stderr.splitlines() if not line.startswith("ignored: ")]
-        said = [re.match(rf"{re.escape(name)}:(\d+): ", line) for line in lines]
-        assert {int(match[1]) for match in said if match} == faults
-        assert None not in said
+        matches = [re.match(rf"{re.escape(name)}:(\d+): ", line) for line in lines]
+        assert {int(match[1]) for match in matches if match} == faults
+        assert None not in matches
 
 
 def test_what_is_passed_over_is_told_and_no_fault(folder: Path) -> None:
@@ -181,13 +181,13 @@ def test_each_value_is_shown_with_its_source(folder: Path) -> None:
 
 def test_the_options_of_one_way_in_are_shown(folder: Path) -> None:
     write(folder, good("scopes.toml"))
-    way = ("--listen", "127.0.0.1:2525", "--peer", "10.1.2.3", "--pathway", "north")
-    result = run("config", "show", *way)
+    selector = ("--listen", "127.0.0.1:2525", "--peer", "10.1.2.3", "--pathway", "north")
+    result = run("config", "show", *selector)
     assert "# for mail that comes in at 0.0.0.0:2525 from 10.1.2.3, on pathway north" in (
         result.stdout
     )
     assert "listen" not in tomllib.loads(result.stdout)
-    shown = json.loads(run("config", "show", *way, "--json").stdout)
+    shown = json.loads(run("config", "show", *selector, "--json").stdout)
     (one,) = shown["ways"]
     assert {name: one[name] for name in ("listen", "peer", "pathway")} == {
         "listen": "0.0.0.0:2525",
@@ -205,7 +205,7 @@ def test_the_options_of_one_way_in_are_shown(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "said"),
+    ("option", "value", "wording"),
     [
         ("--pathway", "west", "no pathway 'west'; known: bulk, north, receipts"),
         ("--listen", "west", "'west' is not an address; give host:port such as 127.0.0.1:2525"),
@@ -213,12 +213,12 @@ def test_the_options_of_one_way_in_are_shown(folder: Path) -> None:
     ],
 )
 def test_a_way_in_that_can_not_be_is_refused(
-    folder: Path, option: str, value: str, said: str
+    folder: Path, option: str, value: str, wording: str
 ) -> None:
     write(folder, good("scopes.toml"))
     result = run("config", "show", option, value)
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert wording in result.stderr
 
 
 def test_of_a_faulty_file_nothing_is_shown_but_its_faults(folder: Path) -> None:
@@ -231,7 +231,7 @@ def test_of_a_faulty_file_nothing_is_shown_but_its_faults(folder: Path) -> None:
 # import
 
 
-def imported(result: Result) -> dict[str, Any]:
+def parse_output(result: Result) -> dict[str, Any]:
     return tomllib.loads(result.stdout)
 
 
@@ -247,12 +247,15 @@ def test_momentums_form_is_converted_and_passes_the_check(folder: Path) -> None:
     assert after.configuration is not None
     for part in ("smtpapi", "policy", "keys", "proxy", "upstream", "tracker"):
         assert getattr(before.configuration, part) == getattr(after.configuration, part)
-    for way in (Way(), Way(listen="0.0.0.0:2525", peer=ip_address("10.1.1.1"))):
-        assert values(before.configuration, way) == values(after.configuration, way)
+    for selector in (
+        ScopeSelector(),
+        ScopeSelector(listen="0.0.0.0:2525", peer=ip_address("10.1.1.1")),
+    ):
+        assert values(before.configuration, selector) == values(after.configuration, selector)
 
 
-def values(read: Configuration, way: Way) -> dict[str, object]:
-    return {name: each.value for name, each in find_options(read, way).items()}
+def values(read: Configuration, selector: ScopeSelector) -> dict[str, object]:
+    return {name: each.value for name, each in find_options(read, selector).items()}
 
 
 def test_what_is_ignored_is_told_while_converting(folder: Path) -> None:
@@ -266,7 +269,7 @@ def test_what_is_ignored_is_told_while_converting(folder: Path) -> None:
         ),
         f"{keys.name}: not there yet; next: msys-track keys new {keys.name}",
     ]
-    assert imported(result) == {
+    assert parse_output(result) == {
         "keys": "msys-track-keys.toml",
         "smtpapi": True,
         "listener": {"open_tracking_enabled": True, "click_tracking_text": True},
@@ -285,7 +288,7 @@ def test_elsewhere_the_names_of_files_still_hold(
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     monkeypatch.chdir(elsewhere)
     result = run("config", "import", str(source))
-    assert imported(result)["policy"] == {"files": [str(folder / "policy.lua")]}
+    assert parse_output(result)["policy"] == {"files": [str(folder / "policy.lua")]}
     write(elsewhere, result.stdout)
     assert run("config", "check").exit_code == 0
 

@@ -81,7 +81,7 @@ def test_a_reader_that_has_seen_enough_is_no_fault_of_the_store(
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "wording"),
     [
         (None, "no such event store; the tracker makes it when it starts"),
         (b"", "another program's database; give the store another place"),
@@ -90,7 +90,7 @@ def test_a_reader_that_has_seen_enough_is_no_fault_of_the_store(
     ],
 )
 def test_what_is_no_store_is_told(
-    run: Run, tmp_path: Path, content: bytes | None, told: str
+    run: Run, tmp_path: Path, content: bytes | None, wording: str
 ) -> None:
     file = tmp_path / "file"
     if content is not None:
@@ -98,7 +98,7 @@ def test_what_is_no_store_is_told(
     ended = run("events", "--store", file)
     assert (ended.code, ended.output) == (1, b"")
     assert ended.errors.startswith(f"msys-track: {file}: ")
-    assert told in ended.errors
+    assert wording in ended.errors
     assert ended.errors.count("\n") == 1
 
 

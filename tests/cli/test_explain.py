@@ -96,9 +96,9 @@ def explain(*arguments: str | Path, message: bytes | None = None) -> Result:
 TO = ("--to", "jo@reader.example")
 
 
-def unwrapped(told: str) -> str:
+def unwrap_lines(wording: str) -> str:
     """Undo what was done for the width of a terminal."""
-    return " ".join(told.split())
+    return " ".join(wording.split())
 
 
 # What is printed
@@ -164,10 +164,10 @@ def test_the_mail_comes_from_standard_input_for_a_dash() -> None:
 def test_the_peer_decides_as_it_does_in_the_proxy() -> None:
     outside = explain("mail.eml", "--peer", "192.0.2.7", *TO).stdout
     inside = explain("mail.eml", "--peer", "10.0.0.7", *TO).stdout
-    told = 'click_tracking_scheme "https" '
+    wording = 'click_tracking_scheme "https" '
     source = 'listen "127.0.0.1:2525" peer "10.0.0.0/8" (msys-track.toml:'
-    assert told + source in unwrapped(inside)
-    assert told not in unwrapped(outside)
+    assert wording + source in unwrap_lines(inside)
+    assert wording not in unwrap_lines(outside)
 
 
 def test_a_link_that_has_no_room_for_its_metadata_is_told(
@@ -180,8 +180,8 @@ def test_a_link_that_has_no_room_for_its_metadata_is_told(
     assert [(link["fate"], link["lacks_metadata"]) for link in decided["links"]] == [
         ("wrapped", True)
     ]
-    told = unwrapped(explain("-", *TO, message=message).stdout)
-    assert "without metadata: with them its line would pass 998 octets" in told
+    wording = unwrap_lines(explain("-", *TO, message=message).stdout)
+    assert "without metadata: with them its line would pass 998 octets" in wording
 
 
 def test_without_a_configuration_it_says_so_and_how_to_name_one(
@@ -194,8 +194,8 @@ def test_without_a_configuration_it_says_so_and_how_to_name_one(
         "-, as if 127.0.0.1 injected it at 127.0.0.1:2525\n"
         "configuration: none; --config FILE names one\n"
     )
-    told = unwrapped(result.stdout)
-    assert "click_tracking_off: links are wrapped only where click tracking is on" in told
+    wording = unwrap_lines(result.stdout)
+    assert "click_tracking_off: links are wrapped only where click tracking is on" in wording
 
 
 def test_who_explains_needs_no_keys(folder: Path) -> None:
@@ -217,10 +217,10 @@ def test_what_strangers_wrote_cannot_move_the_terminal_s_cursor(
         "Content-Type: text/html; charset=utf-8\r\n\r\n"
         '<body><a href="http://e.example/&#27;[2J\u202e" data-msys-linkname="&#7;">x</a>\r\n'
     ).encode()
-    told = explain("-", *TO, message=message).stdout
-    assert all(each.isprintable() for each in told.splitlines())
-    assert "\\x1b[2Jkey" in told
-    assert "http://e.example/\\x1b[2J\\u202e" in told
+    wording = explain("-", *TO, message=message).stdout
+    assert all(each.isprintable() for each in wording.splitlines())
+    assert "\\x1b[2Jkey" in wording
+    assert "http://e.example/\\x1b[2J\\u202e" in wording
 
 
 def test_a_long_target_is_cut_for_the_reader_and_whole_in_json(
@@ -229,8 +229,8 @@ def test_a_long_target_is_cut_for_the_reader_and_whole_in_json(
     monkeypatch.chdir(tmp_path)
     target = "http://e.example/" + "a" * 300
     message = HTML.replace(b"http://shop.example/", target.encode())
-    told = explain("-", *TO, message=message).stdout
-    assert f"{target[:120]}…(317characters)" in "".join(told.split())
+    wording = explain("-", *TO, message=message).stdout
+    assert f"{target[:120]}…(317characters)" in "".join(wording.split())
     record = json.loads(explain("-", *TO, "--json", message=message).stdout)
     assert record["decided"][0]["links"][0]["target"] == target
 
@@ -240,7 +240,7 @@ def test_a_long_target_is_cut_for_the_reader_and_whole_in_json(
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "wording"),
     [
         (["missing.eml", *TO], 1, "missing.eml: No such file or directory"),
         ([".", *TO], 2, "Invalid value for 'FILE': File '.' is a directory."),
@@ -286,10 +286,10 @@ def test_a_long_target_is_cut_for_the_reader_and_whole_in_json(
         ),
     ],
 )
-def test_a_mistake_is_told_in_a_line(arguments: list[str], code: int, told: str) -> None:
+def test_a_mistake_is_told_in_a_line(arguments: list[str], code: int, wording: str) -> None:
     result = explain(*arguments, message=b"X-MSYS-API: {\r\n\r\n")
     assert result.exit_code == code
-    assert told in result.output
+    assert wording in result.output
     assert isinstance(result.exception, SystemExit)
 
 
@@ -360,6 +360,6 @@ async def test_a_proxy_that_debugs_logs_the_same_record(folder: Path) -> None:
             assert not [each for each in proxy.logged if each["event"] == "message.explained"]
     asked = explain("mail.eml", "--config", "log.toml", *TO, "--json")
     record = json.loads(asked.stdout)
-    told = logged.keys() - {"event", "level", "timestamp"}
-    assert told == record.keys() - {"configuration", "listen", "peer", "recipients"}
-    assert {name: logged[name] for name in told} == {name: record[name] for name in told}
+    names = logged.keys() - {"event", "level", "timestamp"}
+    assert names == record.keys() - {"configuration", "listen", "peer", "recipients"}
+    assert {name: logged[name] for name in names} == {name: record[name] for name in names}

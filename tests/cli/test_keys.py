@@ -123,10 +123,10 @@ def test_a_file_that_others_can_read_is_refused_with_the_command_that_helps(file
 
 @pytest.mark.parametrize("command", ["new", "rotate", "list"])
 def test_a_folder_and_no_file_are_wrong_usage(tmp_path: Path, command: str) -> None:
-    for arguments, told in (([tmp_path], "is a directory"), ([], "Missing argument 'FILE'")):
+    for arguments, wording in (([tmp_path], "is a directory"), ([], "Missing argument 'FILE'")):
         result = keys(command, *arguments)
         assert result.exit_code == 2
-        assert told in result.stderr
+        assert wording in result.stderr
 
 
 def test_the_installed_command_makes_rotates_and_lists(file: Path, run: Run) -> None:

@@ -26,7 +26,7 @@ def open_link(url: str, keys: Path) -> Result:
 
 
 @pytest.fixture
-def found(keys: Path) -> oracle.Difference:
+def difference(keys: Path) -> oracle.Difference:
     """The links of a mail that were sealed by the key file."""
     options = TrackingOptions(
         open_tracking=True, click_tracking=True, tracking_domain="click.example.com"
@@ -36,8 +36,8 @@ def found(keys: Path) -> oracle.Difference:
     return oracle.difference(message, rewriter.copy_for("Jo@e.com", message, now=NOW).message)
 
 
-def test_a_click_s_claims_are_one_json_object(found: oracle.Difference, keys: Path) -> None:
-    result = open_link(found.links[0][1], keys)
+def test_a_click_s_claims_are_one_json_object(difference: oracle.Difference, keys: Path) -> None:
+    result = open_link(difference.links[0][1], keys)
     assert result.exit_code == 0
     claims = json.loads(result.stdout_bytes)
     assert len(claims.pop("message_id")) == 20
@@ -65,13 +65,13 @@ def test_a_click_s_claims_are_one_json_object(found: oracle.Difference, keys: Pa
     }
 
 
-def test_an_open_has_no_target(found: oracle.Difference, keys: Path) -> None:
-    claims = json.loads(open_link(found.pixels[0], keys).stdout_bytes)
+def test_an_open_has_no_target(difference: oracle.Difference, keys: Path) -> None:
+    claims = json.loads(open_link(difference.pixels[0], keys).stdout_bytes)
     assert (claims["kind"], claims["target"], claims["link_name"]) == ("open", None, None)
 
 
-def test_a_link_is_opened_however_it_was_copied(found: oracle.Difference, keys: Path) -> None:
-    url = found.links[0][1]
+def test_a_link_is_opened_however_it_was_copied(difference: oracle.Difference, keys: Path) -> None:
+    url = difference.links[0][1]
     bare = url.removeprefix("http://")
     path = bare.removeprefix("click.example.com")
     for copied in (
@@ -102,9 +102,9 @@ def test_what_is_no_link_of_ours_is_told_in_one_line(url: str, keys: Path) -> No
 
 
 def test_a_changed_link_and_another_key_open_nothing(
-    found: oracle.Difference, keys: Path, tmp_path: Path, run: Run
+    difference: oracle.Difference, keys: Path, tmp_path: Path, run: Run
 ) -> None:
-    url = found.links[0][1]
+    url = difference.links[0][1]
     changed = url[:-1] + ("A" if url[-1] != "A" else "B")
     other = tmp_path / "other.toml"
     run("keys", "new", other)
@@ -121,10 +121,10 @@ def test_a_key_file_that_is_not_there_exits_2(tmp_path: Path) -> None:
 
 
 def test_json_is_utf_8_whatever_the_terminal_is(
-    found: oracle.Difference, keys: Path, run: Run
+    difference: oracle.Difference, keys: Path, run: Run
 ) -> None:
     for encoding in ("ascii", "latin-1", "utf-8"):
         ended = run(
-            "open-link", found.links[0][1], "--keys", keys, env={"PYTHONIOENCODING": encoding}
+            "open-link", difference.links[0][1], "--keys", keys, env={"PYTHONIOENCODING": encoding}
         )
         assert json.loads(ended.output.decode("utf-8"))["metadata"]["name"] == "Jö"

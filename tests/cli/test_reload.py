@@ -29,7 +29,7 @@ def validate_data_spool_each_rcpt(transaction):
 """
 
 
-class Proxy:
+class RunningProxy:
     """A running proxy, the files that it reads, and its upstream."""
 
     server: Server
@@ -38,7 +38,7 @@ class Proxy:
         self.folder = folder
         self._hop = hop
 
-    async def arrived(self) -> tuple[str, Claims]:
+    async def inject_mail(self) -> tuple[str, Claims]:
         """Inject a mail on a connection of its own; the pixel's domain and claims."""
         await send_mail(self.server.port, HTML)
         return self.last()
@@ -76,28 +76,28 @@ upstream = "127.0.0.1:{self._hop.port}"
 
 
 @pytest.fixture
-async def proxy(tmp_path: Path) -> AsyncIterator[Proxy]:
+async def proxy(tmp_path: Path) -> AsyncIterator[RunningProxy]:
     key_file.create(tmp_path / "keys.toml")
     async with ScriptedUpstream() as hop:
-        files = Proxy(tmp_path, hop)
+        files = RunningProxy(tmp_path, hop)
         files.configure("first.example")
         files.decide("first")
         async with running("proxy", "--config", tmp_path / "msys-track.toml") as files.server:
             yield files
 
 
-async def test_the_next_mail_has_the_new_options(proxy: Proxy) -> None:
-    domain, _ = await proxy.arrived()
+async def test_the_next_mail_has_the_new_options(proxy: RunningProxy) -> None:
+    domain, _ = await proxy.inject_mail()
     assert domain == "first.example"
     proxy.configure("second.example")
     reloaded = await proxy.hang_up()
     assert reloaded["needs_restart"] == []
-    domain, _ = await proxy.arrived()
+    domain, _ = await proxy.inject_mail()
     assert domain == "second.example"
 
 
 async def test_a_session_that_is_open_goes_on_and_its_next_mail_has_the_new_options(
-    proxy: Proxy,
+    proxy: RunningProxy,
 ) -> None:
     async with Client(proxy.server.port) as client:
         await client.say("EHLO client")
@@ -111,7 +111,7 @@ async def test_a_session_that_is_open_goes_on_and_its_next_mail_has_the_new_opti
         assert domain == "second.example"
 
 
-async def test_a_mail_that_is_under_way_at_the_hang_up_is_delivered(proxy: Proxy) -> None:
+async def test_a_mail_that_is_under_way_at_the_hang_up_is_delivered(proxy: RunningProxy) -> None:
     async with Client(proxy.server.port) as client:
         await client.envelope("r@r.example", sender="<s@s.example>")
         client.send(HTML[:20])
@@ -145,7 +145,7 @@ NO_POLICY = "def validate_rcptto(transaction:\n"
     ],
 )
 async def test_a_wrong_file_leaves_everything_as_it_was_and_is_told_with_its_line(
-    proxy: Proxy, spoil: Callable[[Proxy], object], fault: str
+    proxy: RunningProxy, spoil: Callable[[RunningProxy], object], fault: str
 ) -> None:
     keys = (proxy.folder / "keys.toml").read_bytes()
     proxy.configure("second.example")
@@ -157,12 +157,12 @@ async def test_a_wrong_file_leaves_everything_as_it_was_and_is_told_with_its_lin
     ring_file = proxy.folder / "keys.toml"
     ring_file.write_bytes(keys)
     ring_file.chmod(0o600)
-    domain, claims = await proxy.arrived()
+    domain, claims = await proxy.inject_mail()
     assert (domain, claims.engagement.campaign_id) == ("first.example", "first")
     proxy.configure("third.example")
     proxy.decide("third")
     await proxy.hang_up()
-    domain, claims = await proxy.arrived()
+    domain, claims = await proxy.inject_mail()
     assert (domain, claims.engagement.campaign_id) == ("third.example", "third")
 
 
@@ -175,8 +175,8 @@ async def test_a_file_that_now_asks_for_a_guard_of_an_open_port_leaves_everythin
     async with running("proxy", "--config", file) as server:
         file.write_text(f"{text}Open_Relay = false\n", encoding="utf-8")
         server.hang_up()
-        told = await asyncio.to_thread(server.event, "configuration.not_reloaded")
-        (fault,) = told["faults"]
+        event = await asyncio.to_thread(server.event, "configuration.not_reloaded")
+        (fault,) = event["faults"]
         assert "Open_Relay (ecelerity.conf:4); 0.0.0.0:0 would be an open relay" in fault
         async with Client(server.port) as client:
             assert client.greeting.startswith("220 ")
@@ -188,20 +188,20 @@ async def test_a_file_that_now_asks_for_a_guard_of_an_open_port_leaves_everythin
         assert reloaded["needs_restart"] == ["proxy"]
 
 
-async def test_a_changed_policy_is_asked(proxy: Proxy) -> None:
+async def test_a_changed_policy_is_asked(proxy: RunningProxy) -> None:
     proxy.decide("second")
-    _, claims = await proxy.arrived()
+    _, claims = await proxy.inject_mail()
     assert claims.engagement.campaign_id == "first"
     await proxy.hang_up()
-    _, claims = await proxy.arrived()
+    _, claims = await proxy.inject_mail()
     assert claims.engagement.campaign_id == "second"
 
 
-async def test_a_rotated_key_seals(proxy: Proxy) -> None:
+async def test_a_rotated_key_seals(proxy: RunningProxy) -> None:
     file = proxy.folder / "keys.toml"
     key_file.rotate(file)
     await proxy.hang_up()
-    await proxy.arrived()
+    await proxy.inject_mail()
     comment, newest, _oldest = file.read_text(encoding="utf-8").split("[[key]]")
     file.write_text(f"{comment}[[key]]{newest}", encoding="utf-8")
     assert KeyRing.load(file).ids == (2,)
@@ -209,27 +209,27 @@ async def test_a_rotated_key_seals(proxy: Proxy) -> None:
     assert claims.engagement.recipient == "jo@reader.example"
 
 
-async def test_a_changed_listener_is_told_to_need_a_restart(proxy: Proxy) -> None:
+async def test_a_changed_listener_is_told_to_need_a_restart(proxy: RunningProxy) -> None:
     proxy.configure("second.example", listen="127.0.0.1:1")
     reloaded = await proxy.hang_up()
     assert reloaded["needs_restart"] == ["proxy"]
-    assert (await proxy.arrived())[0] == "second.example"
+    assert (await proxy.inject_mail())[0] == "second.example"
     again = await proxy.hang_up()
     assert again["needs_restart"] == ["proxy"]
 
 
-async def test_many_hang_ups_at_once_are_borne(proxy: Proxy) -> None:
+async def test_many_hang_ups_at_once_are_borne(proxy: RunningProxy) -> None:
     for _ in range(20):
         proxy.server.hang_up()
     proxy.configure("second.example")
     await proxy.hang_up()
-    assert (await proxy.arrived())[0] in ("first.example", "second.example")
+    assert (await proxy.inject_mail())[0] in ("first.example", "second.example")
     await proxy.hang_up()
-    assert (await proxy.arrived())[0] == "second.example"
+    assert (await proxy.inject_mail())[0] == "second.example"
 
 
 async def test_a_hang_up_reads_a_credential_again(
-    proxy: Proxy, tmp_path_factory: pytest.TempPathFactory
+    proxy: RunningProxy, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     credentials = tmp_path_factory.mktemp("credentials")
     file = credentials / "tracking"
@@ -244,7 +244,7 @@ async def test_a_hang_up_reads_a_credential_again(
         key_file.rotate(file)
         (proxy.folder / "keys.toml").write_bytes(file.read_bytes())
         await proxy.hang_up()
-        await proxy.arrived()
+        await proxy.inject_mail()
     comment, newest, _oldest = file.read_text(encoding="utf-8").split("[[key]]")
     (proxy.folder / "keys.toml").write_text(f"{comment}[[key]]{newest}", encoding="utf-8")
     _, claims = proxy.last()
@@ -271,8 +271,8 @@ async def test_a_tracker_opens_links_of_a_rotated_key_after_a_hang_up(tmp_path: 
         assert (await status(tracker, new), await status(tracker, old)) == (302, 302)
         (tmp_path / "keys.toml").write_text("nonsense", encoding="utf-8")
         tracker.hang_up()
-        told = await asyncio.to_thread(tracker.event, "keys.not_reloaded")
-        assert "keys.toml" in told["why"]
+        event = await asyncio.to_thread(tracker.event, "keys.not_reloaded")
+        assert "keys.toml" in event["why"]
         assert (await status(tracker, new), await status(tracker, old)) == (302, 302)
 
 

@@ -65,10 +65,10 @@ def test_the_header_asks_too_overrides_the_flags_and_is_removed() -> None:
 
 
 def test_a_temporary_key_is_told_where_it_has_sealed_something(keys: Path) -> None:
-    told = "temporary key: these links can't be opened later; see --keys\n"
-    assert rewrite(*BOTH).stderr.endswith(told)
-    assert told not in rewrite(*BOTH, "--keys", keys).stderr
-    assert told not in rewrite("--to", "jo@example.com").stderr
+    wording = "temporary key: these links can't be opened later; see --keys\n"
+    assert rewrite(*BOTH).stderr.endswith(wording)
+    assert wording not in rewrite(*BOTH, "--keys", keys).stderr
+    assert wording not in rewrite("--to", "jo@example.com").stderr
 
 
 def test_links_say_who_the_recipient_is(keys: Path) -> None:
@@ -90,7 +90,7 @@ def test_the_edit_list_makes_the_output_of_the_input(tmp_path: Path) -> None:
     edits = [
         (edit["offset"], edit["length"], base64.b64decode(edit["inserted"])) for edit in listed
     ]
-    assert oracle.replayed(message, edits) == result.stdout_bytes
+    assert oracle.replay_edits(message, edits) == result.stdout_bytes
     assert oracle.undone(message, result.stdout_bytes, edits) == message
     oracle.check_edits(message, edits)
 
@@ -128,7 +128,7 @@ def test_a_malformed_header_is_refused_with_the_reply_that_smtp_gives(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "wording"),
     [
         ((), "Missing option '--to'"),
         (("--to", "jo"), "'jo' is not an address; give one such as jo@example.com"),
@@ -149,10 +149,10 @@ def test_a_malformed_header_is_refused_with_the_reply_that_smtp_gives(
         ((*BOTH, "more"), "unexpected extra argument"),
     ],
 )
-def test_wrong_usage_is_told_and_exits_2(arguments: tuple[str, ...], told: str) -> None:
+def test_wrong_usage_is_told_and_exits_2(arguments: tuple[str, ...], wording: str) -> None:
     result = rewrite(*arguments)
     assert (result.exit_code, result.stdout_bytes) == (2, b"")
-    assert told in result.stderr
+    assert wording in result.stderr
 
 
 def test_key_files_that_can_t_be_used_exit_2(tmp_path: Path, keys: Path) -> None:
@@ -164,7 +164,7 @@ def test_key_files_that_can_t_be_used_exit_2(tmp_path: Path, keys: Path) -> None
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\x00")
     binary.chmod(0o600)
-    for file, told in [
+    for file, wording in [
         (missing, f"there is no such key file; `msys-track keys new {missing}` makes one"),
         (
             empty,
@@ -181,7 +181,7 @@ def test_key_files_that_can_t_be_used_exit_2(tmp_path: Path, keys: Path) -> None
     ]:
         result = rewrite(*BOTH, "--keys", file)
         assert (result.exit_code, result.stdout_bytes) == (2, b"")
-        assert result.stderr == f"msys-track: {file}: {told}\n"
+        assert result.stderr == f"msys-track: {file}: {wording}\n"
 
 
 def test_an_edit_list_that_can_t_be_written_is_told_before_anything_is_output() -> None:

@@ -17,7 +17,7 @@ from tests.cli.mails import HTML
 from tests.processes import COMMAND, SHELL, SHELL_VARIABLES, Run, Server, Start
 
 from msys_track.keys.ring import KeyRing
-from msys_track.testing.mailbox import Mailbox
+from msys_track.testing.mailbox import MailServer
 
 SERVERS = ("proxy", "tracker")
 HEADER = (
@@ -42,7 +42,7 @@ def get(tracker: Server, url: str) -> http.client.HTTPResponse:
     return response
 
 
-def replaced(config: Path, old: str, new: str) -> None:
+def replace_in_file(config: Path, old: str, new: str) -> None:
     text = config.read_text(encoding="utf-8")
     assert old in text
     config.write_text(text.replace(old, new), encoding="utf-8")
@@ -52,8 +52,8 @@ def replaced(config: Path, old: str, new: str) -> None:
 def test_a_mail_goes_all_the_way_and_its_readers_come_back(
     config: Path, start: Start, run: Run
 ) -> None:
-    with Mailbox() as mailbox:
-        replaced(config, "127.0.0.1:9", f"127.0.0.1:{mailbox.port}")
+    with MailServer() as mailbox:
+        replace_in_file(config, "127.0.0.1:9", f"127.0.0.1:{mailbox.port}")
         assert run("config", "check", config).code == 0
         proxy, tracker = start("proxy"), start("tracker")
         assert proxy.printed == [
@@ -95,13 +95,13 @@ def test_while_the_upstream_is_down_nothing_is_accepted_and_nothing_is_lost(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
-    replaced(config, "127.0.0.1:9", f"127.0.0.1:{port}")
+    replace_in_file(config, "127.0.0.1:9", f"127.0.0.1:{port}")
     proxy = start("proxy")
     for _ in range(2):
         with pytest.raises(smtplib.SMTPException) as refused:
             send(proxy, HTML)
         assert code_of(refused.value) // 100 == 4
-    with Mailbox(port) as mailbox:
+    with MailServer(port) as mailbox:
         send(proxy, HTML)
         assert len(mailbox.arrivals) == 1
         assert proxy.stop().code == 0
@@ -118,8 +118,8 @@ def code_of(error: smtplib.SMTPException) -> int:
 def test_a_malformed_header_is_refused_and_what_can_t_be_parsed_passes(
     config: Path, start: Start
 ) -> None:
-    with Mailbox() as mailbox:
-        replaced(config, "127.0.0.1:9", f"127.0.0.1:{mailbox.port}")
+    with MailServer() as mailbox:
+        replace_in_file(config, "127.0.0.1:9", f"127.0.0.1:{mailbox.port}")
         proxy = start("proxy")
         with pytest.raises(smtplib.SMTPDataError) as refused:
             send(proxy, b"X-MSYS-API: {\r\n" + HTML, "jo@e.com", "amy@e.com")
@@ -154,7 +154,9 @@ def test_a_signal_ends_a_server_with_0_though_a_client_is_there(
 def test_an_occupied_port_is_named_and_exits_1(server: str, config: Path, run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         where = f"127.0.0.1:{taken.getsockname()[1]}"
-        replaced(config, f'[{server}]\nlisten = "127.0.0.1:0"', f'[{server}]\nlisten = "{where}"')
+        replace_in_file(
+            config, f'[{server}]\nlisten = "127.0.0.1:0"', f'[{server}]\nlisten = "{where}"'
+        )
         ended = run(server)
     assert (ended.code, ended.output) == (1, b"")
     last = ended.errors.splitlines()[-1]
@@ -168,7 +170,7 @@ def test_an_occupied_port_is_named_and_exits_1(server: str, config: Path, run: R
 def test_an_address_of_another_machine_is_named_and_exits_1(
     server: str, config: Path, run: Run
 ) -> None:
-    replaced(config, "127.0.0.1:0", "192.0.2.1:0")
+    replace_in_file(config, "127.0.0.1:0", "192.0.2.1:0")
     ended = run(server)
     assert (ended.code, ended.output) == (1, b"")
     last = ended.errors.splitlines()[-1]
@@ -177,7 +179,7 @@ def test_an_address_of_another_machine_is_named_and_exits_1(
 
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "wording"),
     [
         ("true", '"maybe"', "listener.open_tracking_enabled: found"),
         ('"keys.toml"', '"no.toml"', "keys: found"),
@@ -185,20 +187,20 @@ def test_an_address_of_another_machine_is_named_and_exits_1(
     ],
 )
 def test_a_wrong_configuration_exits_2_before_a_port_is_opened(  # noqa: PLR0913, PLR0917
-    server: str, old: str, new: str, told: str, config: Path, run: Run
+    server: str, old: str, new: str, wording: str, config: Path, run: Run
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        replaced(config, "127.0.0.1:0", f"127.0.0.1:{taken.getsockname()[1]}")
-        replaced(config, old, new)
+        replace_in_file(config, "127.0.0.1:0", f"127.0.0.1:{taken.getsockname()[1]}")
+        replace_in_file(config, old, new)
         ended = run(server)
     assert (ended.code, ended.output) == (2, b"")
     assert "msys-track.toml:" in ended.errors
-    assert told in ended.errors
+    assert wording in ended.errors
     assert not (config.parent / "events.sqlite").exists()
 
 
 def test_a_tracker_without_a_folder_for_its_store_exits_2(config: Path, run: Run) -> None:
-    replaced(config, "events.sqlite", "no/events.sqlite")
+    replace_in_file(config, "events.sqlite", "no/events.sqlite")
     for command in (("tracker",), ("config", "check")):
         ended = run(*command)
         assert (ended.code, ended.output) == (2, b"")
@@ -206,13 +208,13 @@ def test_a_tracker_without_a_folder_for_its_store_exits_2(config: Path, run: Run
 
 
 def test_a_proxy_needs_no_folder_for_the_tracker_s_store(config: Path, start: Start) -> None:
-    replaced(config, "events.sqlite", "no/events.sqlite")
+    replace_in_file(config, "events.sqlite", "no/events.sqlite")
     assert start("proxy").stop().code == 0
     assert not (config.parent / "no").exists()
 
 
 def test_a_tracker_needs_none_of_the_proxy_s_policy_files(config: Path, start: Start) -> None:
-    replaced(config, "[proxy]", '[policy]\nfiles = ["no.lua"]\n[proxy]')
+    replace_in_file(config, "[proxy]", '[policy]\nfiles = ["no.lua"]\n[proxy]')
     assert start("tracker").stop().code == 0
 
 
@@ -245,7 +247,7 @@ def closed(tmp_path: Path) -> Iterator[Path]:
 def test_a_proxy_starts_where_the_tracker_s_folder_is_closed_to_it(
     config: Path, ordinary: tuple[str, ...], store: str, start: Start, run: Run
 ) -> None:
-    replaced(config, "events.sqlite", store)
+    replace_in_file(config, "events.sqlite", store)
     assert start("proxy", command=ordinary).stop().code == 0
     checked = run("config", "check", command=ordinary)
     assert (checked.code, checked.output) == (0, b"msys-track.toml: no faults\n")
@@ -257,19 +259,19 @@ def test_a_proxy_starts_where_the_tracker_s_folder_is_closed_to_it(
 
 @pytest.mark.usefixtures("closed")
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "wording"),
     [
         ('"keys.toml"', '"closed/keys.toml"', "keys: found"),
         ("[proxy]", '[policy]\nfiles = ["closed/x.lua"]\n[proxy]', "policy.files[0]: found"),
     ],
 )
 def test_a_file_of_its_own_that_a_proxy_may_not_see_is_told_with_its_line(
-    config: Path, ordinary: tuple[str, ...], old: str, new: str, told: str
+    config: Path, ordinary: tuple[str, ...], old: str, new: str, wording: str
 ) -> None:
-    replaced(config, old, new)
+    replace_in_file(config, old, new)
     ended = processes.run(config.parent, "proxy", command=ordinary)
     assert (ended.code, ended.output) == (2, b"")
-    assert f": {told} " in ended.errors
+    assert f": {wording} " in ended.errors
     assert "which can't be looked at: Permission denied" in ended.errors
 
 
@@ -288,10 +290,10 @@ def test_a_server_says_whose_loop_it_runs_on_and_needs_no_uvloop(
 def test_a_proxy_has_its_keys_from_a_variable_and_shows_them_nowhere(
     config: Path, keys: Path, start: Start, run: Run
 ) -> None:
-    replaced(config, '"keys.toml"', '"env:TRACKING_KEYS"')
+    replace_in_file(config, '"keys.toml"', '"env:TRACKING_KEYS"')
     text = keys.read_text(encoding="utf-8")
-    with Mailbox() as mailbox:
-        replaced(config, "127.0.0.1:9", f"127.0.0.1:{mailbox.port}")
+    with MailServer() as mailbox:
+        replace_in_file(config, "127.0.0.1:9", f"127.0.0.1:{mailbox.port}")
         proxy = start("proxy", "--log-level", "debug", env={"TRACKING_KEYS": text})
         send(proxy, HTML)
         ended = proxy.stop()
@@ -323,7 +325,7 @@ def momentum(folder: Path, text: str) -> Path:
 
 def test_a_momentum_configuration_is_all_that_a_proxy_needs(tmp_path: Path, start: Start) -> None:
     config = momentum(tmp_path, MOMENTUM)
-    with Mailbox() as mailbox:
+    with MailServer() as mailbox:
         proxy = start("proxy", "--config", config, "--upstream", f"127.0.0.1:{mailbox.port}")
         send(proxy, HTML, "jo@e.com")
         ended = proxy.stop()
@@ -407,7 +409,7 @@ def test_two_trackers_share_a_store_and_a_key_file(start: Start, run: Run, keys:
 
 @pytest.mark.usefixtures("config")
 def test_a_proxy_whose_links_would_lead_nowhere_says_so(config: Path, start: Start) -> None:
-    replaced(config, 'tracking_domain = "click.example.com"\n', "")
+    replace_in_file(config, 'tracking_domain = "click.example.com"\n', "")
     ended = start("proxy").stop()
     assert ended.code == 0
     assert '"event": "tracking_domain.default"' in ended.errors

@@ -43,7 +43,7 @@ def mutations(name: str) -> tuple[Mutation, ...]:
 
 def _mutation(record: str) -> Mutation:
     lines: dict[str, list[str]] = {}
-    said: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for line in record.splitlines():
         sign, text = line[0], line[2:]
         if sign == "-":
@@ -51,12 +51,12 @@ def _mutation(record: str) -> Mutation:
         elif sign == "+":
             next(reversed(lines.values())).append(text)
         else:
-            said[sign] = text
+            texts[sign] = text
     replaced = {line: "\n".join(becomes) for line, becomes in lines.items()}
-    return Mutation(said["#"], replaced, said["="], said.get("?", "seen"))
+    return Mutation(texts["#"], replaced, texts["="], texts.get("?", "seen"))
 
 
-def mutated(text: str, chosen: Sequence[Mutation]) -> Mutated:
+def mutate(text: str, chosen: Sequence[Mutation]) -> Mutated:
     """Apply mutations of different lines."""
     replaced = {line: becomes for each in chosen for line, becomes in each.lines.items()}
     assert set(replaced) <= set(text.splitlines())

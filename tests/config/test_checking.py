@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.config.mutations import Mutation, combinations, good, mutated, mutations
+from tests.config.mutations import Mutation, combinations, good, mutate, mutations
 
 from msys_track.config.checking import check_configuration
 
@@ -13,19 +13,19 @@ SINGLE = [(name, (each,)) for name in NAMES for each in mutations(name)]
 SEVERAL = [(name, each) for name in NAMES for each in combinations(name, 60, seed=20)]
 
 
-def told(folder: Path, name: str, text: str) -> list[str]:
+def list_faults(folder: Path, name: str, text: str) -> list[str]:
     path = folder / name
     path.write_text(text, encoding="utf-8")
     return [problem.format_line(path) for problem in check_configuration(path).problems]
 
 
-def lines(said: list[str], path: Path) -> set[int]:
-    return {int(each.removeprefix(f"{path}:").partition(":")[0]) for each in said}
+def lines(found: list[str], path: Path) -> set[int]:
+    return {int(each.removeprefix(f"{path}:").partition(":")[0]) for each in found}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_good_file_has_no_faults(folder: Path, name: str) -> None:
-    assert told(folder, name, good(name)) == []
+    assert list_faults(folder, name, good(name)) == []
 
 
 @pytest.mark.parametrize(
@@ -36,21 +36,21 @@ def test_a_good_file_has_no_faults(folder: Path, name: str) -> None:
 def test_every_fault_is_told_on_its_line_and_nothing_else(
     folder: Path, name: str, chosen: tuple[Mutation, ...]
 ) -> None:
-    text, faults = mutated(good(name), chosen)
-    said = told(folder, name, text)
-    assert lines(said, folder / name) == faults
-    assert all(any(each.words in one for one in said) for each in chosen)
+    text, faults = mutate(good(name), chosen)
+    found = list_faults(folder, name, text)
+    assert lines(found, folder / name) == faults
+    assert all(any(each.words in one for one in found) for each in chosen)
 
 
 def test_a_configurations_own_faults_come_before_those_of_its_files(folder: Path) -> None:
     text = 'keys = "keys.toml"\n[policy]\nfiles = ["broken.lua", "policy.lua", "bad.py"]\n[x]\n'
     (folder / "bad.py").write_text("def validate_helo(t): pass\ndef validate_conect(t): pass\n")
     path = folder / "msys-track.toml"
-    said = told(folder, path.name, text)
-    assert said[0].startswith(f"{path}:4: x: unknown; allowed: keys, smtpapi")
-    assert said[1].startswith(f"{path}:3: policy.files[0]: {folder}/broken.lua:3: ")
+    found = list_faults(folder, path.name, text)
+    assert found[0].startswith(f"{path}:4: x: unknown; allowed: keys, smtpapi")
+    assert found[1].startswith(f"{path}:3: policy.files[0]: {folder}/broken.lua:3: ")
     bad = f"{path}:3: policy.files[2]: {folder}/bad.py"
-    assert said[2:] == [
+    assert found[2:] == [
         f"{bad}:1: validate_helo is not a hook; did you mean validate_ehlo?",
         f"{bad}:2: validate_conect is not a hook; did you mean validate_connect?",
     ]
@@ -58,14 +58,14 @@ def test_a_configurations_own_faults_come_before_those_of_its_files(folder: Path
 
 def test_a_policy_is_checked_although_another_file_is_not_there(folder: Path) -> None:
     text = '[policy]\nfiles = [\n  "none.lua",\n  "broken.lua",\n]\n'
-    said = told(folder, "msys-track.toml", text)
-    assert [each.split(":")[1] for each in said] == ["3", "4"]
+    found = list_faults(folder, "msys-track.toml", text)
+    assert [each.split(":")[1] for each in found] == ["3", "4"]
 
 
 def test_a_policy_is_not_run_under_limits_that_were_not_meant(folder: Path) -> None:
     text = '[policy]\nfiles = ["open.lua"]\nlua_sandbox = "no"\n'
     (folder / "open.lua").write_text("os.getenv('HOME')\n")
-    (one,) = told(folder, "msys-track.toml", text)
+    (one,) = list_faults(folder, "msys-track.toml", text)
     assert 'lua_sandbox: found "no"' in one
 
 
@@ -74,7 +74,7 @@ def test_keys_that_others_can_read_are_a_fault_of_the_line_of_their_name(folder:
     open_keys.write_bytes((folder / "keys.toml").read_bytes())
     open_keys.chmod(0o644)
     folder.chmod(0o755)
-    (one,) = told(folder, "msys-track.toml", '\nkeys = "open.toml"\n')
+    (one,) = list_faults(folder, "msys-track.toml", '\nkeys = "open.toml"\n')
     place = f"{folder / 'msys-track.toml'}:2: keys: {open_keys}"
     assert one.startswith(f"{place}: users other than its owner can use it")
 
@@ -82,17 +82,17 @@ def test_keys_that_others_can_read_are_a_fault_of_the_line_of_their_name(folder:
 def test_keys_that_momentums_form_lacks_are_no_fault_and_are_not_made(tmp_path: Path) -> None:
     path = tmp_path / "ecelerity.conf"
     path.write_text('smtpapi {}\nESMTP_Listener { Listen ":2525" {} }\nGateway = mta.test\n')
-    looked = check_configuration(path)
-    assert looked.problems == ()
-    assert looked.configuration is not None
-    assert looked.configuration.keys == tmp_path / "msys-track-keys.toml"
+    checked = check_configuration(path)
+    assert checked.problems == ()
+    assert checked.configuration is not None
+    assert checked.configuration.keys == tmp_path / "msys-track-keys.toml"
     assert os.listdir(tmp_path) == ["ecelerity.conf"]  # noqa: PTH208 - all of it
 
 
 def test_a_listener_of_momentums_form_needs_an_upstream(tmp_path: Path) -> None:
     text = 'smtpapi {}\nESMTP_Listener {\n Listen ":25" {}\n}\n'
-    (said,) = told(tmp_path, "ecelerity.conf", text)
-    assert said.removeprefix(f"{tmp_path / 'ecelerity.conf'}:3: ") == (
+    (found,) = list_faults(tmp_path, "ecelerity.conf", text)
+    assert found.removeprefix(f"{tmp_path / 'ecelerity.conf'}:3: ") == (
         "proxy.upstream: missing; an upstream is needed: "
         'write Gateway = "host" or msys_track { upstream = "host:port" }, '
         "or give --upstream host:port"
@@ -101,15 +101,15 @@ def test_a_listener_of_momentums_form_needs_an_upstream(tmp_path: Path) -> None:
 
 def test_what_only_tracks_needs_no_upstream(folder: Path) -> None:
     text = 'msys_track { keys = "keys.toml" store = "events.sqlite" }\n'
-    assert told(folder, "ecelerity.conf", text) == []
+    assert list_faults(folder, "ecelerity.conf", text) == []
 
 
 def test_what_the_command_line_says_stands_in_place_of_the_files_words(folder: Path) -> None:
     path = folder / "ecelerity.conf"
     path.write_text('ESMTP_Listener { Listen ":2525" {} }\n')
     keys = folder / "keys.toml"
-    looked = check_configuration(path, keys=keys, upstream="mta.test:25")
-    assert looked.problems == ()
+    checked = check_configuration(path, keys=keys, upstream="mta.test:25")
+    assert checked.problems == ()
     wrong = check_configuration(path, keys=folder / "none.toml", upstream="mta.test")
     assert [problem.format_line(path).partition(" found")[0] for problem in wrong.problems] == [
         "command line: keys:",

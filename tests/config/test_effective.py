@@ -9,7 +9,7 @@ from tests.config.mutations import good
 
 from msys_track.config.checking import Checked, check_configuration
 from msys_track.config.configuration import Configuration
-from msys_track.config.effective import Way, find_listen, find_options, find_tables
+from msys_track.config.effective import ScopeSelector, find_listen, find_options, find_tables
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
 from msys_track.config.schema.tables import SCOPE, TABLES, TOP
 from msys_track.dispatch.rewriter import Rewriter
@@ -17,58 +17,58 @@ from msys_track.dispatch.session import PolicySession
 from msys_track.keys.ring import KeyRing
 from msys_track.smtp.address import Address
 
-WAYS = [
-    Way(),
-    Way(listen="0.0.0.0:2525"),
-    Way(listen="0.0.0.0:2525", peer=ip_address("10.1.2.3")),
-    Way(listen="[::1]:2526", peer=ip_address("2001:db8::1")),
-    Way(listen="[::1]:2526", peer=ip_address("192.0.2.9")),
-    Way(peer=ip_address("192.0.2.9")),
+SELECTORS = [
+    ScopeSelector(),
+    ScopeSelector(listen="0.0.0.0:2525"),
+    ScopeSelector(listen="0.0.0.0:2525", peer=ip_address("10.1.2.3")),
+    ScopeSelector(listen="[::1]:2526", peer=ip_address("2001:db8::1")),
+    ScopeSelector(listen="[::1]:2526", peer=ip_address("192.0.2.9")),
+    ScopeSelector(peer=ip_address("192.0.2.9")),
 ]
 
 
-def looked_at(folder: Path, text: str) -> tuple[Checked, Configuration]:
+def check_text(folder: Path, text: str) -> tuple[Checked, Configuration]:
     path = folder / "msys-track.toml"
     path.write_text(text, encoding="utf-8")
-    looked = check_configuration(path)
-    assert looked.problems == ()
-    assert looked.configuration is not None
-    return looked, looked.configuration
+    checked = check_configuration(path)
+    assert checked.problems == ()
+    assert checked.configuration is not None
+    return checked, checked.configuration
 
 
 @pytest.fixture
-def read(folder: Path) -> Configuration:
+def configuration(folder: Path) -> Configuration:
     """Read the good file that has every kind of scope."""
-    return looked_at(folder, good("scopes.toml"))[1]
+    return check_text(folder, good("scopes.toml"))[1]
 
 
-@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("selector", SELECTORS, ids=str)
 def test_the_options_shown_are_those_of_a_mail_that_comes_in_that_way(
-    read: Configuration, way: Way
+    configuration: Configuration, selector: ScopeSelector
 ) -> None:
-    rewriter = Rewriter(keys=KeyRing.temporary(), scopes=read.scopes)
-    peer = f"[{way.peer}]:5" if way.peer else ""
-    session = PolicySession(read.scopes, peer=peer, listen=way.listen or "")
+    rewriter = Rewriter(keys=KeyRing.temporary(), scopes=configuration.scopes)
+    peer = f"[{selector.peer}]:5" if selector.peer else ""
+    session = PolicySession(configuration.scopes, peer=peer, listen=selector.listen or "")
     session.add_recipient(None, "jo@example.com")
     decision = rewriter.decide(
         b"Subject: x\r\n\r\n", ["jo@example.com"], transaction=session.transaction()
     )
     resolved: Any = decision.options["jo@example.com"]
-    shown = find_options(read, way)
+    shown = find_options(configuration, selector)
     for name, key in {**SCOPE, **ENGAGEMENT_TRACKER}.items():
         if name not in ("pathway", "context"):
             value = getattr(resolved, key.fields[0]).value
             assert shown[name].value == (list(value) if isinstance(value, tuple) else value), name
 
 
-def test_a_source_is_a_scope_and_its_line(read: Configuration) -> None:
-    inner = find_options(read, WAYS[2])
+def test_a_source_is_a_scope_and_its_line(configuration: Configuration) -> None:
+    inner = find_options(configuration, SELECTORS[2])
     peer = 'listen ":2525" peer "10.0.0.0/8" (msys-track.toml:14)'
     assert inner["click_tracking_enabled"] == (True, peer)
     assert inner["open_tracking_scheme"] == ("http", "default")
     context = {"smtpapi_campaign_id": "receipts", "smtpapi_open_tracking": "1"}
     assert inner["context"] == (context, 'pathway "receipts" (msys-track.toml:28)')
-    assert find_options(read, Way())["pathway"] == (None, "none")
+    assert find_options(configuration, ScopeSelector())["pathway"] == (None, "none")
 
 
 def test_a_pathway_of_the_context_decides_as_policys_does(folder: Path) -> None:
@@ -76,16 +76,16 @@ def test_a_pathway_of_the_context_decides_as_policys_does(folder: Path) -> None:
         '[listener]\ncontext = { pathway = "a", smtpapi_tracking_link_expiry = "7" }\n'
         "[pathway.a]\noutlook_links = false\n"
     )
-    _, read = looked_at(folder, text)
-    shown = find_options(read, Way())
+    _, configuration = check_text(folder, text)
+    shown = find_options(configuration, ScopeSelector())
     assert shown["outlook_links"] == (False, 'pathway "a" (msys-track.toml:4)')
     assert shown["pathway"] == ("a", "context of listener (msys-track.toml:2)")
     assert shown["tracking_link_expiry"] == (7, "context of listener (msys-track.toml:2)")
 
 
 def test_every_key_of_every_table_is_shown(folder: Path) -> None:
-    looked, read = looked_at(folder, good("servers.toml"))
-    shown = find_tables(looked.document, read)
+    checked, configuration = check_text(folder, good("servers.toml"))
+    shown = find_tables(checked.document, configuration)
     assert {name: set(table) for name, table in shown.items()} == {
         "": set(TOP),
         **{name: set(TABLES[name]) for name in ("policy", "proxy", "tracker")},
@@ -97,13 +97,13 @@ def test_every_key_of_every_table_is_shown(folder: Path) -> None:
 
 
 def test_a_server_that_is_not_configured_is_not_shown(folder: Path) -> None:
-    looked, read = looked_at(folder, "")
-    shown = find_tables(looked.document, read)
+    checked, configuration = check_text(folder, "")
+    shown = find_tables(checked.document, configuration)
     assert set(shown) == {"", "policy"}
     assert shown[""]["keys"] == (None, "none")
 
 
-def test_an_address_of_any_host_is_known_by_each(read: Configuration) -> None:
-    assert find_listen(read.scopes.listens, Address("127.0.0.1", 2525)) == "0.0.0.0:2525"
-    assert find_listen(read.scopes.listens, Address("::1", 2526)) == "[::1]:2526"
-    assert find_listen(read.scopes.listens, Address("::1", 2525)) is None
+def test_an_address_of_any_host_is_known_by_each(configuration: Configuration) -> None:
+    assert find_listen(configuration.scopes.listens, Address("127.0.0.1", 2525)) == "0.0.0.0:2525"
+    assert find_listen(configuration.scopes.listens, Address("::1", 2526)) == "[::1]:2526"
+    assert find_listen(configuration.scopes.listens, Address("::1", 2525)) is None

@@ -7,12 +7,12 @@ from importlib import resources
 import pytest
 
 from msys_track.demo.catalogue import MAILS, NEWSLETTER, Mail
-from msys_track.testing.mail_reader import Place, read
+from msys_track.testing.mail_reader import LinkPlace, read_mail
 
 
 @pytest.mark.parametrize("mail", MAILS, ids=lambda mail: mail.file)
 def test_a_mail_has_the_links_that_are_expected_of_it(mail: Mail) -> None:
-    found = [(link.place, link.href) for link in read(mail.message()).links]
+    found = [(link.place, link.href) for link in read_mail(mail.message()).links]
     assert found == [(link.place, link.href) for link in mail.links]
 
 
@@ -44,4 +44,4 @@ def test_the_mails_are_of_different_shapes() -> None:
 
 
 def test_the_button_for_outlook_is_in_the_newsletter() -> None:
-    assert [link.place for link in NEWSLETTER.links].count(Place.OUTLOOK) == 1
+    assert [link.place for link in NEWSLETTER.links].count(LinkPlace.OUTLOOK) == 1

@@ -45,12 +45,12 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> Spoil:
     return begin
 
 
-def remarked(text: str, remark: str) -> str:
+def add_remark(text: str, remark: str) -> str:
     """Write what the page has where a remark is too long for the second column."""
     return f"{text}\n{' ' * 18}{remark}"
 
 
-async def shown(stage: Stage, content: bytes) -> tuple[Ledger, str]:
+async def show_mail(stage: Stage, content: bytes) -> tuple[Ledger, str]:
     page: list[str] = []
     ledger = await tour(stage, page.append, Mail(file="my.eml", content=content))
     assert [line for line in page if len(line) > pages.WIDTH] == []
@@ -60,16 +60,16 @@ async def shown(stage: Stage, content: bytes) -> tuple[Ledger, str]:
 async def test_links_lead_where_they_led_and_the_rest_says_why_not(stage: Stage) -> None:
     content = HTML + b"\r\n" + LINK + b"<a href='mailto:a@b.c'><a href='/rel'>"
     content += b"<a href='http://b.example/' data-msys-clicktrack=0></body>\r\n"
-    ledger, page = await shown(stage, content)
-    assert not any(ledger.failed())
+    ledger, page = await show_mail(stage, content)
+    assert not any(ledger.find_failures())
     assert "   answered     250 2.0.0 Ok: in the mailbox" in page
     assert "   tracking     opens on (configuration), clicks on (configuration)" in page
     assert "   came out     1 link wrapped and 1 pixel added" in page
     assert "   clicked      http://a.example/?x=1&y=2" in page
     not_http = f"not_http: {Reason.NOT_HTTP.meaning}"
-    assert "   left alone   " + remarked("mailto:a@b.c", not_http) in page
-    assert remarked("/rel", not_http) in page
-    assert remarked("http://b.example/", "opted_out") in page
+    assert "   left alone   " + add_remark("mailto:a@b.c", not_http) in page
+    assert add_remark("/rel", not_http) in page
+    assert add_remark("http://b.example/", "opted_out") in page
     assert "   stored       1 open, 1 click" in page
     assert page.endswith(f"all {ledger.total} expectations held")
 
@@ -77,33 +77,33 @@ async def test_links_lead_where_they_led_and_the_rest_says_why_not(stage: Stage)
 async def test_reasons_are_put_beside_the_links_of_a_base64_mail_too(stage: Stage) -> None:
     body = base64.encodebytes(LINK + b"<a href='tel:+1'>call</a>")
     head = HTML + b"Content-Transfer-Encoding: base64\r\n\r\n"
-    ledger, page = await shown(stage, head + body)
-    assert not any(ledger.failed())
-    assert "   left alone   " + remarked("tel:+1", "not_http") in page
+    ledger, page = await show_mail(stage, head + body)
+    assert not any(ledger.find_failures())
+    assert "   left alone   " + add_remark("tel:+1", "not_http") in page
 
 
 async def test_what_is_said_of_the_whole_mail_stands_beside_its_links(stage: Stage) -> None:
-    _, page = await shown(stage, b"DKIM-Signature: v=1\r\n" + HTML + b"\r\n" + LINK)
-    assert "   left alone   " + remarked("http://a.example/?x=1&y=2", "signed_message") in page
+    _, page = await show_mail(stage, b"DKIM-Signature: v=1\r\n" + HTML + b"\r\n" + LINK)
+    assert "   left alone   " + add_remark("http://a.example/?x=1&y=2", "signed_message") in page
     assert page.count("signed_message") == 1
 
 
 async def test_where_links_and_reasons_do_not_fit_they_are_told_apart(stage: Stage) -> None:
     # For HTML a comment ends at --!> too; the demo's quick glance at an own mail knows only -->.
     content = HTML + b"\r\n<!-- --!><a href='tel:+1'>call</a>\r\n"
-    ledger, page = await shown(stage, content)
-    assert not any(ledger.failed())
-    assert "   left alone   " + remarked("1 link or the pixel", "not_http") in page
+    ledger, page = await show_mail(stage, content)
+    assert not any(ledger.find_failures())
+    assert "   left alone   " + add_remark("1 link or the pixel", "not_http") in page
 
 
 async def test_the_mails_own_header_decides_and_is_taken_out(stage: Stage) -> None:
     header = b'X-MSYS-API: {"options": {"click_tracking": false}, "campaign_id": "mine"}\r\n'
-    ledger, page = await shown(stage, header + HTML + b"\r\n" + LINK)
-    assert not any(ledger.failed())
+    ledger, page = await show_mail(stage, header + HTML + b"\r\n" + LINK)
+    assert not any(ledger.find_failures())
     assert "opens on (configuration), clicks off (X-MSYS-API)" in page
     assert "0 links wrapped and 1 pixel added" in page
     assert "all other bytes as they were, without its X-MSYS-API" in page
-    assert remarked("http://a.example/?x=1&y=2", "tracking_off") in page
+    assert add_remark("http://a.example/?x=1&y=2", "tracking_off") in page
     assert 'campaign_id "mine"' in page
 
 
@@ -136,8 +136,8 @@ async def test_what_a_mail_may_ask_for_is_expected(
 ) -> None:
     api = b"X-MSYS-API: " + header + b"\r\n" if header else b""
     content = fields + api + HTML + b"\r\n<html><body>" + body + b"</body></html>\r\n"
-    ledger, page = await shown(stage, content)
-    assert not any(ledger.failed()), page
+    ledger, page = await show_mail(stage, content)
+    assert not any(ledger.find_failures()), page
     assert told in page
 
 
@@ -167,8 +167,8 @@ async def test_a_copy_that_is_not_as_asked_for_is_noticed(
 ) -> None:
     spoil(lambda each: [replace(each, message=each.message.replace(was, is_now))])
     api = b"X-MSYS-API: " + TO_ALL[:-1] + b',"options":{"initial_open":true}}\r\n'
-    ledger, _ = await shown(stage, api + HTML + b"\r\n<html><body>" + ASKING)
-    assert noticed in [each.what for each in ledger.failed()]
+    ledger, _ = await show_mail(stage, api + HTML + b"\r\n<html><body>" + ASKING)
+    assert noticed in [each.what for each in ledger.find_failures()]
 
 
 async def test_a_field_is_compared_whole_where_a_line_stands_in_it_that_is_none(
@@ -177,16 +177,16 @@ async def test_a_field_is_compared_whole_where_a_line_stands_in_it_that_is_none(
     cc = b"Cc: x@y.example,\r\njunk\r\n z@y.example\r\n"
     bcc = b"Bcc: s@y.example,\r\njunk\r\n\tt@y.example\r\n"
     api = b"X-MSYS-API: " + TO_ALL[:-1] + b"\r\njunk\r\n }\r\n"
-    ledger, page = await shown(stage, cc + bcc + api + HTML + b"\r\n" + LINK)
-    assert not any(ledger.failed()), page
+    ledger, page = await show_mail(stage, cc + bcc + api + HTML + b"\r\n" + LINK)
+    assert not any(ledger.find_failures()), page
     assert "its Cc got c@x.example" in page
 
 
 @pytest.mark.parametrize("missing", ["reader@example.net", "c@x.example", "b@x.example"])
 async def test_a_copy_that_is_missing_is_noticed(stage: Stage, spoil: Spoil, missing: str) -> None:
     spoil(lambda each: [] if missing in each.recipients else [each])
-    ledger, _ = await shown(stage, b"X-MSYS-API: " + TO_ALL + b"\r\n" + HTML + b"\r\n" + LINK)
-    assert "who received it" in [each.what for each in ledger.failed()]
+    ledger, _ = await show_mail(stage, b"X-MSYS-API: " + TO_ALL + b"\r\n" + HTML + b"\r\n" + LINK)
+    assert "who received it" in [each.what for each in ledger.find_failures()]
 
 
 async def test_a_further_reader_whose_copy_is_not_tracked_is_noticed(
@@ -196,9 +196,9 @@ async def test_a_further_reader_whose_copy_is_not_tracked_is_noticed(
     untracked = b"Cc: c@x.example\r\n" + HTML + b"\r\n" + LINK + b"\r\n"
     to = "c@x.example"
     spoil(lambda each: [replace(each, message=untracked) if to in each.recipients else each])
-    ledger, _ = await shown(stage, content)
+    ledger, _ = await show_mail(stage, content)
     what = "links and pixels in c@x.example's copy, as the product says"
-    assert [each.what for each in ledger.failed()] == [what]
+    assert [each.what for each in ledger.find_failures()] == [what]
 
 
 async def test_an_event_of_another_kind_is_noticed(
@@ -210,8 +210,8 @@ async def test_an_event_of_another_kind_is_noticed(
         return [replace(each, type=EventType.CLICK) for each in await new_events(stage)]
 
     monkeypatch.setattr(Stage, "new_events", others)
-    ledger, _ = await shown(stage, HTML + b"\r\n" + ASKING)
-    assert [each.what for each in ledger.failed()] == ["events in the store"]
+    ledger, _ = await show_mail(stage, HTML + b"\r\n" + ASKING)
+    assert [each.what for each in ledger.find_failures()] == ["events in the store"]
 
 
 async def test_a_refusal_without_a_cause_is_noticed(
@@ -221,8 +221,8 @@ async def test_a_refusal_without_a_cause_is_noticed(
         return Answer(code=550, text="5.6.0 JSON parsing error in X-MSYS-API")
 
     monkeypatch.setattr(Stage, "send", refused)
-    ledger, _ = await shown(stage, b"X-MSYS-API: {}\r\n" + HTML + b"\r\n" + LINK)
-    assert [each.what for each in ledger.failed()] == ["the answer to the mail"]
+    ledger, _ = await show_mail(stage, b"X-MSYS-API: {}\r\n" + HTML + b"\r\n" + LINK)
+    assert [each.what for each in ledger.find_failures()] == ["the answer to the mail"]
 
 
 @pytest.mark.parametrize(
@@ -244,8 +244,8 @@ async def test_a_refusal_without_a_cause_is_noticed(
 async def test_what_can_not_be_tracked_arrives_byte_for_byte(
     stage: Stage, content: bytes, told: str
 ) -> None:
-    ledger, page = await shown(stage, content)
-    assert not any(ledger.failed())
+    ledger, page = await show_mail(stage, content)
+    assert not any(ledger.find_failures())
     assert "   came out     byte for byte as it was" in page
     assert told in " ".join(page.split())
     assert "   stored       no event" in page
@@ -253,36 +253,36 @@ async def test_what_can_not_be_tracked_arrives_byte_for_byte(
 
 async def test_line_ends_are_made_as_mail_programs_make_them(stage: Stage) -> None:
     content = (HTML + b"\r\n" + LINK).replace(b"\r\n", b"\n")
-    ledger, page = await shown(stage, content)
-    assert not any(ledger.failed())
+    ledger, page = await show_mail(stage, content)
+    assert not any(ledger.find_failures())
     assert "3 line ends made CRLF" in page
     assert "the last line was given an end" in page
     assert "1 link wrapped" in page
 
 
 async def test_a_line_of_a_megabyte_goes_through(stage: Stage) -> None:
-    ledger, page = await shown(stage, HTML + b"\r\n<p>" + b"x" * 1_000_000 + LINK)
-    assert not any(ledger.failed())
+    ledger, page = await show_mail(stage, HTML + b"\r\n<p>" + b"x" * 1_000_000 + LINK)
+    assert not any(ledger.find_failures())
     assert "1 link wrapped" in page
 
 
 async def test_what_is_8bit_goes_through(stage: Stage) -> None:
     content = HTML + "\r\n<a href='https://exämple.org/ü?é=1'>é</a>".encode()
-    ledger, page = await shown(stage, content)
-    assert not any(ledger.failed())
+    ledger, page = await show_mail(stage, content)
+    assert not any(ledger.find_failures())
     assert "   clicked      https://xn--exmple-cua.org/%C3%BC?%C3%A9=1" in page
 
 
 async def test_what_a_terminal_would_obey_is_shown_escaped(stage: Stage) -> None:
-    _, page = await shown(stage, HTML + b"\r\n<a href='java\x1b[2J:x'>\x1b[31m</a>")
+    _, page = await show_mail(stage, HTML + b"\r\n<a href='java\x1b[2J:x'>\x1b[31m</a>")
     assert "\x1b" not in page
     assert "java\\x1b[2J:x" in page
 
 
 async def test_of_many_links_some_are_shown_and_a_thousand_clicked(stage: Stage) -> None:
     links = b"".join(b"<a href=http://a.example/%d>x</a>\r\n" % at for at in range(1_200))
-    ledger, page = await shown(stage, HTML + b"\r\n" + links)
-    assert not any(ledger.failed())
+    ledger, page = await show_mail(stage, HTML + b"\r\n" + links)
+    assert not any(ledger.find_failures())
     assert "1,200 links wrapped" in page
     assert "http://a.example/24" in page
     assert "http://a.example/25" not in page
@@ -292,9 +292,9 @@ async def test_of_many_links_some_are_shown_and_a_thousand_clicked(stage: Stage)
 
 async def test_a_copy_that_was_changed_is_noticed(stage: Stage, spoil: Spoil) -> None:
     spoil(lambda each: [replace(each, message=each.message.replace(b"lovely", b"lonely"))])
-    ledger, page = await shown(stage, HTML + b"\r\n" + LINK + b"lovely")
+    ledger, page = await show_mail(stage, HTML + b"\r\n" + LINK + b"lovely")
     assert f"what differs in {OWN} beyond links and pixel" in [
-        each.what for each in ledger.failed()
+        each.what for each in ledger.find_failures()
     ]
     assert "with differences that must not be" in page
     assert f"NOT ALL: 2 of {ledger.total} expectations failed, see below" in page
@@ -308,13 +308,13 @@ async def test_hostile_files_go_through(stage: Stage) -> None:
         if len(data) > 50_000:
             continue
         content = HTML + b"\r\n" + data if kind == "html" else data
-        ledger, page = await shown(stage, content)
-        assert not any(ledger.failed()), (name, page)
+        ledger, page = await show_mail(stage, content)
+        assert not any(ledger.find_failures()), (name, page)
 
 
 @shared_corpus.needs_corpus
 @pytest.mark.timeout(300)
 async def test_real_mails_go_through(stage: Stage) -> None:
     for _, message in list(shared_corpus.messages())[::40]:
-        ledger, page = await shown(stage, message)
-        assert not any(ledger.failed()), page
+        ledger, page = await show_mail(stage, message)
+        assert not any(ledger.find_failures()), page

@@ -14,7 +14,7 @@ from msys_track.demo.check import Ledger
     ],
 )
 def test_text_is_cut_to_what_a_terminal_shows(text: str, width: int, shown: str) -> None:
-    assert page.cut(text, width) == shown
+    assert page.cut_text(text, width) == shown
 
 
 def test_what_failed_is_told_in_words_with_what_was_expected_and_found() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.demo.tours import failed, toured, unnoticed
+from tests.demo.tours import list_failures, list_unnoticed, take_tour
 
 from msys_track.demo import stage as staging
 from msys_track.dispatch.rewriter import Rewriter
@@ -58,7 +58,7 @@ async def test_what_is_not_tracked_is_noticed(
         return Rewriter(keys=keys, options=replace(options, **off), source=source)
 
     monkeypatch.setattr(staging, "Rewriter", make_rewriter)
-    assert unnoticed(noticed, await failed()) == []
+    assert list_unnoticed(noticed, await list_failures()) == []
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ async def test_a_link_that_is_treated_wrongly_is_noticed(
         return send(port, from_, recipients, message.replace(was, sent))
 
     monkeypatch.setattr(sender, "send", other)
-    assert unnoticed([f"newsletter.eml: {noticed}"], await failed()) == []
+    assert list_unnoticed([f"newsletter.eml: {noticed}"], await list_failures()) == []
 
 
 def change(spoil: Callable[[bytes], bytes]) -> Callable[[Arrival], list[Arrival]]:
@@ -141,7 +141,7 @@ async def test_a_spoiled_copy_is_noticed(
         return open_mailboxes(host, hand_on)
 
     monkeypatch.setattr("msys_track.demo.stage.open_mailboxes", spoiled)
-    assert unnoticed(noticed, await failed()) == []
+    assert list_unnoticed(noticed, await list_failures()) == []
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ async def test_a_spoiled_event_is_noticed(
             await super().write([it for each in events for it in spoil(each)])
 
     monkeypatch.setattr(staging, "SqliteSink", Spoiled)
-    assert unnoticed([noticed], await failed()) == []
+    assert list_unnoticed([noticed], await list_failures()) == []
 
 
 def opens_everything(keys: KeyRing, path: str) -> Claims:
@@ -193,7 +193,7 @@ real_open: Callable[[KeyRing, str], Claims] = KeyRing.open
 async def test_a_tracker_that_takes_any_token_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     opened.clear()
     monkeypatch.setattr(KeyRing, "open", opens_everything)
-    noticed = await failed()
+    noticed = await list_failures()
     for begin in ("a link with any one", "a link that was cut", "a link that was sealed"):
         assert any(begin in each for each in noticed)
     assert any("none of these attempts left an event" in each for each in noticed)
@@ -201,7 +201,7 @@ async def test_a_tracker_that_takes_any_token_is_noticed(monkeypatch: pytest.Mon
 
 async def test_a_tracker_without_pixels_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Routes, "_open", Routes._click)  # noqa: SLF001
-    noticed = await failed()
+    noticed = await list_failures()
     assert "booking.eml: open pixels of lea.martin@example.net's copy" in noticed
     assert any("is a GIF nevertheless" in each for each in noticed)
 
@@ -218,7 +218,7 @@ async def test_a_header_that_is_taken_though_malformed_is_noticed(
             return None
 
     monkeypatch.setattr(header, "parse_header", lenient)
-    noticed = await failed()
+    noticed = await list_failures()
     (only,) = noticed
     assert "a mail whose X-MSYS-API is not JSON is refused with 550" in only
 
@@ -231,7 +231,7 @@ async def test_a_sound_header_that_is_refused_is_noticed(
             raise HeaderRefusedError(550, "5.6.0 X-MSYS-API is not wanted")
 
     monkeypatch.setattr(header, "parse_header", strict)
-    noticed = await failed()
+    noticed = await list_failures()
     assert "newsletter.eml: the answer to the mail" in noticed
     assert "newsletter.eml: who received it" in noticed
     assert not any(each.startswith("receipt.eml") for each in noticed)
@@ -243,7 +243,7 @@ async def test_a_header_that_is_not_obeyed_is_noticed(monkeypatch: pytest.Monkey
         "msys_track.dispatch.message.resolve",
         lambda *told: resolve(*told)._replace(click_tracking=on),
     )
-    noticed = await failed()
+    noticed = await list_failures()
     assert any(each.startswith("password-reset.eml: https://accounts") for each in noticed)
     assert any(each.startswith("password-reset.eml: reasons for") for each in noticed)
 
@@ -257,6 +257,6 @@ async def test_a_tracker_that_is_gone_is_told_in_words(monkeypatch: pytest.Monke
         return tracker
 
     monkeypatch.setattr(tracking, "serve", closed)
-    _, page = await toured()
+    _, page = await take_tour()
     assert "   clicked      NO REDIRECT: 0" in page
     assert page[-1].endswith("expectations failed")

@@ -56,10 +56,10 @@ async def test_an_event_is_new_once(stage: Stage) -> None:
 
 
 async def test_without_a_port_it_says_who_needs_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object, **__: object) -> socket.socket:
+    def refuse_port(*_: object, **__: object) -> socket.socket:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("socket.create_server", refused)
+    monkeypatch.setattr("socket.create_server", refuse_port)
     with pytest.raises(SettingsError, match=r"^demo: needs a port of 127\.0\.0\.1 for the "):
         async with open_stage():
             pass

@@ -191,7 +191,7 @@ class Answers:
         return None
 
 
-def arrived(**connection: str) -> Transaction:
+def make_transaction(**connection: str) -> Transaction:
     contexts = Contexts(connection=Context(connection), message=Context())
     return Transaction(contexts=contexts, peer="10.0.0.7:51234", listen="127.0.0.1:2525")
 
@@ -199,7 +199,7 @@ def arrived(**connection: str) -> Transaction:
 def copies_by_policy(
     answers: dict[str, dict[str, str] | Rejection], message: bytes
 ) -> tuple[Copy, ...]:
-    return copies(message, ON, arrived(), policy=Guard(Answers(answers)))
+    return copies(message, ON, make_transaction(), policy=Guard(Answers(answers)))
 
 
 def test_policy_decides_for_each_recipient_apart() -> None:
@@ -354,12 +354,12 @@ def test_what_could_not_be_had_is_noticed() -> None:
     tags = [str(number) for number in range(11)]
     message = api({"no_such": 1, "metadata": {"a": "x" * 2000}, "tags": tags})
     noticed = ("ignored_key", "dropped_tags", "truncated_metadata", "ignored_variable")
-    for copy in copies(message, ON, arrived(smtpapi_click_tracking="maybe")):
+    for copy in copies(message, ON, make_transaction(smtpapi_click_tracking="maybe")):
         assert copy.notices == noticed
 
 
 def test_customer_and_initial_pixel_are_in_every_link() -> None:
     options = replace(ON, initial_open=True)
-    for copy in copies(MESSAGE, options, arrived(mo_customer_id="1005")):
+    for copy in copies(MESSAGE, options, make_transaction(mo_customer_id="1005")):
         assert {each.engagement.customer_id for each in open_all(copy)} == {1005}
         assert {each.engagement.initial_pixel for each in open_all(copy)} == {True}

@@ -10,7 +10,7 @@ from tests.injection.conftest import Start
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream, stock_aiosmtpd
 
-from msys_track.testing.sink import Sink
+from msys_track.testing.sink import MailSink
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +43,7 @@ async def ports(start: Start, request: pytest.FixtureRequest) -> AsyncIterator[P
         hostname="stock.test",
         size_margin_bytes=0,
     )
-    async with stock_aiosmtpd(Sink(lambda _: None), enable_SMTPUTF8=utf8) as stock:
+    async with stock_aiosmtpd(MailSink(lambda _: None), enable_SMTPUTF8=utf8) as stock:
         yield stock, harness.proxy.port
 
 

@@ -15,7 +15,7 @@ from tests.waiting import until
 
 from msys_track.injection.budget import Budget
 from msys_track.injection.intake import Received, receive
-from msys_track.testing.sink import Arrival, Sink
+from msys_track.testing.sink import Arrival, MailSink
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +62,7 @@ async def test_messages_arrive_byte_for_byte_on_one_session(
 async def test_stock_aiosmtpd_gets_the_message_byte_for_byte(start: Start) -> None:
     arrivals: list[Arrival] = []
     short = {name: each for name, each in MESSAGES.items() if len(each) < 1_000 or "dot" in name}
-    async with stock_aiosmtpd(Sink(arrivals.append), enable_SMTPUTF8=True) as port:
+    async with stock_aiosmtpd(MailSink(arrivals.append), enable_SMTPUTF8=True) as port:
         harness = await start(hop={"port": port})
         client = await harness.client()
         for message in short.values():

@@ -17,7 +17,7 @@ from tests.upstreams import Answer, ScriptedUpstream, say, stock_aiosmtpd
 from tests.waiting import until
 
 from msys_track.keys.ring import KeyRing
-from msys_track.testing.sink import Arrival, Sink
+from msys_track.testing.sink import Arrival, MailSink
 
 pytestmark = pytest.mark.anyio
 
@@ -288,7 +288,7 @@ async def test_links_of_many_sessions_are_never_mixed_up(start: Start, keys: Key
 
 async def test_smtplib_delivers_through_the_proxy_to_stock_aiosmtpd(start: Start) -> None:
     arrivals: list[Arrival] = []
-    async with stock_aiosmtpd(Sink(arrivals.append), enable_SMTPUTF8=True) as port:
+    async with stock_aiosmtpd(MailSink(arrivals.append), enable_SMTPUTF8=True) as port:
         harness = await start(hop={"port": port})
         mail = EmailMessage()
         mail["From"], mail["To"], mail["Subject"] = "a@example.com", "b@example.com", "Grüße"

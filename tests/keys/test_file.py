@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.processes import Ended, run
-from tests.tokens import TOKENS, claims_of, key_file, said
+from tests.tokens import TOKENS, claims_of, key_file, list_fields
 
 from msys_track.errors import InvalidTokenError, KeyRingError
 from msys_track.keys import file as keys
@@ -44,7 +44,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def made(path: Path) -> Path:
+def key_path(path: Path) -> Path:
     """A key file with one key."""
     keys.create(path, now=NOW)
     return path
@@ -68,9 +68,9 @@ def secrets_in(path: Path) -> list[str]:
 
 def test_a_new_file_has_one_key_that_seals_and_opens(path: Path) -> None:
     keys.create(path, now=NOW)
-    made = KeyRing.load(path)
-    assert made.ids == (1,)
-    assert said(made.open(made.seal(CLICK))) == said(CLICK)
+    loaded = KeyRing.load(path)
+    assert loaded.ids == (1,)
+    assert list_fields(loaded.open(loaded.seal(CLICK))) == list_fields(CLICK)
     keys.create(path.with_name("other.toml"))
     assert secrets_in(path) != secrets_in(path.with_name("other.toml"))
 
@@ -84,17 +84,17 @@ def test_a_new_file_can_be_read_by_its_owner_alone_whatever_the_umask(path: Path
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_file_can_be_read_by_a_person_and_by_any_toml_parser(made: Path) -> None:
-    text = made.read_text(encoding="utf-8")
+def test_a_file_can_be_read_by_a_person_and_by_any_toml_parser(key_path: Path) -> None:
+    text = key_path.read_text(encoding="utf-8")
     assert text.startswith("# Keys of msys-track.")
     (table,) = tomllib.loads(text)["key"]
-    assert table == {"id": 1, "created": NOW, "secret": secrets_in(made)[0]}
+    assert table == {"id": 1, "created": NOW, "secret": secrets_in(key_path)[0]}
 
 
-def test_a_file_is_never_written_over(made: Path) -> None:
-    before = made.read_bytes()
-    assert_refused(made, "there is a file already; `msys-track keys rotate", keys.create)
-    assert made.read_bytes() == before
+def test_a_file_is_never_written_over(key_path: Path) -> None:
+    before = key_path.read_bytes()
+    assert_refused(key_path, "there is a file already; `msys-track keys rotate", keys.create)
+    assert key_path.read_bytes() == before
 
 
 def test_a_missing_folder_is_an_error_that_names_the_file(tmp_path: Path) -> None:
@@ -113,21 +113,21 @@ def test_a_folder_is_no_key_file(tmp_path: Path) -> None:
 
 
 @needs_ordinary_user
-def test_a_file_that_may_not_be_read_is_an_error(made: Path) -> None:
-    made.chmod(0)
-    assert_refused(made, "can't be read: Permission denied")
+def test_a_file_that_may_not_be_read_is_an_error(key_path: Path) -> None:
+    key_path.chmod(0)
+    assert_refused(key_path, "can't be read: Permission denied")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601, 0o644, 0o777, 0o440])
 def test_a_file_that_others_can_use_is_refused_with_the_command_that_helps(
-    made: Path, mode: int
+    key_path: Path, mode: int
 ) -> None:
-    made.parent.chmod(0o755)
+    key_path.parent.chmod(0o755)
     if os.geteuid() == 0:
-        os.chown(made, 4711, -1)
-    made.chmod(mode)
-    wanted = f"users other than its owner can use it (mode {mode:04o}); run `chmod 600 {made}`"
-    assert_refused(made, re.escape(wanted), KeyRing.load, keys.rotate, keys.list_keys)
+        os.chown(key_path, 4711, -1)
+    key_path.chmod(mode)
+    wanted = f"users other than its owner can use it (mode {mode:04o}); run `chmod 600 {key_path}`"
+    assert_refused(key_path, re.escape(wanted), KeyRing.load, keys.rotate, keys.list_keys)
 
 
 @pytest.mark.parametrize(
@@ -142,12 +142,12 @@ def test_a_file_that_others_can_use_is_refused_with_the_command_that_helps(
     ],
 )
 def test_a_file_that_nobody_reads_against_its_owners_will_is_read(
-    made: Path, folder_mode: int, mode: int
+    key_path: Path, folder_mode: int, mode: int
 ) -> None:
-    made.chmod(mode)
-    made.parent.chmod(folder_mode)
-    assert KeyRing.load(made).ids == (1,)
-    made.parent.chmod(0o700)
+    key_path.chmod(mode)
+    key_path.parent.chmod(folder_mode)
+    assert KeyRing.load(key_path).ids == (1,)
+    key_path.parent.chmod(0o700)
 
 
 @pytest.mark.parametrize(
@@ -158,18 +158,18 @@ def test_a_file_that_nobody_reads_against_its_owners_will_is_read(
     ],
 )
 def test_a_folder_with_a_way_in_or_a_file_that_can_be_written_protects_nothing(
-    made: Path, folder_mode: int, mode: int
+    key_path: Path, folder_mode: int, mode: int
 ) -> None:
-    made.chmod(mode)
-    made.parent.chmod(folder_mode)
-    assert_refused(made, rf"\(mode {mode:04o}\).*mode 0440, owned by root")
+    key_path.chmod(mode)
+    key_path.parent.chmod(folder_mode)
+    assert_refused(key_path, rf"\(mode {mode:04o}\).*mode 0440, owned by root")
 
 
 @needs_root
-def test_a_private_folder_of_somebody_else_protects_nothing(made: Path) -> None:
-    made.chmod(0o444)
-    os.chown(made.parent, 4711, -1)
-    assert_refused(made, "users other than its owner can use it")
+def test_a_private_folder_of_somebody_else_protects_nothing(key_path: Path) -> None:
+    key_path.chmod(0o444)
+    os.chown(key_path.parent, 4711, -1)
+    assert_refused(key_path, "users other than its owner can use it")
 
 
 def mount_keys(folder: Path, *, name: str = "..2026_11_24") -> Path:
@@ -253,25 +253,25 @@ def test_a_service_reads_its_own_file_and_one_that_root_gave_its_group(
 
 
 def test_keys_are_read_from_an_environment_variable(
-    made: Path, monkeypatch: pytest.MonkeyPatch
+    key_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TRACKING_KEYS", made.read_text(encoding="utf-8"))
-    link = KeyRing.load(made).seal(CLICK)
-    assert said(KeyRing.load("env:TRACKING_KEYS").open(link)) == said(CLICK)
-    assert keys.list_keys("env:TRACKING_KEYS") == keys.list_keys(made)
+    monkeypatch.setenv("TRACKING_KEYS", key_path.read_text(encoding="utf-8"))
+    link = KeyRing.load(key_path).seal(CLICK)
+    assert list_fields(KeyRing.load("env:TRACKING_KEYS").open(link)) == list_fields(CLICK)
+    assert keys.list_keys("env:TRACKING_KEYS") == keys.list_keys(key_path)
     line = f'key = [{{ id = 7, created = {DATE}, secret = "{BASE64}" }}]'
     monkeypatch.setenv("TRACKING_KEYS", line)
     assert KeyRing.load("env:TRACKING_KEYS").ids == (7,)
 
 
 def test_keys_are_read_from_a_credential_of_systemd(
-    made: Path, monkeypatch: pytest.MonkeyPatch
+    key_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(made.parent))
-    link = KeyRing.load(made).seal(CLICK)
-    assert said(KeyRing.load("credential:keys.toml").open(link)) == said(CLICK)
-    made.parent.chmod(0o755)
-    made.chmod(0o644)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(key_path.parent))
+    link = KeyRing.load(key_path).seal(CLICK)
+    assert list_fields(KeyRing.load("credential:keys.toml").open(link)) == list_fields(CLICK)
+    key_path.parent.chmod(0o755)
+    key_path.chmod(0o644)
     assert_refused("credential:keys.toml", r"^credential:keys\.toml: users other than its")
 
 
@@ -300,15 +300,15 @@ def test_a_source_without_keys_is_told_with_what_to_do(
 
 @pytest.mark.parametrize("source", ["env:TRACKING_KEYS", "credential:keys.toml"])
 def test_what_is_no_file_can_not_be_made_or_rotated(
-    made: Path, source: str, monkeypatch: pytest.MonkeyPatch
+    key_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(made.parent)
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(made.parent))
-    before = made.read_bytes()
+    monkeypatch.chdir(key_path.parent)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(key_path.parent))
+    before = key_path.read_bytes()
     wanted = "only a file can be written; .* the key file that"
     assert_refused(source, wanted, keys.rotate, keys.create)
-    assert made.read_bytes() == before
-    assert list(made.parent.iterdir()) == [made]
+    assert key_path.read_bytes() == before
+    assert list(key_path.parent.iterdir()) == [key_path]
 
 
 def test_a_path_is_a_file_whatever_it_is_called(
@@ -422,11 +422,11 @@ def pieces_hidden() -> Iterator[None]:
 )
 @given(content=damaged_files())
 def test_no_error_about_a_file_or_a_variable_shows_a_piece_of_a_secret(
-    made: Path, content: str
+    key_path: Path, content: str
 ) -> None:
-    made.write_text(content, encoding="utf-8")
+    key_path.write_text(content, encoding="utf-8")
     with suppress(KeyRingError), pieces_hidden():
-        KeyRing.load(made)
+        KeyRing.load(key_path)
     os.environ["TRACKING_KEYS"] = content
     with suppress(KeyRingError), pieces_hidden():
         KeyRing.load("env:TRACKING_KEYS")
@@ -459,72 +459,72 @@ def test_keys_in_the_place_of_a_source_are_not_repeated(text: str) -> None:
     ],
 )
 def test_a_secret_in_the_place_of_something_else_is_not_shown_either(
-    made: Path, content: str
+    key_path: Path, content: str
 ) -> None:
-    made.write_text(content, encoding="utf-8")
+    key_path.write_text(content, encoding="utf-8")
     with pytest.raises(KeyRingError), pieces_hidden():
-        KeyRing.load(made)
+        KeyRing.load(key_path)
 
 
-def test_a_listing_has_numbers_and_dates_and_nothing_else(made: Path) -> None:
-    keys.rotate(made, now=LATER)
-    listed = keys.list_keys(made)
+def test_a_listing_has_numbers_and_dates_and_nothing_else(key_path: Path) -> None:
+    keys.rotate(key_path, now=LATER)
+    listed = keys.list_keys(key_path)
     assert listed == (KeyEntry(id=2, created=LATER), KeyEntry(id=1, created=NOW))
     assert not any(hasattr(entry, "secret") for entry in listed)
     texts = [entry.created_text for entry in listed]
     assert texts == ["2027-02-22T10:00:00Z", "2026-11-24T10:00:00Z"]
-    made.unlink()
-    keys.create(made, now=datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=-14))))
-    assert keys.list_keys(made)[0].created_text == "0001-01-01T00:00:00-14:00"
+    key_path.unlink()
+    keys.create(key_path, now=datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=-14))))
+    assert keys.list_keys(key_path)[0].created_text == "0001-01-01T00:00:00-14:00"
 
 
-def test_a_rotated_file_seals_with_the_new_key_and_opens_with_both(made: Path) -> None:
-    before, first = KeyRing.load(made), secrets_in(made)
+def test_a_rotated_file_seals_with_the_new_key_and_opens_with_both(key_path: Path) -> None:
+    before, first = KeyRing.load(key_path), secrets_in(key_path)
     old_link = before.seal(CLICK)
-    assert keys.rotate(made, now=LATER) == 2
-    after, second = KeyRing.load(made), secrets_in(made)
+    assert keys.rotate(key_path, now=LATER) == 2
+    after, second = KeyRing.load(key_path), secrets_in(key_path)
     assert after.ids == (2, 1)
-    assert said(after.open(old_link)) == said(CLICK)
+    assert list_fields(after.open(old_link)) == list_fields(CLICK)
     new_link = after.seal(CLICK)
-    assert said(after.open(new_link)) == said(CLICK)
+    assert list_fields(after.open(new_link)) == list_fields(CLICK)
     with pytest.raises(InvalidTokenError, match="no key has id 2"):
         before.open(new_link)
-    keys.rotate(made, now=LATER)
-    assert secrets_in(made)[1:] == second
+    keys.rotate(key_path, now=LATER)
+    assert secrets_in(key_path)[1:] == second
     assert second[1:] == first
-    assert len(set(secrets_in(made))) == 3
+    assert len(set(secrets_in(key_path))) == 3
 
 
-def test_a_rotated_file_is_private_and_nothing_lies_beside_it(made: Path) -> None:
-    made.chmod(0o400)
-    keys.rotate(made)
-    assert stat.S_IMODE(made.stat().st_mode) == 0o600
-    assert list(made.parent.iterdir()) == [made]
+def test_a_rotated_file_is_private_and_nothing_lies_beside_it(key_path: Path) -> None:
+    key_path.chmod(0o400)
+    keys.rotate(key_path)
+    assert stat.S_IMODE(key_path.stat().st_mode) == 0o600
+    assert list(key_path.parent.iterdir()) == [key_path]
 
 
-def test_a_link_to_the_file_stays_one(made: Path, tmp_path: Path) -> None:
+def test_a_link_to_the_file_stays_one(key_path: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.toml"
-    link.symlink_to(made.name)
+    link.symlink_to(key_path.name)
     keys.rotate(link)
     assert link.is_symlink()
-    assert KeyRing.load(made).ids == (2, 1)
+    assert KeyRing.load(key_path).ids == (2, 1)
 
 
 @needs_root
 @pytest.mark.parametrize(("before", "after"), [(0o640, 0o640), (0o440, 0o640), (0o600, 0o600)])
 def test_whom_root_let_read_a_file_reads_the_rotated_one(
-    made: Path, before: int, after: int
+    key_path: Path, before: int, after: int
 ) -> None:
-    os.chown(made, 0, 4711)
-    made.chmod(before)
-    keys.rotate(made)
-    status = made.stat()
+    os.chown(key_path, 0, 4711)
+    key_path.chmod(before)
+    keys.rotate(key_path)
+    status = key_path.stat()
     assert stat.S_IMODE(status.st_mode) == after
     assert (status.st_uid, status.st_gid) == (0, 4711 if after & 0o040 else os.getgid())
-    os.chown(made, 4712, -1)
-    made.chmod(0o600)
-    keys.rotate(made)
-    assert made.stat().st_uid == 4712
+    os.chown(key_path, 4712, -1)
+    key_path.chmod(0o600)
+    keys.rotate(key_path)
+    assert key_path.stat().st_uid == 4712
 
 
 @pytest.mark.parametrize(
@@ -564,10 +564,10 @@ for _ in range(10):
 """
 
 
-def test_processes_that_rotate_at_once_lose_no_key(made: Path) -> None:
+def test_processes_that_rotate_at_once_lose_no_key(key_path: Path) -> None:
     processes = [
         subprocess.Popen(  # noqa: S603
-            [sys.executable, "-c", ROTATE, str(made)],
+            [sys.executable, "-c", ROTATE, str(key_path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -582,27 +582,27 @@ def test_processes_that_rotate_at_once_lose_no_key(made: Path) -> None:
     assert [process.returncode for process in processes] == [0] * 4
     added = sorted(int(line) for output in outputs for line in output.splitlines())
     assert added == list(range(2, len(added) + 2))
-    assert KeyRing.load(made).ids == (*reversed(added), 1)
-    assert len(set(secrets_in(made))) == len(added) + 1
-    assert list(made.parent.iterdir()) == [made]
+    assert KeyRing.load(key_path).ids == (*reversed(added), 1)
+    assert len(set(secrets_in(key_path))) == len(added) + 1
+    assert list(key_path.parent.iterdir()) == [key_path]
 
 
-def test_whoever_reads_during_rotations_sees_a_whole_file(made: Path) -> None:
-    old_link = KeyRing.load(made).seal(CLICK)
+def test_whoever_reads_during_rotations_sees_a_whole_file(key_path: Path) -> None:
+    old_link = KeyRing.load(key_path).seal(CLICK)
     done = threading.Event()
 
     def rotate_often() -> None:
         for _ in range(60):
-            keys.rotate(made)
+            keys.rotate(key_path)
         done.set()
 
     rotating = threading.Thread(target=rotate_often)
     rotating.start()
     seen = set()
     while not done.is_set():
-        current = KeyRing.load(made)
+        current = KeyRing.load(key_path)
         seen.add(current.ids[0])
-        assert said(current.open(old_link)) == said(CLICK)
+        assert list_fields(current.open(old_link)) == list_fields(CLICK)
     rotating.join()
     assert len(seen) > 1
 
@@ -619,27 +619,27 @@ keys.rotate(sys.argv[1])
 
 
 @pytest.mark.parametrize("step", ["fdopen", "fsync", "replace"])
-def test_a_rotation_that_dies_on_the_way_leaves_the_old_file(made: Path, step: str) -> None:
-    before = made.read_bytes()
-    assert run_script(made.parent, DYING, made, step).code == 9
-    assert made.read_bytes() == before
-    draft = made.with_name(".keys.toml.new")
-    assert_refused(made, f"a rotation is under way or was cut off; .*{draft}", keys.rotate)
+def test_a_rotation_that_dies_on_the_way_leaves_the_old_file(key_path: Path, step: str) -> None:
+    before = key_path.read_bytes()
+    assert run_script(key_path.parent, DYING, key_path, step).code == 9
+    assert key_path.read_bytes() == before
+    draft = key_path.with_name(".keys.toml.new")
+    assert_refused(key_path, f"a rotation is under way or was cut off; .*{draft}", keys.rotate)
     assert stat.S_IMODE(draft.stat().st_mode) == 0o600
     draft.unlink()
-    assert keys.rotate(made) == 2
+    assert keys.rotate(key_path) == 2
 
 
 def test_what_a_full_disk_stops_leaves_no_half_of_a_file(
-    made: Path, monkeypatch: pytest.MonkeyPatch
+    key_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    before = made.read_bytes()
+    before = key_path.read_bytes()
     monkeypatch.setattr(os, "fsync", fail)  # a full disk can't be had here
-    assert_refused(made, "can't be replaced: No space left on device", keys.rotate)
-    other = made.with_name("other.toml")
+    assert_refused(key_path, "can't be replaced: No space left on device", keys.rotate)
+    other = key_path.with_name("other.toml")
     assert_refused(other, "can't be written: No space left on device", keys.create)
-    assert made.read_bytes() == before
-    assert list(made.parent.iterdir()) == [made]
+    assert key_path.read_bytes() == before
+    assert list(key_path.parent.iterdir()) == [key_path]

@@ -70,7 +70,7 @@ def failing(name: str, hook: Hook) -> PolicyFile:
     return lua(body, hook=hook, timeout_seconds=0.02, max_memory_bytes=4 << 20)
 
 
-def given() -> Transaction:
+def make_transaction() -> Transaction:
     contexts = Contexts(connection=Context(CONNECTION), message=Context(MESSAGE))
     return transaction(contexts=contexts, user="app")
 
@@ -80,9 +80,9 @@ def call(
 ) -> tuple[Rejection | None, Contexts, list[str]]:
     """Return the answer, the contexts after the call, and what was counted."""
     counted: list[str] = []
-    asked = given()
-    answer = Guard(Chain(files), on_failure, counted.append).call(hook, asked)
-    return answer, asked.contexts, counted
+    subject = make_transaction()
+    answer = Guard(Chain(files), on_failure, counted.append).call(hook, subject)
+    return answer, subject.contexts, counted
 
 
 @pytest.mark.parametrize("hook", Hook)
@@ -116,10 +116,10 @@ def test_what_it_set_at_an_earlier_hook_holds() -> None:
         b"    raise OSError\n"
     )
     guard = Guard(Chain([PythonPolicy(Path("/etc/msys/policy.py"), source)]))
-    asked = transaction()
-    assert guard.call(Hook.MAILFROM, asked) is None
-    assert guard.call(Hook.RCPTTO, asked) is None
-    assert asked.contexts.message.items() == {"smtpapi_open_tracking": "0"}
+    subject = transaction()
+    assert guard.call(Hook.MAILFROM, subject) is None
+    assert guard.call(Hook.RCPTTO, subject) is None
+    assert subject.contexts.message.items() == {"smtpapi_open_tracking": "0"}
 
 
 def test_each_failure_in_a_row_is_counted_and_what_stands_between_them_holds() -> None:
@@ -168,7 +168,7 @@ def test_returning_nothing_is_warned_of_once_for_each_file() -> None:
     guard = Guard(Chain([lua("do return nil end"), lua("do return end"), lua("")]))
     with capture_logs() as lines:
         for _ in range(5):
-            guard.call(Hook.EACH_RCPT, given())
+            guard.call(Hook.EACH_RCPT, make_transaction())
     assert [(line["event"], line["log_level"]) for line in lines] == [
         ("policy.returned_nothing", "warning")
     ] * 2

@@ -30,18 +30,18 @@ async def test_an_ipv6_literal_is_marked_as_one() -> None:
         listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
     except OSError:
         pytest.skip("no IPv6 here")
-    said: list[bytes] = []
+    lines: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 hello\r\n")
-        said.append(await reader.readline())
+        lines.append(await reader.readline())
         writer.close()
 
     server = await asyncio.start_server(answer, sock=listener)
     upstream = Upstream(UpstreamSettings(host="::1", port=listener.getsockname()[1]))
     with pytest.raises(UpstreamError):
         await upstream.deliver(transaction())
-    assert said == [b"EHLO [IPv6:::1]\r\n"]
+    assert lines == [b"EHLO [IPv6:::1]\r\n"]
     server.close()
     await server.wait_closed()
 

@@ -74,7 +74,9 @@ async def test_the_connection_used_last_is_used_next(relay: Relay) -> None:
     await asyncio.gather(*(upstream.deliver(transaction()) for _ in range(3)))
     for _ in range(10):
         await upstream.deliver(transaction())
-    mails = [sum(said.startswith("MAIL") for said in each.commands) for each in server.dialogues]
+    mails = [
+        sum(command.startswith("MAIL") for command in each.commands) for each in server.dialogues
+    ]
     assert sorted(mails) == [1, 1, 11]
 
 
@@ -84,7 +86,7 @@ async def test_the_connection_used_last_is_used_next(relay: Relay) -> None:
 async def test_an_idle_connection_that_ends_is_forgotten(relay: Relay, last_words: Answer) -> None:
     server, upstream = await relay(max_connections=1)
     await upstream.deliver(transaction())
-    await server.say_unasked(last_words)
+    await server.send_unprompted(last_words)
     await let_tasks_run()
     assert (await upstream.deliver(transaction())).code == 250
     assert len(server.dialogues) == 2

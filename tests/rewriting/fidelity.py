@@ -28,14 +28,14 @@ OF_ROOM = frozenset({"line_too_long", "url_too_long", "already_tracked"})
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedCopy:
     """A copy that has passed, and what the oracle saw."""
 
     copy: Copy
     difference: oracle.Difference
 
 
-def check(message: bytes, rewriter: Rewriter = REWRITER) -> Checked:
+def check(message: bytes, rewriter: Rewriter = REWRITER) -> CheckedCopy:
     """Rewrite a message for one recipient and prove that nothing else came of it.
 
     Raises:
@@ -44,7 +44,7 @@ def check(message: bytes, rewriter: Rewriter = REWRITER) -> Checked:
         HeaderRefusedError: `X-MSYS-API` is malformed.
     """
     copy = rewriter.copy_for("jo@example.com", message, now=1_700_000_000)
-    assert oracle.replayed(message, copy.edits) == copy.message
+    assert oracle.replay_edits(message, copy.edits) == copy.message
     assert oracle.undone(message, copy.message, copy.edits) == message
     oracle.check_edits(message, copy.edits)
     found = oracle.difference(message, copy.message)
@@ -53,7 +53,7 @@ def check(message: bytes, rewriter: Rewriter = REWRITER) -> Checked:
     if rewriter is REWRITER:
         reasons = Counter(reason.value for _, _, reason in copy.left_alone)
         _check_reasons(found, reasons, hides_links=_hides_links(message))
-    return Checked(copy, found)
+    return CheckedCopy(copy, found)
 
 
 def _check_claims(found: oracle.Difference) -> None:
@@ -76,7 +76,9 @@ def _hides_links(message: bytes) -> bool:
     leaf = mime_standard.html_leaf(message)
     if leaf is None:
         return False
-    html = (mime_standard.decoded(leaf.encoding, message[leaf.start : leaf.end]) or "").lower()
+    html = (
+        mime_standard.decode_transfer(leaf.encoding, message[leaf.start : leaf.end]) or ""
+    ).lower()
     return "<!--[if" in html or "<v:" in html
 
 
@@ -86,10 +88,10 @@ def _check_reasons(found: oracle.Difference, reasons: Counter[str], *, hides_lin
         assert reasons, "nothing was tracked, and nothing says why"
         return
     wanted = Counter(href.reason for href in found.kept)
-    told = Counter({reason: reasons[reason] for reason in OF_A_LINK if reasons[reason]})
+    reported = Counter({reason: reasons[reason] for reason in OF_A_LINK if reasons[reason]})
     of_markup = Counter({reason: count for reason, count in wanted.items() if reason is not None})
-    assert told >= of_markup
-    assert hides_links or told == of_markup
+    assert reported >= of_markup
+    assert hides_links or reported == of_markup
     without_room = wanted[None] + (found.has_pixel_place and not found.pixels)
     pixel_lost = not found.has_pixel_place
     if "no_pixel_place" in reasons and found.has_pixel_place:

@@ -134,8 +134,8 @@ def test_what_cannot_be_read_for_sure_passes_byte_for_byte(head: bytes, reason: 
     message = head + b"\r\n" + HREF.encode()
     checked = check(message)
     assert checked.copy.message == message
-    told = {each.value for _, _, each in checked.copy.left_alone}
-    assert told - {"no_html_part"} == {reason} - {"no_html_part"}
+    reported = {each.value for _, _, each in checked.copy.left_alone}
+    assert reported - {"no_html_part"} == {reason} - {"no_html_part"}
 
 
 def test_what_is_hardly_a_message_passes_byte_for_byte() -> None:
@@ -183,7 +183,7 @@ FORMS = st.builds(
 HTML = st.lists(st.sampled_from(documents.PIECES), max_size=30).map("".join)
 
 
-def sent(html: str, form: Form) -> bytes:
+def build_message(html: str, form: Form) -> bytes:
     return forms.message(
         html.encode(CHARSETS[form.charset], "replace"),
         encoder=form.encoder,
@@ -198,7 +198,7 @@ def sent(html: str, form: Form) -> bytes:
 @settings(max_examples=1_000, suppress_health_check=[HealthCheck.too_slow])
 @given(html=HTML, form=FORMS)
 def test_no_document_however_broken_changes_elsewhere(html: str, form: Form) -> None:
-    check(sent(html, form))
+    check(build_message(html, form))
 
 
 @settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
@@ -206,10 +206,10 @@ def test_no_document_however_broken_changes_elsewhere(html: str, form: Form) -> 
 def test_no_damage_on_the_way_makes_an_edit_stand_elsewhere(
     html: str, form: Form, data: st.DataObject
 ) -> None:
-    message = sent(html, form)
+    message = build_message(html, form)
     at = data.draw(st.integers(0, len(message)))
     gone = data.draw(st.integers(0, 80))
     message = message[:at] + data.draw(st.binary(max_size=4)) + message[at + gone :]
     copy = REWRITER.copy_for("jo@example.com", message, now=1_700_000_000)
-    assert oracle.replayed(message, copy.edits) == copy.message
+    assert oracle.replay_edits(message, copy.edits) == copy.message
     assert oracle.undone(message, copy.message, copy.edits) == message

@@ -19,14 +19,14 @@ def texts(message: bytes) -> list[str]:
     return [bytes(part.get_payload(decode=True) or b"").decode("latin-1") for part in plain]
 
 
-def followed(text: str) -> str:
+def restore_urls(text: str) -> str:
     """Put back where each tracked URL leads, which is what stood there."""
     return TRACKED.sub(
         lambda url: (KEYS.open(url[1]).target or "").encode().decode("latin-1"), text
     )
 
 
-def written(text: str, encoding: str) -> bytes:
+def write_message(text: str, encoding: str) -> bytes:
     message = EmailMessage(policy=email.policy.SMTP)
     message.set_content(text, cte=encoding)
     return message.as_bytes()
@@ -35,9 +35,9 @@ def written(text: str, encoding: str) -> bytes:
 @pytest.mark.parametrize("encoding", ["7bit", "8bit", "quoted-printable", "base64"])
 def test_every_url_of_a_text_leads_where_it_led(encoding: str) -> None:
     body = "See http://e.com/?a=1&b=2.\r\n(https://e.org/a_(b)) <HTTP://E.net/reset>\r\n"
-    after = texts(wrap_links(written(body, encoding)))[0]
+    after = texts(wrap_links(write_message(body, encoding)))[0]
     assert len(TRACKED.findall(after)) == 3
-    assert followed(after) == body
+    assert restore_urls(after) == body
     assert after.startswith("See https://click.example.com/f/a/")
 
 
@@ -79,5 +79,5 @@ def test_texts_of_real_mail_read_the_same_once_their_links_are_followed() -> Non
         after = wrap_links(message)
         for old, new in zip(texts(message), texts(after), strict=True):
             links += len(TRACKED.findall(new))
-            assert followed(new) == old, name
+            assert restore_urls(new) == old, name
     assert links > 5_000

@@ -125,19 +125,19 @@ def test_a_long_value_is_cut_in_the_message() -> None:
 
 
 def test_policy_is_not_asked_about_what_is_not_a_recipient() -> None:
-    asked: list[str] = []
+    recipients: list[str] = []
 
-    class Policy:
+    class RecordingPolicy:
         hooks = frozenset({Hook.EACH_RCPT})
 
         def call(self, _hook: Hook, transaction: Transaction, _on_failed: OnFailed) -> None:
-            asked.append(transaction.recipient or "")
+            recipients.append(transaction.recipient or "")
 
-    rewriter = Rewriter(keys=KEYS, options=ON, policy=Guard(Policy()))
+    rewriter = Rewriter(keys=KEYS, options=ON, policy=Guard(RecordingPolicy()))
     contexts = Contexts(connection=Context(), message=Context())
     transaction = Transaction(contexts=contexts, peer="10.0.0.7:51234", listen="127.0.0.1:25")
     with pytest.raises(RecipientError):
         rewriter.decide(MESSAGE, ["al@example.com", "<jo@e.com>"], transaction=transaction)
-    assert asked == []
+    assert recipients == []
     rewriter.decide(MESSAGE, ["al@example.com"], transaction=transaction)
-    assert asked == ["al@example.com"]
+    assert recipients == ["al@example.com"]

@@ -16,7 +16,7 @@ from msys_track.smtp.reply import (
 )
 
 
-def read(*chunks: bytes) -> tuple[list[Reply], bool]:
+def read_replies(*chunks: bytes) -> tuple[list[Reply], bool]:
     """The replies, and whether what followed them was malformed."""
     reader = ReplyReader()
     replies: list[Reply] = []
@@ -29,7 +29,7 @@ def read(*chunks: bytes) -> tuple[list[Reply], bool]:
     return replies, False
 
 
-def cut(wire: bytes, places: list[int]) -> list[bytes]:
+def split_wire(wire: bytes, places: list[int]) -> list[bytes]:
     ends = sorted({0, len(wire), *(place % (len(wire) + 1) for place in places)})
     return [wire[a:b] for a, b in pairwise(ends)]
 
@@ -55,17 +55,20 @@ AS_LONG_AS_IT_GETS = b"250-" + b"x" * 4_000 + b"\r\n"
 @example(wire=TOO_LONG, places=[2_000, 3_000])
 @example(wire=AS_LONG_AS_IT_GETS * 17, places=[30_000])
 def test_any_chunking_gives_the_same_replies(wire: bytes, places: list[int]) -> None:
-    assert read(*cut(wire, places)) == read(wire)
+    assert read_replies(*split_wire(wire, places)) == read_replies(wire)
 
 
 def test_a_reply_has_a_code_and_a_text() -> None:
-    assert read(b"250 2.0.0 Ok\r\n") == ([Reply(250, "2.0.0 Ok")], False)
-    assert read(b"250-a\r\n250-\r\n250 c\r\n") == ([Reply(250, "a\n\nc")], False)
-    assert read(b"250\r\n") == ([Reply(250, "")], False)
-    assert read(b"250 \r\n") == ([Reply(250, "")], False)
-    assert read(b"250 LF alone\n") == ([Reply(250, "LF alone")], False)
-    assert read(b"250 one\r\n550 two\r\n") == ([Reply(250, "one"), Reply(550, "two")], False)
-    assert read(b"250-half\r\n25") == ([], False)
+    assert read_replies(b"250 2.0.0 Ok\r\n") == ([Reply(250, "2.0.0 Ok")], False)
+    assert read_replies(b"250-a\r\n250-\r\n250 c\r\n") == ([Reply(250, "a\n\nc")], False)
+    assert read_replies(b"250\r\n") == ([Reply(250, "")], False)
+    assert read_replies(b"250 \r\n") == ([Reply(250, "")], False)
+    assert read_replies(b"250 LF alone\n") == ([Reply(250, "LF alone")], False)
+    assert read_replies(b"250 one\r\n550 two\r\n") == (
+        [Reply(250, "one"), Reply(550, "two")],
+        False,
+    )
+    assert read_replies(b"250-half\r\n25") == ([], False)
 
 
 @pytest.mark.parametrize(
@@ -76,25 +79,25 @@ def test_a_reply_has_a_code_and_a_text() -> None:
     ],
 )
 def test_what_is_not_a_reply_is_malformed(line: bytes) -> None:
-    assert read(line + b"\r\n") == ([], True)
+    assert read_replies(line + b"\r\n") == ([], True)
 
 
 def test_the_lines_of_a_reply_have_one_code() -> None:
-    assert read(b"250-a\r\n251 b\r\n") == ([], True)
-    assert read(b"550-a\r\n250-b\r\n") == ([], True)
+    assert read_replies(b"250-a\r\n251 b\r\n") == ([], True)
+    assert read_replies(b"550-a\r\n250-b\r\n") == ([], True)
 
 
 def test_lines_and_replies_have_an_end() -> None:
-    assert read(LONGEST) == ([Reply(250, "x" * (MAX_LINE_BYTES - 4))], False)
-    assert read(TOO_LONG) == ([], True)
-    assert read(b"2" * (MAX_LINE_BYTES + 2)) == ([], True)
-    assert read(AS_LONG_AS_IT_GETS * (MAX_REPLY_BYTES // 4_000 + 1)) == ([], True)
-    assert read(b"250-\r\n" * 100_000) == ([], True)
+    assert read_replies(LONGEST) == ([Reply(250, "x" * (MAX_LINE_BYTES - 4))], False)
+    assert read_replies(TOO_LONG) == ([], True)
+    assert read_replies(b"2" * (MAX_LINE_BYTES + 2)) == ([], True)
+    assert read_replies(AS_LONG_AS_IT_GETS * (MAX_REPLY_BYTES // 4_000 + 1)) == ([], True)
+    assert read_replies(b"250-\r\n" * 100_000) == ([], True)
 
 
 def test_long_replies_may_follow_each_other() -> None:
     whole = AS_LONG_AS_IT_GETS * 10 + b"250 end\r\n"
-    replies, malformed = read(whole * 5)
+    replies, malformed = read_replies(whole * 5)
     assert (len(replies), malformed) == (5, False)
 
 
@@ -105,7 +108,7 @@ TEXTS = st.lists(PRINTABLE, min_size=1, max_size=4).map("\n".join)
 @given(code=st.integers(200, 599), text=TEXTS)
 def test_what_is_written_is_read_as_it_was(code: int, text: str) -> None:
     reply = Reply(code, text)
-    assert read(reply.wire + b"\r\n") == ([reply], False)
+    assert read_replies(reply.wire + b"\r\n") == ([reply], False)
 
 
 @given(text=st.text())
@@ -120,7 +123,7 @@ def test_only_printable_ascii_is_ever_written(text: str) -> None:
 @given(line=st.binary(max_size=60))
 @example(line=b"\x1b[2J\x00\x08\x7f\xff\r")
 def test_only_printable_ascii_is_ever_read(line: bytes) -> None:
-    replies, _ = read(b"250 " + line.replace(b"\n", b"") + b"\r\n")
+    replies, _ = read_replies(b"250 " + line.replace(b"\n", b"") + b"\r\n")
     assert all(re.fullmatch(r"[\t\x20-\x7e]*", reply.text) for reply in replies)
 
 

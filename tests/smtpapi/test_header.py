@@ -33,7 +33,7 @@ options = st.dictionaries(st.sampled_from(KNOWN_OPTIONS) | st.text(max_size=5), 
 headers = st.dictionaries(st.sampled_from(KNOWN) | st.text(max_size=5), values | options)
 
 
-def read(members: object) -> ApiHeader:
+def parse_members(members: object) -> ApiHeader:
     header = parse_header([json.dumps(members).encode()])
     assert header is not None
     return header
@@ -79,9 +79,11 @@ def test_every_key_in_use_is_read() -> None:
 
 
 def test_absent_and_null_options_are_neither_on_nor_off() -> None:
-    assert read({}) == ApiHeader()
-    assert read({"options": {"open_tracking": None, "click_tracking": None}}) == ApiHeader()
-    assert read({"options": {"open_tracking": False}}).open_tracking is False
+    assert parse_members({}) == ApiHeader()
+    assert (
+        parse_members({"options": {"open_tracking": None, "click_tracking": None}}) == ApiHeader()
+    )
+    assert parse_members({"options": {"open_tracking": False}}).open_tracking is False
 
 
 JSON_ERROR = "5.6.0 JSON parsing error in X-MSYS-API (line 1, column "
@@ -129,28 +131,28 @@ def test_a_tag_that_is_not_a_string_is_refused_by_its_place(tag: object) -> None
 
 
 def test_tags_are_kept_once_in_order_and_cut_at_ten() -> None:
-    header = read({"tags": ["b", "a", "b", *map(str, range(20))]})
+    header = parse_members({"tags": ["b", "a", "b", *map(str, range(20))]})
     assert header.tags == ("b", "a", "0", "1", "2", "3", "4", "5", "6", "7")
     assert header.dropped_tags == 12
-    assert read({"tags": []}).tags == ()
+    assert parse_members({"tags": []}).tags == ()
 
 
 def test_a_campaign_is_measured_in_bytes_of_utf8() -> None:
-    assert read({"campaign_id": "ü" * 32}).campaign_id == "ü" * 32
+    assert parse_members({"campaign_id": "ü" * 32}).campaign_id == "ü" * 32
     value = json.dumps({"campaign_id": "ü" * 32 + "x"}).encode()
     assert refusal(value) == "5.6.0 smtpapi_campaign_id context is limited to 64 bytes"
 
 
 @pytest.mark.parametrize("key", ["cc", "bcc", "archive"])
 def test_readers_of_copies_are_addresses_or_objects(key: str) -> None:
-    assert read({key: []}) == ApiHeader()
-    boxes = getattr(read({key: ["a@b.test", {"email": "c@d.test", "name": "Ü. C"}]}), key)
+    assert parse_members({key: []}) == ApiHeader()
+    boxes = getattr(parse_members({key: ["a@b.test", {"email": "c@d.test", "name": "Ü. C"}]}), key)
     assert boxes == (Mailbox("a@b.test"), Mailbox("c@d.test", "Ü. C"))
 
 
 def test_a_header_asks_for_a_thousand_copies_at_most() -> None:
     many = [f"reader{number}@example.test" for number in range(500)]
-    assert len(read({"cc": many, "bcc": many}).cc) == 500
+    assert len(parse_members({"cc": many, "bcc": many}).cc) == 500
     value = json.dumps({"cc": many, "bcc": many, "archive": ["one@more.test"]}).encode()
     assert refusal(value) == (
         "5.6.0 X-MSYS-API 'cc', 'bcc' and 'archive' are limited to 1000 recipients"
@@ -179,12 +181,12 @@ def test_keys_without_effect_are_reported_and_never_refused() -> None:
     }
     ignored = ["open_tracking", "substitution_data", "description"]
     ignored += ["options.sandbox", "options.ip_pool", "options.tracking_domain"]
-    assert read(members) == ApiHeader(ignored_keys=tuple(ignored))
+    assert parse_members(members) == ApiHeader(ignored_keys=tuple(ignored))
 
 
 def test_curly_braces_are_text_and_double_encoding_is_not_repaired() -> None:
-    assert read({"metadata": {"a": "{{name}}"}}).metadata == '{"a":"{{name}}"}'
-    assert read({"campaign_id": "Ã¼"}).campaign_id == "Ã¼"
+    assert parse_members({"metadata": {"a": "{{name}}"}}).metadata == '{"a":"{{name}}"}'
+    assert parse_members({"campaign_id": "Ã¼"}).campaign_id == "Ã¼"
 
 
 @given(headers)

@@ -4,7 +4,7 @@ import socket
 import pytest
 
 from msys_track.demo.stage import Stage
-from msys_track.testing.browser import Browser, Response
+from msys_track.testing.browser import Browser, BrowserResponse
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +34,7 @@ async def test_an_answer_that_is_none_is_told_too_and_the_next_url_is_tried() ->
         browser = Browser("127.0.0.1", server.sockets[0].getsockname()[1])
         urls = [f"{browser.origin}/1", f"{browser.origin}/2"]
         answers = await asyncio.to_thread(browser.fetch, urls)
-    assert answers == [Response(status=0, location=None, media_type=None, body=b"")] * 2
+    assert answers == [BrowserResponse(status=0, location=None, media_type=None, body=b"")] * 2
 
 
 def test_where_nobody_listens_there_is_no_answer() -> None:

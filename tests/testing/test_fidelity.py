@@ -27,16 +27,16 @@ HEAD = b"Subject: x\r\nContent-Type: text/html; charset=utf-8\r\n"
 BODY = b"<p>one <a href='http://a.example/?x&amp;y'>two</a> three</p></body>\r\n"
 
 
-def tracked(message: bytes) -> bytes:
+def track_message(message: bytes) -> bytes:
     return REWRITER.copy_for(TO, message, now=1_700_000_000).message
 
 
-def seen(message: bytes) -> Changes:
-    return changes(message, tracked(message), ORIGIN)
+def find_changes(message: bytes) -> Changes:
+    return changes(message, track_message(message), ORIGIN)
 
 
 def test_links_and_pixel_are_all_that_is_seen_of_tracking() -> None:
-    found = seen(HEAD + b"\r\n" + BODY)
+    found = find_changes(HEAD + b"\r\n" + BODY)
     assert found.beyond is None
     assert [wrapped.original for wrapped in found.wrapped] == [b"http://a.example/?x&amp;y"]
     assert len(found.pixels) == 1
@@ -44,13 +44,13 @@ def test_links_and_pixel_are_all_that_is_seen_of_tracking() -> None:
 
 @pytest.mark.parametrize("mail", MAILS, ids=lambda mail: mail.file)
 def test_every_mail_of_the_tour_is_seen_whole(mail: Mail) -> None:
-    found = seen(mail.message())
+    found = find_changes(mail.message())
     assert found.beyond is None
 
 
 def test_a_changed_byte_is_seen_wherever_it_is() -> None:
     message = without_api_header(NEWSLETTER.message())
-    copy = tracked(message)
+    copy = track_message(message)
     whole = changes(message, copy, ORIGIN)
     for at in range(0, len(copy), 5):
         other = b"!" if copy[at : at + 1] == b"~" else b"~"
@@ -75,7 +75,7 @@ def test_a_changed_byte_is_seen_wherever_it_is() -> None:
 )
 def test_what_is_more_than_links_and_pixel_is_told(was: bytes, is_now: bytes) -> None:
     message = HEAD + b"\r\n" + BODY
-    copy = tracked(message)
+    copy = track_message(message)
     assert was in copy
     assert changes(message, copy.replace(was, is_now), ORIGIN).beyond is not None
 
@@ -96,21 +96,21 @@ def test_the_same_body_twice_is_told_apart() -> None:
     part = b"--b\r\nContent-Type: text/%b\r\n\r\n" + BODY
     head = b"Content-Type: multipart/alternative; boundary=b\r\n\r\n"
     message = head + part % b"plain" + part % b"html" + b"--b--\r\n"
-    assert seen(message).beyond is None
-    assert len(seen(message).wrapped) == 1
+    assert find_changes(message).beyond is None
+    assert len(find_changes(message).wrapped) == 1
 
 
 @pytest.mark.parametrize("encoding", [b"base64", b"BASE64 (so they say)"])
 def test_base64_is_compared_as_what_it_holds(encoding: bytes) -> None:
     body = base64.encodebytes(BODY).replace(b"\n", b"\r\n")
-    found = seen(HEAD + b"Content-Transfer-Encoding: " + encoding + b"\r\n\r\n" + body)
+    found = find_changes(HEAD + b"Content-Transfer-Encoding: " + encoding + b"\r\n\r\n" + body)
     assert found.beyond is None
     assert len(found.wrapped) == 1
 
 
 def test_blanks_behind_a_soft_break_are_no_difference() -> None:
     body = b"<a href=3D'http://a.ex= \t\r\nample/'>a</a>\r\n"
-    found = seen(HEAD + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + body)
+    found = find_changes(HEAD + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + body)
     assert found.beyond is None
     assert [wrapped.original for wrapped in found.wrapped] == [b"http://a.example/"]
 
@@ -162,7 +162,7 @@ def test_tracking_of_hostile_input_leaves_nothing_beyond() -> None:
             continue
         message = wire_form(HEAD + b"\r\n" + data if kind == "html" else data).message
         try:
-            found = seen(message)
+            found = find_changes(message)
         except HeaderRefusedError:
             continue
         assert found.beyond is None, name

@@ -183,7 +183,7 @@ async def harness(start: Start) -> Harness:
 
 
 @pytest.fixture
-async def stored(keys: KeyRing, tmp_path: Path) -> AsyncIterator[Stored]:
+async def sqlite_tracker(keys: KeyRing, tmp_path: Path) -> AsyncIterator[Stored]:
     """A tracker as `msys-track tracker` puts it together: a port, and a store in SQLite."""
     settings = TrackerSettings(listen_port=0, store=tmp_path / "events.sqlite")
     async with sqlite.SqliteSink(settings.store) as sink, EventWriter(sink) as writer:

@@ -34,11 +34,11 @@ def encode_path(path: str) -> str:
     ],
 )
 async def test_each_form_that_a_link_may_come_back_in_redirects_and_leaves_one_row(
-    stored: Stored, click_path: str, form: str
+    sqlite_tracker: Stored, click_path: str, form: str
 ) -> None:
-    reply = await stored.get(form.format(click_path, encoded=encode_path(click_path)))
+    reply = await sqlite_tracker.get(form.format(click_path, encoded=encode_path(click_path)))
     assert f"\r\nLocation: {TARGET}\r\n".encode() in reply
-    (event,) = await stored.events()
+    (event,) = await sqlite_tracker.events()
     assert event.target_link_url == TARGET
 
 
@@ -57,14 +57,14 @@ async def test_each_form_that_a_link_may_come_back_in_redirects_and_leaves_one_r
     ids=lambda claims: str(claims)[:40],
 )
 async def test_no_link_however_odd_keeps_the_next_event_out_of_the_store(
-    stored: Stored, keys: KeyRing, open_path: str, claims: dict[str, Any]
+    sqlite_tracker: Stored, keys: KeyRing, open_path: str, claims: dict[str, Any]
 ) -> None:
     least: dict[str, Any] = {"message_id": "", "recipient": "", "injected_at": 0, "customer_id": 1}
     engagement = Engagement(**(least | {"expires_at": 2**64 - 1} | claims))
     odd = keys.seal(Claims(kind="open", engagement=engagement))
-    assert (await stored.get("/" + odd)).endswith(PIXEL)
-    await stored.events()
-    await stored.get(open_path)
-    first, second = await stored.events()
+    assert (await sqlite_tracker.get("/" + odd)).endswith(PIXEL)
+    await sqlite_tracker.events()
+    await sqlite_tracker.get(open_path)
+    first, second = await sqlite_tracker.events()
     assert second.raw_rcpt_to == "Recipient@Example.com"
     assert json.loads(first.as_json().encode("utf-8"))["msys"]["track_event"]["type"] == "open"

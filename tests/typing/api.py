@@ -29,7 +29,7 @@ from msys_track import (
 NOW = 1_795_510_800
 
 
-def the_shortest_way(message: bytes) -> bytes:
+def rewrite_in_one_call(message: bytes) -> bytes:
     return rewrite(message, recipient="jo@example.com", keys=KeyRing.temporary())
 
 
@@ -90,7 +90,7 @@ def links(path: str) -> Claims:
 
 def what_can_go_wrong(message: bytes) -> str:
     try:
-        the_shortest_way(message)
+        rewrite_in_one_call(message)
     except HeaderRefusedError as refused:
         return f"{assert_type(refused.code, int)} {assert_type(refused.text, str)}"
     except UpstreamError as refused:

@@ -10,7 +10,7 @@ from msys_track.cli.exits import CommandError, MisconfiguredError
 from msys_track.config import effective
 from msys_track.config.checking import Checked, check_configuration
 from msys_track.config.configuration import Configuration
-from msys_track.config.effective import Way
+from msys_track.config.effective import ScopeSelector
 from msys_track.config.load import MOMENTUM_SUFFIX, is_momentum
 from msys_track.config.momentum.document import write_toml
 from msys_track.config.schema.json_schema import json_schema
@@ -43,9 +43,9 @@ def check(*, file: Path, key_source: KeySource | None, upstream: str | None) -> 
     Prints each fault on a line, with its place; the exit code is then 2. Also prints what is
     ignored, which is not a fault. FILE is msys-track.toml unless another one is named.
     """
-    looked = check_configuration(file, keys=key_source, upstream=upstream)
-    _print_ignored(looked)
-    _require_no_faults(looked)
+    checked = check_configuration(file, keys=key_source, upstream=upstream)
+    _print_ignored(checked)
+    _require_no_faults(checked)
     click.echo(f"{file}: no faults")
 
 
@@ -89,24 +89,26 @@ def show(  # noqa: PLR0913 - one parameter an option
     these, for the listener and for each [listen] table. X-MSYS-API and policy files may decide
     otherwise for a mail and are not considered here: see msys-track explain.
     """
-    looked = check_configuration(file, keys=key_source, upstream=upstream)
-    read = _require_no_faults(looked)
-    if pathway is not None and pathway not in read.scopes.pathways:
-        names = ", ".join(read.scopes.pathways)
+    checked = check_configuration(file, keys=key_source, upstream=upstream)
+    configuration = _require_no_faults(checked)
+    if pathway is not None and pathway not in configuration.scopes.pathways:
+        names = ", ".join(configuration.scopes.pathways)
         known = f"known: {names}" if names else "this configuration has no pathways"
         raise click.BadParameter(f"no pathway {pathway!r}; {known}")
-    scope = listen and (effective.find_listen(read.scopes.listens, listen) or str(listen))
+    scope = listen and (effective.find_listen(configuration.scopes.listens, listen) or str(listen))
     client = parse_ip(peer) if peer else None
-    one = Way(listen=scope, peer=client, pathway=pathway)
-    each_listen = [Way(listen=name) for name in read.scopes.listens]
-    ways = [Way(), *each_listen] if one == Way() else [one]
-    by_way = {way: effective.find_options(read, way) for way in ways}
-    tables = effective.find_tables(looked.document, read)
+    one = ScopeSelector(listen=scope, peer=client, pathway=pathway)
+    each_listen = [ScopeSelector(listen=name) for name in configuration.scopes.listens]
+    selectors = [ScopeSelector(), *each_listen] if one == ScopeSelector() else [one]
+    by_selector = {
+        selector: effective.find_options(configuration, selector) for selector in selectors
+    }
+    tables = effective.find_tables(checked.document, configuration)
     if as_json:
-        shown = {"file": str(file), **effective.as_json(tables, by_way)}
+        shown = {"file": str(file), **effective.as_json(tables, by_selector)}
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
-        click.echo(effective.as_toml(tables, by_way), nl=False)
+        click.echo(effective.as_toml(tables, by_selector), nl=False)
 
 
 @config.command(short_help="Write a commented file to begin with.")
@@ -145,12 +147,12 @@ def import_(*, file: Path, key_source: KeySource | None, upstream: str | None) -
     """
     if not is_momentum(file):
         raise click.UsageError(f"{file}: a configuration of Momentum ends in {MOMENTUM_SUFFIX}")
-    looked = check_configuration(file, keys=key_source, upstream=upstream)
-    keys = _require_no_faults(looked).keys
-    _print_ignored(looked)
+    checked = check_configuration(file, keys=key_source, upstream=upstream)
+    keys = _require_no_faults(checked).keys
+    _print_ignored(checked)
     if isinstance(keys, Path) and not keys.exists():
         click.echo(f"{keys}: not there yet; next: msys-track keys new {keys}", err=True)
-    click.echo(write_toml(looked.document, Path.cwd()), nl=False)
+    click.echo(write_toml(checked.document, Path.cwd()), nl=False)
 
 
 @config.command(short_help="Print the JSON Schema of msys-track.toml.")
@@ -159,20 +161,20 @@ def schema() -> None:
     click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
-def _require_no_faults(looked: Checked) -> Configuration:
+def _require_no_faults(checked: Checked) -> Configuration:
     """Return the configuration.
 
     Raises:
         MisconfiguredError: every fault of it.
     """
-    if looked.problems or looked.configuration is None:
-        path = looked.document.path
+    if checked.problems or checked.configuration is None:
+        path = checked.document.path
         raise MisconfiguredError(
-            "\n".join(problem.format_line(path) for problem in looked.problems)
+            "\n".join(problem.format_line(path) for problem in checked.problems)
         )
-    return looked.configuration
+    return checked.configuration
 
 
-def _print_ignored(looked: Checked) -> None:
-    for notice in looked.document.notices:
-        click.echo(f"ignored: {notice.format_line(looked.document.path)}", err=True)
+def _print_ignored(checked: Checked) -> None:
+    for notice in checked.document.notices:
+        click.echo(f"ignored: {notice.format_line(checked.document.path)}", err=True)

@@ -53,7 +53,7 @@ def demo(context: click.Context, *, file: Path | None, is_kept: bool, is_verbose
     except SettingsError as error:
         # Nothing here is configured, so the machine is at fault, not a file.
         raise CommandError(f"msys-track: {error}") from error
-    if any(ledger.failed()):
+    if any(ledger.find_failures()):
         context.exit(1)
 
 
@@ -65,7 +65,7 @@ async def _run_demo(own: Mail | None, *, is_kept: bool) -> Ledger:
     """
     stop = catch_stop_signals()
     async with open_stage() as stage:
-        touring = asyncio.create_task(tour(stage, _say, own))
+        touring = asyncio.create_task(tour(stage, _print_line, own))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({touring, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -75,13 +75,13 @@ async def _run_demo(own: Mail | None, *, is_kept: bool) -> Ledger:
             raise CommandError("msys-track: interrupted; the servers have been stopped")
         ledger = touring.result()
         for line in page.show_verdict(ledger):
-            _say(line)
+            _print_line(line)
         if is_kept:
-            await keep(stage, _say, stop)
+            await keep(stage, _print_line, stop)
     return ledger
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     """Print a line; what this terminal can't show is escaped."""
     encoding = sys.stdout.encoding or "utf-8"
     click.echo(line.encode(encoding, "backslashreplace").decode(encoding))

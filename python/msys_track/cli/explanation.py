@@ -22,7 +22,7 @@ from msys_track.dispatch.explain import (
     REWRITTEN,
     UNCHANGED,
     WRAPPED,
-    Decided,
+    ExplainedRecipients,
     Explanation,
 )
 from msys_track.reasons import Reason
@@ -65,7 +65,7 @@ def format_explanation(explanation: Explanation, *, width: int) -> list[str]:
         markup=False,
     )
     for decided in explanation.decided:
-        _print_decided(console, decided)
+        _print_recipients(console, decided)
     if explanation.ignored_keys:
         console.print()
         keys = ", ".join(explanation.ignored_keys)
@@ -83,7 +83,7 @@ def format_explanation(explanation: Explanation, *, width: int) -> list[str]:
     return [line.rstrip() for line in written.getvalue().removesuffix("\n").split("\n")]
 
 
-def _print_decided(console: Console, decided: Decided) -> None:
+def _print_recipients(console: Console, decided: ExplainedRecipients) -> None:
     """Print the options, then where each link, pixel and part is, what was done, and why not."""
     options: list[_Row] = []
     engagement: list[_Row] = []

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from msys_track.config.configuration import Configuration, make_configuration
 from msys_track.config.document import Document
-from msys_track.config.load import complete_document
-from msys_track.config.load import document as load_document
+from msys_track.config.load import complete_document, read_document
 from msys_track.config.problems import Problem, in_order
 from msys_track.config.reading import Reading
 from msys_track.config.schema.tables import TopLevel
@@ -43,7 +42,7 @@ def check_configuration(
     Raises:
         SettingsError: the file can't be read.
     """
-    document = complete_document(load_document(path), keys=keys, upstream=upstream)
+    document = complete_document(read_document(path), keys=keys, upstream=upstream)
     reading = Reading(document)
     own = in_order([*document.problems, *reading.problems()])
     return Checked(

@@ -23,7 +23,7 @@ _VARIABLES: Final = {"tracking_link_expiry_seconds": "smtpapi_tracking_link_expi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class ScopeSelector:
     """How a mail comes in; with all None, only the listener's scope applies."""
 
     listen: str | None = None
@@ -48,17 +48,17 @@ def find_listen(listens: Collection[str], address: Address) -> str | None:
     return next((str(each) for each in (address, anywhere) if str(each) in listens), None)
 
 
-def find_options(configuration: Configuration, way: Way) -> Table:
+def find_options(configuration: Configuration, selector: ScopeSelector) -> Table:
     """Find the values in force for mail that comes in one way, without header or policy file."""
     scopes = configuration.scopes
-    connection = scopes.layers(way.listen, way.peer)
+    connection = scopes.layers(selector.listen, selector.peer)
     context = scopes.context(connection)
     # No policy file is called, so policy's variables are those of a scope's context.
     setting = [scope for scope in connection if scope.context]
     sources = {name: each.source("context") for each in reversed(setting) for name in each.context}
     named = next((scope for scope in connection if scope.pathway is not None), None)
-    if way.pathway is not None:
-        pathway = Effective(way.pathway, POLICY)
+    if selector.pathway is not None:
+        pathway = Effective(selector.pathway, POLICY)
     elif PATHWAY in context:
         pathway = Effective(context[PATHWAY], f"context of {sources[PATHWAY]}")
     elif named is not None:
@@ -70,7 +70,9 @@ def find_options(configuration: Configuration, way: Way) -> Table:
         "pathway": pathway,
         "context": Effective(context or None, places or SCOPE["context"].unset),
     }
-    layers = scopes.layers(way.listen, way.peer, way.pathway or context.get(PATHWAY))
+    layers = scopes.layers(
+        selector.listen, selector.peer, selector.pathway or context.get(PATHWAY)
+    )
     contexts = Contexts(connection=Context(context), message=Context())
     origins = dict(resolve(layers, None, contexts).origins())
     shown: dict[str, Effective] = {}
@@ -116,37 +118,43 @@ def find_tables(document: Document, configuration: Configuration) -> dict[str, T
     return found
 
 
-def as_json(tables: Mapping[str, Table], by_way: Mapping[Way, Table]) -> dict[str, Any]:
+def as_json(
+    tables: Mapping[str, Table], by_selector: Mapping[ScopeSelector, Table]
+) -> dict[str, Any]:
     """Make data that JSON can hold: each value as `{"value": …, "source": …}`."""
-    ways = [
+    members = [
         {
-            "listen": way.listen,
-            "peer": None if way.peer is None else str(way.peer),
-            "pathway": way.pathway,
+            "listen": selector.listen,
+            "peer": None if selector.peer is None else str(selector.peer),
+            "pathway": selector.pathway,
             "options": _make_members(options),
         }
-        for way, options in by_way.items()
+        for selector, options in by_selector.items()
     ]
     named = {name: _make_members(table) for name, table in tables.items() if name}
-    return {**_make_members(tables[""]), "ways": ways, **named}
+    return {**_make_members(tables[""]), "ways": members, **named}
 
 
 def _make_members(table: Table) -> dict[str, Any]:
     return {name: each._asdict() for name, each in table.items()}
 
 
-def as_toml(tables: Mapping[str, Table], by_way: Mapping[Way, Table]) -> str:
+def as_toml(tables: Mapping[str, Table], by_selector: Mapping[ScopeSelector, Table]) -> str:
     """Write TOML with a comment for each value's source; scopes stand before the other tables."""
     parts = [_write_table((), tables[""])]
-    for way, options in by_way.items():
-        peer = f" from {way.peer}" if way.peer is not None else ""
-        pathway = f", on pathway {way.pathway}" if way.pathway is not None else ""
-        remark = f"# for mail that comes in at {way.listen or 'any address'}{peer}{pathway}\n"
-        path = ("listener",) if len(by_way) == 1 or way == Way() else ("listen", str(way.listen))
+    for selector, options in by_selector.items():
+        peer = f" from {selector.peer}" if selector.peer is not None else ""
+        pathway = f", on pathway {selector.pathway}" if selector.pathway is not None else ""
+        remark = f"# for mail that comes in at {selector.listen or 'any address'}{peer}{pathway}\n"
+        path = (
+            ("listener",)
+            if len(by_selector) == 1 or selector == ScopeSelector()
+            else ("listen", str(selector.listen))
+        )
         scope = {name: each for name, each in options.items() if name not in ENGAGEMENT_TRACKER}
         parts.append((remark if peer or pathway else "") + _write_table(path, scope))
     # These are the same for every way in which mail comes in.
-    first = next(iter(by_way.values()))
+    first = next(iter(by_selector.values()))
     module = {name: first[name] for name in ENGAGEMENT_TRACKER}
     parts.append(_write_table(("engagement_tracker",), module))
     parts += [_write_table((name,), table) for name, table in tables.items() if name]

@@ -35,16 +35,18 @@ def load(
         ConfigurationError: a `SettingsError` that lists every fault.
         SettingsError: the file can't be read.
     """
-    return judge_document(complete_document(document(path), keys=keys, upstream=upstream), server)
+    return judge_document(
+        complete_document(read_document(path), keys=keys, upstream=upstream), server
+    )
 
 
-def document(path: Path) -> Document:
+def read_document(path: Path) -> Document:
     """Read a file in the form that its name says: `.conf` is Momentum's, the rest is TOML.
 
     Raises:
         SettingsError: the file can't be read.
     """
-    return momentum.document(path) if is_momentum(path) else toml.document(path)
+    return momentum.read_document(path) if is_momentum(path) else toml.read_document(path)
 
 
 def is_momentum(path: Path) -> bool:

@@ -15,7 +15,7 @@ from msys_track.config.document import Document, KeyPath, write_path
 from msys_track.config.problems import Problem
 from msys_track.config.schema.naming import judge_key, judge_table
 from msys_track.config.schema.tables import NESTED, SCOPE, TABLES, TOP, Key, TopLevel
-from msys_track.config.scopes import Stanza
+from msys_track.config.scopes import ScopeStanza
 from msys_track.errors import describe_os_error
 from msys_track.injection.settings import ProxySettings
 from msys_track.options.scopes import Scope
@@ -53,11 +53,11 @@ class Reading:
         self._written: dict[KeyPath, KeyPath] = {}
         self.policy_files: dict[int, Path] = {}
         """By their places in the array: those that are there."""
-        self.stanzas: dict[KeyPath, Stanza] = {}
+        self.stanzas: dict[KeyPath, ScopeStanza] = {}
         self.values: dict[type, dict[str, Any]] = {each: {} for each in _SINGLE}
         self._read_table((), (), document.members, TOP, (*TABLES, *NESTED))
         for path, text in scopes.find_faults(self.stanzas, self._format_line):
-            self._add_fault(self._as_written(path), text)
+            self._add_fault(self._find_written_path(path), text)
         written = [table for table in TABLES if (table,) in self._written]
         for table in written:
             for name, key in TABLES[table].items():
@@ -184,7 +184,7 @@ class Reading:
     # What is not there
 
     def _require(self, canonical: KeyPath, what: str, key: Key) -> None:
-        document, path = self._document, self._as_written(canonical)
+        document, path = self._document, self._find_written_path(canonical)
         *tables, name = path
         given: Any = document.members[str(tables[0])] if tables else document.members
         is_unread = any(
@@ -197,15 +197,15 @@ class Reading:
 
     # Faults
 
-    def _find_stanza(self, path: KeyPath) -> Stanza:
-        return self.stanzas.setdefault(path, Stanza(path))
+    def _find_stanza(self, path: KeyPath) -> ScopeStanza:
+        return self.stanzas.setdefault(path, ScopeStanza(path))
 
     def _format_line(self, path: KeyPath) -> str:
         """Say where a stanza is, as seen from the file itself."""
-        file, line = self._document.place(self._as_written(path))
+        file, line = self._document.place(self._find_written_path(path))
         return f"line {line}" if file == self._document.path else f"{file}:{line}"
 
-    def _as_written(self, path: KeyPath) -> KeyPath:
+    def _find_written_path(self, path: KeyPath) -> KeyPath:
         for length in range(len(path), 0, -1):
             if path[:length] in self._written:
                 return (*self._written[path[:length]], *path[length:])

@@ -25,7 +25,7 @@ _VARIABLES: Final = tuple(
 """Context variables of Momentum's module: only these may have its prefix."""
 
 
-class Stanza:
+class ScopeStanza:
     """The values that one table sets; `path` is its name."""
 
     __slots__ = ("options", "path", "places", "scope", "variables")
@@ -46,7 +46,7 @@ class Stanza:
 
 
 def find_faults(
-    stanzas: Mapping[KeyPath, Stanza], line: Callable[[KeyPath], str]
+    stanzas: Mapping[KeyPath, ScopeStanza], line: Callable[[KeyPath], str]
 ) -> Iterator[tuple[KeyPath, str]]:
     """Find what is wrong with the names of stanzas, and with what they say of each other.
 
@@ -109,7 +109,7 @@ def read_name(path: KeyPath) -> Address | addresses.Network | str:
     return name
 
 
-def build_scopes(stanzas: Mapping[KeyPath, Stanza]) -> Scopes:
+def build_scopes(stanzas: Mapping[KeyPath, ScopeStanza]) -> Scopes:
     """Put scopes together from stanzas that have no faults."""
     made: dict[KeyPath, Scope] = {}
     for path, stanza in stanzas.items():
@@ -142,7 +142,7 @@ def build_scopes(stanzas: Mapping[KeyPath, Stanza]) -> Scopes:
     )
 
 
-def find_listens(stanzas: Mapping[KeyPath, Stanza]) -> dict[KeyPath, Address]:
+def find_listens(stanzas: Mapping[KeyPath, ScopeStanza]) -> dict[KeyPath, Address]:
     """Find the addresses that have a table of their own."""
     paths = [path for path in stanzas if path[::2] == ("listen",)]
     return {path: addresses.listen_name(str(path[1])) for path in paths}

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from msys_track.errors import SettingsError, describe_os_error
 from msys_track.reasons import Reason
-from msys_track.testing.mail_reader import Place
+from msys_track.testing.mail_reader import LinkPlace
 from msys_track.testing.sender import WireForm, wire_form
 
 # Where links are wrapped. Links in the other places are left alone.
-WRAPPED_PLACES: Final = frozenset({Place.HTML, Place.OUTLOOK})
+WRAPPED_PLACES: Final = frozenset({LinkPlace.HTML, LinkPlace.OUTLOOK})
 
 # More than the proxy takes; the rest of a longer file does not change its answer.
 MAX_BYTES: Final = 40 * 1024 * 1024
@@ -27,7 +27,7 @@ class ExpectedLink:
     """A link of a mail, as its reader's mail program has it before tracking."""
 
     href: str
-    place: Place = Place.HTML
+    place: LinkPlace = LinkPlace.HTML
     name: str = "Raw URL"
     """The name of its clicks in events: `data-msys-linkname`, or SparkPost's word for none."""
     left_alone: Reason | None = None
@@ -66,14 +66,14 @@ class Mail:
         return self.content is None
 
     @property
-    def wrapped(self) -> tuple[ExpectedLink, ...]:
+    def tracked_links(self) -> tuple[ExpectedLink, ...]:
         """The links that must lead to the tracker."""
         return tuple(link for link in self.links if link.is_wrapped)
 
     @property
     def is_tracked(self) -> bool:
         """Whether anything of it must be changed."""
-        return self.is_opened or bool(self.wrapped)
+        return self.is_opened or bool(self.tracked_links)
 
     def wire_form(self) -> WireForm:
         """Read the mail as a mail program sends it."""
@@ -106,7 +106,7 @@ NEWSLETTER: Final = Mail(
     sender="news@shop.example.com",
     recipients=("ana.silva@example.net",),
     links=(
-        ExpectedLink(href="https://shop.example.com/spring?utm_source=mail", place=Place.TEXT),
+        ExpectedLink(href="https://shop.example.com/spring?utm_source=mail", place=LinkPlace.TEXT),
         ExpectedLink(href="https://shop.example.com/mail/7f3a?lang=en"),
         ExpectedLink(
             href="https://shop.example.com/spring?utm_source=mail&utm_medium=email&utm_campaign=spring",
@@ -114,7 +114,7 @@ NEWSLETTER: Final = Mail(
         ),
         ExpectedLink(
             href="https://shop.example.com/spring/boots?size=38&ref=button",
-            place=Place.OUTLOOK,
+            place=LinkPlace.OUTLOOK,
         ),
         ExpectedLink(href="https://shop.example.com/spring/boots?size=38&ref=button"),
         ExpectedLink(href="https://shop.example.com/p/4711?colour=&size#reviews"),
@@ -144,7 +144,7 @@ RECEIPT: Final = Mail(
         ),
         ExpectedLink(href="https://orders.example.com/o/2026-004711/invoice.pdf"),
         ExpectedLink(href="tel:+351210000000", left_alone=Reason.NOT_HTTP),
-        ExpectedLink(href="https://orders.example.com/terms", place=Place.ATTACHMENT),
+        ExpectedLink(href="https://orders.example.com/terms", place=LinkPlace.ATTACHMENT),
     ),
     reasons=frozenset({Reason.NOT_HTTP, Reason.ATTACHED_PART}),
 )
@@ -156,7 +156,9 @@ ALERT: Final = Mail(
     sender="alerts@ops.example.com",
     recipients=("oncall@example.net",),
     links=(
-        ExpectedLink(href="https://ops.example.com/incidents/8841?tab=graphs", place=Place.TEXT),
+        ExpectedLink(
+            href="https://ops.example.com/incidents/8841?tab=graphs", place=LinkPlace.TEXT
+        ),
     ),
     is_opened=False,
     reasons=frozenset({Reason.NO_HTML_PART, Reason.TEXT_LINKS_OFF}),
@@ -171,7 +173,7 @@ PASSWORD_RESET: Final = Mail(
     links=(
         ExpectedLink(
             href="https://accounts.example.com/reset/5d1c9e07b2?expires=3600",
-            place=Place.TEXT,
+            place=LinkPlace.TEXT,
             left_alone=Reason.TRACKING_OFF,
         ),
         ExpectedLink(

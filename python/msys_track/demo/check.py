@@ -18,7 +18,7 @@ from msys_track.demo.stage import HOST
 from msys_track.testing.browser import USER_AGENT
 from msys_track.testing.fidelity import without_api_header
 from msys_track.testing.href import follow_href
-from msys_track.testing.mail_reader import read
+from msys_track.testing.mail_reader import read_mail
 
 Check: TypeAlias = tuple[str, object, object]
 """A fact, what was expected of it, and what was found."""
@@ -44,7 +44,7 @@ class Expectation:
     found: object
 
     @property
-    def held(self) -> bool:
+    def is_met(self) -> bool:
         """Whether it was as expected."""
         return self.expected == self.found
 
@@ -68,9 +68,9 @@ class Section:
             self.expect(what, expected, found)
 
     @property
-    def held(self) -> int:
+    def met_count(self) -> int:
         """How many were as expected."""
-        return sum(each.held for each in self.expectations)
+        return sum(each.is_met for each in self.expectations)
 
 
 class Ledger:
@@ -90,10 +90,10 @@ class Ledger:
         """How many expectations there were."""
         return sum(len(each.expectations) for each in self.sections)
 
-    def failed(self) -> Iterator[Expectation]:
+    def find_failures(self) -> Iterator[Expectation]:
         """Return those that did not hold, in the order they were checked."""
         for section in self.sections:
-            yield from (each for each in section.expectations if not each.held)
+            yield from (each for each in section.expectations if not each.is_met)
 
 
 def check(journey: Journey, section: Section) -> None:
@@ -114,7 +114,7 @@ def check(journey: Journey, section: Section) -> None:
     for copy in journey.copies:
         section.expect_all(_check_copy(copy))
     visits: Counter[str] = Counter()
-    for copy in journey.visited:
+    for copy in journey.visited_copies:
         for pixel in copy.changes.pixels:
             visits["initial_open" if pixel.is_initial else "open"] += 1
         for wrapped, _ in copy.clicks:
@@ -162,17 +162,17 @@ def _check_known_mail(journey: Journey) -> Iterator[Check]:
     yield "reasons for what was left alone", sorted(mail.reasons), sorted(reasons)
     for copy in copies:
         yield from _check_known_copy(mail, journey.wire.message, copy)
-    if mail.wrapped:
+    if mail.tracked_links:
         # A button and its twin for Outlook say the same; the links they become may be the same.
-        different = {(link.href, link.name) for link in mail.wrapped}
+        different = {(link.href, link.name) for link in mail.tracked_links}
         owners = count_sole_owners(
             (wrapped.url, (copy.arrival.recipients, link.href, link.name))
             for copy in copies
-            for link, wrapped in zip(mail.wrapped, copy.changes.wrapped, strict=False)
+            for link, wrapped in zip(mail.tracked_links, copy.changes.wrapped, strict=False)
         )
         yield "unique tracked links", len(different) * len(mail.recipients), owners
     found = [{name: getattr(event, name) for name in _EVENT_FIELDS} for event in journey.events]
-    for to, link in product(mail.recipients, (*[None] * mail.is_opened, *mail.wrapped)):
+    for to, link in product(mail.recipients, (*[None] * mail.is_opened, *mail.tracked_links)):
         kind, where = ("click", f" of {link.href}") if link else ("open", "")
         data = (mail.campaign_id, mail.metadata, mail.tags)
         target = (link.href, link.name) if link else (None, None)
@@ -204,19 +204,19 @@ def count_sole_owners(claims: Iterable[tuple[str, object]]) -> int:
 
 def _check_known_copy(mail: Mail, sent: bytes, copy: SeenCopy) -> Iterator[Check]:
     """Compare a copy as a mail reader sees it, which knows nothing of `testing.fidelity`."""
-    whose, responses, reading = copy.whose, copy.responses or {}, read(copy.message)
+    whose, responses, reading = copy.whose, copy.responses or {}, read_mail(copy.message)
     has_line = _API_HEADER.search(copy.message) is not None
     yield f"a line of X-MSYS-API in {whose}", False, has_line
     if mail.is_tracked:
         originals = [follow_href(wrapped.original) for wrapped in copy.changes.wrapped]
-        hrefs = [link.href for link in mail.wrapped]
+        hrefs = [link.href for link in mail.tracked_links]
         yield f"what stood where {whose} has tracked links", hrefs, originals
     else:
         is_same = copy.message == without_api_header(sent)
         yield f"{whose} is, byte for byte, what was sent", True, is_same
     yield f"links in {whose}", len(mail.links), len(reading.links)
-    seen = chain((link.href for link in reading.links), repeat("no link"))
-    for link, href in zip(mail.links, seen, strict=False):
+    found_hrefs = chain((link.href for link in reading.links), repeat("no link"))
+    for link, href in zip(mail.links, found_hrefs, strict=False):
         what, response = f"{link.href} in {whose}", responses.get(href)
         yield what, _TRACKED if link.is_wrapped else link.href, _TRACKED if response else href
         if link.is_wrapped:

@@ -14,10 +14,10 @@ from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.message import Message
 from msys_track.errors import HeaderRefusedError
 from msys_track.events import Event
-from msys_track.testing.browser import Response
+from msys_track.testing.browser import BrowserResponse
 from msys_track.testing.fidelity import (
     Changes,
-    Named,
+    NamedAddress,
     Wrapped,
     changes,
     name_mailbox,
@@ -40,11 +40,11 @@ class SeenCopy:
     """The product's own report; None if it refuses the mail."""
     changes: Changes
     """All differences, apart from the header fields that name readers."""
-    added: Sequence[Sequence[Named]]
+    added: Sequence[Sequence[NamedAddress]]
     """The readers added to its Cc, and those added to its Bcc."""
-    wanted: Sequence[Sequence[Named]]
+    wanted: Sequence[Sequence[NamedAddress]]
     """The readers that had to be added to each."""
-    responses: Mapping[str, Response] | None
+    responses: Mapping[str, BrowserResponse] | None
     """The answers to opening and clicking, by URL; None if the demo does neither."""
 
     @property
@@ -58,13 +58,13 @@ class SeenCopy:
         return f"{', '.join(self.arrival.recipients)}'s copy"
 
     @property
-    def images(self) -> list[Response]:
+    def images(self) -> list[BrowserResponse]:
         """The images behind its pixels."""
         got = self.responses or {}
         return [got[pixel.url] for pixel in self.changes.pixels if pixel.url in got]
 
     @property
-    def clicks(self) -> list[tuple[Wrapped, Response]]:
+    def clicks(self) -> list[tuple[Wrapped, BrowserResponse]]:
         """Its links that were clicked, and where that led."""
         got = self.responses or {}
         clicked = self.changes.wrapped[:_MAX_CLICKS]
@@ -87,7 +87,7 @@ class Journey:
     events: Sequence[Event]
 
     @property
-    def visited(self) -> list[SeenCopy]:
+    def visited_copies(self) -> list[SeenCopy]:
         """The copies of the mail's recipients, which were opened and clicked."""
         return [copy for copy in self.copies if copy.responses is not None]
 
@@ -123,8 +123,8 @@ async def _visit(
     """Compare a copy with what was sent; open and click it where it is a recipient's."""
     message, reported = arrival.message, None
     own = [to for to in mail.recipients if to in arrival.recipients]
-    added: list[Sequence[Named]] = [(), ()]
-    wanted: list[Sequence[Named]] = [(), ()]
+    added: list[Sequence[NamedAddress]] = [(), ()]
+    wanted: list[Sequence[NamedAddress]] = [(), ()]
     if opened is not None:
         reader = (own or arrival.recipients)[0]
         reported = stage.rewriter.copy_for(reader, opened, now=int(time.time()))

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from msys_track.demo.page import cut
+from msys_track.demo.page import cut_text
 from msys_track.demo.stage import HOST, Stage
 from msys_track.events import Event
-from msys_track.testing.mail_reader import glance
+from msys_track.testing.mail_reader import scan_mail
 from msys_track.testing.sink import Arrival
 
 _MAX_CHARACTERS: Final = 400
@@ -62,11 +62,11 @@ async def keep(stage: Stage, say: Callable[[str], None], stop: asyncio.Event) ->
 def _describe_news(stage: Stage, news: Arrival | Event) -> str:
     if isinstance(news, Event):
         what = f" on {news.target_link_url}" if news.target_link_url else ""
-        return cut(f"event    {news.type.value} by {news.raw_rcpt_to}{what}", _MAX_CHARACTERS)
-    reading = glance(news.message)
+        return cut_text(f"event    {news.type.value} by {news.raw_rcpt_to}{what}", _MAX_CHARACTERS)
+    reading = scan_mail(news.message)
     links = [link.href for link in reading.links if stage.is_tracked(link.href)]
     pixels = [image for image in reading.images if stage.is_tracked(image)]
-    whose = cut(", ".join(news.recipients), _MAX_CHARACTERS)
+    whose = cut_text(", ".join(news.recipients), _MAX_CHARACTERS)
     if links:
         number = f"{len(links)} of {len(reading.links)} links wrapped"
         return f"arrived  for {whose}, {number}: {links[0]}"

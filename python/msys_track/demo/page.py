@@ -14,7 +14,7 @@ from msys_track.demo.stage import Stage
 from msys_track.dispatch.copies import Copy
 from msys_track.reasons import Reason
 from msys_track.testing.fidelity import without_api_header
-from msys_track.testing.mail_reader import Link, Place, glance
+from msys_track.testing.mail_reader import LinkPlace, MailLink, scan_mail
 
 WIDTH: Final = 80
 
@@ -41,15 +41,15 @@ _OF_A_LINK: Final = frozenset(
 )
 
 
-def show_journey(number: int, stage: Stage, seen: Journey, section: Section) -> Iterator[str]:
+def show_journey(number: int, stage: Stage, journey: Journey, section: Section) -> Iterator[str]:
     """Show one mail: what went in, what came out, what its readers did, and what stayed."""
-    mail, wire, copies = seen.mail, seen.wire, seen.visited
+    mail, wire, copies = journey.mail, journey.wire, journey.visited_copies
     size, total = len(wire.message), len(section.expectations)
     yield ""
     if mail.is_known:
         yield f"{number}. {mail.title:<{WIDTH - 3 - len(mail.file)}}{mail.file}"
     else:
-        yield cut(mail.file, WIDTH)
+        yield cut_text(mail.file, WIDTH)
     at_least = "at least " if size >= MAX_BYTES else ""
     lines = count_noun(wire.message.count(b"\r\n"), "line")
     went_in = [mail.shape, f"{at_least}{count_noun(size, 'byte')}, {lines}"]
@@ -62,36 +62,36 @@ def show_journey(number: int, stage: Stage, seen: Journey, section: Section) -> 
     if not wire.message.isascii():
         went_in.append("8-bit, so sent as BODY=8BITMIME")
     yield from show_row("went in", *went_in, "to " + ", ".join(mail.recipients))
-    yield from show_row("answered", seen.answer.line)
+    yield from show_row("answered", journey.answer.line)
     if copies:
-        yield from _show_copy(stage, seen)
+        yield from _show_copy(stage, journey)
     else:
         yield from show_row("came out", "nothing")
     if copies or mail.is_known:
-        kinds = Counter(event.type.value for event in seen.events)
+        kinds = Counter(event.type.value for event in journey.events)
         stored = [count_noun(number, kind) for kind, number in kinds.items()]
         yield from show_row(
             "stored",
             ", ".join(stored) or "no event",
             *(
                 f"{name} {json.dumps(value, ensure_ascii=False)}"
-                for event in seen.events[:1]
+                for event in journey.events[:1]
                 for name in ("campaign_id", "rcpt_tags", "rcpt_meta")
                 if (value := getattr(event, name))
             ),
         )
-    if section.held == total:
+    if section.met_count == total:
         yield from show_row("expected", f"all of it: {count_noun(total, 'expectation')} held")
     else:
-        failed = total - section.held
+        failed = total - section.met_count
         yield from show_row(
             "expected", f"NOT ALL: {failed} of {total} expectations failed, see below"
         )
 
 
-def _show_copy(stage: Stage, seen: Journey) -> Iterator[str]:
+def _show_copy(stage: Stage, journey: Journey) -> Iterator[str]:
     """Show the first copy that was opened and clicked."""
-    copies, copy = seen.visited, seen.visited[0]
+    copies, copy = journey.visited_copies, journey.visited_copies[0]
     if copy.reported is not None and copy.reported.resolved is not None:
         opens, clicks = (
             f"{'on' if origin.value else 'off'} ({_SOURCES.get(origin.source, origin.source)})"
@@ -101,10 +101,10 @@ def _show_copy(stage: Stage, seen: Journey) -> Iterator[str]:
             )
         )
         yield from show_row("tracking", f"opens {opens}, clicks {clicks}")
-    yield from show_row("came out", *_describe_changes(seen.wire.message, copy, len(copies)))
-    readers = [to for each in seen.copies for to in each.arrival.recipients]
+    yield from show_row("came out", *_describe_changes(journey.wire.message, copy, len(copies)))
+    readers = [to for each in journey.copies for to in each.arrival.recipients]
     yield from show_row(
-        "also for", *_shorten([to for to in readers if to not in seen.mail.recipients])
+        "also for", *_shorten([to for to in readers if to not in journey.mail.recipients])
     )
     images = [image for each in copies for image in each.images]
     broken = [str(image.status) for image in images if not image.is_gif]
@@ -143,7 +143,7 @@ def _describe_changes(sent: bytes, copy: SeenCopy, copies: int) -> Iterator[str]
 def _list_left_alone(stage: Stage, copy: SeenCopy) -> Iterator[str]:
     if copy.reported is None:
         return
-    links = [link for link in glance(copy.message).links if not stage.is_tracked(link.href)]
+    links = [link for link in scan_mail(copy.message).links if not stage.is_tracked(link.href)]
     remarks = _match_reasons(links, copy.reported)
     for link, remark in zip(links, remarks, strict=True):
         yield show_pair(link.href, remark)
@@ -158,7 +158,7 @@ def _list_left_alone(stage: Stage, copy: SeenCopy) -> Iterator[str]:
             yield f"the mail or a part of it: {describe_reason(reason)}"
 
 
-def _match_reasons(links: Sequence[Link], reported: Copy) -> list[str]:
+def _match_reasons(links: Sequence[MailLink], reported: Copy) -> list[str]:
     """Say for each link why it was left alone, if that is known.
 
     Reasons come in the order of the mail, as links do. But the product and the standard library
@@ -168,7 +168,7 @@ def _match_reasons(links: Sequence[Link], reported: Copy) -> list[str]:
         return [describe_reason(Reason.TRACKING_OFF)] * len(links)
     reasons = [reason for _, _, reason in sorted(reported.left_alone)]
     of_links = [reason for reason in reasons if reason in _OF_A_LINK]
-    shown = [link for link in links if link.place is Place.HTML]
+    shown = [link for link in links if link.place is LinkPlace.HTML]
     if not of_links and len(reasons) == 1:  # the reason of the whole mail
         of_links = reasons * len(shown)
     if len(of_links) != len(shown) or any(
@@ -177,7 +177,7 @@ def _match_reasons(links: Sequence[Link], reported: Copy) -> list[str]:
     ):
         of_links = []
     remarks = map(describe_reason, of_links)
-    return [next(remarks, "") if link.place is Place.HTML else link.place for link in links]
+    return [next(remarks, "") if link.place is LinkPlace.HTML else link.place for link in links]
 
 
 def describe_reason(reason: Reason) -> str:
@@ -202,15 +202,15 @@ def show_row(label: str, *lines: str) -> Iterator[str]:
 
 def wrap_text(text: str, width: int) -> Iterator[str]:
     """Break text at spaces to what a terminal shows; a word that is too long is cut."""
-    shown = cut(text, _SHOWN)
+    shown = cut_text(text, _SHOWN)
     indent = shown[: len(shown) - len(shown.lstrip())]
     for line in textwrap.wrap(
         shown, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     ):
-        yield cut(line, width)
+        yield cut_text(line, width)
 
 
-def cut(text: str, width: int) -> str:
+def cut_text(text: str, width: int) -> str:
     """Make text fit for a terminal: nothing unprintable, and no longer than there is room."""
     shown = text[:_SHOWN]
     plain = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in shown)
@@ -219,8 +219,8 @@ def cut(text: str, width: int) -> str:
 
 def show_pair(text: str, remark: str) -> str:
     """Show a text and a remark on it: in the second column, or below where it has no room."""
-    line = f"{cut(text, _HREF):<{_HREF}}  {remark}".rstrip()
-    return line if len(line) <= _ROOM else f"{cut(text, _ROOM)}\n  {remark}"
+    line = f"{cut_text(text, _HREF):<{_HREF}}  {remark}".rstrip()
+    return line if len(line) <= _ROOM else f"{cut_text(text, _ROOM)}\n  {remark}"
 
 
 def count_noun(number: int, noun: str) -> str:
@@ -235,36 +235,37 @@ def show_end(journeys: Sequence[Journey], section: Section) -> Iterator[str]:
     yield ""
     columns = ("links", "wrapped", "left alone", "pixels", "recipients", "opens", "clicks")
     yield f"{_INDENT}{'mail':<{_FILE}}" + "".join(f" {each}" for each in columns)
-    for seen in journeys:
-        kinds = Counter(event.type.value for event in seen.events)
-        links = len(seen.mail.links) if seen.copies else 0
+    for journey in journeys:
+        kinds = Counter(event.type.value for event in journey.events)
+        links = len(journey.mail.links) if journey.copies else 0
         wrapped, pixels = next(
-            ((len(each.changes.wrapped), len(each.changes.pixels)) for each in seen.copies), (0, 0)
+            ((len(each.changes.wrapped), len(each.changes.pixels)) for each in journey.copies),
+            (0, 0),
         )
         numbers = (
             links, wrapped, links - wrapped, pixels,
-            len(seen.mail.recipients), kinds["open"], kinds["click"],
+            len(journey.mail.recipients), kinds["open"], kinds["click"],
         )  # fmt: skip
         cells = zip(numbers, columns, strict=True)
         row_text = "".join(f" {number:>{len(column)}}" for number, column in cells)
-        yield f"{_INDENT}{seen.mail.file:<{_FILE}}{row_text}"
+        yield f"{_INDENT}{journey.mail.file:<{_FILE}}{row_text}"
     yield ""
     yield "What must not be possible"
     yield ""
     for each in section.expectations:
         first, *more = wrap_text(each.what, WIDTH - len(_INDENT) - _HELD)
-        yield f"{_INDENT}{'held' if each.held else 'NOT HELD':<{_HELD}}{first}"
+        yield f"{_INDENT}{'held' if each.is_met else 'NOT HELD':<{_HELD}}{first}"
         yield from (f"{_INDENT}{'':<{_HELD}}{line}" for line in more)
 
 
 def show_verdict(ledger: Ledger) -> Iterator[str]:
     """Say whether all was as expected, and what was not."""
-    failed = list(ledger.failed())
+    failed = list(ledger.find_failures())
     for each in failed:
         yield ""
-        yield cut(f"FAILED  {each.about}: {each.what}", WIDTH)
-        yield f"        expected  {cut(str(each.expected), 2 * WIDTH)}"
-        yield f"        found     {cut(str(each.found), 2 * WIDTH)}"
+        yield cut_text(f"FAILED  {each.about}: {each.what}", WIDTH)
+        yield f"        expected  {cut_text(str(each.expected), 2 * WIDTH)}"
+        yield f"        found     {cut_text(str(each.found), 2 * WIDTH)}"
     yield ""
     if failed:
         yield f"{len(failed)} of {ledger.total} expectations failed"

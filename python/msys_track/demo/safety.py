@@ -10,7 +10,7 @@ from msys_track.demo.journey import Journey, SeenCopy
 from msys_track.demo.stage import Stage
 from msys_track.dispatch.rewriter import rewrite
 from msys_track.keys.ring import KeyRing
-from msys_track.testing.mail_reader import read
+from msys_track.testing.mail_reader import read_mail
 
 _ELSEWHERE: Final = "https://elsewhere.example.com/"
 _API_HEADER: Final = b'X-MSYS-API: {"campaign_id": "spring",}\r\n'  # a comma too many
@@ -54,7 +54,7 @@ async def _try_urls(stage: Stage, copy: SeenCopy) -> list[Check]:
         keys=KeyRing.temporary(),  # all else is right
         options=stage.options,
     )
-    forged_urls = [link.href for link in read(forged).links if stage.is_tracked(link.href)]
+    forged_urls = [link.href for link in read_mail(forged).links if stage.is_tracked(link.href)]
     redirected = f"{url}?target={_ELSEWHERE}&url={_ELSEWHERE}"
     token = url[start:]
     content = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
@@ -81,7 +81,7 @@ async def _try_urls(stage: Stage, copy: SeenCopy) -> list[Check]:
         ),
         (
             "a parameter added to a link does not turn it elsewhere",
-            [f"302, redirect to {NEWSLETTER.wrapped[0].href}"],
+            [f"302, redirect to {NEWSLETTER.tracked_links[0].href}"],
             # A scanner asks with HEAD, which leaves no event either.
             await _fetch(stage, [redirected], method="HEAD"),
         ),

@@ -26,7 +26,7 @@ from msys_track.sinks import sqlite
 from msys_track.sinks.sqlite import SqliteSink
 from msys_track.sinks.writer import EventWriter, Sink
 from msys_track.testing import sender
-from msys_track.testing.browser import Browser, Response
+from msys_track.testing.browser import Browser, BrowserResponse
 from msys_track.testing.sender import Answer
 from msys_track.testing.sink import Arrival, open_mailboxes
 from msys_track.tracking import server as tracking
@@ -77,7 +77,7 @@ class Stage:
         news = [self.news.get_nowait() for _ in range(self.news.qsize())]
         return [each for each in news if isinstance(each, Arrival)]
 
-    async def fetch(self, urls: Sequence[str], *, method: str = "GET") -> list[Response]:
+    async def fetch(self, urls: Sequence[str], *, method: str = "GET") -> list[BrowserResponse]:
         """Fetch tracked URLs, as a reader's programs do."""
         return await asyncio.to_thread(self._browser.fetch, urls, method=method)
 

@@ -47,7 +47,7 @@ class Overridden:
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class ExplainedOption:
     """An option or engagement datum: the value in force, then what it overrides, in order."""
 
     name: str
@@ -94,11 +94,11 @@ class ExplainedPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
+class ExplainedRecipients:
     """The decisions for recipients who have the same options."""
 
     recipients: tuple[str, ...]
-    options: tuple[Option, ...]
+    options: tuple[ExplainedOption, ...]
     truncated: tuple[str, ...]
     """Names of metadata pairs that had no room."""
     ignored_variables: tuple[IgnoredVariable, ...]
@@ -111,7 +111,7 @@ class Decided:
 class Explanation:
     """The whole record of one message."""
 
-    decided: tuple[Decided, ...]
+    decided: tuple[ExplainedRecipients, ...]
     copies: tuple[Copy, ...]
     ignored_keys: tuple[str, ...] = ()
     """Unknown keys of X-MSYS-API."""
@@ -148,11 +148,11 @@ def explain(decision: Decision, copies: Sequence[Copy]) -> Explanation:
         plan = opened.find_plan(resolved)
         copy = copy_of[recipients[0]]
         kept = json.loads(resolved.metadata.value or "{}")
-        asked = json.loads(resolved.metadata_before_cut or "{}")
-        decided = Decided(
+        requested = json.loads(resolved.metadata_before_cut or "{}")
+        decided = ExplainedRecipients(
             recipients=tuple(recipients),
             options=tuple(_explain_options(resolved)),
-            truncated=tuple(name for name in asked if name not in kept),
+            truncated=tuple(name for name in requested if name not in kept),
             ignored_variables=resolved.ignored_variables,
             links=tuple(_explain_links(plan, resolved, copy, line_ends)) if plan else (),
             pixels=tuple(_explain_pixels(plan, resolved, copy, line_ends)) if plan else (),
@@ -167,7 +167,7 @@ def explain(decision: Decision, copies: Sequence[Copy]) -> Explanation:
     )
 
 
-def _explain_options(resolved: Resolved) -> Iterator[Option]:
+def _explain_options(resolved: Resolved) -> Iterator[ExplainedOption]:
     for name, origin in resolved.origins():
         first, *weaker = (
             Overridden(
@@ -176,7 +176,9 @@ def _explain_options(resolved: Resolved) -> Iterator[Option]:
             )
             for each in origin.chain()
         )
-        yield Option(name=name, value=first.value, source=first.source, overrides=tuple(weaker))
+        yield ExplainedOption(
+            name=name, value=first.value, source=first.source, overrides=tuple(weaker)
+        )
 
 
 def _explain_links(

@@ -40,15 +40,15 @@ def list_readers(recipients: Sequence[str], header: ApiHeader | None) -> Readers
     to = tuple(recipients)
     if header is None or not (header.cc or header.bcc or header.archive):
         return Readers(to)
-    seen = {Mailbox(each).identity for each in recipients}
+    identities = {Mailbox(each).identity for each in recipients}
     lists: list[tuple[Mailbox, ...]] = []
     for mailboxes in (header.cc, header.bcc, header.archive):
         new: dict[str, Mailbox] = {}
         for mailbox in mailboxes:
-            if mailbox.identity not in seen:
+            if mailbox.identity not in identities:
                 new.setdefault(mailbox.identity, mailbox)
         lists.append(tuple(new.values()))
-        seen |= new.keys()
+        identities |= new.keys()
     return Readers(to, *lists)
 
 

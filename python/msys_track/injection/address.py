@@ -10,9 +10,9 @@ from typing import Final, TypeAlias
 
 from msys_track.smtp.path import is_path
 
-Read: TypeAlias = tuple[str | None, str | None]
+ParsedPath: TypeAlias = tuple[str | None, str | None]
 """Address and parameters as aiosmtpd wants them; None and None: malformed."""
-Parser: TypeAlias = Callable[[str], Read]
+Parser: TypeAlias = Callable[[str], ParsedPath]
 
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOT_ATOM: Final = rf"{_ATOM}(?:\.{_ATOM})*"
@@ -23,13 +23,13 @@ _PLAIN: Final = re.compile(rf"<({_DOT_ATOM}@{_DOT_ATOM})>(?: ([A-Za-z0-9][\x20-\
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 
 _NULL_PATH: Final = "<>"
-_MALFORMED: Final[Read] = (None, None)
+_MALFORMED: Final[ParsedPath] = (None, None)
 
 # What CPython's `email` raises at paths that it did not expect, such as a lone "<".
 _PARSER_FAULTS: Final = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
-def split_argument(argument: str, parse: Parser) -> Read:
+def split_argument(argument: str, parse: Parser) -> ParsedPath:
     """Split the argument of a command in address and parameters.
 
     Args:

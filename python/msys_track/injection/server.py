@@ -117,13 +117,13 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     )
 
     servers = []
-    for asked, each in bound.items():
-        door = partial(_Door, shared, str(asked))
+    for bind_host, each in bound.items():
+        door = partial(_Door, shared, str(bind_host))
         servers.append(await loop.create_server(door, sock=each, backlog=_BACKLOG))
     proxy = Proxy(shared, servers, list(bound.values()))
-    for asked, sockname in zip(bound, proxy.socknames, strict=True):
+    for bind_host, sockname in zip(bound, proxy.socknames, strict=True):
         log.info("proxy.listening", host=sockname.host, port=sockname.port)
-        if not (is_loopback(asked.host) and is_loopback(sockname.host)):
+        if not (is_loopback(bind_host.host) and is_loopback(sockname.host)):
             log.error(
                 "proxy.unprotected",
                 address=str(sockname),

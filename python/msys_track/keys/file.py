@@ -102,7 +102,7 @@ class KeyEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Key(KeyEntry):
+class SecretKey(KeyEntry):
     """One key of a file with its secret, which it never shows."""
 
     secret: bytes = field(repr=False)
@@ -192,12 +192,12 @@ def _require_file(given: KeySource | str) -> Path:
     raise KeyRingError(f"{source}: only a file can be written; {hint}")
 
 
-def make_key(number: int, created: datetime) -> Key:
+def make_key(number: int, created: datetime) -> SecretKey:
     """Make a key of random bytes."""
-    return Key(id=number, created=created, secret=secrets.token_bytes(_SECRET_BYTES))
+    return SecretKey(id=number, created=created, secret=secrets.token_bytes(_SECRET_BYTES))
 
 
-def read_keys(source: KeySource | str) -> list[Key]:
+def read_keys(source: KeySource | str) -> list[SecretKey]:
     """Read a key file, or its substitute, in its order.
 
     Raises:
@@ -221,7 +221,7 @@ def read_keys(source: KeySource | str) -> list[Key]:
     return _read_file(source, Path(folder, source.name))
 
 
-def _read_file(source: KeySource, path: Path) -> list[Key]:
+def _read_file(source: KeySource, path: Path) -> list[SecretKey]:
     # Follow links first: what counts is the folder that the file itself is in.
     path = Path(os.path.realpath(path))
     try:
@@ -264,7 +264,7 @@ def _is_private(status: os.stat_result, folder: Path) -> bool:
     return around.st_uid in trusted and not around.st_mode & 0o077
 
 
-def _parse_keys(source: KeySource, content: bytes) -> list[Key]:
+def _parse_keys(source: KeySource, content: bytes) -> list[SecretKey]:
     # No error repeats anything of the file, and none is chained `from error`: whatever is
     # misplaced in it may be a secret.
     try:
@@ -295,7 +295,7 @@ def _parse_keys(source: KeySource, content: bytes) -> list[Key]:
     return keys
 
 
-def _parse_key(where: str, table: Any) -> Key:
+def _parse_key(where: str, table: Any) -> SecretKey:
     if not isinstance(table, Mapping):
         raise KeyRingError(f"{where}: is not a [[key]] table")
     for name in _NAMES:
@@ -314,7 +314,7 @@ def _parse_key(where: str, table: Any) -> Key:
         secret = b""
     if len(secret) != _SECRET_BYTES:
         raise KeyRingError(f"{where}: secret must be {_SECRET_BYTES} bytes as base64 in quotes")
-    return Key(id=number, created=created, secret=secret)
+    return SecretKey(id=number, created=created, secret=secret)
 
 
 @contextmanager
@@ -330,7 +330,7 @@ def _create_private_file(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _write_keys(descriptor: int, keys: Sequence[Key]) -> None:
+def _write_keys(descriptor: int, keys: Sequence[SecretKey]) -> None:
     tables = [
         _TABLE.format(
             id=key.id, created=key.created_text, secret=base64.b64encode(key.secret).decode()

@@ -8,7 +8,7 @@ from typing import Self
 from msys_track._core import Claims, Engagement, TokenError, TrackedUrls
 from msys_track._core import KeyRing as _CoreKeyRing
 from msys_track.errors import InvalidTokenError
-from msys_track.keys.file import Key, KeySource, make_key, read_keys
+from msys_track.keys.file import KeySource, SecretKey, make_key, read_keys
 
 __all__ = ["Claims", "Engagement", "KeyRing", "TrackedUrls"]
 
@@ -43,7 +43,7 @@ class KeyRing:
         return cls._from_keys([make_key(1, datetime.now(UTC))])
 
     @classmethod
-    def _from_keys(cls, keys: Sequence[Key]) -> Self:
+    def _from_keys(cls, keys: Sequence[SecretKey]) -> Self:
         core = _CoreKeyRing([(key.id, key.secret) for key in keys])
         return cls(core, tuple(key.id for key in keys))
 

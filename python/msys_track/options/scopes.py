@@ -87,7 +87,7 @@ class Scopes:
     pathways: Mapping[str, tuple[Scope, ...]] = field(default_factory=dict)
 
     @cached_property
-    def _known(self) -> dict[tuple[object, ...], tuple[Scope, ...]]:
+    def _layers_by_key(self) -> dict[tuple[object, ...], tuple[Scope, ...]]:
         return {}
 
     def layers(
@@ -109,7 +109,7 @@ class Scopes:
         if pathway is not None and pathway not in self.pathways:
             pathway = None
         key = (listen if at else None, nested, outer, pathway)
-        layers = self._known.get(key)
+        layers = self._layers_by_key.get(key)
         if layers is None:
             walk = [nested, outer, at.scope if at else None, self.listener, self.module]
             merged = list(self.pathways.get(pathway, ())) if pathway is not None else []
@@ -117,7 +117,7 @@ class Scopes:
                 merged.append(scope)
                 if scope.pathway is not None:
                     merged += self.pathways.get(scope.pathway, ())
-            layers = self._known[key] = tuple(dict.fromkeys(merged))
+            layers = self._layers_by_key[key] = tuple(dict.fromkeys(merged))
         return layers
 
     def context(self, layers: Sequence[Scope]) -> dict[str, str]:

@@ -34,7 +34,7 @@ def address(*, lowest_port: int) -> Kind:
     free = ", 0 for any free one" if lowest_port == 0 else ""
     allowed = f'host:port as in "127.0.0.1:2525", port {lowest_port} to {MAX_PORT}{free}'
 
-    def read(value: object) -> Address:
+    def read_value(value: object) -> Address:
         parts = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
         if parts is None or not lowest_port <= int(parts["port"]) <= MAX_PORT:
             raise NotAllowedError(value, allowed)
@@ -44,7 +44,9 @@ def address(*, lowest_port: int) -> Kind:
 
     not_zero = "" if lowest_port == 0 else "(?!0+$)"
     pattern = f"^{_HOST_PATTERN}:{not_zero}{PORT_PATTERN}$"
-    return Kind(read=read, allowed=allowed, json_schema={"type": "string", "pattern": pattern})
+    return Kind(
+        read=read_value, allowed=allowed, json_schema={"type": "string", "pattern": pattern}
+    )
 
 
 def listen_name(name: str) -> Address:

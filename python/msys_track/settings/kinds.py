@@ -77,19 +77,19 @@ def _kind(
     json_schema: Mapping[str, Any],
     make: Callable[[Any], Any] = lambda value: value,
 ) -> Kind:
-    def read(value: object) -> Any:
+    def read_value(value: object) -> Any:
         if not allows(value):
             raise NotAllowedError(value, allowed)
         return make(value)
 
-    return Kind(read=read, allowed=allowed, json_schema=json_schema)
+    return Kind(read=read_value, allowed=allowed, json_schema=json_schema)
 
 
 def array(item: Kind, items: str) -> Kind:
     """Make the kind of an array, of `items` in words; every refused item is reported."""
     allowed = f"an array of {items}"
 
-    def read(value: object) -> tuple[Any, ...]:
+    def read_value(value: object) -> tuple[Any, ...]:
         if not isinstance(value, list):
             raise NotAllowedError(value, allowed)
         read_items, errors = [], []
@@ -103,7 +103,7 @@ def array(item: Kind, items: str) -> Kind:
         return tuple(read_items)
 
     return Kind(
-        read=read, allowed=allowed, json_schema={"type": "array", "items": item.json_schema}
+        read=read_value, allowed=allowed, json_schema={"type": "array", "items": item.json_schema}
     )
 
 

@@ -113,7 +113,7 @@ def events(path: Path) -> Iterator[Event]:
     Raises:
         SinkError: the file can't be read; the text says what to do.
     """
-    seen = 0
+    last_sequence = 0
     with closing(store.open_store(path, _BUSY_TIMEOUT_SECONDS, read_only=True)) as connection:
         while True:
             # In pages: SQLite can't shorten the write-ahead log during a long read.
@@ -121,7 +121,7 @@ def events(path: Path) -> Iterator[Event]:
                 page = connection.execute(
                     "SELECT sequence, event FROM events WHERE sequence > ? ORDER BY sequence"
                     " LIMIT ?",
-                    (seen, _ROWS_PER_READ),
+                    (last_sequence, _ROWS_PER_READ),
                 ).fetchall()
             if not page:
                 return
@@ -131,7 +131,7 @@ def events(path: Path) -> Iterator[Event]:
                 except ValueError as error:
                     raise SinkError(f"{path}: row {sequence}: {error}") from error
                 yield event
-            seen = page[-1][0]
+            last_sequence = page[-1][0]
 
 
 def _identify(path: Path) -> tuple[int, int] | None:

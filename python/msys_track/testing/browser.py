@@ -11,7 +11,7 @@ _TIMEOUT_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class BrowserResponse:
     """An answer of the tracker."""
 
     status: int
@@ -38,7 +38,7 @@ class Browser:
         self._host = host
         self._port = port
 
-    def fetch(self, urls: Iterable[str], *, method: str = "GET") -> list[Response]:
+    def fetch(self, urls: Iterable[str], *, method: str = "GET") -> list[BrowserResponse]:
         """Fetch URLs one after another on one connection; blocks.
 
         Raises:
@@ -50,14 +50,16 @@ class Browser:
         finally:
             connection.close()
 
-    def _fetch(self, connection: http.client.HTTPConnection, method: str, url: str) -> Response:
+    def _fetch(
+        self, connection: http.client.HTTPConnection, method: str, url: str
+    ) -> BrowserResponse:
         path = url.removeprefix(self.origin)
         if path == url or not path.startswith("/"):
             raise ValueError(f"{url}: not below {self.origin}; the demo does not go there")
         try:
             connection.request(method, path, headers={"User-Agent": USER_AGENT})
             response = connection.getresponse()
-            return Response(
+            return BrowserResponse(
                 status=response.status,
                 location=response.getheader("Location"),
                 media_type=response.getheader("Content-Type"),
@@ -65,4 +67,4 @@ class Browser:
             )
         except (OSError, http.client.HTTPException):
             connection.close()  # else the next request would meet half an answer
-            return Response(status=0, location=None, media_type=None, body=b"")
+            return BrowserResponse(status=0, location=None, media_type=None, body=b"")

@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 
 from msys_track.testing.tag import TagOptions, read_tag_options
 
-Named: TypeAlias = tuple[str, str]
+NamedAddress: TypeAlias = tuple[str, str]
 """A name, perhaps empty, and an address."""
 
 
@@ -128,7 +128,7 @@ def field_lines(message: bytes, name: bytes) -> Iterator[tuple[int, int]]:
         at = lines.end()
 
 
-def take_added(sent: bytes, arrived: bytes, name: bytes) -> tuple[bytes, list[Named]]:
+def take_added(sent: bytes, arrived: bytes, name: bytes) -> tuple[bytes, list[NamedAddress]]:
     """Take out the mailboxes that were added to the last field of that name, or as a new field.
 
     Where neither is found nothing is taken out, so that what is left can be compared.
@@ -155,7 +155,7 @@ def take_added(sent: bytes, arrived: bytes, name: bytes) -> tuple[bytes, list[Na
     return arrived[:start] + arrived[end:], mailboxes
 
 
-def name_mailbox(name: str, address: str) -> Named:
+def name_mailbox(name: str, address: str) -> NamedAddress:
     """Name a mailbox as fields do: white space in a row is one space between words."""
     return " ".join(name.split()), address
 

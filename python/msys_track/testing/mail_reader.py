@@ -18,7 +18,7 @@ from typing import Final
 from msys_track.testing.href import BLANK
 
 
-class Place(StrEnum):
+class LinkPlace(StrEnum):
     """Where in a mail a link stands."""
 
     HTML = "in the HTML"
@@ -28,30 +28,30 @@ class Place(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class MailLink:
     """A link as its reader's mail program has it."""
 
-    place: Place
+    place: LinkPlace
     href: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class MailView:
     """The links and images of one message, in the order they stand."""
 
-    links: tuple[Link, ...]
+    links: tuple[MailLink, ...]
     images: tuple[str, ...]
 
 
-def read(message: bytes) -> Reading:
+def read_mail(message: bytes) -> MailView:
     """Parse a message and list what can be clicked and what is loaded.
 
     For mails whose HTML is sound: on broken tags `html.parser` takes the cube of their length.
     """
-    links: list[Link] = []
+    links: list[MailLink] = []
     images: list[str] = []
     for place, text in _list_texts(message):
-        if place is Place.TEXT:
+        if place is LinkPlace.TEXT:
             links += _find_urls(text)
             continue
         document = _Html(place)
@@ -59,21 +59,21 @@ def read(message: bytes) -> Reading:
         document.close()
         links += document.links
         images += document.images
-    return Reading(links=tuple(links), images=tuple(images))
+    return MailView(links=tuple(links), images=tuple(images))
 
 
-def glance(message: bytes) -> Reading:
+def scan_mail(message: bytes) -> MailView:
     """List the same by patterns: quickly for any file, but less where its HTML is broken."""
-    links: list[Link] = []
+    links: list[MailLink] = []
     images: list[str] = []
     for place, text in _list_texts(message):
-        if place is Place.TEXT:
+        if place is LinkPlace.TEXT:
             links += _find_urls(text)
             continue
         markup = _COMMENT.sub("", text)
-        links += [Link(place=place, href=href) for href in _find_values(markup, _LINK, _HREF)]
+        links += [MailLink(place=place, href=href) for href in _find_values(markup, _LINK, _HREF)]
         images += _find_values(markup, _IMAGE, _SRC)
-    return Reading(links=tuple(links), images=tuple(images))
+    return MailView(links=tuple(links), images=tuple(images))
 
 
 # What a mail program makes clickable in plain text.
@@ -90,7 +90,7 @@ _HREF: Final = re.compile(r"[\s/]href" + _VALUE, _HTML)
 _SRC: Final = re.compile(r"[\s/]src" + _VALUE, _HTML)
 
 
-def _list_texts(message: bytes) -> Iterator[tuple[Place, str]]:
+def _list_texts(message: bytes) -> Iterator[tuple[LinkPlace, str]]:
     """Yield the text of each part that is text, and where its reader sees it."""
     with suppress(RecursionError):  # parts in parts in parts; `email` goes down into all of them
         parsed = email.message_from_bytes(message, policy=email.policy.compat32)
@@ -98,9 +98,9 @@ def _list_texts(message: bytes) -> Iterator[tuple[Place, str]]:
             kind = part.get_content_type()
             is_attached = part.get_content_disposition() == "attachment"
             if kind == "text/html":
-                yield Place.ATTACHMENT if is_attached else Place.HTML, _text(part)
+                yield LinkPlace.ATTACHMENT if is_attached else LinkPlace.HTML, _text(part)
             elif kind == "text/plain" and not is_attached:
-                yield Place.TEXT, _text(part)
+                yield LinkPlace.TEXT, _text(part)
 
 
 def _text(part: Message) -> str:
@@ -112,17 +112,17 @@ def _text(part: Message) -> str:
         return content.decode("latin-1")
 
 
-def _find_urls(text: str) -> Iterator[Link]:
-    return (Link(place=Place.TEXT, href=url) for url in _URL.findall(text))
+def _find_urls(text: str) -> Iterator[MailLink]:
+    return (MailLink(place=LinkPlace.TEXT, href=url) for url in _URL.findall(text))
 
 
 class _Html(HTMLParser):
     """Collects links and images, also those that only Outlook sees."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: LinkPlace) -> None:
         super().__init__(convert_charrefs=True)
         self.place = place
-        self.links: list[Link] = []
+        self.links: list[MailLink] = []
         self.images: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -130,18 +130,20 @@ class _Html(HTMLParser):
         # HTML: of two attributes with one name the first counts.
         values = dict(reversed(attrs))
         # Outlook's buttons are VML: v:roundrect, v:rect and others.
-        is_link = tag in {"a", "area"} or (self.place is Place.OUTLOOK and tag.startswith("v:"))
+        is_link = tag in {"a", "area"} or (
+            self.place is LinkPlace.OUTLOOK and tag.startswith("v:")
+        )
         href, source = values.get("href"), values.get("src")
         if is_link and href is not None:
-            self.links.append(Link(place=self.place, href=href.strip(BLANK)))
+            self.links.append(MailLink(place=self.place, href=href.strip(BLANK)))
         elif tag == "img" and source is not None:
             self.images.append(source)
 
     def handle_comment(self, data: str) -> None:
         """Read what Outlook reads: `<!--[if mso]> … <![endif]-->`."""
         condition, end, content = data.partition("]>")
-        if end and condition.lstrip().startswith("[if") and self.place is Place.HTML:
-            inner = _Html(Place.OUTLOOK)
+        if end and condition.lstrip().startswith("[if") and self.place is LinkPlace.HTML:
+            inner = _Html(LinkPlace.OUTLOOK)
             inner.feed(content.removesuffix("<![endif]"))
             inner.close()
             self.links += inner.links

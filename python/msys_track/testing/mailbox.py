@@ -9,7 +9,7 @@ from typing import Self
 from msys_track.testing.sink import Arrival, open_mailboxes
 
 
-class Mailbox:
+class MailServer:
     """Takes every mail on a loopback port and keeps it; use it as a context.
 
     Attributes:

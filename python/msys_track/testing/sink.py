@@ -30,7 +30,7 @@ async def open_mailboxes(
     Raises:
         OSError: no port is free.
     """
-    loop, handler = asyncio.get_running_loop(), Sink(on_arrival)
+    loop, handler = asyncio.get_running_loop(), MailSink(on_arrival)
 
     sessions: list[_Session] = []
 
@@ -63,7 +63,7 @@ class _Session(SMTP):
     line_length_limit = _MAX_MAIL_BYTES
 
 
-class Sink:
+class MailSink:
     """A handler of aiosmtpd's that takes every mail."""
 
     def __init__(self, on_arrival: Callable[[Arrival], None]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from msys_track.config.checking import check_configuration
-from msys_track.config.effective import Effective, Way, find_options
+from msys_track.config.effective import Effective, ScopeSelector, find_options
 from msys_track.config.load import load
 from msys_track.options.resolve import resolve
 
@@ -31,7 +31,7 @@ def test_text_is_tracked_as_momentum_does_but_not_by_our_own_file(
 def test_the_source_of_momentums_default_is_no_line(tmp_path: Path) -> None:
     (tmp_path / "20x.conf").write_text('ESMTP_Listener { }\nGateway = "127.0.0.1"\n')
     (tmp_path / "ecelerity.conf").write_text('smtpapi { }\ninclude "20x.conf"\n')
-    shown = find_options(load(tmp_path / "ecelerity.conf"), Way())
+    shown = find_options(load(tmp_path / "ecelerity.conf"), ScopeSelector())
     assert shown["click_tracking_text"] == Effective(
         value=True, source="listener (default of Momentum's configuration)"
     )
@@ -43,8 +43,8 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
         (tmp_path / folder / "x.conf").write_text(f"ESMTP_Listener {{ {option} }}\n")
     main = tmp_path / "ecelerity.conf"
     main.write_text('smtpapi { }\ninclude "d1/x.conf"\ninclude "d2/x.conf"\nGateway = "a"\n')
-    looked = check_configuration(main)
-    assert looked.configuration is not None
-    shown = find_options(looked.configuration, Way())
+    checked = check_configuration(main)
+    assert checked.configuration is not None
+    shown = find_options(checked.configuration, ScopeSelector())
     assert shown["outlook_links"].source == "listener (d1/x.conf:1)"
     assert shown["signed_mail"].source == "listener (d2/x.conf:1)"

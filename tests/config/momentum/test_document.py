@@ -28,7 +28,7 @@ REST = "its tracking options are those of Momentum's REST injection; SMTP has it
 def document(folder: Path, text: str) -> Document:
     path = folder / "ecelerity.conf"
     path.write_text(text, encoding="utf-8")
-    return momentum.document(path, search_path=())
+    return momentum.read_document(path, search_path=())
 
 
 def members(folder: Path, text: str) -> dict[str, object]:
@@ -37,32 +37,32 @@ def members(folder: Path, text: str) -> dict[str, object]:
     return {name: value for name, value in read.members.items() if name != "smtpapi" or value}
 
 
-def told(found: Iterable[Problem]) -> list[tuple[int, str, str]]:
+def list_texts(found: Iterable[Problem]) -> list[tuple[int, str, str]]:
     return [(each.line, each.key, each.text) for each in found]
 
 
 def problems(folder: Path, text: str) -> list[tuple[int, str, str]]:
-    return told(document(folder, text).problems)
+    return list_texts(document(folder, text).problems)
 
 
 def notices(folder: Path, text: str) -> list[tuple[int, str, str]]:
-    return told(document(folder, text).notices)
+    return list_texts(document(folder, text).notices)
 
 
 # Whole configurations
 
 
 def test_a_platform_node_with_a_folder_of_includes_is_read_unchanged() -> None:
-    read = momentum.document(SAMPLES / "platform" / "ecelerity.conf", search_path=())
+    read = momentum.read_document(SAMPLES / "platform" / "ecelerity.conf", search_path=())
     assert read.problems == ()
     head, text = momentum.write_toml(read, read.path.parent).split("\n\n", 1)
     assert head == f"# Made from {read.path} by msys-track config import."
     assert text == (SAMPLES / "platform.toml").read_text(encoding="utf-8")
     assert tomllib.loads(text) == read.members
     # What it says beyond tracking is reported, once each.
-    said = "".join(f"{notice.format_line(Path('ecelerity.conf'))}\n" for notice in read.notices)
-    said = said.replace(f"{SAMPLES / 'platform'}/", "")
-    assert said == (SAMPLES / "platform-notices.txt").read_text(encoding="utf-8")
+    wording = "".join(f"{notice.format_line(Path('ecelerity.conf'))}\n" for notice in read.notices)
+    wording = wording.replace(f"{SAMPLES / 'platform'}/", "")
+    assert wording == (SAMPLES / "platform-notices.txt").read_text(encoding="utf-8")
 
 
 def test_includes_are_looked_for_where_the_environment_says(
@@ -72,7 +72,7 @@ def test_includes_are_looked_for_where_the_environment_says(
     (tmp_path / "path" / "smtpapi.conf").write_text("smtpapi { }")
     (tmp_path / "ecelerity.conf").write_text('include "smtpapi.conf"')
     monkeypatch.setenv("EC_CONF_SEARCH_PATH", f"/nowhere:{tmp_path / 'path'}")
-    assert momentum.document(tmp_path / "ecelerity.conf").members == {"smtpapi": True}
+    assert momentum.read_document(tmp_path / "ecelerity.conf").members == {"smtpapi": True}
 
 
 def test_the_example_of_the_page_is_read_as_the_page_says(tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ def test_our_own_stanza_says_what_momentum_can_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stanza", "option", "said"),
+    ("stanza", "option", "wording"),
     [
         ("ESMTP_Listener", "Click_Tracking", "unknown; did you mean click_tracking_enabled?"),
         (
@@ -371,14 +371,14 @@ def test_our_own_stanza_says_what_momentum_can_not(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_about_tracking_is_a_problem_that_says_what_was_meant(
-    tmp_path: Path, stanza: str, option: str, said: str
+    tmp_path: Path, stanza: str, option: str, wording: str
 ) -> None:
     key = f"{stanza.split(maxsplit=1)[0].lower()}.{option}"
-    assert problems(tmp_path, f"\n{stanza} {{ {option} = 1 }}") == [(2, key, said)]
+    assert problems(tmp_path, f"\n{stanza} {{ {option} = 1 }}") == [(2, key, wording)]
 
 
 @pytest.mark.parametrize(
-    ("text", "key", "said"),
+    ("text", "key", "wording"),
     [
         (
             "domain x { y { tracking_domain = z } }",
@@ -389,13 +389,13 @@ def test_a_mistake_about_tracking_is_a_problem_that_says_what_was_meant(
     ],
 )
 def test_what_is_misplaced_or_missing_is_a_problem(
-    tmp_path: Path, text: str, key: str, said: str
+    tmp_path: Path, text: str, key: str, wording: str
 ) -> None:
-    assert problems(tmp_path, f"\n{text}") == [(2, key, said)]
+    assert problems(tmp_path, f"\n{text}") == [(2, key, wording)]
 
 
 @pytest.mark.parametrize(
-    ("text", "key", "said"),
+    ("text", "key", "wording"),
     [
         ("x = 1 X = 2", "x", UNKNOWN),
         ("ESMTP_Listener { Listen :1 { Y = 1 } Listen :2 { y = 2 } }", "listen.y", UNKNOWN),
@@ -411,9 +411,9 @@ def test_what_is_misplaced_or_missing_is_a_problem(
     ],
 )
 def test_what_means_nothing_here_is_told_once(
-    tmp_path: Path, text: str, key: str, said: str
+    tmp_path: Path, text: str, key: str, wording: str
 ) -> None:
-    assert notices(tmp_path, f"\n{text}") == [(2, key, said)]
+    assert notices(tmp_path, f"\n{text}") == [(2, key, wording)]
     assert problems(tmp_path, text) == []
 
 

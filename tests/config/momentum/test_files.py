@@ -38,18 +38,18 @@ def write(folder: Path, text: str | bytes, name: str = "ecelerity.conf") -> Path
     return path
 
 
-def read(folder: Path, text: str | bytes) -> Tree:
+def parse_text(folder: Path, text: str | bytes) -> Tree:
     return parse(write(folder, text), search_path=())
 
 
 def body(folder: Path, text: str | bytes) -> list[Plain]:
-    tree = read(folder, text)
+    tree = parse_text(folder, text)
     assert tree.problems == ()
     return plain(tree.body)
 
 
 def faults(folder: Path, text: str | bytes) -> list[tuple[int, str]]:
-    return [(problem.line, problem.text) for problem in read(folder, text).problems]
+    return [(problem.line, problem.text) for problem in parse_text(folder, text).problems]
 
 
 # Forms
@@ -105,7 +105,7 @@ def test_every_form_is_read(tmp_path: Path, text: str | bytes, expected: list[Pl
 
 def test_everything_knows_its_line(tmp_path: Path) -> None:
     text = '# 1\na = (\n  b\n  c )\nd "e"\n{\n  f = [\n    g = h ] /*\n */ i =\n  j\n}\n'
-    array, stanza = read(tmp_path, text).body
+    array, stanza = parse_text(tmp_path, text).body
     assert isinstance(array, Option)
     assert isinstance(array.value, Array)
     assert not isinstance(stanza, Option)
@@ -117,7 +117,7 @@ def test_everything_knows_its_line(tmp_path: Path) -> None:
 
 
 def test_names_keep_how_they_are_written(tmp_path: Path) -> None:
-    (stanza,) = read(tmp_path, "ESMTP_Listener { Idle_Time = 1 }").body
+    (stanza,) = parse_text(tmp_path, "ESMTP_Listener { Idle_Time = 1 }").body
     assert (stanza.written, stanza.name) == ("ESMTP_Listener", "esmtp_listener")
 
 
@@ -126,8 +126,8 @@ def test_names_keep_how_they_are_written(tmp_path: Path) -> None:
 
 def test_all_faults_of_a_file_are_told_in_one_reading() -> None:
     tree = parse(SAMPLES / "faulty.conf", search_path=())
-    told = str(ConfigurationError(Path("faulty.conf"), tree.problems))
-    assert told == (SAMPLES / "faulty.txt").read_text(encoding="utf-8").rstrip("\n")
+    wording = str(ConfigurationError(Path("faulty.conf"), tree.problems))
+    assert wording == (SAMPLES / "faulty.txt").read_text(encoding="utf-8").rstrip("\n")
     # Around them the rest is still read.
     listener, *_, last = tree.body
     assert not isinstance(listener, Option)
@@ -185,7 +185,7 @@ def test_a_fault_is_told_at_its_line_with_what_is_allowed(
 def test_what_is_not_closed_swallows_one_line_only(
     tmp_path: Path, text: str, word: str, last: Plain
 ) -> None:
-    tree = read(tmp_path, text)
+    tree = parse_text(tmp_path, text)
     assert [problem.line for problem in tree.problems] == [1]
     assert word in tree.problems[0].text
     assert plain(tree.body)[-1] == last
@@ -241,7 +241,7 @@ def test_the_search_path_is_that_of_the_environment_or_momentums() -> None:
 
 def test_a_missing_include_is_told_where_it_stands(tmp_path: Path) -> None:
     write(tmp_path, '\ninclude "b.conf"', "a.conf")
-    (problem,) = read(tmp_path, 'include "a.conf"\nx = 1').problems
+    (problem,) = parse_text(tmp_path, 'include "a.conf"\nx = 1').problems
     assert (problem.file, problem.line) == (tmp_path / "a.conf", 2)
     assert problem.text == f'include "b.conf": there is no such file in {tmp_path}'
     assert faults(tmp_path, 'include ""\ninclude "a\\0b"\n')[1][0] == 2
@@ -251,39 +251,39 @@ def test_a_missing_include_is_told_where_it_stands(tmp_path: Path) -> None:
 def test_includes_in_a_circle_are_told(tmp_path: Path, name: str) -> None:
     (tmp_path / "link.conf").symlink_to("ecelerity.conf")
     write(tmp_path, 'include "../ecelerity.conf"', "conf.d/x.conf")
-    (problem,) = read(tmp_path, f'a = 1\ninclude "{name}"').problems
+    (problem,) = parse_text(tmp_path, f'a = 1\ninclude "{name}"').problems
     assert "circle" in problem.text
 
 
 def test_a_file_may_be_included_twice_and_tells_its_faults_once(tmp_path: Path) -> None:
     write(tmp_path, "b = 1\n}", "twice.conf")
-    tree = read(tmp_path, 'a { include "twice.conf" }\ninclude "twice.conf"')
+    tree = parse_text(tmp_path, 'a { include "twice.conf" }\ninclude "twice.conf"')
     assert len(tree.problems) == 1
     assert plain(tree.body) == [("{", "a", [], [("=", "b", "1")]), ("=", "b", "1")]
 
 
 def test_a_fault_in_an_included_file_does_not_reach_beyond_it(tmp_path: Path) -> None:
     write(tmp_path, 'b { c = "1', "inner.conf")
-    tree = read(tmp_path, 'a { include "inner.conf" d = 1 }\ne = 1')
+    tree = parse_text(tmp_path, 'a { include "inner.conf" d = 1 }\ne = 1')
     assert {problem.file for problem in tree.problems} == {tmp_path / "inner.conf"}
     assert plain(tree.body)[1] == ("=", "e", "1")
 
 
 @pytest.mark.parametrize(
-    ("levels", "text", "said"),
+    ("levels", "text", "wording"),
     [
         (20, 'include "{0}"\ninclude "{0}"', "too much is included"),
         (200, 'a {{ include "{0}" }}', "nested deeper"),
     ],
 )
 def test_includes_that_multiply_and_a_long_chain_come_to_an_end(
-    tmp_path: Path, levels: int, text: str, said: str
+    tmp_path: Path, levels: int, text: str, wording: str
 ) -> None:
     for level in range(levels):
         write(tmp_path, text.format(level + 1), str(level))
     write(tmp_path, "a = 1", str(levels))
-    problems = read(tmp_path, 'include "0"').problems
-    assert any(said in problem.text for problem in problems)
+    problems = parse_text(tmp_path, 'include "0"').problems
+    assert any(wording in problem.text for problem in problems)
 
 
 def test_saved_online_changes_come_last_wherever_they_are_named(tmp_path: Path) -> None:
@@ -300,11 +300,11 @@ names = st.text("abc_XYZ.09-", min_size=1, max_size=8).filter(
 )
 words = st.text("ab1.:_/-@%$é", min_size=1, max_size=8).filter(lambda word: "/*" not in word)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-scalars = words.map(lambda word: (word, word)) | texts.map(lambda text: (quoted(text), text))
+scalars = words.map(lambda word: (word, word)) | texts.map(lambda text: (quote(text), text))
 gaps = st.sampled_from([" ", "\n", "\t", "\r\n", " # } { ( ' \"\n", "/* = */", "/*\n*/"])
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + escaped.replace("\r", "\\r").replace("\n", "\\n") + '"'
 
@@ -375,7 +375,7 @@ def test_whatever_the_bytes_the_answer_is_a_tree_and_faults_with_lines(
     for at, removed, inserted in changes:
         place = at % (len(sample) + 1)
         sample = sample[:place] + inserted + sample[place + removed :]
-    tree = read(tmp_path_factory.getbasetemp(), sample)
+    tree = parse_text(tmp_path_factory.getbasetemp(), sample)
     last = sample.count(b"\n") + 1
     # An include may name a folder of this machine, whose files have lines of their own.
     assert all(1 <= problem.line <= last for problem in tree.problems if problem.file is None)
@@ -385,4 +385,4 @@ def test_whatever_the_bytes_the_answer_is_a_tree_and_faults_with_lines(
 @settings(max_examples=500)
 @given(st.binary(max_size=60) | st.text("a=\"'{}()[]\\#/*,\n \r", max_size=60).map(str.encode))
 def test_any_bytes_do_not_raise(tmp_path_factory: pytest.TempPathFactory, octets: bytes) -> None:
-    read(tmp_path_factory.getbasetemp(), octets)
+    parse_text(tmp_path_factory.getbasetemp(), octets)

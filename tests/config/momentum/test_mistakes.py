@@ -33,7 +33,7 @@ def faults(folder: Path, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "wording"),
     [
         (
             "open_tracking_enabled = maybe\n open_tracking_enabled = true",
@@ -55,9 +55,9 @@ def faults(folder: Path, text: str) -> list[str]:
     ],
 )
 def test_a_wrong_value_is_told_although_a_later_one_overrides_it_and_a_good_one_is_not(
-    tmp_path: Path, text: str, said: list[str]
+    tmp_path: Path, text: str, wording: list[str]
 ) -> None:
-    assert faults(tmp_path, f"ESMTP_Listener {{ {text}\n}}") == said
+    assert faults(tmp_path, f"ESMTP_Listener {{ {text}\n}}") == wording
 
 
 @pytest.mark.parametrize("beside", ["", ' smtpapi_click_tracking = "2"'])
@@ -65,10 +65,10 @@ def test_a_misspelt_variable_and_an_unknown_pathway_of_the_context_are_told(
     tmp_path: Path, beside: str
 ) -> None:
     context = f'context = [ smtpapi_open_trakcing = "1"\n pathway = "zz"{beside} ]'
-    told = faults(tmp_path, f"ESMTP_Listener {{ {context}\n}}")
-    assert f"2: listener.context.smtpapi_open_trakcing: {UNKNOWN}" in told
-    assert f"3: listener.context.pathway: {NO_PATHWAY}" in told
-    assert len(told) == (3 if beside else 2)
+    found = faults(tmp_path, f"ESMTP_Listener {{ {context}\n}}")
+    assert f"2: listener.context.smtpapi_open_trakcing: {UNKNOWN}" in found
+    assert f"3: listener.context.pathway: {NO_PATHWAY}" in found
+    assert len(found) == (3 if beside else 2)
 
 
 def test_of_toml_they_are_told_too(tmp_path: Path) -> None:
@@ -81,9 +81,9 @@ def test_of_toml_they_are_told_too(tmp_path: Path) -> None:
 
 
 def test_what_has_no_near_name_is_told_with_all_of_them(tmp_path: Path) -> None:
-    (told,) = faults(tmp_path, "pathway p { context = [ smtpapi_x = 1 Class = TXN ] }")
+    (found,) = faults(tmp_path, "pathway p { context = [ smtpapi_x = 1 Class = TXN ] }")
     known = ", ".join(f"smtpapi_{name}" for name in SMTPAPI)
-    assert told == f"2: pathway.p.context.smtpapi_x: unknown variable; known: {known}"
+    assert found == f"2: pathway.p.context.smtpapi_x: unknown variable; known: {known}"
 
 
 def test_every_variable_of_the_module_is_known(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_every_variable_of_the_module_is_known(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "wording"),
     [
         # An option that is written as a stanza.
         ("Outlook_Links { }", "Outlook_Links: found a stanza, allowed: Outlook_Links = value"),
@@ -106,12 +106,14 @@ def test_every_variable_of_the_module_is_known(tmp_path: Path) -> None:
         ("pathway a { outlook_links = true }", f"pathway: {IN_LISTENER}; pathway {TO_TOP}"),
     ],
 )
-def test_what_can_not_stand_in_a_listener_is_a_fault(tmp_path: Path, text: str, said: str) -> None:
-    assert faults(tmp_path, f"ESMTP_Listener {{ {text} }}") == [f"2: esmtp_listener.{said}"]
+def test_what_can_not_stand_in_a_listener_is_a_fault(
+    tmp_path: Path, text: str, wording: str
+) -> None:
+    assert faults(tmp_path, f"ESMTP_Listener {{ {text} }}") == [f"2: esmtp_listener.{wording}"]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "wording"),
     [
         ("Peer ::1 { outlook_links = true }", [f"2: Peer: {PEER_AT_TOP}"]),
         ('Peer ::1 { pathway = "a" }', [f"2: Peer: {PEER_AT_TOP}"]),
@@ -127,6 +129,6 @@ def test_what_can_not_stand_in_a_listener_is_a_fault(tmp_path: Path, text: str, 
     ],
 )
 def test_a_misplaced_stanza_or_pathway_is_sent_to_its_place(
-    tmp_path: Path, text: str, said: list[str]
+    tmp_path: Path, text: str, wording: list[str]
 ) -> None:
-    assert faults(tmp_path, text) == said
+    assert faults(tmp_path, text) == wording

@@ -35,12 +35,12 @@ def fault(line: int, listen: str, address: str, options: str) -> str:
     )
 
 
-def named(folder: Path, text: str) -> list[str]:
+def name_options(folder: Path, text: str) -> list[str]:
     """Name the options of the fault, without their places; none where there is no fault."""
-    said = faults(folder, text)
-    if not said:
+    found = faults(folder, text)
+    if not found:
         return []
-    (one,) = said
+    (one,) = found
     options = one.split("options yet: ")[1].split("; ")[0]
     return [each.split(" (")[0] for each in options.split(", ")]
 
@@ -109,7 +109,7 @@ ESMTP_Listener {
 def test_whatever_guards_counts_wherever_it_holds_for_the_listener(
     tmp_path: Path, scope: str, option: str
 ) -> None:
-    (name,) = named(tmp_path, scope.format(option))
+    (name,) = name_options(tmp_path, scope.format(option))
     assert name.rpartition(".")[2] == option.split(" ", maxsplit=1)[0]
 
 
@@ -163,7 +163,7 @@ def test_a_port_has_the_guards_that_hold_for_it(
     tmp_path: Path, text: str, options: list[str]
 ) -> None:
     whole = text if "ESMTP_Listener" in text else f"ESMTP_Listener {{ {text} }}"
-    assert named(tmp_path, whole) == options
+    assert name_options(tmp_path, whole) == options
 
 
 @pytest.mark.parametrize(
@@ -202,8 +202,8 @@ def test_whoever_writes_that_something_else_guards_is_believed(
     ours = f"msys_track {{ unprotected = {written} }}"
     refused = fault(2, ":25", "0.0.0.0:25", "TLS (ecelerity.conf:2)")
     wrong = 'x.conf:3: proxy.unprotected: found "maybe", allowed: true or false, without quotes'
-    said = faults(tmp_path, f"TLS = yes ESMTP_Listener {{ Listen :25 {{ }} }}\n{ours}")
-    assert said == [refused, wrong][:count]
+    found = faults(tmp_path, f"TLS = yes ESMTP_Listener {{ Listen :25 {{ }} }}\n{ours}")
+    assert found == [refused, wrong][:count]
 
 
 @pytest.mark.parametrize(

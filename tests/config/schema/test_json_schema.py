@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
-from tests.config.mutations import Mutation, combinations, good, mutated, mutations
+from tests.config.mutations import Mutation, combinations, good, mutate, mutations
 
 from msys_track.config.schema.json_schema import json_schema
 from msys_track.config.schema.tables import SCOPE, TABLES, TOP
@@ -68,7 +68,7 @@ CHOSEN = [
 def test_schema_and_check_agree_on_what_a_schema_can_see(
     name: str, chosen: tuple[Mutation, ...]
 ) -> None:
-    text, _ = mutated(good(name), chosen)
+    text, _ = mutate(good(name), chosen)
     assert is_valid(tomllib.loads(text)) is all(each.seen == "unseen" for each in chosen)
 
 
@@ -79,7 +79,7 @@ NO_TOML = [(name, each) for name in NAMES for each in mutations(name) if each.se
     ("name", "mutation"), NO_TOML, ids=lambda part: part if isinstance(part, str) else part.name
 )
 def test_what_is_marked_as_no_toml_is_none(name: str, mutation: Mutation) -> None:
-    text, _ = mutated(good(name), [mutation])
+    text, _ = mutate(good(name), [mutation])
     with pytest.raises(tomllib.TOMLDecodeError):
         tomllib.loads(text)
 

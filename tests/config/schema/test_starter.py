@@ -38,9 +38,9 @@ def test_it_shows_every_key_of_every_table() -> None:
 def test_it_passes_the_check(folder: Path, text: str) -> None:
     path = folder / "msys-track.toml"
     path.write_text(text, encoding="utf-8")
-    looked = check_configuration(path)
-    assert [problem.format_line(path) for problem in looked.problems] == []
-    read = looked.configuration
+    checked = check_configuration(path)
+    assert [problem.format_line(path) for problem in checked.problems] == []
+    read = checked.configuration
     assert read is not None
     assert read.policy == PolicySettings()
     assert read.tracker == TrackerSettings(store=folder / "events.sqlite")

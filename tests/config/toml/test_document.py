@@ -62,7 +62,7 @@ def faults(folder: Path, text: str) -> list[tuple[int, str, str]]:
     return [(problem.line, problem.key, problem.text) for problem in caught.value.problems]
 
 
-def changed(line: int, text: str) -> str:
+def replace_line(line: int, text: str) -> str:
     return "\n".join([*GOOD_LINES[: line - 1], text, *GOOD_LINES[line:]])
 
 
@@ -148,9 +148,11 @@ WRONG = [
 def test_a_fault_is_told_with_its_line_its_key_and_what_is_allowed(
     tmp_path: Path, line: int, text: str, key: str, words: str
 ) -> None:
-    found = faults(tmp_path, changed(line, text))
+    found = faults(tmp_path, replace_line(line, text))
     assert (line, key) in [(number, name) for number, name, _ in found]
-    assert words in next(said for number, name, said in found if (number, name) == (line, key))
+    assert words in next(
+        wording for number, name, wording in found if (number, name) == (line, key)
+    )
     # What is wrong or misspelt is not missing as well.
     assert {number for number, _, _ in found} == {line}
 
@@ -205,13 +207,13 @@ def test_every_variable_that_is_wrong_is_told_on_its_own_line(tmp_path: Path) ->
 
 @pytest.mark.parametrize("text", ["proxy = 5", "[[proxy]]", 'proxy = "127.0.0.1:25"'])
 def test_what_should_be_a_table_is_said_to_be_one(tmp_path: Path, text: str) -> None:
-    (line, key, said), *_ = faults(tmp_path, text)
+    (line, key, wording), *_ = faults(tmp_path, text)
     assert (line, key) == (1, "proxy")
-    assert "allowed: a table, [proxy]" in said
+    assert "allowed: a table, [proxy]" in wording
 
 
 def test_each_line_of_the_error_starts_with_file_and_line(tmp_path: Path) -> None:
-    path = write(tmp_path, changed(9, "tracking_link_expiry = 0"))
+    path = write(tmp_path, replace_line(9, "tracking_link_expiry = 0"))
     with pytest.raises(SettingsError) as caught:
         load(path)
     assert str(caught.value) == (
@@ -241,7 +243,7 @@ def test_garbage_appended_to_any_line_is_found_on_that_line(
     tmp_path: Path, number: int, garbage: str
 ) -> None:
     line = GOOD_LINES[number - 1]
-    found = faults(tmp_path, changed(number, f"{line} {garbage}"))
+    found = faults(tmp_path, replace_line(number, f"{line} {garbage}"))
     # An array's line may end in garbage that only its next lines make wrong.
     last = number + 3 if 26 <= number <= 28 else number
     assert any(number <= place <= last for place, _, _ in found)

@@ -6,12 +6,12 @@ from tests.policy.policies import set_by
 from msys_track.policy.lua.dialect import ForbiddenSourceError, translate_source
 
 
-def sandboxed(source: bytes) -> bytes:
+def translate_sandboxed(source: bytes) -> bytes:
     return translate_source(source, is_sandboxed=True)
 
 
 def test_momentums_operators_become_luas() -> None:
-    assert sandboxed(b"if a != b and !c then") == b"if a ~= b and  not c then"
+    assert translate_sandboxed(b"if a != b and !c then") == b"if a ~= b and  not c then"
     assert set_by("if 1 != 2 and !nil then msg:context_set(M, 'a', '1') end") == {"a": "1"}
 
 
@@ -27,19 +27,19 @@ def test_momentums_operators_become_luas() -> None:
     ],
 )
 def test_strings_and_comments_stay(source: bytes) -> None:
-    assert sandboxed(source) == source
+    assert translate_sandboxed(source) == source
 
 
 def test_a_closing_variable_is_found_and_its_name_in_a_string_is_not() -> None:
-    assert sandboxed(b"x = '<close>' -- <close>") == b"x = '<close>' -- <close>"
+    assert translate_sandboxed(b"x = '<close>' -- <close>") == b"x = '<close>' -- <close>"
     with pytest.raises(ForbiddenSourceError) as caught:
-        sandboxed(b"\nlocal x < close > = y")
+        translate_sandboxed(b"\nlocal x < close > = y")
     assert caught.value.line == 2
     assert translate_source(b"local x <close> = y", is_sandboxed=False) == b"local x <close> = y"
 
 
 def test_a_mark_and_a_shebang_are_no_lua() -> None:
-    assert sandboxed(b"\xef\xbb\xbf#!/usr/bin/lua\nx = 1") == b"--#!/usr/bin/lua\nx = 1"
+    assert translate_sandboxed(b"\xef\xbb\xbf#!/usr/bin/lua\nx = 1") == b"--#!/usr/bin/lua\nx = 1"
 
 
 @given(st.text("!='\"[]-\\\n x<>close", max_size=40))

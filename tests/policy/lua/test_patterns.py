@@ -55,7 +55,7 @@ def check_agreement(program: str, name: str, *arguments: object) -> None:
     """Check that the matcher answers as C does, or that both find a fault in the pattern."""
     ours = str(C.execute(program, MATCHER[name], *arguments))
     theirs = str(C.execute(program, C.eval(f"string.{name}"), *arguments))
-    assert ours == theirs or ("error" in (ours, theirs) and malformed(str(arguments[1])))
+    assert ours == theirs or ("error" in (ours, theirs) and is_malformed(str(arguments[1])))
 
 
 @given(text=TEXTS, pattern=PATTERNS, init=st.integers(-14, 14))
@@ -78,7 +78,7 @@ def test_replacing_agrees(text: str, pattern: str, replacement: str) -> None:
     check_agreement(PROBE, "gsub", text, pattern, replacement)
 
 
-def malformed(pattern: str) -> bool:
+def is_malformed(pattern: str) -> bool:
     """Whether the text decides when C finds the fault; ours may find it sooner or later."""
     return any(bracket in pattern for bracket in ("(", ")", "%1"))
 

@@ -286,14 +286,14 @@ def test_threads_take_turns() -> None:
         " msg:context_set(M, 'b', msg:header('X')[1])"
     )
 
-    def answered(number: int) -> tuple[str | None, str | None]:
+    def answer_number(number: int) -> tuple[str | None, str | None]:
         given = transaction(recipient=f"{number}@b.c", message=b"X: %d\r\n\r\n" % number)
         policy.ask(Hook.EACH_RCPT, given)
         message = given.contexts.message
         return message.get("a"), message.get("b")
 
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(answered, range(400)))
+        answers = list(pool.map(answer_number, range(400)))
     assert answers == [(f"{number}@b.c", str(number)) for number in range(400)]
 
 

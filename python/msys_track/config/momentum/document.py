@@ -15,8 +15,8 @@ from typing import Any, Final
 from msys_track.config.document import Document, KeyPath, Place, write_path
 from msys_track.config.momentum import files as ecelerity
 from msys_track.config.momentum.mistakes import (
+    find_close_stanza,
     find_mistake,
-    find_stanza_meant,
     find_stanza_mistake,
     list_options,
 )
@@ -27,7 +27,7 @@ from msys_track.config.momentum.names import (
     LOADED_BY_ITSELF,
     TRACKING,
     TRACKING_SCOPES,
-    Scope,
+    StanzaKind,
 )
 from msys_track.config.momentum.protection import Guards, is_guard
 from msys_track.config.momentum.stanzas import Array, Dictionary, Item, Option, Stanza, Value
@@ -52,7 +52,7 @@ _HOST_WITHOUT_PORT: Final = re.compile(
 )
 
 
-def document(path: Path, *, search_path: Sequence[Path] | None = None) -> Document:
+def read_document(path: Path, *, search_path: Sequence[Path] | None = None) -> Document:
     """Read `ecelerity.conf` and map its stanzas to the members of `msys-track.toml`.
 
     Values are not checked: a malformed number stays a text. What has no meaning here becomes one
@@ -66,7 +66,7 @@ def document(path: Path, *, search_path: Sequence[Path] | None = None) -> Docume
         search_path = ecelerity.search_path(os.environ)
     tree = ecelerity.parse(path, search_path=search_path)
     mapping = _Mapping(path)
-    mapping.read(tree.body, GLOBAL, ())
+    mapping.read_body(tree.body, GLOBAL, ())
     mapping.settle()
     return Document(
         path=path,
@@ -123,7 +123,7 @@ class _Mapping:
 
     # The pass
 
-    def read(self, body: Sequence[Item], scope: Scope, table: KeyPath) -> None:
+    def read_body(self, body: Sequence[Item], scope: StanzaKind, table: KeyPath) -> None:
         for item in body:
             written = _join(scope, item.written)
             if isinstance(item, Stanza):
@@ -145,7 +145,7 @@ class _Mapping:
                     why = "not enforced by msys-track; protect its ports by other means"
                 self._add_notice(item.place, _join(scope, item.name), why)
 
-    def _read_stanza(self, stanza: Stanza, scope: Scope, outer: KeyPath) -> None:
+    def _read_stanza(self, stanza: Stanza, scope: StanzaKind, outer: KeyPath) -> None:
         table = (*(() if scope.is_top else outer), *scope.table)
         if scope.instance:
             if len(stanza.instances) != 1:
@@ -158,16 +158,16 @@ class _Mapping:
             with suppress(NotAllowedError):
                 table = self._tables.setdefault((table[:-1], read_name(table)), table)
         self._open_table(table, stanza.place)
-        self.read(stanza.body, scope, table)
+        self.read_body(stanza.body, scope, table)
 
-    def _pass_over(self, stanza: Stanza, scope: Scope, table: KeyPath) -> None:
+    def _pass_over(self, stanza: Stanza, scope: StanzaKind, table: KeyPath) -> None:
         name, written = _join(scope, stanza.name), _join(scope, stanza.written)
         if stanza.name in LOADED_BY_ITSELF:
             return
         if stanza.name == "msg_gen":
             why = "its tracking options are those of Momentum's REST injection; SMTP has its own"
             self._add_notice(stanza.place, name, why)
-        elif close := find_stanza_meant(stanza, scope):
+        elif close := find_close_stanza(stanza, scope):
             self._add_problem(stanza.place, name, f"unknown stanza; did you mean {close}?")
             self._read_stanza(stanza, scope.inner[close], table)
         elif mistake := find_stanza_mistake(stanza, scope):
@@ -324,5 +324,5 @@ def _find_places(path: KeyPath, value: Value) -> Iterator[tuple[KeyPath, Place]]
             yield (*path, option.written), option.place
 
 
-def _join(scope: Scope, name: str) -> str:
+def _join(scope: StanzaKind, name: str) -> str:
     return f"{scope.name}.{name}" if scope.name else name

@@ -48,7 +48,7 @@ def parse(path: Path, *, search_path: Sequence[Path] = DEFAULT_SEARCH_PATH) -> T
         octets = path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{path}: can't be read: {describe_os_error(error)}") from error
-    reading = _Reading(path, search_path)
+    reading = _FileReader(path, search_path)
     body = reading.read_file(path, octets, depth=0)
     # What `config set` saved overrides all else; the file may not exist yet.
     options = [item for item in body if isinstance(item, Option)]
@@ -65,7 +65,7 @@ def search_path(environment: Mapping[str, str]) -> Sequence[Path]:
     return tuple(Path(folder) for folder in folders if folder) or DEFAULT_SEARCH_PATH
 
 
-class _Reading:
+class _FileReader:
     __slots__ = ("_bytes", "_files", "_open", "_path", "_search_path", "problems")
 
     def __init__(self, path: Path, search_path: Sequence[Path]) -> None:

@@ -14,7 +14,7 @@ from msys_track.config.momentum.names import (
     OURS,
     TRACKING,
     TRACKING_SCOPES,
-    Scope,
+    StanzaKind,
 )
 from msys_track.config.momentum.stanzas import Item, Option, Stanza
 from msys_track.config.problems import nearest
@@ -39,26 +39,26 @@ def list_options(body: Sequence[Item]) -> Iterator[Option]:
             yield from list_options(item.body)
 
 
-def find_mistake(name: str, scope: Scope) -> str | None:
+def find_mistake(name: str, scope: StanzaKind) -> str | None:
     """Say why an unknown option can't be Momentum's own, or None."""
     if name == "pathway" and scope.name in ("pathway", "pathway_group"):
         return "a pathway can't be put on another one"
     known = {**scope.options, **_OF_SCOPES, **ENGAGEMENT}
     close = _find_close(name, known)
     if scope.is_ours:
-        meant, allowed = nearest(name, scope.options), f"allowed: {', '.join(scope.options)}"
+        suggestion, allowed = nearest(name, scope.options), f"allowed: {', '.join(scope.options)}"
     elif name in _OPTION_HOMES:
         return f"means nothing in {_where(scope)}; it belongs in {_OPTION_HOMES[name]}"
     elif close or "tracking" in name:
         switch = f"{name}_enabled"
-        meant = close or (switch if switch in known else nearest(name, known))
+        suggestion = close or (switch if switch in known else nearest(name, known))
         allowed = f"known: {', '.join(TRACKING)}"
     else:
         return None
-    return f"unknown; did you mean {meant}?" if meant else f"unknown; {allowed}"
+    return f"unknown; did you mean {suggestion}?" if suggestion else f"unknown; {allowed}"
 
 
-def find_stanza_meant(stanza: Stanza, scope: Scope) -> str | None:
+def find_close_stanza(stanza: Stanza, scope: StanzaKind) -> str | None:
     """Find the stanza that a misspelt one means; our options in it make it more likely."""
     close = _find_close(stanza.name, scope.inner)
     if close or not scope.name:
@@ -67,7 +67,7 @@ def find_stanza_meant(stanza: Stanza, scope: Scope) -> str | None:
     return nearest(stanza.name, scope.inner) if has_ours else None
 
 
-def find_stanza_mistake(stanza: Stanza, scope: Scope) -> str | None:
+def find_stanza_mistake(stanza: Stanza, scope: StanzaKind) -> str | None:
     """Say why a stanza is in the wrong place, or should be an option; None if neither."""
     if home := HOMES.get(stanza.name):
         # Without our options it may be Momentum's own.
@@ -79,7 +79,7 @@ def find_stanza_mistake(stanza: Stanza, scope: Scope) -> str | None:
     return find_mistake(stanza.name, scope)
 
 
-def _where(scope: Scope) -> str:
+def _where(scope: StanzaKind) -> str:
     return scope.name or "the global scope"
 
 

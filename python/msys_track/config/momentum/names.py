@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from msys_track.config.document import KeyPath
 from msys_track.config.momentum.stanzas import Array, Text, Value
 
-Reader: TypeAlias = Callable[[Value], object]
+ValueReader: TypeAlias = Callable[[Value], object]
 """Makes a member's value; it passes on what it can't read, for the check to report."""
 
 _BOOLEANS: Final = {
@@ -22,7 +22,7 @@ _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class StanzaKind:
     """A kind of stanza: where its options go, and what may stand in it."""
 
     name: str
@@ -33,9 +33,9 @@ class Scope:
     instance: str = ""
     """The meaning of its instance, such as `address:port`; the table's last name. Empty: it has
     none."""
-    options: Mapping[str, tuple[KeyPath, Reader]] = field(default_factory=dict)
+    options: Mapping[str, tuple[KeyPath, ValueReader]] = field(default_factory=dict)
     """By name: the path below the table, and what reads the value."""
-    inner: Mapping[str, "Scope"] = field(default_factory=dict)
+    inner: Mapping[str, "StanzaKind"] = field(default_factory=dict)
     is_ours: bool = False
     """Whether Momentum does not know it, so that an unknown option is a mistake."""
 
@@ -61,7 +61,7 @@ def read_integer(value: Value) -> object:
     return int(given) if isinstance(given, str) and _INTEGER.fullmatch(given) else given
 
 
-def _read_as(reader: Reader, *names: str) -> dict[str, tuple[KeyPath, Reader]]:
+def _read_as(reader: ValueReader, *names: str) -> dict[str, tuple[KeyPath, ValueReader]]:
     return {name: ((name,), reader) for name in names}
 
 
@@ -92,8 +92,10 @@ _OF_PATHWAYS: Final = {**TRACKING, **OURS, **_read_as(read_text, "context")}
 CONNECTION_OPTIONS: Final = {**_OF_PATHWAYS, **_read_as(read_text, "pathway")}
 """The options of a listener, a `Listen` or a `Peer`."""
 
-_PEER: Final = Scope(name="peer", table=("peer",), instance="network", options=CONNECTION_OPTIONS)
-_LISTEN: Final = Scope(
+_PEER: Final = StanzaKind(
+    name="peer", table=("peer",), instance="network", options=CONNECTION_OPTIONS
+)
+_LISTEN: Final = StanzaKind(
     name="listen",
     table=("listen",),
     is_top=True,
@@ -101,30 +103,34 @@ _LISTEN: Final = Scope(
     options={**CONNECTION_OPTIONS, **_ENABLED},
     inner={"peer": _PEER},
 )
-_PATHWAY: Final = Scope(name="pathway", table=("pathway",), instance="name", options=_OF_PATHWAYS)
-_SCRIPT: Final = Scope(
+_PATHWAY: Final = StanzaKind(
+    name="pathway", table=("pathway",), instance="name", options=_OF_PATHWAYS
+)
+_SCRIPT: Final = StanzaKind(
     name="script", table=("script",), instance="name", options=_read_as(read_text, "source")
 )
 
 _STANZAS: Final = (
-    Scope(
+    StanzaKind(
         name="esmtp_listener",
         table=("listener",),
         options={**CONNECTION_OPTIONS, **_ENABLED},
         inner={"listen": _LISTEN, "peer": replace(_PEER, is_top=True)},
     ),
     _PATHWAY,
-    Scope(
+    StanzaKind(
         name="pathway_group",
         table=("pathway_group",),
         instance="name",
         options=_OF_PATHWAYS,
         inner={"pathway": _PATHWAY},
     ),
-    Scope(name="engagement_tracker", table=("engagement_tracker",), options=ENGAGEMENT),
-    Scope(name="smtpapi", table=("smtpapi",), options=_ENABLED),
-    Scope(name="scriptlet", table=("scriptlet",), options=_ENABLED, inner={"script": _SCRIPT}),
-    Scope(
+    StanzaKind(name="engagement_tracker", table=("engagement_tracker",), options=ENGAGEMENT),
+    StanzaKind(name="smtpapi", table=("smtpapi",), options=_ENABLED),
+    StanzaKind(
+        name="scriptlet", table=("scriptlet",), options=_ENABLED, inner={"script": _SCRIPT}
+    ),
+    StanzaKind(
         name="msys_track",
         table=(),
         is_ours=True,
@@ -138,7 +144,7 @@ _STANZAS: Final = (
     ),
 )
 
-GLOBAL: Final = Scope(
+GLOBAL: Final = StanzaKind(
     name="",
     table=(),
     options=_read_as(read_text, "gateway") | _read_as(read_integer, "remote_smtp_port"),

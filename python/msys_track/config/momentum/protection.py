@@ -19,7 +19,7 @@ _SCOPES: Final = re.compile(r"listen(er)?|peer.*|pathway(_group)?")
 _EVERY_LISTENER: Final[tuple[KeyPath, ...]] = ((), ("listener",))
 
 
-class Guard(NamedTuple):
+class PortGuard(NamedTuple):
     """An option or a stanza that guards a port."""
 
     name: str
@@ -39,14 +39,14 @@ class Guards:
     __slots__ = ("_found",)
 
     def __init__(self) -> None:
-        self._found: dict[tuple[KeyPath, str], Guard | None] = {}
+        self._found: dict[tuple[KeyPath, str], PortGuard | None] = {}
         """By table and name; None where the table switches the guard off."""
 
     def add(self, item: Item, table: KeyPath, name: str) -> None:
         """Record an item of a table if it, or something in it, guards; a later one overrides."""
         if table and not _SCOPES.fullmatch(str(table[0])):
             return
-        guard = Guard(name, item.place)
+        guard = PortGuard(name, item.place)
         if isinstance(item, Option):
             is_on = read_boolean(item.value)
             # A value that is neither on nor off counts as on.
@@ -64,9 +64,9 @@ class Guards:
                 inner = (*table, item.name, *item.instances)
                 self.add(each, inner, f"{item.written}.{each.written}")
 
-    def find(self, listen: KeyPath) -> Iterator[Guard]:
+    def find(self, listen: KeyPath) -> Iterator[PortGuard]:
         """Yield the guards of a listener, or of some of its clients or mail."""
-        nearest: dict[str, Guard | None] = {}
+        nearest: dict[str, PortGuard | None] = {}
         for outer in (*_EVERY_LISTENER, listen):
             for (table, name), guard in self._found.items():
                 if table == outer:

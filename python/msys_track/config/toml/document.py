@@ -17,7 +17,7 @@ _MARKED: Final = Problem(
 )
 
 
-def document(path: Path) -> Document:
+def read_document(path: Path) -> Document:
     """Read a file of TOML 1.1; around a broken line the rest is still read.
 
     Raises:

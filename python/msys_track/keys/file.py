@@ -32,7 +32,7 @@ _NAME_FORMS: Final = {
 _LIKE_KEYS: Final = re.compile(r"""\[\[key|\bsecret["']?\s*=\s*["']""")
 _PLACE = re.compile(r"\(at (.+)\)\Z")  # "… (at line 7, column 10)", as tomllib ends its messages
 _HEADER = """\
-# Keys of msys-track. Whoever has them can read and make tracked links.
+# Keys of msys-track. Anyone who has them can read and make tracked links.
 # The first key seals new links; every key opens the links that it sealed. Keep each for as long
 # as readers may follow links that it sealed. `msys-track keys rotate` puts a new key first.
 """

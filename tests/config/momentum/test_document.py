@@ -383,7 +383,7 @@ def test_a_mistake_about_tracking_is_a_problem_that_says_what_was_meant(
         (
             "domain x { y { tracking_domain = z } }",
             "tracking_domain",
-            f"means nothing in domain; {SCOPES}",
+            f"has no effect in domain; {SCOPES}",
         ),
         ('pathway "a" b { }', "pathway", 'found "a" "b", allowed: one, pathway "name" { … }'),
     ],

@@ -11,8 +11,8 @@ SMTPAPI = (
     "tracking_domain", "tracking_link_expiry", "campaign_id", "metadata", "tags",
 )  # fmt: skip
 BOOLEAN = "allowed: true or false, without quotes"
-GLOBAL = "means nothing in the global scope"
-IN_LISTENER = "means nothing in esmtp_listener"
+GLOBAL = "has no effect in the global scope"
+IN_LISTENER = "has no effect in esmtp_listener"
 PEER_AT_TOP = f"{GLOBAL}; Peer must stand in ESMTP_Listener or Listen"
 LISTEN_AT_TOP = f"{GLOBAL}; Listen must stand in ESMTP_Listener"
 TO_TOP = "must stand in the global scope or pathway_group"

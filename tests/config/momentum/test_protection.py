@@ -219,7 +219,7 @@ def test_the_word_that_something_else_guards_has_one_place(
 ) -> None:
     where = key.rpartition(".")[0] or "the global scope"
     assert faults(tmp_path, text) == [
-        f"x.conf:2: {key}: means nothing in {where}; it belongs in msys_track"
+        f"x.conf:2: {key}: has no effect in {where}; it belongs in msys_track"
     ]
 
 

@@ -178,7 +178,7 @@ class _Mapping:
             self._add_notice(stanza.place, name, why)
             for option in list_options(stanza.body):
                 if option.name in TRACKING:
-                    why = f"means nothing in {stanza.written}; it belongs in {TRACKING_SCOPES}"
+                    why = f"has no effect in {stanza.written}; it belongs in {TRACKING_SCOPES}"
                     self._add_problem(option.place, option.written, why)
 
     def _set_member(self, path: KeyPath, value: object, option: Option) -> None:

@@ -48,7 +48,7 @@ def find_mistake(name: str, scope: StanzaKind) -> str | None:
     if scope.is_ours:
         suggestion, allowed = nearest(name, scope.options), f"allowed: {', '.join(scope.options)}"
     elif name in _OPTION_HOMES:
-        return f"means nothing in {_where(scope)}; it belongs in {_OPTION_HOMES[name]}"
+        return f"has no effect in {_where(scope)}; it belongs in {_OPTION_HOMES[name]}"
     elif close or "tracking" in name:
         switch = f"{name}_enabled"
         suggestion = close or (switch if switch in known else nearest(name, known))
@@ -73,7 +73,7 @@ def find_stanza_mistake(stanza: Stanza, scope: StanzaKind) -> str | None:
         # Without our options it may be Momentum's own.
         if not any(option.name in CONNECTION_OPTIONS for option in list_options(stanza.body)):
             return None
-        return f"means nothing in {_where(scope)}; {stanza.written} must stand in {home}"
+        return f"has no effect in {_where(scope)}; {stanza.written} must stand in {home}"
     if stanza.name in scope.options:
         return f"found a stanza, allowed: {stanza.written} = value"
     return find_mistake(stanza.name, scope)

@@ -170,17 +170,16 @@ class _State:
             raise PolicyFailedError(
                 f"{self._files.format_place(chunk, line)}: {hook.value}: {text}"
             )
-        contexts = transaction.contexts
-        changed = [
-            (contexts.message if kind == _MESSAGE else contexts.connection, name, value)
-            for kind, name, value in zip(changes[::3], changes[1::3], changes[2::3], strict=True)
-        ]
-        # Deleting first makes room: the changes fit together, but perhaps not in each order.
-        for context, name, _ in changed:
-            context.delete(name)
-        for context, name, value in changed:
-            if value is not False:
-                context.set(name, value)
+        if changes:
+            contexts = transaction.contexts
+            kinds, names, values = changes[::3], changes[1::3], changes[2::3]
+            changed = [contexts.message if it == _MESSAGE else contexts.connection for it in kinds]
+            # Deleting first makes room: the changes fit together, but perhaps not in each order.
+            for context, name in zip(changed, names, strict=True):
+                context.delete(name)
+            for context, name, value in zip(changed, names, values, strict=True):
+                if value is not False:
+                    context.set(name, value)
         if code is not None and code >= 400:  # noqa: PLR2004 - RFC 5321 section 4.2.1
             return Verdict(rejection=Rejection(code=code, text=reply), is_done=True)
         return DONE if is_done else CONTINUE

@@ -20,7 +20,7 @@ from msys_track.smtpapi.mailbox import Mailbox
 log = event_logger(__name__)
 
 # Many copies have the same few.
-_URLS: Final = lru_cache(maxsize=1024)(TrackedUrls)
+_make_urls: Final = lru_cache(maxsize=1024)(TrackedUrls)
 
 
 class Copy(NamedTuple):
@@ -142,7 +142,7 @@ def render_copy(  # noqa: PLR0913 - all that a copy depends on
         initial_pixel=resolved.open_tracking.value and resolved.initial_open.value,
         transactional=resolved.transactional.value,
     )
-    urls = _URLS(
+    urls = _make_urls(
         domain=resolved.tracking_domain.value,
         click_scheme=resolved.click_tracking_scheme.value,
         open_scheme=resolved.open_tracking_scheme.value,

@@ -22,7 +22,7 @@ log = event_logger(__name__)
 
 _BCC: Final = b"Bcc"
 # Many messages have the same few.
-_RULES: Final = lru_cache(maxsize=1024)(Rules)
+_make_rules: Final = lru_cache(maxsize=1024)(Rules)
 
 
 class Message:
@@ -101,7 +101,7 @@ class Message:
 
     def find_plan(self, resolved: Resolved) -> Plan | None:
         """Find the edits under these options, once; None if that failed."""
-        rules = _RULES(
+        rules = _make_rules(
             signed_mail=resolved.signed_mail.value,
             outlook_links=resolved.outlook_links.value,
             text_links=resolved.click_tracking_text.value,

@@ -223,11 +223,11 @@ def rewrite(
     """
     injected_at = int(time.time()) if now is None else now
     return (
-        _REWRITERS(keys=keys, options=options)
+        _make_rewriter(keys=keys, options=options)
         .copy_for(recipient, message, now=injected_at)
         .message
     )
 
 
 # Callers have many messages under few configurations.
-_REWRITERS: Final = lru_cache(maxsize=16)(Rewriter)
+_make_rewriter: Final = lru_cache(maxsize=16)(Rewriter)

@@ -72,15 +72,10 @@ _SCOPE_ONLY: Final[Mapping[str, Key]] = {
         unset="none",
     ),
 }
-_FIRST_OF_OURS: Final = "initial_open_pixel_tracking"
+_IN_SCOPES: Final = [(name, key) for name, key in _OPTIONS.items() if name not in _MODULE]
+_FIRST_OF_OURS: Final = [name for name, _ in _IN_SCOPES].index("initial_open_pixel_tracking")
 
-SCOPE: Final[Mapping[str, Key]] = {
-    name: key
-    for option, own in _OPTIONS.items()
-    if option not in _MODULE
-    for name, key in (
-        *(_SCOPE_ONLY.items() if option == _FIRST_OF_OURS else ()),
-        (option, own),
-    )
-}
+SCOPE: Final[Mapping[str, Key]] = dict(
+    [*_IN_SCOPES[:_FIRST_OF_OURS], *_SCOPE_ONLY.items(), *_IN_SCOPES[_FIRST_OF_OURS:]]
+)
 """Momentum's options come first, then those that it lacks."""

@@ -3,10 +3,8 @@
 Kept apart from the session, so that it ends its work even if the client does not wait for it.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
 
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.rewriter import Rewriter
@@ -17,12 +15,10 @@ from msys_track.injection.intake import DataRefusedError
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.upstream import Delivery, Upstream
-from msys_track.smtp.data import THREAD_FROM_BYTES
+from msys_track.smtp.data import compute
 from msys_track.smtp.reply import Reply
 
 log = event_logger(__name__)
-
-_Result = TypeVar("_Result")
 
 
 class Acceptance:
@@ -78,7 +74,7 @@ class Acceptance:
             transaction=envelope.transaction,
         )
         try:
-            decision = await _compute(size, decide)
+            decision = await compute(size, decide)
         except MessageRefusedError as refused:
             why = "header" if isinstance(refused, HeaderRefusedError) else "policy"
             raise DataRefusedError(why, Reply(refused.code, refused.text)) from refused
@@ -89,7 +85,7 @@ class Acceptance:
         if not hold.take(needed):
             raise DataRefusedError("over_budget", Reply(452, "4.3.1 Too much mail in flight"))
         now = int(envelope.received_at.timestamp())
-        return await _compute(needed, partial(rewriter.render, decision, now=now))
+        return await compute(needed, partial(rewriter.render, decision, now=now))
 
     async def _send(
         self, envelope: Envelope, copies: Sequence[Copy], client_is_gone: Callable[[], bool]
@@ -160,8 +156,3 @@ class Acceptance:
             reasons=list(reasons),
             notices=list(notices),
         )
-
-
-async def _compute(handled_bytes: int, work: Callable[[], _Result]) -> _Result:
-    """Run work on many bytes in a thread, and on few bytes directly."""
-    return work() if handled_bytes < THREAD_FROM_BYTES else await asyncio.to_thread(work)

@@ -7,6 +7,7 @@ also refuses lines over 1,001 bytes, which real mails have.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from msys_track.errors import PicklableError
@@ -54,9 +55,7 @@ class Received:
         if self.over == "budget":
             raise DataRefusedError("over_budget", Reply(452, "4.3.1 Too much mail in flight"))
         try:
-            if len(self.wire) < wire.THREAD_FROM_BYTES:
-                return wire.unstuff(self.wire)
-            return await asyncio.to_thread(wire.unstuff, self.wire)
+            return await wire.compute(len(self.wire), partial(wire.unstuff, self.wire))
         except wire.BareNewlineError as error:
             # Some servers end data at LF . LF: they could take what we pass on for two mails.
             offset: int = error.args[0]

@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from msys_track.errors import UpstreamError
 from msys_track.logs import event_logger
@@ -52,10 +53,7 @@ async def deliver(connection: UpstreamConnection, delivery: Delivery) -> Reply:
         ConnectionFailedError: no answers; nothing of the message has been sent.
     """
     message = delivery.message
-    if len(message) < wire.THREAD_FROM_BYTES:
-        body = wire.stuff(message)
-    else:
-        body = await asyncio.to_thread(wire.stuff, message)
+    body = await wire.compute(len(message), partial(wire.stuff, message))
     start = await _start_data(connection, delivery)
     if start.code != START_MAIL_INPUT:
         await _reset(connection)

@@ -4,17 +4,26 @@ A face over the compiled core, so that neither side of the proxy scans a message
 Arguments are `bytes`: what can't change can be scanned without the interpreter's lock.
 """
 
-from typing import Final
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from msys_track._core import BareNewlineError
 from msys_track._core import find_end_of_data as _find_end_of_data
 from msys_track._core import stuff as _stuff
 from msys_track._core import unstuff as _unstuff
 
-__all__ = ["THREAD_FROM_BYTES", "BareNewlineError", "find_end_of_data", "stuff", "unstuff"]
+__all__ = ["BareNewlineError", "compute", "find_end_of_data", "stuff", "unstuff"]
 
-THREAD_FROM_BYTES: Final = 256 * 1024
-"""A thread is worth its cost from here on; the core works without the GIL."""
+_Result = TypeVar("_Result")
+
+# A thread is worth its cost from here on; the core works without the GIL.
+_THREAD_FROM_BYTES: Final = 256 * 1024
+
+
+async def compute(handled_bytes: int, work: Callable[[], _Result]) -> _Result:
+    """Run work on many bytes in a thread, and on few bytes directly."""
+    return work() if handled_bytes < _THREAD_FROM_BYTES else await asyncio.to_thread(work)
 
 
 def find_end_of_data(buffer: bytes, start: int) -> int | None:

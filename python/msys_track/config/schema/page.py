@@ -22,7 +22,7 @@ def write_page(page: str) -> str:
                 "**needed**" if key.is_required else key.unset or f"`{value_text(key.default)}`"
             )
             rows += f"| `{name}` | {key.text} | {key.kind.allowed} | {unset} |\n"
-        if table := _TABLE.search(section) if rows else None:
+        if rows and (table := _TABLE.search(section)):
             sections[at] = section[: table.start()] + rows + section[table.end() :]
     return "\n## ".join(sections)
 

@@ -55,8 +55,10 @@ class Reason(StrEnum):
     URL_TOO_LONG = "url_too_long", "the tracked URL would pass 4,096 bytes, even without metadata"
     LINE_TOO_LONG = (
         "line_too_long",
-        "the line would pass 998 octets, and 7bit and 8bit can't be folded; a line "
-        "that came longer is tracked",
+        (
+            "the line would pass 998 octets, and 7bit and 8bit can't be folded; a line "
+            "that came longer is tracked"
+        ),
     )
     NO_PIXEL_PLACE = (
         "no_pixel_place",
@@ -111,8 +113,10 @@ class Reason(StrEnum):
     )
     MALFORMED_PART = (
         "malformed_part",
-        "its header section has a line that is no header field, or no empty line "
-        "that ends it; or a multipart names no boundary",
+        (
+            "its header section has a line that is no header field, or no empty line "
+            "that ends it; or a multipart names no boundary"
+        ),
     )
     TOO_MANY_PARTS = (
         "too_many_parts",
@@ -123,7 +127,9 @@ class Reason(StrEnum):
     TRACKING_OFF = "tracking_off", "neither opens nor clicks are tracked for it"
     BYPASSED = (
         "bypassed",
-        "policy set __bypass_smtpapi, or the configuration does not load smtpapi; "
-        "X-MSYS-API stays in the mail",
+        (
+            "policy set __bypass_smtpapi, or the configuration does not load smtpapi; "
+            "X-MSYS-API stays in the mail"
+        ),
     )
     CORE_FAILURE = "core_failure", "a defect of ours"

@@ -73,7 +73,7 @@ impl Rules {
         strip_text_options: bool,
         pixel_placeholder: Option<String>,
     ) -> PyResult<Self> {
-        let patterns = never_wrap.iter().map(|pattern| plan::Pattern::parse(pattern));
+        let patterns = never_wrap.into_iter().map(|pattern| plan::Pattern::parse(&pattern));
         Ok(Self(plan::Rules {
             signed_mail: signed_mail.parse().map_err(value_error)?,
             outlook_links,

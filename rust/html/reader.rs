@@ -81,12 +81,13 @@ pub(crate) struct Reader {
     /// Behind the first `<body>` tag.
     pub(crate) body_end: Option<usize>,
     /// Where the pixel would go by what was read so far, if it goes before an end tag.
-    end_tag_place: Option<usize>,
+    pub(crate) end_tag_place: Option<usize>,
     /// What starts before can't have a pixel before it any more.
     pub(crate) kept_from: usize,
     /// Links and attributes since they were taken last. Their offsets are in what `read` was given.
     pub(crate) found: HtmlScan,
-    /// Where something was passed over for its length, in what `read` was given.
+    /// Where a link or a conditional comment was passed over for its length, in what `read` was
+    /// given.
     pub(crate) passed_over: Option<usize>,
 }
 
@@ -153,10 +154,10 @@ impl Reader {
         self.end_tag_place.or_else(end)
     }
 
-    #[expect(dead_code, reason = "the stream will need it")]
     /// From where on what was read must be kept, since the pixel may go there.
     pub(crate) fn keep_from(&self) -> Option<usize> {
-        let spoiler = self.visible_spoiler();
+        // The lowest of all may be closed before.
+        let spoiler = self.spoilers.lowest(self.kept_from.max(self.body_end.unwrap_or(0)));
         [self.end_tag_place, spoiler].into_iter().flatten().min()
     }
 
@@ -405,14 +406,17 @@ impl Reader {
         if self.is_last || html.len() - at <= self.longest {
             return Err(Incomplete(at));
         }
-        self.passed_over = Some(at);
         let is_end = html.get(at + 1) == Some(&b'/');
         let start = name.end;
         let name = html.get(name).unwrap_or_default();
         // A name of such a length is none that matters.
         let name = name.get(..name.len().min(64)).unwrap_or_default().to_vec();
+        let element = Element::of(&name);
+        if !is_end && matches!(element, Element::Anchor | Element::Area | Element::Vml) {
+            self.passed_over = Some(at);
+        }
         self.long_tag = Some(LongTag { at: self.offset + at, name, is_end });
-        self.content = Content::Tag(TagState::Name);
+        self.content = Content::Tag(TagState::TagName);
         Ok(start)
     }
 

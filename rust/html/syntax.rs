@@ -98,6 +98,7 @@ impl Iterator for Attributes<'_> {
 /// Finds the end of a tag of any length, byte by byte and without a look at its attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TagState {
+    TagName,
     BeforeName,
     Name,
     AfterName,
@@ -122,7 +123,9 @@ impl TagState {
                     Self::BeforeName
                 }
                 _ if byte == b'>' => return (at, true),
-                Self::BeforeName if is_blank(byte) || byte == b'/' => Self::BeforeName,
+                Self::TagName if !ends_name(byte) => Self::TagName,
+                Self::TagName => Self::BeforeName,
+                Self::BeforeName if ends_name(byte) => Self::BeforeName,
                 Self::Name | Self::AfterName if byte == b'=' => Self::BeforeValue,
                 Self::Name if is_blank(byte) => Self::AfterName,
                 Self::AfterName | Self::BeforeValue if is_blank(byte) => continue,

@@ -80,6 +80,7 @@ fn read_comment(
     let place = Place::Comment;
     scan.links.extend(links.into_iter().map(|link| Link {
         href: moved(link.href.clone()),
+        fold: link.fold.map(|at| PartOffset(text.start + at.0)),
         place,
         ..link
     }));

@@ -49,6 +49,21 @@ fn the_range_is_the_value_without_its_quotes() {
 }
 
 #[test]
+fn the_fold_point_is_the_white_space_right_before_the_name() {
+    for (html, fold) in [
+        ("<a href=x>", Some(2)),
+        ("<a class=b  href=x>", Some(11)),
+        ("<a\nhref=x>", Some(2)),
+        ("<a/href=x>", None),
+        ("<a class='b'href=x>", None),
+        ("<!--[if mso]><a id=x href=x><![endif]-->", Some(20)),
+        ("<svg><a href=x>", Some(7)),
+    ] {
+        assert_eq!(scan_html(html).links[0].fold, fold.map(PartOffset), "{html}");
+    }
+}
+
+#[test]
 fn an_end_tag_in_a_value_is_a_piece_of_the_value() {
     for end in ["</body", "</html", "</BODY/", "</body</html</body"] {
         let target = format!("http://e.com/x{end}");

@@ -130,7 +130,7 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
         &self.plan
     }
 
-    /// Writes the copy for one recipient into `out`, which is emptied first.
+    /// Fills in the copy for one recipient; [`Plan::write`] writes it.
     ///
     /// `engagement` says whether clicks and opens are tracked. Metadata travels in the links of
     /// clicks only where `urls` says so; in those of opens always. `insertions` are header lines
@@ -144,7 +144,6 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
         engagement: &Engagement,
         urls: &TrackedUrls,
         insertions: &[Insertion<'_>],
-        out: &mut Vec<u8>,
     ) -> Result<Rendered, InsertionError> {
         let mut seals = Seals {
             plan: self,
@@ -160,7 +159,7 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
             bare: None,
             without_metadata: Vec::new(),
         };
-        let rendering = self.plan.render(&mut seals, insertions, out)?;
+        let rendering = self.plan.render(&mut seals, insertions)?;
         Ok(Rendered { rendering, without_metadata: seals.without_metadata })
     }
 }

@@ -37,8 +37,9 @@ fn urls() -> TrackedUrls {
 
 fn render_message(message: &str, engagement: &Engagement) -> (String, Rendered) {
     let plan = TrackedPlan::new(Plan::new(message.as_bytes(), &Rules::default(), &[]));
-    let mut out = Vec::new();
-    let rendered = plan.render(&keys(), engagement, &urls(), &[], &mut out).unwrap();
+    let rendered = plan.render(&keys(), engagement, &urls(), &[]).unwrap();
+    let mut out = vec![0; rendered.rendering.length()];
+    plan.plan().write(&rendered.rendering, &mut out).unwrap();
     (String::from_utf8(out).unwrap(), rendered)
 }
 

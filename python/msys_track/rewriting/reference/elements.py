@@ -28,6 +28,7 @@ BLOCKS: Final = HEADINGS | _names(
 
 CLOSES_P: Final = BLOCKS | _names("dd dt form hr li p plaintext table xmp")
 ENDS_WHAT_IS_ABOVE: Final = (BLOCKS - HEADINGS) | _names("applet button marquee object select")
+IMPLIED_ENDS: Final = _names("dd dt li optgroup option p rb rp rt rtc")
 RUBY: Final = _names("rb rp rt rtc")
 
 SECTIONS: Final = _names("tbody tfoot thead")
@@ -48,7 +49,7 @@ SPECIAL: Final = (
 
 NOT_FRAMESET: Final = _names(
     "applet area body br button dd dt embed hr iframe image img input keygen li listing marquee"
-    " object pre select table textarea wbr xmp"
+    " object pre select table template textarea wbr xmp"
 )
 """Start tags behind which a document can no longer become a frameset."""
 

@@ -4,6 +4,7 @@ The standard walks the stack to see what is in scope. Here each name and each ki
 the list of its places, so that a hostile document can't make the walks long.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from enum import Enum
 from functools import lru_cache
@@ -73,20 +74,27 @@ class OpenElements:
         while len(self._stack) > place:
             for key in _keys(self._stack.pop()):
                 self._places[key].pop()
-        while self._stack and self._stack[-1] is _REMOVED:
-            self._stack.pop()
+        self._pop_removed()
         while self.structure and self.structure[-1][1] >= place:
             self.structure.pop()
+
+    def _pop_removed(self) -> None:
+        while self._stack and self._stack[-1] is _REMOVED:
+            self._stack.pop()
+            self._places[Barrier.HTML].pop()
 
     def pop(self) -> None:
         """Close the current node."""
         self.pop_to(len(self._stack) - 1)
 
     def remove(self, place: int) -> None:
-        """Take out the element at that place, the last one of its name."""
+        """Take out one element, which is the last of its name, and nothing above it."""
         for key in _keys(self._stack[place]):
-            self._places[key].remove(place)
+            if key is not Barrier.HTML:
+                places = self._places[key]
+                del places[bisect_left(places, place)]
         self._stack[place] = _REMOVED
+        self._pop_removed()
 
     def find(self, name: bytes, barrier: Barrier | None = None) -> int | None:
         """Find the last HTML element of that name above the barrier."""
@@ -112,7 +120,7 @@ class OpenElements:
 def _keys(element: Element) -> tuple[_Key, ...]:
     """What an element can be found by."""
     if element is _REMOVED:
-        return ()
+        return (Barrier.HTML,)
     name, is_html = element.name, element.namespace is Namespace.HTML
     keys: list[_Key] = [(is_html, name)]
     if is_html:
@@ -137,4 +145,9 @@ def is_foreign_barrier(element: Element) -> bool:
     """Whether an element of SVG or MathML is special, and ends all scopes but a table's."""
     if element.namespace is Namespace.SVG:
         return element.name in elements.SVG_HTML_POINTS
-    return element.name in elements.MATHML_TEXT_POINTS or element.name == b"annotation-xml"
+    return is_mathml_text_point(element) or element.name == b"annotation-xml"
+
+
+def is_mathml_text_point(element: Element) -> bool:
+    """Whether an element is a MathML text integration point."""
+    return element.namespace is Namespace.MATHML and element.name in elements.MATHML_TEXT_POINTS

@@ -17,6 +17,7 @@ from msys_track.rewriting.reference.open_elements import (
     Element,
     Namespace,
     OpenElements,
+    is_mathml_text_point,
 )
 from msys_track.rewriting.reference.references import decode_references
 from msys_track.rewriting.reference.tokenizer import (
@@ -31,6 +32,7 @@ _TEXT_STATES: Final = dict.fromkeys(elements.RAW_TEXT, TextState.RAW) | {
     b"script": TextState.SCRIPT,
     b"plaintext": TextState.PLAIN,
 }
+_ANNOTATION: Final = Element(b"annotation-xml", Namespace.MATHML)
 _FOREIGN_ROOTS: Final = {b"svg": Namespace.SVG, b"math": Namespace.MATHML}
 
 
@@ -88,6 +90,7 @@ class Tree:
         self._in_head = True
         self._may_be_frameset = True
         self._is_frameset = False
+        self._in_text = False
 
     def read_text(self, text: bytes) -> None:
         """Text that is not white space ends the head, and the wish to be a frameset."""
@@ -103,12 +106,16 @@ class Tree:
         if self._is_frameset:
             return TextState.RAW if tag.name == b"noframes" else None
         state = self._start_in_foreign(tag) if self._is_foreign_to(tag.name) else self._start(tag)
+        self._in_text = state is not None
         self._note_current()
         return state
 
     def read_end_tag(self, tag: Token) -> None:
         """Close what the end tag closes."""
         if self._is_frameset:
+            return
+        if self._in_text:  # it ends the raw text, whose element was not put on the stack
+            self._in_text = False
             return
         if self.in_foreign_content and tag.name in {b"br", b"p"}:
             self._break_out()
@@ -130,11 +137,9 @@ class Tree:
         current = self._open.current
         if current is None or current.namespace is Namespace.HTML or current.holds_html:
             return False
-        if current.namespace is Namespace.MATHML:
-            if current.name in elements.MATHML_TEXT_POINTS:
-                return name in elements.MATHML_IN_TEXT
-            return not (current.name == b"annotation-xml" and name == b"svg")
-        return True
+        if is_mathml_text_point(current):
+            return name in elements.MATHML_IN_TEXT
+        return not (name == b"svg" and current == _ANNOTATION)
 
     def _start_in_foreign(self, tag: Token) -> TextState | None:
         current = self._open.current
@@ -157,7 +162,7 @@ class Tree:
             (current := self._open.current) is not None
             and current.namespace is not Namespace.HTML
             and not current.holds_html
-            and current.name not in elements.MATHML_TEXT_POINTS
+            and not is_mathml_text_point(current)
         ):
             self._open.pop()
 
@@ -185,11 +190,12 @@ class Tree:
         name = tag.name
         if self._in_head and not self._stays_in_head(name):
             self._leave_head()
-        if name == b"frameset":
+        if name == b"frameset" and not self._template_modes:
             self._start_frameset()
             return None
         if name in elements.NOT_FRAMESET and not self._is_hidden_input(tag):
             self._may_be_frameset = False
+        self._leave_colgroup(name)
         if self._template_modes and not self._choose_template_mode(name):
             return None
         if name in elements.TABLE_PARTS:
@@ -200,7 +206,7 @@ class Tree:
             if name in elements.CLOSES_P:
                 self._close_p()
             return state
-        elif name not in {b"body", b"head", b"html"}:
+        elif name not in _IGNORED_IN_BODY:
             self._start_in_body(name)
         return None
 
@@ -212,8 +218,13 @@ class Tree:
             self._in_head = False
             self._open.pop_to(0)  # a `noscript` of the head
 
+    def _leave_colgroup(self, name: bytes) -> None:
+        structure = self._open.structure
+        if structure and structure[-1][0] == b"colgroup" and name not in {b"col", b"template"}:
+            self._open.pop_to(structure[-1][1])
+
     def _start_frameset(self) -> None:
-        if not self._template_modes if self._in_head else self._may_be_frameset:
+        if self._may_be_frameset or self._in_head:
             self._is_frameset = True
             self._open.pop_to(0)
 
@@ -229,13 +240,13 @@ class Tree:
     def _choose_template_mode(self, name: bytes) -> bool:
         """Let a tag right in a template choose its mode; False where the tag is ignored."""
         if self._open.structure[-1][0] != b"template" or name in elements.HEAD:
-            return self._template_modes[-1] != b"colgroup" or name in {b"col", b"template"}
+            return self._template_modes[-1] != b"colgroup" or name == b"template"
         mode = self._template_modes[-1]
         if mode == b"template":
             mode = _TEMPLATE_MODES.get(name, b"body")
             self._template_modes[-1] = mode
         if mode == b"colgroup":
-            return name == b"col"
+            return False  # a `col` holds nothing
         return name not in elements.TABLE_PARTS or name in _TEMPLATE_PARTS[mode]
 
     def _start_table_part(self, name: bytes) -> None:
@@ -290,8 +301,8 @@ class Tree:
         self._open.pop_to(self._open.structure[-1][1] + 1)
 
     def _start_in_body(self, name: bytes) -> None:
-        if name == b"template":
-            self._template_modes.append(b"template")
+        if name == b"form" and not self._opens_form():
+            return
         if name in elements.CLOSES_P:
             self._start_block(name)
         elif name == b"a":
@@ -306,6 +317,13 @@ class Tree:
             self._close_current(_CLOSED_BY_NEXT)
         if name not in elements.VOID:
             self._push(name)
+
+    def _opens_form(self) -> bool:
+        """Whether a form is opened here: none is in another, and right in a table none holds."""
+        if self._template_modes:
+            return self._mode() not in _IN_TABLE
+        is_first, self._form_is_open = not self._form_is_open, True
+        return is_first and self._mode() not in _IN_TABLE
 
     def _start_block(self, name: bytes) -> None:
         if name in {b"dd", b"dt"}:
@@ -330,6 +348,8 @@ class Tree:
             self._open.pop()
 
     def _push(self, name: bytes) -> None:
+        if name == b"template":
+            self._template_modes.append(b"template")
         self._open.push(Element(name, Namespace.HTML))
 
     # End tags in HTML
@@ -337,6 +357,7 @@ class Tree:
     def _end(self, name: bytes) -> None:
         if self._in_head and name in {b"body", b"br", b"html"}:
             self._leave_head()
+        self._leave_colgroup(name)
         if name == b"br":
             self._may_be_frameset = False
         elif name == b"template":
@@ -349,6 +370,8 @@ class Tree:
             self._close_heading()
         elif name in elements.FORMATTING:
             self._close_formatting(name)
+        elif name == b"form" and not self._template_modes:
+            self._close_form()
         else:
             self._close(name, _END_TAG_BARRIERS.get(name, Barrier.SPECIAL))
 
@@ -376,6 +399,15 @@ class Tree:
 
     def _close_p(self) -> None:
         self._close(b"p", Barrier.BUTTON_SCOPE)
+
+    def _close_form(self) -> None:
+        """Take the form out of the stack, and nothing that is above it."""
+        place = self._open.find(b"form", Barrier.SCOPE) if self._form_is_open else None
+        self._form_is_open = False
+        if place is not None:
+            while (current := self._open.current) and current.name in elements.IMPLIED_ENDS:
+                self._open.pop()
+            self._open.remove(place)
 
     def _close_heading(self) -> None:
         places = (self._open.find(name, Barrier.SCOPE) for name in elements.HEADINGS)
@@ -408,6 +440,7 @@ _END_TAG_BARRIERS: Final = dict.fromkeys(
     elements.ENDS_WHAT_IS_ABOVE | {b"dd", b"dt", b"form"}, Barrier.SCOPE
 ) | {b"li": Barrier.LIST_ITEM_SCOPE, b"p": Barrier.BUTTON_SCOPE}
 _CLOSED_BY_NEXT: Final = elements.RUBY | {b"option"}
+_IGNORED_IN_BODY: Final = frozenset({b"body", b"frameset", b"head", b"html"})
 _IN_TABLE: Final = frozenset({b"colgroup", b"table", b"tr"}) | elements.SECTIONS
 _TEMPLATE_MODES: Final = (
     dict.fromkeys([b"caption", b"colgroup", *elements.SECTIONS], b"table")

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
+from msys_track.rewriting.reference import elements
 from msys_track.rewriting.reference.open_elements import Namespace
-from msys_track.rewriting.reference.pixel import WATCHED, PixelPlace
+from msys_track.rewriting.reference.pixel import SPOILERS, WATCHED, PixelPlace
 from msys_track.rewriting.reference.references import decode_references
 from msys_track.rewriting.reference.tokenizer import (
     Attribute,
@@ -15,9 +16,10 @@ from msys_track.rewriting.reference.tokenizer import (
     Tokenizer,
     TokenKind,
     is_self_closing,
+    match_other_tags,
     read_attributes,
 )
-from msys_track.rewriting.reference.tree import build_tree
+from msys_track.rewriting.reference.tree import PlainTree, build_tree
 
 Where: TypeAlias = Literal["html", "outlook"]
 Decode: TypeAlias = Callable[[bytes], str]
@@ -35,10 +37,17 @@ _OWN_ATTRIBUTES: Final = frozenset(
 _CONDITION: Final = re.compile(rb"<!--\[if[\t\n\r (]")
 _VML_NAME: Final = re.compile(rb"<v:[0-9A-Za-z]*+[\t\n\f\r />]")
 _URL_TEXT: Final = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
-# What `display:none` may look like before its character references are decoded.
-_MAY_HIDE: Final = re.compile(
-    rb"[\t\n\f\r ]*+".join(bytes([letter]) for letter in b"display:none") + rb"|&", re.IGNORECASE
+_DISPLAY_NONE: Final = rb"[\t\n\f\r ]*+".join(bytes([byte]) for byte in b"display:none")
+_HIDES: Final = re.compile(_DISPLAY_NONE, re.IGNORECASE)
+_MAY_HIDE: Final = re.compile(_DISPLAY_NONE + rb"|&", re.IGNORECASE)
+"""The same, or a character reference that may be a piece of it."""
+
+_OTHER_TAGS: Final = match_other_tags(
+    SPOILERS
+    | elements.RAW_TEXT
+    | {b"area", b"body", b"html", b"plaintext", b"script", b"v:[0-9a-z]*"}
 )
+_TABLE_TAGS: Final = elements.TABLE_PARTS | {b"table"}
 _SPACES: Final = str.maketrans("", "", "\t\n\f\r ")
 
 
@@ -82,7 +91,9 @@ def scan_html(html: bytes, *, decode: Decode, url_text: bool = False) -> FoundHt
         url_text: whether to look at the visible text of links.
     """
     scanner = _Scanner(html, decode, reads_url_text=url_text)
-    scanner.read_document()
+    if not scanner.read_document():
+        scanner = _Scanner(html, decode, reads_url_text=url_text, follows_all=True)
+        scanner.read_document()
     return FoundHtml(
         links=tuple(scanner.links),
         attributes=tuple(scanner.attributes),
@@ -100,6 +111,7 @@ class _Scanner:
         decode: Decode,
         *,
         reads_url_text: bool,
+        follows_all: bool = False,
         comment_at: int | None = None,
     ) -> None:
         self.links: list[FoundLink] = []
@@ -113,18 +125,18 @@ class _Scanner:
         self._tokenizer = Tokenizer(html)
         self._tree = build_tree(html)
         self._pixel_place = PixelPlace()
+        self._follows_all = follows_all or reads_url_text or not isinstance(self._tree, PlainTree)
+        self._hides_at = -1
         self._body_end_seen = False
         self._reads_url_text = reads_url_text
         self._link_text: list[bytes] | None = None
         """Text behind the start tag of a link, while it is open."""
         self._text_of = 0
 
-    def read_document(self) -> None:
-        """Read all tokens, and note what they hold."""
-        tokenizer, tree, html = self._tokenizer, self._tree, self._html
-        while (token := tokenizer.read_token()) is not None:
-            if tokenizer.text_start < token.start:
-                self._read_text(html[tokenizer.text_start : token.start])
+    def read_document(self) -> bool:
+        """Read all tokens, and note what they hold; False if all tags must be followed."""
+        tokenizer, tree = self._tokenizer, self._tree
+        while (token := self._read_token()) is not None:
             if token.kind is TokenKind.START_TAG:
                 state = tree.read_start_tag(token)
                 self._read_start_tag(token)
@@ -133,12 +145,41 @@ class _Scanner:
             elif token.kind is TokenKind.END_TAG:
                 tree.read_end_tag(token)
                 self._read_end_tag(token)
-            elif not self._is_comment and _CONDITION.match(html, token.start):
+            elif not self._is_comment and _CONDITION.match(self._html, token.start):
                 self._read_conditional_comment(token)
             tokenizer.in_foreign_content = tree.in_foreign_content
+            if (
+                token.name in _TABLE_TAGS
+                and not self._follows_all
+                and self._pixel_place.lowest() is not None
+            ):
+                return False
         self._finish_link()
         if self.pixel is None and tokenizer.ends_in_markup:
-            self._note_pixel(len(html))
+            self._note_pixel(len(self._html))
+        return True
+
+    def _read_token(self) -> Token | None:
+        tokenizer = self._tokenizer
+        if self._follows_all:
+            token = tokenizer.read_token()
+            if token is not None and tokenizer.text_start < token.start:
+                self._read_text(self._html[tokenizer.text_start : token.start])
+            return token
+        if self._pixel_place.lowest() is None:
+            self._pass_by_tags()
+        return tokenizer.read_token()
+
+    def _pass_by_tags(self) -> None:
+        """Pass by tags that are no links and hide nothing, while nothing that hides is open.
+
+        Those of tables are among them: while nothing is open, they keep nothing from its end.
+        """
+        tokenizer = self._tokenizer
+        if self._hides_at < tokenizer.position:
+            hides = _HIDES.search(self._html, tokenizer.position)
+            self._hides_at = len(self._html) if hides is None else hides.start()
+        tokenizer.pass_by(_OTHER_TAGS, self._hides_at)
 
     def _read_text(self, text: bytes) -> None:
         self._tree.read_text(text)
@@ -154,7 +195,11 @@ class _Scanner:
         if self._is_comment:
             return
         is_hidden = self._is_hidden(tag)
-        if is_hidden or tag.name in WATCHED or self._pixel_place.watches_all:
+        if tag.name in WATCHED:
+            is_watched = self._follows_all or tag.name not in _TABLE_TAGS
+        else:
+            is_watched = self._pixel_place.watches_all
+        if is_hidden or is_watched:
             is_foreign = self._tree.namespace is not Namespace.HTML
             is_empty = is_foreign and is_self_closing(self._html, tag)
             self._pixel_place.read_start_tag(
@@ -169,7 +214,8 @@ class _Scanner:
             self._note_pixel(tag.start)
         elif tag.name == b"a":
             self._finish_link()
-        self._pixel_place.read_end_tag(tag.name)
+        if self._follows_all or tag.name not in _TABLE_TAGS:
+            self._pixel_place.read_end_tag(tag.name)
 
     def _note_pixel(self, place: int) -> None:
         """Note a place for the pixel, or that of the outermost element that spoils it."""

@@ -6,19 +6,25 @@ names. Text is not reported. What a start tag makes of the text behind it is for
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
 _NAME: Final = rb"[A-Za-z][^\t\n\f\r />]*+"
+
+
+def _tag_end(value: bytes) -> bytes:
+    """Match attributes and the end of a tag; without that end, nothing."""
+    # A name may begin with `=`. An `=` whose value has no end leaves the whole tag without one.
+    attribute = (
+        rb"[^\t\n\f\r />][^\t\n\f\r />=]*+"
+        rb"(?:[\t\n\f\r ]*+=[\t\n\f\r ]*+" + value + rb"|(?![\t\n\f\r ]*+=))"
+    )
+    return rb"(?:[\t\n\f\r /]++|" + attribute + rb")*+>"
+
+
 _VALUE: Final = rb"""(?:"[^"]*+"|'[^']*+'|[^\t\n\f\r >"'][^\t\n\f\r >]*+|(?=>))"""
-# A name may begin with `=`. An `=` whose value has no end leaves the whole tag without one.
-_ATTRIBUTE: Final = (
-    rb"[^\t\n\f\r />][^\t\n\f\r />=]*+"
-    rb"(?:[\t\n\f\r ]*+=[\t\n\f\r ]*+" + _VALUE + rb"|(?![\t\n\f\r ]*+=))"
-)
-_TAG_END: Final = rb"(?:[\t\n\f\r /]++|" + _ATTRIBUTE + rb")*+>"
-_TAG: Final = re.compile(rb"</?+(" + _NAME + rb")" + _TAG_END)
+_TAG: Final = re.compile(rb"</?+(" + _NAME + rb")" + _tag_end(_VALUE))
 _READ_ATTRIBUTE: Final = re.compile(
     rb"[\t\n\f\r /]*+([^\t\n\f\r />][^\t\n\f\r />=]*+)"
     rb"(?:[\t\n\f\r ]*+(=)[\t\n\f\r ]*+"
@@ -26,6 +32,17 @@ _READ_ATTRIBUTE: Final = re.compile(
 )
 _COMMENT_END: Final = re.compile(rb"--!?>")
 _SCRIPT: Final = re.compile(rb"<!--|-->|<(/?)script(?=[\t\n\f\r />])", re.IGNORECASE)
+
+
+def match_other_tags(names: Iterable[bytes]) -> re.Pattern[bytes]:
+    """Make a pattern of text, and of tags with other names and no `&` in a value.
+
+    It passes by what a reader need not look at faster than tokens come. It may be used only where
+    all tags that begin raw text are among the names.
+    """
+    value = rb"""(?:"[^"&]*+"|'[^'&]*+'|[^\t\n\f\r >"'&][^\t\n\f\r >&]*+(?!&)|(?=>))"""
+    other = rb"</?+(?!(?:" + b"|".join(sorted(names)) + rb")[\t\n\f\r />])" + _NAME
+    return re.compile(rb"(?:[^<]++|" + other + _tag_end(value) + rb")*+", re.IGNORECASE)
 
 
 class TokenKind(Enum):
@@ -81,6 +98,17 @@ class Tokenizer:
         self.text_start = 0
         """Where the text before the last token begins: a CDATA section is text."""
         self._at = 0
+
+    @property
+    def position(self) -> int:
+        """Where the next token is looked for."""
+        return self._at
+
+    def pass_by(self, tags: re.Pattern[bytes], limit: int) -> None:
+        """Pass by text and tags that end before the limit (`match_other_tags`)."""
+        passed = tags.match(self.html, self._at, limit)
+        if passed is not None:
+            self._at = passed.end()
 
     def read_token(self) -> Token | None:
         """Read up to the end of the next tag or comment; None at the end of the document."""

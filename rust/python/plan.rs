@@ -47,25 +47,19 @@ impl TrackedUrls {
 
 /// What may be touched, the same for all messages of one configuration.
 #[pyclass(frozen, module = "msys_track._core")]
-pub(super) struct Rules {
-    #[pyo3(get)]
-    signed_mail: String,
-    #[pyo3(get)]
-    outlook_links: bool,
-    #[pyo3(get)]
-    text_links: bool,
-    #[pyo3(get)]
-    keep_link_attributes: bool,
-    #[pyo3(get)]
-    never_wrap: Vec<String>,
-    core: plan::Rules,
-}
+pub(super) struct Rules(plan::Rules);
 
 #[pymethods]
 impl Rules {
     #[new]
+    #[expect(
+        clippy::too_many_arguments,
+        clippy::fn_params_excessive_bools,
+        reason = "keyword arguments of a Python class"
+    )]
     #[pyo3(signature = (
-        *, signed_mail, outlook_links, text_links, keep_link_attributes, never_wrap
+        *, signed_mail, outlook_links, text_links, keep_link_attributes, never_wrap,
+        fold_long_lines, foreign_opt_outs, spare_url_text, strip_text_options, pixel_placeholder
     ))]
     fn new(
         signed_mail: &str,
@@ -73,23 +67,25 @@ impl Rules {
         text_links: bool,
         keep_link_attributes: bool,
         never_wrap: Vec<String>,
+        fold_long_lines: bool,
+        foreign_opt_outs: bool,
+        spare_url_text: bool,
+        strip_text_options: bool,
+        pixel_placeholder: Option<String>,
     ) -> PyResult<Self> {
-        let patterns = never_wrap.iter().map(|pattern| plan::Pattern::parse(pattern));
-        let core = plan::Rules {
+        let patterns = never_wrap.into_iter().map(|pattern| plan::Pattern::parse(&pattern));
+        Ok(Self(plan::Rules {
             signed_mail: signed_mail.parse().map_err(value_error)?,
             outlook_links,
             text_links,
             keep_link_attributes,
             never_wrap: patterns.collect::<Result<_, _>>().map_err(value_error)?,
-        };
-        Ok(Self {
-            signed_mail: signed_mail.to_owned(),
-            outlook_links,
-            text_links,
-            keep_link_attributes,
-            never_wrap,
-            core,
-        })
+            fold_long_lines,
+            foreign_opt_outs,
+            spare_url_text,
+            strip_text_options,
+            pixel_placeholder,
+        }))
     }
 }
 
@@ -185,7 +181,7 @@ pub(super) fn make_plan(
     rules: &Bound<'_, Rules>,
     drop_headers: Vec<PyBackedBytes>,
 ) -> PyResult<Plan> {
-    let rules = &rules.get().core;
+    let rules = &rules.get().0;
     catch_panic(py, "planning", message.len(), || {
         let dropped: Vec<&[u8]> = drop_headers.iter().map(|name| &**name).collect();
         TrackedPlan::new(plan::Plan::new(message, rules, &dropped))

@@ -51,6 +51,11 @@ ATTRIBUTES = [
     Attribute("keep_x_msys_api", False, SWITCH),
     Attribute("signed_mail", "skip", ("skip", "strip", "track")),
     Attribute("never_wrap", (), (("https://e.test/*",), ())),
+    Attribute("fold_long_lines", True, SWITCH),
+    Attribute("foreign_opt_outs", False, SWITCH),
+    Attribute("spare_url_text", False, SWITCH),
+    Attribute("strip_text_options", False, SWITCH),
+    Attribute("pixel_placeholder", "", ("<!-- pixel -->",)),
 ]
 VARIABLES = {
     "tracking_link_expiry_seconds": "smtpapi_tracking_link_expiry",

@@ -19,6 +19,7 @@ SignedMail: TypeAlias = Literal["skip", "strip", "track"]
 
 _MAX_HOST: Final = 253  # RFC 1035 section 2.3.4, without the root's dot
 _MAX_PATTERN: Final = 2_048
+_MAX_PLACEHOLDER: Final = 256
 _LABEL: Final = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _DOMAIN: Final = re.compile(
     rf"(?P<host>{_LABEL}(\.{_LABEL})*|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(:(?P<port>[0-9]{{1,5}}))?"
@@ -50,6 +51,11 @@ _PATTERN: Final = text(
     lambda value: 0 < len(value) <= _MAX_PATTERN and value.isprintable(),
     _PATTERNS,
     {"minLength": 1, "maxLength": _MAX_PATTERN},
+)
+_PLACEHOLDER: Final = text(
+    lambda value: len(value) <= _MAX_PLACEHOLDER,
+    "a text such as <!-- pixel -->, or none",
+    {"maxLength": _MAX_PLACEHOLDER},
 )
 
 
@@ -140,6 +146,46 @@ class TrackingOptions:
         Key(
             array(_PATTERN, _PATTERNS),
             "targets that stay as they are; `*` stands for any characters",
+        ),
+    ] = None
+
+    fold_long_lines: Annotated[
+        bool | None,
+        Key(
+            SWITCH,
+            "break a line of HTML right before `href` where a tracked URL would make it longer "
+            "than 998 octets; if off, such a link stays as it is",
+        ),
+    ] = None
+    foreign_opt_outs: Annotated[
+        bool | None,
+        Key(
+            SWITCH,
+            "obey the opt-outs of other products too: `data-pm-no-track`, `ses:no-track`, "
+            '`data-no-track`, `clicktracking="off"`',
+        ),
+    ] = None
+    spare_url_text: Annotated[
+        bool | None,
+        Key(
+            SWITCH,
+            "leave a link alone whose visible text is itself a URL: a filter may take it for "
+            "phishing if it leads elsewhere",
+        ),
+    ] = None
+    strip_text_options: Annotated[
+        bool | None,
+        Key(
+            SWITCH,
+            "remove `[[data-msys-…]]` from text/plain also where nothing is tracked",
+        ),
+    ] = None
+    pixel_placeholder: Annotated[
+        str | None,
+        Key(
+            _PLACEHOLDER,
+            "text in the HTML, such as a comment, that the open pixel replaces; where it is not "
+            "found, the pixel goes to the end",
         ),
     ] = None
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Literal, Protocol, TypeAlias
 
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
-from msys_track.rewriting.native import Rules
+from msys_track.rewriting.rules import Rules
 
-__all__ = ["Engine", "HeaderField", "LeftAlone", "Link", "Part", "Plan", "Rendered", "Rules"]
+__all__ = ["Engine", "HeaderField", "LeftAlone", "Link", "Part", "Plan", "Rendered"]
 
 HeaderField: TypeAlias = tuple[Sequence[tuple[int, int]], bytes]
 """Offset and length of each run of its lines in the message, and its value, still folded."""

@@ -36,7 +36,11 @@ _OWN_ATTRIBUTES: Final = frozenset(
 # As Outlook's templates have them; in another case neither engine takes them for Outlook's.
 _CONDITION: Final = re.compile(rb"<!--\[if[\t\n\r (]")
 _VML_NAME: Final = re.compile(rb"<v:[0-9A-Za-z]*+[\t\n\f\r />]")
-_URL_TEXT: Final = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+_BLANK: Final = r"[\t\n\f\r \xa0]*+"
+_URL_TEXT: Final = re.compile(
+    _BLANK + r"(?:https?://|www\.)[^\t\n\f\r \xa0]*+" + _BLANK, re.IGNORECASE
+)
+_NO_TEXT: Final = re.compile(rb"</>|<!\[CDATA\[.*?(?:\]\]>|\Z)", re.DOTALL)
 _DISPLAY_NONE: Final = rb"[\t\n\f\r ]*+".join(bytes([byte]) for byte in b"display:none")
 _HIDES: Final = re.compile(_DISPLAY_NONE, re.IGNORECASE)
 _MAY_HIDE: Final = re.compile(_DISPLAY_NONE + rb"|&", re.IGNORECASE)
@@ -163,8 +167,8 @@ class _Scanner:
         tokenizer = self._tokenizer
         if self._follows_all:
             token = tokenizer.read_token()
-            if token is not None and tokenizer.text_start < token.start:
-                self._read_text(self._html[tokenizer.text_start : token.start])
+            if tokenizer.text_start < tokenizer.text_end:
+                self._read_text(self._html[tokenizer.text_start : tokenizer.text_end])
             return token
         if self._pixel_place.lowest() is None:
             self._pass_by_tags()
@@ -184,7 +188,7 @@ class _Scanner:
     def _read_text(self, text: bytes) -> None:
         self._tree.read_text(text)
         if self._link_text is not None:
-            self._link_text.append(text)
+            self._link_text += _NO_TEXT.split(text)
 
     def _read_start_tag(self, tag: Token) -> None:
         is_vml = tag.name.startswith(b"v:") and _VML_NAME.match(self._html, tag.start) is not None
@@ -289,8 +293,8 @@ class _Scanner:
         """Look at the text of the link that ends here."""
         if self._link_text is None:
             return
-        text = html_text.unescape(self._decode(b"".join(self._link_text)))
-        if _URL_TEXT.fullmatch(text.strip()):
+        text = "".join(html_text.unescape(self._decode(run)) for run in self._link_text)
+        if _URL_TEXT.fullmatch(text):
             self.links[self._text_of] = replace(self.links[self._text_of], url_text=True)
         self._link_text = None
 

@@ -95,8 +95,8 @@ class Tokenizer:
         """Whether the adjusted current node is not an HTML element: the caller keeps it right."""
         self.ends_in_markup = True
         """Whether something put behind the last byte would be markup; right at the end only."""
-        self.text_start = 0
-        """Where the text before the last token begins: a CDATA section is text."""
+        self.text_start = self.text_end = 0
+        """The text before the last token, or at the end; CDATA sections and `</>` are within."""
         self._at = 0
 
     @property
@@ -118,11 +118,15 @@ class Tokenizer:
             tag = _TAG.match(html, start)
             if tag is not None:
                 self._at = end = tag.end()
+                self.text_end = start
                 kind = TokenKind.END_TAG if html[start + 1] == _SLASH else TokenKind.START_TAG
                 return Token(kind, start, end, tag[1].lower())
+            self.text_end = start
             token = self._read_declaration(start)
             if token is not None:
                 return token
+        if self.ends_in_markup:
+            self.text_end = len(html)
         self._at = len(html)
         return None
 

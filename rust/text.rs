@@ -80,6 +80,7 @@ impl TextScan {
         };
         self.links.push(Link {
             href: PartOffset(url.start)..PartOffset(url.end),
+            fold: None,
             target,
             name: None,
             unsubscribes: options.unsubscribes(),

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::attribute;
+use super::comment::is_blank;
 use super::found::HtmlScan;
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange};
@@ -14,6 +15,8 @@ use crate::reason::Reason;
 #[derive(Default)]
 pub(super) struct LinkTag {
     href: Option<Range<usize>>,
+    /// The white-space byte right before the name of that `href`.
+    fold: Option<usize>,
     options: Options,
     /// `data-msys-*`, each with the white space before it.
     ours: Vec<Range<usize>>,
@@ -33,6 +36,8 @@ impl LinkTag {
             if name.eq_ignore_ascii_case(b"href") {
                 if !href_seen {
                     read.href = value;
+                    let before = at.start.checked_sub(1);
+                    read.fold = before.filter(|at| html.get(*at).is_some_and(|b| is_blank(*b)));
                 }
                 href_seen = true;
             } else if let Some(option) = read.options.attribute(name) {
@@ -48,7 +53,7 @@ impl LinkTag {
     pub(super) fn note(self, html: &[u8], place: Place, charset: Charset, scan: &mut HtmlScan) {
         let part =
             |range: Range<usize>| -> PartRange { PartOffset(range.start)..PartOffset(range.end) };
-        let Self { href, options, ours } = self;
+        let Self { href, fold, options, ours } = self;
         scan.attributes.extend(ours.into_iter().map(|attribute| (part(attribute), place)));
         let Some(href) = href else { return };
         let raw = html.get(href.clone()).unwrap_or_default();
@@ -60,6 +65,7 @@ impl LinkTag {
         };
         scan.links.push(Link {
             href: part(href),
+            fold: fold.map(PartOffset),
             target,
             name: options.name(),
             unsubscribes: options.unsubscribes(),

@@ -86,6 +86,8 @@ impl TextScan {
             unsubscribes: options.unsubscribes(),
             sublink: options.sublink(),
             place: Place::Text,
+            is_anchor: false,
+            foreign_opt_out: false,
             reason,
         });
         end

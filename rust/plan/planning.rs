@@ -219,7 +219,10 @@ impl<'m> Planner<'m> {
             let start = RawOffset(part.body.start);
             self.html.without_initial_pixel = Some(start..start);
         }
-        let opted_out = scan.links.iter().filter(|link| link.reason == Some(Reason::OptedOut));
+        let opted_out = scan
+            .links
+            .iter()
+            .filter(|link| self.rules.refuse_link(link) == Some(Reason::OptedOut));
         self.opted_out = opted_out.map(|link| link.target.clone()).collect();
         let changes = self.changes(&scan);
         let links = self.filter(scan.links, &raw);
@@ -268,7 +271,7 @@ impl<'m> Planner<'m> {
     fn filter(&mut self, links: Vec<Link>, raw: &dyn Fn(&PartRange) -> RawRange) -> Vec<Link> {
         let mut allowed = Vec::with_capacity(links.len());
         for link in links {
-            match link.reason.or_else(|| self.rules.refuse_link(&link)) {
+            match self.rules.refuse_link(&link) {
                 None => allowed.push(link),
                 Some(reason) => {
                     let (at, target) = (raw(&link.href), Some(link.target));

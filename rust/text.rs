@@ -86,7 +86,7 @@ impl TextScan {
             unsubscribes: options.unsubscribes(),
             sublink: options.sublink(),
             place: Place::Text,
-            is_anchor: false,
+            content: None,
             foreign_opt_out: false,
             reason,
         });

@@ -27,7 +27,6 @@ pub(super) struct LinkTag {
     options: Options,
     /// `data-msys-*`, each with the white space before it.
     ours: Vec<Range<usize>>,
-    is_anchor: bool,
 }
 
 impl LinkTag {
@@ -38,10 +37,7 @@ impl LinkTag {
         charset: Charset,
     ) -> Self {
         let mut read = Self::default();
-        for (number, (at, value)) in attributes.enumerate() {
-            if number == 0 {
-                read.is_anchor = is_anchor(html, at.start);
-            }
+        for (at, value) in attributes {
             let name = html.get(at.clone()).unwrap_or_default();
             let bytes = || value.clone().and_then(|value| html.get(value)).unwrap_or_default();
             if name.eq_ignore_ascii_case(b"href") {
@@ -59,16 +55,24 @@ impl LinkTag {
     }
 
     /// The same tag in SVG, where `xlink:href` leads somewhere too (SVG 2, "Linking").
-    #[expect(dead_code, reason = "the reader does not know namespaces yet")]
     pub(super) fn in_svg(self) -> Self {
         Self { href: self.href.or(self.xlink_href), xlink_href: None, ..self }
     }
 
     /// Notes the link, or why it stays.
-    pub(super) fn note(self, html: &[u8], place: Place, charset: Charset, scan: &mut HtmlScan) {
+    ///
+    /// `content` is where that of an `a` begins.
+    pub(super) fn note(
+        self,
+        html: &[u8],
+        place: Place,
+        charset: Charset,
+        content: Option<usize>,
+        scan: &mut HtmlScan,
+    ) {
         let part =
             |range: Range<usize>| -> PartRange { PartOffset(range.start)..PartOffset(range.end) };
-        let Self { href, options, ours, is_anchor, .. } = self;
+        let Self { href, options, ours, .. } = self;
         scan.attributes.extend(ours.into_iter().map(|attribute| (part(attribute), place)));
         let Some(Href { value: Some(href), fold }) = href else { return };
         let raw = html.get(href.clone()).unwrap_or_default();
@@ -86,7 +90,7 @@ impl LinkTag {
             unsubscribes: options.unsubscribes(),
             sublink: options.sublink(),
             place,
-            is_anchor,
+            content: content.map(PartOffset),
             foreign_opt_out: options.foreign_opted_out(),
             reason,
         });
@@ -99,14 +103,6 @@ impl Href {
         let fold = before.filter(|at| html.get(*at).is_some_and(|byte| is_blank(*byte)));
         Self { value, fold }
     }
-}
-
-/// Whether a tag is that of an `a`: what stands between its name and its first attribute is
-/// white space and slashes, which no name has.
-fn is_anchor(html: &[u8], first_attribute: usize) -> bool {
-    let before = html.get(..first_attribute).unwrap_or_default();
-    let name_end = before.iter().rposition(|byte| !is_blank(*byte) && *byte != b'/');
-    matches!(name_end.and_then(|end| before.get(end.checked_sub(1)?..=end)), Some(b"<a" | b"<A"))
 }
 
 /// What goes when an attribute does: with the white space before it, unless it keeps others apart.

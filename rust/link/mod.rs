@@ -28,8 +28,8 @@ pub struct Link {
     pub sublink: Option<Sublink>,
     /// Where it stands.
     pub place: Place,
-    /// Whether its tag is that of an `a`, whose content is the text of the link.
-    pub is_anchor: bool,
+    /// Where its content begins, which has its text; `None` unless its tag is that of an `a`.
+    pub content: Option<PartOffset>,
     /// Whether it has another product's attribute that says that it is not to be tracked.
     pub foreign_opt_out: bool,
     /// Why it can't be wrapped, or its sender wants it left.

@@ -208,7 +208,10 @@ struct PlannedPart<'m> {
 impl<'m> Planner<'m> {
     fn html(&mut self, part: &BodyPart) -> Result<PlannedPart<'m>, Reason> {
         let (charset, body) = self.decode(part)?;
-        let scan = html::reader::scan(body.bytes(), charset);
+        let mut scan = html::reader::scan(body.bytes(), charset);
+        if self.rules.spare_url_text {
+            html::visible::spare_url_text(&mut scan.links, body.bytes(), charset);
+        }
         let raw = |range: &PartRange| body.raw(&part.body, range);
         self.html.pixel = scan.pixel.map(|at| raw(&(at..at)).start);
         if scan.pixel.is_none() {

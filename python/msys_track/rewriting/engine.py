@@ -142,6 +142,18 @@ class Plan(Protocol):
     def initial_pixel_offset(self) -> int | None:
         """Right after the `<body>` tag; None if there is none."""
 
+    def revise(self, changes: Sequence[tuple[int, bool, str | None, str | None]], /) -> "Plan":
+        """Return a plan in which links are changed; their numbers stay.
+
+        Args:
+            changes: for each changed link, in rising order: its number in `links`, whether it
+                stays as it is, a new target, and a new name; None keeps what it has.
+
+        Raises:
+            ValueError: a target is not an `http://` or `https://` URL, or a number is not one of
+                a link.
+        """
+
     def render(
         self,
         keys: KeyRing,

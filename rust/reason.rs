@@ -106,7 +106,7 @@ reasons! {
     TooManyParts = "too_many_parts",
     /// more than 32 multiparts inside each other
     NestedTooDeep = "nested_too_deep",
-    /// scanning would take more than 256 MiB
+    /// in a stream: a link's tag or a conditional comment is longer than 64 KiB
     HtmlLimit = "html_limit",
     /// neither opens nor clicks are tracked for it
     TrackingOff = "tracking_off",

@@ -123,7 +123,10 @@ class Reason(StrEnum):
         "1,000 parts stand before it; reported once for all the rest",
     )
     NESTED_TOO_DEEP = "nested_too_deep", "more than 32 multiparts inside each other"
-    HTML_LIMIT = "html_limit", "scanning would take more than 256 MiB"
+    HTML_LIMIT = (
+        "html_limit",
+        "in a stream: a link's tag or a conditional comment is longer than 64 KiB",
+    )
     TRACKING_OFF = "tracking_off", "neither opens nor clicks are tracked for it"
     BYPASSED = (
         "bypassed",

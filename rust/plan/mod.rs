@@ -5,6 +5,7 @@
 
 mod content;
 mod lines;
+pub(crate) mod piece;
 mod planning;
 mod rendering;
 mod rules;

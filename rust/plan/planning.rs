@@ -211,7 +211,7 @@ struct PlannedPart<'m> {
 impl<'m> Planner<'m> {
     fn html(&mut self, part: &BodyPart) -> Result<PlannedPart<'m>, Reason> {
         let (charset, body) = self.decode(part)?;
-        let scan = html::lol::scan(body.bytes(), charset)?;
+        let scan = html::reader::scan(body.bytes(), charset);
         let raw = |range: &PartRange| body.raw(&part.body, range);
         let placeholder = self.find_placeholder(body.bytes(), &scan);
         let pixel = match placeholder {

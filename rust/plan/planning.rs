@@ -229,7 +229,8 @@ impl<'m> Planner<'m> {
         }
         let opted_out = scan.links.iter().filter(|link| link.reason == Some(Reason::OptedOut));
         self.opted_out = opted_out.map(|link| link.target.clone()).collect();
-        let changes = pixel.into_iter().chain(self.changes(&scan)).collect();
+        let mut changes = self.changes(&scan);
+        changes.extend(pixel);
         let links = self.filter(scan.links, &raw);
         Ok(PlannedPart { part: part.clone(), body, links, changes })
     }

@@ -32,7 +32,8 @@ reasons! {
     NotHttp = "not_http",
     /// nothing follows `http://`
     NoHost = "no_host",
-    /// `data-msys-clicktrack="0"`; in text/plain also where the HTML says so of the same target
+    /// `data-msys-clicktrack="0"`, or another product's opt-out where `foreign_opt_outs` is on; in
+    /// text/plain also where the HTML says so of the same target
     OptedOut = "opted_out",
     /// its target fits a pattern of `never_wrap`
     NeverWrap = "never_wrap",

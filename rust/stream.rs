@@ -4,12 +4,14 @@
 //! whatever the pieces that it comes in. What can't be known before the document's end is where the
 //! open pixel goes, so what may still get it is held back, and no more than [`MAX_HELD`] of it.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange, RawOffset};
 use crate::html::found::HtmlScan;
 use crate::html::reader::Reader;
+use crate::html::visible;
 use crate::link::Link;
 use crate::plan::piece::Piece;
 use crate::plan::{LeftAlone, Plan, Rules};
@@ -59,6 +61,7 @@ pub struct Progress {
 
 /// A document that goes by.
 pub struct HtmlStream {
+    charset: Charset,
     rules: Rules,
     reader: Reader,
     /// The bytes that came and have not gone, from this offset of the document on.
@@ -69,6 +72,10 @@ pub struct HtmlStream {
     /// What was not complete is read again when that many bytes of it are there.
     retry: usize,
     found: HtmlScan,
+    /// Links whose text has not come yet, and those behind them.
+    undecided: VecDeque<Link>,
+    /// The first of them is looked at again when so much of the document is there.
+    look_again: usize,
     pixel: Pixel,
     initial_pixel: Pixel,
     eol: Option<&'static [u8]>,
@@ -94,6 +101,7 @@ impl HtmlStream {
     pub fn new(charset: Charset, rules: Rules, engagement: &Engagement) -> Self {
         let wanted = |is: bool| if is { Pixel::Wanted } else { Pixel::Done };
         Self {
+            charset,
             rules,
             reader: Reader::new(charset, MAX_TOKEN),
             held: Vec::new(),
@@ -101,6 +109,8 @@ impl HtmlStream {
             read: 0,
             retry: 0,
             found: HtmlScan::default(),
+            undecided: VecDeque::new(),
+            look_again: 0,
             pixel: wanted(engagement.open_tracking),
             initial_pixel: wanted(engagement.open_tracking && engagement.initial_pixel),
             eol: None,
@@ -174,6 +184,7 @@ impl HtmlStream {
     /// Reads on, and lets go what no pixel can go to.
     fn advance(&mut self, is_last: bool, sealing: &Sealing<'_>, out: &mut Vec<u8>) {
         self.read_on(is_last);
+        self.decide_links(is_last);
         self.place_pixels(is_last);
         if is_last {
             return self.flush(self.end_of_held(), true, sealing, out);
@@ -202,7 +213,12 @@ impl HtmlStream {
         let moved = |range: PartRange| shift(range.start)..shift(range.end);
         for mut link in links {
             link.href = moved(link.href);
-            self.note_link(link);
+            link.content = link.content.map(shift);
+            if self.rules.spare_url_text {
+                self.undecided.push_back(link);
+            } else {
+                self.note_link(link);
+            }
         }
         let keeps = self.rules.keep_link_attributes;
         let attributes = attributes
@@ -216,8 +232,33 @@ impl HtmlStream {
         }
     }
 
+    /// Notes links in their order, as far as it is known whether their texts are URLs.
+    fn decide_links(&mut self, is_last: bool) {
+        let end = self.end_of_held();
+        if !is_last && end < self.look_again {
+            return;
+        }
+        while let Some(mut link) = self.undecided.pop_front() {
+            if link.reason.is_none()
+                && let Some(content) = link.content
+            {
+                let content = self.held.get(content.0 - self.start..).unwrap_or_default();
+                match visible::reads_as_url(content, link.place, self.charset, is_last) {
+                    Some(true) => link.reason = Some(Reason::UrlText),
+                    Some(false) => {}
+                    None => {
+                        // One byte at a time, a long text would be read as often as it has bytes.
+                        self.look_again = end + content.len() / 4;
+                        return self.undecided.push_front(link);
+                    }
+                }
+            }
+            self.note_link(link);
+        }
+    }
+
     fn note_link(&mut self, link: Link) {
-        match link.reason.or_else(|| self.rules.refuse_link(&link)) {
+        match self.rules.refuse_link(&link) {
             None => self.found.links.push(link),
             Some(reason) => {
                 let Link { href, target, .. } = link;
@@ -259,7 +300,8 @@ impl HtmlStream {
             Pixel::At(at) if self.eol.is_none() => Some(at.start),
             _ => None,
         };
-        [pixel, initial].into_iter().flatten().fold(self.read, usize::min)
+        let link = self.undecided.front().map(|link| link.href.start.0);
+        [pixel, initial, link].into_iter().flatten().fold(self.read, usize::min)
     }
 
     /// Gives up what holds the most back; whether that helped.

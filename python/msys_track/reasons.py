@@ -32,7 +32,10 @@ class Reason(StrEnum):
     NO_HOST = "no_host", "nothing follows http://"
     OPTED_OUT = (
         "opted_out",
-        'data-msys-clicktrack="0"; in text/plain also where the HTML says so of the same target',
+        (
+            """data-msys-clicktrack="0", or another product's opt-out where foreign_opt_outs """
+            "is on; in text/plain also where the HTML says so of the same target"
+        ),
     )
     NEVER_WRAP = "never_wrap", "its target fits a pattern of never_wrap"
     URL_TEXT = "url_text", "its visible text is itself a URL, and spare_url_text is on"

@@ -1,6 +1,7 @@
 //! What edits put in: where it goes, in the transfer encoding that the part has.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::Hole;
 use super::lines::{Around, Lead, LineCursor, line_break};
@@ -33,6 +34,8 @@ pub(super) enum Change {
     Fill(Hole),
     /// The open pixel in place of what the sender put there for it: no line of its own.
     Placeholder,
+    /// Nothing: a link that is not wrapped after all.
+    Keep,
     Remove(Removal),
 }
 
@@ -85,7 +88,7 @@ pub(super) struct EncodedLine {
 #[derive(Clone, Debug)]
 pub(super) struct Reencoded {
     /// All of it, decoded.
-    decoded: Vec<u8>,
+    decoded: Arc<Vec<u8>>,
     /// How many of those bytes keep their encoding.
     kept: usize,
     /// Counted from there on.
@@ -236,7 +239,8 @@ fn fold_before(
     (is_free && matches!(space, b' ' | b'\t' | b'\x0c')).then_some(Fold { at: fold, column })
 }
 
-fn find_next_folds(edits: &mut [Edit]) {
+/// Tells each edit how far the next place for a line break is.
+pub(super) fn find_next_folds(edits: &mut [Edit]) {
     let mut next = None;
     for edit in edits.iter_mut().rev() {
         let end = edit.at.end.0;
@@ -256,7 +260,7 @@ fn makes_boundary(
     boundaries: &[String],
 ) -> bool {
     match change {
-        Change::Fill(Hole::Href(_)) => false,
+        Change::Fill(Hole::Href(_)) | Change::Keep => false,
         Change::Fill(_) => is_boundary(before, boundaries) || is_boundary(after, boundaries),
         Change::Placeholder | Change::Remove(_) => {
             is_boundary(after, boundaries) || is_boundary(&[before, after].concat(), boundaries)
@@ -291,7 +295,7 @@ fn base64_edit(
         layout,
         eol: line_break(&decoded.bytes),
         encoded_eol: line_break(if raw.contains(&b'\n') { raw } else { message }),
-        decoded: decoded.bytes,
+        decoded: Arc::new(decoded.bytes),
     };
     let start = body.start;
     Some(Edit {

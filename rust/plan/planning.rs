@@ -190,7 +190,7 @@ impl<'m> Planner<'m> {
             Change::Fill(Hole::InitialPixel) => {
                 self.html.without_initial_pixel = self.html.initial_pixel.take().map(|at| at..at);
             }
-            Change::Fill(Hole::Href(_)) | Change::Remove(_) => {}
+            Change::Fill(Hole::Href(_)) | Change::Remove(_) | Change::Keep => {}
         }
     }
 }

@@ -327,6 +327,7 @@ impl<'f, F: Fill> Copying<'f, F> {
     ) -> Result<(), Reason> {
         let kept = column + line.tail;
         match change {
+            Change::Keep => Err(Reason::TrackingOff),
             Change::Placeholder => {
                 let room = if line.too_long { usize::MAX } else { MAX_LINE.saturating_sub(kept) };
                 self.content(Hole::Pixel, room, out)
@@ -367,6 +368,7 @@ impl<'f, F: Fill> Copying<'f, F> {
         match change {
             Change::Fill(hole) => self.content(hole, usize::MAX, &mut content)?,
             Change::Placeholder => self.content(Hole::Pixel, usize::MAX, &mut content)?,
+            Change::Keep => return Err(Reason::TrackingOff),
             Change::Remove(removal) => self.removes(removal)?,
         }
         let is_pixel = matches!(change, Change::Fill(Hole::Pixel | Hole::InitialPixel));
@@ -390,6 +392,7 @@ impl<'f, F: Fill> Copying<'f, F> {
                 Change::Fill(hole @ Hole::Href(_)) => self.content(hole, usize::MAX, out),
                 Change::Fill(pixel) => self.pixel_line(pixel, usize::MAX, body.eol, out),
                 Change::Placeholder => self.content(Hole::Pixel, usize::MAX, out),
+                Change::Keep => Err(Reason::TrackingOff),
                 Change::Remove(removal) => self.removes(removal),
             });
             if let Err(reason) = done {

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use super::laws::{Constant, URL, undo, write};
 use super::*;
 use crate::mime::base64::{self, Layout};
@@ -547,5 +549,64 @@ fn a_pixel_behind_the_last_full_group_of_base64_makes_no_line_too_long() {
             let (out, _) = render_message(&[head, &body, end].concat());
             assert!(out.split(|byte| *byte == b'\n').all(|line| line.len() <= 76));
         }
+    }
+}
+
+#[test]
+fn a_revised_plan_has_other_links_and_the_same_message() {
+    let html = "<a href='http://e.com/1'>x</a> <a href='http://e.com/2'>y</a>\n\
+        <a href='http://e.com/3' data-msys-linkname=z>z</a></body>";
+    let replaced =
+        Revision::Replace { target: " https://e.net/\n3".into(), name: Some("n".repeat(70)) };
+    let revisions = HashMap::from([(0, Revision::Veto), (2, replaced)]);
+    for message in property_tests::in_each_encoding("text/html", html) {
+        let plan = Plan::new(message.as_slice(), &Rules::default(), &[]);
+        let revised = plan.revise(revisions.clone()).unwrap();
+        let links: Vec<_> = revised.links.iter().map(|planned| &planned.link).collect();
+        assert_eq!(links[0].target, "http://e.com/2");
+        assert_eq!(
+            (&*links[1].target, links[1].name.as_deref()),
+            ("https://e.net/3", Some(&*"n".repeat(63)))
+        );
+        let [left] = revised.left_alone.as_slice() else { panic!("one link is vetoed") };
+        assert_eq!(
+            (left.reason, left.target.as_deref()),
+            (Reason::Vetoed, Some("http://e.com/1"))
+        );
+
+        let rendering = revised.render(&mut Constant(CLICKS), &[]).unwrap();
+        let copy = write(&revised, &rendering);
+        assert_eq!(undo(&copy, &message, rendering.applied()), message);
+        assert_eq!((rendering.links, rendering.left_alone.len()), (2, 0));
+        let out = property_tests::decode_part(&copy, crate::mime::entity::Role::Html);
+        assert!(out.contains("href='http://e.com/1'") && !out.contains("e.com/2"), "{out}");
+
+        let none = plan.revise((0..3).map(|number| (number, Revision::Veto)).collect()).unwrap();
+        let rendering = none.render(&mut Constant(OPENS), &[]).unwrap();
+        assert_eq!((rendering.pixels, rendering.links), (1, 0));
+    }
+}
+
+#[test]
+fn a_link_that_is_vetoed_is_no_place_for_a_break() {
+    let link = "<a/href='http://e.com/'>x</a>";
+    let next = "<a href='http://e.com/'>";
+    let message = format!("Content-Type: text/html\n\n{}{link}{next}\n", "y".repeat(929));
+    let plan = Plan::new(message.as_bytes(), &Rules::default(), &[]);
+    let revised = plan.revise(HashMap::from([(1, Revision::Veto)])).unwrap();
+    let links = |plan: &Plan<_>| plan.render(&mut Constant(CLICKS), &[]).unwrap().links;
+    assert_eq!((links(&plan), links(&revised)), (2, 0));
+}
+
+#[test]
+fn a_revision_that_makes_no_sense_says_so() {
+    let message = "Content-Type: text/html\n\n<a href='http://e.com/'>";
+    let plan = Plan::new(message, &Rules::default(), &[]);
+    let revise = |number, revision| plan.revise(HashMap::from([(number, revision)])).map(|_| ());
+    assert_eq!(revise(1, Revision::Veto), Err(RevisionError::NoLink { number: 1, count: 1 }));
+    for target in ["", "mailto:a@e.com", "//e.com/", "http://"] {
+        let revision = Revision::Replace { target: target.into(), name: None };
+        let error = RevisionError::Target { number: 0, target: target.into() };
+        assert_eq!(revise(0, revision), Err(error));
     }
 }

@@ -4,7 +4,6 @@
 //! links are encoded once per message, the engagement once per recipient; a URL is then a
 //! concatenation and a seal.
 
-use std::collections::HashMap;
 use std::num::NonZero;
 
 use crate::link::target::after_protocol;
@@ -116,10 +115,15 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
     /// Encodes the links of a plan.
     #[must_use]
     pub fn new(plan: Plan<S>) -> Self {
+        Self::of_piece(plan, &mut Numbering::default())
+    }
+
+    /// Encodes the links of a piece of a message; `numbering` has counted those before it.
+    #[must_use]
+    pub fn of_piece(plan: Plan<S>, numbering: &mut Numbering) -> Self {
         let pixel = |kind| {
             EncodedLink::new(&LinkClaims { kind, target: None, name: None, position: None })
         };
-        let mut numbering = Numbering::default();
         let links = plan.links.iter().map(|planned| numbering.encode(&planned.link)).collect();
         Self { plan, links, pixel: pixel(Kind::Open), initial_pixel: pixel(Kind::InitialOpen) }
     }
@@ -180,15 +184,23 @@ pub fn link_part(link: &Link) -> LinkPart {
     }
 }
 
-/// Encodes the links of a message in its order, and numbers them by their kind of part.
-#[derive(Debug, Default)]
-pub struct Numbering(HashMap<LinkPart, u32>);
+/// How many links of each kind of part a message had so far.
+#[derive(Clone, Debug, Default)]
+pub struct Numbering {
+    html: u32,
+    text: u32,
+    amp: u32,
+}
 
 impl Numbering {
     /// Encodes the next link.
-    pub fn encode(&mut self, link: &Link) -> EncodedLink {
+    fn encode(&mut self, link: &Link) -> EncodedLink {
         let part = link_part(link);
-        let number = self.0.entry(part).or_default();
+        let number = match part {
+            LinkPart::Html => &mut self.html,
+            LinkPart::Text => &mut self.text,
+            LinkPart::Amp => &mut self.amp,
+        };
         *number = number.saturating_add(1);
         let encoded = EncodedLink::new(&LinkClaims {
             kind: kind(link),

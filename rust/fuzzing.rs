@@ -25,7 +25,7 @@ fn charset(option: u8) -> Charset {
     Charset::for_label(label).unwrap_or_else(|reason| unreachable!("{reason:?}"))
 }
 
-/// HTML: both readers find the same, inside the document.
+/// HTML: what is found is what `lol_html` finds, inside the document.
 ///
 /// # Panics
 /// A law does not hold.

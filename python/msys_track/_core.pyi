@@ -141,7 +141,13 @@ class KeyRing:
 @final
 class TrackedUrls:
     def __new__(
-        cls, *, domain: str, click_scheme: str, open_scheme: str, click_metadata: bool
+        cls,
+        *,
+        domain: str,
+        click_scheme: str,
+        open_scheme: str,
+        click_metadata: bool,
+        allow_downgrade: bool = True,
     ) -> TrackedUrls: ...
     @property
     def domain(self) -> str: ...
@@ -151,6 +157,8 @@ class TrackedUrls:
     def open_scheme(self) -> str: ...
     @property
     def click_metadata(self) -> bool: ...
+    @property
+    def allow_downgrade(self) -> bool: ...
 
 @final
 class Rules:
@@ -162,17 +170,12 @@ class Rules:
         text_links: bool,
         keep_link_attributes: bool,
         never_wrap: Sequence[str],
+        fold_long_lines: bool,
+        foreign_opt_outs: bool,
+        spare_url_text: bool,
+        strip_text_options: bool,
+        pixel_placeholder: str | None,
     ) -> Rules: ...
-    @property
-    def signed_mail(self) -> str: ...
-    @property
-    def outlook_links(self) -> bool: ...
-    @property
-    def text_links(self) -> bool: ...
-    @property
-    def keep_link_attributes(self) -> bool: ...
-    @property
-    def never_wrap(self) -> list[str]: ...
 
 def plan(message: bytes, rules: Rules, /, *, drop_headers: Sequence[bytes] = ...) -> Plan: ...
 def header_fields(message: bytes, name: bytes, /) -> list[HeaderField]: ...

@@ -107,7 +107,7 @@ reasons! {
     TooManyParts = "too_many_parts",
     /// more than 32 multiparts inside each other
     NestedTooDeep = "nested_too_deep",
-    /// a link's tag or a conditional comment is longer than 64 KiB, and the document is a stream
+    /// in a stream: a link's tag or a conditional comment is longer than 64 KiB
     HtmlLimit = "html_limit",
     /// neither opens nor clicks are tracked for it
     TrackingOff = "tracking_off",

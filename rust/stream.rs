@@ -17,7 +17,7 @@ use crate::plan::piece::Piece;
 use crate::plan::{LeftAlone, Plan, Rules};
 use crate::reason::Reason;
 use crate::token::{Engagement, KeyRing};
-use crate::tracked::{Rendered, TrackedPlan, TrackedUrls};
+use crate::tracked::{Numbering, Rendered, TrackedPlan, TrackedUrls};
 
 /// Bytes that are held back for the open pixel.
 pub const MAX_HELD: usize = 192 << 10;
@@ -82,6 +82,7 @@ pub struct HtmlStream {
     last_byte: Option<u8>,
     /// Nothing is changed any more.
     passes: bool,
+    numbering: Numbering,
     progress: Progress,
 }
 
@@ -115,6 +116,7 @@ impl HtmlStream {
             eol: None,
             last_byte: None,
             passes: !engagement.open_tracking && !engagement.click_tracking,
+            numbering: Numbering::default(),
             progress: Progress::default(),
         }
     }
@@ -355,16 +357,20 @@ impl HtmlStream {
                     .collect(),
                 eol: self.eol.unwrap_or(b"\r\n"),
             };
-            let plan = TrackedPlan::new(Plan::of_piece(source, piece));
+            let plan = TrackedPlan::go_on(Plan::of_piece(source, piece), &mut self.numbering);
             let Sealing { keys, engagement, urls } = *sealing;
-            let mut copy = Vec::new();
-            match plan.render(keys, engagement, urls, &[], &mut copy) {
-                Ok(rendered) => {
-                    self.progress.add(rendered, start);
-                    out.extend_from_slice(&copy);
-                }
+            let start_of_copy = out.len();
+            let rendered = plan.render(keys, engagement, urls, &[]).ok().filter(|rendered| {
+                out.resize(start_of_copy + rendered.rendering.length(), 0);
+                let copy = out.get_mut(start_of_copy..).unwrap_or_default();
+                plan.plan().write(&rendered.rendering, copy).is_some()
+            });
+            if let Some(rendered) = rendered {
+                self.progress.add(rendered, start);
+            } else {
                 // Insertions alone can fail, and there are none.
-                Err(_) => out.extend_from_slice(source),
+                out.truncate(start_of_copy);
+                out.extend_from_slice(source);
             }
         }
         self.held.drain(..length);

@@ -26,7 +26,7 @@ fn engagement() -> Engagement {
 }
 
 fn keys() -> KeyRing {
-    KeyRing::new(vec![(3, [7; 32])]).unwrap()
+    KeyRing::new(&[(3, [7; 32])]).unwrap()
 }
 
 fn urls() -> TrackedUrls {
@@ -56,8 +56,9 @@ fn plan(html: &[u8], rules: &Rules, engagement: &Engagement) -> (Vec<u8>, Render
     let head = "Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n";
     let message = format!("{head}{}", STANDARD.encode(html));
     let plan = TrackedPlan::new(Plan::new(message.as_bytes(), rules, &[]));
-    let mut copy = Vec::new();
-    let rendered = plan.render(&keys(), engagement, &urls(), &[], &mut copy).unwrap();
+    let rendered = plan.render(&keys(), engagement, &urls(), &[]).unwrap();
+    let mut copy = vec![0; rendered.rendering.length()];
+    plan.plan().write(&rendered.rendering, &mut copy).unwrap();
     let mut body = copy.split_off(head.len());
     body.retain(|byte| !byte.is_ascii_whitespace());
     (STANDARD.decode(body).unwrap(), rendered)

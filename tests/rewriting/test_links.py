@@ -1,4 +1,4 @@
-"""Which links are wrapped: by element and attribute, by opt-outs, by their text, by their scheme."""
+"""Which links are wrapped: by element, by opt-outs, by their text, by their scheme."""
 
 import base64
 import quopri
@@ -104,7 +104,7 @@ def test_the_text_is_read_through_transfer_encoding_and_charset(
     ],
 )
 def test_a_link_loses_https_only_where_that_is_allowed(
-    click_scheme: str, allow_downgrade: bool, fates: list[str]
+    *, click_scheme: str, allow_downgrade: bool, fates: list[str]
 ) -> None:
     message = HTML + b"\r\n<body>[http://e.com/]<a href='http://e.com/'>x</a>"
     message += b"[https://e.com/]<a href='https://e.com/'>y</a></body>\r\n"

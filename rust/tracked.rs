@@ -335,9 +335,6 @@ impl<S> Fill for Seals<'_, S> {
         let (base, wants_metadata) = match hole {
             Hole::Href(number) => {
                 let planned = self.plan.plan.links.get(number).ok_or(Reason::CoreFailure)?;
-                if urls.has(&planned.link.target) {
-                    return Err(Reason::AlreadyTracked);
-                }
                 (urls.click_base(&planned.link.target)?, urls.click_metadata)
             }
             Hole::Pixel | Hole::InitialPixel => (urls.open_base.as_str(), true),

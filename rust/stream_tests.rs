@@ -26,11 +26,11 @@ fn engagement() -> Engagement {
 }
 
 fn keys() -> KeyRing {
-    KeyRing::new(vec![(3, [7; 32])]).unwrap()
+    KeyRing::new(&[(3, [7; 32])]).unwrap()
 }
 
 fn urls() -> TrackedUrls {
-    TrackedUrls::new("t.test", "https", "https", true).unwrap()
+    TrackedUrls::new("t.test", "https", "https", true, true).unwrap()
 }
 
 fn charset() -> Charset {
@@ -56,8 +56,9 @@ fn plan(html: &[u8], rules: &Rules, engagement: &Engagement) -> (Vec<u8>, Render
     let head = "Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n";
     let message = format!("{head}{}", STANDARD.encode(html));
     let plan = TrackedPlan::new(Plan::new(message.as_bytes(), rules, &[]));
-    let mut copy = Vec::new();
-    let rendered = plan.render(&keys(), engagement, &urls(), &[], &mut copy).unwrap();
+    let rendered = plan.render(&keys(), engagement, &urls(), &[]).unwrap();
+    let mut copy = vec![0; rendered.rendering.length()];
+    plan.plan().write(&rendered.rendering, &mut copy).unwrap();
     let mut body = copy.split_off(head.len());
     body.retain(|byte| !byte.is_ascii_whitespace());
     (STANDARD.decode(body).unwrap(), rendered)
@@ -103,6 +104,29 @@ fn each_way_to_cut_a_small_document_gives_what_the_plan_gives() {
         let bytes: Vec<_> = html.chunks(1).collect();
         assert_like_the_plan(html, &bytes, &Rules::default(), &engagement());
     }
+}
+
+#[test]
+fn a_link_is_held_until_its_text_is_known() {
+    let rules = Rules { spare_url_text: true, foreign_opt_outs: true, ..Rules::default() };
+    for html in [
+        "<a href='http://e/'>www.e</a><a href='http://e/'>x</a></body>",
+        "<a href='http://e/'> <b>www</b>.e &#46<a href='http://e/' data-msys-linkname=x>www.e",
+        "<!--[if mso]><a href=http://e/>www.e<![endif]--><a clicktracking=off href=http://e/>w",
+        "<svg><a xlink:href=http://e/>www.e</a><a xlink:href=http://e/>e</a></svg>",
+    ] {
+        let html = html.as_bytes();
+        for cut in 0..=html.len() {
+            assert_like_the_plan(html, &[&html[..cut], &html[cut..]], &rules, &engagement());
+        }
+        let bytes: Vec<_> = html.chunks(1).collect();
+        assert_like_the_plan(html, &bytes, &rules, &engagement());
+    }
+    let long = "<img src=x>".repeat(100_000);
+    let html = format!("<a href='http://e/'>{long}</a>");
+    let bytes: Vec<_> = html.as_bytes().chunks(7).collect();
+    let (streamed, _) = stream(&bytes, &rules, &engagement());
+    assert!(streamed.starts_with(b"<a href='https://t.test/f/a/"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Pieces: plans of a run of an HTML document, which is no message and has no line length.
 
 use super::content::{Change, Content, Edit, Removal, TextLine};
+use super::lines::Lead;
 use super::{Hole, Plan, PlannedLink};
 use crate::edit::{PartOffset, PartRange, RawOffset, RawRange};
 use crate::link::Link;
@@ -39,7 +40,8 @@ impl<S: AsRef<[u8]>> Plan<S> {
             // A pixel in the place of something has no line of its own.
             let eol: &[u8] = if range.is_empty() { eol } else { b"" };
             // As in a line that came too long, nothing is left for its length.
-            let line = TextLine { tail: 0, too_long: true, joins: false, eol };
+            let line =
+                TextLine { lead: Lead::Line(0), tail: 0, too_long: true, joins: false, eol };
             Edit { at: raw(&range), with: Content::Verbatim(change, line) }
         });
         Self {

@@ -38,6 +38,28 @@ TREES: Final = (
     "<a xlink:href='http://e.com/' />", "<form>", "</form>", "<h1>", "</h1>", "<button>",
 )  # fmt: skip
 
+FOREIGN: Final = (
+    "<svg><a href=http://e.com/>x</a></svg>",
+    "<svg><a xlink:href='http://e.com/'/></svg>",
+    "<svg><style><a href=http://e.com/></a></style><title>x</title></svg>",
+    "<a href='http://e.com/'>x</a>",
+    "<svg><desc><p><style><a href=http://e.com/></style></p></desc><g/></svg>",
+    "<math><mi><b>x</b></mi></math>",
+    "<svg><![CDATA[<a href=http://e.com/>]]></svg>",
+    "<svg><foreignObject><div>x</div></foreignObject></svg>",
+    "<svg><g>",
+    "<p><style></style></p>",
+    "<math><annotation-xml encoding='text/html'><p>x</p></annotation-xml></math>",
+    "<math><mrow><title>x</title></mrow></math>",
+    "<font color=x>",
+    "<table><td><svg></svg></table>",
+    "</body>",
+    "<!--[if mso]><a href=http://e.com/>x</a><![endif]-->",
+    "<title><svg></title>",
+    "<img>",
+)
+"""Foreign content as it should be, and some that a start tag of HTML ends."""
+
 
 def any_html(*more: tuple[str, ...]) -> SearchStrategy[bytes]:
     """Markup of every kind in any order; `more` are kinds that most tests can do without."""

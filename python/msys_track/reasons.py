@@ -125,7 +125,10 @@ class Reason(StrEnum):
     NESTED_TOO_DEEP = "nested_too_deep", "more than 32 multiparts inside each other"
     HTML_LIMIT = (
         "html_limit",
-        "a link's tag or a conditional comment is longer than 64 KiB, and the document is a stream",
+        (
+            "a link's tag or a conditional comment is longer than 64 KiB, and the document is a "
+            "stream"
+        ),
     )
     TRACKING_OFF = "tracking_off", "neither opens nor clicks are tracked for it"
     BYPASSED = (

@@ -28,7 +28,7 @@ fn engagement(recipient: &str) -> Engagement {
 }
 
 fn keys() -> KeyRing {
-    KeyRing::new(vec![(3, [7; 32])]).unwrap()
+    KeyRing::new(&[(3, [7; 32])]).unwrap()
 }
 
 fn urls() -> TrackedUrls {
@@ -37,8 +37,9 @@ fn urls() -> TrackedUrls {
 
 fn render_message(message: &str, engagement: &Engagement) -> (String, Rendered) {
     let plan = TrackedPlan::new(Plan::new(message.as_bytes(), &Rules::default(), &[]));
-    let mut out = Vec::new();
-    let rendered = plan.render(&keys(), engagement, &urls(), &[], &mut out).unwrap();
+    let rendered = plan.render(&keys(), engagement, &urls(), &[]).unwrap();
+    let mut out = vec![0; rendered.rendering.length()];
+    plan.plan().write(&rendered.rendering, &mut out).unwrap();
     (String::from_utf8(out).unwrap(), rendered)
 }
 
@@ -106,13 +107,37 @@ fn no_token_ends_the_comment_it_stands_in() {
         assert!(!token.contains("--") && !token.ends_with('-'), "{token}");
         assert_eq!(keys().open(path).unwrap().engagement, engagement);
         assert_eq!(render_message(MESSAGE, &engagement).0, out, "the same each time");
-        let unsalted = EncodedEngagement::new(&engagement);
-        let link = LinkClaims {
+        let unsalted = EncodedLink::new(&LinkClaims {
             kind: Kind::Click,
             target: Some("http://e.com/mso".to_owned()),
             name: None,
-        };
-        salted += usize::from(path.len() > keys().path_len(&unsalted, &EncodedLink::new(&link)));
+            position: NonZero::new(2).map(|number| Position { number, part: LinkPart::Html }),
+        });
+        let keys = keys();
+        let sealer = keys.sealer(EncodedEngagement::new(&engagement));
+        salted += usize::from(path.len() > sealer.path_len(&unsalted));
     }
     assert!((1..100).contains(&salted), "{salted}");
+}
+
+const MIXED: &str = "Content-Type: multipart/alternative; boundary=b\n\n\
+    --b\nContent-Type: text/plain\n\nhttp://e.com/1 http://e.com/2\n\
+    --b\nContent-Type: text/html\n\n\
+    <a href='http://e.com/1'>x</a> <a href='https://t.test/f/a/x'>wrapped</a>\n\
+    <!--[if mso]><v:rect href=\"http://e.com/3\"><![endif]--><a href='http://e.com/4'>x</a>\n\
+    --b--\n";
+
+#[test]
+fn links_are_numbered_by_their_kind_of_part() {
+    let engagement = Engagement { initial_pixel: false, ..engagement("a@b.test") };
+    let (out, rendered) = render_message(MIXED, &engagement);
+    assert_eq!(rendered.rendering.left_alone[0].reason, Reason::AlreadyTracked);
+    let paths = out.split("https://t.test/").skip(1);
+    let opened = paths.filter_map(|path| keys().open(path.split(['\'', '"']).next()?).ok());
+    let positions: Vec<_> = opened
+        .map(|claims| claims.link.position.map(|at| (at.number.get(), at.part.name())))
+        .collect();
+    let text = |number| Some((number, "text"));
+    let html = |number| Some((number, "html"));
+    assert_eq!(positions, [text(1), text(2), html(1), html(3), html(4), None]);
 }

@@ -150,12 +150,13 @@ def render_copy(  # noqa: PLR0913 - all that a copy depends on
     )
     try:
         rendered = plan.render(keys, engagement, urls, inserted)
+        written = rendered.message
     except RewriteError:
         log.exception("message.rewrite_failed", step="render")
         return _leave_untracked(message, readers, resolved, Reason.CORE_FAILURE, inserted)
     return Copy(
         readers,
-        rendered.message,
+        written,
         message_id,
         rendered.wrapped_links,
         rendered.pixels,

@@ -15,7 +15,7 @@ use crate::plan::piece::Piece;
 use crate::plan::{LeftAlone, Plan, Rules};
 use crate::reason::Reason;
 use crate::token::{Engagement, KeyRing};
-use crate::tracked::{Rendered, TrackedPlan, TrackedUrls};
+use crate::tracked::{Numbering, Rendered, TrackedPlan, TrackedUrls};
 
 /// Bytes that are held back for the open pixel.
 pub const MAX_HELD: usize = 192 << 10;
@@ -69,6 +69,7 @@ pub struct HtmlStream {
     /// What was not complete is read again when that many bytes of it are there.
     retry: usize,
     found: HtmlScan,
+    numbering: Numbering,
     pixel: Pixel,
     initial_pixel: Pixel,
     eol: Option<&'static [u8]>,
@@ -100,6 +101,7 @@ impl HtmlStream {
             read: 0,
             retry: 0,
             found: HtmlScan::default(),
+            numbering: Numbering::default(),
             pixel: wanted(engagement.open_tracking),
             initial_pixel: wanted(engagement.open_tracking && engagement.initial_pixel),
             eol: None,
@@ -313,17 +315,18 @@ impl HtmlStream {
                     .collect(),
                 eol: self.eol.unwrap_or(b"\r\n"),
             };
-            let plan = TrackedPlan::new(Plan::of_piece(source, piece));
+            let plan = TrackedPlan::numbered(Plan::of_piece(source, piece), &mut self.numbering);
             let Sealing { keys, engagement, urls } = *sealing;
-            let mut copy = Vec::new();
-            match plan.render(keys, engagement, urls, &[], &mut copy) {
-                Ok(rendered) => {
-                    self.progress.add(rendered, start);
-                    out.extend_from_slice(&copy);
-                }
-                // Insertions alone can fail, and there are none.
-                Err(_) => out.extend_from_slice(source),
+            // Insertions alone can fail, and there are none.
+            let rendered = plan.render(keys, engagement, urls, &[]).unwrap_or_default();
+            let end = out.len();
+            out.resize(end + rendered.rendering.length(), 0);
+            let copy = out.get_mut(end..).unwrap_or_default();
+            if plan.plan().write(&rendered.rendering, copy).is_none() {
+                out.truncate(end);
+                out.extend_from_slice(source);
             }
+            self.progress.add(rendered, start);
         }
         self.held.drain(..length);
         self.start = limit;

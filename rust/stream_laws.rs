@@ -31,7 +31,7 @@ pub(crate) fn engagement() -> Engagement {
 }
 
 pub(crate) fn keys() -> KeyRing {
-    let ring = KeyRing::new(vec![(3, [7; 32])]);
+    let ring = KeyRing::new(&[(3, [7; 32])]);
     ring.unwrap_or_else(|error| unreachable!("{error}"))
 }
 
@@ -63,8 +63,9 @@ pub(crate) fn plan(html: &[u8], rules: &Rules, engagement: &Engagement) -> (Vec<
     let head = "Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n";
     let message = format!("{head}{}", STANDARD.encode(html));
     let plan = TrackedPlan::new(Plan::new(message.as_bytes(), rules, &[]));
-    let mut copy = Vec::new();
-    let rendered = plan.render(&keys(), engagement, &urls(), &[], &mut copy).unwrap_or_default();
+    let rendered = plan.render(&keys(), engagement, &urls(), &[]).unwrap_or_default();
+    let mut copy = vec![0; rendered.rendering.length()];
+    let _ = plan.plan().write(&rendered.rendering, &mut copy);
     let mut body = copy.split_off(head.len());
     body.retain(|byte| !byte.is_ascii_whitespace());
     (STANDARD.decode(body).unwrap_or_default(), rendered)

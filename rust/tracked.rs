@@ -116,10 +116,14 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
     /// Encodes the links of a plan.
     #[must_use]
     pub fn new(plan: Plan<S>) -> Self {
+        Self::numbered(plan, &mut Numbering::default())
+    }
+
+    /// Encodes the links of a plan, which are not the first of their document.
+    pub(crate) fn numbered(plan: Plan<S>, numbering: &mut Numbering) -> Self {
         let pixel = |kind| {
             EncodedLink::new(&LinkClaims { kind, target: None, name: None, position: None })
         };
-        let mut numbering = Numbering::default();
         let links = plan.links.iter().map(|planned| numbering.encode(&planned.link)).collect();
         Self { plan, links, pixel: pixel(Kind::Open), initial_pixel: pixel(Kind::InitialOpen) }
     }

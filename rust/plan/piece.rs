@@ -1,6 +1,6 @@
 //! Pieces: plans of a run of an HTML document, which is no message and has no line length.
 
-use super::content::{Change, Content, Edit, Removal, TextLine};
+use super::content::{Change, Content, Edit, Removal};
 use super::{Hole, Plan, PlannedLink};
 use crate::edit::{PartOffset, PartRange, RawOffset, RawRange};
 use crate::link::Link;
@@ -37,10 +37,8 @@ impl<S: AsRef<[u8]>> Plan<S> {
         changes.sort_by_key(|(range, _)| (range.start, range.end));
         let edits = changes.into_iter().map(|(range, change)| {
             // A pixel in the place of something has no line of its own.
-            let eol: &[u8] = if range.is_empty() { eol } else { b"" };
-            // As in a line that came too long, nothing is left for its length.
-            let line = TextLine { tail: 0, too_long: true, joins: false, eol };
-            Edit { at: raw(&range), with: Content::Verbatim(change, line) }
+            let eol: &'static [u8] = if range.is_empty() { eol } else { b"" };
+            Edit { at: raw(&range), with: Content::Unlimited(change, eol) }
         });
         Self {
             edits: edits.collect(),

@@ -30,7 +30,13 @@ def sources() -> list[Path]:
 
 
 def room(source: Path) -> str:
-    return source.relative_to(RUST).parts[0].removesuffix(".rs").removesuffix("_tests").removesuffix("_laws")
+    return (
+        source.relative_to(RUST)
+        .parts[0]
+        .removesuffix(".rs")
+        .removesuffix("_tests")
+        .removesuffix("_laws")
+    )
 
 
 def code(source: Path) -> str:

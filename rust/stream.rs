@@ -4,12 +4,14 @@
 //! whatever the pieces that it comes in. What can't be known before the document's end is where the
 //! open pixel goes, so what may still get it is held back, and no more than [`MAX_HELD`] of it.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange, RawOffset};
 use crate::html::found::HtmlScan;
 use crate::html::reader::Reader;
+use crate::html::visible;
 use crate::link::Link;
 use crate::plan::piece::Piece;
 use crate::plan::{LeftAlone, Plan, Rules};
@@ -59,6 +61,7 @@ pub struct Progress {
 
 /// A document that goes by.
 pub struct HtmlStream {
+    charset: Charset,
     rules: Rules,
     reader: Reader,
     /// The bytes that came and have not gone, from this offset of the document on.
@@ -69,13 +72,17 @@ pub struct HtmlStream {
     /// What was not complete is read again when that many bytes of it are there.
     retry: usize,
     found: HtmlScan,
-    numbering: Numbering,
+    /// Links whose text has not come yet, and those behind them.
+    undecided: VecDeque<Link>,
+    /// The first of them is looked at again when so much of the document is there.
+    look_again: usize,
     pixel: Pixel,
     initial_pixel: Pixel,
     eol: Option<&'static [u8]>,
     last_byte: Option<u8>,
     /// Nothing is changed any more.
     passes: bool,
+    numbering: Numbering,
     progress: Progress,
 }
 
@@ -94,6 +101,7 @@ impl HtmlStream {
     pub fn new(charset: Charset, rules: Rules, engagement: &Engagement) -> Self {
         let wanted = |is: bool| if is { Pixel::Wanted } else { Pixel::Done };
         Self {
+            charset,
             rules,
             reader: Reader::new(charset, MAX_TOKEN),
             held: Vec::new(),
@@ -101,12 +109,14 @@ impl HtmlStream {
             read: 0,
             retry: 0,
             found: HtmlScan::default(),
-            numbering: Numbering::default(),
+            undecided: VecDeque::new(),
+            look_again: 0,
             pixel: wanted(engagement.open_tracking),
             initial_pixel: wanted(engagement.open_tracking && engagement.initial_pixel),
             eol: None,
             last_byte: None,
             passes: !engagement.open_tracking && !engagement.click_tracking,
+            numbering: Numbering::default(),
             progress: Progress::default(),
         }
     }
@@ -174,6 +184,7 @@ impl HtmlStream {
     /// Reads on, and lets go what no pixel can go to.
     fn advance(&mut self, is_last: bool, sealing: &Sealing<'_>, out: &mut Vec<u8>) {
         self.read_on(is_last);
+        self.decide_links(is_last);
         self.place_pixels(is_last);
         if is_last {
             return self.flush(self.end_of_held(), true, sealing, out);
@@ -202,7 +213,12 @@ impl HtmlStream {
         let moved = |range: PartRange| shift(range.start)..shift(range.end);
         for mut link in links {
             link.href = moved(link.href);
-            self.note_link(link);
+            link.content = link.content.map(shift);
+            if self.rules.spare_url_text {
+                self.undecided.push_back(link);
+            } else {
+                self.note_link(link);
+            }
         }
         let keeps = self.rules.keep_link_attributes;
         let attributes = attributes
@@ -216,8 +232,33 @@ impl HtmlStream {
         }
     }
 
+    /// Notes links in their order, as far as it is known whether their texts are URLs.
+    fn decide_links(&mut self, is_last: bool) {
+        let end = self.end_of_held();
+        if !is_last && end < self.look_again {
+            return;
+        }
+        while let Some(mut link) = self.undecided.pop_front() {
+            if link.reason.is_none()
+                && let Some(content) = link.content
+            {
+                let content = self.held.get(content.0 - self.start..).unwrap_or_default();
+                match visible::reads_as_url(content, link.place, self.charset, is_last) {
+                    Some(true) => link.reason = Some(Reason::UrlText),
+                    Some(false) => {}
+                    None => {
+                        // One byte at a time, a long text would be read as often as it has bytes.
+                        self.look_again = end + content.len() / 4;
+                        return self.undecided.push_front(link);
+                    }
+                }
+            }
+            self.note_link(link);
+        }
+    }
+
     fn note_link(&mut self, link: Link) {
-        match link.reason.or_else(|| self.rules.refuse_link(&link)) {
+        match self.rules.refuse_link(&link) {
             None => self.found.links.push(link),
             Some(reason) => {
                 let Link { href, target, .. } = link;
@@ -259,7 +300,8 @@ impl HtmlStream {
             Pixel::At(at) if self.eol.is_none() => Some(at.start),
             _ => None,
         };
-        [pixel, initial].into_iter().flatten().fold(self.read, usize::min)
+        let link = self.undecided.front().map(|link| link.href.start.0);
+        [pixel, initial, link].into_iter().flatten().fold(self.read, usize::min)
     }
 
     /// Gives up what holds the most back; whether that helped.
@@ -315,18 +357,21 @@ impl HtmlStream {
                     .collect(),
                 eol: self.eol.unwrap_or(b"\r\n"),
             };
-            let plan = TrackedPlan::numbered(Plan::of_piece(source, piece), &mut self.numbering);
+            let plan = TrackedPlan::go_on(Plan::of_piece(source, piece), &mut self.numbering);
             let Sealing { keys, engagement, urls } = *sealing;
-            // Insertions alone can fail, and there are none.
-            let rendered = plan.render(keys, engagement, urls, &[]).unwrap_or_default();
-            let end = out.len();
-            out.resize(end + rendered.rendering.length(), 0);
-            let copy = out.get_mut(end..).unwrap_or_default();
-            if plan.plan().write(&rendered.rendering, copy).is_none() {
-                out.truncate(end);
+            let start_of_copy = out.len();
+            let rendered = plan.render(keys, engagement, urls, &[]).ok().filter(|rendered| {
+                out.resize(start_of_copy + rendered.rendering.length(), 0);
+                let copy = out.get_mut(start_of_copy..).unwrap_or_default();
+                plan.plan().write(&rendered.rendering, copy).is_some()
+            });
+            if let Some(rendered) = rendered {
+                self.progress.add(rendered, start);
+            } else {
+                // Insertions alone can fail, and there are none.
+                out.truncate(start_of_copy);
                 out.extend_from_slice(source);
             }
-            self.progress.add(rendered, start);
         }
         self.held.drain(..length);
         self.start = limit;

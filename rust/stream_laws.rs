@@ -36,7 +36,7 @@ pub(crate) fn keys() -> KeyRing {
 }
 
 pub(crate) fn urls() -> TrackedUrls {
-    let urls = TrackedUrls::new("t.test", "https", "https", true);
+    let urls = TrackedUrls::new("t.test", "https", "https", true, true);
     urls.unwrap_or_else(|error| unreachable!("{error}"))
 }
 

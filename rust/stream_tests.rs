@@ -32,6 +32,29 @@ fn each_way_to_cut_a_small_document_gives_what_the_plan_gives() {
 }
 
 #[test]
+fn a_link_is_held_until_its_text_is_known() {
+    let rules = Rules { spare_url_text: true, foreign_opt_outs: true, ..Rules::default() };
+    for html in [
+        "<a href='http://e/'>www.e</a><a href='http://e/'>x</a></body>",
+        "<a href='http://e/'> <b>www</b>.e &#46<a href='http://e/' data-msys-linkname=x>www.e",
+        "<!--[if mso]><a href=http://e/>www.e<![endif]--><a clicktracking=off href=http://e/>w",
+        "<svg><a xlink:href=http://e/>www.e</a><a xlink:href=http://e/>e</a></svg>",
+    ] {
+        let html = html.as_bytes();
+        for cut in 0..=html.len() {
+            assert_like_the_plan(html, &[&html[..cut], &html[cut..]], &rules, &engagement());
+        }
+        let bytes: Vec<_> = html.chunks(1).collect();
+        assert_like_the_plan(html, &bytes, &rules, &engagement());
+    }
+    let long = "<img src=x>".repeat(100_000);
+    let html = format!("<a href='http://e/'>{long}</a>");
+    let bytes: Vec<_> = html.as_bytes().chunks(7).collect();
+    let (streamed, _) = stream(&bytes, &rules, &engagement());
+    assert!(streamed.starts_with(b"<a href='https://t.test/f/a/"));
+}
+
+#[test]
 fn all_chunkings_of_tiny_documents_give_what_the_plan_gives() {
     for html in ["<body>\n</body>", "<a href=http:>", "<!---->\n<b>x"] {
         let html = html.as_bytes();

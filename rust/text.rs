@@ -86,6 +86,8 @@ impl TextScan {
             unsubscribes: options.unsubscribes(),
             sublink: options.sublink(),
             place: Place::Text,
+            content: None,
+            foreign_opt_out: false,
             reason,
         });
         end

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::num::NonZero;
 
-use crate::link::target::after_protocol;
+use crate::link::target::{after_protocol, is_secure};
 use crate::link::{Link, Place};
 use crate::plan::{Fill, Hole, Insertion, InsertionError, Plan, Rendering, Tracking};
 use crate::reason::Reason;
@@ -24,7 +24,10 @@ pub const MAX_URL: usize = 4096;
 pub struct TrackedUrls {
     click_metadata: bool,
     domain: String,
+    /// Where the wrapped link of an `http` target leads.
     click_base: String,
+    /// The same of an `https` target; `None` where it is left alone.
+    secure_click_base: Option<String>,
     open_base: String,
 }
 
@@ -34,6 +37,9 @@ pub enum UrlError {
     /// Neither `http` nor `https`.
     #[error("scheme {0:?} is neither http nor https")]
     Scheme(String),
+    /// Neither `http` nor `https` nor `same`.
+    #[error("scheme {0:?} of clicks is not http, https or same")]
+    ClickScheme(String),
     /// Not `host` or `host:port`.
     #[error("tracking domain {0:?} is not host or host:port")]
     Domain(String),
@@ -43,6 +49,9 @@ impl TrackedUrls {
     /// The URLs of the tracker at `domain` (`host` or `host:port`, no path); clicks carry metadata
     /// or not (Momentum's `click_tracking_include_metadata`).
     ///
+    /// `click_scheme` may be `same`: each link keeps its target's. Where it is `http`,
+    /// `allow_downgrade` says whether a link with an `https` target is wrapped.
+    ///
     /// # Errors
     /// [`UrlError`] says which argument is wrong.
     pub fn new(
@@ -50,19 +59,44 @@ impl TrackedUrls {
         click_scheme: &str,
         open_scheme: &str,
         click_metadata: bool,
+        allow_downgrade: bool,
     ) -> Result<Self, UrlError> {
         if !is_host_and_port(domain) {
             return Err(UrlError::Domain(domain.to_owned()));
         }
-        let base = |scheme: &str| {
-            let lower = scheme.to_ascii_lowercase();
-            match lower.as_str() {
-                "http" | "https" => Ok(format!("{lower}://{domain}/")),
-                _ => Err(UrlError::Scheme(scheme.to_owned())),
-            }
+        let base = |scheme: &str| format!("{scheme}://{domain}/");
+        let click_schemes = match click_scheme.to_ascii_lowercase().as_str() {
+            "http" => ("http", allow_downgrade.then_some("http")),
+            "https" => ("https", Some("https")),
+            "same" => ("http", Some("https")),
+            _ => return Err(UrlError::ClickScheme(click_scheme.to_owned())),
         };
-        let (click_base, open_base) = (base(click_scheme)?, base(open_scheme)?);
-        Ok(Self { click_metadata, domain: domain.to_owned(), click_base, open_base })
+        let open_scheme = match open_scheme.to_ascii_lowercase().as_str() {
+            "http" => "http",
+            "https" => "https",
+            _ => return Err(UrlError::Scheme(open_scheme.to_owned())),
+        };
+        Ok(Self {
+            click_metadata,
+            domain: domain.to_owned(),
+            click_base: base(click_schemes.0),
+            secure_click_base: click_schemes.1.map(base),
+            open_base: base(open_scheme),
+        })
+    }
+
+    /// What the URL of a wrapped link begins with.
+    ///
+    /// # Errors
+    /// [`Reason::AlreadyTracked`], or [`Reason::SchemeDowngrade`].
+    fn click_base(&self, target: &str) -> Result<&str, Reason> {
+        if self.has(target) {
+            return Err(Reason::AlreadyTracked);
+        }
+        if is_secure(target) {
+            return self.secure_click_base.as_deref().ok_or(Reason::SchemeDowngrade);
+        }
+        Ok(&self.click_base)
     }
 
     /// Whether a target is one of our own links, wrapped already.
@@ -116,11 +150,12 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
     /// Encodes the links of a plan.
     #[must_use]
     pub fn new(plan: Plan<S>) -> Self {
-        Self::numbered(plan, &mut Numbering::default())
+        Self::go_on(plan, &mut Numbering::default())
     }
 
-    /// Encodes the links of a plan, which are not the first of their document.
-    pub(crate) fn numbered(plan: Plan<S>, numbering: &mut Numbering) -> Self {
+    /// Encodes the links of a plan; its first link has the next number.
+    #[must_use]
+    pub fn go_on(plan: Plan<S>, numbering: &mut Numbering) -> Self {
         let pixel = |kind| {
             EncodedLink::new(&LinkClaims { kind, target: None, name: None, position: None })
         };
@@ -289,16 +324,17 @@ impl<S> Fill for Seals<'_, S> {
 
     /// A URL that is too long with metadata may fit without: the click is worth more.
     fn url(&mut self, hole: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
+        let urls = self.urls;
         let (base, wants_metadata) = match hole {
-            Hole::Href(_) => (&self.urls.click_base, self.urls.click_metadata),
-            Hole::Pixel | Hole::InitialPixel => (&self.urls.open_base, true),
-        };
-        if let Hole::Href(number) = hole {
-            let planned = self.plan.plan.links.get(number).ok_or(Reason::CoreFailure)?;
-            if self.urls.has(&planned.link.target) {
-                return Err(Reason::AlreadyTracked);
+            Hole::Href(number) => {
+                let planned = self.plan.plan.links.get(number).ok_or(Reason::CoreFailure)?;
+                if urls.has(&planned.link.target) {
+                    return Err(Reason::AlreadyTracked);
+                }
+                (urls.click_base(&planned.link.target)?, urls.click_metadata)
             }
-        }
+            Hole::Pixel | Hole::InitialPixel => (urls.open_base.as_str(), true),
+        };
         let limit = room.min(MAX_URL).saturating_sub(base.len());
         let start = out.len();
         out.extend_from_slice(base.as_bytes());

@@ -143,7 +143,13 @@ class KeyRing:
 @final
 class TrackedUrls:
     def __new__(
-        cls, *, domain: str, click_scheme: str, open_scheme: str, click_metadata: bool
+        cls,
+        *,
+        domain: str,
+        click_scheme: str,
+        open_scheme: str,
+        click_metadata: bool,
+        allow_downgrade: bool = True,
     ) -> TrackedUrls: ...
     @property
     def domain(self) -> str: ...
@@ -153,6 +159,8 @@ class TrackedUrls:
     def open_scheme(self) -> str: ...
     @property
     def click_metadata(self) -> bool: ...
+    @property
+    def allow_downgrade(self) -> bool: ...
 
 @final
 class Rules:

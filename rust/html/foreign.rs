@@ -17,8 +17,8 @@ const BREAKS_OUT: [&[u8]; 44] = [
     b"span", b"strong", b"strike", b"sub", b"sup", b"table", b"tt", b"u", b"ul", b"var",
 ];
 
-#[derive(Clone, Copy, Debug)]
-enum Namespace {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Namespace {
     Svg,
     MathMl,
 }
@@ -60,8 +60,8 @@ impl Foreign {
         }
     }
 
-    /// Opens what a start tag opens, if it is foreign; whether it is HTML's.
-    pub(super) fn open(&mut self, html: &[u8], tag: &Attributes<'_>) -> bool {
+    /// Opens what a start tag opens, if it is foreign, and returns its namespace; `None` for HTML's.
+    pub(super) fn open(&mut self, html: &[u8], tag: &Attributes<'_>) -> Option<Namespace> {
         let name = html.get(tag.name.clone()).unwrap_or_default();
         let is_named = |other: &[u8]| name.eq_ignore_ascii_case(other);
         let namespace = match self.0.last() {
@@ -88,7 +88,7 @@ impl Foreign {
             && is_named(b"svg")
             && self.0.last().is_some_and(|node| node.name == NameHash::of(b"annotation-xml"));
         let opened = if parent_takes_svg { root() } else { namespace.or_else(root) };
-        let Some(namespace) = opened else { return true };
+        let namespace = opened?;
         if !tag.self_closing && self.0.len() < MAX_DEPTH {
             self.0.push(Node {
                 name: NameHash::of(name),
@@ -96,7 +96,7 @@ impl Foreign {
                 integration: integration(namespace, html, tag),
             });
         }
-        false
+        Some(namespace)
     }
 
     /// Closes what an end tag closes.

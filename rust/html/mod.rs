@@ -10,6 +10,7 @@ pub mod reader;
 mod spoilers;
 mod syntax;
 mod tag;
+pub(crate) mod visible;
 
 #[cfg(test)]
 mod tests;

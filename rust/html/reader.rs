@@ -6,7 +6,7 @@
 //! not come yet, so the plan and the stream have one reader, and can't disagree.
 
 use super::comment::{begins_condition, closed_length, ends_name};
-use super::foreign::Foreign;
+use super::foreign::{Foreign, Namespace};
 use super::found::HtmlScan;
 use super::spoilers::{self, Opened, Spoilers};
 use super::syntax::{Attributes, Element, TagState, raw_text_name};
@@ -286,6 +286,7 @@ impl Reader {
         self.found.links.extend(links.into_iter().map(|link| Link {
             href: moved(link.href.clone()),
             fold: link.fold.map(shift),
+            content: link.content.map(shift),
             place,
             ..link
         }));
@@ -332,9 +333,6 @@ impl Reader {
         let Some(end) = tag.finish() else {
             return self.cut_tag(html, at, tag.name);
         };
-        if let Some((link, place)) = link {
-            link.note(html, place, self.charset, &mut self.found);
-        }
         let is_hidden = !matches!(
             element,
             Element::Anchor
@@ -350,11 +348,19 @@ impl Reader {
             .flatten()
             .and_then(|value| html.get(value))
             .is_some_and(|style| spoilers::hides(style, self.charset));
-        let is_html = if self.foreign.is_empty() && element != Element::Foreign {
-            true
+        let namespace = if self.foreign.is_empty() && element != Element::Foreign {
+            None
         } else {
             self.foreign.open(html, &tag)
         };
+        if let Some((link, place)) = link {
+            let is_anchor = element == Element::Anchor;
+            let is_svg = is_anchor && namespace == Some(Namespace::Svg);
+            let link = if is_svg { link.in_svg() } else { link };
+            let content = is_anchor.then_some(end);
+            link.note(html, place, self.charset, content, &mut self.found);
+        }
+        let is_html = namespace.is_none();
         let is_closed = !is_html && tag.self_closing;
         let at = self.offset + at;
         self.opened(
@@ -436,7 +442,7 @@ impl Reader {
         let tag = [b"<", name.as_slice(), b">"].concat();
         let is_html = Attributes::of_tag(&tag, 1).is_none_or(|mut attributes| {
             attributes.finish();
-            self.foreign.open(&tag, &attributes)
+            self.foreign.open(&tag, &attributes).is_none()
         });
         let element = Element::of(&name);
         let tag = Opened { at, name: &name, element, is_hidden: false, is_closed: false };

@@ -110,6 +110,32 @@ fn what_is_no_link_in_a_mail_is_not_touched() {
 }
 
 #[test]
+fn a_link_of_svg_has_either_attribute() {
+    for (html, target) in [
+        ("<svg><a href=http://e/1>", Some("http://e/1")),
+        ("<svg><a XLink:HREF='http://e/1'>", Some("http://e/1")),
+        ("<svg><a xlink:href=http://e/2 href=http://e/1>", Some("http://e/1")),
+        ("<svg><a xlink:href=http://e/1 xlink:href=http://e/2>", Some("http://e/1")),
+        ("<svg><a href xlink:href=http://e/2>", None),
+        ("<svg><g><a data-msys-linkname=x xlink:href=http://e/1>", Some("http://e/1")),
+        ("<svg><foreignObject><a xlink:href=http://e/2>", None),
+        ("<svg><foreignObject><svg><a xlink:href=http://e/1>", Some("http://e/1")),
+        ("<svg><p><a xlink:href=http://e/2>", None),
+        ("<svg></svg><a xlink:href=http://e/2>", None),
+        ("<svg><area xlink:href=http://e/2>", None),
+        ("<math><a xlink:href=http://e/2>", None),
+        ("<a xlink:href=http://e/2>", None),
+        ("<!--[if mso]><svg><a xlink:href=http://e/1><![endif]-->", Some("http://e/1")),
+    ] {
+        assert_eq!(targets(html).first().map(String::as_str), target, "{html}");
+    }
+    let html = "<svg><a\txlink:href='http://e/'>";
+    let link = &scan_html(html).links[0];
+    assert_eq!(&html[link.href.start.0..link.href.end.0], "http://e/");
+    assert_eq!(link.fold, Some(PartOffset(7)));
+}
+
+#[test]
 fn a_link_left_alone_has_its_reason() {
     let html = "<a href='#top'><a href=mailto:a@b.c><a href='http://'>\
                 <a href=http://e.com/ data-msys-clicktrack=\"0\">";

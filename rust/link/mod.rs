@@ -28,6 +28,10 @@ pub struct Link {
     pub sublink: Option<Sublink>,
     /// Where it stands.
     pub place: Place,
+    /// Where its content begins, which has its text; `None` unless its tag is that of an `a`.
+    pub content: Option<PartOffset>,
+    /// Whether it has another product's attribute that says that it is not to be tracked.
+    pub foreign_opt_out: bool,
     /// Why it can't be wrapped, or its sender wants it left.
     pub reason: Option<Reason>,
 }

@@ -192,6 +192,28 @@ fn parts_of_skipped_mail_say_why() {
     assert_eq!(part.content_type.parameter("charset").as_deref(), Some("UTF-8"));
 }
 
+/// Links that are wrapped, and the reasons why others are not.
+fn fates(message: &str, rules: &Rules) -> (Vec<String>, Vec<Reason>) {
+    let plan = Plan::new(message.as_bytes(), rules, &[]);
+    let links = plan.links.iter().map(|planned| planned.link.target.clone()).collect();
+    (links, plan.left_alone.iter().map(|left| left.reason).collect())
+}
+
+#[test]
+fn other_products_opt_outs_count_where_the_rules_say_so() {
+    let message = "Content-Type: multipart/alternative; boundary=b\n\n--b\n\n\
+        http://e.com/1 http://e.com/4\n--b\nContent-Type: text/html\n\n\
+        <a data-pm-no-track href='http://e.com/1'><area href=http://e.com/2 ses:no-track=1>\
+        <a href=http://e.com/3 clicktracking=off><a href=http://e.com/4 clicktracking=on>\
+        <a data-no-track href=mailto:a@b.c></body>\n--b--\n";
+    let all = ["1", "4", "1", "2", "3", "4"].map(|path| format!("http://e.com/{path}"));
+    assert_eq!(fates(message, &Rules::default()), (all.to_vec(), vec![Reason::NotHttp]));
+    let rules = Rules { foreign_opt_outs: true, ..Rules::default() };
+    let (links, reasons) = fates(message, &rules);
+    assert_eq!(links, ["http://e.com/4", "http://e.com/4"]);
+    assert_eq!(reasons, [Reason::OptedOut; 5]);
+}
+
 #[test]
 fn a_target_that_is_never_wrapped_stays() {
     let never_wrap = vec![Pattern::parse("http://e.com/*").unwrap()];

@@ -25,22 +25,29 @@ pub(super) struct TrackedUrls {
     open_scheme: String,
     #[pyo3(get)]
     click_metadata: bool,
+    #[pyo3(get)]
+    allow_downgrade: bool,
     pub(super) core: tracked::TrackedUrls,
 }
 
 #[pymethods]
 impl TrackedUrls {
     #[new]
-    #[pyo3(signature = (*, domain, click_scheme, open_scheme, click_metadata))]
+    #[pyo3(signature = (
+        *, domain, click_scheme, open_scheme, click_metadata, allow_downgrade=true
+    ))]
     fn new(
         domain: String,
         click_scheme: String,
         open_scheme: String,
         click_metadata: bool,
+        allow_downgrade: bool,
     ) -> PyResult<Self> {
-        let core = tracked::TrackedUrls::new(&domain, &click_scheme, &open_scheme, click_metadata)
-            .map_err(value_error)?;
-        Ok(Self { domain, click_scheme, open_scheme, click_metadata, core })
+        let core = tracked::TrackedUrls::new(
+            &domain, &click_scheme, &open_scheme, click_metadata, allow_downgrade,
+        )
+        .map_err(value_error)?;
+        Ok(Self { domain, click_scheme, open_scheme, click_metadata, allow_downgrade, core })
     }
 }
 

@@ -111,6 +111,7 @@ def test_what_the_core_returns_fits_the_engine_s_interface(interface: type) -> N
 def test_an_engine_can_read_what_it_is_given() -> None:
     assert (URLS.domain, URLS.click_scheme) == ("click.example.com", "https")
     assert (URLS.open_scheme, URLS.click_metadata) == ("https", True)
+    assert URLS.allow_downgrade
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,7 @@ def render_copy(  # noqa: PLR0913 - all that a copy depends on
         click_scheme=resolved.click_tracking_scheme.value,
         open_scheme=resolved.open_tracking_scheme.value,
         click_metadata=resolved.click_tracking_include_metadata.value,
+        allow_downgrade=resolved.allow_downgrade.value,
     )
     try:
         rendered = plan.render(keys, engagement, urls, inserted)

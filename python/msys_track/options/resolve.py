@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 from msys_track.options import variables
 from msys_track.options.arguments import Arguments
 from msys_track.options.scopes import Scope
-from msys_track.options.tracking import Scheme, SignedMail
+from msys_track.options.tracking import ClickScheme, Scheme, SignedMail
 from msys_track.options.variables import IgnoredVariable, Lookup, Variables
 from msys_track.smtpapi.header import ApiHeader
 from msys_track.smtpapi.metadata import trim_metadata
@@ -65,7 +65,7 @@ class Resolved(NamedTuple):
     click_tracking: Origin[bool] = Origin(value=False)
     initial_open: Origin[bool] = Origin(value=False)
     open_tracking_scheme: Origin[Scheme] = Origin(value=DEFAULT_SCHEME)
-    click_tracking_scheme: Origin[Scheme] = Origin(value=DEFAULT_SCHEME)
+    click_tracking_scheme: Origin[ClickScheme] = Origin(value=DEFAULT_SCHEME)
     tracking_domain: Origin[str] = Origin(value=DEFAULT_TRACKING_DOMAIN)
     tracking_link_expiry_seconds: Origin[int] = Origin(
         value=DEFAULT_LINK_EXPIRY_SECONDS, source=DEFAULT
@@ -78,6 +78,7 @@ class Resolved(NamedTuple):
     keep_x_msys_api: Origin[bool] = Origin(value=False)
     signed_mail: Origin[SignedMail] = Origin(value="skip")
     never_wrap: Origin[tuple[str, ...]] = Origin(value=())
+    allow_downgrade: Origin[bool] = Origin(value=True)
     fold_long_lines: Origin[bool] = Origin(value=True)
     foreign_opt_outs: Origin[bool] = Origin(value=False)
     spare_url_text: Origin[bool] = Origin(value=False)

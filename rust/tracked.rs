@@ -100,12 +100,12 @@ impl TrackedUrls {
 
     /// Whether a target is one of our own links, wrapped already.
     fn has(&self, target: &str) -> bool {
-        let Some((host, path)) = after_protocol(target).and_then(|rest| rest.split_once('/'))
-        else {
+        let domain = self.domain.as_bytes();
+        let rest = after_protocol(target).map(str::as_bytes);
+        let Some((host, path)) = rest.and_then(|rest| rest.split_at_checked(domain.len())) else {
             return false;
         };
-        host.eq_ignore_ascii_case(&self.domain)
-            && ["f/", "q/", "u/"].iter().any(|route| path.starts_with(route))
+        host.eq_ignore_ascii_case(domain) && matches!(path, [b'/', b'f' | b'q' | b'u', b'/', ..])
     }
 }
 
@@ -335,9 +335,6 @@ impl<S> Fill for Seals<'_, S> {
         let (base, wants_metadata) = match hole {
             Hole::Href(number) => {
                 let planned = self.plan.plan.links.get(number).ok_or(Reason::CoreFailure)?;
-                if urls.has(&planned.link.target) {
-                    return Err(Reason::AlreadyTracked);
-                }
                 (urls.click_base(&planned.link.target)?, urls.click_metadata)
             }
             Hole::Pixel | Hole::InitialPixel => (urls.open_base.as_str(), true),

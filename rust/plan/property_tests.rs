@@ -1,4 +1,4 @@
-use super::laws::{Constant, check, render, undo, write};
+use super::laws::{Constant, URL, check, render, undo, write};
 use super::*;
 use crate::mime::entity::{self, Role};
 use crate::mime::header::Section;
@@ -133,7 +133,8 @@ proptest! {
 
     #[test]
     fn a_copy_is_its_message_but_for_the_edits(message in any_message(), tracking in any_tracking()) {
-        check(&message, tracking);
+        let rules = Rules { signed_mail: SignedMail::Strip, ..Rules::default() };
+        check(&rules, &message, tracking, URL);
     }
 }
 

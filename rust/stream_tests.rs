@@ -152,6 +152,7 @@ proptest! {
         engagement in any_engagement(),
         outlook_links in any::<bool>(),
         keep_link_attributes in any::<bool>(),
+        placeholder in prop::sample::select(vec!["", "x", "<!--", "http://e/", "</a>", "><", "y>"]),
     ) {
         let html = pieces.concat().into_bytes();
         let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(html.len() + 1)).collect();
@@ -163,7 +164,10 @@ proptest! {
             start = cut;
         }
         chunks.push(&html[start..]);
-        let rules = Rules { outlook_links, keep_link_attributes, ..Rules::default() };
+        let pixel_placeholder = Some(placeholder.to_owned());
+        let rules = Rules {
+            outlook_links, keep_link_attributes, pixel_placeholder, ..Rules::default()
+        };
         assert_like_the_plan(&html, &chunks, &rules, &engagement);
         let bytes: Vec<_> = html.chunks(1).collect();
         assert_like_the_plan(&html, &bytes, &rules, &engagement);
@@ -250,6 +254,20 @@ fn what_stays_is_counted_and_not_all_listed() {
     assert_eq!(progress.reasons[0], (Reason::NotHttp, 5_020));
     assert_eq!(progress.left_alone.len(), MAX_LISTED);
     assert_eq!(progress.left_alone[1].at, RawOffset(25)..RawOffset(33));
+}
+
+#[test]
+fn the_pixel_takes_the_place_of_its_placeholder() {
+    let rules = Rules { pixel_placeholder: Some("<!--open-->".into()), ..Rules::default() };
+    let long = "<a href=http://e/>x</a>".repeat(20_000);
+    let html = format!("<body><a href='<!--open-->'>{long}<!--open-->{long}<!--open--></body>");
+    for size in [1 << 10, 1 << 16] {
+        let chunks: Vec<_> = html.as_bytes().chunks(size).collect();
+        assert_like_the_plan(html.as_bytes(), &chunks, &rules, &engagement());
+    }
+    let (out, progress) = stream(&[html.as_bytes()], &rules, &engagement());
+    assert_eq!(progress.pixels, 2);
+    assert!(String::from_utf8(out).unwrap().contains("x</a><img border"));
 }
 
 #[test]

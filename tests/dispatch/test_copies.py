@@ -13,8 +13,8 @@ from tests import oracle
 from tests.captured_logs import capture_logs
 
 from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.dispatch.library import rewrite
-from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import PolicyRefusedError, RewriteError
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.options.tracking import TrackingOptions
@@ -44,7 +44,7 @@ def copies(
     transaction: Transaction | None = None,
     **more: Any,
 ) -> tuple[Copy, ...]:
-    rewriter = Rewriter(keys=KEYS, options=options, **more)
+    rewriter = Dispatcher(keys=KEYS, options=options, **more)
     return rewriter.copies(message, THREE, now=NOW, transaction=transaction)
 
 
@@ -275,7 +275,9 @@ def test_a_line_that_is_not_a_field_uncovers_no_blind_recipient(
 
 def test_a_folded_header_is_read_in_a_section_with_a_line_that_is_not_a_field() -> None:
     folded = b'X-MSYS-API: {"options": {"open_tracking": true},\n "campaign_id": "x"}\n'
-    opened = Rewriter(keys=KEYS).open(b"Subject hello\nFrom: a@x.test\n" + folded + b"\nx", THREE)
+    opened = Dispatcher(keys=KEYS).open(
+        b"Subject hello\nFrom: a@x.test\n" + folded + b"\nx", THREE
+    )
     assert opened.header is not None
     assert opened.header.campaign_id == "x"
 

@@ -11,8 +11,8 @@ from msys_track.cli import parameters, streams
 from msys_track.cli.explanation import format_explanation
 from msys_track.config.configuration import Configuration
 from msys_track.config.effective import find_listen
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.dispatch.explain import explain
-from msys_track.dispatch.rewriter import Rewriter
 from msys_track.dispatch.session import PolicySession
 from msys_track.errors import MessageRefusedError
 from msys_track.injection.settings import ProxySettings
@@ -99,7 +99,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     recipients = tuple(dict.fromkeys(recipients))
     read = None if config_file is None else assembly.read_configuration(config_file, "proxy")
     keys = KeyRing.temporary()  # nothing is sent, so no secret is needed
-    rewriter = Rewriter(keys=keys) if read is None else assembly.make_rewriter(read, keys=keys)
+    rewriter = Dispatcher(keys=keys) if read is None else assembly.make_rewriter(read, keys=keys)
     message = streams.message() if str(file) == "-" else file.read_bytes()
     listen_name = _choose_listener(read, listen)
     session = PolicySession(rewriter.scopes, peer=str(Address(peer, _PORT)), listen=listen_name)

@@ -1,16 +1,15 @@
 """Renders the copies that were decided. A message that can't be rewritten is sent as it was."""
 
-import secrets
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from msys_track.dispatch.decide import Decision
-from msys_track.dispatch.message import Message
+from msys_track.dispatch.inputs import make_engagement, make_urls
+from msys_track.dispatch.message import OpenedMessage
 from msys_track.dispatch.recipients import Reader
 from msys_track.errors import RewriteError
-from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
+from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.options.resolve import Resolved
 from msys_track.reasons import Reason
@@ -19,9 +18,6 @@ from msys_track.smtpapi.header import ApiHeader
 from msys_track.smtpapi.mailbox import Mailbox
 
 log = event_logger(__name__)
-
-# Many copies have the same few.
-_make_urls: Final = lru_cache(maxsize=1024)(TrackedUrls)
 
 
 class Copy(NamedTuple):
@@ -106,7 +102,7 @@ def render_copies(decision: Decision, keys: KeyRing, *, now: int) -> tuple[Copy,
 
 
 def render_alike(  # noqa: PLR0913 - all that copies depend on
-    message: Message,
+    message: OpenedMessage,
     readers: Sequence[tuple[Reader, ...]],
     resolved: Resolved,
     keys: KeyRing,
@@ -128,14 +124,11 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
     if not resolved.is_tracked:
         reason = Reason.TRACKING_OFF
         return [_leave_untracked(message, each, resolved, reason, inserted) for each in readers]
-    urls = _make_urls(
-        domain=resolved.tracking_domain.value,
-        click_scheme=resolved.click_tracking_scheme.value,
-        open_scheme=resolved.open_tracking_scheme.value,
-        click_metadata=resolved.click_tracking_include_metadata.value,
-        allow_downgrade=resolved.allow_downgrade.value,
-    )
-    engagements = [_make_engagement(message, each[0], resolved, now) for each in readers]
+    urls = make_urls(resolved)
+    engagements = [
+        make_engagement(resolved, each[0], now=now, transmission_id=message.transmission_id)
+        for each in readers
+    ]
     plan = message.find_plan(resolved)
     if plan is not None:
         try:
@@ -162,28 +155,8 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
     return [_leave_untracked(message, each, resolved, reason, inserted) for each in readers]
 
 
-def _make_engagement(message: Message, reader: Reader, resolved: Resolved, now: int) -> Engagement:
-    return Engagement(
-        message_id=secrets.token_hex(10),
-        transmission_id=message.transmission_id,
-        recipient=reader.address,
-        recipient_type=reader.type,
-        injected_at=now,
-        expires_at=now + resolved.tracking_link_expiry_seconds.value,
-        campaign_id=resolved.campaign_id.value,
-        metadata=resolved.metadata.value,
-        tags=resolved.tags.value,
-        customer_id=resolved.customer_id.value,
-        subaccount_id=resolved.subaccount_id.value,
-        open_tracking=resolved.open_tracking.value,
-        click_tracking=resolved.click_tracking.value,
-        initial_pixel=resolved.open_tracking.value and resolved.initial_open.value,
-        transactional=resolved.transactional.value,
-    )
-
-
 def _leave_untracked(
-    message: Message,
+    message: OpenedMessage,
     readers: tuple[Reader, ...],
     resolved: Resolved,
     reason: Reason,

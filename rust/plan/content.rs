@@ -41,11 +41,24 @@ pub(super) enum Change {
     Remove(Removal),
 }
 
+impl Change {
+    /// The pixel that it puts in.
+    pub(super) const fn pixel(self) -> Option<Hole> {
+        match self {
+            Self::Fill(hole) if hole.is_pixel() => Some(hole),
+            Self::Placeholder => Some(Hole::Pixel),
+            _ => None,
+        }
+    }
+}
+
 /// What goes, and from which copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Removal {
     /// From copies whose clicks are tracked.
     LinkAttribute,
+    /// The same in an AMP part, where its links may be wrapped.
+    AmpAttribute,
     /// From copies of which anything is tracked: a reader would see it.
     TextOptions,
 }

@@ -45,7 +45,7 @@ _MEANINGS: Final = {
     OPEN_TRACKING_OFF: "pixels are added only where open tracking is on",
     UNCHANGED: "nothing in it is tracked",
 }
-_MARKS: Final = {"outlook": " (for Outlook)", "text": " (in plain text)"}
+_MARKS: Final = {"outlook": " (for Outlook)", "text": " (in plain text)", "amp": " (in AMP)"}
 _LACKS_METADATA: Final = (
     "without metadata: with them its line would pass 998 octets, which 7bit and 8bit can't fold, "
     "or the URL 4,096 bytes"

@@ -377,7 +377,7 @@ def test_customer_and_initial_pixel_are_in_every_link() -> None:
     ],
 )
 def test_links_say_whether_the_amp_part_is_tracked(
-    scheme: Literal["https", "same", "http"], kind: bytes, enabled: bool
+    scheme: Literal["https", "same", "http"], kind: bytes, *, enabled: bool
 ) -> None:
     message = (
         b"Content-Type: multipart/" + kind + b"; boundary=b\r\n\r\n"

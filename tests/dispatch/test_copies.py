@@ -389,3 +389,18 @@ def test_links_say_whether_the_amp_part_is_tracked(
     path = re.search(rb"//click\.example\.com(/f/a/[\w-]+)", copy.message)
     assert path is not None
     assert KEYS.open(path[1].decode()).engagement.amp_enabled is enabled
+
+
+def test_bcc_leak() -> None:
+    message = (
+        b"Bad line\r\nFrom: a@example.com\r\nTo: x@example.com\r\nSubject: hello\r\n"
+        b'X-MSYS-API: {"bcc": ["boss@example.com"]}\r\n'
+        b"Bcc: secret1@example.com,\r\n secret2@example.com\r\n"
+        b"Content-Type: text/html\r\n\r\n"
+        b'<a href="https://x.example/">x</a>\r\n'
+    )
+    copies = Rewriter(keys=KEYS, options=ON).copies(message, ["x@example.com"], now=NOW)
+    assert [copy.recipients for copy in copies] == [("x@example.com",), ("boss@example.com",)]
+    for copy in copies:
+        assert b"secret" not in copy.message
+        assert b"Subject: hello\r\n" in copy.message

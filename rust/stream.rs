@@ -406,7 +406,6 @@ impl Progress {
 #[cfg(any(test, feature = "fuzzing"))]
 #[path = "stream_laws.rs"]
 pub(crate) mod laws;
-
 #[cfg(test)]
 #[path = "stream_tests.rs"]
 mod tests;

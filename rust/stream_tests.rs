@@ -1,4 +1,4 @@
-use super::laws::{charset, check as assert_like_the_plan, engagement, plan, stream, tracker};
+use super::laws::{assert_like_the_plan, engagement, keys, plan, stream, urls};
 use super::*;
 use proptest::prelude::*;
 
@@ -254,9 +254,9 @@ fn what_stays_is_counted_and_not_all_listed() {
 
 #[test]
 fn after_giving_up_the_rest_passes_as_it_is() {
-    let ((keys, urls), engagement) = (tracker(), engagement());
+    let (keys, urls, engagement) = (keys(), urls(), engagement());
     let sealing = Sealing { keys: &keys, engagement: &engagement, urls: &urls };
-    let mut stream = HtmlStream::new(charset(), Rules::default(), &engagement);
+    let mut stream = HtmlStream::new(Charset::default(), Rules::default(), &engagement);
     let mut out = Vec::new();
     stream.write(b"x<a href=ht", &sealing, &mut out);
     stream.give_up(Reason::CoreFailure, &mut out);

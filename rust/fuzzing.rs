@@ -82,31 +82,30 @@ pub fn html(data: &[u8]) {
     }
 }
 
-/// A stream: in pieces of any length a document becomes what the plan makes of it, by any rules.
+/// A stream of HTML, in whatever chunks: it gives what the plan of the whole document gives.
 ///
 /// # Panics
 /// A law does not hold.
 pub fn stream(data: &[u8]) {
-    let ([option, switches, more], document) = options(data);
-    // A stream has no placeholder to wait for.
-    let rules = Rules { pixel_placeholder: None, ..rules([switches, more]) };
+    let ([tracking, size, switches, more], document) = options(data);
     let engagement = Engagement {
-        open_tracking: is_set(option, 0),
-        click_tracking: is_set(option, 1),
-        initial_pixel: is_set(option, 2),
+        click_tracking: !is_set(tracking, 0),
+        open_tracking: !is_set(tracking, 1),
+        initial_pixel: !is_set(tracking, 2),
         ..stream::laws::engagement()
     };
-    let longest = usize::from(option >> 3) + 1;
-    let mut rest = document;
+    // Chunks of one length, of which every other one may be shorter.
+    let length = usize::from(size) + 1;
+    let short = (length * usize::from(tracking >> 3) / 32).max(1);
     let mut chunks = Vec::new();
+    let mut rest = document;
     while !rest.is_empty() {
-        // As chance has it: each piece's first byte says how long it is.
-        let length = usize::from(rest.first().copied().unwrap_or_default()) % longest + 1;
-        let (chunk, after) = rest.split_at(length.min(rest.len()));
+        let length = if chunks.len() % 2 == 0 { length } else { short };
+        let (chunk, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
         chunks.push(chunk);
         rest = after;
     }
-    stream::laws::assert_like_the_plan(document, &chunks, &rules, &engagement);
+    stream::laws::check(document, &chunks, &rules([switches, more]), &engagement);
 }
 
 /// A message: undoing a copy's edits gives the message, the copy is as good a message, and its
@@ -122,7 +121,7 @@ pub fn message(data: &[u8]) {
         initial_opens: is_set(option, 2),
     };
     let url = format!("{}{}", plan::laws::URL, "x".repeat(usize::from(padding) * 4));
-    plan::laws::check_by(&rules([switches, more]), message, tracking, &url);
+    plan::laws::check(&rules([switches, more]), message, tracking, &url);
 }
 
 /// Plain text: what is wrapped is a URL, and what is taken off stands right behind one.

@@ -71,7 +71,7 @@ fn html_is_read_as_lol_html_reads_it() {
 }
 
 #[test]
-fn a_document_in_pieces_is_the_document() {
+fn a_stream_gives_what_the_plan_gives() {
     run("stream", stream);
 }
 

@@ -65,23 +65,13 @@ pub(crate) fn write<S: AsRef<[u8]>>(plan: &Plan<S>, rendering: &Rendering) -> Ve
     plan.write(rendering, &mut copy).map(|()| copy).unwrap_or_default()
 }
 
-#[cfg(test)]
-fn strip_signatures() -> Rules {
-    Rules { signed_mail: super::SignedMail::Strip, ..Rules::default() }
-}
-
 /// A copy with as much changed as may be.
 #[cfg(test)]
 pub(crate) fn render(message: &[u8], tracking: Tracking) -> (Vec<u8>, Rendering) {
-    let plan = Plan::new(message, &strip_signatures(), &[b"X-MSYS-API"]);
+    let rules = Rules { signed_mail: super::SignedMail::Strip, ..Rules::default() };
+    let plan = Plan::new(message, &rules, &[b"X-MSYS-API"]);
     let rendering = plan.render(&mut Constant(tracking), &[]).unwrap_or_default();
     (write(&plan, &rendering), rendering)
-}
-
-/// Checks a copy with as much changed as may be.
-#[cfg(test)]
-pub(crate) fn check(message: &[u8], tracking: Tracking) {
-    check_by(&strip_signatures(), message, tracking, URL);
 }
 
 /// Checks that a copy with any URL in the place of links is the message but for its edits, and as
@@ -89,7 +79,7 @@ pub(crate) fn check(message: &[u8], tracking: Tracking) {
 ///
 /// # Panics
 /// A law does not hold.
-pub(crate) fn check_by(rules: &Rules, message: &[u8], tracking: Tracking, url: &str) {
+pub(crate) fn check(rules: &Rules, message: &[u8], tracking: Tracking, url: &str) {
     let plan = Plan::new(message, rules, &[b"X-MSYS-API"]);
     check_plan(&plan, rules);
     let rendering = plan.render(&mut Same { tracking, url }, &[]).unwrap_or_default();

@@ -37,7 +37,14 @@ _PLACE_COLUMNS: Final = (9, 11)
 _NAMES: Final = {
     name: key for table in TABLES.values() for key, rule in table.items() for name in rule.fields
 }
-_ENGAGEMENT: Final = ("campaign_id", "metadata", "tags", "transactional", "customer_id")
+_ENGAGEMENT: Final = (
+    "campaign_id",
+    "metadata",
+    "tags",
+    "transactional",
+    "customer_id",
+    "subaccount_id",
+)
 _TRACKED: Final = {WRAPPED, ADDED, REWRITTEN}
 _MEANINGS: Final = {
     **{reason.value: reason.meaning for reason in Reason},

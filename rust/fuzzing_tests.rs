@@ -71,6 +71,11 @@ fn html_is_read_as_lol_html_reads_it() {
 }
 
 #[test]
+fn a_stream_gives_what_the_plan_gives() {
+    run("stream", stream);
+}
+
+#[test]
 fn a_copy_is_its_message_but_for_the_edits() {
     run("message", message);
 }

@@ -1,81 +1,6 @@
+use super::laws::{charset, check as assert_like_the_plan, engagement, plan, stream, tracker};
 use super::*;
-use crate::token::RecipientType;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
-
-fn engagement() -> Engagement {
-    Engagement {
-        message_id: "00066d2bb36a0f10a4d3".to_owned(),
-        transmission_id: 0,
-        injected_at: 1_790_000_000,
-        lifetime_seconds: 60,
-        customer_id: 1,
-        subaccount_id: None,
-        recipient: "reader@e.test".to_owned(),
-        recipient_type: RecipientType::To,
-        campaign_id: None,
-        metadata: None,
-        tags: Vec::new(),
-        open_tracking: true,
-        click_tracking: true,
-        initial_pixel: true,
-        amp_enabled: false,
-        transactional: false,
-    }
-}
-
-fn keys() -> KeyRing {
-    KeyRing::new(&[(3, [7; 32])]).unwrap()
-}
-
-fn urls() -> TrackedUrls {
-    TrackedUrls::new("t.test", "https", "https", true, true).unwrap()
-}
-
-fn charset() -> Charset {
-    Charset::for_label(None).unwrap()
-}
-
-/// What becomes of a document that comes in these chunks, and what was done.
-fn stream(chunks: &[&[u8]], rules: &Rules, engagement: &Engagement) -> (Vec<u8>, Progress) {
-    let (keys, urls) = (keys(), urls());
-    let sealing = Sealing { keys: &keys, engagement, urls: &urls };
-    let mut stream = HtmlStream::new(charset(), rules.clone(), engagement);
-    let mut out = Vec::new();
-    for chunk in chunks {
-        stream.write(chunk, &sealing, &mut out);
-        assert!(stream.held.len() <= MAX_HELD + MAX_TOKEN + SLICE);
-    }
-    stream.end(&sealing, &mut out);
-    (out, stream.progress)
-}
-
-/// What the plan makes of it as the one part of a message; in base64 no line has a length.
-fn plan(html: &[u8], rules: &Rules, engagement: &Engagement) -> (Vec<u8>, Rendered) {
-    let head = "Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n";
-    let message = format!("{head}{}", STANDARD.encode(html));
-    let plan = TrackedPlan::new(Plan::new(message.as_bytes(), rules, &[]));
-    let rendered = plan.render(&keys(), engagement, &urls(), &[]).unwrap();
-    let mut copy = vec![0; rendered.rendering.length()];
-    plan.plan().write(&rendered.rendering, &mut copy).unwrap();
-    let mut body = copy.split_off(head.len());
-    body.retain(|byte| !byte.is_ascii_whitespace());
-    (STANDARD.decode(body).unwrap(), rendered)
-}
-
-fn assert_like_the_plan(html: &[u8], chunks: &[&[u8]], rules: &Rules, engagement: &Engagement) {
-    let (planned, rendered) = plan(html, rules, engagement);
-    let (streamed, progress) = stream(chunks, rules, engagement);
-    assert_eq!(
-        streamed.escape_ascii().to_string(),
-        planned.escape_ascii().to_string(),
-        "{:?}",
-        chunks.iter().map(|chunk| chunk.escape_ascii().to_string()).collect::<Vec<_>>()
-    );
-    assert_eq!(progress.wrapped_links, rendered.rendering.links);
-    assert_eq!(progress.pixels, rendered.rendering.pixels);
-}
 
 #[test]
 fn each_way_to_cut_a_small_document_gives_what_the_plan_gives() {
@@ -227,6 +152,7 @@ proptest! {
         engagement in any_engagement(),
         outlook_links in any::<bool>(),
         keep_link_attributes in any::<bool>(),
+        placeholder in prop::sample::select(vec!["", "x", "<!--", "http://e/", "</a>", "><", "y>"]),
     ) {
         let html = pieces.concat().into_bytes();
         let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(html.len() + 1)).collect();
@@ -238,7 +164,10 @@ proptest! {
             start = cut;
         }
         chunks.push(&html[start..]);
-        let rules = Rules { outlook_links, keep_link_attributes, ..Rules::default() };
+        let pixel_placeholder = Some(placeholder.to_owned());
+        let rules = Rules {
+            outlook_links, keep_link_attributes, pixel_placeholder, ..Rules::default()
+        };
         assert_like_the_plan(&html, &chunks, &rules, &engagement);
         let bytes: Vec<_> = html.chunks(1).collect();
         assert_like_the_plan(&html, &bytes, &rules, &engagement);
@@ -328,8 +257,22 @@ fn what_stays_is_counted_and_not_all_listed() {
 }
 
 #[test]
+fn the_pixel_takes_the_place_of_its_placeholder() {
+    let rules = Rules { pixel_placeholder: Some("<!--open-->".into()), ..Rules::default() };
+    let long = "<a href=http://e/>x</a>".repeat(20_000);
+    let html = format!("<body><a href='<!--open-->'>{long}<!--open-->{long}<!--open--></body>");
+    for size in [1 << 10, 1 << 16] {
+        let chunks: Vec<_> = html.as_bytes().chunks(size).collect();
+        assert_like_the_plan(html.as_bytes(), &chunks, &rules, &engagement());
+    }
+    let (out, progress) = stream(&[html.as_bytes()], &rules, &engagement());
+    assert_eq!(progress.pixels, 2);
+    assert!(String::from_utf8(out).unwrap().contains("x</a><img border"));
+}
+
+#[test]
 fn after_giving_up_the_rest_passes_as_it_is() {
-    let (keys, urls, engagement) = (keys(), urls(), engagement());
+    let ((keys, urls), engagement) = (tracker(), engagement());
     let sealing = Sealing { keys: &keys, engagement: &engagement, urls: &urls };
     let mut stream = HtmlStream::new(charset(), Rules::default(), &engagement);
     let mut out = Vec::new();

@@ -1,4 +1,4 @@
-use super::laws::{assert_like_the_plan, engagement, keys, plan, stream, urls};
+use super::laws::{charset, check as assert_like_the_plan, engagement, plan, stream, tracker};
 use super::*;
 use proptest::prelude::*;
 
@@ -272,9 +272,9 @@ fn the_pixel_takes_the_place_of_its_placeholder() {
 
 #[test]
 fn after_giving_up_the_rest_passes_as_it_is() {
-    let (keys, urls, engagement) = (keys(), urls(), engagement());
+    let ((keys, urls), engagement) = (tracker(), engagement());
     let sealing = Sealing { keys: &keys, engagement: &engagement, urls: &urls };
-    let mut stream = HtmlStream::new(Charset::default(), Rules::default(), &engagement);
+    let mut stream = HtmlStream::new(charset(), Rules::default(), &engagement);
     let mut out = Vec::new();
     stream.write(b"x<a href=ht", &sealing, &mut out);
     stream.give_up(Reason::CoreFailure, &mut out);

@@ -88,8 +88,7 @@ pub fn html(data: &[u8]) {
 /// A law does not hold.
 pub fn stream(data: &[u8]) {
     let ([tracking, size, switches, more], document) = options(data);
-    // A stream has no placeholder to wait for.
-    let rules = Rules { pixel_placeholder: None, ..rules([switches, more]) };
+    let rules = rules([switches, more]);
     let engagement = Engagement {
         click_tracking: !is_set(tracking, 0),
         open_tracking: !is_set(tracking, 1),

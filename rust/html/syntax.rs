@@ -49,8 +49,10 @@ impl<'h> Attributes<'h> {
     /// The next attribute; `None` at the tag's end, or if the end is missing.
     #[inline]
     fn read_attribute(&mut self) -> Option<Attribute> {
+        let between = self.at;
         if self.skip(|byte| is_blank(byte) || byte == b'/')? == b'>' {
-            self.self_closing = self.html.get(self.at - 1) == Some(&b'/');
+            // A slash that ends an unquoted value is the value's.
+            self.self_closing = self.html.get(between..self.at).is_some_and(|s| s.ends_with(b"/"));
             self.end = Some(self.at + 1);
             return None;
         }

@@ -278,7 +278,10 @@ fn makes_boundary(
         Change::Fill(Hole::Href(_)) | Change::Keep => false,
         Change::Fill(_) => is_boundary(before, boundaries) || is_boundary(after, boundaries),
         Change::Placeholder | Change::Remove(_) => {
-            is_boundary(after, boundaries) || is_boundary(&[before, after].concat(), boundaries)
+            let longest = boundaries.iter().map(String::len).max().unwrap_or_default() + 2;
+            // No more than that is looked at, and lines may be as long as the message.
+            let joined: Vec<u8> = before.iter().chain(after).take(longest).copied().collect();
+            is_boundary(after, boundaries) || is_boundary(&joined, boundaries)
         }
     }
 }

@@ -13,10 +13,10 @@ use crate::reason::Reason;
 pub enum Revision {
     /// No copy wraps it.
     Veto,
-    /// It leads there and goes by that name.
+    /// It leads elsewhere, or goes by another name; `None` keeps what it has.
     Replace {
         /// An http or https URL with a host.
-        target: String,
+        target: Option<String>,
         /// Cut to 63 bytes.
         name: Option<String>,
     },
@@ -66,12 +66,15 @@ impl<S: Clone> Plan<S> {
                     continue;
                 }
                 Some(Revision::Replace { target: wanted, name }) => {
-                    let target = target::target(&wanted);
-                    if target::check(&target).is_err() {
-                        return Err(RevisionError::Target { number, target: wanted });
+                    if let Some(target) = wanted {
+                        planned.link.target = target::target(&target);
+                        if target::check(&planned.link.target).is_err() {
+                            return Err(RevisionError::Target { number, target });
+                        }
                     }
-                    planned.link.target = target;
-                    planned.link.name = name.as_deref().and_then(cut_name);
+                    if let Some(name) = name {
+                        planned.link.name = cut_name(&name);
+                    }
                 }
                 None => {}
             }

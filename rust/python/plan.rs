@@ -5,7 +5,6 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyTuple};
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::token::{Engagement, KeyRing};
@@ -246,12 +245,11 @@ impl Plan {
     fn revise(
         &self,
         py: Python<'_>,
-        changes: HashMap<usize, Option<(String, Option<String>)>>,
+        changes: Vec<(usize, bool, Option<String>, Option<String>)>,
     ) -> PyResult<Self> {
         let plan = self.0.plan();
-        let revisions = changes.into_iter().map(|(number, change)| {
-            let revision =
-                change.map_or(Revision::Veto, |(target, name)| Revision::Replace { target, name });
+        let revisions = changes.into_iter().map(|(number, stays, target, name)| {
+            let revision = if stays { Revision::Veto } else { Revision::Replace { target, name } };
             (number, revision)
         });
         let revisions = revisions.collect();
@@ -354,6 +352,11 @@ impl Rendered {
     #[getter]
     fn pixels(&self) -> usize {
         self.copy.rendering.pixels
+    }
+
+    #[getter]
+    fn clips_html(&self) -> bool {
+        self.copy.rendering.clips_html
     }
 
     #[getter]

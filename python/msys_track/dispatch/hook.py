@@ -1,0 +1,48 @@
+"""A program's own decision about each link: leave it, name it, or lead it elsewhere."""
+
+from collections.abc import Callable
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from msys_track.logs import event_logger
+from msys_track.rewriting.engine import Link, Plan
+
+log = event_logger(__name__)
+
+
+class LinkChange(NamedTuple):
+    """What a program wants of a link that is wrapped; None keeps what the message says."""
+
+    target: str | None = None
+    """Where a click leads: an `http://` or `https://` URL."""
+    name: str | None = None
+    """`target_link_name` of its events, cut to 63 bytes of UTF-8."""
+
+
+OnLink: TypeAlias = Callable[[Link], LinkChange | Literal[False] | None]
+"""Is called once for each link of a message that copies may wrap; False leaves the link alone."""
+
+_VETO: Final = (True, None, None)
+
+
+def revise_plan(plan: Plan, on_link: OnLink | None) -> Plan:
+    """Call the hook for each link of a plan, and return a plan that does what it says.
+
+    A hook that fails leaves its link alone, so that the mail goes on.
+
+    Raises:
+        ValueError: a new target is not an `http://` or `https://` URL.
+    """
+    if on_link is None:
+        return plan
+    changes: list[tuple[int, bool, str | None, str | None]] = []
+    for number, link in enumerate(plan.links):
+        try:
+            answer = on_link(link)
+        except Exception:
+            log.exception("link.hook_failed", target=link.target)
+            answer = False
+        if answer is False:
+            changes.append((number, *_VETO))
+        elif answer is not None:
+            changes.append((number, False, answer.target, answer.name))
+    return plan.revise(changes) if changes else plan

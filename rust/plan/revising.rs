@@ -13,10 +13,10 @@ use crate::reason::Reason;
 pub enum Revision {
     /// No copy wraps it.
     Veto,
-    /// It leads elsewhere, or goes by another name; `None` keeps what it has.
+    /// It leads there and goes by that name.
     Replace {
         /// An http or https URL with a host.
-        target: Option<String>,
+        target: String,
         /// Cut to 63 bytes.
         name: Option<String>,
     },
@@ -66,15 +66,11 @@ impl<S: Clone> Plan<S> {
                     continue;
                 }
                 Some(Revision::Replace { target: wanted, name }) => {
-                    if let Some(target) = wanted {
-                        planned.link.target = target::target(&target);
-                        if target::check(&planned.link.target).is_err() {
-                            return Err(RevisionError::Target { number, target });
-                        }
+                    planned.link.target = target::target(&wanted);
+                    if target::check(&planned.link.target).is_err() {
+                        return Err(RevisionError::Target { number, target: wanted });
                     }
-                    if let Some(name) = name {
-                        planned.link.name = cut_name(&name);
-                    }
+                    planned.link.name = name.as_deref().and_then(cut_name);
                 }
                 None => {}
             }
@@ -100,7 +96,9 @@ impl<S: Clone> Plan<S> {
                     renumber(change);
                     line.fold = line.fold.filter(|_| *change != Change::Keep);
                 }
-                Content::QuotedPrintable(change, _) => renumber(change),
+                Content::QuotedPrintable(change, _) | Content::Unlimited(change, _) => {
+                    renumber(change);
+                }
                 Content::Base64(body) => {
                     body.changes.iter_mut().for_each(|(_, change)| renumber(change));
                 }

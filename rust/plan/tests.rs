@@ -556,10 +556,8 @@ fn a_pixel_behind_the_last_full_group_of_base64_makes_no_line_too_long() {
 fn a_revised_plan_has_other_links_and_the_same_message() {
     let html = "<a href='http://e.com/1'>x</a> <a href='http://e.com/2'>y</a>\n\
         <a href='http://e.com/3' data-msys-linkname=z>z</a></body>";
-    let replaced = Revision::Replace {
-        target: Some(" https://e.net/\n3".into()),
-        name: Some("n".repeat(70)),
-    };
+    let replaced =
+        Revision::Replace { target: " https://e.net/\n3".into(), name: Some("n".repeat(70)) };
     let revisions = HashMap::from([(0, Revision::Veto), (2, replaced)]);
     for message in property_tests::in_each_encoding("text/html", html) {
         let plan = Plan::new(message.as_slice(), &Rules::default(), &[]);
@@ -607,7 +605,7 @@ fn a_revision_that_makes_no_sense_says_so() {
     let revise = |number, revision| plan.revise(HashMap::from([(number, revision)])).map(|_| ());
     assert_eq!(revise(1, Revision::Veto), Err(RevisionError::NoLink { number: 1, count: 1 }));
     for target in ["", "mailto:a@e.com", "//e.com/", "http://"] {
-        let revision = Revision::Replace { target: Some(target.into()), name: None };
+        let revision = Revision::Replace { target: target.into(), name: None };
         let error = RevisionError::Target { number: 0, target: target.into() };
         assert_eq!(revise(0, revision), Err(error));
     }

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyTuple};
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::token::{Engagement, KeyRing};
@@ -29,7 +30,7 @@ pub(super) struct TrackedUrls {
     click_metadata: bool,
     #[pyo3(get)]
     allow_downgrade: bool,
-    core: tracked::TrackedUrls,
+    pub(super) core: tracked::TrackedUrls,
 }
 
 #[pymethods]
@@ -55,7 +56,7 @@ impl TrackedUrls {
 
 /// What may be touched, the same for all messages of one configuration.
 #[pyclass(frozen, module = "msys_track._core")]
-pub(super) struct Rules(plan::Rules);
+pub(super) struct Rules(pub(super) plan::Rules);
 
 #[pymethods]
 impl Rules {
@@ -167,7 +168,10 @@ impl From<&BodyPart> for PyPart {
     }
 }
 
-fn objects<'py, 'r, R, P>(py: Python<'py>, all: &'r [R]) -> PyResult<Bound<'py, PyTuple>>
+pub(super) fn objects<'py, 'r, R, P>(
+    py: Python<'py>,
+    all: &'r [R],
+) -> PyResult<Bound<'py, PyTuple>>
 where
     P: PyClass + Into<PyClassInitializer<P>> + From<&'r R>,
 {
@@ -210,7 +214,7 @@ pub(super) fn make_plan(
 /// A `msys_track.keys.ring.KeyRing`, which holds the compiled ring.
 #[derive(FromPyObject)]
 pub(super) struct Keys<'py> {
-    core: Bound<'py, KeyRing>,
+    pub(super) core: Bound<'py, KeyRing>,
 }
 
 #[pymethods]
@@ -245,11 +249,12 @@ impl Plan {
     fn revise(
         &self,
         py: Python<'_>,
-        changes: Vec<(usize, bool, Option<String>, Option<String>)>,
+        changes: HashMap<usize, Option<(String, Option<String>)>>,
     ) -> PyResult<Self> {
         let plan = self.0.plan();
-        let revisions = changes.into_iter().map(|(number, stays, target, name)| {
-            let revision = if stays { Revision::Veto } else { Revision::Replace { target, name } };
+        let revisions = changes.into_iter().map(|(number, change)| {
+            let revision =
+                change.map_or(Revision::Veto, |(target, name)| Revision::Replace { target, name });
             (number, revision)
         });
         let revisions = revisions.collect();

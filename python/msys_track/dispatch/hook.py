@@ -1,7 +1,7 @@
 """A program's own decision about each link: leave it, name it, or lead it elsewhere."""
 
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from msys_track.logs import event_logger
 from msys_track.rewriting.engine import Link, Plan
@@ -21,8 +21,6 @@ class LinkChange(NamedTuple):
 OnLink: TypeAlias = Callable[[Link], LinkChange | Literal[False] | None]
 """Is called once for each link of a message that copies may wrap; False leaves the link alone."""
 
-_VETO: Final = (True, None, None)
-
 
 def revise_plan(plan: Plan, on_link: OnLink | None) -> Plan:
     """Call the hook for each link of a plan, and return a plan that does what it says.
@@ -30,11 +28,12 @@ def revise_plan(plan: Plan, on_link: OnLink | None) -> Plan:
     A hook that fails leaves its link alone, so that the mail goes on.
 
     Raises:
-        ValueError: a new target is not an `http://` or `https://` URL.
+        RewriteError: a defect of the engine; the caller sends the original.
+        ValueError: a new target is not an http or https URL with a host.
     """
     if on_link is None:
         return plan
-    changes: list[tuple[int, bool, str | None, str | None]] = []
+    changes: dict[int, tuple[str, str | None] | None] = {}
     for number, link in enumerate(plan.links):
         try:
             answer = on_link(link)
@@ -42,7 +41,7 @@ def revise_plan(plan: Plan, on_link: OnLink | None) -> Plan:
             log.exception("link.hook_failed", target=link.target)
             answer = False
         if answer is False:
-            changes.append((number, *_VETO))
+            changes[number] = None
         elif answer is not None:
-            changes.append((number, False, answer.target, answer.name))
+            changes[number] = (answer.target or link.target, answer.name or link.name)
     return plan.revise(changes) if changes else plan

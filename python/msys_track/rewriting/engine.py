@@ -5,7 +5,7 @@ Python beside it. What an engine returns is described here and nowhere else; the
 fit it, and so do frozen dataclasses.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
@@ -146,20 +146,16 @@ class Plan(Protocol):
     def initial_pixel_offset(self) -> int | None:
         """Right after the `<body>` tag; None if there is none."""
 
-    def revise(self, changes: Sequence[tuple[int, bool, str | None, str | None]], /) -> "Plan":
-        """Return the plan of the same message with other links.
+    def revise(self, changes: Mapping[int, tuple[str, str | None] | None], /) -> "Plan":
+        """Make the plan of the same message with other links.
 
-        A link that stays as it is goes to `left_alone`, with the reason `vetoed`, and the links
-        behind it move up.
-
-        Args:
-            changes: for each changed link its number in `links`, whether it stays as it is, a new
-                target, and a new name, of which 63 bytes are kept; None keeps what it has.
+        `changes` give a link of `links`, by its number from 0, another target and name, or None
+        to veto it: then it is in `left_alone`, with the reason `vetoed`, and the links behind it
+        move up. A name is cut to 63 bytes, as one from `data-msys-linkname`.
 
         Raises:
             RewriteError: a defect of the engine; the caller sends the original.
-            ValueError: a target is not an http or https URL with a host, or a number is not one of
-                a link.
+            ValueError: there is no such link, or a target is not an http or https URL with a host.
         """
 
     def render(

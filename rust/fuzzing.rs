@@ -3,7 +3,7 @@
 //! `fuzz/` hands these functions to libFuzzer. `cargo test` runs them too, over mixtures and damages
 //! of the seeds in `fuzz/seeds` (`smoke`).
 
-use crate::charset::Charset;
+use crate::charset::{self, Charset};
 use crate::html;
 use crate::plan::{self, Tracking};
 use crate::smtp::data::{BareNewline, find_end, stuff, unstuff};
@@ -15,9 +15,9 @@ fn options(data: &[u8]) -> (u8, &[u8]) {
     data.split_first().map_or((0, data), |(first, rest)| (*first, rest))
 }
 
-fn charset(option: u8) -> Charset {
-    let labels = ["utf-8", "windows-1252", "shift_jis", "gb18030"];
-    let label = labels.get(usize::from(option % 5)).copied();
+fn labelled(option: u8) -> Charset {
+    let labels = ["utf-8", "windows-1252", "shift_jis", "gb18030", "ibm850", "euc-tw"];
+    let label = labels.get(usize::from(option % 7)).copied();
     Charset::for_label(label).unwrap_or_else(|reason| unreachable!("{reason:?}"))
 }
 
@@ -27,7 +27,7 @@ fn charset(option: u8) -> Charset {
 /// A law does not hold.
 pub fn html(data: &[u8]) {
     let (option, document) = options(data);
-    let _ = html::laws::check(document, charset(option));
+    let _ = html::laws::check(document, labelled(option));
 }
 
 /// A message: undoing a copy's edits gives the message, and the copy is as good a message.
@@ -48,7 +48,7 @@ pub fn message(data: &[u8]) {
 pub fn text(data: &[u8]) {
     let (option, text) = options(data);
     let flow = if option & 0x80 == 0 { Flow::Fixed } else { Flow::JoinedWithoutSpace };
-    let Ok(found) = text::scan(text, charset(option), flow) else { return };
+    let Ok(found) = text::scan(text, labelled(option), flow) else { return };
     let mut end = 0;
     for link in &found.links {
         let (start, stop) = (link.href.start.0, link.href.end.0);
@@ -61,6 +61,18 @@ pub fn text(data: &[u8]) {
         let removed = text.get(options.start.0..options.end.0).unwrap_or_default();
         assert!(removed.starts_with(b"[[") && removed.ends_with(b"]]"));
         assert!(found.links.iter().any(|link| link.href.end == options.start));
+    }
+}
+
+/// A text in a charset that is no superset of ASCII: what is put in is all that changes.
+///
+/// # Panics
+/// A law does not hold.
+pub fn charset(data: &[u8]) {
+    let (option, source) = options(data);
+    let schemes = charset::laws::SCHEMES;
+    if let Some(scheme) = schemes.get(usize::from(option) % schemes.len()) {
+        charset::laws::check(source, *scheme);
     }
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::Hole;
 use super::lines::{Around, LineCursor, line_break};
+use crate::charset::scheme::Script;
 use crate::edit::{PartRange, RawOffset, RawRange};
 use crate::mime::base64::{self, Layout};
 use crate::mime::quoted_printable::Decoded;
@@ -42,6 +43,14 @@ pub(super) enum Removal {
     TextOptions,
 }
 
+/// How text is written into a part.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Writing {
+    pub(super) script: Script,
+    /// The line break of the text, where bytes don't show it.
+    pub(super) eol: Option<&'static [u8]>,
+}
+
 /// The line that an edit stands on, in a part without transfer encoding.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TextLine {
@@ -52,6 +61,7 @@ pub(super) struct TextLine {
     /// The edit reaches over a line break.
     pub(super) joins: bool,
     pub(super) eol: &'static [u8],
+    pub(super) script: Script,
 }
 
 /// The quoted-printable line that an edit stands on.
@@ -62,6 +72,7 @@ pub(super) struct EncodedLine {
     /// A line break of the text behind it would be read as something else.
     pub(super) needs_soft_break: bool,
     pub(super) eol: &'static [u8],
+    pub(super) writing: Writing,
 }
 
 /// A base64 body from its first changed group on, decoded.
@@ -74,6 +85,7 @@ pub(super) struct Reencoded {
     pub(super) eol: &'static [u8],
     /// Of the encoded lines.
     pub(super) encoded_eol: &'static [u8],
+    pub(super) script: Script,
 }
 
 /// A part's body, decoded, and the way back.
@@ -123,9 +135,10 @@ impl<'m> Body<'m> {
         message: &[u8],
         body: &Range<usize>,
         changes: &[(PartRange, Change)],
+        writing: Writing,
     ) -> (Vec<Edit>, Vec<Change>) {
         if let Self::Base64(decoded) = self {
-            let edit = base64_edit(message, body, decoded, changes);
+            let edit = base64_edit(message, body, decoded, changes, writing);
             return (edit.into_iter().collect(), Vec::new());
         }
         let raw = message.get(body.clone()).unwrap_or_default();
@@ -149,17 +162,21 @@ impl<'m> Body<'m> {
                             Some(b' ' | b'\t' | b'=')
                         ),
                         eol,
+                        writing,
                     },
                 ),
                 _ => Content::Verbatim(
                     *change,
                     TextLine {
                         tail: around.after.len(),
-                        too_long: around.too_long,
+                        // Octets of a line are no measure for units of two or four.
+                        too_long: around.too_long || writing.script.is_wide(),
                         joins: message
                             .get(at.start.0..at.end.0)
                             .is_some_and(|replaced| replaced.contains(&b'\n')),
-                        eol,
+                        // A line break in units is a bare CR and a bare LF on the wire.
+                        eol: if writing.script.is_wide() { b"" } else { eol },
+                        script: writing.script,
                     },
                 ),
             };
@@ -185,6 +202,7 @@ fn base64_edit(
     body: &Range<usize>,
     decoded: &[u8],
     changes: &[(PartRange, Change)],
+    writing: Writing,
 ) -> Option<Edit> {
     let (first, _) = changes.first()?;
     let raw = message.get(body.clone()).unwrap_or_default();
@@ -198,8 +216,9 @@ fn base64_edit(
         bytes: decoded.get(kept..).unwrap_or_default().to_vec(),
         changes: changes.collect(),
         layout,
-        eol: line_break(decoded),
+        eol: writing.eol.unwrap_or_else(|| line_break(decoded)),
         encoded_eol: line_break(if raw.contains(&b'\n') { raw } else { message }),
+        script: writing.script,
     };
     let start = body.start;
     Some(Edit {

@@ -6,6 +6,7 @@
 mod content;
 mod lines;
 mod planning;
+mod reading;
 mod rendering;
 mod rules;
 
@@ -122,6 +123,8 @@ impl<S: AsRef<[u8]>> Plan<S> {
     }
 }
 
+#[cfg(test)]
+mod charset_tests;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod laws;
 #[cfg(test)]

@@ -3,16 +3,16 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::content::{Body, Change, Content, Edit, Removal};
+use super::content::{Body, Change, Content, Edit, Removal, Writing};
+use super::reading::PartText;
 use super::{Hole, LeftAlone, Plan, PlannedLink, Rules, SignedMail};
-use crate::charset::Charset;
 use crate::edit::{PartRange, RawOffset, RawRange};
 use crate::html;
 use crate::link::Link;
 use crate::mime::entity::{self, BodyPart, Role};
 use crate::mime::header::Section;
 use crate::reason::Reason;
-use crate::text::{self, Flow};
+use crate::text::{Flow, TextScan};
 
 /// A message that has one of these is signed.
 const SIGNATURES: [&[u8]; 2] = [b"dkim-signature", b"arc-seal"];
@@ -162,14 +162,14 @@ impl<'m> Planner<'m> {
     }
 
     fn edit(&mut self, found: PlannedPart<'_>) {
-        let PlannedPart { at, body, links, mut changes } = found;
+        let PlannedPart { at, body, writing, links, mut changes } = found;
         for link in links {
             changes.push((link.href.clone(), Change::Fill(Hole::Href(self.links.len()))));
             self.links.push(PlannedLink { at: body.raw(&at, &link.href), link });
         }
         // At one place a pixel stands before what follows it.
         changes.sort_by_key(|(range, _)| (range.start, range.end));
-        let (edits, refused) = body.edits(self.message, &at, &changes);
+        let (edits, refused) = body.edits(self.message, &at, &changes, writing);
         self.edits.extend(edits);
         for change in refused {
             self.refuse(change);
@@ -200,6 +200,7 @@ struct PlannedPart<'m> {
     /// Its body in the message.
     at: Range<usize>,
     body: Body<'m>,
+    writing: Writing,
     links: Vec<Link>,
     /// What is done to it besides.
     changes: Vec<(PartRange, Change)>,
@@ -207,8 +208,9 @@ struct PlannedPart<'m> {
 
 impl<'m> Planner<'m> {
     fn html(&mut self, part: &BodyPart) -> Result<PlannedPart<'m>, Reason> {
-        let (charset, body) = self.decode(part)?;
-        let scan = html::lol::scan(body.bytes(), charset)?;
+        let text = self.read(part)?;
+        let (scan, writing) = (text.scan_html()?, text.writing());
+        let body = text.body;
         let raw = |range: &PartRange| body.raw(&part.body, range);
         self.html.pixel = scan.pixel.map(|at| raw(&(at..at)).start);
         if scan.pixel.is_none() {
@@ -223,18 +225,20 @@ impl<'m> Planner<'m> {
         self.opted_out = opted_out.map(|link| link.target.clone()).collect();
         let changes = self.changes(&scan);
         let links = self.filter(scan.links, &raw);
-        Ok(PlannedPart { at: part.body.clone(), body, links, changes })
+        Ok(PlannedPart { at: part.body.clone(), body, writing, links, changes })
     }
 
     fn text(&mut self, part: &BodyPart) -> Result<PlannedPart<'m>, Reason> {
-        let (charset, body) = self.decode(part)?;
+        let read = self.read(part)?;
         let joins = part.content_type.parameter("delsp");
         let flow = if joins.is_some_and(|joins| joins.eq_ignore_ascii_case("yes")) {
             Flow::JoinedWithoutSpace
         } else {
             Flow::Fixed
         };
-        let text::TextScan { mut links, options } = text::scan(body.bytes(), charset, flow)?;
+        let TextScan { mut links, options } = read.scan_text(flow)?;
+        let writing = read.writing();
+        let body = read.body;
         for link in &mut links {
             if link.reason.is_none() && self.opted_out.contains(&link.target) {
                 link.reason = Some(Reason::OptedOut);
@@ -243,12 +247,13 @@ impl<'m> Planner<'m> {
         let links = self.filter(links, &|range| body.raw(&part.body, range));
         let removal = Change::Remove(Removal::TextOptions);
         let changes = options.into_iter().map(|range| (range, removal)).collect();
-        Ok(PlannedPart { at: part.body.clone(), body, links, changes })
+        Ok(PlannedPart { at: part.body.clone(), body, writing, links, changes })
     }
 
-    fn decode(&self, part: &BodyPart) -> Result<(Charset, Body<'m>), Reason> {
-        let charset = Charset::for_label(part.content_type.parameter("charset").as_deref())?;
-        Ok((charset, Body::decode(self.message, &part.body, &part.transfer_encoding)?))
+    fn read(&self, part: &BodyPart) -> Result<PartText<'m>, Reason> {
+        let charset = part.content_type.parameter("charset");
+        let decode = || Body::decode(self.message, &part.body, &part.transfer_encoding);
+        PartText::read(charset.as_deref(), decode)
     }
 
     /// What is done to HTML besides wrapping its links.

@@ -213,21 +213,23 @@ impl<'f, F: Fill> Copying<'f, F> {
         line: &TextLine,
         out: &mut Vec<u8>,
     ) -> Result<(), Reason> {
+        let start = out.len();
         let kept = self.column.of_end(out) + line.tail;
         match change {
             Change::Fill(hole @ Hole::Href(_)) => {
                 let room = if line.too_long { usize::MAX } else { MAX_LINE.saturating_sub(kept) };
-                self.content(hole, room, out)
+                self.content(hole, room, out)?;
             }
-            Change::Fill(pixel) => self.pixel_line(pixel, MAX_LINE, line.eol, out),
+            Change::Fill(pixel) => self.pixel_line(pixel, MAX_LINE, line.eol, out)?,
             Change::Remove(removal) => {
                 self.removes(removal)?;
                 if line.joins && kept > MAX_LINE && !line.too_long {
                     out.extend_from_slice(line.eol);
                 }
-                Ok(())
             }
         }
+        line.script.rewrite(out, start);
+        Ok(())
     }
 
     fn pixel_line(
@@ -255,7 +257,14 @@ impl<'f, F: Fill> Copying<'f, F> {
             Change::Fill(hole) => self.content(hole, usize::MAX, &mut content)?,
             Change::Remove(removal) => self.removes(removal)?,
         }
-        let is_pixel = matches!(change, Change::Fill(Hole::Pixel | Hole::InitialPixel));
+        let mut is_pixel = matches!(change, Change::Fill(Hole::Pixel | Hole::InitialPixel));
+        if let (true, Some(eol)) = (is_pixel, line.writing.eol) {
+            // A line break of the text is not one of the encoded lines.
+            content.splice(..0, eol.iter().copied());
+            content.extend_from_slice(eol);
+            is_pixel = false;
+        }
+        line.writing.script.rewrite(&mut content, 0);
         let column = self.column.of_end(out);
         let mut writer = Writer::new(out, column, line.eol);
         if is_pixel {
@@ -279,10 +288,15 @@ impl<'f, F: Fill> Copying<'f, F> {
         let mut decoded = Vec::with_capacity(body.bytes.len() + 512 * body.changes.len());
         let mut splice = Splice::new(&body.bytes, &mut decoded);
         for (range, change) in &body.changes {
-            let done = splice.replace(range, |out| match *change {
-                Change::Fill(hole @ Hole::Href(_)) => self.content(hole, usize::MAX, out),
-                Change::Fill(pixel) => self.pixel_line(pixel, usize::MAX, body.eol, out),
-                Change::Remove(removal) => self.removes(removal),
+            let done = splice.replace(range, |out| {
+                let start = out.len();
+                match *change {
+                    Change::Fill(hole @ Hole::Href(_)) => self.content(hole, usize::MAX, out),
+                    Change::Fill(pixel) => self.pixel_line(pixel, usize::MAX, body.eol, out),
+                    Change::Remove(removal) => self.removes(removal),
+                }?;
+                body.script.rewrite(out, start);
+                Ok(())
             });
             if let Err(reason) = done {
                 self.leave(at, *change, reason);

@@ -53,6 +53,8 @@ class Leaf:
         if decoded is None or self.transcoder is None:
             return decoded
         text = decoded.encode("latin-1").decode(self.transcoder, "replace")
+        if text and not any("\0" < each < "\x80" for each in text):
+            return None  # ASCII, and no UTF-16
         return text.encode("utf-8", "replace").decode("latin-1")
 
 
@@ -151,6 +153,7 @@ BASE64 = re.compile(rb"([A-Za-z0-9+/]*)(={0,2})")
 _LABELS = {
     "iso-8859-1": "cp1252",
     "latin-9": "iso8859-15",
+    "utf-8-sig": "utf-8",
     "iso-8859-9": "cp1254",
     "iso-8859-11": "cp874",
     "gb2312": "gb18030",
@@ -159,7 +162,7 @@ _LABELS = {
     "euc-kr": "cp949",
     "big5": "big5hkscs",
 }
-_PYTHON_S_OWN = frozenset({"utf-8-sig", "mbcs", "idna", "punycode"})
+_PYTHON_S_OWN = frozenset({"mbcs", "idna", "punycode"})
 _OF_BROWSERS = re.compile(
     r"cp(125.|866|874|932|949)|iso8859-.*|koi8-[ru]|gb18030|gbk|big5hkscs|euc_(jp|kr)|shift_jis"
 )

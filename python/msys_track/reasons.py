@@ -100,8 +100,7 @@ class Reason(StrEnum):
     UNKNOWN_CHARSET = "unknown_charset", "no registry knows the charset's name"
     UNSUPPORTED_CHARSET = (
         "unsupported_charset",
-        "EBCDIC and others that are no supersets of ASCII; of a link: its target has bytes that "
-        "can't be read, or it ends inside a shift",
+        "EBCDIC and others that are no supersets of ASCII; of a link: its target can't be read",
     )
     UNKNOWN_TRANSFER_ENCODING = (
         "unknown_transfer_encoding",

@@ -74,10 +74,10 @@ _LINES: Final = re.compile(
     rb"(?:([!-9;-~]+)[ \t]*:|[ \t])[^\n]*(?:\n|\Z)(?:[ \t][^\n]*(?:\n|\Z))*"
 )
 _BLANK: Final = re.compile(rb"\r?\n")
-# A pixel stands on a line of its own. `top` is the one for the top of a mail, where it must not
-# take room.
+# A pixel stands on a line of its own, but for UTF-16 as it stands, whose line breaks would be bare.
+# `top` is the one for the top of a mail, where it must not take room.
 _TRACKED: Final = (
-    rb'(?P<eol>\r?\n)(?:<img border="0" width="1" height="1" alt="" src="(?P<pixel>%b/q/[\w-]+)">'
+    rb'(?P<eol>\r?\n|)(?:<img border="0" width="1" height="1" alt="" src="(?P<pixel>%b/q/[\w-]+)">'
     rb'|<div style="color:transparent;visibility:hidden;opacity:0;font-size:0px;border:0;'
     rb"max-height:1px;width:1px;margin:0px;padding:0px;border-width:0px!important;"
     rb'display:none!important;line-height:0px!important;"><img border="0" width="1" height="1" '

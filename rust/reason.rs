@@ -32,7 +32,8 @@ reasons! {
     NotHttp = "not_http",
     /// nothing follows `http://`
     NoHost = "no_host",
-    /// `data-msys-clicktrack="0"`; in text/plain also where the HTML says so of the same target
+    /// `data-msys-clicktrack="0"`, or another product's opt-out where `foreign_opt_outs` is on; in
+    /// text/plain also where the HTML says so of the same target
     OptedOut = "opted_out",
     /// its target fits a pattern of `never_wrap`
     NeverWrap = "never_wrap",
@@ -106,7 +107,7 @@ reasons! {
     TooManyParts = "too_many_parts",
     /// more than 32 multiparts inside each other
     NestedTooDeep = "nested_too_deep",
-    /// scanning would take more than 256 MiB
+    /// in a stream: a link's tag or a conditional comment is longer than 64 KiB
     HtmlLimit = "html_limit",
     /// neither opens nor clicks are tracked for it
     TrackingOff = "tracking_off",

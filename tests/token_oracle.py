@@ -23,6 +23,8 @@ KINDS = {
     "amp_initial_open": "q", "list_unsubscribe": "u", "link_unsubscribe": "f",
 }  # fmt: skip
 """In the order of their numbers, with the first letter of their paths."""
+PARTS = ("html", "text", "amp")
+POSITION = 2
 RECIPIENT_TYPES = ("to", "cc", "bcc", "archive")
 FLAGS = ("open_tracking", "click_tracking", "initial_pixel", "amp_enabled", "transactional")
 FIELDS = (
@@ -198,10 +200,24 @@ def _engagement(reader: ClaimsReader) -> dict[str, Any]:
     if count > 255:
         raise UnreadableError("tags")
     fields["tags"] = [reader.text() for _ in range(count)]
+    fields |= {"link_number": None, "link_part": None}
     for _ in range(reader.number() if has(12) else 0):
-        reader.number()
-        reader.take(reader.number())
+        extension = reader.number()
+        value = reader.take(reader.number())
+        if extension == POSITION:
+            fields |= _position(value)
     return fields
+
+
+def _position(value: bytes) -> dict[str, Any]:
+    reader = ClaimsReader(value)
+    try:
+        number, part = divmod(reader.number(34), 4)
+    except UnreadableError:
+        number = part = 0
+    if reader.rest or number == 0 or part >= len(PARTS):
+        return {"link_number": None, "link_part": None}
+    return {"link_number": number, "link_part": PARTS[part]}
 
 
 def write_claims(claims: Mapping[str, Any]) -> bytes:
@@ -218,6 +234,10 @@ def write_claims(claims: Mapping[str, Any]) -> bytes:
             out.append(_number(claims[name]) if bits else _text(claims[name]))
     if claims["tags"]:
         out += [_number(len(claims["tags"])), *map(_text, claims["tags"])]
+    if claims["link_number"] is not None:
+        flags |= 1 << 12
+        value = _number(4 * claims["link_number"] + PARTS.index(claims["link_part"]))
+        out += [_number(1), _number(POSITION), _number(len(value)), value]
     link = [claims["target"], claims["link_name"]]
     head = [*KINDS].index(claims["kind"]) | (link[0] is not None) << 4 | (link[1] is not None) << 5
     out += [bytes([head]), *(_text(each) for each in link if each is not None)]

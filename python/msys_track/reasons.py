@@ -32,7 +32,10 @@ class Reason(StrEnum):
     NO_HOST = "no_host", "nothing follows http://"
     OPTED_OUT = (
         "opted_out",
-        'data-msys-clicktrack="0"; in text/plain also where the HTML says so of the same target',
+        (
+            """data-msys-clicktrack="0", or another product's opt-out where foreign_opt_outs """
+            "is on; in text/plain also where the HTML says so of the same target"
+        ),
     )
     NEVER_WRAP = "never_wrap", "its target fits a pattern of never_wrap"
     URL_TEXT = "url_text", "its visible text is itself a URL, and spare_url_text is on"
@@ -126,7 +129,10 @@ class Reason(StrEnum):
         "1,000 parts stand before it; reported once for all the rest",
     )
     NESTED_TOO_DEEP = "nested_too_deep", "more than 32 multiparts inside each other"
-    HTML_LIMIT = "html_limit", "scanning would take more than 256 MiB"
+    HTML_LIMIT = (
+        "html_limit",
+        "in a stream: a link's tag or a conditional comment is longer than 64 KiB",
+    )
     TRACKING_OFF = "tracking_off", "neither opens nor clicks are tracked for it"
     BYPASSED = (
         "bypassed",

@@ -12,7 +12,6 @@ mod utf7;
 mod wide;
 
 use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, WINDOWS_1252};
-use lol_html::AsciiCompatibleEncoding;
 use std::borrow::Cow;
 
 use crate::reason::Reason;
@@ -43,25 +42,21 @@ impl Coding {
             None => Entry::Ascii,
             Some(label) => table::find(label).ok_or(Reason::UnknownCharset)?,
         };
-        // What the scanner takes a charset for that it does not know: a byte, a character.
-        let bytewise = AsciiCompatibleEncoding::new(WINDOWS_1252);
-        let bytewise = bytewise.ok_or(Reason::UnsupportedCharset)?;
-        let (encoding, reading) = match entry {
-            Entry::Ascii => (AsciiCompatibleEncoding::utf_8(), Reading::Undeclared),
-            Entry::Standard(encoding) => (encoding, Reading::Standard),
-            Entry::Single(characters) => (bytewise, Reading::Single(characters)),
-            Entry::Opaque => (bytewise, Reading::Opaque),
+        let reading = match entry {
+            Entry::Ascii => Reading::Undeclared,
+            Entry::Standard(encoding) => Reading::Standard(encoding),
+            Entry::Single(characters) => Reading::Single(characters),
+            Entry::Opaque => Reading::Opaque,
             Entry::Transcoded(scheme) => return Ok(Self::Transcoded(scheme)),
             Entry::Unsupported => return Err(Reason::UnsupportedCharset),
         };
-        Ok(Self::Ascii(Charset { encoding, reading, query: None }))
+        Ok(Self::Ascii(Charset { reading, query: None }))
     }
 }
 
 /// The charset of a text whose markup can be read byte by byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charset {
-    encoding: AsciiCompatibleEncoding,
     reading: Reading,
     /// What a browser encodes queries in, if not in this charset.
     query: Option<&'static Encoding>,
@@ -70,8 +65,8 @@ pub struct Charset {
 /// How bytes above 127 are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
-    /// By the encoding for the scanner.
-    Standard,
+    /// By an encoding that agrees with ASCII below 128.
+    Standard(&'static Encoding),
     /// As UTF-8 where they are UTF-8, else as windows-1252.
     Undeclared,
     /// Each is a character of its own.
@@ -98,13 +93,7 @@ impl Charset {
     pub fn of_transcoded(scheme: Scheme) -> Self {
         // The Encoding Standard knows no other of these ("get an output encoding").
         let query = (scheme == Scheme::Iso2022Jp).then_some(ISO_2022_JP);
-        Self { encoding: AsciiCompatibleEncoding::utf_8(), reading: Reading::Standard, query }
-    }
-
-    /// The encoding for the scanner.
-    #[must_use]
-    pub fn encoding(self) -> AsciiCompatibleEncoding {
-        self.encoding
+        Self { reading: Reading::Standard(UTF_8), query }
     }
 
     /// Reads bytes of the part as text; malformed sequences become U+FFFD, as in a browser.
@@ -115,9 +104,8 @@ impl Charset {
         {
             return Cow::Borrowed(text);
         }
-        let encoding: &'static Encoding = self.encoding.into();
         let encoding = match self.reading {
-            Reading::Standard => encoding,
+            Reading::Standard(encoding) => encoding,
             Reading::Undeclared => WINDOWS_1252,
             Reading::Single(characters) => {
                 let character = |byte: &u8| characters.get(usize::from(*byte)).copied();
@@ -144,7 +132,7 @@ impl Charset {
     #[must_use]
     pub fn query_encoding(self, raw: &[u8]) -> Option<&'static Encoding> {
         let encoding = match self.reading {
-            Reading::Standard => self.query.unwrap_or_else(|| self.encoding.into()),
+            Reading::Standard(encoding) => self.query.unwrap_or(encoding),
             Reading::Undeclared if std::str::from_utf8(raw).is_err() => WINDOWS_1252,
             // No browser knows the others.
             _ => UTF_8,
@@ -160,8 +148,8 @@ impl Charset {
     /// Whether bytes below 128 may be part of characters outside ASCII, as in Shift JIS.
     #[must_use]
     pub fn has_ascii_in_characters(self) -> bool {
-        let encoding: &'static Encoding = self.encoding.into();
-        !self.reads_utf8() && !encoding.is_single_byte()
+        matches!(self.reading, Reading::Standard(encoding) if encoding != UTF_8
+            && !encoding.is_single_byte())
     }
 
     /// The first character and its length; `None` where it is malformed, or unknown.
@@ -180,8 +168,7 @@ impl Charset {
     }
 
     fn reads_utf8(self) -> bool {
-        let encoding: &'static Encoding = self.encoding.into();
-        encoding == UTF_8
+        self.reading == Reading::Undeclared || self.reading == Reading::Standard(UTF_8)
     }
 }
 

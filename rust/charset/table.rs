@@ -1,7 +1,6 @@
 //! The table of labels, which the engine in pure Python reads too.
 
 use encoding_rs::Encoding;
-use lol_html::AsciiCompatibleEncoding;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -15,7 +14,7 @@ pub(super) enum Entry {
     /// US-ASCII.
     Ascii,
     /// An encoding of the Encoding Standard that agrees with ASCII below 128.
-    Standard(AsciiCompatibleEncoding),
+    Standard(&'static Encoding),
     /// A character for each byte.
     Single(&'static [char]),
     /// ASCII below 128; what other bytes are is not known.
@@ -72,7 +71,7 @@ fn read_entry(
         "ascii" => Entry::Ascii,
         "standard" => {
             let encoding = Encoding::for_label(words.next()?.as_bytes())?;
-            Entry::Standard(AsciiCompatibleEncoding::new(encoding)?)
+            Entry::Standard(Some(encoding).filter(|encoding| encoding.is_ascii_compatible())?)
         }
         "single" => {
             let mut characters: Vec<char> = ('\0'..='\x7f').chain(high.map(character)).collect();

@@ -5,7 +5,8 @@ use super::lines::line_break;
 use crate::charset::transcoding::Transcoded;
 use crate::charset::{Charset, Coding};
 use crate::edit::{PartOffset, PartRange};
-use crate::html::{found::HtmlScan, lol};
+use crate::html::found::HtmlScan;
+use crate::html::{reader, visible};
 use crate::link::Link;
 use crate::reason::Reason;
 use crate::text::{self, Flow, TextScan};
@@ -38,16 +39,19 @@ impl<'m> PartText<'m> {
         self.transcoded.as_ref().map_or(self.body.bytes(), |read| read.text.as_bytes())
     }
 
-    pub(super) fn scan_html(&self) -> Result<HtmlScan, Reason> {
-        let mut scan = lol::scan(self.text(), self.charset)?;
+    pub(super) fn scan_html(&self, spares_url_text: bool) -> HtmlScan {
+        let mut scan = reader::scan(self.text(), self.charset);
+        if spares_url_text {
+            visible::spare_url_text(&mut scan.links, self.text(), self.charset);
+        }
         self.leave_unread(&mut scan.links);
-        let Some(transcoded) = &self.transcoded else { return Ok(scan) };
+        let Some(transcoded) = &self.transcoded else { return scan };
         place_links(transcoded, &mut scan.links);
         scan.attributes = place_all(transcoded, scan.attributes);
         let insertion = |at: PartOffset| transcoded.insertion(at.0).map(PartOffset);
         scan.pixel = scan.pixel.and_then(insertion);
         scan.initial_pixel = scan.initial_pixel.and_then(insertion);
-        Ok(scan)
+        scan
     }
 
     pub(super) fn scan_text(&self, flow: Flow) -> Result<TextScan, Reason> {
@@ -85,6 +89,10 @@ impl<'m> PartText<'m> {
 fn place_links(transcoded: &Transcoded, links: &mut [Link]) {
     let mut last = PartOffset(0);
     for link in links {
+        // In units of two or four bytes a white-space byte is no character.
+        let fold = link.fold.filter(|_| !transcoded.script.is_wide());
+        let fold = fold.and_then(|at| place(transcoded, &(at..PartOffset(at.0 + 1))));
+        link.fold = fold.map(|fold| fold.start);
         if let Some(range) = place(transcoded, &link.href) {
             last = range.end;
             link.href = range;

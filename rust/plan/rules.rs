@@ -51,6 +51,12 @@ impl Rules {
     /// Why a link may not be wrapped, if it may not.
     #[must_use]
     pub fn refuse_link(&self, link: &Link) -> Option<Reason> {
+        if self.foreign_opt_outs && link.foreign_opt_out {
+            return Some(Reason::OptedOut);
+        }
+        if link.reason.is_some() {
+            return link.reason;
+        }
         if !self.reach(link.place) {
             let is_text = link.place == Place::Text;
             return Some(if is_text { Reason::TextLinksOff } else { Reason::OutlookLinksOff });

@@ -3,7 +3,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from tests.rewriting.plans import KEYS, URLS, plan, render
+from tests.rewriting.plans import KEYS, URLS, engagement, plan, render
 
 from msys_track.keys.ring import TrackedUrls
 from msys_track.metrics import Counters
@@ -30,6 +30,21 @@ def test_a_plan_tells_its_links_and_what_it_leaves() -> None:
     last = planned.left_alone[-1]
     assert message[last.offset : last.offset + last.length] == b"http://e.net/?a&amp;b"
     assert planned.pixel_offset == len(message)
+
+
+def test_copies_that_are_made_at_once_are_those_made_one_by_one() -> None:
+    message = HTML + b"<body><a href='http://e.com/'>x</a></body>"
+    planned = plan(message)
+    asked = [engagement(), engagement(open_tracking=True), engagement(metadata='{"a":"b"}')]
+    inserted = [(12, b"Bcc: jo@example.com\r\n")]
+    copies = planned.render_all(KEYS, asked, URLS, inserted)
+    alone = [planned.render(KEYS, each, URLS, inserted) for each in asked]
+    assert [copy.message for copy in copies] == [copy.message for copy in alone]
+    assert len({copy.message for copy in copies}) == 3
+    assert [copy.pixels for copy in copies] == [0, 1, 0]
+    assert planned.render_all(KEYS, [], URLS) == []
+    with pytest.raises(ValueError, match="behind the header section"):
+        planned.render_all(KEYS, asked, URLS, [(len(message), b"x")])
 
 
 def test_header_fields_are_found_in_any_case_and_with_their_folds() -> None:
@@ -96,6 +111,7 @@ def test_what_the_core_returns_fits_the_engine_s_interface(interface: type) -> N
 def test_an_engine_can_read_what_it_is_given() -> None:
     assert (URLS.domain, URLS.click_scheme) == ("click.example.com", "https")
     assert (URLS.open_scheme, URLS.click_metadata) == ("https", True)
+    assert URLS.allow_downgrade
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from msys_track.settings.kinds import SWITCH, Kind, array, choice, text, whole_n
 from msys_track.smtp.address import is_ipv6
 
 Scheme: TypeAlias = Literal["http", "https"]
+ClickScheme: TypeAlias = Literal["http", "https", "same"]
 SignedMail: TypeAlias = Literal["skip", "strip", "track"]
 
 _MAX_HOST: Final = 253  # RFC 1035 section 2.3.4, without the root's dot
@@ -39,6 +40,12 @@ _SCHEME: Final = text(
     lambda value: value.lower() in ("http", "https"),
     '"http" or "https", in any case',
     {"pattern": "^[Hh][Tt][Tt][Pp][Ss]?$"},
+    str.lower,
+)
+_CLICK_SCHEME: Final = text(
+    lambda value: value.lower() in get_args(ClickScheme),
+    '"http", "https" or "same", in any case',
+    {"pattern": "^([Hh][Tt][Tt][Pp][Ss]?|[Ss][Aa][Mm][Ee])$"},
     str.lower,
 )
 _TRACKING_DOMAIN: Final = text(
@@ -77,7 +84,12 @@ class TrackingOptions:
         None
     )
     click_tracking_scheme: Annotated[
-        Scheme | None, Key(_SCHEME, "scheme of wrapped links, whatever scheme the target has")
+        ClickScheme | None,
+        Key(
+            _CLICK_SCHEME,
+            "scheme of wrapped links; `same`, which Momentum lacks, keeps the scheme of each "
+            "target",
+        ),
     ] = None
     tracking_domain: Annotated[
         str | None,
@@ -148,7 +160,14 @@ class TrackingOptions:
             "targets that stay as they are; `*` stands for any characters",
         ),
     ] = None
-
+    allow_downgrade: Annotated[
+        bool | None,
+        Key(
+            SWITCH,
+            "wrap a link whose target is https although `click_tracking_scheme` is http; if off, "
+            "such a link stays as it is; where it is not set, the server warns when it starts",
+        ),
+    ] = None
     fold_long_lines: Annotated[
         bool | None,
         Key(

@@ -87,6 +87,7 @@ _TRACKED: Final = (
 _ANY_ORIGIN: Final = rb"https?://[^\x00-\x20\x7f-\xff/\"'<>]+"
 _NO_ESCAPE: Final = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*(?:\r?\n|\Z))")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
+_WIDE: Final = re.compile(r"utf-(?:16|32)(?:-?[lb]e)?")
 _EOL: Final = b"\r\n"
 _BLANK_LINE: Final = _EOL * 2
 _SHOWN_BYTES: Final = 40
@@ -316,6 +317,9 @@ def _bodies(message: bytes) -> Iterator[Body]:
             part.set_payload(re.sub(r"=[ \t]+\r\n", "=\r\n", raw))
         payload = part.get_payload(decode=True)
         decoded = payload if isinstance(payload, bytes) else b""
+        charset = str(part.get_content_charset("")).replace("_", "-")
+        if _WIDE.fullmatch(charset):  # tracked URLs are ASCII in UTF-8
+            decoded = decoded.decode(charset, "replace").encode("utf-8", "replace")
         yield Body(raw=raw.encode("latin-1"), decoded=decoded, encoding=encoding.lower())
 
 

@@ -14,8 +14,9 @@ tracked = rewrite(message, recipient="jo@example.com", options=options, keys=key
 from importlib.metadata import version as _version
 
 from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.library import rewrite
 from msys_track.dispatch.message import Message
-from msys_track.dispatch.rewriter import Rewriter, rewrite
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import (
     HeaderRefusedError,
     InvalidTokenError,

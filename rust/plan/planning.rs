@@ -7,7 +7,7 @@ use super::content::{Body, Change, Content, Edit, Removal, Writing};
 use super::reading::PartText;
 use super::{Hole, LeftAlone, Plan, PlannedLink, Rules, SignedMail};
 use crate::edit::{PartRange, RawOffset, RawRange};
-use crate::html;
+use crate::html::found::HtmlScan;
 use crate::link::Link;
 use crate::mime::entity::{self, BodyPart, Role};
 use crate::mime::header::Section;
@@ -144,7 +144,7 @@ impl<'m> Planner<'m> {
             }
         }
         let mut found: Vec<_> = html.into_iter().chain(text).collect();
-        found.sort_by_key(|part| part.at.start);
+        found.sort_by_key(|found| found.part.body.start);
         for part in found {
             self.edit(part);
         }
@@ -162,14 +162,17 @@ impl<'m> Planner<'m> {
     }
 
     fn edit(&mut self, found: PlannedPart<'_>) {
-        let PlannedPart { at, body, writing, links, mut changes } = found;
+        let PlannedPart { part, body, writing, links, mut changes } = found;
         for link in links {
             changes.push((link.href.clone(), Change::Fill(Hole::Href(self.links.len()))));
-            self.links.push(PlannedLink { at: body.raw(&at, &link.href), link });
+            self.links.push(PlannedLink { at: body.raw(&part.body, &link.href), link });
         }
         // At one place a pixel stands before what follows it.
         changes.sort_by_key(|(range, _)| (range.start, range.end));
-        let (edits, refused) = body.edits(self.message, &at, &changes, writing);
+        let folds = self.rules.fold_long_lines && part.transfer_encoding != "binary";
+        let links = &self.links;
+        let fold = |number: usize| links.get(number)?.link.fold.filter(|_| folds);
+        let (edits, refused) = body.edits(self.message, &part, &changes, writing, fold);
         self.edits.extend(edits);
         for change in refused {
             self.refuse(change);
@@ -178,7 +181,7 @@ impl<'m> Planner<'m> {
 
     fn refuse(&mut self, change: Change) {
         match change {
-            Change::Fill(Hole::Pixel) => {
+            Change::Fill(Hole::Pixel) | Change::Placeholder => {
                 if let Some(at) = self.html.pixel.take() {
                     self.leave(&(at.0..at.0), Reason::NoPixelPlace);
                 }
@@ -186,7 +189,7 @@ impl<'m> Planner<'m> {
             Change::Fill(Hole::InitialPixel) => {
                 self.html.without_initial_pixel = self.html.initial_pixel.take().map(|at| at..at);
             }
-            Change::Fill(Hole::Href(_)) | Change::Remove(_) => {}
+            Change::Fill(Hole::Href(_)) | Change::Remove(_) | Change::Keep => {}
         }
     }
 }
@@ -197,8 +200,7 @@ fn raw(range: &Range<usize>) -> RawRange {
 
 /// What was found in a part.
 struct PlannedPart<'m> {
-    /// Its body in the message.
-    at: Range<usize>,
+    part: BodyPart,
     body: Body<'m>,
     writing: Writing,
     links: Vec<Link>,
@@ -211,10 +213,15 @@ impl<'m> Planner<'m> {
         let text = self.read(part)?;
         let scan = text.scan_html(self.rules.spare_url_text);
         let writing = text.writing();
+        let placeholder = self.find_placeholder(&text, &scan);
         let body = text.body;
         let raw = |range: &PartRange| body.raw(&part.body, range);
-        self.html.pixel = scan.pixel.map(|at| raw(&(at..at)).start);
-        if scan.pixel.is_none() {
+        let pixel = match placeholder {
+            Some(range) => Some((range, Change::Placeholder)),
+            None => scan.pixel.map(|at| (at..at, Change::Fill(Hole::Pixel))),
+        };
+        self.html.pixel = pixel.as_ref().map(|(range, _)| raw(range).start);
+        if pixel.is_none() {
             self.leave(&(part.body.start..part.body.start), Reason::NoPixelPlace);
         }
         self.html.initial_pixel = scan.initial_pixel.map(|at| raw(&(at..at)).start);
@@ -227,9 +234,10 @@ impl<'m> Planner<'m> {
             .iter()
             .filter(|link| self.rules.refuse_link(link) == Some(Reason::OptedOut));
         self.opted_out = opted_out.map(|link| link.target.clone()).collect();
-        let changes = self.changes(&scan);
+        let mut changes = self.changes(&scan);
+        changes.extend(pixel);
         let links = self.filter(scan.links, &raw);
-        Ok(PlannedPart { at: part.body.clone(), body, writing, links, changes })
+        Ok(PlannedPart { part: part.clone(), body, writing, links, changes })
     }
 
     fn text(&mut self, part: &BodyPart) -> Result<PlannedPart<'m>, Reason> {
@@ -249,9 +257,13 @@ impl<'m> Planner<'m> {
             }
         }
         let links = self.filter(links, &|range| body.raw(&part.body, range));
-        let removal = Change::Remove(Removal::TextOptions);
+        let removal = Change::Remove(if self.rules.strip_text_options {
+            Removal::TextOptionsAlways
+        } else {
+            Removal::TextOptions
+        });
         let changes = options.into_iter().map(|range| (range, removal)).collect();
-        Ok(PlannedPart { at: part.body.clone(), body, writing, links, changes })
+        Ok(PlannedPart { part: part.clone(), body, writing, links, changes })
     }
 
     fn read(&self, part: &BodyPart) -> Result<PartText<'m>, Reason> {
@@ -260,17 +272,27 @@ impl<'m> Planner<'m> {
         PartText::read(charset.as_deref(), decode)
     }
 
-    /// What is done to HTML besides wrapping its links.
-    fn changes(&self, scan: &html::found::HtmlScan) -> Vec<(PartRange, Change)> {
-        let pixels = [(scan.initial_pixel, Hole::InitialPixel), (scan.pixel, Hole::Pixel)];
-        let pixels =
-            pixels.into_iter().filter_map(|(at, hole)| Some((at?..at?, Change::Fill(hole))));
+    /// What stands where the sender wants the pixel, if no other change is made there.
+    fn find_placeholder(&self, text: &PartText<'_>, scan: &HtmlScan) -> Option<PartRange> {
+        let wanted = self.rules.pixel_placeholder.as_ref().filter(|wanted| !wanted.is_empty())?;
+        let hrefs = scan.links.iter().map(|link| &link.href);
+        let others: Vec<_> = hrefs.chain(scan.attributes.iter().map(|(range, _)| range)).collect();
+        let is_free = |place: &PartRange| {
+            scan.initial_pixel.is_none_or(|at| at <= place.start || place.end <= at)
+                && others.iter().all(|other| other.end <= place.start || place.end <= other.start)
+        };
+        text.find(wanted.as_bytes()).find(is_free)
+    }
+
+    /// What is done to HTML besides wrapping its links and adding the pixel at its end.
+    fn changes(&self, scan: &HtmlScan) -> Vec<(PartRange, Change)> {
+        let initial = scan.initial_pixel.map(|at| (at..at, Change::Fill(Hole::InitialPixel)));
         let attributes = scan
             .attributes
             .iter()
             .filter(|(_, place)| !self.rules.keep_link_attributes && self.rules.reach(*place));
         let removal = Change::Remove(Removal::LinkAttribute);
-        pixels.chain(attributes.map(|(range, _)| (range.clone(), removal))).collect()
+        initial.into_iter().chain(attributes.map(|(range, _)| (range.clone(), removal))).collect()
     }
 
     /// The links that the rules let us wrap; the others are noted.

@@ -65,6 +65,14 @@ impl<'m> PartText<'m> {
         Ok(scan)
     }
 
+    /// Where a text stands in the part, in UTF-8 or its charset.
+    pub(super) fn find(&self, wanted: &[u8]) -> impl Iterator<Item = PartRange> {
+        memchr::memmem::find_iter(self.text(), wanted).filter_map(|at| {
+            let range = PartOffset(at)..PartOffset(at + wanted.len());
+            self.transcoded.as_ref().map_or(Some(range.clone()), |read| place(read, &range))
+        })
+    }
+
     /// How text is written into the part.
     pub(super) fn writing(&self) -> Writing {
         let Some(transcoded) = &self.transcoded else { return Writing::default() };

@@ -8,7 +8,7 @@ from msys_track import _core
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.metrics import Counters
 from msys_track.tracking.replies import PIXEL, Replies
-from msys_track.tracking.routes import Outcome, Routes, parse_path
+from msys_track.tracking.routes import Outcome, Routes
 
 # A fixed key: tests are shared out by name, tokens are in the names, and processes must agree.
 KEYS = KeyRing(_core.KeyRing([(1, bytes(range(32)))]), (1,))
@@ -143,25 +143,6 @@ def test_no_request_target_breaks_the_routes(target: bytes) -> None:
 @given(target=st.text(st.characters(codec="ascii")))
 def test_no_answer_repeats_what_was_asked(target: str) -> None:
     assert visit("/f/a/" + target).reply in (REPLIES.not_found, REPLIES.pixel)
-
-
-@pytest.mark.parametrize(
-    ("target", "path"),
-    [
-        (b"/a?b", "/a"),
-        (b"/a#b", "/a"),
-        (b"/a%3Fb", "/a?b"),
-        (b"/%61%", "/a%"),
-        (b"/%ff", "/\ufffd"),
-        (b"http://h/a/b?c", "/a/b"),
-        (b"http://h", ""),
-        (b"http://h?/a", ""),
-        (b"*", ""),
-        (b"", ""),
-    ],
-)
-def test_the_path_of_a_request_target(target: bytes, path: str) -> None:
-    assert parse_path(target) == path
 
 
 def test_the_pixel_is_the_43_byte_transparent_gif() -> None:

@@ -75,6 +75,13 @@ enum Reading {
     Opaque,
 }
 
+impl Default for Charset {
+    /// The charset of a part that declares none.
+    fn default() -> Self {
+        Self { reading: Reading::Undeclared, query: None }
+    }
+}
+
 impl Charset {
     /// Finds the charset that a `charset` parameter names, if its bytes are read as they stand.
     ///

@@ -26,6 +26,8 @@ pub(super) enum Content {
     Signature,
     Verbatim(Change, TextLine),
     QuotedPrintable(Change, EncodedLine),
+    /// In a text without a line length; with its line break.
+    Unlimited(Change, &'static [u8]),
     Base64(Box<Reencoded>),
 }
 

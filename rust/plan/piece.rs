@@ -1,9 +1,7 @@
 //! Pieces: plans of a run of an HTML document, which is no message and has no line length.
 
-use super::content::{Change, Content, Edit, Removal, TextLine};
-use super::lines::Lead;
+use super::content::{Change, Content, Edit, Removal};
 use super::{Hole, Plan, PlannedLink};
-use crate::charset::scheme::Script;
 use crate::edit::{PartOffset, PartRange, RawOffset, RawRange};
 use crate::link::Link;
 
@@ -41,19 +39,9 @@ impl<S: AsRef<[u8]>> Plan<S> {
             initial.into_iter().chain(pixel).chain(removed).chain(hrefs).collect();
         // At one place a pixel stands before what follows it.
         changes.sort_by_key(|(range, _)| (range.start, range.end));
-        let edits = changes.into_iter().map(|(range, change)| {
-            // As in a line that came too long, nothing is left for its length.
-            let line = TextLine {
-                lead: Lead::Line(0),
-                tail: 0,
-                too_long: true,
-                joins: false,
-                fold: None,
-                to_next_fold: None,
-                eol,
-                script: Script::Ascii,
-            };
-            Edit { at: raw(&range), with: Content::Verbatim(change, line) }
+        let edits = changes.into_iter().map(|(range, change)| Edit {
+            at: raw(&range),
+            with: Content::Unlimited(change, eol),
         });
         Self {
             edits: edits.collect(),

@@ -105,6 +105,9 @@ impl<S: AsRef<[u8]>> Plan<S> {
                 Content::Signature if unsign => drop_lines(&mut splice, &edit.at),
                 Content::Signature => {}
                 Content::Base64(body) => copy.base64(&mut splice, &edit.at, number, body),
+                Content::Unlimited(change, eol) => {
+                    copy.edit_unlimited(&mut splice, &edit.at, *change, eol);
+                }
                 Content::Verbatim(..) | Content::QuotedPrintable(..) => {
                     copy.edit_text(&mut splice, &edit.at, &edit.with, self.source());
                 }
@@ -395,18 +398,30 @@ impl<'f, F: Fill> Copying<'f, F> {
         Ok(())
     }
 
+    /// What a change puts in where no line has a length.
+    fn unlimited(&mut self, change: Change, eol: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
+        match change {
+            Change::Fill(hole @ Hole::Href(_)) => self.content(hole, usize::MAX, out),
+            Change::Fill(pixel) => self.pixel_line(pixel, usize::MAX, eol, out),
+            Change::Placeholder => self.content(Hole::Pixel, usize::MAX, out),
+            Change::Keep => Err(Reason::TrackingOff),
+            Change::Remove(removal) => self.removes(removal),
+        }
+    }
+
+    fn edit_unlimited(&mut self, splice: &mut Splice, at: &RawRange, change: Change, eol: &[u8]) {
+        match splice.replace(at, |out| self.unlimited(change, eol, out)) {
+            Ok(_) => self.changed = true,
+            Err(reason) => self.leave(at, change, reason),
+        }
+    }
+
     fn base64(&mut self, splice: &mut Splice, at: &RawRange, number: usize, body: &Reencoded) {
         let mut inner = Splice::with_capacity(body.changes.len());
         for (range, change) in &body.changes {
             let done = inner.replace(range, |out| {
                 let start = out.len();
-                match *change {
-                    Change::Fill(hole @ Hole::Href(_)) => self.content(hole, usize::MAX, out),
-                    Change::Fill(pixel) => self.pixel_line(pixel, usize::MAX, body.eol, out),
-                    Change::Placeholder => self.content(Hole::Pixel, usize::MAX, out),
-                    Change::Keep => Err(Reason::TrackingOff),
-                    Change::Remove(removal) => self.removes(removal),
-                }?;
+                self.unlimited(*change, body.eol, out)?;
                 body.script.rewrite(out, start);
                 Ok(())
             });

@@ -97,7 +97,9 @@ impl<S: Clone> Plan<S> {
                     renumber(change);
                     line.fold = line.fold.filter(|_| *change != Change::Keep);
                 }
-                Content::QuotedPrintable(change, _) => renumber(change),
+                Content::QuotedPrintable(change, _) | Content::Unlimited(change, _) => {
+                    renumber(change);
+                }
                 Content::Base64(body) => {
                     body.changes.iter_mut().for_each(|(_, change)| renumber(change));
                 }

@@ -30,7 +30,7 @@ pub(super) struct TrackedUrls {
     click_metadata: bool,
     #[pyo3(get)]
     allow_downgrade: bool,
-    core: tracked::TrackedUrls,
+    pub(super) core: tracked::TrackedUrls,
 }
 
 #[pymethods]
@@ -56,7 +56,7 @@ impl TrackedUrls {
 
 /// What may be touched, the same for all messages of one configuration.
 #[pyclass(frozen, module = "msys_track._core")]
-pub(super) struct Rules(plan::Rules);
+pub(super) struct Rules(pub(super) plan::Rules);
 
 #[pymethods]
 impl Rules {
@@ -168,7 +168,10 @@ impl From<&BodyPart> for PyPart {
     }
 }
 
-fn objects<'py, 'r, R, P>(py: Python<'py>, all: &'r [R]) -> PyResult<Bound<'py, PyTuple>>
+pub(super) fn objects<'py, 'r, R, P>(
+    py: Python<'py>,
+    all: &'r [R],
+) -> PyResult<Bound<'py, PyTuple>>
 where
     P: PyClass + Into<PyClassInitializer<P>> + From<&'r R>,
 {
@@ -211,7 +214,7 @@ pub(super) fn make_plan(
 /// A `msys_track.keys.ring.KeyRing`, which holds the compiled ring.
 #[derive(FromPyObject)]
 pub(super) struct Keys<'py> {
-    core: Bound<'py, KeyRing>,
+    pub(super) core: Bound<'py, KeyRing>,
 }
 
 #[pymethods]

@@ -211,6 +211,7 @@ def compare_bodies(sent: Body, arrived: Body, origin: str | None = None) -> Chan
         return Changes()
     base = _ANY_ORIGIN if origin is None else re.escape(origin.encode("ascii"))
     before, after = sent.decoded, arrived.decoded
+    options_of = read_tag_options(before)
     wrapped: list[Wrapped] = []
     pixels: list[Pixel] = []
     ends, eols = [(0, 0)], set()
@@ -242,7 +243,7 @@ def compare_bodies(sent: Body, arrived: Body, origin: str | None = None) -> Chan
         end = before.find(ending, old) if ending else len(before)
         if end < old:
             raise DifferenceError(f"{ending!r} behind a link, which is nowhere in the original")
-        options = read_tag_options(before, old)
+        options = options_of.get(old, TagOptions())
         if match["sublink"] != f"{options.sublink}/".encode("ascii"):
             raise DifferenceError(f"{match[0]!r}, where the link asks for /f/{options.sublink}/")
         link = match[0].decode("ascii")

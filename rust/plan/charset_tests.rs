@@ -221,7 +221,7 @@ proptest! {
     ) {
         let (label, body) = encoded(&html).swap_remove(number);
         let message = message(media_type, label, transfer_encoding, &body);
-        laws::check(&message, ALL);
+        laws::check(&Rules::default(), &message, ALL, URL);
         prop_assert!(Charset::for_label(Some(label)).is_err());
     }
 }

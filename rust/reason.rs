@@ -49,7 +49,7 @@ reasons! {
     OutlookLinksOff = "outlook_links_off",
     /// it is in text/plain, and `click_tracking_text` is off
     TextLinksOff = "text_links_off",
-    /// it goes on in the next line of a text in `format=flowed; delsp=yes`
+    /// it goes on in the next line: in angle brackets, or in a text in `format=flowed; delsp=yes`
     SplitLink = "split_link",
     /// it leads to the tracking domain already
     AlreadyTracked = "already_tracked",
@@ -90,7 +90,7 @@ reasons! {
     SignedMessage = "signed_message",
     /// no registry knows the charset's name
     UnknownCharset = "unknown_charset",
-    /// UTF-16, ISO-2022-JP and others in which a byte below 128 need not be ASCII
+    /// EBCDIC and others that are no supersets of ASCII; of a link: its target can't be read
     UnsupportedCharset = "unsupported_charset",
     /// not 7bit, 8bit, binary, quoted-printable or base64
     UnknownTransferEncoding = "unknown_transfer_encoding",

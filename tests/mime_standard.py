@@ -40,7 +40,28 @@ class Leaf:
     def is_readable(self) -> bool:
         """Whether its bytes can be decoded, so that markup can be found."""
         known = self.encoding in ("7bit", "8bit", "binary", "quoted-printable", "base64")
-        return known and codec(self.charset) is not None
+        return known and (codec(self.charset) is not None or self.transcoder is not None)
+
+    @property
+    def transcoder(self) -> str | None:
+        """Python's codec for a charset in which a byte below 128 need not be ASCII."""
+        try:
+            name = codecs.lookup(self.charset or "ascii").name
+        except (LookupError, ValueError):
+            return None
+        if name == "cp037" or not _NO_SUPERSET_OF_ASCII.fullmatch(name):
+            return None
+        return {"iso2022_jp": "iso2022_jp_2"}.get(name, name)
+
+    def decode(self, raw: bytes) -> str | None:
+        """Undo the transfer encoding; a character is a byte of the charset, or of UTF-8."""
+        decoded = decode_transfer(self.encoding, raw)
+        if decoded is None or self.transcoder is None:
+            return decoded
+        text = decoded.encode("latin-1").decode(self.transcoder, "replace")
+        if text and not any("\0" < each < "\x80" for each in text):
+            return None  # ASCII, and no UTF-16
+        return text.encode("utf-8", "replace").decode("latin-1")
 
 
 Tree = Leaf | tuple[str, list["Tree"]] | None
@@ -204,6 +225,8 @@ _ESCAPE = re.compile(rb"=(?:([0-9A-Fa-f]{2})|[ \t]*(?:\r?\n|\Z))")
 BASE64 = re.compile(rb"([A-Za-z0-9+/]*)(={0,2})")
 _LABELS = {
     "iso-8859-1": "cp1252",
+    "latin-9": "iso8859-15",
+    "utf-8-sig": "utf-8",
     "iso-8859-9": "cp1254",
     "iso-8859-11": "cp874",
     "gb2312": "gb18030",
@@ -212,7 +235,10 @@ _LABELS = {
     "euc-kr": "cp949",
     "big5": "big5hkscs",
 }
-_PYTHON_S_OWN = frozenset({"utf-8-sig", "mbcs", "idna", "punycode"})
+_PYTHON_S_OWN = frozenset({"mbcs", "idna", "punycode"})
+_OF_BROWSERS = re.compile(
+    r"cp(125.|866|874|932|949)|iso8859-.*|koi8-[ru]|gb18030|gbk|big5hkscs|euc_(jp|kr)|shift_jis"
+)
 _NO_SUPERSET_OF_ASCII = re.compile(r"utf-(16|32|7).*|iso2022.*|hz|cp037|.*ebcdic.*")
 
 
@@ -254,3 +280,30 @@ def text(charset: str | None, raw: str) -> str:
         return octets.decode("utf-8")
     except UnicodeDecodeError:
         return octets.decode("cp1252", "replace")
+
+
+def encode_query(charset: str | None, raw: str, target: str) -> str:
+    """Percent-encode a query beyond ASCII as a browser does (URL Standard, "query state").
+
+    `raw` is the attribute's value that holds the target, a character each byte.
+    """
+    name = codec(charset)
+    if charset is None or charset.lower() == "us-ascii":
+        name = "utf-8" if text("utf-8", raw) == text(None, raw) else "cp1252"
+    before, hash_sign, fragment = target.partition("#")
+    path, mark, query = before.partition("?")
+    if name is None or query.isascii() or not _OF_BROWSERS.fullmatch(name):
+        return target
+    encoded = "".join(_percent_encode(each, name) for each in query)
+    return f"{path}{mark}{encoded}{hash_sign}{fragment}"
+
+
+def _percent_encode(character: str, codec: str) -> str:
+    try:
+        octets = character.encode(codec)
+    except UnicodeEncodeError:
+        return f"%26%23{ord(character)}%3B"
+    return "".join(
+        chr(each) if 0x20 < each < 0x7F and each not in b"\"#<>'" else f"%{each:02X}"
+        for each in octets
+    )

@@ -53,7 +53,10 @@ class Reason(StrEnum):
         "it is VML or in a conditional comment, and outlook_links is off",
     )
     TEXT_LINKS_OFF = "text_links_off", "it is in text/plain, and click_tracking_text is off"
-    SPLIT_LINK = "split_link", "it goes on in the next line of a text in format=flowed; delsp=yes"
+    SPLIT_LINK = (
+        "split_link",
+        "it goes on in the next line: in angle brackets, or in a text in format=flowed; delsp=yes",
+    )
     ALREADY_TRACKED = "already_tracked", "it leads to the tracking domain already"
     URL_TOO_LONG = "url_too_long", "the tracked URL would pass 4,096 bytes, even without metadata"
     LINE_TOO_LONG = (
@@ -102,7 +105,7 @@ class Reason(StrEnum):
     UNKNOWN_CHARSET = "unknown_charset", "no registry knows the charset's name"
     UNSUPPORTED_CHARSET = (
         "unsupported_charset",
-        "UTF-16, ISO-2022-JP and others in which a byte below 128 need not be ASCII",
+        "EBCDIC and others that are no supersets of ASCII; of a link: its target can't be read",
     )
     UNKNOWN_TRANSFER_ENCODING = (
         "unknown_transfer_encoding",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Hole;
 use super::lines::{Around, Lead, LineCursor, line_break};
+use crate::charset::scheme::Script;
 use crate::edit::{PartOffset, PartRange, RawOffset, RawRange};
 use crate::mime::base64::{self, Layout};
 use crate::mime::entity::BodyPart;
@@ -61,6 +62,16 @@ pub(super) enum Removal {
     AmpAttribute,
     /// From copies of which anything is tracked: a reader would see it.
     TextOptions,
+    /// The same from all copies.
+    TextOptionsAlways,
+}
+
+/// How text is written into a part.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Writing {
+    pub(super) script: Script,
+    /// The line break of the text, where bytes don't show it.
+    pub(super) eol: Option<&'static [u8]>,
 }
 
 /// The line that an edit stands on, in a part without transfer encoding.
@@ -78,6 +89,7 @@ pub(super) struct TextLine {
     /// Bytes between the edit and the next such place on the sender's line.
     pub(super) to_next_fold: Option<usize>,
     pub(super) eol: &'static [u8],
+    pub(super) script: Script,
 }
 
 /// White space before the name of an `href`: a line break may stand there instead.
@@ -99,6 +111,7 @@ pub(super) struct EncodedLine {
     /// A line break of the text behind it would be read as something else.
     pub(super) needs_soft_break: bool,
     pub(super) eol: &'static [u8],
+    pub(super) writing: Writing,
 }
 
 /// A base64 body that is encoded again from its first changed group on.
@@ -115,6 +128,7 @@ pub(super) struct Reencoded {
     pub(super) eol: &'static [u8],
     /// Of the encoded lines.
     pub(super) encoded_eol: &'static [u8],
+    pub(super) script: Script,
 }
 
 impl Reencoded {
@@ -175,12 +189,13 @@ impl<'m> Body<'m> {
         message: &[u8],
         part: &BodyPart,
         changes: &[(PartRange, Change)],
+        writing: Writing,
         fold: impl Fn(usize) -> Option<PartOffset>,
     ) -> (Vec<Edit>, Vec<Change>) {
         let body = &part.body;
         let body_of_text = match self {
             Self::Base64(decoded) => {
-                let edit = base64_edit(message, body, decoded, changes);
+                let edit = base64_edit(message, body, decoded, changes, writing);
                 return (edit.into_iter().collect(), Vec::new());
             }
             other => other,
@@ -210,6 +225,7 @@ impl<'m> Body<'m> {
                             Some(b' ' | b'\t' | b'=')
                         ),
                         eol,
+                        writing,
                     },
                 ),
                 _ => Content::Verbatim(
@@ -217,7 +233,8 @@ impl<'m> Body<'m> {
                     TextLine {
                         lead,
                         tail: around.after.len(),
-                        too_long: around.too_long,
+                        // Octets of a line are no measure for units of two or four.
+                        too_long: around.too_long || writing.script.is_wide(),
                         joins: message
                             .get(at.start.0..at.end.0)
                             .is_some_and(|replaced| replaced.contains(&b'\n')),
@@ -230,7 +247,9 @@ impl<'m> Body<'m> {
                             _ => None,
                         },
                         to_next_fold: None,
-                        eol,
+                        // A line break in units is a bare CR and a bare LF on the wire.
+                        eol: if writing.script.is_wide() { b"" } else { eol },
+                        script: writing.script,
                     },
                 ),
             };
@@ -301,6 +320,7 @@ fn base64_edit(
     body: &Range<usize>,
     decoded: base64::Decoded,
     changes: &[(PartRange, Change)],
+    writing: Writing,
 ) -> Option<Edit> {
     let (first, _) = changes.first()?;
     let raw = message.get(body.clone()).unwrap_or_default();
@@ -314,8 +334,9 @@ fn base64_edit(
         changes: changes.collect(),
         kept,
         layout,
-        eol: line_break(&decoded.bytes),
+        eol: writing.eol.unwrap_or_else(|| line_break(&decoded.bytes)),
         encoded_eol: line_break(if raw.contains(&b'\n') { raw } else { message }),
+        script: writing.script,
         decoded: Arc::new(decoded.bytes),
     };
     let start = body.start;

@@ -7,6 +7,7 @@ mod content;
 mod lines;
 pub(crate) mod piece;
 mod planning;
+mod reading;
 mod rendering;
 mod revising;
 mod rules;
@@ -195,6 +196,8 @@ impl<S: AsRef<[u8]>> Plan<S> {
     }
 }
 
+#[cfg(test)]
+mod charset_tests;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod laws;
 #[cfg(test)]

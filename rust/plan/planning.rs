@@ -3,17 +3,16 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::content::{Body, Change, Content, Edit, Removal};
+use super::content::{Body, Change, Content, Edit, Removal, Writing};
+use super::reading::PartText;
 use super::{Document, Hole, LeftAlone, Plan, PlannedLink, Rules, SignedMail};
-use crate::charset::Charset;
-use crate::edit::{PartOffset, PartRange, RawOffset, RawRange};
-use crate::html;
+use crate::edit::{PartRange, RawOffset, RawRange};
 use crate::html::found::HtmlScan;
 use crate::link::{Link, Place};
 use crate::mime::entity::{self, BodyPart, Role};
 use crate::mime::header::Section;
 use crate::reason::Reason;
-use crate::text::{self, Flow};
+use crate::text::{Flow, TextScan};
 
 /// A message that has one of these is signed.
 const SIGNATURES: [&[u8]; 2] = [b"dkim-signature", b"arc-seal"];
@@ -161,7 +160,7 @@ impl<'m> Planner<'m> {
     }
 
     fn edit(&mut self, found: PlannedPart<'_>) {
-        let PlannedPart { part, body, links, mut changes } = found;
+        let PlannedPart { part, body, writing, links, mut changes } = found;
         for link in links {
             changes.push((link.href.clone(), Change::Fill(Hole::Href(self.links.len()))));
             self.links.push(PlannedLink { at: body.raw(&part.body, &link.href), link });
@@ -178,7 +177,7 @@ impl<'m> Planner<'m> {
         let links = &self.links;
         let fold = |number: usize| links.get(number)?.link.fold.filter(|_| folds);
         let (first, length) = (self.edits.len(), body.bytes().len());
-        let (edits, refused) = body.edits(self.message, &part, &changes, fold);
+        let (edits, refused) = body.edits(self.message, &part, &changes, writing, fold);
         self.edits.extend(edits);
         if part.role == Some(Role::Html) && first < self.edits.len() {
             self.documents.push(Document { edits: first..self.edits.len(), length });
@@ -205,6 +204,7 @@ fn raw(range: &Range<usize>) -> RawRange {
 struct PlannedPart<'m> {
     part: BodyPart,
     body: Body<'m>,
+    writing: Writing,
     links: Vec<Link>,
     /// What is done to it besides.
     changes: Vec<(PartRange, Change)>,
@@ -212,14 +212,13 @@ struct PlannedPart<'m> {
 
 impl<'m> Planner<'m> {
     fn html(&mut self, part: &BodyPart) -> Result<PlannedPart<'m>, Reason> {
-        let (charset, body) = self.decode(part)?;
-        let mut scan = html::reader::scan(body.bytes(), charset);
-        if self.rules.spare_url_text {
-            html::visible::spare_url_text(&mut scan.links, body.bytes(), charset);
-        }
-        let raw = |range: &PartRange| body.raw(&part.body, range);
+        let text = self.read(part)?;
+        let mut scan = text.scan_html(self.rules.spare_url_text);
+        let writing = text.writing();
         let is_amp = part.role == Some(Role::Amp);
-        let placeholder = if is_amp { None } else { self.find_placeholder(body.bytes(), &scan) };
+        let placeholder = if is_amp { None } else { self.find_placeholder(&text, &scan) };
+        let body = text.body;
+        let raw = |range: &PartRange| body.raw(&part.body, range);
         if is_amp {
             keep_amp(&mut scan);
         }
@@ -249,36 +248,43 @@ impl<'m> Planner<'m> {
         }
         changes.extend(self.removals(&scan));
         let links = self.filter(scan.links, &raw);
-        Ok(PlannedPart { part: part.clone(), body, links, changes })
+        Ok(PlannedPart { part: part.clone(), body, writing, links, changes })
     }
 
     fn text(&mut self, part: &BodyPart) -> Result<PlannedPart<'m>, Reason> {
-        let (charset, body) = self.decode(part)?;
+        let read = self.read(part)?;
         let joins = part.content_type.parameter("delsp");
         let flow = if joins.is_some_and(|joins| joins.eq_ignore_ascii_case("yes")) {
             Flow::JoinedWithoutSpace
         } else {
             Flow::Fixed
         };
-        let text::TextScan { mut links, options } = text::scan(body.bytes(), charset, flow)?;
+        let TextScan { mut links, options } = read.scan_text(flow)?;
+        let writing = read.writing();
+        let body = read.body;
         for link in &mut links {
             if link.reason.is_none() && self.opted_out.contains(&link.target) {
                 link.reason = Some(Reason::OptedOut);
             }
         }
         let links = self.filter(links, &|range| body.raw(&part.body, range));
-        let removal = Change::Remove(Removal::TextOptions);
+        let removal = Change::Remove(if self.rules.strip_text_options {
+            Removal::TextOptionsAlways
+        } else {
+            Removal::TextOptions
+        });
         let changes = options.into_iter().map(|range| (range, removal)).collect();
-        Ok(PlannedPart { part: part.clone(), body, links, changes })
+        Ok(PlannedPart { part: part.clone(), body, writing, links, changes })
     }
 
-    fn decode(&self, part: &BodyPart) -> Result<(Charset, Body<'m>), Reason> {
-        let charset = Charset::for_label(part.content_type.parameter("charset").as_deref())?;
-        Ok((charset, Body::decode(self.message, &part.body, &part.transfer_encoding)?))
+    fn read(&self, part: &BodyPart) -> Result<PartText<'m>, Reason> {
+        let charset = part.content_type.parameter("charset");
+        let decode = || Body::decode(self.message, &part.body, &part.transfer_encoding);
+        PartText::read(charset.as_deref(), decode)
     }
 
     /// What stands where the sender wants the pixel, if no other change is made there.
-    fn find_placeholder(&self, html: &[u8], scan: &HtmlScan) -> Option<PartRange> {
+    fn find_placeholder(&self, text: &PartText<'_>, scan: &HtmlScan) -> Option<PartRange> {
         let wanted = self.rules.pixel_placeholder.as_ref().filter(|wanted| !wanted.is_empty())?;
         let hrefs = scan.links.iter().map(|link| &link.href);
         let attributes = scan.attributes.iter().map(|(range, _)| range);
@@ -289,9 +295,7 @@ impl<'m> Planner<'m> {
             scan.initial_pixel.is_none_or(|at| at <= place.start || place.end <= at)
                 && others.get(next).is_none_or(|other| place.end <= other.start)
         };
-        memchr::memmem::find_iter(html, wanted)
-            .map(|at| PartOffset(at)..PartOffset(at + wanted.len()))
-            .find(is_free)
+        text.find(wanted.as_bytes()).find(is_free)
     }
 
     /// The attributes that go from HTML.

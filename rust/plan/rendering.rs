@@ -91,7 +91,6 @@ impl<S: AsRef<[u8]>> Plan<S> {
         let tracking = copy.tracking;
         let placeless = self.placeless.iter().filter(|(hole, _)| tracking.fills(*hole));
         copy.rendering.left_alone.extend(placeless.map(|(_, left)| left.clone()));
-        let unsign = unsign && (copy.tracking.clicks || copy.tracking.opens);
         let mut splice = Splice::with_capacity(self.edits.len() + insertions.len());
         let mut insertions = insertions.iter().peekable();
         let mut documents = self.documents.iter().peekable();
@@ -288,6 +287,7 @@ impl<'f, F: Fill> Copying<'f, F> {
             self.behind_last = column_behind(kept, column);
             self.leave(at, Change::Fill(hole), reason);
         } else {
+            line.script.rewrite(&mut url, 0);
             let way = ways.into_iter().flatten().find(|way| url.len() <= way.room);
             if let Some(fold) = way.and_then(|way| way.fold) {
                 self.break_line(splice, fold, line.eol);
@@ -330,6 +330,7 @@ impl<'f, F: Fill> Copying<'f, F> {
             Removal::LinkAttribute => self.tracking.clicks,
             Removal::AmpAttribute => self.tracking.clicks && self.fill.wraps_amp(),
             Removal::TextOptions => self.tracking.clicks || self.tracking.opens,
+            Removal::TextOptionsAlways => true,
         };
         if removes { Ok(()) } else { Err(Reason::TrackingOff) }
     }
@@ -362,22 +363,24 @@ impl<'f, F: Fill> Copying<'f, F> {
         column: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), Reason> {
+        let start = out.len();
         let kept = column + line.tail;
         match change {
-            Change::Keep => Err(Reason::TrackingOff),
+            Change::Keep => return Err(Reason::TrackingOff),
             Change::Placeholder => {
                 let room = if line.too_long { usize::MAX } else { MAX_LINE.saturating_sub(kept) };
-                self.content(Hole::Pixel, room, out)
+                self.content(Hole::Pixel, room, out)?;
             }
-            Change::Fill(pixel) => self.pixel_line(pixel, MAX_LINE, line.eol, out),
+            Change::Fill(pixel) => self.pixel_line(pixel, MAX_LINE, line.eol, out)?,
             Change::Remove(removal) => {
                 self.removes(removal)?;
                 if line.joins && kept > MAX_LINE && !line.too_long {
                     out.extend_from_slice(line.eol);
                 }
-                Ok(())
             }
         }
+        line.script.rewrite(out, start);
+        Ok(())
     }
 
     fn pixel_line(
@@ -408,9 +411,16 @@ impl<'f, F: Fill> Copying<'f, F> {
             Change::Keep => return Err(Reason::TrackingOff),
             Change::Remove(removal) => self.removes(removal)?,
         }
-        let is_pixel = matches!(change, Change::Fill(hole) if hole.is_pixel());
+        let mut is_pixel = matches!(change, Change::Fill(hole) if hole.is_pixel());
+        if let (true, Some(eol)) = (is_pixel, line.writing.eol) {
+            // A line break of the text is not one of the encoded lines.
+            content.splice(..0, eol.iter().copied());
+            content.extend_from_slice(eol);
+            is_pixel = false;
+        }
         self.added += content.len() + if is_pixel { 2 * line.eol.len() } else { 0 };
         self.removed += line.replaced;
+        line.writing.script.rewrite(&mut content, 0);
         let mut writer = Writer::new(out, column, line.eol);
         if is_pixel {
             writer.line_break(line.needs_soft_break);
@@ -445,7 +455,12 @@ impl<'f, F: Fill> Copying<'f, F> {
     fn base64(&mut self, splice: &mut Splice, at: &RawRange, number: usize, body: &Reencoded) {
         let mut inner = Splice::with_capacity(body.changes.len());
         for (range, change) in &body.changes {
-            let done = inner.replace(range, |out| self.unlimited(*change, body.eol, out));
+            let done = inner.replace(range, |out| {
+                let start = out.len();
+                self.unlimited(*change, body.eol, out)?;
+                body.script.rewrite(out, start);
+                Ok(())
+            });
             if let Err(reason) = done {
                 self.leave(at, *change, reason);
             }

@@ -66,7 +66,7 @@ impl<S: Clone> Plan<S> {
                     continue;
                 }
                 Some(Revision::Replace { target: wanted, name }) => {
-                    planned.link.target = target::target(&wanted);
+                    planned.link.target = target::target(&wanted, None);
                     if target::check(&planned.link.target).is_err() {
                         return Err(RevisionError::Target { number, target: wanted });
                     }

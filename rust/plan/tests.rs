@@ -630,3 +630,22 @@ fn html_that_its_links_make_longer_than_gmail_shows_is_reported() {
         }
     }
 }
+
+#[test]
+fn options_in_text_go_where_nothing_is_tracked_if_the_rules_say_so() {
+    let text = "A: b\n\nhttp://e.com/[[data-msys-clicktrack=\"0\"]] http://e.org/";
+    let without = "A: b\n\nhttp://e.com/ http://e.org/";
+    let off = Tracking::default();
+    let strips = Rules { strip_text_options: true, ..Rules::default() };
+    assert_eq!(rendered_by(text, &strips, off), without);
+    let no_links = Rules { text_links: false, ..strips.clone() };
+    assert_eq!(rendered_by(text, &no_links, off), without);
+    assert_eq!(rendered_by(text, &Rules::default(), off), text);
+    // A changed body voids its signature.
+    let signed = format!("DKIM-Signature: v=1\n{text}");
+    assert_eq!(rendered_by(&signed, &strips, off), signed);
+    let stripped = Rules { signed_mail: SignedMail::Strip, ..strips };
+    assert_eq!(rendered_by(&signed, &stripped, off), without);
+    let nothing = "DKIM-Signature: v=1\nA: b\n\nhttp://e.org/";
+    assert_eq!(rendered_by(nothing, &stripped, off), nothing);
+}

@@ -228,7 +228,7 @@ MAILS: Final = (
             encoding="8bit",
             more="; charset=windows-1252",
         ),
-        links=give_fate("wrapped", "http://shop.example/?p=5€"),
+        links=give_fate("wrapped", "http://shop.example/?p=5%80"),
     ),
     Mail(
         name="a mail within a mail, its own X-MSYS-API without meaning",
@@ -345,9 +345,9 @@ MAILS: Final = (
         lines=multipart(
             "alternative",
             text(
-                base64.b64encode("http://shop.example/a".encode("utf-16le")),
+                base64.b64encode("http://shop.example/a".encode("cp037")),
                 encoding="base64",
-                more="; charset=utf-16le",
+                more="; charset=cp037",
             ),
             html(
                 '<body><a href="http://shop.example/a">never</a></body>',

@@ -204,6 +204,19 @@ def copies_by_policy(
     return copies(message, ON, make_transaction(), policy=Guard(Answers(answers)))
 
 
+def test_options_in_text_go_where_nothing_is_tracked_if_that_is_configured() -> None:
+    text = b'To: a@e.com\r\nX-MSYS-API: {}\r\n\r\nhttp://e.com/[[data-msys-clicktrack="0"]] x\r\n'
+    untracked = TrackingOptions(click_tracking=False, open_tracking=False)
+    [kept] = copies(text, untracked)
+    assert kept.message == text.replace(b"X-MSYS-API: {}\r\n", b"")
+    strips = replace(untracked, strip_text_options=True)
+    [copy] = copies(text, strips)
+    assert copy.message == b"To: a@e.com\r\n\r\nhttp://e.com/ x\r\n"
+    assert (copy.reasons, copy.message_id) == (("tracking_off",), None)
+    assert oracle.undone(text, copy.message, copy.edits) == text
+    assert copy.left_alone == [(0, len(text), Reason.TRACKING_OFF)]
+
+
 def test_policy_decides_for_each_recipient_apart() -> None:
     off = {"smtpapi_open_tracking": "0", "smtpapi_click_tracking": "0"}
     first, third, second = copies_by_policy(

@@ -41,11 +41,12 @@ class Copy(NamedTuple):
     header: ApiHeader | None = None
     """The message's X-MSYS-API."""
     plan: Plan | None = None
-    """The plan that it was made from; None if only the header was changed."""
+    """The plan that it was made from; None if nothing is tracked."""
     rendered: Rendered | None = None
-    header_edits: Sequence[tuple[int, int, bytes]] = ()
+    untracked_edits: Sequence[tuple[int, int, bytes]] = ()
+    """What is changed where nothing is tracked: header lines, options in text."""
     untracked: Reason | None = None
-    """Why there is no plan."""
+    """Why nothing is tracked."""
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -55,13 +56,13 @@ class Copy(NamedTuple):
     @property
     def edits(self) -> Sequence[tuple[int, int, bytes]]:
         """Offset and length in the message as received, and the new bytes there."""
-        return self.header_edits if self.rendered is None else self.rendered.edits
+        return self.untracked_edits if self.rendered is None else self.rendered.edits
 
     @property
     def left_alone(self) -> Sequence[tuple[int, int, Reason]]:
         """Offset, length and reason of each link, part or message that stayed as it was."""
         if self.untracked is not None:
-            removed = sum(length - len(text) for _, length, text in self.header_edits)
+            removed = sum(length - len(text) for _, length, text in self.untracked_edits)
             return [(0, len(self.message) + removed, self.untracked)]
         if self.plan is None or self.rendered is None:
             return []
@@ -126,7 +127,7 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
         blind: whose blind copies they are, if they are.
     """
     inserted = message.insert_readers(blind)
-    if not resolved.is_tracked:
+    if not resolved.is_tracked and not resolved.strip_text_options.value:
         reason = Reason.TRACKING_OFF
         return [_leave_untracked(message, each, resolved, reason, inserted) for each in readers]
     urls = _make_urls(
@@ -144,6 +145,18 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
     if plan is not None:
         try:
             all_rendered = plan.render_all(keys, engagements, urls, inserted)
+            if not resolved.is_tracked:
+                return [
+                    Copy(
+                        own,
+                        rendered.message,
+                        resolved=resolved,
+                        header=message.header,
+                        untracked_edits=rendered.edits,
+                        untracked=Reason.TRACKING_OFF,
+                    )
+                    for own, rendered in zip(readers, all_rendered, strict=True)
+                ]
             return [
                 Copy(
                     own,
@@ -213,6 +226,6 @@ def _leave_untracked(
         b"".join([*kept, message.message[copied:]]) if edits else message.message,
         resolved=resolved,
         header=message.header,
-        header_edits=edits,
+        untracked_edits=edits,
         untracked=reason,
     )

@@ -5,7 +5,7 @@
 
 use std::num::NonZero;
 
-use crate::charset::Charset;
+use crate::charset::{self, Charset};
 use crate::html;
 use crate::html::visible::reads_as_url;
 use crate::plan::{self, Pattern, Rules, SignedMail, Tracking};
@@ -55,9 +55,9 @@ fn rules([switches, more]: [u8; 2]) -> Rules {
     }
 }
 
-fn charset(option: u8) -> Charset {
-    let labels = ["utf-8", "windows-1252", "shift_jis", "gb18030"];
-    let label = labels.get(usize::from(option % 5)).copied();
+fn labelled(option: u8) -> Charset {
+    let labels = ["utf-8", "windows-1252", "shift_jis", "gb18030", "ibm850", "euc-tw"];
+    let label = labels.get(usize::from(option % 7)).copied();
     Charset::for_label(label).unwrap_or_else(|reason| unreachable!("{reason:?}"))
 }
 
@@ -68,7 +68,7 @@ fn charset(option: u8) -> Charset {
 /// A law does not hold.
 pub fn html(data: &[u8]) {
     let ([option], document) = options(data);
-    let charset = charset(option);
+    let charset = labelled(option);
     let found = html::laws::check(document, charset);
     for link in &found.links {
         let Some(content) = &link.content else { continue };
@@ -88,8 +88,6 @@ pub fn html(data: &[u8]) {
 /// A law does not hold.
 pub fn stream(data: &[u8]) {
     let ([tracking, size, switches, more], document) = options(data);
-    // A stream has no placeholder to wait for.
-    let rules = Rules { pixel_placeholder: None, ..rules([switches, more]) };
     let engagement = Engagement {
         click_tracking: !is_set(tracking, 0),
         open_tracking: !is_set(tracking, 1),
@@ -107,7 +105,7 @@ pub fn stream(data: &[u8]) {
         chunks.push(chunk);
         rest = after;
     }
-    stream::laws::check(document, &chunks, &rules, &engagement);
+    stream::laws::check(document, &chunks, &rules([switches, more]), &engagement);
 }
 
 /// A message: undoing a copy's edits gives the message, the copy is as good a message, and its
@@ -133,7 +131,7 @@ pub fn message(data: &[u8]) {
 pub fn text(data: &[u8]) {
     let ([option], text) = options(data);
     let flow = if option & 0x80 == 0 { Flow::Fixed } else { Flow::JoinedWithoutSpace };
-    let Ok(found) = text::scan(text, charset(option), flow) else { return };
+    let Ok(found) = text::scan(text, labelled(option), flow) else { return };
     let mut end = 0;
     for link in &found.links {
         let (start, stop) = (link.href.start.0, link.href.end.0);
@@ -146,6 +144,18 @@ pub fn text(data: &[u8]) {
         let removed = text.get(options.start.0..options.end.0).unwrap_or_default();
         assert!(removed.starts_with(b"[[") && removed.ends_with(b"]]"));
         assert!(found.links.iter().any(|link| link.href.end == options.start));
+    }
+}
+
+/// A text in a charset that is no superset of ASCII: what is put in is all that changes.
+///
+/// # Panics
+/// A law does not hold.
+pub fn charset(data: &[u8]) {
+    let ([option], source) = options(data);
+    let schemes = charset::laws::SCHEMES;
+    if let Some(scheme) = schemes.get(usize::from(option) % schemes.len()) {
+        charset::laws::check(source, *scheme);
     }
 }
 

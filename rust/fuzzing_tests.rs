@@ -86,6 +86,11 @@ fn what_is_a_link_in_a_text_is_a_url() {
 }
 
 #[test]
+fn a_text_in_another_charset_changes_where_something_is_put_in() {
+    run("charset", charset);
+}
+
+#[test]
 fn only_what_was_sealed_opens() {
     run("token", token);
 }

@@ -63,7 +63,7 @@ pub fn scan(text: &[u8], charset: Charset, flow: Flow) -> Result<TextScan, Reaso
 impl TextScan {
     /// Notes a link, or why it stays; returns where the text goes on.
     fn note(&mut self, text: &[u8], charset: Charset, flow: Flow, candidate: Candidate) -> usize {
-        let Candidate { url, options, end } = candidate;
+        let Candidate { url, options, end, is_split } = candidate;
         if end > url.end {
             self.options.push(PartOffset(url.end)..PartOffset(end));
         }
@@ -73,7 +73,7 @@ impl TextScan {
             && (after.starts_with(b" \n") || after.starts_with(b" \r\n"));
         let reason = if options.opted_out() {
             Some(Reason::OptedOut)
-        } else if goes_on {
+        } else if goes_on || is_split {
             Some(Reason::SplitLink)
         } else {
             target::check(&target).err()
@@ -99,6 +99,8 @@ struct Candidate {
     url: Range<usize>,
     options: Options,
     end: usize,
+    /// It goes on in the next line.
+    is_split: bool,
 }
 
 impl Candidate {
@@ -112,7 +114,8 @@ impl Candidate {
         })?;
         let start = colon - protocol.len();
         let rest = colon + "://".len();
-        if !begins_word(text.get(from..start)?, charset) {
+        let before = text.get(from..start)?;
+        if !begins_word(before, charset) {
             return None;
         }
         let whole = rest + url_length(text.get(rest..)?, charset);
@@ -120,10 +123,11 @@ impl Candidate {
         let (url_end, end) = if options_end > whole {
             (whole, options_end)
         } else {
-            let url_end = rest + length_without_punctuation(text.get(rest..whole)?);
+            let url_end = rest + length_without_punctuation(text.get(rest..whole)?, before);
             (url_end, url_end)
         };
-        (url_end > rest).then_some(Self { url: start..url_end, options, end })
+        let is_split = is_split_in_brackets(text, start, options_end);
+        (url_end > rest).then_some(Self { url: start..url_end, options, end, is_split })
     }
 }
 
@@ -145,7 +149,8 @@ fn url_length(text: &[u8], charset: Charset) -> usize {
     let mut at = 0;
     while let Some(rest) = text.get(at..) {
         at += match rest {
-            [] | [b'\0'..=b' ' | b'\x7f' | b'<' | b'>' | b'"', ..] | [b'[', b'[', ..] => break,
+            [] | [b'[', b'[', ..] => break,
+            [byte @ ..=b'\x7f', ..] if is_beyond_url(*byte) => break,
             [..=b'\x7f', ..] => 1,
             _ => match charset.character(rest) {
                 Some((character, length)) if !ends_url(character) => length,
@@ -154,6 +159,11 @@ fn url_length(text: &[u8], charset: Charset) -> usize {
         };
     }
     at
+}
+
+/// White space, brackets and quotes around a URL, the bar of a table, and the mark of code.
+fn is_beyond_url(byte: u8) -> bool {
+    matches!(byte, b'\0'..=b' ' | b'\x7f' | b'<' | b'>' | b'"' | b'|' | b'`')
 }
 
 /// White space, and punctuation of scripts that put no space behind it.
@@ -172,15 +182,49 @@ fn ends_url(character: char) -> bool {
             | '\u{fffd}')
 }
 
-/// The length of a URL without the punctuation of the sentence around it.
-fn length_without_punctuation(url: &[u8]) -> usize {
+/// Whether a URL from `start` to `end` stands in angle brackets and goes on in the next line: there
+/// line breaks belong to the brackets, not to the URL (RFC 3986, appendix C).
+fn is_split_in_brackets(text: &[u8], start: usize, end: usize) -> bool {
+    let before = text.get(..start).unwrap_or_default();
+    let prefix = before.len().saturating_sub(b"URL:".len());
+    let before = match before.split_at_checked(prefix) {
+        Some((before, prefix)) if prefix.eq_ignore_ascii_case(b"URL:") => before,
+        _ => before,
+    };
+    if !before.trim_ascii_end().ends_with(b"<") {
+        return false;
+    }
+    let after = text.get(end..).unwrap_or_default();
+    let blank = after.len() - after.trim_ascii_start().len();
+    let mut breaks = after.iter().take(blank).filter(|byte| **byte == b'\n');
+    if breaks.next().is_none() || breaks.next().is_some() {
+        return false;
+    }
+    let next = memchr::memchr2(b'<', b'>', after);
+    next.is_some_and(|next| after.get(next) == Some(&b'>'))
+}
+
+/// Marks that stand on both sides of what they emphasise.
+const EMPHASIS: &[u8] = b"*_~";
+
+/// The length of a URL without the punctuation of the sentence around it, and without the marks
+/// that close what those right `before` it have opened.
+fn length_without_punctuation(url: &[u8], before: &[u8]) -> usize {
     let count = |byte: u8| memchr::memchr_iter(byte, url).count();
-    let mut surplus = [(b'(', b')'), (b'[', b']'), (b'{', b'}')]
-        .map(|(open, close)| (close, count(close).saturating_sub(count(open))));
+    let open_marks = before.iter().rev().take_while(|byte| EMPHASIS.contains(byte));
+    let mut opened = [0_usize; EMPHASIS.len()];
+    for mark in open_marks {
+        let counts = opened.iter_mut().zip(EMPHASIS);
+        counts.filter(|(_, each)| *each == mark).for_each(|(count, _)| *count += 1);
+    }
+    let brackets = [(b'(', b')'), (b'[', b']'), (b'{', b'}')];
+    let brackets = brackets.map(|(open, close)| (close, count(close).saturating_sub(count(open))));
+    let marks = EMPHASIS.iter().copied().zip(opened);
+    let mut surplus: Vec<(u8, usize)> = brackets.into_iter().chain(marks).collect();
     let mut length = url.len();
     while let Some(last) = length.checked_sub(1).and_then(|last| url.get(last)) {
-        let bracket = surplus.iter_mut().find(|(close, left)| close == last && *left > 0);
-        match bracket {
+        let closes = surplus.iter_mut().find(|(close, left)| close == last && *left > 0);
+        match closes {
             Some((_, left)) => *left -= 1,
             None if b".,;:!?'".contains(last) => {}
             None => break,

@@ -19,7 +19,7 @@ fn targets(text: &str) -> Vec<String> {
 fn a_url_ends_where_a_reader_ends_it() {
     for (text, url) in [
         ("http://e.com", "http://e.com"),
-        ("see HTTPS://E.com/x?a=1&b=[2]|{3}#f%20g, then", "HTTPS://E.com/x?a=1&b=[2]|{3}#f%20g"),
+        ("see HTTPS://E.com/x?a=1&b=[2]{3}#f%20g, then", "HTTPS://E.com/x?a=1&b=[2]{3}#f%20g"),
         ("<http://e.com/reset?key=x>", "http://e.com/reset?key=x"),
         ("(http://e.com/a_(b)).", "http://e.com/a_(b)"),
         ("(see http://e.com/)", "http://e.com/"),
@@ -37,6 +37,63 @@ fn a_url_ends_where_a_reader_ends_it() {
         ("\u{201c}http://e.com/\u{201d}", "http://e.com/"),
     ] {
         assert_eq!(targets(text), [url], "{text}");
+    }
+}
+
+#[test]
+fn marks_that_open_before_a_url_close_behind_it() {
+    for (text, url) in [
+        ("*https://a.example/1*", "https://a.example/1"),
+        ("**https://a.example/2**", "https://a.example/2"),
+        ("_https://a.example/3_", "https://a.example/3"),
+        ("~https://a.example/~jo~", "https://a.example/~jo"),
+        ("~~https://a.example/4~~", "https://a.example/4"),
+        ("`https://a.example/4`", "https://a.example/4"),
+        ("|https://a.example/5|x|", "https://a.example/5"),
+        ("_**https://a.example/6**_.", "https://a.example/6"),
+        ("(*https://a.example/7.*)", "https://a.example/7"),
+        ("*(https://a.example/8)*", "https://a.example/8)*"),
+        ("*see https://a.example/9*", "https://a.example/9*"),
+        ("*https://a.example/10**", "https://a.example/10*"),
+        ("*https://a.example/_11_*", "https://a.example/_11_"),
+        ("https://a.example/12_*~", "https://a.example/12_*~"),
+        ("*https://a.example/13*b*", "https://a.example/13*b"),
+        ("_https://a.example/a_b", "https://a.example/a_b"),
+        ("\u{e9}*https://a.example/14*", "https://a.example/14"),
+    ] {
+        assert_eq!(targets(text), [url], "{text}");
+    }
+    assert_eq!(
+        targets("https://a.example/*https://b.example*"),
+        ["https://a.example/*https://b.example*"]
+    );
+}
+
+#[test]
+fn a_url_in_brackets_that_the_next_line_goes_on_with_is_left() {
+    for text in [
+        "Reset: <https://a.example/reset/\r\npath?token=1234> within a day.",
+        "<https://a.example/reset/\npath>",
+        "<https://a.example/reset/ \r\n  path>",
+        "<URL:https://a.example/reset/\r\npath/\r\npath>",
+        "<url:https://a.example/reset.\r\npath>",
+        "<\r\nhttps://a.example/reset/\r\npath>",
+        "> <https://a.example/reset/\r\n> path>",
+    ] {
+        let found = scan_text(text.as_bytes(), Some("utf-8")).links;
+        let reasons: Vec<_> = found.iter().map(|link| link.reason).collect();
+        assert_eq!(reasons, [Some(Reason::SplitLink)], "{text}");
+    }
+    for text in [
+        "<https://a.example/>\r\nnext> line",
+        "<https://a.example/\r\n\r\nnext> paragraph",
+        "<https://a.example/\r\nno bracket",
+        "<https://a.example/\r\n<b>",
+        "https://a.example/\r\nnext>",
+        "x> https://a.example/\r\nnext>",
+        "<https://a.example/ or\r\nnext>",
+    ] {
+        assert_eq!(targets(text), ["https://a.example/"], "{text}");
     }
 }
 
@@ -129,13 +186,15 @@ fn naive(text: &str) -> Vec<(usize, String)> {
         };
         let mut url = String::new();
         for (place, c) in rest.char_indices() {
-            if c <= ' ' || "<>\"\u{a0}\u{3002}".contains(c) || rest[place..].starts_with("[[") {
+            if c <= ' ' || "<>\"|`\u{a0}\u{3002}".contains(c) || rest[place..].starts_with("[[") {
                 break;
             }
             url.push(c);
         }
         let whole = url.len();
         let options = "[[data-msys-clicktrack=\"1\"]]";
+        let mut marks = text[..at].chars().rev().collect::<String>();
+        marks.truncate(marks.find(|c| !"*_~".contains(c)).unwrap_or(marks.len()));
         if !rest[whole..].starts_with(options) {
             loop {
                 let count = |c: char| url.chars().filter(|each| *each == c).count();
@@ -144,7 +203,11 @@ fn naive(text: &str) -> Vec<(usize, String)> {
                     Some(')') => count(')') > count('('),
                     Some(']') => count(']') > count('['),
                     Some('}') => count('}') > count('{'),
-                    _ => false,
+                    Some(mark) => match marks.find(mark) {
+                        Some(at) => marks.remove(at) == mark,
+                        None => false,
+                    },
+                    None => false,
                 };
                 if !drop {
                     break;
@@ -153,7 +216,12 @@ fn naive(text: &str) -> Vec<(usize, String)> {
             }
         }
         let length = url.len().max(protocol.len());
-        if !url[protocol.len()..].trim_matches('/').is_empty() {
+        let after = &rest[url.len()..];
+        let after_blank = after.trim_start_matches([' ', '\n']);
+        let is_split = text[..at].trim_end_matches([' ', '\n']).ends_with('<')
+            && after[..after.len() - after_blank.len()].matches('\n').count() == 1
+            && after_blank.find('>').is_some_and(|end| !after_blank[..end].contains('<'));
+        if !is_split && !url[protocol.len()..].trim_matches('/').is_empty() {
             found.push((at, url));
         }
         at += length;
@@ -167,7 +235,7 @@ proptest! {
         pieces in prop::collection::vec(prop::sample::select(vec![
             "http://", "https://", "HTTP://", "e.com", "/", "x", "a", "+", ".", ",", "?", "'", "(",
             ")", "[", "]", "[[", "]]", "{", "}", " ", "\n", "<", ">", "\"", "\u{e9}", "\u{a0}",
-            "\u{3002}", "[[data-msys-clicktrack=\"1\"]]", "://", "s",
+            "\u{3002}", "[[data-msys-clicktrack=\"1\"]]", "://", "s", "*", "_", "~", "|", "`", "<http://e.com\n",
         ]), 0..30),
     ) {
         let text = pieces.concat();

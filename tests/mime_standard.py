@@ -10,39 +10,98 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\n]*(?:\n|\Z))(?:[ \t][^\n]*(?:\n|\Z))*)")
+_BEFORE_FIELDS = re.compile(rb"(?:\xef\xbb\xbf)?(?:>?From [^\n]*(?:\n|\Z)(?:\xef\xbb\xbf)?)?")
 _BLANK = re.compile(rb"\r?\n")
 _NEVER_ENTERED = re.compile(
     r"multipart/(signed|encrypted|report)|application/(x-)?pkcs7-mime|message/.*"
 )
+_MIME = ("content-type", "content-disposition", "content-transfer-encoding")
 _SIGNED = frozenset({"dkim-signature", "arc-seal"})
 _MAX_DEPTH = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """The one HTML part that tracking is for."""
+    """A part with text that tracking is for."""
 
     start: int
     end: int
+    kind: str
     encoding: str
     charset: str | None
     """As declared, without quotes."""
+    is_file: bool
+    """It has a name, and is no alternative to another part."""
 
     @property
     def is_readable(self) -> bool:
         """Whether its bytes can be decoded, so that markup can be found."""
         known = self.encoding in ("7bit", "8bit", "binary", "quoted-printable", "base64")
-        return known and codec(self.charset) is not None
+        return known and (codec(self.charset) is not None or self.transcoder is not None)
+
+    @property
+    def transcoder(self) -> str | None:
+        """Python's codec for a charset in which a byte below 128 need not be ASCII."""
+        try:
+            name = codecs.lookup(self.charset or "ascii").name
+        except (LookupError, ValueError):
+            return None
+        if name == "cp037" or not _NO_SUPERSET_OF_ASCII.fullmatch(name):
+            return None
+        return {"iso2022_jp": "iso2022_jp_2"}.get(name, name)
+
+    def decode(self, raw: bytes) -> str | None:
+        """Undo the transfer encoding; a character is a byte of the charset, or of UTF-8."""
+        decoded = decode_transfer(self.encoding, raw)
+        if decoded is None or self.transcoder is None:
+            return decoded
+        text = decoded.encode("latin-1").decode(self.transcoder, "replace")
+        if text and not any("\0" < each < "\x80" for each in text):
+            return None  # ASCII, and no UTF-16
+        return text.encode("utf-8", "replace").decode("latin-1")
 
 
-def html_leaf(message: bytes) -> Leaf | None:
-    """Find the top HTML part of a message that may be changed at all."""
-    fields, body = _section(message, 0, len(message))
+Tree = Leaf | tuple[str, list["Tree"]] | None
+
+
+def html_leaves(message: bytes) -> list[tuple[Leaf, bool]]:
+    """Find the HTML parts that may be changed, and whether each is the first of what is shown."""
+    before = _BEFORE_FIELDS.match(message)
+    start = before.end() if before else 0
+    fields, body = _section(message, start, len(message))
     if fields is None or body is None or _SIGNED & {name for name, _ in fields}:
-        return None
-    return next(_leaves(message, fields, body, len(message), depth=0), None)
+        return []
+    tree = _tree(message, fields, body, len(message), depth=0)
+    has_body = any(not leaf.is_file for leaf in _walk(tree))
+    found: list[tuple[Leaf, bool]] = []
+
+    def visit(tree: Tree, *, is_later: bool) -> bool:
+        if isinstance(tree, Leaf):
+            if tree.kind != "text/html" or (has_body and tree.is_file):
+                return is_later
+            found.append((tree, not is_later))
+            return True
+        for kind, children in () if tree is None else (tree,):
+            after = is_later
+            for child in children:
+                shown = visit(child, is_later=is_later if kind == "alternative" else after)
+                after = after or shown
+            return after
+        return is_later
+
+    visit(tree, is_later=False)
+    return found
+
+
+def _walk(tree: Tree) -> Iterator[Leaf]:
+    if isinstance(tree, Leaf):
+        yield tree
+    elif tree is not None:
+        for child in tree[1]:
+            yield from _walk(child)
 
 
 Fields = list[tuple[str, str]]
@@ -69,7 +128,7 @@ def _section(message: bytes, start: int, end: int) -> tuple[Fields | None, int |
     return fields, None
 
 
-def _leaves(  # noqa: PLR0913 - an entity is a section and a range
+def _tree(  # noqa: C901, PLR0913 - an entity is a section and a range
     message: bytes,
     fields: Fields,
     start: int,
@@ -77,29 +136,64 @@ def _leaves(  # noqa: PLR0913 - an entity is a section and a range
     *,
     depth: int,
     default: str = "text/plain",
-) -> Iterator[Leaf]:
+    standing: str = "body",
+) -> Tree:
     header = Message()
     for name, value in reversed(fields):
-        if name in ("content-type", "content-disposition", "content-transfer-encoding"):
+        if name in _MIME:
             del header[name]
             header[name] = _without_comments(value).strip()
     header.set_default_type(default)
     kind = header.get_content_type()
-    if _NEVER_ENTERED.fullmatch(kind):
-        return
+    if _NEVER_ENTERED.fullmatch(kind) or _is_ambiguous(fields, header):
+        return None
     if kind.startswith("multipart/"):
         boundary = header.get_boundary()
-        if boundary and depth < _MAX_DEPTH:
-            inner = "message/rfc822" if kind == "multipart/digest" else "text/plain"
-            for first, last in _parts(message, start, end, boundary.rstrip()):
-                part, body = _section(message, first, last)
-                if part is not None and body is not None:
-                    yield from _leaves(message, part, body, last, depth=depth + 1, default=inner)
-    elif kind == "text/html" and header.get_content_disposition() != "attachment":
-        encoding = str(header.get("content-transfer-encoding", "")).lower() or "7bit"
-        charset = header.get_param("charset", "")
-        name = charset if isinstance(charset, str) else charset[2]
-        yield Leaf(start, end, encoding, name.strip("' ") or None)
+        if not boundary or depth >= _MAX_DEPTH:
+            return None
+        inner = "message/rfc822" if kind == "multipart/digest" else "text/plain"
+        entities = []
+        for first, last in _parts(message, start, end, boundary.rstrip()):
+            part, body = _section(message, first, last)
+            entities.append((part, body, last))
+        root = _find_root(header, [part for part, _, _ in entities])
+        children: list[Tree] = []
+        for number, (part, body, last) in enumerate(entities):
+            own = "alternative" if kind == "multipart/alternative" else "body"
+            if kind == "multipart/related":
+                own = standing if number == root else "aside"
+            own = "aside" if standing == "aside" else own
+            if part is not None and body is not None:
+                child = _tree(
+                    message, part, body, last, depth=depth + 1, default=inner, standing=own
+                )
+                children.append(child)
+        return kind.removeprefix("multipart/"), children
+    shown = header.get_content_disposition() in (None, "inline")
+    if kind not in ("text/html", "text/plain") or not shown or standing == "aside":
+        return None
+    encoding = str(header.get("content-transfer-encoding", "")).lower() or "7bit"
+    charset = header.get_param("charset", "")
+    name = charset if isinstance(charset, str) else charset[2]
+    is_file = standing == "body" and bool((header.get_filename() or "").strip())
+    return Leaf(start, end, kind, encoding, name.strip("' ") or None, is_file)
+
+
+def _is_ambiguous(fields: Fields, header: Message) -> bool:
+    for wanted in _MIME:
+        if len({value.strip().lower() for name, value in fields if name == wanted}) > 1:
+            return True
+    parameters = header.get_params([])
+    values = [(name.lower(), collapse_rfc2231_value(value)) for name, value in parameters]
+    charsets = {value.lower() for name, value in values if name == "charset"}
+    return max(len(charsets), len({value for name, value in values if name == "boundary"})) > 1
+
+
+def _find_root(header: Message, parts: list[Fields | None]) -> int:
+    start = str(header.get_param("start", "")).strip().strip("<>")
+    ids = [dict(reversed(fields or [])).get("content-id", "").strip() for fields in parts]
+    named = [number for number, each in enumerate(ids) if start and each.strip("<>") == start]
+    return named[0] if named else 0
 
 
 def _parts(message: bytes, start: int, end: int, boundary: str) -> Iterator[tuple[int, int]]:
@@ -131,6 +225,8 @@ _ESCAPE = re.compile(rb"=(?:([0-9A-Fa-f]{2})|[ \t]*(?:\r?\n|\Z))")
 BASE64 = re.compile(rb"([A-Za-z0-9+/]*)(={0,2})")
 _LABELS = {
     "iso-8859-1": "cp1252",
+    "latin-9": "iso8859-15",
+    "utf-8-sig": "utf-8",
     "iso-8859-9": "cp1254",
     "iso-8859-11": "cp874",
     "gb2312": "gb18030",
@@ -139,7 +235,10 @@ _LABELS = {
     "euc-kr": "cp949",
     "big5": "big5hkscs",
 }
-_PYTHON_S_OWN = frozenset({"utf-8-sig", "mbcs", "idna", "punycode"})
+_PYTHON_S_OWN = frozenset({"mbcs", "idna", "punycode"})
+_OF_BROWSERS = re.compile(
+    r"cp(125.|866|874|932|949)|iso8859-.*|koi8-[ru]|gb18030|gbk|big5hkscs|euc_(jp|kr)|shift_jis"
+)
 _NO_SUPERSET_OF_ASCII = re.compile(r"utf-(16|32|7).*|iso2022.*|hz|cp037|.*ebcdic.*")
 
 
@@ -181,3 +280,30 @@ def text(charset: str | None, raw: str) -> str:
         return octets.decode("utf-8")
     except UnicodeDecodeError:
         return octets.decode("cp1252", "replace")
+
+
+def encode_query(charset: str | None, raw: str, target: str) -> str:
+    """Percent-encode a query beyond ASCII as a browser does (URL Standard, "query state").
+
+    `raw` is the attribute's value that holds the target, a character each byte.
+    """
+    name = codec(charset)
+    if charset is None or charset.lower() == "us-ascii":
+        name = "utf-8" if text("utf-8", raw) == text(None, raw) else "cp1252"
+    before, hash_sign, fragment = target.partition("#")
+    path, mark, query = before.partition("?")
+    if name is None or query.isascii() or not _OF_BROWSERS.fullmatch(name):
+        return target
+    encoded = "".join(_percent_encode(each, name) for each in query)
+    return f"{path}{mark}{encoded}{hash_sign}{fragment}"
+
+
+def _percent_encode(character: str, codec: str) -> str:
+    try:
+        octets = character.encode(codec)
+    except UnicodeEncodeError:
+        return f"%26%23{ord(character)}%3B"
+    return "".join(
+        chr(each) if 0x20 < each < 0x7F and each not in b"\"#<>'" else f"%{each:02X}"
+        for each in octets
+    )

@@ -76,7 +76,8 @@ impl LinkTag {
         scan.attributes.extend(ours.into_iter().map(|attribute| (part(attribute), place)));
         let Some(Href { value: Some(href), fold }) = href else { return };
         let raw = html.get(href.clone()).unwrap_or_default();
-        let target = target::target(&attribute::value(raw, charset));
+        let href_value = attribute::value(raw, charset);
+        let target = target::target(&href_value, charset.query_encoding(raw));
         let reason = if options.opted_out() {
             Some(Reason::OptedOut)
         } else {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Hole;
 use super::lines::{Around, Lead, LineCursor, line_break};
+use crate::charset::scheme::Script;
 use crate::edit::{PartOffset, PartRange, RawOffset, RawRange};
 use crate::mime::base64::{self, Layout};
 use crate::mime::entity::BodyPart;
@@ -41,13 +42,36 @@ pub(super) enum Change {
     Remove(Removal),
 }
 
+impl Change {
+    /// The pixel that it puts in.
+    pub(super) const fn pixel(self) -> Option<Hole> {
+        match self {
+            Self::Fill(hole) if hole.is_pixel() => Some(hole),
+            Self::Placeholder => Some(Hole::Pixel),
+            _ => None,
+        }
+    }
+}
+
 /// What goes, and from which copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Removal {
     /// From copies whose clicks are tracked.
     LinkAttribute,
+    /// The same in an AMP part, where its links may be wrapped.
+    AmpAttribute,
     /// From copies of which anything is tracked: a reader would see it.
     TextOptions,
+    /// The same from all copies.
+    TextOptionsAlways,
+}
+
+/// How text is written into a part.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Writing {
+    pub(super) script: Script,
+    /// The line break of the text, where bytes don't show it.
+    pub(super) eol: Option<&'static [u8]>,
 }
 
 /// The line that an edit stands on, in a part without transfer encoding.
@@ -65,6 +89,7 @@ pub(super) struct TextLine {
     /// Bytes between the edit and the next such place on the sender's line.
     pub(super) to_next_fold: Option<usize>,
     pub(super) eol: &'static [u8],
+    pub(super) script: Script,
 }
 
 /// White space before the name of an `href`: a line break may stand there instead.
@@ -81,9 +106,12 @@ pub(super) struct EncodedLine {
     pub(super) lead: Lead,
     /// Bytes of the line that follow the edit.
     pub(super) tail: usize,
+    /// Bytes that the edit replaces, decoded.
+    pub(super) replaced: usize,
     /// A line break of the text behind it would be read as something else.
     pub(super) needs_soft_break: bool,
     pub(super) eol: &'static [u8],
+    pub(super) writing: Writing,
 }
 
 /// A base64 body that is encoded again from its first changed group on.
@@ -100,6 +128,7 @@ pub(super) struct Reencoded {
     pub(super) eol: &'static [u8],
     /// Of the encoded lines.
     pub(super) encoded_eol: &'static [u8],
+    pub(super) script: Script,
 }
 
 impl Reencoded {
@@ -160,12 +189,13 @@ impl<'m> Body<'m> {
         message: &[u8],
         part: &BodyPart,
         changes: &[(PartRange, Change)],
+        writing: Writing,
         fold: impl Fn(usize) -> Option<PartOffset>,
     ) -> (Vec<Edit>, Vec<Change>) {
         let body = &part.body;
         let body_of_text = match self {
             Self::Base64(decoded) => {
-                let edit = base64_edit(message, body, decoded, changes);
+                let edit = base64_edit(message, body, decoded, changes, writing);
                 return (edit.into_iter().collect(), Vec::new());
             }
             other => other,
@@ -189,11 +219,13 @@ impl<'m> Body<'m> {
                     EncodedLine {
                         lead,
                         tail: around.after.len(),
+                        replaced: range.end.0 - range.start.0,
                         needs_soft_break: matches!(
                             around.before.last(),
                             Some(b' ' | b'\t' | b'=')
                         ),
                         eol,
+                        writing,
                     },
                 ),
                 _ => Content::Verbatim(
@@ -201,7 +233,8 @@ impl<'m> Body<'m> {
                     TextLine {
                         lead,
                         tail: around.after.len(),
-                        too_long: around.too_long,
+                        // Octets of a line are no measure for units of two or four.
+                        too_long: around.too_long || writing.script.is_wide(),
                         joins: message
                             .get(at.start.0..at.end.0)
                             .is_some_and(|replaced| replaced.contains(&b'\n')),
@@ -214,7 +247,9 @@ impl<'m> Body<'m> {
                             _ => None,
                         },
                         to_next_fold: None,
-                        eol,
+                        // A line break in units is a bare CR and a bare LF on the wire.
+                        eol: if writing.script.is_wide() { b"" } else { eol },
+                        script: writing.script,
                     },
                 ),
             };
@@ -265,7 +300,10 @@ fn makes_boundary(
         Change::Fill(Hole::Href(_)) | Change::Keep => false,
         Change::Fill(_) => is_boundary(before, boundaries) || is_boundary(after, boundaries),
         Change::Placeholder | Change::Remove(_) => {
-            is_boundary(after, boundaries) || is_boundary(&[before, after].concat(), boundaries)
+            let longest = boundaries.iter().map(String::len).max().unwrap_or_default() + 2;
+            // No more than that is looked at, and lines may be as long as the message.
+            let joined: Vec<u8> = before.iter().chain(after).take(longest).copied().collect();
+            is_boundary(after, boundaries) || is_boundary(&joined, boundaries)
         }
     }
 }
@@ -282,6 +320,7 @@ fn base64_edit(
     body: &Range<usize>,
     decoded: base64::Decoded,
     changes: &[(PartRange, Change)],
+    writing: Writing,
 ) -> Option<Edit> {
     let (first, _) = changes.first()?;
     let raw = message.get(body.clone()).unwrap_or_default();
@@ -295,8 +334,9 @@ fn base64_edit(
         changes: changes.collect(),
         kept,
         layout,
-        eol: line_break(&decoded.bytes),
+        eol: writing.eol.unwrap_or_else(|| line_break(&decoded.bytes)),
         encoded_eol: line_break(if raw.contains(&b'\n') { raw } else { message }),
+        script: writing.script,
         decoded: Arc::new(decoded.bytes),
     };
     let start = body.start;

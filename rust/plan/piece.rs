@@ -51,11 +51,11 @@ impl<S: AsRef<[u8]>> Plan<S> {
                 .collect(),
             source,
             header_end: 0,
+            documents: Vec::new(),
             left_alone: Vec::new(),
             parts: Vec::new(),
-            pixel: None,
-            initial_pixel: None,
-            without_initial_pixel: None,
+            pixels: Vec::new(),
+            placeless: Vec::new(),
         }
     }
 }

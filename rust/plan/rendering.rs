@@ -4,7 +4,9 @@ use std::convert::Infallible;
 
 use super::content::{Change, Content, Edit, EncodedLine, Fold, Reencoded, Removal, TextLine};
 use super::lines::{MAX_LINE, column_behind};
-use super::{Fill, Hole, LeftAlone, Plan, PlannedLink, RenderedBody, Rendering, Tracking};
+use super::{
+    CLIPPED_FROM, Fill, Hole, LeftAlone, Plan, PlannedLink, RenderedBody, Rendering, Tracking,
+};
 use crate::edit::{RawOffset, RawRange, Splice};
 use crate::mime::base64;
 use crate::mime::quoted_printable::Writer;
@@ -86,20 +88,21 @@ impl<S: AsRef<[u8]>> Plan<S> {
         unsign: bool,
     ) -> (Rendering, bool) {
         let mut copy = Copying::new(fill, &self.links);
-        if let Some(at) = self.without_initial_pixel.clone()
-            && copy.tracking.fills(Hole::InitialPixel)
-        {
-            let reason = Reason::NoInitialPixelPlace;
-            copy.rendering.left_alone.push(LeftAlone { at, reason, target: None });
-        }
-        let unsign = unsign && (copy.tracking.clicks || copy.tracking.opens);
+        let tracking = copy.tracking;
+        let placeless = self.placeless.iter().filter(|(hole, _)| tracking.fills(*hole));
+        copy.rendering.left_alone.extend(placeless.map(|(_, left)| left.clone()));
         let mut splice = Splice::with_capacity(self.edits.len() + insertions.len());
         let mut insertions = insertions.iter().peekable();
+        let mut documents = self.documents.iter().peekable();
         for (number, edit) in self.edits.iter().enumerate() {
             while let Some((offset, lines)) =
                 insertions.next_if(|(offset, _)| *offset <= edit.at.start.0)
             {
                 insert_at(&mut splice, &(RawOffset(*offset)..RawOffset(*offset)), lines);
+            }
+            if documents.peek().is_some_and(|document| document.edits.start == number) {
+                copy.added = 0;
+                copy.removed = 0;
             }
             match &edit.with {
                 Content::Dropped => drop_lines(&mut splice, &edit.at),
@@ -113,10 +116,16 @@ impl<S: AsRef<[u8]>> Plan<S> {
                     copy.edit_text(&mut splice, &edit.at, &edit.with, self.source());
                 }
             }
+            if let Some(document) = documents.next_if(|each| each.edits.end == number + 1) {
+                let length = document.length + copy.added - copy.removed;
+                let clips = document.length <= CLIPPED_FROM && length > CLIPPED_FROM;
+                copy.rendering.clips_html |= clips;
+            }
         }
         for (offset, lines) in insertions {
             insert_at(&mut splice, &(RawOffset(*offset)..RawOffset(*offset)), lines);
         }
+        copy.rendering.left_alone.sort_by_key(|left| left.at.start);
         copy.rendering.length = splice.spliced_len(self.source());
         copy.rendering.splice = splice;
         (copy.rendering, copy.changed)
@@ -173,6 +182,9 @@ struct Copying<'f, F> {
     must_fold: bool,
     scratch: Vec<u8>,
     changed: bool,
+    /// Decoded bytes that were put into the document, and that went.
+    added: usize,
+    removed: usize,
 }
 
 /// Momentum's markup, byte for byte: what looks for it in mail finds it.
@@ -184,6 +196,15 @@ const INITIAL_PIXEL: (&[u8], &[u8]) = (
       display:none!important;line-height:0px!important;\">\
       <img border=\"0\" width=\"1\" height=\"1\" src=\"",
     b"\" alt=\"\"/></div>",
+);
+
+/// Valid AMP has no `!important`; and AMP loads no image that is not laid out, so nothing hides
+/// this one but its size.
+const AMP_PIXEL: (&[u8], &[u8]) = (
+    b"<div style=\"color:transparent;opacity:0;font-size:0px;border:0;max-height:1px;width:1px;\
+      margin:0px;padding:0px;border-width:0px;line-height:0px;\">\
+      <amp-img alt=\"\" height=\"1\" width=\"1\" src=\"",
+    b"\"></amp-img></div>",
 );
 
 impl<'f, F: Fill> Copying<'f, F> {
@@ -198,6 +219,8 @@ impl<'f, F: Fill> Copying<'f, F> {
             must_fold: false,
             scratch: Vec::new(),
             changed: false,
+            added: 0,
+            removed: 0,
         }
     }
 
@@ -223,6 +246,10 @@ impl<'f, F: Fill> Copying<'f, F> {
         match done {
             Ok(text) => {
                 self.changed = true;
+                if let Content::Verbatim(..) = with {
+                    self.added += text.len();
+                    self.removed += at.end.0 - at.start.0;
+                }
                 self.behind_last = column_behind(text, column);
             }
             Err(reason) => {
@@ -260,6 +287,7 @@ impl<'f, F: Fill> Copying<'f, F> {
             self.behind_last = column_behind(kept, column);
             self.leave(at, Change::Fill(hole), reason);
         } else {
+            line.script.rewrite(&mut url, 0);
             let way = ways.into_iter().flatten().find(|way| url.len() <= way.room);
             if let Some(fold) = way.and_then(|way| way.fold) {
                 self.break_line(splice, fold, line.eol);
@@ -267,6 +295,8 @@ impl<'f, F: Fill> Copying<'f, F> {
             }
             self.must_fold |= way.is_some_and(|way| way.folds_next);
             insert_at(splice, at, &url);
+            self.added += url.len();
+            self.removed += at.end.0 - at.start.0;
             self.behind_last = column + url.len();
             self.changed = true;
         }
@@ -277,6 +307,8 @@ impl<'f, F: Fill> Copying<'f, F> {
         insert_at(splice, &(fold.at..RawOffset(fold.at.0 + 1)), eol);
         self.must_fold = false;
         self.changed = true;
+        self.added += eol.len();
+        self.removed += 1;
     }
 
     /// With tracking off nothing is reported.
@@ -296,7 +328,9 @@ impl<'f, F: Fill> Copying<'f, F> {
     fn removes(&self, removal: Removal) -> Result<(), Reason> {
         let removes = match removal {
             Removal::LinkAttribute => self.tracking.clicks,
+            Removal::AmpAttribute => self.tracking.clicks && self.fill.wraps_amp(),
             Removal::TextOptions => self.tracking.clicks || self.tracking.opens,
+            Removal::TextOptionsAlways => true,
         };
         if removes { Ok(()) } else { Err(Reason::TrackingOff) }
     }
@@ -310,13 +344,14 @@ impl<'f, F: Fill> Copying<'f, F> {
             Hole::Href(_) => (b"", b""),
             Hole::Pixel => PIXEL,
             Hole::InitialPixel => INITIAL_PIXEL,
+            Hole::AmpPixel | Hole::AmpInitialPixel => AMP_PIXEL,
         };
         out.extend_from_slice(before);
         self.fill.url(hole, room.saturating_sub(before.len() + after.len()), out)?;
         out.extend_from_slice(after);
         match hole {
             Hole::Href(_) => self.rendering.links += 1,
-            Hole::Pixel | Hole::InitialPixel => self.rendering.pixels += 1,
+            _ => self.rendering.pixels += 1,
         }
         Ok(())
     }
@@ -328,22 +363,24 @@ impl<'f, F: Fill> Copying<'f, F> {
         column: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), Reason> {
+        let start = out.len();
         let kept = column + line.tail;
         match change {
-            Change::Keep => Err(Reason::TrackingOff),
+            Change::Keep => return Err(Reason::TrackingOff),
             Change::Placeholder => {
                 let room = if line.too_long { usize::MAX } else { MAX_LINE.saturating_sub(kept) };
-                self.content(Hole::Pixel, room, out)
+                self.content(Hole::Pixel, room, out)?;
             }
-            Change::Fill(pixel) => self.pixel_line(pixel, MAX_LINE, line.eol, out),
+            Change::Fill(pixel) => self.pixel_line(pixel, MAX_LINE, line.eol, out)?,
             Change::Remove(removal) => {
                 self.removes(removal)?;
                 if line.joins && kept > MAX_LINE && !line.too_long {
                     out.extend_from_slice(line.eol);
                 }
-                Ok(())
             }
         }
+        line.script.rewrite(out, start);
+        Ok(())
     }
 
     fn pixel_line(
@@ -374,7 +411,16 @@ impl<'f, F: Fill> Copying<'f, F> {
             Change::Keep => return Err(Reason::TrackingOff),
             Change::Remove(removal) => self.removes(removal)?,
         }
-        let is_pixel = matches!(change, Change::Fill(Hole::Pixel | Hole::InitialPixel));
+        let mut is_pixel = matches!(change, Change::Fill(hole) if hole.is_pixel());
+        if let (true, Some(eol)) = (is_pixel, line.writing.eol) {
+            // A line break of the text is not one of the encoded lines.
+            content.splice(..0, eol.iter().copied());
+            content.extend_from_slice(eol);
+            is_pixel = false;
+        }
+        self.added += content.len() + if is_pixel { 2 * line.eol.len() } else { 0 };
+        self.removed += line.replaced;
+        line.writing.script.rewrite(&mut content, 0);
         let mut writer = Writer::new(out, column, line.eol);
         if is_pixel {
             writer.line_break(line.needs_soft_break);
@@ -409,7 +455,12 @@ impl<'f, F: Fill> Copying<'f, F> {
     fn base64(&mut self, splice: &mut Splice, at: &RawRange, number: usize, body: &Reencoded) {
         let mut inner = Splice::with_capacity(body.changes.len());
         for (range, change) in &body.changes {
-            let done = inner.replace(range, |out| self.unlimited(*change, body.eol, out));
+            let done = inner.replace(range, |out| {
+                let start = out.len();
+                self.unlimited(*change, body.eol, out)?;
+                body.script.rewrite(out, start);
+                Ok(())
+            });
             if let Err(reason) = done {
                 self.leave(at, *change, reason);
             }
@@ -418,6 +469,8 @@ impl<'f, F: Fill> Copying<'f, F> {
             return;
         }
         let bytes = inner.spliced_len(body.bytes());
+        self.added += bytes;
+        self.removed += body.bytes().len();
         let length = body.layout.encoded_len(bytes, body.encoded_eol);
         let applied = splice.reserve(at, length);
         self.rendering.bodies.push(RenderedBody { planned: number, applied, splice: inner });

@@ -210,7 +210,6 @@ fn what_cannot_be_changed_is_byte_for_byte_the_same() {
             Reason::MalformedTransferEncoding,
         ),
         ("Content-Type: text/html\nno header", Reason::MalformedMessage),
-        ("Content-Type: text/csv", Reason::NoHtmlPart),
     ] {
         let message = format!("{head}\n\n<a href='http://e.com/'>x</a>");
         assert_eq!(text(&message), message);
@@ -258,7 +257,7 @@ fn the_pixel_takes_the_place_of_its_placeholder() {
             let plan = Plan::new(copy.as_slice(), &rules, &[]);
             let rendering = plan.render(&mut Constant(BOTH), &[]).unwrap();
             let copy = write(&plan, &rendering);
-            let out = property_tests::decode_part(&copy, crate::mime::entity::Role::Html);
+            let out = property_tests::decode_part(&copy, Role::Html);
             assert_eq!(out.replace(['\r', '\n'], ""), wanted.replace('\n', ""));
         }
     }
@@ -497,7 +496,7 @@ fn links_in_text_are_wrapped_and_their_options_go() {
     assert_eq!(plan.parts[0].reason, Some(Reason::TextLinksOff));
     let reasons: Vec<_> = plan.left_alone.iter().map(|left| left.reason).collect();
     let off = Reason::TextLinksOff;
-    assert_eq!(reasons, [Reason::NoHtmlPart, off, off, Reason::OptedOut, off]);
+    assert_eq!(reasons, [off, off, Reason::OptedOut, off]);
 }
 
 #[test]
@@ -578,7 +577,7 @@ fn a_revised_plan_has_other_links_and_the_same_message() {
         let copy = write(&revised, &rendering);
         assert_eq!(undo(&copy, &message, rendering.applied()), message);
         assert_eq!((rendering.links, rendering.left_alone.len()), (2, 0));
-        let out = property_tests::decode_part(&copy, crate::mime::entity::Role::Html);
+        let out = property_tests::decode_part(&copy, Role::Html);
         assert!(out.contains("href='http://e.com/1'") && !out.contains("e.com/2"), "{out}");
 
         let none = plan.revise((0..3).map(|number| (number, Revision::Veto)).collect()).unwrap();
@@ -609,4 +608,44 @@ fn a_revision_that_makes_no_sense_says_so() {
         let error = RevisionError::Target { number: 0, target: target.into() };
         assert_eq!(revise(0, revision), Err(error));
     }
+}
+
+#[test]
+fn html_that_its_links_make_longer_than_gmail_shows_is_reported() {
+    let link = "<a\nhref='http://e.com/'>x</a>\n";
+    let grown = URL.len() - "http://e.com/".len();
+    for (length, clips) in [
+        (CLIPPED_FROM - grown, false),
+        (CLIPPED_FROM - grown + 1, true),
+        (CLIPPED_FROM, true),
+        (CLIPPED_FROM + 1, false),
+    ] {
+        let lines = format!("{}\n", "y".repeat(59)).repeat(length / 60 - 1);
+        let filler = "z".repeat(length - lines.len() - link.len());
+        let html = format!("{lines}{filler}{link}");
+        for message in property_tests::in_each_encoding("text/html", &html) {
+            let plan = Plan::new(message.as_slice(), &Rules::default(), &[]);
+            let of = |tracking| plan.render(&mut Constant(tracking), &[]).unwrap().clips_html;
+            assert_eq!((of(CLICKS), of(Tracking::default())), (clips, false), "{length}");
+        }
+    }
+}
+
+#[test]
+fn options_in_text_go_where_nothing_is_tracked_if_the_rules_say_so() {
+    let text = "A: b\n\nhttp://e.com/[[data-msys-clicktrack=\"0\"]] http://e.org/";
+    let without = "A: b\n\nhttp://e.com/ http://e.org/";
+    let off = Tracking::default();
+    let strips = Rules { strip_text_options: true, ..Rules::default() };
+    assert_eq!(rendered_by(text, &strips, off), without);
+    let no_links = Rules { text_links: false, ..strips.clone() };
+    assert_eq!(rendered_by(text, &no_links, off), without);
+    assert_eq!(rendered_by(text, &Rules::default(), off), text);
+    // A changed body voids its signature.
+    let signed = format!("DKIM-Signature: v=1\n{text}");
+    assert_eq!(rendered_by(&signed, &strips, off), signed);
+    let stripped = Rules { signed_mail: SignedMail::Strip, ..strips };
+    assert_eq!(rendered_by(&signed, &stripped, off), without);
+    let nothing = "DKIM-Signature: v=1\nA: b\n\nhttp://e.org/";
+    assert_eq!(rendered_by(nothing, &stripped, off), nothing);
 }

@@ -196,13 +196,39 @@ MAILS: Final = (
         + give_fate("not_top_part", "text/html"),
     ),
     Mail(
+        name="two HTML alternatives, one without a place for a pixel",
+        lines=multipart(
+            "alternative",
+            html("<body><p>short</body>"),
+            html('<body><a href="http://shop.example/a">a</a><!--'),
+        ),
+        links=SHOP_A,
+        pixels=give_fate("added", "open") + give_fate("no_pixel_place", "open"),
+        parts=give_fate("rewritten", "text/html text/html"),
+    ),
+    Mail(
+        name="AMP, where tracked URLs are http",
+        lines=multipart(
+            "alternative",
+            (
+                "Content-Type: text/x-amp-html",
+                "",
+                '<body><a href="http://shop.example/m">m</a></body>',
+            ),
+            html('<body><a href="http://shop.example/a">a</a></body>'),
+        ),
+        links=give_fate("amp_needs_https", "http://shop.example/m") + SHOP_A,
+        pixels=give_fate("amp_needs_https", "amp_open") + give_fate("added", "open"),
+        parts=give_fate("unchanged", "text/x-amp-html") + give_fate("rewritten", "text/html"),
+    ),
+    Mail(
         name="windows-1252, with a euro sign in a target",
         lines=html(
             b'<body>Pr\xe4mie <a href="http://shop.example/?p=5\x80">5 \x80</a></body>',
             encoding="8bit",
             more="; charset=windows-1252",
         ),
-        links=give_fate("wrapped", "http://shop.example/?p=5€"),
+        links=give_fate("wrapped", "http://shop.example/?p=5%80"),
     ),
     Mail(
         name="a mail within a mail, its own X-MSYS-API without meaning",
@@ -319,9 +345,9 @@ MAILS: Final = (
         lines=multipart(
             "alternative",
             text(
-                base64.b64encode("http://shop.example/a".encode("utf-16le")),
+                base64.b64encode("http://shop.example/a".encode("cp037")),
                 encoding="base64",
-                more="; charset=utf-16le",
+                more="; charset=cp037",
             ),
             html(
                 '<body><a href="http://shop.example/a">never</a></body>',

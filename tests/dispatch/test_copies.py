@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from email import message_from_bytes
 from email.policy import SMTP
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -204,6 +204,19 @@ def copies_by_policy(
     return copies(message, ON, make_transaction(), policy=Guard(Answers(answers)))
 
 
+def test_options_in_text_go_where_nothing_is_tracked_if_that_is_configured() -> None:
+    text = b'To: a@e.com\r\nX-MSYS-API: {}\r\n\r\nhttp://e.com/[[data-msys-clicktrack="0"]] x\r\n'
+    untracked = TrackingOptions(click_tracking=False, open_tracking=False)
+    [kept] = copies(text, untracked)
+    assert kept.message == text.replace(b"X-MSYS-API: {}\r\n", b"")
+    strips = replace(untracked, strip_text_options=True)
+    [copy] = copies(text, strips)
+    assert copy.message == b"To: a@e.com\r\n\r\nhttp://e.com/ x\r\n"
+    assert (copy.reasons, copy.message_id) == (("tracking_off",), None)
+    assert oracle.undone(text, copy.message, copy.edits) == text
+    assert copy.left_alone == [(0, len(text), Reason.TRACKING_OFF)]
+
+
 def test_policy_decides_for_each_recipient_apart() -> None:
     off = {"smtpapi_open_tracking": "0", "smtpapi_click_tracking": "0"}
     first, third, second = copies_by_policy(
@@ -367,3 +380,42 @@ def test_customer_and_initial_pixel_are_in_every_link() -> None:
     for copy in copies(MESSAGE, options, make_transaction(mo_customer_id="1005")):
         assert {each.engagement.customer_id for each in open_all(copy)} == {1005}
         assert {each.engagement.initial_pixel for each in open_all(copy)} == {True}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "kind", "enabled"),
+    [
+        ("https", b"alternative", True),
+        ("same", b"alternative", True),
+        ("http", b"alternative", False),
+        ("https", b"mixed", False),
+    ],
+)
+def test_links_say_whether_the_amp_part_is_tracked(
+    scheme: Literal["https", "same", "http"], kind: bytes, *, enabled: bool
+) -> None:
+    message = (
+        b"Content-Type: multipart/" + kind + b"; boundary=b\r\n\r\n"
+        b"--b\r\nContent-Type: text/x-amp-html\r\n\r\n<html amp4email><body></body></html>\r\n"
+        b"--b\r\nContent-Type: text/html\r\n\r\n" + BODY + b"--b--\r\n"
+    )
+    options = replace(ON, click_tracking_scheme=scheme, open_tracking_scheme="http")
+    copy = Dispatcher(keys=KEYS, options=options).copy_for("a@example.com", message, now=NOW)
+    path = re.search(rb"//click\.example\.com(/f/a/[\w-]+)", copy.message)
+    assert path is not None
+    assert KEYS.open(path[1].decode()).engagement.amp_enabled is enabled
+
+
+def test_bcc_leak() -> None:
+    message = (
+        b"Bad line\r\nFrom: a@example.com\r\nTo: x@example.com\r\nSubject: hello\r\n"
+        b'X-MSYS-API: {"bcc": ["boss@example.com"]}\r\n'
+        b"Bcc: secret1@example.com,\r\n secret2@example.com\r\n"
+        b"Content-Type: text/html\r\n\r\n"
+        b'<a href="https://x.example/">x</a>\r\n'
+    )
+    copies = Dispatcher(keys=KEYS, options=ON).copies(message, ["x@example.com"], now=NOW)
+    assert [copy.recipients for copy in copies] == [("x@example.com",), ("boss@example.com",)]
+    for copy in copies:
+        assert b"secret" not in copy.message
+        assert b"Subject: hello\r\n" in copy.message

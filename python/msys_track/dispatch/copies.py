@@ -37,11 +37,12 @@ class Copy(NamedTuple):
     header: ApiHeader | None = None
     """The message's X-MSYS-API."""
     plan: Plan | None = None
-    """The plan that it was made from; None if only the header was changed."""
+    """The plan that it was made from; None if nothing is tracked."""
     rendered: Rendered | None = None
-    header_edits: Sequence[tuple[int, int, bytes]] = ()
+    untracked_edits: Sequence[tuple[int, int, bytes]] = ()
+    """What is changed where nothing is tracked: header lines, options in text."""
     untracked: Reason | None = None
-    """Why there is no plan."""
+    """Why nothing is tracked."""
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -51,13 +52,13 @@ class Copy(NamedTuple):
     @property
     def edits(self) -> Sequence[tuple[int, int, bytes]]:
         """Offset and length in the message as received, and the new bytes there."""
-        return self.header_edits if self.rendered is None else self.rendered.edits
+        return self.untracked_edits if self.rendered is None else self.rendered.edits
 
     @property
     def left_alone(self) -> Sequence[tuple[int, int, Reason]]:
         """Offset, length and reason of each link, part or message that stayed as it was."""
         if self.untracked is not None:
-            removed = sum(length - len(text) for _, length, text in self.header_edits)
+            removed = sum(length - len(text) for _, length, text in self.untracked_edits)
             return [(0, len(self.message) + removed, self.untracked)]
         if self.plan is None or self.rendered is None:
             return []
@@ -81,6 +82,7 @@ class Copy(NamedTuple):
             "truncated_metadata": self.resolved.metadata_before_cut is not None,
             "left_out_metadata": rendered is not None
             and bool(rendered.links_without_metadata or rendered.pixels_without_metadata),
+            "clipped_html": rendered is not None and rendered.clips_html,
             "ignored_variable": bool(self.resolved.ignored_variables),
         }
         return tuple(notice for notice, is_there in found.items() if is_there)
@@ -121,18 +123,33 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
         blind: whose blind copies they are, if they are.
     """
     inserted = message.insert_readers(blind)
-    if not resolved.is_tracked:
+    if not resolved.is_tracked and not resolved.strip_text_options.value:
         reason = Reason.TRACKING_OFF
         return [_leave_untracked(message, each, resolved, reason, inserted) for each in readers]
     urls = make_urls(resolved)
+    plan = message.find_plan(resolved)
+    has_amp = plan is not None and plan.has_amp and _tracks_amp(resolved)
     engagements = [
-        make_engagement(resolved, each[0], now=now, transmission_id=message.transmission_id)
+        make_engagement(
+            resolved, each[0], now=now, transmission_id=message.transmission_id, has_amp=has_amp
+        )
         for each in readers
     ]
-    plan = message.find_plan(resolved)
     if plan is not None:
         try:
             all_rendered = plan.render_all(keys, engagements, urls, inserted)
+            if not resolved.is_tracked:
+                return [
+                    Copy(
+                        own,
+                        rendered.message,
+                        resolved=resolved,
+                        header=message.header,
+                        untracked_edits=rendered.edits,
+                        untracked=Reason.TRACKING_OFF,
+                    )
+                    for own, rendered in zip(readers, all_rendered, strict=True)
+                ]
             return [
                 Copy(
                     own,
@@ -155,6 +172,13 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
     return [_leave_untracked(message, each, resolved, reason, inserted) for each in readers]
 
 
+def _tracks_amp(resolved: Resolved) -> bool:
+    """Tell whether the URLs of AMP parts are tracked; AMP allows `https` only."""
+    clicks = resolved.click_tracking.value and resolved.click_tracking_scheme.value != "http"
+    opens = resolved.open_tracking.value and resolved.open_tracking_scheme.value == "https"
+    return clicks or opens
+
+
 def _leave_untracked(
     message: OpenedMessage,
     readers: tuple[Reader, ...],
@@ -172,6 +196,6 @@ def _leave_untracked(
         b"".join([*kept, message.message[copied:]]) if edits else message.message,
         resolved=resolved,
         header=message.header,
-        header_edits=edits,
+        untracked_edits=edits,
         untracked=reason,
     )

@@ -41,7 +41,12 @@ def make_urls(resolved: Resolved) -> TrackedUrls:
 
 
 def make_engagement(
-    resolved: Resolved, reader: Reader, *, now: int, transmission_id: int = 0
+    resolved: Resolved,
+    reader: Reader,
+    *,
+    now: int,
+    transmission_id: int = 0,
+    has_amp: bool = False,
 ) -> Engagement:
     """Return what all links of a copy say; the copy's id is a new one.
 
@@ -50,6 +55,7 @@ def make_engagement(
         reader: whose opens and clicks they count for.
         now: the injection time in Unix seconds.
         transmission_id: the same for all copies of a message; 0 for none.
+        has_amp: whether an AMP part of the message is tracked.
     """
     return Engagement(
         message_id=os.urandom(10).hex(),
@@ -66,5 +72,6 @@ def make_engagement(
         open_tracking=resolved.open_tracking.value,
         click_tracking=resolved.click_tracking.value,
         initial_pixel=resolved.open_tracking.value and resolved.initial_open.value,
+        amp_enabled=has_amp,
         transactional=resolved.transactional.value,
     )

@@ -39,7 +39,7 @@ class Link(_Span, Protocol):
         """`data-msys-linkname`."""
 
     @property
-    def kind(self) -> Literal["click", "link_unsubscribe"]:
+    def kind(self) -> Literal["click", "amp_click", "link_unsubscribe"]:
         """The kind of event that following it makes."""
 
     @property
@@ -47,7 +47,7 @@ class Link(_Span, Protocol):
         """`data-msys-sublink`."""
 
     @property
-    def where(self) -> Literal["html", "outlook", "text"]:
+    def where(self) -> Literal["html", "outlook", "text", "amp"]:
         """The kind of markup or text that it is in."""
 
 
@@ -111,12 +111,16 @@ class Rendered(Protocol):
         """How many pixels were added."""
 
     @property
+    def clips_html(self) -> bool:
+        """Whether an HTML part has passed 102,400 bytes, of which Gmail shows no more."""
+
+    @property
     def links_without_metadata(self) -> Sequence[int]:
         """The numbers in `Plan.links` of links whose URL had no room for the metadata."""
 
     @property
     def pixels_without_metadata(self) -> Sequence[str]:
-        """The same of pixels: `open`, `initial_open`."""
+        """The same of pixels: `open`, `initial_open`, and both with `amp_` before it."""
 
 
 class Plan(Protocol):
@@ -135,12 +139,19 @@ class Plan(Protocol):
         """The message's parts, in its order."""
 
     @property
-    def pixel_offset(self) -> int | None:
-        """Bytes into the message; None where a pixel could not be seen."""
+    def pixel_offsets(self) -> Sequence[int]:
+        """Bytes into the message, in its order, one for each part that has a place for a pixel.
+
+        These are HTML and AMP parts; HTML that is shown below other HTML has none.
+        """
 
     @property
-    def initial_pixel_offset(self) -> int | None:
-        """Right after the `<body>` tag; None if there is none."""
+    def initial_pixel_offsets(self) -> Sequence[int]:
+        """The same right after `<body>` tags."""
+
+    @property
+    def has_amp(self) -> bool:
+        """Whether it has an AMP part that copies may change."""
 
     def revise(self, changes: Mapping[int, tuple[str, str | None] | None], /) -> "Plan":
         """Make the plan of the same message with other links.

@@ -76,10 +76,10 @@ _LINES: Final = re.compile(
     rb"(?:([!-9;-~]+)[ \t]*:|[ \t])[^\n]*(?:\n|\Z)(?:[ \t][^\n]*(?:\n|\Z))*"
 )
 _BLANK: Final = re.compile(rb"\r?\n")
-# A pixel stands on a line of its own. `top` is the one for the top of a mail, where it must not
-# take room.
+# A pixel stands on a line of its own, but for UTF-16 as it stands: its line breaks would be bare.
+# `top` is the one for the top of a mail, where it must not take room.
 _TRACKED: Final = (
-    rb'(?P<eol>\r?\n)(?:<img border="0" width="1" height="1" alt="" src="(?P<pixel>%b/q/[\w-]+)">'
+    rb'(?P<eol>\r?\n|)(?:<img border="0" width="1" height="1" alt="" src="(?P<pixel>%b/q/[\w-]+)">'
     rb'|<div style="color:transparent;visibility:hidden;opacity:0;font-size:0px;border:0;'
     rb"max-height:1px;width:1px;margin:0px;padding:0px;border-width:0px!important;"
     rb'display:none!important;line-height:0px!important;"><img border="0" width="1" height="1" '
@@ -91,6 +91,7 @@ _TRACKED: Final = (
 _ANY_ORIGIN: Final = rb"https?://[^\x00-\x20\x7f-\xff/\"'<>]+"
 _NO_ESCAPE: Final = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*(?:\r?\n|\Z))")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
+_WIDE: Final = re.compile(r"utf-(?:16|32)(?:-?[lb]e)?")
 _ENCODED: Final = ("quoted-printable", "base64")
 _EOL: Final = b"\r\n"
 _BLANK_LINE: Final = _EOL * 2
@@ -361,6 +362,9 @@ def _bodies(message: bytes) -> Iterator[Body]:
             part.set_payload(re.sub(r"=[ \t]+\r\n", "=\r\n", raw))
         payload = part.get_payload(decode=True)
         decoded = payload if isinstance(payload, bytes) else b""
+        charset = str(part.get_content_charset("")).replace("_", "-")
+        if _WIDE.fullmatch(charset):  # tracked URLs are ASCII in UTF-8
+            decoded = decoded.decode(charset, "replace").encode("utf-8", "replace")
         yield Body(raw=raw.encode("latin-1"), decoded=decoded, encoding=encoding.lower())
 
 

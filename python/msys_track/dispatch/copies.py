@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msys_track.dispatch.decide import Decision
 from msys_track.dispatch.inputs import make_engagement, make_urls
@@ -86,6 +86,20 @@ class Copy(NamedTuple):
             "ignored_variable": bool(self.resolved.ignored_variables),
         }
         return tuple(notice for notice, is_there in found.items() if is_there)
+
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what `pickle` and `copy` rebuild it from.
+
+        Raises:
+            TypeError: it is tracked, and so holds its plan.
+        """
+        if self.plan is not None or self.rendered is not None:
+            raise TypeError(
+                "a Copy can't be pickled or copied: it holds its plan, from which its lists are "
+                "made; pickle its `message`, and of the rest what is needed"
+            )
+        return Copy, tuple(self)
 
 
 def render_copies(decision: Decision, keys: KeyRing, *, now: int) -> tuple[Copy, ...]:

@@ -1,0 +1,250 @@
+"""Claims as bytes (`docs/tokens.md`, "The claims"): two blocks, each written once for many links."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from msys_track.keys.plain import packed
+from msys_track.keys.plain.values import KINDS, RECIPIENT_TYPES, Claims, Engagement, Kind
+
+_MAX_TEXT: Final = 16_384
+_MAX_TAGS: Final = 255
+_ID_BYTES: Final = 10
+_ID: Final = re.compile(r"[0-9a-f]{20}")
+_KINDS: Final[tuple[Kind, ...]] = tuple(KINDS)
+
+_FLAGS: Final = (
+    "open_tracking",
+    "click_tracking",
+    "initial_pixel",
+    "amp_enabled",
+    "transactional",
+)
+"""In the order of their bits."""
+_RECIPIENT_TYPE_SHIFT: Final = 5
+_TEXT_ID: Final = 1 << 7
+_HAS_CAMPAIGN: Final = 1 << 8
+_HAS_METADATA: Final = 1 << 9
+_HAS_SUBACCOUNT: Final = 1 << 10
+_HAS_TAGS: Final = 1 << 11
+_HAS_EXTENSIONS: Final = 1 << 12
+_KNOWN_FLAGS: Final = (1 << 13) - 1
+
+_SALT: Final = 1
+
+_KIND_MASK: Final = 0x0F
+_HAS_TARGET: Final = 1 << 4
+_HAS_NAME: Final = 1 << 5
+_KNOWN_LINK_BITS: Final = _KIND_MASK | _HAS_TARGET | _HAS_NAME
+
+
+class ClaimsError(Exception):
+    """Bytes that are not claims, or claims that no token can hold."""
+
+
+def encode_engagement(
+    engagement: Engagement, *, with_metadata: bool = True, salt: int | None = None
+) -> bytes:
+    """Encode the engagement block.
+
+    Args:
+        engagement: what it says.
+        with_metadata: False leaves the metadata out, for links that are too long with it.
+        salt: a byte without meaning that makes the token another one.
+
+    Raises:
+        ClaimsError: it holds more than a reader takes.
+    """
+    metadata = engagement.metadata if with_metadata else None
+    block = _Block()
+    raw_id = bytes.fromhex(engagement.message_id) if _is_id(engagement.message_id) else None
+    flags = (
+        sum(getattr(engagement, name) << bit for bit, name in enumerate(_FLAGS))
+        | RECIPIENT_TYPES.index(engagement.recipient_type) << _RECIPIENT_TYPE_SHIFT
+        | (raw_id is None) * _TEXT_ID
+        | (engagement.campaign_id is not None) * _HAS_CAMPAIGN
+        | (metadata is not None) * _HAS_METADATA
+        | (engagement.subaccount_id is not None) * _HAS_SUBACCOUNT
+        | bool(engagement.tags) * _HAS_TAGS
+        | (salt is not None) * _HAS_EXTENSIONS
+    )
+    block.add_number(flags)
+    if raw_id is None:
+        block.add_text(engagement.message_id)
+    else:
+        block.out += raw_id
+    block.add_number(engagement.transmission_id)
+    block.add_number(engagement.injected_at)
+    block.add_number(engagement.expires_at - engagement.injected_at)
+    block.add_number(engagement.customer_id)
+    if engagement.subaccount_id is not None:
+        block.add_number(engagement.subaccount_id)
+    block.add_text(engagement.recipient)
+    for text in (engagement.campaign_id, metadata):
+        if text is not None:
+            block.add_text(text)
+    if engagement.tags:
+        block.add_tags(engagement.tags)
+    if salt is not None:
+        block.out += bytes((1, _SALT, 1, salt))
+    return block.finish()
+
+
+def encode_link(kind: Kind, target: str | None, name: str | None) -> bytes:
+    """Encode the link block.
+
+    Raises:
+        ClaimsError: it holds more than a reader takes.
+    """
+    block = _Block()
+    head = _KINDS.index(kind)
+    head |= (target is not None) * _HAS_TARGET | (name is not None) * _HAS_NAME
+    block.out.append(head)
+    for text in (target, name):
+        if text is not None:
+            block.add_text(text)
+    return block.finish()
+
+
+def _is_id(message_id: str) -> bool:
+    return _ID.fullmatch(message_id) is not None
+
+
+class _Block:
+    __slots__ = ("out", "text_bytes", "too_many_tags")
+
+    def __init__(self) -> None:
+        self.out = bytearray()
+        self.text_bytes = 0
+        self.too_many_tags = False
+
+    def add_number(self, number: int) -> None:
+        while number > 0x7F:
+            self.out.append(number & 0x7F | 0x80)
+            number >>= 7
+        self.out.append(number)
+
+    def add_text(self, text: str) -> None:
+        plain = text.encode("utf-8")
+        self.text_bytes += len(plain)
+        short = packed.pack(plain)
+        if len(short) < len(plain):
+            self.add_number(len(short) << 1 | 1)
+            self.out += short
+        else:
+            self.add_number(len(plain) << 1)
+            self.out += plain
+
+    def add_tags(self, tags: Sequence[str]) -> None:
+        self.too_many_tags = len(tags) > _MAX_TAGS
+        self.add_number(len(tags))
+        for tag in tags:
+            self.add_text(tag)
+
+    def finish(self) -> bytes:
+        if self.text_bytes > _MAX_TEXT or self.too_many_tags:
+            raise ClaimsError("claims are too long for a token")
+        return bytes(self.out)
+
+
+def decode_claims(plaintext: bytes) -> Claims:
+    """Read both blocks.
+
+    Raises:
+        ClaimsError: they are cut off, malformed, or hold more than they may.
+    """
+    reader = _Reader(plaintext)
+    engagement = reader.read_engagement()
+    reader.text_left = _MAX_TEXT
+    (head,) = reader.take(1)
+    if head & ~_KNOWN_LINK_BITS or head & _KIND_MASK >= len(_KINDS):
+        raise ClaimsError("an unknown flag is set")
+    claims = Claims(
+        kind=_KINDS[head & _KIND_MASK],
+        engagement=engagement,
+        target=reader.read_text() if head & _HAS_TARGET else None,
+        link_name=reader.read_text() if head & _HAS_NAME else None,
+    )
+    if reader.at != len(plaintext):
+        raise ClaimsError("bytes follow the claims")
+    return claims
+
+
+class _Reader:
+    __slots__ = ("at", "plaintext", "text_left")
+
+    def __init__(self, plaintext: bytes) -> None:
+        self.plaintext = plaintext
+        self.at = 0
+        self.text_left = _MAX_TEXT
+
+    def read_engagement(self) -> Engagement:
+        flags = self.read_number()
+        if flags & ~_KNOWN_FLAGS:
+            raise ClaimsError("an unknown flag is set")
+        message_id = self.read_text() if flags & _TEXT_ID else self.take(_ID_BYTES).hex()
+        transmission_id = self.read_number()
+        injected_at = self.read_number()
+        lifetime = self.read_number()
+        engagement = Engagement(
+            message_id=message_id,
+            transmission_id=transmission_id,
+            injected_at=injected_at,
+            # The core has no number above.
+            expires_at=min(injected_at + lifetime, (1 << 64) - 1),
+            customer_id=self.read_number(32),
+            subaccount_id=self.read_number(32) if flags & _HAS_SUBACCOUNT else None,
+            recipient=self.read_text(),
+            recipient_type=RECIPIENT_TYPES[flags >> _RECIPIENT_TYPE_SHIFT & 3],
+            campaign_id=self.read_text() if flags & _HAS_CAMPAIGN else None,
+            metadata=self.read_text() if flags & _HAS_METADATA else None,
+            tags=self.read_tags() if flags & _HAS_TAGS else (),
+            **{name: bool(flags >> bit & 1) for bit, name in enumerate(_FLAGS)},
+        )
+        if flags & _HAS_EXTENSIONS:
+            self.skip_extensions()
+        return engagement
+
+    def take(self, count: int) -> bytes:
+        end = self.at + count
+        if end > len(self.plaintext):
+            raise ClaimsError("claims are cut off")
+        taken = self.plaintext[self.at : end]
+        self.at = end
+        return taken
+
+    def read_number(self, bits: int = 64) -> int:
+        number = shift = 0
+        while True:
+            (byte,) = self.take(1)
+            number |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        if number >> bits or (byte == 0 and shift > 7):
+            raise ClaimsError("a number is malformed")
+        return number
+
+    def read_text(self) -> str:
+        length, is_packed = divmod(self.read_number(), 2)
+        stored = self.take(length)
+        try:
+            text = packed.unpack(stored, self.text_left) if is_packed else stored
+            self.text_left -= len(text)
+            if self.text_left < 0:
+                raise ClaimsError("there is more text than a token may hold")
+            return text.decode("utf-8")
+        except (packed.MalformedError, UnicodeDecodeError) as error:
+            raise ClaimsError("a text is malformed") from error
+
+    def read_tags(self) -> tuple[str, ...]:
+        count = self.read_number()
+        if count > _MAX_TAGS:
+            raise ClaimsError("there is more text than a token may hold")
+        return tuple(self.read_text() for _ in range(count))
+
+    def skip_extensions(self) -> None:
+        # Each is a number and bytes; what a later writer adds is skipped.
+        for _ in range(self.read_number()):
+            self.read_number()
+            self.take(self.read_number())

@@ -2,6 +2,9 @@
 //!
 //! Rewriting never serialises anything. It lists what is replaced, and rendering copies all other
 //! bytes. So a byte that no edit names cannot change.
+//!
+//! What is put in is collected before anything is copied. So the length of a copy is known when
+//! memory is asked for, and each of its bytes is written once.
 
 use std::ops::Range;
 
@@ -30,23 +33,27 @@ pub struct Applied {
     pub rendered: Range<usize>,
 }
 
-/// Copies a message and replaces ranges of it, front to back.
-#[derive(Debug)]
-pub struct Splice<'m> {
-    source: &'m [u8],
-    copied: usize,
-    out: &'m mut Vec<u8>,
+/// Replacements of ranges of a text, collected front to back.
+#[derive(Clone, Debug, Default)]
+pub struct Splice {
     applied: Vec<Applied>,
+    /// What is put in, one behind the other, and where each of them ends.
+    texts: Vec<u8>,
+    ends: Vec<usize>,
 }
 
-impl<'m> Splice<'m> {
-    /// Starts a copy of `source` at the end of `out`, which must be empty.
-    pub fn new(source: &'m [u8], out: &'m mut Vec<u8>) -> Self {
-        debug_assert!(out.is_empty());
-        Self { source, copied: 0, out, applied: Vec::new() }
+impl Splice {
+    /// Replaces nothing yet; `edits` are about how many replacements follow.
+    #[must_use]
+    pub fn with_capacity(edits: usize) -> Self {
+        Self {
+            applied: Vec::with_capacity(edits),
+            texts: Vec::with_capacity(edits * TEXT),
+            ends: Vec::with_capacity(edits),
+        }
     }
 
-    /// Replaces `range` by what `write` appends.
+    /// Replaces `range` by what `write` appends, and returns that.
     ///
     /// Ranges come in rising order.
     ///
@@ -56,32 +63,73 @@ impl<'m> Splice<'m> {
         &mut self,
         range: &RawRange,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        debug_assert!(self.copied <= range.start.0 && range.start <= range.end);
-        self.copy_to(range.start.0);
-        let start = self.out.len();
-        if let Err(error) = write(self.out) {
-            self.out.truncate(start);
+    ) -> Result<&[u8], E> {
+        let start = self.texts.len();
+        if let Err(error) = write(&mut self.texts) {
+            self.texts.truncate(start);
             return Err(error);
         }
-        self.copied = range.end.0;
-        self.applied
-            .push(Applied { source: range.start.0..range.end.0, rendered: start..self.out.len() });
-        Ok(())
+        self.push(range, self.texts.len() - start);
+        Ok(self.texts.get(start..).unwrap_or_default())
     }
 
-    /// Copies what is left and returns the edits.
+    /// Replaces `range` by `length` bytes that are written later, and returns the number of the
+    /// edit.
+    pub fn reserve(&mut self, range: &RawRange, length: usize) -> usize {
+        self.push(range, length);
+        self.applied.len() - 1
+    }
+
+    /// What is replaced, front to back.
     #[must_use]
-    pub fn finish(mut self) -> Vec<Applied> {
-        self.copy_to(self.source.len());
-        self.applied
+    pub fn applied(&self) -> &[Applied] {
+        &self.applied
     }
 
-    fn copy_to(&mut self, end: usize) {
-        self.out.extend_from_slice(self.source.get(self.copied..end).unwrap_or_default());
-        self.copied = self.copied.max(end);
+    /// The length of the result.
+    #[must_use]
+    pub fn spliced_len(&self, source: &[u8]) -> usize {
+        self.applied.last().map_or(source.len(), |last| {
+            last.rendered.end + source.len().saturating_sub(last.source.end)
+        })
+    }
+
+    /// The result in pieces, each with the offset that it goes to; reserved bytes are left out.
+    pub fn pieces<'s>(&'s self, source: &'s [u8]) -> impl Iterator<Item = (usize, &'s [u8])> {
+        let (mut copied, mut at, mut text) = (0, 0, 0);
+        let edits = self.applied.iter().zip(&self.ends).flat_map(move |(applied, &end)| {
+            let run = (at, source.get(copied..applied.source.start).unwrap_or_default());
+            let inserted = self.texts.get(text..end).unwrap_or_default();
+            (copied, at, text) = (applied.source.end, applied.rendered.end, end);
+            [run, (applied.rendered.start, inserted)]
+        });
+        let (copied, at) =
+            self.applied.last().map_or((0, 0), |last| (last.source.end, last.rendered.end));
+        edits.chain([(at, source.get(copied..).unwrap_or_default())])
+    }
+
+    /// Writes the result, all but reserved bytes, into `out`, which is as long.
+    pub fn write(&self, source: &[u8], out: &mut [u8]) {
+        for (at, piece) in self.pieces(source) {
+            if let Some(place) = out.get_mut(at..at + piece.len()) {
+                place.copy_from_slice(piece);
+            }
+        }
+    }
+
+    fn push(&mut self, range: &RawRange, length: usize) {
+        let (copied, at) =
+            self.applied.last().map_or((0, 0), |last| (last.source.end, last.rendered.end));
+        debug_assert!(copied <= range.start.0 && range.start <= range.end);
+        let start = at + range.start.0.saturating_sub(copied);
+        self.applied
+            .push(Applied { source: range.start.0..range.end.0, rendered: start..start + length });
+        self.ends.push(self.texts.len());
     }
 }
+
+/// Most tracked URLs are no longer.
+const TEXT: usize = 320;
 
 #[cfg(test)]
 mod tests {
@@ -91,34 +139,47 @@ mod tests {
         RawOffset(start)..RawOffset(end)
     }
 
+    fn put(text: &'static [u8]) -> impl FnOnce(&mut Vec<u8>) -> Result<(), ()> {
+        move |out| {
+            out.extend_from_slice(text);
+            Ok(())
+        }
+    }
+
+    fn result(splice: &Splice, source: &[u8]) -> Vec<u8> {
+        let mut out = vec![b'.'; splice.spliced_len(source)];
+        splice.write(source, &mut out);
+        out
+    }
+
     #[test]
     fn bytes_that_no_edit_names_are_copied() {
-        let mut out = Vec::new();
-        let mut splice = Splice::new(b"one two three", &mut out);
-        let put = |text: &'static [u8]| {
-            move |out: &mut Vec<u8>| -> Result<(), ()> {
-                out.extend_from_slice(text);
-                Ok(())
-            }
-        };
-        splice.replace(&at(4, 7), put(b"2")).unwrap();
+        let mut splice = Splice::default();
+        assert_eq!(splice.replace(&at(4, 7), put(b"2")), Ok(b"2".as_slice()));
         splice.replace(&at(13, 13), put(b"!")).unwrap();
-        let applied = splice.finish();
-        assert_eq!(out, b"one 2 three!");
-        assert_eq!(applied[0], Applied { source: 4..7, rendered: 4..5 });
-        assert_eq!(applied[1], Applied { source: 13..13, rendered: 11..12 });
+        assert_eq!(result(&splice, b"one two three"), b"one 2 three!");
+        assert_eq!(splice.applied()[0], Applied { source: 4..7, rendered: 4..5 });
+        assert_eq!(splice.applied()[1], Applied { source: 13..13, rendered: 11..12 });
     }
 
     #[test]
     fn an_edit_that_fails_leaves_its_bytes() {
-        let mut out = Vec::new();
-        let mut splice = Splice::new(b"abc", &mut out);
+        let mut splice = Splice::default();
         let failed = splice.replace(&at(1, 2), |out| {
             out.extend_from_slice(b"half");
             Err("no")
         });
         assert_eq!(failed, Err("no"));
-        assert!(splice.finish().is_empty());
-        assert_eq!(out, b"abc");
+        assert!(splice.applied().is_empty());
+        assert_eq!(result(&splice, b"abc"), b"abc");
+    }
+
+    #[test]
+    fn reserved_bytes_are_left_to_be_written() {
+        let mut splice = Splice::default();
+        splice.replace(&at(0, 1), put(b"A")).unwrap();
+        assert_eq!(splice.reserve(&at(2, 3), 4), 1);
+        splice.replace(&at(3, 4), put(b"D")).unwrap();
+        assert_eq!(result(&splice, b"abcde"), b"Ab....De");
     }
 }

@@ -3,12 +3,16 @@
 //! `fuzz/` hands these functions to libFuzzer. `cargo test` runs them too, over mixtures and damages
 //! of the seeds in `fuzz/seeds` (`smoke`).
 
+use std::num::NonZero;
+
 use crate::charset::Charset;
 use crate::html;
 use crate::plan::{self, Tracking};
 use crate::smtp::data::{BareNewline, find_end, stuff, unstuff};
 use crate::text::{self, Flow};
-use crate::token::{Claims, Engagement, Kind, LinkClaims, RecipientType, laws};
+use crate::token::{
+    Claims, Engagement, Kind, LinkClaims, LinkPart, Position, RecipientType, laws,
+};
 
 /// Splits off the byte that stands for the options of a run.
 fn options(data: &[u8]) -> (u8, &[u8]) {
@@ -21,7 +25,7 @@ fn charset(option: u8) -> Charset {
     Charset::for_label(label).unwrap_or_else(|reason| unreachable!("{reason:?}"))
 }
 
-/// HTML: both readers find the same, inside the document.
+/// HTML: what is found is what `lol_html` finds, inside the document.
 ///
 /// # Panics
 /// A law does not hold.
@@ -81,7 +85,10 @@ pub fn token(data: &[u8]) {
     let is_set = |bit: u8| option >> bit & 1 == 1;
     let kinds = Kind::ALL.get(usize::from(option % 8)).copied();
     let types = RecipientType::ALL.get(usize::from(option >> 3 & 3)).copied();
-    let link = LinkClaims { kind: kinds.unwrap_or(Kind::Open), target: next(), name: next() };
+    let (target, name) = (next(), next());
+    let position = NonZero::new(u32::try_from(number >> 36).unwrap_or_default())
+        .and_then(|number| Some(Position { number, part: *LinkPart::ALL.get(rest.len() % 4)? }));
+    let link = LinkClaims { kind: kinds.unwrap_or(Kind::Open), target, name, position };
     let engagement = Engagement {
         message_id: next().unwrap_or_default(),
         transmission_id: number,

@@ -66,7 +66,7 @@ fn run(target: &str, check: fn(&[u8])) {
 }
 
 #[test]
-fn html_is_read_alike_by_both_readers() {
+fn html_is_read_as_lol_html_reads_it() {
     run("html", html);
 }
 

@@ -19,6 +19,7 @@ pub mod names;
 pub mod plan;
 pub mod reason;
 pub mod smtp;
+pub mod stream;
 pub mod text;
 pub mod token;
 pub mod toml;

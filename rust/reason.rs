@@ -32,10 +32,19 @@ reasons! {
     NotHttp = "not_http",
     /// nothing follows `http://`
     NoHost = "no_host",
-    /// `data-msys-clicktrack="0"`; in text/plain also where the HTML says so of the same target
+    /// `data-msys-clicktrack="0"`, or another product's opt-out where `foreign_opt_outs` is on; in
+    /// text/plain also where the HTML says so of the same target
     OptedOut = "opted_out",
     /// its target fits a pattern of `never_wrap`
     NeverWrap = "never_wrap",
+    /// its visible text is itself a URL, and `spare_url_text` is on
+    UrlText = "url_text",
+    /// the target is `https`, the tracked URL would be `http`, and `allow_downgrade` is off
+    SchemeDowngrade = "scheme_downgrade",
+    /// the program's own hook `on_link` keeps it
+    Vetoed = "vetoed",
+    /// it is in an AMP part and holds `{{`, which AMP fills in at the reader's
+    AmpTemplate = "amp_template",
     /// it is VML or in a conditional comment, and `outlook_links` is off
     OutlookLinksOff = "outlook_links_off",
     /// it is in text/plain, and `click_tracking_text` is off
@@ -63,8 +72,16 @@ reasons! {
     ReportPart = "report_part",
     /// `Content-Disposition: attachment`
     AttachedPart = "attached_part",
+    /// a text/html or text/plain that has a file name, beside a body that has none
+    NamedFile = "named_file",
+    /// two header fields, or two parameters of one, that must agree and differ
+    AmbiguousHeader = "ambiguous_header",
     /// `text/x-amp-html`: a changed byte may make it invalid
     AmpPart = "amp_part",
+    /// AMP allows `https` only, and the tracked URLs are `http`
+    AmpNeedsHttps = "amp_needs_https",
+    /// AMP that does not stand in a `multipart/alternative` beside text/html or text/plain
+    NotAlternative = "not_alternative",
     /// not the first text/html or text/plain of the message
     NotTopPart = "not_top_part",
     /// neither text/html nor text/plain; reported for parts only, never counted
@@ -90,7 +107,7 @@ reasons! {
     TooManyParts = "too_many_parts",
     /// more than 32 multiparts inside each other
     NestedTooDeep = "nested_too_deep",
-    /// scanning would take more than 256 MiB
+    /// in a stream: a link's tag or a conditional comment is longer than 64 KiB
     HtmlLimit = "html_limit",
     /// neither opens nor clicks are tracked for it
     TrackingOff = "tracking_off",

@@ -80,11 +80,14 @@ impl TextScan {
         };
         self.links.push(Link {
             href: PartOffset(url.start)..PartOffset(url.end),
+            fold: None,
             target,
             name: None,
             unsubscribes: options.unsubscribes(),
             sublink: options.sublink(),
             place: Place::Text,
+            content: None,
+            foreign_opt_out: false,
             reason,
         });
         end

@@ -4,11 +4,17 @@
 //! links are encoded once per message, the engagement once per recipient; a URL is then a
 //! concatenation and a seal.
 
-use crate::link::target::after_protocol;
+use std::collections::HashMap;
+use std::num::NonZero;
+
+use crate::link::target::{after_protocol, is_secure};
 use crate::link::{Link, Place};
 use crate::plan::{Fill, Hole, Insertion, InsertionError, Plan, Rendering, Tracking};
 use crate::reason::Reason;
-use crate::token::{EncodedEngagement, EncodedLink, Engagement, KeyRing, Kind, LinkClaims};
+use crate::token::{
+    EncodedEngagement, EncodedLink, Engagement, KeyRing, Kind, LinkClaims, LinkPart, Position,
+    Sealer,
+};
 
 /// Trackers refuse a longer target, and some clients cut a longer URL.
 pub const MAX_URL: usize = 4096;
@@ -18,7 +24,10 @@ pub const MAX_URL: usize = 4096;
 pub struct TrackedUrls {
     click_metadata: bool,
     domain: String,
+    /// Where the wrapped link of an `http` target leads.
     click_base: String,
+    /// The same of an `https` target; `None` where it is left alone.
+    secure_click_base: Option<String>,
     open_base: String,
 }
 
@@ -28,6 +37,9 @@ pub enum UrlError {
     /// Neither `http` nor `https`.
     #[error("scheme {0:?} is neither http nor https")]
     Scheme(String),
+    /// Neither `http` nor `https` nor `same`.
+    #[error("scheme {0:?} of clicks is not http, https or same")]
+    ClickScheme(String),
     /// Not `host` or `host:port`.
     #[error("tracking domain {0:?} is not host or host:port")]
     Domain(String),
@@ -37,6 +49,9 @@ impl TrackedUrls {
     /// The URLs of the tracker at `domain` (`host` or `host:port`, no path); clicks carry metadata
     /// or not (Momentum's `click_tracking_include_metadata`).
     ///
+    /// `click_scheme` may be `same`: each link keeps its target's. Where it is `http`,
+    /// `allow_downgrade` says whether a link with an `https` target is wrapped.
+    ///
     /// # Errors
     /// [`UrlError`] says which argument is wrong.
     pub fn new(
@@ -44,19 +59,44 @@ impl TrackedUrls {
         click_scheme: &str,
         open_scheme: &str,
         click_metadata: bool,
+        allow_downgrade: bool,
     ) -> Result<Self, UrlError> {
         if !is_host_and_port(domain) {
             return Err(UrlError::Domain(domain.to_owned()));
         }
-        let base = |scheme: &str| {
-            let lower = scheme.to_ascii_lowercase();
-            match lower.as_str() {
-                "http" | "https" => Ok(format!("{lower}://{domain}/")),
-                _ => Err(UrlError::Scheme(scheme.to_owned())),
-            }
+        let base = |scheme: &str| format!("{scheme}://{domain}/");
+        let click_schemes = match click_scheme.to_ascii_lowercase().as_str() {
+            "http" => ("http", allow_downgrade.then_some("http")),
+            "https" => ("https", Some("https")),
+            "same" => ("http", Some("https")),
+            _ => return Err(UrlError::ClickScheme(click_scheme.to_owned())),
         };
-        let (click_base, open_base) = (base(click_scheme)?, base(open_scheme)?);
-        Ok(Self { click_metadata, domain: domain.to_owned(), click_base, open_base })
+        let open_scheme = match open_scheme.to_ascii_lowercase().as_str() {
+            "http" => "http",
+            "https" => "https",
+            _ => return Err(UrlError::Scheme(open_scheme.to_owned())),
+        };
+        Ok(Self {
+            click_metadata,
+            domain: domain.to_owned(),
+            click_base: base(click_schemes.0),
+            secure_click_base: click_schemes.1.map(base),
+            open_base: base(open_scheme),
+        })
+    }
+
+    /// What the URL of a wrapped link begins with.
+    ///
+    /// # Errors
+    /// [`Reason::AlreadyTracked`], or [`Reason::SchemeDowngrade`].
+    fn click_base(&self, target: &str) -> Result<&str, Reason> {
+        if self.has(target) {
+            return Err(Reason::AlreadyTracked);
+        }
+        if is_secure(target) {
+            return self.secure_click_base.as_deref().ok_or(Reason::SchemeDowngrade);
+        }
+        Ok(&self.click_base)
     }
 
     /// Whether a target is one of our own links, wrapped already.
@@ -110,8 +150,16 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
     /// Encodes the links of a plan.
     #[must_use]
     pub fn new(plan: Plan<S>) -> Self {
-        let pixel = |kind| EncodedLink::new(&LinkClaims { kind, target: None, name: None });
-        let links = plan.links.iter().map(|planned| encode_link(&planned.link)).collect();
+        Self::go_on(plan, &mut Numbering::default())
+    }
+
+    /// Encodes the links of a plan; its first link has the next number.
+    #[must_use]
+    pub fn go_on(plan: Plan<S>, numbering: &mut Numbering) -> Self {
+        let pixel = |kind| {
+            EncodedLink::new(&LinkClaims { kind, target: None, name: None, position: None })
+        };
+        let links = plan.links.iter().map(|planned| numbering.encode(&planned.link)).collect();
         Self { plan, links, pixel: pixel(Kind::Open), initial_pixel: pixel(Kind::InitialOpen) }
     }
 
@@ -121,7 +169,7 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
         &self.plan
     }
 
-    /// Writes the copy for one recipient into `out`, which is emptied first.
+    /// Fills in the copy for one recipient; [`Plan::write`] writes it.
     ///
     /// `engagement` says whether clicks and opens are tracked. Metadata travels in the links of
     /// clicks only where `urls` says so; in those of opens always. `insertions` are header lines
@@ -135,22 +183,22 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
         engagement: &Engagement,
         urls: &TrackedUrls,
         insertions: &[Insertion<'_>],
-        out: &mut Vec<u8>,
     ) -> Result<Rendered, InsertionError> {
         let mut seals = Seals {
             plan: self,
             keys,
+            engagement,
             urls,
             tracking: Tracking {
                 clicks: engagement.click_tracking,
                 opens: engagement.open_tracking,
                 initial_opens: engagement.initial_pixel,
             },
-            whole: EncodedEngagement::new(engagement),
-            bare: engagement.metadata.is_some().then(|| EncodedEngagement::bare(engagement)),
+            whole: None,
+            bare: None,
             without_metadata: Vec::new(),
         };
-        let rendering = self.plan.render(&mut seals, insertions, out)?;
+        let rendering = self.plan.render(&mut seals, insertions)?;
         Ok(Rendered { rendering, without_metadata: seals.without_metadata })
     }
 }
@@ -161,15 +209,35 @@ pub fn kind(link: &Link) -> Kind {
     if link.unsubscribes { Kind::LinkUnsubscribe } else { Kind::Click }
 }
 
-fn encode_link(link: &Link) -> EncodedLink {
-    let encoded = EncodedLink::new(&LinkClaims {
-        kind: kind(link),
-        target: Some(link.target.clone()),
-        name: link.name.clone(),
-    });
-    match &link.sublink {
-        Some(sublink) => encoded.below(sublink),
-        None => encoded,
+/// Which kind of part a link stands in.
+#[must_use]
+pub fn link_part(link: &Link) -> LinkPart {
+    match link.place {
+        Place::Html | Place::Vml | Place::Comment => LinkPart::Html,
+        Place::Text => LinkPart::Text,
+    }
+}
+
+/// Encodes the links of a message in its order, and numbers them by their kind of part.
+#[derive(Debug, Default)]
+pub struct Numbering(HashMap<LinkPart, u32>);
+
+impl Numbering {
+    /// Encodes the next link.
+    pub fn encode(&mut self, link: &Link) -> EncodedLink {
+        let part = link_part(link);
+        let number = self.0.entry(part).or_default();
+        *number = number.saturating_add(1);
+        let encoded = EncodedLink::new(&LinkClaims {
+            kind: kind(link),
+            target: Some(link.target.clone()),
+            name: link.name.clone(),
+            position: NonZero::new(*number).map(|number| Position { number, part }),
+        });
+        match &link.sublink {
+            Some(sublink) => encoded.below(sublink),
+            None => encoded,
+        }
     }
 }
 
@@ -177,55 +245,76 @@ fn encode_link(link: &Link) -> EncodedLink {
 struct Seals<'p, S> {
     plan: &'p TrackedPlan<S>,
     keys: &'p KeyRing,
+    engagement: &'p Engagement,
     urls: &'p TrackedUrls,
     tracking: Tracking,
-    whole: EncodedEngagement,
-    bare: Option<EncodedEngagement>,
+    /// With the metadata and without; made where they are needed first.
+    whole: Option<Sealer<'p>>,
+    bare: Option<Sealer<'p>>,
     without_metadata: Vec<Hole>,
 }
 
-impl<S> Seals<'_, S> {
-    /// What a hole's URL says, and whether it stands in a comment.
-    fn link(&self, hole: Hole) -> Result<(&EncodedLink, bool), Reason> {
-        let number = match hole {
-            Hole::Pixel => return Ok((&self.plan.pixel, false)),
-            Hole::InitialPixel => return Ok((&self.plan.initial_pixel, false)),
-            Hole::Href(number) => number,
-        };
-        let planned = self.plan.plan.links.get(number).ok_or(Reason::CoreFailure)?;
-        if self.urls.has(&planned.link.target) {
-            return Err(Reason::AlreadyTracked);
-        }
-        let link = self.plan.links.get(number).ok_or(Reason::CoreFailure)?;
-        Ok((link, planned.link.place == Place::Comment))
+impl<'p, S> Seals<'p, S> {
+    fn whole(&mut self) -> &mut Sealer<'p> {
+        let (keys, engagement) = (self.keys, self.engagement);
+        self.whole.get_or_insert_with(|| keys.sealer(EncodedEngagement::new(engagement)))
     }
 
+    fn bare(&mut self) -> &mut Sealer<'p> {
+        let (keys, engagement) = (self.keys, self.engagement);
+        self.bare.get_or_insert_with(|| keys.sealer(EncodedEngagement::bare(engagement)))
+    }
+}
+
+impl<S> TrackedPlan<S> {
     /// Appends the path for a hole, if it is no longer than `limit`. In a comment about one token
     /// in ten is sealed again with salt.
-    fn path(
+    fn write_path(
         &self,
         hole: Hole,
-        engagement: &EncodedEngagement,
+        sealer: &mut Sealer<'_>,
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Result<bool, Reason> {
-        let (link, in_comment) = self.link(hole)?;
+        let number = match hole {
+            Hole::Pixel => return seal_within(limit, sealer, &self.pixel, out),
+            Hole::InitialPixel => return seal_within(limit, sealer, &self.initial_pixel, out),
+            Hole::Href(number) => number,
+        };
+        let link = self.links.get(number).ok_or(Reason::CoreFailure)?;
+        if sealer.path_len(link) > limit {
+            return Ok(false);
+        }
         let start = out.len();
+        sealer.seal_nth_into(&self.links, number, out).map_err(|_| Reason::CoreFailure)?;
+        let in_comment = self
+            .plan
+            .links
+            .get(number)
+            .is_some_and(|planned| planned.link.place == Place::Comment);
         let mut salts = 0..=u8::MAX;
-        let mut salted = None;
-        loop {
-            let sealed = salted.as_ref().unwrap_or(engagement);
-            if self.keys.path_len(sealed, link) > limit {
+        while in_comment && !leaves_comment_open(out.get(start..).unwrap_or_default()) {
+            out.truncate(start);
+            let salted = link.with_salt(salts.next().ok_or(Reason::CoreFailure)?);
+            if !seal_within(limit, sealer, &salted, out)? {
                 return Ok(false);
             }
-            self.keys.seal_into(sealed, link, out).map_err(|_| Reason::CoreFailure)?;
-            if !in_comment || leaves_comment_open(out.get(start..).unwrap_or_default()) {
-                return Ok(true);
-            }
-            out.truncate(start);
-            salted = Some(engagement.with_salt(salts.next().ok_or(Reason::CoreFailure)?));
         }
+        Ok(true)
     }
+}
+
+fn seal_within(
+    limit: usize,
+    sealer: &mut Sealer<'_>,
+    link: &EncodedLink,
+    out: &mut Vec<u8>,
+) -> Result<bool, Reason> {
+    if sealer.path_len(link) > limit {
+        return Ok(false);
+    }
+    sealer.seal_into(link, out).map_err(|_| Reason::CoreFailure)?;
+    Ok(true)
 }
 
 impl<S> Fill for Seals<'_, S> {
@@ -235,19 +324,25 @@ impl<S> Fill for Seals<'_, S> {
 
     /// A URL that is too long with metadata may fit without: the click is worth more.
     fn url(&mut self, hole: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
+        let urls = self.urls;
         let (base, wants_metadata) = match hole {
-            Hole::Href(_) => (&self.urls.click_base, self.urls.click_metadata),
-            Hole::Pixel | Hole::InitialPixel => (&self.urls.open_base, true),
+            Hole::Href(number) => {
+                let planned = self.plan.plan.links.get(number).ok_or(Reason::CoreFailure)?;
+                if urls.has(&planned.link.target) {
+                    return Err(Reason::AlreadyTracked);
+                }
+                (urls.click_base(&planned.link.target)?, urls.click_metadata)
+            }
+            Hole::Pixel | Hole::InitialPixel => (urls.open_base.as_str(), true),
         };
         let limit = room.min(MAX_URL).saturating_sub(base.len());
         let start = out.len();
         out.extend_from_slice(base.as_bytes());
-        if (wants_metadata || self.bare.is_none()) && self.path(hole, &self.whole, limit, out)? {
+        let (plan, has_metadata) = (self.plan, self.engagement.metadata.is_some());
+        if (wants_metadata || !has_metadata) && plan.write_path(hole, self.whole(), limit, out)? {
             return Ok(());
         }
-        if let Some(bare) = &self.bare
-            && self.path(hole, bare, limit, out)?
-        {
+        if has_metadata && plan.write_path(hole, self.bare(), limit, out)? {
             if wants_metadata {
                 self.without_metadata.push(hole);
             }

@@ -7,7 +7,7 @@ import base64
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hypothesis import strategies as st
 
@@ -19,7 +19,7 @@ _ENGAGEMENT = (
     "message_id", "transmission_id", "injected_at", "expires_at", "customer_id", "subaccount_id",
     "recipient", "recipient_type", "campaign_id", "metadata", "tags", *_FLAGS,
 )  # fmt: skip
-_LINK = ("kind", "target", "link_name")
+_LINK = ("kind", "target", "link_name", "link_number", "link_part")
 
 
 def list_fields(claims: Claims) -> dict[str, Any]:
@@ -31,18 +31,23 @@ def list_fields(claims: Claims) -> dict[str, Any]:
 
 # Vectors
 
-_TABLES = tomllib.loads((Path(__file__).parent / "vectors" / "tokens.toml").read_text("utf-8"))
+_FOLDER = Path(__file__).parent / "vectors"
+_TABLES, _POSITIONS = (
+    tomllib.loads((_FOLDER / name).read_text("utf-8"))
+    for name in ("tokens.toml", "positions.toml")
+)
 
 KEYS: Mapping[int, bytes] = {
     table["id"]: bytes.fromhex(table["secret"]) for table in _TABLES["key"]
 }
-TOKENS: list[dict[str, Any]] = _TABLES["token"]
-OPENS: list[dict[str, Any]] = _TABLES["opens"]
+TOKENS: list[dict[str, Any]] = _TABLES["token"] + _POSITIONS["token"]
+OPENS: list[dict[str, Any]] = _TABLES["opens"] + _POSITIONS["opens"]
 REFUSED: list[dict[str, Any]] = _TABLES["refused"]
 
 _ABSENT: Mapping[str, Any] = {
     **dict.fromkeys(["transmission_id", "injected_at", "lifetime", "customer_id"], 0),
-    **dict.fromkeys(["target", "link_name", "subaccount_id", "campaign_id", "metadata"]),
+    **dict.fromkeys(["target", "link_name", "link_number", "link_part"]),
+    **dict.fromkeys(["subaccount_id", "campaign_id", "metadata"]),
     **dict.fromkeys(_FLAGS, False),
     "recipient_type": "to",
     "tags": [],
@@ -98,6 +103,10 @@ _URLS = st.from_regex(
 _JSON = st.from_regex(r'\{("[a-z_]{1,9}":("[a-z0-9 ]{0,9}"|[0-9]{1,5}),?){0,5}\}', fullmatch=True)
 _TEXTS = _ANY_TEXT | _URLS | _JSON
 _UNSIGNED_32 = st.integers(0, 2**32 - 1)
+_POSITIVE_32 = st.integers(1, 2**32 - 1)
+_PARTS: st.SearchStrategy[Literal["html", "text", "amp"]] = st.sampled_from(
+    ["html", "text", "amp"]
+)
 _UNSIGNED_64 = st.integers(0, 2**64 - 1)
 
 
@@ -119,9 +128,12 @@ def claims(draw: st.DrawFn) -> Claims:
         tags=draw(st.lists(_TEXTS, max_size=4)),
         **{name: draw(st.booleans()) for name in _FLAGS},
     )
+    number, part = draw(st.just((None, None)) | st.tuples(_POSITIVE_32, _PARTS))
     return Claims(
         kind=draw(st.sampled_from([each.value for each in EventType])),
         engagement=engagement,
         target=draw(st.none() | _TEXTS),
         link_name=draw(st.none() | _TEXTS),
+        link_number=number,
+        link_part=part,
     )

@@ -1,7 +1,7 @@
 # The compiled core, as Python sees it: conversions only, no logic (`rust/python/`).
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias, final
+from typing import Any, Literal, TypeAlias, final
 
 from msys_track.rewriting.engine import HeaderField, Plan
 
@@ -33,6 +33,7 @@ _Kind: TypeAlias = Literal[
     "link_unsubscribe",
 ]
 _RecipientType: TypeAlias = Literal["to", "cc", "bcc", "archive"]
+_LinkPart: TypeAlias = Literal["html", "text", "amp"]
 
 # Each reason's code, and what it means as Markdown.
 REASONS: Mapping[str, str]
@@ -96,6 +97,10 @@ class Engagement:
     def amp_enabled(self) -> bool: ...
     @property
     def transactional(self) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, Any]]: ...
 
 @final
 class Claims:
@@ -106,6 +111,8 @@ class Claims:
         engagement: Engagement,
         target: str | None = None,
         link_name: str | None = None,
+        link_number: int | None = None,
+        link_part: _LinkPart | None = None,
     ) -> Claims: ...
     @property
     def kind(self) -> _Kind: ...
@@ -114,7 +121,16 @@ class Claims:
     @property
     def link_name(self) -> str | None: ...
     @property
+    def link_number(self) -> int | None: ...
+    @property
+    def link_part(self) -> _LinkPart | None: ...
+    @property
     def engagement(self) -> Engagement: ...
+    def is_expired(self, now: float, /) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, Any]]: ...
 
 @final
 class KeyRing:
@@ -125,7 +141,13 @@ class KeyRing:
 @final
 class TrackedUrls:
     def __new__(
-        cls, *, domain: str, click_scheme: str, open_scheme: str, click_metadata: bool
+        cls,
+        *,
+        domain: str,
+        click_scheme: str,
+        open_scheme: str,
+        click_metadata: bool,
+        allow_downgrade: bool = True,
     ) -> TrackedUrls: ...
     @property
     def domain(self) -> str: ...
@@ -135,6 +157,8 @@ class TrackedUrls:
     def open_scheme(self) -> str: ...
     @property
     def click_metadata(self) -> bool: ...
+    @property
+    def allow_downgrade(self) -> bool: ...
 
 @final
 class Rules:
@@ -146,17 +170,12 @@ class Rules:
         text_links: bool,
         keep_link_attributes: bool,
         never_wrap: Sequence[str],
+        fold_long_lines: bool,
+        foreign_opt_outs: bool,
+        spare_url_text: bool,
+        strip_text_options: bool,
+        pixel_placeholder: str | None,
     ) -> Rules: ...
-    @property
-    def signed_mail(self) -> str: ...
-    @property
-    def outlook_links(self) -> bool: ...
-    @property
-    def text_links(self) -> bool: ...
-    @property
-    def keep_link_attributes(self) -> bool: ...
-    @property
-    def never_wrap(self) -> list[str]: ...
 
 def plan(message: bytes, rules: Rules, /, *, drop_headers: Sequence[bytes] = ...) -> Plan: ...
 def header_fields(message: bytes, name: bytes, /) -> list[HeaderField]: ...

@@ -2,10 +2,15 @@
 
 pub mod attribute;
 mod comment;
-mod fast;
+mod foreign;
 pub mod found;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod laws;
-pub mod lol;
-mod masks;
+pub mod reader;
+mod spoilers;
+mod syntax;
 mod tag;
+pub(crate) mod visible;
+
+#[cfg(test)]
+mod tests;

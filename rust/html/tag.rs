@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::attribute;
+use super::comment::is_blank;
 use super::found::HtmlScan;
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange};
@@ -10,10 +11,19 @@ use crate::link::options::Options;
 use crate::link::{Link, Place, target};
 use crate::reason::Reason;
 
+/// An attribute that leads somewhere.
+struct Href {
+    value: Option<Range<usize>>,
+    /// The white-space byte right before its name.
+    fold: Option<usize>,
+}
+
 /// The attributes of a link that mean something to us; of duplicates the first, as in HTML.
 #[derive(Default)]
 pub(super) struct LinkTag {
-    href: Option<Range<usize>>,
+    href: Option<Href>,
+    /// What leads somewhere in SVG, where no `href` stands.
+    xlink_href: Option<Href>,
     options: Options,
     /// `data-msys-*`, each with the white space before it.
     ours: Vec<Range<usize>>,
@@ -27,30 +37,44 @@ impl LinkTag {
         charset: Charset,
     ) -> Self {
         let mut read = Self::default();
-        let mut href_seen = false;
         for (at, value) in attributes {
             let name = html.get(at.clone()).unwrap_or_default();
+            let bytes = || value.clone().and_then(|value| html.get(value)).unwrap_or_default();
             if name.eq_ignore_ascii_case(b"href") {
-                if !href_seen {
-                    read.href = value;
-                }
-                href_seen = true;
+                read.href.get_or_insert_with(|| Href::new(html, at.start, value));
+            } else if name.eq_ignore_ascii_case(b"xlink:href") {
+                read.xlink_href.get_or_insert_with(|| Href::new(html, at.start, value));
             } else if let Some(option) = read.options.attribute(name) {
-                let bytes = value.clone().and_then(|value| html.get(value)).unwrap_or_default();
-                option.get_or_insert_with(|| attribute::value(bytes, charset));
+                option.get_or_insert_with(|| attribute::value(bytes(), charset));
                 read.ours.push(removable(html, at, value));
+            } else {
+                read.options.note_foreign(name, || attribute::value(bytes(), charset));
             }
         }
         read
     }
 
+    /// The same tag in SVG, where `xlink:href` leads somewhere too (SVG 2, "Linking").
+    pub(super) fn in_svg(self) -> Self {
+        Self { href: self.href.or(self.xlink_href), xlink_href: None, ..self }
+    }
+
     /// Notes the link, or why it stays.
-    pub(super) fn note(self, html: &[u8], place: Place, charset: Charset, scan: &mut HtmlScan) {
+    ///
+    /// `content` is where that of an `a` begins.
+    pub(super) fn note(
+        self,
+        html: &[u8],
+        place: Place,
+        charset: Charset,
+        content: Option<usize>,
+        scan: &mut HtmlScan,
+    ) {
         let part =
             |range: Range<usize>| -> PartRange { PartOffset(range.start)..PartOffset(range.end) };
-        let Self { href, options, ours } = self;
+        let Self { href, options, ours, .. } = self;
         scan.attributes.extend(ours.into_iter().map(|attribute| (part(attribute), place)));
-        let Some(href) = href else { return };
+        let Some(Href { value: Some(href), fold }) = href else { return };
         let raw = html.get(href.clone()).unwrap_or_default();
         let target = target::target(&attribute::value(raw, charset));
         let reason = if options.opted_out() {
@@ -60,13 +84,24 @@ impl LinkTag {
         };
         scan.links.push(Link {
             href: part(href),
+            fold: fold.map(PartOffset),
             target,
             name: options.name(),
             unsubscribes: options.unsubscribes(),
             sublink: options.sublink(),
             place,
+            content: content.map(PartOffset),
+            foreign_opt_out: options.foreign_opted_out(),
             reason,
         });
+    }
+}
+
+impl Href {
+    fn new(html: &[u8], name_start: usize, value: Option<Range<usize>>) -> Self {
+        let before = name_start.checked_sub(1);
+        let fold = before.filter(|at| html.get(*at).is_some_and(|byte| is_blank(*byte)));
+        Self { value, fold }
     }
 }
 

@@ -6,7 +6,7 @@ pub mod options;
 pub mod sublink;
 pub mod target;
 
-use crate::edit::PartRange;
+use crate::edit::{PartOffset, PartRange};
 use crate::reason::Reason;
 use sublink::Sublink;
 
@@ -15,6 +15,9 @@ use sublink::Sublink;
 pub struct Link {
     /// The value of `href` between its quotes, or the URL in a text.
     pub href: PartRange,
+    /// The fold point: the white-space byte right before the name `href`, where a line break may
+    /// stand instead. `None` where none stands there, and in a text.
+    pub fold: Option<PartOffset>,
     /// Where the link leads, decoded.
     pub target: String,
     /// `data-msys-linkname`, cut to 63 bytes.
@@ -25,6 +28,10 @@ pub struct Link {
     pub sublink: Option<Sublink>,
     /// Where it stands.
     pub place: Place,
+    /// Where its content begins, which has its text; `None` unless its tag is that of an `a`.
+    pub content: Option<PartOffset>,
+    /// Whether it has another product's attribute that says that it is not to be tracked.
+    pub foreign_opt_out: bool,
     /// Why it can't be wrapped, or its sender wants it left.
     pub reason: Option<Reason>,
 }

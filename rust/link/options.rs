@@ -1,9 +1,12 @@
-//! `data-msys-*`: what a sender asks for one link.
+//! What a sender asks for one link: by `data-msys-*`, or by an attribute of another product.
 
 use super::sublink::Sublink;
 
 /// A longer name is cut, as Momentum does.
 const MAX_NAME_BYTES: usize = 63;
+
+/// Other products' attributes that, whatever their values, ask for a link not to be tracked.
+const FOREIGN_OPT_OUTS: [&[u8]; 3] = [b"data-pm-no-track", b"ses:no-track", b"data-no-track"];
 
 /// What a link's attributes ask for; of duplicates the first counts, as in HTML.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,6 +15,9 @@ pub struct Options {
     name: Option<String>,
     unsubscribe: Option<String>,
     sublink: Option<String>,
+    foreign_opt_out: bool,
+    /// `clicktracking`, which another product has.
+    foreign_click_tracking: Option<String>,
 }
 
 impl Options {
@@ -28,6 +34,21 @@ impl Options {
             b"sublink" => Some(&mut self.sublink),
             _ => None,
         }
+    }
+
+    /// Notes an attribute if it is an opt-out of another product.
+    pub fn note_foreign(&mut self, name: &[u8], value: impl FnOnce() -> String) {
+        if name.eq_ignore_ascii_case(b"clicktracking") {
+            self.foreign_click_tracking.get_or_insert_with(value);
+        } else if FOREIGN_OPT_OUTS.iter().any(|other| name.eq_ignore_ascii_case(other)) {
+            self.foreign_opt_out = true;
+        }
+    }
+
+    /// Whether another product would not wrap the link.
+    #[must_use]
+    pub fn foreign_opted_out(&self) -> bool {
+        self.foreign_opt_out || is_one_of(self.foreign_click_tracking.as_deref(), &["off"])
     }
 
     /// `data-msys-clicktrack="0"`: the link is not wrapped.
@@ -105,6 +126,34 @@ mod tests {
             (false, false, None, None)
         );
         assert!(options(&[("data-msys-clicktrack", " OFF ")]).opted_out());
+    }
+
+    #[test]
+    fn other_products_opt_out_by_presence_or_by_value() {
+        let opts_out = |attributes: &[(&str, &str)]| {
+            let mut options = Options::default();
+            for (name, value) in attributes {
+                options.note_foreign(name.as_bytes(), || (*value).to_owned());
+            }
+            options.foreign_opted_out()
+        };
+        for (name, value) in [
+            ("data-pm-no-track", ""),
+            ("SES:no-track", "false"),
+            ("data-no-track", "0"),
+            ("ClickTracking", " OFF "),
+        ] {
+            assert!(opts_out(&[(name, value)]), "{name}");
+        }
+        for (name, value) in [
+            ("clicktracking", ""),
+            ("clicktracking", "on"),
+            ("data-clicktracking", "off"),
+            ("no-track", ""),
+        ] {
+            assert!(!opts_out(&[(name, value)]), "{name}");
+        }
+        assert!(!opts_out(&[("clicktracking", "on"), ("clicktracking", "off")]));
     }
 
     #[test]

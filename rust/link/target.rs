@@ -34,6 +34,12 @@ pub fn after_protocol(url: &str) -> Option<&str> {
     })
 }
 
+/// Whether a target that can be wrapped is `https`.
+#[must_use]
+pub fn is_secure(target: &str) -> bool {
+    target.as_bytes().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https:"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::Hole;
-use super::lines::{Around, LineCursor, line_break};
+use super::lines::{Around, Lead, LineCursor, line_break};
 use crate::edit::{PartRange, RawOffset, RawRange};
 use crate::mime::base64::{self, Layout};
-use crate::mime::quoted_printable::Decoded;
+use crate::mime::quoted_printable;
 use crate::reason::Reason;
 
 #[derive(Clone, Debug)]
@@ -45,6 +45,7 @@ pub(super) enum Removal {
 /// The line that an edit stands on, in a part without transfer encoding.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TextLine {
+    pub(super) lead: Lead,
     /// Bytes of the line that follow the edit.
     pub(super) tail: usize,
     /// The sender's line was too long already.
@@ -57,6 +58,7 @@ pub(super) struct TextLine {
 /// The quoted-printable line that an edit stands on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EncodedLine {
+    pub(super) lead: Lead,
     /// Bytes of the line that follow the edit.
     pub(super) tail: usize,
     /// A line break of the text behind it would be read as something else.
@@ -64,10 +66,14 @@ pub(super) struct EncodedLine {
     pub(super) eol: &'static [u8],
 }
 
-/// A base64 body from its first changed group on, decoded.
+/// A base64 body that is encoded again from its first changed group on.
 #[derive(Clone, Debug)]
 pub(super) struct Reencoded {
-    pub(super) bytes: Vec<u8>,
+    /// All of it, decoded.
+    decoded: Vec<u8>,
+    /// How many of those bytes keep their encoding.
+    kept: usize,
+    /// Counted from there on.
     pub(super) changes: Vec<(RawRange, Change)>,
     pub(super) layout: Layout,
     /// Of the decoded text.
@@ -76,11 +82,18 @@ pub(super) struct Reencoded {
     pub(super) encoded_eol: &'static [u8],
 }
 
+impl Reencoded {
+    /// What is encoded again.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.decoded.get(self.kept..).unwrap_or_default()
+    }
+}
+
 /// A part's body, decoded, and the way back.
 pub(super) enum Body<'m> {
     Verbatim(&'m [u8]),
-    QuotedPrintable(Decoded),
-    Base64(Vec<u8>),
+    QuotedPrintable(quoted_printable::Decoded),
+    Base64(base64::Decoded),
 }
 
 impl<'m> Body<'m> {
@@ -92,7 +105,9 @@ impl<'m> Body<'m> {
         let raw = message.get(body.clone()).unwrap_or_default();
         match transfer_encoding {
             "7bit" | "8bit" | "binary" => Ok(Self::Verbatim(raw)),
-            "quoted-printable" => Ok(Self::QuotedPrintable(Decoded::decode(raw, body.start))),
+            "quoted-printable" => {
+                Ok(Self::QuotedPrintable(quoted_printable::Decoded::decode(raw, body.start)))
+            }
             "base64" => Ok(Self::Base64(base64::decode(raw)?)),
             _ => Err(Reason::UnknownTransferEncoding),
         }
@@ -102,7 +117,7 @@ impl<'m> Body<'m> {
         match self {
             Self::Verbatim(bytes) => bytes,
             Self::QuotedPrintable(decoded) => &decoded.bytes,
-            Self::Base64(bytes) => bytes,
+            Self::Base64(decoded) => &decoded.bytes,
         }
     }
 
@@ -119,30 +134,37 @@ impl<'m> Body<'m> {
 
     /// The edits of a part, and the changes that cannot be made in it.
     pub(super) fn edits(
-        &self,
+        self,
         message: &[u8],
         body: &Range<usize>,
         changes: &[(PartRange, Change)],
     ) -> (Vec<Edit>, Vec<Change>) {
-        if let Self::Base64(decoded) = self {
-            let edit = base64_edit(message, body, decoded, changes);
-            return (edit.into_iter().collect(), Vec::new());
-        }
+        let body_of_text = match self {
+            Self::Base64(decoded) => {
+                let edit = base64_edit(message, body, decoded, changes);
+                return (edit.into_iter().collect(), Vec::new());
+            }
+            other => other,
+        };
         let raw = message.get(body.clone()).unwrap_or_default();
         let eol = line_break(if raw.contains(&b'\n') { raw } else { message });
         let mut lines = LineCursor::new(message, body);
         let (mut edits, mut refused) = (Vec::with_capacity(changes.len()), Vec::new());
+        let mut last_end = None;
         for (range, change) in changes {
-            let at = self.raw(body, range);
+            let at = body_of_text.raw(body, range);
             let around = lines.around(&at);
             if makes_boundary(*change, around) {
                 refused.push(*change);
                 continue;
             }
-            let with = match self {
+            let lead = Lead::of(&at, around, last_end);
+            last_end = Some(at.end.0);
+            let with = match body_of_text {
                 Self::QuotedPrintable(_) => Content::QuotedPrintable(
                     *change,
                     EncodedLine {
+                        lead,
                         tail: around.after.len(),
                         needs_soft_break: matches!(
                             around.before.last(),
@@ -154,6 +176,7 @@ impl<'m> Body<'m> {
                 _ => Content::Verbatim(
                     *change,
                     TextLine {
+                        lead,
                         tail: around.after.len(),
                         too_long: around.too_long,
                         joins: message
@@ -183,23 +206,24 @@ fn makes_boundary(change: Change, Around { before, after, .. }: Around<'_>) -> b
 fn base64_edit(
     message: &[u8],
     body: &Range<usize>,
-    decoded: &[u8],
+    decoded: base64::Decoded,
     changes: &[(PartRange, Change)],
 ) -> Option<Edit> {
     let (first, _) = changes.first()?;
     let raw = message.get(body.clone()).unwrap_or_default();
     let group = first.start.0 / 3;
     let kept = group * 3;
-    let layout = Layout::of_group(raw, group);
+    let layout = Layout::of_group(raw, &decoded, group);
     let changes = changes.iter().map(|(range, change)| {
         (RawOffset(range.start.0 - kept)..RawOffset(range.end.0 - kept), *change)
     });
     let reencoded = Reencoded {
-        bytes: decoded.get(kept..).unwrap_or_default().to_vec(),
         changes: changes.collect(),
+        kept,
         layout,
-        eol: line_break(decoded),
+        eol: line_break(&decoded.bytes),
         encoded_eol: line_break(if raw.contains(&b'\n') { raw } else { message }),
+        decoded: decoded.bytes,
     };
     let start = body.start;
     Some(Edit {

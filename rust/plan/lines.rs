@@ -1,4 +1,4 @@
-//! Lines of a message, as edits see them: how long they were, and how long they have become.
+//! Lines of a message, as edits see them: where they begin, and how long they were.
 
 use std::ops::Range;
 
@@ -63,22 +63,37 @@ impl<'m> LineCursor<'m> {
     }
 }
 
-/// How many bytes the last line of what is being written has; each byte is looked at once.
-#[derive(Debug, Default)]
-pub(super) struct Column {
-    seen: usize,
-    line_start: usize,
+/// What of a copy's line stands before an edit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lead {
+    /// So many bytes from the start of the line, as they are in the message.
+    Line(usize),
+    /// So many bytes from the edit before on.
+    Edit(usize),
 }
 
-impl Column {
-    pub(super) fn of_end(&mut self, out: &[u8]) -> usize {
-        let new = out.get(self.seen..).unwrap_or_default();
-        if let Some(newline) = memchr::memrchr(b'\n', new) {
-            self.line_start = self.seen + newline + 1;
+impl Lead {
+    /// `last_end`: where the edit before ended, if it is of the same part.
+    pub(super) fn of(at: &RawRange, around: Around<'_>, last_end: Option<usize>) -> Self {
+        let line = around.before.len();
+        match last_end.map(|end| at.start.0.saturating_sub(end)) {
+            Some(gap) if gap <= line => Self::Edit(gap),
+            _ => Self::Line(line),
         }
-        self.seen = out.len();
-        out.len().saturating_sub(self.line_start)
     }
+
+    /// Bytes on the line before the edit, if so many are on it behind the edit before.
+    pub(super) const fn column(self, behind_last: usize) -> usize {
+        match self {
+            Self::Line(bytes) => bytes,
+            Self::Edit(bytes) => behind_last + bytes,
+        }
+    }
+}
+
+/// Bytes on the line behind `text`, which follows `column` bytes.
+pub(super) fn column_behind(text: &[u8], column: usize) -> usize {
+    memchr::memrchr(b'\n', text).map_or(column + text.len(), |newline| text.len() - newline - 1)
 }
 
 /// CRLF, unless the first line ends otherwise.
@@ -104,15 +119,5 @@ mod tests {
         let joined = around(9, 17);
         assert_eq!((joined.before, joined.after), (b"two ".as_slice(), b"ur".as_slice()));
         assert_eq!(around(19, 19).before, b"four");
-    }
-
-    #[test]
-    fn a_column_is_counted_from_the_last_line_break() {
-        let mut column = Column::default();
-        assert_eq!(column.of_end(b""), 0);
-        assert_eq!(column.of_end(b"ab"), 2);
-        assert_eq!(column.of_end(b"abc"), 3);
-        assert_eq!(column.of_end(b"abc\nd\nef"), 2);
-        assert_eq!(column.of_end(b"abc\nd\nefg"), 3);
     }
 }

@@ -1,15 +1,16 @@
 //! Plans: a message and its edits, found once, rendered for as many recipients as there are.
 //!
 //! Everything slow happens in [`Plan::new`]. What differs between recipients are holes: the URL
-//! of each link and pixel. [`Plan::render`] copies, and asks a [`Fill`] for those.
+//! of each link and pixel. [`Plan::render`] asks a [`Fill`] for those, and [`Plan::write`] copies.
 
 mod content;
 mod lines;
+pub(crate) mod piece;
 mod planning;
 mod rendering;
 mod rules;
 
-use crate::edit::{Applied, RawOffset, RawRange};
+use crate::edit::{Applied, RawOffset, RawRange, Splice};
 use crate::link::Link;
 use crate::mime::entity::BodyPart;
 use crate::reason::Reason;
@@ -101,17 +102,41 @@ pub struct Plan<S> {
     without_initial_pixel: Option<RawRange>,
 }
 
-/// A copy's edits and what it left.
+/// A copy's edits and what it left; everything that is needed to write the copy.
 #[derive(Debug, Default)]
 pub struct Rendering {
-    /// What was replaced, front to back.
-    pub applied: Vec<Applied>,
+    splice: Splice,
+    bodies: Vec<RenderedBody>,
+    length: usize,
     /// Links and pixels that this copy could not have.
     pub left_alone: Vec<LeftAlone>,
     /// How many links were wrapped.
     pub links: usize,
     /// How many pixels were added.
     pub pixels: usize,
+}
+
+/// A base64 body: the number of the edit that it is in the plan and in the copy, and what is put
+/// into its decoded form.
+#[derive(Debug)]
+struct RenderedBody {
+    planned: usize,
+    applied: usize,
+    splice: Splice,
+}
+
+impl Rendering {
+    /// What was replaced, front to back.
+    #[must_use]
+    pub fn applied(&self) -> &[Applied] {
+        self.splice.applied()
+    }
+
+    /// The length of the copy.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        self.length
+    }
 }
 
 impl<S: AsRef<[u8]>> Plan<S> {

@@ -208,7 +208,10 @@ struct PlannedPart<'m> {
 impl<'m> Planner<'m> {
     fn html(&mut self, part: &BodyPart) -> Result<PlannedPart<'m>, Reason> {
         let (charset, body) = self.decode(part)?;
-        let scan = html::lol::scan(body.bytes(), charset)?;
+        let mut scan = html::reader::scan(body.bytes(), charset);
+        if self.rules.spare_url_text {
+            html::visible::spare_url_text(&mut scan.links, body.bytes(), charset);
+        }
         let raw = |range: &PartRange| body.raw(&part.body, range);
         self.html.pixel = scan.pixel.map(|at| raw(&(at..at)).start);
         if scan.pixel.is_none() {
@@ -219,7 +222,10 @@ impl<'m> Planner<'m> {
             let start = RawOffset(part.body.start);
             self.html.without_initial_pixel = Some(start..start);
         }
-        let opted_out = scan.links.iter().filter(|link| link.reason == Some(Reason::OptedOut));
+        let opted_out = scan
+            .links
+            .iter()
+            .filter(|link| self.rules.refuse_link(link) == Some(Reason::OptedOut));
         self.opted_out = opted_out.map(|link| link.target.clone()).collect();
         let changes = self.changes(&scan);
         let links = self.filter(scan.links, &raw);
@@ -268,7 +274,7 @@ impl<'m> Planner<'m> {
     fn filter(&mut self, links: Vec<Link>, raw: &dyn Fn(&PartRange) -> RawRange) -> Vec<Link> {
         let mut allowed = Vec::with_capacity(links.len());
         for link in links {
-            match link.reason.or_else(|| self.rules.refuse_link(&link)) {
+            match self.rules.refuse_link(&link) {
                 None => allowed.push(link),
                 Some(reason) => {
                     let (at, target) = (raw(&link.href), Some(link.target));

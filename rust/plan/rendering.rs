@@ -1,8 +1,10 @@
 //! Rendering: a plan's edits, filled in for one recipient.
 
+use std::convert::Infallible;
+
 use super::content::{Change, Content, Edit, EncodedLine, Reencoded, Removal, TextLine};
-use super::lines::{Column, MAX_LINE};
-use super::{Fill, Hole, LeftAlone, Plan, PlannedLink, Rendering, Tracking};
+use super::lines::{MAX_LINE, column_behind};
+use super::{Fill, Hole, LeftAlone, Plan, PlannedLink, RenderedBody, Rendering, Tracking};
 use crate::edit::{RawOffset, RawRange, Splice};
 use crate::mime::base64;
 use crate::mime::quoted_printable::Writer;
@@ -28,7 +30,7 @@ pub enum InsertionError {
 }
 
 impl<S: AsRef<[u8]>> Plan<S> {
-    /// Writes one recipient's copy into `out`, which is emptied first.
+    /// Fills in one recipient's copy.
     ///
     /// # Errors
     /// An insertion has a place where nothing can be put in.
@@ -36,7 +38,6 @@ impl<S: AsRef<[u8]>> Plan<S> {
         &self,
         fill: &mut impl Fill,
         insertions: &[Insertion<'_>],
-        out: &mut Vec<u8>,
     ) -> Result<Rendering, InsertionError> {
         let mut insertions = insertions.to_vec();
         insertions.sort_by_key(|(offset, _)| *offset);
@@ -51,23 +52,39 @@ impl<S: AsRef<[u8]>> Plan<S> {
             }
         }
         let signed = self.edits.iter().any(|edit| matches!(edit.with, Content::Signature));
-        let (rendering, changed) = self.copy(fill, &insertions, true, out);
+        let (rendering, changed) = self.fill(fill, &insertions, true);
         if signed && !changed {
             // A signature over an unchanged body holds.
-            return Ok(self.copy(fill, &insertions, false, out).0);
+            return Ok(self.fill(fill, &insertions, false).0);
         }
         Ok(rendering)
     }
 
+    /// Writes a copy into `out`, which is as long as the copy; `None` if it isn't.
+    pub fn write(&self, rendering: &Rendering, out: &mut [u8]) -> Option<()> {
+        if out.len() != rendering.length {
+            return None;
+        }
+        rendering.splice.write(self.source(), out);
+        for body in &rendering.bodies {
+            let planned = self.edits.get(body.planned).map(|edit| &edit.with);
+            let Some(Content::Base64(planned)) = planned else { return None };
+            let at = rendering.applied().get(body.applied)?.rendered.clone();
+            let bytes = body.splice.spliced_len(planned.bytes());
+            let pieces = body.splice.pieces(planned.bytes()).map(|(_, piece)| piece);
+            let (layout, eol) = (&planned.layout, planned.encoded_eol);
+            base64::encode(pieces, bytes, layout, eol, out.get_mut(at)?)?;
+        }
+        Some(())
+    }
+
     /// Tells too whether the body was changed.
-    fn copy(
+    fn fill(
         &self,
         fill: &mut impl Fill,
         insertions: &[Insertion<'_>],
         unsign: bool,
-        out: &mut Vec<u8>,
     ) -> (Rendering, bool) {
-        out.clear();
         let mut copy = Copying::new(fill, &self.links);
         if let Some(at) = self.without_initial_pixel.clone()
             && copy.tracking.fills(Hole::InitialPixel)
@@ -76,38 +93,42 @@ impl<S: AsRef<[u8]>> Plan<S> {
             copy.rendering.left_alone.push(LeftAlone { at, reason, target: None });
         }
         let unsign = unsign && (copy.tracking.clicks || copy.tracking.opens);
-        let mut splice = Splice::new(self.source(), out);
+        let mut splice = Splice::with_capacity(self.edits.len() + insertions.len());
         let mut insertions = insertions.iter().peekable();
-        for edit in &self.edits {
+        for (number, edit) in self.edits.iter().enumerate() {
             while let Some((offset, lines)) =
                 insertions.next_if(|(offset, _)| *offset <= edit.at.start.0)
             {
                 insert(&mut splice, *offset, lines);
             }
-            match edit.with {
+            match &edit.with {
                 Content::Dropped => drop_lines(&mut splice, &edit.at),
                 Content::Signature if unsign => drop_lines(&mut splice, &edit.at),
                 Content::Signature => {}
-                _ => copy.body_edit(&mut splice, &edit.at, &edit.with),
+                Content::Base64(body) => copy.base64(&mut splice, &edit.at, number, body),
+                Content::Verbatim(..) | Content::QuotedPrintable(..) => {
+                    copy.edit_text(&mut splice, &edit.at, &edit.with, self.source());
+                }
             }
         }
         for (offset, lines) in insertions {
             insert(&mut splice, *offset, lines);
         }
-        copy.rendering.applied = splice.finish();
+        copy.rendering.length = splice.spliced_len(self.source());
+        copy.rendering.splice = splice;
         (copy.rendering, copy.changed)
     }
 }
 
-fn drop_lines(splice: &mut Splice<'_>, at: &RawRange) {
-    let Ok(()) = splice.replace(at, |_| Ok::<_, std::convert::Infallible>(()));
+fn drop_lines(splice: &mut Splice, at: &RawRange) {
+    let Ok(_) = splice.replace(at, |_| Ok::<_, Infallible>(()));
 }
 
-fn insert(splice: &mut Splice<'_>, offset: usize, lines: &[u8]) {
+fn insert(splice: &mut Splice, offset: usize, lines: &[u8]) {
     let at = RawOffset(offset)..RawOffset(offset);
-    let Ok(()) = splice.replace(&at, |out| {
+    let Ok(_) = splice.replace(&at, |out| {
         out.extend_from_slice(lines);
-        Ok::<_, std::convert::Infallible>(())
+        Ok::<_, Infallible>(())
     });
 }
 
@@ -116,7 +137,8 @@ struct Copying<'f, F> {
     fill: &'f mut F,
     links: &'f [PlannedLink],
     tracking: Tracking,
-    column: Column,
+    /// Bytes on the copy's line behind the last edit.
+    behind_last: usize,
     scratch: Vec<u8>,
     changed: bool,
 }
@@ -140,28 +162,36 @@ impl<'f, F: Fill> Copying<'f, F> {
             fill,
             links,
             tracking,
-            column: Column::default(),
+            behind_last: 0,
             scratch: Vec::new(),
             changed: false,
         }
     }
 
-    fn body_edit(&mut self, splice: &mut Splice<'_>, at: &RawRange, with: &Content) {
+    fn edit_text(&mut self, splice: &mut Splice, at: &RawRange, with: &Content, source: &[u8]) {
+        let (change, lead) = match with {
+            Content::Verbatim(change, line) => (*change, line.lead),
+            Content::QuotedPrintable(change, line) => (*change, line.lead),
+            _ => return,
+        };
+        let column = lead.column(self.behind_last);
         let done = splice.replace(at, |out| match with {
-            Content::Verbatim(change, line) => {
-                self.verbatim(*change, line, out).map_err(|reason| (Some(*change), reason))
+            Content::Verbatim(_, line) => self.verbatim(change, line, column, out),
+            Content::QuotedPrintable(_, line) => {
+                self.write_quoted_printable(change, line, column, out)
             }
-            Content::QuotedPrintable(change, line) => self
-                .write_quoted_printable(*change, line, out)
-                .map_err(|reason| (Some(*change), reason)),
-            Content::Base64(body) => self.base64(at, body, out).map_err(|reason| (None, reason)),
-            Content::Dropped | Content::Signature => Ok(()),
+            _ => Ok(()),
         });
         match done {
-            Ok(()) => self.changed = true,
-            Err((Some(change), reason)) => self.leave(at, change, reason),
-            // Each change in it has left its own reason.
-            Err((None, _)) => {}
+            Ok(text) => {
+                self.changed = true;
+                self.behind_last = column_behind(text, column);
+            }
+            Err(reason) => {
+                let kept = source.get(at.start.0..at.end.0).unwrap_or_default();
+                self.behind_last = column_behind(kept, column);
+                self.leave(at, change, reason);
+            }
         }
     }
 
@@ -211,9 +241,10 @@ impl<'f, F: Fill> Copying<'f, F> {
         &mut self,
         change: Change,
         line: &TextLine,
+        column: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), Reason> {
-        let kept = self.column.of_end(out) + line.tail;
+        let kept = column + line.tail;
         match change {
             Change::Fill(hole @ Hole::Href(_)) => {
                 let room = if line.too_long { usize::MAX } else { MAX_LINE.saturating_sub(kept) };
@@ -247,6 +278,7 @@ impl<'f, F: Fill> Copying<'f, F> {
         &mut self,
         change: Change,
         line: &EncodedLine,
+        column: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), Reason> {
         let mut content = std::mem::take(&mut self.scratch);
@@ -256,7 +288,6 @@ impl<'f, F: Fill> Copying<'f, F> {
             Change::Remove(removal) => self.removes(removal)?,
         }
         let is_pixel = matches!(change, Change::Fill(Hole::Pixel | Hole::InitialPixel));
-        let column = self.column.of_end(out);
         let mut writer = Writer::new(out, column, line.eol);
         if is_pixel {
             writer.line_break(line.needs_soft_break);
@@ -270,16 +301,10 @@ impl<'f, F: Fill> Copying<'f, F> {
         Ok(())
     }
 
-    fn base64(
-        &mut self,
-        at: &RawRange,
-        body: &Reencoded,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Reason> {
-        let mut decoded = Vec::with_capacity(body.bytes.len() + 512 * body.changes.len());
-        let mut splice = Splice::new(&body.bytes, &mut decoded);
+    fn base64(&mut self, splice: &mut Splice, at: &RawRange, number: usize, body: &Reencoded) {
+        let mut inner = Splice::with_capacity(body.changes.len());
         for (range, change) in &body.changes {
-            let done = splice.replace(range, |out| match *change {
+            let done = inner.replace(range, |out| match *change {
                 Change::Fill(hole @ Hole::Href(_)) => self.content(hole, usize::MAX, out),
                 Change::Fill(pixel) => self.pixel_line(pixel, usize::MAX, body.eol, out),
                 Change::Remove(removal) => self.removes(removal),
@@ -288,10 +313,13 @@ impl<'f, F: Fill> Copying<'f, F> {
                 self.leave(at, *change, reason);
             }
         }
-        if splice.finish().is_empty() {
-            return Err(Reason::TrackingOff);
+        if inner.applied().is_empty() {
+            return;
         }
-        base64::encode(&decoded, &body.layout, body.encoded_eol, out);
-        Ok(())
+        let bytes = inner.spliced_len(body.bytes());
+        let length = body.layout.encoded_len(bytes, body.encoded_eol);
+        let applied = splice.reserve(at, length);
+        self.rendering.bodies.push(RenderedBody { planned: number, applied, splice: inner });
+        self.changed = true;
     }
 }

@@ -6,6 +6,7 @@ use crate::reason::Reason;
 
 /// What may be touched.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent options")]
 pub struct Rules {
     /// What becomes of a message that is signed on entry.
     pub signed_mail: SignedMail,
@@ -17,6 +18,16 @@ pub struct Rules {
     pub keep_link_attributes: bool,
     /// Targets that are never wrapped.
     pub never_wrap: Vec<Pattern>,
+    /// Whether a line may be broken before an `href` that would make it too long.
+    pub fold_long_lines: bool,
+    /// Whether other products' attributes keep a link from being wrapped.
+    pub foreign_opt_outs: bool,
+    /// Whether a link stays whose visible text is a URL.
+    pub spare_url_text: bool,
+    /// Whether `[[data-msys-…]]` goes also from copies that are not tracked.
+    pub strip_text_options: bool,
+    /// What the open pixel replaces, if the HTML has it.
+    pub pixel_placeholder: Option<String>,
 }
 
 impl Default for Rules {
@@ -27,6 +38,11 @@ impl Default for Rules {
             text_links: true,
             keep_link_attributes: false,
             never_wrap: Vec::new(),
+            fold_long_lines: true,
+            foreign_opt_outs: false,
+            spare_url_text: false,
+            strip_text_options: false,
+            pixel_placeholder: None,
         }
     }
 }
@@ -35,6 +51,12 @@ impl Rules {
     /// Why a link may not be wrapped, if it may not.
     #[must_use]
     pub fn refuse_link(&self, link: &Link) -> Option<Reason> {
+        if self.foreign_opt_outs && link.foreign_opt_out {
+            return Some(Reason::OptedOut);
+        }
+        if link.reason.is_some() {
+            return link.reason;
+        }
         if !self.reach(link.place) {
             let is_text = link.place == Place::Text;
             return Some(if is_text { Reason::TextLinksOff } else { Reason::OutlookLinksOff });

@@ -1,4 +1,4 @@
-use super::laws::{Constant, URL, undo};
+use super::laws::{Constant, URL, undo, write};
 use super::*;
 use crate::mime::base64::{self, Layout};
 use crate::mime::quoted_printable;
@@ -6,10 +6,9 @@ use crate::mime::quoted_printable;
 const BOTH: Tracking = Tracking { clicks: true, opens: true, initial_opens: false };
 
 fn render_message(message: &[u8]) -> (Vec<u8>, Rendering) {
-    let mut out = Vec::new();
     let plan = Plan::new(message, &Rules::default(), &[b"X-MSYS-API"]);
-    let rendering = plan.render(&mut Constant(BOTH), &[], &mut out).unwrap();
-    (out, rendering)
+    let rendering = plan.render(&mut Constant(BOTH), &[]).unwrap();
+    (write(&plan, &rendering), rendering)
 }
 
 fn text(message: &str) -> String {
@@ -59,24 +58,29 @@ fn quoted_printable_is_edited_where_it_stands() {
     );
 }
 
+fn encode_base64(bytes: &[u8], layout: &Layout) -> Vec<u8> {
+    let mut body = vec![0; layout.encoded_len(bytes.len(), b"\n")];
+    base64::encode([bytes], bytes.len(), layout, b"\n", &mut body).unwrap();
+    body
+}
+
 #[test]
 fn base64_keeps_its_lines_up_to_the_first_change() {
     let html = format!("<body>{}<a href='http://e.com/'>x</a></body>", "y".repeat(200));
-    let mut body = Vec::new();
     let layout = Layout { start: 0, column: 0, line_length: 64, end: 0 };
-    base64::encode(html.as_bytes(), &layout, b"\n", &mut body);
+    let body = encode_base64(html.as_bytes(), &layout);
     let head = "Content-Type: text/html\nContent-Transfer-Encoding: base64\n\n".as_bytes();
     let message = [head, &body, b"\n"].concat();
     let (out, rendering) = render_message(&message);
     assert_eq!((rendering.links, rendering.pixels), (1, 1));
     let same = out.iter().zip(&message).take_while(|(a, b)| a == b).count();
     assert!(same >= head.len() + 4 * 64);
-    let decoded = base64::decode(&out[head.len()..]).unwrap();
+    let decoded = base64::decode(&out[head.len()..]).unwrap().bytes;
     assert!(
         String::from_utf8(decoded).unwrap().contains(&format!("<a href='{URL}'>x</a>\r\n<img"))
     );
     assert!(out[head.len()..].split(|b| *b == b'\n').all(|line| line.len() <= 64));
-    assert_eq!(undo(&out, &message, &rendering.applied), message);
+    assert_eq!(undo(&out, &message, rendering.applied()), message);
 }
 
 #[test]
@@ -84,7 +88,7 @@ fn in_base64_the_pixel_s_line_breaks_are_those_of_the_text() {
     // "<p>\r\n", in a message whose own lines end in LF.
     let head = "Content-Type: text/html\nContent-Transfer-Encoding: base64\n\n";
     let (out, _) = render_message(format!("{head}PHA+DQo=\n").as_bytes());
-    let html = base64::decode(&out[head.len()..]).unwrap();
+    let html = base64::decode(&out[head.len()..]).unwrap().bytes;
     assert!(html.starts_with(b"<p>\r\n\r\n<img ") && html.ends_with(b">\r\n"));
 }
 
@@ -148,10 +152,10 @@ fn links_are_reported_where_they_stand() {
 }
 
 fn rendered_by(message: &str, rules: &Rules, tracking: Tracking) -> String {
-    let mut out = Vec::new();
     let plan = Plan::new(message.as_bytes(), rules, &[]);
-    let rendering = plan.render(&mut Constant(tracking), &[], &mut out).unwrap();
-    assert_eq!(undo(&out, message.as_bytes(), &rendering.applied), message.as_bytes());
+    let rendering = plan.render(&mut Constant(tracking), &[]).unwrap();
+    let out = write(&plan, &rendering);
+    assert_eq!(undo(&out, message.as_bytes(), rendering.applied()), message.as_bytes());
     String::from_utf8(out).unwrap()
 }
 
@@ -188,6 +192,28 @@ fn parts_of_skipped_mail_say_why() {
     assert_eq!(part.content_type.parameter("charset").as_deref(), Some("UTF-8"));
 }
 
+/// Links that are wrapped, and the reasons why others are not.
+fn fates(message: &str, rules: &Rules) -> (Vec<String>, Vec<Reason>) {
+    let plan = Plan::new(message.as_bytes(), rules, &[]);
+    let links = plan.links.iter().map(|planned| planned.link.target.clone()).collect();
+    (links, plan.left_alone.iter().map(|left| left.reason).collect())
+}
+
+#[test]
+fn other_products_opt_outs_count_where_the_rules_say_so() {
+    let message = "Content-Type: multipart/alternative; boundary=b\n\n--b\n\n\
+        http://e.com/1 http://e.com/4\n--b\nContent-Type: text/html\n\n\
+        <a data-pm-no-track href='http://e.com/1'><area href=http://e.com/2 ses:no-track=1>\
+        <a href=http://e.com/3 clicktracking=off><a href=http://e.com/4 clicktracking=on>\
+        <a data-no-track href=mailto:a@b.c></body>\n--b--\n";
+    let all = ["1", "4", "1", "2", "3", "4"].map(|path| format!("http://e.com/{path}"));
+    assert_eq!(fates(message, &Rules::default()), (all.to_vec(), vec![Reason::NotHttp]));
+    let rules = Rules { foreign_opt_outs: true, ..Rules::default() };
+    let (links, reasons) = fates(message, &rules);
+    assert_eq!(links, ["http://e.com/4", "http://e.com/4"]);
+    assert_eq!(reasons, [Reason::OptedOut; 5]);
+}
+
 #[test]
 fn a_target_that_is_never_wrapped_stays() {
     let never_wrap = vec![Pattern::parse("http://e.com/*").unwrap()];
@@ -204,9 +230,9 @@ fn lines_are_put_into_the_header_of_one_copy() {
     let message = b"A: b\nX-MSYS-API: {\n }\nC: d\n\n".as_slice();
     let plan = Plan::new(message, &Rules::default(), &[b"X-MSYS-API"]);
     let render = |insertions: &[Insertion<'_>]| {
-        let mut out = Vec::new();
-        let rendering = plan.render(&mut Constant(CLICKS), insertions, &mut out)?;
-        assert_eq!(undo(&out, message, &rendering.applied), message);
+        let rendering = plan.render(&mut Constant(CLICKS), insertions)?;
+        let out = write(&plan, &rendering);
+        assert_eq!(undo(&out, message, rendering.applied()), message);
         Ok(String::from_utf8(out).unwrap())
     };
     let many: [Insertion<'_>; 6] = [
@@ -381,9 +407,8 @@ fn a_bare_equals_sign_before_the_pixel_stays_one() {
 #[test]
 fn a_pixel_behind_the_last_full_group_of_base64_makes_no_line_too_long() {
     for filler in 0..60 {
-        let mut body = Vec::new();
         let layout = Layout { start: 0, column: 0, line_length: 76, end: 0 };
-        base64::encode(format!("<p>{}", "y".repeat(filler)).as_bytes(), &layout, b"\n", &mut body);
+        let body = encode_base64(format!("<p>{}", "y".repeat(filler)).as_bytes(), &layout);
         let head = b"Content-Type: text/html\nContent-Transfer-Encoding: base64\n\n".as_slice();
         for end in [b"".as_slice(), b"\n"] {
             let (out, _) = render_message(&[head, &body, end].concat());

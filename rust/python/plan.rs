@@ -4,10 +4,9 @@ use pyo3::PyClass;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyTuple};
-use std::cell::RefCell;
 
 use super::token::{Engagement, KeyRing};
-use super::{catch_panic, value_error};
+use super::{RewriteError, catch_panic, value_error};
 use crate::edit::Applied;
 use crate::mime::entity::BodyPart;
 use crate::mime::header::Section;
@@ -26,46 +25,47 @@ pub(super) struct TrackedUrls {
     open_scheme: String,
     #[pyo3(get)]
     click_metadata: bool,
+    #[pyo3(get)]
+    allow_downgrade: bool,
     core: tracked::TrackedUrls,
 }
 
 #[pymethods]
 impl TrackedUrls {
     #[new]
-    #[pyo3(signature = (*, domain, click_scheme, open_scheme, click_metadata))]
+    #[pyo3(signature = (
+        *, domain, click_scheme, open_scheme, click_metadata, allow_downgrade=true
+    ))]
     fn new(
         domain: String,
         click_scheme: String,
         open_scheme: String,
         click_metadata: bool,
+        allow_downgrade: bool,
     ) -> PyResult<Self> {
-        let core = tracked::TrackedUrls::new(&domain, &click_scheme, &open_scheme, click_metadata)
-            .map_err(value_error)?;
-        Ok(Self { domain, click_scheme, open_scheme, click_metadata, core })
+        let core = tracked::TrackedUrls::new(
+            &domain, &click_scheme, &open_scheme, click_metadata, allow_downgrade,
+        )
+        .map_err(value_error)?;
+        Ok(Self { domain, click_scheme, open_scheme, click_metadata, allow_downgrade, core })
     }
 }
 
 /// What may be touched, the same for all messages of one configuration.
 #[pyclass(frozen, module = "msys_track._core")]
-pub(super) struct Rules {
-    #[pyo3(get)]
-    signed_mail: String,
-    #[pyo3(get)]
-    outlook_links: bool,
-    #[pyo3(get)]
-    text_links: bool,
-    #[pyo3(get)]
-    keep_link_attributes: bool,
-    #[pyo3(get)]
-    never_wrap: Vec<String>,
-    core: plan::Rules,
-}
+pub(super) struct Rules(plan::Rules);
 
 #[pymethods]
 impl Rules {
     #[new]
+    #[expect(
+        clippy::too_many_arguments,
+        clippy::fn_params_excessive_bools,
+        reason = "keyword arguments of a Python class"
+    )]
     #[pyo3(signature = (
-        *, signed_mail, outlook_links, text_links, keep_link_attributes, never_wrap
+        *, signed_mail, outlook_links, text_links, keep_link_attributes, never_wrap,
+        fold_long_lines, foreign_opt_outs, spare_url_text, strip_text_options, pixel_placeholder
     ))]
     fn new(
         signed_mail: &str,
@@ -73,23 +73,25 @@ impl Rules {
         text_links: bool,
         keep_link_attributes: bool,
         never_wrap: Vec<String>,
+        fold_long_lines: bool,
+        foreign_opt_outs: bool,
+        spare_url_text: bool,
+        strip_text_options: bool,
+        pixel_placeholder: Option<String>,
     ) -> PyResult<Self> {
-        let patterns = never_wrap.iter().map(|pattern| plan::Pattern::parse(pattern));
-        let core = plan::Rules {
+        let patterns = never_wrap.into_iter().map(|pattern| plan::Pattern::parse(&pattern));
+        Ok(Self(plan::Rules {
             signed_mail: signed_mail.parse().map_err(value_error)?,
             outlook_links,
             text_links,
             keep_link_attributes,
             never_wrap: patterns.collect::<Result<_, _>>().map_err(value_error)?,
-        };
-        Ok(Self {
-            signed_mail: signed_mail.to_owned(),
-            outlook_links,
-            text_links,
-            keep_link_attributes,
-            never_wrap,
-            core,
-        })
+            fold_long_lines,
+            foreign_opt_outs,
+            spare_url_text,
+            strip_text_options,
+            pixel_placeholder,
+        }))
     }
 }
 
@@ -185,7 +187,7 @@ pub(super) fn make_plan(
     rules: &Bound<'_, Rules>,
     drop_headers: Vec<PyBackedBytes>,
 ) -> PyResult<Plan> {
-    let rules = &rules.get().core;
+    let rules = &rules.get().0;
     catch_panic(py, "planning", message.len(), || {
         let dropped: Vec<&[u8]> = drop_headers.iter().map(|name| &**name).collect();
         TrackedPlan::new(plan::Plan::new(message, rules, &dropped))
@@ -199,14 +201,8 @@ pub(super) struct Keys<'py> {
     core: Bound<'py, KeyRing>,
 }
 
-thread_local! {
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A copy of this size need not be kept for the next one.
-const MAX_SCRATCH: usize = 4 << 20;
-
 #[pymethods]
+#[expect(clippy::needless_pass_by_value, reason = "arguments of Python functions")]
 impl Plan {
     #[getter]
     fn links<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
@@ -235,77 +231,104 @@ impl Plan {
 
     #[pyo3(signature = (keys, engagement, urls, insertions=vec![], /))]
     fn render(
-        &self,
-        py: Python<'_>,
+        slf: Bound<'_, Self>,
         keys: Keys<'_>,
         engagement: &Bound<'_, Engagement>,
         urls: &Bound<'_, TrackedUrls>,
         insertions: Vec<(usize, PyBackedBytes)>,
     ) -> PyResult<Rendered> {
-        let Keys { core: keys } = keys;
-        let (keys, engagement, urls) = (keys.get(), engagement.get(), urls.get());
-        let bytes = self.0.plan().source().len();
-        let mut out = SCRATCH.with(RefCell::take);
-        let (rendered, out) = catch_panic(py, "rendering", bytes, move || {
-            let insertions: Vec<_> =
-                insertions.iter().map(|(offset, lines)| (*offset, &**lines)).collect();
-            let rendered =
-                self.0.render(&keys.0, &engagement.0, &urls.core, &insertions, &mut out);
-            (rendered, out)
+        let plan = &slf.get().0;
+        let (engagement, urls) = (&engagement.get().0, &urls.get().core);
+        let keys = &keys.core.get().0;
+        let rendered = catch_panic(slf.py(), "rendering", plan.plan().source().len(), || {
+            plan.render(keys, engagement, urls, &borrow(&insertions))
         })?;
-        let rendered = rendered.map_err(value_error)?;
-        let message = PyBytes::new(py, &out).unbind();
-        if out.capacity() <= MAX_SCRATCH {
-            SCRATCH.with(|scratch| scratch.replace(out));
-        }
-        Ok(Rendered { message, rendered })
+        Ok(Rendered { plan: slf.unbind(), copy: rendered.map_err(value_error)? })
+    }
+
+    #[pyo3(signature = (keys, engagements, urls, insertions=vec![], /))]
+    fn render_all<'py>(
+        slf: &Bound<'py, Self>,
+        keys: Keys<'_>,
+        engagements: Vec<Bound<'_, Engagement>>,
+        urls: &Bound<'_, TrackedUrls>,
+        insertions: Vec<(usize, PyBackedBytes)>,
+    ) -> PyResult<Vec<Bound<'py, Rendered>>> {
+        let py = slf.py();
+        let plan = &slf.get().0;
+        let engagements: Vec<_> = engagements.iter().map(|each| &*each.get().0).collect();
+        let (keys, urls) = (&keys.core.get().0, &urls.get().core);
+        let bytes = plan.plan().source().len().saturating_mul(engagements.len());
+        let all = catch_panic(py, "rendering", bytes, || {
+            let insertions = borrow(&insertions);
+            let copy = |engagement| plan.render(keys, engagement, urls, &insertions);
+            engagements.into_iter().map(copy).collect::<Result<Vec<_>, _>>()
+        })?;
+        let all = all
+            .map_err(value_error)?
+            .into_iter()
+            .map(|copy| Bound::new(py, Rendered { plan: slf.clone().unbind(), copy }));
+        all.collect()
     }
 }
 
-/// One recipient's copy.
+fn borrow(insertions: &[(usize, PyBackedBytes)]) -> Vec<plan::Insertion<'_>> {
+    insertions.iter().map(|(offset, lines)| (*offset, &**lines)).collect()
+}
+
+/// One recipient's copy; its bytes are written when they are asked for.
 #[pyclass(frozen, module = "msys_track._core")]
 pub(super) struct Rendered {
-    message: Py<PyBytes>,
-    rendered: tracked::Rendered,
+    plan: Py<Plan>,
+    copy: tracked::Rendered,
 }
+
+/// A copy is written so many times as fast as its message was read.
+const COPYING: usize = 16;
 
 #[pymethods]
 impl Rendered {
     #[getter]
-    fn message(&self, py: Python<'_>) -> Py<PyBytes> {
-        self.message.clone_ref(py)
+    fn message<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let (plan, rendering) = (self.plan.get().0.plan(), &self.copy.rendering);
+        let length = rendering.length();
+        PyBytes::new_with(py, length, |out| {
+            catch_panic(py, "writing", length / COPYING, || plan.write(rendering, out))?
+                .ok_or_else(|| RewriteError::new_err("writing failed: a length is wrong"))
+        })
     }
 
     #[getter]
-    fn edits<'py>(&self, py: Python<'py>) -> Vec<(usize, usize, Bound<'py, PyBytes>)> {
-        let message = self.message.as_bytes(py);
+    fn edits<'py>(&self, py: Python<'py>) -> PyResult<Vec<(usize, usize, Bound<'py, PyBytes>)>> {
+        let message = self.message(py)?;
+        let message = message.as_bytes();
         let edit = |Applied { source, rendered }: &Applied| {
             let inserted = message.get(rendered.clone()).unwrap_or_default();
             (source.start, source.len(), PyBytes::new(py, inserted))
         };
-        self.rendered.rendering.applied.iter().map(edit).collect()
+        Ok(self.copy.rendering.applied().iter().map(edit).collect())
     }
 
     #[getter]
     fn left_alone<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        objects::<_, LeftAlone>(py, &self.rendered.rendering.left_alone)
+        objects::<_, LeftAlone>(py, &self.copy.rendering.left_alone)
     }
 
     #[getter]
     fn wrapped_links(&self) -> usize {
-        self.rendered.rendering.links
+        self.copy.rendering.links
     }
 
     #[getter]
     fn pixels(&self) -> usize {
-        self.rendered.rendering.pixels
+        self.copy.rendering.pixels
     }
 
     #[getter]
     fn links_without_metadata(&self) -> Vec<usize> {
         let number =
             |hole: &Hole| if let Hole::Href(number) = hole { Some(*number) } else { None };
-        self.rendered.without_metadata.iter().filter_map(number).collect()
+        self.copy.without_metadata.iter().filter_map(number).collect()
     }
 
     #[getter]
@@ -315,7 +338,7 @@ impl Rendered {
             Hole::Pixel => Some("open"),
             Hole::InitialPixel => Some("initial_open"),
         };
-        self.rendered.without_metadata.iter().filter_map(kind).collect()
+        self.copy.without_metadata.iter().filter_map(kind).collect()
     }
 }
 

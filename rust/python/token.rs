@@ -2,17 +2,19 @@
 //!
 //! The GIL is kept: sealing or opening one token takes less time than handing it over.
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::{TokenError, value_error};
 use crate::token;
 
 /// What all links of one recipient's copy say.
-#[pyclass(frozen, module = "msys_track._core")]
+#[pyclass(frozen, eq, hash, module = "msys_track._core")]
+#[derive(PartialEq, Eq, Hash)]
 pub(super) struct Engagement(pub(super) Arc<token::Engagement>);
 
 #[pymethods]
@@ -149,10 +151,46 @@ impl Engagement {
     fn transactional(&self) -> bool {
         self.0.transactional
     }
+
+    /// Names the copy; who reads it and what the sender says of them stay out of logs.
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let token::Engagement { transmission_id, injected_at, customer_id, .. } = &*self.0;
+        Ok(format!(
+            "Engagement(message_id={}, transmission_id={transmission_id}, \
+             customer_id={customer_id}, injected_at={injected_at}, expires_at={})",
+            PyString::new(py, &self.0.message_id).repr()?,
+            self.expires_at(),
+        ))
+    }
+
+    fn __getnewargs_ex__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
+        let arguments = PyDict::new(py);
+        arguments.set_item("message_id", self.message_id())?;
+        arguments.set_item("recipient", self.recipient())?;
+        arguments.set_item("injected_at", self.injected_at())?;
+        arguments.set_item("expires_at", self.expires_at())?;
+        arguments.set_item("customer_id", self.customer_id())?;
+        arguments.set_item("transmission_id", self.transmission_id())?;
+        arguments.set_item("recipient_type", self.recipient_type())?;
+        arguments.set_item("campaign_id", self.campaign_id())?;
+        arguments.set_item("metadata", self.metadata())?;
+        arguments.set_item("tags", self.tags(py)?)?;
+        arguments.set_item("subaccount_id", self.subaccount_id())?;
+        arguments.set_item("open_tracking", self.open_tracking())?;
+        arguments.set_item("click_tracking", self.click_tracking())?;
+        arguments.set_item("initial_pixel", self.initial_pixel())?;
+        arguments.set_item("amp_enabled", self.amp_enabled())?;
+        arguments.set_item("transactional", self.transactional())?;
+        Ok((PyTuple::empty(py), arguments))
+    }
 }
 
 /// Everything that one link says.
-#[pyclass(frozen, module = "msys_track._core")]
+#[pyclass(frozen, eq, hash, module = "msys_track._core")]
+#[derive(PartialEq, Eq, Hash)]
 pub(super) struct Claims {
     engagement: Arc<token::Engagement>,
     link: token::LinkClaims,
@@ -161,15 +199,29 @@ pub(super) struct Claims {
 #[pymethods]
 impl Claims {
     #[new]
-    #[pyo3(signature = (*, kind, engagement, target=None, link_name=None))]
+    #[pyo3(signature = (
+        *, kind, engagement, target=None, link_name=None, link_number=None, link_part=None
+    ))]
     fn new(
         kind: &str,
         engagement: &Bound<'_, Engagement>,
         target: Option<String>,
         link_name: Option<String>,
+        link_number: Option<u32>,
+        link_part: Option<&str>,
     ) -> PyResult<Self> {
         let kind = kind.parse().map_err(value_error)?;
-        let link = token::LinkClaims { kind, target, name: link_name };
+        let part = link_part.map(str::parse).transpose().map_err(value_error)?;
+        let position = match (link_number.map(NonZero::new), part) {
+            (None, None) => None,
+            (Some(Some(number)), Some(part)) => Some(token::Position { number, part }),
+            (Some(None), _) => return Err(PyValueError::new_err("link_number is from 1 on")),
+            _ => {
+                let text = "link_number and link_part are given together, or neither";
+                return Err(PyValueError::new_err(text));
+            }
+        };
+        let link = token::LinkClaims { kind, target, name: link_name, position };
         Ok(Self { engagement: Arc::clone(&engagement.get().0), link })
     }
 
@@ -188,9 +240,54 @@ impl Claims {
         self.link.name.as_deref()
     }
 
+    /// The link's number from 1 on among those of its kind of part.
+    #[getter]
+    fn link_number(&self) -> Option<u32> {
+        self.link.position.map(|position| position.number.get())
+    }
+
+    #[getter]
+    fn link_part(&self) -> Option<&'static str> {
+        self.link.position.map(|position| position.part.name())
+    }
+
     #[getter]
     fn engagement(&self) -> Engagement {
         Engagement(Arc::clone(&self.engagement))
+    }
+
+    /// Whether the link makes no events any more at `now`, in Unix seconds.
+    #[pyo3(signature = (now, /))]
+    fn is_expired(&self, now: &Bound<'_, PyAny>) -> PyResult<bool> {
+        // Compared by Python, so that no large number loses digits.
+        now.ge(self.engagement.expires_at())
+    }
+
+    /// Names link and copy; targets often hold secrets of their reader's.
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let position = self.link.position.map(|token::Position { number, part }| {
+            format!("link_number={number}, link_part='{}', ", part.name())
+        });
+        Ok(format!(
+            "Claims(kind='{}', {}engagement={})",
+            self.kind(),
+            position.unwrap_or_default(),
+            self.engagement().__repr__(py)?
+        ))
+    }
+
+    fn __getnewargs_ex__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
+        let arguments = PyDict::new(py);
+        arguments.set_item("kind", self.kind())?;
+        arguments.set_item("engagement", self.engagement())?;
+        arguments.set_item("target", self.target())?;
+        arguments.set_item("link_name", self.link_name())?;
+        arguments.set_item("link_number", self.link_number())?;
+        arguments.set_item("link_part", self.link_part())?;
+        Ok((PyTuple::empty(py), arguments))
     }
 }
 
@@ -202,8 +299,9 @@ pub(super) struct KeyRing(pub(super) token::KeyRing);
 impl KeyRing {
     #[new]
     #[pyo3(signature = (keys, /))]
+    #[expect(clippy::needless_pass_by_value, reason = "an argument of a Python function")]
     fn new(keys: Vec<(u8, [u8; 32])>) -> PyResult<Self> {
-        token::KeyRing::new(keys).map(Self).map_err(value_error)
+        token::KeyRing::new(&keys).map(Self).map_err(value_error)
     }
 
     #[pyo3(signature = (claims, /))]

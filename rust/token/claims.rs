@@ -1,12 +1,15 @@
 //! What a token says: plain values, so that the format can change without its users.
 //!
-//! The order of [`Kind`] and [`RecipientType`] is part of the format: a value's place is its number.
+//! The order of [`Kind`], [`LinkPart`] and [`RecipientType`] is part of the format: a value's place
+//! is its number.
+
+use std::num::NonZero;
 
 use super::path::Route;
 use crate::names::names;
 
 /// Everything that one link of one recipient's copy says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claims {
     /// What all links of the copy have in common.
     pub engagement: Engagement,
@@ -17,7 +20,7 @@ pub struct Claims {
 /// What all links of one recipient's copy say.
 ///
 /// Texts are kept as they are: none is trimmed, folded or parsed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "five independent options of the message")]
 pub struct Engagement {
     /// Which message; 20 lower-case hex digits take half their length in a token.
@@ -63,7 +66,7 @@ impl Engagement {
 }
 
 /// What is one link's own; the same for every recipient of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LinkClaims {
     /// What following the link means.
     pub kind: Kind,
@@ -71,6 +74,29 @@ pub struct LinkClaims {
     pub target: Option<String>,
     /// The name that the sender gave the link.
     pub name: Option<String>,
+    /// Which link of the message it is; pixels have none.
+    pub position: Option<Position>,
+}
+
+/// Which link of a message one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// Its number from 1 on among the links of its kind of part.
+    pub number: NonZero<u32>,
+    /// The kind of part it stands in.
+    pub part: LinkPart,
+}
+
+names! {
+    /// The kind of part that a link stands in.
+    LinkPart {
+        /// An HTML part, Outlook's comments included.
+        Html = "html",
+        /// A plain text.
+        Text = "text",
+        /// An AMP part.
+        Amp = "amp",
+    }
 }
 
 names! {

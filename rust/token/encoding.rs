@@ -4,7 +4,9 @@
 //! Reading is total: any bytes give claims or an error, and never more memory than
 //! [`MAX_TEXT`] allows.
 
-use super::claims::{Claims, Engagement, Kind, LinkClaims, RecipientType};
+use std::num::NonZero;
+
+use super::claims::{Claims, Engagement, Kind, LinkClaims, LinkPart, Position, RecipientType};
 use super::path::Route;
 use super::{packed, varint};
 use crate::link::sublink::Sublink;
@@ -31,6 +33,9 @@ const KNOWN_FLAGS: u64 = (1 << 13) - 1;
 
 /// The extension that only makes tokens differ: one byte without meaning.
 const SALT: u8 = 1;
+/// The extension that says where the link stood: four times its number, and the kind of part.
+const POSITION: u8 = 2;
+const PARTS: u64 = 4;
 
 // The link block's first byte. Bits 0 to 3 are the kind.
 const KIND_MASK: u8 = 0x0F;
@@ -62,9 +67,13 @@ pub enum ClaimsError {
     Trailing,
 }
 
-/// The engagement block.
+/// The engagement block, but for the extensions that only some links have.
 #[derive(Clone, Debug)]
-pub struct EncodedEngagement(Block);
+pub struct EncodedEngagement {
+    flags: u64,
+    /// What follows the flags.
+    block: Block,
+}
 
 impl EncodedEngagement {
     /// Encodes everything.
@@ -79,22 +88,9 @@ impl EncodedEngagement {
         Self::encode(engagement, None)
     }
 
-    /// The same claims in other bytes, and so in another token: an extension that readers skip.
-    #[must_use]
-    pub fn with_salt(&self, salt: u8) -> Self {
-        let mut rest = self.0.bytes.as_slice();
-        let flags = varint::take(&mut rest).unwrap_or_default();
-        let mut bytes = Vec::with_capacity(self.0.bytes.len() + 6);
-        varint::push(flags | HAS_EXTENSIONS, &mut bytes);
-        bytes.extend_from_slice(rest);
-        bytes.extend([1, SALT, 1, salt]);
-        Self(Block { bytes, ..self.0 })
-    }
-
     fn encode(engagement: &Engagement, metadata: Option<&str>) -> Self {
         let raw_id = message_id_bytes(&engagement.message_id);
         let mut block = Block::default();
-        block.number(flags(engagement, metadata, raw_id.is_none()));
         match raw_id {
             Some(raw) => block.bytes.extend(raw),
             None => block.text(&engagement.message_id),
@@ -113,18 +109,41 @@ impl EncodedEngagement {
         if !engagement.tags.is_empty() {
             block.tags(&engagement.tags);
         }
-        Self(block)
+        Self { flags: flags(engagement, metadata, raw_id.is_none()), block }
     }
 
-    pub(super) const fn block(&self) -> &Block {
-        &self.0
+    /// Bytes before the extensions of a link, or before its block if it has none.
+    pub(super) fn len(&self, link: &EncodedLink) -> usize {
+        varint::len(self.flags_with(link)) + self.block.bytes.len()
+    }
+
+    /// The same bytes for every link that has extensions, and for every one that has none.
+    pub(super) fn bytes(&self, link: &EncodedLink) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.len(link));
+        varint::push(self.flags_with(link), &mut bytes);
+        bytes.extend_from_slice(&self.block.bytes);
+        bytes
+    }
+
+    fn flags_with(&self, link: &EncodedLink) -> u64 {
+        if link.has_extensions() { self.flags | HAS_EXTENSIONS } else { self.flags }
+    }
+
+    /// Whether a reader would take it with that link.
+    pub(super) fn is_readable_with(&self, link: &EncodedLink) -> bool {
+        self.block.is_readable() && link.block.is_readable()
     }
 }
 
-/// The link block.
+/// The link block, and the extensions of the engagement block that are the link's own.
+///
+/// They stand right before the link block, so that everything before them is the same for all
+/// links of a copy.
 #[derive(Clone, Debug)]
 pub struct EncodedLink {
     prefix: Box<str>,
+    position: Option<Position>,
+    extensions: Vec<u8>,
     block: Block,
 }
 
@@ -139,7 +158,9 @@ impl EncodedLink {
         for text in link.target.iter().chain(&link.name) {
             block.text(text);
         }
-        Self { prefix: link.kind.route().prefix().into(), block }
+        let position = link.position;
+        let extensions = extensions(None, position);
+        Self { prefix: link.kind.route().prefix().into(), position, extensions, block }
     }
 
     /// The same claims below another path: `f/<sublink>/<token>`; only clicks have sublinks.
@@ -151,30 +172,57 @@ impl EncodedLink {
         Self { prefix: format!("f/{}", sublink.as_str()).into(), ..self }
     }
 
+    /// The same claims in other bytes, and so in another token: an extension that readers skip.
+    #[must_use]
+    pub fn with_salt(&self, salt: u8) -> Self {
+        Self { extensions: extensions(Some(salt), self.position), ..self.clone() }
+    }
+
     /// What stands before the token's slash.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    pub(super) const fn block(&self) -> &Block {
-        &self.block
+    /// What follows the engagement block's common part.
+    pub(super) fn pieces(&self) -> [&[u8]; 2] {
+        [&self.extensions, &self.block.bytes]
     }
+
+    pub(super) fn has_extensions(&self) -> bool {
+        !self.extensions.is_empty()
+    }
+}
+
+/// How many there are, then each by its number; nothing for none.
+fn extensions(salt: Option<u8>, position: Option<Position>) -> Vec<u8> {
+    let mut extensions = Vec::new();
+    let count = u8::from(salt.is_some()) + u8::from(position.is_some());
+    if count > 0 {
+        extensions.push(count);
+    }
+    if let Some(salt) = salt {
+        extensions.extend([SALT, 1, salt]);
+    }
+    if let Some(Position { number, part }) = position {
+        let part = number_of(LinkPart::ALL, &part);
+        let mut value = Vec::new();
+        varint::push(u64::from(number.get()) * PARTS + u64::from(part), &mut value);
+        extensions.extend([POSITION, u8::try_from(value.len()).unwrap_or_default()]);
+        extensions.extend(value);
+    }
+    extensions
 }
 
 /// Encoded claims, and whether a reader would take so much text.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Block {
+struct Block {
     bytes: Vec<u8>,
     text_bytes: usize,
     too_many_tags: bool,
 }
 
 impl Block {
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    pub(super) const fn is_readable(&self) -> bool {
+    const fn is_readable(&self) -> bool {
         self.text_bytes <= MAX_TEXT && !self.too_many_tags
     }
 
@@ -251,9 +299,9 @@ impl Claims {
     /// Reads both blocks.
     pub(super) fn decode(plaintext: &[u8]) -> Result<Self, ClaimsError> {
         let mut reader = ClaimsReader { rest: plaintext, text_left: MAX_TEXT };
-        let engagement = reader.engagement()?;
+        let (engagement, position) = reader.engagement()?;
         reader.text_left = MAX_TEXT;
-        let link = reader.link()?;
+        let link = LinkClaims { position, ..reader.link()? };
         if !reader.rest.is_empty() {
             return Err(ClaimsError::Trailing);
         }
@@ -267,7 +315,7 @@ struct ClaimsReader<'p> {
 }
 
 impl<'p> ClaimsReader<'p> {
-    fn engagement(&mut self) -> Result<Engagement, ClaimsError> {
+    fn engagement(&mut self) -> Result<(Engagement, Option<Position>), ClaimsError> {
         let flags = self.number()?;
         if flags & !KNOWN_FLAGS != 0 {
             return Err(ClaimsError::Flags);
@@ -292,8 +340,8 @@ impl<'p> ClaimsReader<'p> {
             amp_enabled: has(AMP_ENABLED),
             transactional: has(TRANSACTIONAL),
         };
-        self.when(has(HAS_EXTENSIONS), Self::skip_extensions)?;
-        Ok(engagement)
+        let position = self.when(has(HAS_EXTENSIONS), Self::extensions)?.flatten();
+        Ok((engagement, position))
     }
 
     fn link(&mut self) -> Result<LinkClaims, ClaimsError> {
@@ -306,6 +354,7 @@ impl<'p> ClaimsReader<'p> {
             kind: of_number(Kind::ALL, u64::from(head & KIND_MASK))?,
             target: self.when(head & HAS_TARGET != 0, Self::text)?,
             name: self.when(head & HAS_NAME != 0, Self::text)?,
+            position: None,
         })
     }
 
@@ -364,15 +413,26 @@ impl<'p> ClaimsReader<'p> {
         (0..count).map(|_| self.text()).collect()
     }
 
-    /// Fields that a later writer adds, each a number and bytes: we know none of them.
-    fn skip_extensions(&mut self) -> Result<(), ClaimsError> {
+    /// Fields that earlier readers skip, each a number and bytes; so do we with those of later
+    /// writers, and with a position that has another form than ours.
+    fn extensions(&mut self) -> Result<Option<Position>, ClaimsError> {
+        let mut position = None;
         for _ in 0..self.length()? {
-            self.number()?;
+            let number = self.number()?;
             let length = self.length()?;
-            self.take(length)?;
+            let value = self.take(length)?;
+            if number == u64::from(POSITION) {
+                position = read_position(value);
+            }
         }
-        Ok(())
+        Ok(position)
     }
+}
+
+fn read_position(mut value: &[u8]) -> Option<Position> {
+    let packed = varint::take(&mut value).filter(|_| value.is_empty())?;
+    let number = NonZero::new(u32::try_from(packed / PARTS).ok()?)?;
+    Some(Position { number, part: of_number(LinkPart::ALL, packed % PARTS).ok()? })
 }
 
 fn of_number<T: Copy>(all: &[T], number: u64) -> Result<T, ClaimsError> {

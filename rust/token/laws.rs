@@ -4,7 +4,7 @@ use super::{Claims, EncodedEngagement, EncodedLink, KeyRing};
 
 /// A ring of one key, for tests.
 pub(crate) fn ring() -> Option<KeyRing> {
-    KeyRing::new(vec![(3, [7; 32])]).ok()
+    KeyRing::new(&[(3, [7; 32])]).ok()
 }
 
 /// Checks that what is sealed opens to the same claims, and that nothing else opens.
@@ -17,9 +17,8 @@ pub(crate) fn check_claims(claims: &Claims, chance: usize) {
     let Some(ring) = ring() else { return };
     let engagement = EncodedEngagement::new(&claims.engagement);
     let link = EncodedLink::new(&claims.link);
-    let (engagement, link) = (engagement.block(), link.block());
     let Ok(path) = ring.seal(&claims.engagement, &claims.link) else {
-        return assert!(!engagement.is_readable() || !link.is_readable(), "{claims:?}");
+        return assert!(!engagement.is_readable_with(&link), "{claims:?}");
     };
     assert_eq!(ring.open(&path).as_ref(), Ok(claims));
 
@@ -32,7 +31,7 @@ pub(crate) fn check_claims(claims: &Claims, chance: usize) {
     }
     assert!(ring.open(&changed.into_iter().collect::<String>()).is_err(), "{path} {chance}");
 
-    let mut plaintext = [engagement.bytes(), link.bytes()].concat();
+    let mut plaintext = write_plaintext(&engagement, &link);
     let cut = plaintext.get(..chance % plaintext.len()).unwrap_or_default();
     assert!(Claims::decode(cut).is_err());
     plaintext.push(chance.to_le_bytes()[0]);
@@ -47,7 +46,11 @@ pub(crate) fn check_plaintext(plaintext: &[u8]) {
     if let Ok(claims) = Claims::decode(plaintext) {
         let engagement = EncodedEngagement::new(&claims.engagement);
         let link = EncodedLink::new(&claims.link);
-        let again = [engagement.block().bytes(), link.block().bytes()].concat();
-        assert_eq!(Claims::decode(&again), Ok(claims));
+        assert_eq!(Claims::decode(&write_plaintext(&engagement, &link)), Ok(claims));
     }
+}
+
+/// What is encrypted.
+pub(super) fn write_plaintext(engagement: &EncodedEngagement, link: &EncodedLink) -> Vec<u8> {
+    [engagement.bytes(link), link.pieces().concat()].concat()
 }

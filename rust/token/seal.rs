@@ -5,14 +5,24 @@
 //! the same link of the same message goes to the same recipient. The key is found by its number
 //! and never by trial, as the cipher does not commit to its key.
 
-use aes_gcm_siv::aead::{AeadInOut, KeyInit};
-use aes_gcm_siv::{Aes256GcmSiv, Key as CipherKey, Nonce, Tag};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::iter::once;
+use std::ops::Range;
+use std::sync::LazyLock;
 
+use base64::Engine;
+use base64::engine::general_purpose::NO_PAD;
+
+use super::cipher::{Batch, Cipher, Forged, Start};
 use super::claims::{Claims, Engagement, LinkClaims};
 use super::encoding::{ClaimsError, EncodedEngagement, EncodedLink};
 use super::path::Path;
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+static BASE64URL: LazyLock<base64::engine::Simd> =
+    LazyLock::new(|| base64::engine::Simd::url_safe(NO_PAD));
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+static BASE64URL: LazyLock<base64::engine::GeneralPurpose> =
+    LazyLock::new(|| base64::engine::GeneralPurpose::new(&base64::alphabet::URL_SAFE, NO_PAD));
 
 /// First byte of each token; the format of everything else depends on it.
 const VERSION: u8 = 1;
@@ -22,14 +32,19 @@ const TAG: usize = 16;
 /// More characters than any token of ours has.
 const MAX_TOKEN: usize = 65_536;
 
+/// Tokens that are sealed together at most, and the bytes that no more join.
+const MAX_BATCH: usize = 16;
+const MAX_BATCH_BYTES: usize = 32_768;
+
 /// Keys by their numbers: the first seals, all of them open.
 pub struct KeyRing {
-    keys: Vec<Key>,
+    first: Key,
+    others: Vec<Key>,
 }
 
 struct Key {
     id: u8,
-    cipher: Aes256GcmSiv,
+    cipher: Cipher,
 }
 
 /// Why keys make no ring.
@@ -88,92 +103,39 @@ impl KeyRing {
     ///
     /// # Errors
     /// There is no key, or two have one number.
-    pub fn new(keys: Vec<(u8, [u8; 32])>) -> Result<Self, KeyRingError> {
-        let mut ring = Self { keys: Vec::with_capacity(keys.len()) };
-        for (id, secret) in keys {
-            if ring.keys.iter().any(|key| key.id == id) {
-                return Err(KeyRingError::DuplicateId(id));
+    pub fn new(keys: &[(u8, [u8; 32])]) -> Result<Self, KeyRingError> {
+        for (place, (id, _)) in keys.iter().enumerate() {
+            if keys.iter().take(place).any(|(other, _)| other == id) {
+                return Err(KeyRingError::DuplicateId(*id));
             }
-            ring.keys.push(Key {
-                id,
-                cipher: Aes256GcmSiv::new(&CipherKey::<Aes256GcmSiv>::from(secret)),
-            });
         }
-        if ring.keys.is_empty() { Err(KeyRingError::Empty) } else { Ok(ring) }
+        let key = |(id, secret): &(u8, [u8; 32])| Key { id: *id, cipher: Cipher::new(secret) };
+        let (first, others) = keys.split_first().ok_or(KeyRingError::Empty)?;
+        Ok(Self { first: key(first), others: others.iter().map(key).collect() })
     }
 
-    /// Bytes that [`KeyRing::seal_into`] appends, known before anything is sealed.
+    /// What seals the links of one recipient's copy.
     #[must_use]
-    pub fn path_len(&self, engagement: &EncodedEngagement, link: &EncodedLink) -> usize {
-        let token = token_len(sealed_len(engagement, link));
-        link.prefix().len() + 1 + token
-    }
-
-    /// Appends the path of a tracked URL, without a leading slash: `f/a/<token>`.
-    ///
-    /// The end of `out` is the only scratch, so nothing is allocated once `out` has grown.
-    ///
-    /// # Errors
-    /// [`SealError::TooLong`] for claims that [`KeyRing::open`] would not take; `out` is then as
-    /// it was.
-    pub fn seal_into(
-        &self,
-        engagement: &EncodedEngagement,
-        link: &EncodedLink,
-        out: &mut Vec<u8>,
-    ) -> Result<(), SealError> {
-        let start = out.len();
-        let sealed = self.append(engagement, link, out);
-        out.truncate(if sealed.is_some() {
-            start + self.path_len(engagement, link)
-        } else {
-            start
-        });
-        sealed.ok_or(SealError::TooLong)
-    }
-
-    /// Appends prefix and token, and behind them what was needed to make it.
-    fn append(
-        &self,
-        engagement: &EncodedEngagement,
-        link: &EncodedLink,
-        out: &mut Vec<u8>,
-    ) -> Option<()> {
-        let (engagement_block, link_block) = (engagement.block(), link.block());
-        let key = self.keys.first()?;
-        if !engagement_block.is_readable() || !link_block.is_readable() {
-            return None;
+    pub fn sealer(&self, engagement: EncodedEngagement) -> Sealer<'_> {
+        Sealer {
+            key: &self.first,
+            engagement,
+            start: None,
+            batch: Batch::default(),
+            numbers: 0..0,
+            single: Batch::default(),
+            sealed: Vec::new(),
         }
-        let sealed = sealed_len(engagement, link);
-        let head = [VERSION, key.id];
-        let prefix = link.prefix().as_bytes();
-        out.extend_from_slice(prefix);
-        out.push(b'/');
-        let token_start = out.len();
-        out.resize(token_start + token_len(sealed), 0);
-        out.extend_from_slice(&head);
-        out.extend_from_slice(engagement_block.bytes());
-        out.extend_from_slice(link_block.bytes());
-        out.extend_from_slice(&[0; TAG]);
-        out.extend_from_slice(&head);
-        out.extend_from_slice(prefix);
-
-        let (token, scratch) =
-            out.get_mut(token_start..)?.split_at_mut_checked(token_len(sealed))?;
-        let (sealed, associated) = scratch.split_at_mut_checked(sealed)?;
-        let (body, tag) = sealed.get_mut(HEAD..)?.split_last_chunk_mut::<TAG>()?;
-        let made = key.cipher.encrypt_inout_detached(&Nonce::default(), associated, body.into());
-        tag.copy_from_slice(&made.ok()?);
-        URL_SAFE_NO_PAD.encode_slice(sealed, token).ok().map(|_| ())
     }
 
-    /// Seals one link: [`KeyRing::seal_into`] for those who have a single one.
+    /// Seals one link: for those who have a single one.
     ///
     /// # Errors
     /// [`SealError::TooLong`] for claims that [`KeyRing::open`] would not take.
     pub fn seal(&self, engagement: &Engagement, link: &LinkClaims) -> Result<String, SealError> {
         let mut path = Vec::new();
-        self.seal_into(&EncodedEngagement::new(engagement), &EncodedLink::new(link), &mut path)?;
+        let mut sealer = self.sealer(EncodedEngagement::new(engagement));
+        sealer.seal_into(&EncodedLink::new(link), &mut path)?;
         Ok(path.into_iter().map(char::from).collect())
     }
 
@@ -190,7 +152,7 @@ impl KeyRing {
         if path.token.len() > MAX_TOKEN {
             return Err(OpenError::TooLong);
         }
-        let mut sealed = URL_SAFE_NO_PAD.decode(path.token).map_err(|_| OpenError::Base64)?;
+        let mut sealed = BASE64URL.decode(path.token).map_err(|_| OpenError::Base64)?;
         let claims = Claims::decode(self.unseal(&mut sealed, path.prefix)?)?;
         if claims.link.kind.route() == path.route { Ok(claims) } else { Err(OpenError::Route) }
     }
@@ -202,17 +164,11 @@ impl KeyRing {
         if version != VERSION {
             return Err(OpenError::Version(version));
         }
-        let key = self.keys.iter().find(|key| key.id == id).ok_or(OpenError::UnknownKey(id))?;
+        let mut keys = once(&self.first).chain(&self.others);
+        let key = keys.find(|key| key.id == id).ok_or(OpenError::UnknownKey(id))?;
         let (body, tag) = rest.split_last_chunk_mut::<TAG>().ok_or(OpenError::Seal)?;
         let associated = [&[version, id], prefix].concat();
-        key.cipher
-            .decrypt_inout_detached(
-                &Nonce::default(),
-                &associated,
-                (&mut *body).into(),
-                &Tag::from(*tag),
-            )
-            .map_err(|_| OpenError::Seal)?;
+        key.cipher.open(&associated, body, tag).map_err(|Forged| OpenError::Seal)?;
         Ok(body)
     }
 }
@@ -220,12 +176,148 @@ impl KeyRing {
 impl std::fmt::Debug for KeyRing {
     /// The numbers of the keys, never the keys.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.keys.iter().map(|key| key.id)).finish()
+        let ids = once(&self.first).chain(&self.others).map(|key| key.id);
+        f.debug_list().entries(ids).finish()
     }
 }
 
+/// Seals the links of one recipient's copy.
+///
+/// What they have in common is hashed once, and the links that will be asked for next are
+/// encrypted with the one that is asked for.
+pub struct Sealer<'k> {
+    key: &'k Key,
+    engagement: EncodedEngagement,
+    start: Option<LinkStart>,
+    batch: Batch,
+    /// Which links the batch has.
+    numbers: Range<usize>,
+    single: Batch,
+    sealed: Vec<u8>,
+}
+
+/// What all links of a copy begin with that have one prefix, and extensions or none.
+struct LinkStart {
+    prefix: Box<str>,
+    has_extensions: bool,
+    start: Start,
+}
+
+impl LinkStart {
+    fn is_of(&self, link: &EncodedLink) -> bool {
+        *self.prefix == *link.prefix() && self.has_extensions == link.has_extensions()
+    }
+}
+
+impl Sealer<'_> {
+    /// Bytes that sealing appends, known before anything is sealed.
+    #[must_use]
+    pub fn path_len(&self, link: &EncodedLink) -> usize {
+        link.prefix().len() + 1 + token_len(sealed_len(&self.engagement, link))
+    }
+
+    /// Appends the path of a tracked URL, without a leading slash: `f/a/<token>`.
+    ///
+    /// # Errors
+    /// [`SealError::TooLong`] for claims that [`KeyRing::open`] would not take; `out` is then as
+    /// it was.
+    pub fn seal_into(&mut self, link: &EncodedLink, out: &mut Vec<u8>) -> Result<(), SealError> {
+        self.seal_one(link, out).ok_or(SealError::TooLong)
+    }
+
+    fn seal_one(&mut self, link: &EncodedLink, out: &mut Vec<u8>) -> Option<()> {
+        self.set_start(link);
+        let start = &self.start.as_ref()?.start;
+        self.single.clear();
+        if self.engagement.is_readable_with(link) {
+            self.single.push(start, link.pieces());
+            self.single.encrypt(&self.key.cipher);
+        }
+        self.key.write_head(&mut self.sealed);
+        self.single.write(0, start, &mut self.sealed)?;
+        write_path(link.prefix(), &self.sealed, out)
+    }
+
+    /// Appends the path of one of a copy's links; those behind it will be asked for next.
+    ///
+    /// # Errors
+    /// [`SealError::TooLong`] for claims that [`KeyRing::open`] would not take; `out` is then as
+    /// it was.
+    pub fn seal_nth_into(
+        &mut self,
+        links: &[EncodedLink],
+        number: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SealError> {
+        self.seal_nth(links, number, out).ok_or(SealError::TooLong)
+    }
+
+    fn seal_nth(&mut self, links: &[EncodedLink], number: usize, out: &mut Vec<u8>) -> Option<()> {
+        let link = links.get(number)?;
+        self.set_start(link);
+        if !self.numbers.contains(&number) {
+            self.seal_batch(links, number)?;
+        }
+        let start = &self.start.as_ref()?.start;
+        self.key.write_head(&mut self.sealed);
+        self.batch.write(number - self.numbers.start, start, &mut self.sealed)?;
+        write_path(link.prefix(), &self.sealed, out)
+    }
+
+    /// Seals the link of that number, if a reader would take it, and those that can be sealed
+    /// with it.
+    fn seal_batch(&mut self, links: &[EncodedLink], number: usize) -> Option<()> {
+        let start = self.start.as_ref()?;
+        self.batch.clear();
+        self.numbers = number..number;
+        let mut bytes = 0;
+        for link in links.get(number..)?.iter().take(MAX_BATCH) {
+            bytes += sealed_len(&self.engagement, link);
+            let fits = self.numbers.is_empty() || bytes <= MAX_BATCH_BYTES;
+            if !fits || !start.is_of(link) || !self.engagement.is_readable_with(link) {
+                break;
+            }
+            self.batch.push(&start.start, link.pieces());
+            self.numbers.end += 1;
+        }
+        self.batch.encrypt(&self.key.cipher);
+        Some(())
+    }
+
+    /// The batch is of one start only.
+    fn set_start(&mut self, link: &EncodedLink) {
+        if !self.start.as_ref().is_some_and(|start| start.is_of(link)) {
+            self.start = Some(self.key.start_of(&self.engagement, link));
+            self.numbers = 0..0;
+        }
+    }
+}
+
+impl Key {
+    fn write_head(&self, sealed: &mut Vec<u8>) {
+        sealed.clear();
+        sealed.extend([VERSION, self.id]);
+    }
+
+    fn start_of(&self, engagement: &EncodedEngagement, link: &EncodedLink) -> LinkStart {
+        let prefix = link.prefix();
+        let associated = [&[VERSION, self.id], prefix.as_bytes()].concat();
+        let start = Start::new(&self.cipher, &associated, engagement.bytes(link));
+        LinkStart { prefix: prefix.into(), has_extensions: link.has_extensions(), start }
+    }
+}
+
+fn write_path(prefix: &str, sealed: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    out.extend_from_slice(prefix.as_bytes());
+    out.push(b'/');
+    let token = out.len();
+    out.resize(token + token_len(sealed.len()), 0);
+    BASE64URL.encode_slice(sealed, out.get_mut(token..)?).ok().map(|_| ())
+}
+
 fn sealed_len(engagement: &EncodedEngagement, link: &EncodedLink) -> usize {
-    HEAD + engagement.block().bytes().len() + link.block().bytes().len() + TAG
+    let [extensions, block] = link.pieces();
+    HEAD + engagement.len(link) + extensions.len() + block.len() + TAG
 }
 
 /// Characters of unpadded base64 for that many bytes (RFC 4648 §5).

@@ -1,3 +1,6 @@
+use std::collections::HashSet;
+use std::num::NonZero;
+
 use proptest::option;
 use proptest::prelude::*;
 
@@ -41,15 +44,15 @@ fn smallest_engagement() -> Engagement {
 }
 
 fn click(target: &str) -> LinkClaims {
-    LinkClaims { kind: Kind::Click, target: Some(target.to_owned()), name: None }
+    LinkClaims { kind: Kind::Click, target: Some(target.to_owned()), name: None, position: None }
 }
 
 fn pixel() -> LinkClaims {
-    LinkClaims { kind: Kind::Open, target: None, name: None }
+    LinkClaims { kind: Kind::Open, target: None, name: None, position: None }
 }
 
 fn ring() -> KeyRing {
-    KeyRing::new(vec![(3, KEY)]).unwrap()
+    KeyRing::new(&[(3, KEY)]).unwrap()
 }
 
 fn seal_claims() -> String {
@@ -118,8 +121,8 @@ fn a_token_opens_at_its_own_route_only() {
 
 #[test]
 fn a_ring_has_keys_of_different_numbers() {
-    assert_eq!(KeyRing::new(vec![]).unwrap_err(), KeyRingError::Empty);
-    let twice = KeyRing::new(vec![(3, KEY), (3, [8; 32])]);
+    assert_eq!(KeyRing::new(&[]).unwrap_err(), KeyRingError::Empty);
+    let twice = KeyRing::new(&[(3, KEY), (3, [8; 32])]);
     assert_eq!(twice.unwrap_err(), KeyRingError::DuplicateId(3));
 }
 
@@ -132,19 +135,20 @@ fn a_ring_shows_no_key() {
 fn a_bare_engagement_lacks_its_metadata_alone() {
     let mut path = Vec::new();
     let link = EncodedLink::new(&pixel());
-    ring().seal_into(&EncodedEngagement::bare(&engagement()), &link, &mut path).unwrap();
+    ring().sealer(EncodedEngagement::bare(&engagement())).seal_into(&link, &mut path).unwrap();
     let claims = ring().open(std::str::from_utf8(&path).unwrap()).unwrap();
     assert_eq!(claims.engagement, Engagement { metadata: None, ..engagement() });
 }
 
 #[test]
 fn sealing_appends_as_much_as_it_said() {
-    let (engagement, link) = (EncodedEngagement::new(&engagement()), EncodedLink::new(&pixel()));
+    let (ring, link) = (ring(), EncodedLink::new(&pixel()));
+    let mut sealer = ring.sealer(EncodedEngagement::new(&engagement()));
     let mut url = b"https://click.example.com/".to_vec();
-    ring().seal_into(&engagement, &link, &mut url).unwrap();
+    sealer.seal_into(&link, &mut url).unwrap();
     let path = std::str::from_utf8(&url).unwrap().strip_prefix("https://click.example.com/");
-    assert_eq!(path.unwrap().len(), ring().path_len(&engagement, &link));
-    assert!(ring().open(path.unwrap()).is_ok());
+    assert_eq!(path.unwrap().len(), sealer.path_len(&link));
+    assert!(ring.open(path.unwrap()).is_ok());
 }
 
 #[test]
@@ -162,7 +166,10 @@ fn claims_that_could_not_be_read_are_not_sealed() {
     let tags = Engagement { tags: vec![String::new(); 256], ..engagement() };
     for (engagement, link) in [(long, pixel()), (tags, pixel()), (engagement(), click(&text))] {
         let (engagement, link) = (EncodedEngagement::new(&engagement), EncodedLink::new(&link));
-        assert_eq!(ring().seal_into(&engagement, &link, &mut out), Err(SealError::TooLong));
+        let ring = ring();
+        let mut sealer = ring.sealer(engagement);
+        assert_eq!(sealer.seal_into(&link, &mut out), Err(SealError::TooLong));
+        assert_eq!(sealer.seal_nth_into(&[link], 0, &mut out), Err(SealError::TooLong));
         assert_eq!(out, b"before");
     }
 }
@@ -190,11 +197,11 @@ fn a_path_of_any_length_is_refused_at_once() {
 #[test]
 fn a_token_below_a_sublink_opens_there_and_nowhere_else() {
     let sublink = Sublink::parse("open-in-app/v2").unwrap();
-    let engagement = EncodedEngagement::new(&engagement());
     let sealed = |link: &EncodedLink| {
-        let mut path = Vec::new();
-        ring().seal_into(&engagement, link, &mut path).unwrap();
-        assert_eq!(path.len(), ring().path_len(&engagement, link));
+        let (ring, mut path) = (ring(), Vec::new());
+        let mut sealer = ring.sealer(EncodedEngagement::new(&engagement()));
+        sealer.seal_into(link, &mut path).unwrap();
+        assert_eq!(path.len(), sealer.path_len(link));
         String::from_utf8(path).unwrap()
     };
     let path = sealed(&EncodedLink::new(&click("https://e.com/")).below(&sublink));
@@ -240,8 +247,17 @@ prop_compose! {
         kind in prop::sample::select(Kind::ALL),
         target in option::of(word()),
         name in option::of(word()),
+        position in option::of(any_position()),
     ) -> LinkClaims {
-        LinkClaims { kind, target, name }
+        LinkClaims { kind, target, name, position }
+    }
+}
+
+prop_compose! {
+    fn any_position()(
+        number: NonZero<u32>, part in prop::sample::select(LinkPart::ALL),
+    ) -> Position {
+        Position { number, part }
     }
 }
 
@@ -252,26 +268,125 @@ proptest! {
     ) {
         let claims = Claims { engagement, link };
         laws::check_claims(&claims, chance);
-        let mut plaintext = EncodedEngagement::new(&claims.engagement).block().bytes().to_vec();
-        plaintext.extend_from_slice(EncodedLink::new(&claims.link).block().bytes());
+        let (engagement, link) = (&claims.engagement, &claims.link);
+        let (engagement, link) = (EncodedEngagement::new(engagement), EncodedLink::new(link));
+        let mut plaintext = laws::write_plaintext(&engagement, &link);
         let at = at.index(plaintext.len());
         plaintext[at] = chance.to_le_bytes()[0];
         laws::check_plaintext(&plaintext);
     }
 }
 
+fn number(number: u32, part: LinkPart) -> Option<Position> {
+    NonZero::new(number).map(|number| Position { number, part })
+}
+
 #[test]
 fn salt_changes_the_token_and_not_the_claims() {
-    for engagement in [engagement(), smallest_engagement()] {
-        let (encoded, link) = (EncodedEngagement::new(&engagement), EncodedLink::new(&pixel()));
+    let ring = ring();
+    let numbered = LinkClaims { position: number(7, LinkPart::Html), ..click("https://e.com/") };
+    for (engagement, claims) in [(engagement(), numbered), (smallest_engagement(), pixel())] {
+        let link = EncodedLink::new(&claims);
         let mut paths = Vec::new();
-        for encoded in [encoded.clone(), encoded.with_salt(0), encoded.with_salt(1)] {
+        for link in [link.clone(), link.with_salt(0), link.with_salt(1)] {
             let mut path = Vec::new();
-            ring().seal_into(&encoded, &link, &mut path).unwrap();
+            let mut sealer = ring.sealer(EncodedEngagement::new(&engagement));
+            sealer.seal_into(&link, &mut path).unwrap();
             let path = String::from_utf8(path).unwrap();
-            assert_eq!(ring().open(&path).unwrap().engagement, engagement);
+            let opened = ring.open(&path).unwrap();
+            assert_eq!((opened.engagement, opened.link), (engagement.clone(), claims.clone()));
             paths.push(path);
         }
         assert!(paths[0] != paths[1] && paths[1] != paths[2]);
     }
+}
+
+#[test]
+fn a_position_comes_back_and_costs_four_bytes_up_to_31_links() {
+    let unnumbered = ring().seal(&engagement(), &click("https://e.com/")).unwrap();
+    for position in
+        [number(1, LinkPart::Html), number(31, LinkPart::Amp), number(u32::MAX, LinkPart::Text)]
+    {
+        let link = LinkClaims { position, ..click("https://e.com/") };
+        let path = ring().seal(&engagement(), &link).unwrap();
+        assert_eq!(ring().open(&path).unwrap().link, link);
+        if position != number(u32::MAX, LinkPart::Text) {
+            assert!(path.len() <= unnumbered.len() + 6, "{path}");
+        }
+    }
+}
+
+#[test]
+fn everything_before_a_position_is_the_same_for_all_links_of_a_copy() {
+    let engagement = EncodedEngagement::new(&engagement());
+    let mut common = HashSet::new();
+    for at in 1..500 {
+        let link = LinkClaims { position: number(at, LinkPart::Text), ..click("https://e.com/") };
+        common.insert(engagement.bytes(&EncodedLink::new(&link)));
+    }
+    assert_eq!(common.len(), 1);
+}
+
+#[test]
+fn a_position_of_another_form_is_unknown_and_the_rest_is_read() {
+    let engagement = EncodedEngagement::new(&engagement());
+    let numbered = LinkClaims { position: number(1, LinkPart::Html), ..click("https://e.com/") };
+    let link = EncodedLink::new(&numbered);
+    let [extensions, block] = link.pieces();
+    assert_eq!(extensions, [1, 2, 1, 4]);
+    let read = |extensions: &[u8]| {
+        let plaintext = [&engagement.bytes(&link), extensions, block].concat();
+        Claims::decode(&plaintext).map(|claims| claims.link)
+    };
+    assert_eq!(read(extensions), Ok(numbered));
+    let unnumbered = click("https://e.com/");
+    for other in [
+        &[1, 2, 0][..],                           // nothing
+        &[1, 2, 1, 0],                            // number 0
+        &[1, 2, 1, 7],                            // a part that has no name
+        &[1, 2, 2, 4, 4],                         // more than a number
+        &[1, 2, 2, 0x84, 0],                      // longer than need be
+        &[1, 2, 5, 0x80, 0x80, 0x80, 0x80, 0x40], // 2^32
+        &[2, 2, 1, 4, 2, 0],                      // the last one counts
+    ] {
+        assert_eq!(read(other), Ok(unnumbered.clone()), "{other:?}");
+    }
+    assert_eq!(read(&[1, 2, 9, 4]), Err(ClaimsError::CutOff));
+}
+
+fn seal_each(sealer: &mut Sealer<'_>, links: &[EncodedLink]) -> Vec<Vec<u8>> {
+    let mut seal = |link| {
+        let mut path = Vec::new();
+        sealer.seal_into(link, &mut path).map(|()| path).unwrap_or_default()
+    };
+    links.iter().map(&mut seal).collect()
+}
+
+#[test]
+fn links_sealed_together_are_those_sealed_one_by_one() {
+    let (ring, too_long) = (ring(), "x".repeat(16_385));
+    let sublink = Sublink::parse("app").unwrap();
+    let mut links: Vec<_> = (1..100)
+        .map(|at| {
+            let target =
+                format!("https://e.com/{}", "x".repeat(usize::try_from(at).unwrap() * 37));
+            let position = number(at, LinkPart::Html).filter(|_| at % 23 != 0);
+            let link = EncodedLink::new(&LinkClaims { position, ..click(&target) });
+            if at % 31 == 0 { link.below(&sublink) } else { link }
+        })
+        .collect();
+    links[40] = EncodedLink::new(&click(&too_long));
+    let mut sealer = ring.sealer(EncodedEngagement::new(&engagement()));
+    let singles = seal_each(&mut sealer, &links);
+    assert_eq!(singles.iter().position(Vec::is_empty), Some(40));
+    let jumps = [5, 3, 3, 98, 0, 40, 41, 39, 40];
+    for number in (0..links.len()).chain(jumps).chain((0..links.len()).rev()) {
+        let mut path = Vec::new();
+        let result = sealer.seal_nth_into(&links, number, &mut path);
+        assert_eq!((&path, result.is_err()), (&singles[number], number == 40), "{number}");
+        if number % 10 == 0 {
+            sealer.seal_into(&EncodedLink::new(&pixel()), &mut path).unwrap();
+        }
+    }
+    assert_eq!(sealer.seal_nth_into(&links, 99, &mut Vec::new()), Err(SealError::TooLong));
 }

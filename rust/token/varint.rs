@@ -14,6 +14,12 @@ pub(super) fn push(mut number: u64, out: &mut Vec<u8>) {
     }
 }
 
+/// Bytes that [`push`] appends.
+pub(super) fn len(number: u64) -> usize {
+    let bits = u64::BITS - (number | 1).leading_zeros();
+    usize::try_from(bits.div_ceil(7)).unwrap_or_default()
+}
+
 /// Takes a number off the front; `None` if it is cut off, over 64 bits, or longer than need be.
 pub(super) fn take(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0_u64;
@@ -56,6 +62,7 @@ mod tests {
         fn every_number_comes_back(number: u64, tail: [u8; 3]) {
             let mut out = Vec::new();
             push(number, &mut out);
+            proptest::prop_assert_eq!(out.len(), len(number));
             out.extend(tail);
             let mut rest = &out[..];
             proptest::prop_assert_eq!(take(&mut rest), Some(number));

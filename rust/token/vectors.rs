@@ -1,13 +1,18 @@
-//! The vectors that every implementation of the format agrees on: `tests/vectors/tokens.toml`.
+//! The vectors that every implementation of the format agrees on: `tests/vectors`.
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::fmt::Debug;
+use std::str::FromStr;
 
 use super::*;
 
-const FILE: &str = include_str!("../../tests/vectors/tokens.toml");
+const VECTORS: &str = concat!(
+    include_str!("../../tests/vectors/tokens.toml"),
+    include_str!("../../tests/vectors/positions.toml"),
+);
 
-/// One `[[table]]`; values as they stand in the file.
+/// One `[[table]]`; values as they stand in their file.
 #[derive(Default)]
 struct Table(HashMap<&'static str, &'static str>);
 
@@ -16,13 +21,17 @@ impl Table {
         self.0.get(name).map(|value| unquote(value).to_owned())
     }
 
+    fn word<W: FromStr<Err: Debug>>(&self, name: &str) -> Option<W> {
+        self.text(name).map(|word| word.parse().unwrap())
+    }
+
     fn texts(&self, name: &str) -> Vec<String> {
         let Some(list) = self.0.get(name) else { return Vec::new() };
         let list = list.strip_prefix('[').and_then(|list| list.strip_suffix(']')).unwrap();
         list.split(", ").map(|value| unquote(value).to_owned()).collect()
     }
 
-    fn number<N: std::str::FromStr>(&self, name: &str) -> Option<N> {
+    fn number<N: FromStr>(&self, name: &str) -> Option<N> {
         self.0.get(name).map(|value| value.parse().ok().unwrap())
     }
 
@@ -39,7 +48,6 @@ impl Table {
     }
 
     fn claims(&self) -> Claims {
-        let word = |word: String| word.parse().unwrap();
         let engagement = Engagement {
             message_id: self.text("message_id").unwrap(),
             transmission_id: self.number("transmission_id").unwrap_or_default(),
@@ -48,7 +56,7 @@ impl Table {
             customer_id: self.number("customer_id").unwrap_or_default(),
             subaccount_id: self.number("subaccount_id"),
             recipient: self.text("recipient").unwrap(),
-            recipient_type: self.text("recipient_type").map_or(RecipientType::To, word),
+            recipient_type: self.word("recipient_type").unwrap_or(RecipientType::To),
             campaign_id: self.text("campaign_id"),
             metadata: self.text("metadata"),
             tags: self.texts("tags"),
@@ -59,9 +67,12 @@ impl Table {
             transactional: self.flag("transactional"),
         };
         let link = LinkClaims {
-            kind: self.text("kind").unwrap().parse().unwrap(),
+            kind: self.word("kind").unwrap(),
             target: self.text("target"),
             name: self.text("link_name"),
+            position: self
+                .number("link_number")
+                .map(|number| Position { number, part: self.word("link_part").unwrap() }),
         };
         Claims { engagement, link }
     }
@@ -71,11 +82,11 @@ fn unquote(value: &str) -> &str {
     value.strip_prefix('\'').and_then(|value| value.strip_suffix('\'')).unwrap()
 }
 
-/// The tables of one name; the file keeps to the few forms of TOML that are read here.
+/// The tables of one name; the files keep to the few forms of TOML that are read here.
 fn tables(name: &str) -> Vec<Table> {
     let mut tables = Vec::new();
     let mut is_wanted = false;
-    for line in FILE.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    for line in VECTORS.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         if let Some(heading) = line.strip_prefix("[[") {
             is_wanted = heading.strip_suffix("]]") == Some(name);
             if is_wanted {
@@ -97,7 +108,7 @@ fn ring(first: u8) -> KeyRing {
     let mut keys: Vec<(u8, [u8; 32])> = tables("key").into_iter().map(key).collect();
     keys.sort_by_key(|&(id, _)| id != first);
     assert_eq!(keys[0].0, first);
-    KeyRing::new(keys).unwrap()
+    KeyRing::new(&keys).unwrap()
 }
 
 #[test]
@@ -122,8 +133,12 @@ fn the_bytes_of_the_vectors_are_their_claims() {
     for table in tables("token") {
         let Claims { engagement, link } = table.claims();
         let (engagement, link) = (EncodedEngagement::new(&engagement), EncodedLink::new(&link));
-        let bytes = [engagement.block().bytes(), link.block().bytes()].concat();
-        assert_eq!(bytes, table.bytes("claims"), "{:?}", table.0["what"]);
+        assert_eq!(
+            laws::write_plaintext(&engagement, &link),
+            table.bytes("claims"),
+            "{:?}",
+            table.0["what"]
+        );
     }
     for table in tables("opens") {
         let claims = Claims::decode(&table.bytes("claims"));

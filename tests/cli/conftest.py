@@ -49,6 +49,7 @@ keys = "keys.toml"
 [listener]
 open_tracking_enabled = true
 click_tracking_enabled = true
+allow_downgrade = true
 tracking_domain = "click.example.com"
 [proxy]
 listen = "127.0.0.1:0"

@@ -85,6 +85,8 @@ def test_what_is_passed_over_is_told_and_no_fault(folder: Path) -> None:
     assert result.stderr == (
         "ignored: ecelerity.conf:3: esmtp_listener.tls_certificate: not enforced by msys-track; "
         "protect its ports by other means\n"
+        "warning: default: click_tracking_scheme is http, so links to https become http; set it "
+        "to https or same, or set allow_downgrade\n"
     )
     assert not (folder / "msys-track-keys.toml").exists()
 

@@ -184,6 +184,29 @@ def test_a_link_that_has_no_room_for_its_metadata_is_told(
     assert "without metadata: with them its line would pass 998 octets" in wording
 
 
+def test_the_option_that_kept_a_link_is_named_with_its_place(folder: Path) -> None:
+    options = """[listener]
+allow_downgrade = false
+never_wrap = ["https://bank.example/*"]
+"""
+    configuration = CONFIGURATION.replace("[listener]\n", options, 1)
+    (folder / "msys-track.toml").write_text(configuration, encoding="utf-8")
+    message = (
+        b"Content-Type: text/html\r\n\r\n<a href='https://bank.example/x'>x</a>"
+        b"<a href='https://shop.example/'>y</a><a href=#z>z</a>\r\n"
+    )
+    [decided] = json.loads(explain("-", *TO, "--json", message=message).stdout)["decided"]
+    assert [
+        (link["fate"], link["option"], link["option_source"]) for link in decided["links"]
+    ] == [
+        ("never_wrap", "never_wrap", "listener (msys-track.toml:6)"),
+        ("scheme_downgrade", "allow_downgrade", "listener (msys-track.toml:5)"),
+        ("not_http", None, None),
+    ]
+    wording = unwrap_lines(explain("-", *TO, message=message).stdout)
+    assert "allow_downgrade: listener (msys-track.toml:5)" in wording
+
+
 def test_without_a_configuration_it_says_so_and_how_to_name_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -416,6 +416,14 @@ def test_a_proxy_whose_links_would_lead_nowhere_says_so(config: Path, start: Sta
 
 
 @pytest.mark.parametrize("server", SERVERS)
+def test_a_server_whose_links_lose_https_says_so(config: Path, start: Start, server: str) -> None:
+    event = '"event": "configuration.doubtful"'
+    assert event not in start(server).stop().errors
+    replace_in_file(config, "allow_downgrade = true\n", "")
+    assert event in start(server).stop().errors
+
+
+@pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.usefixtures("config")
 def test_a_server_without_standard_output_serves(server: str, tmp_path: Path) -> None:
     line = f"exec msys-track {server} >&-"

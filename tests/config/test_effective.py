@@ -9,7 +9,13 @@ from tests.config.mutations import good
 
 from msys_track.config.checking import Checked, check_configuration
 from msys_track.config.configuration import Configuration
-from msys_track.config.effective import ScopeSelector, find_listen, find_options, find_tables
+from msys_track.config.effective import (
+    ScopeSelector,
+    find_listen,
+    find_options,
+    find_tables,
+    find_warnings,
+)
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
 from msys_track.config.schema.tables import SCOPE, TABLES, TOP
 from msys_track.dispatch.rewriter import Rewriter
@@ -107,3 +113,44 @@ def test_an_address_of_any_host_is_known_by_each(configuration: Configuration) -
     assert find_listen(configuration.scopes.listens, Address("127.0.0.1", 2525)) == "0.0.0.0:2525"
     assert find_listen(configuration.scopes.listens, Address("::1", 2526)) == "[::1]:2526"
     assert find_listen(configuration.scopes.listens, Address("::1", 2525)) is None
+
+
+PROXY = """
+[proxy]
+upstream = "127.0.0.1:25"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("", ["default"]),
+        ('[listener]\nclick_tracking_scheme = "http"\n', ["listener (msys-track.toml:3)"]),
+        ('[listener]\nclick_tracking_scheme = "https"\n', []),
+        ('[listener]\nclick_tracking_scheme = "Same"\n', []),
+        ("[listener]\nallow_downgrade = true\n", []),
+        ("[listener]\nallow_downgrade = false\n", []),
+        ('[listener]\ncontext = { smtpapi_click_tracking_scheme = "https" }\n', []),
+        (
+            '[listener]\nclick_tracking_scheme = "https"\n'
+            '[pathway.bulk]\nclick_tracking_scheme = "http"\n'
+            '[listen."127.0.0.1:2526"]\nclick_tracking_scheme = "http"\n',
+            ['listen "127.0.0.1:2526" (msys-track.toml:7)', 'pathway "bulk" (msys-track.toml:5)'],
+        ),
+    ],
+)
+def test_a_scope_whose_links_lose_https_has_a_warning(
+    folder: Path, text: str, places: list[str]
+) -> None:
+    _, configuration = check_text(folder, f"keys = 'keys.toml'\n{text}{PROXY}")
+    warnings = find_warnings(configuration)
+    assert [
+        warning.split(": click_tracking_scheme is http, ")[0] for warning in warnings
+    ] == places
+
+
+def test_where_no_mail_is_tracked_nothing_loses_https(folder: Path) -> None:
+    assert find_warnings(check_text(folder, "")[1]) == ()
+    assert (
+        find_warnings(check_text(folder, f"keys = 'keys.toml'\nsmtpapi = false\n{PROXY}")[1]) == ()
+    )

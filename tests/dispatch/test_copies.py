@@ -21,8 +21,9 @@ from msys_track.policy.context import Context, Contexts
 from msys_track.policy.guard import Guard
 from msys_track.policy.hooks import Hook, OnFailed, Rejection, Transaction
 from msys_track.reasons import Reason
-from msys_track.rewriting.engine import Plan, Rules
+from msys_track.rewriting.engine import Plan
 from msys_track.rewriting.native import NativeEngine
+from msys_track.rewriting.rules import Rules
 
 ON = TrackingOptions(open_tracking=True, click_tracking=True, tracking_domain="click.example.com")
 NOW = 1_700_000_000

@@ -20,6 +20,7 @@ from msys_track.keys.ring import Claims, KeyRing, TrackedUrls
 PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "tokens.md").read_text(encoding="utf-8")
 SEALS = 2
+LINK = ("kind", "target", "link_name", "link_number", "link_part")
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +31,19 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyRing:
 def plain_claims(claims: Claims) -> values.Claims:
     """The same claims as a value of pure Python."""
     fields = list_fields(claims)
-    link = {name: fields.pop(name) for name in ("kind", "target", "link_name")}
+    link = {name: fields.pop(name) for name in LINK}
     return values.Claims(engagement=values.Engagement(**fields), **link)
 
 
 def encode(claims: values.Claims) -> bytes:
     link = encoding.encode_link(claims.kind, claims.target, claims.link_name)
-    return encoding.encode_engagement(claims.engagement) + link
+    return encode_engagement(claims) + link
+
+
+def encode_engagement(claims: values.Claims, salt: int | None = None) -> bytes:
+    number, part = claims.link_number, claims.link_part
+    position = None if number is None or part is None else (number, part)
+    return encoding.encode_engagement(claims.engagement, salt=salt, position=position)
 
 
 def plain_ring(first: int = SEALS) -> plain.KeyRing:
@@ -69,7 +76,7 @@ def test_salt_makes_another_token_that_says_the_same(
 ) -> None:
     said = plain_claims(claims)
     link = encoding.encode_link(said.kind, said.target, said.link_name)
-    block = encoding.encode_engagement(said.engagement, salt=salt)
+    block = encode_engagement(said, salt)
     letter = values.KINDS[said.kind]
     path = keys.plain.seal_bytes("f/a" if letter == "f" else letter, block + link)
     assert path != keys.seal(claims)
@@ -190,7 +197,7 @@ def test_an_engagement_that_no_token_can_say_is_refused(
     changed: dict[str, Any], error: type[Exception]
 ) -> None:
     fields = list_fields(claims_of(TOKENS[1]))
-    for name in ("kind", "target", "link_name"):
+    for name in LINK:
         del fields[name]
     with pytest.raises(error):
         values.Engagement(**fields | changed)
@@ -220,7 +227,7 @@ def test_both_take_the_same_tracking_domains(domain: str) -> None:
 
 def test_a_scheme_other_than_http_is_refused() -> None:
     with pytest.raises(ValueError, match='scheme "ftp" is neither http nor https'):
-        values.TrackedUrls(domain="e.com", **URLS | {"click_scheme": "ftp"})
+        values.TrackedUrls(domain="e.com", **URLS | {"open_scheme": "ftp"})
 
 
 # The page

@@ -32,7 +32,13 @@ ATTRIBUTES = [
     Attribute("open_tracking", False, SWITCH, SWITCH, {"1": True, "0": False}),
     Attribute("click_tracking", False, SWITCH, SWITCH, {"TRUE": True, "false": False}),
     Attribute("open_tracking_scheme", "http", SCHEMES, (), {"HTTPS": "https", "http": "http"}),
-    Attribute("click_tracking_scheme", "http", SCHEMES, (), {"https": "https"}),
+    Attribute(
+        "click_tracking_scheme",
+        "http",
+        (*SCHEMES, "same"),
+        (),
+        {"https": "https", "Same": "same"},
+    ),
     Attribute(
         "tracking_domain", "localhost:8080", ("t.example:8443",), (), {"t.example": "t.example"}
     ),
@@ -51,6 +57,12 @@ ATTRIBUTES = [
     Attribute("keep_x_msys_api", False, SWITCH),
     Attribute("signed_mail", "skip", ("skip", "strip", "track")),
     Attribute("never_wrap", (), (("https://e.test/*",), ())),
+    Attribute("allow_downgrade", True, SWITCH),
+    Attribute("fold_long_lines", True, SWITCH),
+    Attribute("foreign_opt_outs", False, SWITCH),
+    Attribute("spare_url_text", False, SWITCH),
+    Attribute("strip_text_options", False, SWITCH),
+    Attribute("pixel_placeholder", "", ("<!-- pixel -->",)),
 ]
 VARIABLES = {
     "tracking_link_expiry_seconds": "smtpapi_tracking_link_expiry",

@@ -4,19 +4,13 @@ from typing import Any
 
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 from msys_track.rewriting.engine import Plan, Rendered
-from msys_track.rewriting.native import NativeEngine, Rules
+from msys_track.rewriting.native import NativeEngine
+from msys_track.rewriting.rules import Rules
 
 KEYS = KeyRing.temporary()
 URLS = TrackedUrls(
     domain="click.example.com", click_scheme="https", open_scheme="https", click_metadata=True
 )
-RULES: dict[str, Any] = {
-    "signed_mail": "skip",
-    "outlook_links": True,
-    "text_links": True,
-    "keep_link_attributes": False,
-    "never_wrap": [],
-}
 
 
 def engagement(**options: Any) -> Engagement:
@@ -32,7 +26,7 @@ def engagement(**options: Any) -> Engagement:
 
 
 def plan(message: bytes, **rules: Any) -> Plan:
-    return NativeEngine().plan(message, Rules(**(RULES | rules)), drop_headers=[b"X-MSYS-API"])
+    return NativeEngine().plan(message, Rules(**rules), drop_headers=[b"X-MSYS-API"])
 
 
 def render(planned: Plan, insertions: Any = (), **options: Any) -> Rendered:

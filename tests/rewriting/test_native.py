@@ -3,12 +3,12 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from tests.rewriting.plans import KEYS, RULES, URLS, plan, render
+from tests.rewriting.plans import KEYS, URLS, engagement, plan, render
 
 from msys_track.keys.ring import TrackedUrls
 from msys_track.metrics import Counters
 from msys_track.rewriting import engine
-from msys_track.rewriting.native import NativeEngine, Rules
+from msys_track.rewriting.native import NativeEngine
 from msys_track.tracking.replies import Replies
 from msys_track.tracking.routes import Routes
 
@@ -21,7 +21,7 @@ def test_a_plan_tells_its_links_and_what_it_leaves() -> None:
         b"<a href='http://e.com/' data-msys-linkname=top>x</a><a href=#y>y</a>"
         b"<a href='http://e.net/?a&amp;b'>x</a>"
     )
-    planned = plan(message, never_wrap=["*://e.net/*"])
+    planned = plan(message, never_wrap=("*://e.net/*",))
     [link] = planned.links
     assert (link.target, link.name) == ("http://e.com/", "top")
     assert message[link.offset : link.offset + link.length] == b"http://e.com/"
@@ -30,6 +30,21 @@ def test_a_plan_tells_its_links_and_what_it_leaves() -> None:
     last = planned.left_alone[-1]
     assert message[last.offset : last.offset + last.length] == b"http://e.net/?a&amp;b"
     assert planned.pixel_offset == len(message)
+
+
+def test_copies_that_are_made_at_once_are_those_made_one_by_one() -> None:
+    message = HTML + b"<body><a href='http://e.com/'>x</a></body>"
+    planned = plan(message)
+    asked = [engagement(), engagement(open_tracking=True), engagement(metadata='{"a":"b"}')]
+    inserted = [(12, b"Bcc: jo@example.com\r\n")]
+    copies = planned.render_all(KEYS, asked, URLS, inserted)
+    alone = [planned.render(KEYS, each, URLS, inserted) for each in asked]
+    assert [copy.message for copy in copies] == [copy.message for copy in alone]
+    assert len({copy.message for copy in copies}) == 3
+    assert [copy.pixels for copy in copies] == [0, 1, 0]
+    assert planned.render_all(KEYS, [], URLS) == []
+    with pytest.raises(ValueError, match="behind the header section"):
+        planned.render_all(KEYS, asked, URLS, [(len(message), b"x")])
 
 
 def test_header_fields_are_found_in_any_case_and_with_their_folds() -> None:
@@ -94,11 +109,9 @@ def test_what_the_core_returns_fits_the_engine_s_interface(interface: type) -> N
 
 
 def test_an_engine_can_read_what_it_is_given() -> None:
-    asked = {**RULES, "signed_mail": "strip", "text_links": False, "never_wrap": ["*x*"]}
-    rules = Rules(**asked)
-    assert {name: getattr(rules, name) for name in asked} == asked
     assert (URLS.domain, URLS.click_scheme) == ("click.example.com", "https")
     assert (URLS.open_scheme, URLS.click_metadata) == ("https", True)
+    assert URLS.allow_downgrade
 
 
 @pytest.mark.parametrize(
@@ -115,9 +128,9 @@ def test_urls_and_rules_that_mean_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="scheme"):
         make_urls(domain="e.com", click_scheme="ftp")
     with pytest.raises(ValueError, match="pattern is empty"):
-        Rules(**(RULES | {"never_wrap": [""]}))
+        plan(b"\n", never_wrap=("",))
     with pytest.raises(ValueError, match="none of skip, strip, track"):
-        Rules(**(RULES | {"signed_mail": "keep"}))
+        plan(b"\n", signed_mail="keep")
 
 
 def test_every_part_is_told_with_what_it_is() -> None:

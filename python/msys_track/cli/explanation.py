@@ -112,7 +112,12 @@ def _print_recipients(console: Console, decided: ExplainedRecipients) -> None:
         named = json.dumps(link.name, ensure_ascii=False)
         name = f" (named {_shorten(named)})" if link.name else ""
         what = f"{_shorten(link.target) or '(empty)'}{name}{_MARKS.get(link.where or '', '')}"
-        links += _list_rows(link.line, link.fate, what, lacks_metadata=link.lacks_metadata)
+        by_option = ""
+        if link.option is not None:
+            by_option = f"{_NAMES.get(link.option, link.option)}: {link.option_source}"
+        links += _list_rows(
+            link.line, link.fate, what, by_option, lacks_metadata=link.lacks_metadata
+        )
     pixels: list[_Row] = []
     for pixel in decided.pixels:
         what = f"{pixel.kind} pixel"
@@ -128,13 +133,15 @@ def _print_recipients(console: Console, decided: ExplainedRecipients) -> None:
 
 
 def _list_rows(
-    line: int | None, fate: str, what: str, *, lacks_metadata: bool = False
+    line: int | None, fate: str, what: str, by_option: str = "", *, lacks_metadata: bool = False
 ) -> Iterator[_Row]:
     where = f"line {line}" if line is not None else ""
     yield where, fate if fate in _TRACKED else "left alone", what
     if fate not in _TRACKED:
         reason = "" if fate == UNCHANGED else f"{fate}: "
         yield "", "", f"{reason}{_MEANINGS.get(fate, fate)}"
+    if by_option:
+        yield "", "", by_option
     if lacks_metadata:
         yield "", "", _LACKS_METADATA
 

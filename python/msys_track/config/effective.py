@@ -19,6 +19,10 @@ from msys_track.policy.context import Context, Contexts
 from msys_track.settings.key import write_fields, write_setting
 from msys_track.smtp.address import Address, IpAddress
 
+_DOWNGRADE: Final = (
+    "click_tracking_scheme is http, so links to https become http; set it to https or same, or "
+    "set allow_downgrade"
+)
 _VARIABLES: Final = {"tracking_link_expiry_seconds": "smtpapi_tracking_link_expiry"}
 
 
@@ -86,6 +90,26 @@ def find_options(configuration: Configuration, selector: ScopeSelector) -> Table
             source = f"context of {sources[_VARIABLES.get(field, f'smtpapi_{field}')]}"
         shown[name] = Effective(write_setting(origins[field].value), source)
     return shown
+
+
+def find_warnings(configuration: Configuration) -> tuple[str, ...]:
+    """Return what works but is hardly wanted: a line each, beginning with the place to change."""
+    if configuration.proxy is None or not configuration.smtpapi:
+        return ()
+    scopes = configuration.scopes
+    ways = [
+        ScopeSelector(),
+        *(ScopeSelector(listen=name) for name in scopes.listens),
+        *(ScopeSelector(pathway=name) for name in scopes.pathways),
+    ]
+    shown = [find_options(configuration, way) for way in ways]
+    places = (
+        options["click_tracking_scheme"].source
+        for options in shown
+        if options["click_tracking_scheme"].value == "http"
+        and options["allow_downgrade"].source == DEFAULT
+    )
+    return tuple(f"{place}: {_DOWNGRADE}" for place in dict.fromkeys(places))
 
 
 def find_tables(document: Document, configuration: Configuration) -> dict[str, Table]:

@@ -147,15 +147,17 @@ def render_copy(  # noqa: PLR0913 - all that a copy depends on
         click_scheme=resolved.click_tracking_scheme.value,
         open_scheme=resolved.open_tracking_scheme.value,
         click_metadata=resolved.click_tracking_include_metadata.value,
+        allow_downgrade=resolved.allow_downgrade.value,
     )
     try:
         rendered = plan.render(keys, engagement, urls, inserted)
+        written = rendered.message
     except RewriteError:
         log.exception("message.rewrite_failed", step="render")
         return _leave_untracked(message, readers, resolved, Reason.CORE_FAILURE, inserted)
     return Copy(
         readers,
-        rendered.message,
+        written,
         message_id,
         rendered.wrapped_links,
         rendered.pixels,

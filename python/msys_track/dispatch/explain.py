@@ -27,6 +27,19 @@ UNCHANGED: Final = "unchanged"
 CLICK_TRACKING_OFF: Final = "click_tracking_off"
 OPEN_TRACKING_OFF: Final = "open_tracking_off"
 
+# The option that decides, by the fate of a link.
+_DECIDING: Final = {
+    CLICK_TRACKING_OFF: "click_tracking",
+    Reason.NEVER_WRAP.value: "never_wrap",
+    Reason.URL_TEXT.value: "spare_url_text",
+    Reason.SCHEME_DOWNGRADE.value: "allow_downgrade",
+    Reason.OUTLOOK_LINKS_OFF.value: "outlook_links",
+    Reason.TEXT_LINKS_OFF.value: "click_tracking_text",
+    Reason.AMP_NEEDS_HTTPS.value: "click_tracking_scheme",
+    Reason.ALREADY_TRACKED.value: "tracking_domain",
+    Reason.LINE_TOO_LONG.value: "fold_long_lines",
+}
+
 _COPY_MEMBERS: Final = ("readers", "wrapped_links", "pixels", "reasons")
 
 # Why there is no pixel, the most important reason first.
@@ -67,6 +80,10 @@ class ExplainedLink:
     where: str | None
     """`html`, `outlook` or `text`; None where no copy wraps it."""
     fate: str
+    option: str | None
+    """The option that it was left alone by, if one decided that."""
+    option_source: str | None
+    """Where the value of that option comes from."""
     lacks_metadata: bool
     """True if there was no room for the metadata that its events should have."""
 
@@ -207,12 +224,15 @@ def _explain_links(
             and link.offset <= of_target[0].offset < link.offset + link.length
         ):
             fate = of_target.popleft().reason
+        option = _DECIDING.get(fate or WRAPPED)
         yield ExplainedLink(
             line=_find_line(line_ends, link.offset),
             target=target,
             name=getattr(link, "name", None),
             where=getattr(link, "where", None),
             fate=fate or WRAPPED,
+            option=option,
+            option_source=None if option is None else getattr(resolved, option).source,
             lacks_metadata=lacks_metadata,
         )
 

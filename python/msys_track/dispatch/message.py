@@ -5,7 +5,6 @@ Here options and rewriting meet; neither knows the other.
 
 import secrets
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
 from msys_track.dispatch import recipients
@@ -14,15 +13,14 @@ from msys_track.logs import event_logger
 from msys_track.options.resolve import Resolved, resolve
 from msys_track.options.scopes import Scope
 from msys_track.policy.context import Contexts
-from msys_track.rewriting.engine import Engine, HeaderField, Plan, Rules
+from msys_track.rewriting.engine import Engine, HeaderField, Plan
+from msys_track.rewriting.rules import Rules
 from msys_track.smtpapi import header
 from msys_track.smtpapi.mailbox import Mailbox
 
 log = event_logger(__name__)
 
 _BCC: Final = b"Bcc"
-# Many messages have the same few.
-_make_rules: Final = lru_cache(maxsize=1024)(Rules)
 
 
 class Message:
@@ -101,12 +99,17 @@ class Message:
 
     def find_plan(self, resolved: Resolved) -> Plan | None:
         """Find the edits under these options, once; None if that failed."""
-        rules = _make_rules(
+        rules = Rules(
             signed_mail=resolved.signed_mail.value,
             outlook_links=resolved.outlook_links.value,
             text_links=resolved.click_tracking_text.value,
             keep_link_attributes=resolved.keep_link_attributes.value,
             never_wrap=resolved.never_wrap.value,
+            fold_long_lines=resolved.fold_long_lines.value,
+            foreign_opt_outs=resolved.foreign_opt_outs.value,
+            spare_url_text=resolved.spare_url_text.value,
+            strip_text_options=resolved.strip_text_options.value,
+            pixel_placeholder=resolved.pixel_placeholder.value or None,
         )
         key = rules, resolved.keep_x_msys_api.value
         if key not in self._plans:

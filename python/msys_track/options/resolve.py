@@ -10,8 +10,9 @@ from functools import lru_cache, partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from msys_track.options import variables
+from msys_track.options.arguments import Arguments
 from msys_track.options.scopes import Scope
-from msys_track.options.tracking import Scheme, SignedMail
+from msys_track.options.tracking import ClickScheme, Scheme, SignedMail
 from msys_track.options.variables import IgnoredVariable, Lookup, Variables
 from msys_track.smtpapi.header import ApiHeader
 from msys_track.smtpapi.metadata import trim_metadata
@@ -20,6 +21,7 @@ T = TypeVar("T")
 
 POLICY: Final = "policy"
 HEADER: Final = "header"
+CALL: Final = "call"
 DEFAULT: Final = "default"
 
 DEFAULT_SCHEME: Final = "http"
@@ -32,7 +34,7 @@ DEFAULT_CUSTOMER_ID: Final = 1
 class Origin(NamedTuple, Generic[T]):
     """A value, where it comes from, and what it overrides.
 
-    `source` is `policy`, `header`, `default`, or a scope of a configuration and its place.
+    `source` is `policy`, `call`, `header`, `default`, or a scope of a configuration and its place.
     """
 
     value: T
@@ -63,7 +65,7 @@ class Resolved(NamedTuple):
     click_tracking: Origin[bool] = Origin(value=False)
     initial_open: Origin[bool] = Origin(value=False)
     open_tracking_scheme: Origin[Scheme] = Origin(value=DEFAULT_SCHEME)
-    click_tracking_scheme: Origin[Scheme] = Origin(value=DEFAULT_SCHEME)
+    click_tracking_scheme: Origin[ClickScheme] = Origin(value=DEFAULT_SCHEME)
     tracking_domain: Origin[str] = Origin(value=DEFAULT_TRACKING_DOMAIN)
     tracking_link_expiry_seconds: Origin[int] = Origin(
         value=DEFAULT_LINK_EXPIRY_SECONDS, source=DEFAULT
@@ -76,6 +78,12 @@ class Resolved(NamedTuple):
     keep_x_msys_api: Origin[bool] = Origin(value=False)
     signed_mail: Origin[SignedMail] = Origin(value="skip")
     never_wrap: Origin[tuple[str, ...]] = Origin(value=())
+    allow_downgrade: Origin[bool] = Origin(value=True)
+    fold_long_lines: Origin[bool] = Origin(value=True)
+    foreign_opt_outs: Origin[bool] = Origin(value=False)
+    spare_url_text: Origin[bool] = Origin(value=False)
+    strip_text_options: Origin[bool] = Origin(value=False)
+    pixel_placeholder: Origin[str] = Origin(value="")
     transactional: Origin[bool] = Origin(value=False)
     campaign_id: Origin[str | None] = Origin(value=None)
     metadata: Origin[str | None] = Origin(value=None)
@@ -84,6 +92,7 @@ class Resolved(NamedTuple):
     """The metadata before the cut, if pairs had no room; else None."""
     tags: Origin[tuple[str, ...]] = Origin(value=())
     customer_id: Origin[int] = Origin(value=DEFAULT_CUSTOMER_ID)
+    subaccount_id: Origin[int | None] = Origin(value=None)
     ignored_variables: tuple[IgnoredVariable, ...] = ()
     """Context variables whose values can't be parsed."""
 
@@ -99,7 +108,7 @@ class Resolved(NamedTuple):
                 yield name, member
 
 
-def _find_positions(layer: type[ApiHeader | Variables]) -> list[tuple[int, int]]:
+def _find_positions(layer: type[ApiHeader | Arguments | Variables]) -> list[tuple[int, int]]:
     """Return where a layer's fields stand in it and in `Resolved`.
 
     By name takes half as long again. Metadata is apart, because it is cut to what a link holds.
@@ -109,6 +118,7 @@ def _find_positions(layer: type[ApiHeader | Variables]) -> list[tuple[int, int]]
 
 
 _HEADER_FIELDS: Final = _find_positions(ApiHeader)
+_CALL_FIELDS: Final = _find_positions(Arguments)
 _POLICY_FIELDS: Final = _find_positions(Variables)
 _METADATA: Final = Resolved._fields.index("metadata")
 _METADATA_BEFORE_CUT: Final = Resolved._fields.index("metadata_before_cut")
@@ -116,26 +126,32 @@ _IGNORED_VARIABLES: Final = Resolved._fields.index("ignored_variables")
 
 
 def resolve(
-    scopes: Sequence[Scope], header: ApiHeader | None = None, contexts: Lookup | None = None
+    scopes: Sequence[Scope],
+    header: ApiHeader | None = None,
+    contexts: Lookup | None = None,
+    arguments: Arguments | None = None,
 ) -> Resolved:
-    """Weigh policy over header over configuration over default, attribute by attribute.
+    """Weigh policy over call and header over configuration over default, attribute by attribute.
 
     Args:
         scopes: what the operator set, the most specific first; see `Scopes.layers`.
         header: the message's X-MSYS-API; None when it has none.
         contexts: policy's variables; None where there is no policy.
+        arguments: what the call of a program gives; of one rank with the header, and before it.
 
     Raises:
         HeaderRefusedError: 550, policy's campaign is too long.
     """
     configured = _resolve_scopes(tuple(scopes))
     policy = variables.NOTHING if contexts is None else variables.read_variables(contexts)
-    if header is None and policy is variables.NOTHING:
+    if header is None and arguments is None and policy is variables.NOTHING:
         return configured
     resolved = list(configured)
     max_bytes = configured.max_metadata_bytes.value
     if header is not None:
         _override(resolved, HEADER, header, _HEADER_FIELDS, max_bytes)
+    if arguments is not None:
+        _override(resolved, CALL, arguments, _CALL_FIELDS, max_bytes)
     if policy is not variables.NOTHING:
         _override(resolved, POLICY, policy, _POLICY_FIELDS, max_bytes)
         resolved[_IGNORED_VARIABLES] = policy.ignored
@@ -145,7 +161,7 @@ def resolve(
 def _override(
     resolved: list[Any],
     source: str,
-    layer: ApiHeader | Variables,
+    layer: ApiHeader | Arguments | Variables,
     positions: Sequence[tuple[int, int]],
     max_bytes: int,
 ) -> None:

@@ -15,10 +15,12 @@ from msys_track.settings.kinds import SWITCH, Kind, array, choice, text, whole_n
 from msys_track.smtp.address import is_ipv6
 
 Scheme: TypeAlias = Literal["http", "https"]
+ClickScheme: TypeAlias = Literal["http", "https", "same"]
 SignedMail: TypeAlias = Literal["skip", "strip", "track"]
 
 _MAX_HOST: Final = 253  # RFC 1035 section 2.3.4, without the root's dot
 _MAX_PATTERN: Final = 2_048
+_MAX_PLACEHOLDER: Final = 256
 _LABEL: Final = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _DOMAIN: Final = re.compile(
     rf"(?P<host>{_LABEL}(\.{_LABEL})*|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(:(?P<port>[0-9]{{1,5}}))?"
@@ -40,6 +42,12 @@ _SCHEME: Final = text(
     {"pattern": "^[Hh][Tt][Tt][Pp][Ss]?$"},
     str.lower,
 )
+_CLICK_SCHEME: Final = text(
+    lambda value: value.lower() in get_args(ClickScheme),
+    '"http", "https" or "same", in any case',
+    {"pattern": "^([Hh][Tt][Tt][Pp][Ss]?|[Ss][Aa][Mm][Ee])$"},
+    str.lower,
+)
 _TRACKING_DOMAIN: Final = text(
     _is_domain,
     "host or host:port in ASCII, without scheme or path, as click.example.com",
@@ -50,6 +58,11 @@ _PATTERN: Final = text(
     lambda value: 0 < len(value) <= _MAX_PATTERN and value.isprintable(),
     _PATTERNS,
     {"minLength": 1, "maxLength": _MAX_PATTERN},
+)
+_PLACEHOLDER: Final = text(
+    lambda value: len(value) <= _MAX_PLACEHOLDER,
+    "a text such as <!-- pixel -->, or none",
+    {"maxLength": _MAX_PLACEHOLDER},
 )
 
 
@@ -71,7 +84,12 @@ class TrackingOptions:
         None
     )
     click_tracking_scheme: Annotated[
-        Scheme | None, Key(_SCHEME, "scheme of wrapped links, whatever scheme the target has")
+        ClickScheme | None,
+        Key(
+            _CLICK_SCHEME,
+            "scheme of wrapped links; `same`, which Momentum lacks, keeps the scheme of each "
+            "target",
+        ),
     ] = None
     tracking_domain: Annotated[
         str | None,
@@ -140,6 +158,53 @@ class TrackingOptions:
         Key(
             array(_PATTERN, _PATTERNS),
             "targets that stay as they are; `*` stands for any characters",
+        ),
+    ] = None
+    allow_downgrade: Annotated[
+        bool | None,
+        Key(
+            SWITCH,
+            "wrap a link whose target is https although `click_tracking_scheme` is http; if off, "
+            "such a link stays as it is; where it is not set, the server warns when it starts",
+        ),
+    ] = None
+    fold_long_lines: Annotated[
+        bool | None,
+        Key(
+            SWITCH,
+            "break a line of HTML right before `href` where a tracked URL would make it longer "
+            "than 998 octets; if off, such a link stays as it is",
+        ),
+    ] = None
+    foreign_opt_outs: Annotated[
+        bool | None,
+        Key(
+            SWITCH,
+            "obey the opt-outs of other products too: `data-pm-no-track`, `ses:no-track`, "
+            '`data-no-track`, `clicktracking="off"`',
+        ),
+    ] = None
+    spare_url_text: Annotated[
+        bool | None,
+        Key(
+            SWITCH,
+            "leave a link alone whose visible text is itself a URL: a filter may take it for "
+            "phishing if it leads elsewhere",
+        ),
+    ] = None
+    strip_text_options: Annotated[
+        bool | None,
+        Key(
+            SWITCH,
+            "remove `[[data-msys-…]]` from text/plain also where nothing is tracked",
+        ),
+    ] = None
+    pixel_placeholder: Annotated[
+        str | None,
+        Key(
+            _PLACEHOLDER,
+            "text in the HTML, such as a comment, that the open pixel replaces; where it is not "
+            "found, the pixel goes to the end",
         ),
     ] = None
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Literal, Protocol, TypeAlias
 
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
-from msys_track.rewriting.native import Rules
+from msys_track.rewriting.rules import Rules
 
-__all__ = ["Engine", "HeaderField", "LeftAlone", "Link", "Part", "Plan", "Rendered", "Rules"]
+__all__ = ["Engine", "HeaderField", "LeftAlone", "Link", "Part", "Plan", "Rendered"]
 
 HeaderField: TypeAlias = tuple[Sequence[tuple[int, int]], bytes]
 """Offset and length of each run of its lines in the message, and its value, still folded."""
@@ -88,7 +88,11 @@ class Rendered(Protocol):
 
     @property
     def message(self) -> bytes:
-        """The copy's bytes."""
+        """The copy's bytes, written each time they are asked for: keep them.
+
+        Raises:
+            RewriteError: a defect of the engine; the caller sends the original.
+        """
 
     @property
     def edits(self) -> Sequence[tuple[int, int, bytes]]:
@@ -150,6 +154,24 @@ class Plan(Protocol):
 
         `insertions` are header lines that this copy alone has, each with the offset in the
         message where it goes: up to the end of the header section.
+
+        Raises:
+            RewriteError: a defect of the engine; the caller sends the original.
+            ValueError: an insertion is behind the header section or inside lines that go.
+        """
+
+    def render_all(
+        self,
+        keys: KeyRing,
+        engagements: Sequence[Engagement],
+        urls: TrackedUrls,
+        insertions: Sequence[tuple[int, bytes]] = (),
+        /,
+    ) -> Sequence[Rendered]:
+        """Make a copy for each engagement, in one step; all of them have the same insertions.
+
+        A copy's bytes are written when they are asked for, so that many copies need no more
+        memory than what they have of their own.
 
         Raises:
             RewriteError: a defect of the engine; the caller sends the original.

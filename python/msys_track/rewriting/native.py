@@ -1,9 +1,18 @@
 """The compiled engine: the only way from Python to the bytes of a message."""
 
-from msys_track import _core
-from msys_track._core import Rules
+from collections.abc import Sequence
+from functools import lru_cache
 
-__all__ = ["NativeEngine", "Rules"]
+from msys_track import _core
+from msys_track.rewriting.engine import Plan
+from msys_track.rewriting.rules import Rules
+
+__all__ = ["NativeEngine"]
+
+
+@lru_cache(maxsize=1024)
+def _make_core_rules(rules: Rules) -> _core.Rules:
+    return _core.Rules(**rules._asdict())
 
 
 class NativeEngine:
@@ -11,5 +20,13 @@ class NativeEngine:
 
     __slots__ = ()
 
-    plan = staticmethod(_core.plan)
     header_fields = staticmethod(_core.header_fields)
+
+    @staticmethod
+    def plan(message: bytes, rules: Rules, /, *, drop_headers: Sequence[bytes] = ()) -> Plan:
+        """Scan a message once.
+
+        Raises:
+            ValueError: a pattern of `never_wrap` is empty.
+        """
+        return _core.plan(message, _make_core_rules(rules), drop_headers=drop_headers)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msys_track.config.configuration import Configuration
+from msys_track.config.effective import find_warnings
 from msys_track.config.load import MOMENTUM_KEYS, is_momentum, load
 from msys_track.config.reading import Server
 from msys_track.dispatch.copies import Copy
@@ -27,7 +28,7 @@ log = event_logger(__name__)
 def read_configuration(
     path: Path, server: Server, *, keys: KeySource | None = None, upstream: str | None = None
 ) -> Configuration:
-    """Read a configuration for one server; log what is ignored.
+    """Read a configuration for one server; log what is ignored, and what is hardly wanted.
 
     Raises:
         SettingsError: every fault of it.
@@ -35,6 +36,8 @@ def read_configuration(
     read = load(path, keys=keys, upstream=upstream, server=server)
     for notice in read.notices:
         log.warning("configuration.ignored", what=notice.format_line(path))
+    for warning in find_warnings(read):
+        log.warning("configuration.doubtful", what=warning)
     return read
 
 

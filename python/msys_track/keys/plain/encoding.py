@@ -2,10 +2,18 @@
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from msys_track.keys.plain import packed
-from msys_track.keys.plain.values import KINDS, RECIPIENT_TYPES, Claims, Engagement, Kind
+from msys_track.keys.plain.values import (
+    KINDS,
+    LINK_PARTS,
+    RECIPIENT_TYPES,
+    Claims,
+    Engagement,
+    Kind,
+    LinkPart,
+)
 
 _MAX_TEXT: Final = 16_384
 _MAX_TAGS: Final = 255
@@ -31,6 +39,11 @@ _HAS_EXTENSIONS: Final = 1 << 12
 _KNOWN_FLAGS: Final = (1 << 13) - 1
 
 _SALT: Final = 1
+_POSITION: Final = 2
+_POSITION_BITS: Final = 34
+
+Position: TypeAlias = tuple[int, LinkPart]
+"""A link's number among those of its kind of part, from 1, and that kind."""
 
 _KIND_MASK: Final = 0x0F
 _HAS_TARGET: Final = 1 << 4
@@ -43,7 +56,11 @@ class ClaimsError(Exception):
 
 
 def encode_engagement(
-    engagement: Engagement, *, with_metadata: bool = True, salt: int | None = None
+    engagement: Engagement,
+    *,
+    with_metadata: bool = True,
+    salt: int | None = None,
+    position: Position | None = None,
 ) -> bytes:
     """Encode the engagement block.
 
@@ -51,6 +68,7 @@ def encode_engagement(
         engagement: what it says.
         with_metadata: False leaves the metadata out, for links that are too long with it.
         salt: a byte without meaning that makes the token another one.
+        position: which link of the message it is.
 
     Raises:
         ClaimsError: it holds more than a reader takes.
@@ -66,7 +84,7 @@ def encode_engagement(
         | (metadata is not None) * _HAS_METADATA
         | (engagement.subaccount_id is not None) * _HAS_SUBACCOUNT
         | bool(engagement.tags) * _HAS_TAGS
-        | (salt is not None) * _HAS_EXTENSIONS
+        | (salt is not None or position is not None) * _HAS_EXTENSIONS
     )
     block.add_number(flags)
     if raw_id is None:
@@ -85,8 +103,16 @@ def encode_engagement(
             block.add_text(text)
     if engagement.tags:
         block.add_tags(engagement.tags)
-    if salt is not None:
-        block.out += bytes((1, _SALT, 1, salt))
+    extensions = [] if salt is None else [(_SALT, bytes((salt,)))]
+    if position is not None:
+        number, part = position
+        extensions.append((_POSITION, _encode_number(4 * number + LINK_PARTS.index(part))))
+    if extensions:
+        block.add_number(len(extensions))
+    for name, value in extensions:
+        block.add_number(name)
+        block.add_number(len(value))
+        block.out += value
     return block.finish()
 
 
@@ -110,6 +136,15 @@ def _is_id(message_id: str) -> bool:
     return _ID.fullmatch(message_id) is not None
 
 
+def _encode_number(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
 class _Block:
     __slots__ = ("out", "text_bytes", "too_many_tags")
 
@@ -119,10 +154,7 @@ class _Block:
         self.too_many_tags = False
 
     def add_number(self, number: int) -> None:
-        while number > 0x7F:
-            self.out.append(number & 0x7F | 0x80)
-            number >>= 7
-        self.out.append(number)
+        self.out += _encode_number(number)
 
     def add_text(self, text: str) -> None:
         plain = text.encode("utf-8")
@@ -154,7 +186,7 @@ def decode_claims(plaintext: bytes) -> Claims:
         ClaimsError: they are cut off, malformed, or hold more than they may.
     """
     reader = _Reader(plaintext)
-    engagement = reader.read_engagement()
+    engagement, position = reader.read_engagement()
     reader.text_left = _MAX_TEXT
     (head,) = reader.take(1)
     if head & ~_KNOWN_LINK_BITS or head & _KIND_MASK >= len(_KINDS):
@@ -164,6 +196,8 @@ def decode_claims(plaintext: bytes) -> Claims:
         engagement=engagement,
         target=reader.read_text() if head & _HAS_TARGET else None,
         link_name=reader.read_text() if head & _HAS_NAME else None,
+        link_number=None if position is None else position[0],
+        link_part=None if position is None else position[1],
     )
     if reader.at != len(plaintext):
         raise ClaimsError("bytes follow the claims")
@@ -178,7 +212,7 @@ class _Reader:
         self.at = 0
         self.text_left = _MAX_TEXT
 
-    def read_engagement(self) -> Engagement:
+    def read_engagement(self) -> tuple[Engagement, Position | None]:
         flags = self.read_number()
         if flags & ~_KNOWN_FLAGS:
             raise ClaimsError("an unknown flag is set")
@@ -201,9 +235,7 @@ class _Reader:
             tags=self.read_tags() if flags & _HAS_TAGS else (),
             **{name: bool(flags >> bit & 1) for bit, name in enumerate(_FLAGS)},
         )
-        if flags & _HAS_EXTENSIONS:
-            self.skip_extensions()
-        return engagement
+        return engagement, self.read_extensions() if flags & _HAS_EXTENSIONS else None
 
     def take(self, count: int) -> bytes:
         end = self.at + count
@@ -243,8 +275,23 @@ class _Reader:
             raise ClaimsError("there is more text than a token may hold")
         return tuple(self.read_text() for _ in range(count))
 
-    def skip_extensions(self) -> None:
+    def read_extensions(self) -> Position | None:
         # Each is a number and bytes; what a later writer adds is skipped.
+        position = None
         for _ in range(self.read_number()):
-            self.read_number()
-            self.take(self.read_number())
+            name = self.read_number()
+            value = self.take(self.read_number())
+            if name == _POSITION:
+                position = _read_position(value)
+        return position
+
+
+def _read_position(value: bytes) -> Position | None:
+    reader = _Reader(value)
+    try:
+        number, part = divmod(reader.read_number(_POSITION_BITS), 4)
+    except ClaimsError:
+        return None
+    if reader.at != len(value) or number == 0 or part >= len(LINK_PARTS):
+        return None
+    return number, LINK_PARTS[part]

@@ -71,7 +71,9 @@ class KeyRing:
             SettingsError: the package cryptography is missing.
         """
         try:
-            engagement = encode_engagement(claims.engagement)
+            number, part = claims.link_number, claims.link_part
+            position = None if number is None or part is None else (number, part)
+            engagement = encode_engagement(claims.engagement, position=position)
             link = encode_link(claims.kind, claims.target, claims.link_name)
         except ClaimsError as error:
             raise TokenError(str(error)) from error

@@ -17,6 +17,7 @@ Kind: TypeAlias = Literal[
     "link_unsubscribe",
 ]
 RecipientType: TypeAlias = Literal["to", "cc", "bcc", "archive"]
+LinkPart: TypeAlias = Literal["html", "text", "amp"]
 
 KINDS: Final[dict[Kind, Literal["f", "q", "u"]]] = {
     "click": "f",
@@ -33,6 +34,10 @@ KINDS: Final[dict[Kind, Literal["f", "q", "u"]]] = {
 RECIPIENT_TYPES: Final[tuple[RecipientType, ...]] = ("to", "cc", "bcc", "archive")
 """In the order of their numbers."""
 
+LINK_PARTS: Final[tuple[LinkPart, ...]] = ("html", "text", "amp")
+"""In the order of their numbers."""
+
+_MAX_LINK_NUMBER: Final = (1 << 32) - 1
 _SCHEMES: Final = ("http", "https")
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+")
 _PORT: Final = re.compile(r"\+?0*[1-9][0-9]{0,4}")
@@ -84,9 +89,21 @@ class Claims:
     engagement: Engagement
     target: str | None = None
     link_name: str | None = None
+    link_number: int | None = None
+    link_part: LinkPart | None = None
 
     def __post_init__(self) -> None:
         _check_word(self.kind, tuple(KINDS))
+        if (self.link_number is None) != (self.link_part is None):
+            raise ValueError("link_number and link_part go together")
+        if self.link_number is not None and not 0 < self.link_number <= _MAX_LINK_NUMBER:
+            raise ValueError("link_number begins with 1 and has 32 bits")
+        if self.link_part is not None:
+            _check_word(self.link_part, LINK_PARTS)
+
+    def is_expired(self, now: float, /) -> bool:
+        """Whether the link makes no events any more at that time, in Unix seconds."""
+        return now >= self.engagement.expires_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +114,15 @@ class TrackedUrls:
     click_scheme: str
     open_scheme: str
     click_metadata: bool
+    allow_downgrade: bool = True
 
     def __post_init__(self) -> None:
         if not _is_host_and_port(self.domain):
             raise ValueError(f'tracking domain "{self.domain}" is not host or host:port')
-        for scheme in (self.click_scheme, self.open_scheme):
-            if scheme.lower() not in _SCHEMES:
-                raise ValueError(f'scheme "{scheme}" is neither http nor https')
+        if self.click_scheme.lower() not in (*_SCHEMES, "same"):
+            raise ValueError(f'click scheme "{self.click_scheme}" is none of http, https, same')
+        if self.open_scheme.lower() not in _SCHEMES:
+            raise ValueError(f'scheme "{self.open_scheme}" is neither http nor https')
 
 
 def _check_word(word: str, allowed: Sequence[str]) -> None:

@@ -43,7 +43,8 @@ def encode(claims: values.Claims) -> bytes:
 def encode_engagement(claims: values.Claims, salt: int | None = None) -> bytes:
     number, part = claims.link_number, claims.link_part
     position = None if number is None or part is None else (number, part)
-    return encoding.encode_engagement(claims.engagement, salt=salt, position=position)
+    block = encoding.encode_engagement(claims.engagement)
+    return encoding.add_extensions(block, salt=salt, position=position)
 
 
 def plain_ring(first: int = SEALS) -> plain.KeyRing:

@@ -55,20 +55,8 @@ class ClaimsError(Exception):
     """Bytes that are not claims, or claims that no token can hold."""
 
 
-def encode_engagement(
-    engagement: Engagement,
-    *,
-    with_metadata: bool = True,
-    salt: int | None = None,
-    position: Position | None = None,
-) -> bytes:
-    """Encode the engagement block.
-
-    Args:
-        engagement: what it says.
-        with_metadata: False leaves the metadata out, for links that are too long with it.
-        salt: a byte without meaning that makes the token another one.
-        position: which link of the message it is.
+def encode_engagement(engagement: Engagement, *, with_metadata: bool = True) -> bytes:
+    """Encode the engagement block, without the metadata for links that are too long with it.
 
     Raises:
         ClaimsError: it holds more than a reader takes.
@@ -84,7 +72,6 @@ def encode_engagement(
         | (metadata is not None) * _HAS_METADATA
         | (engagement.subaccount_id is not None) * _HAS_SUBACCOUNT
         | bool(engagement.tags) * _HAS_TAGS
-        | (salt is not None or position is not None) * _HAS_EXTENSIONS
     )
     block.add_number(flags)
     if raw_id is None:
@@ -103,17 +90,31 @@ def encode_engagement(
             block.add_text(text)
     if engagement.tags:
         block.add_tags(engagement.tags)
+    return block.finish()
+
+
+def add_extensions(
+    block: bytes, *, salt: int | None = None, position: Position | None = None
+) -> bytes:
+    """Add what is one link's own to an engagement block that has no extensions.
+
+    Args:
+        block: the block.
+        salt: a byte without meaning that makes the token another one.
+        position: which link of the message it is.
+    """
     extensions = [] if salt is None else [(_SALT, bytes((salt,)))]
     if position is not None:
         number, part = position
         extensions.append((_POSITION, _encode_number(4 * number + LINK_PARTS.index(part))))
-    if extensions:
-        block.add_number(len(extensions))
+    if not extensions:
+        return block
+    reader = _Reader(block)
+    flags = reader.read_number() | _HAS_EXTENSIONS
+    out = _encode_number(flags) + block[reader.at :] + _encode_number(len(extensions))
     for name, value in extensions:
-        block.add_number(name)
-        block.add_number(len(value))
-        block.out += value
-    return block.finish()
+        out += _encode_number(name) + _encode_number(len(value)) + value
+    return out
 
 
 def encode_link(kind: Kind, target: str | None, name: str | None) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from msys_track.errors import SettingsError
 from msys_track.keys.plain.encoding import (
     ClaimsError,
+    add_extensions,
     decode_claims,
     encode_engagement,
     encode_link,
@@ -73,7 +74,8 @@ class KeyRing:
         try:
             number, part = claims.link_number, claims.link_part
             position = None if number is None or part is None else (number, part)
-            engagement = encode_engagement(claims.engagement, position=position)
+            engagement = encode_engagement(claims.engagement)
+            engagement = add_extensions(engagement, position=position)
             link = encode_link(claims.kind, claims.target, claims.link_name)
         except ClaimsError as error:
             raise TokenError(str(error)) from error

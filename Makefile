@@ -147,8 +147,8 @@ audit-python: $(STAMPS)/audit
 		'  machine that reaches it: the versions are those of requirements/.' >&2; exit 1; }; done
 
 bench: $(STAMPS)/core $(STAMPS)/bench
-	$(say) 'bench: building the Rust pass to compare with'
-	@cargo build --quiet --locked --release --bench html
+	$(say) 'bench: building the Rust passes to compare with'
+	@cargo build --quiet --locked --release --bench html --bench tokens
 	$(say) 'bench: ours and its peers, interleaved; the bars are asserted'
 	@$(BIN)/python -m pytest benches --bars --timeout=900 --benchmark-quiet $(BENCH_ARGS)
 

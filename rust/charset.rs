@@ -13,6 +13,13 @@ pub struct Charset {
     declared: bool,
 }
 
+impl Default for Charset {
+    /// The charset of a part that declares none.
+    fn default() -> Self {
+        Self { encoding: AsciiCompatibleEncoding::utf_8(), declared: false }
+    }
+}
+
 impl Charset {
     /// Finds the charset that a `charset` parameter names, by the labels of the Encoding Standard.
     ///

@@ -9,6 +9,7 @@ use crate::charset::Charset;
 use crate::html;
 use crate::plan::{self, Tracking};
 use crate::smtp::data::{BareNewline, find_end, stuff, unstuff};
+use crate::stream;
 use crate::text::{self, Flow};
 use crate::token::{
     Claims, Engagement, Kind, LinkClaims, LinkPart, Position, RecipientType, laws,
@@ -32,6 +33,32 @@ fn charset(option: u8) -> Charset {
 pub fn html(data: &[u8]) {
     let (option, document) = options(data);
     let _ = html::laws::check(document, charset(option));
+}
+
+/// A stream: in pieces of any length a document becomes what the plan makes of it.
+///
+/// # Panics
+/// A law does not hold.
+pub fn stream(data: &[u8]) {
+    let (option, document) = options(data);
+    let is_set = |bit: u8| option >> bit & 1 == 1;
+    let engagement = Engagement {
+        open_tracking: is_set(0),
+        click_tracking: is_set(1),
+        initial_pixel: is_set(2),
+        ..stream::laws::engagement()
+    };
+    let longest = usize::from(option >> 3) + 1;
+    let mut rest = document;
+    let mut chunks = Vec::new();
+    while !rest.is_empty() {
+        // As chance has it: each piece's first byte says how long it is.
+        let length = usize::from(rest.first().copied().unwrap_or_default()) % longest + 1;
+        let (chunk, after) = rest.split_at(length.min(rest.len()));
+        chunks.push(chunk);
+        rest = after;
+    }
+    stream::laws::assert_like_the_plan(document, &chunks, &plan::Rules::default(), &engagement);
 }
 
 /// A message: undoing a copy's edits gives the message, and the copy is as good a message.

@@ -48,8 +48,11 @@ fn damage(input: &mut Vec<u8>, pieces: &[&[u8]], chance: &mut Chance) {
 }
 
 fn run(target: &str, check: fn(&[u8])) {
-    let seeds = seeds(target);
-    let pieces = pieces(&seeds);
+    run_seeds(&seeds(target), check);
+}
+
+fn run_seeds(seeds: &[Vec<u8>], check: fn(&[u8])) {
+    let pieces = pieces(seeds);
     let mut chance = Chance(0x9E37_79B9_7F4A_7C15);
     for number in 0..RUNS {
         let mut input = if number % 2 == 0 {
@@ -68,6 +71,11 @@ fn run(target: &str, check: fn(&[u8])) {
 #[test]
 fn html_is_read_as_lol_html_reads_it() {
     run("html", html);
+}
+
+#[test]
+fn a_document_in_pieces_is_the_document() {
+    run_seeds(&[seeds("html"), seeds("stream")].concat(), stream);
 }
 
 #[test]

@@ -55,8 +55,8 @@ reasons! {
     AlreadyTracked = "already_tracked",
     /// the tracked URL would pass 4,096 bytes, even without metadata
     UrlTooLong = "url_too_long",
-    /// the line would pass 998 octets, and 7bit and 8bit can't be folded; a line that came longer
-    /// is tracked
+    /// the 7bit or 8bit line would pass 998 octets, also if it is broken before an `href`; a line
+    /// that came longer is tracked
     LineTooLong = "line_too_long",
     /// the HTML ends inside a comment, a tag, a script or the like
     NoPixelPlace = "no_pixel_place",

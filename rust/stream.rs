@@ -403,6 +403,9 @@ impl Progress {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[path = "stream_laws.rs"]
+pub(crate) mod laws;
 #[cfg(test)]
 #[path = "stream_tests.rs"]
 mod tests;

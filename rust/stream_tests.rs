@@ -1,81 +1,6 @@
+use super::laws::{assert_like_the_plan, engagement, keys, plan, stream, urls};
 use super::*;
-use crate::token::RecipientType;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
-
-fn engagement() -> Engagement {
-    Engagement {
-        message_id: "00066d2bb36a0f10a4d3".to_owned(),
-        transmission_id: 0,
-        injected_at: 1_790_000_000,
-        lifetime_seconds: 60,
-        customer_id: 1,
-        subaccount_id: None,
-        recipient: "reader@e.test".to_owned(),
-        recipient_type: RecipientType::To,
-        campaign_id: None,
-        metadata: None,
-        tags: Vec::new(),
-        open_tracking: true,
-        click_tracking: true,
-        initial_pixel: true,
-        amp_enabled: false,
-        transactional: false,
-    }
-}
-
-fn keys() -> KeyRing {
-    KeyRing::new(&[(3, [7; 32])]).unwrap()
-}
-
-fn urls() -> TrackedUrls {
-    TrackedUrls::new("t.test", "https", "https", true, true).unwrap()
-}
-
-fn charset() -> Charset {
-    Charset::for_label(None).unwrap()
-}
-
-/// What becomes of a document that comes in these chunks, and what was done.
-fn stream(chunks: &[&[u8]], rules: &Rules, engagement: &Engagement) -> (Vec<u8>, Progress) {
-    let (keys, urls) = (keys(), urls());
-    let sealing = Sealing { keys: &keys, engagement, urls: &urls };
-    let mut stream = HtmlStream::new(charset(), rules.clone(), engagement);
-    let mut out = Vec::new();
-    for chunk in chunks {
-        stream.write(chunk, &sealing, &mut out);
-        assert!(stream.held.len() <= MAX_HELD + MAX_TOKEN + SLICE);
-    }
-    stream.end(&sealing, &mut out);
-    (out, stream.progress)
-}
-
-/// What the plan makes of it as the one part of a message; in base64 no line has a length.
-fn plan(html: &[u8], rules: &Rules, engagement: &Engagement) -> (Vec<u8>, Rendered) {
-    let head = "Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n";
-    let message = format!("{head}{}", STANDARD.encode(html));
-    let plan = TrackedPlan::new(Plan::new(message.as_bytes(), rules, &[]));
-    let rendered = plan.render(&keys(), engagement, &urls(), &[]).unwrap();
-    let mut copy = vec![0; rendered.rendering.length()];
-    plan.plan().write(&rendered.rendering, &mut copy).unwrap();
-    let mut body = copy.split_off(head.len());
-    body.retain(|byte| !byte.is_ascii_whitespace());
-    (STANDARD.decode(body).unwrap(), rendered)
-}
-
-fn assert_like_the_plan(html: &[u8], chunks: &[&[u8]], rules: &Rules, engagement: &Engagement) {
-    let (planned, rendered) = plan(html, rules, engagement);
-    let (streamed, progress) = stream(chunks, rules, engagement);
-    assert_eq!(
-        streamed.escape_ascii().to_string(),
-        planned.escape_ascii().to_string(),
-        "{:?}",
-        chunks.iter().map(|chunk| chunk.escape_ascii().to_string()).collect::<Vec<_>>()
-    );
-    assert_eq!(progress.wrapped_links, rendered.rendering.links);
-    assert_eq!(progress.pixels, rendered.rendering.pixels);
-}
 
 #[test]
 fn each_way_to_cut_a_small_document_gives_what_the_plan_gives() {
@@ -331,7 +256,7 @@ fn what_stays_is_counted_and_not_all_listed() {
 fn after_giving_up_the_rest_passes_as_it_is() {
     let (keys, urls, engagement) = (keys(), urls(), engagement());
     let sealing = Sealing { keys: &keys, engagement: &engagement, urls: &urls };
-    let mut stream = HtmlStream::new(charset(), Rules::default(), &engagement);
+    let mut stream = HtmlStream::new(Charset::default(), Rules::default(), &engagement);
     let mut out = Vec::new();
     stream.write(b"x<a href=ht", &sealing, &mut out);
     stream.give_up(Reason::CoreFailure, &mut out);

@@ -4,7 +4,6 @@
 //! links are encoded once per message, the engagement once per recipient; a URL is then a
 //! concatenation and a seal.
 
-use std::collections::HashMap;
 use std::num::NonZero;
 
 use crate::link::target::{after_protocol, is_secure};
@@ -218,15 +217,23 @@ pub fn link_part(link: &Link) -> LinkPart {
     }
 }
 
-/// Encodes the links of a message in its order, and numbers them by their kind of part.
-#[derive(Debug, Default)]
-pub struct Numbering(HashMap<LinkPart, u32>);
+/// How many links of each kind of part a message had so far.
+#[derive(Clone, Debug, Default)]
+pub struct Numbering {
+    html: u32,
+    text: u32,
+    amp: u32,
+}
 
 impl Numbering {
     /// Encodes the next link.
-    pub fn encode(&mut self, link: &Link) -> EncodedLink {
+    fn encode(&mut self, link: &Link) -> EncodedLink {
         let part = link_part(link);
-        let number = self.0.entry(part).or_default();
+        let number = match part {
+            LinkPart::Html => &mut self.html,
+            LinkPart::Text => &mut self.text,
+            LinkPart::Amp => &mut self.amp,
+        };
         *number = number.saturating_add(1);
         let encoded = EncodedLink::new(&LinkClaims {
             kind: kind(link),
@@ -328,9 +335,6 @@ impl<S> Fill for Seals<'_, S> {
         let (base, wants_metadata) = match hole {
             Hole::Href(number) => {
                 let planned = self.plan.plan.links.get(number).ok_or(Reason::CoreFailure)?;
-                if urls.has(&planned.link.target) {
-                    return Err(Reason::AlreadyTracked);
-                }
                 (urls.click_base(&planned.link.target)?, urls.click_metadata)
             }
             Hole::Pixel | Hole::InitialPixel => (urls.open_base.as_str(), true),

@@ -36,8 +36,12 @@ fn urls() -> TrackedUrls {
 }
 
 fn render_message(message: &str, engagement: &Engagement) -> (String, Rendered) {
+    render_with(message, engagement, &urls())
+}
+
+fn render_with(message: &str, engagement: &Engagement, urls: &TrackedUrls) -> (String, Rendered) {
     let plan = TrackedPlan::new(Plan::new(message.as_bytes(), &Rules::default(), &[]));
-    let rendered = plan.render(&keys(), engagement, &urls(), &[]).unwrap();
+    let rendered = plan.render(&keys(), engagement, urls, &[]).unwrap();
     let mut out = vec![0; rendered.rendering.length()];
     plan.plan().write(&rendered.rendering, &mut out).unwrap();
     (String::from_utf8(out).unwrap(), rendered)
@@ -120,6 +124,33 @@ fn no_token_ends_the_comment_it_stands_in() {
     assert!((1..100).contains(&salted), "{salted}");
 }
 
+/// The scheme that each of two links got, or why it stayed; the first target is `http`.
+fn schemes(click_scheme: &str, allow_downgrade: bool) -> Vec<String> {
+    let message =
+        "Content-Type: text/html\n\n<body><a href='HTTP://e.com/'><a href='HTTPS://e.com/'>\n";
+    let urls = TrackedUrls::new("t.test", click_scheme, "http", true, allow_downgrade).unwrap();
+    let (out, rendered) = render_with(message, &engagement("a@b.test"), &urls);
+    let hrefs = out.split("href='").skip(1).filter(|href| href.contains("://t.test/f/a/"));
+    let schemes = hrefs.map(|href| href.split(':').next().unwrap().to_owned());
+    let left = rendered.rendering.left_alone;
+    schemes.chain(left.iter().map(|left| left.reason.code().to_owned())).collect()
+}
+
+#[test]
+fn an_https_target_gets_an_http_url_only_where_that_is_allowed() {
+    assert_eq!(schemes("http", true), ["http", "http"]);
+    assert_eq!(schemes("http", false), ["http", "scheme_downgrade"]);
+    assert_eq!(schemes("https", false), ["https", "https"]);
+    assert_eq!(schemes("Same", false), ["http", "https"]);
+}
+
+#[test]
+fn only_clicks_may_have_the_scheme_of_their_targets() {
+    let new = |click, open| TrackedUrls::new("t.test", click, open, true, true).err();
+    assert_eq!(new("ftp", "http"), Some(UrlError::ClickScheme("ftp".to_owned())));
+    assert_eq!(new("same", "same"), Some(UrlError::Scheme("same".to_owned())));
+}
+
 const MIXED: &str = "Content-Type: multipart/alternative; boundary=b\n\n\
     --b\nContent-Type: text/plain\n\nhttp://e.com/1 http://e.com/2\n\
     --b\nContent-Type: text/html\n\n\
@@ -140,35 +171,4 @@ fn links_are_numbered_by_their_kind_of_part() {
     let text = |number| Some((number, "text"));
     let html = |number| Some((number, "html"));
     assert_eq!(positions, [text(1), text(2), html(1), html(3), html(4), None]);
-}
-
-/// The scheme that each of two links got, or why it stayed; the first target is `http`.
-fn schemes(click_scheme: &str, allow_downgrade: bool) -> Vec<String> {
-    let message =
-        "Content-Type: text/html\n\n<body><a href='HTTP://e.com/'><a href='HTTPS://e.com/'>\n";
-    let plan = TrackedPlan::new(Plan::new(message.as_bytes(), &Rules::default(), &[]));
-    let urls = TrackedUrls::new("t.test", click_scheme, "http", true, allow_downgrade).unwrap();
-    let rendered = plan.render(&keys(), &engagement("a@b.test"), &urls, &[]).unwrap();
-    let mut out = vec![0; rendered.rendering.length()];
-    plan.plan().write(&rendered.rendering, &mut out).unwrap();
-    let out = String::from_utf8(out).unwrap();
-    let hrefs = out.split("href='").skip(1).filter(|href| href.contains("://t.test/f/a/"));
-    let schemes = hrefs.map(|href| href.split(':').next().unwrap().to_owned());
-    let left = rendered.rendering.left_alone;
-    schemes.chain(left.iter().map(|left| left.reason.code().to_owned())).collect()
-}
-
-#[test]
-fn an_https_target_gets_an_http_url_only_where_that_is_allowed() {
-    assert_eq!(schemes("http", true), ["http", "http"]);
-    assert_eq!(schemes("http", false), ["http", "scheme_downgrade"]);
-    assert_eq!(schemes("https", false), ["https", "https"]);
-    assert_eq!(schemes("Same", false), ["http", "https"]);
-}
-
-#[test]
-fn only_clicks_may_have_the_scheme_of_their_targets() {
-    let new = |click, open| TrackedUrls::new("t.test", click, open, true, true).err();
-    assert_eq!(new("ftp", "http"), Some(UrlError::ClickScheme("ftp".to_owned())));
-    assert_eq!(new("same", "same"), Some(UrlError::Scheme("same".to_owned())));
 }

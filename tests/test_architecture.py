@@ -12,6 +12,7 @@ import pytest
 RUST = Path(__file__).resolve().parents[1] / "rust"
 LAYERS = (
     {"python", "fuzzing"},
+    {"stream"},
     {"tracked"},
     {"plan", "token"},
     {"html", "mime", "text", "smtp", "toml"},
@@ -29,7 +30,13 @@ def sources() -> list[Path]:
 
 
 def room(source: Path) -> str:
-    return source.relative_to(RUST).parts[0].removesuffix(".rs").removesuffix("_tests")
+    return (
+        source.relative_to(RUST)
+        .parts[0]
+        .removesuffix(".rs")
+        .removesuffix("_tests")
+        .removesuffix("_laws")
+    )
 
 
 def code(source: Path) -> str:

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msys_track.events import Event, EventType, make_event_id, parse_metadata
+from msys_track.events import (
+    Event,
+    EventType,
+    LinkPosition,
+    make_event_id,
+    parse_metadata,
+    parse_user_agent,
+)
+from msys_track.keys.ring import Claims, Engagement
 
 CLICK = Event(
     type=EventType.CLICK,
@@ -59,6 +67,12 @@ EVENTS = st.builds(
     user_agent=st.none() | st.text(min_size=1),
     target_link_url=st.none() | st.text(min_size=1),
     target_link_name=st.none() | st.text(min_size=1),
+    target_link_position=st.none()
+    | st.builds(
+        LinkPosition,
+        number=st.integers(1, 2**32 - 1),
+        part=st.sampled_from(["html", "text", "amp"]),
+    ),
 )
 
 
@@ -231,3 +245,87 @@ def test_each_of_74_random_bits_changes_the_id(randomness: bytes, bit: int) -> N
 def test_too_little_randomness_is_refused() -> None:
     with pytest.raises(ValueError, match="9 random bytes instead of 10"):
         make_event_id(0, bytes(9))
+
+
+def test_a_position_stands_in_our_own_object() -> None:
+    position = LinkPosition(number=3, part="text")
+    fields = fields_of(dataclasses.replace(CLICK, target_link_position=position))
+    assert fields["msys_track"] == {"target_link_position": {"number": 3, "part": "text"}}
+    assert "msys_track" not in fields_of(CLICK)
+
+
+@pytest.mark.parametrize(
+    ("own", "position"),
+    [
+        ({}, None),
+        ({"something": "later"}, None),
+        ({"target_link_position": {"number": 1, "part": "watch"}}, None),
+        (
+            {"target_link_position": {"number": 1, "part": "amp", "later": True}},
+            LinkPosition(number=1, part="amp"),
+        ),
+    ],
+)
+def test_what_a_later_release_adds_to_our_own_object_is_ignored(
+    own: dict[str, Any], position: LinkPosition | None
+) -> None:
+    written = CLICK.as_sparkpost()
+    written["msys"]["track_event"]["msys_track"] = own
+    read = Event.from_json(json.dumps(written))
+    assert read == dataclasses.replace(CLICK, target_link_position=position)
+
+
+@pytest.mark.parametrize("own", [3, {"target_link_position": 3}, {"target_link_position": {}}])
+def test_an_own_object_of_another_form_is_no_event(own: Any) -> None:
+    written = CLICK.as_sparkpost()
+    written["msys"]["track_event"]["msys_track"] = own
+    with pytest.raises(ValueError, match="not an event"):
+        Event.from_json(json.dumps(written))
+
+
+def test_a_program_of_ones_own_makes_an_event_of_claims() -> None:
+    engagement = Engagement(
+        message_id="000443ee14578172be22",
+        recipient="Jo@b.test",
+        injected_at=1_460_989_500,
+        expires_at=1_460_989_600,
+        customer_id=7,
+        metadata='{"user": 1}',
+    )
+    claims = Claims(
+        kind="link_unsubscribe",
+        engagement=engagement,
+        target="https://shop.test/bye",
+        link_number=2,
+        link_part="html",
+    )
+    made = Event.from_claims(claims, at=1_460_989_507.75, user_agent="Mozilla/5.0")
+    assert made.type is EventType.LINK_UNSUBSCRIBE
+    assert (made.timestamp, made.raw_rcpt_to, made.customer_id) == (1_460_989_507, "Jo@b.test", 7)
+    assert (made.rcpt_meta, made.user_agent_parsed) == ({"user": 1}, {})
+    assert made.target_link_position == LinkPosition(number=2, part="html")
+    click = Event.from_claims(claims, at=0, user_agent="Mozilla/5.0", as_type=EventType.CLICK)
+    assert click.user_agent_parsed == {"is_prefetched": True, "is_proxy": False}
+    assert click.event_id != made.event_id
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "is_prefetched", "is_proxy"),
+    [
+        ("Mozilla/5.0", True, False),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15", False, False),
+        (
+            "Mozilla/5.0 (Windows NT 5.1) Firefox/11.0 (via ggpht.com GoogleImageProxy)",
+            False,
+            True,
+        ),
+        ("YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html", False, True),
+        ("mozilla/5.0", False, False),
+    ],
+)
+def test_a_user_agent_tells_prefetchers_and_image_proxies(
+    *, user_agent: str, is_prefetched: bool, is_proxy: bool
+) -> None:
+    known = {"is_prefetched": is_prefetched, "is_proxy": is_proxy}
+    assert parse_user_agent(user_agent) == known
+    assert parse_user_agent(None) == {}

@@ -25,6 +25,7 @@ FIELDS = {
         r"^\| `(\w+)` \| (\w+) \| (\w+) \| (always|if known) \|", PAGE, re.MULTILINE
     )
 }
+OWN = set(re.findall(r"^\| `(\w+)` \| object \| which", PAGE, re.MULTILINE))
 LINKS = {"click", "amp_click", "link_unsubscribe"}
 JSON_TYPES = {str: "string", bool: "boolean", dict: "object", list: "array"}
 
@@ -51,8 +52,9 @@ def test_the_page_has_every_type_in_its_envelope() -> None:
 
 
 def test_the_page_has_every_field_that_an_event_can_have() -> None:
-    computed = {"rcpt_to", "recipient_domain"}
-    assert set(FIELDS) == {field.name for field in dataclasses.fields(Event)} | computed
+    computed = {"rcpt_to", "recipient_domain", "msys_track"}
+    fields = {field.name for field in dataclasses.fields(Event)}
+    assert set(FIELDS) == fields - OWN | computed
 
 
 @pytest.mark.parametrize("kind", GOLDEN)
@@ -151,6 +153,19 @@ def test_deleting_keeps_what_is_younger(store: sqlite3.Connection) -> None:
     assert store.execute("SELECT event_id FROM events").fetchall() == [("prefetched",)]
 
 
+def test_the_positions_query_is_a_click_map(store: sqlite3.Connection) -> None:
+    rows = store.execute(blocks("sql")["positions"]).fetchall()
+    assert rows == [("html", 3, 1)]
+
+
 def test_every_query_on_the_page_is_tried_here(store: sqlite3.Connection) -> None:
-    assert set(blocks("sql")) == {"schema", "clicks", "opened", "reader", "metadata", "delete"}
+    assert set(blocks("sql")) == {
+        "schema",
+        "clicks",
+        "opened",
+        "reader",
+        "metadata",
+        "positions",
+        "delete",
+    }
     assert store.execute("SELECT count(*) FROM events").fetchone() == (len(GOLDEN) + 2,)

@@ -14,8 +14,9 @@ tracked = rewrite(message, recipient="jo@example.com", options=options, keys=key
 from importlib.metadata import version as _version
 
 from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.library import rewrite
 from msys_track.dispatch.message import Message
-from msys_track.dispatch.rewriter import Rewriter, rewrite
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import (
     HeaderRefusedError,
     InvalidTokenError,
@@ -27,9 +28,11 @@ from msys_track.errors import (
     TrackingError,
     UpstreamError,
 )
-from msys_track.keys.ring import Claims, Engagement, KeyRing
+from msys_track.keys.ring import Claims, Engagement, KeyRing, TrackedUrls
 from msys_track.options.tracking import TrackingOptions
 from msys_track.reasons import Reason
+from msys_track.rewriting.rules import Rules
+from msys_track.rewriting.stream import HtmlRewriter
 
 __version__ = _version("msys-track")
 
@@ -38,6 +41,7 @@ __all__ = [
     "Copy",
     "Engagement",
     "HeaderRefusedError",
+    "HtmlRewriter",
     "InvalidTokenError",
     "KeyRing",
     "KeyRingError",
@@ -46,8 +50,10 @@ __all__ = [
     "RecipientError",
     "RewriteError",
     "Rewriter",
+    "Rules",
     "SettingsError",
     "SinkError",
+    "TrackedUrls",
     "TrackingError",
     "TrackingOptions",
     "UpstreamError",

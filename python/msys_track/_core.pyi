@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, final
 
-from msys_track.rewriting.engine import HeaderField, Plan
+from msys_track.keys.ring import KeyRing as _KeyRing
+from msys_track.rewriting.engine import HeaderField, LeftAlone, Plan
 
 __all__ = [
     "REASONS",
     "BareNewlineError",
     "Claims",
     "Engagement",
+    "HtmlStream",
     "KeyRing",
     "Rules",
     "TokenError",
@@ -176,6 +178,29 @@ class Rules:
         strip_text_options: bool,
         pixel_placeholder: str | None,
     ) -> Rules: ...
+
+@final
+class HtmlStream:
+    def __new__(
+        cls,
+        keys: _KeyRing,
+        engagement: Engagement,
+        urls: TrackedUrls,
+        rules: Rules,
+        charset: str | None,
+    ) -> HtmlStream: ...
+    def write(self, chunk: bytes) -> bytes: ...
+    def end(self) -> bytes: ...
+    @property
+    def wrapped_links(self) -> int: ...
+    @property
+    def pixels(self) -> int: ...
+    @property
+    def without_metadata(self) -> int: ...
+    @property
+    def left_alone(self) -> tuple[LeftAlone, ...]: ...
+    @property
+    def reasons(self) -> list[tuple[str, int]]: ...
 
 def plan(message: bytes, rules: Rules, /, *, drop_headers: Sequence[bytes] = ...) -> Plan: ...
 def header_fields(message: bytes, name: bytes, /) -> list[HeaderField]: ...

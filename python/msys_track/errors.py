@@ -4,6 +4,7 @@
 TrackingError
 ├─ SettingsError     a configuration file: file, line, key and what is allowed
 ├─ RecipientError    a recipient is not a mail address alone
+├─ MessageError      what was given to the library is not a message
 ├─ MessageRefusedError    no copy of this message is sent: the SMTP reply for its sender
 │  ├─ HeaderRefusedError  X-MSYS-API is malformed
 │  └─ PolicyRefusedError  policy refuses, or fails and must not be skipped
@@ -44,6 +45,10 @@ class SettingsError(TrackingError):
 
 class RecipientError(TrackingError, ValueError):
     """A recipient is not a mail address alone; the text names it and what to give."""
+
+
+class MessageError(TrackingError, ValueError):
+    """What was given to the library is not a message; the text says what to call instead."""
 
 
 class MessageRefusedError(TrackingError):

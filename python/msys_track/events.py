@@ -1,17 +1,21 @@
 """Events: what readers did, in the form of SparkPost's webhooks.
 
 The tracker writes an event once; sinks and reports read it many times. The fields and their types
-are SparkPost's (`docs/events.md`). Nothing here knows HTTP, tokens or files.
+are SparkPost's, but for those in the object `msys_track` (`docs/events.md`). Nothing here knows
+HTTP or files.
 """
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import isfinite
-from typing import Any, Self
+from typing import Any, Final, Literal, Self
+
+from msys_track.keys.ring import Claims
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -21,6 +25,16 @@ _MAX_NESTING = 64
 
 # 9999-12-31T23:59:59Z. ISO 8601 has later dates only by agreement.
 _LAST_DATE = 253_402_300_799
+
+# SparkPost's word for a link that its sender gave no name.
+_UNNAMED = "Raw URL"
+
+# Apple's Mail Privacy Protection loads images ahead of the reader under exactly this name.
+_PREFETCHER = "Mozilla/5.0"
+_PROXY = re.compile(r"GoogleImageProxy|YahooMailProxy")
+
+_OWN_OBJECT: Final = "msys_track"
+_PARTS: Final = ("html", "text", "amp")
 
 
 class EventType(StrEnum):
@@ -44,6 +58,19 @@ class EventType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkPosition:
+    """Which link of the message was followed.
+
+    Attributes:
+        number: From 1 on, in the order of the message, among the links of that kind of part.
+        part: The kind of part.
+    """
+
+    number: int
+    part: Literal["html", "text", "amp"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One open, click or unsubscribe, in SparkPost's field names.
 
@@ -61,7 +88,8 @@ class Event:
         rcpt_meta: The sender's metadata, a JSON object.
         delv_method: How the mail went out.
         ip_address: The address of the HTTP client.
-        user_agent_parsed: What is known about the client; see `tracking/client.py`.
+        user_agent_parsed: What the user agent's name says; see `parse_user_agent`.
+        target_link_position: Unknown for pixels, and for links of earlier releases.
     """
 
     type: EventType
@@ -89,6 +117,71 @@ class Event:
     accept_language: str | None = None
     target_link_url: str | None = None
     target_link_name: str | None = None
+    target_link_position: LinkPosition | None = None
+
+    @classmethod
+    def from_claims(  # noqa: PLR0913 - what is known of a request
+        cls,
+        claims: Claims,
+        *,
+        at: float,
+        ip_address: str | None = None,
+        user_agent: str | None = None,
+        accept_language: str | None = None,
+        as_type: EventType | None = None,
+        randomness: bytes | None = None,
+    ) -> Self:
+        """Make the event of a link that was fetched; whether it has expired is not asked.
+
+        Args:
+            claims: What the link's token says.
+            at: When it was fetched, in Unix seconds.
+            ip_address: The address of the HTTP client.
+            user_agent: The header.
+            accept_language: The header.
+            as_type: The event's type; that of the link's kind unless given.
+            randomness: 10 bytes for the event's id, fresh ones unless given.
+
+        Raises:
+            ValueError: `randomness` is not 10 bytes.
+        """
+        kind = as_type or EventType(claims.kind)
+        engagement = claims.engagement
+        milliseconds = int(at * 1000)
+        chance = os.urandom(10) if randomness is None else randomness
+        position = None
+        if claims.link_number is not None and claims.link_part is not None:
+            position = LinkPosition(number=claims.link_number, part=claims.link_part)
+        return cls(
+            type=kind,
+            event_id=make_event_id(milliseconds, chance),
+            timestamp=milliseconds // 1000,
+            message_id=engagement.message_id,
+            raw_rcpt_to=engagement.recipient,
+            customer_id=engagement.customer_id,
+            injection_time=engagement.injected_at,
+            subaccount_id=engagement.subaccount_id,
+            transmission_id=engagement.transmission_id or None,
+            campaign_id=engagement.campaign_id,
+            rcpt_type=None if engagement.recipient_type == "to" else engagement.recipient_type,
+            rcpt_meta=parse_metadata(engagement.metadata),
+            rcpt_tags=tuple(engagement.tags),
+            open_tracking=engagement.open_tracking,
+            click_tracking=engagement.click_tracking,
+            initial_pixel=engagement.initial_pixel,
+            amp_enabled=engagement.amp_enabled,
+            transactional=engagement.transactional,
+            ip_address=ip_address,
+            user_agent=user_agent,
+            # SparkPost's unsubscribes have the name alone.
+            user_agent_parsed=(
+                parse_user_agent(user_agent) if kind.envelope == "track_event" else {}
+            ),
+            accept_language=accept_language,
+            target_link_url=claims.target,
+            target_link_name=None if claims.target is None else claims.link_name or _UNNAMED,
+            target_link_position=position,
+        )
 
     @property
     def rcpt_to(self) -> str:
@@ -134,9 +227,16 @@ class Event:
             "accept_language": self.accept_language,
             "target_link_url": self.target_link_url,
             "target_link_name": self.target_link_name,
+            _OWN_OBJECT: self._own_fields(),
         }
         # False is a value; None, "", [] and {} are not.
         return {name: value for name, value in known.items() if value or value is False}
+
+    def _own_fields(self) -> dict[str, Any]:
+        position = self.target_link_position
+        if position is None:
+            return {}
+        return {"target_link_position": {"number": position.number, "part": position.part}}
 
     def as_sparkpost(self) -> dict[str, Any]:
         """Return one element of a webhook's batch: `{"msys": {"track_event": {…}}}`."""
@@ -161,6 +261,7 @@ class Event:
             ((envelope, fields),) = json.loads(text)["msys"].items()
             known = {name: value for name, value in fields.items() if name in cls.__slots__}
             known["type"] = EventType(known["type"])
+            known["target_link_position"] = _read_position(fields.get(_OWN_OBJECT, {}))
             known["transactional"] = known.get("transactional") == "1"
             known["rcpt_tags"] = tuple(known.get("rcpt_tags", ()))
             known["delv_method"] = known.get("delv_method")
@@ -178,6 +279,14 @@ class Event:
         if envelope != event.type.envelope:
             raise ValueError(f"not an event: {event.type} in {envelope}")
         return event
+
+
+def _read_position(own: Mapping[str, Any]) -> LinkPosition | None:
+    position = own.get("target_link_position")
+    # A part that a later release names is unknown, like its position.
+    if position is None or position["part"] not in _PARTS:
+        return None
+    return LinkPosition(number=int(position["number"]), part=position["part"])
 
 
 def make_event_id(milliseconds: int, randomness: bytes) -> str:
@@ -200,6 +309,16 @@ def make_event_id(milliseconds: int, randomness: bytes) -> str:
         f"{0x8000_0000_0000_0000 | chance & 0x3FFF_FFFF_FFFF_FFFF:016x}"
     )
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def parse_user_agent(user_agent: str | None) -> Mapping[str, bool]:
+    """Return SparkPost's object, with the two members that a name decides; empty without one."""
+    if user_agent is None:
+        return {}
+    return {
+        "is_prefetched": user_agent == _PREFETCHER,
+        "is_proxy": _PROXY.search(user_agent) is not None,
+    }
 
 
 def parse_metadata(text: str | None) -> Mapping[str, Any]:

@@ -59,8 +59,8 @@ class Reason(StrEnum):
     LINE_TOO_LONG = (
         "line_too_long",
         (
-            "the line would pass 998 octets, and 7bit and 8bit can't be folded; a line "
-            "that came longer is tracked"
+            "the 7bit or 8bit line would pass 998 octets, also if it is broken before an "
+            "href; a line that came longer is tracked"
         ),
     )
     NO_PIXEL_PLACE = (

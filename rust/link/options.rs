@@ -72,10 +72,15 @@ impl Options {
     /// `data-msys-linkname`, cut to 63 bytes at a character.
     #[must_use]
     pub fn name(&self) -> Option<String> {
-        let name = self.name.as_deref()?;
-        let end = (0..=MAX_NAME_BYTES.min(name.len())).rfind(|end| name.is_char_boundary(*end));
-        name.get(..end?).filter(|name| !name.is_empty()).map(str::to_owned)
+        cut_name(self.name.as_deref()?)
     }
+}
+
+/// A link's name, cut to 63 bytes at a character; `None` for an empty one.
+#[must_use]
+pub fn cut_name(name: &str) -> Option<String> {
+    let end = (0..=MAX_NAME_BYTES.min(name.len())).rfind(|end| name.is_char_boundary(*end));
+    name.get(..end?).filter(|name| !name.is_empty()).map(str::to_owned)
 }
 
 fn is_one_of(value: Option<&str>, words: &[&str]) -> bool {

@@ -29,6 +29,8 @@ pub struct BodyPart {
     pub role: Option<Role>,
     /// Why it is not changed.
     pub reason: Option<Reason>,
+    /// The boundaries of the multiparts around it, the outermost first.
+    pub boundaries: Vec<String>,
 }
 
 /// What a part is to its reader; a message has at most one of each.
@@ -43,7 +45,7 @@ pub enum Role {
 /// Lists the parts of a message whose header section is known, in their order.
 #[must_use]
 pub fn parts(message: &[u8], section: &Section) -> Vec<BodyPart> {
-    let mut walk = Walk { message, parts: Vec::new(), overflown: false };
+    let mut walk = Walk { message, parts: Vec::new(), boundaries: Vec::new(), overflown: false };
     walk.visit(&Entity { section, end: message.len(), default: "text/plain" }, 0);
     walk.parts
 }
@@ -57,6 +59,8 @@ struct Entity<'s> {
 struct Walk<'m> {
     message: &'m [u8],
     parts: Vec<BodyPart>,
+    /// Of the multiparts that are entered now.
+    boundaries: Vec<String>,
     overflown: bool,
 }
 
@@ -90,6 +94,7 @@ impl Walk<'_> {
         let digest = content_type.essence == "multipart/digest";
         let default = if digest { "message/rfc822" } else { "text/plain" };
         let body = entity.section.body..entity.end;
+        self.boundaries.push(boundary.to_owned());
         for part in Parts::new(self.message, body, boundary) {
             let section = Section::parse(self.message, &part);
             let part = Entity { section: &section, end: part.end, default };
@@ -102,6 +107,7 @@ impl Walk<'_> {
                 return;
             }
         }
+        self.boundaries.pop();
     }
 
     fn leaf(&mut self, entity: &Entity<'_>, content_type: ContentType, reason: Option<Reason>) {
@@ -116,7 +122,14 @@ impl Walk<'_> {
             None => self.role(entity.section, &content_type.essence),
         };
         let transfer_encoding = transfer_encoding(self.message, entity.section);
-        self.parts.push(BodyPart { body, content_type, transfer_encoding, role, reason });
+        self.parts.push(BodyPart {
+            body,
+            content_type,
+            transfer_encoding,
+            role,
+            reason,
+            boundaries: self.boundaries.clone(),
+        });
     }
 
     fn role(&self, section: &Section, essence: &str) -> (Option<Role>, Option<Reason>) {

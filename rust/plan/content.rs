@@ -1,11 +1,13 @@
 //! What edits put in: where it goes, in the transfer encoding that the part has.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::Hole;
 use super::lines::{Around, Lead, LineCursor, line_break};
-use crate::edit::{PartRange, RawOffset, RawRange};
+use crate::edit::{PartOffset, PartRange, RawOffset, RawRange};
 use crate::mime::base64::{self, Layout};
+use crate::mime::entity::BodyPart;
 use crate::mime::quoted_printable;
 use crate::reason::Reason;
 
@@ -23,6 +25,8 @@ pub(super) enum Content {
     Signature,
     Verbatim(Change, TextLine),
     QuotedPrintable(Change, EncodedLine),
+    /// In a text without a line length; with its line break.
+    Unlimited(Change, &'static [u8]),
     Base64(Box<Reencoded>),
 }
 
@@ -30,6 +34,10 @@ pub(super) enum Content {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Fill(Hole),
+    /// The open pixel in place of what the sender put there for it: no line of its own.
+    Placeholder,
+    /// Nothing: a link that is not wrapped after all.
+    Keep,
     Remove(Removal),
 }
 
@@ -52,7 +60,19 @@ pub(super) struct TextLine {
     pub(super) too_long: bool,
     /// The edit reaches over a line break.
     pub(super) joins: bool,
+    /// Where the line may be broken before this `href`.
+    pub(super) fold: Option<Fold>,
+    /// Bytes between the edit and the next such place on the sender's line.
+    pub(super) to_next_fold: Option<usize>,
     pub(super) eol: &'static [u8],
+}
+
+/// White space before the name of an `href`: a line break may stand there instead.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fold {
+    pub(super) at: RawOffset,
+    /// Bytes from there to the value.
+    pub(super) column: usize,
 }
 
 /// The quoted-printable line that an edit stands on.
@@ -70,7 +90,7 @@ pub(super) struct EncodedLine {
 #[derive(Clone, Debug)]
 pub(super) struct Reencoded {
     /// All of it, decoded.
-    decoded: Vec<u8>,
+    decoded: Arc<Vec<u8>>,
     /// How many of those bytes keep their encoding.
     kept: usize,
     /// Counted from there on.
@@ -133,12 +153,16 @@ impl<'m> Body<'m> {
     }
 
     /// The edits of a part, and the changes that cannot be made in it.
+    ///
+    /// `fold` tells where the tag of the link with that number may be folded.
     pub(super) fn edits(
         self,
         message: &[u8],
-        body: &Range<usize>,
+        part: &BodyPart,
         changes: &[(PartRange, Change)],
+        fold: impl Fn(usize) -> Option<PartOffset>,
     ) -> (Vec<Edit>, Vec<Change>) {
+        let body = &part.body;
         let body_of_text = match self {
             Self::Base64(decoded) => {
                 let edit = base64_edit(message, body, decoded, changes);
@@ -154,12 +178,11 @@ impl<'m> Body<'m> {
         for (range, change) in changes {
             let at = body_of_text.raw(body, range);
             let around = lines.around(&at);
-            if makes_boundary(*change, around) {
+            if makes_boundary(*change, around, &part.boundaries) {
                 refused.push(*change);
                 continue;
             }
             let lead = Lead::of(&at, around, last_end);
-            last_end = Some(at.end.0);
             let with = match body_of_text {
                 Self::QuotedPrintable(_) => Content::QuotedPrintable(
                     *change,
@@ -182,25 +205,76 @@ impl<'m> Body<'m> {
                         joins: message
                             .get(at.start.0..at.end.0)
                             .is_some_and(|replaced| replaced.contains(&b'\n')),
+                        fold: match change {
+                            Change::Fill(Hole::Href(number)) if !around.too_long => {
+                                let fold = fold(*number).map(|at| RawOffset(body.start + at.0));
+                                fold.filter(|fold| last_end.is_none_or(|end| end <= fold.0))
+                                    .and_then(|fold| fold_before(&at, fold, around, part))
+                            }
+                            _ => None,
+                        },
+                        to_next_fold: None,
                         eol,
                     },
                 ),
             };
+            last_end = Some(at.end.0);
             edits.push(Edit { at, with });
         }
+        find_next_folds(&mut edits);
         (edits, refused)
     }
 }
 
-/// A line break of ours, or one that goes, may turn another line into a boundary line.
-fn makes_boundary(change: Change, Around { before, after, .. }: Around<'_>) -> bool {
-    match change {
-        Change::Fill(Hole::Href(_)) => false,
-        Change::Fill(_) => before.starts_with(b"--") || after.starts_with(b"--"),
-        Change::Remove(_) => {
-            after.starts_with(b"--") || before.iter().chain(after).take(2).eq(b"--")
+/// The place for a line break before an `href`, if it is on the line of its value and the line
+/// that would end there is not a boundary.
+fn fold_before(
+    href: &RawRange,
+    fold: RawOffset,
+    around: Around<'_>,
+    part: &BodyPart,
+) -> Option<Fold> {
+    let column = href.start.0.checked_sub(fold.0 + 1)?;
+    let (line, rest) = around.before.split_at_checked(around.before.len().checked_sub(column)?)?;
+    let (space, line) = line.split_last()?;
+    let is_free = !is_boundary(line, &part.boundaries) && !is_boundary(rest, &part.boundaries);
+    (is_free && matches!(space, b' ' | b'\t' | b'\x0c')).then_some(Fold { at: fold, column })
+}
+
+/// Tells each edit how far the next place for a line break is.
+pub(super) fn find_next_folds(edits: &mut [Edit]) {
+    let mut next = None;
+    for edit in edits.iter_mut().rev() {
+        let end = edit.at.end.0;
+        if let Content::Verbatim(_, line) = &mut edit.with {
+            line.to_next_fold = next
+                .and_then(|fold: usize| fold.checked_sub(end))
+                .filter(|between| !line.too_long && *between <= line.tail);
+            next = line.fold.map(|fold| fold.at.0).or(next);
         }
     }
+}
+
+/// A line break of ours, or one that goes, may turn another line into a boundary line.
+fn makes_boundary(
+    change: Change,
+    Around { before, after, .. }: Around<'_>,
+    boundaries: &[String],
+) -> bool {
+    match change {
+        Change::Fill(Hole::Href(_)) | Change::Keep => false,
+        Change::Fill(_) => is_boundary(before, boundaries) || is_boundary(after, boundaries),
+        Change::Placeholder | Change::Remove(_) => {
+            is_boundary(after, boundaries) || is_boundary(&[before, after].concat(), boundaries)
+        }
+    }
+}
+
+/// Whether a reader may take a line for one of those boundaries; what follows the boundary does
+/// not matter (RFC 2046 §5.1.1).
+fn is_boundary(line: &[u8], boundaries: &[String]) -> bool {
+    line.strip_prefix(b"--")
+        .is_some_and(|rest| boundaries.iter().any(|each| rest.starts_with(each.as_bytes())))
 }
 
 fn base64_edit(
@@ -223,7 +297,7 @@ fn base64_edit(
         layout,
         eol: line_break(&decoded.bytes),
         encoded_eol: line_break(if raw.contains(&b'\n') { raw } else { message }),
-        decoded: decoded.bytes,
+        decoded: Arc::new(decoded.bytes),
     };
     let start = body.start;
     Some(Edit {

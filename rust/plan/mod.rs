@@ -8,6 +8,7 @@ mod lines;
 pub(crate) mod piece;
 mod planning;
 mod rendering;
+mod revising;
 mod rules;
 
 use crate::edit::{Applied, RawOffset, RawRange, Splice};
@@ -16,6 +17,7 @@ use crate::mime::entity::BodyPart;
 use crate::reason::Reason;
 use content::Edit;
 pub use rendering::{Insertion, InsertionError};
+pub use revising::{Revision, RevisionError};
 pub use rules::{Pattern, PatternError, Rules, SignedMail};
 
 /// What a recipient's copy has of its own.

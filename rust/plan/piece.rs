@@ -1,7 +1,6 @@
 //! Pieces: plans of a run of an HTML document, which is no message and has no line length.
 
-use super::content::{Change, Content, Edit, Removal, TextLine};
-use super::lines::Lead;
+use super::content::{Change, Content, Edit, Removal};
 use super::{Hole, Plan, PlannedLink};
 use crate::edit::{PartOffset, PartRange, RawOffset, RawRange};
 use crate::link::Link;
@@ -25,7 +24,11 @@ impl<S: AsRef<[u8]>> Plan<S> {
     pub(crate) fn of_piece(source: S, piece: Piece) -> Self {
         let Piece { links, attributes, pixel, initial_pixel, eol } = piece;
         let initial = initial_pixel.map(|at| (at..at, Change::Fill(Hole::InitialPixel)));
-        let pixel = pixel.map(|at| (at, Change::Fill(Hole::Pixel)));
+        let pixel = pixel.map(|at| {
+            let change =
+                if at.is_empty() { Change::Fill(Hole::Pixel) } else { Change::Placeholder };
+            (at, change)
+        });
         let removed =
             attributes.into_iter().map(|range| (range, Change::Remove(Removal::LinkAttribute)));
         let hrefs = links
@@ -36,13 +39,9 @@ impl<S: AsRef<[u8]>> Plan<S> {
             initial.into_iter().chain(pixel).chain(removed).chain(hrefs).collect();
         // At one place a pixel stands before what follows it.
         changes.sort_by_key(|(range, _)| (range.start, range.end));
-        let edits = changes.into_iter().map(|(range, change)| {
-            // A pixel in the place of something has no line of its own.
-            let eol: &[u8] = if range.is_empty() { eol } else { b"" };
-            // As in a line that came too long, nothing is left for its length.
-            let line =
-                TextLine { lead: Lead::Line(0), tail: 0, too_long: true, joins: false, eol };
-            Edit { at: raw(&range), with: Content::Verbatim(change, line) }
+        let edits = changes.into_iter().map(|(range, change)| Edit {
+            at: raw(&range),
+            with: Content::Unlimited(change, eol),
         });
         Self {
             edits: edits.collect(),

@@ -6,8 +6,9 @@ use std::ops::Range;
 use super::content::{Body, Change, Content, Edit, Removal};
 use super::{Hole, LeftAlone, Plan, PlannedLink, Rules, SignedMail};
 use crate::charset::Charset;
-use crate::edit::{PartRange, RawOffset, RawRange};
+use crate::edit::{PartOffset, PartRange, RawOffset, RawRange};
 use crate::html;
+use crate::html::found::HtmlScan;
 use crate::link::Link;
 use crate::mime::entity::{self, BodyPart, Role};
 use crate::mime::header::Section;
@@ -144,7 +145,7 @@ impl<'m> Planner<'m> {
             }
         }
         let mut found: Vec<_> = html.into_iter().chain(text).collect();
-        found.sort_by_key(|part| part.at.start);
+        found.sort_by_key(|found| found.part.body.start);
         for part in found {
             self.edit(part);
         }
@@ -162,14 +163,17 @@ impl<'m> Planner<'m> {
     }
 
     fn edit(&mut self, found: PlannedPart<'_>) {
-        let PlannedPart { at, body, links, mut changes } = found;
+        let PlannedPart { part, body, links, mut changes } = found;
         for link in links {
             changes.push((link.href.clone(), Change::Fill(Hole::Href(self.links.len()))));
-            self.links.push(PlannedLink { at: body.raw(&at, &link.href), link });
+            self.links.push(PlannedLink { at: body.raw(&part.body, &link.href), link });
         }
         // At one place a pixel stands before what follows it.
         changes.sort_by_key(|(range, _)| (range.start, range.end));
-        let (edits, refused) = body.edits(self.message, &at, &changes);
+        let folds = self.rules.fold_long_lines && part.transfer_encoding != "binary";
+        let links = &self.links;
+        let fold = |number: usize| links.get(number)?.link.fold.filter(|_| folds);
+        let (edits, refused) = body.edits(self.message, &part, &changes, fold);
         self.edits.extend(edits);
         for change in refused {
             self.refuse(change);
@@ -178,7 +182,7 @@ impl<'m> Planner<'m> {
 
     fn refuse(&mut self, change: Change) {
         match change {
-            Change::Fill(Hole::Pixel) => {
+            Change::Fill(Hole::Pixel) | Change::Placeholder => {
                 if let Some(at) = self.html.pixel.take() {
                     self.leave(&(at.0..at.0), Reason::NoPixelPlace);
                 }
@@ -186,7 +190,7 @@ impl<'m> Planner<'m> {
             Change::Fill(Hole::InitialPixel) => {
                 self.html.without_initial_pixel = self.html.initial_pixel.take().map(|at| at..at);
             }
-            Change::Fill(Hole::Href(_)) | Change::Remove(_) => {}
+            Change::Fill(Hole::Href(_)) | Change::Remove(_) | Change::Keep => {}
         }
     }
 }
@@ -197,8 +201,7 @@ fn raw(range: &Range<usize>) -> RawRange {
 
 /// What was found in a part.
 struct PlannedPart<'m> {
-    /// Its body in the message.
-    at: Range<usize>,
+    part: BodyPart,
     body: Body<'m>,
     links: Vec<Link>,
     /// What is done to it besides.
@@ -213,8 +216,13 @@ impl<'m> Planner<'m> {
             html::visible::spare_url_text(&mut scan.links, body.bytes(), charset);
         }
         let raw = |range: &PartRange| body.raw(&part.body, range);
-        self.html.pixel = scan.pixel.map(|at| raw(&(at..at)).start);
-        if scan.pixel.is_none() {
+        let placeholder = self.find_placeholder(body.bytes(), &scan);
+        let pixel = match placeholder {
+            Some(range) => Some((range, Change::Placeholder)),
+            None => scan.pixel.map(|at| (at..at, Change::Fill(Hole::Pixel))),
+        };
+        self.html.pixel = pixel.as_ref().map(|(range, _)| raw(range).start);
+        if pixel.is_none() {
             self.leave(&(part.body.start..part.body.start), Reason::NoPixelPlace);
         }
         self.html.initial_pixel = scan.initial_pixel.map(|at| raw(&(at..at)).start);
@@ -227,9 +235,10 @@ impl<'m> Planner<'m> {
             .iter()
             .filter(|link| self.rules.refuse_link(link) == Some(Reason::OptedOut));
         self.opted_out = opted_out.map(|link| link.target.clone()).collect();
-        let changes = self.changes(&scan);
+        let mut changes = self.changes(&scan);
+        changes.extend(pixel);
         let links = self.filter(scan.links, &raw);
-        Ok(PlannedPart { at: part.body.clone(), body, links, changes })
+        Ok(PlannedPart { part: part.clone(), body, links, changes })
     }
 
     fn text(&mut self, part: &BodyPart) -> Result<PlannedPart<'m>, Reason> {
@@ -249,7 +258,7 @@ impl<'m> Planner<'m> {
         let links = self.filter(links, &|range| body.raw(&part.body, range));
         let removal = Change::Remove(Removal::TextOptions);
         let changes = options.into_iter().map(|range| (range, removal)).collect();
-        Ok(PlannedPart { at: part.body.clone(), body, links, changes })
+        Ok(PlannedPart { part: part.clone(), body, links, changes })
     }
 
     fn decode(&self, part: &BodyPart) -> Result<(Charset, Body<'m>), Reason> {
@@ -257,17 +266,29 @@ impl<'m> Planner<'m> {
         Ok((charset, Body::decode(self.message, &part.body, &part.transfer_encoding)?))
     }
 
-    /// What is done to HTML besides wrapping its links.
-    fn changes(&self, scan: &html::found::HtmlScan) -> Vec<(PartRange, Change)> {
-        let pixels = [(scan.initial_pixel, Hole::InitialPixel), (scan.pixel, Hole::Pixel)];
-        let pixels =
-            pixels.into_iter().filter_map(|(at, hole)| Some((at?..at?, Change::Fill(hole))));
+    /// What stands where the sender wants the pixel, if no other change is made there.
+    fn find_placeholder(&self, html: &[u8], scan: &HtmlScan) -> Option<PartRange> {
+        let wanted = self.rules.pixel_placeholder.as_ref().filter(|wanted| !wanted.is_empty())?;
+        let hrefs = scan.links.iter().map(|link| &link.href);
+        let others: Vec<_> = hrefs.chain(scan.attributes.iter().map(|(range, _)| range)).collect();
+        let is_free = |place: &PartRange| {
+            scan.initial_pixel.is_none_or(|at| at <= place.start || place.end <= at)
+                && others.iter().all(|other| other.end <= place.start || place.end <= other.start)
+        };
+        memchr::memmem::find_iter(html, wanted)
+            .map(|at| PartOffset(at)..PartOffset(at + wanted.len()))
+            .find(is_free)
+    }
+
+    /// What is done to HTML besides wrapping its links and adding the pixel at its end.
+    fn changes(&self, scan: &HtmlScan) -> Vec<(PartRange, Change)> {
+        let initial = scan.initial_pixel.map(|at| (at..at, Change::Fill(Hole::InitialPixel)));
         let attributes = scan
             .attributes
             .iter()
             .filter(|(_, place)| !self.rules.keep_link_attributes && self.rules.reach(*place));
         let removal = Change::Remove(Removal::LinkAttribute);
-        pixels.chain(attributes.map(|(range, _)| (range.clone(), removal))).collect()
+        initial.into_iter().chain(attributes.map(|(range, _)| (range.clone(), removal))).collect()
     }
 
     /// The links that the rules let us wrap; the others are noted.

@@ -1,4 +1,4 @@
-use super::laws::{Constant, check, render, undo, write};
+use super::laws::{Constant, URL, check, render, undo, write};
 use super::*;
 use crate::mime::entity::{self, Role};
 use crate::mime::header::Section;
@@ -138,7 +138,7 @@ proptest! {
 }
 
 /// A part's text in each transfer encoding, and the way back.
-fn in_each_encoding(kind: &str, text: &str) -> [Vec<u8>; 3] {
+pub(super) fn in_each_encoding(kind: &str, text: &str) -> [Vec<u8>; 3] {
     let head = |encoding| {
         format!("Content-Type: {kind}\nContent-Transfer-Encoding: {encoding}\n\n").into_bytes()
     };
@@ -152,7 +152,7 @@ fn in_each_encoding(kind: &str, text: &str) -> [Vec<u8>; 3] {
     [[head("8bit"), text.as_bytes().to_vec()].concat(), quoted, encoded]
 }
 
-fn decode_part(message: &[u8], role: Role) -> String {
+pub(super) fn decode_part(message: &[u8], role: Role) -> String {
     let part = parts(message).into_iter().find(|part| part.role == Some(role)).unwrap();
     let raw = &message[part.body];
     let bytes = match part.transfer_encoding.as_str() {
@@ -181,5 +181,65 @@ proptest! {
             .map(|message| decode_part(&render(&message, tracking).0, role));
         prop_assert_eq!(&copies[0], &copies[1]);
         prop_assert_eq!(&copies[0], &copies[2]);
+    }
+}
+
+/// HTML in which links stand close together and lines are nearly full.
+fn minified_html() -> impl Strategy<Value = String> {
+    let tag = prop::sample::select(vec![
+        "<a href='http://e.com/'>",
+        "<a class=b href=http://e.com/>",
+        "<a/href=http://e.com/>",
+        "<a title='b'href='http://e.com/'>",
+        "<a\nhref='http://e.com/'>",
+        "<a href='\nhttp://e.com/'>",
+        "<a data-msys-linkname=x href=http://e.com/ id=b>",
+        "<a data-msys-linkname='\n' href=http://e.com/>",
+        "<a\n--b href='http://e.com/'>",
+        "<!--[if mso]><v:rect href='http://e.com/'></v:rect><![endif]-->",
+        "<body>",
+        "\n",
+    ]);
+    let filler = prop_oneof![0_usize..60, 0_usize..400, 900_usize..1_000];
+    prop::collection::vec((tag, filler), 1..40).prop_map(|pieces| {
+        pieces.into_iter().map(|(tag, filler)| tag.to_owned() + &"y".repeat(filler)).collect()
+    })
+}
+
+fn targets(message: &[u8]) -> Vec<String> {
+    let plan = Plan::new(message, &Rules::default(), &[]);
+    plan.links.iter().map(|planned| planned.link.target.clone()).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_broken_line_loses_no_link_and_changes_no_document(
+        html in minified_html(), tracking in any_tracking(),
+    ) {
+        let head = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n\n";
+        let message = format!("{head}{html}\n--b--\n");
+        let copy = |fold_long_lines| {
+            let rules = Rules { fold_long_lines, ..Rules::default() };
+            let plan = Plan::new(message.as_bytes(), &rules, &[]);
+            let rendering = plan.render(&mut Constant(tracking), &[]).unwrap();
+            (write(&plan, &rendering), rendering)
+        };
+        let ((unfolded, without), (folded, with)) = (copy(false), copy(true));
+        check(message.as_bytes(), tracking);
+        prop_assert_eq!(undo(&folded, message.as_bytes(), with.applied()), message.as_bytes());
+        prop_assert!(with.links >= without.links);
+        prop_assert_eq!(with.pixels, without.pixels);
+        prop_assert_eq!(targets(&folded).len(), targets(&unfolded).len());
+        // But for the breaks, each edit is one that is made without them or wraps a link more.
+        let source = |at: &std::ops::Range<usize>| message.as_bytes().get(at.clone()).unwrap();
+        for edit in with.applied() {
+            if without.applied().iter().all(|other| other.source != edit.source) {
+                let text = &folded[edit.rendered.clone()];
+                let breaks = text == b"\n"
+                    && source(&edit.source) == b" "
+                    && folded[edit.rendered.end..].starts_with(b"href=");
+                prop_assert!(breaks || text == URL.as_bytes());
+            }
+        }
     }
 }

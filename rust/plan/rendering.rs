@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use super::content::{Change, Content, Edit, EncodedLine, Reencoded, Removal, TextLine};
+use super::content::{Change, Content, Edit, EncodedLine, Fold, Reencoded, Removal, TextLine};
 use super::lines::{MAX_LINE, column_behind};
 use super::{Fill, Hole, LeftAlone, Plan, PlannedLink, RenderedBody, Rendering, Tracking};
 use crate::edit::{RawOffset, RawRange, Splice};
@@ -99,20 +99,23 @@ impl<S: AsRef<[u8]>> Plan<S> {
             while let Some((offset, lines)) =
                 insertions.next_if(|(offset, _)| *offset <= edit.at.start.0)
             {
-                insert(&mut splice, *offset, lines);
+                insert_at(&mut splice, &(RawOffset(*offset)..RawOffset(*offset)), lines);
             }
             match &edit.with {
                 Content::Dropped => drop_lines(&mut splice, &edit.at),
                 Content::Signature if unsign => drop_lines(&mut splice, &edit.at),
                 Content::Signature => {}
                 Content::Base64(body) => copy.base64(&mut splice, &edit.at, number, body),
+                Content::Unlimited(change, eol) => {
+                    copy.edit_unlimited(&mut splice, &edit.at, *change, eol);
+                }
                 Content::Verbatim(..) | Content::QuotedPrintable(..) => {
                     copy.edit_text(&mut splice, &edit.at, &edit.with, self.source());
                 }
             }
         }
         for (offset, lines) in insertions {
-            insert(&mut splice, *offset, lines);
+            insert_at(&mut splice, &(RawOffset(*offset)..RawOffset(*offset)), lines);
         }
         copy.rendering.length = splice.spliced_len(self.source());
         copy.rendering.splice = splice;
@@ -124,12 +127,39 @@ fn drop_lines(splice: &mut Splice, at: &RawRange) {
     let Ok(_) = splice.replace(at, |_| Ok::<_, Infallible>(()));
 }
 
-fn insert(splice: &mut Splice, offset: usize, lines: &[u8]) {
-    let at = RawOffset(offset)..RawOffset(offset);
-    let Ok(_) = splice.replace(&at, |out| {
-        out.extend_from_slice(lines);
+fn insert_at(splice: &mut Splice, at: &RawRange, bytes: &[u8]) {
+    let Ok(_) = splice.replace(at, |out| {
+        out.extend_from_slice(bytes);
         Ok::<_, Infallible>(())
     });
+}
+
+/// A way to keep the line that a link is wrapped on within its limit.
+#[derive(Clone, Copy)]
+struct Way {
+    /// Bytes that the URL may have.
+    room: usize,
+    /// Breaks the line before the `href`.
+    fold: Option<Fold>,
+    /// Breaks the line before the next `href` that has a place for it.
+    folds_next: bool,
+}
+
+/// The ways to wrap a link, the one that changes least first.
+fn ways_to_wrap(line: &TextLine, fold: Option<Fold>, column: usize) -> [Option<Way>; 4] {
+    let room = |column: usize, rest: usize| {
+        if line.too_long { usize::MAX } else { MAX_LINE.saturating_sub(column + rest) }
+    };
+    let way = |fold: Option<Fold>, rest, folds_next| {
+        let column = fold.map_or(column, |fold| fold.column);
+        Way { room: room(column, rest), fold, folds_next }
+    };
+    [
+        Some(way(None, line.tail, false)),
+        fold.map(|fold| way(Some(fold), line.tail, false)),
+        line.to_next_fold.map(|rest| way(None, rest, true)),
+        fold.and_then(|fold| Some(way(Some(fold), line.to_next_fold?, true))),
+    ]
 }
 
 struct Copying<'f, F> {
@@ -139,6 +169,8 @@ struct Copying<'f, F> {
     tracking: Tracking,
     /// Bytes on the copy's line behind the last edit.
     behind_last: usize,
+    /// The line is too long unless it is broken at the next place for that.
+    must_fold: bool,
     scratch: Vec<u8>,
     changed: bool,
 }
@@ -163,6 +195,7 @@ impl<'f, F: Fill> Copying<'f, F> {
             links,
             tracking,
             behind_last: 0,
+            must_fold: false,
             scratch: Vec::new(),
             changed: false,
         }
@@ -175,13 +208,18 @@ impl<'f, F: Fill> Copying<'f, F> {
             _ => return,
         };
         let column = lead.column(self.behind_last);
-        let done = splice.replace(at, |out| match with {
-            Content::Verbatim(_, line) => self.verbatim(change, line, column, out),
-            Content::QuotedPrintable(_, line) => {
-                self.write_quoted_printable(change, line, column, out)
+        let done = match with {
+            Content::Verbatim(Change::Fill(hole @ Hole::Href(_)), line) => {
+                return self.wrap(splice, at, (*hole, line), column, source);
             }
-            _ => Ok(()),
-        });
+            Content::Verbatim(_, line) => {
+                splice.replace(at, |out| self.verbatim(change, line, column, out))
+            }
+            Content::QuotedPrintable(_, line) => {
+                splice.replace(at, |out| self.write_quoted_printable(change, line, column, out))
+            }
+            _ => return,
+        };
         match done {
             Ok(text) => {
                 self.changed = true;
@@ -193,6 +231,52 @@ impl<'f, F: Fill> Copying<'f, F> {
                 self.leave(at, change, reason);
             }
         }
+    }
+
+    /// Wraps a link whose line has no transfer encoding, and breaks the line before its `href` if
+    /// it would be too long otherwise. White space in a tag may be a line break, so that the
+    /// document stays the same.
+    fn wrap(
+        &mut self,
+        splice: &mut Splice,
+        at: &RawRange,
+        (hole, line): (Hole, &TextLine),
+        mut column: usize,
+        source: &[u8],
+    ) {
+        let mut fold = line.fold;
+        if self.must_fold
+            && let Some(fold) = fold.take()
+        {
+            self.break_line(splice, fold, line.eol);
+            column = fold.column;
+        }
+        let ways = ways_to_wrap(line, fold, column);
+        let room = ways.iter().flatten().map(|way| way.room).max().unwrap_or_default();
+        let mut url = std::mem::take(&mut self.scratch);
+        url.clear();
+        if let Err(reason) = self.content(hole, room, &mut url) {
+            let kept = source.get(at.start.0..at.end.0).unwrap_or_default();
+            self.behind_last = column_behind(kept, column);
+            self.leave(at, Change::Fill(hole), reason);
+        } else {
+            let way = ways.into_iter().flatten().find(|way| url.len() <= way.room);
+            if let Some(fold) = way.and_then(|way| way.fold) {
+                self.break_line(splice, fold, line.eol);
+                column = fold.column;
+            }
+            self.must_fold |= way.is_some_and(|way| way.folds_next);
+            insert_at(splice, at, &url);
+            self.behind_last = column + url.len();
+            self.changed = true;
+        }
+        self.scratch = url;
+    }
+
+    fn break_line(&mut self, splice: &mut Splice, fold: Fold, eol: &[u8]) {
+        insert_at(splice, &(fold.at..RawOffset(fold.at.0 + 1)), eol);
+        self.must_fold = false;
+        self.changed = true;
     }
 
     /// With tracking off nothing is reported.
@@ -246,9 +330,10 @@ impl<'f, F: Fill> Copying<'f, F> {
     ) -> Result<(), Reason> {
         let kept = column + line.tail;
         match change {
-            Change::Fill(hole @ Hole::Href(_)) => {
+            Change::Keep => Err(Reason::TrackingOff),
+            Change::Placeholder => {
                 let room = if line.too_long { usize::MAX } else { MAX_LINE.saturating_sub(kept) };
-                self.content(hole, room, out)
+                self.content(Hole::Pixel, room, out)
             }
             Change::Fill(pixel) => self.pixel_line(pixel, MAX_LINE, line.eol, out),
             Change::Remove(removal) => {
@@ -285,6 +370,8 @@ impl<'f, F: Fill> Copying<'f, F> {
         content.clear();
         match change {
             Change::Fill(hole) => self.content(hole, usize::MAX, &mut content)?,
+            Change::Placeholder => self.content(Hole::Pixel, usize::MAX, &mut content)?,
+            Change::Keep => return Err(Reason::TrackingOff),
             Change::Remove(removal) => self.removes(removal)?,
         }
         let is_pixel = matches!(change, Change::Fill(Hole::Pixel | Hole::InitialPixel));
@@ -301,14 +388,28 @@ impl<'f, F: Fill> Copying<'f, F> {
         Ok(())
     }
 
+    /// What a change puts in where no line has a length.
+    fn unlimited(&mut self, change: Change, eol: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
+        match change {
+            Change::Fill(hole @ Hole::Href(_)) => self.content(hole, usize::MAX, out),
+            Change::Fill(pixel) => self.pixel_line(pixel, usize::MAX, eol, out),
+            Change::Placeholder => self.content(Hole::Pixel, usize::MAX, out),
+            Change::Keep => Err(Reason::TrackingOff),
+            Change::Remove(removal) => self.removes(removal),
+        }
+    }
+
+    fn edit_unlimited(&mut self, splice: &mut Splice, at: &RawRange, change: Change, eol: &[u8]) {
+        match splice.replace(at, |out| self.unlimited(change, eol, out)) {
+            Ok(_) => self.changed = true,
+            Err(reason) => self.leave(at, change, reason),
+        }
+    }
+
     fn base64(&mut self, splice: &mut Splice, at: &RawRange, number: usize, body: &Reencoded) {
         let mut inner = Splice::with_capacity(body.changes.len());
         for (range, change) in &body.changes {
-            let done = inner.replace(range, |out| match *change {
-                Change::Fill(hole @ Hole::Href(_)) => self.content(hole, usize::MAX, out),
-                Change::Fill(pixel) => self.pixel_line(pixel, usize::MAX, body.eol, out),
-                Change::Remove(removal) => self.removes(removal),
-            });
+            let done = inner.replace(range, |out| self.unlimited(*change, body.eol, out));
             if let Err(reason) = done {
                 self.leave(at, *change, reason);
             }

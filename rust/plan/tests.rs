@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use super::laws::{Constant, URL, undo, write};
 use super::*;
 use crate::mime::base64::{self, Layout};
@@ -92,15 +94,97 @@ fn in_base64_the_pixel_s_line_breaks_are_those_of_the_text() {
     assert!(html.starts_with(b"<p>\r\n\r\n<img ") && html.ends_with(b">\r\n"));
 }
 
+const UNFOLDED: Rules = Rules {
+    signed_mail: SignedMail::Skip,
+    outlook_links: true,
+    text_links: true,
+    keep_link_attributes: false,
+    never_wrap: Vec::new(),
+    fold_long_lines: false,
+    foreign_opt_outs: false,
+    spare_url_text: false,
+    strip_text_options: false,
+    pixel_placeholder: None,
+};
+
+fn is_short(copy: &str) -> bool {
+    copy.lines().all(|line| line.len() <= 998)
+}
+
 #[test]
 fn no_line_is_made_longer_than_998() {
     let links = "<a href='http://e.com/'>x</a>".repeat(30);
-    let (out, rendering) =
-        render_message(format!("Content-Type: text/html\n\n{links}\n").as_bytes());
-    assert!(out.split(|byte| *byte == b'\n').all(|line| line.len() <= 998));
+    let message = format!("Content-Type: text/html\n\n{links}\n");
+    let plan = Plan::new(message, &UNFOLDED, &[]);
+    let rendering = plan.render(&mut Constant(BOTH), &[]).unwrap();
+    assert!(is_short(str::from_utf8(&write(&plan, &rendering)).unwrap()));
     assert!((1..30).contains(&rendering.links));
     assert_eq!(rendering.left_alone.len(), 30 - rendering.links);
     assert!(rendering.left_alone.iter().all(|left| left.reason == Reason::LineTooLong));
+}
+
+#[test]
+fn a_line_that_links_would_make_too_long_is_broken_before_an_href() {
+    let links = "<a\tclass=b href='http://e.com/'>x</a>".repeat(26);
+    let message = format!("Content-Type: text/html\r\n\r\n{links}\r\n");
+    let out = rendered_by(&message, &Rules::default(), CLICKS);
+    assert!(is_short(&out));
+    assert_eq!(out.matches(URL).count(), 26);
+    // No more breaks than needed, and nothing but the space before the name goes for them.
+    assert_eq!(out.matches("<a\tclass=b\r\nhref='").count(), 2);
+    assert_eq!(out.replace("\r\nhref", " href").replace(URL, "http://e.com/"), message);
+}
+
+#[test]
+fn a_line_is_broken_only_where_white_space_of_a_tag_allows_it() {
+    let long =
+        |tag: &str| format!("Content-Type: text/html\n\n{}{tag}\n", "y".repeat(985 - tag.len()));
+    for (tag, folded) in [
+        ("<a href=http://e.com/>", Some("<a\nhref=")),
+        ("<a  href=http://e.com/>", Some("<a \nhref=")),
+        ("<a\x0chref=http://e.com/>", Some("<a\nhref=")),
+        ("<!--[if mso]><a href=http://e.com/><![endif]-->", Some("<a\nhref=")),
+        ("<a/href=http://e.com/>", None),
+        ("<a\x0d\x0dhref=http://e.com/>", None),
+        ("<a title='x'href=http://e.com/>", None),
+    ] {
+        let message = long(tag);
+        let out = rendered_by(&message, &Rules::default(), CLICKS);
+        match folded {
+            Some(folded) => assert!(out.contains(&format!("{folded}{URL}")), "{out}"),
+            None => assert_eq!(out, message),
+        }
+        assert_eq!(rendered_by(&message, &UNFOLDED, CLICKS), message);
+        for encoding in ["binary", "quoted-printable", "base64"] {
+            let head = format!("Content-Transfer-Encoding: {encoding}\n\n");
+            let message = message.replacen("\n\n", &format!("\n{head}"), 1);
+            let out = rendered_by(&message, &Rules::default(), CLICKS);
+            assert!(!out.contains("\nhref"), "{out}");
+        }
+    }
+    let text = long("").replace("text/html", "text/plain").replace("yyy\n", " http://e.com/\n");
+    assert_eq!(rendered_by(&text, &Rules::default(), CLICKS), text);
+}
+
+#[test]
+fn a_line_that_is_broken_before_the_next_link_has_room_for_this_one() {
+    let link = "<a/href='http://e.com/'>x</a>";
+    let next = "<a href='http://e.com/'>";
+    let message =
+        format!("Content-Type: text/html\n\n{}{link}{}{next}\n", "y".repeat(920), "z".repeat(9));
+    let out = rendered_by(&message, &Rules::default(), CLICKS);
+    assert!(is_short(&out) && out.contains("zzz<a\nhref="), "{out}");
+    assert_eq!(out.matches(URL).count(), 2);
+}
+
+#[test]
+fn a_break_never_makes_a_boundary_line() {
+    let head = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n\n";
+    for (tag, wrapped) in [("<a\n--b href=http://e.com/", 0), ("<a\n--c href=http://e.com/", 1)] {
+        let message = format!("{head}{tag} title='{}'>\n--b--\n", "y".repeat(950));
+        let out = rendered_by(&message, &Rules::default(), CLICKS);
+        assert_eq!((out.matches(URL).count(), is_short(&out)), (wrapped, true), "{out}");
+    }
 }
 
 #[test]
@@ -133,6 +217,55 @@ fn what_cannot_be_changed_is_byte_for_byte_the_same() {
         let plan = Plan::new(message.as_bytes(), &Rules::default(), &[]);
         assert_eq!(plan.left_alone.last().map(|left| left.reason), Some(reason));
     }
+}
+
+#[test]
+fn the_pixel_may_follow_a_line_that_begins_with_dashes() {
+    for (encoding, last) in [("7bit", "<!--\nx\n-->"), ("quoted-printable", "-- jo</p>")] {
+        let message = format!(
+            "Content-Type: multipart/mixed; boundary=\"B1\"\n\n--B1\nContent-Type: text/html\n\
+             Content-Transfer-Encoding: {encoding}\n\n<p>\n{last}\n--B1--\n"
+        );
+        let out = rendered_by(&message, &Rules::default(), OPENS);
+        assert!(out.contains(&format!("\n{last}\n<img ")), "{out}");
+        assert!(out.ends_with("\n\n--B1--\n"), "{out}");
+    }
+}
+
+#[test]
+fn the_pixel_takes_the_place_of_its_placeholder() {
+    let rules = Rules { pixel_placeholder: Some("<!--open-->".into()), ..Rules::default() };
+    let pixel = format!("<img border=\"0\" width=\"1\" height=\"1\" alt=\"\" src=\"{URL}\">");
+    for (html, wanted) in [
+        ("<p><!--open-->x<!--open--></body>", format!("<p>{pixel}x<!--open--></body>")),
+        // Inside what another edit replaces there is no place.
+        ("<a href='http://e.com/<!--open-->'><!--open-->", format!("<a href='{URL}'>{pixel}")),
+        (
+            "<img title='<!--open-->'><a href='http://e.com/<!--open-->'></a>",
+            format!("<img title='{pixel}'><a href='{URL}'></a>"),
+        ),
+        ("<a href='http://e.com/<!--open-->'></a>", format!("<a href='{URL}'></a>\n{pixel}\n")),
+    ] {
+        let message = format!("Content-Type: text/html\n\n{html}");
+        let out = rendered_by(&message, &rules, BOTH);
+        assert_eq!(out, format!("Content-Type: text/html\n\n{wanted}"));
+        // Where opens are not tracked it stays.
+        let unopened = rendered_by(&message, &rules, CLICKS);
+        let kept = wanted.replace(&format!("\n{pixel}\n"), "").replace(&pixel, "<!--open-->");
+        assert_eq!(unopened, format!("Content-Type: text/html\n\n{kept}"));
+        let [_, quoted, encoded] = property_tests::in_each_encoding("text/html", html);
+        for copy in [quoted, encoded] {
+            let plan = Plan::new(copy.as_slice(), &rules, &[]);
+            let rendering = plan.render(&mut Constant(BOTH), &[]).unwrap();
+            let copy = write(&plan, &rendering);
+            let out = property_tests::decode_part(&copy, crate::mime::entity::Role::Html);
+            assert_eq!(out.replace(['\r', '\n'], ""), wanted.replace('\n', ""));
+        }
+    }
+    let full = format!("Content-Type: text/html\n\n{}<!--open-->\n", "y".repeat(960));
+    let plan = Plan::new(full.as_bytes(), &rules, &[]);
+    let rendering = plan.render(&mut Constant(BOTH), &[]).unwrap();
+    assert_eq!((rendering.pixels, rendering.left_alone.len()), (0, 1));
 }
 
 #[test]
@@ -274,9 +407,11 @@ fn lines_that_a_link_joins_with_others_stay_within_998() {
         (format!("{html}{}{link}{rest}", text(400)), 3),
         (format!("{html}{}{split}{rest}", text(400)), 3),
     ] {
-        let out = rendered_by(&message, &Rules::default(), CLICKS);
-        assert!(out.lines().all(|line| line.len() <= 998), "{out}");
+        let out = rendered_by(&message, &UNFOLDED, CLICKS);
+        assert!(is_short(&out), "{out}");
         assert_eq!(out.matches(URL).count(), wrapped, "{out}");
+        let out = rendered_by(&message, &Rules::default(), CLICKS);
+        assert!(is_short(&out) && out.matches(URL).count() >= wrapped, "{out}");
     }
 }
 
@@ -414,5 +549,64 @@ fn a_pixel_behind_the_last_full_group_of_base64_makes_no_line_too_long() {
             let (out, _) = render_message(&[head, &body, end].concat());
             assert!(out.split(|byte| *byte == b'\n').all(|line| line.len() <= 76));
         }
+    }
+}
+
+#[test]
+fn a_revised_plan_has_other_links_and_the_same_message() {
+    let html = "<a href='http://e.com/1'>x</a> <a href='http://e.com/2'>y</a>\n\
+        <a href='http://e.com/3' data-msys-linkname=z>z</a></body>";
+    let replaced =
+        Revision::Replace { target: " https://e.net/\n3".into(), name: Some("n".repeat(70)) };
+    let revisions = HashMap::from([(0, Revision::Veto), (2, replaced)]);
+    for message in property_tests::in_each_encoding("text/html", html) {
+        let plan = Plan::new(message.as_slice(), &Rules::default(), &[]);
+        let revised = plan.revise(revisions.clone()).unwrap();
+        let links: Vec<_> = revised.links.iter().map(|planned| &planned.link).collect();
+        assert_eq!(links[0].target, "http://e.com/2");
+        assert_eq!(
+            (&*links[1].target, links[1].name.as_deref()),
+            ("https://e.net/3", Some(&*"n".repeat(63)))
+        );
+        let [left] = revised.left_alone.as_slice() else { panic!("one link is vetoed") };
+        assert_eq!(
+            (left.reason, left.target.as_deref()),
+            (Reason::Vetoed, Some("http://e.com/1"))
+        );
+
+        let rendering = revised.render(&mut Constant(CLICKS), &[]).unwrap();
+        let copy = write(&revised, &rendering);
+        assert_eq!(undo(&copy, &message, rendering.applied()), message);
+        assert_eq!((rendering.links, rendering.left_alone.len()), (2, 0));
+        let out = property_tests::decode_part(&copy, crate::mime::entity::Role::Html);
+        assert!(out.contains("href='http://e.com/1'") && !out.contains("e.com/2"), "{out}");
+
+        let none = plan.revise((0..3).map(|number| (number, Revision::Veto)).collect()).unwrap();
+        let rendering = none.render(&mut Constant(OPENS), &[]).unwrap();
+        assert_eq!((rendering.pixels, rendering.links), (1, 0));
+    }
+}
+
+#[test]
+fn a_link_that_is_vetoed_is_no_place_for_a_break() {
+    let link = "<a/href='http://e.com/'>x</a>";
+    let next = "<a href='http://e.com/'>";
+    let message = format!("Content-Type: text/html\n\n{}{link}{next}\n", "y".repeat(929));
+    let plan = Plan::new(message.as_bytes(), &Rules::default(), &[]);
+    let revised = plan.revise(HashMap::from([(1, Revision::Veto)])).unwrap();
+    let links = |plan: &Plan<_>| plan.render(&mut Constant(CLICKS), &[]).unwrap().links;
+    assert_eq!((links(&plan), links(&revised)), (2, 0));
+}
+
+#[test]
+fn a_revision_that_makes_no_sense_says_so() {
+    let message = "Content-Type: text/html\n\n<a href='http://e.com/'>";
+    let plan = Plan::new(message, &Rules::default(), &[]);
+    let revise = |number, revision| plan.revise(HashMap::from([(number, revision)])).map(|_| ());
+    assert_eq!(revise(1, Revision::Veto), Err(RevisionError::NoLink { number: 1, count: 1 }));
+    for target in ["", "mailto:a@e.com", "//e.com/", "http://"] {
+        let revision = Revision::Replace { target: target.into(), name: None };
+        let error = RevisionError::Target { number: 0, target: target.into() };
+        assert_eq!(revise(0, revision), Err(error));
     }
 }

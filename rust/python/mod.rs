@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 mod plan;
 mod smtp;
+mod stream;
 mod token;
 mod toml;
 
@@ -63,6 +64,8 @@ mod _core {
     use super::plan::{Rules, TrackedUrls, header_fields, make_plan};
     #[pymodule_export]
     use super::smtp::{find_end_of_data, stuff, unstuff};
+    #[pymodule_export]
+    use super::stream::HtmlStream;
     #[pymodule_export]
     use super::token::{Claims, Engagement, KeyRing};
     #[pymodule_export]

@@ -5,12 +5,15 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyTuple};
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::token::{Engagement, KeyRing};
 use super::{RewriteError, catch_panic, value_error};
 use crate::edit::Applied;
 use crate::mime::entity::BodyPart;
 use crate::mime::header::Section;
-use crate::plan::{self, Hole, PlannedLink};
+use crate::plan::{self, Hole, PlannedLink, Revision};
 use crate::reason::Reason;
 use crate::tracked::{self, TrackedPlan};
 
@@ -27,7 +30,7 @@ pub(super) struct TrackedUrls {
     click_metadata: bool,
     #[pyo3(get)]
     allow_downgrade: bool,
-    core: tracked::TrackedUrls,
+    pub(super) core: tracked::TrackedUrls,
 }
 
 #[pymethods]
@@ -53,7 +56,7 @@ impl TrackedUrls {
 
 /// What may be touched, the same for all messages of one configuration.
 #[pyclass(frozen, module = "msys_track._core")]
-pub(super) struct Rules(plan::Rules);
+pub(super) struct Rules(pub(super) plan::Rules);
 
 #[pymethods]
 impl Rules {
@@ -165,7 +168,10 @@ impl From<&BodyPart> for PyPart {
     }
 }
 
-fn objects<'py, 'r, R, P>(py: Python<'py>, all: &'r [R]) -> PyResult<Bound<'py, PyTuple>>
+pub(super) fn objects<'py, 'r, R, P>(
+    py: Python<'py>,
+    all: &'r [R],
+) -> PyResult<Bound<'py, PyTuple>>
 where
     P: PyClass + Into<PyClassInitializer<P>> + From<&'r R>,
 {
@@ -175,7 +181,17 @@ where
 
 /// A message and its edits, found once, rendered for each recipient.
 #[pyclass(frozen, module = "msys_track._core")]
-pub(super) struct Plan(TrackedPlan<PyBackedBytes>);
+pub(super) struct Plan(TrackedPlan<Message>);
+
+/// A message that plans share.
+#[derive(Clone)]
+struct Message(Arc<PyBackedBytes>);
+
+impl AsRef<[u8]> for Message {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// Finds what can be tracked in a message; header fields named in `drop_headers` go.
 #[pyfunction]
@@ -190,7 +206,7 @@ pub(super) fn make_plan(
     let rules = &rules.get().0;
     catch_panic(py, "planning", message.len(), || {
         let dropped: Vec<&[u8]> = drop_headers.iter().map(|name| &**name).collect();
-        TrackedPlan::new(plan::Plan::new(message, rules, &dropped))
+        TrackedPlan::new(plan::Plan::new(Message(Arc::new(message)), rules, &dropped))
     })
     .map(Plan)
 }
@@ -198,7 +214,7 @@ pub(super) fn make_plan(
 /// A `msys_track.keys.ring.KeyRing`, which holds the compiled ring.
 #[derive(FromPyObject)]
 pub(super) struct Keys<'py> {
-    core: Bound<'py, KeyRing>,
+    pub(super) core: Bound<'py, KeyRing>,
 }
 
 #[pymethods]
@@ -227,6 +243,25 @@ impl Plan {
     #[getter]
     fn initial_pixel_offset(&self) -> Option<usize> {
         self.0.plan().initial_pixel.map(|at| at.0)
+    }
+
+    #[pyo3(signature = (changes, /))]
+    fn revise(
+        &self,
+        py: Python<'_>,
+        changes: HashMap<usize, Option<(String, Option<String>)>>,
+    ) -> PyResult<Self> {
+        let plan = self.0.plan();
+        let revisions = changes.into_iter().map(|(number, change)| {
+            let revision =
+                change.map_or(Revision::Veto, |(target, name)| Revision::Replace { target, name });
+            (number, revision)
+        });
+        let revisions = revisions.collect();
+        let revised = catch_panic(py, "revising", plan.source().len(), || {
+            plan.revise(revisions).map(TrackedPlan::new)
+        })?;
+        revised.map(Self).map_err(value_error)
     }
 
     #[pyo3(signature = (keys, engagement, urls, insertions=vec![], /))]

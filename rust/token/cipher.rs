@@ -15,6 +15,9 @@ use polyval::universal_hash::UniversalHash;
 
 const BLOCK: usize = 16;
 
+/// Blocks that POLYVAL takes at a time.
+const PARALLEL: usize = 4;
+
 /// What proves that the key's holder sealed a message.
 pub(super) type Tag = [u8; BLOCK];
 
@@ -48,12 +51,11 @@ impl Cipher {
         body: &mut [u8],
         tag: &Tag,
     ) -> Result<(), Forged> {
-        let mut counters = counters(tag);
-        let mut key_stream = [Block::default(); 8];
-        for part in body.chunks_mut(8 * BLOCK) {
-            key_stream.fill_with(|| counters.next().unwrap_or_default());
-            self.encryption.encrypt_blocks(&mut key_stream);
-            add(part, Array::slice_as_flattened(&key_stream));
+        let mut key_stream = Vec::new();
+        push_counters(tag, body.len().div_ceil(BLOCK), &mut key_stream);
+        self.encryption.encrypt_blocks(&mut key_stream);
+        for (byte, key) in body.iter_mut().zip(Array::slice_as_flattened(&key_stream)) {
+            *byte ^= key;
         }
         let mut hash = self.hash.clone();
         hash.update_padded(associated);
@@ -67,21 +69,40 @@ impl Cipher {
 
 /// What many messages begin with, and its hash.
 pub(super) struct Start {
+    /// The hash of the whole blocks.
     hash: Polyval,
+    /// The hashes of all whole blocks but the last one, the last two and the last three.
+    earlier: Vec<Polyval>,
     associated: usize,
     text: Vec<u8>,
-    /// How much of the text is hashed: its whole blocks.
-    hashed: usize,
 }
 
 impl Start {
     pub(super) fn new(cipher: &Cipher, associated: &[u8], text: Vec<u8>) -> Self {
         let mut hash = cipher.hash.clone();
         hash.update_padded(associated);
-        let (blocks, rest) = Array::slice_as_chunks(&text);
-        hash.update(blocks);
-        let hashed = text.len() - rest.len();
-        Self { hash, associated: associated.len(), text, hashed }
+        let (blocks, _) = Array::slice_as_chunks(&text);
+        let (first, last) = blocks.split_at(blocks.len().saturating_sub(PARALLEL - 1));
+        hash.update(first);
+        let mut earlier = Vec::with_capacity(last.len());
+        for block in last {
+            earlier.push(hash.clone());
+            hash.update(std::slice::from_ref(block));
+        }
+        earlier.reverse();
+        Self { hash, earlier, associated: associated.len(), text }
+    }
+
+    /// The hash to go on from with that many bytes behind the text, and how much of the text it
+    /// has: so much that a multiple of [`PARALLEL`] blocks is left, if possible.
+    fn hash_before(&self, more: usize) -> (&Polyval, usize) {
+        let whole = self.text.len() / BLOCK;
+        let left = (self.text.len() + more).div_ceil(BLOCK) - whole + 1;
+        let back = left.next_multiple_of(PARALLEL) - left;
+        match back.checked_sub(1).and_then(|place| self.earlier.get(place)) {
+            Some(earlier) => (earlier, (whole - back) * BLOCK),
+            None => (&self.hash, whole * BLOCK),
+        }
     }
 }
 
@@ -89,15 +110,16 @@ impl Start {
 #[derive(Default)]
 pub(super) struct Batch {
     messages: Vec<Message>,
-    /// What follows the start's whole blocks in each message, padded, and the lengths.
+    /// What is hashed of each message behind the hash of its start, padded, and the lengths.
     tails: Vec<u8>,
     tags: Vec<Block>,
     key_stream: Vec<Block>,
 }
 
 struct Message {
+    /// How much of the start is not in the tail.
+    hashed: usize,
     tail: Range<usize>,
-    length: usize,
     key_stream: Range<usize>,
 }
 
@@ -111,54 +133,64 @@ impl Batch {
 
     /// Adds a message: the start, then `pieces`.
     pub(super) fn push(&mut self, start: &Start, pieces: [&[u8]; 2]) {
+        let (hash, hashed) = start.hash_before(pieces.map(<[u8]>::len).iter().sum());
         let tails = &mut self.tails;
         let at = tails.len();
-        tails.extend_from_slice(start.text.get(start.hashed..).unwrap_or_default());
+        tails.extend_from_slice(start.text.get(hashed..).unwrap_or_default());
         for piece in pieces {
             tails.extend_from_slice(piece);
         }
         let tail = at..tails.len();
-        let length = start.hashed + tail.len();
+        let length = hashed + tail.len();
         tails.resize(at + tail.len().next_multiple_of(BLOCK), 0);
         tails.extend_from_slice(&lengths(start.associated, length));
 
-        let mut hash = start.hash.clone();
+        let mut hash = hash.clone();
         let (blocks, _) = Array::slice_as_chunks(tails.get(at..).unwrap_or_default());
         hash.update(blocks);
         self.tags.push(unencrypted_tag(hash));
         let from = self.messages.last().map_or(0, |message| message.key_stream.end);
         let key_stream = from..from + length.div_ceil(BLOCK);
-        self.messages.push(Message { tail, length, key_stream });
+        self.messages.push(Message { hashed, tail, key_stream });
     }
 
     /// Makes the tags and the key streams of all messages.
     pub(super) fn encrypt(&mut self, cipher: &Cipher) {
         cipher.encryption.encrypt_blocks(&mut self.tags);
+        self.key_stream.reserve(self.messages.last().map_or(0, |message| message.key_stream.end));
         for (message, tag) in self.messages.iter().zip(&self.tags) {
-            self.key_stream.extend(counters(&tag.0).take(message.key_stream.len()));
+            push_counters(&tag.0, message.key_stream.len(), &mut self.key_stream);
         }
         cipher.encryption.encrypt_blocks(&mut self.key_stream);
     }
 
-    /// Appends a message as it is sealed, encrypted and its tag behind it, if there is one of that
-    /// number.
-    pub(super) fn write(&self, number: usize, start: &Start, out: &mut Vec<u8>) -> Option<()> {
+    /// Writes a message as it is sealed, encrypted and its tag behind it, to the front of `out`;
+    /// `None` if there is none of that number, or no room.
+    pub(super) fn write(&self, number: usize, start: &Start, out: &mut [u8]) -> Option<()> {
         let message = self.messages.get(number)?;
-        let at = out.len();
-        out.reserve(message.length + BLOCK);
-        out.extend_from_slice(start.text.get(..start.hashed)?);
-        out.extend_from_slice(self.tails.get(message.tail.clone())?);
         let key_stream = self.key_stream.get(message.key_stream.clone())?;
-        add(out.get_mut(at..)?, Array::slice_as_flattened(key_stream));
-        out.extend_from_slice(self.tags.get(number)?);
+        let (first_keys, keys) =
+            Array::slice_as_flattened(key_stream).split_at_checked(message.hashed)?;
+        let (first, rest) = out.split_at_mut_checked(message.hashed)?;
+        let tail = self.tails.get(message.tail.clone())?;
+        let (rest, tag) = rest.split_at_mut_checked(tail.len())?;
+        add(start.text.get(..message.hashed)?, first_keys, first);
+        add(tail, keys, rest);
+        tag.get_mut(..BLOCK)?.copy_from_slice(self.tags.get(number)?);
         Some(())
+    }
+
+    /// The bytes that [`Batch::write`] writes.
+    pub(super) fn sealed_len(&self, number: usize) -> Option<usize> {
+        let message = self.messages.get(number)?;
+        Some(message.hashed + message.tail.len() + BLOCK)
     }
 }
 
-/// Adds a key stream to a text, or takes it off again.
-fn add(text: &mut [u8], key_stream: &[u8]) {
-    for (byte, key) in text.iter_mut().zip(key_stream) {
-        *byte ^= key;
+/// Adds a key stream to a text.
+fn add(text: &[u8], key_stream: &[u8], out: &mut [u8]) {
+    for ((byte, text), key) in out.iter_mut().zip(text).zip(key_stream) {
+        *byte = text ^ key;
     }
 }
 
@@ -174,13 +206,12 @@ fn unencrypted_tag(hash: Polyval) -> Block {
 }
 
 /// The blocks whose encryption is the key stream: the low 32 bits count up and wrap around.
-fn counters(tag: &Tag) -> impl Iterator<Item = Block> {
+fn push_counters(tag: &Tag, blocks: usize, key_stream: &mut Vec<Block>) {
     let first = u128::from_le_bytes(*tag) | 1 << 127;
-    let (fixed, mut low) =
-        (first >> 32 << 32, u32::from_le_bytes([tag[0], tag[1], tag[2], tag[3]]));
-    std::iter::repeat_with(move || {
-        let block = fixed | u128::from(low);
-        low = low.wrapping_add(1);
-        Block::from(block.to_le_bytes())
-    })
+    let (fixed, low) = (first >> 32 << 32, u32::from_le_bytes([tag[0], tag[1], tag[2], tag[3]]));
+    let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
+    key_stream.extend((0..blocks).map(|step| {
+        let counter = fixed | u128::from(low.wrapping_add(step));
+        Block::from(counter.to_le_bytes())
+    }));
 }

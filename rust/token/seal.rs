@@ -124,7 +124,7 @@ impl KeyRing {
             batch: Batch::default(),
             numbers: 0..0,
             single: Batch::default(),
-            sealed: Vec::new(),
+            sealed: vec![VERSION, self.first.id],
         }
     }
 
@@ -193,6 +193,7 @@ pub struct Sealer<'k> {
     /// Which links the batch has.
     numbers: Range<usize>,
     single: Batch,
+    /// Version, key's number and, behind them, what was sealed last.
     sealed: Vec<u8>,
 }
 
@@ -233,9 +234,7 @@ impl Sealer<'_> {
             self.single.push(start, link.pieces());
             self.single.encrypt(&self.key.cipher);
         }
-        self.key.write_head(&mut self.sealed);
-        self.single.write(0, start, &mut self.sealed)?;
-        write_path(link.prefix(), &self.sealed, out)
+        write_path((&self.single, 0), start, &mut self.sealed, link, out)
     }
 
     /// Appends the path of one of a copy's links; those behind it will be asked for next.
@@ -259,9 +258,8 @@ impl Sealer<'_> {
             self.seal_batch(links, number)?;
         }
         let start = &self.start.as_ref()?.start;
-        self.key.write_head(&mut self.sealed);
-        self.batch.write(number - self.numbers.start, start, &mut self.sealed)?;
-        write_path(link.prefix(), &self.sealed, out)
+        let place = number - self.numbers.start;
+        write_path((&self.batch, place), start, &mut self.sealed, link, out)
     }
 
     /// Seals the link of that number, if a reader would take it, and those that can be sealed
@@ -294,11 +292,6 @@ impl Sealer<'_> {
 }
 
 impl Key {
-    fn write_head(&self, sealed: &mut Vec<u8>) {
-        sealed.clear();
-        sealed.extend([VERSION, self.id]);
-    }
-
     fn start_of(&self, engagement: &EncodedEngagement, link: &EncodedLink) -> LinkStart {
         let prefix = link.prefix();
         let associated = [&[VERSION, self.id], prefix.as_bytes()].concat();
@@ -307,12 +300,23 @@ impl Key {
     }
 }
 
-fn write_path(prefix: &str, sealed: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    out.extend_from_slice(prefix.as_bytes());
+fn write_path(
+    (batch, place): (&Batch, usize),
+    start: &Start,
+    sealed: &mut Vec<u8>,
+    link: &EncodedLink,
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    let length = HEAD + batch.sealed_len(place)?;
+    if sealed.len() < length {
+        sealed.resize(length, 0);
+    }
+    batch.write(place, start, sealed.get_mut(HEAD..)?)?;
+    out.extend_from_slice(link.prefix().as_bytes());
     out.push(b'/');
     let token = out.len();
-    out.resize(token + token_len(sealed.len()), 0);
-    BASE64URL.encode_slice(sealed, out.get_mut(token..)?).ok().map(|_| ())
+    out.resize(token + token_len(length), 0);
+    BASE64URL.encode_slice(sealed.get(..length)?, out.get_mut(token..)?).ok().map(|_| ())
 }
 
 fn sealed_len(engagement: &EncodedEngagement, link: &EncodedLink) -> usize {

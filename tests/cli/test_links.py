@@ -46,6 +46,8 @@ def test_a_click_s_claims_are_one_json_object(difference: oracle.Difference, key
         "kind": "click",
         "target": "http://e.com/?a=1&b=2",
         "link_name": "top",
+        "link_number": 1,
+        "link_part": "html",
         "recipient": "Jo@e.com",
         "recipient_type": "to",
         "campaign_id": "spring",

@@ -242,3 +242,55 @@ def test_a_message_is_wanted_on_standard_input(tmp_path: Path) -> None:
     ended = shell(tmp_path, "msys-track rewrite --to a@b.c <&-")
     assert (ended.code, ended.output) == (2, b"")
     assert ended.errors.endswith("no message: give one on standard input, as in < message.eml\n")
+
+
+PAGE = b"<body>\n<a href='http://e.com/x'>x</a> <a href=mailto:a@b.c>y</a></body>\n"
+
+
+def test_an_html_document_is_rewritten_as_it_is_read(keys: Path) -> None:
+    arguments = (*BOTH, "--html", "--domain", "click.example.com", "--keys", keys)
+    result = rewrite(*arguments, given=PAGE)
+    assert result.exit_code == 0
+    url = result.stdout_bytes.split(b"'")[1].decode()
+    ring = KeyRing.load(str(keys))
+    path = url.removeprefix("http://click.example.com/")
+    assert ring.open(path).target == "http://e.com/x"
+    assert ring.open(path).engagement.recipient == "jo@example.com"
+    assert result.stdout_bytes.count(b"<img") == 1
+    left = PAGE.index(b"mailto:")
+    assert result.stderr.splitlines() == [
+        "1 link wrapped, 1 pixel added, left alone: 1 not_http",
+        f"  bytes {left} to {left + len(b'mailto:a@b.c')}: not_http",
+    ]
+
+
+def test_an_html_document_may_be_longer_than_memory_is_wanted_for(keys: Path) -> None:
+    page = b"<body>\n" + b"<p><a href='http://e.com/x'>x</a></p>\n" * 50_000 + b"</body>\n"
+    result = rewrite(*BOTH, "--html", "--keys", keys, given=page)
+    assert result.stdout_bytes.count(b"/f/a/") == 50_000
+    assert result.stdout_bytes.endswith(b'">\n</body>\n')
+
+
+def test_an_html_document_without_tracking_comes_back_as_it_is() -> None:
+    result = rewrite("--to", "jo@example.com", "--html", given=PAGE)
+    assert (result.exit_code, result.stdout_bytes) == (0, PAGE)
+    assert result.stderr == "0 links wrapped, 0 pixels added, left alone: nothing\n"
+
+
+def test_of_much_that_stays_the_first_twenty_are_listed() -> None:
+    result = rewrite(*BOTH, "--html", given=b"<a href=mailto:a@b.c></a>" * 2_000)
+    lines = result.stderr.splitlines()
+    assert lines[0] == "0 links wrapped, 1 pixel added, left alone: 2000 not_http"
+    assert lines[21] == "  and 1980 more"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("--html", "--edits", "e.json"), "nothing is kept"), (("--charset", "utf-8"), "--html")],
+)
+def test_options_that_do_not_go_together_are_refused(
+    arguments: tuple[str, ...], said: str
+) -> None:
+    result = rewrite(*BOTH, *arguments)
+    assert (result.exit_code, result.stdout_bytes) == (2, b"")
+    assert said in result.stderr

@@ -132,9 +132,11 @@ upstream = "127.0.0.1:25"
         ("[listener]\nallow_downgrade = false\n", []),
         ('[listener]\ncontext = { smtpapi_click_tracking_scheme = "https" }\n', []),
         (
-            '[listener]\nclick_tracking_scheme = "https"\n'
-            '[pathway.bulk]\nclick_tracking_scheme = "http"\n'
-            '[listen."127.0.0.1:2526"]\nclick_tracking_scheme = "http"\n',
+            (
+                '[listener]\nclick_tracking_scheme = "https"\n'
+                '[pathway.bulk]\nclick_tracking_scheme = "http"\n'
+                '[listen."127.0.0.1:2526"]\nclick_tracking_scheme = "http"\n'
+            ),
             ['listen "127.0.0.1:2526" (msys-track.toml:7)', 'pathway "bulk" (msys-track.toml:5)'],
         ),
     ],

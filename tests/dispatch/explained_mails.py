@@ -303,10 +303,10 @@ MAILS: Final = (
         links=give_fate("url_too_long", LONG_URL) + give_fate("wrapped", "http://shop.example/"),
     ),
     Mail(
-        name="a line that can't be longer",
+        name="a line that can't be longer and has no white space before its href",
         lines=html(
             '<html><body><a href="http://shop.example/short">1</a>',
-            "<p>" + "x" * 850 + '<a href="http://shop.example/long">2</a></p>',
+            "<p>" + "x" * 850 + '<a id="b"href="http://shop.example/long">2</a></p>',
             '<a href="http://shop.example/long">3</a>',
             "</body></html>",
         ),

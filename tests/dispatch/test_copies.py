@@ -13,7 +13,8 @@ from tests import oracle
 from tests.captured_logs import capture_logs
 
 from msys_track.dispatch.copies import Copy
-from msys_track.dispatch.rewriter import Rewriter, rewrite
+from msys_track.dispatch.library import rewrite
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import PolicyRefusedError, RewriteError
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.options.tracking import TrackingOptions

@@ -47,6 +47,27 @@ def test_copies_that_are_made_at_once_are_those_made_one_by_one() -> None:
         planned.render_all(KEYS, asked, URLS, [(len(message), b"x")])
 
 
+def test_a_program_may_veto_rename_and_redirect_links() -> None:
+    planned = plan(HTML + b"<a href='http://e.com/1'><a href='http://e.com/2'>")
+    revised = planned.revise({0: None, 1: ("https://e.net/", "top")})
+    [link] = revised.links
+    [left] = revised.left_alone
+    assert (link.target, link.name, link.offset) == (
+        "https://e.net/",
+        "top",
+        planned.links[1].offset,
+    )
+    assert (left.reason, left.target) == ("vetoed", "http://e.com/1")
+    [(_, _, url)] = render(revised, open_tracking=False).edits
+    claims = KEYS.open(url.decode().removeprefix("https://click.example.com"))
+    assert (claims.target, claims.link_name) == ("https://e.net/", "top")
+    assert len(planned.links) == 2
+    with pytest.raises(ValueError, match="there is no link 2: the plan has 2"):
+        planned.revise({2: None})
+    with pytest.raises(ValueError, match=r'link 1: "ftp://e\.net/" is not an http'):
+        planned.revise({1: ("ftp://e.net/", None)})
+
+
 def test_header_fields_are_found_in_any_case_and_with_their_folds() -> None:
     message = b"A: b\r\nx-msys-API: {\r\n }\r\n\r\nX-MSYS-API: body"
     [([(offset, length)], value)] = ENGINE.header_fields(message, b"X-MSYS-API")

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from msys_track.dispatch.rewriter import Rewriter, rewrite
+from msys_track.dispatch.library import rewrite
+from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import RecipientError, TrackingError
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions

@@ -48,6 +48,16 @@ def test_every_mail_of_the_tour_is_seen_whole(mail: Mail) -> None:
     assert found.beyond is None
 
 
+def test_a_broken_line_is_no_difference_where_it_would_be_too_long() -> None:
+    message = HEAD + b"\r\n<p>" + b"y" * 950 + b"<a href='http://a.example/'>x</a>\r\n"
+    copy = track_message(message)
+    assert b"<a\r\nhref=" in copy
+    assert find_changes(message).beyond is None
+    for other in (copy.replace(b"y" * 950, b""), copy.replace(b"<a\r\n", b"<\r\na ")):
+        sent = message if other.count(b"y") else message.replace(b"y" * 950, b"")
+        assert changes(sent, other, ORIGIN).beyond is not None
+
+
 def test_a_changed_byte_is_seen_wherever_it_is() -> None:
     message = without_api_header(NEWSLETTER.message())
     copy = track_message(message)

@@ -1,6 +1,6 @@
 import pytest
 
-from msys_track.testing.href import attribute_value, browser_target, follow_href
+from msys_track.testing.href import browser_target, follow_href
 
 
 @pytest.mark.parametrize(
@@ -25,21 +25,6 @@ def test_references_and_blanks_are_read_as_a_browser_reads_them(href: bytes, tar
 @pytest.mark.parametrize("href", ["https://ü.example/".encode(), b"http://&uuml;.example/", b"\0"])
 def test_what_hangs_on_more_than_ascii_has_no_answer(href: bytes) -> None:
     assert follow_href(href) is None
-
-
-@pytest.mark.parametrize(
-    ("raw", "value"),
-    [
-        ("a&amp;b&#38;c&#x26;d&AMP;e", "a&b&c&d&e"),
-        ("?a&copy=1&copy;=2&copyx&copy", "?a&copy=1©=2&copyx©"),
-        ("&times=3&notit;&notin;&unknown;", "&times=3&notit;∉&unknown;"),
-        ("&#0;&#xD800;&#x110000;&#99999999999999999999;\0", "\ufffd" * 5),
-        ("&#128;&#x9f;&#x81;&#10;&#;&#x;&", "€Ÿ\x81\n&#;&#x;&"),
-        ("&amp;amp;", "&amp;"),
-    ],
-)
-def test_character_references_follow_the_attribute_rule(raw: str, value: str) -> None:
-    assert attribute_value(raw) == value
 
 
 def test_white_space_goes_as_the_url_standard_says() -> None:

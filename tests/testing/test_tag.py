@@ -7,7 +7,7 @@ from msys_track.testing.tag import TagOptions, read_tag_options
 
 def read_tag(attribute: str) -> TagOptions:
     document = f"<a {attribute} href='http://a.test/'>".encode()
-    return read_tag_options(document, document.index(b"http"))
+    return read_tag_options(document)[document.index(b"http")]
 
 
 def test_white_space_around_a_value_is_dropped() -> None:

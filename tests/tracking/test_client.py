@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from msys_track.settings.addresses import Network
-from msys_track.tracking.client import decode_header, find_client_address, parse_user_agent
+from msys_track.tracking.client import decode_header, find_client_address
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("2001:db8:1::/48"))
 
@@ -77,28 +77,6 @@ def test_only_spaces_and_tabs_stand_around_a_forwarded_address(blank: bytes) -> 
 @given(lines=st.lists(st.binary(max_size=60), max_size=4))
 def test_no_header_line_breaks_the_walk(lines: list[bytes]) -> None:
     assert find_client_address("10.0.0.1", lines, TRUSTED)
-
-
-@pytest.mark.parametrize(
-    ("user_agent", "is_prefetched", "is_proxy"),
-    [
-        ("Mozilla/5.0", True, False),
-        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15", False, False),
-        (
-            "Mozilla/5.0 (Windows NT 5.1) Firefox/11.0 (via ggpht.com GoogleImageProxy)",
-            False,
-            True,
-        ),
-        ("YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html", False, True),
-        ("mozilla/5.0", False, False),
-    ],
-)
-def test_a_user_agent_tells_prefetchers_and_image_proxies(
-    *, user_agent: str, is_prefetched: bool, is_proxy: bool
-) -> None:
-    known = {"is_prefetched": is_prefetched, "is_proxy": is_proxy}
-    assert parse_user_agent(user_agent) == known
-    assert parse_user_agent(None) == {}
 
 
 @given(value=st.binary(max_size=8_192))

@@ -229,8 +229,8 @@ STEPS = [
     "msys_track.tracking.connection.decode_header",
     "msys_track.tracking.connection.Visit",
     "msys_track.tracking.connection.make_events",
-    "msys_track.tracking.visit.parse_user_agent",
-    "msys_track.tracking.visit.parse_metadata",
+    "msys_track.events.parse_user_agent",
+    "msys_track.events.parse_metadata",
     "msys_track.sinks.writer.EventWriter.put",
 ]
 

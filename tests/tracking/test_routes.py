@@ -4,16 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msys_track import _core
-from msys_track.keys.plain.ring import KeyRing as PlainKeyRing
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.metrics import Counters
 from msys_track.tracking.replies import PIXEL, Replies
-from msys_track.tracking.routes import Outcome, Routes, parse_path
+from msys_track.tracking.routes import Outcome, Routes
 
 # A fixed key: tests are shared out by name, tokens are in the names, and processes must agree.
-SECRETS = [(1, bytes(range(32)))]
-KEYS = KeyRing(_core.KeyRing(SECRETS), PlainKeyRing(SECRETS), (1,))
+KEYS = KeyRing.from_secrets({1: bytes(range(32))})
 REPLIES = Replies("msys-http")
 NOW = 1_000
 EXPIRES_AT = 2_000
@@ -145,25 +142,6 @@ def test_no_request_target_breaks_the_routes(target: bytes) -> None:
 @given(target=st.text(st.characters(codec="ascii")))
 def test_no_answer_repeats_what_was_asked(target: str) -> None:
     assert visit("/f/a/" + target).reply in (REPLIES.not_found, REPLIES.pixel)
-
-
-@pytest.mark.parametrize(
-    ("target", "path"),
-    [
-        (b"/a?b", "/a"),
-        (b"/a#b", "/a"),
-        (b"/a%3Fb", "/a?b"),
-        (b"/%61%", "/a%"),
-        (b"/%ff", "/\ufffd"),
-        (b"http://h/a/b?c", "/a/b"),
-        (b"http://h", ""),
-        (b"http://h?/a", ""),
-        (b"*", ""),
-        (b"", ""),
-    ],
-)
-def test_the_path_of_a_request_target(target: bytes, path: str) -> None:
-    assert parse_path(target) == path
 
 
 def test_the_pixel_is_the_43_byte_transparent_gif() -> None:

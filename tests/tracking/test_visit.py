@@ -35,6 +35,7 @@ READER = Client(
     accept_language="en",
 )
 AT = 1_460_989_600.25
+POSITION = {"link_number": 3, "link_part": "html"}
 
 
 def visit_of(kind: str, **link: Any) -> Visit:
@@ -45,16 +46,16 @@ def visit_of(kind: str, **link: Any) -> Visit:
 @pytest.mark.parametrize(
     ("kind", "link"),
     [
-        ("click", {"target": "https://shop.test/?a=1&b=#c", "link_name": "banner"}),
+        ("click", {"target": "https://shop.test/?a=1&b=#c", "link_name": "banner", **POSITION}),
         ("open", {}),
         ("initial_open", {}),
-        ("amp_click", {"target": "https://shop.test/"}),
+        ("amp_click", {"target": "https://shop.test/", **POSITION}),
         ("amp_open", {}),
         ("amp_initial_open", {}),
-        ("link_unsubscribe", {"target": "https://shop.test/bye"}),
+        ("link_unsubscribe", {"target": "https://shop.test/bye", **POSITION}),
     ],
 )
-def test_the_event_of_each_kind_is_the_documented_one(kind: str, link: dict[str, str]) -> None:
+def test_the_event_of_each_kind_is_the_documented_one(kind: str, link: dict[str, Any]) -> None:
     made = make_event(visit_of(kind, **link), randomness=bytes(range(10)))
     assert json.loads(made.as_json()) == GOLDEN[kind]
 

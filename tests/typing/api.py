@@ -1,6 +1,6 @@
 """Every public name as a program uses it. Nothing runs this: mypy reads it."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import assert_type
 
@@ -9,6 +9,7 @@ from msys_track import (
     Copy,
     Engagement,
     HeaderRefusedError,
+    HtmlRewriter,
     InvalidTokenError,
     KeyRing,
     KeyRingError,
@@ -17,8 +18,10 @@ from msys_track import (
     RecipientError,
     RewriteError,
     Rewriter,
+    Rules,
     SettingsError,
     SinkError,
+    TrackedUrls,
     TrackingError,
     TrackingOptions,
     UpstreamError,
@@ -102,3 +105,26 @@ def what_can_go_wrong(message: bytes) -> str:
     except TrackingError as error:
         return f"{error} (msys-track {assert_type(__version__, str)})"
     return Reason.TRACKING_OFF.value
+
+
+def a_page_in_chunks(
+    chunks: Iterable[bytes], keys: KeyRing, engagement: Engagement
+) -> Iterator[bytes]:
+    urls = TrackedUrls(
+        domain="click.example.com", click_scheme="https", open_scheme="https", click_metadata=True
+    )
+    rewriter = HtmlRewriter(
+        keys=keys, engagement=engagement, urls=urls, rules=Rules(outlook_links=False)
+    )
+    for chunk in chunks:
+        yield assert_type(rewriter.write(chunk), bytes)
+    yield rewriter.end()
+    assert_type(rewriter.wrapped_links + rewriter.pixels + rewriter.without_metadata, int)
+    assert_type(rewriter.reasons, dict[str, int])
+    assert_type(
+        [(each.offset, each.reason) for each in rewriter.left_alone], list[tuple[int, str]]
+    )
+
+
+async def an_async_page(rewriter: HtmlRewriter, chunks: AsyncIterator[bytes]) -> bytes:
+    return b"".join([piece async for piece in rewriter.rewrite(chunks)])

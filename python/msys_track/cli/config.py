@@ -41,7 +41,8 @@ def check(*, file: Path, key_source: KeySource | None, upstream: str | None) -> 
     """Read a configuration FILE, its keys and its policy as a server would; open nothing.
 
     Prints each fault on a line, with its place; the exit code is then 2. Also prints what is
-    ignored or hardly wanted, which is not a fault. FILE is msys-track.toml unless another one is named.
+    ignored or hardly wanted, which is not a fault. FILE is msys-track.toml unless another one is
+    named.
     """
     checked = check_configuration(file, keys=key_source, upstream=upstream)
     _print_ignored(checked)

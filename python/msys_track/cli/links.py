@@ -8,7 +8,7 @@ import click
 
 from msys_track.cli import parameters, streams
 from msys_track.keys.file import KeySource
-from msys_track.tracking.routes import parse_path
+from msys_track.keys.link import open_link as open_tracked_url
 
 _FLAGS: Final = (
     "open_tracking",
@@ -24,18 +24,14 @@ _FLAGS: Final = (
 @parameters.keys(required=True, help_text="The keys that sealed the link.")
 def open_link(*, url: str, key_source: KeySource) -> None:
     """Open the tracked URL, or the path of one, and print its claims as one JSON object."""
-    url = url.strip()
-    # Copying easily leaves out the scheme, or a path's first slash.
-    if "://" not in url and not url.startswith("/"):
-        url = f"/{url}" if url[:2] in ("f/", "q/", "u/") else f"http://{url}"
-    # As the tracker does: ignores percent-encoding, query and fragment that others added.
-    path = parse_path(url.encode("utf-8", "replace"))
-    claims = parameters.key_ring(key_source).open(path)
+    claims = open_tracked_url(url, parameters.key_ring(key_source))
     engagement, metadata = claims.engagement, claims.engagement.metadata
     members = {
         "kind": claims.kind,
         "target": claims.target,
         "link_name": claims.link_name,
+        "link_number": claims.link_number,
+        "link_part": claims.link_part,
         "recipient": engagement.recipient,
         "recipient_type": engagement.recipient_type,
         "message_id": engagement.message_id,

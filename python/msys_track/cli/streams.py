@@ -6,15 +6,20 @@ A stream that was closed before Python started is None.
 import os
 import shutil
 import sys
-from typing import BinaryIO, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 import click
 
 from msys_track.cli.exits import CommandError
 from msys_track.errors import describe_os_error
 
+if TYPE_CHECKING:
+    import io
+
 _STANDARD: Final = (0, 1, 2)
 _COLUMNS: Final = 80
+_CHUNK_BYTES: Final = 65_536
 
 
 def occupy() -> None:
@@ -45,10 +50,27 @@ def message() -> bytes:
         click.UsageError: it is closed or a terminal, so there is no message.
         CommandError: it can't be read.
     """
+    return b"".join(chunks("message", "message.eml"))
+
+
+def chunks(what: str, example: str) -> Iterator[bytes]:
+    """Read standard input to its end, as much at a time as is there.
+
+    Args:
+        what: names what is expected, for people.
+        example: the name of a file that holds one.
+
+    Raises:
+        click.UsageError: it is closed or a terminal, so there is nothing.
+        CommandError: it can't be read.
+    """
     if sys.stdin is None or sys.stdin.isatty():
-        raise click.UsageError("no message: give one on standard input, as in < message.eml")
+        raise click.UsageError(f"no {what}: give one on standard input, as in < {example}")
+    # What is there may be less than a chunk; a plain read would wait for all of it.
+    buffer = cast("io.BufferedReader", sys.stdin.buffer)
     try:
-        return sys.stdin.buffer.read()
+        while chunk := buffer.read1(_CHUNK_BYTES):
+            yield chunk
     except OSError as error:
         raise CommandError(f"msys-track: standard input: {describe_os_error(error)}") from error
 

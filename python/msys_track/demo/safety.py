@@ -8,7 +8,7 @@ from msys_track.demo.catalogue import NEWSLETTER
 from msys_track.demo.check import Check, Section
 from msys_track.demo.journey import Journey, SeenCopy
 from msys_track.demo.stage import Stage
-from msys_track.dispatch.rewriter import rewrite
+from msys_track.dispatch.library import rewrite
 from msys_track.keys.ring import KeyRing
 from msys_track.testing.mail_reader import read_mail
 

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Final, NamedTuple
 
 from msys_track.dispatch.decide import Decision
@@ -91,57 +92,42 @@ class Copy(NamedTuple):
 
 def render_copies(decision: Decision, keys: KeyRing, *, now: int) -> tuple[Copy, ...]:
     """Make every copy that was decided; `now` is the injection time in Unix seconds."""
+    copies: list[Copy] = []
     opened = decision.opened
-    return tuple(
-        Copy(readers, decision.message, untracked=Reason.BYPASSED)
-        if opened is None or resolved is None
-        else render_copy(opened, readers, resolved, keys, now=now, blind=blind)
-        for readers, resolved, blind in decision.copies
-    )
+    # Neighbours with the same options are rendered in one step.
+    for (resolved, blind), alike in groupby(decision.copies, lambda each: each[1:]):
+        readers = [each.readers for each in alike]
+        if opened is None or resolved is None:
+            untracked = Reason.BYPASSED
+            copies += [Copy(each, decision.message, untracked=untracked) for each in readers]
+        else:
+            copies += render_alike(opened, readers, resolved, keys, now=now, blind=blind)
+    return tuple(copies)
 
 
-def render_copy(  # noqa: PLR0913 - all that a copy depends on
+def render_alike(  # noqa: PLR0913 - all that copies depend on
     message: Message,
-    readers: tuple[Reader, ...],
+    readers: Sequence[tuple[Reader, ...]],
     resolved: Resolved,
     keys: KeyRing,
     *,
     now: int,
     blind: Mailbox | None = None,
-) -> Copy:
-    """Make one copy.
+) -> list[Copy]:
+    """Make the copies that have the same options.
 
     Args:
         message: the message, opened.
-        readers: who gets it; opens and clicks count for the first.
-        resolved: its options.
-        keys: seals its links.
+        readers: who gets each copy; its opens and clicks count for the first of them.
+        resolved: the options.
+        keys: seals the links.
         now: the injection time in Unix seconds.
-        blind: whose blind copy it is, if it is one.
+        blind: whose blind copies they are, if they are.
     """
     inserted = message.insert_readers(blind)
     if not resolved.is_tracked:
-        return _leave_untracked(message, readers, resolved, Reason.TRACKING_OFF, inserted)
-    plan = message.find_plan(resolved)
-    if plan is None:
-        return _leave_untracked(message, readers, resolved, Reason.CORE_FAILURE, inserted)
-    message_id = secrets.token_hex(10)
-    engagement = Engagement(
-        message_id=message_id,
-        transmission_id=message.transmission_id,
-        recipient=readers[0].address,
-        recipient_type=readers[0].type,
-        injected_at=now,
-        expires_at=now + resolved.tracking_link_expiry_seconds.value,
-        campaign_id=resolved.campaign_id.value,
-        metadata=resolved.metadata.value,
-        tags=resolved.tags.value,
-        customer_id=resolved.customer_id.value,
-        open_tracking=resolved.open_tracking.value,
-        click_tracking=resolved.click_tracking.value,
-        initial_pixel=resolved.open_tracking.value and resolved.initial_open.value,
-        transactional=resolved.transactional.value,
-    )
+        reason = Reason.TRACKING_OFF
+        return [_leave_untracked(message, each, resolved, reason, inserted) for each in readers]
     urls = _make_urls(
         domain=resolved.tracking_domain.value,
         click_scheme=resolved.click_tracking_scheme.value,
@@ -149,22 +135,50 @@ def render_copy(  # noqa: PLR0913 - all that a copy depends on
         click_metadata=resolved.click_tracking_include_metadata.value,
         allow_downgrade=resolved.allow_downgrade.value,
     )
-    try:
-        rendered = plan.render(keys, engagement, urls, inserted)
-        written = rendered.message
-    except RewriteError:
-        log.exception("message.rewrite_failed", step="render")
-        return _leave_untracked(message, readers, resolved, Reason.CORE_FAILURE, inserted)
-    return Copy(
-        readers,
-        written,
-        message_id,
-        rendered.wrapped_links,
-        rendered.pixels,
-        resolved,
-        message.header,
-        plan,
-        rendered,
+    engagements = [_make_engagement(message, each[0], resolved, now) for each in readers]
+    plan = message.find_plan(resolved)
+    if plan is not None:
+        try:
+            all_rendered = plan.render_all(keys, engagements, urls, inserted)
+            return [
+                Copy(
+                    own,
+                    rendered.message,
+                    engagement.message_id,
+                    rendered.wrapped_links,
+                    rendered.pixels,
+                    resolved,
+                    message.header,
+                    plan,
+                    rendered,
+                )
+                for own, engagement, rendered in zip(
+                    readers, engagements, all_rendered, strict=True
+                )
+            ]
+        except RewriteError:
+            log.exception("message.rewrite_failed", step="render")
+    reason = Reason.CORE_FAILURE
+    return [_leave_untracked(message, each, resolved, reason, inserted) for each in readers]
+
+
+def _make_engagement(message: Message, reader: Reader, resolved: Resolved, now: int) -> Engagement:
+    return Engagement(
+        message_id=secrets.token_hex(10),
+        transmission_id=message.transmission_id,
+        recipient=reader.address,
+        recipient_type=reader.type,
+        injected_at=now,
+        expires_at=now + resolved.tracking_link_expiry_seconds.value,
+        campaign_id=resolved.campaign_id.value,
+        metadata=resolved.metadata.value,
+        tags=resolved.tags.value,
+        customer_id=resolved.customer_id.value,
+        subaccount_id=resolved.subaccount_id.value,
+        open_tracking=resolved.open_tracking.value,
+        click_tracking=resolved.click_tracking.value,
+        initial_pixel=resolved.open_tracking.value and resolved.initial_open.value,
+        transactional=resolved.transactional.value,
     )
 
 

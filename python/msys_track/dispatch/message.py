@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from msys_track.dispatch import recipients
+from msys_track.dispatch.hook import OnLink, revise_plan
 from msys_track.errors import RewriteError
 from msys_track.logs import event_logger
+from msys_track.options.arguments import Arguments
 from msys_track.options.resolve import Resolved, resolve
 from msys_track.options.scopes import Scope
 from msys_track.policy.context import Contexts
@@ -34,10 +36,12 @@ class Message:
     """
 
     __slots__ = (
+        "_arguments",
         "_bcc_fields",
         "_cc_fields",
         "_engine",
         "_fields",
+        "_on_link",
         "_own",
         "_plans",
         "_scopes",
@@ -54,6 +58,8 @@ class Message:
         *,
         engine: Engine,
         scopes: Sequence[Scope],
+        arguments: Arguments | None = None,
+        on_link: OnLink | None = None,
     ) -> None:
         """Read the header.
 
@@ -62,11 +68,15 @@ class Message:
             addresses: the recipients of the SMTP transaction, each once and checked.
             engine: reads header fields and finds edits.
             scopes: what is configured, the most specific scope first.
+            arguments: the engagement data that the call of a program gives.
+            on_link: decides about each link that may be wrapped.
 
         Raises:
             HeaderRefusedError: `X-MSYS-API` is malformed.
         """
+        self._arguments = arguments
         self._engine = engine
+        self._on_link = on_link
         self._scopes = scopes
         self._own: Resolved | None = None
         self._fields: Sequence[HeaderField] = engine.header_fields(message, header.NAME)
@@ -92,9 +102,10 @@ class Message:
             HeaderRefusedError: policy's campaign is too long.
         """
         if contexts is not None or scopes is not None:
-            return resolve(self._scopes if scopes is None else scopes, self.header, contexts)
+            layers = self._scopes if scopes is None else scopes
+            return resolve(layers, self.header, contexts, self._arguments)
         if self._own is None:
-            self._own = resolve(self._scopes, self.header)
+            self._own = resolve(self._scopes, self.header, None, self._arguments)
         return self._own
 
     def find_plan(self, resolved: Resolved) -> Plan | None:
@@ -117,7 +128,8 @@ class Message:
             if self._bcc_fields:
                 dropped.append(_BCC)
             try:
-                self._plans[key] = self._engine.plan(self.message, rules, drop_headers=dropped)
+                plan = self._engine.plan(self.message, rules, drop_headers=dropped)
+                self._plans[key] = revise_plan(plan, self._on_link)
             except RewriteError:
                 log.exception("message.rewrite_failed", step="plan")
                 self._plans[key] = None

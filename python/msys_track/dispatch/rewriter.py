@@ -3,27 +3,26 @@
 The proxy, the library and the filter all use it, so that they can't disagree.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from functools import lru_cache
-from typing import Final
 
-from msys_track.dispatch.copies import Copy, render_copies, render_copy
+from msys_track.dispatch.copies import Copy, render_alike, render_copies
 from msys_track.dispatch.decide import CopyDecision, Decision, decide_copies
+from msys_track.dispatch.hook import OnLink
 from msys_track.dispatch.message import Message
 from msys_track.dispatch.recipients import Reader
 from msys_track.errors import PolicyRefusedError
 from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.options import variables
+from msys_track.options.arguments import Arguments
 from msys_track.options.scopes import Scope, Scopes, address_of
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.context import Contexts
 from msys_track.policy.guard import Guard
 from msys_track.policy.hooks import Hook, Transaction
 from msys_track.rewriting.engine import Engine
-from msys_track.rewriting.native import NativeEngine
+from msys_track.rewriting.engines import find_engine
 from msys_track.smtp.path import check_recipients
 
 log = event_logger(__name__)
@@ -40,11 +39,21 @@ class Rewriter:
         policy: is called for each recipient.
         heeds_header: whether X-MSYS-API is obeyed. If not (Momentum's module `smtpapi` is not
             loaded), nothing is tracked and the header is a header like any other.
-        engine: finds and applies edits; None for the compiled core.
+        engine: finds and applies edits; itself, or its name: `native` is the compiled core,
+            `reference` pure Python.
+        on_link: decides about each link that may be wrapped; None for none.
         on_rendered: called with each decision and its copies, to explain them.
     """
 
-    __slots__ = ("_engine", "_heeds_header", "_keys", "_on_rendered", "policy", "scopes")
+    __slots__ = (
+        "_engine",
+        "_heeds_header",
+        "_keys",
+        "_on_link",
+        "_on_rendered",
+        "policy",
+        "scopes",
+    )
 
     def __init__(  # noqa: PLR0913 - the parts that are put together here
         self,
@@ -55,7 +64,8 @@ class Rewriter:
         scopes: Scopes | None = None,
         policy: Guard | None = None,
         heeds_header: bool = True,
-        engine: Engine | None = None,
+        engine: Engine | str = "native",
+        on_link: OnLink | None = None,
         on_rendered: Callable[[Decision, Sequence[Copy]], None] | None = None,
     ) -> None:
         configured = Scope(name=source, options=options or TrackingOptions())
@@ -63,35 +73,52 @@ class Rewriter:
         self.policy = policy
         self._keys = keys
         self._heeds_header = heeds_header
+        self._on_link = on_link
         self._on_rendered = on_rendered
-        self._engine: Engine = engine or NativeEngine()
+        self._engine = find_engine(engine)
 
-    def open(self, message: bytes, recipients: Sequence[str] = ()) -> Message:
+    def open(
+        self,
+        message: bytes,
+        recipients: Sequence[str] = (),
+        arguments: Arguments | None = None,
+    ) -> Message:
         """Read a message's header; its edits are found when the first copy needs them.
+
+        `arguments` are engagement data of the call; they rank as X-MSYS-API does.
 
         Raises:
             RecipientError: a recipient is not a mail address alone.
             HeaderRefusedError: `X-MSYS-API` is malformed.
         """
         check_recipients(recipients)
-        return Message(message, recipients, engine=self._engine, scopes=self._find_layers(None))
+        return self._open(message, recipients, self._find_layers(None), arguments)
 
-    def copy_for(self, recipient: str, message: bytes | Message, *, now: int) -> Copy:
+    def copy_for(
+        self,
+        recipient: str,
+        message: bytes | Message,
+        *,
+        now: int,
+        arguments: Arguments | None = None,
+    ) -> Copy:
         """Make the copy of a message for one recipient, as if it were the only one.
 
         Args:
             recipient: the address that opens and clicks are counted for, without a name.
             message: as received; or opened, so that it is read once for many recipients.
             now: the injection time in Unix seconds.
+            arguments: engagement data of the call, if the message is not opened.
 
         Raises:
             RecipientError: the recipient is not a mail address alone.
             HeaderRefusedError: `X-MSYS-API` is malformed.
         """
         check_recipients((recipient,))
-        opened = self.open(message) if isinstance(message, bytes) else message
-        readers = (Reader(recipient, "to"),)
-        return render_copy(opened, readers, opened.resolve(), self._keys, now=now)
+        opened = self.open(message, arguments=arguments) if isinstance(message, bytes) else message
+        readers = [(Reader(recipient, "to"),)]
+        [copy] = render_alike(opened, readers, opened.resolve(), self._keys, now=now)
+        return copy
 
     def copies(
         self,
@@ -100,6 +127,7 @@ class Rewriter:
         *,
         now: int,
         transaction: Transaction | None = None,
+        arguments: Arguments | None = None,
     ) -> tuple[Copy, ...]:
         """Make what each reader is sent: one copy for all who are sent the same bytes.
 
@@ -108,16 +136,23 @@ class Rewriter:
             recipients: of the SMTP transaction, each once.
             now: the injection time in Unix seconds.
             transaction: how the message came in, which decides about scopes and policy.
+            arguments: engagement data of the call; they rank as X-MSYS-API does.
 
         Raises:
             RecipientError: a recipient is not a mail address alone.
             HeaderRefusedError: `X-MSYS-API` is malformed; no copy may be sent. PolicyRefusedError:
                 policy refused one recipient; no copy may be sent.
         """
-        return self.render(self.decide(message, recipients, transaction=transaction), now=now)
+        decision = self.decide(message, recipients, transaction=transaction, arguments=arguments)
+        return self.render(decision, now=now)
 
     def decide(
-        self, message: bytes, recipients: Sequence[str], *, transaction: Transaction | None = None
+        self,
+        message: bytes,
+        recipients: Sequence[str],
+        *,
+        transaction: Transaction | None = None,
+        arguments: Arguments | None = None,
     ) -> Decision:
         """Call policy, read the header, resolve each recipient's options, and list the copies.
 
@@ -140,7 +175,7 @@ class Rewriter:
         copies: list[CopyDecision] = []
         if served:
             scopes = self._find_layers(transaction)
-            opened = Message(message, served, engine=self._engine, scopes=scopes)
+            opened = self._open(message, served, scopes, arguments)
             for to in served:
                 pathway = contexts[to].lookup(variables.PATHWAY) if to in contexts else None
                 own = None if pathway is None else self._find_layers(transaction, pathway)
@@ -162,6 +197,22 @@ class Rewriter:
             except Exception:
                 log.exception("explanation.failed")
         return copies
+
+    def _open(
+        self,
+        message: bytes,
+        recipients: Sequence[str],
+        scopes: Sequence[Scope],
+        arguments: Arguments | None,
+    ) -> Message:
+        return Message(
+            message,
+            recipients,
+            engine=self._engine,
+            scopes=scopes,
+            arguments=arguments,
+            on_link=self._on_link,
+        )
 
     def _find_layers(
         self, transaction: Transaction | None, pathway: str | None = None
@@ -194,40 +245,3 @@ class Rewriter:
         rejection = self.policy.call(hook, transaction) if self.policy is not None else None
         if rejection is not None:
             raise PolicyRefusedError(rejection.code, rejection.text)
-
-
-def rewrite(
-    message: bytes,
-    *,
-    recipient: str,
-    keys: KeyRing,
-    options: TrackingOptions | None = None,
-    now: int | None = None,
-) -> bytes:
-    """Make the copy of a message for one recipient: its links wrapped, a pixel added.
-
-    `options` decide what is tracked. The message's own `X-MSYS-API` header overrides them and is
-    removed. Without either, or if it can't be rewritten, the message comes back as it is. A
-    `Rewriter` also tells why, and takes several recipients.
-
-    Args:
-        message: a whole message (RFC 5322), line breaks CRLF or LF.
-        recipient: the address that opens and clicks are counted for, without a name.
-        keys: seals the links; the tracker needs the same ring.
-        options: configured options; None means tracking off.
-        now: the injection time in Unix seconds; None means the present.
-
-    Raises:
-        RecipientError: the recipient is not a mail address alone.
-        HeaderRefusedError: `X-MSYS-API` is malformed.
-    """
-    injected_at = int(time.time()) if now is None else now
-    return (
-        _make_rewriter(keys=keys, options=options)
-        .copy_for(recipient, message, now=injected_at)
-        .message
-    )
-
-
-# Callers have many messages under few configurations.
-_make_rewriter: Final = lru_cache(maxsize=16)(Rewriter)

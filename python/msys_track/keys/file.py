@@ -21,8 +21,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msys_track.errors import KeyRingError, describe_os_error
 
-_SECRET_BYTES = 32
-_MAX_KEYS = 255  # a token has one byte for the key's number; 0 is not used
+SECRET_BYTES = 32
+MAX_KEYS = 255  # a token has one byte for the key's number; 0 is not used
 
 _NAMES = ("id", "created", "secret")
 _NAME_FORMS: Final = {
@@ -151,10 +151,10 @@ def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
             # Numbers of removed keys come last: an old link must not look like one of a key we
             # have.
             taken = {key.id for key in keys}
-            order = chain(range(max(taken) + 1, _MAX_KEYS + 1), range(1, max(taken)))
+            order = chain(range(max(taken) + 1, MAX_KEYS + 1), range(1, max(taken)))
             number = next((each for each in order if each not in taken), None)
             if number is None:
-                what = f"has {_MAX_KEYS} keys, the most there can be"
+                what = f"has {MAX_KEYS} keys, the most there can be"
                 raise KeyRingError(f"{path}: {what}; remove the oldest")
             new = make_key(number, now or datetime.now(UTC))
             # Root may rotate for a service: the readers of the old file can read the new one.
@@ -194,7 +194,7 @@ def _require_file(given: KeySource | str) -> Path:
 
 def make_key(number: int, created: datetime) -> SecretKey:
     """Make a key of random bytes."""
-    return SecretKey(id=number, created=created, secret=secrets.token_bytes(_SECRET_BYTES))
+    return SecretKey(id=number, created=created, secret=secrets.token_bytes(SECRET_BYTES))
 
 
 def read_keys(source: KeySource | str) -> list[SecretKey]:
@@ -213,7 +213,7 @@ def read_keys(source: KeySource | str) -> list[SecretKey]:
         if text is None:
             hint = "set it to what a key file holds, for the process that reads it"
             raise KeyRingError(f"{source}: there is no such environment variable; {hint}")
-        return _parse_keys(source, text.encode("utf-8", "surrogateescape"))
+        return parse_keys(source, text.encode("utf-8", "surrogateescape"))
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if folder is None:
         hint = f"systemd sets it for a unit with LoadCredential={source.name}:FILE"
@@ -242,7 +242,7 @@ def _read_file(source: KeySource, path: Path) -> list[SecretKey]:
         raise KeyRingError(f"{source}: there is no such key file; {hint}") from error
     except OSError as error:
         raise KeyRingError(f"{source}: can't be read: {describe_os_error(error)}") from error
-    return _parse_keys(source, content)
+    return parse_keys(source, content)
 
 
 def _is_private(status: os.stat_result, folder: Path) -> bool:
@@ -264,7 +264,12 @@ def _is_private(status: os.stat_result, folder: Path) -> bool:
     return around.st_uid in trusted and not around.st_mode & 0o077
 
 
-def _parse_keys(source: KeySource, content: bytes) -> list[SecretKey]:
+def parse_keys(source: KeySource | str, content: bytes) -> list[SecretKey]:
+    """Read what a key file holds; `source` names it in errors.
+
+    Raises:
+        KeyRingError: not TOML, or with something in it that no key file has.
+    """
     # No error repeats anything of the file, and none is chained `from error`: whatever is
     # misplaced in it may be a secret.
     try:
@@ -304,16 +309,16 @@ def _parse_key(where: str, table: Any) -> SecretKey:
     if len(table) > len(_NAMES):
         raise KeyRingError(f"{where}: has more than {', '.join(_NAMES)}; take it out")
     number, created, text = (table[name] for name in _NAMES)
-    if type(number) is not int or not 1 <= number <= _MAX_KEYS:
-        raise KeyRingError(f"{where}: id must be a number from 1 to {_MAX_KEYS}")
+    if type(number) is not int or not 1 <= number <= MAX_KEYS:
+        raise KeyRingError(f"{where}: id must be a number from 1 to {MAX_KEYS}")
     if not isinstance(created, datetime) or created.tzinfo is None:
         raise KeyRingError(f"{where}: created must be like 2026-11-24T10:00:00Z")
     try:
         secret = base64.b64decode(text, validate=True)
     except (TypeError, ValueError):
         secret = b""
-    if len(secret) != _SECRET_BYTES:
-        raise KeyRingError(f"{where}: secret must be {_SECRET_BYTES} bytes as base64 in quotes")
+    if len(secret) != SECRET_BYTES:
+        raise KeyRingError(f"{where}: secret must be {SECRET_BYTES} bytes as base64 in quotes")
     return SecretKey(id=number, created=created, secret=secret)
 
 

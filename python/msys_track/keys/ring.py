@@ -1,12 +1,20 @@
 """The key ring: with it, tracked links can be read and made."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Self
+from typing import NoReturn, Self
 
-from msys_track.errors import InvalidTokenError
-from msys_track.keys.file import KeySource, SecretKey, make_key, read_keys
+from msys_track.errors import InvalidTokenError, KeyRingError
+from msys_track.keys.file import (
+    MAX_KEYS,
+    SECRET_BYTES,
+    KeySource,
+    SecretKey,
+    make_key,
+    parse_keys,
+    read_keys,
+)
 from msys_track.keys.plain.ring import KeyRing as PlainKeyRing
 
 try:
@@ -53,6 +61,45 @@ class KeyRing:
         return cls._from_keys(read_keys(source))
 
     @classmethod
+    def from_bytes(cls, content: bytes | bytearray | memoryview | str) -> Self:
+        """Read what a key file holds, from elsewhere: a secret store, a variable's value.
+
+        ```python
+        keys = KeyRing.from_bytes(os.environ["SHOP_KEYS"])
+        ```
+
+        Raises:
+            KeyRingError: not TOML, or with something in it that no key file has; the text shows
+                nothing of the content.
+        """
+        if isinstance(content, str):
+            content = content.encode("utf-8", "surrogatepass")
+        return cls._from_keys(parse_keys("keys from bytes", bytes(content)))
+
+    @classmethod
+    def from_secrets(cls, secrets: Mapping[int, bytes]) -> Self:
+        """Make a ring of secrets by their numbers: the first seals, all of them open.
+
+        Args:
+            secrets: 32 random bytes each; numbers are from 1 to 255.
+
+        Raises:
+            KeyRingError: there is none, or one has another length or number.
+        """
+        for number, secret in secrets.items():
+            if type(number) is not int or not 1 <= number <= MAX_KEYS:
+                raise KeyRingError(f"key {number!r}: the number must be from 1 to {MAX_KEYS}")
+            if len(secret) != SECRET_BYTES:
+                what = f"the secret has {len(secret)} bytes; it must have {SECRET_BYTES}"
+                raise KeyRingError(f"key {number}: {what}")
+        if not secrets:
+            raise KeyRingError("there is no secret; a key ring needs one to seal with")
+        now = datetime.now(UTC)
+        return cls._from_keys(
+            [SecretKey(id=each, created=now, secret=bytes(secrets[each])) for each in secrets]
+        )
+
+    @classmethod
     def temporary(cls) -> Self:
         """Make a ring of one new key that is kept nowhere: its links die with it."""
         return cls._from_keys([make_key(1, datetime.now(UTC))])
@@ -61,6 +108,10 @@ class KeyRing:
     def _from_keys(cls, keys: Sequence[SecretKey]) -> Self:
         secrets = [(key.id, key.secret) for key in keys]
         return cls(_CoreKeyRing(secrets), PlainKeyRing(secrets), tuple(key.id for key in keys))
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse: a pickle would carry the keys to wherever it is kept or sent."""
+        raise TypeError("a KeyRing can't be pickled or copied; load it where it is needed")
 
     def seal(self, claims: Claims) -> str:
         """Return the path of a tracked URL without its leading slash, such as `f/a/<token>`.

@@ -5,7 +5,7 @@ Python beside it. What an engine returns is described here and nowhere else; the
 fit it, and so do frozen dataclasses.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
@@ -141,6 +141,18 @@ class Plan(Protocol):
     @property
     def initial_pixel_offset(self) -> int | None:
         """Right after the `<body>` tag; None if there is none."""
+
+    def revise(self, changes: Mapping[int, tuple[str, str | None] | None], /) -> "Plan":
+        """Make the plan of the same message with other links.
+
+        `changes` give a link of `links`, by its number from 0, another target and name, or None
+        to veto it: then it is in `left_alone`, with the reason `vetoed`, and the links behind it
+        move up. A name is cut to 63 bytes, as one from `data-msys-linkname`.
+
+        Raises:
+            RewriteError: a defect of the engine; the caller sends the original.
+            ValueError: there is no such link, or a target is not an http or https URL with a host.
+        """
 
     def render(
         self,

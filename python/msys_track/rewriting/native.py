@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from msys_track import _core
+from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 from msys_track.rewriting.engine import Plan
 from msys_track.rewriting.rules import Rules
 
-__all__ = ["NativeEngine"]
+__all__ = ["NativeEngine", "open_html_stream"]
 
 
 @lru_cache(maxsize=1024)
@@ -30,3 +31,14 @@ class NativeEngine:
             ValueError: a pattern of `never_wrap` is empty.
         """
         return _core.plan(message, _make_core_rules(rules), drop_headers=drop_headers)
+
+
+def open_html_stream(
+    keys: KeyRing, engagement: Engagement, urls: TrackedUrls, rules: Rules, charset: str | None
+) -> _core.HtmlStream:
+    """Begin an HTML document that goes by.
+
+    Raises:
+        ValueError: a pattern of `never_wrap` is empty.
+    """
+    return _core.HtmlStream(keys, engagement, urls, _make_core_rules(rules), charset)

@@ -22,6 +22,8 @@ from msys_track.testing.tag import TagOptions, read_tag_options
 NamedAddress: TypeAlias = tuple[str, str]
 """A name, perhaps empty, and an address."""
 
+_Spans: TypeAlias = Sequence[tuple[int, int]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wrapped:
@@ -83,10 +85,13 @@ _TRACKED: Final = (
     rb'display:none!important;line-height:0px!important;"><img border="0" width="1" height="1" '
     rb'src="(?P<top>%b/q/[\w-]+)" alt=""/></div>)(?P=eol)'
     rb"|%b/f/(?P<sublink>(?:[\w.-]+/)+)[\w-]+"
+    # White space before an href may have become a line break.
+    rb"|(?P<fold>\r?\n)(?=(?i:href)[\s=])"
 )
 _ANY_ORIGIN: Final = rb"https?://[^\x00-\x20\x7f-\xff/\"'<>]+"
 _NO_ESCAPE: Final = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*(?:\r?\n|\Z))")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
+_ENCODED: Final = ("quoted-printable", "base64")
 _EOL: Final = b"\r\n"
 _BLANK_LINE: Final = _EOL * 2
 _SHOWN_BYTES: Final = 40
@@ -205,9 +210,12 @@ def compare_bodies(sent: Body, arrived: Body, origin: str | None = None) -> Chan
         return Changes()
     base = _ANY_ORIGIN if origin is None else re.escape(origin.encode("ascii"))
     before, after = sent.decoded, arrived.decoded
+    options_of = read_tag_options(before)
     wrapped: list[Wrapped] = []
     pixels: list[Pixel] = []
     ends, eols = [(0, 0)], set()
+    folds: list[tuple[int, int]] = []
+    added: list[tuple[int, int]] = []
     old = new = 0
     for match in re.finditer(_TRACKED % (base, base, base), after):
         kept = after[new : match.start()]
@@ -216,17 +224,25 @@ def compare_bodies(sent: Body, arrived: Body, origin: str | None = None) -> Chan
             continue
         _require_same(before[old : old + len(kept)], kept)
         old, new = old + len(kept), match.end()
+        if match["fold"] is not None:
+            _check_break(sent, old)
+            old += 1
+            folds.append(match.span("fold"))
+            eols.add(match["fold"])
+            ends.append((new, old))
+            continue
         if match["sublink"] is None:
             url, is_initial = match["pixel"] or match["top"], match["top"] is not None
             pixels.append(Pixel(url=url.decode("ascii"), is_initial=is_initial, offset=old))
             eols.add(match["eol"])
+            added.append(match.span())
             ends.append((new, old))
             continue
         ending = after[new : new + 1]  # it ends the original too
         end = before.find(ending, old) if ending else len(before)
         if end < old:
             raise DifferenceError(f"{ending!r} behind a link, which is nowhere in the original")
-        options = read_tag_options(before, old)
+        options = options_of.get(old, TagOptions())
         if match["sublink"] != f"{options.sublink}/".encode("ascii"):
             raise DifferenceError(f"{match[0]!r}, where the link asks for /f/{options.sublink}/")
         link = match[0].decode("ascii")
@@ -235,16 +251,17 @@ def compare_bodies(sent: Body, arrived: Body, origin: str | None = None) -> Chan
         ends.append((new, old))
     _require_same(before[old:], after[new:])
     if len(eols) > 1:
-        raise DifferenceError("pixels with different line ends")
-    if sent.encoding in ("quoted-printable", "base64"):
-        _check_encoded(sent, arrived)
-    else:
-        _check_lines(before, after, ends)
+        raise DifferenceError("pixels or breaks with different line ends")
+    _check_encoded(sent, arrived)
+    _check_lines(sent, arrived, ends)
+    _check_folds(after, folds, added)
     return Changes(wrapped=tuple(wrapped), pixels=tuple(pixels))
 
 
 def _check_encoded(sent: Body, arrived: Body) -> None:
-    """Check that the encoded text is well formed, and that no line of ours is too long."""
+    """Check that encoded text is well formed, and that no line of ours is too long."""
+    if sent.encoding not in _ENCODED:
+        return
     lines = [line.rstrip(b" \t\r") for line in sent.raw.split(b"\n")]
     limit = _MAX_ENCODED_LINE
     if sent.encoding == "base64":
@@ -263,11 +280,20 @@ def _check_encoded(sent: Body, arrived: Body) -> None:
             )
 
 
-def _check_lines(before: bytes, after: bytes, ends: Sequence[tuple[int, int]]) -> None:
-    """Check that a line is longer than 998 bytes only where it was before.
+def _check_break(sent: Body, at: int) -> None:
+    """Check that a line break stands in place of white space, in a part that is not encoded."""
+    if sent.encoding in _ENCODED or sent.decoded[at : at + 1] not in (b" ", b"\t", b"\f"):
+        raise DifferenceError("a line break that stands for no white space of a tag")
 
-    `ends` are the places in `after` and `before` from which both go on together.
+
+def _check_lines(sent: Body, arrived: Body, ends: _Spans) -> None:
+    """Check that a line that is not encoded is longer than 998 bytes only where it was before.
+
+    `ends` are the places in what arrived and what was sent from which both go on together.
     """
+    if sent.encoding in _ENCODED:
+        return
+    before, after = sent.decoded, arrived.decoded
     start = 0
     for line in after.split(b"\n"):
         end = start + len(line)
@@ -278,6 +304,25 @@ def _check_lines(before: bytes, after: bytes, ends: Sequence[tuple[int, int]]) -
             if max(len(each.removesuffix(b"\r")) for each in theirs) <= _MAX_LINE:
                 raise DifferenceError(f"a line of {len(line)} bytes")
         start = end + 1
+
+
+def _check_folds(after: bytes, folds: _Spans, pixels: _Spans) -> None:
+    """Check that each line that was broken would be too long in one piece, without a pixel.
+
+    `folds` and `pixels` are where line breaks and pixels start and end in `after`.
+    """
+    whole, copied, places = b"", 0, []
+    for start, end in sorted([*folds, *pixels]):
+        whole += after[copied:start]
+        if (start, end) in folds:
+            places.append(len(whole))
+            whole += b" "
+        copied = end
+    whole += after[copied:]
+    for at in places:
+        line = whole[whole.rfind(b"\n", 0, at) + 1 :].partition(b"\n")[0]
+        if len(line.removesuffix(b"\r")) <= _MAX_LINE:
+            raise DifferenceError("a line is broken that would not be too long")
 
 
 def _find_old(at: int, ends: Sequence[tuple[int, int]]) -> int:

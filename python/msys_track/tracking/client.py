@@ -1,10 +1,10 @@
-"""The client of a request: its address, and what its user agent reveals.
+"""The client of a request: its address, and the headers that an event keeps.
 
 All of it comes from the client, and is trusted only as far as a configured proxy vouches for it.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from msys_track.settings.addresses import Network
@@ -12,10 +12,6 @@ from msys_track.smtp.address import IpAddress, parse_ip
 
 # What an event keeps of a header; a client may send far more, as often as it likes.
 _MAX_HEADER_CHARACTERS = 1_024
-
-# Apple's Mail Privacy Protection loads images ahead of the reader under exactly this name.
-_PREFETCHER = "Mozilla/5.0"
-_PROXY = re.compile(r"GoogleImageProxy|YahooMailProxy")
 
 # "192.0.2.1:4711" and "[2001:db8::1]:4711": some proxies add the port.
 _WITH_PORT = re.compile(r"([0-9.]+):[0-9]+|\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?")
@@ -41,16 +37,6 @@ def decode_header(value: bytes | None) -> str | None:
     if not value:
         return None
     return value[: 4 * _MAX_HEADER_CHARACTERS].decode("utf-8", "replace")[:_MAX_HEADER_CHARACTERS]
-
-
-def parse_user_agent(user_agent: str | None) -> Mapping[str, bool]:
-    """Return SparkPost's object, with the two members that a name decides; empty without one."""
-    if user_agent is None:
-        return {}
-    return {
-        "is_prefetched": user_agent == _PREFETCHER,
-        "is_proxy": _PROXY.search(user_agent) is not None,
-    }
 
 
 def find_client_address(

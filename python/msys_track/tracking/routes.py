@@ -5,9 +5,9 @@ links can be read, and tested, here.
 """
 
 from typing import NamedTuple
-from urllib.parse import unquote_to_bytes
 
 from msys_track.errors import InvalidTokenError
+from msys_track.keys.link import parse_path
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.metrics import Counters
 from msys_track.tracking.location import is_http, make_location, percent_encode
@@ -103,23 +103,7 @@ class Routes:
         return claims if claims.kind in kinds else None
 
     def _drop_expired(self, claims: Claims, now: float) -> Claims | None:
-        if now < claims.engagement.expires_at:
+        if not claims.is_expired(now):
             return claims
         self._counters.add("expired")
         return None
-
-
-def parse_path(target: bytes) -> str:
-    """Return the path of a request target, percent-decoded once, without query and fragment.
-
-    Bytes outside ASCII become U+FFFD, which is in no path of ours. Query parameters are dropped:
-    mail hosts and ad networks append their own.
-    """
-    path = target.partition(b"?")[0].partition(b"#")[0]
-    if not path.startswith(b"/"):
-        # absolute-form, as sent to a proxy (RFC 9112 section 3.2.2)
-        _, slash, rest = path.partition(b"://")[2].partition(b"/")
-        path = slash + rest
-    if b"%" in path:
-        path = unquote_to_bytes(path)
-    return path.decode("ascii", "replace")

@@ -15,6 +15,9 @@ SPOILERS: Final = frozenset({b"a", b"noscript", b"select", b"template"})
 WATCHED: Final = SPOILERS | elements.TABLE_PARTS | {b"input", b"table", b"textarea"}
 """Names of tags that matter also where nothing is hidden."""
 
+_MOST_ENTRIES: Final = 512
+"""Browsers stop at that depth too; what is deeper is not followed."""
+
 _ENDS_SELECT: Final = frozenset({b"input", b"select", b"textarea"})
 _ENDS_ROW: Final = elements.SECTIONS | {b"caption", b"tr"}
 _ENDS_P: Final = elements.CLOSES_P - {b"dd", b"dt", b"li", b"plaintext", b"xmp"}
@@ -47,6 +50,8 @@ class PixelPlace:
         self._segments = [_Segment(b"")]
         self._open: deque[_Spoiler] = deque()
         self._hidden = 0
+        self._entries = 0
+        """Markers and spoilers that are open."""
 
     @property
     def watches_all(self) -> bool:
@@ -70,12 +75,13 @@ class PixelPlace:
         """
         if name in elements.TABLE_PARTS:
             self._end_cell(name)
-        if name in _ENDS_SELECT and self._close_last(b"select") and name == b"select":
+        if name in _ENDS_SELECT and self._close_all(b"select") and name == b"select":
             return
         self._end_hidden_item(name)
         if name == b"a":
-            self._close_last(name)
-        if name in CELLS or name == b"table":
+            self._close_all(name)
+        if (name in CELLS or name == b"table") and self._entries < _MOST_ENTRIES:
+            self._entries += 1
             self._segments.append(_Segment(name))
         if is_empty or name in elements.VOID:
             return
@@ -96,7 +102,7 @@ class PixelPlace:
         elif name == b"template":
             self._end_template()
         elif name in SPOILERS:
-            self._close_last(name)
+            self._close_all(name)
         elif self._hidden:
             self._end_element(name)
 
@@ -104,7 +110,6 @@ class PixelPlace:
         depths = self._segments[-1].depths
         if is_hidden and name not in {b"body", b"html"}:
             depths[name] += 1
-            self._hidden += 1
             self._push(_Spoiler(name, start, depths[name]))
         elif depths.get(name):
             depths[name] += 1
@@ -121,23 +126,27 @@ class PixelPlace:
             segment.depths[name] = 0
 
     def _push(self, spoiler: _Spoiler) -> None:
+        if self._entries == _MOST_ENTRIES:
+            return
         segment = self._segments[-1]
         segment.spoilers.append(spoiler)
         segment.by_name[spoiler.name].append(spoiler)
         self._open.append(spoiler)
+        self._entries += 1
+        self._hidden += spoiler.depth > 0
 
     def _close(self, spoiler: _Spoiler) -> None:
         if spoiler.is_open:
             spoiler.is_open = False
+            self._entries -= 1
             self._hidden -= spoiler.depth > 0
 
-    def _close_last(self, name: bytes) -> bool:
-        """Close the last spoiler of that name above the topmost marker."""
-        named = self._segments[-1].by_name.get(name)
-        if not named:
-            return False
-        self._close(named.pop())
-        return True
+    def _close_all(self, name: bytes) -> bool:
+        """Close the spoilers of that name above the topmost marker."""
+        named = self._segments[-1].by_name.pop(name, [])
+        for spoiler in named:
+            self._close(spoiler)
+        return named != []
 
     def _end_hidden_item(self, name: bytes) -> None:
         """Close a hidden `p` or `li` that ends where this tag begins."""
@@ -188,5 +197,6 @@ class PixelPlace:
             self._close(spoiler)
 
     def _pop_segment(self) -> None:
+        self._entries -= 1
         for spoiler in self._segments.pop().spoilers:
             self._close(spoiler)

@@ -1,0 +1,43 @@
+"""Finds an engine by its name. Each is imported when it is asked for, so that one is enough."""
+
+from typing import Final
+
+from msys_track.errors import SettingsError
+from msys_track.rewriting.engine import Engine
+
+ENGINES: Final = ("native", "reference")
+
+
+def find_engine(engine: Engine | str = "native") -> Engine:
+    """Return the engine of that name; one that is an engine already comes back as it is.
+
+    Args:
+        engine: `native`, the compiled core, or `reference`, the engine in pure Python.
+
+    Raises:
+        SettingsError: there is no such engine, or what it needs is not installed.
+    """
+    if engine == "native":
+        return _find_native()
+    if engine == "reference":
+        return _find_reference()
+    if isinstance(engine, str):
+        raise SettingsError(f"engine: found {engine!r}; give one of {', '.join(ENGINES)}")
+    return engine
+
+
+def _find_native() -> Engine:
+    try:
+        from msys_track.rewriting.native import NativeEngine  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError(
+            "engine: the compiled core is not part of this installation; install a wheel for "
+            'this platform, or give engine="reference"'
+        ) from error
+    return NativeEngine()
+
+
+def _find_reference() -> Engine:
+    from msys_track.rewriting.reference.engine import ReferenceEngine  # noqa: PLC0415
+
+    return ReferenceEngine()

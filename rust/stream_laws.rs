@@ -1,0 +1,90 @@
+//! Laws that hold for any HTML in any pieces, checked by the tests and by `fuzzing`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{HtmlStream, MAX_HELD, MAX_TOKEN, Progress, SLICE, Sealing};
+use crate::charset::Charset;
+use crate::plan::{Plan, Rules};
+use crate::token::{Engagement, KeyRing, RecipientType};
+use crate::tracked::{Rendered, TrackedPlan, TrackedUrls};
+
+pub(crate) fn engagement() -> Engagement {
+    Engagement {
+        message_id: "00066d2bb36a0f10a4d3".to_owned(),
+        transmission_id: 0,
+        injected_at: 1_790_000_000,
+        lifetime_seconds: 60,
+        customer_id: 1,
+        subaccount_id: None,
+        recipient: "reader@e.test".to_owned(),
+        recipient_type: RecipientType::To,
+        campaign_id: None,
+        metadata: None,
+        tags: Vec::new(),
+        open_tracking: true,
+        click_tracking: true,
+        initial_pixel: true,
+        amp_enabled: false,
+        transactional: false,
+    }
+}
+
+pub(crate) fn keys() -> KeyRing {
+    let ring = KeyRing::new(&[(3, [7; 32])]);
+    ring.unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+pub(crate) fn urls() -> TrackedUrls {
+    let urls = TrackedUrls::new("t.test", "https", "https", true, true);
+    urls.unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+/// What becomes of a document that comes in these chunks, and what was done.
+pub(crate) fn stream(
+    chunks: &[&[u8]],
+    rules: &Rules,
+    engagement: &Engagement,
+) -> (Vec<u8>, Progress) {
+    let (keys, urls) = (keys(), urls());
+    let sealing = Sealing { keys: &keys, engagement, urls: &urls };
+    let mut stream = HtmlStream::new(Charset::default(), rules.clone(), engagement);
+    let mut out = Vec::new();
+    for chunk in chunks {
+        stream.write(chunk, &sealing, &mut out);
+        assert!(stream.held.len() <= MAX_HELD + MAX_TOKEN + SLICE);
+    }
+    stream.end(&sealing, &mut out);
+    (out, stream.progress)
+}
+
+/// What the plan makes of it as the one part of a message; in base64 no line has a length.
+pub(crate) fn plan(html: &[u8], rules: &Rules, engagement: &Engagement) -> (Vec<u8>, Rendered) {
+    let head = "Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n";
+    let message = format!("{head}{}", STANDARD.encode(html));
+    let plan = TrackedPlan::new(Plan::new(message.as_bytes(), rules, &[]));
+    let rendered = plan.render(&keys(), engagement, &urls(), &[]).unwrap_or_default();
+    let mut copy = vec![0; rendered.rendering.length()];
+    let _ = plan.plan().write(&rendered.rendering, &mut copy);
+    let mut body = copy.split_off(head.len());
+    body.retain(|byte| !byte.is_ascii_whitespace());
+    (STANDARD.decode(body).unwrap_or_default(), rendered)
+}
+
+pub(crate) fn assert_like_the_plan(
+    html: &[u8],
+    chunks: &[&[u8]],
+    rules: &Rules,
+    engagement: &Engagement,
+) {
+    let (planned, rendered) = plan(html, rules, engagement);
+    let (streamed, progress) = stream(chunks, rules, engagement);
+    assert_eq!(
+        streamed.escape_ascii().to_string(),
+        planned.escape_ascii().to_string(),
+        "{:?}",
+        chunks.iter().map(|chunk| chunk.escape_ascii().to_string()).collect::<Vec<_>>()
+    );
+    assert_eq!(progress.wrapped_links, rendered.rendering.links);
+    assert_eq!(progress.pixels, rendered.rendering.pixels);
+}

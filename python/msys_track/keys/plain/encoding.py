@@ -1,4 +1,4 @@
-"""Claims as bytes (`docs/tokens.md`, "The claims"): two blocks, each written once for many links."""
+"""Claims as bytes (`docs/tokens.md`, "The claims"): two blocks, each written once."""
 
 import re
 from collections.abc import Sequence
@@ -15,6 +15,9 @@ from msys_track.keys.plain.values import (
     LinkPart,
 )
 
+_BITS: Final = 7
+_SEVEN_BITS: Final = 0x7F
+_MORE: Final = 0x80
 _MAX_TEXT: Final = 16_384
 _MAX_TAGS: Final = 255
 _ID_BYTES: Final = 10
@@ -139,8 +142,8 @@ def _is_id(message_id: str) -> bool:
 
 def _encode_number(number: int) -> bytes:
     out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
+    while number > _SEVEN_BITS:
+        out.append(number & _SEVEN_BITS | _MORE)
         number >>= 7
     out.append(number)
     return bytes(out)
@@ -250,11 +253,11 @@ class _Reader:
         number = shift = 0
         while True:
             (byte,) = self.take(1)
-            number |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
+            number |= (byte & _SEVEN_BITS) << shift
+            shift += _BITS
+            if not byte & _MORE:
                 break
-        if number >> bits or (byte == 0 and shift > 7):
+        if number >> bits or (byte == 0 and shift > _BITS):
             raise ClaimsError("a number is malformed")
         return number
 

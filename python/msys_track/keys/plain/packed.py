@@ -1,4 +1,4 @@
-"""Packed texts (`docs/tokens.md`, "Packed texts"): frequent strings of URLs and JSON as one byte."""
+"""Packed texts (`docs/tokens.md`, "Packed texts"): frequent strings as one byte."""
 
 import re
 from typing import Final

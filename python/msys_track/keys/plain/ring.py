@@ -1,4 +1,4 @@
-"""Sealing and opening: AEAD_AES_256_GCM_SIV (RFC 8452) with a nonce of zeros (`docs/tokens.md`)."""
+"""Sealing and opening: AEAD_AES_256_GCM_SIV (RFC 8452), nonce of zeros (`docs/tokens.md`)."""
 
 import base64
 import importlib

@@ -1,4 +1,4 @@
-"""Charsets (`charsets.txt`): how a part's bytes read, and how a browser would ask for its links."""
+"""Charsets (`charsets.txt`): how bytes read, and how browsers ask for links."""
 
 import re
 from collections.abc import Callable
@@ -12,10 +12,14 @@ from msys_track.reasons import Reason
 from msys_track.rewriting.reference.left_alone import LeftAloneError
 
 _TABLE: Final = Path(__file__).parents[1] / "charsets.txt"
-_WORD: Final = re.compile(r"[a-z]+|[0-9]+")
+_ZEROS: Final = re.compile(r"(?<![0-9])0+(?=[0-9])")
 _UNITS: Final = {"utf-16": 2, "utf-32": 4}
 _ASCII: Final = 0x80
-_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
+_CONTROLS: Final = range(0x80, 0xA0)
+_HIGH: Final = range(0xD800, 0xDC00)
+_LOW: Final = range(0xDC00, 0xE000)
+_LAST: Final = 0x10FFFF
+_MARK: Final = 0xFEFF
 
 Order: TypeAlias = Literal["little", "big"]
 
@@ -38,9 +42,7 @@ _OTHERWISE: Final[dict[str, dict[int, int]]] = {
     "x-mac-cyrillic": {0xA2: 0x0490, 0xB6: 0x0491, 0xFF: 0x20AC},
 }
 # URL Standard, "special-query percent-encode set": all else of ASCII stays.
-_QUERY_SAFE: Final = "".join(
-    chr(byte) for byte in range(0x21, 0x7F) if chr(byte) not in "\"#<>'"
-)
+_QUERY_SAFE: Final = "".join(chr(byte) for byte in range(0x21, 0x7F) if chr(byte) not in "\"#<>'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def find_charset(label: str | None) -> Charset | WideCharset:
     entry = _read_table().get(_fold_label(label))
     if entry is None:
         raise LeftAloneError(Reason.UNKNOWN_CHARSET)
-    unit, _, order = entry.kind.partition("le" if entry.kind.endswith("le") else "be")
+    unit = entry.kind.removesuffix("le").removesuffix("be")
     if unit in _UNITS:
         named: Order | None = None
         if entry.kind != unit:
@@ -106,14 +108,8 @@ def find_charset(label: str | None) -> Charset | WideCharset:
 
 def _fold_label(label: str) -> str:
     """Unicode Technical Standard #22, "Charset Alias Matching"."""
-    words = _WORD.findall(label.lower() if label.isascii() else "".join(map(_lower, label)))
-    return "".join(
-        word.lstrip("0") if word.isdigit() and word.strip("0") else word for word in words
-    )
-
-
-def _lower(character: str) -> str:
-    return character.lower() if character.isascii() else character
+    letters = "".join(each for each in label if each.isascii() and each.isalnum()).lower()
+    return _ZEROS.sub("", letters)
 
 
 @cache
@@ -130,7 +126,7 @@ def _read_table() -> dict[str, _Entry]:
                 own[mark] += words
         characters = [chr(byte) for byte in range(_ASCII)]
         for change in own["<"]:
-            byte, _, code_point = change.partition(":")
+            byte, _, code_point = change.partition("=")
             characters[int(byte, 16)] = chr(int(code_point, 16))
         characters += [chr(int(code_point, 16)) for code_point in own[">"]]
         entry = _Entry(kind, name.strip(), tuple(characters))
@@ -179,7 +175,7 @@ def _read_byte(name: str, codec: str, byte: int) -> str:
         return chr(_OTHERWISE[name][byte])
     read = bytes((byte,)).decode(codec, "replace")
     # The Encoding Standard has controls where the code page has nothing.
-    return chr(byte) if read == "\ufffd" and 0x80 <= byte < 0xA0 else read
+    return chr(byte) if read == "\ufffd" and byte in _CONTROLS else read
 
 
 def _read_single(characters: tuple[str, ...]) -> Callable[[bytes], str]:
@@ -227,9 +223,7 @@ class WideText:
             raise LeftAloneError(Reason.UNSUPPORTED_CHARSET)
         self.is_whole = len(body) % unit == 0
         whole = body[: len(body) - len(body) % unit]
-        units = [
-            int.from_bytes(whole[at : at + unit], order) for at in range(0, len(whole), unit)
-        ]
+        units = [int.from_bytes(whole[at : at + unit], order) for at in range(0, len(whole), unit)]
         content = bytearray()
         # Where each byte of the text came from; those within a character have no place.
         self._places: dict[int, int] = {}
@@ -252,11 +246,11 @@ class WideText:
 
 def _read_character(units: list[int], at: int, unit: int) -> tuple[int, int]:
     value = units[at]
-    if unit == _UNITS["utf-16"] and 0xD800 <= value < 0xDC00:
+    if unit == _UNITS["utf-16"] and value in _HIGH:
         low = units[at + 1] if at + 1 < len(units) else 0
-        if 0xDC00 <= low < 0xE000:
-            return 0x10000 + ((value - 0xD800) << 10) + low - 0xDC00, 2
-    if 0xD800 <= value < 0xE000 or value > 0x10FFFF:
+        if low in _LOW:
+            return 0x10000 + ((value - _HIGH.start) << 10) + low - _LOW.start, 2
+    if value in _HIGH or value in _LOW or value > _LAST:
         return 0xFFFD, 1
     return value, 1
 
@@ -265,7 +259,7 @@ def _find_order(source: bytes, charset: WideCharset) -> tuple[Order, int]:
     unit = charset.unit
     orders: tuple[Order, Order] = ("little", "big")
     for order in orders:
-        if len(source) >= unit and int.from_bytes(source[:unit], order) == 0xFEFF:
+        if len(source) >= unit and int.from_bytes(source[:unit], order) == _MARK:
             return order, unit
     if charset.order is not None:
         return charset.order, 0

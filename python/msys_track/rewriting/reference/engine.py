@@ -1,4 +1,4 @@
-"""The reference engine: the answers of the compiled core, from code that shares nothing with it."""
+"""The reference engine: the core's answers from code that shares nothing with it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -129,9 +129,7 @@ class Plan:
         """
         return [self.render(keys, each, urls, insertions) for each in engagements]
 
-    def revise(
-        self, changes: Sequence[tuple[int, bool, str | None, str | None]], /
-    ) -> "Plan":
+    def revise(self, changes: Sequence[tuple[int, bool, str | None, str | None]], /) -> "Plan":
         """Veto links, or give them other targets and names.
 
         Each change is a link's number, whether it is vetoed, and its new target and name.
@@ -175,6 +173,6 @@ def _report_defects(step: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if type(error) is ValueError:  # what a caller gave; none of its kinds, such as UnicodeError
+        if type(error) is ValueError:  # a caller's; its kinds, such as UnicodeError, are ours
             raise
         raise RewriteError(f"{step} failed: {error!r}") from error

@@ -1,4 +1,4 @@
-"""Entities: a message's parts, and which of them its readers see (RFC 2045, RFC 2046, RFC 2387)."""
+"""Entities: a message's parts, and which its readers see (RFC 2045, RFC 2046, RFC 2387)."""
 
 import re
 from collections.abc import Iterator

@@ -10,14 +10,14 @@ from msys_track.reasons import Reason
 
 OWN_ATTRIBUTES: Final = frozenset(
     {
-        b"data-msys-clicktrack",
-        b"data-msys-linkname",
-        b"data-msys-unsubscribe",
-        b"data-msys-sublink",
+        "data-msys-clicktrack",
+        "data-msys-linkname",
+        "data-msys-unsubscribe",
+        "data-msys-sublink",
     }
 )
-_FOREIGN: Final = (b"data-pm-no-track", b"ses:no-track", b"data-no-track")
-_FOREIGN_SWITCH: Final = b"clicktracking"
+_FOREIGN: Final = ("data-pm-no-track", "ses:no-track", "data-no-track")
+_FOREIGN_SWITCH: Final = "clicktracking"
 _BLANK: Final = " \t\n\f\r"
 _MAX_NAME: Final = 63
 _SUBLINK: Final = re.compile(
@@ -26,9 +26,7 @@ _SUBLINK: Final = re.compile(
 _CONTROLS_AND_SPACE: Final = "".join(map(chr, range(0x21)))
 _DROPPED: Final = str.maketrans("", "", "\t\r\n")
 _HTTP: Final = re.compile(r"https?://", re.IGNORECASE | re.ASCII)
-_LOWER: Final = str.maketrans(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz"
-)
+_LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ def cut_name(name: str) -> str:
     return name.encode("utf-8", "replace")[:_MAX_NAME].decode("utf-8", "ignore")
 
 
-def is_foreign_opt_out(attributes: Mapping[bytes, str]) -> bool:
+def is_foreign_opt_out(attributes: Mapping[str, str]) -> bool:
     """Tell whether another product's attribute asks for a link not to be tracked."""
     switch = attributes.get(_FOREIGN_SWITCH)
     is_off = switch is not None and lower_ascii(switch.strip(_BLANK)) == "off"

@@ -7,6 +7,7 @@ from typing import Final, Literal, TypeAlias
 from msys_track.reasons import Reason
 from msys_track.rewriting.reference import links as link_rules
 from msys_track.rewriting.reference.body import Body, read_body
+from msys_track.rewriting.reference.charset import encode_query
 from msys_track.rewriting.reference.entity import Leaf, list_parts
 from msys_track.rewriting.reference.header import Section, read_section, skip_prelude
 from msys_track.rewriting.reference.left_alone import LeftAloneError
@@ -15,7 +16,6 @@ from msys_track.rewriting.reference.links import OWN_ATTRIBUTES, LinkOptions
 from msys_track.rewriting.reference.references import decode_references
 from msys_track.rewriting.reference.scan import FoundHtml, FoundLink, scan_html
 from msys_track.rewriting.reference.text import scan_text
-from msys_track.rewriting.reference.charset import encode_query
 from msys_track.rewriting.rules import Rules
 
 LinkKind: TypeAlias = Literal["click", "amp_click", "link_unsubscribe"]
@@ -244,22 +244,7 @@ class _Planner:
             )
             self.lacks.append(Lack(left=whole))
         bodies = [(leaf, self._read(leaf)) for leaf in leaves if leaf.role is not None]
-        scans: dict[int, tuple[FoundHtml, list[_FoundLink]]] = {}
-        for leaf, body in bodies:
-            if body is not None and leaf.role != "text":
-                # Before any text, in which the same targets are opted out.
-                html = scan_html(
-                    body.text,
-                    decode=body.charset.decode,
-                    url_text=self._rules.spare_url_text and leaf.role == "html",
-                )
-                found = [self._read_link(body, link) for link in html.links]
-                found = [link for link in found if link.where != "outlook" or leaf.role == "html"]
-                scans[leaf.start] = html, found
-                if leaf.role == "html":
-                    self._opted_out |= {
-                        link.target for link in found if link.reason == Reason.OPTED_OUT
-                    }
+        scans = self._scan_html(bodies)
         for leaf, body in bodies:
             if body is None:
                 continue
@@ -272,6 +257,29 @@ class _Planner:
                 self._leave(leaf.start, leaf.end, leaf.reason)
             if leaf.role == "text" and leaf.reason is None and not self._rules.text_links:
                 leaf.reason = Reason.TEXT_LINKS_OFF
+
+    def _scan_html(
+        self, bodies: list[tuple[Leaf, Body | None]]
+    ) -> dict[int, tuple[FoundHtml, list[_FoundLink]]]:
+        """Scan each HTML and AMP part, before any text, in which the same targets are opted out."""
+        scans = {}
+        for leaf, body in bodies:
+            if body is None or leaf.role == "text":
+                continue
+            is_html = leaf.role == "html"
+            html = scan_html(
+                body.text,
+                decode=body.charset.decode,
+                url_text=self._rules.spare_url_text and is_html,
+            )
+            found = [self._read_link(body, link) for link in html.links]
+            found = [link for link in found if link.where != "outlook" or is_html]
+            scans[leaf.start] = html, found
+            if is_html:
+                self._opted_out |= {
+                    link.target for link in found if link.reason == Reason.OPTED_OUT
+                }
+        return scans
 
     def _read(self, leaf: Leaf) -> Body | None:
         try:
@@ -293,7 +301,7 @@ class _Planner:
         self.has_amp |= is_amp
         changes: list[tuple[int, int, Change]] = []
         if not leaf.is_later_piece:
-            changes += self._place_pixels(body, html, found)
+            changes += self._place_pixels(body, html)
         if not self._rules.keep_link_attributes:
             for start, end, where in html.attributes:
                 place = body.locate_part(start, end)
@@ -305,14 +313,12 @@ class _Planner:
     def _reaches(self, where: str, *, is_amp: bool) -> bool:
         return where == "html" or (self._rules.outlook_links and not is_amp)
 
-    def _place_pixels(
-        self, body: Body, html: FoundHtml, found: list[_FoundLink]
-    ) -> Iterator[tuple[int, int, Change]]:
+    def _place_pixels(self, body: Body, html: FoundHtml) -> Iterator[tuple[int, int, Change]]:
         is_amp = body.leaf.role == "amp"
         kinds: tuple[PixelKind, PixelKind] = ("initial_open", "open")
         if is_amp:
             kinds = ("amp_initial_open", "amp_open")
-        placeholder = None if is_amp else self._find_placeholder(body, html, found)
+        placeholder = None if is_amp else self._find_placeholder(body, html)
         for kind, at in zip(kinds, (html.initial_pixel, html.pixel), strict=True):
             is_initial = kind == kinds[0]
             if placeholder is not None and not is_initial:
@@ -324,9 +330,7 @@ class _Planner:
             else:
                 yield (*place, Pixel(kind=kind, is_line=True))
 
-    def _find_placeholder(
-        self, body: Body, html: FoundHtml, found: list[_FoundLink]
-    ) -> tuple[int, int] | None:
+    def _find_placeholder(self, body: Body, html: FoundHtml) -> tuple[int, int] | None:
         wanted = (self._rules.pixel_placeholder or "").encode("utf-8")
         spans = [(start, end) for start, end, _ in html.attributes]
         spans += [(link.start, link.end) for link in html.links]
@@ -349,7 +353,7 @@ class _Planner:
     def _read_link(self, body: Body, link: FoundLink) -> _FoundLink:
         charset = body.charset
         values = {
-            name.decode("ascii"): decode_references(charset.decode(value))
+            name: decode_references(charset.decode(value))
             for name, value in link.attributes.items()
             if name in OWN_ATTRIBUTES
         }
@@ -559,27 +563,21 @@ def _makes_boundary(change: Change, around: Around, boundaries: tuple[bytes, ...
 
 def _can_fold(start: int, fold: int, around: Around, leaf: Leaf) -> bool:
     """Tell whether the line of an href may be broken before the attribute."""
-    column = start - fold - 1
-    line, rest = around.before[: -column - 1], around.before[-column:]
-    if column <= 0 or len(around.before) <= column:
+    before = len(around.before) - (start - fold)
+    if before < 0:
         return False
-    space = around.before[-column - 1]
+    line, rest = around.before[:before], around.before[before + 1 :]
     ends_part = is_boundary(line, leaf.boundaries) or is_boundary(rest, leaf.boundaries)
-    return space in _FOLDED_AT and not ends_part
+    return around.before[before] in _FOLDED_AT and not ends_part
 
 
 def _find_next_folds(edits: list[Edit]) -> list[Edit]:
     found: list[Edit] = []
     fold: int | None = None
     for edit in reversed(edits):
-        between = None if fold is None else fold - edit.end
+        between = -1 if fold is None else fold - edit.end
         around = edit.around
-        if (
-            between is not None
-            and around is not None
-            and 0 <= between <= len(around.after)
-            and not around.is_too_long
-        ):
+        if around is not None and not around.is_too_long and 0 <= between <= len(around.after):
             found.append(replace(edit, to_next_fold=between))
         else:
             found.append(edit)

@@ -6,6 +6,7 @@ from typing import Final
 
 _MAX_LINE: Final = 76
 _ESCAPE: Final = re.compile(rb"=(?:([0-9A-Fa-f]{2})|[ \t]*(?:\r?\n|\Z))")
+_LITERAL: Final = re.compile(rb"[ -<>-~]")
 _TEXT: Final = re.compile(rb"[ -<>-~]+|[^ -<>-~]")
 
 
@@ -96,7 +97,7 @@ class _Writer:
         self._eol = eol
 
     def write(self, piece: bytes) -> None:
-        if _TEXT.fullmatch(piece) is None or piece[0] == 0x3D or not 0x20 <= piece[0] <= 0x7E:
+        if _LITERAL.match(piece) is None:
             self._write_escaped(piece)
             return
         while piece:

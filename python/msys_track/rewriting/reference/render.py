@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 from msys_track.keys.plain.encoding import (
     ClaimsError,
@@ -12,7 +12,6 @@ from msys_track.keys.plain.encoding import (
     encode_link,
 )
 from msys_track.keys.plain.ring import KeyRing, measure_path
-from msys_track.keys.plain.values import LinkPart
 from msys_track.keys.ring import Engagement, TrackedUrls
 from msys_track.reasons import Reason
 from msys_track.rewriting.reference import base64, links
@@ -33,18 +32,26 @@ from msys_track.rewriting.reference.quoted_printable import encode_line
 MAX_URL: Final = 4096
 _NO_LIMIT: Final = 1 << 62
 
+if TYPE_CHECKING:
+    from msys_track.keys.plain.values import Engagement as PlainEngagement
+    from msys_track.keys.plain.values import LinkPart
+
 _PIXEL: Final = (b'<img border="0" width="1" height="1" alt="" src="', b'">')
 _INITIAL_PIXEL: Final = (
-    b'<div style="color:transparent;visibility:hidden;opacity:0;font-size:0px;border:0;'
-    b"max-height:1px;width:1px;margin:0px;padding:0px;border-width:0px!important;"
-    b'display:none!important;line-height:0px!important;">'
-    b'<img border="0" width="1" height="1" src="',
+    (
+        b'<div style="color:transparent;visibility:hidden;opacity:0;font-size:0px;border:0;'
+        b"max-height:1px;width:1px;margin:0px;padding:0px;border-width:0px!important;"
+        b'display:none!important;line-height:0px!important;">'
+        b'<img border="0" width="1" height="1" src="'
+    ),
     b'" alt=""/></div>',
 )
 _AMP_PIXEL: Final = (
-    b'<div style="color:transparent;opacity:0;font-size:0px;border:0;max-height:1px;width:1px;'
-    b'margin:0px;padding:0px;border-width:0px;line-height:0px;">'
-    b'<amp-img alt="" height="1" width="1" src="',
+    (
+        b'<div style="color:transparent;opacity:0;font-size:0px;border:0;max-height:1px;'
+        b'width:1px;margin:0px;padding:0px;border-width:0px;line-height:0px;">'
+        b'<amp-img alt="" height="1" width="1" src="'
+    ),
     b'"></amp-img></div>',
 )
 _MARKUP: Final = {
@@ -247,7 +254,7 @@ class _Copying:
             for at, is_folded in ((column, False), (folded, True))
             if at is not None and rest is not None
         ]
-        room = _NO_LIMIT if around.is_too_long else max(max(way[0] for way in ways), 0)
+        room = _NO_LIMIT if around.is_too_long else max(0, *(way[0] for way in ways))
         try:
             url = self._fill(edit, room)
         except _OffError:
@@ -349,8 +356,9 @@ class _Sealer:
         self._keys = keys
         self._urls = urls
         self._has_metadata = engagement.metadata is not None
-        self._whole = encode_engagement(engagement)
-        self._bare = encode_engagement(engagement, with_metadata=False)
+        said = cast("PlainEngagement", engagement)  # the core's has the same attributes
+        self._whole = encode_engagement(said)
+        self._bare = encode_engagement(said, with_metadata=False)
         self._positions = _number_links(planned)
         self.links_without_metadata: list[int] = []
         self.pixels_without_metadata: list[str] = []
@@ -430,8 +438,17 @@ class _Sealer:
         if self._has_metadata:
             # A URL that is too long with metadata may fit without: the click is worth more.
             blocks.append(self._bare)
-        for block in blocks if claims is not None else ():
-            path = self._seal_path(prefix, block, claims, limit, position, is_in_comment)
+        for block in blocks:
+            if claims is None:  # more than any URL holds
+                break
+            path = self._seal_path(
+                prefix,
+                block,
+                claims,
+                limit=limit,
+                position=position,
+                is_in_comment=is_in_comment,
+            )
             if path is not None:
                 lacks = wants_metadata and self._has_metadata and block is self._bare
                 return _Sealed((base + path).encode("ascii"), lacks)
@@ -442,9 +459,10 @@ class _Sealer:
         prefix: str,
         block: bytes,
         claims: bytes,
+        *,
         limit: int,
         position: Position | None,
-        is_in_comment: bool,  # noqa: FBT001 - see above
+        is_in_comment: bool,
     ) -> str | None:
         for salt in (None, *range(256)):
             plaintext = add_extensions(block, salt=salt, position=position) + claims

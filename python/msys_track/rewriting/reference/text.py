@@ -165,7 +165,7 @@ def _read_pairs(inside: bytes) -> dict[str, str]:
     while rest:
         option = _OPTION.match(rest)
         name = "" if option is None else option["name"].lower()
-        if option is None or name.encode() not in OWN_ATTRIBUTES:
+        if option is None or name not in OWN_ATTRIBUTES:
             return {}
         pairs.setdefault(name, option["value"])
         rest = rest[option.end() :]

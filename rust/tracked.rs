@@ -100,12 +100,12 @@ impl TrackedUrls {
 
     /// Whether a target is one of our own links, wrapped already.
     fn has(&self, target: &str) -> bool {
-        let Some((host, path)) = after_protocol(target).and_then(|rest| rest.split_once('/'))
-        else {
+        let domain = self.domain.as_bytes();
+        let rest = after_protocol(target).map(str::as_bytes);
+        let Some((host, path)) = rest.and_then(|rest| rest.split_at_checked(domain.len())) else {
             return false;
         };
-        host.eq_ignore_ascii_case(&self.domain)
-            && ["f/", "q/", "u/"].iter().any(|route| path.starts_with(route))
+        host.eq_ignore_ascii_case(domain) && matches!(path, [b'/', b'f' | b'q' | b'u', b'/', ..])
     }
 }
 

@@ -4,6 +4,7 @@
 //! Reading is total: any bytes give claims or an error, and never more memory than
 //! [`MAX_TEXT`] allows.
 
+use std::borrow::Cow;
 use std::num::NonZero;
 
 use super::claims::{Claims, Engagement, Kind, LinkClaims, LinkPart, Position, RecipientType};
@@ -141,9 +142,9 @@ impl EncodedEngagement {
 /// links of a copy.
 #[derive(Clone, Debug)]
 pub struct EncodedLink {
-    prefix: Box<str>,
+    prefix: Cow<'static, str>,
     position: Option<Position>,
-    extensions: Vec<u8>,
+    extensions: Extensions,
     block: Block,
 }
 
@@ -153,13 +154,15 @@ impl EncodedLink {
     pub fn new(link: &LinkClaims) -> Self {
         let has_target = if link.target.is_some() { HAS_TARGET } else { 0 };
         let has_name = if link.name.is_some() { HAS_NAME } else { 0 };
+        let lengths = link.target.iter().chain(&link.name).map(|text| text.len() + 3);
         let mut block = Block::default();
+        block.bytes.reserve(1 + lengths.sum::<usize>());
         block.bytes.push(number_of(Kind::ALL, &link.kind) | has_target | has_name);
         for text in link.target.iter().chain(&link.name) {
             block.text(text);
         }
         let position = link.position;
-        let extensions = extensions(None, position);
+        let extensions = Extensions::new(None, position);
         Self { prefix: link.kind.route().prefix().into(), position, extensions, block }
     }
 
@@ -175,7 +178,7 @@ impl EncodedLink {
     /// The same claims in other bytes, and so in another token: an extension that readers skip.
     #[must_use]
     pub fn with_salt(&self, salt: u8) -> Self {
-        Self { extensions: extensions(Some(salt), self.position), ..self.clone() }
+        Self { extensions: Extensions::new(Some(salt), self.position), ..self.clone() }
     }
 
     /// What stands before the token's slash.
@@ -185,32 +188,55 @@ impl EncodedLink {
 
     /// What follows the engagement block's common part.
     pub(super) fn pieces(&self) -> [&[u8]; 2] {
-        [&self.extensions, &self.block.bytes]
+        [self.extensions.bytes(), &self.block.bytes]
     }
 
     pub(super) fn has_extensions(&self) -> bool {
-        !self.extensions.is_empty()
+        self.extensions.length > 0
     }
 }
 
-/// How many there are, then each by its number; nothing for none.
-fn extensions(salt: Option<u8>, position: Option<Position>) -> Vec<u8> {
-    let mut extensions = Vec::new();
-    let count = u8::from(salt.is_some()) + u8::from(position.is_some());
-    if count > 0 {
-        extensions.push(count);
+/// The extensions of one link, without an allocation of their own.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extensions {
+    bytes: [u8; MAX_EXTENSIONS],
+    length: usize,
+}
+
+/// How many there are; salt; a position of 34 bits.
+const MAX_EXTENSIONS: usize = 1 + 3 + 2 + 5;
+
+impl Extensions {
+    /// Writes how many there are, then each by its number; nothing for none.
+    fn new(salt: Option<u8>, position: Option<Position>) -> Self {
+        let mut extensions = Self::default();
+        let count = u8::from(salt.is_some()) + u8::from(position.is_some());
+        if count > 0 {
+            extensions.push(count);
+        }
+        for byte in salt.into_iter().flat_map(|salt| [SALT, 1, salt]) {
+            extensions.push(byte);
+        }
+        if let Some(Position { number, part }) = position {
+            let part = number_of(LinkPart::ALL, &part);
+            let value = u64::from(number.get()) * PARTS + u64::from(part);
+            extensions.push(POSITION);
+            extensions.push(u8::try_from(varint::len(value)).unwrap_or_default());
+            varint::bytes(value).for_each(|byte| extensions.push(byte));
+        }
+        extensions
     }
-    if let Some(salt) = salt {
-        extensions.extend([SALT, 1, salt]);
+
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
     }
-    if let Some(Position { number, part }) = position {
-        let part = number_of(LinkPart::ALL, &part);
-        let mut value = Vec::new();
-        varint::push(u64::from(number.get()) * PARTS + u64::from(part), &mut value);
-        extensions.extend([POSITION, u8::try_from(value.len()).unwrap_or_default()]);
-        extensions.extend(value);
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
     }
-    extensions
 }
 
 /// Encoded claims, and whether a reader would take so much text.
@@ -236,14 +262,21 @@ impl Block {
 
     fn text(&mut self, text: &str) {
         self.text_bytes = self.text_bytes.saturating_add(text.len());
-        let packed = packed::pack(text.as_bytes());
-        if packed.len() < text.len() {
-            self.length(packed.len() << 1 | 1);
-            self.bytes.extend(packed);
+        let start = self.bytes.len();
+        packed::pack(text.as_bytes(), &mut self.bytes);
+        let packed = self.bytes.len() - start;
+        let header = if packed < text.len() {
+            packed << 1 | 1
         } else {
-            self.length(text.len() << 1);
-            self.bytes.extend(text.as_bytes());
-        }
+            self.bytes.truncate(start);
+            self.bytes.extend_from_slice(text.as_bytes());
+            text.len() << 1
+        };
+        // The length stands before the text, and was not known.
+        let end = self.bytes.len();
+        self.length(header);
+        let written = self.bytes.len() - end;
+        self.bytes.get_mut(start..).unwrap_or_default().rotate_right(written);
     }
 
     fn tags(&mut self, tags: &[String]) {

@@ -23,35 +23,50 @@ const OFFSET_ABOVE: usize = 0x60;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// The places of the entries that begin with the same two bytes, longest first: part of `places`.
+/// The entries that begin with the same two bytes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pair {
+    /// Where those that are longer begin in [`Index::longer`], longest first, and how many they are.
     first: u8,
-    entries: u8,
+    longer: u8,
+    /// The code of the two bytes themselves; [`ESCAPE`] for none.
+    code: u8,
+}
+
+/// An entry of more than two bytes.
+struct Longer {
+    code: u8,
+    third: u8,
+    /// What follows the first two bytes.
+    tail: &'static [u8],
 }
 
 /// Entries by their first two bytes, of which most pairs have none.
 struct Index {
     pairs: Vec<Pair>,
-    places: Vec<usize>,
+    longer: Vec<Longer>,
 }
 
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
     let mut index =
-        Index { pairs: vec![Pair::default(); PRINTABLE * PRINTABLE], places: Vec::new() };
+        Index { pairs: vec![Pair::default(); PRINTABLE * PRINTABLE], longer: Vec::new() };
     // The dictionary is sorted by the first byte, then longest first; so is each pair's share.
     let mut sorted: Vec<_> = (0..ENTRIES.len()).collect();
     sorted.sort_by_key(|place| ENTRIES.get(*place).and_then(|entry| pair_of(entry.as_bytes())));
     for place in sorted {
-        let Some(pair) = ENTRIES.get(place).and_then(|entry| pair_of(entry.as_bytes())) else {
+        let entry = ENTRIES.get(place).map_or(&[][..], |entry| entry.as_bytes());
+        let pair = pair_of(entry).and_then(|pair| index.pairs.get_mut(pair));
+        let (Some(pair), Some(code)) = (pair, code_of(place)) else { continue };
+        let tail = entry.get(2..).unwrap_or_default();
+        let Some(&third) = tail.first() else {
+            pair.code = code;
             continue;
         };
-        let next = u8::try_from(index.places.len()).unwrap_or_default();
-        if let Some(pair) = index.pairs.get_mut(pair) {
-            pair.first = if pair.entries == 0 { next } else { pair.first };
-            pair.entries += 1;
+        if pair.longer == 0 {
+            pair.first = u8::try_from(index.longer.len()).unwrap_or_default();
         }
-        index.places.push(place);
+        pair.longer += 1;
+        index.longer.push(Longer { code, third, tail });
     }
     index
 });
@@ -60,20 +75,20 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
 const PRINTABLE: usize = 0x5F;
 
 fn pair_of(text: &[u8]) -> Option<usize> {
-    let (first, second) = (text.first()?, text.get(1)?);
-    let place = |byte: u8| byte.checked_sub(FIRST_PRINTABLE).map(usize::from);
-    let (first, second) = (place(*first)?, place(*second)?);
+    let [first, second, ..] = text else { return None };
+    let place = |byte: u8| usize::from(byte.wrapping_sub(FIRST_PRINTABLE));
+    let (first, second) = (place(*first), place(*second));
     (first < PRINTABLE && second < PRINTABLE).then_some(first * PRINTABLE + second)
 }
 
-/// Packs `text`; the result may be longer than the text.
-pub(super) fn pack(text: &[u8]) -> Vec<u8> {
+/// Appends a text in codes; they may be more than the text has bytes.
+pub(super) fn pack(text: &[u8], out: &mut Vec<u8>) {
     let index = &*INDEX;
-    let mut out = Vec::with_capacity(text.len());
+    out.reserve(text.len());
     let mut rest = text;
     while let Some((&byte, tail)) = rest.split_first() {
         if !is_printable(byte) {
-            rest = escape(rest, &mut out);
+            rest = escape(rest, out);
         } else if let Some((code, tail)) = index.longest_entry(rest) {
             out.push(code);
             rest = tail;
@@ -82,7 +97,6 @@ pub(super) fn pack(text: &[u8]) -> Vec<u8> {
             rest = tail;
         }
     }
-    out
 }
 
 /// Unpacks into `out`, which grows by at most `limit` bytes.
@@ -123,13 +137,19 @@ fn escape<'t>(text: &'t [u8], out: &mut Vec<u8>) -> &'t [u8] {
 
 impl Index {
     fn longest_entry<'t>(&self, text: &'t [u8]) -> Option<(u8, &'t [u8])> {
-        let pair = self.pairs.get(pair_of(text)?).filter(|pair| pair.entries > 0)?;
-        let first = usize::from(pair.first);
-        let places = self.places.get(first..first + usize::from(pair.entries))?;
-        places.iter().find_map(|place| {
-            let tail = text.strip_prefix(ENTRIES.get(*place)?.as_bytes())?;
-            Some((code_of(*place)?, tail))
-        })
+        let pair = self.pairs.get(pair_of(text)?)?;
+        let rest = text.get(2..)?;
+        if pair.longer > 0 {
+            let first = usize::from(pair.first);
+            let longer = self.longer.get(first..first + usize::from(pair.longer))?;
+            let third = rest.first().copied();
+            for entry in longer.iter().filter(|entry| Some(entry.third) == third) {
+                if let Some(rest) = rest.strip_prefix(entry.tail) {
+                    return Some((entry.code, rest));
+                }
+            }
+        }
+        (pair.code != ESCAPE).then_some((pair.code, rest))
     }
 }
 
@@ -155,6 +175,12 @@ mod tests {
         unpack(packed, 16_384, &mut out).map(|()| out)
     }
 
+    fn packed(text: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        pack(text, &mut out);
+        out
+    }
+
     #[test]
     fn the_dictionary_is_sorted_and_every_entry_has_its_own_code() {
         let key =
@@ -165,7 +191,7 @@ mod tests {
             let code = code_of(place).unwrap();
             assert!(code != ESCAPE && !is_printable(code));
             assert_eq!(entry_of(code), Some(*entry));
-            assert_eq!(pack(entry.as_bytes()), [code]);
+            assert_eq!(packed(entry.as_bytes()), [code]);
         }
     }
 
@@ -221,13 +247,13 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_come_back(text in text()) {
-            prop_assert_eq!(unpack_text(&pack(&text)), Ok(text));
+            prop_assert_eq!(unpack_text(&packed(&text)), Ok(text));
         }
     }
 
     #[test]
     fn a_long_run_outside_ascii_comes_back() {
         let text = "ü".repeat(700).into_bytes();
-        assert_eq!(unpack_text(&pack(&text)), Ok(text));
+        assert_eq!(unpack_text(&packed(&text)), Ok(text));
     }
 }

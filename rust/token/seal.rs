@@ -136,7 +136,8 @@ impl KeyRing {
         let mut path = Vec::new();
         let mut sealer = self.sealer(EncodedEngagement::new(engagement));
         sealer.seal_into(&EncodedLink::new(link), &mut path)?;
-        Ok(path.into_iter().map(char::from).collect())
+        // Prefix and token are ASCII.
+        String::from_utf8(path).map_err(|_| SealError::TooLong)
     }
 
     /// Opens the path of a tracked URL, with or without its leading slash.

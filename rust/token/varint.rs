@@ -3,15 +3,19 @@
 //! Each number has one form only, so that equal claims have equal bytes.
 
 /// Appends a number.
-pub(super) fn push(mut number: u64, out: &mut Vec<u8>) {
-    loop {
+pub(super) fn push(number: u64, out: &mut Vec<u8>) {
+    out.extend(bytes(number));
+}
+
+/// The bytes of a number.
+pub(super) fn bytes(number: u64) -> impl Iterator<Item = u8> {
+    let mut left = Some(number);
+    std::iter::from_fn(move || {
+        let number = left?;
         let [low, ..] = number.to_le_bytes();
-        number >>= 7;
-        if number == 0 {
-            return out.push(low & 0x7F);
-        }
-        out.push(low | 0x80);
-    }
+        left = Some(number >> 7).filter(|number| *number > 0);
+        Some(if left.is_some() { low | 0x80 } else { low })
+    })
 }
 
 /// Bytes that [`push`] appends.

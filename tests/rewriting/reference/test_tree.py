@@ -1,4 +1,4 @@
-"""What tree construction says of text and foreign content; the standard's section is named."""
+"""What tree construction says of text and foreign content."""
 
 import pytest
 from hypothesis import given
@@ -52,7 +52,7 @@ def read_namespace(html: str) -> Namespace | None:
         "<svg><title><title></title><x>", "<svg><title><style></style></title></svg><x>",
         "<select><svg></select><x>", "<select><svg><desc><select></select></svg><x>",
         "<svg><![CDATA[</svg>]]></svg><x>", "<svg><desc><![CDATA[<p>]]></desc></svg><x>",
-        # 13.2.6.4.18: a template keeps to itself
+        # a template keeps to itself
         "<template><svg></template><x>", "<template><td><svg></td><x>",
         "<template><svg></svg></template><style></style><x>",
     ],

@@ -8,6 +8,7 @@ names. Text is not reported. What a start tag makes of the text behind it is for
 import re
 from collections.abc import Iterable, Iterator
 from enum import Enum
+from functools import cache
 from typing import Final, NamedTuple
 
 _NAME: Final = rb"[A-Za-z][^\t\n\f\r />]*+"
@@ -214,15 +215,11 @@ class Tokenizer:
 
 _SLASH: Final = ord("/")
 _TAG_OPEN: Final = re.compile(rb"</?[A-Za-z]|</\Z")
-_RAW_TEXT_ENDS: Final[dict[bytes, re.Pattern[bytes]]] = {}
 
 
+@cache
 def _raw_text_end(name: bytes) -> re.Pattern[bytes]:
-    pattern = _RAW_TEXT_ENDS.get(name)
-    if pattern is None:
-        source = rb"</" + re.escape(name) + rb"(?=[\t\n\f\r />])"
-        pattern = _RAW_TEXT_ENDS[name] = re.compile(source, re.IGNORECASE)
-    return pattern
+    return re.compile(rb"</" + re.escape(name) + rb"(?=[\t\n\f\r />])", re.IGNORECASE)
 
 
 def read_attributes(html: bytes, tag: Token) -> Iterator[Attribute]:

@@ -7,7 +7,8 @@ use std::num::NonZero;
 
 use crate::charset::Charset;
 use crate::html;
-use crate::plan::{self, Tracking};
+use crate::html::visible::reads_as_url;
+use crate::plan::{self, Pattern, Rules, SignedMail, Tracking};
 use crate::smtp::data::{BareNewline, find_end, stuff, unstuff};
 use crate::stream;
 use crate::text::{self, Flow};
@@ -15,9 +16,43 @@ use crate::token::{
     Claims, Engagement, Kind, LinkClaims, LinkPart, Position, RecipientType, laws,
 };
 
-/// Splits off the byte that stands for the options of a run.
-fn options(data: &[u8]) -> (u8, &[u8]) {
-    data.split_first().map_or((0, data), |(first, rest)| (*first, rest))
+/// Splits off the bytes that stand for the options of a run; those that are missing are zero.
+fn options<const COUNT: usize>(data: &[u8]) -> ([u8; COUNT], &[u8]) {
+    let mut options = [0; COUNT];
+    let (given, rest) = data.split_at_checked(COUNT).unwrap_or((data, &[]));
+    for (option, byte) in options.iter_mut().zip(given) {
+        *option = *byte;
+    }
+    (options, rest)
+}
+
+fn is_set(option: u8, bit: u8) -> bool {
+    option >> bit & 1 == 1
+}
+
+/// What a message of the seeds has for the open pixel.
+const PLACEHOLDER: &str = "<!-- pixel -->";
+
+/// The rules that two bytes stand for.
+fn rules([switches, more]: [u8; 2]) -> Rules {
+    let signed_mail = [SignedMail::Skip, SignedMail::Strip, SignedMail::Track];
+    let signed_mail = signed_mail.get(usize::from(more % 4)).copied();
+    Rules {
+        signed_mail: signed_mail.unwrap_or(SignedMail::Strip),
+        outlook_links: !is_set(switches, 0),
+        text_links: !is_set(switches, 1),
+        keep_link_attributes: is_set(switches, 2),
+        never_wrap: if is_set(switches, 3) {
+            Pattern::parse("*never*").into_iter().collect()
+        } else {
+            Vec::new()
+        },
+        fold_long_lines: !is_set(switches, 4),
+        foreign_opt_outs: is_set(switches, 5),
+        spare_url_text: is_set(switches, 6),
+        strip_text_options: is_set(switches, 7),
+        pixel_placeholder: is_set(more, 2).then(|| PLACEHOLDER.to_owned()),
+    }
 }
 
 fn charset(option: u8) -> Charset {
@@ -26,50 +61,69 @@ fn charset(option: u8) -> Charset {
     Charset::for_label(label).unwrap_or_else(|reason| unreachable!("{reason:?}"))
 }
 
-/// HTML: what is found is what `lol_html` finds, inside the document.
+/// HTML: what is found is what `lol_html` finds, inside the document, and a link's text is judged
+/// the same before its end has come.
 ///
 /// # Panics
 /// A law does not hold.
 pub fn html(data: &[u8]) {
-    let (option, document) = options(data);
-    let _ = html::laws::check(document, charset(option));
+    let ([option], document) = options(data);
+    let charset = charset(option);
+    let found = html::laws::check(document, charset);
+    for link in &found.links {
+        let Some(content) = &link.content else { continue };
+        let content = document.get(content.0..).unwrap_or_default();
+        let judge = |text, is_last| reads_as_url(text, link.place, charset, is_last);
+        let judged = judge(content, true);
+        assert!(judged.is_some(), "{}", content.escape_ascii());
+        let cut = content.get(..usize::from(option).min(content.len())).unwrap_or_default();
+        let early = judge(cut, false);
+        assert!(early.is_none() || early == judged, "{}", content.escape_ascii());
+    }
 }
 
-/// A stream: in pieces of any length a document becomes what the plan makes of it.
+/// A stream of HTML, in whatever chunks: it gives what the plan of the whole document gives.
 ///
 /// # Panics
 /// A law does not hold.
 pub fn stream(data: &[u8]) {
-    let (option, document) = options(data);
-    let is_set = |bit: u8| option >> bit & 1 == 1;
+    let ([tracking, size, switches, more], document) = options(data);
+    // A stream has no placeholder to wait for.
+    let rules = Rules { pixel_placeholder: None, ..rules([switches, more]) };
     let engagement = Engagement {
-        open_tracking: is_set(0),
-        click_tracking: is_set(1),
-        initial_pixel: is_set(2),
+        click_tracking: !is_set(tracking, 0),
+        open_tracking: !is_set(tracking, 1),
+        initial_pixel: !is_set(tracking, 2),
         ..stream::laws::engagement()
     };
-    let longest = usize::from(option >> 3) + 1;
-    let mut rest = document;
+    // Chunks of one length, of which every other one may be shorter.
+    let length = usize::from(size) + 1;
+    let short = (length * usize::from(tracking >> 3) / 32).max(1);
     let mut chunks = Vec::new();
+    let mut rest = document;
     while !rest.is_empty() {
-        // As chance has it: each piece's first byte says how long it is.
-        let length = usize::from(rest.first().copied().unwrap_or_default()) % longest + 1;
-        let (chunk, after) = rest.split_at(length.min(rest.len()));
+        let length = if chunks.len() % 2 == 0 { length } else { short };
+        let (chunk, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
         chunks.push(chunk);
         rest = after;
     }
-    stream::laws::assert_like_the_plan(document, &chunks, &plan::Rules::default(), &engagement);
+    stream::laws::check(document, &chunks, &rules, &engagement);
 }
 
-/// A message: undoing a copy's edits gives the message, and the copy is as good a message.
+/// A message: undoing a copy's edits gives the message, the copy is as good a message, and its
+/// links lead where they led or to the tracker, whatever the rules and the length of tracked URLs.
 ///
 /// # Panics
 /// A law does not hold.
 pub fn message(data: &[u8]) {
-    let (option, message) = options(data);
-    let is_set = |bit: u8| option >> bit & 1 == 1;
-    let tracking = Tracking { clicks: is_set(0), opens: is_set(1), initial_opens: is_set(2) };
-    plan::laws::check(message, tracking);
+    let ([option, switches, more, padding], message) = options(data);
+    let tracking = Tracking {
+        clicks: is_set(option, 0),
+        opens: is_set(option, 1),
+        initial_opens: is_set(option, 2),
+    };
+    let url = format!("{}{}", plan::laws::URL, "x".repeat(usize::from(padding) * 4));
+    plan::laws::check(&rules([switches, more]), message, tracking, &url);
 }
 
 /// Plain text: what is wrapped is a URL, and what is taken off stands right behind one.
@@ -77,7 +131,7 @@ pub fn message(data: &[u8]) {
 /// # Panics
 /// A law does not hold.
 pub fn text(data: &[u8]) {
-    let (option, text) = options(data);
+    let ([option], text) = options(data);
     let flow = if option & 0x80 == 0 { Flow::Fixed } else { Flow::JoinedWithoutSpace };
     let Ok(found) = text::scan(text, charset(option), flow) else { return };
     let mut end = 0;
@@ -104,12 +158,11 @@ pub fn token(data: &[u8]) {
     assert!(laws::ring().is_none_or(|ring| ring.open(&written).is_err()));
     laws::check_plaintext(data);
 
-    let (option, rest) = options(data);
+    let ([option], rest) = options(data);
     let text = String::from_utf8_lossy(rest);
     let mut texts = text.split('\n').map(str::to_owned);
     let mut next = || texts.next().filter(|text| !text.is_empty());
     let number = rest.iter().fold(0_u64, |sum, byte| sum.rotate_left(7) ^ u64::from(*byte));
-    let is_set = |bit: u8| option >> bit & 1 == 1;
     let kinds = Kind::ALL.get(usize::from(option % 8)).copied();
     let types = RecipientType::ALL.get(usize::from(option >> 3 & 3)).copied();
     let (target, name) = (next(), next());
@@ -128,11 +181,11 @@ pub fn token(data: &[u8]) {
         campaign_id: next(),
         metadata: next(),
         tags: texts.collect(),
-        open_tracking: is_set(5),
-        click_tracking: is_set(6),
-        initial_pixel: is_set(7),
-        amp_enabled: is_set(0),
-        transactional: is_set(1),
+        open_tracking: is_set(option, 5),
+        click_tracking: is_set(option, 6),
+        initial_pixel: is_set(option, 7),
+        amp_enabled: is_set(option, 0),
+        transactional: is_set(option, 1),
     };
     let chance = usize::try_from(number >> 8).unwrap_or_default();
     laws::check_claims(&Claims { engagement, link }, chance);
@@ -144,7 +197,7 @@ pub fn token(data: &[u8]) {
 /// # Panics
 /// A law does not hold.
 pub fn data(data: &[u8]) {
-    let (option, wire) = options(data);
+    let ([option], wire) = options(data);
     let seen = usize::from(option).min(wire.len());
     let first = find_end(wire.get(..seen).unwrap_or_default(), 0);
     assert_eq!(first.or_else(|| find_end(wire, seen)), find_end(wire, 0));

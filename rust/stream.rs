@@ -78,12 +78,22 @@ pub struct HtmlStream {
     look_again: usize,
     pixel: Pixel,
     initial_pixel: Pixel,
+    placeholder: Option<Placeholder>,
     eol: Option<&'static [u8]>,
     last_byte: Option<u8>,
     /// Nothing is changed any more.
     passes: bool,
     numbering: Numbering,
     progress: Progress,
+}
+
+/// What the pixel is to replace, while it is looked for.
+struct Placeholder {
+    text: Vec<u8>,
+    /// It does not begin before that offset of the document.
+    from: usize,
+    /// Where something else is changed, or might be.
+    others: VecDeque<Range<usize>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +110,11 @@ impl HtmlStream {
     #[must_use]
     pub fn new(charset: Charset, rules: Rules, engagement: &Engagement) -> Self {
         let wanted = |is: bool| if is { Pixel::Wanted } else { Pixel::Done };
+        let text = rules.pixel_placeholder.clone().unwrap_or_default().into_bytes();
+        let is_wanted = engagement.open_tracking && !text.is_empty();
+        let placeholder = Placeholder { text, from: 0, others: VecDeque::new() };
         Self {
+            placeholder: is_wanted.then_some(placeholder),
             charset,
             rules,
             reader: Reader::new(charset, MAX_TOKEN),
@@ -185,6 +199,7 @@ impl HtmlStream {
     fn advance(&mut self, is_last: bool, sealing: &Sealing<'_>, out: &mut Vec<u8>) {
         self.read_on(is_last);
         self.decide_links(is_last);
+        self.find_placeholder(is_last);
         self.place_pixels(is_last);
         if is_last {
             return self.flush(self.end_of_held(), true, sealing, out);
@@ -214,11 +229,20 @@ impl HtmlStream {
         for mut link in links {
             link.href = moved(link.href);
             link.content = link.content.map(shift);
+            if let Some(placeholder) = &mut self.placeholder {
+                placeholder.others.push_back(link.href.start.0..link.href.end.0);
+            }
             if self.rules.spare_url_text {
                 self.undecided.push_back(link);
             } else {
                 self.note_link(link);
             }
+        }
+        if let Some(placeholder) = &mut self.placeholder {
+            let ranges =
+                attributes.iter().map(|(range, _)| base + range.start.0..base + range.end.0);
+            placeholder.others.extend(ranges);
+            placeholder.others.make_contiguous().sort_unstable_by_key(|other| other.start);
         }
         let keeps = self.rules.keep_link_attributes;
         let attributes = attributes
@@ -230,6 +254,35 @@ impl HtmlStream {
             let at = base + at;
             self.leave(&(at..at), Reason::HtmlLimit, None);
         }
+    }
+
+    /// Looks for the placeholder in what was read; other changes are known there.
+    fn find_placeholder(&mut self, is_last: bool) {
+        let end = if is_last { self.end_of_held() } else { self.read };
+        let Some(Placeholder { text, from, others }) = &mut self.placeholder else { return };
+        if self.pixel != Pixel::Wanted {
+            self.placeholder = None;
+            return;
+        }
+        while let Some(rest) = self.held.get(*from - self.start..end - self.start)
+            && let Some(at) = memchr::memmem::find(rest, text)
+        {
+            let place = *from + at..*from + at + text.len();
+            drop_ended(others, place.start);
+            let body_end = self.reader.body_end;
+            if body_end.is_none_or(|at| at <= place.start || place.end <= at)
+                && others.front().is_none_or(|other| place.end <= other.start)
+            {
+                self.pixel = Pixel::At(place);
+                self.placeholder = None;
+                return;
+            }
+            *from = place.end;
+        }
+        // Its beginning may stand at the end.
+        *from = (*from).max((end + 1).saturating_sub(text.len()));
+        let from = *from;
+        drop_ended(others, from);
     }
 
     /// Notes links in their order, as far as it is known whether their texts are URLs.
@@ -301,7 +354,21 @@ impl HtmlStream {
             _ => None,
         };
         let link = self.undecided.front().map(|link| link.href.start.0);
-        [pixel, initial, link].into_iter().flatten().fold(self.read, usize::min)
+        let placeholder = self.placeholder.as_ref().map(|placeholder| placeholder.from);
+        let places = [pixel, initial, link, placeholder];
+        let limit = places.into_iter().flatten().fold(self.read, usize::min);
+        // No change is cut in two.
+        let HtmlScan { links, attributes, .. } = &self.found;
+        let link = links.get(links.partition_point(|link| link.href.end.0 <= limit));
+        let attribute = attributes.get(attributes.partition_point(|(at, _)| at.end.0 <= limit));
+        let pixel = match &self.pixel {
+            Pixel::At(place) if limit < place.end => Some(place.start),
+            _ => None,
+        };
+        [link.map(|link| link.href.start.0), attribute.map(|(at, _)| at.start.0), pixel]
+            .into_iter()
+            .flatten()
+            .fold(limit, usize::min)
     }
 
     /// Gives up what holds the most back; whether that helped.
@@ -378,6 +445,13 @@ impl HtmlStream {
     }
 }
 
+/// Drops the ranges that end at or before an offset.
+fn drop_ended(ranges: &mut VecDeque<Range<usize>>, at: usize) {
+    while ranges.front().is_some_and(|range| range.end <= at) {
+        ranges.pop_front();
+    }
+}
+
 impl Progress {
     fn add(&mut self, rendered: Rendered, start: usize) {
         let Rendered { rendering, without_metadata } = rendered;
@@ -406,6 +480,7 @@ impl Progress {
 #[cfg(any(test, feature = "fuzzing"))]
 #[path = "stream_laws.rs"]
 pub(crate) mod laws;
+
 #[cfg(test)]
 #[path = "stream_tests.rs"]
 mod tests;

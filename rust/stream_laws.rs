@@ -1,4 +1,4 @@
-//! Laws that hold for any HTML in any pieces, checked by the tests and by `fuzzing`.
+//! The law of streams, checked by the tests and by `fuzzing`: a stream gives what the plan gives.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,9 +6,10 @@ use base64::engine::general_purpose::STANDARD;
 use super::{HtmlStream, MAX_HELD, MAX_TOKEN, Progress, SLICE, Sealing};
 use crate::charset::Charset;
 use crate::plan::{Plan, Rules};
-use crate::token::{Engagement, KeyRing, RecipientType};
+use crate::token::{Engagement, KeyRing, RecipientType, laws};
 use crate::tracked::{Rendered, TrackedPlan, TrackedUrls};
 
+/// A recipient whose opens and clicks are all tracked.
 pub(crate) fn engagement() -> Engagement {
     Engagement {
         message_id: "00066d2bb36a0f10a4d3".to_owned(),
@@ -30,25 +31,30 @@ pub(crate) fn engagement() -> Engagement {
     }
 }
 
-pub(crate) fn keys() -> KeyRing {
-    let ring = KeyRing::new(&[(3, [7; 32])]);
-    ring.unwrap_or_else(|error| unreachable!("{error}"))
+/// The keys and the tracker of a document's links.
+pub(crate) fn tracker() -> (KeyRing, TrackedUrls) {
+    let ring = laws::ring().unwrap_or_else(|| unreachable!("a key"));
+    let urls = TrackedUrls::new("t.test", "https", "https", true, true);
+    (ring, urls.unwrap_or_else(|error| unreachable!("{error}")))
 }
 
-pub(crate) fn urls() -> TrackedUrls {
-    let urls = TrackedUrls::new("t.test", "https", "https", true, true);
-    urls.unwrap_or_else(|error| unreachable!("{error}"))
+/// The charset of a document that names none.
+pub(crate) fn charset() -> Charset {
+    Charset::for_label(None).unwrap_or_else(|reason| unreachable!("{reason:?}"))
 }
 
 /// What becomes of a document that comes in these chunks, and what was done.
+///
+/// # Panics
+/// Too much is held back.
 pub(crate) fn stream(
     chunks: &[&[u8]],
     rules: &Rules,
     engagement: &Engagement,
 ) -> (Vec<u8>, Progress) {
-    let (keys, urls) = (keys(), urls());
+    let (keys, urls) = tracker();
     let sealing = Sealing { keys: &keys, engagement, urls: &urls };
-    let mut stream = HtmlStream::new(Charset::default(), rules.clone(), engagement);
+    let mut stream = HtmlStream::new(charset(), rules.clone(), engagement);
     let mut out = Vec::new();
     for chunk in chunks {
         stream.write(chunk, &sealing, &mut out);
@@ -63,20 +69,22 @@ pub(crate) fn plan(html: &[u8], rules: &Rules, engagement: &Engagement) -> (Vec<
     let head = "Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n";
     let message = format!("{head}{}", STANDARD.encode(html));
     let plan = TrackedPlan::new(Plan::new(message.as_bytes(), rules, &[]));
-    let rendered = plan.render(&keys(), engagement, &urls(), &[]).unwrap_or_default();
+    let (keys, urls) = tracker();
+    let rendered = plan
+        .render(&keys, engagement, &urls, &[])
+        .unwrap_or_else(|error| unreachable!("without insertions: {error}"));
     let mut copy = vec![0; rendered.rendering.length()];
-    let _ = plan.plan().write(&rendered.rendering, &mut copy);
+    assert!(plan.plan().write(&rendered.rendering, &mut copy).is_some());
     let mut body = copy.split_off(head.len());
     body.retain(|byte| !byte.is_ascii_whitespace());
     (STANDARD.decode(body).unwrap_or_default(), rendered)
 }
 
-pub(crate) fn assert_like_the_plan(
-    html: &[u8],
-    chunks: &[&[u8]],
-    rules: &Rules,
-    engagement: &Engagement,
-) {
+/// Checks that the stream gives what the plan gives.
+///
+/// # Panics
+/// It does not.
+pub(crate) fn check(html: &[u8], chunks: &[&[u8]], rules: &Rules, engagement: &Engagement) {
     let (planned, rendered) = plan(html, rules, engagement);
     let (streamed, progress) = stream(chunks, rules, engagement);
     assert_eq!(

@@ -1,4 +1,4 @@
-use super::laws::{assert_like_the_plan, engagement, keys, plan, stream, urls};
+use super::laws::{charset, check as assert_like_the_plan, engagement, plan, stream, tracker};
 use super::*;
 use proptest::prelude::*;
 
@@ -152,6 +152,7 @@ proptest! {
         engagement in any_engagement(),
         outlook_links in any::<bool>(),
         keep_link_attributes in any::<bool>(),
+        placeholder in prop::sample::select(vec!["", "x", "<!--", "http://e/", "</a>", "><", "y>"]),
     ) {
         let html = pieces.concat().into_bytes();
         let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(html.len() + 1)).collect();
@@ -163,7 +164,10 @@ proptest! {
             start = cut;
         }
         chunks.push(&html[start..]);
-        let rules = Rules { outlook_links, keep_link_attributes, ..Rules::default() };
+        let pixel_placeholder = Some(placeholder.to_owned());
+        let rules = Rules {
+            outlook_links, keep_link_attributes, pixel_placeholder, ..Rules::default()
+        };
         assert_like_the_plan(&html, &chunks, &rules, &engagement);
         let bytes: Vec<_> = html.chunks(1).collect();
         assert_like_the_plan(&html, &bytes, &rules, &engagement);
@@ -253,10 +257,24 @@ fn what_stays_is_counted_and_not_all_listed() {
 }
 
 #[test]
+fn the_pixel_takes_the_place_of_its_placeholder() {
+    let rules = Rules { pixel_placeholder: Some("<!--open-->".into()), ..Rules::default() };
+    let long = "<a href=http://e/>x</a>".repeat(20_000);
+    let html = format!("<body><a href='<!--open-->'>{long}<!--open-->{long}<!--open--></body>");
+    for size in [1 << 10, 1 << 16] {
+        let chunks: Vec<_> = html.as_bytes().chunks(size).collect();
+        assert_like_the_plan(html.as_bytes(), &chunks, &rules, &engagement());
+    }
+    let (out, progress) = stream(&[html.as_bytes()], &rules, &engagement());
+    assert_eq!(progress.pixels, 2);
+    assert!(String::from_utf8(out).unwrap().contains("x</a><img border"));
+}
+
+#[test]
 fn after_giving_up_the_rest_passes_as_it_is() {
-    let (keys, urls, engagement) = (keys(), urls(), engagement());
+    let ((keys, urls), engagement) = (tracker(), engagement());
     let sealing = Sealing { keys: &keys, engagement: &engagement, urls: &urls };
-    let mut stream = HtmlStream::new(Charset::default(), Rules::default(), &engagement);
+    let mut stream = HtmlStream::new(charset(), Rules::default(), &engagement);
     let mut out = Vec::new();
     stream.write(b"x<a href=ht", &sealing, &mut out);
     stream.give_up(Reason::CoreFailure, &mut out);

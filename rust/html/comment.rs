@@ -19,9 +19,14 @@ pub(super) fn begins_condition(byte: u8) -> bool {
 /// The length of a comment's text with the end of the comment, `None` if nothing ends it (HTML
 /// Standard, "Comment end state"). `text` begins behind `<!--` and is not closed at once.
 pub(super) fn closed_length(text: &[u8]) -> Option<usize> {
-    let closes = |close: &usize| {
-        let before = text.get(..*close).unwrap_or_default();
-        before.ends_with(b"--") || before.ends_with(b"--!")
-    };
-    Some(memchr::memchr_iter(b'>', text).find(closes)? + 1)
+    let mut at = 0;
+    loop {
+        // What is Outlook's is full of tags, and so of `>`.
+        at += memchr::memmem::find(text.get(at..)?, b"--")?;
+        match text.get(at + "--".len()..)? {
+            [b'>', ..] => return Some(at + "-->".len()),
+            [b'!', b'>', ..] => return Some(at + "--!>".len()),
+            _ => at += 1,
+        }
+    }
 }

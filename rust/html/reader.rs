@@ -9,7 +9,7 @@ use super::comment::{begins_condition, closed_length, ends_name};
 use super::foreign::{Foreign, Namespace};
 use super::found::HtmlScan;
 use super::spoilers::{self, Opened, Spoilers};
-use super::syntax::{Attributes, Element, TagState, raw_text_name};
+use super::syntax::{Attributes, Element, TagState, is_style, raw_text_name};
 use super::tag::LinkTag;
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange};
@@ -527,11 +527,6 @@ impl Reader {
         self.content = Content::Script(escape);
         step
     }
-}
-
-fn is_style(html: &[u8], name: &Range<usize>) -> bool {
-    name.len() == "style".len()
-        && html.get(name.clone()).is_some_and(|name| name.eq_ignore_ascii_case(b"style"))
 }
 
 /// Whether a tag of that name begins there; `None` if more must be read to know.

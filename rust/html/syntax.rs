@@ -22,8 +22,11 @@ pub(super) struct Attributes<'h> {
 impl<'h> Attributes<'h> {
     /// The attributes of a tag whose name begins at `start`; `None` where the name has no end.
     pub(super) fn of_tag(html: &'h [u8], start: usize) -> Option<Self> {
-        let length = html.get(start..)?.iter().position(|byte| ends_name(*byte))?;
-        let name = start..start + length;
+        let mut end = start;
+        while !ends_name(*html.get(end)?) {
+            end += 1;
+        }
+        let name = start..end;
         Some(Self { html, at: name.end, name, end: None, self_closing: false })
     }
 
@@ -34,16 +37,22 @@ impl<'h> Attributes<'h> {
     }
 
     fn skip(&mut self, pass: impl Fn(u8) -> bool) -> Option<u8> {
-        let rest = self.html.get(self.at..)?;
-        let length = rest.iter().position(|byte| !pass(*byte))?;
-        self.at += length;
-        rest.get(length).copied()
+        loop {
+            let byte = *self.html.get(self.at)?;
+            if !pass(byte) {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
     }
 
     /// The next attribute; `None` at the tag's end, or if the end is missing.
+    #[inline]
     fn read_attribute(&mut self) -> Option<Attribute> {
+        let between = self.at;
         if self.skip(|byte| is_blank(byte) || byte == b'/')? == b'>' {
-            self.self_closing = self.html.get(self.at - 1) == Some(&b'/');
+            // A slash that ends an unquoted value is the value's.
+            self.self_closing = self.html.get(between..self.at).is_some_and(|s| s.ends_with(b"/"));
             self.end = Some(self.at + 1);
             return None;
         }
@@ -93,6 +102,12 @@ impl Iterator for Attributes<'_> {
         }
         attribute
     }
+}
+
+/// Whether an attribute is `style`.
+pub(super) fn is_style(html: &[u8], name: &Range<usize>) -> bool {
+    name.len() == "style".len()
+        && html.get(name.clone()).is_some_and(|name| name.eq_ignore_ascii_case(b"style"))
 }
 
 /// Finds the end of a tag of any length, byte by byte and without a look at its attributes.
@@ -192,35 +207,51 @@ impl Element {
             let is_vml = shape.iter().all(u8::is_ascii_alphanumeric);
             return if is_vml { Self::Vml } else { Self::Other };
         }
-        let mut lower = [0; "plaintext".len()];
-        let Some(lower) = lower.get_mut(..name.len()) else { return Self::Other };
-        for (to, from) in lower.iter_mut().zip(name) {
-            *to = from.to_ascii_lowercase();
-        }
-        match &*lower {
-            b"a" => Self::Anchor,
-            b"area" => Self::Area,
-            b"body" => Self::Body,
-            b"html" => Self::Html,
-            b"select" => Self::Select,
-            b"input" => Self::Input,
-            b"textarea" => Self::Textarea,
-            b"noscript" => Self::Noscript,
-            b"template" => Self::Template,
-            b"table" => Self::Table,
-            b"td" | b"th" => Self::Cell,
-            b"caption" => Self::Caption,
-            b"tr" => Self::Row,
-            b"tbody" | b"thead" | b"tfoot" => Self::RowGroup,
-            b"p" => Self::Paragraph,
-            b"li" => Self::Item,
-            b"svg" | b"math" => Self::Foreign,
-            b"script" => Self::Script,
-            b"title" | b"style" | b"iframe" | b"xmp" | b"noembed" | b"noframes" => Self::Text,
-            b"plaintext" => Self::Plaintext,
-            b"base" | b"br" | b"col" | b"embed" | b"hr" | b"img" | b"link" | b"meta"
-            | b"param" | b"source" | b"track" | b"wbr" | b"basefont" | b"bgsound" | b"frame"
-            | b"keygen" => Self::Void,
+        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        let is_one_of = |others: &[&[u8]]| others.iter().any(|other| is(other));
+        // Length and first letter already rule out most of the rest.
+        let Some(first) = name.first().map(u8::to_ascii_lowercase) else { return Self::Other };
+        match (first, name.len()) {
+            (b'a', 1) => Self::Anchor,
+            (b'p', 1) => Self::Paragraph,
+            (b't', 2) if is(b"tr") => Self::Row,
+            (b't', 2) if is_one_of(&[b"td", b"th"]) => Self::Cell,
+            (b't', 5) if is(b"table") => Self::Table,
+            (b't', 5) if is_one_of(&[b"tbody", b"thead", b"tfoot"]) => Self::RowGroup,
+            (b't', 5) if is(b"title") => Self::Text,
+            (b't', 5) if is(b"track") => Self::Void,
+            (b't', 8) if is(b"textarea") => Self::Textarea,
+            (b't', 8) if is(b"template") => Self::Template,
+            (b'i', 3) if is(b"img") => Self::Void,
+            (b'i', 5) if is(b"input") => Self::Input,
+            (b'i', 6) if is(b"iframe") => Self::Text,
+            (b'b', 2) if is(b"br") => Self::Void,
+            (b'b', 4) if is(b"body") => Self::Body,
+            (b'b', 4) if is(b"base") => Self::Void,
+            (b'b', 7 | 8) if is_one_of(&[b"bgsound", b"basefont"]) => Self::Void,
+            (b's', 3) if is(b"svg") => Self::Foreign,
+            (b's', 5) if is(b"style") => Self::Text,
+            (b's', 6) if is(b"script") => Self::Script,
+            (b's', 6) if is(b"select") => Self::Select,
+            (b's', 6) if is(b"source") => Self::Void,
+            (b'a', 4) if is(b"area") => Self::Area,
+            (b'c', 3) if is(b"col") => Self::Void,
+            (b'c', 7) if is(b"caption") => Self::Caption,
+            (b'e', 5) if is(b"embed") => Self::Void,
+            (b'f', 5) if is(b"frame") => Self::Void,
+            (b'h', 2) if is(b"hr") => Self::Void,
+            (b'h', 4) if is(b"html") => Self::Html,
+            (b'k', 6) if is(b"keygen") => Self::Void,
+            (b'l', 2) if is(b"li") => Self::Item,
+            (b'l', 4) if is(b"link") => Self::Void,
+            (b'm', 4) if is(b"math") => Self::Foreign,
+            (b'm', 4) if is(b"meta") => Self::Void,
+            (b'n', 7 | 8) if is_one_of(&[b"noembed", b"noframes"]) => Self::Text,
+            (b'n', 8) if is(b"noscript") => Self::Noscript,
+            (b'p', 5) if is(b"param") => Self::Void,
+            (b'p', 9) if is(b"plaintext") => Self::Plaintext,
+            (b'w', 3) if is(b"wbr") => Self::Void,
+            (b'x', 3) if is(b"xmp") => Self::Text,
             _ => Self::Other,
         }
     }

@@ -251,6 +251,7 @@ fn foreign_content_is_read_as_a_browser_reads_it() {
         ("<svg><desc>", 0),
         ("<svg><desc></desc>", 1),
         ("<svg><desc/>", 1),
+        ("<svg><desc x=y/>", 0),
         ("<svg><g></p>", 0),
         ("<svg><font>", 1),
         ("<svg><font color=x>", 0),

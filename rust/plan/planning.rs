@@ -270,10 +270,13 @@ impl<'m> Planner<'m> {
     fn find_placeholder(&self, html: &[u8], scan: &HtmlScan) -> Option<PartRange> {
         let wanted = self.rules.pixel_placeholder.as_ref().filter(|wanted| !wanted.is_empty())?;
         let hrefs = scan.links.iter().map(|link| &link.href);
-        let others: Vec<_> = hrefs.chain(scan.attributes.iter().map(|(range, _)| range)).collect();
+        let attributes = scan.attributes.iter().map(|(range, _)| range);
+        let mut others: Vec<_> = hrefs.chain(attributes).collect();
+        others.sort_unstable_by_key(|other| other.start);
         let is_free = |place: &PartRange| {
+            let next = others.partition_point(|other| other.end <= place.start);
             scan.initial_pixel.is_none_or(|at| at <= place.start || place.end <= at)
-                && others.iter().all(|other| other.end <= place.start || place.end <= other.start)
+                && others.get(next).is_none_or(|other| place.end <= other.start)
         };
         memchr::memmem::find_iter(html, wanted)
             .map(|at| PartOffset(at)..PartOffset(at + wanted.len()))

@@ -133,7 +133,8 @@ proptest! {
 
     #[test]
     fn a_copy_is_its_message_but_for_the_edits(message in any_message(), tracking in any_tracking()) {
-        check(&message, tracking);
+        let rules = Rules { signed_mail: SignedMail::Strip, ..Rules::default() };
+        check(&rules, &message, tracking, URL);
     }
 }
 
@@ -225,7 +226,7 @@ proptest! {
             (write(&plan, &rendering), rendering)
         };
         let ((unfolded, without), (folded, with)) = (copy(false), copy(true));
-        check(message.as_bytes(), tracking);
+        check(&Rules::default(), message.as_bytes(), tracking, URL);
         prop_assert_eq!(undo(&folded, message.as_bytes(), with.applied()), message.as_bytes());
         prop_assert!(with.links >= without.links);
         prop_assert_eq!(with.pixels, without.pixels);

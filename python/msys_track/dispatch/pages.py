@@ -55,6 +55,7 @@ def open_page(
         click_scheme=resolved.click_tracking_scheme.value,
         open_scheme=resolved.open_tracking_scheme.value,
         click_metadata=resolved.click_tracking_include_metadata.value,
+        allow_downgrade=resolved.allow_downgrade.value,
     )
     rules = Rules(
         outlook_links=resolved.outlook_links.value,

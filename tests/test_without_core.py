@@ -48,7 +48,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(bare: Path, *arguments: str, text: bytes = MESSAGE) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603
         [sys.executable, *arguments],
         input=text,
         capture_output=True,
@@ -79,10 +79,10 @@ def test_the_commands_track_by_the_reference_engine(bare: Path, command: list[st
 
 def test_a_configuration_is_read_without_the_lines_of_its_keys(bare: Path, tmp_path: Path) -> None:
     file = tmp_path / "msys-track.toml"
-    file.write_text('[tracking]\nopen_tracking = "perhaps"\n')
+    file.write_text('[listener]\nopen_tracking = "perhaps"\n')
     main = "from msys_track.cli import main; main()"
-    checked = run(bare, "-c", main, "config", "check", "--config", str(file))
+    checked = run(bare, "-c", main, "config", "check", str(file))
     assert b"open_tracking" in checked.stdout + checked.stderr
     file.write_text("[tracking\n")
-    checked = run(bare, "-c", main, "config", "check", "--config", str(file))
+    checked = run(bare, "-c", main, "config", "check", str(file))
     assert b"not TOML" in checked.stdout + checked.stderr

@@ -39,7 +39,7 @@ class Link(_Span, Protocol):
         """`data-msys-linkname`."""
 
     @property
-    def kind(self) -> Literal["click", "link_unsubscribe"]:
+    def kind(self) -> Literal["click", "amp_click", "link_unsubscribe"]:
         """The kind of event that following it makes."""
 
     @property
@@ -47,7 +47,7 @@ class Link(_Span, Protocol):
         """`data-msys-sublink`."""
 
     @property
-    def where(self) -> Literal["html", "outlook", "text"]:
+    def where(self) -> Literal["html", "outlook", "text", "amp"]:
         """The kind of markup or text that it is in."""
 
 

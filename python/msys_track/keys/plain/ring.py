@@ -174,7 +174,7 @@ def import_cipher() -> Any:
     except ModuleNotFoundError as error:
         raise SettingsError(
             "without the compiled core links are sealed by the package cryptography; "
-            "install it with pip install 'msys-track[reference]'"
+            "install it with pip install 'cryptography>=44'"
         ) from error
 
 

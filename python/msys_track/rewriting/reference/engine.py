@@ -1,15 +1,13 @@
 """The reference engine: the core's answers from code that shares nothing with it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from msys_track.errors import RewriteError
 from msys_track.keys.plain.ring import import_cipher
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
-from msys_track.reasons import Reason
 from msys_track.rewriting.engine import HeaderField
-from msys_track.rewriting.reference import links as link_rules
 from msys_track.rewriting.reference.header import read_section, skip_prelude
 from msys_track.rewriting.reference.plan import (
     LeftAlone,
@@ -17,6 +15,7 @@ from msys_track.rewriting.reference.plan import (
     Part,
     PlannedMessage,
     plan_message,
+    revise_links,
 )
 from msys_track.rewriting.reference.render import Rendered, render
 from msys_track.rewriting.rules import Rules
@@ -92,6 +91,16 @@ class Plan:
         return self._planned.initial_pixel_offsets
 
     @property
+    def pixel_offset(self) -> int | None:
+        """The place of the first pixel."""
+        return next(iter(self._planned.pixel_offsets), None)
+
+    @property
+    def initial_pixel_offset(self) -> int | None:
+        """The place of the first pixel at the top."""
+        return next(iter(self._planned.initial_pixel_offsets), None)
+
+    @property
     def has_amp(self) -> bool:
         """Whether an AMP part was read."""
         return self._planned.has_amp
@@ -129,42 +138,15 @@ class Plan:
         """
         return [self.render(keys, each, urls, insertions) for each in engagements]
 
-    def revise(self, changes: Sequence[tuple[int, bool, str | None, str | None]], /) -> "Plan":
-        """Veto links, or give them other targets and names.
-
-        Each change is a link's number, whether it is vetoed, and its new target and name.
+    def revise(self, changes: Mapping[int, tuple[str, str | None] | None], /) -> "Plan":
+        """Make the plan of the same message with other links.
 
         Raises:
-            ValueError: a target is not http or https.
+            RewriteError: a defect of the engine.
+            ValueError: there is no such link, or a target is not an http or https URL with a host.
         """
-        planned = self._planned
-        links, left = list(planned.links), list(planned.left_alone)
-        vetoed = set(planned.vetoed)
-        for number, is_vetoed, target, name in changes:
-            link = links[number]
-            if is_vetoed:
-                vetoed.add(number)
-                left.append(
-                    LeftAlone(
-                        offset=link.offset,
-                        length=link.length,
-                        reason=Reason.VETOED.value,
-                        target=link.target,
-                    )
-                )
-                continue
-            if target is not None and link_rules.check_target(target) is not None:
-                raise ValueError(f'"{target}" is not an http or https URL')
-            own_name = link.name if name is None else link_rules.cut_name(name)
-            links[number] = replace(link, target=target or link.target, name=own_name)
-        return Plan(
-            replace(
-                planned,
-                links=tuple(links),
-                left_alone=tuple(sorted(left, key=lambda each: each.offset)),
-                vetoed=frozenset(vetoed),
-            )
-        )
+        with _report_defects("planning"):
+            return Plan(revise_links(self._planned, changes))
 
 
 @contextmanager

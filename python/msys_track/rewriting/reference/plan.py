@@ -1,6 +1,6 @@
 """Planning: everything that is found out about a message before its first copy is made."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
@@ -98,7 +98,12 @@ class Removal:
     of: Literal["html", "amp", "text"]
 
 
-Change: TypeAlias = Href | Pixel | Removal
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A link that the program vetoed."""
+
+
+Change: TypeAlias = Href | Pixel | Removal | Kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +159,6 @@ class PlannedMessage:
     initial_pixel_offsets: tuple[int, ...]
     strips_text_options: bool
     has_amp: bool
-    vetoed: frozenset[int] = frozenset()
 
 
 def plan_message(message: bytes, rules: Rules, drop_headers: Sequence[bytes]) -> PlannedMessage:
@@ -261,7 +265,7 @@ class _Planner:
     def _scan_html(
         self, bodies: list[tuple[Leaf, Body | None]]
     ) -> dict[int, tuple[FoundHtml, list[_FoundLink]]]:
-        """Scan each HTML and AMP part, before any text, in which the same targets are opted out."""
+        """Scan HTML and AMP before any text, in which the same targets are opted out."""
         scans = {}
         for leaf, body in bodies:
             if body is None or leaf.role == "text":
@@ -491,13 +495,11 @@ class _Planner:
         else:
             edits, refused = self._place_edits(body, changes, found)
             eol = lines_eol if body.wide is None else find_line_break(body.text)
-        pixels = [
-            (body.locate(start, end)[0], change)
-            for start, end, change in changes
-            if isinstance(change, Pixel)
-        ]
-        for at, change in pixels:
-            is_initial = isinstance(change, Pixel) and change.kind.endswith("initial_open")
+        for start, end, change in changes:
+            if not isinstance(change, Pixel):
+                continue
+            at = body.locate(start, end)[0]
+            is_initial = change.kind.endswith("initial_open")
             if (at, change) in refused:
                 self._lack_pixel(at, is_initial=is_initial)
             else:
@@ -583,3 +585,61 @@ def _find_next_folds(edits: list[Edit]) -> list[Edit]:
             found.append(edit)
         fold = fold if edit.fold is None else edit.fold
     return found[::-1]
+
+
+def revise_links(
+    planned: PlannedMessage, changes: Mapping[int, tuple[str, str | None] | None]
+) -> PlannedMessage:
+    """Give links, by their numbers, another target and name, or veto them.
+
+    Raises:
+        ValueError: there is no such link, or a target can't be wrapped.
+    """
+    count = len(planned.links)
+    for number in changes:
+        if not 0 <= number < count:
+            raise ValueError(f"there is no link {number}: the plan has {count}")
+    links: list[Link] = []
+    left = list(planned.left_alone)
+    numbers: dict[int, int] = {}
+    for number, link in enumerate(planned.links):
+        change = changes.get(number)
+        if number in changes and change is None:
+            vetoed = Reason.VETOED.value
+            left.append(
+                LeftAlone(
+                    offset=link.offset, length=link.length, reason=vetoed, target=link.target
+                )
+            )
+            continue
+        numbers[number] = len(links)
+        links.append(link if change is None else _revise_link(number, link, *change))
+    parts = tuple(
+        replace(
+            part, edits=tuple(_find_next_folds([_renumber(edit, numbers) for edit in part.edits]))
+        )
+        for part in planned.planned
+    )
+    return replace(
+        planned,
+        links=tuple(links),
+        left_alone=tuple(sorted(left, key=lambda each: each.offset)),
+        planned=parts,
+    )
+
+
+def _revise_link(number: int, link: Link, wanted: str, name: str | None) -> Link:
+    target = link_rules.read_target(wanted)
+    if link_rules.check_target(target) is not None:
+        raise ValueError(f'link {number}: "{wanted}" is not an http or https URL with a host')
+    own_name = None if name is None else link_rules.cut_name(name) or None
+    return replace(link, target=target, name=own_name)
+
+
+def _renumber(edit: Edit, numbers: Mapping[int, int]) -> Edit:
+    if not isinstance(edit.change, Href):
+        return edit
+    number = numbers.get(edit.change.number)
+    if number is None:
+        return replace(edit, change=Kept(), fold=None, to_next_fold=None)
+    return replace(edit, change=replace(edit.change, number=number), to_next_fold=None)

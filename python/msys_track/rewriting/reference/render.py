@@ -20,6 +20,7 @@ from msys_track.rewriting.reference.lines import MAX_LINE, Around
 from msys_track.rewriting.reference.plan import (
     Edit,
     Href,
+    Kept,
     LeftAlone,
     LinkKind,
     Pixel,
@@ -314,12 +315,14 @@ class _Copying:
             _OffError: it is not tracked.
         """
         change, engagement = edit.change, self._engagement
+        if isinstance(change, Kept):
+            raise _OffError
         if isinstance(change, Removal):
             if not self._removes(change):
                 raise _OffError
             return b""
         if isinstance(change, Href):
-            if not engagement.click_tracking or change.number in self._planned.vetoed:
+            if not engagement.click_tracking:
                 raise _OffError
             url = self._sealer.make_link(change, room)
             self._wrapped += 1

@@ -15,7 +15,7 @@ _ARMOUR: Final = (
     (b"-----BEGIN PGP MESSAGE-----", Reason.ENCRYPTED_PART),
 )
 _SCHEME: Final = re.compile(rb"(https?)://", re.IGNORECASE)
-_END: Final = re.compile(rb'[\x00- \x7f<>"]|\[\[|[\x80-\xff]')
+_END: Final = re.compile(rb'[\x00- \x7f<>"|`]|\[\[|[\x80-\xff]')
 _OPTIONS: Final = re.compile(rb"\[\[(?P<inside>.{0,510}?)\]\]", re.DOTALL)
 _OPTION: Final = re.compile(
     r"""(?P<name>[^=]*?)[ \t\n\f\r]*=[ \t\n\f\r]*"""
@@ -23,6 +23,10 @@ _OPTION: Final = re.compile(
     re.DOTALL,
 )
 _BRACKETS: Final = {b")": b"(", b"]": b"[", b"}": b"{"}
+_EMPHASIS: Final = b"*_~"
+_BLANKS: Final = frozenset({b" ", b"\t", b"\n", b"\f", b"\r"})
+_REST_IN_BRACKETS: Final = re.compile(rb"[ \t\f\r]*\n[ \t\f\r]*(?![ \t\n\f\r])[^<>]*>")
+_SOFT_BREAK: Final = re.compile(rb" \r?\n")
 _PUNCTUATION: Final = b".,;:!?'"
 _ENDS_URL: Final = re.compile(
     "[\u00ab\u00bb\u200b\u2010-\u205e\u3000-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40"
@@ -71,13 +75,16 @@ def scan_text(
         options, options_end = _read_options(text, whole)
         end = whole
         if options_end == whole:
-            end = rest + _measure_trimmed(text[rest:whole])
+            end = rest + _measure_trimmed(text[rest:whole], text[floor:start])
             options_end = end
         if end <= rest:
             continue
         if options_end > end:
             removable.append((end, options_end))
-        goes_on = joins_lines and re.match(rb" \r?\n", text[options_end:]) is not None
+        goes_on = joins_lines and _SOFT_BREAK.match(text, options_end) is not None
+        # In angle brackets a line break is no part of the URL (RFC 3986, appendix C).
+        if _opens_brackets(text, start):
+            goes_on |= _REST_IN_BRACKETS.match(text, options_end) is not None
         links.append(FoundText(start, end, options, goes_on))
         at = options_end
     return links, removable
@@ -125,12 +132,25 @@ def _ends_url(character: str) -> bool:
     )
 
 
-def _measure_trimmed(url: bytes) -> int:
-    """Return the length of a URL without the punctuation of the sentence around it."""
+def _opens_brackets(text: bytes, start: int) -> bool:
+    before = text[max(start - len(b"URL:"), 0) : start]
+    at = start - len(before) if before.lower() == b"url:" else start
+    while at > 0 and text[at - 1 : at] in _BLANKS:
+        at -= 1
+    return text[at - 1 : at] == b"<" if at > 0 else False
+
+
+def _measure_trimmed(url: bytes, before: bytes) -> int:
+    """Return the length of a URL without the punctuation of the sentence around it.
+
+    Marks that emphasise it go too, as many as stand right before it.
+    """
     surplus = {
         close: max(url.count(close) - url.count(opening), 0)
         for close, opening in _BRACKETS.items()
     }
+    opening = before[len(before.rstrip(_EMPHASIS)) :]
+    surplus |= {mark: opening.count(mark) for mark in (b"*", b"_", b"~")}
     length = len(url)
     while length > 0:
         last = url[length - 1 : length]

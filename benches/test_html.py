@@ -20,7 +20,17 @@ from benches.corpus import newsletter
 from benches.peers import careful_regex, python_lolhtml, pytracking_fernet
 from benches.race import Bar, Called, Race, Subject
 
-from msys_track import KeyRing, Rewriter, TrackingOptions, rewrite
+from msys_track import (
+    Engagement,
+    HtmlRewriter,
+    KeyRing,
+    Rewriter,
+    Rules,
+    TrackedUrls,
+    TrackingOptions,
+    rewrite,
+)
+from msys_track.rewriting.native import NativeEngine
 
 ROUNDS = 100
 NOW = 1_795_510_800
@@ -44,6 +54,25 @@ REGEX = "careful regex, constant URL"
 LOLHTML = "python-lolhtml 0.1.0, Python callbacks, constant URL"
 LOLHTML_PASSING = "python-lolhtml 0.1.0, no handler"
 RUST_PASSING = "lol_html 3, no handler, in Rust"
+
+STREAM = "msys-track, stream in chunks of 64 KiB"
+PLAN = "msys-track, plan and one copy"
+CHUNK_BYTES = 65_536
+ENGAGEMENT = Engagement(
+    message_id="00066d2bb36a0f10a4d3",
+    recipient=RECIPIENT,
+    injected_at=NOW,
+    expires_at=NOW + 31_536_000,
+    customer_id=1,
+    metadata=json.dumps(newsletter.METADATA, separators=(",", ":")),
+    open_tracking=True,
+    click_tracking=True,
+)
+URLS = TrackedUrls(domain=DOMAIN, click_scheme="https", open_scheme="https", click_metadata=True)
+UNUSUAL = (
+    b"<script><!-- x --></script><noscript><p>x</p></noscript>"
+    b"<svg viewBox='0 0 9 9'><g><title>x</title><path d='M0 0h9v9z'/></g></svg>"
+)
 
 BARS = (
     Bar(FIRST, 25, PYTRACKING),
@@ -114,6 +143,27 @@ def test_a_mail_of_10_kb(benchmark: Benchmark, report: Report, rust_pass: Start)
     report_times(report, title(body), race, body)
 
 
+def test_a_newsletter_of_80_kb_in_chunks(benchmark: Benchmark, report: Report, bars: Bars) -> None:
+    body = newsletter.html(80)
+    race = Race(subjects={STREAM: Called(lambda: stream(body)), PLAN: Called(lambda: plan(body))})
+    assert len(TRACKED.findall(stream(body))) == newsletter.links(body) + 1
+    run(benchmark, race)
+    report_times(report, f"{title(body)}, as a stream", race, body, ours=STREAM)
+    bars.hold(race, (Bar(STREAM, 0.7, PLAN),))
+
+
+def test_a_newsletter_of_80_kb_with_svg_and_scripts(
+    benchmark: Benchmark, report: Report, rust_pass: Start, bars: Bars
+) -> None:
+    body = newsletter.html(80).replace(b"</body>", UNUSUAL + b"</body>", 1)
+    message = newsletter.message(body, "8bit")
+    race = Race(subjects={**ours(message), RUST_PASSING: rust_pass(body)})
+    assert_links_are_sealed(race.subjects, body)
+    run(benchmark, race)
+    report_times(report, f"{title(body)}, SVG, noscript and a script's comment", race, body)
+    bars.hold(race, (Bar(FIRST, 0.3, RUST_PASSING),))
+
+
 @pytest.mark.parametrize("encoding", ["quoted-printable", "base64"])
 def test_a_newsletter_of_80_kb_encoded(
     benchmark: Benchmark, report: Report, encoding: newsletter.TransferEncoding
@@ -136,6 +186,19 @@ def test_a_newsletter_of_80_kb_encoded(
     assert_constants_stand(rewritten, link, pixel, body)
     run(benchmark, race)
     report_times(report, f"{title(body)}, in {encoding}", race, body)
+
+
+def stream(body: bytes) -> bytes:
+    rewriter = HtmlRewriter(keys=KEYS, engagement=ENGAGEMENT, urls=URLS)
+    chunks = [
+        rewriter.write(body[at : at + CHUNK_BYTES]) for at in range(0, len(body), CHUNK_BYTES)
+    ]
+    return b"".join([*chunks, rewriter.end()])
+
+
+def plan(body: bytes) -> bytes:
+    message = newsletter.message(body, "8bit")
+    return NativeEngine().plan(message, Rules()).render(KEYS, ENGAGEMENT, URLS).message
 
 
 def ours(message: bytes) -> Mapping[str, Subject]:
@@ -241,12 +304,15 @@ def title(body: bytes) -> str:
     return f"HTML of {len(body) / 1000:.0f} KB, {newsletter.links(body)} links"
 
 
-def report_times(report: Report, title: str, race: Race, body: bytes) -> None:
+def report_times(
+    report: Report, title: str, race: Race, body: bytes, *, ours: str = FIRST
+) -> None:
     rows = []
     for name in race.subjects:
         seconds = race.seconds(name)
-        ratio = 1 if name == FIRST else race.ratio(FIRST, name).median
+        ratio = 1 if name == ours else race.ratio(ours, name).median
         rows.append(
             [name, f"{seconds * 1e6:,.0f}", f"{len(body) / seconds / 1e6:,.0f}", f"{ratio:.2f}"]
         )
-    report.table(title, ["", "µs", "MB/s of HTML", "its time over our first recipient's"], rows)
+    reference = "our first recipient's" if ours == FIRST else "the stream's"
+    report.table(title, ["", "µs", "MB/s of HTML", f"its time over {reference}"], rows)

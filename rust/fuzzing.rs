@@ -88,8 +88,6 @@ pub fn html(data: &[u8]) {
 /// A law does not hold.
 pub fn stream(data: &[u8]) {
     let ([tracking, size, switches, more], document) = options(data);
-    // A stream has no placeholder to wait for.
-    let rules = Rules { pixel_placeholder: None, ..rules([switches, more]) };
     let engagement = Engagement {
         click_tracking: !is_set(tracking, 0),
         open_tracking: !is_set(tracking, 1),
@@ -107,7 +105,7 @@ pub fn stream(data: &[u8]) {
         chunks.push(chunk);
         rest = after;
     }
-    stream::laws::check(document, &chunks, &rules, &engagement);
+    stream::laws::check(document, &chunks, &rules([switches, more]), &engagement);
 }
 
 /// A message: undoing a copy's edits gives the message, the copy is as good a message, and its

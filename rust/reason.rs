@@ -70,21 +70,19 @@ reasons! {
     EncryptedPart = "encrypted_part",
     /// `multipart/report`
     ReportPart = "report_part",
-    /// `Content-Disposition: attachment`
+    /// `Content-Disposition` with anything but `inline`
     AttachedPart = "attached_part",
     /// a text/html or text/plain that has a file name, beside a body that has none
     NamedFile = "named_file",
     /// two header fields, or two parameters of one, that must agree and differ
     AmbiguousHeader = "ambiguous_header",
-    /// `text/x-amp-html`: a changed byte may make it invalid
-    AmpPart = "amp_part",
     /// AMP allows `https` only, and the tracked URLs are `http`
     AmpNeedsHttps = "amp_needs_https",
     /// AMP that does not stand in a `multipart/alternative` beside text/html or text/plain
     NotAlternative = "not_alternative",
-    /// not the first text/html or text/plain of the message
+    /// shown only where another part of its `multipart/related` refers to it
     NotTopPart = "not_top_part",
-    /// neither text/html nor text/plain; reported for parts only, never counted
+    /// neither text/html, text/plain nor AMP; reported for parts only, never counted
     OtherMediaType = "other_media_type",
     /// `message/*`
     EmbeddedMessage = "embedded_message",

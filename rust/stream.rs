@@ -26,7 +26,7 @@ pub const MAX_HELD: usize = 192 << 10;
 pub const MAX_TOKEN: usize = 64 << 10;
 
 /// Longer chunks are read in slices, so that no more than one of them is held.
-const SLICE: usize = 64 << 10;
+const SLICE: usize = 16 << 10;
 
 /// Most that stays is listed; all of it is counted.
 const MAX_LISTED: usize = 1_000;

@@ -134,6 +134,8 @@ pub struct TrackedPlan<S> {
     links: Vec<EncodedLink>,
     pixel: EncodedLink,
     initial_pixel: EncodedLink,
+    amp_pixel: EncodedLink,
+    amp_initial_pixel: EncodedLink,
 }
 
 /// One recipient's copy.
@@ -159,7 +161,14 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
             EncodedLink::new(&LinkClaims { kind, target: None, name: None, position: None })
         };
         let links = plan.links.iter().map(|planned| numbering.encode(&planned.link)).collect();
-        Self { plan, links, pixel: pixel(Kind::Open), initial_pixel: pixel(Kind::InitialOpen) }
+        Self {
+            plan,
+            links,
+            pixel: pixel(Kind::Open),
+            initial_pixel: pixel(Kind::InitialOpen),
+            amp_pixel: pixel(Kind::AmpOpen),
+            amp_initial_pixel: pixel(Kind::AmpInitialOpen),
+        }
     }
 
     /// The plan.
@@ -205,7 +214,11 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
 /// What following a link means.
 #[must_use]
 pub fn kind(link: &Link) -> Kind {
-    if link.unsubscribes { Kind::LinkUnsubscribe } else { Kind::Click }
+    match link.place {
+        _ if link.unsubscribes => Kind::LinkUnsubscribe,
+        Place::Amp => Kind::AmpClick,
+        _ => Kind::Click,
+    }
 }
 
 /// Which kind of part a link stands in.
@@ -214,6 +227,7 @@ pub fn link_part(link: &Link) -> LinkPart {
     match link.place {
         Place::Html | Place::Vml | Place::Comment => LinkPart::Html,
         Place::Text => LinkPart::Text,
+        Place::Amp => LinkPart::Amp,
     }
 }
 
@@ -286,6 +300,10 @@ impl<S> TrackedPlan<S> {
         let number = match hole {
             Hole::Pixel => return seal_within(limit, sealer, &self.pixel, out),
             Hole::InitialPixel => return seal_within(limit, sealer, &self.initial_pixel, out),
+            Hole::AmpPixel => return seal_within(limit, sealer, &self.amp_pixel, out),
+            Hole::AmpInitialPixel => {
+                return seal_within(limit, sealer, &self.amp_initial_pixel, out);
+            }
             Hole::Href(number) => number,
         };
         let link = self.links.get(number).ok_or(Reason::CoreFailure)?;
@@ -329,15 +347,26 @@ impl<S> Fill for Seals<'_, S> {
         self.tracking
     }
 
+    fn wraps_amp(&self) -> bool {
+        self.urls.secure_click_base.as_deref().is_some_and(is_secure)
+    }
+
     /// A URL that is too long with metadata may fit without: the click is worth more.
     fn url(&mut self, hole: Hole, room: usize, out: &mut Vec<u8>) -> Result<(), Reason> {
         let urls = self.urls;
         let (base, wants_metadata) = match hole {
             Hole::Href(number) => {
                 let planned = self.plan.plan.links.get(number).ok_or(Reason::CoreFailure)?;
-                (urls.click_base(&planned.link.target)?, urls.click_metadata)
+                let base = urls.click_base(&planned.link.target)?;
+                if planned.link.place == Place::Amp && !is_secure(base) {
+                    return Err(Reason::AmpNeedsHttps);
+                }
+                (base, urls.click_metadata)
             }
-            Hole::Pixel | Hole::InitialPixel => (urls.open_base.as_str(), true),
+            Hole::AmpPixel | Hole::AmpInitialPixel if !is_secure(&urls.open_base) => {
+                return Err(Reason::AmpNeedsHttps);
+            }
+            _ => (urls.open_base.as_str(), true),
         };
         let limit = room.min(MAX_URL).saturating_sub(base.len());
         let start = out.len();

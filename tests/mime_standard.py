@@ -10,25 +10,31 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\n]*(?:\n|\Z))(?:[ \t][^\n]*(?:\n|\Z))*)")
+_BEFORE_FIELDS = re.compile(rb"(?:\xef\xbb\xbf)?(?:>?From [^\n]*(?:\n|\Z)(?:\xef\xbb\xbf)?)?")
 _BLANK = re.compile(rb"\r?\n")
 _NEVER_ENTERED = re.compile(
     r"multipart/(signed|encrypted|report)|application/(x-)?pkcs7-mime|message/.*"
 )
+_MIME = ("content-type", "content-disposition", "content-transfer-encoding")
 _SIGNED = frozenset({"dkim-signature", "arc-seal"})
 _MAX_DEPTH = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """The one HTML part that tracking is for."""
+    """A part with text that tracking is for."""
 
     start: int
     end: int
+    kind: str
     encoding: str
     charset: str | None
     """As declared, without quotes."""
+    is_file: bool
+    """It has a name, and is no alternative to another part."""
 
     @property
     def is_readable(self) -> bool:
@@ -37,12 +43,44 @@ class Leaf:
         return known and codec(self.charset) is not None
 
 
-def html_leaf(message: bytes) -> Leaf | None:
-    """Find the top HTML part of a message that may be changed at all."""
-    fields, body = _section(message, 0, len(message))
+Tree = Leaf | tuple[str, list["Tree"]] | None
+
+
+def html_leaves(message: bytes) -> list[tuple[Leaf, bool]]:
+    """Find the HTML parts that may be changed, and whether each is the first of what is shown."""
+    before = _BEFORE_FIELDS.match(message)
+    start = before.end() if before else 0
+    fields, body = _section(message, start, len(message))
     if fields is None or body is None or _SIGNED & {name for name, _ in fields}:
-        return None
-    return next(_leaves(message, fields, body, len(message), depth=0), None)
+        return []
+    tree = _tree(message, fields, body, len(message), depth=0)
+    has_body = any(not leaf.is_file for leaf in _walk(tree))
+    found: list[tuple[Leaf, bool]] = []
+
+    def visit(tree: Tree, *, is_later: bool) -> bool:
+        if isinstance(tree, Leaf):
+            if tree.kind != "text/html" or (has_body and tree.is_file):
+                return is_later
+            found.append((tree, not is_later))
+            return True
+        for kind, children in () if tree is None else (tree,):
+            after = is_later
+            for child in children:
+                shown = visit(child, is_later=is_later if kind == "alternative" else after)
+                after = after or shown
+            return after
+        return is_later
+
+    visit(tree, is_later=False)
+    return found
+
+
+def _walk(tree: Tree) -> Iterator[Leaf]:
+    if isinstance(tree, Leaf):
+        yield tree
+    elif tree is not None:
+        for child in tree[1]:
+            yield from _walk(child)
 
 
 Fields = list[tuple[str, str]]
@@ -69,7 +107,7 @@ def _section(message: bytes, start: int, end: int) -> tuple[Fields | None, int |
     return fields, None
 
 
-def _leaves(  # noqa: PLR0913 - an entity is a section and a range
+def _tree(  # noqa: C901, PLR0913 - an entity is a section and a range
     message: bytes,
     fields: Fields,
     start: int,
@@ -77,29 +115,64 @@ def _leaves(  # noqa: PLR0913 - an entity is a section and a range
     *,
     depth: int,
     default: str = "text/plain",
-) -> Iterator[Leaf]:
+    standing: str = "body",
+) -> Tree:
     header = Message()
     for name, value in reversed(fields):
-        if name in ("content-type", "content-disposition", "content-transfer-encoding"):
+        if name in _MIME:
             del header[name]
             header[name] = _without_comments(value).strip()
     header.set_default_type(default)
     kind = header.get_content_type()
-    if _NEVER_ENTERED.fullmatch(kind):
-        return
+    if _NEVER_ENTERED.fullmatch(kind) or _is_ambiguous(fields, header):
+        return None
     if kind.startswith("multipart/"):
         boundary = header.get_boundary()
-        if boundary and depth < _MAX_DEPTH:
-            inner = "message/rfc822" if kind == "multipart/digest" else "text/plain"
-            for first, last in _parts(message, start, end, boundary.rstrip()):
-                part, body = _section(message, first, last)
-                if part is not None and body is not None:
-                    yield from _leaves(message, part, body, last, depth=depth + 1, default=inner)
-    elif kind == "text/html" and header.get_content_disposition() != "attachment":
-        encoding = str(header.get("content-transfer-encoding", "")).lower() or "7bit"
-        charset = header.get_param("charset", "")
-        name = charset if isinstance(charset, str) else charset[2]
-        yield Leaf(start, end, encoding, name.strip("' ") or None)
+        if not boundary or depth >= _MAX_DEPTH:
+            return None
+        inner = "message/rfc822" if kind == "multipart/digest" else "text/plain"
+        entities = []
+        for first, last in _parts(message, start, end, boundary.rstrip()):
+            part, body = _section(message, first, last)
+            entities.append((part, body, last))
+        root = _find_root(header, [part for part, _, _ in entities])
+        children: list[Tree] = []
+        for number, (part, body, last) in enumerate(entities):
+            own = "alternative" if kind == "multipart/alternative" else "body"
+            if kind == "multipart/related":
+                own = standing if number == root else "aside"
+            own = "aside" if standing == "aside" else own
+            if part is not None and body is not None:
+                child = _tree(
+                    message, part, body, last, depth=depth + 1, default=inner, standing=own
+                )
+                children.append(child)
+        return kind.removeprefix("multipart/"), children
+    shown = header.get_content_disposition() in (None, "inline")
+    if kind not in ("text/html", "text/plain") or not shown or standing == "aside":
+        return None
+    encoding = str(header.get("content-transfer-encoding", "")).lower() or "7bit"
+    charset = header.get_param("charset", "")
+    name = charset if isinstance(charset, str) else charset[2]
+    is_file = standing == "body" and bool((header.get_filename() or "").strip())
+    return Leaf(start, end, kind, encoding, name.strip("' ") or None, is_file)
+
+
+def _is_ambiguous(fields: Fields, header: Message) -> bool:
+    for wanted in _MIME:
+        if len({value.strip().lower() for name, value in fields if name == wanted}) > 1:
+            return True
+    parameters = header.get_params([])
+    values = [(name.lower(), collapse_rfc2231_value(value)) for name, value in parameters]
+    charsets = {value.lower() for name, value in values if name == "charset"}
+    return max(len(charsets), len({value for name, value in values if name == "boundary"})) > 1
+
+
+def _find_root(header: Message, parts: list[Fields | None]) -> int:
+    start = str(header.get_param("start", "")).strip().strip("<>")
+    ids = [dict(reversed(fields or [])).get("content-id", "").strip() for fields in parts]
+    named = [number for number, each in enumerate(ids) if start and each.strip("<>") == start]
+    return named[0] if named else 0
 
 
 def _parts(message: bytes, start: int, end: int, boundary: str) -> Iterator[tuple[int, int]]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tests.mime_standard import decode_transfer, html_leaf, text
+from tests.mime_standard import Leaf, decode_transfer, html_leaves, text
 
 from msys_track.rewriting.reference.references import decode_references
 from msys_track.rewriting.reference.scan import FoundHtml, scan_html
@@ -43,7 +43,7 @@ class Href:
         return None if re.search(r"://[/\\]*[^/\\]", self.target) else "no_host"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Difference:
     """What a rewritten message has of its own."""
 
@@ -56,7 +56,10 @@ class Difference:
     pixels: list[str] = field(default_factory=list)
     has_html: bool = False
     """Whether there is a part to track, in a form that can be read."""
-    has_pixel_place: bool = False
+    pixel_places: int = 0
+    """How many of its parts have a place for a pixel."""
+    pixels_lost: int = 0
+    """How many have none."""
 
 
 _HIDES_PIXELS = re.compile(
@@ -66,21 +69,33 @@ _HIDES_PIXELS = re.compile(
 
 
 def difference(before: bytes, after: bytes) -> Difference:
-    """Compare two messages; anything but links and one pixel is an AssertionError."""
+    """Compare two messages; anything but links and a pixel in each HTML is an AssertionError."""
     api = list(field_lines(before, b"X-MSYS-API"))
-    leaf = html_leaf(before)
-    if leaf is None:
+    found = Difference()
+    copied = at = 0
+    leaves = html_leaves(before)
+    for number, (leaf, is_first) in enumerate(leaves):
+        between = before[copied : leaf.start] if copied else _without(before[: leaf.start], api)
+        assert after.startswith(between, at), "something before the HTML has changed"
+        at += len(between)
+        behind = leaves[number + 1][0].start if number + 1 < len(leaves) else len(before)
+        rest = before[leaf.end : behind]
+        end = after.find(rest, at) if behind < len(before) else len(after) - len(rest)
+        assert at <= end, "something behind the HTML has changed"
+        _compare(found, leaf, before[leaf.start : leaf.end], after[at:end], is_first=is_first)
+        copied, at = leaf.end, end
+    if not leaves:
         assert after == _without(before, api), "a message without HTML has changed"
-        return Difference()
-    head, tail = _without(before[: leaf.start], api), before[leaf.end :]
-    assert after.startswith(head), "something before the HTML has changed"
-    assert after.endswith(tail), "something behind the HTML has changed"
-    assert len(after) >= len(head) + len(tail)
-    old, new = before[leaf.start : leaf.end], after[len(head) : len(after) - len(tail)]
+    else:
+        assert after[at:] == before[copied:], "something behind the HTML has changed"
+    return found
+
+
+def _compare(found: Difference, leaf: Leaf, old: bytes, new: bytes, *, is_first: bool) -> None:
     html = decode_transfer(leaf.encoding, old) if leaf.is_readable else None
     if html is None:
         assert old == new, "HTML in an unknown form has changed"
-        return Difference()
+        return
     rewritten = decode_transfer(leaf.encoding, new)
     assert rewritten is not None, "the new HTML can't be decoded"
     changes = compare_bodies(
@@ -88,7 +103,10 @@ def difference(before: bytes, after: bytes) -> Difference:
         Body(raw=new, decoded=rewritten.encode("latin-1"), encoding=leaf.encoding),
     )
     place = _scan(leaf.charset, html).pixel
-    found = Difference(has_html=True, has_pixel_place=place is not None)
+    found.has_html = True
+    if is_first:
+        found.pixel_places += place is not None
+        found.pixels_lost += place is None
     tracked = {each.offset: each for each in changes.wrapped}
     for (start, end), href in hrefs_of(leaf.charset, html):
         wrapped = tracked.pop(start, None)
@@ -106,8 +124,7 @@ def difference(before: bytes, after: bytes) -> Difference:
         is_moved = pixel.offset < place and _HIDES_PIXELS.match(html, pixel.offset)
         assert is_moved or pixel.offset == place, "a pixel in another place"
         found.pixels.append(pixel.url)
-    assert len(found.pixels) <= 1, "more than one pixel"
-    return found
+    assert len(changes.pixels) <= is_first, "more than one pixel"
 
 
 def replay_edits(before: bytes, edits: Edits) -> bytes:
@@ -138,23 +155,27 @@ def check_edits(before: bytes, edits: Edits) -> None:
     Or it is a line break in place of the white space before one.
     """
     api = set(field_lines(before, b"X-MSYS-API"))
-    leaf = html_leaf(before)
     inner = []
     for offset, length, inserted in edits:
         if (offset, offset + length) in api:
             assert not inserted, "something stands where X-MSYS-API was"
         else:
             inner.append((offset, length, inserted))
-    if not inner:
-        return
-    assert leaf is not None
-    assert all(leaf.start <= at and at + length <= leaf.end for at, length, _ in inner)
+    for leaf, _ in html_leaves(before):
+        own = [edit for edit in inner if leaf.start <= edit[0] <= edit[0] + edit[1] <= leaf.end]
+        inner = [edit for edit in inner if edit not in own]
+        if own:
+            _check_edits_of(leaf, before, own)
+    assert not inner, "something stands outside of the HTML"
+
+
+def _check_edits_of(leaf: Leaf, before: bytes, edits: Edits) -> None:
     if leaf.encoding == "base64":
-        assert len(inner) == 1
+        assert len(edits) == 1
         return
     html = decode_transfer(leaf.encoding, before[leaf.start : leaf.end]) or ""
     hrefs = iter([href.text for _, href in hrefs_of(leaf.charset, html)])
-    for offset, length, inserted in inner:
+    for offset, length, inserted in edits:
         # A bare `=` at its end is not a soft break here: the next line is not in sight.
         raw = before[offset : offset + length]
         if inserted in (b"\n", b"\r\n") and raw in (b" ", b"\t", b"\f"):

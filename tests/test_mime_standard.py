@@ -5,7 +5,7 @@ from email.message import Message
 
 import pytest
 from tests import shared_corpus
-from tests.mime_standard import decode_transfer, html_leaf
+from tests.mime_standard import decode_transfer, html_leaves
 
 
 @pytest.mark.parametrize(
@@ -27,20 +27,27 @@ def test_transfer_encodings_are_undone(encoding: str, raw: bytes, text: str | No
 
 @shared_corpus.needs_corpus
 def test_the_standard_library_finds_the_same_html_in_real_mail() -> None:
-    """Where they differ, ours finds none: the other takes a line that is not a field for text."""
+    """Where they differ, ours finds none.
+
+    The other takes a line that is not a field for text, the first of two types, and HTML for the
+    body whose related parts begin with an image.
+    """
     found, differ = 0, 0
     for name, message in shared_corpus.messages():
         if b"multipart" not in message and b"html" not in message:
             continue
-        leaf, theirs = html_leaf(message), _html(email.message_from_bytes(message))
-        ours = None if leaf is None else message[leaf.start : leaf.end]
+        leaf, theirs = (
+            next(iter(html_leaves(message)), None),
+            _html(email.message_from_bytes(message)),
+        )
+        ours = None if leaf is None else message[leaf[0].start : leaf[0].end]
         if _is_signed(message):
             continue
         found += ours is not None
         if ours is None or theirs is None or ours.split() != theirs.split():
             differ += ours is not theirs
             assert ours is None, name
-    assert (found > 600, differ <= 2) == (True, True)
+    assert (found > 600, differ <= 5) == (True, True)
 
 
 def _is_signed(message: bytes) -> bool:

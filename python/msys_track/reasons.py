@@ -75,7 +75,7 @@ class Reason(StrEnum):
     SIGNED_PART = "signed_part", "multipart/signed, or a text in PGP's armour"
     ENCRYPTED_PART = "encrypted_part", "multipart/encrypted, S/MIME, or a text in PGP's armour"
     REPORT_PART = "report_part", "multipart/report"
-    ATTACHED_PART = "attached_part", "Content-Disposition: attachment"
+    ATTACHED_PART = "attached_part", "Content-Disposition with anything but inline"
     NAMED_FILE = (
         "named_file",
         "a text/html or text/plain that has a file name, beside a body that has none",
@@ -84,16 +84,18 @@ class Reason(StrEnum):
         "ambiguous_header",
         "two header fields, or two parameters of one, that must agree and differ",
     )
-    AMP_PART = "amp_part", "text/x-amp-html: a changed byte may make it invalid"
     AMP_NEEDS_HTTPS = "amp_needs_https", "AMP allows https only, and the tracked URLs are http"
     NOT_ALTERNATIVE = (
         "not_alternative",
         "AMP that does not stand in a multipart/alternative beside text/html or text/plain",
     )
-    NOT_TOP_PART = "not_top_part", "not the first text/html or text/plain of the message"
+    NOT_TOP_PART = (
+        "not_top_part",
+        "shown only where another part of its multipart/related refers to it",
+    )
     OTHER_MEDIA_TYPE = (
         "other_media_type",
-        "neither text/html nor text/plain; reported for parts only, never counted",
+        "neither text/html, text/plain nor AMP; reported for parts only, never counted",
     )
     EMBEDDED_MESSAGE = "embedded_message", "message/*"
     SIGNED_MESSAGE = "signed_message", "it has DKIM-Signature or ARC-Seal"

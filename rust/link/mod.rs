@@ -47,6 +47,8 @@ pub enum Place {
     Comment,
     /// In plain text.
     Text,
+    /// In the markup of an AMP part.
+    Amp,
 }
 
 impl Place {
@@ -57,6 +59,7 @@ impl Place {
             Self::Html => "html",
             Self::Vml | Self::Comment => "outlook",
             Self::Text => "text",
+            Self::Amp => "amp",
         }
     }
 }

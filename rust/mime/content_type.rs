@@ -5,7 +5,7 @@
 pub struct ContentType {
     /// `text/html`, lower case.
     pub essence: String,
-    parameters: Vec<(String, String)>,
+    parameters: Parameters,
 }
 
 impl ContentType {
@@ -13,12 +13,10 @@ impl ContentType {
     /// default of RFC 2045 §5.2.
     #[must_use]
     pub fn parse(value: &[u8]) -> Self {
-        let text = without_comments(&String::from_utf8_lossy(value));
-        let (essence, rest) = text.split_once(';').unwrap_or((&text, ""));
-        let essence = essence.trim_ascii().to_ascii_lowercase();
+        let (essence, parameters) = split_parameters(value);
         match essence.split_once('/') {
             Some((kind, subtype)) if !kind.is_empty() && !subtype.is_empty() => {
-                Self { essence, parameters: parameters(rest) }
+                Self { essence, parameters }
             }
             _ => Self::of("text/plain"),
         }
@@ -27,16 +25,67 @@ impl ContentType {
     /// The media type of that name, without parameters.
     #[must_use]
     pub fn of(essence: &str) -> Self {
-        Self { essence: essence.to_owned(), parameters: Vec::new() }
+        Self { essence: essence.to_owned(), parameters: Parameters::default() }
     }
 
     /// A parameter's value; continuations are joined, the charset of RFC 2231 is dropped.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<String> {
-        let plain = self.parameters.iter().find(|(found, _)| found == name);
-        if let Some((_, value)) = plain {
-            return Some(value.clone());
+        self.parameters.get(name)
+    }
+
+    /// Whether one reader may take another boundary or charset than the next: the parameter is
+    /// given twice.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        self.parameters.has_rivals("boundary", |a, b| a == b)
+            || self.parameters.has_rivals("charset", str::eq_ignore_ascii_case)
+    }
+}
+
+/// The parameters of a field, as they stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// A parameter's value, as [`ContentType::parameter`] has it.
+    pub(super) fn get(&self, name: &str) -> Option<String> {
+        match self.0.iter().find(|(found, _)| found == name) {
+            Some((_, value)) => Some(value.clone()),
+            None => self.joined(name),
         }
+    }
+
+    /// Whether a parameter, plain or by RFC 2231, is given more than once and not alike.
+    fn has_rivals(&self, name: &str, same: impl Fn(&str, &str) -> bool) -> bool {
+        let differ = |found: &str| {
+            let mut values = self.0.iter().filter(|(other, _)| other == found);
+            let first = values.next();
+            first.is_some_and(|(_, first)| values.any(|(_, value)| !same(first, value)))
+        };
+        let mut extended = self
+            .0
+            .iter()
+            .filter(|(found, _)| {
+                found.strip_prefix(name).is_some_and(|rest| rest.starts_with('*'))
+            })
+            .peekable();
+        if differ(name) {
+            return true;
+        }
+        if extended.peek().is_none() {
+            return false;
+        }
+        let plain = self.0.iter().find(|(found, _)| found == name);
+        let joined = self.joined(name);
+        let is_other = |(_, plain): &(String, String)| {
+            joined.as_ref().is_some_and(|joined| !same(plain, joined))
+        };
+        plain.is_some_and(is_other) || extended.any(|(found, _)| differ(found))
+    }
+
+    /// The value of a parameter in the forms of RFC 2231.
+    fn joined(&self, name: &str) -> Option<String> {
         let mut joined: Option<String> = None;
         for section in 0_usize.. {
             let Some(piece) = self.section(name, section) else { break };
@@ -46,7 +95,7 @@ impl ContentType {
     }
 
     fn section(&self, name: &str, section: usize) -> Option<String> {
-        self.parameters.iter().find_map(|(found, value)| {
+        self.0.iter().find_map(|(found, value)| {
             let suffix = found.strip_prefix(name)?.strip_prefix('*')?;
             let number = suffix.strip_suffix('*').unwrap_or(suffix);
             let extended = suffix.ends_with('*') || suffix.is_empty();
@@ -61,6 +110,13 @@ impl ContentType {
             }
         })
     }
+}
+
+/// What stands before the parameters of an unfolded field value, in lower case, and those.
+pub(super) fn split_parameters(value: &[u8]) -> (String, Parameters) {
+    let text = without_comments(&String::from_utf8_lossy(value));
+    let (first, rest) = text.split_once(';').unwrap_or((&text, ""));
+    (first.trim_ascii().to_ascii_lowercase(), Parameters(parameters(rest)))
 }
 
 /// Drops comments (RFC 822 §3.1.4), which may nest; not inside quoted strings.
@@ -89,10 +145,15 @@ pub(super) fn without_comments(text: &str) -> String {
     kept
 }
 
+/// How many parameters of a field are read; a field of thousands is an attack.
+const MAX_PARAMETERS: usize = 200;
+
 fn parameters(text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut rest = text;
-    while let Some((name, after)) = rest.split_once('=') {
+    while found.len() < MAX_PARAMETERS
+        && let Some((name, after)) = rest.split_once('=')
+    {
         let name = name.rsplit(';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
         let (value, after) = parameter_value(after.trim_ascii_start());
         if !name.is_empty() {
@@ -170,6 +231,30 @@ mod tests {
         assert_eq!(parameter("a/b; x*0=one; x*1=\"two\"", "x").as_deref(), Some("onetwo"));
         assert_eq!(parameter("a/b; x*=utf-8'en'caf%C3%A9", "x").as_deref(), Some("café"));
         assert_eq!(parameter("a/b; x*0*=utf-8''%41; x*1=b", "x").as_deref(), Some("Ab"));
+    }
+
+    #[test]
+    fn a_parameter_that_is_given_twice_and_not_alike_is_ambiguous() {
+        for value in [
+            "multipart/mixed; boundary=a; boundary=b",
+            "multipart/mixed; boundary=a; Boundary=A",
+            "multipart/mixed; boundary=a; boundary*=us-ascii''b",
+            "multipart/mixed; boundary*0=a; boundary*1=b; boundary=a",
+            "multipart/mixed; boundary*0=a; boundary*0=b",
+            "text/html; charset=utf-8; x=y; charset=\"utf-16\"",
+            "text/html; charset*=''utf-8; charset=latin1",
+        ] {
+            assert!(ContentType::parse(value.as_bytes()).is_ambiguous(), "{value}");
+        }
+        for value in [
+            "multipart/mixed; boundary=a; boundary=\"a\"; x=1; x=2",
+            "multipart/mixed; boundary=ab; boundary*0=a; boundary*1=b",
+            "multipart/mixed; boundary=a; boundaryx=b; name=a; name=b",
+            "text/html; charset=utf-8; charset=UTF-8; charset*=us-ascii'en'utf%2D8",
+            "text/html",
+        ] {
+            assert!(!ContentType::parse(value.as_bytes()).is_ambiguous(), "{value}");
+        }
     }
 
     #[test]

@@ -65,7 +65,30 @@ pub struct Section {
     pub malformed: bool,
 }
 
+/// What Windows programs put before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 impl Section {
+    /// Reads the header section of a whole message.
+    ///
+    /// A byte order mark and a line of the mbox format (RFC 4155) may stand before it. MTAs drop
+    /// that line or make a field of it, so it hides no field.
+    #[must_use]
+    pub fn parse_message(message: &[u8]) -> Self {
+        let without_mark = |bytes: &mut usize| {
+            let rest = message.get(*bytes..).unwrap_or_default();
+            *bytes += if rest.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        };
+        let mut start = 0;
+        without_mark(&mut start);
+        let rest = message.get(start..).unwrap_or_default();
+        if rest.starts_with(b"From ") || rest.starts_with(b">From ") {
+            start = line(message, start, message.len()).end;
+            without_mark(&mut start);
+        }
+        Self::parse(message, &(start..message.len()))
+    }
+
     /// Reads the header section of the entity that `range` of `message` holds.
     #[must_use]
     pub fn parse(message: &[u8], range: &Range<usize>) -> Self {
@@ -108,9 +131,17 @@ impl Section {
 
     /// The unfolded value of the first field of that name.
     #[must_use]
-    pub fn value<'m>(&self, message: &'m [u8], name: &[u8]) -> Option<Cow<'m, [u8]>> {
-        let field = self.find_fields(message, name).next()?;
-        Some(match field.value(message) {
+    pub fn value<'s>(&'s self, message: &'s [u8], name: &'s [u8]) -> Option<Cow<'s, [u8]>> {
+        self.values(message, name).next()
+    }
+
+    /// The unfolded values of the fields of that name.
+    pub fn values<'s>(
+        &'s self,
+        message: &'s [u8],
+        name: &'s [u8],
+    ) -> impl Iterator<Item = Cow<'s, [u8]>> {
+        self.find_fields(message, name).map(|field| match field.value(message) {
             Cow::Borrowed(value) => unfold(value),
             Cow::Owned(value) => Cow::Owned(unfold(&value).into_owned()),
         })

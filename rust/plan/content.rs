@@ -41,11 +41,24 @@ pub(super) enum Change {
     Remove(Removal),
 }
 
+impl Change {
+    /// The pixel that it puts in.
+    pub(super) const fn pixel(self) -> Option<Hole> {
+        match self {
+            Self::Fill(hole) if hole.is_pixel() => Some(hole),
+            Self::Placeholder => Some(Hole::Pixel),
+            _ => None,
+        }
+    }
+}
+
 /// What goes, and from which copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Removal {
     /// From copies whose clicks are tracked.
     LinkAttribute,
+    /// The same in an AMP part, where its links may be wrapped.
+    AmpAttribute,
     /// From copies of which anything is tracked: a reader would see it.
     TextOptions,
 }
@@ -265,7 +278,10 @@ fn makes_boundary(
         Change::Fill(Hole::Href(_)) | Change::Keep => false,
         Change::Fill(_) => is_boundary(before, boundaries) || is_boundary(after, boundaries),
         Change::Placeholder | Change::Remove(_) => {
-            is_boundary(after, boundaries) || is_boundary(&[before, after].concat(), boundaries)
+            let longest = boundaries.iter().map(String::len).max().unwrap_or_default() + 2;
+            // No more than that is looked at, and lines may be as long as the message.
+            let joined: Vec<u8> = before.iter().chain(after).take(longest).copied().collect();
+            is_boundary(after, boundaries) || is_boundary(&joined, boundaries)
         }
     }
 }

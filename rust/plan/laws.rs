@@ -7,7 +7,7 @@ use crate::edit::Applied;
 use crate::html;
 use crate::link::target;
 use crate::mime::content_type::ContentType;
-use crate::mime::entity::{self, Role};
+use crate::mime::entity::{self, BodyPart, Role};
 use crate::mime::header::Section;
 use crate::reason::Reason;
 
@@ -137,7 +137,7 @@ fn check_targets(message: &[u8], copy: &[u8], url: &str, rendering: &Rendering) 
 
 /// Where the links of a message's HTML lead.
 fn targets(message: &[u8]) -> Vec<String> {
-    let parts = entity::parts(message, &Section::parse(message, &(0..message.len())));
+    let parts = parts(message);
     let html = parts.iter().filter(|part| part.role == Some(Role::Html));
     let links = html.filter_map(|part| {
         let charset = part.content_type.parameter("charset");
@@ -149,6 +149,9 @@ fn targets(message: &[u8]) -> Vec<String> {
 }
 
 fn content_types(message: &[u8]) -> Vec<ContentType> {
-    let parts = entity::parts(message, &Section::parse(message, &(0..message.len())));
-    parts.into_iter().map(|part| part.content_type).collect()
+    parts(message).into_iter().map(|part| part.content_type).collect()
+}
+
+fn parts(message: &[u8]) -> Vec<BodyPart> {
+    entity::parts(message, &Section::parse_message(message))
 }

@@ -13,7 +13,7 @@ mod rules;
 
 use crate::edit::{Applied, RawOffset, RawRange, Splice};
 use crate::link::Link;
-use crate::mime::entity::BodyPart;
+use crate::mime::entity::{BodyPart, Role};
 use crate::reason::Reason;
 use content::Edit;
 pub use rendering::{Insertion, InsertionError};
@@ -29,6 +29,24 @@ pub enum Hole {
     Pixel,
     /// The pixel at the top.
     InitialPixel,
+    /// The open pixel of an AMP part.
+    AmpPixel,
+    /// The pixel at the top of an AMP part.
+    AmpInitialPixel,
+}
+
+impl Hole {
+    /// Whether a pixel at the top fills it.
+    #[must_use]
+    pub const fn is_initial(self) -> bool {
+        matches!(self, Self::InitialPixel | Self::AmpInitialPixel)
+    }
+
+    /// Whether a pixel fills it.
+    #[must_use]
+    pub const fn is_pixel(self) -> bool {
+        !matches!(self, Self::Href(_))
+    }
 }
 
 /// What of a recipient's copy is tracked.
@@ -46,8 +64,8 @@ impl Tracking {
     fn fills(self, hole: Hole) -> bool {
         match hole {
             Hole::Href(_) => self.clicks,
-            Hole::Pixel => self.opens,
-            Hole::InitialPixel => self.opens && self.initial_opens,
+            Hole::Pixel | Hole::AmpPixel => self.opens,
+            Hole::InitialPixel | Hole::AmpInitialPixel => self.opens && self.initial_opens,
         }
     }
 }
@@ -56,6 +74,11 @@ impl Tracking {
 pub trait Fill {
     /// What is tracked.
     fn tracking(&self) -> Tracking;
+
+    /// Whether the links of AMP parts may be wrapped: AMP allows `https` only.
+    fn wraps_amp(&self) -> bool {
+        true
+    }
 
     /// Appends the URL for a hole that is tracked, of at most `room` bytes.
     ///
@@ -96,12 +119,11 @@ pub struct Plan<S> {
     pub left_alone: Vec<LeftAlone>,
     /// The message's parts, in its order.
     pub parts: Vec<BodyPart>,
-    /// Where the pixel goes; in a base64 part, where the part's body stands.
-    pub pixel: Option<RawOffset>,
-    /// Where the pixel at the top goes; in a base64 part, where the part's body stands.
-    pub initial_pixel: Option<RawOffset>,
-    /// The HTML that has no place for a pixel at the top.
-    without_initial_pixel: Option<RawRange>,
+    /// Where pixels go, in the order of the message; in a base64 part, where the part's body
+    /// stands.
+    pub pixels: Vec<(Hole, RawOffset)>,
+    /// Why a pixel has no place; only for copies that it was to be in.
+    placeless: Vec<(Hole, LeftAlone)>,
 }
 
 /// A copy's edits and what it left; everything that is needed to write the copy.
@@ -146,6 +168,12 @@ impl<S: AsRef<[u8]>> Plan<S> {
     #[must_use]
     pub fn source(&self) -> &[u8] {
         self.source.as_ref()
+    }
+
+    /// Whether it has an AMP part that may change.
+    #[must_use]
+    pub fn has_amp(&self) -> bool {
+        self.parts.iter().any(|part| part.role == Some(Role::Amp) && part.reason.is_none())
     }
 }
 

@@ -53,9 +53,8 @@ impl<S: AsRef<[u8]>> Plan<S> {
             header_end: 0,
             left_alone: Vec::new(),
             parts: Vec::new(),
-            pixel: None,
-            initial_pixel: None,
-            without_initial_pixel: None,
+            pixels: Vec::new(),
+            placeless: Vec::new(),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange, RawOffset, RawRange};
 use crate::html;
 use crate::html::found::HtmlScan;
-use crate::link::Link;
+use crate::link::{Link, Place};
 use crate::mime::entity::{self, BodyPart, Role};
 use crate::mime::header::Section;
 use crate::reason::Reason;
@@ -29,12 +29,13 @@ impl<S: AsRef<[u8]>> Plan<S> {
     #[must_use]
     pub fn new(source: S, rules: &Rules, drop_headers: &[&[u8]]) -> Self {
         let message = source.as_ref();
-        let section = Section::parse(message, &(0..message.len()));
+        let section = Section::parse_message(message);
         let mut planner = Planner::new(message, rules);
         planner.header(&section, drop_headers);
         planner.message(&section);
-        let Planner { edits, links, mut left_alone, parts, html, .. } = planner;
+        let Planner { edits, links, mut left_alone, parts, pixels, mut placeless, .. } = planner;
         left_alone.sort_by_key(|left| left.at.start);
+        placeless.sort_by_key(|(_, left)| left.at.start);
         Self {
             source,
             header_end: section.end,
@@ -42,9 +43,8 @@ impl<S: AsRef<[u8]>> Plan<S> {
             links,
             left_alone,
             parts,
-            pixel: html.pixel,
-            initial_pixel: html.initial_pixel,
-            without_initial_pixel: html.without_initial_pixel,
+            pixels,
+            placeless,
         }
     }
 }
@@ -57,17 +57,10 @@ pub(super) struct Planner<'m> {
     links: Vec<PlannedLink>,
     pub(super) left_alone: Vec<LeftAlone>,
     parts: Vec<BodyPart>,
-    pub(super) html: Pixels,
+    pixels: Vec<(Hole, RawOffset)>,
+    placeless: Vec<(Hole, LeftAlone)>,
     /// Where links of the HTML lead that their sender wants left.
     pub(super) opted_out: HashSet<String>,
-}
-
-/// Where pixels go.
-#[derive(Default)]
-pub(super) struct Pixels {
-    pub(super) pixel: Option<RawOffset>,
-    pub(super) initial_pixel: Option<RawOffset>,
-    pub(super) without_initial_pixel: Option<RawRange>,
 }
 
 impl<'m> Planner<'m> {
@@ -79,7 +72,8 @@ impl<'m> Planner<'m> {
             links: Vec::new(),
             left_alone: Vec::new(),
             parts: Vec::new(),
-            html: Pixels::default(),
+            pixels: Vec::new(),
+            placeless: Vec::new(),
             opted_out: HashSet::new(),
         }
     }
@@ -125,12 +119,20 @@ impl<'m> Planner<'m> {
     }
 
     fn parts(&mut self, parts: &mut [BodyPart]) {
-        let html = self.part(parts, Role::Html, Self::html);
         if !parts.iter().any(|part| part.role == Some(Role::Html)) {
-            self.leave(&(0..self.message.len()), Reason::NoHtmlPart);
+            self.miss(Hole::Pixel, 0..self.message.len(), Reason::NoHtmlPart);
         }
-        // After the HTML, whose opted-out targets are opted out here too.
-        let text = self.part(parts, Role::Text, Self::text);
+        let mut found = Vec::new();
+        // Text after the HTML, whose opted-out targets are opted out there too.
+        for role in [Role::Html, Role::Amp, Role::Text] {
+            for part in parts.iter_mut().filter(|part| part.role == Some(role)) {
+                let read = match role {
+                    Role::Html | Role::Amp => self.html(part),
+                    Role::Text => self.text(part),
+                };
+                found.extend(read.map_err(|reason| part.reason = Some(reason)).ok());
+            }
+        }
         for part in parts.iter() {
             if let Some(reason) = part.reason
                 && reason != Reason::OtherMediaType
@@ -139,27 +141,18 @@ impl<'m> Planner<'m> {
             }
         }
         if !self.rules.text_links {
-            let text = parts.iter_mut().find(|part| part.role == Some(Role::Text));
-            if let Some(part) = text {
+            for part in parts.iter_mut().filter(|part| part.role == Some(Role::Text)) {
                 part.reason.get_or_insert(Reason::TextLinksOff);
             }
         }
-        let mut found: Vec<_> = html.into_iter().chain(text).collect();
         found.sort_by_key(|found| found.part.body.start);
         for part in found {
             self.edit(part);
         }
     }
 
-    /// Reads the part with that role, or notes why it can't be read.
-    fn part(
-        &mut self,
-        parts: &mut [BodyPart],
-        role: Role,
-        read: impl FnOnce(&mut Self, &BodyPart) -> Result<PlannedPart<'m>, Reason>,
-    ) -> Option<PlannedPart<'m>> {
-        let part = parts.iter_mut().find(|part| part.role == Some(role))?;
-        read(self, part).map_err(|reason| part.reason = Some(reason)).ok()
+    fn miss(&mut self, hole: Hole, at: Range<usize>, reason: Reason) {
+        self.placeless.push((hole, LeftAlone { at: raw(&at), reason, target: None }));
     }
 
     fn edit(&mut self, found: PlannedPart<'_>) {
@@ -170,29 +163,29 @@ impl<'m> Planner<'m> {
         }
         // At one place a pixel stands before what follows it.
         changes.sort_by_key(|(range, _)| (range.start, range.end));
+        let pixels: Vec<_> = changes
+            .iter()
+            .filter_map(|(range, change)| {
+                Some((*change, change.pixel()?, body.raw(&part.body, range).start))
+            })
+            .collect();
         let folds = self.rules.fold_long_lines && part.transfer_encoding != "binary";
         let links = &self.links;
         let fold = |number: usize| links.get(number)?.link.fold.filter(|_| folds);
         let (edits, refused) = body.edits(self.message, &part, &changes, fold);
         self.edits.extend(edits);
-        for change in refused {
-            self.refuse(change);
+        for (change, hole, at) in pixels {
+            if refused.contains(&change) {
+                self.miss(hole, at.0..at.0, no_place(hole));
+            } else {
+                self.pixels.push((hole, at));
+            }
         }
     }
+}
 
-    fn refuse(&mut self, change: Change) {
-        match change {
-            Change::Fill(Hole::Pixel) | Change::Placeholder => {
-                if let Some(at) = self.html.pixel.take() {
-                    self.leave(&(at.0..at.0), Reason::NoPixelPlace);
-                }
-            }
-            Change::Fill(Hole::InitialPixel) => {
-                self.html.without_initial_pixel = self.html.initial_pixel.take().map(|at| at..at);
-            }
-            Change::Fill(Hole::Href(_)) | Change::Remove(_) | Change::Keep => {}
-        }
-    }
+fn no_place(hole: Hole) -> Reason {
+    if hole.is_initial() { Reason::NoInitialPixelPlace } else { Reason::NoPixelPlace }
 }
 
 fn raw(range: &Range<usize>) -> RawRange {
@@ -216,27 +209,36 @@ impl<'m> Planner<'m> {
             html::visible::spare_url_text(&mut scan.links, body.bytes(), charset);
         }
         let raw = |range: &PartRange| body.raw(&part.body, range);
-        let placeholder = self.find_placeholder(body.bytes(), &scan);
-        let pixel = match placeholder {
-            Some(range) => Some((range, Change::Placeholder)),
-            None => scan.pixel.map(|at| (at..at, Change::Fill(Hole::Pixel))),
-        };
-        self.html.pixel = pixel.as_ref().map(|(range, _)| raw(range).start);
-        if pixel.is_none() {
-            self.leave(&(part.body.start..part.body.start), Reason::NoPixelPlace);
+        let is_amp = part.role == Some(Role::Amp);
+        let placeholder = if is_amp { None } else { self.find_placeholder(body.bytes(), &scan) };
+        if is_amp {
+            keep_amp(&mut scan);
         }
-        self.html.initial_pixel = scan.initial_pixel.map(|at| raw(&(at..at)).start);
-        if scan.initial_pixel.is_none() {
-            let start = RawOffset(part.body.start);
-            self.html.without_initial_pixel = Some(start..start);
+        let (initial_pixel, pixel) = if is_amp {
+            (Hole::AmpInitialPixel, Hole::AmpPixel)
+        } else {
+            (Hole::InitialPixel, Hole::Pixel)
+        };
+        let mut changes = Vec::new();
+        if !part.is_later_piece {
+            let initial = scan.initial_pixel.map(|at| (at..at, Change::Fill(initial_pixel)));
+            let fill = || scan.pixel.map(|at| (at..at, Change::Fill(pixel)));
+            let last = placeholder.map(|range| (range, Change::Placeholder)).or_else(fill);
+            for (change, hole) in [(initial, initial_pixel), (last, pixel)] {
+                match change {
+                    Some(change) => changes.push(change),
+                    None => self.miss(hole, part.body.start..part.body.start, no_place(hole)),
+                }
+            }
         }
         let opted_out = scan
             .links
             .iter()
             .filter(|link| self.rules.refuse_link(link) == Some(Reason::OptedOut));
-        self.opted_out = opted_out.map(|link| link.target.clone()).collect();
-        let mut changes = self.changes(&scan);
-        changes.extend(pixel);
+        if !is_amp {
+            self.opted_out.extend(opted_out.map(|link| link.target.clone()));
+        }
+        changes.extend(self.removals(&scan));
         let links = self.filter(scan.links, &raw);
         Ok(PlannedPart { part: part.clone(), body, links, changes })
     }
@@ -283,15 +285,16 @@ impl<'m> Planner<'m> {
             .find(is_free)
     }
 
-    /// What is done to HTML besides wrapping its links and adding the pixel at its end.
-    fn changes(&self, scan: &HtmlScan) -> Vec<(PartRange, Change)> {
-        let initial = scan.initial_pixel.map(|at| (at..at, Change::Fill(Hole::InitialPixel)));
-        let attributes = scan
-            .attributes
-            .iter()
-            .filter(|(_, place)| !self.rules.keep_link_attributes && self.rules.reach(*place));
-        let removal = Change::Remove(Removal::LinkAttribute);
-        initial.into_iter().chain(attributes.map(|(range, _)| (range.clone(), removal))).collect()
+    /// The attributes that go from HTML.
+    fn removals(&self, scan: &HtmlScan) -> impl Iterator<Item = (PartRange, Change)> {
+        let reaches = |(_, place): &&(PartRange, Place)| {
+            !self.rules.keep_link_attributes && self.rules.reach(*place)
+        };
+        scan.attributes.iter().filter(reaches).map(|(range, place)| {
+            let is_amp = *place == Place::Amp;
+            let removal = if is_amp { Removal::AmpAttribute } else { Removal::LinkAttribute };
+            (range.clone(), Change::Remove(removal))
+        })
     }
 
     /// The links that the rules let us wrap; the others are noted.
@@ -307,5 +310,21 @@ impl<'m> Planner<'m> {
             }
         }
         allowed
+    }
+}
+
+/// Keeps what AMP's readers read: no comments of Outlook's. A link that a template fills in is no
+/// URL yet.
+fn keep_amp(scan: &mut HtmlScan) {
+    scan.links.retain(|link| link.place == Place::Html);
+    for link in &mut scan.links {
+        link.place = Place::Amp;
+        if link.reason != Some(Reason::OptedOut) && link.target.contains("{{") {
+            link.reason = Some(Reason::AmpTemplate);
+        }
+    }
+    scan.attributes.retain(|(_, place)| *place == Place::Html);
+    for (_, place) in &mut scan.attributes {
+        *place = Place::Amp;
     }
 }

@@ -115,7 +115,7 @@ fn without_bcc(header: &[String]) -> String {
 }
 
 fn parts(message: &[u8]) -> Vec<BodyPart> {
-    entity::parts(message, &Section::parse(message, &(0..message.len())))
+    entity::parts(message, &Section::parse_message(message))
 }
 
 proptest! {

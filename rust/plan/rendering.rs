@@ -86,12 +86,9 @@ impl<S: AsRef<[u8]>> Plan<S> {
         unsign: bool,
     ) -> (Rendering, bool) {
         let mut copy = Copying::new(fill, &self.links);
-        if let Some(at) = self.without_initial_pixel.clone()
-            && copy.tracking.fills(Hole::InitialPixel)
-        {
-            let reason = Reason::NoInitialPixelPlace;
-            copy.rendering.left_alone.push(LeftAlone { at, reason, target: None });
-        }
+        let tracking = copy.tracking;
+        let placeless = self.placeless.iter().filter(|(hole, _)| tracking.fills(*hole));
+        copy.rendering.left_alone.extend(placeless.map(|(_, left)| left.clone()));
         let unsign = unsign && (copy.tracking.clicks || copy.tracking.opens);
         let mut splice = Splice::with_capacity(self.edits.len() + insertions.len());
         let mut insertions = insertions.iter().peekable();
@@ -117,6 +114,7 @@ impl<S: AsRef<[u8]>> Plan<S> {
         for (offset, lines) in insertions {
             insert_at(&mut splice, &(RawOffset(*offset)..RawOffset(*offset)), lines);
         }
+        copy.rendering.left_alone.sort_by_key(|left| left.at.start);
         copy.rendering.length = splice.spliced_len(self.source());
         copy.rendering.splice = splice;
         (copy.rendering, copy.changed)
@@ -184,6 +182,15 @@ const INITIAL_PIXEL: (&[u8], &[u8]) = (
       display:none!important;line-height:0px!important;\">\
       <img border=\"0\" width=\"1\" height=\"1\" src=\"",
     b"\" alt=\"\"/></div>",
+);
+
+/// Valid AMP has no `!important`; and AMP loads no image that is not laid out, so nothing hides
+/// this one but its size.
+const AMP_PIXEL: (&[u8], &[u8]) = (
+    b"<div style=\"color:transparent;opacity:0;font-size:0px;border:0;max-height:1px;width:1px;\
+      margin:0px;padding:0px;border-width:0px;line-height:0px;\">\
+      <amp-img alt=\"\" height=\"1\" width=\"1\" src=\"",
+    b"\"></amp-img></div>",
 );
 
 impl<'f, F: Fill> Copying<'f, F> {
@@ -296,6 +303,7 @@ impl<'f, F: Fill> Copying<'f, F> {
     fn removes(&self, removal: Removal) -> Result<(), Reason> {
         let removes = match removal {
             Removal::LinkAttribute => self.tracking.clicks,
+            Removal::AmpAttribute => self.tracking.clicks && self.fill.wraps_amp(),
             Removal::TextOptions => self.tracking.clicks || self.tracking.opens,
         };
         if removes { Ok(()) } else { Err(Reason::TrackingOff) }
@@ -310,13 +318,14 @@ impl<'f, F: Fill> Copying<'f, F> {
             Hole::Href(_) => (b"", b""),
             Hole::Pixel => PIXEL,
             Hole::InitialPixel => INITIAL_PIXEL,
+            Hole::AmpPixel | Hole::AmpInitialPixel => AMP_PIXEL,
         };
         out.extend_from_slice(before);
         self.fill.url(hole, room.saturating_sub(before.len() + after.len()), out)?;
         out.extend_from_slice(after);
         match hole {
             Hole::Href(_) => self.rendering.links += 1,
-            Hole::Pixel | Hole::InitialPixel => self.rendering.pixels += 1,
+            _ => self.rendering.pixels += 1,
         }
         Ok(())
     }
@@ -374,7 +383,7 @@ impl<'f, F: Fill> Copying<'f, F> {
             Change::Keep => return Err(Reason::TrackingOff),
             Change::Remove(removal) => self.removes(removal)?,
         }
-        let is_pixel = matches!(change, Change::Fill(Hole::Pixel | Hole::InitialPixel));
+        let is_pixel = matches!(change, Change::Fill(hole) if hole.is_pixel());
         let mut writer = Writer::new(out, column, line.eol);
         if is_pixel {
             writer.line_break(line.needs_soft_break);

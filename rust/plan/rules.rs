@@ -69,7 +69,7 @@ impl Rules {
     #[must_use]
     pub fn reach(&self, place: Place) -> bool {
         match place {
-            Place::Html => true,
+            Place::Html | Place::Amp => true,
             Place::Vml | Place::Comment => self.outlook_links,
             Place::Text => self.text_links,
         }

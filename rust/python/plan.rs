@@ -217,6 +217,13 @@ pub(super) struct Keys<'py> {
     pub(super) core: Bound<'py, KeyRing>,
 }
 
+impl Plan {
+    fn find_pixels(&self, initial: bool) -> Vec<usize> {
+        let pixels = self.0.plan().pixels.iter();
+        pixels.filter(|(hole, _)| hole.is_initial() == initial).map(|(_, at)| at.0).collect()
+    }
+}
+
 #[pymethods]
 #[expect(clippy::needless_pass_by_value, reason = "arguments of Python functions")]
 impl Plan {
@@ -236,13 +243,18 @@ impl Plan {
     }
 
     #[getter]
-    fn pixel_offset(&self) -> Option<usize> {
-        self.0.plan().pixel.map(|at| at.0)
+    fn pixel_offsets(&self) -> Vec<usize> {
+        self.find_pixels(false)
     }
 
     #[getter]
-    fn initial_pixel_offset(&self) -> Option<usize> {
-        self.0.plan().initial_pixel.map(|at| at.0)
+    fn initial_pixel_offsets(&self) -> Vec<usize> {
+        self.find_pixels(true)
+    }
+
+    #[getter]
+    fn has_amp(&self) -> bool {
+        self.0.plan().has_amp()
     }
 
     #[pyo3(signature = (changes, /))]
@@ -372,6 +384,8 @@ impl Rendered {
             Hole::Href(_) => None,
             Hole::Pixel => Some("open"),
             Hole::InitialPixel => Some("initial_open"),
+            Hole::AmpPixel => Some("amp_open"),
+            Hole::AmpInitialPixel => Some("amp_initial_open"),
         };
         self.copy.without_metadata.iter().filter_map(kind).collect()
     }
@@ -384,7 +398,7 @@ type Field<'py> = (Vec<(usize, usize)>, Bound<'py, PyBytes>);
 #[pyfunction]
 #[pyo3(signature = (message, name, /))]
 pub(super) fn header_fields<'py>(py: Python<'py>, message: &[u8], name: &[u8]) -> Vec<Field<'py>> {
-    let section = Section::parse(message, &(0..message.len()));
+    let section = Section::parse_message(message);
     let fields = section.find_fields(message, name);
     fields
         .map(|field| {

@@ -32,6 +32,9 @@ const HAS_TAGS: u64 = 1 << 11;
 const HAS_EXTENSIONS: u64 = 1 << 12;
 const KNOWN_FLAGS: u64 = (1 << 13) - 1;
 
+/// More bytes than the numbers of most engagement blocks have.
+const ENGAGEMENT_NUMBERS: usize = 48;
+
 /// The extension that only makes tokens differ: one byte without meaning.
 const SALT: u8 = 1;
 /// The extension that says where the link stood: four times its number, and the kind of part.
@@ -91,7 +94,10 @@ impl EncodedEngagement {
 
     fn encode(engagement: &Engagement, metadata: Option<&str>) -> Self {
         let raw_id = message_id_bytes(&engagement.message_id);
+        let texts = [&*engagement.message_id, &*engagement.recipient].into_iter();
+        let texts = texts.chain(engagement.campaign_id.as_deref()).chain(metadata);
         let mut block = Block::default();
+        block.bytes.reserve(ENGAGEMENT_NUMBERS + texts.map(str::len).sum::<usize>());
         match raw_id {
             Some(raw) => block.bytes.extend(raw),
             None => block.text(&engagement.message_id),
@@ -182,7 +188,7 @@ impl EncodedLink {
     }
 
     /// What stands before the token's slash.
-    pub(super) fn prefix(&self) -> &str {
+    pub(super) fn prefix(&self) -> &Cow<'static, str> {
         &self.prefix
     }
 

@@ -5,6 +5,7 @@
 //! the same link of the same message goes to the same recipient. The key is found by its number
 //! and never by trial, as the cipher does not commit to its key.
 
+use std::borrow::Cow;
 use std::iter::once;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -133,9 +134,10 @@ impl KeyRing {
     /// # Errors
     /// [`SealError::TooLong`] for claims that [`KeyRing::open`] would not take.
     pub fn seal(&self, engagement: &Engagement, link: &LinkClaims) -> Result<String, SealError> {
-        let mut path = Vec::new();
         let mut sealer = self.sealer(EncodedEngagement::new(engagement));
-        sealer.seal_into(&EncodedLink::new(link), &mut path)?;
+        let link = EncodedLink::new(link);
+        let mut path = Vec::with_capacity(sealer.path_len(&link));
+        sealer.seal_into(&link, &mut path)?;
         // Prefix and token are ASCII.
         String::from_utf8(path).map_err(|_| SealError::TooLong)
     }
@@ -200,14 +202,14 @@ pub struct Sealer<'k> {
 
 /// What all links of a copy begin with that have one prefix, and extensions or none.
 struct LinkStart {
-    prefix: Box<str>,
+    prefix: Cow<'static, str>,
     has_extensions: bool,
     start: Start,
 }
 
 impl LinkStart {
     fn is_of(&self, link: &EncodedLink) -> bool {
-        *self.prefix == *link.prefix() && self.has_extensions == link.has_extensions()
+        self.prefix == *link.prefix() && self.has_extensions == link.has_extensions()
     }
 }
 
@@ -297,7 +299,7 @@ impl Key {
         let prefix = link.prefix();
         let associated = [&[VERSION, self.id], prefix.as_bytes()].concat();
         let start = Start::new(&self.cipher, &associated, engagement.bytes(link));
-        LinkStart { prefix: prefix.into(), has_extensions: link.has_extensions(), start }
+        LinkStart { prefix: prefix.clone(), has_extensions: link.has_extensions(), start }
     }
 }
 

@@ -200,7 +200,7 @@ def test_an_edit_list_that_can_t_be_written_is_told_before_anything_is_output() 
         bytes(range(256)) * 40,
         b"no header at all",
         b"Content-Type: text/html",
-        b"From a@b Thu Jan  1\r\n" + HTML,
+        b"X: y\r\nFrom a@b Thu Jan  1\r\n" + HTML,
         b"DKIM-Signature: v=1\r\n" + HTML,
         HTML.replace(b"text/html", b"application/pkcs7-mime"),
     ],

@@ -196,6 +196,32 @@ MAILS: Final = (
         + give_fate("not_top_part", "text/html"),
     ),
     Mail(
+        name="two HTML alternatives, one without a place for a pixel",
+        lines=multipart(
+            "alternative",
+            html("<body><p>short</body>"),
+            html('<body><a href="http://shop.example/a">a</a><!--'),
+        ),
+        links=SHOP_A,
+        pixels=give_fate("added", "open") + give_fate("no_pixel_place", "open"),
+        parts=give_fate("rewritten", "text/html text/html"),
+    ),
+    Mail(
+        name="AMP, where tracked URLs are http",
+        lines=multipart(
+            "alternative",
+            (
+                "Content-Type: text/x-amp-html",
+                "",
+                '<body><a href="http://shop.example/m">m</a></body>',
+            ),
+            html('<body><a href="http://shop.example/a">a</a></body>'),
+        ),
+        links=give_fate("amp_needs_https", "http://shop.example/m") + SHOP_A,
+        pixels=give_fate("amp_needs_https", "amp_open") + give_fate("added", "open"),
+        parts=give_fate("unchanged", "text/x-amp-html") + give_fate("rewritten", "text/html"),
+    ),
+    Mail(
         name="windows-1252, with a euro sign in a target",
         lines=html(
             b'<body>Pr\xe4mie <a href="http://shop.example/?p=5\x80">5 \x80</a></body>',

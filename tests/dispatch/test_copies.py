@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from email import message_from_bytes
 from email.policy import SMTP
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -365,3 +365,42 @@ def test_customer_and_initial_pixel_are_in_every_link() -> None:
     for copy in copies(MESSAGE, options, make_transaction(mo_customer_id="1005")):
         assert {each.engagement.customer_id for each in open_all(copy)} == {1005}
         assert {each.engagement.initial_pixel for each in open_all(copy)} == {True}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "kind", "enabled"),
+    [
+        ("https", b"alternative", True),
+        ("same", b"alternative", True),
+        ("http", b"alternative", False),
+        ("https", b"mixed", False),
+    ],
+)
+def test_links_say_whether_the_amp_part_is_tracked(
+    scheme: Literal["https", "same", "http"], kind: bytes, *, enabled: bool
+) -> None:
+    message = (
+        b"Content-Type: multipart/" + kind + b"; boundary=b\r\n\r\n"
+        b"--b\r\nContent-Type: text/x-amp-html\r\n\r\n<html amp4email><body></body></html>\r\n"
+        b"--b\r\nContent-Type: text/html\r\n\r\n" + BODY + b"--b--\r\n"
+    )
+    options = replace(ON, click_tracking_scheme=scheme, open_tracking_scheme="http")
+    copy = Rewriter(keys=KEYS, options=options).copy_for("a@example.com", message, now=NOW)
+    path = re.search(rb"//click\.example\.com(/f/a/[\w-]+)", copy.message)
+    assert path is not None
+    assert KEYS.open(path[1].decode()).engagement.amp_enabled is enabled
+
+
+def test_bcc_leak() -> None:
+    message = (
+        b"Bad line\r\nFrom: a@example.com\r\nTo: x@example.com\r\nSubject: hello\r\n"
+        b'X-MSYS-API: {"bcc": ["boss@example.com"]}\r\n'
+        b"Bcc: secret1@example.com,\r\n secret2@example.com\r\n"
+        b"Content-Type: text/html\r\n\r\n"
+        b'<a href="https://x.example/">x</a>\r\n'
+    )
+    copies = Rewriter(keys=KEYS, options=ON).copies(message, ["x@example.com"], now=NOW)
+    assert [copy.recipients for copy in copies] == [("x@example.com",), ("boss@example.com",)]
+    for copy in copies:
+        assert b"secret" not in copy.message
+        assert b"Subject: hello\r\n" in copy.message

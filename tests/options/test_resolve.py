@@ -47,6 +47,7 @@ ATTRIBUTES = [
     Attribute("metadata", None, (), ('{"a":1}',), {'{"b": 2}': '{"b":2}'}),
     Attribute("tags", (), (), (("a", "b"), ()), {'["c"]': ("c",), "[]": ()}),
     Attribute("customer_id", 1, (), (), {"42": 42}),
+    Attribute("subaccount_id", None),
     Attribute("initial_open", False, SWITCH, SWITCH),
     Attribute("transactional", False, (), SWITCH),
     Attribute("click_tracking_include_metadata", True, SWITCH),

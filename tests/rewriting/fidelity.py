@@ -73,13 +73,11 @@ def _path(url: str) -> str:
 
 def _hides_links(message: bytes) -> bool:
     """Whether there may be links in comments, which are reported and left alone."""
-    leaf = mime_standard.html_leaf(message)
-    if leaf is None:
-        return False
-    html = (
-        mime_standard.decode_transfer(leaf.encoding, message[leaf.start : leaf.end]) or ""
-    ).lower()
-    return "<!--[if" in html or "<v:" in html
+    for leaf, _ in mime_standard.html_leaves(message):
+        html = mime_standard.decode_transfer(leaf.encoding, message[leaf.start : leaf.end]) or ""
+        if "<!--[if" in html.lower() or "<v:" in html.lower():
+            return True
+    return False
 
 
 def _check_reasons(found: oracle.Difference, reasons: Counter[str], *, hides_links: bool) -> None:
@@ -92,9 +90,8 @@ def _check_reasons(found: oracle.Difference, reasons: Counter[str], *, hides_lin
     of_markup = Counter({reason: count for reason, count in wanted.items() if reason is not None})
     assert reported >= of_markup
     assert hides_links or reported == of_markup
-    without_room = wanted[None] + (found.has_pixel_place and not found.pixels)
-    pixel_lost = not found.has_pixel_place
-    if "no_pixel_place" in reasons and found.has_pixel_place:
-        without_room -= 1  # it would have made a boundary line
+    # Where it would have made a boundary line, a place is none.
+    refused = reasons["no_pixel_place"] - found.pixels_lost
+    assert refused >= 0
+    without_room = wanted[None] + found.pixel_places - len(found.pixels) - refused
     assert without_room == sum(reasons[reason] for reason in OF_ROOM)
-    assert reasons["no_pixel_place"] >= pixel_lost

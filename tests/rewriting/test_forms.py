@@ -121,12 +121,14 @@ def test_the_header_goes_and_nothing_else_around_it() -> None:
     ("head", "reason"),
     [
         (b"garbage without a colon\r\nContent-Type: text/html\r\n", "malformed_message"),
-        (b"From a@b Thu Jan  1 00:00:00 1970\r\nContent-Type: text/html\r\n", "malformed_message"),
+        (b"X: y\r\nFrom a@b Thu Jan  1 00:00:00 1970\r\n", "malformed_message"),
         (b"Content-Type: text/html; charset=default\r\n", "unknown_charset"),
         (b"Content-Type: text/html; charset=utf-16\r\n", "unsupported_charset"),
         (b'Content-Type: multipart/mixed; boundary=""\r\n', "malformed_part"),
         (b"Content-Type: multipart/mixed; boundary=b\r\n", "no_html_part"),
-        (b"Content-Type: text/plain\r\nContent-Type: text/html\r\n", "text_links_off"),
+        (b"Content-Type: text/plain\r\nContent-Type: text/html\r\n", "ambiguous_header"),
+        (b"Content-Type: text/html\r\nContent-Type: text/plain\r\n", "ambiguous_header"),
+        (b'Content-Type: text/html; charset="UTF-8"; charset=utf-16\r\n', "ambiguous_header"),
         (b"DKIM-Signature: v=1\r\nContent-Type: text/html\r\n", "signed_message"),
     ],
 )
@@ -147,16 +149,19 @@ def test_what_is_hardly_a_message_passes_byte_for_byte() -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        b"Content-Type: text/html\r\nContent-Type: text/plain\r\n",
+        b"Content-Type: text/html\r\nContent-Type: Text/HTML \r\n",
+        b"From a@b Thu Jan  1 00:00:00 1970\r\nContent-Type: text/html\r\n",
+        b">From a@b Thu Jan  1 00:00:00 1970\r\nContent-Type: text/html\r\n",
+        b"\xef\xbb\xbfContent-Type: text/html\r\n",
         b"content-type:text/html;charset='utf-8'\r\n",
         b"Content-Type: text/html; charset=\r\n",
         b"Content-Type: text/html; charset\r\n",
-        b'Content-Type: text/html; charset="UTF-8"; charset=utf-16\r\n',
+        b'Content-Type: text/html; charset="UTF-8"; charset=utf-8\r\n',
         b"Content-Type: Text/HTML (html (nested)) ; Charset (c) = utf-8\r\n",
         b"Content-Type: text/html; charset*=us-ascii'en'utf-8\r\n",
     ],
 )
-def test_the_first_of_two_fields_or_parameters_counts_and_their_form_does_not(
+def test_the_form_of_fields_and_what_mbox_puts_before_them_do_not_count(
     head: bytes,
 ) -> None:
     assert check(head + b"\r\n" + HREF.encode()).copy.wrapped_links == 1

@@ -29,7 +29,7 @@ def test_a_plan_tells_its_links_and_what_it_leaves() -> None:
     assert left == [("not_http", "#y"), ("never_wrap", "http://e.net/?a&b")]
     last = planned.left_alone[-1]
     assert message[last.offset : last.offset + last.length] == b"http://e.net/?a&amp;b"
-    assert planned.pixel_offset == len(message)
+    assert planned.pixel_offsets == [len(message)]
 
 
 def test_copies_that_are_made_at_once_are_those_made_one_by_one() -> None:
@@ -221,11 +221,11 @@ def test_a_link_s_own_attributes_are_told_and_the_tracker_redirects_its_sublink(
 def test_the_pixel_at_the_top_is_an_initial_open() -> None:
     message = HTML + b"<html><body class=x><p>x</body></html>"
     planned = plan(message)
-    assert planned.initial_pixel_offset == message.index(b"<p>")
+    assert planned.initial_pixel_offsets == [message.index(b"<p>")]
     rendered = render(planned, initial_pixel=True)
     assert rendered.pixels == 2
     top, bottom = re.findall(rb'src="https://click\.example\.com([^"]*)"', rendered.message)
     assert [KEYS.open(url.decode()).kind for url in (top, bottom)] == ["initial_open", "open"]
     assert render(planned).pixels == 1
     without = plan(HTML + b"<p>x")
-    assert (without.initial_pixel_offset, render(without, initial_pixel=True).pixels) == (None, 1)
+    assert (without.initial_pixel_offsets, render(without, initial_pixel=True).pixels) == ([], 1)

@@ -7,6 +7,7 @@ import email
 import pickle
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -191,3 +192,16 @@ def pieces() -> Iterator[str]:
 def test_any_document_in_any_chunks_is_what_the_message_has(parts: list[str], size: int) -> None:
     html = "".join(parts).encode()
     assert stream(html, size, make()) == in_a_message(html)
+
+
+def test_the_example_of_the_documentation_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "streaming.md"
+    example = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    monkeypatch.setattr(KeyRing, "load", lambda _: KEYS)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "page.html").write_bytes(PAGE)
+    exec(compile(example, str(page), "exec"), {})  # noqa: S102 - the page's own example
+    assert (tmp_path / "tracked.html").read_bytes().count(b"https://click.example.com/") == 3
+    assert capsys.readouterr().out == "2 1 {'not_http': 1}\n"

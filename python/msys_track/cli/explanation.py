@@ -37,7 +37,14 @@ _PLACE_COLUMNS: Final = (9, 11)
 _NAMES: Final = {
     name: key for table in TABLES.values() for key, rule in table.items() for name in rule.fields
 }
-_ENGAGEMENT: Final = ("campaign_id", "metadata", "tags", "transactional", "customer_id")
+_ENGAGEMENT: Final = (
+    "campaign_id",
+    "metadata",
+    "tags",
+    "transactional",
+    "customer_id",
+    "subaccount_id",
+)
 _TRACKED: Final = {WRAPPED, ADDED, REWRITTEN}
 _MEANINGS: Final = {
     **{reason.value: reason.meaning for reason in Reason},
@@ -45,7 +52,7 @@ _MEANINGS: Final = {
     OPEN_TRACKING_OFF: "pixels are added only where open tracking is on",
     UNCHANGED: "nothing in it is tracked",
 }
-_MARKS: Final = {"outlook": " (for Outlook)", "text": " (in plain text)"}
+_MARKS: Final = {"outlook": " (for Outlook)", "text": " (in plain text)", "amp": " (in AMP)"}
 _LACKS_METADATA: Final = (
     "without metadata: with them its line would pass 998 octets, which 7bit and 8bit can't fold, "
     "or the URL 4,096 bytes"

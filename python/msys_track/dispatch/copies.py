@@ -135,8 +135,11 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
         click_metadata=resolved.click_tracking_include_metadata.value,
         allow_downgrade=resolved.allow_downgrade.value,
     )
-    engagements = [_make_engagement(message, each[0], resolved, now) for each in readers]
     plan = message.find_plan(resolved)
+    has_amp = plan is not None and plan.has_amp and _tracks_amp(resolved)
+    engagements = [
+        _make_engagement(message, each[0], resolved, now, has_amp=has_amp) for each in readers
+    ]
     if plan is not None:
         try:
             all_rendered = plan.render_all(keys, engagements, urls, inserted)
@@ -162,7 +165,9 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
     return [_leave_untracked(message, each, resolved, reason, inserted) for each in readers]
 
 
-def _make_engagement(message: Message, reader: Reader, resolved: Resolved, now: int) -> Engagement:
+def _make_engagement(
+    message: Message, reader: Reader, resolved: Resolved, now: int, *, has_amp: bool
+) -> Engagement:
     return Engagement(
         message_id=secrets.token_hex(10),
         transmission_id=message.transmission_id,
@@ -178,8 +183,16 @@ def _make_engagement(message: Message, reader: Reader, resolved: Resolved, now: 
         open_tracking=resolved.open_tracking.value,
         click_tracking=resolved.click_tracking.value,
         initial_pixel=resolved.open_tracking.value and resolved.initial_open.value,
+        amp_enabled=has_amp,
         transactional=resolved.transactional.value,
     )
+
+
+def _tracks_amp(resolved: Resolved) -> bool:
+    """Tell whether the URLs of AMP parts are tracked; AMP allows `https` only."""
+    clicks = resolved.click_tracking.value and resolved.click_tracking_scheme.value != "http"
+    opens = resolved.open_tracking.value and resolved.open_tracking_scheme.value == "https"
+    return clicks or opens
 
 
 def _leave_untracked(

@@ -17,7 +17,7 @@ from msys_track.dispatch.decide import Decision
 from msys_track.options.resolve import Resolved
 from msys_track.options.variables import IgnoredVariable
 from msys_track.reasons import Reason
-from msys_track.rewriting.engine import LeftAlone, Link, Plan
+from msys_track.rewriting.engine import LeftAlone, Link, Part, Plan
 from msys_track.smtpapi.header import ApiHeader
 
 WRAPPED: Final = "wrapped"
@@ -47,7 +47,11 @@ _NO_PIXEL: Final = (
     Reason.CORE_FAILURE,
     Reason.SIGNED_MESSAGE,
     Reason.MALFORMED_MESSAGE,
+)
+_NO_PLACE: Final = (
+    Reason.NO_HTML_PART,
     Reason.NO_PIXEL_PLACE,
+    Reason.NO_INITIAL_PIXEL_PLACE,
 )
 
 
@@ -78,7 +82,7 @@ class ExplainedLink:
     target: str
     name: str | None
     where: str | None
-    """`html`, `outlook` or `text`; None where no copy wraps it."""
+    """`html`, `outlook`, `text` or `amp`; None where no copy wraps it."""
     fate: str
     option: str | None
     """The option that it was left alone by, if one decided that."""
@@ -243,30 +247,59 @@ def _explain_pixels(
     if not resolved.open_tracking.value:
         yield ExplainedPixel(kind="open", line=None, fate=OPEN_TRACKING_OFF)
         return
-    places = {"open": plan.pixel_offset}
+    left = () if copy.rendered is None else copy.rendered.left_alone
+    bare = () if copy.rendered is None else copy.rendered.pixels_without_metadata
+    kinds = {"open": (plan.pixel_offsets, Reason.NO_PIXEL_PLACE)}
     if resolved.initial_open.value:
-        places["initial_open"] = plan.initial_pixel_offset
-    expected = sum(offset is not None for offset in places.values())
-    # Both stand on lines of their own: where one has no room the other has none.
-    with_place = ADDED if copy.pixels == expected else Reason.LINE_TOO_LONG.value
+        kinds["initial_open"] = (plan.initial_pixel_offsets, Reason.NO_INITIAL_PIXEL_PLACE)
+    for name, (offsets, no_place) in kinds.items():
+        placeless = [each for each in left if each.reason == no_place.value]
+        for offset in offsets:
+            kind = _name_pixel(name, plan, offset)
+            yield ExplainedPixel(
+                kind=kind,
+                line=_find_line(line_ends, offset),
+                fate=_find_fate(plan, offset, left),
+                lacks_metadata=kind in bare,
+            )
+        for each in placeless:
+            kind = _name_pixel(name, plan, each.offset)
+            yield ExplainedPixel(kind=kind, line=None, fate=no_place.value)
+        if not offsets and not placeless:
+            yield ExplainedPixel(kind=name, line=None, fate=_explain_no_pixel(plan, copy))
+
+
+def _name_pixel(name: str, plan: Plan, offset: int) -> str:
+    part = _find_part(plan, offset)
+    return f"amp_{name}" if part and part.media_type == "text/x-amp-html" else name
+
+
+def _find_fate(plan: Plan, offset: int, left: Sequence[LeftAlone]) -> str:
+    """Tell whether the pixel of that place was added, or why not."""
+    part = _find_part(plan, offset)
+    # In a base64 part a pixel is anywhere in the body.
+    end = part.offset + part.length if part and part.transfer_encoding == "base64" else offset
+    for each in left:
+        if each.target is None and offset <= each.offset <= end and each.reason not in _NO_PLACE:
+            return each.reason
+    return ADDED
+
+
+def _find_part(plan: Plan, offset: int) -> Part | None:
+    return next(
+        (part for part in plan.parts if part.offset <= offset <= part.offset + part.length), None
+    )
+
+
+def _explain_no_pixel(plan: Plan, copy: Copy) -> str:
+    """Tell why there is no part that a pixel could be in."""
     reasons = {reason for _, _, reason in copy.left_alone}
-    without_place = [
+    found = [
         *(reason.value for reason in _NO_PIXEL if reason in reasons),
         *(each.reason for each in plan.parts if each.media_type == "text/html" and each.reason),
         Reason.NO_HTML_PART.value,
     ]
-    bare = () if copy.rendered is None else copy.rendered.pixels_without_metadata
-    for kind, offset in places.items():
-        if offset is not None:
-            line = _find_line(line_ends, offset)
-            yield ExplainedPixel(
-                kind=kind, line=line, fate=with_place, lacks_metadata=kind in bare
-            )
-        elif kind == "initial_open" and plan.pixel_offset is not None:
-            no_place = Reason.NO_INITIAL_PIXEL_PLACE.value
-            yield ExplainedPixel(kind=kind, line=None, fate=no_place)
-        else:
-            yield ExplainedPixel(kind=kind, line=None, fate=without_place[0])
+    return found[0]
 
 
 def _explain_parts(

@@ -116,7 +116,7 @@ class Rendered(Protocol):
 
     @property
     def pixels_without_metadata(self) -> Sequence[str]:
-        """The same of pixels: `open`, `initial_open`."""
+        """The same of pixels: `open`, `initial_open`, and both with `amp_` before it."""
 
 
 class Plan(Protocol):
@@ -135,12 +135,19 @@ class Plan(Protocol):
         """The message's parts, in its order."""
 
     @property
-    def pixel_offset(self) -> int | None:
-        """Bytes into the message; None where a pixel could not be seen."""
+    def pixel_offsets(self) -> Sequence[int]:
+        """Bytes into the message, in its order, one for each part that has a place for a pixel.
+
+        These are HTML and AMP parts; HTML that is shown below other HTML has none.
+        """
 
     @property
-    def initial_pixel_offset(self) -> int | None:
-        """Right after the `<body>` tag; None if there is none."""
+    def initial_pixel_offsets(self) -> Sequence[int]:
+        """The same right after `<body>` tags."""
+
+    @property
+    def has_amp(self) -> bool:
+        """Whether it has an AMP part that copies may change."""
 
     def revise(self, changes: Mapping[int, tuple[str, str | None] | None], /) -> "Plan":
         """Make the plan of the same message with other links.

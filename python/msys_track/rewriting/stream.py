@@ -17,7 +17,7 @@ class HtmlRewriter:
     """Wraps the links of one HTML document and adds the pixel, chunk by chunk.
 
     The bytes are those that the rewriting of the whole document gives, however it is cut; what is
-    held back between two chunks is never more than 320 KiB. The compiled core does the work.
+    held back between two chunks is never more than 272 KiB. The compiled core does the work.
 
     Nothing is lost: what can't be tracked goes through as it is, with its reason in `left_alone`
     and `reasons`. One thread at a time may use it; another is refused with a `RuntimeError`.

@@ -91,16 +91,6 @@ class Plan:
         return self._planned.initial_pixel_offsets
 
     @property
-    def pixel_offset(self) -> int | None:
-        """The place of the first pixel."""
-        return next(iter(self._planned.pixel_offsets), None)
-
-    @property
-    def initial_pixel_offset(self) -> int | None:
-        """The place of the first pixel at the top."""
-        return next(iter(self._planned.initial_pixel_offsets), None)
-
-    @property
     def has_amp(self) -> bool:
         """Whether an AMP part was read."""
         return self._planned.has_amp

@@ -94,6 +94,8 @@ pub(super) struct EncodedLine {
     pub(super) lead: Lead,
     /// Bytes of the line that follow the edit.
     pub(super) tail: usize,
+    /// Bytes that the edit replaces, decoded.
+    pub(super) replaced: usize,
     /// A line break of the text behind it would be read as something else.
     pub(super) needs_soft_break: bool,
     pub(super) eol: &'static [u8],
@@ -202,6 +204,7 @@ impl<'m> Body<'m> {
                     EncodedLine {
                         lead,
                         tail: around.after.len(),
+                        replaced: range.end.0 - range.start.0,
                         needs_soft_break: matches!(
                             around.before.last(),
                             Some(b' ' | b'\t' | b'=')

@@ -11,6 +11,8 @@ mod rendering;
 mod revising;
 mod rules;
 
+use std::ops::Range;
+
 use crate::edit::{Applied, RawOffset, RawRange, Splice};
 use crate::link::Link;
 use crate::mime::entity::{BodyPart, Role};
@@ -113,6 +115,8 @@ pub struct Plan<S> {
     source: S,
     header_end: usize,
     edits: Vec<Edit>,
+    /// The HTML that may be changed.
+    documents: Vec<Document>,
     /// The links that copies may wrap, in the order of the message.
     pub links: Vec<PlannedLink>,
     /// What no copy changes, in the order of the message.
@@ -138,6 +142,20 @@ pub struct Rendering {
     pub links: usize,
     /// How many pixels were added.
     pub pixels: usize,
+    /// An HTML part has grown beyond [`CLIPPED_FROM`].
+    pub clips_html: bool,
+}
+
+/// Gmail shows no more bytes of a document: it cuts off what follows, and the pixel with it.
+pub const CLIPPED_FROM: usize = 102_400;
+
+/// An HTML part.
+#[derive(Clone, Debug)]
+struct Document {
+    /// The numbers of its edits.
+    edits: Range<usize>,
+    /// Its decoded bytes, before any edit.
+    length: usize,
 }
 
 /// A base64 body: the number of the edit that it is in the plan and in the copy, and what is put

@@ -51,6 +51,7 @@ impl<S: AsRef<[u8]>> Plan<S> {
                 .collect(),
             source,
             header_end: 0,
+            documents: Vec::new(),
             left_alone: Vec::new(),
             parts: Vec::new(),
             pixels: Vec::new(),

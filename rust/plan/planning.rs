@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::content::{Body, Change, Content, Edit, Removal};
-use super::{Hole, LeftAlone, Plan, PlannedLink, Rules, SignedMail};
+use super::{Document, Hole, LeftAlone, Plan, PlannedLink, Rules, SignedMail};
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange, RawOffset, RawRange};
 use crate::html;
@@ -33,13 +33,16 @@ impl<S: AsRef<[u8]>> Plan<S> {
         let mut planner = Planner::new(message, rules);
         planner.header(&section, drop_headers);
         planner.message(&section);
-        let Planner { edits, links, mut left_alone, parts, pixels, mut placeless, .. } = planner;
+        let Planner {
+            edits, documents, links, mut left_alone, parts, pixels, mut placeless, ..
+        } = planner;
         left_alone.sort_by_key(|left| left.at.start);
         placeless.sort_by_key(|(_, left)| left.at.start);
         Self {
             source,
             header_end: section.end,
             edits,
+            documents,
             links,
             left_alone,
             parts,
@@ -54,6 +57,7 @@ pub(super) struct Planner<'m> {
     pub(super) message: &'m [u8],
     pub(super) rules: &'m Rules,
     edits: Vec<Edit>,
+    documents: Vec<Document>,
     links: Vec<PlannedLink>,
     pub(super) left_alone: Vec<LeftAlone>,
     parts: Vec<BodyPart>,
@@ -69,6 +73,7 @@ impl<'m> Planner<'m> {
             message,
             rules,
             edits: Vec::new(),
+            documents: Vec::new(),
             links: Vec::new(),
             left_alone: Vec::new(),
             parts: Vec::new(),
@@ -172,8 +177,12 @@ impl<'m> Planner<'m> {
         let folds = self.rules.fold_long_lines && part.transfer_encoding != "binary";
         let links = &self.links;
         let fold = |number: usize| links.get(number)?.link.fold.filter(|_| folds);
+        let (first, length) = (self.edits.len(), body.bytes().len());
         let (edits, refused) = body.edits(self.message, &part, &changes, fold);
         self.edits.extend(edits);
+        if part.role == Some(Role::Html) && first < self.edits.len() {
+            self.documents.push(Document { edits: first..self.edits.len(), length });
+        }
         for (change, hole, at) in pixels {
             if refused.contains(&change) {
                 self.miss(hole, at.0..at.0, no_place(hole));

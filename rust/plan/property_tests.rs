@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use super::laws::{Constant, URL, check, render, undo, write};
 use super::*;
 use crate::mime::entity::{self, Role};
@@ -232,7 +234,7 @@ proptest! {
         prop_assert_eq!(with.pixels, without.pixels);
         prop_assert_eq!(targets(&folded).len(), targets(&unfolded).len());
         // But for the breaks, each edit is one that is made without them or wraps a link more.
-        let source = |at: &std::ops::Range<usize>| message.as_bytes().get(at.clone()).unwrap();
+        let source = |at: &Range<usize>| message.as_bytes().get(at.clone()).unwrap();
         for edit in with.applied() {
             if without.applied().iter().all(|other| other.source != edit.source) {
                 let text = &folded[edit.rendered.clone()];

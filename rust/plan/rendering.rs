@@ -4,7 +4,9 @@ use std::convert::Infallible;
 
 use super::content::{Change, Content, Edit, EncodedLine, Fold, Reencoded, Removal, TextLine};
 use super::lines::{MAX_LINE, column_behind};
-use super::{Fill, Hole, LeftAlone, Plan, PlannedLink, RenderedBody, Rendering, Tracking};
+use super::{
+    CLIPPED_FROM, Fill, Hole, LeftAlone, Plan, PlannedLink, RenderedBody, Rendering, Tracking,
+};
 use crate::edit::{RawOffset, RawRange, Splice};
 use crate::mime::base64;
 use crate::mime::quoted_printable::Writer;
@@ -92,11 +94,16 @@ impl<S: AsRef<[u8]>> Plan<S> {
         let unsign = unsign && (copy.tracking.clicks || copy.tracking.opens);
         let mut splice = Splice::with_capacity(self.edits.len() + insertions.len());
         let mut insertions = insertions.iter().peekable();
+        let mut documents = self.documents.iter().peekable();
         for (number, edit) in self.edits.iter().enumerate() {
             while let Some((offset, lines)) =
                 insertions.next_if(|(offset, _)| *offset <= edit.at.start.0)
             {
                 insert_at(&mut splice, &(RawOffset(*offset)..RawOffset(*offset)), lines);
+            }
+            if documents.peek().is_some_and(|document| document.edits.start == number) {
+                copy.added = 0;
+                copy.removed = 0;
             }
             match &edit.with {
                 Content::Dropped => drop_lines(&mut splice, &edit.at),
@@ -109,6 +116,11 @@ impl<S: AsRef<[u8]>> Plan<S> {
                 Content::Verbatim(..) | Content::QuotedPrintable(..) => {
                     copy.edit_text(&mut splice, &edit.at, &edit.with, self.source());
                 }
+            }
+            if let Some(document) = documents.next_if(|each| each.edits.end == number + 1) {
+                let length = document.length + copy.added - copy.removed;
+                let clips = document.length <= CLIPPED_FROM && length > CLIPPED_FROM;
+                copy.rendering.clips_html |= clips;
             }
         }
         for (offset, lines) in insertions {
@@ -171,6 +183,9 @@ struct Copying<'f, F> {
     must_fold: bool,
     scratch: Vec<u8>,
     changed: bool,
+    /// Decoded bytes that were put into the document, and that went.
+    added: usize,
+    removed: usize,
 }
 
 /// Momentum's markup, byte for byte: what looks for it in mail finds it.
@@ -205,6 +220,8 @@ impl<'f, F: Fill> Copying<'f, F> {
             must_fold: false,
             scratch: Vec::new(),
             changed: false,
+            added: 0,
+            removed: 0,
         }
     }
 
@@ -230,6 +247,10 @@ impl<'f, F: Fill> Copying<'f, F> {
         match done {
             Ok(text) => {
                 self.changed = true;
+                if let Content::Verbatim(..) = with {
+                    self.added += text.len();
+                    self.removed += at.end.0 - at.start.0;
+                }
                 self.behind_last = column_behind(text, column);
             }
             Err(reason) => {
@@ -274,6 +295,8 @@ impl<'f, F: Fill> Copying<'f, F> {
             }
             self.must_fold |= way.is_some_and(|way| way.folds_next);
             insert_at(splice, at, &url);
+            self.added += url.len();
+            self.removed += at.end.0 - at.start.0;
             self.behind_last = column + url.len();
             self.changed = true;
         }
@@ -284,6 +307,8 @@ impl<'f, F: Fill> Copying<'f, F> {
         insert_at(splice, &(fold.at..RawOffset(fold.at.0 + 1)), eol);
         self.must_fold = false;
         self.changed = true;
+        self.added += eol.len();
+        self.removed += 1;
     }
 
     /// With tracking off nothing is reported.
@@ -384,6 +409,8 @@ impl<'f, F: Fill> Copying<'f, F> {
             Change::Remove(removal) => self.removes(removal)?,
         }
         let is_pixel = matches!(change, Change::Fill(hole) if hole.is_pixel());
+        self.added += content.len() + if is_pixel { 2 * line.eol.len() } else { 0 };
+        self.removed += line.replaced;
         let mut writer = Writer::new(out, column, line.eol);
         if is_pixel {
             writer.line_break(line.needs_soft_break);
@@ -427,6 +454,8 @@ impl<'f, F: Fill> Copying<'f, F> {
             return;
         }
         let bytes = inner.spliced_len(body.bytes());
+        self.added += bytes;
+        self.removed += body.bytes().len();
         let length = body.layout.encoded_len(bytes, body.encoded_eol);
         let applied = splice.reserve(at, length);
         self.rendering.bodies.push(RenderedBody { planned: number, applied, splice: inner });

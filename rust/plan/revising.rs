@@ -66,11 +66,10 @@ impl<S: Clone> Plan<S> {
                     continue;
                 }
                 Some(Revision::Replace { target: wanted, name }) => {
-                    let target = target::target(&wanted);
-                    if target::check(&target).is_err() {
+                    planned.link.target = target::target(&wanted);
+                    if target::check(&planned.link.target).is_err() {
                         return Err(RevisionError::Target { number, target: wanted });
                     }
-                    planned.link.target = target;
                     planned.link.name = name.as_deref().and_then(cut_name);
                 }
                 None => {}

@@ -609,3 +609,24 @@ fn a_revision_that_makes_no_sense_says_so() {
         assert_eq!(revise(0, revision), Err(error));
     }
 }
+
+#[test]
+fn html_that_its_links_make_longer_than_gmail_shows_is_reported() {
+    let link = "<a\nhref='http://e.com/'>x</a>\n";
+    let grown = URL.len() - "http://e.com/".len();
+    for (length, clips) in [
+        (CLIPPED_FROM - grown, false),
+        (CLIPPED_FROM - grown + 1, true),
+        (CLIPPED_FROM, true),
+        (CLIPPED_FROM + 1, false),
+    ] {
+        let lines = format!("{}\n", "y".repeat(59)).repeat(length / 60 - 1);
+        let filler = "z".repeat(length - lines.len() - link.len());
+        let html = format!("{lines}{filler}{link}");
+        for message in property_tests::in_each_encoding("text/html", &html) {
+            let plan = Plan::new(message.as_slice(), &Rules::default(), &[]);
+            let of = |tracking| plan.render(&mut Constant(tracking), &[]).unwrap().clips_html;
+            assert_eq!((of(CLICKS), of(Tracking::default())), (clips, false), "{length}");
+        }
+    }
+}

@@ -372,6 +372,11 @@ impl Rendered {
     }
 
     #[getter]
+    fn clips_html(&self) -> bool {
+        self.copy.rendering.clips_html
+    }
+
+    #[getter]
     fn links_without_metadata(&self) -> Vec<usize> {
         let number =
             |hole: &Hole| if let Hole::Href(number) = hole { Some(*number) } else { None };

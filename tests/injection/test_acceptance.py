@@ -363,6 +363,24 @@ async def test_logs_name_nobody_whose_mail_went_well(connect: Connect) -> None:
     assert len(set(relayed["message_ids"])) == 2
 
 
+async def test_a_message_whose_html_gmail_would_clip_is_counted_and_logged_once(
+    connect: Connect,
+) -> None:
+    harness, client = await connect(options=TRACKING)
+    filler = (b"y" * 70 + b"\r\n") * 1_420
+    clipped = HTML_WIRE.replace(b"<a ", filler + b"<a ", 1)
+    with capture_logs() as logs:
+        await client.deliver(clipped, *THREE)
+        await client.deliver(HTML_WIRE, *THREE)
+    assert [each["event"] for each in logs] == [
+        "message.html_clipped",
+        "message.relayed",
+        "message.relayed",
+    ]
+    assert (logs[0]["log_level"], len(logs[0]["message_ids"])) == ("warning", 3)
+    assert harness.counts["notices.clipped_html"] == 1
+
+
 GOOD_HEADERS: Mapping[str, bytes] = {
     "on one line": b'X-MSYS-API: {"options": {"open_tracking": false}}\r\n',
     "folded": b'X-Msys-Api:\r\n {"campaign_id":\r\n\t"spring"}\r\n',

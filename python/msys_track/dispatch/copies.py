@@ -85,6 +85,7 @@ class Copy(NamedTuple):
             "truncated_metadata": self.resolved.metadata_before_cut is not None,
             "left_out_metadata": rendered is not None
             and bool(rendered.links_without_metadata or rendered.pixels_without_metadata),
+            "clipped_html": rendered is not None and rendered.clips_html,
             "ignored_variable": bool(self.resolved.ignored_variables),
         }
         return tuple(notice for notice, is_there in found.items() if is_there)

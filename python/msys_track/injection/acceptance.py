@@ -145,6 +145,12 @@ class Acceptance:
             self._counters.add(f"left_alone.{reason}")
         for notice in notices:
             self._counters.add(f"notices.{notice}")
+        if "clipped_html" in notices:
+            log.warning(
+                "message.html_clipped",
+                message_ids=[copy.message_id for copy in copies if "clipped_html" in copy.notices],
+                bytes=len(envelope.message),
+            )
         log.info(
             "message.relayed",
             copies=len(copies),

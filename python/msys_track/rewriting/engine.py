@@ -111,6 +111,10 @@ class Rendered(Protocol):
         """How many pixels were added."""
 
     @property
+    def clips_html(self) -> bool:
+        """Whether an HTML part has passed 102,400 bytes, of which Gmail shows no more."""
+
+    @property
     def links_without_metadata(self) -> Sequence[int]:
         """The numbers in `Plan.links` of links whose URL had no room for the metadata."""
 

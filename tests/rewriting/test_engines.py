@@ -81,7 +81,7 @@ def describe(planned: Plan, copy: Rendered) -> dict[str, Any]:
             (each.offset, each.length, each.reason, each.target or "")
             for each in (*planned.left_alone, *copy.left_alone)
         ),
-        "counts": (copy.wrapped_links, copy.pixels),
+        "counts": (copy.wrapped_links, copy.pixels, copy.clips_html),
         "without_metadata": (
             list(copy.links_without_metadata),
             list(copy.pixels_without_metadata),
@@ -272,6 +272,20 @@ def test_both_agree_on_long_lines(width: int, metadata: str | None) -> None:
             head = HEADERS[0].format(charset="utf-8", encoding=encoding)
             message = f"{head}\r\n{html}".encode()
             assert_both_agree(message, chance.choice(RULES), metadata=metadata)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS[:-1])
+def test_both_tell_that_html_outgrows_what_gmail_shows(encoding: str) -> None:
+    chance = Random(1)  # noqa: S311 - the same each time
+    html = b'<body><a href="http://e.com/">x</a>'
+    for length in (102_000, 102_400, 102_401):
+        filled = html + b"<p>w\r\n" * ((length - len(html)) // 6)
+        filled += b"x" * (length - len(filled))
+        head = HEADERS[0].format(charset="utf-8", encoding=encoding).encode()
+        message = head + b"\r\n" + encode(filled, encoding, chance)
+        assert_both_agree(message)
+        copy = rewrite(REFERENCE, message, RULES[0], URLS, **TRACKED)
+        assert copy["counts"][2] == (length <= 102_400)
 
 
 def test_both_agree_on_what_a_program_makes_of_links() -> None:

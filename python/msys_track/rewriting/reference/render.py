@@ -28,9 +28,10 @@ from msys_track.rewriting.reference.plan import (
     PlannedPart,
     Removal,
 )
-from msys_track.rewriting.reference.quoted_printable import encode_line
+from msys_track.rewriting.reference.quoted_printable import Decoded, encode_line
 
 MAX_URL: Final = 4096
+_MAX_SHOWN: Final = 102_400  # bytes of HTML that Gmail shows
 _NO_LIMIT: Final = 1 << 62
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Rendered:
     pixels: int
     links_without_metadata: tuple[int, ...]
     pixels_without_metadata: tuple[str, ...]
+    clips_html: bool
 
 
 class _OffError(Exception):
@@ -134,6 +136,17 @@ class _Splice:
             return at - newline - 1
         return at - self._copied + len(self.out) - (self.out.rfind(b"\n") + 1)
 
+    def measure(self, at: int) -> int:
+        """Return how many bytes will stand before an offset of the source."""
+        return len(self.out) + at - self._copied
+
+    def cut(self, start: int, end: int) -> bytes:
+        """Return what will stand from an offset of the copy to one of the source."""
+        behind = self._source[self._copied : end]
+        if start > len(self.out):
+            return behind[start - len(self.out) :]
+        return bytes(self.out[start:]) + behind
+
     def finish(self) -> bytes:
         self.out += self._source[self._copied :]
         self._copied = len(self._source)
@@ -154,6 +167,7 @@ class _Copying:
         self._wrapped = 0
         self._pixels = 0
         self._must_fold = False
+        self._clips_html = False
         self.is_changed = False
 
     def copy(self, insertions: Sequence[tuple[int, bytes]], *, removes_signatures: bool) -> None:
@@ -168,11 +182,13 @@ class _Copying:
             if opens and (self._engagement.initial_pixel or not lack.is_initial):
                 self._left.append(lack.left)
         for part in self._planned.planned:
+            start = self._splice.measure(part.body.leaf.start)
             if part.body.form == "base64":
                 self._copy_base64(part)
             else:
                 for edit in part.edits:
                     self._edit(part, edit)
+            self._clips_html |= self._outgrows(part, start)
 
     def finish(self) -> Rendered:
         message = self._splice.finish()
@@ -184,7 +200,21 @@ class _Copying:
             pixels=self._pixels,
             links_without_metadata=tuple(self._sealer.links_without_metadata),
             pixels_without_metadata=tuple(self._sealer.pixels_without_metadata),
+            clips_html=self._clips_html,
         )
+
+    def _outgrows(self, part: PlannedPart, start: int) -> bool:
+        """Tell whether HTML that was shown whole is cut by Gmail in this copy."""
+        body = part.body
+        encoded = self._splice.cut(start, body.leaf.end)
+        is_html = body.leaf.role == "html" and len(body.content) <= _MAX_SHOWN
+        if not is_html or len(encoded) <= _MAX_SHOWN:
+            return False
+        if body.form == "base64":
+            return len(base64.decode(encoded)) > _MAX_SHOWN
+        if body.form == "quoted-printable":
+            return len(Decoded(encoded, 0).content) > _MAX_SHOWN
+        return True
 
     # Parts whose lines are edited
 

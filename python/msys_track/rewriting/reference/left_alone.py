@@ -1,0 +1,11 @@
+"""Why something can't be changed, as an exception."""
+
+from msys_track.reasons import Reason
+
+
+class LeftAloneError(Exception):
+    """A part that stays as it is."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason

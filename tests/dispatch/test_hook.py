@@ -43,7 +43,7 @@ def only_b(answer: Any) -> OnLink:
 A, B, C = ("http://a.example/", "A"), ("http://b.example/", None), ("http://c.example/", None)
 
 
-@pytest.mark.parametrize("engine", ["native"])
+@pytest.mark.parametrize("engine", ["native", "reference"])
 @pytest.mark.parametrize(
     ("answer", "links"),
     [
@@ -73,7 +73,7 @@ def fail(_: Link) -> None:
         (fail, ZeroDivisionError),
         (only_b(LinkChange(target="ftp://d.example/")), ValueError),
         (only_b(LinkChange(target="http://")), ValueError),
-        (only_b(True), TypeError),
+        (only_b(answer=True), TypeError),
         (only_b(("http://d.example/", None)), TypeError),
         (only_b("http://d.example/"), TypeError),
     ],

@@ -94,7 +94,9 @@ def test_a_message_of_the_standard_library_is_taken_as_smtplib_sends_it(
 ) -> None:
     untracked = rewrite(mail, recipient=TO, keys=KEYS)
     assert untracked.count(b"\n") == untracked.count(b"\r\n") > 2
-    sent, given = (message_from_bytes(each).get_payload(decode=True) for each in (untracked, mail.as_bytes()))
+    sent, given = (
+        message_from_bytes(each).get_payload(decode=True) for each in (untracked, mail.as_bytes())
+    )
     assert isinstance(sent, bytes)
     assert isinstance(given, bytes)
     assert sent.splitlines() == given.splitlines()
@@ -121,7 +123,7 @@ def test_html_without_a_header_section_is_refused_with_a_hint(html: bytes) -> No
         lambda: Rewriter(keys=KEYS).copies(html, [TO]),
     ]
     for call in calls:
-        with pytest.raises(MessageError, match="HTML without a header section.*rewrite_html"):
+        with pytest.raises(MessageError, match=r"HTML without a header section.*rewrite_html"):
             call()
 
 
@@ -217,9 +219,7 @@ def test_a_body_that_is_neither_text_nor_bytes_is_refused(function: Callable[...
 
 def test_rewrite_all_makes_a_copy_for_each_reader() -> None:
     header = b'X-MSYS-API: {"archive": ["vault@example.com"], "cc": ["boss@example.com"]}\r\n'
-    copies = rewrite_all(
-        header + MESSAGE, [TO, "al@example.com"], keys=KEYS, options=ON, now=NOW
-    )
+    copies = rewrite_all(header + MESSAGE, [TO, "al@example.com"], keys=KEYS, options=ON, now=NOW)
     assert [each.readers for each in copies] == [
         (Reader(TO, "to"), Reader("vault@example.com", "archive")),
         (Reader("al@example.com", "to"),),
@@ -274,9 +274,7 @@ def test_a_call_stands_before_the_header_and_leaves_it_what_it_does_not_say() ->
 def test_policy_stands_before_a_call() -> None:
     from msys_track.options.arguments import check_arguments  # noqa: PLC0415 - beside its use
 
-    contexts = Contexts(
-        connection=Context(), message=Context({"smtpapi_campaign_id": "policy"})
-    )
+    contexts = Contexts(connection=Context(), message=Context({"smtpapi_campaign_id": "policy"}))
     arguments = check_arguments(campaign_id="call", subaccount_id=3)
     engagement = engagement_of({"campaign_id": "header"}, contexts, arguments=arguments)
     assert (engagement.campaign_id, engagement.subaccount_id) == ("policy", 3)
@@ -357,9 +355,7 @@ def live_things() -> list[tuple[Any, str]]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("thing", "advice"), live_things(), ids=lambda each: type(each).__name__
-)
+@pytest.mark.parametrize(("thing", "advice"), live_things(), ids=lambda each: type(each).__name__)
 def test_what_can_t_be_pickled_says_so_and_what_to_do(thing: Any, advice: str) -> None:
     for attempt in (pickle.dumps, copy.deepcopy):
         with pytest.raises(TypeError) as raised:
@@ -375,8 +371,11 @@ def test_no_repr_shows_a_key_or_a_whole_message() -> None:
 
 
 def test_equal_options_are_one_key_and_others_are_not() -> None:
-    assert ON == TrackingOptions(
-        open_tracking=True, click_tracking=True, tracking_domain="click.example.com"
+    assert (
+        TrackingOptions(
+            open_tracking=True, click_tracking=True, tracking_domain="click.example.com"
+        )
+        == ON
     )
     assert len({ON, copy.copy(ON), TrackingOptions()}) == 2
 

@@ -4,14 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msys_track import _core
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.metrics import Counters
 from msys_track.tracking.replies import PIXEL, Replies
 from msys_track.tracking.routes import Outcome, Routes
 
 # A fixed key: tests are shared out by name, tokens are in the names, and processes must agree.
-KEYS = KeyRing(_core.KeyRing([(1, bytes(range(32)))]), (1,))
+KEYS = KeyRing.from_secrets({1: bytes(range(32))})
 REPLIES = Replies("msys-http")
 NOW = 1_000
 EXPIRES_AT = 2_000

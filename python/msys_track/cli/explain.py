@@ -76,6 +76,7 @@ _CONFIGURATION: Final = Path("msys-track.toml")
     type=parameters.FILE,
     help="Configuration file.  [default: msys-track.toml, if there is one]",
 )
+@parameters.ENGINE
 @parameters.JSON
 def command(  # noqa: PLR0913 - one parameter an option
     *,
@@ -86,6 +87,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     peer: str,
     helo: str,
     config_file: Path | None,
+    engine: str,
     as_json: bool,
 ) -> None:
     """Show what would become of the mail in FILE (- for standard input) if it were injected.
@@ -99,7 +101,11 @@ def command(  # noqa: PLR0913 - one parameter an option
     recipients = tuple(dict.fromkeys(recipients))
     read = None if config_file is None else assembly.read_configuration(config_file, "proxy")
     keys = KeyRing.temporary()  # nothing is sent, so no secret is needed
-    rewriter = Dispatcher(keys=keys) if read is None else assembly.make_rewriter(read, keys=keys)
+    rewriter = (
+        Dispatcher(keys=keys, engine=engine)
+        if read is None
+        else assembly.make_rewriter(read, keys=keys, engine=engine)
+    )
     message = streams.message() if str(file) == "-" else file.read_bytes()
     listen_name = _choose_listener(read, listen)
     session = PolicySession(rewriter.scopes, peer=str(Address(peer, _PORT)), listen=listen_name)

@@ -13,6 +13,7 @@ from msys_track.errors import KeyRingError, RecipientError
 from msys_track.keys.file import KeySource, NamedSource, key_source
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import KINDS
+from msys_track.rewriting.engines import ENGINES
 from msys_track.settings.addresses import listen_name
 from msys_track.settings.kinds import NotAllowedError
 from msys_track.smtp.address import Address
@@ -86,6 +87,15 @@ LOG_LEVEL = option(
     help="What is logged; debug explains each mail, with addresses and targets.",
 )
 JSON = option("--json", "as_json", envvar="JSON", is_flag=True, help="Write JSON.")
+
+ENGINE = option(
+    "--engine",
+    envvar="ENGINE",
+    type=click.Choice(ENGINES),
+    default=ENGINES[0],
+    show_default=True,
+    help="What rewrites: the compiled core, or the slower engine in pure Python.",
+)
 
 
 def overrides(command: _Command) -> _Command:

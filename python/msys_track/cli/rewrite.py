@@ -84,6 +84,7 @@ _MAX_PRINTED: Final = 20
     help="Write the changes to this file, as JSON: offset and length in the input's bytes, "
     "and the new bytes in base64.",
 )
+@parameters.ENGINE
 def rewrite(  # noqa: PLR0913 - one parameter an option
     *,
     recipient: str,
@@ -95,6 +96,7 @@ def rewrite(  # noqa: PLR0913 - one parameter an option
     is_html: bool,
     charset: str | None,
     edits_file: Path | None,
+    engine: str,
 ) -> None:
     """Read one message (RFC 5322) from standard input and write the copy of one recipient.
 
@@ -126,7 +128,7 @@ def rewrite(  # noqa: PLR0913 - one parameter an option
         _print_left(left, sum(page.reasons.values()))
         _warn_of_temporary_key(key_source, page.wrapped_links + page.pixels)
         return
-    rewriter = Dispatcher(keys=keys, options=options, source="command line")
+    rewriter = Dispatcher(keys=keys, options=options, source="command line", engine=engine)
     output, message = streams.output(), streams.message()
     copy = rewriter.copy_for(recipient, message, now=int(time.time()))
     if edits_file is not None:

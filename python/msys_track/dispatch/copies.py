@@ -87,7 +87,6 @@ class Copy(NamedTuple):
         }
         return tuple(notice for notice, is_there in found.items() if is_there)
 
-
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what `pickle` and `copy` rebuild it from.
 

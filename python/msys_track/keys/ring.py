@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NoReturn, Self
 
-from msys_track._core import Claims, Engagement, TokenError, TrackedUrls
-from msys_track._core import KeyRing as _CoreKeyRing
 from msys_track.errors import InvalidTokenError, KeyRingError
 from msys_track.keys.file import (
     MAX_KEYS,
@@ -17,6 +15,21 @@ from msys_track.keys.file import (
     parse_keys,
     read_keys,
 )
+from msys_track.keys.plain.ring import KeyRing as PlainKeyRing
+
+try:
+    from msys_track._core import Claims, Engagement, TokenError, TrackedUrls
+    from msys_track._core import KeyRing as _CoreKeyRing
+except ModuleNotFoundError:  # a package without the compiled core
+    from msys_track.keys.plain.ring import (  # type: ignore[assignment]
+        KeyRing as _CoreKeyRing,
+    )
+    from msys_track.keys.plain.ring import TokenError  # type: ignore[assignment]
+    from msys_track.keys.plain.values import (  # type: ignore[assignment]
+        Claims,
+        Engagement,
+        TrackedUrls,
+    )
 
 __all__ = ["Claims", "Engagement", "KeyRing", "TrackedUrls"]
 
@@ -26,11 +39,13 @@ class KeyRing:
     """Keys that seal and open tracked links; it never shows them.
 
     Attributes:
-        core: The compiled ring, for the rewriting engine.
+        core: The compiled ring, for the compiled engine; the plain one where nothing is compiled.
+        plain: The same keys for the engine in pure Python.
         ids: The keys' numbers; the first one's key seals.
     """
 
     core: _CoreKeyRing = field(repr=False)
+    plain: PlainKeyRing = field(repr=False)
     ids: tuple[int, ...]
 
     @classmethod
@@ -91,8 +106,8 @@ class KeyRing:
 
     @classmethod
     def _from_keys(cls, keys: Sequence[SecretKey]) -> Self:
-        core = _CoreKeyRing([(key.id, key.secret) for key in keys])
-        return cls(core, tuple(key.id for key in keys))
+        secrets = [(key.id, key.secret) for key in keys]
+        return cls(_CoreKeyRing(secrets), PlainKeyRing(secrets), tuple(key.id for key in keys))
 
     def __reduce__(self) -> NoReturn:
         """Refuse: a pickle would carry the keys to wherever it is kept or sent."""

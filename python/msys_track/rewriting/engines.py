@@ -1,5 +1,7 @@
 """Finds an engine by its name. Each is imported when it is asked for, so that one is enough."""
 
+from importlib import import_module
+from types import ModuleType
 from typing import Final
 
 from msys_track.errors import SettingsError
@@ -18,7 +20,8 @@ def find_engine(engine: Engine | str = "native") -> Engine:
         SettingsError: there is no such engine, or what it needs is not installed.
     """
     if engine == "native":
-        return _find_native()
+        native: Engine = import_native().NativeEngine()
+        return native
     if engine == "reference":
         return _find_reference()
     if isinstance(engine, str):
@@ -26,16 +29,22 @@ def find_engine(engine: Engine | str = "native") -> Engine:
     return engine
 
 
-def _find_native() -> Engine:
+def import_native() -> ModuleType:
+    """Return the module of the compiled engine.
+
+    Raises:
+        SettingsError: the core is not compiled.
+    """
     try:
-        from msys_track.rewriting.native import NativeEngine  # noqa: PLC0415
+        return import_module("msys_track.rewriting.native")
     except ImportError as error:
         raise SettingsError(
             "engine: the compiled core is not part of this installation; install a wheel for "
             'this platform, or give engine="reference"'
         ) from error
-    return NativeEngine()
 
 
 def _find_reference() -> Engine:
-    raise SettingsError("engine: the reference engine is not there yet")
+    from msys_track.rewriting.reference.engine import ReferenceEngine  # noqa: PLC0415
+
+    return ReferenceEngine()

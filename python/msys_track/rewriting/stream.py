@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 from msys_track.rewriting.engine import LeftAlone
-from msys_track.rewriting.native import open_html_stream
+from msys_track.rewriting.engines import import_native
 from msys_track.rewriting.rules import Rules
 
 __all__ = ["HtmlRewriter"]
@@ -54,6 +54,9 @@ class HtmlRewriter:
         rules: Rules = _DEFAULT_RULES,
         charset: str | None = None,
     ) -> None:
+        import_native()  # says what to do where it is missing
+        from msys_track.rewriting.native import open_html_stream  # noqa: PLC0415
+
         self._stream = open_html_stream(keys, engagement, urls, rules, charset)
 
     def write(self, chunk: bytes | bytearray | memoryview) -> bytes:

@@ -75,13 +75,14 @@ def make_rewriter(
     on_rendered: Callable[[Decision, Sequence[Copy]], None] | None = None,
     *,
     keys: KeyRing | None = None,
+    engine: str = "native",
 ) -> Dispatcher:
     """Make the rewriter; `count` counts failures of policy, `on_rendered` explains each mail.
 
-    `keys` stand in place of the configuration's.
+    `keys` stand in place of the configuration's; `engine` is the name of one.
 
     Raises:
-        SettingsError: the keys or a policy file can't be used.
+        SettingsError: the keys, the engine or a policy file can't be used.
     """
     keys = keys or load_keys(read)
     policy = loading.load_policy(read.policy)
@@ -96,6 +97,7 @@ def make_rewriter(
         policy=guard,
         heeds_header=read.smtpapi,
         on_rendered=on_rendered,
+        engine=engine,
     )
 
 

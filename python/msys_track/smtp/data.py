@@ -8,10 +8,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from msys_track._core import BareNewlineError
-from msys_track._core import find_end_of_data as _find_end_of_data
-from msys_track._core import stuff as _stuff
-from msys_track._core import unstuff as _unstuff
+try:
+    from msys_track._core import BareNewlineError
+    from msys_track._core import find_end_of_data as _find_end_of_data
+    from msys_track._core import stuff as _stuff
+    from msys_track._core import unstuff as _unstuff
+except ModuleNotFoundError:  # a package without the compiled core
+    from msys_track.smtp.plain import BareNewlineError  # type: ignore[assignment]
+    from msys_track.smtp.plain import find_end_of_data as _find_end_of_data
+    from msys_track.smtp.plain import stuff as _stuff
+    from msys_track.smtp.plain import unstuff as _unstuff
 
 __all__ = ["BareNewlineError", "compute", "find_end_of_data", "stuff", "unstuff"]
 

@@ -3,10 +3,14 @@
 from pathlib import Path
 from typing import Final
 
-from msys_track._core import read_toml
 from msys_track.config.document import Document, Place, write_path
 from msys_track.config.problems import ConfigurationError, Problem
 from msys_track.errors import SettingsError, describe_os_error
+
+try:
+    from msys_track._core import read_toml
+except ModuleNotFoundError:  # a package without the compiled core
+    from msys_track.config.toml.plain import read_toml
 
 _MARK: Final = "\ufeff"
 _MARKED: Final = Problem(

@@ -1,0 +1,89 @@
+"""Bodies of parts: decoded, and with the way back to the message for each byte."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from msys_track.reasons import Reason
+from msys_track.rewriting.reference import base64
+from msys_track.rewriting.reference.charset import Charset, WideCharset, WideText, find_charset
+from msys_track.rewriting.reference.entity import Leaf
+from msys_track.rewriting.reference.left_alone import LeftAloneError
+from msys_track.rewriting.reference.quoted_printable import Decoded
+
+Form: TypeAlias = Literal["verbatim", "quoted-printable", "base64"]
+
+_VERBATIM: Final = ("7bit", "8bit", "binary")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A part's body and its text."""
+
+    leaf: Leaf
+    form: Form
+    content: bytes
+    """After transfer decoding."""
+    text: bytes
+    """The same, in a charset that agrees with ASCII."""
+    charset: Charset
+    """Of `text`."""
+    quoted_printable: Decoded | None
+    wide: WideText | None
+
+    def locate_part(self, start: int, end: int) -> tuple[int, int] | None:
+        """Return the bytes of the content that a range of the text stands for."""
+        if self.wide is None:
+            return start, end
+        first, last = self.wide.locate(start), self.wide.locate(end)
+        return None if first is None or last is None else (first, last)
+
+    def locate(self, start: int, end: int) -> tuple[int, int]:
+        """Return the bytes of the message of a range of the content; in base64 all of them."""
+        if self.form == "base64":
+            return self.leaf.start, self.leaf.end
+        if self.quoted_printable is not None:
+            return self.quoted_printable.locate(start, end)
+        return self.leaf.start + start, self.leaf.start + end
+
+    def encode(self, text: bytes) -> bytes:
+        """Write ASCII in the part's charset."""
+        return text if self.wide is None else text.decode("ascii").encode(self.wide.codec)
+
+
+def read_body(message: bytes, leaf: Leaf) -> Body:
+    """Read a part's body.
+
+    Raises:
+        LeftAloneError: its charset or transfer encoding can't be read.
+    """
+    charset = find_charset(leaf.media_type.find("charset"))
+    raw = message[leaf.start : leaf.end]
+    quoted_printable = None
+    form: Form = "verbatim"
+    content = raw
+    if leaf.transfer_encoding == "quoted-printable":
+        form = "quoted-printable"
+        quoted_printable = Decoded(raw, leaf.start)
+        content = quoted_printable.content
+    elif leaf.transfer_encoding == "base64":
+        form = "base64"
+        try:
+            content = base64.decode(raw)
+        except base64.MalformedError as error:
+            raise LeftAloneError(Reason.MALFORMED_TRANSFER_ENCODING) from error
+    elif leaf.transfer_encoding not in _VERBATIM:
+        raise LeftAloneError(Reason.UNKNOWN_TRANSFER_ENCODING)
+    wide = WideText(content, charset) if isinstance(charset, WideCharset) else None
+    utf8 = find_charset("utf-8")
+    own = utf8 if isinstance(charset, WideCharset) else charset
+    if isinstance(own, WideCharset):
+        raise LeftAloneError(Reason.UNSUPPORTED_CHARSET)
+    return Body(
+        leaf=leaf,
+        form=form,
+        content=content,
+        text=content if wide is None else wide.content,
+        charset=own,
+        quoted_printable=quoted_printable,
+        wide=wide,
+    )

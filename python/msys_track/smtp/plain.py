@@ -1,0 +1,39 @@
+"""SMTP's DATA in pure Python, for a package without the compiled core (RFC 5321 section 4.5.2)."""
+
+import re
+from typing import Final
+
+_END: Final = b".\r\n"
+_END_LINE: Final = b"\r\n.\r\n"
+_BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+
+
+class BareNewlineError(Exception):
+    """A bare CR or LF in SMTP data; its offset is the argument."""
+
+
+def find_end_of_data(buffer: bytes, start: int, /) -> int | None:
+    """Return the offset of the dot of the line that ends the data, if it is there."""
+    if start < len(_END) and buffer.startswith(_END):
+        return 0
+    found = buffer.find(_END_LINE, max(start - len(_END_LINE) + 1, 0))
+    return None if found < 0 else found + 2
+
+
+def unstuff(wire: bytes, /) -> bytes:
+    """Return the message in wire bytes without their end line.
+
+    Raises:
+        BareNewlineError: a CR or LF stands alone.
+    """
+    bare = _BARE.search(wire)
+    if bare is not None:
+        raise BareNewlineError(bare.start())
+    return wire.removeprefix(b".").replace(b"\r\n.", b"\r\n")
+
+
+def stuff(message: bytes, /) -> bytes:
+    """Return the wire bytes of a message with their end line."""
+    dotted = b"." * message.startswith(b".") + message.replace(b"\r\n.", b"\r\n..")
+    ends_in_line = not message or message.endswith(b"\r\n")
+    return dotted + (b"" if ends_in_line else b"\r\n") + _END

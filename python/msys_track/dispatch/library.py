@@ -4,8 +4,10 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from email.generator import BytesGenerator
 from email.message import Message as StandardMessage
 from functools import lru_cache
+from io import BytesIO
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, TypedDict, TypeVar, Unpack, cast
 
 from msys_track.dispatch.copies import Copy
@@ -378,7 +380,11 @@ def _write_message(message: MessageSource) -> bytes:
         return bytes(message)
     if isinstance(message, StandardMessage):
         # As smtplib sends it: CRLF, and lines that are folded as the message's own policy says.
-        return message.as_bytes(policy=message.policy.clone(linesep="\r\n"))
+        # Not `as_bytes`, which takes other arguments in Django's classes.
+        written = BytesIO()
+        policy = message.policy.clone(linesep="\r\n")
+        BytesGenerator(written, mangle_from_=False, policy=policy).flatten(message)
+        return written.getvalue()
     raise MessageError(
         f"found {type(message).__name__}, which is not a message; give its bytes or an "
         "email.message.EmailMessage"

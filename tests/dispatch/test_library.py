@@ -144,6 +144,10 @@ def test_arguments_of_another_type_are_refused_in_plain_words() -> None:
     anything: Any = {"click_tracking": True}
     with pytest.raises(SettingsError, match="options: found dict; give TrackingOptions"):
         rewrite(MESSAGE, recipient=TO, keys=KEYS, options=anything)
+    with pytest.raises(SettingsError, match="options: found dict"):
+        rewrite_text("x", recipient=TO, keys=KEYS, options=anything)
+    with pytest.raises(SettingsError, match="options: found dict"):
+        open_page(recipient=TO, keys=KEYS, options=anything)
     anything = "keys.toml"
     with pytest.raises(SettingsError, match=r"keys: found str; give a KeyRing, such as KeyRing\."):
         Rewriter(keys=anything)

@@ -179,7 +179,7 @@ def rewrite_text(
         MessageError: neither text nor bytes.
         UnicodeEncodeError: the text has half of a surrogate pair.
     """
-    options = arguments.get("options")
+    options = _check_options(arguments.get("options"))
     if options is not None:
         arguments["options"] = replace(options, click_tracking_text=True)
     call = _read_arguments(keys, arguments)

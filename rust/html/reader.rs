@@ -209,8 +209,7 @@ impl Reader {
         if rest.len() < start.len() && start.starts_with(rest) {
             return Err(Incomplete(at));
         }
-        let is_data = rest.starts_with(start)
-            && self.tree.namespace().is_some_and(|namespace| namespace != Namespace::Html);
+        let is_data = rest.starts_with(start) && self.tree.namespace() != Namespace::Html;
         self.content = if is_data { Content::CharacterData } else { Content::Declaration };
         Ok(at + if is_data { start.len() } else { "<!".len() })
     }
@@ -351,9 +350,7 @@ impl Reader {
             .and_then(|value| html.get(value))
             .is_some_and(|style| spoilers::hides(style, self.charset));
         let source = html.get(at..end).unwrap_or_default();
-        let Some(namespace) = self.namespace(source, name, tag.self_closing) else {
-            return Ok(at + 1);
-        };
+        let namespace = self.namespace(source, name, tag.self_closing);
         if let Some((link, place)) = link {
             let is_anchor = element == Element::Anchor;
             let is_svg = is_anchor && namespace == Namespace::Svg;
@@ -372,41 +369,46 @@ impl Reader {
         Ok(end)
     }
 
-    /// The namespace of the element that a start tag opens; `None` if it is no markup.
-    fn namespace(&mut self, tag: &[u8], name: &[u8], self_closing: bool) -> Option<Namespace> {
+    /// The namespace of the element that a start tag opens. It may be said to be HTML where nothing
+    /// depends on it.
+    fn namespace(&mut self, tag: &[u8], name: &[u8], self_closing: bool) -> Namespace {
         let element = Element::of(name);
         if element == Element::Foreign {
             let is_svg = name.eq_ignore_ascii_case(b"svg");
             let namespace = if is_svg { Namespace::Svg } else { Namespace::MathMl };
             if self_closing {
                 // `lol_html` would leave it open.
-                return Some(namespace);
+                return namespace;
             }
             if !self.tree.is_open() {
                 self.tree.begin();
             }
         }
         if !self.tree.is_open() {
-            return Some(Namespace::Html);
+            return Namespace::Html;
         }
-        let holds_text = matches!(
-            element,
+        match element {
             Element::Text
-                | Element::Textarea
-                | Element::Script
-                | Element::Plaintext
-                | Element::Noscript
-        );
-        if holds_text {
-            // SVG has a `<title>` too, whose content is HTML's. In HTML `lol_html` would wait for
-            // the end of the text, and for that of `<noscript>` too, which is markup in a mail.
-            let outside = self.tree.namespace()?;
-            if outside != Namespace::Html {
-                self.tree.open(tag)?;
+            | Element::Textarea
+            | Element::Script
+            | Element::Plaintext
+            | Element::Noscript => {
+                // SVG has a `<title>` too, whose content is HTML's. In HTML `lol_html` would wait
+                // for the end of the text, and for that of `<noscript>` too, which is markup in a
+                // mail.
+                let outside = self.tree.namespace();
+                if outside != Namespace::Html {
+                    self.tree.take(tag);
+                }
+                outside
             }
-            return Some(outside);
+            Element::Anchor => self.tree.open(tag),
+            _ if self_closing => self.tree.open(tag),
+            _ => {
+                self.tree.take(tag);
+                Namespace::Html
+            }
         }
-        self.tree.open(tag)
     }
 
     /// What a start tag does besides being a link.
@@ -439,8 +441,10 @@ impl Reader {
         }
         if self.content == Content::EndOfText {
             self.content = Content::Markup;
-        } else {
+        } else if element == Element::Foreign {
             self.tree.close(tag);
+        } else if self.tree.is_open() {
+            self.tree.take(tag);
         }
         self.spoilers.close(name, element);
     }
@@ -479,8 +483,7 @@ impl Reader {
             self.closed(at, &name, &tag);
             return Ok(end);
         }
-        let Some(namespace) = self.namespace(&tag, &name, false) else { return Ok(end) };
-        let is_html = namespace == Namespace::Html;
+        let is_html = self.namespace(&tag, &name, false) == Namespace::Html;
         let element = Element::of(&name);
         let tag = Opened { at, name: &name, element, is_hidden: false, is_closed: false };
         self.opened(&tag, self.offset + end, is_html);

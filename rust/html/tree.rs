@@ -2,10 +2,11 @@
 //!
 //! Only there does the tree decide how bytes are read: whether `<title>` and others hold text,
 //! whether `<![CDATA[` begins a section, and whether a tag closes itself. A rewriter takes over at
-//! `<svg>` or `<math>`, gets each tag as the reader comes to it, and goes at the end tag of the
+//! `<svg>` or `<math>`, gets the tags that the reader comes to, and goes at the end tag of the
 //! element that it began with. Text, comments and HTML's elements that hold text change nothing of
 //! that, so it gets none.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -14,6 +15,9 @@ use lol_html::{MemorySettings, element, end_tag};
 
 /// Bytes that the stack of open elements may take.
 const MAX_MEMORY: usize = 128 << 10;
+
+/// Bytes of tags that are given to it at once, if nothing depends on one of them before.
+const MAX_WAITING: usize = 4 << 10;
 
 /// An element that means nothing anywhere, is never left open, and ends no foreign content.
 const PROBE: &[u8] = b"<wbr/>";
@@ -25,7 +29,7 @@ pub(super) enum Namespace {
     MathMl,
 }
 
-/// What the handlers saw since they were asked last.
+/// What the handlers saw.
 #[derive(Debug, Default)]
 struct Seen {
     /// The namespace of the last start tag, as one of these numbers.
@@ -34,10 +38,9 @@ struct Seen {
     is_closed: AtomicBool,
 }
 
-const NOTHING: u8 = 0;
-const HTML: u8 = 1;
-const SVG: u8 = 2;
-const MATH_ML: u8 = 3;
+const HTML: u8 = 0;
+const SVG: u8 = 1;
+const MATH_ML: u8 = 2;
 
 type Rewriter = HtmlRewriter<'static, fn(&[u8])>;
 
@@ -46,8 +49,8 @@ type Rewriter = HtmlRewriter<'static, fn(&[u8])>;
 pub(super) struct Tree {
     rewriter: Option<Box<Rewriter>>,
     seen: Arc<Seen>,
-    /// The namespace in which the last start tag was found.
-    last: Option<Namespace>,
+    /// Tags that it has not got yet.
+    waiting: Vec<u8>,
 }
 
 impl Tree {
@@ -90,52 +93,69 @@ impl Tree {
         self.rewriter = Some(Box::new(HtmlRewriter::new(settings, ignore)));
     }
 
-    /// Reads a whole start tag, and returns the namespace that its content is read by; `None` if it
-    /// is no markup.
-    pub(super) fn open(&mut self, tag: &[u8]) -> Option<Namespace> {
-        if !self.write(tag) {
-            // Too deep for its memory: it goes on without what is open around.
-            match self.last? {
-                Namespace::Html => return self.last,
-                Namespace::Svg => self.begin_with(b"<svg>"),
-                Namespace::MathMl => self.begin_with(b"<math>"),
-            }
-            self.write(tag);
+    /// Takes a whole tag.
+    pub(super) fn take(&mut self, tag: &[u8]) {
+        if self.waiting.len() + tag.len() > MAX_WAITING {
+            self.write_waiting();
         }
-        self.last = match self.seen.namespace.load(Ordering::Relaxed) {
-            HTML => Some(Namespace::Html),
-            SVG => Some(Namespace::Svg),
-            MATH_ML => Some(Namespace::MathMl),
-            _ => None,
-        };
-        self.last
+        if tag.len() > MAX_WAITING {
+            self.write(tag);
+        } else {
+            self.waiting.extend_from_slice(tag);
+        }
     }
 
-    fn begin_with(&mut self, tag: &[u8]) {
-        self.begin();
-        self.write(tag);
+    /// Takes a whole start tag, and returns the namespace that its element's content is read by.
+    pub(super) fn open(&mut self, tag: &[u8]) -> Namespace {
+        self.take(tag);
+        self.write_waiting();
+        self.seen_namespace()
     }
 
     /// The namespace by which the next tag is read.
-    pub(super) fn namespace(&mut self) -> Option<Namespace> {
+    pub(super) fn namespace(&mut self) -> Namespace {
         self.open(PROBE)
     }
 
-    /// Reads a whole end tag.
+    /// Takes a whole end tag of `svg` or `math`, with which foreign content may end.
     pub(super) fn close(&mut self, tag: &[u8]) {
-        self.write(tag);
+        self.take(tag);
+        self.write_waiting();
         if self.seen.is_closed.load(Ordering::Relaxed) {
             self.rewriter = None;
         }
     }
 
-    /// Whether there was room for it; if not, the tree is gone.
-    fn write(&mut self, tag: &[u8]) -> bool {
-        self.seen.namespace.store(NOTHING, Ordering::Relaxed);
-        let is_written = self.rewriter.as_mut().is_some_and(|tree| tree.write(tag).is_ok());
-        if !is_written {
-            self.rewriter = None;
+    fn seen_namespace(&self) -> Namespace {
+        match self.seen.namespace.load(Ordering::Relaxed) {
+            SVG => Namespace::Svg,
+            MATH_ML => Namespace::MathMl,
+            _ => Namespace::Html,
         }
-        is_written
+    }
+
+    fn write_waiting(&mut self) {
+        let mut waiting = mem::take(&mut self.waiting);
+        self.write(&waiting);
+        waiting.clear();
+        self.waiting = waiting;
+    }
+
+    fn write(&mut self, tags: &[u8]) {
+        let Some(rewriter) = &mut self.rewriter else { return };
+        if rewriter.write(tags).is_ok() {
+            return;
+        }
+        // Too deep for its memory: it goes on without what is open around.
+        let root: &[u8] = match self.seen_namespace() {
+            Namespace::Html => {
+                self.rewriter = None;
+                return;
+            }
+            Namespace::Svg => b"<svg>",
+            Namespace::MathMl => b"<math>",
+        };
+        self.begin();
+        self.write(root);
     }
 }

@@ -402,8 +402,10 @@ impl Reader {
                 }
                 outside
             }
-            Element::Anchor => self.tree.open(tag),
-            _ if self_closing => self.tree.open(tag),
+            _ if self_closing || element == Element::Anchor => {
+                self.tree.take(tag);
+                self.tree.namespace()
+            }
             _ => {
                 self.tree.take(tag);
                 Namespace::Html

@@ -17,7 +17,7 @@ use lol_html::{MemorySettings, element, end_tag};
 const MAX_MEMORY: usize = 128 << 10;
 
 /// Bytes of tags that are given to it at once, if nothing depends on one of them before.
-const MAX_WAITING: usize = 4 << 10;
+const MAX_WAITING: usize = 1 << 10;
 
 /// An element that means nothing anywhere, is never left open, and ends no foreign content.
 const PROBE: &[u8] = b"<wbr/>";
@@ -32,7 +32,7 @@ pub(super) enum Namespace {
 /// What the handlers saw.
 #[derive(Debug, Default)]
 struct Seen {
-    /// The namespace of the last start tag, as one of these numbers.
+    /// The namespace of the last probe, as one of these numbers.
     namespace: AtomicU8,
     /// The element that it all began with has its end tag.
     is_closed: AtomicBool,
@@ -85,7 +85,7 @@ impl Tree {
             .with_preallocated_parsing_buffer_size(0)
             .with_max_allowed_memory_usage(MAX_MEMORY);
         let settings = Settings::new_send()
-            .append_element_content_handler(element!("*", note))
+            .append_element_content_handler(element!("svg, math, wbr", note))
             .with_memory_settings(memory)
             // The Standard leaves no doubt about raw text in a `<select>`.
             .with_strict(false);
@@ -96,7 +96,7 @@ impl Tree {
     /// Takes a whole tag.
     pub(super) fn take(&mut self, tag: &[u8]) {
         if self.waiting.len() + tag.len() > MAX_WAITING {
-            self.write_waiting();
+            self.namespace();
         }
         if tag.len() > MAX_WAITING {
             self.write(tag);
@@ -105,16 +105,11 @@ impl Tree {
         }
     }
 
-    /// Takes a whole start tag, and returns the namespace that its element's content is read by.
-    pub(super) fn open(&mut self, tag: &[u8]) -> Namespace {
-        self.take(tag);
-        self.write_waiting();
-        self.seen_namespace()
-    }
-
     /// The namespace by which the next tag is read.
     pub(super) fn namespace(&mut self) -> Namespace {
-        self.open(PROBE)
+        self.waiting.extend_from_slice(PROBE);
+        self.write_waiting();
+        self.seen_namespace()
     }
 
     /// Takes a whole end tag of `svg` or `math`, with which foreign content may end.

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import sys
 from collections.abc import Iterator
 from itertools import product
 from random import Random
@@ -17,7 +18,7 @@ from tests.rewriting.plans import KEYS, URLS, engagement
 from msys_track.errors import SettingsError
 from msys_track.keys.ring import TrackedUrls
 from msys_track.rewriting.engine import Engine, Plan, Rendered
-from msys_track.rewriting.engines import find_engine
+from msys_track.rewriting.engines import find_engine, import_native
 from msys_track.rewriting.rules import Rules
 
 NATIVE, REFERENCE = find_engine("native"), find_engine("reference")
@@ -402,3 +403,10 @@ def test_what_is_not_tracked_stays(engine: Engine) -> None:
 def test_an_engine_that_is_not_there_is_an_error_that_names_those_that_are() -> None:
     with pytest.raises(SettingsError, match="native, reference"):
         find_engine("none")
+
+
+def test_a_missing_module_that_is_not_the_core_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "msys_track.rewriting.native")
+    monkeypatch.setitem(sys.modules, "msys_track.keys.ring", None)
+    with pytest.raises(ModuleNotFoundError, match=r"msys_track\.keys\.ring"):
+        import_native()

@@ -306,7 +306,7 @@ def test_both_write_each_character_of_a_query_in_the_same_bytes(charset: str) ->
         *range(0x1F600, 0x1F640), *range(0x20000, 0x2A800, 61),
     )  # fmt: skip
     chance = Random(charset)  # noqa: S311 - the same each time
-    queries = [(each,) for each in code_points]
+    queries: list[tuple[int, ...]] = [(each,) for each in code_points]
     modes = (0xA5, 0x203E, 0x41, 0x5C, 0x7E, 0x0E, 0x1B, 0x65E5, 0xFF71, 0xFF9E, 0x2212, 0xE9)
     queries += [tuple(chance.choices(modes, k=6)) for _ in range(500)]
     assert_same_targets(

@@ -17,8 +17,9 @@ from benches.conftest import ROOT, Bars, Benchmark, Report
 from benches.corpus import newsletter
 from benches.race import Bar, Called, Race, Subject
 
-from msys_track import KeyRing, Rewriter, TrackingOptions, rewrite
+from msys_track import KeyRing, TrackingOptions, rewrite
 from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.dispatcher import Dispatcher
 
 ROUNDS = 60
 NOW = 1_795_510_800
@@ -74,7 +75,7 @@ class InThreads:
 
 
 def opened_copy(message: bytes) -> tuple[Callable[[], Copy], Copy]:
-    rewriter = Rewriter(keys=KEYS, options=OPTIONS)
+    rewriter = Dispatcher(keys=KEYS, options=OPTIONS)
     opened = rewriter.open(message)
     return (lambda: rewriter.copy_for(RECIPIENT, opened, now=NOW)), rewriter.copy_for(
         RECIPIENT, opened, now=NOW
@@ -87,7 +88,7 @@ def first(message: bytes) -> Callable[[], bytes]:
 
 def batches(message: bytes) -> dict[str, Subject]:
     """Render many copies by the engine in one call, and copy as many bytes."""
-    rewriter = Rewriter(keys=KEYS, options=OPTIONS)
+    rewriter = Dispatcher(keys=KEYS, options=OPTIONS)
     readers = [f"reader{number}@example.org" for number in range(BATCH)]
     sizes = [len(copy.message) for copy in rewriter.copies(message, readers, now=NOW)]
     decision = rewriter.decide(message, readers)

@@ -19,7 +19,7 @@ use crate::token::{
 pub const MAX_URL: usize = 4096;
 
 /// Where tracked URLs lead: scheme and domain of the tracker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TrackedUrls {
     click_metadata: bool,
     domain: String,

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.upstreams import ScriptedUpstream
 
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.server import Proxy, serve
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys.ring import Claims, KeyRing
@@ -33,7 +33,7 @@ _TRACKED_URL = re.compile(rb"(https?)://([^/\"' ]+)(/[fq]/[\w./-]+)")
 
 @asynccontextmanager
 async def run_proxy(
-    rewriter: Rewriter, settings: ProxySettings | None = None, **serve_with: Any
+    rewriter: Dispatcher, settings: ProxySettings | None = None, **serve_with: Any
 ) -> AsyncIterator[tuple[Proxy, ScriptedUpstream]]:
     """Run a proxy in front of an upstream that takes everything."""
     async with AsyncExitStack() as ends:

@@ -30,7 +30,7 @@ from tests.proxied import OBEDIENT_POLICY, find_tracked_urls, read_attributes, r
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream, Taken
 
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.keys.ring import KeyRing
 from msys_track.metrics import Counters
 from msys_track.options.scopes import Scope, Scopes
@@ -82,7 +82,7 @@ async def running(
     loaded = load_policy(PolicySettings(files=files, timeout_seconds=timeout_seconds))
     guard = None if loaded is None else Guard(loaded, on_failure, counters.add)
     scopes = Scopes(listener=Scope(name="listener", options=ON))
-    rewriter = Rewriter(keys=KEYS, scopes=scopes, policy=guard)
+    rewriter = Dispatcher(keys=KEYS, scopes=scopes, policy=guard)
     with capture_logs() as logs:
         async with (
             run_proxy(rewriter, counters=counters) as (proxy, hop),

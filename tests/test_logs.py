@@ -14,7 +14,8 @@ from msys_track.logs import ROOT, event_logger
 
 PACKAGE = Path(__file__).resolve().parents[1] / "python" / "msys_track"
 LIBRARY_USER = """
-from msys_track import KeyRing, Rewriter, TrackingOptions
+from msys_track import KeyRing, TrackingOptions
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import RewriteError
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.hooks import Transaction
@@ -25,12 +26,12 @@ class Broken(NativeEngine):
         raise RewriteError("a defect")
 
 options = TrackingOptions(open_tracking=True)
-rewriter = Rewriter(keys=KeyRing.temporary(), options=options, engine=Broken())
+dispatcher = Dispatcher(keys=KeyRing.temporary(), options=options, engine=Broken())
 meaningless = Context({"smtpapi_open_tracking": "perhaps"})
 contexts = Contexts(connection=Context(), message=meaningless)
 transaction = Transaction(contexts=contexts, peer="10.0.0.7:1", listen="127.0.0.1:25")
 message = b"Subject: x\\r\\n\\r\\nx\\r\\n"
-rewriter.copies(message, ["jo@example.com"], now=1, transaction=transaction)
+dispatcher.copies(message, ["jo@example.com"], now=1, transaction=transaction)
 """
 CONFIGURED = """
 import logging
@@ -54,7 +55,7 @@ def test_with_logging_configured_events_and_fields_are_readable() -> None:
     lines = done.stderr.splitlines()
     assert done.stdout == ""
     assert lines[0].startswith(
-        "WARNING msys_track.dispatch.rewriter policy.variable_ignored "
+        "WARNING msys_track.dispatch.dispatcher policy.variable_ignored "
         "name='smtpapi_open_tracking' value='perhaps' allowed="
     )
     assert lines[1] == "ERROR msys_track.dispatch.message message.rewrite_failed step='plan'"

@@ -18,6 +18,7 @@ import msys_track
 from msys_track import KeyRing, Rewriter
 from msys_track.config.problems import ConfigurationError, Problem
 from msys_track.errors import HeaderRefusedError, RecipientError, UpstreamError
+from msys_track.reasons import Reason
 from msys_track.settings.kinds import NotAllowedError
 from msys_track.smtp.reply import Reply
 from msys_track.smtpapi.json import JsonError, parse_object
@@ -33,6 +34,7 @@ ARGUMENTS = {
     "position": 3,
     "problems": (Problem(line=3, key="listen", text="found 1", file=Path("other.toml")),),
     "reply": Reply(552, "5.3.4 Too big"),
+    "reason": Reason.NOT_HTTP,
     "text": "4.3.0 What was\nwrong",
     "what": "found no value",
     "why": "over_size",
@@ -72,7 +74,9 @@ def facts(error: BaseException) -> tuple[object, ...]:
     return type(error), str(error), error.args, vars(error)
 
 
-@pytest.mark.parametrize("kind", exceptions(), ids=lambda kind: kind.__qualname__)
+@pytest.mark.parametrize(
+    "kind", exceptions(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}"
+)
 def test_every_exception_survives_pickle_and_copy(kind: type[BaseException]) -> None:
     error = make_error(kind)
     error.add_note("in a worker")

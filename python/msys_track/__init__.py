@@ -14,13 +14,25 @@ tracked = rewrite(message, recipient="jo@example.com", options=options, keys=key
 from importlib.metadata import version as _version
 
 from msys_track.dispatch.copies import Copy
-from msys_track.dispatch.library import rewrite
-from msys_track.dispatch.message import Message
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.hook import LinkChange, OnLink
+from msys_track.dispatch.library import (
+    EngagementArguments,
+    Message,
+    MessageSource,
+    RewriteArguments,
+    Rewriter,
+    open_page,
+    rewrite,
+    rewrite_all,
+    rewrite_html,
+    rewrite_text,
+)
+from msys_track.dispatch.recipients import Reader
 from msys_track.errors import (
     HeaderRefusedError,
     InvalidTokenError,
     KeyRingError,
+    MessageError,
     RecipientError,
     RewriteError,
     SettingsError,
@@ -28,26 +40,66 @@ from msys_track.errors import (
     TrackingError,
     UpstreamError,
 )
+from msys_track.events import Event, EventType, LinkPosition
+from msys_track.keys.file import KeySource, NamedSource
+from msys_track.keys.link import open_link
 from msys_track.keys.ring import Claims, Engagement, KeyRing, TrackedUrls
+from msys_track.options.resolve import Origin, Resolved
 from msys_track.options.tracking import TrackingOptions
+from msys_track.options.variables import IgnoredVariable
 from msys_track.reasons import Reason
+from msys_track.rewriting.engine import (
+    Engine,
+    HeaderField,
+    LeftAlone,
+    Link,
+    Part,
+    Plan,
+    Rendered,
+)
 from msys_track.rewriting.rules import Rules
 from msys_track.rewriting.stream import HtmlRewriter
+from msys_track.smtpapi.header import ApiHeader
+from msys_track.smtpapi.mailbox import Mailbox
 
 __version__ = _version("msys-track")
 
 __all__ = [
+    "ApiHeader",
     "Claims",
     "Copy",
     "Engagement",
+    "EngagementArguments",
+    "Engine",
+    "Event",
+    "EventType",
+    "HeaderField",
     "HeaderRefusedError",
     "HtmlRewriter",
+    "IgnoredVariable",
     "InvalidTokenError",
     "KeyRing",
     "KeyRingError",
+    "KeySource",
+    "LeftAlone",
+    "Link",
+    "LinkChange",
+    "LinkPosition",
+    "Mailbox",
     "Message",
+    "MessageError",
+    "MessageSource",
+    "NamedSource",
+    "OnLink",
+    "Origin",
+    "Part",
+    "Plan",
+    "Reader",
     "Reason",
     "RecipientError",
+    "Rendered",
+    "Resolved",
+    "RewriteArguments",
     "RewriteError",
     "Rewriter",
     "Rules",
@@ -58,5 +110,10 @@ __all__ = [
     "TrackingOptions",
     "UpstreamError",
     "__version__",
+    "open_link",
+    "open_page",
     "rewrite",
+    "rewrite_all",
+    "rewrite_html",
+    "rewrite_text",
 ]

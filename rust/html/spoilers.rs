@@ -1,7 +1,8 @@
 //! What keeps a pixel from being seen: elements that are open where it would go.
 //!
 //! A pixel inside of a link is a part of the link; inside of a `<select>`, a `<noscript>`, a
-//! `<template>` or what is not displayed, no client loads it. What is open is found without a
+//! `<template>` or what is not displayed, no client loads it. Inside of SVG or `MathML` it would end
+//! them, and their links with them. What is open is found without a
 //! tree, by rules that need tables (HTML Standard, "The stack of open elements") and no more.
 
 use super::comment::is_blank;
@@ -91,7 +92,11 @@ impl Spoilers {
             return;
         }
         match element {
-            Element::Anchor | Element::Select | Element::Noscript | Element::Template => {
+            Element::Anchor
+            | Element::Select
+            | Element::Noscript
+            | Element::Template
+            | Element::Foreign => {
                 self.push(Entry::Spoiler(Spoiler { at, name: hash, hidden: None }));
                 return;
             }
@@ -127,12 +132,11 @@ impl Spoilers {
                 return self.leave_rows(element);
             }
             Element::Anchor | Element::Select | Element::Noscript => return self.remove(hash()),
-            Element::Template => {
+            Element::Template | Element::Foreign => {
                 let start = self.scope_start();
                 let inside = self.entries.get(start..).unwrap_or_default();
-                let template = hash();
-                let is_it =
-                    |entry: &Entry| matches!(entry, Entry::Spoiler(s) if s.name == template);
+                let name = hash();
+                let is_it = |entry: &Entry| matches!(entry, Entry::Spoiler(s) if s.name == name);
                 if let Some(at) = inside.iter().rposition(is_it) {
                     self.truncate(start + at);
                 }

@@ -1,9 +1,10 @@
 //! Plans for Python: conversions, the GIL released around long work, panics caught.
 
 use pyo3::PyClass;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use crate::reason::Reason;
 use crate::tracked::{self, TrackedPlan};
 
 /// Scheme and domain of the tracker that a copy's links lead to.
-#[pyclass(frozen, module = "msys_track._core")]
+#[pyclass(frozen, eq, hash, module = "msys_track._core")]
+#[derive(PartialEq, Eq, Hash)]
 pub(super) struct TrackedUrls {
     #[pyo3(get)]
     domain: String,
@@ -51,6 +53,25 @@ impl TrackedUrls {
         )
         .map_err(value_error)?;
         Ok(Self { domain, click_scheme, open_scheme, click_metadata, allow_downgrade, core })
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let domain = PyString::new(py, &self.domain).repr()?;
+        let (click, open) = (&self.click_scheme, &self.open_scheme);
+        Ok(format!("<TrackedUrls of {domain}: clicks by {click}, opens by {open}>"))
+    }
+
+    fn __getnewargs_ex__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
+        let arguments = PyDict::new(py);
+        arguments.set_item("domain", &self.domain)?;
+        arguments.set_item("click_scheme", &self.click_scheme)?;
+        arguments.set_item("open_scheme", &self.open_scheme)?;
+        arguments.set_item("click_metadata", self.click_metadata)?;
+        arguments.set_item("allow_downgrade", self.allow_downgrade)?;
+        Ok((PyTuple::empty(py), arguments))
     }
 }
 
@@ -227,6 +248,14 @@ impl Plan {
 #[pymethods]
 #[expect(clippy::needless_pass_by_value, reason = "arguments of Python functions")]
 impl Plan {
+    #[expect(clippy::unused_self, reason = "a method of Python's")]
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(
+            "a Plan can't be pickled or copied: it holds its message and everything found in it; \
+             pickle the message, and plan the message again",
+        ))
+    }
+
     #[getter]
     fn links<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         objects::<_, PyLink>(py, &self.0.plan().links)
@@ -335,6 +364,13 @@ const COPYING: usize = 16;
 
 #[pymethods]
 impl Rendered {
+    #[expect(clippy::unused_self, reason = "a method of Python's")]
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(
+            "a Rendered can't be pickled or copied, because it holds its plan; pickle its message",
+        ))
+    }
+
     #[getter]
     fn message<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let (plan, rendering) = (self.plan.get().0.plan(), &self.copy.rendering);

@@ -165,7 +165,7 @@ impl Batch {
     }
 
     /// Writes a message as it is sealed, encrypted and its tag behind it, to the front of `out`;
-    /// `None` if there is none of that number, or no room.
+    /// `None` if no message has that number, or there is no room.
     pub(super) fn write(&self, number: usize, start: &Start, out: &mut [u8]) -> Option<()> {
         let message = self.messages.get(number)?;
         let key_stream = self.key_stream.get(message.key_stream.clone())?;

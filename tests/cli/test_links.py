@@ -10,7 +10,7 @@ from tests.cli.mails import HTML
 from tests.processes import Run
 
 from msys_track.cli import main
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
 
@@ -31,7 +31,7 @@ def difference(keys: Path) -> oracle.Difference:
     options = TrackingOptions(
         open_tracking=True, click_tracking=True, tracking_domain="click.example.com"
     )
-    rewriter = Rewriter(keys=KeyRing.load(keys), options=options)
+    rewriter = Dispatcher(keys=KeyRing.load(keys), options=options)
     message = HEADER + HTML.replace(b"<a ", b"<a data-msys-linkname=top ", 1)
     return oracle.difference(message, rewriter.copy_for("Jo@e.com", message, now=NOW).message)
 

@@ -18,7 +18,7 @@ from msys_track.config.effective import (
 )
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
 from msys_track.config.schema.tables import SCOPE, TABLES, TOP
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.dispatch.session import PolicySession
 from msys_track.keys.ring import KeyRing
 from msys_track.smtp.address import Address
@@ -52,7 +52,7 @@ def configuration(folder: Path) -> Configuration:
 def test_the_options_shown_are_those_of_a_mail_that_comes_in_that_way(
     configuration: Configuration, selector: ScopeSelector
 ) -> None:
-    rewriter = Rewriter(keys=KeyRing.temporary(), scopes=configuration.scopes)
+    rewriter = Dispatcher(keys=KeyRing.temporary(), scopes=configuration.scopes)
     peer = f"[{selector.peer}]:5" if selector.peer else ""
     session = PolicySession(configuration.scopes, peer=peer, listen=selector.listen or "")
     session.add_recipient(None, "jo@example.com")

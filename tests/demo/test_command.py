@@ -19,12 +19,12 @@ MAIL = b"Subject: x\nContent-Type: text/html\n\n<a href='http://a.example/?x=1'>
 # The command with one thing spoiled, as no option can do it.
 SPOILED = """
 from dataclasses import replace
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.demo import stage
-class WrapsNothing(Rewriter):
+class WrapsNothing(Dispatcher):
     def __init__(self, *, keys, options, source):
         super().__init__(keys=keys, options=replace(options, click_tracking=False), source=source)
-stage.Rewriter = WrapsNothing
+stage.Dispatcher = WrapsNothing
 """
 SLOW = """
 import asyncio

@@ -9,7 +9,7 @@ import pytest
 from tests.demo.tours import list_failures, list_unnoticed, take_tour
 
 from msys_track.demo import stage as staging
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import HeaderRefusedError, InvalidTokenError
 from msys_track.events import Event
 from msys_track.keys.ring import Claims, KeyRing
@@ -53,11 +53,11 @@ pytestmark = pytest.mark.anyio
 async def test_what_is_not_tracked_is_noticed(
     monkeypatch: pytest.MonkeyPatch, option: str, noticed: list[str]
 ) -> None:
-    def make_rewriter(*, keys: KeyRing, options: TrackingOptions, source: str) -> Rewriter:
+    def make_rewriter(*, keys: KeyRing, options: TrackingOptions, source: str) -> Dispatcher:
         off: dict[str, Any] = {option: False}
-        return Rewriter(keys=keys, options=replace(options, **off), source=source)
+        return Dispatcher(keys=keys, options=replace(options, **off), source=source)
 
-    monkeypatch.setattr(staging, "Rewriter", make_rewriter)
+    monkeypatch.setattr(staging, "Dispatcher", make_rewriter)
     assert list_unnoticed(noticed, await list_failures()) == []
 
 

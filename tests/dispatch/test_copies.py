@@ -13,8 +13,8 @@ from tests import oracle
 from tests.captured_logs import capture_logs
 
 from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.dispatch.library import rewrite
-from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import PolicyRefusedError, RewriteError
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.options.tracking import TrackingOptions
@@ -44,7 +44,7 @@ def copies(
     transaction: Transaction | None = None,
     **more: Any,
 ) -> tuple[Copy, ...]:
-    rewriter = Rewriter(keys=KEYS, options=options, **more)
+    rewriter = Dispatcher(keys=KEYS, options=options, **more)
     return rewriter.copies(message, THREE, now=NOW, transaction=transaction)
 
 
@@ -288,7 +288,9 @@ def test_a_line_that_is_not_a_field_uncovers_no_blind_recipient(
 
 def test_a_folded_header_is_read_in_a_section_with_a_line_that_is_not_a_field() -> None:
     folded = b'X-MSYS-API: {"options": {"open_tracking": true},\n "campaign_id": "x"}\n'
-    opened = Rewriter(keys=KEYS).open(b"Subject hello\nFrom: a@x.test\n" + folded + b"\nx", THREE)
+    opened = Dispatcher(keys=KEYS).open(
+        b"Subject hello\nFrom: a@x.test\n" + folded + b"\nx", THREE
+    )
     assert opened.header is not None
     assert opened.header.campaign_id == "x"
 
@@ -398,7 +400,7 @@ def test_links_say_whether_the_amp_part_is_tracked(
         b"--b\r\nContent-Type: text/html\r\n\r\n" + BODY + b"--b--\r\n"
     )
     options = replace(ON, click_tracking_scheme=scheme, open_tracking_scheme="http")
-    copy = Rewriter(keys=KEYS, options=options).copy_for("a@example.com", message, now=NOW)
+    copy = Dispatcher(keys=KEYS, options=options).copy_for("a@example.com", message, now=NOW)
     path = re.search(rb"//click\.example\.com(/f/a/[\w-]+)", copy.message)
     assert path is not None
     assert KEYS.open(path[1].decode()).engagement.amp_enabled is enabled
@@ -412,7 +414,7 @@ def test_bcc_leak() -> None:
         b"Content-Type: text/html\r\n\r\n"
         b'<a href="https://x.example/">x</a>\r\n'
     )
-    copies = Rewriter(keys=KEYS, options=ON).copies(message, ["x@example.com"], now=NOW)
+    copies = Dispatcher(keys=KEYS, options=ON).copies(message, ["x@example.com"], now=NOW)
     assert [copy.recipients for copy in copies] == [("x@example.com",), ("boss@example.com",)]
     for copy in copies:
         assert b"secret" not in copy.message

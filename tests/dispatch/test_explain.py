@@ -21,8 +21,8 @@ from tests.policy.policies import transaction
 from tests.proxied import run_proxy, send_mail
 
 from msys_track.cli import main
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.dispatch.explain import Explanation, explain
-from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import InvalidTokenError
 from msys_track.keys.file import create
 from msys_track.keys.ring import Claims, KeyRing
@@ -139,7 +139,7 @@ def explain_mail(
     """Explain a mail, about which perhaps a policy decides."""
     loaded = load_policy(PolicySettings(files=(policy,) if policy else ()))
     guard = None if loaded is None else Guard(loaded)
-    rewriter = Rewriter(keys=KEYS, options=options, source="listener", policy=guard)
+    rewriter = Dispatcher(keys=KEYS, options=options, source="listener", policy=guard)
     decision = rewriter.decide(message, recipients, transaction=transaction(message=message))
     return explain(decision, rewriter.render(decision, now=0))
 

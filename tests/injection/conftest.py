@@ -8,7 +8,7 @@ import pytest
 from tests.smtp_client import Client
 from tests.upstreams import Script, ScriptedUpstream
 
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.server import Proxy, serve
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys.ring import KeyRing
@@ -77,7 +77,7 @@ async def start(keys: KeyRing) -> AsyncIterator[Start]:
             ends.push_async_callback(next_hop.close)
             proxy = await serve(
                 ProxySettings(**{"listen_port": 0, "drain_seconds": 2, **settings}),
-                rewriter or Rewriter(keys=keys, options=options),
+                rewriter or Dispatcher(keys=keys, options=options),
                 next_hop,
                 **(serve_with or {}),
             )

@@ -14,7 +14,7 @@ from tests.smtp_client import Client
 from tests.upstreams import EXTENSIONS, HANG_UP, SILENCE, Answer, ScriptedUpstream, say
 from tests.waiting import until
 
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.keys.ring import KeyRing
 
 pytestmark = pytest.mark.anyio
@@ -334,7 +334,7 @@ async def test_a_malformed_header_refuses_the_message_for_everybody(
 
 
 async def test_a_defect_of_ours_is_a_451_and_the_session_goes_on(connect: Connect) -> None:
-    class Broken(Rewriter):
+    class Broken(Dispatcher):
         def decide(self, *_what: object, **_more: object) -> NoReturn:
             raise RuntimeError("a defect")
 

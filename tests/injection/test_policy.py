@@ -10,7 +10,7 @@ import pytest
 from tests.injection.conftest import Harness, Start
 from tests.smtp_client import Client
 
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.keys.ring import KeyRing
 from msys_track.metrics import Counters
 from msys_track.options.scopes import Scope, Scopes
@@ -74,7 +74,7 @@ def run(start: Start, keys: KeyRing, tmp_path: Path) -> Run:
         options = TrackingOptions(open_tracking=True, click_tracking=True)
         scopes = Scopes(listener=Scope(name="listener", options=options, context=context or {}))
         guard = Guard(policy, on_failure, counters.add)
-        rewriter = Rewriter(keys=keys, scopes=scopes, policy=guard)
+        rewriter = Dispatcher(keys=keys, scopes=scopes, policy=guard)
         harness = await start(rewriter=rewriter, serve_with={"counters": counters})
         return harness, await harness.client()
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from tests import oracle
 
 from msys_track.dispatch.copies import Copy
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
 
 DOMAIN = "click.example.com"
 KEYS = KeyRing.temporary()
 # What the oracle knows of: links of the markup that everybody is shown, and one pixel.
-REWRITER = Rewriter(
+REWRITER = Dispatcher(
     keys=KEYS,
     options=TrackingOptions(
         open_tracking=True,
@@ -35,7 +35,7 @@ class CheckedCopy:
     difference: oracle.Difference
 
 
-def check(message: bytes, rewriter: Rewriter = REWRITER) -> CheckedCopy:
+def check(message: bytes, rewriter: Dispatcher = REWRITER) -> CheckedCopy:
     """Rewrite a message for one recipient and prove that nothing else came of it.
 
     Raises:

@@ -11,7 +11,7 @@ from tests import oracle
 from tests.rewriting import documents, forms
 from tests.rewriting.fidelity import KEYS, REWRITER, check
 
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.options.tracking import TrackingOptions
 
 CHARSETS = {
@@ -86,7 +86,7 @@ def test_what_is_not_asked_for_is_not_done(encoder: str, *, opens: bool, clicks:
     message = forms.message(
         documents.NEWSLETTER.encode(), encoder=encoder, container="folded", line_break="CRLF"
     )
-    copy = check(message, Rewriter(keys=KEYS, options=options)).copy
+    copy = check(message, Dispatcher(keys=KEYS, options=options)).copy
     assert (copy.wrapped_links, copy.pixels) == (documents.LINKS * clicks, opens)
     assert (copy.message == message) is not (opens or clicks)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.dispatch.library import rewrite
-from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import RecipientError, TrackingError
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
@@ -81,7 +81,7 @@ def test_an_address_of_mail_is_a_path(address: str) -> None:
     assert is_path(address)
     if address:
         check_recipients((address,))
-        copy = Rewriter(keys=KEYS, options=ON).copies(MESSAGE, [address], now=1)[0]
+        copy = Dispatcher(keys=KEYS, options=ON).copies(MESSAGE, [address], now=1)[0]
         assert (copy.recipients, copy.pixels) == ((address,), 1)
 
 
@@ -90,7 +90,7 @@ def test_an_address_of_mail_is_a_path(address: str) -> None:
 def test_the_library_refuses_a_recipient_that_is_not_an_address_alone(
     recipient: str, options: TrackingOptions | None
 ) -> None:
-    rewriter = Rewriter(keys=KEYS, options=options)
+    rewriter = Dispatcher(keys=KEYS, options=options)
     both = ["al@example.com", recipient]
     for refuse in (
         lambda: rewrite(MESSAGE, recipient=recipient, keys=KEYS, options=options),
@@ -112,7 +112,7 @@ def test_the_library_refuses_a_recipient_that_is_not_an_address_alone(
 
 
 def test_one_string_is_not_taken_for_a_list_of_recipients() -> None:
-    rewriter = Rewriter(keys=KEYS, options=ON)
+    rewriter = Dispatcher(keys=KEYS, options=ON)
     fault = r"'jo@example\.com', one string; give a sequence of addresses"
     for refuse in (rewriter.decide, rewriter.open):
         with pytest.raises(RecipientError, match=fault):
@@ -134,7 +134,7 @@ def test_policy_is_not_asked_about_what_is_not_a_recipient() -> None:
         def call(self, _hook: Hook, transaction: Transaction, _on_failed: OnFailed) -> None:
             recipients.append(transaction.recipient or "")
 
-    rewriter = Rewriter(keys=KEYS, options=ON, policy=Guard(RecordingPolicy()))
+    rewriter = Dispatcher(keys=KEYS, options=ON, policy=Guard(RecordingPolicy()))
     contexts = Contexts(connection=Context(), message=Context())
     transaction = Transaction(contexts=contexts, peer="10.0.0.7:51234", listen="127.0.0.1:25")
     with pytest.raises(RecipientError):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests import shared_corpus
 
 from msys_track.demo.catalogue import MAILS, NEWSLETTER, Mail
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import HeaderRefusedError
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
@@ -17,7 +17,7 @@ from msys_track.testing.sender import wire_form
 
 TO = "jo@example.com"
 ORIGIN = "http://127.0.0.1:8080"
-REWRITER = Rewriter(
+REWRITER = Dispatcher(
     keys=KeyRing.temporary(),
     options=TrackingOptions(
         open_tracking=True, click_tracking=True, tracking_domain="127.0.0.1:8080"

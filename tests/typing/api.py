@@ -1,21 +1,46 @@
 """Every public name as a program uses it. Nothing runs this: mypy reads it."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from email.message import EmailMessage
 from pathlib import Path
-from typing import assert_type
+from typing import Any, Literal, assert_type
 
 from msys_track import (
+    ApiHeader,
     Claims,
     Copy,
     Engagement,
+    EngagementArguments,
+    Engine,
+    Event,
+    EventType,
+    HeaderField,
     HeaderRefusedError,
     HtmlRewriter,
+    IgnoredVariable,
     InvalidTokenError,
     KeyRing,
     KeyRingError,
+    KeySource,
+    LeftAlone,
+    Link,
+    LinkChange,
+    LinkPosition,
+    Mailbox,
     Message,
+    MessageError,
+    MessageSource,
+    NamedSource,
+    OnLink,
+    Origin,
+    Part,
+    Plan,
+    Reader,
     Reason,
     RecipientError,
+    Rendered,
+    Resolved,
+    RewriteArguments,
     RewriteError,
     Rewriter,
     Rules,
@@ -26,8 +51,14 @@ from msys_track import (
     TrackingOptions,
     UpstreamError,
     __version__,
+    open_link,
+    open_page,
     rewrite,
+    rewrite_all,
+    rewrite_html,
+    rewrite_text,
 )
+from msys_track.tracking.asgi import TrackerApp
 
 NOW = 1_795_510_800
 
@@ -56,7 +87,7 @@ def one_recipient(message: bytes, keys: KeyRing) -> bytes:
 
 
 def many_recipients(message: bytes, recipients: Sequence[str], keys: KeyRing) -> list[Copy]:
-    rewriter = Rewriter(keys=keys, options=TrackingOptions(open_tracking=True), source="here")
+    rewriter = Rewriter(keys=keys, options=TrackingOptions(open_tracking=True))
     opened = assert_type(rewriter.open(message), Message)
     return [rewriter.copy_for(recipient, opened, now=NOW) for recipient in recipients]
 
@@ -128,3 +159,94 @@ def a_page_in_chunks(
 
 async def an_async_page(rewriter: HtmlRewriter, chunks: AsyncIterator[bytes]) -> bytes:
     return b"".join([piece async for piece in rewriter.rewrite(chunks)])
+
+
+def several_forms(mail: EmailMessage, buffer: bytearray, keys: KeyRing) -> list[bytes]:
+    sources: list[MessageSource] = [mail, buffer, memoryview(buffer), bytes(buffer)]
+    return [rewrite(each, recipient="jo@example.com", keys=keys) for each in sources]
+
+
+def bodies(keys: KeyRing) -> None:
+    to = "jo@example.com"
+    assert_type(rewrite_html("<a href='http://e.example/'>x</a>", recipient=to, keys=keys), str)
+    assert_type(rewrite_html(b"<p>", recipient=to, keys=keys, charset="shift_jis"), bytes)
+    assert_type(rewrite_text("http://e.example/", recipient=to, keys=keys, tags=["a"]), str)
+
+
+def a_hook(link: Link) -> LinkChange | Literal[False] | None:
+    assert_type((link.offset, link.length), tuple[int, int])
+    if link.target.endswith(".pdf"):
+        return False
+    return LinkChange(name=link.name or "unnamed", target=f"{link.target}?utm_source=mail")
+
+
+def hooked(message: bytes, recipients: Sequence[str], keys: KeyRing, engine: Engine) -> None:
+    def keep(link: Link) -> LinkChange | None:
+        return LinkChange(name="x") if link.kind == "click" else None
+
+    on_link: OnLink = keep
+    engagement: EngagementArguments = {"campaign_id": "spring", "metadata": {"user": 7}}
+    arguments: RewriteArguments = {"engine": engine, "subaccount_id": 3, "on_link": a_hook}
+    copies = rewrite_all(message, recipients, keys=keys, **arguments)
+    rewriter = Rewriter(keys=keys, on_link=on_link, engine="reference")
+    assert_type(rewriter.copies(message, recipients, **engagement), tuple[Copy, ...])
+    assert_type(copies, tuple[Copy, ...])
+
+
+def explained(copy: Copy) -> list[str]:
+    readers: tuple[Reader, ...] = copy.readers
+    resolved: Resolved | None = copy.resolved
+    header: ApiHeader | None = copy.header
+    lines = [f"{each.type}: {each.address}" for each in readers]
+    if resolved is not None:
+        scheme: Origin[Any] = resolved.open_tracking_scheme
+        ignored: tuple[IgnoredVariable, ...] = resolved.ignored_variables
+        lines += [f"{each.value} by {each.source}" for each in scheme.chain()]
+        lines += [each.name for each in ignored]
+    if header is not None:
+        mailboxes: tuple[Mailbox, ...] = header.cc
+        lines += [each.email for each in mailboxes]
+    return lines
+
+
+def planned(engine: Engine, message: bytes, keys: KeyRing, engagement: Engagement) -> bytes:
+    fields: Sequence[HeaderField] = engine.header_fields(message, b"Subject")
+    plan: Plan = engine.plan(message, Rules(), drop_headers=[b"Subject"] if fields else [])
+    parts: Sequence[Part] = plan.parts
+    left: Sequence[LeftAlone] = plan.left_alone
+    assert len(parts) + len(left) > 0
+    urls = TrackedUrls(
+        domain="click.example.com", click_scheme="http", open_scheme="http", click_metadata=False
+    )
+    rendered: Rendered = plan.render(keys, engagement, urls)
+    return rendered.message
+
+
+def many_keys(source: KeySource) -> KeyRing:
+    assert isinstance(source, Path | NamedSource)
+    return KeyRing.load(source)
+
+
+def an_event(url: str, keys: KeyRing) -> Event | None:
+    claims = assert_type(open_link(url, keys), Claims)
+    event = assert_type(Event.from_claims(claims, at=NOW), Event)
+    position: LinkPosition | None = event.target_link_position
+    return event if event.type is EventType.CLICK and position is not None else None
+
+
+def a_page(keys: KeyRing) -> HtmlRewriter:
+    return open_page(recipient="jo@example.com", keys=keys, campaign_id="spring", charset="utf-8")
+
+
+def what_is_not_a_message(text: bytes) -> str:
+    try:
+        return rewrite_in_one_call(text).decode()
+    except MessageError as error:
+        return str(error)
+
+
+def a_tracker(keys: KeyRing) -> TrackerApp:
+    async def on_event(event: Event) -> None:
+        assert_type(event.fields(), dict[str, Any])
+
+    return TrackerApp(keys, on_event)

@@ -11,8 +11,8 @@ from msys_track.cli import parameters, streams
 from msys_track.cli.explanation import format_explanation
 from msys_track.config.configuration import Configuration
 from msys_track.config.effective import find_listen
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.dispatch.explain import explain
-from msys_track.dispatch.rewriter import Rewriter
 from msys_track.dispatch.session import PolicySession
 from msys_track.errors import MessageRefusedError
 from msys_track.injection.settings import ProxySettings
@@ -102,7 +102,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     read = None if config_file is None else assembly.read_configuration(config_file, "proxy")
     keys = KeyRing.temporary()  # nothing is sent, so no secret is needed
     rewriter = (
-        Rewriter(keys=keys, engine=engine)
+        Dispatcher(keys=keys, engine=engine)
         if read is None
         else assembly.make_rewriter(read, keys=keys, engine=engine)
     )

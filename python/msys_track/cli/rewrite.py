@@ -13,8 +13,8 @@ import click
 from msys_track.cli import parameters, streams
 from msys_track.cli.exits import CommandError
 from msys_track.dispatch.copies import Copy
-from msys_track.dispatch.pages import open_page
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
+from msys_track.dispatch.library import open_page
 from msys_track.errors import describe_os_error
 from msys_track.keys.file import KeySource
 from msys_track.keys.ring import KeyRing
@@ -118,7 +118,7 @@ def rewrite(  # noqa: PLR0913 - one parameter an option
     )
     keys = KeyRing.temporary() if key_source is None else parameters.key_ring(key_source)
     if is_html:
-        page = open_page(recipient, keys=keys, options=options, charset=charset)
+        page = open_page(recipient=recipient, keys=keys, options=options, charset=charset)
         output = streams.output()
         for chunk in streams.chunks("page", "page.html"):
             output.write(page.write(chunk))
@@ -128,7 +128,7 @@ def rewrite(  # noqa: PLR0913 - one parameter an option
         _print_left(left, sum(page.reasons.values()))
         _warn_of_temporary_key(key_source, page.wrapped_links + page.pixels)
         return
-    rewriter = Rewriter(keys=keys, options=options, source="command line", engine=engine)
+    rewriter = Dispatcher(keys=keys, options=options, source="command line", engine=engine)
     output, message = streams.output(), streams.message()
     copy = rewriter.copy_for(recipient, message, now=int(time.time()))
     if edits_file is not None:

@@ -11,7 +11,7 @@ from typing import Final
 from msys_track.demo.catalogue import Mail
 from msys_track.demo.stage import Stage
 from msys_track.dispatch.copies import Copy
-from msys_track.dispatch.message import Message
+from msys_track.dispatch.message import OpenedMessage
 from msys_track.errors import HeaderRefusedError
 from msys_track.events import Event
 from msys_track.testing.browser import BrowserResponse
@@ -118,7 +118,7 @@ async def travel(stage: Stage, mail: Mail) -> Journey:
 
 
 async def _visit(
-    stage: Stage, mail: Mail, sent: bytes, arrival: Arrival, opened: Message | None
+    stage: Stage, mail: Mail, sent: bytes, arrival: Arrival, opened: OpenedMessage | None
 ) -> SeenCopy:
     """Compare a copy with what was sent; open and click it where it is a recipient's."""
     message, reported = arrival.message, None

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeAlias
 
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import SettingsError, describe_os_error
 from msys_track.events import Event
 from msys_track.injection import server as injection
@@ -48,7 +48,7 @@ class Stage:
     keys_file: Path
     store: Path
     options: TrackingOptions
-    rewriter: Rewriter
+    rewriter: Dispatcher
     """The proxy's own; it explains why something was left alone."""
     proxy: Proxy
     tracker: Tracker
@@ -120,7 +120,7 @@ async def open_stage() -> AsyncIterator[Stage]:
         options = TrackingOptions(
             open_tracking=True, click_tracking=True, tracking_domain=f"{HOST}:{tracker.port}"
         )
-        rewriter = Rewriter(keys=ring, options=options, source="configuration")
+        rewriter = Dispatcher(keys=ring, options=options, source="configuration")
         listener = ProxySettings(listen_port=0, drain_seconds=_CLOSE_SECONDS)
         with _require(f"a port of {HOST} for the proxy"):
             proxy = await injection.serve(listener, rewriter, upstream)

@@ -1,16 +1,15 @@
 """Renders the copies that were decided. A message that can't be rewritten is sent as it was."""
 
-import secrets
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import Any, NamedTuple
 
 from msys_track.dispatch.decide import Decision
-from msys_track.dispatch.message import Message
+from msys_track.dispatch.inputs import make_engagement, make_urls
+from msys_track.dispatch.message import OpenedMessage
 from msys_track.dispatch.recipients import Reader
 from msys_track.errors import RewriteError
-from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
+from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.options.resolve import Resolved
 from msys_track.reasons import Reason
@@ -19,9 +18,6 @@ from msys_track.smtpapi.header import ApiHeader
 from msys_track.smtpapi.mailbox import Mailbox
 
 log = event_logger(__name__)
-
-# Many copies have the same few.
-_make_urls: Final = lru_cache(maxsize=1024)(TrackedUrls)
 
 
 class Copy(NamedTuple):
@@ -91,6 +87,19 @@ class Copy(NamedTuple):
         }
         return tuple(notice for notice, is_there in found.items() if is_there)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what `pickle` and `copy` rebuild it from.
+
+        Raises:
+            TypeError: it is tracked, and so holds its plan.
+        """
+        if self.plan is not None or self.rendered is not None:
+            raise TypeError(
+                "a Copy can't be pickled or copied: it holds its plan, from which its lists are "
+                "made; pickle its `message`, and of the rest what is needed"
+            )
+        return Copy, tuple(self)
+
 
 def render_copies(decision: Decision, keys: KeyRing, *, now: int) -> tuple[Copy, ...]:
     """Make every copy that was decided; `now` is the injection time in Unix seconds."""
@@ -108,7 +117,7 @@ def render_copies(decision: Decision, keys: KeyRing, *, now: int) -> tuple[Copy,
 
 
 def render_alike(  # noqa: PLR0913 - all that copies depend on
-    message: Message,
+    message: OpenedMessage,
     readers: Sequence[tuple[Reader, ...]],
     resolved: Resolved,
     keys: KeyRing,
@@ -130,17 +139,14 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
     if not resolved.is_tracked and not resolved.strip_text_options.value:
         reason = Reason.TRACKING_OFF
         return [_leave_untracked(message, each, resolved, reason, inserted) for each in readers]
-    urls = _make_urls(
-        domain=resolved.tracking_domain.value,
-        click_scheme=resolved.click_tracking_scheme.value,
-        open_scheme=resolved.open_tracking_scheme.value,
-        click_metadata=resolved.click_tracking_include_metadata.value,
-        allow_downgrade=resolved.allow_downgrade.value,
-    )
+    urls = make_urls(resolved)
     plan = message.find_plan(resolved)
     has_amp = plan is not None and plan.has_amp and _tracks_amp(resolved)
     engagements = [
-        _make_engagement(message, each[0], resolved, now, has_amp=has_amp) for each in readers
+        make_engagement(
+            resolved, each[0], now=now, transmission_id=message.transmission_id, has_amp=has_amp
+        )
+        for each in readers
     ]
     if plan is not None:
         try:
@@ -179,29 +185,6 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
     return [_leave_untracked(message, each, resolved, reason, inserted) for each in readers]
 
 
-def _make_engagement(
-    message: Message, reader: Reader, resolved: Resolved, now: int, *, has_amp: bool
-) -> Engagement:
-    return Engagement(
-        message_id=secrets.token_hex(10),
-        transmission_id=message.transmission_id,
-        recipient=reader.address,
-        recipient_type=reader.type,
-        injected_at=now,
-        expires_at=now + resolved.tracking_link_expiry_seconds.value,
-        campaign_id=resolved.campaign_id.value,
-        metadata=resolved.metadata.value,
-        tags=resolved.tags.value,
-        customer_id=resolved.customer_id.value,
-        subaccount_id=resolved.subaccount_id.value,
-        open_tracking=resolved.open_tracking.value,
-        click_tracking=resolved.click_tracking.value,
-        initial_pixel=resolved.open_tracking.value and resolved.initial_open.value,
-        amp_enabled=has_amp,
-        transactional=resolved.transactional.value,
-    )
-
-
 def _tracks_amp(resolved: Resolved) -> bool:
     """Tell whether the URLs of AMP parts are tracked; AMP allows `https` only."""
     clicks = resolved.click_tracking.value and resolved.click_tracking_scheme.value != "http"
@@ -210,7 +193,7 @@ def _tracks_amp(resolved: Resolved) -> bool:
 
 
 def _leave_untracked(
-    message: Message,
+    message: OpenedMessage,
     readers: tuple[Reader, ...],
     resolved: Resolved,
     reason: Reason,

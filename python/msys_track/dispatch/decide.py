@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from msys_track.dispatch.message import Message
+from msys_track.dispatch.message import OpenedMessage
 from msys_track.dispatch.recipients import Reader
 from msys_track.options.resolve import Resolved
 from msys_track.smtpapi.mailbox import Mailbox
@@ -27,14 +27,14 @@ class Decision:
 
     message: bytes
     """As received."""
-    opened: Message | None
+    opened: OpenedMessage | None
     """None if X-MSYS-API is not read for any recipient."""
     options: Mapping[str, Resolved]
     """Of each recipient who is not bypassed, in their order."""
     copies: tuple[CopyDecision, ...]
 
 
-def decide_copies(message: Message, options: Mapping[str, Resolved]) -> list[CopyDecision]:
+def decide_copies(message: OpenedMessage, options: Mapping[str, Resolved]) -> list[CopyDecision]:
     """List the copies of those whose options are resolved, the recipients' own first.
 
     Readers whom the header names get the first recipient's mail, and so have those options.

@@ -1,51 +1,69 @@
-"""The functions of the library: one call rewrites a message, a page of HTML, or a text."""
+"""The library: one call rewrites a message, a page of HTML, or a text."""
 
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from email.message import EmailMessage
-from email.policy import SMTP
+from email.generator import BytesGenerator
+from email.message import Message as StandardMessage
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeAlias, TypedDict, TypeVar, Unpack, cast
+from io import BytesIO
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, TypedDict, TypeVar, Unpack, cast
 
 from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.dispatch.hook import OnLink
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.inputs import make_engagement, make_rules, make_urls
+from msys_track.dispatch.message import OpenedMessage
+from msys_track.dispatch.recipients import Reader
 from msys_track.errors import MessageError, SettingsError
 from msys_track.keys.ring import KeyRing
 from msys_track.options.arguments import Arguments, check_arguments
+from msys_track.options.resolve import resolve
+from msys_track.options.scopes import Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
 from msys_track.rewriting.engine import Engine
+from msys_track.rewriting.stream import HtmlRewriter
+from msys_track.smtp.path import check_recipients
+from msys_track.smtpapi.header import ApiHeader
 
-MessageSource: TypeAlias = bytes | bytearray | memoryview | EmailMessage
-"""A whole message: its bytes (RFC 5322), line breaks CRLF or LF; or what has such bytes."""
+MessageSource: TypeAlias = bytes | bytearray | memoryview | StandardMessage
+"""A whole message: its bytes (RFC 5322), line breaks CRLF or LF; or `email`'s object of one."""
 
 Text = TypeVar("Text", str, bytes)
 
-_MARKUP: Final = re.compile(rb"\s*<(?:!doctype|!--|[a-z])", re.IGNORECASE)
+_MARKUP: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|!--|[a-z])", re.IGNORECASE)
+_STARTS_OF_MARKUP: Final = frozenset(b"<" + b" \t\r\n\f" + b"\xef")
 _CHARSET: Final = re.compile(r"[A-Za-z0-9._:+-]{1,64}")
 
 
-class RewriteArguments(TypedDict, total=False):
-    """What each function takes by keyword, beside the recipient and the keys.
+class EngagementArguments(TypedDict, total=False):
+    """Engagement data of a call. They stand before what `X-MSYS-API` says of the same.
 
     Attributes:
-        options: what is tracked, and how; None means that nothing is.
         campaign_id: at most 64 bytes of UTF-8.
         metadata: a JSON object; each event has it.
         tags: the first ten different ones; each event has them.
         subaccount_id: from 0 to 4,294,967,295.
+    """
+
+    campaign_id: str | None
+    metadata: Mapping[str, Any] | None
+    tags: Sequence[str] | None
+    subaccount_id: int | None
+
+
+class RewriteArguments(EngagementArguments, total=False):
+    """What each function takes by keyword, beside the recipient and the keys.
+
+    Attributes:
+        options: what is tracked, and how; None means that nothing is.
         on_link: decides about each link that may be wrapped.
         engine: the engine, or its name: `native` is the compiled core, `reference` pure Python.
         now: the injection time in Unix seconds; None means the present.
     """
 
     options: TrackingOptions | None
-    campaign_id: str | None
-    metadata: Mapping[str, Any] | None
-    tags: Sequence[str] | None
-    subaccount_id: int | None
     on_link: OnLink | None
     engine: Engine | str
     now: int | None
@@ -68,17 +86,14 @@ def rewrite(
             before X-MSYS-API.
 
     Raises:
-        MessageError: it is HTML without a header section.
+        MessageError: it is not a message: HTML without a header section, or a `str`.
         RecipientError: the recipient is not a mail address alone.
         SettingsError: engagement data that no link can carry.
         HeaderRefusedError: `X-MSYS-API` is malformed.
     """
-    source = message if type(message) is bytes else _read_message(message)
-    if source[:1] in _STARTS_OF_MARKUP:
-        _refuse_markup(source)
     call = _read_arguments(keys, arguments)
-    return call.rewriter.copy_for(
-        recipient, source, now=call.now, arguments=call.engagement
+    return call.dispatcher.copy_for(
+        recipient, _read_message(message), now=call.now, arguments=call.engagement
     ).message
 
 
@@ -100,15 +115,15 @@ def rewrite_all(
         arguments: see `RewriteArguments`.
 
     Raises:
-        MessageError: it is HTML without a header section.
+        MessageError: it is not a message: HTML without a header section, or a `str`.
         RecipientError: a recipient is not a mail address alone.
         SettingsError: engagement data that no link can carry.
         HeaderRefusedError: `X-MSYS-API` is malformed.
     """
-    source = _read_message(message)
-    _refuse_markup(source)
     call = _read_arguments(keys, arguments)
-    return call.rewriter.copies(source, recipients, now=call.now, arguments=call.engagement)
+    return call.dispatcher.copies(
+        _read_message(message), recipients, now=call.now, arguments=call.engagement
+    )
 
 
 def rewrite_html(
@@ -121,8 +136,8 @@ def rewrite_html(
 ) -> Text:
     """Wrap the links of an HTML document or fragment, and add a pixel.
 
-    The same as for the HTML part of a mail, but that no line has a limit. `HtmlRewriter` does it
-    for documents that don't fit into memory.
+    The same as for the HTML part of a mail, but that no line has a limit. `open_page` does it in
+    chunks, for documents that don't fit into memory.
 
     Args:
         html: text, or bytes.
@@ -133,7 +148,8 @@ def rewrite_html(
 
     Raises:
         RecipientError: the recipient is not a mail address alone.
-        SettingsError: engagement data that no link can carry, or a charset that is no name.
+        SettingsError: engagement data that no link can carry, or a charset that is not a name.
+        MessageError: neither text nor bytes.
         UnicodeEncodeError: the text has half of a surrogate pair.
     """
     call = _read_arguments(keys, arguments)
@@ -159,14 +175,176 @@ def rewrite_text(
 
     Raises:
         RecipientError: the recipient is not a mail address alone.
-        SettingsError: engagement data that no link can carry, or a charset that is no name.
+        SettingsError: engagement data that no link can carry, or a charset that is not a name.
+        MessageError: neither text nor bytes.
         UnicodeEncodeError: the text has half of a surrogate pair.
     """
-    options = arguments.get("options")
+    options = _check_options(arguments.get("options"))
     if options is not None:
         arguments["options"] = replace(options, click_tracking_text=True)
     call = _read_arguments(keys, arguments)
     return cast("Text", _rewrite_body("text/plain", text, recipient, charset, call))
+
+
+def open_page(
+    *,
+    recipient: str,
+    keys: KeyRing,
+    options: TrackingOptions | None = None,
+    charset: str | None = None,
+    now: int | None = None,
+    **arguments: Unpack[EngagementArguments],
+) -> HtmlRewriter:
+    """Begin the copy of an HTML document for one recipient, which goes by in chunks.
+
+    Args:
+        recipient: the address that opens and clicks are counted for, without a name.
+        keys: seals the links; the tracker needs the same ring.
+        options: what is tracked, and how; None means that nothing is.
+        charset: the document's encoding; None if nothing names it.
+        now: the injection time in Unix seconds; None means the present.
+        arguments: see `EngagementArguments`.
+
+    Raises:
+        RecipientError: the recipient is not a mail address alone.
+        SettingsError: engagement data that no link can carry.
+    """
+    check_recipients((recipient,))
+    layers = _make_scopes(_check_options(options)).layers(None, None)
+    resolved = resolve(layers, arguments=check_arguments(**arguments))
+    engagement = make_engagement(resolved, Reader(recipient, "to"), now=_find_time(now))
+    return HtmlRewriter(
+        keys=_check_keys(keys),
+        engagement=engagement,
+        urls=make_urls(resolved),
+        rules=make_rules(resolved),
+        charset=charset,
+    )
+
+
+class Message:
+    """A message whose header is read, and whose links are found once for many recipients.
+
+    `Rewriter.open` makes it. Threads may share it; it can't be pickled.
+    """
+
+    __slots__ = ("_opened",)
+
+    def __init__(self, _opened: OpenedMessage, /) -> None:
+        self._opened = _opened
+
+    @property
+    def header(self) -> ApiHeader | None:
+        """What its `X-MSYS-API` asks for; None when it has none."""
+        return self._opened.header
+
+    def __repr__(self) -> str:
+        return f"<Message of {len(self._opened.message):,} bytes>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Message can't be pickled or copied; pickle the bytes it was made from, and open "
+            "them again"
+        )
+
+
+class Rewriter:
+    """Makes copies with one key ring, one set of options, one engine and one hook.
+
+    Threads may share it, and so may the children of a fork. It can't be pickled, because a pickle
+    would carry the keys: make one in each process.
+
+    Args:
+        keys: seals the links; the tracker needs the same ring.
+        options: what is tracked, and how; None means that nothing is.
+        on_link: decides about each link that may be wrapped; None for none.
+        engine: the engine, or its name: `native` is the compiled core, `reference` pure Python.
+
+    Raises:
+        SettingsError: an argument is of another type, or there is no such engine.
+    """
+
+    __slots__ = ("_dispatcher",)
+
+    def __init__(
+        self,
+        *,
+        keys: KeyRing,
+        options: TrackingOptions | None = None,
+        on_link: OnLink | None = None,
+        engine: Engine | str = "native",
+    ) -> None:
+        self._dispatcher = _make_dispatcher(keys, options, engine, on_link)
+
+    def open(self, message: MessageSource) -> Message:
+        """Read a message for many recipients; its links are found when the first copy is made.
+
+        Raises:
+            MessageError: it is not a message: HTML without a header section, or a `str`.
+            HeaderRefusedError: `X-MSYS-API` is malformed.
+        """
+        return Message(self._dispatcher.open(_read_message(message)))
+
+    def copy_for(
+        self,
+        recipient: str,
+        message: MessageSource | Message,
+        *,
+        now: int | None = None,
+        **arguments: Unpack[EngagementArguments],
+    ) -> Copy:
+        """Make the copy of a message for one recipient, as if it were the only one.
+
+        Args:
+            recipient: the address that opens and clicks are counted for, without a name.
+            message: a whole message; or an opened one, so that it is read once for many.
+            now: the injection time in Unix seconds; None means the present.
+            arguments: see `EngagementArguments`; each recipient may have others.
+
+        Raises:
+            MessageError: it is not a message: HTML without a header section, or a `str`.
+            RecipientError: the recipient is not a mail address alone.
+            SettingsError: engagement data that no link can carry.
+            HeaderRefusedError: `X-MSYS-API` is malformed.
+        """
+        opened = message._opened if isinstance(message, Message) else _read_message(message)  # noqa: SLF001
+        engagement = check_arguments(**arguments)
+        return self._dispatcher.copy_for(
+            recipient, opened, now=_find_time(now), arguments=engagement
+        )
+
+    def copies(
+        self,
+        message: MessageSource,
+        recipients: Sequence[str],
+        *,
+        now: int | None = None,
+        **arguments: Unpack[EngagementArguments],
+    ) -> tuple[Copy, ...]:
+        """Make the copy of each reader: of the recipients, and of those that `X-MSYS-API` names.
+
+        Args:
+            message: a whole message; it is read once.
+            recipients: mail addresses without names, each once.
+            now: the injection time in Unix seconds; None means the present.
+            arguments: see `EngagementArguments`.
+
+        Raises:
+            MessageError: it is not a message: HTML without a header section, or a `str`.
+            RecipientError: a recipient is not a mail address alone.
+            SettingsError: engagement data that no link can carry.
+            HeaderRefusedError: `X-MSYS-API` is malformed.
+        """
+        engagement = check_arguments(**arguments)
+        return self._dispatcher.copies(
+            _read_message(message), recipients, now=_find_time(now), arguments=engagement
+        )
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Rewriter can't be pickled or copied: a pickle would carry the keys; make one in "
+            "each process"
+        )
 
 
 def _rewrite_body(
@@ -176,69 +354,110 @@ def _rewrite_body(
         raise SettingsError(f"charset: found {charset!r}; give a name such as utf-8")
     if isinstance(body, str):
         charset = "utf-8"
+    elif not isinstance(body, bytes | bytearray | memoryview):
+        raise MessageError(f"found {type(body).__name__}; give text or bytes")
     parameter = "" if charset is None else f"; charset={charset}"
     head = f"Content-Type: {media_type}{parameter}\r\nContent-Transfer-Encoding: binary\r\n\r\n"
     content = body.encode("utf-8") if isinstance(body, str) else body
-    copy = call.rewriter.copy_for(
+    copy = call.dispatcher.copy_for(
         recipient, head.encode("ascii") + content, now=call.now, arguments=call.engagement
     )
     rewritten = copy.message[len(head) :]
     return rewritten.decode("utf-8") if isinstance(body, str) else rewritten
 
 
-_STARTS_OF_MARKUP: Final = frozenset({b"<", b" ", b"\t", b"\r", b"\n", b"\f"})
-
-
-def _refuse_markup(message: bytes) -> None:
-    if _MARKUP.match(message):
+def _read_message(message: MessageSource) -> bytes:
+    source = message if type(message) is bytes else _write_message(message)
+    if source and source[0] in _STARTS_OF_MARKUP and _MARKUP.match(source):
         raise MessageError(
             "this is HTML without a header section, not a message; rewrite_html takes it"
         )
+    return source
 
 
-def _read_message(message: MessageSource) -> bytes:
-    if isinstance(message, EmailMessage):
-        # As smtplib sends it: CRLF, and lines that are folded as the message's own policy says.
-        return message.as_bytes(policy=message.policy.clone(linesep=SMTP.linesep))
+def _write_message(message: MessageSource) -> bytes:
     if isinstance(message, bytes | bytearray | memoryview):
         return bytes(message)
+    if isinstance(message, StandardMessage):
+        # As smtplib sends it: CRLF, and lines that are folded as the message's own policy says.
+        # Not `as_bytes`, which takes other arguments in Django's classes.
+        written = BytesIO()
+        policy = message.policy.clone(linesep="\r\n")
+        BytesGenerator(written, mangle_from_=False, policy=policy).flatten(message)
+        return written.getvalue()
     raise MessageError(
-        f"found {type(message).__name__}, which is not a message; give its bytes or an EmailMessage"
+        f"found {type(message).__name__}, which is not a message; give its bytes or an "
+        "email.message.EmailMessage"
     )
 
 
 class _Call(NamedTuple):
-    rewriter: Rewriter
+    dispatcher: Dispatcher
     engagement: Arguments | None
     now: int
 
 
 def _read_arguments(keys: KeyRing, arguments: RewriteArguments) -> _Call:
-    return _Call(*_split_arguments(keys, **arguments))
+    return _split_arguments(keys, **arguments)
 
 
-def _split_arguments(  # noqa: PLR0913 - the members of RewriteArguments
+def _split_arguments(
     keys: KeyRing,
     *,
     options: TrackingOptions | None = None,
-    campaign_id: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    tags: Sequence[str] | None = None,
-    subaccount_id: int | None = None,
     on_link: OnLink | None = None,
     engine: Engine | str = "native",
     now: int | None = None,
-) -> tuple[Rewriter, Arguments | None, int]:
-    rewriter = _make_rewriter(keys, options, engine, on_link)  # type: ignore[arg-type]
-    engagement = check_arguments(
-        campaign_id=campaign_id, metadata=metadata, tags=tags, subaccount_id=subaccount_id
+    **engagement: Unpack[EngagementArguments],
+) -> _Call:
+    return _Call(
+        _make_dispatcher(keys, options, engine, on_link),
+        check_arguments(**engagement) if engagement else None,
+        _find_time(now),
     )
-    return rewriter, engagement, int(time.time()) if now is None else now
+
+
+def _find_time(now: int | None) -> int:
+    return int(time.time()) if now is None else now
+
+
+def _make_dispatcher(
+    keys: KeyRing, options: TrackingOptions | None, engine: Engine | str, on_link: OnLink | None
+) -> Dispatcher:
+    _check_keys(keys)
+    _check_options(options)
+    if on_link is None:
+        return _find_dispatcher(keys, options, engine)  # type: ignore[arg-type]
+    # Not kept: programs write hooks as functions inside functions.
+    scopes = _make_scopes(options)
+    return Dispatcher(keys=keys, scopes=scopes, engine=engine, on_link=on_link)
 
 
 # Callers have many messages under few configurations.
 @lru_cache(maxsize=16)
-def _make_rewriter(
-    keys: KeyRing, options: TrackingOptions | None, engine: Engine | str, on_link: OnLink | None
-) -> Rewriter:
-    return Rewriter(keys=keys, options=options, engine=engine, on_link=on_link)
+def _find_dispatcher(
+    keys: KeyRing, options: TrackingOptions | None, engine: Engine | str
+) -> Dispatcher:
+    return Dispatcher(keys=keys, scopes=_make_scopes(options), engine=engine)
+
+
+@lru_cache(maxsize=16)
+def _make_scopes(options: TrackingOptions | None) -> Scopes:
+    return Scopes(listener=Scope(name="options", options=options or TrackingOptions()))
+
+
+def _check_keys(keys: KeyRing) -> KeyRing:
+    if isinstance(keys, KeyRing):
+        return keys
+    raise SettingsError(
+        f'keys: found {type(keys).__name__}; give a KeyRing, such as KeyRing.load("keys.toml")'
+    )
+
+
+def _check_options(options: TrackingOptions | None) -> TrackingOptions | None:
+    if options is None or isinstance(options, TrackingOptions):
+        return options
+    raise SettingsError(
+        f"options: found {type(options).__name__}; give TrackingOptions, such as "
+        "TrackingOptions(click_tracking=True)"
+    )

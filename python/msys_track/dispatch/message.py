@@ -3,12 +3,12 @@
 Here options and rewriting meet; neither knows the other.
 """
 
-import secrets
+import os
 from collections.abc import Sequence
 from typing import Final
 
 from msys_track.dispatch import recipients
-from msys_track.dispatch.hook import OnLink, revise_plan
+from msys_track.dispatch.inputs import make_rules
 from msys_track.errors import RewriteError
 from msys_track.logs import event_logger
 from msys_track.options.arguments import Arguments
@@ -16,7 +16,6 @@ from msys_track.options.resolve import Resolved, resolve
 from msys_track.options.scopes import Scope
 from msys_track.policy.context import Contexts
 from msys_track.rewriting.engine import Engine, HeaderField, Plan
-from msys_track.rewriting.rules import Rules
 from msys_track.smtpapi import header
 from msys_track.smtpapi.mailbox import Mailbox
 
@@ -25,7 +24,7 @@ log = event_logger(__name__)
 _BCC: Final = b"Bcc"
 
 
-class Message:
+class OpenedMessage:
     """A message whose X-MSYS-API is read, and whose edits are found when they are needed.
 
     Attributes:
@@ -41,7 +40,6 @@ class Message:
         "_cc_fields",
         "_engine",
         "_fields",
-        "_on_link",
         "_own",
         "_plans",
         "_scopes",
@@ -59,7 +57,6 @@ class Message:
         engine: Engine,
         scopes: Sequence[Scope],
         arguments: Arguments | None = None,
-        on_link: OnLink | None = None,
     ) -> None:
         """Read the header.
 
@@ -69,18 +66,16 @@ class Message:
             engine: reads header fields and finds edits.
             scopes: what is configured, the most specific scope first.
             arguments: the engagement data that the call of a program gives.
-            on_link: decides about each link that may be wrapped.
 
         Raises:
             HeaderRefusedError: `X-MSYS-API` is malformed.
         """
         self._arguments = arguments
         self._engine = engine
-        self._on_link = on_link
         self._scopes = scopes
         self._own: Resolved | None = None
         self._fields: Sequence[HeaderField] = engine.header_fields(message, header.NAME)
-        self._plans: dict[tuple[Rules, bool], Plan | None] = {}
+        self._plans: dict[tuple[object, bool], Plan | None] = {}
         self.message = message
         self.header = header.parse_header([value for _, value in self._fields])
         self.readers = recipients.list_readers(addresses, self.header)
@@ -91,45 +86,41 @@ class Message:
         self._bcc_fields: Sequence[HeaderField] = (
             engine.header_fields(message, _BCC) if self.header and self.header.bcc else ()
         )
-        self.transmission_id = secrets.randbits(63)
+        self.transmission_id = int.from_bytes(os.urandom(8)) >> 1
 
     def resolve(
-        self, contexts: Contexts | None = None, scopes: Sequence[Scope] | None = None
+        self,
+        contexts: Contexts | None = None,
+        scopes: Sequence[Scope] | None = None,
+        arguments: Arguments | None = None,
     ) -> Resolved:
-        """Resolve the options from policy, header and configuration.
+        """Resolve the options from policy, header, call and configuration.
+
+        Args:
+            contexts: policy's variables.
+            scopes: in place of the message's own.
+            arguments: in place of the message's own.
 
         Raises:
             HeaderRefusedError: policy's campaign is too long.
         """
-        if contexts is not None or scopes is not None:
-            layers = self._scopes if scopes is None else scopes
-            return resolve(layers, self.header, contexts, self._arguments)
-        if self._own is None:
-            self._own = resolve(self._scopes, self.header, None, self._arguments)
-        return self._own
+        if contexts is None and scopes is None and arguments is None:
+            if self._own is None:
+                self._own = resolve(self._scopes, self.header, None, self._arguments)
+            return self._own
+        layers = self._scopes if scopes is None else scopes
+        return resolve(layers, self.header, contexts, arguments or self._arguments)
 
     def find_plan(self, resolved: Resolved) -> Plan | None:
         """Find the edits under these options, once; None if that failed."""
-        rules = Rules(
-            signed_mail=resolved.signed_mail.value,
-            outlook_links=resolved.outlook_links.value,
-            text_links=resolved.click_tracking_text.value,
-            keep_link_attributes=resolved.keep_link_attributes.value,
-            never_wrap=resolved.never_wrap.value,
-            fold_long_lines=resolved.fold_long_lines.value,
-            foreign_opt_outs=resolved.foreign_opt_outs.value,
-            spare_url_text=resolved.spare_url_text.value,
-            strip_text_options=resolved.strip_text_options.value,
-            pixel_placeholder=resolved.pixel_placeholder.value or None,
-        )
+        rules = make_rules(resolved)
         key = rules, resolved.keep_x_msys_api.value
         if key not in self._plans:
             dropped = [] if resolved.keep_x_msys_api.value else [header.NAME]
             if self._bcc_fields:
                 dropped.append(_BCC)
             try:
-                plan = self._engine.plan(self.message, rules, drop_headers=dropped)
-                self._plans[key] = revise_plan(plan, self._on_link)
+                self._plans[key] = self._engine.plan(self.message, rules, drop_headers=dropped)
             except RewriteError:
                 log.exception("message.rewrite_failed", step="plan")
                 self._plans[key] = None

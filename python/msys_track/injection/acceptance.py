@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from msys_track.dispatch.copies import Copy
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import HeaderRefusedError, MessageRefusedError, UpstreamError
 from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
@@ -28,7 +28,7 @@ class Acceptance:
         rewriter: Makes the copies; another one may take its place at any time.
     """
 
-    def __init__(self, rewriter: Rewriter, upstream: Upstream, counters: Counters) -> None:
+    def __init__(self, rewriter: Dispatcher, upstream: Upstream, counters: Counters) -> None:
         self.rewriter = rewriter
         self._upstream = upstream
         self._counters = counters

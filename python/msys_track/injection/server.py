@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import cast
 
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.acceptance import Acceptance
 from msys_track.injection.budget import Budget
 from msys_track.injection.session import Session, Shared
@@ -51,7 +51,7 @@ class Proxy:
         """The port it listens on, also if the settings say 0."""
         return self.sockname[1]
 
-    def use(self, rewriter: Rewriter) -> None:
+    def use(self, rewriter: Dispatcher) -> None:
         """Copy messages with another rewriter from now on; sessions keep their variables."""
         self._shared.acceptance.rewriter = rewriter
 
@@ -90,7 +90,7 @@ class Proxy:
 
 async def serve(  # noqa: PLR0913 - the parts of one server
     settings: ProxySettings,
-    rewriter: Rewriter,
+    rewriter: Dispatcher,
     upstream: Upstream,
     *,
     listener: socket.socket | None = None,

@@ -1,7 +1,7 @@
 """Engagement data that a program gives with a call, in place of the `X-MSYS-API` header."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from msys_track.errors import SettingsError
@@ -51,6 +51,9 @@ def check_arguments(
     if tags is not None:
         if isinstance(tags, str):
             raise SettingsError('tags: a text; give a list of texts, as in ["spring"]')
+        if not isinstance(tags, Iterable):
+            raise SettingsError(f"tags: found {tags!r}; give a list of texts")
+        tags = tuple(tags)
         for tag in tags:
             _check_text("tags", tag)
         tags = tuple(dict.fromkeys(tags))[:MAX_TAGS]

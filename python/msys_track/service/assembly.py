@@ -12,8 +12,8 @@ from msys_track.config.load import MOMENTUM_KEYS, is_momentum, load
 from msys_track.config.reading import Server
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.decide import Decision
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.dispatch.explain import explain
-from msys_track.dispatch.rewriter import Rewriter
 from msys_track.errors import KeyRingError, SettingsError
 from msys_track.keys.file import KeySource, create
 from msys_track.keys.ring import KeyRing
@@ -76,7 +76,7 @@ def make_rewriter(
     *,
     keys: KeyRing | None = None,
     engine: str = "native",
-) -> Rewriter:
+) -> Dispatcher:
     """Make the rewriter; `count` counts failures of policy, `on_rendered` explains each mail.
 
     `keys` stand in place of the configuration's; `engine` is the name of one.
@@ -91,7 +91,7 @@ def make_rewriter(
     if read.smtpapi and tracking_domain.source == DEFAULT:
         hint = f"readers can't reach {tracking_domain.value}"
         log.warning("tracking_domain.default", hint=hint)
-    return Rewriter(
+    return Dispatcher(
         keys=keys,
         scopes=read.scopes,
         policy=guard,
@@ -110,7 +110,7 @@ def reload(
     load_again: Callable[[], Configuration],
     count: Callable[[str], None],
     on_rendered: Callable[[Decision, Sequence[Copy]], None] | None,
-) -> tuple[Configuration, Rewriter] | None:
+) -> tuple[Configuration, Dispatcher] | None:
     """Read a configuration again while it is in force; return None and log it if it has faults.
 
     All or nothing: until everything has been read, nothing changes.

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from msys_track.config.configuration import Configuration
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import SettingsError, describe_os_error
 from msys_track.injection import server
 from msys_track.injection.settings import ProxySettings
@@ -20,9 +20,9 @@ log = event_logger(__name__)
 async def serve_proxy(  # noqa: PLR0913, PLR0917 - the parts of one server
     read: Configuration,
     hop: UpstreamSettings,
-    rewriter: Rewriter,
+    rewriter: Dispatcher,
     counters: Counters,
-    load_again: Callable[[], tuple[Configuration, Rewriter] | None],
+    load_again: Callable[[], tuple[Configuration, Dispatcher] | None],
     announce: Callable[[str], None],
 ) -> None:
     """Take mail until SIGTERM or SIGINT; mail under way then finishes first.

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests import shared_corpus
 from tests.rewriting.reference.documents import FOREIGN, MARKUP, TABLES
 
-from msys_track.dispatch.rewriter import Rewriter
+from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
 from msys_track.rewriting.reference.references import decode_references
@@ -26,7 +26,7 @@ HEADER = (
     b"MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n"
     b"Content-Transfer-Encoding: binary\r\n\r\n"
 )
-CORE = Rewriter(
+CORE = Dispatcher(
     keys=KeyRing.temporary(),
     options=TrackingOptions(
         open_tracking=True,

@@ -16,6 +16,9 @@ HIDDEN = "style='display:none'"
         "<noscript></noscript>|</body>", "|<template>x</body>", "<template><a></template>x|",
         "|<template><td></template>x", "x|<a><b></b></body>y</html>", "|<a></body></a><!--",
         "<select>x<textarea></textarea>|", "<noscript></noscript>|",
+        # a pixel would end SVG and MathML
+        "x|<svg><a></body>", "<svg><a></svg>x|</body>", "|<math>x", "<svg/>|",
+        "|<svg><svg></svg>x",
         # of several the outermost
         "x|<noscript><a></body>", "<a></a>|<select><a></body>", "x<a>|<select></a></body>",
         # what stands before the body hides nothing in it

@@ -1,7 +1,8 @@
 """Where a pixel is loaded: not inside what is hidden, inert or an open link.
 
 What is still open at the place where the pixel should go is kept on a stack, as far as it spoils
-the place. Cells of tables keep what is open inside them from what is outside, as in HTML.
+the place. Cells of tables keep what is open inside them from what is outside, as in HTML. Inside
+of SVG or MathML a pixel would end them, and their links with them.
 """
 
 from collections import defaultdict, deque
@@ -11,7 +12,9 @@ from typing import Final
 from msys_track.rewriting.reference import elements
 
 CELLS: Final = elements.CELLS | {b"caption"}
-SPOILERS: Final = frozenset({b"a", b"noscript", b"select", b"template"})
+_CONTAINERS: Final = frozenset({b"math", b"svg", b"template"})
+"""What ends with all that is open inside of it."""
+SPOILERS: Final = _CONTAINERS | {b"a", b"noscript", b"select"}
 WATCHED: Final = SPOILERS | elements.TABLE_PARTS | {b"input", b"table", b"textarea"}
 """Names of tags that matter also where nothing is hidden."""
 
@@ -99,8 +102,8 @@ class PixelPlace:
                 self._pop_segment()
         elif name in elements.TABLE_PARTS:
             self._end_cell(name)
-        elif name == b"template":
-            self._end_template()
+        elif name in _CONTAINERS:
+            self._end_container(name)
         elif name in SPOILERS:
             self._close_all(name)
         elif self._hidden:
@@ -180,13 +183,13 @@ class PixelPlace:
                 self._pop_segment()
             self._pop_segment()
 
-    def _end_template(self) -> None:
-        """Close the last template with all above it."""
+    def _end_container(self, name: bytes) -> None:
+        """Close the last one of that name with all above it."""
         segment = self._segments[-1]
-        templates = segment.by_name[b"template"]
-        if not templates:
+        containers = segment.by_name[name]
+        if not containers:
             return
-        last = templates[-1]
+        last = containers[-1]
         while last.is_open:
             spoiler = segment.spoilers.pop()
             named = segment.by_name[spoiler.name]

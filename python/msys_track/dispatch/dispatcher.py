@@ -1,4 +1,4 @@
-"""The rewriter: opens, decides and renders messages with one set of keys, scopes and policy.
+"""Opens, decides and renders messages with one set of keys, scopes and policy.
 
 The proxy, the library and the filter all use it, so that they can't disagree.
 """
@@ -8,8 +8,8 @@ from dataclasses import asdict, replace
 
 from msys_track.dispatch.copies import Copy, render_alike, render_copies
 from msys_track.dispatch.decide import CopyDecision, Decision, decide_copies
-from msys_track.dispatch.hook import OnLink
-from msys_track.dispatch.message import Message
+from msys_track.dispatch.hook import HookedEngine, OnLink
+from msys_track.dispatch.message import OpenedMessage
 from msys_track.dispatch.recipients import Reader
 from msys_track.errors import PolicyRefusedError
 from msys_track.keys.ring import KeyRing
@@ -28,7 +28,7 @@ from msys_track.smtp.path import check_recipients
 log = event_logger(__name__)
 
 
-class Rewriter:
+class Dispatcher:
     """Makes copies with one key ring, one configuration, one policy and one engine.
 
     Args:
@@ -49,7 +49,6 @@ class Rewriter:
         "_engine",
         "_heeds_header",
         "_keys",
-        "_on_link",
         "_on_rendered",
         "policy",
         "scopes",
@@ -73,31 +72,25 @@ class Rewriter:
         self.policy = policy
         self._keys = keys
         self._heeds_header = heeds_header
-        self._on_link = on_link
         self._on_rendered = on_rendered
         self._engine = find_engine(engine)
+        if on_link is not None:
+            self._engine = HookedEngine(self._engine, on_link)
 
-    def open(
-        self,
-        message: bytes,
-        recipients: Sequence[str] = (),
-        arguments: Arguments | None = None,
-    ) -> Message:
+    def open(self, message: bytes, recipients: Sequence[str] = ()) -> OpenedMessage:
         """Read a message's header; its edits are found when the first copy needs them.
-
-        `arguments` are engagement data of the call; they rank as X-MSYS-API does.
 
         Raises:
             RecipientError: a recipient is not a mail address alone.
             HeaderRefusedError: `X-MSYS-API` is malformed.
         """
         check_recipients(recipients)
-        return self._open(message, recipients, self._find_layers(None), arguments)
+        return self._open(message, recipients, self._find_layers(None))
 
     def copy_for(
         self,
         recipient: str,
-        message: bytes | Message,
+        message: bytes | OpenedMessage,
         *,
         now: int,
         arguments: Arguments | None = None,
@@ -108,16 +101,17 @@ class Rewriter:
             recipient: the address that opens and clicks are counted for, without a name.
             message: as received; or opened, so that it is read once for many recipients.
             now: the injection time in Unix seconds.
-            arguments: engagement data of the call, if the message is not opened.
+            arguments: engagement data of the call; they rank as X-MSYS-API does.
 
         Raises:
             RecipientError: the recipient is not a mail address alone.
             HeaderRefusedError: `X-MSYS-API` is malformed.
         """
         check_recipients((recipient,))
-        opened = self.open(message, arguments=arguments) if isinstance(message, bytes) else message
+        opened = self.open(message) if isinstance(message, bytes) else message
         readers = [(Reader(recipient, "to"),)]
-        [copy] = render_alike(opened, readers, opened.resolve(), self._keys, now=now)
+        resolved = opened.resolve(arguments=arguments)
+        [copy] = render_alike(opened, readers, resolved, self._keys, now=now)
         return copy
 
     def copies(
@@ -170,7 +164,7 @@ class Rewriter:
             for to in recipients
             if self._heeds_header and not variables.is_bypassed(contexts.get(to))
         ]
-        opened: Message | None = None
+        opened: OpenedMessage | None = None
         options = {}
         copies: list[CopyDecision] = []
         if served:
@@ -203,15 +197,14 @@ class Rewriter:
         message: bytes,
         recipients: Sequence[str],
         scopes: Sequence[Scope],
-        arguments: Arguments | None,
-    ) -> Message:
-        return Message(
+        arguments: Arguments | None = None,
+    ) -> OpenedMessage:
+        return OpenedMessage(
             message,
             recipients,
             engine=self._engine,
             scopes=scopes,
             arguments=arguments,
-            on_link=self._on_link,
         )
 
     def _find_layers(

@@ -1,8 +1,8 @@
 //! The reader: links and places of pixels, token by token, in one piece or in many.
 //!
-//! It is the tokenizer of the HTML Standard ("Tokenization") with what tree construction must tell
-//! it: which elements hold text, and where foreign content begins and ends. Scripting is off, as in
-//! every mail client, so `<noscript>` is markup. What a document holds is found while its end has
+//! It is the tokenizer of the HTML Standard ("Tokenization") with the elements that hold text. In
+//! foreign content `lol_html` tells it what the tree decides. Scripting is off, as in every mail
+//! client, so `<noscript>` is markup. What a document holds is found while its end has
 //! not come yet, so the plan and the stream have one reader, and can't disagree.
 
 use super::comment::{begins_condition, closed_length, ends_name};

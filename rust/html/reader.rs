@@ -1,8 +1,8 @@
 //! The reader: links and places of pixels, token by token, in one piece or in many.
 //!
-//! It is the tokenizer of the HTML Standard ("Tokenization") with what tree construction must tell
-//! it: which elements hold text, and where foreign content begins and ends. Scripting is off, as in
-//! every mail client, so `<noscript>` is markup. What a document holds is found while its end has
+//! It is the tokenizer of the HTML Standard ("Tokenization") with the elements that hold text. In
+//! foreign content `lol_html` tells it what the tree decides. Scripting is off, as in every mail
+//! client, so `<noscript>` is markup. What a document holds is found while its end has
 //! not come yet, so the plan and the stream have one reader, and can't disagree.
 
 use super::comment::{begins_condition, closed_length, ends_name};
@@ -350,7 +350,9 @@ impl Reader {
             .and_then(|value| html.get(value))
             .is_some_and(|style| spoilers::hides(style, self.charset));
         let source = html.get(at..end).unwrap_or_default();
-        let namespace = self.namespace(source, name, tag.self_closing);
+        let is_asked = element == Element::Anchor
+            || tag.self_closing && self.spoilers.heed(element, is_hidden);
+        let namespace = self.namespace(source, name, tag.self_closing, is_asked);
         if let Some((link, place)) = link {
             let is_anchor = element == Element::Anchor;
             let is_svg = is_anchor && namespace == Namespace::Svg;
@@ -369,9 +371,15 @@ impl Reader {
         Ok(end)
     }
 
-    /// The namespace of the element that a start tag opens. It may be said to be HTML where nothing
-    /// depends on it.
-    fn namespace(&mut self, tag: &[u8], name: &[u8], self_closing: bool) -> Namespace {
+    /// The namespace of the element that a start tag opens; HTML where neither its kind nor
+    /// `is_asked` says that something depends on it.
+    fn namespace(
+        &mut self,
+        tag: &[u8],
+        name: &[u8],
+        self_closing: bool,
+        is_asked: bool,
+    ) -> Namespace {
         let element = Element::of(name);
         if element == Element::Foreign {
             let is_svg = name.eq_ignore_ascii_case(b"svg");
@@ -402,13 +410,9 @@ impl Reader {
                 }
                 outside
             }
-            _ if self_closing || element == Element::Anchor => {
-                self.tree.take(tag);
-                self.tree.namespace()
-            }
             _ => {
                 self.tree.take(tag);
-                Namespace::Html
+                if is_asked { self.tree.namespace() } else { Namespace::Html }
             }
         }
     }
@@ -485,7 +489,7 @@ impl Reader {
             self.closed(at, &name, &tag);
             return Ok(end);
         }
-        let is_html = self.namespace(&tag, &name, false) == Namespace::Html;
+        let is_html = self.namespace(&tag, &name, false, false) == Namespace::Html;
         let element = Element::of(&name);
         let tag = Opened { at, name: &name, element, is_hidden: false, is_closed: false };
         self.opened(&tag, self.offset + end, is_html);

@@ -57,9 +57,14 @@ impl Spoilers {
         })
     }
 
+    /// Whether a start tag may change anything.
+    pub(super) fn heed(&self, element: Element, is_hidden: bool) -> bool {
+        element != Element::Other || is_hidden || self.hides
+    }
+
     pub(super) fn open(&mut self, tag: &Opened<'_>) {
         let Opened { at, name, element, is_hidden, is_closed } = *tag;
-        if element == Element::Other && !is_hidden && !self.hides {
+        if !self.heed(element, is_hidden) {
             return;
         }
         let hash = NameHash::of(name);

@@ -6,12 +6,13 @@
 //! element that it began with. Text, comments and HTML's elements that hold text change nothing of
 //! that, so it gets none.
 
+use std::borrow::Cow;
 use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, LazyLock};
 
-use lol_html::send::{Element, HtmlRewriter, Settings};
-use lol_html::{MemorySettings, element, end_tag};
+use lol_html::send::{Element, ElementContentHandlers, HtmlRewriter, Settings};
+use lol_html::{MemorySettings, Selector, end_tag};
 
 /// Bytes that the stack of open elements may take.
 const MAX_MEMORY: usize = 128 << 10;
@@ -21,6 +22,9 @@ const MAX_WAITING: usize = 1 << 10;
 
 /// An element that means nothing anywhere, is never left open, and ends no foreign content.
 const PROBE: &[u8] = b"<wbr/>";
+
+/// The probe, and what foreign content begins and ends with.
+static ASKED: LazyLock<Option<Selector>> = LazyLock::new(|| "svg, math, wbr".parse().ok());
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Namespace {
@@ -81,11 +85,13 @@ impl Tree {
             is_first = false;
             Ok(())
         };
+        let Some(selector) = ASKED.as_ref() else { return };
+        let handlers = ElementContentHandlers::default().element(note);
         let memory = MemorySettings::new()
             .with_preallocated_parsing_buffer_size(0)
             .with_max_allowed_memory_usage(MAX_MEMORY);
         let settings = Settings::new_send()
-            .append_element_content_handler(element!("svg, math, wbr", note))
+            .append_element_content_handler((Cow::Borrowed(selector), handlers))
             .with_memory_settings(memory)
             // The Standard leaves no doubt about raw text in a `<select>`.
             .with_strict(false);

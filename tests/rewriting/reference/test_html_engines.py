@@ -107,6 +107,9 @@ def test_well_nested_foreign_content(pieces: list[str]) -> None:
 DIFFERENCES = {
     "an end tag of HTML closes foreign content": b"<b><svg></b><title><a href=http://e.com/>",
     "HTML left open in foreign content": b"<svg><desc><p></svg></p></desc><title><a href=http://e.com/>",
+    "HTML in two SVGs": b"<svg><svg><div><style><a href=http://e.com/>",
+    "SVG in MathML": b"<math><mrow><svg><desc><style><a href=http://e.com/>",
+    "a glyph in MathML's text": b"<math><mi><mglyph><style><a href=http://e.com/>",
     "raw text in a frameset": b"<frameset><style><a href=http://e.com/>",
     "raw text that a template ignores": b"<template><col><style><a href=http://e.com/>",
 }

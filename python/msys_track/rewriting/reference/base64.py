@@ -8,6 +8,7 @@ from typing import Final
 _BLANK: Final = b" \t\r\n\f"
 _MAX_LINE: Final = 76
 _LONGEST_LINE: Final = 996  # RFC 5322 section 2.1.1, in whole groups
+_STEPS: Final = (4_096, 64, 1)  # in which a character is looked for
 _BODY: Final = re.compile(rb"([A-Za-z0-9+/]*)(={0,2})")
 _CUT_GROUP: Final = 3  # characters that are missing where a group has one only
 
@@ -48,31 +49,24 @@ class Layout:
 def find_group(encoded: bytes, group: int) -> Layout:
     """Find the group of four characters with that number, from 0."""
     end = len(encoded.rstrip(_BLANK))
-    left = group * 4
-    at = 0
-    for line in _split(encoded):
-        characters = len(line.translate(None, _BLANK))
-        if left < characters or at + len(line) >= end:
-            break
-        left -= characters
-        at += len(line)
-    start, column = at, 0
-    while start < end and not (column == left and encoded[start] not in _BLANK):
-        column += encoded[start] not in _BLANK
-        start += 1
+    start, left = 0, group * 4
+    for step in _STEPS:
+        while start < end:
+            characters = len(encoded[start : start + step].translate(None, _BLANK))
+            if characters > left:
+                break
+            left -= characters
+            start += step
+    start = min(start, end)
+    line = encoded.rfind(b"\n", 0, start) + 1
+    column = len(encoded[line:start].translate(None, _BLANK))
     return Layout(start, column, _measure_line(encoded), end)
-
-
-def _split(encoded: bytes) -> list[bytes]:
-    lines = [line + b"\n" for line in encoded.split(b"\n")]
-    lines[-1] = lines[-1][:-1]
-    return lines
 
 
 def _measure_line(encoded: bytes) -> int:
     # The longest of several lines tells how long a full one is; a single one may be short.
     body = encoded.strip(_BLANK)
-    longest = max(len(line.rstrip(_BLANK)) for line in body.split(b"\n"))
+    longest = max([len(line.rstrip(_BLANK)) for line in body.split(b"\n")])
     if longest == len(body):
         return _MAX_LINE
     return min(max(longest, 4), _LONGEST_LINE) // 4 * 4

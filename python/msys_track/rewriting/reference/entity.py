@@ -14,6 +14,7 @@ from msys_track.rewriting.reference.header import (
     read_section,
     read_value,
 )
+from msys_track.rewriting.reference.links import lower_ascii
 
 _MAX_DEPTH: Final = 32
 _MAX_PARTS: Final = 1_000
@@ -157,7 +158,7 @@ class _Walk:
             start=section.body,
             end=len(self._message) if self.is_full else place.end,
             media_type=media_type,
-            transfer_encoding=drop_comments(encoding).strip(_BLANK).lower() or "7bit",
+            transfer_encoding=lower_ascii(drop_comments(encoding).strip(_BLANK)) or "7bit",
             boundaries=place.boundaries,
             reason=Reason.TOO_MANY_PARTS if self.is_full else reason,
         )
@@ -201,7 +202,7 @@ def _judge(section: Section, types: list[bytes], media_type: Value) -> Reason | 
     if (
         any(_differ(section.find_values(name)) for name in others)
         or len(set(media_type.find_all("boundary"))) > 1
-        or len({charset.lower() for charset in media_type.find_all("charset")}) > 1
+        or len({lower_ascii(charset) for charset in media_type.find_all("charset")}) > 1
     ):
         return Reason.AMBIGUOUS_HEADER
     return None

@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from msys_track.rewriting.reference.links import lower_ascii
+
 _MARK: Final = b"\xef\xbb\xbf"
 _MBOX_LINE: Final = re.compile(rb">?From [^\n]*(?:\n|\Z)")
 _NAME: Final = re.compile(rb"[!-9;-~]+")
+_MAX_PARAMETERS: Final = 200  # of a field; one of thousands is an attack
 _LINE_BREAKS: Final = b"\r\n"
 _BLANK: Final = " \t\n\f\r"
 _COMMENT_PIECES: Final = re.compile(r'\\.|["()]|[^"()\\]+|\\', re.DOTALL)
@@ -152,7 +155,7 @@ class Value:
 def read_value(value: bytes) -> Value:
     """Read an unfolded value with parameters; comments are dropped."""
     word, _, rest = drop_comments(value.decode("utf-8", "replace")).partition(";")
-    return Value(word.strip(_BLANK).lower(), tuple(_read_parameters(rest)))
+    return Value(lower_ascii(word.strip(_BLANK)), tuple(_read_parameters(rest)))
 
 
 def read_media_type(value: bytes) -> Value:
@@ -181,11 +184,11 @@ def drop_comments(text: str) -> str:
 
 
 def _read_parameters(text: str) -> list[tuple[str, str]]:
-    found = []
+    found: list[tuple[str, str]] = []
     rest = text
-    while "=" in rest:
+    while "=" in rest and len(found) < _MAX_PARAMETERS:
         name, _, rest = rest.partition("=")
-        name = name.rpartition(";")[2].strip(_BLANK).lower()
+        name = lower_ascii(name.rpartition(";")[2].strip(_BLANK))
         rest = rest.lstrip(_BLANK)
         quoted = _QUOTED.match(rest)
         if quoted is not None:

@@ -2,10 +2,14 @@
 
 import re
 from bisect import bisect_right
+from string import hexdigits
 from typing import Final
 
 _MAX_LINE: Final = 76
 _ESCAPE: Final = re.compile(rb"=(?:([0-9A-Fa-f]{2})|[ \t]*(?:\r?\n|\Z))")
+_BYTES: Final = {
+    f"{high}{low}".encode(): bytes.fromhex(high + low) for high in hexdigits for low in hexdigits
+}
 _LITERAL: Final = re.compile(rb"[ -<>-~]")
 _TEXT: Final = re.compile(rb"[ -<>-~]+|[^ -<>-~]")
 
@@ -20,27 +24,33 @@ class Decoded:
 
         A `=` that begins neither an escape nor a soft line break stays as it stands.
         """
-        content = bytearray()
         self._body = body
         # Each run of bytes that follow each other: where it is in the content and in the message.
         self._starts: list[int] = []
         self._encoded: list[int] = []
         self._lengths: list[int] = []
-        copied = 0
+        pieces = []
+        copied = length = 0
         for escape in _ESCAPE.finditer(encoded):
-            self._add_run(content, copied, encoded[copied : escape.start()], 1)
+            at = escape.start()
+            if at > copied:
+                pieces.append(encoded[copied:at])
+                self._add_run(length, copied, 1)
+                length += at - copied
             if escape[1]:
-                self._add_run(content, escape.start(), bytes.fromhex(escape[1].decode()), 3)
+                pieces.append(_BYTES[escape[1]])
+                self._add_run(length, at, 3)
+                length += 1
             copied = escape.end()
-        self._add_run(content, copied, encoded[copied:], 1)
-        self.content = bytes(content)
+        if copied < len(encoded):
+            pieces.append(encoded[copied:])
+            self._add_run(length, copied, 1)
+        self.content = b"".join(pieces)
 
-    def _add_run(self, content: bytearray, at: int, run: bytes, length: int) -> None:
-        if run:
-            self._starts.append(len(content))
-            self._encoded.append(self._body + at)
-            self._lengths.append(length)
-            content += run
+    def _add_run(self, start: int, at: int, length: int) -> None:
+        self._starts.append(start)
+        self._encoded.append(self._body + at)
+        self._lengths.append(length)
 
     def locate(self, start: int, end: int) -> tuple[int, int]:
         """Return the bytes of the message that a range of the content stands for.

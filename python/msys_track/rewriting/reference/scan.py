@@ -35,6 +35,7 @@ _OWN_ATTRIBUTES: Final = frozenset(
 )
 # As Outlook's templates have them; in another case neither engine takes them for Outlook's.
 _CONDITION: Final = re.compile(rb"<!--\[if[\t\n\r (]")
+_MAY_LINK: Final = re.compile(rb"<(?:a|v:)", re.IGNORECASE)
 _VML_NAME: Final = re.compile(rb"<v:[0-9A-Za-z]*+[\t\n\f\r />]")
 _BLANK: Final = r"[\t\n\f\r \xa0]*+"
 _URL_TEXT: Final = re.compile(
@@ -307,7 +308,7 @@ class _Scanner:
         end = _COMMENT_CLOSE.search(html)
         text_end = len(html) if end is None else end.start()
         start = html.find(b">", 0, text_end) + 1
-        if not start:
+        if not start or _MAY_LINK.search(html, start) is None:
             return
         inner = _Scanner(
             html[start:text_end],

@@ -8,7 +8,7 @@ from typing import Final
 from msys_track.reasons import Reason
 from msys_track.rewriting.reference.charset import Charset
 from msys_track.rewriting.reference.left_alone import LeftAloneError
-from msys_track.rewriting.reference.links import OWN_ATTRIBUTES, LinkOptions
+from msys_track.rewriting.reference.links import OWN_ATTRIBUTES, LinkOptions, lower_ascii
 
 _ARMOUR: Final = (
     (b"-----BEGIN PGP SIGNED MESSAGE-----", Reason.SIGNED_PART),
@@ -185,7 +185,7 @@ def _read_pairs(inside: bytes) -> dict[str, str]:
         return {}
     while rest:
         option = _OPTION.match(rest)
-        name = "" if option is None else option["name"].lower()
+        name = "" if option is None else lower_ascii(option["name"])
         if option is None or name not in OWN_ATTRIBUTES:
             return {}
         pairs.setdefault(name, option["value"])

@@ -12,6 +12,8 @@ from msys_track.rewriting.reference.quoted_printable import Decoded
 
 Form: TypeAlias = Literal["verbatim", "quoted-printable", "base64"]
 
+_WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+"""Byte order marks of UTF-16 (Encoding Standard, "BOM sniff")."""
 _VERBATIM: Final = ("7bit", "8bit", "binary")
 
 
@@ -73,6 +75,9 @@ def read_body(message: bytes, leaf: Leaf) -> Body:
             raise LeftAloneError(Reason.MALFORMED_TRANSFER_ENCODING) from error
     elif leaf.transfer_encoding not in _VERBATIM:
         raise LeftAloneError(Reason.UNKNOWN_TRANSFER_ENCODING)
+    if not isinstance(charset, WideCharset) and content.startswith(_WIDE_MARKS):
+        # A browser believes the mark, other readers the header section.
+        raise LeftAloneError(Reason.UNSUPPORTED_CHARSET)
     wide = WideText(content, charset) if isinstance(charset, WideCharset) else None
     utf8 = find_charset("utf-8")
     own = utf8 if isinstance(charset, WideCharset) else charset

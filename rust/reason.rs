@@ -90,7 +90,8 @@ reasons! {
     SignedMessage = "signed_message",
     /// no registry knows the charset's name
     UnknownCharset = "unknown_charset",
-    /// EBCDIC and others that are no supersets of ASCII; of a link: its target can't be read
+    /// EBCDIC and others that are no supersets of ASCII, or UTF-16's byte order mark where another
+    /// charset is named; of a link: its target can't be read
     UnsupportedCharset = "unsupported_charset",
     /// not 7bit, 8bit, binary, quoted-printable or base64
     UnknownTransferEncoding = "unknown_transfer_encoding",

@@ -105,7 +105,10 @@ class Reason(StrEnum):
     UNKNOWN_CHARSET = "unknown_charset", "no registry knows the charset's name"
     UNSUPPORTED_CHARSET = (
         "unsupported_charset",
-        "EBCDIC and others that are no supersets of ASCII; of a link: its target can't be read",
+        (
+            "EBCDIC and others that are no supersets of ASCII, or UTF-16's byte order mark where "
+            "another charset is named; of a link: its target can't be read"
+        ),
     )
     UNKNOWN_TRANSFER_ENCODING = (
         "unknown_transfer_encoding",

@@ -73,7 +73,8 @@ impl Spoilers {
                 self.leave_cell();
                 self.leave_rows(element);
             }
-            Element::Anchor => self.remove(NameHash::of(b"a")),
+            // It ends the open one, and a pixel right before it would still be inside of that.
+            Element::Anchor if self.reach().any(|spoiler| spoiler.name == hash) => return,
             Element::Select if self.reach().any(|spoiler| spoiler.name == hash) => {
                 return self.remove(hash);
             }

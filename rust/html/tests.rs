@@ -188,7 +188,11 @@ fn the_pixel_goes_before_what_would_hide_it() {
     for html in [
         "<body>x|<a href=y>z</body>",
         "<body><a href=y>z</a>x|</body>",
-        "<body><a href=y>|<a href=y>z</body>",
+        "<body>|<a href=y><a href=y>z</body>",
+        "<body>|<a name=x><p><a name=y></p></body>",
+        "<body><a href=x>x</a>|<a name=x><a href=y></body>",
+        "<body><a href=x>x<a href=y>y</a>|</body>",
+        "<body><table><td><a href=x><a href=y></table>|</body>",
         "<body>|<div style='display:none'>x<div></div></body>",
         "<body><div style='display:none'>x<div></div></div>|</body>",
         "<body>|<div style='color:red; DISPLAY : \n none !important'></body>",

@@ -27,6 +27,10 @@ impl<'m> PartText<'m> {
         let coding = Coding::for_label(label)?;
         let body = decode()?;
         Ok(match coding {
+            // A browser believes the mark, other readers the header section.
+            Coding::Ascii(_) if has_wide_mark(body.bytes()) => {
+                return Err(Reason::UnsupportedCharset);
+            }
             Coding::Ascii(charset) => Self { body, charset, transcoded: None },
             Coding::Transcoded(scheme) => {
                 let transcoded = Some(Transcoded::read(body.bytes(), scheme)?);
@@ -92,6 +96,11 @@ impl<'m> PartText<'m> {
             link.reason.get_or_insert(Reason::UnsupportedCharset);
         }
     }
+}
+
+/// Whether a text begins with UTF-16's byte order mark (Encoding Standard, "BOM sniff").
+fn has_wide_mark(text: &[u8]) -> bool {
+    text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff")
 }
 
 /// Takes links to where they stand in the part; one that ends inside a shift is left.

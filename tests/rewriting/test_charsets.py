@@ -1,5 +1,6 @@
 """Charsets: Python's codecs as a second opinion on the table and on the core's decoders."""
 
+import base64
 import codecs
 import re
 from importlib.resources import files
@@ -8,7 +9,10 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.rewriting.plans import plan
+from tests.rewriting.plans import KEYS, URLS, engagement, plan
+
+from msys_track.rewriting.engines import find_engine
+from msys_track.rewriting.rules import Rules
 
 TABLE = files("msys_track.rewriting").joinpath("charsets.txt").read_text(encoding="utf-8")
 SINGLE = re.findall(r"^single (\S+) +# Python (\S+)$", TABLE, re.MULTILINE)
@@ -80,3 +84,18 @@ def is_in(character: str, codec: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("mark", [b"\xff\xfe", b"\xfe\xff"])
+@pytest.mark.parametrize("charset", ["; charset=utf-8", "; charset=windows-1252", ""])
+def test_a_mark_of_utf_16_under_another_name_leaves_the_part_alone(
+    charset: str, mark: bytes, engine: str
+) -> None:
+    codec = "utf-16-le" if mark == b"\xff\xfe" else "utf-16-be"
+    html = mark + "<body><a href='http://e.com/'>x</a></body>".encode(codec)
+    head = f"Content-Type: text/html{charset}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    message = head.encode() + base64.encodebytes(html)
+    planned = find_engine(engine).plan(message, Rules())
+    assert [each.reason for each in planned.left_alone] == ["unsupported_charset"]
+    assert planned.render(KEYS, engagement(open_tracking=True), URLS).message == message

@@ -10,7 +10,7 @@ HIDDEN = "style='display:none'"
 @pytest.mark.parametrize(
     "html",
     [
-        "x|<a>y</body>", "x<a>y</a>z|</body>", "<a>x|<a>y</body>", "|<a>",
+        "x|<a>y</body>", "x<a>y</a>z|</body>", "|<a>x<a>y</body>", "|<a>",
         "<body>x|<select><option>",
         "<select><option></select>|", "<select><select>|", "<select><input>|", "|<noscript>x",
         "<noscript></noscript>|</body>", "|<template>x</body>", "<template><a></template>x|",

@@ -17,6 +17,8 @@ from msys_track.rewriting.reference.transcoded import Transcoded, transcode
 
 Form: TypeAlias = Literal["verbatim", "quoted-printable", "base64"]
 
+_WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+"""Byte order marks of UTF-16 (Encoding Standard, "BOM sniff")."""
 _VERBATIM: Final = ("7bit", "8bit", "binary")
 
 
@@ -95,6 +97,9 @@ def read_body(message: bytes, leaf: Leaf) -> Body:
     if not isinstance(charset, Charset):
         transcoded = transcode(content, charset)
         charset = find_charset_of_transcoded(charset)
+    elif content.startswith(_WIDE_MARKS):
+        # A browser believes the mark, other readers the header section.
+        raise LeftAloneError(Reason.UNSUPPORTED_CHARSET)
     return Body(
         leaf=leaf,
         form=form,

@@ -81,8 +81,9 @@ class PixelPlace:
         if name in _ENDS_SELECT and self._close_all(b"select") and name == b"select":
             return
         self._end_hidden_item(name)
-        if name == b"a":
-            self._close_all(name)
+        if name == b"a" and self._is_open(name):
+            # It ends the open one, and a pixel right before it would still be inside of that.
+            return
         if (name in CELLS or name == b"table") and self._entries < _MOST_ENTRIES:
             self._entries += 1
             self._segments.append(_Segment(name))
@@ -150,6 +151,10 @@ class PixelPlace:
         for spoiler in named:
             self._close(spoiler)
         return named != []
+
+    def _is_open(self, name: bytes) -> bool:
+        """Tell whether a spoiler of that name is open above the topmost marker."""
+        return any(each.is_open for each in self._segments[-1].by_name.get(name, ()))
 
     def _end_hidden_item(self, name: bytes) -> None:
         """Close a hidden `p` or `li` that ends where this tag begins."""

@@ -9,7 +9,7 @@ use super::comment::{begins_condition, closed_length, ends_name};
 use super::foreign::{Foreign, Namespace};
 use super::found::HtmlScan;
 use super::spoilers::{self, Opened, Spoilers};
-use super::syntax::{Attributes, Element, TagState, is_style, raw_text_name};
+use super::syntax::{Attributes, Element, NameHash, TagState, is_style, raw_text_name};
 use super::tag::LinkTag;
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange};
@@ -301,34 +301,31 @@ impl Reader {
             return self.cut_tag(html, at, start..html.len());
         };
         let name = html.get(tag.name.clone()).unwrap_or_default();
+        let hash = NameHash::read(html, &tag.name);
+        let element = Element::of(name, hash);
         if is_end {
             let Some(end) = tag.finish() else {
                 return self.cut_tag(html, at, tag.name);
             };
-            self.closed(self.offset + at, name);
+            self.closed(self.offset + at, name, hash, element);
             return Ok(end);
         }
-        let element = Element::of(name);
         let place = match element {
             Element::Anchor | Element::Area => Some(Place::Html),
             Element::Vml => Some(Place::Vml),
             _ => None,
         };
-        let mut style = None;
-        let link = if let Some(place) = place {
+        let (link, style) = if let Some(place) = place {
+            let mut style = None;
             let attributes = tag.by_ref().inspect(|(name, value)| {
                 if style.is_none() && is_style(html, name) {
                     style = Some(value.clone());
                 }
             });
-            Some((LinkTag::from_attributes(attributes, html, self.charset), place))
+            let link = LinkTag::from_attributes(attributes, html, self.charset);
+            (Some((link, place)), style.flatten())
         } else {
-            for (name, value) in tag.by_ref() {
-                if style.is_none() && is_style(html, &name) {
-                    style = Some(value);
-                }
-            }
-            None
+            (None, tag.find_style())
         };
         let Some(end) = tag.finish() else {
             return self.cut_tag(html, at, tag.name);
@@ -345,7 +342,6 @@ impl Reader {
                 | Element::Template
                 | Element::Void
         ) && style
-            .flatten()
             .and_then(|value| html.get(value))
             .is_some_and(|style| spoilers::hides(style, self.charset));
         let namespace = if self.foreign.is_empty() && element != Element::Foreign {
@@ -364,7 +360,7 @@ impl Reader {
         let is_closed = !is_html && tag.self_closing;
         let at = self.offset + at;
         self.opened(
-            &Opened { at, name, element, is_hidden, is_closed },
+            &Opened { at, name, hash, element, is_hidden, is_closed },
             self.offset + end,
             is_html,
         );
@@ -389,8 +385,7 @@ impl Reader {
         }
     }
 
-    fn closed(&mut self, at: usize, name: &[u8]) {
-        let element = Element::of(name);
+    fn closed(&mut self, at: usize, name: &[u8], hash: NameHash, element: Element) {
         match element {
             Element::Body => {
                 self.body_end_seen = true;
@@ -404,7 +399,7 @@ impl Reader {
         } else if !self.foreign.is_empty() {
             self.foreign.close(name);
         }
-        self.spoilers.close(name, element);
+        self.spoilers.close(hash, element);
     }
 
     /// A tag whose end has not come yet.
@@ -417,7 +412,7 @@ impl Reader {
         let name = html.get(name).unwrap_or_default();
         // A name of such a length is none that matters.
         let name = name.get(..name.len().min(64)).unwrap_or_default().to_vec();
-        let element = Element::of(&name);
+        let element = Element::of(&name, NameHash::of(&name));
         if !is_end && matches!(element, Element::Anchor | Element::Area | Element::Vml) {
             self.passed_over = Some(at);
         }
@@ -435,8 +430,10 @@ impl Reader {
         self.content = Content::Markup;
         let end = at + length;
         let Some(LongTag { at, name, is_end }) = self.long_tag.take() else { return Ok(end) };
+        let hash = NameHash::of(&name);
+        let element = Element::of(&name, hash);
         if is_end {
-            self.closed(at, &name);
+            self.closed(at, &name, hash, element);
             return Ok(end);
         }
         let tag = [b"<", name.as_slice(), b">"].concat();
@@ -444,8 +441,7 @@ impl Reader {
             attributes.finish();
             self.foreign.open(&tag, &attributes).is_none()
         });
-        let element = Element::of(&name);
-        let tag = Opened { at, name: &name, element, is_hidden: false, is_closed: false };
+        let tag = Opened { at, name: &name, hash, element, is_hidden: false, is_closed: false };
         self.opened(&tag, self.offset + end, is_html);
         Ok(end)
     }
@@ -541,8 +537,12 @@ fn begins_with_name(text: &[u8], name: &[u8]) -> Option<bool> {
 
 /// Whether there may be a link, in any case.
 fn holds_href(html: &[u8]) -> bool {
-    memchr::memchr2_iter(b'h', b'H', html)
-        .any(|at| html.get(at..at + 4).is_some_and(|word| word.eq_ignore_ascii_case(b"href")))
+    // Its rarest letter.
+    memchr::memchr2_iter(b'f', b'F', html).any(|at| {
+        html.get(..=at).is_some_and(|head| {
+            head.last_chunk::<4>().is_some_and(|word| word.eq_ignore_ascii_case(b"href"))
+        })
+    })
 }
 
 /// The text of a conditional comment, condition and closing dashes excluded.

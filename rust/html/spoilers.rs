@@ -41,6 +41,7 @@ pub(super) struct Opened<'h> {
     /// Where it stands in the document.
     pub(super) at: usize,
     pub(super) name: &'h [u8],
+    pub(super) hash: NameHash,
     pub(super) element: Element,
     /// Its `style` says that it is not displayed.
     pub(super) is_hidden: bool,
@@ -58,11 +59,10 @@ impl Spoilers {
     }
 
     pub(super) fn open(&mut self, tag: &Opened<'_>) {
-        let Opened { at, name, element, is_hidden, is_closed } = *tag;
-        if element == Element::Other && !is_hidden && !self.hides {
+        let Opened { at, name, hash, element, is_hidden, is_closed } = *tag;
+        if matches!(element, Element::Other | Element::Void) && !is_hidden && !self.hides {
             return;
         }
-        let hash = NameHash::of(name);
         match element {
             Element::Cell | Element::Caption | Element::Row | Element::RowGroup => {
                 self.leave_cell();
@@ -109,8 +109,7 @@ impl Spoilers {
         }
     }
 
-    pub(super) fn close(&mut self, name: &[u8], element: Element) {
-        let hash = || NameHash::of(name);
+    pub(super) fn close(&mut self, name: NameHash, element: Element) {
         match element {
             Element::Table => {
                 if let Some(table) = self.last_table() {
@@ -121,7 +120,7 @@ impl Spoilers {
             Element::Cell | Element::Caption => {
                 let marker = self.scope_start().checked_sub(1);
                 if let Some(at) =
-                    marker.filter(|at| self.entries.get(*at) == Some(&Entry::Marker(hash())))
+                    marker.filter(|at| self.entries.get(*at) == Some(&Entry::Marker(name)))
                 {
                     self.truncate(at);
                 }
@@ -131,11 +130,10 @@ impl Spoilers {
                 self.leave_cell();
                 return self.leave_rows(element);
             }
-            Element::Anchor | Element::Select | Element::Noscript => return self.remove(hash()),
+            Element::Anchor | Element::Select | Element::Noscript => return self.remove(name),
             Element::Template | Element::Foreign => {
                 let start = self.scope_start();
                 let inside = self.entries.get(start..).unwrap_or_default();
-                let name = hash();
                 let is_it = |entry: &Entry| matches!(entry, Entry::Spoiler(s) if s.name == name);
                 if let Some(at) = inside.iter().rposition(is_it) {
                     self.truncate(start + at);
@@ -147,7 +145,6 @@ impl Spoilers {
         if !self.hides {
             return;
         }
-        let name = hash();
         for spoiler in self.reach_mut().filter(|spoiler| spoiler.name == name) {
             spoiler.hidden = spoiler.hidden.map(|open| open.saturating_sub(1));
         }

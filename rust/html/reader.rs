@@ -9,7 +9,7 @@ use super::comment::{begins_condition, closed_length, ends_name};
 use super::foreign::{Foreign, Namespace};
 use super::found::HtmlScan;
 use super::spoilers::{self, Opened, Spoilers};
-use super::syntax::{Attributes, Element, NameHash, TagState, is_style, raw_text_name};
+use super::syntax::{Attributes, Element, NameHash, TagState, raw_text_name};
 use super::tag::LinkTag;
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange};
@@ -310,51 +310,24 @@ impl Reader {
             self.closed(self.offset + at, name, hash, element);
             return Ok(end);
         }
-        let place = match element {
-            Element::Anchor | Element::Area => Some(Place::Html),
-            Element::Vml => Some(Place::Vml),
-            _ => None,
-        };
-        let (link, style) = if let Some(place) = place {
-            let mut style = None;
-            let attributes = tag.by_ref().inspect(|(name, value)| {
-                if style.is_none() && is_style(html, name) {
-                    style = Some(value.clone());
-                }
-            });
-            let link = LinkTag::from_attributes(attributes, html, self.charset);
-            (Some((link, place)), style.flatten())
-        } else {
-            (None, tag.find_style())
-        };
+        let style = if spoilers::may_hide(element) { tag.find_style() } else { None };
         let Some(end) = tag.finish() else {
             return self.cut_tag(html, at, tag.name);
         };
-        let is_hidden = !matches!(
-            element,
-            Element::Anchor
-                | Element::Area
-                | Element::Body
-                | Element::Html
-                | Element::Input
-                | Element::Select
-                | Element::Noscript
-                | Element::Template
-                | Element::Void
-        ) && style
-            .and_then(|value| html.get(value))
-            .is_some_and(|style| spoilers::hides(style, self.charset));
+        let style = style.and_then(|value| html.get(value));
+        let is_hidden = style.is_some_and(|style| spoilers::hides(style, self.charset));
         let namespace = if self.foreign.is_empty() && element != Element::Foreign {
             None
         } else {
             self.foreign.open(html, &tag)
         };
-        if let Some((link, place)) = link {
-            let is_anchor = element == Element::Anchor;
-            let is_svg = is_anchor && namespace == Some(Namespace::Svg);
-            let link = if is_svg { link.in_svg() } else { link };
-            let content = is_anchor.then_some(end);
-            link.note(html, place, self.charset, content, &mut self.found);
+        match element {
+            Element::Anchor => {
+                self.note_link(html, start, Place::Html, Some(end), namespace);
+            }
+            Element::Area => self.note_link(html, start, Place::Html, None, namespace),
+            Element::Vml => self.note_link(html, start, Place::Vml, None, namespace),
+            _ => {}
         }
         let is_html = namespace.is_none();
         let is_closed = !is_html && tag.self_closing;
@@ -365,6 +338,23 @@ impl Reader {
             is_html,
         );
         Ok(end)
+    }
+
+    /// Notes what a tag that may be a link says, whose name begins at `start`; `content` is where
+    /// that of an `a` begins. It is read for a second time, as few tags are links.
+    fn note_link(
+        &mut self,
+        html: &[u8],
+        start: usize,
+        place: Place,
+        content: Option<usize>,
+        namespace: Option<Namespace>,
+    ) {
+        let Some(attributes) = Attributes::of_tag(html, start) else { return };
+        let link = LinkTag::from_attributes(attributes, html, self.charset);
+        let is_svg = content.is_some() && namespace == Some(Namespace::Svg);
+        let link = if is_svg { link.in_svg() } else { link };
+        link.note(html, place, self.charset, content, &mut self.found);
     }
 
     /// What a start tag does besides being a link.

@@ -247,6 +247,22 @@ fn closes_paragraph(name: &[u8]) -> bool {
     blocks.into_iter().any(|block| name.eq_ignore_ascii_case(block))
 }
 
+/// Whether an element is a spoiler if it is not displayed.
+pub(super) fn may_hide(element: Element) -> bool {
+    !matches!(
+        element,
+        Element::Anchor
+            | Element::Area
+            | Element::Body
+            | Element::Html
+            | Element::Input
+            | Element::Select
+            | Element::Noscript
+            | Element::Template
+            | Element::Void
+    )
+}
+
 /// Whether the value of a `style` attribute says that an element is not displayed.
 pub(super) fn hides(style: &[u8], charset: Charset) -> bool {
     let mut marks = memchr::memchr3_iter(b'y', b'Y', b'&', style);

@@ -151,7 +151,7 @@ fn find_in_name(bytes: &[u8], ends: impl Fn(u8) -> bool) -> Option<usize> {
 }
 
 /// Whether an attribute is `style`.
-pub(super) fn is_style(html: &[u8], name: &Range<usize>) -> bool {
+fn is_style(html: &[u8], name: &Range<usize>) -> bool {
     name.len() == "style".len()
         && html.get(name.clone()).is_some_and(|name| name.eq_ignore_ascii_case(b"style"))
 }

@@ -8,10 +8,12 @@ MAKEFLAGS += --no-builtin-rules
 
 # The interpreter to make .venv from; empty: the newest on PATH (scripts/find-python).
 PYTHON ?=
-# Handed on: make demo ARGS=--keep, make test PYTEST_ARGS='-k resolve', make bench BENCH_ARGS=…
+# Handed on: make demo ARGS=--keep, make test PYTEST_ARGS='-k resolve', make bench BENCH_ARGS=…,
+# make corpus CORPUS_ARGS='--every 20'.
 ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+CORPUS_ARGS ?=
 # make lock UPGRADE=--upgrade takes the newest versions instead of keeping those that fit.
 UPGRADE ?=
 
@@ -36,7 +38,7 @@ installed = $(PIP) install --require-hashes $(1) || { printf '%s\n' \
 	'  hint: pip needs a package index that it can reach; its settings: $(BIN)/python -m pip config list' >&2; \
 	exit 1; }
 
-.PHONY: help demo test bench build lint types fmt clean lock pages coverage audit \
+.PHONY: help demo test bench corpus build lint types fmt clean lock pages coverage audit \
 	prerequisites lint-prerequisites lint-rust lint-python lint-words test-rust test-python \
 	coverage-rust coverage-python audit-rust audit-python
 
@@ -46,6 +48,7 @@ help:
 	@echo '  make demo     build, then send mails through proxy and tracker on this machine (ARGS=--keep)'
 	@echo '  make test     every check: lint, types, Rust tests, Python tests'
 	@echo '  make bench    speed against peers, in one run; fails under the bars (BENCH_ARGS=…)'
+	@echo '  make corpus   fidelity over ../shared/corpus, judged by readers of other hands'
 	@echo '  make build    the compiled core and the command, in .venv'
 	@echo '  make lint     cargo fmt, clippy, ruff, import directions, spelling'
 	@echo '  make types    mypy, strict'
@@ -146,6 +149,10 @@ audit-python: $(STAMPS)/audit
 		'  hint: pip-audit asks the public package index; where that cannot be reached, run make audit on a' \
 		'  machine that reaches it: the versions are those of requirements/.' >&2; exit 1; }; done
 
+corpus: $(STAMPS)/core $(STAMPS)/dev
+	$(say) 'corpus: every mail of ../shared/corpus by both engines, judged by Lexbor, Ada and email'
+	@$(BIN)/python -m tests.rewriting.corpus $(CORPUS_ARGS)
+
 bench: $(STAMPS)/core $(STAMPS)/bench
 	$(say) 'bench: building the Rust passes to compare with'
 	@cargo build --quiet --locked --release --bench html --bench tokens
@@ -221,6 +228,6 @@ lock:
 	@PATH="$(BIN):$$PATH"; \
 	$(LOCK) $(UPGRADE) pyproject.toml --group dev --group bench -o requirements/bench.txt && \
 	$(LOCK) -c requirements/bench.txt pyproject.toml --group dev -o requirements/dev.txt && \
-	$(LOCK) -c requirements/bench.txt pyproject.toml --extra lua -o requirements/runtime.txt && \
+	$(LOCK) -c requirements/bench.txt pyproject.toml --extra lua --extra reference -o requirements/runtime.txt && \
 	$(LOCK) -c requirements/bench.txt requirements/build.in -o requirements/build.txt && \
 	$(LOCK) -c requirements/bench.txt --group audit -o requirements/audit.txt

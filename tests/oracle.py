@@ -1,24 +1,46 @@
-"""A second opinion on a rewritten message, which shares no code with what rewrites it.
+"""A second opinion on a rewritten message, which shares no code with the core that rewrites it.
 
-It reads the message as received by its own means: header sections and boundaries by regular
-expressions, fields and transfer encodings by the standard library, HTML by the reference engine,
-which follows the HTML Standard in Python. From that it says which bytes may differ and which must.
+It reads the message as received by the reference engine's readers of mail, charsets and HTML,
+which follow the standards in Python. From that it says which bytes may differ and which must.
 Everything else is compared byte for byte: other parts, boundary lines, preamble, headers, and in
 the HTML all but `href` and one `img`.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from tests.mime_standard import Leaf, decode_transfer, encode_query, html_leaves, text
-
+from msys_track.rewriting.reference.body import Body as ReadBody
+from msys_track.rewriting.reference.body import read_body
+from msys_track.rewriting.reference.entity import Leaf, list_parts
+from msys_track.rewriting.reference.header import read_section, skip_prelude
+from msys_track.rewriting.reference.left_alone import LeftAloneError
+from msys_track.rewriting.reference.query import encode_query
+from msys_track.rewriting.reference.quoted_printable import Decoded
 from msys_track.rewriting.reference.references import decode_references
 from msys_track.rewriting.reference.scan import FoundHtml, scan_html
 from msys_track.testing.fidelity import Body, compare_bodies, field_lines
 from msys_track.testing.href import browser_target
 
 Edits = Sequence[tuple[int, int, bytes]]
+
+SIGNATURES = frozenset({b"dkim-signature", b"arc-seal"})
+
+
+def list_html(message: bytes) -> list[Leaf]:
+    """Find the HTML parts that may be changed."""
+    section = read_section(message, skip_prelude(message), len(message))
+    if section.is_malformed or SIGNATURES & {each.name for each in section.fields}:
+        return []
+    return [leaf for leaf in list_parts(message, section) if leaf.role == "html"]
+
+
+def read_html(message: bytes, leaf: Leaf) -> ReadBody | None:
+    """Read an HTML part; None if its charset or transfer encoding can't be read."""
+    try:
+        return read_body(message, leaf)
+    except LeftAloneError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +85,7 @@ class Difference:
 
 
 _HIDES_PIXELS = re.compile(
-    r"<(?:a|select|noscript|template)(?=[\s/>])|<[^>]*display\s*:\s*none", re.IGNORECASE
+    rb"<(?:a|select|noscript|template)(?=[\s/>])|<[^>]*display\s*:\s*none", re.IGNORECASE
 )
 """A start tag that a pixel stands before, and not inside of."""
 
@@ -73,16 +95,17 @@ def difference(before: bytes, after: bytes) -> Difference:
     api = list(field_lines(before, b"X-MSYS-API"))
     found = Difference()
     copied = at = 0
-    leaves = html_leaves(before)
-    for number, (leaf, is_first) in enumerate(leaves):
+    leaves = list_html(before)
+    for number, leaf in enumerate(leaves):
         between = before[copied : leaf.start] if copied else _without(before[: leaf.start], api)
         assert after.startswith(between, at), "something before the HTML has changed"
         at += len(between)
-        behind = leaves[number + 1][0].start if number + 1 < len(leaves) else len(before)
+        behind = leaves[number + 1].start if number + 1 < len(leaves) else len(before)
         rest = before[leaf.end : behind]
         end = after.find(rest, at) if behind < len(before) else len(after) - len(rest)
         assert at <= end, "something behind the HTML has changed"
-        _compare(found, leaf, before[leaf.start : leaf.end], after[at:end], is_first=is_first)
+        copy = replace(leaf, start=at, end=end)
+        _compare(found, (before, leaf), (after, copy))
         copied, at = leaf.end, end
     if not leaves:
         assert after == _without(before, api), "a message without HTML has changed"
@@ -91,30 +114,32 @@ def difference(before: bytes, after: bytes) -> Difference:
     return found
 
 
-def _compare(found: Difference, leaf: Leaf, old: bytes, new: bytes, *, is_first: bool) -> None:
-    html = leaf.decode(old) if leaf.is_readable else None
+def _compare(found: Difference, before: tuple[bytes, Leaf], after: tuple[bytes, Leaf]) -> None:
+    old, new = (message[leaf.start : leaf.end] for message, leaf in (before, after))
+    html = read_html(*before)
     if html is None:
         assert old == new, "HTML in an unknown form has changed"
         return
-    rewritten = leaf.decode(new)
+    rewritten = read_html(*after)
     assert rewritten is not None, "the new HTML can't be decoded"
+    encoding = html.leaf.transfer_encoding
     changes = compare_bodies(
-        Body(raw=old, decoded=html.encode("latin-1"), encoding=leaf.encoding),
-        Body(raw=new, decoded=rewritten.encode("latin-1"), encoding=leaf.encoding),
+        Body(raw=old, decoded=html.text, encoding=encoding),
+        Body(raw=new, decoded=rewritten.text, encoding=encoding),
     )
-    charset = "utf-8" if leaf.transcoder else leaf.charset
-    place = _scan(charset, html).pixel
+    place = _scan(html).pixel
+    is_first = not html.leaf.is_later_piece
     found.has_html = True
     if is_first:
         found.pixel_places += place is not None
         found.pixels_lost += place is None
     tracked = {each.offset: each for each in changes.wrapped}
-    for (start, end), href in hrefs_of(charset, html):
+    for (start, end), href in hrefs_of(html):
         wrapped = tracked.pop(start, None)
         if wrapped is None:
             found.kept.append(href)
             continue
-        assert wrapped.original == html[start:end].encode("latin-1"), "more than an href is gone"
+        assert wrapped.original == html.text[start:end], "more than an href is gone"
         assert href.reason is None, f"{href.text!r} was wrapped, but {href.reason}"
         found.links.append((href.text, wrapped.url))
         found.wrapped.append(href)
@@ -122,7 +147,7 @@ def _compare(found: Difference, leaf: Leaf, old: bytes, new: bytes, *, is_first:
     for pixel in changes.pixels:
         assert not pixel.is_initial
         assert place is not None
-        is_moved = pixel.offset < place and _HIDES_PIXELS.match(html, pixel.offset)
+        is_moved = pixel.offset < place and _HIDES_PIXELS.match(html.text, pixel.offset)
         assert is_moved or pixel.offset == place, "a pixel in another place"
         found.pixels.append(pixel.url)
     assert len(changes.pixels) <= is_first, "more than one pixel"
@@ -162,7 +187,7 @@ def check_edits(before: bytes, edits: Edits) -> None:
             assert not inserted, "something stands where X-MSYS-API was"
         else:
             inner.append((offset, length, inserted))
-    for leaf, _ in html_leaves(before):
+    for leaf in list_html(before):
         own = [edit for edit in inner if leaf.start <= edit[0] <= edit[0] + edit[1] <= leaf.end]
         inner = [edit for edit in inner if edit not in own]
         if own:
@@ -171,23 +196,24 @@ def check_edits(before: bytes, edits: Edits) -> None:
 
 
 def _check_edits_of(leaf: Leaf, before: bytes, edits: Edits) -> None:
-    if leaf.encoding == "base64":
+    if leaf.transfer_encoding == "base64":
         assert len(edits) == 1
         return
-    if leaf.transcoder:
+    html = read_html(before, leaf)
+    assert html is not None
+    if html.transcoded is not None:
         return
-    html = decode_transfer(leaf.encoding, before[leaf.start : leaf.end]) or ""
-    hrefs = iter([href.text for _, href in hrefs_of(leaf.charset, html)])
+    hrefs = iter([href.text for _, href in hrefs_of(html)])
     for offset, length, inserted in edits:
-        # A bare `=` at its end is not a soft break here: the next line is not in sight.
         raw = before[offset : offset + length]
         if inserted in (b"\n", b"\r\n") and raw in (b" ", b"\t", b"\f"):
             assert before[offset + 1 : offset + 5].lower() == b"href", "a break in another place"
             continue
-        bare = raw[-1:] if raw.endswith(b"=") else b""
-        covered = (decode_transfer(leaf.encoding, raw.removesuffix(b"=")) or "") + bare.decode(
-            "ascii"
-        )
+        covered = raw.decode("latin-1")
+        if html.quoted_printable is not None:
+            # A bare `=` at its end is not a soft break here: the next line is not in sight.
+            bare = "=" if raw.endswith(b"=") else ""
+            covered = Decoded(raw.removesuffix(b"="), 0).content.decode("latin-1") + bare
         assert not covered or covered in hrefs, f"an edit covers {covered!r}"
 
 
@@ -195,32 +221,27 @@ def _without(message: bytes, ranges: list[tuple[int, int]]) -> bytes:
     return replay_edits(message, [(start, end - start, b"") for start, end in ranges])
 
 
-def hrefs_of(charset: str | None, html: str) -> Iterator[tuple[tuple[int, int], Href]]:
-    """Each `href` that all clients see, and where it stands."""
-    for link in _scan(charset, html).links:
+def hrefs_of(html: ReadBody) -> Iterator[tuple[tuple[int, int], Href]]:
+    """Each `href` that all clients see, and where it stands in the text."""
+    decode = html.charset.decode
+    for link in _scan(html).links:
         if link.where != "html":
             continue
-        options = {
-            name: decode_references(text(charset, raw.decode("latin-1")))
-            for name, raw in link.attributes.items()
-        }
+        options = {name: decode_references(decode(raw)) for name, raw in link.attributes.items()}
         switch = options.get("data-msys-clicktrack", "").strip().lower()
-        raw = link.raw.decode("latin-1")
-        value = decode_references(text(charset, raw))
+        target = browser_target(decode_references(decode(link.raw)))
+        encoder = html.charset.find_encoder(link.raw)
         name = options.get("data-msys-linkname", "").encode()[:63].decode("utf-8", "ignore")
         yield (
             (link.start, link.end),
             Href(
-                text=raw,
-                target=encode_query(charset, raw, browser_target(value)),
+                text=link.raw.decode("latin-1"),
+                target=target if encoder is None else encode_query(target, encoder),
                 name=name or None,
                 opted_out=switch in ("0", "false", "off"),
             ),
         )
 
 
-def _scan(charset: str | None, html: str) -> FoundHtml:
-    """Read HTML whose characters are its bytes."""
-    return scan_html(
-        html.encode("latin-1"), decode=lambda raw: text(charset, raw.decode("latin-1"))
-    )
+def _scan(html: ReadBody) -> FoundHtml:
+    return scan_html(html.text, decode=html.charset.decode)

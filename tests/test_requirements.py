@@ -27,7 +27,9 @@ def read_versions(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w.-]+)==([\w.]+)", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("wanted", [*PROJECT["dependencies"], *EXTRAS["lua"]])
+@pytest.mark.parametrize(
+    "wanted", [*PROJECT["dependencies"], *EXTRAS["lua"], *EXTRAS["reference"]]
+)
 def test_make_build_installs_what_the_examples_need(wanted: str) -> None:
     name = re.match(r"[\w-]+", wanted)
     assert name is not None

@@ -1,5 +1,6 @@
 """A package without the compiled core still tracks mail, with the engine in pure Python."""
 
+import importlib.machinery
 import os
 import shutil
 import subprocess
@@ -75,6 +76,20 @@ def test_the_commands_track_by_the_reference_engine(bare: Path, command: list[st
     refused = run(bare, *arguments)
     assert refused.returncode == 2
     assert b"the compiled core is not part of this installation" in refused.stderr
+
+
+def test_a_core_that_cannot_be_loaded_is_not_taken_for_one_that_is_not_there(
+    bare: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / PACKAGE.name
+    shutil.copytree(bare / PACKAGE.name, broken)
+    suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
+    (broken / f"_core{suffix}").write_bytes(b"no library")
+    done = run(tmp_path, "-c", LIBRARY)
+    assert done.returncode != 0
+    assert b"_core" in done.stderr
+    assert b"ImportError" in done.stderr
+    assert b"not part of this installation" not in done.stdout + done.stderr
 
 
 def test_a_configuration_is_read_without_the_lines_of_its_keys(bare: Path, tmp_path: Path) -> None:

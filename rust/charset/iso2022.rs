@@ -14,6 +14,8 @@ pub(super) enum Set {
     Katakana,
     Jis0208,
     Jis0212,
+    /// Its first plane, which has all of JIS X 0208; the rest is not known.
+    Jis0213,
     Gb2312,
     Ksc5601,
     Latin1,
@@ -24,7 +26,15 @@ pub(super) enum Set {
 
 impl Set {
     fn is_double(self) -> bool {
-        matches!(self, Self::Jis0208 | Self::Jis0212 | Self::Gb2312 | Self::Ksc5601 | Self::Unread)
+        matches!(
+            self,
+            Self::Jis0208
+                | Self::Jis0212
+                | Self::Jis0213
+                | Self::Gb2312
+                | Self::Ksc5601
+                | Self::Unread
+        )
     }
 }
 
@@ -49,9 +59,8 @@ const ESCAPES: [(&[u8], Slot, Set); 21] = [
     (b"$(@", Slot::G0, Set::Jis0208),
     (b"$(B", Slot::G0, Set::Jis0208),
     (b"$(D", Slot::G0, Set::Jis0212),
-    // JIS X 0213: its first plane has all of JIS X 0208.
-    (b"$(O", Slot::G0, Set::Jis0208),
-    (b"$(Q", Slot::G0, Set::Jis0208),
+    (b"$(O", Slot::G0, Set::Jis0213),
+    (b"$(Q", Slot::G0, Set::Jis0213),
     (b"$(P", Slot::G0, Set::Unread),
     (b"$A", Slot::G0, Set::Gb2312),
     (b"$(C", Slot::G0, Set::Ksc5601),
@@ -155,7 +164,12 @@ impl State {
                 text.push(katakana.unwrap_or(char::REPLACEMENT_CHARACTER));
             }
             (_, b'!'..=b'~', Some(trail @ b'!'..=b'~')) if set.is_double() => {
-                text.push(read_pair(set, byte, trail));
+                match (set, read_pair(set, byte, trail)) {
+                    (Set::Unread | Set::Jis0213, char::REPLACEMENT_CHARACTER) => {
+                        text.push_unread();
+                    }
+                    (_, character) => text.push(character),
+                }
                 return 2;
             }
             (_, b'!'..=b'~', Some(ESC)) if set.is_double() => {
@@ -175,7 +189,10 @@ impl State {
 /// One character of a set that a single shift calls.
 fn push_single(set: Option<Set>, rest: &[u8], text: &mut ShiftedText) -> usize {
     let (character, length) = match (set, rest) {
-        (Some(Set::Unread), [_, _, ..]) => (char::REPLACEMENT_CHARACTER, 2),
+        (Some(Set::Unread), [_, _, ..]) => {
+            text.push_unread();
+            return 2;
+        }
         (Some(Set::Latin1), [byte @ b' '..=b'\x7f', ..]) => (char::from(byte | 0x80), 1),
         (Some(Set::Greek), [byte @ b' '..=b'\x7f', ..]) => {
             (decode_one(ISO_8859_7, &[byte | 0x80]), 1)
@@ -190,7 +207,7 @@ fn push_single(set: Option<Set>, rest: &[u8], text: &mut ShiftedText) -> usize {
 pub(super) fn read_pair(set: Set, lead: u8, trail: u8) -> char {
     let [lead, trail] = [lead | 0x80, trail | 0x80];
     match set {
-        Set::Jis0208 => decode_one(EUC_JP, &[lead, trail]),
+        Set::Jis0208 | Set::Jis0213 => decode_one(EUC_JP, &[lead, trail]),
         Set::Jis0212 => decode_one(EUC_JP, &[0x8F, lead, trail]),
         Set::Gb2312 => decode_one(GBK, &[lead, trail]),
         Set::Ksc5601 => decode_one(EUC_KR, &[lead, trail]),

@@ -51,11 +51,13 @@ impl Runs {
 pub(super) struct ShiftedText {
     text: String,
     runs: Vec<Run>,
+    /// U+FFFD stands for a character that others can read.
+    pub(super) has_unread: bool,
 }
 
 impl ShiftedText {
     pub(super) fn with_capacity(bytes: usize) -> Self {
-        Self { text: String::with_capacity(bytes), runs: Vec::new() }
+        Self { text: String::with_capacity(bytes), runs: Vec::new(), has_unread: false }
     }
 
     /// The text and the way back, if that does not take too much memory.
@@ -63,7 +65,7 @@ impl ShiftedText {
         if ends_in_ascii {
             self.begin_run(source, false);
         }
-        let Self { text, runs } = self;
+        let Self { text, runs, .. } = self;
         (runs.len() <= MAX_RUNS).then_some((text, Runs { all: runs }))
     }
     /// A byte that is ASCII, outside of any shift.
@@ -89,6 +91,12 @@ impl ShiftedText {
     /// A character in whose place nothing can be put in.
     pub(super) fn push(&mut self, character: char) {
         self.text.push(character);
+    }
+
+    /// A character of a set that is not known here.
+    pub(super) fn push_unread(&mut self) {
+        self.has_unread = true;
+        self.push(char::REPLACEMENT_CHARACTER);
     }
 
     fn begin_run(&mut self, source: usize, ends_base64: bool) {

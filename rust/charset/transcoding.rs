@@ -16,6 +16,8 @@ pub struct Transcoded {
     pub text: String,
     /// How ASCII is written in the part.
     pub script: Script,
+    /// Whether U+FFFD may stand for a character of a set that is not known here.
+    pub has_unread: bool,
     map: Map,
 }
 
@@ -38,7 +40,7 @@ impl Transcoded {
             _ => return Self::read_shifted(source, scheme),
         };
         let (text, units) = wide::decode(source, unit, order).ok_or(Reason::UnsupportedCharset)?;
-        Ok(Self { text, script: units.script(), map: Map::Units(units) })
+        Ok(Self { text, script: units.script(), has_unread: false, map: Map::Units(units) })
     }
 
     fn read_shifted(source: &[u8], scheme: Scheme) -> Result<Self, Reason> {
@@ -48,9 +50,10 @@ impl Transcoded {
             Scheme::Hz => (Script::Escaped(b'~', b"~~"), hz::decode(source, &mut shifted)),
             _ => (Script::Ascii, iso2022::decode(source, scheme, &mut shifted)),
         };
+        let has_unread = shifted.has_unread;
         let read = shifted.finish(ends_in_ascii, source.len());
         let (text, runs) = read.ok_or(Reason::HtmlLimit)?;
-        Ok(Self { text, script, map: Map::Runs(runs) })
+        Ok(Self { text, script, has_unread, map: Map::Runs(runs) })
     }
 
     /// The bytes that a range of the text came from, if ASCII can stand in their place.

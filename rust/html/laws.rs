@@ -88,7 +88,12 @@ pub(crate) fn judge(html: &[u8], in_comment: bool) -> Judged {
             let length = shape.iter().position(|byte| ends_name(*byte));
             length.is_some_and(|length| shape.iter().take(length).all(u8::is_ascii_alphanumeric))
         });
-        let href = element.attributes().iter().find(|attribute| attribute.name() == "href");
+        // Its own `name()` drops a byte order mark.
+        let is_href = |attribute: &&Attribute<'_>| {
+            let name = attribute.name_source_location().and_then(|at| html.get(at.bytes()));
+            name.is_some_and(|name| name.eq_ignore_ascii_case(b"href"))
+        };
+        let href = element.attributes().iter().find(is_href);
         if let Some(value) = href.and_then(Attribute::value_source_location)
             && (is_vml || name == "a" || name == "area")
         {

@@ -2,7 +2,6 @@
 
 pub mod attribute;
 mod comment;
-mod foreign;
 pub mod found;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod laws;
@@ -10,6 +9,7 @@ pub mod reader;
 mod spoilers;
 mod syntax;
 mod tag;
+mod tree;
 pub(crate) mod visible;
 
 #[cfg(test)]

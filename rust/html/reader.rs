@@ -6,11 +6,11 @@
 //! not come yet, so the plan and the stream have one reader, and can't disagree.
 
 use super::comment::{begins_condition, closed_length, ends_name};
-use super::foreign::{Foreign, Namespace};
 use super::found::HtmlScan;
 use super::spoilers::{self, Opened, Spoilers};
 use super::syntax::{Attributes, Element, NameHash, TagState, raw_text_name};
 use super::tag::LinkTag;
+use super::tree::{Namespace, Tree};
 use crate::charset::Charset;
 use crate::edit::{PartOffset, PartRange};
 use crate::link::{Link, Place};
@@ -70,7 +70,7 @@ pub(crate) struct Reader {
     content: Content,
     /// What the tag that is passed over was.
     long_tag: Option<LongTag>,
-    foreign: Foreign,
+    tree: Tree,
     spoilers: Spoilers,
     body_end_seen: bool,
     is_last: bool,
@@ -105,7 +105,7 @@ impl Reader {
             longest,
             content: Content::Markup,
             long_tag: None,
-            foreign: Foreign::default(),
+            tree: Tree::default(),
             spoilers: Spoilers::default(),
             body_end_seen: false,
             is_last: false,
@@ -190,7 +190,7 @@ impl Reader {
         match rest.get(1..).unwrap_or_default() {
             [b'!', b'-', b'-', ..] => self.comment(html, at),
             [] | [b'/' | b'!'] | [b'!', b'-'] => Err(Incomplete(at)),
-            [b'!', b'[', ..] if self.foreign.is_current() => self.section(html, at),
+            [b'!', b'[', ..] if self.tree.is_open() => self.section(html, at),
             [b'/', b'>', ..] => Ok(at + "</>".len()),
             [b'/', name, ..] if name.is_ascii_alphabetic() => self.tag(html, at),
             [b'!' | b'?', ..] | [b'/', _, ..] => {
@@ -209,7 +209,7 @@ impl Reader {
         if rest.len() < start.len() && start.starts_with(rest) {
             return Err(Incomplete(at));
         }
-        let is_data = rest.starts_with(start);
+        let is_data = rest.starts_with(start) && self.tree.namespace() != Namespace::Html;
         self.content = if is_data { Content::CharacterData } else { Content::Declaration };
         Ok(at + if is_data { start.len() } else { "<!".len() })
     }
@@ -307,7 +307,8 @@ impl Reader {
             let Some(end) = tag.finish() else {
                 return self.cut_tag(html, at, tag.name);
             };
-            self.closed(self.offset + at, name, hash, element);
+            let source = html.get(at..end).unwrap_or_default();
+            self.closed(self.offset + at, hash, element, source);
             return Ok(end);
         }
         let style = if spoilers::may_hide(element) { tag.find_style() } else { None };
@@ -316,11 +317,8 @@ impl Reader {
         };
         let style = style.and_then(|value| html.get(value));
         let is_hidden = style.is_some_and(|style| spoilers::hides(style, self.charset));
-        let namespace = if self.foreign.is_empty() && element != Element::Foreign {
-            None
-        } else {
-            self.foreign.open(html, &tag)
-        };
+        let source = html.get(at..end).unwrap_or_default();
+        let namespace = self.namespace(source, name, element, tag.self_closing);
         match element {
             Element::Anchor => {
                 self.note_link(html, start, Place::Html, Some(end), namespace);
@@ -329,7 +327,7 @@ impl Reader {
             Element::Vml => self.note_link(html, start, Place::Vml, None, namespace),
             _ => {}
         }
-        let is_html = namespace.is_none();
+        let is_html = namespace == Namespace::Html;
         let is_closed = !is_html && tag.self_closing;
         let at = self.offset + at;
         self.opened(
@@ -348,13 +346,62 @@ impl Reader {
         start: usize,
         place: Place,
         content: Option<usize>,
-        namespace: Option<Namespace>,
+        namespace: Namespace,
     ) {
         let Some(attributes) = Attributes::of_tag(html, start) else { return };
         let link = LinkTag::from_attributes(attributes, html, self.charset);
-        let is_svg = content.is_some() && namespace == Some(Namespace::Svg);
+        let is_svg = content.is_some() && namespace == Namespace::Svg;
         let link = if is_svg { link.in_svg() } else { link };
         link.note(html, place, self.charset, content, &mut self.found);
+    }
+
+    /// The namespace of the element that a start tag opens. It may be said to be HTML where nothing
+    /// depends on it.
+    fn namespace(
+        &mut self,
+        tag: &[u8],
+        name: &[u8],
+        element: Element,
+        self_closing: bool,
+    ) -> Namespace {
+        if element == Element::Foreign {
+            let is_svg = name.eq_ignore_ascii_case(b"svg");
+            let namespace = if is_svg { Namespace::Svg } else { Namespace::MathMl };
+            if self_closing {
+                // `lol_html` would leave it open.
+                return namespace;
+            }
+            if !self.tree.is_open() {
+                self.tree.begin();
+            }
+        }
+        if !self.tree.is_open() {
+            return Namespace::Html;
+        }
+        match element {
+            Element::Text
+            | Element::Textarea
+            | Element::Script
+            | Element::Plaintext
+            | Element::Noscript => {
+                // SVG has a `<title>` too, whose content is HTML's. In HTML `lol_html` would wait
+                // for the end of the text, and for that of `<noscript>` too, which is markup in a
+                // mail.
+                let outside = self.tree.namespace();
+                if outside != Namespace::Html {
+                    self.tree.take(tag);
+                }
+                outside
+            }
+            _ if self_closing || element == Element::Anchor => {
+                self.tree.take(tag);
+                self.tree.namespace()
+            }
+            _ => {
+                self.tree.take(tag);
+                Namespace::Html
+            }
+        }
     }
 
     /// What a start tag does besides being a link.
@@ -375,7 +422,7 @@ impl Reader {
         }
     }
 
-    fn closed(&mut self, at: usize, name: &[u8], hash: NameHash, element: Element) {
+    fn closed(&mut self, at: usize, hash: NameHash, element: Element, tag: &[u8]) {
         match element {
             Element::Body => {
                 self.body_end_seen = true;
@@ -386,8 +433,10 @@ impl Reader {
         }
         if self.content == Content::EndOfText {
             self.content = Content::Markup;
-        } else if !self.foreign.is_empty() {
-            self.foreign.close(name);
+        } else if element == Element::Foreign {
+            self.tree.close(tag);
+        } else if self.tree.is_open() {
+            self.tree.take(tag);
         }
         self.spoilers.close(hash, element);
     }
@@ -422,15 +471,13 @@ impl Reader {
         let Some(LongTag { at, name, is_end }) = self.long_tag.take() else { return Ok(end) };
         let hash = NameHash::of(&name);
         let element = Element::of(&name, hash);
+        let mark: &[u8] = if is_end { b"</" } else { b"<" };
+        let tag = [mark, name.as_slice(), b">"].concat();
         if is_end {
-            self.closed(at, &name, hash, element);
+            self.closed(at, hash, element, &tag);
             return Ok(end);
         }
-        let tag = [b"<", name.as_slice(), b">"].concat();
-        let is_html = Attributes::of_tag(&tag, 1).is_none_or(|mut attributes| {
-            attributes.finish();
-            self.foreign.open(&tag, &attributes).is_none()
-        });
+        let is_html = self.namespace(&tag, &name, element, false) == Namespace::Html;
         let tag = Opened { at, name: &name, hash, element, is_hidden: false, is_closed: false };
         self.opened(&tag, self.offset + end, is_html);
         Ok(end)

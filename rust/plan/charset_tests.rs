@@ -182,12 +182,29 @@ fn a_superset_of_ascii_that_only_iana_knows_is_tracked() {
 
 #[test]
 fn a_link_beyond_what_can_be_read_is_left() {
-    let body = b"<a href=http://e.com/\xa4\xa4><a href=http://e.com/>\xa4\xa4</a>";
-    let message = message("text/html", "euc-tw", "8bit", body);
+    for (label, unread) in [
+        ("euc-tw", b"\xa4\xa4".as_slice()),
+        ("iso-2022-jp-3", b"\x1b$(P!!\x1b(B"),
+        ("iso-2022-jp-2004", b"\x1b$(QO~\x1b(B"),
+        ("iso-2022-cn", b"\x1b$)G\x0eDD\x0f"),
+        ("iso-2022-cn-ext", b"\x1b$)E\x0eDD\x0f"),
+        ("iso-2022-cn", b"\x1b$*H\x1bNDD"),
+    ] {
+        let body = [b"<a href=http://e.com/", unread, b"><a href=http://e.com/>", unread, b"</a>"];
+        let message = message("text/html", label, "8bit", &body.concat());
+        let plan = Plan::new(message.as_slice(), &Rules::default(), &[]);
+        assert_eq!(plan.links.len(), 1, "{label}");
+        let left = plan.left_alone.iter().find(|left| left.target.is_some()).unwrap();
+        assert_eq!(left.reason, Reason::UnsupportedCharset, "{label}");
+    }
+}
+
+#[test]
+fn a_malformed_character_of_a_set_that_is_read_is_what_a_browser_reads() {
+    let body = b"<a href=http://e.com/\x1b$B~~\x1b(B>x</a>";
+    let message = message("text/html", "iso-2022-jp", "7bit", body);
     let plan = Plan::new(message.as_slice(), &Rules::default(), &[]);
-    assert_eq!(plan.links.len(), 1);
-    let left = plan.left_alone.iter().find(|left| left.target.is_some()).unwrap();
-    assert_eq!(left.reason, Reason::UnsupportedCharset);
+    assert_eq!(plan.links[0].link.target, "http://e.com/\u{fffd}");
 }
 
 #[test]

@@ -82,7 +82,8 @@ impl<'m> PartText<'m> {
 
     /// Nobody knows where a link leads of which a byte can't be read.
     fn leave_unread(&self, links: &mut [Link]) {
-        if !self.charset.is_opaque() {
+        let has_unread = self.transcoded.as_ref().is_some_and(|read| read.has_unread);
+        if !self.charset.is_opaque() && !has_unread {
             return;
         }
         for link in

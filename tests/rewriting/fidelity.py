@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from tests import mime_standard, oracle
+from tests import oracle
 
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.dispatcher import Dispatcher
@@ -73,9 +73,10 @@ def _path(url: str) -> str:
 
 def _hides_links(message: bytes) -> bool:
     """Whether there may be links in comments, which are reported and left alone."""
-    for leaf, _ in mime_standard.html_leaves(message):
-        html = mime_standard.decode_transfer(leaf.encoding, message[leaf.start : leaf.end]) or ""
-        if "<!--[if" in html.lower() or "<v:" in html.lower():
+    for leaf in oracle.list_html(message):
+        html = oracle.read_html(message, leaf)
+        text = b"" if html is None else html.text.lower()
+        if b"<!--[if" in text or b"<v:" in text:
             return True
     return False
 

@@ -33,11 +33,14 @@ def import_native() -> ModuleType:
     """Return the module of the compiled engine.
 
     Raises:
+        ImportError: the core is there and can't be loaded.
         SettingsError: the core is not compiled.
     """
     try:
         return import_module("msys_track.rewriting.native")
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != "msys_track._core":
+            raise
         raise SettingsError(
             "engine: the compiled core is not part of this installation; install a wheel for "
             'this platform, or give engine="reference"'

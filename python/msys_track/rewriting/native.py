@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from msys_track import _core
+import msys_track._core as _core  # noqa: PLR0402 - names the module that is missing
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 from msys_track.rewriting.engine import Plan
 from msys_track.rewriting.rules import Rules

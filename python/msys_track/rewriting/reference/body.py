@@ -5,10 +5,15 @@ from typing import Final, Literal, TypeAlias
 
 from msys_track.reasons import Reason
 from msys_track.rewriting.reference import base64
-from msys_track.rewriting.reference.charset import Charset, WideCharset, WideText, find_charset
+from msys_track.rewriting.reference.charset import (
+    Charset,
+    find_charset,
+    find_charset_of_transcoded,
+)
 from msys_track.rewriting.reference.entity import Leaf
 from msys_track.rewriting.reference.left_alone import LeftAloneError
 from msys_track.rewriting.reference.quoted_printable import Decoded
+from msys_track.rewriting.reference.transcoded import Transcoded, transcode
 
 Form: TypeAlias = Literal["verbatim", "quoted-printable", "base64"]
 
@@ -28,14 +33,27 @@ class Body:
     charset: Charset
     """Of `text`."""
     quoted_printable: Decoded | None
-    wide: WideText | None
+    transcoded: Transcoded | None
 
     def locate_part(self, start: int, end: int) -> tuple[int, int] | None:
         """Return the bytes of the content that a range of the text stands for."""
-        if self.wide is None:
-            return start, end
-        first, last = self.wide.locate(start), self.wide.locate(end)
-        return None if first is None or last is None else (first, last)
+        return (start, end) if self.transcoded is None else self.transcoded.find_range(start, end)
+
+    def locate_insertion(self, at: int) -> int | None:
+        """Return where in the content a pixel goes that has that place in the text."""
+        return at if self.transcoded is None else self.transcoded.find_insertion(at)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether its characters are written in units of two or four bytes."""
+        return self.transcoded is not None and self.transcoded.is_wide
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether U+FFFD may stand for a character that others can read."""
+        return self.charset.is_opaque or (
+            self.transcoded is not None and self.transcoded.has_unread
+        )
 
     def locate(self, start: int, end: int) -> tuple[int, int]:
         """Return the bytes of the message of a range of the content; in base64 all of them."""
@@ -47,7 +65,7 @@ class Body:
 
     def encode(self, text: bytes) -> bytes:
         """Write ASCII in the part's charset."""
-        return text if self.wide is None else text.decode("ascii").encode(self.wide.codec)
+        return text if self.transcoded is None else self.transcoded.encode(text)
 
 
 def read_body(message: bytes, leaf: Leaf) -> Body:
@@ -73,17 +91,16 @@ def read_body(message: bytes, leaf: Leaf) -> Body:
             raise LeftAloneError(Reason.MALFORMED_TRANSFER_ENCODING) from error
     elif leaf.transfer_encoding not in _VERBATIM:
         raise LeftAloneError(Reason.UNKNOWN_TRANSFER_ENCODING)
-    wide = WideText(content, charset) if isinstance(charset, WideCharset) else None
-    utf8 = find_charset("utf-8")
-    own = utf8 if isinstance(charset, WideCharset) else charset
-    if isinstance(own, WideCharset):
-        raise LeftAloneError(Reason.UNSUPPORTED_CHARSET)
+    transcoded = None
+    if not isinstance(charset, Charset):
+        transcoded = transcode(content, charset)
+        charset = find_charset_of_transcoded(charset)
     return Body(
         leaf=leaf,
         form=form,
         content=content,
-        text=content if wide is None else wide.content,
-        charset=own,
+        text=content if transcoded is None else transcoded.content,
+        charset=charset,
         quoted_printable=quoted_printable,
-        wide=wide,
+        transcoded=transcoded,
     )

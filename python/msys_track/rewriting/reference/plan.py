@@ -7,12 +7,12 @@ from typing import Final, Literal, TypeAlias
 from msys_track.reasons import Reason
 from msys_track.rewriting.reference import links as link_rules
 from msys_track.rewriting.reference.body import Body, read_body
-from msys_track.rewriting.reference.charset import encode_query
 from msys_track.rewriting.reference.entity import Leaf, list_parts
 from msys_track.rewriting.reference.header import Section, read_section, skip_prelude
 from msys_track.rewriting.reference.left_alone import LeftAloneError
 from msys_track.rewriting.reference.lines import Around, find_line_break, is_boundary, look_around
 from msys_track.rewriting.reference.links import OWN_ATTRIBUTES, LinkOptions
+from msys_track.rewriting.reference.query import encode_query
 from msys_track.rewriting.reference.references import decode_references
 from msys_track.rewriting.reference.scan import FoundHtml, FoundLink, scan_html
 from msys_track.rewriting.reference.text import scan_text
@@ -197,8 +197,8 @@ def _drop_fields(section: Section, rules: Rules, dropped: set[bytes]) -> list[He
 class _FoundLink:
     """A link before the rules, by its place in the content."""
 
-    start: int
-    end: int
+    place: tuple[int, int] | None
+    """None where it ends inside a shift."""
     target: str
     options: LinkOptions
     where: LinkWhere
@@ -328,11 +328,11 @@ class _Planner:
             if placeholder is not None and not is_initial:
                 yield (*placeholder, Pixel(kind=kind, is_line=False))
                 continue
-            place = None if at is None else body.locate_part(at, at)
+            place = None if at is None else body.locate_insertion(at)
             if place is None:
                 self._lack_pixel(body.leaf.start, is_initial=is_initial)
             else:
-                yield (*place, Pixel(kind=kind, is_line=True))
+                yield place, place, Pixel(kind=kind, is_line=True)
 
     def _find_placeholder(self, body: Body, html: FoundHtml) -> tuple[int, int] | None:
         wanted = (self._rules.pixel_placeholder or "").encode("utf-8")
@@ -363,9 +363,9 @@ class _Planner:
         }
         options = LinkOptions(values)
         target = link_rules.read_target(decode_references(charset.decode(link.raw)))
-        codec = charset.encodes_query(link.raw)
-        if codec is not None and not target.isascii():
-            target = encode_query(target, codec)
+        encoder = charset.find_encoder(link.raw)
+        if encoder is not None and not target.isascii():
+            target = encode_query(target, encoder)
         is_amp = body.leaf.role == "amp"
         place = body.locate_part(link.start, link.end)
         is_foreign = self._rules.foreign_opt_outs and link_rules.is_foreign_opt_out(
@@ -383,18 +383,16 @@ class _Planner:
             reason = link_rules.check_target(target)
         if reason is None and link.url_text:
             reason = Reason.URL_TEXT
-        if reason is None and charset.is_opaque and "\ufffd" in target:
+        if reason is None and body.has_unread and "\ufffd" in target:
             reason = Reason.UNSUPPORTED_CHARSET
-        start, end = (0, 0) if place is None else place
         return _FoundLink(
-            start=start,
-            end=end,
+            place=place,
             target=target,
             options=options,
             where="amp" if is_amp and link.where == "html" else link.where,
             reason=reason or (Reason.UNSUPPORTED_CHARSET if place is None else None),
-            fold=link.fold if body.wide is None else None,
-            is_in_comment=link.where == "outlook" and _is_in_comment(body.text, link.start),
+            fold=_locate_fold(body, link.fold),
+            is_in_comment=link.is_in_comment,
         )
 
     # Text
@@ -417,13 +415,11 @@ class _Planner:
                 reason = Reason.SPLIT_LINK
             if each.options.is_opted_out or (reason is None and target in self._opted_out):
                 reason = Reason.OPTED_OUT
-            if reason is None and body.charset.is_opaque and "\ufffd" in target:
+            if reason is None and body.has_unread and "\ufffd" in target:
                 reason = Reason.UNSUPPORTED_CHARSET
-            start, end = (0, 0) if place is None else place
             links.append(
                 _FoundLink(
-                    start=start,
-                    end=end,
+                    place=place,
                     target=target,
                     options=LinkOptions(
                         {
@@ -449,16 +445,17 @@ class _Planner:
     def _add_links(
         self, body: Body, found: list[_FoundLink], changes: list[tuple[int, int, Change]]
     ) -> None:
+        last = 0
         for link in found:
             reason = link.reason or self._refuse(link)
-            start, end = body.locate(link.start, link.end)
+            place = link.place or (last, last)
+            last = place[1]
+            start, end = body.locate(*place)
             if reason is not None:
                 self._leave(start, end, reason, link.target)
                 continue
             number = len(self.links)
-            changes.append(
-                (link.start, link.end, Href(number=number, is_in_comment=link.is_in_comment))
-            )
+            changes.append((*place, Href(number=number, is_in_comment=link.is_in_comment)))
             kind: LinkKind = "amp_click" if link.where == "amp" else "click"
             self.links.append(
                 Link(
@@ -491,10 +488,10 @@ class _Planner:
         if body.form == "base64":
             edits = [Edit(start=start, end=end, change=change) for start, end, change in changes]
             refused: list[tuple[int, Change]] = []
-            eol = find_line_break(body.text)
+            eol = find_line_break(body.text if body.is_wide else body.content)
         else:
             edits, refused = self._place_edits(body, changes, found)
-            eol = lines_eol if body.wide is None else find_line_break(body.text)
+            eol = find_line_break(body.text) if body.is_wide else lines_eol
         for start, end, change in changes:
             if not isinstance(change, Pixel):
                 continue
@@ -514,7 +511,7 @@ class _Planner:
         leaf = body.leaf
         edits: list[Edit] = []
         refused: list[tuple[int, Change]] = []
-        folds = {link.start: link.fold for link in found}
+        folds = {link.place[0]: link.fold for link in found if link.place is not None}
         can_fold = (
             self._rules.fold_long_lines
             and leaf.role == "html"
@@ -524,7 +521,7 @@ class _Planner:
         for first, last, change in changes:
             start, end = body.locate(first, last)
             around = look_around(self._message, (leaf.start, leaf.end), start, end)
-            if body.wide is None and _makes_boundary(change, around, leaf.boundaries):
+            if not body.is_wide and _makes_boundary(change, around, leaf.boundaries):
                 refused.append((start, change))
                 continue
             fold = folds.get(first) if can_fold and isinstance(change, Href) else None
@@ -548,9 +545,12 @@ def _describe(leaf: Leaf) -> Part:
     )
 
 
-def _is_in_comment(html: bytes, at: int) -> bool:
-    """Tell whether a link that only Outlook shows stands in a comment; else it is VML."""
-    return html.rfind(b"<!--", 0, at) > max(html.rfind(b"-->", 0, at), html.rfind(b"--!>", 0, at))
+def _locate_fold(body: Body, fold: int | None) -> int | None:
+    # In units of two or four bytes a white-space byte is no character.
+    if fold is None or body.is_wide:
+        return None
+    place = body.locate_part(fold, fold + 1)
+    return None if place is None else place[0]
 
 
 def _makes_boundary(change: Change, around: Around, boundaries: tuple[bytes, ...]) -> bool:

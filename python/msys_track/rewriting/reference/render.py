@@ -225,15 +225,15 @@ class _Copying:
         column = self._splice.measure_column(edit.start)
         is_verbatim = part.body.form == "verbatim"
         try:
-            if is_verbatim and part.body.wide is None and isinstance(edit.change, Href):
+            if is_verbatim and not part.body.is_wide and isinstance(edit.change, Href):
                 self._wrap(part, edit, around, column)
                 return
             if not is_verbatim:
                 new = self._encode_line(part, edit, around, column)
-            elif part.body.wide is not None:
+            elif part.body.is_wide:
                 new = part.body.encode(self._fill(edit, _NO_LIMIT))
             else:
-                new = self._fill_line(part, edit, around, column)
+                new = part.body.encode(self._fill_line(part, edit, around, column))
         except _OffError:
             return
         except LeftAloneError as error:
@@ -257,9 +257,11 @@ class _Copying:
     def _encode_line(self, part: PlannedPart, edit: Edit, around: Around, column: int) -> bytes:
         is_line = isinstance(edit.change, Pixel) and edit.change.is_line
         text = self._fill(edit, _NO_LIMIT)
-        if part.body.wide is not None:
-            text = part.body.encode(part.eol + text + part.eol if is_line else text)
+        if is_line and part.body.is_wide:
+            # A line break of the text is not one of the encoded lines.
+            text = part.eol + text + part.eol
             is_line = False
+        text = part.body.encode(text)
         return encode_line(
             text,
             column=column,

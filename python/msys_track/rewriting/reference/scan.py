@@ -69,6 +69,8 @@ class FoundLink:
     attributes: Mapping[str, bytes]
     """The raw values of the tag by their names in lower case; of duplicates the first."""
     where: Where
+    is_in_comment: bool
+    """Whether it stands in a conditional comment; one of Outlook's that does not is VML."""
     url_text: bool
     """Whether its visible text is itself a URL; False where that was not asked."""
 
@@ -286,6 +288,7 @@ class _Scanner:
             raw=self._html[start:end],
             attributes={name.decode("latin-1"): self._value(each) for name, each in found.items()},
             where=where,
+            is_in_comment=self._is_comment,
             url_text=False,
         )
 

@@ -73,6 +73,10 @@ def scan_text(
             continue
         whole = rest + _measure_url(text, rest, charset)
         options, options_end = _read_options(text, whole)
+        # In angle brackets a line break is no part of the URL (RFC 3986, appendix C).
+        goes_on = (
+            _opens_brackets(text, start) and _REST_IN_BRACKETS.match(text, options_end) is not None
+        )
         end = whole
         if options_end == whole:
             end = rest + _measure_trimmed(text[rest:whole], text[floor:start])
@@ -81,10 +85,7 @@ def scan_text(
             continue
         if options_end > end:
             removable.append((end, options_end))
-        goes_on = joins_lines and _SOFT_BREAK.match(text, options_end) is not None
-        # In angle brackets a line break is no part of the URL (RFC 3986, appendix C).
-        if _opens_brackets(text, start):
-            goes_on |= _REST_IN_BRACKETS.match(text, options_end) is not None
+        goes_on |= joins_lines and _SOFT_BREAK.match(text, options_end) is not None
         links.append(FoundText(start, end, options, goes_on))
         at = options_end
     return links, removable

@@ -1,5 +1,7 @@
 //! Attribute values: from the bytes between the quotes to the URL that a browser would follow.
 
+use std::borrow::Cow;
+
 use crate::charset::Charset;
 
 /// Reads an attribute's value: charset, then character references by the attribute rule.
@@ -9,14 +11,28 @@ use crate::charset::Charset;
 #[must_use]
 pub fn value(raw: &[u8], charset: Charset) -> String {
     let text = charset.decode(raw);
-    let text = match memchr::memchr(b'&', text.as_bytes()) {
-        Some(_) => htmlize::unescape_attribute(text),
-        None => text,
+    let text = match unescape_ampersands(&text) {
+        Some(unescaped) => Cow::Owned(unescaped),
+        None => htmlize::unescape_attribute(text),
     };
     if memchr::memchr(0, text.as_bytes()).is_some() {
         return text.replace('\0', "\u{fffd}");
     }
     text.into_owned()
+}
+
+/// Decodes a value in which every reference is `&amp;`, as in most; `None` for any other.
+fn unescape_ampersands(text: &str) -> Option<String> {
+    let mut unescaped = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'&', rest.as_bytes()) {
+        let (before, reference) = rest.split_at_checked(at)?;
+        rest = reference.strip_prefix("&amp;")?;
+        unescaped.push_str(before);
+        unescaped.push('&');
+    }
+    unescaped.push_str(rest);
+    Some(unescaped)
 }
 
 #[cfg(test)]

@@ -36,8 +36,12 @@ pub(crate) fn check(html: &[u8], charset: Charset) -> HtmlScan {
     }
     assert!([found.pixel, found.initial_pixel].into_iter().flatten().all(|at| at.0 <= html.len()));
     let lower = html.to_ascii_lowercase();
-    // In badly nested SVG and `MathML` `lol_html` reads other things than a browser.
-    if ["<svg", "<math"].iter().any(|tag| memchr::memmem::find(&lower, tag.as_bytes()).is_some()) {
+    // In badly nested SVG and `MathML`, and in raw text below `<select>`, `lol_html` reads other
+    // things than a browser.
+    if ["<svg", "<math", "<select"]
+        .iter()
+        .any(|tag| memchr::memmem::find(&lower, tag.as_bytes()).is_some())
+    {
         return found;
     }
     let judged = judge(html, false);

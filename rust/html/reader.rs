@@ -8,7 +8,7 @@
 use super::comment::{begins_condition, closed_length, ends_name};
 use super::found::HtmlScan;
 use super::spoilers::{self, Opened, Spoilers};
-use super::syntax::{Attributes, Element, TagState, is_style, raw_text_name};
+use super::syntax::{Attributes, Element, NameHash, TagState, raw_text_name};
 use super::tag::LinkTag;
 use super::tree::{Namespace, Tree};
 use crate::charset::Charset;
@@ -301,74 +301,60 @@ impl Reader {
             return self.cut_tag(html, at, start..html.len());
         };
         let name = html.get(tag.name.clone()).unwrap_or_default();
+        let hash = NameHash::read(html, &tag.name);
+        let element = Element::of(name, hash);
         if is_end {
             let Some(end) = tag.finish() else {
                 return self.cut_tag(html, at, tag.name);
             };
-            let tag = html.get(at..end).unwrap_or_default();
-            self.closed(self.offset + at, name, tag);
+            let source = html.get(at..end).unwrap_or_default();
+            self.closed(self.offset + at, hash, element, source);
             return Ok(end);
         }
-        let element = Element::of(name);
-        let place = match element {
-            Element::Anchor | Element::Area => Some(Place::Html),
-            Element::Vml => Some(Place::Vml),
-            _ => None,
-        };
-        let mut style = None;
-        let link = if let Some(place) = place {
-            let attributes = tag.by_ref().inspect(|(name, value)| {
-                if style.is_none() && is_style(html, name) {
-                    style = Some(value.clone());
-                }
-            });
-            Some((LinkTag::from_attributes(attributes, html, self.charset), place))
-        } else {
-            for (name, value) in tag.by_ref() {
-                if style.is_none() && is_style(html, &name) {
-                    style = Some(value);
-                }
-            }
-            None
-        };
+        let style = if spoilers::may_hide(element) { tag.find_style() } else { None };
         let Some(end) = tag.finish() else {
             return self.cut_tag(html, at, tag.name);
         };
-        let is_hidden = !matches!(
-            element,
-            Element::Anchor
-                | Element::Area
-                | Element::Body
-                | Element::Html
-                | Element::Input
-                | Element::Select
-                | Element::Noscript
-                | Element::Template
-                | Element::Void
-        ) && style
-            .flatten()
-            .and_then(|value| html.get(value))
-            .is_some_and(|style| spoilers::hides(style, self.charset));
+        let style = style.and_then(|value| html.get(value));
+        let is_hidden = style.is_some_and(|style| spoilers::hides(style, self.charset));
         let source = html.get(at..end).unwrap_or_default();
         let is_asked = element == Element::Anchor
             || tag.self_closing && self.spoilers.heed(element, is_hidden);
-        let namespace = self.namespace(source, name, tag.self_closing, is_asked);
-        if let Some((link, place)) = link {
-            let is_anchor = element == Element::Anchor;
-            let is_svg = is_anchor && namespace == Namespace::Svg;
-            let link = if is_svg { link.in_svg() } else { link };
-            let content = is_anchor.then_some(end);
-            link.note(html, place, self.charset, content, &mut self.found);
+        let namespace = self.namespace(source, name, element, tag.self_closing, is_asked);
+        match element {
+            Element::Anchor => {
+                self.note_link(html, start, Place::Html, Some(end), namespace);
+            }
+            Element::Area => self.note_link(html, start, Place::Html, None, namespace),
+            Element::Vml => self.note_link(html, start, Place::Vml, None, namespace),
+            _ => {}
         }
         let is_html = namespace == Namespace::Html;
         let is_closed = !is_html && tag.self_closing;
         let at = self.offset + at;
         self.opened(
-            &Opened { at, name, element, is_hidden, is_closed },
+            &Opened { at, name, hash, element, is_hidden, is_closed },
             self.offset + end,
             is_html,
         );
         Ok(end)
+    }
+
+    /// Notes what a tag that may be a link says, whose name begins at `start`; `content` is where
+    /// that of an `a` begins. It is read for a second time, as few tags are links.
+    fn note_link(
+        &mut self,
+        html: &[u8],
+        start: usize,
+        place: Place,
+        content: Option<usize>,
+        namespace: Namespace,
+    ) {
+        let Some(attributes) = Attributes::of_tag(html, start) else { return };
+        let link = LinkTag::from_attributes(attributes, html, self.charset);
+        let is_svg = content.is_some() && namespace == Namespace::Svg;
+        let link = if is_svg { link.in_svg() } else { link };
+        link.note(html, place, self.charset, content, &mut self.found);
     }
 
     /// The namespace of the element that a start tag opens; HTML where neither its kind nor
@@ -377,10 +363,10 @@ impl Reader {
         &mut self,
         tag: &[u8],
         name: &[u8],
+        element: Element,
         self_closing: bool,
         is_asked: bool,
     ) -> Namespace {
-        let element = Element::of(name);
         if element == Element::Foreign {
             let is_svg = name.eq_ignore_ascii_case(b"svg");
             let namespace = if is_svg { Namespace::Svg } else { Namespace::MathMl };
@@ -435,8 +421,7 @@ impl Reader {
         }
     }
 
-    fn closed(&mut self, at: usize, name: &[u8], tag: &[u8]) {
-        let element = Element::of(name);
+    fn closed(&mut self, at: usize, hash: NameHash, element: Element, tag: &[u8]) {
         match element {
             Element::Body => {
                 self.body_end_seen = true;
@@ -452,7 +437,7 @@ impl Reader {
         } else if self.tree.is_open() {
             self.tree.take(tag);
         }
-        self.spoilers.close(name, element);
+        self.spoilers.close(hash, element);
     }
 
     /// A tag whose end has not come yet.
@@ -465,7 +450,7 @@ impl Reader {
         let name = html.get(name).unwrap_or_default();
         // A name of such a length is none that matters.
         let name = name.get(..name.len().min(64)).unwrap_or_default().to_vec();
-        let element = Element::of(&name);
+        let element = Element::of(&name, NameHash::of(&name));
         if !is_end && matches!(element, Element::Anchor | Element::Area | Element::Vml) {
             self.passed_over = Some(at);
         }
@@ -483,15 +468,16 @@ impl Reader {
         self.content = Content::Markup;
         let end = at + length;
         let Some(LongTag { at, name, is_end }) = self.long_tag.take() else { return Ok(end) };
+        let hash = NameHash::of(&name);
+        let element = Element::of(&name, hash);
         let mark: &[u8] = if is_end { b"</" } else { b"<" };
         let tag = [mark, name.as_slice(), b">"].concat();
         if is_end {
-            self.closed(at, &name, &tag);
+            self.closed(at, hash, element, &tag);
             return Ok(end);
         }
-        let is_html = self.namespace(&tag, &name, false, false) == Namespace::Html;
-        let element = Element::of(&name);
-        let tag = Opened { at, name: &name, element, is_hidden: false, is_closed: false };
+        let is_html = self.namespace(&tag, &name, element, false, false) == Namespace::Html;
+        let tag = Opened { at, name: &name, hash, element, is_hidden: false, is_closed: false };
         self.opened(&tag, self.offset + end, is_html);
         Ok(end)
     }
@@ -587,8 +573,12 @@ fn begins_with_name(text: &[u8], name: &[u8]) -> Option<bool> {
 
 /// Whether there may be a link, in any case.
 fn holds_href(html: &[u8]) -> bool {
-    memchr::memchr2_iter(b'h', b'H', html)
-        .any(|at| html.get(at..at + 4).is_some_and(|word| word.eq_ignore_ascii_case(b"href")))
+    // Its rarest letter.
+    memchr::memchr2_iter(b'f', b'F', html).any(|at| {
+        html.get(..=at).is_some_and(|head| {
+            head.last_chunk::<4>().is_some_and(|word| word.eq_ignore_ascii_case(b"href"))
+        })
+    })
 }
 
 /// The text of a conditional comment, condition and closing dashes excluded.

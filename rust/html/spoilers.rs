@@ -41,6 +41,7 @@ pub(super) struct Opened<'h> {
     /// Where it stands in the document.
     pub(super) at: usize,
     pub(super) name: &'h [u8],
+    pub(super) hash: NameHash,
     pub(super) element: Element,
     /// Its `style` says that it is not displayed.
     pub(super) is_hidden: bool,
@@ -59,15 +60,14 @@ impl Spoilers {
 
     /// Whether a start tag may change anything.
     pub(super) fn heed(&self, element: Element, is_hidden: bool) -> bool {
-        element != Element::Other || is_hidden || self.hides
+        !matches!(element, Element::Other | Element::Void) || is_hidden || self.hides
     }
 
     pub(super) fn open(&mut self, tag: &Opened<'_>) {
-        let Opened { at, name, element, is_hidden, is_closed } = *tag;
+        let Opened { at, name, hash, element, is_hidden, is_closed } = *tag;
         if !self.heed(element, is_hidden) {
             return;
         }
-        let hash = NameHash::of(name);
         match element {
             Element::Cell | Element::Caption | Element::Row | Element::RowGroup => {
                 self.leave_cell();
@@ -115,8 +115,7 @@ impl Spoilers {
         }
     }
 
-    pub(super) fn close(&mut self, name: &[u8], element: Element) {
-        let hash = || NameHash::of(name);
+    pub(super) fn close(&mut self, name: NameHash, element: Element) {
         match element {
             Element::Table => {
                 if let Some(table) = self.last_table() {
@@ -127,7 +126,7 @@ impl Spoilers {
             Element::Cell | Element::Caption => {
                 let marker = self.scope_start().checked_sub(1);
                 if let Some(at) =
-                    marker.filter(|at| self.entries.get(*at) == Some(&Entry::Marker(hash())))
+                    marker.filter(|at| self.entries.get(*at) == Some(&Entry::Marker(name)))
                 {
                     self.truncate(at);
                 }
@@ -137,11 +136,10 @@ impl Spoilers {
                 self.leave_cell();
                 return self.leave_rows(element);
             }
-            Element::Anchor | Element::Select | Element::Noscript => return self.remove(hash()),
+            Element::Anchor | Element::Select | Element::Noscript => return self.remove(name),
             Element::Template | Element::Foreign => {
                 let start = self.scope_start();
                 let inside = self.entries.get(start..).unwrap_or_default();
-                let name = hash();
                 let is_it = |entry: &Entry| matches!(entry, Entry::Spoiler(s) if s.name == name);
                 if let Some(at) = inside.iter().rposition(is_it) {
                     self.truncate(start + at);
@@ -153,7 +151,6 @@ impl Spoilers {
         if !self.hides {
             return;
         }
-        let name = hash();
         for spoiler in self.reach_mut().filter(|spoiler| spoiler.name == name) {
             spoiler.hidden = spoiler.hidden.map(|open| open.saturating_sub(1));
         }
@@ -254,6 +251,22 @@ fn closes_paragraph(name: &[u8]) -> bool {
         b"nav", b"ol", b"p", b"pre", b"section", b"summary", b"table", b"ul",
     ];
     blocks.into_iter().any(|block| name.eq_ignore_ascii_case(block))
+}
+
+/// Whether an element is a spoiler if it is not displayed.
+pub(super) fn may_hide(element: Element) -> bool {
+    !matches!(
+        element,
+        Element::Anchor
+            | Element::Area
+            | Element::Body
+            | Element::Html
+            | Element::Input
+            | Element::Select
+            | Element::Noscript
+            | Element::Template
+            | Element::Void
+    )
 }
 
 /// Whether the value of a `style` attribute says that an element is not displayed.

@@ -22,35 +22,60 @@ pub(super) struct Attributes<'h> {
 impl<'h> Attributes<'h> {
     /// The attributes of a tag whose name begins at `start`; `None` where the name has no end.
     pub(super) fn of_tag(html: &'h [u8], start: usize) -> Option<Self> {
-        let mut end = start;
-        while !ends_name(*html.get(end)?) {
-            end += 1;
-        }
-        let name = start..end;
-        Some(Self { html, at: name.end, name, end: None, self_closing: false })
+        let name = start..start + find_in_name(html.get(start..)?, ends_name)?;
+        let end = (html.get(name.end) == Some(&b'>')).then_some(name.end + 1);
+        Some(Self { html, at: name.end, name, end, self_closing: false })
     }
 
     /// Reads what is left of the tag; where it ends, if it does.
+    #[inline]
     pub(super) fn finish(&mut self) -> Option<usize> {
-        while self.next().is_some() {}
+        if self.end.is_none() {
+            while self.next_attribute().is_some() {}
+        }
         self.end
     }
 
-    fn skip(&mut self, pass: impl Fn(u8) -> bool) -> Option<u8> {
-        loop {
-            let byte = *self.html.get(self.at)?;
-            if !pass(byte) {
-                return Some(byte);
-            }
-            self.at += 1;
+    /// Reads the rest of the tag, and returns the value of its first `style`.
+    pub(super) fn find_style(&mut self) -> Option<Range<usize>> {
+        if self.end.is_some() {
+            return None;
         }
+        while let Some((name, value)) = self.next_attribute() {
+            if is_style(self.html, &name) {
+                self.finish();
+                return value;
+            }
+        }
+        None
+    }
+
+    #[inline]
+    fn skip(&mut self, pass: impl Fn(u8) -> bool) -> Option<u8> {
+        let rest = self.html.get(self.at..)?;
+        let (length, byte) = rest.iter().enumerate().find(|(_, byte)| !pass(**byte))?;
+        self.at += length;
+        Some(*byte)
     }
 
     /// The next attribute; `None` at the tag's end, or if the end is missing.
     #[inline]
+    fn next_attribute(&mut self) -> Option<Attribute> {
+        let attribute = self.read_attribute();
+        if attribute.is_none() && self.end.is_none() {
+            // Cut off: there is nothing more to read.
+            self.at = self.html.len();
+        }
+        attribute
+    }
+
+    #[inline]
     fn read_attribute(&mut self) -> Option<Attribute> {
         let between = self.at;
-        if self.skip(|byte| is_blank(byte) || byte == b'/')? == b'>' {
+        if let Some([b' ', b'?'..=u8::MAX, ..]) = self.html.get(between..) {
+            // Nearly always.
+            self.at += 1;
+        } else if self.skip(|byte| is_blank(byte) || byte == b'/')? == b'>' {
             // A slash that ends an unquoted value is the value's.
             self.self_closing = self.html.get(between..self.at).is_some_and(|s| s.ends_with(b"/"));
             self.end = Some(self.at + 1);
@@ -58,14 +83,24 @@ impl<'h> Attributes<'h> {
         }
         let start = self.at;
         // An `=` in the first place is part of the name.
-        self.at += 1;
-        self.skip(|byte| !ends_name(byte) && byte != b'=')?;
+        let rest = self.html.get(start + 1..)?;
+        self.at = start + 1 + find_in_name(rest, |byte| ends_name(byte) || byte == b'=')?;
         let name = start..self.at;
+        if let Some([b'=', quote @ (b'"' | b'\''), rest @ ..]) = self.html.get(self.at..) {
+            return Some((name, Some(self.quoted(*quote, self.at + 2, rest)?)));
+        }
         if self.skip(is_blank)? != b'=' {
             return Some((name, None));
         }
         self.at += 1;
         Some((name, self.value()?))
+    }
+
+    #[inline]
+    fn quoted(&mut self, quote: u8, start: usize, rest: &[u8]) -> Option<Range<usize>> {
+        let end = start + memchr::memchr(quote, rest)?;
+        self.at = end + 1;
+        Some(start..end)
     }
 
     /// From behind `=`; the inner `None` where no value follows, the outer where it has no end.
@@ -75,9 +110,7 @@ impl<'h> Attributes<'h> {
             b'>' => Some(None),
             quote @ (b'"' | b'\'') => {
                 let start = self.at + 1;
-                let length = memchr::memchr(quote, self.html.get(start..)?)?;
-                self.at = start + length + 1;
-                Some(Some(start..start + length))
+                Some(Some(self.quoted(quote, start, self.html.get(start..)?)?))
             }
             _ => {
                 let start = self.at;
@@ -92,20 +125,33 @@ impl Iterator for Attributes<'_> {
     type Item = Attribute;
 
     fn next(&mut self) -> Option<Attribute> {
-        if self.end.is_some() {
-            return None;
-        }
-        let attribute = self.read_attribute();
-        if attribute.is_none() && self.end.is_none() {
-            // Cut off: there is nothing more to read.
-            self.at = self.html.len();
-        }
-        attribute
+        if self.end.is_some() { None } else { self.next_attribute() }
     }
 }
 
+/// Finds the first byte that ends a name, eight bytes at a time: all that do are below `?`, and few
+/// others in names are.
+#[inline]
+fn find_in_name(bytes: &[u8], ends: impl Fn(u8) -> bool) -> Option<usize> {
+    let mut at = 0;
+    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let word = u64::from_le_bytes(*word);
+        // The lowest bit that is set belongs to the first byte below `?`.
+        let below = word.wrapping_sub(ONES * u64::from(b'?')) & !word & (ONES << 7);
+        at += usize::try_from(below.trailing_zeros() / 8).unwrap_or_default();
+        if below != 0 {
+            if bytes.get(at).is_some_and(|byte| ends(*byte)) {
+                return Some(at);
+            }
+            at += 1;
+        }
+    }
+    let rest = bytes.get(at..)?;
+    rest.iter().position(|byte| ends(*byte)).map(|length| at + length)
+}
+
 /// Whether an attribute is `style`.
-pub(super) fn is_style(html: &[u8], name: &Range<usize>) -> bool {
+fn is_style(html: &[u8], name: &Range<usize>) -> bool {
     name.len() == "style".len()
         && html.get(name.clone()).is_some_and(|name| name.eq_ignore_ascii_case(b"style"))
 }
@@ -160,12 +206,48 @@ impl TagState {
 pub(super) struct NameHash(u64);
 
 impl NameHash {
-    /// FNV-1a: names are few, and one taken for another moves a pixel at the most.
-    pub(super) fn of(name: &[u8]) -> Self {
-        Self(name.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01B3)
-        }))
+    /// Up to eight bytes stand for themselves. FNV-1a of more: names are few, and one taken for
+    /// another moves a pixel at the most.
+    pub(super) const fn of(name: &[u8]) -> Self {
+        let (mut rest, mut hash, mut shift) = (name, 0, 0);
+        if name.len() > 8 {
+            hash = 0xCBF2_9CE4_8422_2325;
+            while let [byte, tail @ ..] = rest {
+                hash = (hash ^ widen(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01B3);
+                rest = tail;
+            }
+        }
+        while let [byte, tail @ ..] = rest {
+            hash |= widen(byte.to_ascii_lowercase()) << shift;
+            shift += 8;
+            rest = tail;
+        }
+        Self(hash)
     }
+
+    /// The same of a name that stands in a document, which is not read byte by byte.
+    #[inline]
+    pub(super) fn read(html: &[u8], name: &Range<usize>) -> Self {
+        let word = html.get(name.start..).and_then(<[u8]>::first_chunk);
+        match (word, name.len()) {
+            (Some(word), length @ 1..=8) => {
+                let word = u64::from_le_bytes(*word) & (u64::MAX >> (64 - 8 * length));
+                let low_bits = word & (ONES * 0x7F);
+                let from_a = low_bits + ONES * u64::from(0x80 - b'A');
+                let above_z = low_bits + ONES * u64::from(0x7F - b'Z');
+                let upper = (from_a ^ above_z) & !word & (ONES << 7);
+                Self(word | upper >> 2)
+            }
+            _ => Self::of(html.get(name.clone()).unwrap_or_default()),
+        }
+    }
+}
+
+/// A one in each byte.
+const ONES: u64 = u64::from_le_bytes([1; 8]);
+
+const fn widen(byte: u8) -> u64 {
+    u64::from_le_bytes([byte, 0, 0, 0, 0, 0, 0, 0])
 }
 
 /// An element, as far as it decides how the document goes on or where a pixel is seen.
@@ -200,58 +282,94 @@ pub(super) enum Element {
     Other,
 }
 
-impl Element {
-    pub(super) fn of(name: &[u8]) -> Self {
-        if let [b'v', b':', shape @ ..] = name {
-            // In lower case, as all that Outlook writes.
-            let is_vml = shape.iter().all(u8::is_ascii_alphanumeric);
-            return if is_vml { Self::Vml } else { Self::Other };
+/// All but `plaintext`, which is longer.
+const NAMES: [(&[u8], Element); 44] = [
+    (b"a", Element::Anchor),
+    (b"area", Element::Area),
+    (b"body", Element::Body),
+    (b"html", Element::Html),
+    (b"select", Element::Select),
+    (b"input", Element::Input),
+    (b"textarea", Element::Textarea),
+    (b"noscript", Element::Noscript),
+    (b"template", Element::Template),
+    (b"table", Element::Table),
+    (b"td", Element::Cell),
+    (b"th", Element::Cell),
+    (b"caption", Element::Caption),
+    (b"tr", Element::Row),
+    (b"tbody", Element::RowGroup),
+    (b"tfoot", Element::RowGroup),
+    (b"thead", Element::RowGroup),
+    (b"p", Element::Paragraph),
+    (b"li", Element::Item),
+    (b"math", Element::Foreign),
+    (b"svg", Element::Foreign),
+    (b"script", Element::Script),
+    (b"iframe", Element::Text),
+    (b"noembed", Element::Text),
+    (b"noframes", Element::Text),
+    (b"style", Element::Text),
+    (b"title", Element::Text),
+    (b"xmp", Element::Text),
+    (b"base", Element::Void),
+    (b"basefont", Element::Void),
+    (b"bgsound", Element::Void),
+    (b"br", Element::Void),
+    (b"col", Element::Void),
+    (b"embed", Element::Void),
+    (b"frame", Element::Void),
+    (b"hr", Element::Void),
+    (b"img", Element::Void),
+    (b"keygen", Element::Void),
+    (b"link", Element::Void),
+    (b"meta", Element::Void),
+    (b"param", Element::Void),
+    (b"source", Element::Void),
+    (b"track", Element::Void),
+    (b"wbr", Element::Void),
+];
+
+/// [`NAMES`] by their hashes; a name whose place is taken stands behind it. A look-up is the same
+/// steps for all names, so that none of them is a surprise to the processor.
+#[expect(clippy::indexing_slicing, reason = "the compiler runs it")]
+static ELEMENTS: [(NameHash, usize, Element); SLOTS] = {
+    let mut table = [(NameHash(0), 0, Element::Other); SLOTS];
+    let mut names: &[(&[u8], Element)] = &NAMES;
+    while let [(name, element), rest @ ..] = names {
+        let hash = NameHash::of(name);
+        let mut slot = slot_of(hash);
+        while table[slot].1 != 0 {
+            slot = (slot + 1) % SLOTS;
         }
-        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
-        let is_one_of = |others: &[&[u8]]| others.iter().any(|other| is(other));
-        // Length and first letter already rule out most of the rest.
-        let Some(first) = name.first().map(u8::to_ascii_lowercase) else { return Self::Other };
-        match (first, name.len()) {
-            (b'a', 1) => Self::Anchor,
-            (b'p', 1) => Self::Paragraph,
-            (b't', 2) if is(b"tr") => Self::Row,
-            (b't', 2) if is_one_of(&[b"td", b"th"]) => Self::Cell,
-            (b't', 5) if is(b"table") => Self::Table,
-            (b't', 5) if is_one_of(&[b"tbody", b"thead", b"tfoot"]) => Self::RowGroup,
-            (b't', 5) if is(b"title") => Self::Text,
-            (b't', 5) if is(b"track") => Self::Void,
-            (b't', 8) if is(b"textarea") => Self::Textarea,
-            (b't', 8) if is(b"template") => Self::Template,
-            (b'i', 3) if is(b"img") => Self::Void,
-            (b'i', 5) if is(b"input") => Self::Input,
-            (b'i', 6) if is(b"iframe") => Self::Text,
-            (b'b', 2) if is(b"br") => Self::Void,
-            (b'b', 4) if is(b"body") => Self::Body,
-            (b'b', 4) if is(b"base") => Self::Void,
-            (b'b', 7 | 8) if is_one_of(&[b"bgsound", b"basefont"]) => Self::Void,
-            (b's', 3) if is(b"svg") => Self::Foreign,
-            (b's', 5) if is(b"style") => Self::Text,
-            (b's', 6) if is(b"script") => Self::Script,
-            (b's', 6) if is(b"select") => Self::Select,
-            (b's', 6) if is(b"source") => Self::Void,
-            (b'a', 4) if is(b"area") => Self::Area,
-            (b'c', 3) if is(b"col") => Self::Void,
-            (b'c', 7) if is(b"caption") => Self::Caption,
-            (b'e', 5) if is(b"embed") => Self::Void,
-            (b'f', 5) if is(b"frame") => Self::Void,
-            (b'h', 2) if is(b"hr") => Self::Void,
-            (b'h', 4) if is(b"html") => Self::Html,
-            (b'k', 6) if is(b"keygen") => Self::Void,
-            (b'l', 2) if is(b"li") => Self::Item,
-            (b'l', 4) if is(b"link") => Self::Void,
-            (b'm', 4) if is(b"math") => Self::Foreign,
-            (b'm', 4) if is(b"meta") => Self::Void,
-            (b'n', 7 | 8) if is_one_of(&[b"noembed", b"noframes"]) => Self::Text,
-            (b'n', 8) if is(b"noscript") => Self::Noscript,
-            (b'p', 5) if is(b"param") => Self::Void,
-            (b'p', 9) if is(b"plaintext") => Self::Plaintext,
-            (b'w', 3) if is(b"wbr") => Self::Void,
-            (b'x', 3) if is(b"xmp") => Self::Text,
+        table[slot] = (hash, name.len(), *element);
+        names = rest;
+    }
+    table
+};
+
+const SLOTS: usize = 128;
+
+#[expect(clippy::as_conversions, reason = "seven bits are left, and a constant needs them")]
+const fn slot_of(NameHash(hash): NameHash) -> usize {
+    (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 57) as usize
+}
+
+impl Element {
+    /// The element of that name, whose hash is `hash`.
+    #[inline]
+    pub(super) fn of(name: &[u8], hash: NameHash) -> Self {
+        let mut slot = slot_of(hash);
+        while let Some((other, length @ 1.., element)) = ELEMENTS.get(slot) {
+            if *other == hash && *length == name.len() {
+                return *element;
+            }
+            slot = (slot + 1) % SLOTS;
+        }
+        match name {
+            // In lower case, as all that Outlook writes.
+            [b'v', b':', shape @ ..] if shape.iter().all(u8::is_ascii_alphanumeric) => Self::Vml,
+            _ if name.eq_ignore_ascii_case(b"plaintext") => Self::Plaintext,
             _ => Self::Other,
         }
     }

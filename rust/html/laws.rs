@@ -44,6 +44,14 @@ pub(crate) fn check(html: &[u8], charset: Charset) -> HtmlScan {
     {
         return found;
     }
+    // Behind an attribute without its value, as in `<xmp x=>`, it misses that raw text begins.
+    let lacks_value = |at: usize| {
+        let rest = html.get(at + 1..).unwrap_or_default().trim_ascii_start();
+        rest.starts_with(b">")
+    };
+    if memchr::memchr_iter(b'=', html).any(lacks_value) {
+        return found;
+    }
     let judged = judge(html, false);
     let links: Vec<_> =
         found.links.iter().map(|link| (link.place, link.href.start.0..link.href.end.0)).collect();

@@ -129,7 +129,7 @@ def test_angle_url_two_lines() -> None:
         "<https://a.example/reset/path?token=\r\n1234> and more <b>",
         "> <https://a.example/reset/\r\n> path?token=1234>",
         "(<https://a.example/reset/\r\npath?token=1234>)",
-        "Reset:\r\n<https://a.example/reset/path?toke\r\nn=1234>.",
+        "Reset:\r\n<https://a.example/reset/path?tok\r\nen=1234>.",
     ],
 )
 def test_no_half_of_a_url_in_angle_brackets_is_wrapped(text: str) -> None:

@@ -110,6 +110,7 @@ DIFFERENCES = {
     "HTML in two SVGs": b"<svg><svg><div><style><a href=http://e.com/>",
     "SVG in MathML": b"<math><mrow><svg><desc><style><a href=http://e.com/>",
     "a glyph in MathML's text": b"<math><mi><mglyph><style><a href=http://e.com/>",
+    "a section in a description": b"<svg><desc><![CDATA[><a href=http://e.com/>]]>",
     "raw text in a frameset": b"<frameset><style><a href=http://e.com/>",
     "raw text that a template ignores": b"<template><col><style><a href=http://e.com/>",
 }

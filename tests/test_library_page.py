@@ -16,7 +16,7 @@ from msys_track.keys.file import create
 
 PAGE = (Path(__file__).parents[1] / "docs/library.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^## (.*?)$|^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-TRACKED = re.compile(rb"http://click\.example\.com/[^\"'<> \r\n]+")
+TRACKED = re.compile(rb"https://click\.example\.com/[^\"'<> \r\n]+")
 MESSAGE = (
     b"From: news@example.com\r\nTo: jo@example.com\r\nSubject: News\r\n"
     b"Content-Type: text/html; charset=utf-8\r\n\r\n"
@@ -145,7 +145,7 @@ async def django(names: Names) -> None:
         recipients = [each.recipients for each in upstream.taken]
         assert recipients == [("jo@example.com",), ("al@example.com",)]
         for taken in upstream.taken:
-            assert b"http://click.example.com/" in taken.message
+            assert b"https://click.example.com/" in taken.message
 
 
 async def flask(names: Names) -> None:
@@ -168,7 +168,7 @@ async def asgi(names: Names) -> None:
         MESSAGE, recipient="jo@example.com", keys=names["keys"], options=names["options"]
     )
     url = TRACKED.findall(message)[0]
-    path = url.removeprefix(b"http://click.example.com")
+    path = url.removeprefix(b"https://click.example.com")
     sent: list[Mapping[str, Any]] = []
 
     async def send(answer: Mapping[str, Any]) -> None:

@@ -5,7 +5,11 @@ from msys_track import KeyRing, TrackingOptions, rewrite
 
 keys = KeyRing.load("keys.toml")
 options = TrackingOptions(
-    open_tracking=True, click_tracking=True, tracking_domain="click.example.com"
+    open_tracking=True,
+    click_tracking=True,
+    tracking_domain="click.example.com",
+    open_tracking_scheme="https",
+    click_tracking_scheme="https",  # "http", the default, makes http links of https ones
 )
 tracked = rewrite(message, recipient="jo@example.com", options=options, keys=keys)
 ```

@@ -435,3 +435,57 @@ def test_children_of_a_fork_go_on_with_the_same_rewriter_and_repeat_no_link() ->
     urls = [url for links in found for url in links]
     assert len(set(urls)) == len(urls) == 3 * 2 * 2
     assert {open_link(url, KEYS).engagement.recipient for url in urls} == {TO}
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("length", [0, 800, 960, 985, 998, 1_200])
+def test_html_and_text_have_no_limit_of_lines_whatever_their_length(
+    engine: str, length: int
+) -> None:
+    html = "y" * length + '<a href="https://a.example/1">x</a>'
+    text = "y" * length + " https://a.example/1"
+    call: dict[str, Any] = {"recipient": "jo@example.com", "keys": KEYS, "options": ON}
+    assert "/f/" in rewrite_html(html, engine=engine, **call)
+    assert "/f/" in rewrite_text(text, engine=engine, **call)
+
+
+def test_recipients_may_come_from_an_iterator() -> None:
+    addresses = ["jo@example.com", "al@example.com"]
+    message = b"Subject: hello\r\n\r\nhello"
+    for copies in (
+        rewrite_all(message, iter(addresses), keys=KEYS),
+        Rewriter(keys=KEYS).copies(message, iter(addresses)),
+    ):
+        assert [to for copy in copies for to in copy.recipients] == addresses
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"now": "1"},
+        {"now": -1},
+        {"now": 1.5},
+        {"now": 2**70},
+        {"engine": None},
+        {"engine": object()},
+        {"on_link": "veto"},
+        {"charset": 3},
+    ],
+    ids=str,
+)
+def test_an_argument_that_can_t_be_is_refused_by_its_name(wrong: dict[str, Any]) -> None:
+    [name] = wrong
+    with pytest.raises(SettingsError, match=f"^{name}: found "):
+        rewrite_html(b"x", recipient="jo@example.com", keys=KEYS, options=ON, **wrong)
+
+
+@pytest.mark.parametrize("charset", [3, "x;y", "a b"])
+def test_a_page_refuses_what_is_not_a_charset_s_name(charset: Any) -> None:
+    with pytest.raises(SettingsError, match=r"^charset: found "):
+        open_page(recipient="jo@example.com", keys=KEYS, charset=charset)
+
+
+@pytest.mark.parametrize("recipient", [None, 3, ["jo@example.com"], b"jo@example.com"])
+def test_a_recipient_that_is_not_a_text_is_refused(recipient: Any) -> None:
+    with pytest.raises(RecipientError, match="is not an address"):
+        rewrite_html("x", recipient=recipient, keys=KEYS)

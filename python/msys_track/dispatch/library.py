@@ -1,8 +1,9 @@
 """The library: one call rewrites a message, a page of HTML, or a text."""
 
+import base64
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from email.generator import BytesGenerator
 from email.message import Message as StandardMessage
@@ -34,6 +35,7 @@ Text = TypeVar("Text", str, bytes)
 
 _MARKUP: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|!--|[a-z])", re.IGNORECASE)
 _STARTS_OF_MARKUP: Final = frozenset(b"<" + b" \t\r\n\f" + b"\xef")
+_LAST_SECOND: Final = 253_402_300_799  # of the year 9999
 _CHARSET: Final = re.compile(r"[A-Za-z0-9._:+-]{1,64}")
 
 
@@ -99,7 +101,7 @@ def rewrite(
 
 def rewrite_all(
     message: MessageSource,
-    recipients: Sequence[str],
+    recipients: Iterable[str],
     *,
     keys: KeyRing,
     **arguments: Unpack[RewriteArguments],
@@ -122,7 +124,10 @@ def rewrite_all(
     """
     call = _read_arguments(keys, arguments)
     return call.dispatcher.copies(
-        _read_message(message), recipients, now=call.now, arguments=call.engagement
+        _read_message(message),
+        _list_recipients(recipients),
+        now=call.now,
+        arguments=call.engagement,
     )
 
 
@@ -207,9 +212,10 @@ def open_page(
 
     Raises:
         RecipientError: the recipient is not a mail address alone.
-        SettingsError: engagement data that no link can carry.
+        SettingsError: engagement data that no link can carry, or a charset that is not a name.
     """
     check_recipients((recipient,))
+    _check_charset(charset)
     layers = _make_scopes(_check_options(options)).layers(None, None)
     resolved = resolve(layers, arguments=check_arguments(**arguments))
     engagement = make_engagement(resolved, Reader(recipient, "to"), now=_find_time(now))
@@ -316,7 +322,7 @@ class Rewriter:
     def copies(
         self,
         message: MessageSource,
-        recipients: Sequence[str],
+        recipients: Iterable[str],
         *,
         now: int | None = None,
         **arguments: Unpack[EngagementArguments],
@@ -337,7 +343,10 @@ class Rewriter:
         """
         engagement = check_arguments(**arguments)
         return self._dispatcher.copies(
-            _read_message(message), recipients, now=_find_time(now), arguments=engagement
+            _read_message(message),
+            _list_recipients(recipients),
+            now=_find_time(now),
+            arguments=engagement,
         )
 
     def __reduce__(self) -> NoReturn:
@@ -350,19 +359,18 @@ class Rewriter:
 def _rewrite_body(
     media_type: str, body: str | bytes, recipient: str, charset: str | None, call: "_Call"
 ) -> str | bytes:
-    if charset is not None and not _CHARSET.fullmatch(charset):
-        raise SettingsError(f"charset: found {charset!r}; give a name such as utf-8")
+    _check_charset(charset)
     if isinstance(body, str):
         charset = "utf-8"
     elif not isinstance(body, bytes | bytearray | memoryview):
         raise MessageError(f"found {type(body).__name__}; give text or bytes")
     parameter = "" if charset is None else f"; charset={charset}"
-    head = f"Content-Type: {media_type}{parameter}\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+    # In base64, because lines of every other encoding have a limit.
+    head = f"Content-Type: {media_type}{parameter}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
     content = body.encode("utf-8") if isinstance(body, str) else body
-    copy = call.dispatcher.copy_for(
-        recipient, head.encode("ascii") + content, now=call.now, arguments=call.engagement
-    )
-    rewritten = copy.message[len(head) :]
+    message = head.encode("ascii") + base64.encodebytes(content)
+    copy = call.dispatcher.copy_for(recipient, message, now=call.now, arguments=call.engagement)
+    rewritten = base64.b64decode(copy.message[len(head) :])
     return rewritten.decode("utf-8") if isinstance(body, str) else rewritten
 
 
@@ -418,7 +426,18 @@ def _split_arguments(
 
 
 def _find_time(now: int | None) -> int:
-    return int(time.time()) if now is None else now
+    if now is None:
+        return int(time.time())
+    if type(now) is not int or not 0 <= now <= _LAST_SECOND:
+        raise SettingsError(
+            f"now: found {now!r}; give Unix seconds, a whole number up to year 9999"
+        )
+    return now
+
+
+def _list_recipients(recipients: Iterable[str]) -> Sequence[str]:
+    # An iterator would be at its end after the check. The check refuses a text.
+    return recipients if isinstance(recipients, str) else tuple(recipients)
 
 
 def _make_dispatcher(
@@ -426,6 +445,8 @@ def _make_dispatcher(
 ) -> Dispatcher:
     _check_keys(keys)
     _check_options(options)
+    if on_link is not None and not callable(on_link):
+        raise SettingsError(f"on_link: found {on_link!r}; give a function that takes a Link")
     if on_link is None:
         return _find_dispatcher(keys, options, engine)  # type: ignore[arg-type]
     # Not kept: programs write hooks as functions inside functions.
@@ -452,6 +473,11 @@ def _check_keys(keys: KeyRing) -> KeyRing:
     raise SettingsError(
         f'keys: found {type(keys).__name__}; give a KeyRing, such as KeyRing.load("keys.toml")'
     )
+
+
+def _check_charset(charset: object) -> None:
+    if charset is not None and not (isinstance(charset, str) and _CHARSET.fullmatch(charset)):
+        raise SettingsError(f"charset: found {charset!r}; give a name such as utf-8")
 
 
 def _check_options(options: TrackingOptions | None) -> TrackingOptions | None:

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from types import ModuleType
-from typing import Final
+from typing import Final, cast
 
 from msys_track.errors import SettingsError
 from msys_track.rewriting.engine import Engine
@@ -24,9 +24,9 @@ def find_engine(engine: Engine | str = "native") -> Engine:
         return native
     if engine == "reference":
         return _find_reference()
-    if isinstance(engine, str):
+    if not callable(getattr(engine, "header_fields", None)):
         raise SettingsError(f"engine: found {engine!r}; give one of {', '.join(ENGINES)}")
-    return engine
+    return cast("Engine", engine)
 
 
 def import_native() -> ModuleType:

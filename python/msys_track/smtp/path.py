@@ -38,13 +38,19 @@ def check_recipients(recipients: Iterable[str]) -> None:
             f"give a sequence of addresses, such as ['jo@example.com']"
         )
     for recipient in recipients:
-        if not (recipient and is_path(recipient)):
+        if not _is_recipient(recipient):
             raise RecipientError(
                 f"recipient {_quote(recipient)} is not an address; "
                 "give the address alone, such as jo@example.com"
             )
 
 
-def _quote(text: str) -> str:
+def _is_recipient(value: object) -> bool:
+    return isinstance(value, str) and value != "" and is_path(value)
+
+
+def _quote(text: object) -> str:
     """Write a text on one line, without what could move a terminal's cursor."""
-    return repr(text) if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]!r}…"
+    if isinstance(text, str) and len(text) > _MAX_SHOWN:
+        return f"{text[:_MAX_SHOWN]!r}…"
+    return repr(text)

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::charset::Charset;
+use crate::charset::{Charset, WIDE_MARK_BYTES, has_wide_mark};
 use crate::edit::{PartOffset, PartRange, RawOffset};
 use crate::html::found::HtmlScan;
 use crate::html::reader::Reader;
@@ -197,6 +197,14 @@ impl HtmlStream {
 
     /// Reads on, and lets go what no pixel can go to.
     fn advance(&mut self, is_last: bool, sealing: &Sealing<'_>, out: &mut Vec<u8>) {
+        if self.read == 0 {
+            if self.held.len() < WIDE_MARK_BYTES && !is_last {
+                return;
+            }
+            if has_wide_mark(&self.held) {
+                return self.give_up(Reason::UnsupportedCharset, out);
+            }
+        }
         self.read_on(is_last);
         self.decide_links(is_last);
         self.find_placeholder(is_last);

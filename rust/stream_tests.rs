@@ -284,3 +284,18 @@ fn after_giving_up_the_rest_passes_as_it_is() {
     assert_eq!(stream.progress().reasons, [(Reason::CoreFailure, 1)]);
     assert_eq!(stream.progress().left_alone[0].at, RawOffset(1)..RawOffset(1));
 }
+
+#[test]
+fn a_document_with_utf_16_s_mark_passes_however_it_is_cut() {
+    for mark in [b"\xfe\xff", b"\xff\xfe"] {
+        let html = [mark.as_slice(), b"<a href=http://e.com/>x</a>"].concat();
+        let chunks: Vec<_> = html.chunks(1).collect();
+        for chunks in [vec![html.as_slice()], chunks] {
+            assert_like_the_plan(&html, &chunks, &Rules::default(), &engagement());
+            let (out, progress) = stream(&chunks, &Rules::default(), &engagement());
+            assert_eq!(out, html);
+            assert_eq!(progress.reasons, [(Reason::UnsupportedCharset, 1)]);
+        }
+    }
+    assert_like_the_plan(b"\xfe", &[b"\xfe"], &Rules::default(), &engagement());
+}

@@ -179,6 +179,14 @@ impl Charset {
     }
 }
 
+/// The length of UTF-16's byte order mark.
+pub(crate) const WIDE_MARK_BYTES: usize = 2;
+
+/// Whether a text begins with UTF-16's byte order mark (Encoding Standard, "BOM sniff").
+pub(crate) fn has_wide_mark(text: &[u8]) -> bool {
+    text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

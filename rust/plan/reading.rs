@@ -3,7 +3,7 @@
 use super::content::{Body, Writing};
 use super::lines::line_break;
 use crate::charset::transcoding::Transcoded;
-use crate::charset::{Charset, Coding};
+use crate::charset::{Charset, Coding, has_wide_mark};
 use crate::edit::{PartOffset, PartRange};
 use crate::html::found::HtmlScan;
 use crate::html::{reader, visible};
@@ -96,11 +96,6 @@ impl<'m> PartText<'m> {
             link.reason.get_or_insert(Reason::UnsupportedCharset);
         }
     }
-}
-
-/// Whether a text begins with UTF-16's byte order mark (Encoding Standard, "BOM sniff").
-fn has_wide_mark(text: &[u8]) -> bool {
-    text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff")
 }
 
 /// Takes links to where they stand in the part; one that ends inside a shift is left.

@@ -106,6 +106,7 @@ def test_well_nested_foreign_content(pieces: list[str]) -> None:
 
 DIFFERENCES = {
     "an end tag of HTML closes foreign content": b"<b><svg></b><title><a href=http://e.com/>",
+    "an SVG's link behind the end tag of HTML": b"<div><svg></div><a xlink:href=http://e.com/>",
     "HTML left open in foreign content": b"<svg><desc><p></svg></p></desc><title><a href=http://e.com/>",
     "HTML in two SVGs": b"<svg><svg><div><style><a href=http://e.com/>",
     "SVG in MathML": b"<math><mrow><svg><desc><style><a href=http://e.com/>",

@@ -5,6 +5,7 @@ It seals nothing: each link becomes the same constant URL. It does not see links
 
 from collections.abc import Callable
 from html import unescape
+from typing import Any, cast
 
 from lolhtml import ContentType, Element, HTMLRewriter
 
@@ -32,7 +33,7 @@ def rewriting(html: bytes, link: str, pixel: str) -> Callable[[], bytes]:
 
     def rewrite() -> bytes:
         chunks: list[bytes] = []
-        rewriter = HTMLRewriter(chunks.append)
+        rewriter = HTMLRewriter(cast("Any", chunks.append))
         rewriter.on("a[href], area[href]", _Links(link))
         rewriter.on("body", _Body(pixel))
         rewriter.write(html)
@@ -47,7 +48,7 @@ def passing(html: bytes) -> Callable[[], bytes]:
 
     def through() -> bytes:
         chunks: list[bytes] = []
-        rewriter = HTMLRewriter(chunks.append)
+        rewriter = HTMLRewriter(cast("Any", chunks.append))
         rewriter.write(html)
         rewriter.end()
         return b"".join(chunks)

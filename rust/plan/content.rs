@@ -233,11 +233,8 @@ impl<'m> Body<'m> {
                     TextLine {
                         lead,
                         tail: around.after.len(),
-                        // Octets of a line are no measure for units of two or four, and binary
-                        // data has no lines (RFC 2045 §2.9).
-                        too_long: around.too_long
-                            || writing.script.is_wide()
-                            || part.transfer_encoding == "binary",
+                        // Octets of a line are no measure for units of two or four.
+                        too_long: around.too_long || writing.script.is_wide(),
                         joins: message
                             .get(at.start.0..at.end.0)
                             .is_some_and(|replaced| replaced.contains(&b'\n')),

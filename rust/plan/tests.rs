@@ -649,11 +649,3 @@ fn options_in_text_go_where_nothing_is_tracked_if_the_rules_say_so() {
     let nothing = "DKIM-Signature: v=1\nA: b\n\nhttp://e.org/";
     assert_eq!(rendered_by(nothing, &stripped, off), nothing);
 }
-
-#[test]
-fn binary_data_has_no_line_that_a_link_could_make_too_long() {
-    let html = format!("<p>{}<a href='http://e.com/'>x</a>", "y".repeat(960));
-    let message = format!("Content-Type: text/html\nContent-Transfer-Encoding: binary\n\n{html}");
-    let out = rendered_by(&message, &Rules::default(), CLICKS);
-    assert!(out.ends_with(&format!("<a href='{URL}'>x</a>")), "{out}");
-}

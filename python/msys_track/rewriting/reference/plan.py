@@ -521,8 +521,6 @@ class _Planner:
         for first, last, change in changes:
             start, end = body.locate(first, last)
             around = look_around(self._message, (leaf.start, leaf.end), start, end)
-            if leaf.transfer_encoding == "binary":  # has no lines (RFC 2045 section 2.9)
-                around = replace(around, is_too_long=True)
             if not body.is_wide and _makes_boundary(change, around, leaf.boundaries):
                 refused.append((start, change))
                 continue

@@ -467,7 +467,7 @@ def test_recipients_may_come_from_an_iterator() -> None:
         {"now": 1.5},
         {"now": 2**70},
         {"engine": None},
-        {"engine": object()},
+        {"engine": 3},
         {"on_link": "veto"},
         {"charset": 3},
     ],

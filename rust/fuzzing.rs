@@ -92,7 +92,7 @@ pub fn stream(data: &[u8]) {
         click_tracking: !is_set(tracking, 0),
         open_tracking: !is_set(tracking, 1),
         initial_pixel: !is_set(tracking, 2),
-        ..stream::laws::engagement()
+        ..laws::engagement()
     };
     // Chunks of one length, of which every other one may be shorter.
     let length = usize::from(size) + 1;

@@ -6,30 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::{HtmlStream, MAX_HELD, MAX_TOKEN, Progress, SLICE, Sealing};
 use crate::charset::Charset;
 use crate::plan::{Plan, Rules};
-use crate::token::{Engagement, KeyRing, RecipientType, laws};
+use crate::token::{Engagement, KeyRing, laws};
 use crate::tracked::{Rendered, TrackedPlan, TrackedUrls};
-
-/// A recipient whose opens and clicks are all tracked.
-pub(crate) fn engagement() -> Engagement {
-    Engagement {
-        message_id: "00066d2bb36a0f10a4d3".to_owned(),
-        transmission_id: 0,
-        injected_at: 1_790_000_000,
-        lifetime_seconds: 60,
-        customer_id: 1,
-        subaccount_id: None,
-        recipient: "reader@e.test".to_owned(),
-        recipient_type: RecipientType::To,
-        campaign_id: None,
-        metadata: None,
-        tags: Vec::new(),
-        open_tracking: true,
-        click_tracking: true,
-        initial_pixel: true,
-        amp_enabled: false,
-        transactional: false,
-    }
-}
 
 /// The keys and the tracker of a document's links.
 pub(crate) fn tracker() -> (KeyRing, TrackedUrls) {

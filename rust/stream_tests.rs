@@ -1,5 +1,6 @@
-use super::laws::{charset, check as assert_like_the_plan, engagement, plan, stream, tracker};
+use super::laws::{charset, check as assert_like_the_plan, plan, stream, tracker};
 use super::*;
+use crate::token::laws::engagement;
 use proptest::prelude::*;
 
 #[test]

@@ -1,34 +1,17 @@
 use super::*;
 use crate::plan::Rules;
-use crate::token::RecipientType;
+use crate::token::laws;
 
 const MESSAGE: &str = "Content-Type: text/html\n\n\
     <body data-x><a href='http://e.com/' data-msys-sublink=app data-msys-unsubscribe=1>x</a>\n\
     <!--[if mso]><v:rect href=\"http://e.com/mso\"><![endif]--></body>\n";
 
 fn engagement(recipient: &str) -> Engagement {
-    Engagement {
-        message_id: "00066d2bb36a0f10a4d3".to_owned(),
-        transmission_id: 0,
-        injected_at: 1_790_000_000,
-        lifetime_seconds: 60,
-        customer_id: 1,
-        subaccount_id: None,
-        recipient: recipient.to_owned(),
-        recipient_type: RecipientType::To,
-        campaign_id: None,
-        metadata: None,
-        tags: Vec::new(),
-        open_tracking: true,
-        click_tracking: true,
-        initial_pixel: true,
-        amp_enabled: false,
-        transactional: false,
-    }
+    Engagement { recipient: recipient.to_owned(), ..laws::engagement() }
 }
 
 fn keys() -> KeyRing {
-    KeyRing::new(&[(3, [7; 32])]).unwrap()
+    laws::ring().unwrap()
 }
 
 fn urls() -> TrackedUrls {

@@ -1,10 +1,32 @@
 //! Laws that hold for any claims and any bytes, checked by the property tests and by `fuzzing`.
 
-use super::{Claims, EncodedEngagement, EncodedLink, KeyRing};
+use super::{Claims, EncodedEngagement, EncodedLink, Engagement, KeyRing, RecipientType};
 
 /// A ring of one key, for tests.
 pub(crate) fn ring() -> Option<KeyRing> {
     KeyRing::new(&[(3, [7; 32])]).ok()
+}
+
+/// A recipient whose opens and clicks are all tracked.
+pub(crate) fn engagement() -> Engagement {
+    Engagement {
+        message_id: "00066d2bb36a0f10a4d3".to_owned(),
+        transmission_id: 0,
+        injected_at: 1_790_000_000,
+        lifetime_seconds: 60,
+        customer_id: 1,
+        subaccount_id: None,
+        recipient: "reader@e.test".to_owned(),
+        recipient_type: RecipientType::To,
+        campaign_id: None,
+        metadata: None,
+        tags: Vec::new(),
+        open_tracking: true,
+        click_tracking: true,
+        initial_pixel: true,
+        amp_enabled: false,
+        transactional: false,
+    }
 }
 
 /// Checks that what is sealed opens to the same claims, and that nothing else opens.

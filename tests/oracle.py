@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 
 from msys_track.rewriting.reference.body import Body as ReadBody
 from msys_track.rewriting.reference.body import read_body
+from msys_track.rewriting.reference.charsets.query import encode_query
 from msys_track.rewriting.reference.entity import Leaf, list_parts
 from msys_track.rewriting.reference.header import read_section, skip_prelude
+from msys_track.rewriting.reference.html.references import decode_references
+from msys_track.rewriting.reference.html.scan import FoundHtml, scan_html
 from msys_track.rewriting.reference.left_alone import LeftAloneError
-from msys_track.rewriting.reference.query import encode_query
 from msys_track.rewriting.reference.quoted_printable import Decoded
-from msys_track.rewriting.reference.references import decode_references
-from msys_track.rewriting.reference.scan import FoundHtml, scan_html
 from msys_track.testing.fidelity import Body, compare_bodies, field_lines
 from msys_track.testing.href import browser_target
 

@@ -8,7 +8,7 @@ import pytest
 from tests import shared_corpus
 from tests.rewriting.plans import plan, render
 
-from msys_track.rewriting.reference.scan import scan_html
+from msys_track.rewriting.reference.html.scan import scan_html
 
 METADATA = '{"customer":"123456789","campaign":"spring sale 2026","segment":"returning buyers"}'
 HEAD = b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"

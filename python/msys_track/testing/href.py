@@ -4,7 +4,7 @@ import re
 import urllib.parse
 from typing import Final
 
-from msys_track.rewriting.reference.references import decode_references
+from msys_track.rewriting.reference.html.references import decode_references
 
 # URL Standard, "C0 control or space": dropped at both ends.
 BLANK: Final = "".join(map(chr, range(0x21)))

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from msys_track.rewriting.reference.references import decode_references
-from msys_track.rewriting.reference.scan import FoundLink, scan_html
+from msys_track.rewriting.reference.html.references import decode_references
+from msys_track.rewriting.reference.html.scan import FoundLink, scan_html
 
 DEFAULT_SUBLINK: Final = "a"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from msys_track.reasons import Reason
-from msys_track.rewriting.reference.charset import Charset, find_charset
+from msys_track.rewriting.reference.charsets.charset import Charset, find_charset
 from msys_track.rewriting.reference.left_alone import LeftAloneError
 from msys_track.rewriting.reference.text import FoundText, scan_text
 

@@ -5,15 +5,15 @@ from typing import Final, Literal, TypeAlias
 
 from msys_track.reasons import Reason
 from msys_track.rewriting.reference import base64
-from msys_track.rewriting.reference.charset import (
+from msys_track.rewriting.reference.charsets.charset import (
     Charset,
     find_charset,
     find_charset_of_transcoded,
 )
+from msys_track.rewriting.reference.charsets.transcoded import Transcoded, transcode
 from msys_track.rewriting.reference.entity import Leaf
 from msys_track.rewriting.reference.left_alone import LeftAloneError
 from msys_track.rewriting.reference.quoted_printable import Decoded
-from msys_track.rewriting.reference.transcoded import Transcoded, transcode
 
 Form: TypeAlias = Literal["verbatim", "quoted-printable", "base64"]
 

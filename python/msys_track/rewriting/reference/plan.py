@@ -7,14 +7,14 @@ from typing import Final, Literal, TypeAlias
 from msys_track.reasons import Reason
 from msys_track.rewriting.reference import links as link_rules
 from msys_track.rewriting.reference.body import Body, read_body
+from msys_track.rewriting.reference.charsets.query import encode_query
 from msys_track.rewriting.reference.entity import Leaf, list_parts
 from msys_track.rewriting.reference.header import Section, read_section, skip_prelude
+from msys_track.rewriting.reference.html.references import decode_references
+from msys_track.rewriting.reference.html.scan import FoundHtml, FoundLink, scan_html
 from msys_track.rewriting.reference.left_alone import LeftAloneError
 from msys_track.rewriting.reference.lines import Around, find_line_break, is_boundary, look_around
 from msys_track.rewriting.reference.links import OWN_ATTRIBUTES, LinkOptions
-from msys_track.rewriting.reference.query import encode_query
-from msys_track.rewriting.reference.references import decode_references
-from msys_track.rewriting.reference.scan import FoundHtml, FoundLink, scan_html
 from msys_track.rewriting.reference.text import scan_text
 from msys_track.rewriting.rules import Rules
 

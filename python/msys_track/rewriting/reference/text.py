@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from msys_track.reasons import Reason
-from msys_track.rewriting.reference.charset import Charset
+from msys_track.rewriting.reference.charsets.charset import Charset
 from msys_track.rewriting.reference.left_alone import LeftAloneError
 from msys_track.rewriting.reference.links import OWN_ATTRIBUTES, LinkOptions, lower_ascii
 

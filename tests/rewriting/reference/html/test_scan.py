@@ -4,10 +4,10 @@ from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
-from tests.rewriting.reference.documents import TABLES, TREES, any_html
+from tests.rewriting.reference.html.documents import TABLES, TREES, any_html
 
-from msys_track.rewriting.reference.references import decode_references
-from msys_track.rewriting.reference.scan import FoundHtml, _Scanner, scan_html
+from msys_track.rewriting.reference.html.references import decode_references
+from msys_track.rewriting.reference.html.scan import FoundHtml, _Scanner, scan_html
 
 A = "<a href=x>"
 

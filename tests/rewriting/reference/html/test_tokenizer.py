@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import pytest
 from hypothesis import given
-from tests.rewriting.reference.documents import any_html
+from tests.rewriting.reference.html.documents import any_html
 
-from msys_track.rewriting.reference.tokenizer import (
+from msys_track.rewriting.reference.html.tokenizer import (
     TextState,
     Token,
     Tokenizer,

@@ -11,7 +11,7 @@ from functools import cache
 from itertools import chain
 from typing import Final
 
-from msys_track.rewriting.reference import multi_byte_tables as tables
+from msys_track.rewriting.reference.charsets import multi_byte_tables as tables
 
 REPLACEMENT: Final = "\ufffd"
 _ASCII: Final = 0x80

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msys_track.rewriting.reference.references import decode_references
+from msys_track.rewriting.reference.html.references import decode_references
 
 
 @pytest.mark.parametrize(

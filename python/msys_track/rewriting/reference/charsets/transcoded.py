@@ -6,9 +6,9 @@ A place at which ASCII can't be put in, such as the middle of a shifted run, has
 from typing import Final, TypeAlias
 
 from msys_track.reasons import Reason
-from msys_track.rewriting.reference.charset import Order, TranscodedCharset, WideCharset
+from msys_track.rewriting.reference.charsets.charset import Order, TranscodedCharset, WideCharset
+from msys_track.rewriting.reference.charsets.shifts import Scheme, read_shifted
 from msys_track.rewriting.reference.left_alone import LeftAloneError
-from msys_track.rewriting.reference.shifts import Scheme, read_shifted
 
 _UTF_16: Final = 2  # bytes of a unit
 _ASCII: Final = 0x80

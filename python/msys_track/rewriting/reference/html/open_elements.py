@@ -10,7 +10,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from msys_track.rewriting.reference import elements
+from msys_track.rewriting.reference.html import elements
 
 
 class Namespace(Enum):

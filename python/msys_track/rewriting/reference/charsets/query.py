@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 from urllib.parse import quote_from_bytes
 
-from msys_track.rewriting.reference import multi_byte
+from msys_track.rewriting.reference.charsets import multi_byte
 
 Encoder: TypeAlias = Callable[[str], Iterator[bytes | str]]
 """Writes a text: bytes, and the characters that the encoding has not."""

@@ -2,11 +2,11 @@
 
 import pytest
 from hypothesis import given
-from tests.rewriting.reference.documents import TABLES, TREES, any_html
+from tests.rewriting.reference.html.documents import TABLES, TREES, any_html
 
-from msys_track.rewriting.reference.open_elements import Namespace
-from msys_track.rewriting.reference.tokenizer import Tokenizer, TokenKind
-from msys_track.rewriting.reference.tree import PlainTree, Tree, build_tree
+from msys_track.rewriting.reference.html.open_elements import Namespace
+from msys_track.rewriting.reference.html.tokenizer import Tokenizer, TokenKind
+from msys_track.rewriting.reference.html.tree import PlainTree, Tree, build_tree
 
 
 def read_namespace(html: str) -> Namespace | None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from msys_track.rewriting.reference import multi_byte
-from msys_track.rewriting.reference.multi_byte import REPLACEMENT
+from msys_track.rewriting.reference.charsets import multi_byte
+from msys_track.rewriting.reference.charsets.multi_byte import REPLACEMENT
 
 Scheme: TypeAlias = Literal["utf-7", "hz", "iso-2022-jp", "iso-2022-kr", "iso-2022-cn"]
 

@@ -9,7 +9,7 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from msys_track.rewriting.reference import elements
+from msys_track.rewriting.reference.html import elements
 
 CELLS: Final = elements.CELLS | {b"caption"}
 _CONTAINERS: Final = frozenset({b"math", b"svg", b"template"})

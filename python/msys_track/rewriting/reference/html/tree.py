@@ -11,16 +11,16 @@ the next block. They are not special, and matter only where one is left open in 
 import re
 from typing import Final, Protocol
 
-from msys_track.rewriting.reference import elements
-from msys_track.rewriting.reference.open_elements import (
+from msys_track.rewriting.reference.html import elements
+from msys_track.rewriting.reference.html.open_elements import (
     Barrier,
     Element,
     Namespace,
     OpenElements,
     is_mathml_text_point,
 )
-from msys_track.rewriting.reference.references import decode_references
-from msys_track.rewriting.reference.tokenizer import (
+from msys_track.rewriting.reference.html.references import decode_references
+from msys_track.rewriting.reference.html.tokenizer import (
     TextState,
     Token,
     is_self_closing,

@@ -3,11 +3,11 @@
 import pytest
 
 from msys_track.reasons import Reason
-from msys_track.rewriting.reference.charset import Charset, ShiftedCharset, find_charset
+from msys_track.rewriting.reference.charsets.charset import Charset, ShiftedCharset, find_charset
+from msys_track.rewriting.reference.charsets.query import encode_iso_2022_jp, encode_query
+from msys_track.rewriting.reference.charsets.shifts import Scheme
+from msys_track.rewriting.reference.charsets.transcoded import transcode
 from msys_track.rewriting.reference.left_alone import LeftAloneError
-from msys_track.rewriting.reference.query import encode_iso_2022_jp, encode_query
-from msys_track.rewriting.reference.shifts import Scheme
-from msys_track.rewriting.reference.transcoded import transcode
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
-from msys_track.rewriting.reference import elements
-from msys_track.rewriting.reference.open_elements import Namespace
-from msys_track.rewriting.reference.pixel import SPOILERS, WATCHED, PixelPlace
-from msys_track.rewriting.reference.references import decode_references
-from msys_track.rewriting.reference.tokenizer import (
+from msys_track.rewriting.reference.html import elements
+from msys_track.rewriting.reference.html.open_elements import Namespace
+from msys_track.rewriting.reference.html.pixel import SPOILERS, WATCHED, PixelPlace
+from msys_track.rewriting.reference.html.references import decode_references
+from msys_track.rewriting.reference.html.tokenizer import (
     Attribute,
     Token,
     Tokenizer,
@@ -19,7 +19,7 @@ from msys_track.rewriting.reference.tokenizer import (
     match_other_tags,
     read_attributes,
 )
-from msys_track.rewriting.reference.tree import PlainTree, build_tree
+from msys_track.rewriting.reference.html.tree import PlainTree, build_tree
 
 Where: TypeAlias = Literal["html", "outlook"]
 Decode: TypeAlias = Callable[[bytes], str]

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests import shared_corpus
-from tests.rewriting.reference.documents import FOREIGN, MARKUP, TABLES
+from tests.rewriting.reference.html.documents import FOREIGN, MARKUP, TABLES
 
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
-from msys_track.rewriting.reference.references import decode_references
-from msys_track.rewriting.reference.scan import FoundLink, scan_html
+from msys_track.rewriting.reference.html.references import decode_references
+from msys_track.rewriting.reference.html.scan import FoundLink, scan_html
 from msys_track.testing.href import browser_target
 
 HEADER = (

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from msys_track.reasons import Reason
-from msys_track.rewriting.reference import multi_byte, query
+from msys_track.rewriting.reference.charsets import multi_byte, query
+from msys_track.rewriting.reference.charsets.query import Encoder
+from msys_track.rewriting.reference.charsets.shifts import Scheme
 from msys_track.rewriting.reference.left_alone import LeftAloneError
-from msys_track.rewriting.reference.query import Encoder
-from msys_track.rewriting.reference.shifts import Scheme
 
-_TABLE: Final = Path(__file__).parents[1] / "charsets.txt"
+_TABLE: Final = Path(__file__).parents[2] / "charsets.txt"
 _ZEROS: Final = re.compile(r"(?<![0-9])0+(?=[0-9])")
 _UNITS: Final = {"utf-16": 2, "utf-32": 4}
 _ASCII: Final = 0x80

@@ -2,7 +2,7 @@
 
 import pytest
 
-from msys_track.rewriting.reference.scan import scan_html
+from msys_track.rewriting.reference.html.scan import scan_html
 
 HIDDEN = "style='display:none'"
 

@@ -1,0 +1,1 @@
+"""Charsets: how bytes read, and the way back to them."""

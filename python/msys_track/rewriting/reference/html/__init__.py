@@ -1,0 +1,1 @@
+"""HTML: where markup begins and ends, links, and places of pixels."""

@@ -20,7 +20,6 @@ def test_the_examples_of_postfix_are_read() -> None:
 
 def test_every_attribute_has_its_place() -> None:
     given_attributes = [
-        
         "NAME=a.example",
         "ADDR=IPV6:2001:db8::7",
         "PORT=51234",
@@ -29,7 +28,6 @@ def test_every_attribute_has_its_place() -> None:
         "LOGIN=shop",
         "DESTADDR=192.0.2.1",
         "DESTPORT=25",
-    ,
     ]
     assert parse_xclient(given_attributes) == XClient(
         name="a.example",

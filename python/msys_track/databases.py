@@ -24,8 +24,10 @@ class Form:
     version: int
     statements: tuple[str, ...]
     """Make the tables."""
+    first_pragmas: tuple[str, ...] = ()
+    """Are carried out once, before there is a table."""
     pragmas: tuple[str, ...] = ()
-    """Are carried out each time it is opened to be written, before anything else."""
+    """Are carried out each time it is opened to be written."""
     name: str
     """What it is, in one word."""
     contents: str
@@ -75,9 +77,9 @@ def open_database(
             isolation_level=None,
         )
         try:
-            for pragma in () if read_only else form.pragmas:
-                connection.execute(pragma)
             if not read_only and _is_empty(connection):
+                for pragma in form.first_pragmas:
+                    connection.execute(pragma)
                 _switch_to_wal(connection, busy_timeout_seconds)
                 with transaction(connection):
                     # Another process may have been first.
@@ -87,7 +89,8 @@ def open_database(
                         connection.execute(f"PRAGMA application_id = {form.application_id}")
                         connection.execute(f"PRAGMA user_version = {form.version}")
             _check_is_ours(connection, path, form)
-            connection.execute("PRAGMA synchronous = FULL")
+            for pragma in () if read_only else ("PRAGMA synchronous = FULL", *form.pragmas):
+                connection.execute(pragma)
         except BaseException:
             connection.close()
             raise

@@ -216,6 +216,8 @@ def _refuse(
     `start` is the reply to DATA if that was sent already.
     """
     connection.refusals += sum(not reply.is_positive for reply in replies)
+    # DATA behind a refusal is refused as well, and the upstream counts it.
+    connection.refusals += start is not None and start.code != START_MAIL_INPUT
     mail, *others = replies
     refused = mail.refusal("MAIL")
     if mail.is_positive:

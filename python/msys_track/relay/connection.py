@@ -7,7 +7,7 @@ follows from a reply is sent where the reply arrives.
 """
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from math import inf
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
@@ -45,7 +45,7 @@ class Group(NamedTuple):
 
 _Result = TypeVar("_Result")
 
-Dialogue: TypeAlias = Generator[Group, list[Reply], _Result]
+Dialogue: TypeAlias = Generator[Group, Sequence[Reply], _Result]
 """Yields groups of commands and is sent the replies to each; `ConnectionFailedError` is raised
 where replies will not come, and whatever is yielded after that raises it again."""
 
@@ -124,7 +124,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     async def exchange(
         self, commands: bytes, expected: int, *, timeout_seconds: float | None = None
-    ) -> list[Reply]:
+    ) -> Sequence[Reply]:
         """Send a group of commands and return the `expected` replies to it.
 
         Raises:
@@ -245,7 +245,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._advance(dialogue, replies)
 
     def _advance(
-        self, dialogue: Dialogue[Any], replies: list[Reply] | ConnectionFailedError | None
+        self, dialogue: Dialogue[Any], replies: Sequence[Reply] | ConnectionFailedError | None
     ) -> None:
         """Let a dialogue go on, until it waits for replies or ends."""
         # While it runs it may give the connection up.
@@ -288,7 +288,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._on_lost(self)
 
 
-def _exchange(group: Group) -> Dialogue[list[Reply]]:
+def _exchange(group: Group) -> Dialogue[Sequence[Reply]]:
     return (yield group)
 
 

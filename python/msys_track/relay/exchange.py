@@ -118,7 +118,7 @@ class Exchange:
         elif self._connection is not None:
             self._lender.hold(self)
 
-    async def _send(self, recipients: Sequence[Recipient]) -> list[Reply]:
+    async def _send(self, recipients: Sequence[Recipient]) -> Sequence[Reply]:
         """Ask in the transaction that is open, or begin one and ask for all of them again."""
         connection = self._connection
         if connection is not None:

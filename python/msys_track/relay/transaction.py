@@ -110,7 +110,7 @@ def ask_recipients(
     sender: str,
     mail_parameters: tuple[str, ...],
     recipients: Sequence[Recipient],
-) -> Dialogue[list[Reply]]:
+) -> Dialogue[Sequence[Reply]]:
     """Send MAIL and RCPTs, return the replies to RCPT, and leave the transaction open.
 
     Raises:
@@ -133,7 +133,7 @@ def ask_more(
     connection: UpstreamConnection,
     mail_parameters: tuple[str, ...],
     recipients: Sequence[Recipient],
-) -> Dialogue[list[Reply]]:
+) -> Dialogue[Sequence[Reply]]:
     """Send RCPTs in an open transaction and return the replies.
 
     Raises:
@@ -189,7 +189,7 @@ def reset(connection: UpstreamConnection, before: bytes = b"") -> Dialogue[None]
 
 def _ask(
     connection: UpstreamConnection, commands: Sequence[bytes], *, stops: bool = True
-) -> Dialogue[list[Reply]]:
+) -> Dialogue[Sequence[Reply]]:
     """Send MAIL and RCPTs and return the replies.
 
     Without PIPELINING it `stops` at the first refusal; a refused MAIL always ends it.

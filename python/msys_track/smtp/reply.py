@@ -4,8 +4,9 @@ Kept apart from connections, so that both directions share it and tests need no 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from msys_track.errors import UpstreamError
 
@@ -86,20 +87,17 @@ class ReplyReader:
         self._lines: list[bytes] = []
         self._length = 0
 
-    def read_whole(self, chunk: bytes) -> list[Reply] | None:
+    def read_whole(self, chunk: bytes) -> Sequence[Reply] | None:
         """Return the replies of a chunk that is whole one-line replies; None if `feed` has to.
 
-        Nearly every chunk is one, at a third of the cost.
+        Nearly every chunk is one, at a fraction of the cost.
         """
         if self._rest or self._lines or len(chunk) > MAX_LINE_BYTES or chunk[-2:] != b"\r\n":
             return None
-        replies = []
-        for line in chunk[:-2].split(b"\r\n"):
-            match = _WHOLE_LINE.fullmatch(line)
-            if match is None:
-                return None
-            replies.append(Reply(int(match[1]), match[2].decode("ascii")))
-        return replies
+        if chunk.count(b"\n") > 1:
+            return _read_lines(chunk)
+        match = _WHOLE_LINE.fullmatch(chunk, 0, len(chunk) - 2)
+        return None if match is None else (Reply(int(match[1]), match[2].decode("ascii")),)
 
     def feed(self, chunk: bytes) -> Iterator[Reply]:
         """Take bytes from the wire and yield the replies that they complete.
@@ -134,3 +132,13 @@ class ReplyReader:
 
 def _printable(text: bytes) -> str:
     return text.decode("ascii", "replace").translate(_NOT_TEXT)
+
+
+# MAIL, RCPT and DATA get the same replies for nearly every mail; the message itself does not.
+@lru_cache(maxsize=64)
+def _read_lines(chunk: bytes) -> tuple[Reply, ...] | None:
+    matches = [_WHOLE_LINE.fullmatch(line) for line in chunk[:-2].split(b"\r\n")]
+    replies = [
+        Reply(int(each[1]), each[2].decode("ascii")) for each in matches if each is not None
+    ]
+    return tuple(replies) if len(replies) == len(matches) else None

@@ -109,6 +109,18 @@ class UpstreamError(TrackingError):
         self.recipient = recipient
 
 
+class SpoolError(TrackingError):
+    """The spool could not keep mail, or its file can't be used; the text says what to do."""
+
+
+class SpoolFullError(SpoolError):
+    """The disk is full, or the spool holds as much as its settings allow."""
+
+
+class SpoolDamagedError(SpoolError):
+    """The spool's file is damaged, or is not one."""
+
+
 class SinkError(TrackingError):
     """Events could not be made durable; the writer keeps them and tries again."""
 

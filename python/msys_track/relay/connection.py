@@ -7,9 +7,9 @@ follows from a reply is sent where the reply arrives.
 """
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from math import inf
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
 from msys_track.errors import describe_os_error
 from msys_track.relay.deadlines import Deadlines
@@ -42,6 +42,8 @@ class Group(NamedTuple):
     timeout_seconds: float
     """How long all of these replies may take."""
 
+
+_UNEXPECTED: Final = "it sent an unexpected reply"
 
 _Result = TypeVar("_Result")
 
@@ -217,32 +219,38 @@ class UpstreamConnection(asyncio.Protocol):
         ):
             self._advance(dialogue, replies)
             return
-        try:
-            for reply in self._reader.feed(data) if replies is None else replies:
-                self._take(reply)
-        except MalformedReplyError as error:
-            self._fail(ConnectionFailedError(f"it does not speak SMTP: {error}"))
-
-    def _take(self, reply: Reply) -> None:
-        """Take the next reply; what is left after a failure counts no more."""
-        if self._failure is not None:
-            return
-        if reply.code == SERVICE_CLOSING:
-            self._fail(ServiceClosingError(f"it replied: {reply.code} {reply.text}"))
-            return
-        dialogue = self._dialogue
-        if dialogue is None:
-            self._fail(ConnectionFailedError("it sent an unexpected reply"))
-            return
-        self._replies.append(reply)
-        if len(self._replies) < self._group.expected:
+        failure = self._keep(self._reader.feed(data) if replies is None else replies)
+        if dialogue is None or len(self._replies) < self._group.expected:
+            if failure is not None:
+                self._fail(failure)
             return
         replies, self._replies = self._replies, []
         if self._has_unsent:
-            # It would read the rest of the message as commands. The reply counts all the same.
+            # It would read the rest of the message as commands.
+            failure = ConnectionFailedError("it replied before the end of the message")
+        elif failure is None and not self._reader.is_empty:
+            failure = ConnectionFailedError(_UNEXPECTED)
+        if failure is not None:
+            # The replies count all the same, but nothing more is said.
             self._dialogue = None
-            self._fail(ConnectionFailedError("it replied before the end of the message"))
+            self._fail(failure)
         self._advance(dialogue, replies)
+
+    def _keep(self, replies: Iterable[Reply]) -> ConnectionFailedError | None:
+        """Keep the replies that are waited for, and return why the connection can't go on.
+
+        What comes with the last of them was sent before the next command, and answers nothing.
+        """
+        try:
+            for reply in replies:
+                if reply.code == SERVICE_CLOSING:
+                    return ServiceClosingError(f"it replied: {reply.code} {reply.text}")
+                if self._dialogue is None or len(self._replies) == self._group.expected:
+                    return ConnectionFailedError(_UNEXPECTED)
+                self._replies.append(reply)
+        except MalformedReplyError as error:
+            return ConnectionFailedError(f"it does not speak SMTP: {error}")
+        return None
 
     def _advance(
         self, dialogue: Dialogue[Any], replies: Sequence[Reply] | ConnectionFailedError | None
@@ -257,6 +265,7 @@ class UpstreamConnection(asyncio.Protocol):
             else:
                 group = dialogue.send(replies)  # type: ignore[arg-type]
             while self._failure is not None:
+                self._has_unsent = True
                 group = dialogue.throw(self._failure)
         except StopIteration as ended:
             self.deadline = inf

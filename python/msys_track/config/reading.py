@@ -33,12 +33,17 @@ from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.kinds import NotAllowedError, write_found
 from msys_track.smtp.address import Address
+from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
 
 Server: TypeAlias = Literal["proxy", "tracker"]
 
 SERVERS: Final[tuple[Server, ...]] = ("proxy", "tracker")
-_SINGLE: Final = (TopLevel, PolicySettings, ProxySettings, UpstreamSettings, TrackerSettings)
+_SINGLE: Final = (
+    TopLevel, PolicySettings, ProxySettings, UpstreamSettings, SpoolSettings, TrackerSettings,
+)  # fmt: skip
+# The server that makes the file or folder which a key of these names.
+_MADE_BY: Final[Mapping[type, Server]] = {SpoolSettings: "proxy", TrackerSettings: "tracker"}
 
 
 class Reading:
@@ -185,14 +190,18 @@ class Reading:
 
     def _find_file(self, path: KeyPath, key: Key, name: Path) -> Path:
         file = self._folder / name
-        if key.settings is not TrackerSettings:
+        if key.settings not in _MADE_BY:
             self._is_there(path, name, f": msys-track keys new {file}")
-        elif self._server != "proxy":
-            # Another user may run the tracker, which reports what it can't open.
+        elif self._server in (None, _MADE_BY[key.settings]):
+            is_folder = key.settings is SpoolSettings
+            # Another user may run that server, which reports what it can't open.
             with suppress(PermissionError):
-                if file.is_dir():
+                if is_folder != file.is_dir() and file.exists():
+                    found, allowed = (
+                        ("a file", "a folder") if is_folder else ("a folder", "a file")
+                    )
                     self._add_fault(
-                        path, f"found {write_found(str(name))}, a folder, allowed: a file"
+                        path, f"found {write_found(str(name))}, {found}, allowed: {allowed}"
                     )
                 elif not file.parent.is_dir():
                     what = f"but the folder {file.parent} does not exist"

@@ -115,3 +115,22 @@ def test_what_the_command_line_says_stands_in_place_of_the_files_words(folder: P
         "command line: keys:",
         "command line: proxy.upstream:",
     ]
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        ('[upstream.a]\nadress = "127.0.0.1:25"', "6: upstream.a.adress: unknown; did you mean "),
+        ("[upstream.a]\nmax_connections = 3", "5: upstream.a.address: missing; write it as in "),
+        ('[upstream]\na = "127.0.0.1:25"', "6: upstream.a: found "),
+        ('[upstream.""]\naddress = "127.0.0.1:25"', '5: upstream."": found "", allowed: a name'),
+        ('[upstreams.a]\naddress = "127.0.0.1:25"', "5: upstreams: unknown; did you mean up"),
+    ],
+)
+def test_a_fault_in_a_table_of_a_family_has_its_place(
+    folder: Path, table: str, fault: str
+) -> None:
+    path = folder / "msys-track.toml"
+    path.write_text(f'keys = "keys.toml"\n[proxy]\nhostname = "a"\n\n{table}\n', encoding="utf-8")
+    lines = [problem.format_line(path) for problem in check_configuration(path).problems]
+    assert any(line.partition(":")[2].startswith(fault) for line in lines), lines

@@ -8,7 +8,7 @@ import pytest
 
 from msys_track.config.checking import check_configuration
 from msys_track.config.schema.page import write_page
-from msys_track.config.schema.tables import NESTED, TABLES, TOP
+from msys_track.config.schema.tables import FAMILIES, NESTED, TABLES, TOP
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 EXAMPLES = [each.split("```")[0] for each in PAGE.split("```toml\n")[1:]]
@@ -16,8 +16,10 @@ EXAMPLES = [each.split("```")[0] for each in PAGE.split("```toml\n")[1:]]
 
 def test_the_page_has_a_row_for_every_key_of_every_table() -> None:
     assert write_page(PAGE) == PAGE, "write it again: make pages"
-    for name, keys in {"Top level": TOP, **TABLES}.items():
-        section = PAGE.split(f"## {name}\n" if keys is TOP else f"## `[{name}]`\n")[1]
+    tables = {"Top level": TOP, **{f"`[{name}]`": keys for name, keys in TABLES.items()}}
+    tables |= {f"`[{name}.…]`": family.keys for name, family in FAMILIES.items()}
+    for name, keys in tables.items():
+        section = PAGE.split(f"## {name}\n")[1]
         table = section.partition("\n## ")[0]
         assert [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")] == [
             *keys

@@ -1,5 +1,6 @@
 """What is shown to hold is what a mail gets."""
 
+import tomllib
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from msys_track.config.checking import Checked, check_configuration
 from msys_track.config.configuration import Configuration
 from msys_track.config.effective import (
     ScopeSelector,
+    as_json,
+    as_toml,
     find_listen,
     find_options,
     find_tables,
@@ -92,21 +95,42 @@ def test_a_pathway_of_the_context_decides_as_policys_does(folder: Path) -> None:
 def test_every_key_of_every_table_is_shown(folder: Path) -> None:
     checked, configuration = check_text(folder, good("servers.toml"))
     shown = find_tables(checked.document, configuration)
-    assert {name: set(table) for name, table in shown.items()} == {
-        "": set(TOP),
-        **{name: set(TABLES[name]) for name in ("policy", "proxy", "tracker")},
+    every: dict[Any, set[str]] = {
+        (): set(TOP),
+        **{(name,): set(TABLES[name]) for name in ("policy", "proxy", "tracker")},
     }
-    assert shown["policy"]["files"] == ([str(folder / "policy.lua")], "msys-track.toml:21")
+    assert {name: set(table) for name, table in shown.items()} == every
+    assert shown["policy",]["files"] == ([str(folder / "policy.lua")], "msys-track.toml:21")
     proxies = ["10.0.0.0/8", "::1/128"]
-    assert shown["tracker"]["trusted_proxies"] == (proxies, "msys-track.toml:35")
-    assert shown["proxy"]["idle_timeout_seconds"] == (300, "msys-track.toml:30")
+    assert shown["tracker",]["trusted_proxies"] == (proxies, "msys-track.toml:35")
+    assert shown["proxy",]["idle_timeout_seconds"] == (300, "msys-track.toml:30")
+
+
+def test_an_upstream_of_several_shows_what_it_sets_and_what_it_has_from_the_proxys_table(
+    folder: Path,
+) -> None:
+    text = (
+        'keys = "keys.toml"\n[proxy]\nupstream_max_connections = 7\n'
+        '[upstream.a]\naddress = "192.0.2.1:25"\n'
+        '[upstream.b]\naddress = "192.0.2.2:25"\nmax_connections = 3\n'
+    )
+    checked, configuration = check_text(folder, text)
+    shown = find_tables(checked.document, configuration)
+    inherited = "`upstream_max_connections` of `[proxy]`"
+    assert shown["upstream", "a"]["max_connections"] == (7, inherited)
+    assert shown["upstream", "b"]["max_connections"] == (3, "msys-track.toml:8")
+    assert shown["upstream", "b"]["address"] == ("192.0.2.2:25", "msys-track.toml:7")
+    toml = as_toml(shown, {ScopeSelector(): find_options(configuration, ScopeSelector())})
+    assert tomllib.loads(toml)["upstream"]["a"]["address"] == "192.0.2.1:25"
+    as_data = as_json(shown, {})
+    assert as_data["upstream"]["b"]["max_connections"]["value"] == 3
 
 
 def test_a_server_that_is_not_configured_is_not_shown(folder: Path) -> None:
     checked, configuration = check_text(folder, "")
     shown = find_tables(checked.document, configuration)
-    assert set(shown) == {"", "policy"}
-    assert shown[""]["keys"] == (None, "none")
+    assert set(shown) == {(), ("policy",)}
+    assert shown[()]["keys"] == (None, "none")
 
 
 def test_an_address_of_any_host_is_known_by_each(configuration: Configuration) -> None:

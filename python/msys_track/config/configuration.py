@@ -3,8 +3,10 @@
 Configurations in both forms are checked here and nowhere else.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from msys_track.config import scopes
 from msys_track.config.document import Document
@@ -31,10 +33,17 @@ class Configuration:
     keys: KeySource | None
     proxy: ProxySettings | None
     upstream: UpstreamSettings | None
-    """Set whenever `proxy` is."""
+    """Set whenever `proxy` is; what `[upstream.NAME]` tables don't set is as here."""
+    upstreams: Mapping[str, UpstreamSettings]
+    """Of each `[upstream.NAME]` by its name, or `upstream` alone with an empty name."""
     tracker: TrackerSettings | None
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
+
+    @property
+    def families(self) -> Mapping[str, Mapping[str, Any]]:
+        """The settings of each table in a family, by the family's name and its own."""
+        return {"upstream": {name: each for name, each in self.upstreams.items() if name}}
 
 
 def judge_document(document: Document, server: Server | None = None) -> Configuration:
@@ -62,6 +71,9 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         proxy["listen_host"], proxy["listen_port"] = first
         proxy["more_listens"] = tuple(more)
     top = TopLevel(**values[TopLevel])
+    hop = values[UpstreamSettings]
+    own = reading.families["upstream"] or {"": {}}
+    upstreams = {name: UpstreamSettings(**{**hop, **each}) for name, each in own.items()}
     return Configuration(
         path=document.path,
         scopes=scopes.build_scopes(reading.stanzas),
@@ -69,7 +81,8 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         policy=PolicySettings(**values[PolicySettings]),
         keys=top.keys,
         proxy=ProxySettings(**proxy) if has_proxy else None,
-        upstream=UpstreamSettings(**values[UpstreamSettings]) if has_proxy else None,
+        upstream=UpstreamSettings(**hop) if has_proxy else None,
+        upstreams=upstreams if has_proxy else {},
         tracker=TrackerSettings(**values[TrackerSettings]) if has_tracker else None,
         notices=document.notices,
     )

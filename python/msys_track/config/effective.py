@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from msys_track.config.configuration import Configuration
 from msys_track.config.document import Document, KeyPath
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
-from msys_track.config.schema.tables import SCOPE, TABLES, TOP
+from msys_track.config.schema.tables import FAMILIES, SCOPE, TABLES, TOP, Key
 from msys_track.config.toml.writing import header_text, key_text, value_text
 from msys_track.options.resolve import DEFAULT, POLICY, resolve
 from msys_track.options.variables import PATHWAY
@@ -112,23 +112,28 @@ def find_warnings(configuration: Configuration) -> tuple[str, ...]:
     return tuple(f"{place}: {_DOWNGRADE}" for place in dict.fromkeys(places))
 
 
-def find_tables(document: Document, configuration: Configuration) -> dict[str, Table]:
-    """Find the values in force in tables that are not scopes; "" is the top of the file.
+def find_tables(document: Document, configuration: Configuration) -> dict[KeyPath, Table]:
+    """Find the values in force in tables that are not scopes; `()` is the top of the file.
 
     A server's table that the file lacks is left out, because that server can't start.
     """
-    rooms: dict[str, tuple[Any, ...]] = {
-        "": (configuration,),
-        "policy": (configuration.policy,),
-        "proxy": (configuration.proxy, configuration.upstream),
-        "tracker": (configuration.tracker,),
+    rooms: dict[KeyPath, tuple[Any, ...]] = {
+        (): (configuration,),
+        ("policy",): (configuration.policy,),
+        ("proxy",): (configuration.proxy, configuration.upstream),
+        ("tracker",): (configuration.tracker,),
     }
-    keys = {"": TOP, **TABLES}
+    keys: dict[KeyPath, Mapping[str, Key]] = {(): TOP}
+    keys |= {(name,): its for name, its in TABLES.items()}
+    for family, members in configuration.families.items():
+        for member, settings in members.items():
+            rooms[family, member] = (settings,)
+            keys[family, member] = FAMILIES[family].keys
     listens: Any = document.members.get("listen")
-    found: dict[str, Any] = {}
+    found: dict[KeyPath, Any] = {}
     for table, settings in rooms.items():
         for name, key in keys[table].items() if None not in settings else ():
-            path = (table, name) if table else (name,)
+            path = (*table, name)
             room = next((each for each in settings if isinstance(each, key.settings)), settings[0])
             value = write_fields([getattr(room, field) for field in key.fields])
             if path in document.places:
@@ -137,13 +142,13 @@ def find_tables(document: Document, configuration: Configuration) -> dict[str, T
                 first = next(iter(listens))
                 source = f'listen "{first}" ({document.format_place(("listen", first))})'
             else:
-                source = key.unset if value is None else DEFAULT
+                source = key.unset if value is None or len(table) > 1 else DEFAULT
             found.setdefault(table, {})[name] = Effective(value, source)
     return found
 
 
 def as_json(
-    tables: Mapping[str, Table], by_selector: Mapping[ScopeSelector, Table]
+    tables: Mapping[KeyPath, Table], by_selector: Mapping[ScopeSelector, Table]
 ) -> dict[str, Any]:
     """Make data that JSON can hold: each value as `{"value": …, "source": …}`."""
     members = [
@@ -155,17 +160,22 @@ def as_json(
         }
         for selector, options in by_selector.items()
     ]
-    named = {name: _make_members(table) for name, table in tables.items() if name}
-    return {**_make_members(tables[""]), "ways": members, **named}
+    named: dict[str, Any] = {**_make_members(tables[()]), "ways": members}
+    for path, table in tables.items():
+        around = named
+        for name in path:
+            around = around.setdefault(str(name), {})
+        around.update(_make_members(table))
+    return named
 
 
 def _make_members(table: Table) -> dict[str, Any]:
     return {name: each._asdict() for name, each in table.items()}
 
 
-def as_toml(tables: Mapping[str, Table], by_selector: Mapping[ScopeSelector, Table]) -> str:
+def as_toml(tables: Mapping[KeyPath, Table], by_selector: Mapping[ScopeSelector, Table]) -> str:
     """Write TOML with a comment for each value's source; scopes stand before the other tables."""
-    parts = [_write_table((), tables[""])]
+    parts = [_write_table((), tables[()])]
     for selector, options in by_selector.items():
         peer = f" from {selector.peer}" if selector.peer is not None else ""
         pathway = f", on pathway {selector.pathway}" if selector.pathway is not None else ""
@@ -181,7 +191,7 @@ def as_toml(tables: Mapping[str, Table], by_selector: Mapping[ScopeSelector, Tab
     first = next(iter(by_selector.values()))
     module = {name: first[name] for name in ENGAGEMENT_TRACKER}
     parts.append(_write_table(("engagement_tracker",), module))
-    parts += [_write_table((name,), table) for name, table in tables.items() if name]
+    parts += [_write_table(path, table) for path, table in tables.items() if path]
     return "\n".join(parts)
 
 

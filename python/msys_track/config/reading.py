@@ -14,7 +14,16 @@ from msys_track.config import scopes
 from msys_track.config.document import Document, KeyPath, write_path
 from msys_track.config.problems import Problem
 from msys_track.config.schema.naming import judge_key, judge_table
-from msys_track.config.schema.tables import NESTED, SCOPE, TABLES, TOP, Key, TopLevel
+from msys_track.config.schema.tables import (
+    FAMILIES,
+    NESTED,
+    SCOPE,
+    TABLES,
+    TOP,
+    Family,
+    Key,
+    TopLevel,
+)
 from msys_track.config.scopes import ScopeStanza
 from msys_track.errors import describe_os_error
 from msys_track.injection.settings import ProxySettings
@@ -36,8 +45,8 @@ class Reading:
     """What was read; `values` and `stanzas` are complete only if there are no problems."""
 
     __slots__ = (
-        "_document", "_folder", "_likely", "_server", "_written", "faults", "policy_files",
-        "stanzas", "values",
+        "_document", "_folder", "_likely", "_server", "_written", "families", "faults",
+        "policy_files", "stanzas", "values",
     )  # fmt: skip
 
     def __init__(self, document: Document, server: Server | None = None) -> None:
@@ -55,14 +64,22 @@ class Reading:
         """By their places in the array: those that are there."""
         self.stanzas: dict[KeyPath, ScopeStanza] = {}
         self.values: dict[type, dict[str, Any]] = {each: {} for each in _SINGLE}
-        self._read_table((), (), document.members, TOP, (*TABLES, *NESTED))
+        self.families: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in FAMILIES}
+        """Of each table in a family, by the family's name and its own: its fields."""
+        self._read_table((), (), document.members, TOP, (*TABLES, *FAMILIES, *NESTED))
         for path, text in scopes.find_faults(self.stanzas, self._format_line):
             self._add_fault(self._find_written_path(path), text)
         written = [table for table in TABLES if (table,) in self._written]
         for table in written:
             for name, key in TABLES[table].items():
-                if key.is_required:
+                is_elsewhere = key.settings is UpstreamSettings and self.families["upstream"]
+                if key.is_required and not is_elsewhere:
                     self._require((table, name), "write it", key)
+        for family, its in FAMILIES.items():
+            for member in self.families[family]:
+                for name, key in its.keys.items():
+                    if key.is_required:
+                        self._require((family, member, name), "write it", key)
         if server := next((table for table in written if table in SERVERS), None):
             self._require(("keys",), f"[{server}] needs it at the top,", TOP["keys"])
 
@@ -99,18 +116,40 @@ class Reading:
                 table = "a table of tables" if path else f"a table, [{name}]"
                 self._add_fault(here, f"found {write_found(value)}, allowed: {table}")
             elif known in NESTED:
-                self._read_family(here, (*canonical, known), value)
+                self._read_scopes(here, (*canonical, known), value)
+            elif known in FAMILIES:
+                self._read_family(here, known, FAMILIES[known], value)
             else:
                 self._written[known,] = here
                 self._read_table(here, (known,), value, TABLES[known])
 
-    def _read_family(self, path: KeyPath, canonical: KeyPath, given: Mapping[str, object]) -> None:
+    def _read_family(
+        self, path: KeyPath, name: str, family: Family, given: Mapping[str, object]
+    ) -> None:
+        """Read a table of tables that are no scopes."""
+        for member, keys in given.items():
+            here, canonical = (*path, member), (name, member)
+            try:
+                family.name.read(member)
+            except NotAllowedError as error:
+                self._add_fault(here, str(error))
+            if not isinstance(keys, dict):
+                self._refuse_value(here, keys)
+                continue
+            self.families[name].setdefault(member, {})
+            self._written[canonical] = here
+            self._read_table(here, canonical, keys, family.keys)
+
+    def _refuse_value(self, path: KeyPath, value: object) -> None:
+        table = f"a table, [{write_path(path)}]"
+        self._add_fault(path, f"found {write_found(value)}, allowed: {table}")
+
+    def _read_scopes(self, path: KeyPath, canonical: KeyPath, given: Mapping[str, object]) -> None:
         """Read a table of tables: one for each scope of a kind."""
         for name, member in given.items():
             here, scope = (*path, name), (*canonical, name)
             if not isinstance(member, dict):
-                table = f"a table, [{write_path(here)}]"
-                self._add_fault(here, f"found {write_found(member)}, allowed: {table}")
+                self._refuse_value(here, member)
                 continue
             self._find_stanza(scope)
             self._written.setdefault(scope, here)
@@ -139,6 +178,8 @@ class Reading:
         if key.settings in (Scope, TrackingOptions):
             place = self._document.format_place(path)
             self._find_stanza(canonical[:-1]).add(key.settings, fields, place)
+        elif canonical[0] in FAMILIES:
+            self.families[str(canonical[0])][str(canonical[1])].update(fields)
         else:
             self.values[key.settings].update(fields)
 
@@ -186,7 +227,9 @@ class Reading:
     def _require(self, canonical: KeyPath, what: str, key: Key) -> None:
         document, path = self._document, self._find_written_path(canonical)
         *tables, name = path
-        given: Any = document.members[str(tables[0])] if tables else document.members
+        given: Any = document.members
+        for table in tables:
+            given = given[table]
         is_unread = any(
             canonical[:length] in document.unread for length in range(len(canonical) + 1)
         )

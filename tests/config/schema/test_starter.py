@@ -8,7 +8,7 @@ import pytest
 
 from msys_track.config.checking import check_configuration
 from msys_track.config.schema.starter import starter
-from msys_track.config.schema.tables import NESTED, TABLES, TOP
+from msys_track.config.schema.tables import FAMILIES, NESTED, TABLES, TOP
 from msys_track.policy.loading import PolicySettings
 from msys_track.tracking.settings import TrackerSettings
 
@@ -28,10 +28,13 @@ def test_as_it_is_it_sets_what_must_be_set_and_nothing_else() -> None:
 
 def test_it_shows_every_key_of_every_table() -> None:
     shown = tomllib.loads(UNCOMMENTED)
-    assert set(shown) == {*TOP, *TABLES, *NESTED}
+    assert set(shown) == {*TOP, *TABLES, *FAMILIES, *NESTED}
     assert {table: set(shown[table]) for table in TABLES} == {
         table: set(keys) for table, keys in TABLES.items()
     }
+    for name, family in FAMILIES.items():
+        (member,) = shown[name].values()
+        assert set(member) == set(family.keys)
 
 
 @pytest.mark.parametrize("text", [starter(), UNCOMMENTED], ids=["as it is", "uncommented"])

@@ -7,7 +7,7 @@ compare tables with each other.
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from msys_track.config.schema.tables import NESTED, SCOPE, TABLES, TEXTS, TOP, Key
+from msys_track.config.schema.tables import FAMILIES, NESTED, SCOPE, TABLES, TEXTS, TOP, Key
 from msys_track.settings.addresses import LISTEN_NAME_PATTERN, NETWORK_PATTERN
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -20,7 +20,14 @@ def json_schema() -> dict[str, Any]:
     properties = {name: _key(key) for name, key in TOP.items()}
     for name, keys in TABLES.items():
         properties[name] = _table(name, _references() if keys is SCOPE else _keys(keys), keys)
-    properties |= {name: _family(name) for name in NESTED}
+    for name, family in FAMILIES.items():
+        properties[name] = {
+            "description": TEXTS[name],
+            "type": "object",
+            "propertyNames": family.name.json_schema,
+            "additionalProperties": _table(name, _keys(family.keys), family.keys),
+        }
+    properties |= {name: _scopes(name) for name in NESTED}
     return {
         "$schema": _DIALECT,
         "title": "msys-track.toml",
@@ -44,11 +51,11 @@ def _table(name: str, properties: Mapping[str, Any], keys: Mapping[str, Key]) ->
     }
 
 
-def _family(name: str) -> dict[str, Any]:
+def _scopes(name: str) -> dict[str, Any]:
     """Make the schema of a table of tables, each of them a scope."""
     # A pathway can't be put on another one.
     without = ("pathway",) if name in _PATHWAYS else ()
-    inner = {each: _family(each) for each in NESTED[name]}
+    inner = {each: _scopes(each) for each in NESTED[name]}
     scope = _table(name, {**_references(without), **inner}, {})
     names = {"propertyNames": {"pattern": _NAMES[name]}} if name in _NAMES else {}
     return {"description": TEXTS[name], "type": "object", **names, "additionalProperties": scope}

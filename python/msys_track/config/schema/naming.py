@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from msys_track.config.document import KeyPath
 from msys_track.config.problems import nearest
-from msys_track.config.schema.tables import NESTED, TABLES, TOP, TOP_LEVEL, Key
+from msys_track.config.schema.tables import FAMILIES, NESTED, TABLES, TOP, TOP_LEVEL, Key
 
 
 class Unknown(NamedTuple):
@@ -36,7 +36,7 @@ def judge_key(
     if name in TOP:
         text = "unknown here; it belongs at the top of the file, above the first [table]"
         return Unknown(text, ((name,),))
-    if name in TABLES or name in NESTED:
+    if name in TABLES or name in FAMILIES or name in NESTED:
         return Unknown(f"unknown here; [{name}…] is a table of its own", ())
     # People first try a setting's name in our own code, or in the header.
     same = (each for each, key in keys.items() if name in key.fields)

@@ -4,7 +4,7 @@ import re
 import sys
 from typing import Final
 
-from msys_track.config.schema.tables import TABLES, TOP
+from msys_track.config.schema.tables import FAMILIES, TABLES, TOP
 from msys_track.config.toml.writing import value_text
 
 _TABLE: Final = re.compile(r"(?<=\| --- \| --- \| --- \| --- \|\n)(?:\|.*\n)*")
@@ -13,7 +13,11 @@ _TABLE: Final = re.compile(r"(?<=\| --- \| --- \| --- \| --- \|\n)(?:\|.*\n)*")
 def write_page(page: str) -> str:
     """Write the page again, each section's table with a row for each of its keys."""
     sections = page.split("\n## ")
-    tables = {"Top level": TOP, **{f"`[{name}]`": keys for name, keys in TABLES.items()}}
+    tables = {
+        "Top level": TOP,
+        **{f"`[{name}]`": keys for name, keys in TABLES.items()},
+        **{f"`[{name}.…]`": family.keys for name, family in FAMILIES.items()},
+    }
     for at, section in enumerate(sections):
         keys = tables.get(section.partition("\n")[0], {})
         rows = ""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from msys_track.config.document import KeyPath
-from msys_track.config.schema.tables import NESTED, TABLES, TEXTS, TOP, Key
+from msys_track.config.schema.tables import FAMILIES, NESTED, TABLES, TEXTS, TOP, Key
 from msys_track.config.toml.writing import header_text, key_text, value_text
 
 _WIDTH: Final = 98
@@ -48,24 +48,27 @@ def _lines() -> Iterator[str]:
     for name, keys in TABLES.items():
         yield from ("", *_comment(TEXTS[name]), header_text((name,)))
         yield from _keys(keys)
+    for name, family in FAMILIES.items():
+        yield from ("", *_comment(TEXTS[name]), f"#{header_text((name, family.example))}")
+        yield from _keys(family.keys, mark="#")
     yield from ("", *_comment(_SCOPES))
     explained: set[str] = set()
     for path, example in _EXAMPLES.items():
-        family = str(path[-2])
-        text = TEXTS[family] if family in NESTED and family not in explained else ""
-        explained.add(family)
+        kind = str(path[-2])
+        text = TEXTS[kind] if kind in NESTED and kind not in explained else ""
+        explained.add(kind)
         yield from ("", *_comment(text), f"#{header_text(path)}")
         for name, value in example.items():
             yield f"#{key_text(name)} = {value_text(value)}"
 
 
-def _keys(keys: Mapping[str, Key]) -> Iterator[str]:
+def _keys(keys: Mapping[str, Key], mark: str = "") -> Iterator[str]:
     for name, key in keys.items():
         text = f"{key.text[0].upper()}{key.text[1:]}."
         unset = f" Not set: {key.unset}." if key.unset else ""
         yield from _comment(f"{text} Allowed: {key.kind.allowed}.{unset}")
         value = key.example if key.default is None else key.default
-        yield f"{'' if key.is_required else '#'}{name} = {value_text(value)}"
+        yield f"{mark if key.is_required else '#'}{name} = {value_text(value)}"
 
 
 def _comment(text: str) -> Iterator[str]:

@@ -4,8 +4,8 @@ The check, `docs/configuration.md`, the starter file and the JSON Schema are mad
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Final
+from dataclasses import dataclass, replace
+from typing import Annotated, Final, NamedTuple
 
 from msys_track.config.document import KeyPath
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER, SCOPE
@@ -15,16 +15,18 @@ from msys_track.keys.file import KeySource, key_source
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.key import Key, list_keys
-from msys_track.settings.kinds import SWITCH, Kind, NotAllowedError
+from msys_track.settings.kinds import NAME, SWITCH, Kind, NotAllowedError
 from msys_track.tracking.settings import TrackerSettings
 
 __all__ = [
+    "FAMILIES",
     "NESTED",
     "SCOPE",
     "TABLES",
     "TEXTS",
     "TOP",
     "TOP_LEVEL",
+    "Family",
     "Key",
     "TopLevel",
     "known_key",
@@ -83,13 +85,43 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
     "tracker": list_keys(TrackerSettings),
 }
 
+
+class Family(NamedTuple):
+    """A table of tables that are no scopes, such as `[upstream.NAME]`."""
+
+    name: Kind
+    """What such a table may be called."""
+    keys: Mapping[str, Key]
+    example: str
+    """The name of one, to show."""
+
+
+def _list_upstream_keys() -> Mapping[str, Key]:
+    """List the keys of one upstream: those of `[proxy]` without `upstream_` before the name.
+
+    What one does not set is as `[proxy]` has it.
+    """
+    keys = {"address": replace(list_keys(UpstreamSettings)["upstream"], name="address")}
+    for name, key in list_keys(UpstreamSettings).items():
+        if name != "upstream":
+            own = name.removeprefix("upstream_")
+            example = key.example if key.default is None else key.default
+            unset = f"`{name}` of `[proxy]`"
+            keys[own] = replace(key, name=own, default=None, example=example, unset=unset)
+    return keys
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "upstream": Family(NAME, _list_upstream_keys(), "primary"),
+}
+
 NESTED: Final[Mapping[str, tuple[str, ...]]] = {
     "listen": ("peer",),
     "peer": (),
     "pathway": (),
     "pathway_group": ("pathway",),
 }
-"""Tables of tables, one for each scope, and what such a table may hold beside `SCOPE`'s keys."""
+"""Tables of scopes, and what such a table may hold beside `SCOPE`'s keys."""
 
 TEXTS: Final[Mapping[str, str]] = {
     "listener": "Options for every mail, however it comes in.",
@@ -97,6 +129,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "policy": "Code of your own that is called for each mail.",
     "proxy": "Takes mail over SMTP and hands it on: `msys-track proxy`.",
     "tracker": "Answers the links over HTTP: `msys-track tracker`.",
+    "upstream": "One of several servers that mail is relayed to.",
     "listen": "An address that mail comes in at.",
     "peer": "Clients of one network.",
     "pathway": "Mail that a scope or policy puts on this pathway.",
@@ -104,7 +137,7 @@ TEXTS: Final[Mapping[str, str]] = {
 }
 """The purpose of each table."""
 
-TOP_LEVEL: Final = (*TOP, *TABLES, *NESTED)
+TOP_LEVEL: Final = (*TOP, *TABLES, *FAMILIES, *NESTED)
 
 
 def known_key(path: KeyPath) -> Key | None:
@@ -112,5 +145,8 @@ def known_key(path: KeyPath) -> Key | None:
     *tables, name = path
     if not tables:
         return TOP.get(str(name))
-    keys = SCOPE if tables[0] in NESTED else TABLES.get(str(tables[0]), {})
+    table = str(tables[0])
+    if table in FAMILIES:
+        return FAMILIES[table].keys.get(str(name))
+    keys = SCOPE if table in NESTED else TABLES.get(table, {})
     return keys.get(str(name))

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from msys_track.errors import describe_os_error
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.reply import SERVICE_CLOSING, MalformedReplyError, Reply, ReplyReader
@@ -43,37 +42,25 @@ class UpstreamConnection(asyncio.Protocol):
         self.settings = settings
         self._loop = loop
         self._on_lost = on_lost
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
         self._failure: ConnectionFailedError | None = None
         self._reader = ReplyReader()
         self._replies: list[Reply] = []
         self._expected = 1  # the greeting
         self._answered: asyncio.Future[list[Reply]] = loop.create_future()
 
-    @classmethod
-    async def open(
-        cls, settings: UpstreamSettings, on_lost: Callable[["UpstreamConnection"], None]
-    ) -> "UpstreamConnection":
-        """Connect, read the greeting and send EHLO; call `on_lost` when the upstream ends it.
+    def use_transport(self, transport: asyncio.Transport) -> None:
+        """Go on over another transport, whose protocol this is already.
 
         Raises:
-            ConnectionFailedError: it is unreachable, refuses service, or does not speak SMTP.
+            ConnectionFailedError: something came over the old one that nobody has read.
         """
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(settings.connect_timeout_seconds):
-                _, connection = await loop.create_connection(
-                    lambda: cls(settings, loop, on_lost), settings.host, settings.port
-                )
-        except TimeoutError as error:
-            seconds = settings.connect_timeout_seconds
-            raise ConnectionFailedError(f"no connection within {seconds:g} s") from error
-        except OSError as error:
-            # Where several addresses failed, asyncio's text names them: not for clients.
-            why = describe_os_error(error) if error.errno else "all addresses failed"
-            raise ConnectionFailedError(f"no connection: {why}") from error
-        await connection.introduce()
-        return connection
+        if self._reader.is_within_reply:
+            self._fail(ConnectionFailedError("it sent an unexpected reply"))
+        if self._failure is not None:
+            transport.abort()
+            raise self._failure
+        self.transport = transport
 
     @property
     def is_usable(self) -> bool:
@@ -89,50 +76,32 @@ class UpstreamConnection(asyncio.Protocol):
             ConnectionGoneError: closed, or about to be (421).
             ConnectionFailedError: no answer in time, or not SMTP.
         """
-        if self._failure is not None or self._transport is None:
+        if self._failure is not None or self.transport is None:
             raise self._failure or ConnectionGoneError("the connection was closed")
         self._expected = expected
         self._answered = self._loop.create_future()
-        self._transport.write(commands)
+        self.transport.write(commands)
         return await self._wait_for_replies(timeout_seconds or self.settings.reply_timeout_seconds)
 
     def quit(self) -> None:
         """Send QUIT and close, without waiting for the answer."""
-        if self._transport is not None and self.is_usable:
+        if self.transport is not None and self.is_usable:
             self._failure = ConnectionGoneError("we closed the connection")
-            self._transport.write(b"QUIT\r\n")
-            self._transport.close()
+            self.transport.write(b"QUIT\r\n")
+            self.transport.close()
 
     def abort(self, why: str = "we gave the connection up") -> None:
         """Close at once; the upstream does not take a message without its dot."""
         self._fail(ConnectionFailedError(why))
 
-    async def introduce(self) -> None:
-        """Read the greeting, send EHLO, then HELO if EHLO is unknown.
+    async def read_greeting(self) -> Reply:
+        """Return what the upstream says first.
 
         Raises:
-            ConnectionFailedError: it is not a mail server, or does not serve us.
+            ConnectionFailedError: nothing in time, or not SMTP.
         """
         (greeting,) = await self._wait_for_replies(self.settings.reply_timeout_seconds)
-        if greeting.code != 220:  # noqa: PLR2004 - RFC 5321 section 4.3.1
-            self.quit()
-            raise ConnectionFailedError(f"it greeted with: {greeting.code} {greeting.text}")
-        name = self.settings.ehlo_name or "localhost"
-        if not self.settings.ehlo_name and self._transport is not None:
-            host: str = self._transport.get_extra_info("sockname")[0]
-            host = host.partition("%")[0]  # a scope id follows the %
-            name = f"[IPv6:{host}]" if ":" in host else f"[{host}]"
-        (offer,) = await self.exchange(f"EHLO {name}\r\n".encode("ascii", "replace"), 1)
-        if offer.is_positive:
-            self.capabilities = Capabilities.parse(offer.text)
-            return
-        if offer.code < 500:  # noqa: PLR2004 - it knows EHLO, but not now (RFC 5321 section 4.2.1)
-            self.quit()
-            raise ConnectionFailedError(f"it answered EHLO with: {offer.code} {offer.text}")
-        (offer,) = await self.exchange(f"HELO {name}\r\n".encode("ascii", "replace"), 1)
-        if not offer.is_positive:
-            self.quit()
-            raise ConnectionFailedError(f"it answered HELO with: {offer.code} {offer.text}")
+        return greeting
 
     async def _wait_for_replies(self, timeout_seconds: float) -> list[Reply]:
         failure = ConnectionFailedError(f"no answer within {timeout_seconds:g} s")
@@ -149,8 +118,8 @@ class UpstreamConnection(asyncio.Protocol):
         if self._failure is not None:
             return
         self._failure = failure
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
         if not self._answered.done():
             self._answered.set_exception(failure)
             # No future is left if the caller was cancelled.
@@ -159,7 +128,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport; the greeting is awaited already."""
-        self._transport = cast("asyncio.Transport", transport)
+        self.transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the waiting request."""
@@ -182,7 +151,7 @@ class UpstreamConnection(asyncio.Protocol):
                     continue
                 replies, self._replies = self._replies, []
                 self._answered.set_result(replies)
-                if self._transport is not None and self._transport.get_write_buffer_size():
+                if self.transport is not None and self.transport.get_write_buffer_size():
                     # It would read the rest of the message as commands.
                     self._fail(ConnectionFailedError("it replied before the end of the message"))
         except MalformedReplyError as error:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from msys_track.errors import UpstreamError
 from msys_track.relay.connection import UpstreamConnection
+from msys_track.relay.opening import Opener
 from msys_track.relay.settings import UpstreamSettings
 
 # It is given a connection, or None: a slot to open one in.
@@ -21,6 +22,7 @@ class Pool:
 
     def __init__(self, settings: UpstreamSettings) -> None:
         self.settings = settings
+        self._opener = Opener(settings)
         self._slots_taken = 0
         self._idle: list[UpstreamConnection] = []  # the one used last is the last
         self._waiters: deque[_Waiter] = deque()
@@ -63,7 +65,7 @@ class Pool:
             ConnectionFailedError: it could not be opened; the old one is still to be released.
         """
         connection.abort()
-        return await UpstreamConnection.open(self.settings, self._forget)
+        return await self._opener.open(self._forget)
 
     def release(self, connection: UpstreamConnection) -> None:
         """Give a connection back, in whatever state it is."""
@@ -95,7 +97,7 @@ class Pool:
     async def _open(self) -> UpstreamConnection:
         """Open a connection in a slot that is already counted."""
         try:
-            return await UpstreamConnection.open(self.settings, self._forget)
+            return await self._opener.open(self._forget)
         except BaseException:
             self._free_slot()
             raise

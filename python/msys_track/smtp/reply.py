@@ -76,6 +76,11 @@ class ReplyReader:
         self._lines: list[bytes] = []
         self._length = 0
 
+    @property
+    def is_within_reply(self) -> bool:
+        """Whether a reply has begun that is not complete."""
+        return bool(self._rest or self._lines)
+
     def feed(self, chunk: bytes) -> Iterator[Reply]:
         """Take bytes from the wire and yield the replies that they complete.
 

@@ -9,7 +9,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from msys_track.errors import KeyRingError, SettingsError, describe_os_error
 from msys_track.keys.file import read_source
@@ -19,6 +19,7 @@ from msys_track.relay.connection import (
     ConnectionGoneError,
     UpstreamConnection,
 )
+from msys_track.relay.deadlines import Deadlines
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.smtp import auth
 from msys_track.smtp.address import parse_ip
@@ -33,6 +34,10 @@ _READY: Final = 220
 _AUTHENTICATED: Final = 235
 _CHALLENGE: Final = 334
 _PERMANENT: Final = 500
+
+_INSISTS: Final = frozenset({"require", "implicit"})
+
+OnLost: TypeAlias = Callable[[UpstreamConnection], None]
 
 _MAX_COMMAND_BYTES: Final = 510  # RFC 5321 section 4.5.3.1.4; without CRLF
 
@@ -62,11 +67,12 @@ class Opener:
         """Check what opening needs; `credentials` go before those that the settings name."""
         settings.check_conflicts()
         self.settings = settings
-        self._tls = _make_tls(settings)
         self._credentials = credentials
+        # What the settings insist on has to work from the start.
+        self._ready_tls = _make_tls(settings) if settings.tls in _INSISTS else None
         self._read_credentials()
 
-    async def open(self, on_lost: Callable[[UpstreamConnection], None]) -> UpstreamConnection:
+    async def open(self, deadlines: Deadlines, on_lost: OnLost) -> UpstreamConnection:
         """Connect and agree on TLS and who we are; call `on_lost` when the upstream ends it.
 
         Raises:
@@ -75,22 +81,23 @@ class Opener:
             ConnectionFailedError: it is unreachable, refuses service, or does not speak SMTP.
         """
         if self.settings.tls != "opportunistic":
-            return await self._open(on_lost, tls=self.settings.tls)
+            return await self._open(deadlines, on_lost, tls=self.settings.tls)
         try:
-            return await self._open(on_lost, tls="opportunistic")
+            return await self._open(deadlines, on_lost, tls="opportunistic")
         except TlsFailedError as failure:
             # Some protection most of the time (RFC 7435), and mail in any case.
             why = str(failure)
             log.warning("upstream.not_encrypted", upstream=str(self.settings.address), why=why)
-        return await self._open(on_lost, tls="none")
+        return await self._open(deadlines, on_lost, tls="none")
 
     async def _open(
-        self, on_lost: Callable[[UpstreamConnection], None], *, tls: str
+        self, deadlines: Deadlines, on_lost: OnLost, *, tls: str
     ) -> UpstreamConnection:
-        connection = await self._connect(on_lost)
+        protocol = partial(
+            UpstreamConnection, self.settings, asyncio.get_running_loop(), deadlines, on_lost
+        )
+        connection = await self._connect(protocol)
         try:
-            if tls == "implicit":
-                await self._encrypt(connection)
             await _greet(connection)
             await self._introduce(connection)
             if tls == "require" or (tls == "opportunistic" and not _is_local(connection)):
@@ -101,39 +108,54 @@ class Opener:
             raise
         return connection
 
-    async def _connect(self, on_lost: Callable[[UpstreamConnection], None]) -> UpstreamConnection:
+    async def _connect(self, protocol: Callable[[], UpstreamConnection]) -> UpstreamConnection:
         """Connect to the first address that takes the connection."""
-        settings, loop = self.settings, asyncio.get_running_loop()
-        too_slow = f"no connection within {settings.connect_timeout_seconds:g} s"
-        end = loop.time() + settings.connect_timeout_seconds
+        loop, seconds = asyncio.get_running_loop(), self.settings.connect_timeout_seconds
+        too_slow = f"no connection within {seconds:g} s"
+        end = loop.time() + seconds
         try:
             async with asyncio.timeout_at(end):
-                hosts = await _look_up(settings)
+                hosts = await _look_up(self.settings)
         except TimeoutError as error:
             raise ConnectionFailedError(too_slow) from error
         except OSError as error:
             raise ConnectionFailedError(f"no connection: {describe_os_error(error)}") from error
-        make_protocol = partial(UpstreamConnection, settings, loop, on_lost)
         # Addresses are not named: what is told here reaches clients.
-        why: dict[str, None] = {}
+        failures: dict[str, ConnectionFailedError] = {}
         for place, host in enumerate(hosts):
             # An address that is silent leaves time for those after it.
             share = (end - loop.time()) / (len(hosts) - place)
             try:
                 async with asyncio.timeout(share):
-                    if settings.address.is_unix:
-                        _, connection = await loop.create_unix_connection(make_protocol, host)
-                    else:
-                        _, connection = await loop.create_connection(
-                            make_protocol, host, settings.port
-                        )
+                    return await self._connect_to(host, protocol)
             except TimeoutError:
-                why[too_slow] = None
+                failure = ConnectionFailedError(too_slow)
+            except ConnectionFailedError as error:
+                failure = error
             except OSError as error:
-                why[f"no connection: {describe_os_error(error)}"] = None
+                failure = ConnectionFailedError(f"no connection: {describe_os_error(error)}")
+            failures[str(failure)] = failure
+        if len(failures) == 1:
+            raise failures.popitem()[1]
+        raise ConnectionFailedError("; ".join(failures))
+
+    async def _connect_to(
+        self, host: str, protocol: Callable[[], UpstreamConnection]
+    ) -> UpstreamConnection:
+        loop, settings = asyncio.get_running_loop(), self.settings
+        tls: dict[str, Any] = {}
+        if settings.tls == "implicit":
+            tls = {"ssl": self._tls.context, "server_hostname": self._tls_name}
+        try:
+            if settings.address.is_unix:
+                _, connection = await loop.create_unix_connection(protocol, host, **tls)
             else:
-                return connection
-        raise ConnectionFailedError("; ".join(why))
+                _, connection = await loop.create_connection(protocol, host, settings.port, **tls)
+            if tls:
+                self._check_peer(connection)
+        except ssl.SSLError as error:
+            raise TlsFailedError(f"TLS failed: {_describe_tls_error(error)}") from error
+        return connection
 
     async def _introduce(self, connection: UpstreamConnection) -> None:
         """Say EHLO, then HELO if EHLO is unknown; LMTP has LHLO alone (RFC 2033 section 4.1)."""
@@ -164,23 +186,45 @@ class Opener:
             raise TlsFailedError(why)
 
     async def _encrypt(self, connection: UpstreamConnection) -> None:
-        settings, loop = self.settings, asyncio.get_running_loop()
-        host = "localhost" if settings.address.is_unix else settings.host
-        if connection.transport is None:
+        if connection.transport is None or not connection.is_usable:
             raise ConnectionGoneError("the connection was closed")
         try:
-            transport = await loop.start_tls(
+            transport = await asyncio.get_running_loop().start_tls(
                 connection.transport,
                 connection,
                 self._tls.context,
-                server_hostname=self._tls.server_name or host,
-                ssl_handshake_timeout=settings.connect_timeout_seconds,
+                server_hostname=self._tls_name,
+                ssl_handshake_timeout=self.settings.connect_timeout_seconds,
             )
-            if transport is None:
-                raise ConnectionResetError("it closed the connection")
-            connection.use_transport(transport)
-            self._tls.check_peer(transport.get_extra_info("ssl_object"))
-        except OSError as error:
+        except BaseException as error:
+            connection.abort()  # a QUIT within the handshake would be noise
+            if isinstance(error, OSError):
+                raise TlsFailedError(f"TLS failed: {_describe_tls_error(error)}") from error
+            raise
+        if transport is None:
+            connection.abort()
+            raise TlsFailedError("TLS failed: the connection was closed")
+        connection.use_transport(transport)
+        self._check_peer(connection)
+
+    @property
+    def _tls(self) -> ClientTls:
+        if self._ready_tls is None:
+            self._ready_tls = _make_tls(self.settings)
+        return self._ready_tls
+
+    @property
+    def _tls_name(self) -> str:
+        """The name that the certificate must have."""
+        host = "localhost" if self.settings.address.is_unix else self.settings.host
+        return self._tls.server_name or host
+
+    def _check_peer(self, connection: UpstreamConnection) -> None:
+        if connection.transport is None:
+            raise ConnectionGoneError("the connection was closed")
+        try:
+            self._tls.check_peer(connection.transport.get_extra_info("ssl_object"))
+        except FingerprintError as error:
             connection.abort()
             raise TlsFailedError(f"TLS failed: {_describe_tls_error(error)}") from error
 
@@ -192,7 +236,7 @@ class Opener:
             raise ConnectionFailedError("our password for it can't be read") from error
         if credentials is None:
             return
-        if self.settings.tls not in {"require", "implicit"} and not _is_local(connection):
+        if self.settings.tls not in _INSISTS and not _is_local(connection):
             raise ConnectionFailedError("the password would travel in plain text")
         user, password = credentials.user, credentials.password
         lines: tuple[str, ...]

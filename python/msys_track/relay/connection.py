@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from math import inf
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
-from msys_track.errors import describe_os_error
 from msys_track.relay.deadlines import Deadlines
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.smtp.capabilities import Capabilities
@@ -179,7 +178,17 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(ConnectionFailedError(f"no answer within {seconds:g} s"))
 
     def use_transport(self, transport: asyncio.Transport) -> None:
-        """Write to this transport from now on."""
+        """Write to this transport from now on.
+
+        Raises:
+            ConnectionFailedError: over the one before came what nobody waited for, such as a
+                reply that somebody put before TLS began (RFC 3207 section 6).
+        """
+        if self._reader.is_within_reply:
+            self._fail(ConnectionFailedError("it sent an unexpected reply"))
+        if self._failure is not None:
+            transport.abort()
+            raise self._failure
         self.transport = transport
         # So that the loop says whenever a byte is left. With 0 a TLS transport would pause for
         # ever; the one byte that this hides is a line feed without which no message ends.
@@ -228,7 +237,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._has_unsent:
             # It would read the rest of the message as commands.
             failure = ConnectionFailedError("it replied before the end of the message")
-        elif failure is None and not self._reader.is_empty:
+        elif failure is None and self._reader.is_within_reply:
             failure = ConnectionFailedError(_UNEXPECTED)
         if failure is not None:
             # The replies count all the same, but nothing more is said.
@@ -304,61 +313,3 @@ def _exchange(group: Group) -> Dialogue[Sequence[Reply]]:
 def _read_greeting(group: Group) -> Dialogue[Reply]:
     (greeting,) = yield group
     return greeting
-
-
-async def open_connection(
-    settings: UpstreamSettings,
-    deadlines: Deadlines,
-    on_lost: Callable[[UpstreamConnection], None],
-) -> UpstreamConnection:
-    """Connect, read the greeting and send EHLO; call `on_lost` when the upstream ends it.
-
-    Raises:
-        ConnectionFailedError: it is unreachable, refuses service, or does not speak SMTP.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(settings.connect_timeout_seconds):
-            _, connection = await loop.create_connection(
-                lambda: UpstreamConnection(settings, loop, deadlines, on_lost),
-                settings.host,
-                settings.port,
-            )
-    except TimeoutError as error:
-        seconds = settings.connect_timeout_seconds
-        raise ConnectionFailedError(f"no connection within {seconds:g} s") from error
-    except OSError as error:
-        # Where several addresses failed, asyncio's text names them: not for clients.
-        why = describe_os_error(error) if error.errno else "all addresses failed"
-        raise ConnectionFailedError(f"no connection: {why}") from error
-    await _introduce(connection)
-    return connection
-
-
-async def _introduce(connection: UpstreamConnection) -> None:
-    """Read the greeting, send EHLO, then HELO if EHLO is unknown.
-
-    Raises:
-        ConnectionFailedError: it is not a mail server, or does not serve us.
-    """
-    settings = connection.settings
-    greeting = await connection.read_greeting()
-    if greeting.code != 220:  # noqa: PLR2004 - RFC 5321 section 4.3.1
-        connection.quit()
-        raise ConnectionFailedError(f"it greeted with: {greeting.code} {greeting.text}")
-    name = settings.ehlo_name or "localhost"
-    if not settings.ehlo_name and connection.transport is not None:
-        host: str = connection.transport.get_extra_info("sockname")[0]
-        host = host.partition("%")[0]  # a scope id follows the %
-        name = f"[IPv6:{host}]" if ":" in host else f"[{host}]"
-    (offer,) = await connection.exchange(f"EHLO {name}\r\n".encode("ascii", "replace"), 1)
-    if offer.is_positive:
-        connection.capabilities = Capabilities.parse(offer.text)
-        return
-    if offer.code < 500:  # noqa: PLR2004 - it knows EHLO, but not now (RFC 5321 section 4.2.1)
-        connection.quit()
-        raise ConnectionFailedError(f"it answered EHLO with: {offer.code} {offer.text}")
-    (offer,) = await connection.exchange(f"HELO {name}\r\n".encode("ascii", "replace"), 1)
-    if not offer.is_positive:
-        connection.quit()
-        raise ConnectionFailedError(f"it answered HELO with: {offer.code} {offer.text}")

@@ -7,9 +7,9 @@ follows from a reply is sent where the reply arrives.
 """
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from math import inf
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
 from msys_track.relay.deadlines import Deadlines
 from msys_track.relay.settings import UpstreamSettings
@@ -18,7 +18,13 @@ from msys_track.smtp.reply import SERVICE_CLOSING, MalformedReplyError, Reply, R
 
 
 class ConnectionFailedError(Exception):
-    """No replies will come: unreachable, silent for too long, or not speaking SMTP."""
+    """No replies will come: unreachable, silent for too long, or not speaking SMTP.
+
+    Attributes:
+        replies: Those to the last group of commands that came before, if not all did.
+    """
+
+    replies: Sequence[Reply] = ()
 
 
 class ConnectionGoneError(ConnectionFailedError):
@@ -41,6 +47,8 @@ class Group(NamedTuple):
     timeout_seconds: float
     """How long all of these replies may take."""
 
+
+_UNEXPECTED: Final = "it sent an unexpected reply"
 
 _Result = TypeVar("_Result")
 
@@ -182,7 +190,7 @@ class UpstreamConnection(asyncio.Protocol):
             ConnectionFailedError: over the one before came what nobody waited for, such as a
                 reply that somebody put before TLS began (RFC 3207 section 6).
         """
-        if self._reader.is_within_reply:
+        if not self._reader.is_empty:
             self._fail(ConnectionFailedError("it sent an unexpected reply"))
         if self._failure is not None:
             transport.abort()
@@ -226,32 +234,38 @@ class UpstreamConnection(asyncio.Protocol):
         ):
             self._advance(dialogue, replies)
             return
-        try:
-            for reply in self._reader.feed(data) if replies is None else replies:
-                self._take(reply)
-        except MalformedReplyError as error:
-            self._fail(ConnectionFailedError(f"it does not speak SMTP: {error}"))
-
-    def _take(self, reply: Reply) -> None:
-        """Take the next reply; what is left after a failure counts no more."""
-        if self._failure is not None:
-            return
-        if reply.code == SERVICE_CLOSING:
-            self._fail(ServiceClosingError(f"it replied: {reply.code} {reply.text}"))
-            return
-        dialogue = self._dialogue
-        if dialogue is None:
-            self._fail(ConnectionFailedError("it sent an unexpected reply"))
-            return
-        self._replies.append(reply)
-        if len(self._replies) < self._group.expected:
+        failure = self._keep(self._reader.feed(data) if replies is None else replies)
+        if dialogue is None or len(self._replies) < self._group.expected:
+            if failure is not None:
+                self._fail(failure)
             return
         replies, self._replies = self._replies, []
         if self._has_unsent:
-            # It would read the rest of the message as commands. The reply counts all the same.
+            # It would read the rest of the message as commands.
+            failure = ConnectionFailedError("it replied before the end of the message")
+        elif failure is None and not self._reader.is_empty:
+            failure = ConnectionFailedError(_UNEXPECTED)
+        if failure is not None:
+            # The replies count all the same, but nothing more is said.
             self._dialogue = None
-            self._fail(ConnectionFailedError("it replied before the end of the message"))
+            self._fail(failure)
         self._advance(dialogue, replies)
+
+    def _keep(self, replies: Iterable[Reply]) -> ConnectionFailedError | None:
+        """Keep the replies that are waited for, and return why the connection can't go on.
+
+        What comes with the last of them was sent before the next command, and answers nothing.
+        """
+        try:
+            for reply in replies:
+                if reply.code == SERVICE_CLOSING:
+                    return ServiceClosingError(f"it replied: {reply.code} {reply.text}")
+                if self._dialogue is None or len(self._replies) == self._group.expected:
+                    return ConnectionFailedError(_UNEXPECTED)
+                self._replies.append(reply)
+        except MalformedReplyError as error:
+            return ConnectionFailedError(f"it does not speak SMTP: {error}")
+        return None
 
     def _advance(
         self, dialogue: Dialogue[Any], replies: Sequence[Reply] | ConnectionFailedError | None
@@ -266,6 +280,7 @@ class UpstreamConnection(asyncio.Protocol):
             else:
                 group = dialogue.send(replies)  # type: ignore[arg-type]
             while self._failure is not None:
+                self._has_unsent = True
                 group = dialogue.throw(self._failure)
         except StopIteration as ended:
             self.deadline = inf
@@ -293,6 +308,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
         if self._dialogue is not None:
+            failure.replies, self._replies = self._replies, []
             self._advance(self._dialogue, failure)
         self._on_lost(self)
 

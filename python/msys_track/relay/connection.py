@@ -18,7 +18,13 @@ from msys_track.smtp.reply import SERVICE_CLOSING, MalformedReplyError, Reply, R
 
 
 class ConnectionFailedError(Exception):
-    """No replies will come: unreachable, silent for too long, or not speaking SMTP."""
+    """No replies will come: unreachable, silent for too long, or not speaking SMTP.
+
+    Attributes:
+        replies: Those to the last group of commands that came before, if not all did.
+    """
+
+    replies: Sequence[Reply] = ()
 
 
 class ConnectionGoneError(ConnectionFailedError):
@@ -184,7 +190,7 @@ class UpstreamConnection(asyncio.Protocol):
             ConnectionFailedError: over the one before came what nobody waited for, such as a
                 reply that somebody put before TLS began (RFC 3207 section 6).
         """
-        if self._reader.is_within_reply:
+        if not self._reader.is_empty:
             self._fail(ConnectionFailedError("it sent an unexpected reply"))
         if self._failure is not None:
             transport.abort()
@@ -237,7 +243,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._has_unsent:
             # It would read the rest of the message as commands.
             failure = ConnectionFailedError("it replied before the end of the message")
-        elif failure is None and self._reader.is_within_reply:
+        elif failure is None and not self._reader.is_empty:
             failure = ConnectionFailedError(_UNEXPECTED)
         if failure is not None:
             # The replies count all the same, but nothing more is said.
@@ -303,6 +309,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
         if self._dialogue is not None:
+            failure.replies, self._replies = self._replies, []
             self._advance(self._dialogue, failure)
         self._on_lost(self)
 

@@ -88,9 +88,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._failure: ConnectionFailedError | None = None
         self._reader = ReplyReader()
         self._replies: list[Reply] = []
-        self._group = Group(b"", 0, 0)
+        # Not the group, whose message would stay in memory while the connection is idle.
+        self._expected = 0
+        self._timeout_seconds = 0.0
         self._has_unsent = False
-        # Neither future nor dialogue is kept beyond its end: they would keep a message alive.
         self._dialogue: Dialogue[Any] | None = None
         self._result: asyncio.Future[Any] = loop.create_future()
         self._greeting: asyncio.Future[Reply] = self._result
@@ -180,8 +181,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.quit()
             self._on_lost(self)
         else:
-            seconds = self._group.timeout_seconds
-            self._fail(ConnectionFailedError(f"no answer within {seconds:g} s"))
+            self._fail(ConnectionFailedError(f"no answer within {self._timeout_seconds:g} s"))
 
     def use_transport(self, transport: asyncio.Transport) -> None:
         """Write to this transport from now on.
@@ -228,14 +228,14 @@ class UpstreamConnection(asyncio.Protocol):
         if (
             replies is not None
             and dialogue is not None
-            and len(replies) == self._group.expected
+            and len(replies) == self._expected
             and not self._replies
             and not self._has_unsent
         ):
             self._advance(dialogue, replies)
             return
         failure = self._keep(self._reader.feed(data) if replies is None else replies)
-        if dialogue is None or len(self._replies) < self._group.expected:
+        if dialogue is None or len(self._replies) < self._expected:
             if failure is not None:
                 self._fail(failure)
             return
@@ -260,7 +260,7 @@ class UpstreamConnection(asyncio.Protocol):
             for reply in replies:
                 if reply.code == SERVICE_CLOSING:
                     return ServiceClosingError(f"it replied: {reply.code} {reply.text}")
-                if self._dialogue is None or len(self._replies) == self._group.expected:
+                if self._dialogue is None or len(self._replies) == self._expected:
                     return ConnectionFailedError(_UNEXPECTED)
                 self._replies.append(reply)
         except MalformedReplyError as error:
@@ -293,11 +293,12 @@ class UpstreamConnection(asyncio.Protocol):
                 # Nobody reads it if the caller was cancelled.
                 result.exception()
         else:
-            self._dialogue, self._group = dialogue, group
-            self.deadline = self._loop.time() + group.timeout_seconds
+            commands, self._expected, self._timeout_seconds = group
+            self._dialogue = dialogue
+            self.deadline = self._loop.time() + self._timeout_seconds
             self._deadlines.note(self.deadline)
-            if self.transport is not None and group.commands:
-                self.transport.write(group.commands)
+            if self.transport is not None and commands:
+                self.transport.write(commands)
 
     def _fail(self, failure: ConnectionFailedError) -> None:
         if self._failure is not None:

@@ -19,7 +19,7 @@ from msys_track.relay.exchange import Exchange
 from msys_track.relay.health import Health
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.transaction import Delivery
-from msys_track.relay.upstream import Upstream
+from msys_track.relay.upstream import NextHop, Upstream
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
@@ -29,6 +29,18 @@ log = event_logger(__name__)
 _Result = TypeVar("_Result")
 
 _NONE_USABLE: Final = "4.4.1 No upstream can be used at the moment"
+
+
+def make_next_hop(settings: Mapping[str, UpstreamSettings], counters: Counters) -> NextHop:
+    """Make what mail goes on to: the upstream itself if there is one, else routes to several.
+
+    Raises:
+        SettingsError: what one of them needs can't be used.
+    """
+    if len(settings) == 1:
+        (only,) = settings.values()
+        return Upstream(only)
+    return Routes(settings, counters)
 
 
 class Route:

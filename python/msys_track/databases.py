@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from msys_track.errors import TrackingError
 
@@ -26,6 +27,9 @@ class Form:
     """Make the tables."""
     first_pragmas: tuple[str, ...] = ()
     """Are carried out once, before there is a table."""
+    journal_mode: Literal["WAL", "PERSIST"] = "WAL"
+    """WAL: readers and a writer go on beside each other. PERSIST: what is on a full disk can be
+    removed again, as the journal has its room already."""
     pragmas: tuple[str, ...] = ()
     """Are carried out each time it is opened to be written."""
     name: str
@@ -80,7 +84,8 @@ def open_database(
             if not read_only and _is_empty(connection):
                 for pragma in form.first_pragmas:
                     connection.execute(pragma)
-                _switch_to_wal(connection, busy_timeout_seconds)
+                if form.journal_mode == "WAL":
+                    _switch_to_wal(connection, busy_timeout_seconds)
                 with transaction(connection):
                     # Another process may have been first.
                     if _is_empty(connection):
@@ -89,8 +94,11 @@ def open_database(
                         connection.execute(f"PRAGMA application_id = {form.application_id}")
                         connection.execute(f"PRAGMA user_version = {form.version}")
             _check_is_ours(connection, path, form)
-            for pragma in () if read_only else ("PRAGMA synchronous = FULL", *form.pragmas):
-                connection.execute(pragma)
+            if not read_only:
+                if form.journal_mode != "WAL":  # WAL is noted in the file, others are not
+                    connection.execute(f"PRAGMA journal_mode = {form.journal_mode}")
+                for pragma in ("PRAGMA synchronous = FULL", *form.pragmas):
+                    connection.execute(pragma)
         except BaseException:
             connection.close()
             raise

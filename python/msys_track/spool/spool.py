@@ -7,7 +7,7 @@ from functools import partial
 from sqlite3 import Connection
 from typing import Final, Protocol
 
-from msys_track.errors import SpoolError, UpstreamError
+from msys_track.errors import SpoolError, SpoolFullError, UpstreamError
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.transaction import Delivery
@@ -29,6 +29,8 @@ log = event_logger(__name__)
 _POLL_SECONDS: Final = 5.0
 # In memory at one time, of all copies that are being sent again.
 _MAX_SENT_BYTES: Final = 64 * 1024 * 1024
+_PAGES_GIVEN_BACK: Final = 1024
+_PAGES_IF_SCARCE: Final = 16
 # While the upstream is down, one worker tries it no more often than this.
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LAST_PAUSE_SECONDS: Final = 60.0
@@ -68,6 +70,7 @@ class Spool:
         self._lock: WorkerLock | None = None
         self._totals = Totals(0, 0)
         self._is_usable = False
+        self._has_reserve = False
         self._sending: dict[asyncio.Task[None], int] = {}
         self._wake = asyncio.Event()
         self._tending: asyncio.Task[None] | None = None
@@ -104,6 +107,7 @@ class Spool:
         """Whether so many bytes would be kept, as far as is known now."""
         return (
             self._is_usable
+            and self._has_reserve
             and self._totals.copies < self.settings.max_copies
             and self._totals.bytes + size <= self.settings.max_bytes
         )
@@ -167,6 +171,8 @@ class Spool:
         has_failed: bool = False,
     ) -> str:
         def work(connection: Connection) -> tuple[str, Totals]:
+            if not self._file.has_reserve:
+                raise SpoolFullError(f"{self.settings.path}: the disk is full; make room")
             mail = queue.keep(
                 connection,
                 self._clock,
@@ -196,6 +202,8 @@ class Spool:
         while not self._is_closing:
             self._wake.clear()
             seconds = await self._tend()
+            if await self._give_pages_back():
+                continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(seconds, self._poll_seconds)):
                     await self._wake.wait()
@@ -208,7 +216,7 @@ class Spool:
             slots = 0
         work = partial(self._find_work, slots=slots, room=room)
         try:
-            claimed, self._totals, due = await self._committer.run(work)
+            claimed, due = await self._committer.run(work)
         except SpoolError as error:
             if self._is_usable or self._tending is None:
                 log.error("spool.unusable", why=str(error))  # noqa: TRY400 - the disk's fault
@@ -227,16 +235,28 @@ class Spool:
             task.add_done_callback(self._end_sending)
         return due
 
+    async def _give_pages_back(self) -> bool:
+        is_scarce = not self._has_reserve
+        # A step needs a journal of its size, which a full disk has no room for.
+        pages = _PAGES_IF_SCARCE if is_scarce else _PAGES_GIVEN_BACK
+        with suppress(SpoolError):
+            return await self._committer.run(
+                partial(queue.give_pages_back, pages=pages, is_scarce=is_scarce)
+            )
+        return False
+
     def _find_work(
         self, connection: Connection, *, slots: int, room: int
-    ) -> tuple[list[KeptCopy], Totals, float]:
-        """Do one round in the spool's thread; return what is to be sent, and when more is due."""
+    ) -> tuple[list[KeptCopy], float]:
+        """Do one round in the spool's thread; return what to send, and when more is due."""
         folder, clock = self._file.folder, self._clock
         if self._lock is None:
             self._lock = WorkerLock(folder)
             remove_dead(folder)
-        if queue.read_totals(connection).copies == 0:
-            return [], Totals(0, 0), self._poll_seconds
+        self._has_reserve = self._file.take_reserve()
+        self._totals = queue.read_totals(connection)
+        if self._totals.copies == 0:
+            return [], self._poll_seconds
         queue.settle_clock(connection, clock)
         queue.free_dead_claims(connection, folder, self._lock.name)
         queue.fail_expired(connection, clock, self.settings.give_up_hours * 3600)
@@ -250,7 +270,7 @@ class Spool:
         due = queue.find_next_due(connection) if len(claimed) < slots else None
         wait = 0.0 if due is None else due - clock.uptime()
         # What is due but had no room waits for the end of something that is being sent.
-        return claimed, queue.read_totals(connection), wait if wait > 0 else self._poll_seconds
+        return claimed, wait if wait > 0 else self._poll_seconds
 
     def _end_sending(self, task: asyncio.Task[None]) -> None:
         del self._sending[task]

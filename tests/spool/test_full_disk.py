@@ -45,5 +45,5 @@ async def test_what_was_kept_before_the_disk_was_full_goes_out_and_makes_room(
     assert 0 < len(kept) < 10_000
     clock.pass_time(100)
     await until(lambda: sorted(upstream.reached) == sorted(kept))
-    await until(lambda: spool.has_room(1) and spool._totals.copies == 0)  # noqa: SLF001
+    await until(lambda: spool.has_room(1) and spool.totals.copies == 0)
     await spool.keep("from@example.com", (), (delivery(),), envelope_id="e", why="451 x")

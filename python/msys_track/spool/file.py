@@ -1,7 +1,7 @@
 """The spool's file: made, opened, checked, and moved aside where it is damaged.
 
-The spool's folder holds the folder `queue` with the file and its journal, `lock`, `reserve`, a file
-`worker-…` for each worker, and a folder `damaged-…` for each `queue` that was moved aside.
+The spool's folder holds the folder `queue` with the file and its journal, `lock`, `reserve`, a
+file `worker-…` for each worker, and a folder `damaged-…` for each `queue` that was moved aside.
 """
 
 import fcntl
@@ -36,8 +36,11 @@ SPOOL: Final = Form(
     application_id=0x6D737971,  # "msyq"
     version=1,
     first_pragmas=("PRAGMA auto_vacuum = INCREMENTAL",),  # what was sent gives its room back
-    journal_mode="PERSIST",
+    has_log=False,
     pragmas=(
+        # A log can't be written back to a full disk, so nothing could be removed from it. This
+        # journal keeps its room. Measured: 0.6 to 1.7 times as many copies a second.
+        "PRAGMA journal_mode = PERSIST",
         f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}",
         # Some builds overwrite what is removed: that takes a journal of its size.
         "PRAGMA secure_delete = OFF",

@@ -11,6 +11,7 @@ from msys_track.errors import SpoolError, SpoolFullError, UpstreamError
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.transaction import Delivery
+from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.reply import Reply
 from msys_track.spool import queue
 from msys_track.spool.backoff import find_pause
@@ -39,6 +40,10 @@ _LAST_PAUSE_SECONDS: Final = 60.0
 class Relay(Protocol):
     """Where kept mail goes on to."""
 
+    @property
+    def offered(self) -> Capabilities | None:
+        """What it offered last; None while that is not known."""
+
     async def deliver(self, delivery: Delivery) -> Reply:
         """Hand a message over, or raise `UpstreamError`."""
 
@@ -47,6 +52,10 @@ class Spool:
     """Keeps mail on disk and sends it again; use it within one event loop.
 
     Several workers may have the same folder: each copy is sent by one of them.
+
+    Attributes:
+        settings: What it was made with.
+        totals: How much is kept, as far as is known now.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one spool
@@ -63,12 +72,17 @@ class Spool:
         self._upstream = upstream
         self._counters = counters
         self._clock = clock or Clock.of_machine()
-        self._reporter = Reporter(settings=settings, clock=self._clock, reporting_mta=hostname)
+        self._reporter = Reporter(
+            settings=settings,
+            clock=self._clock,
+            reporting_mta=hostname,
+            takes_eight_bit=self._takes_eight_bit,
+        )
         self._poll_seconds = poll_seconds
         self._file = SpoolFile(settings.path)
         self._committer = Committer(self._file)
         self._lock: WorkerLock | None = None
-        self._totals = Totals(0, 0)
+        self.totals = Totals(0, 0)
         self._is_usable = False
         self._has_reserve = False
         self._sending: dict[asyncio.Task[None], int] = {}
@@ -108,8 +122,8 @@ class Spool:
         return (
             self._is_usable
             and self._has_reserve
-            and self._totals.copies < self.settings.max_copies
-            and self._totals.bytes + size <= self.settings.max_bytes
+            and self.totals.copies < self.settings.max_copies
+            and self.totals.bytes + size <= self.settings.max_bytes
         )
 
     async def keep(
@@ -188,7 +202,7 @@ class Spool:
             return mail, queue.read_totals(connection)
 
         try:
-            mail, self._totals = await self._committer.run(work)
+            mail, self.totals = await self._committer.run(work)
         except SpoolError:
             self._counters.add("spool.refused")
             raise
@@ -223,7 +237,7 @@ class Spool:
             self._is_usable = False
             return self._poll_seconds
         if not self._is_usable:
-            log.info("spool.opened", **self._totals._asdict())
+            log.info("spool.opened", **self.totals._asdict())
         self._is_usable = True
         loop = asyncio.get_running_loop()
         for copy in claimed:
@@ -234,6 +248,10 @@ class Spool:
             self._sending[task] = copy.size
             task.add_done_callback(self._end_sending)
         return due
+
+    def _takes_eight_bit(self) -> bool:
+        offered = self._upstream.offered
+        return offered is not None and offered.eight_bit_mime
 
     async def _give_pages_back(self) -> bool:
         is_scarce = not self._has_reserve
@@ -254,8 +272,8 @@ class Spool:
             self._lock = WorkerLock(folder)
             remove_dead(folder)
         self._has_reserve = self._file.take_reserve()
-        self._totals = queue.read_totals(connection)
-        if self._totals.copies == 0:
+        self.totals = queue.read_totals(connection)
+        if self.totals.copies == 0:
             return [], self._poll_seconds
         queue.settle_clock(connection, clock)
         queue.free_dead_claims(connection, folder, self._lock.name)

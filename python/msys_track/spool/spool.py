@@ -117,6 +117,11 @@ class Spool:
             self._lock.release()
             self._lock = None
 
+    @property
+    def keeps_always(self) -> bool:
+        """Whether mail is kept too of which nothing could be sent."""
+        return self.settings.mode == "always"
+
     def has_room(self, size: int) -> bool:
         """Whether so many bytes would be kept, as far as is known now."""
         return (

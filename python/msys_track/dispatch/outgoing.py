@@ -29,6 +29,8 @@ class OutgoingCopy(NamedTuple):
     size: int
     """Bytes without stuffed dots and the end line."""
     is_seven_bit: bool
+    needs_smtp_utf8: bool = False
+    """Whether its header names a reader whose address is not ASCII."""
     message_id: str | None = None
     """20 hexadecimal digits, in every event of this copy; None if nothing is tracked."""
     wrapped_links: int = 0
@@ -39,13 +41,22 @@ class OutgoingCopy(NamedTuple):
     """Codes of requests that could not be met."""
 
 
-def make_outgoing(decision: Decision, copy: CopyDecision, *, now: int) -> OutgoingCopy:
-    """Make one of the copies that were decided; `now` is the injection time in Unix seconds."""
+def make_outgoing(
+    decision: Decision, copy: CopyDecision, *, now: int, message_id: str | None = None
+) -> OutgoingCopy:
+    """Make one of the copies that were decided.
+
+    Args:
+        decision: what was decided about the message.
+        copy: the one of its copies that is made.
+        now: the injection time in Unix seconds.
+        message_id: the id that the copy had when it was made before; None: it gets a new one.
+    """
     opened, resolved = decision.opened, copy.resolved
     if opened is None or resolved is None:
         return _pack(copy, decision.message, Reason.BYPASSED)
     notices = opened.list_notices(resolved)
-    message_id = draw_message_id()
+    message_id = message_id or draw_message_id()
     try:
         made = _render(opened, copy, resolved, message_id, now)
     except RewriteError:
@@ -63,6 +74,7 @@ def make_outgoing(decision: Decision, copy: CopyDecision, *, now: int) -> Outgoi
         made.wire,
         made.size,
         made.is_seven_bit,
+        opened.needs_smtp_utf8,
         message_id if made.is_tracked else None,
         made.wrapped_links,
         made.pixels,

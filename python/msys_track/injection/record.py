@@ -209,11 +209,12 @@ _SERVED: Final = ("relayed", "kept", "reported")
 
 def _write(event: str, fields: Mapping[str, Any]) -> None:
     """Log an event of level info: as a line, where the log takes lines."""
-    if logs.takes_lines():
-        named = {**fields, "event": event, "level": "info", "timestamp": _write_time(time.time())}
-        logs.write_line(_ENCODER.encode(named).encode("utf-8", "backslashreplace"))
-    else:
+    write_line = logs.line_writer
+    if write_line is None:
         log.info(event, **fields)
+    else:
+        named = {**fields, "event": event, "level": "info", "timestamp": _write_time(time.time())}
+        write_line(_ENCODER.encode(named).encode("utf-8", "backslashreplace"))
 
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False)

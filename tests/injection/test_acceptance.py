@@ -15,10 +15,18 @@ from tests.upstreams import EXTENSIONS, HANG_UP, SILENCE, Answer, ScriptedUpstre
 from tests.waiting import until
 
 from msys_track.dispatch.dispatcher import Dispatcher
-from msys_track.errors import SpoolError, SpoolFullError
+from msys_track.errors import PartlyTakenError, SpoolError, SpoolFullError, UpstreamError
+from msys_track.injection.acceptance import Acceptance
+from msys_track.injection.budget import Budget
+from msys_track.injection.envelope import Envelope
 from msys_track.keys.ring import KeyRing
+from msys_track.metrics import Counters
+from msys_track.policy.context import Context, Contexts
 from msys_track.relay.upstream import Delivery
+from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.data import unstuff
+from msys_track.smtp.path import Recipient
+from msys_track.smtp.reply import Reply
 
 pytestmark = pytest.mark.anyio
 
@@ -478,6 +486,57 @@ async def test_what_a_spool_for_all_mail_can_not_keep_may_come_again(
     assert (await client.deliver(HTML_WIRE)).startswith(answer)
 
 
+class HalfTakingUpstream:
+    """An upstream over LMTP, where each recipient has a reply of their own."""
+
+    offered = Capabilities()
+
+    async def capabilities(self) -> Capabilities:
+        return self.offered
+
+    async def verify(self, *_: Any) -> None:
+        return
+
+    async def deliver(self, delivery: Delivery) -> Reply:
+        first, *others = [each.path for each in delivery.recipients]
+        refused = UpstreamError(550, "5.2.2 Mailbox full", outcome="refused")
+        if others:
+            raise PartlyTakenError((first,), dict.fromkeys(others, refused))
+        return Reply(250, "2.0.0 Ok")
+
+
+@pytest.mark.parametrize("with_spool", [False, True])
+async def test_those_whom_a_copy_did_not_reach_are_named_or_reported(
+    keys: KeyRing, *, with_spool: bool
+) -> None:
+    spool = RecordingSpool() if with_spool else None
+    upstream, counters = HalfTakingUpstream(), Counters()
+    acceptance = Acceptance(Dispatcher(keys=keys), upstream, counters, spool=spool)
+    envelope = Envelope(
+        peer="127.0.0.1:1",
+        listen="",
+        contexts=Contexts(connection=Context(), message=Context()),
+        sender="from@example.com",
+        recipients=tuple(Recipient(path=to) for to in THREE[:2]),
+        message=HTML,
+        received_at=0.0,
+    )
+    reply = await acceptance.answer(envelope, Budget(10_000).hold(), lambda: False)
+    if spool is None:
+        assert (reply.code, reply.text.split("\n")) == (
+            554,
+            [
+                "5.3.0 1 of 2 copies relayed; do not send it to all again",
+                "5.3.0 not sent to b@example.com: 550 5.2.2 Mailbox full",
+                "5.3.0 sent to a@example.com",
+            ],
+        )
+    else:
+        assert reply.text == "2.0.0 Ok: 1 copy relayed, 1 reported: Q1"
+        ((done, _, delivery),) = spool.kept
+        assert (done, [each.path for each in delivery.recipients]) == ("report", [THREE[1]])
+
+
 async def test_copies_are_sent_several_at_a_time(connect: Connect) -> None:
     many = [f"to{number}@example.com" for number in range(40)]
     gate = asyncio.Event()
@@ -623,6 +682,29 @@ async def test_an_internationalized_address_reaches_the_upstream_as_it_is(
     (taken,) = harness.upstream.taken
     assert (taken.sender, taken.recipients) == ("jö@bücher.example", ("用户@例子.example",))
     assert "SMTPUTF8" in taken.parameters
+
+
+@pytest.mark.parametrize("kind", ["cc", "bcc", "archive"])
+async def test_a_reader_beyond_ascii_makes_the_mail_an_internationalized_one(
+    connect: Connect, kind: str
+) -> None:
+    harness, client = await connect(options=TRACKING)
+    header = "X-MSYS-API: " + json.dumps({kind: ["jö@bücher.example"]}) + "\r\n"
+    answer = await client.deliver(header.encode() + HTML_WIRE)
+    assert answer.startswith("250 ")
+    reached = {to for each in harness.upstream.taken for to in each.recipients}
+    assert reached == {"to@example.com", "jö@xn--bcher-kva.example"}
+    assert all("SMTPUTF8" in each.parameters for each in harness.upstream.taken)
+
+
+async def test_a_reader_beyond_ascii_is_refused_where_the_upstream_can_not_take_them(
+    connect: Connect,
+) -> None:
+    upstream = ScriptedUpstream(extensions=("PIPELINING", "8BITMIME"))
+    _, client = await connect(upstream, options=TRACKING)
+    wire = b'X-MSYS-API: {"cc": ["j\\u00f6@x.test"]}\r\n' + HTML_WIRE
+    assert "5.6.7 " in await client.deliver(wire)
+    assert upstream.arrived == []
 
 
 @pytest.mark.parametrize(

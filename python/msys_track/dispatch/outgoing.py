@@ -29,8 +29,6 @@ class OutgoingCopy(NamedTuple):
     size: int
     """Bytes without stuffed dots and the end line."""
     is_seven_bit: bool
-    needs_smtp_utf8: bool = False
-    """Whether its header names a reader whose address is not ASCII."""
     message_id: str | None = None
     """20 hexadecimal digits, in every event of this copy; None if nothing is tracked."""
     wrapped_links: int = 0
@@ -74,7 +72,6 @@ def make_outgoing(
         made.wire,
         made.size,
         made.is_seven_bit,
-        opened.needs_smtp_utf8,
         message_id if made.is_tracked else None,
         made.wrapped_links,
         made.pixels,

@@ -20,6 +20,7 @@ from msys_track.dispatch.outgoing import OutgoingCopy, make_outgoing
 from msys_track.errors import (
     HeaderRefusedError,
     MessageRefusedError,
+    PartlyTakenError,
     SpoolError,
     SpoolFullError,
     UpstreamError,
@@ -111,6 +112,19 @@ class _Passage:
         self.made = Made()
         self.sent: list[SentCopy] = []
         self.stages = {"receive": envelope.receive_seconds}
+
+    @property
+    def mail_parameters(self) -> tuple[str, ...]:
+        """The client's, and SMTPUTF8 where X-MSYS-API names an address that is not ASCII."""
+        given, opened = self.envelope.mail_parameters, self.decision.opened
+        if opened is None or not opened.needs_smtp_utf8 or "SMTPUTF8" in given:
+            return given
+        return (*given, "SMTPUTF8")
+
+    @property
+    def is_out(self) -> bool:
+        """Whether anybody has the mail."""
+        return any(each.outcome == "relayed" for each in self.sent)
 
     def find_recipients(self, copy: CopyDecision) -> tuple[Recipient, ...]:
         """Return the RCPTs of a copy, those of the client with their parameters."""
@@ -223,8 +237,11 @@ class Acceptance:
         try:
             reply = await relay.deliver(delivery)
         except UpstreamError as error:
-            self._note_failure(passage, copy, message_id, error, started)
-            return await self._keep_all_or_refuse(passage, error)
+            failed = self._note_failure(passage, copy, message_id, error, started)
+            if not passage.is_out:
+                return await self._keep_all_or_refuse(passage, error)
+            await self._hand_over(passage, failed)
+            return self._answer_for_all(passage)
         finally:
             passage.stages["relay"] = perf_counter() - started
         self._note_success(passage, copy, message_id, reply, started)
@@ -236,8 +253,9 @@ class Acceptance:
         """Send the first copy alone: what is refused for all is refused before anybody has it."""
         first, *others = passage.decision.copies
         started = perf_counter()
+        delivery, message_id = await self._make(passage, first)
+        failed: list[_Failure] = []
         try:
-            delivery, message_id = await self._make(passage, first)
             await self._verify(passage, delivery.size)
             if passage.is_gone():
                 raise _report_gone()
@@ -245,13 +263,16 @@ class Acceptance:
             try:
                 reply = await self._upstream.deliver(delivery)
             except UpstreamError as error:
-                self._note_failure(passage, first, message_id, error, begun)
-                raise
+                failed += self._note_failure(passage, first, message_id, error, begun)
+                if not passage.is_out:
+                    raise
+            else:
+                self._note_success(passage, first, message_id, reply, begun)
         except UpstreamError as error:
             return await self._keep_all_or_refuse(passage, error)
-        self._note_success(passage, first, message_id, reply, begun)
+        self._end_growth(passage, delivery)
         del delivery
-        failed = await self._send_others(passage, others)
+        failed += await self._send_others(passage, others)
         passage.stages["relay"] = perf_counter() - started - passage.made.seconds
         await self._hand_over(passage, failed)
         return self._answer_for_all(passage)
@@ -270,7 +291,7 @@ class Acceptance:
             if each.path not in asked
         ]
         if to_ask:
-            kept = [each for each in envelope.mail_parameters if not _is_size(each)]
+            kept = [each for each in passage.mail_parameters if not _is_size(each)]
             parameters = (*kept, f"SIZE={size}")
             await self._upstream.verify(envelope.sender, parameters, to_ask)
 
@@ -289,9 +310,7 @@ class Acceptance:
                     copy = next(waiting, None)
                     if copy is None:
                         return
-                    failure = await self._send_other(passage, copy)
-                    if failure is not None:
-                        failed.append(failure)
+                    failed.extend(await self._send_other(passage, copy))
                 finally:
                     if borrows:
                         hold.give_back(size)
@@ -300,7 +319,7 @@ class Acceptance:
         await asyncio.gather(*(work(borrows=number > 0) for number in range(at_once)))
         return failed
 
-    async def _send_other(self, passage: _Passage, copy: CopyDecision) -> _Failure | None:
+    async def _send_other(self, passage: _Passage, copy: CopyDecision) -> list[_Failure]:
         message_id: str | None = None
         begun = perf_counter()
         try:
@@ -317,7 +336,7 @@ class Acceptance:
             defect = UpstreamError(451, "4.3.0 Internal error", outcome="not_sent")
             return self._note_failure(passage, copy, message_id, defect, begun)
         self._note_success(passage, copy, message_id, reply, begun)
-        return None
+        return []
 
     async def _hand_over(self, passage: _Passage, failed: Sequence[_Failure]) -> None:
         """Give the spool what others have got already: to send it later, or to report it."""
@@ -356,12 +375,12 @@ class Acceptance:
                     now=int(envelope.received_at),
                     message_id=passage.sent[each.place].message_id,
                 )
-                yield _make_delivery(envelope, copy, each.recipients)
+                yield _make_delivery(passage, copy, each.recipients)
 
         try:
             return await take_over(
                 envelope.sender,
-                envelope.mail_parameters,
+                passage.mail_parameters,
                 make_deliveries(),
                 envelope_id=_find_envelope_id(passage),
                 why=why,
@@ -379,8 +398,8 @@ class Acceptance:
             reply = _write_final_answer(sent, unserved)
             self._recorder.record_unserved(passage.envelope, reply.text, sent)
             return reply
-        relayed = [each for each in sent if each.outcome == "relayed"]
-        text = f"2.0.0 Ok: {len(relayed)} copies relayed"
+        count = sum(each.outcome == "relayed" for each in sent)
+        text = f"2.0.0 Ok: {count} {'copy' if count == 1 else 'copies'} relayed"
         for outcome in ("kept", "reported"):
             count = sum(each.outcome == outcome for each in sent)
             if count:
@@ -407,7 +426,7 @@ class Acceptance:
             for copy in decision.copies:
                 outgoing = make_outgoing(decision, copy, now=int(envelope.received_at))
                 passage.made.add(outgoing)
-                delivery = _make_delivery(envelope, outgoing, passage.find_recipients(copy))
+                delivery = _make_delivery(passage, outgoing, passage.find_recipients(copy))
                 reply = Reply(error.code, error.text)
                 kept = SentCopy(_name_all(copy), outgoing.message_id, reply, 0.0, outcome="kept")
                 passage.sent.append(kept)
@@ -416,7 +435,7 @@ class Acceptance:
         try:
             queue_id = await spool.keep(
                 envelope.sender,
-                envelope.mail_parameters,
+                passage.mail_parameters,
                 make_deliveries(),
                 envelope_id=_find_envelope_id(passage),
                 why=why,
@@ -440,7 +459,7 @@ class Acceptance:
         passage.made.seconds += perf_counter() - begun
         if outgoing.size > size:
             passage.hold.add(outgoing.size - size)
-        delivery = _make_delivery(envelope, outgoing, passage.find_recipients(copy))
+        delivery = _make_delivery(passage, outgoing, passage.find_recipients(copy))
         return delivery, outgoing.message_id
 
     def _end_growth(self, passage: _Passage, delivery: Delivery) -> None:
@@ -473,23 +492,32 @@ class Acceptance:
         message_id: str | None,
         error: UpstreamError,
         begun: float,
-    ) -> _Failure:
-        reply, seconds = Reply(error.code, error.text), perf_counter() - begun
+    ) -> list[_Failure]:
+        seconds = perf_counter() - begun
         recipients = passage.find_recipients(copy)
-        sent = SentCopy(_name_all(copy), message_id, reply, seconds, outcome=error.outcome)
-        passage.sent.append(sent)
-        return _Failure(len(passage.sent) - 1, copy, recipients, error)
+        parts = [(recipients, error)]
+        if isinstance(error, PartlyTakenError):
+            parts = [
+                ((each,), error.refused[each.path])
+                for each in recipients
+                if each.path in error.refused
+            ]
+            relayed = SentCopy(error.taken, message_id, Reply(250, "taken"), seconds)
+            passage.sent.append(relayed)
+        failed = []
+        for to, why in parts:
+            failed.append(_Failure(len(passage.sent), copy, to, why))
+            names, reply = tuple(each.path for each in to), Reply(why.code, why.text)
+            passage.sent.append(SentCopy(names, message_id, reply, seconds, outcome=why.outcome))
+        return failed
 
 
 def _make_delivery(
-    envelope: Envelope, copy: OutgoingCopy, recipients: tuple[Recipient, ...]
+    passage: _Passage, copy: OutgoingCopy, recipients: tuple[Recipient, ...]
 ) -> Delivery:
-    parameters = envelope.mail_parameters
-    if copy.needs_smtp_utf8 and "SMTPUTF8" not in parameters:
-        parameters = (*parameters, "SMTPUTF8")
     return Delivery(
-        sender=envelope.sender,
-        mail_parameters=parameters,
+        sender=passage.envelope.sender,
+        mail_parameters=passage.mail_parameters,
         recipients=recipients,
         wire=copy.wire,
         size=copy.size,

@@ -504,6 +504,12 @@ class HalfTakingUpstream:
             raise PartlyTakenError((first,), dict.fromkeys(others, refused))
         return Reply(250, "2.0.0 Ok")
 
+    def begin(self, *_: Any) -> Any:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        return
+
 
 @pytest.mark.parametrize("with_spool", [False, True])
 async def test_those_whom_a_copy_did_not_reach_are_named_or_reported(

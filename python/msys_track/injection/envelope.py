@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from msys_track.policy.context import Contexts
 from msys_track.policy.hooks import Transaction
-from msys_track.relay.upstream import Exchange
+from msys_track.relay import upstream
 from msys_track.smtp.path import Recipient
 
 
@@ -33,7 +33,7 @@ class Envelope(NamedTuple):
     helo: str = ""
     user: str | None = None
     """Who has authenticated; None if nobody has."""
-    exchange: Exchange | None = None
+    exchange: upstream.Transaction | None = None
     """The transaction in which the upstream has taken the recipients, if it was asked already."""
     receive_seconds: float = 0.0
     """From the reply to DATA to the final dot."""

@@ -33,6 +33,11 @@ class PolicySession:
         self._sender: str | None = None
         self._recipients: dict[str, None] = {}
 
+    @property
+    def peer(self) -> str:
+        """Address and port of the client."""
+        return self._peer
+
     def transaction(
         self, message: bytes | None = None, *, recipient: str | None = None
     ) -> Transaction:

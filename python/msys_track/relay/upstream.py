@@ -63,6 +63,11 @@ class Upstream:
             lambda connection: transaction.verify(connection, sender, parameters, recipients)
         )
 
+    @property
+    def offered(self) -> Capabilities | None:
+        """What the upstream offered last; None if it has never been reached."""
+        return self._capabilities
+
     async def capabilities(self) -> Capabilities:
         """Return what the upstream offered last, asking it if it has never been reached.
 

@@ -5,6 +5,7 @@ One rule for session, relay, library and commands.
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from msys_track.errors import RecipientError
@@ -18,6 +19,23 @@ _PATH: Final = re.compile(
           | [^\x00-\x20\x7f-\x9f<>"\ud800-\udfff]++ )*""",
     re.VERBOSE,
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """One RCPT: the path without angle brackets, and its parameters as given (RFC 3461)."""
+
+    path: str
+    parameters: tuple[str, ...] = ()
+
+
+def fold_domain(path: str) -> str:
+    """Return the form in which paths of the same mailbox are equal.
+
+    A domain has no case (RFC 5321 section 2.4); the local part is its host's affair.
+    """
+    local, at, domain = path.rpartition("@")
+    return f"{local}{at}{domain.lower()}"
 
 
 def is_path(address: str) -> bool:

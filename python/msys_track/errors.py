@@ -13,13 +13,14 @@ TrackingError
 ├─ InvalidTokenError      a link that is not ours, or no longer what we sealed
 ├─ RewriteError     the core gave up; the caller sends the original
 ├─ UpstreamError     the next hop: temporary or permanent, and its reply
+│  └─ PartlyTakenError    some recipients have the mail, others not
 └─ SinkError         events could not be stored; the writer retries
 ```
 """
 
 import copyreg
 import os
-from typing import Any
+from typing import Any, Literal
 
 
 class PicklableError(Exception):
@@ -85,12 +86,61 @@ class RewriteError(TrackingError):
 
 
 class UpstreamError(TrackingError):
-    """The next hop did not take a transaction: `code` and `text` are for the client."""
+    """The next hop did not take a transaction: `code` and `text` are for the client.
 
-    def __init__(self, code: int, text: str) -> None:
+    Attributes:
+        outcome: `refused`: the upstream said so itself. `not_sent`: it can't have the message, so
+            that another try makes no second mail. `unknown`: the connection ended after the end
+            of the data was sent; it may have the message.
+        recipient: The address that a refusal is about, if it is about one.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        text: str,
+        *,
+        outcome: Literal["refused", "not_sent", "unknown"] = "refused",
+        recipient: str | None = None,
+    ) -> None:
         super().__init__(f"{code} {text}")
         self.code = code
         self.text = text
+        self.outcome = outcome
+        self.recipient = recipient
+
+
+class PartlyTakenError(UpstreamError):
+    """An upstream over LMTP took the message for some recipients, and for others not.
+
+    `code` and `text` are the answer where nothing else can be done: permanent, because those who
+    have the mail would get it again.
+
+    Attributes:
+        taken: The recipients who have the mail, as they were given.
+        refused: What became of each of the others; `outcome` says who may have it all the same.
+    """
+
+    def __init__(self, taken: tuple[str, ...], refused: dict[str, UpstreamError]) -> None:
+        whole = "; ".join(
+            f"<{path}>: {error.code} {error.text}" for path, error in refused.items()
+        )
+        count = len(taken) + len(refused)
+        super().__init__(554, f"5.3.0 {len(taken)} of {count} recipients have the mail; {whole}")
+        self.taken = taken
+        self.refused = refused
+
+
+class SpoolError(TrackingError):
+    """The spool could not keep mail, or its file can't be used; the text says what to do."""
+
+
+class SpoolFullError(SpoolError):
+    """The disk is full, or the spool holds as much as its settings allow."""
+
+
+class SpoolDamagedError(SpoolError):
+    """The spool's file is damaged, or is not one."""
 
 
 class SinkError(TrackingError):

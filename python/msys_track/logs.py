@@ -2,16 +2,24 @@
 
 A program that imports msys-track configures the logger `msys_track` or the root; until then
 nothing is written. The commands render them as JSON or for a terminal (`cli/logs.py`).
+
+Where each mail has a line, to make a record and to render it costs more than the line. There a
+`line_writer` takes the line as it is to be written, if there is one.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 ROOT: Final = "msys_track"
 
 # With no handler at all Python would write warnings to standard error.
 logging.getLogger(ROOT).addHandler(logging.NullHandler())
+
+line_writer: Callable[[bytes], object] | None = None
+"""Takes events of level info that are JSON objects already, each without a line's end; never
+waits, never raises. None where events are wanted: a program has its own handlers, and a terminal
+wants no JSON. The commands set it."""
 
 _FRAMES: Final = 3  # from `Logger.log` to the caller, over `_log` and `info`
 

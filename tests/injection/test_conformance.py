@@ -91,6 +91,7 @@ DIFFERENT_CODES = [
     (rb"AUTH", ("538", "502"), "the same"),
     (rb"AUTH", ("500", "502"), "the same"),
     (rb"AUTH", ("501", "502"), "the same"),
+    (rb"", ("502", "421"), "RFC 5321 section 4.2.1: the last of too many unknown commands"),
     (rb"STARTTLS", ("454", "502"), "the same: STARTTLS is not offered"),
     (rb"HELP", ("250", "214"), "RFC 5321 section 4.2.3"),
     (rb"HELP .", ("501", "504"), "RFC 5321 section 4.1.1.8: a topic that is not known"),

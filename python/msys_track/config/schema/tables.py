@@ -16,6 +16,8 @@ from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.key import Key, list_keys
 from msys_track.settings.kinds import NAME, SWITCH, Kind, NotAllowedError
+from msys_track.settings.secrets import SECRET
+from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
 
 __all__ = [
@@ -46,15 +48,7 @@ def _read_key_source(value: object) -> KeySource:
         raise NotAllowedError(what, _KEYS.allowed) from None
 
 
-_KEYS: Final[Kind] = Kind(
-    read=_read_key_source,
-    allowed="the name of a file, env:NAME or credential:NAME, in quotes",
-    json_schema={
-        "type": "string",
-        "pattern": r"^(?!env:|credential:)[^\n]+$|^env:[A-Za-z_][A-Za-z0-9_]*$"
-        r"|^credential:[A-Za-z0-9_.-]+$",
-    },
-)
+_KEYS: Final[Kind] = replace(SECRET, read=_read_key_source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +76,7 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
     "engagement_tracker": ENGAGEMENT_TRACKER,
     "policy": list_keys(PolicySettings),
     "proxy": {**list_keys(ProxySettings), **list_keys(UpstreamSettings)},
+    "spool": list_keys(SpoolSettings),
     "tracker": list_keys(TrackerSettings),
 }
 
@@ -128,6 +123,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "engagement_tracker": "What links carry; it is fixed when the mail is sent.",
     "policy": "Code of your own that is called for each mail.",
     "proxy": "Takes mail over SMTP and hands it on: `msys-track proxy`.",
+    "spool": "Mail that waits on disk for the upstream, and is tried again.",
     "tracker": "Answers the links over HTTP: `msys-track tracker`.",
     "upstream": "One of several servers that mail is relayed to.",
     "listen": "An address that mail comes in at.",

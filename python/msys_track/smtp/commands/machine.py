@@ -303,7 +303,7 @@ class Machine:
         if not line.strip():
             return _EMPTY_LINE
         self._unknown += 1
-        if self._unknown > _UNKNOWN_COMMANDS:
+        if self._unknown >= _UNKNOWN_COMMANDS:
             raise SessionEndedError("unknown_commands")
         return UNKNOWN
 

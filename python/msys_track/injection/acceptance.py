@@ -14,7 +14,7 @@ from msys_track.injection.envelope import Envelope
 from msys_track.injection.intake import DataRefusedError
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
-from msys_track.relay.upstream import Delivery, Upstream
+from msys_track.relay.upstream import Delivery, NextHop
 from msys_track.smtp.data import compute, stuff
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
@@ -29,7 +29,7 @@ class Acceptance:
         rewriter: Makes the copies; another one may take its place at any time.
     """
 
-    def __init__(self, rewriter: Dispatcher, upstream: Upstream, counters: Counters) -> None:
+    def __init__(self, rewriter: Dispatcher, upstream: NextHop, counters: Counters) -> None:
         self.rewriter = rewriter
         self._upstream = upstream
         self._counters = counters

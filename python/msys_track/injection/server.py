@@ -15,7 +15,7 @@ from msys_track.injection.session import Session, Shared
 from msys_track.injection.settings import ProxySettings, is_loopback
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
-from msys_track.relay.upstream import Upstream
+from msys_track.relay.upstream import NextHop
 from msys_track.smtp.address import Address
 
 log = event_logger(__name__)
@@ -101,7 +101,7 @@ class Proxy:
 async def serve(  # noqa: PLR0913 - the parts of one server
     settings: ProxySettings,
     rewriter: Dispatcher,
-    upstream: Upstream,
+    upstream: NextHop,
     *,
     listener: socket.socket | None = None,
     counters: Counters | None = None,

@@ -22,7 +22,7 @@ from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.policy.guard import Guard
-from msys_track.relay.upstream import Upstream
+from msys_track.relay.upstream import NextHop
 from msys_track.smtp.address import Address
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.commands import events
@@ -61,7 +61,7 @@ class Shared:
     """The state that the sessions of one listener share."""
 
     settings: ProxySettings
-    upstream: Upstream
+    upstream: NextHop
     acceptance: Acceptance
     budget: Budget
     counters: Counters

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from msys_track.dispatch.dispatcher import Dispatcher
-from msys_track.injection.acceptance import Acceptance
+from msys_track.injection.acceptance import Acceptance, Keeper
 from msys_track.injection.budget import Budget
 from msys_track.injection.session import Session, Shared
 from msys_track.injection.settings import ProxySettings, is_loopback
@@ -105,9 +105,12 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     *,
     listener: socket.socket | None = None,
     counters: Counters | None = None,
+    spool: Keeper | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Proxy:
     """Listen on the addresses of the settings; on `listener`, a bound socket, for the first.
+
+    What the upstream takes in part goes to `spool`, if there is one.
 
     A name is looked up as IPv4; an IPv6 address is taken as it is.
 
@@ -120,7 +123,14 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     shared = Shared(
         settings=settings,
         upstream=upstream,
-        acceptance=Acceptance(rewriter, upstream, counters),
+        acceptance=Acceptance(
+            rewriter,
+            upstream,
+            counters,
+            spool=spool,
+            copies_at_once=settings.copies_at_once,
+            shows_addresses=settings.log_addresses,
+        ),
         budget=Budget(settings.max_bytes_in_flight),
         counters=counters,
         clock=clock,

@@ -179,7 +179,7 @@ async def test_an_upstream_that_is_down_costs_a_451_and_no_mail(connect: Connect
         answer = await client.deliver(MESSAGE)
     # Where it is, only the log says.
     assert answer == "451 4.4.1 The upstream can't be used: no connection: Connection refused"
-    assert any(each.get("port") == upstream.port for each in logs)
+    assert any(each.get("upstream") == f"127.0.0.1:{upstream.port}" for each in logs)
     again = ScriptedUpstream(port=upstream.port)
     await again.start()
     try:

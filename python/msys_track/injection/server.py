@@ -12,7 +12,7 @@ from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.acceptance import Acceptance
 from msys_track.injection.budget import Budget
 from msys_track.injection.session import Session, Shared
-from msys_track.injection.settings import ProxySettings, is_loopback
+from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.upstream import Upstream
@@ -121,16 +121,8 @@ async def serve(  # noqa: PLR0913 - the parts of one server
         door = partial(_Door, shared, str(bind_host))
         servers.append(await loop.create_server(door, sock=each, backlog=_BACKLOG))
     proxy = Proxy(shared, servers, list(bound.values()))
-    for bind_host, sockname in zip(bound, proxy.socknames, strict=True):
+    for sockname in proxy.socknames:
         log.info("proxy.listening", host=sockname.host, port=sockname.port)
-        if not (is_loopback(bind_host.host) and is_loopback(sockname.host)):
-            log.error(
-                "proxy.unprotected",
-                address=str(sockname),
-                unprotected=settings.unprotected,
-                hint="every client that reaches this address can send; listen on loopback or "
-                "behind a firewall",
-            )
     return proxy
 
 

@@ -201,7 +201,9 @@ def test_whoever_writes_that_something_else_guards_is_believed(
 ) -> None:
     ours = f"msys_track {{ unprotected = {written} }}"
     refused = fault(2, ":25", "0.0.0.0:25", "TLS (ecelerity.conf:2)")
-    wrong = 'x.conf:3: proxy.unprotected: found "maybe", allowed: true or false, without quotes'
+    wrong = (
+        'x.conf:3: proxy.access.open_relay: found "maybe", allowed: true or false, without quotes'
+    )
     found = faults(tmp_path, f"TLS = yes ESMTP_Listener {{ Listen :25 {{ }} }}\n{ours}")
     assert found == [refused, wrong][:count]
 
@@ -211,7 +213,7 @@ def test_whoever_writes_that_something_else_guards_is_believed(
     [
         ("unprotected = true", "unprotected"),
         ("ESMTP_Listener { Unprotected = true }", "esmtp_listener.Unprotected"),
-        ("ESMTP_Listener { Listen :25 { unprotected = true } }", "listen.unprotected"),
+        ("ESMTP_Listener { Listen :25 { unprotected = true } }", "listen.access.open_relay"),
     ],
 )
 def test_the_word_that_something_else_guards_has_one_place(
@@ -230,4 +232,4 @@ def test_the_word_that_something_else_guards_has_its_key_in_toml(folder: Path) -
         path.write_text(text + word)
         proxy = load(path).proxy
         assert proxy is not None
-        assert proxy.unprotected is is_allowed
+        assert proxy.access.open_relay is is_allowed

@@ -38,7 +38,7 @@ installed = $(PIP) install --require-hashes $(1) || { printf '%s\n' \
 	'  hint: pip needs a package index that it can reach; its settings: $(BIN)/python -m pip config list' >&2; \
 	exit 1; }
 
-.PHONY: help demo test bench corpus build lint types fmt clean lock pages coverage audit \
+.PHONY: help demo test bench bench-smtp corpus build lint types fmt clean lock pages coverage audit \
 	prerequisites lint-prerequisites lint-rust lint-python lint-words test-rust test-python \
 	coverage-rust coverage-python audit-rust audit-python
 
@@ -48,6 +48,7 @@ help:
 	@echo '  make demo     build, then send mails through proxy and tracker on this machine (ARGS=--keep)'
 	@echo '  make test     every check: lint, types, Rust tests, Python tests'
 	@echo '  make bench    speed against peers, in one run; fails under the bars (BENCH_ARGS=…)'
+	@echo '  make bench-smtp  the proxy beside haproxy as a TCP hop; fails under the bars (BENCH_ARGS=…)'
 	@echo '  make corpus   fidelity over ../shared/corpus, judged by readers of other hands'
 	@echo '  make build    the compiled core and the command, in .venv'
 	@echo '  make lint     cargo fmt, clippy, ruff, import directions, spelling'
@@ -158,6 +159,12 @@ bench: $(STAMPS)/core $(STAMPS)/bench
 	@cargo build --quiet --locked --release --bench html --bench tokens
 	$(say) 'bench: ours and its peers, interleaved; the bars are asserted'
 	@$(BIN)/python -m pytest benches --bars --timeout=900 --benchmark-quiet $(BENCH_ARGS)
+
+# Other people's programs are unpacked beside the project; where they can't be had, it says so.
+bench-smtp: $(STAMPS)/core $(STAMPS)/bench
+	@scripts/mail-tools postfix haproxy || true
+	$(say) 'bench-smtp: the proxy beside a bare TCP hop; the bars are asserted'
+	@$(BIN)/python -m benches.hop $(BENCH_ARGS)
 
 fmt: $(STAMPS)/dev | lint-prerequisites
 	$(say) 'formatting'

@@ -139,6 +139,52 @@ except ValueError:
     assert failed["level"] == "error"
 
 
+def test_what_can_not_be_rendered_is_named_and_stops_nothing() -> None:
+    done = run(f"""{COMMAND}
+class Broken:
+    def __repr__(self):
+        raise ValueError("a defect")
+log.error("failed", field=Broken())
+log.error("lone.surrogate", field="\\udc80")
+""")
+    failed, strange = (json.loads(line) for line in done.stderr.splitlines())
+    assert (failed["event"], failed["level"]) == ("log.failed", "error")
+    assert (failed["name"], failed["why"]) == ("msys_track.somewhere", "ValueError('a defect')")
+    assert strange["field"] == "\udc80"
+
+
+def test_a_line_that_is_made_already_is_written_as_it_is() -> None:
+    done = run(f"""{COMMAND}
+from msys_track.logs import takes_lines, write_line
+print(takes_lines())
+write_line(b'{{"event": "made"}}')
+logs.to_stderr(level="warning")
+print(takes_lines())
+write_line(b"unwanted")
+""")
+    assert (done.stdout, done.stderr) == ("True\nFalse\n", '{"event": "made"}\n')
+
+
+def test_the_library_takes_no_lines() -> None:
+    done = run("""
+from msys_track.logs import takes_lines, write_line
+write_line(b"unwanted")
+print(takes_lines())
+""")
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def test_defects_that_the_loop_reports_are_in_the_log_too() -> None:
+    done = run(f"""{COMMAND}
+import asyncio
+async def call_broken():
+    asyncio.get_running_loop().call_exception_handler({{"message": "a defect"}})
+asyncio.run(call_broken())
+""")
+    [logged] = (json.loads(line) for line in done.stderr.splitlines())
+    assert (logged["event"], logged["level"]) == ("a defect", "error")
+
+
 @pytest.mark.parametrize("broken", ["sys.stderr.close()", "sys.stderr = open('/dev/full', 'w')"])
 def test_a_log_that_can_not_be_written_stops_nothing(broken: str) -> None:
     # Without os._exit, Python fails on its own last flush.

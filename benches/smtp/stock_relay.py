@@ -3,8 +3,8 @@
 What their documentation shows: a handler that awaits `aiosmtplib.send`, which opens a connection
 for each message. `documented` is just that, on asyncio's own event loop; `tuned` has what can be
 had without other code: uvloop, and a name for EHLO, which is else looked up for each message.
-Takes one of those words and the upstream's port, prints its own port, runs until standard input
-closes.
+Takes one of those words, the upstream's port and its own (none: any free one), which it prints;
+runs until standard input closes.
 """
 
 import asyncio
@@ -37,19 +37,22 @@ class Relay:
         return "250 2.0.0 Ok"
 
 
-async def main(port: int, ehlo_name: str | None) -> None:
+async def main(port: int, listen_port: int, ehlo_name: str | None) -> None:
     loop = asyncio.get_running_loop()
     relay = Relay(port, ehlo_name)
     server = await loop.create_server(
-        lambda: SMTP(relay, hostname="localhost", enable_SMTPUTF8=True, loop=loop), "127.0.0.1", 0
+        lambda: SMTP(relay, hostname="localhost", enable_SMTPUTF8=True, loop=loop),
+        "127.0.0.1",
+        listen_port,
     )
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the harness reads it
     await loop.run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":
-    how, upstream = sys.argv[1], int(sys.argv[2])
+    how, upstream, *listen = sys.argv[1:]
+    ports = (int(upstream), int(listen[0]) if listen else 0)
     if how == "tuned":
-        uvloop.run(main(upstream, "localhost"))
+        uvloop.run(main(*ports, "localhost"))
     else:
-        asyncio.run(main(upstream, None))
+        asyncio.run(main(*ports, None))

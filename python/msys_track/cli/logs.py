@@ -1,45 +1,82 @@
 """Logs go to standard error: standard output is for the command's result, often a mail."""
 
+import atexit
+import io
 import logging
 import os
 import sys
-from contextlib import suppress
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
 import structlog
 
-from msys_track.logs import ROOT
+from msys_track.cli.log_writer import LogWriter
+from msys_track.logs import ROOT, set_line_writer
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 
+# What else writes while a server runs. Python would write it itself, and wait for the reader.
+_LOGGERS: Final = (ROOT, "asyncio")
+# How long a command that ends waits for whoever reads its log.
+_PATIENCE_SECONDS: Final = 1.0
+
 
 def to_stderr(*, level: str = "info") -> None:
-    """Write logs of a level and above as text to a terminal, else as one JSON object a line."""
+    """Write logs of a level and above as text to a terminal, else as one JSON object a line.
+
+    Lines that standard error does not take are dropped: see `LogWriter`.
+    """
     logger = logging.getLogger(ROOT)
     for handler in logger.handlers:
         if isinstance(handler, _ToStandardError):
-            logger.removeHandler(handler)
-    to_standard_error = _ToStandardError()
-    to_standard_error.setFormatter(_Lines(is_terminal=sys.stderr.isatty()))
-    logger.addHandler(to_standard_error)
+            handler.close()
+    is_terminal = sys.stderr.isatty()
+    to_standard_error = _ToStandardError(is_terminal=is_terminal)
+    for name in _LOGGERS:
+        each = logging.getLogger(name)
+        each.handlers[:] = [h for h in each.handlers if not isinstance(h, _ToStandardError)]
+        each.addHandler(to_standard_error)
     logger.setLevel(level.upper())
+    takes_lines = logger.isEnabledFor(logging.INFO) and not is_terminal
+    set_line_writer(to_standard_error.writer.write_line if takes_lines else None)
 
 
 class _ToStandardError(logging.Handler):
-    """Writes each event on a line of its own to the current standard error."""
+    """Writes each event on a line of its own."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__()
+        self.setFormatter(_Lines(is_terminal=is_terminal))
+        self.writer = LogWriter(_find_number(), self._make_report)
+        atexit.register(self.writer.flush, _PATIENCE_SECONDS)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record; a failure to write does not stop mail."""
+        """Write a record; one that can't be rendered is named in its place."""
         try:
-            sys.stderr.write(f"{self.format(record)}\n")
-            sys.stderr.flush()
-        except Exception:  # noqa: BLE001 - as every handler of the standard library's does
-            self.handleError(record)
+            text = self.format(record)
+        except Exception as error:  # noqa: BLE001 - a log stops nothing
+            text = self._render(logging.ERROR, "log.failed", name=record.name, why=repr(error))
+        self.writer.write_line(text.encode("utf-8", "backslashreplace"))
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Show what is wrong with a record, where standard error can still be written."""
-        with suppress(OSError, ValueError):
-            super().handleError(record)
+    def close(self) -> None:
+        """Write what waits."""
+        atexit.unregister(self.writer.flush)
+        self.writer.close()
+        super().close()
+
+    def _make_report(self, lines: int) -> bytes:
+        hint = "standard error was full, or its reader slow or gone"
+        return self._render(logging.WARNING, "log.dropped", lines=lines, hint=hint).encode()
+
+    def _render(self, level: int, event: str, **fields: Any) -> str:
+        return cast("_Lines", self.formatter).render(level, {**fields, "event": event})
+
+
+def _find_number() -> int | None:
+    try:
+        return sys.stderr.fileno()
+    except io.UnsupportedOperation:  # it is in memory
+        return None
 
 
 class _Lines(logging.Formatter):
@@ -65,9 +102,14 @@ class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Render the fields, then the event, its level and its time."""
         event = getattr(record, "event", None) or record.getMessage()
-        entry: Any = {**getattr(record, "fields", {}), "event": event}
+        fields = {**getattr(record, "fields", {}), "event": event}
         if record.exc_info:
-            entry["exc_info"] = record.exc_info
+            fields["exc_info"] = record.exc_info
+        return self.render(record.levelno, fields)
+
+    def render(self, level: int, fields: Mapping[str, Any]) -> str:
+        """Render an event's fields at a level of `logging`."""
+        entry: Any = dict(fields)
         for processor in self._processors:
-            entry = processor(None, record.levelname.lower(), entry)
+            entry = processor(None, logging.getLevelName(level).lower(), entry)
         return str(entry)

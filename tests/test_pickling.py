@@ -26,6 +26,7 @@ from msys_track.smtpapi.json import JsonError, parse_object
 ARGUMENTS = {
     "allowed": "a port",
     "code": 451,
+    "extension": "smtp_utf8",
     "found": [1, "two"],
     "line": 7,
     "literal": "NaN",

@@ -20,7 +20,7 @@ TrackingError
 
 import copyreg
 import os
-from typing import Any
+from typing import Any, Literal
 
 
 class PicklableError(Exception):
@@ -90,12 +90,40 @@ class RewriteError(TrackingError):
 
 
 class UpstreamError(TrackingError):
-    """The next hop did not take a transaction: `code` and `text` are for the client."""
+    """The next hop did not take a transaction: `code` and `text` are for the client.
 
-    def __init__(self, code: int, text: str) -> None:
+    Attributes:
+        outcome: `refused`: the upstream said so itself. `not_sent`: it can't have the message, so
+            that another try makes no second mail. `unknown`: the connection ended after the end
+            of the data was sent; it may have the message.
+        recipient: The address that a refusal is about, if it is about one.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        text: str,
+        *,
+        outcome: Literal["refused", "not_sent", "unknown"] = "refused",
+        recipient: str | None = None,
+    ) -> None:
         super().__init__(f"{code} {text}")
         self.code = code
         self.text = text
+        self.outcome = outcome
+        self.recipient = recipient
+
+
+class SpoolError(TrackingError):
+    """The spool could not keep mail, or its file can't be used; the text says what to do."""
+
+
+class SpoolFullError(SpoolError):
+    """The disk is full, or the spool holds as much as its settings allow."""
+
+
+class SpoolDamagedError(SpoolError):
+    """The spool's file is damaged, or is not one."""
 
 
 class SinkError(TrackingError):

@@ -84,7 +84,7 @@ def test_a_reader_that_has_seen_enough_is_no_fault_of_the_store(
     ("content", "wording"),
     [
         (None, "no such event store; the tracker makes it when it starts"),
-        (b"", "another program's database; give the store another place"),
+        (b"", "another program's database; give the event store another place"),
         (b"no database at all " * 100, "not an SQLite file"),
         (b"SQLite format 3\0" + b"\xff" * 1_000, ""),
     ],

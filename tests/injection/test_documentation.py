@@ -26,7 +26,7 @@ REPLY = re.compile(r"(?:\d{3} )?[245]\.\d\.\d+ (.+)", re.DOTALL)
 # that is gone.
 UNHEARD = (
     "An address has characters",
-    "A parameter of MAIL has characters",
+    "A parameter of",
     "The client closed the connection",
 )
 NOT_LIMITS = {

@@ -10,22 +10,31 @@ from tests.upstreams import EXTENSIONS, Script, ScriptedUpstream
 from msys_track.errors import UpstreamError
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Delivery, Upstream
+from msys_track.smtp.data import stuff
+from msys_track.smtp.path import Recipient
 
 Relay: TypeAlias = Callable[..., Awaitable[tuple[ScriptedUpstream, Upstream]]]
 
 MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
 
 
-def transaction(*recipients: str, **fields: Any) -> Delivery:
+def transaction(*recipients: str, message: bytes = MESSAGE, **fields: Any) -> Delivery:
     """One mail, by default to one recipient."""
     return Delivery(
         **{
             "sender": "from@example.com",
-            "recipients": recipients or ("to@example.com",),
-            "message": MESSAGE,
+            "recipients": to(*(recipients or ("to@example.com",))),
+            "wire": stuff(message),
+            "size": len(message),
+            "is_seven_bit": message.isascii(),
             **fields,
         }
     )
+
+
+def to(*paths: str) -> tuple[Recipient, ...]:
+    """Recipients without parameters."""
+    return tuple(Recipient(path=path) for path in paths)
 
 
 async def refusal_of(delivery: Awaitable[object]) -> str:

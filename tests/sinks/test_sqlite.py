@@ -96,7 +96,7 @@ async def explain_refusal(path: Path) -> str:
 async def test_a_place_that_is_no_store_is_named(tmp_path: Path) -> None:
     missing = await explain_refusal(tmp_path / "missing" / "events.sqlite")
     assert f"the folder {tmp_path / 'missing'} does not exist; make it" in missing
-    assert "is a folder; give the store a file name" in await explain_refusal(tmp_path)
+    assert "is a folder; give the event store a file name" in await explain_refusal(tmp_path)
 
 
 async def test_a_file_of_another_kind_is_left_alone(path: Path) -> None:

@@ -58,6 +58,26 @@ def test_any_chunking_gives_the_same_replies(wire: bytes, places: list[int]) -> 
     assert read_replies(*split_wire(wire, places)) == read_replies(wire)
 
 
+@given(wire=WIRES, before=st.sampled_from([b"", b"250-half\r\n", b"25"]))
+@example(wire=b"250 Ok\r\n250 Ok\r\n354 Go on\r\n", before=b"")
+@example(wire=b"250 Ok\r\n421 Bye\r\n", before=b"")
+@example(wire=b"250 \xff\r\n", before=b"")
+def test_what_is_read_as_a_whole_is_read_as_usual(wire: bytes, before: bytes) -> None:
+    reader = ReplyReader()
+    assert list(reader.feed(before)) == []
+    whole = reader.read_whole(wire)
+    if whole is not None:
+        assert (list(whole), False) == read_replies(before, wire)
+        assert 421 not in {reply.code for reply in whole}
+
+
+@pytest.mark.parametrize("text", ["2.0.0 Ok: queued as 4711", "", "a\tb"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_usual_replies_are_read_as_a_whole(text: str, count: int) -> None:
+    wire = f"250 {text}\r\n".encode() * count
+    assert ReplyReader().read_whole(wire) == (Reply(250, text),) * count
+
+
 def test_a_reply_has_a_code_and_a_text() -> None:
     assert read_replies(b"250 2.0.0 Ok\r\n") == ([Reply(250, "2.0.0 Ok")], False)
     assert read_replies(b"250-a\r\n250-\r\n250 c\r\n") == ([Reply(250, "a\n\nc")], False)

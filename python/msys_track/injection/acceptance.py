@@ -15,7 +15,8 @@ from msys_track.injection.intake import DataRefusedError
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.upstream import Delivery, Upstream
-from msys_track.smtp.data import compute
+from msys_track.smtp.data import compute, stuff
+from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
 
 log = event_logger(__name__)
@@ -98,18 +99,23 @@ class Acceptance:
                 kept = [each for each in given if not each.startswith("SIZE=")]
                 largest = max(len(copy.message) for copy in copies)
                 await self._upstream.verify(
-                    envelope.sender, [*kept, f"SIZE={largest}"], envelope.recipients
+                    envelope.sender,
+                    (*kept, f"SIZE={largest}"),
+                    tuple(Recipient(path=to) for to in envelope.recipients),
                 )
             if client_is_gone():
                 raise UpstreamError(  # noqa: TRY301 - answered as any other refusal
                     451, "4.4.2 The client closed the connection"
                 )
             for copy in copies:
+                message = copy.message
                 delivery = Delivery(
                     sender=envelope.sender,
                     mail_parameters=envelope.mail_parameters,
-                    recipients=copy.recipients,
-                    message=copy.message,
+                    recipients=tuple(Recipient(path=to) for to in copy.recipients),
+                    wire=await compute(len(message), partial(stuff, message)),
+                    size=len(message),
+                    is_seven_bit=message.isascii(),
                 )
                 replies.append(await self._upstream.deliver(delivery))
         except UpstreamError as error:

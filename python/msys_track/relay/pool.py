@@ -1,19 +1,44 @@
 """The pool of a few open connections, which messages share in the order of arrival.
 
 Opening a connection costs more than handing over a small mail, and an upstream limits their
-number. So connections are counted as slots, and a message without a slot waits in line.
+number. So connections are counted as slots, and a message without a slot waits in line. A
+transaction that is only held open, for a client that has not sent its message, makes room.
 """
 
 import asyncio
 from collections import deque
-from typing import TypeAlias
+from typing import Final, Protocol
 
 from msys_track.errors import UpstreamError
-from msys_track.relay.connection import UpstreamConnection
+from msys_track.relay.connection import UpstreamConnection, open_connection
+from msys_track.relay.deadlines import Deadlines
 from msys_track.relay.settings import UpstreamSettings
 
-# It is given a connection, or None: a slot to open one in.
-_Waiter: TypeAlias = asyncio.Future[UpstreamConnection | None]
+# Postfix slows down from the tenth error of a connection on.
+_MOST_REFUSALS: Final = 5
+
+
+class Held(Protocol):
+    """A transaction that keeps a connection although nothing is sent on it."""
+
+    def give_back(self) -> None:
+        """Release the connection as soon as can be; it is asked for once."""
+
+
+class _Waiter:
+    """A place in line: it is given a connection, or None, a slot to open one in."""
+
+    __slots__ = ("deadline", "given")
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.given: asyncio.Future[UpstreamConnection | None]
+        self.given = asyncio.get_running_loop().create_future()
+
+    def expire(self) -> None:
+        if not self.given.done():
+            text = "4.3.2 All connections to the upstream are busy"
+            self.given.set_exception(UpstreamError(451, text, outcome="not_sent"))
 
 
 class Pool:
@@ -21,10 +46,11 @@ class Pool:
 
     def __init__(self, settings: UpstreamSettings) -> None:
         self.settings = settings
+        self._deadlines = Deadlines()
         self._slots_taken = 0
         self._idle: list[UpstreamConnection] = []  # the one used last is the last
         self._waiters: deque[_Waiter] = deque()
-        self._sweeper: asyncio.TimerHandle | None = None
+        self._held: dict[Held, None] = {}  # the oldest first
         self._closed = False
 
     async def acquire(self) -> tuple[UpstreamConnection, bool]:
@@ -35,94 +61,118 @@ class Pool:
             UpstreamError: 451, no connection became free in time, or the pool is closed.
         """
         if self._closed:
-            raise UpstreamError(451, "4.3.2 The proxy is shutting down")
+            raise _closing()
         if self._idle:
             return self._idle.pop(), False
         if self._slots_taken < self.settings.max_connections:
             self._slots_taken += 1
             return await self._open(), True
-        waiter: _Waiter = asyncio.get_running_loop().create_future()
+        waiter = _Waiter(asyncio.get_running_loop().time() + self.settings.pool_wait_seconds)
         self._waiters.append(waiter)
+        self._deadlines.add(waiter)
+        self._deadlines.note(waiter.deadline)
+        self._take_back()
         try:
-            async with asyncio.timeout(self.settings.pool_wait_seconds):
-                connection = await waiter
-        except TimeoutError as error:
-            self._withdraw(waiter)
-            raise UpstreamError(451, "4.3.2 All connections to the upstream are busy") from error
-        except asyncio.CancelledError:
+            connection = await waiter.given
+        except (UpstreamError, asyncio.CancelledError):
             self._withdraw(waiter)
             raise
+        finally:
+            self._deadlines.discard(waiter)
         if connection is not None and connection.is_usable:
             return connection, False
         return await self._open(), True
 
     async def replace(self, connection: UpstreamConnection) -> UpstreamConnection:
-        """Return a fresh connection for one that turned out closed, in the same slot.
+        """Return a fresh connection for one that is worn or closed, in the same slot.
 
         Raises:
             ConnectionFailedError: it could not be opened; the old one is still to be released.
         """
-        connection.abort()
-        return await UpstreamConnection.open(self.settings, self._forget)
+        connection.quit()
+        return await open_connection(self.settings, self._deadlines, self._forget)
 
     def release(self, connection: UpstreamConnection) -> None:
         """Give a connection back, in whatever state it is."""
-        if self._closed:
+        if self._closed or self._is_worn(connection):
             connection.quit()
-        if self._closed or not connection.is_usable:
+        if not connection.is_usable:
             self._free_slot()
-        elif (waiter := self._next_waiter()) is not None:
-            waiter.set_result(connection)
+        elif self._waiters and (waiter := self._next_waiter()) is not None:
+            waiter.given.set_result(connection)
         else:
-            loop = asyncio.get_running_loop()
-            connection.idle_since = loop.time()
             self._idle.append(connection)
-            if self._sweeper is None:
-                self._sweeper = loop.call_later(self.settings.idle_seconds, self._sweep)
+            connection.rest(self.settings.idle_seconds)
+
+    def hold(self, held: Held) -> None:
+        """Let a transaction keep its connection until others need it."""
+        self._held[held] = None
+        if self._closed or self._waiters:
+            self._take_back()
+
+    def let_go(self, held: Held) -> None:
+        """Forget a held transaction; it ends, or its message is sent."""
+        self._held.pop(held, None)
 
     def close(self) -> None:
         """Close idle connections with QUIT; those in use follow when they are released."""
         self._closed = True
-        if self._sweeper is not None:
-            self._sweeper.cancel()
         for connection in self._idle:
             connection.quit()
         self._slots_taken -= len(self._idle)
         self._idle.clear()
+        while self._held:
+            self._take_back()
         while (waiter := self._next_waiter()) is not None:
-            waiter.set_exception(UpstreamError(451, "4.3.2 The proxy is shutting down"))
+            waiter.given.set_exception(_closing())
 
     async def _open(self) -> UpstreamConnection:
         """Open a connection in a slot that is already counted."""
         try:
-            return await UpstreamConnection.open(self.settings, self._forget)
+            return await open_connection(self.settings, self._deadlines, self._forget)
         except BaseException:
             self._free_slot()
             raise
+
+    def _is_worn(self, connection: UpstreamConnection) -> bool:
+        settings = self.settings
+        return (
+            connection.transactions >= settings.max_messages_per_connection
+            or connection.refusals >= _MOST_REFUSALS
+            or connection.age_seconds >= settings.max_age_seconds
+        )
+
+    def _take_back(self) -> None:
+        """Ask for the connection that has been held longest."""
+        if self._held:
+            oldest = next(iter(self._held))
+            del self._held[oldest]
+            oldest.give_back()
 
     def _withdraw(self, waiter: _Waiter) -> None:
         """Pass on what a waiter was given at the moment when it gave up."""
         if waiter in self._waiters:
             self._waiters.remove(waiter)
-        if waiter.cancelled() or not waiter.done() or waiter.exception() is not None:
+        given = waiter.given
+        if given.cancelled() or not given.done() or given.exception() is not None:
             return
-        given = waiter.result()
-        if given is None:
+        connection = given.result()
+        if connection is None:
             self._free_slot()
         else:
-            self.release(given)
+            self.release(connection)
 
     def _next_waiter(self) -> _Waiter | None:
         while self._waiters:
             waiter = self._waiters.popleft()
-            if not waiter.done():
+            if not waiter.given.done():
                 return waiter
         return None
 
     def _free_slot(self) -> None:
         waiter = self._next_waiter()
         if waiter is not None:
-            waiter.set_result(None)
+            waiter.given.set_result(None)
         else:
             self._slots_taken -= 1
 
@@ -132,13 +182,6 @@ class Pool:
             self._idle.remove(connection)
             self._free_slot()
 
-    def _sweep(self) -> None:
-        """Close what has been idle for long enough; the oldest stands first."""
-        loop = asyncio.get_running_loop()
-        while self._idle and loop.time() - self._idle[0].idle_since >= self.settings.idle_seconds:
-            self._idle.pop(0).quit()
-            self._free_slot()
-        self._sweeper = None
-        if self._idle:
-            due = self._idle[0].idle_since + self.settings.idle_seconds
-            self._sweeper = loop.call_at(due, self._sweep)
+
+def _closing() -> UpstreamError:
+    return UpstreamError(451, "4.3.2 The proxy is shutting down", outcome="not_sent")

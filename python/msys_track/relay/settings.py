@@ -84,6 +84,24 @@ class UpstreamSettings:
             name="upstream_idle_seconds",
         ),
     ] = 30
+    # OpenSMTPD takes no more than 100.
+    max_messages_per_connection: Annotated[
+        int,
+        Key(
+            COUNT,
+            "a connection is closed after this many messages",
+            name="upstream_max_messages_per_connection",
+        ),
+    ] = 100
+    # Long enough to be worth it, and soon enough to follow an upstream that has changed.
+    max_age_seconds: Annotated[
+        float,
+        Key(
+            SECONDS,
+            "a connection is closed after its first message beyond this time",
+            name="upstream_max_age_seconds",
+        ),
+    ] = 300
 
     def __post_init__(self) -> None:
         check_settings(self, "upstream: ")

@@ -1,34 +1,34 @@
 """One mail transaction over one connection: MAIL, RCPT, DATA, and what each refusal means.
 
-This module has the order of commands of RFC 5321 and RFC 2920. The connection knows bytes
-and replies, the pool knows connections.
+This module has the order of commands of RFC 5321 and RFC 2920, as dialogues. The connection knows
+bytes and replies, the pool knows connections.
 """
 
-import asyncio
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Final, NoReturn
 
 from msys_track.errors import UpstreamError
 from msys_track.logs import event_logger
 from msys_track.relay.connection import (
     ConnectionFailedError,
+    Dialogue,
+    Group,
     ServiceClosingError,
     UpstreamConnection,
 )
-from msys_track.smtp import data as wire
-from msys_track.smtp.capabilities import Capabilities
-from msys_track.smtp.path import is_path
+from msys_track.relay.envelope import ExtensionMissingError, write_envelope
+from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import START_MAIL_INPUT, Reply
 
 log = event_logger(__name__)
 
-_DATA = b"DATA\r\n"
-_END = b".\r\n"
-_RSET = b"RSET\r\n"
+_DATA: Final = b"DATA\r\n"
+_END: Final = b".\r\n"
+_RSET: Final = b"RSET\r\n"
 
-_PARAMETER = re.compile(r"[\x21-\x7e]+")
+# Every upstream takes as many recipients in one transaction (RFC 5321 section 4.5.3.1.8).
+_RECIPIENTS_AT_ONCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +39,23 @@ class Delivery:
     """Without angle brackets; empty for the null reverse-path."""
     mail_parameters: tuple[str, ...] = ()
     """As the client gave them, `SIZE=` included: it is replaced by the real size."""
-    recipients: tuple[str, ...]
-    message: bytes
-    """Neither dot-stuffed nor with the final dot."""
+    recipients: tuple[Recipient, ...]
+    wire: bytes
+    """The message as DATA has it: dot-stuffed, with the line that ends it."""
+    size: int
+    """Bytes of the message before stuffing."""
+    is_seven_bit: bool
+    """Whether the message has no byte above 127."""
 
 
-async def deliver(connection: UpstreamConnection, delivery: Delivery) -> Reply:
+class SenderPutOffError(UpstreamError):
+    """A 4xx to MAIL: the upstream may have had enough of this connection.
+
+    OpenSMTPD takes 100 mails on one, and Exim and Postfix have limits as well.
+    """
+
+
+def deliver(connection: UpstreamConnection, delivery: Delivery) -> Dialogue[Reply]:
     """Hand a message over to all of its recipients, or to none of them.
 
     Raises:
@@ -52,152 +63,203 @@ async def deliver(connection: UpstreamConnection, delivery: Delivery) -> Reply:
         ConnectionGoneError: the connection was closed, and nothing of the message has been sent.
         ConnectionFailedError: no answers; nothing of the message has been sent.
     """
-    message = delivery.message
-    body = await wire.compute(len(message), partial(wire.stuff, message))
-    start = await _start_data(connection, delivery)
-    if start.code != START_MAIL_INPUT:
-        await _reset(connection)
-        raise start.refusal("DATA")
-    timeout_seconds = connection.settings.data_timeout_seconds
-    try:
-        (reply,) = await connection.exchange(body, 1, timeout_seconds=timeout_seconds)
-    except ServiceClosingError as closing:
-        raise UpstreamError(451, f"4.4.2 The upstream refused the message: {closing}") from closing
-    except ConnectionFailedError as failure:
-        raise _report_lost_answer(delivery, str(failure)) from failure
-    except asyncio.CancelledError:
-        _report_lost_answer(delivery, "not waited for any longer")
-        raise
-    if not reply.is_positive:
-        raise reply.refusal("the message")
-    return reply
+    connection.transactions += 1
+    capabilities, recipients = connection.capabilities, delivery.recipients
+    if not (capabilities.eight_bit_mime or delivery.is_seven_bit):
+        text = "5.6.3 The message is 8-bit; the upstream takes only 7-bit mail"
+        raise ExtensionMissingError(554, text, "eight_bit_mime")
+    commands = write_envelope(
+        capabilities,
+        delivery.sender,
+        delivery.mail_parameters,
+        recipients,
+        size=delivery.size,
+        is_seven_bit=delivery.is_seven_bit,
+    )
+    seconds = connection.settings.reply_timeout_seconds
+    # With several recipients DATA has to wait: were only some of them taken, there would be no
+    # way back from 354 but to cut the connection. After a refusal it waits as well: DATA behind
+    # a refused recipient is one more error, and Postfix slows down connections that make them.
+    if capabilities.pipelining and len(recipients) == 1 and not connection.refusals:
+        commands.append(_DATA)
+        mail, recipient, start = yield Group(b"".join(commands), 3, seconds)
+        if not (mail.is_positive and recipient.is_positive):
+            yield from _refuse(connection, [mail, recipient], recipients, start)
+    else:
+        replies = yield from _ask(connection, commands)
+        if not all(reply.is_positive for reply in replies):
+            yield from _refuse(connection, replies, recipients)
+        (start,) = yield Group(_DATA, 1, seconds)
+    return (yield from _send_message(connection, delivery, start))
 
 
-async def verify(
+def deliver_held(connection: UpstreamConnection, delivery: Delivery) -> Dialogue[Reply]:
+    """Hand a message over where MAIL and every RCPT have been accepted already.
+
+    Raises:
+        UpstreamError: refused; or the answer was lost after the message, which is a 451.
+        ConnectionGoneError: the connection was closed, and nothing of the message has been sent.
+        ConnectionFailedError: no answers; nothing of the message has been sent.
+    """
+    (start,) = yield Group(_DATA, 1, connection.settings.reply_timeout_seconds)
+    return (yield from _send_message(connection, delivery, start))
+
+
+def ask_recipients(
     connection: UpstreamConnection,
     sender: str,
-    parameters: Sequence[str],
-    recipients: Sequence[str],
-) -> None:
-    """Ask whether the upstream accepts these recipients, then reset the transaction.
+    mail_parameters: tuple[str, ...],
+    recipients: Sequence[Recipient],
+) -> Dialogue[Sequence[Reply]]:
+    """Send MAIL and RCPTs, return the replies to RCPT, and leave the transaction open.
+
+    Raises:
+        UpstreamError: the sender was refused; there is no transaction then.
+        ConnectionGoneError: the connection was closed.
+        ConnectionFailedError: no answers.
+    """
+    connection.transactions += 1
+    commands = write_envelope(
+        connection.capabilities, sender, mail_parameters, recipients, is_seven_bit=True
+    )
+    replies = yield from _ask(connection, commands, stops=False)
+    if not replies[0].is_positive:
+        yield from _refuse(connection, replies, recipients)
+    connection.refusals += sum(not reply.is_positive for reply in replies)
+    return replies[1:]
+
+
+def ask_more(
+    connection: UpstreamConnection,
+    mail_parameters: tuple[str, ...],
+    recipients: Sequence[Recipient],
+) -> Dialogue[Sequence[Reply]]:
+    """Send RCPTs in an open transaction and return the replies.
+
+    Raises:
+        UpstreamError: an address can't be written.
+        ConnectionGoneError: the connection was closed.
+        ConnectionFailedError: no answers.
+    """
+    _, *commands = write_envelope(
+        connection.capabilities, "", mail_parameters, recipients, is_seven_bit=True
+    )
+    replies = yield from _ask(connection, commands, stops=False)
+    connection.refusals += sum(not reply.is_positive for reply in replies)
+    return replies
+
+
+def verify(
+    connection: UpstreamConnection,
+    sender: str,
+    mail_parameters: tuple[str, ...],
+    recipients: Sequence[Recipient],
+) -> Dialogue[None]:
+    """Ask whether the upstream accepts these recipients, in transactions that send nothing.
 
     Raises:
         UpstreamError: the first refusal.
         ConnectionGoneError: the connection was closed.
         ConnectionFailedError: no answers.
     """
-    commands = _write_envelope(connection.capabilities, sender, parameters, recipients)
-    refused = await _ask_recipients(connection, commands)
-    await _reset(connection)
-    if refused is not None:
-        raise refused
+    for start in range(0, len(recipients), _RECIPIENTS_AT_ONCE):
+        connection.transactions += 1
+        some = recipients[start : start + _RECIPIENTS_AT_ONCE]
+        commands = write_envelope(
+            connection.capabilities, sender, mail_parameters, some, is_seven_bit=True
+        )
+        replies = yield from _ask(connection, commands)
+        if not all(reply.is_positive for reply in replies):
+            yield from _refuse(connection, replies, some)
+        yield from reset(connection)
 
 
-async def _start_data(connection: UpstreamConnection, delivery: Delivery) -> Reply:
-    """Return the answer to DATA; send DATA only if every recipient was accepted.
-
-    Raises:
-        UpstreamError: sender or a recipient refused, or the message can't travel as it is.
-    """
-    capabilities = connection.capabilities
-    if not (capabilities.eight_bit_mime or delivery.message.isascii()):
-        raise UpstreamError(554, "5.6.3 The message is 8-bit; the upstream takes only 7-bit mail")
-    given = delivery.mail_parameters
-    kept = [each for each in given if not each.upper().startswith("SIZE=")]
-    parameters = [*kept, f"SIZE={len(delivery.message)}"]
-    commands = _write_envelope(capabilities, delivery.sender, parameters, delivery.recipients)
-    # With several recipients DATA has to wait: were only some of them taken, there would be no
-    # way back from 354 but to cut the connection.
-    if capabilities.pipelining and len(delivery.recipients) == 1:
-        return await _start_data_at_once(connection, commands)
-    refused = await _ask_recipients(connection, commands)
-    if refused is not None:
-        await _reset(connection)
-        raise refused
-    (start,) = await connection.exchange(_DATA, 1)
-    return start
-
-
-async def _start_data_at_once(connection: UpstreamConnection, commands: Sequence[bytes]) -> Reply:
-    """Send MAIL, the one RCPT and DATA in a single write."""
-    group = b"".join([*commands, _DATA])
-    *replies, recipient, start = await connection.exchange(group, len(commands) + 1)
-    refused = _find_refusal([*replies, recipient])
-    if refused is None:
-        return start
-    if start.code != START_MAIL_INPUT:
-        await _reset(connection)
-    elif recipient.is_positive:
-        connection.abort("it goes on without the sender: a dot would send an empty message")
-    else:
-        await _reset(connection, before=_END)  # to no recipient (RFC 2920 section 3.1)
-    raise refused
-
-
-async def _ask_recipients(
-    connection: UpstreamConnection, commands: Sequence[bytes]
-) -> UpstreamError | None:
-    """Send MAIL and RCPTs; return the first refusal, having read every reply."""
-    replies: list[Reply] = []
-    if connection.capabilities.pipelining:
-        replies = await connection.exchange(b"".join(commands), len(commands))
-    else:
-        for command in commands:
-            replies += await connection.exchange(command, 1)
-            if not replies[-1].is_positive:
-                break
-    return _find_refusal(replies)
-
-
-def _find_refusal(replies: Sequence[Reply]) -> UpstreamError | None:
-    for index, reply in enumerate(replies):
-        if not reply.is_positive:
-            return reply.refusal("RCPT" if index else "MAIL")
-    return None
-
-
-async def _reset(connection: UpstreamConnection, before: bytes = b"") -> None:
+def reset(connection: UpstreamConnection, before: bytes = b"") -> Dialogue[None]:
     """Prepare the connection for the next transaction, or close it."""
+    seconds = connection.settings.reply_timeout_seconds
     try:
         if before:
-            await connection.exchange(before, 1)
-        (reply,) = await connection.exchange(_RSET, 1)
+            yield Group(before, 1, seconds)
+        (reply,) = yield Group(_RSET, 1, seconds)
     except ConnectionFailedError:
         return  # the next transaction finds a fresh connection, which is as good
     if not reply.is_positive:
         connection.quit()
 
 
-def _write_envelope(
-    capabilities: Capabilities, sender: str, parameters: Sequence[str], recipients: Sequence[str]
-) -> list[bytes]:
-    addresses = (sender, *recipients)
-    if not all(map(is_path, addresses)):
-        raise UpstreamError(553, "5.1.3 An address has characters that no SMTP command can carry")
-    paths = [address.encode("utf-8") for address in addresses]
-    # What this upstream does not understand is left out, or refused if the message needs it.
-    offered = []
-    for parameter in parameters:
-        keyword = parameter.partition("=")[0].upper()
-        if _PARAMETER.fullmatch(parameter) is None:
-            raise UpstreamError(501, "5.5.4 A parameter of MAIL has characters it can't have")
-        if keyword == "SMTPUTF8" and not capabilities.smtp_utf8:
-            raise UpstreamError(553, "5.6.7 The upstream does not take internationalized mail")
-        # Without 8BITMIME a 7-bit message needs no BODY=, and an 8-bit one is refused elsewhere.
-        if not (
-            (keyword == "BODY" and not capabilities.eight_bit_mime)
-            or (keyword == "SIZE" and capabilities.size is None)
-        ):
-            offered.append(parameter)
-    if "SMTPUTF8" not in offered and not all(path.isascii() for path in paths):
-        raise UpstreamError(553, "5.6.7 A non-ASCII address needs the SMTPUTF8 parameter of MAIL")
-    mail = b" ".join([b"MAIL FROM:<%b>" % paths[0], *(each.encode("ascii") for each in offered)])
-    return [mail + b"\r\n", *(b"RCPT TO:<%b>\r\n" % path for path in paths[1:])]
+def _ask(
+    connection: UpstreamConnection, commands: Sequence[bytes], *, stops: bool = True
+) -> Dialogue[Sequence[Reply]]:
+    """Send MAIL and RCPTs and return the replies.
+
+    Without PIPELINING it `stops` at the first refusal; a refused MAIL always ends it.
+    """
+    seconds = connection.settings.reply_timeout_seconds
+    if connection.capabilities.pipelining:
+        return (yield Group(b"".join(commands), len(commands), seconds))
+    replies: list[Reply] = []
+    for command in commands:
+        replies += yield Group(command, 1, seconds)
+        if not replies[-1].is_positive and (stops or command.startswith(b"MAIL")):
+            break
+    return replies
+
+
+def _refuse(
+    connection: UpstreamConnection,
+    replies: Sequence[Reply],
+    recipients: Sequence[Recipient],
+    start: Reply | None = None,
+) -> Dialogue[NoReturn]:
+    """Leave the transaction, and raise the first refusal among the replies to MAIL and RCPTs.
+
+    `start` is the reply to DATA if that was sent already.
+    """
+    connection.refusals += sum(not reply.is_positive for reply in replies)
+    mail, *others = replies
+    refused = mail.refusal("MAIL")
+    if mail.is_positive:
+        pairs = zip(others, recipients, strict=False)
+        reply, recipient = next(pair for pair in pairs if not pair[0].is_positive)
+        refused = reply.refusal("RCPT", recipient.path)
+    if start is not None and start.code == START_MAIL_INPUT:
+        if replies[-1].is_positive:
+            connection.abort("it goes on without the sender: a dot would send an empty message")
+        yield from reset(connection, before=_END)  # to no recipient (RFC 2920 section 3.1)
+    elif not mail.is_positive and mail.is_temporary and connection.transactions > 1:
+        raise SenderPutOffError(refused.code, refused.text)
+    else:
+        yield from reset(connection)
+    raise refused
+
+
+def _send_message(
+    connection: UpstreamConnection, delivery: Delivery, start: Reply
+) -> Dialogue[Reply]:
+    """Send the message after the reply to DATA."""
+    if start.code != START_MAIL_INPUT:
+        connection.refusals += 1
+        yield from reset(connection)
+        raise start.refusal("DATA")
+    try:
+        (reply,) = yield Group(delivery.wire, 1, connection.settings.data_timeout_seconds)
+    except ServiceClosingError as closing:
+        raise UpstreamError(451, f"4.4.2 The upstream refused the message: {closing}") from closing
+    except ConnectionFailedError as failure:
+        if connection.has_unsent:
+            text = f"4.4.2 The connection broke within the message: {failure}"
+            raise UpstreamError(451, text, outcome="not_sent") from failure
+        raise _report_lost_answer(delivery, str(failure)) from failure
+    if not reply.is_positive:
+        connection.refusals += 1
+        raise reply.refusal("the message")
+    return reply
 
 
 def _report_lost_answer(delivery: Delivery, why: str) -> UpstreamError:
     """Log it: the message may have been accepted, and the client may send it again."""
     # Other logs name no recipients, but these people may get the mail twice.
-    log.error("upstream.answer_lost", recipients=delivery.recipients, why=why)
+    recipients = tuple(recipient.path for recipient in delivery.recipients)
+    log.error("upstream.answer_lost", recipients=recipients, why=why)
     text = f"4.4.2 The upstream's answer to the message was lost: {why}"
-    return UpstreamError(451, f"{text}; it may have been accepted")
+    return UpstreamError(451, f"{text}; it may have been accepted", outcome="unknown")

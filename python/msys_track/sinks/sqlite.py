@@ -13,12 +13,34 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from msys_track.databases import (
+    Form,
+    explain_errors,
+    identify_file,
+    open_database,
+    transaction,
+)
 from msys_track.errors import SinkError
 from msys_track.events import Event
-from msys_track.sinks import store
 
 _BUSY_TIMEOUT_SECONDS = 5.0
 _ROWS_PER_READ = 500
+_STORE = Form(
+    application_id=0x6D737973,  # "msys"
+    version=1,
+    statements=(
+        # sequence: the order of arrival; event: the JSON that a webhook would send.
+        """CREATE TABLE events (
+            sequence INTEGER PRIMARY KEY,
+            event_id TEXT NOT NULL UNIQUE,
+            event TEXT NOT NULL
+        )""",
+    ),
+    name="event store",
+    contents="events",
+    maker="the tracker makes it when it starts",
+    error=SinkError,
+)
 
 
 class SqliteSink:
@@ -78,19 +100,19 @@ class SqliteSink:
         await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None and self._file == _identify(self._path):
+        if self._connection is not None and self._file == identify_file(self._path):
             return self._connection
         # The file was moved or deleted, so events in the old one would be lost.
         self._close()
-        self._connection = store.open_store(self._path, self._busy_timeout_seconds)
-        self._file = _identify(self._path)
+        self._connection = open_database(self._path, _STORE, self._busy_timeout_seconds)
+        self._file = identify_file(self._path)
         return self._connection
 
     def _write(self, events: Sequence[Event]) -> None:
         connection = self._open()
-        with store.explain_errors(self._path):
+        with explain_errors(self._path, _STORE):
             try:
-                with store.transaction(connection):
+                with transaction(connection):
                     connection.executemany(
                         "INSERT INTO events (event_id, event) VALUES (?, ?)"
                         " ON CONFLICT (event_id) DO NOTHING",
@@ -114,10 +136,10 @@ def events(path: Path) -> Iterator[Event]:
         SinkError: the file can't be read; the text says what to do.
     """
     last_sequence = 0
-    with closing(store.open_store(path, _BUSY_TIMEOUT_SECONDS, read_only=True)) as connection:
+    with closing(open_database(path, _STORE, _BUSY_TIMEOUT_SECONDS, read_only=True)) as connection:
         while True:
             # In pages: SQLite can't shorten the write-ahead log during a long read.
-            with store.explain_errors(path):
+            with explain_errors(path, _STORE):
                 page = connection.execute(
                     "SELECT sequence, event FROM events WHERE sequence > ? ORDER BY sequence"
                     " LIMIT ?",
@@ -132,11 +154,3 @@ def events(path: Path) -> Iterator[Event]:
                     raise SinkError(f"{path}: row {sequence}: {error}") from error
                 yield event
             last_sequence = page[-1][0]
-
-
-def _identify(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

@@ -5,6 +5,7 @@ One rule for session, relay, library and commands.
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from msys_track.errors import RecipientError
@@ -18,6 +19,14 @@ _PATH: Final = re.compile(
           | [^\x00-\x20\x7f-\x9f<>"\ud800-\udfff]++ )*""",
     re.VERBOSE,
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """One RCPT: a path without its angle brackets, and the parameters as given."""
+
+    path: str
+    parameters: tuple[str, ...] = ()
 
 
 def is_path(address: str) -> bool:

@@ -1,0 +1,152 @@
+"""Lends connections, with the rule for when a second try is safe.
+
+A dialogue is played again, once and on a fresh connection, only where the upstream can't have the
+message: a kept connection turned out closed before anything of the body was sent, or the upstream
+has had enough of it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
+
+from msys_track.errors import UpstreamError
+from msys_track.logs import event_logger
+from msys_track.relay.connection import (
+    ConnectionFailedError,
+    ConnectionGoneError,
+    Dialogue,
+    UpstreamConnection,
+)
+from msys_track.relay.envelope import ExtensionMissingError
+from msys_track.relay.pool import Held, Pool
+from msys_track.relay.settings import UpstreamSettings
+from msys_track.relay.transaction import SenderPutOffError, reset
+from msys_track.smtp.capabilities import Capabilities
+
+log = event_logger(__name__)
+
+_Result = TypeVar("_Result")
+_Arguments = TypeVarTuple("_Arguments")
+
+
+class Lender:
+    """Plays dialogues on the connections of a pool.
+
+    Attributes:
+        offered: What the connection that was opened last offers; None before the first.
+    """
+
+    def __init__(self, settings: UpstreamSettings) -> None:
+        self.offered: Capabilities | None = None
+        self._settings = settings
+        self._pool = Pool(settings)
+        self._resets: set[asyncio.Task[None]] = set()
+        self._has_offered: set[str] = set()
+
+    async def use(
+        self,
+        begin: Callable[[UpstreamConnection, *_Arguments], Dialogue[_Result]],
+        *arguments: *_Arguments,
+    ) -> _Result:
+        """Play a dialogue and return its result.
+
+        Raises:
+            UpstreamError: refused, down, silent, or the answer to the message was lost.
+        """
+        connection, result = await self.lend(begin, *arguments)
+        self._pool.release(connection)
+        return result
+
+    async def lend(
+        self,
+        begin: Callable[[UpstreamConnection, *_Arguments], Dialogue[_Result]],
+        *arguments: *_Arguments,
+    ) -> tuple[UpstreamConnection, _Result]:
+        """Play a dialogue; return its result and the connection, which is to be released.
+
+        Raises:
+            UpstreamError: refused, down, silent, or the answer to the message was lost.
+        """
+        try:
+            connection, is_fresh = await self._pool.acquire()
+        except ConnectionFailedError as failure:
+            raise self.report_failure(failure) from failure
+        try:
+            if not is_fresh:
+                try:
+                    return connection, await connection.play(begin(connection, *arguments))
+                except (ConnectionGoneError, SenderPutOffError, ExtensionMissingError) as error:
+                    connection = await self._replace(connection, error)
+            self._note_offer(connection.capabilities)
+            return connection, await connection.play(begin(connection, *arguments))
+        except BaseException as error:
+            self._pool.release(connection)
+            if isinstance(error, ConnectionFailedError):
+                raise self.report_failure(error) from error
+            if isinstance(error, ExtensionMissingError):
+                raise self._put_off(error) from error
+            raise
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """Give a lent connection back, in whatever state it is."""
+        self._pool.release(connection)
+
+    def reset(self, connection: UpstreamConnection) -> None:
+        """Give a lent connection back once its transaction is reset."""
+        task = asyncio.get_running_loop().create_task(self._reset(connection))
+        self._resets.add(task)
+        task.add_done_callback(self._resets.discard)
+
+    def hold(self, held: Held) -> None:
+        """Let a transaction keep its connection until others need it."""
+        self._pool.hold(held)
+
+    def let_go(self, held: Held) -> None:
+        """Forget a held transaction; it ends, or its message is sent."""
+        self._pool.let_go(held)
+
+    def close(self) -> None:
+        """Close idle connections now, and those in use when they are released."""
+        self._pool.close()
+
+    def report_failure(self, why: object) -> UpstreamError:
+        """Log that the upstream can't be used, and return the answer to the client."""
+        # Host and port are for the operator's log, not for clients.
+        settings = self._settings
+        log.warning("upstream.failed", host=settings.host, port=settings.port, why=str(why))
+        text = f"4.4.1 The upstream can't be used: {why}"
+        return UpstreamError(451, text, outcome="not_sent")
+
+    async def _replace(
+        self, connection: UpstreamConnection, error: ConnectionGoneError | UpstreamError
+    ) -> UpstreamConnection:
+        """Return a fresh connection if it may do better; else raise the error."""
+        if isinstance(error, ExtensionMissingError) and self.offered == connection.capabilities:
+            raise error
+        try:
+            return await self._pool.replace(connection)
+        except ConnectionFailedError:
+            if isinstance(error, UpstreamError):
+                raise error from None
+            raise
+
+    async def _reset(self, connection: UpstreamConnection) -> None:
+        try:
+            await connection.play(reset(connection))
+        except ConnectionFailedError:
+            pass  # it was closed while it was held
+        finally:
+            self._pool.release(connection)
+
+    def _note_offer(self, offered: Capabilities) -> None:
+        self.offered = offered
+        self._has_offered |= {
+            name for name in ("eight_bit_mime", "smtp_utf8") if getattr(offered, name)
+        }
+
+    def _put_off(self, error: ExtensionMissingError) -> UpstreamError:
+        """Answer 4xx for what the upstream did take before: it may do so again."""
+        if error.extension not in self._has_offered:
+            return error
+        text = f"4{error.text[1:]} at the moment"
+        return UpstreamError(451, text, outcome="not_sent")

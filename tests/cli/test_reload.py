@@ -181,7 +181,7 @@ async def test_a_file_that_now_asks_for_a_guard_of_an_open_port_leaves_everythin
         async with Client(server.port) as client:
             assert client.greeting.startswith("220 ")
         file.write_text(
-            f"{text}Open_Relay = false\nmsys_track {{ unprotected = true }}\n", encoding="utf-8"
+            f"{text}Open_Relay = false\nmsys_track {{ open_relay = true }}\n", encoding="utf-8"
         )
         server.hang_up()
         reloaded = await asyncio.to_thread(server.event, "configuration.reloaded")

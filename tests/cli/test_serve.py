@@ -353,7 +353,7 @@ REACHED = 'keys = "keys.toml"\n[proxy]\nlisten = "0.0.0.0:0"\nupstream = "127.0.
 @pytest.mark.parametrize(
     ("name", "text", "is_protected_elsewhere"),
     [
-        ("ecelerity.conf", f"{GUARDED}msys_track {{ unprotected = true }}\n", True),
+        ("ecelerity.conf", f"{GUARDED}msys_track {{ open_relay = true }}\n", True),
         ("msys-track.toml", REACHED, False),
     ],
 )

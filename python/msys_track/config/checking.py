@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from msys_track.config.configuration import Configuration, make_configuration
+from msys_track.config.configuration import Configuration, find_access_problems, make_configuration
 from msys_track.config.document import Document
 from msys_track.config.load import complete_document, read_document
 from msys_track.config.problems import Problem, in_order
@@ -45,9 +45,12 @@ def check_configuration(
     document = complete_document(read_document(path), keys=keys, upstream=upstream)
     reading = Reading(document)
     own = in_order([*document.problems, *reading.problems()])
+    configuration = None if own else make_configuration(document, reading)
+    if configuration is not None:
+        own = in_order(find_access_problems(document, reading, configuration))
     return Checked(
         document=document,
-        configuration=None if own else make_configuration(document, reading),
+        configuration=None if own else configuration,
         problems=(*own, *_check_named_files(document, reading)),
     )
 

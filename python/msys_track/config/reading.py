@@ -26,6 +26,7 @@ from msys_track.config.schema.tables import (
 )
 from msys_track.config.scopes import ScopeStanza
 from msys_track.errors import describe_os_error
+from msys_track.injection.access_settings import AccessSettings
 from msys_track.injection.settings import ProxySettings
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
@@ -38,7 +39,9 @@ from msys_track.tracking.settings import TrackerSettings
 Server: TypeAlias = Literal["proxy", "tracker"]
 
 SERVERS: Final[tuple[Server, ...]] = ("proxy", "tracker")
-_SINGLE: Final = (TopLevel, PolicySettings, ProxySettings, UpstreamSettings, TrackerSettings)
+_SINGLE: Final = (
+    TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, TrackerSettings,
+)  # fmt: skip
 
 
 class Reading:
@@ -185,7 +188,12 @@ class Reading:
 
     def _find_file(self, path: KeyPath, key: Key, name: Path) -> Path:
         file = self._folder / name
-        if key.settings is not TrackerSettings:
+        if key.settings is AccessSettings:
+            # Another user may run the proxy, who alone can look into the files' folder.
+            if self._server != "tracker":
+                users = f": msys-track users add {file} NAME"
+                self._is_there(path, name, users if key.fields == ("auth_users",) else "")
+        elif key.settings is not TrackerSettings:
             self._is_there(path, name, f": msys-track keys new {file}")
         elif self._server != "proxy":
             # Another user may run the tracker, which reports what it can't open.

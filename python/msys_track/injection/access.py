@@ -77,8 +77,8 @@ class Access:
             SettingsError: a file can't be used, or a listener would let in anybody.
             UsersError: the file of users can't be used.
         """
-        for key, fault in find_faults(settings):
-            raise SettingsError(f"proxy: {key}: {fault}")
+        for fault in find_faults(settings):
+            raise SettingsError(f"proxy: {fault.key}: {fault.text}")
         self.rules = rules = settings.access
         self.counters = counters
         self.counted = Counted()

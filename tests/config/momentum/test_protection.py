@@ -10,7 +10,7 @@ from msys_track.config.problems import ConfigurationError, Problem
 
 LOOPBACK = ("127.0.0.1", "127.255.0.9", "[::1]", "localhost", "LocalHost")
 TO_DO = (
-    "listen on a loopback address, or write msys_track { unprotected = true } if something else, "
+    "listen on a loopback address, or write msys_track { open_relay = true } if something else, "
     "such as a firewall, protects it"
 )
 
@@ -194,12 +194,12 @@ def test_every_address_but_loopback_is_one_that_others_reach(
 
 @pytest.mark.parametrize(
     ("written", "count"),
-    [("true", 0), ("on", 0), ("false", 1), ("true unprotected = false", 1), ("maybe", 2)],
+    [("true", 0), ("on", 0), ("false", 1), ("true open_relay = false", 1), ("maybe", 2)],
 )
 def test_whoever_writes_that_something_else_guards_is_believed(
     tmp_path: Path, written: str, count: int
 ) -> None:
-    ours = f"msys_track {{ unprotected = {written} }}"
+    ours = f"msys_track {{ open_relay = {written} }}"
     refused = fault(2, ":25", "0.0.0.0:25", "TLS (ecelerity.conf:2)")
     wrong = (
         'x.conf:3: proxy.access.open_relay: found "maybe", allowed: true or false, without quotes'
@@ -213,7 +213,7 @@ def test_whoever_writes_that_something_else_guards_is_believed(
     [
         ("unprotected = true", "unprotected"),
         ("ESMTP_Listener { Unprotected = true }", "esmtp_listener.Unprotected"),
-        ("ESMTP_Listener { Listen :25 { unprotected = true } }", "listen.access.open_relay"),
+        ("ESMTP_Listener { Listen :25 { open_relay = true } }", "listen.unprotected"),
     ],
 )
 def test_the_word_that_something_else_guards_has_one_place(
@@ -228,7 +228,7 @@ def test_the_word_that_something_else_guards_has_one_place(
 def test_the_word_that_something_else_guards_has_its_key_in_toml(folder: Path) -> None:
     path = folder / "msys-track.toml"
     text = 'keys = "keys.toml"\n[listen.":25"]\n[proxy]\nupstream = "127.0.0.1:25"\n'
-    for word, is_allowed in (("", False), ("unprotected = true\n", True)):
+    for word, is_allowed in (("", False), ("open_relay = true\n", True)):
         path.write_text(text + word)
         proxy = load(path).proxy
         assert proxy is not None

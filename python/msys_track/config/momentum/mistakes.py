@@ -26,7 +26,6 @@ _OF_SCOPES: Final = {**TRACKING, **OURS}
 _OPTION_HOMES: Final[Mapping[str, str]] = {
     **dict.fromkeys(_OF_SCOPES, TRACKING_SCOPES),
     **dict.fromkeys(ENGAGEMENT, "engagement_tracker"),
-    "unprotected": "msys_track",
 }
 
 

@@ -100,10 +100,10 @@ def test_a_port_that_would_be_an_open_relay_is_a_fault(
     result = run(*command, *option, "ecelerity.conf")
     assert (result.exit_code, result.stdout) == (2, "")
     assert (
-        'ecelerity.conf:5: listen ":25": msys-track does not enforce these options yet: '
-        "esmtp_listener.TLS_Certificate (ecelerity.conf:3); 0.0.0.0:25 would be an open relay: "
-        "listen on a loopback address, or write msys_track { open_relay = true } if something "
-        "else, such as a firewall, protects it\n"
+        'ecelerity.conf:5: listen ":25": msys-track does not enforce these options: '
+        "esmtp_listener.TLS_Certificate (ecelerity.conf:3); say who may send to 0.0.0.0:25 by "
+        "networks or auth_users in msys_track { }, listen on a loopback address, or write "
+        "msys_track { open_relay = true } if something else, such as a firewall, protects it\n"
     ) in result.stderr
     assert not (folder / "msys-track-keys.toml").exists()
 

@@ -4,7 +4,7 @@ import ssl
 from pathlib import Path
 
 import pytest
-from tests.certificates import make_certificate
+from tests.certificates import make_certificate, shake_hands
 
 from msys_track.errors import SettingsError
 from msys_track.smtp.tls import (
@@ -15,25 +15,6 @@ from msys_track.smtp.tls import (
     make_server_context,
     parse_fingerprint,
 )
-
-
-def shake_hands(
-    server: ssl.SSLContext, client: ssl.SSLContext, name: str | None = "localhost"
-) -> ssl.SSLObject:
-    """Finish a handshake in memory, and return the client's end."""
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ours = client.wrap_bio(to_client, to_server, server_hostname=name)
-    theirs = server.wrap_bio(to_server, to_client, server_side=True)
-    is_done = [False, False]
-    for _ in range(10):
-        for number, end in enumerate((ours, theirs)):
-            try:
-                end.do_handshake()
-                is_done[number] = True
-            except ssl.SSLWantReadError:
-                continue
-    assert all(is_done)
-    return ours
 
 
 def test_a_client_that_verifies_takes_the_name_of_the_certificate(tmp_path: Path) -> None:

@@ -14,11 +14,14 @@ from msys_track.config.load import complete_document, read_document
 from msys_track.config.problems import Problem, in_order
 from msys_track.config.reading import Reading
 from msys_track.config.schema.tables import TopLevel
-from msys_track.errors import KeyRingError, SettingsError
+from msys_track.errors import KeyRingError, SettingsError, UsersError
+from msys_track.injection.access_settings import AccessSettings
+from msys_track.injection.users import read_users
 from msys_track.keys.file import KeySource
 from msys_track.keys.ring import KeyRing
 from msys_track.policy import loading
 from msys_track.policy.loading import PolicySettings
+from msys_track.smtp.tls import make_server_context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,7 @@ def _check_named_files(document: Document, reading: Reading) -> Iterator[Problem
             KeyRing.load(source)
         except KeyRingError as error:
             yield document.problem(("keys",), str(error))
+    yield from _check_access_files(document, reading)
     # A policy must run under the limits that were meant, or not at all.
     if any(path[0] == "policy" and path[1:2] != ("files",) for path, _ in reading.faults):
         return
@@ -74,3 +78,17 @@ def _check_named_files(document: Document, reading: Reading) -> Iterator[Problem
         except SettingsError as error:
             for line in str(error).splitlines():
                 yield document.problem(("policy", "files", place), line)
+
+
+def _check_access_files(document: Document, reading: Reading) -> Iterator[Problem]:
+    rules = reading.values[AccessSettings]
+    try:
+        if users := rules.get("auth_users"):
+            read_users(users)
+    except UsersError as error:
+        yield document.problem(("proxy", "auth_users"), str(error))
+    try:
+        if certificate := rules.get("tls_certificate"):
+            make_server_context(certificate, rules.get("tls_key"))
+    except SettingsError as error:
+        yield document.problem(("proxy", "tls_certificate"), str(error))

@@ -23,7 +23,7 @@ from msys_track.injection.access_settings import (
 from msys_track.injection.faults import find_faults
 from msys_track.injection.interfaces import find_networks_around
 from msys_track.injection.limits import Counted, Gauge, TokenBucket
-from msys_track.injection.settings import ProxySettings
+from msys_track.injection.settings import ProxySettings, is_loopback
 from msys_track.injection.users import Login, User, Users, UsersBusyError, fold_name, read_users
 from msys_track.injection.watched import Watched
 from msys_track.logs import event_logger
@@ -79,6 +79,10 @@ class Access:
         """
         for fault in find_faults(settings):
             raise SettingsError(f"proxy: {fault.key}: {fault.text}")
+        listens = (*settings.listens, *settings.access.listen_tls)
+        reached = [str(each) for each in listens if not is_loopback(each.host)]
+        if settings.access.open_relay and reached:
+            log.warning("proxy.open_relay", addresses=reached)
         self.rules = rules = settings.access
         self.counters = counters
         self.counted = Counted()
@@ -137,6 +141,13 @@ class Access:
     def may_use_xclient(self, peer: IpAddress | None) -> bool:
         """Whether XCLIENT is believed of the address that a connection itself has."""
         return _is_in(peer, self.rules.xclient_from)
+
+    def refuse_xclient(self, peer: IpAddress | None) -> Reply | None:
+        """Return the reply to XCLIENT of a peer whose XCLIENT is not believed."""
+        if self.may_use_xclient(peer):
+            return None
+        self.counters.add("access.refused.xclient")
+        return Reply(550, "5.7.0 XCLIENT is not for this client")
 
     def list_user_tables(self, user: str) -> Tables:
         """List the tables of a user: one or none."""

@@ -10,6 +10,7 @@ from typing import cast
 
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.acceptance import Acceptance
+from msys_track.injection.access import Access
 from msys_track.injection.budget import Budget
 from msys_track.injection.session import Session, Shared
 from msys_track.injection.settings import ProxySettings
@@ -85,6 +86,7 @@ class Proxy:
         for answer in tuple(shared.answers):
             answer.cancel()
         await asyncio.gather(*shared.answers, return_exceptions=True)
+        shared.access.close()
         log.info("proxy.closed", **shared.counters.snapshot())
 
 
@@ -103,12 +105,16 @@ async def serve(  # noqa: PLR0913 - the parts of one server
 
     Raises:
         OSError: an address can't be bound; then none is.
+        SettingsError: a certificate can't be used, or anybody could send.
+        UsersError: the file of users can't be used.
     """
+    counters = counters or Counters()
+    access = Access(settings, counters)
     bound = _bind_addresses(settings.listens, listener)
     loop = asyncio.get_running_loop()
-    counters = counters or Counters()
     shared = Shared(
         settings=settings,
+        access=access,
         upstream=upstream,
         acceptance=Acceptance(rewriter, upstream, counters),
         budget=Budget(settings.max_bytes_in_flight),

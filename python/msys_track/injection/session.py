@@ -19,6 +19,7 @@ from msys_track.dispatch.session import PolicySession
 from msys_track.errors import UpstreamError
 from msys_track.injection import address
 from msys_track.injection.acceptance import Acceptance
+from msys_track.injection.access import Access
 from msys_track.injection.budget import Budget
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.intake import DataRefusedError, receive
@@ -50,6 +51,7 @@ class Shared:
     """The state that the sessions of one listener share."""
 
     settings: ProxySettings
+    access: Access
     upstream: Upstream
     acceptance: Acceptance
     budget: Budget

@@ -366,7 +366,10 @@ def test_our_own_stanza_says_what_momentum_can_not(tmp_path: Path) -> None:
         (
             "msys_track",
             "zzz",
-            "unknown; allowed: keys, upstream, store, tracker_listen, unprotected",
+            (
+                "unknown; allowed: keys, upstream, store, tracker_listen, open_relay, networks, "
+                "auth_users, tls_certificate, tls_key, tls_required"
+            ),
         ),
     ],
 )

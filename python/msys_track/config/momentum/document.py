@@ -247,6 +247,7 @@ class _Mapping:
         rules = self.members.get("proxy", {})
         has_rules = rules.get("open_relay") is True or not _RULES.isdisjoint(rules)
         addresses = {table: meaning for (_, meaning), table in self._tables.items()}
+        are_open: list[bool] = []
         for name in list(self.members.get("listen", {})):
             table, key = ("listen", name), f'listen "{name}"'
             place, address = self.places[table], addresses.get(table)
@@ -258,17 +259,23 @@ class _Mapping:
                 del self.members["listen"][name]
                 self._forget_places(table)
                 continue
-            guards = [] if has_rules else list(self._guards.find(table))
-            if guards and isinstance(address, Address) and not is_loopback(address.host):
+            if has_rules or not isinstance(address, Address) or is_loopback(address.host):
+                continue
+            are_open.append(self._guards.is_open(table))
+            guards = list(self._guards.find(table))
+            if guards:
                 folder = self._path.parent
                 named = ", ".join(f"{each} ({at.format_from(folder)})" for each, at in guards)
                 text = (
-                    f"msys-track does not read these options: {named}; say who may send to "
+                    f"msys-track does not enforce these options: {named}; say who may send to "
                     f"{address} by networks or auth_users in msys_track {{ }}, listen on a "
                     "loopback address, or write msys_track { open_relay = true } if something "
                     "else, such as a firewall, protects it"
                 )
                 self._add_problem(place, key, text)
+        if are_open and all(are_open):
+            # Momentum's own Open_Relay, of every listener that others reach.
+            self._open_table(("proxy",), self.places["listen",])["open_relay"] = True
 
     def _settle_scripts(self) -> None:
         """Make the list of policy files from the scripts, in their order."""

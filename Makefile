@@ -9,11 +9,12 @@ MAKEFLAGS += --no-builtin-rules
 # The interpreter to make .venv from; empty: the newest on PATH (scripts/find-python).
 PYTHON ?=
 # Handed on: make demo ARGS=--keep, make test PYTEST_ARGS='-k resolve', make bench BENCH_ARGS=…,
-# make corpus CORPUS_ARGS='--every 20'.
+# make corpus CORPUS_ARGS='--every 20', make soak SOAK_ARGS='--seconds 600 --seed 7'.
 ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 CORPUS_ARGS ?=
+SOAK_ARGS ?=
 # make lock UPGRADE=--upgrade takes the newest versions instead of keeping those that fit.
 UPGRADE ?=
 
@@ -38,7 +39,7 @@ installed = $(PIP) install --require-hashes $(1) || { printf '%s\n' \
 	'  hint: pip needs a package index that it can reach; its settings: $(BIN)/python -m pip config list' >&2; \
 	exit 1; }
 
-.PHONY: help demo test bench bench-smtp corpus build lint types fmt clean lock pages coverage audit \
+.PHONY: help demo test bench bench-smtp soak corpus build lint types fmt clean lock pages coverage audit \
 	prerequisites lint-prerequisites lint-rust lint-python lint-words test-rust test-python \
 	coverage-rust coverage-python audit-rust audit-python
 
@@ -49,6 +50,7 @@ help:
 	@echo '  make test     every check: lint, types, Rust tests, Python tests'
 	@echo '  make bench    speed against peers, in one run; fails under the bars (BENCH_ARGS=…)'
 	@echo '  make bench-smtp  the proxy beside haproxy as a TCP hop; fails under the bars (BENCH_ARGS=…)'
+	@echo '  make soak     faults under load, with an account of every mail (SOAK_ARGS=…)'
 	@echo '  make corpus   fidelity over ../shared/corpus, judged by readers of other hands'
 	@echo '  make build    the compiled core and the command, in .venv'
 	@echo '  make lint     cargo fmt, clippy, ruff, import directions, spelling'
@@ -165,6 +167,10 @@ bench-smtp: $(STAMPS)/core $(STAMPS)/bench
 	@scripts/mail-tools postfix haproxy || true
 	$(say) 'bench-smtp: the proxy beside a bare TCP hop; the bars are asserted'
 	@$(BIN)/python -m benches.hop $(BENCH_ARGS)
+
+soak: $(STAMPS)/core $(STAMPS)/dev
+	$(say) 'soak: everything fails at random instants under load; every mail is accounted for'
+	@$(BIN)/python -m tests.faults.soak $(SOAK_ARGS)
 
 fmt: $(STAMPS)/dev | lint-prerequisites
 	$(say) 'formatting'

@@ -18,6 +18,7 @@ pub mod mime;
 pub mod names;
 pub mod plan;
 pub mod reason;
+pub mod recipe;
 pub mod smtp;
 pub mod stream;
 pub mod text;

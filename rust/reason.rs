@@ -12,6 +12,18 @@ macro_rules! reasons {
             /// Every reason, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
+            /// Its place in `ALL`.
+            const fn index(self) -> u32 {
+                let mut index = 0;
+                $(
+                    if matches!(self, Self::$variant) {
+                        return index;
+                    }
+                    index += 1;
+                )+
+                index
+            }
+
             /// The code that logs, counters and documents use.
             #[must_use]
             pub const fn code(self) -> &'static str {
@@ -108,6 +120,8 @@ reasons! {
     NestedTooDeep = "nested_too_deep",
     /// in a stream: a link's tag or a conditional comment is longer than 64 KiB
     HtmlLimit = "html_limit",
+    /// its copy would be over 8 MiB longer than the message, which goes on as it came
+    TooMuchGrowth = "too_much_growth",
     /// neither opens nor clicks are tracked for it
     TrackingOff = "tracking_off",
     /// policy set `__bypass_smtpapi`, or the configuration does not load `smtpapi`; X-MSYS-API
@@ -115,4 +129,45 @@ reasons! {
     Bypassed = "bypassed",
     /// a defect of ours
     CoreFailure = "core_failure",
+}
+
+/// A set of reasons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reasons(u64);
+
+impl Reasons {
+    /// These and more.
+    #[must_use]
+    pub fn with(self, more: impl IntoIterator<Item = Reason>) -> Self {
+        Self(more.into_iter().fold(self.0, |bits, reason| bits | 1 << reason.index()))
+    }
+
+    /// One bit for each, the lowest for the first of [`Reason::ALL`].
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromIterator<Reason> for Reasons {
+    fn from_iter<I: IntoIterator<Item = Reason>>(reasons: I) -> Self {
+        Self::default().with(reasons)
+    }
+}
+
+// A set has a bit for each.
+const _: () = assert!(Reason::ALL.len() <= 64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_a_bit_of_its_own_in_the_order_of_the_list() {
+        for (place, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(Reasons::from_iter([*reason]).bits(), 1 << place);
+        }
+        let two = Reasons::from_iter([Reason::NoHost, Reason::NotHttp, Reason::NoHost]);
+        assert_eq!(two.bits(), 0b11);
+    }
 }

@@ -9,7 +9,7 @@ use std::num::NonZero;
 use crate::link::target::{after_protocol, is_secure};
 use crate::link::{Link, Place};
 use crate::plan::{Fill, Hole, Insertion, InsertionError, Plan, Rendering, Tracking};
-use crate::reason::Reason;
+use crate::reason::{Reason, Reasons};
 use crate::token::{
     EncodedEngagement, EncodedLink, Engagement, KeyRing, Kind, LinkClaims, LinkPart, Position,
     Sealer,
@@ -131,6 +131,7 @@ fn is_host_and_port(domain: &str) -> bool {
 #[derive(Debug)]
 pub struct TrackedPlan<S> {
     plan: Plan<S>,
+    reasons: Reasons,
     links: Vec<EncodedLink>,
     pixel: EncodedLink,
     initial_pixel: EncodedLink,
@@ -162,6 +163,7 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
         };
         let links = plan.links.iter().map(|planned| numbering.encode(&planned.link)).collect();
         Self {
+            reasons: plan.left_alone.iter().map(|left| left.reason).collect(),
             plan,
             links,
             pixel: pixel(Kind::Open),
@@ -259,6 +261,14 @@ impl Numbering {
             Some(sublink) => encoded.below(sublink),
             None => encoded,
         }
+    }
+}
+
+impl<S> TrackedPlan<S> {
+    /// Why something is left alone in every copy.
+    #[must_use]
+    pub fn reasons(&self) -> Reasons {
+        self.reasons
     }
 }
 

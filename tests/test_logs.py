@@ -155,23 +155,24 @@ log.error("lone.surrogate", field="\\udc80")
 
 def test_a_line_that_is_made_already_is_written_as_it_is() -> None:
     done = run(f"""{COMMAND}
-from msys_track.logs import takes_lines, write_line
-print(takes_lines())
-write_line(b'{{"event": "made"}}')
-logs.to_stderr(level="warning")
-print(takes_lines())
-write_line(b"unwanted")
+from msys_track.logs import line_writer
+line_writer(b'{{"event": "made"}}')
 """)
-    assert (done.stdout, done.stderr) == ("True\nFalse\n", '{"event": "made"}\n')
+    assert done.stderr == '{"event": "made"}\n'
+
+
+@pytest.mark.parametrize("level", ["warning", "error"])
+def test_lines_of_level_info_are_not_taken_where_only_worse_is_logged(level: str) -> None:
+    done = run(f"""{COMMAND}
+import msys_track.logs
+logs.to_stderr(level={level!r})
+print(msys_track.logs.line_writer)
+""")
+    assert done.stdout == "None\n"
 
 
 def test_the_library_takes_no_lines() -> None:
-    done = run("""
-from msys_track.logs import takes_lines, write_line
-write_line(b"unwanted")
-print(takes_lines())
-""")
-    assert (done.stdout, done.stderr) == ("False\n", "")
+    assert run("from msys_track.logs import *; print(line_writer)").stdout == "None\n"
 
 
 def test_defects_that_the_loop_reports_are_in_the_log_too() -> None:

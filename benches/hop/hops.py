@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from benches.hop import mails, process_tree
+from benches.hop import mails
+from tests import process_tree
 from tests.mail_tools import Tool, find_tool
 
 DIRECT = "direct"

@@ -11,7 +11,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from benches.conftest import Report
-from benches.hop import mails, process_tree
+from benches.hop import mails
 from benches.hop.bars import Results, say
 from benches.hop.client import TimedClient
 from benches.hop.hops import (
@@ -26,6 +26,7 @@ from benches.hop.hops import (
 )
 from benches.hop.load import Load
 from benches.race import Race
+from tests import process_tree
 
 _PILOT_MAILS = 100
 _MIB = 1024 * 1024

@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeAlias, final
 
 from msys_track.keys.ring import KeyRing as _KeyRing
 from msys_track.rewriting.engine import HeaderField, LeftAlone, Plan
+from msys_track.rewriting.recipe import Reader, WireCopy
 
 __all__ = [
     "REASONS",
@@ -13,6 +14,7 @@ __all__ = [
     "Engagement",
     "HtmlStream",
     "KeyRing",
+    "Recipe",
     "Rules",
     "TokenError",
     "TrackedUrls",
@@ -182,6 +184,27 @@ class Rules:
         strip_text_options: bool,
         pixel_placeholder: str | None,
     ) -> Rules: ...
+
+@final
+class Recipe:
+    def __new__(
+        cls,
+        keys: _KeyRing,
+        engagement: Engagement,
+        urls: TrackedUrls,
+        rules: Rules,
+        /,
+        *,
+        drop_headers: Sequence[bytes],
+        tracks_amp: bool,
+        max_growth_bytes: int,
+    ) -> Recipe: ...
+    def rewrite(
+        self, message: bytes, reader: Reader, insertions: Sequence[tuple[int, bytes]] = ..., /
+    ) -> WireCopy: ...
+    def render(
+        self, plan: Plan, reader: Reader, insertions: Sequence[tuple[int, bytes]] = ..., /
+    ) -> WireCopy: ...
 
 @final
 class HtmlStream:

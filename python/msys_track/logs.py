@@ -3,8 +3,8 @@
 A program that imports msys-track configures the logger `msys_track` or the root; until then
 nothing is written. The commands render them as JSON or for a terminal (`cli/logs.py`).
 
-Where each mail has a line, to make a record and to render it costs more than the line. There
-`write_line` takes the line as it is to be written, if `takes_lines` says that somebody wants it.
+Where each mail has a line, to make a record and to render it costs more than the line. There a
+`line_writer` takes the line as it is to be written, if there is one.
 """
 
 import logging
@@ -16,7 +16,10 @@ ROOT: Final = "msys_track"
 # With no handler at all Python would write warnings to standard error.
 logging.getLogger(ROOT).addHandler(logging.NullHandler())
 
-_write_line: Callable[[bytes], object] | None = None
+line_writer: Callable[[bytes], object] | None = None
+"""Takes events of level info that are JSON objects already, each without a line's end; never
+waits, never raises. None where events are wanted: a program has its own handlers, and a terminal
+wants no JSON. The commands set it."""
 
 _FRAMES: Final = 3  # from `Logger.log` to the caller, over `_log` and `info`
 
@@ -89,27 +92,3 @@ class _Message:
 def event_logger(name: str) -> EventLogger:
     """Return the logger of a module, given its `__name__`."""
     return EventLogger(logging.getLogger(name), {})
-
-
-def set_line_writer(write: Callable[[bytes], object] | None) -> None:
-    """Hand lines of JSON to a function from now on; None: to nobody.
-
-    Args:
-        write: takes a line without its end; it neither waits nor raises.
-    """
-    global _write_line  # noqa: PLW0603 - one for a process, as the loggers of `logging`
-    _write_line = write
-
-
-def takes_lines() -> bool:
-    """Return whether lines are wanted in place of events of level info.
-
-    A program that has its own handlers wants events, and a terminal wants no JSON.
-    """
-    return _write_line is not None
-
-
-def write_line(line: bytes) -> None:
-    """Write an event that is one JSON object already; never waits, never raises."""
-    if _write_line is not None:
-        _write_line(line)

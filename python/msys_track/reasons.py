@@ -3,8 +3,10 @@
 The compiled core has the same list (`rust/reason.rs`); a test holds the two together.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Self
+from functools import lru_cache
+from typing import Final, Self
 
 
 class Reason(StrEnum):
@@ -138,6 +140,10 @@ class Reason(StrEnum):
         "html_limit",
         "in a stream: a link's tag or a conditional comment is longer than 64 KiB",
     )
+    TOO_MUCH_GROWTH = (
+        "too_much_growth",
+        "its copy would be over 8 MiB longer than the message, which goes on as it came",
+    )
     TRACKING_OFF = "tracking_off", "neither opens nor clicks are tracked for it"
     BYPASSED = (
         "bypassed",
@@ -147,3 +153,23 @@ class Reason(StrEnum):
         ),
     )
     CORE_FAILURE = "core_failure", "a defect of ours"
+
+
+_BITS: Final = {reason.value: 1 << place for place, reason in enumerate(Reason)}
+
+
+def pack_reasons(codes: Iterable[str]) -> int:
+    """Return a set of reasons as a number: a bit for each, the lowest for the first of them all.
+
+    The core gives this number, so that nothing is made for a link until somebody reads why.
+    """
+    bits = 0
+    for code in codes:
+        bits |= _BITS[code]
+    return bits
+
+
+@lru_cache(maxsize=1024)
+def list_reasons(bits: int) -> tuple[str, ...]:
+    """Return the codes of a set of reasons, in the order of the enumeration."""
+    return tuple(code for code, bit in _BITS.items() if bits & bit)

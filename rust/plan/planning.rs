@@ -49,6 +49,28 @@ impl<S: AsRef<[u8]>> Plan<S> {
             placeless,
         }
     }
+
+    /// The plan of a message whose body stays: header fields named in `drop_headers` go.
+    #[must_use]
+    pub fn of_header(source: S, drop_headers: &[&[u8]]) -> Self {
+        let message = source.as_ref();
+        let section = Section::parse_message(message);
+        let rules = Rules::default();
+        let mut planner = Planner::new(message, &rules);
+        planner.header(&section, drop_headers);
+        let edits = planner.edits;
+        Self {
+            source,
+            header_end: section.end,
+            edits,
+            documents: Vec::new(),
+            links: Vec::new(),
+            left_alone: Vec::new(),
+            parts: Vec::new(),
+            pixels: Vec::new(),
+            placeless: Vec::new(),
+        }
+    }
 }
 
 /// Collects a plan's edits in the order of the message.

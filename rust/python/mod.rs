@@ -7,6 +7,7 @@ use pyo3::{create_exception, import_exception};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 mod plan;
+mod recipe;
 mod smtp;
 mod stream;
 mod token;
@@ -62,6 +63,8 @@ mod _core {
 
     #[pymodule_export]
     use super::plan::{Rules, TrackedUrls, header_fields, make_plan};
+    #[pymodule_export]
+    use super::recipe::Recipe;
     #[pymodule_export]
     use super::smtp::{find_end_of_data, stuff, unstuff};
     #[pymodule_export]

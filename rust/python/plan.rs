@@ -202,11 +202,17 @@ where
 
 /// A message and its edits, found once, rendered for each recipient.
 #[pyclass(frozen, module = "msys_track._core")]
-pub(super) struct Plan(TrackedPlan<Message>);
+pub(super) struct Plan(pub(super) TrackedPlan<Message>);
 
 /// A message that plans share.
 #[derive(Clone)]
-struct Message(Arc<PyBackedBytes>);
+pub(super) struct Message(Arc<PyBackedBytes>);
+
+impl Message {
+    pub(super) fn new(message: PyBackedBytes) -> Self {
+        Self(Arc::new(message))
+    }
+}
 
 impl AsRef<[u8]> for Message {
     fn as_ref(&self) -> &[u8] {
@@ -227,7 +233,7 @@ pub(super) fn make_plan(
     let rules = &rules.get().0;
     catch_panic(py, "planning", message.len(), || {
         let dropped: Vec<&[u8]> = drop_headers.iter().map(|name| &**name).collect();
-        TrackedPlan::new(plan::Plan::new(Message(Arc::new(message)), rules, &dropped))
+        TrackedPlan::new(plan::Plan::new(Message::new(message), rules, &dropped))
     })
     .map(Plan)
 }
@@ -348,7 +354,7 @@ impl Plan {
     }
 }
 
-fn borrow(insertions: &[(usize, PyBackedBytes)]) -> Vec<plan::Insertion<'_>> {
+pub(super) fn borrow(insertions: &[(usize, PyBackedBytes)]) -> Vec<plan::Insertion<'_>> {
     insertions.iter().map(|(offset, lines)| (*offset, &**lines)).collect()
 }
 
@@ -360,7 +366,7 @@ pub(super) struct Rendered {
 }
 
 /// A copy is written so many times as fast as its message was read.
-const COPYING: usize = 16;
+pub(super) const COPYING: usize = 16;
 
 #[pymethods]
 impl Rendered {

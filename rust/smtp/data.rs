@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use memchr::{memchr2_iter, memmem};
 
 /// The line that ends the data.
-const END: &[u8] = b".\r\n";
+pub const END: &[u8] = b".\r\n";
 const END_AFTER_LINE: &[u8] = b"\r\n.\r\n";
 const DOT_AFTER_LINE: &[u8] = b"\r\n.";
 
@@ -41,24 +41,17 @@ pub fn find_end(buffer: &[u8], start: usize) -> Option<usize> {
 /// # Errors
 /// [`BareNewline`] with the offset of the first one.
 pub fn unstuff(wire: &[u8]) -> Result<Cow<'_, [u8]>, BareNewline> {
-    let mut message = Vec::new();
-    let mut copied = 0;
-    if wire.first() == Some(&b'.') {
-        copied = 1;
+    if let Some(at) = find_bare_newline(wire) {
+        return Err(BareNewline(at));
     }
-    let mut line_feed_due = None;
-    for at in memchr2_iter(b'\r', b'\n', wire) {
-        if wire.get(at) == Some(&b'\r') {
-            if wire.get(at + 1) != Some(&b'\n') {
-                return Err(BareNewline(at));
-            }
-            line_feed_due = Some(at + 1);
-        } else if line_feed_due != Some(at) {
-            return Err(BareNewline(at));
-        } else if wire.get(at + 1) == Some(&b'.') {
-            message.extend_from_slice(wire.get(copied..=at).unwrap_or_default());
-            copied = at + 2;
+    let mut copied = usize::from(wire.first() == Some(&b'.'));
+    let mut message = Vec::new();
+    for at in memmem::find_iter(wire, DOT_AFTER_LINE) {
+        if message.is_empty() {
+            message.reserve_exact(wire.len());
         }
+        message.extend_from_slice(wire.get(copied..at + 2).unwrap_or_default());
+        copied = at + DOT_AFTER_LINE.len();
     }
     if copied == 0 {
         return Ok(Cow::Borrowed(wire));
@@ -67,28 +60,70 @@ pub fn unstuff(wire: &[u8]) -> Result<Cow<'_, [u8]>, BareNewline> {
     Ok(Cow::Owned(message))
 }
 
+/// Finds the first CR without its LF or LF without its CR.
+fn find_bare_newline(wire: &[u8]) -> Option<usize> {
+    let (Some(first), Some(last)) = (wire.first(), wire.last()) else { return None };
+    // Every CR has an LF behind it if and only if their places, moved by one, are the same. This
+    // loop has no branch, so that the compiler compares many bytes at a time.
+    let (before, behind) = (wire.get(..wire.len() - 1)?, wire.get(1..)?);
+    let halves = before.iter().zip(behind).map(|(a, b)| (*a == b'\r') ^ (*b == b'\n'));
+    let is_whole = !halves.fold(false, std::ops::BitOr::bitor);
+    if is_whole && *first != b'\n' && *last != b'\r' {
+        return None;
+    }
+    memchr2_iter(b'\r', b'\n', wire).find(|&at| {
+        let is_lf_due = wire.get(at) == Some(&b'\r');
+        let other = if is_lf_due { Some(at + 1) } else { at.checked_sub(1) };
+        let wanted = if is_lf_due { b'\n' } else { b'\r' };
+        other.and_then(|other| wire.get(other)) != Some(&wanted)
+    })
+}
+
 /// Makes wire bytes of a message: dots before lines that begin with one, and the end line.
 ///
 /// A message that does not end with CRLF gets one; an empty message stays empty. Bare CR and LF
 /// pass as they are: they start no line.
 #[must_use]
 pub fn stuff(message: &[u8]) -> Vec<u8> {
-    let mut wire = Vec::with_capacity(message.len() + message.len() / 64 + 8);
+    let mut wire = Vec::with_capacity(message.len() + stuffing(message));
+    stuff_pieces(message, |piece| wire.extend_from_slice(piece));
+    wire
+}
+
+/// How many bytes longer a message's wire bytes are; [`END`] alone has the fewest.
+#[must_use]
+pub fn stuffing(message: &[u8]) -> usize {
+    let mut length = 0;
+    stuff_pieces(message, |piece| length += piece.len());
+    length - message.len()
+}
+
+/// Writes what [`stuff`] makes into `out`, which is as long.
+pub fn stuff_into(message: &[u8], out: &mut [u8]) {
+    let mut at = 0;
+    stuff_pieces(message, |piece| {
+        if let Some(place) = out.get_mut(at..at + piece.len()) {
+            place.copy_from_slice(piece);
+        }
+        at += piece.len();
+    });
+}
+
+fn stuff_pieces(message: &[u8], mut add: impl FnMut(&[u8])) {
     if message.first() == Some(&b'.') {
-        wire.push(b'.');
+        add(b".");
     }
     let mut copied = 0;
     for at in memmem::find_iter(message, DOT_AFTER_LINE) {
-        wire.extend_from_slice(message.get(copied..at + 2).unwrap_or_default());
-        wire.push(b'.');
+        add(message.get(copied..at + 2).unwrap_or_default());
+        add(b".");
         copied = at + 2;
     }
-    wire.extend_from_slice(message.get(copied..).unwrap_or_default());
+    add(message.get(copied..).unwrap_or_default());
     if !message.is_empty() && !message.ends_with(b"\r\n") {
-        wire.extend_from_slice(b"\r\n");
+        add(b"\r\n");
     }
-    wire.extend_from_slice(END);
-    wire
+    add(END);
 }
 
 #[cfg(test)]
@@ -150,7 +185,41 @@ mod tests {
         stuffed.collect::<String>() + ".\r\n"
     }
 
+    /// The rule read off the RFC, byte by byte.
+    fn naive_unstuff(wire: &[u8]) -> Result<Vec<u8>, BareNewline> {
+        let mut message = Vec::new();
+        for (at, byte) in wire.iter().enumerate() {
+            let before = at.checked_sub(1).map(|before| wire[before]);
+            let is_bare = match byte {
+                b'\r' => wire.get(at + 1) != Some(&b'\n'),
+                b'\n' => before != Some(b'\r'),
+                _ => false,
+            };
+            if is_bare {
+                return Err(BareNewline(at));
+            }
+            if *byte != b'.' || !matches!(before, None | Some(b'\n')) {
+                message.push(*byte);
+            }
+        }
+        Ok(message)
+    }
+
     proptest! {
+        #[test]
+        fn unstuffing_is_what_the_rfc_says(wire in "(\r\n|\r\n|\r\n|\r|\n|[.a]){0,60}") {
+            let message = unstuff(wire.as_bytes()).map(Cow::into_owned);
+            prop_assert_eq!(message, naive_unstuff(wire.as_bytes()));
+        }
+
+        #[test]
+        fn stuffing_adds_as_many_bytes_as_it_says(message in "(\r\n|\r|\n|[.a]){0,20}") {
+            let message = message.as_bytes();
+            let mut wire = vec![b'?'; message.len() + stuffing(message)];
+            stuff_into(message, &mut wire);
+            prop_assert_eq!(wire, stuff(message));
+        }
+
         #[test]
         fn stuffing_is_what_the_rfc_says(message in "(\r\n|\r|\n|[.a]){0,20}") {
             prop_assert_eq!(stuff(message.as_bytes()), naive_stuff(&message).into_bytes());

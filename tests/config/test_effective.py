@@ -97,12 +97,12 @@ def test_every_key_of_every_table_is_shown(folder: Path) -> None:
     shown = find_tables(checked.document, configuration)
     every: dict[Any, set[str]] = {
         (): set(TOP),
-        **{(name,): set(TABLES[name]) for name in ("policy", "proxy", "tracker")},
+        **{(name,): set(TABLES[name]) for name in ("policy", "proxy", "spool", "tracker")},
     }
     assert {name: set(table) for name, table in shown.items()} == every
     assert shown["policy",]["files"] == ([str(folder / "policy.lua")], "msys-track.toml:21")
     proxies = ["10.0.0.0/8", "::1/128"]
-    assert shown["tracker",]["trusted_proxies"] == (proxies, "msys-track.toml:35")
+    assert shown["tracker",]["trusted_proxies"] == (proxies, "msys-track.toml:40")
     assert shown["proxy",]["idle_timeout_seconds"] == (300, "msys-track.toml:30")
 
 

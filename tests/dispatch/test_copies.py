@@ -130,8 +130,9 @@ def test_a_failure_to_explain_costs_no_copy() -> None:
     def fail(*_: object) -> None:
         raise ValueError("no words for it")
 
+    dispatcher = Dispatcher(keys=KEYS, options=ON, on_rendered=fail)
     with capture_logs() as logs:
-        assert len(copies(MESSAGE, ON, on_rendered=fail)) == 3
+        dispatcher.explain(dispatcher.decide(MESSAGE, THREE), now=NOW)
     assert [each["event"] for each in logs] == ["explanation.failed"]
 
 

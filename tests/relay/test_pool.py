@@ -9,6 +9,7 @@ from tests.upstreams import HANG_UP, Answer, say
 from tests.waiting import until
 
 from msys_track.errors import UpstreamError
+from msys_track.relay.opening import Opener
 from msys_track.relay.pool import Pool
 from msys_track.relay.settings import UpstreamSettings
 
@@ -92,6 +93,57 @@ async def test_an_idle_connection_that_ends_is_forgotten(relay: Relay, last_word
     assert len(server.dialogues) == 2
 
 
+async def test_a_connection_ends_after_its_share_of_messages(relay: Relay) -> None:
+    server, upstream = await relay(max_messages_per_connection=3)
+    for _ in range(7):
+        await upstream.deliver(transaction())
+    await until(lambda: server.open_connections == 1)
+    mails = [sum(each.startswith("MAIL") for each in one.commands) for one in server.dialogues]
+    assert mails == [3, 3, 1]
+    assert [one.commands[-1] for one in server.dialogues[:2]] == ["QUIT", "QUIT"]
+
+
+async def test_a_connection_ends_with_its_first_message_beyond_its_age(relay: Relay) -> None:
+    server, upstream = await relay(max_age_seconds=0.2)
+    await upstream.deliver(transaction())
+    await upstream.deliver(transaction())
+    await asyncio.sleep(0.25)
+    for _ in range(2):
+        await upstream.deliver(transaction())
+    await until(lambda: server.open_connections == 1)
+    assert server.dialogues[0].commands[-1] == "QUIT"
+    assert len(server.dialogues) == 2
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA", "DOT"])
+async def test_a_connection_ends_after_a_few_refusals(relay: Relay, command: str) -> None:
+    """Postfix would slow down for whoever comes next on it."""
+    server, upstream = await relay({command: "550 5.7.1 No"})
+    for _ in range(12):
+        await refusal_of(upstream.deliver(transaction()))
+    await until(lambda: server.open_connections <= 1)
+    refused = [sum(each.startswith("MAIL") for each in one.commands) for one in server.dialogues]
+    assert 2 <= max(refused) <= 5
+    assert sum(refused) == 12
+
+
+async def test_only_the_first_refused_recipient_of_a_connection_has_data_behind_it(
+    relay: Relay,
+) -> None:
+    """It would be an error more, and an error counts against the connection."""
+    server, upstream = await relay({"RCPT": "550 5.1.1 No"})
+    for _ in range(4):
+        await refusal_of(upstream.deliver(transaction()))
+    assert len(server.dialogues) == 1
+    assert server.commands.count("DATA") == 1
+
+
+async def test_a_worn_connection_makes_room_for_who_waits(relay: Relay) -> None:
+    server, upstream = await relay(max_connections=2, max_messages_per_connection=1)
+    await asyncio.gather(*(upstream.deliver(transaction()) for _ in range(20)))
+    assert (len(server.taken), len(server.dialogues)) == (20, 20)
+
+
 async def test_closing_says_quit_on_idle_connections(relay: Relay) -> None:
     server, upstream = await relay()
     await upstream.deliver(transaction())
@@ -125,7 +177,7 @@ async def test_a_connection_that_is_handed_on_is_usable_or_opened_anew_and_never
     relay: Relay, breaks: str, *, gives_up: bool
 ) -> None:
     server, _ = await relay()
-    pool = Pool(UpstreamSettings(port=server.port, max_connections=1))
+    pool = Pool(Opener(UpstreamSettings(port=server.port, max_connections=1)))
     connection, _ = await pool.acquire()
     waiting = asyncio.create_task(pool.acquire())
     await let_tasks_run()

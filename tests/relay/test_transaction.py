@@ -8,9 +8,12 @@ from tests.relay.conftest import MESSAGE, Relay, refusal_of, to, transaction
 from tests.upstreams import EXTENSIONS, Answer
 from tests.waiting import until
 
+from msys_track.smtp.path import Recipient
+
 pytestmark = pytest.mark.anyio
 
 UMLAUT = "Subject: x\r\n\r\nGrüße\r\n".encode()
+NOT_A_PARAMETER = Recipient(path="a@example.com", parameters=("X\r\nRSET",))
 EIGHT_BIT = "The message is 8-bit; the upstream takes only 7-bit mail"
 NON_ASCII = "A non-ASCII address needs the SMTPUTF8 parameter of MAIL"
 
@@ -69,6 +72,20 @@ async def test_mail_carries_what_the_upstream_understands(
     assert server.commands[1] == f"MAIL FROM:<from@example.com> {sent}".rstrip()
 
 
+async def test_smtputf8_that_nothing_needs_is_left_out(relay: Relay) -> None:
+    server, upstream = await relay(extensions=["8BITMIME"])
+    await upstream.deliver(transaction(mail_parameters=("SMTPUTF8",)))
+    assert server.commands[1] == "MAIL FROM:<from@example.com>"
+
+
+async def test_the_parameters_of_a_recipient_go_with_it(relay: Relay) -> None:
+    server, upstream = await relay()
+    given = ("NOTIFY=NEVER", "ORCPT=rfc822;a@example.com")
+    recipient = Recipient(path="a@example.com", parameters=given)
+    await upstream.deliver(transaction(recipients=(recipient,)))
+    assert server.commands[2] == f"RCPT TO:<a@example.com> {' '.join(given)}"
+
+
 @pytest.mark.parametrize(
     ("extensions", "fields", "text"),
     [
@@ -86,6 +103,7 @@ async def test_mail_carries_what_the_upstream_understands(
         (EXTENSIONS, {"mail_parameters": ("X Y",)}, "501 5.5.4 A parameter of MAIL has"),
         (EXTENSIONS, {"mail_parameters": ("Xü",)}, "501 5.5.4 A parameter of MAIL has"),
         (EXTENSIONS, {"mail_parameters": ("",)}, "501 5.5.4 A parameter of MAIL has"),
+        (EXTENSIONS, {"recipients": (NOT_A_PARAMETER,)}, "501 5.5.4 A parameter of RCPT has"),
     ],
 )
 async def test_what_can_not_travel_is_refused_before_anything_is_said(
@@ -125,6 +143,16 @@ async def test_verify_sends_nothing_and_leaves_nothing(
     await upstream.deliver(transaction())
     assert [each.recipients for each in server.taken] == [("to@example.com",)]
     assert len(server.dialogues) == 1
+
+
+async def test_verify_asks_for_no_more_at_once_than_every_upstream_takes(relay: Relay) -> None:
+    """With 1,000 in one transaction Postfix and others would put off the last of them."""
+    server, upstream = await relay()
+    recipients = to(*(f"to{number}@example.com" for number in range(250)))
+    await upstream.verify("", (), recipients)
+    asked = [each.split(" ")[0] for each in server.commands[1:]]
+    whole = ["MAIL", *["RCPT"] * 100, "RSET"]
+    assert asked == [*whole, *whole, "MAIL", *["RCPT"] * 50, "RSET"]
 
 
 async def test_verify_tells_the_first_refusal(relay: Relay) -> None:

@@ -1,6 +1,5 @@
 """Logs go to standard error: standard output is for the command's result, often a mail."""
 
-import atexit
 import io
 import logging
 import os
@@ -10,8 +9,9 @@ from typing import Any, Final, cast
 
 import structlog
 
+from msys_track import logs
 from msys_track.cli.log_writer import LogWriter
-from msys_track.logs import ROOT, set_line_writer
+from msys_track.logs import ROOT
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -38,7 +38,7 @@ def to_stderr(*, level: str = "info") -> None:
         each.addHandler(to_standard_error)
     logger.setLevel(level.upper())
     takes_lines = logger.isEnabledFor(logging.INFO) and not is_terminal
-    set_line_writer(to_standard_error.writer.write_line if takes_lines else None)
+    logs.line_writer = to_standard_error.writer.write_line if takes_lines else None
 
 
 class _ToStandardError(logging.Handler):
@@ -48,7 +48,6 @@ class _ToStandardError(logging.Handler):
         super().__init__()
         self.setFormatter(_Lines(is_terminal=is_terminal))
         self.writer = LogWriter(_find_number(), self._make_report)
-        atexit.register(self.writer.flush, _PATIENCE_SECONDS)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record; one that can't be rendered is named in its place."""
@@ -58,9 +57,12 @@ class _ToStandardError(logging.Handler):
             text = self._render(logging.ERROR, "log.failed", name=record.name, why=repr(error))
         self.writer.write_line(text.encode("utf-8", "backslashreplace"))
 
+    def flush(self) -> None:
+        """Write what waits; `logging` calls this when the process ends."""
+        self.writer.flush(_PATIENCE_SECONDS)
+
     def close(self) -> None:
-        """Write what waits."""
-        atexit.unregister(self.writer.flush)
+        """Write no more."""
         self.writer.close()
         super().close()
 

@@ -21,6 +21,7 @@ from msys_track.options.scopes import Scopes
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.addresses import NETWORK
+from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
 
 
@@ -39,6 +40,7 @@ class Configuration:
     """Set whenever `proxy` is; what `[upstream.NAME]` tables don't set is as here."""
     upstreams: Mapping[str, UpstreamSettings]
     """Of each `[upstream.NAME]` by its name, or `upstream` alone with an empty name."""
+    spool: SpoolSettings
     tracker: TrackerSettings | None
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
@@ -117,6 +119,9 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         proxy=ProxySettings(**proxy) if has_proxy else None,
         upstream=UpstreamSettings(**hop) if has_proxy else None,
         upstreams=upstreams if has_proxy else {},
+        spool=SpoolSettings(
+            **{"path": document.path.parent / SpoolSettings().path, **values[SpoolSettings]}
+        ),
         tracker=TrackerSettings(**values[TrackerSettings]) if has_tracker else None,
         notices=document.notices,
     )

@@ -122,6 +122,7 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
         (): (configuration,),
         ("policy",): (configuration.policy,),
         ("proxy",): (configuration.proxy, access, configuration.upstream),
+        ("spool",): (configuration.proxy and configuration.spool,),
         ("tracker",): (configuration.tracker,),
     }
     keys: dict[KeyPath, Mapping[str, Key]] = {(): TOP}

@@ -32,16 +32,21 @@ from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.settings.key import ConflictError
 from msys_track.settings.kinds import NotAllowedError, write_found
-from msys_track.smtp.address import Address
+from msys_track.settings.secrets import SECRET
+from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
 
 Server: TypeAlias = Literal["proxy", "tracker"]
 
 SERVERS: Final[tuple[Server, ...]] = ("proxy", "tracker")
 _SINGLE: Final = (
-    TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, TrackerSettings,
+    TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
+    TrackerSettings,
 )  # fmt: skip
+# The server that makes the file or folder which a key of these names.
+_MADE_BY: Final[Mapping[type, Server]] = {SpoolSettings: "proxy", TrackerSettings: "tracker"}
 
 
 class Reading:
@@ -72,19 +77,9 @@ class Reading:
         self._read_table((), (), document.members, TOP, (*TABLES, *FAMILIES, *NESTED))
         for path, text in scopes.find_faults(self.stanzas, self._format_line):
             self._add_fault(self._find_written_path(path), text)
-        written = [table for table in TABLES if (table,) in self._written]
-        for table in written:
-            for name, key in TABLES[table].items():
-                is_elsewhere = key.settings is UpstreamSettings and self.families["upstream"]
-                if key.is_required and not is_elsewhere:
-                    self._require((table, name), "write it", key)
-        for family, its in FAMILIES.items():
-            for member in self.families[family]:
-                for name, key in its.keys.items():
-                    if key.is_required:
-                        self._require((family, member, name), "write it", key)
-        if server := next((table for table in written if table in SERVERS), None):
-            self._require(("keys",), f"[{server}] needs it at the top,", TOP["keys"])
+        self._find_missing()
+        if not self.faults and ("proxy",) in self._written:
+            self._find_conflicts()
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong, in the order in which it was found."""
@@ -176,7 +171,7 @@ class Reading:
             setting = tuple(self._find_policy(path, at, each) for at, each in enumerate(setting))
         if len(self.faults) > before:
             return
-        parts = setting if isinstance(setting, Address) else (setting,)
+        parts = setting if len(key.fields) > 1 else (setting,)
         fields = dict(zip(key.fields, parts, strict=True))
         if key.settings in (Scope, TrackingOptions):
             place = self._document.format_place(path)
@@ -188,19 +183,26 @@ class Reading:
 
     def _find_file(self, path: KeyPath, key: Key, name: Path) -> Path:
         file = self._folder / name
-        if key.settings is AccessSettings:
-            # Another user may run the proxy, who alone can look into the files' folder.
-            if self._server != "tracker":
-                users = f": msys-track users add {file} NAME"
-                self._is_there(path, name, users if key.fields == ("auth_users",) else "")
-        elif key.settings is not TrackerSettings:
-            self._is_there(path, name, f": msys-track keys new {file}")
-        elif self._server != "proxy":
-            # Another user may run the tracker, which reports what it can't open.
+        if key.settings not in _MADE_BY:
+            if key.settings is TopLevel:
+                self._is_there(path, name, f": msys-track keys new {file}")
+            elif self._server != "tracker" and key.kind is not SECRET:
+                is_of_users = key.fields == ("auth_users",)
+                hint = f": msys-track users add {file} NAME" if is_of_users else ""
+                self._is_there(path, name, hint)
+            elif self._server != "tracker" and not file.exists():
+                # It may be the secret itself, which must not be shown.
+                self._add_fault(path, f"no file has this name; allowed: {SECRET.allowed}")
+        elif self._server in (None, _MADE_BY[key.settings]):
+            is_folder = key.settings is SpoolSettings
+            # Another user may run that server, which reports what it can't open.
             with suppress(PermissionError):
-                if file.is_dir():
+                if is_folder != file.is_dir() and file.exists():
+                    found, allowed = (
+                        ("a file", "a folder") if is_folder else ("a folder", "a file")
+                    )
                     self._add_fault(
-                        path, f"found {write_found(str(name))}, a folder, allowed: a file"
+                        path, f"found {write_found(str(name))}, {found}, allowed: {allowed}"
                     )
                 elif not file.parent.is_dir():
                     what = f"but the folder {file.parent} does not exist"
@@ -232,6 +234,21 @@ class Reading:
 
     # What is not there
 
+    def _find_missing(self) -> None:
+        written = [table for table in TABLES if (table,) in self._written]
+        for table in written:
+            for name, key in TABLES[table].items():
+                is_elsewhere = key.settings is UpstreamSettings and self.families["upstream"]
+                if key.is_required and not is_elsewhere:
+                    self._require((table, name), "write it", key)
+        for family, its in FAMILIES.items():
+            for member in self.families[family]:
+                for name, key in its.keys.items():
+                    if key.is_required:
+                        self._require((family, member, name), "write it", key)
+        if server := next((table for table in written if table in SERVERS), None):
+            self._require(("keys",), f"[{server}] needs it at the top,", TOP["keys"])
+
     def _require(self, canonical: KeyPath, what: str, key: Key) -> None:
         document, path = self._document, self._find_written_path(canonical)
         *tables, name = path
@@ -245,6 +262,17 @@ class Reading:
             return
         hint = document.hints.get(canonical, f'{what} as in {name} = "{key.example}"')
         self._add_fault(path, f"missing; {hint}")
+
+    # What does not go together
+
+    def _find_conflicts(self) -> None:
+        for name, own in (self.families["upstream"] or {"": {}}).items():
+            try:
+                UpstreamSettings(**{**self.values[UpstreamSettings], **own}).check_conflicts()
+            except ConflictError as error:
+                here = ("upstream", name, error.field)
+                path = here if name else ("proxy", f"upstream_{error.field}")
+                self._add_fault(self._find_written_path(path), error.text)
 
     # Faults
 

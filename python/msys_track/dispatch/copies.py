@@ -5,8 +5,9 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from msys_track.dispatch.decide import Decision
-from msys_track.dispatch.inputs import make_engagement, make_urls
+from msys_track.dispatch.inputs import make_engagement, make_urls, makes_amp_urls
 from msys_track.dispatch.message import OpenedMessage
+from msys_track.dispatch.prepared import list_notices
 from msys_track.dispatch.recipients import Reader
 from msys_track.errors import RewriteError
 from msys_track.keys.ring import KeyRing
@@ -75,17 +76,16 @@ class Copy(NamedTuple):
         """Distinct codes of requests that could not be met, such as `ignored_key`."""
         if self.resolved is None:
             return ()
-        rendered, header = self.rendered, self.header
-        found = {
-            "ignored_key": header is not None and bool(header.ignored_keys),
-            "dropped_tags": header is not None and bool(header.dropped_tags),
-            "truncated_metadata": self.resolved.metadata_before_cut is not None,
-            "left_out_metadata": rendered is not None
-            and bool(rendered.links_without_metadata or rendered.pixels_without_metadata),
-            "clipped_html": rendered is not None and rendered.clips_html,
-            "ignored_variable": bool(self.resolved.ignored_variables),
-        }
-        return tuple(notice for notice, is_there in found.items() if is_there)
+        rendered = self.rendered
+        notices = list_notices(self.header, self.resolved)
+        if rendered is None:
+            return notices
+        lacks_metadata = rendered.links_without_metadata or rendered.pixels_without_metadata
+        return (
+            *notices,
+            *(("left_out_metadata",) if lacks_metadata else ()),
+            *(("clipped_html",) if rendered.clips_html else ()),
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what `pickle` and `copy` rebuild it from.
@@ -141,7 +141,7 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
         return [_leave_untracked(message, each, resolved, reason, inserted) for each in readers]
     urls = make_urls(resolved)
     plan = message.find_plan(resolved)
-    has_amp = plan is not None and plan.has_amp and _tracks_amp(resolved)
+    has_amp = plan is not None and plan.has_amp and makes_amp_urls(resolved)
     engagements = [
         make_engagement(
             resolved, each[0], now=now, transmission_id=message.transmission_id, has_amp=has_amp
@@ -185,13 +185,6 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
     return [_leave_untracked(message, each, resolved, reason, inserted) for each in readers]
 
 
-def _tracks_amp(resolved: Resolved) -> bool:
-    """Tell whether the URLs of AMP parts are tracked; AMP allows `https` only."""
-    clicks = resolved.click_tracking.value and resolved.click_tracking_scheme.value != "http"
-    opens = resolved.open_tracking.value and resolved.open_tracking_scheme.value == "https"
-    return clicks or opens
-
-
 def _leave_untracked(
     message: OpenedMessage,
     readers: tuple[Reader, ...],
@@ -200,13 +193,9 @@ def _leave_untracked(
     inserted: Sequence[tuple[int, bytes]],
 ) -> Copy:
     edits = message.edit_header(resolved, inserted)
-    kept, copied = [], 0
-    for offset, length, text in edits:
-        kept += [message.message[copied:offset], text]
-        copied = offset + length
     return Copy(
         readers,
-        b"".join([*kept, message.message[copied:]]) if edits else message.message,
+        message.apply_edits(edits),
         resolved=resolved,
         header=message.header,
         untracked_edits=edits,

@@ -47,7 +47,9 @@ def decide_copies(message: OpenedMessage, options: Mapping[str, Resolved]) -> li
     shared: dict[bool, tuple[Resolved, list[Reader]]] = {}
 
     def decide(readers: Sequence[Reader], resolved: Resolved) -> None:
-        if resolved.is_tracked and message.find_plan(resolved) is not None:
+        if resolved.is_tracked and (
+            message.has_one_copy or message.find_plan(resolved) is not None
+        ):
             own.append(CopyDecision(tuple(readers), resolved))
         else:
             alike = shared.setdefault(resolved.keep_x_msys_api.value, (resolved, []))

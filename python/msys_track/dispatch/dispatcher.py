@@ -10,6 +10,7 @@ from msys_track.dispatch.copies import Copy, render_alike, render_copies
 from msys_track.dispatch.decide import CopyDecision, Decision, decide_copies
 from msys_track.dispatch.hook import HookedEngine, OnLink
 from msys_track.dispatch.message import OpenedMessage
+from msys_track.dispatch.prepared import Preparer
 from msys_track.dispatch.recipients import Reader
 from msys_track.errors import PolicyRefusedError
 from msys_track.keys.ring import KeyRing
@@ -42,14 +43,13 @@ class Dispatcher:
         engine: finds and applies edits; itself, or its name: `native` is the compiled core,
             `reference` pure Python.
         on_link: decides about each link that may be wrapped; None for none.
-        on_rendered: called with each decision and its copies, to explain them.
+        on_rendered: called by `explain` with a decision and its copies.
     """
 
     __slots__ = (
-        "_engine",
         "_heeds_header",
-        "_keys",
         "_on_rendered",
+        "_preparer",
         "policy",
         "scopes",
     )
@@ -70,12 +70,10 @@ class Dispatcher:
         configured = Scope(name=source, options=options or TrackingOptions())
         self.scopes = scopes or Scopes(listener=configured)
         self.policy = policy
-        self._keys = keys
         self._heeds_header = heeds_header
         self._on_rendered = on_rendered
-        self._engine = find_engine(engine)
-        if on_link is not None:
-            self._engine = HookedEngine(self._engine, on_link)
+        found = find_engine(engine)
+        self._preparer = Preparer(found if on_link is None else HookedEngine(found, on_link), keys)
 
     def open(self, message: bytes, recipients: Sequence[str] = ()) -> OpenedMessage:
         """Read a message's header; its edits are found when the first copy needs them.
@@ -111,7 +109,7 @@ class Dispatcher:
         opened = self.open(message) if isinstance(message, bytes) else message
         readers = [(Reader(recipient, "to"),)]
         resolved = opened.resolve(arguments=arguments)
-        [copy] = render_alike(opened, readers, resolved, self._keys, now=now)
+        [copy] = render_alike(opened, readers, resolved, self._preparer.keys, now=now)
         return copy
 
     def copies(
@@ -184,25 +182,32 @@ class Dispatcher:
 
     def render(self, decision: Decision, *, now: int) -> tuple[Copy, ...]:
         """Make the copies that were decided; `now` is the injection time in Unix seconds."""
-        copies = render_copies(decision, self._keys, now=now)
+        return render_copies(decision, self._preparer.keys, now=now)
+
+    @property
+    def explains(self) -> bool:
+        """Whether each mail is explained."""
+        return self._on_rendered is not None
+
+    def explain(self, decision: Decision, *, now: int) -> None:
+        """Make the copies once more, with all that was done to them, for who asked for that."""
         if self._on_rendered is not None:
             try:
-                self._on_rendered(decision, copies)
+                self._on_rendered(decision, self.render(decision, now=now))
             except Exception:
                 log.exception("explanation.failed")
-        return copies
 
     def _open(
         self,
         message: bytes,
         recipients: Sequence[str],
-        scopes: Sequence[Scope],
+        scopes: tuple[Scope, ...],
         arguments: Arguments | None = None,
     ) -> OpenedMessage:
         return OpenedMessage(
             message,
             recipients,
-            engine=self._engine,
+            preparer=self._preparer,
             scopes=scopes,
             arguments=arguments,
         )

@@ -1,16 +1,51 @@
 """What engines take, made of resolved options."""
 
 import os
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import lru_cache, partial
 from typing import Final
 
 from msys_track.dispatch.recipients import Reader
-from msys_track.keys.ring import Engagement, TrackedUrls
+from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 from msys_track.options.resolve import Resolved
+from msys_track.rewriting.engine import Engine
+from msys_track.rewriting.recipe import PlainRecipe, Recipe
 from msys_track.rewriting.rules import Rules
 
 # Many copies have the same few.
 _make_urls: Final = lru_cache(maxsize=1024)(TrackedUrls)
+
+MAX_GROWTH_BYTES: Final = 8 << 20
+"""How much longer than its message a tracked copy may be: 20,000 links of 400 bytes."""
+
+_ID_BYTES: Final = 10
+# Drawn for so many ids at once: a call of the system for each would cost more than the ids.
+_IDS_DRAWN: Final = 256
+# `pop` takes an id for one thread alone.
+_drawn_ids: Final[list[bytes]] = []
+# A child that is forked would draw the ids of its parent again.
+os.register_at_fork(after_in_child=_drawn_ids.clear)
+
+
+def draw_id() -> bytes:
+    """Return ten random bytes that no other call returns."""
+    try:
+        return _drawn_ids.pop()
+    except IndexError:
+        block = os.urandom(_ID_BYTES * _IDS_DRAWN)
+        first, *rest = (block[at : at + _ID_BYTES] for at in range(0, len(block), _ID_BYTES))
+        _drawn_ids.extend(rest)
+        return first
+
+
+def draw_message_id() -> str:
+    """Return the id of a new copy: 20 hexadecimal digits."""
+    return draw_id().hex()
+
+
+def draw_transmission_id() -> int:
+    """Return the id of all copies of a new message, of 63 bits."""
+    return int.from_bytes(draw_id()[:8]) >> 1
 
 
 def make_rules(resolved: Resolved) -> Rules:
@@ -58,7 +93,7 @@ def make_engagement(
         has_amp: whether an AMP part of the message is tracked.
     """
     return Engagement(
-        message_id=os.urandom(10).hex(),
+        message_id=draw_message_id(),
         transmission_id=transmission_id,
         recipient=reader.address,
         recipient_type=reader.type,
@@ -75,3 +110,27 @@ def make_engagement(
         amp_enabled=has_amp,
         transactional=resolved.transactional.value,
     )
+
+
+def make_recipe(
+    engine: Engine, keys: KeyRing, resolved: Resolved, drop_headers: Sequence[bytes]
+) -> Recipe:
+    """Return how the copies with these options are made; fields of `drop_headers` are in none."""
+    make = getattr(engine, "make_recipe", partial(PlainRecipe, engine))
+    recipe: Recipe = make(
+        keys,
+        make_engagement(resolved, Reader("", "to"), now=0),
+        make_urls(resolved),
+        make_rules(resolved),
+        drop_headers=drop_headers,
+        tracks_amp=makes_amp_urls(resolved),
+        max_growth_bytes=MAX_GROWTH_BYTES,
+    )
+    return recipe
+
+
+def makes_amp_urls(resolved: Resolved) -> bool:
+    """Tell whether the URLs of AMP parts are tracked; AMP allows `https` only."""
+    clicks = resolved.click_tracking.value and resolved.click_tracking_scheme.value != "http"
+    opens = resolved.open_tracking.value and resolved.open_tracking_scheme.value == "https"
+    return clicks or opens

@@ -3,19 +3,20 @@
 Here options and rewriting meet; neither knows the other.
 """
 
-import os
 from collections.abc import Sequence
 from typing import Final
 
 from msys_track.dispatch import recipients
-from msys_track.dispatch.inputs import make_rules
+from msys_track.dispatch.inputs import draw_transmission_id, make_recipe, make_rules
+from msys_track.dispatch.prepared import Preparer, list_notices
 from msys_track.errors import RewriteError
 from msys_track.logs import event_logger
 from msys_track.options.arguments import Arguments
 from msys_track.options.resolve import Resolved, resolve
 from msys_track.options.scopes import Scope
 from msys_track.policy.context import Contexts
-from msys_track.rewriting.engine import Engine, HeaderField, Plan
+from msys_track.rewriting.engine import HeaderField, Plan
+from msys_track.rewriting.recipe import Recipe
 from msys_track.smtpapi import header
 from msys_track.smtpapi.mailbox import Mailbox
 
@@ -38,10 +39,12 @@ class OpenedMessage:
         "_arguments",
         "_bcc_fields",
         "_cc_fields",
-        "_engine",
         "_fields",
         "_own",
         "_plans",
+        "_prepared",
+        "_preparer",
+        "_recipes",
         "_scopes",
         "header",
         "message",
@@ -54,8 +57,8 @@ class OpenedMessage:
         message: bytes,
         addresses: Sequence[str] = (),
         *,
-        engine: Engine,
-        scopes: Sequence[Scope],
+        preparer: Preparer,
+        scopes: tuple[Scope, ...],
         arguments: Arguments | None = None,
     ) -> None:
         """Read the header.
@@ -63,21 +66,24 @@ class OpenedMessage:
         Args:
             message: the bytes as received.
             addresses: the recipients of the SMTP transaction, each once and checked.
-            engine: reads header fields and finds edits.
+            preparer: has the engine and the key ring.
             scopes: what is configured, the most specific scope first.
             arguments: the engagement data that the call of a program gives.
 
         Raises:
             HeaderRefusedError: `X-MSYS-API` is malformed.
         """
+        engine = preparer.engine
         self._arguments = arguments
-        self._engine = engine
+        self._preparer = preparer
         self._scopes = scopes
-        self._own: Resolved | None = None
         self._fields: Sequence[HeaderField] = engine.header_fields(message, header.NAME)
+        self._prepared = preparer.prepare(scopes, tuple(value for _, value in self._fields))
+        self._own: Resolved | None = None if arguments is not None else self._prepared.resolved
         self._plans: dict[tuple[object, bool], Plan | None] = {}
+        self._recipes: dict[int, tuple[Resolved, Recipe]] = {}
         self.message = message
-        self.header = header.parse_header([value for _, value in self._fields])
+        self.header = self._prepared.header
         self.readers = recipients.list_readers(addresses, self.header)
         self._cc_fields: Sequence[HeaderField] = (
             engine.header_fields(message, b"Cc") if self.header and self.header.cc else ()
@@ -86,7 +92,13 @@ class OpenedMessage:
         self._bcc_fields: Sequence[HeaderField] = (
             engine.header_fields(message, _BCC) if self.header and self.header.bcc else ()
         )
-        self.transmission_id = int.from_bytes(os.urandom(8)) >> 1
+        self.transmission_id = draw_transmission_id()
+
+    @property
+    def has_one_copy(self) -> bool:
+        """Whether all readers get the same bytes, so that it is planned and rendered once."""
+        to, cc, bcc, _ = self.readers
+        return len(to) == 1 and not (cc or bcc)
 
     def resolve(
         self,
@@ -116,15 +128,37 @@ class OpenedMessage:
         rules = make_rules(resolved)
         key = rules, resolved.keep_x_msys_api.value
         if key not in self._plans:
-            dropped = [] if resolved.keep_x_msys_api.value else [header.NAME]
-            if self._bcc_fields:
-                dropped.append(_BCC)
+            engine, dropped = self._preparer.engine, self._list_dropped(resolved)
             try:
-                self._plans[key] = self._engine.plan(self.message, rules, drop_headers=dropped)
+                self._plans[key] = engine.plan(self.message, rules, drop_headers=dropped)
             except RewriteError:
                 log.exception("message.rewrite_failed", step="plan")
                 self._plans[key] = None
         return self._plans[key]
+
+    def find_recipe(self, resolved: Resolved) -> Recipe:
+        """Find how copies with these options are made, once for all that share the options."""
+        if resolved is self._prepared.resolved and not self._bcc_fields:
+            return self._prepared.recipe
+        kept = self._recipes.get(id(resolved))
+        if kept is None:
+            engine, keys = self._preparer.engine, self._preparer.keys
+            recipe = make_recipe(engine, keys, resolved, self._list_dropped(resolved))
+            # The options are kept too: an id is free again when its object is gone.
+            kept = self._recipes[id(resolved)] = resolved, recipe
+        return kept[1]
+
+    def list_notices(self, resolved: Resolved) -> tuple[str, ...]:
+        """List the requests that can't be met in any copy with these options."""
+        if resolved is self._prepared.resolved:
+            return self._prepared.notices
+        return list_notices(self.header, resolved)
+
+    def _list_dropped(self, resolved: Resolved) -> list[bytes]:
+        dropped = [] if resolved.keep_x_msys_api.value else [header.NAME]
+        if self._bcc_fields:
+            dropped.append(_BCC)
+        return dropped
 
     def insert_readers(self, blind: Mailbox | None) -> list[tuple[int, bytes]]:
         """List the header lines that name the readers of a copy, or of the blind copy of one."""
@@ -147,3 +181,13 @@ class OpenedMessage:
         edits += [(offset, length, b"") for lines, _ in dropped for offset, length in lines]
         edits.sort(key=lambda edit: edit[:2])
         return edits
+
+    def apply_edits(self, edits: Sequence[tuple[int, int, bytes]]) -> bytes:
+        """Return the message with the edits of a copy without tracking."""
+        if not edits:
+            return self.message
+        kept, copied = [], 0
+        for offset, length, text in edits:
+            kept += [self.message[copied:offset], text]
+            copied = offset + length
+        return b"".join([*kept, self.message[copied:]])

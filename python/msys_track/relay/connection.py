@@ -7,11 +7,10 @@ follows from a reply is sent where the reply arrives.
 """
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from math import inf
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
-from msys_track.errors import describe_os_error
 from msys_track.relay.deadlines import Deadlines
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.smtp.capabilities import Capabilities
@@ -42,6 +41,8 @@ class Group(NamedTuple):
     timeout_seconds: float
     """How long all of these replies may take."""
 
+
+_UNEXPECTED: Final = "it sent an unexpected reply"
 
 _Result = TypeVar("_Result")
 
@@ -81,9 +82,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._failure: ConnectionFailedError | None = None
         self._reader = ReplyReader()
         self._replies: list[Reply] = []
-        self._group = Group(b"", 0, 0)
+        # Not the group, whose message would stay in memory while the connection is idle.
+        self._expected = 0
+        self._timeout_seconds = 0.0
         self._has_unsent = False
-        # Neither future nor dialogue is kept beyond its end: they would keep a message alive.
         self._dialogue: Dialogue[Any] | None = None
         self._result: asyncio.Future[Any] = loop.create_future()
         self._greeting: asyncio.Future[Reply] = self._result
@@ -173,11 +175,20 @@ class UpstreamConnection(asyncio.Protocol):
             self.quit()
             self._on_lost(self)
         else:
-            seconds = self._group.timeout_seconds
-            self._fail(ConnectionFailedError(f"no answer within {seconds:g} s"))
+            self._fail(ConnectionFailedError(f"no answer within {self._timeout_seconds:g} s"))
 
     def use_transport(self, transport: asyncio.Transport) -> None:
-        """Write to this transport from now on."""
+        """Write to this transport from now on.
+
+        Raises:
+            ConnectionFailedError: over the one before came what nobody waited for, such as a
+                reply that somebody put before TLS began (RFC 3207 section 6).
+        """
+        if self._reader.is_within_reply:
+            self._fail(ConnectionFailedError("it sent an unexpected reply"))
+        if self._failure is not None:
+            transport.abort()
+            raise self._failure
         self.transport = transport
         # So that the loop says whenever a byte is left. With 0 a TLS transport would pause for
         # ever; the one byte that this hides is a line feed without which no message ends.
@@ -211,38 +222,44 @@ class UpstreamConnection(asyncio.Protocol):
         if (
             replies is not None
             and dialogue is not None
-            and len(replies) == self._group.expected
+            and len(replies) == self._expected
             and not self._replies
             and not self._has_unsent
         ):
             self._advance(dialogue, replies)
             return
-        try:
-            for reply in self._reader.feed(data) if replies is None else replies:
-                self._take(reply)
-        except MalformedReplyError as error:
-            self._fail(ConnectionFailedError(f"it does not speak SMTP: {error}"))
-
-    def _take(self, reply: Reply) -> None:
-        """Take the next reply; what is left after a failure counts no more."""
-        if self._failure is not None:
-            return
-        if reply.code == SERVICE_CLOSING:
-            self._fail(ServiceClosingError(f"it replied: {reply.code} {reply.text}"))
-            return
-        dialogue = self._dialogue
-        if dialogue is None:
-            self._fail(ConnectionFailedError("it sent an unexpected reply"))
-            return
-        self._replies.append(reply)
-        if len(self._replies) < self._group.expected:
+        failure = self._keep(self._reader.feed(data) if replies is None else replies)
+        if dialogue is None or len(self._replies) < self._expected:
+            if failure is not None:
+                self._fail(failure)
             return
         replies, self._replies = self._replies, []
         if self._has_unsent:
-            # It would read the rest of the message as commands. The reply counts all the same.
+            # It would read the rest of the message as commands.
+            failure = ConnectionFailedError("it replied before the end of the message")
+        elif failure is None and self._reader.is_within_reply:
+            failure = ConnectionFailedError(_UNEXPECTED)
+        if failure is not None:
+            # The replies count all the same, but nothing more is said.
             self._dialogue = None
-            self._fail(ConnectionFailedError("it replied before the end of the message"))
+            self._fail(failure)
         self._advance(dialogue, replies)
+
+    def _keep(self, replies: Iterable[Reply]) -> ConnectionFailedError | None:
+        """Keep the replies that are waited for, and return why the connection can't go on.
+
+        What comes with the last of them was sent before the next command, and answers nothing.
+        """
+        try:
+            for reply in replies:
+                if reply.code == SERVICE_CLOSING:
+                    return ServiceClosingError(f"it replied: {reply.code} {reply.text}")
+                if self._dialogue is None or len(self._replies) == self._expected:
+                    return ConnectionFailedError(_UNEXPECTED)
+                self._replies.append(reply)
+        except MalformedReplyError as error:
+            return ConnectionFailedError(f"it does not speak SMTP: {error}")
+        return None
 
     def _advance(
         self, dialogue: Dialogue[Any], replies: Sequence[Reply] | ConnectionFailedError | None
@@ -257,6 +274,7 @@ class UpstreamConnection(asyncio.Protocol):
             else:
                 group = dialogue.send(replies)  # type: ignore[arg-type]
             while self._failure is not None:
+                self._has_unsent = True
                 group = dialogue.throw(self._failure)
         except StopIteration as ended:
             self.deadline = inf
@@ -269,11 +287,12 @@ class UpstreamConnection(asyncio.Protocol):
                 # Nobody reads it if the caller was cancelled.
                 result.exception()
         else:
-            self._dialogue, self._group = dialogue, group
-            self.deadline = self._loop.time() + group.timeout_seconds
+            commands, self._expected, self._timeout_seconds = group
+            self._dialogue = dialogue
+            self.deadline = self._loop.time() + self._timeout_seconds
             self._deadlines.note(self.deadline)
-            if self.transport is not None and group.commands:
-                self.transport.write(group.commands)
+            if self.transport is not None and commands:
+                self.transport.write(commands)
 
     def _fail(self, failure: ConnectionFailedError) -> None:
         if self._failure is not None:
@@ -295,61 +314,3 @@ def _exchange(group: Group) -> Dialogue[Sequence[Reply]]:
 def _read_greeting(group: Group) -> Dialogue[Reply]:
     (greeting,) = yield group
     return greeting
-
-
-async def open_connection(
-    settings: UpstreamSettings,
-    deadlines: Deadlines,
-    on_lost: Callable[[UpstreamConnection], None],
-) -> UpstreamConnection:
-    """Connect, read the greeting and send EHLO; call `on_lost` when the upstream ends it.
-
-    Raises:
-        ConnectionFailedError: it is unreachable, refuses service, or does not speak SMTP.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(settings.connect_timeout_seconds):
-            _, connection = await loop.create_connection(
-                lambda: UpstreamConnection(settings, loop, deadlines, on_lost),
-                settings.host,
-                settings.port,
-            )
-    except TimeoutError as error:
-        seconds = settings.connect_timeout_seconds
-        raise ConnectionFailedError(f"no connection within {seconds:g} s") from error
-    except OSError as error:
-        # Where several addresses failed, asyncio's text names them: not for clients.
-        why = describe_os_error(error) if error.errno else "all addresses failed"
-        raise ConnectionFailedError(f"no connection: {why}") from error
-    await _introduce(connection)
-    return connection
-
-
-async def _introduce(connection: UpstreamConnection) -> None:
-    """Read the greeting, send EHLO, then HELO if EHLO is unknown.
-
-    Raises:
-        ConnectionFailedError: it is not a mail server, or does not serve us.
-    """
-    settings = connection.settings
-    greeting = await connection.read_greeting()
-    if greeting.code != 220:  # noqa: PLR2004 - RFC 5321 section 4.3.1
-        connection.quit()
-        raise ConnectionFailedError(f"it greeted with: {greeting.code} {greeting.text}")
-    name = settings.ehlo_name or "localhost"
-    if not settings.ehlo_name and connection.transport is not None:
-        host: str = connection.transport.get_extra_info("sockname")[0]
-        host = host.partition("%")[0]  # a scope id follows the %
-        name = f"[IPv6:{host}]" if ":" in host else f"[{host}]"
-    (offer,) = await connection.exchange(f"EHLO {name}\r\n".encode("ascii", "replace"), 1)
-    if offer.is_positive:
-        connection.capabilities = Capabilities.parse(offer.text)
-        return
-    if offer.code < 500:  # noqa: PLR2004 - it knows EHLO, but not now (RFC 5321 section 4.2.1)
-        connection.quit()
-        raise ConnectionFailedError(f"it answered EHLO with: {offer.code} {offer.text}")
-    (offer,) = await connection.exchange(f"HELO {name}\r\n".encode("ascii", "replace"), 1)
-    if not offer.is_positive:
-        connection.quit()
-        raise ConnectionFailedError(f"it answered HELO with: {offer.code} {offer.text}")

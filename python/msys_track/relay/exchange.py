@@ -106,6 +106,8 @@ class Exchange:
                 continue
             except BaseException:
                 self._release()
+                for _, answer in questions:
+                    answer.cancel()
                 raise
             for (recipient, answer), reply in zip(questions, replies, strict=True):
                 if reply.is_positive:

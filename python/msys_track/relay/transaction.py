@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from msys_track.errors import UpstreamError
+from msys_track.errors import PartlyTakenError, UpstreamError
 from msys_track.logs import event_logger
 from msys_track.relay.connection import (
     ConnectionFailedError,
@@ -216,6 +216,8 @@ def _refuse(
     `start` is the reply to DATA if that was sent already.
     """
     connection.refusals += sum(not reply.is_positive for reply in replies)
+    # DATA behind a refusal is refused as well, and the upstream counts it.
+    connection.refusals += start is not None and start.code != START_MAIL_INPUT
     mail, *others = replies
     refused = mail.refusal("MAIL")
     if mail.is_positive:
@@ -241,25 +243,68 @@ def _send_message(
         connection.refusals += 1
         yield from reset(connection)
         raise start.refusal("DATA")
-    try:
-        (reply,) = yield Group(delivery.wire, 1, connection.settings.data_timeout_seconds)
-    except ServiceClosingError as closing:
-        raise UpstreamError(451, f"4.4.2 The upstream refused the message: {closing}") from closing
-    except ConnectionFailedError as failure:
-        if connection.has_unsent:
-            text = f"4.4.2 The connection broke within the message: {failure}"
-            raise UpstreamError(451, text, outcome="not_sent") from failure
-        raise _report_lost_answer(delivery, str(failure)) from failure
+    if connection.settings.protocol == "lmtp" and len(delivery.recipients) > 1:
+        return (yield from _send_to_each(connection, delivery))
+    reply = yield from _await_verdict(connection, delivery.recipients, delivery.wire)
     if not reply.is_positive:
         connection.refusals += 1
         raise reply.refusal("the message")
     return reply
 
 
-def _report_lost_answer(delivery: Delivery, why: str) -> UpstreamError:
+def _send_to_each(connection: UpstreamConnection, delivery: Delivery) -> Dialogue[Reply]:
+    """Send a message over LMTP: a reply comes for each recipient (RFC 2033 section 4.2)."""
+    taken: list[str] = []
+    refused: dict[str, UpstreamError] = {}
+    replies: list[Reply] = []
+    wire = delivery.wire
+    for place, recipient in enumerate(delivery.recipients):
+        remaining = delivery.recipients[place:]
+        try:
+            reply = yield from _await_verdict(connection, remaining, wire)
+        except UpstreamError as error:
+            refused |= {each.path: error for each in remaining}
+            break
+        wire = b""
+        if reply.is_positive:
+            taken.append(recipient.path)
+            replies.append(reply)
+        else:
+            connection.refusals += 1
+            refused[recipient.path] = reply.refusal("the message", recipient.path)
+    if not refused:
+        return replies[0]
+    first, *others = refused.values()
+    if not taken and all(
+        (each.code, each.outcome) == (first.code, first.outcome) for each in others
+    ):
+        raise first
+    raise PartlyTakenError(tuple(taken), refused)
+
+
+def _await_verdict(
+    connection: UpstreamConnection, recipients: Sequence[Recipient], wire: bytes
+) -> Dialogue[Reply]:
+    """Send the message, or nothing more, and return the next reply to it.
+
+    `recipients` are those who are still without a reply.
+    """
+    try:
+        (reply,) = yield Group(wire, 1, connection.settings.data_timeout_seconds)
+    except ServiceClosingError as closing:
+        raise UpstreamError(451, f"4.4.2 The upstream refused the message: {closing}") from closing
+    except ConnectionFailedError as failure:
+        if connection.has_unsent:
+            text = f"4.4.2 The connection broke within the message: {failure}"
+            raise UpstreamError(451, text, outcome="not_sent") from failure
+        raise _report_lost_answer(recipients, str(failure)) from failure
+    return reply
+
+
+def _report_lost_answer(recipients: Sequence[Recipient], why: str) -> UpstreamError:
     """Log it: the message may have been accepted, and the client may send it again."""
     # Other logs name no recipients, but these people may get the mail twice.
-    recipients = tuple(recipient.path for recipient in delivery.recipients)
-    log.error("upstream.answer_lost", recipients=recipients, why=why)
+    paths = tuple(recipient.path for recipient in recipients)
+    log.error("upstream.answer_lost", recipients=paths, why=why)
     text = f"4.4.2 The upstream's answer to the message was lost: {why}"
     return UpstreamError(451, f"{text}; it may have been accepted", outcome="unknown")

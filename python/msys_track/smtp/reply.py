@@ -87,12 +87,17 @@ class ReplyReader:
         self._lines: list[bytes] = []
         self._length = 0
 
+    @property
+    def is_within_reply(self) -> bool:
+        """Whether a reply has begun that is not complete."""
+        return bool(self._rest or self._lines)
+
     def read_whole(self, chunk: bytes) -> Sequence[Reply] | None:
         """Return the replies of a chunk that is whole one-line replies; None if `feed` has to.
 
         Nearly every chunk is one, at a fraction of the cost.
         """
-        if self._rest or self._lines or len(chunk) > MAX_LINE_BYTES or chunk[-2:] != b"\r\n":
+        if self.is_within_reply or len(chunk) > MAX_LINE_BYTES or chunk[-2:] != b"\r\n":
             return None
         if chunk.count(b"\n") > 1:
             return _read_lines(chunk)

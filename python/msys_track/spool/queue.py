@@ -248,9 +248,11 @@ def fail_expired(connection: Connection, clock: Clock, give_up_seconds: float) -
     ).rowcount
 
 
-def read_copies(connection: Connection, where: str, *values: object) -> list[KeptCopy]:
+def read_copies(
+    connection: Connection, where: str, *values: object, limit: int = -1
+) -> list[KeptCopy]:
     """Read the copies that a condition of SQL selects, in the order in which they were kept."""
-    statement = f"SELECT {COLUMNS} FROM copies WHERE {where} ORDER BY id"  # noqa: S608 - callers' constants
+    statement = f"SELECT {COLUMNS} FROM copies WHERE {where} ORDER BY id LIMIT {limit}"  # noqa: S608 - callers' constants
     return [KeptCopy.of_row(row) for row in connection.execute(statement, values)]
 
 

@@ -22,6 +22,7 @@ def test_as_it_is_it_sets_what_must_be_set_and_nothing_else() -> None:
         "engagement_tracker": {},
         "policy": {},
         "proxy": {"upstream": "127.0.0.1:25"},
+        "spool": {},
         "tracker": {"store": "events.sqlite"},
     }
 

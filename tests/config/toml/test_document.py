@@ -14,6 +14,7 @@ from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
 
 GOOD = """\
@@ -121,8 +122,8 @@ def test_every_setting_of_every_room_can_be_set_from_the_file() -> None:
     settable |= {(AccessSettings, "clients"), (AccessSettings, "users")}  # and by families
     settable |= {(ProxySettings, "access")}
     rooms = (
-        TrackingOptions, ProxySettings, AccessSettings, UpstreamSettings, TrackerSettings,
-        PolicySettings,
+        TrackingOptions, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
+        TrackerSettings, PolicySettings,
     )  # fmt: skip
     named = {(room, field.name) for room in rooms for field in fields(room)}
     assert settable == named | {(Scope, "pathway"), (Scope, "context")}

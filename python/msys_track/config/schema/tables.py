@@ -18,6 +18,8 @@ from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.addresses import NETWORK
 from msys_track.settings.key import Key, list_keys
 from msys_track.settings.kinds import NAME, SWITCH, Kind, NotAllowedError
+from msys_track.settings.secrets import SECRET
+from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
 
 __all__ = [
@@ -48,15 +50,7 @@ def _read_key_source(value: object) -> KeySource:
         raise NotAllowedError(what, _KEYS.allowed) from None
 
 
-_KEYS: Final[Kind] = Kind(
-    read=_read_key_source,
-    allowed="the name of a file, env:NAME or credential:NAME, in quotes",
-    json_schema={
-        "type": "string",
-        "pattern": r"^(?!env:|credential:)[^\n]+$|^env:[A-Za-z_][A-Za-z0-9_]*$"
-        r"|^credential:[A-Za-z0-9_.-]+$",
-    },
-)
+_KEYS: Final[Kind] = replace(SECRET, read=_read_key_source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +82,7 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
         **list_keys(AccessSettings),
         **list_keys(UpstreamSettings),
     },
+    "spool": list_keys(SpoolSettings),
     "tracker": list_keys(TrackerSettings),
 }
 
@@ -136,6 +131,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "engagement_tracker": "What links carry; it is fixed when the mail is sent.",
     "policy": "Code of your own that is called for each mail.",
     "proxy": "Takes mail over SMTP and hands it on: `msys-track proxy`.",
+    "spool": "Mail that waits on disk for the upstream, and is tried again.",
     "tracker": "Answers the links over HTTP: `msys-track tracker`.",
     "upstream": "One of several servers that mail is relayed to.",
     "client": "How much the clients of one network may send.",

@@ -44,3 +44,17 @@ def _tree(root: int) -> Iterator[int]:
     for children in (_PROC / str(root) / "task").glob("*/children"):
         for child in children.read_text(encoding="ascii").split():
             yield from _tree(int(child))
+
+
+def children(root: int) -> list[int]:
+    """List the living descendants of a process."""
+    return [pid for pid in _tree(root) if pid != root]
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and was not waited for does not."""
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        return False
+    return not stat.rpartition(")")[2].lstrip().startswith("Z")  # proc_pid_stat(5), field 3

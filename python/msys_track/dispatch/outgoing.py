@@ -1,0 +1,98 @@
+"""Copies as the proxy sends them: one at a time, as the bytes of DATA.
+
+They are the copies of `dispatch.copies` byte for byte, without the lists of what was done. Who
+wants those renders the decision: `explain`, and the proxy's debug log.
+"""
+
+from typing import NamedTuple
+
+from msys_track.dispatch.decide import CopyDecision, Decision
+from msys_track.dispatch.inputs import draw_message_id
+from msys_track.dispatch.message import OpenedMessage
+from msys_track.dispatch.recipients import Reader
+from msys_track.errors import RewriteError
+from msys_track.logs import event_logger
+from msys_track.options.resolve import Resolved
+from msys_track.reasons import Reason, pack_reasons
+from msys_track.rewriting.recipe import WireCopy
+from msys_track.smtp.data import stuff
+
+log = event_logger(__name__)
+
+
+class OutgoingCopy(NamedTuple):
+    """One copy, ready to be sent."""
+
+    readers: tuple[Reader, ...]
+    wire: bytes
+    """Dots stuffed, with the line that ends the data."""
+    size: int
+    """Bytes without stuffed dots and the end line."""
+    is_seven_bit: bool
+    message_id: str | None = None
+    """20 hexadecimal digits, in every event of this copy; None if nothing is tracked."""
+    wrapped_links: int = 0
+    pixels: int = 0
+    reasons: int = 0
+    """Why something was left alone, as `list_reasons` reads it."""
+    notices: tuple[str, ...] = ()
+    """Codes of requests that could not be met."""
+
+
+def make_outgoing(decision: Decision, copy: CopyDecision, *, now: int) -> OutgoingCopy:
+    """Make one of the copies that were decided; `now` is the injection time in Unix seconds."""
+    opened, resolved = decision.opened, copy.resolved
+    if opened is None or resolved is None:
+        return _pack(copy, decision.message, Reason.BYPASSED)
+    notices = opened.list_notices(resolved)
+    message_id = draw_message_id()
+    try:
+        made = _render(opened, copy, resolved, message_id, now)
+    except RewriteError:
+        log.exception("message.rewrite_failed", step="render")
+        made = None
+    if made is None:
+        edits = opened.edit_header(resolved, opened.insert_readers(copy.blind))
+        return _pack(copy, opened.apply_edits(edits), Reason.CORE_FAILURE, notices)
+    if made.lacks_metadata:
+        notices += ("left_out_metadata",)
+    if made.clips_html:
+        notices += ("clipped_html",)
+    return OutgoingCopy(
+        copy.readers,
+        made.wire,
+        made.size,
+        made.is_seven_bit,
+        message_id if made.is_tracked else None,
+        made.wrapped_links,
+        made.pixels,
+        made.reasons,
+        notices,
+    )
+
+
+def _render(
+    opened: OpenedMessage, copy: CopyDecision, resolved: Resolved, message_id: str, now: int
+) -> WireCopy | None:
+    """Return the copy, or None if its message can't be planned."""
+    address, reader_type = copy.readers[0]
+    reader = (address, reader_type, now, message_id, opened.transmission_id)
+    recipe = opened.find_recipe(resolved)
+    inserted = opened.insert_readers(copy.blind)
+    if opened.has_one_copy or not resolved.is_tracked:
+        return recipe.rewrite(opened.message, reader, inserted)
+    plan = opened.find_plan(resolved)
+    return None if plan is None else recipe.render(plan, reader, inserted)
+
+
+def _pack(
+    copy: CopyDecision, message: bytes, reason: Reason, notices: tuple[str, ...] = ()
+) -> OutgoingCopy:
+    return OutgoingCopy(
+        copy.readers,
+        stuff(message),
+        len(message),
+        message.isascii(),
+        reasons=pack_reasons([reason]),
+        notices=notices,
+    )

@@ -1,0 +1,167 @@
+"""The account of a run: what the client was promised against what the sink has.
+
+Lost, crossed, broken and doubled mails are faults. A double is none where the client could not
+know: it saw no answer to a try, or was told that the upstream's was lost (`unknown_outcome`).
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.faults.mails import LINKS, Arrival, targets_of
+
+from msys_track import InvalidTokenError, KeyRing
+
+_UNKNOWN = ("451 4.4.2",)
+"""How an answer begins that leaves open whether the upstream has the mail."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Sent:
+    """One mail in the client's log."""
+
+    recipients: tuple[str, ...]
+    tries: list["Try"] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        """Accepted, or refused for good: not to be sent again."""
+        return any(each.answer[:1] in ("2", "5") for each in self.tries)
+
+    @property
+    def unknown_tries(self) -> int:
+        """Tries after which nobody could know whether the mail was delivered."""
+        return sum(
+            each.reached_the_dot and (not each.answer or each.answer.startswith(_UNKNOWN))
+            for each in self.tries
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Try:
+    """One transaction; `answer` is that to the data, or what ended it before: empty if none came.
+
+    `accepted` are the recipients that got 250.
+    """
+
+    accepted: tuple[str, ...]
+    answer: str
+    reached_the_dot: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A run in figures; the faults name mail and recipient."""
+
+    sent: int
+    accepted: int
+    refused: int
+    given_up: int
+    """Never accepted, never refused for good; the client has them still."""
+    arrived: int
+    """Copies in the sink."""
+    repeated: int
+    """Copies more than one, where the client could not know."""
+    lost: tuple[str, ...]
+    crossed: tuple[str, ...]
+    broken: tuple[str, ...]
+    doubled: tuple[str, ...]
+
+    @property
+    def faults(self) -> Mapping[str, Sequence[str]]:
+        found = {
+            "lost": self.lost,
+            "crossed": self.crossed,
+            "broken": self.broken,
+            "doubled": self.doubled,
+        }
+        return {kind: mails for kind, mails in found.items() if mails}
+
+    def __str__(self) -> str:
+        counts = {
+            name: len(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+        return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def draw_account(
+    sent: Mapping[str, Sent],
+    arrivals: Iterable[Arrival],
+    keys: KeyRing,
+) -> Account:
+    """Compare the client's log with the sink's journal."""
+    copies: Counter[tuple[str, str]] = Counter()
+    crossed, broken = [], []
+    for arrival in arrivals:
+        copies.update((arrival.mail_id, recipient) for recipient in arrival.recipients)
+        name = f"{arrival.mail_id} to {', '.join(arrival.recipients)}"
+        known = sent.get(arrival.mail_id)
+        if known is None or not set(arrival.recipients) <= set(known.recipients):
+            crossed.append(name)
+        elif not arrival.is_whole:
+            broken.append(name)
+        else:
+            crossed += [f"{name}: {why}" for why in _find_crossings(arrival, keys)]
+    lost, doubled, repeated = [], [], 0
+    for mail_id, mail in sent.items():
+        promised = {
+            recipient
+            for each in mail.tries
+            if each.answer.startswith("2")
+            for recipient in each.accepted
+        }
+        lost += [f"{mail_id} to {to}" for to in sorted(promised) if not copies[mail_id, to]]
+        for recipient in mail.recipients:
+            more = copies[mail_id, recipient] - 1
+            if more > mail.unknown_tries:
+                doubled.append(f"{mail_id} to {recipient}: {more + 1} copies, {mail.tries}")
+            elif more > 0:
+                repeated += more
+    answers = [{each.answer[:1] for each in mail.tries} for mail in sent.values()]
+    return Account(
+        sent=len(sent),
+        accepted=sum("2" in each for each in answers),
+        refused=sum("5" in each and "2" not in each for each in answers),
+        given_up=sum(not mail.is_over for mail in sent.values()),
+        arrived=copies.total(),
+        repeated=repeated,
+        lost=tuple(lost),
+        crossed=tuple(crossed),
+        broken=tuple(broken),
+        doubled=tuple(doubled),
+    )
+
+
+def read_journal(file: Path) -> Iterator[Arrival]:
+    """Read a sink's journal; a line that a killed sink left unfinished was never answered."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            fields = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        yield Arrival(
+            mail_id=fields["mail_id"],
+            recipients=tuple(fields["recipients"]),
+            paths=tuple(fields["paths"]),
+            is_whole=fields["is_whole"],
+        )
+
+
+def _find_crossings(arrival: Arrival, keys: KeyRing) -> Iterator[str]:
+    """Compare each link of a copy with the mail and the reader that it went to."""
+    try:
+        claims = [keys.open(path) for path in arrival.paths]
+    except InvalidTokenError as error:
+        yield str(error)
+        return
+    targets = [each.target for each in claims if each.kind == "click"]
+    if targets != targets_of(arrival.mail_id):
+        yield f"links lead to {targets}"
+    if len(claims) <= LINKS:
+        yield "no pixel"
+    readers = {each.engagement.recipient for each in claims}
+    if readers != set(arrival.recipients):
+        yield f"links are those of {readers}"

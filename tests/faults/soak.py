@@ -1,0 +1,155 @@
+"""Faults at random instants under full load for as long as is wanted: `make soak`.
+
+Prints the account of every mail, and ends with 1 where it has a fault. The seed gives the same
+order of faults; the instants differ with the machine.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import Random
+from typing import TypeAlias
+
+from tests import process_tree
+from tests.faults.account import Account
+from tests.faults.nuisances import NUISANCES, annoy
+from tests.faults.stage import Stage
+
+_FAULTY_UPSTREAM = (
+    (),
+    (),
+    ("--refuse-recipient-every=7",),
+    ("--close-in-data-every=50",),
+    ("--close-after-data-every=50",),
+    ("--defer-every=9",),
+    ("--seconds-a-byte=0.001",),
+    ("--refuse-recipient-every=11", "--close-after-data-every=70", "--defer-every=13"),
+)
+Fault: TypeAlias = Callable[[], Awaitable[None]]
+
+_MAX_PAUSE_SECONDS = 1.0
+_REPORT_SECONDS = 30
+
+
+class Soak:
+    """One run: what fails next, and how often each thing has."""
+
+    def __init__(self, stage: Stage, random: Random) -> None:
+        self.happened: Counter[str] = Counter()
+        self._stage = stage
+        self._random = random
+        self._faults: dict[str, Fault] = {
+            "proxy killed": self._kill_proxy,
+            "worker killed": self._kill_worker,
+            "proxy stopped and started": self._restart_proxy,
+            "proxy told to read its configuration": self._hang_up,
+            "upstream killed": self._kill_upstream,
+            "upstream away for a while": self._take_upstream_away,
+            "bad client": self._annoy,
+        }
+
+    async def run(self, seconds: float) -> None:
+        """Let things fail until the time is over."""
+        ends = time.monotonic() + seconds
+        reports = time.monotonic() + _REPORT_SECONDS
+        while time.monotonic() < ends:
+            await asyncio.sleep(self._random.random() * _MAX_PAUSE_SECONDS)
+            name = self._random.choice(list(self._faults))
+            if name == "worker killed" and not self._stage.proxy.workers:
+                continue
+            await self._faults[name]()
+            self.happened[name] += 1
+            if time.monotonic() > reports:
+                say(f"{self._stage.clients.accepted:,} mails, {self.happened.total()} faults")
+                reports += _REPORT_SECONDS
+
+    async def heal(self) -> None:
+        """Let an upstream without faults take over, so that every mail can end."""
+        await self._stage.upstream.kill()
+        await self._stage.upstream.start()
+
+    async def _kill_proxy(self) -> None:
+        await self._stage.proxy.kill()
+        await self._stage.proxy.start()
+
+    async def _kill_worker(self) -> None:
+        os.kill(self._random.choice(self._stage.proxy.workers), signal.SIGKILL)
+
+    async def _restart_proxy(self) -> None:
+        assert await self._stage.proxy.stop() == 0, self._stage.proxy.written
+        await self._stage.proxy.start()
+
+    async def _hang_up(self) -> None:
+        os.kill(self._stage.proxy.pid, signal.SIGHUP)
+
+    async def _kill_upstream(self) -> None:
+        await self._stage.upstream.kill()
+        await self._stage.upstream.start(*self._random.choice(_FAULTY_UPSTREAM))
+
+    async def _take_upstream_away(self) -> None:
+        await self._stage.upstream.kill()
+        await asyncio.sleep(self._random.random() * _MAX_PAUSE_SECONDS)
+        await self._stage.upstream.start(*self._random.choice(_FAULTY_UPSTREAM))
+
+    async def _annoy(self) -> None:
+        await annoy(self._random.choice(NUISANCES), self._stage.proxy.port)
+
+
+async def run_soak(arguments: argparse.Namespace, folder: Path) -> Account:
+    seed = arguments.seed
+    random = Random(seed)  # noqa: S311 - the same faults every time is the point
+    async with Stage(
+        folder, *arguments.setting, seed=seed, connections=arguments.connections
+    ) as stage:
+        await stage.start()
+        soak = Soak(stage, random)
+        started = time.monotonic()
+        await soak.run(arguments.seconds)
+        took = time.monotonic() - started
+        resident = process_tree.resident_bytes(stage.proxy.pid)
+        await soak.heal()
+        account = await stage.settle()
+    tries = sum(len(mail.tries) for mail in stage.clients.sent.values())
+    say(f"seed {seed}, {took:.0f} s, {arguments.connections} connections, {tries:,} transactions")
+    for name, times in sorted(soak.happened.items()):
+        say(f"  {name}: {times}")
+    say(f"resident memory of the proxy at the end: {resident / 2**20:.0f} MiB")
+    return account
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - a command's own voice
+
+
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tests.faults.soak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--connections", type=int, default=30)
+    parser.add_argument(
+        "--setting", action="append", default=[], help="a line more in [proxy], or a table"
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = read_arguments()
+    say(f"seed {arguments.seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        account = asyncio.run(run_soak(arguments, Path(folder)))
+    say(str(account))
+    for kind, mails in account.faults.items():
+        for mail in mails[:10]:
+            say(f"{kind}: {mail}")
+    return 1 if account.faults or account.given_up else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""The account itself: it finds each kind of fault that the other tests here look for."""
+
+from collections.abc import Sequence
+
+import pytest
+from tests.faults.account import Account, Sent, Try, draw_account
+from tests.faults.mails import Arrival, compose_mail, read_arrival, recipients_of
+
+from msys_track import KeyRing, TrackingOptions, rewrite
+
+KEYS = KeyRing.temporary()
+OPTIONS = TrackingOptions(
+    open_tracking=True, click_tracking=True, tracking_domain="click.client.example"
+)
+READERS = recipients_of("m1", 2)
+
+
+def answered(*answers: str, reached_the_dot: bool = True) -> Sent:
+    tries = [
+        Try(accepted=READERS, answer=answer, reached_the_dot=reached_the_dot) for answer in answers
+    ]
+    return Sent(recipients=READERS, tries=tries)
+
+
+def tracked(reader: str, *, about: str = "m1") -> Arrival:
+    copy = rewrite(compose_mail(about), recipient=reader, keys=KEYS, options=OPTIONS)
+    return read_arrival(copy, (reader,))
+
+
+def draw(mail: Sent, arrivals: Sequence[Arrival]) -> Account:
+    return draw_account({"m1": mail}, arrivals, KEYS)
+
+
+def test_a_mail_that_arrived_once_for_each_reader_is_no_fault() -> None:
+    account = draw(answered("250 Ok"), [tracked(reader) for reader in READERS])
+    assert not account.faults
+    assert (account.accepted, account.arrived, account.repeated) == (1, 2, 0)
+
+
+def test_an_accepted_mail_that_a_reader_lacks_is_lost() -> None:
+    account = draw(answered("250 Ok"), [tracked(READERS[0])])
+    assert account.lost == (f"m1 to {READERS[1]}",)
+
+
+@pytest.mark.parametrize("answer", ["451 4.4.1 The upstream can't be used", "550 5.1.1 No"])
+def test_a_refused_mail_is_not_lost(answer: str) -> None:
+    assert not draw(answered(answer), []).faults
+
+
+@pytest.mark.parametrize("answer", ["", "451 4.4.2 The upstream's answer was lost"])
+def test_a_second_copy_after_an_unknown_outcome_is_no_fault(answer: str) -> None:
+    copies = [tracked(READERS[0]), *(tracked(reader) for reader in READERS)]
+    account = draw(answered(answer, "250 Ok"), copies)
+    assert not account.faults
+    assert account.repeated == 1
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        answered("250 Ok"),
+        answered("451 4.3.0 Try again", "250 Ok"),
+        answered("", reached_the_dot=False),
+    ],
+    ids=["accepted", "refused before", "left before its dot"],
+)
+def test_a_second_copy_without_an_unknown_outcome_is_a_double(mail: Sent) -> None:
+    copies = [tracked(READERS[0]), *(tracked(reader) for reader in READERS)]
+    [doubled] = draw(mail, copies).doubled
+    assert doubled.startswith(f"m1 to {READERS[0]}: 2 copies")
+
+
+@pytest.mark.parametrize(
+    "arrival",
+    [
+        tracked("stranger@reader.example"),
+        read_arrival(compose_mail("m1"), (READERS[0],)),
+        Arrival(
+            mail_id="m1",
+            recipients=(READERS[0],),
+            paths=tracked(READERS[1]).paths,
+            is_whole=True,
+        ),
+        Arrival(
+            mail_id="m1",
+            recipients=(READERS[0],),
+            paths=tracked(READERS[0], about="m2").paths,
+            is_whole=True,
+        ),
+        tracked(READERS[0], about="m2"),
+    ],
+    ids=["a stranger", "no links", "another's links", "another mail's links", "another mail"],
+)
+def test_a_copy_with_anything_of_another_is_crossed(arrival: Arrival) -> None:
+    assert draw(answered("451 4.3.0 No"), [arrival]).crossed
+
+
+def test_a_copy_that_ends_early_is_broken() -> None:
+    whole = compose_mail("m1")
+    account = draw(answered("451 4.3.0 No"), [read_arrival(whole[:-9], (READERS[0],))])
+    assert account.broken

@@ -26,7 +26,8 @@ class Counters:
 
     The proxy counts `connections.accepted`, `.refused`, `.rejected`; `sessions.failed`;
     `messages.accepted`; `messages.refused.<why>` with why one of `bare_newline`, `over_size`,
-    `over_budget`, `header`, `policy`, `upstream`, `internal`; `messages.half_relayed`;
+    `over_budget`, `header`, `policy`, `upstream`, `client_gone`, `spool_full`, `internal`;
+    `messages.partly_relayed`;
     `copies.relayed`, `.links`, `.pixels`; `left_alone.<reason code>`; `notices.<what could not be
     had>`; `policy.rejected`, and where policy failed `policy.continued` or `policy.refused`.
 

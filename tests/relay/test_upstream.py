@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from tests.captured_logs import capture_logs
 from tests.relay.conftest import Relay, refusal_of, transaction
 from tests.upstreams import say
 from tests.waiting import until
@@ -43,15 +42,6 @@ async def test_an_upstream_that_is_down_is_not_asked_by_everybody(relay: Relay) 
     for _ in range(5):
         await refusal_of(upstream.capabilities())
     assert len(server.dialogues) == 1
-
-
-async def test_a_failure_is_logged_with_the_address_of_the_upstream(relay: Relay) -> None:
-    server, upstream = await relay({"GREETING": "554 No"})
-    with capture_logs() as logs:
-        await refusal_of(upstream.deliver(transaction()))
-    (failed,) = logs
-    assert failed["event"] == "upstream.failed"
-    assert failed["upstream"] == f"127.0.0.1:{server.port}"
 
 
 async def test_a_kept_connection_does_not_hide_a_newer_offer(relay: Relay) -> None:

@@ -4,6 +4,7 @@ A misspelt table is checked as the one that it most likely is, so that all fault
 reported together. Its path then differs from the canonical one.
 """
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -183,16 +184,10 @@ class Reading:
 
     def _find_file(self, path: KeyPath, key: Key, name: Path) -> Path:
         file = self._folder / name
-        if key.settings not in _MADE_BY:
-            if key.settings is TopLevel:
-                self._is_there(path, name, f": msys-track keys new {file}")
-            elif self._server != "tracker" and key.kind is not SECRET:
-                is_of_users = key.fields == ("auth_users",)
-                hint = f": msys-track users add {file} NAME" if is_of_users else ""
-                self._is_there(path, name, hint)
-            elif self._server != "tracker" and not file.exists():
-                # It may be the secret itself, which must not be shown.
-                self._add_fault(path, f"no file has this name; allowed: {SECRET.allowed}")
+        if key.settings is TopLevel:
+            self._is_there(path, name, f": msys-track keys new {file}")
+        elif key.settings not in _MADE_BY:
+            self._find_file_of_proxy(path, key, name)
         elif self._server in (None, _MADE_BY[key.settings]):
             is_folder = key.settings is SpoolSettings
             # Another user may run that server, which reports what it can't open.
@@ -208,6 +203,16 @@ class Reading:
                     what = f"but the folder {file.parent} does not exist"
                     self._add_fault(path, f"found {write_found(str(name))}, {what}")
         return file
+
+    def _find_file_of_proxy(self, path: KeyPath, key: Key, name: Path) -> None:
+        if self._server == "tracker":
+            return
+        if key.kind is not SECRET:
+            hint = f": msys-track users add {self._folder / name} NAME"
+            self._is_there(path, name, hint if key.fields == ("auth_users",) else "")
+        elif not os.access(self._folder / name, os.F_OK):
+            # It may be the secret itself, which must not be shown.
+            self._add_fault(path, f"no file has this name; allowed: {SECRET.allowed}")
 
     def _find_policy(self, path: KeyPath, at: int, name: Path) -> Path:
         file = self._folder / name

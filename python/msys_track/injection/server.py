@@ -9,14 +9,14 @@ from functools import partial
 from typing import cast
 
 from msys_track.dispatch.dispatcher import Dispatcher
-from msys_track.injection.acceptance import Acceptance
+from msys_track.injection.acceptance import Acceptance, Keeper
 from msys_track.injection.access import Access
 from msys_track.injection.budget import Budget
 from msys_track.injection.session import Session, Shared
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
-from msys_track.relay.upstream import Upstream
+from msys_track.relay.upstream import NextHop
 from msys_track.smtp.address import Address
 
 log = event_logger(__name__)
@@ -93,13 +93,16 @@ class Proxy:
 async def serve(  # noqa: PLR0913 - the parts of one server
     settings: ProxySettings,
     rewriter: Dispatcher,
-    upstream: Upstream,
+    upstream: NextHop,
     *,
     listener: socket.socket | None = None,
     counters: Counters | None = None,
+    spool: Keeper | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Proxy:
     """Listen on the addresses of the settings; on `listener`, a bound socket, for the first.
+
+    What the upstream takes in part goes to `spool`, if there is one.
 
     A name is looked up as IPv4; an IPv6 address is taken as it is.
 
@@ -116,7 +119,14 @@ async def serve(  # noqa: PLR0913 - the parts of one server
         settings=settings,
         access=access,
         upstream=upstream,
-        acceptance=Acceptance(rewriter, upstream, counters),
+        acceptance=Acceptance(
+            rewriter,
+            upstream,
+            counters,
+            spool=spool,
+            copies_at_once=settings.copies_at_once,
+            shows_addresses=settings.log_addresses,
+        ),
         budget=Budget(settings.max_bytes_in_flight),
         counters=counters,
         clock=clock,

@@ -27,9 +27,10 @@ from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.policy.guard import Guard
-from msys_track.relay.upstream import Upstream
+from msys_track.relay.upstream import NextHop
 from msys_track.smtp.address import Address
 from msys_track.smtp.capabilities import Capabilities
+from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply, printable
 
 log = event_logger(__name__)
@@ -52,7 +53,7 @@ class Shared:
 
     settings: ProxySettings
     access: Access
-    upstream: Upstream
+    upstream: NextHop
     acceptance: Acceptance
     budget: Budget
     counters: Counters
@@ -293,14 +294,17 @@ class Session(SMTP):
             # At once, before another await: the reader's buffer must still be empty.
             self._reader.feed_data(received.rest)
             message = await received.message(self._max_bytes)
-            transaction = self.policy_session.transaction(message)
+            policy = self.policy_session
             envelope = Envelope(
-                transaction=transaction,
-                sender=transaction.sender or "",
+                peer=policy.peer,
+                listen=policy.listen,
+                helo=policy.helo,
+                contexts=policy.contexts,
+                sender=policy.sender,
                 mail_parameters=tuple(self.envelope.mail_options),
-                recipients=transaction.recipients,
+                recipients=tuple(Recipient(path=path) for path in policy.recipients),
                 message=message,
-                received_at=self._shared.clock(),
+                received_at=self._shared.clock().timestamp(),
             )
         except DataRefusedError as refused:
             hold.release()

@@ -13,6 +13,7 @@ from msys_track.settings.kinds import (
     HOSTNAME,
     LARGE_BYTES,
     SECONDS,
+    SWITCH,
 )
 from msys_track.smtp.address import Address
 
@@ -63,6 +64,13 @@ class ProxySettings:
         float, Key(SECONDS, "how long stopping waits for messages under way")
     ] = 30
 
+    # What becomes of a message
+    copies_at_once: Annotated[
+        int, Key(COUNT, "copies of one message that are sent to the upstream at one time")
+    ] = 10
+    log_addresses: Annotated[
+        bool, Key(SWITCH, "log senders and readers whole; otherwise as `j…@example.com`")
+    ] = False
     access: AccessSettings = field(default_factory=AccessSettings)
     """Who may inject mail; its keys stand in `[proxy]` too."""
 

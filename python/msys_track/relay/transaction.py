@@ -245,7 +245,10 @@ def _send_message(
         raise start.refusal("DATA")
     if connection.settings.protocol == "lmtp" and len(delivery.recipients) > 1:
         return (yield from _send_to_each(connection, delivery))
-    reply = yield from _await_verdict(connection, delivery.recipients, delivery.wire)
+    try:
+        (reply,) = yield Group(delivery.wire, 1, connection.settings.data_timeout_seconds)
+    except ConnectionFailedError as failure:
+        raise _judge_failure(connection, delivery.recipients, failure) from failure
     if not reply.is_positive:
         connection.refusals += 1
         raise reply.refusal("the message")
@@ -254,51 +257,47 @@ def _send_message(
 
 def _send_to_each(connection: UpstreamConnection, delivery: Delivery) -> Dialogue[Reply]:
     """Send a message over LMTP: a reply comes for each recipient (RFC 2033 section 4.2)."""
-    taken: list[str] = []
+    recipients = delivery.recipients
     refused: dict[str, UpstreamError] = {}
-    replies: list[Reply] = []
-    wire = delivery.wire
-    for place, recipient in enumerate(delivery.recipients):
-        remaining = delivery.recipients[place:]
-        try:
-            reply = yield from _await_verdict(connection, remaining, wire)
-        except UpstreamError as error:
-            refused |= {each.path: error for each in remaining}
-            break
-        wire = b""
-        if reply.is_positive:
-            taken.append(recipient.path)
-            replies.append(reply)
-        else:
-            connection.refusals += 1
-            refused[recipient.path] = reply.refusal("the message", recipient.path)
+    try:
+        replies = yield Group(
+            delivery.wire, len(recipients), connection.settings.data_timeout_seconds
+        )
+    except ConnectionFailedError as failure:
+        replies = failure.replies
+        remaining = recipients[len(replies) :]
+        error = _judge_failure(connection, remaining, failure)
+        refused = {each.path: error for each in remaining}
+    pairs = tuple(zip(recipients, replies, strict=False))
+    refused |= {
+        recipient.path: reply.refusal("the message", recipient.path)
+        for recipient, reply in pairs
+        if not reply.is_positive
+    }
+    connection.refusals += sum(not reply.is_positive for reply in replies)
     if not refused:
         return replies[0]
+    taken = tuple(recipient.path for recipient, reply in pairs if reply.is_positive)
     first, *others = refused.values()
     if not taken and all(
         (each.code, each.outcome) == (first.code, first.outcome) for each in others
     ):
         raise first
-    raise PartlyTakenError(tuple(taken), refused)
+    raise PartlyTakenError(taken, refused)
 
 
-def _await_verdict(
-    connection: UpstreamConnection, recipients: Sequence[Recipient], wire: bytes
-) -> Dialogue[Reply]:
-    """Send the message, or nothing more, and return the next reply to it.
-
-    `recipients` are those who are still without a reply.
-    """
-    try:
-        (reply,) = yield Group(wire, 1, connection.settings.data_timeout_seconds)
-    except ServiceClosingError as closing:
-        raise UpstreamError(451, f"4.4.2 The upstream refused the message: {closing}") from closing
-    except ConnectionFailedError as failure:
-        if connection.has_unsent:
-            text = f"4.4.2 The connection broke within the message: {failure}"
-            raise UpstreamError(451, text, outcome="not_sent") from failure
-        raise _report_lost_answer(recipients, str(failure)) from failure
-    return reply
+def _judge_failure(
+    connection: UpstreamConnection,
+    recipients: Sequence[Recipient],
+    failure: ConnectionFailedError,
+) -> UpstreamError:
+    """Say what a connection that failed after the reply to DATA means for these recipients."""
+    if isinstance(failure, ServiceClosingError):
+        return UpstreamError(451, f"4.4.2 The upstream refused the message: {failure}")
+    if connection.has_unsent:
+        text = f"4.4.2 The connection broke within the message: {failure}"
+        return UpstreamError(451, text, outcome="not_sent")
+    return _report_lost_answer(recipients, str(failure))
 
 
 def _report_lost_answer(recipients: Sequence[Recipient], why: str) -> UpstreamError:

@@ -88,16 +88,16 @@ class ReplyReader:
         self._length = 0
 
     @property
-    def is_within_reply(self) -> bool:
-        """Whether a reply has begun that is not complete."""
-        return bool(self._rest or self._lines)
+    def is_empty(self) -> bool:
+        """Whether no part of a reply waits for the rest."""
+        return not (self._rest or self._lines)
 
     def read_whole(self, chunk: bytes) -> Sequence[Reply] | None:
         """Return the replies of a chunk that is whole one-line replies; None if `feed` has to.
 
         Nearly every chunk is one, at a fraction of the cost.
         """
-        if self.is_within_reply or len(chunk) > MAX_LINE_BYTES or chunk[-2:] != b"\r\n":
+        if not self.is_empty or len(chunk) > MAX_LINE_BYTES or chunk[-2:] != b"\r\n":
             return None
         if chunk.count(b"\n") > 1:
             return _read_lines(chunk)

@@ -72,12 +72,13 @@ def refuse(access: Access, peer: str = "127.0.0.1") -> str:
 
 
 def log_in(visitor: Visitor, user: str = "shop", password: str = PASSWORD) -> str | None:
-    reply = asyncio.run(visitor.check_password(user, password))
+    answer = asyncio.run(visitor.check_password(user, password))
+    reply = visitor.log_in(answer) if isinstance(answer, Login) else answer
     return None if reply is None else f"{reply.code} {reply.text}"
 
 
 def send(visitor: Visitor) -> str | None:
-    reply = visitor.check_sender(is_encrypted=visitor.is_encrypted)
+    reply = visitor.check_sender()
     return None if reply is None else f"{reply.code} {reply.text}"
 
 
@@ -207,6 +208,24 @@ def test_an_address_that_guesses_must_wait_on_whatever_connection(
     assert log_in(admit(access, SHOP)) is None
     clock.now += 60
     assert log_in(admit(access, STRANGER)) is None
+
+
+def test_guesses_at_one_time_count_before_they_are_checked(
+    clock: Clock, files: Mapping[str, Any]
+) -> None:
+    access = make_access(clock, **files, auth_failures_per_minute=3)
+
+    async def guess() -> list[Login | Reply]:
+        guesses = (admit(access, STRANGER).check_password("shop", str(n)) for n in range(20))
+        return await asyncio.gather(*guesses)
+
+    replies = [f"{each.code}" for each in asyncio.run(guess()) if isinstance(each, Reply)]
+    assert sorted(replies) == ["454"] * 17 + ["535"] * 3
+
+
+def test_right_logins_are_no_guesses(clock: Clock, files: Mapping[str, Any]) -> None:
+    access = make_access(clock, **files, auth_failures_per_minute=1)
+    assert [log_in(admit(access)) for _ in range(3)] == [None] * 3
 
 
 def test_one_who_logged_in_before_is_not_locked_out_by_a_neighbour(

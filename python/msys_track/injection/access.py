@@ -220,13 +220,14 @@ class Visitor:
     """
 
     __slots__ = (
-        "_access", "_failures", "_gauges", "_message_rates", "_messages", "_recipient_rates",
-        "_tables", "is_encrypted", "limits", "login", "peer",
+        "_access", "_failures", "_gauges", "_is_allowed", "_message_rates", "_messages",
+        "_recipient_rates", "_tables", "is_encrypted", "limits", "login", "peer",
     )  # fmt: skip
 
     def __init__(self, access: Access, peer: IpAddress | None, tables: Tables) -> None:
         self.peer = peer
         self.limits = access.make_limits(tables)
+        self._is_allowed = access.is_allowed(peer)
         self.login: Login | None = None
         self.is_encrypted = False
         self._access = access
@@ -247,33 +248,37 @@ class Visitor:
         """Whether AUTH is offered now: there are users, and TLS protects the password."""
         return self.is_encrypted and self._access.has_users and self.login is None
 
-    async def check_password(self, user: str, password: str) -> Reply | None:
-        """Log in; None if the password is right, else a reply that comes late, to slow guessing.
+    async def check_password(self, user: str, password: str) -> Login | Reply:
+        """Return who logs in, or a reply that comes late, to slow guessing.
 
-        A subaccount may stand behind the name, see `Users.check`.
+        A subaccount may stand behind the name, see `Users.check`. `log_in` lets the user in.
         """
         access, users = self._access, self._access.users
-        failures = access.counted.find_bucket(
+        bucket = access.counted.find_bucket(
             ("auth", _find_client(self.peer)),
             access.rules.auth_failures_per_minute,
             access.clock(),
         )
-        # Others behind the same address may have the right password.
-        if not failures.has_token(access.clock()) and not users.is_verified(user, password):
+        # Taken before the check, so that many connections can't guess at one time. Others behind
+        # the same address may have the right password.
+        is_counted = bucket.take(access.clock())
+        if not is_counted and not users.is_verified(user, password):
             text = "4.7.0 Too many failed logins from this address; try again later"
             return self._refuse(454, text, "auth_locked")
         try:
             login = await users.check(user, password)
         except UsersBusyError:
+            bucket.give_back()
             text = "4.7.0 Too many logins at one time; try again later"
             return self._refuse(454, text, "auth_busy")
         if login is not None:
-            return self.log_in(login)
-        failures.take(access.clock())
+            if is_counted:
+                bucket.give_back()
+            return login
         self._failures += 1
+        log.warning("auth.failed", client=str(self.peer), user=user[:_MAX_SHOWN])
         seconds = access.rules.auth_failure_delay_seconds * 2 ** (self._failures - 1)
         await asyncio.sleep(min(seconds, _LONGEST_DELAY_SECONDS))
-        log.warning("auth.failed", client=str(self.peer), user=user[:_MAX_SHOWN])
         if self._failures >= access.rules.max_auth_failures:
             return self._refuse(421, "4.7.0 Too many failed logins; goodbye", "auth_failed")
         return self._refuse(535, "5.7.8 Authentication credentials invalid", "auth_failed")
@@ -289,12 +294,13 @@ class Visitor:
         self._access.counters.add("access.logged_in")
         return None
 
-    def check_sender(self, *, is_encrypted: bool | None = None) -> Reply | None:
+    def check_sender(self) -> Reply | None:
         """Answer MAIL: None if this client may send a message now."""
         access, most = self._access, self.limits.max_messages
-        encrypted = self.is_encrypted if is_encrypted is None else is_encrypted
-        is_known = self.login is not None or access.is_allowed(self.peer)
-        if not encrypted and (access.rules.tls_required or (access.has_users and not is_known)):
+        is_known = self._is_allowed or self.login is not None
+        if not self.is_encrypted and (
+            access.rules.tls_required or (access.has_users and not is_known)
+        ):
             text = "5.7.0 Must issue a STARTTLS command first"
             return self._refuse(530, text, "tls_required")
         if not is_known and access.has_users:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tests.signing.conftest import make_key_pair
+
 from msys_track.keys import file as keys
 
 _FAULTY: Final = Path(__file__).parent / "faulty"
@@ -87,3 +89,4 @@ def write_named_files(folder: Path) -> None:
         'msys.registerModule("policy", { validate_connect = function() return 0 end })\n'
     )
     (folder / "broken.lua").write_text("local mod = {}\nfunction mod:x(\n")
+    make_key_pair("ed25519", folder).file.rename(folder / "dkim.pem")

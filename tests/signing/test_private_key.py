@@ -24,8 +24,8 @@ def explain(pem: bytes, folder: Path, mode: int = 0o600) -> str:
     file.write_bytes(pem)
     file.chmod(mode)
     with pytest.raises(SettingsError) as refused:
-        load_private_key(file, "dkim.example.com.private_key")
-    assert str(refused.value).startswith("dkim.example.com.private_key: ")
+        load_private_key(file)
+    assert str(refused.value).startswith(f"{file}: ")
     return str(refused.value)
 
 
@@ -58,7 +58,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_key_is_named_with_the_command_that_makes_one(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"gone\.pem: there is no such private key; openssl"):
-        load_private_key(tmp_path / "gone.pem", "dkim.example.com.private_key")
+        load_private_key(tmp_path / "gone.pem")
 
 
 def test_a_key_may_stand_in_the_environment(
@@ -66,4 +66,4 @@ def test_a_key_may_stand_in_the_environment(
 ) -> None:
     pair = make_key_pair("rsa", tmp_path)
     monkeypatch.setitem(os.environ, "DKIM_KEY", pair.file.read_text(encoding="ascii"))
-    assert load_private_key(key_source("env:DKIM_KEY"), "x").algorithm == "rsa-sha256"
+    assert load_private_key(key_source("env:DKIM_KEY")).algorithm == "rsa-sha256"

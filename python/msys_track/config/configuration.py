@@ -18,6 +18,7 @@ from msys_track.keys.file import KeySource
 from msys_track.options.scopes import Scopes
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.signing.settings import DkimSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
 
@@ -37,6 +38,8 @@ class Configuration:
     """Set whenever `proxy` is; what `[upstream.NAME]` tables don't set is as here."""
     upstreams: Mapping[str, UpstreamSettings]
     """Of each `[upstream.NAME]` by its name, or `upstream` alone with an empty name."""
+    dkim: Mapping[str, DkimSettings]
+    """Of each `[dkim."DOMAIN"]` by its domain."""
     spool: SpoolSettings
     tracker: TrackerSettings | None
     notices: tuple[Problem, ...]
@@ -45,7 +48,10 @@ class Configuration:
     @property
     def families(self) -> Mapping[str, Mapping[str, Any]]:
         """The settings of each table in a family, by the family's name and its own."""
-        return {"upstream": {name: each for name, each in self.upstreams.items() if name}}
+        return {
+            "upstream": {name: each for name, each in self.upstreams.items() if name},
+            "dkim": self.dkim,
+        }
 
 
 def judge_document(document: Document, server: Server | None = None) -> Configuration:
@@ -85,6 +91,7 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         proxy=ProxySettings(**proxy) if has_proxy else None,
         upstream=UpstreamSettings(**hop) if has_proxy else None,
         upstreams=upstreams if has_proxy else {},
+        dkim={name: DkimSettings(**each) for name, each in reading.families["dkim"].items()},
         spool=SpoolSettings(
             **{"path": document.path.parent / SpoolSettings().path, **values[SpoolSettings]}
         ),

@@ -20,11 +20,11 @@ class PrivateKey(NamedTuple):
     """Signs the canonical header."""
 
 
-def load_private_key(source: KeySource, where: str) -> PrivateKey:
+def load_private_key(source: KeySource) -> PrivateKey:
     """Load a key; it must be as private as a key file.
 
     Raises:
-        SettingsError: it can't be used; the text names `where` and what to do.
+        SettingsError: it can't be used; the text names it and what to do.
     """
     try:
         from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415 - an extra
@@ -34,18 +34,18 @@ def load_private_key(source: KeySource, where: str) -> PrivateKey:
             rsa,
         )
     except ImportError as error:
-        raise SettingsError(f"{where}: {_EXTRA}") from error
+        raise SettingsError(_EXTRA) from error
     hint = "openssl genpkey -algorithm rsa -pkeyopt rsa_keygen_bits:2048 makes one"
     try:
         pem = read_source(source, what="private key", hint=hint)
     except KeyRingError as error:
-        raise SettingsError(f"{where}: {error}") from error
+        raise SettingsError(str(error)) from error
     # No error repeats anything of the file, and none is chained: it may be the secret.
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError):
         raise SettingsError(
-            f"{where}: {source}: not a private key in PEM without a password; {hint}"
+            f"{source}: not a private key in PEM without a password; {hint}"
         ) from None
     if isinstance(key, ed25519.Ed25519PrivateKey):
         edwards = key
@@ -54,11 +54,10 @@ def load_private_key(source: KeySource, where: str) -> PrivateKey:
             "ed25519-sha256", lambda header: edwards.sign(hashlib.sha256(header).digest())
         )
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise SettingsError(f"{where}: {source}: DKIM has RSA and Ed25519 keys only; {hint}")
+        raise SettingsError(f"{source}: DKIM has RSA and Ed25519 keys only; {hint}")
     if key.key_size < _MIN_RSA_BITS:
         raise SettingsError(
-            f"{where}: {source}: {key.key_size} bits; verifiers refuse RSA below "
-            f"{_MIN_RSA_BITS}; {hint}"
+            f"{source}: {key.key_size} bits; verifiers refuse RSA below {_MIN_RSA_BITS}; {hint}"
         )
     scheme, digest, numbers = padding.PKCS1v15(), hashes.SHA256(), key
     return PrivateKey("rsa-sha256", lambda header: numbers.sign(header, scheme, digest))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from msys_track.errors import SettingsError
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.transaction import Delivery
@@ -44,11 +45,7 @@ class Signer:
             SettingsError: a key can't be used.
         """
         self._domains = {
-            name.lower(): _Domain(
-                name.lower(),
-                settings,
-                load_private_key(settings.private_key, f"dkim.{name}.private_key"),
-            )
+            name.lower(): _Domain(name.lower(), settings, _load_key(name, settings))
             for name, settings in domains.items()
         }
         self._counters = counters
@@ -106,3 +103,10 @@ class Signer:
             if above is not None:
                 return above if above.settings.covers_subdomains else None
         return own
+
+
+def _load_key(name: str, settings: DkimSettings) -> PrivateKey:
+    try:
+        return load_private_key(settings.private_key)
+    except SettingsError as error:
+        raise SettingsError(f'dkim."{name}".private_key: {error}') from error

@@ -17,6 +17,7 @@ from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.key import Key, list_keys
 from msys_track.settings.kinds import NAME, SWITCH, Kind, NotAllowedError
 from msys_track.settings.secrets import SECRET
+from msys_track.signing.settings import DOMAIN, DkimSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
 
@@ -108,6 +109,7 @@ def _list_upstream_keys() -> Mapping[str, Key]:
 
 FAMILIES: Final[Mapping[str, Family]] = {
     "upstream": Family(NAME, _list_upstream_keys(), "primary"),
+    "dkim": Family(DOMAIN, list_keys(DkimSettings), "example.com"),
 }
 
 NESTED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -126,6 +128,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "spool": "Mail that waits on disk for the upstream, and is tried again.",
     "tracker": "Answers the links over HTTP: `msys-track tracker`.",
     "upstream": "One of several servers that mail is relayed to.",
+    "dkim": "The key that signs mail from one domain.",
     "listen": "An address that mail comes in at.",
     "peer": "Clients of one network.",
     "pathway": "Mail that a scope or policy puts on this pathway.",

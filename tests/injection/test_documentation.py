@@ -14,7 +14,7 @@ from msys_track.injection.settings import ProxySettings
 from msys_track.relay.settings import UpstreamSettings
 
 ROOT = Path(__file__).parents[2]
-PAGES = [(ROOT / "docs" / name).read_text() for name in ("smtp.md", "relay.md")]
+PAGES = [(ROOT / "docs" / name).read_text() for name in ("smtp.md", "relay.md", "access.md")]
 PAGE = "".join(PAGES)
 SOURCES = [
     path
@@ -33,7 +33,7 @@ NOT_LIMITS = {
     "listen_host",
     "listen_port",
     "more_listens",
-    "unprotected",
+    "access",
     "hostname",
     "host",
     "port",

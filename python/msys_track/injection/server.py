@@ -10,9 +10,10 @@ from typing import Final
 
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.acceptance import Acceptance, Keeper
+from msys_track.injection.access import Access
 from msys_track.injection.budget import Budget
 from msys_track.injection.session import Session, Shared
-from msys_track.injection.settings import ProxySettings, is_loopback
+from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.upstream import NextHop
@@ -95,6 +96,7 @@ class Proxy:
         for answer in tuple(shared.answers):
             answer.cancel()
         await asyncio.gather(*shared.answers, return_exceptions=True)
+        shared.access.close()
         log.info("proxy.closed", **shared.counters.snapshot())
 
 
@@ -116,12 +118,16 @@ async def serve(  # noqa: PLR0913 - the parts of one server
 
     Raises:
         OSError: an address can't be bound; then none is.
+        SettingsError: a certificate can't be used, or anybody could send.
+        UsersError: the file of users can't be used.
     """
+    counters = counters or Counters()
+    access = Access(settings, counters)
     bound = _bind_addresses(settings.listens, listener)
     loop = asyncio.get_running_loop()
-    counters = counters or Counters()
     shared = Shared(
         settings=settings,
+        access=access,
         upstream=upstream,
         acceptance=Acceptance(
             rewriter,
@@ -141,16 +147,8 @@ async def serve(  # noqa: PLR0913 - the parts of one server
         session = partial(Session, shared, loop, listen=str(bind_host))
         servers.append(await loop.create_server(session, sock=each, backlog=_BACKLOG))
     proxy = Proxy(shared, servers, list(bound.values()))
-    for bind_host, sockname in zip(bound, proxy.socknames, strict=True):
+    for sockname in proxy.socknames:
         log.info("proxy.listening", host=sockname.host, port=sockname.port)
-        if not (is_loopback(bind_host.host) and is_loopback(sockname.host)):
-            log.error(
-                "proxy.unprotected",
-                address=str(sockname),
-                unprotected=settings.unprotected,
-                hint="every client that reaches this address can send; listen on loopback or "
-                "behind a firewall",
-            )
     return proxy
 
 

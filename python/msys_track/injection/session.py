@@ -15,6 +15,7 @@ from typing import Final, cast
 from msys_track.dispatch.session import PolicySession
 from msys_track.errors import UpstreamError
 from msys_track.injection.acceptance import Acceptance
+from msys_track.injection.access import Access
 from msys_track.injection.budget import Budget, Hold
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.intake import DataRefusedError, open_message
@@ -61,6 +62,7 @@ class Shared:
     """The state that the sessions of one listener share."""
 
     settings: ProxySettings
+    access: Access
     upstream: NextHop
     acceptance: Acceptance
     budget: Budget

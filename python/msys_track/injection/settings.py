@@ -1,9 +1,10 @@
 """Settings of the listener that takes mail; every default is stated here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Annotated
 
+from msys_track.injection.access_settings import AccessSettings
 from msys_track.settings.addresses import LISTEN
 from msys_track.settings.key import Key, check_settings
 from msys_track.settings.kinds import (
@@ -43,15 +44,6 @@ class ProxySettings:
     ] = "127.0.0.1"
     listen_port: int = 2525
     more_listens: tuple[Address, ...] = ()
-    unprotected: Annotated[
-        bool,
-        Key(
-            SWITCH,
-            "something else, such as a firewall, protects the addresses that are not loopback; "
-            "needed where `ecelerity.conf` asks for AUTH, TLS or relay rules, which are not "
-            "enforced yet",
-        ),
-    ] = False
     hostname: Annotated[str, Key(HOSTNAME, "our name in the greeting")] = "localhost"
     # Announced as SIZE, unless the upstream's own limit is lower; 552 beyond.
     max_message_bytes: Annotated[int, Key(LARGE_BYTES, "largest message")] = 32 * _MEBIBYTE
@@ -73,6 +65,9 @@ class ProxySettings:
     drain_seconds: Annotated[
         float, Key(SECONDS, "how long stopping waits for messages under way")
     ] = 30
+
+    access: AccessSettings = field(default_factory=AccessSettings)
+    """Who may inject mail; its keys stand in `[proxy]` too."""
 
     # The session's limits.
     max_command_bytes: Annotated[

@@ -9,6 +9,7 @@ from msys_track.settings.key import Key, check_settings
 from msys_track.settings.kinds import (
     BYTES_OR_NONE,
     COUNT,
+    COUNT_OR_AUTO,
     HOSTNAME,
     LARGE_BYTES,
     SECONDS,
@@ -71,6 +72,22 @@ class ProxySettings:
     drain_seconds: Annotated[
         float, Key(SECONDS, "how long stopping waits for messages under way")
     ] = 30
+    # service/
+    workers: Annotated[
+        int | str,
+        Key(
+            COUNT_OR_AUTO,
+            'processes that take mail; `"auto"`: one for each processor. They share '
+            "`max_connections`, `max_bytes_in_flight` and `upstream_max_connections`",
+        ),
+    ] = 1
+    worker_timeout_seconds: Annotated[
+        float,
+        Key(
+            SECONDS,
+            "a worker that stands still for so long, in a policy perhaps, is killed and replaced",
+        ),
+    ] = 60
 
     def __post_init__(self) -> None:
         check_settings(self, "proxy: ")

@@ -191,7 +191,7 @@ class Dialogue:
         path, _, parameters = command.partition(":<")[2].rpartition(">")
         default = "250 2.0.0 Ok"
         match verb:
-            case "EHLO":
+            case "EHLO" | "LHLO":
                 lines = ["upstream.test", *self._upstream.extensions]
                 offer = [f"250{' ' if line is lines[-1] else '-'}{line}" for line in lines]
                 default = "\r\n".join(offer)

@@ -13,6 +13,7 @@ TrackingError
 ├─ InvalidTokenError      a link that is not ours, or no longer what we sealed
 ├─ RewriteError     the core gave up; the caller sends the original
 ├─ UpstreamError     the next hop: temporary or permanent, and its reply
+│  └─ PartlyTakenError    some recipients have the mail, others not
 └─ SinkError         events could not be stored; the writer retries
 ```
 """
@@ -107,6 +108,27 @@ class UpstreamError(TrackingError):
         self.text = text
         self.outcome = outcome
         self.recipient = recipient
+
+
+class PartlyTakenError(UpstreamError):
+    """An upstream over LMTP took the message for some recipients, and for others not.
+
+    `code` and `text` are the answer where nothing else can be done: permanent, because those who
+    have the mail would get it again.
+
+    Attributes:
+        taken: The recipients who have the mail, as they were given.
+        refused: What became of each of the others; `outcome` says who may have it all the same.
+    """
+
+    def __init__(self, taken: tuple[str, ...], refused: dict[str, UpstreamError]) -> None:
+        whole = "; ".join(
+            f"<{path}>: {error.code} {error.text}" for path, error in refused.items()
+        )
+        count = len(taken) + len(refused)
+        super().__init__(554, f"5.3.0 {len(taken)} of {count} recipients have the mail; {whole}")
+        self.taken = taken
+        self.refused = refused
 
 
 class SpoolError(TrackingError):

@@ -80,8 +80,9 @@ def combinations(name: str, count: int, *, seed: int) -> Iterator[tuple[Mutation
 
 
 def write_named_files(folder: Path) -> None:
-    """Write what the good files name: keys, and a policy; and one that is broken."""
+    """Write what the good files name: keys, certificates, a policy; and one that is broken."""
     keys.create(folder / "keys.toml")
+    (folder / "ca.pem").touch()
     (folder / "policy.lua").write_text(
         'msys.registerModule("policy", { validate_connect = function() return 0 end })\n'
     )

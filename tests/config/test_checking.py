@@ -134,3 +134,52 @@ def test_a_fault_in_a_table_of_a_family_has_its_place(
     path.write_text(f'keys = "keys.toml"\n[proxy]\nhostname = "a"\n\n{table}\n', encoding="utf-8")
     lines = [problem.format_line(path) for problem in check_configuration(path).problems]
     assert any(line.partition(":")[2].startswith(fault) for line in lines), lines
+
+
+PLAIN = "the password would travel in plain text unless tls is "
+NOWHERE = (
+    "no file has this name; allowed: the name of a file, env:NAME or credential:NAME, in quotes"
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        (
+            'upstream = "192.0.2.1:25"\nupstream_user = "a"\nupstream_password = "env:X"\n',
+            f"4: proxy.upstream_user: {PLAIN}",
+        ),
+        (
+            'upstream_password = "env:X"\n[upstream.a]\naddress = "192.0.2.1:25"\nuser = "a"\n',
+            f"6: upstream.a.user: {PLAIN}",
+        ),
+        (
+            'upstream = "unix:/run/lmtp"\nupstream_tls = "require"\n',
+            "4: proxy.upstream_tls: a Unix socket has no name to verify; give tls_name",
+        ),
+        (
+            f'upstream = "127.0.0.1:25"\nupstream_tls_fingerprints = ["{"AB" * 32}"]\n',
+            '4: proxy.upstream_tls_fingerprints: does nothing unless tls is "require" or ',
+        ),
+        ('upstream = "127.0.0.1:25"\nupstream_user = "a"\n', "needs a password too"),
+        ('upstream = "127.0.0.1:25"\nupstream_password = "env:X"\n', "needs a user too"),
+        (
+            'upstream = "127.0.0.1:25"\nupstream_tls_ca_file = "no.pem"\n',
+            '4: proxy.upstream_tls_ca_file: found "no.pem", but there is no such file',
+        ),
+    ],
+)
+def test_what_an_upstream_could_not_work_with_is_found_before_it_is_used(
+    folder: Path, lines: str, fault: str
+) -> None:
+    (found,) = list_faults(folder, "msys-track.toml", f'keys = "keys.toml"\n[proxy]\n{lines}')
+    assert fault in found
+
+
+def test_a_password_that_stands_in_the_place_of_its_file_is_not_shown(folder: Path) -> None:
+    text = (
+        'keys = "keys.toml"\n[proxy]\nupstream = "127.0.0.1:25"\nupstream_user = "a"\n'
+        'upstream_password = "hunter2"\n'
+    )
+    (fault,) = list_faults(folder, "msys-track.toml", text)
+    assert fault.endswith(f"5: proxy.upstream_password: {NOWHERE}")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import sys
 
 import pytest
 from tests.relay.conftest import Relay, refusal_of, transaction
@@ -166,6 +167,16 @@ async def test_an_answer_before_the_end_of_the_message_counts_and_costs_the_conn
     for each in connections:
         each.transport.abort()
     await server.wait_closed()
+
+
+async def test_an_idle_connection_keeps_no_message_in_memory(relay: Relay) -> None:
+    _, upstream = await relay()
+    mail = transaction(message=b"x" * 3_000_000 + b"\r\n")
+    before = sys.getrefcount(mail.wire)
+    await upstream.deliver(mail)
+    await asyncio.sleep(0)
+    after = sys.getrefcount(mail.wire)  # an assertion keeps what it compares
+    assert after == before
 
 
 async def test_a_refused_reset_costs_the_connection(relay: Relay) -> None:

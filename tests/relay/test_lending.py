@@ -95,7 +95,7 @@ async def test_a_failure_is_logged_with_the_address_of_the_upstream(relay: Relay
         await refusal_of(upstream.deliver(transaction()))
     (failed,) = logs
     assert failed["event"] == "upstream.failed"
-    assert (failed["host"], failed["port"]) == ("127.0.0.1", server.port)
+    assert failed["upstream"] == f"127.0.0.1:{server.port}"
 
 
 async def test_a_slow_upstream_may_take_its_time_for_the_message(relay: Relay) -> None:

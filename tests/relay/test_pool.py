@@ -9,6 +9,7 @@ from tests.upstreams import HANG_UP, Answer, say
 from tests.waiting import until
 
 from msys_track.errors import UpstreamError
+from msys_track.relay.opening import Opener
 from msys_track.relay.pool import Pool
 from msys_track.relay.settings import UpstreamSettings
 
@@ -176,7 +177,7 @@ async def test_a_connection_that_is_handed_on_is_usable_or_opened_anew_and_never
     relay: Relay, breaks: str, *, gives_up: bool
 ) -> None:
     server, _ = await relay()
-    pool = Pool(UpstreamSettings(port=server.port, max_connections=1))
+    pool = Pool(Opener(UpstreamSettings(port=server.port, max_connections=1)))
     connection, _ = await pool.acquire()
     waiting = asyncio.create_task(pool.acquire())
     await let_tasks_run()

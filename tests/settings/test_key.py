@@ -19,7 +19,11 @@ from msys_track.settings.key import list_keys
         (ProxySettings, {"max_recipients": 0}, "proxy: max_recipients: found 0, allowed: a whole"),
         (ProxySettings, {"listen_host": "a b"}, 'listen_port: found "a b:2525", allowed: host:po'),
         (ProxySettings, {"listen_host": "a\u00a0b"}, 'found "a\u00a0b:2525", allowed: host'),
-        (UpstreamSettings, {"port": 0}, 'host, port: found "127.0.0.1:0", allowed: host:port as'),
+        (
+            UpstreamSettings,
+            {"port": 0},
+            'host, port, protocol: found "127.0.0.1:0", allowed: host:port as',
+        ),
         (UpstreamSettings, {"ehlo_name": "é"}, 'ehlo_name: found "é", allowed: a host name'),
         (PolicySettings, {"files": (Path(),), "timeout_seconds": 61}, "at most 60"),
         (TrackingOptions, {"open_tracking_scheme": "HTTPS"}, 'found "HTTPS"; write "https"'),
@@ -30,7 +34,7 @@ from msys_track.settings.key import list_keys
             'never_wrap: found ["a*"], a list; give a tuple',
         ),
         (ProxySettings, {"hostname": None}, "hostname: found None, allowed: a host name"),
-        (UpstreamSettings, {"host": None}, "host, port: found None, allowed: host:port"),
+        (UpstreamSettings, {"host": None}, "host, port, protocol: found None, allowed: host:port"),
         (TrackingOptions, {"never_wrap": "a*"}, "allowed: an array of patterns"),
     ],
 )

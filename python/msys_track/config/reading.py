@@ -4,6 +4,7 @@ A misspelt table is checked as the one that it most likely is, so that all fault
 reported together. Its path then differs from the canonical one.
 """
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -31,8 +32,9 @@ from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.settings.key import ConflictError
 from msys_track.settings.kinds import NotAllowedError, write_found
-from msys_track.smtp.address import Address
+from msys_track.settings.secrets import SECRET
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
 
@@ -74,19 +76,9 @@ class Reading:
         self._read_table((), (), document.members, TOP, (*TABLES, *FAMILIES, *NESTED))
         for path, text in scopes.find_faults(self.stanzas, self._format_line):
             self._add_fault(self._find_written_path(path), text)
-        written = [table for table in TABLES if (table,) in self._written]
-        for table in written:
-            for name, key in TABLES[table].items():
-                is_elsewhere = key.settings is UpstreamSettings and self.families["upstream"]
-                if key.is_required and not is_elsewhere:
-                    self._require((table, name), "write it", key)
-        for family, its in FAMILIES.items():
-            for member in self.families[family]:
-                for name, key in its.keys.items():
-                    if key.is_required:
-                        self._require((family, member, name), "write it", key)
-        if server := next((table for table in written if table in SERVERS), None):
-            self._require(("keys",), f"[{server}] needs it at the top,", TOP["keys"])
+        self._find_missing()
+        if not self.faults and ("proxy",) in self._written:
+            self._find_conflicts()
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong, in the order in which it was found."""
@@ -178,7 +170,7 @@ class Reading:
             setting = tuple(self._find_policy(path, at, each) for at, each in enumerate(setting))
         if len(self.faults) > before:
             return
-        parts = setting if isinstance(setting, Address) else (setting,)
+        parts = setting if len(key.fields) > 1 else (setting,)
         fields = dict(zip(key.fields, parts, strict=True))
         if key.settings in (Scope, TrackingOptions):
             place = self._document.format_place(path)
@@ -190,8 +182,10 @@ class Reading:
 
     def _find_file(self, path: KeyPath, key: Key, name: Path) -> Path:
         file = self._folder / name
-        if key.settings not in _MADE_BY:
+        if key.settings is TopLevel:
             self._is_there(path, name, f": msys-track keys new {file}")
+        elif key.settings not in _MADE_BY:
+            self._find_file_of_proxy(path, key, name)
         elif self._server in (None, _MADE_BY[key.settings]):
             is_folder = key.settings is SpoolSettings
             # Another user may run that server, which reports what it can't open.
@@ -207,6 +201,15 @@ class Reading:
                     what = f"but the folder {file.parent} does not exist"
                     self._add_fault(path, f"found {write_found(str(name))}, {what}")
         return file
+
+    def _find_file_of_proxy(self, path: KeyPath, key: Key, name: Path) -> None:
+        if self._server == "tracker":
+            return
+        if key.kind is not SECRET:
+            self._is_there(path, name)
+        elif not os.access(self._folder / name, os.F_OK):
+            # It may be the secret itself, which must not be shown.
+            self._add_fault(path, f"no file has this name; allowed: {SECRET.allowed}")
 
     def _find_policy(self, path: KeyPath, at: int, name: Path) -> Path:
         file = self._folder / name
@@ -233,6 +236,21 @@ class Reading:
 
     # What is not there
 
+    def _find_missing(self) -> None:
+        written = [table for table in TABLES if (table,) in self._written]
+        for table in written:
+            for name, key in TABLES[table].items():
+                is_elsewhere = key.settings is UpstreamSettings and self.families["upstream"]
+                if key.is_required and not is_elsewhere:
+                    self._require((table, name), "write it", key)
+        for family, its in FAMILIES.items():
+            for member in self.families[family]:
+                for name, key in its.keys.items():
+                    if key.is_required:
+                        self._require((family, member, name), "write it", key)
+        if server := next((table for table in written if table in SERVERS), None):
+            self._require(("keys",), f"[{server}] needs it at the top,", TOP["keys"])
+
     def _require(self, canonical: KeyPath, what: str, key: Key) -> None:
         document, path = self._document, self._find_written_path(canonical)
         *tables, name = path
@@ -246,6 +264,17 @@ class Reading:
             return
         hint = document.hints.get(canonical, f'{what} as in {name} = "{key.example}"')
         self._add_fault(path, f"missing; {hint}")
+
+    # What does not go together
+
+    def _find_conflicts(self) -> None:
+        for name, own in (self.families["upstream"] or {"": {}}).items():
+            try:
+                UpstreamSettings(**{**self.values[UpstreamSettings], **own}).check_conflicts()
+            except ConflictError as error:
+                here = ("upstream", name, error.field)
+                path = here if name else ("proxy", f"upstream_{error.field}")
+                self._add_fault(self._find_written_path(path), error.text)
 
     # Faults
 

@@ -206,22 +206,38 @@ def read_keys(source: KeySource | str) -> list[SecretKey]:
     """
     if isinstance(source, str):
         source = key_source(source)
+    hint = f"`msys-track keys new {source}` makes one"
+    return parse_keys(source, read_source(source, what="key file", hint=hint))
+
+
+def read_source(source: KeySource, *, what: str, hint: str) -> bytes:
+    """Read a secret: a key file, or another file that must be as private, or its substitute.
+
+    Args:
+        source: Where it is.
+        what: What such a file is called.
+        hint: What to do if there is no such file.
+
+    Raises:
+        KeyRingError: missing, or readable by others; the text names the source and what to do.
+    """
     if isinstance(source, Path):
-        return _read_file(source, source)
+        return _read_file(source, source, what, hint)
     if source.kind == "env":
         text = os.environ.get(source.name)
         if text is None:
-            hint = "set it to what a key file holds, for the process that reads it"
+            hint = f"set it to what a {what} holds, for the process that reads it"
             raise KeyRingError(f"{source}: there is no such environment variable; {hint}")
-        return parse_keys(source, text.encode("utf-8", "surrogateescape"))
+        return text.encode("utf-8", "surrogateescape")
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if folder is None:
         hint = f"systemd sets it for a unit with LoadCredential={source.name}:FILE"
         raise KeyRingError(f"{source}: CREDENTIALS_DIRECTORY is not set; {hint}")
-    return _read_file(source, Path(folder, source.name))
+    hint = f"give the unit LoadCredential={source.name}:FILE"
+    return _read_file(source, Path(folder, source.name), what, hint)
 
 
-def _read_file(source: KeySource, path: Path) -> list[SecretKey]:
+def _read_file(source: KeySource, path: Path, what: str, hint: str) -> bytes:
     # Follow links first: what counts is the folder that the file itself is in.
     path = Path(os.path.realpath(path))
     try:
@@ -229,20 +245,14 @@ def _read_file(source: KeySource, path: Path) -> list[SecretKey]:
             status = os.fstat(file.fileno())
             if not _is_private(status, path.parent):
                 mode = stat.S_IMODE(status.st_mode)
-                what = f"users other than its owner can use it (mode {mode:04o})"
+                why = f"users other than its owner can use it (mode {mode:04o})"
                 hint = f"run `chmod 600 {path}`; a mounted secret: mode 0440, owned by root"
-                raise KeyRingError(f"{source}: {what}; {hint}")
-            content = file.read()
+                raise KeyRingError(f"{source}: {why}; {hint}")
+            return file.read()
     except FileNotFoundError as error:
-        hint = (
-            f"`msys-track keys new {source}` makes one"
-            if isinstance(source, Path)
-            else f"give the unit LoadCredential={source.name}:FILE"
-        )
-        raise KeyRingError(f"{source}: there is no such key file; {hint}") from error
+        raise KeyRingError(f"{source}: there is no such {what}; {hint}") from error
     except OSError as error:
         raise KeyRingError(f"{source}: can't be read: {describe_os_error(error)}") from error
-    return parse_keys(source, content)
 
 
 def _is_private(status: os.stat_result, folder: Path) -> bool:

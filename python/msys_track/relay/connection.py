@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from math import inf
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
-from msys_track.errors import describe_os_error
 from msys_track.relay.deadlines import Deadlines
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.smtp.capabilities import Capabilities
@@ -19,7 +18,13 @@ from msys_track.smtp.reply import SERVICE_CLOSING, MalformedReplyError, Reply, R
 
 
 class ConnectionFailedError(Exception):
-    """No replies will come: unreachable, silent for too long, or not speaking SMTP."""
+    """No replies will come: unreachable, silent for too long, or not speaking SMTP.
+
+    Attributes:
+        replies: Those to the last group of commands that came before, if not all did.
+    """
+
+    replies: Sequence[Reply] = ()
 
 
 class ConnectionGoneError(ConnectionFailedError):
@@ -83,9 +88,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._failure: ConnectionFailedError | None = None
         self._reader = ReplyReader()
         self._replies: list[Reply] = []
-        self._group = Group(b"", 0, 0)
+        # Not the group, whose message would stay in memory while the connection is idle.
+        self._expected = 0
+        self._timeout_seconds = 0.0
         self._has_unsent = False
-        # Neither future nor dialogue is kept beyond its end: they would keep a message alive.
         self._dialogue: Dialogue[Any] | None = None
         self._result: asyncio.Future[Any] = loop.create_future()
         self._greeting: asyncio.Future[Reply] = self._result
@@ -175,11 +181,20 @@ class UpstreamConnection(asyncio.Protocol):
             self.quit()
             self._on_lost(self)
         else:
-            seconds = self._group.timeout_seconds
-            self._fail(ConnectionFailedError(f"no answer within {seconds:g} s"))
+            self._fail(ConnectionFailedError(f"no answer within {self._timeout_seconds:g} s"))
 
     def use_transport(self, transport: asyncio.Transport) -> None:
-        """Write to this transport from now on."""
+        """Write to this transport from now on.
+
+        Raises:
+            ConnectionFailedError: over the one before came what nobody waited for, such as a
+                reply that somebody put before TLS began (RFC 3207 section 6).
+        """
+        if not self._reader.is_empty:
+            self._fail(ConnectionFailedError("it sent an unexpected reply"))
+        if self._failure is not None:
+            transport.abort()
+            raise self._failure
         self.transport = transport
         # So that the loop says whenever a byte is left. With 0 a TLS transport would pause for
         # ever; the one byte that this hides is a line feed without which no message ends.
@@ -213,14 +228,14 @@ class UpstreamConnection(asyncio.Protocol):
         if (
             replies is not None
             and dialogue is not None
-            and len(replies) == self._group.expected
+            and len(replies) == self._expected
             and not self._replies
             and not self._has_unsent
         ):
             self._advance(dialogue, replies)
             return
         failure = self._keep(self._reader.feed(data) if replies is None else replies)
-        if dialogue is None or len(self._replies) < self._group.expected:
+        if dialogue is None or len(self._replies) < self._expected:
             if failure is not None:
                 self._fail(failure)
             return
@@ -245,7 +260,7 @@ class UpstreamConnection(asyncio.Protocol):
             for reply in replies:
                 if reply.code == SERVICE_CLOSING:
                     return ServiceClosingError(f"it replied: {reply.code} {reply.text}")
-                if self._dialogue is None or len(self._replies) == self._group.expected:
+                if self._dialogue is None or len(self._replies) == self._expected:
                     return ConnectionFailedError(_UNEXPECTED)
                 self._replies.append(reply)
         except MalformedReplyError as error:
@@ -278,11 +293,12 @@ class UpstreamConnection(asyncio.Protocol):
                 # Nobody reads it if the caller was cancelled.
                 result.exception()
         else:
-            self._dialogue, self._group = dialogue, group
-            self.deadline = self._loop.time() + group.timeout_seconds
+            commands, self._expected, self._timeout_seconds = group
+            self._dialogue = dialogue
+            self.deadline = self._loop.time() + self._timeout_seconds
             self._deadlines.note(self.deadline)
-            if self.transport is not None and group.commands:
-                self.transport.write(group.commands)
+            if self.transport is not None and commands:
+                self.transport.write(commands)
 
     def _fail(self, failure: ConnectionFailedError) -> None:
         if self._failure is not None:
@@ -293,6 +309,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
         if self._dialogue is not None:
+            failure.replies, self._replies = self._replies, []
             self._advance(self._dialogue, failure)
         self._on_lost(self)
 
@@ -304,61 +321,3 @@ def _exchange(group: Group) -> Dialogue[Sequence[Reply]]:
 def _read_greeting(group: Group) -> Dialogue[Reply]:
     (greeting,) = yield group
     return greeting
-
-
-async def open_connection(
-    settings: UpstreamSettings,
-    deadlines: Deadlines,
-    on_lost: Callable[[UpstreamConnection], None],
-) -> UpstreamConnection:
-    """Connect, read the greeting and send EHLO; call `on_lost` when the upstream ends it.
-
-    Raises:
-        ConnectionFailedError: it is unreachable, refuses service, or does not speak SMTP.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(settings.connect_timeout_seconds):
-            _, connection = await loop.create_connection(
-                lambda: UpstreamConnection(settings, loop, deadlines, on_lost),
-                settings.host,
-                settings.port,
-            )
-    except TimeoutError as error:
-        seconds = settings.connect_timeout_seconds
-        raise ConnectionFailedError(f"no connection within {seconds:g} s") from error
-    except OSError as error:
-        # Where several addresses failed, asyncio's text names them: not for clients.
-        why = describe_os_error(error) if error.errno else "all addresses failed"
-        raise ConnectionFailedError(f"no connection: {why}") from error
-    await _introduce(connection)
-    return connection
-
-
-async def _introduce(connection: UpstreamConnection) -> None:
-    """Read the greeting, send EHLO, then HELO if EHLO is unknown.
-
-    Raises:
-        ConnectionFailedError: it is not a mail server, or does not serve us.
-    """
-    settings = connection.settings
-    greeting = await connection.read_greeting()
-    if greeting.code != 220:  # noqa: PLR2004 - RFC 5321 section 4.3.1
-        connection.quit()
-        raise ConnectionFailedError(f"it greeted with: {greeting.code} {greeting.text}")
-    name = settings.ehlo_name or "localhost"
-    if not settings.ehlo_name and connection.transport is not None:
-        host: str = connection.transport.get_extra_info("sockname")[0]
-        host = host.partition("%")[0]  # a scope id follows the %
-        name = f"[IPv6:{host}]" if ":" in host else f"[{host}]"
-    (offer,) = await connection.exchange(f"EHLO {name}\r\n".encode("ascii", "replace"), 1)
-    if offer.is_positive:
-        connection.capabilities = Capabilities.parse(offer.text)
-        return
-    if offer.code < 500:  # noqa: PLR2004 - it knows EHLO, but not now (RFC 5321 section 4.2.1)
-        connection.quit()
-        raise ConnectionFailedError(f"it answered EHLO with: {offer.code} {offer.text}")
-    (offer,) = await connection.exchange(f"HELO {name}\r\n".encode("ascii", "replace"), 1)
-    if not offer.is_positive:
-        connection.quit()
-        raise ConnectionFailedError(f"it answered HELO with: {offer.code} {offer.text}")

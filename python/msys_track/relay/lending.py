@@ -18,8 +18,8 @@ from msys_track.relay.connection import (
     UpstreamConnection,
 )
 from msys_track.relay.envelope import ExtensionMissingError
+from msys_track.relay.opening import Opener
 from msys_track.relay.pool import Held, Pool
-from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.transaction import SenderPutOffError, reset
 from msys_track.smtp.capabilities import Capabilities
 
@@ -36,10 +36,10 @@ class Lender:
         offered: What the connection that was opened last offers; None before the first.
     """
 
-    def __init__(self, settings: UpstreamSettings) -> None:
+    def __init__(self, opener: Opener) -> None:
         self.offered: Capabilities | None = None
-        self._settings = settings
-        self._pool = Pool(settings)
+        self._address = opener.settings.address
+        self._pool = Pool(opener)
         self._resets: set[asyncio.Task[None]] = set()
         self._has_offered: set[str] = set()
 
@@ -111,9 +111,8 @@ class Lender:
 
     def report_failure(self, why: object) -> UpstreamError:
         """Log that the upstream can't be used, and return the answer to the client."""
-        # Host and port are for the operator's log, not for clients.
-        settings = self._settings
-        log.warning("upstream.failed", host=settings.host, port=settings.port, why=str(why))
+        # The address is for the operator's log, not for clients.
+        log.warning("upstream.failed", upstream=str(self._address), why=str(why))
         text = f"4.4.1 The upstream can't be used: {why}"
         return UpstreamError(451, text, outcome="not_sent")
 

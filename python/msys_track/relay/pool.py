@@ -10,9 +10,9 @@ from collections import deque
 from typing import Final, Protocol
 
 from msys_track.errors import UpstreamError
-from msys_track.relay.connection import UpstreamConnection, open_connection
+from msys_track.relay.connection import UpstreamConnection
 from msys_track.relay.deadlines import Deadlines
-from msys_track.relay.settings import UpstreamSettings
+from msys_track.relay.opening import Opener
 
 # Postfix slows down from the tenth error of a connection on.
 _MOST_REFUSALS: Final = 5
@@ -44,8 +44,9 @@ class _Waiter:
 class Pool:
     """At most `max_connections` connections to one upstream."""
 
-    def __init__(self, settings: UpstreamSettings) -> None:
-        self.settings = settings
+    def __init__(self, opener: Opener) -> None:
+        self.settings = opener.settings
+        self._opener = opener
         self._deadlines = Deadlines()
         self._slots_taken = 0
         self._idle: list[UpstreamConnection] = []  # the one used last is the last
@@ -90,7 +91,7 @@ class Pool:
             ConnectionFailedError: it could not be opened; the old one is still to be released.
         """
         connection.quit()
-        return await open_connection(self.settings, self._deadlines, self._forget)
+        return await self._opener.open(self._deadlines, self._forget)
 
     def release(self, connection: UpstreamConnection) -> None:
         """Give a connection back, in whatever state it is."""
@@ -129,7 +130,7 @@ class Pool:
     async def _open(self) -> UpstreamConnection:
         """Open a connection in a slot that is already counted."""
         try:
-            return await open_connection(self.settings, self._deadlines, self._forget)
+            return await self._opener.open(self._deadlines, self._forget)
         except BaseException:
             self._free_slot()
             raise

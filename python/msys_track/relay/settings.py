@@ -1,19 +1,46 @@
 """Settings of the next hop; every default is stated here."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias, get_args
 
+from msys_track.keys.file import KeySource
 from msys_track.settings.addresses import UPSTREAM
-from msys_track.settings.key import Key, check_settings
-from msys_track.settings.kinds import COUNT, HOSTNAME, SECONDS
+from msys_track.settings.key import ConflictError, Key, check_settings
+from msys_track.settings.kinds import (
+    COUNT,
+    FILE_NAME,
+    HOSTNAME,
+    NAME,
+    SECONDS,
+    SWITCH,
+    array,
+    choice,
+    text,
+    whole_number,
+)
+from msys_track.settings.secrets import SECRET
+from msys_track.smtp.address import Protocol, UpstreamAddress, parse_ip
+from msys_track.smtp.tls import FINGERPRINT
+
+Encryption: TypeAlias = Literal["none", "opportunistic", "require", "implicit"]
+
+_FINGERPRINT = text(
+    lambda given: FINGERPRINT.fullmatch(given) is not None,
+    "SHA-256 as `openssl x509 -noout -fingerprint -sha256` prints it",
+    {"pattern": f"^{FINGERPRINT.pattern}$"},
+)
+
+_ROOM = "upstream: "
+_INSIST = 'tls is "require" or "implicit"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamSettings:
     """Where mail is relayed to, and the limits of these connections.
 
-    `host` is a name or an address, of IPv6 without brackets. In a file the keys begin with
-    `upstream_`.
+    `host` is a name, an address, of IPv6 without brackets, or the path of a Unix socket, with port
+    0. In `[proxy]` the keys begin with `upstream_`.
 
     Raises:
         SettingsError: a value that no connection could work with.
@@ -25,12 +52,78 @@ class UpstreamSettings:
             UPSTREAM,
             "where mail is relayed to",
             name="upstream",
-            fields=("host", "port"),
+            fields=("host", "port", "protocol"),
             example="127.0.0.1:25",
             is_required=True,
         ),
     ] = "127.0.0.1"
     port: int = 25
+    protocol: Protocol = "smtp"
+    tls: Annotated[
+        Encryption,
+        Key(
+            choice(*get_args(Encryption)),
+            "`opportunistic`: STARTTLS where it is offered, unverified, except to this machine "
+            "itself; `require`: STARTTLS or nothing; `implicit`: TLS from the first byte",
+            name="upstream_tls",
+        ),
+    ] = "opportunistic"
+    tls_verify: Annotated[
+        bool,
+        Key(
+            SWITCH,
+            "whether `require` and `implicit` want a certificate that is good for the name",
+            name="upstream_tls_verify",
+        ),
+    ] = True
+    tls_name: Annotated[
+        str | None,
+        Key(
+            HOSTNAME,
+            "the name that the certificate must have",
+            name="upstream_tls_name",
+            example="mx.example.com",
+            unset="the host of the address",
+        ),
+    ] = None
+    tls_ca_file: Annotated[
+        Path | None,
+        Key(
+            FILE_NAME,
+            "certificates of the authorities to trust, in PEM",
+            name="upstream_tls_ca_file",
+            example="ca.pem",
+            unset="the system's",
+        ),
+    ] = None
+    tls_fingerprints: Annotated[
+        tuple[str, ...],
+        Key(
+            array(_FINGERPRINT, "fingerprints"),
+            "certificates to take, and no others; names and authorities don't count then",
+            name="upstream_tls_fingerprints",
+        ),
+    ] = ()
+    user: Annotated[
+        str | None,
+        Key(
+            NAME,
+            "who we are in AUTH; only inside TLS, or to this machine itself",
+            name="upstream_user",
+            example="proxy",
+            unset="no AUTH",
+        ),
+    ] = None
+    password: Annotated[
+        KeySource | None,
+        Key(
+            SECRET,
+            "where the password is; a file as private as a key file",
+            name="upstream_password",
+            example="credential:upstream",
+            unset="none",
+        ),
+    ] = None
     # None: the address literal of our end (RFC 5321 section 4.1.4).
     ehlo_name: Annotated[
         str | None,
@@ -84,6 +177,39 @@ class UpstreamSettings:
             name="upstream_idle_seconds",
         ),
     ] = 30
+    # As the preference of MX records (RFC 5321 section 5.1).
+    priority: Annotated[
+        int,
+        Key(
+            whole_number(lowest=0, highest=65_535),
+            "of several upstreams those with the lowest number are used, as long as one is up",
+            name="upstream_priority",
+        ),
+    ] = 10
+    weight: Annotated[
+        int,
+        Key(
+            whole_number(highest=65_535),
+            "its share of the mail among those of the same priority",
+            name="upstream_weight",
+        ),
+    ] = 1
+    back_off_seconds: Annotated[
+        float,
+        Key(
+            SECONDS,
+            "the longest time for which one that failed is left alone; the first is a second",
+            name="upstream_back_off_seconds",
+        ),
+    ] = 60
+    next_on_4xx: Annotated[
+        bool,
+        Key(
+            SWITCH,
+            "whether another upstream is asked where this one answers 4xx",
+            name="upstream_next_on_4xx",
+        ),
+    ] = False
     # OpenSMTPD takes no more than 100.
     max_messages_per_connection: Annotated[
         int,
@@ -105,3 +231,36 @@ class UpstreamSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, "upstream: ")
+
+    def check_conflicts(self) -> None:
+        """Check values that are good by themselves, but don't go together.
+
+        Raises:
+            ConflictError: two don't.
+        """
+        insists = self.tls in {"require", "implicit"}
+        if self.tls_fingerprints and self.tls == "opportunistic":
+            raise ConflictError(_ROOM, "tls_fingerprints", f"does nothing unless {_INSIST}")
+        has_name = self.tls_name is not None or not self.address.is_unix
+        if insists and self.tls_verify and not self.tls_fingerprints and not has_name:
+            raise ConflictError(_ROOM, "tls", "a Unix socket has no name to verify; give tls_name")
+        if self.user is None and self.password is not None:
+            raise ConflictError(_ROOM, "password", "needs a user too")
+        if self.user is not None and self.password is None:
+            raise ConflictError(_ROOM, "user", "needs a password too")
+        if self.user is not None and not insists and not self.is_local:
+            text = f"the password would travel in plain text unless {_INSIST}"
+            raise ConflictError(_ROOM, "user", text)
+
+    @property
+    def address(self) -> UpstreamAddress:
+        """Where it takes mail."""
+        return UpstreamAddress(self.host, self.port, self.protocol)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether mail to it stays on this machine, so that nobody can listen in between."""
+        if self.address.is_unix or self.host.lower() == "localhost":
+            return True
+        ip = parse_ip(self.host)
+        return ip is not None and ip.is_loopback

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from msys_track.errors import UpstreamError
+from msys_track.errors import PartlyTakenError, UpstreamError
 from msys_track.logs import event_logger
 from msys_track.relay.connection import (
     ConnectionFailedError,
@@ -243,25 +243,67 @@ def _send_message(
         connection.refusals += 1
         yield from reset(connection)
         raise start.refusal("DATA")
+    if connection.settings.protocol == "lmtp" and len(delivery.recipients) > 1:
+        return (yield from _send_to_each(connection, delivery))
     try:
         (reply,) = yield Group(delivery.wire, 1, connection.settings.data_timeout_seconds)
-    except ServiceClosingError as closing:
-        raise UpstreamError(451, f"4.4.2 The upstream refused the message: {closing}") from closing
     except ConnectionFailedError as failure:
-        if connection.has_unsent:
-            text = f"4.4.2 The connection broke within the message: {failure}"
-            raise UpstreamError(451, text, outcome="not_sent") from failure
-        raise _report_lost_answer(delivery, str(failure)) from failure
+        raise _judge_failure(connection, delivery.recipients, failure) from failure
     if not reply.is_positive:
         connection.refusals += 1
         raise reply.refusal("the message")
     return reply
 
 
-def _report_lost_answer(delivery: Delivery, why: str) -> UpstreamError:
+def _send_to_each(connection: UpstreamConnection, delivery: Delivery) -> Dialogue[Reply]:
+    """Send a message over LMTP: a reply comes for each recipient (RFC 2033 section 4.2)."""
+    recipients = delivery.recipients
+    refused: dict[str, UpstreamError] = {}
+    try:
+        replies = yield Group(
+            delivery.wire, len(recipients), connection.settings.data_timeout_seconds
+        )
+    except ConnectionFailedError as failure:
+        replies = failure.replies
+        remaining = recipients[len(replies) :]
+        error = _judge_failure(connection, remaining, failure)
+        refused = {each.path: error for each in remaining}
+    pairs = tuple(zip(recipients, replies, strict=False))
+    refused |= {
+        recipient.path: reply.refusal("the message", recipient.path)
+        for recipient, reply in pairs
+        if not reply.is_positive
+    }
+    connection.refusals += sum(not reply.is_positive for reply in replies)
+    if not refused:
+        return replies[0]
+    taken = tuple(recipient.path for recipient, reply in pairs if reply.is_positive)
+    first, *others = refused.values()
+    if not taken and all(
+        (each.code, each.outcome) == (first.code, first.outcome) for each in others
+    ):
+        raise first
+    raise PartlyTakenError(taken, refused)
+
+
+def _judge_failure(
+    connection: UpstreamConnection,
+    recipients: Sequence[Recipient],
+    failure: ConnectionFailedError,
+) -> UpstreamError:
+    """Say what a connection that failed after the reply to DATA means for these recipients."""
+    if isinstance(failure, ServiceClosingError):
+        return UpstreamError(451, f"4.4.2 The upstream refused the message: {failure}")
+    if connection.has_unsent:
+        text = f"4.4.2 The connection broke within the message: {failure}"
+        return UpstreamError(451, text, outcome="not_sent")
+    return _report_lost_answer(recipients, str(failure))
+
+
+def _report_lost_answer(recipients: Sequence[Recipient], why: str) -> UpstreamError:
     """Log it: the message may have been accepted, and the client may send it again."""
     # Other logs name no recipients, but these people may get the mail twice.
-    recipients = tuple(recipient.path for recipient in delivery.recipients)
-    log.error("upstream.answer_lost", recipients=recipients, why=why)
+    paths = tuple(recipient.path for recipient in recipients)
+    log.error("upstream.answer_lost", recipients=paths, why=why)
     text = f"4.4.2 The upstream's answer to the message was lost: {why}"
     return UpstreamError(451, f"{text}; it may have been accepted", outcome="unknown")

@@ -8,8 +8,10 @@ from msys_track.relay import transaction
 from msys_track.relay.connection import Dialogue, UpstreamConnection
 from msys_track.relay.exchange import Exchange
 from msys_track.relay.lending import Lender
+from msys_track.relay.opening import Opener
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.transaction import Delivery
+from msys_track.smtp.auth import Credentials
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
@@ -23,9 +25,20 @@ _ASK_AGAIN_SECONDS = 1.0
 class Upstream:
     """Delivers transactions over persistent connections; use it within one event loop."""
 
-    def __init__(self, settings: UpstreamSettings) -> None:
+    def __init__(
+        self, settings: UpstreamSettings, *, credentials: Credentials | None = None
+    ) -> None:
+        """Prepare it; nothing is opened yet.
+
+        Args:
+            settings: Where it is, and how to use it.
+            credentials: Who to be in AUTH, in place of the settings' user.
+
+        Raises:
+            SettingsError: two settings don't go together, or a file of theirs can't be used.
+        """
         self.settings = settings
-        self._lender = Lender(settings)
+        self._lender = Lender(Opener(settings, credentials))
         self._unknown_until = 0.0
 
     @property

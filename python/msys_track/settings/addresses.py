@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeAlias
 
 from msys_track.settings.kinds import Kind, NotAllowedError
-from msys_track.smtp.address import Address, is_ipv6
+from msys_track.smtp.address import Address, Protocol, UpstreamAddress, is_ipv6
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -71,6 +71,21 @@ def network_name(name: str) -> Network:
     return _read_network(name, 'a network as in [peer."10.0.0.0/8"]')
 
 
+def _read_upstream(value: object) -> UpstreamAddress:
+    if not isinstance(value, str):
+        raise NotAllowedError(value, UPSTREAM.allowed)
+    place = value.removeprefix("lmtp:")
+    protocol: Protocol = "smtp" if place == value else "lmtp"
+    path = place.removeprefix("unix:")
+    if path != place and path.startswith("/") and "\0" not in path:
+        return UpstreamAddress(path, 0, protocol)
+    try:
+        server: Address = _SERVER.read(place)
+    except NotAllowedError:
+        raise NotAllowedError(value, UPSTREAM.allowed) from None
+    return UpstreamAddress(server.host, server.port, protocol)
+
+
 def _read_network(item: object, allowed: str) -> Network:
     if not isinstance(item, str):
         raise NotAllowedError(item, allowed)
@@ -83,7 +98,16 @@ def _read_network(item: object, allowed: str) -> Network:
 
 
 LISTEN: Final = address(lowest_port=0)
-UPSTREAM: Final = address(lowest_port=1)
+_SERVER: Final = address(lowest_port=1)
+UPSTREAM: Final = Kind(
+    read=_read_upstream,
+    allowed=f'{_SERVER.allowed}, or "unix:/path"; for LMTP with "lmtp:" before it',
+    json_schema={
+        "type": "string",
+        # A host can't hold a colon, so lmtp: is none.
+        "pattern": rf"^(lmtp:)?(unix:/[^\0]+|{_HOST_PATTERN}:(?!0+$){PORT_PATTERN})$",
+    },
+)
 NETWORK: Final = Kind(
     read=lambda value: _read_network(value, _NETWORK_WORDS),
     allowed='networks as in ["10.0.0.0/8", "::1"]',

@@ -11,7 +11,16 @@ from typing import Any, get_args, get_type_hints
 
 from msys_track.errors import SettingsError
 from msys_track.settings.kinds import Kind, NotAllowedError, write_found
-from msys_track.smtp.address import Address
+from msys_track.smtp.address import Address, UpstreamAddress
+
+
+class ConflictError(SettingsError):
+    """A value is good by itself, but not beside another; `field` is where to report it."""
+
+    def __init__(self, where: str, field: str, text: str) -> None:
+        super().__init__(f"{where}{field}: {text}")
+        self.field = field
+        self.text = text
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,12 @@ def check_settings(settings: Any, where: str = "") -> None:
 
 def write_fields(values: Sequence[Any]) -> object:
     """Write the fields that one key sets: a host and its port are one address."""
-    return write_setting(Address(*values) if len(values) > 1 else values[0])
+    match values:
+        case [host, port]:
+            return str(Address(host, port))
+        case [host, port, protocol]:
+            return str(UpstreamAddress(host, port, protocol))
+    return write_setting(values[0])
 
 
 def write_setting(setting: Any) -> object:
@@ -103,7 +117,7 @@ def write_setting(setting: Any) -> object:
         return setting
     if isinstance(setting, float):
         return int(setting) if setting.is_integer() else setting
-    if isinstance(setting, Address):
+    if isinstance(setting, Address | UpstreamAddress):
         return str(setting)
     if isinstance(setting, tuple | list):
         return [write_setting(each) for each in setting]

@@ -1,9 +1,10 @@
-"""The address of a TCP end point, and that of a machine."""
+"""The address of an end point, and that of a machine."""
 
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 IpAddress: TypeAlias = IPv4Address | IPv6Address
+Protocol: TypeAlias = Literal["smtp", "lmtp"]
 
 
 class Address(NamedTuple):
@@ -15,6 +16,26 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         """Write it as configurations and logs do: an IPv6 host stands in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class UpstreamAddress(NamedTuple):
+    """Where a server takes mail, and in which protocol."""
+
+    host: str
+    """A name, an address, or the path of a Unix socket, which begins with a slash."""
+    port: int
+    """0 for a Unix socket."""
+    protocol: Protocol = "smtp"
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether it is a Unix socket."""
+        return self.host.startswith("/")
+
+    def __str__(self) -> str:
+        """Write it as configurations do: `host:port` or `unix:/path`, for LMTP after `lmtp:`."""
+        place = f"unix:{self.host}" if self.is_unix else str(Address(self.host, self.port))
+        return place if self.protocol == "smtp" else f"{self.protocol}:{place}"
 
 
 def parse_ip(text: str) -> IpAddress | None:

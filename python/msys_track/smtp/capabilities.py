@@ -1,7 +1,7 @@
 """What an upstream offers in its answer to EHLO, if we act on it or pass it on."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, Self
 
 _SIZE: Final = re.compile("[0-9]{1,20}")
@@ -16,6 +16,9 @@ class Capabilities:
     smtp_utf8: bool = False  # RFC 6531
     size: int | None = None
     """Bytes of the largest message; 0: no fixed limit; None: SIZE is not offered (RFC 1870)."""
+    start_tls: bool = False  # RFC 3207
+    auth_mechanisms: frozenset[str] = frozenset()
+    """In upper case (RFC 4954)."""
 
     @classmethod
     def parse(cls, ehlo_text: str) -> Self:
@@ -33,4 +36,17 @@ class Capabilities:
             eight_bit_mime="8BITMIME" in keywords,
             smtp_utf8="SMTPUTF8" in keywords,
             size=size,
+            start_tls="STARTTLS" in keywords,
+            auth_mechanisms=frozenset(keywords.get("AUTH", "").upper().split()),
         )
+
+    def intersect(self, other: "Capabilities") -> "Capabilities":
+        """Return what both offer, with the lower limit of size."""
+        both = {
+            field.name: getattr(self, field.name) & getattr(other, field.name)
+            for field in fields(self)
+            if field.name != "size"
+        }
+        limits = (self.size, other.size)
+        size = None if None in limits else min(filter(None, limits), default=0)
+        return Capabilities(size=size, **both)

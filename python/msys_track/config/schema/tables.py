@@ -16,6 +16,7 @@ from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.key import Key, list_keys
 from msys_track.settings.kinds import NAME, SWITCH, Kind, NotAllowedError
+from msys_track.settings.secrets import SECRET
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
 
@@ -47,15 +48,7 @@ def _read_key_source(value: object) -> KeySource:
         raise NotAllowedError(what, _KEYS.allowed) from None
 
 
-_KEYS: Final[Kind] = Kind(
-    read=_read_key_source,
-    allowed="the name of a file, env:NAME or credential:NAME, in quotes",
-    json_schema={
-        "type": "string",
-        "pattern": r"^(?!env:|credential:)[^\n]+$|^env:[A-Za-z_][A-Za-z0-9_]*$"
-        r"|^credential:[A-Za-z0-9_.-]+$",
-    },
-)
+_KEYS: Final[Kind] = replace(SECRET, read=_read_key_source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

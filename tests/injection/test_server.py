@@ -17,6 +17,7 @@ from tests.upstreams import Answer, ScriptedUpstream, say, stock_aiosmtpd
 from tests.waiting import until
 
 from msys_track.keys.ring import KeyRing
+from msys_track.smtp.address import Address
 from msys_track.testing.sink import Arrival, MailSink
 
 pytestmark = pytest.mark.anyio
@@ -230,7 +231,7 @@ async def test_each_address_that_others_reach_is_an_error_in_the_log(
     with capture_logs() as logs:
         harness = await start(listen_host=host)
         bound = socket.create_server((host, 0))
-        of_ones_own = await start(serve_with={"listener": bound})
+        of_ones_own = await start(serve_with={"listeners": {Address(host, 0): [bound]}})
     assert of_ones_own.proxy.sockname == bound.getsockname()
     told = [each for each in logs if each["event"] == "proxy.unprotected"]
     reached = [harness.proxy.sockname] if is_told else []

@@ -28,7 +28,8 @@ SILENCE = Answer()
 Script: TypeAlias = Mapping[str, str | Answer | Sequence[str | Answer]]
 """Answers by command: a verb, or a command up to its path, which goes before the verb.
 
-GREETING and DOT are verbs here. Of several answers each serves once, the last one for ever.
+GREETING and DOT are verbs here; `DOT TO:<…>` is about messages by their first recipient.
+Of several answers each serves once, the last one for ever.
 """
 
 
@@ -218,7 +219,8 @@ class Dialogue:
             return answer.then == "listen"
         wire = await self._read_to_the_dot()
         self._upstream.arrived.append(wire)
-        verdict = self._upstream.answer("DOT", "250 2.0.0 Ok: queued as 4711")
+        end = " ".join(["DOT", *(f"TO:<{to}>" for to in self._recipients[:1])])
+        verdict = self._upstream.answer(end, "250 2.0.0 Ok: queued as 4711")
         goes_on = await self.do(verdict)
         if verdict.wire.startswith(b"2") and self._recipients:
             taken = Taken(

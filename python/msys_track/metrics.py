@@ -24,9 +24,10 @@ TRACKER_COUNTERS: Final = (
 class Counters:
     """Numbers that only grow, by name; each server and each event writer has its own.
 
-    The proxy counts `connections.accepted`, `.refused`, `.rejected`; `sessions.failed`;
-    `messages.accepted`; `messages.refused.<why>` with why one of `bare_newline`, `over_size`,
-    `over_budget`, `header`, `policy`, `upstream`, `internal`; `messages.half_relayed`;
+    The proxy counts `connections.accepted`, `.refused`, `.rejected`, `.dropped`;
+    `sessions.failed`, `sessions.ended.<why>`; `messages.accepted`; `messages.refused.<why>`
+    with why one of `bare_newline`, `over_size`, `over_header`, `over_budget`, `header`,
+    `policy`, `upstream`, `client_gone`, `spool_full`, `internal`; `messages.partly_relayed`;
     `copies.relayed`, `.links`, `.pixels`; `left_alone.<reason code>`; `notices.<what could not be
     had>`; `policy.rejected`, and where policy failed `policy.continued` or `policy.refused`.
 

@@ -107,6 +107,26 @@ def test_while_the_upstream_is_down_nothing_is_accepted_and_nothing_is_lost(
         assert proxy.stop().code == 0
 
 
+@pytest.mark.usefixtures("config")
+def test_of_several_upstreams_one_that_is_up_gets_the_mail(config: Path, start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        dead = reserved.getsockname()[1]
+    with MailServer() as mailbox, MailServer() as other:
+        with config.open("a", encoding="utf-8") as file:
+            file.write(f'[upstream.first]\naddress = "127.0.0.1:{dead}"\n')
+            file.write(f'[upstream.second]\naddress = "127.0.0.1:{mailbox.port}"\npriority = 20\n')
+        proxy = start("proxy")
+        hops = f"127.0.0.1:{dead}, 127.0.0.1:{mailbox.port}"
+        assert proxy.printed == [f"proxy listens on 127.0.0.1:{proxy.port}, upstream is {hops}"]
+        send(proxy, HTML)
+        assert proxy.stop().code == 0
+        assert len(mailbox.arrivals) == 1
+        proxy = start("proxy", "--upstream", f"127.0.0.1:{other.port}")
+        send(proxy, HTML)
+        assert proxy.stop().code == 0
+        assert (len(mailbox.arrivals), len(other.arrivals)) == (1, 1)
+
+
 def code_of(error: smtplib.SMTPException) -> int:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return next(code for code, _ in error.recipients.values())

@@ -37,6 +37,7 @@ async def test_the_offer_is_what_reaches_through_to_the_upstream(connect: Connec
         "250-8BITMIME",
         "250-SMTPUTF8",
         "250-PIPELINING",
+        "250-CHUNKING",
         "250 HELP",
     ]
 
@@ -71,7 +72,7 @@ async def test_a_client_too_many_is_told_so_and_the_others_stay(start: Start) ->
     assert await third.rest() == ""
     assert await first.deliver(MESSAGE) == ACCEPTED
     assert harness.counts["connections.refused"] == 1
-    assert await first.say("QUIT") == "221 Bye"
+    assert await first.say("QUIT") == "221 2.0.0 Bye"
     assert await first.rest() == ""
     fourth = await harness.client()
     assert fourth.greeting.startswith("220 ")
@@ -97,7 +98,7 @@ async def test_a_recipient_too_many_is_a_452_and_the_others_get_their_mail(
     await client.say("EHLO client.test")
     await client.say("MAIL FROM:<a@example.com>")
     answers = [await client.say(f"RCPT TO:<to{number}@example.com>") for number in range(3)]
-    assert answers == ["250 OK", "250 OK", "452 4.5.3 Too many recipients"]
+    assert answers == ["250 2.1.5 Ok", "250 2.1.5 Ok", "452 4.5.3 Too many recipients"]
     await client.say("DATA")
     assert await client.data(MESSAGE) == ACCEPTED
     (taken,) = harness.upstream.taken
@@ -118,7 +119,7 @@ async def test_a_client_that_goes_on_is_not_idle(connect: Connect) -> None:
     _, client = await connect(idle_timeout_seconds=1.5)
     for _ in range(5):
         await asyncio.sleep(0.4)
-        assert await client.say("NOOP") == "250 OK"
+        assert await client.say("NOOP") == "250 2.0.0 Ok"
     await client.envelope()
     for _ in range(5):
         await asyncio.sleep(0.4)
@@ -134,7 +135,7 @@ async def test_a_client_that_waits_for_the_upstream_is_not_idle(connect: Connect
     await asyncio.sleep(1.5)
     gate.set()
     assert await client.reply() == ACCEPTED
-    assert await client.say("NOOP") == "250 OK"
+    assert await client.say("NOOP") == "250 2.0.0 Ok"
 
 
 async def test_a_client_that_reads_no_answers_does_not_stay_for_ever(connect: Connect) -> None:
@@ -231,7 +232,7 @@ async def test_each_address_that_others_reach_is_an_error_in_the_log(
     with capture_logs() as logs:
         harness = await start(listen_host=host)
         bound = socket.create_server((host, 0))
-        of_ones_own = await start(serve_with={"listeners": {Address(host, 0): [bound]}})
+        of_ones_own = await start(serve_with={"listeners": {Address("127.0.0.1", 0): [bound]}})
     assert of_ones_own.proxy.sockname == bound.getsockname()
     told = [each for each in logs if each["event"] == "proxy.unprotected"]
     reached = [harness.proxy.sockname] if is_told else []

@@ -49,6 +49,18 @@ def test_a_domain_beyond_ascii_becomes_its_a_label() -> None:
     assert parse_mailboxes("cc", ["post@bücher.example"])[0].email == "post@xn--bcher-kva.example"
 
 
+def test_a_local_part_beyond_ascii_is_written_as_it_is() -> None:
+    (box,) = parse_mailboxes("cc", [{"email": "jö@bücher.example", "name": "Jö"}])
+    assert box.email == "jö@xn--bcher-kva.example"
+    written = write_field("Cc", [box], b"\r\n")
+    assert written == "Cc: =?utf-8?q?J=C3=B6?= <jö@xn--bcher-kva.example>\r\n".encode()
+
+
+def test_a_domain_s_two_forms_are_one() -> None:
+    identity = Mailbox("a@xn--bcher-kva.example").identity
+    assert Mailbox("a@BÜCHER.example").identity == Mailbox("a@bücher.example").identity == identity
+
+
 def test_domains_have_no_case_but_local_parts_do() -> None:
     assert Mailbox("Jo@EXAMPLE.test").identity == Mailbox("Jo@example.TEST").identity
     assert Mailbox("jo@example.test").identity != Mailbox("Jo@example.test").identity

@@ -5,6 +5,7 @@ The proxy, the library and the filter all use it, so that they can't disagree.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from typing import Protocol
 
 from msys_track.dispatch.copies import Copy, render_alike, render_copies
 from msys_track.dispatch.decide import CopyDecision, Decision, decide_copies
@@ -27,6 +28,25 @@ from msys_track.rewriting.engines import find_engine
 from msys_track.smtp.path import check_recipients
 
 log = event_logger(__name__)
+
+
+class Injection(Protocol):
+    """How a message came in."""
+
+    @property
+    def peer(self) -> str:
+        """Address and port of the client."""
+
+    @property
+    def listen(self) -> str:
+        """Address and port that the client connected to."""
+
+    @property
+    def contexts(self) -> Contexts:
+        """Policy's variables."""
+
+    def as_transaction(self) -> Transaction:
+        """Return what policy sees; made only where a policy has the hook."""
 
 
 class Dispatcher:
@@ -118,7 +138,7 @@ class Dispatcher:
         recipients: Sequence[str],
         *,
         now: int,
-        transaction: Transaction | None = None,
+        transaction: Injection | None = None,
         arguments: Arguments | None = None,
     ) -> tuple[Copy, ...]:
         """Make what each reader is sent: one copy for all who are sent the same bytes.
@@ -143,7 +163,7 @@ class Dispatcher:
         message: bytes,
         recipients: Sequence[str],
         *,
-        transaction: Transaction | None = None,
+        transaction: Injection | None = None,
         arguments: Arguments | None = None,
     ) -> Decision:
         """Call policy, read the header, resolve each recipient's options, and list the copies.
@@ -154,8 +174,8 @@ class Dispatcher:
                 policy refused it or one recipient; no copy may be sent.
         """
         check_recipients(recipients)  # before policy is called for one
-        if transaction is not None:
-            self._ask_policy(Hook.DATA_SPOOL, transaction)
+        if transaction is not None and self._has_hook(Hook.DATA_SPOOL):
+            self._ask_policy(Hook.DATA_SPOOL, transaction.as_transaction())
         contexts = self._collect_contexts(recipients, transaction) if self._heeds_header else {}
         served = [
             to
@@ -213,7 +233,7 @@ class Dispatcher:
         )
 
     def _find_layers(
-        self, transaction: Transaction | None, pathway: str | None = None
+        self, transaction: Injection | None, pathway: str | None = None
     ) -> tuple[Scope, ...]:
         if transaction is None:
             return self.scopes.layers(None, None)
@@ -221,23 +241,26 @@ class Dispatcher:
         return self.scopes.layers(transaction.listen, peer, pathway)
 
     def _collect_contexts(
-        self, recipients: Sequence[str], transaction: Transaction | None
+        self, recipients: Sequence[str], transaction: Injection | None
     ) -> dict[str, Contexts]:
         """Call policy for each recipient; the result is empty if no variable is set."""
         if transaction is None:
             return {}
-        policy = self.policy
-        if policy is None or Hook.EACH_RCPT not in policy.hooks:
+        if not self._has_hook(Hook.EACH_RCPT):
             contexts = transaction.contexts
             is_set = contexts.connection.items() or contexts.message.items()
             return dict.fromkeys(recipients, contexts) if is_set else {}
         contexts_of = {}
+        whole = transaction.as_transaction()
         for recipient in recipients:
-            own = transaction.contexts.for_recipient()
-            for_recipient = replace(transaction, contexts=own, recipient=recipient)
+            own = whole.contexts.for_recipient()
+            for_recipient = replace(whole, contexts=own, recipient=recipient)
             self._ask_policy(Hook.EACH_RCPT, for_recipient)
             contexts_of[recipient] = own
         return contexts_of
+
+    def _has_hook(self, hook: Hook) -> bool:
+        return self.policy is not None and hook in self.policy.hooks
 
     def _ask_policy(self, hook: Hook, transaction: Transaction) -> None:
         rejection = self.policy.call(hook, transaction) if self.policy is not None else None

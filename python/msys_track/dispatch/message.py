@@ -100,6 +100,14 @@ class OpenedMessage:
         to, cc, bcc, _ = self.readers
         return len(to) == 1 and not (cc or bcc)
 
+    @property
+    def needs_smtp_utf8(self) -> bool:
+        """Whether X-MSYS-API names a reader whose address is not ASCII (RFC 6531)."""
+        if self.header is None or not (self.header.cc or self.header.bcc or self.header.archive):
+            return False
+        named = (*self.header.cc, *self.header.bcc, *self.header.archive)
+        return not all(each.email.isascii() for each in named)
+
     def resolve(
         self,
         contexts: Contexts | None = None,

@@ -39,13 +39,22 @@ class OutgoingCopy(NamedTuple):
     """Codes of requests that could not be met."""
 
 
-def make_outgoing(decision: Decision, copy: CopyDecision, *, now: int) -> OutgoingCopy:
-    """Make one of the copies that were decided; `now` is the injection time in Unix seconds."""
+def make_outgoing(
+    decision: Decision, copy: CopyDecision, *, now: int, message_id: str | None = None
+) -> OutgoingCopy:
+    """Make one of the copies that were decided.
+
+    Args:
+        decision: what was decided about the message.
+        copy: the one of its copies that is made.
+        now: the injection time in Unix seconds.
+        message_id: the id that the copy had when it was made before; None: it gets a new one.
+    """
     opened, resolved = decision.opened, copy.resolved
     if opened is None or resolved is None:
         return _pack(copy, decision.message, Reason.BYPASSED)
     notices = opened.list_notices(resolved)
-    message_id = draw_message_id()
+    message_id = message_id or draw_message_id()
     try:
         made = _render(opened, copy, resolved, message_id, now)
     except RewriteError:

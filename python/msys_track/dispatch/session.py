@@ -33,6 +33,36 @@ class PolicySession:
         self._sender: str | None = None
         self._recipients: dict[str, None] = {}
 
+    @property
+    def peer(self) -> str:
+        """Address and port of the client."""
+        return self._peer
+
+    @property
+    def listen(self) -> str:
+        """Name of the listening address."""
+        return self._listen
+
+    @property
+    def helo(self) -> str:
+        """What the client calls itself."""
+        return self._helo
+
+    @property
+    def contexts(self) -> Contexts:
+        """The variables now."""
+        return self._contexts
+
+    @property
+    def sender(self) -> str:
+        """The reverse-path; empty for the null reverse-path, and before MAIL."""
+        return self._sender or ""
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The recipients in the order of RCPT, each once."""
+        return tuple(self._recipients)
+
     def transaction(
         self, message: bytes | None = None, *, recipient: str | None = None
     ) -> Transaction:

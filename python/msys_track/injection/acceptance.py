@@ -1,25 +1,129 @@
 """Turns a received message into copies, and the upstream's replies into one reply to DATA.
 
 Kept apart from the session, so that it ends its work even if the client does not wait for it.
+Until the first copy is out, a refusal reaches the client and nobody has the mail. From then on the
+client is never asked to repeat it, as each repetition would reach everybody who has it: what could
+not be sent goes to the spool, or the answer is final and names who was served.
 """
 
-from collections.abc import Callable, Sequence
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
+from time import perf_counter
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from msys_track.dispatch.copies import Copy
+from msys_track.dispatch.decide import CopyDecision, Decision
 from msys_track.dispatch.dispatcher import Dispatcher
-from msys_track.errors import HeaderRefusedError, MessageRefusedError, UpstreamError
+from msys_track.dispatch.inputs import draw_message_id
+from msys_track.dispatch.outgoing import OutgoingCopy, make_outgoing
+from msys_track.errors import (
+    HeaderRefusedError,
+    MessageRefusedError,
+    PartlyTakenError,
+    SpoolError,
+    SpoolFullError,
+    UpstreamError,
+)
 from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.intake import DataRefusedError
+from msys_track.injection.record import Made, Recorder, SentCopy, find_queue_id
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
-from msys_track.relay.upstream import Delivery, Upstream
-from msys_track.smtp.data import compute, stuff
+from msys_track.relay.upstream import Delivery, NextHop, Transaction
+from msys_track.smtp.data import compute
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
 
 log = event_logger(__name__)
+
+# Of addresses and queue ids in one reply.
+_MAX_NAMED: Final = 20
+
+_ENHANCED: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3} ")
+
+
+class Keeper(Protocol):
+    """What takes over what could not be sent: the spool."""
+
+    @property
+    def keeps_always(self) -> bool:
+        """Whether mail is kept too that could not be sent at all."""
+
+    async def keep(
+        self,
+        sender: str,
+        mail_parameters: tuple[str, ...],
+        deliveries: Iterable[Delivery],
+        *,
+        envelope_id: str,
+        why: str,
+    ) -> str:
+        """Keep copies to send them later; return the queue id, or raise `SpoolError`."""
+
+    async def report(
+        self,
+        sender: str,
+        mail_parameters: tuple[str, ...],
+        deliveries: Iterable[Delivery],
+        *,
+        envelope_id: str,
+        why: str,
+    ) -> str:
+        """Report to the sender what was refused for good; else as `keep`."""
+
+
+_TakeOver: TypeAlias = Callable[..., Awaitable[str]]
+
+
+class _Failure(NamedTuple):
+    """A copy that the upstream did not take."""
+
+    place: int
+    """Of its account in the list of what was sent."""
+    copy: CopyDecision
+    recipients: tuple[Recipient, ...]
+    error: UpstreamError
+
+
+class _Passage:
+    """One message on its way."""
+
+    __slots__ = ("decision", "envelope", "hold", "is_gone", "made", "recipients", "sent", "stages")
+
+    def __init__(self, envelope: Envelope, hold: Hold, is_gone: Callable[[], bool]) -> None:
+        self.envelope = envelope
+        self.hold = hold
+        self.is_gone = is_gone
+        self.decision: Decision
+        self.made = Made()
+        self.sent: list[SentCopy] = []
+        self.stages = {"receive": envelope.receive_seconds}
+
+    @property
+    def mail_parameters(self) -> tuple[str, ...]:
+        """The client's, and SMTPUTF8 where X-MSYS-API names an address that is not ASCII."""
+        given, opened = self.envelope.mail_parameters, self.decision.opened
+        if opened is None or not opened.needs_smtp_utf8 or "SMTPUTF8" in given:
+            return given
+        return (*given, "SMTPUTF8")
+
+    @property
+    def is_out(self) -> bool:
+        """Whether anybody has the mail."""
+        return any(each.outcome == "relayed" for each in self.sent)
+
+    def find_recipients(self, copy: CopyDecision) -> tuple[Recipient, ...]:
+        """Return the RCPTs of a copy, those of the client with their parameters."""
+        given = self.envelope.recipients
+        if len(given) == 1 and len(copy.readers) == 1 and copy.readers[0].address == given[0].path:
+            return given
+        by_path = {each.path: each for each in given}
+        return tuple(
+            by_path.get(reader.address) or Recipient(path=reader.address)
+            for reader in copy.readers
+        )
 
 
 class Acceptance:
@@ -27,12 +131,32 @@ class Acceptance:
 
     Attributes:
         rewriter: Makes the copies; another one may take its place at any time.
+
+    Args:
+        rewriter: Makes the copies.
+        upstream: Takes them.
+        counters: Count what happens.
+        spool: Takes over what could not be sent; None: nothing does.
+        copies_at_once: How many copies of one message are under way at most.
+        shows_addresses: Whether addresses stand in the log whole.
     """
 
-    def __init__(self, rewriter: Dispatcher, upstream: Upstream, counters: Counters) -> None:
+    def __init__(  # noqa: PLR0913 - the parts of one proxy
+        self,
+        rewriter: Dispatcher,
+        upstream: NextHop,
+        counters: Counters,
+        *,
+        spool: Keeper | None = None,
+        copies_at_once: int = 10,
+        shows_addresses: bool = False,
+    ) -> None:
         self.rewriter = rewriter
         self._upstream = upstream
         self._counters = counters
+        self._spool = spool
+        self._copies_at_once = copies_at_once
+        self._recorder = Recorder(counters, shows_addresses=shows_addresses)
 
     async def answer(
         self, envelope: Envelope, hold: Hold, client_is_gone: Callable[[], bool]
@@ -42,129 +166,400 @@ class Acceptance:
         If the client is gone before anything was sent, nothing is sent: it will try again.
         Once one copy is out, the others follow without it.
         """
+        passage = _Passage(envelope, hold, client_is_gone)
+        started = perf_counter()
         try:
-            copies = await self._make_copies(envelope, hold)
-            replies = await self._send(envelope, copies, client_is_gone)
-            self._record(envelope, copies)
+            await self._decide(passage)
+            passage.stages["decide"] = perf_counter() - started
+            alone = len(passage.decision.copies) == 1
+            reply = await (self._send_one(passage) if alone else self._send_all(passage))
+            stages = passage.stages
+            stages["rewrite"] = passage.made.seconds
+            stages["total"] = perf_counter() - started + envelope.receive_seconds
+            self._recorder.record_accepted(envelope, passage.made, passage.sent, stages)
         except DataRefusedError as refused:
-            self._counters.add(f"messages.refused.{refused.why}")
-            log.info(
-                "message.refused",
-                why=refused.why,
-                code=refused.reply.code,
-                text=refused.reply.text,
-                recipients=len(envelope.recipients),
+            passage.stages["total"] = perf_counter() - started + envelope.receive_seconds
+            self._recorder.record_refused(
+                envelope, refused.why, refused.reply, passage.sent, passage.stages
             )
             return refused.reply
+        except asyncio.CancelledError:
+            if passage.sent:
+                why = "shut down before all copies were sent"
+                self._recorder.record_unserved(envelope, why, passage.sent)
+            raise
         except Exception:  # the outermost frame: the session, which would see it, may be gone
             self._counters.add("messages.refused.internal")
             log.exception("message.failed", recipients=len(envelope.recipients))
             return Reply(451, "4.3.0 Internal error of the tracking proxy")
         finally:
             hold.release()
-        if len(replies) == 1:
-            return replies[0]
-        return Reply(250, f"2.0.0 Ok: {len(replies)} copies relayed")
+        return reply
 
-    async def _make_copies(self, envelope: Envelope, hold: Hold) -> Sequence[Copy]:
-        rewriter, size = self.rewriter, len(envelope.message)
+    async def _decide(self, passage: _Passage) -> None:
+        envelope, rewriter = passage.envelope, self.rewriter
         decide = partial(
             rewriter.decide,
             envelope.message,
-            envelope.recipients,
-            transaction=envelope.transaction,
+            [each.path for each in envelope.recipients],
+            transaction=envelope,
         )
         try:
-            decision = await compute(size, decide)
+            passage.decision = await compute(len(envelope.message), decide)
         except MessageRefusedError as refused:
             why = "header" if isinstance(refused, HeaderRefusedError) else "policy"
             raise DataRefusedError(why, Reply(refused.code, refused.text)) from refused
-        needed = size * len(decision.copies)
-        if not hold.could_ever_take(needed):
-            text = "5.3.4 The copies for all recipients exceed the proxy's memory; send to fewer"
-            raise DataRefusedError("over_budget", Reply(552, text))
-        if not hold.take(needed):
-            raise DataRefusedError("over_budget", Reply(452, "4.3.1 Too much mail in flight"))
-        now = int(envelope.received_at.timestamp())
-        return await compute(needed, partial(rewriter.render, decision, now=now))
+        if rewriter.explains:
+            decision, now = passage.decision, int(envelope.received_at)
+            await asyncio.to_thread(rewriter.explain, decision, now=now)
 
-    async def _send(
-        self, envelope: Envelope, copies: Sequence[Copy], client_is_gone: Callable[[], bool]
-    ) -> list[Reply]:
-        replies: list[Reply] = []
+    # One copy
+
+    async def _send_one(self, passage: _Passage) -> Reply:
+        envelope, (copy,) = passage.envelope, passage.decision.copies
+        delivery, message_id = await self._make(passage, copy)
+        if passage.is_gone():
+            raise _report_gone()
+        started = perf_counter()
+        relay: NextHop | Transaction = envelope.exchange or self._upstream
         try:
-            if len(copies) > 1:
-                # The upstream must accept every recipient before any copy is sent.
-                given = envelope.mail_parameters
-                kept = [each for each in given if not each.startswith("SIZE=")]
-                largest = max(len(copy.message) for copy in copies)
-                await self._upstream.verify(
-                    envelope.sender,
-                    (*kept, f"SIZE={largest}"),
-                    tuple(Recipient(path=to) for to in envelope.recipients),
-                )
-            if client_is_gone():
-                raise UpstreamError(  # noqa: TRY301 - answered as any other refusal
-                    451, "4.4.2 The client closed the connection"
-                )
-            for copy in copies:
-                message = copy.message
-                delivery = Delivery(
-                    sender=envelope.sender,
-                    mail_parameters=envelope.mail_parameters,
-                    recipients=tuple(Recipient(path=to) for to in copy.recipients),
-                    wire=await compute(len(message), partial(stuff, message)),
-                    size=len(message),
-                    is_seven_bit=message.isascii(),
-                )
-                replies.append(await self._upstream.deliver(delivery))
+            reply = await relay.deliver(delivery)
         except UpstreamError as error:
-            reply = Reply(error.code, error.text)
-            if replies:
-                done = f"{len(replies)} of {len(copies)} copies relayed"
-                reply = Reply(451, f"4.4.2 {done}, then: {error.code} {error.text}")
-            raise DataRefusedError("upstream", reply) from error
+            failed = self._note_failure(passage, copy, message_id, error, started)
+            if not passage.is_out:
+                return await self._keep_all_or_refuse(passage, error)
+            await self._hand_over(passage, failed)
+            return self._answer_for_all(passage)
         finally:
-            if 0 < len(replies) < len(copies):
-                # The client will send it again, also to those who already have it.
-                relayed, missing = copies[: len(replies)], copies[len(replies) :]
-                self._counters.add("messages.half_relayed")
-                self._counters.add("copies.relayed", len(relayed))
-                log.error(
-                    "message.half_relayed",
-                    relayed_recipients=[to for copy in relayed for to in copy.recipients],
-                    relayed_message_ids=[copy.message_id for copy in relayed],
-                    missing=sum(len(copy.recipients) for copy in missing),
-                )
-        return replies
+            passage.stages["relay"] = perf_counter() - started
+        self._note_success(passage, copy, message_id, reply, started)
+        return reply
 
-    def _record(self, envelope: Envelope, copies: Sequence[Copy]) -> None:
-        links = sum(copy.wrapped_links for copy in copies)
-        pixels = sum(copy.pixels for copy in copies)
-        reasons = dict.fromkeys(reason for copy in copies for reason in copy.reasons)
-        notices = dict.fromkeys(notice for copy in copies for notice in copy.notices)
-        self._counters.add("messages.accepted")
-        self._counters.add("copies.relayed", len(copies))
-        self._counters.add("copies.links", links)
-        self._counters.add("copies.pixels", pixels)
-        for reason in reasons:
-            self._counters.add(f"left_alone.{reason}")
-        for notice in notices:
-            self._counters.add(f"notices.{notice}")
-        if "clipped_html" in notices:
-            log.warning(
-                "message.html_clipped",
-                message_ids=[copy.message_id for copy in copies if "clipped_html" in copy.notices],
-                bytes=len(envelope.message),
+    # Several copies
+
+    async def _send_all(self, passage: _Passage) -> Reply:
+        """Send the first copy alone: what is refused for all is refused before anybody has it."""
+        first, *others = passage.decision.copies
+        started = perf_counter()
+        delivery, message_id = await self._make(passage, first)
+        failed: list[_Failure] = []
+        try:
+            await self._verify(passage, delivery.size)
+            if passage.is_gone():
+                raise _report_gone()
+            begun = perf_counter()
+            try:
+                reply = await self._upstream.deliver(delivery)
+            except UpstreamError as error:
+                failed += self._note_failure(passage, first, message_id, error, begun)
+                if not passage.is_out:
+                    raise
+            else:
+                self._note_success(passage, first, message_id, reply, begun)
+        except UpstreamError as error:
+            return await self._keep_all_or_refuse(passage, error)
+        self._end_growth(passage, delivery)
+        del delivery
+        failed += await self._send_others(passage, others)
+        passage.stages["relay"] = perf_counter() - started - passage.made.seconds
+        await self._hand_over(passage, failed)
+        return self._answer_for_all(passage)
+
+    async def _verify(self, passage: _Passage, size: int) -> None:
+        """Ask the upstream about every reader that it has not been asked about."""
+        envelope = passage.envelope
+        asked: set[str] = set()
+        if envelope.exchange is not None:
+            asked = {each.path for each in envelope.recipients}
+            envelope.exchange.drop()  # never wait for a second connection while holding one
+        to_ask = [
+            each
+            for copy in passage.decision.copies
+            for each in passage.find_recipients(copy)
+            if each.path not in asked
+        ]
+        if to_ask:
+            kept = [each for each in passage.mail_parameters if not _is_size(each)]
+            parameters = (*kept, f"SIZE={size}")
+            await self._upstream.verify(envelope.sender, parameters, to_ask)
+
+    async def _send_others(
+        self, passage: _Passage, others: Sequence[CopyDecision]
+    ) -> list[_Failure]:
+        """Send copies, several at a time, and list those that the upstream did not take."""
+        failed: list[_Failure] = []
+        waiting = iter(others)
+        hold, size = passage.hold, len(passage.envelope.message)
+
+        async def work(*, borrows: bool) -> None:
+            # The first works in the room that the message has; the others where there is more.
+            while not borrows or hold.borrow(size):
+                try:
+                    copy = next(waiting, None)
+                    if copy is None:
+                        return
+                    failed.extend(await self._send_other(passage, copy))
+                finally:
+                    if borrows:
+                        hold.give_back(size)
+
+        at_once = min(self._copies_at_once, len(others))
+        await asyncio.gather(*(work(borrows=number > 0) for number in range(at_once)))
+        return failed
+
+    async def _send_other(self, passage: _Passage, copy: CopyDecision) -> list[_Failure]:
+        message_id: str | None = None
+        begun = perf_counter()
+        try:
+            delivery, message_id = await self._make(passage, copy)
+            begun = perf_counter()
+            try:
+                reply = await self._upstream.deliver(delivery)
+            finally:
+                self._end_growth(passage, delivery)
+        except UpstreamError as error:
+            return self._note_failure(passage, copy, message_id, error, begun)
+        except Exception:  # others have the mail, so that it must not be answered 451
+            log.exception("copy.failed")
+            defect = UpstreamError(451, "4.3.0 Internal error", outcome="not_sent")
+            return self._note_failure(passage, copy, message_id, defect, begun)
+        self._note_success(passage, copy, message_id, reply, begun)
+        return []
+
+    async def _hand_over(self, passage: _Passage, failed: Sequence[_Failure]) -> None:
+        """Give the spool what others have got already: to send it later, or to report it."""
+        if self._spool is None or not failed:
+            return
+        groups: dict[tuple[bool, str], list[_Failure]] = {}
+        for each in failed:
+            why = f"{each.error.code} {each.error.text}"
+            groups.setdefault((_is_final(each.error), why), []).append(each)
+        for (is_final, why), group in groups.items():
+            take_over = self._spool.report if is_final else self._spool.keep
+            queue_id = await self._give(passage, take_over, group, why)
+            if queue_id is None:
+                continue
+            outcome = "reported" if is_final else "kept"
+            for each in group:
+                sent = passage.sent[each.place]
+                passage.sent[each.place] = sent._replace(outcome=outcome, queue_id=queue_id)
+
+    async def _give(
+        self,
+        passage: _Passage,
+        take_over: _TakeOver,
+        group: Sequence[_Failure],
+        why: str,
+    ) -> str | None:
+        """Return the spool's name for copies, or None if it does not take them over."""
+        envelope, decision = passage.envelope, passage.decision
+
+        def make_deliveries() -> Iterator[Delivery]:
+            """Make each copy again when it is its turn; all of them could be too much memory."""
+            for each in group:
+                copy = make_outgoing(
+                    decision,
+                    each.copy,
+                    now=int(envelope.received_at),
+                    message_id=passage.sent[each.place].message_id,
+                )
+                yield _make_delivery(passage, copy, each.recipients)
+
+        try:
+            return await take_over(
+                envelope.sender,
+                passage.mail_parameters,
+                make_deliveries(),
+                envelope_id=_find_envelope_id(passage),
+                why=why,
             )
-        log.info(
-            "message.relayed",
-            copies=len(copies),
-            recipients=len(envelope.recipients),
-            message_ids=[copy.message_id for copy in copies],
-            bytes=len(envelope.message),
-            links=links,
-            pixels=pixels,
-            reasons=list(reasons),
-            notices=list(notices),
+        except SpoolError as error:
+            log.error("spool.failed", why=str(error))  # noqa: TRY400 - it says what to do
+        except Exception:
+            log.exception("spool.failed")
+        return None
+
+    def _answer_for_all(self, passage: _Passage) -> Reply:
+        sent = passage.sent
+        unserved = [each for each in sent if each.outcome not in ("relayed", "kept", "reported")]
+        if unserved:
+            reply = _write_final_answer(sent, unserved)
+            self._recorder.record_unserved(passage.envelope, reply.text, sent)
+            return reply
+        count = sum(each.outcome == "relayed" for each in sent)
+        text = f"2.0.0 Ok: {count} {'copy' if count == 1 else 'copies'} relayed"
+        for outcome in ("kept", "reported"):
+            count = sum(each.outcome == outcome for each in sent)
+            if count:
+                text += f", {count} {outcome}"
+        ids = list(dict.fromkeys(each.queue_id for each in sent if each.queue_id is not None))
+        return Reply(250, f"{text}: {_join(ids)}" if ids else text)
+
+    async def _keep_all_or_refuse(self, passage: _Passage, error: UpstreamError) -> Reply:
+        """Keep a message that nobody has, if the spool is for that; else refuse it.
+
+        Raises:
+            DataRefusedError: nothing was sent or kept.
+        """
+        spool = self._spool
+        if spool is None or not spool.keeps_always or error.outcome != "not_sent":
+            reply = Reply(error.code, _name_recipient(error, passage))
+            raise DataRefusedError("upstream", reply) from error
+        envelope, decision = passage.envelope, passage.decision
+        why = f"{error.code} {error.text}"
+
+        def make_deliveries() -> Iterator[Delivery]:
+            passage.sent.clear()
+            passage.made = Made()
+            for copy in decision.copies:
+                outgoing = make_outgoing(decision, copy, now=int(envelope.received_at))
+                passage.made.add(outgoing)
+                delivery = _make_delivery(passage, outgoing, passage.find_recipients(copy))
+                reply = Reply(error.code, error.text)
+                kept = SentCopy(_name_all(copy), outgoing.message_id, reply, 0.0, outcome="kept")
+                passage.sent.append(kept)
+                yield delivery
+
+        try:
+            queue_id = await spool.keep(
+                envelope.sender,
+                passage.mail_parameters,
+                make_deliveries(),
+                envelope_id=_find_envelope_id(passage),
+                why=why,
+            )
+        except SpoolFullError as full:
+            raise DataRefusedError("spool_full", Reply(452, "4.3.1 The spool is full")) from full
+        except SpoolError as failed:
+            log.error("spool.failed", why=str(failed))  # noqa: TRY400 - it says what to do
+            raise DataRefusedError("upstream", Reply(error.code, error.text)) from error
+        passage.sent = [each._replace(queue_id=queue_id) for each in passage.sent]
+        return Reply(250, f"2.0.0 Ok: kept as {queue_id}")
+
+    # Steps
+
+    async def _make(self, passage: _Passage, copy: CopyDecision) -> tuple[Delivery, str | None]:
+        envelope, begun = passage.envelope, perf_counter()
+        size = len(envelope.message)
+        make = partial(make_outgoing, passage.decision, copy, now=int(envelope.received_at))
+        outgoing = await compute(size, make)
+        passage.made.add(outgoing)
+        passage.made.seconds += perf_counter() - begun
+        if outgoing.size > size:
+            passage.hold.add(outgoing.size - size)
+        delivery = _make_delivery(passage, outgoing, passage.find_recipients(copy))
+        return delivery, outgoing.message_id
+
+    def _end_growth(self, passage: _Passage, delivery: Delivery) -> None:
+        growth = delivery.size - len(passage.envelope.message)
+        if growth > 0:
+            passage.hold.give_back(growth)
+
+    def _note_success(
+        self,
+        passage: _Passage,
+        copy: CopyDecision,
+        message_id: str | None,
+        reply: Reply,
+        begun: float,
+    ) -> None:
+        passage.sent.append(
+            SentCopy(
+                _name_all(copy),
+                message_id,
+                reply,
+                perf_counter() - begun,
+                find_queue_id(reply.text),
+            )
         )
+
+    def _note_failure(
+        self,
+        passage: _Passage,
+        copy: CopyDecision,
+        message_id: str | None,
+        error: UpstreamError,
+        begun: float,
+    ) -> list[_Failure]:
+        seconds = perf_counter() - begun
+        recipients = passage.find_recipients(copy)
+        parts = [(recipients, error)]
+        if isinstance(error, PartlyTakenError):
+            parts = [
+                ((each,), error.refused[each.path])
+                for each in recipients
+                if each.path in error.refused
+            ]
+            relayed = SentCopy(error.taken, message_id, Reply(250, "taken"), seconds)
+            passage.sent.append(relayed)
+        failed = []
+        for to, why in parts:
+            failed.append(_Failure(len(passage.sent), copy, to, why))
+            names, reply = tuple(each.path for each in to), Reply(why.code, why.text)
+            passage.sent.append(SentCopy(names, message_id, reply, seconds, outcome=why.outcome))
+        return failed
+
+
+def _make_delivery(
+    passage: _Passage, copy: OutgoingCopy, recipients: tuple[Recipient, ...]
+) -> Delivery:
+    return Delivery(
+        sender=passage.envelope.sender,
+        mail_parameters=passage.mail_parameters,
+        recipients=recipients,
+        wire=copy.wire,
+        size=copy.size,
+        is_seven_bit=copy.is_seven_bit,
+    )
+
+
+def _report_gone() -> DataRefusedError:
+    return DataRefusedError("client_gone", Reply(451, "4.4.2 The client closed the connection"))
+
+
+def _is_size(parameter: str) -> bool:
+    return parameter.upper().startswith("SIZE=")
+
+
+def _is_final(error: UpstreamError) -> bool:
+    return error.outcome == "refused" and error.code >= 500  # noqa: PLR2004 - RFC 5321 4.2.1
+
+
+def _find_envelope_id(passage: _Passage) -> str:
+    opened = passage.decision.opened
+    return f"{opened.transmission_id:x}" if opened is not None else draw_message_id()
+
+
+def _name_all(copy: CopyDecision) -> tuple[str, ...]:
+    return tuple(reader.address for reader in copy.readers)
+
+
+def _name_recipient(error: UpstreamError, passage: _Passage) -> str:
+    """Return a refusal's text with the address that it is about, where it could be another's."""
+    readers = sum(len(copy.readers) for copy in passage.decision.copies)
+    if error.recipient is None or readers == 1 or error.recipient in error.text:
+        return error.text
+    enhanced = _ENHANCED.match(error.text)
+    start = enhanced[0] if enhanced is not None else ""
+    return f"{start}<{error.recipient}>: {error.text.removeprefix(start)}"
+
+
+def _write_final_answer(sent: Sequence[SentCopy], unserved: Sequence[SentCopy]) -> Reply:
+    """Say who was served; to repeat the mail to all would serve them twice."""
+    served = [to for each in sent if each not in unserved for to in each.recipients]
+    lines = [
+        f"{len(sent) - len(unserved)} of {len(sent)} copies relayed; do not send it to all again",
+        *(
+            f"not sent to {_join(each.recipients)}: {each.reply.code} {each.reply.text}"
+            for each in unserved[:_MAX_NAMED]
+        ),
+        *([f"and {len(unserved) - _MAX_NAMED} more"] if len(unserved) > _MAX_NAMED else []),
+        f"sent to {_join(served)}",
+    ]
+    texts = (f"5.3.0 {line}".replace("\n", " ") for line in lines)
+    return Reply(554, "\n".join(texts))
+
+
+def _join(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + more

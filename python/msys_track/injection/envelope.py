@@ -1,27 +1,52 @@
-"""One received message with its SMTP transaction.
+"""One received message with its SMTP transaction."""
 
-It is frozen: every command changes aiosmtpd's own envelope.
-"""
+from typing import NamedTuple
 
-from dataclasses import dataclass
-from datetime import datetime
-
+from msys_track.policy.context import Contexts
 from msys_track.policy.hooks import Transaction
+from msys_track.relay import upstream
+from msys_track.smtp.path import Recipient
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
-    """One received message; no extension that we offer gives recipients parameters."""
+class Envelope(NamedTuple):
+    """One received message; later commands of its client change nothing of it.
 
-    transaction: Transaction
-    """Client, listener, sender, recipients, message and policy's variables. The recipients stand
-    in the order of RCPT, each once: a second copy with its own links would be a second mail. The
-    message is unstuffed, without the final dot; every line ends in CRLF."""
+    A named tuple, because there is one for every message: a dataclass takes four times as long.
+    """
+
+    peer: str
+    """Address and port of the client, as `10.0.0.7:51234`."""
+    listen: str
+    """Address and port that the client connected to."""
+    contexts: Contexts
+    """Policy's variables."""
     sender: str
     """The reverse-path without angle brackets; empty for the null reverse-path."""
-    mail_parameters: tuple[str, ...]
-    """As given, in upper case: `BODY=8BITMIME`, `SIZE=4711`, `SMTPUTF8`."""
-    recipients: tuple[str, ...]
+    recipients: tuple[Recipient, ...]
+    """In the order of RCPT, each once: a second copy with its own links would be a second mail."""
     message: bytes
-    received_at: datetime
-    """Aware, UTC."""
+    """Unstuffed, without the final dot; every line ends in CRLF."""
+    received_at: float
+    """Unix seconds."""
+    mail_parameters: tuple[str, ...] = ()
+    """As given: `BODY=8BITMIME`, `SIZE=4711`, `SMTPUTF8`."""
+    helo: str = ""
+    user: str | None = None
+    """Who has authenticated; None if nobody has."""
+    exchange: upstream.Transaction | None = None
+    """The transaction in which the upstream has taken the recipients, if it was asked already."""
+    receive_seconds: float = 0.0
+    """From the reply to DATA to the final dot."""
+
+    def as_transaction(self) -> Transaction:
+        """Return what policy sees of it."""
+        return Transaction(
+            contexts=self.contexts,
+            peer=self.peer,
+            listen=self.listen,
+            helo=self.helo,
+            user=self.user,
+            sender=self.sender,
+            recipients=tuple(each.path for each in self.recipients),
+            message=self.message,
+        )

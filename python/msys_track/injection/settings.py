@@ -7,6 +7,7 @@ from typing import Annotated
 from msys_track.settings.addresses import LISTEN
 from msys_track.settings.key import Key, check_settings
 from msys_track.settings.kinds import (
+    BYTES,
     BYTES_OR_NONE,
     COUNT,
     COUNT_OR_AUTO,
@@ -14,6 +15,7 @@ from msys_track.settings.kinds import (
     LARGE_BYTES,
     SECONDS,
     SWITCH,
+    whole_number,
 )
 from msys_track.smtp.address import Address
 
@@ -88,6 +90,28 @@ class ProxySettings:
             "a worker that stands still for so long, in a policy perhaps, is killed and replaced",
         ),
     ] = 60
+
+    # What becomes of a message
+    copies_at_once: Annotated[
+        int, Key(COUNT, "copies of one message that are sent to the upstream at one time")
+    ] = 10
+    log_addresses: Annotated[
+        bool, Key(SWITCH, "log senders and readers whole; otherwise as `j…@example.com`")
+    ] = False
+
+    # The session's limits.
+    max_command_bytes: Annotated[
+        int,
+        Key(whole_number(lowest=512, highest=65_536, unit="bytes, "), "longest line of a command"),
+    ] = 2048
+    max_errors: Annotated[int, Key(COUNT, "wrong commands of one session; 421 then")] = 20
+    max_commands_without_mail: Annotated[
+        int, Key(COUNT, "commands of one session since its last message; 421 then")
+    ] = 1000
+    max_header_bytes: Annotated[int, Key(BYTES, "largest header section of a message")] = _MEBIBYTE
+    message_timeout_seconds: Annotated[
+        float, Key(SECONDS, "how long a message may take from DATA to its end")
+    ] = 3600
 
     def __post_init__(self) -> None:
         check_settings(self, "proxy: ")

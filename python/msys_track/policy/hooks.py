@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, Self, TypeAlias
 
 from msys_track.errors import PolicyFailedError
 from msys_track.policy.context import Contexts
@@ -74,6 +74,10 @@ class Transaction:
     """The bytes as received; None before `validate_data_spool`."""
     headers: Headers = field(default_factory=Headers, compare=False, repr=False)
     """The message's header, read once for all recipients; empty before there is a message."""
+
+    def as_transaction(self) -> Self:
+        """Return itself: what is made of a session's facts only where policy sees them."""
+        return self
 
     def __post_init__(self) -> None:
         message = b"" if self.message is None else self.message

@@ -111,12 +111,14 @@ class UpstreamConnection(asyncio.Protocol):
         """Whether a part of what was written is still here, so that the upstream can't know it."""
         return self._has_unsent
 
-    async def play(self, dialogue: Dialogue[_Result]) -> _Result:
-        """Play a dialogue to its end and return its result.
+    def play(self, dialogue: Dialogue[_Result]) -> asyncio.Future[_Result]:
+        """Play a dialogue to its end, and return the future of its result.
+
+        Its errors are those of the dialogue. A future that is cancelled does not end the dialogue:
+        `give_up` does.
 
         Raises:
-            ConnectionGoneError: closed, or about to be (421).
-            ConnectionFailedError: no answer in time, or not SMTP.
+            ConnectionFailedError: the connection is not usable; nothing was sent.
         """
         if self._failure is not None:
             dialogue.close()
@@ -124,11 +126,12 @@ class UpstreamConnection(asyncio.Protocol):
         result: asyncio.Future[_Result] = self._loop.create_future()
         self._result = result
         self._advance(dialogue, None)
-        try:
-            return await result
-        except asyncio.CancelledError:
+        return result
+
+    def give_up(self) -> None:
+        """Close the connection if a dialogue is still played, as its result is not wanted."""
+        if self._dialogue is not None:
             self.abort("not waited for any longer")
-            raise
 
     async def exchange(
         self, commands: bytes, expected: int, *, timeout_seconds: float | None = None
@@ -140,7 +143,10 @@ class UpstreamConnection(asyncio.Protocol):
             ConnectionFailedError: no answer in time, or not SMTP.
         """
         seconds = timeout_seconds or self.settings.reply_timeout_seconds
-        return await self.play(_exchange(Group(commands, expected, seconds)))
+        try:
+            return await self.play(_exchange(Group(commands, expected, seconds)))
+        finally:
+            self.give_up()
 
     async def read_greeting(self) -> Reply:
         """Return what the upstream said first.
@@ -151,9 +157,8 @@ class UpstreamConnection(asyncio.Protocol):
         """
         try:
             return await self._greeting
-        except asyncio.CancelledError:
-            self.abort("not waited for any longer")
-            raise
+        finally:
+            self.give_up()
 
     def rest(self, seconds: float) -> None:
         """Say QUIT unless it is used again within this time."""

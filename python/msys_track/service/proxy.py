@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Final, TypeAlias
 
 from msys_track.config.configuration import Configuration
@@ -14,8 +14,7 @@ from msys_track.injection import server
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
-from msys_track.relay.settings import UpstreamSettings
-from msys_track.relay.upstream import Upstream
+from msys_track.relay.routes import make_next_hop
 from msys_track.service import loop
 from msys_track.service.channel import Channel, Order
 from msys_track.service.file_limit import find_shortage, fit_clients, raise_file_limit
@@ -23,6 +22,7 @@ from msys_track.service.sockets import Sockets
 from msys_track.service.supervisor import Plan, Supervisor
 from msys_track.service.workers import count_workers, take_share
 from msys_track.smtp.address import Address
+from msys_track.spool.spool import Spool
 
 log = event_logger(__name__)
 
@@ -54,7 +54,8 @@ def supervise_proxy(
 
     def make_plan(loaded: Loaded) -> Plan:
         read, rewriter = loaded
-        settings, hop = read.proxy or ProxySettings(), read.upstream or UpstreamSettings()
+        settings = read.proxy or ProxySettings()
+        upstreams = ", ".join(str(each.address) for each in read.upstreams.values())
         own = fit_clients(take_share(read), limit)
         if shortage := find_shortage(read, limit):
             log.warning("files.too_few", hint=shortage)
@@ -62,7 +63,7 @@ def supervise_proxy(
         def announce_addresses(sockets: Sockets) -> None:
             for address in settings.listens:
                 sockname = Address(*sockets[address][0].getsockname()[:2])
-                announce(f"proxy listens on {sockname}, upstream is {Address(hop.host, hop.port)}")
+                announce(f"proxy listens on {sockname}, upstream is {upstreams}")
 
         def serve(control: socket.socket, sockets: Sockets) -> None:
             with loop.make_runner() as runner:
@@ -74,7 +75,7 @@ def supervise_proxy(
             addresses=settings.listens,
             drain_seconds=settings.drain_seconds,
             hang_seconds=settings.worker_timeout_seconds,
-            settings=(read.proxy, read.upstream, read.upstreams),
+            settings=(read.proxy, read.upstreams, read.spool),
             serve=serve,
             announce=announce_addresses,
         )
@@ -106,28 +107,40 @@ async def serve_worker(
         TrackingError: it can't start; the supervisor knows why.
     """
     read, rewriter = loaded
-    own = read.proxy or ProxySettings()
+    settings = read.proxy or ProxySettings()
     running_loop = asyncio.get_running_loop()
     orders: asyncio.Queue[Order] = asyncio.Queue()
     channel = await Channel.open(control, orders.put_nowait)
     running_loop.add_signal_handler(signal.SIGTERM, orders.put_nowait, "stop")
-    try:
-        upstream = Upstream(read.upstream or UpstreamSettings())
-        listener = await server.serve(
-            own, rewriter, upstream, counters=counters, listeners=sockets
-        )
-    except TrackingError as error:
-        channel.report(failed=str(error))
-        channel.close()
-        raise
 
-    def beat() -> None:
+    def report_figures() -> None:
         channel.report(figures={"counters": dict(counters.snapshot())})
-        running_loop.call_later(_BEAT_SECONDS, beat)
 
-    channel.report(ready=True)
-    beat()
-    try:
+    async with AsyncExitStack() as ends:
+        ends.callback(channel.close)
+        ends.callback(report_figures)  # those of the last mails too
+        try:
+            upstream = make_next_hop(read.upstreams, counters)
+            ends.push_async_callback(upstream.close)
+            spool = None
+            if read.spool.mode != "off":
+                spool = Spool(read.spool, upstream, counters, hostname=settings.hostname)
+                ends.push_async_callback(spool.close)
+                await spool.start()
+            listener = await server.serve(
+                settings, rewriter, upstream, counters=counters, listeners=sockets, spool=spool
+            )
+        except TrackingError as error:
+            channel.report(failed=str(error))
+            raise
+        ends.push_async_callback(listener.close)
+
+        def beat() -> None:
+            report_figures()
+            running_loop.call_later(_BEAT_SECONDS, beat)
+
+        channel.report(ready=True)
+        beat()
         while (order := await orders.get()) != "stop":
             if order == "reload":
                 again = load_again()
@@ -135,13 +148,8 @@ async def serve_worker(
                     listener.use(again[1])
                 channel.report(reloaded=again is not None)
             else:
-                retired = running_loop.create_task(_retire(listener, own.drain_seconds))
+                retired = running_loop.create_task(_retire(listener, settings.drain_seconds))
                 retired.add_done_callback(lambda _: orders.put_nowait("stop"))
-    finally:
-        await listener.close()
-        await upstream.close()
-        channel.report(figures={"counters": dict(counters.snapshot())})
-        channel.close()
 
 
 async def _retire(listener: server.Proxy, patience_seconds: float) -> None:

@@ -5,6 +5,7 @@ An address that could begin another SMTP command or header field is refused, nev
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from email.charset import QP, Charset
 from email.header import Header
 from typing import Final, NamedTuple
@@ -19,8 +20,10 @@ _MAX_ADDRESS: Final = 254
 _MAX_NAME: Final = 512
 _LINE: Final = 76
 
-_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LOCAL: Final = re.compile(rf'{_ATOM}(?:\.{_ATOM})*|"(?:[ !#-\[\]-~]|\\[ -~])*"')
+# Beyond ASCII everything but controls and white space (RFC 6531 section 3.3).
+_BEYOND: Final = r"[^\x00-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f\u3000\ud800-\udfff\ufeff]"
+_ATOM: Final = rf"(?:[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~-]|{_BEYOND})+"
+_LOCAL: Final = re.compile(rf'{_ATOM}(?:\.{_ATOM})*|"(?:[ !#-\[\]-~]|\\[ -~]|{_BEYOND})*"')
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*|\[[A-Za-z0-9.:]+\]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9 ]+")
@@ -36,8 +39,15 @@ class Mailbox(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """The address with its domain in lower case (RFC 5321 section 2.4), for comparison."""
+        """The address with its domain in ASCII and lower case, for comparison.
+
+        A domain has no case (RFC 5321 section 2.4), and its A-labels and U-labels name the same
+        (RFC 5890 section 2.3.2.1).
+        """
         local, _, domain = self.email.rpartition("@")
+        if not domain.isascii():
+            with suppress(idna.IDNAError):
+                domain = idna.encode(domain, uts46=True).decode("ascii")
         return f"{local}@{domain.lower()}"
 
 
@@ -70,14 +80,14 @@ def write_field(name: str, mailboxes: Sequence[Mailbox], eol: bytes) -> bytes:
     fail on a field that is folded there.
     """
     start = name.encode("ascii") + b": "
-    first = _write_mailbox(mailboxes[0], len(start)).encode("ascii").replace(b"\n", eol)
+    first = _write_mailbox(mailboxes[0], len(start)).encode().replace(b"\n", eol)
     return start + first + write_continuation(mailboxes[1:], eol) + eol
 
 
 def write_continuation(mailboxes: Sequence[Mailbox], eol: bytes) -> bytes:
     """Write what mailboxes add to the end of a field that already has some."""
     texts = (_write_mailbox(each, 1) for each in mailboxes)
-    return b"".join(b",\n " + text.encode("ascii") for text in texts).replace(b"\n", eol)
+    return b"".join(b",\n " + text.encode() for text in texts).replace(b"\n", eol)
 
 
 def _parse_address(key: str, text: str) -> str:
@@ -89,11 +99,11 @@ def _parse_address(key: str, text: str) -> str:
             domain = idna.encode(domain, uts46=True).decode("ascii")
         except idna.IDNAError:
             raise refusals.no_address(key, "what follows the @ is no domain") from None
-    if not _LOCAL.fullmatch(local) or len(local) > _MAX_LOCAL:
+    if not _LOCAL.fullmatch(local) or len(local.encode()) > _MAX_LOCAL:
         raise refusals.no_address(key, "what precedes the @ is no local part")
     if not _DOMAIN.fullmatch(domain):
         raise refusals.no_address(key, "what follows the @ is no domain")
-    if len(local) + 1 + len(domain) > _MAX_ADDRESS:
+    if len(local.encode()) + 1 + len(domain) > _MAX_ADDRESS:
         raise refusals.no_address(key, f"longer than {_MAX_ADDRESS} characters")
     return f"{local}@{domain}"
 

@@ -11,6 +11,7 @@ from typing import Final
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.acceptance import Acceptance, Keeper
 from msys_track.injection.access import Access
+from msys_track.injection.arrival import Arrival
 from msys_track.injection.budget import Budget
 from msys_track.injection.session import Session, Shared
 from msys_track.injection.settings import ProxySettings
@@ -29,7 +30,8 @@ class Proxy:
     """A running listener; `close` it before the upstream.
 
     Attributes:
-        socknames: The addresses that it listens on, in the order of the settings.
+        socknames: The addresses that it listens on, in the order of the settings, `listen_tls`
+            last.
         counters: What happened so far.
     """
 
@@ -54,6 +56,10 @@ class Proxy:
     def port(self) -> int:
         """The port it listens on, also if the settings say 0."""
         return self.sockname[1]
+
+    def reload_access(self) -> None:
+        """Read certificate and users again; what can't be used is logged and changes nothing."""
+        self._shared.access.reload()
 
     def use(self, rewriter: Dispatcher) -> None:
         """Copy messages with another rewriter from now on; sessions keep their variables."""
@@ -82,6 +88,8 @@ class Proxy:
             server.close()
         shared = self._shared
         shared.closing.set()
+        for arrival in tuple(shared.arrivals):
+            arrival.abort()
         for session in tuple(shared.sessions):
             session.drain()
         with contextlib.suppress(TimeoutError):
@@ -123,7 +131,8 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     """
     counters = counters or Counters()
     access = Access(settings, counters)
-    bound = _bind_addresses(settings.listens, listener)
+    tls_listens = settings.access.listen_tls
+    bound = _bind_addresses((*settings.listens, *tls_listens), listener)
     loop = asyncio.get_running_loop()
     shared = Shared(
         settings=settings,
@@ -143,10 +152,13 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     )
 
     servers = []
-    for bind_host, each in bound.items():
-        session = partial(Session, shared, loop, listen=str(bind_host))
-        servers.append(await loop.create_server(session, sock=each, backlog=_BACKLOG))
-    proxy = Proxy(shared, servers, list(bound.values()))
+    for number, (address, each) in enumerate(bound):
+        listen, is_tls = str(address), number >= len(settings.listens)
+        door: Callable[[], asyncio.BaseProtocol] = partial(Session, shared, loop, listen=listen)
+        if is_tls or settings.access.proxy_protocol_from:
+            door = partial(Arrival, shared, listen=listen, is_tls=is_tls)
+        servers.append(await loop.create_server(door, sock=each, backlog=_BACKLOG))
+    proxy = Proxy(shared, servers, [each for _, each in bound])
     for sockname in proxy.socknames:
         log.info("proxy.listening", host=sockname.host, port=sockname.port)
     return proxy
@@ -154,18 +166,19 @@ async def serve(  # noqa: PLR0913 - the parts of one server
 
 def _bind_addresses(
     addresses: Sequence[Address], first: socket.socket | None
-) -> dict[Address, socket.socket]:
+) -> list[tuple[Address, socket.socket]]:
     """Bind every address or none."""
-    bound: dict[Address, socket.socket] = {}
+    bound: list[tuple[Address, socket.socket]] = []
     try:
         for address in addresses:
             if first is not None and not bound:
-                bound[address] = first
+                bound.append((address, first))
             else:
                 family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-                bound[address] = socket.create_server(address, family=family, backlog=_BACKLOG)
+                made = socket.create_server(address, family=family, backlog=_BACKLOG)
+                bound.append((address, made))
     except OSError:
-        for each in bound.values():
+        for _, each in bound:
             each.close()
         raise
     return bound

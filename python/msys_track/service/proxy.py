@@ -53,6 +53,7 @@ async def serve_proxy(
             return
         changed, new = again
         listener.use(new)
+        listener.reload_access()
         # These were changed but take effect only at the next start.
         tables = {
             "proxy": read.proxy != changed.proxy,

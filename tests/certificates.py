@@ -34,12 +34,16 @@ class Certificate:
 
 
 def make_certificate(
-    folder: Path, *names: str, stem: str = "server", passphrase: bytes | None = None
+    folder: Path,
+    *names: str,
+    stem: str = "server",
+    passphrase: bytes | None = None,
+    is_expired: bool = False,
 ) -> Certificate:
     """Write a self-signed certificate for names and addresses; by default localhost's."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{stem} of a test")])
-    now = dt.datetime.now(dt.UTC)
+    now = dt.datetime.now(dt.UTC) - (60 * _DAY if is_expired else 0 * _DAY)
     built = (
         x509.CertificateBuilder()
         .subject_name(subject)

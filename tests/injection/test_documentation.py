@@ -37,7 +37,19 @@ NOT_LIMITS = {
     "hostname",
     "host",
     "port",
+    "protocol",
     "ehlo_name",
+    # What chooses an upstream stands in the tables of several, without `upstream_`.
+    "priority",
+    "weight",
+    "next_on_4xx",
+    "tls",
+    "tls_verify",
+    "tls_name",
+    "tls_ca_file",
+    "tls_fingerprints",
+    "user",
+    "password",
 }
 
 

@@ -66,13 +66,6 @@ class ProxySettings:
         float, Key(SECONDS, "how long stopping waits for messages under way")
     ] = 30
 
-    # What becomes of a message
-    copies_at_once: Annotated[
-        int, Key(COUNT, "copies of one message that are sent to the upstream at one time")
-    ] = 10
-    log_addresses: Annotated[
-        bool, Key(SWITCH, "log senders and readers whole; otherwise as `j…@example.com`")
-    ] = False
     access: AccessSettings = field(default_factory=AccessSettings)
     """Who may inject mail; its keys stand in `[proxy]` too."""
 
@@ -89,6 +82,13 @@ class ProxySettings:
     message_timeout_seconds: Annotated[
         float, Key(SECONDS, "how long a message may take from DATA to its end")
     ] = 3600
+    # What becomes of a message
+    copies_at_once: Annotated[
+        int, Key(COUNT, "copies of one message that are sent to the upstream at one time")
+    ] = 10
+    log_addresses: Annotated[
+        bool, Key(SWITCH, "log senders and readers whole; otherwise as `j…@example.com`")
+    ] = False
 
     def __post_init__(self) -> None:
         check_settings(self, "proxy: ")

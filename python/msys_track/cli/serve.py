@@ -43,7 +43,7 @@ def proxy(
         raise _make_missing_table_error("proxy", read)
     assembly.make_missing_keys(read)
     counters = Counters()
-    rewriter = assembly.make_rewriter(read, counters.add, on_rendered)
+    rewriter = assembly.make_rewriter(read, counters.add, on_rendered, signs=True)
     reload = partial(assembly.reload, load, counters.add, on_rendered)
     _run(serve_proxy(read, rewriter, counters, reload, click.echo))
 

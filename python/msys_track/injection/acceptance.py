@@ -7,11 +7,12 @@ not be sent goes to the spool, or the answer is final and names who was served.
 """
 
 import asyncio
+import os
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from time import monotonic, perf_counter
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from msys_track.dispatch.decide import CopyDecision, Decision
 from msys_track.dispatch.dispatcher import Dispatcher
@@ -28,12 +29,13 @@ from msys_track.errors import (
 from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.intake import DataRefusedError
+from msys_track.injection.memory import MemoryReturn
 from msys_track.injection.record import Made, Recorder, SentCopy, find_queue_id
 from msys_track.injection.repeats import Repeats
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.upstream import Delivery, Exchange
-from msys_track.smtp.data import compute
+from msys_track.smtp.data import THREAD_FROM_BYTES
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
 
@@ -87,6 +89,7 @@ class Keeper(Protocol):
         """Report to the sender what was refused for good; else as `keep`."""
 
 
+_Result = TypeVar("_Result")
 _TakeOver: TypeAlias = Callable[..., Awaitable[str]]
 
 
@@ -170,6 +173,8 @@ class Acceptance:
         self._spool = spool
         self._copies_at_once = copies_at_once
         self._repeats = Repeats(monotonic)
+        self._memory = MemoryReturn()
+        self._threads = asyncio.Semaphore(os.cpu_count() or 1)
         self._recorder = Recorder(counters, shows_addresses=shows_addresses)
 
     async def answer(
@@ -213,6 +218,7 @@ class Acceptance:
             return Reply(451, "4.3.0 Internal error of the tracking proxy")
         finally:
             hold.release()
+            self._memory.note(len(envelope.message))
         return reply
 
     async def _decide(self, passage: _Passage) -> None:
@@ -224,7 +230,7 @@ class Acceptance:
             transaction=envelope,
         )
         try:
-            passage.decision = await compute(len(envelope.message), decide)
+            passage.decision = await self._compute(len(envelope.message), decide)
         except MessageRefusedError as refused:
             why = "header" if isinstance(refused, HeaderRefusedError) else "policy"
             raise DataRefusedError(why, Reply(refused.code, refused.text)) from refused
@@ -467,11 +473,21 @@ class Acceptance:
 
     # Steps
 
+    async def _compute(self, size: int, work: Callable[[], _Result]) -> _Result:
+        """Do work on a message: directly, or for a large one in a thread.
+
+        What is found in a message can take many times its size while the work lasts.
+        """
+        if size < THREAD_FROM_BYTES:
+            return work()
+        async with self._threads:
+            return await asyncio.to_thread(work)
+
     async def _make(self, passage: _Passage, copy: CopyDecision) -> tuple[Delivery, str | None]:
         envelope, begun = passage.envelope, perf_counter()
         size = len(envelope.message)
         make = partial(make_outgoing, passage.decision, copy, now=int(envelope.received_at))
-        outgoing = await compute(size, make)
+        outgoing = await self._compute(size, make)
         passage.made.add(outgoing)
         passage.made.seconds += perf_counter() - begun
         if outgoing.size > size:

@@ -6,6 +6,7 @@ from msys_track.config.configuration import Configuration
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import SettingsError, describe_os_error
 from msys_track.injection import server
+from msys_track.injection.memory import set_up_allocator
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
@@ -38,6 +39,7 @@ async def serve_proxy(  # noqa: PLR0913, PLR0917 - the parts of one server
     Raises:
         SettingsError: it can't listen on an address.
     """
+    set_up_allocator()
     stop = catch_stop_signals()
     upstream = Upstream(hop)
     settings = read.proxy or ProxySettings()

@@ -26,6 +26,8 @@ class Form:
     """Make the tables."""
     first_pragmas: tuple[str, ...] = ()
     """Are carried out once, before there is a table."""
+    has_log: bool = True
+    """Whether a write-ahead log lets readers and a writer go on beside each other."""
     pragmas: tuple[str, ...] = ()
     """Are carried out each time it is opened to be written."""
     name: str
@@ -78,16 +80,7 @@ def open_database(
         )
         try:
             if not read_only and _is_empty(connection):
-                for pragma in form.first_pragmas:
-                    connection.execute(pragma)
-                _switch_to_wal(connection, busy_timeout_seconds)
-                with transaction(connection):
-                    # Another process may have been first.
-                    if _is_empty(connection):
-                        for statement in form.statements:
-                            connection.execute(statement)
-                        connection.execute(f"PRAGMA application_id = {form.application_id}")
-                        connection.execute(f"PRAGMA user_version = {form.version}")
+                _make_tables(connection, form, busy_timeout_seconds)
             _check_is_ours(connection, path, form)
             for pragma in () if read_only else ("PRAGMA synchronous = FULL", *form.pragmas):
                 connection.execute(pragma)
@@ -144,6 +137,21 @@ def identify_file(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _make_tables(connection: sqlite3.Connection, form: Form, timeout_seconds: float) -> None:
+    for pragma in form.first_pragmas:
+        connection.execute(pragma)
+    if form.has_log:
+        _switch_to_wal(connection, timeout_seconds)
+    with transaction(connection):
+        # Another process may have been first.
+        if not _is_empty(connection):
+            return
+        for statement in form.statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {form.application_id}")
+        connection.execute(f"PRAGMA user_version = {form.version}")
 
 
 def _switch_to_wal(connection: sqlite3.Connection, timeout_seconds: float) -> None:

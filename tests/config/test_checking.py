@@ -81,7 +81,9 @@ def test_keys_that_others_can_read_are_a_fault_of_the_line_of_their_name(folder:
 
 def test_keys_that_momentums_form_lacks_are_no_fault_and_are_not_made(tmp_path: Path) -> None:
     path = tmp_path / "ecelerity.conf"
-    path.write_text('smtpapi {}\nESMTP_Listener { Listen ":2525" {} }\nGateway = mta.test\n')
+    path.write_text(
+        'smtpapi {}\nESMTP_Listener { Listen "127.0.0.1:2525" {} }\nGateway = mta.test\n'
+    )
     checked = check_configuration(path)
     assert checked.problems == ()
     assert checked.configuration is not None
@@ -106,7 +108,7 @@ def test_what_only_tracks_needs_no_upstream(folder: Path) -> None:
 
 def test_what_the_command_line_says_stands_in_place_of_the_files_words(folder: Path) -> None:
     path = folder / "ecelerity.conf"
-    path.write_text('ESMTP_Listener { Listen ":2525" {} }\n')
+    path.write_text('ESMTP_Listener { Listen "127.0.0.1:2525" {} }\n')
     keys = folder / "keys.toml"
     checked = check_configuration(path, keys=keys, upstream="mta.test:25")
     assert checked.problems == ()

@@ -86,6 +86,7 @@ class Sink:
             return b"451 4.3.0 Try again\r\n"
         entry = asdict(read_arrival(message, to))
         os.write(self._journal, (json.dumps(entry) + "\n").encode())
+        await asyncio.sleep(self._faults.seconds_before_the_answer)
         if _divides(self._faults.close_after_data_every, number):
             writer.transport.abort()
             return None
@@ -125,6 +126,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--close-after-data-every", type=int, default=0)
     parser.add_argument("--defer-every", type=int, default=0)
     parser.add_argument("--seconds-a-byte", type=float, default=0)
+    parser.add_argument("--seconds-before-the-answer", type=float, default=0)
     return parser.parse_args()
 
 

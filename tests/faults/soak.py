@@ -6,6 +6,7 @@ order of faults; the instants differ with the machine.
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -141,6 +142,8 @@ def read_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = read_arguments()
+    # It warns of each write to a connection that is gone, which is what happens here.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     say(f"seed {arguments.seed}")
     with tempfile.TemporaryDirectory() as folder:
         account = asyncio.run(run_soak(arguments, Path(folder)))

@@ -1,5 +1,6 @@
 """The same dialogue is played to stock aiosmtpd and to the proxy."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import TypeAlias
 
@@ -65,11 +66,50 @@ async def pipeline_dialogue(port: int, commands: Sequence[bytes]) -> list[str]:
         return await client.replies(len(commands))
 
 
+def is_known(command: bytes, stock: str, ours: str) -> bool:
+    """Whether the documentation says that the codes differ."""
+    return any(
+        re.match(pattern, command, re.IGNORECASE) and (stock, ours) == codes
+        for pattern, codes, _ in DIFFERENT_CODES
+    )
+
+
 async def assert_same(ports: Ports, commands: Sequence[bytes]) -> None:
+    """The codes are SMTP's; the texts are everybody's own (RFC 5321 section 4.2)."""
     stock, ours = [await play_dialogue(port, commands) for port in ports]
-    assert ours == stock
+    for command, by_stock, by_us in zip(commands, stock, ours, strict=False):
+        codes = by_stock[:3], by_us[:3]
+        if codes[0] != codes[1]:
+            assert is_known(command, *codes), (command, by_stock, by_us)
+            if by_stock[:1] != by_us[:1]:
+                return  # from here on the one is in another state than the other
 
 
+DIFFERENT_CODES = [
+    (rb"MAIL .*> .", ("501", "555"), "RFC 5321 section 4.1.1.11: parameters that are not known"),
+    (rb"AUTH", ("503", "502"), "RFC 5321 section 4.2.4: AUTH is not offered"),
+    (rb"AUTH", ("538", "502"), "the same"),
+    (rb"AUTH", ("500", "502"), "the same"),
+    (rb"AUTH", ("501", "502"), "the same"),
+    (rb"", ("502", "421"), "RFC 5321 section 4.2.1: the last of too many unknown commands"),
+    (rb"", ("500", "421"), "the same"),
+    (rb"MAIL", ("501", "503"), "RFC 5321 section 4.1.4: a fault of order goes first"),
+    (rb"MAIL", ("555", "503"), "the same"),
+    (rb"MAIL", ("553", "503"), "the same"),
+    (rb"MAIL", ("552", "503"), "the same"),
+    (rb"STARTTLS", ("454", "502"), "the same: STARTTLS is not offered"),
+    (rb"HELP", ("250", "214"), "RFC 5321 section 4.2.3"),
+    (rb"HELP .", ("501", "504"), "RFC 5321 section 4.1.1.8: a topic that is not known"),
+    (rb"HELP .", ("501", "214"), "one that is"),
+    (rb"HELP AUTH", ("250", "504"), "one that is not offered"),
+    (rb"(MAIL FROM|RCPT TO):.*\(", ("250", "553"), "RFC 5321 section 4.1.2: no comments"),
+    (rb"(MAIL FROM|RCPT TO):.*<[^>]* ", ("250", "553"), "the same: no spaces"),
+    (rb"(MAIL FROM|RCPT TO):.*(<[^>]*|[^>])$", ("250", "553"), "the same: a path ends with >"),
+    (rb"(EHLO|HELO) .*[\x80-\xff]", ("250", "501"), "RFC 5321 section 4.1.2: a domain is ASCII"),
+    (rb"EHLO .*[\x80-\xff]", ("250", "500"), "the same"),
+    (rb"NOOP x{500}", ("500", "250"), "docs/smtp.md: a command may have 2,048 bytes"),
+    (rb"MAIL FROM:<x{500}", ("500", "250"), "the same"),
+]
 DIALOGUES = {
     "HELO": [b"HELO client.test", b"NOOP", b"QUIT"],
     "HELO without a name": [b"HELO", b"EHLO", b"EHLO ", b"HELO client.test extra"],
@@ -121,7 +161,7 @@ DIALOGUES = {
         *OPEN[:1],
         *(b"STARTTLS", b"AUTH PLAIN AGEAYg==", b"AUTH LOGIN", b"AUTH"),
     ],
-    "unknown commands": [b"XCLIENT ADDR=::1", b"LHLO x", b"BDAT 3 LAST", b"TURN", b"ETRN x"],
+    "unknown commands": [b"XCLIENT ADDR=::1", b"LHLO x", b"TURN", b"ETRN x"],
     "commands in any case": [b"ehlo x", b"Mail From:<a@b.test>", b"rCPT tO:<c@d.test>", b"noop"],
     "lines that are no commands": [
         *(b"", b" ", b"\t", b" NOOP", b"NOOP ", b"\xff\xfe", b"\xc3\xbc x"),
@@ -221,19 +261,23 @@ async def test_any_dialogue_is_answered_as_by_stock_aiosmtpd(
     await assert_same(ports, said)
 
 
-MALFORMED = "553 5.1.3 Error: malformed address"
+MALFORMED = "553 5.1.3 Malformed address"
 LETTER = b"Subject: x\r\n\r\n"
 DIFFERENCES = {
     "an internationalized name before EHLO has offered SMTPUTF8": (
         ["HELO bücher.example".encode()],
         "250 stock.test",
-        "500 Error: strict ASCII mode",
+        "500 5.5.2 Command is not ASCII",
     ),
-    "a recipient without an address": ([*OPEN, b"RCPT TO:<>"], "250 OK", MALFORMED),
+    "a recipient without an address": (
+        [*OPEN, b"RCPT TO:<>"],
+        "250 OK",
+        "553 5.1.3 The null path receives nothing",
+    ),
     "an address that breaks CPython's parser": (
         [*OPEN[:1], b"MAIL FROM:<"],
         "500 Error: (IndexError) string index out of range",
-        MALFORMED,
+        "553 5.1.7 Malformed address",
     ),
     "a control character in an address": (
         [*OPEN, b'RCPT TO:<"b\x07"@example.com>'],
@@ -242,7 +286,11 @@ DIFFERENCES = {
     ),
     "a CR in an address": ([*OPEN, b'RCPT TO:<"b\rc"@example.com>'], "250 OK", MALFORMED),
     "an angle bracket that no path can hold": ([*OPEN, b"RCPT TO:<b@[>]>"], "250 OK", MALFORMED),
-    "an address that is not UTF-8": ([*OPEN, b"RCPT TO:<b\xff@example.com>"], "250 OK", MALFORMED),
+    "an address that is not UTF-8": (
+        [*OPEN, b"RCPT TO:<b\xff@example.com>"],
+        "250 OK",
+        "500 5.5.2 Command is not UTF-8",
+    ),
     "an address that an encoded-word hides": (
         [*OPEN, b"RCPT TO:<(c)=?utf-8?q?root=40evil.test?=@example.com>"],
         "250 OK",
@@ -251,7 +299,7 @@ DIFFERENCES = {
     "digits of another script": (
         [*OPEN[:1], "MAIL FROM:<a@example.com> SIZE=²".encode()],
         "500 Error: (ValueError) invalid literal for int() with base 10: 'Â²'",
-        "501 Syntax: MAIL FROM: <address> [SP <mail-parameters>]",
+        "501 5.5.4 A parameter is KEYWORD or KEYWORD=value",
     ),
     "an echo of bytes that are not UTF-8": (
         [*OPEN[:1], b"VRFY (\xff"],
@@ -259,17 +307,17 @@ DIFFERENCES = {
             "500 Error: (UnicodeEncodeError) 'utf-8' codec can't encode character '\\udcff' in "
             "position 20: surrogates not allowed"
         ),
-        "502 Could not VRFY (?",
+        "500 5.5.2 Command is not UTF-8",
     ),
     "an echo of control characters": (
         [b"X\x1b[2JX"],
         '500 Error: command "X\x1b[2JX" not recognized',
-        '500 Error: command "X?[2JX" not recognized',
+        "500 5.5.1 Unknown command",
     ),
     "MAIL with the length that all extensions may add": (
         [*OPEN[:1], b"MAIL FROM:<" + b"x" * 540 + b"@a.test>"],
         "500 Command line too long",
-        "250 OK",
+        "250 2.1.0 Ok",
     ),
     "a line of 5,000 bytes in a message": (
         [*READY, b"DATA", LETTER + b"x" * 5_000 + b"\r\n."],
@@ -290,4 +338,4 @@ async def test_answers_differ_where_the_documentation_says_so(ports: Ports, name
     commands, by_stock, by_us = DIFFERENCES[name]
     stock, ours = [await play_dialogue(port, [*commands, b"NOOP"]) for port in ports]
     assert (stock[-2], ours[-2]) == (by_stock, by_us)
-    assert stock[-1] == ours[-1] == "250 OK"
+    assert (stock[-1], ours[-1]) == ("250 OK", "250 2.0.0 Ok")

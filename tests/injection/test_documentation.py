@@ -8,20 +8,18 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from aiosmtpd.smtp import SMTP
 
 import msys_track
-from msys_track.injection.session import Session
 from msys_track.injection.settings import ProxySettings
 from msys_track.relay.settings import UpstreamSettings
 
 ROOT = Path(__file__).parents[2]
-PAGES = [(ROOT / "docs" / name).read_text() for name in ("smtp.md", "relay.md")]
+PAGES = [(ROOT / "docs" / name).read_text() for name in ("smtp.md", "relay.md", "access.md")]
 PAGE = "".join(PAGES)
 SOURCES = [
     path
     for room in ("injection", "relay", "smtp")
-    for path in sorted((Path(msys_track.__file__).parent / room).glob("*.py"))
+    for path in sorted((Path(msys_track.__file__).parent / room).rglob("*.py"))
 ]
 REPLY = re.compile(r"(?:\d{3} )?[245]\.\d\.\d+ (.+)", re.DOTALL)
 # No client gets these: the relay's guards, whose causes MAIL and RCPT refuse, and one for a client
@@ -35,11 +33,23 @@ NOT_LIMITS = {
     "listen_host",
     "listen_port",
     "more_listens",
-    "unprotected",
+    "access",
     "hostname",
     "host",
     "port",
+    "protocol",
     "ehlo_name",
+    # What chooses an upstream stands in the tables of several, without `upstream_`.
+    "priority",
+    "weight",
+    "next_on_4xx",
+    "tls",
+    "tls_verify",
+    "tls_name",
+    "tls_ca_file",
+    "tls_fingerprints",
+    "user",
+    "password",
 }
 
 
@@ -72,14 +82,6 @@ def test_every_reply_in_the_page_is_one_of_ours() -> None:
             assert re.search(pattern, source), text
 
 
-def test_every_override_is_in_the_page() -> None:
-    overridden = {
-        name for name in vars(Session) if hasattr(SMTP, name) and not name.startswith("__")
-    }
-    assert overridden >= {"smtp_DATA", "push", "_getaddr"}
-    assert {name for name in overridden if f"`{name}`" not in PAGE} == set()
-
-
 @pytest.mark.parametrize(
     ("settings", "prefix"), [(ProxySettings, ""), (UpstreamSettings, "upstream_")]
 )
@@ -89,4 +91,4 @@ def test_every_limit_is_in_the_page(settings: type, prefix: str) -> None:
 
 
 def test_each_page_is_one_that_is_read() -> None:
-    assert max(len(page.splitlines()) for page in PAGES) <= 160
+    assert max(len(page.splitlines()) for page in PAGES) <= 220

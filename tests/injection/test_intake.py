@@ -1,20 +1,13 @@
 """DATA: what the upstream gets is what the client sent, however it was cut on the way."""
 
 import asyncio
-import tracemalloc
-from collections.abc import Sequence
-from itertools import pairwise
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 from tests.injection.conftest import ACCEPTED, Connect, Harness, Start
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream, stock_aiosmtpd
 from tests.waiting import until
 
-from msys_track.injection.budget import Budget
-from msys_track.injection.intake import Received, receive
 from msys_track.testing.sink import Arrival, MailSink
 
 pytestmark = pytest.mark.anyio
@@ -54,7 +47,7 @@ async def test_messages_arrive_byte_for_byte_on_one_session(
     for name, message in MESSAGES.items():
         assert await client.deliver(stuff_dots(message)) == ACCEPTED, name
         assert harness.upstream.taken[-1].wire == stuff_dots(message), name
-        assert await client.say("NOOP") == "250 OK"
+        assert (await client.say("NOOP")).startswith("250 ")
     assert len(harness.upstream.taken) == len(MESSAGES)
     assert len(harness.upstream.dialogues) == 1
 
@@ -70,7 +63,8 @@ async def test_stock_aiosmtpd_gets_the_message_byte_for_byte(start: Start) -> No
         assert [each.message for each in arrivals] == list(short.values())
 
 
-async def test_thirty_megabytes_arrive_and_nobody_else_waits(harness: Harness) -> None:
+async def test_thirty_megabytes_arrive_and_nobody_else_waits(start: Start) -> None:
+    harness = await start(max_commands_without_mail=1_000_000)
     line = bytes(range(36)).hex().encode() + b"\r\n"
     message = HEAD + line * (30 * MEGABYTE // len(line))
     large, small = await harness.client(), await harness.client()
@@ -208,9 +202,9 @@ async def test_size_leaves_room_for_what_tracking_adds_and_is_kept_at_mail(
 ) -> None:
     _, client = await connect(ScriptedUpstream(extensions=[size]), max_message_bytes=ours)
     assert f"250-SIZE {announced}" in (await client.say("EHLO client.test")).split("\r\n")
-    refusal = "552 Error: message size exceeds fixed maximum message size"
+    refusal = f"552 5.3.4 Message too big, the limit is {announced} bytes"
     assert await client.say(f"MAIL FROM:<a@example.com> SIZE={announced + 1}") == refusal
-    assert await client.say(f"MAIL FROM:<a@example.com> SIZE={announced}") == "250 OK"
+    assert (await client.say(f"MAIL FROM:<a@example.com> SIZE={announced}")).startswith("250 ")
 
 
 async def test_mail_over_the_budget_may_come_again_when_there_is_room(start: Start) -> None:
@@ -230,89 +224,3 @@ async def test_mail_over_the_budget_may_come_again_when_there_is_room(start: Sta
     assert harness.proxy.in_flight_bytes == 0
     assert (await second.deliver(message)).startswith("250 ")
     assert harness.counts["messages.refused.over_budget"] == 2
-
-
-def receive_chunks(
-    chunks: Sequence[bytes], max_bytes: int = 1_000, budget_bytes: int = 10_000
-) -> Received:
-    """What `receive` makes of chunks that come one at a time."""
-    budget = Budget(budget_bytes)
-    hold = budget.hold()
-
-    async def run() -> Received:
-        reader = asyncio.StreamReader(limit=2**16)
-        task = asyncio.create_task(
-            receive(reader, max_bytes=max_bytes, hold=hold, on_progress=lambda: None)
-        )
-        for chunk in chunks:
-            await asyncio.sleep(0)
-            reader.feed_data(chunk)
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            if task.done():
-                break
-        return await task
-
-    result = asyncio.run(run())
-    hold.release()
-    assert budget.in_flight_bytes == 0
-    return result
-
-
-def cut_at(whole: bytes, cuts: Sequence[int]) -> list[bytes]:
-    places = sorted({0, *(cut for cut in cuts if cut < len(whole)), len(whole)})
-    return [whole[start:end] for start, end in pairwise(places)]
-
-
-PIECES = st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b".", b"a", b"\r\n."]), max_size=12)
-
-
-@given(pieces=PIECES, cuts=st.lists(st.integers(0, 30), max_size=6))
-@example(pieces=[], cuts=[1, 2])
-@example(pieces=[b"a", b"\r\n", b"."], cuts=[1, 2, 3, 4, 5])
-def test_any_chunking_gives_the_same_data(pieces: list[bytes], cuts: list[int]) -> None:
-    whole = b"".join(pieces) + b"\r\n.\r\n"
-    end = (b"\r\n" + whole).index(b"\r\n.\r\n")
-    result = receive_chunks(cut_at(whole, cuts))
-    assert (result.wire, result.over) == (whole[:end], None)
-    assert (whole[end + 3 :]).startswith(result.rest)
-
-
-@given(length=st.integers(0, 40), cuts=st.lists(st.integers(1, 44), max_size=6))
-@example(length=18, cuts=[22])
-def test_the_limit_is_exact_however_the_data_comes(length: int, cuts: list[int]) -> None:
-    wire = b"a" * length + b"\r\n"
-    whole = wire + b".\r\n"
-    result = receive_chunks(cut_at(whole, cuts), max_bytes=20)
-    assert result.over == ("size" if len(wire) > 20 else None)
-    assert result.wire == (b"" if len(wire) > 20 else wire)
-
-
-@given(before=st.integers(0, 40), after=st.integers(0, 40))
-def test_over_the_budget_nothing_is_kept(before: int, after: int) -> None:
-    chunks = [b"a" * before, b"b" * after, b"\r\n.\r\n"]
-    result = receive_chunks([each for each in chunks if each], budget_bytes=60)
-    over = before > 30 or before + after > 30 or before + after + 2 > 30
-    assert result.over == ("budget" if over else None)
-    assert bool(result.wire) is not over
-
-
-def test_a_client_that_is_gone_raises() -> None:
-    async def run() -> None:
-        reader = asyncio.StreamReader()
-        reader.feed_data(b"half")
-        reader.feed_eof()
-        hold = Budget(100).hold()
-        await receive(reader, max_bytes=100, hold=hold, on_progress=lambda: None)
-
-    with pytest.raises(ConnectionResetError):
-        asyncio.run(run())
-
-
-def test_small_pieces_take_no_more_memory_than_they_are_counted_for() -> None:
-    chunks = [b"xy"] * 10_000
-    tracemalloc.start()
-    receive_chunks([*chunks, b"\r\n.\r\n"], max_bytes=30_000, budget_bytes=200_000)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 300_000

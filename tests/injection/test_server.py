@@ -16,6 +16,7 @@ from tests.smtp_client import Client
 from tests.upstreams import Answer, ScriptedUpstream, say, stock_aiosmtpd
 from tests.waiting import until
 
+from msys_track.errors import SettingsError
 from msys_track.keys.ring import KeyRing
 from msys_track.testing.sink import Arrival, MailSink
 
@@ -36,6 +37,7 @@ async def test_the_offer_is_what_reaches_through_to_the_upstream(connect: Connec
         "250-8BITMIME",
         "250-SMTPUTF8",
         "250-PIPELINING",
+        "250-CHUNKING",
         "250 HELP",
     ]
 
@@ -70,7 +72,7 @@ async def test_a_client_too_many_is_told_so_and_the_others_stay(start: Start) ->
     assert await third.rest() == ""
     assert await first.deliver(MESSAGE) == ACCEPTED
     assert harness.counts["connections.refused"] == 1
-    assert await first.say("QUIT") == "221 Bye"
+    assert await first.say("QUIT") == "221 2.0.0 Bye"
     assert await first.rest() == ""
     fourth = await harness.client()
     assert fourth.greeting.startswith("220 ")
@@ -96,7 +98,7 @@ async def test_a_recipient_too_many_is_a_452_and_the_others_get_their_mail(
     await client.say("EHLO client.test")
     await client.say("MAIL FROM:<a@example.com>")
     answers = [await client.say(f"RCPT TO:<to{number}@example.com>") for number in range(3)]
-    assert answers == ["250 OK", "250 OK", "452 4.5.3 Too many recipients"]
+    assert answers == ["250 2.1.5 Ok", "250 2.1.5 Ok", "452 4.5.3 Too many recipients"]
     await client.say("DATA")
     assert await client.data(MESSAGE) == ACCEPTED
     (taken,) = harness.upstream.taken
@@ -117,7 +119,7 @@ async def test_a_client_that_goes_on_is_not_idle(connect: Connect) -> None:
     _, client = await connect(idle_timeout_seconds=1.5)
     for _ in range(5):
         await asyncio.sleep(0.4)
-        assert await client.say("NOOP") == "250 OK"
+        assert await client.say("NOOP") == "250 2.0.0 Ok"
     await client.envelope()
     for _ in range(5):
         await asyncio.sleep(0.4)
@@ -133,7 +135,7 @@ async def test_a_client_that_waits_for_the_upstream_is_not_idle(connect: Connect
     await asyncio.sleep(1.5)
     gate.set()
     assert await client.reply() == ACCEPTED
-    assert await client.say("NOOP") == "250 OK"
+    assert await client.say("NOOP") == "250 2.0.0 Ok"
 
 
 async def test_a_client_that_reads_no_answers_does_not_stay_for_ever(connect: Connect) -> None:
@@ -217,27 +219,24 @@ async def test_a_client_that_comes_while_it_closes_is_sent_away(start: Start, tu
             assert said == b"" or said.endswith(b"421 4.3.2 Shutting down\r\n")
 
 
-@pytest.mark.parametrize(
-    ("host", "is_told"),
-    [
-        *(("127.0.0.1", False), ("127.0.0.9", False), ("localhost", False), ("127.1", True)),
-        ("0.0.0.0", True),  # noqa: S104 - what is tested
-    ],
-)
-async def test_each_address_that_others_reach_is_an_error_in_the_log(
-    start: Start, host: str, *, is_told: bool
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "localhost"])
+async def test_an_address_of_loopback_is_opened_without_a_rule(start: Start, host: str) -> None:
+    harness = await start(listen_host=host)
+    assert harness.proxy.sockname.host.startswith("127.")
+
+
+@pytest.mark.parametrize("host", ["127.1", "192.0.2.1", "::"])
+async def test_an_address_that_others_reach_is_not_opened_without_a_rule(
+    start: Start, host: str
 ) -> None:
-    with capture_logs() as logs:
-        harness = await start(listen_host=host)
-        bound = socket.create_server((host, 0))
-        of_ones_own = await start(serve_with={"listener": bound})
-    assert of_ones_own.proxy.sockname == bound.getsockname()
-    told = [each for each in logs if each["event"] == "proxy.unprotected"]
-    reached = [harness.proxy.sockname] if is_told else []
-    reached += [each for each in of_ones_own.proxy.socknames if each[0] == "0.0.0.0"]  # noqa: S104
-    assert [(each["address"], each["log_level"]) for each in told] == [
-        (str(address), "error") for address in reached
-    ]
+    with pytest.raises(SettingsError, match=r"proxy: listen: other machines reach .*:0, and"):
+        await start(listen_host=host)
+
+
+async def test_a_socket_of_ones_own_is_listened_on(start: Start) -> None:
+    bound = socket.create_server(("127.0.0.1", 0))
+    harness = await start(serve_with={"listener": bound})
+    assert harness.proxy.sockname == bound.getsockname()
 
 
 async def test_an_ipv6_address_is_listened_on(start: Start) -> None:

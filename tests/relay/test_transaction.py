@@ -78,8 +78,22 @@ async def test_smtputf8_that_nothing_needs_is_left_out(relay: Relay) -> None:
     assert server.commands[1] == "MAIL FROM:<from@example.com>"
 
 
+@pytest.mark.parametrize("extensions", [[], ["DSN"], ["DSN", "AUTH PLAIN"]])
+async def test_the_parameters_of_an_extension_go_to_an_upstream_that_has_it(
+    relay: Relay, extensions: list[str]
+) -> None:
+    server, upstream = await relay(extensions=extensions)
+    mail = ("RET=HDRS", "ENVID=QQ314159", "AUTH=<>")
+    recipient = Recipient(path="a@example.com", parameters=("NOTIFY=FAILURE",))
+    await upstream.deliver(transaction(mail_parameters=mail, recipients=(recipient,)))
+    sent = [*mail[:2], "NOTIFY=FAILURE"] if "DSN" in extensions else []
+    sent += mail[2:] if "AUTH PLAIN" in extensions else []
+    said = [word for command in server.commands[1:3] for word in command.split()]
+    assert sorted(each for each in said if "=" in each) == sorted(sent)
+
+
 async def test_the_parameters_of_a_recipient_go_with_it(relay: Relay) -> None:
-    server, upstream = await relay()
+    server, upstream = await relay(extensions=[*EXTENSIONS, "DSN"])
     given = ("NOTIFY=NEVER", "ORCPT=rfc822;a@example.com")
     recipient = Recipient(path="a@example.com", parameters=given)
     await upstream.deliver(transaction(recipients=(recipient,)))

@@ -15,6 +15,7 @@ def test_keywords_are_read_in_any_case() -> None:
         pipelining=True,
         eight_bit_mime=True,
         smtp_utf8=True,
+        dsn=True,
         size=1000,
         auth_mechanisms=frozenset({"PLAIN"}),
     )

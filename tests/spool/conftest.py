@@ -13,6 +13,7 @@ from msys_track.errors import UpstreamError
 from msys_track.metrics import Counters
 from msys_track.relay.transaction import Delivery
 from msys_track.smtp import data
+from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
 from msys_track.spool.clock import Clock
@@ -57,6 +58,7 @@ class FakeUpstream:
     tried: list[Delivery] = field(default_factory=list)
     answers: dict[str, UpstreamError] = field(default_factory=dict)
     down: UpstreamError | None = None
+    offered: Capabilities | None = None
     opened: asyncio.Event | None = None
     """No answer comes before it is set."""
 

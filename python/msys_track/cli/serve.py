@@ -39,14 +39,13 @@ def proxy(
     )
     on_rendered = assembly.log_explanation if log_level == "debug" else None
     read = load()
-    hop = read.upstream
-    if read.proxy is None or hop is None:
+    if read.proxy is None:
         raise _make_missing_table_error("proxy", read)
     assembly.make_missing_keys(read)
     counters = Counters()
     rewriter = assembly.make_rewriter(read, counters.add, on_rendered)
     reload = partial(assembly.reload, load, counters.add, on_rendered)
-    _run(serve_proxy(read, hop, rewriter, counters, reload, click.echo))
+    _run(serve_proxy(read, rewriter, counters, reload, click.echo))
 
 
 @click.command(short_help="Answer the clicks and opens of tracked mail.")

@@ -28,7 +28,7 @@ def load(
     Args:
         path: the file; its suffix says which form it has.
         keys: in place of those that it names.
-        upstream: `host:port` in place of the one that it names.
+        upstream: `host:port` in place of those that it names.
         server: the one that is to start; files that only the other uses are not checked.
 
     Raises:
@@ -67,6 +67,7 @@ def complete_document(
         made = frozenset({("keys",)})
     if upstream is not None:
         given["proxy", "upstream"] = upstream
+        document = _drop_upstreams(document)
     places = {path: COMMAND_LINE for path in given if path not in made}
     if is_momentum(document.path):
         listener = document.members.get("listener")
@@ -95,6 +96,12 @@ def complete_document(
         places={**document.places, **places},
         made_at_start=made,
     )
+
+
+def _drop_upstreams(document: Document) -> Document:
+    """Leave out the `[upstream.NAME]` tables: the one on the command line replaces them all."""
+    others = {name: each for name, each in document.members.items() if name != "upstream"}
+    return replace(document, members=others)
 
 
 def _find_listener(document: Document) -> KeyPath:

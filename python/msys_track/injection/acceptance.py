@@ -34,7 +34,7 @@ from msys_track.injection.record import Made, Recorder, SentCopy, find_queue_id
 from msys_track.injection.repeats import Repeats
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
-from msys_track.relay.upstream import Delivery, Exchange
+from msys_track.relay.upstream import Delivery, NextHop, Transaction
 from msys_track.smtp.data import THREAD_FROM_BYTES
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
@@ -45,18 +45,6 @@ log = event_logger(__name__)
 _MAX_NAMED: Final = 20
 
 _ENHANCED: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3} ")
-
-
-class Relay(Protocol):
-    """Where copies go: an upstream, or a choice of several."""
-
-    async def deliver(self, delivery: Delivery) -> Reply:
-        """Hand a message over to all of its recipients, or raise `UpstreamError`."""
-
-    async def verify(
-        self, sender: str, mail_parameters: tuple[str, ...], recipients: Sequence[Recipient]
-    ) -> None:
-        """Ask whether all recipients are taken, and send nothing; `UpstreamError` if not."""
 
 
 class Keeper(Protocol):
@@ -106,10 +94,23 @@ class _Failure(NamedTuple):
 class _Passage:
     """One message on its way."""
 
-    __slots__ = ("decision", "envelope", "hold", "is_gone", "made", "recipients", "sent", "stages")
+    __slots__ = (
+        "decision",
+        "envelope",
+        "hold",
+        "is_gone",
+        "made",
+        "recipients",
+        "sent",
+        "stages",
+        "upstream",
+    )
 
-    def __init__(self, envelope: Envelope, hold: Hold, is_gone: Callable[[], bool]) -> None:
+    def __init__(
+        self, envelope: Envelope, upstream: NextHop, hold: Hold, is_gone: Callable[[], bool]
+    ) -> None:
         self.envelope = envelope
+        self.upstream = envelope.upstream or upstream
         self.hold = hold
         self.is_gone = is_gone
         self.decision: Decision
@@ -160,7 +161,7 @@ class Acceptance:
     def __init__(  # noqa: PLR0913 - the parts of one proxy
         self,
         rewriter: Dispatcher,
-        upstream: Relay,
+        upstream: NextHop,
         counters: Counters,
         *,
         spool: Keeper | None = None,
@@ -185,7 +186,7 @@ class Acceptance:
         If the client is gone before anything was sent, nothing is sent: it will try again.
         Once one copy is out, the others follow without it.
         """
-        passage = _Passage(envelope, hold, client_is_gone)
+        passage = _Passage(envelope, self._upstream, hold, client_is_gone)
         started = perf_counter()
         try:
             if self._repeats:
@@ -246,7 +247,7 @@ class Acceptance:
         if passage.is_gone():
             raise _report_gone()
         started = perf_counter()
-        relay: Relay | Exchange = envelope.exchange or self._upstream
+        relay: NextHop | Transaction = envelope.exchange or passage.upstream
         try:
             reply = await relay.deliver(delivery)
         except UpstreamError as error:
@@ -284,7 +285,7 @@ class Acceptance:
                 raise _report_gone()
             begun = perf_counter()
             try:
-                reply = await self._upstream.deliver(delivery)
+                reply = await passage.upstream.deliver(delivery)
             except UpstreamError as error:
                 failed += self._note_failure(passage, first, message_id, error, begun)
                 if not passage.is_out:
@@ -316,7 +317,7 @@ class Acceptance:
         if to_ask:
             kept = [each for each in passage.mail_parameters if not _is_size(each)]
             parameters = (*kept, f"SIZE={size}")
-            await self._upstream.verify(envelope.sender, parameters, to_ask)
+            await passage.upstream.verify(envelope.sender, parameters, to_ask)
 
     async def _send_others(
         self, passage: _Passage, others: Sequence[CopyDecision]
@@ -349,7 +350,7 @@ class Acceptance:
             delivery, message_id = await self._make(passage, copy)
             begun = perf_counter()
             try:
-                reply = await self._upstream.deliver(delivery)
+                reply = await passage.upstream.deliver(delivery)
             finally:
                 self._end_growth(passage, delivery)
         except UpstreamError as error:
@@ -422,7 +423,7 @@ class Acceptance:
             self._recorder.record_unserved(passage.envelope, reply.text, sent)
             return reply
         count = sum(each.outcome == "relayed" for each in sent)
-        text = f"2.0.0 Ok: {count} {'copy' if count == 1 else 'copies'} relayed"
+        text = f"2.0.0 Ok: {count} copies relayed" if count != 1 else "2.0.0 Ok: 1 copy relayed"
         for outcome in ("kept", "reported"):
             count = sum(each.outcome == outcome for each in sent)
             if count:

@@ -6,21 +6,23 @@ import socket
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import cast
+from typing import Final
 
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.acceptance import Acceptance, Keeper
+from msys_track.injection.access import Access
 from msys_track.injection.budget import Budget
 from msys_track.injection.session import Session, Shared
-from msys_track.injection.settings import ProxySettings, is_loopback
+from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
-from msys_track.relay.upstream import Upstream
+from msys_track.relay.upstream import NextHop
 from msys_track.smtp.address import Address
 
 log = event_logger(__name__)
 
 _BACKLOG = 1024
+_LONGEST_SWEEP_SECONDS: Final = 1.0
 
 
 class Proxy:
@@ -40,6 +42,8 @@ class Proxy:
         self.socknames: tuple[Address, ...] = tuple(
             Address(*each.getsockname()[:2]) for each in bound
         )
+        self._loop = asyncio.get_running_loop()
+        self._sweep()
 
     @property
     def sockname(self) -> Address:
@@ -60,6 +64,15 @@ class Proxy:
         """The bytes of mail in memory now, as the budget counts them."""
         return self._shared.budget.in_flight_bytes
 
+    def _sweep(self) -> None:
+        """Look for silent clients: one timer for all sessions."""
+        now, settings = self._loop.time(), self._shared.settings
+        for session in tuple(self._shared.sessions):
+            session.check_time(now)
+        shortest = min(settings.idle_timeout_seconds, settings.message_timeout_seconds)
+        pause = min(shortest / 4, _LONGEST_SWEEP_SECONDS)
+        self._sweeper = self._loop.call_later(pause, self._sweep)
+
     async def close(self) -> None:
         """Take no more clients, let messages under way finish, then end every session.
 
@@ -73,25 +86,24 @@ class Proxy:
             session.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(shared.settings.drain_seconds):
-                # A session can be over and still be there: its client reads no more.
-                while under_way := {
-                    *shared.answers,
-                    *(each.task for each in shared.sessions if not each.task.done()),
-                }:
-                    await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                    await asyncio.sleep(0)  # what ended leaves the sets in its callbacks
+                await asyncio.gather(*(each.wait_for_message() for each in shared.sessions))
+                while shared.answers:
+                    await asyncio.wait(shared.answers)
+                    await asyncio.sleep(0)  # what ended leaves the set in its callback
+        self._sweeper.cancel()
         for session in tuple(shared.sessions):
             session.abort()
         for answer in tuple(shared.answers):
             answer.cancel()
         await asyncio.gather(*shared.answers, return_exceptions=True)
+        shared.access.close()
         log.info("proxy.closed", **shared.counters.snapshot())
 
 
 async def serve(  # noqa: PLR0913 - the parts of one server
     settings: ProxySettings,
     rewriter: Dispatcher,
-    upstream: Upstream,
+    upstream: NextHop,
     *,
     listener: socket.socket | None = None,
     counters: Counters | None = None,
@@ -106,12 +118,16 @@ async def serve(  # noqa: PLR0913 - the parts of one server
 
     Raises:
         OSError: an address can't be bound; then none is.
+        SettingsError: a certificate can't be used, or anybody could send.
+        UsersError: the file of users can't be used.
     """
+    counters = counters or Counters()
+    access = Access(settings, counters)
     bound = _bind_addresses(settings.listens, listener)
     loop = asyncio.get_running_loop()
-    counters = counters or Counters()
     shared = Shared(
         settings=settings,
+        access=access,
         upstream=upstream,
         acceptance=Acceptance(
             rewriter,
@@ -128,48 +144,12 @@ async def serve(  # noqa: PLR0913 - the parts of one server
 
     servers = []
     for bind_host, each in bound.items():
-        door = partial(_Door, shared, str(bind_host))
-        servers.append(await loop.create_server(door, sock=each, backlog=_BACKLOG))
+        session = partial(Session, shared, loop, listen=str(bind_host))
+        servers.append(await loop.create_server(session, sock=each, backlog=_BACKLOG))
     proxy = Proxy(shared, servers, list(bound.values()))
-    for bind_host, sockname in zip(bound, proxy.socknames, strict=True):
+    for sockname in proxy.socknames:
         log.info("proxy.listening", host=sockname.host, port=sockname.port)
-        if not (is_loopback(bind_host.host) and is_loopback(sockname.host)):
-            log.error(
-                "proxy.unprotected",
-                address=str(sockname),
-                unprotected=settings.unprotected,
-                hint="every client that reaches this address can send; listen on loopback or "
-                "behind a firewall",
-            )
     return proxy
-
-
-class _Door(asyncio.Protocol):
-    """Accepts a client, or refuses it with a reason.
-
-    It decides once the connection is made: the loop makes the protocols of all clients that wait
-    before any of them is counted.
-    """
-
-    def __init__(self, shared: Shared, listen: str) -> None:
-        self._shared = shared
-        self._listen = listen
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        shared, stream = self._shared, cast("asyncio.Transport", transport)
-        refusal = b""
-        if shared.closing.is_set():  # taken in the moment the listener closed
-            refusal = b"421 4.3.2 Shutting down\r\n"
-        elif len(shared.sessions) >= shared.settings.max_connections:
-            refusal = b"421 4.3.2 Too many connections\r\n"
-        if refusal:
-            shared.counters.add("connections.refused")
-            stream.write(refusal)
-            stream.close()
-            return
-        session = Session(shared, asyncio.get_running_loop(), listen=self._listen)
-        stream.set_protocol(session)
-        session.connection_made(stream)
 
 
 def _bind_addresses(

@@ -1,49 +1,60 @@
-"""One client's SMTP session: aiosmtpd's, but the upstream decides what it offers and takes.
+"""One client's SMTP session: the command machine on a socket.
 
-docs/smtp.md lists what this overrides of aiosmtpd, and why; tests play the same dialogues to both.
+What arrives is answered where it arrives, all of it with one write. Only a message waits: for
+policy, for its copies and for the upstream.
 """
 
 import asyncio
-import logging
+import contextlib
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import cast
-
-from aiosmtpd.smtp import SMTP, syntax
-from aiosmtpd.smtp import Envelope as SmtpEnvelope
-from aiosmtpd.smtp import Session as SmtpSession
+from typing import Final, cast
 
 from msys_track.dispatch.session import PolicySession
 from msys_track.errors import UpstreamError
-from msys_track.injection import address
 from msys_track.injection.acceptance import Acceptance
-from msys_track.injection.budget import Budget
+from msys_track.injection.access import Access
+from msys_track.injection.budget import Budget, Hold
 from msys_track.injection.envelope import Envelope
-from msys_track.injection.intake import DataRefusedError, receive
+from msys_track.injection.intake import DataRefusedError, open_message
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.policy.guard import Guard
-from msys_track.relay.upstream import Upstream
+from msys_track.relay.upstream import NextHop
 from msys_track.smtp.address import Address
 from msys_track.smtp.capabilities import Capabilities
-from msys_track.smtp.path import Recipient
-from msys_track.smtp.reply import Reply, printable
+from msys_track.smtp.commands import events
+from msys_track.smtp.commands.events import Event
+from msys_track.smtp.commands.machine import CommandLimits, Machine
+from msys_track.smtp.commands.offer import Offer
+from msys_track.smtp.path import Recipient, fold_domain
+from msys_track.smtp.reply import Reply
 
 log = event_logger(__name__)
 
-# aiosmtpd logs what clients say. Without any handler Python would print it.
-logging.getLogger("mail.log").addHandler(logging.NullHandler())
-
 IDENT = "ESMTP msys-track"
 
-_NULL_PATH = "<>"
+_SHUTTING_DOWN: Final = Reply(421, "4.3.2 Shutting down")
+_TOO_MANY_CONNECTIONS: Final = Reply(421, "4.3.2 Too many connections")
+_IDLE: Final = Reply(421, "4.4.2 Idle for too long")
+_MESSAGE_TOO_SLOW: Final = Reply(421, "4.4.2 The message took too long")
+_INTERNAL: Final = Reply(421, "4.3.0 Internal error of the tracking proxy")
+_TOO_MANY_RECIPIENTS: Final = Reply(452, "4.5.3 Too many recipients")
+_NOT_DONE: Final = Reply(502, "5.5.1 Command not implemented")
+_MAIL_OK: Final = Reply(250, "2.1.0 Ok")
+_RCPT_OK: Final = Reply(250, "2.1.5 Ok")
+_OK: Final = Reply(250, "2.0.0 Ok")
+_BYE: Final = Reply(221, "2.0.0 Bye")
+_GO_AHEAD: Final = Reply(354, "End data with <CR><LF>.<CR><LF>")
 
-_COMMAND_BYTES = SMTP.command_size_limit
-# Each extension lengthens MAIL: SIZE by 26 (RFC 1870), BODY= by 17 (RFC 6152), SMTPUTF8 by 10.
-_MAIL_BYTES = _COMMAND_BYTES + 26 + 17 + 10
+# What a client may send ahead while its message is answered.
+_MAX_AHEAD_BYTES: Final = 64 * 1024
+# After our last reply what a client still sends is dropped for so long: were it left unread, the
+# kernel would answer with a reset, which can overtake the reply.
+_LINGER_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +62,8 @@ class Shared:
     """The state that the sessions of one listener share."""
 
     settings: ProxySettings
-    upstream: Upstream
+    access: Access
+    upstream: NextHop
     acceptance: Acceptance
     budget: Budget
     counters: Counters
@@ -63,336 +75,414 @@ class Shared:
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the listener takes no more clients."""
 
+    def offer(self, upstream: Capabilities | None) -> Offer:
+        """Return what a client is offered; None: the upstream can't be asked."""
+        known = upstream or Capabilities()
+        size = self.settings.max_message_bytes
+        if known.size:
+            # Below the upstream's by what tracking may add, but never below half of it.
+            below = max(known.size - self.settings.size_margin_bytes, known.size // 2)
+            size = min(size, below)
+        return Offer(
+            size=size,
+            eight_bit_mime=known.eight_bit_mime,
+            smtp_utf8=known.smtp_utf8,
+            is_settled=upstream is not None,
+        )
 
-class _CommandBytes(dict[str, int]):
-    """The longest line of each command.
 
-    aiosmtpd looks up whatever word a client sends, and its `defaultdict` would keep each of them.
+class Session(asyncio.Protocol):
+    """One connection from a client to the listening address named `listen`.
+
+    It decides whether to take the client once the connection is made: the loop makes the sessions
+    of all clients that wait before any of them is counted.
     """
 
-    def __missing__(self, command: str) -> int:
-        return _COMMAND_BYTES
-
-
-class _Hooks:
-    """Handles well-formed commands for aiosmtpd; calls policy."""
-
-    def __init__(self, most_recipients: int) -> None:
-        self._most_recipients = most_recipients
-
-    async def handle_HELO(  # noqa: N802 - aiosmtpd's names, here and below
-        self, server: "Session", session: SmtpSession, _envelope: SmtpEnvelope, hostname: str
-    ) -> str:
-        rejection = server.policy_session.greet(server.policy, hostname)
-        if rejection is not None:
-            return server.count_rejection(rejection)
-        session.host_name = hostname
-        return f"250 {server.hostname}"
-
-    async def handle_MAIL(  # noqa: N802
-        self,
-        server: "Session",
-        _session: SmtpSession,
-        envelope: SmtpEnvelope,
-        address: str,
-        options: list[str],
-    ) -> str:
-        sender = "" if address == _NULL_PATH else address
-        rejection = server.policy_session.set_sender(server.policy, sender)
-        if rejection is not None:
-            return server.count_rejection(rejection)
-        envelope.mail_from = address
-        envelope.mail_options.extend(options)
-        return "250 OK"
-
-    async def handle_RCPT(  # noqa: N802
-        self,
-        server: "Session",
-        _session: SmtpSession,
-        envelope: SmtpEnvelope,
-        address: str,
-        options: list[str],
-    ) -> str:
-        # The null path receives nothing.
-        if address == _NULL_PATH:
-            return "553 5.1.3 Error: malformed address"
-        if len(envelope.rcpt_tos) >= self._most_recipients:
-            return "452 4.5.3 Too many recipients"
-        rejection = server.policy_session.add_recipient(server.policy, address)
-        if rejection is not None:
-            return server.count_rejection(rejection)
-        envelope.rcpt_tos.append(address)
-        envelope.rcpt_options.extend(options)
-        return "250 OK"
-
-
-class Session(SMTP):
-    """One connection from a client to the listening address named `listen`."""
-
-    # The longest line that aiosmtpd reads, and half of what it buffers. With its own 1,001 every
-    # chunk of DATA would stop the transport. Commands have their own limits below.
-    line_length_limit = 65_536
-
-    # Set before the first command; only aiosmtpd's types say that they may be missing.
-    session: SmtpSession
-    envelope: SmtpEnvelope
-    _handler_coroutine: asyncio.Task[None]
-
     def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop, *, listen: str) -> None:
-        # On the class it would be one dictionary for all sessions, cleared by each new one.
-        self.command_size_limits = _CommandBytes()
+        settings = shared.settings
         self._shared = shared
+        self._loop = loop
         self._listen = listen
-        self._policy_session: PolicySession | None = None
-        self._max_bytes = shared.settings.max_message_bytes
-        self._last_heard = loop.time()
-        self._in_data = False
+        self._transport: asyncio.Transport
+        self._policy: PolicySession
+        limits = CommandLimits(
+            line_bytes=settings.max_command_bytes,
+            errors=settings.max_errors,
+            commands_without_mail=settings.max_commands_without_mail,
+        )
+        self._machine = Machine(shared.offer(None), limits, self._open_hold)
+        self._hold: Hold | None = None
+        self._mail_parameters: tuple[str, ...] = ()
+        self._recipients: dict[str, Recipient] = {}  # by the form in which mailboxes are equal
+        self._asking: asyncio.Task[None] | None = None
         self._is_answering = False
         self._is_draining = False
-        super().__init__(
-            _Hooks(shared.settings.max_recipients),
-            data_size_limit=self._max_bytes,
-            hostname=shared.settings.hostname,
-            ident=IDENT,
-            timeout=shared.settings.idle_timeout_seconds,
-            loop=loop,
-        )
-        self.command_size_limits["MAIL"] = _MAIL_BYTES
+        self._is_deaf = False  # it does not read our replies
+        self._is_paused = False
+        self._is_lingering = False
+        self._has_left = False  # it has closed its sending side
+        self._last_heard = loop.time()
+        self._message_since = 0.0
+        self._finished: asyncio.Future[None] | None = None
+
+    @property
+    def peer(self) -> str:
+        """The client's address and port."""
+        match self._transport.get_extra_info("peername"):
+            case (str(host), int(port), *_):
+                return str(Address(host, port))
+            case sockname:
+                return str(sockname)
+
+    @property
+    def is_in_message(self) -> bool:
+        """Whether a message has begun and is not answered."""
+        return self._machine.is_in_message and not self._transport.is_closing()
 
     def drain(self) -> None:
         """End the session: at once if it waits for a command, else after its message."""
         self._is_draining = True
-        if not self._in_data:
-            self._close("421 4.3.2 Shutting down")
+        if not self._machine.is_in_message:
+            self._close(_SHUTTING_DOWN)
 
-    @property
-    def task(self) -> asyncio.Task[None]:
-        """Runs until the session has ended."""
-        return self._handler_coroutine
+    async def wait_for_message(self) -> None:
+        """Wait until the message under way is answered, or the client is gone."""
+        if self.is_in_message:
+            self._finished = self._finished or self._loop.create_future()
+            await asyncio.shield(self._finished)
 
     def abort(self) -> None:
         """Cut the connection."""
-        if self.transport is not None:
-            cast("asyncio.Transport", self.transport).abort()
+        self._transport.abort()
 
-    @syntax("EHLO hostname")
-    async def smtp_EHLO(self, hostname: str) -> None:  # noqa: N802 - aiosmtpd's name
-        """Offer what the upstream offers and the proxy can pass on."""
-        if not hostname:
-            await self.push("501 Syntax: EHLO hostname")
+    def check_time(self, now: float) -> None:
+        """End the session if its client is silent or slow; `now` is the loop's time."""
+        if self._is_answering:
+            return  # the silence is ours
+        settings, silence = self._shared.settings, now - self._last_heard
+        if self._machine.is_over:
+            if silence > min(_LINGER_SECONDS, settings.idle_timeout_seconds):
+                self.abort()
+        elif silence > settings.idle_timeout_seconds:
+            self._count_end("idle")
+            # A connection closes only when its client has read the replies that wait for it.
+            if self._transport.get_write_buffer_size():
+                self.abort()
+            else:
+                self._close(_IDLE)
+        elif (
+            self._machine.is_in_message
+            and now - self._message_since > settings.message_timeout_seconds
+        ):
+            self._count_end("slow_message")
+            self._close(_MESSAGE_TOO_SLOW)
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet the client, or refuse it with a reason."""
+        shared = self._shared
+        self._transport = cast("asyncio.Transport", transport)
+        if shared.closing.is_set():  # taken in the moment the listener closed
+            self._refuse_connection(_SHUTTING_DOWN)
             return
-        self._set_rset_state()  # type: ignore[no-untyped-call]
-        rejection = self.policy_session.greet(self.policy, hostname)
-        if rejection is not None:
-            await self.push(self.count_rejection(rejection))
+        if len(shared.sessions) >= shared.settings.max_connections:
+            self._refuse_connection(_TOO_MANY_CONNECTIONS)
             return
-        self.session.extended_smtp = True
-        self.session.host_name = hostname
+        # asyncio sets it only for sockets that it made. Without, replies to pipelined commands
+        # would wait 40 ms for the client's delayed acknowledgement.
+        raw: socket.socket = transport.get_extra_info("socket")
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        shared.sessions.add(self)
+        shared.counters.add("connections.accepted")
         try:
-            offered = await self._shared.upstream.capabilities()
-        except UpstreamError:
-            offered = Capabilities()  # promise nothing; DATA will report that it is down
-        self.enable_SMTPUTF8 = offered.smtp_utf8
-        settings = self._shared.settings
-        self._max_bytes = settings.max_message_bytes
-        if offered.size:
-            # Below the upstream's by what tracking may add, but never below half of it.
-            below = max(offered.size - settings.size_margin_bytes, offered.size // 2)
-            self._max_bytes = min(self._max_bytes, below)
-        self.data_size_limit = self._max_bytes
-        extensions = {
-            "8BITMIME": offered.eight_bit_mime,
-            "SMTPUTF8": offered.smtp_utf8,
-            "PIPELINING": offered.pipelining,
-            "HELP": True,
-        }
-        keywords = [keyword for keyword, is_offered in extensions.items() if is_offered]
-        lines = [self.hostname, f"SIZE {self._max_bytes}", *keywords]
-        await self.push(Reply(250, "\n".join(lines)).wire)
-
-    @syntax("DATA")
-    async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802
-        """Take a message and answer what became of it."""
-        if await self.check_helo_needed() or await self.check_auth_needed("DATA"):
+            scopes = shared.acceptance.rewriter.scopes
+            self._policy = PolicySession(scopes, peer=self.peer, listen=self._listen)
+            rejection = self._policy.connect(self._guard)
+        except Exception as error:  # noqa: BLE001 - the outermost frame of a connection
+            self._fail(error)
             return
-        if not self.envelope.rcpt_tos:
-            await self.push("503 Error: need RCPT command")
-            return
-        if arg:
-            await self.push("501 Syntax: DATA")
-            return
-        self._in_data = True
-        try:
-            reply = await self._take_message()
-        finally:
-            self._in_data = False
-        self._set_post_data_state()
-        await self.push(reply.wire)
-        if self._is_draining:
-            self._close("421 4.3.2 Shutting down")
-
-    @property
-    def policy(self) -> Guard | None:
-        """The policy to call at each command; another one may take its place at any time."""
-        return self._shared.acceptance.rewriter.policy
-
-    @property
-    def policy_session(self) -> PolicySession:
-        """The session as policy sees it, from the moment the client's address is known."""
-        if self._policy_session is None:
-            scopes = self._shared.acceptance.rewriter.scopes
-            match self.session.peer:
-                case (str(host), int(port), *_):
-                    peer = str(Address(host, port))
-                case sockname:
-                    peer = str(sockname)
-            self._policy_session = PolicySession(scopes, peer=peer, listen=self._listen)
-        return self._policy_session
-
-    def count_rejection(self, rejection: Reply) -> str:
-        """Count what policy refuses, and return the reply."""
-        self._shared.counters.add("policy.rejected")
-        return f"{rejection.code} {rejection.text}"
-
-    async def _handle_client(self) -> None:
-        """Call policy for the new connection, then greet the client."""
-        rejection = self.policy_session.connect(self.policy)
         if rejection is None:
-            await super()._handle_client()
+            self._transport.write(f"220 {shared.settings.hostname} {IDENT}\r\n".encode())
             return
-        self._shared.counters.add("connections.rejected")
-        self._close(self.count_rejection(rejection))
+        shared.counters.add("connections.rejected")
+        self._close(self._count_rejection(rejection))
 
-    def _set_post_data_state(self) -> None:
-        super()._set_post_data_state()  # type: ignore[no-untyped-call]
-        if self._policy_session is not None:
-            self._policy_session.begin_message()
+    def data_received(self, data: bytes) -> None:
+        """Read on, and answer."""
+        machine = self._machine
+        if machine.is_over:
+            return
+        commands = machine.commands
+        machine.receive(data)
+        self._advance()
+        if machine.commands != commands or machine.is_in_message:
+            self._last_heard = self._loop.time()
 
-    async def push(self, status: str | bytes) -> None:
-        """Send a reply in printable ASCII, whatever it repeats of the client's.
+    def eof_received(self) -> bool:
+        """Answer what came before the client closed its sending side, then close."""
+        self._has_left = True
+        self._advance()
+        return True
 
-        Raises:
-            ConnectionResetError: the session has ended; it does not obey what came with its last
-                command.
-        """
-        if self._client_is_gone():
-            raise ConnectionResetError("the session has ended")
-        await super().push(printable(status) if isinstance(status, str) else status)
+    def pause_writing(self) -> None:
+        """Read no more from a client that does not read."""
+        self._is_deaf = True
+        self._set_reading()
 
-    async def _take_message(self) -> Reply:
-        await self.push("354 End data with <CR><LF>.<CR><LF>")
-        hold = self._shared.budget.hold()
-        try:
-            received = await receive(
-                self._reader,
-                max_bytes=self._max_bytes,
-                hold=hold,
-                on_progress=self._reset_timeout,
+    def resume_writing(self) -> None:
+        """Read on."""
+        self._is_deaf = False
+        self._advance()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the session; a message that is being answered goes on."""
+        shared, machine = self._shared, self._machine
+        if self not in shared.sessions:
+            return
+        shared.sessions.discard(self)
+        if not machine.is_over and (machine.is_in_message or machine.is_in_transaction):
+            shared.counters.add("connections.dropped")
+            log.info(
+                "client.dropped",
+                peer=str(self._policy.peer),
+                at="answer" if self._is_answering else "message" if self._hold else "envelope",
+                received_bytes=self._hold.held_bytes if self._hold else 0,
+                why=str(exc) if exc else "closed",
             )
-            # At once, before another await: the reader's buffer must still be empty.
-            self._reader.feed_data(received.rest)
-            message = await received.message(self._max_bytes)
-            policy = self.policy_session
+        machine.close()
+        if self._asking is not None:
+            self._asking.cancel()
+        self._release()
+        self._finish()
+
+    # From bytes to events to replies
+
+    def _advance(self) -> None:
+        """Handle the events that there are, and write all replies at once."""
+        machine = self._machine
+        try:
+            while not self._is_deaf and (event := machine.next_event()) is not None:
+                self._handle(event)
+        except Exception as error:  # noqa: BLE001 - the outermost frame of a session
+            self._fail(error)
+            return
+        if output := machine.take_output():
+            self._transport.write(output)
+        if machine.is_over:
+            self._end(lingers=self._is_lingering or machine.ended_by is not None)
+        elif machine.has_more and not self._is_deaf:
+            self._loop.call_soon(self._advance)
+        elif self._has_left and not (self._is_answering or self._asking):
+            self._transport.close()
+        if self._is_paused or machine.buffered_bytes > _MAX_AHEAD_BYTES:
+            self._set_reading()
+
+    def _handle(self, event: Event) -> None:
+        match event:  # the usual ones first
+            case events.Mail():
+                self._set_sender(event)
+            case events.Rcpt():
+                self._add_recipient(event)
+            case events.StartData():
+                self._message_since = self._loop.time()
+                self._machine.answer(_GO_AHEAD)
+            case events.Received():
+                self._receive_message(event)
+            case events.Hello():
+                self._greet(event)
+            case events.Reset():
+                self._forget_message()
+                self._machine.answer(_OK)
+            case events.Quit():
+                self._machine.answer(_BYE)
+            case _:
+                self._machine.answer(_NOT_DONE)
+
+    def _greet(self, event: events.Hello) -> None:
+        self._forget_message()
+        rejection = self._policy.greet(self._guard, event.name)
+        if rejection is not None:
+            self._machine.answer(self._count_rejection(rejection))
+        elif not event.is_extended:
+            self._machine.answer(Reply(250, self._shared.settings.hostname))
+        elif (offered := self._shared.upstream.offered) is not None:
+            self._offer(offered)
+        else:
+            self._asking = self._loop.create_task(self._ask_upstream())
+
+    async def _ask_upstream(self) -> None:
+        """Answer EHLO once the upstream has said what it offers."""
+        offered: Capabilities | None = None
+        with contextlib.suppress(UpstreamError):  # DATA will report that it is down
+            offered = await self._shared.upstream.capabilities()
+        self._asking = None
+        self._offer(offered)
+        self._advance()
+
+    def _offer(self, upstream: Capabilities | None) -> None:
+        self._machine.offer = self._shared.offer(upstream)
+        self._machine.answer(self._machine.offer.greet(self._shared.settings.hostname))
+
+    def _set_sender(self, event: events.Mail) -> None:
+        rejection = self._policy.set_sender(self._guard, event.path)
+        if rejection is not None:
+            self._machine.answer(self._count_rejection(rejection))
+            return
+        self._mail_parameters = event.parameters
+        self._machine.answer(_MAIL_OK)
+
+    def _add_recipient(self, event: events.Rcpt) -> None:
+        if self._machine.recipients >= self._shared.settings.max_recipients:
+            self._machine.answer(_TOO_MANY_RECIPIENTS)
+            return
+        # The same mailbox is one reader, however its domain is written.
+        mailbox = fold_domain(event.path)
+        known = self._recipients.get(mailbox)
+        recipient = known or Recipient(path=event.path, parameters=event.parameters)
+        rejection = self._policy.add_recipient(self._guard, recipient.path)
+        if rejection is not None:
+            self._machine.answer(self._count_rejection(rejection))
+            return
+        self._recipients[mailbox] = recipient
+        self._machine.answer(_RCPT_OK)
+
+    def _receive_message(self, received: events.Received) -> None:
+        received_at = self._shared.clock()
+        hold, self._hold = self._hold or self._open_hold(), None
+        # The message goes on even if the client does not wait for the answer.
+        self._is_answering = True
+        receive_seconds = self._loop.time() - self._message_since
+        task = self._loop.create_task(
+            self._take_message(received, hold, received_at, receive_seconds)
+        )
+        self._shared.answers.add(task)
+        task.add_done_callback(self._answer_message)
+
+    async def _take_message(
+        self, received: events.Received, hold: Hold, received_at: datetime, receive_seconds: float
+    ) -> Reply:
+        """Return the answer to a message, and release `hold`."""
+        shared = self._shared
+        try:
+            message = await open_message(received, self._machine.offer.size, shared.settings)
+            policy = self._policy
             envelope = Envelope(
                 peer=policy.peer,
                 listen=policy.listen,
                 helo=policy.helo,
                 contexts=policy.contexts,
                 sender=policy.sender,
-                mail_parameters=tuple(self.envelope.mail_options),
-                recipients=tuple(Recipient(path=path) for path in policy.recipients),
+                mail_parameters=self._mail_parameters,
+                recipients=tuple(self._recipients.values()),
                 message=message,
-                received_at=self._shared.clock().timestamp(),
+                received_at=received_at.timestamp(),
+                receive_seconds=receive_seconds,
             )
+            del received
+            return await shared.acceptance.answer(envelope, hold, self._client_is_gone)
         except DataRefusedError as refused:
-            hold.release()
-            self._shared.counters.add(f"messages.refused.{refused.why}")
+            shared.counters.add(f"messages.refused.{refused.why}")
             log.info("message.refused", why=refused.why, code=refused.reply.code)
             return refused.reply
-        except BaseException:
-            hold.release()
-            raise
-        # The message goes on even if the client does not wait for the answer.
-        answers = self._shared.answers
-        answer = self._shared.acceptance.answer(envelope, hold, self._client_is_gone)
-        task = self.loop.create_task(answer)
-        answers.add(task)
-        task.add_done_callback(answers.discard)
-        self._is_answering = True
-        try:
-            return await asyncio.shield(task)
         finally:
-            self._is_answering = False
-            self._reset_timeout()
+            hold.release()
+
+    def _answer_message(self, task: asyncio.Task[Reply]) -> None:
+        self._shared.answers.discard(task)
+        self._is_answering = False
+        self._last_heard = self._loop.time()
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            self._fail(error)
+        elif not self._machine.is_over:
+            self._forget_message()
+            self._machine.answer(task.result())
+            if self._is_draining:
+                self._machine.close(_SHUTTING_DOWN)
+            self._advance()
+        self._finish()
+
+    # What several of them need
+
+    @property
+    def _guard(self) -> Guard | None:
+        """The policy to call at each command; another one may take its place at any time."""
+        return self._shared.acceptance.rewriter.policy
 
     def _client_is_gone(self) -> bool:
-        return self.transport is None or self.transport.is_closing()
+        return self._transport.is_closing()
 
-    def _close(self, reply: str) -> None:
-        if self.transport is not None and not self.transport.is_closing():
-            self._writer.write(reply.encode("ascii") + b"\r\n")
-            self.transport.close()
+    def _open_hold(self) -> Hold:
+        self._hold = self._shared.budget.hold()
+        return self._hold
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count the session and begin it."""
-        # asyncio sets it only for sockets that it made. Without, replies to pipelined commands
-        # would wait 40 ms for the client's delayed acknowledgement.
-        raw: socket.socket = transport.get_extra_info("socket")
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        super().connection_made(transport)
-        self._shared.sessions.add(self)
-        self._shared.counters.add("connections.accepted")
-        # aiosmtpd ends the task of a lost connection with an error that is never read.
-        self._handler_coroutine.add_done_callback(_log_error)
+    def _release(self) -> None:
+        if self._hold is not None:
+            self._hold.release()
+            self._hold = None
 
-    def connection_lost(self, error: Exception | None) -> None:
-        """Forget the session."""
-        self._shared.sessions.discard(self)
-        super().connection_lost(error)
+    def _forget_message(self) -> None:
+        self._release()
+        self._recipients.clear()
+        self._policy.begin_message()
 
-    async def handle_exception(self, error: Exception) -> str:
+    def _count_rejection(self, rejection: Reply) -> Reply:
+        """Count what policy refuses, and return the reply."""
+        self._shared.counters.add("policy.rejected")
+        return rejection
+
+    def _count_end(self, why: str) -> None:
+        self._shared.counters.add(f"sessions.ended.{why}")
+        log.info("session.ended", peer=self.peer, why=why)
+
+    def _refuse_connection(self, reply: Reply) -> None:
+        self._shared.counters.add("connections.refused")
+        self._transport.write(reply.wire + b"\r\n")
+        self._transport.close()
+
+    def _fail(self, error: BaseException) -> None:
         """Answer a defect of ours; the session ends, as what follows may be half a message."""
         log.error("session.failed", exc_info=error)
         self._shared.counters.add("sessions.failed")
-        self._close("421 4.3.0 Internal error of the tracking proxy")
-        return ""  # aiosmtpd pushes it, and `push` ends the session
+        self._close(_INTERNAL)
 
-    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
-        """Read an address; the plain ones at a hundredth of the cost."""
-        return address.split_argument(arg, super()._getaddr)
+    def _close(self, reply: Reply) -> None:
+        """Say why, and end the session."""
+        self._machine.close(reply)
+        if output := self._machine.take_output():
+            self._transport.write(output)
+        self._end(lingers=self._transport.can_write_eof())
 
-    def _getparams(self, params: Sequence[str]) -> dict[str, str | bool] | None:
-        """Read ESMTP parameters, which are ASCII; aiosmtpd would take any script's digits."""
-        if not all(each.isascii() for each in params):
-            return None
-        return super()._getparams(params)
-
-    def _reset_timeout(self, duration: float | None = None) -> None:
-        """Note that the client is alive; one timer lasts the whole session."""
-        self._last_heard = self.loop.time()
-        if self._timeout_handle is None:
-            self._timeout_handle = self.loop.call_later(
-                duration or self._timeout_duration, self._timeout_cb
-            )
-
-    def _timeout_cb(self) -> None:
-        """Close after silence; while we owe the answer, the silence is ours."""
-        silence = 0.0 if self._is_answering else self.loop.time() - self._last_heard
-        left = self._timeout_duration - silence
-        if left > 0:
-            self._timeout_handle = self.loop.call_later(left, self._timeout_cb)
+    def _end(self, *, lingers: bool) -> None:
+        """Close our side; a client that still sends gets to read what it was told."""
+        if self._machine.ended_by is not None:
+            self._count_end(self._machine.ended_by)
+            self._machine.ended_by = None
+        self._release()
+        self._finish()
+        if self._transport.is_closing():
             return
-        # A connection closes only when its client has read the replies that wait for it.
-        if (
-            self._client_is_gone()
-            or cast("asyncio.Transport", self.transport).get_write_buffer_size()
-        ):
-            self.abort()
+        if self._has_left or not lingers:
+            self._transport.close()
+        elif not self._is_lingering:
+            self._is_lingering = True
+            self._last_heard = self._loop.time()
+            with contextlib.suppress(OSError):  # the client is gone already
+                self._transport.write_eof()
+
+    def _finish(self) -> None:
+        if self._finished is not None and not self._finished.done():
+            self._finished.set_result(None)
+
+    def _set_reading(self) -> None:
+        """Stop reading from a client that is far ahead of us, or go on."""
+        must_pause = self._is_deaf or self._machine.buffered_bytes > _MAX_AHEAD_BYTES
+        if must_pause == self._is_paused or self._transport.is_closing():
             return
-        self._close("421 4.4.2 Idle for too long")
-        self._timeout_handle = self.loop.call_later(self._timeout_duration, self._timeout_cb)
-
-
-def _log_error(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.debug("session.ended", why=repr(error))
+        self._is_paused = must_pause
+        if must_pause:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()

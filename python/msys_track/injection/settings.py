@@ -1,18 +1,21 @@
 """Settings of the listener that takes mail; every default is stated here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Annotated
 
+from msys_track.injection.access_settings import AccessSettings
 from msys_track.settings.addresses import LISTEN
 from msys_track.settings.key import Key, check_settings
 from msys_track.settings.kinds import (
+    BYTES,
     BYTES_OR_NONE,
     COUNT,
     HOSTNAME,
     LARGE_BYTES,
     SECONDS,
     SWITCH,
+    whole_number,
 )
 from msys_track.smtp.address import Address
 
@@ -41,15 +44,6 @@ class ProxySettings:
     ] = "127.0.0.1"
     listen_port: int = 2525
     more_listens: tuple[Address, ...] = ()
-    unprotected: Annotated[
-        bool,
-        Key(
-            SWITCH,
-            "something else, such as a firewall, protects the addresses that are not loopback; "
-            "needed where `ecelerity.conf` asks for AUTH, TLS or relay rules, which are not "
-            "enforced yet",
-        ),
-    ] = False
     hostname: Annotated[str, Key(HOSTNAME, "our name in the greeting")] = "localhost"
     # Announced as SIZE, unless the upstream's own limit is lower; 552 beyond.
     max_message_bytes: Annotated[int, Key(LARGE_BYTES, "largest message")] = 32 * _MEBIBYTE
@@ -72,6 +66,22 @@ class ProxySettings:
         float, Key(SECONDS, "how long stopping waits for messages under way")
     ] = 30
 
+    access: AccessSettings = field(default_factory=AccessSettings)
+    """Who may inject mail; its keys stand in `[proxy]` too."""
+
+    # The session's limits.
+    max_command_bytes: Annotated[
+        int,
+        Key(whole_number(lowest=512, highest=65_536, unit="bytes, "), "longest line of a command"),
+    ] = 2048
+    max_errors: Annotated[int, Key(COUNT, "wrong commands of one session; 421 then")] = 20
+    max_commands_without_mail: Annotated[
+        int, Key(COUNT, "commands of one session since its last message; 421 then")
+    ] = 1000
+    max_header_bytes: Annotated[int, Key(BYTES, "largest header section of a message")] = _MEBIBYTE
+    message_timeout_seconds: Annotated[
+        float, Key(SECONDS, "how long a message may take from DATA to its end")
+    ] = 3600
     # What becomes of a message
     copies_at_once: Annotated[
         int, Key(COUNT, "copies of one message that are sent to the upstream at one time")

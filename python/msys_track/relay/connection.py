@@ -48,6 +48,8 @@ class Group(NamedTuple):
     """How long all of these replies may take."""
 
 
+_WRITE_BUFFER_BYTES: Final = 65_536
+
 _UNEXPECTED: Final = "it sent an unexpected reply"
 
 _Result = TypeVar("_Result")
@@ -108,15 +110,22 @@ class UpstreamConnection(asyncio.Protocol):
 
     @property
     def has_unsent(self) -> bool:
-        """Whether a part of what was written is still here, so that the upstream can't know it."""
-        return self._has_unsent
+        """Whether a part of what was written is still here, so that the upstream can't know it.
 
-    async def play(self, dialogue: Dialogue[_Result]) -> _Result:
-        """Play a dialogue to its end and return its result.
+        After the connection is lost it may be no although there was a small part.
+        """
+        if self._has_unsent or self.transport is None:
+            return self._has_unsent
+        return self.transport.get_write_buffer_size() > 0
+
+    def play(self, dialogue: Dialogue[_Result]) -> asyncio.Future[_Result]:
+        """Play a dialogue to its end, and return the future of its result.
+
+        Its errors are those of the dialogue. A future that is cancelled does not end the dialogue:
+        `give_up` does.
 
         Raises:
-            ConnectionGoneError: closed, or about to be (421).
-            ConnectionFailedError: no answer in time, or not SMTP.
+            ConnectionFailedError: the connection is not usable; nothing was sent.
         """
         if self._failure is not None:
             dialogue.close()
@@ -124,11 +133,12 @@ class UpstreamConnection(asyncio.Protocol):
         result: asyncio.Future[_Result] = self._loop.create_future()
         self._result = result
         self._advance(dialogue, None)
-        try:
-            return await result
-        except asyncio.CancelledError:
+        return result
+
+    def give_up(self) -> None:
+        """Close the connection if a dialogue is still played, as its result is not wanted."""
+        if self._dialogue is not None:
             self.abort("not waited for any longer")
-            raise
 
     async def exchange(
         self, commands: bytes, expected: int, *, timeout_seconds: float | None = None
@@ -140,7 +150,10 @@ class UpstreamConnection(asyncio.Protocol):
             ConnectionFailedError: no answer in time, or not SMTP.
         """
         seconds = timeout_seconds or self.settings.reply_timeout_seconds
-        return await self.play(_exchange(Group(commands, expected, seconds)))
+        try:
+            return await self.play(_exchange(Group(commands, expected, seconds)))
+        finally:
+            self.give_up()
 
     async def read_greeting(self) -> Reply:
         """Return what the upstream said first.
@@ -151,9 +164,8 @@ class UpstreamConnection(asyncio.Protocol):
         """
         try:
             return await self._greeting
-        except asyncio.CancelledError:
-            self.abort("not waited for any longer")
-            raise
+        finally:
+            self.give_up()
 
     def rest(self, seconds: float) -> None:
         """Say QUIT unless it is used again within this time."""
@@ -165,10 +177,10 @@ class UpstreamConnection(asyncio.Protocol):
         if self.transport is not None and self._failure is None:
             self._failure = ConnectionGoneError("we closed the connection")
             self._deadlines.discard(self)
-            self.transport.write(b"QUIT\r\n")
-            if self._has_unsent:  # to close would wait until it reads
+            if self.has_unsent:  # to close would wait until it reads
                 self.transport.abort()
             else:
+                self.transport.write(b"QUIT\r\n")
                 self.transport.close()
 
     def abort(self, why: str = "we gave the connection up") -> None:
@@ -196,9 +208,9 @@ class UpstreamConnection(asyncio.Protocol):
             transport.abort()
             raise self._failure
         self.transport = transport
-        # So that the loop says whenever a byte is left. With 0 a TLS transport would pause for
-        # ever; the one byte that this hides is a line feed without which no message ends.
-        transport.set_write_buffer_limits(high=1, low=0)
+        # So that `resume_writing` means that nothing is left. The upper limit stays: below it
+        # uvloop collects what is written in one turn, which wakes a busy upstream less often.
+        transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES, low=0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the greeting."""
@@ -230,7 +242,7 @@ class UpstreamConnection(asyncio.Protocol):
             and dialogue is not None
             and len(replies) == self._expected
             and not self._replies
-            and not self._has_unsent
+            and not self.has_unsent
         ):
             self._advance(dialogue, replies)
             return
@@ -240,7 +252,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self._fail(failure)
             return
         replies, self._replies = self._replies, []
-        if self._has_unsent:
+        if self.has_unsent:
             # It would read the rest of the message as commands.
             failure = ConnectionFailedError("it replied before the end of the message")
         elif failure is None and not self._reader.is_empty:
@@ -307,6 +319,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.deadline = inf
         self._deadlines.discard(self)
         if self.transport is not None:
+            self._has_unsent = self.has_unsent
             self.transport.abort()
         if self._dialogue is not None:
             failure.replies, self._replies = self._replies, []

@@ -58,7 +58,9 @@ def write_envelope(  # noqa: PLR0913 - the parts of MAIL
     commands = [f"{' '.join([f'MAIL FROM:<{sender}>', *kept])}\r\n".encode()]
     for recipient in recipients:
         _check_parameters("RCPT", recipient.parameters)
-        words = [f"RCPT TO:<{recipient.path}>", *recipient.parameters]
+        words = [f"RCPT TO:<{recipient.path}>"]
+        # NOTIFY and ORCPT; there are no others.
+        words += recipient.parameters if capabilities.dsn else ()
         commands.append(f"{' '.join(words)}\r\n".encode())
     return commands
 
@@ -88,6 +90,10 @@ def _keep_parameters(
             case "BODY" if not capabilities.eight_bit_mime:
                 pass
             case "SIZE" if capabilities.size is None or size is not None:
+                pass
+            case "RET" | "ENVID" if not capabilities.dsn:
+                pass
+            case "AUTH" if not capabilities.auth_mechanisms:
                 pass
             case _:
                 kept.append(parameter)

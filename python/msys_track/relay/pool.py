@@ -95,6 +95,7 @@ class Pool:
 
     def release(self, connection: UpstreamConnection) -> None:
         """Give a connection back, in whatever state it is."""
+        connection.give_up()
         if self._closed or self._is_worn(connection):
             connection.quit()
         if not connection.is_usable:

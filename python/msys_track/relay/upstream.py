@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Protocol
 
 from msys_track.errors import UpstreamError
 from msys_track.relay import transaction
@@ -16,10 +17,57 @@ from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
 
-__all__ = ["Delivery", "Exchange", "Upstream"]
+__all__ = ["Delivery", "Exchange", "NextHop", "Transaction", "Upstream"]
 
 # While the upstream is down, not every EHLO of a client needs to try it again.
 _ASK_AGAIN_SECONDS = 1.0
+
+
+class Transaction(Protocol):
+    """What is asked of a transaction that is held open: see `Exchange`."""
+
+    def add_recipient(self, recipient: Recipient) -> asyncio.Future[Reply]:
+        """Ask whether the upstream takes a recipient."""
+        ...
+
+    async def deliver(self, delivery: Delivery) -> Reply:
+        """Hand over a message."""
+        ...
+
+    def drop(self) -> None:
+        """End the transaction; call it also after `deliver`."""
+        ...
+
+
+class NextHop(Protocol):
+    """Where mail goes on to: one upstream, or several with the face of one (`relay/routes.py`)."""
+
+    @property
+    def offered(self) -> Capabilities | None:
+        """What was offered last; None while nothing has been reached."""
+        ...
+
+    async def capabilities(self) -> Capabilities:
+        """Return what is offered, asking for it if nothing has been reached yet."""
+        ...
+
+    async def deliver(self, delivery: Delivery) -> Reply:
+        """Hand over a message; return the acceptance."""
+        ...
+
+    def begin(self, sender: str, mail_parameters: tuple[str, ...]) -> Transaction:
+        """Return a transaction whose recipients are asked about one by one."""
+        ...
+
+    async def verify(
+        self, sender: str, mail_parameters: tuple[str, ...], recipients: Sequence[Recipient]
+    ) -> None:
+        """Ask whether all recipients are taken; nothing is sent."""
+        ...
+
+    async def close(self) -> None:
+        """Close connections."""
+        ...
 
 
 class Upstream:

@@ -10,17 +10,15 @@ from msys_track.injection.memory import set_up_allocator
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
-from msys_track.relay.settings import UpstreamSettings
-from msys_track.relay.upstream import Upstream
+from msys_track.relay.routes import make_next_hop
 from msys_track.service.signals import catch_hangup, catch_stop_signals
 from msys_track.smtp.address import Address
 
 log = event_logger(__name__)
 
 
-async def serve_proxy(  # noqa: PLR0913, PLR0917 - the parts of one server
+async def serve_proxy(
     read: Configuration,
-    hop: UpstreamSettings,
     rewriter: Dispatcher,
     counters: Counters,
     load_again: Callable[[], tuple[Configuration, Dispatcher] | None],
@@ -30,18 +28,17 @@ async def serve_proxy(  # noqa: PLR0913, PLR0917 - the parts of one server
 
     Args:
         read: The configuration that the other parts were made of.
-        hop: Where mail goes on to.
         rewriter: Makes the copies.
         counters: Counts what happens.
         load_again: Reads the configuration again at SIGHUP; None if it has faults.
         announce: Is called with a line for each address that it listens on.
 
     Raises:
-        SettingsError: it can't listen on an address.
+        SettingsError: it can't listen on an address, or what an upstream needs can't be used.
     """
     set_up_allocator()
     stop = catch_stop_signals()
-    upstream = Upstream(hop)
+    upstream = make_next_hop(read.upstreams, counters)
     settings = read.proxy or ProxySettings()
     try:
         listener = await server.serve(settings, rewriter, upstream, counters=counters)
@@ -61,15 +58,16 @@ async def serve_proxy(  # noqa: PLR0913, PLR0917 - the parts of one server
         # These were changed but take effect only at the next start.
         tables = {
             "proxy": read.proxy != changed.proxy,
-            "proxy.upstream": read.upstream != changed.upstream,
+            "proxy.upstream": read.upstreams != changed.upstreams,
         }
         fixed = [name for name, is_changed in tables.items() if is_changed]
         log.info("configuration.reloaded", needs_restart=fixed)
 
     catch_hangup(reload)
     try:
+        upstreams = ", ".join(str(each.address) for each in read.upstreams.values())
         for sockname in listener.socknames:
-            announce(f"proxy listens on {sockname}, upstream is {Address(hop.host, hop.port)}")
+            announce(f"proxy listens on {sockname}, upstream is {upstreams}")
         await stop.wait()
     finally:
         await listener.close()

@@ -23,10 +23,19 @@ _PATH: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """One RCPT: a path without its angle brackets, and the parameters as given."""
+    """One RCPT: the path without angle brackets, and its parameters as given (RFC 3461)."""
 
     path: str
     parameters: tuple[str, ...] = ()
+
+
+def fold_domain(path: str) -> str:
+    """Return the form in which paths of the same mailbox are equal.
+
+    A domain has no case (RFC 5321 section 2.4); the local part is its host's affair.
+    """
+    local, at, domain = path.rpartition("@")
+    return f"{local}{at}{domain.lower()}"
 
 
 def is_path(address: str) -> bool:

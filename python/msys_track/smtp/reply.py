@@ -50,7 +50,9 @@ class Reply:
 
     @property
     def wire(self) -> bytes:
-        """The bytes of the reply without its last CRLF, as `SMTP.push` takes them."""
+        """The bytes of the reply without its last CRLF."""
+        if self.text.isascii() and self.text.isprintable():
+            return f"{self.code} {self.text}".encode("ascii")
         text = printable(self.text)
         if b"\n" not in text:
             return b"%d %b" % (self.code, text)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
+from msys_track.errors import SpoolFullError
 from msys_track.spool.file import SpoolFile
 
 _Result = TypeVar("_Result")
@@ -73,6 +74,8 @@ class Committer:
             with self._file.use() as connection:
                 outcomes = _commit_together(connection, batch)
         except Exception as error:  # noqa: BLE001 - each caller gets it
+            if isinstance(error, SpoolFullError):
+                self._file.give_reserve()
             outcomes = [(None, error)] * len(batch)
         for job, outcome in zip(batch, outcomes, strict=True):
             with suppress(RuntimeError):  # its loop is closed

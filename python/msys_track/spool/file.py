@@ -1,7 +1,7 @@
 """The spool's file: made, opened, checked, and moved aside where it is damaged.
 
-The spool's folder holds the folder `queue` with the file and its log, `lock`, a file `worker-…`
-for each worker, and a folder `damaged-…` for each `queue` that was moved aside.
+The spool's folder holds the folder `queue` with the file and its journal, `lock`, `reserve`, a
+file `worker-…` for each worker, and a folder `damaged-…` for each `queue` that was moved aside.
 """
 
 import fcntl
@@ -26,14 +26,25 @@ log = event_logger(__name__)
 
 _BUSY_TIMEOUT_SECONDS: Final = 30.0
 _FOLDER_MODE: Final = 0o700
-# A long write-ahead log is cut to this size when it has been written back.
-_LOG_BYTES: Final = 64 * 1024 * 1024
+_JOURNAL_BYTES: Final = 1024 * 1024
+# Given back to a full disk, so that copies can be claimed and removed; taken again when there is
+# several times as much. Without it nothing more is kept.
+_RESERVE_BYTES: Final = 512 * 1024
+_FREE_FOR_RESERVE: Final = 4 * _RESERVE_BYTES
 
 SPOOL: Final = Form(
     application_id=0x6D737971,  # "msyq"
     version=1,
     first_pragmas=("PRAGMA auto_vacuum = INCREMENTAL",),  # what was sent gives its room back
-    pragmas=(f"PRAGMA journal_size_limit = {_LOG_BYTES}",),
+    has_log=False,
+    pragmas=(
+        # A log can't be written back to a full disk, so nothing could be removed from it. This
+        # journal keeps its room. Measured: 0.6 to 1.7 times as many copies a second.
+        "PRAGMA journal_mode = PERSIST",
+        f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}",
+        # Some builds overwrite what is removed: that takes a journal of its size.
+        "PRAGMA secure_delete = OFF",
+    ),
     statements=(
         # uptime_seconds: when `uptime` columns were last true, in the start `boot_id`.
         "CREATE TABLE clock (boot_id TEXT NOT NULL, uptime_seconds REAL NOT NULL)",
@@ -108,8 +119,9 @@ class SpoolFile:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # A folder of its own, so that one rename moves the file together with its log.
+        # A folder of its own, so that one rename moves the file together with its journal.
         self.path = folder / "queue" / "queue.sqlite"
+        self._reserve = folder / "reserve"
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None
 
@@ -145,6 +157,25 @@ class SpoolFile:
             with suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
+
+    @property
+    def has_reserve(self) -> bool:
+        """Whether room is left to remove what is kept; only then may more be kept."""
+        return self._reserve.exists()
+
+    def take_reserve(self) -> bool:
+        """Take the reserve if the disk has several times as much; return whether it is there."""
+        if not self.has_reserve:
+            disk = os.statvfs(self.folder)
+            if disk.f_bavail * disk.f_frsize < _FREE_FOR_RESERVE:
+                return False
+            self._reserve.write_bytes(bytes(_RESERVE_BYTES))
+        return True
+
+    def give_reserve(self) -> None:
+        """Give the reserve back to a disk that is full."""
+        with suppress(OSError):
+            self._reserve.unlink()
 
     def read(self) -> sqlite3.Connection:
         """Open another connection that only reads, for commands.

@@ -28,7 +28,7 @@ def list_copies(folder: Path) -> Iterator[KeptCopy]:
     file, last = SpoolFile(folder), 0
     with closing(file.read()) as connection:
         while True:
-            # In pages: SQLite can't shorten the write-ahead log during a long read.
+            # In pages: writers wait for a read to end.
             with explain_errors(file.path, SPOOL):
                 page = queue.read_copies(connection, "id > ?", last, limit=_ROWS_PER_READ)
             if not page:

@@ -21,7 +21,8 @@ from msys_track.spool.settings import SpoolSettings
 # SQLite holds a whole value in memory, up to three times while it is written.
 _PIECE_BYTES: Final = 1024 * 1024
 _ALPHABET: Final = "23456789BCDFGHJKMNPQRSTVWXYZ"
-_PAGES_GIVEN_BACK: Final = 1024
+# What is free in the file takes what comes next; beyond this much it is given back to the disk.
+_KEPT_FREE_PAGES: Final = 1024
 # A restart of the machine makes copies younger by as much at most.
 _CLOCK_SECONDS: Final = 60.0
 # A step on a claimed copy names its mail too: where the file was moved aside meanwhile, the new
@@ -184,7 +185,16 @@ def find_next_due(connection: Connection) -> float | None:
 def remove(connection: Connection, copy: KeptCopy) -> None:
     """Remove a copy that has been relayed."""
     connection.execute("DELETE FROM copies WHERE id = ? AND mail = ?", (copy.id, copy.mail))
-    connection.execute(f"PRAGMA incremental_vacuum({_PAGES_GIVEN_BACK})").fetchall()
+
+
+def give_pages_back(connection: Connection, pages: int, *, is_scarce: bool) -> bool:
+    """Give free pages of the file back to the disk; return whether there are more."""
+    kept = 0 if is_scarce else _KEPT_FREE_PAGES
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    if free <= kept:
+        return False
+    connection.execute(f"PRAGMA incremental_vacuum({min(pages, free - kept)})").fetchall()
+    return bool(free - kept > pages)
 
 
 def defer(

@@ -1,6 +1,7 @@
 """Which reports are due; each goes into the spool in the step that ends its cause."""
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -25,7 +26,8 @@ class Reporter:
     settings: SpoolSettings
     clock: Clock
     reporting_mta: str
-    takes_eight_bit: bool = False
+    takes_eight_bit: Callable[[], bool]
+    """Whether the upstream takes 8-bit mail, as far as is known now."""
 
     def report_failures(self, connection: sqlite3.Connection) -> int:
         """Replace failed copies by the reports about them; return how many copies there were."""
@@ -113,7 +115,7 @@ class Reporter:
             from_address=self.settings.report_sender or f"mailer-daemon@{self.reporting_mta}",
             now=now,
             retry_until=now + left if action == "delayed" else None,
-            takes_eight_bit=self.takes_eight_bit,
+            takes_eight_bit=self.takes_eight_bit(),
         )
 
 

@@ -7,10 +7,11 @@ from functools import partial
 from sqlite3 import Connection
 from typing import Final, Protocol
 
-from msys_track.errors import SpoolError, UpstreamError
+from msys_track.errors import SpoolError, SpoolFullError, UpstreamError
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.transaction import Delivery
+from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.reply import Reply
 from msys_track.spool import queue
 from msys_track.spool.backoff import find_pause
@@ -29,6 +30,8 @@ log = event_logger(__name__)
 _POLL_SECONDS: Final = 5.0
 # In memory at one time, of all copies that are being sent again.
 _MAX_SENT_BYTES: Final = 64 * 1024 * 1024
+_PAGES_GIVEN_BACK: Final = 1024
+_PAGES_IF_SCARCE: Final = 16
 # While the upstream is down, one worker tries it no more often than this.
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LAST_PAUSE_SECONDS: Final = 60.0
@@ -36,6 +39,10 @@ _LAST_PAUSE_SECONDS: Final = 60.0
 
 class Relay(Protocol):
     """Where kept mail goes on to."""
+
+    @property
+    def offered(self) -> Capabilities | None:
+        """What it offered last; None while that is not known."""
 
     async def deliver(self, delivery: Delivery) -> Reply:
         """Hand a message over, or raise `UpstreamError`."""
@@ -45,6 +52,10 @@ class Spool:
     """Keeps mail on disk and sends it again; use it within one event loop.
 
     Several workers may have the same folder: each copy is sent by one of them.
+
+    Attributes:
+        settings: What it was made with.
+        totals: How much is kept, as far as is known now.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one spool
@@ -61,13 +72,19 @@ class Spool:
         self._upstream = upstream
         self._counters = counters
         self._clock = clock or Clock.of_machine()
-        self._reporter = Reporter(settings=settings, clock=self._clock, reporting_mta=hostname)
+        self._reporter = Reporter(
+            settings=settings,
+            clock=self._clock,
+            reporting_mta=hostname,
+            takes_eight_bit=self._takes_eight_bit,
+        )
         self._poll_seconds = poll_seconds
         self._file = SpoolFile(settings.path)
         self._committer = Committer(self._file)
         self._lock: WorkerLock | None = None
-        self._totals = Totals(0, 0)
+        self.totals = Totals(0, 0)
         self._is_usable = False
+        self._has_reserve = False
         self._sending: dict[asyncio.Task[None], int] = {}
         self._wake = asyncio.Event()
         self._tending: asyncio.Task[None] | None = None
@@ -100,12 +117,18 @@ class Spool:
             self._lock.release()
             self._lock = None
 
+    @property
+    def keeps_always(self) -> bool:
+        """Whether mail is kept too of which nothing could be sent."""
+        return self.settings.mode == "always"
+
     def has_room(self, size: int) -> bool:
         """Whether so many bytes would be kept, as far as is known now."""
         return (
             self._is_usable
-            and self._totals.copies < self.settings.max_copies
-            and self._totals.bytes + size <= self.settings.max_bytes
+            and self._has_reserve
+            and self.totals.copies < self.settings.max_copies
+            and self.totals.bytes + size <= self.settings.max_bytes
         )
 
     async def keep(
@@ -167,6 +190,8 @@ class Spool:
         has_failed: bool = False,
     ) -> str:
         def work(connection: Connection) -> tuple[str, Totals]:
+            if not self._file.has_reserve:
+                raise SpoolFullError(f"{self.settings.path}: the disk is full; make room")
             mail = queue.keep(
                 connection,
                 self._clock,
@@ -182,7 +207,7 @@ class Spool:
             return mail, queue.read_totals(connection)
 
         try:
-            mail, self._totals = await self._committer.run(work)
+            mail, self.totals = await self._committer.run(work)
         except SpoolError:
             self._counters.add("spool.refused")
             raise
@@ -196,6 +221,8 @@ class Spool:
         while not self._is_closing:
             self._wake.clear()
             seconds = await self._tend()
+            if await self._give_pages_back():
+                continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(seconds, self._poll_seconds)):
                     await self._wake.wait()
@@ -208,14 +235,14 @@ class Spool:
             slots = 0
         work = partial(self._find_work, slots=slots, room=room)
         try:
-            claimed, self._totals, due = await self._committer.run(work)
+            claimed, due = await self._committer.run(work)
         except SpoolError as error:
             if self._is_usable or self._tending is None:
                 log.error("spool.unusable", why=str(error))  # noqa: TRY400 - the disk's fault
             self._is_usable = False
             return self._poll_seconds
         if not self._is_usable:
-            log.info("spool.opened", **self._totals._asdict())
+            log.info("spool.opened", **self.totals._asdict())
         self._is_usable = True
         loop = asyncio.get_running_loop()
         for copy in claimed:
@@ -227,16 +254,32 @@ class Spool:
             task.add_done_callback(self._end_sending)
         return due
 
+    def _takes_eight_bit(self) -> bool:
+        offered = self._upstream.offered
+        return offered is not None and offered.eight_bit_mime
+
+    async def _give_pages_back(self) -> bool:
+        is_scarce = not self._has_reserve
+        # A step needs a journal of its size, which a full disk has no room for.
+        pages = _PAGES_IF_SCARCE if is_scarce else _PAGES_GIVEN_BACK
+        with suppress(SpoolError):
+            return await self._committer.run(
+                partial(queue.give_pages_back, pages=pages, is_scarce=is_scarce)
+            )
+        return False
+
     def _find_work(
         self, connection: Connection, *, slots: int, room: int
-    ) -> tuple[list[KeptCopy], Totals, float]:
-        """Do one round in the spool's thread; return what is to be sent, and when more is due."""
+    ) -> tuple[list[KeptCopy], float]:
+        """Do one round in the spool's thread; return what to send, and when more is due."""
         folder, clock = self._file.folder, self._clock
         if self._lock is None:
             self._lock = WorkerLock(folder)
             remove_dead(folder)
-        if queue.read_totals(connection).copies == 0:
-            return [], Totals(0, 0), self._poll_seconds
+        self._has_reserve = self._file.take_reserve()
+        self.totals = queue.read_totals(connection)
+        if self.totals.copies == 0:
+            return [], self._poll_seconds
         queue.settle_clock(connection, clock)
         queue.free_dead_claims(connection, folder, self._lock.name)
         queue.fail_expired(connection, clock, self.settings.give_up_hours * 3600)
@@ -250,7 +293,7 @@ class Spool:
         due = queue.find_next_due(connection) if len(claimed) < slots else None
         wait = 0.0 if due is None else due - clock.uptime()
         # What is due but had no room waits for the end of something that is being sent.
-        return claimed, queue.read_totals(connection), wait if wait > 0 else self._poll_seconds
+        return claimed, wait if wait > 0 else self._poll_seconds
 
     def _end_sending(self, task: asyncio.Task[None]) -> None:
         del self._sending[task]

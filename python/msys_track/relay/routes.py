@@ -1,0 +1,370 @@
+"""Which of several upstreams takes a mail, and which one does if that one fails.
+
+By priority first, as MX records are; among those of one priority each gets its share by weight.
+Another one is tried only where the first can't have the mail.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial, reduce
+from itertools import groupby
+from typing import Final, NamedTuple, TypeVar
+
+from msys_track.errors import UpstreamError
+from msys_track.logs import event_logger
+from msys_track.metrics import Counters
+from msys_track.relay.envelope import ExtensionMissingError
+from msys_track.relay.exchange import Exchange
+from msys_track.relay.health import Health
+from msys_track.relay.settings import UpstreamSettings
+from msys_track.relay.transaction import Delivery
+from msys_track.relay.upstream import NextHop, Upstream
+from msys_track.smtp.capabilities import Capabilities
+from msys_track.smtp.path import Recipient
+from msys_track.smtp.reply import Reply
+
+log = event_logger(__name__)
+
+_Result = TypeVar("_Result")
+
+_NONE_USABLE: Final = "4.4.1 No upstream can be used at the moment"
+
+
+def make_next_hop(settings: Mapping[str, UpstreamSettings], counters: Counters) -> NextHop:
+    """Make what mail goes on to: the upstream itself if there is one, else routes to several.
+
+    Raises:
+        SettingsError: what one of them needs can't be used.
+    """
+    if len(settings) == 1:
+        (only,) = settings.values()
+        return Upstream(only)
+    return Routes(settings, counters)
+
+
+class Route:
+    """One upstream among several.
+
+    Attributes:
+        name: As the configuration has it.
+        credit: What its weight has earned it since it was last chosen.
+    """
+
+    __slots__ = ("_counters", "credit", "health", "name", "settings", "upstream")
+
+    def __init__(self, name: str, settings: UpstreamSettings, counters: Counters) -> None:
+        self.name = name
+        self.settings = settings
+        self.upstream = Upstream(settings)
+        self.health = Health(settings.back_off_seconds, random.random)
+        self.credit = 0
+        self._counters = counters
+
+    async def use(self, work: Callable[[Upstream], Awaitable[_Result]]) -> _Result:
+        """Do something with the upstream, and note how it fared.
+
+        Raises:
+            UpstreamError: as `work` does.
+        """
+        is_probe = self.health.begin()
+        try:
+            result = await work(self.upstream)
+        except UpstreamError as error:
+            self.note_failure(error, is_probe=is_probe)
+            raise
+        except BaseException:
+            if is_probe:
+                self.health.give_up()
+            raise
+        self.note_success()
+        return result
+
+    def note_success(self) -> None:
+        """Note that it answered."""
+        if self.health.succeed():
+            self._counters.add("upstreams.came_up")
+            log.info("upstream.up", name=self.name, upstream=str(self.settings.address))
+
+    def note_failure(self, error: UpstreamError, *, is_probe: bool) -> None:
+        """Note an error: a refusal is an answer too, and lacking an extension is no failure."""
+        if error.outcome == "refused" or isinstance(error, ExtensionMissingError):
+            self.note_success()
+            return
+        now = asyncio.get_running_loop().time()
+        seconds = self.health.fail(now, is_probe=is_probe)
+        if seconds is not None:
+            self._counters.add("upstreams.went_down")
+            log.warning(
+                "upstream.down",
+                name=self.name,
+                upstream=str(self.settings.address),
+                why=error.text,
+                retry_seconds=round(seconds, 1),
+            )
+
+    def lets_others_try(self, error: UpstreamError) -> bool:
+        """Whether another upstream may be asked after this error."""
+        is_put_off = error.outcome == "refused" and error.code // 100 == 4  # noqa: PLR2004 - 4xx
+        return error.outcome == "not_sent" or (is_put_off and self.settings.next_on_4xx)
+
+
+class Routes:
+    """Several upstreams with the face of one; use it within one event loop."""
+
+    def __init__(self, settings: Mapping[str, UpstreamSettings], counters: Counters) -> None:
+        """Prepare them; nothing is opened yet.
+
+        Args:
+            settings: Of each upstream, by its name.
+            counters: Counts each change of health, and mail that another one had to take.
+
+        Raises:
+            SettingsError: what one of them needs can't be used.
+        """
+        self._counters = counters
+        routes = [Route(name, each, counters) for name, each in settings.items()]
+        routes.sort(key=_priority)
+        self._groups = [tuple(group) for _, group in groupby(routes, _priority)]
+        self._routes: Sequence[Route] = routes
+
+    @property
+    def offered(self) -> Capabilities | None:
+        """What those that mail goes to now offered last; None while none has been reached."""
+        for group in self._usable_groups():
+            known = [each.upstream.offered for each in group if each.upstream.offered is not None]
+            if known:
+                return reduce(Capabilities.intersect, known)
+        return None
+
+    async def capabilities(self) -> Capabilities:
+        """Return what all of the best ones offer, as any of them may get the mail.
+
+        Raises:
+            UpstreamError: 451, none can be reached.
+        """
+        for group in self._usable_groups():
+            # Asking makes no mail wait, so it is no probe: it only leaves out who does not answer.
+            answers = await asyncio.gather(
+                *(each.upstream.capabilities() for each in group), return_exceptions=True
+            )
+            offered = [each for each in answers if isinstance(each, Capabilities)]
+            if offered:
+                return reduce(Capabilities.intersect, offered)
+        raise UpstreamError(451, _NONE_USABLE, outcome="not_sent")
+
+    async def deliver(self, delivery: Delivery) -> Reply:
+        """Hand over a message to one of them; return its acceptance.
+
+        Raises:
+            UpstreamError: the refusal of one; 451 when none can be used, or the answer to the
+                message was lost.
+        """
+        return await self.use(lambda upstream: upstream.deliver(delivery))
+
+    async def verify(
+        self, sender: str, mail_parameters: tuple[str, ...], recipients: Sequence[Recipient]
+    ) -> None:
+        """Ask one of them whether it takes all recipients; nothing is sent.
+
+        Raises:
+            UpstreamError: the first refusal; 451 when none can be used.
+        """
+        await self.use(lambda upstream: upstream.verify(sender, mail_parameters, recipients))
+
+    def begin(self, sender: str, mail_parameters: tuple[str, ...]) -> "RoutedExchange":
+        """Return a transaction whose recipients one of them is asked about one by one."""
+        return RoutedExchange(self, sender, mail_parameters)
+
+    async def close(self) -> None:
+        """Close idle connections now, and those in use when their transaction is done."""
+        for route in self._routes:
+            await route.upstream.close()
+
+    async def use(
+        self,
+        work: Callable[[Upstream], Awaitable[_Result]],
+        tried: Collection[Route] = (),
+    ) -> _Result:
+        """Do something with one upstream, and with the next ones as long as that is safe.
+
+        Raises:
+            UpstreamError: the refusal of one, or why the first could not be used.
+        """
+        excluded = set(tried)
+        first: UpstreamError | None = None
+        while (route := self.choose(excluded)) is not None:
+            excluded.add(route)
+            if len(excluded) > 1:
+                self.note_move()
+            try:
+                return await route.use(work)
+            except UpstreamError as error:
+                if not route.lets_others_try(error):
+                    raise
+                if first is None or first.outcome == "not_sent":
+                    first = error
+        raise first or UpstreamError(451, _NONE_USABLE, outcome="not_sent")
+
+    def choose(self, excluded: Collection[Route]) -> Route | None:
+        """Choose the upstream for a mail; None if there is none that is worth a try."""
+        now = asyncio.get_running_loop().time()
+        for group in self._groups:
+            usable = [
+                each for each in group if each not in excluded and each.health.is_usable(now)
+            ]
+            if usable:
+                return _take_turn(usable)
+        if excluded:
+            return None
+        # All are down. Rather than refuse all mail until one is due, a mail at a time finds out.
+        waiting = [each for each in self._routes if not each.health.is_probed]
+        return min(waiting, key=lambda each: each.health.retry_at, default=None)
+
+    def note_move(self) -> None:
+        """Count that an upstream could not take a mail, and another one is tried."""
+        self._counters.add("upstreams.failed_over")
+
+    def _usable_groups(self) -> list[list[Route]]:
+        """Return the groups that mail may go to, the best first; all of them if none is up."""
+        groups = [[each for each in group if each.health.is_up] for group in self._groups]
+        return [each for each in groups if each] or [list(each) for each in self._groups]
+
+
+class _Held(NamedTuple):
+    """Where a transaction is held open, and whether it finds out if the upstream is up again."""
+
+    route: Route
+    exchange: Exchange
+    is_probe: bool
+
+
+class RoutedExchange:
+    """One client's transaction; it moves to the next upstream when its own can't go on."""
+
+    def __init__(self, routes: Routes, sender: str, mail_parameters: tuple[str, ...]) -> None:
+        self._routes = routes
+        self._sender = sender
+        self._mail_parameters = mail_parameters
+        self._tried: list[Route] = []
+        self._held: _Held | None = None
+        self._accepted: list[Recipient] = []
+
+    def add_recipient(self, recipient: Recipient) -> asyncio.Future[Reply]:
+        """Ask whether the upstream takes a recipient.
+
+        Returns:
+            As `Exchange.add_recipient` does.
+        """
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        if self._held is None:
+            self._move()
+        if self._held is None:
+            answer.set_exception(UpstreamError(451, _NONE_USABLE, outcome="not_sent"))
+            answer.exception()  # the client may have gone without waiting for it
+        else:
+            self._ask(self._held, recipient, answer)
+        return answer
+
+    async def deliver(self, delivery: Delivery) -> Reply:
+        """Hand over a message; in this transaction if it is just for its recipients.
+
+        Raises:
+            UpstreamError: as `Routes.deliver` does.
+        """
+        held = self._held
+        if held is None:
+            return await self._routes.deliver(delivery)
+        try:
+            return await held.route.use(lambda _: held.exchange.deliver(delivery))
+        except UpstreamError as error:
+            if not held.route.lets_others_try(error):
+                raise
+            first = error
+        try:
+            return await self._routes.use(
+                lambda upstream: upstream.deliver(delivery), tried=self._tried
+            )
+        except UpstreamError as error:
+            raise first if error.outcome == "not_sent" else error from None
+
+    def drop(self) -> None:
+        """End the transaction without a message; call it also after `deliver`."""
+        if self._held is not None:
+            self._held.exchange.drop()
+            if self._held.is_probe:
+                self._held.route.health.give_up()
+
+    def _move(self) -> bool:
+        """Go to the next upstream; return False if there is none."""
+        route = self._routes.choose(self._tried)
+        if route is None:
+            return False
+        if self._held is not None:
+            self._held.exchange.drop()
+            self._routes.note_move()
+        self._tried.append(route)
+        exchange = route.upstream.begin(self._sender, self._mail_parameters)
+        self._held = _Held(route, exchange, route.health.begin())
+        # The client has been told that these are taken. If this upstream does not take one, the
+        # message will be refused.
+        for recipient in self._accepted:
+            exchange.add_recipient(recipient)
+        return True
+
+    def _ask(self, held: _Held, recipient: Recipient, answer: asyncio.Future[Reply]) -> None:
+        asked = held.exchange.add_recipient(recipient)
+        asked.add_done_callback(partial(self._pass_on, held, recipient, answer))
+
+    def _pass_on(
+        self,
+        held: _Held,
+        recipient: Recipient,
+        answer: asyncio.Future[Reply],
+        asked: asyncio.Future[Reply],
+    ) -> None:
+        """Give the upstream's answer to the client, or ask the next one."""
+        if answer.done() or asked.cancelled():
+            answer.cancel()
+            return
+        failure = asked.exception()
+        refusal: UpstreamError | None = None
+        if failure is None:
+            held.route.note_success()
+            if asked.result().is_positive:
+                self._accepted.append(recipient)
+            elif not self._accepted:
+                refusal = UpstreamError(asked.result().code, asked.result().text)
+        elif isinstance(failure, UpstreamError):
+            held.route.note_failure(failure, is_probe=held.is_probe)
+            refusal = failure
+        if (
+            refusal is not None
+            and held.route.lets_others_try(refusal)
+            and (self._held is not held or self._move())
+            and self._held is not None
+        ):
+            self._ask(self._held, recipient, answer)
+        elif failure is None:
+            answer.set_result(asked.result())
+        else:
+            answer.set_exception(failure)
+            answer.exception()
+
+
+def _priority(route: Route) -> int:
+    return route.settings.priority
+
+
+def _take_turn(routes: Sequence[Route]) -> Route:
+    """Return the one whose turn it is: each gets its share, evenly spread.
+
+    Every turn earns each its weight, and who has most pays for all of them.
+    """
+    if len(routes) == 1:
+        return routes[0]
+    for each in routes:
+        each.credit += each.settings.weight
+    chosen = max(routes, key=lambda each: each.credit)
+    chosen.credit -= sum(each.settings.weight for each in routes)
+    return chosen

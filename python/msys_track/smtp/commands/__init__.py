@@ -1,0 +1,1 @@
+"""The server's side of SMTP without sockets: bytes in, events out; replies in, bytes out."""

@@ -1,0 +1,87 @@
+"""A set-up of docs/deploy on free ports: its files, the MTA, the proxy, and where mail ends."""
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from tests import processes
+from tests.deploy import box
+
+from msys_track.keys.file import create
+from msys_track.testing.mailbox import MailServer
+
+_DEPLOY = Path(__file__).parents[2] / "docs" / "deploy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What stands for the ports of the files."""
+
+    mta: int
+    """Where an MTA in front takes mail; 25 elsewhere."""
+    proxy: int
+    """10025."""
+    upstream: int
+    """10026."""
+    out: int
+    """10027: where mail goes in the end."""
+
+    def read(self, file: str) -> str:
+        """Read a file of docs/deploy with these ports in place of its own."""
+        ours = {"10025": self.proxy, "10026": self.upstream, "10027": self.out}
+        text = (_DEPLOY / file).read_text(encoding="utf-8")
+        return re.sub(r"\b1002[567]\b", lambda found: str(ours[found[0]]), text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetUp:
+    """What runs."""
+
+    ports: Ports
+    mailbox: MailServer
+    proxy: processes.Server
+    log: Path
+    """The MTA's."""
+
+
+Start: TypeAlias = Callable[[box.Server, Callable[[Ports], dict[str, str]], str], SetUp]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start an MTA with files made for its ports; `greets` names the port that says it is up."""
+    with ExitStack() as ends:
+
+        def start_one(
+            server: box.Server, files: Callable[[Ports], dict[str, str]], greets: str
+        ) -> SetUp:
+            mailbox = ends.enter_context(MailServer())
+            ports = Ports(**dict(zip(("mta", "proxy", "upstream"), _find_ports(3), strict=True)),
+                          out=mailbox.port)  # fmt: skip
+            folder = tmp_path / "box"
+            folder.mkdir()
+            waited = (getattr(ports, greets),)
+            log = ends.enter_context(box.running(server, folder, files(ports), waited))
+            create(str(tmp_path / "keys.toml"))
+            text = ports.read("msys-track.toml")
+            if greets == "mta":  # nothing behind the proxy but where mail ends
+                text = text.replace(f":{ports.upstream}", f":{ports.out}")
+            (tmp_path / "msys-track.toml").write_text(text, encoding="utf-8")
+            proxy = processes.Server(tmp_path, "proxy", "--config", "msys-track.toml")
+            ends.callback(proxy.kill)
+            return SetUp(ports=ports, mailbox=mailbox, proxy=proxy.listening(), log=log)
+
+        yield start_one
+
+
+def _find_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
+        return [server.getsockname()[1] for server in servers]

@@ -224,14 +224,14 @@ class Acceptance:
 
     async def _decide(self, passage: _Passage) -> None:
         envelope, rewriter = passage.envelope, self.rewriter
-        decide = partial(
-            rewriter.decide,
-            envelope.message,
-            [each.path for each in envelope.recipients],
-            transaction=envelope,
-        )
+        message = envelope.message
+        to = [each.path for each in envelope.recipients]
         try:
-            passage.decision = await self._compute(len(envelope.message), decide)
+            if len(message) < THREAD_FROM_BYTES:
+                passage.decision = rewriter.decide(message, to, transaction=envelope)
+            else:
+                decide = partial(rewriter.decide, message, to, transaction=envelope)
+                passage.decision = await self._run_in_thread(decide)
         except MessageRefusedError as refused:
             why = "header" if isinstance(refused, HeaderRefusedError) else "policy"
             raise DataRefusedError(why, Reply(refused.code, refused.text)) from refused
@@ -428,7 +428,8 @@ class Acceptance:
             count = sum(each.outcome == outcome for each in sent)
             if count:
                 text += f", {count} {outcome}"
-        ids = list(dict.fromkeys(each.queue_id for each in sent if each.queue_id is not None))
+        found = (each.queue_id or find_queue_id(each.reply.text) for each in sent)
+        ids = list(dict.fromkeys(each for each in found if each is not None))
         return Reply(250, f"{text}: {_join(ids)}" if ids else text)
 
     async def _keep_all_or_refuse(self, passage: _Passage, error: UpstreamError) -> Reply:
@@ -474,21 +475,22 @@ class Acceptance:
 
     # Steps
 
-    async def _compute(self, size: int, work: Callable[[], _Result]) -> _Result:
-        """Do work on a message: directly, or for a large one in a thread.
+    async def _run_in_thread(self, work: Callable[[], _Result]) -> _Result:
+        """Do work on a large message.
 
         What is found in a message can take many times its size while the work lasts.
         """
-        if size < THREAD_FROM_BYTES:
-            return work()
         async with self._threads:
             return await asyncio.to_thread(work)
 
     async def _make(self, passage: _Passage, copy: CopyDecision) -> tuple[Delivery, str | None]:
         envelope, begun = passage.envelope, perf_counter()
-        size = len(envelope.message)
-        make = partial(make_outgoing, passage.decision, copy, now=int(envelope.received_at))
-        outgoing = await self._compute(size, make)
+        size, now = len(envelope.message), int(envelope.received_at)
+        if size < THREAD_FROM_BYTES:
+            outgoing = make_outgoing(passage.decision, copy, now=now)
+        else:
+            make = partial(make_outgoing, passage.decision, copy, now=now)
+            outgoing = await self._run_in_thread(make)
         passage.made.add(outgoing)
         passage.made.seconds += perf_counter() - begun
         if outgoing.size > size:
@@ -509,15 +511,7 @@ class Acceptance:
         reply: Reply,
         begun: float,
     ) -> None:
-        passage.sent.append(
-            SentCopy(
-                _name_all(copy),
-                message_id,
-                reply,
-                perf_counter() - begun,
-                find_queue_id(reply.text),
-            )
-        )
+        passage.sent.append(SentCopy(_name_all(copy), message_id, reply, perf_counter() - begun))
 
     def _note_failure(
         self,

@@ -34,12 +34,16 @@ class Certificate:
 
 
 def make_certificate(
-    folder: Path, *names: str, stem: str = "server", passphrase: bytes | None = None
+    folder: Path,
+    *names: str,
+    stem: str = "server",
+    passphrase: bytes | None = None,
+    is_expired: bool = False,
 ) -> Certificate:
     """Write a self-signed certificate for names and addresses; by default localhost's."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{stem} of a test")])
-    now = dt.datetime.now(dt.UTC)
+    now = dt.datetime.now(dt.UTC) - (60 * _DAY if is_expired else 0 * _DAY)
     built = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -69,6 +73,25 @@ def make_certificate(
     )
     made.key.chmod(0o600)
     return made
+
+
+def shake_hands(
+    server: ssl.SSLContext, client: ssl.SSLContext, name: str | None = "localhost"
+) -> ssl.SSLObject:
+    """Finish a handshake in memory, and return the client's end."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = client.wrap_bio(to_client, to_server, server_hostname=name)
+    theirs = server.wrap_bio(to_server, to_client, server_side=True)
+    is_done = [False, False]
+    for _ in range(10):
+        for number, end in enumerate((ours, theirs)):
+            try:
+                end.do_handshake()
+                is_done[number] = True
+            except ssl.SSLWantReadError:
+                continue
+    assert all(is_done)
+    return ours
 
 
 def _general_name(name: str) -> x509.GeneralName:

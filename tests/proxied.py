@@ -102,5 +102,6 @@ def read_attributes(message: bytes, keys: KeyRing) -> dict[str, Any]:
             "metadata": each.metadata,
             "tags": list(engagement.tags),
             "customer": engagement.customer_id,
+            "subaccount": engagement.subaccount_id,
         }
     return attributes

@@ -231,6 +231,8 @@ VARIABLES = {
     "mo_customer_id": Variable("customer",
         {"1005": 1005, "0": 0, "4294967295": 2**32 - 1},
         ("", "-1", "4294967296", "shop", "1.0", "\u0661\u0662")),
+    "subaccount_id": Variable("subaccount",
+        {"7": 7, "0": 0}, ("", "-1", "4294967296", "shop")),
 }  # fmt: skip
 BASE: dict[str, Any] = {
     "open_tracking": True,
@@ -244,6 +246,7 @@ BASE: dict[str, Any] = {
     "metadata": {"by": "header"},
     "tags": ["by header"],
     "customer": 1,
+    "subaccount": None,
 }
 HEADER = b'X-MSYS-API: {"campaign_id":"by header","metadata":{"by":"header"},"tags":["by header"]}'
 

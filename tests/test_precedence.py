@@ -59,6 +59,7 @@ ATTRIBUTES = (
     Attribute("metadata", ({"a": 1}, None), None, "metadata", "smtpapi_metadata"),
     Attribute("tags", (["x", "y"], []), None, "tags", "smtpapi_tags"),
     Attribute("customer", (1005, 1), None, None, "mo_customer_id"),
+    Attribute("subaccount", (7, None), None, None, "subaccount_id"),
 )  # fmt: skip
 
 # What a lower layer says where the default says nothing that it could say too.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benches.conftest import Report
-from benches.hop import mails, measures
+from benches.hop import anatomy, mails, measures
 from benches.hop.bars import Results, say
 from benches.hop.hops import DIRECT, PASSING, TRACKING, Bench, Hop, find_programs
 from benches.hop.load import write_mail
@@ -24,7 +24,10 @@ MEASURES: Mapping[str, Callable[[Side], None]] = {
     "recipients": measures.measure_recipients,
     "big": measures.measure_big_mails,
     "memory": measures.measure_memory,
+    "growth": measures.measure_growth,
+    "anatomy": anatomy.measure_anatomy,
 }
+_WITHOUT_BARS = ("growth", "anatomy")
 
 
 def main() -> int:
@@ -59,10 +62,11 @@ def main() -> int:
             report=report,
         )
         measures.check_mails(side)
-        for name in arguments.only or MEASURES:
+        for name in arguments.only or (each for each in MEASURES if each not in _WITHOUT_BARS):
             MEASURES[name](side)
     head = ["", "bar", "measured", "middle half of the rounds", ""]
-    report.table("Bars", head, results.table())
+    if results.rows:
+        report.table("Bars", head, results.table())
     print(report.text())  # noqa: T201 - what it is for
     for missed in results.missed:
         say(f"missed: {missed.what}: {missed.measured:.2f}, {missed.way} {missed.bar:g}")
@@ -82,7 +86,8 @@ def _read_arguments() -> argparse.Namespace:
         "--only",
         action="append",
         choices=MEASURES,
-        help="measure this only; may be given several times",
+        help="measure this only; may be given several times. growth and anatomy have no bar and "
+        "are measured only when they are named",
     )
     return parser.parse_args()
 

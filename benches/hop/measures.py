@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -24,7 +24,7 @@ from benches.hop.hops import (
     Hop,
     Sink,
 )
-from benches.hop.load import Load
+from benches.hop.load import Load, write_mail
 from benches.race import Race
 from tests import process_tree
 
@@ -55,6 +55,8 @@ _BIG_CONNECTIONS = 50
 _BIG_BYTES = 25_000_000
 _BIG_BUDGET_MIB = 512
 _RECIPIENTS = (1, 100, 1000)
+_GROWING_KILOBYTES = (4, 16, 64, 256, 1024)
+_GROWING_CONNECTIONS = (1, 10, 50, 200, 500)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,6 +313,29 @@ def measure_memory(side: Side) -> None:
         [[f"{count // 10:,}", f"{first / _MIB:.1f}"], [f"{count:,}", f"{last / _MIB:.1f}"]],
     )
     side.results.hold(f"memory after {count:,} mails", [last / first], at_most=_MEMORY_BAR)
+
+
+def measure_growth(side: Side) -> None:
+    """CPU a mail by size and by connections; no bar."""
+    rows = []
+    for kilobytes in _GROWING_KILOBYTES:
+        say(f"{kilobytes} KB of HTML")
+        name = f"{kilobytes} KB"
+        file = write_mail(side.files["40 KB"].with_name(name), mails.sized(kilobytes))
+        rows.append(_growth_row(replace(side, files={**side.files, name: file}), name, 10))
+    for connections in _GROWING_CONNECTIONS:
+        say(f"3.8 KB, {connections} connections")
+        rows.append(_growth_row(side, "3.8 KB", connections))
+    names = (HAPROXY, PASSING, TRACKING)
+    head = ["size", "C", *(f"{name}, µs CPU a mail" for name in names)]
+    side.report.table("How the cost of a mail grows", head, rows)
+
+
+def _growth_row(side: Side, size: str, connections: int) -> list[str]:
+    loads = {name: side.load(name, size, connections) for name in (HAPROXY, PASSING, TRACKING)}
+    side.race(loads, rounds=3)
+    cpu = (f"{median(load.cpu_seconds) * 1e6:,.0f}" for load in loads.values())
+    return [size, str(connections), *cpu]
 
 
 def check_mails(side: Side) -> None:

@@ -10,6 +10,7 @@ TrackingError
 │  └─ PolicyRefusedError  policy refuses, or fails and must not be skipped
 ├─ PolicyFailedError      a policy gave no answer: file, line and cause
 ├─ KeyRingError      a key file: path, what is wrong, how to make a good one
+├─ UsersError        a file of users: path, what is wrong, what to do
 ├─ InvalidTokenError      a link that is not ours, or no longer what we sealed
 ├─ RewriteError     the core gave up; the caller sends the original
 ├─ UpstreamError     the next hop: temporary or permanent, and its reply
@@ -75,6 +76,10 @@ class PolicyFailedError(TrackingError):
 
 class KeyRingError(TrackingError):
     """A key file can't be used; the text names the path and what to do."""
+
+
+class UsersError(TrackingError):
+    """A file of users can't be used or changed; the text names the path and what to do."""
 
 
 class InvalidTokenError(TrackingError):

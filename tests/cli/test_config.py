@@ -29,7 +29,7 @@ ESMTP_Listener {
 }
 scriptlet "scriptlet" { script "mine" { source = "policy" } }
 Gateway = "mta.example.com"
-msys_track { unprotected = true }
+msys_track { open_relay = true }
 """
 
 
@@ -95,15 +95,15 @@ def test_what_is_passed_over_is_told_and_no_fault(folder: Path) -> None:
 def test_a_port_that_would_be_an_open_relay_is_a_fault(
     folder: Path, command: tuple[str, ...]
 ) -> None:
-    write(folder, CONF.replace("unprotected = true", ""), "ecelerity.conf")
+    write(folder, CONF.replace("open_relay = true", ""), "ecelerity.conf")
     option = ("--config",) if command == ("proxy",) else ()
     result = run(*command, *option, "ecelerity.conf")
     assert (result.exit_code, result.stdout) == (2, "")
     assert (
-        'ecelerity.conf:5: listen ":25": msys-track does not enforce these options yet: '
-        "esmtp_listener.TLS_Certificate (ecelerity.conf:3); 0.0.0.0:25 would be an open relay: "
-        "listen on a loopback address, or write msys_track { unprotected = true } if something "
-        "else, such as a firewall, protects it\n"
+        'ecelerity.conf:5: listen ":25": msys-track does not enforce these options: '
+        "esmtp_listener.TLS_Certificate (ecelerity.conf:3); say who may send to 0.0.0.0:25 by "
+        "networks or auth_users in msys_track { }, listen on a loopback address, or write "
+        "msys_track { open_relay = true } if something else, such as a firewall, protects it\n"
     ) in result.stderr
     assert not (folder / "msys-track-keys.toml").exists()
 
@@ -279,7 +279,7 @@ def test_what_is_ignored_is_told_while_converting(folder: Path) -> None:
             ":25": {"tracking_domain": "click.example.com", "click_tracking_enabled": True}
         },
         "policy": {"files": ["policy.lua"]},
-        "proxy": {"unprotected": True, "upstream": "mta.example.com:25"},
+        "proxy": {"open_relay": True, "upstream": "mta.example.com:25"},
     }
 
 

@@ -191,6 +191,7 @@ def test_an_address_of_another_machine_is_named_and_exits_1(
     server: str, config: Path, run: Run
 ) -> None:
     replace_in_file(config, "127.0.0.1:0", "192.0.2.1:0")
+    replace_in_file(config, "[proxy]", '[proxy]\nnetworks = ["10.0.0.0/8"]')
     ended = run(server)
     assert (ended.code, ended.output) == (1, b"")
     last = ended.errors.splitlines()[-1]
@@ -366,33 +367,24 @@ def test_keys_are_made_only_for_a_momentum_configuration_that_holds(
     assert [file.name for file in tmp_path.iterdir()] == ["ecelerity.conf"]
 
 
-GUARDED = MOMENTUM.replace("127.0.0.1:0", "0.0.0.0:0") + "Relay_Hosts = ( ::1 )\n"
 REACHED = 'keys = "keys.toml"\n[proxy]\nlisten = "0.0.0.0:0"\nupstream = "127.0.0.1:9"\n'
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "is_protected_elsewhere"),
-    [
-        ("ecelerity.conf", f"{GUARDED}msys_track {{ unprotected = true }}\n", True),
-        ("msys-track.toml", REACHED, False),
-    ],
-)
 @pytest.mark.usefixtures("keys")
-def test_a_port_that_others_reach_is_an_error_in_the_log(
-    name: str,
-    text: str,
-    is_protected_elsewhere: bool,  # noqa: FBT001
-    tmp_path: Path,
-    start: Start,
-) -> None:
-    (tmp_path / name).write_text(text, encoding="utf-8")
-    proxy = start("proxy", "--config", name, "--log-level", "error")
-    [logged] = proxy.stop().logged
-    assert (logged["event"], logged["level"]) == ("proxy.unprotected", "error")
-    assert (logged["address"], logged["unprotected"]) == (
-        f"0.0.0.0:{proxy.port}",
-        is_protected_elsewhere,
-    )
+def test_a_port_that_others_reach_is_not_opened_without_a_rule(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "msys-track.toml").write_text(REACHED, encoding="utf-8")
+    ended = run("proxy")
+    assert (ended.code, ended.output) == (2, b"")
+    assert "msys-track.toml:3: proxy.listen: other machines reach 0.0.0.0:0, and " in ended.errors
+
+
+@pytest.mark.usefixtures("keys")
+def test_an_open_relay_is_a_warning_in_the_log(tmp_path: Path, start: Start) -> None:
+    (tmp_path / "msys-track.toml").write_text(f"{REACHED}open_relay = true\n", encoding="utf-8")
+    proxy = start("proxy", "--log-level", "warning")
+    [logged] = [each for each in proxy.stop().logged if each["event"] == "proxy.open_relay"]
+    assert logged["level"] == "warning"
+    assert logged["addresses"] == ["0.0.0.0:0"]
 
 
 @pytest.mark.parametrize("server", SERVERS)

@@ -10,6 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tests.certificates import make_certificate
+from tests.signing.conftest import make_key_pair
+from tests.users import write_users
+
 from msys_track.keys import file as keys
 
 _FAULTY: Final = Path(__file__).parent / "faulty"
@@ -80,10 +84,15 @@ def combinations(name: str, count: int, *, seed: int) -> Iterator[tuple[Mutation
 
 
 def write_named_files(folder: Path) -> None:
-    """Write what the good files name: keys, certificates, a policy; and one that is broken."""
+    """Write what good files name: keys, users, certificates, a policy; and a broken one."""
     keys.create(folder / "keys.toml")
+    write_users(folder / "users.toml")
+    made = make_certificate(folder)
+    made.certificate.rename(folder / "fullchain.pem")
+    made.key.rename(folder / "privkey.pem")
     (folder / "ca.pem").touch()
     (folder / "policy.lua").write_text(
         'msys.registerModule("policy", { validate_connect = function() return 0 end })\n'
     )
     (folder / "broken.lua").write_text("local mod = {}\nfunction mod:x(\n")
+    make_key_pair("ed25519", folder).file.rename(folder / "dkim.pem")

@@ -81,7 +81,9 @@ def test_keys_that_others_can_read_are_a_fault_of_the_line_of_their_name(folder:
 
 def test_keys_that_momentums_form_lacks_are_no_fault_and_are_not_made(tmp_path: Path) -> None:
     path = tmp_path / "ecelerity.conf"
-    path.write_text('smtpapi {}\nESMTP_Listener { Listen ":2525" {} }\nGateway = mta.test\n')
+    path.write_text(
+        'smtpapi {}\nESMTP_Listener { Listen "127.0.0.1:2525" {} }\nGateway = mta.test\n'
+    )
     checked = check_configuration(path)
     assert checked.problems == ()
     assert checked.configuration is not None
@@ -106,7 +108,7 @@ def test_what_only_tracks_needs_no_upstream(folder: Path) -> None:
 
 def test_what_the_command_line_says_stands_in_place_of_the_files_words(folder: Path) -> None:
     path = folder / "ecelerity.conf"
-    path.write_text('ESMTP_Listener { Listen ":2525" {} }\n')
+    path.write_text('ESMTP_Listener { Listen "127.0.0.1:2525" {} }\n')
     keys = folder / "keys.toml"
     checked = check_configuration(path, keys=keys, upstream="mta.test:25")
     assert checked.problems == ()
@@ -183,3 +185,22 @@ def test_a_password_that_stands_in_the_place_of_its_file_is_not_shown(folder: Pa
     )
     (fault,) = list_faults(folder, "msys-track.toml", text)
     assert fault.endswith(f"5: proxy.upstream_password: {NOWHERE}")
+
+
+def test_a_key_of_dkim_that_can_not_be_used_is_a_fault_of_its_line(folder: Path) -> None:
+    (folder / "dkim.pem").chmod(0o644)
+    text = (
+        good("servers.toml") + '[dkim."example.com"]\nselector = "a"\nprivate_key = "dkim.pem"\n'
+    )
+    [fault] = list_faults(folder, "msys-track.toml", text)
+    line = text.count("\n")
+    assert fault.startswith(f"{folder / 'msys-track.toml'}:{line}: ")
+    assert 'dkim."example.com".private_key: ' in fault
+    assert "chmod 600" in fault
+
+
+@pytest.mark.parametrize("domain", ["example", "b\u00fccher.example", "a b.example", "-a.example"])
+def test_the_name_of_a_dkim_table_is_a_domain(folder: Path, domain: str) -> None:
+    text = good("servers.toml") + f'[dkim."{domain}"]\nselector = "a"\nprivate_key = "dkim.pem"\n'
+    [fault] = list_faults(folder, "msys-track.toml", text)
+    assert "allowed: a domain in ASCII" in fault

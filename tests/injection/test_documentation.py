@@ -14,7 +14,7 @@ from msys_track.injection.settings import ProxySettings
 from msys_track.relay.settings import UpstreamSettings
 
 ROOT = Path(__file__).parents[2]
-PAGES = [(ROOT / "docs" / name).read_text() for name in ("smtp.md", "relay.md")]
+PAGES = [(ROOT / "docs" / name).read_text() for name in ("smtp.md", "relay.md", "access.md")]
 PAGE = "".join(PAGES)
 SOURCES = [
     path
@@ -33,11 +33,23 @@ NOT_LIMITS = {
     "listen_host",
     "listen_port",
     "more_listens",
-    "unprotected",
+    "access",
     "hostname",
     "host",
     "port",
+    "protocol",
     "ehlo_name",
+    # What chooses an upstream stands in the tables of several, without `upstream_`.
+    "priority",
+    "weight",
+    "next_on_4xx",
+    "tls",
+    "tls_verify",
+    "tls_name",
+    "tls_ca_file",
+    "tls_fingerprints",
+    "user",
+    "password",
 }
 
 

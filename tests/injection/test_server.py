@@ -16,7 +16,9 @@ from tests.smtp_client import Client
 from tests.upstreams import Answer, ScriptedUpstream, say, stock_aiosmtpd
 from tests.waiting import until
 
+from msys_track.errors import SettingsError
 from msys_track.keys.ring import KeyRing
+from msys_track.smtp.address import Address
 from msys_track.testing.sink import Arrival, MailSink
 
 pytestmark = pytest.mark.anyio
@@ -218,27 +220,24 @@ async def test_a_client_that_comes_while_it_closes_is_sent_away(start: Start, tu
             assert said == b"" or said.endswith(b"421 4.3.2 Shutting down\r\n")
 
 
-@pytest.mark.parametrize(
-    ("host", "is_told"),
-    [
-        *(("127.0.0.1", False), ("127.0.0.9", False), ("localhost", False), ("127.1", True)),
-        ("0.0.0.0", True),  # noqa: S104 - what is tested
-    ],
-)
-async def test_each_address_that_others_reach_is_an_error_in_the_log(
-    start: Start, host: str, *, is_told: bool
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "localhost"])
+async def test_an_address_of_loopback_is_opened_without_a_rule(start: Start, host: str) -> None:
+    harness = await start(listen_host=host)
+    assert harness.proxy.sockname.host.startswith("127.")
+
+
+@pytest.mark.parametrize("host", ["127.1", "192.0.2.1", "::"])
+async def test_an_address_that_others_reach_is_not_opened_without_a_rule(
+    start: Start, host: str
 ) -> None:
-    with capture_logs() as logs:
-        harness = await start(listen_host=host)
-        bound = socket.create_server((host, 0))
-        of_ones_own = await start(serve_with={"listener": bound})
-    assert of_ones_own.proxy.sockname == bound.getsockname()
-    told = [each for each in logs if each["event"] == "proxy.unprotected"]
-    reached = [harness.proxy.sockname] if is_told else []
-    reached += [each for each in of_ones_own.proxy.socknames if each[0] == "0.0.0.0"]  # noqa: S104
-    assert [(each["address"], each["log_level"]) for each in told] == [
-        (str(address), "error") for address in reached
-    ]
+    with pytest.raises(SettingsError, match=r"proxy: listen: other machines reach .*:0, and"):
+        await start(listen_host=host)
+
+
+async def test_a_socket_of_ones_own_is_listened_on(start: Start) -> None:
+    bound = socket.create_server(("127.0.0.1", 0))
+    harness = await start(serve_with={"listeners": {Address("127.0.0.1", 0): [bound]}})
+    assert harness.proxy.sockname == bound.getsockname()
 
 
 async def test_an_ipv6_address_is_listened_on(start: Start) -> None:

@@ -47,7 +47,7 @@ ATTRIBUTES = [
     Attribute("metadata", None, (), ('{"a":1}',), {'{"b": 2}': '{"b":2}'}),
     Attribute("tags", (), (), (("a", "b"), ()), {'["c"]': ("c",), "[]": ()}),
     Attribute("customer_id", 1, (), (), {"42": 42}),
-    Attribute("subaccount_id", None),
+    Attribute("subaccount_id", None, policy={"7": 7}),
     Attribute("initial_open", False, SWITCH, SWITCH),
     Attribute("transactional", False, (), SWITCH),
     Attribute("click_tracking_include_metadata", True, SWITCH),
@@ -68,6 +68,7 @@ ATTRIBUTES = [
 VARIABLES = {
     "tracking_link_expiry_seconds": "smtpapi_tracking_link_expiry",
     "customer_id": "mo_customer_id",
+    "subaccount_id": "subaccount_id",
 }
 
 ABSENT = object()

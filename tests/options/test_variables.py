@@ -19,6 +19,7 @@ GIVEN = {
     "smtpapi_metadata": '{ "a": [1, "ü"] }',
     "smtpapi_tags": '["x", "y", "x"]',
     "mo_customer_id": "1005",
+    "subaccount_id": "7",
 }
 
 
@@ -43,6 +44,7 @@ def test_the_documented_values_are_read() -> None:
         metadata='{"a":[1,"ü"]}',
         tags=("x", "y"),
         customer_id=1005,
+        subaccount_id=7,
     )
 
 
@@ -74,6 +76,7 @@ def test_an_empty_variable_is_set_and_can_not_be_parsed(name: str) -> None:
         ("smtpapi_tags", '["a"], "b": 1'),
         ("smtpapi_tags", '["a"]}'),
         ("mo_customer_id", "-1"),
+        ("subaccount_id", "shop"),
         ("mo_customer_id", "4294967296"),
         ("mo_customer_id", "acme"),
     ],

@@ -85,7 +85,7 @@ def call(
     return answer, subject.contexts, counted
 
 
-@pytest.mark.parametrize("hook", Hook)
+@pytest.mark.parametrize("hook", [each for each in Hook if each is not Hook.AUTH])
 @pytest.mark.parametrize("language", ["Lua", "Python"])
 @pytest.mark.parametrize("is_first", [True, False], ids=["fails first", "fails last"])
 @pytest.mark.parametrize("name", FAILS)
@@ -135,6 +135,12 @@ def test_each_failure_in_a_row_is_counted_and_what_stands_between_them_holds() -
     assert (answer, counted) == (None, ["policy.continued"] * 3)
     assert contexts.lookup("smtpapi_click_tracking") == "0"
     assert contexts.message.get("smtpapi_campaign_id") is None
+
+
+@pytest.mark.parametrize("name", FAILS)
+def test_nobody_gets_in_because_a_policy_fails_at_auth(name: str) -> None:
+    answer, _, counted = call(Hook.AUTH, failing(name, Hook.AUTH), on_failure="continue")
+    assert (answer, counted) == (REFUSED, ["policy.refused"])
 
 
 @pytest.mark.parametrize("is_first", [True, False])

@@ -4,37 +4,17 @@ import ssl
 from pathlib import Path
 
 import pytest
-from tests.certificates import make_certificate
+from tests.certificates import make_certificate, shake_hands
 
 from msys_track.errors import SettingsError
 from msys_track.smtp.tls import (
     ClientTls,
     FingerprintError,
-    ServerTls,
     check_fingerprint,
     make_client_tls,
     make_server_context,
     parse_fingerprint,
 )
-
-
-def shake_hands(
-    server: ssl.SSLContext, client: ssl.SSLContext, name: str | None = "localhost"
-) -> ssl.SSLObject:
-    """Finish a handshake in memory, and return the client's end."""
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ours = client.wrap_bio(to_client, to_server, server_hostname=name)
-    theirs = server.wrap_bio(to_server, to_client, server_side=True)
-    is_done = [False, False]
-    for _ in range(10):
-        for number, end in enumerate((ours, theirs)):
-            try:
-                end.do_handshake()
-                is_done[number] = True
-            except ssl.SSLWantReadError:
-                continue
-    assert all(is_done)
-    return ours
 
 
 def test_a_client_that_verifies_takes_the_name_of_the_certificate(tmp_path: Path) -> None:
@@ -144,46 +124,6 @@ def test_what_is_not_pem_is_refused(tmp_path: Path) -> None:
 def test_authorities_that_can_not_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"ca\.pem: can't be read"):
         make_client_tls(verify=True, ca_file=tmp_path / "ca.pem")
-
-
-def test_files_that_did_not_change_are_not_read_again(tmp_path: Path) -> None:
-    made = make_certificate(tmp_path)
-    tls = ServerTls(made.certificate, made.key)
-    before = tls.context
-    assert not tls.reload_if_changed()
-    assert tls.context is before
-
-
-def test_a_renewed_certificate_serves_the_next_connection(tmp_path: Path) -> None:
-    made = make_certificate(tmp_path)
-    tls = ServerTls(made.certificate, made.key)
-    renew(tmp_path)
-    assert tls.reload_if_changed()
-    shake_hands(tls.context, made.trust())
-
-
-def test_a_pair_that_does_not_fit_leaves_the_old_one_in_force(tmp_path: Path) -> None:
-    made = make_certificate(tmp_path)
-    tls = ServerTls(made.certificate, made.key)
-    old_trust = made.trust()
-    old_key = made.key.read_bytes()
-    renew(tmp_path)
-    new_key = made.key.read_bytes()
-    made.key.write_bytes(old_key)
-    for reload in (tls.reload, tls.reload_if_changed):
-        with pytest.raises(SettingsError, match="the key is not the certificate's"):
-            reload()
-    shake_hands(tls.context, old_trust)
-    made.key.write_bytes(new_key)
-    assert tls.reload_if_changed()
-    shake_hands(tls.context, made.trust())
-
-
-def renew(folder: Path) -> None:
-    """Replace the files as certbot does: new ones take the old ones' names."""
-    new = make_certificate(folder, stem="new")
-    new.certificate.replace(folder / "server.crt")
-    new.key.replace(folder / "server.key")
 
 
 def test_a_client_may_ask_for_another_name_than_the_host(tmp_path: Path) -> None:

@@ -8,17 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from msys_track.config.configuration import Configuration, make_configuration
+from msys_track.config.configuration import Configuration, find_access_problems, make_configuration
 from msys_track.config.document import Document
 from msys_track.config.load import complete_document, read_document
 from msys_track.config.problems import Problem, in_order
 from msys_track.config.reading import Reading
 from msys_track.config.schema.tables import TopLevel
-from msys_track.errors import KeyRingError, SettingsError
+from msys_track.errors import KeyRingError, SettingsError, UsersError
+from msys_track.injection.access_settings import AccessSettings
+from msys_track.injection.users import read_users
 from msys_track.keys.file import KeySource
 from msys_track.keys.ring import KeyRing
 from msys_track.policy import loading
 from msys_track.policy.loading import PolicySettings
+from msys_track.signing.private_key import load_private_key
+from msys_track.smtp.tls import make_server_context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +49,12 @@ def check_configuration(
     document = complete_document(read_document(path), keys=keys, upstream=upstream)
     reading = Reading(document)
     own = in_order([*document.problems, *reading.problems()])
+    configuration = None if own else make_configuration(document, reading)
+    if configuration is not None:
+        own = in_order(find_access_problems(document, reading, configuration))
     return Checked(
         document=document,
-        configuration=None if own else make_configuration(document, reading),
+        configuration=None if own else configuration,
         problems=(*own, *_check_named_files(document, reading)),
     )
 
@@ -60,6 +67,14 @@ def _check_named_files(document: Document, reading: Reading) -> Iterator[Problem
             KeyRing.load(source)
         except KeyRingError as error:
             yield document.problem(("keys",), str(error))
+    for domain, fields in reading.families["dkim"].items():
+        file = fields.get("private_key")
+        if file is not None and (not isinstance(file, Path) or file.is_file()):
+            try:
+                load_private_key(file)
+            except SettingsError as error:
+                yield document.problem(("dkim", domain, "private_key"), str(error))
+    yield from _check_access_files(document, reading)
     # A policy must run under the limits that were meant, or not at all.
     if any(path[0] == "policy" and path[1:2] != ("files",) for path, _ in reading.faults):
         return
@@ -71,3 +86,17 @@ def _check_named_files(document: Document, reading: Reading) -> Iterator[Problem
         except SettingsError as error:
             for line in str(error).splitlines():
                 yield document.problem(("policy", "files", place), line)
+
+
+def _check_access_files(document: Document, reading: Reading) -> Iterator[Problem]:
+    rules = reading.values[AccessSettings]
+    try:
+        if users := rules.get("auth_users"):
+            read_users(users)
+    except UsersError as error:
+        yield document.problem(("proxy", "auth_users"), str(error))
+    try:
+        if certificate := rules.get("tls_certificate"):
+            make_server_context(certificate, rules.get("tls_key"))
+    except SettingsError as error:
+        yield document.problem(("proxy", "tls_certificate"), str(error))

@@ -3,21 +3,25 @@
 Configurations in both forms are checked here and nowhere else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from msys_track.config import scopes
-from msys_track.config.document import Document
+from msys_track.config.document import Document, KeyPath
 from msys_track.config.problems import ConfigurationError, Problem
 from msys_track.config.reading import Reading, Server
 from msys_track.config.schema.tables import TopLevel
+from msys_track.injection.access_settings import AccessSettings, ClientSettings, LimitSettings
+from msys_track.injection.faults import find_faults
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys.file import KeySource
 from msys_track.options.scopes import Scopes
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.settings.addresses import NETWORK
+from msys_track.signing.settings import DkimSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
 
@@ -37,6 +41,8 @@ class Configuration:
     """Set whenever `proxy` is; what `[upstream.NAME]` tables don't set is as here."""
     upstreams: Mapping[str, UpstreamSettings]
     """Of each `[upstream.NAME]` by its name, or `upstream` alone with an empty name."""
+    dkim: Mapping[str, DkimSettings]
+    """Of each `[dkim."DOMAIN"]` by its domain."""
     spool: SpoolSettings
     tracker: TrackerSettings | None
     notices: tuple[Problem, ...]
@@ -45,7 +51,13 @@ class Configuration:
     @property
     def families(self) -> Mapping[str, Mapping[str, Any]]:
         """The settings of each table in a family, by the family's name and its own."""
-        return {"upstream": {name: each for name, each in self.upstreams.items() if name}}
+        rules = self.proxy.access if self.proxy is not None else AccessSettings()
+        return {
+            "upstream": {name: each for name, each in self.upstreams.items() if name},
+            "client": {str(network): each for network, each in rules.clients.items()},
+            "user": rules.users,
+            "dkim": self.dkim,
+        }
 
 
 def judge_document(document: Document, server: Server | None = None) -> Configuration:
@@ -58,7 +70,25 @@ def judge_document(document: Document, server: Server | None = None) -> Configur
     problems = [*document.problems, *reading.problems()]
     if problems:
         raise ConfigurationError(document.path, problems)
-    return make_configuration(document, reading)
+    configuration = make_configuration(document, reading)
+    if problems := list(find_access_problems(document, reading, configuration)):
+        raise ConfigurationError(document.path, problems)
+    return configuration
+
+
+def find_access_problems(
+    document: Document, reading: Reading, configuration: Configuration
+) -> Iterator[Problem]:
+    """Find what would let in everybody, or nobody, in a document without other problems."""
+    if configuration.proxy is None:
+        return
+    listens = {address: path for path, address in scopes.find_listens(reading.stanzas).items()}
+    for fault in find_faults(configuration.proxy):
+        path: KeyPath = ("proxy", fault.key)
+        if fault.address is not None and path not in document.places:
+            path = listens.get(fault.address, path)
+        said = document.hints.get(("proxy", "open_relay"), "open_relay = true")
+        yield document.problem(path, fault.text.replace("open_relay = true", said))
 
 
 def make_configuration(document: Document, reading: Reading) -> Configuration:
@@ -73,6 +103,14 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         proxy["listen_host"], proxy["listen_port"] = first
         proxy["more_listens"] = tuple(more)
     top = TopLevel(**values[TopLevel])
+    proxy["access"] = AccessSettings(
+        **values[AccessSettings],
+        clients={
+            NETWORK.read(name): ClientSettings(**each)
+            for name, each in reading.families["client"].items()
+        },
+        users={name: LimitSettings(**each) for name, each in reading.families["user"].items()},
+    )
     hop = values[UpstreamSettings]
     own = reading.families["upstream"] or {"": {}}
     upstreams = {name: UpstreamSettings(**{**hop, **each}) for name, each in own.items()}
@@ -85,6 +123,7 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         proxy=ProxySettings(**proxy) if has_proxy else None,
         upstream=UpstreamSettings(**hop) if has_proxy else None,
         upstreams=upstreams if has_proxy else {},
+        dkim={name: DkimSettings(**each) for name, each in reading.families["dkim"].items()},
         spool=SpoolSettings(
             **{"path": document.path.parent / SpoolSettings().path, **values[SpoolSettings]}
         ),

@@ -117,10 +117,11 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
 
     A server's table that the file lacks is left out, because that server can't start.
     """
+    access = configuration.proxy.access if configuration.proxy is not None else None
     rooms: dict[KeyPath, tuple[Any, ...]] = {
         (): (configuration,),
         ("policy",): (configuration.policy,),
-        ("proxy",): (configuration.proxy, configuration.upstream),
+        ("proxy",): (configuration.proxy, access, configuration.upstream),
         ("spool",): (configuration.proxy and configuration.spool,),
         ("tracker",): (configuration.tracker,),
     }

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Final
 
 from msys_track.errors import SettingsError
 
@@ -35,13 +36,18 @@ class ConfigurationError(SettingsError):
         super().__init__("\n".join(problem.format_line(path) for problem in self.problems))
 
 
+_RENAMED: Final = {"unprotected": "open_relay"}
+
+
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Sort by file, the configuration's own first, and line."""
     return tuple(sorted(problems, key=lambda each: (str(each.file or ""), each.line)))
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:
-    """Find the known name that a wrong one most likely meant."""
+    """Find the known name that a wrong one most likely meant, or that an old one has now."""
+    if _RENAMED.get(name) in known:
+        return _RENAMED[name]
     by_folded = {each.casefold(): each for each in known}
     folded = name.casefold().replace("-", "_")
     close = get_close_matches(folded, by_folded, n=1, cutoff=0.7)

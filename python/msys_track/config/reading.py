@@ -27,6 +27,7 @@ from msys_track.config.schema.tables import (
 )
 from msys_track.config.scopes import ScopeStanza
 from msys_track.errors import describe_os_error
+from msys_track.injection.access_settings import AccessSettings
 from msys_track.injection.settings import ProxySettings
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
@@ -42,7 +43,8 @@ Server: TypeAlias = Literal["proxy", "tracker"]
 
 SERVERS: Final[tuple[Server, ...]] = ("proxy", "tracker")
 _SINGLE: Final = (
-    TopLevel, PolicySettings, ProxySettings, UpstreamSettings, SpoolSettings, TrackerSettings,
+    TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
+    TrackerSettings,
 )  # fmt: skip
 # The server that makes the file or folder which a key of these names.
 _MADE_BY: Final[Mapping[type, Server]] = {SpoolSettings: "proxy", TrackerSettings: "tracker"}
@@ -206,7 +208,8 @@ class Reading:
         if self._server == "tracker":
             return
         if key.kind is not SECRET:
-            self._is_there(path, name)
+            hint = f": msys-track users add {self._folder / name} NAME"
+            self._is_there(path, name, hint if key.fields == ("auth_users",) else "")
         elif not os.access(self._folder / name, os.F_OK):
             # It may be the secret itself, which must not be shown.
             self._add_fault(path, f"no file has this name; allowed: {SECRET.allowed}")

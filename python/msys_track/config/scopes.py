@@ -20,7 +20,7 @@ _MODULE: Final = "smtpapi_"
 _VARIABLES: Final = tuple(
     f"{_MODULE}{field.removesuffix('_seconds')}"
     for field in variables.Variables._fields
-    if field not in ("customer_id", "ignored")
+    if field not in ("customer_id", "subaccount_id", "ignored")
 )
 """Context variables of Momentum's module: only these may have its prefix."""
 

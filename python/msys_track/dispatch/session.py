@@ -3,7 +3,7 @@
 It has no socket, so that the SMTP session and `msys-track explain` both use it to call policy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msys_track.errors import PolicyRefusedError
 from msys_track.options.scopes import Scopes, address_of
@@ -22,7 +22,7 @@ class PolicySession:
         listen: name of the listening address.
     """
 
-    __slots__ = ("_contexts", "_helo", "_listen", "_peer", "_recipients", "_sender")
+    __slots__ = ("_contexts", "_helo", "_listen", "_peer", "_recipients", "_sender", "_user")
 
     def __init__(self, scopes: Scopes, *, peer: str, listen: str) -> None:
         variables = scopes.context(scopes.layers(listen, address_of(peer)))
@@ -30,6 +30,7 @@ class PolicySession:
         self._peer = peer
         self._listen = listen
         self._helo = ""
+        self._user: str | None = None
         self._sender: str | None = None
         self._recipients: dict[str, None] = {}
 
@@ -72,6 +73,7 @@ class PolicySession:
             peer=self._peer,
             listen=self._listen,
             helo=self._helo,
+            user=self._user,
             sender=self._sender,
             recipients=tuple(self._recipients),
             recipient=recipient,
@@ -93,6 +95,27 @@ class PolicySession:
         """Call policy after EHLO or HELO."""
         self._helo = helo
         return self._ask(policy, Hook.EHLO)
+
+    def authenticate(
+        self, policy: Guard | None, user: str, variables: Mapping[str, str]
+    ) -> Reply | None:
+        """Call policy after AUTH, once the password was right; a refusal leaves no trace.
+
+        Args:
+            policy: what to call.
+            user: who authenticated.
+            variables: what the login says, for the connection's context.
+        """
+        connection = self._contexts.connection
+        before = connection.save()
+        for name, value in variables.items():
+            connection.set(name, value)
+        self._user = user
+        refusal = self._ask(policy, Hook.AUTH)
+        if refusal is not None:
+            self._user = None
+            connection.restore(before)
+        return refusal
 
     def set_sender(self, policy: Guard | None, sender: str) -> Reply | None:
         """Call policy after MAIL; an empty sender is the null reverse-path."""

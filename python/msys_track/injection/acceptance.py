@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from msys_track.dispatch.decide import CopyDecision, Decision
@@ -29,6 +29,7 @@ from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.intake import DataRefusedError
 from msys_track.injection.record import Made, Recorder, SentCopy, find_queue_id
+from msys_track.injection.repeats import Repeats
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.upstream import Delivery, NextHop, Transaction
@@ -156,6 +157,7 @@ class Acceptance:
         self._counters = counters
         self._spool = spool
         self._copies_at_once = copies_at_once
+        self._repeats = Repeats(monotonic)
         self._recorder = Recorder(counters, shows_addresses=shows_addresses)
 
     async def answer(
@@ -169,10 +171,15 @@ class Acceptance:
         passage = _Passage(envelope, hold, client_is_gone)
         started = perf_counter()
         try:
+            if self._repeats:
+                repeated = await self._repeats.find_answer(envelope, client_is_gone)
+                if repeated is not None:
+                    self._recorder.record_repeated(envelope, repeated)
+                    return repeated
             await self._decide(passage)
             passage.stages["decide"] = perf_counter() - started
             alone = len(passage.decision.copies) == 1
-            reply = await (self._send_one(passage) if alone else self._send_all(passage))
+            reply = await (self._send_one(passage) if alone else self._send_once(passage))
             stages = passage.stages
             stages["rewrite"] = passage.made.seconds
             stages["total"] = perf_counter() - started + envelope.receive_seconds
@@ -236,6 +243,16 @@ class Acceptance:
         return reply
 
     # Several copies
+
+    async def _send_once(self, passage: _Passage) -> Reply:
+        """Send all copies, so that a client which does not wait for that can repeat it."""
+        key = self._repeats.begin(passage.envelope, passage.is_gone)
+        reply: Reply | None = None
+        try:
+            reply = await self._send_all(passage)
+        finally:
+            self._repeats.end(key, reply)
+        return reply
 
     async def _send_all(self, passage: _Passage) -> Reply:
         """Send the first copy alone: what is refused for all is refused before anybody has it."""

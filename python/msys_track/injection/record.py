@@ -160,6 +160,11 @@ class Recorder:
             ms={name: round(seconds * 1000, 3) for name, seconds in stages.items()},
         )
 
+    def record_repeated(self, envelope: Envelope, reply: Reply) -> None:
+        """Record that a client repeated a mail whose answer it had not waited for."""
+        self._counters.add("messages.repeated")
+        log.info("message.repeated", **self._describe(envelope), code=reply.code)
+
     def record_unserved(self, envelope: Envelope, why: str, sent: Sequence[SentCopy]) -> None:
         """Record that some readers have their copy, and others never will."""
         self._counters.add("messages.partly_relayed")

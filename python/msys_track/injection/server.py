@@ -3,16 +3,17 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.acceptance import Acceptance, Keeper
+from msys_track.injection.access import Access
 from msys_track.injection.budget import Budget
 from msys_track.injection.session import Session, Shared
-from msys_track.injection.settings import ProxySettings, is_loopback
+from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.upstream import NextHop
@@ -63,6 +64,16 @@ class Proxy:
         """The bytes of mail in memory now, as the budget counts them."""
         return self._shared.budget.in_flight_bytes
 
+    @property
+    def has_sessions(self) -> bool:
+        """Whether there are clients."""
+        return bool(self._shared.sessions or self._shared.answers)
+
+    def stop_listening(self) -> None:
+        """Take no more clients; those that are there go on."""
+        for server in self._servers:
+            server.close()
+
     def _sweep(self) -> None:
         """Look for silent clients: one timer for all sessions."""
         now, settings = self._loop.time(), self._shared.settings
@@ -77,8 +88,7 @@ class Proxy:
 
         It cuts off what is not finished after `drain_seconds`; those clients will send again.
         """
-        for server in self._servers:
-            server.close()
+        self.stop_listening()
         shared = self._shared
         shared.closing.set()
         for session in tuple(shared.sessions):
@@ -95,6 +105,7 @@ class Proxy:
         for answer in tuple(shared.answers):
             answer.cancel()
         await asyncio.gather(*shared.answers, return_exceptions=True)
+        shared.access.close()
         log.info("proxy.closed", **shared.counters.snapshot())
 
 
@@ -103,12 +114,12 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     rewriter: Dispatcher,
     upstream: NextHop,
     *,
-    listener: socket.socket | None = None,
+    listeners: Mapping[Address, Sequence[socket.socket]] | None = None,
     counters: Counters | None = None,
     spool: Keeper | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Proxy:
-    """Listen on the addresses of the settings; on `listener`, a bound socket, for the first.
+    """Listen on the addresses of the settings; where `listeners` has sockets for one, on these.
 
     What the upstream takes in part goes to `spool`, if there is one.
 
@@ -116,12 +127,16 @@ async def serve(  # noqa: PLR0913 - the parts of one server
 
     Raises:
         OSError: an address can't be bound; then none is.
+        SettingsError: a certificate can't be used, or anybody could send.
+        UsersError: the file of users can't be used.
     """
-    bound = _bind_addresses(settings.listens, listener)
-    loop = asyncio.get_running_loop()
     counters = counters or Counters()
+    access = Access(settings, counters)
+    bound = _bind_addresses(settings.listens, listeners or {})
+    loop = asyncio.get_running_loop()
     shared = Shared(
         settings=settings,
+        access=access,
         upstream=upstream,
         acceptance=Acceptance(
             rewriter,
@@ -137,37 +152,32 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     )
 
     servers = []
-    for bind_host, each in bound.items():
+    for bind_host, sockets in bound.items():
         session = partial(Session, shared, loop, listen=str(bind_host))
-        servers.append(await loop.create_server(session, sock=each, backlog=_BACKLOG))
-    proxy = Proxy(shared, servers, list(bound.values()))
-    for bind_host, sockname in zip(bound, proxy.socknames, strict=True):
+        for each in sockets:
+            servers.append(await loop.create_server(session, sock=each, backlog=_BACKLOG))  # noqa: PERF401 - one after the other
+    proxy = Proxy(shared, servers, [sockets[0] for sockets in bound.values()])
+    for sockname in proxy.socknames:
         log.info("proxy.listening", host=sockname.host, port=sockname.port)
-        if not (is_loopback(bind_host.host) and is_loopback(sockname.host)):
-            log.error(
-                "proxy.unprotected",
-                address=str(sockname),
-                unprotected=settings.unprotected,
-                hint="every client that reaches this address can send; listen on loopback or "
-                "behind a firewall",
-            )
     return proxy
 
 
 def _bind_addresses(
-    addresses: Sequence[Address], first: socket.socket | None
-) -> dict[Address, socket.socket]:
-    """Bind every address or none."""
-    bound: dict[Address, socket.socket] = {}
+    addresses: Sequence[Address], given: Mapping[Address, Sequence[socket.socket]]
+) -> dict[Address, Sequence[socket.socket]]:
+    """Bind every address that has no socket yet, or none."""
+    bound: dict[Address, Sequence[socket.socket]] = {}
+    made: list[socket.socket] = []
     try:
         for address in addresses:
-            if first is not None and not bound:
-                bound[address] = first
-            else:
-                family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-                bound[address] = socket.create_server(address, family=family, backlog=_BACKLOG)
+            if address in given:
+                bound[address] = given[address]
+                continue
+            family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+            made.append(socket.create_server(address, family=family, backlog=_BACKLOG))
+            bound[address] = made[-1:]
     except OSError:
-        for each in bound.values():
+        for each in made:
             each.close()
         raise
     return bound

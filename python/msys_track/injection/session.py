@@ -15,6 +15,7 @@ from typing import Final, cast
 from msys_track.dispatch.session import PolicySession
 from msys_track.errors import UpstreamError
 from msys_track.injection.acceptance import Acceptance
+from msys_track.injection.access import Access
 from msys_track.injection.budget import Budget, Hold
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.intake import DataRefusedError, open_message
@@ -61,6 +62,7 @@ class Shared:
     """The state that the sessions of one listener share."""
 
     settings: ProxySettings
+    access: Access
     upstream: NextHop
     acceptance: Acceptance
     budget: Budget
@@ -111,7 +113,7 @@ class Session(asyncio.Protocol):
         self._machine = Machine(shared.offer(None), limits, self._open_hold)
         self._hold: Hold | None = None
         self._mail_parameters: tuple[str, ...] = ()
-        self._recipients: dict[str, str] = {}  # as first given, by the form that is compared
+        self._recipients: dict[str, Recipient] = {}  # by the form in which mailboxes are equal
         self._asking: asyncio.Task[None] | None = None
         self._is_answering = False
         self._is_draining = False
@@ -335,21 +337,30 @@ class Session(asyncio.Protocol):
             self._machine.answer(_TOO_MANY_RECIPIENTS)
             return
         # The same mailbox is one reader, however its domain is written.
-        path = self._recipients.setdefault(fold_domain(event.path), event.path)
-        rejection = self._policy.add_recipient(self._guard, path)
-        self._machine.answer(_RCPT_OK if rejection is None else self._count_rejection(rejection))
+        mailbox = fold_domain(event.path)
+        known = self._recipients.get(mailbox)
+        recipient = known or Recipient(path=event.path, parameters=event.parameters)
+        rejection = self._policy.add_recipient(self._guard, recipient.path)
+        if rejection is not None:
+            self._machine.answer(self._count_rejection(rejection))
+            return
+        self._recipients[mailbox] = recipient
+        self._machine.answer(_RCPT_OK)
 
     def _receive_message(self, received: events.Received) -> None:
         received_at = self._shared.clock()
         hold, self._hold = self._hold or self._open_hold(), None
         # The message goes on even if the client does not wait for the answer.
         self._is_answering = True
-        task = self._loop.create_task(self._take_message(received, hold, received_at))
+        receive_seconds = self._loop.time() - self._message_since
+        task = self._loop.create_task(
+            self._take_message(received, hold, received_at, receive_seconds)
+        )
         self._shared.answers.add(task)
         task.add_done_callback(self._answer_message)
 
     async def _take_message(
-        self, received: events.Received, hold: Hold, received_at: datetime
+        self, received: events.Received, hold: Hold, received_at: datetime, receive_seconds: float
     ) -> Reply:
         """Return the answer to a message, and release `hold`."""
         shared = self._shared
@@ -363,9 +374,10 @@ class Session(asyncio.Protocol):
                 contexts=policy.contexts,
                 sender=policy.sender,
                 mail_parameters=self._mail_parameters,
-                recipients=tuple(Recipient(path=path) for path in policy.recipients),
+                recipients=tuple(self._recipients.values()),
                 message=message,
                 received_at=received_at.timestamp(),
+                receive_seconds=receive_seconds,
             )
             del received
             return await shared.acceptance.answer(envelope, hold, self._client_is_gone)

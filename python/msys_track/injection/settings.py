@@ -1,15 +1,17 @@
 """Settings of the listener that takes mail; every default is stated here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Annotated
 
+from msys_track.injection.access_settings import AccessSettings
 from msys_track.settings.addresses import LISTEN
 from msys_track.settings.key import Key, check_settings
 from msys_track.settings.kinds import (
     BYTES,
     BYTES_OR_NONE,
     COUNT,
+    COUNT_OR_AUTO,
     HOSTNAME,
     LARGE_BYTES,
     SECONDS,
@@ -43,15 +45,6 @@ class ProxySettings:
     ] = "127.0.0.1"
     listen_port: int = 2525
     more_listens: tuple[Address, ...] = ()
-    unprotected: Annotated[
-        bool,
-        Key(
-            SWITCH,
-            "something else, such as a firewall, protects the addresses that are not loopback; "
-            "needed where `ecelerity.conf` asks for AUTH, TLS or relay rules, which are not "
-            "enforced yet",
-        ),
-    ] = False
     hostname: Annotated[str, Key(HOSTNAME, "our name in the greeting")] = "localhost"
     # Announced as SIZE, unless the upstream's own limit is lower; 552 beyond.
     max_message_bytes: Annotated[int, Key(LARGE_BYTES, "largest message")] = 32 * _MEBIBYTE
@@ -73,14 +66,25 @@ class ProxySettings:
     drain_seconds: Annotated[
         float, Key(SECONDS, "how long stopping waits for messages under way")
     ] = 30
+    # service/
+    workers: Annotated[
+        int | str,
+        Key(
+            COUNT_OR_AUTO,
+            'processes that take mail; `"auto"`: one for each processor. They share '
+            "`max_connections`, `max_bytes_in_flight` and `upstream_max_connections`",
+        ),
+    ] = 1
+    worker_timeout_seconds: Annotated[
+        float,
+        Key(
+            SECONDS,
+            "a worker that stands still for so long, in a policy perhaps, is killed and replaced",
+        ),
+    ] = 60
 
-    # What becomes of a message
-    copies_at_once: Annotated[
-        int, Key(COUNT, "copies of one message that are sent to the upstream at one time")
-    ] = 10
-    log_addresses: Annotated[
-        bool, Key(SWITCH, "log senders and readers whole; otherwise as `j…@example.com`")
-    ] = False
+    access: AccessSettings = field(default_factory=AccessSettings)
+    """Who may inject mail; its keys stand in `[proxy]` too."""
 
     # The session's limits.
     max_command_bytes: Annotated[
@@ -95,6 +99,13 @@ class ProxySettings:
     message_timeout_seconds: Annotated[
         float, Key(SECONDS, "how long a message may take from DATA to its end")
     ] = 3600
+    # What becomes of a message
+    copies_at_once: Annotated[
+        int, Key(COUNT, "copies of one message that are sent to the upstream at one time")
+    ] = 10
+    log_addresses: Annotated[
+        bool, Key(SWITCH, "log senders and readers whole; otherwise as `j…@example.com`")
+    ] = False
 
     def __post_init__(self) -> None:
         check_settings(self, "proxy: ")

@@ -11,8 +11,7 @@ import re
 import secrets
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
@@ -20,6 +19,14 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from msys_track.errors import KeyRingError, describe_os_error
+from msys_track.keys.private_file import (
+    create_private_file,
+    is_private,
+    name_draft,
+    replace_private_file,
+    sync_folder,
+    write_durably,
+)
 
 SECRET_BYTES = 32
 MAX_KEYS = 255  # a token has one byte for the key's number; 0 is not used
@@ -120,9 +127,9 @@ def create(source: KeySource | str, *, now: datetime | None = None) -> None:
     """
     path = _require_file(source)
     try:
-        with _create_private_file(path) as descriptor:
+        with create_private_file(path) as descriptor:
             _write_keys(descriptor, [make_key(1, now or datetime.now(UTC))])
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileExistsError as error:
         hint = f"`msys-track keys rotate {path}` adds a key to it"
         raise KeyRingError(f"{path}: there is a file already; {hint}") from error
@@ -144,9 +151,8 @@ def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
             rotated already, or is not a file.
     """
     path = Path(os.path.realpath(_require_file(source)))
-    draft = path.with_name(f".{path.name}.new")  # as long as it exists, no other rotation starts
     try:
-        with _create_private_file(draft) as descriptor:
+        with replace_private_file(path) as descriptor:
             keys = read_keys(path)
             # Numbers of removed keys come last: an old link must not look like one of a key we
             # have.
@@ -157,14 +163,9 @@ def rotate(source: KeySource | str, *, now: datetime | None = None) -> int:
                 what = f"has {MAX_KEYS} keys, the most there can be"
                 raise KeyRingError(f"{path}: {what}; remove the oldest")
             new = make_key(number, now or datetime.now(UTC))
-            # Root may rotate for a service: the readers of the old file can read the new one.
-            old = path.stat()
-            os.fchown(descriptor, old.st_uid, old.st_gid if old.st_mode & 0o040 else -1)
-            os.fchmod(descriptor, 0o600 | old.st_mode & 0o044)
             _write_keys(descriptor, [new, *keys])
-            draft.replace(path)
-        _sync_folder(path.parent)
     except FileExistsError as error:
+        draft = name_draft(path)
         hint = f"if no other rotation of {path} is running, remove {draft}"
         raise KeyRingError(f"{draft}: a rotation is under way or was cut off; {hint}") from error
     except OSError as error:
@@ -243,7 +244,7 @@ def _read_file(source: KeySource, path: Path, what: str, hint: str) -> bytes:
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
-            if not _is_private(status, path.parent):
+            if not is_private(status, path.parent):
                 mode = stat.S_IMODE(status.st_mode)
                 why = f"users other than its owner can use it (mode {mode:04o})"
                 hint = f"run `chmod 600 {path}`; a mounted secret: mode 0440, owned by root"
@@ -253,25 +254,6 @@ def _read_file(source: KeySource, path: Path, what: str, hint: str) -> bytes:
         raise KeyRingError(f"{source}: there is no such {what}; {hint}") from error
     except OSError as error:
         raise KeyRingError(f"{source}: can't be read: {describe_os_error(error)}") from error
-
-
-def _is_private(status: os.stat_result, folder: Path) -> bool:
-    """Tell whether a file is readable only by those whom its owner or root meant."""
-    mode = stat.S_IMODE(status.st_mode)
-    if not mode & 0o077:
-        return True
-    trusted = (0, os.geteuid())
-    if status.st_uid not in trusted:
-        return False
-    # As PostgreSQL has it for a server's key: root's file may be readable by the group that root
-    # gave it ("Secure TCP/IP Connections with SSL").
-    if status.st_uid == 0 and not mode & 0o037:
-        return True
-    if mode & 0o333:
-        return False
-    # Read-only for all users, as secrets are mounted, in a folder that is closed to others.
-    around = folder.stat()
-    return around.st_uid in trusted and not around.st_mode & 0o077
 
 
 def parse_keys(source: KeySource | str, content: bytes) -> list[SecretKey]:
@@ -332,19 +314,6 @@ def _parse_key(where: str, table: Any) -> SecretKey:
     return SecretKey(id=number, created=created, secret=secret)
 
 
-@contextmanager
-def _create_private_file(path: Path) -> Iterator[int]:
-    """Make a file that its owner alone can read; remove it if writing fails."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        yield descriptor
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)
-
-
 def _write_keys(descriptor: int, keys: Sequence[SecretKey]) -> None:
     tables = [
         _TABLE.format(
@@ -352,14 +321,4 @@ def _write_keys(descriptor: int, keys: Sequence[SecretKey]) -> None:
         )
         for key in keys
     ]
-    with os.fdopen(descriptor, "wb", closefd=False) as file:
-        file.write("".join([_HEADER, *tables]).encode())
-    os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_durably(descriptor, "".join([_HEADER, *tables]).encode())

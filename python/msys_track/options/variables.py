@@ -15,10 +15,13 @@ from msys_track.smtpapi import refusals
 from msys_track.smtpapi.header import MAX_CAMPAIGN_BYTES, MAX_TAGS
 from msys_track.smtpapi.json import JsonError
 
-_MAX_CUSTOMER: Final = 2**32 - 1
+_MAX_ID: Final = 2**32 - 1
 
 BYPASS: Final = "__bypass_smtpapi"
 PATHWAY: Final = "pathway"
+SUBACCOUNT: Final = "subaccount_id"
+WORKSPACE: Final = "workspace_id"
+"""Bird's; it decides nothing here."""
 
 
 class Lookup(Protocol):
@@ -52,6 +55,7 @@ class Variables(NamedTuple):
     """Compact JSON text of an object."""
     tags: tuple[str, ...] | None = None
     customer_id: int | None = None
+    subaccount_id: int | None = None
     ignored: tuple[IgnoredVariable, ...] = ()
 
 
@@ -140,10 +144,10 @@ def _parse_tags(value: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tags))[:MAX_TAGS]
 
 
-def _parse_customer(value: str) -> int:
+def _parse_id(value: str) -> int:
     number = _parse_decimal(value)
-    if number is None or number > _MAX_CUSTOMER:
-        raise _MeaninglessError(f"a whole number from 0 to {_MAX_CUSTOMER}")
+    if number is None or number > _MAX_ID:
+        raise _MeaninglessError(f"a whole number from 0 to {_MAX_ID}")
     return number
 
 
@@ -157,6 +161,7 @@ _PARSERS: Final[Mapping[str, tuple[str, Callable[[str], object]]]] = {
     "smtpapi_campaign_id": ("campaign_id", _check_campaign),
     "smtpapi_metadata": ("metadata", _compact_metadata),
     "smtpapi_tags": ("tags", _parse_tags),
-    "mo_customer_id": ("customer_id", _parse_customer),
+    "mo_customer_id": ("customer_id", _parse_id),
+    SUBACCOUNT: ("subaccount_id", _parse_id),
 }
 NOTHING: Final = Variables()

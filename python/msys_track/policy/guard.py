@@ -23,8 +23,9 @@ class Guard:
 
     Args:
         policy: the policy to call.
-        on_failure: with `continue`, the mail goes on as if the failed file did not have the hook.
-            With `refuse`, the mail gets 451 and later files are not called.
+        on_failure: with `continue`, the mail goes on as if the failed file did not have the hook;
+            at `validate_auth` nobody gets in for that. With `refuse`, the mail gets 451 and later
+            files are not called.
         count: called with `policy.continued` or `policy.refused` for each failure of a file.
     """
 
@@ -50,9 +51,12 @@ class Guard:
         if hook not in self._policy.hooks:
             return None
 
+        # Mail does not get lost for a policy's sake, but nobody gets in for its sake either.
+        refuses = self._refuses or hook is Hook.AUTH
+
         def answer_failure(failure: PolicyFailedError) -> Rejection | None:
             log.error("policy.failed", hook=hook.value, why=str(failure))
-            self._count("policy.refused" if self._refuses else "policy.continued")
-            return _FAILED if self._refuses else None
+            self._count("policy.refused" if refuses else "policy.continued")
+            return _FAILED if refuses else None
 
         return self._policy.call(hook, transaction, answer_failure)

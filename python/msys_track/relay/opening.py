@@ -187,7 +187,7 @@ class Opener:
 
     async def _encrypt(self, connection: UpstreamConnection) -> None:
         if connection.transport is None or not connection.is_usable:
-            raise ConnectionGoneError("the connection was closed")
+            raise TlsFailedError("TLS failed: the connection was closed before it began")
         try:
             transport = await asyncio.get_running_loop().start_tls(
                 connection.transport,
@@ -204,7 +204,10 @@ class Opener:
         if transport is None:
             connection.abort()
             raise TlsFailedError("TLS failed: the connection was closed")
-        connection.use_transport(transport)
+        try:
+            connection.use_transport(transport)
+        except ConnectionFailedError as error:
+            raise TlsFailedError(f"TLS failed: {error}") from error
         self._check_peer(connection)
 
     @property

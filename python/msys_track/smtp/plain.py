@@ -7,6 +7,8 @@ _END: Final = b".\r\n"
 _END_LINE: Final = b"\r\n.\r\n"
 _BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
+_SPACES: Final = re.compile(rb"[ \t]+")
+
 
 class BareNewlineError(Exception):
     """A bare CR or LF in SMTP data; its offset is the argument."""
@@ -37,3 +39,18 @@ def stuff(message: bytes, /) -> bytes:
     dotted = b"." * message.startswith(b".") + message.replace(b"\r\n.", b"\r\n..")
     ends_in_line = not message or message.endswith(b"\r\n")
     return dotted + (b"" if ends_in_line else b"\r\n") + _END
+
+
+def relax_body(wire: bytes, start: int, /) -> bytes:
+    """Return the body that begins at `start`, in DKIM's relaxed form.
+
+    Raises:
+        BareNewlineError: a CR or LF stands alone.
+    """
+    stuffed = wire[start:]
+    end = find_end_of_data(stuffed, 0)
+    lines = _SPACES.sub(b" ", unstuff(stuffed[:end])).split(b"\r\n")
+    relaxed = b"\r\n".join(line.rstrip(b" ") for line in lines)
+    while relaxed.endswith(b"\r\n"):
+        relaxed = relaxed[:-2]
+    return relaxed + b"\r\n" if relaxed else b""

@@ -17,13 +17,15 @@ from msys_track.smtp.address import Address
 MAX_BYTES: Final = 16 + 4096
 """Of a header; the standard bounds version 1 at 107, and version 2 only by its 16-bit length."""
 
+SHORTEST_BYTES: Final = len(b"PROXY UNKNOWN\r\n")
+"""Of a header: so many can be read before anything is known."""
+
 _SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _FIXED: Final = struct.Struct("!12sBBH")  # signature, version and command, family, length
 _LOCAL: Final = 0x20
 _PROXY: Final = 0x21
 _START_V1: Final = b"PROXY "
 _MAX_V1_BYTES: Final = 107
-_SHORTEST_V1: Final = len(b"PROXY UNKNOWN\r\n")
 # Exactly one space between parts, no sign and no zero before a number (section 2.1).
 _LINE: Final = re.compile(
     rb"PROXY (?:UNKNOWN(?: [ -~]*)?|TCP([46]) ([0-9A-Fa-f.:]+) ([0-9A-Fa-f.:]+)"
@@ -70,7 +72,7 @@ def read_proxy_header(buffer: bytes) -> ProxyHeader | int:
     if buffer.startswith(_START_V1):
         return _read_v1(buffer)
     if _SIGNATURE.startswith(buffer) or _START_V1.startswith(buffer):
-        return _SHORTEST_V1 - len(buffer)
+        return SHORTEST_BYTES - len(buffer)
     raise ProxyHeaderError("the connection does not begin with a PROXY header")
 
 
@@ -79,7 +81,7 @@ def _read_v1(buffer: bytes) -> ProxyHeader | int:
     if end < 0:
         if len(buffer) >= _MAX_V1_BYTES or b"\n" in buffer:
             raise ProxyHeaderError(f"version 1: no CRLF in the first {_MAX_V1_BYTES} bytes")
-        return max(_SHORTEST_V1 - len(buffer), 1)
+        return max(SHORTEST_BYTES - len(buffer), 1)
     length = end + 2
     found = _LINE.fullmatch(buffer[:length])
     if found is None:

@@ -19,9 +19,6 @@ from msys_track.errors import SettingsError, describe_os_error
 FINGERPRINT: Final = re.compile(r"(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}")
 """SHA-256 of a certificate, as `openssl x509 -fingerprint -sha256` prints it; colons may miss."""
 
-# Number, time and size: a file that takes another's place may have its time and its size.
-_Version = tuple[int, int, int]
-
 
 class FingerprintError(ssl.SSLError):
     """The server's certificate is none of those that are pinned."""
@@ -58,51 +55,6 @@ def make_server_context(certificate: Path, key: Path | None = None) -> ssl.SSLCo
         files = f"{certificate}" if key is None else f"{certificate} and {key}"
         raise SettingsError(f"{files}: {_explain(error)}") from error
     return context
-
-
-class ServerTls:
-    """The context of a listener, made again when its files change.
-
-    Connections keep the context that they began with. A pair of files that does not fit, as while
-    one of them is being replaced, leaves the last good one in force.
-    """
-
-    __slots__ = ("_certificate", "_key", "_versions", "context")
-
-    def __init__(self, certificate: Path, key: Path | None = None) -> None:
-        """Read the files.
-
-        Raises:
-            SettingsError: as `make_server_context`.
-        """
-        self._certificate = certificate
-        self._key = key
-        self._versions = self._read_versions()
-        self.context = make_server_context(certificate, key)
-
-    def reload(self) -> None:
-        """Read the files again.
-
-        Raises:
-            SettingsError: as `make_server_context`; the context stays what it was.
-        """
-        versions = self._read_versions()
-        self.context = make_server_context(self._certificate, self._key)
-        self._versions = versions
-
-    def reload_if_changed(self) -> bool:
-        """Read the files again if one of them was replaced, and return whether it was.
-
-        Raises:
-            SettingsError: as `reload`, at each call until the files are good.
-        """
-        if self._read_versions() == self._versions:
-            return False
-        self.reload()
-        return True
-
-    def _read_versions(self) -> tuple[_Version | None, ...]:
-        return tuple(map(_read_version, filter(None, (self._certificate, self._key))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,14 +140,6 @@ def check_fingerprint(certificate: bytes | None, fingerprints: Collection[bytes]
         raise FingerprintError(
             f"the certificate's SHA-256 is {found.hex(':').upper()}, which is not pinned"
         )
-
-
-def _read_version(file: Path) -> _Version | None:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _explain(error: OSError) -> str:

@@ -9,7 +9,7 @@ from msys_track.config.effective import Effective, ScopeSelector, find_options
 from msys_track.config.load import load
 from msys_track.options.resolve import resolve
 
-LISTEN = 'Listen ":2525" { } } smtpapi { } Gateway = "127.0.0.1"'
+LISTEN = 'Listen "127.0.0.1:2525" { } } smtpapi { } Gateway = "127.0.0.1"'
 
 
 @pytest.mark.parametrize(

@@ -340,11 +340,11 @@ def test_the_smart_host_is_the_upstream_unless_our_stanza_names_one(
 def test_our_own_stanza_says_what_momentum_can_not(tmp_path: Path) -> None:
     text = """msys_track {
         keys = "keys.toml" upstream = "127.0.0.1:25"
-        store = "events.sqlite" tracker_listen = "127.0.0.1:8080" unprotected = yes
+        store = "events.sqlite" tracker_listen = "127.0.0.1:8080" open_relay = yes
     }"""
     assert members(tmp_path, text) == {
         "keys": "keys.toml",
-        "proxy": {"upstream": "127.0.0.1:25", "unprotected": True},
+        "proxy": {"upstream": "127.0.0.1:25", "open_relay": True},
         "tracker": {"store": "events.sqlite", "listen": "127.0.0.1:8080"},
     }
 
@@ -366,7 +366,10 @@ def test_our_own_stanza_says_what_momentum_can_not(tmp_path: Path) -> None:
         (
             "msys_track",
             "zzz",
-            "unknown; allowed: keys, upstream, store, tracker_listen, unprotected",
+            (
+                "unknown; allowed: keys, upstream, store, tracker_listen, open_relay, networks, "
+                "auth_users, tls_certificate, tls_key, tls_required"
+            ),
         ),
     ],
 )

@@ -10,8 +10,8 @@ from msys_track.config.problems import ConfigurationError, Problem
 
 LOOPBACK = ("127.0.0.1", "127.255.0.9", "[::1]", "localhost", "LocalHost")
 TO_DO = (
-    "listen on a loopback address, or write msys_track { unprotected = true } if something else, "
-    "such as a firewall, protects it"
+    "by networks or auth_users in msys_track { }, listen on a loopback address, or write "
+    "msys_track { open_relay = true } if something else, such as a firewall, protects it"
 )
 
 
@@ -30,18 +30,17 @@ def faults(folder: Path, text: str) -> list[str]:
 
 def fault(line: int, listen: str, address: str, options: str) -> str:
     return (
-        f'x.conf:{line}: listen "{listen}": msys-track does not enforce these options yet: '
-        f"{options}; {address} would be an open relay: {TO_DO}"
+        f'x.conf:{line}: listen "{listen}": msys-track does not enforce these options: '
+        f"{options}; say who may send to {address} {TO_DO}"
     )
 
 
 def name_options(folder: Path, text: str) -> list[str]:
     """Name the options of the fault, without their places; none where there is no fault."""
-    found = faults(folder, text)
-    if not found:
+    (one,) = faults(folder, text) or [""]
+    if "these options" not in one:
         return []
-    (one,) = found
-    options = one.split("options yet: ")[1].split("; ")[0]
+    options = one.split("options: ")[1].split("; ")[0]
     return [each.split(" (")[0] for each in options.split(", ")]
 
 
@@ -130,7 +129,40 @@ def test_whatever_guards_counts_wherever_it_holds_for_the_listener(
 )
 def test_what_asks_for_no_guard_is_no_fault(tmp_path: Path, option: str) -> None:
     text = f"{option} ESMTP_Listener {{ {option} Listen :25 {{ {option} }} }}"
+    assert name_options(tmp_path, text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "is_allowed"),
+    [
+        ("Open_Relay = true ESMTP_Listener { Listen :25 { } }", True),
+        ("ESMTP_Listener { Listen :25 { Open_Relay = true } Listen 127.0.0.1:587 { } }", True),
+        ("ESMTP_Listener { Listen :25 { Open_Relay = true } Listen :587 { } }", False),
+        ("ESMTP_Listener { Listen :25 { } }", False),
+        ("ESMTP_Listener { Listen 127.0.0.1:25 { } }", True),
+    ],
+)
+def test_a_port_that_others_reach_needs_a_rule_or_momentums_open_relay(
+    tmp_path: Path, text: str, *, is_allowed: bool
+) -> None:
+    assert bool(faults(tmp_path, text)) is not is_allowed
+
+
+def test_a_port_without_a_rule_is_a_fault_that_says_what_to_write(tmp_path: Path) -> None:
+    (found,) = faults(tmp_path, "ESMTP_Listener {\n Listen :25 { } }")
+    assert found == (
+        'x.conf:3: listen.":25": other machines reach 0.0.0.0:25, and nothing says who may send: '
+        "set networks or auth_users; if something else, such as a firewall, protects the proxy, "
+        "say so by msys_track { open_relay = true }"
+    )
+
+
+def test_rules_in_our_own_stanza_open_a_port_to_those_whom_they_name(tmp_path: Path) -> None:
+    text = 'TLS = yes ESMTP_Listener { Listen :25 { } } msys_track { networks = ( "10.0.0.0/8" ) }'
     assert faults(tmp_path, text) == []
+    proxy = load(tmp_path / "ecelerity.conf").proxy
+    assert proxy is not None
+    assert [str(each) for each in proxy.access.networks] == ["10.0.0.0/8"]
 
 
 WIDER = "Use_SSL = yes ESMTP_Listener {{ Open_Relay = false Listen :25 {{ {} }} }}"
@@ -194,14 +226,14 @@ def test_every_address_but_loopback_is_one_that_others_reach(
 
 @pytest.mark.parametrize(
     ("written", "count"),
-    [("true", 0), ("on", 0), ("false", 1), ("true unprotected = false", 1), ("maybe", 2)],
+    [("true", 0), ("on", 0), ("false", 1), ("true open_relay = false", 1), ("maybe", 2)],
 )
 def test_whoever_writes_that_something_else_guards_is_believed(
     tmp_path: Path, written: str, count: int
 ) -> None:
-    ours = f"msys_track {{ unprotected = {written} }}"
+    ours = f"msys_track {{ open_relay = {written} }}"
     refused = fault(2, ":25", "0.0.0.0:25", "TLS (ecelerity.conf:2)")
-    wrong = 'x.conf:3: proxy.unprotected: found "maybe", allowed: true or false, without quotes'
+    wrong = 'x.conf:3: proxy.open_relay: found "maybe", allowed: true or false, without quotes'
     found = faults(tmp_path, f"TLS = yes ESMTP_Listener {{ Listen :25 {{ }} }}\n{ours}")
     assert found == [refused, wrong][:count]
 
@@ -226,8 +258,12 @@ def test_the_word_that_something_else_guards_has_one_place(
 def test_the_word_that_something_else_guards_has_its_key_in_toml(folder: Path) -> None:
     path = folder / "msys-track.toml"
     text = 'keys = "keys.toml"\n[listen.":25"]\n[proxy]\nupstream = "127.0.0.1:25"\n'
-    for word, is_allowed in (("", False), ("unprotected = true\n", True)):
-        path.write_text(text + word)
-        proxy = load(path).proxy
-        assert proxy is not None
-        assert proxy.unprotected is is_allowed
+    path.write_text(text)
+    with pytest.raises(
+        ConfigurationError, match=r'listen\.":25": other machines reach 0\.0\.0\.0:25'
+    ):
+        load(path)
+    path.write_text(f"{text}open_relay = true\n")
+    proxy = load(path).proxy
+    assert proxy is not None
+    assert proxy.access.open_relay

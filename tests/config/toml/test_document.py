@@ -8,6 +8,7 @@ from msys_track.config.load import load
 from msys_track.config.problems import ConfigurationError
 from msys_track.config.schema.tables import TABLES
 from msys_track.errors import SettingsError
+from msys_track.injection.access_settings import AccessSettings
 from msys_track.injection.settings import ProxySettings
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
@@ -118,10 +119,12 @@ def test_every_setting_of_every_room_can_be_set_from_the_file() -> None:
         for name in key.fields
     }
     settable |= {(ProxySettings, "more_listens")}  # by tables [listen."host:port"]
+    settable |= {(AccessSettings, "clients"), (AccessSettings, "users")}  # and by families
+    settable |= {(ProxySettings, "access")}
     rooms = (
-            TrackingOptions, ProxySettings, UpstreamSettings, SpoolSettings, TrackerSettings,
-            PolicySettings,
-        )  # fmt: skip
+        TrackingOptions, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
+        TrackerSettings, PolicySettings,
+    )  # fmt: skip
     named = {(room, field.name) for room in rooms for field in fields(room)}
     assert settable == named | {(Scope, "pathway"), (Scope, "context")}
 
@@ -142,7 +145,7 @@ WRONG = [
     (20, "idle_timeout_seconds = 0", "proxy.idle_timeout_seconds", "above 0"),
     (20, "idle_timeout_seconds = nan", "proxy.idle_timeout_seconds", "above 0"),
     (20, 'idle_timeout_seconds = "5m"', "proxy.idle_timeout_seconds", "above 0"),
-    (21, "sotre = 1", "proxy.sotre", "unknown; allowed: listen, unprotected, hostname"),
+    (21, "sotre = 1", "proxy.sotre", "unknown; allowed: listen, hostname"),
     (24, 'store = "."', "tracker.store", "a folder, allowed: a file"),
     (25, 'server_name = "two\\nlines"', "tracker.server_name", "printable ASCII"),
 ]

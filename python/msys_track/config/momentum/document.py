@@ -46,6 +46,14 @@ _ORDER: Final = (
 )  # fmt: skip
 _TRACKING_SWITCHES: Final = ("open_tracking_enabled", "click_tracking_enabled")
 _SCRIPT_SUFFIXES: Final = (".lua", ".py")
+_RULES: Final = {"networks", "auth_users"}
+"""Keys of `[proxy]` that say who may send."""
+_FILES: Final = (
+    ("tracker", "store"),
+    ("proxy", "auth_users"),
+    ("proxy", "tls_certificate"),
+    ("proxy", "tls_key"),
+)
 _SMTP_PORT: Final = 25
 _HOST_WITHOUT_PORT: Final = re.compile(
     r"[^:\[\]\s]+|\[[^:\[\]\s]*:[^\[\]\s]*\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*"
@@ -91,8 +99,9 @@ def write_toml(document: Document, folder: Path) -> str:
     if folder.resolve() != home:
         if "keys" in members and isinstance(key_source(members["keys"]), Path):
             members["keys"] = str(home / members["keys"])
-        if "store" in members.get("tracker", {}):
-            members["tracker"]["store"] = str(home / members["tracker"]["store"])
+        for table, name in _FILES:
+            if name in members.get(table, {}):
+                members[table][name] = str(home / members[table][name])
         if "files" in members.get("policy", {}):
             members["policy"]["files"] = [str(home / name) for name in members["policy"]["files"]]
     head = f"# Made from {document.path.resolve()} by msys-track config import.\n"
@@ -235,8 +244,10 @@ class _Mapping:
     def _settle_listeners(self) -> None:
         """Leave out listeners that are not opened, and refuse unguarded ones."""
         is_on = self._switches.get(("listener",), True)
-        is_protected = self.members.get("proxy", {}).get("unprotected") is True
+        rules = self.members.get("proxy", {})
+        has_rules = rules.get("open_relay") is True or not _RULES.isdisjoint(rules)
         addresses = {table: meaning for (_, meaning), table in self._tables.items()}
+        are_open: list[bool] = []
         for name in list(self.members.get("listen", {})):
             table, key = ("listen", name), f'listen "{name}"'
             place, address = self.places[table], addresses.get(table)
@@ -248,17 +259,23 @@ class _Mapping:
                 del self.members["listen"][name]
                 self._forget_places(table)
                 continue
-            guards = [] if is_protected else list(self._guards.find(table))
-            if guards and isinstance(address, Address) and not is_loopback(address.host):
+            if has_rules or not isinstance(address, Address) or is_loopback(address.host):
+                continue
+            are_open.append(self._guards.is_open(table))
+            guards = list(self._guards.find(table))
+            if guards:
                 folder = self._path.parent
                 named = ", ".join(f"{each} ({at.format_from(folder)})" for each, at in guards)
                 text = (
-                    f"msys-track does not enforce these options yet: {named}; "
-                    f"{address} would be an open relay: listen on a loopback address, or write "
-                    "msys_track { unprotected = true } if something else, such as a firewall, "
-                    "protects it"
+                    f"msys-track does not enforce these options: {named}; say who may send to "
+                    f"{address} by networks or auth_users in msys_track {{ }}, listen on a "
+                    "loopback address, or write msys_track { open_relay = true } if something "
+                    "else, such as a firewall, protects it"
                 )
                 self._add_problem(place, key, text)
+        if are_open and all(are_open):
+            # Momentum's own Open_Relay, of every listener that others reach.
+            self._open_table(("proxy",), self.places["listen",])["open_relay"] = True
 
     def _settle_scripts(self) -> None:
         """Make the list of policy files from the scripts, in their order."""

@@ -26,7 +26,7 @@ _OF_SCOPES: Final = {**TRACKING, **OURS}
 _OPTION_HOMES: Final[Mapping[str, str]] = {
     **dict.fromkeys(_OF_SCOPES, TRACKING_SCOPES),
     **dict.fromkeys(ENGAGEMENT, "engagement_tracker"),
-    "unprotected": "msys_track",
+    "unprotected": "msys_track",  # an old name of open_relay, which Momentum has too
 }
 
 

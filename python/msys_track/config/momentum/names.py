@@ -49,6 +49,12 @@ def read_text(value: Value) -> object:
     return {option.written: read_text(option.value) for option in value.options}
 
 
+def read_texts(value: Value) -> object:
+    """Read a value as a list of texts; a text alone is a list of one."""
+    given = read_text(value)
+    return [given] if isinstance(given, str) else given
+
+
 def read_boolean(value: Value) -> object:
     """Read a boolean in any of the forms that Momentum's own files have."""
     given = read_text(value)
@@ -141,7 +147,12 @@ _STANZAS: Final = (
             "upstream": (("proxy", "upstream"), read_text),
             "store": (("tracker", "store"), read_text),
             "tracker_listen": (("tracker", "listen"), read_text),
-            "unprotected": (("proxy", "unprotected"), read_boolean),
+            "open_relay": (("proxy", "open_relay"), read_boolean),
+            "networks": (("proxy", "networks"), read_texts),
+            "auth_users": (("proxy", "auth_users"), read_text),
+            "tls_certificate": (("proxy", "tls_certificate"), read_text),
+            "tls_key": (("proxy", "tls_key"), read_text),
+            "tls_required": (("proxy", "tls_required"), read_boolean),
         },
     ),
 )
@@ -165,9 +176,10 @@ HOMES: Final[Mapping[str, str]] = {
 HINTS: Final[Mapping[KeyPath, str]] = {
     ("proxy", "upstream"): 'an upstream is needed: write Gateway = "host" or '
     'msys_track { upstream = "host:port" }, or give --upstream host:port',
+    ("proxy", "open_relay"): "msys_track { open_relay = true }",
     ("tracker", "store"): 'write msys_track { store = "events.sqlite" }',
 }
-"""What to write if a key of ours is missing."""
+"""What to write for a key of ours that is missing."""
 
 LOADED_BY_ITSELF: Final = ("cassandra_client", "substitution_engine", "httpsrv", "alerting")
 """Stanzas that `smtpapi` and `scriptlet` need in Momentum, but not here."""

@@ -13,6 +13,7 @@ from msys_track.config.momentum.stanzas import Item, Option
 
 # What is outbound guards the next hop's port, not ours.
 _GUARD: Final = re.compile(r"(?!outbound_)(?:.*(?:auth|tls|relay)|(?:.*_)?ssl|proxy_protocol)")
+_OPEN_RELAY: Final = "open_relay"
 _EXTENSIONS: Final = "smtp_extensions"
 _GUARDING_EXTENSION: Final = re.compile(r"\b(?:STARTTLS|AUTH)\b", re.IGNORECASE | re.ASCII)
 _SCOPES: Final = re.compile(r"listen(er)?|peer.*|pathway(_group)?")
@@ -51,7 +52,7 @@ class Guards:
             is_on = read_boolean(item.value)
             # A value that is neither on nor off counts as on.
             asks = is_guard(item) and is_on is not False
-            if item.name == "open_relay":
+            if item.name == _OPEN_RELAY:
                 # An open relay for some is a guard against the others.
                 is_for_all = table in _EVERY_LISTENER or table[:-1] == ("listen",)
                 asks = not (is_for_all and is_on is True)
@@ -63,6 +64,12 @@ class Guards:
             for each in item.body:
                 inner = (*table, item.name, *item.instances)
                 self.add(each, inner, f"{item.written}.{each.written}")
+
+    def is_open(self, listen: KeyPath) -> bool:
+        """Whether a listener is an open relay for everybody, as its own option says."""
+        tables = [table for table, name in self._found if name == _OPEN_RELAY]
+        nearest = next((each for each in (listen, ("listener",), ()) if each in tables), None)
+        return nearest is not None and self._found[nearest, _OPEN_RELAY] is None
 
     def find(self, listen: KeyPath) -> Iterator[PortGuard]:
         """Yield the guards of a listener, or of some of its clients or mail."""

@@ -10,13 +10,16 @@ from typing import Annotated, Final, NamedTuple
 from msys_track.config.document import KeyPath
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER, SCOPE
 from msys_track.errors import KeyRingError
+from msys_track.injection.access_settings import AccessSettings, ClientSettings, LimitSettings
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys.file import KeySource, key_source
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.settings.addresses import NETWORK
 from msys_track.settings.key import Key, list_keys
 from msys_track.settings.kinds import NAME, SWITCH, Kind, NotAllowedError
 from msys_track.settings.secrets import SECRET
+from msys_track.signing.settings import DOMAIN, DkimSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
 
@@ -75,7 +78,11 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
     "listener": SCOPE,
     "engagement_tracker": ENGAGEMENT_TRACKER,
     "policy": list_keys(PolicySettings),
-    "proxy": {**list_keys(ProxySettings), **list_keys(UpstreamSettings)},
+    "proxy": {
+        **list_keys(ProxySettings),
+        **list_keys(AccessSettings),
+        **list_keys(UpstreamSettings),
+    },
     "spool": list_keys(SpoolSettings),
     "tracker": list_keys(TrackerSettings),
 }
@@ -108,6 +115,9 @@ def _list_upstream_keys() -> Mapping[str, Key]:
 
 FAMILIES: Final[Mapping[str, Family]] = {
     "upstream": Family(NAME, _list_upstream_keys(), "primary"),
+    "dkim": Family(DOMAIN, list_keys(DkimSettings), "example.com"),
+    "client": Family(NETWORK, list_keys(ClientSettings), "10.0.0.0/8"),
+    "user": Family(NAME, list_keys(LimitSettings), "shop"),
 }
 
 NESTED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -126,6 +136,9 @@ TEXTS: Final[Mapping[str, str]] = {
     "spool": "Mail that waits on disk for the upstream, and is tried again.",
     "tracker": "Answers the links over HTTP: `msys-track tracker`.",
     "upstream": "One of several servers that mail is relayed to.",
+    "dkim": "The key that signs mail from one domain.",
+    "client": "How much the clients of one network may send.",
+    "user": "How much one user of AUTH may send.",
     "listen": "An address that mail comes in at.",
     "peer": "Clients of one network.",
     "pathway": "Mail that a scope or policy puts on this pathway.",

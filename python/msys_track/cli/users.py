@@ -1,0 +1,67 @@
+"""`msys-track users`: who may inject mail after AUTH."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from msys_track.cli import parameters
+from msys_track.cli.exits import CommandError
+from msys_track.injection import users as users_file
+
+_NEXT = "  next: SIGHUP the proxy, or wait: it looks at the file every few seconds"
+
+
+@click.group(short_help="Add, remove and list users of AUTH.")
+def users() -> None:
+    """Add, remove and list users who may inject mail after AUTH."""
+
+
+@users.command(short_help="Add a user.")
+@click.argument("file", type=parameters.FILE)
+@click.argument("name")
+@click.option(
+    "--subaccount",
+    "subaccount_id",
+    type=click.IntRange(0, users_file.MAX_SUBACCOUNT),
+    help="The subaccount that all mail of this user counts for.",
+)
+@click.option("--replace", "replaces", is_flag=True, help="Replace the user of that name.")
+def add(*, file: Path, name: str, subaccount_id: int | None, replaces: bool) -> None:
+    """Add a user to a file, which is made if it is not there, readable by its owner only.
+
+    Asks for the password; without a terminal it is the first line of standard input. The file has
+    its scrypt hash alone.
+    """
+    users_file.add_user(
+        file, name, _read_password(), subaccount_id=subaccount_id, replaces=replaces
+    )
+    click.echo(f"{file}: user {name} can log in now\n{_NEXT}", err=True)
+
+
+@users.command(short_help="Remove a user.")
+@click.argument("file", type=parameters.FILE)
+@click.argument("name")
+def remove(*, file: Path, name: str) -> None:
+    """Remove a user from a file. Their open connections last until they end."""
+    users_file.remove_user(file, name)
+    click.echo(f"{file}: user {name} was removed\n{_NEXT}", err=True)
+
+
+@users.command("list", short_help="List the users of a file.")
+@click.argument("file", type=parameters.FILE)
+def list_users(*, file: Path) -> None:
+    """Print each user's name, and the subaccount if there is one. Hashes are never printed."""
+    for user in users_file.read_users(file):
+        subaccount = "" if user.subaccount_id is None else f"\tsubaccount {user.subaccount_id}"
+        click.echo(f"{user.name}{subaccount}")
+
+
+def _read_password() -> str:
+    if sys.stdin.isatty():
+        password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return password
+    try:
+        return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise CommandError("msys-track: standard input: the password is not UTF-8") from error

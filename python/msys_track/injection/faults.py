@@ -1,0 +1,62 @@
+"""What is wrong with a proxy's settings taken together, where each alone is right.
+
+A proxy on a public address that asks nobody anything is found by spammers within hours, so it does
+not start.
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from msys_track.injection.access_settings import LOOPBACK, AccessSettings
+from msys_track.injection.settings import ProxySettings, is_loopback
+from msys_track.smtp.address import Address
+
+_OPEN_RELAY_HINT: Final = (
+    "if something else, such as a firewall, protects the proxy, say so by open_relay = true"
+)
+
+
+class Fault(NamedTuple):
+    """What is wrong with one key."""
+
+    key: str
+    text: str
+    address: Address | None = None
+    """The listening address that is at fault, if one is."""
+
+
+def find_faults(settings: ProxySettings) -> Iterator[Fault]:
+    """Find what would let in everybody, or nobody."""
+    rules = settings.access
+    if rules.tls_certificate is None:
+        yield from _find_missing_certificate(rules)
+    if not rules.open_relay:
+        yield from _find_open_doors(settings)
+
+
+def _find_missing_certificate(rules: AccessSettings) -> Iterator[Fault]:
+    for key, is_set in (
+        ("tls_key", rules.tls_key is not None),
+        ("tls_required", rules.tls_required and not rules.proxy_protocol_from),
+        ("listen_tls", bool(rules.listen_tls)),
+    ):
+        if is_set:
+            yield Fault(key, "needs a certificate: set tls_certificate")
+    # A load balancer may take TLS off, and say so in its PROXY header.
+    if rules.auth_users is not None and not rules.proxy_protocol_from:
+        yield Fault("auth_users", "AUTH is offered over TLS only: set tls_certificate")
+
+
+def _find_open_doors(settings: ProxySettings) -> Iterator[Fault]:
+    rules = settings.access
+    for network in rules.networks:
+        if not isinstance(network, str) and not network.prefixlen:
+            yield Fault("networks", f"{network} lets in everybody; {_OPEN_RELAY_HINT}")
+    if rules.auth_users is not None or rules.networks != (LOOPBACK,):
+        return
+    for key, addresses in ("listen", settings.listens), ("listen_tls", rules.listen_tls):
+        for address in addresses:
+            if not is_loopback(address.host):
+                what = f"other machines reach {address}, and nothing says who may send"
+                text = f"{what}: set networks or auth_users; {_OPEN_RELAY_HINT}"
+                yield Fault(key, text, address)

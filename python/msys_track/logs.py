@@ -21,6 +21,9 @@ line_writer: Callable[[bytes], object] | None = None
 waits, never raises. None where events are wanted: a program has its own handlers, and a terminal
 wants no JSON. The commands set it."""
 
+count_dropped_lines: Callable[[], int] = int
+"""Returns how many lines of this process's log could not be written. The commands set it."""
+
 _FRAMES: Final = 3  # from `Logger.log` to the caller, over `_log` and `info`
 
 

@@ -1,9 +1,16 @@
-"""The registry of counters: what proxy, tracker and event writer did, in numbers."""
+"""The registry of what happens, in numbers: counters, times of stages, and how they are shown.
 
+Each process has one. A proxy's workers report theirs to the supervisor, which adds them up
+(`Figures`) and shows them to Prometheus and to people.
+"""
+
+import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, NamedTuple, Self
 
 TRACKER_COUNTERS: Final = (
     "requests",  # whole requests, whatever the answer
@@ -20,30 +27,93 @@ TRACKER_COUNTERS: Final = (
     "failures",
 )
 
+STAGES: Final = ("receive", "decide", "rewrite", "relay", "total")
+"""What a mail's time goes to; `total` is from its first byte to the answer."""
+
+BOUNDS: Final = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0,
+)  # fmt: skip
+"""Seconds: each bucket of a histogram holds what took no longer; one more holds the rest."""
+
+
+class Metric(NamedTuple):
+    """What a counter or a gauge says."""
+
+    text: str
+    label: str = ""
+    """What the rest of a counter's name tells apart, as `why` in `messages.refused.header`."""
+
+
+COUNTERS: Final[Mapping[str, Metric]] = {
+    "access.logged_in": Metric("Clients that logged in."),
+    "access.refused": Metric("Clients and commands refused by rules of access.", "why"),
+    "connections.accepted": Metric("Clients that were greeted."),
+    "connections.dropped": Metric("Connections that broke before their client left."),
+    "connections.refused": Metric("Clients refused with 421 for lack of room."),
+    "connections.rejected": Metric("Clients refused by policy in place of the greeting."),
+    "connections.tls_failed": Metric("TLS handshakes that failed."),
+    "copies.links": Metric("Wrapped links in relayed copies."),
+    "copies.pixels": Metric("Pixels in relayed copies."),
+    "copies.relayed": Metric("Copies that an upstream has taken."),
+    "left_alone": Metric("Mails with something left alone.", "reason"),
+    "log.dropped": Metric("Lines of the log that standard error did not take."),
+    "messages.accepted": Metric("Mails that were accepted."),
+    "messages.partly_relayed": Metric("Mails of which some readers will never have a copy."),
+    "messages.refused": Metric("Mails that were refused.", "why"),
+    "messages.repeated": Metric("Mails repeated by clients that had not waited for the answer."),
+    "notices": Metric("Mails for which something could not be had.", "notice"),
+    "policy.continued": Metric("Mails that went on although policy failed."),
+    "policy.refused": Metric("Mails refused because policy failed."),
+    "policy.rejected": Metric("Commands that policy refused."),
+    "sessions.ended": Metric("Sessions that a limit ended.", "why"),
+    "sessions.failed": Metric("Sessions that a defect of ours ended."),
+    "spool.deferred": Metric("Tries of kept copies that failed for now."),
+    "spool.failed": Metric("Kept copies that were given up."),
+    "spool.kept": Metric("Mails of which copies were kept."),
+    "spool.refused": Metric("Mails that the spool could not keep."),
+    "spool.relayed": Metric("Kept copies that an upstream has taken."),
+    "spool.reported": Metric("Mails whose sender was sent a report at once."),
+    "upstreams.came_up": Metric("Times that an upstream came back."),
+    "upstreams.failed_over": Metric("Mails that went to another upstream than the first choice."),
+    "upstreams.went_down": Metric("Times that an upstream was found down."),
+    "workers.died": Metric("Workers that ended unasked, or were killed, and were replaced."),
+}
+"""The proxy's counters."""
+
+GAUGES: Final[Mapping[str, Metric]] = {
+    "bytes_in_flight": Metric("Bytes of mail in memory, as the budget counts them."),
+    "ready": Metric("Workers whose mail an upstream, or else the spool, would take now."),
+    "sessions": Metric("Clients that are connected."),
+    "spool.bytes": Metric("Bytes of kept mail."),
+    "spool.copies": Metric("Kept copies."),
+    "upstream.connections": Metric("Open connections to upstreams."),
+    "upstream.idle": Metric("Open connections to upstreams that are not in use."),
+    "upstream.waiting": Metric("Mails that wait for a connection to an upstream."),
+    "workers": Metric("Workers that take mail."),
+}
+"""What goes up and down in a proxy."""
+
+# All workers see the same spool.
+_SHARED: Final = frozenset({"spool.bytes", "spool.copies"})
+
 
 class Counters:
     """Numbers that only grow, by name; each server and each event writer has its own.
 
-    The proxy counts `connections.accepted`, `.refused`, `.rejected`, `.dropped`;
-    `sessions.failed`, `sessions.ended.<why>`; `messages.accepted`; `messages.refused.<why>`
-    with why one of `bare_newline`, `over_size`, `over_header`, `over_budget`, `header`,
-    `policy`, `upstream`, `client_gone`, `spool_full`, `internal`;
-    `messages.partly_relayed`, `.repeated`;
-    `copies.relayed`, `.links`, `.pixels`; `left_alone.<reason code>`; `notices.<what could not
-    be had>`; `policy.rejected`, and where policy failed `policy.continued` or
-    `policy.refused`.
-
-    The tracker counts `TRACKER_COUNTERS`. The event writer counts the events that it `accepted`,
-    those `written` to its sink, and those `dropped` at a full queue or after its end.
+    The proxy's counters are in `COUNTERS`, `messages.refused` and the like with a reason behind
+    them. The tracker counts `TRACKER_COUNTERS`. The event writer counts the events that it
+    `accepted`, those `written` to its sink, and those `dropped` at a full queue or after its end.
 
     Args:
         names: Counters that a snapshot has before anything is counted.
     """
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "_times")
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._counts: Counter[str] = Counter(dict.fromkeys(names, 0))
+        self._times: dict[str, list[float]] = {}
 
     def __getitem__(self, name: str) -> int:
         """Return one number; 0 for a name that was never counted."""
@@ -53,6 +123,124 @@ class Counters:
         """Count something."""
         self._counts[name] += count
 
+    def observe(self, stages: Mapping[str, float]) -> None:
+        """Note the seconds that each stage of one mail took."""
+        times = self._times
+        for name, seconds in stages.items():
+            row = times.get(name)
+            if row is None:
+                row = times[name] = _make_row()
+            row[bisect_left(BOUNDS, seconds)] += 1
+            row[-1] += seconds
+
     def snapshot(self) -> Mapping[str, int]:
         """Return the numbers as they are now; they don't change later."""
         return MappingProxyType(dict(self._counts))
+
+    def times(self) -> Mapping[str, list[float]]:
+        """Return the histogram of each stage: a number for each bucket, and the sum of seconds."""
+        return {name: row[:] for name, row in self._times.items()}
+
+
+@dataclass(slots=True)
+class Figures:
+    """Numbers of one or several processes at one time."""
+
+    counters: dict[str, int] = field(default_factory=dict)
+    gauges: dict[str, float] = field(default_factory=dict)
+    times: dict[str, list[float]] = field(default_factory=dict)
+    """The histogram of each stage, as `Counters.times` has it."""
+
+    @classmethod
+    def of_json(cls, told: Mapping[str, Any]) -> Self:
+        """Read what `as_json` wrote."""
+        return cls(told["counters"], told["gauges"], told["times"])
+
+    def as_json(self) -> dict[str, Any]:
+        """Make data that JSON can hold."""
+        return {"counters": self.counters, "gauges": self.gauges, "times": self.times}
+
+    def add(self, other: "Figures", *, is_over: bool = False) -> None:
+        """Add those of another process; of one that is over, only what it has counted."""
+        for name, count in other.counters.items():
+            self.counters[name] = self.counters.get(name, 0) + count
+        for name, row in other.times.items():
+            own = self.times.get(name) or _make_row()
+            self.times[name] = [a + b for a, b in zip(own, row, strict=True)]
+        for name, value in () if is_over else other.gauges.items():
+            had = self.gauges.get(name, 0)
+            self.gauges[name] = max(had, value) if name in _SHARED else had + value
+
+
+def write_exposition(figures: Figures) -> str:
+    """Write figures as Prometheus reads them (text format 0.0.4)."""
+    lines: list[str] = []
+    for family, metric, samples in _group_counters(figures.counters):
+        name = f"msys_track_{_write_name(family)}_total"
+        lines += [f"# HELP {name} {metric.text}", f"# TYPE {name} counter"]
+        lines += [f"{name}{_write_label(metric.label, rest)} {count}" for rest, count in samples]
+    for gauge, metric in GAUGES.items():
+        if gauge in figures.gauges:
+            name = f"msys_track_{_write_name(gauge)}"
+            lines += [f"# HELP {name} {metric.text}", f"# TYPE {name} gauge"]
+            lines.append(f"{name} {_write_number(figures.gauges[gauge])}")
+    name = "msys_track_stage_seconds"
+    lines += [f"# HELP {name} Seconds that a stage of a mail took.", f"# TYPE {name} histogram"]
+    for stage in STAGES:
+        row, seen = figures.times.get(stage) or _make_row(), 0
+        for bound, count in zip((*map(str, BOUNDS), "+Inf"), row[:-1], strict=True):
+            seen += int(count)
+            lines.append(f'{name}_bucket{{stage="{stage}",le="{bound}"}} {seen}')
+        lines.append(f'{name}_sum{{stage="{stage}"}} {_write_number(row[-1])}')
+        lines.append(f'{name}_count{{stage="{stage}"}} {seen}')
+    return "\n".join(lines) + "\n"
+
+
+def find_quantile(row: list[float], share: float) -> float | None:
+    """Find below which time a share of all mails was, about; None without mails.
+
+    Within a bucket times are taken to be spread evenly; beyond the last bound is the last bound.
+    """
+    total = sum(row[:-1])
+    wanted, seen, lower = share * total, 0.0, 0.0
+    for bound, count in zip(BOUNDS, row, strict=False):
+        if count and seen + count >= wanted:
+            return lower + (bound - lower) * (wanted - seen) / count
+        seen, lower = seen + count, bound
+    return BOUNDS[-1] if total else None
+
+
+def _make_row() -> list[float]:
+    return [0] * (len(BOUNDS) + 1) + [0.0]
+
+
+def _group_counters(
+    counts: Mapping[str, int],
+) -> Iterator[tuple[str, Metric, list[tuple[str, int]]]]:
+    """Yield each metric with its samples: those without a label are there from the start."""
+    known: dict[str, list[tuple[str, int]]] = {name: [] for name in COUNTERS}
+    for name, count in sorted(counts.items()):
+        family = next(
+            (each for each, metric in COUNTERS.items()
+             if name == each or (metric.label and name.startswith(f"{each}."))),
+            name,
+        )  # fmt: skip
+        known.setdefault(family, []).append((name[len(family) + 1 :], count))
+    for family, samples in known.items():
+        metric = COUNTERS.get(family, Metric("Not described."))
+        yield family, metric, samples or ([] if metric.label else [("", 0)])
+
+
+def _write_name(name: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9_]", "_", name)
+
+
+def _write_label(label: str, value: str) -> str:
+    if not label:
+        return ""
+    escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return f'{{{label}="{escaped}"}}'
+
+
+def _write_number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else repr(float(value))

@@ -168,7 +168,8 @@ def test_each_value_is_shown_with_its_source(folder: Path) -> None:
     assert result.exit_code == 0
     shown = tomllib.loads(result.stdout)
     assert list(shown) == [
-        "keys", "smtpapi", "listener", "listen", "engagement_tracker", "policy", "proxy", "spool"
+        "keys", "smtpapi", "listener", "listen", "engagement_tracker", "policy", "proxy", "spool",
+        "metrics",
     ]  # fmt: skip
     assert list(shown["listen"]) == ["0.0.0.0:2525", "[::1]:2526"]
     lines = result.stdout.splitlines()

@@ -97,7 +97,10 @@ def test_every_key_of_every_table_is_shown(folder: Path) -> None:
     shown = find_tables(checked.document, configuration)
     every: dict[Any, set[str]] = {
         (): set(TOP),
-        **{(name,): set(TABLES[name]) for name in ("policy", "proxy", "spool", "tracker")},
+        **{
+            (name,): set(TABLES[name])
+            for name in ("policy", "proxy", "spool", "metrics", "tracker")
+        },
     }
     assert {name: set(table) for name, table in shown.items()} == every
     assert shown["policy",]["files"] == ([str(folder / "policy.lua")], "msys-track.toml:21")

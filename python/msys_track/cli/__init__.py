@@ -17,6 +17,7 @@ from msys_track.cli.links import open_link
 from msys_track.cli.rewrite import rewrite
 from msys_track.cli.serve import proxy, tracker
 from msys_track.cli.spool import spool
+from msys_track.cli.top import top
 from msys_track.cli.users import users
 
 __all__ = ["main"]
@@ -57,6 +58,6 @@ def main(context: click.Context, *, config_file: Path | None) -> None:
 
 
 for command in (
-    config, demo, events, explain, keys, open_link, proxy, rewrite, spool, tracker, users,
+    config, demo, events, explain, keys, open_link, proxy, rewrite, spool, top, tracker, users,
 ):  # fmt: skip
     main.add_command(command)

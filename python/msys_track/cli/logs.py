@@ -37,6 +37,7 @@ def to_stderr(*, level: str = "info") -> None:
         each.handlers[:] = [h for h in each.handlers if not isinstance(h, _ToStandardError)]
         each.addHandler(to_standard_error)
     logger.setLevel(level.upper())
+    logs.count_dropped_lines = lambda: to_standard_error.writer.dropped
     takes_lines = logger.isEnabledFor(logging.INFO) and not is_terminal
     logs.line_writer = to_standard_error.writer.write_line if takes_lines else None
 

@@ -15,6 +15,7 @@ from msys_track.config.reading import Reading, Server
 from msys_track.config.schema.tables import TopLevel
 from msys_track.injection.access_settings import AccessSettings, ClientSettings, LimitSettings
 from msys_track.injection.faults import find_faults
+from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys.file import KeySource
 from msys_track.options.scopes import Scopes
@@ -44,6 +45,7 @@ class Configuration:
     dkim: Mapping[str, DkimSettings]
     """Of each `[dkim."DOMAIN"]` by its domain."""
     spool: SpoolSettings
+    metrics: MetricsSettings
     tracker: TrackerSettings | None
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
@@ -127,6 +129,7 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         spool=SpoolSettings(
             **{"path": document.path.parent / SpoolSettings().path, **values[SpoolSettings]}
         ),
+        metrics=MetricsSettings(**values[MetricsSettings]),
         tracker=TrackerSettings(**values[TrackerSettings]) if has_tracker else None,
         notices=document.notices,
     )

@@ -123,6 +123,7 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
         ("policy",): (configuration.policy,),
         ("proxy",): (configuration.proxy, access, configuration.upstream),
         ("spool",): (configuration.proxy and configuration.spool,),
+        ("metrics",): (configuration.proxy and configuration.metrics,),
         ("tracker",): (configuration.tracker,),
     }
     keys: dict[KeyPath, Mapping[str, Key]] = {(): TOP}

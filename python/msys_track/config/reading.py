@@ -28,6 +28,7 @@ from msys_track.config.schema.tables import (
 from msys_track.config.scopes import ScopeStanza
 from msys_track.errors import describe_os_error
 from msys_track.injection.access_settings import AccessSettings
+from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
@@ -44,6 +45,7 @@ Server: TypeAlias = Literal["proxy", "tracker"]
 SERVERS: Final[tuple[Server, ...]] = ("proxy", "tracker")
 _SINGLE: Final = (
     TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
+    MetricsSettings,
     TrackerSettings,
 )  # fmt: skip
 # The server that makes the file or folder which a key of these names.

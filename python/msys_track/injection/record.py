@@ -110,6 +110,7 @@ class Recorder:
         """Record a message of which at least one copy was relayed or kept."""
         add = self._counters.add
         add("messages.accepted")
+        self._counters.observe(stages)
         add("copies.relayed", sum(each.outcome == "relayed" for each in sent))
         if made.links:
             add("copies.links", made.links)

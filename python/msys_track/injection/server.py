@@ -75,6 +75,11 @@ class Proxy:
         """Whether there are clients."""
         return bool(self._shared.sessions or self._shared.answers)
 
+    @property
+    def session_count(self) -> int:
+        """How many clients there are."""
+        return len(self._shared.sessions)
+
     def stop_listening(self) -> None:
         """Take no more clients; those that are there go on."""
         for server in self._servers:

@@ -87,6 +87,10 @@ class Lender:
                 raise self._put_off(error) from error
             raise
 
+    def measure(self) -> dict[str, float]:
+        """Return the state of the pool, as gauges."""
+        return self._pool.measure()
+
     def release(self, connection: UpstreamConnection) -> None:
         """Give a lent connection back, in whatever state it is."""
         self._pool.release(connection)

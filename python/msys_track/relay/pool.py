@@ -54,6 +54,14 @@ class Pool:
         self._held: dict[Held, None] = {}  # the oldest first
         self._closed = False
 
+    def measure(self) -> dict[str, float]:
+        """Return how many connections are open and idle, and how many mails wait for one."""
+        return {
+            "upstream.connections": self._slots_taken,
+            "upstream.idle": len(self._idle),
+            "upstream.waiting": len(self._waiters),
+        }
+
     async def acquire(self) -> tuple[UpstreamConnection, bool]:
         """Return a connection, and whether it is fresh; give it back with `release`.
 

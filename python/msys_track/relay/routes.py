@@ -6,6 +6,7 @@ Another one is tried only where the first can't have the mail.
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial, reduce
 from itertools import groupby
@@ -19,7 +20,7 @@ from msys_track.relay.exchange import Exchange
 from msys_track.relay.health import Health
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.transaction import Delivery
-from msys_track.relay.upstream import NextHop, Upstream
+from msys_track.relay.upstream import Upstream
 from msys_track.smtp.auth import Credentials
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.path import Recipient
@@ -37,7 +38,7 @@ def make_next_hop(
     counters: Counters,
     *,
     credentials: Credentials | None = None,
-) -> NextHop:
+) -> "Upstream | Routes":
     """Make what mail goes on to: the upstream itself if there is one, else routes to several.
 
     Args:
@@ -199,6 +200,13 @@ class Routes:
     def begin(self, sender: str, mail_parameters: tuple[str, ...]) -> "RoutedExchange":
         """Return a transaction whose recipients one of them is asked about one by one."""
         return RoutedExchange(self, sender, mail_parameters)
+
+    def measure(self) -> dict[str, float]:
+        """Return the state of all connections, as gauges."""
+        total: Counter[str] = Counter()
+        for route in self._routes:
+            total.update({name: int(value) for name, value in route.upstream.measure().items()})
+        return dict(total)
 
     async def close(self) -> None:
         """Close idle connections now, and those in use when their transaction is done."""

@@ -94,6 +94,10 @@ class Upstream:
         """What the upstream offered last; None while it has never been reached."""
         return self._lender.offered
 
+    def measure(self) -> dict[str, float]:
+        """Return the state of its connections, as gauges."""
+        return self._lender.measure()
+
     async def deliver(self, delivery: Delivery) -> Reply:
         """Hand over a message; return the upstream's acceptance.
 

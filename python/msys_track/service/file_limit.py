@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from msys_track.config.configuration import Configuration
-from msys_track.service.workers import take_share
+from msys_track.service.share import take_share
 
 # Standard streams, the loop's own, logs, SQLite files, policies.
 _OTHER_FILES: Final = 64

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from msys_track.logs import event_logger
+from msys_track.metrics import Figures
 from msys_track.service.sockets import Sockets
 from msys_track.smtp.address import Address
 
@@ -31,6 +32,8 @@ class Handover:
     sockets: Sockets = field(default_factory=dict)
     workers: Mapping[int, socket.socket] = field(default_factory=dict)
     """The channel to each worker, by the worker's process number."""
+    past: Figures = field(default_factory=Figures)
+    """What workers that are over have counted."""
 
     @classmethod
     def take(cls) -> "Handover":
@@ -46,6 +49,7 @@ class Handover:
                 for host, port, numbers in left["sockets"]
             },
             workers={pid: _take_socket(number) for pid, number in left["workers"]},
+            past=Figures.of_json(left["past"]),
         )
 
     def as_json(self) -> str:
@@ -54,7 +58,8 @@ class Handover:
             [*address, [each.fileno() for each in own]] for address, own in self.sockets.items()
         ]
         workers = [[pid, control.fileno()] for pid, control in self.workers.items()]
-        return json.dumps({"sockets": sockets, "workers": workers})
+        past = self.past.as_json()
+        return json.dumps({"sockets": sockets, "workers": workers, "past": past})
 
 
 def is_rehearsal() -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from typing import Final, TypeAlias
 
+from msys_track import logs
 from msys_track.config.configuration import Configuration
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import TrackingError
@@ -14,14 +15,16 @@ from msys_track.injection import server
 from msys_track.injection.memory import set_up_allocator
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
-from msys_track.metrics import Counters
+from msys_track.metrics import Counters, Figures
 from msys_track.relay.routes import make_next_hop
 from msys_track.service import loop
 from msys_track.service.channel import Channel, Order
 from msys_track.service.file_limit import find_shortage, fit_clients, raise_file_limit
+from msys_track.service.gauges import Gauges
+from msys_track.service.share import count_workers, take_share
 from msys_track.service.sockets import Sockets
-from msys_track.service.supervisor import Plan, Supervisor
-from msys_track.service.workers import count_workers, take_share
+from msys_track.service.supervisor import Supervisor
+from msys_track.service.worker import Plan
 from msys_track.smtp.address import Address
 from msys_track.spool.spool import Spool
 
@@ -77,7 +80,8 @@ def supervise_proxy(
             addresses=settings.all_listens,
             drain_seconds=settings.drain_seconds,
             hang_seconds=settings.worker_timeout_seconds,
-            settings=(read.proxy, read.upstreams, read.spool),
+            status_addresses=(read.metrics.listen,) if read.metrics.listen else (),
+            settings=(read.proxy, read.upstreams, read.spool, read.metrics),
             serve=serve,
             announce=announce_addresses,
         )
@@ -115,12 +119,8 @@ async def serve_worker(
     channel = await Channel.open(control, orders.put_nowait)
     running_loop.add_signal_handler(signal.SIGTERM, orders.put_nowait, "stop")
 
-    def report_figures() -> None:
-        channel.report(figures={"counters": dict(counters.snapshot())})
-
     async with AsyncExitStack() as ends:
         ends.callback(channel.close)
-        ends.callback(report_figures)  # those of the last mails too
         try:
             upstream = make_next_hop(read.upstreams, counters)
             ends.push_async_callback(upstream.close)
@@ -135,14 +135,24 @@ async def serve_worker(
         except TrackingError as error:
             channel.report(failed=str(error))
             raise
-        ends.push_async_callback(listener.close)
+        gauges = Gauges(listener, upstream, spool)
+
+        def report_figures() -> None:
+            totals = {**counters.snapshot(), "log.dropped": logs.count_dropped_lines()}
+            figures = Figures(totals, gauges.read(), dict(counters.times()))
+            channel.report(figures=figures.as_json())
 
         def beat() -> None:
             report_figures()
             running_loop.call_later(_BEAT_SECONDS, beat)
 
+        ends.callback(report_figures)  # those of the last mails too
+        ends.push_async_callback(listener.close)
         channel.report(ready=True)
         beat()
+        if read.metrics.listen is not None:
+            probe = running_loop.create_task(gauges.probe(counters))
+            ends.callback(probe.cancel)
         while (order := await orders.get()) != "stop":
             if order == "reload":
                 again = load_again()

@@ -12,17 +12,19 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 from msys_track.errors import SettingsError, TrackingError
 from msys_track.logs import event_logger
+from msys_track.metrics import Figures
 from msys_track.service import systemd
 from msys_track.service.handover import Handover, is_rehearsal, rehearse, replace_program
 from msys_track.service.sockets import Sockets, bind_addresses, close_unwanted, share_out
-from msys_track.smtp.address import Address
+from msys_track.service.status import answer_status
+from msys_track.service.status_server import Answer, StatusServer
+from msys_track.service.worker import Plan, Worker
 
 log = event_logger(__name__)
 
@@ -35,45 +37,6 @@ _START_SECONDS: Final = 60.0
 # After `drain_seconds`, for a worker that closes upstream connections and databases.
 _END_SECONDS: Final = 10.0
 _READ_BYTES: Final = 65_536
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What workers are to do: a server's configuration that was read and found good."""
-
-    name: str
-    """The server's, as in the configuration."""
-    workers: int
-    addresses: Sequence[Address]
-    drain_seconds: float
-    hang_seconds: float
-    """A worker that shows no sign of life for so long is killed."""
-    settings: object
-    """What a running worker can't change; the rest it reads again when it is told to reload."""
-    serve: Callable[[socket.socket, Sockets], None]
-    """Runs one worker in a process of its own, with its channel, until it is told to stop."""
-    announce: Callable[[Sockets], None]
-    """Is called once the first workers listen."""
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class _Worker:
-    """A worker as the supervisor sees it."""
-
-    pid: int
-    slot: int
-    plan: Plan | None
-    """None: of the program that was here before."""
-    control: socket.socket
-    started_at: float
-    heard_at: float
-    is_ready: bool = False
-    ends_by: float | None = None
-    """When a worker that was told to end is killed."""
-    unread: bytes = b""
-    failure: str = ""
-    """Why it could not start, in its own words."""
-    figures: dict[str, Any] = field(default_factory=dict)
 
 
 class Supervisor:
@@ -92,7 +55,7 @@ class Supervisor:
         """
         self._plan = plan
         self._load_again = load_again
-        self._workers: dict[int, _Worker] = {}
+        self._workers: dict[int, Worker] = {}
         self._sockets: Sockets = {}
         self._next: Plan | None = None
         self._reloading: set[int] = set()
@@ -104,6 +67,8 @@ class Supervisor:
         self._is_stopping = False
         self._is_up = False
         self._selector = selectors.DefaultSelector()
+        self._status = StatusServer(self._selector, self._answer)
+        self._past = Figures()
         self._signals: list[int] = []
         self._checked_at = time.monotonic()
         self._watchdog_seconds = systemd.watchdog_seconds()
@@ -117,11 +82,11 @@ class Supervisor:
         if is_rehearsal():
             return
         handover = Handover.take()
-        given = handover.sockets or systemd.take_sockets(self._plan.name, self._plan.addresses)
-        self._sockets = bind_addresses(
-            self._plan.name, self._plan.addresses, self._plan.workers, given
+        self._past = handover.past
+        given = handover.sockets or systemd.take_sockets(
+            self._plan.name, (*self._plan.addresses, *self._plan.status_addresses)
         )
-        close_unwanted(given, self._sockets)
+        self._use_sockets(self._bind(self._plan, given), given)
         self._catch_signals()
         for pid, control in handover.workers.items():
             self._keep_worker(pid, -1, None, control)
@@ -202,7 +167,7 @@ class Supervisor:
                 self._order(worker, "reload")
         else:
             try:
-                sockets = bind_addresses(plan.name, plan.addresses, plan.workers, self._sockets)
+                sockets = self._bind(plan, self._sockets)
             except SettingsError as error:
                 log.error("configuration.not_reloaded", faults=str(error).split("\n"))  # noqa: TRY400
                 systemd.notify("READY=1")
@@ -211,7 +176,7 @@ class Supervisor:
             for slot in range(plan.workers):
                 self._fork_worker(plan, slot)
 
-    def _note_reloaded(self, worker: _Worker, *, is_done: bool) -> None:
+    def _note_reloaded(self, worker: Worker, *, is_done: bool) -> None:
         """Note that a worker has the new configuration; replace one that could not read it."""
         self._reloading.discard(worker.pid)
         if not is_done:
@@ -230,9 +195,7 @@ class Supervisor:
         for worker in self._workers.values():
             if worker.plan is not self._plan:
                 self._retire_worker(worker)
-        wanted = {address: self._sockets[address] for address in self._plan.addresses}
-        close_unwanted(self._sockets, wanted)
-        self._sockets = wanted
+        self._use_sockets(self._sockets, self._sockets)
         log.info("configuration.reloaded", workers="replaced")
         systemd.notify("READY=1")
 
@@ -243,11 +206,27 @@ class Supervisor:
             if worker.plan is plan:
                 worker.ends_by = time.monotonic() + _END_SECONDS
                 os.kill(worker.pid, signal.SIGKILL)
-        wanted = {address: self._sockets[address] for address in self._plan.addresses}
-        close_unwanted(self._sockets, wanted)
-        self._sockets = wanted
+        self._use_sockets(self._sockets, self._sockets)
         log.error("configuration.not_reloaded", faults=[why])
         systemd.notify("READY=1")
+
+    # Sockets
+
+    def _bind(self, plan: Plan, given: Sockets) -> Sockets:
+        sockets = bind_addresses(plan.name, plan.addresses, plan.workers, given)
+        try:
+            return {**sockets, **bind_addresses("metrics", plan.status_addresses, 1, given)}
+        except SettingsError:
+            close_unwanted(sockets, given)
+            raise
+
+    def _use_sockets(self, sockets: Sockets, given: Sockets) -> None:
+        """Keep the sockets that the plan wants, and close the others."""
+        wanted = (*self._plan.addresses, *self._plan.status_addresses)
+        self._sockets = {address: sockets[address] for address in wanted}
+        close_unwanted(given, self._sockets)
+        own = [self._sockets[address][0] for address in self._plan.status_addresses]
+        self._status.use(own[0] if own else None)
 
     # Upgrade
 
@@ -261,12 +240,17 @@ class Supervisor:
         elif not self._is_stopping:
             log.info("program.replaced", workers=len(self._workers))
             workers = {worker.pid: worker.control for worker in self._workers.values()}
-            replace_program(Handover(sockets=self._sockets, workers=workers), _SIGNALS)
+            handover = Handover(sockets=self._sockets, workers=workers, past=self._past)
+            replace_program(handover, _SIGNALS)
         systemd.notify("READY=1")
 
     # Workers
 
-    def _list_own(self) -> list[_Worker]:
+    def _answer(self, path: str) -> Answer | None:
+        workers = () if self._is_stopping else self._list_own()
+        return answer_status(path, workers, self._workers.values(), self._past)
+
+    def _list_own(self) -> list[Worker]:
         """List the workers that are to stay."""
         return [
             each
@@ -286,7 +270,7 @@ class Supervisor:
     def _keep_worker(self, pid: int, slot: int, plan: Plan | None, control: socket.socket) -> None:
         now = time.monotonic()
         control.setblocking(False)  # noqa: FBT003 - the standard library's
-        worker = _Worker(
+        worker = Worker(
             pid=pid, slot=slot, plan=plan, control=control, started_at=now, heard_at=now,
             is_ready=plan is None,
         )  # fmt: skip
@@ -302,6 +286,7 @@ class Supervisor:
                 is_ours = number in (signal.SIGTERM, signal.SIGCHLD)
                 signal.signal(number, signal.SIG_DFL if is_ours else signal.SIG_IGN)
             self._selector.close()
+            self._status.close_inherited()
             # Held here, the channel of another worker would not end with the supervisor.
             for each in (*self._wake_ends, *(other.control for other in self._workers.values())):
                 each.close()
@@ -321,23 +306,23 @@ class Supervisor:
             logging.shutdown()
             os._exit(code)
 
-    def _order(self, worker: _Worker, order: str) -> None:
+    def _order(self, worker: Worker, order: str) -> None:
         with suppress(OSError):  # it has just ended, or hangs: both are noticed elsewhere
             worker.control.send(order.encode() + b"\n")
 
-    def _retire_worker(self, worker: _Worker) -> None:
+    def _retire_worker(self, worker: Worker) -> None:
         """Let a worker end that others have taken the place of: its clients may go on."""
         if worker.ends_by is None:
             plan = worker.plan or self._plan
             worker.ends_by = time.monotonic() + 2 * plan.drain_seconds + _END_SECONDS
             self._order(worker, "retire")
 
-    def _stop_worker(self, worker: _Worker) -> None:
+    def _stop_worker(self, worker: Worker) -> None:
         plan = worker.plan or self._plan
         worker.ends_by = time.monotonic() + plan.drain_seconds + _END_SECONDS
         self._order(worker, "stop")
 
-    def _hear(self, worker: _Worker) -> None:
+    def _hear(self, worker: Worker) -> None:
         """Read a worker's reports."""
         try:
             data = worker.control.recv(_READ_BYTES)
@@ -352,8 +337,9 @@ class Supervisor:
         for line in lines:
             self._note_report(worker, json.loads(line))
 
-    def _note_report(self, worker: _Worker, report: dict[str, Any]) -> None:
-        worker.figures.update(report.get("figures", {}))
+    def _note_report(self, worker: Worker, report: dict[str, Any]) -> None:
+        if "figures" in report:
+            worker.figures = Figures.of_json(report["figures"])
         worker.failure = report.get("failed", "")
         if "reloaded" in report and worker.pid in self._reloading:
             self._note_reloaded(worker, is_done=report["reloaded"])
@@ -362,7 +348,7 @@ class Supervisor:
             log.info("worker.ready", pid=worker.pid, slot=worker.slot)
             self._note_ready(worker)
 
-    def _note_ready(self, worker: _Worker) -> None:
+    def _note_ready(self, worker: Worker) -> None:
         plan = worker.plan
         if any(each.plan is plan and not each.is_ready for each in self._workers.values()):
             return
@@ -394,9 +380,10 @@ class Supervisor:
             elif pid in self._workers:
                 self._note_end(self._workers.pop(pid), code)
 
-    def _note_end(self, worker: _Worker, code: int) -> None:
+    def _note_end(self, worker: Worker, code: int) -> None:
         while worker.control.fileno() >= 0:  # its last reports
             self._hear(worker)
+        self._past.add(worker.figures, is_over=True)
         plan = worker.plan
         if worker.pid in self._reloading:
             self._note_reloaded(worker, is_done=True)
@@ -404,6 +391,7 @@ class Supervisor:
             log.info("worker.stopped", pid=worker.pid, code=code)
             return
         log.error("worker.died", pid=worker.pid, code=code)
+        self._past.add(Figures(counters={"workers.died": 1}))
         failure = worker.failure or (
             f"{plan.name}: a worker ended with {code} before it was ready; its error is above"
         )
@@ -438,6 +426,7 @@ class Supervisor:
             for worker in self._workers.values():
                 worker.heard_at = now
         self._checked_at = now
+        self._status.check_times()
         for worker in self._workers.values():
             patience = (worker.plan or self._plan).hang_seconds
             if not worker.is_ready:

@@ -82,7 +82,7 @@ def check_settings(settings: Any, where: str = "") -> None:
     faults: list[str] = []
     for key in list_keys(settings.__class__).values():
         values = [getattr(settings, field) for field in key.fields]
-        if values == [None] and key.is_optional:
+        if key.is_optional and all(value is None for value in values):
             continue
         value = None if None in values else write_fields(values)
         try:
@@ -104,6 +104,8 @@ def check_settings(settings: Any, where: str = "") -> None:
 def write_fields(values: Sequence[Any]) -> object:
     """Write the fields that one key sets: a host and its port are one address."""
     match values:
+        case [None, None]:
+            return None
         case [host, port]:
             return str(Address(host, port))
         case [host, port, protocol]:

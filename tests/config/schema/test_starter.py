@@ -23,6 +23,7 @@ def test_as_it_is_it_sets_what_must_be_set_and_nothing_else() -> None:
         "policy": {},
         "proxy": {"upstream": "127.0.0.1:25"},
         "spool": {},
+        "metrics": {},
         "tracker": {"store": "events.sqlite"},
     }
 

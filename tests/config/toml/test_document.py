@@ -9,6 +9,7 @@ from msys_track.config.problems import ConfigurationError
 from msys_track.config.schema.tables import TABLES
 from msys_track.errors import SettingsError
 from msys_track.injection.access_settings import AccessSettings
+from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
@@ -123,6 +124,7 @@ def test_every_setting_of_every_room_can_be_set_from_the_file() -> None:
     settable |= {(ProxySettings, "access")}
     rooms = (
         TrackingOptions, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
+        MetricsSettings,
         TrackerSettings, PolicySettings,
     )  # fmt: skip
     named = {(room, field.name) for room in rooms for field in fields(room)}

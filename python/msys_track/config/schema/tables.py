@@ -11,6 +11,7 @@ from msys_track.config.document import KeyPath
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER, SCOPE
 from msys_track.errors import KeyRingError
 from msys_track.injection.access_settings import AccessSettings, ClientSettings, LimitSettings
+from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys.file import KeySource, key_source
 from msys_track.policy.loading import PolicySettings
@@ -84,6 +85,7 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
         **list_keys(UpstreamSettings),
     },
     "spool": list_keys(SpoolSettings),
+    "metrics": list_keys(MetricsSettings),
     "tracker": list_keys(TrackerSettings),
 }
 
@@ -133,6 +135,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "engagement_tracker": "What links carry; it is fixed when the mail is sent.",
     "policy": "Code of your own that is called for each mail.",
     "proxy": "Takes mail over SMTP and hands it on: `msys-track proxy`.",
+    "metrics": "The proxy's figures, over HTTP.",
     "spool": "Mail that waits on disk for the upstream, and is tried again.",
     "tracker": "Answers the links over HTTP: `msys-track tracker`.",
     "upstream": "One of several servers that mail is relayed to.",

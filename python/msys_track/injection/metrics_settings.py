@@ -1,0 +1,41 @@
+"""Settings of the endpoint that shows a proxy's figures; every default is stated here."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from msys_track.settings.addresses import LISTEN
+from msys_track.settings.key import Key, check_settings
+from msys_track.smtp.address import Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    """Where a proxy's figures and its health can be read over HTTP.
+
+    Raises:
+        SettingsError: a value that is no address.
+    """
+
+    listen_host: Annotated[
+        str | None,
+        Key(
+            LISTEN,
+            "where `/metrics`, `/healthz` and `/readyz` are answered over HTTP, to everybody who "
+            "reaches it",
+            name="listen",
+            fields=("listen_host", "listen_port"),
+            example="127.0.0.1:9464",
+            unset="nowhere",
+        ),
+    ] = None
+    listen_port: int | None = None
+
+    def __post_init__(self) -> None:
+        check_settings(self, "metrics: ")
+
+    @property
+    def listen(self) -> Address | None:
+        """The address; None: nothing is shown."""
+        if self.listen_host is None or self.listen_port is None:
+            return None
+        return Address(self.listen_host, self.listen_port)

@@ -1,0 +1,50 @@
+"""A server's workers as its supervisor sees them: what they are to do, and what they last said."""
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from msys_track.metrics import Figures
+from msys_track.service.sockets import Sockets
+from msys_track.smtp.address import Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What workers are to do: a server's configuration that was read and found good."""
+
+    name: str
+    """The server's, as in the configuration."""
+    workers: int
+    addresses: Sequence[Address]
+    status_addresses: Sequence[Address]
+    """Where the supervisor answers what its workers do, over HTTP."""
+    drain_seconds: float
+    hang_seconds: float
+    """A worker that shows no sign of life for so long is killed."""
+    settings: object
+    """What a running worker can't change; the rest it reads again when it is told to reload."""
+    serve: Callable[[socket.socket, Sockets], None]
+    """Runs one worker in a process of its own, with its channel, until it is told to stop."""
+    announce: Callable[[Sockets], None]
+    """Is called once the first workers listen."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Worker:
+    """A worker as the supervisor sees it."""
+
+    pid: int
+    slot: int
+    plan: Plan | None
+    """None: of the program that was here before."""
+    control: socket.socket
+    started_at: float
+    heard_at: float
+    is_ready: bool = False
+    ends_by: float | None = None
+    """When a worker that was told to end is killed."""
+    unread: bytes = b""
+    failure: str = ""
+    """Why it could not start, in its own words."""
+    figures: Figures = field(default_factory=Figures)

@@ -228,6 +228,19 @@ def test_right_logins_are_no_guesses(clock: Clock, files: Mapping[str, Any]) -> 
     assert [log_in(admit(access)) for _ in range(3)] == [None] * 3
 
 
+def test_right_logins_at_one_time_are_not_mistaken_for_guesses(
+    clock: Clock, files: Mapping[str, Any]
+) -> None:
+    access = make_access(clock, **files, auth_failures_per_minute=1)
+
+    async def start_many() -> list[Login | Reply]:
+        logins = (admit(access).check_password("shop", PASSWORD) for _ in range(50))
+        return await asyncio.gather(*logins)
+
+    assert asyncio.run(start_many()) == [Login(user="shop")] * 50
+    assert len(access.gates) == 0
+
+
 def test_one_who_logged_in_before_is_not_locked_out_by_a_neighbour(
     clock: Clock, files: Mapping[str, Any]
 ) -> None:

@@ -17,7 +17,7 @@ import pytest
 from tests.captured_logs import capture_logs
 from tests.certificates import Certificate, make_certificate
 from tests.injection.conftest import MESSAGE, Harness, Start
-from tests.smtp_client import Client
+from tests.smtp_client import Client, TlsClient, inside_tls
 from tests.users import PASSWORD, write_users
 
 from msys_track.dispatch.dispatcher import Dispatcher
@@ -66,33 +66,6 @@ def open_proxy(start: Start, certificate: Certificate, tmp_path: Path) -> Open:
     return open_one
 
 
-class TlsClient(Client):
-    """A client that can begin TLS."""
-
-    def __init__(self, port: int, certificate: Certificate) -> None:
-        super().__init__(port)
-        self._context = certificate.trust()
-
-    async def start_tls(self) -> str:
-        """Say STARTTLS, shake hands, and return the reply to STARTTLS."""
-        reply = await self.say("STARTTLS")
-        await self.shake_hands()
-        return reply
-
-    async def shake_hands(self) -> None:
-        await self.writer.start_tls(self._context, server_hostname="localhost")
-
-
-@contextlib.asynccontextmanager
-async def inside_tls(harness: Harness, certificate: Certificate) -> Any:
-    """Yield a client that has begun TLS and said EHLO."""
-    async with TlsClient(harness.proxy.port, certificate) as client:
-        await client.say("EHLO client.test")
-        assert (await client.start_tls()).startswith("220 2.0.0 ")
-        await client.say("EHLO client.test")
-        yield client
-
-
 # STARTTLS
 
 
@@ -127,7 +100,7 @@ async def test_a_large_message_passes_tls_unchanged(
 ) -> None:
     harness = await open_proxy()
     body = b"".join(b"line %06d of a large message\r\n" % number for number in range(50_000))
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         assert (await client.deliver(b"Subject: x\r\n\r\n" + body)).startswith("250 ")
     assert harness.upstream.arrived[-1].endswith(body)
 
@@ -190,7 +163,7 @@ async def test_a_handshake_that_fails_costs_its_own_connection_only(
         client.send(b"EHLO in.the.clear\r\nMAIL FROM:<a@example.com>\r\n" * 10)
         assert "250" not in await client.rest()
     assert harness.counts["connections.tls_failed"] == 1
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         assert (await client.deliver(MESSAGE)).startswith("250 ")
 
 
@@ -202,7 +175,7 @@ async def test_where_tls_is_required_mail_in_the_clear_is_refused(
     await client.say("EHLO client.test")
     refused = await client.say("MAIL FROM:<a@example.com>")
     assert refused == "530 5.7.0 Must issue a STARTTLS command first"
-    async with inside_tls(harness, certificate) as inside:
+    async with inside_tls(harness.proxy.port, certificate) as inside:
         assert (await inside.deliver(MESSAGE)).startswith("250 ")
 
 
@@ -243,7 +216,7 @@ async def test_a_renewed_certificate_serves_new_connections(
     renewed = make_certificate(tmp_path)
     assert renewed.certificate.read_bytes() != old
     harness.proxy.reload_access()
-    async with inside_tls(harness, renewed) as client:
+    async with inside_tls(harness.proxy.port, renewed) as client:
         assert (await client.say("NOOP")).startswith("250 ")
 
 
@@ -272,7 +245,7 @@ async def test_dialogues_of_auth(
     open_proxy: Open, certificate: Certificate, dialogue: list[tuple[str, str]]
 ) -> None:
     harness = await open_proxy(networks=(NOBODY,))
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         for line, start in dialogue:
             reply = await client.say(line)
             assert reply.startswith(start), (line, reply)
@@ -280,7 +253,7 @@ async def test_dialogues_of_auth(
 
 async def test_only_who_logs_in_may_send(open_proxy: Open, certificate: Certificate) -> None:
     harness = await open_proxy(networks=(NOBODY,))
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         mail = "MAIL FROM:<a@example.com>"
         assert await client.say(mail) == "530 5.7.0 Authentication required"
         assert (await client.say(f"AUTH PLAIN {WRONG}")).startswith("535 ")
@@ -313,11 +286,11 @@ async def test_guessing_ends_the_connection_and_then_waits(
     open_proxy: Open, certificate: Certificate
 ) -> None:
     harness = await open_proxy(networks=(NOBODY,), auth_failures_per_minute=4)
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         replies = [await client.say(f"AUTH PLAIN {WRONG}") for _ in range(3)]
         assert [each[:3] for each in replies] == ["535", "535", "421"]
         assert await client.rest() == ""
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         replies = [await client.say(f"AUTH PLAIN {WRONG}") for _ in range(2)]
         assert [each[:3] for each in replies] == ["535", "454"]
 
@@ -337,7 +310,7 @@ async def test_monstrous_responses_are_refused_and_the_session_goes_on(
     open_proxy: Open, certificate: Certificate, line: bytes
 ) -> None:
     harness = await open_proxy(networks=(NOBODY,))
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         assert (await client.say("AUTH PLAIN")).startswith("334")
         assert (await client.say(line))[:3] in {"500", "501", "535"}
         while (reply := await client.say("NOOP"))[:3] == "501":
@@ -350,12 +323,12 @@ async def test_commands_pipelined_behind_auth_wait_for_its_answer(
     open_proxy: Open, certificate: Certificate
 ) -> None:
     harness = await open_proxy(networks=(NOBODY,))
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         client.send(f"AUTH PLAIN {PLAIN}\r\nMAIL FROM:<a@example.com>\r\nNOOP\r\n".encode())
         assert [each[:3] for each in await client.replies(3)] == ["235", "250", "250"]
         client.send(b"RSET\r\n")
         await client.reply()
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         client.send(f"AUTH PLAIN {WRONG}\r\nMAIL FROM:<a@example.com>\r\nNOOP\r\n".encode())
         assert [each[:3] for each in await client.replies(3)] == ["535", "530", "250"]
 
@@ -364,10 +337,10 @@ async def test_a_client_that_leaves_while_its_password_is_checked_is_forgotten(
     open_proxy: Open, certificate: Certificate
 ) -> None:
     harness = await open_proxy(auth_failure_delay_seconds=30)
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         client.send(f"AUTH PLAIN {WRONG}\r\n".encode())
         client.reset()
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         assert (await client.deliver(MESSAGE)).startswith("250 ")
 
 
@@ -397,7 +370,7 @@ async def test_validate_auth_is_called_and_may_refuse(
     def plain(user: str) -> str:
         return base64.b64encode(f"\0{user}\0{PASSWORD}".encode()).decode()
 
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         refused = await client.say(f"AUTH PLAIN {plain('shop:X-MSYS-SUBACCOUNT=13')}")
         assert refused == "535 5.7.8 Not this one"
         assert (await client.say("MAIL FROM:<a@example.com>")).startswith("530 ")

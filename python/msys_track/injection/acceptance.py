@@ -228,7 +228,7 @@ class Acceptance:
         if passage.is_gone():
             raise _report_gone()
         started = perf_counter()
-        relay: NextHop | Transaction = envelope.exchange or self._upstream
+        relay: NextHop | Transaction = envelope.exchange or self._find_next_hop(envelope)
         try:
             reply = await relay.deliver(delivery)
         except UpstreamError as error:
@@ -266,7 +266,7 @@ class Acceptance:
                 raise _report_gone()
             begun = perf_counter()
             try:
-                reply = await self._upstream.deliver(delivery)
+                reply = await self._find_next_hop(passage.envelope).deliver(delivery)
             except UpstreamError as error:
                 failed += self._note_failure(passage, first, message_id, error, begun)
                 if not passage.is_out:
@@ -298,7 +298,7 @@ class Acceptance:
         if to_ask:
             kept = [each for each in passage.mail_parameters if not _is_size(each)]
             parameters = (*kept, f"SIZE={size}")
-            await self._upstream.verify(envelope.sender, parameters, to_ask)
+            await self._find_next_hop(envelope).verify(envelope.sender, parameters, to_ask)
 
     async def _send_others(
         self, passage: _Passage, others: Sequence[CopyDecision]
@@ -331,7 +331,7 @@ class Acceptance:
             delivery, message_id = await self._make(passage, copy)
             begun = perf_counter()
             try:
-                reply = await self._upstream.deliver(delivery)
+                reply = await self._find_next_hop(passage.envelope).deliver(delivery)
             finally:
                 self._end_growth(passage, delivery)
         except UpstreamError as error:
@@ -345,14 +345,15 @@ class Acceptance:
 
     async def _hand_over(self, passage: _Passage, failed: Sequence[_Failure]) -> None:
         """Give the spool what others have got already: to send it later, or to report it."""
-        if self._spool is None or not failed:
+        spool = self._find_spool(passage.envelope)
+        if spool is None or not failed:
             return
         groups: dict[tuple[bool, str], list[_Failure]] = {}
         for each in failed:
             why = f"{each.error.code} {each.error.text}"
             groups.setdefault((_is_final(each.error), why), []).append(each)
         for (is_final, why), group in groups.items():
-            take_over = self._spool.report if is_final else self._spool.keep
+            take_over = spool.report if is_final else spool.keep
             queue_id = await self._give(passage, take_over, group, why)
             if queue_id is None:
                 continue
@@ -418,7 +419,7 @@ class Acceptance:
         Raises:
             DataRefusedError: nothing was sent or kept.
         """
-        spool = self._spool
+        spool = self._find_spool(passage.envelope)
         if spool is None or not spool.keeps_always or error.outcome != "not_sent":
             reply = Reply(error.code, _name_recipient(error, passage))
             raise DataRefusedError("upstream", reply) from error
@@ -454,6 +455,14 @@ class Acceptance:
         return Reply(250, f"2.0.0 Ok: kept as {queue_id}")
 
     # Steps
+
+    def _find_next_hop(self, envelope: Envelope) -> NextHop:
+        """Return the user's own next hop, or everybody's."""
+        return envelope.next_hop or self._upstream
+
+    def _find_spool(self, envelope: Envelope) -> Keeper | None:
+        """Return the spool, which can't send in the name of a user whom the upstream checks."""
+        return self._spool if envelope.next_hop is None else None
 
     async def _make(self, passage: _Passage, copy: CopyDecision) -> tuple[Delivery, str | None]:
         envelope, begun = passage.envelope, perf_counter()

@@ -33,6 +33,8 @@ class Envelope(NamedTuple):
     helo: str = ""
     user: str | None = None
     """Who has authenticated; None if nobody has."""
+    next_hop: upstream.NextHop | None = None
+    """The user's own, where the upstream checks AUTH; None: everybody's."""
     exchange: upstream.Transaction | None = None
     """The transaction in which the upstream has taken the recipients, if it was asked already."""
     receive_seconds: float = 0.0

@@ -17,6 +17,7 @@ from msys_track.injection.session import Session, Shared
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
+from msys_track.relay.passthrough import UserUpstreams
 from msys_track.relay.upstream import NextHop
 from msys_track.smtp.address import Address
 
@@ -116,11 +117,13 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     listener: socket.socket | None = None,
     counters: Counters | None = None,
     spool: Keeper | None = None,
+    passthrough: UserUpstreams | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Proxy:
     """Listen on the addresses of the settings; on `listener`, a bound socket, for the first.
 
-    What the upstream takes in part goes to `spool`, if there is one.
+    What the upstream takes in part goes to `spool`, if there is one. `passthrough` logs users in
+    where the settings say that the upstream checks them.
 
     A name is looked up as IPv4; an IPv6 address is taken as it is.
 
@@ -130,7 +133,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
         UsersError: the file of users can't be used.
     """
     counters = counters or Counters()
-    access = Access(settings, counters)
+    access = Access(settings, counters, passthrough=passthrough)
     tls_listens = settings.access.listen_tls
     bound = _bind_addresses((*settings.listens, *tls_listens), listener)
     loop = asyncio.get_running_loop()

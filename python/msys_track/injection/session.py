@@ -112,10 +112,15 @@ class Shared:
             eight_bit_mime=known.eight_bit_mime,
             smtp_utf8=known.smtp_utf8,
             starttls=access.has_tls and not visitor.is_encrypted,
-            auth=MECHANISMS if visitor.may_authenticate else (),
+            auth=MECHANISMS if self._is_auth_offered(known, visitor) else (),
             xclient=ATTRIBUTES if access.may_use_xclient(origin.neighbour) else (),
             is_settled=upstream is not None,
         )
+
+    def _is_auth_offered(self, upstream: Capabilities, visitor: Visitor) -> bool:
+        """Whether a client can log in now; an upstream that checks users must offer it too."""
+        is_checked = not self.access.rules.auth_passthrough or bool(upstream.auth_mechanisms)
+        return visitor.may_authenticate and is_checked
 
 
 class Session(asyncio.Protocol):
@@ -440,6 +445,7 @@ class Session(asyncio.Protocol):
                 listen=policy.listen,
                 helo=policy.helo,
                 user=policy.user,
+                next_hop=self._visitor.next_hop,
                 contexts=policy.contexts,
                 sender=policy.sender,
                 mail_parameters=self._mail_parameters,

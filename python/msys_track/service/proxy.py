@@ -9,6 +9,7 @@ from msys_track.injection import server
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
+from msys_track.relay.passthrough import UserUpstreams
 from msys_track.relay.routes import make_next_hop
 from msys_track.service.signals import catch_hangup, catch_stop_signals
 from msys_track.smtp.address import Address
@@ -38,8 +39,13 @@ async def serve_proxy(
     stop = catch_stop_signals()
     upstream = make_next_hop(read.upstreams, counters)
     settings = read.proxy or ProxySettings()
+    passthrough = (
+        UserUpstreams(read.upstreams, counters) if settings.access.auth_passthrough else None
+    )
     try:
-        listener = await server.serve(settings, rewriter, upstream, counters=counters)
+        listener = await server.serve(
+            settings, rewriter, upstream, counters=counters, passthrough=passthrough
+        )
     except OSError as error:
         where = error.filename or Address(settings.listen_host, settings.listen_port)
         raise SettingsError(
@@ -71,3 +77,5 @@ async def serve_proxy(
     finally:
         await listener.close()
         await upstream.close()
+        if passthrough is not None:
+            await passthrough.close()

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -71,6 +71,16 @@ class Proxy:
         """The bytes of mail in memory now, as the budget counts them."""
         return self._shared.budget.in_flight_bytes
 
+    @property
+    def has_sessions(self) -> bool:
+        """Whether there are clients."""
+        return bool(self._shared.sessions or self._shared.answers)
+
+    def stop_listening(self) -> None:
+        """Take no more clients; those that are there go on."""
+        for server in self._servers:
+            server.close()
+
     def _sweep(self) -> None:
         """Look for silent clients: one timer for all sessions."""
         now, settings = self._loop.time(), self._shared.settings
@@ -85,8 +95,7 @@ class Proxy:
 
         It cuts off what is not finished after `drain_seconds`; those clients will send again.
         """
-        for server in self._servers:
-            server.close()
+        self.stop_listening()
         shared = self._shared
         shared.closing.set()
         for arrival in tuple(shared.arrivals):
@@ -114,13 +123,13 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     rewriter: Dispatcher,
     upstream: NextHop,
     *,
-    listener: socket.socket | None = None,
+    listeners: Mapping[Address, Sequence[socket.socket]] | None = None,
     counters: Counters | None = None,
     spool: Keeper | None = None,
     passthrough: UserUpstreams | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Proxy:
-    """Listen on the addresses of the settings; on `listener`, a bound socket, for the first.
+    """Listen on the addresses of the settings; where `listeners` has sockets for one, on these.
 
     What the upstream takes in part goes to `spool`, if there is one. `passthrough` logs users in
     where the settings say that the upstream checks them.
@@ -134,8 +143,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     """
     counters = counters or Counters()
     access = Access(settings, counters, passthrough=passthrough)
-    tls_listens = settings.access.listen_tls
-    bound = _bind_addresses((*settings.listens, *tls_listens), listener)
+    bound = _bind_addresses(settings.all_listens, listeners or {})
     loop = asyncio.get_running_loop()
     shared = Shared(
         settings=settings,
@@ -155,33 +163,35 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     )
 
     servers = []
-    for number, (address, each) in enumerate(bound):
+    for number, (address, sockets) in enumerate(bound):
         listen, is_tls = str(address), number >= len(settings.listens)
         door: Callable[[], asyncio.BaseProtocol] = partial(Session, shared, loop, listen=listen)
         if is_tls or settings.access.proxy_protocol_from:
             door = partial(Arrival, shared, listen=listen, is_tls=is_tls)
-        servers.append(await loop.create_server(door, sock=each, backlog=_BACKLOG))
-    proxy = Proxy(shared, servers, [each for _, each in bound])
+        for each in sockets:
+            servers.append(await loop.create_server(door, sock=each, backlog=_BACKLOG))  # noqa: PERF401 - one after the other
+    proxy = Proxy(shared, servers, [sockets[0] for _, sockets in bound])
     for sockname in proxy.socknames:
         log.info("proxy.listening", host=sockname.host, port=sockname.port)
     return proxy
 
 
 def _bind_addresses(
-    addresses: Sequence[Address], first: socket.socket | None
-) -> list[tuple[Address, socket.socket]]:
-    """Bind every address or none."""
-    bound: list[tuple[Address, socket.socket]] = []
+    addresses: Sequence[Address], given: Mapping[Address, Sequence[socket.socket]]
+) -> list[tuple[Address, Sequence[socket.socket]]]:
+    """Bind every address that has no socket yet, or none."""
+    bound: list[tuple[Address, Sequence[socket.socket]]] = []
+    made: list[socket.socket] = []
     try:
         for address in addresses:
-            if first is not None and not bound:
-                bound.append((address, first))
-            else:
-                family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-                made = socket.create_server(address, family=family, backlog=_BACKLOG)
-                bound.append((address, made))
+            if address in given:
+                bound.append((address, given[address]))
+                continue
+            family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+            made.append(socket.create_server(address, family=family, backlog=_BACKLOG))
+            bound.append((address, made[-1:]))
     except OSError:
-        for _, each in bound:
+        for each in made:
             each.close()
         raise
     return bound

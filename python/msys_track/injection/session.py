@@ -445,7 +445,7 @@ class Session(asyncio.Protocol):
                 listen=policy.listen,
                 helo=policy.helo,
                 user=policy.user,
-                next_hop=self._visitor.next_hop,
+                upstream=self._visitor.next_hop,
                 contexts=policy.contexts,
                 sender=policy.sender,
                 mail_parameters=self._mail_parameters,

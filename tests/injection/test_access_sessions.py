@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 import pytest
 from tests.captured_logs import capture_logs
 from tests.certificates import Certificate, make_certificate
-from tests.injection.conftest import MESSAGE, Harness, Start
+from tests.injection.conftest import MESSAGE, TRACKING, Harness, Start
+from tests.proxied import find_tracked_urls
 from tests.smtp_client import Client, TlsClient, inside_tls
 from tests.users import PASSWORD, write_users
 
@@ -382,6 +383,23 @@ async def test_validate_auth_is_called_and_may_refuse(
         ("validate_auth", "shop", "7"),
         ("validate_data_spool", "shop", "7"),
     ]
+
+
+async def test_links_carry_the_subaccount_that_stands_behind_the_users_name(
+    open_proxy: Open, certificate: Certificate, keys: KeyRing
+) -> None:
+    rewriter = Dispatcher(keys=keys, options=TRACKING)
+    harness = await open_proxy(rewriter=rewriter)
+    html = b"Content-Type: text/html\r\n\r\n<body><a href='http://shop.test/'>x</a></body>\r\n"
+    subaccounts = []
+    for behind in ("", ":X-MSYS-SUBACCOUNT=123", ":X-MSYS-SUBACCOUNT=4"):
+        async with inside_tls(harness.proxy.port, certificate) as client:
+            login = base64.b64encode(f"\0shop{behind}\0{PASSWORD}".encode()).decode()
+            assert (await client.say(f"AUTH PLAIN {login}")).startswith("235 ")
+            assert (await client.deliver(html)).startswith("250 ")
+        found = find_tracked_urls(harness.upstream.arrived[-1], keys)
+        subaccounts.append({each.claims.engagement.subaccount_id for each in found})
+    assert subaccounts == [{None}, {123}, {4}]
 
 
 # Limits

@@ -20,8 +20,10 @@ from tests.injection.conftest import MESSAGE, TRACKING, Harness, Start
 from tests.proxied import find_tracked_urls
 from tests.smtp_client import Client, TlsClient, inside_tls
 from tests.users import PASSWORD, write_users
+from tests.waiting import until
 
 from msys_track.dispatch.dispatcher import Dispatcher
+from msys_track.injection import arrival, handshake
 from msys_track.injection.access_settings import AccessSettings, ClientSettings
 from msys_track.keys.ring import KeyRing
 from msys_track.policy.guard import Guard
@@ -590,6 +592,88 @@ async def test_a_client_that_sends_its_handshake_with_the_header_loses_no_byte(
                     incoming.write(raw.recv(65_536))
 
     assert (await asyncio.to_thread(send)).startswith(b"220 ")
+
+
+@pytest.mark.parametrize("sent", [b"", V1[:30], V2[:20]])
+async def test_a_header_that_does_not_come_in_time_ends_the_connection(
+    start: Start, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(arrival, "_HEADER_SECONDS", 0.05)
+    harness = await start(access=AccessSettings(proxy_protocol_from=(LOOPBACK,)))
+    greeting, ends = await say_first(harness.proxy.port, sent)
+    assert greeting == ""
+    ends[1].close()
+    assert harness.counts["connections.refused"] == 1
+
+
+# Those who stall
+
+
+async def test_a_handshake_that_does_not_end_in_time_ends_the_connection(
+    open_proxy: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handshake, "_HANDSHAKE_SECONDS", 0.05)
+    harness = await open_proxy(listen_tls=(Address("127.0.0.1", 0),))
+    client = await harness.client()
+    await client.say("EHLO client.test")
+    await client.say("STARTTLS")
+    assert await client.rest() == ""
+    reader, writer = await asyncio.open_connection("127.0.0.1", harness.proxy.socknames[-1].port)
+    assert await reader.read() == b""
+    writer.close()
+    assert harness.counts["connections.tls_failed"] == 2
+
+
+async def test_handshakes_that_stall_count_as_clients(
+    open_proxy: Open, certificate: Certificate
+) -> None:
+    listen = (Address("127.0.0.1", 0),)
+    harness = await open_proxy(listen_tls=listen, settings={"max_connections": 2})
+    port = harness.proxy.socknames[-1].port
+    stalled = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    await until(lambda: harness.proxy.arrivals == 2)
+    client = await harness.client()
+    assert client.greeting == "421 4.3.2 Too many connections"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    with contextlib.suppress(ConnectionResetError):
+        assert await reader.read() == b""
+    for each in (writer, *(writer for _, writer in stalled)):
+        each.transport.abort()
+    await until(lambda: harness.proxy.arrivals == 0)
+    async with inside_tls(harness.proxy.port, certificate) as inside:
+        assert (await inside.deliver(MESSAGE)).startswith("250 ")
+
+
+async def test_a_proxy_that_stops_does_not_wait_for_a_handshake(open_proxy: Open) -> None:
+    harness = await open_proxy(
+        listen_tls=(Address("127.0.0.1", 0),), settings={"drain_seconds": 20}
+    )
+    client = await harness.client()
+    await client.say("EHLO client.test")
+    await client.say("STARTTLS")
+    reader, writer = await asyncio.open_connection("127.0.0.1", harness.proxy.socknames[-1].port)
+    await until(lambda: harness.proxy.arrivals == 1)
+    async with asyncio.timeout(10):
+        await harness.proxy.close()
+    with contextlib.suppress(ConnectionResetError):
+        assert await reader.read() == b""
+    assert await client.rest() == ""
+    writer.close()
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_handshake_is_forgotten(
+    open_proxy: Open,
+) -> None:
+    table = ClientSettings(max_connections=1)
+    harness = await open_proxy(clients={LOOPBACK: table})
+    for _ in range(3):
+        client = await harness.client()
+        assert client.greeting.startswith("220 ")
+        await client.say("EHLO client.test")
+        await client.say("STARTTLS")
+        client.send(bytes.fromhex("16030100c8010000c40303"))
+        client.reset()
+        await until(lambda: not harness.proxy.has_sessions)
 
 
 # XCLIENT

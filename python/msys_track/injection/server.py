@@ -74,7 +74,12 @@ class Proxy:
     @property
     def has_sessions(self) -> bool:
         """Whether there are clients."""
-        return bool(self._shared.sessions or self._shared.answers)
+        return bool(self._shared.sessions or self._shared.answers or self.arrivals)
+
+    @property
+    def arrivals(self) -> int:
+        """How many connections wait for a PROXY header or for the end of their TLS handshake."""
+        return len(self._shared.arrivals)
 
     def stop_listening(self) -> None:
         """Take no more clients; those that are there go on."""

@@ -33,3 +33,10 @@ pub(super) fn unstuff<'py>(wire: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, Py
 pub(super) fn stuff<'py>(py: Python<'py>, message: &[u8]) -> Bound<'py, PyBytes> {
     PyBytes::new(py, &without_gil(py, message.len(), || data::stuff(message)))
 }
+
+/// Wire bytes with lone CRs and LFs → wire bytes in which only CRLF is left.
+#[pyfunction]
+#[pyo3(signature = (wire, /))]
+pub(super) fn normalize<'py>(py: Python<'py>, wire: &[u8]) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &without_gil(py, wire.len(), || data::normalize(wire)))
+}

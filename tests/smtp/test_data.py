@@ -5,6 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from msys_track.smtp import data as wire
+from msys_track.smtp import plain
 
 PIECES = st.sampled_from(
     [b"\r\n", b"\r", b"\n", b".", b"a", b"\xff", b"\r\n.", b"\r\n..", b"\x00"]
@@ -95,3 +96,18 @@ def test_a_large_message_survives() -> None:
     end = wire.find_end_of_data(sent, 0)
     assert end == len(sent) - 3
     assert wire.unstuff(sent[:end]) == message
+
+
+@given(wire_bytes=ANYTHING)
+@example(wire_bytes=b"a\n.\nb\r.\r\n\r\r\n.\r\r\n")
+def test_what_is_normalized_has_no_end_that_anybody_could_see(wire_bytes: bytes) -> None:
+    normal = wire.normalize(wire_bytes)
+    assert normal == plain.normalize(wire_bytes)
+    assert b"\n" not in normal.replace(b"\r\n", b"")
+    assert b"\r" not in normal.replace(b"\r\n", b"")
+    lines = [line.rstrip(b"\r").replace(b"\r", b" ") for line in wire_bytes.split(b"\n")]
+    if not wire_bytes.split(b"\n")[-1].endswith(b"\r"):
+        assert normal == b"\r\n".join(lines)
+    sent = wire.stuff(wire.unstuff(normal))
+    for end in (b"\n.\n", b"\n.\r\n", b"\r.\r", b"\n.\r"):
+        assert end not in (b"\r\n" + sent).removesuffix(b".\r\n")

@@ -7,6 +7,7 @@ use pyo3::types::PyBytes;
 
 use super::{BareNewlineError, without_gil};
 use crate::smtp::data::{self, BareNewline};
+use crate::smtp::relaxed;
 
 /// The offset of the line that ends the data; `start` bytes were searched before.
 #[pyfunction]
@@ -39,4 +40,18 @@ pub(super) fn stuff<'py>(py: Python<'py>, message: &[u8]) -> Bound<'py, PyBytes>
 #[pyo3(signature = (wire, /))]
 pub(super) fn normalize<'py>(py: Python<'py>, wire: &[u8]) -> Bound<'py, PyBytes> {
     PyBytes::new(py, &without_gil(py, wire.len(), || data::normalize(wire)))
+}
+
+/// The body that begins at `start` of wire bytes, in DKIM's relaxed form.
+#[pyfunction]
+#[pyo3(signature = (wire, start, /))]
+pub(super) fn relax_body<'py>(
+    py: Python<'py>,
+    wire: &[u8],
+    start: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    match without_gil(py, wire.len(), || relaxed::relax_body(wire, start)) {
+        Ok(body) => Ok(PyBytes::new(py, &body)),
+        Err(BareNewline(offset)) => Err(BareNewlineError::new_err(offset)),
+    }
 }

@@ -1,5 +1,7 @@
 """SMTP's form of a message, against the RFC read off line by line."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -111,3 +113,26 @@ def test_what_is_normalized_has_no_end_that_anybody_could_see(wire_bytes: bytes)
     sent = wire.stuff(wire.unstuff(normal))
     for end in (b"\n.\n", b"\n.\r\n", b"\r.\r", b"\n.\r"):
         assert end not in (b"\r\n" + sent).removesuffix(b".\r\n")
+
+
+BODIES = st.lists(
+    st.sampled_from([b"\r\n", b" ", b"\t", b"  ", b".", b"a", b"\r\n.", b"\xff", b"b \t c"]),
+    max_size=14,
+).map(b"".join)
+
+
+@given(body=BODIES, header=st.sampled_from([b"", b"Subject: x\r\n\r\n"]))
+@example(body=b" \r\n\r\n", header=b"")
+@example(body=b" C \r\nD \t E\r\n\r\n\r\n", header=b"")
+def test_core_and_python_relax_a_body_alike(body: bytes, header: bytes) -> None:
+    message = header + wire.stuff(body)
+    assert wire.relax_body(message, len(header)) == plain.relax_body(message, len(header))
+
+
+@pytest.mark.parametrize("relax", [wire.relax_body, plain.relax_body], ids=["core", "python"])
+def test_a_body_with_a_bare_newline_has_no_relaxed_form(
+    relax: Callable[[bytes, int], bytes],
+) -> None:
+    for body in (b"a\nb\r\n.\r\n", b"a\rb\r\n.\r\n"):
+        with pytest.raises((wire.BareNewlineError, plain.BareNewlineError)):
+            relax(body, 0)

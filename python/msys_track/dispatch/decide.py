@@ -1,6 +1,6 @@
 """Decides who gets which copy of a message, under which options, before a byte is made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,6 +32,8 @@ class Decision:
     options: Mapping[str, Resolved]
     """Of each recipient who is not bypassed, in their order."""
     copies: tuple[CopyDecision, ...]
+    sign: Callable[[bytes], bytes] | None = None
+    """Returns what stands above the wire bytes of a copy to sign them; None: nothing does."""
 
 
 def decide_copies(message: OpenedMessage, options: Mapping[str, Resolved]) -> list[CopyDecision]:

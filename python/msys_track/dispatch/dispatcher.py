@@ -64,12 +64,14 @@ class Dispatcher:
             `reference` pure Python.
         on_link: decides about each link that may be wrapped; None for none.
         on_rendered: called by `explain` with a decision and its copies.
+        sign: returns what stands above the wire bytes of each copy that is sent, to sign them.
     """
 
     __slots__ = (
         "_heeds_header",
         "_on_rendered",
         "_preparer",
+        "_sign",
         "policy",
         "scopes",
     )
@@ -86,12 +88,14 @@ class Dispatcher:
         engine: Engine | str = "native",
         on_link: OnLink | None = None,
         on_rendered: Callable[[Decision, Sequence[Copy]], None] | None = None,
+        sign: Callable[[bytes], bytes] | None = None,
     ) -> None:
         configured = Scope(name=source, options=options or TrackingOptions())
         self.scopes = scopes or Scopes(listener=configured)
         self.policy = policy
         self._heeds_header = heeds_header
         self._on_rendered = on_rendered
+        self._sign = sign
         found = find_engine(engine)
         self._preparer = Preparer(found if on_link is None else HookedEngine(found, on_link), keys)
 
@@ -198,7 +202,13 @@ class Dispatcher:
         bypassed = tuple(Reader(to, "to") for to in recipients if to not in options)
         if bypassed:
             copies.append(CopyDecision(bypassed, None))
-        return Decision(message=message, opened=opened, options=options, copies=tuple(copies))
+        return Decision(
+            message=message,
+            opened=opened,
+            options=options,
+            copies=tuple(copies),
+            sign=self._sign,
+        )
 
     def render(self, decision: Decision, *, now: int) -> tuple[Copy, ...]:
         """Make the copies that were decided; `now` is the injection time in Unix seconds."""

@@ -11,6 +11,7 @@ from msys_track.settings.kinds import (
     BYTES,
     BYTES_OR_NONE,
     COUNT,
+    COUNT_OR_AUTO,
     HOSTNAME,
     LARGE_BYTES,
     SECONDS,
@@ -66,6 +67,22 @@ class ProxySettings:
     drain_seconds: Annotated[
         float, Key(SECONDS, "how long stopping waits for messages under way")
     ] = 30
+    # service/
+    workers: Annotated[
+        int | str,
+        Key(
+            COUNT_OR_AUTO,
+            'processes that take mail; `"auto"`: one for each processor. They share '
+            "`max_connections`, `max_bytes_in_flight` and `upstream_max_connections`",
+        ),
+    ] = 1
+    worker_timeout_seconds: Annotated[
+        float,
+        Key(
+            SECONDS,
+            "a worker that stands still for so long, in a policy perhaps, is killed and replaced",
+        ),
+    ] = 60
 
     access: AccessSettings = field(default_factory=AccessSettings)
     """Who may inject mail; its keys stand in `[proxy]` too."""
@@ -113,8 +130,13 @@ class ProxySettings:
 
     @property
     def listens(self) -> tuple[Address, ...]:
-        """Every address that it listens on."""
+        """Every address that it listens on in plain text."""
         return (Address(self.listen_host, self.listen_port), *self.more_listens)
+
+    @property
+    def all_listens(self) -> tuple[Address, ...]:
+        """Every address that it listens on, those for TLS from the first byte last."""
+        return (*self.listens, *self.access.listen_tls)
 
 
 def is_loopback(host: str) -> bool:

@@ -20,6 +20,7 @@ from msys_track.relay.health import Health
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.transaction import Delivery
 from msys_track.relay.upstream import NextHop, Upstream
+from msys_track.smtp.auth import Credentials
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
@@ -31,16 +32,26 @@ _Result = TypeVar("_Result")
 _NONE_USABLE: Final = "4.4.1 No upstream can be used at the moment"
 
 
-def make_next_hop(settings: Mapping[str, UpstreamSettings], counters: Counters) -> NextHop:
+def make_next_hop(
+    settings: Mapping[str, UpstreamSettings],
+    counters: Counters,
+    *,
+    credentials: Credentials | None = None,
+) -> NextHop:
     """Make what mail goes on to: the upstream itself if there is one, else routes to several.
+
+    Args:
+        settings: Of each upstream, by its name.
+        counters: Counts what becomes of several.
+        credentials: Who to be in AUTH, in place of the settings' users.
 
     Raises:
         SettingsError: what one of them needs can't be used.
     """
     if len(settings) == 1:
         (only,) = settings.values()
-        return Upstream(only)
-    return Routes(settings, counters)
+        return Upstream(only, credentials=credentials)
+    return Routes(settings, counters, credentials=credentials)
 
 
 class Route:
@@ -53,10 +64,16 @@ class Route:
 
     __slots__ = ("_counters", "credit", "health", "name", "settings", "upstream")
 
-    def __init__(self, name: str, settings: UpstreamSettings, counters: Counters) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: UpstreamSettings,
+        counters: Counters,
+        credentials: Credentials | None,
+    ) -> None:
         self.name = name
         self.settings = settings
-        self.upstream = Upstream(settings)
+        self.upstream = Upstream(settings, credentials=credentials)
         self.health = Health(settings.back_off_seconds, random.random)
         self.credit = 0
         self._counters = counters
@@ -112,18 +129,25 @@ class Route:
 class Routes:
     """Several upstreams with the face of one; use it within one event loop."""
 
-    def __init__(self, settings: Mapping[str, UpstreamSettings], counters: Counters) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, UpstreamSettings],
+        counters: Counters,
+        *,
+        credentials: Credentials | None = None,
+    ) -> None:
         """Prepare them; nothing is opened yet.
 
         Args:
             settings: Of each upstream, by its name.
             counters: Counts each change of health, and mail that another one had to take.
+            credentials: Who to be in AUTH, in place of the settings' users.
 
         Raises:
             SettingsError: what one of them needs can't be used.
         """
         self._counters = counters
-        routes = [Route(name, each, counters) for name, each in settings.items()]
+        routes = [Route(name, each, counters, credentials) for name, each in settings.items()]
         routes.sort(key=_priority)
         self._groups = [tuple(group) for _, group in groupby(routes, _priority)]
         self._routes: Sequence[Route] = routes

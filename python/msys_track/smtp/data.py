@@ -12,16 +12,26 @@ try:
     from msys_track._core import BareNewlineError
     from msys_track._core import find_end_of_data as _find_end_of_data
     from msys_track._core import normalize as _normalize
+    from msys_track._core import relax_body as _relax_body
     from msys_track._core import stuff as _stuff
     from msys_track._core import unstuff as _unstuff
 except ModuleNotFoundError:  # a package without the compiled core
     from msys_track.smtp.plain import BareNewlineError  # type: ignore[assignment]
     from msys_track.smtp.plain import find_end_of_data as _find_end_of_data
     from msys_track.smtp.plain import normalize as _normalize
+    from msys_track.smtp.plain import relax_body as _relax_body
     from msys_track.smtp.plain import stuff as _stuff
     from msys_track.smtp.plain import unstuff as _unstuff
 
-__all__ = ["BareNewlineError", "compute", "find_end_of_data", "normalize", "stuff", "unstuff"]
+__all__ = [
+    "BareNewlineError",
+    "compute",
+    "find_end_of_data",
+    "normalize",
+    "relax_body",
+    "stuff",
+    "unstuff",
+]
 
 _Result = TypeVar("_Result")
 
@@ -74,3 +84,14 @@ def normalize(wire: bytes) -> bytes:
     take for the end of the data.
     """
     return _normalize(wire)
+
+
+def relax_body(wire: bytes, start: int) -> bytes:
+    """Return the body that begins at `start` of wire bytes, in DKIM's relaxed form.
+
+    Stuffed dots and the end line are no part of it (RFC 6376 section 3.4.4).
+
+    Raises:
+        BareNewlineError: a CR or LF stands alone; `args[0]` is its offset in the body.
+    """
+    return _relax_body(wire, start)

@@ -11,6 +11,7 @@ from msys_track.config.configuration import Configuration
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import TrackingError
 from msys_track.injection import server
+from msys_track.injection.memory import set_up_allocator
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
@@ -50,6 +51,7 @@ def supervise_proxy(
     Raises:
         SettingsError: it can't listen on an address, or its workers can't start.
     """
+    set_up_allocator()
     limit = raise_file_limit()
 
     def make_plan(loaded: Loaded) -> Plan:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 from msys_track.errors import SettingsError
@@ -73,8 +72,8 @@ class Signer:
             return delivery
         self._counters.add("dkim.signed")
         # No line of it begins with a dot, so it needs no stuffing.
-        return replace(
-            delivery, wire=signature + delivery.wire, size=delivery.size + len(signature)
+        return delivery._replace(
+            wire=signature + delivery.wire, size=delivery.size + len(signature)
         )
 
     def _make_signature(self, wire: bytes) -> bytes | None:

@@ -44,7 +44,7 @@ def proxy(
         raise _make_missing_table_error("proxy", read)
     assembly.make_missing_keys(read)
     counters = Counters()
-    rewriter = assembly.make_rewriter(read, counters.add, on_rendered)
+    rewriter = assembly.make_rewriter(read, counters.add, on_rendered, signs=True)
     reload = partial(assembly.reload, load, counters.add, on_rendered)
     with _blame_machine():
         supervise_proxy((read, rewriter), counters, reload, click.echo)

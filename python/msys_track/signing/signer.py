@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 from msys_track.errors import SettingsError
 from msys_track.logs import event_logger
-from msys_track.metrics import Counters
-from msys_track.relay.transaction import Delivery
 from msys_track.signing.header import Field, HeaderError, find_from_domain, split_header
 from msys_track.signing.private_key import PrivateKey, load_private_key
 from msys_track.signing.settings import DkimSettings
@@ -29,14 +27,14 @@ class Signer:
     def __init__(
         self,
         domains: Mapping[str, DkimSettings],
-        counters: Counters,
+        count: Callable[[str], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Load every key.
 
         Args:
             domains: The settings of each domain by its name.
-            counters: Count `dkim.signed`, `dkim.unsigned` (no key for the author's domain) and
+            count: Counts `dkim.signed`, `dkim.unsigned` (no key for the author's domain) and
                 `dkim.failed`.
             clock: Unix time.
 
@@ -47,40 +45,34 @@ class Signer:
             name.lower(): _Domain(name.lower(), settings, _load_key(name, settings))
             for name, settings in domains.items()
         }
-        self._counters = counters
+        self._count = count
         self._clock = clock
 
-    def sign(self, delivery: Delivery) -> Delivery:
-        """Return a delivery with a signature above its header, or the same one.
+    def sign(self, wire: bytes) -> bytes:
+        """Return the header field that signs wire bytes, to stand above them; empty for none.
 
-        Mail goes on unsigned if it is malformed or signing fails: whether it is taken then is the
-        reader's server's affair, and the log says why.
+        It needs no dots stuffed. Mail goes on unsigned if it is malformed or signing fails:
+        whether it is taken then is the reader's server's affair, and the log says why.
         """
         try:
-            signature = self._make_signature(delivery.wire)
+            signature = self._make_signature(wire)
         except (HeaderError, data.BareNewlineError) as error:
             why = str(error) if isinstance(error, HeaderError) else "a CR or LF stands alone"
-            self._counters.add("dkim.failed")
+            self._count("dkim.failed")
             log.warning("dkim.failed", why=why)
-            return delivery
+            return b""
         except Exception:
-            self._counters.add("dkim.failed")
+            self._count("dkim.failed")
             log.exception("dkim.failed")
-            return delivery
-        if signature is None:
-            self._counters.add("dkim.unsigned")
-            return delivery
-        self._counters.add("dkim.signed")
-        # No line of it begins with a dot, so it needs no stuffing.
-        return delivery._replace(
-            wire=signature + delivery.wire, size=delivery.size + len(signature)
-        )
+            return b""
+        self._count("dkim.signed" if signature else "dkim.unsigned")
+        return signature
 
-    def _make_signature(self, wire: bytes) -> bytes | None:
+    def _make_signature(self, wire: bytes) -> bytes:
         fields, start = split_header(wire)
         domain = self._find_domain(fields)
         if domain is None:
-            return None
+            return b""
         now = int(self._clock())
         hours = domain.settings.valid_hours
         return write_signature(

@@ -165,6 +165,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
         budget=Budget(settings.max_bytes_in_flight),
         counters=counters,
         clock=clock,
+        keeps_always=spool is not None and spool.keeps_always,
     )
 
     servers = []

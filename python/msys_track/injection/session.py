@@ -7,6 +7,7 @@ policy, for its copies and for the upstream.
 import asyncio
 import contextlib
 import socket
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -21,13 +22,14 @@ from msys_track.injection.envelope import Envelope
 from msys_track.injection.handshake import start_tls
 from msys_track.injection.intake import DataRefusedError, open_message
 from msys_track.injection.origin import Origin
+from msys_track.injection.record import shorten_addresses
 from msys_track.injection.settings import ProxySettings
 from msys_track.injection.users import Login
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.options import variables
 from msys_track.policy.guard import Guard
-from msys_track.relay.upstream import NextHop
+from msys_track.relay.upstream import NextHop, Transaction
 from msys_track.smtp.auth import (
     MECHANISMS,
     AuthCancelledError,
@@ -86,6 +88,8 @@ class Shared:
     counters: Counters
     clock: Callable[[], datetime]
     """Returns the time, aware, UTC."""
+    keeps_always: bool = False
+    """Whether the spool takes mail that could not be sent at all."""
     sessions: set["Session"] = field(default_factory=set)
     answers: set[asyncio.Task[Reply]] = field(default_factory=set)
     """Messages being relayed, some of them perhaps for clients that are gone."""
@@ -111,6 +115,8 @@ class Shared:
             size=size,
             eight_bit_mime=known.eight_bit_mime,
             smtp_utf8=known.smtp_utf8,
+            enhanced_status_codes=known.enhanced_status_codes,
+            dsn=known.dsn,
             starttls=access.has_tls and not visitor.is_encrypted,
             auth=MECHANISMS if self._is_auth_offered(known, visitor) else (),
             xclient=ATTRIBUTES if access.may_use_xclient(origin.neighbour) else (),
@@ -152,6 +158,9 @@ class Session(asyncio.Protocol):
         self._hold: Hold | None = None
         self._mail_parameters: tuple[str, ...] = ()
         self._recipients: dict[str, Recipient] = {}  # by the form in which mailboxes are equal
+        self._exchange: Transaction | None = None
+        # Recipients that the upstream has not answered, and answers that wait behind them.
+        self._questions: deque[tuple[Recipient, asyncio.Future[Reply]]] = deque()
         self._asking: asyncio.Task[None] | None = None
         self._is_answering = False
         self._is_draining = False
@@ -191,7 +200,7 @@ class Session(asyncio.Protocol):
 
     def check_time(self, now: float) -> None:
         """End the session if its client is silent or slow; `now` is the loop's time."""
-        if self._is_answering:
+        if self._is_working:
             return  # the silence is ours
         settings, silence = self._shared.settings, now - self._last_heard
         if self._machine.is_over:
@@ -316,6 +325,7 @@ class Session(asyncio.Protocol):
         if self._is_admitted:
             self._visitor.leave()
         self._release()
+        self._drop_exchange()
         self._finish()
 
     # From bytes to events to replies
@@ -338,7 +348,7 @@ class Session(asyncio.Protocol):
             self._end(lingers=self._is_lingering or machine.ended_by is not None)
         elif machine.has_more and not self._is_deaf:
             self._loop.call_soon(self._advance)
-        elif self._has_left and not (self._is_answering or self._asking):
+        elif self._has_left and not self._is_working:
             self._transport.close()
         if self._is_paused or machine.buffered_bytes > _MAX_AHEAD_BYTES:
             self._set_reading()
@@ -399,41 +409,104 @@ class Session(asyncio.Protocol):
             self._machine.answer(self._count_rejection(rejection))
             return
         self._mail_parameters = event.parameters
+        if self._shared.settings.recipients == "as_they_come":
+            self._exchange = self._shared.upstream.begin(event.path, event.parameters)
         self._machine.answer(_MAIL_OK)
 
     def _add_recipient(self, event: events.Rcpt) -> None:
-        if self._machine.recipients >= self._visitor.limits.max_recipients:
-            self._machine.answer(_TOO_MANY_RECIPIENTS)
-            return
-        refusal = self._visitor.count_recipient()
-        if refusal is not None:
-            self._machine.answer(refusal)
-            return
         # The same mailbox is one reader, however its domain is written.
         mailbox = fold_domain(event.path)
         known = self._recipients.get(mailbox)
         recipient = known or Recipient(path=event.path, parameters=event.parameters)
+        if known is None and len(self._recipients) >= self._visitor.limits.max_recipients:
+            self._answer_recipient(recipient, _TOO_MANY_RECIPIENTS)
+            return
+        refusal = self._visitor.count_recipient()
+        if refusal is not None:
+            self._answer_recipient(recipient, refusal)
+            return
         rejection = self._policy.add_recipient(self._guard, recipient.path)
         if rejection is not None:
-            self._machine.answer(self._count_rejection(rejection))
+            self._answer_recipient(recipient, self._count_rejection(rejection))
             return
         self._recipients[mailbox] = recipient
-        self._machine.answer(_RCPT_OK)
+        if self._exchange is None or known is not None:
+            self._answer_recipient(recipient, _RCPT_OK)
+            return
+        answer = self._exchange.add_recipient(recipient)
+        self._questions.append((recipient, answer))
+        answer.add_done_callback(self._answer_questions)
+
+    def _answer_recipient(self, recipient: Recipient, reply: Reply) -> None:
+        """Answer RCPT, after those before it."""
+        if not self._questions:
+            self._machine.answer(reply)
+            return
+        answer: asyncio.Future[Reply] = self._loop.create_future()
+        answer.set_result(reply)
+        self._questions.append((recipient, answer))
+
+    def _answer_questions(self, _answer: asyncio.Future[Reply]) -> None:
+        """Answer the recipients that the upstream has answered, in the order of RCPT."""
+        while self._questions and self._questions[0][1].done():
+            recipient, answer = self._questions.popleft()
+            if answer.cancelled():
+                reply = _INTERNAL
+            elif (error := answer.exception()) is not None:
+                reply = self._answer_unasked(error)
+            else:
+                reply = answer.result()
+            if self._machine.is_over:
+                continue
+            if not reply.is_positive and reply is not _TOO_MANY_RECIPIENTS:
+                self._drop_recipient(recipient, reply)
+            self._machine.answer(reply)
+        self._last_heard = self._loop.time()
+        self._advance()
+
+    def _answer_unasked(self, error: BaseException) -> Reply:
+        """Answer RCPT where the upstream can't be asked; the spool may take the mail then."""
+        if not isinstance(error, UpstreamError):
+            return _INTERNAL
+        if self._shared.keeps_always:
+            return _RCPT_OK
+        return Reply(error.code, error.text)
+
+    def _drop_recipient(self, recipient: Recipient, reply: Reply) -> None:
+        if self._recipients.pop(fold_domain(recipient.path), None) is None:
+            return
+        self._policy.drop_recipient(recipient.path)
+        self._shared.counters.add("recipients.refused")
+        shows = self._shared.settings.log_addresses
+        log.info(
+            "recipient.refused",
+            peer=self._policy.peer,
+            sender=self._policy.sender if shows else shorten_addresses(self._policy.sender),
+            recipient=recipient.path if shows else shorten_addresses(recipient.path),
+            code=reply.code,
+            text=reply.text if shows else shorten_addresses(reply.text),
+        )
 
     def _receive_message(self, received: events.Received) -> None:
         received_at = self._shared.clock()
         hold, self._hold = self._hold or self._open_hold(), None
+        exchange, self._exchange = self._exchange, None
         # The message goes on even if the client does not wait for the answer.
         self._is_answering = True
         receive_seconds = self._loop.time() - self._message_since
         task = self._loop.create_task(
-            self._take_message(received, hold, received_at, receive_seconds)
+            self._take_message(received, hold, exchange, received_at, receive_seconds)
         )
         self._shared.answers.add(task)
         task.add_done_callback(self._answer_message)
 
     async def _take_message(
-        self, received: events.Received, hold: Hold, received_at: datetime, receive_seconds: float
+        self,
+        received: events.Received,
+        hold: Hold,
+        exchange: Transaction | None,
+        received_at: datetime,
+        receive_seconds: float,
     ) -> Reply:
         """Return the answer to a message, and release `hold`."""
         shared = self._shared
@@ -452,6 +525,7 @@ class Session(asyncio.Protocol):
                 recipients=tuple(self._recipients.values()),
                 message=message,
                 received_at=received_at.timestamp(),
+                exchange=exchange,
                 receive_seconds=receive_seconds,
             )
             del received
@@ -461,6 +535,8 @@ class Session(asyncio.Protocol):
             log.info("message.refused", why=refused.why, code=refused.reply.code)
             return refused.reply
         finally:
+            if exchange is not None:
+                exchange.drop()
             hold.release()
 
     def _answer_message(self, task: asyncio.Task[Reply]) -> None:
@@ -579,6 +655,11 @@ class Session(asyncio.Protocol):
     # What several of them need
 
     @property
+    def _is_working(self) -> bool:
+        """Whether the client waits for us."""
+        return self._is_answering or self._asking is not None or bool(self._questions)
+
+    @property
     def _guard(self) -> Guard | None:
         """The policy to call at each command; another one may take its place at any time."""
         return self._shared.acceptance.rewriter.policy
@@ -590,6 +671,11 @@ class Session(asyncio.Protocol):
         self._hold = self._shared.budget.hold()
         return self._hold
 
+    def _drop_exchange(self) -> None:
+        if self._exchange is not None:
+            self._exchange.drop()
+            self._exchange = None
+
     def _release(self) -> None:
         if self._hold is not None:
             self._hold.release()
@@ -597,6 +683,7 @@ class Session(asyncio.Protocol):
 
     def _forget_message(self) -> None:
         self._release()
+        self._drop_exchange()
         self._recipients.clear()
         self._policy.begin_message()
 
@@ -636,6 +723,7 @@ class Session(asyncio.Protocol):
             self._count_end(self._machine.ended_by)
             self._machine.ended_by = None
         self._release()
+        self._drop_exchange()
         self._finish()
         if self._transport.is_closing():
             return

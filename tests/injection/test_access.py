@@ -499,6 +499,21 @@ def test_a_network_of_everybody_is_an_open_relay(network: str) -> None:
     assert list_faults(networks=(ip_network(network),), open_relay=True) == []
 
 
+@pytest.mark.parametrize("key", ["proxy_protocol_from", "xclient_from"])
+def test_not_everybody_is_a_trusted_peer(key: str) -> None:
+    rules: dict[str, Any] = {"open_relay": True, key: (EVERYBODY,)}
+    assert list_faults(**rules) == [
+        f"{key}: 0.0.0.0/0 is everybody, who could then be anybody; name peers"
+    ]
+
+
+def test_two_who_check_users_are_one_too_many() -> None:
+    (fault,) = list_faults(
+        auth_users=Path("users.toml"), auth_passthrough=True, tls_certificate=Path("a.pem")
+    )
+    assert fault == "auth_passthrough: the upstream checks AUTH, or auth_users does; keep one"
+
+
 def test_what_needs_tls_needs_a_certificate() -> None:
     listen = (Address("127.0.0.1", 465),)
     faults = list_faults(

@@ -85,6 +85,7 @@ class Server:
         *arguments: str | Path,
         env: Mapping[str, str] | None = None,
         command: Sequence[str] = (COMMAND,),
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.process = subprocess.Popen(  # noqa: S603 - our own command
             [*command, *arguments],
@@ -93,6 +94,7 @@ class Server:
             stderr=subprocess.PIPE,
             cwd=folder,
             env=environment(env),
+            pass_fds=pass_fds,
         )
         self._changed = threading.Condition()
         self._output: list[bytes] = []

@@ -7,6 +7,7 @@ use pyo3::types::PyBytes;
 
 use super::{BareNewlineError, without_gil};
 use crate::smtp::data::{self, BareNewline};
+use crate::smtp::relaxed;
 
 /// The offset of the line that ends the data; `start` bytes were searched before.
 #[pyfunction]
@@ -32,4 +33,25 @@ pub(super) fn unstuff<'py>(wire: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, Py
 #[pyo3(signature = (message, /))]
 pub(super) fn stuff<'py>(py: Python<'py>, message: &[u8]) -> Bound<'py, PyBytes> {
     PyBytes::new(py, &without_gil(py, message.len(), || data::stuff(message)))
+}
+
+/// Wire bytes with lone CRs and LFs → wire bytes in which only CRLF is left.
+#[pyfunction]
+#[pyo3(signature = (wire, /))]
+pub(super) fn normalize<'py>(py: Python<'py>, wire: &[u8]) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &without_gil(py, wire.len(), || data::normalize(wire)))
+}
+
+/// The body that begins at `start` of wire bytes, in DKIM's relaxed form.
+#[pyfunction]
+#[pyo3(signature = (wire, start, /))]
+pub(super) fn relax_body<'py>(
+    py: Python<'py>,
+    wire: &[u8],
+    start: usize,
+) -> PyResult<Bound<'py, PyBytes>> {
+    match without_gil(py, wire.len(), || relaxed::relax_body(wire, start)) {
+        Ok(body) => Ok(PyBytes::new(py, &body)),
+        Err(BareNewline(offset)) => Err(BareNewlineError::new_err(offset)),
+    }
 }

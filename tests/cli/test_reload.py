@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable
@@ -91,7 +92,7 @@ async def test_the_next_mail_has_the_new_options(proxy: RunningProxy) -> None:
     assert domain == "first.example"
     proxy.configure("second.example")
     reloaded = await proxy.hang_up()
-    assert reloaded["needs_restart"] == []
+    assert reloaded["workers"] == "kept"
     domain, _ = await proxy.inject_mail()
     assert domain == "second.example"
 
@@ -185,7 +186,7 @@ async def test_a_file_that_now_asks_for_a_guard_of_an_open_port_leaves_everythin
         )
         server.hang_up()
         reloaded = await asyncio.to_thread(server.event, "configuration.reloaded")
-        assert reloaded["needs_restart"] == []
+        assert reloaded["workers"] == "replaced"
 
 
 async def test_a_changed_policy_is_asked(proxy: RunningProxy) -> None:
@@ -209,13 +210,30 @@ async def test_a_rotated_key_seals(proxy: RunningProxy) -> None:
     assert claims.engagement.recipient == "jo@reader.example"
 
 
-async def test_a_changed_listener_is_told_to_need_a_restart(proxy: RunningProxy) -> None:
-    proxy.configure("second.example", listen="127.0.0.1:1")
+async def test_a_changed_listener_takes_the_place_of_the_old_one(proxy: RunningProxy) -> None:
+    old = proxy.server.port
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        new = reserved.getsockname()[1]
+    proxy.configure("second.example", listen=f"127.0.0.1:{new}")
     reloaded = await proxy.hang_up()
-    assert reloaded["needs_restart"] == ["proxy"]
-    assert (await proxy.inject_mail())[0] == "second.example"
-    again = await proxy.hang_up()
-    assert again["needs_restart"] == ["proxy"]
+    assert reloaded["workers"] == "replaced"
+    await send_mail(new, HTML)
+    assert proxy.last()[0] == "second.example"
+    await asyncio.to_thread(proxy.server.event, "worker.stopped")
+    with pytest.raises(ConnectionRefusedError):
+        await send_mail(old, HTML)
+
+
+async def test_a_listener_that_can_not_be_had_leaves_everything_as_it_was(
+    proxy: RunningProxy,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        proxy.configure("second.example", listen=where)
+        logged = await proxy.hang_up("configuration.not_reloaded")
+    [fault] = logged["faults"]
+    assert fault.startswith(f"proxy: can't listen on {where}: Address already in use; choose")
+    assert (await proxy.inject_mail())[0] == "first.example"
 
 
 async def test_many_hang_ups_at_once_are_borne(proxy: RunningProxy) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.certificates import make_certificate
+from tests.signing.conftest import make_key_pair
 from tests.users import write_users
 
 from msys_track.keys import file as keys
@@ -94,3 +95,4 @@ def write_named_files(folder: Path) -> None:
         'msys.registerModule("policy", { validate_connect = function() return 0 end })\n'
     )
     (folder / "broken.lua").write_text("local mod = {}\nfunction mod:x(\n")
+    make_key_pair("ed25519", folder).file.rename(folder / "dkim.pem")

@@ -185,3 +185,22 @@ def test_a_password_that_stands_in_the_place_of_its_file_is_not_shown(folder: Pa
     )
     (fault,) = list_faults(folder, "msys-track.toml", text)
     assert fault.endswith(f"5: proxy.upstream_password: {NOWHERE}")
+
+
+def test_a_key_of_dkim_that_can_not_be_used_is_a_fault_of_its_line(folder: Path) -> None:
+    (folder / "dkim.pem").chmod(0o644)
+    text = (
+        good("servers.toml") + '[dkim."example.com"]\nselector = "a"\nprivate_key = "dkim.pem"\n'
+    )
+    [fault] = list_faults(folder, "msys-track.toml", text)
+    line = text.count("\n")
+    assert fault.startswith(f"{folder / 'msys-track.toml'}:{line}: ")
+    assert 'dkim."example.com".private_key: ' in fault
+    assert "chmod 600" in fault
+
+
+@pytest.mark.parametrize("domain", ["example", "b\u00fccher.example", "a b.example", "-a.example"])
+def test_the_name_of_a_dkim_table_is_a_domain(folder: Path, domain: str) -> None:
+    text = good("servers.toml") + f'[dkim."{domain}"]\nselector = "a"\nprivate_key = "dkim.pem"\n'
+    [fault] = list_faults(folder, "msys-track.toml", text)
+    assert "allowed: a domain in ASCII" in fault

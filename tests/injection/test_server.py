@@ -18,6 +18,7 @@ from tests.waiting import until
 
 from msys_track.errors import SettingsError
 from msys_track.keys.ring import KeyRing
+from msys_track.smtp.address import Address
 from msys_track.testing.sink import Arrival, MailSink
 
 pytestmark = pytest.mark.anyio
@@ -37,6 +38,7 @@ async def test_the_offer_is_what_reaches_through_to_the_upstream(connect: Connec
         "250-8BITMIME",
         "250-SMTPUTF8",
         "250-PIPELINING",
+        "250-DSN",
         "250-CHUNKING",
         "250 HELP",
     ]
@@ -235,7 +237,7 @@ async def test_an_address_that_others_reach_is_not_opened_without_a_rule(
 
 async def test_a_socket_of_ones_own_is_listened_on(start: Start) -> None:
     bound = socket.create_server(("127.0.0.1", 0))
-    harness = await start(serve_with={"listener": bound})
+    harness = await start(serve_with={"listeners": {Address("127.0.0.1", 0): [bound]}})
     assert harness.proxy.sockname == bound.getsockname()
 
 

@@ -1,10 +1,13 @@
 """SMTP's form of a message, against the RFC read off line by line."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from msys_track.smtp import data as wire
+from msys_track.smtp import plain
 
 PIECES = st.sampled_from(
     [b"\r\n", b"\r", b"\n", b".", b"a", b"\xff", b"\r\n.", b"\r\n..", b"\x00"]
@@ -95,3 +98,41 @@ def test_a_large_message_survives() -> None:
     end = wire.find_end_of_data(sent, 0)
     assert end == len(sent) - 3
     assert wire.unstuff(sent[:end]) == message
+
+
+@given(wire_bytes=ANYTHING)
+@example(wire_bytes=b"a\n.\nb\r.\r\n\r\r\n.\r\r\n")
+def test_what_is_normalized_has_no_end_that_anybody_could_see(wire_bytes: bytes) -> None:
+    normal = wire.normalize(wire_bytes)
+    assert normal == plain.normalize(wire_bytes)
+    assert b"\n" not in normal.replace(b"\r\n", b"")
+    assert b"\r" not in normal.replace(b"\r\n", b"")
+    lines = [line.rstrip(b"\r").replace(b"\r", b" ") for line in wire_bytes.split(b"\n")]
+    if not wire_bytes.split(b"\n")[-1].endswith(b"\r"):
+        assert normal == b"\r\n".join(lines)
+    sent = wire.stuff(wire.unstuff(normal))
+    for end in (b"\n.\n", b"\n.\r\n", b"\r.\r", b"\n.\r"):
+        assert end not in (b"\r\n" + sent).removesuffix(b".\r\n")
+
+
+BODIES = st.lists(
+    st.sampled_from([b"\r\n", b" ", b"\t", b"  ", b".", b"a", b"\r\n.", b"\xff", b"b \t c"]),
+    max_size=14,
+).map(b"".join)
+
+
+@given(body=BODIES, header=st.sampled_from([b"", b"Subject: x\r\n\r\n"]))
+@example(body=b" \r\n\r\n", header=b"")
+@example(body=b" C \r\nD \t E\r\n\r\n\r\n", header=b"")
+def test_core_and_python_relax_a_body_alike(body: bytes, header: bytes) -> None:
+    message = header + wire.stuff(body)
+    assert wire.relax_body(message, len(header)) == plain.relax_body(message, len(header))
+
+
+@pytest.mark.parametrize("relax", [wire.relax_body, plain.relax_body], ids=["core", "python"])
+def test_a_body_with_a_bare_newline_has_no_relaxed_form(
+    relax: Callable[[bytes, int], bytes],
+) -> None:
+    for body in (b"a\nb\r\n.\r\n", b"a\rb\r\n.\r\n"):
+        with pytest.raises((wire.BareNewlineError, plain.BareNewlineError)):
+            relax(body, 0)

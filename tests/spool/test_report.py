@@ -169,6 +169,14 @@ def test_a_header_beyond_ascii_travels_in_7_bits() -> None:
     assert b64encode("Subject: gr\u00fcn\r\n".encode()) in message_of(report)
 
 
+@pytest.mark.parametrize("wire", [b"Subject: a\rb\r\n\r\n.\r\n", b"Subject: a\n\r\n\r\n.\r\n"])
+def test_a_bare_newline_of_the_mail_is_none_of_the_report(wire: bytes) -> None:
+    report = write(subject(wire=wire, mail_parameters=("RET=FULL",)))
+    returned = read(report)[-1]
+    assert returned["Content-Transfer-Encoding"] == "base64"
+    assert b64encode(wire[: wire.index(b"\r\n\r\n") + 2]) in message_of(report)
+
+
 def test_addresses_beyond_ascii_are_written_as_rfc_6533_has_them() -> None:
     report = write(subject(sender="j\u00f6@example.com"), late("gr\u00fcn@b\u00fccher.example"))
     _, text, _, (one,), _ = read(report)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from tests.spool.conftest import (
 )
 from tests.waiting import until
 
-from msys_track.errors import SpoolError, SpoolFullError
+from msys_track.errors import PartlyTakenError, SpoolError, SpoolFullError
 from msys_track.metrics import Counters
 from msys_track.relay.transaction import Delivery
 from msys_track.smtp.path import Recipient
@@ -51,8 +50,7 @@ async def test_what_is_kept_goes_out_when_it_is_due_and_is_gone_then(
     make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock
 ) -> None:
     spool = await make_spool()
-    kept = replace(
-        delivery("to@example.com"),
+    kept = delivery("to@example.com")._replace(
         mail_parameters=("BODY=8BITMIME", "ENVID=a"),
         recipients=(Recipient(path="to@example.com", parameters=("NOTIFY=NEVER",)),),
     )
@@ -131,6 +129,31 @@ async def test_a_refused_recipient_does_not_stop_the_others_of_a_copy(
     assert len(upstream.reached) == len(set(upstream.reached))
 
 
+async def test_who_has_the_mail_over_lmtp_does_not_get_it_again(
+    make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock
+) -> None:
+    upstream.down = PartlyTakenError(
+        ("a@example.com",),
+        {
+            "b@example.com": refused("452 4.2.2 full"),
+            "c@example.com": refused("550 5.1.1 unknown"),
+            "d@example.com": LOST,
+        },
+    )
+    spool = await make_spool(first_retry_seconds=60)
+    await keep(spool, delivery(*(f"{name}@example.com" for name in "abcd")))
+    clock.pass_time(100)
+    await until(lambda: len(copies(spool)) == 3)
+    upstream.down = None
+    clock.pass_time(70)  # others of the mail are still tried
+    await until(lambda: upstream.reached == ["from@example.com"])
+    assert b"<c@example.com>" in upstream.taken[0].wire
+    assert b"<b@example.com>" not in upstream.taken[0].wire
+    clock.pass_time(200)
+    await until(lambda: copies(spool) == [])
+    assert sorted(upstream.reached) == ["b@example.com", "d@example.com", "from@example.com"]
+
+
 async def test_a_refusal_for_good_becomes_one_report_with_the_null_sender(
     make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock
 ) -> None:
@@ -206,7 +229,7 @@ async def test_a_late_mail_is_reported_once_to_a_sender_who_asked(
     }
     asks = Recipient(path="a@example.com", parameters=("NOTIFY=FAILURE,DELAY",))
     spool = await make_spool()
-    await keep(spool, replace(delivery(), recipients=(asks,)), delivery("b@example.com"))
+    await keep(spool, delivery()._replace(recipients=(asks,)), delivery("b@example.com"))
     for _ in range(10):
         clock.pass_time(HOUR)
         await asyncio.sleep(0.03)

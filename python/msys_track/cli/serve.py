@@ -3,10 +3,10 @@
 All settings are checked before a port is opened.
 """
 
-from collections.abc import Coroutine
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,7 +17,7 @@ from msys_track.errors import SettingsError
 from msys_track.keys.file import KeySource
 from msys_track.metrics import Counters
 from msys_track.service import assembly, loop
-from msys_track.service.proxy import serve_proxy
+from msys_track.service.proxy import supervise_proxy
 from msys_track.service.tracker import serve_tracker
 
 
@@ -31,7 +31,8 @@ def proxy(
     """Take mail over SMTP, add tracking and hand it to the upstream, until it is stopped.
 
     Prints the address when it listens. On SIGTERM and SIGINT mail under way finishes first. SIGHUP
-    reads the configuration again: options, policy and keys, all or nothing.
+    reads the configuration again, all or nothing. SIGUSR2 replaces the program by the one that is
+    installed now. Neither refuses a client.
     """
     logs.to_stderr(level=log_level)
     load = partial(
@@ -43,9 +44,10 @@ def proxy(
         raise _make_missing_table_error("proxy", read)
     assembly.make_missing_keys(read)
     counters = Counters()
-    rewriter = assembly.make_rewriter(read, counters.add, on_rendered)
+    rewriter = assembly.make_rewriter(read, counters.add, on_rendered, signs=True)
     reload = partial(assembly.reload, load, counters.add, on_rendered)
-    _run(serve_proxy(read, rewriter, counters, reload, click.echo))
+    with _blame_machine():
+        supervise_proxy((read, rewriter), counters, reload, click.echo)
 
 
 @click.command(short_help="Answer the clicks and opens of tracked mail.")
@@ -62,17 +64,18 @@ def tracker(*, config_file: Path, log_level: str) -> None:
     if read.tracker is None:
         raise _make_missing_table_error("tracker", read)
     keys = assembly.load_keys(read)
-    _run(serve_tracker(read, read.tracker, keys, click.echo))
+    with _blame_machine(), loop.make_runner() as runner:
+        runner.run(serve_tracker(read, read.tracker, keys, click.echo))
 
 
 def _make_missing_table_error(table: str, read: Configuration) -> MisconfiguredError:
     return MisconfiguredError(f"{read.path}: no [{table}] table: nothing to start")
 
 
-def _run(server: Coroutine[Any, Any, None]) -> None:
+@contextmanager
+def _blame_machine() -> Iterator[None]:
+    """End with 1: the configuration is good, the fault is in the state of the machine."""
     try:
-        with loop.make_runner() as runner:
-            runner.run(server)
+        yield
     except SettingsError as error:
-        # The configuration is good: the fault is in the state of the machine.
         raise CommandError(f"msys-track: {error}") from error

@@ -21,6 +21,7 @@ from msys_track.keys.file import KeySource
 from msys_track.keys.ring import KeyRing
 from msys_track.policy import loading
 from msys_track.policy.loading import PolicySettings
+from msys_track.signing.private_key import load_private_key
 from msys_track.smtp.tls import make_server_context
 
 
@@ -66,6 +67,13 @@ def _check_named_files(document: Document, reading: Reading) -> Iterator[Problem
             KeyRing.load(source)
         except KeyRingError as error:
             yield document.problem(("keys",), str(error))
+    for domain, fields in reading.families["dkim"].items():
+        file = fields.get("private_key")
+        if file is not None and (not isinstance(file, Path) or file.is_file()):
+            try:
+                load_private_key(file)
+            except SettingsError as error:
+                yield document.problem(("dkim", domain, "private_key"), str(error))
     yield from _check_access_files(document, reading)
     # A policy must run under the limits that were meant, or not at all.
     if any(path[0] == "policy" and path[1:2] != ("files",) for path, _ in reading.faults):

@@ -21,6 +21,7 @@ from msys_track.options.scopes import Scopes
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.addresses import NETWORK
+from msys_track.signing.settings import DkimSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
 
@@ -40,6 +41,8 @@ class Configuration:
     """Set whenever `proxy` is; what `[upstream.NAME]` tables don't set is as here."""
     upstreams: Mapping[str, UpstreamSettings]
     """Of each `[upstream.NAME]` by its name, or `upstream` alone with an empty name."""
+    dkim: Mapping[str, DkimSettings]
+    """Of each `[dkim."DOMAIN"]` by its domain."""
     spool: SpoolSettings
     tracker: TrackerSettings | None
     notices: tuple[Problem, ...]
@@ -53,6 +56,7 @@ class Configuration:
             "upstream": {name: each for name, each in self.upstreams.items() if name},
             "client": {str(network): each for network, each in rules.clients.items()},
             "user": rules.users,
+            "dkim": self.dkim,
         }
 
 
@@ -119,6 +123,7 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         proxy=ProxySettings(**proxy) if has_proxy else None,
         upstream=UpstreamSettings(**hop) if has_proxy else None,
         upstreams=upstreams if has_proxy else {},
+        dkim={name: DkimSettings(**each) for name, each in reading.families["dkim"].items()},
         spool=SpoolSettings(
             **{"path": document.path.parent / SpoolSettings().path, **values[SpoolSettings]}
         ),

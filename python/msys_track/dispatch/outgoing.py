@@ -50,6 +50,16 @@ def make_outgoing(
         now: the injection time in Unix seconds.
         message_id: the id that the copy had when it was made before; None: it gets a new one.
     """
+    made = _make_unsigned(decision, copy, now, message_id)
+    if decision.sign is None:
+        return made
+    signature = decision.sign(made.wire)
+    return made._replace(wire=signature + made.wire, size=made.size + len(signature))
+
+
+def _make_unsigned(
+    decision: Decision, copy: CopyDecision, now: int, message_id: str | None
+) -> OutgoingCopy:
     opened, resolved = decision.opened, copy.resolved
     if opened is None or resolved is None:
         return _pack(copy, decision.message, Reason.BYPASSED)

@@ -50,6 +50,11 @@ class PolicySession:
         return self._helo
 
     @property
+    def user(self) -> str | None:
+        """Who has authenticated; None if nobody has."""
+        return self._user
+
+    @property
     def contexts(self) -> Contexts:
         """The variables now."""
         return self._contexts
@@ -128,6 +133,10 @@ class PolicySession:
         if answer is None:
             self._recipients[recipient] = None
         return answer
+
+    def drop_recipient(self, recipient: str) -> None:
+        """Forget a recipient whom the upstream has refused."""
+        self._recipients.pop(recipient, None)
 
     def inject(
         self,

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -11,6 +11,7 @@ from typing import Final
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.acceptance import Acceptance, Keeper
 from msys_track.injection.access import Access
+from msys_track.injection.arrival import Arrival
 from msys_track.injection.budget import Budget
 from msys_track.injection.session import Session, Shared
 from msys_track.injection.settings import ProxySettings
@@ -29,7 +30,8 @@ class Proxy:
     """A running listener; `close` it before the upstream.
 
     Attributes:
-        socknames: The addresses that it listens on, in the order of the settings.
+        socknames: The addresses that it listens on, in the order of the settings, `listen_tls`
+            last.
         counters: What happened so far.
     """
 
@@ -55,6 +57,10 @@ class Proxy:
         """The port it listens on, also if the settings say 0."""
         return self.sockname[1]
 
+    def reload_access(self) -> None:
+        """Read certificate and users again; what can't be used is logged and changes nothing."""
+        self._shared.access.reload()
+
     def use(self, rewriter: Dispatcher) -> None:
         """Copy messages with another rewriter from now on; sessions keep their variables."""
         self._shared.acceptance.rewriter = rewriter
@@ -63,6 +69,16 @@ class Proxy:
     def in_flight_bytes(self) -> int:
         """The bytes of mail in memory now, as the budget counts them."""
         return self._shared.budget.in_flight_bytes
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether there are clients."""
+        return bool(self._shared.sessions or self._shared.answers)
+
+    def stop_listening(self) -> None:
+        """Take no more clients; those that are there go on."""
+        for server in self._servers:
+            server.close()
 
     def _sweep(self) -> None:
         """Look for silent clients: one timer for all sessions."""
@@ -78,10 +94,11 @@ class Proxy:
 
         It cuts off what is not finished after `drain_seconds`; those clients will send again.
         """
-        for server in self._servers:
-            server.close()
+        self.stop_listening()
         shared = self._shared
         shared.closing.set()
+        for arrival in tuple(shared.arrivals):
+            arrival.abort()
         for session in tuple(shared.sessions):
             session.drain()
         with contextlib.suppress(TimeoutError):
@@ -105,12 +122,12 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     rewriter: Dispatcher,
     upstream: NextHop,
     *,
-    listener: socket.socket | None = None,
+    listeners: Mapping[Address, Sequence[socket.socket]] | None = None,
     counters: Counters | None = None,
     spool: Keeper | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Proxy:
-    """Listen on the addresses of the settings; on `listener`, a bound socket, for the first.
+    """Listen on the addresses of the settings; where `listeners` has sockets for one, on these.
 
     What the upstream takes in part goes to `spool`, if there is one.
 
@@ -123,7 +140,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     """
     counters = counters or Counters()
     access = Access(settings, counters)
-    bound = _bind_addresses(settings.listens, listener)
+    bound = _bind_addresses(settings.all_listens, listeners or {})
     loop = asyncio.get_running_loop()
     shared = Shared(
         settings=settings,
@@ -140,32 +157,39 @@ async def serve(  # noqa: PLR0913 - the parts of one server
         budget=Budget(settings.max_bytes_in_flight),
         counters=counters,
         clock=clock,
+        keeps_always=spool is not None and spool.keeps_always,
     )
 
     servers = []
-    for bind_host, each in bound.items():
-        session = partial(Session, shared, loop, listen=str(bind_host))
-        servers.append(await loop.create_server(session, sock=each, backlog=_BACKLOG))
-    proxy = Proxy(shared, servers, list(bound.values()))
+    for number, (address, sockets) in enumerate(bound):
+        listen, is_tls = str(address), number >= len(settings.listens)
+        door: Callable[[], asyncio.BaseProtocol] = partial(Session, shared, loop, listen=listen)
+        if is_tls or settings.access.proxy_protocol_from:
+            door = partial(Arrival, shared, listen=listen, is_tls=is_tls)
+        for each in sockets:
+            servers.append(await loop.create_server(door, sock=each, backlog=_BACKLOG))  # noqa: PERF401 - one after the other
+    proxy = Proxy(shared, servers, [sockets[0] for _, sockets in bound])
     for sockname in proxy.socknames:
         log.info("proxy.listening", host=sockname.host, port=sockname.port)
     return proxy
 
 
 def _bind_addresses(
-    addresses: Sequence[Address], first: socket.socket | None
-) -> dict[Address, socket.socket]:
-    """Bind every address or none."""
-    bound: dict[Address, socket.socket] = {}
+    addresses: Sequence[Address], given: Mapping[Address, Sequence[socket.socket]]
+) -> list[tuple[Address, Sequence[socket.socket]]]:
+    """Bind every address that has no socket yet, or none."""
+    bound: list[tuple[Address, Sequence[socket.socket]]] = []
+    made: list[socket.socket] = []
     try:
         for address in addresses:
-            if first is not None and not bound:
-                bound[address] = first
-            else:
-                family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-                bound[address] = socket.create_server(address, family=family, backlog=_BACKLOG)
+            if address in given:
+                bound.append((address, given[address]))
+                continue
+            family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+            made.append(socket.create_server(address, family=family, backlog=_BACKLOG))
+            bound.append((address, made[-1:]))
     except OSError:
-        for each in bound.values():
+        for each in made:
             each.close()
         raise
     return bound

@@ -11,10 +11,12 @@ from msys_track.settings.kinds import (
     BYTES,
     BYTES_OR_NONE,
     COUNT,
+    COUNT_OR_AUTO,
     HOSTNAME,
     LARGE_BYTES,
     SECONDS,
     SWITCH,
+    choice,
     whole_number,
 )
 from msys_track.smtp.address import Address
@@ -65,6 +67,22 @@ class ProxySettings:
     drain_seconds: Annotated[
         float, Key(SECONDS, "how long stopping waits for messages under way")
     ] = 30
+    # service/
+    workers: Annotated[
+        int | str,
+        Key(
+            COUNT_OR_AUTO,
+            'processes that take mail; `"auto"`: one for each processor. They share '
+            "`max_connections`, `max_bytes_in_flight` and `upstream_max_connections`",
+        ),
+    ] = 1
+    worker_timeout_seconds: Annotated[
+        float,
+        Key(
+            SECONDS,
+            "a worker that stands still for so long, in a policy perhaps, is killed and replaced",
+        ),
+    ] = 60
 
     access: AccessSettings = field(default_factory=AccessSettings)
     """Who may inject mail; its keys stand in `[proxy]` too."""
@@ -78,6 +96,23 @@ class ProxySettings:
     max_commands_without_mail: Annotated[
         int, Key(COUNT, "commands of one session since its last message; 421 then")
     ] = 1000
+    recipients: Annotated[
+        str,
+        Key(
+            choice("as_they_come", "at_the_end"),
+            "when the upstream is asked about recipients: at each RCPT, so that every answer is "
+            "its own; or once the message is there",
+        ),
+    ] = "as_they_come"
+    bare_newline: Annotated[
+        str,
+        Key(
+            choice("refuse", "normalize"),
+            "a CR or LF that is not part of a CRLF: refuse the message, or make a line's end of a "
+            "lone LF and a space of a lone CR",
+        ),
+    ] = "refuse"
+    refuse_nul: Annotated[bool, Key(SWITCH, "refuse messages that contain a NUL")] = False
     max_header_bytes: Annotated[int, Key(BYTES, "largest header section of a message")] = _MEBIBYTE
     message_timeout_seconds: Annotated[
         float, Key(SECONDS, "how long a message may take from DATA to its end")
@@ -95,8 +130,13 @@ class ProxySettings:
 
     @property
     def listens(self) -> tuple[Address, ...]:
-        """Every address that it listens on."""
+        """Every address that it listens on in plain text."""
         return (Address(self.listen_host, self.listen_port), *self.more_listens)
+
+    @property
+    def all_listens(self) -> tuple[Address, ...]:
+        """Every address that it listens on, those for TLS from the first byte last."""
+        return (*self.listens, *self.access.listen_tls)
 
 
 def is_loopback(host: str) -> bool:

@@ -21,6 +21,7 @@ from msys_track.logs import event_logger
 from msys_track.options.resolve import DEFAULT, resolve
 from msys_track.policy import loading
 from msys_track.policy.guard import Guard
+from msys_track.signing.signer import Signer
 
 log = event_logger(__name__)
 
@@ -69,20 +70,22 @@ def load_keys(read: Configuration) -> KeyRing:
         raise SettingsError(f"{read.path}: keys: {error}") from error
 
 
-def make_rewriter(
+def make_rewriter(  # noqa: PLR0913 - the parts of one rewriter
     read: Configuration,
     count: Callable[[str], None] = lambda _: None,
     on_rendered: Callable[[Decision, Sequence[Copy]], None] | None = None,
     *,
     keys: KeyRing | None = None,
     engine: str = "native",
+    signs: bool = False,
 ) -> Dispatcher:
     """Make the rewriter; `count` counts failures of policy, `on_rendered` explains each mail.
 
-    `keys` stand in place of the configuration's; `engine` is the name of one.
+    `keys` stand in place of the configuration's; `engine` is the name of one; `signs`: with the
+    signatures of DKIM.
 
     Raises:
-        SettingsError: the keys, the engine or a policy file can't be used.
+        SettingsError: keys, the engine or a policy file can't be used.
     """
     keys = keys or load_keys(read)
     policy = loading.load_policy(read.policy)
@@ -98,6 +101,7 @@ def make_rewriter(
         heeds_header=read.smtpapi,
         on_rendered=on_rendered,
         engine=engine,
+        sign=Signer(read.dkim, count).sign if signs and read.dkim else None,
     )
 
 
@@ -117,7 +121,7 @@ def reload(
     """
     try:
         read = load_again()
-        return read, make_rewriter(read, count, on_rendered)
+        return read, make_rewriter(read, count, on_rendered, signs=True)
     except SettingsError as error:
         log.error("configuration.not_reloaded", faults=str(error).split("\n"))  # noqa: TRY400 - the file's fault, not ours
         return None

@@ -1,72 +1,164 @@
-"""The proxy from a configuration, until a signal stops it."""
+"""The proxy from a configuration: what its workers share out, and what each of them runs."""
 
+import asyncio
+import signal
+import socket
 from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from typing import Final, TypeAlias
 
 from msys_track.config.configuration import Configuration
 from msys_track.dispatch.dispatcher import Dispatcher
-from msys_track.errors import SettingsError, describe_os_error
+from msys_track.errors import TrackingError
 from msys_track.injection import server
+from msys_track.injection.memory import set_up_allocator
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.routes import make_next_hop
-from msys_track.service.signals import catch_hangup, catch_stop_signals
+from msys_track.service import loop
+from msys_track.service.channel import Channel, Order
+from msys_track.service.file_limit import find_shortage, fit_clients, raise_file_limit
+from msys_track.service.sockets import Sockets
+from msys_track.service.supervisor import Plan, Supervisor
+from msys_track.service.workers import count_workers, take_share
 from msys_track.smtp.address import Address
+from msys_track.spool.spool import Spool
 
 log = event_logger(__name__)
 
+Loaded: TypeAlias = tuple[Configuration, Dispatcher]
+"""A configuration with a proxy, and the rewriter that was made of it."""
 
-async def serve_proxy(
-    read: Configuration,
-    rewriter: Dispatcher,
+_BEAT_SECONDS: Final = 1.0
+_SESSIONS_END_SECONDS: Final = 0.1
+
+
+def supervise_proxy(
+    loaded: Loaded,
     counters: Counters,
-    load_again: Callable[[], tuple[Configuration, Dispatcher] | None],
+    load_again: Callable[[], Loaded | None],
     announce: Callable[[str], None],
 ) -> None:
     """Take mail until SIGTERM or SIGINT; mail under way then finishes first.
 
     Args:
-        read: The configuration that the other parts were made of.
-        rewriter: Makes the copies.
-        counters: Counts what happens.
+        loaded: What to begin with.
+        counters: Counts what happens, in each worker for itself; the rewriter has it too.
         load_again: Reads the configuration again at SIGHUP; None if it has faults.
         announce: Is called with a line for each address that it listens on.
 
     Raises:
-        SettingsError: it can't listen on an address, or what an upstream needs can't be used.
+        SettingsError: it can't listen on an address, or its workers can't start.
     """
-    stop = catch_stop_signals()
-    upstream = make_next_hop(read.upstreams, counters)
-    settings = read.proxy or ProxySettings()
-    try:
-        listener = await server.serve(settings, rewriter, upstream, counters=counters)
-    except OSError as error:
-        where = error.filename or Address(settings.listen_host, settings.listen_port)
-        raise SettingsError(
-            f"proxy: can't listen on {where}: {describe_os_error(error)}; choose another "
-            "address, or end what listens there"
-        ) from error
+    set_up_allocator()
+    limit = raise_file_limit()
 
-    def reload() -> None:
-        again = load_again()
-        if again is None:
-            return
-        changed, new = again
-        listener.use(new)
-        # These were changed but take effect only at the next start.
-        tables = {
-            "proxy": read.proxy != changed.proxy,
-            "proxy.upstream": read.upstreams != changed.upstreams,
-        }
-        fixed = [name for name, is_changed in tables.items() if is_changed]
-        log.info("configuration.reloaded", needs_restart=fixed)
-
-    catch_hangup(reload)
-    try:
+    def make_plan(loaded: Loaded) -> Plan:
+        read, rewriter = loaded
+        settings = read.proxy or ProxySettings()
         upstreams = ", ".join(str(each.address) for each in read.upstreams.values())
-        for sockname in listener.socknames:
-            announce(f"proxy listens on {sockname}, upstream is {upstreams}")
-        await stop.wait()
-    finally:
-        await listener.close()
-        await upstream.close()
+        own = fit_clients(take_share(read), limit)
+        if shortage := find_shortage(read, limit):
+            log.warning("files.too_few", hint=shortage)
+
+        def announce_addresses(sockets: Sockets) -> None:
+            for address in settings.all_listens:
+                sockname = Address(*sockets[address][0].getsockname()[:2])
+                announce(f"proxy listens on {sockname}, upstream is {upstreams}")
+
+        def serve(control: socket.socket, sockets: Sockets) -> None:
+            with loop.make_runner() as runner:
+                runner.run(serve_worker((own, rewriter), counters, load_again, control, sockets))
+
+        return Plan(
+            name="proxy",
+            workers=count_workers(settings),
+            addresses=settings.all_listens,
+            drain_seconds=settings.drain_seconds,
+            hang_seconds=settings.worker_timeout_seconds,
+            settings=(read.proxy, read.upstreams, read.spool),
+            serve=serve,
+            announce=announce_addresses,
+        )
+
+    def make_plan_again() -> Plan | None:
+        again = load_again()
+        return again and make_plan(again)
+
+    Supervisor(make_plan(loaded), make_plan_again).run()
+
+
+async def serve_worker(
+    loaded: Loaded,
+    counters: Counters,
+    load_again: Callable[[], Loaded | None],
+    control: socket.socket,
+    sockets: Sockets,
+) -> None:
+    """Take mail on these sockets until the supervisor, or SIGTERM, says to stop.
+
+    Args:
+        loaded: The configuration with a worker's part of its limits, and its rewriter.
+        counters: Counts what happens here.
+        load_again: Reads the configuration again; None if it has faults.
+        control: The channel to the supervisor.
+        sockets: Where to listen.
+
+    Raises:
+        TrackingError: it can't start; the supervisor knows why.
+    """
+    read, rewriter = loaded
+    settings = read.proxy or ProxySettings()
+    running_loop = asyncio.get_running_loop()
+    orders: asyncio.Queue[Order] = asyncio.Queue()
+    channel = await Channel.open(control, orders.put_nowait)
+    running_loop.add_signal_handler(signal.SIGTERM, orders.put_nowait, "stop")
+
+    def report_figures() -> None:
+        channel.report(figures={"counters": dict(counters.snapshot())})
+
+    async with AsyncExitStack() as ends:
+        ends.callback(channel.close)
+        ends.callback(report_figures)  # those of the last mails too
+        try:
+            upstream = make_next_hop(read.upstreams, counters)
+            ends.push_async_callback(upstream.close)
+            spool = None
+            if read.spool.mode != "off":
+                spool = Spool(read.spool, upstream, counters, hostname=settings.hostname)
+                ends.push_async_callback(spool.close)
+                await spool.start()
+            listener = await server.serve(
+                settings, rewriter, upstream, counters=counters, listeners=sockets, spool=spool
+            )
+        except TrackingError as error:
+            channel.report(failed=str(error))
+            raise
+        ends.push_async_callback(listener.close)
+
+        def beat() -> None:
+            report_figures()
+            running_loop.call_later(_BEAT_SECONDS, beat)
+
+        channel.report(ready=True)
+        beat()
+        while (order := await orders.get()) != "stop":
+            if order == "reload":
+                again = load_again()
+                if again is not None:
+                    listener.use(again[1])
+                    listener.reload_access()
+                channel.report(reloaded=again is not None)
+            else:
+                retired = running_loop.create_task(_retire(listener, settings.drain_seconds))
+                retired.add_done_callback(lambda _: orders.put_nowait("stop"))
+
+
+async def _retire(listener: server.Proxy, patience_seconds: float) -> None:
+    """Let clients go on until they leave: others take new ones meanwhile."""
+    listener.stop_listening()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(patience_seconds):
+            while listener.has_sessions:  # noqa: ASYNC110 - it is no event for anybody else
+                await asyncio.sleep(_SESSIONS_END_SECONDS)

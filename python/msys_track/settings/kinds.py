@@ -144,6 +144,11 @@ SWITCH: Final = _kind(
     lambda value: isinstance(value, bool), "true or false, without quotes", {"type": "boolean"}
 )
 COUNT: Final = whole_number()
+COUNT_OR_AUTO: Final = _kind(
+    lambda value: value == "auto" or COUNT.allows(value),
+    f'{COUNT.allowed}, or "auto"',
+    {"anyOf": [COUNT.json_schema, {"const": "auto"}]},
+)
 BYTES: Final = whole_number(unit="bytes, ")
 LARGE_BYTES: Final = whole_number(highest=2**62, unit="bytes, ")
 BYTES_OR_NONE: Final = whole_number(lowest=0, unit="bytes, ")

@@ -5,7 +5,10 @@ from typing import Final
 
 _END: Final = b".\r\n"
 _END_LINE: Final = b"\r\n.\r\n"
+_LINE_END_OR_RETURN: Final = re.compile(rb"\r*(\n)|\r")
 _BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+
+_SPACES: Final = re.compile(rb"[ \t]+")
 
 
 class BareNewlineError(Exception):
@@ -37,3 +40,23 @@ def stuff(message: bytes, /) -> bytes:
     dotted = b"." * message.startswith(b".") + message.replace(b"\r\n.", b"\r\n..")
     ends_in_line = not message or message.endswith(b"\r\n")
     return dotted + (b"" if ends_in_line else b"\r\n") + _END
+
+
+def normalize(wire: bytes, /) -> bytes:
+    """Return wire bytes in which only CRLF is left."""
+    return _LINE_END_OR_RETURN.sub(lambda found: b"\r\n" if found[1] else b" ", wire)
+
+
+def relax_body(wire: bytes, start: int, /) -> bytes:
+    """Return the body that begins at `start`, in DKIM's relaxed form.
+
+    Raises:
+        BareNewlineError: a CR or LF stands alone.
+    """
+    stuffed = wire[start:]
+    end = find_end_of_data(stuffed, 0)
+    lines = _SPACES.sub(b" ", unstuff(stuffed[:end])).split(b"\r\n")
+    relaxed = b"\r\n".join(line.rstrip(b" ") for line in lines)
+    while relaxed.endswith(b"\r\n"):
+        relaxed = relaxed[:-2]
+    return relaxed + b"\r\n" if relaxed else b""

@@ -6,13 +6,14 @@ A copy is *kept*, *claimed* by a worker while that sends it, then *removed*, *de
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, Final, NamedTuple
 
 from msys_track.errors import SpoolFullError
 from msys_track.relay.transaction import Delivery
+from msys_track.smtp.path import Recipient
 from msys_track.spool import worker
 from msys_track.spool.clock import Clock
 from msys_track.spool.copy import COLUMNS, KeptCopy, write_recipients
@@ -34,6 +35,15 @@ class Totals(NamedTuple):
 
     copies: int
     bytes: int
+
+
+class Part(NamedTuple):
+    """What becomes of one recipient of a copy that is split."""
+
+    recipient: Recipient
+    answer: str
+    due_seconds: float = 0
+    has_failed: bool = False
 
 
 def read_totals(connection: Connection) -> Totals:
@@ -224,26 +234,30 @@ def fail(connection: Connection, clock: Clock, copy: KeptCopy, answer: str) -> N
     )
 
 
-def split(connection: Connection, copy: KeptCopy, answer: str) -> None:
-    """Make a copy for each recipient, due now: what one is refused must not stop the others."""
+def split(connection: Connection, clock: Clock, copy: KeptCopy, parts: Sequence[Part]) -> None:
+    """Replace a copy by one for each of these recipients: one's refusal must not stop others."""
     (last,) = connection.execute(
         "SELECT max(number) FROM copies WHERE mail = ?", (copy.mail,)
     ).fetchone()
     if last is None:
         return  # the file was moved aside
-    parts: list[Any] = [
+    now = clock.uptime()
+    rows: list[Any] = [
         (
             copy.mail, number, copy.envelope_id, copy.sender, json.dumps(copy.mail_parameters),
-            write_recipients((recipient,)), copy.body, copy.size, copy.is_seven_bit, copy.kept_at,
-            copy.kept_uptime, copy.due_uptime, copy.attempts, answer, copy.is_delay_reported,
+            write_recipients((part.recipient,)), copy.body, copy.size, copy.is_seven_bit,
+            copy.kept_at, copy.kept_uptime, now + part.due_seconds, copy.attempts + 1,
+            part.answer, "failed" if part.has_failed else "waiting",
+            now if part.has_failed else None, copy.is_delay_reported,
         )
-        for number, recipient in enumerate(copy.recipients, start=last + 1)
+        for number, part in enumerate(parts, start=last + 1)
     ]  # fmt: skip
     connection.executemany(
         "INSERT INTO copies (mail, number, envelope_id, sender, mail_parameters, recipients, body,"
-        " size, is_seven_bit, kept_at, kept_uptime, due_uptime, attempts, answer,"
-        " is_delay_reported) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        parts,
+        " size, is_seven_bit, kept_at, kept_uptime, due_uptime, attempts, answer, state,"
+        " failed_uptime, is_delay_reported)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
     )
     connection.execute("DELETE FROM copies WHERE id = ? AND mail = ?", (copy.id, copy.mail))
 

@@ -25,6 +25,7 @@ _MAX_TEXT: Final = 900
 
 _STATUS: Final = re.compile(r"([245]\d\d) +([245]\.\d{1,3}\.\d{1,3})\b")
 _XTEXT: Final = re.compile(r"\+([0-9A-F]{2})")
+_BARE_NEWLINE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _PRINTABLE: Final = re.compile(r"[ -~]*")
 
 
@@ -191,6 +192,8 @@ def _write_returned(subject: Subject, takes_eight_bit: bool) -> tuple[bytes, str
     """Return the part with the mail or its header, its type, and whether it is 7-bit."""
     wants_whole = (_find_parameter(subject.mail_parameters, "RET") or "").upper() == "FULL"
     fits = subject.is_whole and len(subject.wire) <= _MAX_RETURNED_BYTES
+    # A line break that is none would make the report a mail that servers refuse.
+    fits = fits and not _BARE_NEWLINE.search(subject.wire)
     if wants_whole and fits and (subject.is_seven_bit or takes_eight_bit):
         end = data.find_end_of_data(subject.wire, 0)
         message = _unstuff(subject.wire[:end])
@@ -200,7 +203,7 @@ def _write_returned(subject: Subject, takes_eight_bit: bool) -> tuple[bytes, str
     end = subject.wire.find(b"\r\n\r\n")
     header = subject.wire[: end + 2] if end >= 0 else subject.wire
     header = _unstuff(header[:_MAX_HEADER_BYTES])
-    if header.isascii():
+    if header.isascii() and not _BARE_NEWLINE.search(header):
         kind = "text/rfc822-headers"
         return _write_part(kind, "7bit", header), kind, True
     kind = "message/global-headers"

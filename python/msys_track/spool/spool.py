@@ -7,11 +7,12 @@ from functools import partial
 from sqlite3 import Connection
 from typing import Final, Protocol
 
-from msys_track.errors import SpoolError, SpoolFullError, UpstreamError
+from msys_track.errors import PartlyTakenError, SpoolError, SpoolFullError, UpstreamError
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.transaction import Delivery
 from msys_track.smtp.capabilities import Capabilities
+from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
 from msys_track.spool import queue
 from msys_track.spool.backoff import find_pause
@@ -19,7 +20,7 @@ from msys_track.spool.clock import Clock
 from msys_track.spool.committer import Committer, Work
 from msys_track.spool.copy import KeptCopy
 from msys_track.spool.file import SpoolFile
-from msys_track.spool.queue import Totals
+from msys_track.spool.queue import Part, Totals
 from msys_track.spool.reports import Reporter
 from msys_track.spool.settings import SpoolSettings
 from msys_track.spool.worker import WorkerLock, remove_dead
@@ -155,9 +156,12 @@ class Spool:
             SpoolError: the file can't be used; nothing was kept.
         """
         pause = find_pause(1, self.settings.first_retry_seconds, self.settings.last_retry_seconds)
-        return await self._keep(
+        mail = await self._keep(
             sender, mail_parameters, deliveries, envelope_id, why, due_seconds=pause
         )
+        if pause < self._poll_seconds:
+            self._wake.set()
+        return mail
 
     async def report(
         self,
@@ -350,10 +354,16 @@ class Spool:
             self._paused_until = self._clock.uptime() + self._pause_seconds
         else:
             self._pause_seconds = 0.0
-        if error.outcome == "refused" and len(copy.recipients) > 1:
-            log.info("spool.split", **fields, recipients=len(copy.recipients))
-            return partial(queue.split, copy=copy, answer=answer)
-        if error.outcome == "refused" and error.code >= 500:  # noqa: PLR2004 - RFC 5321 section 4.2.1
+        parts: list[Part] = []
+        if isinstance(error, PartlyTakenError):
+            left = [each for each in copy.recipients if each.path in error.refused]
+            parts = [self._judge_part(copy, each, error.refused[each.path]) for each in left]
+        elif error.outcome == "refused" and len(copy.recipients) > 1:
+            parts = [Part(each, answer) for each in copy.recipients]
+        if parts:
+            log.info("spool.split", **fields, recipients=len(parts))
+            return partial(queue.split, clock=self._clock, copy=copy, parts=parts)
+        if _is_final(error):
             self._counters.add("spool.failed")
             log.warning("spool.refused", **fields)
             return partial(queue.fail, clock=self._clock, copy=copy, answer=answer)
@@ -361,13 +371,23 @@ class Spool:
         log.info("spool.deferred", **fields, attempts=copy.attempts + 1, outcome=error.outcome)
         return self._defer(copy, answer)
 
+    def _judge_part(self, copy: KeptCopy, recipient: Recipient, error: UpstreamError) -> Part:
+        return Part(
+            recipient,
+            f"{error.code} {error.text}",
+            due_seconds=self._find_pause(copy),
+            has_failed=_is_final(error),
+        )
+
     def _defer(self, copy: KeptCopy, answer: str) -> Work[None]:
+        seconds = self._find_pause(copy)
+        return partial(queue.defer, clock=self._clock, copy=copy, answer=answer, seconds=seconds)
+
+    def _find_pause(self, copy: KeptCopy) -> float:
         settings = self.settings
         # The first pause was that before the first attempt.
-        seconds = find_pause(
-            copy.attempts + 2, settings.first_retry_seconds, settings.last_retry_seconds
-        )
-        return partial(queue.defer, clock=self._clock, copy=copy, answer=answer, seconds=seconds)
+        attempts = copy.attempts + 2
+        return find_pause(attempts, settings.first_retry_seconds, settings.last_retry_seconds)
 
     async def _record(self, copy: KeptCopy, outcome: Work[None]) -> None:
         """Write what came of a copy; while the disk is full it stays claimed, not sent again."""
@@ -379,3 +399,7 @@ class Spool:
                 await asyncio.sleep(self._poll_seconds)
             else:
                 return
+
+
+def _is_final(error: UpstreamError) -> bool:
+    return error.outcome == "refused" and error.code >= 500  # noqa: PLR2004 - RFC 5321 section 4.2.1

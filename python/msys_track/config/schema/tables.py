@@ -19,6 +19,7 @@ from msys_track.settings.addresses import NETWORK
 from msys_track.settings.key import Key, list_keys
 from msys_track.settings.kinds import NAME, SWITCH, Kind, NotAllowedError
 from msys_track.settings.secrets import SECRET
+from msys_track.signing.settings import DOMAIN, DkimSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
 
@@ -114,6 +115,7 @@ def _list_upstream_keys() -> Mapping[str, Key]:
 
 FAMILIES: Final[Mapping[str, Family]] = {
     "upstream": Family(NAME, _list_upstream_keys(), "primary"),
+    "dkim": Family(DOMAIN, list_keys(DkimSettings), "example.com"),
     "client": Family(NETWORK, list_keys(ClientSettings), "10.0.0.0/8"),
     "user": Family(NAME, list_keys(LimitSettings), "shop"),
 }
@@ -134,6 +136,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "spool": "Mail that waits on disk for the upstream, and is tried again.",
     "tracker": "Answers the links over HTTP: `msys-track tracker`.",
     "upstream": "One of several servers that mail is relayed to.",
+    "dkim": "The key that signs mail from one domain.",
     "client": "How much the clients of one network may send.",
     "user": "How much one user of AUTH may send.",
     "listen": "An address that mail comes in at.",

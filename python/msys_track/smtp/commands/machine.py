@@ -264,8 +264,9 @@ class Machine:
             raise CommandRefusedError(self._count_unknown(line))
         meaning = command(self._state, self.offer, self._decode(rest).rstrip(" "))
         if isinstance(meaning, Reply):
+            self._count(None)
             self._write(meaning)
-            return self._count(None)
+            return None
         if isinstance(meaning, Chunk):
             return self._begin_chunk(meaning)
         return meaning if isinstance(meaning, events.Rcpt) else self._count(meaning)

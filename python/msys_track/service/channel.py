@@ -1,0 +1,59 @@
+"""A worker's end of its channel to the supervisor: orders come in, reports go out.
+
+An order is a word on a line, a report one JSON object on a line. The channel's end means that the
+supervisor is gone: the worker then stops as if it had been told to, and no process is left behind.
+"""
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
+
+Order: TypeAlias = Literal["reload", "retire", "stop"]
+
+_ORDERS: Final = get_args(Order)
+
+
+class Channel(asyncio.Protocol):
+    """Takes orders and sends reports; `open` makes it."""
+
+    def __init__(self, on_order: Callable[[Order], None]) -> None:
+        self._on_order = on_order
+        self._unread = b""
+        self._transport: asyncio.WriteTransport | None = None
+
+    @classmethod
+    async def open(cls, control: socket.socket, on_order: Callable[[Order], None]) -> "Channel":
+        """Use a connected socket; call `on_order` for each order in the running loop."""
+        loop = asyncio.get_running_loop()
+        control.setblocking(False)  # noqa: FBT003 - the standard library's
+        _, channel = await loop.create_unix_connection(lambda: cls(on_order), sock=control)
+        return channel
+
+    def report(self, **fields: Any) -> None:
+        """Send a report; none is sent to a supervisor that is gone."""
+        if self._transport is not None:
+            self._transport.write(json.dumps(fields).encode() + b"\n")
+
+    def close(self) -> None:
+        """Send what was reported, and no more."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the way back."""
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
+        """Stop: the supervisor is gone."""
+        self._transport = None
+        self._on_order("stop")
+
+    def data_received(self, data: bytes) -> None:
+        """Obey each whole line; what a newer supervisor may say besides is ignored."""
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for line in lines:
+            for order in _ORDERS:
+                if line == order.encode():
+                    self._on_order(order)

@@ -1,0 +1,459 @@
+"""The process that keeps a server's workers: forks, replaces, reloads, upgrades and stops them.
+
+It holds the listening sockets and what was read of the configuration, and nothing that a fork
+would break: no event loop, no thread, no connection. Whatever happens to a worker, another one
+goes on with the same sockets. If the supervisor is killed, its workers finish what they began.
+"""
+
+import json
+import logging
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+
+from msys_track.errors import SettingsError, TrackingError
+from msys_track.logs import event_logger
+from msys_track.service import systemd
+from msys_track.service.handover import Handover, is_rehearsal, rehearse, replace_program
+from msys_track.service.sockets import Sockets, bind_addresses, close_unwanted, share_out
+from msys_track.smtp.address import Address
+
+log = event_logger(__name__)
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
+_TICK_SECONDS: Final = 1.0
+# A worker that was there for so long is replaced at once; others after a pause that doubles.
+_STABLE_SECONDS: Final = 10.0
+_LONGEST_PAUSE_SECONDS: Final = 30.0
+_START_SECONDS: Final = 60.0
+# After `drain_seconds`, for a worker that closes upstream connections and databases.
+_END_SECONDS: Final = 10.0
+_READ_BYTES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What workers are to do: a server's configuration that was read and found good."""
+
+    name: str
+    """The server's, as in the configuration."""
+    workers: int
+    addresses: Sequence[Address]
+    drain_seconds: float
+    hang_seconds: float
+    """A worker that shows no sign of life for so long is killed."""
+    settings: object
+    """What a running worker can't change; the rest it reads again when it is told to reload."""
+    serve: Callable[[socket.socket, Sockets], None]
+    """Runs one worker in a process of its own, with its channel, until it is told to stop."""
+    announce: Callable[[Sockets], None]
+    """Is called once the first workers listen."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Worker:
+    """A worker as the supervisor sees it."""
+
+    pid: int
+    slot: int
+    plan: Plan | None
+    """None: of the program that was here before."""
+    control: socket.socket
+    started_at: float
+    heard_at: float
+    is_ready: bool = False
+    ends_by: float | None = None
+    """When a worker that was told to end is killed."""
+    unread: bytes = b""
+    failure: str = ""
+    """Why it could not start, in its own words."""
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+class Supervisor:
+    """Runs a server's workers until SIGTERM or SIGINT.
+
+    SIGHUP reads the configuration again: where all workers can take the change they go on with it,
+    else others take their place. SIGUSR2 replaces the program by what is installed now.
+    """
+
+    def __init__(self, plan: Plan, load_again: Callable[[], Plan | None]) -> None:
+        """Prepare to run.
+
+        Args:
+            plan: What to begin with.
+            load_again: Reads the configuration again; None, and it was logged, if it has faults.
+        """
+        self._plan = plan
+        self._load_again = load_again
+        self._workers: dict[int, _Worker] = {}
+        self._sockets: Sockets = {}
+        self._next: Plan | None = None
+        self._reloading: set[int] = set()
+        self._pauses: dict[int, float] = {}
+        self._due: dict[int, float] = {}
+        self._rehearsal: int | None = None
+        self._wanted: list[int] = []
+        self._failure = ""
+        self._is_stopping = False
+        self._is_up = False
+        self._selector = selectors.DefaultSelector()
+        self._signals: list[int] = []
+        self._checked_at = time.monotonic()
+        self._watchdog_seconds = systemd.watchdog_seconds()
+
+    def run(self) -> None:
+        """Run until a signal ends it and every worker has ended.
+
+        Raises:
+            SettingsError: an address can't be listened on, or no worker could start.
+        """
+        if is_rehearsal():
+            return
+        handover = Handover.take()
+        given = handover.sockets or systemd.take_sockets(self._plan.name, self._plan.addresses)
+        self._sockets = bind_addresses(
+            self._plan.name, self._plan.addresses, self._plan.workers, given
+        )
+        close_unwanted(given, self._sockets)
+        self._catch_signals()
+        for pid, control in handover.workers.items():
+            self._keep_worker(pid, -1, None, control)
+        for slot in range(self._plan.workers):
+            self._fork_worker(self._plan, slot)
+        while self._workers or not self._is_stopping:
+            for key, _ in self._selector.select(self._find_pause()):
+                key.data()
+            self._obey_signals()
+            self._reap()
+            self._check_times()
+        if self._failure:
+            raise SettingsError(self._failure)
+
+    # Signals
+
+    def _catch_signals(self) -> None:
+        reader, writer = socket.socketpair()
+        for each in (reader, writer):
+            each.setblocking(False)  # noqa: FBT003 - the standard library's
+        self._wake_ends = (reader, writer)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, lambda number, _: self._signals.append(number))
+        # The program that was here before has left them blocked.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        self._selector.register(reader, selectors.EVENT_READ, lambda: reader.recv(_READ_BYTES))
+
+    def _obey_signals(self) -> None:
+        while self._signals:
+            number = self._signals.pop(0)
+            if number in (signal.SIGTERM, signal.SIGINT):
+                self._stop(number)
+            elif number in (signal.SIGHUP, signal.SIGUSR2) and number not in self._wanted:
+                self._wanted.append(number)
+        # One after the other: each ends with workers that are all alike.
+        if self._wanted and self._is_settled():
+            number = self._wanted.pop(0)
+            if number == signal.SIGHUP:
+                self._reload()
+            else:
+                systemd.notify_reloading()
+                self._rehearsal = rehearse()
+
+    def _is_settled(self) -> bool:
+        return (
+            self._is_up
+            and not self._is_stopping
+            and self._next is None
+            and self._rehearsal is None
+            and not self._reloading
+        )
+
+    def _stop(self, number: int) -> None:
+        if self._is_stopping:
+            # The second time: at once, by the signal itself.
+            for worker in self._workers.values():
+                os.kill(worker.pid, signal.SIGKILL)
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        log.info("server.stopping")
+        systemd.notify("STOPPING=1")
+        self._is_stopping = True
+        for worker in self._workers.values():
+            self._stop_worker(worker)
+
+    # Reload
+
+    def _reload(self) -> None:
+        systemd.notify_reloading()
+        plan = self._load_again()
+        if plan is None:
+            systemd.notify("READY=1")
+        elif plan.settings == self._plan.settings:
+            self._plan = plan
+            for worker in self._list_own():
+                self._reloading.add(worker.pid)
+                self._order(worker, "reload")
+        else:
+            try:
+                sockets = bind_addresses(plan.name, plan.addresses, plan.workers, self._sockets)
+            except SettingsError as error:
+                log.error("configuration.not_reloaded", faults=str(error).split("\n"))  # noqa: TRY400
+                systemd.notify("READY=1")
+                return
+            self._sockets, self._next = {**self._sockets, **sockets}, plan
+            for slot in range(plan.workers):
+                self._fork_worker(plan, slot)
+
+    def _note_reloaded(self, worker: _Worker, *, is_done: bool) -> None:
+        """Note that a worker has the new configuration; replace one that could not read it."""
+        self._reloading.discard(worker.pid)
+        if not is_done:
+            self._retire_worker(worker)
+            self._fork_worker(self._plan, worker.slot)
+        if not self._reloading:
+            log.info("configuration.reloaded", workers="kept")
+            systemd.notify("READY=1")
+
+    def _use_next(self) -> None:
+        """Let those workers go on that are ready with the new configuration; stop the others."""
+        if self._next is None:
+            return
+        self._plan, self._next = self._next, None
+        self._due.clear()
+        for worker in self._workers.values():
+            if worker.plan is not self._plan:
+                self._retire_worker(worker)
+        wanted = {address: self._sockets[address] for address in self._plan.addresses}
+        close_unwanted(self._sockets, wanted)
+        self._sockets = wanted
+        log.info("configuration.reloaded", workers="replaced")
+        systemd.notify("READY=1")
+
+    def _give_up_next(self, why: str) -> None:
+        """Go on with the workers that there are, as those that were to replace them failed."""
+        plan, self._next = self._next, None
+        for worker in self._workers.values():
+            if worker.plan is plan:
+                worker.ends_by = time.monotonic() + _END_SECONDS
+                os.kill(worker.pid, signal.SIGKILL)
+        wanted = {address: self._sockets[address] for address in self._plan.addresses}
+        close_unwanted(self._sockets, wanted)
+        self._sockets = wanted
+        log.error("configuration.not_reloaded", faults=[why])
+        systemd.notify("READY=1")
+
+    # Upgrade
+
+    def _replace_program(self, code: int) -> None:
+        """Become what is installed now, if it has shown that it can start."""
+        if code != 0:
+            log.error(
+                "program.not_replaced",
+                why=f"a trial start of the new program ended with {code}; its error is above",
+            )
+        elif not self._is_stopping:
+            log.info("program.replaced", workers=len(self._workers))
+            workers = {worker.pid: worker.control for worker in self._workers.values()}
+            replace_program(Handover(sockets=self._sockets, workers=workers), _SIGNALS)
+        systemd.notify("READY=1")
+
+    # Workers
+
+    def _list_own(self) -> list[_Worker]:
+        """List the workers that are to stay."""
+        return [
+            each
+            for each in self._workers.values()
+            if each.plan is not None and each.plan is not self._next and each.ends_by is None
+        ]
+
+    def _fork_worker(self, plan: Plan, slot: int) -> None:
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            self._become_worker(plan, slot, theirs)
+        theirs.close()
+        self._keep_worker(pid, slot, plan, ours)
+
+    def _keep_worker(self, pid: int, slot: int, plan: Plan | None, control: socket.socket) -> None:
+        now = time.monotonic()
+        control.setblocking(False)  # noqa: FBT003 - the standard library's
+        worker = _Worker(
+            pid=pid, slot=slot, plan=plan, control=control, started_at=now, heard_at=now,
+            is_ready=plan is None,
+        )  # fmt: skip
+        self._workers[pid] = worker
+        self._selector.register(control, selectors.EVENT_READ, lambda: self._hear(worker))
+
+    def _become_worker(self, plan: Plan, slot: int, control: socket.socket) -> NoReturn:
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in _SIGNALS:
+                # A terminal sends SIGINT and SIGHUP to all; the supervisor decides what they mean.
+                is_ours = number in (signal.SIGTERM, signal.SIGCHLD)
+                signal.signal(number, signal.SIG_DFL if is_ours else signal.SIG_IGN)
+            self._selector.close()
+            # Held here, the channel of another worker would not end with the supervisor.
+            for each in (*self._wake_ends, *(other.control for other in self._workers.values())):
+                each.close()
+            own = share_out(self._sockets, slot, plan.workers)
+            own = {address: own[address] for address in plan.addresses}
+            kept = {each for sockets in own.values() for each in sockets}
+            for each in (each for sockets in self._sockets.values() for each in sockets):
+                if each not in kept:
+                    each.close()
+            plan.serve(control, own)
+            code = 0
+        except TrackingError as error:  # the supervisor was told as well
+            log.error("worker.failed", why=str(error))  # noqa: TRY400 - no defect of ours
+        except BaseException:
+            log.exception("worker.failed")
+        finally:
+            logging.shutdown()
+            os._exit(code)
+
+    def _order(self, worker: _Worker, order: str) -> None:
+        with suppress(OSError):  # it has just ended, or hangs: both are noticed elsewhere
+            worker.control.send(order.encode() + b"\n")
+
+    def _retire_worker(self, worker: _Worker) -> None:
+        """Let a worker end that others have taken the place of: its clients may go on."""
+        if worker.ends_by is None:
+            plan = worker.plan or self._plan
+            worker.ends_by = time.monotonic() + 2 * plan.drain_seconds + _END_SECONDS
+            self._order(worker, "retire")
+
+    def _stop_worker(self, worker: _Worker) -> None:
+        plan = worker.plan or self._plan
+        worker.ends_by = time.monotonic() + plan.drain_seconds + _END_SECONDS
+        self._order(worker, "stop")
+
+    def _hear(self, worker: _Worker) -> None:
+        """Read a worker's reports."""
+        try:
+            data = worker.control.recv(_READ_BYTES)
+        except OSError:
+            data = b""
+        if not data:
+            self._selector.unregister(worker.control)
+            worker.control.close()
+            return
+        worker.heard_at = time.monotonic()
+        *lines, worker.unread = (worker.unread + data).split(b"\n")
+        for line in lines:
+            self._note_report(worker, json.loads(line))
+
+    def _note_report(self, worker: _Worker, report: dict[str, Any]) -> None:
+        worker.figures.update(report.get("figures", {}))
+        worker.failure = report.get("failed", "")
+        if "reloaded" in report and worker.pid in self._reloading:
+            self._note_reloaded(worker, is_done=report["reloaded"])
+        if "ready" in report:
+            worker.is_ready = True
+            log.info("worker.ready", pid=worker.pid, slot=worker.slot)
+            self._note_ready(worker)
+
+    def _note_ready(self, worker: _Worker) -> None:
+        plan = worker.plan
+        if any(each.plan is plan and not each.is_ready for each in self._workers.values()):
+            return
+        if self._is_stopping:
+            return
+        if plan is self._next:
+            self._use_next()
+        elif not self._is_up:
+            self._is_up = True
+            self._plan.announce(self._sockets)
+            for each in self._workers.values():
+                if each.plan is None:
+                    self._retire_worker(each)
+            systemd.notify("READY=1")
+
+    def _reap(self) -> None:
+        """Notice which children have ended."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            code = os.waitstatus_to_exitcode(status)
+            if pid == self._rehearsal:
+                self._rehearsal = None
+                self._replace_program(code)
+            elif pid in self._workers:
+                self._note_end(self._workers.pop(pid), code)
+
+    def _note_end(self, worker: _Worker, code: int) -> None:
+        while worker.control.fileno() >= 0:  # its last reports
+            self._hear(worker)
+        plan = worker.plan
+        if worker.pid in self._reloading:
+            self._note_reloaded(worker, is_done=True)
+        if worker.ends_by is not None or plan is None:
+            log.info("worker.stopped", pid=worker.pid, code=code)
+            return
+        log.error("worker.died", pid=worker.pid, code=code)
+        failure = worker.failure or (
+            f"{plan.name}: a worker ended with {code} before it was ready; its error is above"
+        )
+        if plan is self._next:
+            self._give_up_next(failure)
+        elif self._is_stopping:
+            pass
+        elif not self._is_up and not any(each.plan is None for each in self._workers.values()):
+            self._failure = self._failure or failure
+            self._is_stopping = True
+            for each in self._workers.values():
+                self._stop_worker(each)
+        else:
+            now = time.monotonic()
+            pause = self._pauses.get(worker.slot, 0.0)
+            if now - worker.started_at >= _STABLE_SECONDS:
+                pause = 0.0
+            self._due[worker.slot] = now + pause
+            self._pauses[worker.slot] = min(max(0.5, 2 * pause), _LONGEST_PAUSE_SECONDS)
+
+    # Time
+
+    def _find_pause(self) -> float:
+        """Find how long there is nothing to do."""
+        now = time.monotonic()
+        return max(0.0, min([_TICK_SECONDS, *(due - now for due in self._due.values())]))
+
+    def _check_times(self) -> None:
+        now = time.monotonic()
+        if now - self._checked_at > 3 * _TICK_SECONDS:
+            # The machine or all of us stood still; nobody could be heard.
+            for worker in self._workers.values():
+                worker.heard_at = now
+        self._checked_at = now
+        for worker in self._workers.values():
+            patience = (worker.plan or self._plan).hang_seconds
+            if not worker.is_ready:
+                patience = max(patience, _START_SECONDS)
+            is_late = worker.ends_by is not None and now > worker.ends_by
+            if is_late:
+                worker.ends_by = now + _END_SECONDS
+            if is_late or now - worker.heard_at > patience:
+                log.error("worker.killed", pid=worker.pid, why="late" if is_late else "hangs")
+                os.kill(worker.pid, signal.SIGKILL)
+                worker.heard_at = now + _END_SECONDS
+        for slot in [slot for slot, due in self._due.items() if due <= now]:
+            del self._due[slot]
+            if not self._is_stopping and slot < self._plan.workers:
+                self._fork_worker(self._plan, slot)
+        if self._watchdog_seconds and any(
+            now - each.heard_at < self._watchdog_seconds / 2 for each in self._list_own()
+        ):
+            systemd.notify("WATCHDOG=1")

@@ -86,6 +86,12 @@ impl Splice {
         &self.applied
     }
 
+    /// The length of all that is put in, but for reserved bytes.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        self.texts.len()
+    }
+
     /// The length of the result.
     #[must_use]
     pub fn spliced_len(&self, source: &[u8]) -> usize {

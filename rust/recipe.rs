@@ -88,7 +88,8 @@ impl Recipe {
             amp_enabled: self.tracks_amp && plan.plan().has_amp(),
             ..self.engagement.clone()
         };
-        let rendered = plan.render(keys, &engagement, &self.urls, insertions)?;
+        let rendered =
+            plan.render_within(self.max_growth, keys, &engagement, &self.urls, insertions)?;
         if !self.tracks() {
             let reasons = Reasons::from_iter([Reason::TrackingOff]);
             return Ok(Copy { rendered, is_tracked: false, reasons });

@@ -194,7 +194,25 @@ impl<S: AsRef<[u8]>> TrackedPlan<S> {
         urls: &TrackedUrls,
         insertions: &[Insertion<'_>],
     ) -> Result<Rendered, InsertionError> {
+        self.render_within(usize::MAX, keys, engagement, urls, insertions)
+    }
+
+    /// The same for a copy that may be so many bytes longer than its message. One that would be
+    /// longer is filled in only until that is certain.
+    ///
+    /// # Errors
+    /// An insertion has a place where nothing can be put in.
+    pub fn render_within(
+        &self,
+        max_growth: usize,
+        keys: &KeyRing,
+        engagement: &Engagement,
+        urls: &TrackedUrls,
+        insertions: &[Insertion<'_>],
+    ) -> Result<Rendered, InsertionError> {
         let mut seals = Seals {
+            // All of the message may go, and no more.
+            most_bytes: max_growth.saturating_add(self.plan.source().len()),
             plan: self,
             keys,
             engagement,
@@ -279,6 +297,7 @@ struct Seals<'p, S> {
     engagement: &'p Engagement,
     urls: &'p TrackedUrls,
     tracking: Tracking,
+    most_bytes: usize,
     /// With the metadata and without; made where they are needed first.
     whole: Option<Sealer<'p>>,
     bare: Option<Sealer<'p>>,
@@ -355,6 +374,10 @@ fn seal_within(
 impl<S> Fill for Seals<'_, S> {
     fn tracking(&self) -> Tracking {
         self.tracking
+    }
+
+    fn most_bytes(&self) -> usize {
+        self.most_bytes
     }
 
     fn wraps_amp(&self) -> bool {

@@ -83,6 +83,12 @@ pub trait Fill {
         true
     }
 
+    /// How many bytes may be put in before the rest is not worth to be filled in: the copy would
+    /// be too long whatever goes from it. Such a rendering is for nothing but its length.
+    fn most_bytes(&self) -> usize {
+        usize::MAX
+    }
+
     /// Appends the URL for a hole that is tracked, of at most `room` bytes.
     ///
     /// # Errors

@@ -95,6 +95,9 @@ impl<S: AsRef<[u8]>> Plan<S> {
         let mut insertions = insertions.iter().peekable();
         let mut documents = self.documents.iter().peekable();
         for (number, edit) in self.edits.iter().enumerate() {
+            if splice.text_len() > copy.most_bytes {
+                break;
+            }
             while let Some((offset, lines)) =
                 insertions.next_if(|(offset, _)| *offset <= edit.at.start.0)
             {
@@ -176,6 +179,7 @@ struct Copying<'f, F> {
     fill: &'f mut F,
     links: &'f [PlannedLink],
     tracking: Tracking,
+    most_bytes: usize,
     /// Bytes on the copy's line behind the last edit.
     behind_last: usize,
     /// The line is too long unless it is broken at the next place for that.
@@ -209,12 +213,13 @@ const AMP_PIXEL: (&[u8], &[u8]) = (
 
 impl<'f, F: Fill> Copying<'f, F> {
     fn new(fill: &'f mut F, links: &'f [PlannedLink]) -> Self {
-        let tracking = fill.tracking();
+        let (tracking, most_bytes) = (fill.tracking(), fill.most_bytes());
         Self {
             rendering: Rendering::default(),
             fill,
             links,
             tracking,
+            most_bytes,
             behind_last: 0,
             must_fold: false,
             scratch: Vec::new(),
@@ -455,6 +460,9 @@ impl<'f, F: Fill> Copying<'f, F> {
     fn base64(&mut self, splice: &mut Splice, at: &RawRange, number: usize, body: &Reencoded) {
         let mut inner = Splice::with_capacity(body.changes.len());
         for (range, change) in &body.changes {
+            if inner.text_len() > self.most_bytes {
+                break;
+            }
             let done = inner.replace(range, |out| {
                 let start = out.len();
                 self.unlimited(*change, body.eol, out)?;

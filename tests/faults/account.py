@@ -1,7 +1,7 @@
 """The account of a run: what the client was promised against what the sink has.
 
-Lost, crossed, broken and doubled mails are faults. A double is none where the client could not
-know: it saw no answer to a try, or was told that the upstream's was lost (`unknown_outcome`).
+Lost, crossed, broken, doubled and denied mails are faults. A double is none where the client could
+not know: it saw no answer to a try, or was told that the upstream's was lost.
 """
 
 import json
@@ -14,8 +14,10 @@ from tests.faults.mails import LINKS, Arrival, targets_of
 
 from msys_track import InvalidTokenError, KeyRing
 
-_UNKNOWN = ("451 4.4.2",)
-"""How an answer begins that leaves open whether the upstream has the mail."""
+_UNKNOWN = "may have been accepted"
+"""What an answer says that leaves open whether the upstream has the mail."""
+_IN_PART = "copies relayed"
+"""What a refusal says when some readers have the mail."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,10 +33,21 @@ class Sent:
         return any(each.answer[:1] in ("2", "5") for each in self.tries)
 
     @property
+    def is_denied(self) -> bool:
+        """Refused for good, as if nobody had it."""
+        last = self.tries[-1] if self.tries else None
+        return (
+            last is not None
+            and last.answer.startswith("5")
+            and _IN_PART not in last.answer
+            and not self.unknown_tries
+        )
+
+    @property
     def unknown_tries(self) -> int:
         """Tries after which nobody could know whether the mail was delivered."""
         return sum(
-            each.reached_the_dot and (not each.answer or each.answer.startswith(_UNKNOWN))
+            each.reached_the_dot and (not each.answer or _UNKNOWN in each.answer)
             for each in self.tries
         )
 
@@ -68,6 +81,7 @@ class Account:
     crossed: tuple[str, ...]
     broken: tuple[str, ...]
     doubled: tuple[str, ...]
+    denied: tuple[str, ...]
 
     @property
     def faults(self) -> Mapping[str, Sequence[str]]:
@@ -76,6 +90,7 @@ class Account:
             "crossed": self.crossed,
             "broken": self.broken,
             "doubled": self.doubled,
+            "denied": self.denied,
         }
         return {kind: mails for kind, mails in found.items() if mails}
 
@@ -120,6 +135,11 @@ def draw_account(
                 doubled.append(f"{mail_id} to {recipient}: {more + 1} copies, {mail.tries}")
             elif more > 0:
                 repeated += more
+    denied = [
+        f"{mail_id}: {mail.tries[-1].answer}"
+        for mail_id, mail in sent.items()
+        if mail.is_denied and any(copies[mail_id, to] for to in mail.recipients)
+    ]
     answers = [{each.answer[:1] for each in mail.tries} for mail in sent.values()]
     return Account(
         sent=len(sent),
@@ -132,6 +152,7 @@ def draw_account(
         crossed=tuple(crossed),
         broken=tuple(broken),
         doubled=tuple(doubled),
+        denied=tuple(denied),
     )
 
 

@@ -148,14 +148,15 @@ class Connection:
         self._writer.write(wire)
 
     async def _reply(self) -> str:
-        """Read one reply; empty where none came."""
+        """Read one reply with all its lines; empty where none came."""
+        reply = b""
         try:
             async with asyncio.timeout(_REPLY_SECONDS):
                 while (line := await self._reader.readline())[3:4] == b"-":
-                    pass
+                    reply += line
         except (TimeoutError, ConnectionError):
             return ""
-        return line.decode("latin-1").rstrip("\r\n") if line.endswith(b"\n") else ""
+        return (reply + line).decode("latin-1").rstrip("\r\n") if line.endswith(b"\n") else ""
 
 
 def _is_positive(reply: str) -> bool:

@@ -47,7 +47,7 @@ def test_a_refused_mail_is_not_lost(answer: str) -> None:
     assert not draw(answered(answer), []).faults
 
 
-@pytest.mark.parametrize("answer", ["", "451 4.4.2 The upstream's answer was lost"])
+@pytest.mark.parametrize("answer", ["", "451 4.4.2 …; it may have been accepted"])
 def test_a_second_copy_after_an_unknown_outcome_is_no_fault(answer: str) -> None:
     copies = [tracked(READERS[0]), *(tracked(reader) for reader in READERS)]
     account = draw(answered(answer, "250 Ok"), copies)
@@ -60,9 +60,10 @@ def test_a_second_copy_after_an_unknown_outcome_is_no_fault(answer: str) -> None
     [
         answered("250 Ok"),
         answered("451 4.3.0 Try again", "250 Ok"),
+        answered("451 4.4.2 1 of 2 copies relayed", "250 Ok"),
         answered("", reached_the_dot=False),
     ],
-    ids=["accepted", "refused before", "left before its dot"],
+    ids=["accepted", "refused before", "told to repeat", "left before its dot"],
 )
 def test_a_second_copy_without_an_unknown_outcome_is_a_double(mail: Sent) -> None:
     copies = [tracked(READERS[0]), *(tracked(reader) for reader in READERS)]
@@ -99,3 +100,9 @@ def test_a_copy_that_ends_early_is_broken() -> None:
     whole = compose_mail("m1")
     account = draw(answered("451 4.3.0 No"), [read_arrival(whole[:-9], (READERS[0],))])
     assert account.broken
+
+
+def test_a_refusal_for_good_says_who_has_the_mail_all_the_same() -> None:
+    copies = [tracked(READERS[0])]
+    assert draw(answered("550 5.7.1 No"), copies).denied == ("m1: 550 5.7.1 No",)
+    assert not draw(answered("554 5.3.0 1 of 2 copies relayed; not to …"), copies).faults

@@ -17,6 +17,7 @@ _MAILS = 60
         ("--refuse-recipient-every", "3"),
         ("--close-in-data-every", "5"),
         ("--close-after-data-every", "5"),
+        ("--defer-every", "4"),
         ("--seconds-a-byte", "0.002"),
     ],
     ids=lambda fault: fault[0].strip("-"),

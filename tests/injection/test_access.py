@@ -73,7 +73,7 @@ def refuse(access: Access, peer: str = "127.0.0.1") -> str:
 
 def log_in(visitor: Visitor, user: str = "shop", password: str = PASSWORD) -> str | None:
     answer = asyncio.run(visitor.check_password(user, password))
-    reply = visitor.log_in(answer) if isinstance(answer, Login) else answer
+    reply = visitor.log_in(answer, lambda: None) if isinstance(answer, Login) else answer
     return None if reply is None else f"{reply.code} {reply.text}"
 
 

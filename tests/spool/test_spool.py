@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,8 +50,7 @@ async def test_what_is_kept_goes_out_when_it_is_due_and_is_gone_then(
     make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock
 ) -> None:
     spool = await make_spool()
-    kept = replace(
-        delivery("to@example.com"),
+    kept = delivery("to@example.com")._replace(
         mail_parameters=("BODY=8BITMIME", "ENVID=a"),
         recipients=(Recipient(path="to@example.com", parameters=("NOTIFY=NEVER",)),),
     )
@@ -231,7 +229,7 @@ async def test_a_late_mail_is_reported_once_to_a_sender_who_asked(
     }
     asks = Recipient(path="a@example.com", parameters=("NOTIFY=FAILURE,DELAY",))
     spool = await make_spool()
-    await keep(spool, replace(delivery(), recipients=(asks,)), delivery("b@example.com"))
+    await keep(spool, delivery()._replace(recipients=(asks,)), delivery("b@example.com"))
     for _ in range(10):
         clock.pass_time(HOUR)
         await asyncio.sleep(0.03)

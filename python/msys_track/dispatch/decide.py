@@ -1,7 +1,6 @@
 """Decides who gets which copy of a message, under which options, before a byte is made."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from msys_track.dispatch.message import OpenedMessage
@@ -21,8 +20,7 @@ class CopyDecision(NamedTuple):
     """Whose blind copy it is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(NamedTuple):
     """The copies that a message becomes, none of them rendered yet."""
 
     message: bytes
@@ -43,15 +41,16 @@ def decide_copies(message: OpenedMessage, options: Mapping[str, Resolved]) -> li
     """
     to, cc, bcc, archive = message.readers
     first = options[to[0]]
+    if message.has_one_copy:
+        readers = (Reader(to[0], "to"), *(Reader(each.email, "archive") for each in archive))
+        return [CopyDecision(readers, first)]
     # An archive copy has the first recipient's links, and so the first recipient's bytes.
     more = {to[0]: [Reader(each.email, "archive") for each in archive]}
     own: list[CopyDecision] = []
     shared: dict[bool, tuple[Resolved, list[Reader]]] = {}
 
     def decide(readers: Sequence[Reader], resolved: Resolved) -> None:
-        if resolved.is_tracked and (
-            message.has_one_copy or message.find_plan(resolved) is not None
-        ):
+        if resolved.is_tracked and message.find_plan(resolved) is not None:
             own.append(CopyDecision(tuple(readers), resolved))
         else:
             alike = shared.setdefault(resolved.keep_x_msys_api.value, (resolved, []))

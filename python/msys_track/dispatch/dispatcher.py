@@ -3,8 +3,9 @@
 The proxy, the library and the filter all use it, so that they can't disagree.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import lru_cache
 from typing import Protocol
 
 from msys_track.dispatch.copies import Copy, render_alike, render_copies
@@ -69,6 +70,7 @@ class Dispatcher:
 
     __slots__ = (
         "_heeds_header",
+        "_layers_of",
         "_on_rendered",
         "_preparer",
         "_sign",
@@ -93,6 +95,10 @@ class Dispatcher:
         configured = Scope(name=source, options=options or TrackingOptions())
         self.scopes = scopes or Scopes(listener=configured)
         self.policy = policy
+        # For each mail of a connection they are the same.
+        self._layers_of = lru_cache(maxsize=4096)(
+            lambda listen, peer, pathway: self.scopes.layers(listen, address_of(peer), pathway)
+        )
         self._heeds_header = heeds_header
         self._on_rendered = on_rendered
         self._sign = sign
@@ -181,6 +187,22 @@ class Dispatcher:
         if transaction is not None and self._has_hook(Hook.DATA_SPOOL):
             self._ask_policy(Hook.DATA_SPOOL, transaction.as_transaction())
         contexts = self._collect_contexts(recipients, transaction) if self._heeds_header else {}
+        if self._heeds_header and not contexts and recipients:
+            opened = self._open(message, recipients, self._find_layers(transaction), arguments)
+            options = dict.fromkeys(recipients, opened.resolve())
+            copies = tuple(decide_copies(opened, options))
+            return Decision(message, opened, options, copies, self._sign)
+        return self._decide_by_policy(message, recipients, contexts, transaction, arguments)
+
+    def _decide_by_policy(
+        self,
+        message: bytes,
+        recipients: Sequence[str],
+        contexts: Mapping[str, Contexts],
+        transaction: Injection | None,
+        arguments: Arguments | None,
+    ) -> Decision:
+        """Resolve the options of each recipient, where variables may differ between them."""
         served = [
             to
             for to in recipients
@@ -247,8 +269,7 @@ class Dispatcher:
     ) -> tuple[Scope, ...]:
         if transaction is None:
             return self.scopes.layers(None, None)
-        peer = address_of(transaction.peer)
-        return self.scopes.layers(transaction.listen, peer, pathway)
+        return self._layers_of(transaction.listen, transaction.peer, pathway)
 
     def _collect_contexts(
         self, recipients: Sequence[str], transaction: Injection | None

@@ -50,6 +50,11 @@ class PolicySession:
         return self._helo
 
     @property
+    def user(self) -> str | None:
+        """Who has authenticated; None if nobody has."""
+        return self._user
+
+    @property
     def contexts(self) -> Contexts:
         """The variables now."""
         return self._contexts

@@ -7,11 +7,12 @@ not be sent goes to the spool, or the answer is final and names who was served.
 """
 
 import asyncio
+import os
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from time import monotonic, perf_counter
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from msys_track.dispatch.decide import CopyDecision, Decision
 from msys_track.dispatch.dispatcher import Dispatcher
@@ -28,12 +29,13 @@ from msys_track.errors import (
 from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.intake import DataRefusedError
+from msys_track.injection.memory import MemoryReturn
 from msys_track.injection.record import Made, Recorder, SentCopy, find_queue_id
 from msys_track.injection.repeats import Repeats
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.upstream import Delivery, NextHop, Transaction
-from msys_track.smtp.data import compute
+from msys_track.smtp.data import THREAD_FROM_BYTES
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
 
@@ -75,6 +77,7 @@ class Keeper(Protocol):
         """Report to the sender what was refused for good; else as `keep`."""
 
 
+_Result = TypeVar("_Result")
 _TakeOver: TypeAlias = Callable[..., Awaitable[str]]
 
 
@@ -91,10 +94,23 @@ class _Failure(NamedTuple):
 class _Passage:
     """One message on its way."""
 
-    __slots__ = ("decision", "envelope", "hold", "is_gone", "made", "recipients", "sent", "stages")
+    __slots__ = (
+        "decision",
+        "envelope",
+        "hold",
+        "is_gone",
+        "made",
+        "recipients",
+        "sent",
+        "stages",
+        "upstream",
+    )
 
-    def __init__(self, envelope: Envelope, hold: Hold, is_gone: Callable[[], bool]) -> None:
+    def __init__(
+        self, envelope: Envelope, upstream: NextHop, hold: Hold, is_gone: Callable[[], bool]
+    ) -> None:
         self.envelope = envelope
+        self.upstream = envelope.upstream or upstream
         self.hold = hold
         self.is_gone = is_gone
         self.decision: Decision
@@ -158,6 +174,8 @@ class Acceptance:
         self._spool = spool
         self._copies_at_once = copies_at_once
         self._repeats = Repeats(monotonic)
+        self._memory = MemoryReturn()
+        self._threads = asyncio.Semaphore(os.cpu_count() or 1)
         self._recorder = Recorder(counters, shows_addresses=shows_addresses)
 
     async def answer(
@@ -168,7 +186,7 @@ class Acceptance:
         If the client is gone before anything was sent, nothing is sent: it will try again.
         Once one copy is out, the others follow without it.
         """
-        passage = _Passage(envelope, hold, client_is_gone)
+        passage = _Passage(envelope, self._upstream, hold, client_is_gone)
         started = perf_counter()
         try:
             if self._repeats:
@@ -201,18 +219,19 @@ class Acceptance:
             return Reply(451, "4.3.0 Internal error of the tracking proxy")
         finally:
             hold.release()
+            self._memory.note(len(envelope.message))
         return reply
 
     async def _decide(self, passage: _Passage) -> None:
         envelope, rewriter = passage.envelope, self.rewriter
-        decide = partial(
-            rewriter.decide,
-            envelope.message,
-            [each.path for each in envelope.recipients],
-            transaction=envelope,
-        )
+        message = envelope.message
+        to = [each.path for each in envelope.recipients]
         try:
-            passage.decision = await compute(len(envelope.message), decide)
+            if len(message) < THREAD_FROM_BYTES:
+                passage.decision = rewriter.decide(message, to, transaction=envelope)
+            else:
+                decide = partial(rewriter.decide, message, to, transaction=envelope)
+                passage.decision = await self._run_in_thread(decide)
         except MessageRefusedError as refused:
             why = "header" if isinstance(refused, HeaderRefusedError) else "policy"
             raise DataRefusedError(why, Reply(refused.code, refused.text)) from refused
@@ -228,7 +247,7 @@ class Acceptance:
         if passage.is_gone():
             raise _report_gone()
         started = perf_counter()
-        relay: NextHop | Transaction = envelope.exchange or self._upstream
+        relay: NextHop | Transaction = envelope.exchange or passage.upstream
         try:
             reply = await relay.deliver(delivery)
         except UpstreamError as error:
@@ -266,7 +285,7 @@ class Acceptance:
                 raise _report_gone()
             begun = perf_counter()
             try:
-                reply = await self._upstream.deliver(delivery)
+                reply = await passage.upstream.deliver(delivery)
             except UpstreamError as error:
                 failed += self._note_failure(passage, first, message_id, error, begun)
                 if not passage.is_out:
@@ -298,7 +317,7 @@ class Acceptance:
         if to_ask:
             kept = [each for each in passage.mail_parameters if not _is_size(each)]
             parameters = (*kept, f"SIZE={size}")
-            await self._upstream.verify(envelope.sender, parameters, to_ask)
+            await passage.upstream.verify(envelope.sender, parameters, to_ask)
 
     async def _send_others(
         self, passage: _Passage, others: Sequence[CopyDecision]
@@ -331,7 +350,7 @@ class Acceptance:
             delivery, message_id = await self._make(passage, copy)
             begun = perf_counter()
             try:
-                reply = await self._upstream.deliver(delivery)
+                reply = await passage.upstream.deliver(delivery)
             finally:
                 self._end_growth(passage, delivery)
         except UpstreamError as error:
@@ -404,12 +423,13 @@ class Acceptance:
             self._recorder.record_unserved(passage.envelope, reply.text, sent)
             return reply
         count = sum(each.outcome == "relayed" for each in sent)
-        text = f"2.0.0 Ok: {count} {'copy' if count == 1 else 'copies'} relayed"
+        text = f"2.0.0 Ok: {count} copies relayed" if count != 1 else "2.0.0 Ok: 1 copy relayed"
         for outcome in ("kept", "reported"):
             count = sum(each.outcome == outcome for each in sent)
             if count:
                 text += f", {count} {outcome}"
-        ids = list(dict.fromkeys(each.queue_id for each in sent if each.queue_id is not None))
+        found = (each.queue_id or find_queue_id(each.reply.text) for each in sent)
+        ids = list(dict.fromkeys(each for each in found if each is not None))
         return Reply(250, f"{text}: {_join(ids)}" if ids else text)
 
     async def _keep_all_or_refuse(self, passage: _Passage, error: UpstreamError) -> Reply:
@@ -455,11 +475,22 @@ class Acceptance:
 
     # Steps
 
+    async def _run_in_thread(self, work: Callable[[], _Result]) -> _Result:
+        """Do work on a large message.
+
+        What is found in a message can take many times its size while the work lasts.
+        """
+        async with self._threads:
+            return await asyncio.to_thread(work)
+
     async def _make(self, passage: _Passage, copy: CopyDecision) -> tuple[Delivery, str | None]:
         envelope, begun = passage.envelope, perf_counter()
-        size = len(envelope.message)
-        make = partial(make_outgoing, passage.decision, copy, now=int(envelope.received_at))
-        outgoing = await compute(size, make)
+        size, now = len(envelope.message), int(envelope.received_at)
+        if size < THREAD_FROM_BYTES:
+            outgoing = make_outgoing(passage.decision, copy, now=now)
+        else:
+            make = partial(make_outgoing, passage.decision, copy, now=now)
+            outgoing = await self._run_in_thread(make)
         passage.made.add(outgoing)
         passage.made.seconds += perf_counter() - begun
         if outgoing.size > size:
@@ -480,15 +511,7 @@ class Acceptance:
         reply: Reply,
         begun: float,
     ) -> None:
-        passage.sent.append(
-            SentCopy(
-                _name_all(copy),
-                message_id,
-                reply,
-                perf_counter() - begun,
-                find_queue_id(reply.text),
-            )
-        )
+        passage.sent.append(SentCopy(_name_all(copy), message_id, reply, perf_counter() - begun))
 
     def _note_failure(
         self,

@@ -106,6 +106,11 @@ class Access:
         return self._certificate.value if self._certificate else None
 
     @property
+    def has_tls(self) -> bool:
+        """Whether there is a certificate."""
+        return self._certificate is not None
+
+    @property
     def users(self) -> Users:
         """The users as their file has them now."""
         self._look_at_files()
@@ -141,13 +146,6 @@ class Access:
     def may_use_xclient(self, peer: IpAddress | None) -> bool:
         """Whether XCLIENT is believed of the address that a connection itself has."""
         return _is_in(peer, self.rules.xclient_from)
-
-    def refuse_xclient(self, peer: IpAddress | None) -> Reply | None:
-        """Return the reply to XCLIENT of a peer whose XCLIENT is not believed."""
-        if self.may_use_xclient(peer):
-            return None
-        self.counters.add("access.refused.xclient")
-        return Reply(550, "5.7.0 XCLIENT is not for this client")
 
     def list_user_tables(self, user: str) -> Tables:
         """List the tables of a user: one or none."""
@@ -240,8 +238,11 @@ class Visitor:
 
     def enter(self) -> Reply | None:
         """Count the connection; a reply if the client has too many."""
-        why = self._join(self._tables)
-        return None if why is None else self._refuse(421, f"4.7.0 {_TOO_MANY[why]}", why)
+        why = self._find_excess(self._tables)
+        if why is not None:
+            return self._refuse(421, f"4.7.0 {_TOO_MANY[why]}", why)
+        self._join(self._tables)
+        return None
 
     @property
     def may_authenticate(self) -> bool:
@@ -283,12 +284,21 @@ class Visitor:
             return self._refuse(421, "4.7.0 Too many failed logins; goodbye", "auth_failed")
         return self._refuse(535, "5.7.8 Authentication credentials invalid", "auth_failed")
 
-    def log_in(self, login: Login) -> Reply | None:
-        """Take a user whose password was right, or whom a trusted peer names; a reply if not."""
+    def log_in(self, login: Login, approve: Callable[[], Reply | None]) -> Reply | None:
+        """Let a user in, whose password was right or whom a trusted peer names; a reply if not.
+
+        Args:
+            login: Who it is.
+            approve: Is called if there is room for the user; its reply refuses.
+        """
         tables = self._access.list_user_tables(login.user)
-        why = self._join(tables)
+        why = self._find_excess(tables)
         if why is not None:
             return self._refuse(454, f"4.7.0 {_TOO_MANY[why]}", f"user_{why}")
+        refusal = approve()
+        if refusal is not None:
+            return refusal
+        self._join(tables)
         self.login = login
         self.limits = self._access.make_limits((*tables, *self._tables))
         self._access.counters.add("access.logged_in")
@@ -331,24 +341,30 @@ class Visitor:
             gauge.give_back()
         self._gauges.clear()
 
-    def _join(self, tables: Tables) -> str | None:
-        """Count the connection by some tables, and note their rates; or say what is too much."""
+    def _find_excess(self, tables: Tables) -> str | None:
+        """Say what one more connection would be too much of; None: there is room for it."""
         counted, now = self._access.counted, self._access.clock()
         connections = _find_limit(tables, "max_connections")
-        gauge = counted.find_gauge(*connections) if connections else None
-        if gauge is not None and gauge.is_full:
+        if connections is not None and counted.find_gauge(*connections).is_full:
             return "connections"
         rate = _find_limit(tables, "connections_per_minute")
-        if rate is not None and not counted.find_bucket(*rate, now).take(now):
+        if rate is not None and not counted.find_bucket(*rate, now).has_token(now):
             return "connection_rate"
-        if gauge is not None:
+        return None
+
+    def _join(self, tables: Tables) -> None:
+        """Count the connection by some tables, and note their rates."""
+        counted, now = self._access.counted, self._access.clock()
+        if connections := _find_limit(tables, "max_connections"):
+            gauge = counted.find_gauge(*connections)
             gauge.take()
             self._gauges.append(gauge)
+        if rate := _find_limit(tables, "connections_per_minute"):
+            counted.find_bucket(*rate, now).take(now)
         if rate := _find_limit(tables, "messages_per_minute"):
             self._message_rates.append(counted.find_bucket(*rate, now))
         if rate := _find_limit(tables, "recipients_per_minute"):
             self._recipient_rates.append(counted.find_bucket(*rate, now))
-        return None
 
     def _take(self, buckets: Sequence[TokenBucket]) -> bool:
         """Take a token of every bucket or of none."""

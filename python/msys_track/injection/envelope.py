@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from msys_track.policy.context import Contexts
 from msys_track.policy.hooks import Transaction
-from msys_track.relay import upstream
+from msys_track.relay.upstream import NextHop
+from msys_track.relay.upstream import Transaction as HeldTransaction
 from msys_track.smtp.path import Recipient
 
 
@@ -33,8 +34,10 @@ class Envelope(NamedTuple):
     helo: str = ""
     user: str | None = None
     """Who has authenticated; None if nobody has."""
-    exchange: upstream.Transaction | None = None
+    exchange: HeldTransaction | None = None
     """The transaction in which the upstream has taken the recipients, if it was asked already."""
+    upstream: NextHop | None = None
+    """Where the mail of this client goes on to; None: where all mail does."""
     receive_seconds: float = 0.0
     """From the reply to DATA to the final dot."""
 

@@ -11,6 +11,7 @@ from typing import Final
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.acceptance import Acceptance, Keeper
 from msys_track.injection.access import Access
+from msys_track.injection.arrival import Arrival
 from msys_track.injection.budget import Budget
 from msys_track.injection.session import Session, Shared
 from msys_track.injection.settings import ProxySettings
@@ -29,7 +30,8 @@ class Proxy:
     """A running listener; `close` it before the upstream.
 
     Attributes:
-        socknames: The addresses that it listens on, in the order of the settings.
+        socknames: The addresses that it listens on, in the order of the settings, `listen_tls`
+            last.
         counters: What happened so far.
     """
 
@@ -54,6 +56,10 @@ class Proxy:
     def port(self) -> int:
         """The port it listens on, also if the settings say 0."""
         return self.sockname[1]
+
+    def reload_access(self) -> None:
+        """Read certificate and users again; what can't be used is logged and changes nothing."""
+        self._shared.access.reload()
 
     def use(self, rewriter: Dispatcher) -> None:
         """Copy messages with another rewriter from now on; sessions keep their variables."""
@@ -91,6 +97,8 @@ class Proxy:
         self.stop_listening()
         shared = self._shared
         shared.closing.set()
+        for arrival in tuple(shared.arrivals):
+            arrival.abort()
         for session in tuple(shared.sessions):
             session.drain()
         with contextlib.suppress(TimeoutError):
@@ -132,7 +140,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     """
     counters = counters or Counters()
     access = Access(settings, counters)
-    bound = _bind_addresses(settings.listens, listeners or {})
+    bound = _bind_addresses(settings.all_listens, listeners or {})
     loop = asyncio.get_running_loop()
     shared = Shared(
         settings=settings,
@@ -152,11 +160,14 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     )
 
     servers = []
-    for bind_host, sockets in bound.items():
-        session = partial(Session, shared, loop, listen=str(bind_host))
+    for number, (address, sockets) in enumerate(bound):
+        listen, is_tls = str(address), number >= len(settings.listens)
+        door: Callable[[], asyncio.BaseProtocol] = partial(Session, shared, loop, listen=listen)
+        if is_tls or settings.access.proxy_protocol_from:
+            door = partial(Arrival, shared, listen=listen, is_tls=is_tls)
         for each in sockets:
-            servers.append(await loop.create_server(session, sock=each, backlog=_BACKLOG))  # noqa: PERF401 - one after the other
-    proxy = Proxy(shared, servers, [sockets[0] for sockets in bound.values()])
+            servers.append(await loop.create_server(door, sock=each, backlog=_BACKLOG))  # noqa: PERF401 - one after the other
+    proxy = Proxy(shared, servers, [sockets[0] for _, sockets in bound])
     for sockname in proxy.socknames:
         log.info("proxy.listening", host=sockname.host, port=sockname.port)
     return proxy
@@ -164,18 +175,18 @@ async def serve(  # noqa: PLR0913 - the parts of one server
 
 def _bind_addresses(
     addresses: Sequence[Address], given: Mapping[Address, Sequence[socket.socket]]
-) -> dict[Address, Sequence[socket.socket]]:
+) -> list[tuple[Address, Sequence[socket.socket]]]:
     """Bind every address that has no socket yet, or none."""
-    bound: dict[Address, Sequence[socket.socket]] = {}
+    bound: list[tuple[Address, Sequence[socket.socket]]] = []
     made: list[socket.socket] = []
     try:
         for address in addresses:
             if address in given:
-                bound[address] = given[address]
+                bound.append((address, given[address]))
                 continue
             family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
             made.append(socket.create_server(address, family=family, backlog=_BACKLOG))
-            bound[address] = made[-1:]
+            bound.append((address, made[-1:]))
     except OSError:
         for each in made:
             each.close()

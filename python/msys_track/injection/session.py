@@ -8,23 +8,34 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from msys_track.dispatch.session import PolicySession
 from msys_track.errors import UpstreamError
 from msys_track.injection.acceptance import Acceptance
-from msys_track.injection.access import Access
+from msys_track.injection.access import Access, Visitor
 from msys_track.injection.budget import Budget, Hold
 from msys_track.injection.envelope import Envelope
+from msys_track.injection.handshake import start_tls
 from msys_track.injection.intake import DataRefusedError, open_message
+from msys_track.injection.origin import Origin
 from msys_track.injection.settings import ProxySettings
+from msys_track.injection.users import Login
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
+from msys_track.options import variables
 from msys_track.policy.guard import Guard
 from msys_track.relay.upstream import NextHop
-from msys_track.smtp.address import Address
+from msys_track.smtp.auth import (
+    MECHANISMS,
+    AuthCancelledError,
+    AuthSyntaxError,
+    Credentials,
+    Mechanism,
+    start_mechanism,
+)
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.commands import events
 from msys_track.smtp.commands.events import Event
@@ -32,6 +43,10 @@ from msys_track.smtp.commands.machine import CommandLimits, Machine
 from msys_track.smtp.commands.offer import Offer
 from msys_track.smtp.path import Recipient, fold_domain
 from msys_track.smtp.reply import Reply
+from msys_track.smtp.xclient import ATTRIBUTES, XClientError, parse_xclient
+
+if TYPE_CHECKING:
+    from msys_track.injection.arrival import Arrival
 
 log = event_logger(__name__)
 
@@ -43,11 +58,13 @@ _IDLE: Final = Reply(421, "4.4.2 Idle for too long")
 _MESSAGE_TOO_SLOW: Final = Reply(421, "4.4.2 The message took too long")
 _INTERNAL: Final = Reply(421, "4.3.0 Internal error of the tracking proxy")
 _TOO_MANY_RECIPIENTS: Final = Reply(452, "4.5.3 Too many recipients")
-_NOT_DONE: Final = Reply(502, "5.5.1 Command not implemented")
 _MAIL_OK: Final = Reply(250, "2.1.0 Ok")
 _RCPT_OK: Final = Reply(250, "2.1.5 Ok")
 _OK: Final = Reply(250, "2.0.0 Ok")
 _BYE: Final = Reply(221, "2.0.0 Bye")
+_START_TLS: Final = Reply(220, "2.0.0 Ready to start TLS")
+_AUTHENTICATED: Final = Reply(235, "2.7.0 Authentication successful")
+_AUTH_CANCELLED: Final = Reply(501, "5.7.0 Authentication cancelled")
 _GO_AHEAD: Final = Reply(354, "End data with <CR><LF>.<CR><LF>")
 
 # What a client may send ahead while its message is answered.
@@ -72,13 +89,20 @@ class Shared:
     sessions: set["Session"] = field(default_factory=set)
     answers: set[asyncio.Task[Reply]] = field(default_factory=set)
     """Messages being relayed, some of them perhaps for clients that are gone."""
+    arrivals: set["Arrival"] = field(default_factory=set)
+    """Connections whose session has not begun."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the listener takes no more clients."""
 
-    def offer(self, upstream: Capabilities | None) -> Offer:
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many clients as there may be."""
+        return len(self.sessions) + len(self.arrivals) >= self.settings.max_connections
+
+    def offer(self, upstream: Capabilities | None, visitor: Visitor, origin: Origin) -> Offer:
         """Return what a client is offered; None: the upstream can't be asked."""
-        known = upstream or Capabilities()
-        size = self.settings.max_message_bytes
+        known, access = upstream or Capabilities(), self.access
+        size = visitor.limits.max_message_bytes
         if known.size:
             # Below the upstream's by what tracking may add, but never below half of it.
             below = max(known.size - self.settings.size_margin_bytes, known.size // 2)
@@ -87,6 +111,9 @@ class Shared:
             size=size,
             eight_bit_mime=known.eight_bit_mime,
             smtp_utf8=known.smtp_utf8,
+            starttls=access.has_tls and not visitor.is_encrypted,
+            auth=MECHANISMS if visitor.may_authenticate else (),
+            xclient=ATTRIBUTES if access.may_use_xclient(origin.neighbour) else (),
             is_settled=upstream is not None,
         )
 
@@ -104,13 +131,19 @@ class Session(asyncio.Protocol):
         self._loop = loop
         self._listen = listen
         self._transport: asyncio.Transport
+        self._origin: Origin
+        self._visitor: Visitor
+        self._is_admitted = False
         self._policy: PolicySession
+        self._mechanism: Mechanism | None = None
+        self._named_helo: str | None = None  # by XCLIENT
+        self._is_starting_tls = False
         limits = CommandLimits(
             line_bytes=settings.max_command_bytes,
             errors=settings.max_errors,
             commands_without_mail=settings.max_commands_without_mail,
         )
-        self._machine = Machine(shared.offer(None), limits, self._open_hold)
+        self._machine = Machine(Offer(size=settings.max_message_bytes), limits, self._open_hold)
         self._hold: Hold | None = None
         self._mail_parameters: tuple[str, ...] = ()
         self._recipients: dict[str, Recipient] = {}  # by the form in which mailboxes are equal
@@ -128,11 +161,7 @@ class Session(asyncio.Protocol):
     @property
     def peer(self) -> str:
         """The client's address and port."""
-        match self._transport.get_extra_info("peername"):
-            case (str(host), int(port), *_):
-                return str(Address(host, port))
-            case sockname:
-                return str(sockname)
+        return str(self._origin)
 
     @property
     def is_in_message(self) -> bool:
@@ -180,13 +209,17 @@ class Session(asyncio.Protocol):
     # asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the session of a connection of which nothing was read."""
+        self.begin(cast("asyncio.Transport", transport), Origin.of(transport))
+
+    def begin(self, transport: asyncio.Transport, origin: Origin) -> None:
         """Greet the client, or refuse it with a reason."""
         shared = self._shared
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport, self._origin = transport, origin
         if shared.closing.is_set():  # taken in the moment the listener closed
             self._refuse_connection(_SHUTTING_DOWN)
             return
-        if len(shared.sessions) >= shared.settings.max_connections:
+        if shared.is_full:
             self._refuse_connection(_TOO_MANY_CONNECTIONS)
             return
         # asyncio sets it only for sockets that it made. Without, replies to pipelined commands
@@ -194,19 +227,41 @@ class Session(asyncio.Protocol):
         raw: socket.socket = transport.get_extra_info("socket")
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         shared.sessions.add(self)
-        shared.counters.add("connections.accepted")
         try:
-            scopes = shared.acceptance.rewriter.scopes
-            self._policy = PolicySession(scopes, peer=self.peer, listen=self._listen)
-            rejection = self._policy.connect(self._guard)
+            refusal = self._admit(origin)
         except Exception as error:  # noqa: BLE001 - the outermost frame of a connection
             self._fail(error)
             return
-        if rejection is None:
-            self._transport.write(f"220 {shared.settings.hostname} {IDENT}\r\n".encode())
+        if not self._is_admitted and refusal is not None:
+            shared.sessions.discard(self)
+            self._refuse_connection(refusal)
             return
-        shared.counters.add("connections.rejected")
-        self._close(self._count_rejection(rejection))
+        shared.counters.add("connections.accepted")
+        if refusal is not None:
+            shared.counters.add("connections.rejected")
+            self._close(self._count_rejection(refusal))
+            return
+        self._transport.write(self._greeting.wire + b"\r\n")
+
+    def _admit(self, origin: Origin) -> Reply | None:
+        """Let a client in; a reply if access, or after that policy, refuses it."""
+        shared = self._shared
+        visitor = shared.access.admit(origin.ip, self._listen)
+        if isinstance(visitor, Reply):
+            return visitor
+        if self._is_admitted:  # as another client, before XCLIENT
+            self._visitor.leave()
+        self._is_admitted = True
+        visitor.is_encrypted = origin.is_encrypted
+        self._visitor, self._origin = visitor, origin
+        self._machine.offer = shared.offer(None, visitor, origin)
+        scopes = shared.acceptance.rewriter.scopes
+        self._policy = PolicySession(scopes, peer=self.peer, listen=self._listen)
+        return self._policy.connect(self._guard)
+
+    @property
+    def _greeting(self) -> Reply:
+        return Reply(220, f"{self._shared.settings.hostname} {IDENT}")
 
     def data_received(self, data: bytes) -> None:
         """Read on, and answer."""
@@ -223,7 +278,7 @@ class Session(asyncio.Protocol):
         """Answer what came before the client closed its sending side, then close."""
         self._has_left = True
         self._advance()
-        return True
+        return self._transport.can_write_eof()  # TLS closes both sides at once
 
     def pause_writing(self) -> None:
         """Read no more from a client that does not read."""
@@ -245,7 +300,7 @@ class Session(asyncio.Protocol):
             shared.counters.add("connections.dropped")
             log.info(
                 "client.dropped",
-                peer=str(self._policy.peer),
+                peer=self.peer,
                 at="answer" if self._is_answering else "message" if self._hold else "envelope",
                 received_bytes=self._hold.held_bytes if self._hold else 0,
                 why=str(exc) if exc else "closed",
@@ -253,6 +308,8 @@ class Session(asyncio.Protocol):
         machine.close()
         if self._asking is not None:
             self._asking.cancel()
+        if self._is_admitted:
+            self._visitor.leave()
         self._release()
         self._finish()
 
@@ -269,6 +326,9 @@ class Session(asyncio.Protocol):
             return
         if output := machine.take_output():
             self._transport.write(output)
+        if self._is_starting_tls and self._asking is None:
+            self._transport.pause_reading()
+            self._asking = self._loop.create_task(self._shake_hands())
         if machine.is_over:
             self._end(lingers=self._is_lingering or machine.ended_by is not None)
         elif machine.has_more and not self._is_deaf:
@@ -297,11 +357,11 @@ class Session(asyncio.Protocol):
             case events.Quit():
                 self._machine.answer(_BYE)
             case _:
-                self._machine.answer(_NOT_DONE)
+                self._identify(event)
 
     def _greet(self, event: events.Hello) -> None:
         self._forget_message()
-        rejection = self._policy.greet(self._guard, event.name)
+        rejection = self._policy.greet(self._guard, self._named_helo or event.name)
         if rejection is not None:
             self._machine.answer(self._count_rejection(rejection))
         elif not event.is_extended:
@@ -321,10 +381,14 @@ class Session(asyncio.Protocol):
         self._advance()
 
     def _offer(self, upstream: Capabilities | None) -> None:
-        self._machine.offer = self._shared.offer(upstream)
+        self._machine.offer = self._shared.offer(upstream, self._visitor, self._origin)
         self._machine.answer(self._machine.offer.greet(self._shared.settings.hostname))
 
     def _set_sender(self, event: events.Mail) -> None:
+        refusal = self._visitor.check_sender()
+        if refusal is not None:
+            self._machine.answer(refusal)
+            return
         rejection = self._policy.set_sender(self._guard, event.path)
         if rejection is not None:
             self._machine.answer(self._count_rejection(rejection))
@@ -333,8 +397,12 @@ class Session(asyncio.Protocol):
         self._machine.answer(_MAIL_OK)
 
     def _add_recipient(self, event: events.Rcpt) -> None:
-        if self._machine.recipients >= self._shared.settings.max_recipients:
+        if self._machine.recipients >= self._visitor.limits.max_recipients:
             self._machine.answer(_TOO_MANY_RECIPIENTS)
+            return
+        refusal = self._visitor.count_recipient()
+        if refusal is not None:
+            self._machine.answer(refusal)
             return
         # The same mailbox is one reader, however its domain is written.
         mailbox = fold_domain(event.path)
@@ -371,6 +439,7 @@ class Session(asyncio.Protocol):
                 peer=policy.peer,
                 listen=policy.listen,
                 helo=policy.helo,
+                user=policy.user,
                 contexts=policy.contexts,
                 sender=policy.sender,
                 mail_parameters=self._mail_parameters,
@@ -403,6 +472,102 @@ class Session(asyncio.Protocol):
                 self._machine.close(_SHUTTING_DOWN)
             self._advance()
         self._finish()
+
+    # Who the client is
+
+    def _identify(self, event: Event) -> None:
+        match event:
+            case events.StartTls():
+                self._is_starting_tls = True
+                self._machine.answer(_START_TLS)
+            case events.Authenticate():
+                self._mechanism = start_mechanism(event.mechanism)
+                self._take_response(event.initial)
+            case events.AuthLine():
+                self._take_response(event.line)
+            case events.XClient():
+                self._take_xclient(event)
+
+    async def _shake_hands(self) -> None:
+        """Begin TLS after the answer to STARTTLS; the session then begins anew."""
+        started = await start_tls(self._transport, self._shared.access, self._origin)
+        self._asking, self._is_starting_tls = None, False
+        if started is None:
+            self.connection_lost(None)
+            return
+        self._transport, early = started
+        self._transport.set_protocol(self)
+        self._visitor.is_encrypted = True
+        self._forget_message()
+        self._machine.restart()
+        self._machine.offer = self._shared.offer(None, self._visitor, self._origin)
+        self._last_heard = self._loop.time()
+        if self._is_draining:
+            self._close(_SHUTTING_DOWN)
+        elif early:
+            self.data_received(early)
+
+    def _take_response(self, line: bytes | None) -> None:
+        """Go on with AUTH: ask for more, or check who it is."""
+        try:
+            answer = b"" if self._mechanism is None else self._mechanism.respond(line)
+        except AuthCancelledError:
+            self._machine.answer(_AUTH_CANCELLED)
+        except AuthSyntaxError as error:
+            self._machine.answer(Reply(501, f"5.5.2 {error}"))
+        else:
+            if isinstance(answer, bytes):
+                self._machine.answer(Reply(334, answer.decode()))
+            else:
+                self._asking = self._loop.create_task(self._log_in(answer))
+
+    async def _log_in(self, credentials: Credentials) -> None:
+        """Answer AUTH once the password was checked."""
+        try:
+            answer = await self._visitor.check_password(credentials.user, credentials.password)
+            refusal = self._enter(answer) if isinstance(answer, Login) else answer
+        except Exception as error:  # noqa: BLE001 - the outermost frame of this task
+            self._asking = None
+            self._fail(error)
+            return
+        self._asking = None
+        self._last_heard = self._loop.time()
+        self._machine.answer(refusal or _AUTHENTICATED)
+        self._advance()
+
+    def _enter(self, login: Login) -> Reply | None:
+        """Let a user in, if policy and the user's limits do; a reply if not."""
+        given = {
+            variables.SUBACCOUNT: login.subaccount_id,
+            variables.WORKSPACE: login.workspace_id,
+        }
+        set_by_login = {name: str(each) for name, each in given.items() if each is not None}
+
+        def ask_policy() -> Reply | None:
+            rejection = self._policy.authenticate(self._guard, login.user, set_by_login)
+            return None if rejection is None else self._count_rejection(rejection)
+
+        refusal = self._visitor.log_in(login, ask_policy)
+        offer = self._machine.offer
+        size = min(offer.size, self._visitor.limits.max_message_bytes)
+        self._machine.offer = replace(offer, size=size)
+        return refusal
+
+    def _take_xclient(self, event: events.XClient) -> None:
+        """Take another client's place, as a trusted peer says; greet it, or refuse it."""
+        try:
+            named = parse_xclient(event.attributes)
+        except XClientError as error:
+            self._machine.answer(Reply(501, f"5.5.4 {error}"))
+            return
+        self._forget_message()
+        refusal = self._admit(self._origin.rename(named))
+        self._named_helo = named.helo
+        if refusal is None and named.login is not None:
+            refusal = self._enter(Login(user=named.login))
+        self._machine.answer(refusal or self._greeting)
+        if refusal is not None:
+            self._machine.close()
 
     # What several of them need
 
@@ -450,6 +615,9 @@ class Session(asyncio.Protocol):
 
     def _close(self, reply: Reply) -> None:
         """Say why, and end the session."""
+        if self._is_starting_tls:  # nothing can be said in the middle of a handshake
+            self.abort()
+            return
         self._machine.close(reply)
         if output := self._machine.take_output():
             self._transport.write(output)

@@ -112,8 +112,13 @@ class ProxySettings:
 
     @property
     def listens(self) -> tuple[Address, ...]:
-        """Every address that it listens on."""
+        """Every address that it listens on in plain text."""
         return (Address(self.listen_host, self.listen_port), *self.more_listens)
+
+    @property
+    def all_listens(self) -> tuple[Address, ...]:
+        """Every address that it listens on, those for TLS from the first byte last."""
+        return (*self.listens, *self.access.listen_tls)
 
 
 def is_loopback(host: str) -> bool:

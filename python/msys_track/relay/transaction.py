@@ -5,8 +5,7 @@ bytes and replies, the pool knows connections.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from msys_track.errors import PartlyTakenError, UpstreamError
 from msys_track.logs import event_logger
@@ -31,14 +30,11 @@ _RSET: Final = b"RSET\r\n"
 _RECIPIENTS_AT_ONCE: Final = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(NamedTuple):
     """The content of one MAIL, its RCPTs and one DATA."""
 
     sender: str
     """Without angle brackets; empty for the null reverse-path."""
-    mail_parameters: tuple[str, ...] = ()
-    """As the client gave them, `SIZE=` included: it is replaced by the real size."""
     recipients: tuple[Recipient, ...]
     wire: bytes
     """The message as DATA has it: dot-stuffed, with the line that ends it."""
@@ -46,6 +42,8 @@ class Delivery:
     """Bytes of the message before stuffing."""
     is_seven_bit: bool
     """Whether the message has no byte above 127."""
+    mail_parameters: tuple[str, ...] = ()
+    """As the client gave them, `SIZE=` included: it is replaced by the real size."""
 
 
 class SenderPutOffError(UpstreamError):

@@ -11,6 +11,7 @@ from msys_track.config.configuration import Configuration
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import TrackingError
 from msys_track.injection import server
+from msys_track.injection.memory import set_up_allocator
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
@@ -50,6 +51,7 @@ def supervise_proxy(
     Raises:
         SettingsError: it can't listen on an address, or its workers can't start.
     """
+    set_up_allocator()
     limit = raise_file_limit()
 
     def make_plan(loaded: Loaded) -> Plan:
@@ -61,7 +63,7 @@ def supervise_proxy(
             log.warning("files.too_few", hint=shortage)
 
         def announce_addresses(sockets: Sockets) -> None:
-            for address in settings.listens:
+            for address in settings.all_listens:
                 sockname = Address(*sockets[address][0].getsockname()[:2])
                 announce(f"proxy listens on {sockname}, upstream is {upstreams}")
 
@@ -72,7 +74,7 @@ def supervise_proxy(
         return Plan(
             name="proxy",
             workers=count_workers(settings),
-            addresses=settings.listens,
+            addresses=settings.all_listens,
             drain_seconds=settings.drain_seconds,
             hang_seconds=settings.worker_timeout_seconds,
             settings=(read.proxy, read.upstreams, read.spool),
@@ -146,6 +148,7 @@ async def serve_worker(
                 again = load_again()
                 if again is not None:
                     listener.use(again[1])
+                    listener.reload_access()
                 channel.report(reloaded=again is not None)
             else:
                 retired = running_loop.create_task(_retire(listener, settings.drain_seconds))

@@ -21,17 +21,25 @@ except ModuleNotFoundError:  # a package without the compiled core
     from msys_track.smtp.plain import stuff as _stuff
     from msys_track.smtp.plain import unstuff as _unstuff
 
-__all__ = ["BareNewlineError", "compute", "find_end_of_data", "relax_body", "stuff", "unstuff"]
+__all__ = [
+    "THREAD_FROM_BYTES",
+    "BareNewlineError",
+    "compute",
+    "find_end_of_data",
+    "relax_body",
+    "stuff",
+    "unstuff",
+]
 
 _Result = TypeVar("_Result")
 
-# A thread is worth its cost from here on; the core works without the GIL.
-_THREAD_FROM_BYTES: Final = 256 * 1024
+THREAD_FROM_BYTES: Final = 256 * 1024
+"""A thread is worth its cost from here on; the core works without the interpreter's lock."""
 
 
 async def compute(handled_bytes: int, work: Callable[[], _Result]) -> _Result:
     """Run work on many bytes in a thread, and on few bytes directly."""
-    return work() if handled_bytes < _THREAD_FROM_BYTES else await asyncio.to_thread(work)
+    return work() if handled_bytes < THREAD_FROM_BYTES else await asyncio.to_thread(work)
 
 
 def find_end_of_data(buffer: bytes, start: int) -> int | None:

@@ -17,9 +17,6 @@ from msys_track.smtp.address import Address
 MAX_BYTES: Final = 16 + 4096
 """Of a header; the standard bounds version 1 at 107, and version 2 only by its 16-bit length."""
 
-SHORTEST_BYTES: Final = len(b"PROXY UNKNOWN\r\n")
-"""Of a header: so many can be read before anything is known."""
-
 _SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _FIXED: Final = struct.Struct("!12sBBH")  # signature, version and command, family, length
 _LOCAL: Final = 0x20
@@ -57,12 +54,11 @@ class ProxyHeader:
     """Whether the client spoke TLS to the load balancer (version 2, PP2_TYPE_SSL)."""
 
 
-def read_proxy_header(buffer: bytes) -> ProxyHeader | int:
+def read_proxy_header(buffer: bytes) -> ProxyHeader | None:
     """Read the header that a connection begins with.
 
     Returns:
-        The header; or how many bytes must still come at least, so that a caller who asks for no
-        more reads nothing of what follows.
+        The header, behind whose `length` the connection itself begins; None if more must come.
 
     Raises:
         ProxyHeaderError: no header begins like this.
@@ -72,16 +68,16 @@ def read_proxy_header(buffer: bytes) -> ProxyHeader | int:
     if buffer.startswith(_START_V1):
         return _read_v1(buffer)
     if _SIGNATURE.startswith(buffer) or _START_V1.startswith(buffer):
-        return SHORTEST_BYTES - len(buffer)
+        return None
     raise ProxyHeaderError("the connection does not begin with a PROXY header")
 
 
-def _read_v1(buffer: bytes) -> ProxyHeader | int:
+def _read_v1(buffer: bytes) -> ProxyHeader | None:
     end = buffer.find(b"\r\n", 0, _MAX_V1_BYTES)
     if end < 0:
         if len(buffer) >= _MAX_V1_BYTES or b"\n" in buffer:
             raise ProxyHeaderError(f"version 1: no CRLF in the first {_MAX_V1_BYTES} bytes")
-        return max(SHORTEST_BYTES - len(buffer), 1)
+        return None
     length = end + 2
     found = _LINE.fullmatch(buffer[:length])
     if found is None:
@@ -108,9 +104,9 @@ def _make_address(family: bytes, host: bytes, port: int) -> Address:
         ) from None
 
 
-def _read_v2(buffer: bytes) -> ProxyHeader | int:
+def _read_v2(buffer: bytes) -> ProxyHeader | None:
     if len(buffer) < _FIXED.size:
-        return _FIXED.size - len(buffer)
+        return None
     following: int
     _, version_and_command, family, following = _FIXED.unpack_from(buffer)
     length = _FIXED.size + following
@@ -119,7 +115,7 @@ def _read_v2(buffer: bytes) -> ProxyHeader | int:
     if length > MAX_BYTES:
         raise ProxyHeaderError(f"version 2: {length} bytes, at most {MAX_BYTES}")
     if len(buffer) < length:
-        return length - len(buffer)
+        return None
     if version_and_command == _LOCAL:  # whatever follows is to be ignored (section 2.2)
         return ProxyHeader(length=length)
     match family >> 4, family & 0x0F:

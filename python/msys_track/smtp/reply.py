@@ -5,8 +5,8 @@ Kept apart from connections, so that both directions share it and tests need no 
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from msys_track.errors import UpstreamError
 
@@ -31,8 +31,7 @@ class MalformedReplyError(Exception):
     """The upstream does not speak SMTP; nothing that follows can be trusted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     r"""A three-digit code and its text: printable ASCII, lines separated by `\n`."""
 
     code: int
@@ -51,14 +50,7 @@ class Reply:
     @property
     def wire(self) -> bytes:
         """The bytes of the reply without its last CRLF."""
-        if self.text.isascii() and self.text.isprintable():
-            return f"{self.code} {self.text}".encode("ascii")
-        text = printable(self.text)
-        if b"\n" not in text:
-            return b"%d %b" % (self.code, text)
-        *lines, last = text.split(b"\n")
-        start = b"".join(b"%d-%b\r\n" % (self.code, line) for line in lines)
-        return b"%b%d %b" % (start, self.code, last)
+        return _write_reply(self)
 
     def refusal(self, command: str, recipient: str | None = None) -> UpstreamError:
         """Return the answer to our client when the upstream answered `command` like this.
@@ -71,6 +63,17 @@ class Reply:
         answer = f"{self.code} {self.text}"
         text = f"4.4.2 The upstream answered {command} with: {answer}"
         return UpstreamError(451, text, recipient=recipient)
+
+
+# A session says the same few things for every mail.
+@lru_cache(maxsize=64)
+def _write_reply(reply: Reply) -> bytes:
+    text = printable(reply.text)
+    if b"\n" not in text:
+        return b"%d %b" % (reply.code, text)
+    *lines, last = text.split(b"\n")
+    start = b"".join(b"%d-%b\r\n" % (reply.code, line) for line in lines)
+    return b"%b%d %b" % (start, reply.code, last)
 
 
 def printable(text: str) -> bytes:

@@ -5,7 +5,7 @@ Here the attributes become values, without sockets; who is trusted is the listen
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from typing import Final
 
@@ -44,6 +44,8 @@ class XClient:
     listen_address: IpAddress | None = None
     """Where it connected to."""
     listen_port: int | None = None
+    given: frozenset[str] = field(default=frozenset(), compare=False)
+    """The attributes that it names, those that it does not know too."""
 
 
 def parse_xclient(attributes: Sequence[str]) -> XClient:
@@ -75,6 +77,7 @@ def parse_xclient(attributes: Sequence[str]) -> XClient:
         login=given.get("LOGIN"),
         listen_address=_read_address(given, "DESTADDR"),
         listen_port=_read_port(given, "DESTPORT"),
+        given=frozenset(given),
     )
 
 

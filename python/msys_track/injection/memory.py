@@ -1,0 +1,56 @@
+"""Memory that large mails took, given back to the system.
+
+glibc's malloc keeps what is freed. It takes blocks above a threshold from the system one by one
+and gives them back at once, but raises that threshold to 32 MiB as it sees such blocks freed; and
+what lies in small blocks, such as the links of a large mail, it keeps until it is told to look
+(mallopt(3), malloc_trim(3)). Another libc has its own ways, and is left alone.
+"""
+
+import asyncio
+import ctypes
+from typing import Final
+
+from msys_track.logs import event_logger
+
+log = event_logger(__name__)
+
+# <malloc.h>
+_M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
+
+_MAPPED_FROM_BYTES: Final = 512 * 1024
+_ARENAS: Final = 2
+# A mail from this size on leaves something to give back.
+_LARGE_BYTES: Final = 1 << 20
+_PAUSE_SECONDS: Final = 1.0
+
+
+def set_up_allocator() -> None:
+    """Have large blocks given back when they are freed; call it before there are threads."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES)
+        mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+class MemoryReturn:
+    """Gives memory back a while after a large mail, once for all that came meanwhile."""
+
+    __slots__ = ("_timer", "_trim")
+
+    def __init__(self) -> None:
+        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def note(self, message_bytes: int) -> None:
+        """Note that a mail of that size is done with."""
+        if message_bytes < _LARGE_BYTES or self._timer is not None or self._trim is None:
+            return
+        self._timer = asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._give_back)
+
+    def _give_back(self) -> None:
+        self._timer = None
+        if self._trim is None:
+            return
+        # Without the interpreter's lock, as every call through ctypes.
+        asyncio.get_running_loop().run_in_executor(None, self._trim, 0)

@@ -101,6 +101,45 @@ async def test_another_delivery_gets_a_transaction_of_its_own(
     assert len(server.dialogues) == 1
 
 
+@pytest.mark.parametrize("was_kept", [True, False])
+async def test_a_delivery_waits_for_what_is_still_asked(relay: Relay, *, was_kept: bool) -> None:
+    server, upstream = await relay()
+    if was_kept:
+        await upstream.deliver(transaction("first@example.com"))
+    exchange = upstream.begin(SENDER, ())
+    asked = [exchange.add_recipient(each) for each in (A, B)]
+    assert (await exchange.deliver(transaction(A.path, B.path))).code == 250
+    exchange.drop()
+    assert [(await each).code for each in asked] == [250, 250]
+    assert server.taken[-1].recipients == (A.path, B.path)
+    assert "RSET" not in server.commands
+
+
+@pytest.mark.parametrize("answer", [HANG_UP, say("421 Bye"), say("452 4.5.3 Too many")])
+async def test_a_kept_connection_that_is_worn_is_replaced_unseen(
+    relay: Relay, answer: Answer
+) -> None:
+    server, upstream = await relay(max_connections=1)
+    await upstream.deliver(transaction())
+    server.set_answer("MAIL", [answer, "250 Ok"])
+    exchange = upstream.begin(SENDER, ())
+    assert [each.code for each in await ask(exchange, A, B)] == [250, 250]
+    assert (await exchange.deliver(transaction(A.path, B.path))).code == 250
+    await let_go(exchange, upstream)
+    assert len(server.dialogues) == 2
+
+
+async def test_a_kept_connection_that_falls_silent_is_told_as_such(relay: Relay) -> None:
+    server, upstream = await relay(max_connections=1, reply_timeout_seconds=0.5)
+    await upstream.deliver(transaction())
+    server.set_answer("MAIL", [SILENCE, "250 Ok"])
+    exchange = upstream.begin(SENDER, ())
+    with pytest.raises(UpstreamError) as failed:
+        await exchange.add_recipient(A)
+    assert (failed.value.code, failed.value.outcome) == (451, "not_sent")
+    await let_go(exchange, upstream)
+
+
 async def test_the_size_that_the_client_told_may_differ(relay: Relay) -> None:
     server, upstream = await relay()
     exchange = upstream.begin(SENDER, ("SIZE=7", "BODY=7BIT"))

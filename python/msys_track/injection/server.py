@@ -13,8 +13,9 @@ from msys_track.injection.acceptance import Acceptance, Keeper
 from msys_track.injection.access import Access
 from msys_track.injection.arrival import Arrival
 from msys_track.injection.budget import Budget
-from msys_track.injection.session import Session, Shared
+from msys_track.injection.session import Session
 from msys_track.injection.settings import ProxySettings
+from msys_track.injection.shared import Shared
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.passthrough import UserUpstreams

@@ -177,6 +177,9 @@ class Routes:
             UpstreamError: 451, none can be reached.
         """
         for group in self._usable_groups():
+            known = [each.upstream.offered for each in group if each.upstream.offered is not None]
+            if len(known) == len(group):
+                return reduce(Capabilities.intersect, known)
             # Asking makes no mail wait, so it is no probe: it only leaves out who does not answer.
             answers = await asyncio.gather(
                 *(each.upstream.capabilities() for each in group), return_exceptions=True

@@ -31,7 +31,8 @@ class Counters:
     `messages.partly_relayed`, `.repeated`; `copies.relayed`, `.links`, `.pixels`;
     `upstreams.went_down`, `.came_up`, `.failed_over`;
     `left_alone.<reason code>`; `notices.<what could not be had>`; `policy.rejected`, and where
-    policy failed `policy.continued` or `policy.refused`.
+    policy failed `policy.continued` or `policy.refused`; `spool.kept`, `.reported`, `.refused`,
+    `.relayed`, `.deferred`, `.failed`; `dkim.signed`, `.unsigned`, `.failed`.
 
     The tracker counts `TRACKER_COUNTERS`. The event writer counts the events that it `accepted`,
     those `written` to its sink, and those `dropped` at a full queue or after its end.

@@ -30,6 +30,8 @@ UNHEARD = (
     "The client closed the connection",
 )
 NOT_LIMITS = {
+    "workers",
+    "worker_timeout_seconds",
     "listen_host",
     "listen_port",
     "more_listens",

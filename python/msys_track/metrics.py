@@ -25,14 +25,13 @@ class Counters:
     """Numbers that only grow, by name; each server and each event writer has its own.
 
     The proxy counts `connections.accepted`, `.refused`, `.rejected`, `.dropped`;
-    `sessions.failed`, `sessions.ended.<why>`; `messages.accepted`; `messages.refused.<why>`
-    with why one of `bare_newline`, `over_size`, `over_header`, `over_budget`, `header`,
-    `policy`, `upstream`, `client_gone`, `spool_full`, `internal`;
-    `messages.partly_relayed`, `.repeated`;
-    `copies.relayed`, `.links`, `.pixels`; `left_alone.<reason code>`; `notices.<what could not
-    be had>`; `policy.rejected`, and where policy failed `policy.continued` or
-    `policy.refused`; `spool.kept`, `.reported`, `.refused`, `.relayed`, `.deferred`, `.failed`;
-    `dkim.signed`, `.unsigned`, `.failed`.
+    `sessions.failed`, `sessions.ended.<why>`; `recipients.refused`; `messages.accepted`;
+    `messages.refused.<why>` with why one of `bare_newline`, `over_size`, `over_header`, `nul`,
+    `over_budget`, `header`, `policy`, `upstream`, `client_gone`, `spool_full`, `internal`;
+    `messages.partly_relayed`, `.repeated`; `copies.relayed`, `.links`, `.pixels`;
+    `left_alone.<reason code>`; `notices.<what could not be had>`; `policy.rejected`, and where
+    policy failed `policy.continued` or `policy.refused`; `spool.kept`, `.reported`, `.refused`,
+    `.relayed`, `.deferred`, `.failed`; `dkim.signed`, `.unsigned`, `.failed`.
 
     The tracker counts `TRACKER_COUNTERS`. The event writer counts the events that it `accepted`,
     those `written` to its sink, and those `dropped` at a full queue or after its end.

@@ -13,6 +13,8 @@ from tests.injection.conftest import ACCEPTED, MESSAGE, Connect, Harness, Start
 from tests.smtp_client import Client
 from tests.waiting import until
 
+from msys_track.smtp.address import Address
+
 pytestmark = pytest.mark.anyio
 
 # Not a secret: the same noise in each run.
@@ -89,7 +91,7 @@ async def test_nothing_is_answered_after_quit_to_a_client_that_reads_late(start:
     """Its connection closes only when it has read: time enough for what came after QUIT."""
     bound = socket.create_server(("127.0.0.1", 0))
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
-    harness = await start(serve_with={"listener": bound})
+    harness = await start(serve_with={"listeners": {Address("127.0.0.1", 0): [bound]}})
     with socket.socket() as late:
         late.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         late.connect(("127.0.0.1", harness.proxy.port))

@@ -38,6 +38,7 @@ async def test_the_offer_is_what_reaches_through_to_the_upstream(connect: Connec
         "250-8BITMIME",
         "250-SMTPUTF8",
         "250-PIPELINING",
+        "250-DSN",
         "250-CHUNKING",
         "250 HELP",
     ]

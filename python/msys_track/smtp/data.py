@@ -11,12 +11,14 @@ from typing import Final, TypeVar
 try:
     from msys_track._core import BareNewlineError
     from msys_track._core import find_end_of_data as _find_end_of_data
+    from msys_track._core import normalize as _normalize
     from msys_track._core import relax_body as _relax_body
     from msys_track._core import stuff as _stuff
     from msys_track._core import unstuff as _unstuff
 except ModuleNotFoundError:  # a package without the compiled core
     from msys_track.smtp.plain import BareNewlineError  # type: ignore[assignment]
     from msys_track.smtp.plain import find_end_of_data as _find_end_of_data
+    from msys_track.smtp.plain import normalize as _normalize
     from msys_track.smtp.plain import relax_body as _relax_body
     from msys_track.smtp.plain import stuff as _stuff
     from msys_track.smtp.plain import unstuff as _unstuff
@@ -26,6 +28,7 @@ __all__ = [
     "BareNewlineError",
     "compute",
     "find_end_of_data",
+    "normalize",
     "relax_body",
     "stuff",
     "unstuff",
@@ -72,6 +75,16 @@ def stuff(message: bytes) -> bytes:
     A message without a line break at its end gets one; an empty message is `.\r\n` alone.
     """
     return _stuff(message)
+
+
+def normalize(wire: bytes) -> bytes:
+    """Return wire bytes in which only CRLF is left, for those that `unstuff` refuses.
+
+    A line ends at its LF, with all CRs before it, as servers that take bare LF read it; a CR
+    elsewhere becomes a space. So `unstuff` and `stuff` deal with each dot that such a server could
+    take for the end of the data.
+    """
+    return _normalize(wire)
 
 
 def relax_body(wire: bytes, start: int) -> bytes:

@@ -7,7 +7,6 @@ not be sent goes to the spool, or the answer is final and names who was served.
 """
 
 import asyncio
-import os
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -43,6 +42,10 @@ log = event_logger(__name__)
 
 # Of addresses and queue ids in one reply.
 _MAX_NAMED: Final = 20
+
+# Large messages that one worker rewrites at one time: what is found in one can take twenty times
+# its size while that lasts.
+_LARGE_AT_ONCE: Final = 2
 
 _ENHANCED: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3} ")
 
@@ -177,7 +180,7 @@ class Acceptance:
         self._copies_at_once = copies_at_once
         self._repeats = Repeats(monotonic)
         self._memory = MemoryReturn()
-        self._threads = asyncio.Semaphore(os.cpu_count() or 1)
+        self._threads = asyncio.Semaphore(_LARGE_AT_ONCE)
         self._recorder = Recorder(counters, shows_addresses=shows_addresses)
 
     async def answer(
@@ -483,10 +486,7 @@ class Acceptance:
         return self._spool if envelope.upstream is None else None
 
     async def _run_in_thread(self, work: Callable[[], _Result]) -> _Result:
-        """Do work on a large message.
-
-        What is found in a message can take many times its size while the work lasts.
-        """
+        """Do work on a large message."""
         async with self._threads:
             return await asyncio.to_thread(work)
 

@@ -70,7 +70,7 @@ class Shared:
     def offer(self, upstream: Capabilities | None, visitor: Visitor, origin: Origin) -> Offer:
         """Return what a client is offered; None: the upstream can't be asked."""
         known, access = upstream or Capabilities(), self.access
-        size = visitor.limits.max_message_bytes
+        size = min(visitor.limits.max_message_bytes, self.budget.largest_message_bytes)
         if known.size:
             # Below the upstream's by what tracking may add, but never below half of it.
             below = max(known.size - self.settings.size_margin_bytes, known.size // 2)

@@ -30,7 +30,8 @@ class Counters:
     `over_budget`, `header`, `policy`, `upstream`, `client_gone`, `spool_full`, `internal`;
     `messages.partly_relayed`, `.repeated`; `copies.relayed`, `.links`, `.pixels`;
     `left_alone.<reason code>`; `notices.<what could not be had>`; `policy.rejected`, and where
-    policy failed `policy.continued` or `policy.refused`.
+    policy failed `policy.continued` or `policy.refused`; `spool.kept`, `.reported`, `.refused`,
+    `.relayed`, `.deferred`, `.failed`; `dkim.signed`, `.unsigned`, `.failed`.
 
     The tracker counts `TRACKER_COUNTERS`. The event writer counts the events that it `accepted`,
     those `written` to its sink, and those `dropped` at a full queue or after its end.

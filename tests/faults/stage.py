@@ -138,7 +138,7 @@ class Stage:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
-        port, upstream = _free_ports(2)
+        port, upstream = free_ports(2)
         text = _CONFIGURATION.format(
             domain=TRACKING_DOMAIN, port=port, upstream=upstream, settings="\n".join(settings)
         )
@@ -192,7 +192,7 @@ class Stage:
         return draw_account(self.clients.sent, read_journal(self.journal), keys)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         servers = [
             stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)

@@ -132,7 +132,16 @@ def run_rounds(folder: Path, rounds: int, *, workers: int = 2) -> Account:
 
 
 def start_child(folder: Path, name: str, mails: int, statement: int) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "tests.spool.crashing", "child", str(folder), name]
+    command = [
+        sys.executable,
+        "-X",
+        "faulthandler",
+        "-m",
+        "tests.spool.crashing",
+        "child",
+        str(folder),
+        name,
+    ]
     return subprocess.Popen([*command, str(mails), str(statement)], cwd=ROOT)  # noqa: S603 - our own
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from ipaddress import IPv6Address, ip_network
 from typing import Any, Final, TypeAlias
+from weakref import WeakValueDictionary
 
-from msys_track.errors import SettingsError, UsersError
+from msys_track.errors import SettingsError, UpstreamError, UsersError
 from msys_track.injection.access_settings import (
     INTERFACE,
     LOOPBACK,
@@ -24,10 +25,21 @@ from msys_track.injection.faults import find_faults
 from msys_track.injection.interfaces import find_networks_around
 from msys_track.injection.limits import Counted, Gauge, TokenBucket
 from msys_track.injection.settings import ProxySettings, is_loopback
-from msys_track.injection.users import Login, User, Users, UsersBusyError, fold_name, read_users
+from msys_track.injection.users import (
+    Login,
+    User,
+    Users,
+    UsersBusyError,
+    fold_name,
+    read_login,
+    read_users,
+)
 from msys_track.injection.watched import Watched
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
+from msys_track.relay.passthrough import Login as UpstreamLogin
+from msys_track.relay.passthrough import UserUpstreams
+from msys_track.relay.upstream import NextHop
 from msys_track.settings.addresses import Network
 from msys_track.smtp.address import IpAddress, parse_ip
 from msys_track.smtp.reply import Reply
@@ -45,6 +57,8 @@ _LOOKS_AT_FILES_EVERY_SECONDS: Final = 5
 _LONGEST_DELAY_SECONDS: Final = 16
 _CLIENTS_REMEMBERED: Final = 4096
 _MAX_SHOWN: Final = 100
+_PERMANENT: Final = 500  # RFC 5321 section 4.2.1
+_MAX_CHECKING: Final = 100  # each is a connection to the upstream
 
 _TOO_MANY: Final = {
     "connections": "Too many connections; try again later",
@@ -70,8 +84,15 @@ class Access:
         settings: ProxySettings,
         counters: Counters,
         clock: Callable[[], float] = time.monotonic,
+        passthrough: UserUpstreams | None = None,
     ) -> None:
-        """Read the files; `clock` gives seconds that never go back.
+        """Read the files.
+
+        Args:
+            settings: The rules, and the limits that they leave open.
+            counters: Count what is refused, and why.
+            clock: Gives seconds that never go back.
+            passthrough: Checks users where the upstream does that.
 
         Raises:
             SettingsError: a file can't be used, or a listener would let in anybody.
@@ -86,7 +107,11 @@ class Access:
         self.rules = rules = settings.access
         self.counters = counters
         self.counted = Counted()
+        self.gates: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
+        """Held by the client that is being checked."""
+        self.checking = 0  # logins that the upstream is asked about
         self.clock = clock
+        self.passthrough = passthrough
         self._settings = settings
         self._networks = tuple(_list_networks(settings))
         self._client_tables = sorted(
@@ -115,11 +140,6 @@ class Access:
         """The users as their file has them now."""
         self._look_at_files()
         return self._users
-
-    @property
-    def has_users(self) -> bool:
-        """Whether there is a file of users, so that AUTH is offered where TLS protects it."""
-        return self._user_file is not None
 
     def admit(self, peer: IpAddress | None, listen: str) -> "Visitor | Reply":
         """Let a client in, or return what it gets in place of a greeting.
@@ -219,7 +239,7 @@ class Visitor:
 
     __slots__ = (
         "_access", "_failures", "_gauges", "_is_allowed", "_message_rates", "_messages",
-        "_recipient_rates", "_tables", "is_encrypted", "limits", "login", "peer",
+        "_recipient_rates", "_relayed", "_tables", "is_encrypted", "limits", "login", "peer",
     )  # fmt: skip
 
     def __init__(self, access: Access, peer: IpAddress | None, tables: Tables) -> None:
@@ -232,6 +252,7 @@ class Visitor:
         self._tables = tables
         self._failures = 0
         self._messages = 0
+        self._relayed: UpstreamLogin | None = None
         self._gauges: list[Gauge] = []
         self._message_rates: list[TokenBucket] = []
         self._recipient_rates: list[TokenBucket] = []
@@ -247,42 +268,78 @@ class Visitor:
     @property
     def may_authenticate(self) -> bool:
         """Whether AUTH is offered now: there are users, and TLS protects the password."""
-        return self.is_encrypted and self._access.has_users and self.login is None
+        return self.is_encrypted and self._access.rules.offers_auth and self.login is None
 
     async def check_password(self, user: str, password: str) -> Login | Reply:
         """Return who logs in, or a reply that comes late, to slow guessing.
 
         A subaccount may stand behind the name, see `Users.check`. `log_in` lets the user in.
         """
-        access, users = self._access, self._access.users
-        bucket = access.counted.find_bucket(
-            ("auth", _find_client(self.peer)),
-            access.rules.auth_failures_per_minute,
-            access.clock(),
-        )
-        # Taken before the check, so that many connections can't guess at one time. Others behind
-        # the same address may have the right password.
-        is_counted = bucket.take(access.clock())
-        if not is_counted and not users.is_verified(user, password):
-            text = "4.7.0 Too many failed logins from this address; try again later"
-            return self._refuse(454, text, "auth_locked")
-        try:
-            login = await users.check(user, password)
-        except UsersBusyError:
-            bucket.give_back()
-            text = "4.7.0 Too many logins at one time; try again later"
-            return self._refuse(454, text, "auth_busy")
-        if login is not None:
-            if is_counted:
-                bucket.give_back()
-            return login
+        access, client = self._access, _find_client(self.peer)
+        # One at a time from one address: no guess runs ahead of the count of those before it.
+        async with access.gates.setdefault(client, asyncio.Lock()):
+            answer = await self._check_counted(client, user, password)
+        if isinstance(answer, Login) or answer.code < _PERMANENT:
+            return answer
         self._failures += 1
         log.warning("auth.failed", client=str(self.peer), user=user[:_MAX_SHOWN])
         seconds = access.rules.auth_failure_delay_seconds * 2 ** (self._failures - 1)
         await asyncio.sleep(min(seconds, _LONGEST_DELAY_SECONDS))
         if self._failures >= access.rules.max_auth_failures:
             return self._refuse(421, "4.7.0 Too many failed logins; goodbye", "auth_failed")
-        return self._refuse(535, "5.7.8 Authentication credentials invalid", "auth_failed")
+        return self._refuse(answer.code, answer.text, "auth_failed")
+
+    async def _check_counted(self, client: Hashable, user: str, password: str) -> Login | Reply:
+        """Check a pair, and count it if it is wrong: a reply of 5xx."""
+        access, most = self._access, self._access.rules.auth_failures_per_minute
+        failures = access.counted.find_bucket(("auth", client), most, access.clock())
+        checker = access.passthrough or access.users
+        # Others behind the same address may have the right password.
+        is_locked = not failures.has_token(access.clock())
+        if is_locked and not checker.is_verified(user, password):
+            text = "4.7.0 Too many failed logins from this address; try again later"
+            return self._refuse(454, text, "auth_locked")
+        try:
+            login = await self._check(user, password)
+        except UsersBusyError:
+            text = "4.7.0 Too many logins at one time; try again later"
+            return self._refuse(454, text, "auth_busy")
+        except UpstreamError as error:
+            if error.code < _PERMANENT:
+                return self._refuse(error.code, error.text, "auth_upstream")
+            wrong = Reply(error.code, error.text)
+        else:
+            if login is not None:
+                return login
+            wrong = Reply(535, "5.7.8 Authentication credentials invalid")
+        failures.take(access.clock())
+        return wrong
+
+    async def _check(self, user: str, password: str) -> Login | None:
+        """Ask the file of users, or the upstream."""
+        access = self._access
+        if access.passthrough is None:
+            return await access.users.check(user, password)
+        if access.checking >= _MAX_CHECKING:
+            raise UsersBusyError
+        access.checking += 1
+        try:
+            relayed = await access.passthrough.log_in(user, password)
+        finally:
+            access.checking -= 1
+        self._leave_upstream()
+        self._relayed = relayed
+        return read_login(user)
+
+    @property
+    def next_hop(self) -> NextHop | None:
+        """Relays as the user who logged in; None: as everybody."""
+        return self._relayed.next_hop if self._relayed and self.login else None
+
+    def _leave_upstream(self) -> None:
+        if self._relayed is not None and self._access.passthrough is not None:
+            self._access.passthrough.leave(self._relayed)
+        self._relayed = None
 
     def log_in(self, login: Login, approve: Callable[[], Reply | None]) -> Reply | None:
         """Let a user in, whose password was right or whom a trusted peer names; a reply if not.
@@ -309,11 +366,11 @@ class Visitor:
         access, most = self._access, self.limits.max_messages
         is_known = self._is_allowed or self.login is not None
         if not self.is_encrypted and (
-            access.rules.tls_required or (access.has_users and not is_known)
+            access.rules.tls_required or (access.rules.offers_auth and not is_known)
         ):
             text = "5.7.0 Must issue a STARTTLS command first"
             return self._refuse(530, text, "tls_required")
-        if not is_known and access.has_users:
+        if not is_known and access.rules.offers_auth:
             return self._refuse(530, "5.7.0 Authentication required", "auth_required")
         if not is_known:
             text = "5.7.1 Relaying denied: this client may not send mail here"
@@ -340,6 +397,7 @@ class Visitor:
         for gauge in self._gauges:
             gauge.give_back()
         self._gauges.clear()
+        self._leave_upstream()
 
     def _find_excess(self, tables: Tables) -> str | None:
         """Say what one more connection would be too much of; None: there is room for it."""

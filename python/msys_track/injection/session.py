@@ -348,8 +348,9 @@ class Session(Connection):
             return
         self._asking = None
         self._last_heard = self._loop.time()
-        self._machine.answer(refusal or _AUTHENTICATED)
-        self._advance()
+        if not self._machine.is_over:
+            self._machine.answer(refusal or _AUTHENTICATED)
+            self._advance()
 
     def _enter(self, login: Login) -> Reply | None:
         """Let a user in, if policy and the user's limits do; a reply if not."""

@@ -82,10 +82,15 @@ class Shared:
             enhanced_status_codes=known.enhanced_status_codes,
             dsn=known.dsn,
             starttls=access.has_tls and not visitor.is_encrypted,
-            auth=MECHANISMS if visitor.may_authenticate else (),
+            auth=MECHANISMS if self._is_auth_offered(known, visitor) else (),
             xclient=ATTRIBUTES if access.may_use_xclient(origin.neighbour) else (),
             is_settled=upstream is not None,
         )
+
+    def _is_auth_offered(self, upstream: Capabilities, visitor: Visitor) -> bool:
+        """Whether a client can log in now; an upstream that checks users must offer it too."""
+        is_checked = not self.access.rules.auth_passthrough or bool(upstream.auth_mechanisms)
+        return visitor.may_authenticate and is_checked
 
     @property
     def guard(self) -> Guard | None:

@@ -56,7 +56,8 @@ class ClientTransaction:
             return shared.count_rejection(rejection)
         self.parameters = parameters
         if shared.settings.recipients == "as_they_come":
-            self._exchange = shared.upstream.begin(path, parameters)
+            next_hop = self._visitor.next_hop or shared.upstream
+            self._exchange = next_hop.begin(path, parameters)
         return MAIL_OK
 
     def add_recipient(self, path: str, parameters: tuple[str, ...]) -> tuple[Recipient, Answer]:
@@ -122,6 +123,7 @@ class ClientTransaction:
                 listen=policy.listen,
                 helo=policy.helo,
                 user=policy.user,
+                upstream=self._visitor.next_hop,
                 contexts=policy.contexts,
                 sender=policy.sender,
                 mail_parameters=self.parameters,

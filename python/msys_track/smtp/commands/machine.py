@@ -86,6 +86,8 @@ class Machine:
         ended_by: Why the machine ended the session: `bdat`, `commands_without_mail`, `errors`,
             `not_smtp`, `unknown_commands`; None: it did not.
         commands: How many good ones there were.
+        has_more: Whether `next_event` stopped for others' sake, with more to read.
+        is_over: Whether the session has ended; nothing that came after its end is obeyed.
 
     Args:
         offer: what may be used before EHLO.
@@ -97,6 +99,8 @@ class Machine:
         self.offer = offer
         self.ended_by: str | None = None
         self.commands = 0
+        self.has_more = False
+        self.is_over = False
         self._limits = limits
         self._open_room = open_room
         self._state = State()
@@ -109,16 +113,9 @@ class Machine:
         self._chunk_left = 0
         self._read_more: Callable[[], Event | None] | None = None  # in place of a command
         self._is_skipping_line = False
-        self._is_cut_short = False
-        self._is_over = False
         self._errors = 0
         self._unknown = 0
         self._without_mail = 0
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the session has ended; nothing that came after its end is obeyed."""
-        return self._is_over
 
     @property
     def is_in_message(self) -> bool:
@@ -140,14 +137,9 @@ class Machine:
         """Bytes that were received and not yet looked at."""
         return len(self._buffer) - self._at
 
-    @property
-    def has_more(self) -> bool:
-        """Whether `next_event` stopped for others' sake, with more to read."""
-        return self._is_cut_short
-
     def receive(self, data: bytes) -> None:
         """Take bytes from the client."""
-        if self._is_over:
+        if self.is_over:
             return
         self._buffer = data if self._at == len(self._buffer) else self._buffer[self._at :] + data
         self._at = 0
@@ -158,10 +150,10 @@ class Machine:
         After some commands it returns None although there are more, so that one client does not
         hold the loop: `has_more` tells.
         """
-        self._is_cut_short = False
+        self.has_more = False
         for _ in range(_COMMANDS_AT_ONCE):
             at = self._at
-            if self._is_over or at == len(self._buffer):
+            if self.is_over or at == len(self._buffer):
                 return None
             try:
                 event = self._read_command() if self._read_more is None else self._read_more()
@@ -178,13 +170,13 @@ class Machine:
             if self._at == at:
                 return None
             self.commands += 1
-        self._is_cut_short = True
+        self.has_more = True
         return None
 
     def answer(self, reply: Reply) -> None:
         """Answer the oldest event that has no answer."""
         event = self._unanswered.popleft()
-        self._write(reply)
+        self._output.append(reply.wire + b"\r\n")
         state = self._state
         if event is events.Rcpt:
             state.recipients += reply.is_positive
@@ -200,13 +192,13 @@ class Machine:
         else:
             self._follow_answer(event, reply.code)
         if reply.code == SERVICE_CLOSING:
-            self._is_over = True
+            self.is_over = True
 
     def close(self, reply: Reply | None = None) -> None:
         """End the session, unasked; what came before is not answered any more."""
-        if reply is not None and not self._is_over:
+        if reply is not None and not self.is_over:
             self._write(reply)
-        self._is_over = True
+        self.is_over = True
 
     def restart(self) -> None:
         """Begin anew after TLS has started: EHLO and AUTH are forgotten (RFC 3207 section 4.2)."""
@@ -367,7 +359,7 @@ class Machine:
             self._state.is_greeted = code < START_MAIL_INPUT
             self._intake = None
         elif event is events.Quit:
-            self._is_over = True
+            self.is_over = True
         elif event is events.StartTls and code == _READY:
             # What was pipelined behind STARTTLS came in the clear, perhaps from somebody else.
             self._buffer, self._at = b"", 0

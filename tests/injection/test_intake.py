@@ -197,19 +197,30 @@ async def test_nothing_smuggles_a_second_mail(
         harness.upstream.arrived.clear()
 
 
-@pytest.mark.parametrize("ending", [b"\n.\n", b"\r\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\r\r\n"])
+@pytest.mark.parametrize("bare_newline", ["refuse", "normalize"])
+@pytest.mark.parametrize("way", ["DATA", "BDAT"])
 async def test_nothing_smuggles_at_any_edge_of_reads(
-    harness: Harness, client: Client, ending: bytes
+    connect: Connect, way: str, bare_newline: str
 ) -> None:
-    sent = HEAD + b"a" + ending + EVIL + b".\r\n"
-    for cut in range(len(HEAD), len(HEAD) + len(ending) + 3):
-        await client.envelope()
-        client.send(sent[:cut])
-        await asyncio.sleep(0.002)
-        client.send(sent[cut:])
-        assert (await client.reply()).startswith("550 5.6.11 ")
-        assert (await client.say("NOOP")).startswith("250 ")
-    assert harness.upstream.arrived == []
+    harness, client = await connect(bare_newline=bare_newline)
+    await client.say("EHLO client.test")
+    for ending in (b"\n.\n", b"\r\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\r\r\n"):
+        wire = HEAD + b"a" + ending + EVIL
+        sent = b"DATA\r\n" + wire + b".\r\n"
+        if way == "BDAT":
+            sent = b"BDAT %d LAST\r\n%b" % (len(wire), wire)
+        begun = len(sent) - len(EVIL) - len(ending) - 4
+        for cut in range(begun, begun + len(ending) + 5):
+            await client.say("MAIL FROM:<a@example.com>")
+            await client.say("RCPT TO:<b@example.com>")
+            client.send(sent[:cut])
+            await asyncio.sleep(0.001)
+            client.send(sent[cut:])
+            replies = await client.replies(2 if way == "DATA" else 1)
+            assert replies[-1][:3] == ("550" if bare_newline == "refuse" else "250")
+            assert (await client.say("NOOP")).startswith("250 ")
+    assert not any("evil" in each for each in harness.upstream.commands)
+    assert bool(harness.upstream.arrived) is (bare_newline == "normalize")
 
 
 async def test_bare_newlines_are_mended_where_the_settings_say_so(connect: Connect) -> None:

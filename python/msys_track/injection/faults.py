@@ -38,14 +38,14 @@ class Fault(NamedTuple):
 def find_faults(settings: ProxySettings) -> Iterator[Fault]:
     """Find what would let in everybody, or nobody."""
     rules = settings.access
-    if settings.front == "aiosmtpd":
-        yield from _find_unserved(rules)
     if rules.auth_users is not None and rules.auth_passthrough:
         yield Fault("auth_passthrough", "the upstream checks AUTH, or auth_users does; keep one")
     for key in ("proxy_protocol_from", "xclient_from"):
         for network in getattr(rules, key):
             if not network.prefixlen:
                 yield Fault(key, f"{network} is everybody, who could then be anybody; name peers")
+    if settings.front == "aiosmtpd":
+        yield from _find_unserved(rules)
     if rules.tls_certificate is None:
         yield from _find_missing_certificate(rules)
     if not rules.open_relay:

@@ -113,6 +113,7 @@ class Machine:
         self._chunk_left = 0
         self._read_more: Callable[[], Event | None] | None = None  # in place of a command
         self._is_skipping_line = False
+        self._turn = _COMMANDS_AT_ONCE
         self._errors = 0
         self._unknown = 0
         self._without_mail = 0
@@ -143,6 +144,7 @@ class Machine:
             return
         self._buffer = data if self._at == len(self._buffer) else self._buffer[self._at :] + data
         self._at = 0
+        self._turn = _COMMANDS_AT_ONCE
 
     def next_event(self) -> Event | None:
         """Return the next event; None if more bytes or an answer are needed first.
@@ -151,7 +153,8 @@ class Machine:
         hold the loop: `has_more` tells.
         """
         self.has_more = False
-        for _ in range(_COMMANDS_AT_ONCE):
+        while self._turn:
+            self._turn -= 1
             at = self._at
             if self.is_over or at == len(self._buffer):
                 return None
@@ -170,6 +173,7 @@ class Machine:
             if self._at == at:
                 return None
             self.commands += 1
+        self._turn = _COMMANDS_AT_ONCE
         self.has_more = True
         return None
 

@@ -101,13 +101,15 @@ PIECES = st.sampled_from(
 def test_any_chunking_of_the_same_bytes_gives_the_same_events_and_replies(
     pieces: list[bytes], cuts: list[int], *, starts_well: bool
 ) -> None:
-    whole = READY * starts_well + b"".join(pieces)
-    if b"STARTTLS" in whole:  # what came with it is dropped, what comes later is not
-        whole = whole[: whole.index(b"STARTTLS")]
+    if b"STARTTLS\r\n" in pieces:  # what came with it is dropped, what comes later is not
+        pieces = pieces[: pieces.index(b"STARTTLS\r\n")]
+    pieces = [READY] * starts_well + pieces
+    whole = b"".join(pieces)
     places = sorted({0, *(cut for cut in cuts if cut < len(whole)), len(whole)})
     chunks = [whole[start:end] for start, end in pairwise(places)]
     at_once = play(make_machine(), [whole])
     assert play(make_machine(), chunks) == at_once
+    assert play(make_machine(), pieces) == at_once
     assert play(make_machine(), [whole[at : at + 1] for at in range(len(whole))]) == at_once
 
 
@@ -218,6 +220,15 @@ def test_recipients_come_before_those_before_them_are_answered_and_nothing_else_
     assert machine.recipients == 2
     assert machine.next_event() == events.StartData()
     assert codes(machine.take_output()) == ["550", "250", "250"]
+
+
+@pytest.mark.parametrize("end", [MAIL, b"DATA\r\n", b"GET / HTTP/1.1\r\n", b"\x16\x03\r\n"])
+def test_the_end_of_a_line_that_is_too_long_is_not_a_command(end: bytes) -> None:
+    """Though a read begins with it."""
+    found, output = play(make_machine(), [b"x" * 3_000, end + b"NOOP\r\n"])
+    assert (found, codes(output)) == ([], ["500", "250"])
+    found, output = play(make_machine(), [b"EHLO x\r\n" + b"x" * 3_000, end + b"NOOP\r\n"])
+    assert (found[1:], codes(output)) == ([], ["250", "500", "250"])
 
 
 def test_data_needs_a_recipient_that_was_accepted() -> None:

@@ -222,7 +222,7 @@ class Machine:
 
     def _read_command(self) -> Event | None:
         """Read a command; None if it was answered here, or if it must wait."""
-        plain = _PLAIN.match(self._buffer, self._at)
+        plain = None if self._is_skipping_line else _PLAIN.match(self._buffer, self._at)
         if plain is not None and plain.end() - self._at > self._limits.line_bytes:
             plain = None
         if self._unanswered and not self._may_go_ahead(plain):
@@ -249,7 +249,8 @@ class Machine:
         )
 
     def _read_line(self) -> Event | None:
-        if not self._state.is_greeted and _NOT_SMTP.match(self._buffer, self._at):
+        is_first = not (self._state.is_greeted or self._is_skipping_line)
+        if is_first and _NOT_SMTP.match(self._buffer, self._at):
             raise SessionEndedError("not_smtp")
         line = self._take_line(self._limits.line_bytes)
         if line is None:

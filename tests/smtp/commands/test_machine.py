@@ -347,6 +347,13 @@ def test_initial_responses_of_auth_are_handed_out_as_given() -> None:
     assert found[1:] == [events.Authenticate("LOGIN", None), events.AuthLine(b"x" * 9_000)]
 
 
+def test_a_line_that_is_too_long_for_auth_ends_its_dialogue() -> None:
+    wire = b"EHLO x\r\nAUTH LOGIN\r\n" + b"x" * 13_000 + b"\r\nNOOP\r\n"
+    found, output = play(make_machine(), [wire])
+    assert found[-1] == events.Authenticate("LOGIN", None)
+    assert codes(output) == ["250", "334", "500", "250"]
+
+
 def test_421_ends_the_session_whatever_it_answers() -> None:
     machine = make_machine()
     machine.receive(b"EHLO x\r\nNOOP\r\n")

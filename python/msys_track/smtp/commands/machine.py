@@ -348,7 +348,11 @@ class Machine:
         return events.Received(intake.wire, is_stuffed, intake.over)
 
     def _read_auth_line(self) -> Event | None:
-        line = None if self._unanswered else self._take_line(_AUTH_LINE_BYTES)
+        try:
+            line = None if self._unanswered else self._take_line(_AUTH_LINE_BYTES)
+        except CommandRefusedError:
+            self._read_more = None
+            raise
         return None if line is None else events.AuthLine(line)
 
     def _read_nothing(self) -> None:

@@ -231,6 +231,19 @@ def test_the_end_of_a_line_that_is_too_long_is_not_a_command(end: bytes) -> None
     assert (found[1:], codes(output)) == ([], ["250", "500", "250"])
 
 
+def test_no_more_than_a_hundred_recipients_wait_for_an_answer() -> None:
+    machine = make_machine()
+    play(machine, [b"EHLO x\r\n" + MAIL])
+    machine.receive(RCPT * 250)
+    found = 0
+    while machine.next_event() is not None or machine.has_more:
+        found += 1
+    assert 100 <= found <= 102  # a turn ends in between, twice
+    machine.answer(OK)
+    assert machine.next_event() == events.Rcpt("c@d.test", ())
+    assert machine.next_event() is None
+
+
 def test_data_needs_a_recipient_that_was_accepted() -> None:
     machine = make_machine()
     play(machine, [b"EHLO x\r\n" + MAIL])

@@ -43,6 +43,7 @@ _NOT_SMTP: Final = re.compile(
 )
 
 _COMMANDS_AT_ONCE: Final = 50
+_RCPTS_AT_ONCE: Final = 100  # that wait for an answer
 _UNKNOWN_COMMANDS: Final = 5
 _AUTH_LINE_BYTES: Final = 12_288  # RFC 4954 section 4
 
@@ -245,7 +246,8 @@ class Machine:
             and plain.lastindex == _RCPT_GROUP
             and self._state.has_sender
             and not self._state.is_in_bdat
-            and all(each is events.Rcpt for each in self._unanswered)
+            and self._unanswered[0] is events.Rcpt  # then all are
+            and len(self._unanswered) < _RCPTS_AT_ONCE
         )
 
     def _read_line(self) -> Event | None:

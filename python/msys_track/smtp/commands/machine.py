@@ -88,6 +88,7 @@ class Machine:
             `not_smtp`, `unknown_commands`; None: it did not.
         commands: How many good ones there were.
         has_more: Whether `next_event` stopped for others' sake, with more to read.
+        has_unread: Whether bytes may be left that `next_event` has not looked at.
         is_over: Whether the session has ended; nothing that came after its end is obeyed.
 
     Args:
@@ -101,6 +102,7 @@ class Machine:
         self.ended_by: str | None = None
         self.commands = 0
         self.has_more = False
+        self.has_unread = False
         self.is_over = False
         self._limits = limits
         self._open_room = open_room
@@ -146,6 +148,7 @@ class Machine:
         self._buffer = data if self._at == len(self._buffer) else self._buffer[self._at :] + data
         self._at = 0
         self._turn = _COMMANDS_AT_ONCE
+        self.has_unread = True
 
     def next_event(self) -> Event | None:
         """Return the next event; None if more bytes or an answer are needed first.
@@ -158,6 +161,7 @@ class Machine:
             self._turn -= 1
             at = self._at
             if self.is_over or at == len(self._buffer):
+                self.has_unread = False
                 return None
             try:
                 event = self._read_command() if self._read_more is None else self._read_more()
@@ -170,6 +174,7 @@ class Machine:
             if event is not None:
                 self._unanswered.append(type(event))
                 self.commands += 1
+                self.has_unread = self._at != len(self._buffer)
                 return event
             if self._at == at:
                 return None

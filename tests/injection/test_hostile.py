@@ -79,6 +79,7 @@ async def test_too_many_unknown_commands_end_the_session_and_nothing_after_them_
     client.send(b"Accept: */*\r\n" * 6 + b"EHLO evil.test\r\n" + MAIL * 3)
     answers = (await client.rest()).split("\r\n")
     assert answers[-2:] == ["421 4.7.0 Too many unknown commands; goodbye", ""]
+    assert harness.counts["sessions.ended.unknown_commands"] == 1
     await assert_serves(harness)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tests.captured_logs import capture_logs
 from tests.injection.conftest import ACCEPTED, Connect, Harness, Start
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream, stock_aiosmtpd
@@ -286,8 +287,24 @@ async def test_a_client_that_leaves_in_its_data_has_sent_nothing(
         client.writer.write_eof()
         assert await client.rest() == ""
     await until(lambda: not harness.proxy.in_flight_bytes)
+    await until(lambda: harness.counts.get("connections.dropped") == 1)
     assert harness.upstream.arrived == []
     assert all("MAIL" not in each for each in harness.upstream.commands)
+
+
+async def test_a_client_that_leaves_is_logged_with_what_it_had_said(
+    harness: Harness, client: Client
+) -> None:
+    with capture_logs() as logs:
+        await client.envelope()
+        client.send(HEAD)
+        await until(lambda: harness.proxy.in_flight_bytes)
+        client.reset()
+        await until(lambda: harness.counts.get("connections.dropped") == 1)
+    (dropped,) = [each for each in logs if each["event"] == "client.dropped"]
+    assert (dropped["at"], dropped["log_level"]) == ("message", "info")
+    assert dropped["peer"].startswith("127.0.0.1:")
+    assert dropped["received_bytes"] == len(HEAD)
 
 
 async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(connect: Connect) -> None:

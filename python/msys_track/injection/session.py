@@ -159,7 +159,7 @@ class Session(Connection):
                 "client.dropped",
                 peer=self.peer,
                 at="answer" if self._is_answering else "message" if self._hold else "envelope",
-                received_bytes=self._hold.held_bytes if self._hold else 0,
+                received_bytes=machine.message_bytes,
                 why=str(exc) if exc else "closed",
             )
         machine.close()

@@ -137,6 +137,11 @@ class Machine:
         return self._state.recipients
 
     @property
+    def message_bytes(self) -> int:
+        """Bytes that have come of the message that has begun."""
+        return 0 if self._intake is None else self._intake.length
+
+    @property
     def buffered_bytes(self) -> int:
         """Bytes that were received and not yet looked at."""
         return len(self._buffer) - self._at

@@ -476,6 +476,13 @@ OPEN = (
 )
 
 
+def test_the_reference_front_can_not_serve_every_setting(files: Mapping[str, Any]) -> None:
+    settings = ProxySettings(front="aiosmtpd", access=AccessSettings(**files))
+    text = 'front = "aiosmtpd" can\'t serve it; leave the one or the other out'
+    expected = [f"{key}: {text}" for key in ("auth_users", "tls_certificate")]
+    assert [f"{each.key}: {each.text}" for each in find_faults(settings)] == expected
+
+
 @pytest.mark.parametrize("listen", ["::", "192.0.2.1", "10.0.0.1", "mail.example.com"])
 def test_a_listener_that_others_reach_needs_a_rule(clock: Clock, listen: str) -> None:
     assert list_faults(listen) == [OPEN.format(Address(listen, 2525))]

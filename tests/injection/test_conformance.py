@@ -99,6 +99,8 @@ DIFFERENT_CODES = [
     (rb"AUTH", ("501", "502"), "the same"),
     (rb"", ("502", "421"), "RFC 5321 section 4.2.1: the last of too many unknown commands"),
     (rb"", ("500", "421"), "the same"),
+    (rb"RCPT|MAIL", ("501", "553"), "RFC 5321 section 4.2.4: an argument that is not a path"),
+    (rb"RCPT|MAIL", ("553", "501"), "the same"),
     (rb"MAIL", ("501", "503"), "RFC 5321 section 4.1.4: a fault of order goes first"),
     (rb"MAIL", ("555", "503"), "the same"),
     (rb"MAIL", ("553", "503"), "the same"),

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tests.captured_logs import capture_logs
 from tests.injection.conftest import ACCEPTED, Connect, Harness, Start
 from tests.smtp_client import Client
 from tests.upstreams import ScriptedUpstream, stock_aiosmtpd
@@ -197,19 +198,30 @@ async def test_nothing_smuggles_a_second_mail(
         harness.upstream.arrived.clear()
 
 
-@pytest.mark.parametrize("ending", [b"\n.\n", b"\r\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\r\r\n"])
+@pytest.mark.parametrize("bare_newline", ["refuse", "normalize"])
+@pytest.mark.parametrize("way", ["DATA", "BDAT"])
 async def test_nothing_smuggles_at_any_edge_of_reads(
-    harness: Harness, client: Client, ending: bytes
+    connect: Connect, way: str, bare_newline: str
 ) -> None:
-    sent = HEAD + b"a" + ending + EVIL + b".\r\n"
-    for cut in range(len(HEAD), len(HEAD) + len(ending) + 3):
-        await client.envelope()
-        client.send(sent[:cut])
-        await asyncio.sleep(0.002)
-        client.send(sent[cut:])
-        assert (await client.reply()).startswith("550 5.6.11 ")
-        assert (await client.say("NOOP")).startswith("250 ")
-    assert harness.upstream.arrived == []
+    harness, client = await connect(bare_newline=bare_newline)
+    await client.say("EHLO client.test")
+    for ending in (b"\n.\n", b"\r\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\r\r\n"):
+        wire = HEAD + b"a" + ending + EVIL
+        sent = b"DATA\r\n" + wire + b".\r\n"
+        if way == "BDAT":
+            sent = b"BDAT %d LAST\r\n%b" % (len(wire), wire)
+        begun = len(sent) - len(EVIL) - len(ending) - 4
+        for cut in range(begun, begun + len(ending) + 5):
+            await client.say("MAIL FROM:<a@example.com>")
+            await client.say("RCPT TO:<b@example.com>")
+            client.send(sent[:cut])
+            await asyncio.sleep(0.001)
+            client.send(sent[cut:])
+            replies = await client.replies(2 if way == "DATA" else 1)
+            assert replies[-1][:3] == ("550" if bare_newline == "refuse" else "250")
+            assert (await client.say("NOOP")).startswith("250 ")
+    assert not any("evil" in each for each in harness.upstream.commands)
+    assert bool(harness.upstream.arrived) is (bare_newline == "normalize")
 
 
 async def test_bare_newlines_are_mended_where_the_settings_say_so(connect: Connect) -> None:
@@ -275,8 +287,24 @@ async def test_a_client_that_leaves_in_its_data_has_sent_nothing(
         client.writer.write_eof()
         assert await client.rest() == ""
     await until(lambda: not harness.proxy.in_flight_bytes)
+    await until(lambda: harness.counts.get("connections.dropped") == 1)
     assert harness.upstream.arrived == []
     assert all("MAIL" not in each for each in harness.upstream.commands)
+
+
+async def test_a_client_that_leaves_is_logged_with_what_it_had_said(
+    harness: Harness, client: Client
+) -> None:
+    with capture_logs() as logs:
+        await client.envelope()
+        client.send(HEAD)
+        await until(lambda: harness.proxy.in_flight_bytes)
+        client.reset()
+        await until(lambda: harness.counts.get("connections.dropped") == 1)
+    (dropped,) = [each for each in logs if each["event"] == "client.dropped"]
+    assert (dropped["at"], dropped["log_level"]) == ("message", "info")
+    assert dropped["peer"].startswith("127.0.0.1:")
+    assert dropped["received_bytes"] == len(HEAD)
 
 
 async def test_a_message_over_the_limit_is_read_to_its_end_and_refused(connect: Connect) -> None:

@@ -163,6 +163,8 @@ class Connection(asyncio.Protocol):
         try:
             while not self._is_deaf and (event := machine.next_event()) is not None:
                 self._handle(event)
+                if not machine.has_unread:
+                    break
         except Exception as error:  # noqa: BLE001 - the outermost frame of a session
             self._fail(error)
             return
@@ -175,7 +177,7 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._advance)
         elif self._has_left and not self._is_working:
             self._transport.close()
-        if self._is_paused or machine.buffered_bytes > _MAX_AHEAD_BYTES:
+        if self._is_paused or machine.has_unread:
             self._set_reading()
 
     def _open_hold(self) -> Hold:

@@ -17,6 +17,7 @@ _OPEN_RELAY_HINT: Final = (
 
 _NOT_BY_AIOSMTPD: Final = (
     "auth_users",
+    "auth_passthrough",
     "tls_certificate",
     "tls_required",
     "listen_tls",

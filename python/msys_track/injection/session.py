@@ -159,7 +159,7 @@ class Session(Connection):
                 "client.dropped",
                 peer=self.peer,
                 at="answer" if self._is_answering else "message" if self._hold else "envelope",
-                received_bytes=self._hold.held_bytes if self._hold else 0,
+                received_bytes=machine.message_bytes,
                 why=str(exc) if exc else "closed",
             )
         machine.close()
@@ -258,11 +258,16 @@ class Session(Connection):
                 max_bytes=self._machine.offer.size,
                 received_at=received_at,
                 receive_seconds=self._loop.time() - self._message_since,
-                client_is_gone=self._transport.is_closing,
+                client_is_gone=self._is_client_gone,
             )
         )
         self._shared.answers.add(task)
         task.add_done_callback(self._answer_message)
+
+    def _is_client_gone(self) -> bool:
+        """Whether nobody waits for the answer; who has sent QUIT behind the message does."""
+        has_hung_up = self._has_left and not self._machine.buffered_bytes
+        return has_hung_up or self._transport.is_closing()
 
     def _answer_message(self, task: asyncio.Task[Reply]) -> None:
         self._shared.answers.discard(task)

@@ -24,7 +24,8 @@ TRACKER_COUNTERS: Final = (
 class Counters:
     """Numbers that only grow, by name; each server and each event writer has its own.
 
-    The proxy counts `connections.accepted`, `.refused`, `.rejected`, `.dropped`;
+    The proxy counts `connections.accepted`, `.refused`, `.rejected`, `.dropped`,
+    `.tls_failed`; `access.logged_in`, and `access.refused.<why>` as docs/access.md lists them;
     `sessions.failed`, `sessions.ended.<why>`; `recipients.refused`; `messages.accepted`;
     `messages.refused.<why>` with why one of `bare_newline`, `over_size`, `over_header`, `nul`,
     `over_budget`, `header`, `policy`, `upstream`, `client_gone`, `spool_full`, `internal`;

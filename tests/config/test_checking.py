@@ -167,6 +167,13 @@ NOWHERE = (
             f'upstream = "127.0.0.1:25"\nupstream_tls_fingerprints = ["{"AB" * 32}"]\n',
             '4: proxy.upstream_tls_fingerprints: does nothing unless tls is "require" or ',
         ),
+        (
+            (
+                'proxy_protocol_from = ["::1"]\nauth_passthrough = true\n[upstream.a]\n'
+                'address = "192.0.2.1:25"\ntls = "none"\n'
+            ),
+            "7: upstream.a.tls: auth_passthrough would send passwords in plain text unless tls ",
+        ),
         ('upstream = "127.0.0.1:25"\nupstream_user = "a"\n', "needs a password too"),
         ('upstream = "127.0.0.1:25"\nupstream_password = "env:X"\n', "needs a user too"),
         (

@@ -219,6 +219,7 @@ async def test_a_certificate_that_is_not_good_for_the_name_is_not_accepted(  # n
     refusal = await refusal_of(client(port, tls=tls, **ca_file).deliver(transaction()))
     assert refusal.startswith(f"{UNUSABLE}TLS failed: its certificate is not accepted: ")
     assert why in refusal
+    assert "localhost" not in refusal
     server.close()
     assert inbox.arrived == []
 
@@ -402,6 +403,26 @@ async def test_a_wrong_password_is_a_451_with_the_upstreams_words(
         refusal = await refusal_of(upstream.deliver(transaction()))
     assert refusal.startswith(f"{UNUSABLE}it refused AUTH with: 535 5.7.8 ")
     assert inbox.arrived == []
+
+
+async def test_a_refused_password_is_not_tried_by_every_mail(
+    relay: Relay, password: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Upstreams lock accounts after a few wrong ones."""
+    script = {"AUTH": ["535 5.7.8 No", "235 2.7.0 Ok"]}
+    server, upstream = await relay(script, ["AUTH PLAIN"], user="proxy", password=password)
+    for _ in range(5):
+        refusal = await refusal_of(upstream.deliver(transaction()))
+        assert refusal == f"{UNUSABLE}it refused AUTH with: 535 5.7.8 No"
+    assert len(server.dialogues) == 1
+    monkeypatch.setattr(opening, "_REFUSED_SECONDS", 0.05)
+    server.set_answer("AUTH", ["535 5.7.8 No", "235 2.7.0 Ok"])
+    again = Upstream(upstream.settings)
+    await refusal_of(again.deliver(transaction()))
+    await asyncio.sleep(0.1)
+    await again.deliver(transaction())
+    await again.close()
+    assert len(server.taken) == 1
 
 
 async def test_a_password_is_read_for_each_connection(

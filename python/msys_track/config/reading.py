@@ -285,9 +285,11 @@ class Reading:
     # What does not go together
 
     def _find_conflicts(self) -> None:
+        relays_passwords = bool(self.values[AccessSettings].get("auth_passthrough"))
         for name, own in (self.families["upstream"] or {"": {}}).items():
+            settings = UpstreamSettings(**{**self.values[UpstreamSettings], **own})
             try:
-                UpstreamSettings(**{**self.values[UpstreamSettings], **own}).check_conflicts()
+                settings.check_conflicts(relays_passwords=relays_passwords)
             except ConflictError as error:
                 here = ("upstream", name, error.field)
                 path = here if name else ("proxy", f"upstream_{error.field}")

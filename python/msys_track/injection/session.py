@@ -34,7 +34,7 @@ from msys_track.smtp.reply import Reply
 from msys_track.smtp.xclient import XClientError, parse_xclient
 
 if TYPE_CHECKING:
-    from msys_track.injection.access import Visitor
+    from msys_track.injection.visitor import Visitor
     from msys_track.smtp.path import Recipient
 
 log = event_logger(__name__)

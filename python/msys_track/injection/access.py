@@ -29,7 +29,7 @@ from msys_track.injection.users import (
     fold_name,
     read_users,
 )
-from msys_track.injection.visitor import Limits, Tables, Visitor, find_client, find_limit
+from msys_track.injection.visitor import Client, Limits, Tables, Visitor, find_client, find_limit
 from msys_track.injection.watched import Watched
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
@@ -92,7 +92,7 @@ class Access:
             rules.clients.items(), key=lambda item: item[0].prefixlen, reverse=True
         )
         self._user_tables = {fold_name(name): table for name, table in rules.users.items()}
-        self._find_tables = lru_cache(_CLIENTS_REMEMBERED)(self._list_tables)
+        self._find_client = lru_cache(_CLIENTS_REMEMBERED)(self._judge_client)
         self._certificate = _watch_certificate(rules)
         self._user_file = _watch_users(rules)
         self._users = Users(self._user_file.value if self._user_file else ())
@@ -122,12 +122,8 @@ class Access:
             peer: The client's address; None if it has none.
             listen: The name of the listening address, for the log.
         """
-        visitor = Visitor(self, peer, listen, self._find_tables(peer))
+        visitor = Visitor(self, self._find_client(peer), listen)
         return visitor.enter() or visitor
-
-    def is_allowed(self, peer: IpAddress | None) -> bool:
-        """Whether a client may send without AUTH."""
-        return self.rules.open_relay or _is_in(peer, self._networks)
 
     def must_send_proxy_header(self, peer: IpAddress | None) -> bool:
         """Whether a connection from this address begins with a PROXY header."""
@@ -191,12 +187,18 @@ class Access:
             if is_new and watched is self._user_file:
                 self._users.replace(watched.value)
 
-    def _list_tables(self, peer: IpAddress | None) -> Tables:
-        """List the tables of the networks around an address, the most specific first."""
-        return tuple(
+    def _judge_client(self, peer: IpAddress | None) -> Client:
+        """Find what the rules say of an address; its networks' tables, the most specific first."""
+        tables = tuple(
             (("client", network, find_client(peer) if table.each_address else None), table)
             for network, table in self._client_tables
             if _is_in(peer, (network,))
+        )
+        return Client(
+            peer=peer,
+            tables=tables,
+            limits=self.make_limits(tables),
+            is_allowed=self.rules.open_relay or _is_in(peer, self._networks),
         )
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from msys_track.errors import UpstreamError
 from msys_track.injection.access_settings import LimitSettings
@@ -46,6 +46,16 @@ class Limits:
     """On this connection; None: no limit."""
 
 
+class Client(NamedTuple):
+    """What the rules say of one address."""
+
+    peer: IpAddress | None
+    tables: Tables
+    limits: Limits
+    is_allowed: bool
+    """Whether it may send without AUTH."""
+
+
 class Visitor:
     """One connection, and what its client may do.
 
@@ -63,17 +73,15 @@ class Visitor:
         "_recipient_rates", "_relayed", "_tables", "is_encrypted", "limits", "login", "peer",
     )  # fmt: skip
 
-    def __init__(
-        self, access: "Access", peer: IpAddress | None, listen: str, tables: Tables
-    ) -> None:
-        self.peer = peer
+    def __init__(self, access: "Access", client: Client, listen: str) -> None:
+        self.peer = client.peer
+        self.limits = client.limits
+        self._is_allowed = client.is_allowed
         self._listen = listen
-        self.limits = access.make_limits(tables)
-        self._is_allowed = access.is_allowed(peer)
         self.login: Login | None = None
         self.is_encrypted = False
         self._access = access
-        self._tables = tables
+        self._tables = client.tables
         self._failures = 0
         self._messages = 0
         self._relayed: UpstreamLogin | None = None
@@ -83,6 +91,8 @@ class Visitor:
 
     def enter(self) -> Reply | None:
         """Count the connection; a reply if the client has too many."""
+        if not self._tables:
+            return None
         why = self._find_excess(self._tables)
         if why is not None:
             return self._refuse(421, f"4.7.0 {_TOO_MANY[why]}", why)
@@ -257,6 +267,8 @@ class Visitor:
 
     def _take(self, buckets: Sequence[TokenBucket]) -> bool:
         """Take a token of every bucket or of none."""
+        if not buckets:
+            return True
         now = self._access.clock()
         if not all(each.has_token(now) for each in buckets):
             return False

@@ -12,12 +12,13 @@ from tests.certificates import make_certificate
 from tests.users import CHEAP, PASSWORD, write_users
 
 from msys_track.errors import SettingsError, UsersError
-from msys_track.injection.access import Access, Limits, Visitor
+from msys_track.injection.access import Access
 from msys_track.injection.access_settings import AccessSettings, ClientSettings, LimitSettings
 from msys_track.injection.faults import find_faults
 from msys_track.injection.interfaces import find_networks_around
 from msys_track.injection.settings import ProxySettings
 from msys_track.injection.users import Login, add_user
+from msys_track.injection.visitor import Limits, Visitor
 from msys_track.metrics import Counters
 from msys_track.smtp.address import Address
 from msys_track.smtp.reply import Reply
@@ -270,6 +271,21 @@ def test_a_failed_login_is_logged_without_the_password(
     assert failed["client"] == "127.0.0.1"
     assert len(failed["user"]) == 100
     assert "my secret" not in repr(logs)
+
+
+@pytest.mark.parametrize(
+    ("log_addresses", "shown"), [(False, "j…@example.com"), (True, "jo@example.com")]
+)
+def test_a_user_whose_name_is_an_address_is_shortened_in_the_log_unless_asked_for(
+    clock: Clock,
+    files: Mapping[str, Any],
+    log_addresses: bool,  # noqa: FBT001
+    shown: str,
+) -> None:
+    settings = ProxySettings(access=AccessSettings(**files), log_addresses=log_addresses)
+    with capture_logs() as logs:
+        log_in(admit(Access(settings, Counters(), clock)), "jo@example.com", "my secret")
+    assert [each["user"] for each in logs if each["event"] == "auth.failed"] == [shown]
 
 
 def test_each_refusal_and_each_login_can_be_traced(clock: Clock, files: Mapping[str, Any]) -> None:

@@ -743,6 +743,41 @@ async def test_xclient_does_not_make_a_peer_of_the_client_that_it_names(start: S
     assert (await client.deliver(MESSAGE)).startswith("250 ")
 
 
+async def test_xclient_inside_tls_leaves_the_session_encrypted(
+    open_proxy: Open, certificate: Certificate
+) -> None:
+    harness = await open_proxy(xclient_from=(LOOPBACK,), tls_required=True)
+    async with inside_tls(harness.proxy.port, certificate) as client:
+        assert (await client.say("XCLIENT ADDR=127.0.0.9 LOGIN=shop")).startswith("220 ")
+        assert "STARTTLS" not in await client.say("EHLO mta.test")
+        assert (await client.deliver(MESSAGE)).startswith("250 ")
+
+
+async def test_what_xclient_said_before_tls_counts_no_more_after_it(
+    open_proxy: Open, certificate: Certificate
+) -> None:
+    # Somebody on the line could have said it.
+    harness = await open_proxy(xclient_from=(LOOPBACK,), networks=(NOBODY,))
+    async with TlsClient(harness.proxy.port, certificate) as client:
+        await client.say("EHLO mta.test")
+        assert (await client.say("XCLIENT ADDR=192.0.2.7 LOGIN=shop")).startswith("220 ")
+        await client.say("EHLO mta.test")
+        await client.start_tls()
+        await client.say("EHLO mta.test")
+        refused = await client.say("MAIL FROM:<a@example.com>")
+        assert refused == "530 5.7.0 Authentication required"
+
+
+async def test_a_peer_at_its_limit_of_connections_may_still_name_its_client(start: Start) -> None:
+    table = ClientSettings(max_connections=1)
+    rules = AccessSettings(xclient_from=(LOOPBACK,), clients={LOOPBACK: table})
+    harness = await start(access=rules)
+    client = await harness.client()
+    await client.say("EHLO mta.test")
+    for address in ("127.0.0.8", "127.0.0.9", "203.0.113.9", "127.0.0.8"):
+        assert (await client.say(f"XCLIENT ADDR={address}")).startswith("220 ")
+
+
 @pytest.mark.parametrize("attributes", ["FOO=1", "ADDR=localhost", "ADDR=127.0.0.1 ADDR=::1"])
 async def test_malformed_attributes_are_refused(start: Start, attributes: str) -> None:
     harness = await start(access=AccessSettings(xclient_from=(LOOPBACK,)))

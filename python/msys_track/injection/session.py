@@ -34,7 +34,7 @@ from msys_track.smtp.reply import Reply
 from msys_track.smtp.xclient import XClientError, parse_xclient
 
 if TYPE_CHECKING:
-    from msys_track.injection.access import Visitor
+    from msys_track.injection.visitor import Visitor
     from msys_track.smtp.path import Recipient
 
 log = event_logger(__name__)
@@ -61,6 +61,7 @@ class Session(Connection):
         super().__init__(shared, loop)
         self._listen = listen
         self._origin: Origin
+        self._first_origin: Origin  # before XCLIENT
         self._visitor: Visitor
         self._is_admitted = False
         self._policy: PolicySession
@@ -94,6 +95,7 @@ class Session(Connection):
         """Greet the client, or refuse it with a reason."""
         shared = self._shared
         self._transport, self._origin = transport, origin
+        self._first_origin = origin
         if shared.closing.is_set():  # taken in the moment the listener closed
             self._refuse_connection(SHUTTING_DOWN)
             return
@@ -124,11 +126,11 @@ class Session(Connection):
     def _admit(self, origin: Origin) -> Reply | None:
         """Let a client in; a reply if access, or after that policy, refuses it."""
         shared = self._shared
+        if self._is_admitted:  # as another client, before XCLIENT
+            self._visitor.leave()
         visitor = shared.access.admit(origin.ip, self._listen)
         if isinstance(visitor, Reply):
             return visitor
-        if self._is_admitted:  # as another client, before XCLIENT
-            self._visitor.leave()
         self._is_admitted = True
         visitor.is_encrypted = origin.is_encrypted
         self._visitor, self._origin = visitor, origin
@@ -318,15 +320,22 @@ class Session(Connection):
             return
         self._transport, early = started
         self._transport.set_protocol(self)
-        self._visitor.is_encrypted = True
+        self._last_heard = self._loop.time()
         self._forget_message()
         self._machine.restart()
+        refusal = self._forget_xclient()
+        self._visitor.is_encrypted = True
+        self._origin = self._first_origin = replace(self._first_origin, is_encrypted=True)
         self._machine.offer = self._shared.offer(None, self._visitor, self._origin)
-        self._last_heard = self._loop.time()
-        if self._is_draining:
-            self._close(SHUTTING_DOWN)
+        if refusal is not None or self._is_draining:
+            self._close(refusal or SHUTTING_DOWN)
         elif early:
             self.data_received(early)
+
+    def _forget_xclient(self) -> Reply | None:
+        """Take back what XCLIENT said before TLS (RFC 3207 section 4.2): was it the peer?"""
+        self._named_helo = None
+        return None if self._origin is self._first_origin else self._admit(self._first_origin)
 
     def _take_response(self, line: bytes | None) -> None:
         """Go on with AUTH: ask for more, or check who it is."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.processes import Server
 from tests.signing.conftest import KeyPair, make_key_pair
-from tests.upstreams import ScriptedUpstream
+from tests.upstreams import EXTENSIONS, ScriptedUpstream
 from tests.waiting import until
 
 from msys_track.keys.file import create
@@ -64,13 +64,13 @@ async def run_proxy(folder: Path, port: int, mode: str = "partial") -> AsyncIter
         await asyncio.to_thread(server.kill)
 
 
-async def send(proxy: Server, *recipients: str) -> str:
+async def send(proxy: Server, *recipients: str, options: tuple[str, ...] = ()) -> str:
     """Send one mail; return the answer to its data."""
 
     def send_now() -> str:
         with smtplib.SMTP("127.0.0.1", proxy.port, timeout=30) as client:
             client.ehlo()
-            client.mail("from@example.com")
+            client.mail("from@example.com", options)
             for recipient in recipients:
                 assert client.rcpt(recipient)[0] == 250
             code, text = client.data(MESSAGE)
@@ -103,12 +103,14 @@ async def test_who_is_refused_when_others_have_the_mail_is_reported_to_the_sende
 ) -> None:
     assert pair.file.exists()
     script = {"DOT": ["250 2.0.0 Ok", "554 5.7.1 spam", "250 2.0.0 Ok"]}
-    async with ScriptedUpstream(script) as hop, run_proxy(tmp_path, hop.port) as proxy:
-        answer = await send(proxy, *READERS[:2])
+    extensions = (*EXTENSIONS, "DSN")
+    async with ScriptedUpstream(script, extensions) as hop, run_proxy(tmp_path, hop.port) as proxy:
+        answer = await send(proxy, *READERS[:2], options=("RET=HDRS", "ENVID=abc"))
         assert answer.startswith("250 2.0.0 Ok: 1 copy relayed, 1 reported")
         await until(lambda: len(hop.taken) == 2)
         report = hop.taken[1]
         assert (report.sender, report.recipients) == ("", ("from@example.com",))
+        assert b"Original-Envelope-Id: abc" in report.message
         assert b"Diagnostic-Code: smtp; 554 5.7.1 spam" in report.message
 
 

@@ -25,6 +25,7 @@ from msys_track.keys.file import create
 _PATIENCE_SECONDS = 20
 _SETTLE_SECONDS = 60
 _POLL_SECONDS = 0.02
+_SPOOL_POLL_SECONDS = 1
 _LOG_CHARACTERS = 4_000
 
 _CONFIGURATION = """\
@@ -38,6 +39,16 @@ listen = "127.0.0.1:{port}"
 upstream = "127.0.0.1:{upstream}"
 upstream_connect_timeout_seconds = 2
 {settings}
+"""
+
+
+# What remains of a mail is kept, and goes out soon.
+SPOOL = """\
+[spool]
+mode = "partial"
+path = "spool"
+first_retry_seconds = 1
+last_retry_seconds = 2
 """
 
 
@@ -183,11 +194,20 @@ class Stage:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def settle(self) -> Account:
-        """Let every mail end with nothing failing any more; stop, and draw the account."""
+        """Let every mail end with nothing failing any more; stop, and draw the account.
+
+        What the spool has is waited for: it counts when it has arrived.
+        """
         await self.clients.settle(_SETTLE_SECONDS)
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while self._draw_account().lost and time.monotonic() < deadline:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(_SPOOL_POLL_SECONDS)
         code = await self.proxy.stop()
         assert code == 0, self.proxy.written
         await self.upstream.kill()
+        return self._draw_account()
+
+    def _draw_account(self) -> Account:
         keys = KeyRing.load(str(self.folder / "keys.toml"))
         return draw_account(self.clients.sent, read_journal(self.journal), keys)
 

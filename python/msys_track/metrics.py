@@ -24,11 +24,13 @@ TRACKER_COUNTERS: Final = (
 class Counters:
     """Numbers that only grow, by name; each server and each event writer has its own.
 
-    The proxy counts `connections.accepted`, `.refused`, `.rejected`, `.dropped`;
+    The proxy counts `connections.accepted`, `.refused`, `.rejected`, `.dropped`,
+    `.tls_failed`; `access.logged_in`, and `access.refused.<why>` as docs/access.md lists them;
     `sessions.failed`, `sessions.ended.<why>`; `recipients.refused`; `messages.accepted`;
     `messages.refused.<why>` with why one of `bare_newline`, `over_size`, `over_header`, `nul`,
     `over_budget`, `header`, `policy`, `upstream`, `client_gone`, `spool_full`, `internal`;
     `messages.partly_relayed`, `.repeated`; `copies.relayed`, `.links`, `.pixels`;
+    `upstreams.went_down`, `.came_up`, `.failed_over`;
     `left_alone.<reason code>`; `notices.<what could not be had>`; `policy.rejected`, and where
     policy failed `policy.continued` or `policy.refused`; `spool.kept`, `.reported`, `.refused`,
     `.relayed`, `.deferred`, `.failed`; `dkim.signed`, `.unsigned`, `.failed`.

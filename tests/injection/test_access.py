@@ -272,6 +272,22 @@ def test_a_failed_login_is_logged_without_the_password(
     assert "my secret" not in repr(logs)
 
 
+def test_each_refusal_and_each_login_can_be_traced(clock: Clock, files: Mapping[str, Any]) -> None:
+    with capture_logs() as logs:
+        visitor = admit(make_access(clock, **files), STRANGER)
+        send(visitor)
+        log_in(visitor, "shop:X-MSYS-SUBACCOUNT=7")
+    refused, logged_in = logs
+    assert (refused["event"], refused["client"], refused["listen"]) == (
+        "client.refused",
+        STRANGER,
+        LISTEN,
+    )
+    assert (refused["why"], refused["code"]) == ("tls_required", 530)
+    assert (logged_in["event"], logged_in["user"]) == ("client.logged_in", "shop")
+    assert logged_in["subaccount_id"] == 7
+
+
 # How much
 
 

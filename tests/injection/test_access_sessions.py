@@ -19,6 +19,7 @@ from tests.certificates import Certificate, make_certificate
 from tests.injection.conftest import MESSAGE, TRACKING, Harness, Start
 from tests.proxied import find_tracked_urls
 from tests.smtp_client import Client, TlsClient, inside_tls
+from tests.upstreams import ScriptedUpstream
 from tests.users import PASSWORD, write_users
 from tests.waiting import until
 
@@ -345,6 +346,34 @@ async def test_a_client_that_leaves_while_its_password_is_checked_is_forgotten(
         client.reset()
     async with inside_tls(harness.proxy.port, certificate) as client:
         assert (await client.deliver(MESSAGE)).startswith("250 ")
+
+
+async def test_only_a_user_says_whose_mail_it_is(
+    start: Start, certificate: Certificate, tmp_path: Path
+) -> None:
+    upstream = ScriptedUpstream(
+        extensions=("PIPELINING", "8BITMIME", "SIZE 1000000", "AUTH PLAIN")
+    )
+    rules = AccessSettings(
+        auth_users=write_users(tmp_path / "users.toml"),
+        tls_certificate=certificate.certificate,
+        tls_key=certificate.key,
+    )
+    harness = await start(upstream, access=rules)
+    async with inside_tls(harness.proxy.port, certificate) as client:
+        for login in ("NOOP", f"AUTH PLAIN {PLAIN}"):
+            await client.say(login)
+            await client.say("MAIL FROM:<a@example.com> AUTH=boss@example.com")
+            await client.say("RCPT TO:<b@example.com>")
+            await client.say("DATA")
+            assert (await client.data(MESSAGE)).startswith("250 ")
+    said = [
+        command.partition("AUTH=")[2].split(" ")[0]
+        for dialogue in upstream.dialogues
+        for command in dialogue.commands
+        if command.startswith("MAIL")
+    ]
+    assert said == ["<>", "boss@example.com"]
 
 
 class _Policy:

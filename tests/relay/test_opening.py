@@ -551,6 +551,28 @@ async def test_a_name_is_looked_up_for_each_connection(
     assert len(server.taken) == 2
 
 
+async def test_connections_share_a_look_up_and_a_silent_resolver_stops_nothing_for_good(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, upstream = await relay(host="mx.test", connect_timeout_seconds=0.3)
+    answer, begun = asyncio.Event(), []
+
+    async def look_up(settings: UpstreamSettings) -> list[str]:
+        begun.append(settings.host)
+        await answer.wait()
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(opening, "_look_up", look_up)
+    refusals = await asyncio.gather(
+        *(refusal_of(upstream.deliver(transaction())) for _ in range(10))
+    )
+    assert set(refusals) == {f"{UNUSABLE}no connection within 0.3 s"}
+    assert begun == ["mx.test"]
+    answer.set()
+    await upstream.deliver(transaction())
+    assert len(server.taken) == 1
+
+
 async def test_what_failed_at_each_address_is_told_once_and_without_addresses(
     relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,12 +148,8 @@ class Access:
             peer: The client's address; None if it has none.
             listen: The name of the listening address, for the log.
         """
-        visitor = Visitor(self, peer, self._find_tables(peer))
-        refusal = visitor.enter()
-        if refusal is None:
-            return visitor
-        log.info("client.refused", client=str(peer), listen=listen, text=refusal.text)
-        return refusal
+        visitor = Visitor(self, peer, listen, self._find_tables(peer))
+        return visitor.enter() or visitor
 
     def is_allowed(self, peer: IpAddress | None) -> bool:
         """Whether a client may send without AUTH."""
@@ -238,12 +234,15 @@ class Visitor:
     """
 
     __slots__ = (
-        "_access", "_failures", "_gauges", "_is_allowed", "_message_rates", "_messages",
+        "_access", "_failures", "_gauges", "_is_allowed", "_listen", "_message_rates", "_messages",
         "_recipient_rates", "_relayed", "_tables", "is_encrypted", "limits", "login", "peer",
     )  # fmt: skip
 
-    def __init__(self, access: Access, peer: IpAddress | None, tables: Tables) -> None:
+    def __init__(
+        self, access: Access, peer: IpAddress | None, listen: str, tables: Tables
+    ) -> None:
         self.peer = peer
+        self._listen = listen
         self.limits = access.make_limits(tables)
         self._is_allowed = access.is_allowed(peer)
         self.login: Login | None = None
@@ -359,6 +358,13 @@ class Visitor:
         self.login = login
         self.limits = self._access.make_limits((*tables, *self._tables))
         self._access.counters.add("access.logged_in")
+        log.info(
+            "client.logged_in",
+            client=str(self.peer),
+            user=login.user,
+            subaccount_id=login.subaccount_id,
+            workspace_id=login.workspace_id,
+        )
         return None
 
     def check_sender(self) -> Reply | None:
@@ -435,6 +441,15 @@ class Visitor:
 
     def _refuse(self, code: int, text: str, why: str) -> Reply:
         self._access.counters.add(f"access.refused.{why}")
+        log.info(
+            "client.refused",
+            client=str(self.peer),
+            listen=self._listen,
+            user=self.login.user if self.login else None,
+            why=why,
+            code=code,
+            text=text,
+        )
         return Reply(code, text)
 
 

@@ -15,6 +15,15 @@ _OPEN_RELAY_HINT: Final = (
     "if something else, such as a firewall, protects the proxy, say so by open_relay = true"
 )
 
+_NOT_BY_AIOSMTPD: Final = (
+    "auth_users",
+    "tls_certificate",
+    "tls_required",
+    "listen_tls",
+    "proxy_protocol_from",
+    "xclient_from",
+)
+
 
 class Fault(NamedTuple):
     """What is wrong with one key."""
@@ -34,10 +43,18 @@ def find_faults(settings: ProxySettings) -> Iterator[Fault]:
         for network in getattr(rules, key):
             if not network.prefixlen:
                 yield Fault(key, f"{network} is everybody, who could then be anybody; name peers")
+    if settings.front == "aiosmtpd":
+        yield from _find_unserved(rules)
     if rules.tls_certificate is None:
         yield from _find_missing_certificate(rules)
     if not rules.open_relay:
         yield from _find_open_doors(settings)
+
+
+def _find_unserved(rules: AccessSettings) -> Iterator[Fault]:
+    for key in _NOT_BY_AIOSMTPD:
+        if getattr(rules, key):
+            yield Fault(key, 'front = "aiosmtpd" can\'t serve it; leave the one or the other out')
 
 
 def _find_missing_certificate(rules: AccessSettings) -> Iterator[Fault]:

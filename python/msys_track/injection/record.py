@@ -151,6 +151,7 @@ class Recorder:
         message_id = find_message_id(envelope.message)
         copies = ", ".join(
             f'{{"id": {_write_text(each.message_id)}, "outcome": "relayed", '
+            f'"upstream": {_write_text(each.reply.upstream)}, '
             f'"queue_id": {_write_text(find_queue_id(each.reply.text))}, '
             f'"code": {each.reply.code}, "ms": {each.seconds * 1000:.3f}}}'
             if each.outcome == "relayed"
@@ -224,6 +225,7 @@ class Recorder:
         fields: dict[str, Any] = {
             "id": sent.message_id,
             "outcome": sent.outcome,
+            "upstream": sent.reply.upstream,
             "queue_id": sent.queue_id or find_queue_id(sent.reply.text),
             "code": sent.reply.code,
             "ms": round(sent.seconds * 1000, 3),

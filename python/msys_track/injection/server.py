@@ -11,6 +11,7 @@ from typing import Final
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.acceptance import Acceptance, Keeper
 from msys_track.injection.access import Access
+from msys_track.injection.aiosmtpd_front import ReferenceDoor
 from msys_track.injection.arrival import Arrival
 from msys_track.injection.budget import Budget
 from msys_track.injection.session import Session
@@ -172,7 +173,8 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     servers = []
     for number, (address, sockets) in enumerate(bound):
         listen, is_tls = str(address), number >= len(settings.listens)
-        door: Callable[[], asyncio.BaseProtocol] = partial(Session, shared, loop, listen=listen)
+        front = ReferenceDoor if settings.front == "aiosmtpd" else Session
+        door: Callable[[], asyncio.BaseProtocol] = partial(front, shared, loop, listen=listen)
         if is_tls or settings.access.proxy_protocol_from:
             door = partial(Arrival, shared, listen=listen, is_tls=is_tls)
         for each in sockets:

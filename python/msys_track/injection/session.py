@@ -41,7 +41,7 @@ log = event_logger(__name__)
 
 IDENT = "ESMTP msys-track"
 
-_TOO_MANY_CONNECTIONS: Final = Reply(421, "4.3.2 Too many connections")
+TOO_MANY_CONNECTIONS: Final = Reply(421, "4.3.2 Too many connections")
 _OK: Final = Reply(250, "2.0.0 Ok")
 _BYE: Final = Reply(221, "2.0.0 Bye")
 _START_TLS: Final = Reply(220, "2.0.0 Ready to start TLS")
@@ -98,7 +98,7 @@ class Session(Connection):
             self._refuse_connection(SHUTTING_DOWN)
             return
         if shared.is_full:
-            self._refuse_connection(_TOO_MANY_CONNECTIONS)
+            self._refuse_connection(TOO_MANY_CONNECTIONS)
             return
         # asyncio sets it only for sockets that it made. Without, replies to pipelined commands
         # would wait 40 ms for the client's delayed acknowledgement.

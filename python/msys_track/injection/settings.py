@@ -96,6 +96,14 @@ class ProxySettings:
     max_commands_without_mail: Annotated[
         int, Key(COUNT, "commands of one session since its last message; 421 then")
     ] = 1000
+    front: Annotated[
+        str,
+        Key(
+            choice("machine", "aiosmtpd"),
+            "what reads the commands: our own machine; or aiosmtpd, the reference, which is slow "
+            "and has neither TLS nor AUTH",
+        ),
+    ] = "machine"
     recipients: Annotated[
         str,
         Key(

@@ -29,6 +29,7 @@ MAIL_OK: Final = Reply(250, "2.1.0 Ok")
 RCPT_OK: Final = Reply(250, "2.1.5 Ok")
 INTERNAL: Final = Reply(421, "4.3.0 Internal error of the tracking proxy")
 
+_NOBODY: Final = "AUTH=<>"
 _TOO_MANY_RECIPIENTS: Final = Reply(452, "4.5.3 Too many recipients")
 
 
@@ -54,6 +55,11 @@ class ClientTransaction:
         rejection = self._policy.set_sender(shared.guard, path)
         if rejection is not None:
             return shared.count_rejection(rejection)
+        if parameters and self._visitor.login is None:
+            # RFC 4954 section 5: who has not logged in can't say whose mail it is.
+            parameters = tuple(
+                _NOBODY if each.startswith("AUTH=") else each for each in parameters
+            )
         self.parameters = parameters
         if shared.settings.recipients == "as_they_come":
             next_hop = self._visitor.next_hop or shared.upstream

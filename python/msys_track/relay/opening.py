@@ -68,6 +68,7 @@ class Opener:
         settings.check_conflicts()
         self.settings = settings
         self._credentials = credentials
+        self._looking_up: asyncio.Task[list[str]] | None = None
         # What the settings insist on has to work from the start.
         self._ready_tls = _make_tls(settings) if settings.tls in _INSISTS else None
         self._read_credentials()
@@ -115,7 +116,7 @@ class Opener:
         end = loop.time() + seconds
         try:
             async with asyncio.timeout_at(end):
-                hosts = await _look_up(self.settings)
+                hosts = await self._look_up()
         except TimeoutError as error:
             raise ConnectionFailedError(too_slow) from error
         except OSError as error:
@@ -138,6 +139,25 @@ class Opener:
         if len(failures) == 1:
             raise failures.popitem()[1]
         raise ConnectionFailedError("; ".join(failures))
+
+    async def _look_up(self) -> list[str]:
+        """Return the addresses of the host, in the resolver's order.
+
+        Connections that are opened at the same time share one look-up: each occupies a thread as
+        long as the resolver is silent, and there are few.
+        """
+        settings = self.settings
+        if settings.address.is_unix or parse_ip(settings.host) is not None:
+            return [settings.host]
+        if self._looking_up is None:
+            self._looking_up = asyncio.get_running_loop().create_task(_look_up(settings))
+            self._looking_up.add_done_callback(self._end_look_up)
+        return await asyncio.shield(self._looking_up)
+
+    def _end_look_up(self, task: asyncio.Task[list[str]]) -> None:
+        self._looking_up = None
+        if not task.cancelled():
+            task.exception()  # nobody may wait for it any longer
 
     async def _connect_to(
         self, host: str, protocol: Callable[[], UpstreamConnection]
@@ -288,9 +308,6 @@ def _with_initial(command: str, response: str) -> tuple[str, ...]:
 
 
 async def _look_up(settings: UpstreamSettings) -> list[str]:
-    """Return the addresses of a host, in the resolver's order."""
-    if settings.address.is_unix or parse_ip(settings.host) is not None:
-        return [settings.host]
     found = await asyncio.get_running_loop().getaddrinfo(
         settings.host, settings.port, type=socket.SOCK_STREAM
     )

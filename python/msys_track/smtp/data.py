@@ -4,9 +4,7 @@ A face over the compiled core, so that neither side of the proxy scans a message
 Arguments are `bytes`: what can't change can be scanned without the interpreter's lock.
 """
 
-import asyncio
-from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 try:
     from msys_track._core import BareNewlineError
@@ -26,7 +24,6 @@ except ModuleNotFoundError:  # a package without the compiled core
 __all__ = [
     "THREAD_FROM_BYTES",
     "BareNewlineError",
-    "compute",
     "find_end_of_data",
     "normalize",
     "relax_body",
@@ -34,15 +31,8 @@ __all__ = [
     "unstuff",
 ]
 
-_Result = TypeVar("_Result")
-
 THREAD_FROM_BYTES: Final = 256 * 1024
 """A thread is worth its cost from here on; the core works without the interpreter's lock."""
-
-
-async def compute(handled_bytes: int, work: Callable[[], _Result]) -> _Result:
-    """Run work on many bytes in a thread, and on few bytes directly."""
-    return work() if handled_bytes < THREAD_FROM_BYTES else await asyncio.to_thread(work)
 
 
 def find_end_of_data(buffer: bytes, start: int) -> int | None:

@@ -36,6 +36,8 @@ class Reply(NamedTuple):
 
     code: int
     text: str
+    upstream: str | None = None
+    """Which of several upstreams took a message; None elsewhere."""
 
     @property
     def is_positive(self) -> bool:

@@ -80,7 +80,7 @@ class Child:
         return process_tree.children(self.pid)
 
     async def start(self, *more: str) -> None:
-        """Start it and wait until it listens."""
+        """Start it and wait until it greets."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603, ASYNC220 - our own programs
                 [*self._command, *more],
@@ -91,9 +91,9 @@ class Child:
                 env=environment(self._env),
             )
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not await self._is_listening():
+        while not await self._greets():
             assert self._process.poll() is None, self.written
-            assert time.monotonic() < deadline, f"it does not listen: {self.written}"
+            assert time.monotonic() < deadline, f"it does not greet: {self.written}"
             await asyncio.sleep(_POLL_SECONDS)
 
     @property
@@ -127,13 +127,19 @@ class Child:
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
 
-    async def _is_listening(self) -> bool:
+    async def _greets(self) -> bool:
+        # A supervisor listens before its workers take anybody.
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         except OSError:
             return False
-        writer.close()
-        return True
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                return (await reader.readline()).startswith(b"220")
+        except (TimeoutError, ConnectionError):
+            return False
+        finally:
+            writer.close()
 
 
 class Stage:

@@ -171,6 +171,8 @@ bench-smtp: $(STAMPS)/core $(STAMPS)/bench
 soak: $(STAMPS)/core $(STAMPS)/dev
 	$(say) 'soak: everything fails at random instants under load; every mail is accounted for'
 	@$(BIN)/python -m tests.faults.soak $(SOAK_ARGS)
+	$(say) 'soak: two workers of a spool, killed between any two statements of SQLite'
+	@$(BIN)/python -m tests.spool.crashing 500
 
 fmt: $(STAMPS)/dev | lint-prerequisites
 	$(say) 'formatting'

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from msys_track import logs
 from msys_track.logs import ROOT
 
 
@@ -25,12 +26,14 @@ def capture_logs() -> Iterator[list[dict[str, Any]]]:
     """Keep the events of all levels; other handlers get none of them."""
     logger, keeper = logging.getLogger(ROOT), _Keeper()
     handlers, level, propagates = logger.handlers[:], logger.level, logger.propagate
+    line_writer, logs.line_writer = logs.line_writer, None  # a command's, run in this process
     logger.handlers[:] = [keeper]
     logger.propagate = False
     logger.setLevel(logging.DEBUG)
     try:
         yield keeper.kept
     finally:
+        logs.line_writer = line_writer
         logger.handlers[:] = handlers
         logger.propagate = propagates
         logger.setLevel(level)

@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import AsyncIterator
 from typing import Self
+
+from tests.certificates import Certificate
 
 _PATIENCE_SECONDS = 30
 
@@ -79,3 +82,30 @@ class Client:
         raw: socket.socket = self.writer.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.writer.transport.abort()
+
+
+class TlsClient(Client):
+    """A client that can begin TLS."""
+
+    def __init__(self, port: int, certificate: Certificate) -> None:
+        super().__init__(port)
+        self._context = certificate.trust()
+
+    async def start_tls(self) -> str:
+        """Say STARTTLS, shake hands, and return the reply to STARTTLS."""
+        reply = await self.say("STARTTLS")
+        await self.shake_hands()
+        return reply
+
+    async def shake_hands(self) -> None:
+        await self.writer.start_tls(self._context, server_hostname="localhost")
+
+
+@contextlib.asynccontextmanager
+async def inside_tls(port: int, certificate: Certificate) -> AsyncIterator[TlsClient]:
+    """Yield a client that has begun TLS and said EHLO."""
+    async with TlsClient(port, certificate) as client:
+        await client.say("EHLO client.test")
+        assert (await client.start_tls()).startswith("220 2.0.0 ")
+        await client.say("EHLO client.test")
+        yield client

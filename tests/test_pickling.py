@@ -27,6 +27,7 @@ ARGUMENTS = {
     "allowed": "a port",
     "code": 451,
     "extension": "smtp_utf8",
+    "field": "tls",
     "found": [1, "two"],
     "line": 7,
     "literal": "NaN",
@@ -36,8 +37,11 @@ ARGUMENTS = {
     "problems": (Problem(line=3, key="listen", text="found 1", file=Path("other.toml")),),
     "reply": Reply(552, "5.3.4 Too big"),
     "reason": Reason.NOT_HTTP,
+    "refused": {},
+    "taken": ("jo@example.com",),
     "text": "4.3.0 What was\nwrong",
     "what": "found no value",
+    "where": "upstream: ",
     "why": "over_size",
 }
 """One for each parameter that an exception of ours has."""

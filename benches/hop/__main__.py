@@ -25,9 +25,10 @@ MEASURES: Mapping[str, Callable[[Side], None]] = {
     "big": measures.measure_big_mails,
     "memory": measures.measure_memory,
     "growth": measures.measure_growth,
+    "workers": measures.measure_workers,
     "anatomy": anatomy.measure_anatomy,
 }
-_WITHOUT_BARS = ("growth", "anatomy")
+_WITHOUT_BARS = ("growth", "workers", "anatomy")
 
 
 def main() -> int:
@@ -86,8 +87,8 @@ def _read_arguments() -> argparse.Namespace:
         "--only",
         action="append",
         choices=MEASURES,
-        help="measure this only; may be given several times. growth and anatomy have no bar and "
-        "are measured only when they are named",
+        help="measure this only; may be given several times. growth, workers and anatomy have "
+        "no bar and are measured only when they are named",
     )
     return parser.parse_args()
 

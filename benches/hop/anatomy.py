@@ -14,6 +14,7 @@ from pathlib import Path
 from benches.hop.bars import say
 from benches.hop.hops import HAPROXY, PASSING, TRACKING, Hop
 from benches.hop.measures import Side
+from tests import process_tree
 
 _MAILS = 2_000
 _CONNECTIONS = 10
@@ -53,7 +54,7 @@ def measure_anatomy(side: Side) -> None:
 def _count_calls(side: Side, hop: Hop, size: str) -> list[str]:
     file = side.files[size].with_name("strace")
     with subprocess.Popen(  # noqa: S603 - a tool of the system
-        ["strace", "-c", "-f", "-q", "-o", str(file), "-p", str(hop.pid)],  # noqa: S607
+        ["strace", "-c", "-f", "-q", "-o", str(file), "-p", _list_processes(hop)],  # noqa: S607
         stderr=subprocess.DEVNULL,
     ) as strace:
         _wait_until_attached(strace)
@@ -72,7 +73,7 @@ def _share_cpu(side: Side, hop: Hop, size: str) -> list[list[str]]:
     data = side.files[size].with_name("perf.data")
     load = side.load(hop.name, size, _CONNECTIONS)
     with subprocess.Popen(  # noqa: S603 - a tool of the system
-        [*_PERF_RECORD, "-o", str(data), "-p", str(hop.pid)], stderr=subprocess.DEVNULL
+        [*_PERF_RECORD, "-o", str(data), "-p", _list_processes(hop)], stderr=subprocess.DEVNULL
     ) as perf:
         _wait_until_attached(perf)
         load.seconds(_MAILS)
@@ -91,6 +92,12 @@ def _share_cpu(side: Side, hop: Hop, size: str) -> list[list[str]]:
         for share, name in _OBJECT.findall(said)
         if float(share) / 100 >= _LEAST_SHARE
     ]  # fmt: skip
+
+
+def _list_processes(hop: Hop) -> str:
+    """Name a hop's process and its workers, as both tools take them."""
+    assert hop.pid is not None
+    return ",".join(map(str, (hop.pid, *process_tree.children(hop.pid))))
 
 
 def _wait_until_attached(tool: subprocess.Popen[bytes]) -> None:

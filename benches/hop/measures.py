@@ -338,6 +338,24 @@ def _growth_row(side: Side, size: str, connections: int) -> list[str]:
     return [size, str(connections), *cpu]
 
 
+def measure_workers(side: Side) -> None:
+    """Two workers beside one; no bar, as generator and sink need the same two cores."""
+    two = side.bench.start_proxy(
+        "two workers", side.sink.port, tracking=True, settings=["workers = 2"]
+    )
+    both = replace(side, hops={**side.hops, two.name: two})
+    rows = []
+    for size in ("3.8 KB", "40 KB"):
+        say(f"workers, {size}")
+        loads = {name: both.load(name, size, 50) for name in (HAPROXY, TRACKING, two.name)}
+        race = both.race(loads)
+        for name, load in loads.items():
+            ratio = race.ratio(name, HAPROXY).median
+            rows.append([size, *_speed_row(race, name, load, ratio)])
+    head = ["size", "hop", "mails/s", "of haproxy's", "CPU of the hop, µs a mail"]
+    side.report.table("Two workers, C = 50", head, rows)
+
+
 def check_mails(side: Side) -> None:
     """Send one mail through each of our proxies to a sink that looks into it."""
     for name, arrives in ((TRACKING, "tracked"), (PASSING, "untouched")):

@@ -66,7 +66,7 @@ mod _core {
     #[pymodule_export]
     use super::recipe::Recipe;
     #[pymodule_export]
-    use super::smtp::{find_end_of_data, relax_body, stuff, unstuff};
+    use super::smtp::{find_end_of_data, normalize, relax_body, stuff, unstuff};
     #[pymodule_export]
     use super::stream::HtmlStream;
     #[pymodule_export]

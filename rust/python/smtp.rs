@@ -35,6 +35,13 @@ pub(super) fn stuff<'py>(py: Python<'py>, message: &[u8]) -> Bound<'py, PyBytes>
     PyBytes::new(py, &without_gil(py, message.len(), || data::stuff(message)))
 }
 
+/// Wire bytes with lone CRs and LFs → wire bytes in which only CRLF is left.
+#[pyfunction]
+#[pyo3(signature = (wire, /))]
+pub(super) fn normalize<'py>(py: Python<'py>, wire: &[u8]) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &without_gil(py, wire.len(), || data::normalize(wire)))
+}
+
 /// The body that begins at `start` of wire bytes, in DKIM's relaxed form.
 #[pyfunction]
 #[pyo3(signature = (wire, start, /))]

@@ -5,6 +5,7 @@
 //! one can be made to see a second message inside the first (SMTP smuggling).
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::{memchr2_iter, memmem};
 
@@ -77,6 +78,49 @@ fn find_bare_newline(wire: &[u8]) -> Option<usize> {
         let wanted = if is_lf_due { b'\n' } else { b'\r' };
         other.and_then(|other| wire.get(other)) != Some(&wanted)
     })
+}
+
+/// Makes CRLF of every line's end, and spaces of other CRs; for wire bytes that [`unstuff`] refuses.
+///
+/// A line ends at its LF, with all CRs before it, as servers that take bare LF read it. So nothing
+/// that such a server would take for the end of the data stays: [`unstuff`] and [`stuff`] put a dot
+/// in front of it.
+#[must_use]
+pub fn normalize(wire: &[u8]) -> Vec<u8> {
+    let mut normal = Vec::with_capacity(wire.len() + wire.len() / 32);
+    let mut copied = 0;
+    let mut carriage_returns = 0..0;
+    for at in memchr2_iter(b'\r', b'\n', wire) {
+        if carriage_returns.end != at {
+            replace_by_spaces(wire, &mut normal, &mut copied, &carriage_returns);
+            carriage_returns = at..at;
+        }
+        if wire.get(at) == Some(&b'\r') {
+            carriage_returns.end = at + 1;
+            continue;
+        }
+        normal.extend_from_slice(wire.get(copied..carriage_returns.start).unwrap_or_default());
+        normal.extend_from_slice(b"\r\n");
+        copied = at + 1;
+        carriage_returns = copied..copied;
+    }
+    replace_by_spaces(wire, &mut normal, &mut copied, &carriage_returns);
+    normal.extend_from_slice(wire.get(copied..).unwrap_or_default());
+    normal
+}
+
+/// Appends what comes before some CRs, and spaces for them.
+fn replace_by_spaces(
+    wire: &[u8],
+    normal: &mut Vec<u8>,
+    copied: &mut usize,
+    carriage_returns: &Range<usize>,
+) {
+    if !carriage_returns.is_empty() {
+        normal.extend_from_slice(wire.get(*copied..carriage_returns.start).unwrap_or_default());
+        normal.resize(normal.len() + carriage_returns.len(), b' ');
+        *copied = carriage_returns.end;
+    }
 }
 
 /// Makes wire bytes of a message: dots before lines that begin with one, and the end line.
@@ -175,6 +219,13 @@ mod tests {
         assert_eq!(stuff(b".\r\n.\r\n"), b"..\r\n..\r\n.\r\n");
     }
 
+    #[test]
+    fn lone_line_feeds_end_lines_and_lone_carriage_returns_are_spaces() {
+        assert_eq!(normalize(b"a\nb\r\nc\r\r\nd\re\n\rf\r"), b"a\r\nb\r\nc\r\nd e\r\n f ");
+        assert_eq!(normalize(b"\n.\n\r.\r\n"), b"\r\n.\r\n .\r\n");
+        assert_eq!(normalize(b""), b"");
+    }
+
     /// The rule read off the RFC, line by line.
     fn naive_stuff(message: &str) -> String {
         let lines = message.split_inclusive("\r\n");
@@ -206,6 +257,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_normalized_is_not_refused(wire in "[\r\n.a]{0,20}") {
+            let normal = normalize(wire.as_bytes());
+            prop_assert!(unstuff(&normal).is_ok());
+            prop_assert_eq!(normalize(&normal), normal);
+        }
+
         #[test]
         fn unstuffing_is_what_the_rfc_says(wire in "(\r\n|\r\n|\r\n|\r|\n|[.a]){0,60}") {
             let message = unstuff(wire.as_bytes()).map(Cow::into_owned);

@@ -315,4 +315,4 @@ def test_a_reader_who_wakes_up_reads_every_line(
         == MAILS
         == len(mailbox.arrivals)
     )
-    assert lines[-1]["event"] == "proxy.closed"
+    assert "proxy.closed" in [each["event"] for each in lines]

@@ -186,7 +186,7 @@ async def test_a_file_that_now_asks_for_a_guard_of_an_open_port_leaves_everythin
         )
         server.hang_up()
         reloaded = await asyncio.to_thread(server.event, "configuration.reloaded")
-        assert reloaded["workers"] == "replaced"
+        assert reloaded["workers"] == "kept"  # it was Momentum's own word before
 
 
 async def test_a_changed_policy_is_asked(proxy: RunningProxy) -> None:

@@ -127,6 +127,21 @@ def test_of_several_upstreams_one_that_is_up_gets_the_mail(config: Path, start: 
         assert (len(mailbox.arrivals), len(other.arrivals)) == (1, 1)
 
 
+@pytest.mark.usefixtures("config")
+def test_a_password_for_the_upstream_that_is_not_there_is_a_fault_at_start(
+    config: Path, run: Run
+) -> None:
+    old = 'upstream = "127.0.0.1:9"'
+    auth = 'upstream_user = "a"\nupstream_password = "env:NO_SUCH_PASSWORD"'
+    replace_in_file(config, old, f"{old}\n{auth}")
+    started = run("proxy")
+    assert started.code == 1
+    assert (
+        "upstream: password: env:NO_SUCH_PASSWORD: there is no such environment variable"
+        in started.errors
+    )
+
+
 def code_of(error: smtplib.SMTPException) -> int:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return next(code for code, _ in error.recipients.values())

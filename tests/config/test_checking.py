@@ -127,6 +127,10 @@ def test_what_the_command_line_says_stands_in_place_of_the_files_words(folder: P
         ('[upstream]\na = "127.0.0.1:25"', "6: upstream.a: found "),
         ('[upstream.""]\naddress = "127.0.0.1:25"', '5: upstream."": found "", allowed: a name'),
         ('[upstreams.a]\naddress = "127.0.0.1:25"', "5: upstreams: unknown; did you mean up"),
+        ('[client."10.0.0.1/8"]\nmax_messages = 1', '5: client."10.0.0.1/8": found "10.'),
+        ('[client."::1"]\n[client."0:0::1"]', '6: client."0:0::1": the same as [client."::1"]; '),
+        ("[user.Shop]\n[user.SHOP]", "6: user.SHOP: the same as [user.Shop]; keep one"),
+        ("[user.shop]\nmax_messages = 0", "6: user.shop.max_messages: found 0, allowed: a whole"),
     ],
 )
 def test_a_fault_in_a_table_of_a_family_has_its_place(
@@ -162,6 +166,13 @@ NOWHERE = (
         (
             f'upstream = "127.0.0.1:25"\nupstream_tls_fingerprints = ["{"AB" * 32}"]\n',
             '4: proxy.upstream_tls_fingerprints: does nothing unless tls is "require" or ',
+        ),
+        (
+            (
+                'proxy_protocol_from = ["::1"]\nauth_passthrough = true\n[upstream.a]\n'
+                'address = "192.0.2.1:25"\ntls = "none"\n'
+            ),
+            "7: upstream.a.tls: auth_passthrough would send passwords in plain text unless tls ",
         ),
         ('upstream = "127.0.0.1:25"\nupstream_user = "a"\n', "needs a password too"),
         ('upstream = "127.0.0.1:25"\nupstream_password = "env:X"\n', "needs a user too"),

@@ -240,7 +240,7 @@ async def test_a_sound_header_that_is_refused_is_noticed(
 async def test_a_header_that_is_not_obeyed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     on = Origin(value=True, source="header")
     monkeypatch.setattr(
-        "msys_track.dispatch.message.resolve",
+        "msys_track.dispatch.prepared.resolve",
         lambda *told: resolve(*told)._replace(click_tracking=on),
     )
     noticed = await list_failures()

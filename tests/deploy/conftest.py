@@ -49,16 +49,22 @@ class SetUp:
     """The MTA's."""
 
 
-Start: TypeAlias = Callable[[box.Server, Callable[[Ports], dict[str, str]], str], SetUp]
+Start: TypeAlias = Callable[..., SetUp]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start an MTA with files made for its ports; `greets` names the port that says it is up."""
+    """Start an MTA with files made for its ports; `greets` names the port that says it is up.
+
+    `settings` are lines more in `[proxy]`.
+    """
     with ExitStack() as ends:
 
         def start_one(
-            server: box.Server, files: Callable[[Ports], dict[str, str]], greets: str
+            server: box.Server,
+            files: Callable[[Ports], dict[str, str]],
+            greets: str,
+            settings: str = "",
         ) -> SetUp:
             mailbox = ends.enter_context(MailServer())
             ports = Ports(**dict(zip(("mta", "proxy", "upstream"), _find_ports(3), strict=True)),
@@ -71,7 +77,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             text = ports.read("msys-track.toml")
             if greets == "mta":  # nothing behind the proxy but where mail ends
                 text = text.replace(f":{ports.upstream}", f":{ports.out}")
-            (tmp_path / "msys-track.toml").write_text(text, encoding="utf-8")
+            (tmp_path / "msys-track.toml").write_text(text + settings, encoding="utf-8")
             proxy = processes.Server(tmp_path, "proxy", "--config", "msys-track.toml")
             ends.callback(proxy.kill)
             return SetUp(ports=ports, mailbox=mailbox, proxy=proxy.listening(), log=log)

@@ -8,16 +8,24 @@ from email import policy
 from pathlib import Path
 
 import pytest
+from tests.certificates import make_certificate
 from tests.deploy import servers
 from tests.deploy.conftest import Ports, SetUp, Start
 from tests.faults.mails import SENDER, compose_mail, recipients_of, targets_of
 from tests.proxied import find_tracked_urls
+from tests.users import PASSWORD, write_users
 
 from msys_track.keys.ring import KeyRing
 
 pytestmark = pytest.mark.timeout(240)
 
 _PATIENCE_SECONDS = 120
+_LOGIN = """\
+networks = ["192.0.2.0/24"]
+auth_users = "users.toml"
+tls_certificate = "server.crt"
+tls_key = "server.key"
+"""
 _MAILS = 30
 _REFUSALS = 60
 _MORE_THAN_A_CONNECTION_TAKES = 230
@@ -79,6 +87,27 @@ def test_postfix_relays_everything_through_the_proxy(start: Start, tmp_path: Pat
         lambda ports: postfix_files(ports, "postfix-relayhost", front=True),
         "mta",
     )
+    send(set_up.ports.mta, _MAILS, readers=2)
+    hold_arrivals(set_up, tmp_path, _MAILS, readers=2)
+    assert set_up.proxy.stop().code == 0
+
+
+def test_postfix_logs_in_to_a_proxy_elsewhere(start: Start, tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path)
+    write_users(tmp_path / "users.toml", "shop")
+
+    def files(ports: Ports) -> dict[str, str]:
+        main = ports.read("postfix-relayhost-login/main.cf")
+        main = main.replace("track.shop.example", "localhost")
+        main = main.replace("/etc/ssl/certs/ca-certificates.crt", "/etc/postfix/ca.pem")
+        return {
+            "/etc/postfix/added/main.cf": f"{main}smtp_host_lookup = native\n",
+            "/etc/postfix/added/master.cf": f"127.0.0.1:{ports.mta} inet n - n - - smtpd\n",
+            "/etc/postfix/ca.pem": certificate.certificate.read_text(encoding="ascii"),
+            "/etc/postfix/msys-track-password": f"[localhost]:{ports.proxy} shop:{PASSWORD}\n",
+        }
+
+    set_up = start(servers.POSTFIX, files, "mta", settings=_LOGIN)
     send(set_up.ports.mta, _MAILS, readers=2)
     hold_arrivals(set_up, tmp_path, _MAILS, readers=2)
     assert set_up.proxy.stop().code == 0

@@ -1,7 +1,8 @@
 """The account of a run: what the client was promised against what the sink has.
 
-Lost, crossed, broken, doubled and denied mails are faults. A double is none where the client could
-not know: it saw no answer to a try, or was told that the upstream's was lost.
+Lost, crossed, broken, doubled and denied mails are faults. A double is none where nobody could
+know better: the client saw no answer to a try, or was told that the upstream's was lost; or the
+upstream itself never answered. A mail that a report to its sender names (RFC 3464) is not lost.
 """
 
 import json
@@ -18,6 +19,14 @@ _UNKNOWN = "may have been accepted"
 """What an answer says that leaves open whether the upstream has the mail."""
 _IN_PART = "copies relayed"
 """What a refusal says when some readers have the mail."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What a sink has taken, and whether its answer has left."""
+
+    arrival: Arrival
+    is_answered: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,8 +84,10 @@ class Account:
     """Never accepted, never refused for good; the client has them still."""
     arrived: int
     """Copies in the sink."""
+    reported: int
+    """Readers that a report names to the sender."""
     repeated: int
-    """Copies more than one, where the client could not know."""
+    """Copies more than one, where nobody could know."""
     lost: tuple[str, ...]
     crossed: tuple[str, ...]
     broken: tuple[str, ...]
@@ -104,14 +115,22 @@ class Account:
 
 def draw_account(
     sent: Mapping[str, Sent],
-    arrivals: Iterable[Arrival],
+    entries: Iterable[Entry],
     keys: KeyRing,
 ) -> Account:
     """Compare the client's log with the sink's journal."""
     copies: Counter[tuple[str, str]] = Counter()
+    answered: Counter[tuple[str, str]] = Counter()
+    reported: set[tuple[str, str]] = set()
     crossed, broken = [], []
-    for arrival in arrivals:
-        copies.update((arrival.mail_id, recipient) for recipient in arrival.recipients)
+    for entry in entries:
+        arrival = entry.arrival
+        if arrival.reported:
+            reported.update((arrival.mail_id, to) for to in arrival.reported)
+            continue
+        names = [(arrival.mail_id, to) for to in arrival.recipients]
+        copies.update(names)
+        answered.update(names if entry.is_answered else ())
         name = f"{arrival.mail_id} to {', '.join(arrival.recipients)}"
         known = sent.get(arrival.mail_id)
         if known is None or not set(arrival.recipients) <= set(known.recipients):
@@ -128,13 +147,16 @@ def draw_account(
             if each.answer.startswith("2")
             for recipient in each.accepted
         }
-        lost += [f"{mail_id} to {to}" for to in sorted(promised) if not copies[mail_id, to]]
-        for recipient in mail.recipients:
-            more = copies[mail_id, recipient] - 1
-            if more > mail.unknown_tries:
-                doubled.append(f"{mail_id} to {recipient}: {more + 1} copies, {mail.tries}")
-            elif more > 0:
-                repeated += more
+        lost += [
+            f"{mail_id} to {to}"
+            for to in sorted(promised)
+            if not copies[mail_id, to] and (mail_id, to) not in reported
+        ]
+        for to in mail.recipients:
+            if answered[mail_id, to] - 1 > mail.unknown_tries:
+                doubled.append(f"{mail_id} to {to}: {answered[mail_id, to]} copies, {mail.tries}")
+            else:
+                repeated += max(0, copies[mail_id, to] - 1)
     denied = [
         f"{mail_id}: {mail.tries[-1].answer}"
         for mail_id, mail in sent.items()
@@ -147,6 +169,7 @@ def draw_account(
         refused=sum("5" in each and "2" not in each for each in answers),
         given_up=sum(not mail.is_over for mail in sent.values()),
         arrived=copies.total(),
+        reported=len(reported),
         repeated=repeated,
         lost=tuple(lost),
         crossed=tuple(crossed),
@@ -156,19 +179,28 @@ def draw_account(
     )
 
 
-def read_journal(file: Path) -> Iterator[Arrival]:
+def read_journal(file: Path) -> list[Entry]:
     """Read a sink's journal; a line that a killed sink left unfinished was never answered."""
+    arrivals: dict[str, Arrival] = {}
+    answered: set[str] = set()
     for line in file.read_text(encoding="utf-8").splitlines():
         try:
             fields = json.loads(line)
         except json.JSONDecodeError:
             continue
-        yield Arrival(
+        if "answered" in fields:
+            answered.add(fields["answered"])
+            continue
+        arrivals[fields["key"]] = Arrival(
             mail_id=fields["mail_id"],
             recipients=tuple(fields["recipients"]),
             paths=tuple(fields["paths"]),
             is_whole=fields["is_whole"],
+            reported=tuple(fields["reported"]),
         )
+    return [
+        Entry(arrival=arrival, is_answered=key in answered) for key, arrival in arrivals.items()
+    ]
 
 
 def _find_crossings(arrival: Arrival, keys: KeyRing) -> Iterator[str]:

@@ -9,6 +9,7 @@ LINKS = 3
 
 _RECIPIENT_DOMAIN = "reader.example"
 _ID = re.compile(rb"^Subject: (\S+)\r$", re.MULTILINE)
+_FAILED = re.compile(rb"^Final-Recipient: rfc822; *(\S+)\r$", re.MULTILINE | re.IGNORECASE)
 _TRACKED_PATH = re.compile(rf'"http://{re.escape(TRACKING_DOMAIN)}(/[^"]*)"'.encode())
 
 
@@ -43,11 +44,19 @@ class Arrival:
     """Of tracked URLs."""
     is_whole: bool
     """The last line is the mail's own."""
+    reported: tuple[str, ...] = ()
+    """For a report to the sender (RFC 3464): the recipients that it says were not reached."""
 
 
 def read_arrival(message: bytes, recipients: tuple[str, ...]) -> Arrival:
-    found = _ID.search(message)
-    mail_id = found[1].decode("ascii") if found else ""
+    reported = tuple(to.decode() for to in _FAILED.findall(message))
+    # The report's own subject comes first, then that of the mail.
+    found = _ID.findall(message)
+    mail_id = found[-1].decode("ascii") if found else ""
+    if recipients == (SENDER,):
+        return Arrival(
+            mail_id=mail_id, recipients=recipients, paths=(), is_whole=True, reported=reported
+        )
     return Arrival(
         mail_id=mail_id,
         recipients=recipients,

@@ -52,8 +52,7 @@ async def send_an_endless_header(
         b"EHLO client.example\r\nMAIL FROM:<a@client.example>\r\n"
         b"RCPT TO:<b@client.example>\r\nDATA\r\n"
     )
-    while not (await reader.readline()).startswith(b"354"):
-        pass
+    await _wait_for_data(reader)
     line = b"X-Endless: " + b"x" * 900 + b"\r\n"
     for _ in range(_ENDLESS_BYTES // _PIECE):
         writer.write(line * (_PIECE // len(line)))
@@ -65,8 +64,7 @@ async def leave_in_the_data(reader: asyncio.StreamReader, writer: asyncio.Stream
         b"EHLO client.example\r\nMAIL FROM:<a@client.example>\r\n"
         b"RCPT TO:<b@client.example>\r\nDATA\r\n"
     )
-    while not (await reader.readline()).startswith(b"354"):
-        pass
+    await _wait_for_data(reader)
     writer.write(b"Subject: left\r\n\r\nwithout an end")
     await writer.drain()
 
@@ -75,6 +73,12 @@ async def reads_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
     reader.feed_eof()
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     await send_many_commands(reader, writer)
+
+
+async def _wait_for_data(reader: asyncio.StreamReader) -> None:
+    while not (line := await reader.readline()).startswith(b"354"):
+        if not line:
+            raise ConnectionResetError("the proxy has closed the connection")
 
 
 NUISANCES: tuple[Nuisance, ...] = (

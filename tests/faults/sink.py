@@ -2,7 +2,7 @@
 
 usage: python -m tests.faults.sink PORT JOURNAL [--refuse-recipient-every N] …
 What is in the journal was taken: the line is written before the answer, and a write that has
-returned outlives the process.
+returned outlives the process. A second line says that the answer has left.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import re
 import socket
 from dataclasses import asdict
 
-from tests.faults.mails import read_arrival
+from tests.faults.mails import SENDER, read_arrival
 
 _OFFER = b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 0\r\n"
 _END = b"\r\n.\r\n"
@@ -65,16 +65,24 @@ class Sink:
             await self._write(writer, reply)
 
     def _answer_recipient(self, line: bytes, recipients: list[str]) -> bytes:
-        if _is_due(self._recipients, self._faults.refuse_recipient_every):
-            return b"550 5.1.1 No such user\r\n"
         found = _PATH.match(line)
-        recipients.append(found[1].decode() if found else "")
+        recipient = found[1].decode() if found else ""
+        # A report that is refused is dropped (RFC 5321 section 6.1): the sender takes them all.
+        is_due = recipient != SENDER and _is_due(
+            self._recipients, self._faults.refuse_recipient_every
+        )
+        if is_due:
+            return b"550 5.1.1 No such user\r\n"
+        recipients.append(recipient)
         return b"250 2.1.5 Ok\r\n"
 
     async def _take(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to: tuple[str, ...]
     ) -> bytes | None:
-        """Read a message and keep it; None where the connection ends."""
+        """Read a message, keep it and answer; gives an answer that is still to be sent.
+
+        None where the connection ends.
+        """
         number = next(self._messages)
         if _divides(self._faults.close_in_data_every, number):
             await reader.read(100)
@@ -84,13 +92,18 @@ class Sink:
         message = data.removesuffix(b".\r\n").replace(b"\r\n..", b"\r\n.")
         if _divides(self._faults.defer_every, number):
             return b"451 4.3.0 Try again\r\n"
-        entry = asdict(read_arrival(message, to))
-        os.write(self._journal, (json.dumps(entry) + "\n").encode())
+        key = f"{os.getpid()}.{number}"
+        self._note({"key": key, **asdict(read_arrival(message, to))})
         await asyncio.sleep(self._faults.seconds_before_the_answer)
         if _divides(self._faults.close_after_data_every, number):
             writer.transport.abort()
             return None
-        return f"250 2.0.0 Ok: queued as {os.getpid()}.{number}\r\n".encode()
+        await self._write(writer, f"250 2.0.0 Ok: queued as {key}\r\n".encode())
+        self._note({"answered": key})
+        return b""
+
+    def _note(self, line: dict[str, object]) -> None:
+        os.write(self._journal, (json.dumps(line) + "\n").encode())
 
     async def _write(self, writer: asyncio.StreamWriter, reply: bytes) -> None:
         seconds = self._faults.seconds_a_byte

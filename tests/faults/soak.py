@@ -21,7 +21,7 @@ from typing import TypeAlias
 from tests import process_tree
 from tests.faults.account import Account
 from tests.faults.nuisances import NUISANCES, annoy
-from tests.faults.stage import Stage
+from tests.faults.stage import SPOOL, Stage
 
 _FAULTY_UPSTREAM = (
     (),
@@ -49,6 +49,8 @@ class Soak:
         self._faults: dict[str, Fault] = {
             "proxy killed": self._kill_proxy,
             "worker killed": self._kill_worker,
+            "worker stopped": self._stop_worker,
+            "program replaced": self._replace_program,
             "proxy stopped and started": self._restart_proxy,
             "proxy told to read its configuration": self._hang_up,
             "upstream killed": self._kill_upstream,
@@ -63,7 +65,7 @@ class Soak:
         while time.monotonic() < ends:
             await asyncio.sleep(self._random.random() * _MAX_PAUSE_SECONDS)
             name = self._random.choice(list(self._faults))
-            if name == "worker killed" and not self._stage.proxy.workers:
+            if name.startswith("worker") and not self._stage.proxy.workers:
                 continue
             await self._faults[name]()
             self.happened[name] += 1
@@ -82,6 +84,12 @@ class Soak:
 
     async def _kill_worker(self) -> None:
         os.kill(self._random.choice(self._stage.proxy.workers), signal.SIGKILL)
+
+    async def _stop_worker(self) -> None:
+        os.kill(self._random.choice(self._stage.proxy.workers), signal.SIGTERM)
+
+    async def _replace_program(self) -> None:
+        os.kill(self._stage.proxy.pid, signal.SIGUSR2)
 
     async def _restart_proxy(self) -> None:
         assert await self._stage.proxy.stop() == 0, self._stage.proxy.written
@@ -107,7 +115,11 @@ async def run_soak(arguments: argparse.Namespace, folder: Path) -> Account:
     seed = arguments.seed
     random = Random(seed)  # noqa: S311 - the same faults every time is the point
     async with Stage(
-        folder, *arguments.setting, seed=seed, connections=arguments.connections
+        folder,
+        f"workers = {arguments.workers}",
+        "" if arguments.no_spool else SPOOL,
+        seed=seed,
+        connections=arguments.connections,
     ) as stage:
         await stage.start()
         soak = Soak(stage, random)
@@ -134,9 +146,8 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--connections", type=int, default=30)
-    parser.add_argument(
-        "--setting", action="append", default=[], help="a line more in [proxy], or a table"
-    )
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--no-spool", action="store_true", help="nothing is kept")
     return parser.parse_args()
 
 

@@ -25,6 +25,7 @@ from msys_track.keys.file import create
 _PATIENCE_SECONDS = 20
 _SETTLE_SECONDS = 60
 _POLL_SECONDS = 0.02
+_SPOOL_POLL_SECONDS = 1
 _LOG_CHARACTERS = 4_000
 
 _CONFIGURATION = """\
@@ -38,6 +39,16 @@ listen = "127.0.0.1:{port}"
 upstream = "127.0.0.1:{upstream}"
 upstream_connect_timeout_seconds = 2
 {settings}
+"""
+
+
+# What remains of a mail is kept, and goes out soon.
+SPOOL = """\
+[spool]
+mode = "partial"
+path = "spool"
+first_retry_seconds = 1
+last_retry_seconds = 2
 """
 
 
@@ -69,7 +80,7 @@ class Child:
         return process_tree.children(self.pid)
 
     async def start(self, *more: str) -> None:
-        """Start it and wait until it listens."""
+        """Start it and wait until it greets."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603, ASYNC220 - our own programs
                 [*self._command, *more],
@@ -80,9 +91,9 @@ class Child:
                 env=environment(self._env),
             )
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not await self._is_listening():
+        while not await self._greets():
             assert self._process.poll() is None, self.written
-            assert time.monotonic() < deadline, f"it does not listen: {self.written}"
+            assert time.monotonic() < deadline, f"it does not greet: {self.written}"
             await asyncio.sleep(_POLL_SECONDS)
 
     @property
@@ -116,13 +127,19 @@ class Child:
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
 
-    async def _is_listening(self) -> bool:
+    async def _greets(self) -> bool:
+        # A supervisor listens before its workers take anybody.
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         except OSError:
             return False
-        writer.close()
-        return True
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                return (await reader.readline()).startswith(b"220")
+        except (TimeoutError, ConnectionError):
+            return False
+        finally:
+            writer.close()
 
 
 class Stage:
@@ -138,7 +155,7 @@ class Stage:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
-        port, upstream = _free_ports(2)
+        port, upstream = free_ports(2)
         text = _CONFIGURATION.format(
             domain=TRACKING_DOMAIN, port=port, upstream=upstream, settings="\n".join(settings)
         )
@@ -183,16 +200,25 @@ class Stage:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def settle(self) -> Account:
-        """Let every mail end with nothing failing any more; stop, and draw the account."""
+        """Let every mail end with nothing failing any more; stop, and draw the account.
+
+        What the spool has is waited for: it counts when it has arrived.
+        """
         await self.clients.settle(_SETTLE_SECONDS)
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while self._draw_account().lost and time.monotonic() < deadline:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(_SPOOL_POLL_SECONDS)
         code = await self.proxy.stop()
         assert code == 0, self.proxy.written
         await self.upstream.kill()
+        return self._draw_account()
+
+    def _draw_account(self) -> Account:
         keys = KeyRing.load(str(self.folder / "keys.toml"))
         return draw_account(self.clients.sent, read_journal(self.journal), keys)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         servers = [
             stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import pytest
-from tests.faults.account import Account, Sent, Try, draw_account
-from tests.faults.mails import Arrival, compose_mail, read_arrival, recipients_of
+from tests.faults.account import Account, Entry, Sent, Try, draw_account
+from tests.faults.mails import SENDER, Arrival, compose_mail, read_arrival, recipients_of
 
 from msys_track import KeyRing, TrackingOptions, rewrite
 
@@ -28,7 +28,7 @@ def tracked(reader: str, *, about: str = "m1") -> Arrival:
 
 
 def draw(mail: Sent, arrivals: Sequence[Arrival]) -> Account:
-    return draw_account({"m1": mail}, arrivals, KEYS)
+    return draw_account({"m1": mail}, [Entry(arrival=each) for each in arrivals], KEYS)
 
 
 def test_a_mail_that_arrived_once_for_each_reader_is_no_fault() -> None:
@@ -106,3 +106,23 @@ def test_a_refusal_for_good_says_who_has_the_mail_all_the_same() -> None:
     copies = [tracked(READERS[0])]
     assert draw(answered("550 5.7.1 No"), copies).denied == ("m1: 550 5.7.1 No",)
     assert not draw(answered("554 5.3.0 1 of 2 copies relayed; not to …"), copies).faults
+
+
+def test_a_second_copy_of_what_the_upstream_never_answered_is_no_fault() -> None:
+    first = Entry(arrival=tracked(READERS[0]), is_answered=False)
+    copies = [first, *(Entry(arrival=tracked(reader)) for reader in READERS)]
+    account = draw_account({"m1": answered("250 Ok")}, copies, KEYS)
+    assert not account.faults
+    assert account.repeated == 1
+
+
+def test_a_reader_whom_a_report_names_is_not_lost() -> None:
+    report = read_arrival(
+        b"Subject: Undelivered\r\n\r\nFinal-Recipient: rfc822; "
+        + READERS[1].encode()
+        + b"\r\n\r\nSubject: m1\r\n",
+        (SENDER,),
+    )
+    account = draw(answered("250 Ok"), [tracked(READERS[0]), report])
+    assert not account.faults
+    assert account.reported == 1

@@ -18,6 +18,8 @@ from msys_track.relay.upstream import Upstream
 
 MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
 ACCEPTED = "250 2.0.0 Ok: queued as 4711"
+# All that the upstream says of a message is the answer to DATA; `test_recipients.py` has the rest.
+SETTINGS = {"listen_port": 0, "drain_seconds": 2, "recipients": "at_the_end"}
 TRACKING = TrackingOptions(
     open_tracking=True, click_tracking=True, tracking_domain="click.example.com"
 )
@@ -76,7 +78,7 @@ async def start(keys: KeyRing) -> AsyncIterator[Start]:
             next_hop = Upstream(UpstreamSettings(**{"port": scripted.port, **(hop or {})}))
             ends.push_async_callback(next_hop.close)
             proxy = await serve(
-                ProxySettings(**{"listen_port": 0, "drain_seconds": 2, **settings}),
+                ProxySettings(**{**SETTINGS, **settings}),
                 rewriter or Dispatcher(keys=keys, options=options),
                 next_hop,
                 **(serve_with or {}),

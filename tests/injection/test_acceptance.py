@@ -750,8 +750,9 @@ async def test_a_client_that_leaves_after_the_dot_does_not_stop_its_mail(
     assert harness.proxy.in_flight_bytes == 0
 
 
+@pytest.mark.parametrize("leave", ["reset", "close"])
 async def test_a_client_that_leaves_before_anything_is_sent_stops_its_mail(
-    connect: Connect,
+    connect: Connect, leave: str
 ) -> None:
     """It got no answer and will try again; to send would be to send twice."""
     gate = asyncio.Event()
@@ -760,7 +761,10 @@ async def test_a_client_that_leaves_before_anything_is_sent_stops_its_mail(
     await client.envelope(*THREE)
     client.send(HTML_WIRE + b".\r\n")
     await until(lambda: any("MAIL" in each for each in harness.upstream.commands))
-    client.reset()
+    if leave == "reset":
+        client.reset()
+    else:
+        client.writer.close()
     await asyncio.sleep(0.02)
     gate.set()
     await until(lambda: harness.counts.get("messages.refused.client_gone"))

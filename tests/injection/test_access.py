@@ -12,12 +12,13 @@ from tests.certificates import make_certificate
 from tests.users import CHEAP, PASSWORD, write_users
 
 from msys_track.errors import SettingsError, UsersError
-from msys_track.injection.access import Access, Limits, Visitor
+from msys_track.injection.access import Access
 from msys_track.injection.access_settings import AccessSettings, ClientSettings, LimitSettings
 from msys_track.injection.faults import find_faults
 from msys_track.injection.interfaces import find_networks_around
 from msys_track.injection.settings import ProxySettings
 from msys_track.injection.users import Login, add_user
+from msys_track.injection.visitor import Limits, Visitor
 from msys_track.metrics import Counters
 from msys_track.smtp.address import Address
 from msys_track.smtp.reply import Reply
@@ -228,6 +229,19 @@ def test_right_logins_are_no_guesses(clock: Clock, files: Mapping[str, Any]) -> 
     assert [log_in(admit(access)) for _ in range(3)] == [None] * 3
 
 
+def test_right_logins_at_one_time_are_not_mistaken_for_guesses(
+    clock: Clock, files: Mapping[str, Any]
+) -> None:
+    access = make_access(clock, **files, auth_failures_per_minute=1)
+
+    async def start_many() -> list[Login | Reply]:
+        logins = (admit(access).check_password("shop", PASSWORD) for _ in range(50))
+        return await asyncio.gather(*logins)
+
+    assert asyncio.run(start_many()) == [Login(user="shop")] * 50
+    assert len(access.gates) == 0
+
+
 def test_one_who_logged_in_before_is_not_locked_out_by_a_neighbour(
     clock: Clock, files: Mapping[str, Any]
 ) -> None:
@@ -257,6 +271,37 @@ def test_a_failed_login_is_logged_without_the_password(
     assert failed["client"] == "127.0.0.1"
     assert len(failed["user"]) == 100
     assert "my secret" not in repr(logs)
+
+
+@pytest.mark.parametrize(
+    ("log_addresses", "shown"), [(False, "j…@example.com"), (True, "jo@example.com")]
+)
+def test_a_user_whose_name_is_an_address_is_shortened_in_the_log_unless_asked_for(
+    clock: Clock,
+    files: Mapping[str, Any],
+    log_addresses: bool,  # noqa: FBT001
+    shown: str,
+) -> None:
+    settings = ProxySettings(access=AccessSettings(**files), log_addresses=log_addresses)
+    with capture_logs() as logs:
+        log_in(admit(Access(settings, Counters(), clock)), "jo@example.com", "my secret")
+    assert [each["user"] for each in logs if each["event"] == "auth.failed"] == [shown]
+
+
+def test_each_refusal_and_each_login_can_be_traced(clock: Clock, files: Mapping[str, Any]) -> None:
+    with capture_logs() as logs:
+        visitor = admit(make_access(clock, **files), STRANGER)
+        send(visitor)
+        log_in(visitor, "shop:X-MSYS-SUBACCOUNT=7")
+    refused, logged_in = logs
+    assert (refused["event"], refused["client"], refused["listen"]) == (
+        "client.refused",
+        STRANGER,
+        LISTEN,
+    )
+    assert (refused["why"], refused["code"]) == ("tls_required", 530)
+    assert (logged_in["event"], logged_in["user"]) == ("client.logged_in", "shop")
+    assert logged_in["subaccount_id"] == 7
 
 
 # How much
@@ -447,6 +492,13 @@ OPEN = (
 )
 
 
+def test_the_reference_front_can_not_serve_every_setting(files: Mapping[str, Any]) -> None:
+    settings = ProxySettings(front="aiosmtpd", access=AccessSettings(**files))
+    text = 'front = "aiosmtpd" can\'t serve it; leave the one or the other out'
+    expected = [f"{key}: {text}" for key in ("auth_users", "tls_certificate")]
+    assert [f"{each.key}: {each.text}" for each in find_faults(settings)] == expected
+
+
 @pytest.mark.parametrize("listen", ["::", "192.0.2.1", "10.0.0.1", "mail.example.com"])
 def test_a_listener_that_others_reach_needs_a_rule(clock: Clock, listen: str) -> None:
     assert list_faults(listen) == [OPEN.format(Address(listen, 2525))]
@@ -484,6 +536,21 @@ def test_a_network_of_everybody_is_an_open_relay(network: str) -> None:
     (fault,) = list_faults(networks=(ip_network(network),))
     assert fault.startswith(f"networks: {network} lets in everybody; ")
     assert list_faults(networks=(ip_network(network),), open_relay=True) == []
+
+
+@pytest.mark.parametrize("key", ["proxy_protocol_from", "xclient_from"])
+def test_not_everybody_is_a_trusted_peer(key: str) -> None:
+    rules: dict[str, Any] = {"open_relay": True, key: (EVERYBODY,)}
+    assert list_faults(**rules) == [
+        f"{key}: 0.0.0.0/0 is everybody, who could then be anybody; name peers"
+    ]
+
+
+def test_two_who_check_users_are_one_too_many() -> None:
+    (fault,) = list_faults(
+        auth_users=Path("users.toml"), auth_passthrough=True, tls_certificate=Path("a.pem")
+    )
+    assert fault == "auth_passthrough: the upstream checks AUTH, or auth_users does; keep one"
 
 
 def test_what_needs_tls_needs_a_certificate() -> None:

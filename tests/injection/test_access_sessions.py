@@ -16,11 +16,15 @@ from typing import Any, TypeAlias
 import pytest
 from tests.captured_logs import capture_logs
 from tests.certificates import Certificate, make_certificate
-from tests.injection.conftest import MESSAGE, Harness, Start
-from tests.smtp_client import Client
+from tests.injection.conftest import MESSAGE, TRACKING, Harness, Start
+from tests.proxied import find_tracked_urls
+from tests.smtp_client import Client, TlsClient, inside_tls
+from tests.upstreams import ScriptedUpstream
 from tests.users import PASSWORD, write_users
+from tests.waiting import until
 
 from msys_track.dispatch.dispatcher import Dispatcher
+from msys_track.injection import arrival, handshake
 from msys_track.injection.access_settings import AccessSettings, ClientSettings
 from msys_track.keys.ring import KeyRing
 from msys_track.policy.guard import Guard
@@ -66,33 +70,6 @@ def open_proxy(start: Start, certificate: Certificate, tmp_path: Path) -> Open:
     return open_one
 
 
-class TlsClient(Client):
-    """A client that can begin TLS."""
-
-    def __init__(self, port: int, certificate: Certificate) -> None:
-        super().__init__(port)
-        self._context = certificate.trust()
-
-    async def start_tls(self) -> str:
-        """Say STARTTLS, shake hands, and return the reply to STARTTLS."""
-        reply = await self.say("STARTTLS")
-        await self.shake_hands()
-        return reply
-
-    async def shake_hands(self) -> None:
-        await self.writer.start_tls(self._context, server_hostname="localhost")
-
-
-@contextlib.asynccontextmanager
-async def inside_tls(harness: Harness, certificate: Certificate) -> Any:
-    """Yield a client that has begun TLS and said EHLO."""
-    async with TlsClient(harness.proxy.port, certificate) as client:
-        await client.say("EHLO client.test")
-        assert (await client.start_tls()).startswith("220 2.0.0 ")
-        await client.say("EHLO client.test")
-        yield client
-
-
 # STARTTLS
 
 
@@ -127,7 +104,7 @@ async def test_a_large_message_passes_tls_unchanged(
 ) -> None:
     harness = await open_proxy()
     body = b"".join(b"line %06d of a large message\r\n" % number for number in range(50_000))
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         assert (await client.deliver(b"Subject: x\r\n\r\n" + body)).startswith("250 ")
     assert harness.upstream.arrived[-1].endswith(body)
 
@@ -190,7 +167,7 @@ async def test_a_handshake_that_fails_costs_its_own_connection_only(
         client.send(b"EHLO in.the.clear\r\nMAIL FROM:<a@example.com>\r\n" * 10)
         assert "250" not in await client.rest()
     assert harness.counts["connections.tls_failed"] == 1
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         assert (await client.deliver(MESSAGE)).startswith("250 ")
 
 
@@ -202,7 +179,7 @@ async def test_where_tls_is_required_mail_in_the_clear_is_refused(
     await client.say("EHLO client.test")
     refused = await client.say("MAIL FROM:<a@example.com>")
     assert refused == "530 5.7.0 Must issue a STARTTLS command first"
-    async with inside_tls(harness, certificate) as inside:
+    async with inside_tls(harness.proxy.port, certificate) as inside:
         assert (await inside.deliver(MESSAGE)).startswith("250 ")
 
 
@@ -243,7 +220,7 @@ async def test_a_renewed_certificate_serves_new_connections(
     renewed = make_certificate(tmp_path)
     assert renewed.certificate.read_bytes() != old
     harness.proxy.reload_access()
-    async with inside_tls(harness, renewed) as client:
+    async with inside_tls(harness.proxy.port, renewed) as client:
         assert (await client.say("NOOP")).startswith("250 ")
 
 
@@ -272,7 +249,7 @@ async def test_dialogues_of_auth(
     open_proxy: Open, certificate: Certificate, dialogue: list[tuple[str, str]]
 ) -> None:
     harness = await open_proxy(networks=(NOBODY,))
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         for line, start in dialogue:
             reply = await client.say(line)
             assert reply.startswith(start), (line, reply)
@@ -280,7 +257,7 @@ async def test_dialogues_of_auth(
 
 async def test_only_who_logs_in_may_send(open_proxy: Open, certificate: Certificate) -> None:
     harness = await open_proxy(networks=(NOBODY,))
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         mail = "MAIL FROM:<a@example.com>"
         assert await client.say(mail) == "530 5.7.0 Authentication required"
         assert (await client.say(f"AUTH PLAIN {WRONG}")).startswith("535 ")
@@ -313,11 +290,11 @@ async def test_guessing_ends_the_connection_and_then_waits(
     open_proxy: Open, certificate: Certificate
 ) -> None:
     harness = await open_proxy(networks=(NOBODY,), auth_failures_per_minute=4)
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         replies = [await client.say(f"AUTH PLAIN {WRONG}") for _ in range(3)]
         assert [each[:3] for each in replies] == ["535", "535", "421"]
         assert await client.rest() == ""
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         replies = [await client.say(f"AUTH PLAIN {WRONG}") for _ in range(2)]
         assert [each[:3] for each in replies] == ["535", "454"]
 
@@ -337,7 +314,7 @@ async def test_monstrous_responses_are_refused_and_the_session_goes_on(
     open_proxy: Open, certificate: Certificate, line: bytes
 ) -> None:
     harness = await open_proxy(networks=(NOBODY,))
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         assert (await client.say("AUTH PLAIN")).startswith("334")
         assert (await client.say(line))[:3] in {"500", "501", "535"}
         while (reply := await client.say("NOOP"))[:3] == "501":
@@ -350,12 +327,12 @@ async def test_commands_pipelined_behind_auth_wait_for_its_answer(
     open_proxy: Open, certificate: Certificate
 ) -> None:
     harness = await open_proxy(networks=(NOBODY,))
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         client.send(f"AUTH PLAIN {PLAIN}\r\nMAIL FROM:<a@example.com>\r\nNOOP\r\n".encode())
         assert [each[:3] for each in await client.replies(3)] == ["235", "250", "250"]
         client.send(b"RSET\r\n")
         await client.reply()
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         client.send(f"AUTH PLAIN {WRONG}\r\nMAIL FROM:<a@example.com>\r\nNOOP\r\n".encode())
         assert [each[:3] for each in await client.replies(3)] == ["535", "530", "250"]
 
@@ -364,11 +341,39 @@ async def test_a_client_that_leaves_while_its_password_is_checked_is_forgotten(
     open_proxy: Open, certificate: Certificate
 ) -> None:
     harness = await open_proxy(auth_failure_delay_seconds=30)
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         client.send(f"AUTH PLAIN {WRONG}\r\n".encode())
         client.reset()
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         assert (await client.deliver(MESSAGE)).startswith("250 ")
+
+
+async def test_only_a_user_says_whose_mail_it_is(
+    start: Start, certificate: Certificate, tmp_path: Path
+) -> None:
+    upstream = ScriptedUpstream(
+        extensions=("PIPELINING", "8BITMIME", "SIZE 1000000", "AUTH PLAIN")
+    )
+    rules = AccessSettings(
+        auth_users=write_users(tmp_path / "users.toml"),
+        tls_certificate=certificate.certificate,
+        tls_key=certificate.key,
+    )
+    harness = await start(upstream, access=rules)
+    async with inside_tls(harness.proxy.port, certificate) as client:
+        for login in ("NOOP", f"AUTH PLAIN {PLAIN}"):
+            await client.say(login)
+            await client.say("MAIL FROM:<a@example.com> AUTH=boss@example.com")
+            await client.say("RCPT TO:<b@example.com>")
+            await client.say("DATA")
+            assert (await client.data(MESSAGE)).startswith("250 ")
+    said = [
+        command.partition("AUTH=")[2].split(" ")[0]
+        for dialogue in upstream.dialogues
+        for command in dialogue.commands
+        if command.startswith("MAIL")
+    ]
+    assert said == ["<>", "boss@example.com"]
 
 
 class _Policy:
@@ -397,7 +402,7 @@ async def test_validate_auth_is_called_and_may_refuse(
     def plain(user: str) -> str:
         return base64.b64encode(f"\0{user}\0{PASSWORD}".encode()).decode()
 
-    async with inside_tls(harness, certificate) as client:
+    async with inside_tls(harness.proxy.port, certificate) as client:
         refused = await client.say(f"AUTH PLAIN {plain('shop:X-MSYS-SUBACCOUNT=13')}")
         assert refused == "535 5.7.8 Not this one"
         assert (await client.say("MAIL FROM:<a@example.com>")).startswith("530 ")
@@ -409,6 +414,23 @@ async def test_validate_auth_is_called_and_may_refuse(
         ("validate_auth", "shop", "7"),
         ("validate_data_spool", "shop", "7"),
     ]
+
+
+async def test_links_carry_the_subaccount_that_stands_behind_the_users_name(
+    open_proxy: Open, certificate: Certificate, keys: KeyRing
+) -> None:
+    rewriter = Dispatcher(keys=keys, options=TRACKING)
+    harness = await open_proxy(rewriter=rewriter)
+    html = b"Content-Type: text/html\r\n\r\n<body><a href='http://shop.test/'>x</a></body>\r\n"
+    subaccounts = []
+    for behind in ("", ":X-MSYS-SUBACCOUNT=123", ":X-MSYS-SUBACCOUNT=4"):
+        async with inside_tls(harness.proxy.port, certificate) as client:
+            login = base64.b64encode(f"\0shop{behind}\0{PASSWORD}".encode()).decode()
+            assert (await client.say(f"AUTH PLAIN {login}")).startswith("235 ")
+            assert (await client.deliver(html)).startswith("250 ")
+        found = find_tracked_urls(harness.upstream.arrived[-1], keys)
+        subaccounts.append({each.claims.engagement.subaccount_id for each in found})
+    assert subaccounts == [{None}, {123}, {4}]
 
 
 # Limits
@@ -601,6 +623,88 @@ async def test_a_client_that_sends_its_handshake_with_the_header_loses_no_byte(
     assert (await asyncio.to_thread(send)).startswith(b"220 ")
 
 
+@pytest.mark.parametrize("sent", [b"", V1[:30], V2[:20]])
+async def test_a_header_that_does_not_come_in_time_ends_the_connection(
+    start: Start, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(arrival, "_HEADER_SECONDS", 0.05)
+    harness = await start(access=AccessSettings(proxy_protocol_from=(LOOPBACK,)))
+    greeting, ends = await say_first(harness.proxy.port, sent)
+    assert greeting == ""
+    ends[1].close()
+    assert harness.counts["connections.refused"] == 1
+
+
+# Those who stall
+
+
+async def test_a_handshake_that_does_not_end_in_time_ends_the_connection(
+    open_proxy: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handshake, "_HANDSHAKE_SECONDS", 0.05)
+    harness = await open_proxy(listen_tls=(Address("127.0.0.1", 0),))
+    client = await harness.client()
+    await client.say("EHLO client.test")
+    await client.say("STARTTLS")
+    assert await client.rest() == ""
+    reader, writer = await asyncio.open_connection("127.0.0.1", harness.proxy.socknames[-1].port)
+    assert await reader.read() == b""
+    writer.close()
+    assert harness.counts["connections.tls_failed"] == 2
+
+
+async def test_handshakes_that_stall_count_as_clients(
+    open_proxy: Open, certificate: Certificate
+) -> None:
+    listen = (Address("127.0.0.1", 0),)
+    harness = await open_proxy(listen_tls=listen, settings={"max_connections": 2})
+    port = harness.proxy.socknames[-1].port
+    stalled = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    await until(lambda: harness.proxy.arrivals == 2)
+    client = await harness.client()
+    assert client.greeting == "421 4.3.2 Too many connections"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    with contextlib.suppress(ConnectionResetError):
+        assert await reader.read() == b""
+    for each in (writer, *(writer for _, writer in stalled)):
+        each.transport.abort()
+    await until(lambda: harness.proxy.arrivals == 0)
+    async with inside_tls(harness.proxy.port, certificate) as inside:
+        assert (await inside.deliver(MESSAGE)).startswith("250 ")
+
+
+async def test_a_proxy_that_stops_does_not_wait_for_a_handshake(open_proxy: Open) -> None:
+    harness = await open_proxy(
+        listen_tls=(Address("127.0.0.1", 0),), settings={"drain_seconds": 20}
+    )
+    client = await harness.client()
+    await client.say("EHLO client.test")
+    await client.say("STARTTLS")
+    reader, writer = await asyncio.open_connection("127.0.0.1", harness.proxy.socknames[-1].port)
+    await until(lambda: harness.proxy.arrivals == 1)
+    async with asyncio.timeout(10):
+        await harness.proxy.close()
+    with contextlib.suppress(ConnectionResetError):
+        assert await reader.read() == b""
+    assert await client.rest() == ""
+    writer.close()
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_handshake_is_forgotten(
+    open_proxy: Open,
+) -> None:
+    table = ClientSettings(max_connections=1)
+    harness = await open_proxy(clients={LOOPBACK: table})
+    for _ in range(3):
+        client = await harness.client()
+        assert client.greeting.startswith("220 ")
+        await client.say("EHLO client.test")
+        await client.say("STARTTLS")
+        client.send(bytes.fromhex("16030100c8010000c40303"))
+        client.reset()
+        await until(lambda: not harness.proxy.has_sessions)
+
+
 # XCLIENT
 
 
@@ -637,6 +741,41 @@ async def test_xclient_does_not_make_a_peer_of_the_client_that_it_names(start: S
     assert (await client.say("XCLIENT ADDR=203.0.113.9")).startswith("220 ")
     assert (await client.say("XCLIENT ADDR=127.0.0.1")).startswith("220 ")
     assert (await client.deliver(MESSAGE)).startswith("250 ")
+
+
+async def test_xclient_inside_tls_leaves_the_session_encrypted(
+    open_proxy: Open, certificate: Certificate
+) -> None:
+    harness = await open_proxy(xclient_from=(LOOPBACK,), tls_required=True)
+    async with inside_tls(harness.proxy.port, certificate) as client:
+        assert (await client.say("XCLIENT ADDR=127.0.0.9 LOGIN=shop")).startswith("220 ")
+        assert "STARTTLS" not in await client.say("EHLO mta.test")
+        assert (await client.deliver(MESSAGE)).startswith("250 ")
+
+
+async def test_what_xclient_said_before_tls_counts_no_more_after_it(
+    open_proxy: Open, certificate: Certificate
+) -> None:
+    # Somebody on the line could have said it.
+    harness = await open_proxy(xclient_from=(LOOPBACK,), networks=(NOBODY,))
+    async with TlsClient(harness.proxy.port, certificate) as client:
+        await client.say("EHLO mta.test")
+        assert (await client.say("XCLIENT ADDR=192.0.2.7 LOGIN=shop")).startswith("220 ")
+        await client.say("EHLO mta.test")
+        await client.start_tls()
+        await client.say("EHLO mta.test")
+        refused = await client.say("MAIL FROM:<a@example.com>")
+        assert refused == "530 5.7.0 Authentication required"
+
+
+async def test_a_peer_at_its_limit_of_connections_may_still_name_its_client(start: Start) -> None:
+    table = ClientSettings(max_connections=1)
+    rules = AccessSettings(xclient_from=(LOOPBACK,), clients={LOOPBACK: table})
+    harness = await start(access=rules)
+    client = await harness.client()
+    await client.say("EHLO mta.test")
+    for address in ("127.0.0.8", "127.0.0.9", "203.0.113.9", "127.0.0.8"):
+        assert (await client.say(f"XCLIENT ADDR={address}")).startswith("220 ")
 
 
 @pytest.mark.parametrize("attributes", ["FOO=1", "ADDR=localhost", "ADDR=127.0.0.1 ADDR=::1"])

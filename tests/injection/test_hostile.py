@@ -11,7 +11,10 @@ from typing import NoReturn
 import pytest
 from tests.injection.conftest import ACCEPTED, MESSAGE, Connect, Harness, Start
 from tests.smtp_client import Client
+from tests.upstreams import say
 from tests.waiting import until
+
+from msys_track.smtp.address import Address
 
 pytestmark = pytest.mark.anyio
 
@@ -76,7 +79,57 @@ async def test_too_many_unknown_commands_end_the_session_and_nothing_after_them_
     client.send(b"Accept: */*\r\n" * 6 + b"EHLO evil.test\r\n" + MAIL * 3)
     answers = (await client.rest()).split("\r\n")
     assert answers[-2:] == ["421 4.7.0 Too many unknown commands; goodbye", ""]
+    assert harness.counts["sessions.ended.unknown_commands"] == 1
     await assert_serves(harness)
+
+
+@pytest.mark.parametrize(
+    "command", [b"NOOP\r\n", b"VRFY x\r\n", b"MAIL FROM:<a@b.test>\r\nRSET\r\n"]
+)
+async def test_a_flood_of_commands_does_not_make_others_wait(
+    connect: Connect, command: bytes
+) -> None:
+    harness, flooding = await connect(max_commands_without_mail=10_000_000)
+    other = await harness.client()
+    await flooding.say("EHLO client.test")
+    replies = 200_000
+    flooding.send(command * (replies // command.count(b"\n")))
+    read = 0
+
+    async def read_replies() -> None:
+        nonlocal read
+        while read < replies:
+            read += (await flooding.reader.read(2**16)).count(b"\r\n")
+
+    reading = asyncio.create_task(read_replies())
+    for _ in range(20):
+        assert (await other.say("NOOP")).startswith("250 ")
+    assert read < replies  # otherwise the flood went first
+    await reading
+
+
+async def test_what_is_sent_ahead_of_an_answer_takes_no_memory(connect: Connect) -> None:
+    gate = asyncio.Event()
+    harness, client = await connect(
+        {"DOT": say(ACCEPTED, when=gate)}, max_commands_without_mail=10_000_000
+    )
+    await client.envelope()
+    client.send(MESSAGE + b".\r\n")
+    await until(lambda: harness.upstream.arrived)
+    tracemalloc.start()
+    ahead = b"NOOP\r\n" * 10_000
+    client.writer.transport.set_write_buffer_limits(0)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            while True:  # until the kernel takes no more
+                client.send(ahead)
+                await client.writer.drain()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3_000_000
+    gate.set()
+    assert await client.reply() == ACCEPTED
+    assert (await client.reply()).startswith("250 ")
 
 
 async def test_nothing_is_answered_after_quit(harness: Harness, client: Client) -> None:
@@ -89,7 +142,7 @@ async def test_nothing_is_answered_after_quit_to_a_client_that_reads_late(start:
     """Its connection closes only when it has read: time enough for what came after QUIT."""
     bound = socket.create_server(("127.0.0.1", 0))
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
-    harness = await start(serve_with={"listener": bound})
+    harness = await start(serve_with={"listeners": {Address("127.0.0.1", 0): [bound]}})
     with socket.socket() as late:
         late.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         late.connect(("127.0.0.1", harness.proxy.port))

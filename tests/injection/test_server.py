@@ -38,6 +38,7 @@ async def test_the_offer_is_what_reaches_through_to_the_upstream(connect: Connec
         "250-8BITMIME",
         "250-SMTPUTF8",
         "250-PIPELINING",
+        "250-DSN",
         "250-CHUNKING",
         "250 HELP",
     ]
@@ -137,6 +138,19 @@ async def test_a_client_that_waits_for_the_upstream_is_not_idle(connect: Connect
     gate.set()
     assert await client.reply() == ACCEPTED
     assert await client.say("NOOP") == "250 2.0.0 Ok"
+
+
+async def test_a_client_that_has_said_all_and_closes_its_side_gets_every_answer(
+    connect: Connect,
+) -> None:
+    """As `printf … | nc` does."""
+    harness, client = await connect()
+    mail = b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n"
+    client.send(b"EHLO client.test\r\n" + mail + MESSAGE + b".\r\nQUIT\r\n")
+    client.writer.write_eof()
+    codes = [reply[:3] for reply in await client.replies(6)]
+    assert codes == ["250", "250", "250", "354", "250", "221"]
+    assert len(harness.upstream.taken) == 1
 
 
 async def test_a_client_that_reads_no_answers_does_not_stay_for_ever(connect: Connect) -> None:

@@ -361,4 +361,4 @@ def test_a_login_that_nobody_waits_for_any_more_does_not_stop_another(
 
 
 def test_a_name_is_the_same_however_it_was_composed() -> None:
-    assert fold_name("Bu\u0308cher") == fold_name("B\u00dcCHER".replace("\u00dc", "U\u0308"))
+    assert fold_name("Mu\u0308ller") == fold_name("M\u00dcLLER".replace("\u00dc", "U\u0308"))

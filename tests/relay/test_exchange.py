@@ -2,6 +2,7 @@
 others."""
 
 import asyncio
+import random
 
 import pytest
 from tests.relay.conftest import MESSAGE, Relay, refusal_of, to, transaction
@@ -99,6 +100,45 @@ async def test_another_delivery_gets_a_transaction_of_its_own(
     assert taken.recipients == wanted
     assert server.commands[3] == "RSET"
     assert len(server.dialogues) == 1
+
+
+@pytest.mark.parametrize("was_kept", [True, False])
+async def test_a_delivery_waits_for_what_is_still_asked(relay: Relay, *, was_kept: bool) -> None:
+    server, upstream = await relay()
+    if was_kept:
+        await upstream.deliver(transaction("first@example.com"))
+    exchange = upstream.begin(SENDER, ())
+    asked = [exchange.add_recipient(each) for each in (A, B)]
+    assert (await exchange.deliver(transaction(A.path, B.path))).code == 250
+    exchange.drop()
+    assert [(await each).code for each in asked] == [250, 250]
+    assert server.taken[-1].recipients == (A.path, B.path)
+    assert "RSET" not in server.commands
+
+
+@pytest.mark.parametrize("answer", [HANG_UP, say("421 Bye"), say("452 4.5.3 Too many")])
+async def test_a_kept_connection_that_is_worn_is_replaced_unseen(
+    relay: Relay, answer: Answer
+) -> None:
+    server, upstream = await relay(max_connections=1)
+    await upstream.deliver(transaction())
+    server.set_answer("MAIL", [answer, "250 Ok"])
+    exchange = upstream.begin(SENDER, ())
+    assert [each.code for each in await ask(exchange, A, B)] == [250, 250]
+    assert (await exchange.deliver(transaction(A.path, B.path))).code == 250
+    await let_go(exchange, upstream)
+    assert len(server.dialogues) == 2
+
+
+async def test_a_kept_connection_that_falls_silent_is_told_as_such(relay: Relay) -> None:
+    server, upstream = await relay(max_connections=1, reply_timeout_seconds=0.5)
+    await upstream.deliver(transaction())
+    server.set_answer("MAIL", [SILENCE, "250 Ok"])
+    exchange = upstream.begin(SENDER, ())
+    with pytest.raises(UpstreamError) as failed:
+        await exchange.add_recipient(A)
+    assert (failed.value.code, failed.value.outcome) == (451, "not_sent")
+    await let_go(exchange, upstream)
 
 
 async def test_the_size_that_the_client_told_may_differ(relay: Relay) -> None:
@@ -285,3 +325,57 @@ async def test_a_cancelled_delivery_in_a_held_transaction_sends_nothing(relay: R
     server.set_answer("DATA", "354 Go on")
     await let_go(exchange, upstream)
     assert [each.recipients for each in server.taken] == [("last@example.com",)]
+
+
+async def inject(upstream: Upstream, number: int, source: random.Random) -> int:
+    """Send one mail as a client does; return the code of the last reply to it."""
+    names = [f"to{number}.{place}@example.com" for place in range(source.choice([1, 2, 5]))]
+    exchange = upstream.begin(SENDER, ())
+    code, accepted = 0, list[Recipient]()
+    try:
+        for recipient in to(*names):
+            code = (await exchange.add_recipient(recipient)).code
+            accepted += [recipient] if code == 250 else []
+            await asyncio.sleep(source.choice([0, 0, 0.002]))
+        if accepted and number % 5:
+            delivery = transaction(recipients=tuple(accepted), message=b"%d\r\n" % number)
+            code = (await exchange.deliver(delivery)).code
+    except UpstreamError as error:
+        code = error.code
+    finally:
+        exchange.drop()
+    return code if number % 5 else 0
+
+
+@pytest.mark.timeout(120)
+async def test_no_place_is_lost_and_no_mail_crossed_whatever_happens(relay: Relay) -> None:
+    source = random.Random(11)  # noqa: S311 - the same run each time
+    impatient = {"reply_timeout_seconds": 0.5, "data_timeout_seconds": 0.5}
+    server, upstream = await relay(max_connections=3, **impatient)
+    faults = [HANG_UP, Answer(then="reset"), say("421 Bye"), say("nonsense"), SILENCE]
+    faults += [say("452 4.5.3 Enough"), say("550 No")]
+    usual = dict.fromkeys(["MAIL", "RCPT", "RSET", "DOT"], "250 Ok")
+    usual |= {"GREETING": "220 Hi", "DATA": "354 Go"}
+    for command, answer in usual.items():
+        mix = [answer] * 80 + faults
+        server.set_answer(command, source.sample(mix * 20, len(mix) * 20))
+    clients = []
+    for number in range(150):
+        clients.append(asyncio.create_task(inject(upstream, number, source)))
+        if number % 11 == 0:
+            source.choice(clients).cancel()
+        await asyncio.sleep(source.choice([0, 0.001, 0.003]))
+    codes = await asyncio.gather(*clients, return_exceptions=True)
+    taken = [int(each.message) for each in server.taken]
+    assert len(taken) == len(set(taken)) > 20
+    assert {number for number, code in enumerate(codes) if code == 250} <= set(taken)
+    for each in server.taken:
+        assert {path.split(".")[0] for path in each.recipients} == {f"to{int(each.message)}"}
+    for command in usual:
+        server.set_answer(command, [])
+    last = [upstream.begin(SENDER, ()) for _ in range(3)]
+    await asyncio.gather(*(ask(exchange, A) for exchange in last))
+    await until(lambda: server.open_connections == 3)
+    for exchange in last:
+        assert (await exchange.deliver(transaction(A.path))).code == 250
+        exchange.drop()

@@ -49,6 +49,15 @@ def test_many_mails_that_fail_in_one_moment_are_one_failure() -> None:
     assert pauses[1:] == [None] * 49
 
 
+def test_many_recipients_of_the_mail_that_finds_out_are_one_failure() -> None:
+    health = Health(60, half)
+    health.fail(0, is_probe=health.begin())
+    is_probe = health.begin()
+    pauses = [health.fail(5, is_probe=is_probe) for _ in range(50)]
+    assert pauses[0] == pytest.approx(1.8)
+    assert pauses[1:] == [None] * 49
+
+
 def test_when_it_is_due_one_mail_finds_out_and_the_others_go_elsewhere() -> None:
     health = Health(60, half)
     health.fail(0, is_probe=False)

@@ -3,7 +3,7 @@
 import pytest
 from tests.captured_logs import capture_logs
 from tests.relay.conftest import Relay, refusal_of, transaction
-from tests.upstreams import say
+from tests.upstreams import Answer, say
 
 from msys_track.errors import PartlyTakenError, UpstreamError
 
@@ -44,6 +44,27 @@ async def test_a_mail_that_nobody_has_gets_the_first_refusal(
         await upstream.deliver(transaction(A, B))
     assert not isinstance(refused.value, PartlyTakenError)
     assert (str(refused.value), refused.value.recipient) == (lines[0], A)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (say("550 5.1.1 No", "452 4.2.2 Full"), "452 4.2.2 Full"),
+        (say("550 5.1.1 No", "552 5.2.2 Full"), "550 5.1.1 No"),
+        (
+            say("452 4.2.2 Full", then="close"),
+            "451 4.4.2 The upstream's answer to the message was",
+        ),
+    ],
+)
+async def test_a_mail_that_nobody_has_may_be_sent_again_while_there_is_hope(
+    relay: Relay, answer: Answer, told: str
+) -> None:
+    _, upstream = await relay({"DOT": answer}, protocol="lmtp")
+    with pytest.raises(UpstreamError) as refused:
+        await upstream.deliver(transaction(A, B))
+    assert not isinstance(refused.value, PartlyTakenError)
+    assert str(refused.value).startswith(told)
 
 
 async def test_who_has_it_and_who_does_not_is_told_apart(relay: Relay) -> None:

@@ -219,6 +219,7 @@ async def test_a_certificate_that_is_not_good_for_the_name_is_not_accepted(  # n
     refusal = await refusal_of(client(port, tls=tls, **ca_file).deliver(transaction()))
     assert refusal.startswith(f"{UNUSABLE}TLS failed: its certificate is not accepted: ")
     assert why in refusal
+    assert "localhost" not in refusal
     server.close()
     assert inbox.arrived == []
 
@@ -404,6 +405,26 @@ async def test_a_wrong_password_is_a_451_with_the_upstreams_words(
     assert inbox.arrived == []
 
 
+async def test_a_refused_password_is_not_tried_by_every_mail(
+    relay: Relay, password: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Upstreams lock accounts after a few wrong ones."""
+    script = {"AUTH": ["535 5.7.8 No", "235 2.7.0 Ok"]}
+    server, upstream = await relay(script, ["AUTH PLAIN"], user="proxy", password=password)
+    for _ in range(5):
+        refusal = await refusal_of(upstream.deliver(transaction()))
+        assert refusal == f"{UNUSABLE}it refused AUTH with: 535 5.7.8 No"
+    assert len(server.dialogues) == 1
+    monkeypatch.setattr(opening, "_REFUSED_SECONDS", 0.05)
+    server.set_answer("AUTH", ["535 5.7.8 No", "235 2.7.0 Ok"])
+    again = Upstream(upstream.settings)
+    await refusal_of(again.deliver(transaction()))
+    await asyncio.sleep(0.1)
+    await again.deliver(transaction())
+    await again.close()
+    assert len(server.taken) == 1
+
+
 async def test_a_password_is_read_for_each_connection(
     relay: Relay, password: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -549,6 +570,28 @@ async def test_a_name_is_looked_up_for_each_connection(
     assert "Connection refused" in await refusal_of(upstream.deliver(transaction()))
     await upstream.deliver(transaction())
     assert len(server.taken) == 2
+
+
+async def test_connections_share_a_look_up_and_a_silent_resolver_stops_nothing_for_good(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, upstream = await relay(host="mx.test", connect_timeout_seconds=0.3)
+    answer, begun = asyncio.Event(), []
+
+    async def look_up(settings: UpstreamSettings) -> list[str]:
+        begun.append(settings.host)
+        await answer.wait()
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(opening, "_look_up", look_up)
+    refusals = await asyncio.gather(
+        *(refusal_of(upstream.deliver(transaction())) for _ in range(10))
+    )
+    assert set(refusals) == {f"{UNUSABLE}no connection within 0.3 s"}
+    assert begun == ["mx.test"]
+    answer.set()
+    await upstream.deliver(transaction())
+    assert len(server.taken) == 1
 
 
 async def test_what_failed_at_each_address_is_told_once_and_without_addresses(

@@ -61,7 +61,7 @@ async def test_mail_goes_to_the_lowest_priority_alone(farm: Farm) -> None:
         await farm.add(name, priority=priority)
     routes = farm.routes()
     for _ in range(5):
-        await routes.deliver(transaction())
+        assert (await routes.deliver(transaction())).upstream == "main"
     assert farm.taken() == {"main": 5}
 
 
@@ -245,7 +245,7 @@ async def test_a_held_transaction_stays_where_it_began(farm: Farm) -> None:
     names = [f"to{number}@example.com" for number in range(3)]
     replies = await asyncio.gather(*(exchange.add_recipient(each) for each in to(*names)))
     assert [each.code for each in replies] == [250] * 3
-    assert (await exchange.deliver(transaction(*names))).code == 250
+    assert (await exchange.deliver(transaction(*names))).upstream in {"a", "b"}
     exchange.drop()
     (server,) = [each for each in farm.servers.values() if each.dialogues]
     assert [each.recipients for each in server.taken] == [tuple(names)]

@@ -100,6 +100,21 @@ def test_a_large_message_survives() -> None:
     assert wire.unstuff(sent[:end]) == message
 
 
+@given(wire_bytes=ANYTHING)
+@example(wire_bytes=b"a\n.\nb\r.\r\n\r\r\n.\r\r\n")
+def test_what_is_normalized_has_no_end_that_anybody_could_see(wire_bytes: bytes) -> None:
+    normal = wire.normalize(wire_bytes)
+    assert normal == plain.normalize(wire_bytes)
+    assert b"\n" not in normal.replace(b"\r\n", b"")
+    assert b"\r" not in normal.replace(b"\r\n", b"")
+    lines = [line.rstrip(b"\r").replace(b"\r", b" ") for line in wire_bytes.split(b"\n")]
+    if not wire_bytes.split(b"\n")[-1].endswith(b"\r"):
+        assert normal == b"\r\n".join(lines)
+    sent = wire.stuff(wire.unstuff(normal))
+    for end in (b"\n.\n", b"\n.\r\n", b"\r.\r", b"\n.\r"):
+        assert end not in (b"\r\n" + sent).removesuffix(b".\r\n")
+
+
 BODIES = st.lists(
     st.sampled_from([b"\r\n", b" ", b"\t", b"  ", b".", b"a", b"\r\n.", b"\xff", b"b \t c"]),
     max_size=14,

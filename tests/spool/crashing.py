@@ -1,8 +1,8 @@
 """Workers that are killed at any statement of SQLite, and the account of what they were given.
 
 A child keeps mails and sends them on; it writes each acknowledged name into one file and each name
-that its upstream took into another. `python -m tests.spool.crashing FOLDER ROUNDS` kills children
-for as many rounds as wanted and prints the account; the test does so for some dozens.
+that its upstream took into another. `python -m tests.spool.crashing ROUNDS` kills children for as
+many rounds as wanted and prints the account; the test does so for a few.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +133,16 @@ def run_rounds(folder: Path, rounds: int, *, workers: int = 2) -> Account:
 
 
 def start_child(folder: Path, name: str, mails: int, statement: int) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "tests.spool.crashing", "child", str(folder), name]
+    command = [
+        sys.executable,
+        "-X",
+        "faulthandler",
+        "-m",
+        "tests.spool.crashing",
+        "child",
+        str(folder),
+        name,
+    ]
     return subprocess.Popen([*command, str(mails), str(statement)], cwd=ROOT)  # noqa: S603 - our own
 
 
@@ -142,7 +152,8 @@ if __name__ == "__main__":
             kill_at_statement(int(sys.argv[5]))
         asyncio.run(work(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])))
     else:
-        account = run_rounds(Path(sys.argv[1]), int(sys.argv[2]))
+        with tempfile.TemporaryDirectory() as place:
+            account = run_rounds(Path(place), int(sys.argv[1]))
         print(  # noqa: T201 - the account
             f"{account.kills} kills, {len(account.acknowledged)} acknowledged copies: "
             f"{len(account.lost)} lost, {account.doubled} sent twice"

@@ -5,7 +5,7 @@ reported together. Its path then differs from the canonical one.
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -30,10 +30,12 @@ from msys_track.errors import describe_os_error
 from msys_track.injection.access_settings import AccessSettings
 from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
+from msys_track.injection.users import fold_name
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.settings.addresses import NETWORK
 from msys_track.settings.key import ConflictError
 from msys_track.settings.kinds import NotAllowedError, write_found
 from msys_track.settings.secrets import SECRET
@@ -140,6 +142,16 @@ class Reading:
             self.families[name].setdefault(member, {})
             self._written[canonical] = here
             self._read_table(here, canonical, keys, family.keys)
+
+    def _refuse_doubles(self, family: str, read_name: Callable[[str], object]) -> None:
+        """Refuse a second table of a family whose name is another form of the first one's."""
+        firsts: dict[object, str] = {}
+        for name in self.families[family]:
+            with suppress(NotAllowedError):  # reported already
+                first = firsts.setdefault(read_name(name), name)
+                if first != name:
+                    other = write_path((family, first))
+                    self._add_fault((family, name), f"the same as [{other}]; keep one")
 
     def _refuse_value(self, path: KeyPath, value: object) -> None:
         table = f"a table, [{write_path(path)}]"
@@ -248,6 +260,8 @@ class Reading:
                 is_elsewhere = key.settings is UpstreamSettings and self.families["upstream"]
                 if key.is_required and not is_elsewhere:
                     self._require((table, name), "write it", key)
+        self._refuse_doubles("client", NETWORK.read)
+        self._refuse_doubles("user", fold_name)
         for family, its in FAMILIES.items():
             for member in self.families[family]:
                 for name, key in its.keys.items():
@@ -273,9 +287,11 @@ class Reading:
     # What does not go together
 
     def _find_conflicts(self) -> None:
+        relays_passwords = bool(self.values[AccessSettings].get("auth_passthrough"))
         for name, own in (self.families["upstream"] or {"": {}}).items():
+            settings = UpstreamSettings(**{**self.values[UpstreamSettings], **own})
             try:
-                UpstreamSettings(**{**self.values[UpstreamSettings], **own}).check_conflicts()
+                settings.check_conflicts(relays_passwords=relays_passwords)
             except ConflictError as error:
                 here = ("upstream", name, error.field)
                 path = here if name else ("proxy", f"upstream_{error.field}")

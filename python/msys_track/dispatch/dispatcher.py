@@ -190,7 +190,8 @@ class Dispatcher:
         if self._heeds_header and not contexts and recipients:
             opened = self._open(message, recipients, self._find_layers(transaction), arguments)
             options = dict.fromkeys(recipients, opened.resolve())
-            return Decision(message, opened, options, tuple(decide_copies(opened, options)))
+            copies = tuple(decide_copies(opened, options))
+            return Decision(message, opened, options, copies, self._sign)
         return self._decide_by_policy(message, recipients, contexts, transaction, arguments)
 
     def _decide_by_policy(

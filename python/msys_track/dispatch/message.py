@@ -42,6 +42,7 @@ class OpenedMessage:
         "_fields",
         "_own",
         "_plans",
+        "_plans_of",
         "_prepared",
         "_preparer",
         "_recipes",
@@ -81,6 +82,7 @@ class OpenedMessage:
         self._prepared = preparer.prepare(scopes, tuple(value for _, value in self._fields))
         self._own: Resolved | None = None if arguments is not None else self._prepared.resolved
         self._plans: dict[tuple[object, bool], Plan | None] = {}
+        self._plans_of: dict[int, tuple[Resolved, Plan | None]] = {}
         self._recipes: dict[int, tuple[Resolved, Recipe]] = {}
         self.message = message
         self.header = self._prepared.header
@@ -133,6 +135,13 @@ class OpenedMessage:
 
     def find_plan(self, resolved: Resolved) -> Plan | None:
         """Find the edits under these options, once; None if that failed."""
+        kept = self._plans_of.get(id(resolved))
+        if kept is None:
+            # The options are kept too: an id is free again when its object is gone.
+            kept = self._plans_of[id(resolved)] = resolved, self._make_plan(resolved)
+        return kept[1]
+
+    def _make_plan(self, resolved: Resolved) -> Plan | None:
         rules = make_rules(resolved)
         key = rules, resolved.keep_x_msys_api.value
         if key not in self._plans:

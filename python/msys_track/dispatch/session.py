@@ -134,6 +134,10 @@ class PolicySession:
             self._recipients[recipient] = None
         return answer
 
+    def drop_recipient(self, recipient: str) -> None:
+        """Forget a recipient whom the upstream has refused."""
+        self._recipients.pop(recipient, None)
+
     def inject(
         self,
         policy: Guard | None,

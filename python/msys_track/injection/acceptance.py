@@ -7,7 +7,6 @@ not be sent goes to the spool, or the answer is final and names who was served.
 """
 
 import asyncio
-import os
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -30,7 +29,7 @@ from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.intake import DataRefusedError
 from msys_track.injection.memory import MemoryReturn
-from msys_track.injection.record import Made, Recorder, SentCopy, find_queue_id
+from msys_track.injection.record import SERVED, Made, Recorder, SentCopy, find_queue_id
 from msys_track.injection.repeats import Repeats
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
@@ -43,6 +42,10 @@ log = event_logger(__name__)
 
 # Of addresses and queue ids in one reply.
 _MAX_NAMED: Final = 20
+
+# Large messages that one worker rewrites at one time: what is found in one can take twenty times
+# its size while that lasts.
+_LARGE_AT_ONCE: Final = 2
 
 _ENHANCED: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3} ")
 
@@ -95,12 +98,12 @@ class _Passage:
     """One message on its way."""
 
     __slots__ = (
+        "_by_path",
         "decision",
         "envelope",
         "hold",
         "is_gone",
         "made",
-        "recipients",
         "sent",
         "stages",
         "upstream",
@@ -114,6 +117,7 @@ class _Passage:
         self.hold = hold
         self.is_gone = is_gone
         self.decision: Decision
+        self._by_path: dict[str, Recipient] = {}
         self.made = Made()
         self.sent: list[SentCopy] = []
         self.stages = {"receive": envelope.receive_seconds}
@@ -136,9 +140,10 @@ class _Passage:
         given = self.envelope.recipients
         if len(given) == 1 and len(copy.readers) == 1 and copy.readers[0].address == given[0].path:
             return given
-        by_path = {each.path: each for each in given}
+        if not self._by_path:
+            self._by_path = {each.path: each for each in given}
         return tuple(
-            by_path.get(reader.address) or Recipient(path=reader.address)
+            self._by_path.get(reader.address) or Recipient(path=reader.address)
             for reader in copy.readers
         )
 
@@ -175,7 +180,7 @@ class Acceptance:
         self._copies_at_once = copies_at_once
         self._repeats = Repeats(monotonic)
         self._memory = MemoryReturn()
-        self._threads = asyncio.Semaphore(os.cpu_count() or 1)
+        self._threads = asyncio.Semaphore(_LARGE_AT_ONCE)
         self._recorder = Recorder(counters, shows_addresses=shows_addresses)
 
     async def answer(
@@ -364,14 +369,15 @@ class Acceptance:
 
     async def _hand_over(self, passage: _Passage, failed: Sequence[_Failure]) -> None:
         """Give the spool what others have got already: to send it later, or to report it."""
-        if self._spool is None or not failed:
+        spool = self._find_spool(passage.envelope)
+        if spool is None or not failed:
             return
         groups: dict[tuple[bool, str], list[_Failure]] = {}
         for each in failed:
             why = f"{each.error.code} {each.error.text}"
             groups.setdefault((_is_final(each.error), why), []).append(each)
         for (is_final, why), group in groups.items():
-            take_over = self._spool.report if is_final else self._spool.keep
+            take_over = spool.report if is_final else spool.keep
             queue_id = await self._give(passage, take_over, group, why)
             if queue_id is None:
                 continue
@@ -417,7 +423,7 @@ class Acceptance:
 
     def _answer_for_all(self, passage: _Passage) -> Reply:
         sent = passage.sent
-        unserved = [each for each in sent if each.outcome not in ("relayed", "kept", "reported")]
+        unserved = [each for each in sent if each.outcome not in SERVED]
         if unserved:
             reply = _write_final_answer(sent, unserved)
             self._recorder.record_unserved(passage.envelope, reply.text, sent)
@@ -438,7 +444,7 @@ class Acceptance:
         Raises:
             DataRefusedError: nothing was sent or kept.
         """
-        spool = self._spool
+        spool = self._find_spool(passage.envelope)
         if spool is None or not spool.keeps_always or error.outcome != "not_sent":
             reply = Reply(error.code, _name_recipient(error, passage))
             raise DataRefusedError("upstream", reply) from error
@@ -475,11 +481,12 @@ class Acceptance:
 
     # Steps
 
-    async def _run_in_thread(self, work: Callable[[], _Result]) -> _Result:
-        """Do work on a large message.
+    def _find_spool(self, envelope: Envelope) -> Keeper | None:
+        """Return the spool, which can't send in the name of a user whom the upstream checks."""
+        return self._spool if envelope.upstream is None else None
 
-        What is found in a message can take many times its size while the work lasts.
-        """
+    async def _run_in_thread(self, work: Callable[[], _Result]) -> _Result:
+        """Do work on a large message."""
         async with self._threads:
             return await asyncio.to_thread(work)
 
@@ -586,7 +593,7 @@ def _name_recipient(error: UpstreamError, passage: _Passage) -> str:
 
 def _write_final_answer(sent: Sequence[SentCopy], unserved: Sequence[SentCopy]) -> Reply:
     """Say who was served; to repeat the mail to all would serve them twice."""
-    served = [to for each in sent if each not in unserved for to in each.recipients]
+    served = [to for each in sent if each.outcome in SERVED for to in each.recipients]
     lines = [
         f"{len(sent) - len(unserved)} of {len(sent)} copies relayed; do not send it to all again",
         *(

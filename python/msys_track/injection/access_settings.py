@@ -128,6 +128,14 @@ class AccessSettings:
             unset="no AUTH",
         ),
     ] = None
+    auth_passthrough: Annotated[
+        bool,
+        Key(
+            SWITCH,
+            "whether the upstream checks AUTH, over a connection of the user's own, which carries "
+            "the user's mail too; in place of `auth_users`",
+        ),
+    ] = False
     tls_certificate: Annotated[
         Path | None,
         Key(
@@ -188,3 +196,8 @@ class AccessSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, "proxy: ")
+
+    @property
+    def offers_auth(self) -> bool:
+        """Whether clients can log in, where TLS protects the password."""
+        return self.auth_users is not None or self.auth_passthrough

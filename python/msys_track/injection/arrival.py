@@ -6,7 +6,8 @@ from typing import Any, Final, cast
 
 from msys_track.injection.handshake import start_tls
 from msys_track.injection.origin import Origin
-from msys_track.injection.session import Session, Shared
+from msys_track.injection.session import Session
+from msys_track.injection.shared import Shared
 from msys_track.logs import event_logger
 from msys_track.smtp.proxy_protocol import ProxyHeaderError, read_proxy_header
 

@@ -15,6 +15,16 @@ _OPEN_RELAY_HINT: Final = (
     "if something else, such as a firewall, protects the proxy, say so by open_relay = true"
 )
 
+_NOT_BY_AIOSMTPD: Final = (
+    "auth_users",
+    "auth_passthrough",
+    "tls_certificate",
+    "tls_required",
+    "listen_tls",
+    "proxy_protocol_from",
+    "xclient_from",
+)
+
 
 class Fault(NamedTuple):
     """What is wrong with one key."""
@@ -28,10 +38,24 @@ class Fault(NamedTuple):
 def find_faults(settings: ProxySettings) -> Iterator[Fault]:
     """Find what would let in everybody, or nobody."""
     rules = settings.access
+    if rules.auth_users is not None and rules.auth_passthrough:
+        yield Fault("auth_passthrough", "the upstream checks AUTH, or auth_users does; keep one")
+    for key in ("proxy_protocol_from", "xclient_from"):
+        for network in getattr(rules, key):
+            if not network.prefixlen:
+                yield Fault(key, f"{network} is everybody, who could then be anybody; name peers")
+    if settings.front == "aiosmtpd":
+        yield from _find_unserved(rules)
     if rules.tls_certificate is None:
         yield from _find_missing_certificate(rules)
     if not rules.open_relay:
         yield from _find_open_doors(settings)
+
+
+def _find_unserved(rules: AccessSettings) -> Iterator[Fault]:
+    for key in _NOT_BY_AIOSMTPD:
+        if getattr(rules, key):
+            yield Fault(key, 'front = "aiosmtpd" can\'t serve it; leave the one or the other out')
 
 
 def _find_missing_certificate(rules: AccessSettings) -> Iterator[Fault]:
@@ -43,8 +67,9 @@ def _find_missing_certificate(rules: AccessSettings) -> Iterator[Fault]:
         if is_set:
             yield Fault(key, "needs a certificate: set tls_certificate")
     # A load balancer may take TLS off, and say so in its PROXY header.
-    if rules.auth_users is not None and not rules.proxy_protocol_from:
-        yield Fault("auth_users", "AUTH is offered over TLS only: set tls_certificate")
+    if rules.offers_auth and not rules.proxy_protocol_from:
+        key = "auth_users" if rules.auth_users is not None else "auth_passthrough"
+        yield Fault(key, "AUTH is offered over TLS only: set tls_certificate")
 
 
 def _find_open_doors(settings: ProxySettings) -> Iterator[Fault]:
@@ -52,7 +77,7 @@ def _find_open_doors(settings: ProxySettings) -> Iterator[Fault]:
     for network in rules.networks:
         if not isinstance(network, str) and not network.prefixlen:
             yield Fault("networks", f"{network} lets in everybody; {_OPEN_RELAY_HINT}")
-    if rules.auth_users is not None or rules.networks != (LOOPBACK,):
+    if rules.offers_auth or rules.networks != (LOOPBACK,):
         return
     for key, addresses in ("listen", settings.listens), ("listen_tls", rules.listen_tls):
         for address in addresses:

@@ -1,5 +1,6 @@
 """From the bytes that arrived to the message, or to the reason why it is refused."""
 
+import asyncio
 from functools import partial
 
 from msys_track.errors import PicklableError
@@ -34,10 +35,13 @@ async def open_message(received: Received, max_bytes: int, settings: ProxySettin
     if len(wire) > most and wire.find(b"\r\n\r\n", 0, most) < 0:
         text = f"5.3.4 The header is too big, the limit is {most} bytes"
         raise DataRefusedError("over_header", Reply(552, text))
+    if settings.refuse_nul and b"\0" in wire:
+        raise DataRefusedError("nul", Reply(550, "5.6.0 The message has a NUL"))
+    open_wire = partial(_open, wire, received.is_stuffed, settings.bare_newline == "normalize")
     try:
-        if received.is_stuffed:
-            return await data.compute(len(wire), partial(data.unstuff, wire))
-        return await data.compute(len(wire), partial(_check_chunks, wire))
+        if len(wire) < data.THREAD_FROM_BYTES:
+            return open_wire()
+        return await asyncio.to_thread(open_wire)
     except data.BareNewlineError as error:
         # Some servers end data at LF . LF: they could take what we pass on for two mails.
         offset: int = error.args[0]
@@ -45,6 +49,13 @@ async def open_message(received: Received, max_bytes: int, settings: ProxySettin
         raise DataRefusedError("bare_newline", Reply(550, text)) from error
 
 
-def _check_chunks(wire: bytes) -> bytes:
-    data.unstuff(wire)
-    return wire
+def _open(wire: bytes, is_stuffed: bool, normalizes: bool) -> bytes:  # noqa: FBT001
+    """Return the message in wire bytes: without stuffed dots, if they were stuffed."""
+    try:
+        message = data.unstuff(wire)
+    except data.BareNewlineError:
+        if not normalizes:
+            raise
+        wire = data.normalize(wire)
+        message = data.unstuff(wire)
+    return message if is_stuffed else wire

@@ -47,10 +47,6 @@ class TokenBucket:
         self._tokens -= 1
         return True
 
-    def give_back(self) -> None:
-        """Put a token back that was taken for nothing."""
-        self._tokens = min(self._tokens + 1, self._per_minute)
-
     def has_token(self, now: float) -> bool:
         """Whether `take` would succeed."""
         if self._at is not None:

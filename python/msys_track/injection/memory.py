@@ -15,10 +15,14 @@ from msys_track.logs import event_logger
 log = event_logger(__name__)
 
 # <malloc.h>
+_M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
 
 _MAPPED_FROM_BYTES: Final = 512 * 1024
+# Who sets one threshold has no other that adapts; the default would give back and take again the
+# memory of each mail.
+_TRIMMED_FROM_BYTES: Final = 16 << 20
 _ARENAS: Final = 2
 # A mail from this size on leaves something to give back.
 _LARGE_BYTES: Final = 1 << 20
@@ -30,6 +34,7 @@ def set_up_allocator() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _TRIMMED_FROM_BYTES)
         mallopt(_M_ARENA_MAX, _ARENAS)
 
 

@@ -25,6 +25,9 @@ from msys_track.smtp.reply import Reply
 log = event_logger(__name__)
 _logger = logging.getLogger(__name__)
 
+SERVED: Final = ("relayed", "kept", "reported")
+"""What became of copies whose readers need nothing more."""
+
 # A line is no place for a thousand copies; those that failed come first.
 _MAX_COPIES: Final = 100
 _MAX_MESSAGE_ID: Final = 250
@@ -149,6 +152,7 @@ class Recorder:
         message_id = find_message_id(envelope.message)
         copies = ", ".join(
             f'{{"id": {_write_text(each.message_id)}, "outcome": "relayed", '
+            f'"upstream": {_write_text(each.reply.upstream)}, '
             f'"queue_id": {_write_text(find_queue_id(each.reply.text))}, '
             f'"code": {each.reply.code}, "ms": {each.seconds * 1000:.3f}}}'
             if each.outcome == "relayed"
@@ -197,7 +201,7 @@ class Recorder:
     def record_unserved(self, envelope: Envelope, why: str, sent: Sequence[SentCopy]) -> None:
         """Record that some readers have their copy, and others never will."""
         self._counters.add("messages.partly_relayed")
-        unserved = [each for each in sent if each.outcome not in _SERVED]
+        unserved = [each for each in sent if each.outcome not in SERVED]
         log.error(
             "message.partly_relayed",
             **self._describe(envelope),
@@ -222,6 +226,7 @@ class Recorder:
         fields: dict[str, Any] = {
             "id": sent.message_id,
             "outcome": sent.outcome,
+            "upstream": sent.reply.upstream,
             "queue_id": sent.queue_id or find_queue_id(sent.reply.text),
             "code": sent.reply.code,
             "ms": round(sent.seconds * 1000, 3),
@@ -230,9 +235,6 @@ class Recorder:
             fields["to"] = [self._show(to) for to in sent.recipients[:_MAX_COPIES]]
             fields["text"] = self._show(sent.reply.text)
         return fields
-
-
-_SERVED: Final = ("relayed", "kept", "reported")
 
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False)

@@ -11,12 +11,15 @@ from typing import Final
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.acceptance import Acceptance, Keeper
 from msys_track.injection.access import Access
+from msys_track.injection.aiosmtpd_front import ReferenceDoor
 from msys_track.injection.arrival import Arrival
 from msys_track.injection.budget import Budget
-from msys_track.injection.session import Session, Shared
+from msys_track.injection.session import Session
 from msys_track.injection.settings import ProxySettings
+from msys_track.injection.shared import Shared
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
+from msys_track.relay.passthrough import UserUpstreams
 from msys_track.relay.upstream import NextHop
 from msys_track.smtp.address import Address
 
@@ -73,7 +76,12 @@ class Proxy:
     @property
     def has_sessions(self) -> bool:
         """Whether there are clients."""
-        return bool(self._shared.sessions or self._shared.answers)
+        return bool(self._shared.sessions or self._shared.answers or self.arrivals)
+
+    @property
+    def arrivals(self) -> int:
+        """How many connections wait for a PROXY header or for the end of their TLS handshake."""
+        return len(self._shared.arrivals)
 
     @property
     def session_count(self) -> int:
@@ -130,11 +138,13 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     listeners: Mapping[Address, Sequence[socket.socket]] | None = None,
     counters: Counters | None = None,
     spool: Keeper | None = None,
+    passthrough: UserUpstreams | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Proxy:
     """Listen on the addresses of the settings; where `listeners` has sockets for one, on these.
 
-    What the upstream takes in part goes to `spool`, if there is one.
+    What the upstream takes in part goes to `spool`, if there is one. `passthrough` logs users in
+    where the settings say that the upstream checks them.
 
     A name is looked up as IPv4; an IPv6 address is taken as it is.
 
@@ -144,7 +154,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
         UsersError: the file of users can't be used.
     """
     counters = counters or Counters()
-    access = Access(settings, counters)
+    access = Access(settings, counters, passthrough=passthrough)
     bound = _bind_addresses(settings.all_listens, listeners or {})
     loop = asyncio.get_running_loop()
     shared = Shared(
@@ -162,12 +172,14 @@ async def serve(  # noqa: PLR0913 - the parts of one server
         budget=Budget(settings.max_bytes_in_flight),
         counters=counters,
         clock=clock,
+        keeps_always=spool is not None and spool.keeps_always,
     )
 
     servers = []
     for number, (address, sockets) in enumerate(bound):
         listen, is_tls = str(address), number >= len(settings.listens)
-        door: Callable[[], asyncio.BaseProtocol] = partial(Session, shared, loop, listen=listen)
+        front = ReferenceDoor if settings.front == "aiosmtpd" else Session
+        door: Callable[[], asyncio.BaseProtocol] = partial(front, shared, loop, listen=listen)
         if is_tls or settings.access.proxy_protocol_from:
             door = partial(Arrival, shared, listen=listen, is_tls=is_tls)
         for each in sockets:

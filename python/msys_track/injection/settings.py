@@ -16,6 +16,7 @@ from msys_track.settings.kinds import (
     LARGE_BYTES,
     SECONDS,
     SWITCH,
+    choice,
     whole_number,
 )
 from msys_track.smtp.address import Address
@@ -95,6 +96,31 @@ class ProxySettings:
     max_commands_without_mail: Annotated[
         int, Key(COUNT, "commands of one session since its last message; 421 then")
     ] = 1000
+    front: Annotated[
+        str,
+        Key(
+            choice("machine", "aiosmtpd"),
+            "what reads the commands: our own machine; or aiosmtpd, the reference, which is slow "
+            "and has neither TLS nor AUTH",
+        ),
+    ] = "machine"
+    recipients: Annotated[
+        str,
+        Key(
+            choice("as_they_come", "at_the_end"),
+            "when the upstream is asked about recipients: at each RCPT, so that every answer is "
+            "its own; or once the message is there",
+        ),
+    ] = "as_they_come"
+    bare_newline: Annotated[
+        str,
+        Key(
+            choice("refuse", "normalize"),
+            "a CR or LF that is not part of a CRLF: refuse the message, or make a line's end of a "
+            "lone LF and a space of a lone CR",
+        ),
+    ] = "refuse"
+    refuse_nul: Annotated[bool, Key(SWITCH, "refuse messages that contain a NUL")] = False
     max_header_bytes: Annotated[int, Key(BYTES, "largest header section of a message")] = _MEBIBYTE
     message_timeout_seconds: Annotated[
         float, Key(SECONDS, "how long a message may take from DATA to its end")

@@ -70,6 +70,20 @@ class Login:
     """Bird's; only policy and the log see it."""
 
 
+def read_login(name: str) -> Login:
+    """Read who logs in, and what their mail counts for, of a name that somebody else checks."""
+    bare, _, behind = name.partition(":")
+    subaccount, workspace = _SUBACCOUNT.fullmatch(behind), _WORKSPACE.fullmatch(behind)
+    subaccount_id = int(subaccount[1]) if subaccount else None
+    if subaccount_id is not None and subaccount_id > MAX_SUBACCOUNT:
+        subaccount_id = None
+    return Login(
+        user=bare if subaccount or workspace else name,
+        subaccount_id=subaccount_id,
+        workspace_id=workspace[1] if workspace else None,
+    )
+
+
 class UsersBusyError(Exception):
     """Too many logins wait to be checked."""
 

@@ -11,13 +11,14 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from math import inf
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
+from msys_track.errors import PicklableError
 from msys_track.relay.deadlines import Deadlines
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.reply import SERVICE_CLOSING, MalformedReplyError, Reply, ReplyReader
 
 
-class ConnectionFailedError(Exception):
+class ConnectionFailedError(PicklableError):
     """No replies will come: unreachable, silent for too long, or not speaking SMTP.
 
     Attributes:

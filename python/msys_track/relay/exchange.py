@@ -15,7 +15,7 @@ from msys_track.relay.connection import (
     ConnectionGoneError,
     UpstreamConnection,
 )
-from msys_track.relay.lending import Lender
+from msys_track.relay.lending import WORN, Lender
 from msys_track.relay.transaction import Delivery, ask_more, ask_recipients, deliver, deliver_held
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
@@ -32,8 +32,13 @@ class Exchange:
         self._mail_parameters = mail_parameters
         self._accepted: list[Recipient] = []
         self._questions: list[_Question] = []
-        self._asking: asyncio.Task[None] | None = None
+        self._asked: list[_Question] = []
+        self._is_asking = False
+        self._settled: asyncio.Future[None] | None = None
+        self._again: asyncio.Task[None] | None = None
         self._connection: UpstreamConnection | None = None
+        self._is_open = False
+        """Whether the connection has the transaction."""
         self._is_exact = True
         self._is_dropped = False
 
@@ -49,8 +54,9 @@ class Exchange:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Reply] = loop.create_future()
         self._questions.append((recipient, answer))
-        if self._asking is None:
-            self._asking = loop.create_task(self._ask())
+        if not self._is_asking:
+            self._is_asking = True
+            loop.call_soon(self._ask)
         return answer
 
     async def deliver(self, delivery: Delivery) -> Reply:
@@ -59,8 +65,9 @@ class Exchange:
         Raises:
             UpstreamError: as `Upstream.deliver` does.
         """
-        if self._asking is not None:
-            await asyncio.wait([self._asking])
+        while self._is_asking:
+            self._settled = asyncio.get_running_loop().create_future()
+            await self._settled
         connection = self._take_connection()
         if connection is None:
             return await self._lender.use(deliver, delivery)
@@ -81,7 +88,7 @@ class Exchange:
     def drop(self) -> None:
         """End the transaction without a message; call it also after `deliver`."""
         self._is_dropped = True
-        if self._asking is None:
+        if not self._is_asking:
             self.give_back()
 
     def give_back(self) -> None:
@@ -91,57 +98,102 @@ class Exchange:
             self._lender.reset(connection)
 
     def _take_connection(self) -> UpstreamConnection | None:
-        self._lender.let_go(self)
         connection, self._connection = self._connection, None
+        self._is_open = False
+        if connection is not None:
+            self._lender.let_go(self)
         return connection
 
-    async def _ask(self) -> None:
-        self._lender.let_go(self)
-        while self._questions:
-            questions, self._questions = self._questions, []
-            try:
-                replies = await self._send([recipient for recipient, _ in questions])
-            except UpstreamError as error:
-                _answer_all(questions, error)
-                continue
-            except BaseException:
+    def _ask(self) -> None:
+        """Send what was added, without a task if a connection is at hand."""
+        self._asked, self._questions = self._questions, []
+        recipients = [recipient for recipient, _ in self._asked]
+        if self._connection is not None:
+            self._lender.let_go(self)
+            if self._connection.is_usable:
+                dialogue = ask_more(self._connection, self._mail_parameters, recipients)
+                self._connection.play(dialogue).add_done_callback(self._take_replies)
+                return
+            self._release()  # it was closed while it was held
+        elif not self._accepted and (idle := self._lender.take_idle()) is not None:
+            self._connection = idle
+            dialogue = ask_recipients(idle, self._sender, self._mail_parameters, recipients)
+            idle.play(dialogue).add_done_callback(self._take_replies)
+            return
+        self._begin_again(None)
+
+    def _take_replies(self, result: asyncio.Future[Sequence[Reply]]) -> None:
+        error = result.exception()
+        if error is None:
+            self._is_open = True
+            self._answer(result.result())
+        elif isinstance(error, ConnectionGoneError) or (
+            isinstance(error, WORN) and not self._is_open
+        ):
+            self._begin_again(error)
+            return
+        else:
+            # After a refused RCPT that could not even be written, the transaction stands.
+            if not self._is_open or isinstance(error, ConnectionFailedError):
                 self._release()
-                for _, answer in questions:
-                    answer.cancel()
-                raise
-            for (recipient, answer), reply in zip(questions, replies, strict=True):
-                if reply.is_positive:
-                    self._accepted.append(recipient)
-                if not answer.done():
-                    answer.set_result(_as_answer(reply))
-        self._asking = None
+            _answer_all(self._asked, self._lender.judge(error))
+        self._settle()
+
+    def _begin_again(self, error: Exception | None) -> None:
+        self._again = asyncio.get_running_loop().create_task(self._ask_again(error))
+
+    async def _ask_again(self, error: Exception | None) -> None:
+        """Begin a transaction on a connection that has to be opened or waited for."""
+        before = len(self._accepted)
+        recipients = [*self._accepted, *(recipient for recipient, _ in self._asked)]
+        arguments = (self._sender, self._mail_parameters, recipients)
+        connection, self._connection = self._connection, None
+        was_open, self._is_open = self._is_open, False
+        if connection is not None and was_open:
+            self._lender.release(connection)
+            connection = None
+        try:
+            if connection is None or error is None:
+                lent = await self._lender.lend(ask_recipients, *arguments)
+            else:
+                lent = await self._lender.lend_again(connection, error, ask_recipients, *arguments)
+        except UpstreamError as failure:
+            _answer_all(self._asked, failure)
+        except BaseException:
+            for _, answer in self._asked:
+                answer.cancel()
+            raise
+        else:
+            self._connection, replies = lent
+            self._is_open = True
+            self._is_exact = all(reply.is_positive for reply in replies[:before])
+            self._answer(replies[before:])
+        self._settle()
+
+    def _answer(self, replies: Sequence[Reply]) -> None:
+        for (recipient, answer), reply in zip(self._asked, replies, strict=True):
+            if reply.is_positive:
+                self._accepted.append(recipient)
+            if not answer.done():
+                answer.set_result(_as_answer(reply))
+
+    def _settle(self) -> None:
+        """Go on with what was added meanwhile, or hold the connection for the message."""
+        self._asked = []
+        if self._questions:
+            self._ask()
+            return
+        self._is_asking = False
+        if self._settled is not None and not self._settled.done():
+            self._settled.set_result(None)
         if self._is_dropped:
             self.give_back()
         elif self._connection is not None:
             self._lender.hold(self)
 
-    async def _send(self, recipients: Sequence[Recipient]) -> Sequence[Reply]:
-        """Ask in the transaction that is open, or begin one and ask for all of them again."""
-        connection = self._connection
-        if connection is not None:
-            try:
-                return await connection.play(
-                    ask_more(connection, self._mail_parameters, recipients)
-                )
-            except ConnectionGoneError:
-                self._release()
-            except ConnectionFailedError as failure:
-                self._release()
-                raise self._lender.report_failure(failure) from failure
-        before = len(self._accepted)
-        self._connection, replies = await self._lender.lend(
-            ask_recipients, self._sender, self._mail_parameters, [*self._accepted, *recipients]
-        )
-        self._is_exact = all(reply.is_positive for reply in replies[:before])
-        return replies[before:]
-
     def _release(self) -> None:
         connection, self._connection = self._connection, None
+        self._is_open = False
         if connection is not None:
             self._lender.release(connection)
 
@@ -157,7 +209,10 @@ class Exchange:
             and can_travel
             and self._sender == delivery.sender
             and len(self._accepted) == len(delivery.recipients)
-            and set(self._accepted) == set(delivery.recipients)
+            and (
+                self._accepted == [*delivery.recipients]
+                or set(self._accepted) == set(delivery.recipients)
+            )
             and (given == wanted or _drop_size(given) == _drop_size(wanted))
         )
 
@@ -173,11 +228,11 @@ def _as_answer(reply: Reply) -> Reply:
     return Reply(refused.code, refused.text)
 
 
-def _answer_all(questions: Sequence[_Question], error: UpstreamError) -> None:
+def _answer_all(questions: Sequence[_Question], error: BaseException) -> None:
     for _, answer in questions:
         if answer.done():
             continue
-        if error.outcome == "refused":
+        if isinstance(error, UpstreamError) and error.outcome == "refused":
             answer.set_result(Reply(error.code, error.text))
         else:
             answer.set_exception(error)

@@ -61,10 +61,10 @@ class Health:
     def fail(self, now: float, *, is_probe: bool) -> float | None:
         """Note that it did not answer; return for how many seconds it is left alone now.
 
-        None if it was down already: many mails may be under way in the moment when it fails, which
-        is one failure.
+        None if that is known already: many mails, and many recipients of the one that finds out,
+        may be under way in the moment when it fails, which is one failure.
         """
-        if not self.is_up and not is_probe:
+        if not self.is_up and not (is_probe and self._is_probed):
             return None
         self._is_probed = False
         doubled = float(1 << min(self._failures, _MOST_DOUBLINGS))

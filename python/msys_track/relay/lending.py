@@ -7,7 +7,7 @@ has had enough of it.
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar, TypeVarTuple
+from typing import Final, TypeVar, TypeVarTuple
 
 from msys_track.errors import UpstreamError
 from msys_track.logs import event_logger
@@ -27,6 +27,9 @@ log = event_logger(__name__)
 
 _Result = TypeVar("_Result")
 _Arguments = TypeVarTuple("_Arguments")
+
+# After these errors of a kept connection a fresh one may do better, and no mail has been sent.
+WORN: Final = (ConnectionGoneError, SenderPutOffError, ExtensionMissingError)
 
 
 class Lender:
@@ -71,21 +74,59 @@ class Lender:
             connection, is_fresh = await self._pool.acquire()
         except ConnectionFailedError as failure:
             raise self.report_failure(failure) from failure
+        if is_fresh:
+            return await self._lend_fresh(connection, begin, *arguments)
         try:
-            if not is_fresh:
-                try:
-                    return connection, await connection.play(begin(connection, *arguments))
-                except (ConnectionGoneError, SenderPutOffError, ExtensionMissingError) as error:
-                    connection = await self._replace(connection, error)
-            self._note_offer(connection.capabilities)
+            return connection, await connection.play(begin(connection, *arguments))
+        except WORN as error:
+            return await self.lend_again(connection, error, begin, *arguments)
+        except BaseException as error:
+            self._pool.release(connection)
+            raise self.judge(error) from error
+
+    async def lend_again(
+        self,
+        connection: UpstreamConnection,
+        error: Exception,
+        begin: Callable[[UpstreamConnection, *_Arguments], Dialogue[_Result]],
+        *arguments: *_Arguments,
+    ) -> tuple[UpstreamConnection, _Result]:
+        """As `lend`, after `error`, one of `WORN`, came of this on a kept connection.
+
+        Raises:
+            UpstreamError: refused, down, silent, or the answer to the message was lost.
+        """
+        try:
+            fresh = await self._replace(connection, error)
+        except BaseException as failure:
+            self._pool.release(connection)
+            raise self.judge(failure) from failure
+        return await self._lend_fresh(fresh, begin, *arguments)
+
+    async def _lend_fresh(
+        self,
+        connection: UpstreamConnection,
+        begin: Callable[[UpstreamConnection, *_Arguments], Dialogue[_Result]],
+        *arguments: *_Arguments,
+    ) -> tuple[UpstreamConnection, _Result]:
+        self._note_offer(connection.capabilities)
+        try:
             return connection, await connection.play(begin(connection, *arguments))
         except BaseException as error:
             self._pool.release(connection)
-            if isinstance(error, ConnectionFailedError):
-                raise self.report_failure(error) from error
-            if isinstance(error, ExtensionMissingError):
-                raise self._put_off(error) from error
-            raise
+            raise self.judge(error) from error
+
+    def take_idle(self) -> UpstreamConnection | None:
+        """Lend a kept connection if one is idle."""
+        return self._pool.take_idle()
+
+    def judge(self, error: BaseException) -> BaseException:
+        """Return what an error of a dialogue is for whoever wanted its result."""
+        if isinstance(error, ConnectionFailedError):
+            return self.report_failure(error)
+        if isinstance(error, ExtensionMissingError):
+            return self._put_off(error)
+        return error
 
     def measure(self) -> dict[str, float]:
         """Return the state of the pool, as gauges."""
@@ -121,7 +162,7 @@ class Lender:
         return UpstreamError(451, text, outcome="not_sent")
 
     async def _replace(
-        self, connection: UpstreamConnection, error: ConnectionGoneError | UpstreamError
+        self, connection: UpstreamConnection, error: Exception
     ) -> UpstreamConnection:
         """Return a fresh connection if it may do better; else raise the error."""
         if isinstance(error, ExtensionMissingError) and self.offered == connection.capabilities:

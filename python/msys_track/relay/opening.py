@@ -37,6 +37,9 @@ _PERMANENT: Final = 500
 
 _INSISTS: Final = frozenset({"require", "implicit"})
 
+# Not every mail tries a password that was refused: upstreams lock accounts after a few.
+_REFUSED_SECONDS: Final = 10.0
+
 OnLost: TypeAlias = Callable[[UpstreamConnection], None]
 
 _MAX_COMMAND_BYTES: Final = 510  # RFC 5321 section 4.5.3.1.4; without CRLF
@@ -68,6 +71,9 @@ class Opener:
         settings.check_conflicts()
         self.settings = settings
         self._credentials = credentials
+        self._looking_up: asyncio.Task[list[str]] | None = None
+        self._refused: Reply | None = None
+        self._refused_until = 0.0
         # What the settings insist on has to work from the start.
         self._ready_tls = _make_tls(settings) if settings.tls in _INSISTS else None
         self._read_credentials()
@@ -80,6 +86,8 @@ class Opener:
             TlsFailedError: what the settings require of TLS can't be had.
             ConnectionFailedError: it is unreachable, refuses service, or does not speak SMTP.
         """
+        if self._refused is not None and asyncio.get_running_loop().time() < self._refused_until:
+            raise LoginRefusedError(self._refused)
         if self.settings.tls != "opportunistic":
             return await self._open(deadlines, on_lost, tls=self.settings.tls)
         try:
@@ -115,7 +123,7 @@ class Opener:
         end = loop.time() + seconds
         try:
             async with asyncio.timeout_at(end):
-                hosts = await _look_up(self.settings)
+                hosts = await self._look_up()
         except TimeoutError as error:
             raise ConnectionFailedError(too_slow) from error
         except OSError as error:
@@ -138,6 +146,25 @@ class Opener:
         if len(failures) == 1:
             raise failures.popitem()[1]
         raise ConnectionFailedError("; ".join(failures))
+
+    async def _look_up(self) -> list[str]:
+        """Return the addresses of the host, in the resolver's order.
+
+        Connections that are opened at the same time share one look-up: each occupies a thread as
+        long as the resolver is silent, and there are few.
+        """
+        settings = self.settings
+        if settings.address.is_unix or parse_ip(settings.host) is not None:
+            return [settings.host]
+        if self._looking_up is None:
+            self._looking_up = asyncio.get_running_loop().create_task(_look_up(settings))
+            self._looking_up.add_done_callback(self._end_look_up)
+        return await asyncio.shield(self._looking_up)
+
+    def _end_look_up(self, task: asyncio.Task[list[str]]) -> None:
+        self._looking_up = None
+        if not task.cancelled():
+            task.exception()  # nobody may wait for it any longer
 
     async def _connect_to(
         self, host: str, protocol: Callable[[], UpstreamConnection]
@@ -254,6 +281,8 @@ class Opener:
         for place, line in enumerate(lines, start=1):
             (reply,) = await connection.exchange(f"{line}\r\n".encode("ascii"), 1)
             if reply.code != (_AUTHENTICATED if place == len(lines) else _CHALLENGE):
+                self._refused = reply
+                self._refused_until = asyncio.get_running_loop().time() + _REFUSED_SECONDS
                 raise LoginRefusedError(reply)
 
     def _read_credentials(self) -> auth.Credentials | None:
@@ -288,9 +317,6 @@ def _with_initial(command: str, response: str) -> tuple[str, ...]:
 
 
 async def _look_up(settings: UpstreamSettings) -> list[str]:
-    """Return the addresses of a host, in the resolver's order."""
-    if settings.address.is_unix or parse_ip(settings.host) is not None:
-        return [settings.host]
     found = await asyncio.get_running_loop().getaddrinfo(
         settings.host, settings.port, type=socket.SOCK_STREAM
     )
@@ -331,7 +357,8 @@ def _address_literal(connection: UpstreamConnection) -> str:
 def _describe_tls_error(error: OSError) -> str:
     match error:
         case ssl.SSLCertVerificationError():
-            return f"its certificate is not accepted: {error.verify_message}"
+            # What follows the comma is the name, which is not for clients.
+            return f"its certificate is not accepted: {error.verify_message.partition(',')[0]}"
         case FingerprintError():
             return "its certificate is none of those that are pinned"
         case ssl.SSLError():

@@ -70,10 +70,9 @@ class UserUpstreams:
                 can't be asked.
         """
         loop = asyncio.get_running_loop()
-        written = f"{user}\0{password}".encode()
-        mark = hashlib.blake2b(written, key=self._key, digest_size=32).digest()
+        mark = self._make_mark(user, password)
         known = self._logins.get(mark)
-        if known is None or loop.time() - known.verified_at >= _VERIFIED_SECONDS:
+        if known is None or not _is_fresh(known):
             credentials = Credentials(user=user, password=password)
             await self._verify(credentials)
             known = self._logins.get(mark)  # another session may have come first
@@ -87,6 +86,11 @@ class UserUpstreams:
             known.ending = None
         return known
 
+    def is_verified(self, user: str, password: str) -> bool:
+        """Whether the upstream took this pair a moment ago, so that it is not asked again."""
+        known = self._logins.get(self._make_mark(user, password))
+        return known is not None and _is_fresh(known)
+
     def leave(self, login: Login) -> None:
         """Note that a session has ended; the user's connections stay a while for the next one."""
         login.sessions -= 1
@@ -99,6 +103,10 @@ class UserUpstreams:
         for login in tuple(self._logins.values()):
             self._forget(login)
         await asyncio.gather(*self._closing)
+
+    def _make_mark(self, user: str, password: str) -> bytes:
+        pair = f"{user}\0{password}".encode()
+        return hashlib.blake2b(pair, key=self._key, digest_size=32).digest()
 
     async def _verify(self, credentials: Credentials) -> None:
         """Log in on a connection that carries no mail."""
@@ -122,6 +130,10 @@ class UserUpstreams:
         task = asyncio.get_running_loop().create_task(login.next_hop.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+def _is_fresh(login: Login) -> bool:
+    return asyncio.get_running_loop().time() - login.verified_at < _VERIFIED_SECONDS
 
 
 def _ignore(_: object) -> None:

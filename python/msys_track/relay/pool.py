@@ -71,8 +71,9 @@ class Pool:
         """
         if self._closed:
             raise _closing()
-        if self._idle:
-            return self._idle.pop(), False
+        connection = self.take_idle()
+        if connection is not None:
+            return connection, False
         if self._slots_taken < self.settings.max_connections:
             self._slots_taken += 1
             return await self._open(), True
@@ -91,6 +92,10 @@ class Pool:
         if connection is not None and connection.is_usable:
             return connection, False
         return await self._open(), True
+
+    def take_idle(self) -> UpstreamConnection | None:
+        """Return a kept connection if one is idle; give it back with `release`."""
+        return self._idle.pop() if self._idle else None
 
     async def replace(self, connection: UpstreamConnection) -> UpstreamConnection:
         """Return a fresh connection for one that is worn or closed, in the same slot.

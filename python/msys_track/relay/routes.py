@@ -79,6 +79,15 @@ class Route:
         self.credit = 0
         self._counters = counters
 
+    async def deliver(self, delivery: Delivery, held: Exchange | None = None) -> Reply:
+        """Hand over a message, in the transaction that is held open if there is one.
+
+        Raises:
+            UpstreamError: as `Upstream.deliver` does.
+        """
+        reply = await self.use(lambda upstream: (held or upstream).deliver(delivery))
+        return reply._replace(upstream=self.name)
+
     async def use(self, work: Callable[[Upstream], Awaitable[_Result]]) -> _Result:
         """Do something with the upstream, and note how it fared.
 
@@ -169,6 +178,9 @@ class Routes:
             UpstreamError: 451, none can be reached.
         """
         for group in self._usable_groups():
+            known = [each.upstream.offered for each in group if each.upstream.offered is not None]
+            if len(known) == len(group):
+                return reduce(Capabilities.intersect, known)
             # Asking makes no mail wait, so it is no probe: it only leaves out who does not answer.
             answers = await asyncio.gather(
                 *(each.upstream.capabilities() for each in group), return_exceptions=True
@@ -185,7 +197,7 @@ class Routes:
             UpstreamError: the refusal of one; 451 when none can be used, or the answer to the
                 message was lost.
         """
-        return await self.use(lambda upstream: upstream.deliver(delivery))
+        return await self.use(lambda route: route.deliver(delivery))
 
     async def verify(
         self, sender: str, mail_parameters: tuple[str, ...], recipients: Sequence[Recipient]
@@ -195,7 +207,11 @@ class Routes:
         Raises:
             UpstreamError: the first refusal; 451 when none can be used.
         """
-        await self.use(lambda upstream: upstream.verify(sender, mail_parameters, recipients))
+
+        async def verify(route: Route) -> None:
+            await route.use(lambda upstream: upstream.verify(sender, mail_parameters, recipients))
+
+        await self.use(verify)
 
     def begin(self, sender: str, mail_parameters: tuple[str, ...]) -> "RoutedExchange":
         """Return a transaction whose recipients one of them is asked about one by one."""
@@ -215,10 +231,10 @@ class Routes:
 
     async def use(
         self,
-        work: Callable[[Upstream], Awaitable[_Result]],
+        work: Callable[[Route], Awaitable[_Result]],
         tried: Collection[Route] = (),
     ) -> _Result:
-        """Do something with one upstream, and with the next ones as long as that is safe.
+        """Do something with one route, and with the next ones as long as that is safe.
 
         Raises:
             UpstreamError: the refusal of one, or why the first could not be used.
@@ -230,7 +246,7 @@ class Routes:
             if len(excluded) > 1:
                 self.note_move()
             try:
-                return await route.use(work)
+                return await work(route)
             except UpstreamError as error:
                 if not route.lets_others_try(error):
                     raise
@@ -308,15 +324,13 @@ class RoutedExchange:
         if held is None:
             return await self._routes.deliver(delivery)
         try:
-            return await held.route.use(lambda _: held.exchange.deliver(delivery))
+            return await held.route.deliver(delivery, held.exchange)
         except UpstreamError as error:
             if not held.route.lets_others_try(error):
                 raise
             first = error
         try:
-            return await self._routes.use(
-                lambda upstream: upstream.deliver(delivery), tried=self._tried
-            )
+            return await self._routes.use(lambda route: route.deliver(delivery), tried=self._tried)
         except UpstreamError as error:
             raise first if error.outcome == "not_sent" else error from None
 

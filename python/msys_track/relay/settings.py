@@ -232,13 +232,17 @@ class UpstreamSettings:
     def __post_init__(self) -> None:
         check_settings(self, "upstream: ")
 
-    def check_conflicts(self) -> None:
+    def check_conflicts(self, *, relays_passwords: bool = False) -> None:
         """Check values that are good by themselves, but don't go together.
+
+        Args:
+            relays_passwords: Whether the proxy's clients log in here as themselves.
 
         Raises:
             ConflictError: two don't.
         """
         insists = self.tls in {"require", "implicit"}
+        is_safe = insists or self.is_local
         if self.tls_fingerprints and self.tls == "opportunistic":
             raise ConflictError(_ROOM, "tls_fingerprints", f"does nothing unless {_INSIST}")
         has_name = self.tls_name is not None or not self.address.is_unix
@@ -248,9 +252,12 @@ class UpstreamSettings:
             raise ConflictError(_ROOM, "password", "needs a user too")
         if self.user is not None and self.password is None:
             raise ConflictError(_ROOM, "user", "needs a password too")
-        if self.user is not None and not insists and not self.is_local:
+        if self.user is not None and not is_safe:
             text = f"the password would travel in plain text unless {_INSIST}"
             raise ConflictError(_ROOM, "user", text)
+        if relays_passwords and not is_safe:
+            text = f"auth_passthrough would send passwords in plain text unless {_INSIST}"
+            raise ConflictError(_ROOM, "tls", text)
 
     @property
     def address(self) -> UpstreamAddress:

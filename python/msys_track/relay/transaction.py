@@ -276,11 +276,9 @@ def _send_to_each(connection: UpstreamConnection, delivery: Delivery) -> Dialogu
     if not refused:
         return replies[0]
     taken = tuple(recipient.path for recipient, reply in pairs if reply.is_positive)
-    first, *others = refused.values()
-    if not taken and all(
-        (each.code, each.outcome) == (first.code, first.outcome) for each in others
-    ):
-        raise first
+    if not taken:
+        # Nobody has it, so the client may repeat it as long as there is hope for one of them.
+        raise min(refused.values(), key=lambda each: (each.outcome != "unknown", each.code))
     raise PartlyTakenError(taken, refused)
 
 

@@ -70,7 +70,7 @@ def load_keys(read: Configuration) -> KeyRing:
         raise SettingsError(f"{read.path}: keys: {error}") from error
 
 
-def make_rewriter(  # noqa: PLR0913 - the parts that are put together
+def make_rewriter(  # noqa: PLR0913 - the parts of one rewriter
     read: Configuration,
     count: Callable[[str], None] = lambda _: None,
     on_rendered: Callable[[Decision, Sequence[Copy]], None] | None = None,

@@ -16,6 +16,7 @@ from msys_track.injection.memory import set_up_allocator
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters, Figures
+from msys_track.relay.passthrough import UserUpstreams
 from msys_track.relay.routes import make_next_hop
 from msys_track.service import loop
 from msys_track.service.channel import Channel, Order
@@ -129,8 +130,18 @@ async def serve_worker(
                 spool = Spool(read.spool, upstream, counters, hostname=settings.hostname)
                 ends.push_async_callback(spool.close)
                 await spool.start()
+            passthrough = None
+            if settings.access.auth_passthrough:
+                passthrough = UserUpstreams(read.upstreams, counters)
+                ends.push_async_callback(passthrough.close)
             listener = await server.serve(
-                settings, rewriter, upstream, counters=counters, listeners=sockets, spool=spool
+                settings,
+                rewriter,
+                upstream,
+                counters=counters,
+                listeners=sockets,
+                spool=spool,
+                passthrough=passthrough,
             )
         except TrackingError as error:
             channel.report(failed=str(error))

@@ -17,8 +17,6 @@ class Plan:
     """The server's, as in the configuration."""
     workers: int
     addresses: Sequence[Address]
-    status_addresses: Sequence[Address]
-    """Where the supervisor answers what its workers do, over HTTP."""
     drain_seconds: float
     hang_seconds: float
     """A worker that shows no sign of life for so long is killed."""
@@ -28,6 +26,8 @@ class Plan:
     """Runs one worker in a process of its own, with its channel, until it is told to stop."""
     announce: Callable[[Sockets], None]
     """Is called once the first workers listen."""
+    status_addresses: Sequence[Address] = ()
+    """Where the supervisor answers what its workers do, over HTTP."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import idna
 
-_FIELD: Final = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\r\n]|\r\n[ \t])*)\r\n")
+_FIELD: Final = re.compile(rb"([!-9;-~]+)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)\r\n")
 _SPACES: Final = re.compile(rb"[ \t]+")
 # What may hold an @ or an angle bracket that is no address's (RFC 5322 section 3.2).
 _QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)

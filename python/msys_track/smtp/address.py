@@ -1,5 +1,6 @@
 """The address of an end point, and that of a machine."""
 
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -38,6 +39,7 @@ class UpstreamAddress(NamedTuple):
         return place if self.protocol == "smtp" else f"{self.protocol}:{place}"
 
 
+@lru_cache(maxsize=1024)  # a client comes again, and each parse costs as much as an EHLO
 def parse_ip(text: str) -> IpAddress | None:
     """Parse the address of a client, an IPv6 address without brackets; None if it is not one.
 

@@ -15,6 +15,7 @@ class Capabilities:
     eight_bit_mime: bool = False  # RFC 6152
     smtp_utf8: bool = False  # RFC 6531
     dsn: bool = False  # RFC 3461
+    enhanced_status_codes: bool = False  # RFC 2034
     size: int | None = None
     """Bytes of the largest message; 0: no fixed limit; None: SIZE is not offered (RFC 1870)."""
     start_tls: bool = False  # RFC 3207
@@ -37,6 +38,7 @@ class Capabilities:
             eight_bit_mime="8BITMIME" in keywords,
             smtp_utf8="SMTPUTF8" in keywords,
             dsn="DSN" in keywords,
+            enhanced_status_codes="ENHANCEDSTATUSCODES" in keywords,
             size=size,
             start_tls="STARTTLS" in keywords,
             auth_mechanisms=frozenset(keywords.get("AUTH", "").upper().split()),

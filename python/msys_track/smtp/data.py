@@ -4,19 +4,19 @@ A face over the compiled core, so that neither side of the proxy scans a message
 Arguments are `bytes`: what can't change can be scanned without the interpreter's lock.
 """
 
-import asyncio
-from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 try:
     from msys_track._core import BareNewlineError
     from msys_track._core import find_end_of_data as _find_end_of_data
+    from msys_track._core import normalize as _normalize
     from msys_track._core import relax_body as _relax_body
     from msys_track._core import stuff as _stuff
     from msys_track._core import unstuff as _unstuff
 except ModuleNotFoundError:  # a package without the compiled core
     from msys_track.smtp.plain import BareNewlineError  # type: ignore[assignment]
     from msys_track.smtp.plain import find_end_of_data as _find_end_of_data
+    from msys_track.smtp.plain import normalize as _normalize
     from msys_track.smtp.plain import relax_body as _relax_body
     from msys_track.smtp.plain import stuff as _stuff
     from msys_track.smtp.plain import unstuff as _unstuff
@@ -24,22 +24,15 @@ except ModuleNotFoundError:  # a package without the compiled core
 __all__ = [
     "THREAD_FROM_BYTES",
     "BareNewlineError",
-    "compute",
     "find_end_of_data",
+    "normalize",
     "relax_body",
     "stuff",
     "unstuff",
 ]
 
-_Result = TypeVar("_Result")
-
 THREAD_FROM_BYTES: Final = 256 * 1024
 """A thread is worth its cost from here on; the core works without the interpreter's lock."""
-
-
-async def compute(handled_bytes: int, work: Callable[[], _Result]) -> _Result:
-    """Run work on many bytes in a thread, and on few bytes directly."""
-    return work() if handled_bytes < THREAD_FROM_BYTES else await asyncio.to_thread(work)
 
 
 def find_end_of_data(buffer: bytes, start: int) -> int | None:
@@ -72,6 +65,16 @@ def stuff(message: bytes) -> bytes:
     A message without a line break at its end gets one; an empty message is `.\r\n` alone.
     """
     return _stuff(message)
+
+
+def normalize(wire: bytes) -> bytes:
+    """Return wire bytes in which only CRLF is left, for those that `unstuff` refuses.
+
+    A line ends at its LF, with all CRs before it, as servers that take bare LF read it; a CR
+    elsewhere becomes a space. So `unstuff` and `stuff` deal with each dot that such a server could
+    take for the end of the data.
+    """
+    return _normalize(wire)
 
 
 def relax_body(wire: bytes, start: int) -> bytes:

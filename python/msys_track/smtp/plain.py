@@ -5,6 +5,7 @@ from typing import Final
 
 _END: Final = b".\r\n"
 _END_LINE: Final = b"\r\n.\r\n"
+_LINE_END_OR_RETURN: Final = re.compile(rb"\r*(\n)|\r")
 _BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 _SPACES: Final = re.compile(rb"[ \t]+")
@@ -39,6 +40,11 @@ def stuff(message: bytes, /) -> bytes:
     dotted = b"." * message.startswith(b".") + message.replace(b"\r\n.", b"\r\n..")
     ends_in_line = not message or message.endswith(b"\r\n")
     return dotted + (b"" if ends_in_line else b"\r\n") + _END
+
+
+def normalize(wire: bytes, /) -> bytes:
+    """Return wire bytes in which only CRLF is left."""
+    return _LINE_END_OR_RETURN.sub(lambda found: b"\r\n" if found[1] else b" ", wire)
 
 
 def relax_body(wire: bytes, start: int, /) -> bytes:

@@ -36,6 +36,8 @@ class Reply(NamedTuple):
 
     code: int
     text: str
+    upstream: str | None = None
+    """Which of several upstreams took a message; None elsewhere."""
 
     @property
     def is_positive(self) -> bool:
@@ -104,7 +106,7 @@ class ReplyReader:
         """
         if not self.is_empty or len(chunk) > MAX_LINE_BYTES or chunk[-2:] != b"\r\n":
             return None
-        if chunk.count(b"\n") > 1:
+        if chunk.count(b"\n") > 1 or chunk[:1] == b"3":
             return _read_lines(chunk)
         match = _WHOLE_LINE.fullmatch(chunk, 0, len(chunk) - 2)
         return None if match is None else (Reply(int(match[1]), match[2].decode("ascii")),)
@@ -144,7 +146,7 @@ def _printable(text: bytes) -> str:
     return text.decode("ascii", "replace").translate(_NOT_TEXT)
 
 
-# MAIL, RCPT and DATA get the same replies for nearly every mail; the message itself does not.
+# MAIL, RCPT and DATA get the same replies for nearly every mail; a message gets one of its own.
 @lru_cache(maxsize=64)
 def _read_lines(chunk: bytes) -> tuple[Reply, ...] | None:
     matches = [_WHOLE_LINE.fullmatch(line) for line in chunk[:-2].split(b"\r\n")]

@@ -84,7 +84,9 @@ SPOOL: Final = Form(
             WHERE state = 'waiting' AND claimed_by IS NULL""",
         "CREATE INDEX copies_claimed ON copies (claimed_by) WHERE claimed_by IS NOT NULL",
         "CREATE INDEX copies_failed ON copies (mail) WHERE state = 'failed'",
-        "CREATE INDEX copies_by_age ON copies (kept_uptime)",
+        "CREATE INDEX copies_by_age ON copies (kept_uptime) WHERE state = 'waiting'",
+        """CREATE INDEX copies_unreported ON copies (kept_uptime)
+            WHERE state = 'waiting' AND is_delay_reported = 0""",
         "CREATE INDEX copies_body ON copies (body)",
         """CREATE TRIGGER copy_kept AFTER INSERT ON copies BEGIN
             UPDATE totals SET copies = copies + 1;

@@ -276,7 +276,9 @@ def read_copies(
     connection: Connection, where: str, *values: object, limit: int = -1
 ) -> list[KeptCopy]:
     """Read the copies that a condition of SQL selects, in the order in which they were kept."""
-    statement = f"SELECT {COLUMNS} FROM copies WHERE {where} ORDER BY id LIMIT {limit}"  # noqa: S608 - callers' constants
+    # The sign keeps SQLite from reading all copies in this order to find the few that are meant.
+    order = "id" if where.startswith("id") else "+id"
+    statement = f"SELECT {COLUMNS} FROM copies WHERE {where} ORDER BY {order} LIMIT {limit}"  # noqa: S608 - callers' constants
     return [KeptCopy.of_row(row) for row in connection.execute(statement, values)]
 
 

@@ -17,6 +17,8 @@ log = event_logger(__name__)
 
 # What fails within this time stands in one report, where other copies are still tried.
 _GATHER_SECONDS = 60.0
+# Of what is late, in one round.
+_COPIES_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,9 @@ class Reporter:
         """Keep a report for each late mail whose sender asked for one by NOTIFY=DELAY."""
         late = queue.read_copies(
             connection,
-            "state = 'waiting' AND is_delay_reported = 0 AND attempts > 0 AND kept_uptime <= ?",
+            "state = 'waiting' AND is_delay_reported = 0 AND kept_uptime <= ?",
             self.clock.uptime() - self.settings.delay_notice_hours * 3600,
+            limit=_COPIES_AT_ONCE,
         )
         for copies in _group_by_mail(late):
             self._report(connection, copies, "delayed")

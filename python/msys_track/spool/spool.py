@@ -156,9 +156,12 @@ class Spool:
             SpoolError: the file can't be used; nothing was kept.
         """
         pause = find_pause(1, self.settings.first_retry_seconds, self.settings.last_retry_seconds)
-        return await self._keep(
+        mail = await self._keep(
             sender, mail_parameters, deliveries, envelope_id, why, due_seconds=pause
         )
+        if pause < self._poll_seconds:
+            self._wake.set()
+        return mail
 
     async def report(
         self,

@@ -101,13 +101,15 @@ PIECES = st.sampled_from(
 def test_any_chunking_of_the_same_bytes_gives_the_same_events_and_replies(
     pieces: list[bytes], cuts: list[int], *, starts_well: bool
 ) -> None:
-    whole = READY * starts_well + b"".join(pieces)
-    if b"STARTTLS" in whole:  # what came with it is dropped, what comes later is not
-        whole = whole[: whole.index(b"STARTTLS")]
+    if b"STARTTLS\r\n" in pieces:  # what came with it is dropped, what comes later is not
+        pieces = pieces[: pieces.index(b"STARTTLS\r\n")]
+    pieces = [READY] * starts_well + pieces
+    whole = b"".join(pieces)
     places = sorted({0, *(cut for cut in cuts if cut < len(whole)), len(whole)})
     chunks = [whole[start:end] for start, end in pairwise(places)]
     at_once = play(make_machine(), [whole])
     assert play(make_machine(), chunks) == at_once
+    assert play(make_machine(), pieces) == at_once
     assert play(make_machine(), [whole[at : at + 1] for at in range(len(whole))]) == at_once
 
 
@@ -220,6 +222,28 @@ def test_recipients_come_before_those_before_them_are_answered_and_nothing_else_
     assert codes(machine.take_output()) == ["550", "250", "250"]
 
 
+@pytest.mark.parametrize("end", [MAIL, b"DATA\r\n", b"GET / HTTP/1.1\r\n", b"\x16\x03\r\n"])
+def test_the_end_of_a_line_that_is_too_long_is_not_a_command(end: bytes) -> None:
+    """Though a read begins with it."""
+    found, output = play(make_machine(), [b"x" * 3_000, end + b"NOOP\r\n"])
+    assert (found, codes(output)) == ([], ["500", "250"])
+    found, output = play(make_machine(), [b"EHLO x\r\n" + b"x" * 3_000, end + b"NOOP\r\n"])
+    assert (found[1:], codes(output)) == ([], ["250", "500", "250"])
+
+
+def test_no_more_than_a_hundred_recipients_wait_for_an_answer() -> None:
+    machine = make_machine()
+    play(machine, [b"EHLO x\r\n" + MAIL])
+    machine.receive(RCPT * 250)
+    found = 0
+    while machine.next_event() is not None or machine.has_more:
+        found += 1
+    assert 100 <= found <= 102  # a turn ends in between, twice
+    machine.answer(OK)
+    assert machine.next_event() == events.Rcpt("c@d.test", ())
+    assert machine.next_event() is None
+
+
 def test_data_needs_a_recipient_that_was_accepted() -> None:
     machine = make_machine()
     play(machine, [b"EHLO x\r\n" + MAIL])
@@ -230,13 +254,17 @@ def test_data_needs_a_recipient_that_was_accepted() -> None:
     assert codes(machine.take_output()) == ["550", "503", "250"]
 
 
-def test_one_client_does_not_hold_the_loop() -> None:
-    machine = make_machine()
-    machine.receive(b"NOOP\r\n" * 120)
-    turns = 0
-    while machine.next_event() is None and machine.has_more:
-        turns += 1
-    assert turns == 2
+@pytest.mark.parametrize("command", [b"NOOP\r\n", b"RSET\r\n", b"RSET x\r\n"])
+def test_one_client_does_not_hold_the_loop(command: bytes) -> None:
+    machine = make_machine(limits=CommandLimits(errors=1_000))
+    machine.receive(command * 120)
+    turns = 1
+    while (event := machine.next_event()) is not None or machine.has_more:
+        if event is None:
+            turns += 1
+        else:
+            machine.answer(OK)
+    assert turns == 3
     assert len(codes(machine.take_output())) == 120
 
 
@@ -330,6 +358,13 @@ def test_initial_responses_of_auth_are_handed_out_as_given() -> None:
     assert found[1:] == [events.Authenticate("PLAIN", b"="), events.AuthLine(b"*")]
     found, _ = play(make_machine(), [b"EHLO x\r\nauth login\r\n" + b"x" * 9_000 + b"\r\n"])
     assert found[1:] == [events.Authenticate("LOGIN", None), events.AuthLine(b"x" * 9_000)]
+
+
+def test_a_line_that_is_too_long_for_auth_ends_its_dialogue() -> None:
+    wire = b"EHLO x\r\nAUTH LOGIN\r\n" + b"x" * 13_000 + b"\r\nNOOP\r\n"
+    found, output = play(make_machine(), [wire])
+    assert found[-1] == events.Authenticate("LOGIN", None)
+    assert codes(output) == ["250", "334", "500", "250"]
 
 
 def test_421_ends_the_session_whatever_it_answers() -> None:

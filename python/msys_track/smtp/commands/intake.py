@@ -35,7 +35,7 @@ class Intake:
         room: asked before bytes are kept; given back once a limit was passed.
     """
 
-    __slots__ = ("_kept", "_length", "_max_bytes", "_room", "_tail", "over")
+    __slots__ = ("_kept", "_max_bytes", "_room", "_tail", "length", "over")
 
     def __init__(self, max_bytes: int, room: Room) -> None:
         self.over: Over | None = None
@@ -43,7 +43,8 @@ class Intake:
         self._max_bytes = max_bytes
         self._room = room
         self._kept: bytes | bytearray = b""
-        self._length = 0
+        self.length = 0
+        """Bytes that have come, kept or dropped."""
         self._tail = b""
 
     @property
@@ -56,7 +57,7 @@ class Intake:
 
         Nothing but CRLF.CRLF ends the data; None: its end is still to come.
         """
-        if not self._length:
+        if not self.length:
             dot = find_end_of_data(chunk, 0)
             if dot is None:
                 self._keep(chunk, _OVERLAP_BYTES)
@@ -66,7 +67,7 @@ class Intake:
             return dot + _END_BYTES
         # The space: the window is not the first line, though it may begin with a dot.
         window = b"%b%b" % (self._tail, chunk)
-        at_start = 0 if len(self._tail) == self._length else _NOT_AT_START
+        at_start = 0 if len(self._tail) == self.length else _NOT_AT_START
         dot = find_end_of_data(window, at_start)
         if dot is None:
             self._keep(chunk, _OVERLAP_BYTES)
@@ -85,10 +86,10 @@ class Intake:
 
     def _keep(self, piece: bytes, slack: int) -> None:
         """Keep a piece, of which the last `slack` bytes may turn out to be the end line."""
-        self._length += len(piece)
+        self.length += len(piece)
         if self.over is not None:
             return
-        if self._length > self._max_bytes + slack:
+        if self.length > self._max_bytes + slack:
             self.over = "size"
         elif not self._room.take(len(piece)):
             self.over = "budget"
@@ -106,9 +107,9 @@ class Intake:
 
     def _drop_last(self, count: int) -> None:
         """Drop bytes that turned out to be of the end line."""
-        self._length -= count
+        self.length -= count
         if self.over is None:
             self._kept = self._kept[:-count]
-            if self._length > self._max_bytes:
+            if self.length > self._max_bytes:
                 self.over, self._kept = "size", b""
                 self._room.release()

@@ -43,6 +43,7 @@ _NOT_SMTP: Final = re.compile(
 )
 
 _COMMANDS_AT_ONCE: Final = 50
+_RCPTS_AT_ONCE: Final = 100  # that wait for an answer
 _UNKNOWN_COMMANDS: Final = 5
 _AUTH_LINE_BYTES: Final = 12_288  # RFC 4954 section 4
 
@@ -86,6 +87,9 @@ class Machine:
         ended_by: Why the machine ended the session: `bdat`, `commands_without_mail`, `errors`,
             `not_smtp`, `unknown_commands`; None: it did not.
         commands: How many good ones there were.
+        has_more: Whether `next_event` stopped for others' sake, with more to read.
+        has_unread: Whether bytes may be left that `next_event` has not looked at.
+        is_over: Whether the session has ended; nothing that came after its end is obeyed.
 
     Args:
         offer: what may be used before EHLO.
@@ -97,6 +101,9 @@ class Machine:
         self.offer = offer
         self.ended_by: str | None = None
         self.commands = 0
+        self.has_more = False
+        self.has_unread = False
+        self.is_over = False
         self._limits = limits
         self._open_room = open_room
         self._state = State()
@@ -109,16 +116,10 @@ class Machine:
         self._chunk_left = 0
         self._read_more: Callable[[], Event | None] | None = None  # in place of a command
         self._is_skipping_line = False
-        self._is_cut_short = False
-        self._is_over = False
+        self._turn = _COMMANDS_AT_ONCE
         self._errors = 0
         self._unknown = 0
         self._without_mail = 0
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the session has ended; nothing that came after its end is obeyed."""
-        return self._is_over
 
     @property
     def is_in_message(self) -> bool:
@@ -136,21 +137,23 @@ class Machine:
         return self._state.recipients
 
     @property
+    def message_bytes(self) -> int:
+        """Bytes that have come of the message that has begun."""
+        return 0 if self._intake is None else self._intake.length
+
+    @property
     def buffered_bytes(self) -> int:
         """Bytes that were received and not yet looked at."""
         return len(self._buffer) - self._at
 
-    @property
-    def has_more(self) -> bool:
-        """Whether `next_event` stopped for others' sake, with more to read."""
-        return self._is_cut_short
-
     def receive(self, data: bytes) -> None:
         """Take bytes from the client."""
-        if self._is_over:
+        if self.is_over:
             return
         self._buffer = data if self._at == len(self._buffer) else self._buffer[self._at :] + data
         self._at = 0
+        self._turn = _COMMANDS_AT_ONCE
+        self.has_unread = True
 
     def next_event(self) -> Event | None:
         """Return the next event; None if more bytes or an answer are needed first.
@@ -158,10 +161,12 @@ class Machine:
         After some commands it returns None although there are more, so that one client does not
         hold the loop: `has_more` tells.
         """
-        self._is_cut_short = False
-        for _ in range(_COMMANDS_AT_ONCE):
+        self.has_more = False
+        while self._turn:
+            self._turn -= 1
             at = self._at
-            if self._is_over or at == len(self._buffer):
+            if self.is_over or at == len(self._buffer):
+                self.has_unread = False
                 return None
             try:
                 event = self._read_command() if self._read_more is None else self._read_more()
@@ -174,17 +179,19 @@ class Machine:
             if event is not None:
                 self._unanswered.append(type(event))
                 self.commands += 1
+                self.has_unread = self._at != len(self._buffer)
                 return event
             if self._at == at:
                 return None
             self.commands += 1
-        self._is_cut_short = True
+        self._turn = _COMMANDS_AT_ONCE
+        self.has_more = True
         return None
 
     def answer(self, reply: Reply) -> None:
         """Answer the oldest event that has no answer."""
         event = self._unanswered.popleft()
-        self._write(reply)
+        self._output.append(reply.wire + b"\r\n")
         state = self._state
         if event is events.Rcpt:
             state.recipients += reply.is_positive
@@ -200,13 +207,13 @@ class Machine:
         else:
             self._follow_answer(event, reply.code)
         if reply.code == SERVICE_CLOSING:
-            self._is_over = True
+            self.is_over = True
 
     def close(self, reply: Reply | None = None) -> None:
         """End the session, unasked; what came before is not answered any more."""
-        if reply is not None and not self._is_over:
+        if reply is not None and not self.is_over:
             self._write(reply)
-        self._is_over = True
+        self.is_over = True
 
     def restart(self) -> None:
         """Begin anew after TLS has started: EHLO and AUTH are forgotten (RFC 3207 section 4.2)."""
@@ -226,7 +233,7 @@ class Machine:
 
     def _read_command(self) -> Event | None:
         """Read a command; None if it was answered here, or if it must wait."""
-        plain = _PLAIN.match(self._buffer, self._at)
+        plain = None if self._is_skipping_line else _PLAIN.match(self._buffer, self._at)
         if plain is not None and plain.end() - self._at > self._limits.line_bytes:
             plain = None
         if self._unanswered and not self._may_go_ahead(plain):
@@ -249,11 +256,13 @@ class Machine:
             and plain.lastindex == _RCPT_GROUP
             and self._state.has_sender
             and not self._state.is_in_bdat
-            and all(each is events.Rcpt for each in self._unanswered)
+            and self._unanswered[0] is events.Rcpt  # then all are
+            and len(self._unanswered) < _RCPTS_AT_ONCE
         )
 
     def _read_line(self) -> Event | None:
-        if not self._state.is_greeted and _NOT_SMTP.match(self._buffer, self._at):
+        is_first = not (self._state.is_greeted or self._is_skipping_line)
+        if is_first and _NOT_SMTP.match(self._buffer, self._at):
             raise SessionEndedError("not_smtp")
         line = self._take_line(self._limits.line_bytes)
         if line is None:
@@ -351,7 +360,11 @@ class Machine:
         return events.Received(intake.wire, is_stuffed, intake.over)
 
     def _read_auth_line(self) -> Event | None:
-        line = None if self._unanswered else self._take_line(_AUTH_LINE_BYTES)
+        try:
+            line = None if self._unanswered else self._take_line(_AUTH_LINE_BYTES)
+        except CommandRefusedError:
+            self._read_more = None
+            raise
         return None if line is None else events.AuthLine(line)
 
     def _read_nothing(self) -> None:
@@ -367,7 +380,7 @@ class Machine:
             self._state.is_greeted = code < START_MAIL_INPUT
             self._intake = None
         elif event is events.Quit:
-            self._is_over = True
+            self.is_over = True
         elif event is events.StartTls and code == _READY:
             # What was pipelined behind STARTTLS came in the clear, perhaps from somebody else.
             self._buffer, self._at = b"", 0

@@ -1,19 +1,28 @@
-"""A disk that becomes full: what was acknowledged goes out, and room comes back."""
+"""A disk that is full or read-only: what was acknowledged goes out, more is kept later."""
 
+import asyncio
 import contextlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.captured_logs import capture_logs
 from tests.spool.conftest import MESSAGE, FakeUpstream, MakeSpool, SetClock, delivery
 from tests.waiting import until
 
-from msys_track.errors import SpoolFullError
+from msys_track.errors import SpoolError, SpoolFullError
+from msys_track.spool.spool import Spool
 
 pytestmark = pytest.mark.anyio
 
 SIZE_BYTES = 4 * 1024 * 1024
+
+
+def mount(*arguments: str) -> bool:
+    """Whether this user may and it was done."""
+    command = ["mount", *arguments]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603
 
 
 @pytest.fixture
@@ -21,8 +30,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of a few megabytes."""
     place = tmp_path / "disk"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES}", "tmpfs", str(place)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:  # noqa: S603 - fixed words
+    if not mount("-t", "tmpfs", "-o", f"size={SIZE_BYTES}", "tmpfs", str(place)):
         pytest.skip("no right to mount a tmpfs")
     try:
         yield place
@@ -47,3 +55,28 @@ async def test_what_was_kept_before_the_disk_was_full_goes_out_and_makes_room(
     await until(lambda: sorted(upstream.reached) == sorted(kept))
     await until(lambda: spool.has_room(1) and spool.totals.copies == 0)
     await spool.keep("from@example.com", (), (delivery(),), envelope_id="e", why="451 x")
+
+
+async def keep(spool: Spool) -> None:
+    await spool.keep("from@example.com", (), (delivery(),), envelope_id="e", why="451 x")
+
+
+async def test_a_proxy_starts_beside_a_spool_that_it_can_only_read(
+    make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock, small_disk: Path
+) -> None:
+    before = await make_spool(path=small_disk / "spool")
+    await keep(before)
+    await before.close()
+    assert mount("-o", "remount,ro", str(small_disk))
+    clock.pass_time(100)
+    with capture_logs() as logs:
+        spool = await make_spool(path=small_disk / "spool")
+        with pytest.raises(SpoolError):
+            await keep(spool)
+        await asyncio.sleep(0.05)
+    assert [each["event"] for each in logs] == ["spool.unusable"]
+    assert not spool.has_room(1)
+    assert upstream.tried == []
+    assert mount("-o", "remount,rw", str(small_disk))
+    await until(lambda: upstream.reached == ["to@example.com"])
+    await keep(spool)

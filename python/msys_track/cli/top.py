@@ -52,7 +52,12 @@ class Sample(NamedTuple):
 
 @click.command(short_help="Show what a running proxy does.")
 @parameters.CONFIG
-@click.option("--once", is_flag=True, help="Print one state, with totals in place of rates.")
+@parameters.option(
+    "--once",
+    envvar="ONCE",
+    is_flag=True,
+    help="Print one state, with totals in place of rates.",
+)
 @parameters.JSON
 @parameters.option(
     "--interval",

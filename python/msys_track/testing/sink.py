@@ -10,6 +10,7 @@ from typing import Final
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 _MAX_MAIL_BYTES: Final = 64 * 1024 * 1024
+_LAST_TURNS: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +53,12 @@ async def open_mailboxes(
         yield bound.getsockname()[1]
     finally:
         server.close()
-        for each in sessions:
-            if isinstance(each.transport, asyncio.WriteTransport):
-                each.transport.abort()
-        await asyncio.sleep(0)  # lets the sessions see it
+        # A client that was accepted in this moment gets its transport in the next turns.
+        for _ in range(_LAST_TURNS):
+            for each in sessions:
+                if isinstance(each.transport, asyncio.WriteTransport):
+                    each.transport.abort()
+            await asyncio.sleep(0)
 
 
 class _Session(SMTP):

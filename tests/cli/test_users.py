@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from msys_track.cli import main
-from msys_track.injection.users import read_users
+from msys_track.injection.access.users import read_users
 
 NEXT = "  next: SIGHUP the proxy, or wait: it looks at the file every few seconds\n"
 

@@ -15,7 +15,7 @@ from tests.smtp_client import TlsClient, inside_tls
 from tests.upstreams import stock_aiosmtpd
 
 from msys_track.dispatch.dispatcher import Dispatcher
-from msys_track.injection.access_settings import AccessSettings
+from msys_track.injection.access.settings import AccessSettings
 from msys_track.injection.server import Proxy, serve
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys.ring import KeyRing

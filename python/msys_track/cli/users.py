@@ -7,7 +7,7 @@ import click
 
 from msys_track.cli import parameters
 from msys_track.cli.exits import CommandError
-from msys_track.injection import users as users_file
+from msys_track.injection.access import users as users_file
 
 _NEXT = "  next: SIGHUP the proxy, or wait: it looks at the file every few seconds"
 

@@ -15,8 +15,8 @@ from msys_track.config.problems import Problem, in_order
 from msys_track.config.reading import Reading
 from msys_track.config.schema.tables import TopLevel
 from msys_track.errors import KeyRingError, SettingsError, UsersError
-from msys_track.injection.access_settings import AccessSettings
-from msys_track.injection.users import read_users
+from msys_track.injection.access.settings import AccessSettings
+from msys_track.injection.access.users import read_users
 from msys_track.keys.file import KeySource
 from msys_track.keys.ring import KeyRing
 from msys_track.policy import loading

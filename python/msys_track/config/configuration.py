@@ -13,8 +13,8 @@ from msys_track.config.document import Document, KeyPath
 from msys_track.config.problems import ConfigurationError, Problem
 from msys_track.config.reading import Reading, Server
 from msys_track.config.schema.tables import TopLevel
-from msys_track.injection.access_settings import AccessSettings, ClientSettings, LimitSettings
-from msys_track.injection.faults import find_faults
+from msys_track.injection.access.faults import find_faults
+from msys_track.injection.access.settings import AccessSettings, ClientSettings, LimitSettings
 from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys.file import KeySource

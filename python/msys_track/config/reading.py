@@ -27,10 +27,10 @@ from msys_track.config.schema.tables import (
 )
 from msys_track.config.scopes import ScopeStanza
 from msys_track.errors import describe_os_error
-from msys_track.injection.access_settings import AccessSettings
+from msys_track.injection.access.settings import AccessSettings
+from msys_track.injection.access.users import fold_name
 from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
-from msys_track.injection.users import fold_name
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.loading import PolicySettings

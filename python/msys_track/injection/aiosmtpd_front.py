@@ -15,12 +15,12 @@ from aiosmtpd.smtp import Session as SmtpSession
 
 from msys_track.dispatch.session import PolicySession
 from msys_track.errors import UpstreamError
+from msys_track.injection.access.origin import Origin
+from msys_track.injection.access.visitor import Visitor
 from msys_track.injection.connection import SHUTTING_DOWN
-from msys_track.injection.origin import Origin
 from msys_track.injection.session import IDENT, TOO_MANY_CONNECTIONS
 from msys_track.injection.shared import Shared
 from msys_track.injection.transaction import ClientTransaction
-from msys_track.injection.visitor import Visitor
 from msys_track.logs import event_logger
 from msys_track.smtp.commands.events import Received
 from msys_track.smtp.path import is_path

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import replace
 from typing import Any, Final, cast
 
-from msys_track.injection.handshake import start_tls
-from msys_track.injection.origin import Origin
+from msys_track.injection.access.handshake import start_tls
+from msys_track.injection.access.origin import Origin
 from msys_track.injection.session import Session
 from msys_track.injection.shared import Shared
 from msys_track.logs import event_logger

@@ -10,7 +10,7 @@ from typing import Final
 
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.acceptance import Acceptance, Keeper
-from msys_track.injection.access import Access
+from msys_track.injection.access.access import Access
 from msys_track.injection.aiosmtpd_front import ReferenceDoor
 from msys_track.injection.arrival import Arrival
 from msys_track.injection.budget import Budget

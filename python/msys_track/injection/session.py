@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final, cast
 
 from msys_track.dispatch.session import PolicySession
 from msys_track.errors import UpstreamError
+from msys_track.injection.access.handshake import start_tls
+from msys_track.injection.access.origin import Origin
+from msys_track.injection.access.users import Login
 from msys_track.injection.connection import SHUTTING_DOWN, Connection
-from msys_track.injection.handshake import start_tls
-from msys_track.injection.origin import Origin
 from msys_track.injection.shared import Shared
 from msys_track.injection.transaction import Answer, ClientTransaction
-from msys_track.injection.users import Login
 from msys_track.logs import event_logger
 from msys_track.options import variables
 from msys_track.smtp.auth import (
@@ -34,7 +34,7 @@ from msys_track.smtp.reply import Reply
 from msys_track.smtp.xclient import XClientError, parse_xclient
 
 if TYPE_CHECKING:
-    from msys_track.injection.visitor import Visitor
+    from msys_track.injection.access.visitor import Visitor
     from msys_track.smtp.path import Recipient
 
 log = event_logger(__name__)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Annotated
 
-from msys_track.injection.access_settings import AccessSettings
+from msys_track.injection.access.settings import AccessSettings
 from msys_track.settings.addresses import LISTEN
 from msys_track.settings.key import Key, check_settings
 from msys_track.settings.kinds import (

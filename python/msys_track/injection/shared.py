@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from msys_track.injection.acceptance import Acceptance
-from msys_track.injection.access import Access
+from msys_track.injection.access.access import Access
+from msys_track.injection.access.origin import Origin
+from msys_track.injection.access.visitor import Visitor
 from msys_track.injection.budget import Budget
-from msys_track.injection.origin import Origin
 from msys_track.injection.settings import ProxySettings
-from msys_track.injection.visitor import Visitor
 from msys_track.metrics import Counters
 from msys_track.policy.guard import Guard
 from msys_track.relay.upstream import NextHop

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msys_track.dispatch.session import PolicySession
 from msys_track.errors import UpstreamError
+from msys_track.injection.access.visitor import Visitor
 from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.intake import DataRefusedError, open_message
 from msys_track.injection.record import shorten_addresses
 from msys_track.injection.shared import Shared
-from msys_track.injection.visitor import Visitor
 from msys_track.logs import event_logger
 from msys_track.smtp.commands.events import Received
 from msys_track.smtp.path import Recipient, fold_domain

@@ -8,7 +8,7 @@ from msys_track.config.load import load
 from msys_track.config.problems import ConfigurationError
 from msys_track.config.schema.tables import TABLES
 from msys_track.errors import SettingsError
-from msys_track.injection.access_settings import AccessSettings
+from msys_track.injection.access.settings import AccessSettings
 from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
 from msys_track.options.scopes import Scope

@@ -10,7 +10,7 @@ from typing import Annotated, Final, NamedTuple
 from msys_track.config.document import KeyPath
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER, SCOPE
 from msys_track.errors import KeyRingError
-from msys_track.injection.access_settings import AccessSettings, ClientSettings, LimitSettings
+from msys_track.injection.access.settings import AccessSettings, ClientSettings, LimitSettings
 from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys.file import KeySource, key_source

@@ -7,16 +7,16 @@ from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from msys_track.errors import UpstreamError
-from msys_track.injection.access_settings import LimitSettings
-from msys_track.injection.limits import Gauge, TokenBucket
-from msys_track.injection.users import Login, UsersBusyError, read_login
+from msys_track.injection.access.limits import Gauge, TokenBucket
+from msys_track.injection.access.settings import LimitSettings
+from msys_track.injection.access.users import Login, UsersBusyError, read_login
 from msys_track.logs import event_logger
 from msys_track.relay.upstream import NextHop
 from msys_track.smtp.address import IpAddress
 from msys_track.smtp.reply import Reply
 
 if TYPE_CHECKING:
-    from msys_track.injection.access import Access
+    from msys_track.injection.access.access import Access
     from msys_track.relay.passthrough import Login as UpstreamLogin
 
 log = event_logger(__name__)

@@ -7,7 +7,7 @@ not start.
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from msys_track.injection.access_settings import LOOPBACK, AccessSettings
+from msys_track.injection.access.settings import LOOPBACK, AccessSettings
 from msys_track.injection.settings import ProxySettings, is_loopback
 from msys_track.smtp.address import Address
 

@@ -13,24 +13,31 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
 from msys_track.errors import SettingsError, UsersError
-from msys_track.injection.access_settings import (
+from msys_track.injection.access.faults import find_faults
+from msys_track.injection.access.interfaces import find_networks_around
+from msys_track.injection.access.limits import Counted
+from msys_track.injection.access.settings import (
     INTERFACE,
     LOOPBACK,
     AccessSettings,
 )
-from msys_track.injection.faults import find_faults
-from msys_track.injection.interfaces import find_networks_around
-from msys_track.injection.limits import Counted
-from msys_track.injection.record import shorten_addresses
-from msys_track.injection.settings import ProxySettings, is_loopback
-from msys_track.injection.users import (
+from msys_track.injection.access.users import (
     User,
     Users,
     fold_name,
     read_users,
 )
-from msys_track.injection.visitor import Client, Limits, Tables, Visitor, find_client, find_limit
-from msys_track.injection.watched import Watched
+from msys_track.injection.access.visitor import (
+    Client,
+    Limits,
+    Tables,
+    Visitor,
+    find_client,
+    find_limit,
+)
+from msys_track.injection.access.watched import Watched
+from msys_track.injection.record import shorten_addresses
+from msys_track.injection.settings import ProxySettings, is_loopback
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.passthrough import UserUpstreams

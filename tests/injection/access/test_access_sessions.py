@@ -24,8 +24,9 @@ from tests.users import PASSWORD, write_users
 from tests.waiting import until
 
 from msys_track.dispatch.dispatcher import Dispatcher
-from msys_track.injection import arrival, handshake
-from msys_track.injection.access_settings import AccessSettings, ClientSettings
+from msys_track.injection import arrival
+from msys_track.injection.access import handshake
+from msys_track.injection.access.settings import AccessSettings, ClientSettings
 from msys_track.keys.ring import KeyRing
 from msys_track.policy.guard import Guard
 from msys_track.policy.hooks import Hook, Rejection, Transaction

@@ -8,8 +8,8 @@ import asyncio
 import ssl
 from typing import Final
 
-from msys_track.injection.access import Access
-from msys_track.injection.origin import Origin
+from msys_track.injection.access.access import Access
+from msys_track.injection.access.origin import Origin
 from msys_track.logs import event_logger
 
 log = event_logger(__name__)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from msys_track.errors import UsersError, describe_os_error
-from msys_track.injection.passwords import MIN_PASSWORD_CHARACTERS, Cost, PasswordHash
+from msys_track.injection.access.passwords import MIN_PASSWORD_CHARACTERS, Cost, PasswordHash
 from msys_track.keys.private_file import (
     is_private,
     name_draft,

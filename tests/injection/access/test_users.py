@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from msys_track.errors import UsersError
-from msys_track.injection import users as users_file
-from msys_track.injection.passwords import Cost, PasswordHash
-from msys_track.injection.users import (
+from msys_track.injection.access import users as users_file
+from msys_track.injection.access.passwords import Cost, PasswordHash
+from msys_track.injection.access.users import (
     Login,
     User,
     Users,

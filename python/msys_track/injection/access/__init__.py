@@ -1,0 +1,1 @@
+"""Who may send: networks and users, what each of them may do, and who a client is."""

@@ -27,6 +27,8 @@ from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.data import unstuff
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
+from msys_track.spool.settings import Mode, SpoolSettings
+from msys_track.spool.spool import Spool
 
 pytestmark = pytest.mark.anyio
 
@@ -312,11 +314,11 @@ PASSING = "452 4.3.1 Disk full"
 FOR_GOOD = "550 5.7.1 Spam"
 
 
-class RecordingSpool:
-    """A spool that shows what it was given."""
+class RecordingSpool(Spool):
+    """A spool that shows what it was given; it has neither file nor thread."""
 
-    def __init__(self, *, keeps_always: bool = False, error: SpoolError | None = None) -> None:
-        self.keeps_always = keeps_always
+    def __init__(self, mode: Mode = "partial", error: SpoolError | None = None) -> None:
+        self.settings = SpoolSettings(mode=mode)
         self.error = error
         self.kept: list[tuple[str, str, Delivery]] = []
         """What was done, why, and for each copy what is to be sent."""
@@ -453,7 +455,7 @@ async def test_a_spool_for_all_mail_takes_what_can_not_be_sent_at_all(
     connect: Connect, recipients: Sequence[str]
 ) -> None:
     upstream = ScriptedUpstream()
-    spool = RecordingSpool(keeps_always=True)
+    spool = RecordingSpool("always")
     harness, client = await connect(upstream, options=TRACKING, serve_with={"spool": spool})
     await upstream.close()
     assert await client.deliver(HTML_WIRE, *recipients) == "250 2.0.0 Ok: kept as Q1"
@@ -466,7 +468,7 @@ async def test_a_spool_for_all_mail_takes_what_can_not_be_sent_at_all(
 async def test_a_spool_for_all_mail_leaves_the_upstream_its_refusals(
     connect: Connect, verdict: str
 ) -> None:
-    spool = RecordingSpool(keeps_always=True)
+    spool = RecordingSpool("always")
     _, client = await connect({"DOT": verdict}, options=TRACKING, serve_with={"spool": spool})
     assert await client.deliver(HTML_WIRE, *THREE) == verdict
     assert spool.kept == []
@@ -483,7 +485,7 @@ async def test_what_a_spool_for_all_mail_can_not_keep_may_come_again(
     connect: Connect, error: SpoolError, answer: str
 ) -> None:
     upstream = ScriptedUpstream()
-    spool = RecordingSpool(keeps_always=True, error=error)
+    spool = RecordingSpool("always", error=error)
     _, client = await connect(upstream, options=TRACKING, serve_with={"spool": spool})
     await upstream.close()
     assert (await client.deliver(HTML_WIRE)).startswith(answer)

@@ -8,10 +8,10 @@ not be sent goes to the spool, or the answer is final and names who was served.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from time import monotonic, perf_counter
-from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from msys_track.dispatch.decide import CopyDecision, Decision
 from msys_track.dispatch.dispatcher import Dispatcher
@@ -37,6 +37,7 @@ from msys_track.relay.upstream import Delivery, NextHop, Transaction
 from msys_track.smtp.data import THREAD_FROM_BYTES
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
+from msys_track.spool.spool import Spool
 
 log = event_logger(__name__)
 
@@ -48,36 +49,6 @@ _MAX_NAMED: Final = 20
 _LARGE_AT_ONCE: Final = 2
 
 _ENHANCED: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3} ")
-
-
-class Keeper(Protocol):
-    """What takes over what could not be sent: the spool."""
-
-    @property
-    def keeps_always(self) -> bool:
-        """Whether mail is kept too that could not be sent at all."""
-
-    async def keep(
-        self,
-        sender: str,
-        mail_parameters: tuple[str, ...],
-        deliveries: Iterable[Delivery],
-        *,
-        envelope_id: str,
-        why: str,
-    ) -> str:
-        """Keep copies to send them later; return the queue id, or raise `SpoolError`."""
-
-    async def report(
-        self,
-        sender: str,
-        mail_parameters: tuple[str, ...],
-        deliveries: Iterable[Delivery],
-        *,
-        envelope_id: str,
-        why: str,
-    ) -> str:
-        """Report to the sender what was refused for good; else as `keep`."""
 
 
 _Result = TypeVar("_Result")
@@ -169,7 +140,7 @@ class Acceptance:
         upstream: NextHop,
         counters: Counters,
         *,
-        spool: Keeper | None = None,
+        spool: Spool | None = None,
         copies_at_once: int = 10,
         shows_addresses: bool = False,
     ) -> None:
@@ -481,7 +452,7 @@ class Acceptance:
 
     # Steps
 
-    def _find_spool(self, envelope: Envelope) -> Keeper | None:
+    def _find_spool(self, envelope: Envelope) -> Spool | None:
         """Return the spool, which can't send in the name of a user whom the upstream checks."""
         return self._spool if envelope.upstream is None else None
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from msys_track.dispatch.dispatcher import Dispatcher
-from msys_track.injection.acceptance import Acceptance, Keeper
+from msys_track.injection.acceptance import Acceptance
 from msys_track.injection.access.access import Access
 from msys_track.injection.aiosmtpd_front import ReferenceDoor
 from msys_track.injection.arrival import Arrival
@@ -22,6 +22,7 @@ from msys_track.metrics import Counters
 from msys_track.relay.passthrough import UserUpstreams
 from msys_track.relay.upstream import NextHop
 from msys_track.smtp.address import Address
+from msys_track.spool.spool import Spool
 
 log = event_logger(__name__)
 
@@ -137,7 +138,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     *,
     listeners: Mapping[Address, Sequence[socket.socket]] | None = None,
     counters: Counters | None = None,
-    spool: Keeper | None = None,
+    spool: Spool | None = None,
     passthrough: UserUpstreams | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Proxy:

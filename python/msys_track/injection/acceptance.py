@@ -41,6 +41,8 @@ from msys_track.spool.spool import Spool
 
 log = event_logger(__name__)
 
+FAILED: Final = Reply(451, "4.3.0 Internal error of the tracking proxy")
+
 # Of addresses and queue ids in one reply.
 _MAX_NAMED: Final = 20
 
@@ -192,7 +194,7 @@ class Acceptance:
         except Exception:  # the outermost frame: the session, which would see it, may be gone
             self._counters.add("messages.refused.internal")
             log.exception("message.failed", recipients=len(envelope.recipients))
-            return Reply(451, "4.3.0 Internal error of the tracking proxy")
+            return FAILED
         finally:
             hold.release()
             self._memory.note(len(envelope.message))

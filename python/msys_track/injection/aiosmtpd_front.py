@@ -15,6 +15,7 @@ from aiosmtpd.smtp import Session as SmtpSession
 
 from msys_track.dispatch.session import PolicySession
 from msys_track.errors import UpstreamError
+from msys_track.injection.acceptance import FAILED
 from msys_track.injection.access.origin import Origin
 from msys_track.injection.access.visitor import Visitor
 from msys_track.injection.connection import SHUTTING_DOWN
@@ -33,7 +34,6 @@ log = event_logger(__name__)
 
 _NULL_PATH: Final = "<>"
 _MALFORMED: Final = "553 5.1.3 Malformed address"
-_INTERNAL: Final = "451 4.3.0 Internal error of the tracking proxy"  # aiosmtpd's session goes on
 
 
 class ReferenceDoor(asyncio.Protocol):
@@ -197,7 +197,7 @@ class _Handler:
     async def handle_exception(self, error: Exception) -> str:
         log.error("session.failed", exc_info=error)
         self.shared.counters.add("sessions.failed")
-        return _INTERNAL
+        return _write(FAILED)  # not INTERNAL: aiosmtpd's session goes on
 
     def leave(self) -> None:
         """Give back what the client held."""

@@ -30,6 +30,7 @@ from msys_track.smtp.auth import (
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.commands import events
 from msys_track.smtp.commands.events import Event
+from msys_track.smtp.commands.words import OK
 from msys_track.smtp.reply import Reply
 from msys_track.smtp.xclient import XClientError, parse_xclient
 
@@ -42,7 +43,6 @@ log = event_logger(__name__)
 IDENT = "ESMTP msys-track"
 
 TOO_MANY_CONNECTIONS: Final = Reply(421, "4.3.2 Too many connections")
-_OK: Final = Reply(250, "2.0.0 Ok")
 _BYE: Final = Reply(221, "2.0.0 Bye")
 _START_TLS: Final = Reply(220, "2.0.0 Ready to start TLS")
 _AUTHENTICATED: Final = Reply(235, "2.7.0 Authentication successful")
@@ -190,7 +190,7 @@ class Session(Connection):
                 self._greet(event)
             case events.Reset():
                 self._forget_message()
-                self._machine.answer(_OK)
+                self._machine.answer(OK)
             case events.Quit():
                 self._machine.answer(_BYE)
             case _:

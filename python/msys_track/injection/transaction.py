@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msys_track.dispatch.session import PolicySession
 from msys_track.errors import UpstreamError
+from msys_track.injection.acceptance import FAILED
 from msys_track.injection.access.visitor import Visitor
 from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
@@ -27,7 +28,7 @@ Answer: TypeAlias = Reply | asyncio.Future[Reply]
 
 MAIL_OK: Final = Reply(250, "2.1.0 Ok")
 RCPT_OK: Final = Reply(250, "2.1.5 Ok")
-INTERNAL: Final = Reply(421, "4.3.0 Internal error of the tracking proxy")
+INTERNAL: Final = FAILED._replace(code=421)
 
 _NOBODY: Final = "AUTH=<>"
 _TOO_MANY_RECIPIENTS: Final = Reply(452, "4.5.3 Too many recipients")

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from msys_track.errors import UpstreamError
 from msys_track.smtp.capabilities import Capabilities
+from msys_track.smtp.commands.words import UTF8_MISSING
 from msys_track.smtp.path import Recipient, is_path
 
 _PARAMETER: Final = re.compile(r"[\x21-\x7e]+")
@@ -54,7 +55,7 @@ def write_envelope(  # noqa: PLR0913 - the parts of MAIL
         capabilities, parameters, size, needs_utf8=not (is_ascii and is_seven_bit)
     )
     if not is_ascii and "SMTPUTF8" not in kept:
-        raise UpstreamError(553, "5.6.7 A non-ASCII address needs the SMTPUTF8 parameter of MAIL")
+        raise UpstreamError(UTF8_MISSING.code, UTF8_MISSING.text)
     commands = [f"{' '.join([f'MAIL FROM:<{sender}>', *kept])}\r\n".encode()]
     for recipient in recipients:
         _check_parameters("RCPT", recipient.parameters)

@@ -20,7 +20,7 @@ _HELLO_NAME: Final = re.compile(r"[!-~][ -~]*")
 _BDAT: Final = re.compile(r"([0-9]{1,20})( +LAST)?", re.IGNORECASE)
 
 UNKNOWN: Final = Reply(500, "5.5.1 Unknown command")
-_OK: Final = Reply(250, "2.0.0 Ok")
+OK: Final = Reply(250, "2.0.0 Ok")
 _NOT_DONE: Final = Reply(502, "5.5.1 Command not implemented")
 _HELLO_FIRST: Final = Reply(503, "5.5.1 Send EHLO first")
 _MAIL_FIRST: Final = Reply(503, "5.5.1 Send MAIL first")
@@ -28,7 +28,7 @@ _RCPT_FIRST: Final = Reply(503, "5.5.1 Send RCPT first; there is no recipient")
 _ONE_MAIL: Final = Reply(503, "5.5.1 A transaction is open; send RSET first")
 _IN_BDAT: Final = Reply(503, "5.5.1 A message has begun by BDAT; send BDAT or RSET")
 _VRFY: Final = Reply(252, "2.5.2 Addresses are not verified; send mail to find out")
-_UTF8_MISSING: Final = Reply(553, "5.6.7 A non-ASCII address needs the SMTPUTF8 parameter of MAIL")
+UTF8_MISSING: Final = Reply(553, "5.6.7 A non-ASCII address needs the SMTPUTF8 parameter of MAIL")
 _NO_PARAMETERS: Final = Reply(555, "5.5.4 Parameters need EHLO")
 
 
@@ -87,7 +87,7 @@ def begin_mail(state: State, offer: Offer, path: str, parameters: str) -> events
     parsed = parse_mail_parameters(parameters, offer) if parameters else ()
     state.is_utf8 = "SMTPUTF8" in parsed
     if not (state.is_utf8 or path.isascii()):
-        raise CommandRefusedError(_UTF8_MISSING)
+        raise CommandRefusedError(UTF8_MISSING)
     return events.Mail(path, parsed)
 
 
@@ -97,7 +97,7 @@ def begin_rcpt(state: State, offer: Offer, path: str, parameters: str) -> events
     if not path:
         raise CommandRefusedError(Reply(553, "5.1.3 The null path receives nothing"))
     if not (state.is_utf8 or path.isascii()):
-        raise CommandRefusedError(_UTF8_MISSING)
+        raise CommandRefusedError(UTF8_MISSING)
     if parameters and not state.is_extended:
         raise CommandRefusedError(_NO_PARAMETERS)
     parsed = parse_rcpt_parameters(parameters, offer) if parameters else ()
@@ -170,7 +170,7 @@ def _parse_quit(_state: State, _offer: Offer, argument: str) -> Event:
 
 
 def _answer_noop(_state: State, _offer: Offer, _argument: str) -> Reply:
-    return _OK
+    return OK
 
 
 def _answer_help(_state: State, offer: Offer, topic: str) -> Reply:

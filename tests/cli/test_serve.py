@@ -112,6 +112,7 @@ def test_of_several_upstreams_one_that_is_up_gets_the_mail(config: Path, start: 
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         dead = reserved.getsockname()[1]
     with MailServer() as mailbox, MailServer() as other:
+        replace_in_file(config, 'upstream = "127.0.0.1:9"\n', "")
         with config.open("a", encoding="utf-8") as file:
             file.write(f'[upstream.first]\naddress = "127.0.0.1:{dead}"\n')
             file.write(f'[upstream.second]\naddress = "127.0.0.1:{mailbox.port}"\npriority = 20\n')

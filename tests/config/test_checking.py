@@ -160,6 +160,10 @@ NOWHERE = (
             f"6: upstream.a.user: {PLAIN}",
         ),
         (
+            'upstream = "192.0.2.9:25"\n[upstream.a]\naddress = "192.0.2.1:25"\n',
+            "3: proxy.upstream: no mail would go there, beside [upstream.a]; leave it out, or ",
+        ),
+        (
             'upstream = "unix:/run/lmtp"\nupstream_tls = "require"\n',
             "4: proxy.upstream_tls: a Unix socket has no name to verify; give tls_name",
         ),

@@ -27,8 +27,10 @@ async def test_mail_goes_on_while_one_of_two_upstreams_is_killed(tmp_path: Path)
             f'[upstream.{name}]\naddress = "127.0.0.1:{each.port}"\n'
             for name, each in (("first", stage.upstream), ("second", second))
         )
-        with (tmp_path / "proxy.toml").open("a", encoding="utf-8") as file:
-            file.write(tables)
+        configuration = tmp_path / "proxy.toml"
+        text = configuration.read_text(encoding="utf-8")
+        alone = f'upstream = "127.0.0.1:{stage.upstream.port}"\n'
+        configuration.write_text(text.replace(alone, "") + tables, encoding="utf-8")
         try:
             await second.start()
             await stage.start()

@@ -83,6 +83,7 @@ class Reading:
         for path, text in scopes.find_faults(self.stanzas, self._format_line):
             self._add_fault(self._find_written_path(path), text)
         self._find_missing()
+        self._find_unused_upstream()
         if not self.faults and ("proxy",) in self._written:
             self._find_conflicts()
 
@@ -285,6 +286,15 @@ class Reading:
         self._add_fault(path, f"missing; {hint}")
 
     # What does not go together
+
+    def _find_unused_upstream(self) -> None:
+        """Refuse an upstream that gets no mail because there are `[upstream.NAME]` tables."""
+        named = next(iter(self.families["upstream"]), None)
+        if named is None or "host" not in self.values[UpstreamSettings]:
+            return
+        table = write_path(("upstream", named))
+        text = f"no mail would go there, beside [{table}]; leave it out, or give it such a table"
+        self._add_fault(self._find_written_path(("proxy", "upstream")), text)
 
     def _find_conflicts(self) -> None:
         relays_passwords = bool(self.values[AccessSettings].get("auth_passthrough"))

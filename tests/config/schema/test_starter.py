@@ -13,6 +13,7 @@ from msys_track.policy.loading import PolicySettings
 from msys_track.tracking.settings import TrackerSettings
 
 UNCOMMENTED = re.sub(r"(?m)^#(?! )", "", starter())
+ONE_UPSTREAM = 'upstream = "127.0.0.1:25"\n'
 
 
 def test_as_it_is_it_sets_what_must_be_set_and_nothing_else() -> None:
@@ -39,7 +40,11 @@ def test_it_shows_every_key_of_every_table() -> None:
         assert set(member) == set(family.keys)
 
 
-@pytest.mark.parametrize("text", [starter(), UNCOMMENTED], ids=["as it is", "uncommented"])
+@pytest.mark.parametrize(
+    "text",
+    [starter(), UNCOMMENTED.replace(ONE_UPSTREAM, "")],
+    ids=["as it is", "uncommented, but for the upstream that stands in a table"],
+)
 def test_it_passes_the_check(folder: Path, text: str) -> None:
     path = folder / "msys-track.toml"
     path.write_text(text, encoding="utf-8")

@@ -138,7 +138,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "metrics": "The proxy's figures, over HTTP.",
     "spool": "Mail that waits on disk for the upstream, and is tried again.",
     "tracker": "Answers the links over HTTP: `msys-track tracker`.",
-    "upstream": "One of several servers that mail is relayed to.",
+    "upstream": "One of several servers to relay to, in place of `upstream` of `[proxy]`.",
     "dkim": "The key that signs mail from one domain.",
     "client": "How much the clients of one network may send.",
     "user": "How much one user of AUTH may send.",

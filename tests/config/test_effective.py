@@ -178,6 +178,28 @@ def test_a_scope_whose_links_lose_https_has_a_warning(
     ] == places
 
 
+@pytest.mark.parametrize(
+    ("mode", "is_checked_upstream", "has_warning"),
+    [
+        ("partial", True, True),
+        ("always", True, True),
+        ("off", True, False),
+        ("partial", False, False),
+    ],
+)
+def test_a_spool_that_never_keeps_the_mail_of_users_has_a_warning(
+    folder: Path, mode: str, *, is_checked_upstream: bool, has_warning: bool
+) -> None:
+    text = (
+        f"keys = 'keys.toml'\nsmtpapi = false\n{PROXY}upstream_tls = 'require'\n"
+        "proxy_protocol_from = ['::1']\n"
+        f"auth_passthrough = {str(is_checked_upstream).lower()}\n[spool]\nmode = '{mode}'\n"
+    )
+    warnings = find_warnings(check_text(folder, text)[1])
+    begins = ["proxy.auth_passthrough: [spool] never keeps mail of users whom the upstream checks"]
+    assert [each.partition(",")[0] for each in warnings] == begins * has_warning
+
+
 def test_where_no_mail_is_tracked_nothing_loses_https(folder: Path) -> None:
     assert find_warnings(check_text(folder, "")[1]) == ()
     assert (

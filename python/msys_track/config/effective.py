@@ -4,7 +4,7 @@ Scope options are resolved as for a mail without X-MSYS-API, so the output shows
 does. People get TOML, programs JSON.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -22,6 +22,10 @@ from msys_track.smtp.address import Address, IpAddress
 _DOWNGRADE: Final = (
     "click_tracking_scheme is http, so links to https become http; set it to https or same, or "
     "set allow_downgrade"
+)
+_UNKEPT: Final = (
+    "proxy.auth_passthrough: [spool] never keeps mail of users whom the upstream checks, since it "
+    "could not send it later without their passwords"
 )
 _VARIABLES: Final = {"tracking_link_expiry_seconds": "smtpapi_tracking_link_expiry"}
 
@@ -94,8 +98,17 @@ def find_options(configuration: Configuration, selector: ScopeSelector) -> Table
 
 def find_warnings(configuration: Configuration) -> tuple[str, ...]:
     """Return what works but is hardly wanted: a line each, beginning with the place to change."""
-    if configuration.proxy is None or not configuration.smtpapi:
+    proxy = configuration.proxy
+    if proxy is None:
         return ()
+    loses_users = proxy.access.auth_passthrough and configuration.spool.mode != "off"
+    return (
+        *(_find_downgrades(configuration) if configuration.smtpapi else ()),
+        *((_UNKEPT,) if loses_users else ()),
+    )
+
+
+def _find_downgrades(configuration: Configuration) -> Iterator[str]:
     scopes = configuration.scopes
     ways = [
         ScopeSelector(),
@@ -109,7 +122,7 @@ def find_warnings(configuration: Configuration) -> tuple[str, ...]:
         if options["click_tracking_scheme"].value == "http"
         and options["allow_downgrade"].source == DEFAULT
     )
-    return tuple(f"{place}: {_DOWNGRADE}" for place in dict.fromkeys(places))
+    return (f"{place}: {_DOWNGRADE}" for place in dict.fromkeys(places))
 
 
 def find_tables(document: Document, configuration: Configuration) -> dict[KeyPath, Table]:

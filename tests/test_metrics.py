@@ -58,13 +58,13 @@ def test_figures_of_several_workers_are_added_and_those_of_the_past_have_no_gaug
         each.add("messages.accepted", 2)
         each.observe({"total": 0.2})
     total = Figures()
-    gauges = {"sessions": 3.0, "spool.copies": 5.0}
+    gauges = {"sessions": 3.0, "spool.copies": 5.0, "spool.oldest_seconds": 70.0}
     total.add(Figures(dict(one.snapshot()), gauges, dict(one.times())))
     total.add(Figures(dict(two.snapshot()), gauges, dict(two.times())))
     total.add(Figures({"messages.accepted": 1}, {"sessions": 9.0}), is_over=True)
     assert total.counters == {"messages.accepted": 5}
     # Workers have clients of their own, and one spool together.
-    assert total.gauges == {"sessions": 6.0, "spool.copies": 5.0}
+    assert total.gauges == {**gauges, "sessions": 6.0}
     assert (sum(total.times["total"][:-1]), total.times["total"][-1]) == (2, 0.4)
     assert Figures.of_json(total.as_json()) == total
 

@@ -91,6 +91,7 @@ GAUGES: Final[Mapping[str, Metric]] = {
     "sessions": Metric("Clients that are connected."),
     "spool.bytes": Metric("Bytes of kept mail."),
     "spool.copies": Metric("Kept copies."),
+    "spool.oldest_seconds": Metric("Age of the oldest kept copy that waits, in seconds."),
     "upstream.connections": Metric("Open connections to upstreams."),
     "upstream.idle": Metric("Open connections to upstreams that are not in use."),
     "upstream.waiting": Metric("Mails that wait for a connection to an upstream."),
@@ -99,7 +100,7 @@ GAUGES: Final[Mapping[str, Metric]] = {
 """What goes up and down in a proxy."""
 
 # All workers see the same spool.
-_SHARED: Final = frozenset({"spool.bytes", "spool.copies"})
+_SHARED: Final = frozenset({"spool.bytes", "spool.copies", "spool.oldest_seconds"})
 
 
 class Counters:

@@ -95,6 +95,22 @@ async def test_pauses_double_up_to_the_longest(
         assert middle * 0.79 <= pause <= middle * 1.21
 
 
+async def test_the_age_of_the_oldest_copy_that_waits_is_known(
+    make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock
+) -> None:
+    upstream.down = LOST
+    spool = await make_spool()
+    assert spool.oldest_seconds == 0
+    await keep(spool)
+    clock.pass_time(50)
+    await keep(spool)
+    await until(lambda: spool.oldest_seconds == 50)
+    upstream.down = None
+    clock.pass_time(100)
+    await until(lambda: copies(spool) == [])
+    await until(lambda: spool.oldest_seconds == 0)
+
+
 async def test_while_the_upstream_is_down_not_every_copy_tries_it(
     make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock
 ) -> None:

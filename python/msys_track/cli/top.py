@@ -38,6 +38,7 @@ _GAUGES: Final = (
     ("upstream.idle", "of these idle"),
     ("upstream.waiting", "mails that wait for one"),
     ("spool.copies", "copies in the spool"),
+    ("spool.oldest_seconds", "seconds that the oldest of these waits"),
 )
 
 

@@ -35,7 +35,11 @@ class Gauges:
         }
         spool, keeps = self._spool, False
         if spool is not None:
-            gauges |= {"spool.copies": spool.totals.copies, "spool.bytes": spool.totals.bytes}
+            gauges |= {
+                "spool.bytes": spool.totals.bytes,
+                "spool.copies": spool.totals.copies,
+                "spool.oldest_seconds": spool.oldest_seconds,
+            }
             keeps = spool.keeps_always and spool.has_room(0)
         return {**gauges, "ready": int(self.is_upstream_usable or keeps)}
 

@@ -51,6 +51,15 @@ def read_totals(connection: Connection) -> Totals:
     return Totals(*connection.execute("SELECT copies, bytes FROM totals").fetchone())
 
 
+def find_oldest(connection: Connection) -> float | None:
+    """Find the uptime at which the oldest copy that waits was kept."""
+    oldest: float | None
+    (oldest,) = connection.execute(
+        "SELECT min(kept_uptime) FROM copies WHERE state = 'waiting'"
+    ).fetchone()
+    return oldest
+
+
 def settle_clock(connection: Connection, clock: Clock) -> None:
     """Note the time; after a restart of the machine move all times to its new clock.
 

@@ -84,6 +84,7 @@ class Spool:
         self._committer = Committer(self._file)
         self._lock: WorkerLock | None = None
         self.totals = Totals(0, 0)
+        self._oldest_uptime: float | None = None
         self._is_usable = False
         self._has_reserve = False
         self._sending: dict[asyncio.Task[None], int] = {}
@@ -122,6 +123,12 @@ class Spool:
     def keeps_always(self) -> bool:
         """Whether mail is kept too of which nothing could be sent."""
         return self.settings.mode == "always"
+
+    @property
+    def oldest_seconds(self) -> float:
+        """The age of the oldest copy that waits, as far as is known now; 0 if none does."""
+        oldest = self._oldest_uptime
+        return 0.0 if oldest is None else self._clock.uptime() - oldest
 
     def has_room(self, size: int) -> bool:
         """Whether so many bytes would be kept, as far as is known now."""
@@ -283,8 +290,10 @@ class Spool:
         self._has_reserve = self._file.take_reserve()
         self.totals = queue.read_totals(connection)
         if self.totals.copies == 0:
+            self._oldest_uptime = None
             return [], self._poll_seconds
         queue.settle_clock(connection, clock)
+        self._oldest_uptime = queue.find_oldest(connection)
         queue.free_dead_claims(connection, folder, self._lock.name)
         queue.fail_expired(connection, clock, self.settings.give_up_hours * 3600)
         self._reporter.report_failures(connection)

@@ -4,22 +4,21 @@ import json
 import os
 import pty
 import signal
-import socket
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.ports import find_free_ports
 from tests.processes import COMMAND, PATIENCE_SECONDS, Run, Start, environment
 
 
 @pytest.fixture
 def shown(config: Path) -> Path:
     """A configuration whose proxy shows its figures."""
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        where = f"127.0.0.1:{reserved.getsockname()[1]}"
+    (port,) = find_free_ports(1)
     text = config.read_text(encoding="utf-8")
-    config.write_text(f'{text}[metrics]\nlisten = "{where}"\n', encoding="utf-8")
+    config.write_text(f'{text}[metrics]\nlisten = "127.0.0.1:{port}"\n', encoding="utf-8")
     return config
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from tests import process_tree
 from tests.faults.account import Account, draw_account, read_journal
 from tests.faults.load import Clients
 from tests.faults.mails import TRACKING_DOMAIN
+from tests.ports import find_free_ports
 from tests.processes import COMMAND, environment
 
 from msys_track import KeyRing
@@ -155,7 +155,7 @@ class Stage:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
-        port, upstream = free_ports(2)
+        port, upstream = find_free_ports(2)
         text = _CONFIGURATION.format(
             domain=TRACKING_DOMAIN, port=port, upstream=upstream, settings="\n".join(settings)
         )
@@ -216,11 +216,3 @@ class Stage:
     def _draw_account(self) -> Account:
         keys = KeyRing.load(str(self.folder / "keys.toml"))
         return draw_account(self.clients.sent, read_journal(self.journal), keys)
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        servers = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
-        ]
-        return [server.getsockname()[1] for server in servers]

@@ -27,7 +27,7 @@ _TIMEOUT_SECONDS: Final = 5
 def find_networks_around(address: IpAddress) -> frozenset[Network]:
     """Return the networks of the interface that has an address; of all if it is 0.0.0.0 or ::.
 
-    Loopback and link-local networks are left out.
+    Loopback and link-local networks are left out, and one that everybody is in.
 
     Raises:
         SettingsError: the system does not tell.
@@ -43,7 +43,8 @@ def find_networks_around(address: IpAddress) -> frozenset[Network]:
     return frozenset(
         network
         for network, own in found
-        if not (network.is_loopback or network.is_link_local)
+        if network.prefixlen
+        and not (network.is_loopback or network.is_link_local)
         and (address.is_unspecified or address == own)
     )
 

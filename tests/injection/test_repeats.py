@@ -42,6 +42,15 @@ async def lose_patience(harness: Harness, client: Client) -> None:
     await asyncio.sleep(0.02)
 
 
+async def repeat(harness: Harness) -> Client:
+    """Send the same again, over a connection that has no answer yet."""
+    client = await harness.client()
+    await client.envelope(*THREE)
+    client.send(MESSAGE + b".\r\n")
+    await asyncio.sleep(0.02)
+    return client
+
+
 @pytest.mark.parametrize("is_over", [False, True], ids=["under way", "over"])
 async def test_a_client_that_repeats_what_it_did_not_wait_for_gets_the_first_answer(
     connect: Connect, *, is_over: bool
@@ -53,10 +62,7 @@ async def test_a_client_that_repeats_what_it_did_not_wait_for_gets_the_first_ans
     if is_over:
         gate.set()
         await until(lambda: harness.counts.get("messages.accepted"))
-    again = await harness.client()
-    await again.envelope(*THREE)
-    again.send(MESSAGE + b".\r\n")
-    await asyncio.sleep(0.02)
+    again = await repeat(harness)
     gate.set()
     assert await again.reply() == ANSWER
     assert sorted(each.recipients for each in upstream.taken) == [(to,) for to in THREE]
@@ -77,10 +83,7 @@ async def test_what_was_refused_is_tried_again(connect: Connect) -> None:
     verdicts = [say("452 4.3.1 Disk full", when=gate), say("250 2.0.0 Ok: queued as 4711")]
     harness, client = await connect(ScriptedUpstream({"DOT": verdicts}), options=TRACKING)
     await lose_patience(harness, client)
-    again = await harness.client()
-    await again.envelope(*THREE)
-    again.send(MESSAGE + b".\r\n")
-    await asyncio.sleep(0.02)
+    again = await repeat(harness)
     gate.set()
     assert await again.reply() == ANSWER
     assert len(harness.upstream.taken) == 3

@@ -41,6 +41,13 @@ async def keep(spool: Spool, *deliveries: Delivery, sender: str = "from@example.
     )
 
 
+async def pass_hours(clock: SetClock, hours: float) -> None:
+    """Let hours pass, in steps that are long enough for a retry each."""
+    for _ in range(round(hours * 4)):
+        clock.pass_time(HOUR / 4)
+        await asyncio.sleep(0.03)
+
+
 def copies(spool: Spool) -> list[KeptCopy]:
     with closing(SpoolFile(spool.settings.path).read()) as connection:
         return read_copies(connection, "true")
@@ -205,9 +212,7 @@ async def test_after_the_last_hour_the_copy_is_given_up_with_a_report(
     upstream.answers["to@example.com"] = refused("450 4.2.0 later")
     spool = await make_spool(give_up_hours=2)
     await keep(spool)
-    for _ in range(12):
-        clock.pass_time(HOUR / 4)
-        await asyncio.sleep(0.03)
+    await pass_hours(clock, 3)
     await until(lambda: upstream.reached == ["from@example.com"])
     assert b"Diagnostic-Code: smtp; 450 4.2.0 later\r\n" in upstream.taken[0].wire
 
@@ -390,9 +395,7 @@ async def test_after_a_restart_of_the_machine_all_is_due_and_keeps_its_age(
     upstream.answers["to@example.com"] = refused("450 4.2.0 later")
     spool = await make_spool(give_up_hours=3)
     await keep(spool)
-    for _ in range(8):
-        clock.pass_time(HOUR / 4)
-        await asyncio.sleep(0.03)
+    await pass_hours(clock, 2)
     await spool.close()
     tried = len(upstream.tried)
     clock.uptime, clock.boot_id = 10.0, "second"
@@ -400,9 +403,7 @@ async def test_after_a_restart_of_the_machine_all_is_due_and_keeps_its_age(
     await until(lambda: len(upstream.tried) == tried + 1)
     (copy,) = copies(spool)
     assert clock.uptime - copy.kept_uptime == pytest.approx(2 * HOUR, abs=61)
-    for _ in range(5):
-        clock.pass_time(HOUR / 4)
-        await asyncio.sleep(0.03)
+    await pass_hours(clock, 1.25)
     await until(lambda: upstream.reached == ["from@example.com"])
 
 

@@ -2,21 +2,13 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Final
 
 import click
 
 from msys_track.cli import parameters, streams
 from msys_track.keys.file import KeySource
 from msys_track.keys.link import open_link as open_tracked_url
-
-_FLAGS: Final = (
-    "open_tracking",
-    "click_tracking",
-    "initial_pixel",
-    "amp_enabled",
-    "transactional",
-)
+from msys_track.keys.plain.encoding import FLAGS
 
 
 @click.command("open-link", short_help="Print the claims of a tracked link, as JSON.")
@@ -44,7 +36,7 @@ def open_link(*, url: str, key_source: KeySource) -> None:
         "subaccount_id": engagement.subaccount_id,
         "injected_at": _iso_8601(engagement.injected_at),
         "expires_at": _iso_8601(engagement.expires_at),
-        "flags": {name: getattr(engagement, name) for name in _FLAGS},
+        "flags": {name: getattr(engagement, name) for name in FLAGS},
     }
     text = json.dumps(members, indent=2, ensure_ascii=False)
     streams.output().write(text.encode("utf-8") + b"\n")

@@ -7,7 +7,7 @@ import email
 import email.policy
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
@@ -48,32 +48,26 @@ def read_mail(message: bytes) -> MailView:
 
     For mails whose HTML is sound: on broken tags `html.parser` takes the cube of their length.
     """
-    links: list[MailLink] = []
-    images: list[str] = []
-    for place, text in _list_texts(message):
-        if place is LinkPlace.TEXT:
-            links += _find_urls(text)
-            continue
+
+    def parse(html: str, place: LinkPlace) -> tuple[list[MailLink], list[str]]:
         document = _Html(place)
-        document.feed(text)
+        document.feed(html)
         document.close()
-        links += document.links
-        images += document.images
-    return MailView(links=tuple(links), images=tuple(images))
+        return document.links, document.images
+
+    return _view_texts(message, parse)
 
 
 def scan_mail(message: bytes) -> MailView:
     """List the same by patterns: quickly for any file, but less where its HTML is broken."""
-    links: list[MailLink] = []
-    images: list[str] = []
-    for place, text in _list_texts(message):
-        if place is LinkPlace.TEXT:
-            links += _find_urls(text)
-            continue
-        markup = _COMMENT.sub("", text)
-        links += [MailLink(place=place, href=href) for href in _find_values(markup, _LINK, _HREF)]
-        images += _find_values(markup, _IMAGE, _SRC)
-    return MailView(links=tuple(links), images=tuple(images))
+
+    def scan(html: str, place: LinkPlace) -> tuple[list[MailLink], list[str]]:
+        markup = _COMMENT.sub("", html)
+        hrefs = _find_values(markup, _LINK, _HREF)
+        links = [MailLink(place=place, href=href) for href in hrefs]
+        return links, list(_find_values(markup, _IMAGE, _SRC))
+
+    return _view_texts(message, scan)
 
 
 # What a mail program makes clickable in plain text.
@@ -88,6 +82,21 @@ _IMAGE: Final = re.compile(r"<img[\s/][^<>]*", _HTML)
 _VALUE: Final = r"""\s*=\s*(?:"([^"]*)|'([^']*)|([^\s"']+))"""
 _HREF: Final = re.compile(r"[\s/]href" + _VALUE, _HTML)
 _SRC: Final = re.compile(r"[\s/]src" + _VALUE, _HTML)
+
+
+def _view_texts(
+    message: bytes, read_html: Callable[[str, LinkPlace], tuple[list[MailLink], list[str]]]
+) -> MailView:
+    links: list[MailLink] = []
+    images: list[str] = []
+    for place, text in _list_texts(message):
+        if place is LinkPlace.TEXT:
+            links += [MailLink(place=place, href=url) for url in _URL.findall(text)]
+            continue
+        found = read_html(text, place)
+        links += found[0]
+        images += found[1]
+    return MailView(links=tuple(links), images=tuple(images))
 
 
 def _list_texts(message: bytes) -> Iterator[tuple[LinkPlace, str]]:
@@ -110,10 +119,6 @@ def _text(part: Message) -> str:
         return content.decode(part.get_content_charset("utf-8"), "replace")
     except LookupError:  # an unknown charset
         return content.decode("latin-1")
-
-
-def _find_urls(text: str) -> Iterator[MailLink]:
-    return (MailLink(place=LinkPlace.TEXT, href=url) for url in _URL.findall(text))
 
 
 class _Html(HTMLParser):

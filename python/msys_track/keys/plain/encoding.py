@@ -24,7 +24,7 @@ _ID_BYTES: Final = 10
 _ID: Final = re.compile(r"[0-9a-f]{20}")
 _KINDS: Final[tuple[Kind, ...]] = tuple(KINDS)
 
-_FLAGS: Final = (
+FLAGS: Final = (
     "open_tracking",
     "click_tracking",
     "initial_pixel",
@@ -68,7 +68,7 @@ def encode_engagement(engagement: Engagement, *, with_metadata: bool = True) -> 
     block = _Block()
     raw_id = bytes.fromhex(engagement.message_id) if _is_id(engagement.message_id) else None
     flags = (
-        sum(getattr(engagement, name) << bit for bit, name in enumerate(_FLAGS))
+        sum(getattr(engagement, name) << bit for bit, name in enumerate(FLAGS))
         | RECIPIENT_TYPES.index(engagement.recipient_type) << _RECIPIENT_TYPE_SHIFT
         | (raw_id is None) * _TEXT_ID
         | (engagement.campaign_id is not None) * _HAS_CAMPAIGN
@@ -237,7 +237,7 @@ class _Reader:
             campaign_id=self.read_text() if flags & _HAS_CAMPAIGN else None,
             metadata=self.read_text() if flags & _HAS_METADATA else None,
             tags=self.read_tags() if flags & _HAS_TAGS else (),
-            **{name: bool(flags >> bit & 1) for bit, name in enumerate(_FLAGS)},
+            **{name: bool(flags >> bit & 1) for bit, name in enumerate(FLAGS)},
         )
         return engagement, self.read_extensions() if flags & _HAS_EXTENSIONS else None
 

@@ -237,8 +237,10 @@ class _Server(SMTP):
 
     def drain(self) -> None:
         """End the session: at once if it waits for a command, else with its message's answer."""
-        if not self._front.is_in_message:
-            self._shut_down()
+        stream: Any = self.transport
+        if not self._front.is_in_message and stream is not None and not stream.is_closing():
+            stream.write(SHUTTING_DOWN.wire + b"\r\n")
+            stream.close()
 
     async def wait_for_message(self) -> None:
         """Do nothing: the answers themselves are waited for."""
@@ -250,12 +252,6 @@ class _Server(SMTP):
 
     def check_time(self, now: float) -> None:
         """Do nothing: aiosmtpd has a timer of its own."""
-
-    def _shut_down(self) -> None:
-        stream: Any = self.transport
-        if stream is not None and not stream.is_closing():
-            stream.write(SHUTTING_DOWN.wire + b"\r\n")
-            stream.close()
 
 
 def _write(reply: Reply) -> str:

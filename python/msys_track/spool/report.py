@@ -5,8 +5,8 @@ RFC 3464 has their form, RFC 3461 what a sender may ask for, RFC 6533 addresses 
 
 import re
 import secrets
-from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from base64 import encodebytes
+from collections.abc import Iterable
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Final, Literal, TypeAlias
@@ -217,14 +217,9 @@ def _unstuff(wire: bytes) -> bytes:
 
 def _write_part(kind: str, encoding: str, content: bytes) -> bytes:
     if encoding == "base64":
-        content = b"".join(_write_base64(content))
+        content = encodebytes(content).replace(b"\n", b"\r\n")
     head = f"Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
     return head.encode("ascii") + content
-
-
-def _write_base64(content: bytes) -> Iterator[bytes]:
-    for start in range(0, len(content), 57):
-        yield b64encode(content[start : start + 57]) + b"\r\n"
 
 
 def _find_parameter(parameters: Iterable[str], keyword: str) -> str | None:

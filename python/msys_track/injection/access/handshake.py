@@ -62,8 +62,5 @@ class _Early(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.received += data
 
-    def eof_received(self) -> bool:
-        return False
-
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
         self.is_lost = True

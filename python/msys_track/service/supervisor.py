@@ -32,8 +32,9 @@ log = event_logger(__name__)
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
 _TICK_SECONDS: Final = 1.0
 # A worker that was there for so long is replaced at once; others after a pause that doubles.
+# Connections that the kernel gives to its socket wait meanwhile, so that the pause stays short.
 _STABLE_SECONDS: Final = 10.0
-_LONGEST_PAUSE_SECONDS: Final = 30.0
+_LONGEST_PAUSE_SECONDS: Final = 5.0
 _START_SECONDS: Final = 60.0
 # A first worker that a signal ends before all are ready is begun again, so often in all. One that
 # exits has found a fault that the next one would find too.

@@ -6,6 +6,7 @@ fault. The seed gives the same order of faults; the instants differ with the mac
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -20,7 +21,7 @@ from typing import TypeAlias
 
 from tests import process_tree
 from tests.faults.account import Account
-from tests.faults.nuisances import NUISANCES, annoy
+from tests.faults.nuisances import NUISANCES, Nuisance, annoy
 from tests.faults.stage import SPOOL, Stage
 
 _FAULTY_UPSTREAM = (
@@ -48,6 +49,7 @@ class Soak:
         self._stage = stage
         self._random = random
         self._upstream_faults: tuple[str, ...] = ()
+        self._annoying: set[asyncio.Task[None]] = set()
         faults: dict[str, Fault] = {
             "proxy killed": self._kill_proxy,
             "worker killed": self._kill_worker,
@@ -89,7 +91,8 @@ class Soak:
             before, faults = over, self.happened.total()
 
     async def heal(self) -> None:
-        """Let an upstream without faults take over, so that every mail can end."""
+        """Let bad clients end and an upstream without faults take over: every mail can end."""
+        await asyncio.gather(*self._annoying)
         self._upstream_faults = ()
         await self._stage.upstream.kill()
         await self._stage.upstream.start()
@@ -128,7 +131,14 @@ class Soak:
         await self._stage.upstream.start(*self._upstream_faults)
 
     async def _annoy(self) -> None:
-        await annoy(self._random.choice(NUISANCES), self._stage.proxy.port)
+        # Some stay for a minute; meanwhile other things fail.
+        task = asyncio.create_task(self._annoy_beside(self._random.choice(NUISANCES)))
+        self._annoying.add(task)
+        task.add_done_callback(self._annoying.discard)
+
+    async def _annoy_beside(self, nuisance: Nuisance) -> None:
+        with contextlib.suppress(ConnectionError):  # the proxy has just been killed
+            await annoy(nuisance, self._stage.proxy.port)
 
 
 async def run_soak(arguments: argparse.Namespace, folder: Path) -> Account:

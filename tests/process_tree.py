@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -41,20 +42,23 @@ def _status(pid: int) -> dict[str, int]:
 
 def _tree(root: int) -> Iterator[int]:
     yield root
-    for children in (_PROC / str(root) / "task").glob("*/children"):
-        for child in children.read_text(encoding="ascii").split():
-            yield from _tree(int(child))
+    found: list[str] = []
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        for children in (_PROC / str(root) / "task").glob("*/children"):
+            found += children.read_text(encoding="ascii").split()
+    for child in found:
+        yield from _tree(int(child))
 
 
 def children(root: int) -> list[int]:
     """List the living descendants of a process."""
-    return [pid for pid in _tree(root) if pid != root]
+    return [pid for pid in _tree(root) if pid != root and is_alive(pid)]
 
 
 def is_alive(pid: int) -> bool:
     """Tell whether a process runs; one that has ended and was not waited for does not."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text(encoding="ascii", errors="replace")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return not stat.rpartition(")")[2].lstrip().startswith("Z")  # proc_pid_stat(5), field 3

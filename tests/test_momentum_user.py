@@ -4,16 +4,15 @@ The files under `tests/momentum` follow Momentum's manual, not ours. They are us
 for the two port numbers, and once more as `config import` writes them as TOML.
 """
 
-import contextlib
 import shutil
 import smtplib
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.ports import find_free_ports
 from tests.processes import Server, running
 from tests.proxied import TrackedUrl, find_tracked_urls, send_mail
 from tests.upstreams import ScriptedUpstream
@@ -73,12 +72,6 @@ class Node:
         return f"{answer[0]} {answer[1].decode()}"
 
 
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-        return [stack.enter_context(each).getsockname()[1] for each in servers]
-
-
 def install_files(folder: Path, news: int, mail: int) -> Path:
     """Put the operator's files into a folder, with ports that are free here."""
     shutil.copytree(FILES, folder)
@@ -115,7 +108,7 @@ def anyio_backend() -> str:
 async def node(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Node]:
-    news, mail = free_ports(2)
+    news, mail = find_free_ports(2)
     configuration = install_files(tmp_path_factory.mktemp("node") / "etc", news, mail)
     folder = configuration.parent
     async with ScriptedUpstream() as hop:

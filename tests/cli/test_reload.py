@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ports import find_free_ports
 from tests.processes import Server, running
 from tests.proxied import send_mail
 from tests.smtp_client import Client
@@ -212,8 +213,7 @@ async def test_a_rotated_key_seals(proxy: RunningProxy) -> None:
 
 async def test_a_changed_listener_takes_the_place_of_the_old_one(proxy: RunningProxy) -> None:
     old = proxy.server.port
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        new = reserved.getsockname()[1]
+    (new,) = find_free_ports(1)
     proxy.configure("second.example", listen=f"127.0.0.1:{new}")
     reloaded = await proxy.hang_up()
     assert reloaded["workers"] == "replaced"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests import oracle, processes
 from tests.cli.mails import HTML
+from tests.ports import find_free_ports
 from tests.processes import COMMAND, SHELL, SHELL_VARIABLES, Run, Server, Start
 
 from msys_track.keys.ring import KeyRing
@@ -93,8 +94,7 @@ def test_a_mail_goes_all_the_way_and_its_readers_come_back(
 def test_while_the_upstream_is_down_nothing_is_accepted_and_nothing_is_lost(
     config: Path, start: Start
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
+    (port,) = find_free_ports(1)
     replace_in_file(config, "127.0.0.1:9", f"127.0.0.1:{port}")
     proxy = start("proxy")
     for _ in range(2):
@@ -109,8 +109,7 @@ def test_while_the_upstream_is_down_nothing_is_accepted_and_nothing_is_lost(
 
 @pytest.mark.usefixtures("config")
 def test_of_several_upstreams_one_that_is_up_gets_the_mail(config: Path, start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        dead = reserved.getsockname()[1]
+    (dead,) = find_free_ports(1)
     with MailServer() as mailbox, MailServer() as other:
         replace_in_file(config, 'upstream = "127.0.0.1:9"\n', "")
         with config.open("a", encoding="utf-8") as file:

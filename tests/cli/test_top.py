@@ -4,21 +4,21 @@ import json
 import os
 import pty
 import signal
-import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.ports import find_free_ports
 from tests.processes import COMMAND, PATIENCE_SECONDS, Run, Start, environment
 
 
 @pytest.fixture
 def shown(config: Path) -> Path:
     """A configuration whose proxy shows its figures."""
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        where = f"127.0.0.1:{reserved.getsockname()[1]}"
+    (port,) = find_free_ports(1)
     text = config.read_text(encoding="utf-8")
-    config.write_text(f'{text}[metrics]\nlisten = "{where}"\n', encoding="utf-8")
+    config.write_text(f'{text}[metrics]\nlisten = "127.0.0.1:{port}"\n', encoding="utf-8")
     return config
 
 
@@ -61,6 +61,9 @@ def test_it_goes_on_until_it_is_interrupted(config: Path, start: Start) -> None:
     while b"per second" not in read:
         read += os.read(own, 65_536)
     process.send_signal(signal.SIGINT)
+    with suppress(OSError):  # it has left the terminal; until then it waits for us to read
+        while more := os.read(own, 65_536):
+            read += more
     assert process.wait(PATIENCE_SECONDS) == 1
     os.close(own)
     assert b"Traceback" not in read

@@ -1,64 +1,31 @@
 """Clients of other projects send through the proxy as they send to any server."""
 
 import email
-from collections.abc import Iterator
 from email import policy
 from functools import partial
 from pathlib import Path
 
 import pytest
 from tests import oracle
+from tests.clients.conftest import SENDER, compose_mail
 from tests.clients.stock import STOCK_CLIENTS, Letter
 from tests.processes import Server
 from tests.proxied import find_tracked_urls
 
-from msys_track.keys.file import create
 from msys_track.keys.ring import KeyRing
 from msys_track.testing.mailbox import MailServer
 
 pytestmark = pytest.mark.timeout(180)
 
-SENDER = "shop@client.example"
 RECIPIENTS = ("jo@reader.example", "amy@reader.example")
 TARGET = "https://client.example/a?b=1&c=2"
 HTML = (
     '<html><body>\n<p>Grüße, Jo</p>\n.\n..dots\n<a href="https://client.example/a?b=1&amp;c=2">'
     "Your order</a>\n</body></html>\n"
 ).encode()
-MESSAGE = (
-    b"From: <shop@client.example>\r\nTo: <jo@reader.example>\r\nSubject: x\r\n"
-    b"Date: Tue, 24 Nov 2026 09:00:00 +0000\r\nMessage-ID: <1@client.example>\r\n"
-    b"MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n"
-    b"Content-Transfer-Encoding: 8bit\r\n\r\n" + HTML.replace(b"\n", b"\r\n")
+MESSAGE = compose_mail(
+    HTML, b"Content-Type: text/html; charset=utf-8", b"Content-Transfer-Encoding: 8bit"
 )
-CONFIGURATION = """\
-keys = "keys.toml"
-[listener]
-open_tracking_enabled = true
-click_tracking_enabled = true
-tracking_domain = "click.client.example"
-[proxy]
-listen = "localhost:0"
-upstream = "127.0.0.1:{upstream}"
-"""
-
-
-@pytest.fixture
-def mailbox() -> Iterator[MailServer]:
-    with MailServer() as server:
-        yield server
-
-
-@pytest.fixture
-def proxy(mailbox: MailServer, tmp_path: Path) -> Iterator[Server]:
-    create(str(tmp_path / "keys.toml"))
-    text = CONFIGURATION.format(upstream=mailbox.port)
-    (tmp_path / "proxy.toml").write_text(text, encoding="utf-8")
-    server = Server(tmp_path, "proxy", "--config", "proxy.toml")
-    try:
-        yield server.listening()
-    finally:
-        server.kill()
 
 
 @pytest.mark.parametrize("name", STOCK_CLIENTS)

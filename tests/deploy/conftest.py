@@ -1,7 +1,7 @@
 """A set-up of docs/deploy on free ports: its files, the MTA, the proxy, and where mail ends."""
 
 import re
-import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,10 +11,12 @@ from typing import TypeAlias
 import pytest
 from tests import processes
 from tests.deploy import box
+from tests.ports import find_free_ports
 
 from msys_track.keys.file import create
 from msys_track.testing.mailbox import MailServer
 
+_PATIENCE_SECONDS = 120
 _DEPLOY = Path(__file__).parents[2] / "docs" / "deploy"
 
 
@@ -53,7 +55,15 @@ Start: TypeAlias = Callable[..., SetUp]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def folder(tmp_path: Path) -> Path:
+    """A folder for one MTA."""
+    made = tmp_path / "box"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def start(tmp_path: Path, folder: Path) -> Iterator[Start]:
     """Start an MTA with files made for its ports; `greets` names the port that says it is up.
 
     `settings` are lines more in `[proxy]`.
@@ -67,10 +77,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
             settings: str = "",
         ) -> SetUp:
             mailbox = ends.enter_context(MailServer())
-            ports = Ports(**dict(zip(("mta", "proxy", "upstream"), _find_ports(3), strict=True)),
-                          out=mailbox.port)  # fmt: skip
-            folder = tmp_path / "box"
-            folder.mkdir()
+            mta, own, upstream = find_free_ports(3)
+            ports = Ports(mta=mta, proxy=own, upstream=upstream, out=mailbox.port)
             waited = (getattr(ports, greets),)
             log = ends.enter_context(box.running(server, folder, files(ports), waited))
             create(str(tmp_path / "keys.toml"))
@@ -85,9 +93,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
         yield start_one
 
 
-def _find_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        servers = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
-        ]
-        return [server.getsockname()[1] for server in servers]
+def wait_for_mail(mailbox: MailServer, count: int, log: Path) -> None:
+    """Wait until so many recipients have mail; a failure shows the end of the MTA's log."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while sum(len(each.recipients) for each in mailbox.arrivals) < count:
+        assert time.monotonic() < deadline, log.read_text(encoding="utf-8")[-4000:]
+        time.sleep(0.05)

@@ -2,7 +2,6 @@
 
 import email
 import smtplib
-import time
 from collections import Counter
 from email import policy
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.certificates import make_certificate
 from tests.deploy import servers
-from tests.deploy.conftest import Ports, SetUp, Start
+from tests.deploy.conftest import Ports, SetUp, Start, wait_for_mail
 from tests.faults.mails import SENDER, compose_mail, recipients_of, targets_of
 from tests.proxied import find_tracked_urls
 from tests.users import PASSWORD, write_users
@@ -19,7 +18,6 @@ from msys_track.keys.ring import KeyRing
 
 pytestmark = pytest.mark.timeout(240)
 
-_PATIENCE_SECONDS = 120
 _LOGIN = """\
 networks = ["192.0.2.0/24"]
 auth_users = "users.toml"
@@ -51,12 +49,9 @@ def send(port: int, count: int, readers: int = 1) -> None:
             client.sendmail(SENDER, recipients_of(mail_id, readers), compose_mail(mail_id))
 
 
-def hold_arrivals(set_up: SetUp, folder: Path, count: int, readers: int = 1) -> None:
-    """Wait for every mail; each came once to each reader and was tracked once."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while sum(len(each.recipients) for each in set_up.mailbox.arrivals) < count * readers:
-        assert time.monotonic() < deadline, set_up.log.read_text(encoding="utf-8")[-4000:]
-        time.sleep(0.05)
+def assert_all_arrive(set_up: SetUp, folder: Path, count: int, readers: int = 1) -> None:
+    """Wait for every mail: each comes once to each reader, tracked once; then the proxy ends."""
+    wait_for_mail(set_up.mailbox, count * readers, set_up.log)
     keys = KeyRing.load(str(folder / "keys.toml"))
     got: Counter[str] = Counter()
     for arrival in set_up.mailbox.arrivals:
@@ -67,6 +62,7 @@ def hold_arrivals(set_up: SetUp, folder: Path, count: int, readers: int = 1) -> 
         assert {each.engagement.recipient for each in claims} == set(arrival.recipients)
     wanted = [to for number in range(count) for to in recipients_of(f"m{number}", readers)]
     assert got == Counter(wanted)
+    assert set_up.proxy.stop().code == 0
 
 
 def test_postfix_sends_each_mail_through_the_filter_once(start: Start, tmp_path: Path) -> None:
@@ -77,8 +73,7 @@ def test_postfix_sends_each_mail_through_the_filter_once(start: Start, tmp_path:
         "upstream",
     )
     send(set_up.ports.mta, _MAILS, readers=2)
-    hold_arrivals(set_up, tmp_path, _MAILS, readers=2)
-    assert set_up.proxy.stop().code == 0
+    assert_all_arrive(set_up, tmp_path, _MAILS, readers=2)
 
 
 def test_postfix_relays_everything_through_the_proxy(start: Start, tmp_path: Path) -> None:
@@ -88,8 +83,7 @@ def test_postfix_relays_everything_through_the_proxy(start: Start, tmp_path: Pat
         "mta",
     )
     send(set_up.ports.mta, _MAILS, readers=2)
-    hold_arrivals(set_up, tmp_path, _MAILS, readers=2)
-    assert set_up.proxy.stop().code == 0
+    assert_all_arrive(set_up, tmp_path, _MAILS, readers=2)
 
 
 def test_postfix_logs_in_to_a_proxy_elsewhere(start: Start, tmp_path: Path) -> None:
@@ -109,8 +103,7 @@ def test_postfix_logs_in_to_a_proxy_elsewhere(start: Start, tmp_path: Path) -> N
 
     set_up = start(servers.POSTFIX, files, "mta", settings=_LOGIN)
     send(set_up.ports.mta, _MAILS, readers=2)
-    hold_arrivals(set_up, tmp_path, _MAILS, readers=2)
-    assert set_up.proxy.stop().code == 0
+    assert_all_arrive(set_up, tmp_path, _MAILS, readers=2)
 
 
 def test_postfix_takes_tracked_mail(start: Start, tmp_path: Path) -> None:
@@ -120,8 +113,7 @@ def test_postfix_takes_tracked_mail(start: Start, tmp_path: Path) -> None:
         "upstream",
     )
     send(set_up.proxy.port, _MAILS, readers=2)
-    hold_arrivals(set_up, tmp_path, _MAILS, readers=2)
-    assert set_up.proxy.stop().code == 0
+    assert_all_arrive(set_up, tmp_path, _MAILS, readers=2)
 
 
 def test_refusals_of_a_stock_postfix_slow_nobody_else(start: Start, tmp_path: Path) -> None:
@@ -146,7 +138,7 @@ def test_refusals_of_a_stock_postfix_slow_nobody_else(start: Start, tmp_path: Pa
             if number % 2:
                 mail_id = f"m{number // 2}"
                 client.sendmail(SENDER, recipients_of(mail_id, 1), compose_mail(mail_id))
-    hold_arrivals(set_up, tmp_path, _REFUSALS // 2)
+    assert_all_arrive(set_up, tmp_path, _REFUSALS // 2)
 
 
 def test_exim_takes_tracked_mail(start: Start, tmp_path: Path) -> None:
@@ -156,8 +148,7 @@ def test_exim_takes_tracked_mail(start: Start, tmp_path: Path) -> None:
         "upstream",
     )
     send(set_up.proxy.port, _MAILS, readers=2)
-    hold_arrivals(set_up, tmp_path, _MAILS, readers=2)
-    assert set_up.proxy.stop().code == 0
+    assert_all_arrive(set_up, tmp_path, _MAILS, readers=2)
 
 
 def test_opensmtpd_takes_more_mail_than_it_takes_over_one_connection(
@@ -169,5 +160,4 @@ def test_opensmtpd_takes_more_mail_than_it_takes_over_one_connection(
         "upstream",
     )
     send(set_up.proxy.port, _MORE_THAN_A_CONNECTION_TAKES)
-    hold_arrivals(set_up, tmp_path, _MORE_THAN_A_CONNECTION_TAKES)
-    assert set_up.proxy.stop().code == 0
+    assert_all_arrive(set_up, tmp_path, _MORE_THAN_A_CONNECTION_TAKES)

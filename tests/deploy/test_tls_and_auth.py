@@ -4,14 +4,14 @@ OpenSMTPD is missing: as Debian builds it, it finds no private key in a handshak
 """
 
 import asyncio
-import socket
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.certificates import Certificate, make_certificate
 from tests.deploy import box, servers
+from tests.deploy.conftest import wait_for_mail
+from tests.ports import find_free_ports
 from tests.relay.conftest import transaction
 
 from msys_track.errors import PartlyTakenError, UpstreamError
@@ -37,13 +37,6 @@ def password(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "box"
-    made.mkdir()
-    return made
-
-
 def deliver(delivery: Delivery, *, times: int = 1, **settings: Any) -> None:
     """Hand mails over, all on one connection."""
 
@@ -59,20 +52,6 @@ def deliver(delivery: Delivery, *, times: int = 1, **settings: Any) -> None:
     asyncio.run(run())
 
 
-def find_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-def wait_for(mailbox: MailServer, count: int, log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while len(mailbox.arrivals) < count:
-        assert time.monotonic() < deadline, log.read_text(encoding="utf-8")[-4000:]
-        time.sleep(0.05)
-    assert len(mailbox.arrivals) == count
-
-
 def tls_files(certificate: Certificate) -> dict[str, str]:
     return {
         "/etc/tls/server.crt": certificate.certificate.read_text(),
@@ -84,7 +63,7 @@ def tls_files(certificate: Certificate) -> dict[str, str]:
 def test_exim_takes_mail_from_who_logs_in_over_tls(
     folder: Path, certificate: Certificate, password: Path, mechanism: str
 ) -> None:
-    port, implicit = find_port(), find_port()
+    port, implicit = find_free_ports(2)
     how = {
         "PLAIN": f"server_prompts = :\nserver_condition = ${{if eq{{$auth3}}{{{PASSWORD}}}}}\n",
         "LOGIN": "server_prompts = Username:: : Password::\n"
@@ -128,11 +107,12 @@ def test_exim_takes_mail_from_who_logs_in_over_tls(
             password.write_text("wrong", encoding="utf-8")
             with pytest.raises(UpstreamError, match=r"it refused AUTH with: 535 "):
                 deliver(transaction(), port=port, tls="require", password=password, **secure)
-            wait_for(mailbox, 4, log)
+            wait_for_mail(mailbox, 4, log)
+            assert len(mailbox.arrivals) == 4
 
 
 def test_postfix_takes_mail_over_tls_alone(folder: Path, certificate: Certificate) -> None:
-    port = find_port()
+    (port,) = find_free_ports(1)
     with MailServer() as mailbox:
         main = (
             f"relayhost = [127.0.0.1]:{mailbox.port}\n"
@@ -152,7 +132,8 @@ def test_postfix_takes_mail_over_tls_alone(folder: Path, certificate: Certificat
                 transaction(), times=3, port=port, tls="require",
                 tls_fingerprints=(certificate.fingerprint,),
             )  # fmt: skip
-            wait_for(mailbox, 3, log)
+            wait_for_mail(mailbox, 3, log)
+            assert len(mailbox.arrivals) == 3
 
 
 DOVECOT = """\
@@ -191,7 +172,7 @@ plugin {
 
 
 def test_dovecot_answers_for_each_recipient_over_lmtp(folder: Path) -> None:
-    port = find_port()
+    (port,) = find_free_ports(1)
     users = (
         "amy@example.com:x:NOBODY::/var/mail/amy::\n"
         "bob@example.com:x:NOBODY::/var/mail/bob::\n"

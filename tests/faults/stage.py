@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from tests import process_tree
 from tests.faults.account import Account, draw_account, read_journal
 from tests.faults.load import Clients
 from tests.faults.mails import TRACKING_DOMAIN
+from tests.ports import find_free_ports
 from tests.processes import COMMAND, environment
 
 from msys_track import KeyRing
@@ -156,7 +156,7 @@ class Stage:
     ) -> None:
         self.folder = folder
         self._has_spool = any("[spool]" in each for each in settings)
-        port, upstream = free_ports(2)
+        port, upstream = find_free_ports(2)
         text = _CONFIGURATION.format(
             domain=TRACKING_DOMAIN, port=port, upstream=upstream, settings="\n".join(settings)
         )
@@ -218,11 +218,3 @@ class Stage:
         keys = KeyRing.load(str(self.folder / "keys.toml"))
         journal = read_journal(self.journal)
         return draw_account(self.clients.sent, journal, keys, has_spool=self._has_spool)
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        servers = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
-        ]
-        return [server.getsockname()[1] for server in servers]

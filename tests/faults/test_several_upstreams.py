@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.faults.stage import Child, Stage, free_ports
+from tests.faults.stage import Child, Stage
+from tests.ports import find_free_ports
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -14,7 +15,7 @@ _MAILS_BETWEEN = 40
 
 
 async def test_mail_goes_on_while_one_of_two_upstreams_is_killed(tmp_path: Path) -> None:
-    (port,) = free_ports(1)
+    (port,) = find_free_ports(1)
     async with Stage(tmp_path, seed=3) as stage:
         second = Child(
             "second",

@@ -9,14 +9,14 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from tests.ports import find_free_ports
 from tests.processes import PATIENCE_SECONDS
 from tests.service.running_proxy import Proxy, wait_until
 
 
 @pytest.fixture
 def status(proxy: Proxy) -> "Status":
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port: int = reserved.getsockname()[1]
+    (port,) = find_free_ports(1)
     proxy.configure(more=f'[metrics]\nlisten = "127.0.0.1:{port}"\n')
     return Status(proxy, port)
 
@@ -72,8 +72,7 @@ def test_the_figures_of_all_workers_are_added_and_survive_them(status: Status) -
 
 def test_a_proxy_is_ready_while_an_upstream_can_be_reached(status: Status) -> None:
     proxy = status.proxy
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        nobody: int = reserved.getsockname()[1]
+    (nobody,) = find_free_ports(1)
     metrics = f'[metrics]\nlisten = "127.0.0.1:{status.port}"\n'
     proxy.configure(more=metrics, upstream=nobody)
     proxy.start()

@@ -5,11 +5,11 @@ import contextlib
 import os
 import signal
 import smtplib
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.ports import find_free_ports
 from tests.processes import Server
 from tests.signing.conftest import KeyPair, make_key_pair
 from tests.upstreams import EXTENSIONS, ScriptedUpstream
@@ -135,8 +135,7 @@ def _list_children(pid: int) -> list[int]:
 async def test_with_always_mail_is_taken_while_the_upstream_is_down(
     tmp_path: Path, pair: KeyPair
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
+    (port,) = find_free_ports(1)
     async with run_proxy(tmp_path, port, "always") as proxy:
         answer = await send(proxy, *READERS)
         assert answer.startswith("250 2.0.0 Ok: kept as ")

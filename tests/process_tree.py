@@ -21,12 +21,12 @@ def cpu_seconds(root: int) -> float:
 
 def resident_bytes(root: int) -> int:
     """Resident memory of a process and its living descendants."""
-    return sum(_status(pid)["VmRSS"] for pid in _tree(root))
+    return sum(_status(pid).get("VmRSS", 0) for pid in _tree(root))
 
 
 def peak_resident_bytes(root: int) -> int:
     """The most that each of them had resident since `forget_peak`, added up."""
-    return sum(_status(pid)["VmHWM"] for pid in _tree(root))
+    return sum(_status(pid).get("VmHWM", 0) for pid in _tree(root))
 
 
 def forget_peak(root: int) -> None:
@@ -36,7 +36,11 @@ def forget_peak(root: int) -> None:
 
 
 def _status(pid: int) -> dict[str, int]:
-    text = (_PROC / str(pid) / "status").read_text(encoding="ascii", errors="replace")
+    """Read what it has in memory; empty for one that has just ended."""
+    try:
+        text = (_PROC / str(pid) / "status").read_text(encoding="ascii", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
     return {name: int(kilobytes) * 1024 for name, kilobytes in _RESIDENT.findall(text)}
 
 

@@ -36,7 +36,7 @@ _FAULTY_UPSTREAM = (
 )
 Fault: TypeAlias = Callable[[], Awaitable[None]]
 
-_MAX_PAUSE_SECONDS = 1.0
+_LONGEST_AWAY_SECONDS = 1.0
 _REPORT_SECONDS = 10
 _KILLS = ("proxy killed", "worker killed", "upstream killed")
 
@@ -65,11 +65,11 @@ class Soak:
             name: fault for name, fault in faults.items() if name in _KILLS or not kills_only
         }
 
-    async def run(self, seconds: float) -> None:
-        """Let things fail until the time is over."""
+    async def run(self, seconds: float, pause_seconds: float) -> None:
+        """Let things fail until the time is over, with a pause of up to so long before each."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
-            await asyncio.sleep(self._random.random() * _MAX_PAUSE_SECONDS)
+            await asyncio.sleep(self._random.random() * pause_seconds)
             name = self._random.choice(list(self._faults))
             if name.startswith("worker") and not self._stage.proxy.workers:
                 continue
@@ -123,7 +123,7 @@ class Soak:
 
     async def _take_upstream_away(self) -> None:
         await self._stage.upstream.kill()
-        await asyncio.sleep(self._random.random() * _MAX_PAUSE_SECONDS)
+        await asyncio.sleep(self._random.random() * _LONGEST_AWAY_SECONDS)
         await self._start_upstream()
 
     async def _start_upstream(self) -> None:
@@ -155,10 +155,10 @@ async def run_soak(arguments: argparse.Namespace, folder: Path) -> Account:
         soak = Soak(stage, random, kills_only=arguments.kills)
         reporting = asyncio.create_task(soak.report())
         started = time.monotonic()
-        await soak.run(arguments.seconds)
+        await soak.run(arguments.seconds, arguments.pause)
         took = time.monotonic() - started
-        resident = process_tree.resident_bytes(stage.proxy.pid)
         await soak.heal()
+        resident = process_tree.resident_bytes(stage.proxy.pid)
         account = await stage.settle()
         reporting.cancel()
     tries = sum(len(mail.tries) for mail in stage.clients.sent.values())
@@ -181,6 +181,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--no-spool", action="store_true", help="nothing is kept")
     parser.add_argument("--kills", action="store_true", help="only kill -9")
+    parser.add_argument("--pause", type=float, default=1, help="longest before a fault, seconds")
     parser.add_argument("--folder", type=Path, help="where logs and journal stay")
     return parser.parse_args()
 

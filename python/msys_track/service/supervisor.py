@@ -420,8 +420,10 @@ class Supervisor:
         """Whether another worker may do what this one could not: get ready."""
         if any(each.plan is None for each in self._workers.values()):
             return True  # the workers of the program that was here before go on meanwhile
+        if code >= 0 or time.monotonic() - worker.started_at > _START_SECONDS:
+            return False  # it has found a fault, or hung until it was killed
         self._early_deaths[worker.slot] += 1
-        return code < 0 and self._early_deaths[worker.slot] < _START_TRIES
+        return self._early_deaths[worker.slot] < _START_TRIES
 
     # Time
 

@@ -1,13 +1,15 @@
 """The account of a run: what the client was promised against what the sink has.
 
 Lost, crossed, broken, doubled and denied mails are faults. A double is none where nobody could
-know better: the client saw no answer to a try, or was told that the upstream's was lost; or the
-upstream itself never answered. A mail that a report to its sender names (RFC 3464) is not lost.
+know better: the client saw no answer to a try, or was told that the upstream's was lost; or, where
+there is a spool, the upstream itself never answered. A reader whom the upstream has refused and a
+report to the sender names (RFC 3464) has not lost the mail.
 """
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -19,6 +21,8 @@ _UNKNOWN = "may have been accepted"
 """What an answer says that leaves open whether the upstream has the mail."""
 _IN_PART = "copies relayed"
 """What a refusal says when some readers have the mail."""
+_SERVED = re.compile(r"^554[ -]5\.3\.0 sent to (.*?)\r?$", re.MULTILINE)
+"""The line of such a refusal that names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,15 @@ class Entry:
 
     arrival: Arrival
     is_answered: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """All that a sink has noted."""
+
+    entries: tuple[Entry, ...]
+    refused: frozenset[str] = frozenset()
+    """Recipients that it has refused for good at least once."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,14 +62,26 @@ class Sent:
             last is not None
             and last.answer.startswith("5")
             and _IN_PART not in last.answer
-            and not self.unknown_tries
+            and not any(map(self.count_unknown, self.recipients))
         )
 
     @property
-    def unknown_tries(self) -> int:
-        """Tries after which nobody could know whether the mail was delivered."""
+    def promised(self) -> set[str]:
+        """Readers that an answer said would have the mail, or have it."""
+        accepted = (each.accepted for each in self.tries if each.answer.startswith("2"))
+        served = (
+            found[1].split(", ")
+            for each in self.tries
+            if (found := _SERVED.search(each.answer)) is not None
+        )
+        return {to for group in (*accepted, *served) for to in group}
+
+    def count_unknown(self, recipient: str) -> int:
+        """Count the tries after which nobody could know whether this reader has the mail."""
         return sum(
-            each.reached_the_dot and (not each.answer or _UNKNOWN in each.answer)
+            each.reached_the_dot
+            and recipient in each.accepted
+            and (not each.answer or _UNKNOWN in each.answer)
             for each in self.tries
         )
 
@@ -85,7 +110,7 @@ class Account:
     arrived: int
     """Copies in the sink."""
     reported: int
-    """Readers that a report names to the sender."""
+    """Readers whom the upstream has refused and a report names to the sender."""
     repeated: int
     """Copies more than one, where nobody could know."""
     lost: tuple[str, ...]
@@ -115,25 +140,35 @@ class Account:
 
 def draw_account(
     sent: Mapping[str, Sent],
-    entries: Iterable[Entry],
+    journal: Journal,
     keys: KeyRing,
+    *,
+    has_spool: bool,
 ) -> Account:
-    """Compare the client's log with the sink's journal."""
+    """Compare the client's log with the sink's journal.
+
+    With a spool the proxy itself sends a copy again that the upstream has not answered.
+    """
     copies: Counter[tuple[str, str]] = Counter()
     answered: Counter[tuple[str, str]] = Counter()
     reported: set[tuple[str, str]] = set()
     crossed, broken = [], []
-    for entry in entries:
+    for entry in journal.entries:
         arrival = entry.arrival
+        name = f"{arrival.mail_id} to {', '.join(arrival.recipients)}"
+        known = sent.get(arrival.mail_id)
+        readers = set(known.recipients) if known is not None else set()
         if arrival.reported:
-            reported.update((arrival.mail_id, to) for to in arrival.reported)
+            if not set(arrival.reported) <= readers:
+                crossed.append(f"{name}: a report about {', '.join(arrival.reported)}")
+            # Nobody else is given up here: a report must not pass for the copy of a lost mail.
+            given_up = journal.refused.intersection(arrival.reported)
+            reported.update((arrival.mail_id, to) for to in given_up)
             continue
         names = [(arrival.mail_id, to) for to in arrival.recipients]
         copies.update(names)
-        answered.update(names if entry.is_answered else ())
-        name = f"{arrival.mail_id} to {', '.join(arrival.recipients)}"
-        known = sent.get(arrival.mail_id)
-        if known is None or not set(arrival.recipients) <= set(known.recipients):
+        answered.update(names if entry.is_answered or not has_spool else ())
+        if not set(arrival.recipients) <= readers:
             crossed.append(name)
         elif not arrival.is_whole:
             broken.append(name)
@@ -141,19 +176,13 @@ def draw_account(
             crossed += [f"{name}: {why}" for why in _find_crossings(arrival, keys)]
     lost, doubled, repeated = [], [], 0
     for mail_id, mail in sent.items():
-        promised = {
-            recipient
-            for each in mail.tries
-            if each.answer.startswith("2")
-            for recipient in each.accepted
-        }
         lost += [
             f"{mail_id} to {to}"
-            for to in sorted(promised)
+            for to in sorted(mail.promised)
             if not copies[mail_id, to] and (mail_id, to) not in reported
         ]
         for to in mail.recipients:
-            if answered[mail_id, to] - 1 > mail.unknown_tries:
+            if answered[mail_id, to] - 1 > mail.count_unknown(to):
                 doubled.append(f"{mail_id} to {to}: {answered[mail_id, to]} copies, {mail.tries}")
             else:
                 repeated += max(0, copies[mail_id, to] - 1)
@@ -179,10 +208,11 @@ def draw_account(
     )
 
 
-def read_journal(file: Path) -> list[Entry]:
+def read_journal(file: Path) -> Journal:
     """Read a sink's journal; a line that a killed sink left unfinished was never answered."""
     arrivals: dict[str, Arrival] = {}
     answered: set[str] = set()
+    refused: set[str] = set()
     for line in file.read_text(encoding="utf-8").splitlines():
         try:
             fields = json.loads(line)
@@ -191,6 +221,9 @@ def read_journal(file: Path) -> list[Entry]:
         if "answered" in fields:
             answered.add(fields["answered"])
             continue
+        if "refused" in fields:
+            refused.add(fields["refused"])
+            continue
         arrivals[fields["key"]] = Arrival(
             mail_id=fields["mail_id"],
             recipients=tuple(fields["recipients"]),
@@ -198,9 +231,10 @@ def read_journal(file: Path) -> list[Entry]:
             is_whole=fields["is_whole"],
             reported=tuple(fields["reported"]),
         )
-    return [
+    entries = (
         Entry(arrival=arrival, is_answered=key in answered) for key, arrival in arrivals.items()
-    ]
+    )
+    return Journal(entries=tuple(entries), refused=frozenset(refused))
 
 
 def _find_crossings(arrival: Arrival, keys: KeyRing) -> Iterator[str]:

@@ -44,6 +44,12 @@ class Clients:
         """Mails that got 250 so far."""
         return sum(mail.is_over for mail in self.sent.values())
 
+    @property
+    def refusals(self) -> int:
+        """Tries that were answered 4xx so far."""
+        tries = (each for mail in self.sent.values() for each in mail.tries)
+        return sum(each.answer.startswith("4") for each in tries)
+
     async def settle(self, seconds: float) -> None:
         """Make no new mail; wait until every one is over, or the time is."""
         self._makes_new = False

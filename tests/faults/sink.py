@@ -2,7 +2,8 @@
 
 usage: python -m tests.faults.sink PORT JOURNAL [--refuse-recipient-every N] …
 What is in the journal was taken: the line is written before the answer, and a write that has
-returned outlives the process. A second line says that the answer has left.
+returned outlives the process. A second line says that the answer has left. A recipient that is
+refused has a line as well.
 """
 
 import argparse
@@ -72,6 +73,7 @@ class Sink:
             self._recipients, self._faults.refuse_recipient_every
         )
         if is_due:
+            self._note({"refused": recipient})
             return b"550 5.1.1 No such user\r\n"
         recipients.append(recipient)
         return b"250 2.1.5 Ok\r\n"

@@ -1,11 +1,12 @@
 """Faults at random instants under full load for as long as is wanted: `make soak`.
 
-Prints the account of every mail, and ends with 1 where it has a fault. The seed gives the same
-order of faults; the instants differ with the machine.
+Prints what each ten seconds brought and the account of every mail, and ends with 1 where it has a
+fault. The seed gives the same order of faults; the instants differ with the machine.
 """
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -20,7 +21,7 @@ from typing import TypeAlias
 
 from tests import process_tree
 from tests.faults.account import Account
-from tests.faults.nuisances import NUISANCES, annoy
+from tests.faults.nuisances import NUISANCES, Nuisance, annoy
 from tests.faults.stage import SPOOL, Stage
 
 _FAULTY_UPSTREAM = (
@@ -35,18 +36,21 @@ _FAULTY_UPSTREAM = (
 )
 Fault: TypeAlias = Callable[[], Awaitable[None]]
 
-_MAX_PAUSE_SECONDS = 1.0
-_REPORT_SECONDS = 30
+_LONGEST_AWAY_SECONDS = 1.0
+_REPORT_SECONDS = 10
+_KILLS = ("proxy killed", "worker killed", "upstream killed")
 
 
 class Soak:
     """One run: what fails next, and how often each thing has."""
 
-    def __init__(self, stage: Stage, random: Random) -> None:
+    def __init__(self, stage: Stage, random: Random, *, kills_only: bool) -> None:
         self.happened: Counter[str] = Counter()
         self._stage = stage
         self._random = random
-        self._faults: dict[str, Fault] = {
+        self._upstream_faults: tuple[str, ...] = ()
+        self._annoying: set[asyncio.Task[None]] = set()
+        faults: dict[str, Fault] = {
             "proxy killed": self._kill_proxy,
             "worker killed": self._kill_worker,
             "worker stopped": self._stop_worker,
@@ -57,24 +61,39 @@ class Soak:
             "upstream away for a while": self._take_upstream_away,
             "bad client": self._annoy,
         }
+        self._faults = {
+            name: fault for name, fault in faults.items() if name in _KILLS or not kills_only
+        }
 
-    async def run(self, seconds: float) -> None:
-        """Let things fail until the time is over."""
+    async def run(self, seconds: float, pause_seconds: float) -> None:
+        """Let things fail until the time is over, with a pause of up to so long before each."""
         ends = time.monotonic() + seconds
-        reports = time.monotonic() + _REPORT_SECONDS
         while time.monotonic() < ends:
-            await asyncio.sleep(self._random.random() * _MAX_PAUSE_SECONDS)
+            await asyncio.sleep(self._random.random() * pause_seconds)
             name = self._random.choice(list(self._faults))
             if name.startswith("worker") and not self._stage.proxy.workers:
                 continue
             await self._faults[name]()
             self.happened[name] += 1
-            if time.monotonic() > reports:
-                say(f"{self._stage.clients.accepted:,} mails, {self.happened.total()} faults")
-                reports += _REPORT_SECONDS
+
+    async def report(self) -> None:
+        """Say every ten seconds how many mails ended, and what may have kept others."""
+        began, before, faults = time.monotonic(), 0, 0
+        while True:
+            await asyncio.sleep(_REPORT_SECONDS)
+            over = self._stage.clients.accepted
+            say(
+                f"{time.monotonic() - began:.0f} s: {over - before:,} mails of {over:,}, "
+                f"{self.happened.total() - faults} faults, "
+                f"{len(self._stage.proxy.workers)} workers, "
+                f"upstream {' '.join(self._upstream_faults) or 'without faults'}"
+            )
+            before, faults = over, self.happened.total()
 
     async def heal(self) -> None:
-        """Let an upstream without faults take over, so that every mail can end."""
+        """Let bad clients end and an upstream without faults take over: every mail can end."""
+        await asyncio.gather(*self._annoying)
+        self._upstream_faults = ()
         await self._stage.upstream.kill()
         await self._stage.upstream.start()
 
@@ -100,15 +119,26 @@ class Soak:
 
     async def _kill_upstream(self) -> None:
         await self._stage.upstream.kill()
-        await self._stage.upstream.start(*self._random.choice(_FAULTY_UPSTREAM))
+        await self._start_upstream()
 
     async def _take_upstream_away(self) -> None:
         await self._stage.upstream.kill()
-        await asyncio.sleep(self._random.random() * _MAX_PAUSE_SECONDS)
-        await self._stage.upstream.start(*self._random.choice(_FAULTY_UPSTREAM))
+        await asyncio.sleep(self._random.random() * _LONGEST_AWAY_SECONDS)
+        await self._start_upstream()
+
+    async def _start_upstream(self) -> None:
+        self._upstream_faults = self._random.choice(_FAULTY_UPSTREAM)
+        await self._stage.upstream.start(*self._upstream_faults)
 
     async def _annoy(self) -> None:
-        await annoy(self._random.choice(NUISANCES), self._stage.proxy.port)
+        # Some stay for a minute; meanwhile other things fail.
+        task = asyncio.create_task(self._annoy_beside(self._random.choice(NUISANCES)))
+        self._annoying.add(task)
+        task.add_done_callback(self._annoying.discard)
+
+    async def _annoy_beside(self, nuisance: Nuisance) -> None:
+        with contextlib.suppress(ConnectionError):  # the proxy has just been killed
+            await annoy(nuisance, self._stage.proxy.port)
 
 
 async def run_soak(arguments: argparse.Namespace, folder: Path) -> Account:
@@ -122,13 +152,15 @@ async def run_soak(arguments: argparse.Namespace, folder: Path) -> Account:
         connections=arguments.connections,
     ) as stage:
         await stage.start()
-        soak = Soak(stage, random)
+        soak = Soak(stage, random, kills_only=arguments.kills)
+        reporting = asyncio.create_task(soak.report())
         started = time.monotonic()
-        await soak.run(arguments.seconds)
+        await soak.run(arguments.seconds, arguments.pause)
         took = time.monotonic() - started
-        resident = process_tree.resident_bytes(stage.proxy.pid)
         await soak.heal()
+        resident = process_tree.resident_bytes(stage.proxy.pid)
         account = await stage.settle()
+        reporting.cancel()
     tries = sum(len(mail.tries) for mail in stage.clients.sent.values())
     say(f"seed {seed}, {took:.0f} s, {arguments.connections} connections, {tries:,} transactions")
     for name, times in sorted(soak.happened.items()):
@@ -148,6 +180,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=30)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--no-spool", action="store_true", help="nothing is kept")
+    parser.add_argument("--kills", action="store_true", help="only kill -9")
+    parser.add_argument("--pause", type=float, default=1, help="longest before a fault, seconds")
+    parser.add_argument("--folder", type=Path, help="where logs and journal stay")
     return parser.parse_args()
 
 
@@ -157,7 +192,7 @@ def main() -> int:
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     say(f"seed {arguments.seed}")
     with tempfile.TemporaryDirectory() as folder:
-        account = asyncio.run(run_soak(arguments, Path(folder)))
+        account = asyncio.run(run_soak(arguments, arguments.folder or Path(folder)))
     say(str(account))
     for kind, mails in account.faults.items():
         for mail in mails[:10]:

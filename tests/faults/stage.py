@@ -155,6 +155,7 @@ class Stage:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
+        self._has_spool = any("[spool]" in each for each in settings)
         port, upstream = find_free_ports(2)
         text = _CONFIGURATION.format(
             domain=TRACKING_DOMAIN, port=port, upstream=upstream, settings="\n".join(settings)
@@ -215,4 +216,5 @@ class Stage:
 
     def _draw_account(self) -> Account:
         keys = KeyRing.load(str(self.folder / "keys.toml"))
-        return draw_account(self.clients.sent, read_journal(self.journal), keys)
+        journal = read_journal(self.journal)
+        return draw_account(self.clients.sent, journal, keys, has_spool=self._has_spool)

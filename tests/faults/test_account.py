@@ -1,10 +1,14 @@
 """The account itself: it finds each kind of fault that the other tests here look for."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
-from tests.faults.account import Account, Entry, Sent, Try, draw_account
+from tests.faults.account import Account, Entry, Journal, Sent, Try, draw_account, read_journal
 from tests.faults.mails import SENDER, Arrival, compose_mail, read_arrival, recipients_of
+from tests.faults.stage import SPOOL, Stage
 
 from msys_track import KeyRing, TrackingOptions, rewrite
 
@@ -13,6 +17,7 @@ OPTIONS = TrackingOptions(
     open_tracking=True, click_tracking=True, tracking_domain="click.client.example"
 )
 READERS = recipients_of("m1", 2)
+Line: TypeAlias = dict[str, Any]
 
 
 def answered(*answers: str, reached_the_dot: bool = True) -> Sent:
@@ -27,8 +32,30 @@ def tracked(reader: str, *, about: str = "m1") -> Arrival:
     return read_arrival(copy, (reader,))
 
 
-def draw(mail: Sent, arrivals: Sequence[Arrival]) -> Account:
-    return draw_account({"m1": mail}, [Entry(arrival=each) for each in arrivals], KEYS)
+def draw(
+    mail: Sent,
+    arrivals: Sequence[Arrival],
+    *,
+    refused: Sequence[str] = (),
+    has_spool: bool = True,
+    answers: int | None = None,
+) -> Account:
+    """Draw the account of one mail; only so many of its first copies were answered."""
+    entries = (
+        Entry(arrival=arrival, is_answered=answers is None or number < answers)
+        for number, arrival in enumerate(arrivals)
+    )
+    journal = Journal(entries=tuple(entries), refused=frozenset(refused))
+    return draw_account({"m1": mail}, journal, KEYS, has_spool=has_spool)
+
+
+def report(reader: str, *, action: str = "failed", about: str = "m1") -> Arrival:
+    text = (
+        "Subject: Your mail\n\n"
+        f"Final-Recipient: rfc822;{reader}\nAction: {action}\nStatus: 5.1.1\n\n"
+        f"Subject: {about}\n"
+    )
+    return read_arrival(text.replace("\n", "\r\n").encode(), (SENDER,))
 
 
 def test_a_mail_that_arrived_once_for_each_reader_is_no_fault() -> None:
@@ -40,6 +67,16 @@ def test_a_mail_that_arrived_once_for_each_reader_is_no_fault() -> None:
 def test_an_accepted_mail_that_a_reader_lacks_is_lost() -> None:
     account = draw(answered("250 Ok"), [tracked(READERS[0])])
     assert account.lost == (f"m1 to {READERS[1]}",)
+
+
+def test_a_reader_whom_a_refusal_names_as_served_and_who_has_nothing_is_lost() -> None:
+    answer = (
+        "554-5.3.0 1 of 2 copies relayed; do not send it to all again\r\n"
+        f"554-5.3.0 not sent to {READERS[1]}: 451 4.3.0 later\r\n"
+        f"554 5.3.0 sent to {READERS[0]}"
+    )
+    assert draw(answered(answer), []).lost == (f"m1 to {READERS[0]}",)
+    assert not draw(answered(answer), [tracked(READERS[0])]).faults
 
 
 @pytest.mark.parametrize("answer", ["451 4.4.1 The upstream can't be used", "550 5.1.1 No"])
@@ -62,8 +99,15 @@ def test_a_second_copy_after_an_unknown_outcome_is_no_fault(answer: str) -> None
         answered("451 4.3.0 Try again", "250 Ok"),
         answered("451 4.4.2 1 of 2 copies relayed", "250 Ok"),
         answered("", reached_the_dot=False),
+        Sent(
+            recipients=READERS,
+            tries=[
+                Try(accepted=READERS[1:], answer="", reached_the_dot=True),
+                Try(accepted=READERS, answer="250 Ok", reached_the_dot=True),
+            ],
+        ),
     ],
-    ids=["accepted", "refused before", "told to repeat", "left before its dot"],
+    ids=["accepted", "refused before", "told to repeat", "left before its dot", "not theirs"],
 )
 def test_a_second_copy_without_an_unknown_outcome_is_a_double(mail: Sent) -> None:
     copies = [tracked(READERS[0]), *(tracked(reader) for reader in READERS)]
@@ -102,27 +146,113 @@ def test_a_copy_that_ends_early_is_broken() -> None:
     assert account.broken
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"<p>m1 line 1</p>\r\n", b""),
+        (b"<p>m1 line 1</p>", b"<p>m2 line 1</p>"),
+        (b"<p>m1 line 1</p>", b"<p>m1 line 1</p>\r\n<p>m1 line 1</p>"),
+        (b"</body>", b"<p>m2 line 0</p>\r\n</body>"),
+        (b"end of m1", b"end of m2"),
+    ],
+    ids=["one lacks", "one of another", "one twice", "another's behind", "another's end"],
+)
+def test_a_copy_whose_lines_are_not_the_mail_s_is_broken(before: bytes, after: bytes) -> None:
+    sent = compose_mail("m1", filling=3)
+    copy = rewrite(sent, recipient=READERS[0], keys=KEYS, options=OPTIONS)
+    assert before in copy
+    assert not draw(answered("451 4.3.0 No"), [read_arrival(copy, (READERS[0],))]).faults
+    arrival = read_arrival(copy.replace(before, after), (READERS[0],))
+    assert draw(answered("451 4.3.0 No"), [arrival]).broken
+
+
 def test_a_refusal_for_good_says_who_has_the_mail_all_the_same() -> None:
     copies = [tracked(READERS[0])]
     assert draw(answered("550 5.7.1 No"), copies).denied == ("m1: 550 5.7.1 No",)
     assert not draw(answered("554 5.3.0 1 of 2 copies relayed; not to …"), copies).faults
 
 
-def test_a_second_copy_of_what_the_upstream_never_answered_is_no_fault() -> None:
-    first = Entry(arrival=tracked(READERS[0]), is_answered=False)
-    copies = [first, *(Entry(arrival=tracked(reader)) for reader in READERS)]
-    account = draw_account({"m1": answered("250 Ok")}, copies, KEYS)
+def test_a_second_copy_of_what_the_upstream_never_answered_is_no_fault_of_a_spool() -> None:
+    copies = [*(tracked(reader) for reader in READERS), tracked(READERS[0])]
+    account = draw(answered("250 Ok"), copies, answers=2)
     assert not account.faults
     assert account.repeated == 1
+    assert draw(answered("250 Ok"), copies, answers=2, has_spool=False).doubled
 
 
-def test_a_reader_whom_a_report_names_is_not_lost() -> None:
-    report = read_arrival(
-        b"Subject: Undelivered\r\n\r\nFinal-Recipient: rfc822; "
-        + READERS[1].encode()
-        + b"\r\n\r\nSubject: m1\r\n",
-        (SENDER,),
-    )
-    account = draw(answered("250 Ok"), [tracked(READERS[0]), report])
+def test_a_reader_who_was_refused_and_whom_a_report_names_is_not_lost() -> None:
+    arrivals = [tracked(READERS[0]), report(READERS[1])]
+    account = draw(answered("250 Ok"), arrivals, refused=[READERS[1]])
     assert not account.faults
     assert account.reported == 1
+
+
+@pytest.mark.parametrize(
+    ("arrival", "refused"),
+    [
+        (report(READERS[1]), []),
+        (report(READERS[1]), [READERS[0]]),
+        (report(READERS[0]), [READERS[0]]),
+        (report(READERS[1], action="delayed"), [READERS[1]]),
+    ],
+    ids=["nobody was refused", "another was refused", "it names another", "it is not given up"],
+)
+def test_a_report_does_not_hide_a_lost_mail(arrival: Arrival, refused: list[str]) -> None:
+    account = draw(answered("250 Ok"), [tracked(READERS[0]), arrival], refused=refused)
+    assert account.lost == (f"m1 to {READERS[1]}",)
+
+
+def test_a_report_about_a_reader_of_another_mail_is_crossed() -> None:
+    [stranger] = recipients_of("m2", 1)
+    arrivals = [*(tracked(reader) for reader in READERS), report(stranger)]
+    assert draw(answered("250 Ok"), arrivals, refused=[stranger]).crossed
+
+
+# Planted into the logs of a real run
+
+
+def lose(lines: list[Line], place: int) -> list[Line]:
+    return lines[:place] + lines[place + 1 :]
+
+
+def deliver_twice(lines: list[Line], place: int) -> list[Line]:
+    return [*lines, {**lines[place], "key": "again"}, {"answered": "again"}]
+
+
+def give_to_another(lines: list[Line], place: int) -> list[Line]:
+    other = next(each for each in lines[place + 1 :] if "paths" in each)
+    return [*lines[:place], {**lines[place], "paths": other["paths"]}, *lines[place + 1 :]]
+
+
+def report_instead(lines: list[Line], place: int) -> list[Line]:
+    told = {"recipients": [SENDER], "paths": [], "reported": lines[place]["recipients"]}
+    return [*lines[:place], {**lines[place], **told}, *lines[place + 1 :]]
+
+
+@pytest.mark.anyio
+@pytest.mark.timeout(180)
+async def test_one_fault_among_all_mails_of_a_run_is_found(tmp_path: Path) -> None:
+    async with Stage(tmp_path, SPOOL) as stage:
+        await stage.start()
+        await stage.until_accepted(60)
+        assert not (await stage.settle()).faults
+    keys = KeyRing.load(str(tmp_path / "keys.toml"))
+    lines = [json.loads(line) for line in stage.journal.read_text(encoding="utf-8").splitlines()]
+    places = [place for place, line in enumerate(lines) if "paths" in line]
+    plants: list[tuple[Callable[[list[Line], int], list[Line]], str]] = [
+        (lose, "lost"),
+        (deliver_twice, "doubled"),
+        (give_to_another, "crossed"),
+        (report_instead, "lost"),
+    ]
+    for plant, kind in plants:
+        place = places[len(places) // 2]
+        planted = tmp_path / plant.__name__
+        planted.write_text(
+            "".join(f"{json.dumps(line)}\n" for line in plant(lines, place)), encoding="utf-8"
+        )
+        journal = read_journal(planted)
+        account = draw_account(stage.clients.sent, journal, keys, has_spool=True)
+        assert list(account.faults) == [kind]
+        for found in account.faults[kind]:
+            assert found.startswith(f"{lines[place]['mail_id']} to ")

@@ -1,15 +1,19 @@
-"""A machine that runs out of things: files, disk for the log, a clock that can be believed."""
+"""A machine that runs out of things: files, disk for log and spool, a clock to be believed."""
 
 import asyncio
 import contextlib
 import os
+import resource
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.faults.stage import Stage
+from tests.faults.stage import SPOOL, Stage
 from tests.mail_tools import tools_folder
 from tests.processes import COMMAND
+from tests.small_disk import mount, small_disk
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -19,6 +23,11 @@ _IDLE_CLIENTS = 100
 """More than there are file descriptors."""
 _PROXY = (COMMAND, "proxy", "--config", "proxy.toml")
 _DAY_SECONDS = 86_400
+_DISK_BYTES = 4 * 1024 * 1024
+_FILE_BYTES = 2 * 1024 * 1024
+_SMALL_FILE_BYTES = 640 * 1024
+"""The spool's reserve takes 512 KiB."""
+_NAMED = 5
 
 
 def in_shell(line: str) -> tuple[str, ...]:
@@ -64,6 +73,79 @@ async def test_a_log_whose_reader_stands_still_decides_no_answer_and_no_stop(
         account = await stage.settle()
     assert not account.faults, account.faults
     assert account.accepted == account.sent
+
+
+async def keep_until_there_is_no_room(stage: Stage, make_room: Callable[[], None]) -> None:
+    """Keep mail without an upstream until it is refused, then with more room, then with less."""
+    await stage.proxy.start()
+    stage.clients.start()
+    await until(lambda: stage.clients.refusals > _MAILS)
+    full = stage.clients.accepted
+    assert full > _MAILS
+    make_room()
+    await stage.until_accepted(_MAILS)
+    # What there is goes out of the spool, and what the upstream does not take is kept again.
+    await stage.upstream.start()
+    await stage.until_accepted(_MAILS)
+    await stage.upstream.kill()
+    await stage.until_accepted(_MAILS)
+    await stage.upstream.start()
+    account = await stage.settle()
+    assert not account.faults, account.faults
+    assert account.accepted == account.sent
+    assert account.given_up == 0
+    answers = {each.answer[:1] for mail in stage.clients.sent.values() for each in mail.tries}
+    assert answers <= {"2", "4", ""}, answers
+
+
+def enlarge(disk: Path) -> None:
+    assert mount("-o", f"remount,size={4 * _DISK_BYTES}", str(disk))
+
+
+async def test_a_full_disk_of_the_spool_loses_nothing_and_keeps_more_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    with small_disk(tmp_path / "disk", _DISK_BYTES) as disk:
+        spool = SPOOL.replace('"partial"', '"always"').replace('"spool"', f'"{disk}/spool"')
+        async with Stage(tmp_path, "workers = 2", spool) as stage:
+            await keep_until_there_is_no_room(stage, lambda: enlarge(disk))
+
+
+async def test_a_spool_whose_file_may_not_grow_loses_nothing_and_goes_on_when_it_may(
+    tmp_path: Path,
+) -> None:
+    command = in_shell(f"ulimit -S -f {_FILE_BYTES // 512}; exec")
+    spool = SPOOL.replace('"partial"', '"always"')
+
+    def make_room() -> None:
+        for pid in (stage.proxy.pid, *stage.proxy.workers):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+
+    async with Stage(tmp_path, "workers = 2", spool, proxy_command=command) as stage:
+        await keep_until_there_is_no_room(stage, make_room)
+
+
+async def test_whom_a_full_spool_can_not_keep_a_copy_for_is_named_in_the_answer(
+    tmp_path: Path,
+) -> None:
+    # The others have the mail, so that the client must not be told to try again.
+    command = in_shell(f"ulimit -S -f {_SMALL_FILE_BYTES // 512}; exec")
+    spool = SPOOL.replace("first_retry_seconds = 1", "first_retry_seconds = 10")
+    spool = spool.replace("last_retry_seconds = 2", "last_retry_seconds = 10")
+
+    def count_named() -> int:
+        tries = (each for mail in stage.clients.sent.values() for each in mail.tries)
+        return sum("copies relayed; do not send" in each.answer for each in tries)
+
+    async with Stage(tmp_path, spool, proxy_command=command) as stage:
+        await stage.start("--defer-every=2")
+        await until(lambda: count_named() > _NAMED)
+        await stage.upstream.kill()
+        await stage.upstream.start()
+        account = await stage.settle()
+    assert not account.faults, account.faults
+    assert account.refused > _NAMED
+    assert account.accepted + account.refused == account.sent
 
 
 @pytest.mark.parametrize("jump", [_DAY_SECONDS, -_DAY_SECONDS], ids=["forward", "back"])

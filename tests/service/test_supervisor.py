@@ -8,9 +8,11 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 from typing import Self
 
 import pytest
+from tests import process_tree
 from tests.processes import PATIENCE_SECONDS, Server, environment
 from tests.service.running_proxy import MAIL, Proxy, is_running, wait_until
 
@@ -295,13 +297,14 @@ except SettingsError as error:
 """
 
 
-def run_supervised(serve: str) -> "subprocess.CompletedProcess[str]":
+def run_supervised(serve: str, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
     program = SUPERVISED.format(serve=textwrap.indent(serve, "    ").lstrip())
     return subprocess.run(  # noqa: S603 - the program is above
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         env=environment(),
+        cwd=folder,
         timeout=PATIENCE_SECONDS,
         check=False,
     )
@@ -321,3 +324,48 @@ def test_first_workers_with_a_defect_end_the_command_and_leave_a_trace() -> None
     assert "ZeroDivisionError" in ended.stderr
     last = ended.stderr.splitlines()[-1]
     assert last == "test: a worker ended with 1 before it was ready; its error is above"
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+tries = Path("tries")
+tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
+if len(tries.read_text()) <= {deaths}:
+    os.kill(os.getpid(), signal.SIGKILL)
+control.send(b'{{"ready": true}}\\n')
+os.kill(os.getppid(), signal.SIGTERM)
+control.recv(100)
+"""
+
+
+def test_a_first_worker_that_is_killed_before_it_is_ready_is_begun_again(tmp_path: Path) -> None:
+    began = time.monotonic()
+    ended = run_supervised(KILLED.format(deaths=3), tmp_path)
+    assert (ended.returncode, ended.stdout) == (0, "up\n")
+    assert ended.stderr.count("worker.died") == 3
+    assert time.monotonic() - began > 1.4  # 0 + 0.5 + 1 second
+
+
+def test_a_first_worker_that_is_killed_each_time_ends_the_command(tmp_path: Path) -> None:
+    ended = run_supervised(KILLED.format(deaths=99), tmp_path)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.count("worker.died") == len((tmp_path / "tries").read_text()) == 5
+    assert "ended by signal 9 before it was ready" in ended.stderr.splitlines()[-1]
+
+
+def test_a_proxy_whose_first_workers_are_killed_as_it_starts_takes_mail(proxy: Proxy) -> None:
+    proxy.server = Server(proxy.folder, "proxy")
+    killed: set[int] = set()
+
+    def kill_first_two() -> bool:
+        for pid in process_tree.children(proxy.server.process.pid)[: 2 - len(killed)]:
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+        return len(killed) == 2
+
+    wait_until(kill_first_two)
+    proxy.server.event("worker.died", 2)
+    proxy.server.listening()
+    proxy.inject_mail()
+    assert proxy.server.stop().code == 0

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.captured_logs import capture_logs
+from tests.small_disk import mount, small_disk
 from tests.spool.conftest import MESSAGE, FakeUpstream, MakeSpool, SetClock, delivery
 from tests.waiting import until
 
@@ -19,30 +19,17 @@ pytestmark = pytest.mark.anyio
 SIZE_BYTES = 4 * 1024 * 1024
 
 
-def mount(*arguments: str) -> bool:
-    """Whether this user may and it was done."""
-    command = ["mount", *arguments]
-    return subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603
-
-
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of a few megabytes."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if not mount("-t", "tmpfs", "-o", f"size={SIZE_BYTES}", "tmpfs", str(place)):
-        pytest.skip("no right to mount a tmpfs")
-    try:
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", SIZE_BYTES) as place:
         yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)  # noqa: S603, S607
 
 
 @pytest.mark.parametrize("size", [3_000, 90_000, 1_500_000])
 async def test_what_was_kept_before_the_disk_was_full_goes_out_and_makes_room(
-    make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock, small_disk: Path, size: int
+    make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock, disk: Path, size: int
 ) -> None:
-    spool = await make_spool(path=small_disk / "spool")
+    spool = await make_spool(path=disk / "spool")
     kept = []
     with contextlib.suppress(SpoolFullError):
         for number in range(10_000):
@@ -62,21 +49,21 @@ async def keep(spool: Spool) -> None:
 
 
 async def test_a_proxy_starts_beside_a_spool_that_it_can_only_read(
-    make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock, small_disk: Path
+    make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock, disk: Path
 ) -> None:
-    before = await make_spool(path=small_disk / "spool")
+    before = await make_spool(path=disk / "spool")
     await keep(before)
     await before.close()
-    assert mount("-o", "remount,ro", str(small_disk))
+    assert mount("-o", "remount,ro", str(disk))
     clock.pass_time(100)
     with capture_logs() as logs:
-        spool = await make_spool(path=small_disk / "spool")
+        spool = await make_spool(path=disk / "spool")
         with pytest.raises(SpoolError):
             await keep(spool)
         await asyncio.sleep(0.05)
     assert [each["event"] for each in logs] == ["spool.unusable"]
     assert not spool.has_room(1)
     assert upstream.tried == []
-    assert mount("-o", "remount,rw", str(small_disk))
+    assert mount("-o", "remount,rw", str(disk))
     await until(lambda: upstream.reached == ["to@example.com"])
     await keep(spool)

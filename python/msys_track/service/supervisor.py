@@ -12,6 +12,7 @@ import selectors
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, NoReturn
@@ -31,9 +32,13 @@ log = event_logger(__name__)
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
 _TICK_SECONDS: Final = 1.0
 # A worker that was there for so long is replaced at once; others after a pause that doubles.
+# Connections that the kernel gives to its socket wait meanwhile, so that the pause stays short.
 _STABLE_SECONDS: Final = 10.0
-_LONGEST_PAUSE_SECONDS: Final = 30.0
+_LONGEST_PAUSE_SECONDS: Final = 5.0
 _START_SECONDS: Final = 60.0
+# A first worker that a signal ends before all are ready is begun again, so often in all. One that
+# exits has found a fault that the next one would find too.
+_START_TRIES: Final = 5
 # After `drain_seconds`, for a worker that closes upstream connections and databases.
 _END_SECONDS: Final = 10.0
 _READ_BYTES: Final = 65_536
@@ -60,6 +65,7 @@ class Supervisor:
         self._next: Plan | None = None
         self._reloading: set[int] = set()
         self._pauses: dict[int, float] = {}
+        self._early_deaths: Counter[int] = Counter()
         self._due: dict[int, float] = {}
         self._rehearsal: int | None = None
         self._wanted: list[int] = []
@@ -392,14 +398,12 @@ class Supervisor:
             return
         log.error("worker.died", pid=worker.pid, code=code)
         self._past.add(Figures(counters={"workers.died": 1}))
-        failure = worker.failure or (
-            f"{plan.name}: a worker ended with {code} before it was ready; its error is above"
-        )
+        failure = worker.failure or f"{plan.name}: {_explain_early_end(code)}"
         if plan is self._next:
             self._give_up_next(failure)
         elif self._is_stopping:
             pass
-        elif not self._is_up and not any(each.plan is None for each in self._workers.values()):
+        elif not self._is_up and not self._may_start_again(worker, code):
             self._failure = self._failure or failure
             self._is_stopping = True
             for each in self._workers.values():
@@ -411,6 +415,15 @@ class Supervisor:
                 pause = 0.0
             self._due[worker.slot] = now + pause
             self._pauses[worker.slot] = min(max(0.5, 2 * pause), _LONGEST_PAUSE_SECONDS)
+
+    def _may_start_again(self, worker: Worker, code: int) -> bool:
+        """Whether another worker may do what this one could not: get ready."""
+        if any(each.plan is None for each in self._workers.values()):
+            return True  # the workers of the program that was here before go on meanwhile
+        if code >= 0 or time.monotonic() - worker.started_at > _START_SECONDS:
+            return False  # it has found a fault, or hung until it was killed
+        self._early_deaths[worker.slot] += 1
+        return self._early_deaths[worker.slot] < _START_TRIES
 
     # Time
 
@@ -446,3 +459,12 @@ class Supervisor:
             now - each.heard_at < self._watchdog_seconds / 2 for each in self._list_own()
         ):
             systemd.notify("WATCHDOG=1")
+
+
+def _explain_early_end(code: int) -> str:
+    if code >= 0:
+        return f"a worker ended with {code} before it was ready; its error is above"
+    return (
+        f"a worker was ended by signal {-code} before it was ready, time after time; the kernel's "
+        "log says whether it lacked memory"
+    )

@@ -72,7 +72,7 @@ class ReferenceDoor(asyncio.Protocol):
 
     def _refuse(self, stream: asyncio.Transport, reply: Reply, counter: str) -> None:
         self._shared.counters.add(counter)
-        stream.write(reply.wire + b"\r\n")
+        stream.write(reply.wire)
         stream.close()
 
 
@@ -254,10 +254,10 @@ class _Server(SMTP):
     def _shut_down(self) -> None:
         stream: Any = self.transport
         if stream is not None and not stream.is_closing():
-            stream.write(SHUTTING_DOWN.wire + b"\r\n")
+            stream.write(SHUTTING_DOWN.wire)
             stream.close()
 
 
 def _write(reply: Reply) -> str:
     """Write a reply as aiosmtpd takes it, its lines separated."""
-    return reply.wire.decode("ascii")
+    return reply.wire.removesuffix(b"\r\n").decode("ascii")

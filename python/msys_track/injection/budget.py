@@ -72,5 +72,5 @@ class Hold:
 
     def release(self) -> None:
         """Give everything back; a second call changes nothing."""
-        self._budget.in_flight_bytes -= self.held_bytes
-        self.held_bytes = 0
+        if self.held_bytes:
+            self.add(-self.held_bytes)

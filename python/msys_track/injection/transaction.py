@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msys_track.dispatch.session import PolicySession
@@ -71,7 +70,7 @@ class ClientTransaction:
         # The same mailbox is one reader, however its domain is written.
         mailbox = fold_domain(path)
         known = self._recipients.get(mailbox)
-        recipient = known or Recipient(path=path, parameters=parameters)
+        recipient = known or Recipient(path, parameters)
         if known is None and len(self._recipients) >= self._visitor.limits.max_recipients:
             return recipient, _TOO_MANY_RECIPIENTS
         refusal = self._visitor.count_recipient()
@@ -116,7 +115,7 @@ class ClientTransaction:
         hold: Hold,
         *,
         max_bytes: int,
-        received_at: datetime,
+        received_at: float,
         receive_seconds: float,
         client_is_gone: Callable[[], bool],
     ) -> Reply:
@@ -135,7 +134,7 @@ class ClientTransaction:
                 mail_parameters=self.parameters,
                 recipients=tuple(self._recipients.values()),
                 message=message,
-                received_at=received_at.timestamp(),
+                received_at=received_at,
                 exchange=self._exchange,
                 receive_seconds=receive_seconds,
             )

@@ -35,6 +35,7 @@ def draw_id() -> bytes:
         return _drawn_ids.pop()
     except IndexError:
         block = os.urandom(_ID_BYTES * _IDS_DRAWN)
+        first: bytes
         first, *rest = _IDS.unpack(block)
         _drawn_ids.extend(rest)
         return first

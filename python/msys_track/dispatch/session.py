@@ -103,11 +103,11 @@ class PolicySession:
     def set_sender(self, policy: Guard | None, sender: str) -> Reply | None:
         """Call policy after MAIL; an empty sender is the null reverse-path."""
         self.sender = sender
-        return self._ask(policy, Hook.MAILFROM)
+        return None if policy is None else self._ask(policy, Hook.MAILFROM)
 
     def add_recipient(self, policy: Guard | None, recipient: str) -> Reply | None:
         """Call policy after RCPT; a recipient counts once, however often it is named."""
-        answer = self._ask(policy, Hook.RCPTTO, recipient=recipient)
+        answer = policy and self._ask(policy, Hook.RCPTTO, recipient=recipient)
         if answer is None:
             self._recipients[recipient] = None
         return answer

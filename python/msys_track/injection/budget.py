@@ -56,9 +56,11 @@ class Hold:
         limit = budget.max_bytes
         if self.held_bytes + count > 2 * _SMALL_BYTES:
             limit -= limit // _SHARE_OF_SMALL
-        if budget.in_flight_bytes + count > limit:
+        in_flight = budget.in_flight_bytes + count
+        if in_flight > limit:
             return False
-        self.add(count)
+        budget.in_flight_bytes = in_flight
+        self.held_bytes += count
         return True
 
     def add(self, count: int) -> None:

@@ -9,7 +9,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from msys_track.dispatch.session import PolicySession
 from msys_track.errors import UpstreamError
@@ -176,7 +176,7 @@ class Session(Connection):
     # Commands
 
     def _handle(self, event: Event) -> None:
-        _HANDLERS[type(event)](self, event)
+        self._HANDLERS[type(event)](self, event)
 
     def _set_sender(self, event: events.Mail) -> None:
         self._machine.answer(self._transaction.set_sender(event.path, event.parameters))
@@ -391,17 +391,16 @@ class Session(Connection):
         if refusal is not None:
             self._machine.close()
 
-
-_HANDLERS: Final[Mapping[type[Event], Callable[[Session, Any], None]]] = {
-    events.Hello: Session._greet,
-    events.Mail: Session._set_sender,
-    events.Rcpt: Session._add_recipient,
-    events.StartData: Session._begin_message,
-    events.Received: Session._receive_message,
-    events.Reset: Session._reset,
-    events.Quit: Session._quit,
-    events.StartTls: Session._begin_tls,
-    events.Authenticate: Session._authenticate,
-    events.AuthLine: Session._take_auth_line,
-    events.XClient: Session._take_xclient,
-}
+    _HANDLERS: ClassVar[Mapping[type[Event], Callable[["Session", Any], None]]] = {
+        events.Hello: _greet,
+        events.Mail: _set_sender,
+        events.Rcpt: _add_recipient,
+        events.StartData: _begin_message,
+        events.Received: _receive_message,
+        events.Reset: _reset,
+        events.Quit: _quit,
+        events.StartTls: _begin_tls,
+        events.Authenticate: _authenticate,
+        events.AuthLine: _take_auth_line,
+        events.XClient: _take_xclient,
+    }

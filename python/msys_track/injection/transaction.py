@@ -124,19 +124,19 @@ class ClientTransaction:
         try:
             message = await open_message(received, max_bytes, shared.settings)
             envelope = Envelope(
-                peer=policy.peer,
-                listen=policy.listen,
-                helo=policy.helo,
-                user=policy.user,
-                upstream=self._visitor.next_hop,
-                contexts=policy.contexts,
-                sender=policy.sender,
-                mail_parameters=self.parameters,
-                recipients=tuple(self._recipients.values()),
-                message=message,
-                received_at=received_at,
-                exchange=self._exchange,
-                receive_seconds=receive_seconds,
+                policy.peer,
+                policy.listen,
+                policy.contexts,
+                policy.sender,
+                tuple(self._recipients.values()),
+                message,
+                received_at,
+                self.parameters,
+                policy.helo,
+                policy.user,
+                self._exchange,
+                self._visitor.next_hop,
+                receive_seconds,
             )
             del received
             return await shared.acceptance.answer(envelope, hold, client_is_gone)

@@ -56,12 +56,13 @@ def write_envelope(  # noqa: PLR0913 - the parts of MAIL
     if not is_ascii and "SMTPUTF8" not in kept:
         raise UpstreamError(553, "5.6.7 A non-ASCII address needs the SMTPUTF8 parameter of MAIL")
     commands = [f"{' '.join([f'MAIL FROM:<{sender}>', *kept])}\r\n".encode()]
-    for recipient in recipients:
-        _check_parameters("RCPT", recipient.parameters)
-        words = [f"RCPT TO:<{recipient.path}>"]
-        # NOTIFY and ORCPT; there are no others.
-        words += recipient.parameters if capabilities.dsn else ()
-        commands.append(f"{' '.join(words)}\r\n".encode())
+    for path, given in recipients:
+        words = f"RCPT TO:<{path}>"
+        if given:
+            _check_parameters("RCPT", given)
+            # NOTIFY and ORCPT; there are no others.
+            words = " ".join([words, *given]) if capabilities.dsn else words
+        commands.append(f"{words}\r\n".encode())
     return commands
 
 
@@ -76,8 +77,9 @@ def _keep_parameters(
     capabilities: Capabilities, parameters: Iterable[str], size: int | None, *, needs_utf8: bool
 ) -> list[str]:
     """Return the parameters of MAIL; raise if the message needs what is not offered."""
-    _check_parameters("MAIL", parameters)
-    kept = []
+    kept: list[str] = []
+    if parameters:
+        _check_parameters("MAIL", parameters)
     for parameter in parameters:
         match parameter.partition("=")[0].upper():
             case "SMTPUTF8" if not capabilities.smtp_utf8:

@@ -212,7 +212,7 @@ class Exchange:
             and self._sender == delivery.sender
             and len(self._accepted) == len(delivery.recipients)
             and (
-                self._accepted == [*delivery.recipients]
+                tuple(self._accepted) == delivery.recipients
                 or set(self._accepted) == set(delivery.recipients)
             )
             and (given == wanted or _drop_size(given) == _drop_size(wanted))

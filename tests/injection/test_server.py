@@ -323,7 +323,7 @@ async def test_smtplib_delivers_through_the_proxy_to_stock_aiosmtpd(start: Start
 
 async def test_the_time_of_injection_is_that_of_the_clock(connect: Connect, keys: KeyRing) -> None:
     moment = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
-    harness, client = await connect(options=TRACKING, serve_with={"clock": lambda: moment})
+    harness, client = await connect(options=TRACKING, serve_with={"clock": moment.timestamp})
     html = b"Content-Type: text/html\r\n\r\n<a href='http://e.com/'>x</a>\r\n"
     assert await client.deliver(html) == ACCEPTED
     ((_, link),) = oracle.difference(html, harness.upstream.taken[0].wire).links

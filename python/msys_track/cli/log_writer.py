@@ -63,14 +63,15 @@ class LogWriter:
                 return
             self._waiting.append(line + b"\n")
             self._waiting_bytes += len(line) + 1
+            if self._scheduled_in is not None and self._scheduled_in.is_running():
+                return
             try:
                 loop = asyncio.get_running_loop()
             except RuntimeError:
                 self._write_waiting()
                 return
-            if loop is not self._scheduled_in:
-                self._scheduled_in = loop
-                loop.call_soon(self._on_tick, loop)
+            self._scheduled_in = loop
+            loop.call_soon(self._on_tick, loop)
 
     def flush(self, patience_seconds: float = 0.0) -> None:
         """Write what waits; give a stream that is full some time to take it."""

@@ -279,7 +279,7 @@ class Dispatcher:
             return {}
         if not self._has_hook(Hook.EACH_RCPT):
             contexts = transaction.contexts
-            is_set = contexts.connection.items() or contexts.message.items()
+            is_set = len(contexts.connection) or len(contexts.message)
             return dict.fromkeys(recipients, contexts) if is_set else {}
         contexts_of = {}
         whole = transaction.as_transaction()

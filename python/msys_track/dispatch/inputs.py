@@ -1,6 +1,7 @@
 """What engines take, made of resolved options."""
 
 import os
+import struct
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Final
@@ -21,6 +22,7 @@ MAX_GROWTH_BYTES: Final = 8 << 20
 _ID_BYTES: Final = 10
 # Drawn for so many ids at once: a call of the system for each would cost more than the ids.
 _IDS_DRAWN: Final = 256
+_IDS: Final = struct.Struct(f"{_ID_BYTES}s" * _IDS_DRAWN)
 # `pop` takes an id for one thread alone.
 _drawn_ids: Final[list[bytes]] = []
 # A child that is forked would draw the ids of its parent again.
@@ -33,7 +35,8 @@ def draw_id() -> bytes:
         return _drawn_ids.pop()
     except IndexError:
         block = os.urandom(_ID_BYTES * _IDS_DRAWN)
-        first, *rest = (block[at : at + _ID_BYTES] for at in range(0, len(block), _ID_BYTES))
+        first: bytes
+        first, *rest = _IDS.unpack(block)
         _drawn_ids.extend(rest)
         return first
 

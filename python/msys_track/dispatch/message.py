@@ -32,6 +32,8 @@ class OpenedMessage:
         message: the bytes as received.
         header: what its X-MSYS-API asks for; None when it has none.
         readers: who gets a copy of it.
+        has_one_copy: whether all readers get the same bytes, so that it is planned and rendered
+            once.
         transmission_id: the same for all of its copies.
     """
 
@@ -47,6 +49,7 @@ class OpenedMessage:
         "_preparer",
         "_recipes",
         "_scopes",
+        "has_one_copy",
         "header",
         "message",
         "readers",
@@ -79,28 +82,24 @@ class OpenedMessage:
         self._preparer = preparer
         self._scopes = scopes
         self._fields: Sequence[HeaderField] = engine.header_fields(message, header.NAME)
-        self._prepared = preparer.prepare(scopes, tuple(value for _, value in self._fields))
+        values = tuple([value for _, value in self._fields]) if self._fields else ()
+        self._prepared = preparer.prepare(scopes, values)
         self._own: Resolved | None = None if arguments is not None else self._prepared.resolved
         self._plans: dict[tuple[object, bool], Plan | None] = {}
         self._plans_of: dict[int, tuple[Resolved, Plan | None]] = {}
         self._recipes: dict[int, tuple[Resolved, Recipe]] = {}
         self.message = message
-        self.header = self._prepared.header
-        self.readers = recipients.list_readers(addresses, self.header)
+        self.header = asked = self._prepared.header
+        self.readers = to, cc, bcc, _ = recipients.list_readers(addresses, asked)
+        self.has_one_copy = len(to) == 1 and not (cc or bcc)
         self._cc_fields: Sequence[HeaderField] = (
-            engine.header_fields(message, b"Cc") if self.header and self.header.cc else ()
+            engine.header_fields(message, b"Cc") if asked and asked.cc else ()
         )
         # A blind copy has a Bcc field of its own, and only one is allowed (RFC 5322 section 3.6).
         self._bcc_fields: Sequence[HeaderField] = (
-            engine.header_fields(message, _BCC) if self.header and self.header.bcc else ()
+            engine.header_fields(message, _BCC) if asked and asked.bcc else ()
         )
         self.transmission_id = draw_transmission_id()
-
-    @property
-    def has_one_copy(self) -> bool:
-        """Whether all readers get the same bytes, so that it is planned and rendered once."""
-        to, cc, bcc, _ = self.readers
-        return len(to) == 1 and not (cc or bcc)
 
     @property
     def needs_smtp_utf8(self) -> bool:

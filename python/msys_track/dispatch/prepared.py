@@ -65,7 +65,7 @@ class Preparer:
         Raises:
             HeaderRefusedError: they are malformed.
         """
-        if sum(map(len, values)) > _MAX_KEPT_BYTES:
+        if values and sum(map(len, values)) > _MAX_KEPT_BYTES:
             return Prepared(scopes, values, self.engine, self.keys)
         return self._keep(scopes, values)
 

@@ -16,48 +16,30 @@ from msys_track.smtp.reply import Reply
 class PolicySession:
     """One connection's variables, and the commands on it so far.
 
+    Attributes:
+        peer: Address and port of the client.
+        listen: Name of the listening address.
+        helo: What the client calls itself.
+        user: Who has authenticated; None if nobody has.
+        contexts: The variables now.
+
     Args:
         scopes: set the connection's first variables.
         peer: address and port of the client.
         listen: name of the listening address.
     """
 
-    __slots__ = ("_contexts", "_helo", "_listen", "_peer", "_recipients", "_sender", "_user")
+    __slots__ = ("_recipients", "_sender", "contexts", "helo", "listen", "peer", "user")
 
     def __init__(self, scopes: Scopes, *, peer: str, listen: str) -> None:
         variables = scopes.context(scopes.layers(listen, address_of(peer)))
-        self._contexts = Contexts(connection=Context(variables), message=Context())
-        self._peer = peer
-        self._listen = listen
-        self._helo = ""
-        self._user: str | None = None
+        self.contexts = Contexts(connection=Context(variables), message=Context())
+        self.peer = peer
+        self.listen = listen
+        self.helo = ""
+        self.user: str | None = None
         self._sender: str | None = None
         self._recipients: dict[str, None] = {}
-
-    @property
-    def peer(self) -> str:
-        """Address and port of the client."""
-        return self._peer
-
-    @property
-    def listen(self) -> str:
-        """Name of the listening address."""
-        return self._listen
-
-    @property
-    def helo(self) -> str:
-        """What the client calls itself."""
-        return self._helo
-
-    @property
-    def user(self) -> str | None:
-        """Who has authenticated; None if nobody has."""
-        return self._user
-
-    @property
-    def contexts(self) -> Contexts:
-        """The variables now."""
-        return self._contexts
 
     @property
     def sender(self) -> str:
@@ -74,11 +56,11 @@ class PolicySession:
     ) -> Transaction:
         """Return what policy sees now, with the message once it has arrived."""
         return Transaction(
-            contexts=self._contexts,
-            peer=self._peer,
-            listen=self._listen,
-            helo=self._helo,
-            user=self._user,
+            contexts=self.contexts,
+            peer=self.peer,
+            listen=self.listen,
+            helo=self.helo,
+            user=self.user,
             sender=self._sender,
             recipients=tuple(self._recipients),
             recipient=recipient,
@@ -88,9 +70,9 @@ class PolicySession:
     def begin_message(self) -> None:
         """Forget the last message: its variables end with it, the connection's stay."""
         self._sender, self._recipients = None, {}
-        contexts = self._contexts
-        if contexts.message.items():
-            self._contexts = Contexts(connection=contexts.connection, message=Context())
+        contexts = self.contexts
+        if len(contexts.message):
+            self.contexts = Contexts(connection=contexts.connection, message=Context())
 
     def connect(self, policy: Guard | None) -> Reply | None:
         """Call policy for a new connection; here and below, None lets the session go on."""
@@ -98,7 +80,7 @@ class PolicySession:
 
     def greet(self, policy: Guard | None, helo: str) -> Reply | None:
         """Call policy after EHLO or HELO."""
-        self._helo = helo
+        self.helo = helo
         return self._ask(policy, Hook.EHLO)
 
     def authenticate(
@@ -111,28 +93,28 @@ class PolicySession:
             user: who authenticated.
             variables: what the login says, for the connection's context.
         """
-        connection = self._contexts.connection
+        connection = self.contexts.connection
         before = connection.save()
         for name, value in variables.items():
             connection.set(name, value)
-        self._user = user
+        self.user = user
         refusal = self._ask(policy, Hook.AUTH)
         if refusal is not None:
-            self._user = None
+            self.user = None
             connection.restore(before)
         return refusal
 
     def set_sender(self, policy: Guard | None, sender: str) -> Reply | None:
         """Call policy after MAIL; an empty sender is the null reverse-path."""
         self._sender = sender
-        return self._ask(policy, Hook.MAILFROM)
+        return None if policy is None else self._ask(policy, Hook.MAILFROM)
 
     def add_recipient(self, policy: Guard | None, recipient: str) -> Reply | None:
         """Call policy after RCPT; a recipient counts once, however often it is named."""
-        answer = self._ask(policy, Hook.RCPTTO, recipient=recipient)
-        if answer is None:
+        asked = None if policy is None else self._ask(policy, Hook.RCPTTO, recipient=recipient)
+        if asked is None:
             self._recipients[recipient] = None
-        return answer
+        return asked
 
     def drop_recipient(self, recipient: str) -> None:
         """Forget a recipient whom the upstream has refused."""

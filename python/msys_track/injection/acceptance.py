@@ -524,12 +524,12 @@ def _make_delivery(
     passage: _Passage, copy: OutgoingCopy, recipients: tuple[Recipient, ...]
 ) -> Delivery:
     return Delivery(
-        sender=passage.envelope.sender,
-        mail_parameters=passage.mail_parameters,
-        recipients=recipients,
-        wire=copy.wire,
-        size=copy.size,
-        is_seven_bit=copy.is_seven_bit,
+        passage.envelope.sender,
+        recipients,
+        copy.wire,
+        copy.size,
+        copy.is_seven_bit,
+        passage.mail_parameters,
     )
 
 

@@ -72,7 +72,7 @@ class ReferenceDoor(asyncio.Protocol):
 
     def _refuse(self, stream: asyncio.Transport, reply: Reply, counter: str) -> None:
         self._shared.counters.add(counter)
-        stream.write(reply.wire + b"\r\n")
+        stream.write(reply.wire)
         stream.close()
 
 
@@ -239,7 +239,7 @@ class _Server(SMTP):
         """End the session: at once if it waits for a command, else with its message's answer."""
         stream: Any = self.transport
         if not self._front.is_in_message and stream is not None and not stream.is_closing():
-            stream.write(SHUTTING_DOWN.wire + b"\r\n")
+            stream.write(SHUTTING_DOWN.wire)
             stream.close()
 
     async def wait_for_message(self) -> None:
@@ -256,4 +256,4 @@ class _Server(SMTP):
 
 def _write(reply: Reply) -> str:
     """Write a reply as aiosmtpd takes it, its lines separated."""
-    return reply.wire.decode("ascii")
+    return reply.wire.removesuffix(b"\r\n").decode("ascii")

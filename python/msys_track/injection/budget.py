@@ -56,9 +56,11 @@ class Hold:
         limit = budget.max_bytes
         if self.held_bytes + count > 2 * _SMALL_BYTES:
             limit -= limit // _SHARE_OF_SMALL
-        if budget.in_flight_bytes + count > limit:
+        in_flight = budget.in_flight_bytes + count
+        if in_flight > limit:
             return False
-        self.add(count)
+        budget.in_flight_bytes = in_flight
+        self.held_bytes += count
         return True
 
     def add(self, count: int) -> None:
@@ -72,5 +74,5 @@ class Hold:
 
     def release(self) -> None:
         """Give everything back; a second call changes nothing."""
-        self._budget.in_flight_bytes -= self.held_bytes
-        self.held_bytes = 0
+        if self.held_bytes:
+            self.add(-self.held_bytes)

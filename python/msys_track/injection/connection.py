@@ -53,6 +53,7 @@ class Connection(asyncio.Protocol):
         self._is_lingering = False
         self._has_left = False  # the client has closed its sending side
         self._last_heard = loop.time()
+        self._steps_seen = 0
         self._message_since = 0.0
         self._finished: asyncio.Future[None] | None = None
 
@@ -73,7 +74,8 @@ class Connection(asyncio.Protocol):
         raise NotImplementedError
 
     def _follow_output(self) -> None:
-        """Do what must wait until the replies are written."""
+        """Begin TLS: the answer that allows it is written."""
+        raise NotImplementedError
 
     def _let_go(self) -> None:
         """Give back what the message under way holds."""
@@ -106,6 +108,9 @@ class Connection(asyncio.Protocol):
 
     def check_time(self, now: float) -> None:
         """End the session if its client is silent or slow; `now` is the loop's time."""
+        steps = self._machine.steps
+        if steps != self._steps_seen:  # since the last look; to ask the clock each time costs more
+            self._steps_seen, self._last_heard = steps, now
         if self._is_working:
             return  # the silence is ours
         settings, silence = self._shared.settings, now - self._last_heard
@@ -130,14 +135,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, and answer."""
-        machine = self._machine
-        if machine.is_over:
-            return
-        commands = machine.commands
-        machine.receive(data)
-        self._advance()
-        if machine.commands != commands or machine.is_in_message:
-            self._last_heard = self._loop.time()
+        if not self._machine.is_over:
+            self._machine.receive(data)
+            self._advance()
 
     def eof_received(self) -> bool:
         """Answer what came before the client closed its sending side, then close."""
@@ -161,23 +161,25 @@ class Connection(asyncio.Protocol):
         """Handle the events that there are, and write all replies at once."""
         machine = self._machine
         try:
-            while not self._is_deaf and (event := machine.next_event()) is not None:
-                self._handle(event)
-                if not machine.has_unread:
+            while machine.has_unread and not self._is_deaf:
+                event = machine.next_event()
+                if event is None:
                     break
+                self._handle(event)
         except Exception as error:  # noqa: BLE001 - the outermost frame of a session
             self._fail(error)
             return
         if output := machine.take_output():
             self._transport.write(output)
-        self._follow_output()
+        if self._is_starting_tls:
+            self._follow_output()
         if machine.is_over:
             self._end(lingers=self._is_lingering or machine.ended_by is not None)
         elif machine.has_more and not self._is_deaf:
             self._loop.call_soon(self._advance)
         elif self._has_left and not self._is_working:
             self._transport.close()
-        if self._is_paused or machine.has_unread:
+        if machine.has_unread or self._is_paused:
             self._set_reading()
 
     def _open_hold(self) -> Hold:

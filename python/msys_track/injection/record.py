@@ -18,7 +18,7 @@ from msys_track import logs
 from msys_track.dispatch.outgoing import OutgoingCopy
 from msys_track.injection.envelope import Envelope
 from msys_track.logs import event_logger
-from msys_track.metrics import Counters
+from msys_track.metrics import STAGES, Counters
 from msys_track.reasons import list_reasons
 from msys_track.smtp.reply import Reply
 
@@ -41,6 +41,9 @@ _QUEUE_ID: Final = re.compile(
     r"|\bqp (?P<qmail>\d+)",
     re.IGNORECASE,
 )
+
+_POSTFIX: Final = "2.0.0 Ok: queued as "
+_NAME: Final = re.compile(r"[^\s;,]+")
 
 
 class SentCopy(NamedTuple):
@@ -111,16 +114,12 @@ class Recorder:
         self, envelope: Envelope, made: Made, sent: Sequence[SentCopy], stages: Mapping[str, float]
     ) -> None:
         """Record a message of which at least one copy was relayed or kept."""
-        add = self._counters.add
-        add("messages.accepted")
-        self._counters.observe(stages)
-        add("copies.relayed", sum(each.outcome == "relayed" for each in sent))
-        if made.links:
-            add("copies.links", made.links)
-        if made.pixels:
-            add("copies.pixels", made.pixels)
-        for name in _name_counters(made.reasons, made.notices):
-            add(name)
+        counters = self._counters
+        relayed = [each.outcome for each in sent].count("relayed")
+        counters.add_each(
+            _list_counts(relayed, made.links, made.pixels, made.reasons, made.notices)
+        )
+        counters.observe(stages)
         if made.clipped:
             log.warning(
                 "message.html_clipped", message_ids=made.clipped, bytes=len(envelope.message)
@@ -148,28 +147,36 @@ class Recorder:
         self, envelope: Envelope, made: Made, sent: Sequence[SentCopy], stages: Mapping[str, float]
     ) -> bytes:
         """Write the event as JSON, field by field: a general encoder takes twice as long."""
-        session = _write_session(envelope.peer, envelope.listen, envelope.user, envelope.helo)
-        message_id = find_message_id(envelope.message)
-        copies = ", ".join(
-            f'{{"id": {_write_text(each.message_id)}, "outcome": "relayed", '
-            f'"upstream": {_write_text(each.reply.upstream)}, '
-            f'"queue_id": {_write_text(find_queue_id(each.reply.text))}, '
-            f'"code": {each.reply.code}, "ms": {each.seconds * 1000:.3f}}}'
+        copies = [
+            _COPY_LINE
+            % (
+                _write_text(each.message_id),
+                _write_text(each.reply.upstream),
+                _write_text(find_queue_id(each.reply.text)),
+                each.reply.code,
+                each.seconds * 1000,
+            )
             if each.outcome == "relayed"
-            else _ENCODER.encode(self._describe_copy(each))
+            else _write_json(self._describe_copy(each))
             for each in _choose(sent)
+        ]
+        times = [b'"%b": %.3f' % (_STAGES[name], value * 1000) for name, value in stages.items()]
+        now = time.time()
+        return _LINE % (
+            _write_session(envelope.peer, envelope.listen, envelope.user, envelope.helo),
+            _write_text(self._show(envelope.sender)),
+            _write_text(find_message_id(envelope.message)),
+            b", ".join(copies),
+            len(envelope.recipients),
+            len(envelope.message),
+            made.bytes_out,
+            made.links,
+            made.pixels,
+            _write_lists(made.reasons, made.notices),
+            b", ".join(times),
+            _write_second(int(now)),
+            now % 1 * 1_000_000,
         )
-        times = ", ".join(f'"{name}": {value * 1000:.3f}' for name, value in stages.items())
-        line = (
-            f'{{{session}, "sender": {_write_text(self._show(envelope.sender))}, '
-            f'"message_id": {_write_text(message_id)}, "copies": [{copies}], '
-            f'"recipients": {len(envelope.recipients)}, "bytes_in": {len(envelope.message)}, '
-            f'"bytes_out": {made.bytes_out}, "links": {made.links}, "pixels": {made.pixels}, '
-            f'{_write_lists(made.reasons, made.notices)}, "ms": {{{times}}}, '
-            f'"event": "message.relayed", "level": "info", '
-            f'"timestamp": "{_write_time(time.time())}"}}'
-        )
-        return line.encode("utf-8", "backslashreplace")
 
     def record_refused(
         self,
@@ -238,6 +245,15 @@ class Recorder:
 
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
+_STAGES: Final = {name: name.encode() for name in STAGES}
+_LINE: Final = (
+    b'{%b, "sender": %b, "message_id": %b, "copies": [%b], "recipients": %d, "bytes_in": %d, '
+    b'"bytes_out": %d, "links": %d, "pixels": %d, %b, "ms": {%b}, '
+    b'"event": "message.relayed", "level": "info", "timestamp": "%b.%06dZ"}'
+)
+_COPY_LINE: Final = (
+    b'{"id": %b, "outcome": "relayed", "upstream": %b, "queue_id": %b, "code": %d, "ms": %.3f}'
+)
 
 
 def _choose(sent: Sequence[SentCopy]) -> Sequence[SentCopy]:
@@ -250,35 +266,47 @@ def _to_milliseconds(stages: Mapping[str, float]) -> dict[str, float]:
     return {name: round(seconds * 1000, 3) for name, seconds in stages.items()}
 
 
-def _write_text(text: str | None) -> str:
-    return "null" if text is None else encode_basestring(text)
+def _write_text(text: str | None) -> bytes:
+    if text is None:
+        return b"null"
+    return encode_basestring(text).encode("utf-8", "backslashreplace")
+
+
+def _write_json(fields: Mapping[str, Any]) -> bytes:
+    return _ENCODER.encode(fields).encode("utf-8", "backslashreplace")
 
 
 @lru_cache(maxsize=1024)
-def _write_session(peer: str, listen: str, user: str | None, helo: str) -> str:
-    fields = {"client": peer, "listen": listen, "user": user, "helo": helo}
-    return _ENCODER.encode(fields)[1:-1]
+def _write_session(peer: str, listen: str, user: str | None, helo: str) -> bytes:
+    return _write_json({"client": peer, "listen": listen, "user": user, "helo": helo})[1:-1]
 
 
 @lru_cache(maxsize=1024)
-def _write_lists(reasons: int, notices: tuple[str, ...]) -> str:
-    return _ENCODER.encode({"reasons": list_reasons(reasons), "notices": notices})[1:-1]
-
-
-def _write_time(now: float) -> str:
-    whole = int(now)
-    return f"{_write_second(whole)}.{int((now - whole) * 1_000_000):06d}Z"
+def _write_lists(reasons: int, notices: tuple[str, ...]) -> bytes:
+    return _write_json({"reasons": list_reasons(reasons), "notices": notices})[1:-1]
 
 
 @lru_cache(maxsize=4)
-def _write_second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def _write_second(second: int) -> bytes:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
 
 
+# Most mails of a server are of a few kinds, which differ in all of this at most.
 @lru_cache(maxsize=1024)
-def _name_counters(reasons: int, notices: tuple[str, ...]) -> tuple[str, ...]:
-    left = (f"left_alone.{code}" for code in list_reasons(reasons))
-    return (*left, *(f"notices.{notice}" for notice in notices))
+def _list_counts(
+    relayed: int, links: int, pixels: int, reasons: int, notices: tuple[str, ...]
+) -> tuple[tuple[str, int], ...]:
+    """List what is counted for one mail."""
+    counts = Counters()
+    counts.add("messages.accepted")
+    counts.add("copies.relayed", relayed)
+    counts.add("copies.links", links)
+    counts.add("copies.pixels", pixels)
+    for code in list_reasons(reasons):
+        counts.add(f"left_alone.{code}")
+    for notice in notices:
+        counts.add(f"notices.{notice}")
+    return tuple(each for each in counts.snapshot().items() if each[1])
 
 
 @lru_cache(maxsize=1024)
@@ -289,6 +317,16 @@ def shorten_addresses(text: str) -> str:
 
 def find_queue_id(text: str) -> str | None:
     """Find the name that an upstream has for a message, in its answer to the message."""
+    if text.startswith(_POSTFIX):  # as a search that begins here would find it
+        found = _NAME.match(text, len(_POSTFIX))
+        if found is not None:
+            return found[0]
+    return _search_queue_id(text)
+
+
+# Who names no message says the same about each.
+@lru_cache(maxsize=64)
+def _search_queue_id(text: str) -> str | None:
     found = _QUEUE_ID.search(text)
     return found[found.lastgroup or 0] if found is not None else None
 
@@ -296,10 +334,15 @@ def find_queue_id(text: str) -> str | None:
 def find_message_id(message: bytes) -> str | None:
     """Find the value of a message's Message-ID field; None if it has none."""
     end = message.find(b"\r\n\r\n")
-    head = b"\n%b\r" % message[: end if end >= 0 else len(message)]
-    at = head.lower().find(b"\nmessage-id:")
+    if end < 0:
+        end = len(message)
+    # As nearly all write it, without a copy of the header in lower case.
+    at = message.find(b"\nMessage-ID:", 0, end)
     if at < 0:
-        return None
-    value = head[at + len("\nmessage-id:") :]
+        at = (b"\n%b" % message[:end]).lower().find(b"\nmessage-id:") - 1
+        if at < -1:
+            return None
+    value = message[at + len("\nmessage-id:") : end]
     lines = value.lstrip(b" \t\r\n")  # some fold the field right behind its name
-    return lines[: lines.find(b"\r")][:_MAX_MESSAGE_ID].rstrip().decode("ascii", "replace")
+    line = lines.partition(b"\r")[0]
+    return line[:_MAX_MESSAGE_ID].rstrip().decode("ascii", "replace")

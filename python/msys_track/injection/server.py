@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -140,7 +140,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     counters: Counters | None = None,
     spool: Spool | None = None,
     passthrough: UserUpstreams | None = None,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Callable[[], float] = time.time,
 ) -> Proxy:
     """Listen on the addresses of the settings; where `listeners` has sockets for one, on these.
 

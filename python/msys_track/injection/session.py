@@ -7,8 +7,9 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from msys_track.dispatch.session import PolicySession
 from msys_track.errors import UpstreamError
@@ -121,7 +122,7 @@ class Session(Connection):
             shared.counters.add("connections.rejected")
             self._close(shared.count_rejection(refusal))
             return
-        self._transport.write(self._greeting.wire + b"\r\n")
+        self._transport.write(self._greeting.wire)
 
     def _admit(self, origin: Origin) -> Reply | None:
         """Let a client in; a reply if access, or after that policy, refuses it."""
@@ -146,7 +147,7 @@ class Session(Connection):
 
     def _refuse_connection(self, reply: Reply) -> None:
         self._shared.counters.add("connections.refused")
-        self._transport.write(reply.wire + b"\r\n")
+        self._transport.write(reply.wire)
         self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -175,26 +176,21 @@ class Session(Connection):
     # Commands
 
     def _handle(self, event: Event) -> None:
-        match event:  # the usual ones first
-            case events.Mail():
-                answer = self._transaction.set_sender(event.path, event.parameters)
-                self._machine.answer(answer)
-            case events.Rcpt():
-                self._add_recipient(event)
-            case events.StartData():
-                self._message_since = self._loop.time()
-                self._machine.answer(_GO_AHEAD)
-            case events.Received():
-                self._receive_message(event)
-            case events.Hello():
-                self._greet(event)
-            case events.Reset():
-                self._forget_message()
-                self._machine.answer(OK)
-            case events.Quit():
-                self._machine.answer(_BYE)
-            case _:
-                self._identify(event)
+        self._HANDLERS[type(event)](self, event)
+
+    def _set_sender(self, event: events.Mail) -> None:
+        self._machine.answer(self._transaction.set_sender(event.path, event.parameters))
+
+    def _begin_message(self, _event: events.StartData) -> None:
+        self._message_since = self._loop.time()
+        self._machine.answer(_GO_AHEAD)
+
+    def _reset(self, _event: events.Reset) -> None:
+        self._forget_message()
+        self._machine.answer(OK)
+
+    def _quit(self, _event: events.Quit) -> None:
+        self._machine.answer(_BYE)
 
     def _greet(self, event: events.Hello) -> None:
         self._forget_message()
@@ -243,7 +239,6 @@ class Session(Connection):
             self._questions.popleft()
             if not self._machine.is_over:
                 self._machine.answer(answer)
-        self._last_heard = self._loop.time()
         self._advance()
 
     def _receive_message(self, received: events.Received) -> None:
@@ -274,7 +269,6 @@ class Session(Connection):
     def _answer_message(self, task: asyncio.Task[Reply]) -> None:
         self._shared.answers.discard(task)
         self._is_answering = False
-        self._last_heard = self._loop.time()
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
@@ -293,21 +287,19 @@ class Session(Connection):
 
     # Who the client is
 
-    def _identify(self, event: Event) -> None:
-        match event:
-            case events.StartTls():
-                self._is_starting_tls = True
-                self._machine.answer(_START_TLS)
-            case events.Authenticate():
-                self._mechanism = start_mechanism(event.mechanism)
-                self._take_response(event.initial)
-            case events.AuthLine():
-                self._take_response(event.line)
-            case events.XClient():
-                self._take_xclient(event)
+    def _begin_tls(self, _event: events.StartTls) -> None:
+        self._is_starting_tls = True
+        self._machine.answer(_START_TLS)
+
+    def _authenticate(self, event: events.Authenticate) -> None:
+        self._mechanism = start_mechanism(event.mechanism)
+        self._take_response(event.initial)
+
+    def _take_auth_line(self, event: events.AuthLine) -> None:
+        self._take_response(event.line)
 
     def _follow_output(self) -> None:
-        if self._is_starting_tls and self._asking is None:
+        if self._asking is None:
             self._transport.pause_reading()
             self._asking = self._loop.create_task(self._shake_hands())
 
@@ -361,7 +353,6 @@ class Session(Connection):
             self._fail(error)
             return
         self._asking = None
-        self._last_heard = self._loop.time()
         if not self._machine.is_over:
             self._machine.answer(refusal or _AUTHENTICATED)
             self._advance()
@@ -399,3 +390,17 @@ class Session(Connection):
         self._machine.answer(refusal or self._greeting)
         if refusal is not None:
             self._machine.close()
+
+    _HANDLERS: ClassVar[Mapping[type[Event], Callable[["Session", Any], None]]] = {
+        events.Hello: _greet,
+        events.Mail: _set_sender,
+        events.Rcpt: _add_recipient,
+        events.StartData: _begin_message,
+        events.Received: _receive_message,
+        events.Reset: _reset,
+        events.Quit: _quit,
+        events.StartTls: _begin_tls,
+        events.Authenticate: _authenticate,
+        events.AuthLine: _take_auth_line,
+        events.XClient: _take_xclient,
+    }

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from msys_track.injection.acceptance import Acceptance
@@ -51,8 +50,8 @@ class Shared:
     acceptance: Acceptance
     budget: Budget
     counters: Counters
-    clock: Callable[[], datetime]
-    """Returns the time, aware, UTC."""
+    clock: Callable[[], float]
+    """Returns the time in Unix seconds."""
     keeps_always: bool = False
     """Whether the spool takes mail that could not be sent at all."""
     sessions: set["ClientSession"] = field(default_factory=set)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msys_track.dispatch.session import PolicySession
@@ -72,7 +71,7 @@ class ClientTransaction:
         # The same mailbox is one reader, however its domain is written.
         mailbox = fold_domain(path)
         known = self._recipients.get(mailbox)
-        recipient = known or Recipient(path=path, parameters=parameters)
+        recipient = known or Recipient(path, parameters)
         if known is None and len(self._recipients) >= self._visitor.limits.max_recipients:
             return recipient, _TOO_MANY_RECIPIENTS
         refusal = self._visitor.count_recipient()
@@ -117,7 +116,7 @@ class ClientTransaction:
         hold: Hold,
         *,
         max_bytes: int,
-        received_at: datetime,
+        received_at: float,
         receive_seconds: float,
         client_is_gone: Callable[[], bool],
     ) -> Reply:
@@ -126,19 +125,19 @@ class ClientTransaction:
         try:
             message = await open_message(received, max_bytes, shared.settings)
             envelope = Envelope(
-                peer=policy.peer,
-                listen=policy.listen,
-                helo=policy.helo,
-                user=policy.user,
-                upstream=self._visitor.next_hop,
-                contexts=policy.contexts,
-                sender=policy.sender,
-                mail_parameters=self.parameters,
-                recipients=tuple(self._recipients.values()),
-                message=message,
-                received_at=received_at.timestamp(),
-                exchange=self._exchange,
-                receive_seconds=receive_seconds,
+                policy.peer,
+                policy.listen,
+                policy.contexts,
+                policy.sender,
+                tuple(self._recipients.values()),
+                message,
+                received_at,
+                self.parameters,
+                policy.helo,
+                policy.user,
+                self._exchange,
+                self._visitor.next_hop,
+                receive_seconds,
             )
             del received
             return await shared.acceptance.answer(envelope, hold, client_is_gone)

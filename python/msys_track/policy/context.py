@@ -29,6 +29,10 @@ class Context:
         for name, value in values.items():
             self.set(name, value)
 
+    def __len__(self) -> int:
+        """Return how many variables are set."""
+        return len(self._values)
+
     def get(self, name: str) -> str | None:
         """Return the value of a variable; None if it is not set."""
         return self._values.get(name)

@@ -170,8 +170,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def rest(self, seconds: float) -> None:
         """Say QUIT unless it is used again within this time."""
-        self.deadline = self._loop.time() + seconds
-        self._deadlines.note(self.deadline)
+        self.deadline = deadline = self._loop.time() + seconds
+        if deadline < self._deadlines.due:
+            self._deadlines.note(deadline)
 
     def quit(self) -> None:
         """Send QUIT and close, without waiting for the answer."""
@@ -242,8 +243,8 @@ class UpstreamConnection(asyncio.Protocol):
             replies is not None
             and dialogue is not None
             and len(replies) == self._expected
-            and not self._replies
-            and not self.has_unsent
+            and not (self._replies or self._has_unsent)
+            and (self.transport is None or not self.transport.get_write_buffer_size())
         ):
             self._advance(dialogue, replies)
             return
@@ -306,10 +307,11 @@ class UpstreamConnection(asyncio.Protocol):
                 # Nobody reads it if the caller was cancelled.
                 result.exception()
         else:
-            commands, self._expected, self._timeout_seconds = group
-            self._dialogue = dialogue
-            self.deadline = self._loop.time() + self._timeout_seconds
-            self._deadlines.note(self.deadline)
+            commands, self._expected, seconds = group
+            self._dialogue, self._timeout_seconds = dialogue, seconds
+            self.deadline = deadline = self._loop.time() + seconds
+            if deadline < self._deadlines.due:
+                self._deadlines.note(deadline)
             if self.transport is not None and commands:
                 self.transport.write(commands)
 

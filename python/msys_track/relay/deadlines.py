@@ -27,13 +27,17 @@ class Timed(Protocol):
 
 
 class Deadlines:
-    """Calls `expire` on whatever reaches its deadline; use it within one event loop."""
+    """Calls `expire` on whatever reaches its deadline; use it within one event loop.
 
-    __slots__ = ("_due", "_timed", "_timer")
+    Attributes:
+        due: When it looks next; infinite if it does not. Later deadlines need not be noted.
+    """
+
+    __slots__ = ("_timed", "_timer", "due")
 
     def __init__(self) -> None:
         self._timed: set[Timed] = set()
-        self._due = inf
+        self.due = inf
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, timed: Timed) -> None:
@@ -45,19 +49,19 @@ class Deadlines:
         self._timed.discard(timed)
         if not self._timed and self._timer is not None:
             self._timer.cancel()
-            self._timer, self._due = None, inf
+            self._timer, self.due = None, inf
 
     def note(self, deadline: float) -> None:
         """Let the timer fire by then."""
-        if deadline >= self._due:
+        if deadline >= self.due:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._due = deadline
+        self.due = deadline
         self._timer = asyncio.get_running_loop().call_at(deadline, self._sweep)
 
     def _sweep(self) -> None:
-        self._timer, self._due = None, inf
+        self._timer, self.due = None, inf
         now = asyncio.get_running_loop().time() + _EARLY_SECONDS
         for timed in tuple(self._timed):
             if timed.deadline <= now:

@@ -57,12 +57,13 @@ def write_envelope(  # noqa: PLR0913 - the parts of MAIL
     if not is_ascii and "SMTPUTF8" not in kept:
         raise UpstreamError(UTF8_MISSING.code, UTF8_MISSING.text)
     commands = [f"{' '.join([f'MAIL FROM:<{sender}>', *kept])}\r\n".encode()]
-    for recipient in recipients:
-        _check_parameters("RCPT", recipient.parameters)
-        words = [f"RCPT TO:<{recipient.path}>"]
-        # NOTIFY and ORCPT; there are no others.
-        words += recipient.parameters if capabilities.dsn else ()
-        commands.append(f"{' '.join(words)}\r\n".encode())
+    for path, given in recipients:
+        words = f"RCPT TO:<{path}>"
+        if given:
+            _check_parameters("RCPT", given)
+            # NOTIFY and ORCPT; there are no others.
+            words = " ".join([words, *given]) if capabilities.dsn else words
+        commands.append(f"{words}\r\n".encode())
     return commands
 
 
@@ -77,8 +78,8 @@ def _keep_parameters(
     capabilities: Capabilities, parameters: Iterable[str], size: int | None, *, needs_utf8: bool
 ) -> list[str]:
     """Return the parameters of MAIL; raise if the message needs what is not offered."""
+    kept: list[str] = []
     _check_parameters("MAIL", parameters)
-    kept = []
     for parameter in parameters:
         match parameter.partition("=")[0].upper():
             case "SMTPUTF8" if not capabilities.smtp_utf8:

@@ -51,7 +51,7 @@ class Exchange:
         Returns:
             The reply: 2xx, 4xx or 5xx. `UpstreamError` if the upstream can't be asked.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._lender.loop
         answer: asyncio.Future[Reply] = loop.create_future()
         self._questions.append((recipient, answer))
         if not self._is_asking:
@@ -174,8 +174,10 @@ class Exchange:
         for (recipient, answer), reply in zip(self._asked, replies, strict=True):
             if reply.is_positive:
                 self._accepted.append(recipient)
+            else:
+                reply = _as_answer(reply)  # noqa: PLW2901 - what the client is told
             if not answer.done():
-                answer.set_result(_as_answer(reply))
+                answer.set_result(reply)
 
     def _settle(self) -> None:
         """Go on with what was added meanwhile, or hold the connection for the message."""
@@ -210,7 +212,7 @@ class Exchange:
             and self._sender == delivery.sender
             and len(self._accepted) == len(delivery.recipients)
             and (
-                self._accepted == [*delivery.recipients]
+                tuple(self._accepted) == delivery.recipients
                 or set(self._accepted) == set(delivery.recipients)
             )
             and (given == wanted or _drop_size(given) == _drop_size(wanted))
@@ -222,8 +224,6 @@ def _drop_size(parameters: tuple[str, ...]) -> list[str]:
 
 
 def _as_answer(reply: Reply) -> Reply:
-    if reply.is_positive:
-        return reply
     refused = reply.refusal("RCPT")
     return Reply(refused.code, refused.text)
 

@@ -41,10 +41,18 @@ class Lender:
 
     def __init__(self, opener: Opener) -> None:
         self.offered: Capabilities | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._address = opener.settings.address
         self._pool = Pool(opener)
         self._resets: set[asyncio.Task[None]] = set()
         self._has_offered: set[str] = set()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that it is used in; to ask asyncio for it each time is a call of the system."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
 
     async def use(
         self,
@@ -138,7 +146,7 @@ class Lender:
 
     def reset(self, connection: UpstreamConnection) -> None:
         """Give a lent connection back once its transaction is reset."""
-        task = asyncio.get_running_loop().create_task(self._reset(connection))
+        task = self.loop.create_task(self._reset(connection))
         self._resets.add(task)
         task.add_done_callback(self._resets.discard)
 

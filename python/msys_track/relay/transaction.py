@@ -123,7 +123,7 @@ def ask_recipients(
     replies = yield from _ask(connection, commands, stops=False)
     if not replies[0].is_positive:
         yield from _refuse(connection, replies, recipients)
-    connection.refusals += sum(not reply.is_positive for reply in replies)
+    connection.refusals += _count_refusals(replies)
     return replies[1:]
 
 
@@ -143,7 +143,7 @@ def ask_more(
         connection.capabilities, "", mail_parameters, recipients, is_seven_bit=True
     )
     replies = yield from _ask(connection, commands, stops=False)
-    connection.refusals += sum(not reply.is_positive for reply in replies)
+    connection.refusals += _count_refusals(replies)
     return replies
 
 
@@ -203,6 +203,10 @@ def _ask(
     return replies
 
 
+def _count_refusals(replies: Sequence[Reply]) -> int:
+    return len([each for each in replies if not each.is_positive])
+
+
 def _refuse(
     connection: UpstreamConnection,
     replies: Sequence[Reply],
@@ -213,7 +217,7 @@ def _refuse(
 
     `start` is the reply to DATA if that was sent already.
     """
-    connection.refusals += sum(not reply.is_positive for reply in replies)
+    connection.refusals += _count_refusals(replies)
     # DATA behind a refusal is refused as well, and the upstream counts it.
     connection.refusals += start is not None and start.code != START_MAIL_INPUT
     mail, *others = replies
@@ -272,7 +276,7 @@ def _send_to_each(connection: UpstreamConnection, delivery: Delivery) -> Dialogu
         for recipient, reply in pairs
         if not reply.is_positive
     }
-    connection.refusals += sum(not reply.is_positive for reply in replies)
+    connection.refusals += _count_refusals(replies)
     if not refused:
         return replies[0]
     taken = tuple(recipient.path for recipient, reply in pairs if reply.is_positive)

@@ -5,8 +5,7 @@ One rule for session, relay, library and commands.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from msys_track.errors import RecipientError
 
@@ -21,8 +20,7 @@ _PATH: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipient:
+class Recipient(NamedTuple):
     """One RCPT: the path without angle brackets, and its parameters as given (RFC 3461)."""
 
     path: str

@@ -51,7 +51,7 @@ class Reply(NamedTuple):
 
     @property
     def wire(self) -> bytes:
-        """The bytes of the reply without its last CRLF."""
+        """The bytes of the reply, all lines with their CRLF."""
         return _write_reply(self)
 
     def refusal(self, command: str, recipient: str | None = None) -> UpstreamError:
@@ -72,10 +72,10 @@ class Reply(NamedTuple):
 def _write_reply(reply: Reply) -> bytes:
     text = printable(reply.text)
     if b"\n" not in text:
-        return b"%d %b" % (reply.code, text)
+        return b"%d %b\r\n" % (reply.code, text)
     *lines, last = text.split(b"\n")
     start = b"".join(b"%d-%b\r\n" % (reply.code, line) for line in lines)
-    return b"%b%d %b" % (start, reply.code, last)
+    return b"%b%d %b\r\n" % (start, reply.code, last)
 
 
 def printable(text: str) -> bytes:
@@ -104,7 +104,7 @@ class ReplyReader:
 
         Nearly every chunk is one, at a fraction of the cost.
         """
-        if not self.is_empty or len(chunk) > MAX_LINE_BYTES or chunk[-2:] != b"\r\n":
+        if self._rest or self._lines or len(chunk) > MAX_LINE_BYTES or chunk[-2:] != b"\r\n":
             return None
         if chunk.count(b"\n") > 1 or chunk[:1] == b"3":
             return _read_lines(chunk)

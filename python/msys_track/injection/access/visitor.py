@@ -204,14 +204,12 @@ class Visitor:
 
     def check_sender(self) -> Reply | None:
         """Answer MAIL: None if this client may send a message now."""
-        access, most = self._access, self.limits.max_messages
+        rules, most = self._access.rules, self.limits.max_messages
         is_known = self._is_allowed or self.login is not None
-        if not self.is_encrypted and (
-            access.rules.tls_required or (access.rules.offers_auth and not is_known)
-        ):
+        if not self.is_encrypted and (rules.tls_required or (not is_known and rules.offers_auth)):
             text = "5.7.0 Must issue a STARTTLS command first"
             return self._refuse(530, text, "tls_required")
-        if not is_known and access.rules.offers_auth:
+        if not is_known and rules.offers_auth:
             return self._refuse(530, "5.7.0 Authentication required", "auth_required")
         if not is_known:
             text = "5.7.1 Relaying denied: this client may not send mail here"
@@ -219,7 +217,7 @@ class Visitor:
         if most is not None and self._messages >= most:
             text = f"4.7.0 {most} messages on one connection are enough; please connect again"
             return self._refuse(421, text, "messages")
-        if not self._take(self._message_rates):
+        if self._message_rates and not self._take(self._message_rates):
             text = "4.7.1 Too many messages in a minute; try again later"
             return self._refuse(451, text, "message_rate")
         self._messages += 1
@@ -227,7 +225,7 @@ class Visitor:
 
     def count_recipient(self) -> Reply | None:
         """Answer RCPT: None if this client may name a recipient now."""
-        if self._take(self._recipient_rates):
+        if not self._recipient_rates or self._take(self._recipient_rates):
             return None
         # Not 452 4.5.3, after which clients send to the others at once.
         text = "4.7.1 Too many recipients in a minute; try again later"
@@ -267,8 +265,6 @@ class Visitor:
 
     def _take(self, buckets: Sequence[TokenBucket]) -> bool:
         """Take a token of every bucket or of none."""
-        if not buckets:
-            return True
         now = self._access.clock()
         if not all(each.has_token(now) for each in buckets):
             return False

@@ -13,7 +13,7 @@ from typing import Final
 
 from msys_track.smtp.commands import events
 from msys_track.smtp.commands.arguments import CommandRefusedError
-from msys_track.smtp.commands.events import Event
+from msys_track.smtp.commands.events import Event, Mail, Rcpt, Received, StartData
 from msys_track.smtp.commands.intake import Intake, Room
 from msys_track.smtp.commands.offer import Offer
 from msys_track.smtp.commands.words import (
@@ -86,7 +86,7 @@ class Machine:
         offer: What may be used; EHLO's answer is up to the user.
         ended_by: Why the machine ended the session: `bdat`, `commands_without_mail`, `errors`,
             `not_smtp`, `unknown_commands`; None: it did not.
-        commands: How many good ones there were.
+        steps: How far the session has come: good commands, pieces of messages, and answers.
         has_more: Whether `next_event` stopped for others' sake, with more to read.
         has_unread: Whether bytes may be left that `next_event` has not looked at.
         is_over: Whether the session has ended; nothing that came after its end is obeyed.
@@ -100,7 +100,7 @@ class Machine:
     def __init__(self, offer: Offer, limits: CommandLimits, open_room: Callable[[], Room]) -> None:
         self.offer = offer
         self.ended_by: str | None = None
-        self.commands = 0
+        self.steps = 0
         self.has_more = False
         self.has_unread = False
         self.is_over = False
@@ -109,7 +109,7 @@ class Machine:
         self._state = State()
         self._buffer = b""
         self._at = 0
-        self._output: list[bytes] = []
+        self._output = b""
         self._unanswered: deque[type[Event]] = deque()
         self._intake: Intake | None = None
         self._chunk: Chunk | None = None
@@ -124,7 +124,7 @@ class Machine:
     @property
     def is_in_message(self) -> bool:
         """Whether a message has begun, or is being answered."""
-        return self._intake is not None or events.Received in self._unanswered
+        return self._intake is not None or Received in self._unanswered
 
     @property
     def is_in_transaction(self) -> bool:
@@ -150,8 +150,9 @@ class Machine:
         """Take bytes from the client."""
         if self.is_over:
             return
-        self._buffer = data if self._at == len(self._buffer) else self._buffer[self._at :] + data
-        self._at = 0
+        if self.has_unread:
+            data = self._buffer[self._at :] + data
+        self._buffer, self._at = data, 0
         self._turn = _COMMANDS_AT_ONCE
         self.has_unread = True
 
@@ -162,28 +163,28 @@ class Machine:
         hold the loop: `has_more` tells.
         """
         self.has_more = False
-        while self._turn:
+        while self._turn and self.has_unread:
             self._turn -= 1
-            at = self._at
-            if self.is_over or at == len(self._buffer):
-                self.has_unread = False
-                return None
+            at, size = self._at, len(self._buffer)
             try:
                 event = self._read_command() if self._read_more is None else self._read_more()
             except CommandRefusedError as refused:
                 self._refuse(refused.reply)
+                self.has_unread = self._at != len(self._buffer)
                 continue
             except SessionEndedError as ended:
                 self._end(*ended.args)
                 return None
+            self.has_unread = self._at != size
             if event is not None:
                 self._unanswered.append(type(event))
-                self.commands += 1
-                self.has_unread = self._at != len(self._buffer)
+                self.steps += 1
                 return event
             if self._at == at:
                 return None
-            self.commands += 1
+            self.steps += 1
+        if not self.has_unread:
+            return None
         self._turn = _COMMANDS_AT_ONCE
         self.has_more = True
         return None
@@ -191,42 +192,41 @@ class Machine:
     def answer(self, reply: Reply) -> None:
         """Answer the oldest event that has no answer."""
         event = self._unanswered.popleft()
-        self._output.append(reply.wire + b"\r\n")
-        state = self._state
-        if event is events.Rcpt:
+        self._output += reply.wire
+        self.steps += 1
+        code, state = reply.code, self._state
+        if event is Rcpt:
             state.recipients += reply.is_positive
-        elif event is events.Mail:
+        elif event is Mail:
             state.has_sender = reply.is_positive
-        elif event is events.StartData:
-            if reply.code == START_MAIL_INPUT:
+        elif event is StartData:
+            if code == START_MAIL_INPUT:
                 self._intake = Intake(self.offer.size, self._open_room())
                 self._read_more = self._read_data
-        elif event is events.Received:
+        elif event is Received:
             self._without_mail = 0
             state.forget_transaction()
         else:
-            self._follow_answer(event, reply.code)
-        if reply.code == SERVICE_CLOSING:
-            self.is_over = True
+            self._follow_answer(event, code)
+        if code == SERVICE_CLOSING:
+            self.close()
 
     def close(self, reply: Reply | None = None) -> None:
         """End the session, unasked; what came before is not answered any more."""
         if reply is not None and not self.is_over:
             self._write(reply)
         self.is_over = True
+        self._buffer, self._at, self.has_unread = b"", 0, False
 
     def restart(self) -> None:
         """Begin anew after TLS has started: EHLO and AUTH are forgotten (RFC 3207 section 4.2)."""
-        self._buffer, self._at = b"", 0
+        self._buffer, self._at, self.has_unread = b"", 0, False
         self._read_more = None
         self._state = State()
 
     def take_output(self) -> bytes:
         """Return the bytes for the client since the last call."""
-        if len(self._output) == 1:
-            return self._output.pop()
-        output = b"".join(self._output)
-        self._output.clear()
+        output, self._output = self._output, b""
         return output
 
     # Commands
@@ -234,14 +234,14 @@ class Machine:
     def _read_command(self) -> Event | None:
         """Read a command; None if it was answered here, or if it must wait."""
         plain = None if self._is_skipping_line else _PLAIN.match(self._buffer, self._at)
-        if plain is not None and plain.end() - self._at > self._limits.line_bytes:
-            plain = None
         if self._unanswered and not self._may_go_ahead(plain):
             return None
         if plain is None:
             return self._read_line()
-        self._at = plain.end()
-        group = plain.lastindex
+        end = plain.end()
+        if end - self._at > self._limits.line_bytes:
+            return self._read_line()
+        self._at, group = end, plain.lastindex
         if group == _RCPT_GROUP:
             return begin_rcpt(self._state, self.offer, plain[3].decode("ascii"), "")
         if group == _MAIL_GROUP:
@@ -256,7 +256,7 @@ class Machine:
             and plain.lastindex == _RCPT_GROUP
             and self._state.has_sender
             and not self._state.is_in_bdat
-            and self._unanswered[0] is events.Rcpt  # then all are
+            and self._unanswered[0] is Rcpt  # then all are
             and len(self._unanswered) < _RCPTS_AT_ONCE
         )
 
@@ -278,7 +278,7 @@ class Machine:
             return None
         if isinstance(meaning, Chunk):
             return self._begin_chunk(meaning)
-        return meaning if isinstance(meaning, events.Rcpt) else self._count(meaning)
+        return meaning if isinstance(meaning, Rcpt) else self._count(meaning)
 
     def _take_line(self, max_bytes: int) -> bytes | None:
         """Take a line off the buffer, without its end; None: it is not there yet.
@@ -357,7 +357,7 @@ class Machine:
 
     def _finish_message(self, intake: Intake, *, is_stuffed: bool) -> Event:
         self._intake = self._read_more = None
-        return events.Received(intake.wire, is_stuffed, intake.over)
+        return Received(intake.wire, is_stuffed, intake.over)
 
     def _read_auth_line(self) -> Event | None:
         try:
@@ -380,10 +380,10 @@ class Machine:
             self._state.is_greeted = code < START_MAIL_INPUT
             self._intake = None
         elif event is events.Quit:
-            self.is_over = True
+            self.close()
         elif event is events.StartTls and code == _READY:
             # What was pipelined behind STARTTLS came in the clear, perhaps from somebody else.
-            self._buffer, self._at = b"", 0
+            self._buffer, self._at, self.has_unread = b"", 0, False
             self._read_more = self._read_nothing
         elif event in {events.Authenticate, events.AuthLine}:
             self._read_more = self._read_auth_line if code == _GO_ON else None
@@ -414,4 +414,4 @@ class Machine:
         self.close(_ENDS[why])
 
     def _write(self, reply: Reply) -> None:
-        self._output.append(reply.wire + b"\r\n")
+        self._output += reply.wire

@@ -30,6 +30,7 @@ _IN_BDAT: Final = Reply(503, "5.5.1 A message has begun by BDAT; send BDAT or RS
 _VRFY: Final = Reply(252, "2.5.2 Addresses are not verified; send mail to find out")
 UTF8_MISSING: Final = Reply(553, "5.6.7 A non-ASCII address needs the SMTPUTF8 parameter of MAIL")
 _NO_PARAMETERS: Final = Reply(555, "5.5.4 Parameters need EHLO")
+_START_DATA: Final = events.StartData()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,7 +112,7 @@ def begin_data(state: State, _offer: Offer, argument: str = "") -> events.StartD
     if not state.recipients:
         raise CommandRefusedError(state.name_missing_command())
     _check_no_argument("DATA", argument)
-    return events.StartData()
+    return _START_DATA
 
 
 def _check_mail_order(state: State) -> None:

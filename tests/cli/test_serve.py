@@ -434,6 +434,16 @@ def test_two_trackers_share_a_store_and_a_key_file(start: Start, run: Run, keys:
     assert run("events", "--store", "events.sqlite").output.count(b"\n") == 6
 
 
+def test_a_proxy_does_not_start_beside_an_upstream_that_no_mail_would_go_to(
+    config: Path, run: Run
+) -> None:
+    with config.open("a", encoding="utf-8") as file:
+        file.write('[upstream.first]\naddress = "127.0.0.1:9"\n')
+    ended = run("proxy")
+    assert ended.code == 2
+    assert "msys-track.toml:10: proxy.upstream: no mail would go there, " in ended.errors
+
+
 @pytest.mark.usefixtures("config")
 def test_a_proxy_whose_links_would_lead_nowhere_says_so(config: Path, start: Start) -> None:
     replace_in_file(config, 'tracking_domain = "click.example.com"\n', "")

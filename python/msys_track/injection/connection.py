@@ -175,11 +175,11 @@ class Connection(asyncio.Protocol):
             self._follow_output()
         if machine.is_over:
             self._end(lingers=self._is_lingering or machine.ended_by is not None)
-        elif machine.has_more and not self._is_deaf:
-            self._loop.call_soon(self._advance)
-        elif self._has_left and not self._is_working:
+        elif self._has_left and not (self._is_working or machine.has_more):
             self._transport.close()
         if machine.has_unread or self._is_paused:
+            if machine.has_more and not self._is_deaf:
+                self._loop.call_soon(self._advance)
             self._set_reading()
 
     def _open_hold(self) -> Hold:

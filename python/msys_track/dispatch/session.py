@@ -107,7 +107,7 @@ class PolicySession:
 
     def add_recipient(self, policy: Guard | None, recipient: str) -> Reply | None:
         """Call policy after RCPT; a recipient counts once, however often it is named."""
-        answer = policy and self._ask(policy, Hook.RCPTTO, recipient=recipient)
+        answer = None if policy is None else self._ask(policy, Hook.RCPTTO, recipient=recipient)
         if answer is None:
             self._recipients[recipient] = None
         return answer

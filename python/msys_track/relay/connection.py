@@ -292,7 +292,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._dialogue = None
         result = self._result
         try:
-            group = dialogue.send(replies) if failure is None else dialogue.throw(failure)
+            if failure is None:
+                group = dialogue.send(replies)  # type: ignore[arg-type]
+            else:
+                group = dialogue.throw(failure)
             while self._failure is not None:
                 self._has_unsent = True
                 group = dialogue.throw(self._failure)

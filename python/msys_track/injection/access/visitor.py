@@ -206,9 +206,7 @@ class Visitor:
         """Answer MAIL: None if this client may send a message now."""
         rules, most = self._access.rules, self.limits.max_messages
         is_known = self._is_allowed or self.login is not None
-        if not self.is_encrypted and (
-            rules.tls_required or (not is_known and rules.offers_auth)
-        ):
+        if not self.is_encrypted and (rules.tls_required or (not is_known and rules.offers_auth)):
             text = "5.7.0 Must issue a STARTTLS command first"
             return self._refuse(530, text, "tls_required")
         if not is_known and rules.offers_auth:

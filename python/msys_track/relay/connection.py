@@ -284,18 +284,15 @@ class UpstreamConnection(asyncio.Protocol):
     def _advance(
         self,
         dialogue: Dialogue[Any],
-        replies: Sequence[Reply] | None,
+        replies: Any,
         failure: ConnectionFailedError | None = None,
     ) -> None:
-        """Let a dialogue go on, until it waits for replies or ends."""
+        """Let a dialogue go on with replies, None at its beginning, until it waits or ends."""
         # While it runs it may give the connection up.
         self._dialogue = None
         result = self._result
         try:
-            if failure is None:
-                group = dialogue.send(replies)  # type: ignore[arg-type]
-            else:
-                group = dialogue.throw(failure)
+            group = dialogue.send(replies) if failure is None else dialogue.throw(failure)
             while self._failure is not None:
                 self._has_unsent = True
                 group = dialogue.throw(self._failure)

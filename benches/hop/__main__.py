@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benches.conftest import Report
-from benches.hop import anatomy, mails, measures
+from benches.hop import anatomy, instructions, mails, measures
 from benches.hop.bars import Results, say
 from benches.hop.hops import DIRECT, PASSING, TRACKING, Bench, Hop, find_programs
 from benches.hop.load import write_mail
@@ -27,8 +27,9 @@ MEASURES: Mapping[str, Callable[[Side], None]] = {
     "growth": measures.measure_growth,
     "workers": measures.measure_workers,
     "anatomy": anatomy.measure_anatomy,
+    "instructions": instructions.measure_instructions,
 }
-_WITHOUT_BARS = ("growth", "workers", "anatomy")
+_WITHOUT_BARS = ("growth", "workers", "anatomy", "instructions")
 
 
 def main() -> int:
@@ -87,8 +88,8 @@ def _read_arguments() -> argparse.Namespace:
         "--only",
         action="append",
         choices=MEASURES,
-        help="measure this only; may be given several times. growth, workers and anatomy have "
-        "no bar and are measured only when they are named",
+        help="measure this only; may be given several times. growth, workers, anatomy and "
+        "instructions have no bar and are measured only when they are named",
     )
     return parser.parse_args()
 

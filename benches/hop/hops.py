@@ -130,9 +130,15 @@ class Bench:
         return Sink(port=port, output=self._folder / "sink.out")
 
     def start_proxy(
-        self, name: str, upstream: int, *, tracking: bool, settings: Sequence[str] = ()
+        self,
+        name: str,
+        upstream: int,
+        *,
+        tracking: bool,
+        settings: Sequence[str] = (),
+        prefix: Sequence[str] = (),
     ) -> Hop:
-        """Start our proxy with lines more in `[proxy]`."""
+        """Start our proxy with lines more in `[proxy]`, perhaps in a program that watches it."""
         port = free_port()
         file = self._folder / f"{name}.toml"
         text = _CONFIGURATION.format(
@@ -142,7 +148,8 @@ class Bench:
             upstream=upstream,
         )
         file.write_text("\n".join([text, *settings, ""]), encoding="utf-8")
-        pid = self._start(name, (str(_COMMAND), "proxy", "--config", str(file)), port=port)
+        command = (*prefix, str(_COMMAND), "proxy", "--config", str(file))
+        pid = self._start(name, command, port=port)
         return Hop(name=name, port=port, pid=pid)
 
     def start_haproxy(self, upstream: int) -> Hop:

@@ -1,6 +1,7 @@
 """A client that loses patience makes no second mail; one that means two mails sends two."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from tests.injection.conftest import TRACKING, Connect, Harness
@@ -92,11 +93,11 @@ async def test_what_was_refused_is_tried_again(connect: Connect) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        ENVELOPE._replace(peer="192.0.2.2:1234"),
-        ENVELOPE._replace(user="jo"),
-        ENVELOPE._replace(sender="other@example.com"),
-        ENVELOPE._replace(recipients=ENVELOPE.recipients[:2]),
-        ENVELOPE._replace(message=MESSAGE + b"x\r\n"),
+        replace(ENVELOPE, peer="192.0.2.2:1234"),
+        replace(ENVELOPE, user="jo"),
+        replace(ENVELOPE, sender="other@example.com"),
+        replace(ENVELOPE, recipients=ENVELOPE.recipients[:2]),
+        replace(ENVELOPE, message=MESSAGE + b"x\r\n"),
     ],
     ids=["client", "user", "sender", "recipients", "message"],
 )
@@ -104,13 +105,13 @@ async def test_only_the_same_mail_of_the_same_client_is_a_repetition(other: Enve
     repeats = Repeats(lambda: 0.0)
     repeats.end(repeats.begin(ENVELOPE, lambda: True), Reply(250, "Ok"))
     assert await repeats.find_answer(other, lambda: False) is None
-    same = ENVELOPE._replace(peer="192.0.2.1:4321")
+    same = replace(ENVELOPE, peer="192.0.2.1:4321")
     assert await repeats.find_answer(same, lambda: False) == Reply(250, "Ok")
 
 
 async def test_a_message_without_a_message_id_is_never_a_repetition() -> None:
     repeats = Repeats(lambda: 0.0)
-    alarm = ENVELOPE._replace(message=MESSAGE.partition(b"\r\n")[2])
+    alarm = replace(ENVELOPE, message=MESSAGE.partition(b"\r\n")[2])
     repeats.end(repeats.begin(alarm, lambda: True), Reply(250, "Ok"))
     assert not repeats
     assert await repeats.find_answer(alarm, lambda: False) is None
@@ -137,7 +138,7 @@ async def test_a_repetition_is_known_for_an_hour(seconds: float, *, is_known: bo
 
 async def test_no_more_than_a_thousand_are_known() -> None:
     repeats = Repeats(lambda: 0.0)
-    mails = [ENVELOPE._replace(sender=f"{number}@x.test") for number in range(1_001)]
+    mails = [replace(ENVELOPE, sender=f"{number}@x.test") for number in range(1_001)]
     for mail in mails:
         repeats.end(repeats.begin(mail, lambda: True), Reply(250, "Ok"))
     known = [await repeats.find_answer(mail, lambda: True) is not None for mail in mails]

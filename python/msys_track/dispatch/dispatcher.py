@@ -184,7 +184,7 @@ class Dispatcher:
                 policy refused it or one recipient; no copy may be sent.
         """
         check_recipients(recipients)  # before policy is called for one
-        if transaction is not None and self._has_hook(Hook.DATA_SPOOL):
+        if self.policy and transaction is not None and Hook.DATA_SPOOL in self.policy.hooks:
             self._ask_policy(Hook.DATA_SPOOL, transaction.as_transaction())
         contexts = self._collect_contexts(recipients, transaction) if self._heeds_header else {}
         if self._heeds_header and not contexts and recipients:
@@ -277,7 +277,7 @@ class Dispatcher:
         """Call policy for each recipient; the result is empty if no variable is set."""
         if transaction is None:
             return {}
-        if not self._has_hook(Hook.EACH_RCPT):
+        if self.policy is None or Hook.EACH_RCPT not in self.policy.hooks:
             contexts = transaction.contexts
             is_set = len(contexts.connection) or len(contexts.message)
             return dict.fromkeys(recipients, contexts) if is_set else {}
@@ -289,9 +289,6 @@ class Dispatcher:
             self._ask_policy(Hook.EACH_RCPT, for_recipient)
             contexts_of[recipient] = own
         return contexts_of
-
-    def _has_hook(self, hook: Hook) -> bool:
-        return self.policy is not None and hook in self.policy.hooks
 
     def _ask_policy(self, hook: Hook, transaction: Transaction) -> None:
         rejection = self.policy.call(hook, transaction) if self.policy is not None else None

@@ -111,10 +111,10 @@ class PolicySession:
 
     def add_recipient(self, policy: Guard | None, recipient: str) -> Reply | None:
         """Call policy after RCPT; a recipient counts once, however often it is named."""
-        asked = None if policy is None else self._ask(policy, Hook.RCPTTO, recipient=recipient)
-        if asked is None:
+        answer = None if policy is None else self._ask(policy, Hook.RCPTTO, recipient=recipient)
+        if answer is None:
             self._recipients[recipient] = None
-        return asked
+        return answer
 
     def drop_recipient(self, recipient: str) -> None:
         """Forget a recipient whom the upstream has refused."""

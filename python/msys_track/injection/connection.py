@@ -6,7 +6,8 @@ ahead of us, is not read until it does.
 
 import asyncio
 import contextlib
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final
 
 from msys_track.injection.budget import Hold
 from msys_track.injection.shared import Shared
@@ -33,6 +34,9 @@ _LINGER_SECONDS: Final = 2.0
 
 class Connection(asyncio.Protocol):
     """One client's connection; a subclass says what the events mean."""
+
+    _HANDLERS: ClassVar[Mapping[type[Event], Callable[[Any, Any], None]]] = {}
+    """By the type of an event: what answers it, or sees to it that it is answered later."""
 
     def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop) -> None:
         settings = shared.settings
@@ -67,10 +71,6 @@ class Connection(asyncio.Protocol):
     @property
     def _is_working(self) -> bool:
         """Whether the client waits for us."""
-        raise NotImplementedError
-
-    def _handle(self, event: Event) -> None:
-        """Answer an event, or see to it that it is answered later."""
         raise NotImplementedError
 
     def _follow_output(self) -> None:
@@ -165,7 +165,7 @@ class Connection(asyncio.Protocol):
                 event = machine.next_event()
                 if event is None:
                     break
-                self._handle(event)
+                self._HANDLERS[type(event)](self, event)
         except Exception as error:  # noqa: BLE001 - the outermost frame of a session
             self._fail(error)
             return
@@ -175,11 +175,11 @@ class Connection(asyncio.Protocol):
             self._follow_output()
         if machine.is_over:
             self._end(lingers=self._is_lingering or machine.ended_by is not None)
-        elif machine.has_more and not self._is_deaf:
-            self._loop.call_soon(self._advance)
-        elif self._has_left and not self._is_working:
+        elif self._has_left and not (self._is_working or machine.has_more):
             self._transport.close()
         if machine.has_unread or self._is_paused:
+            if machine.has_more and not self._is_deaf:
+                self._loop.call_soon(self._advance)
             self._set_reading()
 
     def _open_hold(self) -> Hold:

@@ -1,7 +1,6 @@
 """From the bytes that arrived to the message, or to the reason why it is refused."""
 
 import asyncio
-from functools import partial
 
 from msys_track.errors import PicklableError
 from msys_track.injection.settings import ProxySettings
@@ -37,11 +36,11 @@ async def open_message(received: Received, max_bytes: int, settings: ProxySettin
         raise DataRefusedError("over_header", Reply(552, text))
     if settings.refuse_nul and b"\0" in wire:
         raise DataRefusedError("nul", Reply(550, "5.6.0 The message has a NUL"))
-    open_wire = partial(_open, wire, received.is_stuffed, settings.bare_newline == "normalize")
+    is_stuffed, normalizes = received.is_stuffed, settings.bare_newline == "normalize"
     try:
         if len(wire) < data.THREAD_FROM_BYTES:
-            return open_wire()
-        return await asyncio.to_thread(open_wire)
+            return _open(wire, is_stuffed, normalizes)
+        return await asyncio.to_thread(_open, wire, is_stuffed, normalizes)
     except data.BareNewlineError as error:
         # Some servers end data at LF . LF: they could take what we pass on for two mails.
         offset: int = error.args[0]

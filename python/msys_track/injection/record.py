@@ -18,7 +18,7 @@ from msys_track import logs
 from msys_track.dispatch.outgoing import OutgoingCopy
 from msys_track.injection.envelope import Envelope
 from msys_track.logs import event_logger
-from msys_track.metrics import STAGES, Counters
+from msys_track.metrics import Counters
 from msys_track.reasons import list_reasons
 from msys_track.smtp.reply import Reply
 
@@ -160,7 +160,7 @@ class Recorder:
             else _write_json(self._describe_copy(each))
             for each in _choose(sent)
         ]
-        times = [b'"%b": %.3f' % (_STAGES[name], value * 1000) for name, value in stages.items()]
+        times = _write_times(tuple(stages)) % tuple([each * 1000 for each in stages.values()])
         now = time.time()
         return _LINE % (
             _write_session(envelope.peer, envelope.listen, envelope.user, envelope.helo),
@@ -173,7 +173,7 @@ class Recorder:
             made.links,
             made.pixels,
             _write_lists(made.reasons, made.notices),
-            b", ".join(times),
+            times,
             _write_second(int(now)),
             now % 1 * 1_000_000,
         )
@@ -245,7 +245,6 @@ class Recorder:
 
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
-_STAGES: Final = {name: name.encode() for name in STAGES}
 _LINE: Final = (
     b'{%b, "sender": %b, "message_id": %b, "copies": [%b], "recipients": %d, "bytes_in": %d, '
     b'"bytes_out": %d, "links": %d, "pixels": %d, %b, "ms": {%b}, '
@@ -284,6 +283,12 @@ def _write_session(peer: str, listen: str, user: str | None, helo: str) -> bytes
 @lru_cache(maxsize=1024)
 def _write_lists(reasons: int, notices: tuple[str, ...]) -> bytes:
     return _write_json({"reasons": list_reasons(reasons), "notices": notices})[1:-1]
+
+
+@lru_cache(maxsize=16)
+def _write_times(stages: tuple[str, ...]) -> bytes:
+    """Return what makes the times of these stages, in milliseconds."""
+    return b", ".join(b'"%b": %%.3f' % each.encode() for each in stages)
 
 
 @lru_cache(maxsize=4)
@@ -336,12 +341,16 @@ def find_message_id(message: bytes) -> str | None:
     end = message.find(b"\r\n\r\n")
     if end < 0:
         end = len(message)
-    # As nearly all write it, without a copy of the header in lower case.
-    at = message.find(b"\nMessage-ID:", 0, end)
-    if at < 0:
-        at = (b"\n%b" % message[:end]).lower().find(b"\nmessage-id:") - 1
-        if at < -1:
-            return None
+    # As nearly all write it, without a copy of the header.
+    at = message.find(b"\nMessage-ID: <", 0, end)
+    if at >= 0:
+        start = at + len("\nMessage-ID: ")
+        stop = message.find(b"\r", start, start + _MAX_MESSAGE_ID)
+        if stop >= 0:
+            return message[start:stop].rstrip().decode("ascii", "replace")
+    at = (b"\n%b" % message[:end]).lower().find(b"\nmessage-id:") - 1
+    if at < -1:
+        return None
     value = message[at + len("\nmessage-id:") : end]
     lines = value.lstrip(b" \t\r\n")  # some fold the field right behind its name
     line = lines.partition(b"\r")[0]

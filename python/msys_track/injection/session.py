@@ -175,9 +175,6 @@ class Session(Connection):
 
     # Commands
 
-    def _handle(self, event: Event) -> None:
-        self._HANDLERS[type(event)](self, event)
-
     def _set_sender(self, event: events.Mail) -> None:
         self._machine.answer(self._transaction.set_sender(event.path, event.parameters))
 
@@ -391,7 +388,7 @@ class Session(Connection):
         if refusal is not None:
             self._machine.close()
 
-    _HANDLERS: ClassVar[Mapping[type[Event], Callable[["Session", Any], None]]] = {
+    _HANDLERS: ClassVar[Mapping[type[Event], Callable[[Any, Any], None]]] = {
         events.Hello: _greet,
         events.Mail: _set_sender,
         events.Rcpt: _add_recipient,

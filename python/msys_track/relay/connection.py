@@ -282,17 +282,17 @@ class UpstreamConnection(asyncio.Protocol):
         return None
 
     def _advance(
-        self, dialogue: Dialogue[Any], replies: Sequence[Reply] | ConnectionFailedError | None
+        self,
+        dialogue: Dialogue[Any],
+        replies: Any,
+        failure: ConnectionFailedError | None = None,
     ) -> None:
-        """Let a dialogue go on, until it waits for replies or ends."""
+        """Let a dialogue go on with replies, None at its beginning, until it waits or ends."""
         # While it runs it may give the connection up.
         self._dialogue = None
         result = self._result
         try:
-            if isinstance(replies, ConnectionFailedError):
-                group = dialogue.throw(replies)
-            else:
-                group = dialogue.send(replies)  # type: ignore[arg-type]
+            group = dialogue.send(replies) if failure is None else dialogue.throw(failure)
             while self._failure is not None:
                 self._has_unsent = True
                 group = dialogue.throw(self._failure)
@@ -326,7 +326,7 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.abort()
         if self._dialogue is not None:
             failure.replies, self._replies = self._replies, []
-            self._advance(self._dialogue, failure)
+            self._advance(self._dialogue, None, failure)
         self._on_lost(self)
 
 

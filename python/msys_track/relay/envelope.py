@@ -51,6 +51,8 @@ def write_envelope(  # noqa: PLR0913 - the parts of MAIL
     for path in paths:
         if _PLAIN_PATH.fullmatch(path) is None:
             is_ascii = _check_path(path) and is_ascii
+    if parameters:
+        _check_parameters("MAIL", parameters)
     kept = _keep_parameters(
         capabilities, parameters, size, needs_utf8=not (is_ascii and is_seven_bit)
     )
@@ -78,8 +80,7 @@ def _keep_parameters(
     capabilities: Capabilities, parameters: Iterable[str], size: int | None, *, needs_utf8: bool
 ) -> list[str]:
     """Return the parameters of MAIL; raise if the message needs what is not offered."""
-    kept: list[str] = []
-    _check_parameters("MAIL", parameters)
+    kept = []
     for parameter in parameters:
         match parameter.partition("=")[0].upper():
             case "SMTPUTF8" if not capabilities.smtp_utf8:

@@ -26,6 +26,11 @@ _Question: TypeAlias = tuple[Recipient, asyncio.Future[Reply]]
 class Exchange:
     """One client's transaction, at the upstream from its first RCPT on."""
 
+    __slots__ = (
+        "_accepted", "_again", "_asked", "_connection", "_is_asking", "_is_dropped", "_is_exact",
+        "_is_open", "_lender", "_mail_parameters", "_questions", "_sender", "_settled",
+    )  # fmt: skip
+
     def __init__(self, lender: Lender, sender: str, mail_parameters: tuple[str, ...]) -> None:
         self._lender = lender
         self._sender = sender

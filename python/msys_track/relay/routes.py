@@ -86,7 +86,7 @@ class Route:
             UpstreamError: as `Upstream.deliver` does.
         """
         reply = await self.use(lambda upstream: (held or upstream).deliver(delivery))
-        return reply._replace(upstream=self.name)
+        return Reply(reply.code, reply.text, self.name)
 
     async def use(self, work: Callable[[Upstream], Awaitable[_Result]]) -> _Result:
         """Do something with the upstream, and note how it fared.

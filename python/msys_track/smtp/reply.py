@@ -5,8 +5,8 @@ Kept apart from connections, so that both directions share it and tests need no 
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
 
 from msys_track.errors import UpstreamError
 
@@ -31,28 +31,34 @@ class MalformedReplyError(Exception):
     """The upstream does not speak SMTP; nothing that follows can be trusted."""
 
 
-class Reply(NamedTuple):
-    r"""A three-digit code and its text: printable ASCII, lines separated by `\n`."""
+@dataclass(slots=True, init=False, unsafe_hash=True)
+class Reply:
+    r"""A three-digit code and its text: printable ASCII, lines separated by `\n`.
+
+    Nobody changes one. It is not frozen because each mail has some, and a frozen one costs three
+    times as much to make.
+    """
 
     code: int
     text: str
-    upstream: str | None = None
+    upstream: str | None
     """Which of several upstreams took a message; None elsewhere."""
+    is_positive: bool = field(compare=False, repr=False)
+    """Whether the command has been carried out (2xx)."""
+    wire: bytes = field(compare=False, repr=False)
+    """The bytes of the reply, all lines with their CRLF."""
 
-    @property
-    def is_positive(self) -> bool:
-        """Whether the command has been carried out (2xx)."""
-        return self.code // 100 == 2  # noqa: PLR2004 - RFC 5321 section 4.2.1
+    def __init__(self, code: int, text: str, upstream: str | None = None) -> None:
+        self.code = code
+        self.text = text
+        self.upstream = upstream
+        self.is_positive = code // 100 == 2  # noqa: PLR2004 - RFC 5321 section 4.2.1
+        self.wire = _write_reply(code, text)
 
     @property
     def is_temporary(self) -> bool:
         """Whether the command may succeed later (4xx)."""
         return self.code // 100 == 4  # noqa: PLR2004 - RFC 5321 section 4.2.1
-
-    @property
-    def wire(self) -> bytes:
-        """The bytes of the reply, all lines with their CRLF."""
-        return _write_reply(self)
 
     def refusal(self, command: str, recipient: str | None = None) -> UpstreamError:
         """Return the answer to our client when the upstream answered `command` like this.
@@ -67,19 +73,19 @@ class Reply(NamedTuple):
         return UpstreamError(451, text, recipient=recipient)
 
 
-# A session says the same few things for every mail.
-@lru_cache(maxsize=64)
-def _write_reply(reply: Reply) -> bytes:
-    text = printable(reply.text)
-    if b"\n" not in text:
-        return b"%d %b\r\n" % (reply.code, text)
-    *lines, last = text.split(b"\n")
-    start = b"".join(b"%d-%b\r\n" % (reply.code, line) for line in lines)
-    return b"%b%d %b\r\n" % (start, reply.code, last)
+def _write_reply(code: int, text: str) -> bytes:
+    printed = printable(text)
+    if b"\n" not in printed:
+        return b"%d %b\r\n" % (code, printed)
+    *lines, last = printed.split(b"\n")
+    start = b"".join(b"%d-%b\r\n" % (code, line) for line in lines)
+    return b"%b%d %b\r\n" % (start, code, last)
 
 
 def printable(text: str) -> bytes:
     """Return text in ASCII, with a question mark for each character that a reply can't have."""
+    if text.isascii() and text.isprintable():
+        return text.encode("ascii")
     return text.translate(_NOT_TEXT).encode("ascii", "replace")
 
 

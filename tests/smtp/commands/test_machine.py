@@ -222,6 +222,17 @@ def test_recipients_come_before_those_before_them_are_answered_and_nothing_else_
     assert codes(machine.take_output()) == ["550", "250", "250"]
 
 
+def test_a_recipient_that_is_too_long_is_not_refused_before_those_before_it_are_answered() -> None:
+    machine = make_machine(limits=CommandLimits(line_bytes=64))
+    play(machine, [b"EHLO x\r\n" + MAIL])
+    machine.receive(RCPT + b"RCPT TO:<%b@d.test>\r\n" % (b"c" * 64))
+    assert machine.next_event() == events.Rcpt("c@d.test", ())
+    assert machine.next_event() is None
+    machine.answer(OK)
+    assert machine.next_event() is None
+    assert codes(machine.take_output()) == ["250", "500"]
+
+
 @pytest.mark.parametrize("end", [MAIL, b"DATA\r\n", b"GET / HTTP/1.1\r\n", b"\x16\x03\r\n"])
 def test_the_end_of_a_line_that_is_too_long_is_not_a_command(end: bytes) -> None:
     """Though a read begins with it."""

@@ -234,14 +234,13 @@ class Machine:
     def _read_command(self) -> Event | None:
         """Read a command; None if it was answered here, or if it must wait."""
         plain = None if self._is_skipping_line else _PLAIN.match(self._buffer, self._at)
+        if plain is not None and plain.end() - self._at > self._limits.line_bytes:
+            plain = None
         if self._unanswered and not self._may_go_ahead(plain):
             return None
         if plain is None:
             return self._read_line()
-        end = plain.end()
-        if end - self._at > self._limits.line_bytes:
-            return self._read_line()
-        self._at, group = end, plain.lastindex
+        self._at, group = plain.end(), plain.lastindex
         if group == _RCPT_GROUP:
             return begin_rcpt(self._state, self.offer, plain[3].decode("ascii"), "")
         if group == _MAIL_GROUP:

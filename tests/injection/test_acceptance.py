@@ -22,7 +22,7 @@ from msys_track.injection.envelope import Envelope
 from msys_track.keys.ring import KeyRing
 from msys_track.metrics import Counters
 from msys_track.policy.context import Context, Contexts
-from msys_track.relay.upstream import Delivery
+from msys_track.relay.upstream import Delivery, Row
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.data import unstuff
 from msys_track.smtp.path import Recipient
@@ -508,6 +508,10 @@ class HalfTakingUpstream:
         if others:
             raise PartlyTakenError((first,), dict.fromkeys(others, refused))
         return Reply(250, "2.0.0 Ok")
+
+    async def deliver_row(self, row: Row) -> None:
+        while row.delivery is not None:
+            row.move_on(await self.deliver(row.delivery))
 
     def begin(self, *_: Any) -> Any:
         raise NotImplementedError

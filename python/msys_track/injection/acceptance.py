@@ -8,6 +8,7 @@ not be sent goes to the spool, or the answer is final and names who was served.
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from time import monotonic, perf_counter
@@ -33,7 +34,7 @@ from msys_track.injection.record import SERVED, Made, Recorder, SentCopy, find_q
 from msys_track.injection.repeats import Repeats
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
-from msys_track.relay.upstream import Delivery, NextHop, Transaction
+from msys_track.relay.upstream import Delivery, NextHop, Row, Transaction
 from msys_track.smtp.data import THREAD_FROM_BYTES
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
@@ -65,6 +66,15 @@ class _Failure(NamedTuple):
     copy: CopyDecision
     recipients: tuple[Recipient, ...]
     error: UpstreamError
+
+
+class _UnderWay(NamedTuple):
+    """A copy that is made, and whose answer is to come."""
+
+    copy: CopyDecision
+    delivery: Delivery
+    message_id: str | None
+    begun: float
 
 
 class _Passage:
@@ -303,23 +313,76 @@ class Acceptance:
         """Send copies, several at a time, and list those that the upstream did not take."""
         failed: list[_Failure] = []
         waiting = iter(others)
-        hold, size = passage.hold, len(passage.envelope.message)
-
-        async def work(*, borrows: bool) -> None:
-            # The first works in the room that the message has; the others where there is more.
-            while not borrows or hold.borrow(size):
-                try:
-                    copy = next(waiting, None)
-                    if copy is None:
-                        return
-                    failed.extend(await self._send_other(passage, copy))
-                finally:
-                    if borrows:
-                        hold.give_back(size)
-
+        is_large = len(passage.envelope.message) >= THREAD_FROM_BYTES
+        send = self._send_one_by_one if is_large else self._send_row
         at_once = min(self._copies_at_once, len(others))
-        await asyncio.gather(*(work(borrows=number > 0) for number in range(at_once)))
+        # The first works in the room that the message has; the others where there is more.
+        work = (send(passage, waiting, failed, borrows=number > 0) for number in range(at_once))
+        await asyncio.gather(*work)
         return failed
+
+    async def _send_row(
+        self,
+        passage: _Passage,
+        waiting: Iterator[CopyDecision],
+        failed: list[_Failure],
+        *,
+        borrows: bool,
+    ) -> None:
+        """Send copies behind each other; a small one costs less than to wait for its answer."""
+        # One is made while the one before is under way.
+        hold, size = passage.hold, len(passage.envelope.message)
+        if not borrows:
+            hold.add(size)
+        elif not hold.borrow(2 * size):
+            return
+        under_way: deque[_UnderWay] = deque()
+
+        def take() -> Delivery | None:
+            for copy in waiting:
+                begun = perf_counter()
+                try:
+                    delivery, message_id = self._make_now(passage, copy)
+                except Exception:  # others have the mail, so that it must not be answered 451
+                    log.exception("copy.failed")
+                    failed.extend(self._note_failure(passage, copy, None, _make_defect(), begun))
+                else:
+                    under_way.append(_UnderWay(copy, delivery, message_id, begun))
+                    return delivery
+            return None
+
+        def note(result: Reply | UpstreamError) -> None:
+            copy, delivery, message_id, begun = under_way.popleft()
+            self._end_growth(passage, delivery)
+            if isinstance(result, UpstreamError):
+                failed.extend(self._note_failure(passage, copy, message_id, result, begun))
+            else:
+                self._note_success(passage, copy, message_id, result, begun)
+
+        try:
+            await passage.upstream.deliver_row(Row(take, note))
+        finally:
+            hold.give_back(size if not borrows else 2 * size)
+
+    async def _send_one_by_one(
+        self,
+        passage: _Passage,
+        waiting: Iterator[CopyDecision],
+        failed: list[_Failure],
+        *,
+        borrows: bool,
+    ) -> None:
+        """Send copies, each made in a thread when its turn has come."""
+        hold, size = passage.hold, len(passage.envelope.message)
+        while not borrows or hold.borrow(size):
+            try:
+                copy = next(waiting, None)
+                if copy is None:
+                    return
+                failed += await self._send_other(passage, copy)
+            finally:
+                if borrows:
+                    hold.give_back(size)
 
     async def _send_other(self, passage: _Passage, copy: CopyDecision) -> list[_Failure]:
         message_id: str | None = None
@@ -335,8 +398,7 @@ class Acceptance:
             return self._note_failure(passage, copy, message_id, error, begun)
         except Exception:  # others have the mail, so that it must not be answered 451
             log.exception("copy.failed")
-            defect = UpstreamError(451, "4.3.0 Internal error", outcome="not_sent")
-            return self._note_failure(passage, copy, message_id, defect, begun)
+            return self._note_failure(passage, copy, message_id, _make_defect(), begun)
         self._note_success(passage, copy, message_id, reply, begun)
         return []
 
@@ -464,15 +526,23 @@ class Acceptance:
             return await asyncio.to_thread(work)
 
     async def _make(self, passage: _Passage, copy: CopyDecision) -> tuple[Delivery, str | None]:
-        envelope, begun = passage.envelope, perf_counter()
-        size, now = len(envelope.message), int(envelope.received_at)
-        if size < THREAD_FROM_BYTES:
-            outgoing = make_outgoing(passage.decision, copy, now=now)
-        else:
-            make = partial(make_outgoing, passage.decision, copy, now=now)
-            outgoing = await self._run_in_thread(make)
+        if len(passage.envelope.message) < THREAD_FROM_BYTES:
+            return self._make_now(passage, copy)
+        begun, now = perf_counter(), int(passage.envelope.received_at)
+        make = partial(make_outgoing, passage.decision, copy, now=now)
+        return self._note_made(passage, copy, await self._run_in_thread(make), begun)
+
+    def _make_now(self, passage: _Passage, copy: CopyDecision) -> tuple[Delivery, str | None]:
+        begun, now = perf_counter(), int(passage.envelope.received_at)
+        outgoing = make_outgoing(passage.decision, copy, now=now)
+        return self._note_made(passage, copy, outgoing, begun)
+
+    def _note_made(
+        self, passage: _Passage, copy: CopyDecision, outgoing: OutgoingCopy, begun: float
+    ) -> tuple[Delivery, str | None]:
         passage.made.add(outgoing)
         passage.made.seconds += perf_counter() - begun
+        size = len(passage.envelope.message)
         if outgoing.size > size:
             passage.hold.add(outgoing.size - size)
         delivery = _make_delivery(passage, outgoing, passage.find_recipients(copy))
@@ -535,6 +605,10 @@ def _make_delivery(
 
 def _report_gone() -> DataRefusedError:
     return DataRefusedError("client_gone", Reply(451, "4.4.2 The client closed the connection"))
+
+
+def _make_defect() -> UpstreamError:
+    return UpstreamError(451, "4.3.0 Internal error", outcome="not_sent")
 
 
 def _is_size(parameter: str) -> bool:

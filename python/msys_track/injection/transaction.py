@@ -27,7 +27,7 @@ Answer: TypeAlias = Reply | asyncio.Future[Reply]
 
 MAIL_OK: Final = Reply(250, "2.1.0 Ok")
 RCPT_OK: Final = Reply(250, "2.1.5 Ok")
-INTERNAL: Final = FAILED._replace(code=421)
+INTERNAL: Final = Reply(421, FAILED.text)
 
 _NOBODY: Final = "AUTH=<>"
 _TOO_MANY_RECIPIENTS: Final = Reply(452, "4.5.3 Too many recipients")

@@ -47,11 +47,14 @@ class Group(NamedTuple):
     """How many replies they get."""
     timeout_seconds: float
     """How long all of these replies may take."""
+    is_message: bool = False
+    """Whether commands follow a message in it, so that no reply may come before all is sent."""
 
 
 _WRITE_BUFFER_BYTES: Final = 65_536
 
 _UNEXPECTED: Final = "it sent an unexpected reply"
+_EARLY: Final = "it replied before the end of the message"
 
 _Result = TypeVar("_Result")
 
@@ -94,6 +97,7 @@ class UpstreamConnection(asyncio.Protocol):
         # Not the group, whose message would stay in memory while the connection is idle.
         self._expected = 0
         self._timeout_seconds = 0.0
+        self._is_message = False
         self._has_unsent = False
         self._dialogue: Dialogue[Any] | None = None
         self._result: asyncio.Future[Any] = loop.create_future()
@@ -250,13 +254,15 @@ class UpstreamConnection(asyncio.Protocol):
             return
         failure = self._keep(self._reader.feed(data) if replies is None else replies)
         if dialogue is None or len(self._replies) < self._expected:
+            if failure is None and self._is_message and self._replies and self.has_unsent:
+                failure = ConnectionFailedError(_EARLY)
             if failure is not None:
                 self._fail(failure)
             return
         replies, self._replies = self._replies, []
         if self.has_unsent:
             # It would read the rest of the message as commands.
-            failure = ConnectionFailedError("it replied before the end of the message")
+            failure = ConnectionFailedError(_EARLY)
         elif failure is None and not self._reader.is_empty:
             failure = ConnectionFailedError(_UNEXPECTED)
         if failure is not None:
@@ -307,7 +313,7 @@ class UpstreamConnection(asyncio.Protocol):
                 # Nobody reads it if the caller was cancelled.
                 result.exception()
         else:
-            commands, self._expected, seconds = group
+            commands, self._expected, seconds, self._is_message = group
             self._dialogue, self._timeout_seconds = dialogue, seconds
             self.deadline = deadline = self._loop.time() + seconds
             if deadline < self._deadlines.due:

@@ -15,8 +15,15 @@ from msys_track.relay.connection import (
     ConnectionGoneError,
     UpstreamConnection,
 )
-from msys_track.relay.lending import WORN, Lender
-from msys_track.relay.transaction import Delivery, ask_more, ask_recipients, deliver, deliver_held
+from msys_track.relay.lending import Lender
+from msys_track.relay.transaction import (
+    WORN,
+    Delivery,
+    ask_more,
+    ask_recipients,
+    deliver,
+    deliver_held,
+)
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
 

@@ -7,29 +7,25 @@ has had enough of it.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
 from msys_track.errors import UpstreamError
 from msys_track.logs import event_logger
 from msys_track.relay.connection import (
     ConnectionFailedError,
-    ConnectionGoneError,
     Dialogue,
     UpstreamConnection,
 )
 from msys_track.relay.envelope import ExtensionMissingError
 from msys_track.relay.opening import Opener
 from msys_track.relay.pool import Held, Pool
-from msys_track.relay.transaction import SenderPutOffError, reset
+from msys_track.relay.transaction import WORN, reset
 from msys_track.smtp.capabilities import Capabilities
 
 log = event_logger(__name__)
 
 _Result = TypeVar("_Result")
 _Arguments = TypeVarTuple("_Arguments")
-
-# After these errors of a kept connection a fresh one may do better, and no mail has been sent.
-WORN: Final = (ConnectionGoneError, SenderPutOffError, ExtensionMissingError)
 
 
 class Lender:
@@ -123,6 +119,10 @@ class Lender:
         except BaseException as error:
             self._pool.release(connection)
             raise self.judge(error) from error
+
+    def can_spare(self, connection: UpstreamConnection) -> bool:
+        """Whether whoever has this connection may use it once more before it is given back."""
+        return self._pool.can_spare(connection)
 
     def take_idle(self) -> UpstreamConnection | None:
         """Lend a kept connection if one is idle."""

@@ -119,6 +119,10 @@ class Pool:
             self._idle.append(connection)
             connection.rest(self.settings.idle_seconds)
 
+    def can_spare(self, connection: UpstreamConnection) -> bool:
+        """Whether it is good for another message, and nobody waits for one."""
+        return not (self._closed or self._waiters or self._is_worn(connection))
+
     def hold(self, held: Held) -> None:
         """Let a transaction keep its connection until others need it."""
         self._held[held] = None

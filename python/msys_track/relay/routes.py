@@ -19,7 +19,7 @@ from msys_track.relay.envelope import ExtensionMissingError
 from msys_track.relay.exchange import Exchange
 from msys_track.relay.health import Health
 from msys_track.relay.settings import UpstreamSettings
-from msys_track.relay.transaction import Delivery
+from msys_track.relay.transaction import Delivery, Row
 from msys_track.relay.upstream import Upstream
 from msys_track.smtp.auth import Credentials
 from msys_track.smtp.capabilities import Capabilities
@@ -198,6 +198,18 @@ class Routes:
                 message was lost.
         """
         return await self.use(lambda route: route.deliver(delivery))
+
+    async def deliver_row(self, row: Row) -> None:
+        """Hand over messages one behind the other; what came of each is noted in the row.
+
+        Each goes by itself, as another upstream may have to take it.
+        """
+        while row.delivery is not None:
+            try:
+                result: Reply | UpstreamError = await self.deliver(row.delivery)
+            except UpstreamError as error:
+                result = error
+            row.move_on(result)
 
     async def verify(
         self, sender: str, mail_parameters: tuple[str, ...], recipients: Sequence[Recipient]

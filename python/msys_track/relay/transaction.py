@@ -4,13 +4,14 @@ This module has the order of commands of RFC 5321 and RFC 2920, as dialogues. Th
 bytes and replies, the pool knows connections.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, NoReturn
 
 from msys_track.errors import PartlyTakenError, UpstreamError
 from msys_track.logs import event_logger
 from msys_track.relay.connection import (
     ConnectionFailedError,
+    ConnectionGoneError,
     Dialogue,
     Group,
     ServiceClosingError,
@@ -28,6 +29,10 @@ _RSET: Final = b"RSET\r\n"
 
 # Every upstream takes as many recipients in one transaction (RFC 5321 section 4.5.3.1.8).
 _RECIPIENTS_AT_ONCE: Final = 100
+
+# What of one write is still here is told apart no finer than yes or no, so only a message that
+# leaves at once has the next transaction behind it.
+_MOST_BEFORE_NEXT_BYTES: Final = 65_536
 
 
 class Delivery(NamedTuple):
@@ -53,6 +58,49 @@ class SenderPutOffError(UpstreamError):
     """
 
 
+# After these errors a fresh connection may do better, and no mail has been sent.
+WORN: Final = (ConnectionGoneError, SenderPutOffError, ExtensionMissingError)
+
+
+class Row:
+    """Messages that are handed over one behind the other, and what came of each.
+
+    Attributes:
+        delivery: The one whose turn it is; None when all are done.
+    """
+
+    __slots__ = ("_following", "_note", "_take", "delivery")
+
+    def __init__(
+        self,
+        take: Callable[[], Delivery | None],
+        note: Callable[[Reply | UpstreamError], None],
+    ) -> None:
+        """Take the first.
+
+        Args:
+            take: Returns the next message, which may be wanted while the one before is under
+                way; None after the last.
+            note: Gets the upstream's acceptance of each, or why it was not taken, in the order
+                in which they were taken.
+        """
+        self._take = take
+        self._note = note
+        self.delivery = take()
+        self._following: Delivery | None = None
+
+    def look_ahead(self) -> Delivery | None:
+        """Return the one whose turn is next."""
+        if self._following is None:
+            self._following = self._take()
+        return self._following
+
+    def move_on(self, result: Reply | UpstreamError) -> None:
+        """Note what came of this one; it is the next one's turn."""
+        self._note(result)
+        self.delivery, self._following = self.look_ahead(), None
+
+
 def deliver(connection: UpstreamConnection, delivery: Delivery) -> Dialogue[Reply]:
     """Hand a message over to all of its recipients, or to none of them.
 
@@ -61,34 +109,57 @@ def deliver(connection: UpstreamConnection, delivery: Delivery) -> Dialogue[Repl
         ConnectionGoneError: the connection was closed, and nothing of the message has been sent.
         ConnectionFailedError: no answers; nothing of the message has been sent.
     """
-    connection.transactions += 1
-    capabilities, recipients = connection.capabilities, delivery.recipients
-    if not (capabilities.eight_bit_mime or delivery.is_seven_bit):
-        text = "5.6.3 The message is 8-bit; the upstream takes only 7-bit mail"
-        raise ExtensionMissingError(554, text, "eight_bit_mime")
-    commands = write_envelope(
-        capabilities,
-        delivery.sender,
-        delivery.mail_parameters,
-        recipients,
-        size=delivery.size,
-        is_seven_bit=delivery.is_seven_bit,
-    )
-    seconds = connection.settings.reply_timeout_seconds
-    # With several recipients DATA has to wait: were only some of them taken, there would be no
-    # way back from 354 but to cut the connection. After a refusal it waits as well: DATA behind
-    # a refused recipient is one more error, and Postfix slows down connections that make them.
-    if capabilities.pipelining and len(recipients) == 1 and not connection.refusals:
-        commands.append(_DATA)
-        mail, recipient, start = yield Group(b"".join(commands), 3, seconds)
-        if not (mail.is_positive and recipient.is_positive):
-            yield from _refuse(connection, [mail, recipient], recipients, start)
-    else:
-        replies = yield from _ask(connection, commands)
-        if not all(reply.is_positive for reply in replies):
-            yield from _refuse(connection, replies, recipients)
-        (start,) = yield Group(_DATA, 1, seconds)
+    start = yield from _begin(connection, delivery)
     return (yield from _send_message(connection, delivery, start))
+
+
+def deliver_row(
+    connection: UpstreamConnection,
+    row: Row,
+    may_go_on: Callable[[UpstreamConnection], bool],
+) -> Dialogue[None]:
+    """Hand messages over, as many of a row as this connection is good for.
+
+    Where it can, the next transaction begins in the write that ends the message before: RFC 2920
+    section 3.1 lets a message be the first in a group of commands.
+
+    Args:
+        connection: Where to.
+        row: The messages.
+        may_go_on: Says before each message whether one more may follow on this connection.
+
+    Raises:
+        UpstreamError: of the message whose turn it is, as `deliver`.
+        ConnectionGoneError: of the first, as `deliver`; with others the row ends without it.
+        ConnectionFailedError: of the message whose turn it is, as `deliver`.
+    """
+    first = row.delivery
+    begun: Sequence[Reply] | None = None
+    while (delivery := row.delivery) is not None:
+        try:
+            if begun is None:
+                start = yield from _begin(connection, delivery)
+            else:
+                start = yield from _judge_begun(connection, delivery, begun)
+        except WORN as error:
+            if delivery is first:
+                raise
+            if isinstance(error, SenderPutOffError):
+                connection.quit()  # it has had enough of this connection
+            return
+        begun = None
+        is_good = start.code == START_MAIL_INPUT and connection.is_usable
+        goes_on = is_good and may_go_on(connection)
+        commands = _write_next(connection, delivery, row) if goes_on else b""
+        if not commands:
+            row.move_on((yield from _send_message(connection, delivery, start)))
+            if goes_on:
+                continue
+            return
+        result, begun = yield from _send_and_begin(connection, delivery, commands)
+        row.move_on(result)
+        if begun is None:
+            return
 
 
 def deliver_held(connection: UpstreamConnection, delivery: Delivery) -> Dialogue[Reply]:
@@ -185,6 +256,108 @@ def reset(connection: UpstreamConnection, before: bytes = b"") -> Dialogue[None]
         connection.quit()
 
 
+def _begin(connection: UpstreamConnection, delivery: Delivery) -> Dialogue[Reply]:
+    """Send MAIL, RCPTs and DATA and return the reply to DATA; raise what the others refuse."""
+    connection.transactions += 1
+    commands, recipients = _write_commands(connection, delivery), delivery.recipients
+    seconds = connection.settings.reply_timeout_seconds
+    if _takes_data_at_once(connection, delivery):
+        commands.append(_DATA)
+        replies = yield Group(b"".join(commands), 3, seconds)
+        return (yield from _judge_begun(connection, delivery, replies))
+    replies = yield from _ask(connection, commands)
+    if not all(reply.is_positive for reply in replies):
+        yield from _refuse(connection, replies, recipients)
+    (start,) = yield Group(_DATA, 1, seconds)
+    return start
+
+
+def _write_commands(connection: UpstreamConnection, delivery: Delivery) -> list[bytes]:
+    capabilities = connection.capabilities
+    if not (capabilities.eight_bit_mime or delivery.is_seven_bit):
+        text = "5.6.3 The message is 8-bit; the upstream takes only 7-bit mail"
+        raise ExtensionMissingError(554, text, "eight_bit_mime")
+    return write_envelope(
+        capabilities,
+        delivery.sender,
+        delivery.mail_parameters,
+        delivery.recipients,
+        size=delivery.size,
+        is_seven_bit=delivery.is_seven_bit,
+    )
+
+
+def _takes_data_at_once(connection: UpstreamConnection, delivery: Delivery) -> bool:
+    """Whether DATA may follow RCPT in one write.
+
+    With several recipients it has to wait: were only some of them taken, there would be no way
+    back from 354 but to cut the connection. After a refusal it waits as well: DATA behind a
+    refused recipient is one more error, and Postfix slows down connections that make them.
+    """
+    return (
+        connection.capabilities.pipelining
+        and len(delivery.recipients) == 1
+        and not connection.refusals
+    )
+
+
+def _judge_begun(
+    connection: UpstreamConnection, delivery: Delivery, replies: Sequence[Reply]
+) -> Dialogue[Reply]:
+    """Return the reply to DATA; raise what MAIL or RCPT was refused with."""
+    mail, recipient, start = replies
+    if not (mail.is_positive and recipient.is_positive):
+        yield from _refuse(connection, [mail, recipient], delivery.recipients, start)
+    return start
+
+
+def _write_next(connection: UpstreamConnection, delivery: Delivery, row: Row) -> bytes:
+    """Write how the next transaction begins, if that may leave together with this message."""
+    if len(delivery.wire) > _MOST_BEFORE_NEXT_BYTES or len(delivery.recipients) > 1:
+        return b""
+    following = row.look_ahead()
+    if following is None or not _takes_data_at_once(connection, following):
+        return b""
+    try:
+        return b"".join([*_write_commands(connection, following), _DATA])
+    except UpstreamError:
+        return b""  # it is raised when its turn comes
+
+
+def _send_and_begin(
+    connection: UpstreamConnection, delivery: Delivery, commands: bytes
+) -> Dialogue[tuple[Reply | UpstreamError, Sequence[Reply] | None]]:
+    """Send a message, and how the next transaction begins.
+
+    Returns:
+        What came of the message, and the replies to MAIL, RCPT and DATA; None if the connection
+        has ended, with nothing of the next message sent.
+    """
+    connection.transactions += 1
+    seconds = connection.settings.data_timeout_seconds
+    try:
+        reply, *begun = yield Group(delivery.wire + commands, 4, seconds, is_message=True)
+    except ConnectionFailedError as failure:
+        if failure.replies:
+            return _judge_end(connection, failure.replies[0]), None
+        recipients = delivery.recipients
+        raise _judge_failure(connection, recipients, failure, has_more=True) from failure
+    result = _judge_end(connection, reply)
+    if not reply.is_positive and begun[-1].code != START_MAIL_INPUT:
+        # It may have refused the message before its end, and taken the rest for commands.
+        connection.abort("its refusals may not be of the next message")
+        return result, None
+    return result, begun
+
+
+def _judge_end(connection: UpstreamConnection, reply: Reply) -> Reply | UpstreamError:
+    """Return the reply to a message, or what it was refused with."""
+    if reply.is_positive:
+        return reply
+    connection.refusals += 1
+    return reply.refusal("the message")
+
+
 def _ask(
     connection: UpstreamConnection, commands: Sequence[bytes], *, stops: bool = True
 ) -> Dialogue[Sequence[Reply]]:
@@ -251,10 +424,10 @@ def _send_message(
         (reply,) = yield Group(delivery.wire, 1, connection.settings.data_timeout_seconds)
     except ConnectionFailedError as failure:
         raise _judge_failure(connection, delivery.recipients, failure) from failure
-    if not reply.is_positive:
-        connection.refusals += 1
-        raise reply.refusal("the message")
-    return reply
+    result = _judge_end(connection, reply)
+    if isinstance(result, UpstreamError):
+        raise result
+    return result
 
 
 def _send_to_each(connection: UpstreamConnection, delivery: Delivery) -> Dialogue[Reply]:
@@ -290,11 +463,21 @@ def _judge_failure(
     connection: UpstreamConnection,
     recipients: Sequence[Recipient],
     failure: ConnectionFailedError,
+    *,
+    has_more: bool = False,
 ) -> UpstreamError:
-    """Say what a connection that failed after the reply to DATA means for these recipients."""
+    """Say what a connection that failed after the reply to DATA means for these recipients.
+
+    Args:
+        connection: The one that failed.
+        recipients: Those of the message.
+        failure: Why.
+        has_more: Whether more was written than the message, so that what has not been sent may
+            be of that.
+    """
     if isinstance(failure, ServiceClosingError):
         return UpstreamError(451, f"4.4.2 The upstream refused the message: {failure}")
-    if connection.has_unsent:
+    if connection.has_unsent and not has_more:
         text = f"4.4.2 The connection broke within the message: {failure}"
         return UpstreamError(451, text, outcome="not_sent")
     return _report_lost_answer(recipients, str(failure))

@@ -11,13 +11,13 @@ from msys_track.relay.exchange import Exchange
 from msys_track.relay.lending import Lender
 from msys_track.relay.opening import Opener
 from msys_track.relay.settings import UpstreamSettings
-from msys_track.relay.transaction import Delivery
+from msys_track.relay.transaction import Delivery, Row
 from msys_track.smtp.auth import Credentials
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
 
-__all__ = ["Delivery", "Exchange", "NextHop", "Transaction", "Upstream"]
+__all__ = ["Delivery", "Exchange", "NextHop", "Row", "Transaction", "Upstream"]
 
 # While the upstream is down, not every EHLO of a client needs to try it again.
 _ASK_AGAIN_SECONDS = 1.0
@@ -53,6 +53,10 @@ class NextHop(Protocol):
 
     async def deliver(self, delivery: Delivery) -> Reply:
         """Hand over a message; return the acceptance."""
+        ...
+
+    async def deliver_row(self, row: Row) -> None:
+        """Hand over messages one behind the other; what came of each is noted in the row."""
         ...
 
     def begin(self, sender: str, mail_parameters: tuple[str, ...]) -> Transaction:
@@ -106,6 +110,18 @@ class Upstream:
                 to the message was lost.
         """
         return await self._lender.use(transaction.deliver, delivery)
+
+    async def deliver_row(self, row: Row) -> None:
+        """Hand over messages one behind the other, on one connection while nobody waits for it.
+
+        What came of each is noted in the row: the upstream's acceptance, or an error as
+        `deliver` raises it.
+        """
+        while row.delivery is not None:
+            try:
+                await self._lender.use(transaction.deliver_row, row, self._lender.can_spare)
+            except UpstreamError as error:
+                row.move_on(error)
 
     def begin(self, sender: str, mail_parameters: tuple[str, ...]) -> Exchange:
         """Return a transaction whose recipients the upstream is asked about one by one."""

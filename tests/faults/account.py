@@ -1,13 +1,15 @@
 """The account of a run: what the client was promised against what the sink has.
 
 Lost, crossed, broken, doubled and denied mails are faults. A double is none where nobody could
-know better: the client saw no answer to a try, or was told that the upstream's was lost; or, where
-there is a spool, the upstream itself never answered. A reader whom the upstream has refused and a
+know better: the client saw no answer to a try, or was told that the upstream's was lost; or a
+spool sent a copy again that the upstream never answered, or whose answer a worker could not note
+since it was killed in that moment (RFC 1047). A reader whom the upstream has refused and a
 report to the sender names (RFC 3464) has not lost the mail.
 """
 
 import json
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,16 +23,20 @@ _UNKNOWN = "may have been accepted"
 """What an answer says that leaves open whether the upstream has the mail."""
 _IN_PART = "copies relayed"
 """What a refusal says when some readers have the mail."""
+_KEPT = re.compile(r"\bkept\b")
+"""What an answer says when the spool has a part of the mail."""
 _SERVED = re.compile(r"^554[ -]5\.3\.0 sent to (.*?)\r?$", re.MULTILINE)
 """The line of such a refusal that names them."""
+_NOTE_SECONDS = 0.5
+"""So long it takes at most, on a busy disk, until a worker has noted in the spool what it sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What a sink has taken, and whether its answer has left."""
+    """What a sink has taken, and when its answer has left; None where none has."""
 
     arrival: Arrival
-    is_answered: bool = True
+    answered_at: float | None = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +82,11 @@ class Sent:
         )
         return {to for group in (*accepted, *served) for to in group}
 
+    @property
+    def may_be_kept(self) -> bool:
+        """Whether the spool may have sent copies of it."""
+        return any(not each.answer or _KEPT.search(each.answer) for each in self.tries)
+
     def count_unknown(self, recipient: str) -> int:
         """Count the tries after which nobody could know whether this reader has the mail."""
         return sum(
@@ -113,6 +124,8 @@ class Account:
     """Readers whom the upstream has refused and a report names to the sender."""
     repeated: int
     """Copies more than one, where nobody could know."""
+    unnoted: int
+    """Those of them that a spool sent again, as the worker that had sent them was killed."""
     lost: tuple[str, ...]
     crossed: tuple[str, ...]
     broken: tuple[str, ...]
@@ -144,13 +157,20 @@ def draw_account(
     keys: KeyRing,
     *,
     has_spool: bool,
+    kills: Sequence[float] = (),
 ) -> Account:
     """Compare the client's log with the sink's journal.
 
-    With a spool the proxy itself sends a copy again that the upstream has not answered.
+    Args:
+        sent: The client's log, by mail.
+        journal: The sink's.
+        keys: They open the links.
+        has_spool: Then the proxy itself sends a copy again of whose answer it knows nothing.
+        kills: When a worker was killed, in seconds of the clock of the journal.
     """
     copies: Counter[tuple[str, str]] = Counter()
     answered: Counter[tuple[str, str]] = Counter()
+    unnoted: Counter[tuple[str, str]] = Counter()
     reported: set[tuple[str, str]] = set()
     crossed, broken = [], []
     for entry in journal.entries:
@@ -167,14 +187,16 @@ def draw_account(
             continue
         names = [(arrival.mail_id, to) for to in arrival.recipients]
         copies.update(names)
-        answered.update(names if entry.is_answered or not has_spool else ())
+        answered.update(names if entry.answered_at is not None or not has_spool else ())
+        if has_spool and known is not None and known.may_be_kept:
+            unnoted.update(names if _is_unnoted(entry, kills) else ())
         if not set(arrival.recipients) <= readers:
             crossed.append(name)
         elif not arrival.is_whole:
             broken.append(name)
         else:
             crossed += [f"{name}: {why}" for why in _find_crossings(arrival, keys)]
-    lost, doubled, repeated = [], [], 0
+    lost, doubled, repeated, sent_again = [], [], 0, 0
     for mail_id, mail in sent.items():
         lost += [
             f"{mail_id} to {to}"
@@ -182,10 +204,12 @@ def draw_account(
             if not copies[mail_id, to] and (mail_id, to) not in reported
         ]
         for to in mail.recipients:
-            if answered[mail_id, to] - 1 > mail.count_unknown(to):
+            surplus = answered[mail_id, to] - 1 - mail.count_unknown(to)
+            if surplus > unnoted[mail_id, to]:
                 doubled.append(f"{mail_id} to {to}: {answered[mail_id, to]} copies, {mail.tries}")
             else:
                 repeated += max(0, copies[mail_id, to] - 1)
+                sent_again += max(0, surplus)
     denied = [
         f"{mail_id}: {mail.tries[-1].answer}"
         for mail_id, mail in sent.items()
@@ -200,6 +224,7 @@ def draw_account(
         arrived=copies.total(),
         reported=len(reported),
         repeated=repeated,
+        unnoted=sent_again,
         lost=tuple(lost),
         crossed=tuple(crossed),
         broken=tuple(broken),
@@ -211,7 +236,7 @@ def draw_account(
 def read_journal(file: Path) -> Journal:
     """Read a sink's journal; a line that a killed sink left unfinished was never answered."""
     arrivals: dict[str, Arrival] = {}
-    answered: set[str] = set()
+    answered: dict[str, float] = {}
     refused: set[str] = set()
     for line in file.read_text(encoding="utf-8").splitlines():
         try:
@@ -219,7 +244,7 @@ def read_journal(file: Path) -> Journal:
         except json.JSONDecodeError:
             continue
         if "answered" in fields:
-            answered.add(fields["answered"])
+            answered[fields["answered"]] = fields["at"]
             continue
         if "refused" in fields:
             refused.add(fields["refused"])
@@ -232,9 +257,18 @@ def read_journal(file: Path) -> Journal:
             reported=tuple(fields["reported"]),
         )
     entries = (
-        Entry(arrival=arrival, is_answered=key in answered) for key, arrival in arrivals.items()
+        Entry(arrival=arrival, answered_at=answered.get(key)) for key, arrival in arrivals.items()
     )
     return Journal(entries=tuple(entries), refused=frozenset(refused))
+
+
+def _is_unnoted(entry: Entry, kills: Sequence[float]) -> bool:
+    """Whether a worker was killed in the moment in which this copy's answer came."""
+    at = entry.answered_at
+    if at is None:
+        return False
+    following = bisect_left(kills, at)
+    return following < len(kills) and kills[following] - at <= _NOTE_SECONDS
 
 
 def _find_crossings(arrival: Arrival, keys: KeyRing) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 usage: python -m tests.faults.sink PORT JOURNAL [--refuse-recipient-every N] …
 What is in the journal was taken: the line is written before the answer, and a write that has
-returned outlives the process. A second line says that the answer has left. A recipient that is
+returned outlives the process. A second line says when the answer has left. A recipient that is
 refused has a line as well.
 """
 
@@ -13,6 +13,7 @@ import json
 import os
 import re
 import socket
+import time
 from dataclasses import asdict
 
 from tests.faults.mails import SENDER, read_arrival
@@ -101,7 +102,7 @@ class Sink:
             writer.transport.abort()
             return None
         await self._write(writer, f"250 2.0.0 Ok: queued as {key}\r\n".encode())
-        self._note({"answered": key})
+        self._note({"answered": key, "at": time.time()})
         return b""
 
     def _note(self, line: dict[str, object]) -> None:

@@ -38,19 +38,20 @@ Fault: TypeAlias = Callable[[], Awaitable[None]]
 
 _LONGEST_AWAY_SECONDS = 1.0
 _REPORT_SECONDS = 10
-_KILLS = ("proxy killed", "worker killed", "upstream killed")
+_KILLS = ("proxy killed", "worker killed")
 
 
 class Soak:
     """One run: what fails next, and how often each thing has."""
 
-    def __init__(self, stage: Stage, random: Random, *, kills_only: bool) -> None:
+    def __init__(self, stage: Stage, random: Random, *, kills: int) -> None:
+        """Prepare to run; supervisor and workers are killed so many times as often as the rest."""
         self.happened: Counter[str] = Counter()
         self._stage = stage
         self._random = random
         self._upstream_faults: tuple[str, ...] = ()
         self._annoying: set[asyncio.Task[None]] = set()
-        faults: dict[str, Fault] = {
+        self._faults: dict[str, Fault] = {
             "proxy killed": self._kill_proxy,
             "worker killed": self._kill_worker,
             "worker stopped": self._stop_worker,
@@ -61,16 +62,14 @@ class Soak:
             "upstream away for a while": self._take_upstream_away,
             "bad client": self._annoy,
         }
-        self._faults = {
-            name: fault for name, fault in faults.items() if name in _KILLS or not kills_only
-        }
+        self._weights = [kills if name in _KILLS else 1 for name in self._faults]
 
     async def run(self, seconds: float, pause_seconds: float) -> None:
         """Let things fail until the time is over, with a pause of up to so long before each."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             await asyncio.sleep(self._random.random() * pause_seconds)
-            name = self._random.choice(list(self._faults))
+            [name] = self._random.choices(list(self._faults), self._weights)
             if name.startswith("worker") and not self._stage.proxy.workers:
                 continue
             await self._faults[name]()
@@ -102,7 +101,7 @@ class Soak:
         await self._stage.proxy.start()
 
     async def _kill_worker(self) -> None:
-        os.kill(self._random.choice(self._stage.proxy.workers), signal.SIGKILL)
+        self._stage.proxy.kill_worker(self._random)
 
     async def _stop_worker(self) -> None:
         os.kill(self._random.choice(self._stage.proxy.workers), signal.SIGTERM)
@@ -152,7 +151,7 @@ async def run_soak(arguments: argparse.Namespace, folder: Path) -> Account:
         connections=arguments.connections,
     ) as stage:
         await stage.start()
-        soak = Soak(stage, random, kills_only=arguments.kills)
+        soak = Soak(stage, random, kills=arguments.kills)
         reporting = asyncio.create_task(soak.report())
         started = time.monotonic()
         await soak.run(arguments.seconds, arguments.pause)
@@ -180,7 +179,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=30)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--no-spool", action="store_true", help="nothing is kept")
-    parser.add_argument("--kills", action="store_true", help="only kill -9")
+    parser.add_argument("--kills", type=int, default=1, help="times as often as other faults")
     parser.add_argument("--pause", type=float, default=1, help="longest before a fault, seconds")
     parser.add_argument("--folder", type=Path, help="where logs and journal stay")
     return parser.parse_args()

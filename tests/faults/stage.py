@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Self
 
@@ -69,6 +70,8 @@ class Child:
         self._command = command
         self._env = env
         self._process: subprocess.Popen[bytes] | None = None
+        self.kills: list[float] = []
+        """When a worker was killed, as the journal's clock has it."""
 
     @property
     def pid(self) -> int:
@@ -112,6 +115,14 @@ class Child:
             assert time.monotonic() < deadline, f"workers outlive their supervisor: {workers}"
             await asyncio.sleep(_POLL_SECONDS)
 
+    def kill_worker(self, random: Random) -> None:
+        """Kill one of its workers, if it has any just now."""
+        if not (workers := self.workers):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(random.choice(workers), signal.SIGKILL)
+            self.kills.append(time.time())
+
     async def stop(self) -> int:
         """Ask it to end; return its exit code."""
         assert self._process is not None
@@ -125,6 +136,7 @@ class Child:
         for pid in (*self.workers, self.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        self.kills.append(time.time())
         self._process.wait()
 
     async def _greets(self) -> bool:
@@ -217,4 +229,10 @@ class Stage:
     def _draw_account(self) -> Account:
         keys = KeyRing.load(str(self.folder / "keys.toml"))
         journal = read_journal(self.journal)
-        return draw_account(self.clients.sent, journal, keys, has_spool=self._has_spool)
+        return draw_account(
+            self.clients.sent,
+            journal,
+            keys,
+            has_spool=self._has_spool,
+            kills=self.proxy.kills,
+        )

@@ -32,21 +32,22 @@ def tracked(reader: str, *, about: str = "m1") -> Arrival:
     return read_arrival(copy, (reader,))
 
 
-def draw(
+def draw(  # noqa: PLR0913 - what an account is drawn from
     mail: Sent,
     arrivals: Sequence[Arrival],
     *,
     refused: Sequence[str] = (),
     has_spool: bool = True,
-    answers: int | None = None,
+    answers: int = 99,
+    kills: Sequence[float] = (),
 ) -> Account:
-    """Draw the account of one mail; only so many of its first copies were answered."""
+    """Draw the account of one mail; so many of its copies were answered, one each second."""
     entries = (
-        Entry(arrival=arrival, is_answered=answers is None or number < answers)
+        Entry(arrival=arrival, answered_at=float(number) if number < answers else None)
         for number, arrival in enumerate(arrivals)
     )
     journal = Journal(entries=tuple(entries), refused=frozenset(refused))
-    return draw_account({"m1": mail}, journal, KEYS, has_spool=has_spool)
+    return draw_account({"m1": mail}, journal, KEYS, has_spool=has_spool, kills=kills)
 
 
 def report(reader: str, *, action: str = "failed", about: str = "m1") -> Arrival:
@@ -180,6 +181,33 @@ def test_a_second_copy_of_what_the_upstream_never_answered_is_no_fault_of_a_spoo
     assert draw(answered("250 Ok"), copies, answers=2, has_spool=False).doubled
 
 
+KEPT = answered("250 2.0.0 Ok: 1 copy relayed, 1 kept: 4711, VGBWJPD2WM")
+TWICE = [tracked(READERS[0]), tracked(READERS[1]), tracked(READERS[1])]
+
+
+def test_a_second_copy_is_no_fault_of_a_spool_whose_worker_was_killed_before_its_note() -> None:
+    account = draw(KEPT, TWICE, kills=[0.1, 1.1])
+    assert not account.faults
+    assert (account.repeated, account.unnoted) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("mail", "kills", "has_spool"),
+    [
+        (KEPT, [0.9], True),
+        (KEPT, [1.6], True),
+        (KEPT, [], True),
+        (KEPT, [1.1], False),
+        (answered("250 2.0.0 Ok: 2 copies relayed: 4711, 4712"), [1.1], True),
+    ],
+    ids=["killed before", "killed later", "not killed", "no spool", "nothing was kept"],
+)
+def test_a_kill_does_not_hide_another_double(
+    mail: Sent, kills: list[float], *, has_spool: bool
+) -> None:
+    assert draw(mail, TWICE, kills=kills, has_spool=has_spool).doubled
+
+
 def test_a_reader_who_was_refused_and_whom_a_report_names_is_not_lost() -> None:
     arrivals = [tracked(READERS[0]), report(READERS[1])]
     account = draw(answered("250 Ok"), arrivals, refused=[READERS[1]])
@@ -216,7 +244,7 @@ def lose(lines: list[Line], place: int) -> list[Line]:
 
 
 def deliver_twice(lines: list[Line], place: int) -> list[Line]:
-    return [*lines, {**lines[place], "key": "again"}, {"answered": "again"}]
+    return [*lines, {**lines[place], "key": "again"}, {"answered": "again", "at": 0}]
 
 
 def give_to_another(lines: list[Line], place: int) -> list[Line]:

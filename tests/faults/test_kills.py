@@ -4,8 +4,6 @@
 """
 
 import asyncio
-import os
-import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
@@ -30,7 +28,7 @@ async def kill_the_supervisor(stage: Stage, random: Random) -> None:
 
 
 async def kill_a_worker(stage: Stage, random: Random) -> None:
-    os.kill(random.choice(stage.proxy.workers), signal.SIGKILL)
+    stage.proxy.kill_worker(random)
 
 
 async def kill_everything(stage: Stage, random: Random) -> None:

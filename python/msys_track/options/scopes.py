@@ -97,8 +97,9 @@ class Scopes:
     ) -> tuple[Scope, ...]:
         """Return the scopes that apply to a mail, the most specific first.
 
-        Of one table's networks all that are around the client apply. A scope comes before the pathway that it puts mail on, and that before the next scope. A
-        pathway that policy has chosen comes first. Equal arguments give the same tuple, as a key.
+        Of one table's networks all that are around the client apply. A scope comes before the
+        pathway that it puts mail on, and that before the next scope. A pathway that policy has
+        chosen comes first. Equal arguments give the same tuple, as a key.
 
         Args:
             listen: name of the listening address; None if there is none.

@@ -29,7 +29,7 @@ class OpenedMessage:
     """A message whose X-MSYS-API is read, and whose edits are found when they are needed.
 
     Attributes:
-        message: the bytes as received.
+        message: the bytes as received, but for escapes that `unescape_curly_macros` took back.
         header: what its X-MSYS-API asks for; None when it has none.
         readers: who gets a copy of it.
         has_one_copy: whether all readers get the same bytes, so that it is planned and rendered
@@ -81,6 +81,9 @@ class OpenedMessage:
         self._arguments = arguments
         self._preparer = preparer
         self._scopes = scopes
+        configured = resolve(scopes)
+        if configured.unescape_curly_macros.value:
+            message = _unescape(message, configured)
         self._fields: Sequence[HeaderField] = engine.header_fields(message, header.NAME)
         values = tuple([value for _, value in self._fields]) if self._fields else ()
         self._prepared = preparer.prepare(scopes, values)
@@ -210,3 +213,14 @@ class OpenedMessage:
             kept += [self.message[copied:offset], text]
             copied = offset + length
         return b"".join([*kept, self.message[copied:]])
+
+
+def _unescape(message: bytes, resolved: Resolved) -> bytes:
+    # Imported where it is switched on: it brings the reference engine's readers.
+    from msys_track.rewriting.escapes import unescape_curly_macros  # noqa: PLC0415
+
+    try:
+        return unescape_curly_macros(message, resolved.signed_mail.value)
+    except Exception:
+        log.exception("message.rewrite_failed", step="unescape")
+        return message

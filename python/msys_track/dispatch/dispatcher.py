@@ -138,7 +138,7 @@ class Dispatcher:
         check_recipients((recipient,))
         opened = self.open(message) if isinstance(message, bytes) else message
         readers = [(Reader(recipient, "to"),)]
-        resolved = opened.resolve(arguments=arguments)
+        resolved = opened.resolve(arguments=arguments, recipient=recipient)
         [copy] = render_alike(opened, readers, resolved, self._preparer.keys, now=now)
         return copy
 
@@ -189,7 +189,7 @@ class Dispatcher:
         contexts = self._collect_contexts(recipients, transaction) if self._heeds_header else {}
         if self._heeds_header and not contexts and recipients:
             opened = self._open(message, recipients, self._find_layers(transaction), arguments)
-            options = dict.fromkeys(recipients, opened.resolve())
+            options = {to: opened.resolve(recipient=to) for to in recipients}
             copies = tuple(decide_copies(opened, options))
             return Decision(message, opened, options, copies, self._sign)
         return self._decide_by_policy(message, recipients, contexts, transaction, arguments)
@@ -217,7 +217,7 @@ class Dispatcher:
             for to in served:
                 pathway = contexts[to].lookup(variables.PATHWAY) if to in contexts else None
                 own = None if pathway is None else self._find_layers(transaction, pathway)
-                options[to] = opened.resolve(contexts.get(to), own)
+                options[to] = opened.resolve(contexts.get(to), own, recipient=to)
                 for each in options[to].ignored_variables:
                     log.warning("policy.variable_ignored", **asdict(each))
             copies = decide_copies(opened, options)

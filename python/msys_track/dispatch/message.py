@@ -114,6 +114,7 @@ class OpenedMessage:
         contexts: Contexts | None = None,
         scopes: Sequence[Scope] | None = None,
         arguments: Arguments | None = None,
+        recipient: str | None = None,
     ) -> Resolved:
         """Resolve the options from policy, header, call and configuration.
 
@@ -121,16 +122,18 @@ class OpenedMessage:
             contexts: policy's variables.
             scopes: in place of the message's own.
             arguments: in place of the message's own.
+            recipient: whose copy it is, because the header may say something of them alone.
 
         Raises:
             HeaderRefusedError: policy's campaign is too long.
         """
-        if contexts is None and scopes is None and arguments is None:
+        own = self.header.find_recipient(recipient) if self.header and recipient else None
+        if contexts is None and scopes is None and arguments is None and own is None:
             if self._own is None:
                 self._own = resolve(self._scopes, self.header, None, self._arguments)
             return self._own
         layers = self._scopes if scopes is None else scopes
-        return resolve(layers, self.header, contexts, arguments or self._arguments)
+        return resolve(layers, self.header, contexts, arguments or self._arguments, own)
 
     def find_plan(self, resolved: Resolved) -> Plan | None:
         """Find the edits under these options, once; None if that failed."""

@@ -304,8 +304,9 @@ async def test_the_size_told_upstream_is_that_of_the_copy(connect: Connect) -> N
     await client.envelope(*THREE[:2], sender="<a@example.com> SIZE=12 BODY=8BITMIME")
     assert (await client.data(HTML_WIRE)).startswith("250 ")
     for taken in harness.upstream.taken:
-        assert taken.parameters == ("BODY=8BITMIME", f"SIZE={len(taken.message)}")
-    largest = max(len(each.message) for each in harness.upstream.taken)
+        size = len(taken.received + taken.message)
+        assert taken.parameters == ("BODY=8BITMIME", f"SIZE={size}")
+    largest = max(len(each.received + each.message) for each in harness.upstream.taken)
     asked = next(each for each in harness.upstream.commands if each.startswith("MAIL"))
     assert asked == f"MAIL FROM:<a@example.com> BODY=8BITMIME SIZE={largest}"
 

@@ -40,7 +40,12 @@ class OutgoingCopy(NamedTuple):
 
 
 def make_outgoing(
-    decision: Decision, copy: CopyDecision, *, now: int, message_id: str | None = None
+    decision: Decision,
+    copy: CopyDecision,
+    *,
+    now: int,
+    message_id: str | None = None,
+    received: bytes = b"",
 ) -> OutgoingCopy:
     """Make one of the copies that were decided.
 
@@ -49,12 +54,14 @@ def make_outgoing(
         copy: the one of its copies that is made.
         now: the injection time in Unix seconds.
         message_id: the id that the copy had when it was made before; None: it gets a new one.
+        received: the `Received` field of the message. It is not signed, since each server on the
+            way may change it (RFC 6376 section 5.4.1), and a signature stands above it.
     """
     made = _make_unsigned(decision, copy, now, message_id)
-    if decision.sign is None:
+    above = received if decision.sign is None else decision.sign(made.wire) + received
+    if not above:
         return made
-    signature = decision.sign(made.wire)
-    return made._replace(wire=signature + made.wire, size=made.size + len(signature))
+    return made._replace(wire=above + made.wire, size=made.size + len(above))
 
 
 def _make_unsigned(

@@ -20,6 +20,8 @@ class PolicySession:
         peer: Address and port of the client.
         listen: Name of the listening address.
         helo: What the client calls itself.
+        is_extended: Whether it said so by EHLO.
+        is_encrypted: Whether it speaks TLS.
         user: Who has authenticated; None if nobody has.
         contexts: The variables now.
 
@@ -27,16 +29,31 @@ class PolicySession:
         scopes: set the connection's first variables.
         peer: address and port of the client.
         listen: name of the listening address.
+        is_encrypted: whether the client speaks TLS.
     """
 
-    __slots__ = ("_recipients", "_sender", "contexts", "helo", "listen", "peer", "user")
+    __slots__ = (
+        "_recipients",
+        "_sender",
+        "contexts",
+        "helo",
+        "is_encrypted",
+        "is_extended",
+        "listen",
+        "peer",
+        "user",
+    )
 
-    def __init__(self, scopes: Scopes, *, peer: str, listen: str) -> None:
+    def __init__(
+        self, scopes: Scopes, *, peer: str, listen: str, is_encrypted: bool = False
+    ) -> None:
         variables = scopes.context(scopes.layers(listen, address_of(peer)))
         self.contexts = Contexts(connection=Context(variables), message=Context())
         self.peer = peer
         self.listen = listen
         self.helo = ""
+        self.is_extended = False
+        self.is_encrypted = is_encrypted
         self.user: str | None = None
         self._sender: str | None = None
         self._recipients: dict[str, None] = {}
@@ -78,9 +95,10 @@ class PolicySession:
         """Call policy for a new connection; here and below, None lets the session go on."""
         return self._ask(policy, Hook.CONNECT)
 
-    def greet(self, policy: Guard | None, helo: str) -> Reply | None:
-        """Call policy after EHLO or HELO."""
+    def greet(self, policy: Guard | None, helo: str, *, is_extended: bool = True) -> Reply | None:
+        """Call policy after EHLO, or after HELO, which is not extended."""
         self.helo = helo
+        self.is_extended = is_extended
         return self._ask(policy, Hook.EHLO)
 
     def authenticate(

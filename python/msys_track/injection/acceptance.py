@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from msys_track.dispatch.decide import CopyDecision, Decision
 from msys_track.dispatch.dispatcher import Dispatcher
-from msys_track.dispatch.inputs import draw_message_id
+from msys_track.dispatch.inputs import draw_message_id, draw_transmission_id
 from msys_track.dispatch.outgoing import OutgoingCopy, make_outgoing
 from msys_track.errors import (
     HeaderRefusedError,
@@ -37,6 +37,7 @@ from msys_track.metrics import Counters
 from msys_track.relay.upstream import Delivery, NextHop, Row, Transaction
 from msys_track.smtp.data import THREAD_FROM_BYTES
 from msys_track.smtp.path import Recipient
+from msys_track.smtp.received import Way, write_received
 from msys_track.smtp.reply import Reply
 from msys_track.spool.spool import Spool
 
@@ -87,6 +88,7 @@ class _Passage:
         "hold",
         "is_gone",
         "made",
+        "received",
         "sent",
         "stages",
         "upstream",
@@ -100,6 +102,7 @@ class _Passage:
         self.hold = hold
         self.is_gone = is_gone
         self.decision: Decision
+        self.received = b""  # the field of that name, which every copy has
         self._by_path: dict[str, Recipient] = {}
         self.made = Made()
         self.sent: list[SentCopy] = []
@@ -144,6 +147,7 @@ class Acceptance:
         spool: Takes over what could not be sent; None: nothing does.
         copies_at_once: How many copies of one message are under way at most.
         shows_addresses: Whether addresses stand in the log whole.
+        received_by: Our name in the `Received` field of each copy; None: there is none.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one proxy
@@ -155,12 +159,14 @@ class Acceptance:
         spool: Spool | None = None,
         copies_at_once: int = 10,
         shows_addresses: bool = False,
+        received_by: str | None = None,
     ) -> None:
         self.rewriter = rewriter
         self._upstream = upstream
         self._counters = counters
         self._spool = spool
         self._copies_at_once = copies_at_once
+        self._received_by = received_by
         self._repeats = Repeats(monotonic)
         self._memory = MemoryReturn()
         self._threads = asyncio.Semaphore(_LARGE_AT_ONCE)
@@ -223,6 +229,8 @@ class Acceptance:
         except MessageRefusedError as refused:
             why = "header" if isinstance(refused, HeaderRefusedError) else "policy"
             raise DataRefusedError(why, Reply(refused.code, refused.text)) from refused
+        if self._received_by is not None:
+            passage.received = _write_received(passage, self._received_by)
         if rewriter.explains:
             decision, now = passage.decision, int(envelope.received_at)
             await asyncio.to_thread(rewriter.explain, decision, now=now)
@@ -439,6 +447,7 @@ class Acceptance:
                     each.copy,
                     now=int(envelope.received_at),
                     message_id=passage.sent[each.place].message_id,
+                    received=passage.received,
                 )
                 yield _make_delivery(passage, copy, each.recipients)
 
@@ -490,7 +499,9 @@ class Acceptance:
             passage.sent.clear()
             passage.made = Made()
             for copy in decision.copies:
-                outgoing = make_outgoing(decision, copy, now=int(envelope.received_at))
+                outgoing = make_outgoing(
+                    decision, copy, now=int(envelope.received_at), received=passage.received
+                )
                 passage.made.add(outgoing)
                 delivery = _make_delivery(passage, outgoing, passage.find_recipients(copy))
                 reply = Reply(error.code, error.text)
@@ -529,12 +540,12 @@ class Acceptance:
         if len(passage.envelope.message) < THREAD_FROM_BYTES:
             return self._make_now(passage, copy)
         begun, now = perf_counter(), int(passage.envelope.received_at)
-        make = partial(make_outgoing, passage.decision, copy, now=now)
+        make = partial(make_outgoing, passage.decision, copy, now=now, received=passage.received)
         return self._note_made(passage, copy, await self._run_in_thread(make), begun)
 
     def _make_now(self, passage: _Passage, copy: CopyDecision) -> tuple[Delivery, str | None]:
         begun, now = perf_counter(), int(passage.envelope.received_at)
-        outgoing = make_outgoing(passage.decision, copy, now=now)
+        outgoing = make_outgoing(passage.decision, copy, now=now, received=passage.received)
         return self._note_made(passage, copy, outgoing, begun)
 
     def _note_made(
@@ -600,6 +611,28 @@ def _make_delivery(
         copy.size,
         copy.is_seven_bit,
         passage.mail_parameters,
+    )
+
+
+def _write_received(passage: _Passage, hostname: str) -> bytes:
+    envelope, copies = passage.envelope, passage.decision.copies
+    # Who is not alone is not named: others would read of a blind copy (RFC 5321 section 7.2).
+    is_alone = len(copies) == 1 and len(copies[0].readers) == 1
+    way = Way(
+        envelope.helo,
+        envelope.peer,
+        hostname,
+        envelope.is_extended,
+        envelope.is_encrypted,
+        envelope.user is not None,
+        "SMTPUTF8" in envelope.mail_parameters,
+    )
+    opened = passage.decision.opened
+    return write_received(
+        way,
+        draw_transmission_id() if opened is None else opened.transmission_id,
+        copies[0].readers[0].address if is_alone else None,
+        envelope.received_at,
     )
 
 

@@ -93,7 +93,7 @@ class _Handler:
         self, server: SMTP, session: SmtpSession, _envelope: Envelope, hostname: str
     ) -> str:
         self._forget_message()
-        rejection = self.policy.greet(self.shared.guard, hostname)
+        rejection = self.policy.greet(self.shared.guard, hostname, is_extended=False)
         if rejection is not None:
             return _write(self.shared.count_rejection(rejection))
         session.host_name = hostname

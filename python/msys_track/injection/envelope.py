@@ -42,6 +42,10 @@ class Envelope:
     """Where the mail of this client goes on to; None: where all mail does."""
     receive_seconds: float = 0.0
     """From the reply to DATA to the final dot."""
+    is_extended: bool = True
+    """Whether the client said EHLO."""
+    is_encrypted: bool = False
+    """Whether it speaks TLS."""
 
     def as_transaction(self) -> Transaction:
         """Return what policy sees of it."""

@@ -137,7 +137,9 @@ class Session(Connection):
         self._visitor, self._origin = visitor, origin
         self._machine.offer = shared.offer(None, visitor, origin)
         scopes = shared.acceptance.rewriter.scopes
-        self._policy = PolicySession(scopes, peer=self.peer, listen=self._listen)
+        self._policy = PolicySession(
+            scopes, peer=self.peer, listen=self._listen, is_encrypted=origin.is_encrypted
+        )
         self._transaction = ClientTransaction(shared, visitor, self._policy)
         return self._policy.connect(shared.guard)
 
@@ -191,7 +193,9 @@ class Session(Connection):
 
     def _greet(self, event: events.Hello) -> None:
         self._forget_message()
-        rejection = self._policy.greet(self._shared.guard, self._named_helo or event.name)
+        rejection = self._policy.greet(
+            self._shared.guard, self._named_helo or event.name, is_extended=event.is_extended
+        )
         if rejection is not None:
             self._machine.answer(self._shared.count_rejection(rejection))
         elif not event.is_extended:
@@ -313,7 +317,7 @@ class Session(Connection):
         self._forget_message()
         self._machine.restart()
         refusal = self._forget_xclient()
-        self._visitor.is_encrypted = True
+        self._visitor.is_encrypted = self._policy.is_encrypted = True
         self._origin = self._first_origin = replace(self._first_origin, is_encrypted=True)
         self._machine.offer = self._shared.offer(None, self._visitor, self._origin)
         if refusal is not None or self._is_draining:

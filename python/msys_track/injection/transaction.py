@@ -138,6 +138,8 @@ class ClientTransaction:
                 self._exchange,
                 self._visitor.next_hop,
                 receive_seconds,
+                policy.is_extended,
+                policy.is_encrypted,
             )
             del received
             return await shared.acceptance.answer(envelope, hold, client_is_gone)

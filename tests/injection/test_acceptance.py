@@ -325,23 +325,21 @@ class RecordingSpool(Spool):
         """What was done, why, and for each copy what is to be sent."""
 
     async def keep(
-        self, sender: str, _: Any, deliveries: Iterable[Delivery], *, envelope_id: str, why: str
+        self, _: Any, deliveries: Iterable[Delivery], *, envelope_id: str, why: str
     ) -> str:
-        return self._take("keep", sender, deliveries, envelope_id, why)
+        return self._take("keep", deliveries, envelope_id, why)
 
     async def report(
-        self, sender: str, _: Any, deliveries: Iterable[Delivery], *, envelope_id: str, why: str
+        self, _: Any, deliveries: Iterable[Delivery], *, envelope_id: str, why: str
     ) -> str:
-        return self._take("report", sender, deliveries, envelope_id, why)
+        return self._take("report", deliveries, envelope_id, why)
 
-    def _take(
-        self, done: str, sender: str, deliveries: Iterable[Delivery], envelope_id: str, why: str
-    ) -> str:
-        assert sender == "from@example.com"
+    def _take(self, done: str, deliveries: Iterable[Delivery], envelope_id: str, why: str) -> str:
         assert envelope_id
         if self.error is not None:
             raise self.error
         self.kept += [(done, why, each) for each in deliveries]
+        assert {each.sender for _, _, each in self.kept} == {"from@example.com"}
         return "Q1"
 
 

@@ -59,7 +59,9 @@ class ReferenceDoor(asyncio.Protocol):
             self._refuse(stream, visitor, "connections.refused")
             return
         scopes = shared.acceptance.rewriter.scopes
-        policy = PolicySession(scopes, peer=str(origin), listen=self._listen)
+        policy = PolicySession(
+            scopes, peer=str(origin), listen=self._listen, can_relay=visitor.can_relay
+        )
         rejection = policy.connect(shared.guard)
         if rejection is not None:
             visitor.leave()

@@ -138,7 +138,11 @@ class Session(Connection):
         self._machine.offer = shared.offer(None, visitor, origin)
         scopes = shared.acceptance.rewriter.scopes
         self._policy = PolicySession(
-            scopes, peer=self.peer, listen=self._listen, is_encrypted=origin.is_encrypted
+            scopes,
+            peer=self.peer,
+            listen=self._listen,
+            is_encrypted=origin.is_encrypted,
+            can_relay=visitor.can_relay,
         )
         self._transaction = ClientTransaction(shared, visitor, self._policy)
         return self._policy.connect(shared.guard)
@@ -371,6 +375,7 @@ class Session(Connection):
             return None if rejection is None else self._shared.count_rejection(rejection)
 
         refusal = self._visitor.log_in(login, ask_policy)
+        self._policy.can_relay = self._visitor.can_relay
         offer = self._machine.offer
         size = min(offer.size, self._visitor.limits.max_message_bytes)
         self._machine.offer = replace(offer, size=size)

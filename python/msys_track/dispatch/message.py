@@ -4,7 +4,7 @@ Here options and rewriting meet; neither knows the other.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Self
 
 from msys_track.dispatch import recipients
 from msys_track.dispatch.inputs import draw_transmission_id, make_recipe, make_rules
@@ -56,7 +56,7 @@ class OpenedMessage:
         "transmission_id",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that it depends on
         self,
         message: bytes,
         addresses: Sequence[str] = (),
@@ -64,6 +64,8 @@ class OpenedMessage:
         preparer: Preparer,
         scopes: tuple[Scope, ...],
         arguments: Arguments | None = None,
+        others: Sequence[str] = (),
+        transmission_id: int | None = None,
     ) -> None:
         """Read the header.
 
@@ -73,6 +75,8 @@ class OpenedMessage:
             preparer: has the engine and the key ring.
             scopes: what is configured, the most specific scope first.
             arguments: the engagement data that the call of a program gives.
+            others: who has a copy of another edition, and gets none for the header's sake.
+            transmission_id: the same for all copies; None: it gets a new one.
 
         Raises:
             HeaderRefusedError: `X-MSYS-API` is malformed.
@@ -93,7 +97,7 @@ class OpenedMessage:
         self._recipes: dict[int, tuple[Resolved, Recipe]] = {}
         self.message = message
         self.header = asked = self._prepared.header
-        self.readers = to, cc, bcc, _ = recipients.list_readers(addresses, asked)
+        self.readers = to, cc, bcc, _ = recipients.list_readers(addresses, asked, others)
         self.has_one_copy = len(to) == 1 and not (cc or bcc)
         self._cc_fields: Sequence[HeaderField] = (
             engine.header_fields(message, b"Cc") if asked and asked.cc else ()
@@ -102,7 +106,11 @@ class OpenedMessage:
         self._bcc_fields: Sequence[HeaderField] = (
             engine.header_fields(message, _BCC) if asked and asked.bcc else ()
         )
-        self.transmission_id = draw_transmission_id()
+        self.transmission_id = transmission_id or draw_transmission_id()
+
+    def open(self) -> Self:
+        """Return itself: what an edition makes when it is its turn."""
+        return self
 
     @property
     def needs_smtp_utf8(self) -> bool:

@@ -468,3 +468,28 @@ def test_policy_and_the_call_stand_above_what_the_header_asks_for_one_recipient(
     (own,) = [copy for copy in by_policy if copy.readers[0].address == "b@example.com"]
     assert {each.engagement.tags for each in open_all(own)} == {("policy",)}
     assert {each.engagement.metadata for each in open_all(own)} == {'{"of":"b"}'}
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("options", [ON, TrackingOptions()], ids=["tracked", "untracked"])
+def test_escaped_curly_braces_are_taken_back_where_that_is_switched_on(
+    options: TrackingOptions, engine: str
+) -> None:
+    message = (
+        b'X-MSYS-API: {"campaign_id": "' + b"{{opening_double_curly()}}" * 3 + b'"}\r\n'
+        b"Subject: {{opening_double_curly()}}x{{closing_double_curly()}}\r\n"
+        b"Content-Type: text/html\r\n\r\n<body>{{closing_double_curly()}}"
+        b"<a href='http://e.com/?q={{opening_double_curly()}}'>x</a></body>\r\n"
+    )
+    (kept, *_) = copies(message.replace(b"X-MSYS-API", b"X-Other"), options, engine=engine)
+    assert b"Subject: {{opening_double_curly()}}x" in kept.message
+    on = replace(options, unescape_curly_macros=True)
+    (copy, *_) = copies(message, on, engine=engine)
+    assert b"Subject: {{x}}\r\n" in copy.message
+    assert b"<body>}}<a" in copy.message
+    assert copy.resolved is not None
+    assert copy.resolved.campaign_id.value == "{{{{{{"
+    if options is ON:
+        assert "http://e.com/?q={{" in {each.target for each in open_all(copy)}
+    else:
+        assert b"<a href='http://e.com/?q={{'>" in copy.message

@@ -155,7 +155,8 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
 
     A server's table that the file lacks is left out, because that server can't start.
     """
-    access = configuration.proxy.access if configuration.proxy is not None else None
+    proxy = configuration.proxy
+    access = proxy.access if proxy is not None else None
     rooms: dict[KeyPath, tuple[Any, ...]] = {
         (): (configuration,),
         ("policy",): (configuration.policy,),
@@ -177,6 +178,8 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
             path = (*table, name)
             room = next((each for each in settings if isinstance(each, key.settings)), settings[0])
             value = write_fields([getattr(room, field) for field in key.fields])
+            if path == ("proxy", "listen") and proxy is not None and proxy.is_tls_only:
+                value = None
             if path in document.places:
                 source = document.format_place(path)
             elif path == ("proxy", "listen") and listens:

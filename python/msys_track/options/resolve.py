@@ -86,6 +86,7 @@ class Resolved(NamedTuple):
     foreign_opt_outs: Origin[bool] = Origin(value=False)
     spare_url_text: Origin[bool] = Origin(value=False)
     strip_text_options: Origin[bool] = Origin(value=False)
+    unescape_curly_macros: Origin[bool] = Origin(value=False)
     pixel_placeholder: Origin[str] = Origin(value="")
     transactional: Origin[bool] = Origin(value=False)
     campaign_id: Origin[str | None] = Origin(value=None)

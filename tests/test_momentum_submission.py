@@ -1,4 +1,4 @@
-"""A Momentum node for submission: users over TLS, feedback loops, and no relaying for strangers."""
+"""A Momentum node for submission: users over TLS, feedback loops, no relaying for strangers."""
 
 import asyncio
 import base64

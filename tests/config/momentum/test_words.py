@@ -26,8 +26,8 @@ NETWORK = 'allowed: a network as in Peer "10.0.0.0/8" { … }'
         (
             'ESMTP_Listener { Listen "25" { } }',
             (
-                'Listen "25": found "25", allowed: "host:port", or ":port" for every IPv4 address, '
-                'as Listen "127.0.0.1:2525" { … }'
+                'Listen "25": found "25", allowed: "host:port", or ":port" for every IPv4 '
+                'address, as Listen "127.0.0.1:2525" { … }'
             ),
         ),
         (

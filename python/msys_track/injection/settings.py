@@ -131,6 +131,14 @@ class ProxySettings:
     copies_at_once: Annotated[
         int, Key(COUNT, "copies of one message that are sent to the upstream at one time")
     ] = 10
+    received_header: Annotated[
+        bool,
+        Key(
+            SWITCH,
+            "add a `Received` line to each mail: it names the client and the time (RFC 5321 "
+            "section 4.4), and by it a loop is noticed",
+        ),
+    ] = True
     log_addresses: Annotated[
         bool, Key(SWITCH, "log senders and readers whole; otherwise as `j…@example.com`")
     ] = False

@@ -27,6 +27,8 @@ PORT_PATTERN: Final = (
 )
 _HOST_PATTERN: Final = r"(\[[0-9A-Fa-f:.]+(%[^\]\s]+)?\]|[^\s:/@\[\]]+)"
 LISTEN_NAME_PATTERN: Final = rf"^({_HOST_PATTERN}|\*?|\[\*\]):{PORT_PATTERN}$"
+_HOST_NAME: Final = r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*"
+ORIGIN_PATTERN: Final = rf"^https?://({_HOST_NAME}|\[[0-9A-Fa-f:.]+\])(:(?!0+$){PORT_PATTERN})?$"
 NETWORK_PATTERN: Final = r"^[0-9A-Fa-f:.]+(%[^/]+)?(/[0-9.]{1,15})?$"
 
 
@@ -64,6 +66,14 @@ def listen_name(name: str) -> Address:
     except NotAllowedError:
         raise NotAllowedError(name, _LISTEN_WORDS) from None
     return listen
+
+
+def is_origin(value: str) -> bool:
+    """Whether a text is `http` or `https`, a host in ASCII and maybe a port: no path, no user."""
+    if not re.fullmatch(ORIGIN_PATTERN, value) or value.endswith("\n"):
+        return False
+    host = value.partition("://")[2]
+    return not host.startswith("[") or is_ipv6(host[1:].partition("]")[0])
 
 
 def network_name(name: str) -> Network:

@@ -19,6 +19,7 @@ TRACKER_COUNTERS: Final = (
     "opens",  # pixels of an authentic link, expired and HEAD included
     "expired",  # authentic links past their time: answered as usual, no event
     "invalid_tokens",  # clicks and opens whose token is not ours, or was changed
+    "handed_on",  # links of another tracker that were sent on to it, HEAD included
     "not_found",  # paths that are not a tracked URL
     "refused_methods",  # anything but GET and HEAD
     "bad_requests",  # not HTTP, over a limit, or without a Host

@@ -52,7 +52,10 @@ class Copy(NamedTuple):
 
     @property
     def edits(self) -> Sequence[tuple[int, int, bytes]]:
-        """Offset and length in the message as received, and the new bytes there."""
+        """Offset and length in the message as received, and the new bytes there.
+
+        With `unescape_curly_macros` the message is the one whose escapes were taken back.
+        """
         return self.untracked_edits if self.rendered is None else self.rendered.edits
 
     @property

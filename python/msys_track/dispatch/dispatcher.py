@@ -151,7 +151,7 @@ class Dispatcher:
         check_recipients((recipient,))
         opened = self.open(message) if isinstance(message, bytes) else message
         readers = [(Reader(recipient, "to"),)]
-        resolved = opened.resolve(arguments=arguments)
+        resolved = opened.resolve(arguments=arguments, recipient=recipient)
         [copy] = render_alike(opened, readers, resolved, self._preparer.keys, now=now)
         return copy
 
@@ -216,7 +216,7 @@ class Dispatcher:
             arguments,
             transmission_id=transmission_id,
         )
-        options = dict.fromkeys(recipients, opened.resolve())
+        options = {to: opened.resolve(recipient=to) for to in recipients}
         copies = tuple(decide_copies(opened, options))
         return Decision(
             message, options, copies, transmission_id, self._sign, opened.needs_smtp_utf8
@@ -273,7 +273,9 @@ class Dispatcher:
             own: dict[str, Resolved] = {}
             for each in alike:
                 layers = find_scopes(each.contexts)
-                resolved = opened.resolve(each.contexts, None if layers is scopes else layers)
+                resolved = opened.resolve(
+                    each.contexts, None if layers is scopes else layers, recipient=each.address
+                )
                 for ignored in resolved.ignored_variables:
                     log.warning("policy.variable_ignored", **asdict(ignored))
                 own[each.address] = resolved

@@ -29,7 +29,7 @@ class OpenedMessage:
     """A message whose X-MSYS-API is read, and whose edits are found when they are needed.
 
     Attributes:
-        message: the bytes as received.
+        message: the bytes as received, but for escapes that `unescape_curly_macros` took back.
         header: what its X-MSYS-API asks for; None when it has none.
         readers: who gets a copy of it.
         has_one_copy: whether all readers get the same bytes, so that it is planned and rendered
@@ -85,6 +85,9 @@ class OpenedMessage:
         self._arguments = arguments
         self._preparer = preparer
         self._scopes = scopes
+        configured = resolve(scopes)
+        if configured.unescape_curly_macros.value:
+            message = _unescape(message, configured)
         self._fields: Sequence[HeaderField] = engine.header_fields(message, header.NAME)
         values = tuple([value for _, value in self._fields]) if self._fields else ()
         self._prepared = preparer.prepare(scopes, values)
@@ -122,6 +125,7 @@ class OpenedMessage:
         contexts: Contexts | None = None,
         scopes: Sequence[Scope] | None = None,
         arguments: Arguments | None = None,
+        recipient: str | None = None,
     ) -> Resolved:
         """Resolve the options from policy, header, call and configuration.
 
@@ -129,16 +133,18 @@ class OpenedMessage:
             contexts: policy's variables.
             scopes: in place of the message's own.
             arguments: in place of the message's own.
+            recipient: whose copy it is, because the header may say something of them alone.
 
         Raises:
             HeaderRefusedError: policy's campaign is too long.
         """
-        if contexts is None and scopes is None and arguments is None:
+        own = self.header.find_recipient(recipient) if self.header and recipient else None
+        if contexts is None and scopes is None and arguments is None and own is None:
             if self._own is None:
                 self._own = resolve(self._scopes, self.header, None, self._arguments)
             return self._own
         layers = self._scopes if scopes is None else scopes
-        return resolve(layers, self.header, contexts, arguments or self._arguments)
+        return resolve(layers, self.header, contexts, arguments or self._arguments, own)
 
     def find_plan(self, resolved: Resolved) -> Plan | None:
         """Find the edits under these options, once; None if that failed."""
@@ -215,3 +221,14 @@ class OpenedMessage:
             kept += [self.message[copied:offset], text]
             copied = offset + length
         return b"".join([*kept, self.message[copied:]])
+
+
+def _unescape(message: bytes, resolved: Resolved) -> bytes:
+    # Imported where it is switched on: it brings the reference engine's readers.
+    from msys_track.rewriting.escapes import unescape_curly_macros  # noqa: PLC0415
+
+    try:
+        return unescape_curly_macros(message, resolved.signed_mail.value)
+    except Exception:
+        log.exception("message.rewrite_failed", step="unescape")
+        return message

@@ -274,7 +274,10 @@ class Dispatcher:
             for each in alike:
                 layers = find_scopes(each.contexts)
                 resolved = opened.resolve(
-                    each.contexts, None if layers is scopes else layers, recipient=each.address
+                    each.contexts,
+                    None if layers is scopes else layers,
+                    # The header names recipients as the client does.
+                    recipient=granted.renamed.get(each.address, each.address),
                 )
                 for ignored in resolved.ignored_variables:
                     log.warning("policy.variable_ignored", **asdict(ignored))

@@ -13,9 +13,9 @@ mod tests;
 mod translate;
 
 /// Most bytes of a compiled pattern; it bounds the time that a byte of the subject takes.
-const MAX_COMPILED: usize = 128 << 10;
+const MAX_COMPILED: usize = 512 << 10;
 /// Most bytes of the cache that the lazy automaton of one pattern keeps.
-const MAX_CACHE: usize = 1 << 20;
+const MAX_CACHE: usize = 256 << 10;
 /// Most bytes of a pattern.
 const MAX_PATTERN: usize = 16 << 10;
 /// Most levels of groups in each other.

@@ -42,6 +42,8 @@ fn escapes_that_the_crate_reads_otherwise_mean_what_they_mean_in_pcre() {
         (r"a\Z", "a\n", Some("a\n")),
         (r"\101\x41\x{41}\cA\e\0", "AAA\x01\x1b\0", Some("AAA\x01\x1b\0")),
         (r"[\b]", "\x08", Some("\x08")),
+        (r"\p{Lu}\P{Lu}\x{e9}[\x{e9}\p{Ll}]", "ÉÜéé", None),
+        (r"\p{Lu}\P{Lu}\x{e9}[\x{e9}\p{Ll}]", "Éüéa", Some("Éüéa")),
         (r"a(?#note)b", "ab", Some("ab")),
         (r"(?i)ABC", "xabc", Some("abc")),
         (r"a\Rb\h\v", "a\r\nb\t\n", Some("a\r\nb\t\n")),

@@ -127,7 +127,11 @@ impl<'p> Translator<'p> {
             'v' => self.written.push_str(r"[\n\x0b\f\r\x{85}\x{2028}\x{2029}]"),
             'V' => self.written.push_str(r"[^\n\x0b\f\r\x{85}\x{2028}\x{2029}]"),
             'e' => self.written.push_str(r"\x1b"),
-            'a' | 'f' | 'n' | 'r' | 't' | 'p' | 'P' => self.push_escaped(character),
+            'a' | 'f' | 'n' | 'r' | 't' => self.push_escaped(character),
+            'p' | 'P' => {
+                self.push_escaped(character);
+                self.copy_braces();
+            }
             'x' => self.hexadecimal(),
             'c' => match self.next() {
                 Some(control) if control.is_ascii() => {
@@ -160,6 +164,7 @@ impl<'p> Translator<'p> {
     fn hexadecimal(&mut self) {
         if self.rest().starts_with('{') {
             self.push_escaped('x');
+            self.copy_braces();
             return;
         }
         let mut code = 0;
@@ -176,6 +181,15 @@ impl<'p> Translator<'p> {
     fn push_escaped(&mut self, character: char) {
         self.written.push('\\');
         self.written.push(character);
+    }
+
+    /// Copies what stands in braces next, as the name of a property.
+    fn copy_braces(&mut self) {
+        if self.rest().starts_with('{') {
+            let end = self.rest().find('}').map_or(self.rest().len(), |end| end + 1);
+            self.written.push_str(self.rest().get(..end).unwrap_or_default());
+            self.at += end;
+        }
     }
 
     fn push_code(&mut self, code: u32) {

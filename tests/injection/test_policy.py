@@ -152,6 +152,25 @@ def validate_rcptto(transaction):
 """
 
 
+async def test_what_policy_set_for_a_mail_that_it_refuses_at_mail_ends_with_it(
+    run: Run, keys: KeyRing
+) -> None:
+    refusing = """
+from msys_track.policy.hooks import Rejection
+
+def validate_mailfrom(transaction):
+    if transaction.sender == "bad@s.example":
+        transaction.contexts.message.set("smtpapi_campaign_id", "bad")
+        return Rejection(code=553, text="5.1.8 not you")
+"""
+    it, client = await run(refusing)
+    await client.say("EHLO client")
+    assert await client.say("MAIL FROM:<bad@s.example>") == "553 5.1.8 not you"
+    for command in (b"MAIL FROM:<s@s.example>", b"RCPT TO:<a@r.example>", b"DATA", HTML + b"."):
+        assert (await client.say(command))[:3] in {"250", "354"}
+    assert campaigns(it, keys) == [{None}]
+
+
 async def test_a_failing_policy_is_passed_over_and_leaves_nothing_behind(
     run: Run, keys: KeyRing
 ) -> None:

@@ -410,7 +410,7 @@ class Acceptance:
         groups: dict[tuple[bool, str], list[_Failure]] = {}
         for each in failed:
             why = f"{each.error.code} {each.error.text}"
-            groups.setdefault((_is_final(each.error), why), []).append(each)
+            groups.setdefault((each.error.is_final, why), []).append(each)
         for (is_final, why), group in groups.items():
             take_over = spool.report if is_final else spool.keep
             queue_id = await self._give(passage, take_over, group, why)
@@ -613,10 +613,6 @@ def _make_defect() -> UpstreamError:
 
 def _is_size(parameter: str) -> bool:
     return parameter.upper().startswith("SIZE=")
-
-
-def _is_final(error: UpstreamError) -> bool:
-    return error.outcome == "refused" and error.code >= 500  # noqa: PLR2004 - RFC 5321 4.2.1
 
 
 def _find_envelope_id(passage: _Passage) -> str:

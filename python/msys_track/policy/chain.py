@@ -67,14 +67,15 @@ class Chain:
 
         If a file fails, what it set in this call is undone, and `on_failed` may reject.
         """
-        contexts = transaction.contexts
+        contexts, changes = transaction.contexts, transaction.changes
         for file in self._by_hook.get(hook, ()):
-            before = contexts.connection.save(), contexts.message.save()
+            before = contexts.connection.save(), contexts.message.save(), changes.save()
             try:
                 rejection, is_done = file.ask(hook, transaction)
             except PolicyFailedError as failure:
                 contexts.connection.restore(before[0])
                 contexts.message.restore(before[1])
+                changes.restore(before[2])
                 rejection, is_done = on_failed(failure), False
             if rejection is not None or is_done:
                 return rejection

@@ -372,7 +372,7 @@ class Spool:
         if parts:
             log.info("spool.split", **fields, recipients=len(parts))
             return partial(queue.split, clock=self._clock, copy=copy, parts=parts)
-        if _is_final(error):
+        if error.is_final:
             self._counters.add("spool.failed")
             log.warning("spool.refused", **fields)
             return partial(queue.fail, clock=self._clock, copy=copy, answer=answer)
@@ -385,7 +385,7 @@ class Spool:
             recipient,
             f"{error.code} {error.text}",
             due_seconds=self._find_pause(copy),
-            has_failed=_is_final(error),
+            has_failed=error.is_final,
         )
 
     def _defer(self, copy: KeptCopy, answer: str) -> Work[None]:
@@ -408,7 +408,3 @@ class Spool:
                 await asyncio.sleep(self._poll_seconds)
             else:
                 return
-
-
-def _is_final(error: UpstreamError) -> bool:
-    return error.outcome == "refused" and error.code >= 500  # noqa: PLR2004 - RFC 5321 section 4.2.1

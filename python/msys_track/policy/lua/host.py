@@ -64,7 +64,7 @@ class LuaPolicy:
             "max_variables": MAX_VARIABLES,
             "max_octets": MAX_OCTETS,
         }
-        self._files = LuaFiles(path, source, is_sandboxed=is_sandboxed)
+        self._files = LuaFiles(path, source)
         self._lock = Lock()
         self._outside = Outside(self._files)
         self._state: _State | None = _State(self._files, self._outside, self.settings)
@@ -107,7 +107,7 @@ class _State:
 
     def __init__(self, files: LuaFiles, outside: Outside, settings: dict[str, Any]) -> None:
         try:
-            lua: Any = importlib.import_module("lupa.lua54")
+            lua: Any = importlib.import_module("lupa.lua51")
         except ImportError as error:
             raise SettingsError(
                 "policies in Lua need the package lupa; install it with pip install 'lupa>=2.8'"
@@ -124,11 +124,11 @@ class _State:
             attribute_filter=_refuse_attribute,
             max_memory=self._max_bytes + _HEADROOM,
         )
-        load = runtime.eval("load")
+        load = runtime.eval("loadstring")
 
         def load_piece(name: str) -> Any:
             source = (_PIECES / f"{name}.lua").read_bytes()
-            return load(source, f"=msys-track/{name}.lua", "t")
+            return load(source, f"=msys-track/{name}.lua")
 
         names = [name for name in vars(Outside) if name[0] != "_" and name != "transaction"]
         functions = {name: getattr(outside, name) for name in names}
@@ -165,6 +165,9 @@ class _State:
         """
         answer = self._call_lua(hook, transaction)
         is_answered, code, reply, is_done, *changes = answer
+        if len(changes) == 1:
+            listed = changes[0]
+            changes = [listed[number] for number in range(1, len(listed) + 1)]
         if not is_answered:
             _, chunk, line, text = answer
             raise PolicyFailedError(

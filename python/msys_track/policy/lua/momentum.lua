@@ -3,14 +3,16 @@
 -- A call that is not here raises an error that names it, at the policy's line. Changes are returned
 -- with the answer, so a policy that fails sets nothing.
 
-local limits, json, contexts, outside = ...
+local compat, limits, json, contexts, outside = ...
 
-local concat, unpack = table.concat, table.unpack
+local concat, ipairs = table.concat, ipairs
 local error, format, getinfo = error, string.format, debug.getinfo
 local gsub, match, sub = string.gsub, string.match, string.sub
-local next, select, setmetatable = next, select, setmetatable
-local sort, tonumber, tostring, type, utf8_length = table.sort, tonumber, tostring, type, utf8.len
-local pack, time, tointeger, xpcall = table.pack, os.time, math.tointeger, xpcall
+local next, rawget, rawset = next, rawget, rawset
+local select, setmetatable = select, setmetatable
+local time, tonumber, tostring, type, xpcall = os.time, tonumber, tostring, type, xpcall
+local band, pack, sort, unpack = compat.band, compat.pack, compat.sort, compat.unpack
+local utf8_length = compat.utf8_length
 
 local MESSAGE, CONNECTION = contexts.MESSAGE, contexts.CONNECTION
 local MAX_LOG_LINES, MAX_LOG_TEXT = 20, 500
@@ -188,8 +190,8 @@ local string_meta = {
 local FROM, TO, COMPLETE = 1, 2, 4
 
 function msg:get_envelope2(flags, localpart_string, domain_string)
-  local address = flags & FROM ~= 0 and sender or flags & TO ~= 0 and recipient or ""
-  if flags & COMPLETE ~= 0 then
+  local address = band(flags, FROM) ~= 0 and sender or band(flags, TO) ~= 0 and recipient or ""
+  if band(flags, COMPLETE) ~= 0 then
     localpart_string.value = address
   else
     localpart_string.value, domain_string.value = localpart(address), domain(address)
@@ -211,7 +213,7 @@ local function set_code(method, number, text)
   if not value or value % 1 ~= 0 or value < 200 or value > 599 then
     error(format("%s: found code %s, allowed: 200 to 599", method, tostring(number)), CALLER)
   end
-  code = tointeger(value)
+  code = value
   text = text == nil and "" or tostring(text)
   reply = gsub(sub(text == "" and "Refused by policy" or text, 1, MAX_REPLY), "[^ -~]", "?")
 end
@@ -422,7 +424,9 @@ local function run_phase(callout)
   return false
 end
 
-local function run_hook(hook)
+local hook
+
+local function run_hook()
   local is_done
   for _, callout in ipairs(PHASES[hook] or { hook }) do
     is_done = run_phase(callout)
@@ -485,12 +489,13 @@ end
 --
 -- Returns true, code, reply, whether it was the last, then kind, name and value (false: deleted) of
 -- each change; or false, chunk, line and text of the failure.
-function policy.run(hook, thread_seconds, connection_count, ...)
+function policy.run(asked, thread_seconds, connection_count, ...)
+  hook = asked
   peer, listen, helo, user, sender, recipient = ...
   contexts.begin(connection_count, { select(7, ...) })
   code, reply, logged, running = nil, nil, 0, nil
   limits.start(false, thread_seconds)
-  local ok, result = xpcall(run_hook, locate_error, hook)
+  local ok, result = xpcall(run_hook, locate_error)
   limits.stop()
   if ok then
     return true, code, reply, result, contexts.changes()

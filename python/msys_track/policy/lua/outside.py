@@ -13,12 +13,14 @@ from msys_track.errors import describe_os_error
 from msys_track.logs import event_logger
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.hooks import Transaction
-from msys_track.policy.lua.dialect import ForbiddenSourceError
+from msys_track.policy.lua.dialect import ForbiddenSourceError, translate_source
 from msys_track.policy.lua.files import LuaFiles
 
 log = event_logger(__name__)
 
 _MAX_ANSWER: Final = 1 << 20
+_MAX_VALUES: Final = 7000
+"""Of one answer. Lua 5.1 takes 8,000 values at once."""
 _MAX_PARSED: Final = 16_384
 
 
@@ -81,6 +83,13 @@ class Outside:
         """Return the processor time of this thread alone, in seconds."""
         return thread_time()
 
+    def translate(self, source: str) -> tuple[bytes | None, str]:
+        """Return a text of Momentum's Lua as Lua 5.1, or None and the reason."""
+        try:
+            return translate_source(source.encode()), ""
+        except ForbiddenSourceError as error:
+            return None, f"line {error.line}: {error}"
+
     def source(self, module: str) -> tuple[bytes | None, str]:
         """Return a module's source and chunk name, or None and the reason."""
         try:
@@ -108,7 +117,7 @@ def _extract_components(texts: Sequence[str], component: str) -> tuple[str, ...]
 
 def _limit_size(values: Sequence[str]) -> tuple[str, ...]:
     kept, room = [], _MAX_ANSWER
-    for value in values:
+    for value in values[:_MAX_VALUES]:
         room -= len(value) + 64
         if room < 0:
             break

@@ -13,11 +13,15 @@ local limits = piece("limits")(
 local patterns = piece("patterns")(compat)
 local json = piece("json")(compat)
 local contexts = piece("contexts")(compat, json, settings)
-local policy = piece("momentum")(compat, limits, json, contexts, outside)
+local message = piece("message")(compat, limits, contexts, outside)
+local pcre = piece("pcre")(compat, limits, message, outside)
+local policy = piece("momentum")(compat, limits, json, contexts, outside, message, pcre)
 local environment = piece("library")(compat, limits, patterns, policy, settings.is_sandboxed)
 local compile = piece("chunks")(compat, limits, policy, environment, outside, settings.is_sandboxed)
 
-environment.msys, environment.json = policy.msys, json
+for name, value in next, policy.globals do
+  environment[name] = value
+end
 
 function policy.load_file(source, chunk)
   return policy.load(function()

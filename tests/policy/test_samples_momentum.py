@@ -328,7 +328,7 @@ def test_costs_of_time_and_words_of_ehlo_are_passed_over() -> None:
     assert sent.connection == {"slowed": "1"}
 
 
-@pytest.mark.parametrize("name", ["binding", "delivery_log"])
+@pytest.mark.parametrize("name", ["binding", "delivery_log", "inbound/sizes", "web"])
 def test_a_file_whose_hooks_are_never_called_starts_with_a_notice(name: str) -> None:
     with capture_logs() as lines:
         policy = load(name)
@@ -390,6 +390,20 @@ def test_header_changes_and_the_envelope_hold_in_both_orders(names: tuple[str, .
     assert sent.changes.sender == "news-jo=example.org@shop.example"
     assert "smtpapi_click_tracking" not in sent.message
     assert len(sent.failures) == 1
+
+
+def test_a_message_that_a_script_makes_fails_only_where_it_is_sent() -> None:
+    policy = load("new_message")
+    assert send(policy).failures == []
+    path = FOLDER / "new_message.lua"
+    name = "msys.core.ec_message_new():build"
+    assert send(policy, recipient="notify@shop.example").failures == [
+        f"{path}:14: validate_rcptto: {name} is not available here"
+    ]
+
+
+def test_mail_comes_by_esmtp_and_by_no_other_protocol() -> None:
+    assert send(load("protocols")).message == {"came_by": "esmtp"}
 
 
 def test_the_policy_editor_s_functions_are_there() -> None:

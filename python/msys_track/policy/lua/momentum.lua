@@ -84,6 +84,10 @@ local core = close_object("msys.core.", {
   ec_sockaddr_family = function(address)
     return find(tostring(address), ":.*:") and 10 or 2
   end,
+  -- Scripts often make a message that they send in few cases only: so it fails where it is used.
+  ec_message_new = function()
+    return close_object("msys.core.ec_message_new():", {})
+  end,
   ec_message_context_get = msg.context_get,
   ec_message_context_set = msg.context_set,
   ec_message_context_exists = msg.context_exists,
@@ -196,6 +200,11 @@ local msys = close_object("msys.", {
   unlock = do_nothing,
   pcre = close_object("msys.pcre.", pcre),
   policyeditor = close_object("msys.policyeditor.", editor),
+  http_lua = close_object("msys.http_lua.", {
+    registerModule = function()
+      message.pass_over("msys.http_lua.registerModule")
+    end,
+  }),
   log = function(level, ...)
     log(type(level) == "string" and level or "info", ...)
   end,

@@ -2,6 +2,8 @@
 
 local piece, outside, settings = ...
 
+local getfenv, next = getfenv, next
+
 local compat = piece("compat")()
 local limits = piece("limits")(
   compat,
@@ -24,10 +26,20 @@ for name, value in next, policy.globals do
   environment[name] = value
 end
 
+local is_module = false
+
 function policy.load_file(source, chunk)
   return policy.load(function()
-    compile(source, chunk)()
+    local main = compile(source, chunk)
+    local globals = getfenv(main)
+    main()
+    is_module = getfenv(main) ~= globals -- it has called `module`
   end)
+end
+
+-- Whether the main file is a module: other files require it.
+function policy.is_module()
+  return is_module
 end
 
 return policy

@@ -80,14 +80,16 @@ class LuaPolicy:
         places = self._state.places
         if faults := list(callouts.find_faults(places, also=(*PHASES, "init"))):
             raise SettingsError("\n".join(faults))
-        if not places and not self._outside.notices:
+        notices = list(callouts.find_notices(places, also=(*PHASES, "init")))
+        if self._state.is_module and not places:
+            notices.append((f"{path}:1", "a module: it has no hook, and what requires it calls it"))
+        if not places and not notices and not self._outside.notices:
             raise SettingsError(
                 f"{path}:1: no hook found; msys.registerModule is not called with a table that has"
                 f" one of {', '.join(callouts.HOOKS)}"
             )
         hooks = {**{hook.value: hook for hook in Hook}, **PHASES}
         self.hooks = frozenset(hooks[name] for name in places if name in hooks)
-        notices = list(callouts.find_notices(places, also=(*PHASES, "init")))
         for place, why in notices:
             log.warning("policy.notice", policy=path.name, at=place, why=why)
         self.notices = (*(f"{place}: {why}" for place, why in notices), *self._outside.notices)
@@ -118,6 +120,7 @@ class _State:
 
     Attributes:
         places: the place of each function that a module registered, by name.
+        is_module: whether the file calls `module`, so that others require it.
     """
 
     def __init__(self, files: LuaFiles, outside: Outside, settings: dict[str, Any]) -> None:
@@ -158,6 +161,7 @@ class _State:
         if answer is not True:
             _, chunk, line, text = answer
             raise SettingsError(f"{files.format_place(chunk, line)}: {text}")
+        self.is_module = bool(self._policy.is_module())
         flat = self._policy.functions() or ()
         self.places = {
             name: files.format_place(chunk, line)

@@ -416,6 +416,12 @@ message.constants = {
   EC_MSG_ENV_TO = TO,
   EC_MSG_ENV_COMPLETE = COMPLETE,
   P_ESMTP = ESMTP,
+  -- No mail comes by the others here. What counts of them is that they are different.
+  P_ECSTREAM = -1,
+  P_HTTP = -2,
+  P_INTERNAL = -3,
+  P_MM7 = -4,
+  P_SMPP = -5,
 }
 
 return message

@@ -3,7 +3,7 @@
 -- A call that is not here raises an error that names it, at the policy's line. Changes are returned
 -- with the answer, so a policy that fails sets nothing.
 
-local compat, limits, json, contexts, outside, message, pcre = ...
+local compat, limits, json, contexts, outside, message, pcre, editor = ...
 
 local concat, ipairs = table.concat, ipairs
 local error, format, getinfo = error, string.format, debug.getinfo
@@ -83,6 +83,10 @@ local core = close_object("msys.core.", {
   end,
   ec_sockaddr_family = function(address)
     return find(tostring(address), ":.*:") and 10 or 2
+  end,
+  -- Scripts often make a message that they send in few cases only: so it fails where it is used.
+  ec_message_new = function()
+    return close_object("msys.core.ec_message_new():", {})
   end,
   ec_message_context_get = msg.context_get,
   ec_message_context_set = msg.context_set,
@@ -165,6 +169,20 @@ local thread = close_object("thread.", {
   end,
 })
 
+-- There are no thread pools here: the work is done at once, and then what completes it. Who does not
+-- wait for the work is told nothing of it, as in Momentum; a failure of it is logged.
+local function run_in_pool(_, work, completion)
+  if not completion then
+    return limits.pcall(work)
+  end
+  local ok, problem = limits.pcall(work)
+  if not ok then
+    log("warning", "msys.runInPool:", problem)
+  elseif type(completion) == "function" then
+    completion()
+  end
+end
+
 local msys = close_object("msys.", {
   adaptive = close_object("msys.adaptive.", {
     registerRules = function()
@@ -181,6 +199,12 @@ local msys = close_object("msys.", {
   lock = do_nothing,
   unlock = do_nothing,
   pcre = close_object("msys.pcre.", pcre),
+  policyeditor = close_object("msys.policyeditor.", editor),
+  http_lua = close_object("msys.http_lua.", {
+    registerModule = function()
+      message.pass_over("msys.http_lua.registerModule")
+    end,
+  }),
   log = function(level, ...)
     log(type(level) == "string" and level or "info", ...)
   end,
@@ -190,10 +214,7 @@ local msys = close_object("msys.", {
     return ask(outside.addresses, text, component)
   end,
   registerModule = register,
-  -- There are no thread pools here: the work is done at once.
-  runInPool = function(_, work)
-    return limits.pcall(work)
-  end,
+  runInPool = run_in_pool,
 })
 
 -- A module of Momentum's that is missing here loads: policies often require more than they use.

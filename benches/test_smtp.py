@@ -38,7 +38,7 @@ STOCK = "aiosmtpd + aiosmtplib as documented"
 TUNED = "aiosmtpd + aiosmtplib, uvloop and a name for EHLO"
 DIRECT = "no relay: generator and sink alone"
 
-BARS = (Bar(TRACKING, 4, STOCK),)
+BARS = (Bar(TRACKING, 8, STOCK),)
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "msys-track"
 CONFIGURATION = """\

@@ -3,10 +3,11 @@ them."""
 
 import re
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests import process_tree
 
 _PORT = re.compile(r"(?:.*listens on [^ ]*:)?(\d+)")
 _ENDING_SECONDS = 10
@@ -35,10 +36,9 @@ class Process:
         return self._line()
 
     def cpu_seconds(self) -> float | None:
-        """User and system time of all threads so far; None where the system does not report it."""
+        """User and system time so far, workers included; None where the system does not say it."""
         try:
-            # What clock_getcpuclockid(3) makes of a process id on Linux.
-            return time.clock_gettime(~self._popen.pid << 3 | 2)
+            return process_tree.cpu_seconds(self._popen.pid)
         except (AttributeError, OSError):
             return None
 

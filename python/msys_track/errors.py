@@ -114,6 +114,11 @@ class UpstreamError(TrackingError):
         self.outcome = outcome
         self.recipient = recipient
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the upstream refused for good: another try would be refused too."""
+        return self.outcome == "refused" and self.code >= 500  # noqa: PLR2004 - RFC 5321 4.2.1
+
 
 class PartlyTakenError(UpstreamError):
     """An upstream over LMTP took the message for some recipients, and for others not.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from msys_track.config.configuration import Configuration, find_access_problems, make_configuration
+from msys_track.config.configuration import Configuration, find_dangers, make_configuration
 from msys_track.config.document import Document
 from msys_track.config.load import complete_document, read_document
 from msys_track.config.problems import Problem, in_order
@@ -34,6 +34,8 @@ class Checked:
     """None where the configuration itself, apart from the files that it names, has problems."""
     problems: tuple[Problem, ...]
     """The configuration's own in the order of its lines, then those of the files it names."""
+    policy_notices: tuple[str, ...] = ()
+    """What has no effect in its policy files, each as `file:line: what`."""
 
 
 def check_configuration(
@@ -51,11 +53,13 @@ def check_configuration(
     own = in_order([*document.problems, *reading.problems()])
     configuration = None if own else make_configuration(document, reading)
     if configuration is not None:
-        own = in_order(find_access_problems(document, reading, configuration))
+        own = in_order(find_dangers(document, reading, configuration))
+    faults, notices = _read_policies(document, reading)
     return Checked(
         document=document,
         configuration=None if own else configuration,
-        problems=(*own, *_check_named_files(document, reading)),
+        problems=(*own, *_check_named_files(document, reading), *faults),
+        policy_notices=notices,
     )
 
 
@@ -74,29 +78,40 @@ def _check_named_files(document: Document, reading: Reading) -> Iterator[Problem
                 load_private_key(file)
             except SettingsError as error:
                 yield document.problem(("dkim", domain, "private_key"), str(error))
-    yield from _check_access_files(document, reading)
+    yield from check_access_files(document, AccessSettings(**reading.values[AccessSettings]))
+
+
+def _read_policies(
+    document: Document, reading: Reading
+) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
+    """Read the policy files as a server does; return their faults and notices."""
     # A policy must run under the limits that were meant, or not at all.
     if any(path[0] == "policy" and path[1:2] != ("files",) for path, _ in reading.faults):
-        return
+        return (), ()
     limits = PolicySettings(**reading.values[PolicySettings])
+    faults: list[Problem] = []
+    notices: list[str] = []
     # Each file is loaded alone, so that the faults of each are reported.
     for place, file in reading.policy_files.items():
         try:
-            loading.load_policy(replace(limits, files=(file,)))
+            policy = loading.load_policy(replace(limits, files=(file,)))
         except SettingsError as error:
-            for line in str(error).splitlines():
-                yield document.problem(("policy", "files", place), line)
+            lines = str(error).splitlines()
+            faults += (document.problem(("policy", "files", place), line) for line in lines)
+        else:
+            notices += policy.notices if policy is not None else ()
+    return tuple(faults), tuple(notices)
 
 
-def _check_access_files(document: Document, reading: Reading) -> Iterator[Problem]:
-    rules = reading.values[AccessSettings]
+def check_access_files(document: Document, rules: AccessSettings) -> Iterator[Problem]:
+    """Find what is wrong with the users and the certificate that a document names."""
     try:
-        if users := rules.get("auth_users"):
-            read_users(users)
+        if rules.auth_users is not None:
+            read_users(rules.auth_users)
     except UsersError as error:
         yield document.problem(("proxy", "auth_users"), str(error))
     try:
-        if certificate := rules.get("tls_certificate"):
-            make_server_context(certificate, rules.get("tls_key"))
+        if rules.tls_certificate is not None:
+            make_server_context(rules.tls_certificate, rules.tls_key)
     except SettingsError as error:
         yield document.problem(("proxy", "tls_certificate"), str(error))

@@ -37,6 +37,11 @@ class PolicyFile(Protocol):
         """The hooks it has."""
         ...
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What has no effect here, found when it was read, each as `file:line: what`."""
+        ...
+
     def ask(self, hook: Hook, transaction: Transaction) -> Verdict:
         """Call one of its hooks.
 
@@ -62,19 +67,25 @@ class Chain:
         """The hooks that at least one file has."""
         return frozenset(self._by_hook)
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What has no effect here in any of the files, each as `file:line: what`."""
+        return tuple(notice for file in self.files for notice in file.notices)
+
     def call(self, hook: Hook, transaction: Transaction, on_failed: OnFailed) -> Rejection | None:
         """Call file by file until one rejects or ends the chain.
 
         If a file fails, what it set in this call is undone, and `on_failed` may reject.
         """
-        contexts = transaction.contexts
+        contexts, changes = transaction.contexts, transaction.changes
         for file in self._by_hook.get(hook, ()):
-            before = contexts.connection.save(), contexts.message.save()
+            before = contexts.connection.save(), contexts.message.save(), changes.save()
             try:
                 rejection, is_done = file.ask(hook, transaction)
             except PolicyFailedError as failure:
                 contexts.connection.restore(before[0])
                 contexts.message.restore(before[1])
+                changes.restore(before[2])
                 rejection, is_done = on_failed(failure), False
             if rejection is not None or is_done:
                 return rejection

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final, Protocol, Self, TypeAlias
 
 from msys_track.errors import PolicyFailedError
+from msys_track.policy.changes import DISCARD_REASON, Changes
 from msys_track.policy.context import Contexts
 from msys_track.policy.headers import Headers
 
@@ -55,7 +56,11 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """What a policy sees. Everything except the contexts is read-only."""
+    """What a policy sees, and its methods by which a policy changes the mail.
+
+    The attributes say what came in: a changed sender or recipient stands in `changes`. The header
+    shows what was changed in it.
+    """
 
     contexts: Contexts
     peer: str
@@ -74,15 +79,73 @@ class Transaction:
     """The bytes as received; None before `validate_data_spool`."""
     headers: Headers = field(default_factory=Headers, compare=False, repr=False)
     """The message's header, read once for all recipients; empty before there is a message."""
+    changes: Changes = field(default_factory=Changes)
+    """What policy wants changed: of the message, and at `validate_data_spool_each_rcpt` of the
+    recipient's own copy."""
+    id: str = ""
+    """Identifies the message in the log; empty before there is one."""
+    connection_id: str = ""
+    """Identifies the connection in the log."""
+    is_encrypted: bool = False
+    """Whether the connection uses TLS."""
+    can_relay: bool = True
+    """Whether the client may send to any recipient."""
+    connection_messages: int = 0
+    """Messages that were accepted on this connection before this one."""
+    connection_recipients: int = 0
+    """Recipients that were accepted on this connection so far."""
 
     def as_transaction(self) -> Self:
         """Return itself: what is made of a session's facts only where policy sees them."""
         return self
 
     def __post_init__(self) -> None:
-        message = b"" if self.message is None else self.message
-        if self.headers.message is not message:
-            object.__setattr__(self, "headers", Headers(message))
+        headers = self.headers
+        if headers.message is not self.message or headers.changes is not self.changes:
+            object.__setattr__(self, "headers", headers.view(self.message, self.changes))
+
+    def add_recipient(self, address: str) -> None:
+        """Give one more recipient a copy; it works until the message is there for each of them.
+
+        Raises:
+            ValueError: it is no address, there are too many, or it is too early or too late.
+        """
+        is_at_each_recipient = self.message is not None and self.recipient is not None
+        if self.sender is None or is_at_each_recipient:
+            raise ValueError(
+                "a recipient can be added from validate_mailfrom to validate_data_spool"
+            )
+        self.changes.add_recipient(address)
+
+    def set_recipient(self, address: str) -> None:
+        """Send the copy of the recipient at hand to another address.
+
+        Raises:
+            ValueError: it is no address, or this is not `validate_data_spool_each_rcpt`.
+        """
+        if self.message is None or self.recipient is None:
+            raise ValueError("a recipient can be changed in validate_data_spool_each_rcpt")
+        self.changes.set_recipient(address)
+
+    def set_sender(self, address: str) -> None:
+        """Change the reverse-path; empty for the null one.
+
+        Raises:
+            ValueError: it is no address, or there is no message yet.
+        """
+        if self.message is None:
+            raise ValueError("a sender can be changed from validate_data_spool on")
+        self.changes.set_sender(address)
+
+    def discard(self, reason: str = DISCARD_REASON) -> None:
+        """Accept the mail, or this recipient's copy, and send it to nobody.
+
+        Raises:
+            ValueError: there is no message yet.
+        """
+        if self.message is None:
+            raise ValueError("a mail can be discarded from validate_data_spool on")
+        self.changes.discard(reason)
 
 
 OnFailed: TypeAlias = Callable[[PolicyFailedError], Rejection | None]

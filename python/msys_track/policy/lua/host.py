@@ -37,7 +37,16 @@ _MESSAGE: Final = 1
 class LuaPolicy:
     """One file, with the modules that it requires from its folder."""
 
-    __slots__ = ("_files", "_lock", "_outside", "_state", "hooks", "path", "settings")
+    __slots__ = (
+        "_files",
+        "_lock",
+        "_outside",
+        "_state",
+        "hooks",
+        "notices",
+        "path",
+        "settings",
+    )
 
     def __init__(
         self,
@@ -69,13 +78,21 @@ class LuaPolicy:
         self._outside = Outside(self._files)
         self._state: _State | None = _State(self._files, self._outside, self.settings)
         places = self._state.places
-        if faults := list(callouts.find_faults(path, places, also=(*PHASES, "init"))):
+        if faults := list(callouts.find_faults(places, also=(*PHASES, "init"))):
             raise SettingsError("\n".join(faults))
+        notices = list(callouts.find_notices(places, also=(*PHASES, "init")))
+        if self._state.is_module and not places:
+            notices.append((f"{path}:1", "a module: it has no hook, and what requires it calls it"))
+        if not places and not notices and not self._outside.notices:
+            raise SettingsError(
+                f"{path}:1: no hook found; msys.registerModule is not called with a table that has"
+                f" one of {', '.join(callouts.HOOKS)}"
+            )
         hooks = {**{hook.value: hook for hook in Hook}, **PHASES}
         self.hooks = frozenset(hooks[name] for name in places if name in hooks)
-        for name in places:
-            if name not in hooks and callouts.is_momentums_own(name):
-                log.warning("policy.hook_is_never_called", policy=path.name, hook=name)
+        for place, why in notices:
+            log.warning("policy.notice", policy=path.name, at=place, why=why)
+        self.notices = (*(f"{place}: {why}" for place, why in notices), *self._outside.notices)
 
     def ask(self, hook: Hook, transaction: Transaction) -> Verdict:
         """Call the hook in the modules that have it.
@@ -103,6 +120,7 @@ class _State:
 
     Attributes:
         places: the place of each function that a module registered, by name.
+        is_module: whether the file calls `module`, so that others require it.
     """
 
     def __init__(self, files: LuaFiles, outside: Outside, settings: dict[str, Any]) -> None:
@@ -143,6 +161,7 @@ class _State:
         if answer is not True:
             _, chunk, line, text = answer
             raise SettingsError(f"{files.format_place(chunk, line)}: {text}")
+        self.is_module = bool(self._policy.is_module())
         flat = self._policy.functions() or ()
         self.places = {
             name: files.format_place(chunk, line)
@@ -192,6 +211,10 @@ class _State:
         helo, sender, recipient = transaction.helo, transaction.sender, transaction.recipient
         if recipient is None and transaction.recipients:
             recipient = transaction.recipients[0]
+        if transaction.changes:
+            changes = transaction.changes
+            sender = sender if changes.sender is None else changes.sender
+            recipient = recipient if changes.recipient is None else changes.recipient
         envelope = len(helo) + len(sender or "") + len(recipient or "")
         if envelope > _MAX_ENVELOPE:
             raise PolicyFailedError(
@@ -203,6 +226,7 @@ class _State:
             answer: tuple[Any, ...] = self._run(
                 hook.value,
                 thread_time(),
+                transaction.connection_id,
                 len(connection),
                 transaction.peer,
                 transaction.listen,

@@ -18,8 +18,8 @@ from msys_track.keys import file as key_file
 from msys_track.keys.ring import KeyRing
 from msys_track.service import assembly
 
-LAYERS = ("policy", "header", "peer", "listen", "listener", "default")
-"""The highest first."""
+LAYERS = ("policy", "recipient", "header", "peer", "listen", "listener", "default")
+"""The highest first; `recipient` is what the header says of one recipient alone."""
 
 BASE = {"open_tracking_enabled": True, "click_tracking_enabled": True}
 
@@ -36,7 +36,7 @@ class Attribute(NamedTuple):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        words = (self.variable, self.header, *[self.configured] * 3, "default")
+        words = (self.variable, *[self.header] * 2, *[self.configured] * 3, "default")
         return tuple(layer for layer, word in zip(LAYERS, words, strict=True) if word)
 
 
@@ -83,7 +83,7 @@ def cases() -> Iterator[Any]:
 
 def test_every_pair_of_layers_is_in_the_table() -> None:
     pairs = {len(attribute.layers) for attribute in ATTRIBUTES}
-    assert pairs == {2, 3, 5, 6}
+    assert pairs == {2, 4, 5, 6, 7}
     assert len(list(cases())) > 100
 
 
@@ -109,13 +109,23 @@ def configuration(folder: Path, attribute: Attribute, values: dict[str, Any]) ->
     return path
 
 
+def ask(attribute: Attribute, value: object) -> dict[str, Any]:
+    members: Any = value
+    for name in reversed((attribute.header or "").split(".")):
+        members = {name: members}
+    return dict(members)
+
+
 def message(attribute: Attribute, values: dict[str, Any]) -> bytes:
     lines = [b"Subject: x", b"Content-Type: text/html"]
+    requests: dict[str, Any] = {}
     if "header" in values:
-        members: Any = values["header"]
-        for name in reversed((attribute.header or "").split(".")):
-            members = {name: members}
-        lines.append(b"X-MSYS-API: " + json.dumps(members).encode())
+        requests = ask(attribute, values["header"])
+    if "recipient" in values:
+        own = ask(attribute, values["recipient"])
+        requests["x_msys_track"] = {"recipients": {"jo@Reader.example": own}}
+    if requests:
+        lines.append(b"X-MSYS-API: " + json.dumps(requests).encode())
     if "policy" in values:
         value = values["policy"]
         text = value if isinstance(value, str) else json.dumps(value)

@@ -9,6 +9,8 @@ from typing import Any, Literal, Self, TypeAlias
 
 from aiosmtpd.smtp import SMTP
 
+from msys_track.testing.fidelity import split_received
+
 EXTENSIONS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 1000000000")
 END = b"\r\n.\r\n"
 
@@ -41,7 +43,9 @@ class Taken:
     recipients: tuple[str, ...]
     parameters: tuple[str, ...]
     wire: bytes
-    """Dot-stuffed, without the line that ends the data."""
+    """Dot-stuffed, without the line that ends the data, and below `received`."""
+    received: bytes = b""
+    """The proxy's Received field; where there is one it is at the top."""
 
     @property
     def message(self) -> bytes:
@@ -60,7 +64,7 @@ class ScriptedUpstream:
     ) -> None:
         self.dialogues: list[Dialogue] = []
         self.arrived: list[bytes] = []
-        """Whole messages, whatever was answered."""
+        """Messages below their Received field, whatever was answered."""
         self.taken: list[Taken] = []
         self.most_connections = 0
         self.extensions = extensions
@@ -217,7 +221,7 @@ class Dialogue:
         answer = self._upstream.answer(command, default)
         if not await self.do(answer) or not answer.wire.startswith(b"354"):
             return answer.then == "listen"
-        wire = await self._read_to_the_dot()
+        received, wire = split_received(await self._read_to_the_dot())
         self._upstream.arrived.append(wire)
         end = " ".join(["DOT", *(f"TO:<{to}>" for to in self._recipients[:1])])
         verdict = self._upstream.answer(end, "250 2.0.0 Ok: queued as 4711")
@@ -228,6 +232,7 @@ class Dialogue:
                 recipients=tuple(self._recipients),
                 parameters=self._parameters,
                 wire=wire,
+                received=received,
             )
             self._upstream.taken.append(taken)
         self._sender, self._recipients = None, []

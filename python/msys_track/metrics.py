@@ -19,6 +19,7 @@ TRACKER_COUNTERS: Final = (
     "opens",  # pixels of an authentic link, expired and HEAD included
     "expired",  # authentic links past their time: answered as usual, no event
     "invalid_tokens",  # clicks and opens whose token is not ours, or was changed
+    "handed_on",  # links of another tracker that were sent on to it, HEAD included
     "not_found",  # paths that are not a tracked URL
     "refused_methods",  # anything but GET and HEAD
     "bad_requests",  # not HTTP, over a limit, or without a Host
@@ -63,6 +64,7 @@ COUNTERS: Final[Mapping[str, Metric]] = {
     "left_alone": Metric("Mails with something left alone.", "reason"),
     "log.dropped": Metric("Lines of the log that standard error did not take."),
     "messages.accepted": Metric("Mails that were accepted."),
+    "messages.discarded": Metric("Mails that policy discarded for all of their recipients."),
     "messages.partly_relayed": Metric("Mails of which some readers will never have a copy."),
     "messages.refused": Metric("Mails that were refused.", "why"),
     "messages.repeated": Metric("Mails repeated by clients that had not waited for the answer."),
@@ -70,6 +72,7 @@ COUNTERS: Final[Mapping[str, Metric]] = {
     "policy.continued": Metric("Mails that went on although policy failed."),
     "policy.refused": Metric("Mails refused because policy failed."),
     "policy.rejected": Metric("Commands that policy refused."),
+    "recipients.discarded": Metric("Recipients for whom policy discarded a mail."),
     "recipients.refused": Metric("Recipients that the upstream refused."),
     "sessions.ended": Metric("Sessions that a limit ended.", "why"),
     "sessions.failed": Metric("Sessions that a defect of ours ended."),

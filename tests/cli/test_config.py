@@ -22,7 +22,7 @@ from msys_track.keys import file as key_file
 CONF = """\
 smtpapi { }
 ESMTP_Listener {
-  TLS_Certificate = "/etc/pki/x.crt"
+  TLS_Ciphers = "DEFAULT"
   open_tracking_enabled = true
   Listen ":25" { tracking_domain = "click.example.com" }
   Listen "*:25" { click_tracking_enabled = true }
@@ -83,8 +83,8 @@ def test_what_is_passed_over_is_told_and_no_fault(folder: Path) -> None:
     result = run("config", "check", "ecelerity.conf")
     assert (result.exit_code, result.stdout) == (0, "ecelerity.conf: no faults\n")
     assert result.stderr == (
-        "ignored: ecelerity.conf:3: esmtp_listener.tls_certificate: not enforced by msys-track; "
-        "protect its ports by other means\n"
+        "ignored: ecelerity.conf:3: esmtp_listener.tls_ciphers: not an option of msys-track, "
+        "whose TLS is 1.2 or newer, with the system's ciphers\n"
         "warning: default: click_tracking_scheme is http, so links to https become http; set it "
         "to https or same, or set allow_downgrade\n"
     )
@@ -95,15 +95,17 @@ def test_what_is_passed_over_is_told_and_no_fault(folder: Path) -> None:
 def test_a_port_that_would_be_an_open_relay_is_a_fault(
     folder: Path, command: tuple[str, ...]
 ) -> None:
-    write(folder, CONF.replace("open_relay = true", ""), "ecelerity.conf")
+    relay = 'Open_Relay = false\n  Listen ":25"'
+    text = CONF.replace("open_relay = true", "").replace('Listen ":25"', relay)
+    write(folder, text, "ecelerity.conf")
     option = ("--config",) if command == ("proxy",) else ()
     result = run(*command, *option, "ecelerity.conf")
     assert (result.exit_code, result.stdout) == (2, "")
     assert (
-        'ecelerity.conf:5: listen ":25": msys-track does not enforce these options: '
-        "esmtp_listener.TLS_Certificate (ecelerity.conf:3); say who may send to 0.0.0.0:25 by "
-        "networks or auth_users in msys_track { }, listen on a loopback address, or write "
-        "msys_track { open_relay = true } if something else, such as a firewall, protects it\n"
+        'ecelerity.conf:6: Listen ":25": esmtp_listener.Open_Relay (ecelerity.conf:5) asks for '
+        'less relaying, but nothing says who may send: write Relay_Hosts = ( "10.0.0.0/8" ), or '
+        "networks or auth_users in msys_track { }; or, if something else, such as a firewall, "
+        "protects the port, msys_track { open_relay = true }\n"
     ) in result.stderr
     assert not (folder / "msys-track-keys.toml").exists()
 
@@ -267,8 +269,8 @@ def test_what_is_ignored_is_told_while_converting(folder: Path) -> None:
     keys = folder / "msys-track-keys.toml"
     assert result.stderr.splitlines() == [
         (
-            "ignored: ecelerity.conf:3: esmtp_listener.tls_certificate: not enforced by "
-            "msys-track; protect its ports by other means"
+            "ignored: ecelerity.conf:3: esmtp_listener.tls_ciphers: not an option of msys-track, "
+            "whose TLS is 1.2 or newer, with the system's ciphers"
         ),
         f"{keys.name}: not there yet; next: msys-track keys new {keys.name}",
     ]

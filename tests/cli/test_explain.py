@@ -223,7 +223,7 @@ def test_without_a_configuration_it_says_so_and_how_to_name_one(
 
 def test_who_explains_needs_no_keys(folder: Path) -> None:
     config = folder / "ecelerity.conf"
-    text = 'ESMTP_Listener { Listen "127.0.0.1:25" { } }\nGateway = "127.0.0.1"\n'
+    text = 'ESMTP_Listener { Listen "127.0.0.1:26" { } }\nGateway = "127.0.0.1"\n'
     config.write_text(text, "utf-8")
     before = sorted(folder.iterdir())
     result = explain("mail.eml", "--config", config, *TO)

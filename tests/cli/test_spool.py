@@ -28,9 +28,7 @@ def keep(folder: Path, deliveries: Sequence[Delivery] = COPIES) -> str:
         spool = Spool(SpoolSettings(path=folder), upstream, Counters(), hostname="proxy.test")
         await spool.start()
         try:
-            return await spool.keep(
-                "from@example.com", ("RET=HDRS",), deliveries, envelope_id="e1", why="451 4.4.1 x"
-            )
+            return await spool.keep(("RET=HDRS",), deliveries, envelope_id="e1", why="451 4.4.1 x")
         finally:
             await spool.close()
 

@@ -95,7 +95,7 @@ def test_a_listener_of_momentums_form_needs_an_upstream(tmp_path: Path) -> None:
     text = 'smtpapi {}\nESMTP_Listener {\n Listen ":25" {}\n}\n'
     (found,) = list_faults(tmp_path, "ecelerity.conf", text)
     assert found.removeprefix(f"{tmp_path / 'ecelerity.conf'}:3: ") == (
-        "proxy.upstream: missing; an upstream is needed: "
+        "msys_track.upstream: missing; an upstream is needed: "
         'write Gateway = "host" or msys_track { upstream = "host:port" }, '
         "or give --upstream host:port"
     )

@@ -205,3 +205,24 @@ def test_where_no_mail_is_tracked_nothing_loses_https(folder: Path) -> None:
     assert (
         find_warnings(check_text(folder, f"keys = 'keys.toml'\nsmtpapi = false\n{PROXY}")[1]) == ()
     )
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_circle"),
+    [
+        ("https://click.shop.example", True),
+        ("http://CLICK.shop.example:8080", True),
+        ("https://old.shop.example", False),
+        ("refuse", False),
+    ],
+)
+def test_foreign_links_that_are_handed_on_to_the_own_domain_have_a_warning(
+    folder: Path, origin: str, *, is_circle: bool
+) -> None:
+    text = (
+        "keys = 'keys.toml'\n[listener]\ntracking_domain = 'click.shop.example'\n"
+        f"[tracker]\nstore = 'events.sqlite'\nunknown_links = '{origin}'\n"
+    )
+    warnings = find_warnings(check_text(folder, text)[1])
+    begins = [f"tracker.unknown_links: {origin} is the tracking domain click.shop.example"]
+    assert [each.partition(";")[0] for each in warnings] == begins * is_circle

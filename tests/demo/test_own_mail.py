@@ -15,6 +15,7 @@ from msys_track.demo.stage import Stage
 from msys_track.demo.tour import tour
 from msys_track.events import Event, EventType
 from msys_track.reasons import Reason
+from msys_track.testing.fidelity import split_received
 from msys_track.testing.sender import Answer
 from msys_track.testing.sink import Arrival
 
@@ -195,7 +196,12 @@ async def test_a_further_reader_whose_copy_is_not_tracked_is_noticed(
     content = b"X-MSYS-API: " + TO_ALL + b"\r\n" + HTML + b"\r\n" + LINK + b"\r\n"
     untracked = b"Cc: c@x.example\r\n" + HTML + b"\r\n" + LINK + b"\r\n"
     to = "c@x.example"
-    spoil(lambda each: [replace(each, message=untracked) if to in each.recipients else each])
+
+    def leave(each: Arrival) -> list[Arrival]:
+        received, _ = split_received(each.message)
+        return [replace(each, message=received + untracked) if to in each.recipients else each]
+
+    spoil(leave)
     ledger, _ = await show_mail(stage, content)
     what = "links and pixels in c@x.example's copy, as the product says"
     assert [each.what for each in ledger.find_failures()] == [what]
@@ -288,6 +294,25 @@ async def test_of_many_links_some_are_shown_and_a_thousand_clicked(stage: Stage)
     assert "http://a.example/25" not in page
     assert "and 975 more" in page
     assert "1 open, 1,000 clicks" in page
+
+
+@pytest.mark.parametrize(
+    "spoil_field",
+    [
+        lambda message: split_received(message)[1],
+        lambda message: split_received(message)[0] + message,
+        lambda message: message.replace(b"(msys-track)", b"(other)", 1),
+    ],
+    ids=["missing", "twice", "of another"],
+)
+async def test_a_received_field_that_is_not_just_one_of_ours_is_noticed(
+    stage: Stage, spoil: Spoil, spoil_field: Callable[[bytes], bytes]
+) -> None:
+    spoil(lambda each: [replace(each, message=spoil_field(each.message))])
+    ledger, _ = await show_mail(stage, HTML + b"\r\n" + LINK)
+    assert f"one Received field of the proxy at the top of {OWN}" in [
+        each.what for each in ledger.find_failures()
+    ]
 
 
 async def test_a_copy_that_was_changed_is_noticed(stage: Stage, spoil: Spoil) -> None:

@@ -1,11 +1,13 @@
 import socket
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from msys_track.demo.stage import Stage, open_stage
 from msys_track.errors import SettingsError
+from msys_track.testing.fidelity import split_received
 from msys_track.testing.sink import Arrival
 
 pytestmark = pytest.mark.anyio
@@ -39,9 +41,12 @@ async def test_a_mail_that_was_answered_is_among_the_arrivals(stage: Stage) -> N
     message = b".\r\n..dots\r\n\r\n" + b"x" * 5_000 + b"\r\n"
     answer = await stage.send("a@example.com", ["b@example.net"], message)
     assert answer.is_accepted
-    assert stage.arrivals() == [
-        Arrival(sender="a@example.com", recipients=("b@example.net",), message=message)
-    ]
+    (arrival,) = stage.arrivals()
+    received, below = split_received(arrival.message)
+    assert b"\tfor <b@example.net>;" in received
+    assert replace(arrival, message=below) == Arrival(
+        sender="a@example.com", recipients=("b@example.net",), message=message
+    )
     assert stage.arrivals() == []
 
 

@@ -17,6 +17,7 @@ from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.dispatch.library import rewrite
 from msys_track.errors import PolicyRefusedError, RewriteError
 from msys_track.keys.ring import Claims, KeyRing
+from msys_track.options.arguments import Arguments
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.guard import Guard
@@ -420,3 +421,75 @@ def test_bcc_leak() -> None:
     for copy in copies:
         assert b"secret" not in copy.message
         assert b"Subject: hello\r\n" in copy.message
+
+
+OWN = api(
+    {
+        "campaign_id": "spring",
+        "metadata": {"of": "all"},
+        "cc": ["cc@example.com"],
+        "x_msys_track": {
+            "recipients": {
+                "b@EXAMPLE.com": {"metadata": {"of": "b"}, "tags": ["x"]},
+                "c@example.com": {"options": {"open_tracking": False, "click_tracking": False}},
+                "nobody@example.com": {"campaign_id": "of nobody"},
+            }
+        },
+    }
+)
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_what_the_header_asks_for_one_recipient_holds_for_that_one_alone(engine: str) -> None:
+    of = {copy.readers[0].address: copy for copy in copies(OWN, ON, engine=engine)}
+    assert all(b"x_msys_track" not in copy.message for copy in of.values())
+    said = {
+        address: {(each.engagement.metadata, each.engagement.tags) for each in open_all(copy)}
+        for address, copy in of.items()
+    }
+    of_all = {('{"of":"all"}', ())}
+    assert said["a@example.com"] == said["cc@example.com"] == of_all
+    assert said["b@example.com"] == {('{"of":"b"}', ("x",))}
+    assert said["c@example.com"] == set()
+    options = {address: copy.resolved for address, copy in of.items() if copy.resolved}
+    assert {each.campaign_id.value for each in options.values()} == {"spring"}
+    sources = [each.source for each in options["b@example.com"].metadata.chain()]
+    assert sources == ["header (recipient)", "header", "default"]
+
+
+def test_policy_and_the_call_stand_above_what_the_header_asks_for_one_recipient() -> None:
+    dispatcher = Dispatcher(keys=KEYS, options=ON)
+    by_call = dispatcher.copy_for(
+        "b@example.com", OWN, now=NOW, arguments=Arguments(metadata='{"of":"call"}')
+    )
+    assert {each.engagement.metadata for each in open_all(by_call)} == {'{"of":"call"}'}
+    assert {each.engagement.tags for each in open_all(by_call)} == {("x",)}
+    by_policy = copies(OWN, ON, make_transaction(smtpapi_tags='["policy"]'))
+    (own,) = [copy for copy in by_policy if copy.readers[0].address == "b@example.com"]
+    assert {each.engagement.tags for each in open_all(own)} == {("policy",)}
+    assert {each.engagement.metadata for each in open_all(own)} == {'{"of":"b"}'}
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("options", [ON, TrackingOptions()], ids=["tracked", "untracked"])
+def test_escaped_curly_braces_are_taken_back_where_that_is_switched_on(
+    options: TrackingOptions, engine: str
+) -> None:
+    message = (
+        b'X-MSYS-API: {"campaign_id": "' + b"{{opening_double_curly()}}" * 3 + b'"}\r\n'
+        b"Subject: {{opening_double_curly()}}x{{closing_double_curly()}}\r\n"
+        b"Content-Type: text/html\r\n\r\n<body>{{closing_double_curly()}}"
+        b"<a href='http://e.com/?q={{opening_double_curly()}}'>x</a></body>\r\n"
+    )
+    (kept, *_) = copies(message.replace(b"X-MSYS-API", b"X-Other"), options, engine=engine)
+    assert b"Subject: {{opening_double_curly()}}x" in kept.message
+    on = replace(options, unescape_curly_macros=True)
+    (copy, *_) = copies(message, on, engine=engine)
+    assert b"Subject: {{x}}\r\n" in copy.message
+    assert b"<body>}}<a" in copy.message
+    assert copy.resolved is not None
+    assert copy.resolved.campaign_id.value == "{{{{{{"
+    if options is ON:
+        assert "http://e.com/?q={{" in {each.target for each in open_all(copy)}
+    else:
+        assert b"<a href='http://e.com/?q={{'>" in copy.message

@@ -28,7 +28,8 @@ _KEPT = re.compile(r"\bkept\b")
 _SERVED = re.compile(r"^554[ -]5\.3\.0 sent to (.*?)\r?$", re.MULTILINE)
 """The line of such a refusal that names them."""
 _NOTE_SECONDS = 0.5
-"""So long it takes at most, on a busy disk, until a worker has noted in the spool what it sent."""
+"""So long it takes at most on a busy machine until a worker has noted what the spool sent, and
+until a sink answers a worker that is dead already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,12 +264,12 @@ def read_journal(file: Path) -> Journal:
 
 
 def _is_unnoted(entry: Entry, kills: Sequence[float]) -> bool:
-    """Whether a worker was killed in the moment in which this copy's answer came."""
+    """Whether a worker was killed about the moment in which this copy was answered."""
     at = entry.answered_at
     if at is None:
         return False
-    following = bisect_left(kills, at)
-    return following < len(kills) and kills[following] - at <= _NOTE_SECONDS
+    following = bisect_left(kills, at - _NOTE_SECONDS)
+    return following < len(kills) and kills[following] <= at + _NOTE_SECONDS
 
 
 def _find_crossings(arrival: Arrival, keys: KeyRing) -> Iterator[str]:

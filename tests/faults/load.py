@@ -33,6 +33,7 @@ class Clients:
         self._prefix = prefix
         self._numbers = itertools.count()
         self._queue: deque[str] = deque()
+        self._over = 0
         self._makes_new = True
         self._running: list[asyncio.Task[None]] = []
 
@@ -41,8 +42,8 @@ class Clients:
 
     @property
     def accepted(self) -> int:
-        """Mails that got 250 so far."""
-        return sum(mail.is_over for mail in self.sent.values())
+        """Mails that got 250, or were refused for good, so far."""
+        return self._over
 
     @property
     def refusals(self) -> int:
@@ -74,7 +75,7 @@ class Clients:
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     def _has_work(self) -> bool:
-        return any(not mail.is_over for mail in self.sent.values())
+        return self._over < len(self.sent)
 
     async def _use(self, connection: "Connection") -> None:
         """Send mails over one connection until it fails or has sent its share."""
@@ -93,7 +94,9 @@ class Clients:
                     is_pipelined=self._random.random() < 0.5,
                 )
             )
-            if not mail.is_over:
+            if mail.is_over:
+                self._over += 1
+            else:
                 self._queue.append(mail_id)
                 await asyncio.sleep(_RETRY_SECONDS)
             if not mail.tries[-1].answer:

@@ -304,8 +304,9 @@ async def test_the_size_told_upstream_is_that_of_the_copy(connect: Connect) -> N
     await client.envelope(*THREE[:2], sender="<a@example.com> SIZE=12 BODY=8BITMIME")
     assert (await client.data(HTML_WIRE)).startswith("250 ")
     for taken in harness.upstream.taken:
-        assert taken.parameters == ("BODY=8BITMIME", f"SIZE={len(taken.message)}")
-    largest = max(len(each.message) for each in harness.upstream.taken)
+        size = len(taken.received + taken.message)
+        assert taken.parameters == ("BODY=8BITMIME", f"SIZE={size}")
+    largest = max(len(each.received + each.message) for each in harness.upstream.taken)
     asked = next(each for each in harness.upstream.commands if each.startswith("MAIL"))
     assert asked == f"MAIL FROM:<a@example.com> BODY=8BITMIME SIZE={largest}"
 
@@ -324,23 +325,21 @@ class RecordingSpool(Spool):
         """What was done, why, and for each copy what is to be sent."""
 
     async def keep(
-        self, sender: str, _: Any, deliveries: Iterable[Delivery], *, envelope_id: str, why: str
+        self, _: Any, deliveries: Iterable[Delivery], *, envelope_id: str, why: str
     ) -> str:
-        return self._take("keep", sender, deliveries, envelope_id, why)
+        return self._take("keep", deliveries, envelope_id, why)
 
     async def report(
-        self, sender: str, _: Any, deliveries: Iterable[Delivery], *, envelope_id: str, why: str
+        self, _: Any, deliveries: Iterable[Delivery], *, envelope_id: str, why: str
     ) -> str:
-        return self._take("report", sender, deliveries, envelope_id, why)
+        return self._take("report", deliveries, envelope_id, why)
 
-    def _take(
-        self, done: str, sender: str, deliveries: Iterable[Delivery], envelope_id: str, why: str
-    ) -> str:
-        assert sender == "from@example.com"
+    def _take(self, done: str, deliveries: Iterable[Delivery], envelope_id: str, why: str) -> str:
         assert envelope_id
         if self.error is not None:
             raise self.error
         self.kept += [(done, why, each) for each in deliveries]
+        assert {each.sender for _, _, each in self.kept} == {"from@example.com"}
         return "Q1"
 
 

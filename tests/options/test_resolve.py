@@ -63,6 +63,7 @@ ATTRIBUTES = [
     Attribute("foreign_opt_outs", False, SWITCH),
     Attribute("spare_url_text", False, SWITCH),
     Attribute("strip_text_options", False, SWITCH),
+    Attribute("unescape_curly_macros", False, SWITCH),
     Attribute("pixel_placeholder", "", ("<!-- pixel -->",)),
 ]
 VARIABLES = {

@@ -44,6 +44,32 @@ def test_the_peer_comes_before_the_listening_address_and_that_before_the_listene
     assert SCOPES.layers("127.0.0.1:26", ip_address("192.0.2.1")) == (LISTENER, MODULE)
 
 
+def test_what_a_narrow_network_does_not_set_the_wider_one_of_its_table_sets() -> None:
+    nested = {"10.1.2.0/24": "bulk", "10.1.0.0/16": None, "10.0.0.0/8": None, "::/0": None}
+    at, everywhere = (
+        {name: Scope(name=f"{where} {name}", pathway=way) for name, way in nested.items()}
+        for where in ("listen", "peer")
+    )
+    scopes = Scopes(
+        peers=Networks({ip_network(name): scope for name, scope in everywhere.items()}),
+        listens={
+            ":25": Listen(
+                scope=LISTEN,
+                peers=Networks({ip_network(name): scope for name, scope in at.items()}),
+            )
+        },
+        pathways={"bulk": (BULK,)},
+    )
+    names = [scope.name for scope in scopes.layers(":25", ip_address("10.1.2.3"))]
+    assert names == [
+        "listen 10.1.2.0/24", 'pathway "bulk"', "listen 10.1.0.0/16", "listen 10.0.0.0/8",
+        "peer 10.1.2.0/24", "peer 10.1.0.0/16", "peer 10.0.0.0/8", LISTEN.name, "listener",
+    ]  # fmt: skip
+    beside = scopes.layers(":25", ip_address("10.1.3.3"))
+    assert beside[:2] == (at["10.1.0.0/16"], at["10.0.0.0/8"])
+    assert scopes.layers(":25", ip_address("10.1.4.4")) is beside
+
+
 def test_the_pathway_that_policy_chose_comes_before_all_others() -> None:
     layers = SCOPES.layers(None, None, "bulk")
     assert layers == (BULK_OF_GROUP, BULK, GROUP, LISTENER, MODULE)
@@ -79,7 +105,7 @@ networks_6 = st.builds(
     address=st.builds(IPv4Address, st.integers(0, 2**32 - 1)),
     edge=st.integers(-1, 1),
 )
-def test_an_address_has_the_value_of_the_most_specific_network_around_it(
+def test_an_address_has_the_values_of_all_networks_around_it_the_narrowest_first(
     networks: list[object], address: IPv4Address, edge: int
 ) -> None:
     values = {network: str(network) for network in networks}
@@ -91,8 +117,8 @@ def test_an_address_has_the_value_of_the_most_specific_network_around_it(
             asked += [end + edge] if 0 <= int(end) + edge <= last else []
     for each in asked:
         around = [n for n in values if n.version == each.version and each in n]  # type: ignore[attr-defined, operator]
-        best = max(around, key=lambda n: n.prefixlen, default=None)  # type: ignore[attr-defined]
-        assert found.find(each) == (None if best is None else str(best))
+        around.sort(key=lambda n: n.prefixlen, reverse=True)  # type: ignore[attr-defined]
+        assert found.find(each) == tuple(map(str, around))
 
 
 def test_ten_thousand_networks_are_told_apart() -> None:
@@ -106,7 +132,8 @@ def test_ten_thousand_networks_are_told_apart() -> None:
     for network in some:
         address = network.network_address
         around = [each for each in networks if address in each]
-        assert table.find(address) == networks[max(around, key=lambda each: each.prefixlen)]
+        around.sort(key=lambda each: each.prefixlen, reverse=True)
+        assert table.find(address) == tuple(networks[each] for each in around)
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,16 @@ from msys_track.smtpapi.header import ApiHeader, parse_header
 from msys_track.smtpapi.mailbox import Mailbox
 
 SAFE_REPLY = re.compile(r"5\.6\.0 [ -~]{1,394}")
-NO_OBJECT: list[object] = [None, 1, True, [], "{}"]
-NO_ARRAY: list[object] = [None, 1, True, {}, "a@b.test"]
-NO_STRING: list[object] = [None, 1, True, [], {}]
+NO_OBJECT: list[object] = [1, True, [], "{}"]
+NO_ARRAY: list[object] = [1, True, {}, "a@b.test"]
+NO_STRING: list[object] = [1, True, [], {}]
 NO_BOOLEAN: list[object] = ["true", 1, 0, 1.0, [], {}]
 BOOLEANS = [
     "open_tracking", "click_tracking", "transactional", "initial_open", "skip_suppression",
     "inline_css", "sandbox", "perform_substitutions",
 ]  # fmt: skip
-KNOWN = ["campaign_id", "metadata", "tags", "options", "cc", "bcc", "archive"]
+KNOWN = ["campaign_id", "metadata", "tags", "options", "cc", "bcc", "archive", "x_msys_track"]
+RECIPIENTS = "x_msys_track.recipients"
 KNOWN_OPTIONS = ["open_tracking", "click_tracking", "transactional", "ip_pool", "sandbox"]
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=80)
@@ -30,7 +31,13 @@ values = st.recursive(
     max_leaves=10,
 )
 options = st.dictionaries(st.sampled_from(KNOWN_OPTIONS) | st.text(max_size=5), values)
-headers = st.dictionaries(st.sampled_from(KNOWN) | st.text(max_size=5), values | options)
+requests = st.dictionaries(st.sampled_from(KNOWN) | st.text(max_size=5), values | options)
+extensions = st.fixed_dictionaries(
+    {"recipients": st.dictionaries(st.sampled_from(["a@b.test", "c@d.test", "x"]), requests)}
+)
+headers = st.dictionaries(
+    st.sampled_from(KNOWN) | st.text(max_size=5), values | options | extensions
+)
 
 
 def parse_members(members: object) -> ApiHeader:
@@ -48,6 +55,10 @@ def check_is_safe(value: bytes) -> ApiHeader | None:
         return None
     assert header is not None
     return header
+
+
+def ask_of_recipients(recipients: object) -> dict[str, object]:
+    return {"x_msys_track": {"recipients": recipients}}
 
 
 def refusal(*fields: bytes) -> str:
@@ -86,6 +97,11 @@ def test_absent_and_null_options_are_neither_on_nor_off() -> None:
     assert parse_members({"options": {"open_tracking": False}}).open_tracking is False
 
 
+@pytest.mark.parametrize("key", KNOWN)
+def test_a_key_that_is_null_is_absent(key: str) -> None:
+    assert parse_members({key: None}) == ApiHeader()
+
+
 JSON_ERROR = "5.6.0 JSON parsing error in X-MSYS-API (line 1, column "
 
 
@@ -112,7 +128,8 @@ def test_a_rejection_has_its_documented_text(fields: list[bytes], text: str) -> 
         ("", ["metadata", "options"], "json object", NO_OBJECT),
         ("", ["tags", "cc", "bcc", "archive"], "json array", NO_ARRAY),
         ("options.", BOOLEANS, "boolean", NO_BOOLEAN),
-        ("options.", ["ip_pool", "dkim_key"], "string", NO_STRING[1:]),
+        ("options.", ["ip_pool", "dkim_key"], "string", NO_STRING),
+        ("", ["x_msys_track"], "json object", NO_OBJECT),
     ],
 )
 def test_a_key_of_another_type_is_refused_by_name(
@@ -124,7 +141,42 @@ def test_a_key_of_another_type_is_refused_by_name(
         assert said == f"5.6.0 X-MSYS-API '{prefix}{key}' must be of type '{wanted}'"
 
 
-@pytest.mark.parametrize("tag", NO_STRING)
+OPEN = "the field ends inside its object: continuation lines begin with a space or tab"
+
+
+@pytest.mark.parametrize(
+    "end", ['{"metadata": {"a": 1}', '{"metadata": {"a": 1},', "{", '{"a": "b']
+)
+def test_a_value_that_ends_inside_its_object_tells_how_lines_are_continued(end: str) -> None:
+    assert refusal(end.encode()).endswith(f"; {OPEN})")
+
+
+@pytest.mark.parametrize("value", ['{"a" 1}', "[", '"a', '{"a": 1}}', "nonsense"])
+def test_another_mistake_does_not(value: str) -> None:
+    assert OPEN not in refusal(value.encode())
+
+
+@pytest.mark.parametrize("value", ['\ufeff{"a": 1}', '{\ufeff"a": 1}', '{"a":\r\n \ufeff1}'])
+def test_a_byte_order_mark_is_named(value: str) -> None:
+    assert "a byte order mark, which JSON does not have" in refusal(value.encode())
+
+
+def test_a_mistake_in_a_long_value_is_told_with_what_stands_around_it() -> None:
+    tags = ", ".join(f'"tag {number}"' for number in range(40))
+    text = f'{{"tags": [{tags}] "campaign_id": "spring", "metadata": {{"name": "Zoë"}}}}'
+    column = text.index('"campaign_id"') + 1
+    assert refusal(text.encode()) == (
+        f"{JSON_ERROR}{column}: expecting ',' delimiter; near: "
+        '7", "tag 38", "tag 39"] "campaign_id": "spring")'
+    )
+
+
+def test_what_stands_around_a_mistake_has_no_address_that_lost_its_at_sign() -> None:
+    text = '{"metadata": {"a": 1}, "tags": ["a", "b"] "cc": ["a.long.local.part@reader.test"]}'
+    assert "a.long" not in refusal(text.encode())
+
+
+@pytest.mark.parametrize("tag", [None, *NO_STRING])
 def test_a_tag_that_is_not_a_string_is_refused_by_its_place(tag: object) -> None:
     value = json.dumps({"tags": ["fine", tag]}).encode()
     assert refusal(value) == "5.6.0 X-MSYS-API 'tags[1]' must be of type 'string'"
@@ -170,6 +222,81 @@ def test_an_entry_that_mail_can_not_be_sent_to_is_refused(
 def test_equal_fields_count_once_however_they_are_folded() -> None:
     header = parse_header([b' {"tags": ["a"]}\r\n', b'{"tags":\r\n ["a"]}\r\n'])
     assert header == ApiHeader(tags=("a",))
+
+
+def test_a_recipient_may_have_requests_of_their_own() -> None:
+    jo = {"options": {"click_tracking": False}, "metadata": {"id": 7}, "campaign_id": "vip",
+          "tags": ["x", "x"]}  # fmt: skip
+    header = parse_members(
+        {
+            "campaign_id": "spring",
+            **ask_of_recipients({"jo@Example.COM": jo, "ann@example.com": {}, "b@c.test": None}),
+        }
+    )
+    assert header.campaign_id == "spring"
+    assert header.find_recipient("jo@example.com") == ApiHeader(
+        click_tracking=False, metadata='{"id":7}', campaign_id="vip", tags=("x",)
+    )
+    assert header.find_recipient("ann@EXAMPLE.com") == ApiHeader()
+    assert header.find_recipient("b@c.test") is None
+    assert header.find_recipient("JO@example.com") is None
+
+
+@pytest.mark.parametrize("nothing", [None, {}, {"recipients": None}, {"recipients": {}}])
+def test_without_a_recipient_the_extension_asks_for_nothing(nothing: object) -> None:
+    assert parse_members({"x_msys_track": nothing}) == ApiHeader()
+
+
+@pytest.mark.parametrize(
+    ("recipients", "said"),
+    [
+        ([], f"'{RECIPIENTS}' must be of type 'json object'"),
+        ({"a@b.test": 1}, f"'{RECIPIENTS}[0]' must be of type 'json object'"),
+        ({"a@b.test": {}, "jo": {}}, f"'{RECIPIENTS}[1]' is not a mail address: it has no @"),
+        (
+            {"a@b.test": {"options": {"open_tracking": 1}}},
+            f"'{RECIPIENTS}[0].options.open_tracking' must be of type 'boolean'",
+        ),
+        (
+            {"a@b.test": {"metadata": []}},
+            f"'{RECIPIENTS}[0].metadata' must be of type 'json object'",
+        ),
+        ({"a@b.test": {"tags": [1]}}, f"'{RECIPIENTS}[0].tags[0]' must be of type 'string'"),
+    ],
+)
+def test_a_malformed_request_for_a_recipient_is_refused_by_its_place(
+    recipients: object, said: str
+) -> None:
+    refused = refusal(json.dumps(ask_of_recipients(recipients)).encode())
+    assert refused == f"5.6.0 X-MSYS-API {said}"
+
+
+def test_a_recipient_s_campaign_has_the_header_s_limit() -> None:
+    members = ask_of_recipients({"a@b.test": {"campaign_id": "x" * 65}})
+    assert refusal(json.dumps(members).encode()) == (
+        "5.6.0 smtpapi_campaign_id context is limited to 64 bytes"
+    )
+
+
+def test_a_thousand_recipients_may_have_requests() -> None:
+    many: dict[str, object] = {f"r{number}@example.test": {} for number in range(1000)}
+    assert len(parse_members(ask_of_recipients(many)).recipients or ()) == 1000
+    many["one@more.test"] = {}
+    assert refusal(json.dumps(ask_of_recipients(many)).encode()) == (
+        f"5.6.0 X-MSYS-API '{RECIPIENTS}' is limited to 1000 recipients"
+    )
+
+
+def test_keys_without_effect_for_a_recipient_are_reported_by_their_place() -> None:
+    own = {"cc": ["c@d.test"], "options": {"sandbox": True}, "tags": [*map(str, range(12))]}
+    header = parse_members(
+        {"x_msys_track": {"recipients": {"a@b.test": own}, "other": 1}, "description": "x"}
+    )
+    place = f"{RECIPIENTS}[0]"
+    assert header.ignored_keys == (
+        "description", "x_msys_track.other", f"{place}.cc", f"{place}.options.sandbox",
+    )  # fmt: skip
+    assert header.dropped_tags == 2
 
 
 def test_keys_without_effect_are_reported_and_never_refused() -> None:

@@ -104,7 +104,7 @@ async def work(folder: Path, name: str, mails: int) -> None:
     async def keep(number: int) -> None:
         recipients = [f"{name}-{number}-{copy}@example.com" for copy in range(4)]
         copies = (delivery(*recipients[:2]), *map(delivery, recipients[2:]))
-        await spool.keep("from@example.com", (), copies, envelope_id=name, why="451 4.4.1 x")
+        await spool.keep((), copies, envelope_id=name, why="451 4.4.1 x")
         os.write(acknowledged, "".join(f"{each}\n" for each in recipients).encode())
 
     await asyncio.gather(*(keep(number) for number in range(mails)))

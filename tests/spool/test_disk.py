@@ -35,17 +35,17 @@ async def test_what_was_kept_before_the_disk_was_full_goes_out_and_makes_room(
         for number in range(10_000):
             name = f"r{number}@example.com"
             copy = delivery(name, message=MESSAGE + b"x" * size)
-            await spool.keep("from@example.com", (), (copy,), envelope_id="e", why="451 x")
+            await spool.keep((), (copy,), envelope_id="e", why="451 x")
             kept.append(name)
     assert 0 < len(kept) < 10_000
     clock.pass_time(100)
     await until(lambda: sorted(upstream.reached) == sorted(kept))
     await until(lambda: spool.has_room(1) and spool.totals.copies == 0)
-    await spool.keep("from@example.com", (), (delivery(),), envelope_id="e", why="451 x")
+    await spool.keep((), (delivery(),), envelope_id="e", why="451 x")
 
 
 async def keep(spool: Spool) -> None:
-    await spool.keep("from@example.com", (), (delivery(),), envelope_id="e", why="451 x")
+    await spool.keep((), (delivery(),), envelope_id="e", why="451 x")
 
 
 async def test_a_proxy_starts_beside_a_spool_that_it_can_only_read(

@@ -35,9 +35,9 @@ pytestmark = pytest.mark.anyio
 HOUR = 3600.0
 
 
-async def keep(spool: Spool, *deliveries: Delivery, sender: str = "from@example.com") -> str:
+async def keep(spool: Spool, *deliveries: Delivery) -> str:
     return await spool.keep(
-        sender, (), deliveries or (delivery(),), envelope_id="e1", why="451 4.4.1 Down"
+        (), deliveries or (delivery(),), envelope_id="e1", why="451 4.4.1 Down"
     )
 
 
@@ -61,9 +61,7 @@ async def test_what_is_kept_goes_out_when_it_is_due_and_is_gone_then(
         mail_parameters=("BODY=8BITMIME", "ENVID=a"),
         recipients=(Recipient(path="to@example.com", parameters=("NOTIFY=NEVER",)),),
     )
-    await spool.keep(
-        kept.sender, kept.mail_parameters, (kept,), envelope_id="e1", why="451 4.4.1 Down"
-    )
+    await spool.keep(kept.mail_parameters, (kept,), envelope_id="e1", why="451 4.4.1 Down")
     clock.pass_time(30)
     await asyncio.sleep(0.05)
     assert upstream.tried == []
@@ -199,9 +197,7 @@ async def test_what_was_refused_after_others_were_out_is_reported_at_once(
     make_spool: MakeSpool, upstream: FakeUpstream
 ) -> None:
     spool = await make_spool()
-    await spool.report(
-        "from@example.com", (), (delivery(),), envelope_id="e1", why="552 5.3.4 Too big"
-    )
+    await spool.report((), (delivery(),), envelope_id="e1", why="552 5.3.4 Too big")
     await until(lambda: upstream.reached == ["from@example.com"])
     assert b"Status: 5.3.4\r\n" in upstream.taken[0].wire
 
@@ -236,7 +232,7 @@ async def test_no_report_goes_to_the_null_sender(
 ) -> None:
     upstream.answers["to@example.com"] = refused("550 5.1.1 unknown")
     spool = await make_spool()
-    await keep(spool, delivery(sender=""), sender="")
+    await keep(spool, delivery(sender=""))
     clock.pass_time(100)
     await until(lambda: copies(spool) == [])
     assert upstream.taken == []
@@ -302,7 +298,7 @@ async def test_copies_are_taken_one_by_one_so_that_they_may_be_rendered_then(
         raise MemoryError("no room for the second")
 
     with pytest.raises(MemoryError):
-        await spool.keep("from@example.com", (), render(), envelope_id="e", why="451 x")
+        await spool.keep((), render(), envelope_id="e", why="451 x")
     assert copies(spool) == []
 
 

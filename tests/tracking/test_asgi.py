@@ -9,6 +9,7 @@ import pytest
 from tests.captured_logs import capture_logs
 from tests.tracking.conftest import EXPIRES_AT, INJECTED_AT, TARGET
 
+from msys_track.errors import SettingsError
 from msys_track.events import Event, EventType
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.tracking.asgi import TrackerApp
@@ -206,3 +207,18 @@ async def test_a_real_server_serves_it(
     await serving
     assert [each.user_agent for each in exchange.events] == ["Reader", "Reader"]
     assert {each.ip_address for each in exchange.events} == {"127.0.0.1"}
+
+
+async def test_a_foreign_link_is_handed_on_with_its_query(keys: KeyRing) -> None:
+    exchange = Exchange(keys, unknown_links="https://old.test")
+    path = "/f/a/5TmBPmvTqjKFBk5dO3l0_w~~/AAAAARA~/RgRl"
+    status, headers, _ = await exchange.get(path, query_string=b"target=x")
+    assert (status, headers[b"location"]) == (302, f"https://old.test{path}?target=x".encode())
+    assert exchange.events == []
+
+
+async def test_unknown_links_must_name_an_origin(keys: KeyRing) -> None:
+    with pytest.raises(
+        SettingsError, match=r"unknown_links: found 'https://old\.test/x', allowed"
+    ):
+        Exchange(keys, unknown_links="https://old.test/x")

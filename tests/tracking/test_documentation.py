@@ -16,6 +16,7 @@ pytestmark = pytest.mark.anyio
 PAGE = (Path(__file__).parents[2] / "docs" / "tracker.md").read_text(encoding="utf-8")
 
 ANSWERS = dict(re.findall(r"^```http (\w+)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
+FOREIGN = "/f/a/5TmBPmvTqjKFBk5dO3l0_w~~/AAAAARA~/RgRl?x=1"
 LIMITS = {
     name: (float(number.replace(",", "")), beyond)
     for name, number, beyond in re.findall(
@@ -41,13 +42,15 @@ def on_the_page(answer: bytes) -> str:
 
 
 async def test_the_answers_on_the_page_are_those_of_a_tracker(
-    harness: Harness, click_path: str, open_path: str
+    start: Start, click_path: str, open_path: str
 ) -> None:
+    harness = await start(unknown_links="https://old-tracker.example.com")
     requests = {
         "click": f"GET {click_path}",
         "open": f"GET {open_path}",
         "forged": f"GET {click_path[:-1]}",
         "post": f"POST {click_path}",
+        "foreign": f"GET {FOREIGN}",
     }
     given = {
         name: on_the_page(await harness.exchange(f"{line} HTTP/1.1\r\nHost: a\r\n\r\n".encode()))

@@ -25,6 +25,18 @@ def test_only_the_store_has_no_default() -> None:
         ({"max_headers": True}, "max_headers: found true"),
         ({"idle_timeout_seconds": 0}, "idle_timeout_seconds: found 0, allowed: seconds, a number"),
         ({"request_timeout_seconds": float("nan")}, "request_timeout_seconds: found NaN"),
+        ({"unknown_links": "https://old.test/"}, "unknown_links: .* without a path"),
+        ({"unknown_links": "https://old.test/t"}, "unknown_links: found "),
+        ({"unknown_links": "https://me@old.test"}, "unknown_links: found "),
+        ({"unknown_links": "https://old.test?x"}, "unknown_links: found "),
+        ({"unknown_links": "https://old.test\r\nA: b"}, "unknown_links: found "),
+        ({"unknown_links": "https://old.test\n"}, "unknown_links: found "),
+        ({"unknown_links": "https://old.test:0"}, "unknown_links: found "),
+        ({"unknown_links": "https://[::g]"}, "unknown_links: found "),
+        ({"unknown_links": "https://b\xfccher.test"}, "unknown_links: found "),
+        ({"unknown_links": "//old.test"}, "unknown_links: found "),
+        ({"unknown_links": "javascript://old.test"}, "unknown_links: found "),
+        ({"unknown_links": ""}, "unknown_links: found "),
         ({"trusted_proxies": ["10.0.0.0/8"]}, "trusted_proxies: found "),
     ],
 )
@@ -33,3 +45,12 @@ def test_an_impossible_value_names_itself_and_what_is_allowed(
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         TrackerSettings(store=Path("events.sqlite"), **values)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["refuse", "http://old.test", "https://old.test:8443", "https://[2001:db8::1]:443"],
+)
+def test_unknown_links_are_refused_or_go_to_an_origin(value: str) -> None:
+    settings = TrackerSettings(store=Path("events.sqlite"), unknown_links=value)
+    assert settings.unknown_links == value

@@ -143,7 +143,7 @@ def _choose_listener(read: Configuration | None, listen: Address | None) -> str:
     """
     if read is None or read.proxy is None:
         return str(listen or ProxySettings().listens[0])
-    listens = [str(each) for each in read.proxy.listens]
+    listens = [str(each) for each in read.proxy.all_listens]
     name = listens[0] if listen is None else find_listen(listens, listen)
     if name is None:
         raise click.BadParameter(

@@ -42,6 +42,7 @@ def proxy(
     read = load()
     if read.proxy is None:
         raise _make_missing_table_error("proxy", read)
+    assembly.check_access_files(read)
     assembly.make_missing_keys(read)
     counters = Counters()
     rewriter = assembly.make_rewriter(read, counters.add, on_rendered, signs=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from msys_track.config.configuration import Configuration, find_access_problems, make_configuration
+from msys_track.config.configuration import Configuration, find_dangers, make_configuration
 from msys_track.config.document import Document
 from msys_track.config.load import complete_document, read_document
 from msys_track.config.problems import Problem, in_order
@@ -53,7 +53,7 @@ def check_configuration(
     own = in_order([*document.problems, *reading.problems()])
     configuration = None if own else make_configuration(document, reading)
     if configuration is not None:
-        own = in_order(find_access_problems(document, reading, configuration))
+        own = in_order(find_dangers(document, reading, configuration))
     faults, notices = _read_policies(document, reading)
     return Checked(
         document=document,
@@ -78,7 +78,7 @@ def _check_named_files(document: Document, reading: Reading) -> Iterator[Problem
                 load_private_key(file)
             except SettingsError as error:
                 yield document.problem(("dkim", domain, "private_key"), str(error))
-    yield from _check_access_files(document, reading)
+    yield from check_access_files(document, AccessSettings(**reading.values[AccessSettings]))
 
 
 def _read_policies(
@@ -103,15 +103,15 @@ def _read_policies(
     return tuple(faults), tuple(notices)
 
 
-def _check_access_files(document: Document, reading: Reading) -> Iterator[Problem]:
-    rules = reading.values[AccessSettings]
+def check_access_files(document: Document, rules: AccessSettings) -> Iterator[Problem]:
+    """Find what is wrong with the users and the certificate that a document names."""
     try:
-        if users := rules.get("auth_users"):
-            read_users(users)
+        if rules.auth_users is not None:
+            read_users(rules.auth_users)
     except UsersError as error:
         yield document.problem(("proxy", "auth_users"), str(error))
     try:
-        if certificate := rules.get("tls_certificate"):
-            make_server_context(certificate, rules.get("tls_key"))
+        if rules.tls_certificate is not None:
+            make_server_context(rules.tls_certificate, rules.tls_key)
     except SettingsError as error:
         yield document.problem(("proxy", "tls_certificate"), str(error))

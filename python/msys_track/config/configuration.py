@@ -4,12 +4,13 @@ Configurations in both forms are checked here and nowhere else.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from msys_track.config import scopes
 from msys_track.config.document import Document, KeyPath
+from msys_track.config.loops import find_loops
 from msys_track.config.problems import ConfigurationError, Problem
 from msys_track.config.reading import Reading, Server
 from msys_track.config.schema.tables import TopLevel
@@ -49,6 +50,8 @@ class Configuration:
     tracker: TrackerSettings | None
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
+    document: Document = field(repr=False)
+    """Says where a key stands, and what it is called there."""
 
     @property
     def families(self) -> Mapping[str, Mapping[str, Any]]:
@@ -73,15 +76,18 @@ def judge_document(document: Document, server: Server | None = None) -> Configur
     if problems:
         raise ConfigurationError(document.path, problems)
     configuration = make_configuration(document, reading)
-    if problems := list(find_access_problems(document, reading, configuration)):
+    if problems := list(find_dangers(document, reading, configuration)):
         raise ConfigurationError(document.path, problems)
     return configuration
 
 
-def find_access_problems(
+def find_dangers(
     document: Document, reading: Reading, configuration: Configuration
 ) -> Iterator[Problem]:
-    """Find what would let in everybody, or nobody, in a document without other problems."""
+    """Find what would let in everybody, or nobody, or send mail round in a circle.
+
+    The document has no other problems.
+    """
     if configuration.proxy is None:
         return
     listens = {address: path for path, address in scopes.find_listens(reading.stanzas).items()}
@@ -89,8 +95,10 @@ def find_access_problems(
         path: KeyPath = ("proxy", fault.key)
         if fault.address is not None and path not in document.places:
             path = listens.get(fault.address, path)
-        said = document.hints.get(("proxy", "open_relay"), "open_relay = true")
-        yield document.problem(path, fault.text.replace("open_relay = true", said))
+        yield document.problem(path, fault.text)
+    for name, text in find_loops(configuration.proxy, configuration.upstreams):
+        path = ("upstream", name, "address") if name else ("proxy", "upstream")
+        yield document.problem(path, text)
 
 
 def make_configuration(document: Document, reading: Reading) -> Configuration:
@@ -101,9 +109,13 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
     listens = list(scopes.find_listens(reading.stanzas).values())
     if listens:  # then `proxy.listen` has no default
         main = (proxy.pop("listen_host", None), proxy.pop("listen_port", None))
-        first, *more = dict.fromkeys([main, *listens] if main[0] else listens)
-        proxy["listen_host"], proxy["listen_port"] = first
-        proxy["more_listens"] = tuple(more)
+        for_tls = values[AccessSettings].get("listen_tls", ())
+        plain = [*dict.fromkeys([main] if main[0] else ())]
+        plain += [each for each in dict.fromkeys(listens) if each != main and each not in for_tls]
+        if plain:
+            proxy["listen_host"], proxy["listen_port"] = plain[0]
+        proxy["more_listens"] = tuple(plain[1:])
+        proxy["is_tls_only"] = not plain
     top = TopLevel(**values[TopLevel])
     proxy["access"] = AccessSettings(
         **values[AccessSettings],
@@ -132,4 +144,5 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         metrics=MetricsSettings(**values[MetricsSettings]),
         tracker=TrackerSettings(**values[TrackerSettings]) if has_tracker else None,
         notices=document.notices,
+        document=document,
     )

@@ -4,7 +4,7 @@ TOML and Momentum's form both become this, so that one set of checks serves both
 has its file and line.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
@@ -33,6 +33,19 @@ COMMAND_LINE: Final = Place(Path("command line"), 0)
 MOMENTUM_DEFAULT: Final = Place(Path("default of Momentum's configuration"), 0)
 
 
+def write_path(path: KeyPath) -> str:
+    """Write a key as TOML has it, names in quotes where it needs them."""
+    written = ""
+    for name in path:
+        if isinstance(name, int):
+            written += f"[{name}]"
+        elif name.isascii() and (name.replace("-", "_").isidentifier() or name.isdigit()):
+            written += f".{name}"
+        else:
+            written += f'."{name}"'
+    return written.removeprefix(".")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """One configuration, with the text of included files in place."""
@@ -50,6 +63,10 @@ class Document:
     """What to write if a key is missing, in the file's own form."""
     made_at_start: frozenset[KeyPath] = frozenset()
     """Keys of files that a server makes if they do not exist."""
+    write_key: Callable[[KeyPath], str] = write_path
+    """Writes the path of a key in the file's own form."""
+    write_text: Callable[[str], str] = str
+    """Writes what is said of a key, in TOML's words, in the file's own."""
 
     def place(self, path: KeyPath) -> Place:
         """Find where a key stands, or the nearest table around it; line 1 for the file."""
@@ -62,20 +79,8 @@ class Document:
         return self.place(path).format_from(self.path.parent)
 
     def problem(self, path: KeyPath, text: str) -> Problem:
-        """Make a problem of a key, with its place."""
+        """Make a problem of a key, with its place, in the file's own words."""
         file, line = self.place(path)
         other = None if file == self.path else file
-        return Problem(line=line, key=write_path(path), text=text, file=other)
-
-
-def write_path(path: KeyPath) -> str:
-    """Write a key as TOML has it, names in quotes where it needs them."""
-    written = ""
-    for name in path:
-        if isinstance(name, int):
-            written += f"[{name}]"
-        elif name.isascii() and (name.replace("-", "_").isidentifier() or name.isdigit()):
-            written += f".{name}"
-        else:
-            written += f'."{name}"'
-    return written.removeprefix(".")
+        key = self.write_key(path) if line else write_path(path)  # of the command line
+        return Problem(line=line, key=key, text=self.write_text(text), file=other)

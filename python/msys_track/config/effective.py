@@ -7,6 +7,7 @@ does. People get TOML, programs JSON.
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
 
 from msys_track.config.configuration import Configuration
 from msys_track.config.document import Document, KeyPath
@@ -18,6 +19,7 @@ from msys_track.options.variables import PATHWAY
 from msys_track.policy.context import Context, Contexts
 from msys_track.settings.key import write_fields, write_setting
 from msys_track.smtp.address import Address, IpAddress
+from msys_track.tracking.settings import REFUSE
 
 _DOWNGRADE: Final = (
     "click_tracking_scheme is http, so links to https become http; set it to https or same, or "
@@ -99,23 +101,46 @@ def find_options(configuration: Configuration, selector: ScopeSelector) -> Table
 def find_warnings(configuration: Configuration) -> tuple[str, ...]:
     """Return what works but is hardly wanted: a line each, beginning with the place to change."""
     proxy = configuration.proxy
+    loops = tuple(_find_circles_of_links(configuration))
     if proxy is None:
-        return ()
+        return loops
     loses_users = proxy.access.auth_passthrough and configuration.spool.mode != "off"
     return (
+        *loops,
         *(_find_downgrades(configuration) if configuration.smtpapi else ()),
         *((_UNKEPT,) if loses_users else ()),
     )
 
 
-def _find_downgrades(configuration: Configuration) -> Iterator[str]:
+def _find_circles_of_links(configuration: Configuration) -> Iterator[str]:
+    """Find tracking domains to which the tracker hands on what it does not know."""
+    tracker = configuration.tracker
+    if tracker is None or tracker.unknown_links == REFUSE:
+        return
+    host = urlsplit(tracker.unknown_links).hostname
+    shown = _find_options_of_scopes(configuration)
+    domains = dict.fromkeys(str(options["tracking_domain"].value) for options in shown)
+    for domain in domains:
+        if urlsplit(f"//{domain}").hostname == host:
+            yield (
+                f"tracker.unknown_links: {tracker.unknown_links} is the tracking domain {domain}; "
+                "links that are not ours would lead here again and again; "
+                "give the old tracker a name of its own"
+            )
+
+
+def _find_options_of_scopes(configuration: Configuration) -> list[Table]:
     scopes = configuration.scopes
     ways = [
         ScopeSelector(),
         *(ScopeSelector(listen=name) for name in scopes.listens),
         *(ScopeSelector(pathway=name) for name in scopes.pathways),
     ]
-    shown = [find_options(configuration, way) for way in ways]
+    return [find_options(configuration, way) for way in ways]
+
+
+def _find_downgrades(configuration: Configuration) -> Iterator[str]:
+    shown = _find_options_of_scopes(configuration)
     places = (
         options["click_tracking_scheme"].source
         for options in shown
@@ -130,7 +155,8 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
 
     A server's table that the file lacks is left out, because that server can't start.
     """
-    access = configuration.proxy.access if configuration.proxy is not None else None
+    proxy = configuration.proxy
+    access = proxy.access if proxy is not None else None
     rooms: dict[KeyPath, tuple[Any, ...]] = {
         (): (configuration,),
         ("policy",): (configuration.policy,),
@@ -152,6 +178,8 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
             path = (*table, name)
             room = next((each for each in settings if isinstance(each, key.settings)), settings[0])
             value = write_fields([getattr(room, field) for field in key.fields])
+            if path == ("proxy", "listen") and proxy is not None and proxy.is_tls_only:
+                value = None
             if path in document.places:
                 source = document.format_place(path)
             elif path == ("proxy", "listen") and listens:

@@ -1,8 +1,8 @@
 """Expectations about each mail that came through, stated in advance and compared with the facts.
 
-No byte of any mail may differ but links, pixels and the fields that name readers; links must lead
-where they led; the store must have each visit. A mail of the tour must also become what the
-catalogue says. The demo's exit code depends on nothing else.
+No byte of any mail may differ but links, pixels, the fields that name readers, and the one
+Received field at the top; links must lead where they led; the store must have each visit. A mail
+of the tour must also become what the catalogue says. The demo's exit code depends on nothing else.
 """
 
 import re
@@ -16,7 +16,7 @@ from msys_track.demo.catalogue import Mail
 from msys_track.demo.journey import Journey, SeenCopy
 from msys_track.demo.stage import HOST
 from msys_track.testing.browser import USER_AGENT
-from msys_track.testing.fidelity import without_api_header
+from msys_track.testing.fidelity import split_received, without_api_header
 from msys_track.testing.href import follow_href
 from msys_track.testing.mail_reader import read_mail
 
@@ -129,6 +129,8 @@ def _check_copy(copy: SeenCopy) -> Iterator[Check]:
     whose, changes, reported = copy.whose, copy.changes, copy.reported
     beyond = changes.beyond or _NOTHING
     yield f"what differs in {whose} beyond links and pixel", _NOTHING, beyond
+    is_received = bool(copy.received) and not split_received(copy.message)[0]
+    yield f"one Received field of the proxy at the top of {whose}", True, is_received
     has_header = without_api_header(copy.message) != copy.message
     yield f"X-MSYS-API in {whose}", False, has_header
     if reported is not None:

@@ -21,6 +21,7 @@ from msys_track.testing.fidelity import (
     Wrapped,
     changes,
     name_mailbox,
+    split_received,
     take_added,
     without_fields,
 )
@@ -36,6 +37,10 @@ class SeenCopy:
     """One arrival, compared with what was sent; opened and clicked if it is a recipient's."""
 
     arrival: Arrival
+    received: bytes
+    """The proxy's Received field at its top."""
+    message: bytes
+    """All below that, in wire form."""
     reported: Copy | None
     """The product's own report; None if it refuses the mail."""
     changes: Changes
@@ -46,11 +51,6 @@ class SeenCopy:
     """The readers that had to be added to each."""
     responses: Mapping[str, BrowserResponse] | None
     """The answers to opening and clicking, by URL; None if the demo does neither."""
-
-    @property
-    def message(self) -> bytes:
-        """The copy, in wire form."""
-        return self.arrival.message
 
     @property
     def whose(self) -> str:
@@ -121,7 +121,8 @@ async def _visit(
     stage: Stage, mail: Mail, sent: bytes, arrival: Arrival, opened: OpenedMessage | None
 ) -> SeenCopy:
     """Compare a copy with what was sent; open and click it where it is a recipient's."""
-    message, reported = arrival.message, None
+    received, below = split_received(arrival.message)
+    message, reported = below, None
     own = [to for to in mail.recipients if to in arrival.recipients]
     added: list[Sequence[NamedAddress]] = [(), ()]
     wanted: list[Sequence[NamedAddress]] = [(), ()]
@@ -142,6 +143,8 @@ async def _visit(
     responses = dict(zip(urls, await stage.fetch(urls), strict=True)) if own else None
     return SeenCopy(
         arrival=arrival,
+        received=received,
+        message=below,
         reported=reported,
         changes=found,
         added=added,

@@ -52,7 +52,10 @@ class Copy(NamedTuple):
 
     @property
     def edits(self) -> Sequence[tuple[int, int, bytes]]:
-        """Offset and length in the message as received, and the new bytes there."""
+        """Offset and length in the message as received, and the new bytes there.
+
+        With `unescape_curly_macros` the message is the one whose escapes were taken back.
+        """
         return self.untracked_edits if self.rendered is None else self.rendered.edits
 
     @property
@@ -104,15 +107,14 @@ class Copy(NamedTuple):
 def render_copies(decision: Decision, keys: KeyRing, *, now: int) -> tuple[Copy, ...]:
     """Make every copy that was decided; `now` is the injection time in Unix seconds."""
     copies: list[Copy] = []
-    opened = decision.opened
     # Neighbours with the same options are rendered in one step.
-    for (resolved, blind), alike in groupby(decision.copies, lambda each: each[1:]):
+    for (resolved, source, blind, *_), alike in groupby(decision.copies, lambda each: each[1:]):
         readers = [each.readers for each in alike]
-        if opened is None or resolved is None:
-            untracked = Reason.BYPASSED
-            copies += [Copy(each, decision.message, untracked=untracked) for each in readers]
+        if resolved is None:
+            message = source.message
+            copies += [Copy(each, message, untracked=Reason.BYPASSED) for each in readers]
         else:
-            copies += render_alike(opened, readers, resolved, keys, now=now, blind=blind)
+            copies += render_alike(source.open(), readers, resolved, keys, now=now, blind=blind)
     return tuple(copies)
 
 

@@ -3,24 +3,29 @@
 The proxy, the library and the filter all use it, so that they can't disagree.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 from msys_track.dispatch.copies import Copy, render_alike, render_copies
 from msys_track.dispatch.decide import CopyDecision, Decision, decide_copies
+from msys_track.dispatch.edition import Desk, Edition
 from msys_track.dispatch.hook import HookedEngine, OnLink
+from msys_track.dispatch.inputs import draw_transmission_id
 from msys_track.dispatch.message import OpenedMessage
 from msys_track.dispatch.prepared import Preparer
 from msys_track.dispatch.recipients import Reader
+from msys_track.dispatch.wishes import Wanted, Wish, add_recipients, grant
 from msys_track.errors import PolicyRefusedError
 from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.options import variables
 from msys_track.options.arguments import Arguments
+from msys_track.options.resolve import Resolved, resolve
 from msys_track.options.scopes import Scope, Scopes, address_of
 from msys_track.options.tracking import TrackingOptions
+from msys_track.policy.changes import Changes
 from msys_track.policy.context import Contexts
 from msys_track.policy.guard import Guard
 from msys_track.policy.hooks import Hook, Transaction
@@ -45,6 +50,14 @@ class Injection(Protocol):
     @property
     def contexts(self) -> Contexts:
         """Policy's variables."""
+
+    @property
+    def changes(self) -> Changes | None:
+        """What policy wants changed; None if it was never asked."""
+
+    @property
+    def id(self) -> str:
+        """The transmission id in decimal; empty for none yet."""
 
     def as_transaction(self) -> Transaction:
         """Return what policy sees; made only where a policy has the hook."""
@@ -138,7 +151,7 @@ class Dispatcher:
         check_recipients((recipient,))
         opened = self.open(message) if isinstance(message, bytes) else message
         readers = [(Reader(recipient, "to"),)]
-        resolved = opened.resolve(arguments=arguments)
+        resolved = opened.resolve(arguments=arguments, recipient=recipient)
         [copy] = render_alike(opened, readers, resolved, self._preparer.keys, now=now)
         return copy
 
@@ -184,52 +197,116 @@ class Dispatcher:
                 policy refused it or one recipient; no copy may be sent.
         """
         check_recipients(recipients)  # before policy is called for one
-        if self.policy and transaction is not None and Hook.DATA_SPOOL in self.policy.hooks:
-            self._ask_policy(Hook.DATA_SPOOL, transaction.as_transaction())
-        contexts = self._collect_contexts(recipients, transaction) if self._heeds_header else {}
-        if self._heeds_header and not contexts and recipients:
-            opened = self._open(message, recipients, self._find_layers(transaction), arguments)
-            options = dict.fromkeys(recipients, opened.resolve())
-            copies = tuple(decide_copies(opened, options))
-            return Decision(message, opened, options, copies, self._sign)
-        return self._decide_by_policy(message, recipients, contexts, transaction, arguments)
+        changes = None if transaction is None else self._ask_about_message(transaction)
+        known_id = "" if transaction is None else transaction.id
+        transmission_id = int(known_id) if known_id.isdecimal() else draw_transmission_id()
+        if changes is not None and changes.is_discarded:
+            discarded = dict.fromkeys(recipients, changes.discard_reason)
+            return Decision(message, {}, (), transmission_id, discarded=discarded)
+        if changes is not None and changes.added_recipients:
+            recipients = add_recipients(recipients, changes.added_recipients)
+        wishes = [] if transaction is None else self._list_wishes(recipients, transaction)
+        if wishes or not (self._heeds_header and recipients):
+            wishes = wishes or [Wish(to, None, None) for to in recipients]
+            return self._decide_by_policy(message, wishes, transaction, arguments, transmission_id)
+        opened = self._open(
+            message,
+            recipients,
+            self._find_layers(transaction),
+            arguments,
+            transmission_id=transmission_id,
+        )
+        options = {to: opened.resolve(recipient=to) for to in recipients}
+        copies = tuple(decide_copies(opened, options))
+        return Decision(
+            message, options, copies, transmission_id, self._sign, opened.needs_smtp_utf8
+        )
 
     def _decide_by_policy(
         self,
         message: bytes,
-        recipients: Sequence[str],
-        contexts: Mapping[str, Contexts],
+        wishes: Sequence[Wish],
         transaction: Injection | None,
         arguments: Arguments | None,
+        transmission_id: int,
     ) -> Decision:
-        """Resolve the options of each recipient, where variables may differ between them."""
-        served = [
-            to
-            for to in recipients
-            if self._heeds_header and not variables.is_bypassed(contexts.get(to))
-        ]
-        opened: OpenedMessage | None = None
-        options = {}
+        """Decide where variables and changes may differ between recipients."""
+        scopes = self._find_layers(transaction)
+
+        def find_scopes(contexts: Contexts | None) -> tuple[Scope, ...]:
+            pathway = None if contexts is None else contexts.lookup(variables.PATHWAY)
+            return scopes if pathway is None else self._find_layers(transaction, pathway)
+
+        find_fields = self._preparer.engine.header_fields
+        granted = grant(
+            wishes,
+            message,
+            find_fields,
+            lambda wish: resolve(find_scopes(wish.contexts)).signed_mail.value,
+        )
+        editions: dict[object, list[Wanted]] = {}
+        bypassed: dict[object, list[Wanted]] = {}
+        for each in granted.wanted:
+            if self._heeds_header and not variables.is_bypassed(each.contexts):
+                editions.setdefault((each.changes, each.notices), []).append(each)
+            else:
+                key = each.changes, each.notices, each.sender
+                bypassed.setdefault(key, []).append(each)
+        desk = Desk(message, find_fields)
+        options: dict[str, Resolved] = {}
         copies: list[CopyDecision] = []
-        if served:
-            scopes = self._find_layers(transaction)
-            opened = self._open(message, served, scopes, arguments)
-            for to in served:
-                pathway = contexts[to].lookup(variables.PATHWAY) if to in contexts else None
-                own = None if pathway is None else self._find_layers(transaction, pathway)
-                options[to] = opened.resolve(contexts.get(to), own)
-                for each in options[to].ignored_variables:
-                    log.warning("policy.variable_ignored", **asdict(each))
-            copies = decide_copies(opened, options)
-        bypassed = tuple(Reader(to, "to") for to in recipients if to not in options)
-        if bypassed:
-            copies.append(CopyDecision(bypassed, None))
+        needs_smtp_utf8 = not granted.is_ascii
+        served = [*(each.address for each in granted.wanted), *granted.discarded]
+        for alike in editions.values():
+            addresses = [each.address for each in alike]
+            make = partial(
+                self._open,
+                recipients=addresses,
+                scopes=scopes,
+                arguments=arguments,
+                others=tuple(served),
+                transmission_id=transmission_id,
+            )
+            changes, notices = alike[0].changes, alike[0].notices
+            source = Edition(desk, changes, make) if changes else make(message)
+            opened = source.open()
+            own: dict[str, Resolved] = {}
+            for each in alike:
+                layers = find_scopes(each.contexts)
+                resolved = opened.resolve(
+                    each.contexts,
+                    None if layers is scopes else layers,
+                    # The header names recipients as the client does.
+                    recipient=granted.renamed.get(each.address, each.address),
+                )
+                for ignored in resolved.ignored_variables:
+                    log.warning("policy.variable_ignored", **asdict(ignored))
+                own[each.address] = resolved
+            senders = {each.address: each.sender for each in alike if each.sender is not None}
+            found = decide_copies(opened, own, source, senders)
+            copies += [copy._replace(notices=notices) for copy in found] if notices else found
+            options |= own
+            needs_smtp_utf8 = needs_smtp_utf8 or opened.needs_smtp_utf8
+            # Whom the header of several editions names gets the first one.
+            served += [each.email for named in opened.readers[1:] for each in named]
+        for alike in bypassed.values():
+            readers = tuple(Reader(each.address, "to") for each in alike)
+            _, _, sender, changes, notices = alike[0]
+            source = Edition(desk, changes, partial(self._open, scopes=scopes))
+            copies.append(CopyDecision(readers, None, source, None, sender, notices))
         return Decision(
-            message=message,
-            opened=opened,
-            options=options,
-            copies=tuple(copies),
-            sign=self._sign,
+            message,
+            {
+                each.address: options[each.address]
+                for each in granted.wanted
+                if each.address in options
+            },
+            tuple(copies),
+            transmission_id,
+            self._sign,
+            needs_smtp_utf8,
+            granted.renamed,
+            granted.discarded,
         )
 
     def render(self, decision: Decision, *, now: int) -> tuple[Copy, ...]:
@@ -249,12 +326,15 @@ class Dispatcher:
             except Exception:
                 log.exception("explanation.failed")
 
-    def _open(
+    def _open(  # noqa: PLR0913 - all that an opened message depends on
         self,
         message: bytes,
-        recipients: Sequence[str],
-        scopes: tuple[Scope, ...],
+        recipients: Sequence[str] = (),
+        scopes: tuple[Scope, ...] = (),
         arguments: Arguments | None = None,
+        *,
+        others: Sequence[str] = (),
+        transmission_id: int | None = None,
     ) -> OpenedMessage:
         return OpenedMessage(
             message,
@@ -262,6 +342,8 @@ class Dispatcher:
             preparer=self._preparer,
             scopes=scopes,
             arguments=arguments,
+            others=others,
+            transmission_id=transmission_id,
         )
 
     def _find_layers(
@@ -271,24 +353,28 @@ class Dispatcher:
             return self.scopes.layers(None, None)
         return self._layers_of(transaction.listen, transaction.peer, pathway)
 
-    def _collect_contexts(
-        self, recipients: Sequence[str], transaction: Injection | None
-    ) -> dict[str, Contexts]:
-        """Call policy for each recipient; the result is empty if no variable is set."""
-        if transaction is None:
-            return {}
+    def _ask_about_message(self, transaction: Injection) -> Changes | None:
+        """Call policy for the message; return what it wants changed by now, if anything."""
+        if self.policy is not None and Hook.DATA_SPOOL in self.policy.hooks:
+            self._ask_policy(Hook.DATA_SPOOL, transaction.as_transaction())
+        return transaction.changes or None
+
+    def _list_wishes(self, recipients: Sequence[str], transaction: Injection) -> list[Wish]:
+        """Call policy for each recipient; the result is empty if it wants nothing."""
         if self.policy is None or Hook.EACH_RCPT not in self.policy.hooks:
-            contexts = transaction.contexts
-            is_set = len(contexts.connection) or len(contexts.message)
-            return dict.fromkeys(recipients, contexts) if is_set else {}
-        contexts_of = {}
+            contexts, changes = transaction.contexts, transaction.changes or None
+            is_set = bool(len(contexts.connection) or len(contexts.message))
+            if not is_set and changes is None:
+                return []
+            return [Wish(to, contexts if is_set else None, changes) for to in recipients]
+        wishes = []
         whole = transaction.as_transaction()
         for recipient in recipients:
-            own = whole.contexts.for_recipient()
-            for_recipient = replace(whole, contexts=own, recipient=recipient)
+            own, changes = whole.contexts.for_recipient(), whole.changes.for_recipient()
+            for_recipient = replace(whole, contexts=own, changes=changes, recipient=recipient)
             self._ask_policy(Hook.EACH_RCPT, for_recipient)
-            contexts_of[recipient] = own
-        return contexts_of
+            wishes.append(Wish(recipient, own, changes))
+        return wishes
 
     def _ask_policy(self, hook: Hook, transaction: Transaction) -> None:
         rejection = self.policy.call(hook, transaction) if self.policy is not None else None

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.decide import Decision
@@ -19,6 +19,9 @@ from msys_track.options.variables import IgnoredVariable
 from msys_track.reasons import Reason
 from msys_track.rewriting.engine import LeftAlone, Link, Part, Plan
 from msys_track.smtpapi.header import ApiHeader
+
+if TYPE_CHECKING:
+    from msys_track.dispatch.edition import Source
 
 WRAPPED: Final = "wrapped"
 ADDED: Final = "added"
@@ -155,17 +158,19 @@ class Explanation:
 
 def explain(decision: Decision, copies: Sequence[Copy]) -> Explanation:
     """Explain a decision and the copies that were made of it."""
-    opened = decision.opened
-    if opened is None:
-        return Explanation(decided=(), copies=tuple(copies))
-    header = opened.header or ApiHeader()
-    line_ends = [each.start() for each in re.finditer(rb"\n", opened.message)]
+    source_of = {
+        reader.address: copy.source for copy in decision.copies for reader in copy.readers
+    }
     copy_of = {address: copy for copy in copies for address in copy.recipients}
-    alike: dict[Resolved, list[str]] = {}
+    alike: dict[tuple[Source, Resolved], list[str]] = {}
     for recipient, resolved in decision.options.items():
-        alike.setdefault(resolved, []).append(recipient)
+        alike.setdefault((source_of[recipient], resolved), []).append(recipient)
     explained = []
-    for resolved, recipients in alike.items():
+    headers: list[ApiHeader] = []
+    for (source, resolved), recipients in alike.items():
+        opened = source.open()
+        headers.append(opened.header or ApiHeader())
+        line_ends = [each.start() for each in re.finditer(rb"\n", opened.message)]
         plan = opened.find_plan(resolved)
         copy = copy_of[recipients[0]]
         kept = json.loads(resolved.metadata.value or "{}")
@@ -183,8 +188,8 @@ def explain(decision: Decision, copies: Sequence[Copy]) -> Explanation:
     return Explanation(
         decided=tuple(explained),
         copies=tuple(copies),
-        ignored_keys=header.ignored_keys,
-        dropped_tags=header.dropped_tags,
+        ignored_keys=tuple(dict.fromkeys(key for each in headers for key in each.ignored_keys)),
+        dropped_tags=max((each.dropped_tags for each in headers), default=0),
     )
 
 

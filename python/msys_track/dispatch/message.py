@@ -4,7 +4,7 @@ Here options and rewriting meet; neither knows the other.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Self
 
 from msys_track.dispatch import recipients
 from msys_track.dispatch.inputs import draw_transmission_id, make_recipe, make_rules
@@ -29,7 +29,7 @@ class OpenedMessage:
     """A message whose X-MSYS-API is read, and whose edits are found when they are needed.
 
     Attributes:
-        message: the bytes as received.
+        message: the bytes as received, but for escapes that `unescape_curly_macros` took back.
         header: what its X-MSYS-API asks for; None when it has none.
         readers: who gets a copy of it.
         has_one_copy: whether all readers get the same bytes, so that it is planned and rendered
@@ -56,7 +56,7 @@ class OpenedMessage:
         "transmission_id",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that it depends on
         self,
         message: bytes,
         addresses: Sequence[str] = (),
@@ -64,6 +64,8 @@ class OpenedMessage:
         preparer: Preparer,
         scopes: tuple[Scope, ...],
         arguments: Arguments | None = None,
+        others: Sequence[str] = (),
+        transmission_id: int | None = None,
     ) -> None:
         """Read the header.
 
@@ -73,6 +75,8 @@ class OpenedMessage:
             preparer: has the engine and the key ring.
             scopes: what is configured, the most specific scope first.
             arguments: the engagement data that the call of a program gives.
+            others: who has a copy of another edition, and gets none for the header's sake.
+            transmission_id: the same for all copies; None: it gets a new one.
 
         Raises:
             HeaderRefusedError: `X-MSYS-API` is malformed.
@@ -81,6 +85,9 @@ class OpenedMessage:
         self._arguments = arguments
         self._preparer = preparer
         self._scopes = scopes
+        configured = resolve(scopes)
+        if configured.unescape_curly_macros.value:
+            message = _unescape(message, configured)
         self._fields: Sequence[HeaderField] = engine.header_fields(message, header.NAME)
         values = tuple([value for _, value in self._fields]) if self._fields else ()
         self._prepared = preparer.prepare(scopes, values)
@@ -90,7 +97,7 @@ class OpenedMessage:
         self._recipes: dict[int, tuple[Resolved, Recipe]] = {}
         self.message = message
         self.header = asked = self._prepared.header
-        self.readers = to, cc, bcc, _ = recipients.list_readers(addresses, asked)
+        self.readers = to, cc, bcc, _ = recipients.list_readers(addresses, asked, others)
         self.has_one_copy = len(to) == 1 and not (cc or bcc)
         self._cc_fields: Sequence[HeaderField] = (
             engine.header_fields(message, b"Cc") if asked and asked.cc else ()
@@ -99,7 +106,11 @@ class OpenedMessage:
         self._bcc_fields: Sequence[HeaderField] = (
             engine.header_fields(message, _BCC) if asked and asked.bcc else ()
         )
-        self.transmission_id = draw_transmission_id()
+        self.transmission_id = transmission_id or draw_transmission_id()
+
+    def open(self) -> Self:
+        """Return itself: what an edition makes when it is its turn."""
+        return self
 
     @property
     def needs_smtp_utf8(self) -> bool:
@@ -114,6 +125,7 @@ class OpenedMessage:
         contexts: Contexts | None = None,
         scopes: Sequence[Scope] | None = None,
         arguments: Arguments | None = None,
+        recipient: str | None = None,
     ) -> Resolved:
         """Resolve the options from policy, header, call and configuration.
 
@@ -121,16 +133,18 @@ class OpenedMessage:
             contexts: policy's variables.
             scopes: in place of the message's own.
             arguments: in place of the message's own.
+            recipient: whose copy it is, because the header may say something of them alone.
 
         Raises:
             HeaderRefusedError: policy's campaign is too long.
         """
-        if contexts is None and scopes is None and arguments is None:
+        own = self.header.find_recipient(recipient) if self.header and recipient else None
+        if contexts is None and scopes is None and arguments is None and own is None:
             if self._own is None:
                 self._own = resolve(self._scopes, self.header, None, self._arguments)
             return self._own
         layers = self._scopes if scopes is None else scopes
-        return resolve(layers, self.header, contexts, arguments or self._arguments)
+        return resolve(layers, self.header, contexts, arguments or self._arguments, own)
 
     def find_plan(self, resolved: Resolved) -> Plan | None:
         """Find the edits under these options, once; None if that failed."""
@@ -207,3 +221,14 @@ class OpenedMessage:
             kept += [self.message[copied:offset], text]
             copied = offset + length
         return b"".join([*kept, self.message[copied:]])
+
+
+def _unescape(message: bytes, resolved: Resolved) -> bytes:
+    # Imported where it is switched on: it brings the reference engine's readers.
+    from msys_track.rewriting.escapes import unescape_curly_macros  # noqa: PLC0415
+
+    try:
+        return unescape_curly_macros(message, resolved.signed_mail.value)
+    except Exception:
+        log.exception("message.rewrite_failed", step="unescape")
+        return message

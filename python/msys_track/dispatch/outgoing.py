@@ -4,7 +4,7 @@ They are the copies of `dispatch.copies` byte for byte, without the lists of wha
 wants those renders the decision: `explain`, and the proxy's debug log.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msys_track.dispatch.decide import CopyDecision, Decision
 from msys_track.dispatch.inputs import draw_message_id
@@ -18,6 +18,8 @@ from msys_track.rewriting.recipe import WireCopy
 from msys_track.smtp.data import stuff
 
 log = event_logger(__name__)
+
+_MBOX_LINES: Final = (b"From ", b">From ")
 
 
 class OutgoingCopy(NamedTuple):
@@ -40,7 +42,12 @@ class OutgoingCopy(NamedTuple):
 
 
 def make_outgoing(
-    decision: Decision, copy: CopyDecision, *, now: int, message_id: str | None = None
+    decision: Decision,
+    copy: CopyDecision,
+    *,
+    now: int,
+    message_id: str | None = None,
+    received: bytes = b"",
 ) -> OutgoingCopy:
     """Make one of the copies that were decided.
 
@@ -49,21 +56,31 @@ def make_outgoing(
         copy: the one of its copies that is made.
         now: the injection time in Unix seconds.
         message_id: the id that the copy had when it was made before; None: it gets a new one.
+        received: the `Received` field of the message. It is not signed, since each server on the
+            way may change it (RFC 6376 section 5.4.1), and a signature stands above it.
     """
-    made = _make_unsigned(decision, copy, now, message_id)
-    if decision.sign is None:
+    made = _make_unsigned(copy, now, message_id)
+    above = received if decision.sign is None else decision.sign(made.wire) + received
+    if not above:
         return made
-    signature = decision.sign(made.wire)
-    return made._replace(wire=signature + made.wire, size=made.size + len(signature))
+    wire = made.wire
+    if wire.startswith(_MBOX_LINES):
+        # Servers know such a line at the top only; below a field it would end the header.
+        end = wire.find(b"\n") + 1
+        wire = wire[:end] + above + wire[end:]
+    else:
+        wire = above + wire
+    return made._replace(wire=wire, size=made.size + len(above))
 
 
-def _make_unsigned(
-    decision: Decision, copy: CopyDecision, now: int, message_id: str | None
-) -> OutgoingCopy:
-    opened, resolved = decision.opened, copy.resolved
-    if opened is None or resolved is None:
-        return _pack(copy, decision.message, Reason.BYPASSED)
+def _make_unsigned(copy: CopyDecision, now: int, message_id: str | None) -> OutgoingCopy:
+    resolved = copy.resolved
+    if resolved is None:
+        return _pack(copy, copy.source.message, Reason.BYPASSED, copy.notices)
+    opened = copy.source.open()
     notices = opened.list_notices(resolved)
+    if copy.notices:
+        notices += copy.notices
     message_id = message_id or draw_message_id()
     try:
         made = _render(opened, copy, resolved, message_id, now)

@@ -30,17 +30,20 @@ class Readers(NamedTuple):
     archive: tuple[Mailbox, ...] = ()
 
 
-def list_readers(recipients: Sequence[str], header: ApiHeader | None) -> Readers:
+def list_readers(
+    recipients: Sequence[str], header: ApiHeader | None, others: Sequence[str] = ()
+) -> Readers:
     """List who gets a copy. An address counts once, as the first of to, cc, bcc, archive.
 
     Args:
         recipients: of the SMTP transaction, each once.
         header: the message's X-MSYS-API.
+        others: who has a copy already, and gets none for the header's sake.
     """
     to = tuple(recipients)
     if header is None or not (header.cc or header.bcc or header.archive):
         return Readers(to)
-    identities = {Mailbox(each).identity for each in recipients}
+    identities = {Mailbox(each).identity for each in (*recipients, *others)}
     lists: list[tuple[Mailbox, ...]] = []
     for mailboxes in (header.cc, header.bcc, header.archive):
         new: dict[str, Mailbox] = {}

@@ -5,8 +5,10 @@ It has no socket, so that the SMTP session and `msys-track explain` both use it 
 
 from collections.abc import Mapping, Sequence
 
+from msys_track.dispatch.inputs import draw_message_id, draw_transmission_id
 from msys_track.errors import PolicyRefusedError
 from msys_track.options.scopes import Scopes, address_of
+from msys_track.policy.changes import Changes
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.guard import Guard
 from msys_track.policy.hooks import Hook, Transaction
@@ -20,23 +22,64 @@ class PolicySession:
         peer: Address and port of the client.
         listen: Name of the listening address.
         helo: What the client calls itself.
+        is_extended: Whether it said so by EHLO.
+        is_encrypted: Whether it speaks TLS.
         user: Who has authenticated; None if nobody has.
         contexts: The variables now.
+        can_relay: Whether the client may send to any recipient.
+        connection_id: Identifies the connection.
+        id: Identifies the message, as its transmission id in decimal; empty before MAIL.
+        changes: What policy wants changed in the message; None before it is asked.
+        messages: How many of the connection's messages were accepted.
+        recipient_count: How many recipients of them were, those of this message included.
 
     Args:
         scopes: set the connection's first variables.
         peer: address and port of the client.
         listen: name of the listening address.
+        is_encrypted: whether the client speaks TLS.
+        can_relay: whether the client may send to any recipient.
     """
 
-    __slots__ = ("_recipients", "_sender", "contexts", "helo", "listen", "peer", "user")
+    __slots__ = (
+        "_recipients",
+        "_sender",
+        "can_relay",
+        "changes",
+        "connection_id",
+        "contexts",
+        "helo",
+        "id",
+        "is_encrypted",
+        "is_extended",
+        "listen",
+        "messages",
+        "peer",
+        "recipient_count",
+        "user",
+    )
 
-    def __init__(self, scopes: Scopes, *, peer: str, listen: str) -> None:
+    def __init__(
+        self,
+        scopes: Scopes,
+        *,
+        peer: str,
+        listen: str,
+        is_encrypted: bool = False,
+        can_relay: bool = True,
+    ) -> None:
         variables = scopes.context(scopes.layers(listen, address_of(peer)))
         self.contexts = Contexts(connection=Context(variables), message=Context())
         self.peer = peer
         self.listen = listen
         self.helo = ""
+        self.is_extended = False
+        self.is_encrypted = is_encrypted
+        self.can_relay = can_relay
+        self.connection_id = draw_message_id()
+        self.id = ""
+        self.changes: Changes | None = None
+        self.messages = self.recipient_count = 0
         self.user: str | None = None
         self._sender: str | None = None
         self._recipients: dict[str, None] = {}
@@ -55,6 +98,8 @@ class PolicySession:
         self, message: bytes | None = None, *, recipient: str | None = None
     ) -> Transaction:
         """Return what policy sees now, with the message once it has arrived."""
+        if self.changes is None:
+            self.changes = Changes()
         return Transaction(
             contexts=self.contexts,
             peer=self.peer,
@@ -65,11 +110,19 @@ class PolicySession:
             recipients=tuple(self._recipients),
             recipient=recipient,
             message=message,
+            changes=self.changes,
+            id=self.id,
+            connection_id=self.connection_id,
+            is_encrypted=self.is_encrypted,
+            can_relay=self.can_relay,
+            connection_messages=self.messages,
+            connection_recipients=self.recipient_count,
         )
 
     def begin_message(self) -> None:
         """Forget the last message: its variables end with it, the connection's stay."""
         self._sender, self._recipients = None, {}
+        self.id, self.changes = "", None
         contexts = self.contexts
         if len(contexts.message):
             self.contexts = Contexts(connection=contexts.connection, message=Context())
@@ -78,9 +131,10 @@ class PolicySession:
         """Call policy for a new connection; here and below, None lets the session go on."""
         return self._ask(policy, Hook.CONNECT)
 
-    def greet(self, policy: Guard | None, helo: str) -> Reply | None:
-        """Call policy after EHLO or HELO."""
+    def greet(self, policy: Guard | None, helo: str, *, is_extended: bool = True) -> Reply | None:
+        """Call policy after EHLO, or after HELO, which is not extended."""
         self.helo = helo
+        self.is_extended = is_extended
         return self._ask(policy, Hook.EHLO)
 
     def authenticate(
@@ -110,6 +164,7 @@ class PolicySession:
         A refused MAIL begins no message: what policy has set for it ends with it.
         """
         self._sender = sender
+        self.id = str(draw_transmission_id())
         if policy is None:
             return None
         refusal = self._ask(policy, Hook.MAILFROM)
@@ -119,14 +174,25 @@ class PolicySession:
 
     def add_recipient(self, policy: Guard | None, recipient: str) -> Reply | None:
         """Call policy after RCPT; a recipient counts once, however often it is named."""
-        answer = None if policy is None else self._ask(policy, Hook.RCPTTO, recipient=recipient)
-        if answer is None:
+        if policy is not None and Hook.RCPTTO in policy.hooks:
+            before = None if self.changes is None else self.changes.save()
+            answer = self._ask(policy, Hook.RCPTTO, recipient=recipient)
+            if answer is not None:  # with the recipient goes what was to be changed for its sake
+                if self.changes is not None and before is not None:
+                    self.changes.restore(before)
+                else:
+                    self.changes = None
+                return answer
+        if recipient not in self._recipients:
             self._recipients[recipient] = None
-        return answer
+            self.recipient_count += 1
+        return None
 
     def drop_recipient(self, recipient: str) -> None:
         """Forget a recipient whom the upstream has refused."""
-        self._recipients.pop(recipient, None)
+        if recipient in self._recipients:
+            del self._recipients[recipient]
+            self.recipient_count -= 1
 
     def inject(
         self,

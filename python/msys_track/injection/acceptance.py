@@ -16,7 +16,6 @@ from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from msys_track.dispatch.decide import CopyDecision, Decision
 from msys_track.dispatch.dispatcher import Dispatcher
-from msys_track.dispatch.inputs import draw_message_id
 from msys_track.dispatch.outgoing import OutgoingCopy, make_outgoing
 from msys_track.errors import (
     HeaderRefusedError,
@@ -37,12 +36,14 @@ from msys_track.metrics import Counters
 from msys_track.relay.upstream import Delivery, NextHop, Row, Transaction
 from msys_track.smtp.data import THREAD_FROM_BYTES
 from msys_track.smtp.path import Recipient
+from msys_track.smtp.received import Way, write_received
 from msys_track.smtp.reply import Reply
 from msys_track.spool.spool import Spool
 
 log = event_logger(__name__)
 
 FAILED: Final = Reply(451, "4.3.0 Internal error of the tracking proxy")
+_DISCARDED: Final = Reply(250, "2.0.0 Ok: discarded")
 
 # Of addresses and queue ids in one reply.
 _MAX_NAMED: Final = 20
@@ -87,6 +88,7 @@ class _Passage:
         "hold",
         "is_gone",
         "made",
+        "received",
         "sent",
         "stages",
         "upstream",
@@ -100,6 +102,7 @@ class _Passage:
         self.hold = hold
         self.is_gone = is_gone
         self.decision: Decision
+        self.received = b""  # the field of that name, which every copy has
         self._by_path: dict[str, Recipient] = {}
         self.made = Made()
         self.sent: list[SentCopy] = []
@@ -107,9 +110,9 @@ class _Passage:
 
     @property
     def mail_parameters(self) -> tuple[str, ...]:
-        """The client's, and SMTPUTF8 where X-MSYS-API names an address that is not ASCII."""
-        given, opened = self.envelope.mail_parameters, self.decision.opened
-        if opened is None or not opened.needs_smtp_utf8 or "SMTPUTF8" in given:
+        """The client's, and SMTPUTF8 where another than it names an address beyond ASCII."""
+        given = self.envelope.mail_parameters
+        if not self.decision.needs_smtp_utf8 or "SMTPUTF8" in given:
             return given
         return (*given, "SMTPUTF8")
 
@@ -125,10 +128,17 @@ class _Passage:
             return given
         if not self._by_path:
             self._by_path = {each.path: each for each in given}
+            for new, old in self.decision.renamed.items():
+                if (known := self._by_path.get(old)) is not None:
+                    self._by_path[new] = known._replace(path=new)
         return tuple(
             self._by_path.get(reader.address) or Recipient(path=reader.address)
             for reader in copy.readers
         )
+
+    def find_sender(self, copy: CopyDecision) -> str:
+        """Return the reverse-path of a copy: the client's, or what policy has made of it."""
+        return self.envelope.sender if copy.sender is None else copy.sender
 
 
 class Acceptance:
@@ -144,6 +154,7 @@ class Acceptance:
         spool: Takes over what could not be sent; None: nothing does.
         copies_at_once: How many copies of one message are under way at most.
         shows_addresses: Whether addresses stand in the log whole.
+        received_by: Our name in the `Received` field of each copy; None: there is none.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one proxy
@@ -155,12 +166,14 @@ class Acceptance:
         spool: Spool | None = None,
         copies_at_once: int = 10,
         shows_addresses: bool = False,
+        received_by: str | None = None,
     ) -> None:
         self.rewriter = rewriter
         self._upstream = upstream
         self._counters = counters
         self._spool = spool
         self._copies_at_once = copies_at_once
+        self._received_by = received_by
         self._repeats = Repeats(monotonic)
         self._memory = MemoryReturn()
         self._threads = asyncio.Semaphore(_LARGE_AT_ONCE)
@@ -184,7 +197,12 @@ class Acceptance:
                     return repeated
             await self._decide(passage)
             passage.stages["decide"] = perf_counter() - started
-            alone = len(passage.decision.copies) == 1
+            copies = passage.decision.copies
+            if not copies:
+                self._counters.add("messages.accepted")
+                self._counters.add("messages.discarded")
+                return _DISCARDED
+            alone = len(copies) == 1
             reply = await (self._send_one(passage) if alone else self._send_once(passage))
             stages = passage.stages
             stages["rewrite"] = passage.made.seconds
@@ -223,6 +241,10 @@ class Acceptance:
         except MessageRefusedError as refused:
             why = "header" if isinstance(refused, HeaderRefusedError) else "policy"
             raise DataRefusedError(why, Reply(refused.code, refused.text)) from refused
+        if passage.decision.discarded:
+            self._recorder.record_discarded(envelope, passage.decision)
+        if self._received_by is not None:
+            passage.received = _write_received(passage, self._received_by)
         if rewriter.explains:
             decision, now = passage.decision, int(envelope.received_at)
             await asyncio.to_thread(rewriter.explain, decision, now=now)
@@ -296,16 +318,16 @@ class Acceptance:
         if envelope.exchange is not None:
             asked = {each.path for each in envelope.recipients}
             envelope.exchange.drop()  # never wait for a second connection while holding one
-        to_ask = [
-            each
-            for copy in passage.decision.copies
-            for each in passage.find_recipients(copy)
-            if each.path not in asked
-        ]
-        if to_ask:
-            kept = [each for each in passage.mail_parameters if not _is_size(each)]
-            parameters = (*kept, f"SIZE={size}")
-            await passage.upstream.verify(envelope.sender, parameters, to_ask)
+        to_ask: dict[str, list[Recipient]] = {}
+        for copy in passage.decision.copies:
+            known = asked if copy.sender is None else ()
+            new = [each for each in passage.find_recipients(copy) if each.path not in known]
+            if new:
+                to_ask.setdefault(passage.find_sender(copy), []).extend(new)
+        kept = [each for each in passage.mail_parameters if not _is_size(each)]
+        parameters = (*kept, f"SIZE={size}")
+        for sender, recipients in to_ask.items():
+            await passage.upstream.verify(sender, parameters, recipients)
 
     async def _send_others(
         self, passage: _Passage, others: Sequence[CopyDecision]
@@ -439,12 +461,12 @@ class Acceptance:
                     each.copy,
                     now=int(envelope.received_at),
                     message_id=passage.sent[each.place].message_id,
+                    received=passage.received,
                 )
-                yield _make_delivery(passage, copy, each.recipients)
+                yield _make_delivery(passage, each.copy, copy, each.recipients)
 
         try:
             return await take_over(
-                envelope.sender,
                 passage.mail_parameters,
                 make_deliveries(),
                 envelope_id=_find_envelope_id(passage),
@@ -490,9 +512,11 @@ class Acceptance:
             passage.sent.clear()
             passage.made = Made()
             for copy in decision.copies:
-                outgoing = make_outgoing(decision, copy, now=int(envelope.received_at))
+                outgoing = make_outgoing(
+                    decision, copy, now=int(envelope.received_at), received=passage.received
+                )
                 passage.made.add(outgoing)
-                delivery = _make_delivery(passage, outgoing, passage.find_recipients(copy))
+                delivery = _make_delivery(passage, copy, outgoing, passage.find_recipients(copy))
                 reply = Reply(error.code, error.text)
                 kept = SentCopy(_name_all(copy), outgoing.message_id, reply, 0.0, outcome="kept")
                 passage.sent.append(kept)
@@ -500,7 +524,6 @@ class Acceptance:
 
         try:
             queue_id = await spool.keep(
-                envelope.sender,
                 passage.mail_parameters,
                 make_deliveries(),
                 envelope_id=_find_envelope_id(passage),
@@ -529,12 +552,12 @@ class Acceptance:
         if len(passage.envelope.message) < THREAD_FROM_BYTES:
             return self._make_now(passage, copy)
         begun, now = perf_counter(), int(passage.envelope.received_at)
-        make = partial(make_outgoing, passage.decision, copy, now=now)
+        make = partial(make_outgoing, passage.decision, copy, now=now, received=passage.received)
         return self._note_made(passage, copy, await self._run_in_thread(make), begun)
 
     def _make_now(self, passage: _Passage, copy: CopyDecision) -> tuple[Delivery, str | None]:
         begun, now = perf_counter(), int(passage.envelope.received_at)
-        outgoing = make_outgoing(passage.decision, copy, now=now)
+        outgoing = make_outgoing(passage.decision, copy, now=now, received=passage.received)
         return self._note_made(passage, copy, outgoing, begun)
 
     def _note_made(
@@ -545,7 +568,7 @@ class Acceptance:
         size = len(passage.envelope.message)
         if outgoing.size > size:
             passage.hold.add(outgoing.size - size)
-        delivery = _make_delivery(passage, outgoing, passage.find_recipients(copy))
+        delivery = _make_delivery(passage, copy, outgoing, passage.find_recipients(copy))
         return delivery, outgoing.message_id
 
     def _end_growth(self, passage: _Passage, delivery: Delivery) -> None:
@@ -591,15 +614,39 @@ class Acceptance:
 
 
 def _make_delivery(
-    passage: _Passage, copy: OutgoingCopy, recipients: tuple[Recipient, ...]
+    passage: _Passage,
+    copy: CopyDecision,
+    made: OutgoingCopy,
+    recipients: tuple[Recipient, ...],
 ) -> Delivery:
     return Delivery(
-        passage.envelope.sender,
+        passage.find_sender(copy),
         recipients,
-        copy.wire,
-        copy.size,
-        copy.is_seven_bit,
+        made.wire,
+        made.size,
+        made.is_seven_bit,
         passage.mail_parameters,
+    )
+
+
+def _write_received(passage: _Passage, hostname: str) -> bytes:
+    envelope, copies = passage.envelope, passage.decision.copies
+    # Who is not alone is not named: others would read of a blind copy (RFC 5321 section 7.2).
+    is_alone = len(copies) == 1 and len(copies[0].readers) == 1
+    way = Way(
+        envelope.helo,
+        envelope.peer,
+        hostname,
+        envelope.is_extended,
+        envelope.is_encrypted,
+        envelope.user is not None,
+        "SMTPUTF8" in envelope.mail_parameters,
+    )
+    return write_received(
+        way,
+        passage.decision.transmission_id,
+        copies[0].readers[0].address if is_alone else None,
+        envelope.received_at,
     )
 
 
@@ -616,8 +663,7 @@ def _is_size(parameter: str) -> bool:
 
 
 def _find_envelope_id(passage: _Passage) -> str:
-    opened = passage.decision.opened
-    return f"{opened.transmission_id:x}" if opened is not None else draw_message_id()
+    return f"{passage.decision.transmission_id:x}"
 
 
 def _name_all(copy: CopyDecision) -> tuple[str, ...]:

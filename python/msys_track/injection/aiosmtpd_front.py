@@ -59,7 +59,9 @@ class ReferenceDoor(asyncio.Protocol):
             self._refuse(stream, visitor, "connections.refused")
             return
         scopes = shared.acceptance.rewriter.scopes
-        policy = PolicySession(scopes, peer=str(origin), listen=self._listen)
+        policy = PolicySession(
+            scopes, peer=str(origin), listen=self._listen, can_relay=visitor.can_relay
+        )
         rejection = policy.connect(shared.guard)
         if rejection is not None:
             visitor.leave()
@@ -93,7 +95,7 @@ class _Handler:
         self, server: SMTP, session: SmtpSession, _envelope: Envelope, hostname: str
     ) -> str:
         self._forget_message()
-        rejection = self.policy.greet(self.shared.guard, hostname)
+        rejection = self.policy.greet(self.shared.guard, hostname, is_extended=False)
         if rejection is not None:
             return _write(self.shared.count_rejection(rejection))
         session.host_name = hostname

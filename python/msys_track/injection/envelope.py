@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from msys_track.policy.changes import Changes
 from msys_track.policy.context import Contexts
 from msys_track.policy.hooks import Transaction
 from msys_track.relay.upstream import NextHop
@@ -42,9 +43,26 @@ class Envelope:
     """Where the mail of this client goes on to; None: where all mail does."""
     receive_seconds: float = 0.0
     """From the reply to DATA to the final dot."""
+    is_extended: bool = True
+    """Whether the client said EHLO."""
+    is_encrypted: bool = False
+    """Whether it speaks TLS."""
+    changes: Changes | None = None
+    """What policy wants changed; None if it was not asked yet."""
+    id: str = ""
+    """The transmission id in decimal."""
+    connection_id: str = ""
+    can_relay: bool = True
+    """Whether the client may send to any recipient."""
+    connection_messages: int = 0
+    """Messages of the connection that were accepted before."""
+    connection_recipients: int = 0
+    """Recipients of the connection that were accepted, those of this message included."""
 
     def as_transaction(self) -> Transaction:
-        """Return what policy sees of it."""
+        """Return what policy sees of it, and changes."""
+        if self.changes is None:
+            self.changes = Changes()
         return Transaction(
             contexts=self.contexts,
             peer=self.peer,
@@ -54,4 +72,11 @@ class Envelope:
             sender=self.sender,
             recipients=tuple(each.path for each in self.recipients),
             message=self.message,
+            changes=self.changes,
+            id=self.id,
+            connection_id=self.connection_id,
+            is_encrypted=self.is_encrypted,
+            can_relay=self.can_relay,
+            connection_messages=self.connection_messages,
+            connection_recipients=self.connection_recipients,
         )

@@ -7,6 +7,7 @@ from msys_track.injection.settings import ProxySettings
 from msys_track.smtp import data
 from msys_track.smtp.commands.arguments import report_size
 from msys_track.smtp.commands.events import Received
+from msys_track.smtp.received import has_looped
 from msys_track.smtp.reply import Reply
 
 
@@ -23,7 +24,7 @@ async def open_message(received: Received, max_bytes: int, settings: ProxySettin
     """Return the message itself.
 
     Raises:
-        DataRefusedError: over a limit, or with a CR or LF that is not part of a CRLF.
+        DataRefusedError: over a limit, in a loop, or with a CR or LF that is not part of a CRLF.
     """
     if received.over == "size":
         raise DataRefusedError("over_size", report_size(max_bytes))
@@ -36,6 +37,8 @@ async def open_message(received: Received, max_bytes: int, settings: ProxySettin
         raise DataRefusedError("over_header", Reply(552, text))
     if settings.refuse_nul and b"\0" in wire:
         raise DataRefusedError("nul", Reply(550, "5.6.0 The message has a NUL"))
+    if has_looped(wire):
+        raise DataRefusedError("loop", Reply(554, "5.4.6 Routing loop detected"))
     is_stuffed, normalizes = received.is_stuffed, settings.bare_newline == "normalize"
     try:
         if len(wire) < data.THREAD_FROM_BYTES:

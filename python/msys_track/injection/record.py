@@ -15,6 +15,7 @@ from json.encoder import encode_basestring
 from typing import Any, Final, NamedTuple
 
 from msys_track import logs
+from msys_track.dispatch.decide import Decision
 from msys_track.dispatch.outgoing import OutgoingCopy
 from msys_track.injection.envelope import Envelope
 from msys_track.logs import event_logger
@@ -198,6 +199,20 @@ class Recorder:
             recipients=len(envelope.recipients),
             bytes_in=len(envelope.message),
             ms=_to_milliseconds(stages),
+        )
+
+    def record_discarded(self, envelope: Envelope, decision: Decision) -> None:
+        """Record that policy wants some recipients, or all, to get nothing."""
+        discarded = decision.discarded
+        self._counters.add("recipients.discarded", len(discarded))
+        log.info(
+            "message.discarded",
+            **self._describe(envelope),
+            transmission_id=str(decision.transmission_id),
+            to=[self._show(to) for to in list(discarded)[:_MAX_COPIES]],
+            recipients=len(envelope.recipients),
+            discarded=len(discarded),
+            why=[self._show(why) for why in dict.fromkeys(discarded.values())][:_MAX_COPIES],
         )
 
     def record_repeated(self, envelope: Envelope, reply: Reply) -> None:

@@ -169,6 +169,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
             spool=spool,
             copies_at_once=settings.copies_at_once,
             shows_addresses=settings.log_addresses,
+            received_by=settings.hostname if settings.received_header else None,
         ),
         budget=Budget(settings.max_bytes_in_flight),
         counters=counters,

@@ -137,7 +137,13 @@ class Session(Connection):
         self._visitor, self._origin = visitor, origin
         self._machine.offer = shared.offer(None, visitor, origin)
         scopes = shared.acceptance.rewriter.scopes
-        self._policy = PolicySession(scopes, peer=self.peer, listen=self._listen)
+        self._policy = PolicySession(
+            scopes,
+            peer=self.peer,
+            listen=self._listen,
+            is_encrypted=origin.is_encrypted,
+            can_relay=visitor.can_relay,
+        )
         self._transaction = ClientTransaction(shared, visitor, self._policy)
         return self._policy.connect(shared.guard)
 
@@ -191,7 +197,9 @@ class Session(Connection):
 
     def _greet(self, event: events.Hello) -> None:
         self._forget_message()
-        rejection = self._policy.greet(self._shared.guard, self._named_helo or event.name)
+        rejection = self._policy.greet(
+            self._shared.guard, self._named_helo or event.name, is_extended=event.is_extended
+        )
         if rejection is not None:
             self._machine.answer(self._shared.count_rejection(rejection))
         elif not event.is_extended:
@@ -313,7 +321,7 @@ class Session(Connection):
         self._forget_message()
         self._machine.restart()
         refusal = self._forget_xclient()
-        self._visitor.is_encrypted = True
+        self._visitor.is_encrypted = self._policy.is_encrypted = True
         self._origin = self._first_origin = replace(self._first_origin, is_encrypted=True)
         self._machine.offer = self._shared.offer(None, self._visitor, self._origin)
         if refusal is not None or self._is_draining:
@@ -367,6 +375,7 @@ class Session(Connection):
             return None if rejection is None else self._shared.count_rejection(rejection)
 
         refusal = self._visitor.log_in(login, ask_policy)
+        self._policy.can_relay = self._visitor.can_relay
         offer = self._machine.offer
         size = min(offer.size, self._visitor.limits.max_message_bytes)
         self._machine.offer = replace(offer, size=size)

@@ -46,6 +46,8 @@ class ProxySettings:
     ] = "127.0.0.1"
     listen_port: int = 2525
     more_listens: tuple[Address, ...] = ()
+    is_tls_only: bool = False
+    """Whether it listens on `access.listen_tls` and nowhere else."""
     hostname: Annotated[str, Key(HOSTNAME, "our name in the greeting")] = "localhost"
     # Announced as SIZE, unless the upstream's own limit is lower; 552 beyond.
     max_message_bytes: Annotated[int, Key(LARGE_BYTES, "largest message")] = 32 * _MEBIBYTE
@@ -129,6 +131,14 @@ class ProxySettings:
     copies_at_once: Annotated[
         int, Key(COUNT, "copies of one message that are sent to the upstream at one time")
     ] = 10
+    received_header: Annotated[
+        bool,
+        Key(
+            SWITCH,
+            "add a `Received` line to each mail: it names the client and the time (RFC 5321 "
+            "section 4.4), and by it a loop is noticed",
+        ),
+    ] = True
     log_addresses: Annotated[
         bool, Key(SWITCH, "log senders and readers whole; otherwise as `j…@example.com`")
     ] = False
@@ -139,6 +149,8 @@ class ProxySettings:
     @property
     def listens(self) -> tuple[Address, ...]:
         """Every address that it listens on in plain text."""
+        if self.is_tls_only:
+            return ()
         return (Address(self.listen_host, self.listen_port), *self.more_listens)
 
     @property

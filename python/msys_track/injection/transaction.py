@@ -138,9 +138,17 @@ class ClientTransaction:
                 self._exchange,
                 self._visitor.next_hop,
                 receive_seconds,
+                policy.is_extended,
+                policy.is_encrypted,
+                policy.changes,
+                policy.id,
+                policy.connection_id,
+                policy.can_relay,
+                policy.messages,
+                policy.recipient_count,
             )
             del received
-            return await shared.acceptance.answer(envelope, hold, client_is_gone)
+            reply = await shared.acceptance.answer(envelope, hold, client_is_gone)
         except DataRefusedError as refused:
             shared.counters.add(f"messages.refused.{refused.why}")
             log.info("message.refused", why=refused.why, code=refused.reply.code)
@@ -148,6 +156,8 @@ class ClientTransaction:
         finally:
             self.forget()
             hold.release()
+        policy.messages += reply.is_positive
+        return reply
 
     def _drop_recipient(self, recipient: Recipient, reply: Reply) -> None:
         self._recipients.pop(fold_domain(recipient.path), None)

@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 POLICY: Final = "policy"
 HEADER: Final = "header"
+RECIPIENT: Final = "header (recipient)"
+"""What X-MSYS-API says of one recipient alone."""
 CALL: Final = "call"
 DEFAULT: Final = "default"
 
@@ -34,7 +36,8 @@ DEFAULT_CUSTOMER_ID: Final = 1
 class Origin(NamedTuple, Generic[T]):
     """A value, where it comes from, and what it overrides.
 
-    `source` is `policy`, `call`, `header`, `default`, or a scope of a configuration and its place.
+    `source` is `policy`, `call`, `header (recipient)`, `header`, `default`, or a scope of a
+    configuration and its place.
     """
 
     value: T
@@ -83,6 +86,7 @@ class Resolved(NamedTuple):
     foreign_opt_outs: Origin[bool] = Origin(value=False)
     spare_url_text: Origin[bool] = Origin(value=False)
     strip_text_options: Origin[bool] = Origin(value=False)
+    unescape_curly_macros: Origin[bool] = Origin(value=False)
     pixel_placeholder: Origin[str] = Origin(value="")
     transactional: Origin[bool] = Origin(value=False)
     campaign_id: Origin[str | None] = Origin(value=None)
@@ -130,6 +134,7 @@ def resolve(
     header: ApiHeader | None = None,
     contexts: Lookup | None = None,
     arguments: Arguments | None = None,
+    own: ApiHeader | None = None,
 ) -> Resolved:
     """Weigh policy over call and header over configuration over default, attribute by attribute.
 
@@ -138,6 +143,7 @@ def resolve(
         header: the message's X-MSYS-API; None when it has none.
         contexts: policy's variables; None where there is no policy.
         arguments: what the call of a program gives; of one rank with the header, and before it.
+        own: what the header says of this recipient alone, which comes before the rest of it.
 
     Raises:
         HeaderRefusedError: 550, policy's campaign is too long.
@@ -150,6 +156,8 @@ def resolve(
     max_bytes = configured.max_metadata_bytes.value
     if header is not None:
         _override(resolved, HEADER, header, _HEADER_FIELDS, max_bytes)
+    if own is not None:
+        _override(resolved, RECIPIENT, own, _HEADER_FIELDS, max_bytes)
     if arguments is not None:
         _override(resolved, CALL, arguments, _CALL_FIELDS, max_bytes)
     if policy is not variables.NOTHING:

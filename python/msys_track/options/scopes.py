@@ -1,7 +1,8 @@
 """Scopes: which configured options apply to a mail, by listener, peer and pathway.
 
 The order is Momentum's, so that an imported configuration decides as before: for each option, the
-most specific scope that sets it wins.
+most specific scope that sets it wins. Networks that nest are scopes of their own: what the narrow
+one does not set, the wider one in the same table does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +39,7 @@ class Scope:
 
 
 class Networks(Generic[V]):
-    """Values by network. An address has the value of the most specific network around it."""
+    """Values by network. An address has those of all networks around it, the narrowest first."""
 
     __slots__ = ("_by_version",)
 
@@ -50,14 +51,15 @@ class Networks(Generic[V]):
             alike = self._by_version[network.version].setdefault(host_bits, {})
             alike[int(network.network_address) >> host_bits] = (values or {})[network]
 
-    def find(self, address: IpAddress) -> V | None:
-        """Return the value of the most specific network around the address; None for none."""
+    def find(self, address: IpAddress) -> tuple[V, ...]:
+        """Return the values of the networks around the address, the most specific first."""
         number = int(address)
-        for host_bits, by_network in self._by_version[address.version].items():
-            value = by_network.get(number >> host_bits)
-            if value is not None:
-                return value
-        return None
+        found = [
+            by_network[network]
+            for host_bits, by_network in self._by_version[address.version].items()
+            if (network := number >> host_bits) in by_network
+        ]
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,8 +97,9 @@ class Scopes:
     ) -> tuple[Scope, ...]:
         """Return the scopes that apply to a mail, the most specific first.
 
-        A scope comes before the pathway that it puts mail on, and that before the next scope. A
-        pathway that policy has chosen comes first. Equal arguments give the same tuple, as a key.
+        Of one table's networks all that are around the client apply. A scope comes before the
+        pathway that it puts mail on, and that before the next scope. A pathway that policy has
+        chosen comes first. Equal arguments give the same tuple, as a key.
 
         Args:
             listen: name of the listening address; None if there is none.
@@ -104,14 +107,14 @@ class Scopes:
             pathway: the pathway that policy has chosen. An unknown one is ignored.
         """
         at = self.listens.get(listen) if listen is not None else None
-        nested = at.peers.find(peer) if at is not None and peer is not None else None
-        outer = self.peers.find(peer) if peer is not None else None
+        nested = at.peers.find(peer) if at is not None and peer is not None else ()
+        outer = self.peers.find(peer) if peer is not None else ()
         if pathway is not None and pathway not in self.pathways:
             pathway = None
         key = (listen if at else None, nested, outer, pathway)
         layers = self._layers_by_key.get(key)
         if layers is None:
-            walk = [nested, outer, at.scope if at else None, self.listener, self.module]
+            walk = [*nested, *outer, at.scope if at else None, self.listener, self.module]
             merged = list(self.pathways.get(pathway, ())) if pathway is not None else []
             for scope in filter(None, walk):
                 merged.append(scope)

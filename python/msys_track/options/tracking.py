@@ -199,6 +199,15 @@ class TrackingOptions:
             "remove `[[data-msys-…]]` from text/plain also where nothing is tracked",
         ),
     ] = None
+    unescape_curly_macros: Annotated[
+        bool | None,
+        Key(
+            SWITCH,
+            "turn `{{opening_double_curly()}}` into `{{` and `{{closing_double_curly()}}` into "
+            "`}}`, for senders who escape as old Momentum asked; a pathway that policy chooses "
+            "does not count here",
+        ),
+    ] = None
     pixel_placeholder: Annotated[
         str | None,
         Key(

@@ -6,15 +6,19 @@ Apart from the commands, because a reload puts the same parts together again whi
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from msys_track.config import checking
 from msys_track.config.configuration import Configuration
+from msys_track.config.document import KeyPath
 from msys_track.config.effective import find_warnings
 from msys_track.config.load import MOMENTUM_KEYS, is_momentum, load
+from msys_track.config.problems import ConfigurationError
 from msys_track.config.reading import Server
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.decide import Decision
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.dispatch.explain import explain
 from msys_track.errors import KeyRingError, SettingsError
+from msys_track.injection.access.settings import AccessSettings
 from msys_track.keys.file import KeySource, create
 from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
@@ -63,11 +67,27 @@ def load_keys(read: Configuration) -> KeyRing:
         SettingsError: they can't be used; the keys are part of the configuration.
     """
     if read.keys is None:
-        raise SettingsError(f"{read.path}: keys: missing")
+        raise _blame(read, ("keys",), "missing")
     try:
         return KeyRing.load(read.keys)
     except KeyRingError as error:
-        raise SettingsError(f"{read.path}: keys: {error}") from error
+        raise _blame(read, ("keys",), str(error)) from error
+
+
+def check_access_files(read: Configuration) -> None:
+    """Check the users and the certificate of a proxy that is about to start.
+
+    Raises:
+        SettingsError: what can't be used, where the configuration names it.
+    """
+    rules = read.proxy.access if read.proxy is not None else AccessSettings()
+    if problems := list(checking.check_access_files(read.document, rules)):
+        raise ConfigurationError(read.path, problems)
+
+
+def _blame(read: Configuration, path: KeyPath, text: str) -> SettingsError:
+    """Make the fault of a key, with its place."""
+    return ConfigurationError(read.path, [read.document.problem(path, text)])
 
 
 def make_rewriter(  # noqa: PLR0913 - the parts of one rewriter

@@ -12,6 +12,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 MAX_PORT: Final = 65_535
 _ANY: Final = "0.0.0.0"  # noqa: S104 - asked for by leaving the host out
+_ANY_IPV6: Final = "[::]"
 _ADDRESS: Final = re.compile(
     r"(?:\[(?P<ipv6>[^\[\]\s]+)\]|(?P<host>[^\s:/@\[\]]+)):(?P<port>[0-9]{1,5})"
 )
@@ -25,7 +26,9 @@ PORT_PATTERN: Final = (
     "([0-9]{1,4}|[0-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 )
 _HOST_PATTERN: Final = r"(\[[0-9A-Fa-f:.]+(%[^\]\s]+)?\]|[^\s:/@\[\]]+)"
-LISTEN_NAME_PATTERN: Final = rf"^({_HOST_PATTERN}|\*?):{PORT_PATTERN}$"
+LISTEN_NAME_PATTERN: Final = rf"^({_HOST_PATTERN}|\*?|\[\*\]):{PORT_PATTERN}$"
+_HOST_NAME: Final = r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*"
+ORIGIN_PATTERN: Final = rf"^https?://({_HOST_NAME}|\[[0-9A-Fa-f:.]+\])(:(?!0+$){PORT_PATTERN})?$"
 NETWORK_PATTERN: Final = r"^[0-9A-Fa-f:.]+(%[^/]+)?(/[0-9.]{1,15})?$"
 
 
@@ -52,14 +55,25 @@ def address(*, lowest_port: int) -> Kind:
 def listen_name(name: str) -> Address:
     """Read the name of a `[listen]` table: `host:port`, or `:port` for every IPv4 address.
 
+    `*` is every IPv4 address too, and `[*]` every one of IPv6.
+
     Raises:
         NotAllowedError: neither.
     """
     try:
-        listen: Address = LISTEN.read(re.sub(r"\A\*?:", f"{_ANY}:", name))
+        given = re.sub(r"\A\*?:", f"{_ANY}:", name)
+        listen: Address = LISTEN.read(re.sub(r"\A\[\*\]:", f"{_ANY_IPV6}:", given))
     except NotAllowedError:
         raise NotAllowedError(name, _LISTEN_WORDS) from None
     return listen
+
+
+def is_origin(value: str) -> bool:
+    """Whether a text is `http` or `https`, a host in ASCII and maybe a port: no path, no user."""
+    if not re.fullmatch(ORIGIN_PATTERN, value) or value.endswith("\n"):
+        return False
+    host = value.partition("://")[2]
+    return not host.startswith("[") or is_ipv6(host[1:].partition("]")[0])
 
 
 def network_name(name: str) -> Network:

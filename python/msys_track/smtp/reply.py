@@ -55,6 +55,10 @@ class Reply:
         self.is_positive = code // 100 == 2  # noqa: PLR2004 - RFC 5321 section 4.2.1
         self.wire = _write_reply(code, text)
 
+    def __reduce__(self) -> tuple[type["Reply"], tuple[int, str, str | None]]:
+        """Return what `pickle` and `copy` make it again from."""
+        return type(self), (self.code, self.text, self.upstream)
+
     @property
     def is_temporary(self) -> bool:
         """Whether the command may succeed later (4xx)."""

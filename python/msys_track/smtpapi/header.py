@@ -17,6 +17,11 @@ NAME: Final = b"X-MSYS-API"
 MAX_CAMPAIGN_BYTES: Final = 64
 MAX_TAGS: Final = 10
 MAX_COPIES: Final = 1000
+MAX_RECIPIENTS: Final = 1000
+
+EXTENSION: Final = "x_msys_track"
+"""The key of what Momentum's header lacks. Other software ignores it as any unknown key."""
+_RECIPIENTS: Final = f"{EXTENSION}.recipients"
 
 _NAMES: Final[Mapping[type, str]] = {
     dict: "json object",
@@ -34,6 +39,11 @@ _KEYS: Final[Mapping[str, type]] = {
     "cc": list,
     "bcc": list,
     "archive": list,
+    EXTENSION: dict,
+}
+_EXTENSION_KEYS: Final[Mapping[str, type]] = {"recipients": dict}
+_RECIPIENT_KEYS: Final = {
+    key: _KEYS[key] for key in ("campaign_id", "metadata", "tags", "options")
 }
 
 
@@ -59,6 +69,14 @@ class ApiHeader(NamedTuple):
     archive: tuple[Mailbox, ...] = ()
     ignored_keys: tuple[str, ...] = ()
     """Keys without effect here, as written; options as `options.name`. They may hold any text."""
+    recipients: "Mapping[str, ApiHeader] | None" = None
+    """What is asked for one recipient alone, by `Mailbox.identity`; None where nothing is."""
+
+    def find_recipient(self, address: str) -> "ApiHeader | None":
+        """Return what is asked for one recipient alone; None if nothing is."""
+        if self.recipients is None:
+            return None
+        return self.recipients.get(Mailbox(address).identity)
 
 
 # An option with an effect is one of the first fields; the others are reported.
@@ -94,22 +112,27 @@ def parse_header(values: Sequence[bytes]) -> ApiHeader | None:
     try:
         members = strict_json.parse_object(decode_words(value))
     except JsonError as fault:
-        where = f"line {fault.line}, column {fault.column}"
-        raise refusals.make_refusal(
-            f"JSON parsing error in X-MSYS-API ({where}: {fault.what})"
-        ) from fault
-    ignored = _check_types(members, _KEYS)
-    options, ignored_options = _check_options(members.get("options"))
+        raise refusals.not_json(fault) from fault
+    header = _read_requests(members, _KEYS)
+    cc, bcc, archive = members.get("cc"), members.get("bcc"), members.get("archive")
+    if cc or bcc or archive:
+        header = _read_copies(header, cc or (), bcc or (), archive or ())
+    extension = members.get(EXTENSION)
+    return header if extension is None else _read_extension(header, extension)
+
+
+def _read_requests(members: dict[str, Any], keys: Mapping[str, type], path: str = "") -> ApiHeader:
+    """Read the keys that a message and one recipient of it may have, and check the others' types.
+
+    Args:
+        members: an object; one of its members that is null is removed from it.
+        keys: what it may have.
+        path: where it stands, for the refusal; empty for the header itself.
+    """
+    ignored = _check_types(members, keys, path)
+    options, ignored_options = _check_options(members.get("options"), f"{path}options.")
     metadata = members.get("metadata")
-    tags, dropped_tags = _check_tags(members.get("tags"))
-    cc, bcc, archive = members.get("cc", ()), members.get("bcc", ()), members.get("archive", ())
-    if len(cc) + len(bcc) + len(archive) > MAX_COPIES:
-        raise refusals.make_refusal(
-            f"X-MSYS-API 'cc', 'bcc' and 'archive' are limited to {MAX_COPIES} recipients"
-        )
-    cc = mailbox.parse_mailboxes("cc", cc) if cc else ()
-    bcc = mailbox.parse_mailboxes("bcc", bcc) if bcc else ()
-    archive = mailbox.parse_mailboxes("archive", archive) if archive else ()
+    tags, dropped_tags = _check_tags(members.get("tags"), f"{path}tags")
     campaign = members.get("campaign_id")
     if campaign is not None and len(campaign.encode("utf-8")) > MAX_CAMPAIGN_BYTES:
         raise refusals.campaign_too_long(MAX_CAMPAIGN_BYTES)
@@ -118,51 +141,94 @@ def parse_header(values: Sequence[bytes]) -> ApiHeader | None:
         None if metadata is None else strict_json.compact(metadata),
         tags,
         dropped_tags,
-        cc,
-        bcc,
-        archive,
+        (),
+        (),
+        (),
         (*ignored, *ignored_options),
+        None,
     )
     return ApiHeader._make((*map(options.get, _OPTIONS_IN_USE), *rest))
 
 
+def _read_copies(
+    header: ApiHeader, cc: Sequence[object], bcc: Sequence[object], archive: Sequence[object]
+) -> ApiHeader:
+    if len(cc) + len(bcc) + len(archive) > MAX_COPIES:
+        raise refusals.make_refusal(
+            f"X-MSYS-API 'cc', 'bcc' and 'archive' are limited to {MAX_COPIES} recipients"
+        )
+    return header._replace(
+        cc=mailbox.parse_mailboxes("cc", cc),
+        bcc=mailbox.parse_mailboxes("bcc", bcc),
+        archive=mailbox.parse_mailboxes("archive", archive),
+    )
+
+
+def _read_extension(header: ApiHeader, extension: dict[str, Any]) -> ApiHeader:
+    """Read what is asked for single recipients. A refusal counts them from 0, as those of `cc`."""
+    ignored = [*header.ignored_keys, *_check_types(extension, _EXTENSION_KEYS, f"{EXTENSION}.")]
+    entries: dict[str, Any] = extension.get("recipients", {})
+    if len(entries) > MAX_RECIPIENTS:
+        raise refusals.make_refusal(
+            f"X-MSYS-API '{_RECIPIENTS}' is limited to {MAX_RECIPIENTS} recipients"
+        )
+    found: dict[str, ApiHeader] = {}
+    dropped_tags = header.dropped_tags
+    mailboxes = mailbox.parse_mailboxes(_RECIPIENTS, tuple(entries))
+    for place, (named, members) in enumerate(zip(mailboxes, entries.values(), strict=True)):
+        path = f"{_RECIPIENTS}[{place}]"
+        if members is None:
+            continue
+        if not isinstance(members, dict):
+            raise refusals.wrong_type(path, _NAMES[dict])
+        own = found[named.identity] = _read_requests(members, _RECIPIENT_KEYS, f"{path}.")
+        ignored += own.ignored_keys
+        dropped_tags += own.dropped_tags
+    return header._replace(
+        recipients=found or None, ignored_keys=tuple(ignored), dropped_tags=dropped_tags
+    )
+
+
 def _check_types(
-    members: Mapping[str, Any], types: Mapping[str, type], prefix: str = ""
+    members: dict[str, Any], types: Mapping[str, type], path: str = ""
 ) -> Sequence[str]:
-    """Refuse a member of a wrong type and return the unknown keys."""
+    """Refuse a member of a wrong type and return the unknown keys.
+
+    A member that is null counts as absent, and is removed.
+    """
+    if None in members.values():
+        for key in [key for key, member in members.items() if member is None]:
+            del members[key]
     unknown: list[str] = []
     for key, member in members.items():
         wanted = types.get(key)
         if wanted is None:
-            unknown.append(prefix + key)
+            unknown.append(path + key)
         elif not isinstance(member, wanted):
-            raise refusals.wrong_type(prefix + key, _NAMES[wanted])
+            raise refusals.wrong_type(path + key, _NAMES[wanted])
     return unknown
 
 
-def _check_options(options: dict[str, Any] | None) -> tuple[Mapping[str, Any], Sequence[str]]:
-    """Return the options that are present, and the names of those without effect.
-
-    An option that is null counts as absent.
-    """
+def _check_options(
+    options: dict[str, Any] | None, path: str
+) -> tuple[Mapping[str, Any], Sequence[str]]:
+    """Return the options that are present, and the names of those without effect."""
     if options is None:
         return {}, ()
-    if None in options.values():
-        options = {key: option for key, option in options.items() if option is not None}
-    _check_types(options, _OPTIONS, "options.")
+    _check_types(options, _OPTIONS, path)
     if options.keys() <= _OPTIONS_IN_USE.keys():
         return options, ()
     in_use = {key: option for key, option in options.items() if key in _OPTIONS_IN_USE}
-    return in_use, [f"options.{key}" for key in options if key not in _OPTIONS_IN_USE]
+    return in_use, [path + key for key in options if key not in _OPTIONS_IN_USE]
 
 
-def _check_tags(tags: list[Any] | None) -> tuple[tuple[str, ...] | None, int]:
+def _check_tags(tags: list[Any] | None, path: str) -> tuple[tuple[str, ...] | None, int]:
     """Return the different tags, ten at most, and how many more there are."""
     if tags is None:
         return None, 0
     for tag in tags:
         if not isinstance(tag, str):
-            raise refusals.wrong_type(f"tags[{tags.index(tag)}]", _NAMES[str])
+            raise refusals.wrong_type(f"{path}[{tags.index(tag)}]", _NAMES[str])
     different = tuple(dict.fromkeys(tags))
     dropped = len(different) - MAX_TAGS
     return (different, 0) if dropped <= 0 else (different[:MAX_TAGS], dropped)

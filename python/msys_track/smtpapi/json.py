@@ -13,6 +13,10 @@ from msys_track.errors import PicklableError
 
 _MAX_DEPTH: Final = 64
 _MAX_INTEGER_DIGITS: Final = 308  # the range of an IEEE double, which other parsers use
+_BYTE_ORDER_MARK: Final = "\ufeff"
+_SHORT: Final = 60
+"""In a text of so many characters a column is found without help."""
+_AROUND: Final = 24
 
 _STRING_OR_WORD: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s",:\[\]{}]+', re.DOTALL)
 _STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
@@ -33,13 +37,23 @@ _NAMES: Final[dict[type, str]] = {
 
 
 class JsonError(PicklableError, ValueError):
-    """A text is not strict JSON; `line` and `column` count characters from 1."""
+    """A text is not strict JSON.
 
-    def __init__(self, text: str, position: int, what: str) -> None:
+    Attributes:
+        line: Where, from 1.
+        column: Where in the line, in characters from 1.
+        what: What is wrong there.
+        around: The characters around it, if the text is long.
+        is_cut_short: Whether the text ends before its object does.
+    """
+
+    def __init__(self, text: str, position: int, what: str, *, is_cut_short: bool = False) -> None:
         super().__init__(what)
         self.line = text.count("\n", 0, position) + 1
         self.column = position - text.rfind("\n", 0, position)
         self.what = what
+        self.around = _find_around(text, position) if len(text) > _SHORT else ""
+        self.is_cut_short = is_cut_short
 
 
 class _NotANumberError(ValueError):
@@ -61,8 +75,7 @@ def parse_object(text: str) -> dict[str, Any]:
         if end != len(text):
             value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        what = error.msg.removesuffix(" at").removesuffix(" starting")
-        raise JsonError(text, error.pos, what[:1].lower() + what[1:]) from None
+        raise _describe(text, error) from None
     except _NotANumberError as error:
         literal, what = error.args
         places = (t.start() for t in _STRING_OR_WORD.finditer(text) if t.group() == literal)
@@ -81,6 +94,29 @@ def parse_object(text: str) -> dict[str, Any]:
 def compact(value: object) -> str:
     """Serialise without spaces, and without escapes that UTF-8 does not need."""
     return _ENCODER.encode(value)
+
+
+def _describe(text: str, error: json.JSONDecodeError) -> JsonError:
+    what = error.msg.removesuffix(" at").removesuffix(" starting")
+    is_open = error.pos >= len(text.rstrip(" \t\r\n")) or what == "Unterminated string"
+    if text.startswith(_BYTE_ORDER_MARK, error.pos):
+        what = "a byte order mark, which JSON does not have"
+    return JsonError(
+        text,
+        error.pos,
+        what[:1].lower() + what[1:],
+        is_cut_short=is_open and text.lstrip(" \t\r\n").startswith("{"),
+    )
+
+
+def _find_around(text: str, position: int) -> str:
+    """Return the characters around a place, without a word that would be cut at its end.
+
+    Logs hide the local part of an address by its @, which must not be cut off.
+    """
+    end = position + _AROUND
+    around = text[max(position - _AROUND, 0) : end]
+    return around if end >= len(text) else re.sub(r"[^\s\"]*\Z", "", around)
 
 
 def _refuse_deep_nesting(text: str) -> None:

@@ -7,6 +7,7 @@ break the line of the reply or fill a log.
 from typing import Final
 
 from msys_track.errors import HeaderRefusedError
+from msys_track.smtpapi.json import JsonError
 
 _MAX_TEXT: Final = 400  # a reply line has 512 octets, code and CRLF included (RFC 5321)
 
@@ -18,6 +19,17 @@ def make_refusal(detail: str) -> HeaderRefusedError:
     if len(printable) > _MAX_TEXT:
         printable = printable[: _MAX_TEXT - 3] + "..."
     return HeaderRefusedError(550, printable)
+
+
+def not_json(fault: JsonError) -> HeaderRefusedError:
+    """The value is not one JSON object."""
+    # A pretty-printer's last brace at the margin begins a field of its own.
+    hint = "; the field ends inside its object: continuation lines begin with a space or tab"
+    around = f"; near: {fault.around}" if fault.around else ""
+    return make_refusal(
+        f"JSON parsing error in X-MSYS-API (line {fault.line}, column {fault.column}: "
+        f"{fault.what}{hint if fault.is_cut_short else ''}{around})"
+    )
 
 
 def wrong_type(key: str, wanted: str) -> HeaderRefusedError:

@@ -84,7 +84,6 @@ def keep(  # noqa: PLR0913 - what a mail consists of
     clock: Clock,
     settings: SpoolSettings | None,
     *,
-    sender: str,
     mail_parameters: tuple[str, ...],
     deliveries: Iterable[Delivery],
     envelope_id: str,
@@ -108,7 +107,7 @@ def keep(  # noqa: PLR0913 - what a mail consists of
             " body, size, is_seven_bit, kept_at, kept_uptime, due_uptime, answer, state,"
             " failed_uptime) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                mail, number, envelope_id, sender, json.dumps(mail_parameters),
+                mail, number, envelope_id, delivery.sender, json.dumps(mail_parameters),
                 write_recipients(delivery.recipients), body, delivery.size, delivery.is_seven_bit,
                 clock.wall(), now, now + due_seconds, answer,
                 "failed" if has_failed else "waiting", now if has_failed else None,

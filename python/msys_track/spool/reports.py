@@ -90,7 +90,6 @@ class Reporter:
             connection,
             self.clock,
             None,
-            sender="",
             mail_parameters=report.mail_parameters,
             deliveries=(report,),
             envelope_id=first.envelope_id,
@@ -123,5 +122,7 @@ class Reporter:
 
 
 def _group_by_mail(copies: list[KeptCopy]) -> list[list[KeptCopy]]:
-    by_mail = sorted(copies, key=lambda copy: (copy.mail, copy.number))
-    return [list(group) for _, group in groupby(by_mail, key=lambda copy: copy.mail)]
+    by_mail = sorted(copies, key=lambda copy: (copy.mail, copy.sender, copy.number))
+    return [
+        list(group) for _, group in groupby(by_mail, key=lambda copy: (copy.mail, copy.sender))
+    ]

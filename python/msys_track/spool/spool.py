@@ -141,7 +141,6 @@ class Spool:
 
     async def keep(
         self,
-        sender: str,
         mail_parameters: tuple[str, ...],
         deliveries: Iterable[Delivery],
         *,
@@ -151,7 +150,6 @@ class Spool:
         """Keep what could not be sent yet; return the queue id when it is on disk.
 
         Args:
-            sender: The reverse-path.
             mail_parameters: Those of MAIL.
             deliveries: One for each copy. They are taken one by one in the spool's thread, so
                 that a copy may be rendered when it is its turn.
@@ -163,16 +161,13 @@ class Spool:
             SpoolError: the file can't be used; nothing was kept.
         """
         pause = find_pause(1, self.settings.first_retry_seconds, self.settings.last_retry_seconds)
-        mail = await self._keep(
-            sender, mail_parameters, deliveries, envelope_id, why, due_seconds=pause
-        )
+        mail = await self._keep(mail_parameters, deliveries, envelope_id, why, due_seconds=pause)
         if pause < self._poll_seconds:
             self._wake.set()
         return mail
 
     async def report(
         self,
-        sender: str,
         mail_parameters: tuple[str, ...],
         deliveries: Iterable[Delivery],
         *,
@@ -183,15 +178,12 @@ class Spool:
 
         Arguments, result and errors are those of `keep`.
         """
-        mail = await self._keep(
-            sender, mail_parameters, deliveries, envelope_id, why, has_failed=True
-        )
+        mail = await self._keep(mail_parameters, deliveries, envelope_id, why, has_failed=True)
         self._wake.set()
         return mail
 
     async def _keep(  # noqa: PLR0913 - what a mail consists of
         self,
-        sender: str,
         mail_parameters: tuple[str, ...],
         deliveries: Iterable[Delivery],
         envelope_id: str,
@@ -207,7 +199,6 @@ class Spool:
                 connection,
                 self._clock,
                 self.settings,
-                sender=sender,
                 mail_parameters=mail_parameters,
                 deliveries=deliveries,
                 envelope_id=envelope_id,

@@ -75,6 +75,12 @@ class DifferenceError(AssertionError):
 _LINES: Final = re.compile(
     rb"(?:([!-9;-~]+)[ \t]*:|[ \t])[^\n]*(?:\n|\Z)(?:[ \t][^\n]*(?:\n|\Z))*"
 )
+_RECEIVED: Final = re.compile(
+    rb"Received: from [!-~]+ \((?:\[[0-9A-Za-z:.]+\]|unknown)\)\r\n"
+    rb"\tby [!-~]+ \(msys-track\) with (?:SMTP|(?:ESMTP|UTF8SMTP)S?A?) id \d+"
+    rb"(?:\r\n\tfor <[ -~]+>; |;\r\n\t)"
+    rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z][a-z] \d{4} \d\d:\d\d:\d\d \+0000\r\n"
+)
 _BLANK: Final = re.compile(rb"\r?\n")
 # A pixel stands on a line of its own, but for UTF-16 as it stands: its line breaks would be bare.
 # `top` is the one for the top of a mail, where it must not take room.
@@ -98,6 +104,16 @@ _BLANK_LINE: Final = _EOL * 2
 _SHOWN_BYTES: Final = 40
 _MAX_ENCODED_LINE: Final = 76  # RFC 2045 sections 6.7 (5) and 6.8
 _MAX_LINE: Final = 998  # RFC 5322 section 2.1.1
+
+
+def split_received(message: bytes) -> tuple[bytes, bytes]:
+    """Split a mail that arrived into the proxy's Received field at its top and all below it.
+
+    The field is empty where there is none in just the form of RFC 5321 section 4.4.
+    """
+    found = _RECEIVED.match(message)
+    end = 0 if found is None else found.end()
+    return message[:end], message[end:]
 
 
 def without_api_header(message: bytes) -> bytes:

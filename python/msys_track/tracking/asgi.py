@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
+from msys_track.errors import SettingsError
 from msys_track.events import Event
 from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
@@ -13,7 +14,7 @@ from msys_track.settings.addresses import Network
 from msys_track.tracking.client import Client, decode_header, find_client_address
 from msys_track.tracking.replies import Replies, Response
 from msys_track.tracking.routes import Outcome, Routes
-from msys_track.tracking.settings import Expired
+from msys_track.tracking.settings import REFUSE, UNKNOWN_LINKS, Expired
 from msys_track.tracking.visit import Visit, make_events
 
 log = event_logger(__name__)
@@ -33,12 +34,17 @@ class TrackerApp:
         on_event: takes each event. What it raises is logged, and the event is lost: the reader
             has the answer already.
         expired: `redirect` also follows links past their time, `gone` answers 410.
+        unknown_links: `refuse`, or the origin of the tracker that made the links which none of
+            `keys` did: those are sent on to it, with path and query as they came.
         unsubscribe_also_click: a link that unsubscribes makes a `click` as well.
         trusted_proxies: networks whose `X-Forwarded-For` is believed.
         clock: Unix seconds.
 
     Attributes:
         counters: what it has done so far.
+
+    Raises:
+        SettingsError: `unknown_links` is neither.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of a tracker
@@ -47,13 +53,20 @@ class TrackerApp:
         on_event: Callable[[Event], Awaitable[None]],
         *,
         expired: Expired = "redirect",
+        unknown_links: str = REFUSE,
         unsubscribe_also_click: bool = False,
         trusted_proxies: Sequence[Network] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.counters = Counters(TRACKER_COUNTERS)
         self._replies = Replies("msys-http")
-        self._routes = Routes(keys, self._replies, self.counters, expired)
+        if not UNKNOWN_LINKS.allows(unknown_links):
+            raise SettingsError(
+                f"unknown_links: found {unknown_links!r}, allowed: {UNKNOWN_LINKS.allowed}"
+            )
+        self._routes = Routes(
+            keys, self._replies, self.counters, expired, unknown_links=unknown_links
+        )
         self._on_event = on_event
         self._also_click = unsubscribe_also_click
         self._trusted = tuple(trusted_proxies)
@@ -86,6 +99,8 @@ class TrackerApp:
             return Outcome(self._replies.refusals[HTTPStatus.METHOD_NOT_ALLOWED])
         # `raw_path` is optional, and `path` is decoded: what it had escaped is escaped no more.
         target = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
+        if query := scope.get("query_string"):
+            target += b"?" + query
         outcome = self._routes.outcome(target, now)
         # Scanners use HEAD; readers don't.
         return outcome._replace(claims=None) if scope["method"] == "HEAD" else outcome

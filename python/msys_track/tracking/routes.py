@@ -4,18 +4,24 @@ Pure but for the counters: no socket, no clock, no queue. Everything the tracker
 links can be read, and tested, here.
 """
 
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
 
 from msys_track.errors import InvalidTokenError
-from msys_track.keys.link import parse_path
+from msys_track.keys.link import find_path_and_query, has_own_form, parse_path
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.metrics import Counters
 from msys_track.tracking.location import is_http, make_location, percent_encode
 from msys_track.tracking.replies import Replies, Response
-from msys_track.tracking.settings import Expired
+from msys_track.tracking.settings import REFUSE, Expired
 
 _CLICKS = "/f/"
 _OPENS = "/q/"
+# What Momentum and SparkPost made; /e/ is their older form.
+_FOREIGN: Final = ("/f/", "/q/", "/o/", "/u/", "/e/")
+_VISIBLE: Final = re.compile(rb"[!-~]+")
+# A browser would climb out of the folder, or take a backslash for a slash (URL Standard 4.4).
+_CLIMBS: Final = re.compile(r"\\|/\.{1,2}(/|\Z)")
 
 _CLICK_KINDS = frozenset({"click", "amp_click", "link_unsubscribe"})
 _OPEN_KINDS = frozenset({"open", "initial_open", "amp_open", "amp_initial_open"})
@@ -34,14 +40,24 @@ class Outcome(NamedTuple):
 
 
 class Routes:
-    """The tracker's paths, over one key ring; `expired` is what `TrackerSettings` says."""
+    """The tracker's paths, over one key ring.
 
-    __slots__ = ("_counters", "_expired", "_keys", "_replies")
+    `expired` and `unknown_links` are what `TrackerSettings` says.
+    """
+
+    __slots__ = ("_counters", "_expired", "_keys", "_old_tracker", "_replies")
 
     def __init__(
-        self, keys: KeyRing, replies: Replies, counters: Counters, expired: Expired = "redirect"
+        self,
+        keys: KeyRing,
+        replies: Replies,
+        counters: Counters,
+        expired: Expired = "redirect",
+        *,
+        unknown_links: str = REFUSE,
     ) -> None:
         self._expired = expired
+        self._old_tracker = None if unknown_links == REFUSE else unknown_links
         self._keys = keys
         self._replies = replies
         self._counters = counters
@@ -53,21 +69,47 @@ class Routes:
     def outcome(self, target: bytes, now: float) -> Outcome:
         """Answer a GET or HEAD of a request target (RFC 9112 section 3.2) at Unix time `now`."""
         path = parse_path(target)
+        outcome = None
         if path.startswith(_CLICKS):
-            return self._click(path, now)
+            outcome = self._click(path, now)
+        elif path.startswith(_OPENS):
+            outcome = self._open(path, now)
+        return outcome or self._hand_on(target, path) or self._refuse(path)
+
+    def _hand_on(self, target: bytes, path: str) -> Outcome | None:
+        """Send a link of another tracker on to it; None for one of ours, and for other paths.
+
+        Only the configured origin is ever gone to: what the client sent begins with a slash there.
+        """
+        if (
+            self._old_tracker is None
+            or not path.startswith(_FOREIGN)
+            or has_own_form(path, self._keys.ids)
+            or _CLIMBS.search(path)
+        ):
+            return None
+        path_and_query = find_path_and_query(target)
+        if not _VISIBLE.fullmatch(path_and_query):
+            return None
+        self._counters.add("handed_on")
+        location = self._old_tracker + path_and_query.decode("ascii")
+        return Outcome(self._replies.redirect(location))
+
+    def _refuse(self, path: str) -> Outcome:
         if path.startswith(_OPENS):
-            return self._open(path, now)
-        self._counters.add("not_found")
+            # Send the image anyway: the reader would see a broken one.
+            self._counters.add("invalid_tokens")
+            return Outcome(self._replies.pixel)
+        self._counters.add("invalid_tokens" if path.startswith(_CLICKS) else "not_found")
         return Outcome(self._replies.not_found)
 
-    def _click(self, path: str, now: float) -> Outcome:
+    def _click(self, path: str, now: float) -> Outcome | None:
         claims = self._open_token(path, _CLICK_KINDS)
         redirect = None
         if claims is not None and claims.target is not None:
             redirect = self._redirect(claims.target)
         if claims is None or redirect is None:
-            self._counters.add("invalid_tokens")
-            return Outcome(self._replies.not_found)
+            return None
         unexpired = self._drop_expired(claims, now)
         if unexpired is None and self._expired == "gone":
             return Outcome(self._replies.gone)
@@ -86,12 +128,10 @@ class Routes:
             self._counters.add("failures")
             return Outcome(self._replies.redirect(percent_encode(target)), defect=defect)
 
-    def _open(self, path: str, now: float) -> Outcome:
+    def _open(self, path: str, now: float) -> Outcome | None:
         claims = self._open_token(path, _OPEN_KINDS)
         if claims is None:
-            # Send the image anyway: the reader would see a broken one.
-            self._counters.add("invalid_tokens")
-            return Outcome(self._replies.pixel)
+            return None
         self._counters.add("opens")
         return Outcome(self._replies.pixel, self._drop_expired(claims, now))
 

@@ -108,7 +108,9 @@ async def serve(
     replies = Replies(settings.server_name)
     service = Service(
         settings=settings,
-        routes=Routes(keys, replies, counters, settings.expired),
+        routes=Routes(
+            keys, replies, counters, settings.expired, unknown_links=settings.unknown_links
+        ),
         replies=replies,
         writer=writer,
         counters=counters,

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Final, Literal, TypeAlias, get_args
 
-from msys_track.settings.addresses import LISTEN, NETWORK, Network
+from msys_track.settings.addresses import LISTEN, NETWORK, ORIGIN_PATTERN, Network, is_origin
 from msys_track.settings.key import Key, check_settings
 from msys_track.settings.kinds import (
     BYTES,
@@ -16,9 +16,17 @@ from msys_track.settings.kinds import (
     SWITCH,
     array,
     choice,
+    text,
 )
 
 Expired: TypeAlias = Literal["redirect", "gone"]
+
+REFUSE: Final = "refuse"
+UNKNOWN_LINKS: Final = text(
+    lambda value: value == REFUSE or is_origin(value),
+    f'"{REFUSE}", or the old tracker as in "https://old.example.com:8443", without a path',
+    {"anyOf": [{"const": REFUSE}, {"pattern": ORIGIN_PATTERN}]},
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +67,13 @@ class TrackerSettings:
             "a click past the link's time still leads to its target, or gets 410",
         ),
     ] = "redirect"
+    unknown_links: Annotated[
+        str,
+        Key(
+            UNKNOWN_LINKS,
+            "where links that another tracker made are sent on to: `refuse`, or that tracker",
+        ),
+    ] = REFUSE
     unsubscribe_also_click: Annotated[
         bool,
         Key(SWITCH, "a link that unsubscribes makes a `click` beside its `link_unsubscribe`"),

@@ -1,6 +1,7 @@
 """Syntax: every form of the grammar, faults with their lines, includes, and hostile bytes."""
 
 import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -77,6 +78,18 @@ def faults(folder: Path, text: str | bytes) -> list[tuple[int, str]]:
         ('a = "Größe\nMaß = "\nb = 1', [("=", "a", "Größe\nMaß = "), ("=", "b", "1")]),
         ('a = "# no /* comment */"', [("=", "a", "# no /* comment */")]),
         ("a = ()", [("=", "a", [])]),
+        ("map [ a = 1 ] d = 1", [("=", "map", {"a": "1"}), D]),
+        ("list ( a b ) d = 1", [("=", "list", ["a", "b"]), D]),
+        ("S = { d = 1 }", [("{", "s", [], [D])]),
+        ('S "x" = { d = 1 } d = 1', [("{", "s", ["x"], [D]), D]),
+        ("S = {\n d = 1 }", [("{", "s", [], [D])]),
+        (
+            r"Domain /^(a|b)[0-9]+\.x=\/\.com$/ { d = 1 } d = 1",
+            [("{", "domain", [r"/^(a|b)[0-9]+\.x=\/\.com$/"], [D]), D],
+        ),
+        ("Domain /# 'a\"/ { d = 1 }", [("{", "domain", ["/# 'a\"/"], [D])]),
+        ("Listen /run/x { } d = 1", [("{", "listen", ["/run/x"], []), D]),
+        ("S /* c */ { d = 1 }", [("{", "s", [], [D])]),
         ('a = ( "b" c "10.0.0.0/8" ::1 )', [("=", "a", ["b", "c", "10.0.0.0/8", "::1"])]),
         ('a = ("b", c,d, "e,f")', [("=", "a", ["b", "c", "d", "e,f"])]),
         ("a = b,c", [("=", "a", "b,c")]),
@@ -234,9 +247,18 @@ def test_the_including_files_folder_comes_first_then_the_main_files_then_the_pat
 
 
 def test_the_search_path_is_that_of_the_environment_or_momentums() -> None:
-    assert search_path({}) == DEFAULT_SEARCH_PATH
-    assert search_path({"EC_CONF_SEARCH_PATH": ""}) == DEFAULT_SEARCH_PATH
+    conf = DEFAULT_SEARCH_PATH[0] / "conf"
+    around = [conf / "global", conf / "mta1", conf / "default"]
+    for unset in {}, {"EC_CONF_SEARCH_PATH": ""}:
+        assert search_path({"NODENAME": "mta1", **unset}) == (conf.parent, *around)
     assert search_path({"EC_CONF_SEARCH_PATH": "/a:/b"}) == (Path("/a"), Path("/b"))
+
+
+def test_a_folder_of_the_search_path_is_named_after_this_machine() -> None:
+    host = socket.gethostname()
+    names = dict.fromkeys((host, host.partition(".")[0]))
+    found = search_path({"EC_CONF_SEARCH_PATH": "/a/{NODENAME}:/b"})
+    assert found == (*(Path("/a", name) for name in names), Path("/b"))
 
 
 def test_a_missing_include_is_told_where_it_stands(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ SMTPAPI = (
     "open_tracking", "click_tracking", "open_tracking_scheme", "click_tracking_scheme",
     "tracking_domain", "tracking_link_expiry", "campaign_id", "metadata", "tags",
 )  # fmt: skip
-BOOLEAN = "allowed: true or false, without quotes"
+BOOLEAN = "allowed: true or false"
+STRINGS = "allowed: a JSON array of strings"
 GLOBAL = "has no effect in the global scope"
 IN_LISTENER = "has no effect in esmtp_listener"
 PEER_AT_TOP = f"{GLOBAL}; Peer must stand in ESMTP_Listener or Listen"
@@ -37,19 +38,19 @@ def faults(folder: Path, text: str) -> list[str]:
     [
         (
             "open_tracking_enabled = maybe\n open_tracking_enabled = true",
-            [f'2: listener.open_tracking_enabled: found "maybe", {BOOLEAN}'],
+            [f'2: ESMTP_Listener.open_tracking_enabled: found "maybe", {BOOLEAN}'],
         ),
         (
             "open_tracking_enabled = maybe\n open_tracking_enabled = perhaps",
             [
-                f'2: listener.open_tracking_enabled: found "maybe", {BOOLEAN}',
-                f'3: listener.open_tracking_enabled: found "perhaps", {BOOLEAN}',
+                f'2: ESMTP_Listener.open_tracking_enabled: found "maybe", {BOOLEAN}',
+                f'3: ESMTP_Listener.open_tracking_enabled: found "perhaps", {BOOLEAN}',
             ],
         ),
         ("Enable = 2\n Enabled = true", ['2: enable: found "2", allowed: true or false']),
         (
             'context = [\n smtpapi_tags = "1" ]\n context = [ x = "1" ]',
-            ['3: listener.context.smtpapi_tags: found "1", allowed: a JSON array of strings'],
+            [f'3: ESMTP_Listener.context.smtpapi_tags: found "1", {STRINGS}'],
         ),
         ("tracking_domain = a\n tracking_domain = b\n Enable = off\n Enable = on", []),
     ],
@@ -66,8 +67,8 @@ def test_a_misspelt_variable_and_an_unknown_pathway_of_the_context_are_told(
 ) -> None:
     context = f'context = [ smtpapi_open_trakcing = "1"\n pathway = "zz"{beside} ]'
     found = faults(tmp_path, f"ESMTP_Listener {{ {context}\n}}")
-    assert f"2: listener.context.smtpapi_open_trakcing: {UNKNOWN}" in found
-    assert f"3: listener.context.pathway: {NO_PATHWAY}" in found
+    assert f"2: ESMTP_Listener.context.smtpapi_open_trakcing: {UNKNOWN}" in found
+    assert '3: ESMTP_Listener.context.pathway: there is no pathway "zz" { … }' in found
     assert len(found) == (3 if beside else 2)
 
 
@@ -83,7 +84,7 @@ def test_of_toml_they_are_told_too(tmp_path: Path) -> None:
 def test_what_has_no_near_name_is_told_with_all_of_them(tmp_path: Path) -> None:
     (found,) = faults(tmp_path, "pathway p { context = [ smtpapi_x = 1 Class = TXN ] }")
     known = ", ".join(f"smtpapi_{name}" for name in SMTPAPI)
-    assert found == f"2: pathway.p.context.smtpapi_x: unknown variable; known: {known}"
+    assert found == f'2: pathway "p".context.smtpapi_x: unknown variable; known: {known}'
 
 
 def test_every_variable_of_the_module_is_known(tmp_path: Path) -> None:

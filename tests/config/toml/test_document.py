@@ -120,6 +120,7 @@ def test_every_setting_of_every_room_can_be_set_from_the_file() -> None:
         for name in key.fields
     }
     settable |= {(ProxySettings, "more_listens")}  # by tables [listen."host:port"]
+    settable |= {(ProxySettings, "is_tls_only")}  # all of which are in listen_tls
     settable |= {(AccessSettings, "clients"), (AccessSettings, "users")}  # and by families
     settable |= {(ProxySettings, "access")}
     rooms = (

@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from msys_track.config.document import Document, KeyPath, Place, write_path
+from msys_track.config.document import Document, KeyPath, Place
 from msys_track.config.momentum import files as ecelerity
 from msys_track.config.momentum.mistakes import (
     find_close_stanza,
@@ -25,17 +26,20 @@ from msys_track.config.momentum.names import (
     GLOBAL,
     HINTS,
     LOADED_BY_ITSELF,
+    OF_DELIVERY,
     TRACKING,
     TRACKING_SCOPES,
     StanzaKind,
+    read_text,
 )
-from msys_track.config.momentum.protection import Guards, is_guard
+from msys_track.config.momentum.protection import Guards, Listener, explain_unread
 from msys_track.config.momentum.stanzas import Array, Dictionary, Item, Option, Stanza, Value
+from msys_track.config.momentum.words import write_key, write_text
 from msys_track.config.problems import Problem, nearest
 from msys_track.config.schema.tables import known_key
 from msys_track.config.scopes import read_name
 from msys_track.config.toml.writing import toml_text
-from msys_track.injection.settings import is_loopback
+from msys_track.injection.settings import ProxySettings, is_loopback
 from msys_track.keys.file import key_source
 from msys_track.settings.kinds import NotAllowedError, write_found
 from msys_track.smtp.address import Address
@@ -46,13 +50,12 @@ _ORDER: Final = (
 )  # fmt: skip
 _TRACKING_SWITCHES: Final = ("open_tracking_enabled", "click_tracking_enabled")
 _SCRIPT_SUFFIXES: Final = (".lua", ".py")
-_RULES: Final = {"networks", "auth_users"}
-"""Keys of `[proxy]` that say who may send."""
 _FILES: Final = (
     ("tracker", "store"),
     ("proxy", "auth_users"),
     ("proxy", "tls_certificate"),
     ("proxy", "tls_key"),
+    ("proxy", "upstream_tls_ca_file"),
 )
 _SMTP_PORT: Final = 25
 _HOST_WITHOUT_PORT: Final = re.compile(
@@ -84,6 +87,8 @@ def read_document(path: Path, *, search_path: Sequence[Path] | None = None) -> D
         notices=tuple(mapping.notices.values()),
         unread=frozenset(mapping.unread),
         hints=HINTS,
+        write_key=partial(write_key, renamed=mapping.words),
+        write_text=write_text,
     )
 
 
@@ -114,7 +119,7 @@ class _Mapping:
 
     __slots__ = (
         "_guards", "_path", "_switches", "_tables", "members", "notices", "places", "problems",
-        "unread",
+        "unread", "words",
     )  # fmt: skip
 
     def __init__(self, path: Path) -> None:
@@ -129,6 +134,8 @@ class _Mapping:
         self.notices: dict[str, Problem] = {}
         self.problems: list[Problem] = []
         self.unread: set[KeyPath] = set()
+        self.words: dict[KeyPath, str] = {}
+        """The names, in the file's own words, of keys that other options became."""
 
     # The pass
 
@@ -149,10 +156,8 @@ class _Mapping:
                     self.unread.add((*table, *scope.options[near][0]))
             elif item.name not in EVERY_MODULE:
                 self._guards.add(item, table, written)
-                why = "not an option of msys-track"
-                if is_guard(item):
-                    why = "not enforced by msys-track; protect its ports by other means"
-                self._add_notice(item.place, _join(scope, item.name), why)
+                if why := explain_unread(item, table):
+                    self._add_notice(item.place, _join(scope, item.name), why)
 
     def _read_stanza(self, stanza: Stanza, scope: StanzaKind, outer: KeyPath) -> None:
         table = (*(() if scope.is_top else outer), *scope.table)
@@ -209,9 +214,8 @@ class _Mapping:
         except NotAllowedError as error:
             for item, text in error.faults:
                 wrong = path if item is None else (*path, item)
-                self._add_problem(
-                    self.places.get(wrong, self.places[path]), write_path(wrong), text
-                )
+                place = self.places.get(wrong, self.places[path])
+                self._add_problem(place, write_key(wrong, self.words), write_text(text))
         if path in self.places:
             self._forget_places(path)
         members[name] = value
@@ -230,26 +234,56 @@ class _Mapping:
             why = "nothing is tracked, because there is no smtpapi { }"
             self._add_notice(self.places[first], str(first[-1]), why)
         self._settle_scripts()
+        self._settle_upstream()
+
+    def _settle_upstream(self) -> None:
+        """Make the upstream of the smart host, unless our own stanza names one."""
         place = self.places.get(("gateway",))
         gateway = self._take_member("gateway")
         port = self._take_member("remote_smtp_port", _SMTP_PORT)
-        # The smart host is the upstream, unless our own stanza names one.
-        if place is None or ("proxy", "upstream") in self.places:
+        is_used = place is not None and ("proxy", "upstream") not in self.places
+        delivery = {name: self.places.get((name,)) for name in OF_DELIVERY}
+        for name, written in delivery.items():
+            value = self._take_member(name)
+            if written is None:
+                continue
+            if not is_used:
+                why = "for the next hop; write upstream_tls in msys_track { } for its upstream"
+                self._add_notice(written, name, why)
+                continue
+            self._set_delivery(name, value, written)
+            if name == "tls" and delivery["tls_verify"] is None:
+                self._set_delivery("tls_verify", "no", written)  # Momentum's default
+        if place is None or not is_used:
             return
         if isinstance(gateway, str) and _HOST_WITHOUT_PORT.fullmatch(gateway):
             gateway = str(Address(gateway.strip("[]"), port))
         self._open_table(("proxy",), place)["upstream"] = gateway
         self.places["proxy", "upstream"] = place
+        self.words["proxy", "upstream"] = "Gateway"
+
+    def _set_delivery(self, name: str, value: object, place: Place) -> None:
+        """Write into `[proxy]` what an option says of TLS to the smart host."""
+        key, allowed = OF_DELIVERY[name]
+        if allowed:
+            folded = str(value).lower()
+            if folded not in allowed:
+                found = f"found {write_found(value)}, allowed: {', '.join(allowed)}"
+                self._add_problem(place, name, found)
+                return
+            value = allowed[folded]
+        if ("proxy", key) not in self.places:
+            self._open_table(("proxy",), place)[key] = value
+            self.places["proxy", key] = place
+            self.words["proxy", key] = name
 
     def _settle_listeners(self) -> None:
-        """Leave out listeners that are not opened, and refuse unguarded ones."""
+        """Leave out listeners that are not opened, and make rules of what the others say."""
         is_on = self._switches.get(("listener",), True)
-        rules = self.members.get("proxy", {})
-        has_rules = rules.get("open_relay") is True or not _RULES.isdisjoint(rules)
         addresses = {table: meaning for (_, meaning), table in self._tables.items()}
-        are_open: list[bool] = []
+        listeners: list[Listener] = []
         for name in list(self.members.get("listen", {})):
-            table, key = ("listen", name), f'listen "{name}"'
+            table, key = ("listen", name), f'Listen "{name}"'
             place, address = self.places[table], addresses.get(table)
             is_unix = name.startswith("/")
             if is_unix or not self._switches.get(table, is_on):
@@ -258,24 +292,51 @@ class _Mapping:
                 self._add_notice(place, key, why)
                 del self.members["listen"][name]
                 self._forget_places(table)
-                continue
-            if has_rules or not isinstance(address, Address) or is_loopback(address.host):
-                continue
-            are_open.append(self._guards.is_open(table))
-            guards = list(self._guards.find(table))
-            if guards:
-                folder = self._path.parent
-                named = ", ".join(f"{each} ({at.format_from(folder)})" for each, at in guards)
-                text = (
-                    f"msys-track does not enforce these options: {named}; say who may send to "
-                    f"{address} by networks or auth_users in msys_track {{ }}, listen on a "
-                    "loopback address, or write msys_track { open_relay = true } if something "
-                    "else, such as a firewall, protects it"
-                )
-                self._add_problem(place, key, text)
-        if are_open and all(are_open):
-            # Momentum's own Open_Relay, of every listener that others reach.
-            self._open_table(("proxy",), self.places["listen",])["open_relay"] = True
+            elif isinstance(address, Address):
+                is_reached = not is_loopback(address.host)
+                listeners.append(Listener(table, key, str(address), place, is_reached))
+        if "listener" in self.members and not self.members.get("listen"):
+            place = self.places["listener",]
+            address = ProxySettings().listens[0]
+            listeners.append(
+                Listener(("listener",), "ESMTP_Listener", str(address), place, is_reached=False)
+            )
+        if listeners:
+            self._settle_rules(listeners)
+
+    def _settle_rules(self, listeners: Sequence[Listener]) -> None:
+        """Write into `[proxy]` what the listeners say of who may send, and over what."""
+        ours: dict[str, Any] = dict(self.members.get("proxy", {}))
+        rules = self._guards.decide(listeners, ours)
+        for listener, text in rules.faults:
+            self._add_problem(listener.place, listener.words, text)
+        for said, why in self._guards.list_unread(ours):
+            self._add_notice(said.place, said.name.lower(), why)
+        given: dict[str, tuple[object, Place, str]] = {}
+        first = listeners[0].place
+        if rules.networks is not None:
+            networks = [text for text, _ in rules.networks]
+            given["networks"] = (
+                networks,
+                (rules.networks[:1] or [("", first)])[0][1],
+                "Relay_Hosts",
+            )
+        if rules.open_relay is not None:
+            given["open_relay"] = True, rules.open_relay, "Open_Relay"
+        if rules.tls_required is not None:
+            given["tls_required"] = True, rules.tls_required, "TLS_Required"
+        if rules.listen_tls:
+            addresses = [each.address for each in rules.listen_tls]
+            given["listen_tls"] = addresses, rules.listen_tls[0].place, "Use_SSL"
+        for name, said in rules.tls.items():
+            value = read_text(said.item.value) if isinstance(said.item, Option) else None
+            given[name] = value, said.place, said.item.written
+        for name, (value, place, words) in given.items():
+            self._open_table(("proxy",), first)[name] = value
+            self.places["proxy", name] = place
+            self.words["proxy", name] = words
+        for number, (_, place) in enumerate(rules.networks or ()):
+            self.places["proxy", "networks", number] = place
 
     def _settle_scripts(self) -> None:
         """Make the list of policy files from the scripts, in their order."""
@@ -286,6 +347,7 @@ class _Mapping:
         for name, script in scripts.items():
             path, key = ("scriptlet", "script", name), f'script "{name}"'
             place = places.get((*path, "source"), places[path])
+            words = f"{key}.source"
             source = script.get("source")
             if source is None:
                 self._add_problem(place, key, 'missing; allowed: source = "policy.lua"')
@@ -299,6 +361,7 @@ class _Mapping:
             files = self._open_table(("policy",), place).setdefault("files", [])
             self.places.setdefault(("policy", "files"), place)
             self.places["policy", "files", len(files)] = place
+            self.words["policy", "files", len(files)] = words
             files.append(source)
 
     # Members and their places

@@ -5,6 +5,7 @@ The tree has the file and line of everything, but does not know what a stanza me
 """
 
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,12 @@ from msys_track.errors import SettingsError, describe_os_error
 from msys_track.settings.kinds import write_found
 
 _ETC: Final = Path("/opt/msys/ecelerity/etc")
-DEFAULT_SEARCH_PATH: Final = (_ETC, _ETC / "conf" / "global", _ETC / "conf" / "default")
+NODE: Final = "{NODENAME}"
+"""Stands in a search path for the name of this machine."""
+DEFAULT_SEARCH_PATH: Final = (
+    _ETC,
+    *(_ETC / "conf" / folder for folder in ("global", NODE, "default")),
+)
 """Where Momentum looks for an included file that is not beside the one that includes it."""
 
 _MAX_PROBLEMS: Final = 100
@@ -60,9 +66,19 @@ def parse(path: Path, *, search_path: Sequence[Path] = DEFAULT_SEARCH_PATH) -> T
 
 
 def search_path(environment: Mapping[str, str]) -> Sequence[Path]:
-    """Momentum's search path: `EC_CONF_SEARCH_PATH` where that is set, else its default."""
-    folders = environment.get("EC_CONF_SEARCH_PATH", "").split(os.pathsep)
-    return tuple(Path(folder) for folder in folders if folder) or DEFAULT_SEARCH_PATH
+    """Momentum's search path: `EC_CONF_SEARCH_PATH` where that is set, else its default.
+
+    `{NODENAME}` in it is the variable `NODENAME`, or else this machine's name, whole or up to its
+    first dot.
+    """
+    written = environment.get("EC_CONF_SEARCH_PATH", "").split(os.pathsep)
+    folders = [folder for folder in written if folder] or [*map(str, DEFAULT_SEARCH_PATH)]
+    host = socket.gethostname()
+    given = environment.get("NODENAME")
+    nodes = (given,) if given else (host, host.partition(".")[0])
+    return tuple(
+        dict.fromkeys(Path(folder.replace(NODE, node)) for folder in folders for node in nodes)
+    )
 
 
 class _FileReader:

@@ -17,19 +17,24 @@ _NOT_IN_WORDS: Final = r"\s#\"'={}()\[\]\x00-\x1f\x7f\ud800-\udfff"
 _OPEN: Final = re.compile(r"(?P<open>[\"'][^\n]*+)")
 
 
-def _compile_lexeme(*, separator: str = "") -> re.Pattern[str]:
+# A domain's name may be a pattern between slashes, which holds what words can't.
+_PATTERN: Final = r"/(?![*/])(?:[^/\\\n\x00-\x1f\x7f\ud800-\udfff]|\\[^\n])++/(?=\s*+\{)"
+
+
+def _compile_lexeme(*, separator: str = "", pattern: str = "(?!)") -> re.Pattern[str]:
     """Make the pattern of a lexeme, of what separates lexemes, or of a fault."""
     space = rf"[ \t\r\n\f\v{separator}]++|\#[^\n]*+|/\*.*?\*/"
     string = r"\"(?:[^\"\\]++|\\.)*+\"|'[^']*+'"
     word = rf"(?:[^/{_NOT_IN_WORDS}{separator}]|/(?!\*))++"
     return re.compile(
-        rf"(?P<space>{space})|(?P<mark>[={{}}()\[\]])|(?P<string>{string})|(?P<word>{word})"
+        rf"(?P<space>{space})|(?P<mark>[={{}}()\[\]])|(?P<string>{string})"
+        rf"|(?P<pattern>{pattern})|(?P<word>{word})"
         rf"|{_OPEN.pattern}|(?P<comment>/.*+)|(?P<byte>[\udc80-\udcff])|(?P<stray>.)",
         re.DOTALL,
     )
 
 
-_IN_STANZA: Final = _compile_lexeme()
+_IN_STANZA: Final = _compile_lexeme(pattern=_PATTERN)
 # Some of the manual's arrays have commas between their items, but most have none.
 _IN_LIST: Final = _compile_lexeme(separator=",")
 
@@ -85,7 +90,7 @@ def read_lexemes(text: str) -> tuple[list[Lexeme], list[Flaw]]:
             # A brace ends what a missing bracket left open.
             nesting = 0 if written in ("{", "}") else max(nesting + _NESTING[written], 0)
         elif content is not None:
-            lexemes.append(Lexeme("", content, line, column, is_quoted=kind != "word"))
+            lexemes.append(Lexeme("", content, line, column, is_quoted=kind == "string"))
         place = match.end()
         if "\n" in written:
             line += written.count("\n")
@@ -106,7 +111,7 @@ def _read_content(kind: str | None, written: str) -> tuple[str | None, str]:
     """Return the content of a text, None for a comment or a stray character, and what is wrong."""
     content, flaw = None, ""
     match kind:
-        case "word":
+        case "word" | "pattern":
             content = written
         case "string":
             octets = written[1:-1].encode("utf-8", "surrogateescape")

@@ -92,6 +92,7 @@ OURS: Final = {
     **_read_as(read_boolean, "outlook_links", "keep_link_attributes", "keep_x_msys_api"),
     **_read_as(read_boolean, "fold_long_lines", "foreign_opt_outs", "spare_url_text"),
     **_read_as(read_boolean, "strip_text_options", "allow_downgrade"),
+    **_read_as(read_boolean, "unescape_curly_macros"),
     **_read_as(read_text, "signed_mail", "never_wrap", "pixel_placeholder"),
 }
 """Options of a scope that Momentum lacks."""
@@ -117,6 +118,21 @@ _PATHWAY: Final = StanzaKind(
 _SCRIPT: Final = StanzaKind(
     name="script", table=("script",), instance="name", options=_read_as(read_text, "source")
 )
+
+_OF_PROXY: Final[Mapping[str, ValueReader]] = {
+    "networks": read_texts,
+    "auth_users": read_text,
+    "auth_passthrough": read_boolean,
+    "tls_certificate": read_text,
+    "tls_key": read_text,
+    "tls_required": read_boolean,
+    "proxy_protocol_from": read_texts,
+    "xclient_from": read_texts,
+    "upstream_tls": read_text,
+    "upstream_tls_verify": read_boolean,
+    "upstream_tls_ca_file": read_text,
+}
+"""Options of our own stanza that have the same names in `[proxy]`."""
 
 _STANZAS: Final = (
     StanzaKind(
@@ -148,19 +164,30 @@ _STANZAS: Final = (
             "store": (("tracker", "store"), read_text),
             "tracker_listen": (("tracker", "listen"), read_text),
             "open_relay": (("proxy", "open_relay"), read_boolean),
-            "networks": (("proxy", "networks"), read_texts),
-            "auth_users": (("proxy", "auth_users"), read_text),
-            "tls_certificate": (("proxy", "tls_certificate"), read_text),
-            "tls_key": (("proxy", "tls_key"), read_text),
-            "tls_required": (("proxy", "tls_required"), read_boolean),
+            "policy_on_failure": (("policy", "on_failure"), read_text),
+            **{name: (("proxy", name), reader) for name, reader in _OF_PROXY.items()},
         },
     ),
 )
 
+OF_DELIVERY: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
+    "tls": (
+        "upstream_tls",
+        {"no": "none", "false": "none", "ifavailable": "opportunistic", "required": "require"},
+    ),
+    "tls_verify": (
+        "upstream_tls_verify",
+        {"no": False, "optional": False, "ca": True, "host": True},
+    ),
+    "tls_ca": ("upstream_tls_ca_file", {}),
+}
+"""Global options about TLS to the next hop: the key of `[proxy]`, and what becomes of a value."""
+
 GLOBAL: Final = StanzaKind(
     name="",
     table=(),
-    options=_read_as(read_text, "gateway") | _read_as(read_integer, "remote_smtp_port"),
+    options=_read_as(read_text, "gateway", *OF_DELIVERY)
+    | _read_as(read_integer, "remote_smtp_port"),
     inner={scope.name: scope for scope in _STANZAS},
 )
 
@@ -176,7 +203,6 @@ HOMES: Final[Mapping[str, str]] = {
 HINTS: Final[Mapping[KeyPath, str]] = {
     ("proxy", "upstream"): 'an upstream is needed: write Gateway = "host" or '
     'msys_track { upstream = "host:port" }, or give --upstream host:port',
-    ("proxy", "open_relay"): "msys_track { open_relay = true }",
     ("tracker", "store"): 'write msys_track { store = "events.sqlite" }',
 }
 """What to write for a key of ours that is missing."""

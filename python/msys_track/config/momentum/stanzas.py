@@ -145,7 +145,10 @@ class _Grammar:
                     self._read_braces(name)
                 elif name.mark == "=" and not now.mark and now.line == name.line:
                     self._take()
-            elif now.mark == "=":
+            elif now.mark == "=" and self._opens_braces():
+                self._take()  # Stanza = { … }, as some of the manual's pages have it
+                items += self._read_stanza(name)
+            elif now.mark == "=" or (now.mark in ("(", "[") and now.line == name.line):
                 items += self._read_option(name)
             elif name.is_quoted or name.text.lower() not in _INCLUDES:
                 items += self._read_stanza(name)
@@ -159,7 +162,9 @@ class _Grammar:
 
     def _read_option(self, name: Lexeme) -> list[Option]:
         """Read the sign and the value after a name; return an empty list if there is no value."""
-        equals, found = self._take(), self._now
+        # A list or a dictionary may stand without the sign: map [ … ].
+        equals = self._take() if self._now.mark == "=" else name
+        found = self._now
         value = self._read_value()
         if value is None:
             here = f"found {found}" if found.line == equals.line else "found nothing"
@@ -208,9 +213,12 @@ class _Grammar:
         """Read the rest of a stanza; return an empty list if it is not one."""
         instances: list[Lexeme] = []
         while not self._now.mark and not self._begins_line():
-            if self._lexemes[self._at + 1].mark == "=":
+            following = self._lexemes[self._at + 1]
+            if following.mark == "=" and self._lexemes[self._at + 2].mark != "{":
                 break
             instances.append(self._take())
+        if instances and self._now.mark == "=" and self._opens_braces():
+            self._take()
         if self._now.mark == "{" and not name.is_quoted:
             self._take()
             place, body = self._place(name), tuple(self._read_braces(name))
@@ -275,6 +283,11 @@ class _Grammar:
         self._depth += 1
         if self._depth > _MAX_DEPTH:
             raise _TooDeepError
+
+    def _opens_braces(self) -> bool:
+        """Tell whether a brace follows the sign that stands here, on its line."""
+        following = self._lexemes[self._at + 1]
+        return following.mark == "{" and following.line == self._now.line
 
     def _place(self, lexeme: Lexeme) -> Place:
         return Place(self._file, lexeme.line)

@@ -33,6 +33,14 @@ def find_networks_around(address: IpAddress) -> frozenset[Network]:
     )
 
 
+def list_own_addresses() -> frozenset[IpAddress]:
+    """Return every address of this machine; none if the system does not tell."""
+    try:
+        return frozenset(address for _, address in _list_interfaces())
+    except OSError:
+        return frozenset()
+
+
 def _list_interfaces() -> Iterator[tuple[Network, IpAddress]]:
     """Yield each address of this machine with the network around it."""
     import psutil  # noqa: PLC0415 - takes 30 ms, and few configurations need it

@@ -100,6 +100,11 @@ class Visitor:
         return None
 
     @property
+    def can_relay(self) -> bool:
+        """Whether the client may send to any recipient: by its network, or since it logged in."""
+        return self._is_allowed or self.login is not None
+
+    @property
     def may_authenticate(self) -> bool:
         """Whether AUTH is offered now: there are users, and TLS protects the password."""
         return self.is_encrypted and self._access.rules.offers_auth and self.login is None
@@ -205,7 +210,7 @@ class Visitor:
     def check_sender(self) -> Reply | None:
         """Answer MAIL: None if this client may send a message now."""
         rules, most = self._access.rules, self.limits.max_messages
-        is_known = self._is_allowed or self.login is not None
+        is_known = self.can_relay
         if not self.is_encrypted and (rules.tls_required or (not is_known and rules.offers_auth)):
             text = "5.7.0 Must issue a STARTTLS command first"
             return self._refuse(530, text, "tls_required")

@@ -1,0 +1,46 @@
+"""Pages that show what they claim: their fenced blocks, so that tests can run them."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+_PIECE = re.compile(
+    r"^(#{1,6}) (?P<heading>.*)$|^```(?P<info>\S.*)\n(?P<text>(?s:.*?))^```$", re.MULTILINE
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A fenced block and where it stands.
+
+    Attributes:
+        heading: The nearest heading above it.
+        language: The first word behind the fence.
+        role: The other words: the name of a file, or what the block is for.
+        text: Its lines, each with its end.
+    """
+
+    heading: str
+    language: str
+    role: str
+    text: str
+
+
+def read_blocks(page: str) -> Iterator[Block]:
+    """Read the blocks of a page in `docs`, in their order."""
+    heading = ""
+    for piece in _PIECE.finditer((DOCS / page).read_text(encoding="utf-8")):
+        if piece["heading"] is not None:
+            heading = piece["heading"]
+            continue
+        language, _, role = piece["info"].partition(" ")
+        yield Block(heading=heading, language=language, role=role, text=piece["text"])
+
+
+def fits(shown: str, found: str) -> bool:
+    """Whether a text is as shown, where `…` stands for anything within a line."""
+    pattern = ".*".join(map(re.escape, shown.split("…")))
+    return re.fullmatch(pattern, found) is not None

@@ -13,7 +13,7 @@ mod tests;
 mod translate;
 
 /// Most bytes of a compiled pattern; it bounds the time that a byte of the subject takes.
-const MAX_COMPILED: usize = 512 << 10;
+const MAX_COMPILED: usize = 256 << 10;
 /// Most bytes of the cache that the lazy automaton of one pattern keeps.
 const MAX_CACHE: usize = 256 << 10;
 /// Most bytes of a pattern.

@@ -89,12 +89,12 @@ def test_a_pattern_that_backtracks_elsewhere_takes_linear_time(subject: str, pat
 
 def test_looking_for_all_matches_is_bounded() -> None:
     with pytest.raises(pcre.PatternLimitError, match="took longer than 1 s"):
-        pcre.split("A" * 1_000_000, ".*[^A-Z]|[A-Z]", max_pieces=10)
+        pcre.split("A" * 250_000, ".*[^A-Z]|[A-Z]", max_pieces=10)
 
 
 def test_texts_are_bounded() -> None:
-    with pytest.raises(pcre.PatternLimitError, match="at most 1048576"):
-        pcre.match("a" * ((1 << 20) + 1), "a")
+    with pytest.raises(pcre.PatternLimitError, match="at most 262144"):
+        pcre.match("a" * ((256 << 10) + 1), "a")
     with pytest.raises(pcre.PatternLimitError, match="the result has more"):
         pcre.replace("a" * 100_000, "a", "b" * 100)
     with pytest.raises(pcre.PatternLimitError, match="4 pieces, at most 3"):

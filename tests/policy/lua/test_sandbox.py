@@ -245,7 +245,9 @@ def test_no_function_shows_the_globals_of_the_pieces() -> None:
     walk = """
     local seen, functions, leaks = {}, 0, {}
     local function check(found, path)
-      if found ~= nil and rawget(found, 'newproxy') ~= _G.newproxy then leaks[#leaks + 1] = path end
+      if found ~= nil and rawget(found, 'newproxy') ~= _G.newproxy then
+        leaks[#leaks + 1] = path
+      end
     end
     local function visit(value, path)
       if type(value) == 'function' then

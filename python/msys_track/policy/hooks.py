@@ -138,14 +138,17 @@ class Transaction:
         self.changes.set_sender(address)
 
     def discard(self, reason: str = DISCARD_REASON) -> None:
-        """Accept the mail, or this recipient's copy, and send it to nobody.
+        """Accept the mail and send it to nobody; of one recipient, only that one gets no copy.
 
         Raises:
-            ValueError: there is no message yet.
+            ValueError: there is neither a message nor a recipient yet.
         """
-        if self.message is None:
-            raise ValueError("a mail can be discarded from validate_data_spool on")
-        self.changes.discard(reason)
+        if self.message is not None:
+            self.changes.discard(reason)
+        elif self.recipient is not None:
+            self.changes.drop_recipient(self.recipient, reason)
+        else:
+            raise ValueError("a mail can be discarded from validate_rcptto on")
 
 
 OnFailed: TypeAlias = Callable[[PolicyFailedError], Rejection | None]

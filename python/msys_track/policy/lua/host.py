@@ -82,7 +82,9 @@ class LuaPolicy:
             raise SettingsError("\n".join(faults))
         notices = list(callouts.find_notices(places, also=(*PHASES, "init")))
         if self._state.is_module and not places:
-            notices.append((f"{path}:1", "a module: it has no hook, and what requires it calls it"))
+            notices.append(
+                (f"{path}:1", "a module: it has no hook, and what requires it calls it")
+            )
         if not places and not notices and not self._outside.notices:
             raise SettingsError(
                 f"{path}:1: no hook found; msys.registerModule is not called with a table that has"

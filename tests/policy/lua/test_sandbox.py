@@ -25,19 +25,8 @@ SECONDS = 0.1
 """What attacks are given: enough to begin with."""
 MOST_STEPS = 100
 """How many of the longest honest step an attack may take besides."""
-LONG_STEP = "local s = ('x'):rep(3e7)"
+LONG_STEP = "local s = ('x'):rep(1e7)"
 
-SLOW_TO_SORT = """
-slow = {} local items, fixed, candidate = {}, 0, 0
-for i = 1, 1e5 do slow[i], items[i] = 1e6, i end
-local function fix(i) slow[i], fixed = fixed, fixed + 1 end
-table.sort(items, function(a, b)
-  if slow[a] == 1e6 and slow[b] == 1e6 then fix(a == candidate and a or b) end
-  candidate = slow[a] == 1e6 and a or slow[b] == 1e6 and b or candidate
-  return slow[a] < slow[b]
-end)
-"""
-"""For which quicksort takes the square of the length (M. D. McIlroy, A Killer Adversary, 1999)."""
 ENDLESS = {
     "a loop": "while true do end",
     "a loop that catches": "while true do pcall(function() while true do end end) end",
@@ -50,11 +39,10 @@ ENDLESS = {
     "a walk through a table": "table.foreach({ 1 }, function() while true do end end)",
     "code made of text": "loadstring('while true do end')()",
     "code made of pieces": "load(function() while true do end end)",
-    "compiling": f"while true do loadstring('return {{' .. ('1,'):rep(3e4) .. '}}') end",
+    "compiling": "while true do loadstring('return {' .. ('1,'):rep(3e4) .. '}') end",
     "an option of a module": "module('x', function() while true do end end)",
-    "sorting what is slow to sort": f"{SLOW_TO_SORT} table.sort(slow)",
     "sorting": "local t = {} for i = 1, 1e5 do t[i] = -i end while true do table.sort(t) end",
-    "repeating long text": "while true do local s = ('x'):rep(3e7) end",
+    "repeating long text": "while true do local s = ('x'):rep(1e7) end",
     "comparing": "local s = ('x'):rep(1e7) while true do local b = s .. 'a' == s .. 'b' end",
     "quoting long text": "while true do local s = string.format('%q', ('x'):rep(5e6)) end",
     "a pattern that backtracks": "local x = ('a'):rep(30000):find('.-.-.-.-b')",
@@ -114,7 +102,7 @@ CLOSED = {
     "getfenv(-1)": "there is no level -1",
     "assert(pcall(module, 'x'))": "call it from a file's own lines",
     "module('msg.x', 1)": "attempt to call",
-    "module('os')": "cannot change a protected metatable",
+    "module('os', package.seeall)": "attempt to index",
     "assert(loadstring('\\27Lua'))": "compiled code is not available",
     "assert(load(function() return '\\27Lua' end))": "more than 65536 bytes",
     "assert(load(({ '\\27', 'Lua' })[1]))": "attempt to call",
@@ -253,6 +241,102 @@ def test_an_exception_of_pythons_can_not_be_caught_and_looked_into(
     assert given.contexts.connection.items() == {}
 
 
+def test_no_function_shows_the_globals_of_the_pieces() -> None:
+    walk = """
+    local seen, functions, leaks = {}, 0, {}
+    local function check(found, path)
+      if found ~= nil and rawget(found, 'newproxy') ~= _G.newproxy then
+        leaks[#leaks + 1] = path
+      end
+    end
+    local function visit(value, path)
+      if type(value) == 'function' then
+        functions = functions + 1
+        check(getfenv(value), path)
+      elseif type(value) == 'table' and not seen[value] then
+        seen[value] = true
+        for k, v in next, value do visit(v, path .. '.' .. tostring(k)) end
+        visit(getmetatable(value), path .. '()')
+      end
+    end
+    visit(_G, '_G') visit(msg, 'msg') visit(vctx, 'vctx') visit(accept, 'accept') visit(self, '')
+    for level = 0, 30 do
+      local ok, found = pcall(getfenv, level)
+      check(ok and found or nil, 'level ' .. level)
+    end
+    table.foreach({ 1 }, function() check(getfenv(2), 'a caller in C') end)
+    local function last() return getfenv(1) end
+    check(last(), 'a tail call')
+    msg:context_set(M, 'leaks', table.concat(leaks, ' '))
+    msg:context_set(M, 'functions', functions)
+    """
+    seen = set_by(walk)
+    assert seen["leaks"] == ""
+    assert int(seen["functions"]) > 80
+
+
+ENDS_LUA_51 = (
+    "('a'):rep(1e6):match(('a?'):rep(1e6))",
+    "(''):match(('a*'):rep(1e6))",
+    "('a'):rep(99):match(('a-'):rep(2000))",
+    "('a'):rep(99):gsub(('(a*'):rep(1000), '')",
+    "unpack({}, 0, 2147483647)",
+    "unpack({}, -2147483648, -1)",
+    "unpack({}, -2^1000, 2^1000)",
+    "unpack({}, 0/0, 0/0)",
+    "table.unpack({}, -5, 2147483646)",
+    "table.insert({ 1 }, -2e9, 1)",
+    "table.insert({ 1 }, 0/0, 1)",
+    "table.insert({ 1 }, 2^31, 1)",
+    "table.concat({ 1 }, '', -2^31, 2^31)",
+    "('x'):rep(2^31)",
+    "('x'):rep(0/0)",
+    "string.format('%99999d', 1)",
+    "string.format('%99.99f', 1e308)",
+    "table.sort({ 3, 1, 2, 5, 4, 3, 2, 1 }, function() return true end)",
+    "loadstring('return ' .. ('('):rep(3e4) .. (')'):rep(3e4))",
+    "loadstring('return ' .. ('{'):rep(3e4) .. ('}'):rep(3e4))",
+    "loadstring('return function(a, b, c, d, e, f, g, h, i, j, ...) end')",
+    "(function() local function f() return pcall(f) end return f() end)()",
+    "(function() local function f() return 1 + f() end return f() end)()",
+    "(function() local function f() return ('a'):gsub('a', f) end return f() end)()",
+    "tostring(setmetatable({}, { __tostring = tostring }))",
+    "select(-2^31, 1)",
+    "('x'):rep(1e6):byte(1, -1)",
+)
+
+
+def test_what_ends_the_process_or_its_stack_in_lua_51_is_an_answer_or_an_error() -> None:
+    assert run_apart(*(f"local x = {call}" for call in ENDS_LUA_51)) == len(ENDS_LUA_51)
+
+
+def test_calls_that_leave_out_parameters_do_not_write_over_memory() -> None:
+    """With as many as are let through, at the ends of many stacks. With ten this is an abort."""
+    body = (
+        "local function f(a, b, c, d, e, ...) local rest = ... return rest end"
+        " local function deep(n) f() if n > 0 then return 1 + deep(n - 1) end return 0 end"
+        " for round = 1, 2000 do deep(round % 150) end"
+    )
+    assert run_apart(body) == 1
+
+
+def run_apart(*bodies: str) -> int:
+    """Run policies in a process of its own; return how many came to an end of some kind."""
+    program = f"""
+from contextlib import suppress
+from msys_track.errors import PolicyFailedError
+from tests.policy.policies import ask
+for body in {bodies!r}:
+    with suppress(PolicyFailedError):
+        ask(body, timeout_seconds=2)
+    print(".", end="", flush=True)
+"""
+    run = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=55
+    )
+    return len(run.stdout)
+
+
 def test_a_policy_that_spoils_its_library_spoils_only_itself() -> None:
     spoilt = lua("string.find, string.format, next, msg.header = nil, nil, nil, nil error('x')")
     with pytest.raises(PolicyFailedError, match="x"):
@@ -269,7 +353,8 @@ from msys_track.policy.hooks import Hook
 from tests.policy.policies import lua, transaction
 full = {{str(n): "x" * {MAX_VALUE} for n in range(15)}}
 policy = lua(
-    "keep = keep or {{}} pcall(function() while true do keep[#keep + 1] = ('x'):rep(1e5) .. #keep end end)",
+    "keep = keep or {{}} pcall(function() while true do"
+    " keep[#keep + 1] = ('x'):rep(1e5) .. #keep end end)",
     max_memory_bytes=8 << 20)
 small = lua("keep = (keep or '') .. ('x'):rep(3e6)", max_memory_bytes=8 << 20)
 for each in (policy, small):
@@ -290,7 +375,7 @@ print("alive")
 
 def test_an_answer_is_refused_where_no_memory_is_left_for_it() -> None:
     body = "local k = ('x'):rep(12e6) local h = msg:header('Subject')"
-    with pytest.raises(PolicyFailedError, match=r"no memory is left for the answer|KiB of memory"):
+    with pytest.raises(PolicyFailedError, match=r"no memory is left|of memory|enough memory"):
         ask(body, max_memory_bytes=8 << 20)
 
 

@@ -1,6 +1,6 @@
-"""Translates Momentum's Lua, a 5.1 with additions, to Lua 5.1.
+r"""Translates Momentum's Lua, a 5.1 with additions, to Lua 5.1.
 
-In Momentum policies may write `a != b` and `!a`, `"\\xa3"` and `"\\u00a3"`, octal numbers, and
+In Momentum policies may write `a != b` and `!a`, `"\xa3"` and `"\u00a3"`, octal numbers, and
 operators on bits. Every line keeps its number, so that errors name the right one.
 """
 
@@ -134,8 +134,8 @@ def _check_parameters(bare: bytes) -> None:
             raise _forbid(
                 bare,
                 function.start(),
-                f"a function with ... has {count} named parameters, at most"
-                f" {MAX_NAMED_PARAMETERS} are safe in Lua 5.1; take them from ... in its first line",
+                f"a function with ... has {count} named parameters, at most {MAX_NAMED_PARAMETERS}"
+                " are safe in Lua 5.1; take them from ... in its first line",
             )
 
 

@@ -85,6 +85,12 @@ local function write_all(value)
   return write(value, 0)
 end
 
+-- Lua calls what stands after `in` for each step: a value can be walked without `pairs`.
+local function step_to_next(value, _, key)
+  return next(value, key)
+end
+
+object_meta.__call, array_meta.__call = step_to_next, step_to_next
 for _, meta in ipairs({ object_meta, array_meta, scalar_meta }) do
   meta.__tostring = write_all
 end

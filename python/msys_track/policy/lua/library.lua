@@ -3,13 +3,14 @@
 
 local compat, limits, patterns, policy, is_sandboxed = ...
 
-local error, format, rep, type = error, string.format, string.rep, type
+local error, floor, format, rep, type = error, math.floor, string.format, string.rep, type
 local concat, insert, remove, select = table.concat, table.insert, table.remove, select
 local setmetatable, tonumber, tostring = setmetatable, tonumber, tostring
 local getinfo, native_date = debug.getinfo, os.date
 
 local MAX_ITEMS = 100000 -- of a list that C works through in one go
 local MAX_DATE = 200
+local MAX_BLOCK = 4096
 local MAX_AT_ONCE = 65536 -- bytes that are made before the clock is looked at
 local MAX_WHOLE = 2 ^ 31 - 1 -- beyond it C counts from below
 
@@ -38,6 +39,17 @@ string.find, string.match = patterns.find, patterns.match
 string.gmatch, string.gfind, string.gsub = patterns.gmatch, patterns.gmatch, patterns.gsub
 string.dump = nil
 
+-- C adds one text after the other, which is slow for short ones.
+local function repeat_blocks(text, count)
+  local in_block = floor(MAX_BLOCK / #tostring(text))
+  if in_block < 2 then
+    return rep(text, count)
+  end
+  count = floor(count)
+  local blocks = floor(count / in_block)
+  return rep(rep(text, in_block), blocks) .. rep(text, count - blocks * in_block)
+end
+
 function string.rep(text, times)
   if text == "" then
     return "" -- C would count to any number
@@ -49,6 +61,7 @@ function string.rep(text, times)
       error("rep: the text is too long", 2)
     elseif size > MAX_AT_ONCE then
       limits.look()
+      return repeat_blocks(text, count)
     end
   end
   return rep(text, times)

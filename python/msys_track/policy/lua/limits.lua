@@ -17,6 +17,7 @@ local pack, unpack = compat.pack, compat.unpack
 -- process counts. Reading it is slow. Reading the process's is fast, and it is never less: so the
 -- thread's is read only when the process's has passed the limit.
 local deadline, last, allowed = huge, huge, 0
+local TOO_MUCH = format("uses more than %d KiB of memory", max_kib)
 local spent -- a text about what ran out; stays until the next call
 
 -- Returns whether too much memory is in use for anything more to be passed in.
@@ -38,7 +39,7 @@ local function look()
     end
   end
   if not spent and is_full() then
-    spent = format("uses more than %d KiB of memory", max_kib)
+    spent = TOO_MUCH
   end
   if spent then
     error(spent, 0)
@@ -62,6 +63,9 @@ end
 limits.look = look
 
 local function check_outcome(ok, ...)
+  if not ok and (...) == "not enough memory" then -- between two looks
+    spent = spent or TOO_MUCH
+  end
   if spent then
     error(spent, 0)
   end

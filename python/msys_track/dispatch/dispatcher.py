@@ -365,16 +365,13 @@ class Dispatcher:
             is_set = bool(len(contexts.connection) or len(contexts.message))
             if not is_set and changes is None:
                 return []
-            if changes is None or not changes.dropped_recipients:
-                return [Wish(to, contexts if is_set else None, changes) for to in recipients]
-            return [Wish(to, contexts, changes.for_recipient(to)) for to in recipients]
+            return [Wish(to, contexts if is_set else None, changes) for to in recipients]
         wishes = []
         whole = transaction.as_transaction()
         for recipient in recipients:
-            own, changes = whole.contexts.for_recipient(), whole.changes.for_recipient(recipient)
+            own, changes = whole.contexts.for_recipient(), whole.changes.for_recipient()
             for_recipient = replace(whole, contexts=own, changes=changes, recipient=recipient)
-            if not changes.is_discarded:
-                self._ask_policy(Hook.EACH_RCPT, for_recipient)
+            self._ask_policy(Hook.EACH_RCPT, for_recipient)
             wishes.append(Wish(recipient, own, changes))
         return wishes
 

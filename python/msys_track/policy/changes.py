@@ -26,7 +26,7 @@ _REASON: Final = re.compile(r"[2-5][0-9][0-9][ -]")
 
 How: TypeAlias = Literal["replace", "append", "prepend"]
 SavedChanges: TypeAlias = tuple[
-    "tuple[HeaderChange, ...]", tuple[str, ...], str | None, str | None, bool, str, dict[str, str]
+    "tuple[HeaderChange, ...]", tuple[str, ...], str | None, str | None, bool, str
 ]
 
 
@@ -87,8 +87,6 @@ class Changes:
     """True if the mail is accepted and sent to nobody."""
     discard_reason: str = DISCARD_REASON
     """What the log says of it: an SMTP code and a text."""
-    dropped_recipients: dict[str, str] = field(default_factory=dict)
-    """Recipients who were accepted at RCPT and get no copy, and why."""
 
     def __bool__(self) -> bool:
         """Return whether anything is to be changed."""
@@ -96,7 +94,6 @@ class Changes:
             self.headers
             or self.added_recipients
             or self.is_discarded
-            or self.dropped_recipients
             or self.sender is not None
             or self.recipient is not None
         )
@@ -156,19 +153,14 @@ class Changes:
             reason: for the log; one that does not begin with an SMTP code is replaced by
                 Momentum's.
         """
+        text = re.sub(r"[^ -~]", "?", str(reason)[:400])
         self.is_discarded = True
-        self.discard_reason = _make_reason(reason)
+        self.discard_reason = text if _REASON.match(text) else DISCARD_REASON
 
-    def drop_recipient(self, address: str, reason: str = DISCARD_REASON) -> None:
-        """Note that a recipient is accepted and gets no copy; `reason` is as in `discard`."""
-        self.dropped_recipients[address] = _make_reason(reason)
-
-    def for_recipient(self, address: str = "") -> Self:
+    def for_recipient(self) -> Self:
         """Return changes for one recipient, which begin as the message's."""
         copied = type(self)()
         copied.restore(self.save())
-        if (reason := self.dropped_recipients.get(address)) is not None:
-            copied.discard(reason)
         return copied
 
     def save(self) -> SavedChanges:
@@ -180,20 +172,12 @@ class Changes:
             self.recipient,
             self.is_discarded,
             self.discard_reason,
-            self.dropped_recipients.copy(),
         )
 
     def restore(self, saved: SavedChanges) -> None:
         """Make exactly the changes wanted that were so when `save` was called."""
-        headers, added, self.sender, self.recipient, *_ = saved
-        *_, self.is_discarded, self.discard_reason, dropped = saved
+        headers, added, self.sender, self.recipient, self.is_discarded, self.discard_reason = saved
         self.headers, self.added_recipients = list(headers), list(added)
-        self.dropped_recipients = dropped.copy()
-
-
-def _make_reason(reason: object) -> str:
-    text = re.sub(r"[^ -~]", "?", str(reason)[:400])
-    return text if _REASON.match(text) else DISCARD_REASON
 
 
 def _check_address(what: str, address: object) -> None:

@@ -138,17 +138,14 @@ class Transaction:
         self.changes.set_sender(address)
 
     def discard(self, reason: str = DISCARD_REASON) -> None:
-        """Accept the mail and send it to nobody; of one recipient, only that one gets no copy.
+        """Accept the mail, or this recipient's copy, and send it to nobody.
 
         Raises:
-            ValueError: there is neither a message nor a recipient yet.
+            ValueError: there is no message yet.
         """
-        if self.message is not None:
-            self.changes.discard(reason)
-        elif self.recipient is not None:
-            self.changes.drop_recipient(self.recipient, reason)
-        else:
-            raise ValueError("a mail can be discarded from validate_rcptto on")
+        if self.message is None:
+            raise ValueError("a mail can be discarded from validate_data_spool on")
+        self.changes.discard(reason)
 
 
 OnFailed: TypeAlias = Callable[[PolicyFailedError], Rejection | None]

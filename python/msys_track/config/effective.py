@@ -17,6 +17,7 @@ from msys_track.config.toml.writing import header_text, key_text, value_text
 from msys_track.options.resolve import DEFAULT, POLICY, resolve
 from msys_track.options.variables import PATHWAY
 from msys_track.policy.context import Context, Contexts
+from msys_track.settings.addresses import listen_name
 from msys_track.settings.key import write_fields, write_setting
 from msys_track.smtp.address import Address, IpAddress
 from msys_track.tracking.settings import REFUSE
@@ -185,11 +186,14 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
                 value = None
             if path in document.places:
                 source = document.format_place(path)
-            elif path == ("proxy", "listen") and listens:
-                first = next(iter(listens))
+            elif path == ("proxy", "listen") and listens and value is not None:
+                # One of a port that begins with TLS is not the first of those in plain text.
+                first = next(each for each in listens if str(listen_name(each)) == value)
                 source = f'listen "{first}" ({document.format_place(("listen", first))})'
             else:
                 source = key.unset if value is None or len(table) > 1 else DEFAULT
+                if path == ("proxy", "listen") and value is None:
+                    source = "every port begins with TLS"
             found.setdefault(table, {})[name] = Effective(value, source)
     return found
 

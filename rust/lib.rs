@@ -16,6 +16,7 @@ pub mod html;
 pub mod link;
 pub mod mime;
 pub mod names;
+pub mod pcre;
 pub mod plan;
 pub mod reason;
 pub mod recipe;

@@ -15,7 +15,7 @@ LAYERS = (
     {"recipe", "stream"},
     {"tracked"},
     {"plan", "token"},
-    {"html", "mime", "text", "smtp", "toml"},
+    {"html", "mime", "text", "smtp", "toml", "pcre"},
     {"link"},
     {"charset", "edit"},
     {"reason", "names"},

@@ -14,6 +14,7 @@ __all__ = [
     "Engagement",
     "HtmlStream",
     "KeyRing",
+    "Pattern",
     "Recipe",
     "Rules",
     "TokenError",
@@ -143,6 +144,14 @@ class KeyRing:
     def __new__(cls, keys: Sequence[tuple[int, bytes]], /) -> KeyRing: ...
     def seal(self, claims: Claims, /) -> str: ...
     def open(self, path: str, /) -> Claims: ...
+
+@final
+class Pattern:
+    # Raises ValueError: it is no pattern; NotImplementedError: too large, or not in linear time.
+    def __new__(cls, pattern: str, /) -> Pattern: ...
+    @property
+    def names(self) -> tuple[str | None, ...]: ...
+    def find(self, subject: str, start: int, /) -> list[tuple[int, int] | None] | None: ...
 
 @final
 class TrackedUrls:

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::{create_exception, import_exception};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+mod pcre;
 mod plan;
 mod recipe;
 mod smtp;
@@ -61,6 +62,8 @@ mod _core {
     use pyo3::prelude::*;
     use pyo3::types::{PyDict, PyMappingProxy};
 
+    #[pymodule_export]
+    use super::pcre::Pattern;
     #[pymodule_export]
     use super::plan::{Rules, TrackedUrls, header_fields, make_plan};
     #[pymodule_export]

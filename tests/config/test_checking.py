@@ -219,3 +219,14 @@ def test_the_name_of_a_dkim_table_is_a_domain(folder: Path, domain: str) -> None
     text = good("servers.toml") + f'[dkim."{domain}"]\nselector = "a"\nprivate_key = "dkim.pem"\n'
     [fault] = list_faults(folder, "msys-track.toml", text)
     assert "allowed: a domain in ASCII" in fault
+
+
+def test_what_has_no_effect_in_a_policy_is_a_notice(folder: Path) -> None:
+    source = "local m = {}\nfunction m:validate_set_binding() end\nmsys.registerModule('m', m)\n"
+    (folder / "route.lua").write_text(source)
+    path = folder / "msys-track.toml"
+    path.write_text('[policy]\nfiles = ["route.lua", "policy.lua"]\n')
+    checked = check_configuration(path)
+    assert checked.policy_notices == (
+        f"{folder}/route.lua:2: validate_set_binding is never called here",
+    )

@@ -7,6 +7,7 @@ import pytest
 from tests.injection.conftest import Harness, Run
 
 from msys_track.keys.ring import KeyRing
+from msys_track.policy.hooks import Hook
 
 pytestmark = pytest.mark.anyio
 
@@ -114,6 +115,25 @@ def validate_rcptto(transaction):
 """
 
 
+async def test_what_policy_set_for_a_mail_that_it_refuses_at_mail_ends_with_it(
+    run: Run, keys: KeyRing
+) -> None:
+    refusing = """
+from msys_track.policy.hooks import Rejection
+
+def validate_mailfrom(transaction):
+    if transaction.sender == "bad@s.example":
+        transaction.contexts.message.set("smtpapi_campaign_id", "bad")
+        return Rejection(code=553, text="5.1.8 not you")
+"""
+    it, client = await run(refusing)
+    await client.say("EHLO client")
+    assert await client.say("MAIL FROM:<bad@s.example>") == "553 5.1.8 not you"
+    for command in (b"MAIL FROM:<s@s.example>", b"RCPT TO:<a@r.example>", b"DATA", HTML + b"."):
+        assert (await client.say(command))[:3] in {"250", "354"}
+    assert campaigns(it, keys) == [{None}]
+
+
 async def test_a_failing_policy_is_passed_over_and_leaves_nothing_behind(
     run: Run, keys: KeyRing
 ) -> None:
@@ -163,6 +183,33 @@ async def test_mail_that_one_file_has_switched_off_stays_so_though_another_fails
 ) -> None:
     names = [bad, off] if is_first else [off, bad]
     it, client = await run({name: (SWITCHES_OFF | SWITCHES_ON_AND_FAILS)[name] for name in names})
+    assert (await client.deliver(HTML, "a@r.example")).startswith("250")
+    assert [taken.message for taken in it.upstream.taken] == [HTML]
+    assert it.counts["policy.continued"] == 1
+
+
+SETTING = """
+local mod, C = {{}}, msys.core.ECMESS_CTX_CONN
+function mod:{hook}(...)
+  local vctx = select(select("#", ...), ...)
+  vctx:set(C, "smtpapi_click_tracking", "{value}")
+  vctx:set(C, "smtpapi_open_tracking", "{value}")
+  {then_}
+end
+msys.registerModule("setting", mod)
+"""
+
+
+@pytest.mark.parametrize("hook", [hook for hook in Hook if hook is not Hook.AUTH])
+@pytest.mark.parametrize("is_first", [True, False], ids=["fails first", "fails last"])
+async def test_what_one_file_sets_at_any_command_holds_though_another_fails_there(
+    run: Run, hook: Hook, *, is_first: bool
+) -> None:
+    files = {
+        "bad.lua": SETTING.format(hook=hook, value="1", then_="error('a defect')"),
+        "off.lua": SETTING.format(hook=hook, value="0", then_=""),
+    }
+    it, client = await run(files if is_first else dict(reversed(files.items())))
     assert (await client.deliver(HTML, "a@r.example")).startswith("250")
     assert [taken.message for taken in it.upstream.taken] == [HTML]
     assert it.counts["policy.continued"] == 1

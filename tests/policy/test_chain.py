@@ -1,9 +1,11 @@
 from pathlib import Path
 
+import pytest
 from tests.policy.policies import call, lua, transaction
 
 from msys_track.errors import PolicyFailedError
-from msys_track.policy.chain import Chain
+from msys_track.policy.chain import Chain, PolicyFile
+from msys_track.policy.changes import HeaderChange
 from msys_track.policy.hooks import Hook, Rejection
 from msys_track.policy.python import PythonPolicy
 
@@ -58,3 +60,45 @@ def test_hooks_are_those_of_all_files_and_any_other_is_not_called() -> None:
     chain = Chain([lua("", hook="validate_ehlo"), python("b.py", "pass")])
     assert chain.hooks == {Hook.EHLO, Hook.EACH_RCPT}
     assert call(chain, Hook.CONNECT, transaction()) is None
+
+
+def spoiling(language: str, hook: Hook) -> PolicyFile:
+    if language == "Lua":
+        changes = "msg:header('X-Spoilt', '1') msg:mailfrom('bad@b.c') msg:discard()"
+        return lua(f"{changes} error('a defect')", hook=hook)
+    changes = "t.headers.set('X-Spoilt', '1'); t.set_sender('bad@b.c'); t.discard()"
+    source = f"def {hook}(t):\n    {changes}\n    raise OSError\n"
+    return PythonPolicy(Path("bad.py"), source.encode())
+
+
+@pytest.mark.parametrize("hook", [Hook.DATA_SPOOL, Hook.EACH_RCPT])
+@pytest.mark.parametrize("language", ["Lua", "Python"])
+@pytest.mark.parametrize("is_first", [True, False], ids=["fails first", "fails last"])
+def test_what_a_file_changes_in_the_mail_holds_though_another_fails(
+    hook: Hook, language: str, *, is_first: bool
+) -> None:
+    good = lua("msg:header('X-Good', '1') msg:mailfrom('good@b.c')", hook=hook)
+    files = [spoiling(language, hook), good]
+    given = transaction(recipient="jo@example.org" if hook is Hook.EACH_RCPT else None)
+    Chain(files if is_first else files[::-1]).call(hook, given, lambda _: None)
+    assert given.changes.headers == [HeaderChange("X-Good", "1")]
+    assert (given.changes.sender, given.changes.is_discarded) == ("good@b.c", False)
+
+
+SEES = "msg:header('X-Class')[1] .. ' ' .. msg:mailfrom() .. ' ' .. msg:rcptto()"
+PYTHON_SEES = "*t.headers.get('X-Class'), t.changes.sender, t.changes.recipient"
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        lua(f"msg:context_set(M, 'seen', {SEES})"),
+        python("b.py", f"t.contexts.message.set('seen', ' '.join(({PYTHON_SEES})))"),
+    ],
+    ids=["Lua", "Python"],
+)
+def test_a_later_file_sees_the_mail_as_an_earlier_one_has_changed_it(second: PolicyFile) -> None:
+    first = lua("msg:header('X-Class', 'new') msg:mailfrom('a@b.c') msg:rcptto('d@e.f')")
+    given = transaction()
+    call(Chain([first, second]), Hook.EACH_RCPT, given)
+    assert given.contexts.message.get("seen") == "new a@b.c d@e.f"

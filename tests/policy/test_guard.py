@@ -190,3 +190,37 @@ def test_the_warning_does_not_come_again_after_a_failure_has_renewed_the_state()
             guard.call(Hook.EACH_RCPT, transaction(recipient=recipient))
     events = [line["event"] for line in lines]
     assert events == ["policy.returned_nothing", "policy.failed"]
+
+
+@pytest.mark.parametrize("hook", [each for each in Hook if each is not Hook.AUTH])
+@pytest.mark.parametrize("is_first", [True, False], ids=["fails first", "fails last"])
+@pytest.mark.parametrize("name", ["Lua, an error", "Lua, a code and an error", "Python, an error"])
+def test_a_rejection_holds_whichever_other_file_fails(
+    hook: Hook, name: str, *, is_first: bool
+) -> None:
+    rejecting = lua("vctx:set(C, 'seen', 'no') vctx:set_code(550, 'no')", hook=hook)
+    files = [failing(name, hook), rejecting]
+    answer, contexts, counted = call(hook, *(files if is_first else files[::-1]))
+    assert (answer, counted) == (NO, ["policy.continued"] * is_first)
+    assert contexts.message.items() == MESSAGE
+    assert contexts.connection.items() == {**CONNECTION, "seen": "no"}
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["fails first", "fails last"])
+def test_a_file_that_rejects_and_one_that_fails_both_keep_a_user_out(*, is_first: bool) -> None:
+    rejecting = lua("vctx:set_code(550, 'no')", hook=Hook.AUTH)
+    files = [failing("Lua, an error", Hook.AUTH), rejecting]
+    answer, _, _ = call(Hook.AUTH, *(files if is_first else files[::-1]))
+    assert answer == (REFUSED if is_first else NO)
+
+
+@pytest.mark.parametrize("hook", [each for each in Hook if each is not Hook.AUTH])
+@pytest.mark.parametrize("is_first", [True, False], ids=["ends first", "ends last"])
+def test_a_file_that_ends_the_chain_keeps_its_settings_and_those_before_it(
+    hook: Hook, *, is_first: bool
+) -> None:
+    ending = lua("vctx:set(C, 'seen', 'off') do return msys.core.VALIDATE_DONE end", hook=hook)
+    files = [ending, failing("Lua, an error", hook)]
+    answer, contexts, counted = call(hook, *(files if is_first else files[::-1]))
+    assert (answer, counted) == (None, [] if is_first else ["policy.continued"])
+    assert contexts.connection.items() == {**CONNECTION, "seen": "off"}

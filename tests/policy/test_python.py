@@ -1,10 +1,12 @@
 from pathlib import Path
 
 import pytest
+from tests.captured_logs import capture_logs
 from tests.policy.policies import transaction
 
 from msys_track.errors import PolicyFailedError, SettingsError
 from msys_track.policy.chain import CONTINUE
+from msys_track.policy.changes import HeaderChange
 from msys_track.policy.hooks import Hook, Rejection
 from msys_track.policy.python import PythonPolicy
 
@@ -100,3 +102,34 @@ def test_a_policy_can_hold_dataclasses() -> None:
     given = transaction()
     made.ask(Hook.RCPTTO, given)
     assert given.contexts.message.get("brand") == "click.example"
+
+
+def test_a_file_with_momentums_own_hooks_alone_starts_with_a_notice() -> None:
+    with capture_logs() as lines:
+        made = policy("def helper(): pass\ndef validate_set_binding(t): pass\n")
+    assert made.hooks == frozenset()
+    assert made.notices == (f"{FILE}:2: validate_set_binding is never called here",)
+    assert [(line["event"], line["at"]) for line in lines] == [("policy.notice", f"{FILE}:2")]
+
+
+def test_a_policy_changes_headers_and_envelope() -> None:
+    given = transaction()
+    policy(
+        "def validate_data_spool_each_rcpt(t):\n"
+        "    t.headers.set('X-Campaign', 'spring')\n"
+        "    t.headers.remove('X-Class')\n"
+        "    assert t.headers.get('X-Campaign') == ['spring']\n"
+        "    t.set_recipient('al@shop.example')\n"
+        "    t.set_sender('')\n"
+        "    t.discard('550 not wanted')\n"
+    ).ask(Hook.EACH_RCPT, given)
+    changes = given.changes
+    assert changes.headers == [HeaderChange("X-Campaign", "spring"), HeaderChange("X-Class", None)]
+    assert (changes.recipient, changes.sender) == ("al@shop.example", "")
+    assert (changes.is_discarded, changes.discard_reason) == (True, "550 not wanted")
+
+
+def test_what_cant_be_changed_is_a_failure_with_its_line() -> None:
+    made = policy("def validate_rcptto(t):\n    t.headers.set('X-A', '1')\n")
+    with pytest.raises(PolicyFailedError, match=r"policy\.py:2: validate_rcptto: ValueError: X-A"):
+        made.ask(Hook.RCPTTO, transaction(message=None))

@@ -184,3 +184,5 @@ def _require_no_faults(checked: Checked) -> Configuration:
 def _print_ignored(checked: Checked) -> None:
     for notice in checked.document.notices:
         click.echo(f"ignored: {notice.format_line(checked.document.path)}", err=True)
+    for text in checked.policy_notices:
+        click.echo(f"ignored: {text}", err=True)

@@ -34,6 +34,8 @@ class Checked:
     """None where the configuration itself, apart from the files that it names, has problems."""
     problems: tuple[Problem, ...]
     """The configuration's own in the order of its lines, then those of the files it names."""
+    policy_notices: tuple[str, ...] = ()
+    """What has no effect in its policy files, each as `file:line: what`."""
 
 
 def check_configuration(
@@ -52,10 +54,12 @@ def check_configuration(
     configuration = None if own else make_configuration(document, reading)
     if configuration is not None:
         own = in_order(find_dangers(document, reading, configuration))
+    faults, notices = _read_policies(document, reading)
     return Checked(
         document=document,
         configuration=None if own else configuration,
-        problems=(*own, *_check_named_files(document, reading)),
+        problems=(*own, *_check_named_files(document, reading), *faults),
+        policy_notices=notices,
     )
 
 
@@ -75,17 +79,28 @@ def _check_named_files(document: Document, reading: Reading) -> Iterator[Problem
             except SettingsError as error:
                 yield document.problem(("dkim", domain, "private_key"), str(error))
     yield from check_access_files(document, AccessSettings(**reading.values[AccessSettings]))
+
+
+def _read_policies(
+    document: Document, reading: Reading
+) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
+    """Read the policy files as a server does; return their faults and notices."""
     # A policy must run under the limits that were meant, or not at all.
     if any(path[0] == "policy" and path[1:2] != ("files",) for path, _ in reading.faults):
-        return
+        return (), ()
     limits = PolicySettings(**reading.values[PolicySettings])
+    faults: list[Problem] = []
+    notices: list[str] = []
     # Each file is loaded alone, so that the faults of each are reported.
     for place, file in reading.policy_files.items():
         try:
-            loading.load_policy(replace(limits, files=(file,)))
+            policy = loading.load_policy(replace(limits, files=(file,)))
         except SettingsError as error:
-            for line in str(error).splitlines():
-                yield document.problem(("policy", "files", place), line)
+            lines = str(error).splitlines()
+            faults += (document.problem(("policy", "files", place), line) for line in lines)
+        else:
+            notices += policy.notices if policy is not None else ()
+    return tuple(faults), tuple(notices)
 
 
 def check_access_files(document: Document, rules: AccessSettings) -> Iterator[Problem]:

@@ -159,10 +159,18 @@ class PolicySession:
         return refusal
 
     def set_sender(self, policy: Guard | None, sender: str) -> Reply | None:
-        """Call policy after MAIL; an empty sender is the null reverse-path."""
+        """Call policy after MAIL; an empty sender is the null reverse-path.
+
+        A refused MAIL begins no message: what policy has set for it ends with it.
+        """
         self._sender = sender
         self.id = str(draw_transmission_id())
-        return None if policy is None else self._ask(policy, Hook.MAILFROM)
+        if policy is None:
+            return None
+        refusal = self._ask(policy, Hook.MAILFROM)
+        if refusal is not None:
+            self.begin_message()
+        return refusal
 
     def add_recipient(self, policy: Guard | None, recipient: str) -> Reply | None:
         """Call policy after RCPT; a recipient counts once, however often it is named."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Final
 
 from msys_track.policy.hooks import Hook
@@ -28,27 +27,39 @@ def is_momentums_own(name: str) -> bool:
     return name in MOMENTUMS_OWN or name.startswith(_OTHER_PHASES)
 
 
-def find_faults(
-    path: Path, functions: Mapping[str, str], also: Collection[str] = ()
-) -> Iterator[str]:
+def find_faults(functions: Mapping[str, str], also: Collection[str] = ()) -> Iterator[str]:
     """Yield what is wrong with a file that has these functions, each as `file:line: what`.
 
     Args:
-        path: the file.
         functions: from name to `file:line`.
         also: names that are called besides hooks.
     """
     known = (*HOOKS, *also)
-    misspelt = [
-        name
-        for name in functions
-        if name not in known
-        and not is_momentums_own(name)
-        and (name.startswith("validate_") or get_close_matches(name, HOOKS, n=1, cutoff=0.85))
-    ]
-    for name in misspelt:
+    for name in functions:
+        if (
+            name in known
+            or is_momentums_own(name)
+            or not (name.startswith("validate_") or get_close_matches(name, HOOKS, 1, 0.85))
+        ):
+            continue
         close = get_close_matches(name, known, n=1, cutoff=0.7)
         hint = f"did you mean {close[0]}?" if close else f"the hooks are {', '.join(HOOKS)}"
         yield f"{functions[name]}: {name} is not a hook; {hint}"
-    if not misspelt and not functions.keys() & {name for name in known if name != "init"}:
-        yield f"{path}:1: no hook found; the hooks are {', '.join(HOOKS)}"
+
+
+def find_notices(
+    functions: Mapping[str, str], also: Collection[str] = ()
+) -> Iterator[tuple[str, str]]:
+    """Yield what is never called, as `file:line` and a text.
+
+    These are Momentum's own callouts, and of a file without any hook all its functions.
+
+    Args:
+        functions: from name to `file:line`.
+        also: names that are called besides hooks.
+    """
+    known = (*HOOKS, *also)
+    has_hook = any(name in known and name != "init" for name in functions)
+    for name, place in functions.items():
+        if is_momentums_own(name) or not (has_hook or name in known):
+            yield place, f"{name} is never called here"

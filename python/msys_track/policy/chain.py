@@ -37,6 +37,11 @@ class PolicyFile(Protocol):
         """The hooks it has."""
         ...
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What has no effect here, found when it was read, each as `file:line: what`."""
+        ...
+
     def ask(self, hook: Hook, transaction: Transaction) -> Verdict:
         """Call one of its hooks.
 
@@ -61,6 +66,11 @@ class Chain:
     def hooks(self) -> frozenset[Hook]:
         """The hooks that at least one file has."""
         return frozenset(self._by_hook)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What has no effect here in any of the files, each as `file:line: what`."""
+        return tuple(notice for file in self.files for notice in file.notices)
 
     def call(self, hook: Hook, transaction: Transaction, on_failed: OnFailed) -> Rejection | None:
         """Call file by file until one rejects or ends the chain.

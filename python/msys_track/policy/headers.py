@@ -120,21 +120,22 @@ class Headers:
             TypeError: name or value is not a string.
             ValueError: it can't be such a field, or there is no message yet.
         """
-        self._change(HeaderChange(name, value))
+        self.change(HeaderChange(name, value))
 
     def append(self, name: str, value: str) -> None:
         """Add a field after those of its name, or at the end; raises as `set` does."""
-        self._change(HeaderChange(name, value, "append"))
+        self.change(HeaderChange(name, value, "append"))
 
     def prepend(self, name: str, value: str) -> None:
         """Add a field at the top; raises as `set` does."""
-        self._change(HeaderChange(name, value, "prepend"))
+        self.change(HeaderChange(name, value, "prepend"))
 
     def remove(self, name: str) -> None:
         """Remove all fields of that name; raises as `set` does."""
-        self._change(HeaderChange(name, None))
+        self.change(HeaderChange(name, None))
 
-    def _change(self, change: HeaderChange) -> None:
+    def change(self, change: HeaderChange) -> None:
+        """Make any change; raises as `set` does."""
         if self.message is None:
             raise ValueError(f"{change.name}: a header can be changed from validate_data_spool on")
         self.changes.change_header(change)

@@ -7,7 +7,6 @@ from typing import Annotated, get_args
 from msys_track.errors import SettingsError, describe_os_error
 from msys_track.policy.chain import Chain, PolicyFile
 from msys_track.policy.guard import OnFailure
-from msys_track.policy.hooks import Policy
 from msys_track.policy.lua.host import LuaPolicy
 from msys_track.policy.python import PythonPolicy
 from msys_track.settings.key import Key, check_settings
@@ -54,7 +53,7 @@ class PolicySettings:
         check_settings(self, "policy: ")
 
 
-def load_policy(settings: PolicySettings) -> Policy | None:
+def load_policy(settings: PolicySettings) -> Chain | None:
     """Read every file and run it once; None if there is no file.
 
     Raises:

@@ -13,9 +13,12 @@ from typing import TypeAlias
 from zlib import crc32
 
 from msys_track.errors import PolicyFailedError, SettingsError
+from msys_track.logs import event_logger
 from msys_track.policy import callouts
 from msys_track.policy.chain import CONTINUE, Verdict
 from msys_track.policy.hooks import Hook, Rejection, Transaction
+
+log = event_logger(__name__)
 
 _Function: TypeAlias = Callable[[Transaction], object]
 
@@ -23,7 +26,7 @@ _Function: TypeAlias = Callable[[Transaction], object]
 class PythonPolicy:
     """One file with functions named after hooks. Each takes a `Transaction`."""
 
-    __slots__ = ("_functions", "path")
+    __slots__ = ("_functions", "notices", "path")
 
     def __init__(self, path: Path, source: bytes) -> None:
         """Run the file once.
@@ -39,8 +42,18 @@ class PythonPolicy:
             if name in callouts.HOOKS
             or (inspect.isfunction(value) and value.__module__ == module.__name__)
         }
-        if faults := list(callouts.find_faults(path, functions)):
+        if faults := list(callouts.find_faults(functions)):
             raise SettingsError("\n".join(faults))
+        if not functions.keys() & callouts.HOOKS and not any(
+            map(callouts.is_momentums_own, functions)
+        ):
+            hooks = ", ".join(callouts.HOOKS)
+            raise SettingsError(f"{path}:1: no hook found; the hooks are {hooks}")
+        own = {name: at for name, at in functions.items() if callouts.is_momentums_own(name)}
+        notices = tuple(callouts.find_notices(own))
+        for place, why in notices:
+            log.warning("policy.notice", policy=path.name, at=place, why=why)
+        self.notices = tuple(f"{place}: {why}" for place, why in notices)
         self._functions: dict[Hook, _Function] = {}
         for hook in Hook:
             function = getattr(module, hook.value, None)

@@ -11,16 +11,19 @@ from tests.policy.policies import set_by
 
 from msys_track.policy import lua
 
-LUPA: Final = importlib.import_module("lupa.lua54")
+LUPA: Final = importlib.import_module("lupa.lua51")
 C: Final = LUPA.LuaRuntime(unpack_returned_tuples=True)
 # No step of C is affordable, so that the matcher gets every pattern.
-MATCHER: Final = C.execute((Path(lua.__file__).parent / "patterns.lua").read_text(), -1.0)
+PIECES: Final = Path(lua.__file__).parent
+MATCHER: Final = C.execute(
+    (PIECES / "patterns.lua").read_text(), C.execute((PIECES / "compat.lua").read_text()), -1.0
+)
 
 PROBE = """
 local f, text, pattern, third = ...
 local function tried(...)
-  local r = table.pack(pcall(f, ...))
-  for i = 1, r.n do r[i] = math.type(r[i]) == 'float' and 'float' or tostring(r[i]) end
+  local r = { n = select('#', pcall(f, ...)), pcall(f, ...) }
+  for i = 1, r.n do r[i] = tostring(r[i]) end
   if r[1] == 'false' then return 'error' end
   return table.concat(r, '|', 1, r.n)
 end

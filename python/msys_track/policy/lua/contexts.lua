@@ -2,12 +2,13 @@
 --
 -- Changes are collected and returned with the answer, so a policy that fails sets nothing.
 
-local json, bounds = ...
+local compat, json, bounds = ...
 
 local error, format, tostring, type = error, string.format, tostring, type
-local math_type, unpack, utf8_length = math.type, table.unpack, utf8.len
+local unpack, utf8_length = compat.unpack, compat.utf8_length
 
 local MESSAGE, CONNECTION = 1, 2
+local MAX_RETURNED = 6000
 local max_name, max_value = bounds.max_name, bounds.max_value
 local max_variables, max_octets = bounds.max_variables, bounds.max_octets
 
@@ -49,21 +50,18 @@ local function check_arguments(method, kind, name)
   return context
 end
 
--- Numbers are written as in Lua 5.1: 86400.0 is 86400.
 local function value_text(name, value)
   local kind = type(value)
-  if kind == "number" and math_type(value) == "float" then
-    return format("%.14g", value)
-  elseif kind == "string" or kind == "number" or kind == "boolean" or json.is_json(value) then
+  if kind == "string" or kind == "number" or kind == "boolean" or json.is_json(value) then
     return tostring(value)
   end
   error(format("%s: values are strings, found %s", name, kind), CALLER)
 end
 
-local function note_change(kind, name)
+local function note_change(kind, name, earlier)
   local seen = is_changed[kind]
   if not seen[name] then
-    seen[name] = true
+    seen[name] = earlier and "was there" or "is new"
     local n = #changed
     changed[n + 1], changed[n + 2] = kind, name
   end
@@ -86,7 +84,7 @@ local function assign(kind, context, name, value)
     error(format("%s: one context holds at most %d bytes", name, max_octets), CALLER)
   end
   context[name], sizes[kind], octets[kind] = value, size, total
-  note_change(kind, name)
+  note_change(kind, name, earlier)
 end
 
 local function value_of(kind, name)
@@ -126,8 +124,9 @@ function variables.methods(names)
       if earlier then
         context[name], sizes[kind] = nil, sizes[kind] - 1
         octets[kind] = octets[kind] - #name - #earlier
-        note_change(kind, name)
+        note_change(kind, name, earlier)
       end
+      return earlier and 1 or 0
     end,
   }
 end
@@ -139,7 +138,7 @@ local function fill(kind, given, first, last)
     context[name] = value
     total = total + #name + #value
   end
-  contexts[kind], octets[kind], sizes[kind] = context, total, (last - first + 1) // 2
+  contexts[kind], octets[kind], sizes[kind] = context, total, (last - first + 1) / 2
 end
 
 -- Begins a call with these variables: name, value, name …, the connection's first.
@@ -151,13 +150,20 @@ end
 
 variables.value = value_of
 
--- Kind, name and value (false: deleted) of each variable that the call changed.
+-- Kind, name and value (false: deleted) of each variable that the call changed, one after the other;
+-- in a list if they are more than a call can return.
 function variables.changes()
   local flat, n = {}, 0
   for i = 1, #changed, 2 do
     local kind, name = changed[i], changed[i + 1]
-    flat[n + 1], flat[n + 2], flat[n + 3] = kind, name, contexts[kind][name] or false
-    n = n + 3
+    local value = contexts[kind][name]
+    if value or is_changed[kind][name] == "was there" then
+      flat[n + 1], flat[n + 2], flat[n + 3] = kind, name, value or false
+      n = n + 3
+    end
+  end
+  if n > MAX_RETURNED then
+    return flat
   end
   return unpack(flat, 1, n)
 end

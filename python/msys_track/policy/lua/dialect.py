@@ -1,7 +1,7 @@
-"""Translates Momentum's Lua, a patched 5.1, to Lua 5.4.
+r"""Translates Momentum's Lua, a 5.1 with additions, to Lua 5.1.
 
-In Momentum policies may write `a != b` and `!a`. Every line keeps its number, so that errors name
-the right one.
+In Momentum policies may write `a != b` and `!a`, `"\xa3"` and `"\u00a3"`, octal numbers, and
+operators on bits. Every line keeps its number, so that errors name the right one.
 """
 
 import re
@@ -9,48 +9,135 @@ from typing import Final
 
 from msys_track.errors import PicklableError
 
+MAX_NAMED_PARAMETERS: Final = 5
+"""Of a function with `...`, `self` included. Lua 5.1 has no room for more if a call leaves them
+out, and writes over memory of the process (CVE-2014-5461)."""
+
 _LEXEME: Final = re.compile(
-    rb"--\[(?P<comment>=*)\[.*?(?:\](?P=comment)\]|\Z)"
-    rb"|--[^\n]*"
-    rb"|\[(?P<text>=*)\[.*?(?:\](?P=text)\]|\Z)"
-    rb"|\"(?:[^\"\\\n]|\\.)*\""
-    rb"|'(?:[^'\\\n]|\\.)*'"
+    rb"(?P<comment>--\[(?P<comment_level>=*)\[.*?(?:\](?P=comment_level)\]|\Z)|--[^\n]*)"
+    rb"|(?P<block>\[(?P<block_level>=*)\[.*?(?:\](?P=block_level)\]|\Z))"
+    rb"|(?P<text>\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
     rb"|(?P<unequal>!=)"
     rb"|(?P<inverted>!)"
-    rb"|(?P<closing><\s*close\s*>)",
+    rb"|(?P<octal>(?<![\w.])0[0-7]+(?![\w.]))"
+    rb"|(?P<foreign>//|::|<<|>>|\^\^|\\|~(?!=)|<\s*(?:const|close)\s*>|\bgoto\s+[A-Za-z_]\w*)"
+    rb"|(?P<bits>[&|])",
     re.DOTALL,
 )
+_OPERAND: Final = rb"(?:[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*|0[xX][0-9A-Fa-f]+|\d+)"
+_BITS: Final = re.compile(rb"(?<![\w.])%b(?:\s*[&|]\s*%b)+(?![\w.])" % (_OPERAND, _OPERAND))
+_BEFORE_BITS: Final = re.compile(rb"(?:[(,{\[]|(?<![=~<>!])=|\b(?:return|and|or))\s*\Z")
+_AFTER_BITS: Final = re.compile(
+    rb"[^\S\n]*(?:[),}\];\n]|\Z|(?:then|do|and|or|end)\b|--)|\s*(?:[)},\]])"
+)
+_ESCAPE: Final = re.compile(
+    rb"\\(?:x(?P<byte>[0-9A-Fa-f]{2})|u(?P<four>[0-9A-Fa-f]{4})"
+    rb"|u\{(?P<any>[0-9A-Fa-f]{1,6})\}|.)",
+    re.DOTALL,
+)
+_VARIADIC: Final = re.compile(rb"\bfunction\b(?P<name>[^(]*)\((?P<names>[^()]*,)\s*\.\.\.")
+_HINTS: Final = {
+    b"//": "// is not in Momentum's Lua, a 5.1; write math.floor(a / b)",
+    b"\\": r"\ can't be translated; write math.floor(a / b)",
+    b"goto": "goto is not in Momentum's Lua, a 5.1",
+    b"::": "labels (::name::) are not in Momentum's Lua, a 5.1",
+    b"<": "<const> and <close> are not in Momentum's Lua, a 5.1",
+    b"bits": "& and | are translated between names and whole numbers only, of one kind;"
+    " put them in parentheses: (a & b)",
+}
+_MAX_CODE: Final = 0x10FFFF
 
 
 class ForbiddenSourceError(PicklableError, ValueError):
-    """The source uses a feature that a sandbox can't limit; `line` counts from 1."""
+    """The source has what Lua 5.1 can't run as it is meant; `line` counts from 1."""
 
     def __init__(self, line: int, what: str) -> None:
         super().__init__(what)
         self.line = line
 
 
-def translate_source(source: bytes, *, is_sandboxed: bool) -> bytes:
-    """Return the source for Lua 5.4, with the same lines.
+def translate_source(source: bytes) -> bytes:
+    """Return the source for Lua 5.1, with the same lines.
 
     Raises:
-        ForbiddenSourceError: a variable with `<close>` in a sandbox. Its handler would still
-            run after a limit has ended the policy.
+        ForbiddenSourceError: syntax of a later Lua; an operator on bits that can't be translated;
+            a function that Lua 5.1 can't call safely.
     """
     source = source.removeprefix(b"\xef\xbb\xbf")
     if source.startswith(b"#"):
         source = b"--" + source
+    bare = _LEXEME.sub(_blank_text, source)
+    _check_parameters(bare)
+    pieces, done = [], 0
+    chains = [chain for chain in _BITS.finditer(bare) if _is_bounded(bare, chain)]
+    for chain in chains:
+        operators = set(re.findall(rb"[&|]", chain[0]))
+        if len(operators) > 1:
+            raise _forbid(source, chain.start(), _HINTS[b"bits"])
+        name = b"_bits_and" if operators == {b"&"} else b"_bits_or"
+        operands = re.sub(rb"[&|]", b",", source[chain.start() : chain.end()])
+        pieces += [_translate(source, done, chain.start()), name, b"(", operands, b")"]
+        done = chain.end()
+    return b"".join([*pieces, _translate(source, done, len(source))])
 
+
+def _translate(source: bytes, start: int, end: int) -> bytes:
     def replace_lexeme(lexeme: re.Match[bytes]) -> bytes:
         if lexeme["unequal"]:
             return b"~="
         if lexeme["inverted"]:
             return b" not "
-        if lexeme["closing"] and is_sandboxed:
-            line = source.count(b"\n", 0, lexeme.start()) + 1
-            raise ForbiddenSourceError(
-                line, "variables with <close> are not available in the sandbox"
-            )
+        if lexeme["octal"]:
+            return b"%d" % int(lexeme["octal"], 8)
+        if lexeme["text"]:
+            return _ESCAPE.sub(_translate_escape, lexeme[0])
+        if lexeme["foreign"]:
+            what = lexeme["foreign"]
+            key = b"goto" if what.startswith(b"goto") else what[:1] if b"c" in what else what
+            hint = _HINTS.get(key, f"{what.decode()} can't be translated to Lua 5.1")
+            raise _forbid(source, start + lexeme.start(), hint)
+        if lexeme["bits"]:
+            raise _forbid(source, start + lexeme.start(), _HINTS[b"bits"])
         return lexeme[0]
 
-    return _LEXEME.sub(replace_lexeme, source)
+    return _LEXEME.sub(replace_lexeme, source[start:end])
+
+
+def _translate_escape(escape: re.Match[bytes]) -> bytes:
+    if escape["byte"]:
+        return b"\\%03d" % int(escape["byte"], 16)
+    code = int(escape["four"] or escape["any"] or b"0", 16)
+    if not (escape["four"] or escape["any"]) or code > _MAX_CODE:
+        return escape[0]
+    return b"".join(b"\\%03d" % octet for octet in chr(code).encode(errors="replace"))
+
+
+def _blank_text(lexeme: re.Match[bytes]) -> bytes:
+    """Replace what is not code by as many characters that are none of its syntax."""
+    if lexeme["comment"]:
+        return re.sub(rb"[^\n]", b" ", lexeme[0])
+    if lexeme["text"] or lexeme["block"]:
+        return re.sub(rb"[^\n]", b'"', lexeme[0])
+    return lexeme[0]
+
+
+def _is_bounded(bare: bytes, chain: re.Match[bytes]) -> bool:
+    """Return whether no operator beside the chain could bind its operands first."""
+    before = bare[max(0, chain.start() - 200) : chain.start()]
+    return bool(_BEFORE_BITS.search(before) and _AFTER_BITS.match(bare, chain.end()))
+
+
+def _check_parameters(bare: bytes) -> None:
+    for function in _VARIADIC.finditer(bare):
+        count = function["names"].count(b",") + function["name"].count(b":")
+        if count > MAX_NAMED_PARAMETERS:
+            raise _forbid(
+                bare,
+                function.start(),
+                f"a function with ... has {count} named parameters, at most {MAX_NAMED_PARAMETERS}"
+                " are safe in Lua 5.1; take them from ... in its first line",
+            )
+
+
+def _forbid(source: bytes, at: int, what: str) -> ForbiddenSourceError:
+    return ForbiddenSourceError(source.count(b"\n", 0, at) + 1, what)

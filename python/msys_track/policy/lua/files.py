@@ -13,14 +13,13 @@ _MODULE: Final = re.compile(r"(?=.{1,200}\Z)[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)
 class LuaFiles:
     """A policy's file and its modules. Each is read once, so that all states run the same code."""
 
-    def __init__(self, main: Path, source: bytes, *, is_sandboxed: bool) -> None:
+    def __init__(self, main: Path, source: bytes) -> None:
         self.main = main
         self.paths: dict[str, Path] = {}
         """From chunk name to file. Lua's errors name chunks, and only short names in full."""
-        self._is_sandboxed = is_sandboxed
         self._modules: dict[str, tuple[bytes, str]] = {}
         try:
-            self.source = translate_source(source, is_sandboxed=is_sandboxed)
+            self.source = translate_source(source)
         except ForbiddenSourceError as error:
             raise SettingsError(f"{main}:{error.line}: {error}") from error
         self.chunk = self._name_chunk(main)
@@ -30,7 +29,7 @@ class LuaFiles:
 
         Raises:
             OSError: the file can't be read.
-            ForbiddenSourceError: the module uses a feature that a sandbox can't limit.
+            ForbiddenSourceError: the module has what Lua 5.1 can't run as it is meant.
         """
         if name not in self._modules:
             if not _MODULE.fullmatch(name):
@@ -42,7 +41,7 @@ class LuaFiles:
                 path = folder.joinpath(*parts[1:]).with_suffix(".lua")
             if not path.resolve().is_relative_to(folder.resolve()):
                 return None, f"{path.name} leads out of the policy's folder"
-            source = translate_source(path.read_bytes(), is_sandboxed=self._is_sandboxed)
+            source = translate_source(path.read_bytes())
             self._modules[name] = source, self._name_chunk(path)
         return self._modules[name]
 

@@ -37,7 +37,16 @@ _MESSAGE: Final = 1
 class LuaPolicy:
     """One file, with the modules that it requires from its folder."""
 
-    __slots__ = ("_files", "_lock", "_outside", "_state", "hooks", "path", "settings")
+    __slots__ = (
+        "_files",
+        "_lock",
+        "_outside",
+        "_state",
+        "hooks",
+        "notices",
+        "path",
+        "settings",
+    )
 
     def __init__(
         self,
@@ -64,18 +73,28 @@ class LuaPolicy:
             "max_variables": MAX_VARIABLES,
             "max_octets": MAX_OCTETS,
         }
-        self._files = LuaFiles(path, source, is_sandboxed=is_sandboxed)
+        self._files = LuaFiles(path, source)
         self._lock = Lock()
         self._outside = Outside(self._files)
         self._state: _State | None = _State(self._files, self._outside, self.settings)
         places = self._state.places
-        if faults := list(callouts.find_faults(path, places, also=(*PHASES, "init"))):
+        if faults := list(callouts.find_faults(places, also=(*PHASES, "init"))):
             raise SettingsError("\n".join(faults))
+        notices = list(callouts.find_notices(places, also=(*PHASES, "init")))
+        if self._state.is_module and not places:
+            notices.append(
+                (f"{path}:1", "a module: it has no hook, and what requires it calls it")
+            )
+        if not places and not notices and not self._outside.notices:
+            raise SettingsError(
+                f"{path}:1: no hook found; msys.registerModule is not called with a table that has"
+                f" one of {', '.join(callouts.HOOKS)}"
+            )
         hooks = {**{hook.value: hook for hook in Hook}, **PHASES}
         self.hooks = frozenset(hooks[name] for name in places if name in hooks)
-        for name in places:
-            if name not in hooks and callouts.is_momentums_own(name):
-                log.warning("policy.hook_is_never_called", policy=path.name, hook=name)
+        for place, why in notices:
+            log.warning("policy.notice", policy=path.name, at=place, why=why)
+        self.notices = (*(f"{place}: {why}" for place, why in notices), *self._outside.notices)
 
     def ask(self, hook: Hook, transaction: Transaction) -> Verdict:
         """Call the hook in the modules that have it.
@@ -103,11 +122,12 @@ class _State:
 
     Attributes:
         places: the place of each function that a module registered, by name.
+        is_module: whether the file calls `module`, so that others require it.
     """
 
     def __init__(self, files: LuaFiles, outside: Outside, settings: dict[str, Any]) -> None:
         try:
-            lua: Any = importlib.import_module("lupa.lua54")
+            lua: Any = importlib.import_module("lupa.lua51")
         except ImportError as error:
             raise SettingsError(
                 "policies in Lua need the package lupa; install it with pip install 'lupa>=2.8'"
@@ -124,11 +144,11 @@ class _State:
             attribute_filter=_refuse_attribute,
             max_memory=self._max_bytes + _HEADROOM,
         )
-        load = runtime.eval("load")
+        load = runtime.eval("loadstring")
 
         def load_piece(name: str) -> Any:
             source = (_PIECES / f"{name}.lua").read_bytes()
-            return load(source, f"=msys-track/{name}.lua", "t")
+            return load(source, f"=msys-track/{name}.lua")
 
         names = [name for name in vars(Outside) if name[0] != "_" and name != "transaction"]
         functions = {name: getattr(outside, name) for name in names}
@@ -143,6 +163,7 @@ class _State:
         if answer is not True:
             _, chunk, line, text = answer
             raise SettingsError(f"{files.format_place(chunk, line)}: {text}")
+        self.is_module = bool(self._policy.is_module())
         flat = self._policy.functions() or ()
         self.places = {
             name: files.format_place(chunk, line)
@@ -165,6 +186,9 @@ class _State:
         """
         answer = self._call_lua(hook, transaction)
         is_answered, code, reply, is_done, *changes = answer
+        if len(changes) == 1:
+            listed = changes[0]
+            changes = [listed[number] for number in range(1, len(listed) + 1)]
         if not is_answered:
             _, chunk, line, text = answer
             raise PolicyFailedError(
@@ -189,6 +213,10 @@ class _State:
         helo, sender, recipient = transaction.helo, transaction.sender, transaction.recipient
         if recipient is None and transaction.recipients:
             recipient = transaction.recipients[0]
+        if transaction.changes:
+            changes = transaction.changes
+            sender = sender if changes.sender is None else changes.sender
+            recipient = recipient if changes.recipient is None else changes.recipient
         envelope = len(helo) + len(sender or "") + len(recipient or "")
         if envelope > _MAX_ENVELOPE:
             raise PolicyFailedError(
@@ -200,6 +228,7 @@ class _State:
             answer: tuple[Any, ...] = self._run(
                 hook.value,
                 thread_time(),
+                transaction.connection_id,
                 len(connection),
                 transaction.peer,
                 transaction.listen,

@@ -3,12 +3,15 @@
 -- A decoded value is a table that prints as JSON. A table with a value at 1 is an array, else an
 -- object (Momentum's rule). A decoded array stays one when it is empty. null becomes nil.
 
+local compat = ...
+
 local byte, find, format = string.byte, string.find, string.format
 local gsub, sub = string.gsub, string.sub
-local concat, sort, tonumber, tostring, type = table.concat, table.sort, tonumber, tostring, type
-local error, math_type, next, pcall = error, math.type, next, pcall
+local concat, tonumber, tostring, type = table.concat, tonumber, tostring, type
+local error, ipairs, next, pcall = error, ipairs, next, pcall
 local getmetatable = debug.getmetatable -- sees what a policy must not change
-local setmetatable, utf8_char, utf8_length = setmetatable, utf8.char, utf8.len
+local setmetatable, sort = setmetatable, compat.sort
+local utf8_char, utf8_length = compat.utf8_char, compat.utf8_length
 local huge = math.huge
 
 local MAX_DEPTH = 64
@@ -34,9 +37,7 @@ local function write_string(text)
 end
 
 local function write_number(value)
-  if math_type(value) == "integer" then
-    return format("%d", value)
-  elseif value ~= value or value == huge or value == -huge then
+  if value ~= value or value == huge or value == -huge then
     error("json: a number is not finite", 0)
   elseif value % 1 == 0 and value > -1e15 and value < 1e15 then
     return format("%.0f", value)
@@ -84,6 +85,12 @@ local function write_all(value)
   return write(value, 0)
 end
 
+-- Lua calls what stands after `in` for each step: a value can be walked without `pairs`.
+local function step_to_next(value, _, key)
+  return next(value, key)
+end
+
+object_meta.__call, array_meta.__call = step_to_next, step_to_next
 for _, meta in ipairs({ object_meta, array_meta, scalar_meta }) do
   meta.__tostring = write_all
 end

@@ -1,22 +1,23 @@
 -- The limits of one call. Without them a loop in a policy stops all mail, and a loop that catches
 -- errors can't be stopped at all.
 --
--- A count hook checks the clock and the memory. Nothing may keep it from running: finalizers and
--- message handlers run with hooks off, so a policy can't have any. An error that pcall catches is
--- raised again once a limit is reached.
+-- A count hook checks the clock and the memory. Nothing may keep it from running: message handlers
+-- run with hooks off, coroutines have hooks of their own, so a policy can't have any. An error that
+-- pcall catches is raised again once a limit is reached.
 
-local timeout_seconds, load_seconds, max_kib, thread_seconds = ...
+local compat, timeout_seconds, load_seconds, max_kib, thread_seconds = ...
 
 local INSTRUCTIONS = 100 -- between two looks; one instruction can work on megabytes
 
 local clock, collect, error, huge = os.clock, collectgarbage, error, math.huge
-local format, pack, pcall, rawget = string.format, table.pack, pcall, rawget
-local setmetatable, type, unpack = setmetatable, type, table.unpack
+local format, pcall, type = string.format, pcall, type
+local pack, unpack = compat.pack, compat.unpack
 
 -- The limit is on the thread's processor time, so that neither a busy machine nor other work in the
 -- process counts. Reading it is slow. Reading the process's is fast, and it is never less: so the
 -- thread's is read only when the process's has passed the limit.
 local deadline, last, allowed = huge, huge, 0
+local TOO_MUCH = format("uses more than %d KiB of memory", max_kib)
 local spent -- a text about what ran out; stays until the next call
 
 -- Returns whether too much memory is in use for anything more to be passed in.
@@ -38,7 +39,7 @@ local function look()
     end
   end
   if not spent and is_full() then
-    spent = format("uses more than %d KiB of memory", max_kib)
+    spent = TOO_MUCH
   end
   if spent then
     error(spent, 0)
@@ -61,8 +62,10 @@ end
 -- Raises if a limit is reached; called before work that one instruction starts.
 limits.look = look
 
-
 local function check_outcome(ok, ...)
+  if not ok and (...) == "not enough memory" then -- between two looks
+    spent = spent or TOO_MUCH
+  end
   if spent then
     error(spent, 0)
   end
@@ -77,19 +80,12 @@ function limits.pcall(f, ...)
 end
 
 -- The handler runs when the stack is unwound already, where the hook still counts.
-function limits.xpcall(f, handler, ...)
-  local outcome = pack(limits.pcall(f, ...))
+function limits.xpcall(f, handler)
+  local outcome = pack(limits.pcall(f))
   if outcome[1] then
     return unpack(outcome, 1, outcome.n)
   end
   return false, handler(outcome[2])
-end
-
-function limits.setmetatable(object, metatable)
-  if type(metatable) == "table" and rawget(metatable, "__gc") ~= nil then
-    error("__gc is not available in the sandbox", 2)
-  end
-  return setmetatable(object, metatable)
 end
 
 debug.sethook(look, "", INSTRUCTIONS)

@@ -1,20 +1,24 @@
--- The part of Momentum's Lua that engagement policies use: `msys`, `msg`, `accept`, `vctx`.
+-- The part of Momentum's Lua that engagement policies use: `msys`, and the hooks of its modules.
 --
 -- A call that is not here raises an error that names it, at the policy's line. Changes are returned
 -- with the answer, so a policy that fails sets nothing.
 
-local limits, json, contexts, outside = ...
+local compat, limits, json, contexts, outside, message, pcre, editor = ...
 
-local concat, unpack = table.concat, table.unpack
+local concat, ipairs = table.concat, ipairs
 local error, format, getinfo = error, string.format, debug.getinfo
-local gsub, match, sub = string.gsub, string.match, string.sub
-local next, select, setmetatable = next, select, setmetatable
-local sort, tonumber, tostring, type, utf8_length = table.sort, tonumber, tostring, type, utf8.len
-local pack, time, tointeger, xpcall = table.pack, os.time, math.tointeger, xpcall
+local find, gsub, match, sub = string.find, string.gsub, string.match, string.sub
+local next, rawget, rawset = next, rawget, rawset
+local select, setmetatable = select, setmetatable
+local time, tostring, type, xpcall = os.time, tostring, type, xpcall
+local pack, sort, unpack, utf8_length = compat.pack, compat.sort, compat.unpack, compat.utf8_length
+local ask, call, command = message.ask, message.call, message.command
+local check_component, check_text = message.check_component, message.check_text
+local accept, msg, vctx = message.accept, message.msg, message.vctx
 
 local MESSAGE, CONNECTION = contexts.MESSAGE, contexts.CONNECTION
 local MAX_LOG_LINES, MAX_LOG_TEXT = 20, 500
-local MAX_REPLY = 400
+local MAX_SESSIONS = 300 -- connections whose `self` is kept
 
 local function close_object(name, members)
   return setmetatable(members, {
@@ -54,206 +58,6 @@ local function log(level, ...)
   outside.log(level, make_printable(concat(texts, " ", 1, texts.n)))
 end
 
--- The current call.
-
-local peer, listen, helo, user, sender, recipient
-local code, reply
-
-local function localpart(address)
-  return address and match(address, "^(.*)@[^@]*$") or address
-end
-
-local function domain(address)
-  return address and match(address, "@([^@]*)$") or address and ""
-end
-
-local function command(name, path)
-  return path and format("%s:<%s>", name, path)
-end
-
--- Variables that Momentum sets itself. A policy's own variable of the same name comes first.
-contexts.predefined = {
-  [MESSAGE] = {
-    mailfrom_string = function() return command("MAIL FROM", sender) end,
-    mailfrom_localpart = function() return localpart(sender) end,
-    mailfrom_domain = function() return domain(sender) end,
-    rcptto_string = function() return command("RCPT TO", recipient) end,
-    rcptto_localpart = function() return localpart(recipient) end,
-    rcptto_domain = function() return domain(recipient) end,
-  },
-  [CONNECTION] = {
-    auth_user = function() return user end,
-    ehlo_domain = function() return helo ~= "" and helo or nil end,
-    ehlo_string = function() return helo ~= "" and "EHLO " .. helo or nil end,
-    message_rcpt_count = function() return tostring(select("#", outside.recipients())) end,
-  },
-}
-
-local CALLER = 3 -- the level of the policy's line, seen from a function that a method calls
-
--- Calls of Python: refused if memory is short, because Lua could not hold the answer.
-
-local function ask(question, ...)
-  if limits.is_full() then
-    error("no memory is left for the answer", CALLER)
-  end
-  return { question(...) }
-end
-
-local COMPONENTS = { all = true, detail = true, domain = true, localpart = true, user = true }
-
-local function check_component(method, component)
-  component = component or "all"
-  if not COMPONENTS[component] then
-    error(format("%s: unknown component '%s'", method, tostring(component)), CALLER)
-  end
-  return component
-end
-
-local function check_text(method, what, value)
-  if type(value) ~= "string" or not utf8_length(value) then
-    error(format("%s: the %s must be a string", method, what), CALLER)
-  end
-  return value
-end
-
-local function endpoint_part(address, flag)
-  local host, port = match(address, "^%[?(.-)%]?:(%d+)$")
-  if flag == "ip" then
-    return host or address
-  elseif flag == "port" then
-    return port or ""
-  end
-  return address
-end
-
-local function refuse_value(method, count)
-  if count > 0 then
-    error(method .. " with a value is not available here: mail is not changed by policy", CALLER)
-  end
-end
-
--- msg
-
-local msg = contexts.methods({
-  get = "context_get",
-  set = "context_set",
-  exists = "context_exists",
-  both = "context_exists_and_get",
-  delete = "context_delete",
-})
-
-function msg:header(name, ...)
-  refuse_value("msg:header", select("#", ...))
-  return ask(outside.header, check_text("msg:header", "name", name))
-end
-
-function msg:address_header(name, component)
-  check_text("msg:address_header", "name", name)
-  return ask(outside.address_header, name, check_component("msg:address_header", component))
-end
-
-function msg:rcptto(...)
-  refuse_value("msg:rcptto", select("#", ...))
-  return recipient
-end
-
-function msg:mailfrom(...)
-  refuse_value("msg:mailfrom", select("#", ...))
-  return sender
-end
-
-function msg:reception_peer(flag)
-  return endpoint_part(peer, flag)
-end
-
-function msg:listener_addr(flag)
-  return endpoint_part(listen, flag)
-end
-
-function msg:get_message_size()
-  return outside.message_size()
-end
-
-local string_meta = {
-  __tostring = function(held)
-    return held.value
-  end,
-  __len = function(held)
-    return #held.value
-  end,
-  __metatable = false,
-}
-
-local FROM, TO, COMPLETE = 1, 2, 4
-
-function msg:get_envelope2(flags, localpart_string, domain_string)
-  local address = flags & FROM ~= 0 and sender or flags & TO ~= 0 and recipient or ""
-  if flags & COMPLETE ~= 0 then
-    localpart_string.value = address
-  else
-    localpart_string.value, domain_string.value = localpart(address), domain(address)
-  end
-end
-
--- vctx
-
-local vctx = contexts.methods({
-  get = "get",
-  set = "set",
-  exists = "exists",
-  both = "exists_and_get",
-  delete = "delete",
-})
-
-local function set_code(method, number, text)
-  local value = tonumber(number)
-  if not value or value % 1 ~= 0 or value < 200 or value > 599 then
-    error(format("%s: found code %s, allowed: 200 to 599", method, tostring(number)), CALLER)
-  end
-  code = tointeger(value)
-  text = text == nil and "" or tostring(text)
-  reply = gsub(sub(text == "" and "Refused by policy" or text, 1, MAX_REPLY), "[^ -~]", "?")
-end
-
-function vctx:set_code(number, text)
-  set_code("vctx:set_code", number, text)
-end
-
-function vctx:disconnect(number, text)
-  set_code("vctx:disconnect", number, text)
-end
-
-function vctx:recipient_list(...)
-  refuse_value("vctx:recipient_list", select("#", ...))
-  return ask(outside.recipients)
-end
-
-close_object("vctx:", vctx)
-
-function msg:code(number, text)
-  if number ~= nil then
-    set_code("msg:code", number, text)
-  end
-  return code, reply
-end
-
-close_object("msg:", msg)
-
--- accept
-
-local accept = setmetatable({}, {
-  __index = function(_, key)
-    if key == "remote_addr" then
-      return peer
-    elseif key == "local_addr" then
-      return listen
-    end
-    error(format("accept.%s is not available here", tostring(key)), 2)
-  end,
-  __metatable = false,
-})
-
 -- msys
 
 local CONTINUE, DONE, AGAIN = 0, 1, 2
@@ -266,16 +70,23 @@ local core = close_object("msys.core.", {
   ECMESS_CTX_CONN = CONNECTION,
   VCTX_MESS = MESSAGE,
   VCTX_CONN = CONNECTION,
-  EC_MSG_ENV_FROM = FROM,
-  EC_MSG_ENV_TO = TO,
-  EC_MSG_ENV_COMPLETE = COMPLETE,
+  AF_INET = 2,
+  AF_INET6 = 10,
   LOG_CRIT = "critical",
   LOG_ERR = "error",
   DCRITICAL = "critical",
   DERROR = "error",
   get_now_ts = time,
-  string_new = function()
-    return setmetatable({ value = "" }, string_meta)
+  string_new = message.new_string,
+  accept_construct_get_message_construct = function()
+    return { message = msg, ctx = vctx }
+  end,
+  ec_sockaddr_family = function(address)
+    return find(tostring(address), ":.*:") and 10 or 2
+  end,
+  -- Scripts often make a message that they send in few cases only: so it fails where it is used.
+  ec_message_new = function()
+    return close_object("msys.core.ec_message_new():", {})
   end,
   ec_message_context_get = msg.context_get,
   ec_message_context_set = msg.context_set,
@@ -287,6 +98,20 @@ for name, level in next, LEVELS do
   core["LOG_" .. name], core["D" .. name] = level, level
 end
 
+for name, value in next, message.constants do
+  core[name] = value
+end
+
+-- The macros of SPF (RFC 7208 section 7.2) that are known here.
+local SPF_MACROS = {
+  d = function() return message.domain(call.sender) end,
+  h = function() return call.helo end,
+  i = function() return message.endpoint_part(call.peer, "ip") end,
+  l = function() return message.localpart(call.sender) end,
+  o = function() return message.domain(call.sender) end,
+  s = function() return call.sender end,
+}
+
 local MACRO_KINDS = { mess = MESSAGE, conn = CONNECTION }
 
 local function expand_macro(text)
@@ -294,7 +119,10 @@ local function expand_macro(text)
   return (gsub(text, "%%{([^{}]*)}", function(macro)
     local scope, name = match(macro, "^vctx_(%l+):(.+)$")
     local kind = MACRO_KINDS[scope]
-    if not kind then
+    local spf = SPF_MACROS[match(macro, "^spfv1:(%l)$") or macro]
+    if spf then
+      return spf() or ""
+    elseif not kind then
       error(format("msys.expandMacro: %%{%s} is not available here", macro), 0)
     end
     return contexts.value(kind, name) or ""
@@ -327,7 +155,40 @@ local function register(name, functions)
   modules[#modules + 1] = functions
 end
 
+-- One policy's Lua runs one hook at a time, so there is nothing to lock.
+local function do_nothing() end
+
+local mutex = { lock = do_nothing, unlock = do_nothing, trylock = function() return true end }
+
+local thread = close_object("thread.", {
+  MUTEX_NORMAL = 0,
+  MUTEX_RECURSIVE = 1,
+  MUTEX_ERRORCHECK = 2,
+  mutex = function()
+    return setmetatable({}, { __index = mutex })
+  end,
+})
+
+-- There are no thread pools here: the work is done at once, and then what completes it. Who does not
+-- wait for the work is told nothing of it, as in Momentum; a failure of it is logged.
+local function run_in_pool(_, work, completion)
+  if not completion then
+    return limits.pcall(work)
+  end
+  local ok, problem = limits.pcall(work)
+  if not ok then
+    log("warning", "msys.runInPool:", problem)
+  elseif type(completion) == "function" then
+    completion()
+  end
+end
+
 local msys = close_object("msys.", {
+  adaptive = close_object("msys.adaptive.", {
+    registerRules = function()
+      message.pass_over("msys.adaptive.registerRules")
+    end,
+  }),
   core = core,
   dumper = close_object("msys.dumper.", {
     Dumper = function(value)
@@ -335,25 +196,33 @@ local msys = close_object("msys.", {
     end,
   }),
   expandMacro = expand_macro,
+  lock = do_nothing,
+  unlock = do_nothing,
+  pcre = close_object("msys.pcre.", pcre),
+  policyeditor = close_object("msys.policyeditor.", editor),
+  http_lua = close_object("msys.http_lua.", {
+    registerModule = function()
+      message.pass_over("msys.http_lua.registerModule")
+    end,
+  }),
   log = function(level, ...)
     log(type(level) == "string" and level or "info", ...)
   end,
   parseRFC2822Addresses = function(text, component)
-    check_text("msys.parseRFC2822Addresses", "text", text)
+    text = check_text("msys.parseRFC2822Addresses", "text", text)
     component = check_component("msys.parseRFC2822Addresses", component)
     return ask(outside.addresses, text, component)
   end,
   registerModule = register,
-  -- There are no thread pools here: the work is done at once.
-  runInPool = function(_, work)
-    return limits.pcall(work)
-  end,
+  runInPool = run_in_pool,
 })
 
 -- A module of Momentum's that is missing here loads: policies often require more than they use.
 local function find_module(name)
   if name == "json" then
     return json
+  elseif name == "thread" then
+    return thread
   end
   local path = name == "msys" and "" or match(name, "^msys[./](.+)$")
   if not path then
@@ -378,10 +247,14 @@ end
 
 local ARGUMENTS = {
   validate_connect = function() return accept, vctx end,
-  validate_ehlo = function() return "EHLO " .. helo, accept, vctx end,
-  validate_auth = function() return user or "", accept, vctx end,
-  validate_mailfrom = function() return command("MAIL FROM", sender or ""), accept, vctx end,
-  validate_rcptto = function() return msg, command("RCPT TO", recipient or ""), accept, vctx end,
+  validate_ehlo = function() return "EHLO " .. call.helo, accept, vctx end,
+  validate_auth = function() return call.user or "", accept, vctx end,
+  validate_mailfrom = function()
+    return command("MAIL FROM", call.sender or ""), accept, vctx
+  end,
+  validate_rcptto = function()
+    return msg, command("RCPT TO", call.recipient or ""), accept, vctx
+  end,
 }
 
 local function message_arguments()
@@ -410,23 +283,53 @@ local function is_last(callout, callback, flow)
   error(format("%s: %s returned %s; %s", place, callout, found, ALLOWED), 0)
 end
 
+-- What a callout is given as `self`: a table of the connection, which begins as the module.
+
+local sessions, session_keys, next_session = {}, {}, 1
+
+local function find_self(connection, module)
+  local session = sessions[connection]
+  if not session then
+    local oldest = session_keys[next_session]
+    if oldest then
+      sessions[oldest] = nil
+    end
+    session = {}
+    sessions[connection], session_keys[next_session] = session, connection
+    next_session = next_session % MAX_SESSIONS + 1
+  end
+  local self = session[module]
+  if not self then
+    self = setmetatable({}, { __index = module })
+    session[module] = self
+  end
+  return self
+end
+
+local connection
+
 local function run_phase(callout)
   local arguments = ARGUMENTS[callout] or message_arguments
   for _, module in ipairs(modules) do
     local callback = module[callout]
     running = callback
-    if callback and is_last(callout, callback, callback(module, arguments())) then
-      return true
+    if callback then
+      local flow = callback(find_self(connection, module), arguments())
+      if is_last(callout, callback, flow) then
+        return true
+      end
     end
   end
   return false
 end
 
-local function run_hook(hook)
+local hook
+
+local function run_hook()
   local is_done
   for _, callout in ipairs(PHASES[hook] or { hook }) do
     is_done = run_phase(callout)
-    if code and code >= 400 then
+    if call.code and call.code >= 400 then
       return true
     end
   end
@@ -476,24 +379,29 @@ end
 
 local policy = { msys = msys, module = find_module }
 
+-- What a policy finds among its globals besides Lua's own.
+policy.globals = { json = json, msys = msys, thread = thread, _OSTLS = {}, _TLS = {} }
+
 function policy.print(...)
   log("info", ...)
 end
 
--- Runs one hook at a time of the thread's clock. The remaining arguments are peer, listen, helo, user, sender and recipient; then
--- names and values of variables, the connection's first.
+-- Runs one hook at a time of the thread's clock. `connected` names the connection. The remaining
+-- arguments are peer, listen, helo, user, sender and recipient; then names and values of variables,
+-- the connection's first.
 --
 -- Returns true, code, reply, whether it was the last, then kind, name and value (false: deleted) of
 -- each change; or false, chunk, line and text of the failure.
-function policy.run(hook, thread_seconds, connection_count, ...)
-  peer, listen, helo, user, sender, recipient = ...
+function policy.run(asked, thread_seconds, connected, connection_count, ...)
+  hook, connection = asked, connected
+  call.peer, call.listen, call.helo, call.user, call.sender, call.recipient = ...
   contexts.begin(connection_count, { select(7, ...) })
-  code, reply, logged, running = nil, nil, 0, nil
+  call.code, call.reply, logged, running = nil, nil, 0, nil
   limits.start(false, thread_seconds)
-  local ok, result = xpcall(run_hook, locate_error, hook)
+  local ok, result = xpcall(run_hook, locate_error)
   limits.stop()
   if ok then
-    return true, code, reply, result, contexts.changes()
+    return true, call.code, call.reply, result, contexts.changes()
   end
   return report_failure(result)
 end

@@ -3,14 +3,21 @@
 -- A pattern with k repetitions needs at most (text + 1)^k steps. If that is little, C matches it.
 -- If not, the matcher below does: it is slower, gives the same answers, and can be interrupted.
 
-local affordable = ... or 2e6 -- steps of C: some ten milliseconds
+-- C also recurses for each item that can match in several ways, and ends the process where its
+-- stack ends: a pattern with many of them is never C's.
+
+local compat, affordable = ...
+affordable = affordable or 2e6 -- steps of C: some ten milliseconds
+local MAX_DEPTH = 100 -- recursions of C
 local REMEMBERED = 200 -- compiled patterns
 local MAX_PATTERN = 4096 -- characters, for the matcher here: its classes are spelt out
 
 local find, match, gmatch, gsub = string.find, string.match, string.gmatch, string.gsub
 local byte, char, format, sub = string.byte, string.char, string.format, string.sub
 local concat, error, setmetatable, tostring, type = table.concat, error, setmetatable, tostring, type
-local tointeger, tonumber, unpack = math.tointeger, tonumber, table.unpack
+local floor, ceil, tonumber, unpack = math.floor, math.ceil, tonumber, compat.unpack
+
+local huge = math.huge
 
 local MAX_CAPTURES = 32
 
@@ -109,20 +116,24 @@ local function compile(pattern, has_anchor)
   if compiled[has_anchor][pattern] then
     return compiled[has_anchor][pattern]
   end
+  local source = pattern
+  pattern = match(pattern, "^[^%z]*") -- to C a zero is its end
   local is_anchored = has_anchor and sub(pattern, 1, 1) == "^"
   local items, repetitions, options, at = {}, is_anchored and 0 or 1, 0, is_anchored and 2 or 1
+  local depth = 0
   while at <= #pattern do
     items[#items + 1], at = item_at(pattern, at)
     local kind = items[#items].kind
     repetitions = repetitions + (COSTLY[kind] and 1 or 0)
     options = options + (kind == "?" and 1 or 0)
+    depth = depth + (kind == "one" and 0 or 1)
   end
   if remembered >= REMEMBERED then
     compiled, remembered = { [true] = {}, [false] = {} }, 0
   end
-  local weight = (#pattern + 1) * 2.0 ^ options
+  local weight = depth > MAX_DEPTH and huge or (#pattern + 1) * 2.0 ^ options
   local program = { items = items, is_anchored = is_anchored, repetitions = repetitions, weight = weight }
-  compiled[has_anchor][pattern], remembered = program, remembered + 1
+  compiled[has_anchor][source], remembered = program, remembered + 1
   return program
 end
 
@@ -260,6 +271,9 @@ function step(state, at, number)
         error(format("invalid capture index %%%d", item.number), 0)
       end
       local again = capture_text(text, capture)
+      if capture.length == "position" then
+        return nil -- C compares as many characters as there never are
+      end
       if sub(text, at, at + #again - 1) ~= again then
         return nil
       end
@@ -298,7 +312,7 @@ end
 local function slow_search(text, pattern, init, is_find)
   local state, is_anchored = state_of(text, pattern, true)
   local last = #text + 1
-  for start = init, is_anchored and init < last and init or last do
+  for start = init, is_anchored and init or last do
     local ending = match_at(state, start)
     if ending and is_find then
       return start, ending - 1, captures_of(state, start, ending, false)
@@ -319,14 +333,14 @@ local function slow_plain(text, wanted, init)
   return nil
 end
 
-local function slow_gmatch(text, pattern, init)
+local function slow_gmatch(text, pattern)
   local state = state_of(text, pattern, false)
-  local at, last = init, nil
+  local at = 1
   return function()
     for start = at, #text + 1 do
       local ending = match_at(state, start)
-      if ending and ending ~= last then
-        at, last = ending, ending
+      if ending then
+        at = ending == start and ending + 1 or ending
         return captures_of(state, start, ending, true)
       end
     end
@@ -337,10 +351,8 @@ end
 
 local function expand_template(state, template, start, ending)
   return (gsub(template, "%%(.?)", function(c)
-    if c == "%" then
-      return "%"
-    elseif not find(c, "^%d") then
-      error("invalid use of '%' in replacement string", 0)
+    if not find(c, "^%d") then
+      return c == "" and "\0" or c
     end
     local number = tonumber(c)
     if number == 0 or number == 1 and state.level == 0 then
@@ -371,13 +383,15 @@ end
 
 local function slow_gsub(text, pattern, replacement, most)
   local state, is_anchored = state_of(text, pattern, true)
-  local pieces, count, at, last = {}, 0, 1, nil
+  local pieces, count, at = {}, 0, 1
   while count < most do
     local ending = match_at(state, at)
-    if ending and ending ~= last then
+    if ending then
       count = count + 1
       pieces[#pieces + 1] = replacement_of(state, replacement, at, ending)
-      at, last = ending, ending
+    end
+    if ending and ending > at then
+      at = ending
     elseif at <= #text then
       pieces[#pieces + 1] = sub(text, at, at)
       at = at + 1
@@ -395,7 +409,7 @@ end
 -- The choice between C and the matcher above.
 
 local function is_affordable(length, pattern, has_anchor)
-  if length < 2 then
+  if length < 2 and #pattern <= MAX_DEPTH then
     return affordable > 0
   end
   local program = compile(pattern, has_anchor)
@@ -416,20 +430,26 @@ local function start_of(init, length)
   if init == nil then
     return 1
   end
-  local at = tointeger(tonumber(init))
+  local at = tonumber(init)
   if not at then
-    error("init must be a whole number", 0)
-  elseif at < 0 then
-    at = at + length + 1
+    error("init must be a number", 0)
   end
-  return at < 1 and 1 or at
+  at = at < 0 and ceil(at) + length + 1 or floor(at)
+  return at < 1 and 1 or at > length and length + 1 or at
+end
+
+-- Returns whether C takes a pattern as plain text. It looks as far as the first zero.
+local function is_plain_text(pattern)
+  local special = find(pattern, "[%^%$%*%+%?%.%(%[%%%-]")
+  local zero = special and find(pattern, "%z")
+  return not special or zero and zero < special
 end
 
 local bounded = {}
 
 function bounded.find(text, pattern, init, is_plain)
   text, pattern = as_text(text, 1, "find"), as_text(pattern, 2, "find")
-  if is_plain or not find(pattern, "[%^%$%*%+%?%.%(%[%%%-]") then
+  if is_plain or is_plain_text(pattern) then
     if (#text + 1.0) * #pattern <= 16 * affordable then
       return find(text, pattern, init, true)
     end
@@ -448,12 +468,12 @@ function bounded.match(text, pattern, init)
   return slow_search(text, pattern, start_of(init, #text), false)
 end
 
-function bounded.gmatch(text, pattern, init)
+function bounded.gmatch(text, pattern)
   text, pattern = as_text(text, 1, "gmatch"), as_text(pattern, 2, "gmatch")
   if is_affordable(#text, pattern, false) then
-    return gmatch(text, pattern, init)
+    return gmatch(text, pattern)
   end
-  return slow_gmatch(text, pattern, start_of(init, #text))
+  return slow_gmatch(text, pattern)
 end
 
 function bounded.gsub(text, pattern, replacement, most)
@@ -463,7 +483,7 @@ function bounded.gsub(text, pattern, replacement, most)
   elseif type(replacement) ~= "table" and type(replacement) ~= "function" then
     replacement = as_text(replacement, 3, "gsub")
   end
-  return slow_gsub(text, pattern, replacement, most or #text + 1)
+  return slow_gsub(text, pattern, replacement, tonumber(most) or #text + 1)
 end
 
 return bounded

@@ -2,61 +2,44 @@
 
 local piece, outside, settings = ...
 
-local error, format, load, type = error, string.format, load, type
+local getfenv, next = getfenv, next
 
+local compat = piece("compat")()
 local limits = piece("limits")(
+  compat,
   settings.timeout_seconds,
   settings.load_seconds,
   settings.max_kib,
   outside.thread_seconds
 )
-local patterns = piece("patterns")()
-local json = piece("json")()
-local contexts = piece("contexts")(json, settings)
-local policy = piece("momentum")(limits, json, contexts, outside)
-local environment = piece("library")(limits, patterns, settings.is_sandboxed)
-local native_require = not settings.is_sandboxed and require
+local patterns = piece("patterns")(compat)
+local json = piece("json")(compat)
+local contexts = piece("contexts")(compat, json, settings)
+local message = piece("message")(compat, limits, contexts, outside)
+local pcre = piece("pcre")(compat, limits, message, outside)
+local editor = piece("policyeditor")(contexts, message, pcre)
+local policy = piece("momentum")(compat, limits, json, contexts, outside, message, pcre, editor)
+local environment = piece("library")(compat, limits, patterns, policy, settings.is_sandboxed)
+local compile = piece("chunks")(compat, limits, policy, environment, outside, settings.is_sandboxed)
 
-environment.print, environment.msys, environment.json = policy.print, policy.msys, json
-
-local loaded = {}
-
-local function compile(source, chunk)
-  policy.name_source(chunk)
-  local main, problem = load(source, "=" .. chunk, "t", environment)
-  if not main then
-    error(problem, 0)
-  end
-  return main
+for name, value in next, policy.globals do
+  environment[name] = value
 end
 
-function environment.require(name)
-  if type(name) ~= "string" then
-    error("require: expected a module's name", 2)
-  elseif loaded[name] ~= nil then
-    return loaded[name]
-  end
-  loaded[name] = true -- for circles
-  local found = policy.module(name)
-  if not found then
-    local source, chunk = outside.source(name)
-    if source then
-      found = compile(source, chunk)(name)
-    elseif native_require then
-      found = native_require(name)
-    else
-      loaded[name] = nil
-      error(format("require: no module '%s': %s", name, chunk), 2)
-    end
-  end
-  loaded[name] = found == nil or found
-  return loaded[name]
-end
+local is_module = false
 
 function policy.load_file(source, chunk)
   return policy.load(function()
-    compile(source, chunk)()
+    local main = compile(source, chunk)
+    local globals = getfenv(main)
+    main()
+    is_module = getfenv(main) ~= globals -- it has called `module`
   end)
+end
+
+-- Whether the main file is a module: other files require it.
+function policy.is_module()
+  return is_module
 end
 
 return policy

@@ -21,11 +21,19 @@ TWICE: Final = "550 5.6.0 X-MSYS-API header present more than once"
 TOO_LONG: Final = "550 5.6.0 smtpapi_campaign_id context is limited to 64 bytes"
 TOO_MANY: Final = "550 5.6.0 X-MSYS-API 'cc', 'bcc' and 'archive' are limited to 1000 recipients"
 
+TOO_MANY_RECIPIENTS: Final = (
+    "550 5.6.0 X-MSYS-API 'x_msys_track.recipients' is limited to 1000 recipients"
+)
+RECIPIENT: Final = "to@reader.example"
+"""Of the SMTP transaction."""
+
 TYPE_NAMES: Final = {str: "string", dict: "json object", list: "json array", bool: "boolean"}
 TYPES: Final[Mapping[str, type]] = {
     "campaign_id": str, "metadata": dict, "tags": list, "options": dict,
-    "cc": list, "bcc": list, "archive": list,
+    "cc": list, "bcc": list, "archive": list, "x_msys_track": dict,
 }  # fmt: skip
+OWN_TYPES: Final = {key: TYPES[key] for key in ("campaign_id", "metadata", "tags", "options")}
+"""What may be asked for one recipient."""
 SWITCHES: Final = ("open_tracking", "click_tracking", "initial_open", "transactional")
 OPTION_TYPES: Final[Mapping[str, type]] = {
     **dict.fromkeys([*SWITCHES, "skip_suppression", "inline_css"], bool),
@@ -143,19 +151,39 @@ def judge_value(text: str | None) -> Verdict:
     members = None if text is None else _read_members(text)
     if members is None:
         return Refused(replies=(JSON_ERROR,))
-    faults = [*_type_faults(members, TYPES), *_faults(members)]
+    members = _drop_nulls(members)
+    faults = [*_type_faults(members, TYPES), *_faults(members), *_copy_faults(members)]
+    faults += _extension_faults(members.get("x_msys_track"))
     if faults:
         return Refused(replies=tuple(re.escape(fault) for fault in faults))
-    options = members.get("options", {})
+    # What is asked for the recipient counts, then what is asked for all.
+    own = _find_own(members)
+    options = _drop_nulls(members.get("options", {})) | _drop_nulls(own.get("options", {}))
     shown: dict[str, Any] = {name: options.get(name) for name in SWITCHES}
     for key in COPIES:
         shown[key] = tuple(map(_read_address, members.get(key, [])))
+    members |= own
     return Accepted(
         campaign_id=members.get("campaign_id"),
         metadata=_cut_metadata(members.get("metadata", {})),
         tags=tuple(dict.fromkeys(members.get("tags", [])))[:10],
         **shown,
     )
+
+
+def _drop_nulls(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in members.items() if value is not None}
+
+
+def _find_own(members: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked for the recipient alone; the last of several ways to write the address."""
+    recipients = _drop_nulls(_drop_nulls(members.get("x_msys_track", {})).get("recipients", {}))
+    own: dict[str, Any] = {}
+    for address, asked in recipients.items():
+        local, _, domain = address.rpartition("@")
+        if f"{local}@{domain.lower()}" == RECIPIENT:
+            own = _drop_nulls(asked)
+    return own
 
 
 def _read_members(text: str) -> dict[str, Any] | None:
@@ -202,25 +230,45 @@ def _type_faults(
             yield f"550 5.6.0 X-MSYS-API '{prefix}{key}' must be of type '{TYPE_NAMES[kind]}'"
 
 
-def _faults(members: Mapping[str, Any]) -> Iterator[str]:
+def _faults(members: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     options = members.get("options")
     if isinstance(options, dict):
-        given = {key: value for key, value in options.items() if value is not None}
-        yield from _type_faults(given, OPTION_TYPES, "options.")
+        yield from _type_faults(_drop_nulls(options), OPTION_TYPES, f"{prefix}options.")
     campaign = members.get("campaign_id")
     if isinstance(campaign, str) and len(campaign.encode()) > 64:
         yield TOO_LONG
-    lists = {key: each for key, each in members.items() if isinstance(each, list)}
-    for place, tag in enumerate(lists.get("tags", [])):
+    tags = members.get("tags")
+    for place, tag in enumerate(tags if isinstance(tags, list) else []):
         if not isinstance(tag, str):
-            yield f"550 5.6.0 X-MSYS-API 'tags[{place}]' must be of type 'string'"
-    entries = {key: lists[key] for key in COPIES if key in lists}
+            yield f"550 5.6.0 X-MSYS-API '{prefix}tags[{place}]' must be of type 'string'"
+
+
+def _copy_faults(members: Mapping[str, Any]) -> Iterator[str]:
+    entries = {key: members[key] for key in COPIES if isinstance(members.get(key), list)}
     if sum(map(len, entries.values())) > 1000:
         yield TOO_MANY
     for key, listed in entries.items():
         for place, entry in enumerate(listed):
             for member, said in _mailbox_faults(entry):
                 yield f"550 5.6.0 X-MSYS-API '{key}[{place}]{member}' {said}"
+
+
+def _extension_faults(extension: Any) -> Iterator[str]:
+    given = _drop_nulls(extension) if isinstance(extension, dict) else {}
+    yield from _type_faults(given, {"recipients": dict}, "x_msys_track.")
+    recipients = given.get("recipients")
+    if not isinstance(recipients, dict):
+        return
+    if len(recipients) > 1000:
+        yield TOO_MANY_RECIPIENTS
+    for place, (address, asked) in enumerate(recipients.items()):
+        path = f"x_msys_track.recipients[{place}]"
+        yield from (f"550 5.6.0 X-MSYS-API '{path}' {each}" for each in _address_faults(address))
+        if isinstance(asked, dict):
+            own = _drop_nulls(asked)
+            yield from (*_type_faults(own, OWN_TYPES, f"{path}."), *_faults(own, f"{path}."))
+        elif asked is not None:
+            yield f"550 5.6.0 X-MSYS-API '{path}' must be of type 'json object'"
 
 
 def _mailbox_faults(entry: Any) -> Iterator[tuple[str, str]]:
@@ -322,6 +370,8 @@ def _draw_object(random: Random) -> Any:
         *((key, _draw_mailboxes) for key in COPIES),
     ]
     random.shuffle(makers)
+    if random.random() < 0.3:
+        members["x_msys_track"] = _draw_extension(random)
     for key, make in makers:
         if random.random() < (0.15 if make is _draw_mailboxes else 0.5):
             members[key] = _draw_anything(random) if random.random() < 0.03 else make(random)
@@ -331,6 +381,37 @@ def _draw_object(random: Random) -> Any:
     if random.random() < 0.004:
         members[random.choice(COPIES)] = ["a@x.example"] * random.choice([999, 1000, 1001, 1200])
     return members
+
+
+def _draw_extension(random: Random) -> Any:
+    if random.random() < 0.05:
+        return _draw_anything(random)
+    good = [RECIPIENT, "to@Reader.Example", "TO@reader.example", "other@x.example", "a@[::1]"]
+    bad = ["no-at", "", "a b@x.example", "a@x..example", "a@"]
+    recipients: dict[str, Any] = {}
+    for _ in range(random.randrange(4)):
+        address = random.choice(bad if random.random() < 0.03 else good)
+        recipients[address] = _draw_own(random)
+    if random.random() < 0.01:
+        size = random.choice([1000, 1001])
+        recipients = {f"r{number}@x.example": {} for number in range(size)}
+    extension: dict[str, Any] = {"recipients": recipients}
+    if random.random() < 0.1:
+        extension[random.choice(["recipients", "other"])] = _draw_anything(random)
+    return extension
+
+
+def _draw_own(random: Random) -> Any:
+    if random.random() < 0.05:
+        return _draw_anything(random)
+    makers: list[tuple[str, Callable[[Random], Any]]] = [
+        ("campaign_id", _draw_campaign),
+        ("metadata", _draw_metadata),
+        ("tags", _draw_tags),
+        ("options", _draw_options),
+        ("other", _draw_anything),
+    ]
+    return {key: make(random) for key, make in makers if random.random() < 0.4}
 
 
 def _draw_anything(random: Random) -> Any:

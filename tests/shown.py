@@ -8,7 +8,8 @@ from pathlib import Path
 DOCS = Path(__file__).parents[1] / "docs"
 
 _PIECE = re.compile(
-    r"^(#{1,6}) (?P<heading>.*)$|^```(?P<info>\S.*)\n(?P<text>(?s:.*?))^```$", re.MULTILINE
+    r"^(?P<level>#{1,6}) (?P<heading>.*)$|^```(?P<info>\S.*)\n(?P<text>(?s:.*?))^```$",
+    re.MULTILINE,
 )
 
 
@@ -17,12 +18,14 @@ class Block:
     """A fenced block and where it stands.
 
     Attributes:
+        section: The heading of the second level above it.
         heading: The nearest heading above it.
         language: The first word behind the fence.
         role: The other words: the name of a file, or what the block is for.
         text: Its lines, each with its end.
     """
 
+    section: str
     heading: str
     language: str
     role: str
@@ -31,13 +34,16 @@ class Block:
 
 def read_blocks(page: str) -> Iterator[Block]:
     """Read the blocks of a page in `docs`, in their order."""
-    heading = ""
+    section = heading = ""
     for piece in _PIECE.finditer((DOCS / page).read_text(encoding="utf-8")):
         if piece["heading"] is not None:
             heading = piece["heading"]
+            section = heading if piece["level"] == "##" else section
             continue
         language, _, role = piece["info"].partition(" ")
-        yield Block(heading=heading, language=language, role=role, text=piece["text"])
+        yield Block(
+            section=section, heading=heading, language=language, role=role, text=piece["text"]
+        )
 
 
 def fits(shown: str, found: str) -> bool:

@@ -1,21 +1,23 @@
 """docs/migration.md is followed: a tracking domain moves, and its old links go on to work."""
 
 import shutil
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from tests.ports import find_free_ports
-from tests.processes import Server, shell
-from tests.shown import Block, read_blocks
+from tests.processes import COMMAND, Server, shell
+from tests.shown import Block, fits, read_blocks
 
 OLD_NAME = "https://old-click.example.com"
 DOMAIN = "https://click.example.com"
 TARGET = "https://shop.example.com/"
-BLOCKS = [each for each in read_blocks("migration.md") if each.heading[:2] in {"1.", "2.", "3.",
-          "4.", "5.", "6."} or each.heading == "Move a tracking domain"]  # fmt: skip
+BLOCKS = list(read_blocks("migration.md"))
+RECIPE = [each for each in BLOCKS if each.section == "Move a tracking domain"]
+MANUAL = [each for each in BLOCKS if each.section == "What the manual says"]
 
 
 class OldTracker(BaseHTTPRequestHandler):
@@ -98,7 +100,7 @@ def test_a_domain_is_moved_as_the_page_says(tmp_path: Path, old_tracker: str) ->
     printed = ""
     shown = 0
     try:
-        for block in BLOCKS:
+        for block in RECIPE:
             if block.language == "text":
                 lines = [line.rstrip() for line in printed.splitlines()]
                 assert lines == move.here(block.text).splitlines(), block.heading
@@ -109,3 +111,70 @@ def test_a_domain_is_moved_as_the_page_says(tmp_path: Path, old_tracker: str) ->
         if move.tracker is not None:
             move.tracker.kill()
     assert shown == 6
+
+
+class Trial:
+    """Someone who tries the statements of the page: three servers and a shell."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        ports = find_free_ports(3)
+        shown = ("127.0.0.1:2525", "127.0.0.1:2526", "127.0.0.1:8080")
+        self.names = {name: f"127.0.0.1:{port}" for name, port in zip(shown, ports, strict=True)}
+        self.servers: dict[str, Server] = {}
+        self.beginning = ""
+
+    def here(self, text: str) -> str:
+        """A text of the page with the ports that are free on this machine."""
+        for name, address in self.names.items():
+            text = text.replace(name, address)
+        return text
+
+    def write_files(self) -> None:
+        for block in MANUAL:
+            if block.role:
+                (self.folder / block.role).write_text(self.here(block.text), encoding="utf-8")
+
+    def follow(self, text: str) -> str:
+        """Do what a block says; what is printed."""
+        text = self.here(text)
+        if text.startswith("python "):
+            self.start("python", text, (sys.executable,))
+        elif text.startswith(("msys-track proxy ", "msys-track tracker ")):
+            self.start(text.split()[1], text, (COMMAND,)).listening()
+        elif "explain() {" in text:
+            self.beginning = text
+        else:
+            ended = shell(self.folder, self.beginning + text)
+            assert ended.errors == ""
+            return ended.output.decode()
+        return ""
+
+    def start(self, name: str, text: str, command: Sequence[str]) -> Server:
+        """Start a server; one that runs already under another configuration ends."""
+        if name in self.servers:
+            self.servers[name].stop()
+        self.servers[name] = Server(self.folder, *text.split()[1:], command=command)
+        return self.servers[name]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the page's commands need curl")
+@pytest.mark.timeout(240)  # sixty commands, each a process of its own
+def test_the_manual_s_statements_hold_as_the_page_shows(tmp_path: Path) -> None:
+    trial = Trial(tmp_path)
+    trial.write_files()
+    printed = ""
+    faults = []
+    try:
+        for block in MANUAL:
+            if block.language == "sh":
+                printed = trial.follow(block.text)
+            elif block.language == "text" and not block.role:
+                lines = [line.rstrip() for line in printed.splitlines()]
+                wanted = trial.here(block.text).splitlines()
+                if len(lines) != len(wanted) or not all(map(fits, wanted, lines)):
+                    faults.append(f"{block.heading}: shown\n{block.text}\nbut printed\n{printed}")
+    finally:
+        for server in trial.servers.values():
+            server.kill()
+    assert not faults, "\n\n".join(faults)

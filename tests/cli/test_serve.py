@@ -410,7 +410,7 @@ def test_keys_that_others_can_read_stop_a_server(
     keys.chmod(0o604)
     ended = run(server)
     assert (ended.code, ended.output) == (2, b"")
-    assert ended.errors.startswith(f"{config.name}: keys: keys.toml: users other than its owner")
+    assert ended.errors.startswith(f"{config.name}:2: keys: keys.toml: users other than its owner")
     assert "chmod 600" in ended.errors
 
 

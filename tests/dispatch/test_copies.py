@@ -493,3 +493,28 @@ def test_escaped_curly_braces_are_taken_back_where_that_is_switched_on(
         assert "http://e.com/?q={{" in {each.target for each in open_all(copy)}
     else:
         assert b"<a href='http://e.com/?q={{'>" in copy.message
+
+
+class Renames:
+    """A policy that leads a recipient's mail elsewhere."""
+
+    hooks = frozenset({Hook.EACH_RCPT})
+
+    def call(self, _hook: Hook, transaction: Transaction, _on_failed: OnFailed) -> None:
+        if transaction.recipient == "b@example.com":
+            transaction.changes.recipient = "elsewhere@example.com"
+
+
+def test_what_the_header_asks_for_a_recipient_holds_where_policy_leads_the_mail_elsewhere() -> (
+    None
+):
+    made = copies(OWN, ON, make_transaction(), policy=Guard(Renames()))
+    (own,) = [copy for copy in made if copy.readers[0].address == "elsewhere@example.com"]
+    assert {each.engagement.metadata for each in open_all(own)} == {'{"of":"b"}'}
+
+
+def test_a_bypassed_message_keeps_its_escapes() -> None:
+    message = b"Subject: {{opening_double_curly()}}\r\n\r\nx\r\n"
+    bypassing = make_transaction(__bypass_smtpapi="true")
+    (copy,) = copies(message, replace(ON, unescape_curly_macros=True), bypassing)
+    assert copy.message == message

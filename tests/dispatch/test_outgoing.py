@@ -4,6 +4,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,6 +54,7 @@ OPTIONS = {
     ),
     "off": TrackingOptions(),
     "off, options stripped": TrackingOptions(strip_text_options=True, keep_x_msys_api=True),
+    "escapes taken back": replace(ON, unescape_curly_macros=True),
 }
 CC = {"cc": ["cc@x.test"], "bcc": ["bcc@x.test"], "archive": ["archive@x.test"]}
 
@@ -118,6 +120,9 @@ def messages() -> Iterator[tuple[str, bytes]]:
     yield "plain", HTML
     yield "empty", b""
     yield "cut", b"Subject: x"
+    yield "escaped", HTML.replace(b"?a=", b"?a={{opening_double_curly()}}")
+    own = {"b@example.com": {"metadata": {"a": 1}}, "c@example.com": {"campaign_id": "of c"}}
+    yield "requests of recipients", api({"x_msys_track": {"recipients": own}})
     yield "all kinds of readers", api(CC)
     yield "with Bcc and Cc", api(CC, b"Bcc: z@x.test\r\nCc: y@x.test\r\n" + HTML)
     yield "unknown keys", api({"colour": 1, "tags": [str(each) for each in range(12)]})

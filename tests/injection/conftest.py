@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
@@ -12,7 +13,11 @@ from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.server import Proxy, serve
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys.ring import KeyRing
+from msys_track.metrics import Counters
+from msys_track.options.scopes import Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
+from msys_track.policy.guard import Guard, OnFailure
+from msys_track.policy.loading import PolicySettings, load_policy
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
 
@@ -115,3 +120,41 @@ def connect(start: Start) -> Connect:
         return harness, await harness.client()
 
     return start_and_connect
+
+
+Run: TypeAlias = Callable[..., Awaitable[tuple[Harness, Client]]]
+
+
+@pytest.fixture
+def run(start: Start, keys: KeyRing, tmp_path: Path) -> Run:
+    """Start a proxy with policy files in their order, a lone one in Python; connect to it."""
+
+    async def run_files(  # noqa: PLR0913 - all that a proxy with a policy depends on
+        files: str | dict[str, str],
+        on_failure: OnFailure = "continue",
+        *,
+        context: dict[str, str] | None = None,
+        serve_with: Mapping[str, Any] | None = None,
+        upstream: ScriptedUpstream | Script | None = None,
+        settings: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> tuple[Harness, Client]:
+        texts = {"policy.py": files} if isinstance(files, str) else files
+        for name, text in texts.items():
+            (tmp_path / name).write_text(text)
+        counters = Counters()
+        policy = load_policy(PolicySettings(files=tuple(tmp_path / name for name in texts)))
+        assert policy is not None
+        tracking = TrackingOptions(**{"open_tracking": True, "click_tracking": True, **options})
+        scopes = Scopes(listener=Scope(name="listener", options=tracking, context=context or {}))
+        guard = Guard(policy, on_failure, counters.add)
+        rewriter = Dispatcher(keys=keys, scopes=scopes, policy=guard)
+        harness = await start(
+            upstream,
+            rewriter=rewriter,
+            serve_with={"counters": counters, **(serve_with or {})},
+            **(settings or {}),
+        )
+        return harness, await harness.client()
+
+    return run_files

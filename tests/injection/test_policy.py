@@ -2,22 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import TypeAlias
 
 import pytest
-from tests.injection.conftest import Harness, Start
-from tests.smtp_client import Client
+from tests.injection.conftest import Harness, Run
 
-from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.keys.ring import KeyRing
-from msys_track.metrics import Counters
-from msys_track.options.scopes import Scope, Scopes
-from msys_track.options.tracking import TrackingOptions
-from msys_track.policy.guard import Guard, OnFailure
 from msys_track.policy.hooks import Hook
-from msys_track.policy.loading import PolicySettings, load_policy
 
 pytestmark = pytest.mark.anyio
 
@@ -52,34 +42,6 @@ def validate_data_spool_each_rcpt(transaction):
     if transaction.contexts.lookup("seen") == "connect":
         transaction.contexts.message.set("smtpapi_campaign_id", transaction.recipient)
 """
-
-
-Run: TypeAlias = Callable[..., Awaitable[tuple[Harness, Client]]]
-
-
-@pytest.fixture
-def run(start: Start, keys: KeyRing, tmp_path: Path) -> Run:
-    """Start a proxy with policy files in their order, a lone one in Python; connect to it."""
-
-    async def run_files(
-        files: str | dict[str, str],
-        on_failure: OnFailure = "continue",
-        context: dict[str, str] | None = None,
-    ) -> tuple[Harness, Client]:
-        texts = {"policy.py": files} if isinstance(files, str) else files
-        for name, text in texts.items():
-            (tmp_path / name).write_text(text)
-        counters = Counters()
-        policy = load_policy(PolicySettings(files=tuple(tmp_path / name for name in texts)))
-        assert policy is not None
-        options = TrackingOptions(open_tracking=True, click_tracking=True)
-        scopes = Scopes(listener=Scope(name="listener", options=options, context=context or {}))
-        guard = Guard(policy, on_failure, counters.add)
-        rewriter = Dispatcher(keys=keys, scopes=scopes, policy=guard)
-        harness = await start(rewriter=rewriter, serve_with={"counters": counters})
-        return harness, await harness.client()
-
-    return run_files
 
 
 def campaigns(harness: Harness, keys: KeyRing) -> list[set[str | None]]:

@@ -16,6 +16,7 @@ from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
 from msys_track.spool.settings import SpoolSettings
 from msys_track.spool.spool import Spool
+from msys_track.testing.fidelity import split_received
 
 pytestmark = pytest.mark.anyio
 
@@ -78,6 +79,19 @@ async def test_both_fronts_add_it(connect: Connect, front: str) -> None:
     harness, client = await connect(front=front)
     await client.deliver(MESSAGE)
     assert b"from client.test ([127.0.0.1])" in harness.upstream.taken[0].received
+
+
+async def test_it_stands_below_a_line_of_an_mbox_which_servers_know_at_the_top_only(
+    connect: Connect,
+) -> None:
+    harness, client = await connect()
+    for line in (b"From jo Sat Nov 28\r\n", b">From jo Sat Nov 28\r\n"):
+        await client.deliver(line + MESSAGE)
+        first, _, rest = harness.upstream.arrived[-1].partition(b"\n")
+        assert first + b"\n" == line
+        received, below = split_received(rest)
+        assert received
+        assert below == MESSAGE
 
 
 async def test_it_can_be_switched_off(connect: Connect) -> None:

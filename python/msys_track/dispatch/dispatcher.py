@@ -273,8 +273,10 @@ class Dispatcher:
             own: dict[str, Resolved] = {}
             for each in alike:
                 layers = find_scopes(each.contexts)
+                # The sender knows the address of RCPT, not what policy has made of it.
+                named = granted.renamed.get(each.address, each.address)
                 resolved = opened.resolve(
-                    each.contexts, None if layers is scopes else layers, recipient=each.address
+                    each.contexts, None if layers is scopes else layers, recipient=named
                 )
                 for ignored in resolved.ignored_variables:
                     log.warning("policy.variable_ignored", **asdict(ignored))

@@ -55,7 +55,8 @@ def change_header(
     A field that takes the place of others stands where the first of them stood; one of a name
     that is not there stands at the end of the header.
     """
-    eol = b"\r\n" if b"\r\n" in message[: message.find(b"\n") + 1] or not message else b"\n"
+    first = message.find(b"\n")
+    eol = b"\n" if first >= 0 and message[first - 1 : first] != b"\r" else b"\r\n"
     for change in changes:
         fields = find_fields(message, change.name.encode("ascii"))
         message = _change(message, change, fields, eol)

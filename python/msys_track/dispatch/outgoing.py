@@ -4,7 +4,7 @@ They are the copies of `dispatch.copies` byte for byte, without the lists of wha
 wants those renders the decision: `explain`, and the proxy's debug log.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msys_track.dispatch.decide import CopyDecision, Decision
 from msys_track.dispatch.inputs import draw_message_id
@@ -18,6 +18,8 @@ from msys_track.rewriting.recipe import WireCopy
 from msys_track.smtp.data import stuff
 
 log = event_logger(__name__)
+
+_MBOX_LINES: Final = (b"From ", b">From ")
 
 
 class OutgoingCopy(NamedTuple):
@@ -61,7 +63,14 @@ def make_outgoing(
     above = received if decision.sign is None else decision.sign(made.wire) + received
     if not above:
         return made
-    return made._replace(wire=above + made.wire, size=made.size + len(above))
+    wire = made.wire
+    if wire.startswith(_MBOX_LINES):
+        # Servers know such a line at the top only; below a field it would end the header.
+        end = wire.find(b"\n") + 1
+        wire = wire[:end] + above + wire[end:]
+    else:
+        wire = above + wire
+    return made._replace(wire=wire, size=made.size + len(above))
 
 
 def _make_unsigned(copy: CopyDecision, now: int, message_id: str | None) -> OutgoingCopy:

@@ -371,9 +371,9 @@ def test_our_own_stanza_says_what_momentum_can_not(tmp_path: Path) -> None:
             "zzz",
             (
                 "unknown; allowed: keys, upstream, store, tracker_listen, open_relay, "
-                "policy_on_failure, networks, auth_users, auth_passthrough, tls_certificate, "
-                "tls_key, tls_required, proxy_protocol_from, xclient_from, upstream_tls, "
-                "upstream_tls_verify, upstream_tls_ca_file"
+                "unknown_links, policy_on_failure, networks, auth_users, auth_passthrough, "
+                "tls_certificate, tls_key, tls_required, proxy_protocol_from, xclient_from, "
+                "received_header, upstream_tls, upstream_tls_verify, upstream_tls_ca_file"
             ),
         ),
     ],

@@ -1,5 +1,7 @@
 //! PCRE's syntax in that of the `regex` crate.
 
+use std::fmt::Write as _;
+
 use super::PatternError;
 
 /// Writes what PCRE reads otherwise in the crate's syntax.
@@ -193,7 +195,8 @@ impl<'p> Translator<'p> {
     }
 
     fn push_code(&mut self, code: u32) {
-        self.written.push_str(&format!("\\x{{{code:x}}}"));
+        // Writing to a String does not fail.
+        let _ = write!(self.written, "\\x{{{code:x}}}");
     }
 
     /// After an opening bracket. In the crate a class may hold classes and set operations; in PCRE
@@ -256,7 +259,7 @@ impl<'p> Translator<'p> {
             return Ok(());
         }
         let rest = self.rest();
-        let what = if rest.starts_with("=") || rest.starts_with('!') {
+        let what = if rest.starts_with('=') || rest.starts_with('!') {
             "look-ahead"
         } else if rest.starts_with("<=") || rest.starts_with("<!") {
             "look-behind"

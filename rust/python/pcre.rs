@@ -7,6 +7,9 @@ use pyo3::types::{PyString, PyTuple};
 use super::{value_error, without_gil};
 use crate::pcre::{Pattern as CorePattern, PatternError};
 
+/// First byte and end of a group; None if it took no part.
+type Group = Option<(usize, usize)>;
+
 /// A pattern in PCRE's syntax, matched in linear time.
 #[pyclass(frozen, module = "msys_track._core")]
 pub(super) struct Pattern {
@@ -33,11 +36,7 @@ impl Pattern {
 
     /// The range of each group in the first match from `start` on, in bytes of UTF-8.
     #[pyo3(signature = (subject, start, /))]
-    fn find(
-        &self,
-        subject: &Bound<'_, PyString>,
-        start: usize,
-    ) -> PyResult<Option<Vec<Option<(usize, usize)>>>> {
+    fn find(&self, subject: &Bound<'_, PyString>, start: usize) -> PyResult<Option<Vec<Group>>> {
         let (py, subject) = (subject.py(), subject.to_str()?);
         let length = subject.len().saturating_sub(start);
         let found = without_gil(py, length, || self.pattern.find(subject, start));

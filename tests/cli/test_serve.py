@@ -185,6 +185,26 @@ def test_a_signal_ends_a_server_with_0_though_a_client_is_there(
     assert '"event": "server.stopping"' in ended.errors
 
 
+@pytest.mark.parametrize("output", [">/dev/full", "> >(true)", "1<>full.fifo"])
+@pytest.mark.parametrize("server", SERVERS)
+def test_an_output_that_can_not_be_written_keeps_no_server_from_its_work(
+    server: str, output: str, config: Path
+) -> None:
+    """A full disk, a reader that is gone, a pipe that is full: the log says where it listens."""
+    fill = ""
+    if "fifo" in output:
+        os.mkfifo(config.parent / "full.fifo")
+        fill = "exec 3<>full.fifo; dd if=/dev/zero of=/dev/fd/3 oflag=nonblock status=none; "
+    line = f'{fill}exec "$@" {output}'
+    running = Server(config.parent, server, command=("/bin/bash", "-c", line, "bash", COMMAND))
+    try:
+        port = running.event(f"{server}.listening")["port"]
+        with socket.create_connection(("127.0.0.1", port), timeout=10):
+            assert running.stop().code == 0
+    finally:
+        running.kill()
+
+
 @pytest.mark.parametrize("server", SERVERS)
 def test_an_occupied_port_is_named_and_exits_1(server: str, config: Path, run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

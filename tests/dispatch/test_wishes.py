@@ -2,6 +2,7 @@
 
 import pytest
 
+from msys_track.cli.explanation import format_explanation
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.dispatch.edition import Edition
 from msys_track.dispatch.explain import explain
@@ -94,3 +95,45 @@ def test_what_the_header_says_of_a_recipient_holds_where_policy_changes_the_addr
     tracked = {to: each.click_tracking.value for to, each in decision.options.items()}
     assert tracked == {f"new-{MANY[0]}": False, f"new-{MANY[1]}": True}
     assert dict(decision.renamed) == {f"new-{to}": to for to in MANY[:2]}
+
+
+class Everything(OwnHeader):
+    def call(self, _: Hook, transaction: Transaction, _on_failed: OnFailed) -> Rejection | None:
+        match transaction.recipient:
+            case "reader0@example.com":
+                transaction.headers.remove("Subject")
+                transaction.headers.append("X-A", "ä")
+                transaction.set_sender("")
+            case "reader1@example.com":
+                transaction.set_recipient("new@example.com")
+            case _:
+                transaction.discard("550 5.7.1 no")
+        return None
+
+
+def test_an_explanation_tells_what_policy_changes() -> None:
+    dispatcher = make_dispatcher("native", Everything())
+    message = b"DKIM-Signature: h=subject\r\n" + HTML
+    decision = dispatcher.decide(message, MANY[:3], transaction=transaction(message))
+    explanation = explain(decision, dispatcher.render(decision, now=NOW))
+    told = explanation.as_json()
+    assert told["changes"] == [
+        {
+            "recipients": ["reader0@example.com"],
+            "headers": [{"name": "X-A", "value": "ä", "how": "append"}],
+            "sender": "",
+            "has_skipped": True,
+        }
+    ]
+    assert told["renamed"] == {"new@example.com": "reader1@example.com"}
+    assert told["discarded"] == {"reader2@example.com": "550 5.7.1 no"}
+    lines = format_explanation(explanation, width=100)
+    start = lines.index("changes by policy")
+    assert lines[start + 1 : start + 7] == [
+        "  for reader0@example.com",
+        "    X-A: 'ä' (one more)",
+        "    the sender becomes <>",
+        "    fields that a signature covers stay, as signed_mail is skip",
+        "  reader1@example.com becomes new@example.com",
+        "  discarded for reader2@example.com: 550 5.7.1 no",
+    ]

@@ -52,6 +52,7 @@ _MEANINGS: Final = {
     OPEN_TRACKING_OFF: "pixels are added only where open tracking is on",
     UNCHANGED: "nothing in it is tracked",
 }
+_HOW: Final = {"replace": "", "append": " (one more)", "prepend": " (one more, at the top)"}
 _MARKS: Final = {"outlook": " (for Outlook)", "text": " (in plain text)", "amp": " (in AMP)"}
 _LACKS_METADATA: Final = (
     "without metadata: with them its line would pass 998 octets, which 7bit and 8bit can't fold, "
@@ -73,6 +74,7 @@ def format_explanation(explanation: Explanation, *, width: int) -> list[str]:
     )
     for decided in explanation.decided:
         _print_recipients(console, decided)
+    _print_changes(console, explanation)
     if explanation.ignored_keys:
         console.print()
         keys = ", ".join(explanation.ignored_keys)
@@ -88,6 +90,28 @@ def format_explanation(explanation: Explanation, *, width: int) -> list[str]:
         for reason in () if copy.wrapped_links or copy.pixels else copy.reasons:
             _print(console, f"{reason}: {_MEANINGS[reason]}", indent=4)
     return [line.rstrip() for line in written.getvalue().removesuffix("\n").split("\n")]
+
+
+def _print_changes(console: Console, explanation: Explanation) -> None:
+    """Print what policy changes in the mail."""
+    lines: list[str] = []
+    for each in explanation.changes:
+        lines.append(f"for {', '.join(each.recipients)}")
+        for change in each.headers:
+            is_removed = change.value is None
+            value = "removed" if change.value is None else _shorten(repr(change.value))
+            lines.append(f"  {change.name}: {value}{'' if is_removed else _HOW[change.how]}")
+        if each.sender is not None:
+            lines.append(f"  the sender becomes <{each.sender}>")
+        if each.has_skipped:
+            lines.append("  fields that a signature covers stay, as signed_mail is skip")
+    lines += [f"{old} becomes {new}" for new, old in explanation.renamed.items()]
+    lines += [f"discarded for {to}: {why}" for to, why in explanation.discarded.items()]
+    if lines:
+        console.print("\nchanges by policy")
+    for line in lines:
+        text = line.lstrip()
+        _print(console, text, indent=2 + len(line) - len(text))
 
 
 def _print_recipients(console: Console, decided: ExplainedRecipients) -> None:

@@ -3,10 +3,13 @@
 All settings are checked before a port is opened.
 """
 
+import os
+import select
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -19,6 +22,8 @@ from msys_track.metrics import Counters
 from msys_track.service import assembly, loop
 from msys_track.service.proxy import supervise_proxy
 from msys_track.service.tracker import serve_tracker
+
+_STDOUT: Final = 1
 
 
 @click.command(short_help="Take mail over SMTP, track it, hand it on.")
@@ -48,7 +53,7 @@ def proxy(
     rewriter = assembly.make_rewriter(read, counters.add, on_rendered, signs=True)
     reload = partial(assembly.reload, load, counters.add, on_rendered)
     with _blame_machine():
-        supervise_proxy((read, rewriter), counters, reload, click.echo)
+        supervise_proxy((read, rewriter), counters, reload, _announce)
 
 
 @click.command(short_help="Answer the clicks and opens of tracked mail.")
@@ -66,11 +71,27 @@ def tracker(*, config_file: Path, log_level: str) -> None:
         raise _make_missing_table_error("tracker", read)
     keys = assembly.load_keys(read)
     with _blame_machine(), loop.make_runner() as runner:
-        runner.run(serve_tracker(read, read.tracker, keys, click.echo))
+        runner.run(serve_tracker(read, read.tracker, keys, _announce))
+
+
+def _announce(line: str) -> None:
+    """Print where a server listens, which its log says too.
+
+    A full disk, and a reader that is gone or slow, are no reason to end or to wait.
+    """
+    output = select.poll()
+    output.register(_STDOUT, select.POLLOUT)
+    # Past Python's buffer, which would keep the line and fail again when the command ends.
+    with suppress(OSError):
+        if output.poll(0):
+            os.write(_STDOUT, f"{line}\n".encode())
 
 
 def _make_missing_table_error(table: str, read: Configuration) -> MisconfiguredError:
-    return MisconfiguredError(f"{read.path}: no [{table}] table: nothing to start")
+    needed = ("proxy", "upstream") if table == "proxy" else ("tracker", "store")
+    hint = read.document.hints.get(needed)
+    why = f"nothing to start; {hint}" if hint else f"no [{table}] table: nothing to start"
+    return MisconfiguredError(f"{read.path}: {why}")
 
 
 @contextmanager

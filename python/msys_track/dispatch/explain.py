@@ -8,14 +8,17 @@ import json
 import re
 from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.decide import Decision
+from msys_track.dispatch.edition import Edition
+from msys_track.dispatch.wishes import SKIPPED_CHANGE
 from msys_track.options.resolve import Resolved
 from msys_track.options.variables import IgnoredVariable
+from msys_track.policy.changes import HeaderChange
 from msys_track.reasons import Reason
 from msys_track.rewriting.engine import LeftAlone, Link, Part, Plan
 from msys_track.smtpapi.header import ApiHeader
@@ -132,11 +135,28 @@ class ExplainedRecipients:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedChanges:
+    """What policy changes in the copies of some readers."""
+
+    recipients: tuple[str, ...]
+    headers: tuple[HeaderChange, ...]
+    sender: str | None
+    """The new reverse-path; None: it stays."""
+    has_skipped: bool
+    """Whether a signature of the message forbids some of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """The whole record of one message."""
 
     decided: tuple[ExplainedRecipients, ...]
     copies: tuple[Copy, ...]
+    changes: tuple[ExplainedChanges, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Recipients that policy has changed: from the new address to that of the client."""
+    discarded: Mapping[str, str] = field(default_factory=dict)
+    """Recipients for whom policy discards the message, and why."""
     ignored_keys: tuple[str, ...] = ()
     """Unknown keys of X-MSYS-API."""
     dropped_tags: int = 0
@@ -149,6 +169,9 @@ class Explanation:
             "copies": [
                 {name: getattr(copy, name) for name in _COPY_MEMBERS} for copy in self.copies
             ],
+            "changes": [asdict(each) for each in self.changes],
+            "renamed": dict(self.renamed),
+            "discarded": dict(self.discarded),
             "ignored_keys": self.ignored_keys,
             "dropped_tags": self.dropped_tags,
         }
@@ -188,9 +211,26 @@ def explain(decision: Decision, copies: Sequence[Copy]) -> Explanation:
     return Explanation(
         decided=tuple(explained),
         copies=tuple(copies),
+        changes=tuple(_explain_changes(decision)),
+        renamed=decision.renamed,
+        discarded=decision.discarded,
         ignored_keys=tuple(dict.fromkeys(key for each in headers for key in each.ignored_keys)),
         dropped_tags=max((each.dropped_tags for each in headers), default=0),
     )
+
+
+def _explain_changes(decision: Decision) -> Iterator[ExplainedChanges]:
+    alike: dict[tuple[Any, ...], list[str]] = {}
+    for copy in decision.copies:
+        headers = copy.source.changes if isinstance(copy.source, Edition) else ()
+        has_skipped = SKIPPED_CHANGE in copy.notices
+        if headers or has_skipped or copy.sender is not None:
+            readers = alike.setdefault((headers, copy.sender, has_skipped), [])
+            readers += [reader.address for reader in copy.readers]
+    for (headers, sender, has_skipped), recipients in alike.items():
+        yield ExplainedChanges(
+            recipients=tuple(recipients), headers=headers, sender=sender, has_skipped=has_skipped
+        )
 
 
 def _explain_options(resolved: Resolved) -> Iterator[ExplainedOption]:

@@ -196,7 +196,9 @@ def test_a_spool_that_never_keeps_the_mail_of_users_has_a_warning(
         f"auth_passthrough = {str(is_checked_upstream).lower()}\n[spool]\nmode = '{mode}'\n"
     )
     warnings = find_warnings(check_text(folder, text)[1])
-    begins = ["proxy.auth_passthrough: [spool] never keeps mail of users whom the upstream checks"]
+    begins = [
+        "proxy.auth_passthrough: the spool never keeps mail of users whom the upstream checks"
+    ]
     assert [each.partition(",")[0] for each in warnings] == begins * has_warning
 
 

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.anyio
 
 HEAD = b"Subject: x\r\n\r\n"
 MEGABYTE = 1024 * 1024
+CHUNK_BYTES = 100_000
 MESSAGES = {
     "plain": HEAD + b"body\r\n",
     "empty": b"",
@@ -264,15 +265,46 @@ async def test_a_message_in_chunks_arrives_as_any_other(harness: Harness, client
     assert harness.upstream.taken[0].message == message
 
 
-async def test_a_message_that_takes_too_long_ends_its_session(connect: Connect) -> None:
+async def begin_message(client: Client, way: str) -> None:
+    """Begin a message: by DATA, or by the command of a chunk of CHUNK_BYTES."""
+    await client.say("EHLO client.test")
+    await client.say("MAIL FROM:<a@example.com>")
+    await client.say("RCPT TO:<b@example.com>")
+    if way == "DATA":
+        assert (await client.say("DATA")).startswith("354 ")
+    else:
+        client.send(b"BDAT %d\r\n" % CHUNK_BYTES)
+
+
+@pytest.mark.parametrize("way", ["DATA", "BDAT"])
+async def test_a_message_that_takes_too_long_ends_its_session(connect: Connect, way: str) -> None:
     harness, client = await connect(message_timeout_seconds=0.4)
-    await client.envelope()
+    await begin_message(client, way)
     async with asyncio.timeout(30):
         while not harness.counts.get("sessions.ended.slow_message"):
             client.send(b"line\r\n")
             await asyncio.sleep(0.02)
     assert await client.rest() == "421 4.4.2 The message took too long\r\n"
     assert harness.upstream.arrived == []
+
+
+@pytest.mark.parametrize("way", ["DATA", "BDAT"])
+async def test_the_time_of_a_message_is_counted_from_its_own_beginning(
+    connect: Connect, way: str
+) -> None:
+    """Not from the machine's start, nor from a message before."""
+    harness, client = await connect(message_timeout_seconds=2)
+    await begin_message(client, way)
+    await asyncio.sleep(1)  # the sweeper looks twice
+    message = HEAD + b"x" * (CHUNK_BYTES - len(HEAD) - 2) + b"\r\n"
+    client.send(message + (b".\r\n" if way == "DATA" else b"BDAT 0 LAST\r\n"))
+    if way == "BDAT":
+        assert await client.reply() == f"250 2.0.0 {CHUNK_BYTES} octets received"
+    with capture_logs() as lines:
+        assert await client.reply() == ACCEPTED
+    assert harness.upstream.taken[0].message == message
+    (relayed,) = [each for each in lines if each["event"] == "message.relayed"]
+    assert 900 < relayed["ms"]["receive"] < 60_000
 
 
 @pytest.mark.parametrize("leave", ["close", "reset", "say no more"])

@@ -31,13 +31,9 @@ values = st.recursive(
     max_leaves=10,
 )
 options = st.dictionaries(st.sampled_from(KNOWN_OPTIONS) | st.text(max_size=5), values)
-requests = st.dictionaries(st.sampled_from(KNOWN) | st.text(max_size=5), values | options)
-extensions = st.fixed_dictionaries(
-    {"recipients": st.dictionaries(st.sampled_from(["a@b.test", "c@d.test", "x"]), requests)}
-)
-headers = st.dictionaries(
-    st.sampled_from(KNOWN) | st.text(max_size=5), values | options | extensions
-)
+headers = st.dictionaries(st.sampled_from(KNOWN) | st.text(max_size=5), values | options)
+requests = st.dictionaries(st.sampled_from(KNOWN), scalars | options, max_size=3)
+recipients = st.dictionaries(st.sampled_from(["a@b.test", "x"]), scalars | requests, max_size=2)
 
 
 def parse_members(members: object) -> ApiHeader:
@@ -321,6 +317,11 @@ def test_any_object_is_read_or_refused_in_a_safe_line(members: dict[str, object]
     header = check_is_safe(json.dumps(members).encode())
     if header is not None and header.metadata is not None:
         assert json.loads(header.metadata) == members["metadata"]
+
+
+@given(recipients)
+def test_any_requests_for_recipients_are_read_or_refused_in_a_safe_line(asked: object) -> None:
+    check_is_safe(json.dumps(ask_of_recipients(asked)).encode())
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8")))

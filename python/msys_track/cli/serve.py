@@ -70,7 +70,10 @@ def tracker(*, config_file: Path, log_level: str) -> None:
 
 
 def _make_missing_table_error(table: str, read: Configuration) -> MisconfiguredError:
-    return MisconfiguredError(f"{read.path}: no [{table}] table: nothing to start")
+    needed = ("proxy", "upstream") if table == "proxy" else ("tracker", "store")
+    hint = read.document.hints.get(needed)
+    why = f"nothing to start; {hint}" if hint else f"no [{table}] table: nothing to start"
+    return MisconfiguredError(f"{read.path}: {why}")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from msys_track.config.toml.writing import header_text, key_text, value_text
 from msys_track.options.resolve import DEFAULT, POLICY, resolve
 from msys_track.options.variables import PATHWAY
 from msys_track.policy.context import Context, Contexts
+from msys_track.settings.addresses import listen_name
 from msys_track.settings.key import write_fields, write_setting
 from msys_track.smtp.address import Address, IpAddress
 from msys_track.tracking.settings import REFUSE
@@ -26,8 +27,8 @@ _DOWNGRADE: Final = (
     "set allow_downgrade"
 )
 _UNKEPT: Final = (
-    "proxy.auth_passthrough: [spool] never keeps mail of users whom the upstream checks, since it "
-    "could not send it later without their passwords"
+    "the spool never keeps mail of users whom the upstream checks, since it could not send it "
+    "later without their passwords"
 )
 _VARIABLES: Final = {"tracking_link_expiry_seconds": "smtpapi_tracking_link_expiry"}
 
@@ -101,14 +102,17 @@ def find_options(configuration: Configuration, selector: ScopeSelector) -> Table
 def find_warnings(configuration: Configuration) -> tuple[str, ...]:
     """Return what works but is hardly wanted: a line each, beginning with the place to change."""
     proxy = configuration.proxy
-    loops = tuple(_find_circles_of_links(configuration))
+    write_key = configuration.document.write_key
+    of_links = write_key(("tracker", "unknown_links"))
+    loops = tuple(f"{of_links}: {each}" for each in _find_circles_of_links(configuration))
     if proxy is None:
         return loops
+    unkept = f"{write_key(('proxy', 'auth_passthrough'))}: {_UNKEPT}"
     loses_users = proxy.access.auth_passthrough and configuration.spool.mode != "off"
     return (
         *loops,
         *(_find_downgrades(configuration) if configuration.smtpapi else ()),
-        *((_UNKEPT,) if loses_users else ()),
+        *((unkept,) if loses_users else ()),
     )
 
 
@@ -123,7 +127,7 @@ def _find_circles_of_links(configuration: Configuration) -> Iterator[str]:
     for domain in domains:
         if urlsplit(f"//{domain}").hostname == host:
             yield (
-                f"tracker.unknown_links: {tracker.unknown_links} is the tracking domain {domain}; "
+                f"{tracker.unknown_links} is the tracking domain {domain}; "
                 "links that are not ours would lead here again and again; "
                 "give the old tracker a name of its own"
             )
@@ -182,11 +186,14 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
                 value = None
             if path in document.places:
                 source = document.format_place(path)
-            elif path == ("proxy", "listen") and listens:
-                first = next(iter(listens))
+            elif path == ("proxy", "listen") and listens and value is not None:
+                # One of a port that begins with TLS is not the first of those in plain text.
+                first = next(each for each in listens if str(listen_name(each)) == value)
                 source = f'listen "{first}" ({document.format_place(("listen", first))})'
             else:
                 source = key.unset if value is None or len(table) > 1 else DEFAULT
+                if path == ("proxy", "listen") and value is None:
+                    source = "every port begins with TLS"
             found.setdefault(table, {})[name] = Effective(value, source)
     return found
 

@@ -183,6 +183,8 @@ class Connection(asyncio.Protocol):
             self._set_reading()
 
     def _open_hold(self) -> Hold:
+        """Begin a message, be it by DATA or by BDAT: its time counts from here."""
+        self._message_since = self._loop.time()
         self._hold = self._shared.budget.hold()
         return self._hold
 

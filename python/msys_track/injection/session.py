@@ -185,7 +185,6 @@ class Session(Connection):
         self._machine.answer(self._transaction.set_sender(event.path, event.parameters))
 
     def _begin_message(self, _event: events.StartData) -> None:
-        self._message_since = self._loop.time()
         self._machine.answer(_GO_AHEAD)
 
     def _reset(self, _event: events.Reset) -> None:

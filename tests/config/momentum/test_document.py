@@ -441,6 +441,8 @@ def test_faults_of_syntax_and_of_meaning_are_told_together(tmp_path: Path) -> No
 words = st.sampled_from(
     [*GLOBAL.inner, *GLOBAL.inner["esmtp_listener"].options, *GLOBAL.inner["msys_track"].options,
      "listen", "peer", "script", "source", "gateway", "remote_smtp_port", "msg_gen", "domain",
+     "relay_hosts", "open_relay", "use_ssl", "tls", "tls_certificate", "tls_key", "tls_required",
+     "smtp_extensions", "authx", "proxy_protocol", "::1", "starttls", "pathway",
      "max_metadata_len", '":25"', '"/x"', "=", "=", "{", "{", "}", "}", "(", ")", "[", "]", "1",
      "false", '"x"', "\n"]
 )  # fmt: skip

@@ -7,9 +7,13 @@ from tests.certificates import make_certificate
 from tests.users import write_users
 
 from msys_track.config.checking import check_configuration
+from msys_track.config.configuration import Configuration
+from msys_track.config.effective import Table, find_tables
 from msys_track.config.load import load
+from msys_track.config.momentum.document import read_document, write_toml
 from msys_track.config.problems import ConfigurationError, Problem
 from msys_track.injection.settings import ProxySettings
+from msys_track.keys.file import create
 
 LOOPBACK = ("127.0.0.1", "127.255.0.9", "[::1]", "localhost", "LocalHost")
 USERS = 'auth_users = "users.toml"'
@@ -154,6 +158,30 @@ def test_a_node_whose_every_port_begins_with_tls_opens_no_other(folder: Path) ->
     listener = 'Use_SSL = 1 TLS_Certificate = "cert.pem" TLS_Key = "cert.key" Listen ":465" { }'
     text = f"ESMTP_Listener {{ {listener} }} msys_track {{ {USERS} }}"
     assert list(map(str, proxy(folder, text).all_listens)) == ["0.0.0.0:465"]
+
+
+@pytest.mark.parametrize("has_plain", [True, False])
+def test_as_toml_the_ports_are_the_same_and_say_where_they_come_from(
+    folder: Path, *, has_plain: bool
+) -> None:
+    plain = "Listen 127.0.0.1:25 { Use_SSL = no }" if has_plain else ""
+    listener = f'Use_SSL = 1 {CERTIFICATE} Listen ":465" {{ }} {plain}'
+    path = write(folder, f"ESMTP_Listener {{ {listener} }} msys_track {{ {USERS} }}")
+    document = read_document(path)
+    create(folder / "msys-track-keys.toml")
+    toml = folder / "msys-track.toml"
+    toml.write_text(f'keys = "msys-track-keys.toml"\n{write_toml(document, folder)}')
+    (before, shown), (after, _) = (show(each) for each in (path, toml))
+    assert before.proxy == after.proxy
+    value, source = shown["listen"]
+    expected = ("127.0.0.1:25", 'listen "127.0.0.1:25" (ecelerity.conf:2)') if has_plain else None
+    assert (value, source) == (expected or (None, "every port begins with TLS"))
+
+
+def show(path: Path) -> tuple[Configuration, Table]:
+    checked = check_configuration(path)
+    assert checked.configuration is not None
+    return checked.configuration, find_tables(checked.document, checked.configuration)["proxy",]
 
 
 # Who may send

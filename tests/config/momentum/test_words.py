@@ -7,6 +7,7 @@ from tests.config.mutations import write_named_files
 
 from msys_track.cli import main
 from msys_track.config.checking import check_configuration
+from msys_track.config.effective import find_warnings
 from msys_track.config.load import load
 from msys_track.config.momentum.names import GLOBAL
 from msys_track.config.momentum.words import write_key, write_text
@@ -129,6 +130,28 @@ def test_a_broken_file_is_told_at_the_start_where_it_is_named(
         lines.append(capsys.readouterr().err)
     assert f"ecelerity.conf:7: {told}" in lines[0]
     assert f"ecelerity.conf:7: {told}" in lines[1]
+
+
+def test_a_server_that_the_file_does_not_have_is_told_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_named_files(tmp_path)
+    (tmp_path / "ecelerity.conf").write_text(f"{BODY}msys_track {{ keys = keys.toml }}\n")
+    with pytest.raises(SystemExit):
+        main(("tracker", "--config", "ecelerity.conf"))
+    assert capsys.readouterr().err.endswith(
+        'ecelerity.conf: nothing to start; write msys_track { store = "events.sqlite" }\n'
+    )
+
+
+def test_what_is_hardly_wanted_is_told_in_the_words_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "ecelerity.conf"
+    ours = 'store = "events.sqlite" unknown_links = "http://a.example"'
+    tracking = "ESMTP_Listener { tracking_domain = a.example click_tracking_scheme = https }"
+    path.write_text(f"{BODY}{tracking} msys_track {{ {ours} }}\n")
+    (warning,) = find_warnings(load(path))
+    assert warning.startswith("msys_track.unknown_links: http://a.example is the tracking domain ")
 
 
 def test_every_option_of_our_stanza_is_called_as_it_is_written() -> None:

@@ -134,8 +134,8 @@ def _check_parameters(bare: bytes) -> None:
             raise _forbid(
                 bare,
                 function.start(),
-                f"a function with ... has {count} named parameters, at most {MAX_NAMED_PARAMETERS}"
-                " are safe in Lua 5.1; take them from ... in its first line",
+                f"a function with ... has {count} named parameters, at most"
+                f" {MAX_NAMED_PARAMETERS} are safe in Lua 5.1: take the others from ...",
             )
 
 

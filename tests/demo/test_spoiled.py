@@ -22,7 +22,7 @@ from msys_track.testing import sender
 from msys_track.testing.sender import Answer
 from msys_track.testing.sink import Arrival, open_mailboxes
 from msys_track.tracking import server as tracking
-from msys_track.tracking.routes import Routes
+from msys_track.tracking.routes import Outcome, Routes
 from msys_track.tracking.server import Tracker
 from msys_track.tracking.settings import TrackerSettings
 
@@ -200,7 +200,11 @@ async def test_a_tracker_that_takes_any_token_is_noticed(monkeypatch: pytest.Mon
 
 
 async def test_a_tracker_without_pixels_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Routes, "_open", Routes._click)  # noqa: SLF001
+    def refuse(routes: Routes, _path: str, _now: float = 0) -> Outcome:
+        return Outcome(routes._replies.not_found)  # noqa: SLF001
+
+    monkeypatch.setattr(Routes, "_open", refuse)
+    monkeypatch.setattr(Routes, "_refuse", refuse)
     noticed = await list_failures()
     assert "booking.eml: open pixels of lea.martin@example.net's copy" in noticed
     assert any("is a GIF nevertheless" in each for each in noticed)

@@ -35,6 +35,7 @@ NOT_LIMITS = {
     "listen_host",
     "listen_port",
     "more_listens",
+    "is_tls_only",
     "access",
     "hostname",
     "host",

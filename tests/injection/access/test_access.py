@@ -1,7 +1,7 @@
 """Who may inject, as whom, and how much: the rules without a socket."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -536,6 +536,22 @@ def test_a_network_of_everybody_is_an_open_relay(network: str) -> None:
     (fault,) = list_faults(networks=(ip_network(network),))
     assert fault.startswith(f"networks: {network} lets in everybody; ")
     assert list_faults(networks=(ip_network(network),), open_relay=True) == []
+
+
+@pytest.mark.parametrize(
+    "halves", [("0.0.0.0/1", "128.0.0.0/1"), ("::/1", "8000::/2", "c000::/2")]
+)
+def test_networks_that_hold_everybody_together_are_an_open_relay(halves: Sequence[str]) -> None:
+    (fault,) = list_faults(networks=tuple(map(ip_network, halves)))
+    assert fault.startswith(f"networks: {', '.join(halves)} together let in everybody; ")
+    assert list_faults(networks=tuple(map(ip_network, halves[1:]))) == []
+
+
+def test_an_address_is_for_tls_at_once_or_it_is_not(files: Mapping[str, Any]) -> None:
+    rules = {**files, "listen_tls": (Address("127.0.0.1", 2525), Address("127.0.0.1", 465))}
+    assert list_faults(**rules) == [
+        "listen_tls: 127.0.0.1:2525 is in listen too; TLS begins there at once, or it does not"
+    ]
 
 
 @pytest.mark.parametrize("key", ["proxy_protocol_from", "xclient_from"])

@@ -4,11 +4,13 @@ A proxy on a public address that asks nobody anything is found by spammers withi
 not start.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Final, NamedTuple
 
 from msys_track.injection.access.settings import LOOPBACK, AccessSettings
 from msys_track.injection.settings import ProxySettings, is_loopback
+from msys_track.settings.addresses import Network
 from msys_track.smtp.address import Address
 
 _OPEN_RELAY_HINT: Final = (
@@ -44,6 +46,10 @@ def find_faults(settings: ProxySettings) -> Iterator[Fault]:
         for network in getattr(rules, key):
             if not network.prefixlen:
                 yield Fault(key, f"{network} is everybody, who could then be anybody; name peers")
+    for address in rules.listen_tls:
+        if address.port and address in settings.listens:
+            text = f"{address} is in listen too; TLS begins there at once, or it does not"
+            yield Fault("listen_tls", text, address)
     if settings.front == "aiosmtpd":
         yield from _find_unserved(rules)
     if rules.tls_certificate is None:
@@ -74,9 +80,10 @@ def _find_missing_certificate(rules: AccessSettings) -> Iterator[Fault]:
 
 def _find_open_doors(settings: ProxySettings) -> Iterator[Fault]:
     rules = settings.access
-    for network in rules.networks:
-        if not isinstance(network, str) and not network.prefixlen:
-            yield Fault("networks", f"{network} lets in everybody; {_OPEN_RELAY_HINT}")
+    if everybody := _list_everybody(rules):
+        verb = "lets" if len(everybody) == 1 else "together let"
+        names = ", ".join(map(str, everybody))
+        yield Fault("networks", f"{names} {verb} in everybody; {_OPEN_RELAY_HINT}")
     if rules.offers_auth or rules.networks != (LOOPBACK,):
         return
     for key, addresses in ("listen", settings.listens), ("listen_tls", rules.listen_tls):
@@ -85,3 +92,16 @@ def _find_open_doors(settings: ProxySettings) -> Iterator[Fault]:
                 what = f"other machines reach {address}, and nothing says who may send"
                 text = f"{what}: set networks or auth_users; {_OPEN_RELAY_HINT}"
                 yield Fault(key, text, address)
+
+
+def _list_everybody(rules: AccessSettings) -> Sequence[Network]:
+    """List the networks that hold every address, each alone or only together."""
+    named = [each for each in rules.networks if not isinstance(each, str)]
+    whole = [each for each in named if not each.prefixlen]
+    fours = [each for each in named if isinstance(each, IPv4Network)]
+    sixes = [each for each in named if isinstance(each, IPv6Network)]
+    if not whole and any(not each.prefixlen for each in collapse_addresses(fours)):
+        return fours
+    if not whole and any(not each.prefixlen for each in collapse_addresses(sixes)):
+        return sixes
+    return whole

@@ -356,6 +356,33 @@ async def test_a_mail_whose_every_copy_is_discarded_is_discarded(run: Run) -> No
     assert harness.counts["messages.discarded"] == 1
 
 
+@MODES
+@pytest.mark.parametrize("name", ["policy.py", "policy.lua"])
+async def test_a_recipient_that_is_discarded_at_rcpt_is_accepted_and_not_even_asked_about(
+    run: Run, recipients: str, name: str
+) -> None:
+    texts = {
+        "policy.py": "def validate_rcptto(transaction):\n"
+        '    if transaction.recipient.startswith("c@"):\n'
+        '        transaction.discard("550 5.1.1 gone")\n' + at_each(EACH_SUBJECT),
+        "policy.lua": "local mod = {}\n"
+        "function mod:validate_rcptto(msg, str, accept, vctx)\n"
+        '  if msg:rcptto():match("^c@") then msg:discard("550 5.1.1 gone") end\n'
+        "  return msys.core.VALIDATE_CONT\n"
+        "end\n"
+        'msys.registerModule("gone", mod)\n',
+    }
+    harness, client = await run({name: texts[name]}, settings={"recipients": recipients})
+    assert (await client.deliver(HTML, "b@example.com", "c@example.com", "d@example.com"))[
+        :1
+    ] == "2"
+    assert sorted(by_reader(harness.upstream.taken)) == ["b@example.com", "d@example.com"]
+    assert not any("<c@" in each for each in harness.upstream.commands)
+    assert harness.counts["recipients.discarded"] == 1
+    assert await client.deliver(HTML, "c@example.com") == "250 2.0.0 Ok: discarded"
+    assert harness.counts["messages.discarded"] == 1
+
+
 async def test_the_next_mail_of_the_connection_is_as_it_comes(run: Run) -> None:
     body = 'if "x" in transaction.headers.get("Subject"):\n        transaction.discard()'
     harness, client = await run(at_spool(body), open_tracking=False, click_tracking=False)

@@ -201,7 +201,7 @@ class Dispatcher:
         known_id = "" if transaction is None else transaction.id
         transmission_id = int(known_id) if known_id.isdecimal() else draw_transmission_id()
         if changes is not None and changes.is_discarded:
-            discarded = dict.fromkeys(recipients, changes.discard_reason)
+            discarded = dict.fromkeys(recipients, changes.discard_reason) | changes.discarded
             return Decision(message, {}, (), transmission_id, discarded=discarded)
         if changes is not None and changes.added_recipients:
             recipients = add_recipients(recipients, changes.added_recipients)
@@ -369,6 +369,9 @@ class Dispatcher:
         wishes = []
         whole = transaction.as_transaction()
         for recipient in recipients:
+            if recipient in whole.changes.discarded:
+                wishes.append(Wish(recipient, None, whole.changes))
+                continue
             own, changes = whole.contexts.for_recipient(), whole.changes.for_recipient()
             for_recipient = replace(whole, contexts=own, changes=changes, recipient=recipient)
             self._ask_policy(Hook.EACH_RCPT, for_recipient)

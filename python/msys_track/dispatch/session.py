@@ -183,10 +183,16 @@ class PolicySession:
                 else:
                     self.changes = None
                 return answer
+            if self.changes is not None and self.changes.is_discarded:
+                self.changes.discard_recipient(recipient)
         if recipient not in self._recipients:
             self._recipients[recipient] = None
             self.recipient_count += 1
         return None
+
+    def is_discarded(self, recipient: str) -> bool:
+        """Whether policy has accepted a recipient who gets nothing."""
+        return self.changes is not None and recipient in self.changes.discarded
 
     def drop_recipient(self, recipient: str) -> None:
         """Forget a recipient whom the upstream has refused."""

@@ -92,8 +92,9 @@ def grant(
             new = Wanted(wish.recipient, wish.contexts, None, (), ())
             wanted.setdefault(fold_domain(wish.recipient), new)
             continue
-        if changes.is_discarded:
-            discarded[wish.recipient] = changes.discard_reason
+        if wish.recipient in changes.discarded or changes.is_discarded:
+            why = changes.discarded.get(wish.recipient, changes.discard_reason)
+            discarded[wish.recipient] = why
             continue
         address = changes.recipient or wish.recipient
         edits, notices = tuple(changes.headers), tuple[str, ...]()

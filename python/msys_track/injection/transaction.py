@@ -81,7 +81,8 @@ class ClientTransaction:
         if rejection is not None:
             return recipient, self._shared.count_rejection(rejection)
         self._recipients[mailbox] = recipient
-        if self._exchange is None or known is not None:
+        is_discarded = self._policy.is_discarded(recipient.path)
+        if self._exchange is None or known is not None or is_discarded:
             return recipient, RCPT_OK
         return recipient, self._exchange.add_recipient(recipient)
 

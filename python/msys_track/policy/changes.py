@@ -26,7 +26,7 @@ _REASON: Final = re.compile(r"[2-5][0-9][0-9][ -]")
 
 How: TypeAlias = Literal["replace", "append", "prepend"]
 SavedChanges: TypeAlias = tuple[
-    "tuple[HeaderChange, ...]", tuple[str, ...], str | None, str | None, bool, str
+    "tuple[HeaderChange, ...]", tuple[str, ...], str | None, str | None, bool, str, dict[str, str]
 ]
 
 
@@ -87,6 +87,8 @@ class Changes:
     """True if the mail is accepted and sent to nobody."""
     discard_reason: str = DISCARD_REASON
     """What the log says of it: an SMTP code and a text."""
+    discarded: dict[str, str] = field(default_factory=dict)
+    """Recipients who were discarded at RCPT, and why."""
 
     def __bool__(self) -> bool:
         """Return whether anything is to be changed."""
@@ -96,6 +98,7 @@ class Changes:
             or self.is_discarded
             or self.sender is not None
             or self.recipient is not None
+            or self.discarded
         )
 
     def change_header(self, change: HeaderChange) -> None:
@@ -157,6 +160,11 @@ class Changes:
         self.is_discarded = True
         self.discard_reason = text if _REASON.match(text) else DISCARD_REASON
 
+    def discard_recipient(self, recipient: str) -> None:
+        """Take what was discarded for this recipient, who is accepted and gets nothing."""
+        self.discarded[recipient] = self.discard_reason
+        self.is_discarded, self.discard_reason = False, DISCARD_REASON
+
     def for_recipient(self) -> Self:
         """Return changes for one recipient, which begin as the message's."""
         copied = type(self)()
@@ -172,12 +180,14 @@ class Changes:
             self.recipient,
             self.is_discarded,
             self.discard_reason,
+            dict(self.discarded),
         )
 
     def restore(self, saved: SavedChanges) -> None:
         """Make exactly the changes wanted that were so when `save` was called."""
-        headers, added, self.sender, self.recipient, self.is_discarded, self.discard_reason = saved
+        headers, added, self.sender, self.recipient, self.is_discarded, reason, discarded = saved
         self.headers, self.added_recipients = list(headers), list(added)
+        self.discard_reason, self.discarded = reason, dict(discarded)
 
 
 def _check_address(what: str, address: object) -> None:

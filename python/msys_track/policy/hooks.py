@@ -138,13 +138,13 @@ class Transaction:
         self.changes.set_sender(address)
 
     def discard(self, reason: str = DISCARD_REASON) -> None:
-        """Accept the mail, or this recipient's copy, and send it to nobody.
+        """Accept the mail, or this recipient, and send nothing.
 
         Raises:
-            ValueError: there is no message yet.
+            ValueError: there is neither a recipient nor a message yet.
         """
-        if self.message is None:
-            raise ValueError("a mail can be discarded from validate_data_spool on")
+        if self.message is None and self.recipient is None:
+            raise ValueError("a mail can be discarded from validate_rcptto on")
         self.changes.discard(reason)
 
 

@@ -1,6 +1,7 @@
 """What Momentum's Lua can do to a mail, and what it may call here without an effect."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -257,3 +258,24 @@ def test_what_a_failed_call_changed_in_variables_is_not_set() -> None:
     contexts = Contexts(connection=Context(), message=Context())
     failure("vctx:set(M, 'a', '1') msg:header('X-A', 'b') error('no')", contexts=contexts)
     assert len(contexts.message) == 0
+
+
+def test_a_call_of_what_is_not_here_is_named_when_the_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "lib.lua").write_text("return function() msys.dnsLookup('a', 'mx') end")
+    main = tmp_path / "main.lua"
+    policy = LuaPolicy(
+        main,
+        b"require('lib') local own = { db = {} }\n"
+        b"-- msys.av.scan()\n"
+        b"local m = { text = 'msys.av.scan()' }\n"
+        b"function m:validate_data(msg, accept, vctx)\n"
+        b"  msys.log('a') own.msys.x() msg:header('a') vctx:set_code(550, 'b') msg:mime()\n"
+        b"  msys.db.query('a') msys.pcre.match('a', 'b') msys.core.get_now_ts()\n"
+        b"end\n"
+        b"msys.registerModule('m', m)\n",
+    )
+    assert policy.notices == (
+        f"{main}:5: msg:mime is not available here: a call of it fails",
+        f"{main}:6: msys.db.query is not available here: a call of it fails",
+        f"{tmp_path}/lib.lua:1: msys.dnsLookup is not available here: a call of it fails",
+    )

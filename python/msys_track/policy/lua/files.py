@@ -7,6 +7,12 @@ from typing import Final
 from msys_track.errors import SettingsError
 from msys_track.policy.lua.dialect import ForbiddenSourceError, translate_source
 
+_CALL: Final = re.compile(
+    rb"--\[(=*)\[.*?(?:\]\1\]|\Z)|--[^\n]*|\[(=*)\[.*?(?:\]\2\]|\Z)"  # comments and strings
+    rb"|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'"
+    rb"|(?<![\w.:])(?P<name>msys(?:\.\w+)+|(?:msg|vctx|accept):\w+)(?=\s*\()",
+    re.DOTALL,
+)
 _MODULE: Final = re.compile(r"(?=.{1,200}\Z)[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*")
 
 
@@ -44,6 +50,20 @@ class LuaFiles:
             source = translate_source(path.read_bytes())
             self._modules[name] = source, self._name_chunk(path)
         return self._modules[name]
+
+    def find_calls(self) -> dict[str, str]:
+        """Find the calls of Momentum's functions, as `msys.log` and `msg:header`.
+
+        Returns:
+            The place of the first call of each, by its name.
+        """
+        places: dict[str, str] = {}
+        for source, chunk in ((self.source, self.chunk), *self._modules.values()):
+            for found in _CALL.finditer(source):
+                if name := found["name"]:
+                    line = source.count(b"\n", 0, found.start()) + 1
+                    places.setdefault(name.decode(), self.format_place(chunk, line))
+        return places
 
     def format_place(self, chunk: str | None, line: int | None) -> str:
         """Return `file:line` for a place in a chunk; without a chunk, in the main file."""

@@ -92,6 +92,7 @@ class LuaPolicy:
             )
         hooks = {**{hook.value: hook for hook in Hook}, **PHASES}
         self.hooks = frozenset(hooks[name] for name in places if name in hooks)
+        notices += self._state.find_missing()
         for place, why in notices:
             log.warning("policy.notice", policy=path.name, at=place, why=why)
         self.notices = (*(f"{place}: {why}" for place, why in notices), *self._outside.notices)
@@ -170,6 +171,17 @@ class _State:
             for name, chunk, line in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
             if line > 0
         }
+
+    def find_missing(self) -> list[tuple[str, str]]:
+        """Find the calls of functions of Momentum's that are not here: place, and what that means.
+
+        Only the calls that are plain to see are found, as `msys.db.query(…)`.
+        """
+        return [
+            (place, f"{name} is not available here: a call of it fails")
+            for name, place in self._files.find_calls().items()
+            if not self._policy.has(name)
+        ]
 
     def is_full(self) -> bool:
         """Return whether the policy keeps more memory than it may, garbage not counted."""

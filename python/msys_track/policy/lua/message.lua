@@ -7,7 +7,7 @@ local compat, limits, contexts, outside = ...
 
 local error, format, getinfo = error, string.format, debug.getinfo
 local gsub, match, sub = string.gsub, string.match, string.sub
-local ipairs, newproxy, select, setmetatable = ipairs, newproxy, select, setmetatable
+local ipairs, newproxy, rawget, select, setmetatable = ipairs, newproxy, rawget, select, setmetatable
 local getmetatable, tonumber, tostring, type = getmetatable, tonumber, tostring, type
 local band, utf8_length = compat.band, compat.utf8_length
 
@@ -410,6 +410,12 @@ message.accept = make_object("accept.", accept, {
   protocol = function() return ESMTP end,
   remote_addr = function() return call.peer end,
 }, {})
+
+local methods = { accept = accept, msg = msg, vctx = vctx }
+
+function message.has_method(object, name)
+  return rawget(methods[object], name) ~= nil or string[name] ~= nil
+end
 
 message.constants = {
   EC_MSG_ENV_FROM = FROM,

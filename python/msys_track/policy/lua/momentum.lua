@@ -430,6 +430,22 @@ function policy.name_source(chunk)
   sources["=" .. chunk] = true
 end
 
+-- Whether there is a function, as `msys.log` or `msg:header`.
+function policy.has(name)
+  local object, method = match(name, "^(%a+):(.+)$")
+  if object then
+    return message.has_method(object, method)
+  end
+  local place = msys
+  for part in string.gmatch(sub(name, 6), "[^.]+") do
+    place = rawget(place, part)
+    if type(place) ~= "table" then
+      return place ~= nil
+    end
+  end
+  return true
+end
+
 -- Name, chunk and line of each function that was registered, one after the other.
 function policy.functions()
   local list = {}

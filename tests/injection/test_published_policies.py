@@ -68,6 +68,21 @@ async def test_a_split_message_id_discards_the_mail(run: Run) -> None:
     assert it.upstream.taken == []
 
 
+async def test_one_recipient_is_dropped_at_rcpt_and_the_others_get_the_mail(run: Run) -> None:
+    it, client = await run(sample("dropped_recipient"))
+    answer = await deliver(client, b"Subject: x", "a@dropped.example", "jo@r.example")
+    assert answer.startswith("250")
+    assert [taken.recipients for taken in it.upstream.taken] == [("jo@r.example",)]
+    assert it.counts["recipients.discarded"] == 1
+
+
+async def test_a_mail_whose_recipients_are_all_dropped_is_taken_and_goes_nowhere(run: Run) -> None:
+    it, client = await run(sample("dropped_recipient", "field_deleted"))
+    assert (await deliver(client, b"Subject: x", "a@dropped.example")).startswith("250")
+    assert it.upstream.taken == []
+    assert it.counts["messages.discarded"] == 1
+
+
 async def test_a_sink_answers_as_it_is_told(run: Run) -> None:
     it, client = await run(sample("sinkhole"))
     assert await deliver(client, b"X-Answer: 451 later", "jo@r.example") == "451 later"

@@ -295,6 +295,13 @@ def test_a_recipient_who_has_moved_gets_the_mail_there() -> None:
     assert send(policy, recipient="lee@example.org").changes.recipient is None
 
 
+def test_a_recipient_of_a_test_domain_is_taken_and_dropped() -> None:
+    sent = send(load("dropped_recipient"), recipient="jo@dropped.example")
+    assert sent.refusal is None
+    assert sent.changes.is_discarded
+    assert not send(load("dropped_recipient")).changes.is_discarded
+
+
 def test_mail_of_a_robot_is_discarded() -> None:
     sent = send(load("discard"), sender="robot@shop.example")
     assert sent.refusal is None

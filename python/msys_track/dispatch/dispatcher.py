@@ -3,7 +3,7 @@
 The proxy, the library and the filter all use it, so that they can't disagree.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from typing import Protocol
@@ -244,20 +244,13 @@ class Dispatcher:
             find_fields,
             lambda wish: resolve(find_scopes(wish.contexts)).signed_mail.value,
         )
-        editions: dict[object, list[Wanted]] = {}
-        bypassed: dict[object, list[Wanted]] = {}
-        for each in granted.wanted:
-            if self._heeds_header and not variables.is_bypassed(each.contexts):
-                editions.setdefault((each.changes, each.notices), []).append(each)
-            else:
-                key = each.changes, each.notices, each.sender
-                bypassed.setdefault(key, []).append(each)
+        editions, bypassed = self._group_alike(granted.wanted)
         desk = Desk(message, find_fields)
         options: dict[str, Resolved] = {}
         copies: list[CopyDecision] = []
         needs_smtp_utf8 = not granted.is_ascii
         served = [*(each.address for each in granted.wanted), *granted.discarded]
-        for alike in editions.values():
+        for alike in editions:
             addresses = [each.address for each in alike]
             make = partial(
                 self._open,
@@ -270,17 +263,12 @@ class Dispatcher:
             changes, notices = alike[0].changes, alike[0].notices
             source = Edition(desk, changes, make) if changes else make(message)
             opened = source.open()
-            own: dict[str, Resolved] = {}
-            for each in alike:
-                layers = find_scopes(each.contexts)
-                # The sender knows the address of RCPT, not what policy has made of it.
-                named = granted.renamed.get(each.address, each.address)
-                resolved = opened.resolve(
-                    each.contexts, None if layers is scopes else layers, recipient=named
+            own = {
+                each.address: _resolve_wanted(
+                    opened, each, find_scopes(each.contexts), granted.renamed
                 )
-                for ignored in resolved.ignored_variables:
-                    log.warning("policy.variable_ignored", **asdict(ignored))
-                own[each.address] = resolved
+                for each in alike
+            }
             senders = {each.address: each.sender for each in alike if each.sender is not None}
             found = decide_copies(opened, own, source, senders)
             copies += [copy._replace(notices=notices) for copy in found] if notices else found
@@ -288,7 +276,7 @@ class Dispatcher:
             needs_smtp_utf8 = needs_smtp_utf8 or opened.needs_smtp_utf8
             # Whom the header of several editions names gets the first one.
             served += [each.email for named in opened.readers[1:] for each in named]
-        for alike in bypassed.values():
+        for alike in bypassed:
             readers = tuple(Reader(each.address, "to") for each in alike)
             _, _, sender, changes, notices = alike[0]
             source = Edition(desk, changes, partial(self._open, scopes=scopes))
@@ -307,6 +295,20 @@ class Dispatcher:
             granted.renamed,
             granted.discarded,
         )
+
+    def _group_alike(
+        self, wanted: Sequence[Wanted]
+    ) -> tuple[Collection[Sequence[Wanted]], Collection[Sequence[Wanted]]]:
+        """Return those who get the same edition together, and so those who are bypassed."""
+        editions: dict[object, list[Wanted]] = {}
+        bypassed: dict[object, list[Wanted]] = {}
+        for each in wanted:
+            if self._heeds_header and not variables.is_bypassed(each.contexts):
+                editions.setdefault((each.changes, each.notices), []).append(each)
+            else:
+                key = each.changes, each.notices, each.sender
+                bypassed.setdefault(key, []).append(each)
+        return editions.values(), bypassed.values()
 
     def render(self, decision: Decision, *, now: int) -> tuple[Copy, ...]:
         """Make the copies that were decided; `now` is the injection time in Unix seconds."""
@@ -382,3 +384,18 @@ class Dispatcher:
         rejection = self.policy.call(hook, transaction) if self.policy is not None else None
         if rejection is not None:
             raise PolicyRefusedError(rejection.code, rejection.text)
+
+
+def _resolve_wanted(
+    opened: OpenedMessage,
+    wanted: Wanted,
+    scopes: tuple[Scope, ...],
+    renamed: Mapping[str, str],
+) -> Resolved:
+    """Resolve the options of one recipient, and log policy's invalid variables."""
+    # The sender knows the address of RCPT, not what policy has made of it.
+    named = renamed.get(wanted.address, wanted.address)
+    resolved = opened.resolve(wanted.contexts, scopes, recipient=named)
+    for ignored in resolved.ignored_variables:
+        log.warning("policy.variable_ignored", **asdict(ignored))
+    return resolved

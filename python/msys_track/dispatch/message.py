@@ -139,11 +139,12 @@ class OpenedMessage:
             HeaderRefusedError: policy's campaign is too long.
         """
         own = self.header.find_recipient(recipient) if self.header and recipient else None
-        if contexts is None and scopes is None and arguments is None and own is None:
+        layers = self._scopes if scopes is None else scopes
+        is_own = contexts is None and arguments is None and own is None
+        if is_own and layers is self._scopes:
             if self._own is None:
                 self._own = resolve(self._scopes, self.header, None, self._arguments)
             return self._own
-        layers = self._scopes if scopes is None else scopes
         return resolve(layers, self.header, contexts, arguments or self._arguments, own)
 
     def find_plan(self, resolved: Resolved) -> Plan | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["BadPatternError", "PatternLimitError", "match", "replace", "split"]
 
 MAX_TEXT: Final = 256 << 10
-"""UTF-8 bytes of a subject. The worst pattern that the core compiles takes 2 s for them here."""
+"""UTF-8 bytes of a subject. With the core's limit of a pattern it bounds one search's time."""
 MAX_RESULT: Final = 1 << 20
 """UTF-8 bytes of what replacing makes of a subject."""
 MAX_SECONDS: Final = 1.0

@@ -294,6 +294,25 @@ def test_the_hosts_of_a_port_are_those_of_the_nearest_scope(
     assert networks(folder, text) == [allowed]
 
 
+@pytest.mark.parametrize(
+    "named",
+    ["Relay_Hosts = ( 128.0.0.0/1 )", 'Peer "128.0.0.0/1" { Open_Relay = true }'],
+    ids=["hosts", "peer"],
+)
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.1", ""])
+def test_a_port_that_says_nothing_does_not_let_in_those_whom_another_names(
+    folder: Path, named: str, host: str
+) -> None:
+    text = f'ESMTP_Listener {{ Listen "{host}:587" {{ {named} }} Listen ":25" {{ }} }}'
+    fault = (
+        'x.conf:2: Listen ":25": nothing says who may send here, and msys-track has one rule for '
+        f'all ports, which would let in those whom Listen "{host}:587" names: write Relay_Hosts '
+        "in ESMTP_Listener, or networks in msys_track { }"
+    )
+
+    assert faults(folder, text) == [fault]
+
+
 def test_ports_with_different_hosts_have_no_rule_in_common(folder: Path) -> None:
     text = """ESMTP_Listener {
   Listen :25 { Relay_Hosts = ( 10.0.0.0/8 ) }

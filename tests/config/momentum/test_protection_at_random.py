@@ -84,6 +84,12 @@ class Setup(NamedTuple):
         hosts = next((each.relay_hosts for each in walk if each.relay_hosts is not None), ())
         return is_open or any(ip_address(client) in ip_network(each) for each in hosts)
 
+    def is_guarded(self, listener: Listener) -> bool:
+        """Whether Momentum's rule is kept: not where no port says anything, nor on loopback."""
+        is_reached = listener.address.startswith("*")
+        others = self.listeners if is_reached else [listener]
+        return any(self.says_something(each) for each in others)
+
     def says_something(self, listener: Listener) -> bool:
         own = (self.top, self.scope, listener.scope)
         some = (*self.peers.values(), *listener.peers.values())
@@ -146,9 +152,11 @@ def test_nobody_gets_in_whom_momentum_refuses_where_relaying_is_restricted(tmp_p
         assert proxy is not None
         started += 1
         for listener in setup.listeners:
-            if not setup.says_something(listener):
+            if not setup.is_guarded(listener):
                 continue
             for client in _CLIENTS:
+                if client == "127.0.0.1" and not setup.says_something(listener):
+                    continue  # this machine may send to a port that says nothing
                 ours, theirs = _admits(proxy.access, client), setup.lets_in(listener, client)
                 assert ours <= theirs, (setup.write(), listener.address, client)
                 exact += ours == theirs

@@ -45,6 +45,22 @@ def test_what_takes_more_than_linear_time_fails_by_name(pattern: str, what: str)
     assert what in text
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (r"caf\195", "caf�"),
+        (r"\255x\195\169", "�xé"),
+        (r"\226\130", "��"),
+        (r"\237\160\128", "���"),
+        (r"\240\159\152\128\128", "😀�"),
+    ],
+    ids=["cut", "first", "cut twice", "surrogate", "one too many"],
+)
+def test_bytes_that_are_no_text_do_not_make_a_policy_fail(text: str, read: str) -> None:
+    assert value(f"msys.pcre.match('{text}', '.*')[0]") == read
+    assert value(f"(msg:header('X-A', '{text}') and msg:header('X-A')[1])") == read
+
+
 def test_a_split_leaves_out_empty_pieces() -> None:
     assert value("table.concat(msys.pcre.split('jo@example.org', '@'), '|')") == "jo|example.org"
     assert value("table.concat(msys.pcre.split(',a,,b,', ','), '|')") == "a|b"

@@ -269,6 +269,16 @@ class Guards:
             lists = {each: self._list_networks(each) for each in restrained}
             for each in restrained:
                 faults += self._judge_senders(each, restrained[0], lists, ours)
+            for each in listeners:
+                # Its own clients may be others: the first port may be one that few can reach.
+                is_silent = each not in opened and each not in restrained
+                if is_silent and each.is_reached and lists[restrained[0]]:
+                    text = (
+                        "nothing says who may send here, and msys-track has one rule for all "
+                        f"ports, which would let in those whom {restrained[0].words} names: write "
+                        "Relay_Hosts in ESMTP_Listener, or networks in msys_track { }"
+                    )
+                    faults.append((each, text))
             return lists[restrained[0]], None
         reached = [each for each in listeners if each.is_reached]
         is_open = bool(reached) and all(each in opened for each in reached)

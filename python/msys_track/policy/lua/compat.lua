@@ -1,7 +1,7 @@
 -- What Lua 5.1 lacks and the pieces need. Each function is a local of every piece that uses it.
 
 local char, find, format, gsub = string.char, string.find, string.format, string.gsub
-local reverse, concat, sort = string.reverse, table.concat, table.sort
+local reverse, sub, concat, sort = string.reverse, string.sub, table.concat, table.sort
 local error, select, type = error, select, type
 local floor, native_unpack = math.floor, unpack
 
@@ -82,6 +82,30 @@ function compat.utf8_length(text)
     text = gsub(text, SEQUENCES[i], "_")
   end
   return not find(text, "[\128-\255]") and #text or nil
+end
+
+-- Returns the text with U+FFFD for each byte that is not part of UTF-8.
+function compat.repair_utf8(text)
+  if compat.utf8_length(text) then
+    return text
+  end
+  local pieces, at = {}, 1
+  while at <= #text do
+    local plain = find(text, "[\128-\255]", at) or #text + 1
+    if plain > at then
+      pieces[#pieces + 1] = sub(text, at, plain - 1)
+    end
+    at = plain
+    local last
+    for i = 1, at <= #text and #SEQUENCES or 0 do
+      last = last or select(2, find(text, "^" .. SEQUENCES[i], at))
+    end
+    if at <= #text then
+      pieces[#pieces + 1] = last and sub(text, at, last) or "\239\191\189"
+      at = (last or at) + 1
+    end
+  end
+  return concat(pieces)
 end
 
 function compat.utf8_char(code)

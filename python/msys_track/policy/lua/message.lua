@@ -9,7 +9,7 @@ local error, format, getinfo = error, string.format, debug.getinfo
 local gsub, match, sub = string.gsub, string.match, string.sub
 local ipairs, newproxy, rawget, select, setmetatable = ipairs, newproxy, rawget, select, setmetatable
 local getmetatable, tonumber, tostring, type = getmetatable, tonumber, tostring, type
-local band, utf8_length = compat.band, compat.utf8_length
+local band, repair_utf8, utf8_length = compat.band, compat.repair_utf8, compat.utf8_length
 
 local MESSAGE, CONNECTION = contexts.MESSAGE, contexts.CONNECTION
 local MAX_REPLY = 400
@@ -77,6 +77,14 @@ function message.check_text(method, what, value)
 end
 
 local check_text = message.check_text
+
+-- Returns an argument that may have come with the mail: what is no UTF-8 in it, such as a character
+-- that string.sub cut, is U+FFFD. No sender makes a policy fail by such a byte.
+function message.repair(value)
+  return type(value) == "string" and repair_utf8(value) or value
+end
+
+local repair = message.repair
 
 -- Calls of Python: refused if memory is short, because Lua could not hold the answer.
 function message.ask(question, ...)
@@ -233,12 +241,12 @@ function msg:header(name, value, mode)
   end
   local problem
   if type(value) ~= "table" then
-    problem = change_header(name, check_text("msg:header", "value", value), how)
+    problem = change_header(name, check_text("msg:header", "value", repair(value)), how)
   elseif #value == 0 and how == "replace" then
     problem = outside.remove_header(name)
   else
     for i, each in ipairs(value) do
-      each = check_text("msg:header", "value", each)
+      each = check_text("msg:header", "value", repair(each))
       problem = problem or change_header(name, each, how == "replace" and i > 1 and "append" or how)
     end
   end

@@ -7,7 +7,7 @@ local compat, limits, message, outside = ...
 
 local byte, concat, error, format = string.byte, table.concat, error, string.format
 local select, sub, tostring, type = select, string.sub, tostring, type
-local ask, check_text = message.ask, message.check_text
+local ask, check_text, repair = message.ask, message.check_text, message.repair
 
 local MAX_REPLACED = 1048576 -- bytes of a text that a policy's function makes piece by piece
 
@@ -39,7 +39,7 @@ end
 -- Matches once. Returns a table of the whole match at 0 and its groups, by number and by name; nil if
 -- there is no match; nil, a text and a number if the pattern is wrong.
 function pcre.match(subject, pattern)
-  subject = check_text("msys.pcre.match", "subject", subject)
+  subject = check_text("msys.pcre.match", "subject", repair(subject))
   pattern = check_text("msys.pcre.match", "pattern", pattern)
   local answer, is_bad = ask_pattern("msys.pcre.match", outside.pcre_match, subject, pattern, 0)
   if is_bad then
@@ -52,7 +52,7 @@ end
 
 -- Splits a text where a pattern matches; empty pieces are left out.
 function pcre.split(subject, pattern)
-  subject = check_text("msys.pcre.split", "subject", subject)
+  subject = check_text("msys.pcre.split", "subject", repair(subject))
   pattern = check_text("msys.pcre.split", "pattern", pattern)
   local answer, is_bad = ask_pattern("msys.pcre.split", outside.pcre_split, subject, pattern)
   if is_bad then
@@ -85,7 +85,7 @@ local function replace_by(subject, pattern, replace, limit)
     if found == nil or found == false then
       keep(sub(subject, first + 1, last))
     else
-      keep(check_text(method, "replacement", found))
+      keep(check_text(method, "replacement", repair(found)))
     end
     from, at, count = last, last, count + 1
     if first == last then
@@ -105,14 +105,14 @@ end
 -- Replaces each match, or the first `limit`. In a replacement `$1`, `\1` and `${name}` are groups; a
 -- function gets the table of a match and returns the replacement.
 function pcre.replace(subject, pattern, replacement, limit)
-  subject = check_text("msys.pcre.replace", "subject", subject)
+  subject = check_text("msys.pcre.replace", "subject", repair(subject))
   pattern = check_text("msys.pcre.replace", "pattern", pattern)
   if limit ~= nil and type(limit) ~= "number" then
     error("msys.pcre.replace: the limit must be a number, found " .. tostring(limit), 2)
   elseif type(replacement) == "function" then
     return replace_by(subject, pattern, replacement, limit)
   end
-  replacement = check_text("msys.pcre.replace", "replacement", replacement)
+  replacement = check_text("msys.pcre.replace", "replacement", repair(replacement))
   local question = outside.pcre_replace
   local answer, is_bad =
     ask_pattern("msys.pcre.replace", question, subject, pattern, replacement, limit or -1)

@@ -172,43 +172,24 @@ def make_requests(chosen: Random) -> dict[str, Any]:
 
 
 def write_toml(setup: SetUp) -> str:
-    return "".join(
-        [
-            'keys = "keys.toml"\n[proxy]\nupstream = "127.0.0.1:1"\n',
-            *_toml("listener", setup.listener),
-            *_toml(BOTTOM, setup.engagement_tracker),
-            *(
-                line
-                for name, each in setup.peers.items()
-                for line in _toml(f'peer."{name}"', each)
-            ),
-            *(
-                line
-                for name, each in setup.listens.items()
-                for line in _toml(f'listen."{name}"', each)
-            ),
-            *(
-                line
-                for (listen, name), each in setup.listen_peers.items()
-                for line in _toml(f'listen."{listen}".peer."{name}"', each)
-            ),
-            *(
-                line
-                for name, each in setup.pathways.items()
-                for line in _toml(f"pathway.{name}", each)
-            ),
-            *(
-                line
-                for name, each in setup.groups.items()
-                for line in _toml(f"pathway_group.{name}", each)
-            ),
-            *(
-                line
-                for (group, name), each in setup.group_pathways.items()
-                for line in _toml(f"pathway_group.{group}.pathway.{name}", each)
-            ),
-        ]
-    )
+    tables = {
+        "listener": setup.listener,
+        BOTTOM: setup.engagement_tracker,
+        **{f'peer."{name}"': each for name, each in setup.peers.items()},
+        **{f'listen."{name}"': each for name, each in setup.listens.items()},
+        **{
+            f'listen."{listen}".peer."{name}"': each
+            for (listen, name), each in setup.listen_peers.items()
+        },
+        **{f"pathway.{name}": each for name, each in setup.pathways.items()},
+        **{f"pathway_group.{name}": each for name, each in setup.groups.items()},
+        **{
+            f"pathway_group.{group}.pathway.{name}": each
+            for (group, name), each in setup.group_pathways.items()
+        },
+    }
+    lines = (line for name, table in tables.items() for line in _toml(name, table))
+    return "".join(['keys = "keys.toml"\n[proxy]\nupstream = "127.0.0.1:1"\n', *lines])
 
 
 def _toml(name: str, table: Table) -> Iterator[str]:

@@ -36,7 +36,7 @@ class Decision(NamedTuple):
     options: Mapping[str, Resolved]
     """Of each recipient who is not bypassed, in their order."""
     copies: tuple[CopyDecision, ...]
-    """None if policy discards the message."""
+    """Empty if policy discards the message."""
     transmission_id: int
     """The same for all copies."""
     sign: Callable[[bytes], bytes] | None = None

@@ -354,9 +354,10 @@ class Acceptance:
         """Send copies behind each other; a small one costs less than to wait for its answer."""
         # One is made while the one before is under way.
         hold, size = passage.hold, len(passage.envelope.message)
+        held = 2 * size if borrows else size
         if not borrows:
-            hold.add(size)
-        elif not hold.borrow(2 * size):
+            hold.add(held)
+        elif not hold.borrow(held):
             return
         under_way: deque[_UnderWay] = deque()
 
@@ -384,7 +385,7 @@ class Acceptance:
         try:
             await passage.upstream.deliver_row(Row(take, note))
         finally:
-            hold.give_back(size if not borrows else 2 * size)
+            hold.give_back(held)
 
     async def _send_one_by_one(
         self,

@@ -55,6 +55,7 @@ OPTIONS = {
     "off": TrackingOptions(),
     "off, options stripped": TrackingOptions(strip_text_options=True, keep_x_msys_api=True),
     "escapes taken back": replace(ON, unescape_curly_macros=True),
+    "readers not told apart": replace(ON, privacy="aggregate"),
 }
 CC = {"cc": ["cc@x.test"], "bcc": ["bcc@x.test"], "archive": ["archive@x.test"]}
 

@@ -65,6 +65,7 @@ ATTRIBUTES = [
     Attribute("strip_text_options", False, SWITCH),
     Attribute("unescape_curly_macros", False, SWITCH),
     Attribute("pixel_placeholder", "", ("<!-- pixel -->",)),
+    Attribute("privacy", "full", ("truncated", "aggregate"), ("truncated", "full")),
 ]
 VARIABLES = {
     "tracking_link_expiry_seconds": "smtpapi_tracking_link_expiry",

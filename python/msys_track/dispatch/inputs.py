@@ -51,6 +51,13 @@ def draw_transmission_id() -> int:
     return int.from_bytes(draw_id()[:8]) >> 1
 
 
+def choose_message_id(resolved: Resolved, transmission_id: int) -> str:
+    """Return a new copy's id; that of all copies where readers must not be told apart."""
+    if resolved.privacy.value == "aggregate":
+        return f"{transmission_id:0{2 * _ID_BYTES}x}"
+    return draw_message_id()
+
+
 def make_rules(resolved: Resolved) -> Rules:
     """Return what may be touched."""
     return Rules(
@@ -88,6 +95,8 @@ def make_engagement(
 ) -> Engagement:
     """Return what all links of a copy say; the copy's id is a new one.
 
+    With `privacy = "aggregate"` it is the same for all readers of a message.
+
     Args:
         resolved: the options.
         reader: whose opens and clicks they count for.
@@ -95,15 +104,17 @@ def make_engagement(
         transmission_id: the same for all copies of a message; 0 for none.
         has_amp: whether an AMP part of the message is tracked.
     """
+    hides_reader = resolved.privacy.value == "aggregate"
     return Engagement(
-        message_id=draw_message_id(),
+        message_id=choose_message_id(resolved, transmission_id),
         transmission_id=transmission_id,
-        recipient=reader.address,
-        recipient_type=reader.type,
+        recipient="" if hides_reader else reader.address,
+        recipient_type="to" if hides_reader else reader.type,
         injected_at=now,
         expires_at=now + resolved.tracking_link_expiry_seconds.value,
         campaign_id=resolved.campaign_id.value,
-        metadata=resolved.metadata.value,
+        # Senders put ids of their readers there.
+        metadata=None if hides_reader else resolved.metadata.value,
         tags=resolved.tags.value,
         customer_id=resolved.customer_id.value,
         subaccount_id=resolved.subaccount_id.value,
@@ -112,6 +123,7 @@ def make_engagement(
         initial_pixel=resolved.open_tracking.value and resolved.initial_open.value,
         amp_enabled=has_amp,
         transactional=resolved.transactional.value,
+        privacy=resolved.privacy.value,
     )
 
 

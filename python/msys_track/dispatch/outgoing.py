@@ -7,7 +7,7 @@ wants those renders the decision: `explain`, and the proxy's debug log.
 from typing import Final, NamedTuple
 
 from msys_track.dispatch.decide import CopyDecision, Decision
-from msys_track.dispatch.inputs import draw_message_id
+from msys_track.dispatch.inputs import choose_message_id
 from msys_track.dispatch.message import OpenedMessage
 from msys_track.dispatch.recipients import Reader
 from msys_track.errors import RewriteError
@@ -81,7 +81,7 @@ def _make_unsigned(copy: CopyDecision, now: int, message_id: str | None) -> Outg
     notices = opened.list_notices(resolved)
     if copy.notices:
         notices += copy.notices
-    message_id = message_id or draw_message_id()
+    message_id = message_id or choose_message_id(resolved, opened.transmission_id)
     try:
         made = _render(opened, copy, resolved, message_id, now)
     except RewriteError:
@@ -112,6 +112,8 @@ def _render(
 ) -> WireCopy | None:
     """Return the copy, or None if its message can't be planned."""
     address, reader_type = copy.readers[0]
+    if resolved.privacy.value == "aggregate":
+        address, reader_type = "", "to"
     reader = (address, reader_type, now, message_id, opened.transmission_id)
     recipe = opened.find_recipe(resolved)
     inserted = opened.insert_readers(copy.blind)

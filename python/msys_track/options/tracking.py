@@ -17,6 +17,7 @@ from msys_track.smtp.address import is_ipv6
 Scheme: TypeAlias = Literal["http", "https"]
 ClickScheme: TypeAlias = Literal["http", "https", "same"]
 SignedMail: TypeAlias = Literal["skip", "strip", "track"]
+Privacy: TypeAlias = Literal["full", "truncated", "aggregate"]
 
 _MAX_HOST: Final = 253  # RFC 1035 section 2.3.4, without the root's dot
 _MAX_PATTERN: Final = 2_048
@@ -214,6 +215,15 @@ class TrackingOptions:
             _PLACEHOLDER,
             "text in the HTML, such as a comment, that the open pixel replaces; where it is not "
             "found, the pixel goes to the end",
+        ),
+    ] = None
+
+    privacy: Annotated[
+        Privacy | None,
+        Key(
+            choice(*get_args(Privacy)),
+            "what events keep of their reader: all, the IP address only as far as its network, or "
+            "nothing that tells one reader from another",
         ),
     ] = None
 

@@ -93,7 +93,7 @@ OURS: Final = {
     **_read_as(read_boolean, "fold_long_lines", "foreign_opt_outs", "spare_url_text"),
     **_read_as(read_boolean, "strip_text_options", "allow_downgrade"),
     **_read_as(read_boolean, "unescape_curly_macros"),
-    **_read_as(read_text, "signed_mail", "never_wrap", "pixel_placeholder"),
+    **_read_as(read_text, "signed_mail", "never_wrap", "pixel_placeholder", "privacy"),
 }
 """Options of a scope that Momentum lacks."""
 

@@ -20,8 +20,9 @@ class EventsSettings:
         Path | None,
         Key(
             FILE_NAME,
-            "the folder of the event log on a local disk; without it the store's name and `.d`",
-            example="events.d",
+            "the folder of the event log, on a local disk",
+            example="events.sqlite.d",
+            unset="the store's name and `.d`",
         ),
     ] = None
     # Those being written included; more are dropped and counted. About 1 KB each.

@@ -221,9 +221,7 @@ async def test_one_client_behind_a_front_can_not_have_all_connections(start: Sta
 
 async def test_a_tracker_that_closes_waits_for_no_handshake(start_tls: Any) -> None:
     harness = await start_tls()
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", harness.tracker.addresses[1].port
-    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", harness.tracker.addresses[1].port)
     await asyncio.sleep(0.05)
     async with asyncio.timeout(5):
         await harness.tracker.close()

@@ -40,8 +40,8 @@ def write_apple_file(apps: Sequence[str], sublinks: Sequence[str]) -> bytes:
     return _write({"applinks": {"apps": [], "details": details}})
 
 
-def write_android_file(apps: Sequence[tuple[str, Sequence[str]]]) -> bytes:
-    """Write which apps open links: each a package with the fingerprints of its certificates.
+def write_android_file(apps: Sequence[str]) -> bytes:
+    """Write which apps open links, each as `PACKAGE=FINGERPRINT,FINGERPRINT`.
 
     Which paths one opens is the app's own affair.
     """
@@ -52,10 +52,10 @@ def write_android_file(apps: Sequence[tuple[str, Sequence[str]]]) -> bytes:
                 "target": {
                     "namespace": "android_app",
                     "package_name": package,
-                    "sha256_cert_fingerprints": list(fingerprints),
+                    "sha256_cert_fingerprints": fingerprints.split(","),
                 },
             }
-            for package, fingerprints in apps
+            for package, _, fingerprints in (app.partition("=") for app in apps)
         ]
     )
 

@@ -51,16 +51,10 @@ _FINGERPRINT: Final = "([0-9A-F]{2}:){31}[0-9A-F]{2}"
 _ANDROID_PATTERN: Final = rf"[A-Za-z0-9_.]{{1,255}}={_FINGERPRINT}(,{_FINGERPRINT})*"
 
 
-def _read_android_app(value: str) -> tuple[str, tuple[str, ...]]:
-    package, _, fingerprints = value.partition("=")
-    return package, tuple(fingerprints.split(","))
-
-
 ANDROID_APP: Final = text(
     lambda value: re.fullmatch(_ANDROID_PATTERN, value) is not None,
     "a package, =, and the SHA-256 fingerprints of its certificates as keytool shows them",
     {"pattern": f"^{_ANDROID_PATTERN}$"},
-    _read_android_app,
 )
 _SUBLINK_PATTERN: Final = r"[A-Za-z0-9._-]{1,64}(/[A-Za-z0-9._-]{1,64})*"
 SUBLINK: Final = text(
@@ -181,7 +175,7 @@ class TrackerSettings:
         ),
     ] = ()
     android_apps: Annotated[
-        tuple[tuple[str, tuple[str, ...]], ...],
+        tuple[str, ...],
         Key(
             array(ANDROID_APP, 'apps as in ["com.example.shop=AB:CD:…"]'),
             "apps that open links, each with the SHA-256 fingerprints of its certificates, "

@@ -227,7 +227,7 @@ def test_who_has_withdrawn_is_redirected_without_an_event(tmp_path: Path, entry:
 def test_a_line_that_is_no_address_is_named_without_it(tmp_path: Path) -> None:
     file = tmp_path / "withdrawn.txt"
     file.write_text("a@b.test\nsecret name\n")
-    with pytest.raises(SettingsError, match="withdrawn.txt:2: neither") as caught:
+    with pytest.raises(SettingsError, match=r"withdrawn\.txt:2: neither") as caught:
         Withdrawal.read(file)
     assert "secret" not in str(caught.value)
 

@@ -272,7 +272,7 @@ class ReaderConnection(asyncio.Protocol):
         """Log and store the events of an answered request; a defect costs only the event."""
         if outcome.defect is not None:
             log.error("tracker.location_failed", exc_info=outcome.defect)
-        if outcome.claims is None:
+        if outcome.claims is None or outcome.facts.get("method") == "HEAD":
             return
         service = self._service
         try:

@@ -34,6 +34,8 @@ log = event_logger(__name__)
 # A reader sends a request in one go.
 _PATIENCE_SECONDS = 1.0
 
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
 # What a refusal counts as; the others are bad requests.
 _REFUSALS = {
     HTTPStatus.METHOD_NOT_ALLOWED: "refused_methods",
@@ -217,6 +219,9 @@ class ReaderConnection(asyncio.Protocol):
         if answered and self._transport is not None:
             date = make_date_line(int(now))
             self._transport.write(self._encode(answered, date))
+        if reader.awaits_continue and self._transport is not None:
+            reader.awaits_continue = False
+            self._transport.write(_CONTINUE)
         # The reader is on the way to the target; events come only now.
         for request, outcome in answered:
             self._record(request, outcome, now)

@@ -14,7 +14,6 @@ from msys_track.keys.link import find_path_and_query, has_own_form, parse_path
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.metrics import Counters
 from msys_track.tracking import forms
-from msys_track.tracking.facts import find_hostile_suffix
 from msys_track.tracking.location import is_http, make_location, percent_encode
 from msys_track.tracking.replies import Replies, Response
 from msys_track.tracking.settings import REFUSE, Expired
@@ -42,7 +41,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         defect: Why the reply is only a makeshift; log it once the reader has its answer.
-        facts: What the address of the request says of who made it.
+        facts: What the answer says of the event, beside the claims.
     """
 
     reply: Response
@@ -109,9 +108,9 @@ class Routes:
         path = parse_path(target)
         outcome = None
         if path.startswith(_CLICKS):
-            outcome = self._click(target, path, now)
+            outcome = self._click(path, now)
         elif path.startswith(_OPENS):
-            outcome = self._open(target, path, now)
+            outcome = self._open(path, now)
         elif path.startswith(_UNSUBSCRIBES):
             outcome = self._ask(path, now)
         elif path in self._files:
@@ -200,7 +199,7 @@ class Routes:
         self._counters.add("invalid_tokens" if is_link else "not_found")
         return Outcome(self._replies.not_found)
 
-    def _click(self, target: bytes, path: str, now: float) -> Outcome | None:
+    def _click(self, path: str, now: float) -> Outcome | None:
         claims = self._open_token(path, _CLICK_KINDS)
         redirect = None if claims is None else self._redirect(claims)
         if claims is None or redirect is None:
@@ -214,9 +213,7 @@ class Routes:
         if self._confirms and claims.kind == "link_unsubscribe" and unexpired is not None:
             return Outcome(self._replies.ask)
         self._counters.add("clicks")
-        return redirect._replace(
-            claims=self._keep(unexpired), facts=_add_suffix(redirect.facts, target)
-        )
+        return redirect._replace(claims=self._keep(unexpired))
 
     def _redirect(self, claims: Claims) -> Outcome | None:
         """Redirect to an authentic target; None for what must never be redirected to."""
@@ -235,13 +232,13 @@ class Routes:
             location = percent_encode(target)
             return Outcome(self._replies.redirect(location), defect=defect, facts=facts)
 
-    def _open(self, target: bytes, path: str, now: float) -> Outcome | None:
+    def _open(self, path: str, now: float) -> Outcome | None:
         claims = self._open_token(path, _OPEN_KINDS)
         if claims is None:
             return None
         self._counters.add("opens")
         kept = self._keep(self._drop_expired(claims, now))
-        return Outcome(self._replies.pixel, kept, facts=_add_suffix(_NO_FACTS, target))
+        return Outcome(self._replies.pixel, kept)
 
     def _open_token(self, path: str, kinds: frozenset[str]) -> Claims | None:
         try:
@@ -267,8 +264,3 @@ class Routes:
             return claims
         self._counters.add("withdrawn")
         return None
-
-
-def _add_suffix(facts: Mapping[str, Any], target: bytes) -> Mapping[str, Any]:
-    suffix = find_hostile_suffix(target)
-    return facts if suffix is None else {**facts, "suffix": suffix}

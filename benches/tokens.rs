@@ -49,6 +49,7 @@ fn engagement() -> Engagement {
         initial_pixel: false,
         amp_enabled: false,
         transactional: false,
+        privacy: Privacy::Full,
     }
 }
 

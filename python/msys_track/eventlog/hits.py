@@ -18,6 +18,12 @@ from msys_track.eventlog.writer import LogLockedError, LogWriter
 from msys_track.keys.ring import Claims
 from msys_track.logs import event_logger
 
+try:
+    from msys_track._core import HitLog as _CoreHitLog
+    from msys_track._core import HitLogLockedError as _CoreLogLockedError
+except ModuleNotFoundError:  # a package without the compiled core
+    _CoreHitLog = None  # type: ignore[assignment, misc]
+
 log = event_logger(__name__)
 
 _MAX_WRITERS: Final = 1_000
@@ -40,8 +46,12 @@ class HitLog(Protocol):
     ) -> bool:
         """Take a hit without waiting; return False if it was dropped. See `write_hit`."""
 
-    def put_line(self, line: bytes) -> bool:
-        """Take a JSON object on one line, such as an event that is ready; False if dropped."""
+    def put_line(self, line: bytes, /) -> bool:
+        """Take a JSON object on one line, such as an event that is ready; False if dropped.
+
+        Raises:
+            ValueError: it is empty, or not one line.
+        """
 
     def flush(self, timeout_seconds: float) -> bool:
         """Return whether everything put so far became durable in time."""
@@ -63,12 +73,27 @@ def open_hit_log(folder: Path, settings: EventsSettings) -> HitLog:
     Raises:
         SinkError: the folder can't be used.
     """
+    open_log = PlainHitLog if _CoreHitLog is None else _open_core_log
     for number in range(_MAX_WRITERS):
         try:
-            return PlainHitLog(folder / "hits" / str(number), settings)
+            return open_log(folder / "hits" / str(number), settings)
         except LogLockedError:
             continue
     raise SinkError(f"{folder}: {_MAX_WRITERS} processes write hits there; end some")
+
+
+def _open_core_log(folder: Path, settings: EventsSettings) -> HitLog:
+    try:
+        return _CoreHitLog(
+            folder,
+            max_queued=settings.max_queued,
+            batch_seconds=settings.batch_seconds,
+            segment_bytes=settings.segment_bytes,
+        )
+    except _CoreLogLockedError as error:
+        raise LogLockedError(f"{folder}: {error}") from error
+    except OSError as error:
+        raise SinkError(f"{folder}: can't be written: {error.strerror}") from error
 
 
 class PlainHitLog:
@@ -97,8 +122,10 @@ class PlainHitLog:
         """Take a hit without waiting; return False if it was dropped."""
         return self.put_line(write_hit(claims, at, address, agent, language, request))
 
-    def put_line(self, line: bytes) -> bool:
+    def put_line(self, line: bytes, /) -> bool:
         """Take a line without waiting; return False if it was dropped."""
+        if not line or b"\n" in line:
+            raise ValueError("a line is not empty and has no line end in it")
         with self._changed:
             if self._is_closing or len(self._queue) >= self._settings.max_queued:
                 self._counts["dropped"] += 1

@@ -247,9 +247,17 @@ class ReaderConnection(asyncio.Protocol):
         if request.method == b"GET":
             return service.routes.outcome(request.target, now)
         if request.method == b"HEAD":
-            # Scanners use HEAD; readers don't.
-            return service.routes.outcome(request.target, now)._replace(claims=None)
+            # Scanners use HEAD; readers don't: it makes no event, but says whose GET follows.
+            outcome = service.routes.outcome(request.target, now)
+            return outcome._replace(facts={**outcome.facts, "method": "HEAD"})
+        if request.method == b"POST":
+            content_type = request.value(b"content-type") or b""
+            submitted = service.routes.submit(request.target, content_type, request.body, now)
+            if submitted is not None:
+                return submitted
         service.counters.add("refused_methods")
+        if request.target.startswith(b"/u/") and request.method != b"POST":
+            return Outcome(service.replies.refused_form)
         return Outcome(service.replies.refusals[HTTPStatus.METHOD_NOT_ALLOWED])
 
     def _may_ask(self, request: Request) -> bool:
@@ -264,7 +272,7 @@ class ReaderConnection(asyncio.Protocol):
         """Log and store the events of an answered request; a defect costs only the event."""
         if outcome.defect is not None:
             log.error("tracker.location_failed", exc_info=outcome.defect)
-        if outcome.claims is None:
+        if outcome.claims is None or outcome.facts.get("method") == "HEAD":
             return
         service = self._service
         try:

@@ -17,11 +17,13 @@ from msys_track.metrics import TRACKER_COUNTERS, Counters
 from msys_track.sinks.writer import EventWriter
 from msys_track.smtp.address import Address
 from msys_track.tracking.access_log import AccessLog
+from msys_track.tracking.app_links import write_app_files
 from msys_track.tracking.arrival import Door
 from msys_track.tracking.certificate import Certificate
 from msys_track.tracking.connection import ReaderConnection, Service
 from msys_track.tracking.crowd import Crowd, Member
 from msys_track.tracking.hosts import Hosts
+from msys_track.tracking.link_files import LinkFiles
 from msys_track.tracking.replies import Replies
 from msys_track.tracking.routes import Routes
 from msys_track.tracking.settings import TrackerSettings
@@ -44,18 +46,20 @@ class Tracker:
         counters: What it has done so far.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it runs
         self,
         service: Service,
         servers: Sequence[asyncio.Server],
         doors: Sequence[Door],
         addresses: Sequence[Address],
         certificate: Certificate | None,
+        files: LinkFiles,
     ) -> None:
         self._service = service
         self._servers = servers
         self._doors = doors
         self._certificate = certificate
+        self._files = files
         self._is_warned = bool(service.settings.trusted_proxies)
         self.addresses = addresses
         self.port: int = addresses[0].port
@@ -73,9 +77,10 @@ class Tracker:
         return len(self._service.crowd)
 
     def look_at_files(self) -> None:
-        """Read a certificate again that has changed."""
+        """Read again what has changed: certificate, redirects, withdrawn recipients."""
         if self._certificate is not None:
             self._certificate.look()
+        self._files.look()
 
     def retire(self) -> None:
         """Take no new clients: others do; those that are there have one more answer."""
@@ -171,17 +176,26 @@ async def serve(  # noqa: PLR0913 - the parts of one server
         clock: Unix seconds.
 
     Raises:
-        SettingsError: it can't listen on an address, or the certificate can't be used.
+        SettingsError: it can't listen on an address, or a file of the settings can't be used.
     """
     settings.check_conflicts()
     counters = counters or Counters(TRACKER_COUNTERS)
     replies = Replies(settings.server_name)
     loop = asyncio.get_running_loop()
+    routes = Routes(
+        keys,
+        replies,
+        counters,
+        settings.expired,
+        unknown_links=settings.unknown_links,
+        expired_url=settings.expired_url,
+        confirms=settings.confirm_unsubscribe,
+        files=write_app_files(settings),
+    )
+    files = LinkFiles(settings, routes)
     service = Service(
         settings=settings,
-        routes=Routes(
-            keys, replies, counters, settings.expired, unknown_links=settings.unknown_links
-        ),
+        routes=routes,
         replies=replies,
         writer=writer,
         counters=counters,
@@ -223,7 +237,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
                 )
             else:
                 servers.append(await loop.create_server(make, sock=each, backlog=_BACKLOG))
-    tracker = Tracker(service, servers, doors, addresses, certificate)
+    tracker = Tracker(service, servers, doors, addresses, certificate, files)
     for address in addresses:
         log.info("tracker.listening", host=address.host, port=address.port)
     return tracker

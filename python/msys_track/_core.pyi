@@ -51,7 +51,7 @@ REASONS: Mapping[str, str]
 
 class TokenError(Exception): ...
 
-# Another process writes the hit log.
+# Other processes write all hit logs that there may be.
 class HitLogLockedError(OSError): ...
 
 # args: (offset of the bare CR or LF in the wire bytes,)
@@ -159,7 +159,7 @@ class KeyRing:
 class HitLog:
     # Raises HitLogLockedError; OSError: the folder can't be used.
     def __new__(
-        cls, folder: Path, *, max_queued: int, batch_seconds: float, segment_bytes: int
+        cls, logs: Path, *, max_queued: int, batch_seconds: float, segment_bytes: int
     ) -> HitLog: ...
     def put_hit(
         self,

@@ -1,6 +1,5 @@
 //! A hit log: a queue, the files, and the thread between them.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -39,14 +38,15 @@ pub struct HitLog {
 }
 
 impl HitLog {
-    /// Opens a log and starts its thread; makes the folder if it does not exist.
+    /// Opens the first log below a folder that no other process writes, and starts its thread.
     ///
+    /// Folders that do not exist are made.
     /// A process that forks opens it afterwards: threads stay behind.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(folder: &Path, limits: Limits) -> Result<Self, OpenError> {
-        let segments = Segments::open(folder, limits.segment_bytes)?;
+    pub fn open(logs: &Path, limits: Limits) -> Result<Self, OpenError> {
+        let segments = Segments::open_free(logs, limits.segment_bytes)?;
         // The other half is for the disk.
         let queue = Arc::new(Queue::new(limits.max_queued, limits.batch / 2));
         let shared = Arc::clone(&queue);
@@ -164,8 +164,12 @@ impl<'q> Writer<'q> {
     fn write(&mut self) -> bool {
         let mut pause = FIRST_RETRY;
         while !self.lines.is_empty() {
-            let (length, result) = self.segments.append(&self.lines);
-            self.note(length, &result);
+            let (durable, result) = self.segments.append(&self.lines);
+            self.lines.drain(..durable.bytes);
+            let place = self.segments.folder().display();
+            let failure = result.as_ref().err().map(|error| format!("{place}: {error}"));
+            self.queue.note_outcome(failure);
+            self.queue.note_written(durable.lines);
             if result.is_ok() {
                 pause = FIRST_RETRY;
             } else if !self.wait(&mut pause) {
@@ -173,14 +177,6 @@ impl<'q> Writer<'q> {
             }
         }
         true
-    }
-
-    fn note(&mut self, length: usize, result: &io::Result<()>) {
-        let written = self.lines.drain(..length);
-        let count = memchr::memchr_iter(b'\n', written.as_slice()).count();
-        drop(written);
-        self.queue.note_outcome(result.as_ref().err().map(ToString::to_string));
-        self.queue.note_written(count);
     }
 
     fn wait(&self, pause: &mut Duration) -> bool {

@@ -14,7 +14,10 @@ use super::value_error;
 use crate::log;
 
 create_exception!(
-    msys_track._core, HitLogLockedError, PyOSError, "Another process writes this hit log."
+    msys_track._core,
+    HitLogLockedError,
+    PyOSError,
+    "Other processes write all hit logs that there may be."
 );
 
 /// A hit log that is open for writing.
@@ -24,16 +27,16 @@ pub(super) struct HitLog(pub(super) Arc<log::HitLog>);
 #[pymethods]
 impl HitLog {
     #[new]
-    #[pyo3(signature = (folder, *, max_queued, batch_seconds, segment_bytes))]
+    #[pyo3(signature = (logs, *, max_queued, batch_seconds, segment_bytes))]
     #[expect(clippy::needless_pass_by_value, reason = "an argument of a Python function")]
     fn new(
-        folder: PathBuf,
+        logs: PathBuf,
         max_queued: usize,
         batch_seconds: f64,
         segment_bytes: u64,
     ) -> PyResult<Self> {
         let limits = log::Limits { max_queued, batch: seconds(batch_seconds)?, segment_bytes };
-        match log::HitLog::open(&folder, limits) {
+        match log::HitLog::open(&logs, limits) {
             Ok(log) => Ok(Self(Arc::new(log))),
             Err(error @ log::OpenError::Locked) => {
                 Err(HitLogLockedError::new_err(error.to_string()))

@@ -15,6 +15,7 @@ pub mod fuzzing;
 pub mod html;
 pub mod http;
 pub mod link;
+pub mod log;
 pub mod mime;
 pub mod names;
 pub mod pcre;

@@ -2,33 +2,27 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
 
 use super::client::{Network, find_client};
 use super::date::DateLine;
 use super::hosts::Rings;
 use super::request::{Limits, PlainGet};
+use crate::log::{Client, Hit, HitLog};
 use crate::token::{Claims, Kind};
-
-/// An authentic link was fetched in time, by an ordinary GET.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Hit {
-    /// What the link's token says.
-    pub claims: Claims,
-    /// When, in Unix milliseconds.
-    pub at_ms: u64,
-    /// The client's address, if it is known.
-    pub address: Option<String>,
-    /// The field `User-Agent`, at most 1,024 characters.
-    pub agent: Option<String>,
-    /// The field `Accept-Language`, at most 1,024 characters.
-    pub language: Option<String>,
-}
 
 /// Where hits go.
 pub trait Hits {
-    /// Takes a hit without waiting.
+    /// Takes a hit without waiting; one that is dropped is counted there.
     fn put(&self, hit: Hit);
+}
+
+impl Hits for HitLog {
+    fn put(&self, hit: Hit) {
+        let _is_kept = self.put_hit(hit); // the log counts what it drops
+    }
 }
 
 /// The parts of answers that are always the same: what stands before and behind the target of a
@@ -52,6 +46,8 @@ pub struct Exceptions {
     pub targets: HashSet<String>,
     /// Recipients of whom nothing is recorded any more, in lower case.
     pub recipients: HashSet<String>,
+    /// The SHA-256 of such recipients.
+    pub hashes: HashSet<[u8; 32]>,
 }
 
 /// The answer to a read.
@@ -121,7 +117,7 @@ impl ClickPath {
         let mut answer = Answer { bytes: Vec::with_capacity(ROOM), closes: false };
         if rest.is_empty() {
             self.write(&found, closes, at_ms, &mut answer.bytes);
-            self.count(found.claims.link.kind);
+            self.count(found.link.kind);
             hits.put(found);
         } else {
             let mut all = vec![];
@@ -139,7 +135,7 @@ impl ClickPath {
             self.write(&found, closes, at_ms, &mut answer.bytes);
             all.push(found);
             for hit in all {
-                self.count(hit.claims.link.kind);
+                self.count(hit.link.kind);
                 hits.put(hit);
             }
         }
@@ -155,42 +151,50 @@ impl ClickPath {
 
     /// The hit that a request would be.
     fn open(&self, get: &PlainGet<'_>, peer: Option<&str>, at_ms: u64) -> Option<Hit> {
-        let claims = self.rings.of(get.host).open(get.path).ok()?;
-        let is_current = at_ms / 1_000 < claims.engagement.expires_at();
-        let is_plain = match claims.link.kind {
+        let Claims { engagement, link } = self.rings.of(get.host).open(get.path).ok()?;
+        let is_current = at_ms / 1_000 < engagement.expires_at();
+        let is_plain = match link.kind {
             Kind::Click | Kind::AmpClick => {
-                let target = claims.link.target.as_deref()?;
+                let target = link.target.as_deref()?;
                 is_plain_target(target) && !self.exceptions.targets.contains(target)
             }
             Kind::Open | Kind::InitialOpen | Kind::AmpOpen | Kind::AmpInitialOpen => true,
             Kind::ListUnsubscribe | Kind::LinkUnsubscribe => false,
         };
-        if !is_current || !is_plain || self.is_withdrawn(&claims.engagement.recipient) {
+        if !is_current || !is_plain || self.is_withdrawn(&engagement.recipient) {
             return None;
         }
         let address = match peer {
             Some(peer) => Some(find_client(peer, get.forwarded_for, &self.trusted)?),
             None => None,
         };
-        let (agent, language) = (get.agent.map(str::to_owned), get.language.map(str::to_owned));
-        Some(Hit { claims, at_ms, address, agent, language })
+        let client = Client {
+            address,
+            agent: get.agent.map(Box::from),
+            language: get.language.map(Box::from),
+            request: None,
+        };
+        Some(Hit { engagement: Arc::new(engagement), link: Arc::new(link), at: at_ms, client })
     }
 
     fn is_withdrawn(&self, recipient: &str) -> bool {
-        // Whoever writes an address with other letters is looked up by Python, as it folds case.
-        !self.exceptions.recipients.is_empty()
-            && (!recipient.is_ascii()
-                || self.exceptions.recipients.contains(&recipient.to_ascii_lowercase()))
+        let Exceptions { recipients, hashes, .. } = &self.exceptions;
+        if recipients.is_empty() && hashes.is_empty() {
+            return false;
+        }
+        // Other letters are folded by Python, in its own way.
+        let folded = recipient.to_ascii_lowercase();
+        !recipient.is_ascii()
+            || recipients.contains(&folded)
+            || (!hashes.is_empty() && hashes.contains::<[u8; 32]>(&Sha256::digest(folded).into()))
     }
 
     fn write(&self, hit: &Hit, closes: bool, at_ms: u64, out: &mut Vec<u8>) {
         let replies = &self.replies;
-        let is_click = matches!(hit.claims.link.kind, Kind::Click | Kind::AmpClick);
+        let is_click = matches!(hit.link.kind, Kind::Click | Kind::AmpClick);
         if is_click {
             out.extend_from_slice(&replies.redirect_start);
-            out.extend_from_slice(
-                hit.claims.link.target.as_deref().unwrap_or_default().as_bytes(),
-            );
+            out.extend_from_slice(hit.link.target.as_deref().unwrap_or_default().as_bytes());
             out.extend_from_slice(&replies.redirect_end);
         } else {
             out.extend_from_slice(&replies.pixel_head);

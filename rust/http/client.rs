@@ -47,9 +47,9 @@ pub(super) fn find_client(
     peer: &str,
     forwarded_for: Option<&str>,
     trusted: &[Network],
-) -> Option<String> {
+) -> Option<Box<str>> {
     if trusted.is_empty() {
-        return Some(peer.to_owned());
+        return Some(peer.into());
     }
     let mut hop = parse(peer)?;
     let mut entries = forwarded_for.into_iter().flat_map(|value| value.rsplit(','));
@@ -58,7 +58,7 @@ pub(super) fn find_client(
         // Ports, brackets, zones and words: see `tracking/client.py`.
         hop = parse(entry.trim_matches(' '))?;
     }
-    Some(hop.to_string())
+    Some(hop.to_string().into())
 }
 
 /// An address; IPv4 as a socket of IPv6 shows it is IPv4 again.

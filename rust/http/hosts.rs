@@ -19,24 +19,11 @@ impl Rings {
         Self { others, by_host }
     }
 
-    /// The ring of the value of a `Host` field.
-    pub(super) fn of(&self, host: &[u8]) -> &KeyRing {
+    /// The ring of a host, without port and final dot.
+    pub(super) fn of(&self, host: &str) -> &KeyRing {
         if self.by_host.is_empty() {
             return &self.others;
         }
-        let name = name_of(host).to_ascii_lowercase();
-        let name = std::str::from_utf8(&name).unwrap_or_default();
-        self.by_host.get(name).unwrap_or(&self.others)
+        self.by_host.get(&host.to_ascii_lowercase()).unwrap_or(&self.others)
     }
-}
-
-/// The name in the value of a `Host` field, without port and final dot.
-fn name_of(host: &[u8]) -> &[u8] {
-    let name = if host.starts_with(b"[") {
-        let end = memchr::memchr(b']', host).map_or(host.len(), |end| end + 1);
-        host.get(..end).unwrap_or(host)
-    } else {
-        host.split(|byte| *byte == b':').next().unwrap_or(host)
-    };
-    name.strip_suffix(b".").unwrap_or(name)
 }

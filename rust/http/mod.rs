@@ -11,7 +11,7 @@ mod date;
 mod hosts;
 mod request;
 
-pub use click::{Answer, ClickPath, Counts, Exceptions, Hit, Hits, Replies};
+pub use click::{Answer, ClickPath, Counts, Exceptions, Hits, Replies};
 pub use client::{Network, NotANetwork};
 pub use hosts::Rings;
 pub use request::Limits;

@@ -23,7 +23,7 @@ pub struct Limits {
 pub(super) struct PlainGet<'r> {
     /// Without the query.
     pub(super) path: &'r str,
-    pub(super) host: &'r [u8],
+    pub(super) host: &'r str,
     pub(super) agent: Option<&'r str>,
     pub(super) language: Option<&'r str>,
     pub(super) forwarded_for: Option<&'r str>,
@@ -86,7 +86,7 @@ fn path_of(target: &[u8]) -> Option<&str> {
     };
     let is_query = |byte: &u8| {
         byte.is_ascii_alphanumeric()
-            || matches!(byte, b'_' | b'.' | b'~' | b'=' | b'&' | b'%' | b'+' | b'-')
+            || matches!(byte, b'_' | b'.' | b'~' | b'=' | b'&' | b'+' | b'-')
     };
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let is_path = |byte: &u8| is_token(byte) || matches!(byte, b'/' | b'.');
@@ -103,7 +103,7 @@ fn path_of(target: &[u8]) -> Option<&str> {
 
 #[derive(Default)]
 struct Fields<'r> {
-    host: Option<&'r [u8]>,
+    host: Option<&'r str>,
     agent: Option<&'r str>,
     language: Option<&'r str>,
     forwarded_for: Option<&'r str>,
@@ -168,12 +168,14 @@ fn set_first<'r>(field: &mut Option<&'r str>, value: &'r str) {
     field.get_or_insert(value);
 }
 
-/// A host and port with nothing odd in it.
-fn host_of(value: &str) -> Option<&[u8]> {
-    let is_plain = |byte: &u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']')
-    };
-    value.as_bytes().iter().all(is_plain).then_some(value.as_bytes())
+/// The host of a `Host` field, without its port and final dot.
+fn host_of(value: &str) -> Option<&str> {
+    let (name, port) = value.split_once(':').unwrap_or((value, "0"));
+    let is_in_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let is_plain = name.bytes().all(is_in_name)
+        && !port.is_empty()
+        && port.bytes().all(|byte| byte.is_ascii_digit());
+    is_plain.then_some(name.strip_suffix('.').unwrap_or(name))
 }
 
 /// The value is ASCII: a character is a byte.

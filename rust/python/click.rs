@@ -9,15 +9,16 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::token::{Claims, KeyRing};
+use super::token::KeyRing;
 use super::value_error;
-use crate::http::{self, Exceptions, Hit, Hits, Limits, Replies, Rings};
+use crate::http::{self, Exceptions, Limits, Replies, Rings};
+use crate::log::HitLog;
 
 /// Answers whole, plain GETs of tracked links.
 #[pyclass(frozen, module = "msys_track._core")]
 pub(super) struct ClickPath {
     core: http::ClickPath,
-    hits: Py<PyAny>,
+    hits: Arc<HitLog>,
 }
 
 #[pymethods]
@@ -27,10 +28,10 @@ impl ClickPath {
     #[expect(clippy::needless_pass_by_value, reason = "arguments of a Python function")]
     #[pyo3(signature = (
         hits, *, keys, keys_by_host, redirect_start, redirect_end, pixel_head, pixel_body, trusted,
-        limits, targets, recipients
+        limits, targets, recipients, hashes
     ))]
     fn new(
-        hits: Py<PyAny>,
+        hits: &Bound<'_, super::log::HitLog>,
         keys: &Bound<'_, KeyRing>,
         keys_by_host: HashMap<String, Py<KeyRing>>,
         redirect_start: Vec<u8>,
@@ -41,6 +42,7 @@ impl ClickPath {
         limits: (usize, usize, usize, usize),
         targets: HashSet<String>,
         recipients: HashSet<String>,
+        hashes: HashSet<[u8; 32]>,
     ) -> PyResult<Self> {
         let by_host =
             keys_by_host.into_iter().map(|(host, keys)| (host, Arc::clone(&keys.get().0)));
@@ -50,9 +52,9 @@ impl ClickPath {
         let limits = Limits { max_target_bytes, max_header_bytes, max_headers, max_requests };
         let trusted: Result<_, _> = trusted.iter().map(|network| network.parse()).collect();
         let trusted = trusted.map_err(|error: http::NotANetwork| value_error(error))?;
-        let exceptions = Exceptions { targets, recipients };
+        let exceptions = Exceptions { targets, recipients, hashes };
         let core = http::ClickPath::new(rings, replies, limits, trusted, exceptions);
-        Ok(Self { core, hits })
+        Ok(Self { core, hits: Arc::clone(&hits.get().0) })
     }
 
     /// The bytes of the answer to a read, and whether the connection ends with them; None leaves
@@ -65,9 +67,9 @@ impl ClickPath {
         peer: Option<&str>,
         at: u64,
     ) -> Option<(Bound<'py, PyBytes>, bool)> {
-        let hits = PythonHits { py, hits: &self.hits };
         // A defect of the core's costs time: the whole parser reads on.
-        let answer = catch_unwind(AssertUnwindSafe(|| self.core.answer(read, peer, at, &hits)));
+        let answer =
+            catch_unwind(AssertUnwindSafe(|| self.core.answer(read, peer, at, &*self.hits)));
         let answer = answer.ok().flatten()?;
         Some((PyBytes::new(py, &answer.bytes), answer.closes))
     }
@@ -76,22 +78,5 @@ impl ClickPath {
     fn take_counts(&self) -> (u64, u64) {
         let http::Counts { clicks, opens } = self.core.take_counts();
         (clicks, opens)
-    }
-}
-
-/// A hit log in Python.
-struct PythonHits<'py, 'h> {
-    py: Python<'py>,
-    hits: &'h Py<PyAny>,
-}
-
-impl Hits for PythonHits<'_, '_> {
-    fn put(&self, hit: Hit) {
-        let Hit { claims, at_ms, address, agent, language } = hit;
-        let arguments = (Claims::from(claims), at_ms, address, agent, language);
-        // The reader has an answer whatever becomes of the hit.
-        if let Err(error) = self.hits.call_method1(self.py, "put_hit", arguments) {
-            error.write_unraisable(self.py, None);
-        }
     }
 }

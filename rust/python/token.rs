@@ -200,13 +200,13 @@ impl Engagement {
 #[pyclass(frozen, eq, hash, module = "msys_track._core")]
 #[derive(PartialEq, Eq, Hash)]
 pub(super) struct Claims {
-    engagement: Arc<token::Engagement>,
-    link: token::LinkClaims,
+    pub(super) engagement: Arc<token::Engagement>,
+    pub(super) link: Arc<token::LinkClaims>,
 }
 
 impl From<token::Claims> for Claims {
     fn from(token::Claims { engagement, link }: token::Claims) -> Self {
-        Self { engagement: Arc::new(engagement), link }
+        Self { engagement: Arc::new(engagement), link: Arc::new(link) }
     }
 }
 
@@ -236,7 +236,7 @@ impl Claims {
             }
         };
         let link = token::LinkClaims { kind, target, name: link_name, position };
-        Ok(Self { engagement: Arc::clone(&engagement.get().0), link })
+        Ok(Self { engagement: Arc::clone(&engagement.get().0), link: Arc::new(link) })
     }
 
     #[getter]

@@ -8,17 +8,14 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from msys_track import logs
 from msys_track.errors import TrackingError
-from msys_track.logs import event_logger
 from msys_track.metrics import Counters, Figures
 from msys_track.service.channel import Channel, Order
-
-log = event_logger(__name__)
 
 _BEAT_SECONDS: Final = 1.0
 _NICENESS: Final = 10
@@ -27,85 +24,83 @@ _NICENESS: Final = 10
 class Recorder(Protocol):
     """What makes events of hits, and delivers them."""
 
-    async def run(self) -> None:
-        """Go on until cancelled; once `finish` was called, until all that is logged is done."""
-
-    def finish(self) -> None:
-        """Wait for nothing new any more."""
-
     def gauges(self) -> Mapping[str, float]:
         """Say how far it is behind (`metrics.TRACKER`)."""
 
 
-def run_recorder(
-    make: Callable[[Counters], Recorder], patience_seconds: float, control: socket.socket
-) -> None:
-    """Record until the supervisor, or SIGTERM, says to stop.
+class Reporter:
+    """What a recorder tells its supervisor.
 
-    It has a loop of asyncio's own: its work is on files, and most of what it waits for is time.
+    Attributes:
+        counters: Count what it does.
+        stop: Is set when it is to finish.
+    """
+
+    def __init__(self, channel: Channel, stop: asyncio.Event) -> None:
+        self.counters = Counters()
+        self.stop = stop
+        self._channel = channel
+        self._recorder: Recorder | None = None
+
+    def note_ready(self) -> None:
+        """Say that it can record, or could as soon as another one lets it."""
+        self._channel.report(ready=True)
+
+    def note_started(self, recorder: Recorder) -> None:
+        """Report the gauges of what has begun to record."""
+        self._recorder = recorder
+
+    def report_figures(self) -> None:
+        """Report what was counted so far; it is a sign of life as well."""
+        counts = {**self.counters.snapshot(), "log.dropped": logs.count_dropped_lines()}
+        gauges = {} if self._recorder is None else dict(self._recorder.gauges())
+        self._channel.report(figures=Figures(counts, gauges).as_json())
+
+
+Record: TypeAlias = Callable[[Reporter], Awaitable[None]]
+"""Records until `Reporter.stop` is set and what is logged is done."""
+
+
+def serve_recorder(record: Record, control: socket.socket) -> None:
+    """Record until the supervisor, or SIGTERM, says to stop, and all that is logged is done.
 
     Args:
-        make: Makes the recorder; it counts what it does.
-        patience_seconds: How long it may go on after that. What is left stands in the logs, and
-            is recorded at the next start.
+        record: Does it; it bounds its own end.
         control: The channel to the supervisor.
 
     Raises:
-        TrackingError: it can't start, or ended unasked; the supervisor knows why.
+        TrackingError: it can't start; the supervisor knows why.
     """
     with suppress(OSError):
         os.nice(_NICENESS)
-    asyncio.run(_serve(make, patience_seconds, control))
+    # asyncio's own loop does: the work is on files, and most of what is waited for is time.
+    asyncio.run(_serve(record, control))
 
 
-async def _serve(
-    make: Callable[[Counters], Recorder], patience_seconds: float, control: socket.socket
-) -> None:
-    loop = asyncio.get_running_loop()
-    is_told = asyncio.Event()
+async def _serve(record: Record, control: socket.socket) -> None:
+    stop = asyncio.Event()
 
     def obey(order: Order) -> None:
-        if order != "reload":  # then there is another recorder soon
-            is_told.set()
+        if order != "reload":  # for that another recorder takes its place
+            stop.set()
 
     channel = await Channel.open(control, obey)
-    loop.add_signal_handler(signal.SIGTERM, is_told.set)
-    counters = Counters()
-    try:
-        recorder = make(counters)
-    except TrackingError as error:
-        channel.report(failed=str(error))
-        channel.close()
-        raise
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    reporter = Reporter(channel, stop)
 
-    def beat() -> None:
-        counts = {**counters.snapshot(), "log.dropped": logs.count_dropped_lines()}
-        channel.report(figures=Figures(counts, dict(recorder.gauges())).as_json())
-
-    async def beat_on() -> None:
+    async def beat() -> None:
         while True:
-            beat()
+            reporter.report_figures()
             await asyncio.sleep(_BEAT_SECONDS)
 
-    running = loop.create_task(recorder.run(), name="recorder")
-    telling = loop.create_task(is_told.wait())
-    beating = loop.create_task(beat_on())
-    channel.report(ready=True)
+    beating = asyncio.create_task(beat())
     try:
-        await asyncio.wait((running, telling), return_when=asyncio.FIRST_COMPLETED)
-        recorder.finish()
-        await asyncio.wait((running,), timeout=patience_seconds)
-        if running.done():
-            running.result()
-        else:
-            log.warning(
-                "recorder.unfinished", hint="goes on at the next start", **recorder.gauges()
-            )
+        await record(reporter)
+    except TrackingError as error:
+        channel.report(failed=str(error))
+        raise
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        telling.cancel()
         beating.cancel()
-        beat()  # with what it did last
+        reporter.report_figures()  # with what it did last
         channel.close()
         await asyncio.sleep(0)

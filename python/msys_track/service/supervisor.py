@@ -375,7 +375,7 @@ class Supervisor:
     def _note_report(self, worker: Worker, report: dict[str, Any]) -> None:
         if "figures" in report:
             worker.figures = Figures.of_json(report["figures"])
-        worker.failure = report.get("failed", "")
+        worker.failure = report.get("failed", worker.failure)
         if "reloaded" in report and worker.pid in self._reloading:
             self._note_reloaded(worker, is_done=report["reloaded"])
         if "ready" in report:

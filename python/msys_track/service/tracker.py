@@ -65,6 +65,9 @@ def supervise_tracker(
     def make_plan(loaded: Loaded) -> Plan:
         read, settings, keys = loaded
         workers = count_workers(settings.workers)
+        status = read.metrics.tracker_listen
+        if status is None and read.proxy is None:  # else it is the proxy's
+            status = read.metrics.listen
         if shortage := find_tracker_shortage(read, limit):
             log.warning("files.too_few", hint=shortage)
         own = fit_readers(settings, workers, limit)
@@ -87,7 +90,7 @@ def supervise_tracker(
             drain_seconds=_REQUESTS_SHARE * stop_seconds,
             end_seconds=_LOG_SHARE * stop_seconds,
             hang_seconds=_HANG_SECONDS,
-            status_addresses=(read.metrics.listen,) if read.metrics.listen else (),
+            status_addresses=(status,) if status else (),
             catalogue=TRACKER,
             why_unready="no worker has room for events",
             settings=(settings, read.metrics, read.events),

@@ -1,33 +1,30 @@
-"""One HTTP connection: bytes in, replies out, then events.
+"""One HTTP connection: bytes in, replies out, then hits.
 
 The connection decides when it ends and who waits; `request.py` knows what a request is,
 `routes.py` what the answer is.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import cast
 
+from msys_track.eventlog.hits import HitLog
+from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
-from msys_track.sinks.writer import EventWriter
 from msys_track.smtp.address import parse_ip
 from msys_track.tracking.access_log import AccessLog
-from msys_track.tracking.client import (
-    Client,
-    decode_header,
-    find_client_address,
-    is_loopback,
-)
+from msys_track.tracking.click_path import ClickPath, make_click_path
+from msys_track.tracking.client import decode_header, find_client_address, is_loopback
 from msys_track.tracking.crowd import Crowd, Member
-from msys_track.tracking.hosts import HOST_PATH, Hosts
+from msys_track.tracking.facts import find_facts, write_facts
+from msys_track.tracking.hosts import HOST_PATH, Hosts, normalize_host
 from msys_track.tracking.replies import Replies, Response, make_date_line
 from msys_track.tracking.request import Request, RequestReader
 from msys_track.tracking.routes import Outcome, Routes
 from msys_track.tracking.settings import TrackerSettings
-from msys_track.tracking.visit import Visit, make_events
 
 log = event_logger(__name__)
 
@@ -50,7 +47,11 @@ class Service:
     """The state that all connections of one tracker share.
 
     Attributes:
-        clock: Unix seconds, for events and expiry; time-outs go by the event loop's clock.
+        routes: Those of hosts that are no tenant's.
+        routes_by_host: Those of tenants, by hosts in lower case, without ports.
+        hits: Takes the hits.
+        click_path: Answers what is plain, if the core can; see `renew`.
+        clock: Unix seconds, for hits and expiry; time-outs go by the event loop's clock.
         crowd: Says who may come in, and who has to go.
         access_log: Logs a share of the requests.
         hosts: Answers a front server's question.
@@ -61,8 +62,10 @@ class Service:
 
     settings: TrackerSettings
     routes: Routes
+    routes_by_host: Mapping[str, Routes] = field(default_factory=dict)
     replies: Replies
-    writer: EventWriter
+    hits: HitLog
+    click_path: ClickPath | None = None
     counters: Counters
     clock: Callable[[], float]
     crowd: Crowd
@@ -72,9 +75,45 @@ class Service:
     only_loopback: bool = True
     connections: "set[ReaderConnection]" = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self.counters.add_source(self._count_plain)
+
+    def renew(self, keys: KeyRing, keys_by_host: Mapping[str, KeyRing]) -> None:
+        """Answer from now on with these keys, and with what the routes have of files now."""
+        self._count_plain()
+        self.routes.use(keys)
+        self.routes_by_host = {
+            host: self.routes.with_keys(each) for host, each in keys_by_host.items()
+        }
+        self.click_path = make_click_path(
+            self.settings,
+            self.replies,
+            self.hits,
+            keys,
+            keys_by_host=keys_by_host,
+            overrides=self.routes.overrides,
+            withdrawal=self.routes.withdrawal,
+        )
+
+    def find_routes(self, request: Request) -> Routes:
+        """Return the routes of the host that a request is for (RFC 9112 section 3.3)."""
+        if not self.routes_by_host:
+            return self.routes
+        host = request.value(b"host") or b""
+        if not request.target.startswith(b"/"):
+            host = request.target.partition(b"://")[2].partition(b"/")[0]
+        return self.routes_by_host.get(normalize_host(host.decode("latin-1")), self.routes)
+
+    def _count_plain(self) -> None:
+        if self.click_path is not None:
+            clicks, opens = self.click_path.take_counts()
+            self.counters.add("requests", clicks + opens)
+            self.counters.add("clicks", clicks)
+            self.counters.add("opens", opens)
+
 
 class ReaderConnection(asyncio.Protocol):
-    """Answers requests in their order: one write for each read, and then the events.
+    """Answers requests in their order: one write for each read, and then the hits.
 
     Attributes:
         deadline: Event loop time after which `expire` is due.
@@ -139,7 +178,9 @@ class ReaderConnection(asyncio.Protocol):
         if self._closing:
             return
         try:
-            self._serve(data, logs=self._service.access_log.samples())
+            logs = self._service.access_log.samples()
+            if logs or not self._serve_plain(data):
+                self._serve(data, logs=logs)
         except Exception:
             # The outermost frame: a defect of ours costs one connection, not the tracker.
             log.exception("tracker.connection_failed")
@@ -196,6 +237,22 @@ class ReaderConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def _serve_plain(self, data: bytes) -> bool:
+        """Let the core answer a read of whole, plain GETs; return False for any other read."""
+        service, reader, transport = self._service, self._reader, self._transport
+        path = service.click_path
+        if path is None or reader.in_request or service.is_retiring or transport is None:
+            return False
+        answer = path.answer(data, self._peer, int(service.clock() * 1_000))
+        if answer is None:
+            return False
+        reply, closes = answer
+        transport.write(reply)
+        self.deadline = self._loop.time() + service.settings.idle_timeout_seconds
+        if closes:
+            self._close()
+        return True
+
     def _serve(self, data: bytes, *, logs: bool) -> None:
         service, reader = self._service, self._reader
         underway = reader.in_request
@@ -222,7 +279,7 @@ class ReaderConnection(asyncio.Protocol):
         if reader.awaits_continue and self._transport is not None:
             reader.awaits_continue = False
             self._transport.write(_CONTINUE)
-        # The reader is on the way to the target; events come only now.
+        # The reader is on the way to the target; hits come only now.
         for request, outcome in answered:
             self._record(request, outcome, now)
             if logs:
@@ -249,15 +306,16 @@ class ReaderConnection(asyncio.Protocol):
         if is_ours is not None and request.method == b"GET":
             replies = service.replies
             return Outcome(replies.host_is_ours if is_ours else replies.not_found)
+        routes = service.find_routes(request)
         if request.method == b"GET":
-            return service.routes.outcome(request.target, now)
+            return routes.outcome(request.target, now)
         if request.method == b"HEAD":
             # Scanners use HEAD; readers don't: it makes no event, but says whose GET follows.
-            outcome = service.routes.outcome(request.target, now)
+            outcome = routes.outcome(request.target, now)
             return outcome._replace(facts={**outcome.facts, "method": "HEAD"})
         if request.method == b"POST":
             content_type = request.value(b"content-type") or b""
-            submitted = service.routes.submit(request.target, content_type, request.body, now)
+            submitted = routes.submit(request.target, content_type, request.body, now)
             if submitted is not None:
                 return submitted
         service.counters.add("refused_methods")
@@ -274,10 +332,10 @@ class ReaderConnection(asyncio.Protocol):
         return peer is not None and (peer.is_loopback or any(peer in each for each in trusted))
 
     def _record(self, request: Request, outcome: Outcome, now: float) -> None:
-        """Log and store the events of an answered request; a defect costs only the event."""
+        """Log and record an answered request; a defect costs only its hit."""
         if outcome.defect is not None:
             log.error("tracker.location_failed", exc_info=outcome.defect)
-        if outcome.claims is None or outcome.facts.get("method") == "HEAD":
+        if outcome.claims is None:
             return
         service = self._service
         try:
@@ -285,17 +343,17 @@ class ReaderConnection(asyncio.Protocol):
             if trusted:
                 forwarded_for = request.values(b"x-forwarded-for")
                 address = find_client_address(address, forwarded_for, trusted)
-            client = Client(
-                ip_address=address,
-                user_agent=decode_header(request.value(b"user-agent")),
-                accept_language=decode_header(request.value(b"accept-language")),
+            service.hits.put_hit(
+                outcome.claims,
+                int(now * 1_000),
+                address,
+                decode_header(request.value(b"user-agent")),
+                decode_header(request.value(b"accept-language")),
+                write_facts(find_facts(request.target, request.headers, outcome.facts)),
             )
-            visit = Visit(claims=outcome.claims, client=client, at=now)
-            for each in make_events(visit, also_click=service.settings.unsubscribe_also_click):
-                service.writer.put(each)
         except Exception:
             service.counters.add("failures")
-            log.exception("tracker.event_failed")
+            log.exception("tracker.hit_failed")
 
     def _log_access(self, request: Request, outcome: Outcome) -> None:
         transport = self._transport

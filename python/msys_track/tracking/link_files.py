@@ -32,8 +32,12 @@ class LinkFiles:
             self._watch(settings.withdrawn, Withdrawal.read, self._use_withdrawal)
         self._faulty: set[Path] = set()
 
-    def look(self) -> None:
-        """Read again what has changed; a file with a fault changes nothing, and is logged once."""
+    def look(self) -> bool:
+        """Read again what has changed; return whether anything has.
+
+        A file with a fault changes nothing, and is logged once.
+        """
+        has_changed = False
         for watched, use in self._watched:
             file = watched.files[0]
             try:
@@ -46,7 +50,9 @@ class LinkFiles:
                 continue
             self._faulty.discard(file)
             use(watched.value)
+            has_changed = True
             log.info("links.reloaded", file=str(file), entries=len(watched.value))
+        return has_changed
 
     def _watch(self, file: Path, read: Callable[[Path], Any], use: Callable[[Any], None]) -> None:
         watched = Watched((file,), lambda: read(file))

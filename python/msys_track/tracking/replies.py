@@ -50,8 +50,9 @@ class Replies:
     """The replies of one tracker, with its name in them; `refusals` have no body."""
 
     __slots__ = (
-        "_common", "_redirect_end", "ask", "done", "gone", "host_is_ours", "not_found", "pixel",
-        "refusals", "refused_form", "robots", "too_old", "unsubscribed", "use_form",
+        "_common", "ask", "done", "gone", "host_is_ours", "not_found", "pixel", "redirect_end",
+        "redirect_start", "refusals", "refused_form", "robots", "too_old", "unsubscribed",
+        "use_form",
     )  # fmt: skip
 
     def __init__(self, server_name: str) -> None:
@@ -63,7 +64,11 @@ class Replies:
             "Cache-Control: no-store, no-cache, max-age=0\r\n"
             "Referrer-Policy: no-referrer\r\n"
         )
-        self._redirect_end = f"\r\n{self._common}Content-Length: 0\r\n".encode("ascii")
+        # "Moved Temporarily" is what SparkPost says; RFC 9110 leaves the phrase open.
+        self.redirect_start = (
+            b"HTTP/1.1 302 Moved Temporarily\r\nContent-Type: text/plain\r\nLocation: "
+        )
+        self.redirect_end = f"\r\n{self._common}Content-Length: 0\r\n".encode("ascii")
         self.pixel = self._make_reply(HTTPStatus.OK, PIXEL, "image/gif")
         self.not_found = self._make_reply(HTTPStatus.NOT_FOUND, _NOT_FOUND)
         self.gone = self._make_reply(HTTPStatus.GONE, _GONE)
@@ -90,15 +95,8 @@ class Replies:
         return Response(b"HTTP/1.1 303 See Other\r\n" + rest)
 
     def redirect(self, location: str) -> Response:
-        """Redirect with 302 to a value of `make_location`, which is printable ASCII.
-
-        "Moved Temporarily" is what SparkPost says; RFC 9110 leaves the phrase open.
-        """
-        return Response(
-            b"HTTP/1.1 302 Moved Temporarily\r\nContent-Type: text/plain\r\nLocation: "
-            + location.encode("ascii")
-            + self._redirect_end
-        )
+        """Redirect with 302 to a value of `make_location`, which is printable ASCII."""
+        return Response(self.redirect_start + location.encode("ascii") + self.redirect_end)
 
     def _make_page(self, status: HTTPStatus, body: bytes) -> Response:
         made = self._make_reply(status, body, "text/html; charset=utf-8")

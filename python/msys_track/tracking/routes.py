@@ -6,8 +6,9 @@ links can be read, and tested, here.
 
 import re
 from collections.abc import Mapping
+from copy import copy
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from msys_track.errors import InvalidTokenError
 from msys_track.keys.link import find_path_and_query, has_own_form, parse_path
@@ -102,6 +103,12 @@ class Routes:
     def use(self, keys: KeyRing) -> None:
         """Open links with another ring from now on."""
         self._keys = keys
+
+    def with_keys(self, keys: KeyRing) -> Self:
+        """Return the same routes with another ring."""
+        other = copy(self)
+        other.use(keys)
+        return other
 
     def outcome(self, target: bytes, now: float) -> Outcome:
         """Answer a GET or HEAD of a request target (RFC 9112 section 3.2) at Unix time `now`."""

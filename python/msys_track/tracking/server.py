@@ -1,4 +1,4 @@
-"""The tracker: listening sockets, their connections, and an end that loses no event.
+"""The tracker: listening sockets, their connections, and an end that loses no hit.
 
 It uses asyncio's protocols and no framework: one call without a task answers a click, and
 redirects are most of what a tracker does (`docs/tracker.md`).
@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from msys_track.errors import SettingsError, describe_os_error
+from msys_track.eventlog.hits import HitLog
 from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.metrics import TRACKER_COUNTERS, Counters
-from msys_track.sinks.writer import EventWriter
 from msys_track.smtp.address import Address
 from msys_track.tracking.access_log import AccessLog
 from msys_track.tracking.app_links import write_app_files
@@ -22,7 +22,7 @@ from msys_track.tracking.arrival import Door
 from msys_track.tracking.certificate import Certificate
 from msys_track.tracking.connection import ReaderConnection, Service
 from msys_track.tracking.crowd import Crowd, Member
-from msys_track.tracking.hosts import Hosts
+from msys_track.tracking.hosts import Hosts, normalize_host
 from msys_track.tracking.link_files import LinkFiles
 from msys_track.tracking.replies import Replies
 from msys_track.tracking.routes import Routes
@@ -66,10 +66,17 @@ class Tracker:
         self.counters = service.counters
         self._sweeper = asyncio.create_task(self._sweep(), name="tracker-sweep")
 
-    def use(self, keys: KeyRing, hosts: Collection[str] = ()) -> None:
-        """Open links with another ring from now on, on every connection."""
-        self._service.routes.use(keys)
-        self._service.hosts = Hosts(hosts)
+    def use(
+        self,
+        keys: KeyRing,
+        hosts: Collection[str] = (),
+        keys_by_host: Mapping[str, KeyRing] | None = None,
+    ) -> None:
+        """Open links with other rings from now on, on every connection; see `serve`."""
+        service = self._service
+        self._keys, self._keys_by_host = keys, _normalize_hosts(keys_by_host)
+        service.renew(keys, self._keys_by_host)
+        service.hosts = Hosts((*service.settings.hosts, *hosts, *self._keys_by_host))
 
     @property
     def connection_count(self) -> int:
@@ -80,7 +87,8 @@ class Tracker:
         """Read again what has changed: certificate, redirects, withdrawn recipients."""
         if self._certificate is not None:
             self._certificate.look()
-        self._files.look()
+        if self._files.look():
+            self._service.renew(self._keys, self._keys_by_host)
 
     def retire(self) -> None:
         """Take no new clients: others do; those that are there have one more answer."""
@@ -90,7 +98,7 @@ class Tracker:
     async def close(self, patience_seconds: float | None = None) -> None:
         """Stop listening, and let requests under way finish.
 
-        The writer stays open: its maker closes it.
+        The hit log stays open: its maker closes it.
 
         Args:
             patience_seconds: What is not finished by then is cut off; None: as long as
@@ -157,8 +165,9 @@ class Tracker:
 async def serve(  # noqa: PLR0913 - the parts of one server
     settings: TrackerSettings,
     keys: KeyRing,
-    writer: EventWriter,
+    hits: HitLog,
     *,
+    keys_by_host: Mapping[str, KeyRing] | None = None,
     listeners: Mapping[Address, Sequence[socket.socket]] | None = None,
     hosts: Collection[str] = (),
     counters: Counters | None = None,
@@ -169,7 +178,9 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     Args:
         settings: Where to listen, and the limits.
         keys: Opens the links; those of every key it holds are answered.
-        writer: Takes the events; stays the caller's to close.
+        hits: Takes the hits; stays the caller's to close.
+        keys_by_host: Open the links of these hosts in place of `keys`: tenants that share the
+            tracker have keys of their own.
         listeners: Sockets that listen already, by the addresses of the settings; others are made.
         hosts: Hosts that are ours, beside those of the settings.
         counters: Count what happens.
@@ -197,7 +208,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
         settings=settings,
         routes=routes,
         replies=replies,
-        writer=writer,
+        hits=hits,
         counters=counters,
         clock=clock,
         crowd=Crowd(
@@ -208,7 +219,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
             loop.time,
         ),
         access_log=AccessLog(settings.access_log_share),
-        hosts=Hosts((*settings.hosts, *hosts)),
+        hosts=Hosts(()),
     )
     certificate = None
     if settings.tls_certificate is not None:
@@ -238,9 +249,14 @@ async def serve(  # noqa: PLR0913 - the parts of one server
             else:
                 servers.append(await loop.create_server(make, sock=each, backlog=_BACKLOG))
     tracker = Tracker(service, servers, doors, addresses, certificate, files)
+    tracker.use(keys, hosts, keys_by_host)
     for address in addresses:
         log.info("tracker.listening", host=address.host, port=address.port)
     return tracker
+
+
+def _normalize_hosts(keys_by_host: Mapping[str, KeyRing] | None) -> dict[str, KeyRing]:
+    return {normalize_host(host): keys for host, keys in (keys_by_host or {}).items()}
 
 
 def _bind(

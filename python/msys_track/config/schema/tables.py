@@ -137,7 +137,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "engagement_tracker": "What links carry; it is fixed when the mail is sent.",
     "policy": "Code of your own that is called for each mail.",
     "proxy": "Takes mail over SMTP and hands it on: `msys-track proxy`.",
-    "metrics": "The proxy's figures, over HTTP.",
+    "metrics": "The figures of proxy and tracker, over HTTP.",
     "spool": "Mail that waits on disk for the upstream, and is tried again.",
     "tracker": "Answers the links over HTTP: `msys-track tracker`.",
     "events": "The log of events, from which they go to the store and the other sinks.",

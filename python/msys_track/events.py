@@ -333,11 +333,7 @@ class Event:
 
     def as_json(self) -> str:
         """Return `as_sparkpost` on one line, always valid JSON and valid UTF-8."""
-        text = json.dumps(
-            self.as_sparkpost(), ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
-        # A sender may escape half of a surrogate pair in metadata: that is JSON, but not UTF-8.
-        return _LONE_SURROGATE.sub("\ufffd", text)
+        return write_fields(self.type, self.fields()).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -490,6 +486,18 @@ def make_fields(  # noqa: PLR0913 - what is found out about a hit
     }
     # False is a value; None, "", [] and {} are not.
     return {name: value for name, value in known.items() if value or value is False}
+
+
+def write_fields(kind: EventType, fields: Mapping[str, Any]) -> bytes:
+    """Write an event of its fields as a webhook has it: JSON on one line, always valid UTF-8."""
+    event = {"msys": {kind.envelope: fields}}
+    try:
+        return orjson.dumps(event)
+    except TypeError:
+        # A whole number of more than 64 bits in metadata, or half of a surrogate pair, which a
+        # sender may escape: that is JSON, but not UTF-8.
+        text = json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return _LONE_SURROGATE.sub("\ufffd", text).encode()
 
 
 def link_key(fields: Mapping[str, Any]) -> str | None:

@@ -26,6 +26,7 @@ from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.addresses import NETWORK
 from msys_track.signing.settings import DkimSettings
 from msys_track.spool.settings import SpoolSettings
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
 
 
@@ -50,6 +51,7 @@ class Configuration:
     metrics: MetricsSettings
     tracker: TrackerSettings | None
     events: EventsSettings
+    classification: ClassificationSettings
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
     document: Document = field(repr=False)
@@ -153,6 +155,7 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         metrics=MetricsSettings(**values[MetricsSettings]),
         tracker=TrackerSettings(**values[TrackerSettings]) if has_tracker else None,
         events=EventsSettings(**values[EventsSettings]),
+        classification=ClassificationSettings(**values[ClassificationSettings]),
         notices=document.notices,
         document=document,
     )

@@ -26,6 +26,7 @@ from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.addresses import NETWORK
 from msys_track.signing.settings import DkimSettings
 from msys_track.spool.settings import SpoolSettings
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
 
 
@@ -52,6 +53,7 @@ class Configuration:
     events: EventsSettings
     tracking_domains: frozenset[str]
     """Those of all scopes; links that policy or a header gives another one lead elsewhere."""
+    classification: ClassificationSettings
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
     document: Document = field(repr=False)
@@ -160,6 +162,7 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
             for stanza in reading.stanzas.values()
             if "tracking_domain" in stanza.options
         ),
+        classification=ClassificationSettings(**values[ClassificationSettings]),
         notices=document.notices,
         document=document,
     )

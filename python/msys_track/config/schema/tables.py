@@ -23,6 +23,7 @@ from msys_track.settings.kinds import NAME, SWITCH, Kind, NotAllowedError
 from msys_track.settings.secrets import SECRET
 from msys_track.signing.settings import DOMAIN, DkimSettings
 from msys_track.spool.settings import SpoolSettings
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
 
 __all__ = [
@@ -89,6 +90,7 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
     "metrics": list_keys(MetricsSettings),
     "tracker": list_keys(TrackerSettings),
     "events": list_keys(EventsSettings),
+    "classification": list_keys(ClassificationSettings),
 }
 
 
@@ -140,6 +142,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "metrics": "The figures of proxy and tracker, over HTTP.",
     "spool": "Mail that waits on disk for the upstream, and is tried again.",
     "tracker": "Answers the links over HTTP: `msys-track tracker`.",
+    "classification": "Tells people from machines in what the tracker sees.",
     "events": "The log of events, from which they go to the store and the other sinks.",
     "upstream": "One of several servers to relay to, in place of `upstream` of `[proxy]`.",
     "dkim": "The key that signs mail from one domain.",

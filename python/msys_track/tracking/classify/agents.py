@@ -1,0 +1,137 @@
+"""What a user agent's name says: its browser and device, and which rules it fits.
+
+A name is looked at once; names repeat, so a bounded number of results is kept.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from ua_parser import parse
+
+from msys_track.events import Finding
+from msys_track.tracking.classify.browsers import find_release
+from msys_track.tracking.classify.rules import Rule
+
+_MAX_EVIDENCE: Final = 100
+_MAX_KEPT: Final = 10_000
+
+APPLE: Final = "Mozilla/5.0"
+"""What Apple's Mail Privacy Protection calls itself, exactly."""
+
+_PROXIES: Final = (
+    (Rule.GMAIL_PROXY, re.compile("GoogleImageProxy")),
+    (Rule.YAHOO_PROXY, re.compile("YahooMailProxy")),
+)
+_SCANNERS: Final = re.compile(
+    "Barracuda|Microsoft Office Existence Discovery|Proofpoint|urldefense|Mimecast"
+    "|Cisco (?:IronPort|Secure)|IronPort|Trend ?Micro|TMhtload|Symantec|MessageLabs|Forcepoint"
+    "|Websense|FireEye|Trellix|Sophos|ZScaler|CheckPoint|Avanan|Vade|SafeLinks|urlscan"
+    "|VirusTotal|BitDefender|Kaspersky|ESET|PhishTank|Netcraft",
+    re.IGNORECASE,
+)
+_LIBRARIES: Final = re.compile(
+    r"python-requests|python-urllib|python-httpx|aiohttp/|\bhttpx/|Scrapy|Go-http-client|\bcurl/"
+    r"|\bWget/|\bJava/|Apache-HttpClient|okhttp/|Jakarta|libwww-perl|\bLWP|\bRuby\b|Faraday"
+    r"|node-fetch|axios/|\bundici\b|got \(|Guzzle|\bPHP/|WinHTTP|WinInet|PowerShell|Dart/"
+    r"|HeadlessChrome|PhantomJS|Puppeteer|Playwright|Selenium|SlimerJS|CasperJS|Electron-scan",
+    re.IGNORECASE,
+)
+# "cubot" is a maker of telephones.
+_CRAWLERS: Final = re.compile(
+    r"(?<!cu)bot\b|(?<!cu)bot[/;_-]|crawl|spider|slurp|facebookexternalhit|\bWhatsApp/"
+    r"|SkypeUriPreview|link ?preview|Mediapartners|archiver|scanner|monitoring",
+    re.IGNORECASE,
+)
+
+_Value = TypeVar("_Value")
+
+
+class Kept(Generic[_Value]):
+    """Keeps what a function returned, of its last calls at least half of `size`."""
+
+    __slots__ = ("_make", "_older", "_size", "_younger")
+
+    def __init__(self, make: Callable[[str], _Value], size: int = _MAX_KEPT) -> None:
+        self._make = make
+        self._size = size // 2
+        self._younger: dict[str, _Value] = {}
+        self._older: dict[str, _Value] = {}
+
+    def __call__(self, key: str) -> _Value:
+        """Return what the function returns."""
+        found = self._younger.get(key)
+        if found is not None:
+            return found
+        found = self._older.get(key)
+        if found is None:
+            found = self._make(key)
+        if len(self._younger) >= self._size:
+            self._older, self._younger = self._younger, {}
+        self._younger[key] = found
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What one user agent's name says.
+
+    Attributes:
+        parsed: SparkPost's `user_agent_parsed`, but for what the verdict decides.
+        is_proxy: Whether it is a proxy that shows images to people.
+        findings: The rules that it fits, in their order; an old browser is not one yet.
+        browser: Which browser it says it is, where its release is known.
+        released: When that was released, in Unix seconds.
+    """
+
+    parsed: Mapping[str, str | bool]
+    is_proxy: bool
+    findings: tuple[tuple[Rule, Finding], ...]
+    browser: str = ""
+    released: float = float("inf")
+
+
+def read_agent(name: str) -> Agent:
+    """Read a user agent's name; an empty one is none."""
+    if not name.strip():
+        return Agent({}, is_proxy=False, findings=(_find(Rule.NO_USER_AGENT, "none"),))
+    result = parse(name)
+    agent, system, device = result.user_agent, result.os, result.device
+    version = [] if system is None else [system.major, system.minor, system.patch]
+    parsed: dict[str, str | bool | None] = {
+        "agent_family": agent and agent.family,
+        "device_brand": device and device.brand,
+        "device_family": device and device.family,
+        "os_family": system and system.family,
+        "os_version": ".".join(each for each in version if each),
+        "is_mobile": _is_mobile(name),
+    }
+    known = {key: value for key, value in parsed.items() if value or value is False}
+    is_spider = device is not None and device.family == "Spider"
+    if name == APPLE:
+        return Agent(known, is_proxy=False, findings=(_find(Rule.APPLE_PROXY, name),))
+    for rule, pattern in _PROXIES:
+        if found := pattern.search(name):
+            return Agent(known, is_proxy=True, findings=(_find(rule, found[0]),))
+    findings = []
+    if found := _SCANNERS.search(name):
+        findings.append(_find(Rule.SCANNER_NAME, found[0]))
+    if found := _LIBRARIES.search(name):
+        findings.append(_find(Rule.LIBRARY_NAME, found[0]))
+    crawler = _CRAWLERS.search(name)
+    if crawler and is_spider:
+        findings.append(_find(Rule.CRAWLER_NAME, crawler[0]))
+    elif crawler or is_spider:
+        family = agent.family if agent else "a spider"
+        findings.append(_find(Rule.CRAWLER_HINT, crawler[0] if crawler else family))
+    browser, released = find_release(name) or ("", float("inf"))
+    return Agent(known, False, tuple(findings), browser, released)  # noqa: FBT003
+
+
+def _find(rule: Rule, evidence: str) -> tuple[Rule, Finding]:
+    return rule, Finding(rule.value, evidence[:_MAX_EVIDENCE])
+
+
+def _is_mobile(name: str) -> bool:
+    return "Mobile" in name or "Android" in name or "iPhone" in name or "iPad" in name

@@ -357,12 +357,18 @@ class ReaderConnection(asyncio.Protocol):
 
     def _log_access(self, request: Request, outcome: Outcome) -> None:
         transport = self._transport
-        self._service.access_log.note(
-            request.method,
-            request.target,
-            outcome.reply.head,
-            is_encrypted=transport is not None and bool(transport.get_extra_info("sslcontext")),
-        )
+        try:
+            self._service.access_log.note(
+                request.method,
+                request.target,
+                outcome.reply.head,
+                is_encrypted=transport is not None
+                and bool(transport.get_extra_info("sslcontext")),
+            )
+        except Exception:
+            # The reader has the answer already: a 500 behind it would be another request's.
+            self._service.counters.add("failures")
+            log.exception("tracker.access_log_failed")
 
     def _refuse(self, status: HTTPStatus) -> None:
         """Say why in a few bytes, and close."""

@@ -149,11 +149,7 @@ async def start(
         **settings: Any,
     ) -> Harness:
         folder = tmp_path / f"log{len(harnesses)}"
-        log = (
-            open_hit_log(folder, limits)
-            if is_compiled
-            else PlainHitLog(folder / "hits", limits)
-        )
+        log = open_hit_log(folder, limits) if is_compiled else PlainHitLog(folder / "hits", limits)
         tracker = await serve(
             TrackerSettings(**{"listen_port": 0, "store": Path("unused"), **settings}),
             keys,

@@ -135,7 +135,7 @@ def test_the_form_of_the_old_mac_is_foreign_even_if_it_begins_like_a_token_of_ou
     "target",
     [
         "/",
-            "/F/a/x",
+        "/F/a/x",
         "/fa/x",
         "/x/f/a/y",
         "//evil.test/f/a/x",

@@ -273,12 +273,7 @@ class ReaderConnection(asyncio.Protocol):
             except Exception as error:  # noqa: BLE001 - raised once those before have their answers
                 failure = error
                 break
-        if answered and self._transport is not None:
-            date = make_date_line(int(now))
-            self._transport.write(self._encode(answered, date))
-        if reader.awaits_continue and self._transport is not None:
-            reader.awaits_continue = False
-            self._transport.write(_CONTINUE)
+        self._write(answered, now)
         # The reader is on the way to the target; hits come only now.
         for request, outcome in answered:
             self._record(request, outcome, now)
@@ -290,6 +285,15 @@ class ReaderConnection(asyncio.Protocol):
             self._refuse(reader.refused)
         elif reader.finished or (requests and service.is_retiring):
             self._close()
+
+    def _write(self, answered: Sequence[tuple[Request, Outcome]], now: float) -> None:
+        if self._transport is None:
+            return
+        if answered:
+            self._transport.write(self._encode(answered, make_date_line(int(now))))
+        if self._reader.awaits_continue:
+            self._reader.awaits_continue = False
+            self._transport.write(_CONTINUE)
 
     def _encode(self, answered: Sequence[tuple[Request, Outcome]], date: bytes) -> bytes:
         """Encode the replies of one read; where the tracker retires, the last one is the last."""

@@ -4,6 +4,9 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
+# What is kept of a body: a form of ours has two short fields.
+MAX_FORM_BYTES: Final = 4_096
+
 _FIELD: Final = "List-Unsubscribe"
 _VALUE: Final = "One-Click"
 _CONFIRMED: Final = "confirmed"

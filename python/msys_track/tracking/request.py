@@ -11,10 +11,8 @@ from typing import Final, NamedTuple
 
 import httptools
 
+from msys_track.tracking import forms
 from msys_track.tracking.settings import TrackerSettings
-
-# A form of ours has two short fields.
-_MAX_FORM_BYTES: Final = 4_096
 
 _BEYOND_ASCII: Final = re.compile(rb"[\x80-\xff]+")
 # A request line up to its target's end, or to where it was cut.
@@ -58,7 +56,8 @@ class RequestReader:
         refused: Why the connection has to end after the requests found so far; None: it goes on.
         finished: No request will come after those found so far, refused or not.
         in_request: A request has begun and is not complete.
-        awaits_continue: Its client sends the body only once it has a 100 (RFC 9110 section 10.1.1).
+        awaits_continue: A POST's client sends the body only once it has a 100 (RFC 9110 section
+            10.1.1).
     """
 
     def __init__(self, settings: TrackerSettings) -> None:
@@ -199,7 +198,7 @@ class RequestReader:
         self.awaits_continue = False
         self._body_bytes += len(body)
         if self._request is not None and self._request.method == b"POST":
-            self._form += body[: _MAX_FORM_BYTES - len(self._form)]
+            self._form += body[: forms.MAX_FORM_BYTES - len(self._form)]
         if self._body_bytes > self._settings.max_body_bytes:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 

@@ -55,9 +55,9 @@ class Withdrawal:
             elif line and not line.startswith("#"):
                 faults.append(f"{file}:{number}: neither an address nor the SHA-256 of one")
         if faults:
-            more = len(faults) - _MOST_FAULTS
-            named = faults[:_MOST_FAULTS] + ([f"{file}: {more} more such lines"] if more > 0 else [])
-            raise SettingsError("\n".join(named))
+            if more := faults[_MOST_FAULTS:]:
+                faults[_MOST_FAULTS:] = [f"{file}: {len(more)} more such lines"]
+            raise SettingsError("\n".join(faults))
         return cls(frozenset(addresses), frozenset(hashes))
 
     def __len__(self) -> int:

@@ -95,7 +95,10 @@ fn path_of(target: &[u8]) -> Option<&str> {
         [b'/', b'f', b'/', rest @ ..] => rest.rsplit(|byte| *byte == b'/').next()?,
         _ => return None,
     };
-    let is_plain = path.iter().all(is_path)
+    // A way up is an attack behind the token, and a fact that Python notes.
+    let climbs = path.windows(2).any(|pair| pair == b"..");
+    let is_plain = !climbs
+        && path.iter().all(is_path)
         && last_segment.iter().all(is_token)
         && query.iter().skip(1).all(is_query);
     if is_plain { std::str::from_utf8(path).ok() } else { None }

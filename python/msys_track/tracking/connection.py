@@ -311,17 +311,25 @@ class ReaderConnection(asyncio.Protocol):
             replies = service.replies
             return Outcome(replies.host_is_ours if is_ours else replies.not_found)
         routes = service.find_routes(request)
-        if request.method == b"GET":
-            return routes.outcome(request.target, now)
-        if request.method == b"HEAD":
-            # Scanners use HEAD; readers don't: it makes no event, but says whose GET follows.
-            outcome = routes.outcome(request.target, now)
-            return outcome._replace(facts={**outcome.facts, "method": "HEAD"})
-        if request.method == b"POST":
-            content_type = request.value(b"content-type") or b""
-            submitted = routes.submit(request.target, content_type, request.body, now)
-            if submitted is not None:
-                return submitted
+        match request.method:
+            case b"GET":
+                outcome = routes.outcome(request.target, now)
+            case b"HEAD":
+                # Scanners use HEAD; readers don't: it makes no event, but says whose GET follows.
+                outcome = routes.outcome(request.target, now)
+                if outcome.claims is not None:
+                    service.counters.add("heads")
+                    outcome = outcome._replace(facts={**outcome.facts, "method": "HEAD"})
+            case b"POST":
+                content_type = request.value(b"content-type") or b""
+                submitted = routes.submit(request.target, content_type, request.body, now)
+                outcome = submitted or self._refuse_method(request)
+            case _:
+                outcome = self._refuse_method(request)
+        return outcome
+
+    def _refuse_method(self, request: Request) -> Outcome:
+        service = self._service
         service.counters.add("refused_methods")
         if request.target.startswith(b"/u/") and request.method != b"POST":
             return Outcome(service.replies.refused_form)

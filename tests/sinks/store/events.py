@@ -15,7 +15,9 @@ HOUR = AT // 3600
 _chance = itertools.count()
 
 
-def line(type_: str = "click", *, at: int = AT, class_: str | None = "human", **fields: Any) -> bytes:
+def line(
+    type_: str = "click", *, at: int = AT, class_: str | None = "human", **fields: Any
+) -> bytes:
     """An event as the recorder writes it."""
     own: dict[str, Any] = {"class": class_} if class_ is not None else {}
     own |= fields.pop("own", {})

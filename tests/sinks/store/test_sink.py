@@ -70,9 +70,9 @@ async def test_a_reader_sees_events_while_the_sink_is_open(path: Path) -> None:
     async with SqliteSink(path) as sink:
         await sink.write(batch(*LINES[:1]))
         with open_store(path) as store:
-            assert [page for page in store.pages(Filter())] == [[(1, LINES[0])]]
+            assert list(store.pages(Filter())) == [[(1, LINES[0])]]
             await sink.write(batch(*LINES[1:2]))
-            assert [page for page in store.pages(Filter(after=1))] == [[(2, LINES[1])]]
+            assert list(store.pages(Filter(after=1))) == [[(2, LINES[1])]]
 
 
 async def test_the_file_is_a_wal_of_our_own_that_its_owner_can_query(path: Path) -> None:
@@ -147,7 +147,9 @@ async def test_a_message_counts_once_for_people_once_for_machines_and_once_in_al
 ) -> None:
     async with SqliteSink(path) as sink:
         await sink.write(batch(line("injection", class_=None)))
-        await sink.write(batch(line("initial_open", class_="prefetch"), line("open", class_="proxy")))
+        await sink.write(
+            batch(line("initial_open", class_="prefetch"), line("open", class_="proxy"))
+        )
         await sink.write(batch(line("open", at=AT + 3600), line("click", class_="scanner")))
         await sink.write(batch(line(at=AT + 7200), line(at=AT + 7201), line(class_=None)))
     assert read_uniques(path) == [
@@ -179,6 +181,26 @@ async def test_a_later_verdict_moves_an_event_and_leaves_its_json(path: Path) ->
         assert read_uniques(path) == moved
         await sink.write(batch(verdict))
     assert read_uniques(path) == moved
+
+
+async def test_what_a_message_did_before_is_known(path: Path) -> None:
+    own = {"target_link_position": {"part": "html", "number": 3}}
+    sink = SqliteSink(path)
+    with pytest.raises(SinkError, match="no such event store"):
+        sink.has_seen("a", ["click"])
+    async with sink:
+        await sink.write(batch(line(message_id="a", own=own), line("open", message_id="b")))
+        seen = [
+            sink.has_seen("a", ["click", "amp_click"]),
+            sink.has_seen("a", ["click"], "html:3"),
+            sink.has_seen("b", ["open"]),
+        ]
+        unseen = [
+            sink.has_seen("a", ["open"]),
+            sink.has_seen("a", ["click"], "html:1"),
+            sink.has_seen("c", ["click"]),
+        ]
+    assert (seen, unseen) == ([True] * 3, [False] * 3)
 
 
 async def explain_refusal(path: Path) -> str:

@@ -76,7 +76,7 @@ FORM: Final = Form(
         ) WITHOUT ROWID""",
         "ANALYZE sqlite_schema",
         *(
-            f"INSERT INTO sqlite_stat1 VALUES ('events', '{index}', '{figures}')"
+            f"INSERT INTO sqlite_stat1 VALUES ('events', '{index}', '{figures}')"  # noqa: S608
             for index, figures in _STATISTICS
         ),
     ),

@@ -1,5 +1,7 @@
 """Reads a store while a sink fills it: in pages, so that its write-ahead log stays short."""
 
+# ruff: noqa: S608 - the parts of a query are ours, values are bound
+
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -49,21 +51,6 @@ class Filter:
         return " AND ".join(parts) or "true", [each for _, values in known for each in values]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
-    """What happened to the mail of one campaign, or in one hour.
-
-    Attributes:
-        events: Of each type and class.
-        messages: How many messages did an action for the first time, by the kind of reader.
-        new_messages: How many messages did an action for the first time, whoever it was.
-    """
-
-    events: Mapping[tuple[str, str], int]
-    messages: Mapping[tuple[str, str], int]
-    new_messages: Mapping[str, int]
-
-
 class Store:
     """A store that is read; one thread may use it.
 
@@ -108,6 +95,22 @@ class Store:
             "SELECT sequence FROM events ORDER BY sequence DESC LIMIT 1 OFFSET ?", count
         )
         return int(found[0][0]) if found else 0
+
+    def has_event(self, message_id: str, types: Sequence[str], link: str | None = None) -> bool:
+        """Whether a message has an event of one of these types, and of this link if one is given.
+
+        Args:
+            message_id: The message's.
+            types: Those that count.
+            link: Its part and number as in `html:3`, or its target where these are unknown.
+
+        Raises:
+            SinkError: the store can't be read; the text says what to do.
+        """
+        condition, values = Filter(message=message_id, types=tuple(types)).condition()
+        if link is not None:
+            condition, values = f"{condition} AND link = ?", [*values, link]
+        return bool(self._rows(f"SELECT 1 FROM events WHERE {condition} LIMIT 1", *values))
 
     def _pages_in_order(self, wanted: Filter) -> Iterator[list[tuple[int, bytes]]]:
         first, last = self._bounds(wanted)
@@ -180,9 +183,7 @@ def open_store(path: Path) -> Iterator[Store]:
     Raises:
         SinkError: it can't be read; the text says what to do.
     """
-    with closing(
-        open_database(path, FORM, _BUSY_TIMEOUT_SECONDS, read_only=True)
-    ) as connection:
+    with closing(open_database(path, FORM, _BUSY_TIMEOUT_SECONDS, read_only=True)) as connection:
         yield Store(path, connection)
 
 

@@ -16,6 +16,7 @@ from msys_track.logs import event_logger
 from msys_track.sinks.delivery import EventBatch
 from msys_track.sinks.store.counting import count_new
 from msys_track.sinks.store.form import FORM
+from msys_track.sinks.store.reading import open_store
 from msys_track.sinks.store.rows import make_rows
 
 log = event_logger(__name__)
@@ -31,8 +32,10 @@ _PAUSE_SECONDS: Final = 0.05
 _RETENTION_SECONDS: Final = 60.0
 
 _INSERT: Final = (
-    f"INSERT INTO events VALUES ({', '.join('?' * 14)}) ON CONFLICT (event_id) DO NOTHING"
+    "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (event_id) DO NOTHING"
 )
+
 
 class SqliteSink:
     """Stores events in a SQLite file; an event that it has is not stored twice.
@@ -105,6 +108,15 @@ class SqliteSink:
             await asyncio.gather(self._retention, return_exceptions=True)
         await self._run_in_thread(self._close)
         self._thread.shutdown(wait=False)
+
+    def has_seen(self, message_id: str, types: Sequence[str], link: str | None = None) -> bool:
+        """Whether the store has such an event of a message; see `Store.has_event`.
+
+        Raises:
+            SinkError: the store can't be read, so it is not known.
+        """
+        with open_store(self._path) as store:
+            return store.has_event(message_id, types, link)
 
     async def _run_in_thread(self, call: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)

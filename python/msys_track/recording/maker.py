@@ -9,6 +9,7 @@ import orjson
 from msys_track.events import (
     OPENS,
     OWN_OBJECT,
+    UNSUBSCRIBES,
     EventType,
     ReaderClass,
     Verdict,
@@ -162,17 +163,18 @@ class EventMaker:
         if request is not None and "redirected_to" in request:
             own["redirected_to"] = request["redirected_to"]
         agent, address = hit.get("agent"), hit.get("address")
-        place = self._classifier.places(address) if address is not None else None
-        is_tracked = kind.envelope == "track_event"
-        parsed = _NOTHING
-        if agent is not None and is_tracked:
-            parsed = describe_agent(self._classifier.agents(agent), verdict.reader_class)
+        parsed = geo_ip = _NOTHING
+        if kind not in UNSUBSCRIBES:  # SparkPost's have neither
+            if agent is not None:
+                parsed = describe_agent(self._classifier.agents(agent), verdict.reader_class)
+            if address is not None and self._classifier.knows_places:
+                geo_ip = self._classifier.places(address).geo_ip or _NOTHING
         fields = make_fields(
             hit,
             kind,
             event_id,
             user_agent_parsed=parsed,
-            geo_ip=place.geo_ip if place is not None and place.geo_ip and is_tracked else _NOTHING,
+            geo_ip=geo_ip,
             own=own,
         )
         line = write_fields(kind, fields)

@@ -31,6 +31,7 @@ class Classifier:
         windows: Remembers hits; None: each hit is judged by itself.
 
     Attributes:
+        knows_places: Whether there is a file that says something of addresses.
         agents: What is known of a user agent's name.
         places: What is known of an address.
     """
@@ -44,7 +45,7 @@ class Classifier:
         self._settings = ClassificationSettings() if settings is None else settings
         self._off = frozenset(self._settings.off)
         self._windows = windows
-        self._knows_places = networks is not None
+        self.knows_places = networks is not None
         self._old_seconds = self._settings.old_browser_days * 86_400
         self.agents = Kept(read_agent)
         self.places = Kept((networks or Networks()).look_up)
@@ -62,7 +63,7 @@ class Classifier:
             return self._decide(found, is_open=False) if found else _UNKNOWN
         is_open = hit["kind"] in _OPENS
         agent = self.agents(name or "")
-        place = self.places(address) if self._knows_places and address is not None else _NOWHERE
+        place = self.places(address) if self.knows_places and address is not None else _NOWHERE
         # `injected_at` is in whole seconds.
         age = hit["at"] / 1000 - get("injected_at", 0)
         if agent.is_proxy or name == APPLE:

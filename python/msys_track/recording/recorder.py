@@ -69,12 +69,14 @@ async def run_recorder(  # noqa: PLR0913 - what service knows, and this room can
     """
     maker, first_seen = make_event_maker(classification, sinks, also_click=also_click)
     on_ready()
-    while not stop.is_set():
+    while True:
         try:
             transcriber = Transcriber(
                 folder, maker, first_seen, counters, segment_bytes=events.segment_bytes
             )
         except LogLockedError:
+            if stop.is_set():  # the other one does what is left
+                return
             await _wait(stop, _LOCK_POLL_SECONDS)
             continue
         recorder = Recorder(folder, transcriber, sinks, events, counters)

@@ -64,7 +64,7 @@ class EventType(StrEnum):
     @property
     def envelope(self) -> str:
         """The key below `msys` for events of this type."""
-        return "unsubscribe_event" if self in _UNSUBSCRIBES else "track_event"
+        return "unsubscribe_event" if self in UNSUBSCRIBES else "track_event"
 
 
 OPENS: Final = frozenset(
@@ -77,7 +77,8 @@ OPENS: Final = frozenset(
 )
 """What a pixel makes."""
 
-_UNSUBSCRIBES: Final = frozenset({EventType.LIST_UNSUBSCRIBE, EventType.LINK_UNSUBSCRIBE})
+UNSUBSCRIBES: Final = frozenset({EventType.LIST_UNSUBSCRIBE, EventType.LINK_UNSUBSCRIBE})
+"""What an unsubscription makes."""
 
 MESSAGE_EVENTS: Final = ("injection", "policy_rejection")
 """Types of the events that the proxy makes of mail, in the envelope `message_event`."""

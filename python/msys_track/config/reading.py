@@ -40,6 +40,8 @@ from msys_track.settings.addresses import NETWORK
 from msys_track.settings.key import ConflictError
 from msys_track.settings.kinds import NotAllowedError, write_found
 from msys_track.settings.secrets import SECRET
+from msys_track.sinks.file import FileSettings
+from msys_track.sinks.store.settings import StoreSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
@@ -50,13 +52,14 @@ SERVERS: Final[tuple[Server, ...]] = ("proxy", "tracker")
 _SINGLE: Final = (
     TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
     MetricsSettings,
-    TrackerSettings, EventsSettings, ClassificationSettings,
+    TrackerSettings, EventsSettings, StoreSettings, ClassificationSettings,
 )  # fmt: skip
 # The server that makes the file or folder which a key of these names.
 _MADE_BY: Final[Mapping[type, Server]] = {
     SpoolSettings: "proxy",
     TrackerSettings: "tracker",
     EventsSettings: "tracker",
+    FileSettings: "tracker",
 }
 _FOLDERS: Final = (SpoolSettings, EventsSettings)
 

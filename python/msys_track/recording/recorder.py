@@ -45,7 +45,7 @@ async def run_recorder(  # noqa: PLR0913 - what service knows, and this room can
     counters: Counters,
     stop: asyncio.Event,
     on_ready: Callable[[], None] = lambda: None,
-    on_started: Callable[["Recorder"], None] = lambda recorder: None,
+    on_started: Callable[["Recorder"], None] | None = None,
 ) -> None:
     """Record and deliver until `stop` is set, and all that is logged is recorded and delivered.
 
@@ -69,16 +69,19 @@ async def run_recorder(  # noqa: PLR0913 - what service knows, and this room can
     """
     maker, first_seen = make_event_maker(classification, sinks, also_click=also_click)
     on_ready()
-    while not stop.is_set():
+    while True:
         try:
             transcriber = Transcriber(
                 folder, maker, first_seen, counters, segment_bytes=events.segment_bytes
             )
         except LogLockedError:
+            if stop.is_set():  # the other one does what is left
+                return
             await _wait(stop, _LOCK_POLL_SECONDS)
             continue
         recorder = Recorder(folder, transcriber, sinks, events, counters)
-        on_started(recorder)
+        if on_started is not None:
+            on_started(recorder)
         await recorder.run(stop)
         return
 
@@ -207,9 +210,7 @@ class Recorder:
         position_file = PositionFile(self._folder / "positions" / f"{sink.name}.json")
         while True:
             try:
-                delivery = Delivery(
-                    self._folder / "events", position_file, sink, self._counters
-                )
+                delivery = Delivery(self._folder / "events", position_file, sink, self._counters)
                 self._deliveries[sink.name] = delivery
                 if self._is_ending:
                     delivery.finish()

@@ -31,6 +31,7 @@ class Classifier:
         windows: Remembers hits; None: each hit is judged by itself.
 
     Attributes:
+        knows_places: Whether there is a file that says something of addresses.
         agents: What is known of a user agent's name.
         places: What is known of an address.
     """
@@ -44,7 +45,7 @@ class Classifier:
         self._settings = ClassificationSettings() if settings is None else settings
         self._off = frozenset(self._settings.off)
         self._windows = windows
-        self._knows_places = networks is not None
+        self.knows_places = networks is not None
         self._old_seconds = self._settings.old_browser_days * 86_400
         self.agents = Kept(read_agent)
         self.places = Kept((networks or Networks()).look_up)
@@ -62,7 +63,7 @@ class Classifier:
             return self._decide(found, is_open=False) if found else _UNKNOWN
         is_open = hit["kind"] in _OPENS
         agent = self.agents(name or "")
-        place = self.places(address) if self._knows_places and address is not None else _NOWHERE
+        place = self.places(address) if self.knows_places and address is not None else _NOWHERE
         # `injected_at` is in whole seconds.
         age = hit["at"] / 1000 - get("injected_at", 0)
         if agent.is_proxy or name == APPLE:
@@ -70,14 +71,7 @@ class Classifier:
             return self._decide(found, is_open=is_open)
         if is_open and (proxy := self._find_proxy(name or "", place, age)):
             return self._decide([*found, proxy], is_open=is_open)
-        network = place.find_network(is_open=is_open)
-        if network is not None:
-            finding = Finding(Rule.NETWORK.value, network[1])
-            found.append((Rule.NETWORK, finding, network[0].reader_class))
-        for rule, finding in agent.findings:
-            found.append((rule, finding, EFFECTS[rule].reader_class))
-        if agent.released + self._old_seconds < get("injected_at", 0):
-            found.append(_find(Rule.OLD_BROWSER, agent.browser))
+        self._judge_client(found, hit, agent, place, is_open=is_open)
         if request is not None and "suffix" in request:
             found.append(_find(Rule.HOSTILE_SUFFIX, str(request["suffix"])[:_MAX_SHOWN]))
         if age < self._settings.soon_seconds:
@@ -86,6 +80,26 @@ class Classifier:
             found += [(rule, finding, EFFECTS[rule].reader_class) for rule, finding in together]
             found.sort(key=lambda each: ORDER[each[0]])
         return self._decide(found, is_open=is_open) if found else _HUMAN
+
+    def _judge_client(
+        self,
+        found: list[_Found],
+        hit: Mapping[str, Any],
+        agent: Agent,
+        place: Place,
+        *,
+        is_open: bool,
+    ) -> None:
+        """Add what address and user agent show."""
+        if place.network is not None or place.system:
+            network = place.find_network(is_open=is_open)
+            if network is not None:
+                finding = Finding(Rule.NETWORK.value, network[1])
+                found.append((Rule.NETWORK, finding, network[0].reader_class))
+        for rule, finding in agent.findings:
+            found.append((rule, finding, EFFECTS[rule].reader_class))
+        if agent.browser and agent.released + self._old_seconds < hit.get("injected_at", 0):
+            found.append(_find(Rule.OLD_BROWSER, agent.browser))
 
     def _find_proxy(self, name: str, place: Place, age: float) -> _Found | None:
         """Find the mail proxy that loads a pixel, where its address says so."""
@@ -120,9 +134,7 @@ def is_machine(reader_class: ReaderClass) -> bool:
     return reader_class in _MACHINES
 
 
-def describe_agent(
-    agent: Agent, reader_class: ReaderClass
-) -> Mapping[str, str | bool]:
+def describe_agent(agent: Agent, reader_class: ReaderClass) -> Mapping[str, str | bool]:
     """Return SparkPost's `user_agent_parsed`."""
     return {
         **agent.parsed,

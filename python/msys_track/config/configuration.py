@@ -93,10 +93,13 @@ def judge_document(document: Document, server: Server | None = None) -> Configur
 def find_dangers(
     document: Document, reading: Reading, configuration: Configuration
 ) -> Iterator[Problem]:
-    """Find what would let in everybody, or nobody, or send mail round in a circle.
+    """Find what would let in everybody, or nobody, send mail round in a circle, or go nowhere.
 
     The document has no other problems.
     """
+    if configuration.events.injection and configuration.events_folder is None:
+        text = "there is nowhere to write to; name a `folder` in [events], or `store` in [tracker]"
+        yield document.problem(("events", "injection"), text)
     if configuration.proxy is None:
         return
     listens = {address: path for path, address in scopes.find_listens(reading.stanzas).items()}

@@ -52,7 +52,7 @@ impl Segments {
     /// See [`OpenError`].
     pub(super) fn open_free(logs: &Path, segment_bytes: u64) -> Result<Self, OpenError> {
         for number in 0..MAX_WRITERS {
-            match Self::open(&logs.join(number.to_string()), segment_bytes) {
+            match Self::open(&logs.join(number.to_string()), segment_bytes, 1) {
                 Err(OpenError::Locked) => {}
                 result => return result,
             }
@@ -62,18 +62,19 @@ impl Segments {
 
     /// Opens a log; makes it if it does not exist.
     ///
-    /// A line that a crash has cut off is dropped: nobody was told that it is durable.
+    /// A line that a crash has cut off is dropped: nobody was told that it is durable. A log that
+    /// has no segment begins with the line of a sequence.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub(super) fn open(folder: &Path, segment_bytes: u64) -> Result<Self, OpenError> {
+    pub(super) fn open(folder: &Path, segment_bytes: u64, begin: u64) -> Result<Self, OpenError> {
         DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
         let lock = new_file().read(true).truncate(false).open(folder.join("lock"))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => OpenError::Locked,
             TryLockError::Error(error) => OpenError::Io(error),
         })?;
-        let first = newest_segment(folder)?.unwrap_or(1);
+        let first = newest_segment(folder)?.unwrap_or(begin);
         let mut file = open_segment(folder, first)?;
         let (length, lines) = count_lines(&mut file)?;
         let mut log = Self {
@@ -121,6 +122,11 @@ impl Segments {
         (durable, result)
     }
 
+    /// Where it is.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn prepare(&mut self) -> io::Result<()> {
         if !self.is_in_place()? {
             return self.begin_anew();
@@ -159,7 +165,8 @@ impl Segments {
     fn begin_anew(&mut self) -> io::Result<()> {
         // Perhaps the lock's file is still there, and this process would wait for itself.
         self.lock.unlock()?;
-        let opened = match (Self::open(&self.folder, self.segment_bytes), self.folder.parent()) {
+        let opened = Self::open(&self.folder, self.segment_bytes, self.next_sequence);
+        let opened = match (opened, self.folder.parent()) {
             (Err(OpenError::Locked), Some(logs)) => Self::open_free(logs, self.segment_bytes),
             (opened, _) => opened,
         };

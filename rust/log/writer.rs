@@ -166,7 +166,9 @@ impl<'q> Writer<'q> {
         while !self.lines.is_empty() {
             let (durable, result) = self.segments.append(&self.lines);
             self.lines.drain(..durable.bytes);
-            self.queue.note_outcome(result.as_ref().err().map(ToString::to_string));
+            let place = self.segments.folder().display();
+            let failure = result.as_ref().err().map(|error| format!("{place}: {error}"));
+            self.queue.note_outcome(failure);
             self.queue.note_written(durable.lines);
             if result.is_ok() {
                 pause = FIRST_RETRY;

@@ -25,7 +25,10 @@ from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.addresses import NETWORK
 from msys_track.signing.settings import DkimSettings
+from msys_track.sinks.file import FileSettings
+from msys_track.sinks.store.settings import StoreSettings
 from msys_track.spool.settings import SpoolSettings
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
 
 
@@ -50,6 +53,12 @@ class Configuration:
     metrics: MetricsSettings
     tracker: TrackerSettings | None
     events: EventsSettings
+    tracking_domains: frozenset[str]
+    """Those of all scopes; links that policy or a header gives another one lead elsewhere."""
+    classification: ClassificationSettings
+    store: StoreSettings
+    files: Mapping[str, FileSettings]
+    """Of each `[file.NAME]` by its name."""
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
     document: Document = field(repr=False)
@@ -71,6 +80,7 @@ class Configuration:
             "client": {str(network): each for network, each in rules.clients.items()},
             "user": rules.users,
             "dkim": self.dkim,
+            "file": self.files,
         }
 
 
@@ -156,6 +166,14 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         metrics=MetricsSettings(**values[MetricsSettings]),
         tracker=TrackerSettings(**values[TrackerSettings]) if has_tracker else None,
         events=EventsSettings(**values[EventsSettings]),
+        tracking_domains=frozenset(
+            stanza.options["tracking_domain"]
+            for stanza in reading.stanzas.values()
+            if "tracking_domain" in stanza.options
+        ),
+        classification=ClassificationSettings(**values[ClassificationSettings]),
+        store=StoreSettings(**values[StoreSettings]),
+        files={name: FileSettings(**each) for name, each in reading.families["file"].items()},
         notices=document.notices,
         document=document,
     )

@@ -168,10 +168,10 @@ class PlainHitLog:
         try:
             self._write_batches()
         finally:
+            self._writer.close()
             with self._changed:
                 self._has_ended = True
                 self._changed.notify_all()
-            self._writer.close()
 
     def _write_batches(self) -> None:
         pause = _FIRST_RETRY_SECONDS

@@ -74,9 +74,14 @@ def write_hit(  # noqa: PLR0913, PLR0917 - what is known of a hit
 
 
 def truncate_address(address: str | None) -> str | None:
-    """Return the network that an address is in: /24, or /48 of IPv6; None for what is none."""
+    """Return the network that an address is in: /24, or /48 of IPv6; None for what is none.
+
+    An address with a zone is none: it means something on one machine only.
+    """
     try:
         ip = ip_address(address or "")
     except ValueError:
+        return None
+    if "%" in str(ip):
         return None
     return str(ip_network((ip, _KEPT_BITS[ip.version]), strict=False).network_address)

@@ -49,8 +49,11 @@ def read_end(folder: Path) -> tuple[int, int]:
 
 
 def _find_segments(folder: Path) -> Iterator[int]:
-    if not folder.is_dir():
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
         return
-    for path in folder.iterdir():
-        if path.suffix == _SUFFIX and len(path.stem) == _DIGITS and path.stem.isdecimal():
-            yield int(path.stem)
+    for name in names:
+        digits = name.removesuffix(_SUFFIX)
+        if len(digits) == _DIGITS and digits != name and digits.isdecimal():
+            yield int(digits)

@@ -110,7 +110,7 @@ class LogWriter:
         except BlockingIOError as error:
             raise LogLockedError(f"{self._folder}: another process writes this log") from error
         segments = list_segments(self._folder)
-        first = segments[-1] if segments else 1
+        first = segments[-1] if segments else self.next_sequence
         self._open_segment(first)
         self._length, lines = _count_lines(self._file)
         self._is_dirty = True

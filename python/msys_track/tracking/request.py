@@ -5,15 +5,18 @@ it keeps a header's pieces until the last one has come, however many there are.
 """
 
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import httptools
 
 from msys_track.tracking.settings import TrackerSettings
 
+# A form of ours has two short fields.
+_MAX_FORM_BYTES: Final = 4_096
+
 
 class Request(NamedTuple):
-    """One request, its body read and discarded.
+    """One request, its body read; only the start of a POST's is kept.
 
     Attributes:
         method: As sent: `GET`, `HEAD`, …
@@ -21,6 +24,7 @@ class Request(NamedTuple):
         headers: Names in lower case, with their values, in order.
         keep_alive: Whether the client expects to send another.
         http_10: HTTP/1.0, where keeping the connection must be answered in words.
+        body: What was sent with a POST, as far as a form of ours goes.
     """
 
     method: bytes
@@ -28,6 +32,7 @@ class Request(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...]
     keep_alive: bool
     http_10: bool
+    body: bytes = b""
 
     def values(self, name: bytes) -> list[bytes]:
         """Return the values of one header, given in lower case, in the order of its lines."""
@@ -58,6 +63,7 @@ class RequestReader:
         self._headers: list[tuple[bytes, bytes]] = []
         self._header_bytes = 0
         self._body_bytes = 0
+        self._form = b""
         self._fed_bytes = 0
         self.refused: HTTPStatus | None = None
         self.finished = False
@@ -93,6 +99,7 @@ class RequestReader:
         self._headers = []
         self._header_bytes = 0
         self._body_bytes = 0
+        self._form = b""
         # Only whole reads can be counted: the one that a request begins in is not, the next are.
         self._fed_bytes = 0
 
@@ -138,8 +145,10 @@ class RequestReader:
             self._complete(request._replace(keep_alive=False))
 
     def on_body(self, body: bytes) -> None:
-        """Called by the parser: a piece of the body, which is not used."""
+        """Called by the parser: a piece of the body."""
         self._body_bytes += len(body)
+        if self._request is not None and self._request.method == b"POST":
+            self._form += body[: _MAX_FORM_BYTES - len(self._form)]
         if self._body_bytes > self._settings.max_body_bytes:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
@@ -147,7 +156,7 @@ class RequestReader:
         """Called by the parser: the request is whole."""
         self.in_request = False
         if self._request is not None:
-            self._complete(self._request)
+            self._complete(self._request._replace(body=self._form))
 
     def _complete(self, request: Request) -> None:
         if self.finished:

@@ -25,6 +25,7 @@ from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.addresses import NETWORK
 from msys_track.signing.settings import DkimSettings
+from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
 
@@ -50,6 +51,8 @@ class Configuration:
     metrics: MetricsSettings
     tracker: TrackerSettings | None
     events: EventsSettings
+    webhooks: Mapping[str, WebhookSettings]
+    """Of each `[webhook.NAME]` by its name, and of those in Momentum's `webhooks.json`."""
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
     document: Document = field(repr=False)
@@ -71,6 +74,11 @@ class Configuration:
             "client": {str(network): each for network, each in rules.clients.items()},
             "user": rules.users,
             "dkim": self.dkim,
+            "webhook": {
+                name: each
+                for name, each in self.webhooks.items()
+                if ("webhook", name) in self.document.places
+            },
         }
 
 
@@ -153,6 +161,12 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         metrics=MetricsSettings(**values[MetricsSettings]),
         tracker=TrackerSettings(**values[TrackerSettings]) if has_tracker else None,
         events=EventsSettings(**values[EventsSettings]),
+        webhooks={
+            **{
+                name: WebhookSettings(**each) for name, each in reading.families["webhook"].items()
+            },
+            **reading.webhooks,
+        },
         notices=document.notices,
         document=document,
     )

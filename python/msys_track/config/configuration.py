@@ -27,6 +27,7 @@ from msys_track.settings.addresses import NETWORK
 from msys_track.signing.settings import DkimSettings
 from msys_track.sinks.file import FileSettings
 from msys_track.sinks.store.settings import StoreSettings
+from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
@@ -59,6 +60,8 @@ class Configuration:
     store: StoreSettings
     files: Mapping[str, FileSettings]
     """Of each `[file.NAME]` by its name."""
+    webhooks: Mapping[str, WebhookSettings]
+    """Of each `[webhook.NAME]` by its name, and of those in Momentum's `webhooks.json`."""
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
     document: Document = field(repr=False)
@@ -81,6 +84,11 @@ class Configuration:
             "user": rules.users,
             "dkim": self.dkim,
             "file": self.files,
+            "webhook": {
+                name: each
+                for name, each in self.webhooks.items()
+                if ("webhook", name) in self.document.places
+            },
         }
 
 
@@ -174,6 +182,12 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         classification=ClassificationSettings(**values[ClassificationSettings]),
         store=StoreSettings(**values[StoreSettings]),
         files={name: FileSettings(**each) for name, each in reading.families["file"].items()},
+        webhooks={
+            **{
+                name: WebhookSettings(**each) for name, each in reading.families["webhook"].items()
+            },
+            **reading.webhooks,
+        },
         notices=document.notices,
         document=document,
     )

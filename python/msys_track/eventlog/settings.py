@@ -44,5 +44,18 @@ class EventsSettings:
         float, Key(SECONDS, "how long stopping waits for events to be stored")
     ] = 10.0
 
+    webhooks_json: Annotated[
+        Path | None,
+        Key(
+            FILE_NAME,
+            "Momentum's file of webhooks; each is one more beside `[webhook.NAME]`",
+            example="webhooks.json",
+            unset="none",
+        ),
+    ] = None
+    webhooks_json_allow_private: Annotated[
+        bool, Key(SWITCH, "allow addresses in it that are not on the public internet")
+    ] = False
+
     def __post_init__(self) -> None:
         check_settings(self, "events: ")

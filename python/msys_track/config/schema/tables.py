@@ -24,6 +24,7 @@ from msys_track.settings.secrets import SECRET
 from msys_track.signing.settings import DOMAIN, DkimSettings
 from msys_track.sinks.file import FileSettings
 from msys_track.sinks.store.settings import StoreSettings
+from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
@@ -128,6 +129,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "client": Family(NETWORK, list_keys(ClientSettings), "10.0.0.0/8"),
     "user": Family(NAME, list_keys(LimitSettings), "shop"),
     "file": Family(SINK_NAME, list_keys(FileSettings), "day"),
+    "webhook": Family(SINK_NAME, list_keys(WebhookSettings), "shop"),
 }
 
 NESTED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -154,6 +156,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "client": "How much the clients of one network may send.",
     "user": "How much one user of AUTH may send.",
     "file": "A file that events are written to, a line each.",
+    "webhook": "A URL that events are posted to, as SparkPost does.",
     "listen": "An address that mail comes in at.",
     "peer": "Clients of one network.",
     "pathway": "Mail that a scope or policy puts on this pathway.",

@@ -13,7 +13,7 @@ use crate::smtp::data::{BareNewline, find_end, stuff, unstuff};
 use crate::stream;
 use crate::text::{self, Flow};
 use crate::token::{
-    Claims, Engagement, Kind, LinkClaims, LinkPart, Position, RecipientType, laws,
+    Claims, Engagement, Kind, LinkClaims, LinkPart, Position, Privacy, RecipientType, laws,
 };
 
 /// Splits off the bytes that stand for the options of a run; those that are missing are zero.
@@ -196,6 +196,7 @@ pub fn token(data: &[u8]) {
         initial_pixel: is_set(option, 7),
         amp_enabled: is_set(option, 0),
         transactional: is_set(option, 1),
+        privacy: Privacy::Full,
     };
     let chance = usize::try_from(number >> 8).unwrap_or_default();
     laws::check_claims(&Claims { engagement, link }, chance);

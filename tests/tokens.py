@@ -17,7 +17,7 @@ from msys_track.keys.ring import Claims, Engagement, KeyRing
 _FLAGS = ("open_tracking", "click_tracking", "initial_pixel", "amp_enabled", "transactional")
 _ENGAGEMENT = (
     "message_id", "transmission_id", "injected_at", "expires_at", "customer_id", "subaccount_id",
-    "recipient", "recipient_type", "campaign_id", "metadata", "tags", *_FLAGS,
+    "recipient", "recipient_type", "campaign_id", "metadata", "tags", "privacy", *_FLAGS,
 )  # fmt: skip
 _LINK = ("kind", "target", "link_name", "link_number", "link_part")
 
@@ -32,17 +32,17 @@ def list_fields(claims: Claims) -> dict[str, Any]:
 # Vectors
 
 _FOLDER = Path(__file__).parent / "vectors"
-_TABLES, _POSITIONS = (
+_TABLES, _POSITIONS, _PRIVACY = (
     tomllib.loads((_FOLDER / name).read_text("utf-8"))
-    for name in ("tokens.toml", "positions.toml")
+    for name in ("tokens.toml", "positions.toml", "privacy.toml")
 )
 
 KEYS: Mapping[int, bytes] = {
     table["id"]: bytes.fromhex(table["secret"]) for table in _TABLES["key"]
 }
-TOKENS: list[dict[str, Any]] = _TABLES["token"] + _POSITIONS["token"]
+TOKENS: list[dict[str, Any]] = _TABLES["token"] + _POSITIONS["token"] + _PRIVACY["token"]
 OPENS: list[dict[str, Any]] = _TABLES["opens"] + _POSITIONS["opens"]
-REFUSED: list[dict[str, Any]] = _TABLES["refused"]
+REFUSED: list[dict[str, Any]] = _TABLES["refused"] + _PRIVACY["refused"]
 
 _ABSENT: Mapping[str, Any] = {
     **dict.fromkeys(["transmission_id", "injected_at", "lifetime", "customer_id"], 0),
@@ -50,6 +50,7 @@ _ABSENT: Mapping[str, Any] = {
     **dict.fromkeys(["subaccount_id", "campaign_id", "metadata"]),
     **dict.fromkeys(_FLAGS, False),
     "recipient_type": "to",
+    "privacy": "full",
     "tags": [],
 }
 _NO_CLAIMS = {"what", "key", "claims", "path"}
@@ -126,6 +127,7 @@ def claims(draw: st.DrawFn) -> Claims:
         campaign_id=draw(st.none() | _TEXTS),
         metadata=draw(st.none() | _TEXTS),
         tags=draw(st.lists(_TEXTS, max_size=4)),
+        privacy=draw(st.sampled_from(["full", "truncated", "aggregate"])),
         **{name: draw(st.booleans()) for name in _FLAGS},
     )
     number, part = draw(st.just((None, None)) | st.tuples(_POSITIVE_32, _PARTS))

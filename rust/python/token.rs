@@ -29,7 +29,7 @@ impl Engagement {
         *, message_id, recipient, injected_at, expires_at, customer_id, transmission_id=0,
         recipient_type="to", campaign_id=None, metadata=None, tags=vec![], subaccount_id=None,
         open_tracking=false, click_tracking=false, initial_pixel=false, amp_enabled=false,
-        transactional=false
+        transactional=false, privacy="full"
     ))]
     fn new(
         message_id: String,
@@ -48,6 +48,7 @@ impl Engagement {
         initial_pixel: bool,
         amp_enabled: bool,
         transactional: bool,
+        privacy: &str,
     ) -> PyResult<Self> {
         let lifetime_seconds = expires_at
             .checked_sub(injected_at)
@@ -69,6 +70,7 @@ impl Engagement {
             initial_pixel,
             amp_enabled,
             transactional,
+            privacy: privacy.parse().map_err(value_error)?,
         })))
     }
 
@@ -152,6 +154,11 @@ impl Engagement {
         self.0.transactional
     }
 
+    #[getter]
+    fn privacy(&self) -> &'static str {
+        self.0.privacy.name()
+    }
+
     /// Names the copy; who reads it and what the sender says of them stay out of logs.
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let token::Engagement { transmission_id, injected_at, customer_id, .. } = &*self.0;
@@ -184,6 +191,7 @@ impl Engagement {
         arguments.set_item("initial_pixel", self.initial_pixel())?;
         arguments.set_item("amp_enabled", self.amp_enabled())?;
         arguments.set_item("transactional", self.transactional())?;
+        arguments.set_item("privacy", self.privacy())?;
         Ok((PyTuple::empty(py), arguments))
     }
 }

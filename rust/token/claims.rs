@@ -1,6 +1,6 @@
 //! What a token says: plain values, so that the format can change without its users.
 //!
-//! The order of [`Kind`], [`LinkPart`] and [`RecipientType`] is part of the format: a value's place
+//! The order of [`Kind`], [`LinkPart`], [`RecipientType`] and [`Privacy`] is part of the format: a value's place
 //! is its number.
 
 use std::num::NonZero;
@@ -55,6 +55,8 @@ pub struct Engagement {
     pub amp_enabled: bool,
     /// Whether the message is transactional.
     pub transactional: bool,
+    /// What may be recorded of the reader.
+    pub privacy: Privacy,
 }
 
 impl Engagement {
@@ -132,6 +134,18 @@ names! {
         Bcc = "bcc",
         /// A copy for the sender's records.
         Archive = "archive",
+    }
+}
+
+names! {
+    /// What the events of a copy's links may keep of their reader.
+    Privacy {
+        /// All that is known.
+        Full = "full",
+        /// The address only as far as its network.
+        Truncated = "truncated",
+        /// Nothing that tells one reader from another.
+        Aggregate = "aggregate",
     }
 }
 

@@ -7,7 +7,9 @@
 use std::borrow::Cow;
 use std::num::NonZero;
 
-use super::claims::{Claims, Engagement, Kind, LinkClaims, LinkPart, Position, RecipientType};
+use super::claims::{
+    Claims, Engagement, Kind, LinkClaims, LinkPart, Position, Privacy, RecipientType,
+};
 use super::path::Route;
 use super::{packed, varint};
 use crate::link::sublink::Sublink;
@@ -30,7 +32,9 @@ const HAS_METADATA: u64 = 1 << 9;
 const HAS_SUBACCOUNT: u64 = 1 << 10;
 const HAS_TAGS: u64 = 1 << 11;
 const HAS_EXTENSIONS: u64 = 1 << 12;
-const KNOWN_FLAGS: u64 = (1 << 13) - 1;
+// Bits 13 and 14 are the privacy: a reader that does not know it must not make an event.
+const PRIVACY_SHIFT: u32 = 13;
+const KNOWN_FLAGS: u64 = (1 << 15) - 1;
 
 /// More bytes than the numbers of most engagement blocks have.
 const ENGAGEMENT_NUMBERS: usize = 48;
@@ -309,7 +313,8 @@ fn flags(engagement: &Engagement, metadata: Option<&str>, text_id: bool) -> u64 
         (!engagement.tags.is_empty(), HAS_TAGS),
     ];
     let set = bits.iter().filter(|(is_set, _)| *is_set).fold(0, |flags, (_, bit)| flags | bit);
-    set | u64::from(recipient_type) << RECIPIENT_TYPE_SHIFT
+    let privacy = number_of(Privacy::ALL, &engagement.privacy);
+    set | u64::from(recipient_type) << RECIPIENT_TYPE_SHIFT | u64::from(privacy) << PRIVACY_SHIFT
 }
 
 /// The place of a value among all of its type: its number in a token.
@@ -378,6 +383,7 @@ impl<'p> ClaimsReader<'p> {
             initial_pixel: has(INITIAL_PIXEL),
             amp_enabled: has(AMP_ENABLED),
             transactional: has(TRANSACTIONAL),
+            privacy: of_number(Privacy::ALL, flags >> PRIVACY_SHIFT & 3)?,
         };
         let position = self.when(has(HAS_EXTENSIONS), Self::extensions)?.flatten();
         Ok((engagement, position))

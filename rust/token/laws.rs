@@ -1,6 +1,6 @@
 //! Laws that hold for any claims and any bytes, checked by the property tests and by `fuzzing`.
 
-use super::{Claims, EncodedEngagement, EncodedLink, Engagement, KeyRing, RecipientType};
+use super::{Claims, EncodedEngagement, EncodedLink, Engagement, KeyRing, Privacy, RecipientType};
 
 /// A ring of one key, for tests.
 pub(crate) fn ring() -> Option<KeyRing> {
@@ -26,6 +26,7 @@ pub(crate) fn engagement() -> Engagement {
         initial_pixel: true,
         amp_enabled: false,
         transactional: false,
+        privacy: Privacy::Full,
     }
 }
 

@@ -16,7 +16,9 @@ mod path;
 mod seal;
 mod varint;
 
-pub use claims::{Claims, Engagement, Kind, LinkClaims, LinkPart, Position, RecipientType};
+pub use claims::{
+    Claims, Engagement, Kind, LinkClaims, LinkPart, Position, Privacy, RecipientType,
+};
 pub use encoding::{ClaimsError, EncodedEngagement, EncodedLink};
 pub use path::Route;
 pub use seal::{KeyRing, KeyRingError, OpenError, SealError, Sealer};

@@ -28,6 +28,7 @@ fn engagement() -> Engagement {
         initial_pixel: false,
         amp_enabled: false,
         transactional: false,
+        privacy: Privacy::Full,
     }
 }
 
@@ -231,13 +232,14 @@ prop_compose! {
         metadata in option::of(word()),
         tags in prop::collection::vec(word(), 0..4),
         bits: [bool; 5],
+        privacy in prop::sample::select(Privacy::ALL),
     ) -> Engagement {
         let [open_tracking, click_tracking, initial_pixel, amp_enabled, transactional] = bits;
         Engagement {
             message_id, subaccount_id, customer_id, recipient, recipient_type, campaign_id,
             metadata, tags, open_tracking, click_tracking, initial_pixel, amp_enabled,
             transactional, transmission_id: numbers.0, injected_at: numbers.1.into(),
-            lifetime_seconds: numbers.2.into(),
+            lifetime_seconds: numbers.2.into(), privacy,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::*;
 const VECTORS: &str = concat!(
     include_str!("../../tests/vectors/tokens.toml"),
     include_str!("../../tests/vectors/positions.toml"),
+    include_str!("../../tests/vectors/privacy.toml"),
 );
 
 /// One `[[table]]`; values as they stand in their file.
@@ -65,6 +66,7 @@ impl Table {
             initial_pixel: self.flag("initial_pixel"),
             amp_enabled: self.flag("amp_enabled"),
             transactional: self.flag("transactional"),
+            privacy: self.word("privacy").unwrap_or(Privacy::Full),
         };
         let link = LinkClaims {
             kind: self.word("kind").unwrap(),

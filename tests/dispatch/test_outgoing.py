@@ -55,6 +55,11 @@ OPTIONS = {
     "off": TrackingOptions(),
     "off, options stripped": TrackingOptions(strip_text_options=True, keep_x_msys_api=True),
     "escapes taken back": replace(ON, unescape_curly_macros=True),
+    "readers not told apart": replace(ON, privacy="aggregate"),
+    "fields of its own": replace(
+        ON, add_message_id=True, list_unsubscribe="one-click", click_tracking_scheme="https"
+    ),
+    "fields of its own, off": TrackingOptions(add_message_id=True),
 }
 CC = {"cc": ["cc@x.test"], "bcc": ["bcc@x.test"], "archive": ["archive@x.test"]}
 

@@ -65,6 +65,10 @@ ATTRIBUTES = [
     Attribute("strip_text_options", False, SWITCH),
     Attribute("unescape_curly_macros", False, SWITCH),
     Attribute("pixel_placeholder", "", ("<!-- pixel -->",)),
+    Attribute("add_message_id", False, SWITCH),
+    Attribute("list_unsubscribe", "off", ("one-click", "off")),
+    Attribute("list_unsubscribe_mailto", "", ("leave@example.com",)),
+    Attribute("privacy", "full", ("truncated", "aggregate"), ("truncated", "full")),
 ]
 VARIABLES = {
     "tracking_link_expiry_seconds": "smtpapi_tracking_link_expiry",

@@ -14,6 +14,7 @@ from msys_track.config.loops import find_loops
 from msys_track.config.problems import ConfigurationError, Problem
 from msys_track.config.reading import Reading, Server
 from msys_track.config.schema.tables import TopLevel
+from msys_track.eventlog.settings import EventsSettings
 from msys_track.injection.access.faults import find_faults
 from msys_track.injection.access.settings import AccessSettings, ClientSettings, LimitSettings
 from msys_track.injection.metrics_settings import MetricsSettings
@@ -48,10 +49,18 @@ class Configuration:
     spool: SpoolSettings
     metrics: MetricsSettings
     tracker: TrackerSettings | None
+    events: EventsSettings
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
     document: Document = field(repr=False)
     """Says where a key stands, and what it is called there."""
+
+    @property
+    def events_folder(self) -> Path | None:
+        """Where events are logged; None where neither a folder nor a store is named."""
+        if self.events.folder is not None or self.tracker is None:
+            return self.events.folder
+        return self.tracker.store.with_name(f"{self.tracker.store.name}.d")
 
     @property
     def families(self) -> Mapping[str, Mapping[str, Any]]:
@@ -143,6 +152,7 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         ),
         metrics=MetricsSettings(**values[MetricsSettings]),
         tracker=TrackerSettings(**values[TrackerSettings]) if has_tracker else None,
+        events=EventsSettings(**values[EventsSettings]),
         notices=document.notices,
         document=document,
     )

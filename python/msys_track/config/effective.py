@@ -168,6 +168,7 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
         ("spool",): (configuration.proxy and configuration.spool,),
         ("metrics",): (configuration.proxy and configuration.metrics,),
         ("tracker",): (configuration.tracker,),
+        ("events",): (configuration.events_folder and configuration.events,),
     }
     keys: dict[KeyPath, Mapping[str, Key]] = {(): TOP}
     keys |= {(name,): its for name, its in TABLES.items()}

@@ -27,6 +27,7 @@ from msys_track.config.schema.tables import (
 )
 from msys_track.config.scopes import ScopeStanza
 from msys_track.errors import describe_os_error
+from msys_track.eventlog.settings import EventsSettings
 from msys_track.injection.access.settings import AccessSettings
 from msys_track.injection.access.users import fold_name
 from msys_track.injection.metrics_settings import MetricsSettings
@@ -48,10 +49,15 @@ SERVERS: Final[tuple[Server, ...]] = ("proxy", "tracker")
 _SINGLE: Final = (
     TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
     MetricsSettings,
-    TrackerSettings,
+    TrackerSettings, EventsSettings,
 )  # fmt: skip
 # The server that makes the file or folder which a key of these names.
-_MADE_BY: Final[Mapping[type, Server]] = {SpoolSettings: "proxy", TrackerSettings: "tracker"}
+_MADE_BY: Final[Mapping[type, Server]] = {
+    SpoolSettings: "proxy",
+    TrackerSettings: "tracker",
+    EventsSettings: "tracker",
+}
+_FOLDERS: Final = (SpoolSettings, EventsSettings)
 
 
 class Reading:
@@ -204,7 +210,7 @@ class Reading:
         elif key.settings not in _MADE_BY:
             self._find_file_of_proxy(path, key, name)
         elif self._server in (None, _MADE_BY[key.settings]):
-            is_folder = key.settings is SpoolSettings
+            is_folder = key.settings in _FOLDERS
             # Another user may run that server, which reports what it can't open.
             with suppress(PermissionError):
                 if is_folder != file.is_dir() and file.exists():

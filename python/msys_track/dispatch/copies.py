@@ -10,7 +10,7 @@ from msys_track.dispatch.message import OpenedMessage
 from msys_track.dispatch.prepared import list_notices
 from msys_track.dispatch.recipients import Reader
 from msys_track.errors import RewriteError
-from msys_track.keys.ring import KeyRing
+from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 from msys_track.logs import event_logger
 from msys_track.options.resolve import Resolved
 from msys_track.reasons import Reason
@@ -137,22 +137,34 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
         now: the injection time in Unix seconds.
         blind: whose blind copies they are, if they are.
     """
-    inserted = message.insert_readers(blind)
+    ids = [message.choose_message_id(resolved) for _ in readers]
+    inserted = [
+        message.insert_fields(blind, resolved, each[0], message_id, now)
+        for each, message_id in zip(readers, ids, strict=True)
+    ]
     if not resolved.is_tracked and not resolved.strip_text_options.value:
         reason = Reason.TRACKING_OFF
-        return [_leave_untracked(message, each, resolved, reason, inserted) for each in readers]
+        return [
+            _leave_untracked(message, each, resolved, reason, lines)
+            for each, lines in zip(readers, inserted, strict=True)
+        ]
     urls = make_urls(resolved)
     plan = message.find_plan(resolved)
     has_amp = plan is not None and plan.has_amp and makes_amp_urls(resolved)
     engagements = [
         make_engagement(
-            resolved, each[0], now=now, transmission_id=message.transmission_id, has_amp=has_amp
+            resolved,
+            each[0],
+            now=now,
+            transmission_id=message.transmission_id,
+            has_amp=has_amp,
+            message_id=message_id,
         )
-        for each in readers
+        for each, message_id in zip(readers, ids, strict=True)
     ]
     if plan is not None:
         try:
-            all_rendered = plan.render_all(keys, engagements, urls, inserted)
+            all_rendered = _render_all(plan, keys, engagements, urls, inserted)
             if not resolved.is_tracked:
                 return [
                     Copy(
@@ -184,7 +196,26 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
         except RewriteError:
             log.exception("message.rewrite_failed", step="render")
     reason = Reason.CORE_FAILURE
-    return [_leave_untracked(message, each, resolved, reason, inserted) for each in readers]
+    return [
+        _leave_untracked(message, each, resolved, reason, lines)
+        for each, lines in zip(readers, inserted, strict=True)
+    ]
+
+
+def _render_all(
+    plan: Plan,
+    keys: KeyRing,
+    engagements: Sequence[Engagement],
+    urls: TrackedUrls,
+    inserted: Sequence[Sequence[tuple[int, bytes]]],
+) -> Sequence[Rendered]:
+    """Render each copy; all at once where all have the same lines inserted."""
+    if all(lines == inserted[0] for lines in inserted):
+        return plan.render_all(keys, engagements, urls, inserted[0])
+    return [
+        plan.render(keys, engagement, urls, lines)
+        for engagement, lines in zip(engagements, inserted, strict=True)
+    ]
 
 
 def _leave_untracked(

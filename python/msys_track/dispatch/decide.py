@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from msys_track.dispatch.edition import Source
 from msys_track.dispatch.message import OpenedMessage
+from msys_track.dispatch.own_fields import adds_fields
 from msys_track.dispatch.recipients import Reader
 from msys_track.options.resolve import Resolved
 from msys_track.smtpapi.mailbox import Mailbox
@@ -77,7 +78,8 @@ def decide_copies(
     shared: dict[tuple[bool, str | None], tuple[Resolved, list[Reader]]] = {}
 
     def decide(readers: Sequence[Reader], resolved: Resolved, sender: str | None) -> None:
-        if resolved.is_tracked and message.find_plan(resolved) is not None:
+        is_tracked = resolved.is_tracked and message.find_plan(resolved) is not None
+        if is_tracked or adds_fields(resolved):
             own.append(CopyDecision(tuple(readers), resolved, source, None, sender))
         else:
             key = resolved.keep_x_msys_api.value, sender

@@ -89,7 +89,7 @@ def _change(
     if change.value is not None and change.how == "prepend":
         return text + message
     if not lines:
-        return _insert(message, _find_end(message), text, eol) if text else message
+        return _insert(message, find_end(message), text, eol) if text else message
     if change.how == "append" and text:
         offset, length = lines[-1]
         return _insert(message, offset + length, text, eol)
@@ -107,7 +107,7 @@ def _insert(message: bytes, at: int, text: bytes, eol: bytes) -> bytes:
     return before + text + message[at:]
 
 
-def _find_end(message: bytes) -> int:
+def find_end(message: bytes) -> int:
     """Find where the fields that the message begins with end."""
     at = 0
     while (field := _FIELD.match(message, at)) is not None and field.end() > at:

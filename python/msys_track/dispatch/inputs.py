@@ -11,6 +11,7 @@ from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 from msys_track.options.resolve import Resolved
 from msys_track.rewriting.engine import Engine
 from msys_track.rewriting.recipe import PlainRecipe, Recipe
+from msys_track.rewriting.recipe import Reader as RecipeReader
 from msys_track.rewriting.rules import Rules
 
 # Many copies have the same few.
@@ -20,6 +21,11 @@ MAX_GROWTH_BYTES: Final = 8 << 20
 """How much longer than its message a tracked copy may be: 20,000 links of 400 bytes."""
 
 _ID_BYTES: Final = 10
+_HOUR: Final = 3600
+
+NO_MESSAGE_ID: Final = "0" * 2 * _ID_BYTES
+"""The id of copies that must not be told apart."""
+
 # Drawn for so many ids at once: a call of the system for each would cost more than the ids.
 _IDS_DRAWN: Final = 256
 _IDS: Final = struct.Struct(f"{_ID_BYTES}s" * _IDS_DRAWN)
@@ -78,15 +84,18 @@ def make_urls(resolved: Resolved) -> TrackedUrls:
     )
 
 
-def make_engagement(
+def make_engagement(  # noqa: PLR0913 - all that links say
     resolved: Resolved,
     reader: Reader,
     *,
     now: int,
     transmission_id: int = 0,
     has_amp: bool = False,
+    message_id: str | None = None,
 ) -> Engagement:
-    """Return what all links of a copy say; the copy's id is a new one.
+    """Return what all links of a copy say.
+
+    With `privacy = "aggregate"` that is the same for all mail of a campaign in an hour.
 
     Args:
         resolved: the options.
@@ -94,16 +103,21 @@ def make_engagement(
         now: the injection time in Unix seconds.
         transmission_id: the same for all copies of a message; 0 for none.
         has_amp: whether an AMP part of the message is tracked.
+        message_id: the copy's id; None: it gets a new one.
     """
+    name, reader_type, injected_at, own_id, all_id = make_recipe_reader(
+        resolved, reader, now, message_id or draw_message_id(), transmission_id
+    )
     return Engagement(
-        message_id=draw_message_id(),
-        transmission_id=transmission_id,
-        recipient=reader.address,
-        recipient_type=reader.type,
-        injected_at=now,
-        expires_at=now + resolved.tracking_link_expiry_seconds.value,
+        message_id=own_id,
+        transmission_id=all_id,
+        recipient=name,
+        recipient_type=reader_type,
+        injected_at=injected_at,
+        expires_at=injected_at + resolved.tracking_link_expiry_seconds.value,
         campaign_id=resolved.campaign_id.value,
-        metadata=resolved.metadata.value,
+        # Senders put ids of their readers there.
+        metadata=resolved.metadata.value if resolved.privacy.value != "aggregate" else None,
         tags=resolved.tags.value,
         customer_id=resolved.customer_id.value,
         subaccount_id=resolved.subaccount_id.value,
@@ -112,7 +126,17 @@ def make_engagement(
         initial_pixel=resolved.open_tracking.value and resolved.initial_open.value,
         amp_enabled=has_amp,
         transactional=resolved.transactional.value,
+        privacy=resolved.privacy.value,
     )
+
+
+def make_recipe_reader(
+    resolved: Resolved, reader: Reader, now: int, message_id: str, transmission_id: int
+) -> RecipeReader:
+    """Return whose copy it is and what tells it from others, as far as links may say that."""
+    if resolved.privacy.value == "aggregate":
+        return "", "to", now - now % _HOUR, NO_MESSAGE_ID, 0
+    return reader.address, reader.type, now, message_id, transmission_id
 
 
 def make_recipe(

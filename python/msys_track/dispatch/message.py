@@ -6,8 +6,14 @@ Here options and rewriting meet; neither knows the other.
 from collections.abc import Sequence
 from typing import Final, Self
 
-from msys_track.dispatch import recipients
-from msys_track.dispatch.inputs import draw_transmission_id, make_recipe, make_rules
+from msys_track.dispatch import own_fields, recipients
+from msys_track.dispatch.inputs import (
+    NO_MESSAGE_ID,
+    draw_message_id,
+    draw_transmission_id,
+    make_recipe,
+    make_rules,
+)
 from msys_track.dispatch.prepared import Preparer, list_notices
 from msys_track.errors import RewriteError
 from msys_track.logs import event_logger
@@ -42,6 +48,7 @@ class OpenedMessage:
         "_bcc_fields",
         "_cc_fields",
         "_fields",
+        "_given_id",
         "_own",
         "_plans",
         "_plans_of",
@@ -96,6 +103,7 @@ class OpenedMessage:
         self._plans_of: dict[int, tuple[Resolved, Plan | None]] = {}
         self._recipes: dict[int, tuple[Resolved, Recipe]] = {}
         self.message = message
+        self._given_id: str | None = own_fields.find_message_id(message, engine.header_fields)
         self.header = asked = self._prepared.header
         self.readers = to, cc, bcc, _ = recipients.list_readers(addresses, asked, others)
         self.has_one_copy = len(to) == 1 and not (cc or bcc)
@@ -200,6 +208,35 @@ class OpenedMessage:
         return recipients.list_insertions(
             self.message, self.header, blind, at=start, cc_fields=self._cc_fields
         )
+
+    def choose_message_id(self, resolved: Resolved) -> str:
+        """Return a copy's id: the one that the message brings along, or else a new one."""
+        if resolved.privacy.value == "aggregate":
+            return NO_MESSAGE_ID
+        return self._given_id or draw_message_id()
+
+    def insert_fields(
+        self,
+        blind: Mailbox | None,
+        resolved: Resolved,
+        reader: recipients.Reader,
+        message_id: str,
+        now: int,
+    ) -> list[tuple[int, bytes]]:
+        """List the header lines that one copy gets: its readers, and fields of its own."""
+        inserted = self.insert_readers(blind)
+        if own_fields.adds_fields(resolved):
+            inserted += own_fields.list_own_fields(
+                self.message,
+                resolved,
+                reader,
+                self._preparer.engine.header_fields,
+                self._preparer.keys,
+                message_id=message_id,
+                transmission_id=self.transmission_id,
+                now=now,
+            )
+        return inserted
 
     def edit_header(
         self, resolved: Resolved, inserted: Sequence[tuple[int, bytes]]

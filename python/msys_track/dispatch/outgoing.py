@@ -7,7 +7,7 @@ wants those renders the decision: `explain`, and the proxy's debug log.
 from typing import Final, NamedTuple
 
 from msys_track.dispatch.decide import CopyDecision, Decision
-from msys_track.dispatch.inputs import draw_message_id
+from msys_track.dispatch.inputs import make_recipe_reader
 from msys_track.dispatch.message import OpenedMessage
 from msys_track.dispatch.recipients import Reader
 from msys_track.errors import RewriteError
@@ -81,14 +81,15 @@ def _make_unsigned(copy: CopyDecision, now: int, message_id: str | None) -> Outg
     notices = opened.list_notices(resolved)
     if copy.notices:
         notices += copy.notices
-    message_id = message_id or draw_message_id()
+    message_id = message_id or opened.choose_message_id(resolved)
     try:
         made = _render(opened, copy, resolved, message_id, now)
     except RewriteError:
         log.exception("message.rewrite_failed", step="render")
         made = None
     if made is None:
-        edits = opened.edit_header(resolved, opened.insert_readers(copy.blind))
+        inserted = opened.insert_fields(copy.blind, resolved, copy.readers[0], message_id, now)
+        edits = opened.edit_header(resolved, inserted)
         return _pack(copy, opened.apply_edits(edits), Reason.CORE_FAILURE, notices)
     if made.lacks_metadata:
         notices += ("left_out_metadata",)
@@ -111,10 +112,10 @@ def _render(
     opened: OpenedMessage, copy: CopyDecision, resolved: Resolved, message_id: str, now: int
 ) -> WireCopy | None:
     """Return the copy, or None if its message can't be planned."""
-    address, reader_type = copy.readers[0]
-    reader = (address, reader_type, now, message_id, opened.transmission_id)
+    first = copy.readers[0]
+    reader = make_recipe_reader(resolved, first, now, message_id, opened.transmission_id)
     recipe = opened.find_recipe(resolved)
-    inserted = opened.insert_readers(copy.blind)
+    inserted = opened.insert_fields(copy.blind, resolved, first, message_id, now)
     if opened.has_one_copy or not resolved.is_tracked:
         return recipe.rewrite(opened.message, reader, inserted)
     plan = opened.find_plan(resolved)

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 from msys_track.options import variables
 from msys_track.options.arguments import Arguments
 from msys_track.options.scopes import Scope
-from msys_track.options.tracking import ClickScheme, Scheme, SignedMail
+from msys_track.options.tracking import ClickScheme, Privacy, Scheme, SignedMail, Unsubscribe
 from msys_track.options.variables import IgnoredVariable, Lookup, Variables
 from msys_track.smtpapi.header import ApiHeader
 from msys_track.smtpapi.metadata import trim_metadata
@@ -88,6 +88,10 @@ class Resolved(NamedTuple):
     strip_text_options: Origin[bool] = Origin(value=False)
     unescape_curly_macros: Origin[bool] = Origin(value=False)
     pixel_placeholder: Origin[str] = Origin(value="")
+    privacy: Origin[Privacy] = Origin(value="full")
+    add_message_id: Origin[bool] = Origin(value=False)
+    list_unsubscribe: Origin[Unsubscribe] = Origin(value="off")
+    list_unsubscribe_mailto: Origin[str] = Origin(value="")
     transactional: Origin[bool] = Origin(value=False)
     campaign_id: Origin[str | None] = Origin(value=None)
     metadata: Origin[str | None] = Origin(value=None)

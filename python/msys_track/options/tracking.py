@@ -17,6 +17,8 @@ from msys_track.smtp.address import is_ipv6
 Scheme: TypeAlias = Literal["http", "https"]
 ClickScheme: TypeAlias = Literal["http", "https", "same"]
 SignedMail: TypeAlias = Literal["skip", "strip", "track"]
+Unsubscribe: TypeAlias = Literal["off", "one-click"]
+Privacy: TypeAlias = Literal["full", "truncated", "aggregate"]
 
 _MAX_HOST: Final = 253  # RFC 1035 section 2.3.4, without the root's dot
 _MAX_PATTERN: Final = 2_048
@@ -58,6 +60,14 @@ _PATTERN: Final = text(
     lambda value: 0 < len(value) <= _MAX_PATTERN and value.isprintable(),
     _PATTERNS,
     {"minLength": 1, "maxLength": _MAX_PATTERN},
+)
+_MAILBOX: Final = text(
+    # As it stands in a mailto URL (RFC 6068 section 2) and in a header field.
+    lambda value: (
+        re.fullmatch(r"(?:[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,253})?", value) is not None
+    ),
+    "a mail address such as unsubscribe@example.com, or none",
+    {"pattern": r"^([A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,253})?$"},
 )
 _PLACEHOLDER: Final = text(
     lambda value: len(value) <= _MAX_PLACEHOLDER,
@@ -215,6 +225,36 @@ class TrackingOptions:
             "text in the HTML, such as a comment, that the open pixel replaces; where it is not "
             "found, the pixel goes to the end",
         ),
+    ] = None
+
+    privacy: Annotated[
+        Privacy | None,
+        Key(
+            choice(*get_args(Privacy)),
+            "what events keep of their reader: all, the IP address only as far as its network, or "
+            "nothing that tells one reader from another",
+        ),
+    ] = None
+
+    add_message_id: Annotated[
+        bool | None,
+        Key(
+            SWITCH,
+            "add `X-SP-Message-ID` with the `message_id` of the copy's events, where the mail has "
+            "none",
+        ),
+    ] = None
+    list_unsubscribe: Annotated[
+        Unsubscribe | None,
+        Key(
+            choice(*get_args(Unsubscribe)),
+            "add `List-Unsubscribe` and `List-Unsubscribe-Post`, which the tracker answers; not "
+            "to transactional mail, or where the mail has one, or where links are `http`",
+        ),
+    ] = None
+    list_unsubscribe_mailto: Annotated[
+        str | None,
+        Key(_MAILBOX, "a mail address in `List-Unsubscribe` too, or none"),
     ] = None
 
     def __post_init__(self) -> None:

@@ -221,6 +221,7 @@ class PlainRecipe:
             initial_pixel=common.initial_pixel,
             amp_enabled=self._tracks_amp and plan.has_amp,
             transactional=common.transactional,
+            privacy=common.privacy,
         )
         return plan.render(self._keys, engagement, self._urls, insertions)
 

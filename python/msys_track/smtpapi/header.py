@@ -41,9 +41,11 @@ _KEYS: Final[Mapping[str, type]] = {
     "archive": list,
     EXTENSION: dict,
 }
-_EXTENSION_KEYS: Final[Mapping[str, type]] = {"recipients": dict}
+PRIVACY: Final = ("full", "truncated", "aggregate")
+_EXTENSION_KEYS: Final[Mapping[str, type]] = {"recipients": dict, "privacy": str}
 _RECIPIENT_KEYS: Final = {
-    key: _KEYS[key] for key in ("campaign_id", "metadata", "tags", "options")
+    **{key: _KEYS[key] for key in ("campaign_id", "metadata", "tags", "options")},
+    "privacy": str,
 }
 
 
@@ -69,6 +71,8 @@ class ApiHeader(NamedTuple):
     archive: tuple[Mailbox, ...] = ()
     ignored_keys: tuple[str, ...] = ()
     """Keys without effect here, as written; options as `options.name`. They may hold any text."""
+    privacy: str | None = None
+    """What events may keep of their reader, one of `PRIVACY`."""
     recipients: "Mapping[str, ApiHeader] | None" = None
     """What is asked for one recipient alone, by `Mailbox.identity`; None where nothing is."""
 
@@ -145,6 +149,7 @@ def _read_requests(members: dict[str, Any], keys: Mapping[str, type], path: str 
         (),
         (),
         (*ignored, *ignored_options),
+        _check_privacy(members, path) if "privacy" in keys else None,
         None,
     )
     return ApiHeader._make((*map(options.get, _OPTIONS_IN_USE), *rest))
@@ -185,8 +190,18 @@ def _read_extension(header: ApiHeader, extension: dict[str, Any]) -> ApiHeader:
         ignored += own.ignored_keys
         dropped_tags += own.dropped_tags
     return header._replace(
-        recipients=found or None, ignored_keys=tuple(ignored), dropped_tags=dropped_tags
+        recipients=found or None,
+        privacy=_check_privacy(extension, f"{EXTENSION}."),
+        ignored_keys=tuple(ignored),
+        dropped_tags=dropped_tags,
     )
+
+
+def _check_privacy(members: dict[str, Any], path: str) -> str | None:
+    privacy: str | None = members.get("privacy")
+    if privacy is not None and privacy not in PRIVACY:
+        raise refusals.not_a_word(f"{path}privacy", PRIVACY)
+    return privacy
 
 
 def _check_types(

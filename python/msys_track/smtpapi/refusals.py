@@ -4,6 +4,7 @@ A reply is one line of printable ASCII whatever the header holds. So no text of 
 break the line of the reply or fill a log.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from msys_track.errors import HeaderRefusedError
@@ -35,6 +36,11 @@ def not_json(fault: JsonError) -> HeaderRefusedError:
 def wrong_type(key: str, wanted: str) -> HeaderRefusedError:
     """The type of `key` is not `wanted`, which is a JSON type such as `json object`."""
     return make_refusal(f"X-MSYS-API '{key}' must be of type '{wanted}'")
+
+
+def not_a_word(key: str, allowed: Sequence[str]) -> HeaderRefusedError:
+    """`key` is none of the words that it may be."""
+    return make_refusal(f"X-MSYS-API '{key}' must be one of {', '.join(allowed)}")
 
 
 def campaign_too_long(max_bytes: int) -> HeaderRefusedError:

@@ -8,6 +8,7 @@ from msys_track.config.load import load
 from msys_track.config.problems import ConfigurationError
 from msys_track.config.schema.tables import TABLES
 from msys_track.errors import SettingsError
+from msys_track.eventlog.settings import EventsSettings
 from msys_track.injection.access.settings import AccessSettings
 from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
@@ -126,7 +127,7 @@ def test_every_setting_of_every_room_can_be_set_from_the_file() -> None:
     rooms = (
         TrackingOptions, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
         MetricsSettings,
-        TrackerSettings, PolicySettings,
+        TrackerSettings, EventsSettings, PolicySettings,
     )  # fmt: skip
     named = {(room, field.name) for room in rooms for field in fields(room)}
     assert settable == named | {(Scope, "pathway"), (Scope, "context")}

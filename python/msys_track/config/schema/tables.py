@@ -10,6 +10,7 @@ from typing import Annotated, Final, NamedTuple
 from msys_track.config.document import KeyPath
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER, SCOPE
 from msys_track.errors import KeyRingError
+from msys_track.eventlog.settings import EventsSettings
 from msys_track.injection.access.settings import AccessSettings, ClientSettings, LimitSettings
 from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
@@ -87,6 +88,7 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
     "spool": list_keys(SpoolSettings),
     "metrics": list_keys(MetricsSettings),
     "tracker": list_keys(TrackerSettings),
+    "events": list_keys(EventsSettings),
 }
 
 
@@ -138,6 +140,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "metrics": "The proxy's figures, over HTTP.",
     "spool": "Mail that waits on disk for the upstream, and is tried again.",
     "tracker": "Answers the links over HTTP: `msys-track tracker`.",
+    "events": "The log of events, from which they go to the store and the other sinks.",
     "upstream": "One of several servers to relay to, in place of `upstream` of `[proxy]`.",
     "dkim": "The key that signs mail from one domain.",
     "client": "How much the clients of one network may send.",

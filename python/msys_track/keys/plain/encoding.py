@@ -8,6 +8,7 @@ from msys_track.keys.plain import packed
 from msys_track.keys.plain.values import (
     KINDS,
     LINK_PARTS,
+    PRIVACY,
     RECIPIENT_TYPES,
     Claims,
     Engagement,
@@ -39,7 +40,8 @@ _HAS_METADATA: Final = 1 << 9
 _HAS_SUBACCOUNT: Final = 1 << 10
 _HAS_TAGS: Final = 1 << 11
 _HAS_EXTENSIONS: Final = 1 << 12
-_KNOWN_FLAGS: Final = (1 << 13) - 1
+_PRIVACY_SHIFT: Final = 13
+_KNOWN_FLAGS: Final = (1 << 15) - 1
 
 _SALT: Final = 1
 _POSITION: Final = 2
@@ -70,6 +72,7 @@ def encode_engagement(engagement: Engagement, *, with_metadata: bool = True) -> 
     flags = (
         sum(getattr(engagement, name) << bit for bit, name in enumerate(FLAGS))
         | RECIPIENT_TYPES.index(engagement.recipient_type) << _RECIPIENT_TYPE_SHIFT
+        | PRIVACY.index(engagement.privacy) << _PRIVACY_SHIFT
         | (raw_id is None) * _TEXT_ID
         | (engagement.campaign_id is not None) * _HAS_CAMPAIGN
         | (metadata is not None) * _HAS_METADATA
@@ -218,7 +221,8 @@ class _Reader:
 
     def read_engagement(self) -> tuple[Engagement, Position | None]:
         flags = self.read_number()
-        if flags & ~_KNOWN_FLAGS:
+        privacy = flags >> _PRIVACY_SHIFT & 3
+        if flags & ~_KNOWN_FLAGS or privacy >= len(PRIVACY):
             raise ClaimsError("an unknown flag is set")
         message_id = self.read_text() if flags & _TEXT_ID else self.take(_ID_BYTES).hex()
         transmission_id = self.read_number()
@@ -237,6 +241,7 @@ class _Reader:
             campaign_id=self.read_text() if flags & _HAS_CAMPAIGN else None,
             metadata=self.read_text() if flags & _HAS_METADATA else None,
             tags=self.read_tags() if flags & _HAS_TAGS else (),
+            privacy=PRIVACY[privacy],
             **{name: bool(flags >> bit & 1) for bit, name in enumerate(FLAGS)},
         )
         return engagement, self.read_extensions() if flags & _HAS_EXTENSIONS else None

@@ -17,6 +17,7 @@ Kind: TypeAlias = Literal[
     "link_unsubscribe",
 ]
 RecipientType: TypeAlias = Literal["to", "cc", "bcc", "archive"]
+Privacy: TypeAlias = Literal["full", "truncated", "aggregate"]
 LinkPart: TypeAlias = Literal["html", "text", "amp"]
 
 KINDS: Final[dict[Kind, Literal["f", "q", "u"]]] = {
@@ -32,6 +33,9 @@ KINDS: Final[dict[Kind, Literal["f", "q", "u"]]] = {
 """In the order of their numbers, with the first letter of their paths."""
 
 RECIPIENT_TYPES: Final[tuple[RecipientType, ...]] = ("to", "cc", "bcc", "archive")
+"""In the order of their numbers."""
+
+PRIVACY: Final[tuple[Privacy, ...]] = ("full", "truncated", "aggregate")
 """In the order of their numbers."""
 
 LINK_PARTS: Final[tuple[LinkPart, ...]] = ("html", "text", "amp")
@@ -64,11 +68,13 @@ class Engagement:
     initial_pixel: bool = False
     amp_enabled: bool = False
     transactional: bool = False
+    privacy: Privacy = "full"
 
     def __post_init__(self) -> None:
         if self.expires_at < self.injected_at:
             raise ValueError("expires_at is before injected_at")
         _check_word(self.recipient_type, RECIPIENT_TYPES)
+        _check_word(self.privacy, PRIVACY)
         for number, bits in (
             (self.transmission_id, 64),
             (self.injected_at, 64),

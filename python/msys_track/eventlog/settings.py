@@ -1,0 +1,44 @@
+"""Settings of the event log; every default is stated here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from msys_track.settings.key import Key, check_settings
+from msys_track.settings.kinds import COUNT, FILE_NAME, LARGE_BYTES, SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsSettings:
+    """Where events are logged, how many wait for the disk, and how long they are kept.
+
+    Raises:
+        SettingsError: a value that no log could work with.
+    """
+
+    folder: Annotated[
+        Path | None,
+        Key(
+            FILE_NAME,
+            "the folder of the event log, on a local disk",
+            example="events.sqlite.d",
+            unset="the store's name and `.d`",
+        ),
+    ] = None
+    # Those being written included; more are dropped and counted. About 1 KB each.
+    max_queued: Annotated[int, Key(COUNT, "events in memory")] = 200_000
+    batch_seconds: Annotated[
+        float, Key(SECONDS, "the longest that an event waits before it is written")
+    ] = 0.1
+    segment_bytes: Annotated[int, Key(LARGE_BYTES, "from this size on a new file is begun")] = (
+        64 << 20
+    )
+    keep_days: Annotated[
+        int, Key(COUNT, "for so long events stay in the log once all sinks have them")
+    ] = 7
+    close_timeout_seconds: Annotated[
+        float, Key(SECONDS, "how long stopping waits for events to be stored")
+    ] = 10.0
+
+    def __post_init__(self) -> None:
+        check_settings(self, "events: ")

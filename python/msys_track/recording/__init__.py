@@ -1,0 +1,1 @@
+"""Hits become events: classified, enriched, and logged once for all sinks."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import NoReturn
 
 import pytest
@@ -201,9 +202,13 @@ async def test_a_client_that_never_reads_is_dropped(start: Start, click_path: st
     await assert_serves(harness, click_path)
 
 
-async def test_one_connection_too_many_is_turned_away(start: Start, click_path: str) -> None:
+async def test_one_connection_too_many_is_turned_away_while_all_others_send(
+    start: Start, click_path: str
+) -> None:
     harness = await start(max_connections=2)
     held = [await harness.connect() for _ in range(2)]
+    for _, writer in held:
+        writer.write(b"GET / HT")
     await asyncio.sleep(0.05)
     answer = await harness.exchange(b"")
     assert answer.startswith(b"HTTP/1.1 503 ")
@@ -212,6 +217,53 @@ async def test_one_connection_too_many_is_turned_away(start: Start, click_path: 
         writer.close()
     await asyncio.sleep(0.05)
     await assert_serves(harness, click_path)
+
+
+async def test_idle_connections_lock_nobody_out(start: Start, click_path: str) -> None:
+    harness = await start(max_connections=20)
+    with capture_logs() as logs:
+        held = [await harness.connect() for _ in range(40)]
+        for _ in range(5):
+            await assert_serves(harness, click_path)
+    # The first ones, which were idle longest, have gone.
+    assert [await reader.read() for reader, _ in held[:20]] == [b""] * 20
+    assert harness.tracker.counters["refused_connections"] == 0
+    assert harness.tracker.counters["displaced_connections"] >= 21
+    (crowded,) = [each for each in logs if each["event"] == "tracker.crowded"]
+    assert (crowded["displaced"], crowded["refused"]) == (1, 0)
+
+
+async def test_requests_that_trickle_in_lock_nobody_out(
+    start: Start, click_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msys_track.tracking.connection._PATIENCE_SECONDS", 0.05)
+    harness = await start(max_connections=2)
+    for _ in range(2):
+        _, writer = await harness.connect()
+        writer.write(b"GET / HT")
+    await asyncio.sleep(0.1)
+    await assert_serves(harness, click_path)
+
+
+async def test_one_address_can_not_have_all_connections(start: Start, click_path: str) -> None:
+    harness = await start(max_connections_per_address=3)
+    first = await harness.connect()
+    await harness.connect()
+    await harness.connect()
+    await asyncio.sleep(0.02)
+    await assert_serves(harness, click_path)
+    assert await first[0].read() == b""
+    assert harness.tracker.connection_count <= 3
+
+
+async def test_a_front_server_may_have_as_many_connections_as_there_are(start: Start) -> None:
+    harness = await start(
+        max_connections_per_address=3, trusted_proxies=(ip_network("127.0.0.0/8"),)
+    )
+    for _ in range(10):
+        await harness.connect()
+    await asyncio.sleep(0.02)
+    assert harness.tracker.connection_count == 10
 
 
 async def test_a_defect_before_the_target_is_known_costs_one_connection(

@@ -314,7 +314,7 @@ async def test_closing_logs_what_the_tracker_did(harness: Harness, click_path: s
     with capture_logs() as logs:
         await harness.tracker.close()
     (closed,) = [entry for entry in logs if entry["event"] == "tracker.closed"]
-    counted = {"requests": 2, "clicks": 1, "not_found": 1}
+    counted = {"requests": 2, "clicks": 1, "not_found": 1, "cut_off": 0}
     logged = {"event": "tracker.closed", "log_level": "info"}
     assert closed == dict.fromkeys(TRACKER_COUNTERS, 0) | counted | logged
 

@@ -50,6 +50,8 @@ class Configuration:
     metrics: MetricsSettings
     tracker: TrackerSettings | None
     events: EventsSettings
+    tracking_domains: frozenset[str]
+    """Those of all scopes; links that policy or a header gives another one lead elsewhere."""
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
     document: Document = field(repr=False)
@@ -153,6 +155,11 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         metrics=MetricsSettings(**values[MetricsSettings]),
         tracker=TrackerSettings(**values[TrackerSettings]) if has_tracker else None,
         events=EventsSettings(**values[EventsSettings]),
+        tracking_domains=frozenset(
+            stanza.options["tracking_domain"]
+            for stanza in reading.stanzas.values()
+            if "tracking_domain" in stanza.options
+        ),
         notices=document.notices,
         document=document,
     )

@@ -92,6 +92,8 @@ class Reading:
         self._find_unused_upstream()
         if not self.faults and ("proxy",) in self._written:
             self._find_conflicts()
+        if not self.faults and "store" in self.values[TrackerSettings]:
+            self._find_conflicts_of_tracker()
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong, in the order in which it was found."""
@@ -312,6 +314,12 @@ class Reading:
                 here = ("upstream", name, error.field)
                 path = here if name else ("proxy", f"upstream_{error.field}")
                 self._add_fault(self._find_written_path(path), error.text)
+
+    def _find_conflicts_of_tracker(self) -> None:
+        try:
+            TrackerSettings(**self.values[TrackerSettings]).check_conflicts()
+        except ConflictError as error:
+            self._add_fault(self._find_written_path(("tracker", error.field)), error.text)
 
     # Faults
 

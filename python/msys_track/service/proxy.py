@@ -82,7 +82,7 @@ def supervise_proxy(
 
         return Plan(
             name="proxy",
-            workers=count_workers(settings),
+            workers=count_workers(settings.workers),
             addresses=settings.all_listens,
             drain_seconds=settings.drain_seconds,
             hang_seconds=settings.worker_timeout_seconds,

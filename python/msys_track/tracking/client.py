@@ -66,6 +66,12 @@ def find_client_address(
     return str(hop)
 
 
+def is_loopback(address: str | None) -> bool:
+    """Whether a client is on this machine; one without an address is, by a Unix socket."""
+    ip = None if address is None else parse_ip(address)
+    return ip is None or ip.is_loopback
+
+
 def _parse_address(text: str) -> IpAddress | None:
     port = _WITH_PORT.fullmatch(text)
     return parse_ip(text if port is None else port[1] or port[2])

@@ -5,7 +5,7 @@ The connection decides when it ends and who waits; `request.py` knows what a req
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import cast
@@ -13,7 +13,16 @@ from typing import cast
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.sinks.writer import EventWriter
-from msys_track.tracking.client import Client, decode_header, find_client_address
+from msys_track.smtp.address import parse_ip
+from msys_track.tracking.access_log import AccessLog
+from msys_track.tracking.client import (
+    Client,
+    decode_header,
+    find_client_address,
+    is_loopback,
+)
+from msys_track.tracking.crowd import Crowd, Member
+from msys_track.tracking.hosts import HOST_PATH, Hosts
 from msys_track.tracking.replies import Replies, Response, make_date_line
 from msys_track.tracking.request import Request, RequestReader
 from msys_track.tracking.routes import Outcome, Routes
@@ -22,21 +31,29 @@ from msys_track.tracking.visit import Visit, make_events
 
 log = event_logger(__name__)
 
+# A reader sends a request in one go.
+_PATIENCE_SECONDS = 1.0
+
 # What a refusal counts as; the others are bad requests.
 _REFUSALS = {
     HTTPStatus.METHOD_NOT_ALLOWED: "refused_methods",
     HTTPStatus.REQUEST_TIMEOUT: "timeouts",
     HTTPStatus.INTERNAL_SERVER_ERROR: "failures",
-    HTTPStatus.SERVICE_UNAVAILABLE: "refused_connections",
+    HTTPStatus.SERVICE_UNAVAILABLE: "",  # the crowd has counted it
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Service:
     """The state that all connections of one tracker share.
 
     Attributes:
         clock: Unix seconds, for events and expiry; time-outs go by the event loop's clock.
+        crowd: Says who may come in, and who has to go.
+        access_log: Logs a share of the requests.
+        hosts: Answers a front server's question.
+        is_retiring: Whether each connection is to end with its next answer.
+        only_loopback: Whether every client so far was on this machine.
         connections: The open ones; they add and remove themselves.
     """
 
@@ -46,6 +63,11 @@ class Service:
     writer: EventWriter
     counters: Counters
     clock: Callable[[], float]
+    crowd: Crowd
+    access_log: AccessLog
+    hosts: Hosts
+    is_retiring: bool = False
+    only_loopback: bool = True
     connections: "set[ReaderConnection]" = field(default_factory=set)
 
 
@@ -56,14 +78,31 @@ class ReaderConnection(asyncio.Protocol):
         deadline: Event loop time after which `expire` is due.
     """
 
-    __slots__ = ("_closing", "_loop", "_peer", "_reader", "_service", "_transport", "deadline")
+    __slots__ = (
+        "_arrival", "_closing", "_loop", "_peer", "_reader", "_service", "_transport", "deadline",
+    )  # fmt: skip
 
-    def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        service: Service,
+        loop: asyncio.AbstractEventLoop,
+        arrival: Member | None = None,
+        peer: str | None = None,
+    ) -> None:
+        """Wait for a connection.
+
+        Args:
+            service: What it shares with others.
+            loop: The running loop.
+            arrival: The place in the crowd that it takes over; None: it has none yet.
+            peer: The client's address where a PROXY header said it.
+        """
         self._service = service
         self._loop = loop
         self._reader = RequestReader(service.settings)
         self._transport: asyncio.Transport | None = None
-        self._peer: str | None = None
+        self._arrival = arrival
+        self._peer = peer
         self._closing = False
         self.deadline = 0.0
 
@@ -71,12 +110,19 @@ class ReaderConnection(asyncio.Protocol):
         """Take the connection, or turn it away when there are too many."""
         service = self._service
         self._transport = transport = cast("asyncio.Transport", transport)
-        if len(service.connections) >= service.settings.max_connections:
+        if self._peer is None:
+            name = transport.get_extra_info("peername")
+            self._peer = find_client_address(name[0], (), ()) if name else None
+        self.deadline = self._loop.time() + service.settings.idle_timeout_seconds
+        if self._arrival is not None:
+            if not service.crowd.replace(self._arrival, self):
+                self.give_way()
+                return
+        elif not service.crowd.admit(self, self._peer):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
             return
-        peer = transport.get_extra_info("peername")
-        self._peer = find_client_address(peer[0], (), ()) if peer else None
-        self.deadline = self._loop.time() + service.settings.idle_timeout_seconds
+        if service.only_loopback:
+            service.only_loopback = is_loopback(self._peer)
         service.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
@@ -84,13 +130,14 @@ class ReaderConnection(asyncio.Protocol):
         self._closing = True
         self._transport = None
         self._service.connections.discard(self)
+        self._service.crowd.remove(self)
 
     def data_received(self, data: bytes) -> None:
         """Answer what is complete."""
         if self._closing:
             return
         try:
-            self._serve(data)
+            self._serve(data, logs=self._service.access_log.samples())
         except Exception:
             # The outermost frame: a defect of ours costs one connection, not the tracker.
             log.exception("tracker.connection_failed")
@@ -118,6 +165,25 @@ class ReaderConnection(asyncio.Protocol):
         else:
             self._close()
 
+    @property
+    def quiet_since(self) -> float:
+        """When a request last began or ended, by the event loop's clock."""
+        settings = self._service.settings
+        return self.deadline - (
+            settings.request_timeout_seconds
+            if self._reader.in_request
+            else settings.idle_timeout_seconds
+        )
+
+    def may_give_way(self, now: float) -> bool:
+        """Whether no request is under way, or one that trickles in."""
+        return not self._reader.in_request or now - self.quiet_since >= _PATIENCE_SECONDS
+
+    def give_way(self) -> None:
+        """End now, for others."""
+        self._closing = True
+        self.abort()
+
     def finish(self) -> None:
         """The tracker is closing: end now, unless a request is under way."""
         if not self._reader.in_request:
@@ -128,7 +194,7 @@ class ReaderConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _serve(self, data: bytes) -> None:
+    def _serve(self, data: bytes, *, logs: bool) -> None:
         service, reader = self._service, self._reader
         underway = reader.in_request
         requests = reader.feed(data)
@@ -150,22 +216,34 @@ class ReaderConnection(asyncio.Protocol):
                 break
         if answered and self._transport is not None:
             date = make_date_line(int(now))
-            self._transport.write(
-                b"".join(_encode_reply(request, out.reply, date) for request, out in answered)
-            )
+            self._transport.write(self._encode(answered, date))
         # The reader is on the way to the target; events come only now.
         for request, outcome in answered:
             self._record(request, outcome, now)
+            if logs:
+                self._log_access(request, outcome)
         if failure is not None:
             raise failure
         if reader.refused is not None:
             self._refuse(reader.refused)
-        elif reader.finished:
+        elif reader.finished or (requests and service.is_retiring):
             self._close()
+
+    def _encode(self, answered: Sequence[tuple[Request, Outcome]], date: bytes) -> bytes:
+        """Encode the replies of one read; where the tracker retires, the last one is the last."""
+        *before, (request, outcome) = answered
+        replies = [_encode_reply(each, out.reply, date) for each, out in before]
+        if self._service.is_retiring:
+            request = request._replace(keep_alive=False)
+        return b"".join([*replies, _encode_reply(request, outcome.reply, date)])
 
     def _answer(self, request: Request, now: float) -> Outcome:
         service = self._service
         service.counters.add("requests")
+        is_ours = service.hosts.answer(request.target) if self._may_ask(request) else None
+        if is_ours is not None and request.method == b"GET":
+            replies = service.replies
+            return Outcome(replies.host_is_ours if is_ours else replies.not_found)
         if request.method == b"GET":
             return service.routes.outcome(request.target, now)
         if request.method == b"HEAD":
@@ -173,6 +251,14 @@ class ReaderConnection(asyncio.Protocol):
             return service.routes.outcome(request.target, now)._replace(claims=None)
         service.counters.add("refused_methods")
         return Outcome(service.replies.refusals[HTTPStatus.METHOD_NOT_ALLOWED])
+
+    def _may_ask(self, request: Request) -> bool:
+        """Whether this is a front server's own request, and none that it hands on."""
+        if not request.target.startswith(HOST_PATH) or request.value(b"x-forwarded-for"):
+            return False
+        peer = None if self._peer is None else parse_ip(self._peer)
+        trusted = self._service.settings.trusted_proxies
+        return peer is not None and (peer.is_loopback or any(peer in each for each in trusted))
 
     def _record(self, request: Request, outcome: Outcome, now: float) -> None:
         """Log and store the events of an answered request; a defect costs only the event."""
@@ -198,10 +284,20 @@ class ReaderConnection(asyncio.Protocol):
             service.counters.add("failures")
             log.exception("tracker.event_failed")
 
+    def _log_access(self, request: Request, outcome: Outcome) -> None:
+        transport = self._transport
+        self._service.access_log.note(
+            request.method,
+            request.target,
+            outcome.reply.head,
+            is_encrypted=transport is not None and bool(transport.get_extra_info("sslcontext")),
+        )
+
     def _refuse(self, status: HTTPStatus) -> None:
         """Say why in a few bytes, and close."""
         service = self._service
-        service.counters.add(_REFUSALS.get(status, "bad_requests"))
+        if counter := _REFUSALS.get(status, "bad_requests"):
+            service.counters.add(counter)
         if self._transport is not None:
             head = service.replies.refusals[status].head
             date = make_date_line(int(service.clock()))

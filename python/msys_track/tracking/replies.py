@@ -43,7 +43,9 @@ class Response:
 class Replies:
     """The replies of one tracker, with its name in them; `refusals` have no body."""
 
-    __slots__ = ("_common", "_redirect_end", "gone", "not_found", "pixel", "refusals")
+    __slots__ = (
+        "_common", "_redirect_end", "gone", "host_is_ours", "not_found", "pixel", "refusals",
+    )  # fmt: skip
 
     def __init__(self, server_name: str) -> None:
         # noindex: no search engine has business here. no-store: a cached answer hides the next
@@ -58,6 +60,7 @@ class Replies:
         self.pixel = self._make_reply(HTTPStatus.OK, PIXEL, "image/gif")
         self.not_found = self._make_reply(HTTPStatus.NOT_FOUND, _NOT_FOUND)
         self.gone = self._make_reply(HTTPStatus.GONE, _GONE)
+        self.host_is_ours = self._make_reply(HTTPStatus.OK, b"this host is ours\n")
         self.refusals = {status: self._make_reply(status) for status in _REFUSALS}
 
     def redirect(self, location: str) -> Response:

@@ -25,6 +25,9 @@ from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.addresses import NETWORK
 from msys_track.signing.settings import DkimSettings
+from msys_track.sinks.kafka.settings import KafkaSettings
+from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
+from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
 
@@ -52,6 +55,12 @@ class Configuration:
     events: EventsSettings
     tracking_domains: frozenset[str]
     """Those of all scopes; links that policy or a header gives another one lead elsewhere."""
+    webhooks: Mapping[str, WebhookSettings]
+    """Of each `[webhook.NAME]` by its name, and of those in Momentum's `webhooks.json`."""
+    kafka: Mapping[str, KafkaSettings]
+    """Of each `[kafka.NAME]` by its name."""
+    rabbitmq: Mapping[str, RabbitmqSettings]
+    """Of each `[rabbitmq.NAME]` by its name."""
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
     document: Document = field(repr=False)
@@ -73,6 +82,13 @@ class Configuration:
             "client": {str(network): each for network, each in rules.clients.items()},
             "user": rules.users,
             "dkim": self.dkim,
+            "webhook": {
+                name: each
+                for name, each in self.webhooks.items()
+                if ("webhook", name) in self.document.places
+            },
+            "kafka": self.kafka,
+            "rabbitmq": self.rabbitmq,
         }
 
 
@@ -160,6 +176,16 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
             for stanza in reading.stanzas.values()
             if "tracking_domain" in stanza.options
         ),
+        webhooks={
+            **{
+                name: WebhookSettings(**each) for name, each in reading.families["webhook"].items()
+            },
+            **reading.webhooks,
+        },
+        kafka={name: KafkaSettings(**each) for name, each in reading.families["kafka"].items()},
+        rabbitmq={
+            name: RabbitmqSettings(**each) for name, each in reading.families["rabbitmq"].items()
+        },
         notices=document.notices,
         document=document,
     )

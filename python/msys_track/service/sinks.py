@@ -5,9 +5,12 @@ from pathlib import Path
 from msys_track.config.configuration import Configuration
 from msys_track.metrics import Counters
 from msys_track.sinks.delivery import Sink
+from msys_track.sinks.kafka.sink import KafkaSink
+from msys_track.sinks.rabbitmq.sink import RabbitmqSink
+from msys_track.sinks.webhook.sink import WebhookSink
 
 
-def make_sinks(read: Configuration, folder: Path, counters: Counters) -> list[Sink]:  # noqa: ARG001 - until there is one
+def make_sinks(read: Configuration, folder: Path, counters: Counters) -> list[Sink]:
     """Make every sink that a configuration names; none is opened.
 
     Args:
@@ -19,4 +22,7 @@ def make_sinks(read: Configuration, folder: Path, counters: Counters) -> list[Si
         SettingsError: one lacks a package, or can't be what it is to be.
     """
     sinks: list[Sink] = []
+    sinks += [WebhookSink(name, each, folder, counters) for name, each in read.webhooks.items()]
+    sinks += [KafkaSink(name, each, folder, counters) for name, each in read.kafka.items()]
+    sinks += [RabbitmqSink(name, each) for name, each in read.rabbitmq.items()]
     return sinks

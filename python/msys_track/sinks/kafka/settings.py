@@ -125,10 +125,10 @@ class KafkaSettings:
     ] = None
     tls_certificate: Annotated[
         Path | None,
-        Key(FILE_NAME, "our certificate, in PEM", example="client.pem", unset="none"),
+        Key(FILE_NAME, "our certificate, in PEM", example="fullchain.pem", unset="none"),
     ] = None
     tls_key: Annotated[
-        Path | None, Key(FILE_NAME, "its key, in PEM", example="client.key", unset="none")
+        Path | None, Key(FILE_NAME, "its key, in PEM", example="privkey.pem", unset="none")
     ] = None
     sasl: Annotated[Sasl, Key(choice(*get_args(Sasl)), "how we log in")] = "none"
     sasl_user: Annotated[
@@ -145,6 +145,7 @@ class KafkaSettings:
             "more properties of the client, librdkafka, by its names",
             example={"linger.ms": 20},
             unset="none",
+            hides_texts=True,
         ),
     ] = field(default_factory=dict, repr=False)
 

@@ -44,7 +44,7 @@ def make_properties(settings: KafkaSettings, where: str) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "bootstrap.servers": ",".join(map(str, settings.servers)),
         "client.id": "msys-track",
-        "security.protocol": security + ("ssl" if settings.use_tls else "plaintext"),
+        "security.protocol": security + ("ssl" if settings.has_tls else "plaintext"),
         "logger": _SILENCE,
     }
     for name, file in (

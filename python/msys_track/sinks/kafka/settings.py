@@ -72,6 +72,7 @@ _TOPIC: Final = text(
     'the name of a topic: letters, digits, ".", "_" and "-", at most 249',
     {"pattern": f"^{_TOPIC_NAME}$"},
 )
+_TLS: Final = ("tls_ca", "tls_certificate", "tls_key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,15 @@ class KafkaSettings:
     group: Annotated[str, Key(NAME, "the consumer group of `msys-track events consume`")] = (
         "msys-track"
     )
-    use_tls: Annotated[bool, Key(SWITCH, "whether the brokers are reached over TLS")] = False
+    use_tls: Annotated[
+        bool | None,
+        Key(
+            SWITCH,
+            "whether the brokers are reached over TLS",
+            example=True,
+            unset="with any of the next three",
+        ),
+    ] = None
     tls_ca: Annotated[
         Path | None,
         Key(
@@ -132,7 +141,13 @@ class KafkaSettings:
     ] = None
     sasl: Annotated[Sasl, Key(choice(*get_args(Sasl)), "how we log in")] = "none"
     sasl_user: Annotated[
-        str | None, Key(NAME, "the user that logs in", example="msys-track", unset="none")
+        str | None,
+        Key(
+            NAME,
+            "the user that logs in, unless `sasl` is `none`",
+            example="msys-track",
+            unset="none",
+        ),
     ] = None
     sasl_password: Annotated[
         KeySource | None,
@@ -153,17 +168,19 @@ class KafkaSettings:
         check_settings(self, "kafka: ")
         if not self.servers:
             raise ConflictError("kafka: ", "servers", "names no broker; give one or more")
-        if not self.use_tls:
-            for name in ("tls_ca", "tls_certificate", "tls_key"):
+        if self.use_tls is False:
+            for name in _TLS:
                 if getattr(self, name) is not None:
-                    raise ConflictError("kafka: ", name, "does nothing unless use_tls = true")
+                    raise ConflictError("kafka: ", name, "does nothing with use_tls = false")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ConflictError("kafka: ", "tls_key", "goes with tls_certificate; give both")
         for name in ("sasl_user", "sasl_password"):
-            if (getattr(self, name) is None) != (self.sasl == "none"):
-                text = (
-                    "does nothing unless sasl names a mechanism"
-                    if self.sasl == "none"
-                    else f'sasl = "{self.sasl}" needs it'
-                )
-                raise ConflictError("kafka: ", name, text)
+            if getattr(self, name) is None and self.sasl != "none":
+                raise ConflictError("kafka: ", "sasl", f'"{self.sasl}" needs {name}')
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether to speak TLS."""
+        if self.use_tls is not None:
+            return self.use_tls
+        return any(getattr(self, name) is not None for name in _TLS)

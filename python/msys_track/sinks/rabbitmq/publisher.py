@@ -42,7 +42,7 @@ class Publisher:
         """
         self._settings = settings
         self._password = password
-        self._tls = _make_tls_context(name, settings) if settings.use_tls else None
+        self._tls = _make_tls_context(name, settings) if settings.has_tls else None
         self._connection: AbstractConnection | None = None
         self._exchange: AbstractExchange | None = None
 

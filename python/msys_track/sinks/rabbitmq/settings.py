@@ -29,6 +29,7 @@ _SHORT_TEXT: Final = text(
 )
 _PORT: Final = 5672
 _TLS_PORT: Final = 5671
+_TLS: Final = ("tls_ca", "tls_certificate", "tls_key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +48,18 @@ class RabbitmqSettings:
             whole_number(highest=MAX_PORT),
             "its port",
             example=_TLS_PORT,
-            unset=f"{_PORT}; {_TLS_PORT} with `use_tls`",
+            unset=f"{_PORT}; {_TLS_PORT} over TLS",
         ),
     ] = None
-    use_tls: Annotated[bool, Key(SWITCH, "whether it is reached over TLS")] = False
+    use_tls: Annotated[
+        bool | None,
+        Key(
+            SWITCH,
+            "whether it is reached over TLS",
+            example=True,
+            unset="with any of the next three",
+        ),
+    ] = None
     tls_ca: Annotated[
         Path | None,
         Key(
@@ -104,14 +113,21 @@ class RabbitmqSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, "rabbitmq: ")
-        if not self.use_tls:
-            for name in ("tls_ca", "tls_certificate", "tls_key"):
+        if self.use_tls is False:
+            for name in _TLS:
                 if getattr(self, name) is not None:
-                    raise ConflictError("rabbitmq: ", name, "does nothing unless use_tls = true")
+                    raise ConflictError("rabbitmq: ", name, "does nothing with use_tls = false")
         if self.tls_certificate is None and self.tls_key is not None:
             raise ConflictError("rabbitmq: ", "tls_key", "goes with tls_certificate; give both")
 
     @property
     def broker_port(self) -> int:
         """The port, that of the protocol unless it is set."""
-        return self.port or (_TLS_PORT if self.use_tls else _PORT)
+        return self.port or (_TLS_PORT if self.has_tls else _PORT)
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether to speak TLS."""
+        if self.use_tls is not None:
+            return self.use_tls
+        return any(getattr(self, name) is not None for name in _TLS)

@@ -29,6 +29,7 @@ from msys_track.sinks.kafka.settings import KafkaSettings
 from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
 from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
 
 
@@ -61,6 +62,7 @@ class Configuration:
     """Of each `[kafka.NAME]` by its name."""
     rabbitmq: Mapping[str, RabbitmqSettings]
     """Of each `[rabbitmq.NAME]` by its name."""
+    classification: ClassificationSettings
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
     document: Document = field(repr=False)
@@ -186,6 +188,7 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         rabbitmq={
             name: RabbitmqSettings(**each) for name, each in reading.families["rabbitmq"].items()
         },
+        classification=ClassificationSettings(**values[ClassificationSettings]),
         notices=document.notices,
         document=document,
     )

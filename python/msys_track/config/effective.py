@@ -169,6 +169,7 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
         ("metrics",): (configuration.proxy and configuration.metrics,),
         ("tracker",): (configuration.tracker,),
         ("events",): (configuration.events_folder and configuration.events,),
+        ("classification",): (configuration.events_folder and configuration.classification,),
     }
     keys: dict[KeyPath, Mapping[str, Key]] = {(): TOP}
     keys |= {(name,): its for name, its in TABLES.items()}

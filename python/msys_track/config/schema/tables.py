@@ -26,6 +26,7 @@ from msys_track.sinks.kafka.settings import KafkaSettings
 from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
 from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
 
 __all__ = [
@@ -92,6 +93,7 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
     "metrics": list_keys(MetricsSettings),
     "tracker": list_keys(TrackerSettings),
     "events": list_keys(EventsSettings),
+    "classification": list_keys(ClassificationSettings),
 }
 
 
@@ -146,6 +148,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "metrics": "The proxy's figures, over HTTP.",
     "spool": "Mail that waits on disk for the upstream, and is tried again.",
     "tracker": "Answers the links over HTTP: `msys-track tracker`.",
+    "classification": "Tells people from machines in what the tracker sees.",
     "events": "The log of events, from which they go to the store and the other sinks.",
     "upstream": "One of several servers to relay to, in place of `upstream` of `[proxy]`.",
     "dkim": "The key that signs mail from one domain.",

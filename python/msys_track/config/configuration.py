@@ -25,8 +25,10 @@ from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.addresses import NETWORK
 from msys_track.signing.settings import DkimSettings
+from msys_track.sinks.file import FileSettings
 from msys_track.sinks.kafka.settings import KafkaSettings
 from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
+from msys_track.sinks.store.settings import StoreSettings
 from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.classify.settings import ClassificationSettings
@@ -63,6 +65,9 @@ class Configuration:
     rabbitmq: Mapping[str, RabbitmqSettings]
     """Of each `[rabbitmq.NAME]` by its name."""
     classification: ClassificationSettings
+    store: StoreSettings
+    files: Mapping[str, FileSettings]
+    """Of each `[file.NAME]` by its name."""
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
     document: Document = field(repr=False)
@@ -91,6 +96,7 @@ class Configuration:
             },
             "kafka": self.kafka,
             "rabbitmq": self.rabbitmq,
+            "file": self.files,
         }
 
 
@@ -189,6 +195,8 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
             name: RabbitmqSettings(**each) for name, each in reading.families["rabbitmq"].items()
         },
         classification=ClassificationSettings(**values[ClassificationSettings]),
+        store=StoreSettings(**values[StoreSettings]),
+        files={name: FileSettings(**each) for name, each in reading.families["file"].items()},
         notices=document.notices,
         document=document,
     )

@@ -40,8 +40,10 @@ from msys_track.settings.addresses import NETWORK
 from msys_track.settings.key import ConflictError
 from msys_track.settings.kinds import NotAllowedError, write_found
 from msys_track.settings.secrets import SECRET
+from msys_track.sinks.file import FileSettings
 from msys_track.sinks.kafka.settings import KafkaSettings
 from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
+from msys_track.sinks.store.settings import StoreSettings
 from msys_track.sinks.webhook.momentum import MomentumWebhooksError, read_webhooks
 from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
@@ -54,13 +56,14 @@ SERVERS: Final[tuple[Server, ...]] = ("proxy", "tracker")
 _SINGLE: Final = (
     TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
     MetricsSettings,
-    TrackerSettings, EventsSettings, ClassificationSettings,
+    TrackerSettings, EventsSettings, ClassificationSettings, StoreSettings,
 )  # fmt: skip
 # The server that makes the file or folder which a key of these names.
 _MADE_BY: Final[Mapping[type, Server]] = {
     SpoolSettings: "proxy",
     TrackerSettings: "tracker",
     EventsSettings: "tracker",
+    FileSettings: "tracker",
 }
 _SINKS: Final[Mapping[str, type]] = {
     "webhook": WebhookSettings,

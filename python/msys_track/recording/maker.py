@@ -20,15 +20,20 @@ from msys_track.events import (
 )
 from msys_track.recording.first_seen import FirstSeen
 from msys_track.tracking.classify.classifier import Classifier, describe_agent, is_machine
-from msys_track.tracking.classify.windows import Late, Link, Windows, is_click, name_mailing, read_link
+from msys_track.tracking.classify.windows import (
+    Late,
+    Link,
+    Windows,
+    is_click,
+    name_mailing,
+    read_link,
+)
 
 _TYPES: Final = {each.value: each for each in EventType}
 _LINK_KEYS: Final = frozenset({"target", "link_name", "link_number", "link_part", "request"})
 _JUDGED: Final = frozenset({"class", "rules", "first"})
 _MILLISECOND_BITS: Final = 80
-_MACHINES: Final = frozenset(
-    each.value for each in ReaderClass if is_machine(each)
-)
+_MACHINES: Final = frozenset(each.value for each in ReaderClass if is_machine(each))
 
 
 class EventMaker:
@@ -104,9 +109,7 @@ class EventMaker:
                 self._windows.attach(message_id, line)
             else:
                 self._windows.remember(message_id, at, link, line, is_machine=machine)
-            self._first_seen.note(
-                message_id, _TYPES[kind], link_key(fields), at, at // 1000 + 1
-            )
+            self._first_seen.note(message_id, _TYPES[kind], link_key(fields), at, at // 1000 + 1)
         except (AttributeError, KeyError, TypeError, ValueError):
             return 0
         return at
@@ -129,8 +132,11 @@ class EventMaker:
         ):
             of = derive_event_id(event_id, "open")
             kept = {name: value for name, value in hit.items() if name not in _LINK_KEYS}
-            yield of, self._make_event(
-                kept, _CLICKED[kind], of, verdict, follows=True, is_inferred=True
+            yield (
+                of,
+                self._make_event(
+                    kept, _CLICKED[kind], of, verdict, follows=True, is_inferred=True
+                ),
             )
 
     def _make_event(
@@ -146,7 +152,11 @@ class EventMaker:
         """Make an event, and remember it; with `follows` together with the one before it."""
         own = verdict.fields()
         privacy = hit.get("privacy")
-        at, message_id, injected_at = hit["at"], hit.get("message_id", ""), hit.get("injected_at", 0)
+        at, message_id, injected_at = (
+            hit["at"],
+            hit.get("message_id", ""),
+            hit.get("injected_at", 0),
+        )
         is_link = kind not in OPENS
         link = read_link(hit) if is_link else None
         if privacy != "aggregate" and (
@@ -186,9 +196,7 @@ class EventMaker:
             self._windows.remember(message_id, at, followed, line, is_machine=machine)
         return line
 
-    def _pass_on(
-        self, line: bytes, envelopes: Mapping[str, Any]
-    ) -> tuple[str, bytes]:
+    def _pass_on(self, line: bytes, envelopes: Mapping[str, Any]) -> tuple[str, bytes]:
         """Return an event that another room has made, and remember when its mail was accepted."""
         ((_, fields),) = envelopes.items()
         event_id: str = fields["event_id"]

@@ -209,9 +209,7 @@ class Recorder:
         position_file = PositionFile(self._folder / "positions" / f"{sink.name}.json")
         while True:
             try:
-                delivery = Delivery(
-                    self._folder / "events", position_file, sink, self._counters
-                )
+                delivery = Delivery(self._folder / "events", position_file, sink, self._counters)
                 self._deliveries[sink.name] = delivery
                 if self._is_ending:
                     delivery.finish()

@@ -31,6 +31,7 @@ def test_as_it_is_it_sets_what_must_be_set_and_nothing_else() -> None:
         "tracker": {"store": "events.sqlite"},
         "events": {},
         "classification": {},
+        "store": {},
     }
 
 

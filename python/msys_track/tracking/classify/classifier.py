@@ -121,9 +121,7 @@ def is_machine(reader_class: ReaderClass) -> bool:
     return reader_class in _MACHINES
 
 
-def describe_agent(
-    agent: Agent, reader_class: ReaderClass
-) -> Mapping[str, str | bool]:
+def describe_agent(agent: Agent, reader_class: ReaderClass) -> Mapping[str, str | bool]:
     """Return SparkPost's `user_agent_parsed`."""
     return {
         **agent.parsed,

@@ -87,9 +87,7 @@ EFFECTS: Final[dict[Rule, Effect]] = {
         ReaderClass.BOT,
         "the user agent reads like a crawler's, and `ua-parser` calls its device a spider",
     ),
-    Rule.CRAWLER_HINT: Effect(
-        ReaderClass.BOT, "only one of those two says so", is_weak=True
-    ),
+    Rule.CRAWLER_HINT: Effect(ReaderClass.BOT, "only one of those two says so", is_weak=True),
     Rule.OLD_BROWSER: Effect(
         ReaderClass.SCANNER,
         "the browser was released more than `old_browser_days` before the injection, and stands "

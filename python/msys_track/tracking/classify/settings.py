@@ -81,9 +81,9 @@ class ClassificationSettings:
         bool, Key(SWITCH, "a person's click of a message without an open makes one too")
     ] = False
     # About 1 KB each.
-    max_remembered: Annotated[
-        int, Key(COUNT, "clicks that are remembered to find bursts")
-    ] = 50_000
+    max_remembered: Annotated[int, Key(COUNT, "clicks that are remembered to find bursts")] = (
+        50_000
+    )
     # About 100 bytes each.
     max_first_seen: Annotated[
         int, Key(COUNT, "messages and links that are remembered to know what comes first")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,11 @@ class ListSink:
         self.lines += batch.lines
 
     async def close(self) -> None: ...
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():  # noqa: ASYNC110 - nothing tells
+        await asyncio.sleep(0.01)
 
 
 def lines_of_messages(first: int, count: int) -> list[bytes]:
@@ -128,7 +134,8 @@ def test_killed_anywhere_a_recorder_makes_one_event_of_each_hit(tmp_path: Path) 
     writing.start()
     kills = 0
     while not done.is_set():
-        with subprocess.Popen([sys.executable, "-c", _RECORD, str(tmp_path)]) as process:
+        command = [sys.executable, "-c", _RECORD, str(tmp_path)]
+        with subprocess.Popen(command) as process:  # noqa: S603 - ourselves
             begin = time.monotonic()
             before = count_bytes(tmp_path / "events")
             while count_bytes(tmp_path / "events") == before and not done.is_set():
@@ -203,17 +210,14 @@ def test_a_second_recorder_waits_for_the_first(tmp_path: Path) -> None:
             )
 
         first = asyncio.create_task(run_one(stops[0]))
-        while not started:
-            await asyncio.sleep(0.01)
+        await until(lambda: len(started) == 1)
         second = asyncio.create_task(run_one(stops[1]))
-        while len(ready) < 2:
-            await asyncio.sleep(0.01)
+        await until(lambda: len(ready) == 2)
         await asyncio.sleep(0.2)
         assert len(started) == 1
         stops[0].set()
         await first
-        while len(started) < 2:
-            await asyncio.sleep(0.01)
+        await until(lambda: len(started) == 2)
         stops[1].set()
         await second
 
@@ -239,8 +243,7 @@ def test_a_sink_that_takes_nothing_does_not_keep_a_recorder_from_its_end(tmp_pat
                 on_started=started.append,
             )
         )
-        while len(other.lines) < 3:
-            await asyncio.sleep(0.01)
+        await until(lambda: len(other.lines) == 3)
         await asyncio.sleep(0.1)
         gauges = started[0].gauges()
         stop.set()
@@ -303,7 +306,7 @@ def test_a_state_of_another_form_is_told_at_the_start(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_of_networks_is_told_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="none.txt: can't be read"):
+    with pytest.raises(SettingsError, match=r"none\.txt: can't be read"):
         record(tmp_path, networks=(tmp_path / "none.txt",))
 
 

@@ -25,11 +25,11 @@ class Hit(NamedTuple):
 
     Attributes:
         line: As it stands there.
-        members: What it says; None where it is no JSON object.
+        members: What it says; empty where it is no JSON object.
     """
 
     line: bytes
-    members: Mapping[str, Any] | None
+    members: Mapping[str, Any]
 
 
 class HitReader:
@@ -124,9 +124,9 @@ def _parse(lines: tuple[bytes, ...]) -> Iterator[tuple[int, Hit]]:
         try:
             members = orjson.loads(line)
         except ValueError:
-            members = None
+            members = {}
         if not isinstance(members, dict):
-            members = None
-        elif isinstance(at := members.get("at"), int):
+            members = {}
+        if isinstance(at := members.get("at"), int):
             latest = max(latest, at)
         yield latest, Hit(line, members)

@@ -139,7 +139,7 @@ class EventMaker:
                 ),
             )
 
-    def _make_event(
+    def _make_event(  # noqa: PLR0913 - what decides an event
         self,
         hit: Mapping[str, Any],
         kind: EventType,
@@ -216,7 +216,7 @@ def read_ids(lines: Iterable[bytes]) -> Iterator[str]:
 
 
 def _reclassify(line: bytes, late: Late) -> tuple[str, bytes]:
-    """Make the later verdict on an event; it has the event's time, so that totals can be mended."""
+    """Make the later verdict on an event; it has the event's time, so totals can be mended."""
     ((_, fields),) = orjson.loads(line)["msys"].items()
     first_id = fields["event_id"]
     event_id = derive_event_id(first_id, "reclassified")

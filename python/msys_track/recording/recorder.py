@@ -45,7 +45,7 @@ async def run_recorder(  # noqa: PLR0913 - what service knows, and this room can
     counters: Counters,
     stop: asyncio.Event,
     on_ready: Callable[[], None] = lambda: None,
-    on_started: Callable[["Recorder"], None] = lambda recorder: None,
+    on_started: Callable[["Recorder"], None] | None = None,
 ) -> None:
     """Record and deliver until `stop` is set, and all that is logged is recorded and delivered.
 
@@ -80,7 +80,8 @@ async def run_recorder(  # noqa: PLR0913 - what service knows, and this room can
             await _wait(stop, _LOCK_POLL_SECONDS)
             continue
         recorder = Recorder(folder, transcriber, sinks, events, counters)
-        on_started(recorder)
+        if on_started is not None:
+            on_started(recorder)
         await recorder.run(stop)
         return
 

@@ -1,4 +1,4 @@
-"""What a recorder must know after a crash: how far it has read, and how far it had written then."""
+"""What a recorder must know after a crash: how far it had read, and how far it had written."""
 
 import json
 import os

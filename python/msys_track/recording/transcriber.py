@@ -95,7 +95,7 @@ class Transcriber:
                 if not self._hits.has_errors:
                     # Nothing of what was read again is left.
                     self._known.clear()
-                self._save(is_idle=True)
+                self._save()
                 return 0
             self._waiting = list(self._make_lines(hits))
         if self._waiting:
@@ -113,7 +113,7 @@ class Transcriber:
             if not self._waiting:
                 self._saved_at = 0.0
                 with suppress(SinkError):
-                    self._save(is_idle=True)
+                    self._save()
         finally:
             self._hits.close()
             self._writer.close()
@@ -148,8 +148,6 @@ class Transcriber:
         lines = []
         for line, members in hits:
             try:
-                if members is None:
-                    raise ValueError("not a JSON object")
                 made = list(self._maker.make(line, members))
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 self._set_aside(line, error)
@@ -193,7 +191,7 @@ class Transcriber:
             reader.close()
         return known
 
-    def _save(self, *, is_idle: bool = False) -> None:
+    def _save(self) -> None:
         now = time.monotonic()
         if now - self._saved_at < _SAVE_SECONDS:
             return

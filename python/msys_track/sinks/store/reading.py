@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - the parts of a query are ours, values are bound
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path

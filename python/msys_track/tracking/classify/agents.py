@@ -101,10 +101,10 @@ def read_agent(name: str) -> Agent:
     agent, system, device = result.user_agent, result.os, result.device
     version = [] if system is None else [system.major, system.minor, system.patch]
     parsed: dict[str, str | bool | None] = {
-        "agent_family": agent and agent.family,
-        "device_brand": device and device.brand,
-        "device_family": device and device.family,
-        "os_family": system and system.family,
+        "agent_family": agent.family if agent else None,
+        "device_brand": device.brand if device else None,
+        "device_family": device.family if device else None,
+        "os_family": system.family if system else None,
         "os_version": ".".join(each for each in version if each),
         "is_mobile": _is_mobile(name),
     }

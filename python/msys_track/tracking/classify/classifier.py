@@ -71,14 +71,7 @@ class Classifier:
             return self._decide(found, is_open=is_open)
         if is_open and (proxy := self._find_proxy(name or "", place, age)):
             return self._decide([*found, proxy], is_open=is_open)
-        network = place.find_network(is_open=is_open)
-        if network is not None:
-            finding = Finding(Rule.NETWORK.value, network[1])
-            found.append((Rule.NETWORK, finding, network[0].reader_class))
-        for rule, finding in agent.findings:
-            found.append((rule, finding, EFFECTS[rule].reader_class))
-        if agent.released + self._old_seconds < get("injected_at", 0):
-            found.append(_find(Rule.OLD_BROWSER, agent.browser))
+        self._judge_client(found, hit, agent, place, is_open=is_open)
         if request is not None and "suffix" in request:
             found.append(_find(Rule.HOSTILE_SUFFIX, str(request["suffix"])[:_MAX_SHOWN]))
         if age < self._settings.soon_seconds:
@@ -87,6 +80,26 @@ class Classifier:
             found += [(rule, finding, EFFECTS[rule].reader_class) for rule, finding in together]
             found.sort(key=lambda each: ORDER[each[0]])
         return self._decide(found, is_open=is_open) if found else _HUMAN
+
+    def _judge_client(
+        self,
+        found: list[_Found],
+        hit: Mapping[str, Any],
+        agent: Agent,
+        place: Place,
+        *,
+        is_open: bool,
+    ) -> None:
+        """Add what address and user agent show."""
+        if place.network is not None or place.system:
+            network = place.find_network(is_open=is_open)
+            if network is not None:
+                finding = Finding(Rule.NETWORK.value, network[1])
+                found.append((Rule.NETWORK, finding, network[0].reader_class))
+        for rule, finding in agent.findings:
+            found.append((rule, finding, EFFECTS[rule].reader_class))
+        if agent.browser and agent.released + self._old_seconds < hit.get("injected_at", 0):
+            found.append(_find(Rule.OLD_BROWSER, agent.browser))
 
     def _find_proxy(self, name: str, place: Place, age: float) -> _Found | None:
         """Find the mail proxy that loads a pixel, where its address says so."""

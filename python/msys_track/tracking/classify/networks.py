@@ -16,6 +16,7 @@ from msys_track.events import ReaderClass
 
 Scope: TypeAlias = Literal["clicks", "opens", "both"]
 
+_SCOPES: Final[Mapping[str, Scope]] = {each: each for each in get_args(Scope)}
 _BITS: Final = {4: 32, 6: 128}
 _WORDS: Final = 4
 _SCANNER: Final = ReaderClass.SCANNER
@@ -146,9 +147,10 @@ class Networks:
                 f"{where}: found {line!r}, allowed: a network, its scope, its class and a name as "
                 'in "192.0.2.0/24 clicks scanner Example Gateway"'
             )
-        network, scope, reader_class, *name = words
-        if scope not in get_args(Scope):
-            raise SettingsError(f"{where}: found {scope!r}, allowed: {', '.join(get_args(Scope))}")
+        network, word, reader_class, *name = words
+        scope = _SCOPES.get(word)
+        if scope is None:
+            raise SettingsError(f"{where}: found {word!r}, allowed: {', '.join(_SCOPES)}")
         if reader_class not in set(ReaderClass):
             raise SettingsError(
                 f"{where}: found {reader_class!r}, allowed: {', '.join(ReaderClass)}"

@@ -5,7 +5,7 @@ the windows that it cuts.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -75,13 +75,16 @@ class Windows:
         self._burst_ms = settings.burst_seconds * 1000
         self._all_ms = settings.all_links_seconds * 1000
         self._kept_ms = max(self._burst_ms, self._all_ms)
-        self._off = frozenset(settings.off)
+        self._wants_bursts = Rule.BURST not in settings.off
+        self._wants_all_links = Rule.ALL_LINKS not in settings.off
+        self._wants_deliveries = Rule.BEFORE_DELIVERY not in settings.off
         self._max_entries = settings.max_remembered
         self._count = 0
         self._messages: OrderedDict[str, list[Entry]] = OrderedDict()
         self._heads: OrderedDict[tuple[str, str], int] = OrderedDict()
-        # The highest number of a link that was seen in a mailing: so many links it has at least.
-        self._links: OrderedDict[str, int] = OrderedDict()
+        # The highest number of a link that was seen in a mailing, so many links it has at least;
+        # and the first message that showed it, which is no measure for itself.
+        self._links: OrderedDict[str, tuple[int, str]] = OrderedDict()
         self._accepted: OrderedDict[str, int] = OrderedDict()
         self._late: list[Late] = []
 
@@ -93,7 +96,7 @@ class Windows:
 
     def note_accepted(self, message_id: str, at: int) -> None:
         """Remember when an upstream had accepted a message; events before that are late."""
-        if Rule.BEFORE_DELIVERY in self._off:
+        if not self._wants_deliveries:
             return
         _put(self._accepted, message_id, at, _MAX_ACCEPTED)
         for entry in self._messages.get(message_id, ()):
@@ -110,8 +113,15 @@ class Windows:
             if head is not None and abs(at - head) <= self._head_ms:
                 evidence = f"HEAD from {network} {abs(at - head) / 1000:.1f} s before"
                 found.append(_find(Rule.HEAD_BEFORE_GET, evidence))
-        if hit["kind"] in _CLICKS and message_id in self._messages:
-            found += self._find_bursts(at, read_link(hit), self._messages[message_id])
+        entries = self._messages.get(message_id)
+        if entries and hit["kind"] in _CLICKS:
+            link = read_link(hit)
+            if self._wants_bursts and (evidence := self._find_burst(at, link, entries)):
+                found.append(_find(Rule.BURST, evidence))
+            if self._wants_all_links and (
+                evidence := self._find_all_links(message_id, at, link, entries)
+            ):
+                found.append(_find(Rule.ALL_LINKS, evidence))
         if self._accepted:
             accepted = self._accepted.get(message_id)
             if accepted is not None and at < accepted:
@@ -133,9 +143,9 @@ class Windows:
         if link is None and (is_machine or not self._accepted):
             return
         if link is not None and link.mailing:
-            seen = self._links.get(link.mailing, 0)
-            if link.number > seen:
-                _put(self._links, link.mailing, link.number, _MAX_MAILINGS)
+            seen = self._links.get(link.mailing)
+            if seen is None or link.number > seen[0]:
+                _put(self._links, link.mailing, (link.number, message_id), _MAX_MAILINGS)
         entries = self._messages.get(message_id)
         if entries is None:
             entries = self._messages[message_id] = []
@@ -152,6 +162,10 @@ class Windows:
         if entries and not entries[-1].is_machine:
             entries[-1].lines.append(line)
 
+    def count_remembered(self) -> int:
+        """Count the events that are remembered."""
+        return self._count
+
     def take_late(self) -> list[Late]:
         """Return the events that are a machine's, as became known since the last call."""
         late, self._late = self._late, []
@@ -163,40 +177,42 @@ class Windows:
             if any(line_id in line for line in entry.lines):
                 entry.is_machine = True
 
-    def _find_bursts(
-        self, at: int, link: Link, entries: list[Entry]
-    ) -> Iterator[tuple[Rule, Finding]]:
-        if Rule.BURST not in self._off:
-            near = [e for e in entries if e.link is not None and abs(at - e.at) <= self._burst_ms]
-            if len(near) + 1 >= self._fewest:
-                names = {entry.link.name for entry in near if entry.link is not None}
-                names.add(link.name)
-                what = ""
-                if len(names) >= self._burst_links:
-                    what = f"{len(names)} links"
-                elif len(near) + 1 >= self._burst_hits:
-                    what = f"{len(near) + 1} clicks"
-                if what:
-                    evidence = f"{what} in {_measure_span(at, near):.1f} s"
-                    yield _find(Rule.BURST, evidence)
-                    for entry in near:
-                        self._add_late(entry, Rule.BURST, evidence)
-        if link.number and Rule.ALL_LINKS not in self._off:
-            total = max(self._links.get(link.mailing, 0), link.number)
-            if self._burst_links <= total <= len(entries) + 1:
-                near = [
-                    entry
-                    for entry in entries
-                    if entry.link is not None
-                    and entry.link.mailing == link.mailing
-                    and abs(at - entry.at) <= self._all_ms
-                ]
-                numbers = {entry.link.number for entry in near if entry.link is not None}
-                if len(numbers | {link.number}) >= total:
-                    evidence = f"all {total} links in {_measure_span(at, near):.1f} s"
-                    yield _find(Rule.ALL_LINKS, evidence)
-                    for entry in near:
-                        self._add_late(entry, Rule.ALL_LINKS, evidence)
+    def _find_burst(self, at: int, link: Link, entries: list[Entry]) -> str:
+        """Find many links, or hits, in a short time; return what was seen, or nothing."""
+        near = [e for e in entries if e.link is not None and abs(at - e.at) <= self._burst_ms]
+        if len(near) + 1 < self._fewest:
+            return ""
+        names = {entry.link.name for entry in near if entry.link is not None} | {link.name}
+        if len(names) >= self._burst_links:
+            what = f"{len(names)} links"
+        elif len(near) + 1 >= self._burst_hits:
+            what = f"{len(near) + 1} clicks"
+        else:
+            return ""
+        evidence = f"{what} in {_measure_span(at, near):.1f} s"
+        for entry in near:
+            self._add_late(entry, Rule.BURST, evidence)
+        return evidence
+
+    def _find_all_links(self, message_id: str, at: int, link: Link, entries: list[Entry]) -> str:
+        """Find every link of a message; return what was seen, or nothing."""
+        total, shown_by = self._links.get(link.mailing, (0, message_id))
+        if shown_by == message_id or not self._burst_links <= total <= len(entries) + 1:
+            return ""
+        near = [
+            entry
+            for entry in entries
+            if entry.link is not None
+            and entry.link.mailing == link.mailing
+            and abs(at - entry.at) <= self._all_ms
+        ]
+        numbers = {entry.link.number for entry in near if entry.link is not None}
+        if len(numbers | {link.number}) < total:
+            return ""
+        evidence = f"all {total} links in {_measure_span(at, near):.1f} s"
+        for entry in near:
+            self._add_late(entry, Rule.ALL_LINKS, evidence)
+        return evidence
 
     def _add_late(self, entry: Entry, rule: Rule, evidence: str) -> None:
         if not entry.is_machine:

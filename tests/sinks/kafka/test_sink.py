@@ -156,7 +156,7 @@ def test_an_event_that_is_too_large_is_set_aside_and_holds_up_no_other(
     write(sink, EventBatch((first, large, last), 1))
     assert sorted(map(read_id, cluster.read("t", 2))) == [0, 1]
     (letter,) = DeadLetters(tmp_path, "kafka.main").read()
-    assert letter.first_sequence == 2
+    assert letter.batch_id == "2"
     assert letter.events == (large,)
 
 

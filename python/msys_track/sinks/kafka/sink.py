@@ -7,6 +7,7 @@ twice but after a crash of ours or a broker's refusal.
 """
 
 import asyncio
+import hashlib
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from msys_track.sinks.dead_letters import DeadLetters
 from msys_track.sinks.delivery import EventBatch
 from msys_track.sinks.kafka.client import load_library, make_properties
 from msys_track.sinks.kafka.settings import KafkaSettings
-from msys_track.sinks.lines import find_message_id
+from msys_track.sinks.lines import find_facts, find_message_id
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Producer
@@ -77,8 +78,7 @@ class KafkaSink:
             **make_properties(settings, self.name),
         }
         self._producer: Producer | None = None
-        self._first = 0
-        self._queued = 0
+        self._queued: tuple[bytes, ...] = ()
         self._refusals: list[str] = []
         self._last_error = "no answer"
         # Threads do not outlive a fork, so that one for trial has to end here.
@@ -98,16 +98,14 @@ class KafkaSink:
         producer = self._producer
         if producer is None:
             producer = self._producer = self._make_producer()
-        is_begun = batch.first_sequence == self._first
-        start = min(self._queued, len(batch.lines)) if is_begun else 0
-        await asyncio.to_thread(self._queue, producer, batch, start)
+        await asyncio.to_thread(self._queue, producer, batch)
         due = time.monotonic() + self._settings.timeout_seconds
         while waiting := await asyncio.to_thread(producer.flush, _FLUSH_SECONDS):
             if self._refusals:
                 break
             if time.monotonic() >= due:
                 raise SinkError(f"{waiting} events wait for a broker: {self._last_error}")
-        self._first = self._queued = 0
+        self._queued = ()
         if self._refusals:
             text = self._refusals[0]
             await self._discard()
@@ -117,25 +115,35 @@ class KafkaSink:
         """End; what no broker has taken is still in the log."""
         await self._discard()
 
-    def _queue(self, producer: "Producer", batch: EventBatch, start: int) -> None:
+    def _queue(self, producer: "Producer", batch: EventBatch) -> None:
+        """Give the producer what it does not have yet: a batch may grow before it comes again."""
+        known = frozenset(self._queued)
         records: list[dict[str, Any]] = [
-            {"value": line, "key": find_message_id(line)} for line in batch.lines[start:]
+            {"value": line, "key": find_message_id(line)}
+            for line in batch.lines
+            if line not in known
         ]
         producer.produce_batch(self._settings.topic, records, on_delivery=self._note_report)
-        self._first, self._queued = batch.first_sequence, len(batch.lines)
-        for place, record in enumerate(records, batch.first_sequence + start):
+        self._queued = batch.lines
+        for record in records:
             error = record.get("_error")
             if error is None:
                 continue
             if error.code() == self._library.KafkaError.MSG_SIZE_TOO_LARGE:
-                self._set_aside(place, record["value"], error.str())
+                self._set_aside(batch.first_sequence, record["value"], error.str())
             else:
                 self._refusals.append(error.str())
 
-    def _set_aside(self, sequence: int, line: bytes, error: str) -> None:
+    def _set_aside(self, first_sequence: int, line: bytes, error: str) -> None:
         """Keep an event that the topic will never take, so that it holds up no others."""
+        facts = find_facts(line)
         self._dead_letters.append(
-            f"{sequence}", [line], first_sequence=sequence, attempts=1, status=None, error=error
+            facts.event_id if facts else hashlib.sha256(line).hexdigest(),
+            [line],
+            first_sequence=first_sequence,
+            attempts=1,
+            status=None,
+            error=error,
         )
         self._counters.add(f"sinks.dead.{self.name}")
         log.error(
@@ -152,7 +160,7 @@ class KafkaSink:
             producer.purge(blocking=False)
             await asyncio.to_thread(producer.flush, _FLUSH_SECONDS)
         self._refusals.clear()
-        self._first = self._queued = 0
+        self._queued = ()
 
     def _make_producer(self, changes: dict[str, Any] | None = None) -> "Producer":
         library = self._library

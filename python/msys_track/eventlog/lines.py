@@ -11,6 +11,7 @@ from msys_track.keys.ring import Claims
 _OPTIONS: Final = (
     "open_tracking", "click_tracking", "initial_pixel", "amp_enabled", "transactional",
 )  # fmt: skip
+_NUMBERS: Final = ("at", "customer_id")  # zero means something
 _KEPT_BITS: Final = {4: 24, 6: 48}
 
 
@@ -65,7 +66,7 @@ def write_hit(  # noqa: PLR0913, PLR0917 - what is known of a hit
         "agent": agent,
         "language": language,
     }
-    known = {name: value for name, value in members.items() if value or name == "customer_id"}
+    known = {name: value for name, value in members.items() if value or name in _NUMBERS}
     text = json.dumps(known, ensure_ascii=False, separators=(",", ":"))
     if request is not None:
         text = f'{text[:-1]},"request":{request}}}'
@@ -73,9 +74,14 @@ def write_hit(  # noqa: PLR0913, PLR0917 - what is known of a hit
 
 
 def truncate_address(address: str | None) -> str | None:
-    """Return the network that an address is in: /24, or /48 of IPv6; None for what is none."""
+    """Return the network that an address is in: /24, or /48 of IPv6; None for what is none.
+
+    An address with a zone is none: it means something on one machine only.
+    """
     try:
         ip = ip_address(address or "")
     except ValueError:
+        return None
+    if "%" in str(ip):
         return None
     return str(ip_network((ip, _KEPT_BITS[ip.version]), strict=False).network_address)

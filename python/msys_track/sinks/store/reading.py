@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - the parts of a query are ours, values are bound
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,13 +68,8 @@ class Store:
 
     def last_sequence(self) -> int:
         """Return the number of the newest event ever stored; 0 without one."""
-        found = self._rows("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+        found = self.select("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
         return int(found[0][0]) if found else 0
-
-    def count(self) -> int:
-        """Return how many events there are, or a little more."""
-        first = self._rows("SELECT min(sequence) FROM events")[0][0]
-        return 0 if first is None else self.last_sequence() - int(first) + 1
 
     def pages(self, wanted: Filter) -> Iterator[list[tuple[int, bytes]]]:
         """Return events as sequence and JSON, in the order they came, some at a time.
@@ -89,12 +84,18 @@ class Store:
         else:
             yield from self._pages_in_order(wanted)
 
-    def sequence_before(self, count: int) -> int:
-        """Return the sequence behind which the newest `count` events stand."""
-        found = self._rows(
-            "SELECT sequence FROM events ORDER BY sequence DESC LIMIT 1 OFFSET ?", count
-        )
-        return int(found[0][0]) if found else 0
+    def newest(self, wanted: Filter, count: int) -> list[tuple[int, bytes]]:
+        """Return the newest events, the oldest of them first.
+
+        Raises:
+            SinkError: the store can't be read; the text says what to do.
+        """
+        condition, values = wanted.condition()
+        return self.select(
+            f"SELECT sequence, event FROM events WHERE {condition} ORDER BY sequence DESC LIMIT ?",
+            *values,
+            count,
+        )[::-1]
 
     def has_event(self, message_id: str, types: Sequence[str], link: str | None = None) -> bool:
         """Whether a message has an event of one of these types, and of this link if one is given.
@@ -110,15 +111,15 @@ class Store:
         condition, values = Filter(message=message_id, types=tuple(types)).condition()
         if link is not None:
             condition, values = f"{condition} AND link = ?", [*values, link]
-        return bool(self._rows(f"SELECT 1 FROM events WHERE {condition} LIMIT 1", *values))
+        return bool(self.select(f"SELECT 1 FROM events WHERE {condition} LIMIT 1", *values))
 
     def _pages_in_order(self, wanted: Filter) -> Iterator[list[tuple[int, bytes]]]:
-        first, last = self._bounds(wanted)
+        first, last = self.bounds(wanted)
         condition, values = wanted.condition()
         while first <= last:
             # Rows that don't fit are passed over here, so that no page takes long.
             end = min(last, first + _ROWS_A_PAGE * 10 - 1)
-            page = self._rows(
+            page = self.select(
                 f"SELECT sequence, event FROM events WHERE sequence BETWEEN ? AND ?"
                 f" AND {condition} ORDER BY sequence",
                 first,
@@ -130,13 +131,13 @@ class Store:
             first = end + 1
 
     def _pages_of_blocks(self, wanted: Filter) -> Iterator[list[tuple[int, bytes]]]:
-        first, last = self._bounds(wanted)
+        first, last = self.bounds(wanted)
         condition, values = wanted.condition()
         index = "events_campaign" if wanted.recipient is None else "events_recipient"
         for block in range(first >> BLOCK_BITS, (last >> BLOCK_BITS) + 1):
             after = first - 1
             while True:
-                page = self._rows(
+                page = self.select(
                     f"SELECT sequence, event FROM events INDEXED BY {index}"
                     f" WHERE block = ? AND {condition} AND sequence > ?"
                     " ORDER BY sequence LIMIT ?",
@@ -153,7 +154,7 @@ class Store:
 
     def _pages_of_message(self, wanted: Filter) -> Iterator[list[tuple[int, bytes]]]:
         condition, values = wanted.condition()
-        page = self._rows(
+        page = self.select(
             f"SELECT sequence, event FROM events INDEXED BY events_message WHERE {condition}"
             " AND sequence > ? ORDER BY sequence",
             *values,
@@ -162,16 +163,21 @@ class Store:
         if page:
             yield page
 
-    def _bounds(self, wanted: Filter) -> tuple[int, int]:
-        """Return the first and the last sequence that may be wanted."""
+    def bounds(self, wanted: Filter) -> tuple[int, int]:
+        """Return the first and the last sequence that may be wanted, by time and `after`."""
         times = Filter(since=wanted.since, until=wanted.until)
         condition, values = times.condition()
-        first, last = self._rows(
+        first, last = self.select(
             f"SELECT min(sequence), max(sequence) FROM events WHERE {condition}", *values
         )[0]
         return (1, 0) if first is None else (max(first, wanted.after + 1), last)
 
-    def _rows(self, query: str, *values: Any) -> list[Any]:
+    def select(self, query: str, *values: Any) -> list[Any]:
+        """Return the rows of a query, texts as bytes.
+
+        Raises:
+            SinkError: the store can't be read; the text says what to do.
+        """
         with explain_errors(self._path, FORM):
             return self._connection.execute(query, values).fetchall()
 

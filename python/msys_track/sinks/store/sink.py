@@ -166,8 +166,8 @@ class SqliteSink:
             return remove_step(connection, oldest)
 
 
-def insert(connection: sqlite3.Connection, lines: Iterable[bytes], now: int) -> None:
-    """Store lines of the event log, and count what is new; within a transaction.
+def insert(connection: sqlite3.Connection, lines: Iterable[bytes], now: int) -> int:
+    """Store lines of the event log within a transaction; return how many were new.
 
     Args:
         connection: To a store.
@@ -179,8 +179,9 @@ def insert(connection: sqlite3.Connection, lines: Iterable[bytes], now: int) -> 
     """
     found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
     first = 1 + (found[0] if found else 0)
-    connection.executemany(_INSERT, make_rows(lines, first, now))
+    added = connection.executemany(_INSERT, make_rows(lines, first, now)).rowcount
     count_new(connection, first)
+    return added
 
 
 def remove_step(connection: sqlite3.Connection, before: int) -> int:

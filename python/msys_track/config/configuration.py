@@ -26,6 +26,8 @@ from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.addresses import NETWORK
 from msys_track.signing.settings import DkimSettings
 from msys_track.sinks.file import FileSettings
+from msys_track.sinks.kafka.settings import KafkaSettings
+from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
 from msys_track.sinks.store.settings import StoreSettings
 from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
@@ -56,12 +58,16 @@ class Configuration:
     events: EventsSettings
     tracking_domains: frozenset[str]
     """Those of all scopes; links that policy or a header gives another one lead elsewhere."""
+    webhooks: Mapping[str, WebhookSettings]
+    """Of each `[webhook.NAME]` by its name, and of those in Momentum's `webhooks.json`."""
+    kafka: Mapping[str, KafkaSettings]
+    """Of each `[kafka.NAME]` by its name."""
+    rabbitmq: Mapping[str, RabbitmqSettings]
+    """Of each `[rabbitmq.NAME]` by its name."""
     classification: ClassificationSettings
     store: StoreSettings
     files: Mapping[str, FileSettings]
     """Of each `[file.NAME]` by its name."""
-    webhooks: Mapping[str, WebhookSettings]
-    """Of each `[webhook.NAME]` by its name, and of those in Momentum's `webhooks.json`."""
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
     document: Document = field(repr=False)
@@ -83,12 +89,14 @@ class Configuration:
             "client": {str(network): each for network, each in rules.clients.items()},
             "user": rules.users,
             "dkim": self.dkim,
-            "file": self.files,
             "webhook": {
                 name: each
                 for name, each in self.webhooks.items()
                 if ("webhook", name) in self.document.places
             },
+            "kafka": self.kafka,
+            "rabbitmq": self.rabbitmq,
+            "file": self.files,
         }
 
 
@@ -179,15 +187,19 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
             for stanza in reading.stanzas.values()
             if "tracking_domain" in stanza.options
         ),
-        classification=ClassificationSettings(**values[ClassificationSettings]),
-        store=StoreSettings(**values[StoreSettings]),
-        files={name: FileSettings(**each) for name, each in reading.families["file"].items()},
         webhooks={
             **{
                 name: WebhookSettings(**each) for name, each in reading.families["webhook"].items()
             },
             **reading.webhooks,
         },
+        kafka={name: KafkaSettings(**each) for name, each in reading.families["kafka"].items()},
+        rabbitmq={
+            name: RabbitmqSettings(**each) for name, each in reading.families["rabbitmq"].items()
+        },
+        classification=ClassificationSettings(**values[ClassificationSettings]),
+        store=StoreSettings(**values[StoreSettings]),
+        files={name: FileSettings(**each) for name, each in reading.families["file"].items()},
         notices=document.notices,
         document=document,
     )

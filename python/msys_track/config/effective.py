@@ -204,8 +204,10 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
     return found
 
 
-def _hide_text(text: str) -> str:
-    return text if text.startswith(("env:", "credential:")) else "(not shown)"
+def _hide_text(value: object) -> object:
+    if not isinstance(value, str) or value.startswith(("env:", "credential:")):
+        return value
+    return "(not shown)"
 
 
 def as_json(

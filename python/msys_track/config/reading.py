@@ -41,6 +41,8 @@ from msys_track.settings.key import ConflictError
 from msys_track.settings.kinds import NotAllowedError, write_found
 from msys_track.settings.secrets import SECRET
 from msys_track.sinks.file import FileSettings
+from msys_track.sinks.kafka.settings import KafkaSettings
+from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
 from msys_track.sinks.store.settings import StoreSettings
 from msys_track.sinks.webhook.momentum import MomentumWebhooksError, read_webhooks
 from msys_track.sinks.webhook.settings import WebhookSettings
@@ -54,7 +56,7 @@ SERVERS: Final[tuple[Server, ...]] = ("proxy", "tracker")
 _SINGLE: Final = (
     TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
     MetricsSettings,
-    TrackerSettings, EventsSettings, StoreSettings, ClassificationSettings,
+    TrackerSettings, EventsSettings, ClassificationSettings, StoreSettings,
 )  # fmt: skip
 # The server that makes the file or folder which a key of these names.
 _MADE_BY: Final[Mapping[type, Server]] = {
@@ -62,6 +64,11 @@ _MADE_BY: Final[Mapping[type, Server]] = {
     TrackerSettings: "tracker",
     EventsSettings: "tracker",
     FileSettings: "tracker",
+}
+_SINKS: Final[Mapping[str, type]] = {
+    "webhook": WebhookSettings,
+    "kafka": KafkaSettings,
+    "rabbitmq": RabbitmqSettings,
 }
 _FOLDERS: Final = (SpoolSettings, EventsSettings)
 
@@ -99,7 +106,7 @@ class Reading:
         self.webhooks = self._read_webhooks_json()
         """Of Momentum's file, by their names."""
         if not self.faults:
-            self._find_conflicts_of_webhooks()
+            self._find_conflicts_of_sinks()
         if not self.faults and ("proxy",) in self._written:
             self._find_conflicts()
         if not self.faults and "store" in self.values[TrackerSettings]:
@@ -221,7 +228,7 @@ class Reading:
         file = self._folder / name
         if key.settings is TopLevel:
             self._is_there(path, name, f": msys-track keys new {file}")
-        elif key.settings is WebhookSettings or key.fields == ("webhooks_json",):
+        elif key.settings in _SINKS.values() or key.fields == ("webhooks_json",):
             if self._server != "proxy":
                 self._find_file_to_read(path, key, name)
         elif key.settings not in _MADE_BY:
@@ -349,13 +356,14 @@ class Reading:
         except ConflictError as error:
             self._add_fault(self._find_written_path(("tracker", error.field)), error.text)
 
-    def _find_conflicts_of_webhooks(self) -> None:
-        for name, own in self.families["webhook"].items():
-            try:
-                WebhookSettings(**own)
-            except ConflictError as error:
-                here = ("webhook", name, error.field)
-                self._add_fault(self._find_written_path(here), error.text)
+    def _find_conflicts_of_sinks(self) -> None:
+        for family, settings in _SINKS.items():
+            for name, own in self.families[family].items():
+                try:
+                    settings(**own)
+                except ConflictError as error:
+                    here = (family, name, error.field)
+                    self._add_fault(self._find_written_path(here), error.text)
 
     def _read_webhooks_json(self) -> dict[str, WebhookSettings]:
         file = self.values[EventsSettings].get("webhooks_json")

@@ -129,7 +129,7 @@ def test_every_setting_of_every_room_can_be_set_from_the_file() -> None:
     rooms = (
         TrackingOptions, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
         MetricsSettings,
-        TrackerSettings, EventsSettings, StoreSettings, ClassificationSettings, PolicySettings,
+        TrackerSettings, EventsSettings, ClassificationSettings, StoreSettings, PolicySettings,
     )  # fmt: skip
     named = {(room, field.name) for room in rooms for field in fields(room)}
     assert settable == named | {(Scope, "pathway"), (Scope, "context")}

@@ -27,6 +27,7 @@ from msys_track.settings.addresses import NETWORK
 from msys_track.signing.settings import DkimSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
+from msys_track.tracking.tenants import TenantSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,8 @@ class Configuration:
     spool: SpoolSettings
     metrics: MetricsSettings
     tracker: TrackerSettings | None
+    tenants: Mapping[str, TenantSettings]
+    """Of each `[tenant."HOST"]` by its host."""
     events: EventsSettings
     tracking_domains: frozenset[str]
     """Those of all scopes; links that policy or a header gives another one lead elsewhere."""
@@ -73,6 +76,7 @@ class Configuration:
             "client": {str(network): each for network, each in rules.clients.items()},
             "user": rules.users,
             "dkim": self.dkim,
+            "tenant": self.tenants,
         }
 
 
@@ -154,6 +158,7 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         ),
         metrics=MetricsSettings(**values[MetricsSettings]),
         tracker=TrackerSettings(**values[TrackerSettings]) if has_tracker else None,
+        tenants={host: TenantSettings(**each) for host, each in reading.families["tenant"].items()},
         events=EventsSettings(**values[EventsSettings]),
         tracking_domains=frozenset(
             stanza.options["tracking_domain"]

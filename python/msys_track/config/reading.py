@@ -42,6 +42,7 @@ from msys_track.settings.kinds import NotAllowedError, write_found
 from msys_track.settings.secrets import SECRET
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
+from msys_track.tracking.tenants import TenantSettings
 
 Server: TypeAlias = Literal["proxy", "tracker"]
 
@@ -209,6 +210,10 @@ class Reading:
         file = self._folder / name
         if key.settings is TopLevel:
             self._is_there(path, name, f": msys-track keys new {file}")
+        elif key.settings is TenantSettings:
+            if self._server != "proxy" and not os.access(file, os.F_OK):
+                # It may be the secret itself, which must not be shown.
+                self._add_fault(path, f"no file has this name; allowed: {SECRET.allowed}")
         elif key.settings not in _MADE_BY:
             self._find_file_of_proxy(path, key, name)
         elif self._server in (None, _MADE_BY[key.settings]):

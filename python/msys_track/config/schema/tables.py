@@ -24,6 +24,7 @@ from msys_track.settings.secrets import SECRET
 from msys_track.signing.settings import DOMAIN, DkimSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.settings import TrackerSettings
+from msys_track.tracking.tenants import TenantSettings
 
 __all__ = [
     "FAMILIES",
@@ -122,6 +123,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "dkim": Family(DOMAIN, list_keys(DkimSettings), "example.com"),
     "client": Family(NETWORK, list_keys(ClientSettings), "10.0.0.0/8"),
     "user": Family(NAME, list_keys(LimitSettings), "shop"),
+    "tenant": Family(DOMAIN, list_keys(TenantSettings), "click.example.com"),
 }
 
 NESTED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -145,6 +147,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "dkim": "The key that signs mail from one domain.",
     "client": "How much the clients of one network may send.",
     "user": "How much one user of AUTH may send.",
+    "tenant": "A host whose links have keys of their own, where several share a tracker.",
     "listen": "An address that mail comes in at.",
     "peer": "Clients of one network.",
     "pathway": "Mail that a scope or policy puts on this pathway.",

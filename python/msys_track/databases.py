@@ -36,6 +36,8 @@ class Form:
     maker: str
     """Who makes it, and when."""
     error: type[TrackingError]
+    earlier: str = ""
+    """What to do with a file of an earlier version; empty: what one does with a later one."""
     errors: Mapping[int, type[TrackingError]] = field(default_factory=dict)
     """Errors in place of `error`, by the primary code of SQLite's."""
 
@@ -185,9 +187,11 @@ def _check_is_ours(connection: sqlite3.Connection, path: Path, form: Form) -> No
         raise form.error(f"{path}: another program's database; {place}")
     version = _read_pragma(connection, "user_version")
     if version != form.version:
+        advice = f"use the release that wrote it, or {place}"
+        if version < form.version:
+            advice = form.earlier or advice
         raise form.error(
-            f"{path}: schema version {version}, this msys-track knows {form.version}; "
-            f"use the release that wrote it, or {place}"
+            f"{path}: schema version {version}, this msys-track knows {form.version}; {advice}"
         )
 
 

@@ -25,7 +25,10 @@ from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.addresses import NETWORK
 from msys_track.signing.settings import DkimSettings
+from msys_track.sinks.file import FileSettings
+from msys_track.sinks.store.settings import StoreSettings
 from msys_track.spool.settings import SpoolSettings
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
 from msys_track.tracking.tenants import TenantSettings
 
@@ -55,6 +58,10 @@ class Configuration:
     events: EventsSettings
     tracking_domains: frozenset[str]
     """Those of all scopes; links that policy or a header gives another one lead elsewhere."""
+    classification: ClassificationSettings
+    store: StoreSettings
+    files: Mapping[str, FileSettings]
+    """Of each `[file.NAME]` by its name."""
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
     document: Document = field(repr=False)
@@ -77,6 +84,7 @@ class Configuration:
             "user": rules.users,
             "dkim": self.dkim,
             "tenant": self.tenants,
+            "file": self.files,
         }
 
 
@@ -165,6 +173,9 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
             for stanza in reading.stanzas.values()
             if "tracking_domain" in stanza.options
         ),
+        classification=ClassificationSettings(**values[ClassificationSettings]),
+        store=StoreSettings(**values[StoreSettings]),
+        files={name: FileSettings(**each) for name, each in reading.families["file"].items()},
         notices=document.notices,
         document=document,
     )

@@ -169,6 +169,8 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
         ("metrics",): ((configuration.proxy or configuration.tracker) and configuration.metrics,),
         ("tracker",): (configuration.tracker,),
         ("events",): (configuration.events_folder and configuration.events,),
+        ("classification",): (configuration.events_folder and configuration.classification,),
+        ("store",): (configuration.tracker and configuration.store,),
     }
     keys: dict[KeyPath, Mapping[str, Key]] = {(): TOP}
     keys |= {(name,): its for name, its in TABLES.items()}

@@ -147,7 +147,7 @@ class LogReader:
         size = max_bytes
         data = os.pread(self._file, size, position.offset)
         while b"\n" not in data and len(data) == size:
-            size *= 2
+            size, max_lines = 2 * size, 1
             data = os.pread(self._file, size, position.offset)
         lines = data.split(b"\n", max_lines)
         lines.pop()

@@ -16,6 +16,7 @@ from msys_track.errors import PicklableError
 
 _MAX_SHOWN: Final = 60
 _MAX_COUNT: Final = 2**31 - 1
+_SINK_NAME: Final = r"[A-Za-z0-9_-]{1,64}"
 _HOSTNAME: Final = r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*|\[[0-9A-Za-z.:]+\]"
 
 
@@ -175,6 +176,11 @@ HEADER_TEXT: Final = text(
     lambda text: text.isascii() and text.isprintable(),
     "printable ASCII on one line, in quotes",
     {"pattern": "^[ -~]*$"},
+)
+SINK_NAME: Final = text(
+    lambda name: re.fullmatch(_SINK_NAME, name) is not None,
+    'letters, digits, "-" and "_", at most 64: it names files',
+    {"pattern": f"^{_SINK_NAME}$"},
 )
 NAME: Final = text(
     lambda name: name != "" and name.isprintable(), "a name, in quotes", {"minLength": 1}

@@ -94,7 +94,10 @@ fn path_of(target: &[u8]) -> Option<&str> {
         [b'/', b'f', b'/', rest @ ..] => rest.rsplit(|byte| *byte == b'/').next()?,
         _ => return None,
     };
-    let is_plain = all(path, is_path)
+    // A way up is an attack behind the token, and a fact that Python notes.
+    let climbs = memchr(b'.', path).is_some() && path.windows(2).any(|pair| pair == b"..");
+    let is_plain = !climbs
+        && all(path, is_path)
         && all(last_segment, is_token)
         && all(query.get(1..).unwrap_or_default(), is_query);
     if is_plain { std::str::from_utf8(path).ok() } else { None }

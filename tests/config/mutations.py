@@ -92,6 +92,8 @@ def write_named_files(folder: Path) -> None:
     made.certificate.rename(folder / "fullchain.pem")
     made.key.rename(folder / "privkey.pem")
     (folder / "ca.pem").touch()
+    (folder / "redirects.txt").write_text("https://a.test/old https://a.test/new\n")
+    (folder / "withdrawn.txt").write_text("a@b.test\n")
     (folder / "policy.lua").write_text(
         'msys.registerModule("policy", { validate_connect = function() return 0 end })\n'
     )

@@ -19,7 +19,7 @@ from msys_track.tracking.access_log import AccessLog
 from msys_track.tracking.click_path import ClickPath, make_click_path
 from msys_track.tracking.client import decode_header, find_client_address, is_loopback
 from msys_track.tracking.crowd import Crowd, Member
-from msys_track.tracking.facts import find_purpose, write_facts
+from msys_track.tracking.facts import find_facts, write_facts
 from msys_track.tracking.hosts import HOST_PATH, Hosts, normalize_host
 from msys_track.tracking.replies import Replies, Response, make_date_line
 from msys_track.tracking.request import Request, RequestReader
@@ -30,6 +30,8 @@ log = event_logger(__name__)
 
 # A reader sends a request in one go.
 _PATIENCE_SECONDS = 1.0
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 # What a refusal counts as; the others are bad requests.
 _REFUSALS = {
@@ -271,9 +273,7 @@ class ReaderConnection(asyncio.Protocol):
             except Exception as error:  # noqa: BLE001 - raised once those before have their answers
                 failure = error
                 break
-        if answered and self._transport is not None:
-            date = make_date_line(int(now))
-            self._transport.write(self._encode(answered, date))
+        self._write(answered, now)
         # The reader is on the way to the target; hits come only now.
         for request, outcome in answered:
             self._record(request, outcome, now)
@@ -285,6 +285,15 @@ class ReaderConnection(asyncio.Protocol):
             self._refuse(reader.refused)
         elif reader.finished or (requests and service.is_retiring):
             self._close()
+
+    def _write(self, answered: Sequence[tuple[Request, Outcome]], now: float) -> None:
+        if self._transport is None:
+            return
+        if answered:
+            self._transport.write(self._encode(answered, make_date_line(int(now))))
+        if self._reader.awaits_continue:
+            self._reader.awaits_continue = False
+            self._transport.write(_CONTINUE)
 
     def _encode(self, answered: Sequence[tuple[Request, Outcome]], date: bytes) -> bytes:
         """Encode the replies of one read; where the tracker retires, the last one is the last."""
@@ -302,17 +311,25 @@ class ReaderConnection(asyncio.Protocol):
             replies = service.replies
             return Outcome(replies.host_is_ours if is_ours else replies.not_found)
         routes = service.find_routes(request)
-        if request.method == b"GET":
-            return routes.outcome(request.target, now)
-        if request.method == b"HEAD":
-            # Scanners use HEAD; readers don't: it makes no event, but says whose GET follows.
-            outcome = routes.outcome(request.target, now)
-            return outcome._replace(facts={**outcome.facts, "method": "HEAD"})
-        if request.method == b"POST":
-            content_type = request.value(b"content-type") or b""
-            submitted = routes.submit(request.target, content_type, request.body, now)
-            if submitted is not None:
-                return submitted
+        match request.method:
+            case b"GET":
+                outcome = routes.outcome(request.target, now)
+            case b"HEAD":
+                # Scanners use HEAD; readers don't: it makes no event, but says whose GET follows.
+                outcome = routes.outcome(request.target, now)
+                if outcome.claims is not None:
+                    service.counters.add("heads")
+                    outcome = outcome._replace(facts={**outcome.facts, "method": "HEAD"})
+            case b"POST":
+                content_type = request.value(b"content-type") or b""
+                submitted = routes.submit(request.target, content_type, request.body, now)
+                outcome = submitted or self._refuse_method(request)
+            case _:
+                outcome = self._refuse_method(request)
+        return outcome
+
+    def _refuse_method(self, request: Request) -> Outcome:
+        service = self._service
         service.counters.add("refused_methods")
         if request.target.startswith(b"/u/") and request.method != b"POST":
             return Outcome(service.replies.refused_form)
@@ -338,16 +355,13 @@ class ReaderConnection(asyncio.Protocol):
             if trusted:
                 forwarded_for = request.values(b"x-forwarded-for")
                 address = find_client_address(address, forwarded_for, trusted)
-            facts = outcome.facts
-            if purpose := find_purpose(request.headers):
-                facts = {**facts, "purpose": purpose}
             service.hits.put_hit(
                 outcome.claims,
                 int(now * 1_000),
                 address,
                 decode_header(request.value(b"user-agent")),
                 decode_header(request.value(b"accept-language")),
-                write_facts(facts),
+                write_facts(find_facts(request.target, request.headers, outcome.facts)),
             )
         except Exception:
             service.counters.add("failures")
@@ -355,12 +369,18 @@ class ReaderConnection(asyncio.Protocol):
 
     def _log_access(self, request: Request, outcome: Outcome) -> None:
         transport = self._transport
-        self._service.access_log.note(
-            request.method,
-            request.target,
-            outcome.reply.head,
-            is_encrypted=transport is not None and bool(transport.get_extra_info("sslcontext")),
-        )
+        try:
+            self._service.access_log.note(
+                request.method,
+                request.target,
+                outcome.reply.head,
+                is_encrypted=transport is not None
+                and bool(transport.get_extra_info("sslcontext")),
+            )
+        except Exception:
+            # The reader has the answer already: a 500 behind it would be another request's.
+            self._service.counters.add("failures")
+            log.exception("tracker.access_log_failed")
 
     def _refuse(self, status: HTTPStatus) -> None:
         """Say why in a few bytes, and close."""

@@ -69,7 +69,10 @@ class Replies:
             b"HTTP/1.1 302 Moved Temporarily\r\nContent-Type: text/plain\r\nLocation: "
         )
         self.redirect_end = f"\r\n{self._common}Content-Length: 0\r\n".encode("ascii")
-        self.pixel = self._make_reply(HTTPStatus.OK, PIXEL, "image/gif")
+        pixel = self._make_reply(HTTPStatus.OK, PIXEL, "image/gif")
+        # Webmail that isolates its pages (COEP) shows no image of others without it.
+        policy = b"Cross-Origin-Resource-Policy: cross-origin\r\n"
+        self.pixel = Response(pixel.head + policy, pixel.body)
         self.not_found = self._make_reply(HTTPStatus.NOT_FOUND, _NOT_FOUND)
         self.gone = self._make_reply(HTTPStatus.GONE, _GONE)
         self.robots = self._make_reply(HTTPStatus.OK, _ROBOTS)

@@ -149,7 +149,7 @@ fn what_a_crash_left_is_dropped_and_the_sequence_goes_on() {
     let log = folder.0.join("0");
     for (times, torn) in (1..).zip(["", "{\"n\":", "\0\0\n\0"]) {
         let mut segments = Segments::open(&log, 1 << 20, 1).unwrap();
-        segments.append(b"one\ntwo\n").1.unwrap();
+        append(&mut segments, "one\ntwo\n");
         drop(segments);
         let path = folder.segment("0", 1);
         let mut bytes = fs::read(&path).unwrap();
@@ -166,7 +166,7 @@ fn a_new_segment_is_named_by_its_first_line_and_nothing_spans_two() {
     let folder = Folder::new();
     let mut segments = Segments::open(&folder.0.join("0"), 5, 1).unwrap();
     for lines in ["one\n", "two\nthree\n", "four\n"] {
-        segments.append(lines.as_bytes()).1.unwrap();
+        append(&mut segments, lines);
     }
     assert_eq!(fs::read_to_string(folder.segment("0", 1)).unwrap(), "one\ntwo\nthree\n");
     assert_eq!(fs::read_to_string(folder.segment("0", 4)).unwrap(), "four\n");
@@ -247,6 +247,16 @@ fn a_log_that_is_not_closed_writes_what_waits() {
         thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(read_all(&folder.0.join("0")), "{}\n");
+}
+
+fn append(segments: &mut Segments, lines: &str) {
+    if segments.is_finished().unwrap() {
+        segments.begin_next().unwrap();
+    }
+    let (length, result) = segments.write(lines.as_bytes());
+    result.unwrap();
+    segments.file().sync_data().unwrap();
+    segments.note_synced(length, lines.lines().count());
 }
 
 fn read_all(log: &Path) -> String {

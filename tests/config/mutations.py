@@ -94,6 +94,7 @@ def write_named_files(folder: Path) -> None:
     (folder / "ca.pem").touch()
     (folder / "redirects.txt").write_text("https://a.test/old https://a.test/new\n")
     (folder / "withdrawn.txt").write_text("a@b.test\n")
+    (folder / "webhooks.json").write_text("[]")
     (folder / "policy.lua").write_text(
         'msys.registerModule("policy", { validate_connect = function() return 0 end })\n'
     )

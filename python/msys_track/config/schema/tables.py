@@ -23,7 +23,10 @@ from msys_track.settings.kinds import NAME, SINK_NAME, SWITCH, Kind, NotAllowedE
 from msys_track.settings.secrets import SECRET
 from msys_track.signing.settings import DOMAIN, DkimSettings
 from msys_track.sinks.file import FileSettings
+from msys_track.sinks.kafka.settings import KafkaSettings
+from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
 from msys_track.sinks.store.settings import StoreSettings
+from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
@@ -129,6 +132,9 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "client": Family(NETWORK, list_keys(ClientSettings), "10.0.0.0/8"),
     "user": Family(NAME, list_keys(LimitSettings), "shop"),
     "tenant": Family(DOMAIN, list_keys(TenantSettings), "click.example.com"),
+    "webhook": Family(SINK_NAME, list_keys(WebhookSettings), "shop"),
+    "kafka": Family(SINK_NAME, list_keys(KafkaSettings), "main"),
+    "rabbitmq": Family(SINK_NAME, list_keys(RabbitmqSettings), "hose"),
     "file": Family(SINK_NAME, list_keys(FileSettings), "day"),
 }
 
@@ -156,6 +162,9 @@ TEXTS: Final[Mapping[str, str]] = {
     "client": "How much the clients of one network may send.",
     "user": "How much one user of AUTH may send.",
     "tenant": "A host whose links have keys of their own, where several share a tracker.",
+    "webhook": "A URL that events are posted to, as SparkPost does.",
+    "kafka": "A topic of a Kafka cluster that events go to.",
+    "rabbitmq": "A RabbitMQ broker that events go to, as Momentum's hose does.",
     "file": "A file that events are written to, a line each.",
     "listen": "An address that mail comes in at.",
     "peer": "Clients of one network.",

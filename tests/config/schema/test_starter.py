@@ -64,7 +64,14 @@ def test_it_passes_the_check(folder: Path, text: str) -> None:
     assert read.policy == PolicySettings()
     assert read.tracker is not None
     # What has no default is shown by an example.
-    defaults = replace(read.tracker, tls_certificate=None, tls_key=None)
+    defaults = replace(
+        read.tracker,
+        tls_certificate=None,
+        tls_key=None,
+        redirects=None,
+        withdrawn=None,
+        expired_url=None,
+    )
     assert defaults == TrackerSettings(store=folder / "events.sqlite")
 
 

@@ -14,6 +14,7 @@ pub mod edit;
 pub mod fuzzing;
 pub mod html;
 pub mod link;
+pub mod log;
 pub mod mime;
 pub mod names;
 pub mod pcre;

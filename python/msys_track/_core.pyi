@@ -1,6 +1,7 @@
 # The compiled core, as Python sees it: conversions only, no logic (`rust/python/`).
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, final
 
 from msys_track.keys.ring import KeyRing as _KeyRing
@@ -12,6 +13,8 @@ __all__ = [
     "BareNewlineError",
     "Claims",
     "Engagement",
+    "HitLog",
+    "HitLogLockedError",
     "HtmlStream",
     "KeyRing",
     "Pattern",
@@ -47,6 +50,9 @@ _LinkPart: TypeAlias = Literal["html", "text", "amp"]
 REASONS: Mapping[str, str]
 
 class TokenError(Exception): ...
+
+# Other processes write all hit logs that there may be.
+class HitLogLockedError(OSError): ...
 
 # args: (offset of the bare CR or LF in the wire bytes,)
 class BareNewlineError(Exception): ...
@@ -148,6 +154,27 @@ class KeyRing:
     def __new__(cls, keys: Sequence[tuple[int, bytes]], /) -> KeyRing: ...
     def seal(self, claims: Claims, /) -> str: ...
     def open(self, path: str, /) -> Claims: ...
+
+@final
+class HitLog:
+    # Raises HitLogLockedError; OSError: the folder can't be used.
+    def __new__(
+        cls, logs: Path, *, max_queued: int, batch_seconds: float, segment_bytes: int
+    ) -> HitLog: ...
+    def put_hit(
+        self,
+        claims: Claims,
+        at: int,
+        address: str | None = None,
+        agent: str | None = None,
+        language: str | None = None,
+        request: str | None = None,
+    ) -> bool: ...
+    # Raises ValueError: an empty line, or several.
+    def put_line(self, line: bytes, /) -> bool: ...
+    def flush(self, timeout_seconds: float) -> bool: ...
+    def close(self, timeout_seconds: float) -> int: ...
+    def figures(self) -> dict[str, Any]: ...
 
 @final
 class Pattern:

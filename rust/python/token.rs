@@ -200,8 +200,8 @@ impl Engagement {
 #[pyclass(frozen, eq, hash, module = "msys_track._core")]
 #[derive(PartialEq, Eq, Hash)]
 pub(super) struct Claims {
-    engagement: Arc<token::Engagement>,
-    link: token::LinkClaims,
+    pub(super) engagement: Arc<token::Engagement>,
+    pub(super) link: Arc<token::LinkClaims>,
 }
 
 #[pymethods]
@@ -230,7 +230,7 @@ impl Claims {
             }
         };
         let link = token::LinkClaims { kind, target, name: link_name, position };
-        Ok(Self { engagement: Arc::clone(&engagement.get().0), link })
+        Ok(Self { engagement: Arc::clone(&engagement.get().0), link: Arc::new(link) })
     }
 
     #[getter]
@@ -321,7 +321,7 @@ impl KeyRing {
     #[pyo3(signature = (path, /))]
     fn open(&self, path: &str) -> PyResult<Claims> {
         let token::Claims { engagement, link } = self.0.open(path).map_err(token_error)?;
-        Ok(Claims { engagement: Arc::new(engagement), link })
+        Ok(Claims { engagement: Arc::new(engagement), link: Arc::new(link) })
     }
 }
 

@@ -28,6 +28,7 @@ from msys_track.signing.settings import DkimSettings
 from msys_track.sinks.file import FileSettings
 from msys_track.sinks.store.settings import StoreSettings
 from msys_track.spool.settings import SpoolSettings
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
 
 
@@ -55,6 +56,7 @@ class Configuration:
     store: StoreSettings
     files: Mapping[str, FileSettings]
     """Of each `[file.NAME]` by its name."""
+    classification: ClassificationSettings
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
     document: Document = field(repr=False)
@@ -161,6 +163,7 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         events=EventsSettings(**values[EventsSettings]),
         store=StoreSettings(**values[StoreSettings]),
         files={name: FileSettings(**each) for name, each in reading.families["file"].items()},
+        classification=ClassificationSettings(**values[ClassificationSettings]),
         notices=document.notices,
         document=document,
     )

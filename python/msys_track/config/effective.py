@@ -170,6 +170,7 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
         ("tracker",): (configuration.tracker,),
         ("events",): (configuration.events_folder and configuration.events,),
         ("store",): (configuration.tracker and configuration.store,),
+        ("classification",): (configuration.events_folder and configuration.classification,),
     }
     keys: dict[KeyPath, Mapping[str, Key]] = {(): TOP}
     keys |= {(name,): its for name, its in TABLES.items()}

@@ -43,6 +43,7 @@ from msys_track.settings.secrets import SECRET
 from msys_track.sinks.file import FileSettings
 from msys_track.sinks.store.settings import StoreSettings
 from msys_track.spool.settings import SpoolSettings
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
 
 Server: TypeAlias = Literal["proxy", "tracker"]
@@ -51,7 +52,7 @@ SERVERS: Final[tuple[Server, ...]] = ("proxy", "tracker")
 _SINGLE: Final = (
     TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
     MetricsSettings,
-    TrackerSettings, EventsSettings, StoreSettings,
+    TrackerSettings, EventsSettings, StoreSettings, ClassificationSettings,
 )  # fmt: skip
 # The server that makes the file or folder which a key of these names.
 _MADE_BY: Final[Mapping[type, Server]] = {
@@ -190,7 +191,9 @@ class Reading:
             for item, text in error.faults:
                 self._add_fault(path if item is None else (*path, item), text)
             return
-        if isinstance(setting, Path):
+        if key.settings is ClassificationSettings:
+            setting = self._find_files_of_tracker(path, setting)
+        elif isinstance(setting, Path):
             setting = self._find_file(path, key, setting)
         elif key.settings is PolicySettings and isinstance(setting, tuple):
             setting = tuple(self._find_policy(path, at, each) for at, each in enumerate(setting))
@@ -237,6 +240,17 @@ class Reading:
         elif not os.access(self._folder / name, os.F_OK):
             # It may be the secret itself, which must not be shown.
             self._add_fault(path, f"no file has this name; allowed: {SECRET.allowed}")
+
+    def _find_files_of_tracker(self, path: KeyPath, setting: Any) -> Any:
+        """Find the files that a setting names, if it names any."""
+        if isinstance(setting, tuple):
+            places = enumerate(setting)
+            return tuple(self._find_files_of_tracker((*path, at), each) for at, each in places)
+        if not isinstance(setting, Path):
+            return setting
+        if self._server != "proxy":
+            self._is_there(path, setting)
+        return self._folder / setting
 
     def _find_policy(self, path: KeyPath, at: int, name: Path) -> Path:
         file = self._folder / name

@@ -10,6 +10,8 @@ from msys_track.config.checking import check_configuration
 from msys_track.config.schema.starter import starter
 from msys_track.config.schema.tables import FAMILIES, NESTED, TABLES, TOP
 from msys_track.policy.loading import PolicySettings
+from msys_track.settings.key import list_keys
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
 
 UNCOMMENTED = re.sub(r"(?m)^#(?! )", "", starter())
@@ -28,6 +30,7 @@ def test_as_it_is_it_sets_what_must_be_set_and_nothing_else() -> None:
         "tracker": {"store": "events.sqlite"},
         "events": {},
         "store": {},
+        "classification": {},
     }
 
 
@@ -50,6 +53,9 @@ def test_it_shows_every_key_of_every_table() -> None:
 def test_it_passes_the_check(folder: Path, text: str) -> None:
     path = folder / "msys-track.toml"
     path.write_text(text, encoding="utf-8")
+    for key in list_keys(ClassificationSettings).values():
+        if isinstance(key.example, str):
+            (folder / key.example).touch()
     checked = check_configuration(path)
     assert [problem.format_line(path) for problem in checked.problems] == []
     read = checked.configuration

@@ -18,6 +18,7 @@ from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.sinks.store.settings import StoreSettings
 from msys_track.spool.settings import SpoolSettings
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
 
 GOOD = """\
@@ -128,7 +129,8 @@ def test_every_setting_of_every_room_can_be_set_from_the_file() -> None:
     rooms = (
         TrackingOptions, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
         MetricsSettings,
-        TrackerSettings, EventsSettings, StoreSettings, PolicySettings,
+        TrackerSettings, EventsSettings, StoreSettings, ClassificationSettings,
+        PolicySettings,
     )  # fmt: skip
     named = {(room, field.name) for room in rooms for field in fields(room)}
     assert settable == named | {(Scope, "pathway"), (Scope, "context")}

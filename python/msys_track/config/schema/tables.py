@@ -25,6 +25,7 @@ from msys_track.signing.settings import DOMAIN, DkimSettings
 from msys_track.sinks.file import FileSettings
 from msys_track.sinks.store.settings import StoreSettings
 from msys_track.spool.settings import SpoolSettings
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
 
 __all__ = [
@@ -92,6 +93,7 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
     "tracker": list_keys(TrackerSettings),
     "events": list_keys(EventsSettings),
     "store": list_keys(StoreSettings),
+    "classification": list_keys(ClassificationSettings),
 }
 
 
@@ -144,6 +146,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "metrics": "The proxy's figures, over HTTP.",
     "spool": "Mail that waits on disk for the upstream, and is tried again.",
     "tracker": "Answers the links over HTTP: `msys-track tracker`.",
+    "classification": "Tells people from machines in what the tracker sees.",
     "events": "The log of events, from which they go to the store and the other sinks.",
     "store": "The store of events, an SQLite file.",
     "upstream": "One of several servers to relay to, in place of `upstream` of `[proxy]`.",

@@ -84,6 +84,7 @@ COUNTERS: Final[Mapping[str, Metric]] = {
     "spool.reported": Metric("Mails whose sender was sent a report at once."),
     "upstreams.came_up": Metric("Times that an upstream came back."),
     "upstreams.failed_over": Metric("Mails that went to another upstream than the first choice."),
+    "upstreams.loops": Metric("Connections to upstreams that would send the mail back."),
     "upstreams.went_down": Metric("Times that an upstream was found down."),
     "workers.died": Metric("Workers that ended unasked, or were killed, and were replaced."),
 }

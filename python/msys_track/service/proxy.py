@@ -16,6 +16,7 @@ from msys_track.injection.memory import set_up_allocator
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters, Figures
+from msys_track.relay.identity import Identity
 from msys_track.relay.passthrough import UserUpstreams
 from msys_track.relay.routes import make_next_hop
 from msys_track.service import loop
@@ -57,6 +58,7 @@ def supervise_proxy(
     """
     set_up_allocator()
     limit = raise_file_limit()
+    identity = Identity(counters)  # of all workers, also of those that a reload makes
 
     def make_plan(loaded: Loaded) -> Plan:
         read, rewriter = loaded
@@ -73,7 +75,10 @@ def supervise_proxy(
 
         def serve(control: socket.socket, sockets: Sockets) -> None:
             with loop.make_runner() as runner:
-                runner.run(serve_worker((own, rewriter), counters, load_again, control, sockets))
+                worker = serve_worker(
+                    (own, rewriter), counters, load_again, control, sockets, identity=identity
+                )
+                runner.run(worker)
 
         return Plan(
             name="proxy",
@@ -94,12 +99,14 @@ def supervise_proxy(
     Supervisor(make_plan(loaded), make_plan_again).run()
 
 
-async def serve_worker(
+async def serve_worker(  # noqa: PLR0913 - what a fork leaves to it
     loaded: Loaded,
     counters: Counters,
     load_again: Callable[[], Loaded | None],
     control: socket.socket,
     sockets: Sockets,
+    *,
+    identity: Identity,
 ) -> None:
     """Take mail on these sockets until the supervisor, or SIGTERM, says to stop.
 
@@ -109,6 +116,7 @@ async def serve_worker(
         load_again: Reads the configuration again; None if it has faults.
         control: The channel to the supervisor.
         sockets: Where to listen.
+        identity: The proxy, as its upstreams know it.
 
     Raises:
         TrackingError: it can't start; the supervisor knows why.
@@ -123,7 +131,7 @@ async def serve_worker(
     async with AsyncExitStack() as ends:
         ends.callback(channel.close)
         try:
-            upstream = make_next_hop(read.upstreams, counters)
+            upstream = make_next_hop(read.upstreams, counters, identity=identity)
             ends.push_async_callback(upstream.close)
             spool = None
             if read.spool.mode != "off":
@@ -132,7 +140,7 @@ async def serve_worker(
                 await spool.start()
             passthrough = None
             if settings.access.auth_passthrough:
-                passthrough = UserUpstreams(read.upstreams, counters)
+                passthrough = UserUpstreams(read.upstreams, counters, identity)
                 ends.push_async_callback(passthrough.close)
             listener = await server.serve(
                 settings,

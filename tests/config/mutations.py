@@ -91,6 +91,7 @@ def write_named_files(folder: Path) -> None:
     made.certificate.rename(folder / "fullchain.pem")
     made.key.rename(folder / "privkey.pem")
     (folder / "ca.pem").touch()
+    (folder / "webhooks.json").write_text("[]")
     (folder / "policy.lua").write_text(
         'msys.registerModule("policy", { validate_connect = function() return 0 end })\n'
     )

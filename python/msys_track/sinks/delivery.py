@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from msys_track.errors import SinkError
+from msys_track.eventlog.erasing import is_erased
 from msys_track.eventlog.position import PositionFile
 from msys_track.eventlog.reader import LogReader
 from msys_track.logs import event_logger
@@ -91,7 +92,8 @@ class Delivery:
                     batch = await self._collect()
                     if batch is None:
                         return
-                    await self._sink.write(batch)
+                    if batch.lines:
+                        await self._sink.write(batch)
                     self.position = self._reader.position
                     self._position_file.save(self.position)
                 except SinkError as error:
@@ -117,20 +119,20 @@ class Delivery:
         self._is_ending = True
 
     async def _collect(self) -> EventBatch | None:
-        """Gather a batch; None at the end."""
+        """Gather a batch, without what was erased; None at the end."""
         sink, lines, first = self._sink, list[bytes](), 0
         due = None
         while len(lines) < sink.max_events:
             part = self._reader.read(max_lines=sink.max_events - len(lines))
             if part is not None:
                 first = first or part.first_sequence
-                lines += part.lines
+                lines += [each for each in part.lines if not is_erased(each)]
                 due = due or time.monotonic() + sink.max_age_seconds
             elif self._is_ending or (due is not None and time.monotonic() >= due):
                 break
             else:
                 await asyncio.sleep(_POLL_SECONDS)
-        return EventBatch(tuple(lines), first) if lines else None
+        return EventBatch(tuple(lines), first) if first else None
 
     def _note_failure(self, error: SinkError) -> None:
         self._counters.add(f"sinks.failed.{self._sink.name}")

@@ -146,9 +146,7 @@ def main() -> int:
             plain = bench.start_tracker(PYTHON, "python")
             two = bench.start_tracker(TWO, "recording", workers=2)
             say("clicks on 50 connections")
-            kept = run_rounds(
-                generator, [peer, one, deaf, plain], arguments.rounds, "keep-alive"
-            )
+            kept = run_rounds(generator, [peer, one, deaf, plain], arguments.rounds, "keep-alive")
             table(report, "Clicks, 50 connections", kept)
             results.hold("clicks × nginx", ratios(kept, ONE), at_least=0.55)
             results.hold("CPU a click, µs", [run.cpu_us for run in kept[ONE]], at_most=18)

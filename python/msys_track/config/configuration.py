@@ -185,7 +185,9 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         ),
         metrics=MetricsSettings(**values[MetricsSettings]),
         tracker=TrackerSettings(**values[TrackerSettings]) if has_tracker else None,
-        tenants={host: TenantSettings(**each) for host, each in reading.families["tenant"].items()},
+        tenants={
+            host: TenantSettings(**each) for host, each in reading.families["tenant"].items()
+        },
         events=EventsSettings(**values[EventsSettings]),
         tracking_domains=frozenset(
             stanza.options["tracking_domain"]

@@ -219,9 +219,7 @@ class ReaderConnection(asyncio.Protocol):
         """When a request last began or ended, by the event loop's clock."""
         settings = self._service.settings
         return self.deadline - (
-            settings.request_timeout_seconds
-            if self._in_request
-            else settings.idle_timeout_seconds
+            settings.request_timeout_seconds if self._in_request else settings.idle_timeout_seconds
         )
 
     def may_give_way(self, now: float) -> bool:

@@ -175,6 +175,37 @@ fn a_new_segment_is_named_by_its_first_line_and_nothing_spans_two() {
 }
 
 #[test]
+fn lines_whose_sync_failed_are_written_again_in_the_same_place() {
+    let folder = Folder::new();
+    let mut segments = Segments::open(&folder.0.join("0"), 1 << 20, 1).unwrap();
+    append(&mut segments, "one\n");
+    for lines in ["two\n", "two\nthree\n"] {
+        assert_eq!(segments.write(lines.as_bytes()).0, lines.len());
+        segments.rewind();
+    }
+    append(&mut segments, "two\nthree\n");
+    append(&mut segments, "four\n");
+    assert_eq!(read_all(&folder.0.join("0")), "one\ntwo\nthree\nfour\n");
+    assert!(
+        fs::read_to_string(folder.0.join("0/lock")).unwrap().ends_with(" 00000000000000000019\n")
+    );
+}
+
+#[test]
+fn more_than_may_wait_for_a_sync_is_written_in_parts() {
+    let folder = Folder::new();
+    let log = HitLog::open(&folder.0, Limits { batch: 60 * PATIENCE, ..LIMITS }).unwrap();
+    let line = "x".repeat(1 << 20);
+    for _ in 0..70 {
+        assert_eq!(log.put_line(line.as_bytes()), Ok(true));
+    }
+    assert_eq!(log.close(PATIENCE), 0);
+    let text = read_all(&folder.0.join("0"));
+    assert_eq!(text.lines().count(), 70);
+    assert!(text.lines().all(|each| each == line));
+}
+
+#[test]
 fn the_first_log_that_is_free_is_taken() {
     let folder = Folder::new();
     let first = Segments::open_free(&folder.0, 1).unwrap();

@@ -86,6 +86,7 @@ def combinations(name: str, count: int, *, seed: int) -> Iterator[tuple[Mutation
 def write_named_files(folder: Path) -> None:
     """Write what good files name: keys, users, certificates, a policy; and a broken one."""
     keys.create(folder / "keys.toml")
+    keys.create(folder / "shop-keys.toml")
     write_users(folder / "users.toml")
     made = make_certificate(folder)
     made.certificate.rename(folder / "fullchain.pem")

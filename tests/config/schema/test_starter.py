@@ -54,9 +54,10 @@ def test_it_shows_every_key_of_every_table() -> None:
 def test_it_passes_the_check(folder: Path, text: str) -> None:
     path = folder / "msys-track.toml"
     path.write_text(text, encoding="utf-8")
-    for key in list_keys(ClassificationSettings).values():
-        if isinstance(key.example, str):
-            (folder / key.example).touch()
+    examples = [key.example for key in list_keys(ClassificationSettings).values()]
+    for file in ("redirects.txt", "withdrawn.txt", *examples):
+        if isinstance(file, str):
+            (folder / file).touch()
     checked = check_configuration(path)
     assert [problem.format_line(path) for problem in checked.problems] == []
     read = checked.configuration

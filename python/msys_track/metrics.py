@@ -19,6 +19,7 @@ TRACKER_COUNTERS: Final[Mapping[str, str]] = {
     "requests": "Whole requests, whatever the answer.",
     "clicks": "Redirects to a target, expired and HEAD included.",
     "opens": "Pixels of an authentic link, expired and HEAD included.",
+    "heads": "Authentic links and pixels fetched by HEAD: recorded, no event.",
     "unsubscribes": "Readers who left by a POST: one click, or the button of our page.",
     "withdrawn": "Authentic links of who has withdrawn: answered as usual, no event.",
     "expired": "Authentic links past their time: answered as usual, no event.",
@@ -91,6 +92,7 @@ COUNTERS: Final[Mapping[str, Metric]] = {
     "spool.reported": Metric("Mails whose sender was sent a report at once."),
     "upstreams.came_up": Metric("Times that an upstream came back."),
     "upstreams.failed_over": Metric("Mails that went to another upstream than the first choice."),
+    "upstreams.loops": Metric("Connections to upstreams that would send the mail back."),
     "upstreams.went_down": Metric("Times that an upstream was found down."),
     "workers.died": Metric("Workers that ended unasked, or were killed, and were replaced."),
 }

@@ -46,7 +46,9 @@ async def assert_serves(harness: Harness, click_path: str) -> None:
         (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"400"),
         (b"GET / HTTP/1.1\nHost: a\n\n", b"400"),
         (b"GET / / HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
-        (b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\xff\r\nHost: a\r\n\r\n", b"400"),
+        (b"GET /\xff\x00 HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
+        (b"GET\xff / HTTP/1.1\r\nHost: a\r\n\r\n", b"405"),
         (b"GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
         (b"CONNECT evil.test:443 HTTP/1.1\r\nHost: a\r\n\r\n\x16\x03\x01", b"405"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"400"),
@@ -104,7 +106,7 @@ async def test_a_small_body_is_thrown_away(harness: Harness, click_path: str) ->
 
 async def test_a_client_that_waits_for_100_gets_the_final_answer(harness: Harness) -> None:
     reader, writer = await harness.connect()
-    writer.write(POST + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    writer.write(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
     answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 405 ")
     assert answer.endswith(b"Connection: close\r\n\r\n")
@@ -280,7 +282,7 @@ async def test_a_defect_before_the_target_is_known_costs_one_connection(
 # What makes a hit, from the request's headers to the log.
 STEPS = [
     "msys_track.tracking.connection.decode_header",
-    "msys_track.tracking.connection.find_purpose",
+    "msys_track.tracking.connection.find_facts",
     "msys_track.tracking.connection.write_facts",
     "msys_track.eventlog.hits.PlainHitLog.put_hit",
 ]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, Protocol, runtime_checkable
 
+from msys_track.errors import SinkError
 from msys_track.events import OPENS, EventType
 
 _OPENED: Final = tuple(sorted(each.value for each in OPENS))
@@ -13,13 +14,16 @@ _CLICKED: Final = (EventType.CLICK.value, EventType.AMP_CLICK.value)
 class Remembers(Protocol):
     """A store that knows older events."""
 
-    def has_seen(self, message_id: str, types: Sequence[str], link: str | None) -> bool | None:
-        """Whether it has an event of one of the types; None where it can't say.
+    def has_seen(self, message_id: str, types: Sequence[str], link: str | None) -> bool:
+        """Whether it has an event of one of the types.
 
         Args:
             message_id: Of the event.
             types: The event is of one of these.
             link: The event's link (`events.link_key`); None: any.
+
+        Raises:
+            SinkError: it can't say.
         """
 
 
@@ -71,10 +75,8 @@ class FirstSeen:
                 first[name] = False
             elif is_covered:
                 first[name] = True
-            elif self.store is not None:
-                seen = self.store.has_seen(message_id, types, of)
-                if seen is not None:
-                    first[name] = not seen
+            elif (seen := self._ask_store(message_id, types, of)) is not None:
+                first[name] = not seen
             self._add(key, at)
         return first
 
@@ -85,7 +87,13 @@ class FirstSeen:
             return True
         if injected_at * 1000 > self.since:
             return False
-        return None if self.store is None else self.store.has_seen(message_id, _OPENED, None)
+        return self._ask_store(message_id, _OPENED, None)
+
+    def _ask_store(self, message_id: str, types: Sequence[str], link: str | None) -> bool | None:
+        try:
+            return None if self.store is None else self.store.has_seen(message_id, types, link)
+        except SinkError:  # its delivery says so as well
+            return None
 
     def _add(self, key: int, at: int) -> None:
         if len(self._younger) >= self._size:

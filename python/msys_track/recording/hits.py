@@ -12,7 +12,7 @@ import orjson
 
 from msys_track.errors import SinkError
 from msys_track.eventlog.position import Position
-from msys_track.eventlog.reader import LogReader
+from msys_track.eventlog.reader import Batch, LinesGoneError, LogReader
 from msys_track.eventlog.retention import remove_segments
 from msys_track.eventlog.segments import list_segments, segment_path
 from msys_track.logs import event_logger
@@ -33,10 +33,15 @@ class Hit(NamedTuple):
 
 
 class HitReader:
-    """Follows every hit log below a folder, those of later processes included."""
+    """Follows every hit log below a folder, those of later processes included.
+
+    Attributes:
+        lost: How many lines were deleted before they were read.
+    """
 
     def __init__(self, folder: Path, positions: Mapping[str, Position]) -> None:
         """Go on at positions by the names of the logs; new ones are read from their start."""
+        self.lost = 0
         self._folder = folder
         self._positions = dict(positions)
         self._readers: dict[str, LogReader] = {}
@@ -63,7 +68,7 @@ class HitReader:
         found: list[list[tuple[int, Hit]]] = []
         for name, reader in self._find_readers():
             try:
-                batch = reader.read(max_lines=max_lines)
+                batch = self._read_log(name, reader, max_lines)
             except SinkError as error:
                 if self._errors.get(name) != str(error):
                     log.error("hits.not_read", log=name, error=str(error))  # noqa: TRY400
@@ -77,6 +82,16 @@ class HitReader:
         # Stable, so each log keeps its order.
         merged = sorted((each for one in found for each in one), key=lambda each: each[0])
         return [hit for _, hit in merged]
+
+    def _read_log(self, name: str, reader: LogReader, max_lines: int) -> Batch | None:
+        try:
+            return reader.read(max_lines=max_lines)
+        except LinesGoneError as error:
+            # Somebody deleted them; what came later is there.
+            lines = reader.skip_gone()
+            self.lost += lines
+            log.critical("hits.gone", log=name, lines=lines, error=str(error))
+            return reader.read(max_lines=max_lines)
 
     def count_bytes_left(self) -> int:
         """Count the bytes that are logged, but not read yet."""

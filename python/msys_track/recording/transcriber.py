@@ -42,7 +42,8 @@ class Transcriber:
         maker: Makes the events.
         first_seen: The maker's.
         segment_bytes: From this size on a new file of events is begun.
-        counters: Count `recorder.recorded`, and `recorder.damaged`: lines that are no hits.
+        counters: Count `recorder.recorded`, `recorder.damaged`: lines that are no hits, and
+            `recorder.gone`: lines that somebody deleted before they were recorded.
 
     Attributes:
         next_sequence: Of the event that is written next.
@@ -96,7 +97,10 @@ class Transcriber:
     def _record(self) -> int:
         count = 0
         if not self._waiting:
+            lost = self._hits.lost
             hits = self._hits.read(_BATCH_LINES)
+            if self._hits.lost > lost:
+                self._counters.add("recorder.gone", self._hits.lost - lost)
             count = len(hits)
             if not hits:
                 if not self._hits.has_errors:

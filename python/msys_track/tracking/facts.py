@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -16,12 +16,33 @@ _PURPOSES: Final[Mapping[bytes, tuple[tuple[bytes, str], ...]]] = {
     b"x-purpose": ((b"prefetch", "prefetch"), (b"preview", "preview")),
     b"x-moz": ((b"prefetch", "prefetch"),),
 }
-# What nobody appends by accident: quotes, brackets of tags, ways up, ends of commands.
-_HOSTILE: Final = re.compile(rb"['\"<\\`|;{}\x00]|\.\./")
+# What nobody appends by accident: apostrophes, ways up, and what only begins with a mark that may
+# close a sentence or a quotation.
+_HOSTILE: Final = re.compile(r"['\\`{\x00]|\.\./|[\"<|;].", re.DOTALL)
+# A query is not the token's neighbour: campaigns have names like `Valentine's`.
+_HOSTILE_QUERY: Final = re.compile(r"<.|[\\\x00]|\.\./", re.DOTALL)
 _MAX_SUFFIX: Final = 64
 
 
-def find_purpose(headers: tuple[tuple[bytes, bytes], ...]) -> str | None:
+def find_facts(
+    target: bytes, headers: Sequence[tuple[bytes, bytes]], known: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a request shows, beside what is known of it already.
+
+    Args:
+        target: Of a request whose token is authentic.
+        headers: Names in lower case, with their values.
+        known: What the answer brought to light.
+    """
+    facts = dict(known)
+    if (purpose := find_purpose(headers)) is not None:
+        facts["purpose"] = purpose
+    if (suffix := find_hostile_suffix(target)) is not None:
+        facts["suffix"] = suffix
+    return facts
+
+
+def find_purpose(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
     """Return `prefetch` or `preview` where a header says so; None for an ordinary request."""
     for name, value in headers:
         for word, purpose in _PURPOSES.get(name, ()):
@@ -33,17 +54,24 @@ def find_purpose(headers: tuple[tuple[bytes, bytes], ...]) -> str | None:
 def find_hostile_suffix(target: bytes) -> str | None:
     """Return what stands behind a true token if it is an attack; None if not.
 
-    What mail clients and gateways append is none: `.`, `)`, `>`, `&utm_source=x`.
+    What mail clients and gateways append is none: `.`, `)`, `>`, `&utm_source=x`. It is
+    percent-decoded once, as the path is.
     """
-    path_and_query = unquote_to_bytes(find_path_and_query(target))
-    path = path_and_query.decode("ascii", "replace")
+    path, question, query = find_path_and_query(target).partition(b"?")
+    text = _decode(path)
     try:
-        located = locate_token(path.partition("?")[0])
+        token = locate_token(text.partition("?")[0]).token
     except TokenError:
         return None
-    _, _, behind = path.partition(located.token)
-    suffix = behind.encode("ascii", "replace")
-    return behind[:_MAX_SUFFIX] if _HOSTILE.search(suffix) else None
+    _, _, behind = text.rpartition(token)
+    query_text = _decode(query)
+    if not _HOSTILE.search(behind) and not _HOSTILE_QUERY.search(query_text):
+        return None
+    return (behind + question.decode("ascii") + query_text)[:_MAX_SUFFIX]
+
+
+def _decode(text: bytes) -> str:
+    return unquote_to_bytes(text).decode("ascii", "replace")
 
 
 def write_facts(facts: Mapping[str, Any]) -> str | None:

@@ -32,10 +32,14 @@ class LinkFiles:
             self._watch(settings.withdrawn, Withdrawal.read, self._use_withdrawal)
         self._faulty: set[Path] = set()
 
+    def __len__(self) -> int:
+        """Return how many files there are."""
+        return len(self._watched)
+
     def look(self) -> bool:
         """Read again what has changed; return whether anything has.
 
-        A file with a fault changes nothing, and is logged once.
+        A file with a fault changes nothing, and is logged once. May be called from any thread.
         """
         has_changed = False
         for watched, use in self._watched:
@@ -43,10 +47,13 @@ class LinkFiles:
             try:
                 if not watched.reload_if_changed():
                     continue
-            except SettingsError as error:
+            except Exception as error:
                 if file not in self._faulty:
                     self._faulty.add(file)
-                    log.error("links.not_reloaded", why=str(error))  # noqa: TRY400 - the file's fault
+                    if isinstance(error, SettingsError):
+                        log.error("links.not_reloaded", faults=str(error).split("\n"))  # noqa: TRY400 - the file's fault
+                    else:
+                        log.exception("links.not_reloaded")
                 continue
             self._faulty.discard(file)
             use(watched.value)

@@ -15,7 +15,6 @@ from msys_track.keys.link import find_path_and_query, has_own_form, parse_path
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.metrics import Counters
 from msys_track.tracking import forms
-from msys_track.tracking.facts import find_hostile_suffix
 from msys_track.tracking.location import is_http, make_location, percent_encode
 from msys_track.tracking.replies import Replies, Response
 from msys_track.tracking.settings import REFUSE, Expired
@@ -35,6 +34,7 @@ _CLIMBS: Final = re.compile(r"\\|/\.{1,2}(/|\Z)")
 _CLICK_KINDS = frozenset({"click", "amp_click", "link_unsubscribe"})
 _OPEN_KINDS = frozenset({"open", "initial_open", "amp_open", "amp_initial_open"})
 _UNSUBSCRIBE_KINDS = frozenset({"list_unsubscribe"})
+_LINK_UNSUBSCRIBE_KINDS = frozenset({"link_unsubscribe"})
 _NO_FACTS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         defect: Why the reply is only a makeshift; log it once the reader has its answer.
-        facts: What the address of the request says of who made it.
+        facts: What the answer says of the event, beside the claims.
     """
 
     reply: Response
@@ -116,9 +116,9 @@ class Routes:
         path = parse_path(target)
         outcome = None
         if path.startswith(_CLICKS):
-            outcome = self._click(target, path, now)
+            outcome = self._click(path, now)
         elif path.startswith(_OPENS):
-            outcome = self._open(target, path, now)
+            outcome = self._open(path, now)
         elif path.startswith(_UNSUBSCRIBES):
             outcome = self._ask(path, now)
         elif path in self._files:
@@ -166,18 +166,19 @@ class Routes:
     def _leave_by_link(
         self, path: str, content_type: bytes, body: bytes, now: float
     ) -> Outcome | None:
-        claims = self._open_token(path, frozenset({"link_unsubscribe"}))
-        if claims is None:
+        claims = self._open_token(path, _LINK_UNSUBSCRIBE_KINDS)
+        if claims is None or not _has_target(claims):
             return None
         if not forms.read_form(content_type, body).asks_to_leave:
             return Outcome(self._replies.use_form)
-        outcome = self._redirect(claims)
-        if outcome is None:
-            return None
+        outcome = self._lead(claims, now, has_left=True)
+        if outcome is None or outcome.reply is self._replies.gone:
+            return outcome
+        outcome = outcome._replace(reply=self._replies.see_other(outcome.reply))
+        if outcome.claims is None:
+            return outcome
         self._counters.add("unsubscribes")
-        facts = {**outcome.facts, "confirmed": True}
-        kept = self._drop_expired(claims, now)
-        return Outcome(self._replies.see_other(outcome.reply), kept, outcome.defect, facts)
+        return outcome._replace(facts={**outcome.facts, "confirmed": True})
 
     def _hand_on(self, target: bytes, path: str) -> Outcome | None:
         """Send a link of another tracker on to it; None for one of ours, and for other paths.
@@ -207,48 +208,60 @@ class Routes:
         self._counters.add("invalid_tokens" if is_link else "not_found")
         return Outcome(self._replies.not_found)
 
-    def _click(self, target: bytes, path: str, now: float) -> Outcome | None:
+    def _click(self, path: str, now: float) -> Outcome | None:
         claims = self._open_token(path, _CLICK_KINDS)
-        redirect = None if claims is None else self._redirect(claims)
-        if claims is None or redirect is None:
-            return None
-        unexpired = self._drop_expired(claims, now)
-        if unexpired is None:
-            if self._expired_url is not None:
-                return Outcome(self._replies.redirect(self._expired_url))
-            if self._expired == "gone":
-                return Outcome(self._replies.gone)
-        if self._confirms and claims.kind == "link_unsubscribe" and unexpired is not None:
-            return Outcome(self._replies.ask)
-        self._counters.add("clicks")
-        return redirect._replace(
-            claims=self._keep(unexpired), facts=_add_suffix(redirect.facts, target)
-        )
+        return None if claims is None or not _has_target(claims) else self._lead(claims, now)
+
+    def _lead(self, claims: Claims, now: float, *, has_left: bool = False) -> Outcome | None:
+        """Answer a click on an authentic link whose target is good.
+
+        With `has_left` the reader has said in a form that the link is to unsubscribe them.
+        """
+        try:
+            unexpired = self._drop_expired(claims, now)
+            if unexpired is None:
+                if self._expired_url is not None:
+                    return Outcome(self._replies.redirect(self._expired_url))
+                if self._expired == "gone":
+                    return Outcome(self._replies.gone)
+            elif self._confirms and claims.kind == "link_unsubscribe" and not has_left:
+                return Outcome(self._replies.ask_and_lead)
+            redirect = self._redirect(claims)
+            if redirect is None:
+                return None
+            self._counters.add("clicks")
+            return redirect._replace(claims=self._keep(unexpired))
+        except Exception as defect:  # noqa: BLE001 - no defect of ours keeps a reader from the target
+            return self._lead_somehow(claims, defect)
 
     def _redirect(self, claims: Claims) -> Outcome | None:
-        """Redirect to an authentic target; None for what must never be redirected to."""
-        target = claims.target
-        # The core seals http and https only; this is the second guard.
-        if target is None or not is_http(target):
-            return None
-        facts: Mapping[str, Any] = _NO_FACTS
-        if (new := self.overrides.get(target)) is not None:
-            target, facts = new, {"redirected_to": new}
+        """Redirect to an authentic target, or to what has taken its place."""
+        target = claims.target or ""
         try:
+            new = self.overrides.get(target)
+            if new is not None and (where := make_location(new)) is not None:
+                return Outcome(self._replies.redirect(where), facts={"redirected_to": new})
             where = make_location(target)
-            return None if where is None else Outcome(self._replies.redirect(where), facts=facts)
-        except Exception as defect:  # noqa: BLE001 - no defect of ours keeps a reader from the target
-            self._counters.add("failures")
-            location = percent_encode(target)
-            return Outcome(self._replies.redirect(location), defect=defect, facts=facts)
+            return None if where is None else Outcome(self._replies.redirect(where))
+        except Exception as defect:  # noqa: BLE001 - as above, and the event is still known
+            return self._lead_somehow(claims, defect)
 
-    def _open(self, target: bytes, path: str, now: float) -> Outcome | None:
+    def _lead_somehow(self, claims: Claims, defect: Exception) -> Outcome:
+        """Redirect to an authentic target with as little as can fail."""
+        self._counters.add("failures")
+        location = percent_encode(claims.target or "")
+        return Outcome(self._replies.redirect(location), defect=defect)
+
+    def _open(self, path: str, now: float) -> Outcome | None:
         claims = self._open_token(path, _OPEN_KINDS)
         if claims is None:
             return None
         self._counters.add("opens")
-        kept = self._keep(self._drop_expired(claims, now))
-        return Outcome(self._replies.pixel, kept, facts=_add_suffix(_NO_FACTS, target))
+        try:
+            return Outcome(self._replies.pixel, self._keep(self._drop_expired(claims, now)))
+        except Exception as defect:  # noqa: BLE001 - no defect of ours shows a broken image
+            self._counters.add("failures")
+            return Outcome(self._replies.pixel, defect=defect)
 
     def _open_token(self, path: str, kinds: frozenset[str]) -> Claims | None:
         try:
@@ -276,6 +289,6 @@ class Routes:
         return None
 
 
-def _add_suffix(facts: Mapping[str, Any], target: bytes) -> Mapping[str, Any]:
-    suffix = find_hostile_suffix(target)
-    return facts if suffix is None else {**facts, "suffix": suffix}
+def _has_target(claims: Claims) -> bool:
+    # The core seals http and https only; this is the second guard.
+    return claims.target is not None and is_http(claims.target)

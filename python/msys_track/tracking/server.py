@@ -90,6 +90,13 @@ class Tracker:
         if self._files.look():
             self._service.renew(self._keys, self._keys_by_host)
 
+    async def _follow_files(self) -> None:
+        """Do the same, and answer readers meanwhile: a million recipients take a second."""
+        if self._certificate is not None:
+            self._certificate.look()
+        if len(self._files) > 0 and await asyncio.to_thread(self._files.look):
+            self._service.renew(self._keys, self._keys_by_host)
+
     def retire(self) -> None:
         """Take no new clients: others do; those that are there have one more answer."""
         self._stop_listening()
@@ -144,7 +151,7 @@ class Tracker:
             for connection in tuple(self._service.connections):
                 if connection.deadline < now:
                     connection.expire()
-            self.look_at_files()
+            await self._follow_files()
             self._warn_of_hidden_clients()
 
     def _warn_of_hidden_clients(self) -> None:

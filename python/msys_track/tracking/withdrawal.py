@@ -13,6 +13,9 @@ from typing import Final, Self
 from msys_track.errors import SettingsError, describe_os_error
 
 _HASH: Final = re.compile("[0-9a-f]{64}")
+# Nothing around it, such as a name, brackets or another column: it would be nobody's.
+_ADDRESS: Final = re.compile(r'(?!#)(?:"[^"]+"|[^\s<>,;:"]+)@[^\s<>,;:"@]+')
+_MOST_FAULTS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +39,26 @@ class Withdrawal:
                 alone, as the log is no place for addresses.
         """
         try:
-            lines = file.read_text("utf-8").lower().splitlines()
+            lines = file.read_text("utf-8-sig").lower().split("\n")
         except OSError as error:
             raise SettingsError(f"{file}: can't be read: {describe_os_error(error)}") from error
         except UnicodeDecodeError as error:
             raise SettingsError(f"{file}: is not UTF-8 at byte {error.start}") from error
-        entries = {number: line.strip() for number, line in enumerate(lines, start=1)}
-        named = {number: each for number, each in entries.items() if each and each[0] != "#"}
-        hashes = {each for each in named.values() if _HASH.fullmatch(each)}
-        if faults := [
-            f"{file}:{number}: neither an address nor the SHA-256 of one"
-            for number, each in named.items()
-            if each not in hashes and ("@" not in each or " " in each)
-        ]:
+        addresses: set[str] = set()
+        hashes: set[str] = set()
+        faults: list[str] = []
+        for number, line in enumerate(map(str.strip, lines), start=1):
+            if _ADDRESS.fullmatch(line):
+                addresses.add(line)
+            elif _HASH.fullmatch(line):
+                hashes.add(line)
+            elif line and not line.startswith("#"):
+                faults.append(f"{file}:{number}: neither an address nor the SHA-256 of one")
+        if faults:
+            if more := faults[_MOST_FAULTS:]:
+                faults[_MOST_FAULTS:] = [f"{file}: {len(more)} more such lines"]
             raise SettingsError("\n".join(faults))
-        return cls(frozenset(named.values()) - hashes, frozenset(hashes))
+        return cls(frozenset(addresses), frozenset(hashes))
 
     def __len__(self) -> int:
         return len(self.addresses) + len(self.hashes)

@@ -23,10 +23,14 @@ from msys_track.settings.kinds import NAME, SINK_NAME, SWITCH, Kind, NotAllowedE
 from msys_track.settings.secrets import SECRET
 from msys_track.signing.settings import DOMAIN, DkimSettings
 from msys_track.sinks.file import FileSettings
+from msys_track.sinks.kafka.settings import KafkaSettings
+from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
 from msys_track.sinks.store.settings import StoreSettings
+from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
+from msys_track.tracking.tenants import TenantSettings
 
 __all__ = [
     "FAMILIES",
@@ -127,6 +131,10 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "dkim": Family(DOMAIN, list_keys(DkimSettings), "example.com"),
     "client": Family(NETWORK, list_keys(ClientSettings), "10.0.0.0/8"),
     "user": Family(NAME, list_keys(LimitSettings), "shop"),
+    "tenant": Family(DOMAIN, list_keys(TenantSettings), "click.example.com"),
+    "webhook": Family(SINK_NAME, list_keys(WebhookSettings), "shop"),
+    "kafka": Family(SINK_NAME, list_keys(KafkaSettings), "main"),
+    "rabbitmq": Family(SINK_NAME, list_keys(RabbitmqSettings), "hose"),
     "file": Family(SINK_NAME, list_keys(FileSettings), "day"),
 }
 
@@ -153,6 +161,10 @@ TEXTS: Final[Mapping[str, str]] = {
     "dkim": "The key that signs mail from one domain.",
     "client": "How much the clients of one network may send.",
     "user": "How much one user of AUTH may send.",
+    "tenant": "A host whose links have keys of their own, where several share a tracker.",
+    "webhook": "A URL that events are posted to, as SparkPost does.",
+    "kafka": "A topic of a Kafka cluster that events go to.",
+    "rabbitmq": "A RabbitMQ broker that events go to, as Momentum's hose does.",
     "file": "A file that events are written to, a line each.",
     "listen": "An address that mail comes in at.",
     "peer": "Clients of one network.",

@@ -161,7 +161,6 @@ fn what_is_not_plain_is_left_and_nothing_recorded_of_it() {
         click.replace("/f/a/", "/f/b/"),
         click.replace("/f/", "/q/"),
         format!("{click}."),
-        format!("{click}/"),
         format!("{click}#a"),
         format!("{click}?a=%27"),
         format!("{click}?a=<b>"),
@@ -297,7 +296,8 @@ proptest! {
         let at = at.index(read.len());
         read.splice(at..read.len().min(at + cut), put);
         if let Some(answer) = path.answer(&read, Some("192.0.2.1"), AT, &hits) {
-            prop_assert!(answer.bytes.starts_with(format!("302 {TARGET}\r\n").as_bytes()));
+            let redirect = format!("302 {TARGET}\r\n");
+            prop_assert!(answer.bytes.starts_with(redirect.as_bytes()));
             prop_assert_eq!(hits.take().len(), 1);
         }
     }

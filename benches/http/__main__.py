@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -191,6 +191,14 @@ def measure_opening(side: Side, keys: KeyRing, links: Path) -> None:
     side.results.hold("opening a token, µs of CPU", took, at_most=1)
 
 
+MEASURES: Mapping[str, Callable[[Side], None]] = {
+    "clicks": measure_clicks,
+    "connections": measure_connections,
+    "workers": measure_workers,
+    "product": measure_product,
+}
+
+
 def main() -> int:
     arguments = _read_arguments()
     wrk, nginx = find_tool("wrk", "wrk"), find_tool("nginx", "nginx-light")
@@ -213,11 +221,11 @@ def main() -> int:
                 report=Report(),
                 results=Results(),
             )
-            measure_opening(side, keys, links)
-            measure_clicks(side)
-            measure_connections(side)
-            measure_workers(side)
-            measure_product(side)
+            if not arguments.only or "opening" in arguments.only:
+                measure_opening(side, keys, links)
+            for what, measure in MEASURES.items():
+                if not arguments.only or what in arguments.only:
+                    measure(side)
         counts = side.one.counts()
         say(f"  {ONE}: {counts}")
         assert counts["requests"] == counts["written"] == side.one.logged_lines(), counts
@@ -234,6 +242,7 @@ def _read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benches.http", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds of each table")
     parser.add_argument("--slice", type=float, default=3, help="seconds that a server has of one")
+    parser.add_argument("--only", nargs="*", choices=["opening", *MEASURES])
     return parser.parse_args()
 
 

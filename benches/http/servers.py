@@ -74,6 +74,10 @@ class Server:
         segments = (self.folder / "hits").glob("*/*.ndjson")
         return sum(file.read_bytes().count(b"\n") for file in segments)
 
+    def log(self) -> str:
+        """What its processes wrote to standard error."""
+        return "\n".join(file.read_text("utf-8") for file in self.folder.glob("*.err"))
+
     def stored_clicks(self) -> int:
         """How many different clicks are in its store by now."""
         with closing(sqlite3.connect(self.folder / "events.sqlite")) as store:
@@ -149,7 +153,7 @@ class Bench:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         time.sleep(0.5 * (len(processes) - 1))  # one that listens does not say that all do
         while not is_listening(server.port):
-            assert all(process.poll() is None for process in processes), server.name
+            assert all(process.poll() is None for process in processes), server.log()
             assert time.monotonic() < deadline, f"{server.name} does not listen"
             time.sleep(0.02)
         return server

@@ -34,6 +34,7 @@ def make_click_path(  # noqa: PLR0913 - what answers depend on
     """Make the core's part of a tracker; None where all has to be answered in Python.
 
     It keeps what it is given as it is now: once keys or files have changed, another one is made.
+    May be called from any thread; that of the event loop is not held up by long lists then.
 
     Args:
         settings: The limits, and which proxies are trusted.
@@ -61,7 +62,7 @@ def make_click_path(  # noqa: PLR0913 - what answers depend on
             settings.max_headers,
             settings.max_pipelined_requests,
         ),
-        targets=set(overrides),
-        recipients=set(withdrawal.addresses),
-        hashes=set(map(bytes.fromhex, withdrawal.hashes)),
+        targets="\n".join(overrides),
+        recipients="\n".join(withdrawal.addresses),
+        hashes=bytes.fromhex("".join(withdrawal.hashes)),
     )

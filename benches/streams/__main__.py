@@ -16,7 +16,6 @@ from typing import Final
 
 import confluent_kafka
 import pytest
-
 from benches.streams.events import make_events
 from benches.streams.layout import run_layout
 from benches.streams.sinks import (

@@ -50,6 +50,7 @@ def run_tracker(folder: Path, servers: str) -> None:
     import asyncio  # noqa: PLC0415 - this is another process
 
     from benches.streams.sinks import make_kafka_sink  # noqa: PLC0415
+
     from msys_track.eventlog.position import PositionFile  # noqa: PLC0415
     from msys_track.metrics import Counters  # noqa: PLC0415
     from msys_track.sinks.delivery import Delivery  # noqa: PLC0415

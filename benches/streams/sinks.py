@@ -7,8 +7,8 @@ from typing import Any
 
 import aio_pika
 import confluent_kafka
-
 from benches.streams.events import write_log
+
 from msys_track.eventlog.position import PositionFile
 from msys_track.metrics import Counters
 from msys_track.settings.addresses import address
@@ -27,14 +27,16 @@ def send_bare(servers: str, topic: str, events: list[bytes]) -> float:
     log, keeps no position, and waits for the brokers once, at the end.
     """
     keys = [find_message_id(event) for event in events]
-    producer = confluent_kafka.Producer({
-        "bootstrap.servers": servers,
-        "enable.idempotence": True,
-        "acks": "all",
-        "compression.type": "lz4",
-        "partitioner": "murmur2_random",
-        "log_level": 0,
-    })
+    producer = confluent_kafka.Producer(
+        {
+            "bootstrap.servers": servers,
+            "enable.idempotence": True,
+            "acks": "all",
+            "compression.type": "lz4",
+            "partitioner": "murmur2_random",
+            "log_level": 0,
+        }
+    )
     producer.list_topics(timeout=10)
     begin = time.perf_counter()
     for event, key in zip(events, keys, strict=True):
@@ -69,9 +71,7 @@ def make_kafka_sink(folder: Path, servers: str, topic: str) -> KafkaSink:
 
 def make_rabbitmq_sink(port: int, exchange: str) -> RabbitmqSink:
     """Make a sink with the settings that are ours unless somebody changes them."""
-    return RabbitmqSink(
-        "bench", RabbitmqSettings(host="127.0.0.1", port=port, exchange=exchange)
-    )
+    return RabbitmqSink("bench", RabbitmqSettings(host="127.0.0.1", port=port, exchange=exchange))
 
 
 async def bind_queue(url: str, exchange: str) -> Any:

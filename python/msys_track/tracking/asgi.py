@@ -11,6 +11,8 @@ from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.metrics import TRACKER_COUNTERS, Counters
 from msys_track.settings.addresses import Network
+from msys_track.tracking.classify.classifier import Classifier
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.client import Client, decode_header, find_client_address
 from msys_track.tracking.replies import Replies, Response
 from msys_track.tracking.routes import Outcome, Routes
@@ -38,6 +40,8 @@ class TrackerApp:
             `keys` did: those are sent on to it, with path and query as they came.
         unsubscribe_also_click: a link that unsubscribes makes a `click` as well.
         trusted_proxies: networks whose `X-Forwarded-For` is believed.
+        classification: which rules tell people from machines. Each request is judged by itself
+            here: what takes several, such as bursts, takes a tracker of its own.
         clock: Unix seconds.
 
     Attributes:
@@ -56,6 +60,7 @@ class TrackerApp:
         unknown_links: str = REFUSE,
         unsubscribe_also_click: bool = False,
         trusted_proxies: Sequence[Network] = (),
+        classification: ClassificationSettings | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.counters = Counters(TRACKER_COUNTERS)
@@ -68,6 +73,7 @@ class TrackerApp:
             keys, self._replies, self.counters, expired, unknown_links=unknown_links
         )
         self._on_event = on_event
+        self._classifier = Classifier(classification)
         self._also_click = unsubscribe_also_click
         self._trusted = tuple(trusted_proxies)
         self._clock = clock
@@ -121,7 +127,9 @@ class TrackerApp:
 
     async def _report(self, visit: Visit) -> None:
         try:
-            for event in make_events(visit, also_click=self._also_click):
+            for event in make_events(
+                visit, self._classifier, also_click=self._also_click
+            ):
                 await self._on_event(event)
         except Exception:
             self.counters.add("failures")

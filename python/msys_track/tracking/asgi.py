@@ -127,9 +127,7 @@ class TrackerApp:
 
     async def _report(self, visit: Visit) -> None:
         try:
-            for event in make_events(
-                visit, self._classifier, also_click=self._also_click
-            ):
+            for event in make_events(visit, self._classifier, also_click=self._also_click):
                 await self._on_event(event)
         except Exception:
             self.counters.add("failures")

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from msys_track.errors import TrackingError
+from msys_track.errors import TrackingError, describe_os_error
 
 # Such a file says who reads which mail, or holds it: only its owner may read it.
 _FILE_MODE = 0o600
@@ -115,14 +115,19 @@ def explain_errors(path: Path, form: Form) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         code = primary_code(error)
-        if not path.parent.is_dir():
-            missing = f"the folder {path.parent} does not exist"
-            advice = f"{missing}; make it, or give the {form.name} another place"
-        elif path.is_dir():
-            advice = f"is a folder; give the {form.name} a file name"
-        else:
-            advice = form.advise(code) or f"{error}; can this user write the file and its folder?"
+        try:
+            advice = _advise_on_place(path, form) or form.advise(code)
+        except OSError as denied:  # it can't even be looked at
+            advice = describe_os_error(denied)
+        advice = advice or f"{error}; can this user write the file and its folder?"
         raise form.errors.get(code, form.error)(f"{path}: {advice}") from error
+
+
+def _advise_on_place(path: Path, form: Form) -> str:
+    if not path.parent.is_dir():
+        missing = f"the folder {path.parent} does not exist"
+        return f"{missing}; make it, or give the {form.name} another place"
+    return f"is a folder; give the {form.name} a file name" if path.is_dir() else ""
 
 
 def primary_code(error: sqlite3.Error | OSError) -> int:

@@ -3,7 +3,7 @@
 Apart from the commands, because a reload puts the same parts together again while they run.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msys_track.config import checking
@@ -26,6 +26,7 @@ from msys_track.options.resolve import DEFAULT, resolve
 from msys_track.policy import loading
 from msys_track.policy.guard import Guard
 from msys_track.signing.signer import Signer
+from msys_track.tracking.settings import TrackerSettings
 
 log = event_logger(__name__)
 
@@ -74,6 +75,21 @@ def load_keys(read: Configuration) -> KeyRing:
         raise _blame(read, ("keys",), str(error)) from error
 
 
+def load_tenant_keys(read: Configuration) -> Mapping[str, KeyRing]:
+    """Load the keys of each `[tenant."HOST"]`, by its host.
+
+    Raises:
+        SettingsError: some can't be used; the text has the table.
+    """
+    found: dict[str, KeyRing] = {}
+    for host, tenant in read.tenants.items():
+        try:
+            found[host] = KeyRing.load(tenant.keys)
+        except KeyRingError as error:
+            raise _blame(read, ("tenant", host, "keys"), str(error)) from error
+    return found
+
+
 def check_access_files(read: Configuration) -> None:
     """Check the users and the certificate of a proxy that is about to start.
 
@@ -83,6 +99,34 @@ def check_access_files(read: Configuration) -> None:
     rules = read.proxy.access if read.proxy is not None else AccessSettings()
     if problems := list(checking.check_access_files(read.document, rules)):
         raise ConfigurationError(read.path, problems)
+
+
+def load_tracker(path: Path) -> tuple[Configuration, TrackerSettings, KeyRing] | None:
+    """Read what a tracker needs; None if the configuration has none.
+
+    Raises:
+        SettingsError: every fault of it, or keys or a certificate that can't be used.
+    """
+    read = read_configuration(path, "tracker")
+    if read.tracker is None:
+        return None
+    if problems := list(checking.check_tracker_files(read.document, read.tracker)):
+        raise ConfigurationError(read.path, problems)
+    return read, read.tracker, load_keys(read)
+
+
+def reload_tracker(
+    load: Callable[[], tuple[Configuration, TrackerSettings, KeyRing] | None],
+) -> tuple[Configuration, TrackerSettings, KeyRing] | None:
+    """Read it again while it is in force; return None and log it if it has faults."""
+    try:
+        again = load()
+        faults = [] if again is not None else ["there is no [tracker] any more"]
+    except SettingsError as error:
+        again, faults = None, str(error).split("\n")
+    if faults:
+        log.error("configuration.not_reloaded", faults=faults)
+    return again
 
 
 def _blame(read: Configuration, path: KeyPath, text: str) -> SettingsError:

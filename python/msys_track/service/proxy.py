@@ -11,11 +11,14 @@ from msys_track import logs
 from msys_track.config.configuration import Configuration
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import TrackingError
+from msys_track.eventlog.hits import open_hit_log
 from msys_track.injection import server
 from msys_track.injection.memory import set_up_allocator
+from msys_track.injection.message_events import MessageEvents
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters, Figures
+from msys_track.relay.identity import Identity
 from msys_track.relay.passthrough import UserUpstreams
 from msys_track.relay.routes import make_next_hop
 from msys_track.service import loop
@@ -57,6 +60,7 @@ def supervise_proxy(
     """
     set_up_allocator()
     limit = raise_file_limit()
+    identity = Identity(counters)  # of all workers, also of those that a reload makes
 
     def make_plan(loaded: Loaded) -> Plan:
         read, rewriter = loaded
@@ -73,16 +77,19 @@ def supervise_proxy(
 
         def serve(control: socket.socket, sockets: Sockets) -> None:
             with loop.make_runner() as runner:
-                runner.run(serve_worker((own, rewriter), counters, load_again, control, sockets))
+                worker = serve_worker(
+                    (own, rewriter), counters, load_again, control, sockets, identity=identity
+                )
+                runner.run(worker)
 
         return Plan(
             name="proxy",
-            workers=count_workers(settings),
+            workers=count_workers(settings.workers),
             addresses=settings.all_listens,
             drain_seconds=settings.drain_seconds,
             hang_seconds=settings.worker_timeout_seconds,
             status_addresses=(read.metrics.listen,) if read.metrics.listen else (),
-            settings=(read.proxy, read.upstreams, read.spool, read.metrics),
+            settings=(read.proxy, read.upstreams, read.spool, read.metrics, read.events),
             serve=serve,
             announce=announce_addresses,
         )
@@ -94,12 +101,14 @@ def supervise_proxy(
     Supervisor(make_plan(loaded), make_plan_again).run()
 
 
-async def serve_worker(
+async def serve_worker(  # noqa: PLR0913 - what a fork leaves to it
     loaded: Loaded,
     counters: Counters,
     load_again: Callable[[], Loaded | None],
     control: socket.socket,
     sockets: Sockets,
+    *,
+    identity: Identity,
 ) -> None:
     """Take mail on these sockets until the supervisor, or SIGTERM, says to stop.
 
@@ -109,6 +118,7 @@ async def serve_worker(
         load_again: Reads the configuration again; None if it has faults.
         control: The channel to the supervisor.
         sockets: Where to listen.
+        identity: The proxy, as its upstreams know it.
 
     Raises:
         TrackingError: it can't start; the supervisor knows why.
@@ -123,7 +133,7 @@ async def serve_worker(
     async with AsyncExitStack() as ends:
         ends.callback(channel.close)
         try:
-            upstream = make_next_hop(read.upstreams, counters)
+            upstream = make_next_hop(read.upstreams, counters, identity=identity)
             ends.push_async_callback(upstream.close)
             spool = None
             if read.spool.mode != "off":
@@ -132,7 +142,7 @@ async def serve_worker(
                 await spool.start()
             passthrough = None
             if settings.access.auth_passthrough:
-                passthrough = UserUpstreams(read.upstreams, counters)
+                passthrough = UserUpstreams(read.upstreams, counters, identity)
                 ends.push_async_callback(passthrough.close)
             listener = await server.serve(
                 settings,
@@ -142,6 +152,7 @@ async def serve_worker(
                 listeners=sockets,
                 spool=spool,
                 passthrough=passthrough,
+                events=_open_events(loaded, counters, ends),
             )
         except TrackingError as error:
             channel.report(failed=str(error))
@@ -174,6 +185,16 @@ async def serve_worker(
             else:
                 retired = running_loop.create_task(_retire(listener, settings.drain_seconds))
                 retired.add_done_callback(lambda _: orders.put_nowait("stop"))
+
+
+def _open_events(loaded: Loaded, counters: Counters, ends: AsyncExitStack) -> MessageEvents | None:
+    """Open what writes the events of mail, where the configuration wants them."""
+    read, rewriter = loaded
+    if not read.events.injection or read.events_folder is None:
+        return None
+    hits = open_hit_log(read.events_folder, read.events)
+    ends.callback(hits.close, read.events.close_timeout_seconds)
+    return MessageEvents(hits, counters, rewriter.find_fields)
 
 
 async def _retire(listener: server.Proxy, patience_seconds: float) -> None:

@@ -1,6 +1,5 @@
 """Posts one batch over HTTP and says what came of it; knows no log and no schedule."""
 
-import asyncio
 import base64
 import json
 import ssl
@@ -20,9 +19,6 @@ from msys_track.sinks.webhook.guard import GuardedResolver, PrivateAddressError
 from msys_track.sinks.webhook.secrets import fill_in, read_line, read_secret
 from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.sinks.webhook.signing import parse_secrets, sign
-
-PING: Final = b'[{"msys":{}}]'
-"""SparkPost's batch without events, which it sends when a webhook is registered."""
 
 _USER_AGENT: Final = f"msys-track/{version('msys-track')}"
 _UNAUTHORIZED: Final = 401
@@ -252,18 +248,3 @@ def _read_retry_after(value: str) -> float:
     if not (value.isascii() and value.isdecimal()):
         return 0.0
     return min(float(value[:9]), _MAX_RETRY_AFTER_SECONDS)
-
-
-async def ping(settings: WebhookSettings, batch_id: str) -> Answer:
-    """Post SparkPost's batch without events.
-
-    Raises:
-        SettingsError: a secret can't be used.
-    """
-    async with WebhookClient(settings) as client:
-        return await client.post(batch_id, PING)
-
-
-def run_ping(settings: WebhookSettings, batch_id: str) -> Answer:
-    """Do what `ping` does, where no event loop runs."""
-    return asyncio.run(ping(settings, batch_id))

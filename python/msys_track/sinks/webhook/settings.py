@@ -11,7 +11,6 @@ from msys_track.events import EventType
 from msys_track.keys.file import KeySource
 from msys_track.settings.key import ConflictError, Key, check_settings
 from msys_track.settings.kinds import (
-    COUNT,
     FILE_NAME,
     NAME,
     SWITCH,
@@ -142,7 +141,10 @@ class WebhookSettings:
     ] = 10.0
     retry_hours: Annotated[
         int,
-        Key(COUNT, "for so long a batch is tried again; then it goes to the dead letters"),
+        Key(
+            whole_number(highest=8_760, unit="hours, "),
+            "for so long a batch is tried again; then it goes to the dead letters",
+        ),
     ] = 8
     auth: Annotated[
         Authentication, Key(choice(*get_args(Authentication)), "how we prove who we are")
@@ -174,6 +176,7 @@ class WebhookSettings:
             "what is posted there; secrets as env:NAME or credential:NAME",
             example={"grant_type": "client_credentials", "client_id": "env:CLIENT_ID"},
             unset="nothing",
+            hides_texts=True,
         ),
     ] = field(default_factory=dict, repr=False)
     oauth_form: Annotated[bool, Key(SWITCH, "post a form there in place of JSON")] = False
@@ -193,6 +196,7 @@ class WebhookSettings:
             "more headers; secrets as env:NAME or credential:NAME",
             example={"X-Api-Key": "env:API_KEY"},
             unset="none",
+            hides_texts=True,
         ),
     ] = field(default_factory=dict, repr=False)
     signing_secret: Annotated[
@@ -201,7 +205,7 @@ class WebhookSettings:
             SECRET,
             "where the secret `whsec_…` is that batches are signed with (Standard Webhooks); "
             "several, a line each, while it is changed",
-            example="webhook.secret",
+            example="env:WEBHOOK_SECRET",
             unset="no signature",
         ),
     ] = None
@@ -227,11 +231,6 @@ class WebhookSettings:
                     f"{host} is not on the public internet; set allow_private = true to allow it"
                 )
                 raise ConflictError("webhook: ", name, text)
-        for way, names in _NEEDS.items():
-            for name in names:
-                if bool(getattr(self, name)) == (way == self.auth):
-                    continue
-                if way == self.auth:
-                    raise ConflictError("webhook: ", "auth", f'"{way}" needs {name}')
-                text = f'only auth = "{way}" uses it; leave it out or set that'
-                raise ConflictError("webhook: ", name, text)
+        for name in _NEEDS[self.auth]:
+            if not getattr(self, name):
+                raise ConflictError("webhook: ", "auth", f'"{self.auth}" needs {name}')

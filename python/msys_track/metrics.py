@@ -7,7 +7,7 @@ Each process has one. A proxy's workers report theirs to the supervisor, which a
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from types import MappingProxyType
@@ -19,11 +19,14 @@ TRACKER_COUNTERS: Final[Mapping[str, str]] = {
     "requests": "Whole requests, whatever the answer.",
     "clicks": "Redirects to a target, expired and HEAD included.",
     "opens": "Pixels of an authentic link, expired and HEAD included.",
+    "heads": "Authentic links and pixels fetched by HEAD: recorded, no event.",
+    "unsubscribes": "Readers who left by a POST: one click, or the button of our page.",
+    "withdrawn": "Authentic links of who has withdrawn: answered as usual, no event.",
     "expired": "Authentic links past their time: answered as usual, no event.",
-    "invalid_tokens": "Clicks and opens whose token is not ours, or was changed.",
+    "invalid_tokens": "Links and pixels whose token is not ours, or was changed.",
     "handed_on": "Links of another tracker that were sent on to it, HEAD included.",
     "not_found": "Paths that are not a tracked URL.",
-    "refused_methods": "Anything but GET and HEAD.",
+    "refused_methods": "Anything but GET and HEAD, and POST where it unsubscribes.",
     "bad_requests": "Not HTTP, over a limit, or without a Host.",
     "timeouts": "Requests that did not arrive in time.",
     "refused_connections": "Connections for which there was no room.",
@@ -167,7 +170,7 @@ _SHARED: Final = frozenset({"spool.bytes", "spool.copies", "spool.oldest_seconds
 
 
 class Counters:
-    """Numbers that only grow, by name; each server and each event writer has its own.
+    """Numbers that only grow, by name; each server has its own.
 
     The proxy's counters are in `COUNTERS`, `messages.refused` and the like with a reason behind
     them. The tracker counts `TRACKER_COUNTERS`. The event writer counts the events that it
@@ -177,13 +180,14 @@ class Counters:
         names: Counters that a snapshot has before anything is counted.
     """
 
-    __slots__ = ("_counts", "_groups", "_observed", "_times")
+    __slots__ = ("_counts", "_groups", "_observed", "_sources", "_times")
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._counts: Counter[str] = Counter(dict.fromkeys(names, 0))
         self._groups: dict[tuple[tuple[str, int], ...], int] = {}
         self._times: dict[str, list[float]] = {}
         self._observed: list[Mapping[str, float]] = []
+        self._sources: list[Callable[[], None]] = []
 
     def __getitem__(self, name: str) -> int:
         """Return one number; 0 for a name that was never counted."""
@@ -199,6 +203,10 @@ class Counters:
         self._groups[counts] = self._groups.get(counts, 0) + 1
         if len(self._groups) >= _SORTED_AT_ONCE:
             self._add_groups()
+
+    def add_source(self, count: Callable[[], None]) -> None:
+        """Call this before numbers are looked at: it adds what was counted elsewhere."""
+        self._sources.append(count)
 
     def observe(self, stages: Mapping[str, float]) -> None:
         """Note the seconds that each stage of one mail took; the mapping is kept for a while."""
@@ -217,7 +225,9 @@ class Counters:
         return {name: row[:] for name, row in self._times.items()}
 
     def _add_groups(self) -> None:
-        """Count what `add_each` has put off."""
+        """Count what `add_each` has put off, and what sources have."""
+        for count_elsewhere in self._sources:
+            count_elsewhere()
         groups, self._groups = self._groups, {}
         for counts, times in groups.items():
             for name, count in counts:

@@ -101,7 +101,7 @@ async def test_a_tracker_that_goes_gives_each_connection_one_more_answer(
     assert b"Connection: close" not in first
     assert b"Connection: close" in second
     assert await reader.read() == b""
-    assert len(await harness.events()) == 3
+    assert len(await harness.hits()) == 3
 
 
 async def test_a_front_that_hides_the_readers_is_told_once(

@@ -166,7 +166,7 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
         ("policy",): (configuration.policy,),
         ("proxy",): (configuration.proxy, access, configuration.upstream),
         ("spool",): (configuration.proxy and configuration.spool,),
-        ("metrics",): (configuration.proxy and configuration.metrics,),
+        ("metrics",): ((configuration.proxy or configuration.tracker) and configuration.metrics,),
         ("tracker",): (configuration.tracker,),
         ("events",): (configuration.events_folder and configuration.events,),
         ("classification",): (configuration.events_folder and configuration.classification,),

@@ -11,8 +11,10 @@ from msys_track import logs
 from msys_track.config.configuration import Configuration
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import TrackingError
+from msys_track.eventlog.hits import open_hit_log
 from msys_track.injection import server
 from msys_track.injection.memory import set_up_allocator
+from msys_track.injection.message_events import MessageEvents
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters, Figures
@@ -87,7 +89,7 @@ def supervise_proxy(
             drain_seconds=settings.drain_seconds,
             hang_seconds=settings.worker_timeout_seconds,
             status_addresses=(read.metrics.listen,) if read.metrics.listen else (),
-            settings=(read.proxy, read.upstreams, read.spool, read.metrics),
+            settings=(read.proxy, read.upstreams, read.spool, read.metrics, read.events),
             serve=serve,
             announce=announce_addresses,
         )
@@ -150,6 +152,7 @@ async def serve_worker(  # noqa: PLR0913 - what a fork leaves to it
                 listeners=sockets,
                 spool=spool,
                 passthrough=passthrough,
+                events=_open_events(loaded, counters, ends),
             )
         except TrackingError as error:
             channel.report(failed=str(error))
@@ -182,6 +185,16 @@ async def serve_worker(  # noqa: PLR0913 - what a fork leaves to it
             else:
                 retired = running_loop.create_task(_retire(listener, settings.drain_seconds))
                 retired.add_done_callback(lambda _: orders.put_nowait("stop"))
+
+
+def _open_events(loaded: Loaded, counters: Counters, ends: AsyncExitStack) -> MessageEvents | None:
+    """Open what writes the events of mail, where the configuration wants them."""
+    read, rewriter = loaded
+    if not read.events.injection or read.events_folder is None:
+        return None
+    hits = open_hit_log(read.events_folder, read.events)
+    ends.callback(hits.close, read.events.close_timeout_seconds)
+    return MessageEvents(hits, counters, rewriter.find_fields)
 
 
 async def _retire(listener: server.Proxy, patience_seconds: float) -> None:

@@ -22,7 +22,7 @@ class Hosts:
     __slots__ = ("_names",)
 
     def __init__(self, names: Collection[str]) -> None:
-        self._names = frozenset(map(_normalize, names))
+        self._names = frozenset(map(normalize_host, names))
 
     def answer(self, target: bytes) -> bool | None:
         """Whether the host is ours that a request target asks for; None where it asks nothing."""
@@ -30,10 +30,11 @@ class Hosts:
         if path != HOST_PATH or len(query) > _MAX_BYTES:
             return None
         asked = parse_qs(query.decode("latin-1"), max_num_fields=10).get("domain", [])
-        return len(asked) == 1 and _normalize(asked[0]) in self._names
+        return len(asked) == 1 and normalize_host(asked[0]) in self._names
 
 
-def _normalize(name: str) -> str:
+def normalize_host(name: str) -> str:
+    """Return a host in lower case, without its port and final dot."""
     host, colon, port = name.rpartition(":")
     without_port = host if colon and port.isdecimal() else name
     return without_port.removesuffix(".").lower()

@@ -1,4 +1,4 @@
-"""The tracker: listening sockets, their connections, and an end that loses no event.
+"""The tracker: listening sockets, their connections, and an end that loses no hit.
 
 It uses asyncio's protocols and no framework: one call without a task answers a click, and
 redirects are most of what a tracker does (`docs/tracker.md`).
@@ -11,17 +11,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from msys_track.errors import SettingsError, describe_os_error
+from msys_track.eventlog.hits import HitLog
 from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.metrics import TRACKER_COUNTERS, Counters
-from msys_track.sinks.writer import EventWriter
 from msys_track.smtp.address import Address
 from msys_track.tracking.access_log import AccessLog
+from msys_track.tracking.app_links import write_app_files
 from msys_track.tracking.arrival import Door
 from msys_track.tracking.certificate import Certificate
 from msys_track.tracking.connection import ReaderConnection, Service
 from msys_track.tracking.crowd import Crowd, Member
-from msys_track.tracking.hosts import Hosts
+from msys_track.tracking.hosts import Hosts, normalize_host
+from msys_track.tracking.link_files import LinkFiles
 from msys_track.tracking.replies import Replies
 from msys_track.tracking.routes import Routes
 from msys_track.tracking.settings import TrackerSettings
@@ -44,28 +46,37 @@ class Tracker:
         counters: What it has done so far.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it runs
         self,
         service: Service,
         servers: Sequence[asyncio.Server],
         doors: Sequence[Door],
         addresses: Sequence[Address],
         certificate: Certificate | None,
+        files: LinkFiles,
     ) -> None:
         self._service = service
         self._servers = servers
         self._doors = doors
         self._certificate = certificate
+        self._files = files
         self._is_warned = bool(service.settings.trusted_proxies)
         self.addresses = addresses
         self.port: int = addresses[0].port
         self.counters = service.counters
         self._sweeper = asyncio.create_task(self._sweep(), name="tracker-sweep")
 
-    def use(self, keys: KeyRing, hosts: Collection[str] = ()) -> None:
-        """Open links with another ring from now on, on every connection."""
-        self._service.routes.use(keys)
-        self._service.hosts = Hosts(hosts)
+    def use(
+        self,
+        keys: KeyRing,
+        hosts: Collection[str] = (),
+        keys_by_host: Mapping[str, KeyRing] | None = None,
+    ) -> None:
+        """Open links with other rings from now on, on every connection; see `serve`."""
+        service = self._service
+        self._keys, self._keys_by_host = keys, _normalize_hosts(keys_by_host)
+        service.renew(keys, self._keys_by_host)
+        service.hosts = Hosts((*service.settings.hosts, *hosts, *self._keys_by_host))
 
     @property
     def connection_count(self) -> int:
@@ -73,9 +84,18 @@ class Tracker:
         return len(self._service.crowd)
 
     def look_at_files(self) -> None:
-        """Read a certificate again that has changed."""
+        """Read again what has changed: certificate, redirects, withdrawn recipients."""
         if self._certificate is not None:
             self._certificate.look()
+        if self._files.look():
+            self._service.renew(self._keys, self._keys_by_host)
+
+    async def _follow_files(self) -> None:
+        """Do the same, and answer readers meanwhile: a million recipients take a second."""
+        if self._certificate is not None:
+            self._certificate.look()
+        if len(self._files) > 0 and await asyncio.to_thread(self._files.look):
+            self._service.renew(self._keys, self._keys_by_host)
 
     def retire(self) -> None:
         """Take no new clients: others do; those that are there have one more answer."""
@@ -85,7 +105,7 @@ class Tracker:
     async def close(self, patience_seconds: float | None = None) -> None:
         """Stop listening, and let requests under way finish.
 
-        The writer stays open: its maker closes it.
+        The hit log stays open: its maker closes it.
 
         Args:
             patience_seconds: What is not finished by then is cut off; None: as long as
@@ -131,7 +151,7 @@ class Tracker:
             for connection in tuple(self._service.connections):
                 if connection.deadline < now:
                     connection.expire()
-            self.look_at_files()
+            await self._follow_files()
             self._warn_of_hidden_clients()
 
     def _warn_of_hidden_clients(self) -> None:
@@ -152,8 +172,9 @@ class Tracker:
 async def serve(  # noqa: PLR0913 - the parts of one server
     settings: TrackerSettings,
     keys: KeyRing,
-    writer: EventWriter,
+    hits: HitLog,
     *,
+    keys_by_host: Mapping[str, KeyRing] | None = None,
     listeners: Mapping[Address, Sequence[socket.socket]] | None = None,
     hosts: Collection[str] = (),
     counters: Counters | None = None,
@@ -164,26 +185,37 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     Args:
         settings: Where to listen, and the limits.
         keys: Opens the links; those of every key it holds are answered.
-        writer: Takes the events; stays the caller's to close.
+        hits: Takes the hits; stays the caller's to close.
+        keys_by_host: Open the links of these hosts in place of `keys`: tenants that share the
+            tracker have keys of their own.
         listeners: Sockets that listen already, by the addresses of the settings; others are made.
         hosts: Hosts that are ours, beside those of the settings.
         counters: Count what happens.
         clock: Unix seconds.
 
     Raises:
-        SettingsError: it can't listen on an address, or the certificate can't be used.
+        SettingsError: it can't listen on an address, or a file of the settings can't be used.
     """
     settings.check_conflicts()
     counters = counters or Counters(TRACKER_COUNTERS)
     replies = Replies(settings.server_name)
     loop = asyncio.get_running_loop()
+    routes = Routes(
+        keys,
+        replies,
+        counters,
+        settings.expired,
+        unknown_links=settings.unknown_links,
+        expired_url=settings.expired_url,
+        confirms=settings.confirm_unsubscribe,
+        files=write_app_files(settings),
+    )
+    files = LinkFiles(settings, routes)
     service = Service(
         settings=settings,
-        routes=Routes(
-            keys, replies, counters, settings.expired, unknown_links=settings.unknown_links
-        ),
+        routes=routes,
         replies=replies,
-        writer=writer,
+        hits=hits,
         counters=counters,
         clock=clock,
         crowd=Crowd(
@@ -194,7 +226,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
             loop.time,
         ),
         access_log=AccessLog(settings.access_log_share),
-        hosts=Hosts((*settings.hosts, *hosts)),
+        hosts=Hosts(()),
     )
     certificate = None
     if settings.tls_certificate is not None:
@@ -223,10 +255,15 @@ async def serve(  # noqa: PLR0913 - the parts of one server
                 )
             else:
                 servers.append(await loop.create_server(make, sock=each, backlog=_BACKLOG))
-    tracker = Tracker(service, servers, doors, addresses, certificate)
+    tracker = Tracker(service, servers, doors, addresses, certificate, files)
+    tracker.use(keys, hosts, keys_by_host)
     for address in addresses:
         log.info("tracker.listening", host=address.host, port=address.port)
     return tracker
+
+
+def _normalize_hosts(keys_by_host: Mapping[str, KeyRing] | None) -> dict[str, KeyRing]:
+    return {normalize_host(host): keys for host, keys in (keys_by_host or {}).items()}
 
 
 def _bind(

@@ -1,5 +1,6 @@
 """Settings of the tracker; every default is stated here."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias, get_args
@@ -30,6 +31,36 @@ UNKNOWN_LINKS: Final = text(
     lambda value: value == REFUSE or is_origin(value),
     f'"{REFUSE}", or the old tracker as in "https://old.example.com:8443", without a path',
     {"anyOf": [{"const": REFUSE}, {"pattern": ORIGIN_PATTERN}]},
+)
+
+
+_MAX_URL: Final = 4_096
+_URL_PATTERN: Final = r"https?://[!-~]+"
+URL: Final = text(
+    lambda value: len(value) <= _MAX_URL and re.fullmatch(_URL_PATTERN, value) is not None,
+    'a URL as in "https://www.example.com/expired"',
+    {"pattern": f"^{_URL_PATTERN}$", "maxLength": _MAX_URL},
+)
+_APPLE_PATTERN: Final = r"[A-Z0-9]{10}\.[A-Za-z0-9.-]{1,155}"
+APPLE_APP: Final = text(
+    lambda value: re.fullmatch(_APPLE_PATTERN, value) is not None,
+    'team and bundle as in "ABCDE12345.com.example.shop"',
+    {"pattern": f"^{_APPLE_PATTERN}$"},
+)
+_FINGERPRINT: Final = "([0-9A-F]{2}:){31}[0-9A-F]{2}"
+_ANDROID_PATTERN: Final = rf"[A-Za-z0-9_.]{{1,255}}={_FINGERPRINT}(,{_FINGERPRINT})*"
+
+
+ANDROID_APP: Final = text(
+    lambda value: re.fullmatch(_ANDROID_PATTERN, value) is not None,
+    "a package, =, and the SHA-256 fingerprints of its certificates as keytool shows them",
+    {"pattern": f"^{_ANDROID_PATTERN}$"},
+)
+_SUBLINK_PATTERN: Final = r"[A-Za-z0-9._-]{1,64}(/[A-Za-z0-9._-]{1,64})*"
+SUBLINK: Final = text(
+    lambda value: re.fullmatch(_SUBLINK_PATTERN, value) is not None,
+    "a sublink as in data-msys-sublink",
+    {"pattern": f"^{_SUBLINK_PATTERN}$"},
 )
 
 
@@ -99,6 +130,65 @@ class TrackerSettings:
             "where links that another tracker made are sent on to: `refuse`, or that tracker",
         ),
     ] = REFUSE
+    expired_url: Annotated[
+        str | None,
+        Key(
+            URL,
+            "a page that a click past the link's time leads to, in place of its target",
+            example="https://www.example.com/expired",
+            unset="none",
+        ),
+    ] = None
+    redirects: Annotated[
+        Path | None,
+        Key(
+            FILE_NAME,
+            "a file of lines with an old and a new target: clicks on the old lead to the new; "
+            "read again when it changes",
+            example="redirects.txt",
+            unset="none",
+        ),
+    ] = None
+    withdrawn: Annotated[
+        Path | None,
+        Key(
+            FILE_NAME,
+            "a file of recipients of whom no events are made, a line each: the address, or its "
+            "SHA-256 in lower case; read again when it changes",
+            example="withdrawn.txt",
+            unset="none",
+        ),
+    ] = None
+    confirm_unsubscribe: Annotated[
+        bool,
+        Key(
+            SWITCH,
+            "a link that unsubscribes leads to a page with a button first, since scanners follow "
+            "links but press no buttons that POST",
+        ),
+    ] = False
+    apple_apps: Annotated[
+        tuple[str, ...],
+        Key(
+            array(APPLE_APP, 'apps as in ["ABCDE12345.com.example.shop"]'),
+            "apps that open links below `app_sublinks`, for apple-app-site-association",
+        ),
+    ] = ()
+    android_apps: Annotated[
+        tuple[str, ...],
+        Key(
+            array(ANDROID_APP, 'apps as in ["com.example.shop=AB:CD:…"]'),
+            "apps that open links, each with the SHA-256 fingerprints of its certificates, "
+            "separated by commas, for assetlinks.json",
+        ),
+    ] = ()
+    app_sublinks: Annotated[
+        tuple[str, ...],
+        Key(
+            array(SUBLINK, 'sublinks as in ["open-in-app"]'),
+            "the values of `data-msys-sublink` whose links open an app",
+        ),
+    ] = ()
     unsubscribe_also_click: Annotated[
         bool,
         Key(SWITCH, "a link that unsubscribes makes a `click` beside its `link_unsubscribe`"),
@@ -187,6 +277,9 @@ class TrackerSettings:
         if self.proxy_protocol and not self.trusted_proxies:
             text = "nobody is believed: name the front servers in trusted_proxies"
             raise ConflictError("tracker: ", "proxy_protocol", text)
+        if self.apple_apps and not self.app_sublinks:
+            text = "open no links: name their sublinks in app_sublinks"
+            raise ConflictError("tracker: ", "apple_apps", text)
 
     @property
     def listen(self) -> Address:

@@ -269,3 +269,12 @@ def test_a_byte_order_mark_is_named_and_the_rest_is_read(tmp_path: Path) -> None
     )
     smtpapi = "found 1, allowed: true or false, without quotes"
     assert faults(tmp_path, "\ufeffsmtpapi = 1\n") == [(1, "", mark), (1, "smtpapi", smtpapi)]
+
+
+def test_events_of_mail_need_a_place(tmp_path: Path) -> None:
+    text = 'keys = "keys.toml"\n[proxy]\nupstream = "mta.test:25"\n[events]\ninjection = true\n'
+    with pytest.raises(
+        ConfigurationError, match=r"events\.injection: there is nowhere to write to"
+    ):
+        load(write(tmp_path, text))
+    assert load(write(tmp_path, text + 'folder = "events.d"\n')).events.injection

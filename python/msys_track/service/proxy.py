@@ -11,7 +11,7 @@ from msys_track import logs
 from msys_track.config.configuration import Configuration
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import TrackingError
-from msys_track.eventlog.hits import open_hit_log
+from msys_track.eventlog.hits import HitLogWatch, open_hit_log
 from msys_track.injection import server
 from msys_track.injection.memory import set_up_allocator
 from msys_track.injection.message_events import MessageEvents
@@ -193,8 +193,17 @@ def _open_events(loaded: Loaded, counters: Counters, ends: AsyncExitStack) -> Me
     if not read.events.injection or read.events_folder is None:
         return None
     hits = open_hit_log(read.events_folder, read.events)
-    ends.callback(hits.close, read.events.close_timeout_seconds)
+    watch = HitLogWatch(hits)
+    ends.callback(watch.close, read.events.close_timeout_seconds)
+    watching = asyncio.get_running_loop().create_task(_look_at(watch))
+    ends.callback(watching.cancel)
     return MessageEvents(hits, counters, rewriter.find_fields)
+
+
+async def _look_at(watch: HitLogWatch) -> None:
+    while True:
+        watch.look()
+        await asyncio.sleep(_BEAT_SECONDS)
 
 
 async def _retire(listener: server.Proxy, patience_seconds: float) -> None:

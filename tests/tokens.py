@@ -132,7 +132,7 @@ def claims(draw: st.DrawFn) -> Claims:
     )
     number, part = draw(st.just((None, None)) | st.tuples(_POSITIVE_32, _PARTS))
     return Claims(
-        kind=draw(st.sampled_from(list(KINDS))),
+        kind=draw(st.sampled_from([*KINDS])),
         engagement=engagement,
         target=draw(st.none() | _TEXTS),
         link_name=draw(st.none() | _TEXTS),

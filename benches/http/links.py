@@ -23,12 +23,16 @@ def write_links(file: Path, keys: KeyRing, count: int) -> None:
             customer_id=1,
             transmission_id=65_832_150_921_904_138 + number,
             campaign_id="Spring sale",
-            metadata=json.dumps({"customer": f"c-{number}", "segment": "loyal", "locale": "en-US"}),
+            metadata=json.dumps(
+                {"customer": f"c-{number}", "segment": "loyal", "locale": "en-US"}
+            ),
             tags=["newsletter", "spring"],
             open_tracking=True,
             click_tracking=True,
         )
-        target = f"https://shop.example.com/products/{number % 500}?utm_source=mail&utm_campaign=spring"
+        target = (
+            f"https://shop.example.com/products/{number % 500}?utm_source=mail&utm_campaign=spring"
+        )
         claims = Claims(
             kind="click",
             engagement=engagement,

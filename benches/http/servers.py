@@ -90,7 +90,9 @@ class Bench:
                 environment=self._nginx.environment,
             )
         )
-        return self._await(Server(name=NGINX, port=port, pids=(process.pid,), folder=folder), process)
+        return self._await(
+            Server(name=NGINX, port=port, pids=(process.pid,), folder=folder), process
+        )
 
     def start_tracker(self, name: str, form: str, *, workers: int = 1) -> Server:
         port = free_port()

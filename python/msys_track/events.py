@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
+from ipaddress import ip_address as read_address
+from ipaddress import ip_network
 from math import isfinite
 from typing import Any, Final, Literal, NamedTuple, Self
 
@@ -41,6 +43,7 @@ _PROXY = re.compile(r"GoogleImageProxy|YahooMailProxy")
 OWN_OBJECT: Final = "x_msys_track"
 _PARTS: Final = ("html", "text", "amp")
 _TIME_DIGITS: Final = 12
+_KEPT_BITS: Final = {4: 24, 6: 48}
 
 # A number that may not fit into 64 bits.
 _LARGE: Final = re.compile("[0-9]{19}")
@@ -224,21 +227,17 @@ class Event:
         """
         kind = as_type or EventType(claims.kind)
         chance = os.urandom(10) if randomness is None else randomness
-        hit = make_hit(
-            claims,
-            at=at,
-            ip_address=ip_address,
-            user_agent=user_agent,
-            accept_language=accept_language,
-        )
+        privacy = claims.engagement.privacy
+        hit = make_hit(claims, int(at * 1000), ip_address, user_agent, accept_language)
         fields = make_fields(
             hit,
             kind,
             make_event_id(hit["at"], chance),
             # SparkPost's unsubscribes have the name alone.
             user_agent_parsed=(
-                parse_user_agent(user_agent) if kind.envelope == "track_event" else {}
+                parse_user_agent(hit.get("agent")) if kind.envelope == "track_event" else {}
             ),
+            own={} if privacy == "full" else {"privacy": privacy},
         )
         return cls.from_fields(fields)
 
@@ -376,25 +375,30 @@ def _read_own_object(own: Mapping[str, Any]) -> dict[str, Any]:
 
 def make_hit(
     claims: Claims,
-    *,
-    at: float,
-    ip_address: str | None = None,
-    user_agent: str | None = None,
-    accept_language: str | None = None,
+    at: int,
+    address: str | None = None,
+    agent: str | None = None,
+    language: str | None = None,
 ) -> dict[str, Any]:
     """Describe a fetch of a link as a line of a hit log does, but for its id.
 
+    What the link's sender wants left out of events is left out here.
+
     Args:
         claims: What the link's token says.
-        at: When it was fetched, in Unix seconds.
-        ip_address: The address of the HTTP client.
-        user_agent: The header.
-        accept_language: The header.
+        at: When it was fetched, Unix time in milliseconds.
+        address: The client's.
+        agent: The header `User-Agent`.
+        language: The header `Accept-Language`.
     """
     engagement = claims.engagement
-    recipient_type = engagement.recipient_type
+    recipient_type, privacy = engagement.recipient_type, engagement.privacy
+    if privacy == "aggregate":
+        address = agent = language = None
+    elif privacy == "truncated":
+        address = truncate_address(address)
     hit = {
-        "at": int(at * 1000),
+        "at": at,
         "kind": claims.kind,
         "message_id": engagement.message_id,
         "recipient": engagement.recipient,
@@ -406,17 +410,32 @@ def make_hit(
         "transmission_id": engagement.transmission_id or None,
         "campaign_id": engagement.campaign_id,
         "metadata": engagement.metadata,
-        "tags": tuple(engagement.tags),
+        "tags": list(engagement.tags),
         "options": [name for name in _OPTIONS if getattr(engagement, name)],
+        "privacy": None if privacy == "full" else privacy,
         "target": claims.target,
         "link_name": claims.link_name,
         "link_number": claims.link_number,
         "link_part": claims.link_part,
-        "address": ip_address,
-        "agent": user_agent,
-        "language": accept_language,
+        "address": address,
+        "agent": agent,
+        "language": language,
     }
     return {name: value for name, value in hit.items() if value is not None}
+
+
+def truncate_address(address: str | None) -> str | None:
+    """Return the network that an address is in: /24, or /48 of IPv6; None for what is none.
+
+    An address with a zone is none: it means something on one machine only.
+    """
+    try:
+        ip = read_address(address or "")
+    except ValueError:
+        return None
+    if "%" in str(ip):
+        return None
+    return str(ip_network((ip, _KEPT_BITS[ip.version]), strict=False).network_address)
 
 
 def make_fields(  # noqa: PLR0913 - what is found out about a hit

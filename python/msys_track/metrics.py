@@ -19,6 +19,7 @@ TRACKER_COUNTERS: Final[Mapping[str, str]] = {
     "requests": "Whole requests, whatever the answer.",
     "clicks": "Redirects to a target, expired and HEAD included.",
     "opens": "Pixels of an authentic link, expired and HEAD included.",
+    "heads": "Authentic links and pixels fetched by HEAD: recorded, no event.",
     "unsubscribes": "Readers who left by a POST: one click, or the button of our page.",
     "withdrawn": "Authentic links of who has withdrawn: answered as usual, no event.",
     "expired": "Authentic links past their time: answered as usual, no event.",

@@ -67,10 +67,9 @@ fn read_field(rest: &[u8]) -> Option<(&[u8], &str, &[u8])> {
     let rest = rest.strip_prefix(b": ")?;
     let (value, rest) = rest.split_at_checked(memchr2(b'\r', b'\n', rest)?)?;
     let rest = rest.strip_prefix(b"\r\n")?;
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let is_good = !name.is_empty()
-        && name.iter().all(is_name)
-        && value.iter().all(|byte| matches!(byte, b' '..=b'~'))
+        && all(name, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && all(value, |byte| matches!(byte, b' '..=b'~'))
         && !value.starts_with(b" ")
         && !value.ends_with(b" ")
         && !value.is_empty();
@@ -84,21 +83,29 @@ fn path_of(target: &[u8]) -> Option<&str> {
         Some(end) => target.split_at_checked(end)?,
         None => (target, &[][..]),
     };
-    let is_query = |byte: &u8| {
+    let is_query = |byte: u8| {
         byte.is_ascii_alphanumeric()
             || matches!(byte, b'_' | b'.' | b'~' | b'=' | b'&' | b'+' | b'-')
     };
-    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    let is_path = |byte: &u8| is_token(byte) || matches!(byte, b'/' | b'.');
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let is_path = |byte| is_token(byte) || matches!(byte, b'/' | b'.');
     let last_segment = match path {
         [b'/', b'q', b'/', token @ ..] => token,
         [b'/', b'f', b'/', rest @ ..] => rest.rsplit(|byte| *byte == b'/').next()?,
         _ => return None,
     };
-    let is_plain = path.iter().all(is_path)
-        && last_segment.iter().all(is_token)
-        && query.iter().skip(1).all(is_query);
+    // A way up is an attack behind the token, and a fact that Python notes.
+    let climbs = memchr(b'.', path).is_some() && path.windows(2).any(|pair| pair == b"..");
+    let is_plain = !climbs
+        && all(path, is_path)
+        && all(last_segment, is_token)
+        && all(query.get(1..).unwrap_or_default(), is_query);
     if is_plain { std::str::from_utf8(path).ok() } else { None }
+}
+
+/// As `Iterator::all`, but without an end before the last byte: so it runs on many at a time.
+fn all(bytes: &[u8], is_good: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(true, |are_good, byte| are_good & is_good(*byte))
 }
 
 #[derive(Default)]

@@ -124,7 +124,7 @@ def test_lines_that_were_deleted_are_told_and_left_out_on_request(tmp_path: Path
     segment_path(tmp_path, 3).unlink()
     for position in (reader.position, Position(2, 0, 2)):
         reader = LogReader(tmp_path, position)
-        with pytest.raises(LinesGoneError, match="line 2 is .*gone"):
+        with pytest.raises(LinesGoneError, match=r"line 2 is .*gone"):
             reader.read()
         assert reader.skip_gone() == 2
         assert read_on(reader) == [b"four"]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -286,16 +287,21 @@ def test_a_sink_with_a_damaged_position_harms_no_other(tmp_path: Path) -> None:
     assert (len(broken.lines), len(good.lines)) == (0, 3)
 
 
-def test_an_unreadable_log_of_hits_does_not_hold_up_the_others(tmp_path: Path) -> None:
+def test_a_hit_log_that_was_deleted_and_begun_anew_is_read_from_its_start(tmp_path: Path) -> None:
     write_hits(tmp_path, lines_of_messages(0, 3), 0)
     write_hits(tmp_path, lines_of_messages(3, 3), 1)
     record(tmp_path)
-    # Its segment is gone, with what was not yet read of it.
-    state = json.loads((tmp_path / "positions" / "recorder.json").read_text())
-    state["hits"]["0"] = {"segment": 77, "offset": 0, "sequence": 77}
-    (tmp_path / "positions" / "recorder.json").write_text(json.dumps(state))
-    write_hits(tmp_path, lines_of_messages(6, 3), 1)
-    assert len(record(tmp_path)) == 9
+    shutil.rmtree(tmp_path / "hits" / "0")
+    write_hits(tmp_path, lines_of_messages(6, 2), 0)
+    write_hits(tmp_path, lines_of_messages(8, 2), 1)
+    messages = [each["message_id"] for each in record(tmp_path)]
+    assert messages == [f"{each:020x}" for each in range(10)]
+
+
+def test_an_unreadable_hit_log_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    (tmp_path / "hits" / "0" / f"{1:020}.ndjson").mkdir(parents=True)
+    write_hits(tmp_path, lines_of_messages(0, 3), 1)
+    assert len(record(tmp_path)) == 3
 
 
 def test_a_state_of_another_form_is_told_at_the_start(tmp_path: Path) -> None:

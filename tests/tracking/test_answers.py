@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.tracking.test_routes import (
     EXPIRES_AT,
     KEYS,
@@ -19,7 +21,8 @@ from tests.tracking.test_routes import (
 from msys_track.errors import SettingsError
 from msys_track.metrics import Counters
 from msys_track.tracking.app_links import ANDROID_PATH, APPLE_PATH, write_app_files
-from msys_track.tracking.facts import find_hostile_suffix, find_purpose
+from msys_track.tracking.facts import find_facts, find_hostile_suffix, find_purpose, write_facts
+from msys_track.tracking.forms import read_form
 from msys_track.tracking.overrides import read_overrides
 from msys_track.tracking.routes import Outcome, Routes
 from msys_track.tracking.settings import TrackerSettings
@@ -289,3 +292,48 @@ def test_a_request_may_say_that_nobody_reads_yet() -> None:
     assert find_purpose(((b"x-purpose", b"preview"),)) == "preview"
     assert find_purpose(((b"x-moz", b"prefetch"),)) == "prefetch"
     assert find_purpose(((b"accept", b"prefetch"),)) is None
+
+
+PIECES = st.sampled_from(
+    [
+        *(
+            b"%",
+            b"%2",
+            b"%27",
+            b"?",
+            b"#",
+            b"/",
+            b"..",
+            b"~",
+            b"://",
+            b"\xff",
+            b"\x00",
+            b"&",
+            b"=",
+        ),
+        *(b"--", b"\r\n", b"b", b"boundary=", b'"', b";", b"multipart/form-data", b"name="),
+        *(b"Content-Disposition:", b"List-Unsubscribe", b"One-Click", b"confirmed", b"*0"),
+    ]
+)
+ANY_BYTES = st.one_of(st.binary(max_size=200), st.lists(PIECES, max_size=40).map(b"".join))
+
+
+@given(content_type=ANY_BYTES, body=ANY_BYTES)
+def test_no_form_raises_an_error(content_type: bytes, body: bytes) -> None:
+    for kind in (content_type, b"multipart/form-data; boundary=b" + content_type, URLENCODED):
+        read_form(kind, body)
+
+
+@given(behind=ANY_BYTES, name=st.sampled_from([b"purpose", b"x-moz", b"a"]), value=ANY_BYTES)
+def test_no_request_shows_facts_that_can_not_be_stored(
+    behind: bytes, name: bytes, value: bytes
+) -> None:
+    facts = find_facts(CLICK.encode() + behind, ((name, value),), {"confirmed": True})
+    assert json.loads(write_facts(facts) or "") == facts
+    assert len(facts.get("suffix", "")) <= 64
+
+
+def test_what_opens_no_links_is_a_conflict(tmp_path: Path) -> None:
+    settings = TrackerSettings(store=tmp_path / "x", apple_apps=("ABCDE12345.test.shop",))
+    with pytest.raises(SettingsError, match=r"apple_apps.*app_sublinks"):
+        settings.check_conflicts()

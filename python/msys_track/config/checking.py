@@ -81,6 +81,13 @@ def _check_named_files(document: Document, reading: Reading) -> Iterator[Problem
                 load_private_key(file)
             except SettingsError as error:
                 yield document.problem(("dkim", domain, "private_key"), str(error))
+    for host, fields in reading.families["tenant"].items():
+        keys = fields.get("keys")
+        if keys is not None and (not isinstance(keys, Path) or keys.is_file()):
+            try:
+                KeyRing.load(keys)
+            except KeyRingError as error:
+                yield document.problem(("tenant", host, "keys"), str(error))
     yield from check_access_files(document, AccessSettings(**reading.values[AccessSettings]))
     if "store" in reading.values[TrackerSettings]:
         tracker = TrackerSettings(**reading.values[TrackerSettings])

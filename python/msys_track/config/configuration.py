@@ -33,6 +33,7 @@ from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
+from msys_track.tracking.tenants import TenantSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,8 @@ class Configuration:
     spool: SpoolSettings
     metrics: MetricsSettings
     tracker: TrackerSettings | None
+    tenants: Mapping[str, TenantSettings]
+    """Of each `[tenant."HOST"]` by its host."""
     events: EventsSettings
     tracking_domains: frozenset[str]
     """Those of all scopes; links that policy or a header gives another one lead elsewhere."""
@@ -89,6 +92,7 @@ class Configuration:
             "client": {str(network): each for network, each in rules.clients.items()},
             "user": rules.users,
             "dkim": self.dkim,
+            "tenant": self.tenants,
             "webhook": {
                 name: each
                 for name, each in self.webhooks.items()
@@ -181,6 +185,9 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         ),
         metrics=MetricsSettings(**values[MetricsSettings]),
         tracker=TrackerSettings(**values[TrackerSettings]) if has_tracker else None,
+        tenants={
+            host: TenantSettings(**each) for host, each in reading.families["tenant"].items()
+        },
         events=EventsSettings(**values[EventsSettings]),
         tracking_domains=frozenset(
             stanza.options["tracking_domain"]

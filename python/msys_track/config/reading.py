@@ -49,6 +49,7 @@ from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
+from msys_track.tracking.tenants import TenantSettings
 
 Server: TypeAlias = Literal["proxy", "tracker"]
 
@@ -228,6 +229,10 @@ class Reading:
         file = self._folder / name
         if key.settings is TopLevel:
             self._is_there(path, name, f": msys-track keys new {file}")
+        elif key.settings is TenantSettings:
+            if self._server != "proxy" and not os.access(file, os.F_OK):
+                # It may be the secret itself, which must not be shown.
+                self._add_fault(path, f"no file has this name; allowed: {SECRET.allowed}")
         elif key.settings in _SINKS.values() or key.fields == ("webhooks_json",):
             if self._server != "proxy":
                 self._find_file_to_read(path, key, name)

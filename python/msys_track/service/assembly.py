@@ -3,7 +3,7 @@
 Apart from the commands, because a reload puts the same parts together again while they run.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msys_track.config import checking
@@ -73,6 +73,21 @@ def load_keys(read: Configuration) -> KeyRing:
         return KeyRing.load(read.keys)
     except KeyRingError as error:
         raise _blame(read, ("keys",), str(error)) from error
+
+
+def load_tenant_keys(read: Configuration) -> Mapping[str, KeyRing]:
+    """Load the keys of each `[tenant."HOST"]`, by its host.
+
+    Raises:
+        SettingsError: some can't be used; the text has the table.
+    """
+    found: dict[str, KeyRing] = {}
+    for host, tenant in read.tenants.items():
+        try:
+            found[host] = KeyRing.load(tenant.keys)
+        except KeyRingError as error:
+            raise _blame(read, ("tenant", host, "keys"), str(error)) from error
+    return found
 
 
 def check_access_files(read: Configuration) -> None:

@@ -10,12 +10,17 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from msys_track import logs
-from msys_track.errors import TrackingError
+from msys_track.config.configuration import Configuration
+from msys_track.errors import SettingsError, TrackingError
 from msys_track.metrics import Counters, Figures
+from msys_track.recording.recorder import run_recorder
 from msys_track.service.channel import Channel, Order
+from msys_track.service.sinks import make_sinks
 
 _BEAT_SECONDS: Final = 1.0
 _NICENESS: Final = 10
@@ -57,8 +62,50 @@ class Reporter:
         self._channel.report(figures=Figures(counts, gauges).as_json())
 
 
+def find_events_folder(read: Configuration) -> Path:
+    """Find where events are logged.
+
+    Raises:
+        SettingsError: nothing names a folder.
+    """
+    if read.events_folder is None:
+        raise SettingsError(f"{read.path}: events: folder: missing; name one for the event log")
+    return read.events_folder
+
+
 Record: TypeAlias = Callable[[Reporter], Awaitable[None]]
 """Records until `Reporter.stop` is set and what is logged is done."""
+
+
+def make_recorder(read: Configuration, patience_seconds: float) -> Record:
+    """Make what records as a configuration says.
+
+    Args:
+        read: The configuration.
+        patience_seconds: How long it goes on, once it is to stop, with what is logged.
+
+    Raises:
+        SettingsError: a sink can't be what it is to be; nothing is opened yet.
+    """
+    folder = find_events_folder(read)
+    make_sinks(read, folder, Counters())  # their faults are told before there are workers
+    # Half for what is logged to become events, half for these to reach the sinks.
+    events = replace(read.events, close_timeout_seconds=patience_seconds / 2)
+
+    async def record(reporter: Reporter) -> None:
+        await run_recorder(
+            folder,
+            make_sinks(read, folder, reporter.counters),
+            events=events,
+            classification=read.classification,
+            also_click=read.tracker is not None and read.tracker.unsubscribe_also_click,
+            counters=reporter.counters,
+            stop=reporter.stop,
+            on_ready=reporter.note_ready,
+            on_started=reporter.note_started,
+        )
+
+    return record
 
 
 def serve_recorder(record: Record, control: socket.socket) -> None:

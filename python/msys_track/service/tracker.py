@@ -5,11 +5,13 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Final, TypeAlias
 
 from msys_track import logs
 from msys_track.config.configuration import Configuration
 from msys_track.errors import TrackingError
+from msys_track.eventlog.hits import HitLog, HitLogWatch, open_hit_log
 from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.metrics import TRACKER, TRACKER_COUNTERS, Counters, Figures
@@ -20,12 +22,11 @@ from msys_track.service.file_limit import (
     fit_readers,
     raise_file_limit,
 )
+from msys_track.service.recorder import find_events_folder, make_recorder, serve_recorder
 from msys_track.service.share import count_workers
 from msys_track.service.sockets import Sockets
 from msys_track.service.supervisor import Supervisor
 from msys_track.service.worker import Plan
-from msys_track.sinks.sqlite import SqliteSink
-from msys_track.sinks.writer import EventWriter, WriterSettings
 from msys_track.smtp.address import Address
 from msys_track.tracking import server
 from msys_track.tracking.settings import TrackerSettings
@@ -35,6 +36,7 @@ log = event_logger(__name__)
 Loaded: TypeAlias = tuple[Configuration, TrackerSettings, KeyRing]
 """A configuration, its tracker, and its keys."""
 
+_HIT_COUNTERS: Final = ("accepted", "written", "dropped", "failures")
 _BEAT_SECONDS: Final = 1.0
 _CONNECTIONS_END_SECONDS: Final = 0.05
 # One that stands still has a defect: a tracker waits for nothing.
@@ -43,6 +45,9 @@ _HANG_SECONDS: Final = 60.0
 # for what its reader does; the last is what the others leave.
 _REQUESTS_SHARE: Final = 0.5
 _LOG_SHARE: Final = 0.25
+_RECORDER_SHARE: Final = 0.2
+# Of the log's time: what it takes to end then, before the supervisor ends it.
+_LOG_PATIENCE_SHARE: Final = 0.8
 
 
 def supervise_tracker(
@@ -95,6 +100,7 @@ def supervise_tracker(
             why_unready="no worker has room for events",
             settings=(settings, read.metrics, read.events),
             serve=serve,
+            record=partial(serve_recorder, make_recorder(read, _RECORDER_SHARE * stop_seconds)),
             announce=announce_addresses,
         )
 
@@ -133,13 +139,13 @@ async def serve_worker(
     async with AsyncExitStack() as ends:
         ends.callback(channel.close)
         try:
-            sink = await ends.enter_async_context(SqliteSink(settings.store))
-            limits = WriterSettings(flush_timeout_seconds=0.8 * _LOG_SHARE * stop_seconds)
-            writer = await ends.enter_async_context(EventWriter(sink, limits))
+            hits = open_hit_log(find_events_folder(read), read.events)
+            patience_seconds = _LOG_PATIENCE_SHARE * _LOG_SHARE * stop_seconds
+            ends.callback(_close_hit_log, hits, patience_seconds)
             listener = await server.serve(
                 settings,
                 keys,
-                writer,
+                hits,
                 listeners=sockets,
                 hosts=read.tracking_domains,
                 counters=counters,
@@ -148,16 +154,22 @@ async def serve_worker(
             channel.report(failed=str(error))
             raise
 
+        watch = HitLogWatch(hits)
+
         def report_figures() -> None:
+            figures = hits.figures()
             counts = {f"tracker.{name}": count for name, count in counters.snapshot().items()}
+            counts |= {f"hits.{name}": figures[name] for name in _HIT_COUNTERS}
             counts["log.dropped"] = logs.count_dropped_lines()
             gauges: dict[str, float] = {
                 "tracker.connections": listener.connection_count,
-                "ready": 1,
+                "hits.waiting": figures["waiting"],
+                "ready": int(figures["waiting"] < read.events.max_queued),
             }
             channel.report(figures=Figures(counts, gauges).as_json())
 
         def beat() -> None:
+            watch.look()
             report_figures()
             running_loop.call_later(_BEAT_SECONDS, beat)
 
@@ -173,8 +185,9 @@ async def serve_worker(
                     listener.look_at_files()
                 channel.report(reloaded=again is not None)
             else:
-                patience_seconds = _REQUESTS_SHARE * stop_seconds
-                retired = running_loop.create_task(_retire(listener, patience_seconds))
+                retired = running_loop.create_task(
+                    _retire(listener, _REQUESTS_SHARE * stop_seconds)
+                )
                 retired.add_done_callback(lambda _: orders.put_nowait("stop"))
 
 
@@ -185,3 +198,9 @@ async def _retire(listener: server.Tracker, patience_seconds: float) -> None:
         async with asyncio.timeout(patience_seconds):
             while listener.connection_count:  # noqa: ASYNC110 - it is no event for anybody else
                 await asyncio.sleep(_CONNECTIONS_END_SECONDS)
+
+
+def _close_hit_log(hits: HitLog, patience_seconds: float) -> None:
+    """Write down what waits, and say what could not be."""
+    if lost := hits.close(patience_seconds):
+        log.error("hits.lost", hits=lost, error=hits.figures()["last_error"])

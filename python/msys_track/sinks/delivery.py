@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from msys_track.errors import SinkError
 from msys_track.eventlog.erasing import is_erased
-from msys_track.eventlog.position import PositionFile
+from msys_track.eventlog.position import Position, PositionFile
 from msys_track.eventlog.reader import Batch, LinesGoneError, LogReader
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
@@ -60,6 +60,10 @@ class Sink(Protocol):
         """End; nothing is written afterwards."""
 
 
+class EmptiedError(SinkError):
+    """The sink has lost what it was given: it needs all that the log still has."""
+
+
 class Delivery:
     """Follows the log for one sink.
 
@@ -100,6 +104,9 @@ class Delivery:
                     self._note_failure(error)
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, _LAST_RETRY_SECONDS)
+                    if isinstance(error, EmptiedError):
+                        self.position = Position()
+                        self._position_file.save(self.position)
                     self._reader.close()
                     self._reader.position = self.position
                 else:

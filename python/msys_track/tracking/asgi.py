@@ -12,6 +12,8 @@ from msys_track.logs import event_logger
 from msys_track.metrics import TRACKER_COUNTERS, Counters
 from msys_track.settings.addresses import Network
 from msys_track.tracking import forms
+from msys_track.tracking.classify.classifier import Classifier
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.client import Client, decode_header, find_client_address
 from msys_track.tracking.replies import Replies, Response
 from msys_track.tracking.routes import Outcome, Routes
@@ -40,6 +42,8 @@ class TrackerApp:
         confirm_unsubscribe: a link that unsubscribes leads to a page with a button first.
         unsubscribe_also_click: a link that unsubscribes makes a `click` as well.
         trusted_proxies: networks whose `X-Forwarded-For` is believed.
+        classification: which rules tell people from machines. Each request is judged by itself
+            here: what takes several, such as bursts, takes a tracker of its own.
         clock: Unix seconds.
 
     Attributes:
@@ -59,6 +63,7 @@ class TrackerApp:
         confirm_unsubscribe: bool = False,
         unsubscribe_also_click: bool = False,
         trusted_proxies: Sequence[Network] = (),
+        classification: ClassificationSettings | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.counters = Counters(TRACKER_COUNTERS)
@@ -76,6 +81,7 @@ class TrackerApp:
             confirms=confirm_unsubscribe,
         )
         self._on_event = on_event
+        self._classifier = Classifier(classification)
         self._also_click = unsubscribe_also_click
         self._trusted = tuple(trusted_proxies)
         self._clock = clock
@@ -137,7 +143,7 @@ class TrackerApp:
 
     async def _report(self, visit: Visit) -> None:
         try:
-            for event in make_events(visit, also_click=self._also_click):
+            for event in make_events(visit, self._classifier, also_click=self._also_click):
                 await self._on_event(event)
         except Exception:
             self.counters.add("failures")

@@ -6,6 +6,7 @@ All of it comes from the client, and is trusted only as far as a configured prox
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from msys_track.settings.addresses import Network
 from msys_track.smtp.address import IpAddress, parse_ip
@@ -64,6 +65,12 @@ def find_client_address(
             break
         hop = before
     return str(hop)
+
+
+@lru_cache(maxsize=4_096)  # a reader comes again, and a front server with every reader
+def normalize_peer(peer: str) -> str | None:
+    """Return the address of a socket's other end as events have it; None for what is none."""
+    return find_client_address(peer, (), ())
 
 
 def is_loopback(address: str | None) -> bool:

@@ -17,7 +17,12 @@ from msys_track.metrics import Counters
 from msys_track.smtp.address import parse_ip
 from msys_track.tracking.access_log import AccessLog
 from msys_track.tracking.click_path import ClickPath, make_click_path
-from msys_track.tracking.client import decode_header, find_client_address, is_loopback
+from msys_track.tracking.client import (
+    decode_header,
+    find_client_address,
+    is_loopback,
+    normalize_peer,
+)
 from msys_track.tracking.crowd import Crowd, Member
 from msys_track.tracking.facts import find_facts, write_facts
 from msys_track.tracking.hosts import HOST_PATH, Hosts, normalize_host
@@ -140,7 +145,8 @@ class ReaderConnection(asyncio.Protocol):
         """
         self._service = service
         self._loop = loop
-        self._reader = RequestReader(service.settings)
+        # Made once it is needed: most connections send one request, which the core answers.
+        self._reader: RequestReader | None = None
         self._transport: asyncio.Transport | None = None
         self._arrival = arrival
         self._peer = peer
@@ -153,7 +159,7 @@ class ReaderConnection(asyncio.Protocol):
         self._transport = transport = cast("asyncio.Transport", transport)
         if self._peer is None:
             name = transport.get_extra_info("peername")
-            self._peer = find_client_address(name[0], (), ()) if name else None
+            self._peer = normalize_peer(name[0]) if name else None
         self.deadline = self._loop.time() + service.settings.idle_timeout_seconds
         if self._arrival is not None:
             if not service.crowd.replace(self._arrival, self):
@@ -203,7 +209,7 @@ class ReaderConnection(asyncio.Protocol):
         if self._closing or self._transport.get_write_buffer_size():
             # Don't wait for a client that does not even read the end.
             self.abort()
-        elif self._reader.in_request:
+        elif self._in_request:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
         else:
             self._close()
@@ -213,14 +219,16 @@ class ReaderConnection(asyncio.Protocol):
         """When a request last began or ended, by the event loop's clock."""
         settings = self._service.settings
         return self.deadline - (
-            settings.request_timeout_seconds
-            if self._reader.in_request
-            else settings.idle_timeout_seconds
+            settings.request_timeout_seconds if self._in_request else settings.idle_timeout_seconds
         )
 
     def may_give_way(self, now: float) -> bool:
         """Whether no request is under way, or one that trickles in."""
-        return not self._reader.in_request or now - self.quiet_since >= _PATIENCE_SECONDS
+        return not self._in_request or now - self.quiet_since >= _PATIENCE_SECONDS
+
+    @property
+    def _in_request(self) -> bool:
+        return self._reader is not None and self._reader.in_request
 
     def give_way(self) -> None:
         """End now, for others."""
@@ -229,7 +237,7 @@ class ReaderConnection(asyncio.Protocol):
 
     def finish(self) -> None:
         """The tracker is closing: end now, unless a request is under way."""
-        if not self._reader.in_request:
+        if not self._in_request:
             self._close()
 
     def abort(self) -> None:
@@ -239,9 +247,9 @@ class ReaderConnection(asyncio.Protocol):
 
     def _serve_plain(self, data: bytes) -> bool:
         """Let the core answer a read of whole, plain GETs; return False for any other read."""
-        service, reader, transport = self._service, self._reader, self._transport
+        service, transport = self._service, self._transport
         path = service.click_path
-        if path is None or reader.in_request or service.is_retiring or transport is None:
+        if path is None or self._in_request or service.is_retiring or transport is None:
             return False
         answer = path.answer(data, self._peer, int(service.clock() * 1_000))
         if answer is None:
@@ -254,7 +262,8 @@ class ReaderConnection(asyncio.Protocol):
         return True
 
     def _serve(self, data: bytes, *, logs: bool) -> None:
-        service, reader = self._service, self._reader
+        service = self._service
+        reader = self._reader = self._reader or RequestReader(service.settings)
         underway = reader.in_request
         requests = reader.feed(data)
         if requests or (reader.in_request and not underway):
@@ -291,7 +300,7 @@ class ReaderConnection(asyncio.Protocol):
             return
         if answered:
             self._transport.write(self._encode(answered, make_date_line(int(now))))
-        if self._reader.awaits_continue:
+        if self._reader is not None and self._reader.awaits_continue:
             self._reader.awaits_continue = False
             self._transport.write(_CONTINUE)
 
@@ -311,17 +320,25 @@ class ReaderConnection(asyncio.Protocol):
             replies = service.replies
             return Outcome(replies.host_is_ours if is_ours else replies.not_found)
         routes = service.find_routes(request)
-        if request.method == b"GET":
-            return routes.outcome(request.target, now)
-        if request.method == b"HEAD":
-            # Scanners use HEAD; readers don't: it makes no event, but says whose GET follows.
-            outcome = routes.outcome(request.target, now)
-            return outcome._replace(facts={**outcome.facts, "method": "HEAD"})
-        if request.method == b"POST":
-            content_type = request.value(b"content-type") or b""
-            submitted = routes.submit(request.target, content_type, request.body, now)
-            if submitted is not None:
-                return submitted
+        match request.method:
+            case b"GET":
+                outcome = routes.outcome(request.target, now)
+            case b"HEAD":
+                # Scanners use HEAD; readers don't: it makes no event, but says whose GET follows.
+                outcome = routes.outcome(request.target, now)
+                if outcome.claims is not None:
+                    service.counters.add("heads")
+                    outcome = outcome._replace(facts={**outcome.facts, "method": "HEAD"})
+            case b"POST":
+                content_type = request.value(b"content-type") or b""
+                submitted = routes.submit(request.target, content_type, request.body, now)
+                outcome = submitted or self._refuse_method(request)
+            case _:
+                outcome = self._refuse_method(request)
+        return outcome
+
+    def _refuse_method(self, request: Request) -> Outcome:
+        service = self._service
         service.counters.add("refused_methods")
         if request.target.startswith(b"/u/") and request.method != b"POST":
             return Outcome(service.replies.refused_form)

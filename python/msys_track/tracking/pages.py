@@ -2,10 +2,13 @@
 
 from typing import Final
 
-CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
+_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; form-action {}; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
+CONTENT_SECURITY_POLICY: Final = _POLICY.format("'self'")
+# Some browsers hold what a form's answer redirects to against `form-action` (CSP 3, issue 8).
+LEADING_POLICY: Final = _POLICY.format("'self' http: https:")
 
 _PAGE: Final = """\
 <!DOCTYPE html>

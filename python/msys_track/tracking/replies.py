@@ -50,9 +50,9 @@ class Replies:
     """The replies of one tracker, with its name in them; `refusals` have no body."""
 
     __slots__ = (
-        "_common", "ask", "done", "gone", "host_is_ours", "not_found", "pixel", "redirect_end",
-        "redirect_start", "refusals", "refused_form", "robots", "too_old", "unsubscribed",
-        "use_form",
+        "_common", "ask", "ask_and_lead", "done", "gone", "host_is_ours", "not_found", "pixel",
+        "redirect_end", "redirect_start", "refusals", "refused_form", "robots", "too_old",
+        "unsubscribed", "use_form",
     )  # fmt: skip
 
     def __init__(self, server_name: str) -> None:
@@ -77,6 +77,7 @@ class Replies:
         self.gone = self._make_reply(HTTPStatus.GONE, _GONE)
         self.robots = self._make_reply(HTTPStatus.OK, _ROBOTS)
         self.ask = self._make_page(HTTPStatus.OK, pages.ASK)
+        self.ask_and_lead = self._make_page(HTTPStatus.OK, pages.ASK, pages.LEADING_POLICY)
         self.done = self._make_page(HTTPStatus.OK, pages.DONE)
         self.too_old = self._make_page(HTTPStatus.GONE, pages.TOO_OLD)
         self.unsubscribed = self._make_reply(HTTPStatus.OK, b"unsubscribed\n")
@@ -101,10 +102,12 @@ class Replies:
         """Redirect with 302 to a value of `make_location`, which is printable ASCII."""
         return Response(self.redirect_start + location.encode("ascii") + self.redirect_end)
 
-    def _make_page(self, status: HTTPStatus, body: bytes) -> Response:
+    def _make_page(
+        self, status: HTTPStatus, body: bytes, policy: str = pages.CONTENT_SECURITY_POLICY
+    ) -> Response:
         made = self._make_reply(status, body, "text/html; charset=utf-8")
         more = (
-            f"Content-Security-Policy: {pages.CONTENT_SECURITY_POLICY}\r\n"
+            f"Content-Security-Policy: {policy}\r\n"
             "X-Frame-Options: DENY\r\n"
             "X-Content-Type-Options: nosniff\r\n"
         )

@@ -15,10 +15,8 @@ from msys_track.tracking import forms
 from msys_track.tracking.settings import TrackerSettings
 
 _BEYOND_ASCII: Final = re.compile(rb"[\x80-\xff]+")
-# A request line up to its target's end, or to where it was cut.
-_IN_TARGET: Final = re.compile(rb"[A-Z]+ [^ ]*")
-# Lines of one read that are looked at for such bytes; who sends more means no link.
-_MAX_LINES_LOOKED_AT: Final = 200
+# In one read; who sends more of them means no link.
+_MAX_RUNS_LOOKED_AT: Final = 200
 
 
 class Request(NamedTuple):
@@ -110,24 +108,23 @@ class RequestReader:
         Each piece depends on what the parser made of those before.
         """
         start = 0
-        for _ in range(_MAX_LINES_LOOKED_AT):
-            found = _BEYOND_ASCII.search(data, start)
-            if found is None:
+        for _ in range(_MAX_RUNS_LOOKED_AT):
+            run = _BEYOND_ASCII.search(data, start)
+            if run is None or self.finished:
                 break
-            yield data[start : found.start()]
-            if self.finished:
-                return
-            start = found.start()
-            if _IN_TARGET.fullmatch(self._line):
-                yield b"".join(b"%%%02X" % byte for byte in found[0])
-                start = found.end()
+            yield data[start : run.start()]
+            if self._is_in_target():
+                yield b"".join(b"%%%02X" % byte for byte in run[0])
             else:
-                end = data.find(b"\n", start)
-                if end < 0:
-                    break
-                yield data[start:end]
-                start = end
+                yield run[0]
+            start = run.end()
         yield data[start:]
+
+    def _is_in_target(self) -> bool:
+        """Whether the last piece ended within a request's target: behind `GET /…`."""
+        before = self._line.removesuffix(self._target)
+        is_at_the_end = bool(self._target) and len(before) < len(self._line)
+        return is_at_the_end and before[-1:] == b" " and before[-2:-1].isupper()
 
     def _note_line(self, piece: bytes) -> None:
         """Keep the line that is on its way, as long as it may be a request's first."""

@@ -225,7 +225,7 @@ class Routes:
                 if self._expired == "gone":
                     return Outcome(self._replies.gone)
             elif self._confirms and claims.kind == "link_unsubscribe" and not has_left:
-                return Outcome(self._replies.ask)
+                return Outcome(self._replies.ask_and_lead)
             redirect = self._redirect(claims)
             if redirect is None:
                 return None

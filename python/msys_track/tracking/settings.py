@@ -277,6 +277,9 @@ class TrackerSettings:
         if self.proxy_protocol and not self.trusted_proxies:
             text = "nobody is believed: name the front servers in trusted_proxies"
             raise ConflictError("tracker: ", "proxy_protocol", text)
+        if self.apple_apps and not self.app_sublinks:
+            text = "open no links: name their sublinks in app_sublinks"
+            raise ConflictError("tracker: ", "apple_apps", text)
 
     @property
     def listen(self) -> Address:

@@ -54,9 +54,10 @@ def test_it_shows_every_key_of_every_table() -> None:
 def test_it_passes_the_check(folder: Path, text: str) -> None:
     path = folder / "msys-track.toml"
     path.write_text(text, encoding="utf-8")
-    for key in list_keys(ClassificationSettings).values():
-        if isinstance(key.example, str):
-            (folder / key.example).touch()
+    examples = [key.example for key in list_keys(ClassificationSettings).values()]
+    for file in ("redirects.txt", "withdrawn.txt", *examples):
+        if isinstance(file, str):
+            (folder / file).touch()
     checked = check_configuration(path)
     assert [problem.format_line(path) for problem in checked.problems] == []
     read = checked.configuration
@@ -64,7 +65,14 @@ def test_it_passes_the_check(folder: Path, text: str) -> None:
     assert read.policy == PolicySettings()
     assert read.tracker is not None
     # What has no default is shown by an example.
-    defaults = replace(read.tracker, tls_certificate=None, tls_key=None)
+    defaults = replace(
+        read.tracker,
+        tls_certificate=None,
+        tls_key=None,
+        redirects=None,
+        withdrawn=None,
+        expired_url=None,
+    )
     assert defaults == TrackerSettings(store=folder / "events.sqlite")
 
 

@@ -273,6 +273,8 @@ def test_a_byte_order_mark_is_named_and_the_rest_is_read(tmp_path: Path) -> None
 
 def test_events_of_mail_need_a_place(tmp_path: Path) -> None:
     text = 'keys = "keys.toml"\n[proxy]\nupstream = "mta.test:25"\n[events]\ninjection = true\n'
-    with pytest.raises(ConfigurationError, match=r"events\.injection: there is nowhere to write to"):
+    with pytest.raises(
+        ConfigurationError, match=r"events\.injection: there is nowhere to write to"
+    ):
         load(write(tmp_path, text))
     assert load(write(tmp_path, text + 'folder = "events.d"\n')).events.injection

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.timeout(240)
 
 _EVENTS = 20_000
 _MESSAGES = 997
-_CONSUME = "from msys_track.cli.consume import consume; consume()"
+_CONSUME = "from msys_track.cli import main; main()"
 _PATIENCE_SECONDS = 60.0
 
 
@@ -108,7 +108,7 @@ def write_configuration(folder: Path, broker: KafkaBroker) -> Path:
 
 
 def start_consumer(configuration: Path, store: Path) -> Any:
-    words = ("main", "--config", configuration, "--store", store)
+    words = ("events", "consume", "main", "--config", configuration, "--store", store)
     return subprocess.Popen([sys.executable, "-c", _CONSUME, *words])  # noqa: S603 - ours
 
 

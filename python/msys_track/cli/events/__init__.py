@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from msys_track.cli.events import place
+from msys_track.cli.events.consuming import consume
 from msys_track.cli.events.counting import stats
 from msys_track.cli.events.erasing import erase
 from msys_track.cli.events.importing import import_events
@@ -31,5 +32,5 @@ def events(context: click.Context, *, store: Path | None, config_file: Path | No
         context.invoke(list_events)
 
 
-for command in (erase, export, import_events, list_events, stats, tail):
+for command in (consume, erase, export, import_events, list_events, stats, tail):
     events.add_command(command)

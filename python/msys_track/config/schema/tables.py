@@ -30,6 +30,7 @@ from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
+from msys_track.tracking.tenants import TenantSettings
 
 __all__ = [
     "FAMILIES",
@@ -130,6 +131,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "dkim": Family(DOMAIN, list_keys(DkimSettings), "example.com"),
     "client": Family(NETWORK, list_keys(ClientSettings), "10.0.0.0/8"),
     "user": Family(NAME, list_keys(LimitSettings), "shop"),
+    "tenant": Family(DOMAIN, list_keys(TenantSettings), "click.example.com"),
     "webhook": Family(SINK_NAME, list_keys(WebhookSettings), "shop"),
     "kafka": Family(SINK_NAME, list_keys(KafkaSettings), "main"),
     "rabbitmq": Family(SINK_NAME, list_keys(RabbitmqSettings), "hose"),
@@ -159,6 +161,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "dkim": "The key that signs mail from one domain.",
     "client": "How much the clients of one network may send.",
     "user": "How much one user of AUTH may send.",
+    "tenant": "A host whose links have keys of their own, where several share a tracker.",
     "webhook": "A URL that events are posted to, as SparkPost does.",
     "kafka": "A topic of a Kafka cluster that events go to.",
     "rabbitmq": "A RabbitMQ broker that events go to, as Momentum's hose does.",

@@ -8,7 +8,7 @@ from msys_track.errors import SettingsError
 from msys_track.sinks.kafka.settings import KafkaSettings
 from msys_track.sinks.webhook.secrets import fill_in, read_secret
 
-_INSTALL: Final = "Kafka needs the package confluent-kafka: pip install 'confluent-kafka>=2.12'"
+_INSTALL: Final = "Kafka needs the package confluent-kafka: pip install 'confluent-kafka>=2.14'"
 
 # What the library would write to standard error is told by errors, once.
 _SILENCE: Final = logging.Logger("librdkafka")  # noqa: LOG001 - not to be found by its name

@@ -14,7 +14,7 @@ from msys_track.sinks.webhook.secrets import read_secret
 if TYPE_CHECKING:
     from msys_track.sinks.rabbitmq.publisher import Publisher
 
-_INSTALL: Final = "RabbitMQ needs the package aio-pika: pip install 'aio-pika>=9.5'"
+_INSTALL: Final = "RabbitMQ needs the package aio-pika: pip install 'aio-pika>=9.6'"
 
 
 class RabbitmqSink:

@@ -15,6 +15,12 @@ from msys_track.errors import SinkError
 BLOCK_BITS: Final = 16
 """`block` is `sequence` without so many bits."""
 
+PAGE_BYTES: Final = 8_192
+CHECKPOINT_BYTES: Final = 32 << 20
+"""A checkpoint is made beside the writes once the write-ahead log has grown by so much."""
+MAX_WAL_BYTES: Final = 256 << 20
+"""Writes wait for a checkpoint at this size, which lets the log begin anew."""
+
 _STATISTICS: Final = (
     ("events_id", "10000000 1"),
     ("events_at", "10000000 10"),
@@ -26,14 +32,14 @@ _STATISTICS: Final = (
 FORM: Final = Form(
     application_id=0x6D737973,  # "msys"
     version=2,
-    first_pragmas=("PRAGMA page_size = 8192",),
+    first_pragmas=(f"PRAGMA page_size = {PAGE_BYTES}",),
     # What is erased is overwritten. Checkpoints are rare, so that a page is not copied again and
-    # again while a run of events changes it.
+    # again while a run of events changes it; `SqliteSink` makes most of them beside its writes.
     pragmas=(
         "PRAGMA secure_delete = ON",
         "PRAGMA cache_size = -65536",
-        "PRAGMA wal_autocheckpoint = 8192",
-        "PRAGMA journal_size_limit = 67108864",
+        f"PRAGMA wal_autocheckpoint = {MAX_WAL_BYTES // PAGE_BYTES}",
+        f"PRAGMA journal_size_limit = {CHECKPOINT_BYTES}",
     ),
     statements=(
         """CREATE TABLE events (

@@ -4,8 +4,8 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -13,9 +13,9 @@ from typing import Final, Self, TypeVar
 from msys_track.databases import explain_errors, identify_file, open_database, transaction
 from msys_track.errors import SinkError
 from msys_track.logs import event_logger
-from msys_track.sinks.delivery import EventBatch
+from msys_track.sinks.delivery import EmptiedError, EventBatch
 from msys_track.sinks.store.counting import count_new
-from msys_track.sinks.store.form import FORM
+from msys_track.sinks.store.form import CHECKPOINT_BYTES, FORM
 from msys_track.sinks.store.reading import open_store
 from msys_track.sinks.store.rows import make_rows
 
@@ -65,9 +65,14 @@ class SqliteSink:
         self._busy_timeout_seconds = busy_timeout_seconds
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+        self._is_asked = False
         self._retention: asyncio.Task[None] | None = None
         # One thread: a connection of sqlite3 belongs to the thread that made it.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="event-store")
+        # Copies what was written from the write-ahead log into the file, while more is written.
+        self._checkpointer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._checkpoint: Future[None] | None = None
+        self._copied_bytes = 0
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -97,16 +102,20 @@ class SqliteSink:
         """Store the events, all or none; returns when they are on disk.
 
         Raises:
+            EmptiedError: the file was deleted or moved away; a new one wants what the log has.
             SinkError: they may not be stored; the text says what to do.
         """
-        await self._run_in_thread(lambda: self._write(batch.lines))
+        await self._run_in_thread(lambda: self._write(batch))
 
     async def close(self) -> None:
         """Close the file and end the thread; nothing can be written afterwards."""
         if self._retention is not None:
             self._retention.cancel()
             await asyncio.gather(self._retention, return_exceptions=True)
+        if self._checkpoint is not None:
+            await asyncio.wrap_future(self._checkpoint)
         await self._run_in_thread(self._close)
+        self._checkpointer.shutdown(wait=False)
         self._thread.shutdown(wait=False)
 
     def has_seen(self, message_id: str, types: Sequence[str], link: str | None = None) -> bool:
@@ -126,22 +135,47 @@ class SqliteSink:
             return self._connection
         # The file was moved or deleted, so events in the old one would be lost.
         self._close()
+        self._is_asked = False
         self._connection = open_database(self._path, FORM, self._busy_timeout_seconds)
         self._file = identify_file(self._path)
         return self._connection
 
-    def _write(self, lines: Sequence[bytes]) -> None:
+    def _write(self, batch: EventBatch) -> None:
         connection = self._open()
         with explain_errors(self._path, FORM):
             try:
+                if batch.first_sequence > 1 and self._is_new(connection):
+                    raise EmptiedError(f"{self._path}: is new; it is filled from the event log")
                 with transaction(connection):
-                    insert(connection, lines, int(time.time()))
+                    insert(connection, batch.lines, int(time.time()))
             except sqlite3.Error:
                 # A fresh connection next time: after an I/O error this one may stay broken.
                 self._close()
                 raise
         if self._file != identify_file(self._path):
             raise SinkError(f"{self._path}: was moved away while events were written to it")
+
+        self._start_checkpoint()
+
+    def _start_checkpoint(self) -> None:
+        """Copy what the write-ahead log holds, unless that is little or under way."""
+        if self._checkpoint is not None and not self._checkpoint.done():
+            return
+        try:
+            size = self._path.with_name(f"{self._path.name}-wal").stat().st_size
+        except OSError:
+            return
+        # It has begun anew where it is shorter than before.
+        if size < self._copied_bytes:
+            self._copied_bytes = 0
+        if size - self._copied_bytes >= CHECKPOINT_BYTES:
+            self._copied_bytes = size
+            self._checkpoint = self._checkpointer.submit(checkpoint, self._path)
+
+    def _is_new(self, connection: sqlite3.Connection) -> bool:
+        """Whether a file never had an event; it is asked once, for the log may begin later."""
+        is_asked, self._is_asked = self._is_asked, True
+        return not is_asked and find_last_sequence(connection) == 0
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -166,6 +200,17 @@ class SqliteSink:
             return remove_step(connection, oldest)
 
 
+def checkpoint(path: Path) -> None:
+    """Copy what the write-ahead log holds into the file, as far as no reader needs it as it was.
+
+    Nothing is lost where that can't be done: the next one does it.
+    """
+    with suppress(SinkError, sqlite3.Error):
+        connection = open_database(path, FORM, _BUSY_TIMEOUT_SECONDS)
+        with closing(connection):
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+
 def insert(connection: sqlite3.Connection, lines: Iterable[bytes], now: int) -> int:
     """Store lines of the event log within a transaction; return how many were new.
 
@@ -177,11 +222,20 @@ def insert(connection: sqlite3.Connection, lines: Iterable[bytes], now: int) -> 
     Raises:
         sqlite3.Error: they can't be stored.
     """
-    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-    first = 1 + (found[0] if found else 0)
+    first = find_last_sequence(connection) + 1
     added = connection.executemany(_INSERT, make_rows(lines, first, now)).rowcount
     count_new(connection, first)
     return added
+
+
+def find_last_sequence(connection: sqlite3.Connection) -> int:
+    """Return the number of the newest event that a store ever had; 0 without one.
+
+    Raises:
+        sqlite3.Error: the store can't be read.
+    """
+    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    return int(found[0]) if found else 0
 
 
 def remove_step(connection: sqlite3.Connection, before: int) -> int:

@@ -18,6 +18,8 @@ AGENT = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/120.0.0.0 Safari/537.36"
 )
+LANGUAGE = "de-DE,de;q=0.9,en;q=0.8"
+AT = 1_700_000_000_123
 CLAIMS = claims_of(next(each for each in TOKENS if "link_number" in each))
 TIME = struct.Struct("d")
 MAX_LINES = 1_000_000
@@ -25,9 +27,9 @@ MAX_LINES = 1_000_000
 
 def put_hits(log: HitLog, count: int) -> None:
     """Put hits as a tracker has them."""
-    put, claims, agent, language = log.put_hit, CLAIMS, AGENT, "de-DE,de;q=0.9,en;q=0.8"
+    put, claims, agent, language = log.put_hit, CLAIMS, AGENT, LANGUAGE
     for _ in range(count):
-        put(claims, 1_700_000_000_123, "192.0.2.7", agent, language)
+        put(claims, AT, "192.0.2.7", agent, language)
 
 
 def main(folder: str, rate: str) -> None:

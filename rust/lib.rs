@@ -13,6 +13,7 @@ pub mod edit;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod html;
+pub mod http;
 pub mod link;
 pub mod log;
 pub mod mime;

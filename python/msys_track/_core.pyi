@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, Literal, Self, TypeAlias, final
 
 from msys_track.keys.ring import KeyRing as _KeyRing
 from msys_track.rewriting.engine import HeaderField, LeftAlone, Plan
@@ -12,6 +12,7 @@ __all__ = [
     "REASONS",
     "BareNewlineError",
     "Claims",
+    "ClickPath",
     "Engagement",
     "HitLog",
     "HitLogLockedError",
@@ -154,6 +155,30 @@ class KeyRing:
     def __new__(cls, keys: Sequence[tuple[int, bytes]], /) -> KeyRing: ...
     def seal(self, claims: Claims, /) -> str: ...
     def open(self, path: str, /) -> Claims: ...
+
+@final
+class ClickPath:
+    # limits: the longest target, all header fields, how many of them, requests of one read.
+    def __new__(
+        cls,
+        hits: HitLog,
+        *,
+        keys: KeyRing,
+        keys_by_host: Mapping[str, KeyRing],
+        redirect_start: bytes,
+        redirect_end: bytes,
+        pixel_head: bytes,
+        pixel_body: bytes,
+        trusted: Sequence[str],
+        limits: tuple[int, int, int, int],
+        targets: set[str],
+        recipients: set[str],
+        hashes: set[bytes],
+    ) -> Self: ...
+    # The answer to a read and whether the connection ends with it; None: others answer.
+    def answer(self, read: bytes, peer: str | None, at: int, /) -> tuple[bytes, bool] | None: ...
+    # Clicks and opens since the last call.
+    def take_counts(self) -> tuple[int, int]: ...
 
 @final
 class HitLog:

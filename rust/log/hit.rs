@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::json::Object;
+use super::json::{Object, member};
 use crate::token::{Engagement, LinkClaims, Privacy, RecipientType};
 
 /// One authentic fetch of a tracked link.
@@ -45,36 +45,36 @@ impl Hit {
             }
             Privacy::Aggregate => (&None, &None, &None),
         };
-        let mut line = Object::begin(to, "id", id);
-        line.number("at", *at);
-        line.text("kind", Some(link.kind.name()));
-        line.text("message_id", Some(&engagement.message_id));
-        line.text("recipient", Some(&engagement.recipient));
+        let mut line = Object::begin(to, id);
+        line.number(member!("at"), *at);
+        line.text(member!("kind"), Some(link.kind.name()));
+        line.text(member!("message_id"), Some(&engagement.message_id));
+        line.text(member!("recipient"), Some(&engagement.recipient));
         if engagement.recipient_type != RecipientType::To {
-            line.text("recipient_type", Some(engagement.recipient_type.name()));
+            line.text(member!("recipient_type"), Some(engagement.recipient_type.name()));
         }
-        line.count("injected_at", engagement.injected_at);
-        line.count("expires_at", engagement.expires_at());
-        line.number("customer_id", engagement.customer_id.into());
-        line.count("subaccount_id", engagement.subaccount_id.unwrap_or_default().into());
-        line.count("transmission_id", engagement.transmission_id);
-        line.text("campaign_id", engagement.campaign_id.as_deref());
-        line.text("metadata", engagement.metadata.as_deref());
-        line.texts("tags", engagement.tags.iter().map(String::as_str));
-        line.texts("options", options(engagement));
+        line.count(member!("injected_at"), engagement.injected_at);
+        line.count(member!("expires_at"), engagement.expires_at());
+        line.number(member!("customer_id"), engagement.customer_id.into());
+        line.count(member!("subaccount_id"), engagement.subaccount_id.unwrap_or_default().into());
+        line.count(member!("transmission_id"), engagement.transmission_id);
+        line.text(member!("campaign_id"), engagement.campaign_id.as_deref());
+        line.text(member!("metadata"), engagement.metadata.as_deref());
+        line.texts(member!("tags"), engagement.tags.iter().map(String::as_str));
+        line.texts(member!("options"), options(engagement));
         if engagement.privacy != Privacy::Full {
-            line.text("privacy", Some(engagement.privacy.name()));
+            line.text(member!("privacy"), Some(engagement.privacy.name()));
         }
-        line.text("target", link.target.as_deref());
-        line.text("link_name", link.name.as_deref());
+        line.text(member!("target"), link.target.as_deref());
+        line.text(member!("link_name"), link.name.as_deref());
         if let Some(position) = link.position {
-            line.number("link_number", position.number.get().into());
-            line.text("link_part", Some(position.part.name()));
+            line.number(member!("link_number"), position.number.get().into());
+            line.text(member!("link_part"), Some(position.part.name()));
         }
-        line.text("address", address.as_deref());
-        line.text("agent", agent.as_deref());
-        line.text("language", language.as_deref());
-        line.json("request", client.request.as_deref());
+        line.text(member!("address"), address.as_deref());
+        line.text(member!("agent"), agent.as_deref());
+        line.text(member!("language"), language.as_deref());
+        line.json(member!("request"), client.request.as_deref());
         line.end_line();
     }
 }

@@ -1,19 +1,19 @@
 //! Ids of events, as Python's `events.make_event_id` makes them.
 
-/// How many random bytes are drawn at once.
-const BLOCK: usize = 10 * 512;
+/// For how many ids random bytes are drawn at once.
+const DRAWN: usize = 512;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Makes ids: UUIDs of version 7 (RFC 9562 §5.7), Unix milliseconds and 74 random bits.
 pub(super) struct Ids {
-    block: Box<[u8; BLOCK]>,
+    random: Box<[[u8; 10]; DRAWN]>,
     used: usize,
 }
 
 impl Ids {
     /// Nothing is drawn before the first id.
     pub(super) fn new() -> Self {
-        Self { block: Box::new([0; BLOCK]), used: BLOCK }
+        Self { random: Box::new([[0; 10]; DRAWN]), used: DRAWN }
     }
 
     /// Makes the id of what happened at a time.
@@ -21,14 +21,12 @@ impl Ids {
     /// # Errors
     /// The system gives no random bytes.
     pub(super) fn make(&mut self, milliseconds: u64) -> Result<[u8; 36], getrandom::Error> {
-        if self.used >= BLOCK {
-            getrandom::fill(self.block.as_mut())?;
+        if self.used >= DRAWN {
+            getrandom::fill(self.random.as_flattened_mut())?;
             self.used = 0;
         }
-        let mut random = [0; 10];
-        let drawn = self.block.iter().skip(self.used);
-        random.iter_mut().zip(drawn).for_each(|(to, &byte)| *to = byte);
-        self.used += random.len();
+        let random = self.random.get(self.used).copied().unwrap_or_default();
+        self.used += 1;
         Ok(write_id(milliseconds, random))
     }
 }
@@ -44,11 +42,12 @@ pub(super) fn write_id(milliseconds: u64, random: [u8; 10]) -> [u8; 36] {
         | 0x8000_0000_0000_0000
         | chance & 0x3fff_ffff_ffff_ffff;
     let mut text = [b'-'; 36];
-    let places = text.iter_mut().enumerate();
-    let digits = places.filter(|(at, _)| !matches!(at, 8 | 13 | 18 | 23)).map(|(_, place)| place);
-    for (at, place) in digits.enumerate() {
-        let half = usize::try_from(value >> (124 - 4 * at) & 0x0f).unwrap_or_default();
-        *place = DIGITS.get(half).copied().unwrap_or_default();
+    let mut halves = value.to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
+    for (at, place) in text.iter_mut().enumerate() {
+        if !matches!(at, 8 | 13 | 18 | 23) {
+            let digit = halves.next().and_then(|half| DIGITS.get(usize::from(half)));
+            *place = digit.copied().unwrap_or_default();
+        }
     }
     text
 }

@@ -3,24 +3,31 @@
 /// How many bytes of a text are looked at together.
 const PIECE: usize = 32;
 
-/// An object under construction, at the end of a buffer.
+/// What stands before the value of a member that is not the first.
+macro_rules! member {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
+}
+
+pub(super) use member;
+
+/// An object under construction, at the end of a buffer. Its members' names are [`member!`]s.
 pub(super) struct Object<'b> {
     to: &'b mut Vec<u8>,
 }
 
 impl<'b> Object<'b> {
-    /// Begins with a member that is always there; its text must need no escapes.
-    pub(super) fn begin(to: &'b mut Vec<u8>, name: &str, plain: &[u8]) -> Self {
-        to.extend_from_slice(b"{\"");
-        to.extend_from_slice(name.as_bytes());
-        to.extend_from_slice(b"\":\"");
-        to.extend_from_slice(plain);
+    /// Begins an object with its id, which needs no escapes.
+    pub(super) fn begin(to: &'b mut Vec<u8>, id: &[u8; 36]) -> Self {
+        to.extend_from_slice(b"{\"id\":\"");
+        to.extend_from_slice(id);
         to.push(b'"');
         Self { to }
     }
 
     /// Adds a text, if there is one.
-    pub(super) fn text(&mut self, name: &str, text: Option<&str>) {
+    pub(super) fn text(&mut self, name: &'static str, text: Option<&str>) {
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             self.name(name);
             write_text(self.to, text);
@@ -28,20 +35,24 @@ impl<'b> Object<'b> {
     }
 
     /// Adds a number.
-    pub(super) fn number(&mut self, name: &str, number: u64) {
+    pub(super) fn number(&mut self, name: &'static str, number: u64) {
         self.name(name);
         write_number(self.to, number);
     }
 
     /// Adds a number, unless it is zero.
-    pub(super) fn count(&mut self, name: &str, number: u64) {
+    pub(super) fn count(&mut self, name: &'static str, number: u64) {
         if number != 0 {
             self.number(name, number);
         }
     }
 
     /// Adds a list of texts, unless it is empty.
-    pub(super) fn texts<'t>(&mut self, name: &str, texts: impl IntoIterator<Item = &'t str>) {
+    pub(super) fn texts<'t>(
+        &mut self,
+        name: &'static str,
+        texts: impl IntoIterator<Item = &'t str>,
+    ) {
         let mut texts = texts.into_iter();
         let Some(first) = texts.next() else { return };
         self.name(name);
@@ -55,7 +66,7 @@ impl<'b> Object<'b> {
     }
 
     /// Adds a value that is JSON already.
-    pub(super) fn json(&mut self, name: &str, json: Option<&str>) {
+    pub(super) fn json(&mut self, name: &'static str, json: Option<&str>) {
         if let Some(json) = json {
             self.name(name);
             self.to.extend_from_slice(json.as_bytes());
@@ -67,10 +78,8 @@ impl<'b> Object<'b> {
         self.to.extend_from_slice(b"}\n");
     }
 
-    fn name(&mut self, name: &str) {
-        self.to.extend_from_slice(b",\"");
+    fn name(&mut self, name: &'static str) {
         self.to.extend_from_slice(name.as_bytes());
-        self.to.extend_from_slice(b"\":");
     }
 }
 

@@ -1,5 +1,6 @@
 //! What waits for the disk: a list that is bounded, and swapped for an empty one to be written.
 
+use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,17 @@ pub struct Figures {
     pub last_error: Option<String>,
 }
 
+/// What the thread that writes is to do next.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// To write what was put.
+    Batch,
+    /// To go on from what a sync came to.
+    Synced(io::Result<()>),
+    /// Nothing any more.
+    End,
+}
+
 /// The queue of one log: any thread puts, one takes.
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -55,6 +67,8 @@ struct State {
     in_hand: usize,
     /// Whether someone waits for what is in the queue.
     is_urgent: bool,
+    /// What the last sync came to, until it is taken.
+    synced: Option<io::Result<()>>,
     /// Until when the lines that wait are to be written; nothing is put any more.
     closing: Option<Instant>,
     has_ended: bool,
@@ -97,30 +111,53 @@ impl Queue {
         true
     }
 
-    /// Waits for a batch and swaps it for an empty list; false when there will be none any more.
-    pub(super) fn take(&self, batch: &mut Vec<Entry>) -> bool {
+    /// Waits for work; entries are swapped for a list that is empty.
+    ///
+    /// Without room nothing is taken before a sync has ended; while one is under way there is no
+    /// end.
+    pub(super) fn next(&self, batch: &mut Vec<Entry>, has_room: bool, is_syncing: bool) -> Work {
         let mut state = self.lock();
         loop {
-            let is_closing = state.closing.is_some();
-            let Some(oldest) = state.oldest else {
-                if is_closing {
-                    return false;
-                }
-                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let wait = self.batch_after.saturating_sub(oldest.elapsed());
-            if wait.is_zero() || is_closing || state.is_urgent || state.entries.len() >= MANY {
-                break;
+            if let Some(outcome) = state.synced.take() {
+                return Work::Synced(outcome);
             }
-            (state, _) =
-                self.work.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
+            let is_closing = state.closing.is_some();
+            let wait = match state.oldest {
+                None if is_closing && !is_syncing => return Work::End,
+                Some(oldest) if has_room => {
+                    let is_urgent = is_closing || state.is_urgent || state.entries.len() >= MANY;
+                    let rest = self.batch_after.saturating_sub(oldest.elapsed());
+                    if is_urgent || rest.is_zero() {
+                        break;
+                    }
+                    Some(rest)
+                }
+                _ => None,
+            };
+            state = self.wait(state, wait);
         }
-        std::mem::swap(&mut state.entries, batch);
-        state.in_hand = batch.len();
         state.oldest = None;
         state.is_urgent = false;
-        true
+        std::mem::swap(&mut state.entries, batch);
+        state.in_hand = state.in_hand.saturating_add(batch.len());
+        Work::Batch
+    }
+
+    /// Tells the thread that writes what a sync came to.
+    pub(super) fn note_synced(&self, outcome: io::Result<()>) {
+        self.lock().synced = Some(outcome);
+        self.work.notify_one();
+    }
+
+    /// Waits for the sync that is under way.
+    pub(super) fn wait_for_sync(&self) -> io::Result<()> {
+        let mut state = self.lock();
+        loop {
+            if let Some(outcome) = state.synced.take() {
+                return outcome;
+            }
+            state = self.wait(state, None);
+        }
     }
 
     /// Notes that lines that were taken became durable.
@@ -128,14 +165,15 @@ impl Queue {
         let mut state = self.lock();
         state.in_hand = state.in_hand.saturating_sub(lines);
         state.figures.written += u64::try_from(lines).unwrap_or(u64::MAX);
+        state.figures.last_error = None;
         self.done.notify_all();
     }
 
-    /// Notes whether the last write failed, and why.
-    pub(super) fn note_outcome(&self, failure: Option<String>) {
+    /// Notes that a write failed, and why.
+    pub(super) fn note_failure(&self, error: String) {
         let mut state = self.lock();
-        state.figures.failures += u64::from(failure.is_some());
-        state.figures.last_error = failure;
+        state.figures.failures += 1;
+        state.figures.last_error = Some(error);
     }
 
     /// Waits before a write is tried again, shorter when closing; false if time is up.
@@ -152,8 +190,7 @@ impl Queue {
             if rest.is_zero() {
                 return true;
             }
-            (state, _) =
-                self.work.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner);
+            state = self.wait(state, Some(rest));
         }
     }
 
@@ -196,6 +233,17 @@ impl Queue {
         let state = self.lock();
         let waiting = state.entries.len().saturating_add(state.in_hand);
         Figures { waiting: u64::try_from(waiting).unwrap_or(u64::MAX), ..state.figures.clone() }
+    }
+
+    fn wait<'q>(
+        &self,
+        state: MutexGuard<'q, State>,
+        time: Option<Duration>,
+    ) -> MutexGuard<'q, State> {
+        let Some(time) = time else {
+            return self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        };
+        self.work.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
@@ -22,13 +23,6 @@ pub enum OpenError {
     Io(#[from] io::Error),
 }
 
-/// How much of what was to be appended survives a power cut.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Durable {
-    pub(super) bytes: usize,
-    pub(super) lines: usize,
-}
-
 /// A log that is open for writing. Its lock is held until it is dropped.
 #[derive(Debug)]
 pub(super) struct Segments {
@@ -36,11 +30,14 @@ pub(super) struct Segments {
     segment_bytes: u64,
     /// The newest segment.
     segment: u64,
-    file: File,
-    /// How much of the file is whole lines that are durable.
+    file: Arc<File>,
+    /// How much of the file is whole lines.
     length: u64,
     /// Whether something may stand behind them.
-    is_dirty: bool,
+    is_torn: bool,
+    /// How much of the file is durable.
+    durable: u64,
+    /// The number of the first line that is not.
     next_sequence: u64,
     lock: File,
 }
@@ -81,9 +78,10 @@ impl Segments {
             folder: folder.to_owned(),
             segment_bytes,
             segment: first,
-            file,
+            file: Arc::new(file),
             length,
-            is_dirty: true,
+            is_torn: true,
+            durable: length,
             next_sequence: first.saturating_add(lines),
             lock,
         };
@@ -93,33 +91,59 @@ impl Segments {
         Ok(log)
     }
 
-    /// Appends whole lines; returns how much of them is durable now, and why not all.
+    /// Writes whole lines; returns how many bytes of them the file has now, and why not all.
     ///
-    /// What could not be written is to be given again: whole lines that were written stay, for a
-    /// reader may have them already.
-    pub(super) fn append(&mut self, lines: &[u8]) -> (Durable, io::Result<()>) {
-        let mut durable = Durable::default();
-        let result = self.prepare().and_then(|()| {
-            self.is_dirty = true;
-            let (written, result) = write_all(&mut self.file, lines);
-            let whole = whole_lines(lines.get(..written).unwrap_or_default());
-            // A failed sync leaves it open what is on disk: the same bytes are written anew.
-            if !whole.is_empty() {
-                self.file.sync_data()?;
-            }
-            durable.bytes = whole.len();
-            durable.lines = memchr::memchr_iter(b'\n', whole).count();
-            self.length = self.length.saturating_add(widen(durable.bytes));
-            self.next_sequence = self.next_sequence.saturating_add(widen(durable.lines));
-            self.is_dirty = result.is_err();
-            self.publish_end();
-            result
-        });
-        if result.is_err() {
+    /// Whole lines that were written stay, for a reader may have them already. They are not
+    /// durable before [`Self::note_synced`] says so.
+    pub(super) fn write(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
+        if let Err(error) = self.drop_torn() {
+            return (0, Err(error));
+        }
+        let (written, result) = write_all(&self.file, lines);
+        let whole = whole_lines(lines.get(..written).unwrap_or_default()).len();
+        self.length = self.length.saturating_add(widen(whole));
+        self.is_torn = result.is_err();
+        if self.is_torn {
             // If this fails as well, it is tried again before the next line.
             let _ = self.drop_torn();
         }
-        (durable, result)
+        (whole, result)
+    }
+
+    /// What is to be synced.
+    pub(super) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
+
+    /// Notes that so many more bytes and lines of the file are durable.
+    pub(super) fn note_synced(&mut self, bytes: usize, lines: usize) {
+        self.durable = self.durable.saturating_add(widen(bytes));
+        self.next_sequence = self.next_sequence.saturating_add(widen(lines));
+        self.publish_end();
+    }
+
+    /// Takes back what is not durable, after a sync that failed; it is to be written again.
+    ///
+    /// What is on the disk is open then. Readers see the same bytes come back.
+    pub(super) fn rewind(&mut self) {
+        self.length = self.durable;
+        self.is_torn = true;
+    }
+
+    /// Whether the next line belongs into another file: this one is full, or was deleted.
+    ///
+    /// # Errors
+    /// It can't be seen whether it was.
+    pub(super) fn is_finished(&self) -> io::Result<bool> {
+        Ok(self.length >= self.segment_bytes || !self.is_in_place()?)
+    }
+
+    /// Begins the next file, once all of this one is durable.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub(super) fn begin_next(&mut self) -> io::Result<()> {
+        if self.is_in_place()? { self.begin_segment() } else { self.begin_anew() }
     }
 
     /// Where it is.
@@ -127,27 +151,16 @@ impl Segments {
         &self.folder
     }
 
-    fn prepare(&mut self) -> io::Result<()> {
-        if !self.is_in_place()? {
-            return self.begin_anew();
-        }
-        self.drop_torn()?;
-        if self.length >= self.segment_bytes {
-            self.begin_segment()?;
-        }
-        Ok(())
-    }
-
     fn begin_segment(&mut self) -> io::Result<()> {
-        self.file = open_segment(&self.folder, self.next_sequence)?;
+        self.file = Arc::new(open_segment(&self.folder, self.next_sequence)?);
         self.segment = self.next_sequence;
-        self.length = 0;
+        (self.length, self.durable, self.is_torn) = (0, 0, false);
         Ok(())
     }
 
     /// Notes how much is durable; a reader that does not learn of it syncs by itself.
     fn publish_end(&self) {
-        let end = format!("{:0DIGITS$} {:0DIGITS$}\n", self.segment, self.length);
+        let end = format!("{:0DIGITS$} {:0DIGITS$}\n", self.segment, self.durable);
         let _ = self.lock.write_all_at(end.as_bytes(), 0);
     }
 
@@ -184,9 +197,9 @@ impl Segments {
 
     /// Drops what stands behind the last whole line.
     fn drop_torn(&mut self) -> io::Result<()> {
-        if self.is_dirty {
+        if self.is_torn {
             self.file.set_len(self.length)?;
-            self.is_dirty = false;
+            self.is_torn = false;
         }
         Ok(())
     }
@@ -199,7 +212,7 @@ fn whole_lines(bytes: &[u8]) -> &[u8] {
 }
 
 /// Writes what fits; returns how many bytes did.
-fn write_all(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
+fn write_all(mut file: &File, bytes: &[u8]) -> (usize, io::Result<()>) {
     let mut written = 0;
     while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
         match file.write(rest) {

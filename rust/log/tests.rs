@@ -149,7 +149,7 @@ fn what_a_crash_left_is_dropped_and_the_sequence_goes_on() {
     let log = folder.0.join("0");
     for (times, torn) in (1..).zip(["", "{\"n\":", "\0\0\n\0"]) {
         let mut segments = Segments::open(&log, 1 << 20, 1).unwrap();
-        segments.append(b"one\ntwo\n").1.unwrap();
+        append(&mut segments, "one\ntwo\n");
         drop(segments);
         let path = folder.segment("0", 1);
         let mut bytes = fs::read(&path).unwrap();
@@ -166,12 +166,43 @@ fn a_new_segment_is_named_by_its_first_line_and_nothing_spans_two() {
     let folder = Folder::new();
     let mut segments = Segments::open(&folder.0.join("0"), 5, 1).unwrap();
     for lines in ["one\n", "two\nthree\n", "four\n"] {
-        segments.append(lines.as_bytes()).1.unwrap();
+        append(&mut segments, lines);
     }
     assert_eq!(fs::read_to_string(folder.segment("0", 1)).unwrap(), "one\ntwo\nthree\n");
     assert_eq!(fs::read_to_string(folder.segment("0", 4)).unwrap(), "four\n");
     let end = fs::read_to_string(folder.0.join("0/lock")).unwrap();
     assert_eq!(end, format!("{:020} {:020}\n", 4, 5));
+}
+
+#[test]
+fn lines_whose_sync_failed_are_written_again_in_the_same_place() {
+    let folder = Folder::new();
+    let mut segments = Segments::open(&folder.0.join("0"), 1 << 20, 1).unwrap();
+    append(&mut segments, "one\n");
+    for lines in ["two\n", "two\nthree\n"] {
+        assert_eq!(segments.write(lines.as_bytes()).0, lines.len());
+        segments.rewind();
+    }
+    append(&mut segments, "two\nthree\n");
+    append(&mut segments, "four\n");
+    assert_eq!(read_all(&folder.0.join("0")), "one\ntwo\nthree\nfour\n");
+    assert!(
+        fs::read_to_string(folder.0.join("0/lock")).unwrap().ends_with(" 00000000000000000019\n")
+    );
+}
+
+#[test]
+fn more_than_may_wait_for_a_sync_is_written_in_parts() {
+    let folder = Folder::new();
+    let log = HitLog::open(&folder.0, Limits { batch: 60 * PATIENCE, ..LIMITS }).unwrap();
+    let line = "x".repeat(1 << 20);
+    for _ in 0..70 {
+        assert_eq!(log.put_line(line.as_bytes()), Ok(true));
+    }
+    assert_eq!(log.close(PATIENCE), 0);
+    let text = read_all(&folder.0.join("0"));
+    assert_eq!(text.lines().count(), 70);
+    assert!(text.lines().all(|each| each == line));
 }
 
 #[test]
@@ -247,6 +278,16 @@ fn a_log_that_is_not_closed_writes_what_waits() {
         thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(read_all(&folder.0.join("0")), "{}\n");
+}
+
+fn append(segments: &mut Segments, lines: &str) {
+    if segments.is_finished().unwrap() {
+        segments.begin_next().unwrap();
+    }
+    let (length, result) = segments.write(lines.as_bytes());
+    result.unwrap();
+    segments.file().sync_data().unwrap();
+    segments.note_synced(length, lines.lines().count());
 }
 
 fn read_all(log: &Path) -> String {

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::{create_exception, import_exception};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+mod click;
 mod log;
 mod pcre;
 mod plan;
@@ -63,6 +64,8 @@ mod _core {
     use pyo3::prelude::*;
     use pyo3::types::{PyDict, PyMappingProxy};
 
+    #[pymodule_export]
+    use super::click::ClickPath;
     #[pymodule_export]
     use super::log::HitLog;
     #[pymodule_export]

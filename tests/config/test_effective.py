@@ -101,7 +101,7 @@ def test_every_key_of_every_table_is_shown(folder: Path) -> None:
             (name,): set(TABLES[name])
             for name in (
                 *("policy", "proxy", "spool", "metrics", "tracker", "events"),
-                "classification",
+                *("classification", "store"),
             )
         },
     }

@@ -11,12 +11,12 @@ from tests.demo.tours import list_failures, list_unnoticed, take_tour
 from msys_track.demo import stage as staging
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import HeaderRefusedError, InvalidTokenError
+from msys_track.eventlog.hits import HitLog
 from msys_track.events import Event
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.options.resolve import Origin, resolve
 from msys_track.options.tracking import TrackingOptions
 from msys_track.sinks.sqlite import SqliteSink
-from msys_track.sinks.writer import EventWriter
 from msys_track.smtpapi import header
 from msys_track.testing import sender
 from msys_track.testing.sender import Answer
@@ -255,8 +255,8 @@ async def test_a_header_that_is_not_obeyed_is_noticed(monkeypatch: pytest.Monkey
 async def test_a_tracker_that_is_gone_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     serve = tracking.serve
 
-    async def closed(settings: TrackerSettings, keys: KeyRing, writer: EventWriter) -> Tracker:
-        tracker = await serve(settings, keys, writer)
+    async def closed(settings: TrackerSettings, keys: KeyRing, hits: HitLog) -> Tracker:
+        tracker = await serve(settings, keys, hits)
         await tracker.close()
         return tracker
 

@@ -157,9 +157,13 @@ def test_a_position_in_another_log_is_told(tmp_path: Path) -> None:
 
 
 def test_what_is_read_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced = list[int]()
-    sync = os.fdatasync
-    monkeypatch.setattr(os, "fdatasync", lambda file: (synced.append(file), sync(file)))
+    synced, sync = list[int](), os.fdatasync
+
+    def note_and_sync(file: int) -> None:
+        synced.append(file)
+        sync(file)
+
+    monkeypatch.setattr(os, "fdatasync", note_and_sync)
     with LogWriter(tmp_path) as writer:
         writer.append([b"one"])
         by_writer = len(synced)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
 from tests.recording.generated_day import BEGIN, BURSTS, SAFE_LINKS, Drawn, draw_day
 
 from msys_track.events import ReaderClass
@@ -46,7 +45,9 @@ def write_table(judged: Judged) -> str:
     rows = [f"| who | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
     for who in sorted({who for who, _ in judged}):
         cells = (str(counts[who, name] or "") for name in names)
-        rows.append(f"| {who} | {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
+        rows.append(
+            f"| {who} | {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |")
+        )
     return "\n".join(rows) + "\n"
 
 
@@ -71,9 +72,7 @@ def test_of_the_clicks_of_bursts_at_least_99_percent_are_found(judged: Judged) -
 
 
 def test_no_click_of_a_person_is_lost(judged: Judged) -> None:
-    classes = Counter(
-        (who, each) for who, each in judged if who.startswith("people")
-    )
+    classes = Counter((who, each) for who, each in judged if who.startswith("people"))
     assert {each for _, each in classes} == {"human"}, classes
 
 

@@ -199,7 +199,10 @@ def test_a_persons_click_without_an_open_infers_one(recorded: Record) -> None:
         infer_opens=True,
     )
     told = [(each["message_id"], each["type"], own(each).get("inferred")) for each in events]
-    assert [each for each in told if each[1] == "open"] == [("a", "open", True), ("b", "open", None)]
+    assert [each for each in told if each[1] == "open"] == [
+        ("a", "open", True),
+        ("b", "open", None),
+    ]
     inferred = next(each for each in events if own(each).get("inferred"))
     assert "target_link_url" not in inferred
     assert "target_link_position" not in own(inferred)

@@ -19,6 +19,7 @@ from msys_track.cli.serve import proxy, tracker
 from msys_track.cli.spool import spool
 from msys_track.cli.top import top
 from msys_track.cli.users import users
+from msys_track.cli.webhook import webhook
 
 __all__ = ["main"]
 
@@ -59,5 +60,6 @@ def main(context: click.Context, *, config_file: Path | None) -> None:
 
 for command in (
     config, demo, events, explain, keys, open_link, proxy, rewrite, spool, top, tracker, users,
+    webhook,
 ):  # fmt: skip
     main.add_command(command)

@@ -166,10 +166,11 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
         ("policy",): (configuration.policy,),
         ("proxy",): (configuration.proxy, access, configuration.upstream),
         ("spool",): (configuration.proxy and configuration.spool,),
-        ("metrics",): (configuration.proxy and configuration.metrics,),
+        ("metrics",): ((configuration.proxy or configuration.tracker) and configuration.metrics,),
         ("tracker",): (configuration.tracker,),
         ("events",): (configuration.events_folder and configuration.events,),
         ("classification",): (configuration.events_folder and configuration.classification,),
+        ("store",): (configuration.tracker and configuration.store,),
     }
     keys: dict[KeyPath, Mapping[str, Key]] = {(): TOP}
     keys |= {(name,): its for name, its in TABLES.items()}
@@ -184,6 +185,8 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
             path = (*table, name)
             room = next((each for each in settings if isinstance(each, key.settings)), settings[0])
             value = write_fields([getattr(room, field) for field in key.fields])
+            if key.hides_texts and isinstance(value, dict):
+                value = {each: _hide_text(text) for each, text in value.items()}
             if path == ("proxy", "listen") and proxy is not None and proxy.is_tls_only:
                 value = None
             if path in document.places:
@@ -193,11 +196,18 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
                 first = next(each for each in listens if str(listen_name(each)) == value)
                 source = f'listen "{first}" ({document.format_place(("listen", first))})'
             else:
-                source = key.unset if value is None or len(table) > 1 else DEFAULT
+                has_own_text = value is None or len(table) > 1
+                source = (key.unset if has_own_text else "") or DEFAULT
                 if path == ("proxy", "listen") and value is None:
                     source = "every port begins with TLS"
             found.setdefault(table, {})[name] = Effective(value, source)
     return found
+
+
+def _hide_text(value: object) -> object:
+    if not isinstance(value, str) or value.startswith(("env:", "credential:")):
+        return value
+    return "(not shown)"
 
 
 def as_json(

@@ -40,9 +40,16 @@ from msys_track.settings.addresses import NETWORK
 from msys_track.settings.key import ConflictError
 from msys_track.settings.kinds import NotAllowedError, write_found
 from msys_track.settings.secrets import SECRET
+from msys_track.sinks.file import FileSettings
+from msys_track.sinks.kafka.settings import KafkaSettings
+from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
+from msys_track.sinks.store.settings import StoreSettings
+from msys_track.sinks.webhook.momentum import MomentumWebhooksError, read_webhooks
+from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
+from msys_track.tracking.tenants import TenantSettings
 
 Server: TypeAlias = Literal["proxy", "tracker"]
 
@@ -50,13 +57,19 @@ SERVERS: Final[tuple[Server, ...]] = ("proxy", "tracker")
 _SINGLE: Final = (
     TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
     MetricsSettings,
-    TrackerSettings, EventsSettings, ClassificationSettings,
+    TrackerSettings, EventsSettings, ClassificationSettings, StoreSettings,
 )  # fmt: skip
 # The server that makes the file or folder which a key of these names.
 _MADE_BY: Final[Mapping[type, Server]] = {
     SpoolSettings: "proxy",
     TrackerSettings: "tracker",
     EventsSettings: "tracker",
+    FileSettings: "tracker",
+}
+_SINKS: Final[Mapping[str, type]] = {
+    "webhook": WebhookSettings,
+    "kafka": KafkaSettings,
+    "rabbitmq": RabbitmqSettings,
 }
 _FOLDERS: Final = (SpoolSettings, EventsSettings)
 
@@ -66,7 +79,7 @@ class Reading:
 
     __slots__ = (
         "_document", "_folder", "_likely", "_server", "_written", "families", "faults",
-        "policy_files", "stanzas", "values",
+        "policy_files", "stanzas", "values", "webhooks",
     )  # fmt: skip
 
     def __init__(self, document: Document, server: Server | None = None) -> None:
@@ -91,8 +104,14 @@ class Reading:
             self._add_fault(self._find_written_path(path), text)
         self._find_missing()
         self._find_unused_upstream()
+        self.webhooks = self._read_webhooks_json()
+        """Of Momentum's file, by their names."""
+        if not self.faults:
+            self._find_conflicts_of_sinks()
         if not self.faults and ("proxy",) in self._written:
             self._find_conflicts()
+        if not self.faults and "store" in self.values[TrackerSettings]:
+            self._find_conflicts_of_tracker()
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong, in the order in which it was found."""
@@ -210,6 +229,13 @@ class Reading:
         file = self._folder / name
         if key.settings is TopLevel:
             self._is_there(path, name, f": msys-track keys new {file}")
+        elif key.settings is TenantSettings:
+            if self._server != "proxy" and not os.access(file, os.F_OK):
+                # It may be the secret itself, which must not be shown.
+                self._add_fault(path, f"no file has this name; allowed: {SECRET.allowed}")
+        elif key.settings in _SINKS.values() or key.fields == ("webhooks_json",):
+            if self._server != "proxy":
+                self._find_file_to_read(path, key, name)
         elif key.settings not in _MADE_BY:
             self._find_file_of_proxy(path, key, name)
         elif self._server in (None, _MADE_BY[key.settings]):
@@ -229,8 +255,10 @@ class Reading:
         return file
 
     def _find_file_of_proxy(self, path: KeyPath, key: Key, name: Path) -> None:
-        if self._server == "tracker":
-            return
+        if self._server != "tracker":
+            self._find_file_to_read(path, key, name)
+
+    def _find_file_to_read(self, path: KeyPath, key: Key, name: Path) -> None:
         if key.kind is not SECRET:
             hint = f": msys-track users add {self._folder / name} NAME"
             self._is_there(path, name, hint if key.fields == ("auth_users",) else "")
@@ -326,6 +354,37 @@ class Reading:
                 here = ("upstream", name, error.field)
                 path = here if name else ("proxy", f"upstream_{error.field}")
                 self._add_fault(self._find_written_path(path), error.text)
+
+    def _find_conflicts_of_tracker(self) -> None:
+        try:
+            TrackerSettings(**self.values[TrackerSettings]).check_conflicts()
+        except ConflictError as error:
+            self._add_fault(self._find_written_path(("tracker", error.field)), error.text)
+
+    def _find_conflicts_of_sinks(self) -> None:
+        for family, settings in _SINKS.items():
+            for name, own in self.families[family].items():
+                try:
+                    settings(**own)
+                except ConflictError as error:
+                    here = (family, name, error.field)
+                    self._add_fault(self._find_written_path(here), error.text)
+
+    def _read_webhooks_json(self) -> dict[str, WebhookSettings]:
+        file = self.values[EventsSettings].get("webhooks_json")
+        if file is None or not file.is_file():
+            return {}  # reported already
+        path = self._find_written_path(("events", "webhooks_json"))
+        allows = bool(self.values[EventsSettings].get("webhooks_json_allow_private"))
+        try:
+            found = read_webhooks(file, allow_private=allows)
+        except MomentumWebhooksError as error:
+            for fault in error.faults:
+                self._add_fault(path, fault)
+            return {}
+        for name in {*found}.intersection(self.families["webhook"]):
+            self._add_fault(path, f"{file.name}: {name}: there is a [webhook.{name}] too")
+        return found
 
     # Faults
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from msys_track.settings.key import Key, check_settings
-from msys_track.settings.kinds import COUNT, FILE_NAME, LARGE_BYTES, SECONDS
+from msys_track.settings.kinds import COUNT, FILE_NAME, LARGE_BYTES, SECONDS, SWITCH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,10 @@ class EventsSettings:
             unset="the store's name and `.d`",
         ),
     ] = None
+    injection: Annotated[
+        bool,
+        Key(SWITCH, "the proxy writes `injection` and `policy_rejection` events of its mail too"),
+    ] = False
     # Those being written included; more are dropped and counted. About 1 KB each.
     max_queued: Annotated[int, Key(COUNT, "events in memory")] = 200_000
     batch_seconds: Annotated[
@@ -39,6 +43,19 @@ class EventsSettings:
     close_timeout_seconds: Annotated[
         float, Key(SECONDS, "how long stopping waits for events to be stored")
     ] = 10.0
+
+    webhooks_json: Annotated[
+        Path | None,
+        Key(
+            FILE_NAME,
+            "Momentum's file of webhooks; each is one more beside `[webhook.NAME]`",
+            example="webhooks.json",
+            unset="none",
+        ),
+    ] = None
+    webhooks_json_allow_private: Annotated[
+        bool, Key(SWITCH, "allow addresses in it that are not on the public internet")
+    ] = False
 
     def __post_init__(self) -> None:
         check_settings(self, "events: ")

@@ -89,9 +89,7 @@ class FirstSeen:
             return False
         return self._ask_store(message_id, _OPENED, None)
 
-    def _ask_store(
-        self, message_id: str, types: Sequence[str], link: str | None
-    ) -> bool | None:
+    def _ask_store(self, message_id: str, types: Sequence[str], link: str | None) -> bool | None:
         try:
             return None if self.store is None else self.store.has_seen(message_id, types, link)
         except SinkError:  # its delivery says so as well

@@ -16,6 +16,7 @@ from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.recording.first_seen import FirstSeen, Remembers
 from msys_track.recording.maker import EventMaker
+from msys_track.recording.source import Source
 from msys_track.recording.transcriber import Transcriber
 from msys_track.sinks.delivery import Delivery, Sink
 from msys_track.tracking.classify.classifier import Classifier
@@ -125,7 +126,7 @@ class Recorder:
     def __init__(
         self,
         folder: Path,
-        transcriber: Transcriber,
+        transcriber: Source,
         sinks: Sequence[Sink],
         events: EventsSettings,
         counters: Counters,

@@ -44,6 +44,8 @@ class Key:
     unset: str = ""
     """What applies where it is not set, if no value says it."""
     is_required: bool = False
+    hides_texts: bool = False
+    """Whether texts in its table may be secrets, which are not shown with the values in force."""
     is_optional: bool = False
     """Whether the field may be None: not set; `list_keys` fills it in."""
 

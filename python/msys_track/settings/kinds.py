@@ -16,6 +16,7 @@ from msys_track.errors import PicklableError
 
 _MAX_SHOWN: Final = 60
 _MAX_COUNT: Final = 2**31 - 1
+_SINK_NAME: Final = r"[A-Za-z0-9_-]{1,64}"
 _HOSTNAME: Final = r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*|\[[0-9A-Za-z.:]+\]"
 
 
@@ -153,6 +154,12 @@ BYTES: Final = whole_number(unit="bytes, ")
 LARGE_BYTES: Final = whole_number(highest=2**62, unit="bytes, ")
 BYTES_OR_NONE: Final = whole_number(lowest=0, unit="bytes, ")
 SECONDS: Final = seconds(highest=86_400)
+SHARE: Final = _kind(
+    lambda value: type(value) in (int, float) and 0 <= value <= 1,
+    "a number from 0 to 1",
+    {"type": "number", "minimum": 0, "maximum": 1},
+    float,
+)
 FILE_NAME: Final = text(
     lambda name: name != "" and "\0" not in name,
     "the name of a file, in quotes",
@@ -169,6 +176,11 @@ HEADER_TEXT: Final = text(
     lambda text: text.isascii() and text.isprintable(),
     "printable ASCII on one line, in quotes",
     {"pattern": "^[ -~]*$"},
+)
+SINK_NAME: Final = text(
+    lambda name: re.fullmatch(_SINK_NAME, name) is not None,
+    'letters, digits, "-" and "_", at most 64: it names files',
+    {"pattern": f"^{_SINK_NAME}$"},
 )
 NAME: Final = text(
     lambda name: name != "" and name.isprintable(), "a name, in quotes", {"minLength": 1}

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ def test_as_it_is_it_sets_what_must_be_set_and_nothing_else() -> None:
         "tracker": {"store": "events.sqlite"},
         "events": {},
         "classification": {},
+        "store": {},
     }
 
 
@@ -52,15 +54,26 @@ def test_it_shows_every_key_of_every_table() -> None:
 def test_it_passes_the_check(folder: Path, text: str) -> None:
     path = folder / "msys-track.toml"
     path.write_text(text, encoding="utf-8")
-    for key in list_keys(ClassificationSettings).values():
-        if isinstance(key.example, str):
-            (folder / key.example).touch()
+    examples = [key.example for key in list_keys(ClassificationSettings).values()]
+    for file in ("redirects.txt", "withdrawn.txt", *examples):
+        if isinstance(file, str):
+            (folder / file).touch()
     checked = check_configuration(path)
     assert [problem.format_line(path) for problem in checked.problems] == []
     read = checked.configuration
     assert read is not None
     assert read.policy == PolicySettings()
-    assert read.tracker == TrackerSettings(store=folder / "events.sqlite")
+    assert read.tracker is not None
+    # What has no default is shown by an example.
+    defaults = replace(
+        read.tracker,
+        tls_certificate=None,
+        tls_key=None,
+        redirects=None,
+        withdrawn=None,
+        expired_url=None,
+    )
+    assert defaults == TrackerSettings(store=folder / "events.sqlite")
 
 
 def test_its_lines_fit_a_terminal() -> None:

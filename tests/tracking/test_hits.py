@@ -1,10 +1,9 @@
-"""From a request to a row: a tracker with a real store, and links of every sort."""
+"""From a request to a line of the hit log: links of every sort."""
 
-import json
 from typing import Any
 
 import pytest
-from tests.tracking.conftest import TARGET, UVLOOP, Stored
+from tests.tracking.conftest import TARGET, UVLOOP, Harness
 
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.tracking.replies import PIXEL
@@ -33,13 +32,13 @@ def encode_path(path: str) -> str:
         "http://old-domain.test:81{0}",
     ],
 )
-async def test_each_form_that_a_link_may_come_back_in_redirects_and_leaves_one_row(
-    sqlite_tracker: Stored, click_path: str, form: str
+async def test_each_form_that_a_link_may_come_back_in_redirects_and_leaves_one_hit(
+    harness: Harness, click_path: str, form: str
 ) -> None:
-    reply = await sqlite_tracker.get(form.format(click_path, encoded=encode_path(click_path)))
+    reply = await harness.get(form.format(click_path, encoded=encode_path(click_path)))
     assert f"\r\nLocation: {TARGET}\r\n".encode() in reply
-    (event,) = await sqlite_tracker.events()
-    assert event.target_link_url == TARGET
+    (hit,) = await harness.hits()
+    assert hit["target"] == TARGET
 
 
 @pytest.mark.parametrize(
@@ -56,15 +55,15 @@ async def test_each_form_that_a_link_may_come_back_in_redirects_and_leaves_one_r
     ],
     ids=lambda claims: str(claims)[:40],
 )
-async def test_no_link_however_odd_keeps_the_next_event_out_of_the_store(
-    sqlite_tracker: Stored, keys: KeyRing, open_path: str, claims: dict[str, Any]
+async def test_no_link_however_odd_keeps_the_next_hit_out_of_the_log(
+    harness: Harness, keys: KeyRing, open_path: str, claims: dict[str, Any]
 ) -> None:
     least: dict[str, Any] = {"message_id": "", "recipient": "", "injected_at": 0, "customer_id": 1}
     engagement = Engagement(**(least | {"expires_at": 2**64 - 1} | claims))
     odd = keys.seal(Claims(kind="open", engagement=engagement))
-    assert (await sqlite_tracker.get("/" + odd)).endswith(PIXEL)
-    await sqlite_tracker.events()
-    await sqlite_tracker.get(open_path)
-    first, second = await sqlite_tracker.events()
-    assert second.raw_rcpt_to == "Recipient@Example.com"
-    assert json.loads(first.as_json().encode("utf-8"))["msys"]["track_event"]["type"] == "open"
+    assert (await harness.get("/" + odd)).endswith(PIXEL)
+    await harness.hits()
+    await harness.get(open_path)
+    first, second = await harness.hits()
+    assert second["recipient"] == "Recipient@Example.com"
+    assert first["kind"] == "open"

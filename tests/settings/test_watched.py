@@ -8,7 +8,7 @@ import pytest
 from tests.certificates import make_certificate, shake_hands
 
 from msys_track.errors import SettingsError
-from msys_track.injection.access.watched import Watched
+from msys_track.settings.watched import Watched
 from msys_track.smtp.tls import make_server_context
 
 

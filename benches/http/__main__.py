@@ -6,7 +6,6 @@ which answers the same requests with one constant redirect. Ends with 1 where a 
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,9 +19,10 @@ from benches.conftest import Report
 from benches.hop.bars import Results, say
 from benches.http.links import write_links
 from benches.http.servers import NGINX, Bench, Server
+from tests.mail_tools import Tool, find_tool
+
 from msys_track.keys.file import create
 from msys_track.keys.ring import KeyRing
-from tests.mail_tools import Tool, find_tool
 
 _CLICKS_LUA = Path(__file__).with_name("clicks.lua")
 _LINKS = 5_000

@@ -127,9 +127,11 @@ _RECORDING: Final = Catalogue(
         "hits.written": Metric("Lines of the log of hits that are on disk."),
         "hits.dropped": Metric("Lines that were lost because too many waited for the disk."),
         "hits.failures": Metric("Writes to the log of hits that failed and are tried again."),
-        "recorder.recorded": Metric("Hits that became events."),
+        "recorder.recorded": Metric("Hits, or events of a topic, that are in the event log."),
+        "recorder.repeated": Metric("Events of a topic that came again and were left out."),
         "sinks.delivered": Metric("Events that a sink has taken.", "sink"),
         "sinks.failed": Metric("Times that a sink did not take events; they are kept.", "sink"),
+        "sinks.gone": Metric("Events that were deleted before a sink had them.", "sink"),
     },
     gauges={
         "hits.waiting": Metric("Lines that wait for the disk, in memory."),

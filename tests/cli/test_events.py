@@ -2,15 +2,21 @@
 
 import asyncio
 import csv
+import fcntl
 import gzip
 import io
 import json
+import os
+import pty
+import re
 import signal
 import sqlite3
+import struct
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO
 
@@ -388,3 +394,40 @@ def test_erasing_reaches_every_place_of_this_machine(
     kept = (tmp_path / "day.ndjson").read_bytes()
     assert len(kept) == len(text)
     assert [each for each in kept.splitlines() if each.strip() != b'{"msys":{}}'] == others
+
+
+def at_a_terminal(folder: Path, *arguments: str | Path) -> str:
+    """Run a command at a terminal of 100 columns; return what it shows."""
+    own, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        [COMMAND, "events", *arguments],
+        cwd=folder,
+        env={**environment(), "NO_COLOR": "1", "LANG": "C.UTF-8"},
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    shown = b""
+    # Where the other end is closed, Linux has an error.
+    with suppress(OSError):
+        while piece := os.read(own, 65_536):
+            shown += piece
+    os.close(own)
+    assert process.wait(20) == 0, shown
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).replace("\r\n", "\n")
+
+
+def test_people_get_tables(tmp_path: Path) -> None:
+    store = tmp_path / "events.sqlite"
+    fill(store, line(campaign_id="Sale\x1b[2J[red]"), b"no JSON", line("injection", class_=None))
+    assert at_a_terminal(tmp_path, "list", "--store", store) == (
+        "2023-11-14 22:13:20  click            human     "
+        "grün@b.test  Sale\ufffd[2J[red]  https://shop.test/\n"
+        "no JSON\n"
+        "2023-11-14 22:13:20  injection                  "
+        "grün@b.test  Summer Sale  https://shop.test/\n"
+    )
+    shown = at_a_terminal(tmp_path, "stats", "--store", store)
+    assert re.search(r"^Summer Sale +1( +0){7}$", shown, re.MULTILINE)
+    assert json.loads(at_a_terminal(tmp_path, "tail", "-n1", "--json", "--store", store))

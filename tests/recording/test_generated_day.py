@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
 from tests.recording.generated_day import BEGIN, BURSTS, SAFE_LINKS, Drawn, draw_day
 
 from msys_track.events import ReaderClass

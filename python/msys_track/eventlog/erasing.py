@@ -39,7 +39,8 @@ class Recipient:
     def __init__(self, address: str) -> None:
         self._address = address.lower()
         # Text that stands in each of their lines as it is, whatever JSON escapes.
-        sign = address if _PLAIN.fullmatch(self._address) else address.rpartition("@")[2]
+        wholes = (self._address, self._address.rpartition("@")[2], "@")
+        sign = next((each for each in wholes if _PLAIN.fullmatch(each)), "")
         self._sign = re.compile(re.escape(sign).encode(), re.IGNORECASE)
 
     def may_own(self, line: bytes) -> bool:

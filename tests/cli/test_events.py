@@ -2,15 +2,21 @@
 
 import asyncio
 import csv
+import fcntl
 import gzip
 import io
 import json
+import os
+import pty
+import re
 import signal
 import sqlite3
+import struct
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +25,7 @@ from tests.processes import COMMAND, Run, environment, shell
 from tests.sinks.store.events import AT, batch, event_id, line
 
 from msys_track.eventlog.writer import LogWriter
+from msys_track.sinks.dead_letters import DeadLetters
 from msys_track.sinks.store.sink import SqliteSink
 
 DAY = 86_400
@@ -354,7 +361,13 @@ def test_erasing_reaches_every_place_of_this_machine(
     run: Run, tmp_path: Path, config: Path
 ) -> None:
     with config.open("a", encoding="utf-8") as file:
-        file.write('[file.day]\npath = "day.ndjson"\n[file.out]\n')
+        file.write("""
+[file.day]
+path = "day.ndjson"
+[file.out]
+[webhook.shop]
+url = "https://hooks.example.com/"
+""")
     theirs = chosen(rcpt_to="reader3@b.test")
     others = [each for each in LINES if each not in theirs]
     text = b"".join(b"%b\n" % each for each in LINES)
@@ -365,6 +378,9 @@ def test_erasing_reaches_every_place_of_this_machine(
     hits = [b'{"id":"1","recipient":"Reader3@B.test"}', b'{"id":"2","recipient":"a@b.test"}']
     with LogWriter(folder / "hits" / "0") as log:
         log.append(hits)
+    letters = DeadLetters(folder, "webhook.shop")
+    letters.append("a", LINES, first_sequence=1, attempts=1, status=None, error="e")
+    (folder / "dead" / "hits.ndjson").write_bytes(hits[0] + b"\n" + hits[1] + b"\n")
     (tmp_path / "day.ndjson").write_bytes(text)
     (tmp_path / "day-20261127T000000Z.ndjson.gz").write_bytes(gzip.compress(text))
     ended = run("events", "erase", "--recipient", "READER3@b.test", "--json")
@@ -374,11 +390,13 @@ def test_erasing_reaches_every_place_of_this_machine(
         "erased": {
             "events.sqlite.d/hits/0": 1,
             "events.sqlite.d/events": 120,
+            "events.sqlite.d/dead/hits.ndjson": 1,
+            "events.sqlite.d/dead/webhook.shop.ndjson": 120,
             "events.sqlite": 120,
             "day.ndjson": 120,
             "day-20261127T000000Z.ndjson.gz": 120,
         },
-        "not_reached": ["file.out (standard output)"],
+        "not_reached": ["file.out (standard output)", "webhook.shop"],
     }
     assert rows(run) == others
     for path in filter(Path.is_file, tmp_path.rglob("*")):
@@ -388,3 +406,40 @@ def test_erasing_reaches_every_place_of_this_machine(
     kept = (tmp_path / "day.ndjson").read_bytes()
     assert len(kept) == len(text)
     assert [each for each in kept.splitlines() if each.strip() != b'{"msys":{}}'] == others
+
+
+def at_a_terminal(folder: Path, *arguments: str | Path) -> str:
+    """Run a command at a terminal of 100 columns; return what it shows."""
+    own, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        [COMMAND, "events", *arguments],
+        cwd=folder,
+        env={**environment(), "NO_COLOR": "1", "LANG": "C.UTF-8"},
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    shown = b""
+    # Where the other end is closed, Linux has an error.
+    with suppress(OSError):
+        while piece := os.read(own, 65_536):
+            shown += piece
+    os.close(own)
+    assert process.wait(20) == 0, shown
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).replace("\r\n", "\n")
+
+
+def test_people_get_tables(tmp_path: Path) -> None:
+    store = tmp_path / "events.sqlite"
+    fill(store, line(campaign_id="Sale\x1b[2J[red]"), b"no JSON", line("injection", class_=None))
+    assert at_a_terminal(tmp_path, "list", "--store", store) == (
+        "2023-11-14 22:13:20  click            human     "
+        "grün@b.test  Sale\ufffd[2J[red]  https://shop.test/\n"
+        "no JSON\n"
+        "2023-11-14 22:13:20  injection                  "
+        "grün@b.test  Summer Sale  https://shop.test/\n"
+    )
+    shown = at_a_terminal(tmp_path, "stats", "--store", store)
+    assert re.search(r"^Summer Sale +1( +0){7}$", shown, re.MULTILINE)
+    assert json.loads(at_a_terminal(tmp_path, "tail", "-n1", "--json", "--store", store))

@@ -104,7 +104,7 @@ def supervise_tracker(
     def make_plan_again() -> Plan | None:
         again = load_again()
         try:
-            return again and make_plan(again)
+            return None if again is None else make_plan(again)
         except SettingsError as error:  # of a sink
             log_faults(error)
             return None

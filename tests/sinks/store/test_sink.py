@@ -94,7 +94,6 @@ async def test_the_file_is_a_wal_of_our_own_that_its_owner_can_query(path: Path)
     [
         ("rcpt_to", "events_recipient", "ANY(block) AND rcpt_to=?"),
         ("campaign_id", "events_campaign", "ANY(block) AND campaign_id=?"),
-        ("message_id", "events_message", "ANY(injected_day) AND message_id=?"),
         ("at", "events_at", "at=?"),
         ("event_id", "events_id", "event_id=?"),
     ],

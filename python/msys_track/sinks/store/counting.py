@@ -4,6 +4,7 @@ import sqlite3
 from collections import Counter
 from typing import Final, TypeAlias
 
+from msys_track.events import OWN_OBJECT
 from msys_track.sinks.store.rows import READERS, RECLASSIFIED, UNKNOWN, pack_id, read_fields
 
 _Key: TypeAlias = tuple[str, int, str, str]
@@ -21,13 +22,13 @@ _COUNT_UNIQUE: Final = """
     SELECT coalesce(campaign_id, ''), at / 3600, action, reader,
         sum(NOT EXISTS (
             SELECT 1 FROM events AS older
-            WHERE older.injected_day = new.injected_day AND older.message_id = new.message_id
+            WHERE older.message_key = new.message_key
                 AND older.action = new.action AND older.reader = new.reader
                 AND older.sequence < new.sequence
         )) AS of_reader,
         sum(NOT EXISTS (
             SELECT 1 FROM events AS older
-            WHERE older.injected_day = new.injected_day AND older.message_id = new.message_id
+            WHERE older.message_key = new.message_key
                 AND older.action = new.action AND older.sequence < new.sequence
         )) AS of_all
     FROM events AS new
@@ -59,7 +60,7 @@ def count_new(connection: sqlite3.Connection, first_sequence: int) -> None:
         "SELECT event FROM events WHERE sequence >= ? AND type = ?", (first_sequence, RECLASSIFIED)
     ).fetchall()
     for (text,) in verdicts:
-        own = read_fields(text.encode()).get("x_msys_track", {})
+        own = read_fields(text.encode()).get(OWN_OBJECT, {})
         class_, event_id = own.get("class"), own.get("reclassifies")
         if isinstance(class_, str) and isinstance(event_id, str):
             _reclassify(connection, pack_id(event_id), class_)
@@ -68,21 +69,21 @@ def count_new(connection: sqlite3.Connection, first_sequence: int) -> None:
 def _reclassify(connection: sqlite3.Connection, event_id: bytes, new_class: str) -> None:
     """Find and count an event under its later verdict; its JSON stays as it is."""
     found = connection.execute(
-        "SELECT sequence, coalesce(campaign_id, ''), at / 3600, type, class, injected_day,"
-        " message_id FROM events WHERE event_id = ?",
+        "SELECT sequence, coalesce(campaign_id, ''), at / 3600, type, class, message_key"
+        " FROM events WHERE event_id = ?",
         (event_id,),
     ).fetchone()
     if found is None:
         return
-    sequence, campaign, hour, type_, old_class, day, message = found
-    of_reader, of_all = _find_firsts(connection, day, message)
+    sequence, campaign, hour, type_, old_class, message_key = found
+    of_reader, of_all = _find_firsts(connection, message_key)
     connection.execute(
         "UPDATE events SET class = ?, reader = ? WHERE sequence = ?",
         (new_class, READERS.get(new_class, UNKNOWN), sequence),
     )
     for class_, change in ((old_class, -1), (new_class, 1)):
         connection.execute(_ADD, (campaign, hour, type_, class_, change))
-    of_reader_now, of_all_now = _find_firsts(connection, day, message)
+    of_reader_now, of_all_now = _find_firsts(connection, message_key)
     of_reader_now.subtract(of_reader)
     of_all_now.subtract(of_all)
     for key in of_reader_now.keys() | of_all_now.keys():
@@ -90,18 +91,17 @@ def _reclassify(connection: sqlite3.Connection, event_id: bytes, new_class: str)
 
 
 def _find_firsts(
-    connection: sqlite3.Connection, day: int, message: str
+    connection: sqlite3.Connection, message_key: int
 ) -> tuple[Counter[_Key], Counter[_Key]]:
     """Find where a message counts: for each kind of reader, and for all of them."""
     of_reader: dict[tuple[str, str], _Key] = {}
     of_all: dict[str, _Key] = {}
-    if message:
-        for key in connection.execute(
-            "SELECT coalesce(campaign_id, ''), at / 3600, action, reader FROM events"
-            " WHERE injected_day = ? AND message_id = ? AND action <> '' ORDER BY sequence",
-            (day, message),
-        ):
-            _, _, action, reader = key
-            of_reader.setdefault((action, reader), key)
-            of_all.setdefault(action, key)
+    for key in connection.execute(
+        "SELECT coalesce(campaign_id, ''), at / 3600, action, reader FROM events"
+        " WHERE message_key = ? AND action <> '' AND message_id <> '' ORDER BY sequence",
+        (message_key,),
+    ):
+        _, _, action, reader = key
+        of_reader.setdefault((action, reader), key)
+        of_all.setdefault(action, key)
     return Counter(of_reader.values()), Counter(of_all.values())

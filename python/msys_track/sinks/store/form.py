@@ -2,9 +2,10 @@
 
 An index over values in no order, such as addresses, grows until each new event changes a page of
 its own. Three orders keep new entries close together. Ids and times of events grow by themselves.
-Recipients and campaigns are sorted within a *block* of 65,536 events that came one after another.
-Messages are sorted within the day that they were injected on. SQLite looks through the few blocks
-and days by itself ("skip-scan"), because `sqlite_stat1` says how few they are.
+Recipients and campaigns are sorted within a *block* of 65,536 events that came one after another:
+SQLite looks through the few blocks by itself ("skip-scan"), because `sqlite_stat1` says how few
+they are. Messages are sorted within the day that they were injected on, by a number made of both,
+since comparing numbers takes half of the time.
 """
 
 from typing import Final
@@ -14,6 +15,8 @@ from msys_track.errors import SinkError
 
 BLOCK_BITS: Final = 16
 """`block` is `sequence` without so many bits."""
+DAY_BITS: Final = 48
+"""`message_key` without so many bits is the day of injection, in days since 1970."""
 
 PAGE_BYTES: Final = 8_192
 CHECKPOINT_BYTES: Final = 32 << 20
@@ -26,7 +29,7 @@ _STATISTICS: Final = (
     ("events_at", "10000000 10"),
     ("events_recipient", "10000000 65536 4"),
     ("events_campaign", "10000000 65536 600"),
-    ("events_message", "10000000 100000 3 2 2"),
+    ("events_message", "10000000 2 2 2"),
 )
 
 FORM: Final = Form(
@@ -54,7 +57,7 @@ FORM: Final = Form(
             campaign_id TEXT,
             rcpt_to TEXT,
             message_id TEXT NOT NULL,
-            injected_day INTEGER NOT NULL,
+            message_key INTEGER NOT NULL,
             link TEXT,
             event TEXT NOT NULL
         )""",
@@ -62,7 +65,7 @@ FORM: Final = Form(
         "CREATE INDEX events_at ON events (at)",
         "CREATE INDEX events_recipient ON events (block, rcpt_to)",
         "CREATE INDEX events_campaign ON events (block, campaign_id)",
-        "CREATE INDEX events_message ON events (injected_day, message_id, action, reader)",
+        "CREATE INDEX events_message ON events (message_key, action, reader)",
         """CREATE TABLE counts (
             campaign_id TEXT NOT NULL,
             hour INTEGER NOT NULL,

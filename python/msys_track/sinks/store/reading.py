@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from msys_track.databases import explain_errors, open_database
-from msys_track.sinks.store.form import BLOCK_BITS, FORM
+from msys_track.sinks.store.form import BLOCK_BITS, DAY_BITS, FORM
+from msys_track.sinks.store.rows import make_message_key
 
 _BUSY_TIMEOUT_SECONDS: Final = 5.0
 _ROWS_A_PAGE: Final = 1_000
@@ -66,6 +67,10 @@ class Store:
         self._connection = connection
         connection.text_factory = bytes
 
+    def close(self) -> None:
+        """Close the file; `open_store` does it too."""
+        self._connection.close()
+
     def last_sequence(self) -> int:
         """Return the number of the newest event ever stored; 0 without one."""
         found = self.select("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
@@ -111,7 +116,12 @@ class Store:
         condition, values = Filter(message=message_id, types=tuple(types)).condition()
         if link is not None:
             condition, values = f"{condition} AND link = ?", [*values, link]
-        return bool(self.select(f"SELECT 1 FROM events WHERE {condition} LIMIT 1", *values))
+        return any(
+            self.select(
+                f"SELECT 1 FROM events WHERE message_key = ? AND {condition} LIMIT 1", key, *values
+            )
+            for key in self._message_keys(message_id)
+        )
 
     def _pages_in_order(self, wanted: Filter) -> Iterator[list[tuple[int, bytes]]]:
         first, last = self.bounds(wanted)
@@ -154,22 +164,47 @@ class Store:
 
     def _pages_of_message(self, wanted: Filter) -> Iterator[list[tuple[int, bytes]]]:
         condition, values = wanted.condition()
-        page = self.select(
-            f"SELECT sequence, event FROM events INDEXED BY events_message WHERE {condition}"
-            " AND sequence > ? ORDER BY sequence",
-            *values,
-            wanted.after,
-        )
-        if page:
-            yield page
+        found: list[tuple[int, bytes]] = []
+        for key in self._message_keys(wanted.message or ""):
+            found += self.select(
+                "SELECT sequence, event FROM events INDEXED BY events_message"
+                f" WHERE message_key = ? AND {condition} AND sequence > ?",
+                key,
+                *values,
+                wanted.after,
+            )
+        if found:
+            yield sorted(found)
+
+    def _message_keys(self, message_id: str) -> Iterator[int]:
+        """Yield what a message's key is for each day that a message was injected on."""
+        key = -1
+        while True:
+            found = self.select(
+                "SELECT message_key FROM events WHERE message_key > ?"
+                " ORDER BY message_key LIMIT 1",
+                key,
+            )
+            if not found:
+                return
+            day = int(found[0][0]) >> DAY_BITS
+            yield make_message_key(message_id, day)
+            key = (day + 1 << DAY_BITS) - 1
 
     def bounds(self, wanted: Filter) -> tuple[int, int]:
         """Return the first and the last sequence that may be wanted, by time and `after`."""
         times = Filter(since=wanted.since, until=wanted.until)
-        condition, values = times.condition()
-        first, last = self.select(
-            f"SELECT min(sequence), max(sequence) FROM events WHERE {condition}", *values
-        )[0]
+        if times == Filter():
+            # Two queries of one row each; SQLite would look at all rows for both in one.
+            query = "SELECT (SELECT min(sequence) FROM events), (SELECT max(sequence) FROM events)"
+            values = list[Any]()
+        else:
+            condition, values = times.condition()
+            query = (
+                "SELECT min(sequence), max(sequence) FROM events INDEXED BY events_at"
+                f" WHERE {condition}"
+            )
+        first, last = self.select(query, *values)[0]
         return (1, 0) if first is None else (max(first, wanted.after + 1), last)
 
     def select(self, query: str, *values: Any) -> list[Any]:
@@ -189,8 +224,17 @@ def open_store(path: Path) -> Iterator[Store]:
     Raises:
         SinkError: it can't be read; the text says what to do.
     """
-    with closing(open_database(path, FORM, _BUSY_TIMEOUT_SECONDS, read_only=True)) as connection:
+    with closing(connect_to_read(path)) as connection:
         yield Store(path, connection)
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open a store to read it; the caller closes it.
+
+    Raises:
+        SinkError: it can't be read; the text says what to do.
+    """
+    return open_database(path, FORM, _BUSY_TIMEOUT_SECONDS, read_only=True)
 
 
 def _marks(values: Sequence[str]) -> str:

@@ -8,7 +8,9 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from msys_track.sinks.store.form import BLOCK_BITS
+from msys_track.eventlog.erasing import is_erased
+from msys_track.events import OWN_OBJECT, link_key
+from msys_track.sinks.store.form import BLOCK_BITS, DAY_BITS
 
 Row: TypeAlias = tuple[
     int, int, bytes, int, str, str, str, str, str | None, str | None, str, int, str | None, str
@@ -79,9 +81,13 @@ def read_fields(line: bytes) -> Mapping[str, Any]:
     return fields if isinstance(fields, dict) else _NOTHING
 
 
-def is_erased(line: bytes) -> bool:
-    """Whether an event was here, of a recipient who was erased."""
-    return line.rstrip() == b'{"msys":{}}'
+def make_message_key(message_id: str, injected_day: int) -> int:
+    """Return the number that stands for a message: the day and 48 bits of its id."""
+    try:
+        digits = int(message_id[-12:], 16)
+    except ValueError:
+        digits = int.from_bytes(blake2b(message_id.encode(), digest_size=6).digest())
+    return (injected_day & 0x7FFF) << DAY_BITS | digits & 0xFFFF_FFFF_FFFF
 
 
 def pack_id(event_id: str) -> bytes:
@@ -100,11 +106,11 @@ def _make_row(line: bytes, fields: Mapping[str, Any], sequence: int, now: int) -
     find = fields.get
     at = int(find("timestamp", now))
     type_ = find("type", "")
-    own = find("x_msys_track", _NOTHING)
+    own = find(OWN_OBJECT, _NOTHING)
     class_ = own.get("class", "")
     event_id = find("event_id")
-    position = own.get("target_link_position")
     injected = find("injection_time")
+    message_id = find("message_id", "")
     return (
         sequence,
         sequence >> BLOCK_BITS,
@@ -116,9 +122,11 @@ def _make_row(line: bytes, fields: Mapping[str, Any], sequence: int, now: int) -
         READERS.get(class_, UNKNOWN),
         find("campaign_id"),
         find("rcpt_to"),
-        find("message_id", ""),
-        _find_day(injected[:10]) if injected else at // _SECONDS_A_DAY,
-        f"{position['part']}:{position['number']}" if position else find("target_link_url"),
+        message_id,
+        make_message_key(
+            message_id, _find_day(injected[:10]) if injected else at // _SECONDS_A_DAY
+        ),
+        link_key(fields),
         line.decode("utf-8", "replace"),
     )
 

@@ -174,7 +174,7 @@ class _Mail:
         """Make a hit so many seconds after the sending."""
         at = self._sent + int(after * 1000)
         number = link or self._dice.randint(1, _LINKS)
-        hit = make_hit(
+        return make_hit(
             id=make_event_id(at, self._dice.randbytes(10)),
             at=at,
             kind=kind,
@@ -185,10 +185,6 @@ class _Mail:
             agent=agent,
             address=address,
         )
-        if kind == "open":
-            for name in ("target", "link_number", "link_part"):
-                del hit[name]
-        return hit
 
 
 def _address(dice: random.Random) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 SCHEMA: Final[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "docs" / "msys-track-events.schema.json").read_text("utf-8")

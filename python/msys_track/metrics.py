@@ -71,6 +71,7 @@ COUNTERS: Final[Mapping[str, Metric]] = {
     "dkim.unsigned": Metric("Copies whose author's domain has no key."),
     "left_alone": Metric("Mails with something left alone.", "reason"),
     "log.dropped": Metric("Lines of the log that standard error did not take."),
+    "events.failed": Metric("Events of mail that a defect of ours kept from being made."),
     "messages.accepted": Metric("Mails that were accepted."),
     "messages.discarded": Metric("Mails that policy discarded for all of their recipients."),
     "messages.partly_relayed": Metric("Mails of which some readers will never have a copy."),
@@ -131,6 +132,7 @@ _RECORDING: Final = Catalogue(
         "recorder.repeated": Metric("Events of a topic that came again and were left out."),
         "sinks.delivered": Metric("Events that a sink has taken.", "sink"),
         "sinks.failed": Metric("Times that a sink did not take events; they are kept.", "sink"),
+        "sinks.gone": Metric("Events that were deleted before a sink had them.", "sink"),
     },
     gauges={
         "hits.waiting": Metric("Lines that wait for the disk, in memory."),

@@ -35,7 +35,7 @@ def read_events(folder: Path) -> list[Fields]:
     reader.close()
     events = [json.loads(line) for line in lines]
     assert [fault for event in events for fault in find_faults(event)] == []
-    return [next(iter(event["msys"].values())) for event in events]
+    return [next(iter(event["msys"].values()), {}) for event in events]
 
 
 def record(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from msys_track.errors import SinkError
+from msys_track.eventlog.erasing import is_erased
 from msys_track.eventlog.position import Position
 from msys_track.eventlog.reader import LogReader
 from msys_track.eventlog.retention import remove_segments
@@ -159,6 +160,8 @@ class Transcriber:
     def _make_lines(self, hits: Sequence[Hit]) -> list[bytes]:
         lines = []
         for line, members in hits:
+            if is_erased(line):
+                continue
             try:
                 made = list(self._maker.make(line, members))
             except (AttributeError, KeyError, TypeError, ValueError) as error:

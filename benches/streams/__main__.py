@@ -16,7 +16,6 @@ from typing import Final
 
 import confluent_kafka
 import pytest
-
 from benches.streams.events import make_events
 from benches.streams.layout import run_layout
 from benches.streams.sinks import (
@@ -47,13 +46,13 @@ def main() -> None:
             outcome = run_layout(
                 folder, servers, arguments.trackers, arguments.consumers, arguments.events
             )
-        print(
+        sys.stdout.write(
             f"layout: {arguments.trackers} trackers, {arguments.consumers} consumers, "
             f"{outcome.events:,} events: {outcome.stored:,} stored, shares "
             f"{' + '.join(f'{share:,}' for share in outcome.shares)}; in the topic after "
             f"{outcome.sending_seconds:.1f} s, in the stores after "
             f"{outcome.storing_seconds:.1f} s: "
-            f"{outcome.events / outcome.storing_seconds:,.0f} events/s"
+            f"{outcome.events / outcome.storing_seconds:,.0f} events/s\n"
         )
         measure_rabbitmq(folder, arguments.events // 10)
     if outcome.stored != outcome.events:
@@ -68,7 +67,7 @@ def run_kafka(folder: Path) -> Iterator[tuple[str, str]]:
     try:
         need_kafka()
     except pytest.skip.Exception as why:
-        print(f"a mock in place of a broker: {why}")
+        sys.stdout.write(f"a mock in place of a broker: {why}\n")
         owner = confluent_kafka.Producer({"test.mock.num.brokers": 1, "log_level": 0})
         (broker,) = owner.list_topics(timeout=10).brokers.values()
         yield f"{broker.host}:{broker.port}", "mock"
@@ -89,10 +88,10 @@ def compare(folder: Path, servers: str, kind: str, count: int, rounds: int) -> f
         own = send_by_sink(home, make_kafka_sink(home, servers, f"sink-{number}"), events)
         rates.append((bare, own))
     ratio = median(own / bare for bare, own in rates)
-    print(
+    sys.stdout.write(
         f"kafka ({kind}), {count:,} events of {len(events[0])} bytes, {rounds} rounds: bare "
         f"{median(bare for bare, _ in rates):,.0f}/s, sink from the log "
-        f"{median(own for _, own in rates):,.0f}/s: {ratio:.2f} (bar {_BAR})"
+        f"{median(own for _, own in rates):,.0f}/s: {ratio:.2f} (bar {_BAR})\n"
     )
     return ratio
 
@@ -102,7 +101,7 @@ def measure_rabbitmq(folder: Path, count: int) -> None:
     try:
         need_rabbitmq()
     except pytest.skip.Exception as why:
-        print(f"rabbitmq left out: {why}")
+        sys.stdout.write(f"rabbitmq left out: {why}\n")
         return
     home = folder / "rabbitmq"
     home.mkdir()
@@ -113,7 +112,9 @@ def measure_rabbitmq(folder: Path, count: int) -> None:
             make_rabbitmq_sink(broker.port, "bench"),
             make_events(0, count),
         )
-    print(f"rabbitmq, one durable queue, {count:,} events, each confirmed: {rate:,.0f}/s")
+    sys.stdout.write(
+        f"rabbitmq, one durable queue, {count:,} events, each confirmed: {rate:,.0f}/s\n"
+    )
 
 
 if __name__ == "__main__":

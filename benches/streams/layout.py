@@ -24,6 +24,7 @@ run_tracker(Path(sys.argv[1]), sys.argv[2])
 """
 _CONSUMER: Final = "from msys_track.cli import main; main()"
 _PATIENCE_SECONDS: Final = 600.0
+_LOOK_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ def run_tracker(folder: Path, servers: str) -> None:
     import asyncio  # noqa: PLC0415 - this is another process
 
     from benches.streams.sinks import make_kafka_sink  # noqa: PLC0415
+
     from msys_track.eventlog.position import PositionFile  # noqa: PLC0415
     from msys_track.metrics import Counters  # noqa: PLC0415
     from msys_track.sinks.delivery import Delivery  # noqa: PLC0415
@@ -90,7 +92,7 @@ def run_layout(folder: Path, servers: str, trackers: int, consumers: int, each: 
         wanted = trackers * each
         while sum(map(count_events, stores)) < wanted:
             assert time.perf_counter() < begin + _PATIENCE_SECONDS
-            time.sleep(0.05)
+            time.sleep(_LOOK_SECONDS)  # counting costs the stores something
         stored_at = time.perf_counter()
     finally:
         for process in reading:

@@ -7,8 +7,8 @@ from typing import Any
 
 import aio_pika
 import confluent_kafka
-
 from benches.streams.events import write_log
+
 from msys_track.eventlog.position import PositionFile
 from msys_track.metrics import Counters
 from msys_track.settings.addresses import address

@@ -76,6 +76,7 @@ class Transcriber:
             self._writer.close()
             raise
         self._waiting: list[bytes] = []
+        self._is_recording = False
         self._saved = state
         self._saved_at = 0.0
         # When events were written: their first sequences, and Unix seconds.
@@ -89,6 +90,12 @@ class Transcriber:
         Raises:
             SinkError: the disk does not take the events; they wait for the next call.
         """
+        self._is_recording = True
+        count = self._record()
+        self._is_recording = False
+        return count
+
+    def _record(self) -> int:
         count = 0
         if not self._waiting:
             lost = self._hits.lost
@@ -141,7 +148,8 @@ class Transcriber:
 
     def count_bytes_left(self) -> int:
         """Count the bytes of hits that are logged, but not recorded yet."""
-        return self._hits.count_bytes_left()
+        # What is under way is not counted there any more, and no event yet.
+        return self._hits.count_bytes_left() + self._is_recording
 
     def find_time(self, sequence: int) -> float:
         """Return about when an event was written, in Unix seconds."""

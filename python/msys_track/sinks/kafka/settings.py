@@ -99,7 +99,7 @@ class KafkaSettings:
     ] = "lz4"
     max_events: Annotated[
         int, Key(whole_number(highest=50_000), "events that are on their way at once, at most")
-    ] = 5_000
+    ] = 20_000
     max_age_seconds: Annotated[
         float, Key(seconds(highest=3_600), "the longest that an event waits for others")
     ] = 0.2

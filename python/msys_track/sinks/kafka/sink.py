@@ -121,7 +121,7 @@ class KafkaSink:
         records: list[dict[str, Any]] = [
             {"value": line, "key": find_message_id(line)}
             for line in batch.lines
-            if line not in known
+            if not known or line not in known  # hashes are not free
         ]
         producer.produce_batch(self._settings.topic, records, on_delivery=self._note_report)
         self._queued = batch.lines

@@ -6,7 +6,6 @@ which answers the same requests with one constant redirect. Ends with 1 where a 
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,9 +19,10 @@ from benches.conftest import Report
 from benches.hop.bars import Results, say
 from benches.http.links import write_links
 from benches.http.servers import NGINX, Bench, Server
+from tests.mail_tools import Tool, find_tool
+
 from msys_track.keys.file import create
 from msys_track.keys.ring import KeyRing
-from tests.mail_tools import Tool, find_tool
 
 _CLICKS_LUA = Path(__file__).with_name("clicks.lua")
 _LINKS = 5_000
@@ -108,7 +108,7 @@ def table(report: Report, title: str, runs: Rounds) -> None:
         ]
         for name, own in runs.items()
     ]
-    head = ["", "clicks/s", "× nginx", "CPU a click, µs", "99th percentile, ms"]
+    head = ["", "clicks/s", "x nginx", "CPU a click, µs", "99th percentile, ms"]
     report.table(title, head, rows)
 
 
@@ -148,7 +148,7 @@ def main() -> int:
             say("clicks on 50 connections")
             kept = run_rounds(generator, [peer, one, deaf, plain], arguments.rounds, "keep-alive")
             table(report, "Clicks, 50 connections", kept)
-            results.hold("clicks × nginx", ratios(kept, ONE), at_least=0.55)
+            results.hold("clicks x nginx", ratios(kept, ONE), at_least=0.55)
             results.hold("CPU a click, µs", [run.cpu_us for run in kept[ONE]], at_most=18)
             results.hold("99th percentile, ms", [run.p99_ms for run in kept[ONE]], at_most=5)
             recorded = ratios(kept, ONE, DEAF)
@@ -156,11 +156,11 @@ def main() -> int:
             say("a connection for each click")
             closed = run_rounds(generator, [peer, one], arguments.rounds, "close")
             table(report, "A connection for each click, 50 at a time", closed)
-            results.hold("clicks × nginx, one a connection", ratios(closed, ONE), at_least=0.5)
+            results.hold("clicks x nginx, one a connection", ratios(closed, ONE), at_least=0.5)
             say("two workers")
             both = run_rounds(generator, [peer, one, two], arguments.rounds, "keep-alive")
             table(report, "Two workers", both)
-            results.hold("two workers × one", ratios(both, TWO, ONE), at_least=1.3)
+            results.hold("two workers x one", ratios(both, TWO, ONE), at_least=1.3)
             opening = measure_opening(keys, links, arguments.rounds)
             results.hold("opening a token, µs", opening, at_most=1)
         for each in (one, two):

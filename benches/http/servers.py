@@ -1,18 +1,20 @@
 """The servers side by side: how each is started, watched, and asked what it has done."""
 
 import json
-import subprocess
 import sys
 import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from benches.hop.hops import free_port, is_listening, running
 from tests import process_tree
 from tests.mail_tools import Tool
+
+if TYPE_CHECKING:
+    import subprocess
 
 NGINX = "nginx, return 302"
 

@@ -143,6 +143,11 @@ impl ClickPath {
         Some(answer)
     }
 
+    #[cfg(test)]
+    pub(super) fn trust(&mut self, trusted: Vec<Network>) {
+        self.trusted = trusted;
+    }
+
     /// What was answered since this was asked last.
     pub fn take_counts(&self) -> Counts {
         let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);

@@ -25,6 +25,7 @@ from tests.processes import COMMAND, Run, environment, shell
 from tests.sinks.store.events import AT, batch, event_id, line
 
 from msys_track.eventlog.writer import LogWriter
+from msys_track.sinks.dead_letters import DeadLetters
 from msys_track.sinks.store.sink import SqliteSink
 
 DAY = 86_400
@@ -360,7 +361,13 @@ def test_erasing_reaches_every_place_of_this_machine(
     run: Run, tmp_path: Path, config: Path
 ) -> None:
     with config.open("a", encoding="utf-8") as file:
-        file.write('[file.day]\npath = "day.ndjson"\n[file.out]\n')
+        file.write("""
+[file.day]
+path = "day.ndjson"
+[file.out]
+[webhook.shop]
+url = "https://hooks.example.com/"
+""")
     theirs = chosen(rcpt_to="reader3@b.test")
     others = [each for each in LINES if each not in theirs]
     text = b"".join(b"%b\n" % each for each in LINES)
@@ -371,6 +378,9 @@ def test_erasing_reaches_every_place_of_this_machine(
     hits = [b'{"id":"1","recipient":"Reader3@B.test"}', b'{"id":"2","recipient":"a@b.test"}']
     with LogWriter(folder / "hits" / "0") as log:
         log.append(hits)
+    letters = DeadLetters(folder, "webhook.shop")
+    letters.append("a", LINES, first_sequence=1, attempts=1, status=None, error="e")
+    (folder / "dead" / "hits.ndjson").write_bytes(hits[0] + b"\n" + hits[1] + b"\n")
     (tmp_path / "day.ndjson").write_bytes(text)
     (tmp_path / "day-20261127T000000Z.ndjson.gz").write_bytes(gzip.compress(text))
     ended = run("events", "erase", "--recipient", "READER3@b.test", "--json")
@@ -380,11 +390,13 @@ def test_erasing_reaches_every_place_of_this_machine(
         "erased": {
             "events.sqlite.d/hits/0": 1,
             "events.sqlite.d/events": 120,
+            "events.sqlite.d/dead/hits.ndjson": 1,
+            "events.sqlite.d/dead/webhook.shop.ndjson": 120,
             "events.sqlite": 120,
             "day.ndjson": 120,
             "day-20261127T000000Z.ndjson.gz": 120,
         },
-        "not_reached": ["file.out (standard output)"],
+        "not_reached": ["file.out (standard output)", "webhook.shop"],
     }
     assert rows(run) == others
     for path in filter(Path.is_file, tmp_path.rglob("*")):

@@ -122,13 +122,12 @@ def test_lines_that_were_deleted_are_told_and_left_out_on_request(tmp_path: Path
     assert reader.read(max_lines=1) is not None
     segment_path(tmp_path, 2).unlink()
     segment_path(tmp_path, 3).unlink()
-    reader = LogReader(tmp_path, reader.position)
-    assert reader.read() is None
-    reader = LogReader(tmp_path, Position(2, 0, 2))
-    with pytest.raises(LinesGoneError, match="line 2 is gone"):
-        reader.read()
-    assert reader.skip_gone() == 2
-    assert read_on(reader) == [b"four"]
+    for position in (reader.position, Position(2, 0, 2)):
+        reader = LogReader(tmp_path, position)
+        with pytest.raises(LinesGoneError, match=r"line 2 is .*gone"):
+            reader.read()
+        assert reader.skip_gone() == 2
+        assert read_on(reader) == [b"four"]
 
 
 def test_a_log_that_begins_anew_is_read_from_its_first_line(tmp_path: Path) -> None:
@@ -146,6 +145,33 @@ def test_a_log_that_begins_anew_is_read_from_its_first_line(tmp_path: Path) -> N
         reader.read()
     assert reader.skip_gone() == 0
     assert read_on(reader) == [b"three"]
+
+
+@pytest.mark.parametrize("damage", [b"one\n\0\0\0\nfive\n", b"one\ntw", b"one\n"])
+def test_a_damaged_segment_is_told_and_left_out_on_request(tmp_path: Path, damage: bytes) -> None:
+    with LogWriter(tmp_path, segment_bytes=10) as writer:
+        writer.append([b"one", b"two", b"five"])
+        writer.append([b"six"])
+    segment_path(tmp_path, 1).write_bytes(damage)
+    reader = LogReader(tmp_path)
+    assert (batch := reader.read()) is not None
+    assert batch.lines == (b"one",)
+    with pytest.raises(LinesGoneError, match="line 2 is damaged"):
+        reader.read()
+    assert reader.skip_gone() == 2
+    assert read_on(reader) == [b"six"]
+
+
+def test_room_that_is_not_written_yet_is_not_read(tmp_path: Path) -> None:
+    with LogWriter(tmp_path) as writer:
+        writer.append([b"one"])
+        segment = segment_path(tmp_path, 1)
+        # As another process may see a batch while it is written, a page after the other.
+        segment.write_bytes(b"one\n\0\0\0\0\0\0\0\0three\n")
+        reader = LogReader(tmp_path)
+        assert read_on(reader) == [b"one"]
+        segment.write_bytes(b"one\ntwo\nxyz\nthree\n")
+        assert read_on(reader) == [b"two", b"xyz", b"three"]
 
 
 def test_a_position_in_another_log_is_told(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def read_events(folder: Path) -> list[Fields]:
     while batch := reader.read():
         lines += batch.lines
     reader.close()
-    return [next(iter(json.loads(line)["msys"].values())) for line in lines]
+    return [next(iter(json.loads(line)["msys"].values()), {}) for line in lines]
 
 
 def record(

@@ -4,10 +4,10 @@ import http.client
 import json
 import threading
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tests.ports import find_free_ports
-from tests.processes import PATIENCE_SECONDS, Server
+from tests.processes import PATIENCE_SECONDS, Server, run
 from tests.service.running_proxy import wait_until
 
 from msys_track.keys.file import create
@@ -59,9 +59,9 @@ class Tracker:
         """Process numbers of all workers that were ever ready."""
         return [each["pid"] for each in self.server.logged if each["event"] == "worker.ready"]
 
-    def click(self, path: str = "") -> int:
+    def click(self, path: str = "", host: str = "click.example.com") -> int:
         client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
-        client.request("GET", path or self.path)
+        client.request("GET", path or self.path, headers={"Host": host})
         answer = client.getresponse()
         answer.read()
         client.close()
@@ -79,6 +79,22 @@ class Tracker:
         code, text = self.ask("/figures")
         assert code == 200
         return int(json.loads(text)["counters"].get(name, 0))
+
+    def gauge(self, name: str) -> float:
+        code, text = self.ask("/figures")
+        assert code == 200
+        return float(json.loads(text)["gauges"].get(name, -1))
+
+    @property
+    def recorders(self) -> list[int]:
+        """Process numbers of all recorders that were ever ready."""
+        return [each["pid"] for each in self.server.logged if each["event"] == "recorder.ready"]
+
+    def events(self) -> list[dict[str, Any]]:
+        """Read what is in the store, as the command prints it."""
+        printed = run(self.folder, "events", "--store", "events.sqlite")
+        lines = [json.loads(line)["msys"] for line in printed.output.splitlines()]
+        return [next(iter(each.values())) for each in lines]
 
 
 class Readers:

@@ -3,14 +3,16 @@
 import os
 import signal
 import socket
+import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.certificates import make_certificate
 from tests.ports import find_free_ports
-from tests.processes import COMMAND, run
+from tests.processes import COMMAND, Server, run
 from tests.service.running_proxy import is_running, wait_until
 from tests.service.running_tracker import Readers, Tracker
 from tests.service.test_file_limit import LIMITED
@@ -193,3 +195,131 @@ def test_what_does_not_go_together_is_told_with_its_line(
         assert ended.code == 2
         assert told in ended.errors
         assert "msys-track.toml:" in ended.errors
+
+
+# Events
+
+
+def count_clicks(tracker: Tracker) -> int:
+    """Count the stored clicks; none may be there twice."""
+    ids = Counter(each["event_id"] for each in tracker.events() if each["type"] == "click")
+    assert set(ids.values()) <= {1}
+    return len(ids)
+
+
+def test_clicks_of_all_workers_are_in_the_store_when_the_tracker_has_stopped(
+    tracker: Tracker,
+) -> None:
+    tracker.start()
+    for _ in range(30):
+        assert tracker.click() == 302
+    assert tracker.server.stop().code == 0
+    assert count_clicks(tracker) == 30
+
+
+def test_figures_say_how_far_the_log_and_each_sink_are(tracker: Tracker) -> None:
+    tracker.start()
+    for _ in range(30):
+        tracker.click()
+    wait_until(lambda: tracker.count("sinks.delivered.store") >= 30)
+    wait_until(lambda: tracker.count("hits.written") == 30)
+    wait_until(lambda: tracker.gauge("sinks.lag_events.store") == 0)
+    text = tracker.ask("/metrics")[1]
+    assert "\nmsys_track_hits_written_total 30\n" in text
+    assert "\nmsys_track_hits_dropped_total 0\n" in text
+    assert "\nmsys_track_hits_waiting 0\n" in text
+    assert "\nmsys_track_recorders 1\n" in text
+    assert '\nmsys_track_sinks_lag_events{sink="store"} 0\n' in text
+    assert "Not described." not in text
+
+
+def test_a_recorder_that_is_killed_costs_no_event_and_makes_none_twice(tracker: Tracker) -> None:
+    tracker.start()
+    with Readers(tracker, keeps=True) as readers:
+        for number in range(1, 3):
+            tracker.server.event("recorder.ready", number)
+            os.kill(tracker.recorders[-1], signal.SIGKILL)
+            readers.run_on(50)
+        tracker.server.event("recorder.ready", 3)
+    assert readers.failures == []
+    wait_until(lambda: tracker.count("hits.written") == readers.answered)
+    for name in ("recorder.lag_events", "sinks.lag_events.store"):
+        wait_until(lambda name=name: tracker.gauge(name) == 0)  # type: ignore[misc]
+    assert tracker.server.stop().code == 0
+    assert count_clicks(tracker) == readers.answered
+
+
+def test_after_a_kill_of_everything_the_next_start_records_what_was_logged(
+    tracker: Tracker,
+) -> None:
+    tracker.start()
+    with Readers(tracker, keeps=True) as readers:
+        readers.run_on(200)
+    time.sleep(0.5)  # far longer than an event waits for the disk
+    pids = [tracker.server.process.pid, *tracker.workers, *tracker.recorders]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    tracker.server.kill()
+    tracker.start()
+    assert tracker.server.stop().code == 0
+    assert count_clicks(tracker) == readers.answered
+
+
+def test_a_store_that_is_locked_delays_no_reader_and_no_end_and_has_all_later(
+    tracker: Tracker,
+) -> None:
+    tracker.configure(more="close_timeout_seconds = 4\n")
+    tracker.start()
+    assert tracker.click() == 302
+    wait_until(lambda: tracker.count("sinks.delivered.store") == 1)
+    other = sqlite3.connect(tracker.folder / "events.sqlite", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    for _ in range(20):
+        assert tracker.click() == 302
+    began = time.monotonic()
+    ended = tracker.server.stop()
+    assert time.monotonic() - began < 4
+    assert ended.code == 0
+    other.execute("ROLLBACK")
+    other.close()
+    tracker.start()
+    wait_until(lambda: count_clicks(tracker) == 21)
+
+
+def test_a_second_tracker_of_the_same_folder_leaves_recording_to_the_first_and_takes_over(
+    tracker: Tracker,
+) -> None:
+    tracker.start()
+    (other_port,) = find_free_ports(1)
+    first, first_port = tracker.server, tracker.port
+    text = (tracker.folder / "msys-track.toml").read_text(encoding="utf-8")
+    (tracker.folder / "other.toml").write_text(
+        text.replace(str(first_port), str(other_port)).partition("[metrics]")[0]
+        + text[text.index("[tracker]") :].replace(str(first_port), str(other_port)),
+        encoding="utf-8",
+    )
+    second = Server(tracker.folder, "--config", "other.toml", "tracker")
+    try:
+        second.event("recorder.ready")
+        tracker.port = other_port
+        for _ in range(5):
+            assert tracker.click() == 302
+        wait_until(lambda: count_clicks(tracker) == 5)
+        assert first.stop().code == 0
+        for _ in range(5):
+            assert tracker.click() == 302
+        wait_until(lambda: count_clicks(tracker) == 10)
+        assert second.stop().code == 0
+    finally:
+        second.kill()
+
+
+def test_a_tenant_s_links_are_opened_by_its_own_keys(tracker: Tracker) -> None:
+    key_file.create(tracker.folder / "tenant.toml")
+    tracker.configure(more='[tenant."tenant.example.com"]\nkeys = "tenant.toml"\n')
+    tracker.start()
+    question = "/.well-known/msys-track/host?domain="
+    assert tracker.click(f"{question}tenant.example.com") == 200
+    assert tracker.click(f"{question}stranger.example.com") == 404
+    assert tracker.click() == 302
+    assert tracker.click(host="tenant.example.com") == 404

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.sinks.store.events import batch, line
+from tests.small_disk import small_disk
 
 from msys_track.errors import SinkError
 from msys_track.sinks.file import FileSettings, FileSink, list_finished
@@ -145,3 +146,20 @@ asyncio.run(main())
 """
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)  # noqa: S603
     assert done.stdout == b"{}\n{1}\n{2}\n"
+
+
+async def test_a_full_disk_delays_and_leaves_no_half_line(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", 64 << 10) as disk:
+        ballast = disk / "ballast"
+        ballast.write_bytes(b"x" * (50 << 10))
+        path = disk / "events.ndjson"
+        sink = FileSink("day", FileSettings(path=path))
+        await sink.open()
+        await sink.write(batch(*LINES[:5]))
+        with pytest.raises(SinkError, match="No space left on device"):
+            await sink.write(batch(*LINES * 2))
+        assert read(path) == list(LINES[:5])
+        ballast.unlink()
+        await sink.write(batch(*LINES))
+        await sink.close()
+        assert read(path) == list(LINES)

@@ -178,11 +178,13 @@ def test_a_changed_target_leads_to_the_new_one_and_the_event_keeps_both() -> Non
 def test_overrides_are_read_from_lines(tmp_path: Path) -> None:
     file = tmp_path / "redirects.txt"
     file.write_text(
-        "# sale\nhttps://a.test/1   https://b.test/2\n\nhttp://c.test https://d.test\n"
+        "# sale\nhttps://a.test/1   https://b.test/2\n\n http://c.test https://d.test\r\n"
+        "https://a.test/a b \t https://b.test/b c\n"
     )
     assert read_overrides(file) == {
         "https://a.test/1": "https://b.test/2",
         "http://c.test": "https://d.test",
+        "https://a.test/a b": "https://b.test/b c",
     }
 
 

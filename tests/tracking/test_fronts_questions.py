@@ -24,6 +24,7 @@ QUESTION = "/.well-known/msys-track/host?domain="
         ("", b"404"),
         ("click.example.com&domain=x", b"404"),
         ("click.example.com%00", b"404"),
+        ("click.example.com" + "&a=b" * 50, b"200"),
     ],
 )
 async def test_a_front_learns_whether_a_host_is_ours(

@@ -53,6 +53,7 @@ async def test_an_open_is_answered_with_the_pixel(harness: Harness, open_path: s
         "Content-Type: image/gif",
         *COMMON,
         "Content-Length: 43",
+        "Cross-Origin-Resource-Policy: cross-origin",
         "Connection: close",
     ]
     assert answer.partition(b"\r\n\r\n")[2] == PIXEL

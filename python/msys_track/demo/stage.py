@@ -114,7 +114,7 @@ async def open_stage() -> AsyncIterator[Stage]:
 
         recording = _Recording(folder / "events.d")
         exits.push_async_callback(recording.close)
-        await recording.start(_AnnouncingSink(store, news))
+        await recording.start(_AnnouncingSink(SqliteSink(store), news))
         settings = TrackerSettings(
             store=store, listen_port=0, close_timeout_seconds=_CLOSE_SECONDS
         )
@@ -187,7 +187,9 @@ class _Recording:
                 on_started=self._started.set_result,
             )
         )
-        await asyncio.wait((self._task, self._started), return_when=asyncio.FIRST_COMPLETED)
+        opened = asyncio.create_task(sink.is_open.wait())
+        await asyncio.wait((self._task, opened), return_when=asyncio.FIRST_COMPLETED)
+        opened.cancel()
         if self._task.done():
             self._task.result()
 
@@ -196,7 +198,9 @@ class _Recording:
         await asyncio.to_thread(self.hits.flush, _CATCH_UP_SECONDS)
         recorder = await self._started
         async with asyncio.timeout(_CATCH_UP_SECONDS):
-            while any(left for name, left in recorder.gauges().items() if ".lag_events" in name):
+            while any(  # noqa: ASYNC110 - nobody else needs an event
+                left for name, left in recorder.gauges().items() if "lag_events" in name
+            ):
                 await asyncio.sleep(_BATCH_SECONDS)
 
     async def close(self) -> None:
@@ -205,18 +209,27 @@ class _Recording:
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-class _AnnouncingSink(SqliteSink):
-    """The store, which puts events into the queue of news once they are in it."""
+class _AnnouncingSink:
+    """The store, and a queue of news that gets what is in it."""
 
-    max_age_seconds = 0.0
-
-    def __init__(self, store: Path, news: News) -> None:
-        super().__init__(store)
+    def __init__(self, store: SqliteSink, news: News) -> None:
+        self._store = store
         self._news = news
+        self.name = store.name
+        self.max_events = store.max_events
+        self.max_age_seconds = 0.0
+        self.is_open = asyncio.Event()
+
+    async def open(self) -> None:
+        await self._store.open()
+        self.is_open.set()
 
     async def write(self, batch: EventBatch) -> None:
-        await super().write(batch)
+        await self._store.write(batch)
         for line in batch.lines:
             event = Event.from_json(line.decode())
             if event.type is not EventType.RECLASSIFIED:
                 self._news.put_nowait(event)
+
+    async def close(self) -> None:
+        await self._store.close()

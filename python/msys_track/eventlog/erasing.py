@@ -19,12 +19,14 @@ ERASED_EVENT: Final = b'{"msys":{}}'
 """What stands for an event: SparkPost's consumers know it from tests of a webhook."""
 ERASED_HIT: Final = b"{}"
 
+_MARKS: Final = (ERASED_EVENT, ERASED_HIT)
+
 _PLAIN: Final = re.compile(r"[a-z0-9.!#$&'*+=?^_`{|}~@-]+")
 
 
 def is_erased(line: bytes) -> bool:
-    """Whether a line of an event log was erased."""
-    return line.startswith(ERASED_EVENT) and line.rstrip() == ERASED_EVENT
+    """Whether a line of a log of events or of hits was erased."""
+    return line.startswith(_MARKS) and line.rstrip() in _MARKS
 
 
 class Recipient:

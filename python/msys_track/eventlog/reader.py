@@ -59,11 +59,20 @@ class LogReader:
                 if batch := self._read_segment(max_lines, max_bytes):
                     self.position = batch.after
                     return batch
-                if not self._has_next():
+                if self._has_next():
+                    self.close()
+                    following = self.position.sequence
+                    self.position = Position(following, 0, following)
+                    continue
+                if read_end(self._folder)[0] <= self.position.segment:
                     return None
-                self.close()
-                following = self.position.sequence
-                self.position = Position(following, 0, following)
+                # It was finished meanwhile: all of its lines are there now, or never.
+                if batch := self._read_segment(max_lines, max_bytes):
+                    self.position = batch.after
+                    return batch
+                if not self._has_next():
+                    self.close()
+                    raise self._gone("is damaged or gone")
         except OSError as error:
             raise SinkError(f"{self._folder}: can't be read: {error.strerror}") from error
         return None
@@ -145,10 +154,10 @@ class LogReader:
     def _read_segment(self, max_lines: int, max_bytes: int) -> Batch | None:
         position = self.position
         size = max_bytes
-        data = os.pread(self._file, size, position.offset)
+        data = self._read_bytes(size)
         while b"\n" not in data and len(data) == size:
             size, max_lines = 2 * size, 1
-            data = os.pread(self._file, size, position.offset)
+            data = self._read_bytes(size)
         lines = data.split(b"\n", max_lines)
         lines.pop()
         if not lines:
@@ -159,6 +168,10 @@ class LogReader:
         )
         self._make_durable(after.offset)
         return Batch(tuple(lines), position.sequence, after)
+
+    def _read_bytes(self, size: int) -> bytes:
+        """Read on, up to where the writer has made room but not written yet: zeros stand there."""
+        return os.pread(self._file, size, self.position.offset).partition(b"\0")[0]
 
     def _make_durable(self, end: int) -> None:
         """Sync what the writer perhaps has not yet.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from msys_track.errors import SinkError
+from msys_track.eventlog.erasing import is_erased
 from msys_track.eventlog.position import Position
 from msys_track.eventlog.reader import LogReader
 from msys_track.eventlog.retention import remove_segments
@@ -75,6 +76,7 @@ class Transcriber:
             self._writer.close()
             raise
         self._waiting: list[bytes] = []
+        self._is_recording = False
         self._saved = state
         self._saved_at = 0.0
         # When events were written: their first sequences, and Unix seconds.
@@ -88,6 +90,12 @@ class Transcriber:
         Raises:
             SinkError: the disk does not take the events; they wait for the next call.
         """
+        self._is_recording = True
+        count = self._record()
+        self._is_recording = False
+        return count
+
+    def _record(self) -> int:
         count = 0
         if not self._waiting:
             lost = self._hits.lost
@@ -140,7 +148,8 @@ class Transcriber:
 
     def count_bytes_left(self) -> int:
         """Count the bytes of hits that are logged, but not recorded yet."""
-        return self._hits.count_bytes_left()
+        # What is under way is not counted there any more, and no event yet.
+        return self._hits.count_bytes_left() + self._is_recording
 
     def find_time(self, sequence: int) -> float:
         """Return about when an event was written, in Unix seconds."""
@@ -151,6 +160,8 @@ class Transcriber:
     def _make_lines(self, hits: Sequence[Hit]) -> list[bytes]:
         lines = []
         for line, members in hits:
+            if is_erased(line):
+                continue
             try:
                 made = list(self._maker.make(line, members))
             except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -4,6 +4,7 @@ Apart from the commands, because a reload puts the same parts together again whi
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from msys_track.config import checking
@@ -101,7 +102,17 @@ def check_access_files(read: Configuration) -> None:
         raise ConfigurationError(read.path, problems)
 
 
-def load_tracker(path: Path) -> tuple[Configuration, TrackerSettings, KeyRing] | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedTracker:
+    """A configuration with a tracker, and the keys that it names."""
+
+    read: Configuration
+    settings: TrackerSettings
+    keys: KeyRing
+    keys_by_host: Mapping[str, KeyRing]
+
+
+def load_tracker(path: Path) -> LoadedTracker | None:
     """Read what a tracker needs; None if the configuration has none.
 
     Raises:
@@ -112,21 +123,29 @@ def load_tracker(path: Path) -> tuple[Configuration, TrackerSettings, KeyRing] |
         return None
     if problems := list(checking.check_tracker_files(read.document, read.tracker)):
         raise ConfigurationError(read.path, problems)
-    return read, read.tracker, load_keys(read)
+    return LoadedTracker(
+        read=read,
+        settings=read.tracker,
+        keys=load_keys(read),
+        keys_by_host=load_tenant_keys(read),
+    )
 
 
-def reload_tracker(
-    load: Callable[[], tuple[Configuration, TrackerSettings, KeyRing] | None],
-) -> tuple[Configuration, TrackerSettings, KeyRing] | None:
+def reload_tracker(load: Callable[[], LoadedTracker | None]) -> LoadedTracker | None:
     """Read it again while it is in force; return None and log it if it has faults."""
     try:
         again = load()
-        faults = [] if again is not None else ["there is no [tracker] any more"]
     except SettingsError as error:
-        again, faults = None, str(error).split("\n")
-    if faults:
-        log.error("configuration.not_reloaded", faults=faults)
+        log_faults(error)
+        return None
+    if again is None:
+        log_faults(SettingsError("there is no [tracker] any more"))
     return again
+
+
+def log_faults(error: SettingsError) -> None:
+    """Log why a configuration that was read again does not take the place of the old one."""
+    log.error("configuration.not_reloaded", faults=str(error).split("\n"))
 
 
 def _blame(read: Configuration, path: KeyPath, text: str) -> SettingsError:
@@ -187,5 +206,5 @@ def reload(
         read = load_again()
         return read, make_rewriter(read, count, on_rendered, signs=True)
     except SettingsError as error:
-        log.error("configuration.not_reloaded", faults=str(error).split("\n"))  # noqa: TRY400 - the file's fault, not ours
+        log_faults(error)
         return None

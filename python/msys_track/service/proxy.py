@@ -5,13 +5,13 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Final, TypeAlias
 
 from msys_track import logs
 from msys_track.config.configuration import Configuration
 from msys_track.dispatch.dispatcher import Dispatcher
-from msys_track.errors import TrackingError
-from msys_track.eventlog.hits import open_hit_log
+from msys_track.errors import SettingsError, TrackingError
 from msys_track.injection import server
 from msys_track.injection.memory import set_up_allocator
 from msys_track.injection.message_events import MessageEvents
@@ -22,9 +22,12 @@ from msys_track.relay.identity import Identity
 from msys_track.relay.passthrough import UserUpstreams
 from msys_track.relay.routes import make_next_hop
 from msys_track.service import loop
+from msys_track.service.assembly import log_faults
 from msys_track.service.channel import Channel, Order
 from msys_track.service.file_limit import find_shortage, fit_clients, raise_file_limit
 from msys_track.service.gauges import Gauges
+from msys_track.service.hits import WorkerHits
+from msys_track.service.recorder import make_recorder, serve_recorder
 from msys_track.service.share import count_workers, take_share
 from msys_track.service.sockets import Sockets
 from msys_track.service.supervisor import Supervisor
@@ -92,11 +95,17 @@ def supervise_proxy(
             settings=(read.proxy, read.upstreams, read.spool, read.metrics, read.events),
             serve=serve,
             announce=announce_addresses,
+            record=_make_record(read),
+            record_seconds=read.events.close_timeout_seconds,
         )
 
     def make_plan_again() -> Plan | None:
         again = load_again()
-        return again and make_plan(again)
+        try:
+            return again and make_plan(again)
+        except SettingsError as error:  # of a sink
+            log_faults(error)
+            return None
 
     Supervisor(make_plan(loaded), make_plan_again).run()
 
@@ -133,6 +142,7 @@ async def serve_worker(  # noqa: PLR0913 - what a fork leaves to it
     async with AsyncExitStack() as ends:
         ends.callback(channel.close)
         try:
+            hits = _open_hits(read, ends)
             upstream = make_next_hop(read.upstreams, counters, identity=identity)
             ends.push_async_callback(upstream.close)
             spool = None
@@ -152,7 +162,7 @@ async def serve_worker(  # noqa: PLR0913 - what a fork leaves to it
                 listeners=sockets,
                 spool=spool,
                 passthrough=passthrough,
-                events=_open_events(loaded, counters, ends),
+                events=MessageEvents(hits.log, counters, rewriter.find_fields) if hits else None,
             )
         except TrackingError as error:
             channel.report(failed=str(error))
@@ -160,8 +170,9 @@ async def serve_worker(  # noqa: PLR0913 - what a fork leaves to it
         gauges = Gauges(listener, upstream, spool)
 
         def report_figures() -> None:
-            totals = {**counters.snapshot(), "log.dropped": logs.count_dropped_lines()}
-            figures = Figures(totals, gauges.read(), dict(counters.times()))
+            counts, levels = hits.look() if hits is not None else ({}, {})
+            counts |= {**counters.snapshot(), "log.dropped": logs.count_dropped_lines()}
+            figures = Figures(counts, levels | gauges.read(), dict(counters.times()))
             channel.report(figures=figures.as_json())
 
         def beat() -> None:
@@ -175,26 +186,46 @@ async def serve_worker(  # noqa: PLR0913 - what a fork leaves to it
         if read.metrics.listen is not None:
             probe = running_loop.create_task(gauges.probe(counters))
             ends.callback(probe.cancel)
-        while (order := await orders.get()) != "stop":
-            if order == "reload":
-                again = load_again()
-                if again is not None:
-                    listener.use(again[1])
-                    listener.reload_access()
-                channel.report(reloaded=again is not None)
-            else:
-                retired = running_loop.create_task(_retire(listener, settings.drain_seconds))
-                retired.add_done_callback(lambda _: orders.put_nowait("stop"))
+        await _obey(orders, channel, listener, load_again, settings.drain_seconds)
 
 
-def _open_events(loaded: Loaded, counters: Counters, ends: AsyncExitStack) -> MessageEvents | None:
-    """Open what writes the events of mail, where the configuration wants them."""
-    read, rewriter = loaded
-    if not read.events.injection or read.events_folder is None:
+async def _obey(
+    orders: "asyncio.Queue[Order]",
+    channel: Channel,
+    listener: server.Proxy,
+    load_again: Callable[[], Loaded | None],
+    drain_seconds: float,
+) -> None:
+    """Do what the supervisor says until that is to stop."""
+    while (order := await orders.get()) != "stop":
+        if order == "reload":
+            again = load_again()
+            if again is not None:
+                listener.use(again[1])
+                listener.reload_access()
+            channel.report(reloaded=again is not None)
+        else:
+            retired = asyncio.create_task(_retire(listener, drain_seconds))
+            retired.add_done_callback(lambda _: orders.put_nowait("stop"))
+
+
+def _logs_events(read: Configuration) -> bool:
+    return read.events.injection and read.events_folder is not None
+
+
+def _open_hits(read: Configuration, ends: AsyncExitStack) -> WorkerHits | None:
+    if not _logs_events(read):
         return None
-    hits = open_hit_log(read.events_folder, read.events)
+    hits = WorkerHits(read)
     ends.callback(hits.close, read.events.close_timeout_seconds)
-    return MessageEvents(hits, counters, rewriter.find_fields)
+    return hits
+
+
+def _make_record(read: Configuration) -> Callable[[socket.socket], None] | None:
+    """Make what records in a process of its own, where the proxy logs events of its mail."""
+    if not _logs_events(read):
+        return None
+    return partial(serve_recorder, make_recorder(read, read.events.close_timeout_seconds))
 
 
 async def _retire(listener: server.Proxy, patience_seconds: float) -> None:

@@ -11,15 +11,15 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from msys_track import logs
 from msys_track.config.configuration import Configuration
-from msys_track.errors import SettingsError, TrackingError
+from msys_track.errors import TrackingError
 from msys_track.metrics import Counters, Figures
 from msys_track.recording.recorder import run_recorder
 from msys_track.service.channel import Channel, Order
+from msys_track.service.hits import find_events_folder
 from msys_track.service.sinks import make_sinks
 
 _BEAT_SECONDS: Final = 1.0
@@ -60,17 +60,6 @@ class Reporter:
         counts = {**self.counters.snapshot(), "log.dropped": logs.count_dropped_lines()}
         gauges = {} if self._recorder is None else dict(self._recorder.gauges())
         self._channel.report(figures=Figures(counts, gauges).as_json())
-
-
-def find_events_folder(read: Configuration) -> Path:
-    """Find where events are logged.
-
-    Raises:
-        SettingsError: nothing names a folder.
-    """
-    if read.events_folder is None:
-        raise SettingsError(f"{read.path}: events: folder: missing; name one for the event log")
-    return read.events_folder
 
 
 Record: TypeAlias = Callable[[Reporter], Awaitable[None]]

@@ -5,38 +5,33 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 from msys_track import logs
-from msys_track.config.configuration import Configuration
-from msys_track.errors import TrackingError
-from msys_track.eventlog.hits import HitLog, HitLogWatch, open_hit_log
-from msys_track.keys.ring import KeyRing
+from msys_track.errors import SettingsError, TrackingError
 from msys_track.logs import event_logger
 from msys_track.metrics import TRACKER, TRACKER_COUNTERS, Counters, Figures
 from msys_track.service import loop
+from msys_track.service.assembly import LoadedTracker, log_faults
 from msys_track.service.channel import Channel, Order
 from msys_track.service.file_limit import (
     find_tracker_shortage,
     fit_readers,
     raise_file_limit,
 )
-from msys_track.service.recorder import find_events_folder, make_recorder, serve_recorder
+from msys_track.service.hits import WorkerHits
+from msys_track.service.recorder import make_recorder, serve_recorder
 from msys_track.service.share import count_workers
 from msys_track.service.sockets import Sockets
 from msys_track.service.supervisor import Supervisor
 from msys_track.service.worker import Plan
 from msys_track.smtp.address import Address
 from msys_track.tracking import server
-from msys_track.tracking.settings import TrackerSettings
 
 log = event_logger(__name__)
 
-Loaded: TypeAlias = tuple[Configuration, TrackerSettings, KeyRing]
-"""A configuration, its tracker, and its keys."""
-
-_HIT_COUNTERS: Final = ("accepted", "written", "dropped", "failures")
 _BEAT_SECONDS: Final = 1.0
 _CONNECTIONS_END_SECONDS: Final = 0.05
 # One that stands still has a defect: a tracker waits for nothing.
@@ -51,8 +46,8 @@ _LOG_PATIENCE_SHARE: Final = 0.8
 
 
 def supervise_tracker(
-    loaded: Loaded,
-    load_again: Callable[[], Loaded | None],
+    loaded: LoadedTracker,
+    load_again: Callable[[], LoadedTracker | None],
     announce: Callable[[str], None],
 ) -> None:
     """Answer readers until SIGTERM or SIGINT; events that wait are stored first.
@@ -67,8 +62,8 @@ def supervise_tracker(
     """
     limit = raise_file_limit()
 
-    def make_plan(loaded: Loaded) -> Plan:
-        read, settings, keys = loaded
+    def make_plan(loaded: LoadedTracker) -> Plan:
+        read, settings = loaded.read, loaded.settings
         workers = count_workers(settings.workers)
         status = read.metrics.tracker_listen
         if status is None and read.proxy is None:  # else it is the proxy's
@@ -86,7 +81,9 @@ def supervise_tracker(
 
         def serve(control: socket.socket, sockets: Sockets) -> None:
             with loop.make_runner() as runner:
-                runner.run(serve_worker((read, own, keys), load_again, control, sockets))
+                runner.run(
+                    serve_worker(replace(loaded, settings=own), load_again, control, sockets)
+                )
 
         return Plan(
             name="tracker",
@@ -106,21 +103,25 @@ def supervise_tracker(
 
     def make_plan_again() -> Plan | None:
         again = load_again()
-        return again and make_plan(again)
+        try:
+            return None if again is None else make_plan(again)
+        except SettingsError as error:  # of a sink
+            log_faults(error)
+            return None
 
     Supervisor(make_plan(loaded), make_plan_again).run()
 
 
 async def serve_worker(
-    loaded: Loaded,
-    load_again: Callable[[], Loaded | None],
+    loaded: LoadedTracker,
+    load_again: Callable[[], LoadedTracker | None],
     control: socket.socket,
     sockets: Sockets,
 ) -> None:
     """Answer readers on these sockets until the supervisor, or SIGTERM, says to stop.
 
     Args:
-        loaded: The configuration, a worker's part of the tracker's limits, and the keys.
+        loaded: The configuration, with a worker's part of the tracker's limits, and the keys.
         load_again: Reads all that again; None if it has faults.
         control: The channel to the supervisor.
         sockets: Where to listen.
@@ -128,7 +129,7 @@ async def serve_worker(
     Raises:
         TrackingError: it can't start; the supervisor knows why.
     """
-    read, settings, keys = loaded
+    read, settings = loaded.read, loaded.settings
     running_loop = asyncio.get_running_loop()
     orders: asyncio.Queue[Order] = asyncio.Queue()
     channel = await Channel.open(control, orders.put_nowait)
@@ -139,13 +140,13 @@ async def serve_worker(
     async with AsyncExitStack() as ends:
         ends.callback(channel.close)
         try:
-            hits = open_hit_log(find_events_folder(read), read.events)
-            patience_seconds = _LOG_PATIENCE_SHARE * _LOG_SHARE * stop_seconds
-            ends.callback(_close_hit_log, hits, patience_seconds)
+            hits = WorkerHits(read)
+            ends.callback(hits.close, _LOG_PATIENCE_SHARE * _LOG_SHARE * stop_seconds)
             listener = await server.serve(
                 settings,
-                keys,
-                hits,
+                loaded.keys,
+                hits.log,
+                keys_by_host=loaded.keys_by_host,
                 listeners=sockets,
                 hosts=read.tracking_domains,
                 counters=counters,
@@ -154,22 +155,15 @@ async def serve_worker(
             channel.report(failed=str(error))
             raise
 
-        watch = HitLogWatch(hits)
-
         def report_figures() -> None:
-            figures = hits.figures()
-            counts = {f"tracker.{name}": count for name, count in counters.snapshot().items()}
-            counts |= {f"hits.{name}": figures[name] for name in _HIT_COUNTERS}
+            counts, gauges = hits.look()
+            counts |= {f"tracker.{name}": count for name, count in counters.snapshot().items()}
             counts["log.dropped"] = logs.count_dropped_lines()
-            gauges: dict[str, float] = {
-                "tracker.connections": listener.connection_count,
-                "hits.waiting": figures["waiting"],
-                "ready": int(figures["waiting"] < read.events.max_queued),
-            }
+            gauges["tracker.connections"] = listener.connection_count
+            gauges["ready"] = hits.has_room
             channel.report(figures=Figures(counts, gauges).as_json())
 
         def beat() -> None:
-            watch.look()
             report_figures()
             running_loop.call_later(_BEAT_SECONDS, beat)
 
@@ -181,7 +175,7 @@ async def serve_worker(
             if order == "reload":
                 again = load_again()
                 if again is not None:
-                    listener.use(again[2], again[0].tracking_domains)
+                    listener.use(again.keys, again.read.tracking_domains, again.keys_by_host)
                     listener.look_at_files()
                 channel.report(reloaded=again is not None)
             else:
@@ -198,9 +192,3 @@ async def _retire(listener: server.Tracker, patience_seconds: float) -> None:
         async with asyncio.timeout(patience_seconds):
             while listener.connection_count:  # noqa: ASYNC110 - it is no event for anybody else
                 await asyncio.sleep(_CONNECTIONS_END_SECONDS)
-
-
-def _close_hit_log(hits: HitLog, patience_seconds: float) -> None:
-    """Write down what waits, and say what could not be."""
-    if lost := hits.close(patience_seconds):
-        log.error("hits.lost", hits=lost, error=hits.figures()["last_error"])

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from msys_track.errors import SinkError
 from msys_track.eventlog.erasing import is_erased
 from msys_track.eventlog.position import Position, PositionFile
-from msys_track.eventlog.reader import LogReader
+from msys_track.eventlog.reader import Batch, LinesGoneError, LogReader
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 
@@ -130,7 +130,7 @@ class Delivery:
         sink, lines, first = self._sink, list[bytes](), 0
         due = None
         while len(lines) < sink.max_events:
-            part = self._reader.read(max_lines=sink.max_events - len(lines))
+            part = self._read(sink.max_events - len(lines))
             if part is not None:
                 first = first or part.first_sequence
                 lines += [each for each in part.lines if not is_erased(each)]
@@ -140,6 +140,16 @@ class Delivery:
             else:
                 await asyncio.sleep(_POLL_SECONDS)
         return EventBatch(tuple(lines), first) if first else None
+
+    def _read(self, max_lines: int) -> Batch | None:
+        try:
+            return self._reader.read(max_lines=max_lines)
+        except LinesGoneError as error:
+            # Somebody deleted them; waiting would not bring them back, and later ones are there.
+            gone = self._reader.skip_gone()
+            self._counters.add(f"sinks.gone.{self._sink.name}", gone)
+            log.critical("sink.events_gone", sink=self._sink.name, count=gone, error=str(error))
+            return self._reader.read(max_lines=max_lines)
 
     def _note_failure(self, error: SinkError) -> None:
         self._counters.add(f"sinks.failed.{self._sink.name}")

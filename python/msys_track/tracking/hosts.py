@@ -29,7 +29,7 @@ class Hosts:
         path, _, query = target.partition(b"?")
         if path != HOST_PATH or len(query) > _MAX_BYTES:
             return None
-        asked = parse_qs(query.decode("latin-1"), max_num_fields=10).get("domain", [])
+        asked = parse_qs(query.decode("latin-1")).get("domain", [])
         return len(asked) == 1 and normalize_host(asked[0]) in self._names
 
 

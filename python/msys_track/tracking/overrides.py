@@ -1,7 +1,7 @@
 """Redirect overrides: targets that were changed after the mail was sent, from a file.
 
-Each line has an old target and a new one, separated by spaces; what follows a `#` that begins a
-line is a remark.
+Each line has an old target and a new one, separated by spaces, or by a tab where one has spaces in
+it; a line that begins with `#` is a remark.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,9 @@ def read_overrides(file: Path) -> Mapping[str, str]:
     found: dict[str, str] = {}
     faults: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
-        targets = line.split()
+        targets = [each.strip() for each in line.split("\t") if each.strip()]
+        if len(targets) == 1:
+            targets = line.split()
         if not targets or targets[0].startswith("#"):
             continue
         if len(targets) != _TARGETS:

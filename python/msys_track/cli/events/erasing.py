@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -12,8 +11,6 @@ from msys_track.cli.events import place
 from msys_track.cli.progress import progress
 from msys_track.config.configuration import Configuration
 from msys_track.sinks.erasing import Places, erase_recipient
-
-_REMOTE: Final = ("webhook", "kafka", "rabbitmq")
 
 
 @click.command(short_help="Erase the events of a recipient.")
@@ -64,6 +61,10 @@ def _find_elsewhere(read: Configuration) -> list[str]:
     names = [
         f"file.{name} (standard output)" for name, each in read.files.items() if each.path is None
     ]
-    return names + [
-        f"{family}.{name}" for family in _REMOTE for name in read.families.get(family, ())
-    ]
+    for family, its in (
+        ("webhook", read.webhooks),
+        ("kafka", read.kafka),
+        ("rabbitmq", read.rabbitmq),
+    ):
+        names += [f"{family}.{name}" for name in its]
+    return names

@@ -4,6 +4,7 @@ import sqlite3
 from collections import Counter
 from typing import Final, TypeAlias
 
+from msys_track.events import OWN_OBJECT
 from msys_track.sinks.store.rows import READERS, RECLASSIFIED, UNKNOWN, pack_id, read_fields
 
 _Key: TypeAlias = tuple[str, int, str, str]
@@ -59,7 +60,7 @@ def count_new(connection: sqlite3.Connection, first_sequence: int) -> None:
         "SELECT event FROM events WHERE sequence >= ? AND type = ?", (first_sequence, RECLASSIFIED)
     ).fetchall()
     for (text,) in verdicts:
-        own = read_fields(text.encode()).get("x_msys_track", {})
+        own = read_fields(text.encode()).get(OWN_OBJECT, {})
         class_, event_id = own.get("class"), own.get("reclassifies")
         if isinstance(class_, str) and isinstance(event_id, str):
             _reclassify(connection, pack_id(event_id), class_)

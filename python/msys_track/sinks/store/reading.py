@@ -67,6 +67,10 @@ class Store:
         self._connection = connection
         connection.text_factory = bytes
 
+    def close(self) -> None:
+        """Close the file; `open_store` does it too."""
+        self._connection.close()
+
     def last_sequence(self) -> int:
         """Return the number of the newest event ever stored; 0 without one."""
         found = self.select("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
@@ -220,8 +224,17 @@ def open_store(path: Path) -> Iterator[Store]:
     Raises:
         SinkError: it can't be read; the text says what to do.
     """
-    with closing(open_database(path, FORM, _BUSY_TIMEOUT_SECONDS, read_only=True)) as connection:
+    with closing(connect_to_read(path)) as connection:
         yield Store(path, connection)
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open a store to read it; the caller closes it.
+
+    Raises:
+        SinkError: it can't be read; the text says what to do.
+    """
+    return open_database(path, FORM, _BUSY_TIMEOUT_SECONDS, read_only=True)
 
 
 def _marks(values: Sequence[str]) -> str:

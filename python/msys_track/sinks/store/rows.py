@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from msys_track.eventlog.erasing import is_erased
+from msys_track.events import OWN_OBJECT, link_key
 from msys_track.sinks.store.form import BLOCK_BITS, DAY_BITS
 
 Row: TypeAlias = tuple[
@@ -105,10 +106,9 @@ def _make_row(line: bytes, fields: Mapping[str, Any], sequence: int, now: int) -
     find = fields.get
     at = int(find("timestamp", now))
     type_ = find("type", "")
-    own = find("x_msys_track", _NOTHING)
+    own = find(OWN_OBJECT, _NOTHING)
     class_ = own.get("class", "")
     event_id = find("event_id")
-    position = own.get("target_link_position")
     injected = find("injection_time")
     message_id = find("message_id", "")
     return (
@@ -126,7 +126,7 @@ def _make_row(line: bytes, fields: Mapping[str, Any], sequence: int, now: int) -
         make_message_key(
             message_id, _find_day(injected[:10]) if injected else at // _SECONDS_A_DAY
         ),
-        f"{position['part']}:{position['number']}" if position else find("target_link_url"),
+        link_key(fields),
         line.decode("utf-8", "replace"),
     )
 

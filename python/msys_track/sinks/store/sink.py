@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
+from threading import get_ident
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -16,7 +17,7 @@ from msys_track.logs import event_logger
 from msys_track.sinks.delivery import EmptiedError, EventBatch
 from msys_track.sinks.store.counting import count_new
 from msys_track.sinks.store.form import CHECKPOINT_BYTES, FORM
-from msys_track.sinks.store.reading import open_store
+from msys_track.sinks.store.reading import Store, connect_to_read
 from msys_track.sinks.store.rows import make_rows
 
 log = event_logger(__name__)
@@ -66,6 +67,9 @@ class SqliteSink:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._is_asked = False
+        # Reading beside the thread that writes, by the one that asks what was seen.
+        self._lookup: Store | None = None
+        self._lookup_place: object = None
         self._retention: asyncio.Task[None] | None = None
         # One thread: a connection of sqlite3 belongs to the thread that made it.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="event-store")
@@ -114,6 +118,7 @@ class SqliteSink:
             await asyncio.gather(self._retention, return_exceptions=True)
         if self._checkpoint is not None:
             await asyncio.wrap_future(self._checkpoint)
+        self._close_lookup()
         await self._run_in_thread(self._close)
         self._checkpointer.shutdown(wait=False)
         self._thread.shutdown(wait=False)
@@ -124,8 +129,23 @@ class SqliteSink:
         Raises:
             SinkError: the store can't be read, so it is not known.
         """
-        with open_store(self._path) as store:
-            return store.has_event(message_id, types, link)
+        place = (get_ident(), identify_file(self._path))
+        if self._lookup is None or self._lookup_place != place:
+            self._close_lookup()
+            self._lookup = Store(self._path, connect_to_read(self._path))
+            self._lookup_place = place
+        try:
+            return self._lookup.has_event(message_id, types, link)
+        except SinkError:
+            self._close_lookup()
+            raise
+
+    def _close_lookup(self) -> None:
+        if self._lookup is not None:
+            # Another thread's can't be closed by this one; it is closed when it is forgotten.
+            with suppress(sqlite3.ProgrammingError):
+                self._lookup.close()
+            self._lookup = None
 
     async def _run_in_thread(self, call: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)

@@ -41,7 +41,7 @@ PEOPLE: Final = (
         "(KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
     ),
     (
-        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 "
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 "
         "(KHTML, like Gecko) Version/18.5 Safari/605.1.15"
     ),
     "Mozilla/5.0 (Windows NT 6.1; Win64; x64; rv:115.0) Gecko/20100101 Firefox/115.0",

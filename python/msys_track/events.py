@@ -470,7 +470,7 @@ def make_fields(  # noqa: PLR0913 - what is found out about a hit
     at = lower.rfind("@")
     target = get("target")
     own = {} if own is None else own
-    if "link_number" in hit and get("link_part") in _PARTS:
+    if get("link_number") and get("link_part") in _PARTS:
         own["target_link_position"] = {"number": hit["link_number"], "part": hit["link_part"]}
     options = get("options", ())
     known = {

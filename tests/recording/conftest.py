@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.event_schema import find_faults
 
 from msys_track.eventlog.reader import LogReader
 from msys_track.eventlog.settings import EventsSettings
@@ -32,7 +33,9 @@ def read_events(folder: Path) -> list[Fields]:
     while batch := reader.read():
         lines += batch.lines
     reader.close()
-    return [next(iter(json.loads(line)["msys"].values()), {}) for line in lines]
+    events = [json.loads(line) for line in lines]
+    assert [fault for event in events for fault in find_faults(event)] == []
+    return [next(iter(event["msys"].values()), {}) for event in events]
 
 
 def record(
@@ -51,7 +54,7 @@ def record(
         await run_recorder(
             folder,
             sinks,
-            events=EventsSettings(),
+            events=EventsSettings(close_timeout_seconds=60),  # a loaded machine takes long
             classification=ClassificationSettings(**settings),
             also_click=also_click,
             counters=counters or Counters(),

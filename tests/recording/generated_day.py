@@ -30,20 +30,17 @@ _CHROME: Final = (
     "Mozilla/5.0 ({}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.0.0{} Safari/537.36"
 )
 _WINDOWS: Final = "Windows NT 10.0; Win64; x64"
+_SAFARI: Final = (
+    "Mozilla/5.0 ({}) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5{} Safari/{}"
+)
 PEOPLE: Final = (
     _CHROME.format(_WINDOWS, 142, ""),
     _CHROME.format(_WINDOWS, 141, "") + " Edg/141.0.0.0",
     _CHROME.format("Macintosh; Intel Mac OS X 10_15_7", 142, ""),
     _CHROME.format("Linux; Android 10; K", 142, " Mobile"),
     _CHROME.format("Linux; Android 7.0; CUBOT_X18", 98, " Mobile"),
-    (
-        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 "
-        "(KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
-    ),
-    (
-        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 "
-        "(KHTML, like Gecko) Version/18.5 Safari/605.1.15"
-    ),
+    _SAFARI.format("iPhone; CPU iPhone OS 18_5 like Mac OS X", " Mobile/15E148", "604.1"),
+    _SAFARI.format("Macintosh; Intel Mac OS X 10_15_7", "", "605.1.15"),
     "Mozilla/5.0 (Windows NT 6.1; Win64; x64; rv:115.0) Gecko/20100101 Firefox/115.0",
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 )
@@ -178,7 +175,7 @@ class _Mail:
         """Make a hit so many seconds after the sending."""
         at = self._sent + int(after * 1000)
         number = link or self._dice.randint(1, _LINKS)
-        hit = make_hit(
+        return make_hit(
             id=make_event_id(at, self._dice.randbytes(10)),
             at=at,
             kind=kind,
@@ -189,10 +186,6 @@ class _Mail:
             agent=agent,
             address=address,
         )
-        if kind == "open":
-            for name in ("target", "link_number", "link_part"):
-                del hit[name]
-        return hit
 
 
 def _address(dice: random.Random) -> str:

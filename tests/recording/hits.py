@@ -12,7 +12,7 @@ AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 def make_hit(**members: Any) -> dict[str, Any]:
     """A person's click, a minute after the injection."""
     at = members.get("at", 1_712_345_678_901)
-    return {
+    hit = {
         "id": make_event_id(at, os.urandom(10)),
         "at": at,
         "kind": "click",
@@ -30,6 +30,10 @@ def make_hit(**members: Any) -> dict[str, Any]:
         "agent": AGENT,
         **members,
     }
+    if "open" in hit["kind"]:
+        for name in ("target", "link_number", "link_part"):
+            hit.pop(name, None)
+    return hit
 
 
 def make_hit_line(**members: Any) -> bytes:

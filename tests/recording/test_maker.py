@@ -142,7 +142,7 @@ def test_a_burst_reclassifies_what_came_before_its_verdict(recorded: Record) -> 
 
 
 def test_a_burst_over_a_restart_reclassifies_once(recorded: Record) -> None:
-    events: list[dict[str, Any]] = []
+    events: list[Fields] = []
     for each in range(1, 6):
         events = recorded(make_hit_line(at=AT + 100 * each, link_number=each))
     later = [own(each)["reclassifies"] for each in events if each["type"] == "reclassified"]
@@ -181,14 +181,13 @@ def test_a_scanner_before_the_delivery_is_found_when_the_delivery_is_known(
 def test_an_unsubscription_is_a_click_as_well_if_that_is_wanted() -> None:
     maker, _ = make_event_maker(ClassificationSettings(), also_click=True)
     hit = make_hit(kind="link_unsubscribe")
-    (own_id, own_line), (click_id, click_line) = maker.make(b"", hit)
-    lines = (own_line, click_line)
-    types = [next(iter(json.loads(each)["msys"].values()))["type"] for each in lines]
+    made = list(maker.make(b"", hit))
+    types = [next(iter(json.loads(line)["msys"].values()))["type"] for _, line in made]
     assert types == ["link_unsubscribe", "click"]
-    assert own_id == hit["id"] != click_id
+    assert made[0][0] == hit["id"] != made[1][0]
     # The same id whenever it is made.
     again, _ = make_event_maker(ClassificationSettings(), also_click=True)
-    assert [event_id for event_id, _ in again.make(b"", hit)] == [own_id, click_id]
+    assert [event_id for event_id, _ in again.make(b"", hit)] == [event_id for event_id, _ in made]
 
 
 def test_a_persons_click_without_an_open_infers_one(recorded: Record) -> None:
@@ -309,7 +308,8 @@ def test_without_a_store_the_first_of_an_older_message_is_not_known() -> None:
 
 
 def test_memory_of_what_came_first_is_bounded_and_honest() -> None:
-    first_seen, first = FirstSeen(10), {}
+    first_seen = FirstSeen(10)
+    first: dict[str, bool] = {}
     for number in itertools.chain(range(100), range(95, 100)):
         at = AT + number * 1_000
         first = first_seen.note(f"{number}", EventType.OPEN, None, at, AT // 1000 - 10)

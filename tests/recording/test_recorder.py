@@ -328,8 +328,9 @@ def test_a_head_is_no_event(tmp_path: Path) -> None:
 
 def test_an_event_of_the_proxy_is_passed_on_as_it_is(tmp_path: Path) -> None:
     event_id = make_hit()["id"]
-    line = b'{"msys":{"message_event":{"type":"injection","event_id":"%s","x":1.50}}}' % (
-        event_id.encode()
+    line = (
+        b'{"msys":{"message_event":{"type":"injection","event_id":"%s","cust_x":"\\u00e9"}}}'
+        % (event_id.encode())
     )
     write_hits(tmp_path, [line])
     sink = ListSink()

@@ -192,7 +192,8 @@ class EventMaker:
             self._windows.attach(message_id, line)
         elif privacy != "aggregate":
             machine = verdict.reader_class.value in _MACHINES
-            followed = link if is_click(kind.value) else None
+            is_wish = request is not None and "confirmed" in request
+            followed = link if is_click(kind.value) and not is_wish else None
             self._windows.remember(message_id, at, followed, line, is_machine=machine)
         return line
 

@@ -125,6 +125,17 @@ def test_without_agent_and_address_nobody_knows() -> None:
     assert Classifier().classify(hit).reader_class is ReaderClass.PREFETCH
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"kind": "list_unsubscribe", "agent": "Go-http-client/2.0"},
+        {"kind": "link_unsubscribe", "agent": "curl/8", "request": {"confirmed": True}},
+    ],
+)
+def test_a_button_that_was_pressed_is_a_persons_wish(members: dict[str, Any]) -> None:
+    assert judge(**members) == Verdict(ReaderClass.HUMAN)
+
+
 def test_a_rule_that_is_off_is_not_used() -> None:
     classifier = Classifier(ClassificationSettings(off=(Rule.OLD_BROWSER,)))
     assert classifier.classify(make_hit(agent=CHROME.format(57))) == Verdict(ReaderClass.HUMAN)

@@ -46,7 +46,7 @@ FORM: Final = Form(
     ),
     statements=(
         """CREATE TABLE events (
-            sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+            sequence INTEGER PRIMARY KEY,
             block INTEGER NOT NULL,
             event_id BLOB NOT NULL,
             at INTEGER NOT NULL,
@@ -66,6 +66,10 @@ FORM: Final = Form(
         "CREATE INDEX events_recipient ON events (block, rcpt_to)",
         "CREATE INDEX events_campaign ON events (block, campaign_id)",
         "CREATE INDEX events_message ON events (message_key, action, reader)",
+        # The highest sequence so far, whatever was deleted. AUTOINCREMENT would note it for each
+        # row, which takes as long as an index.
+        "CREATE TABLE progress (last_sequence INTEGER NOT NULL)",
+        "INSERT INTO progress VALUES (0)",
         """CREATE TABLE counts (
             campaign_id TEXT NOT NULL,
             hour INTEGER NOT NULL,

@@ -73,8 +73,7 @@ class Store:
 
     def last_sequence(self) -> int:
         """Return the number of the newest event ever stored; 0 without one."""
-        found = self.select("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
-        return int(found[0][0]) if found else 0
+        return int(self.select("SELECT last_sequence FROM progress")[0][0])
 
     def pages(self, wanted: Filter) -> Iterator[list[tuple[int, bytes]]]:
         """Return events as sequence and JSON, in the order they came, some at a time.

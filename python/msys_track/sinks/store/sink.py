@@ -36,6 +36,10 @@ _INSERT: Final = (
     "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (event_id) DO NOTHING"
 )
+_NOTE_PROGRESS: Final = (
+    "UPDATE progress SET last_sequence ="
+    " max(last_sequence, (SELECT coalesce(max(sequence), 0) FROM events))"
+)
 
 
 class SqliteSink:
@@ -244,6 +248,7 @@ def insert(connection: sqlite3.Connection, lines: Iterable[bytes], now: int) -> 
     """
     first = find_last_sequence(connection) + 1
     added = connection.executemany(_INSERT, make_rows(lines, first, now)).rowcount
+    connection.execute(_NOTE_PROGRESS)
     count_new(connection, first)
     return added
 
@@ -254,8 +259,8 @@ def find_last_sequence(connection: sqlite3.Connection) -> int:
     Raises:
         sqlite3.Error: the store can't be read.
     """
-    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-    return int(found[0]) if found else 0
+    (last,) = connection.execute("SELECT last_sequence FROM progress").fetchone()
+    return int(last)
 
 
 def remove_step(connection: sqlite3.Connection, before: int) -> int:

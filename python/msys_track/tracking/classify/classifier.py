@@ -61,6 +61,9 @@ class Classifier:
         if name is None and address is None:
             # Left out on the sender's wish: nobody knows, and messages can't be told apart.
             return self._decide(found, is_open=False) if found else _UNKNOWN
+        if hit["kind"] == "list_unsubscribe" or (request and request.get("confirmed")):
+            # A button was pressed: a person's wish, even where a mail service carries it out.
+            return _HUMAN
         is_open = hit["kind"] in _OPENS
         agent = self.agents(name or "")
         place = self.places(address) if self.knows_places and address is not None else _NOWHERE

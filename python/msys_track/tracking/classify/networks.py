@@ -202,7 +202,7 @@ def _open_database(path: Path) -> Any:
         maxminddb = import_module("maxminddb")
     except ImportError as error:
         raise SettingsError(
-            f"{path}: reading it takes a package: pip install 'msys-track[geo]'"
+            f"{path}: reading it takes a package: pip install 'maxminddb>=3.0'"
         ) from error
     try:
         return maxminddb.open_database(path)

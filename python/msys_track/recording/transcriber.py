@@ -168,7 +168,9 @@ class Transcriber:
                 self._set_aside(line, error)
                 continue
             for event_id, event in made:
-                if event_id not in self._known:
+                if event_id in self._known:
+                    self._known.discard(event_id)
+                else:
                     lines.append(event)
         return lines
 
@@ -210,7 +212,9 @@ class Transcriber:
         now = time.monotonic()
         if now - self._saved_at < _SAVE_SECONDS:
             return
-        state = State(self._writer.next_sequence, dict(self._hits.positions))
+        # Until all is read again, events behind the old sequence may be those of hits to come.
+        sequence = self._saved.sequence if self._known else self._writer.next_sequence
+        state = State(sequence, dict(self._hits.positions))
         if state != self._saved:
             self._state_file.save(state)
             self._saved = state

@@ -51,6 +51,7 @@ help:
 	@echo '  make bench    speed against peers, in one run; fails under the bars (BENCH_ARGS=…)'
 	@echo '  make bench-smtp  the proxy beside haproxy as a TCP hop; fails under the bars (BENCH_ARGS=…)'
 	@echo '  make bench-streams  events to Kafka and RabbitMQ, and trackers to stores over Kafka (BENCH_ARGS=…)'
+	@echo '  make bench-http  the tracker beside nginx; fails under the bars (BENCH_ARGS=…)'
 	@echo '  make soak     faults under load, with an account of every mail (SOAK_ARGS=…)'
 	@echo '  make corpus   fidelity over ../shared/corpus, judged by readers of other hands'
 	@echo '  make build    the compiled core and the command, in .venv'
@@ -173,6 +174,11 @@ bench-streams: $(STAMPS)/core $(STAMPS)/bench
 	@scripts/kafka-jars || true
 	$(say) 'bench-streams: the sink beside a bare producer; a layout of trackers, a topic and stores'
 	@$(BIN)/python -m benches.streams $(BENCH_ARGS)
+
+bench-http: $(STAMPS)/core $(STAMPS)/bench
+	@scripts/mail-tools wrk nginx-light || true
+	$(say) 'bench-http: the tracker beside nginx, with real tokens; the bars are asserted'
+	@$(BIN)/python -m benches.http $(BENCH_ARGS)
 
 soak: $(STAMPS)/core $(STAMPS)/dev
 	$(say) 'soak: everything fails at random instants under load; every mail is accounted for'

@@ -12,7 +12,7 @@ import pytest
 RUST = Path(__file__).resolve().parents[1] / "rust"
 LAYERS = (
     {"python", "fuzzing"},
-    {"recipe", "stream"},
+    {"recipe", "stream", "http"},
     {"tracked", "log"},
     {"plan", "token"},
     {"html", "mime", "text", "smtp", "toml", "pcre"},

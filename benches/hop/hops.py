@@ -23,7 +23,7 @@ TRACKING = "msys-track"
 PASSING = "msys-track, tracking off"
 STOCK = "aiosmtpd + aiosmtplib"
 
-_COMMAND = Path(sysconfig.get_path("scripts")) / "msys-track"
+COMMAND = Path(sysconfig.get_path("scripts")) / "msys-track"
 _PATIENCE_SECONDS = 20
 _COUNTED = re.compile(rb"mesg=(\d+)")
 _COUNT_BYTES = 256
@@ -108,7 +108,7 @@ class Bench:
         self.programs = programs
         self._folder = folder
         self._stack = ExitStack()
-        self._run(str(_COMMAND), "keys", "new", str(folder / "keys.toml"))
+        self._run(str(COMMAND), "keys", "new", str(folder / "keys.toml"))
 
     def __enter__(self) -> Self:
         return self
@@ -148,7 +148,7 @@ class Bench:
             upstream=upstream,
         )
         file.write_text("\n".join([text, *settings, ""]), encoding="utf-8")
-        command = (*prefix, str(_COMMAND), "proxy", "--config", str(file))
+        command = (*prefix, str(COMMAND), "proxy", "--config", str(file))
         pid = self._start(name, command, port=port)
         return Hop(name=name, port=port, pid=pid)
 

@@ -1,20 +1,19 @@
 """The servers side by side: how each is started, watched, and asked what it has done."""
 
 import json
+import sqlite3
+import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from benches.hop.hops import free_port, is_listening, running
+from benches.hop.hops import COMMAND, free_port, is_listening, running
 from tests import process_tree
 from tests.mail_tools import Tool
-
-if TYPE_CHECKING:
-    import subprocess
 
 NGINX = "nginx, return 302"
 
@@ -36,6 +35,16 @@ http {{
         return 302 https://shop.example.com/products/123?utm_source=mail&utm_campaign=spring;
     }}
 }}
+"""
+# All clients are one address here.
+_SETTINGS = """\
+keys = "keys.toml"
+[tracker]
+listen = "127.0.0.1:{port}"
+store = "events.sqlite"
+max_connections_per_address = 4096
+[events]
+max_queued = 2000000
 """
 
 
@@ -64,6 +73,18 @@ class Server:
         """Lines in its logs of hits."""
         segments = (self.folder / "hits").glob("*/*.ndjson")
         return sum(file.read_bytes().count(b"\n") for file in segments)
+
+    def log(self) -> str:
+        """What its processes wrote to standard error."""
+        return "\n".join(file.read_text("utf-8") for file in self.folder.glob("*.err"))
+
+    def stored_clicks(self) -> int:
+        """How many different clicks are in its store by now."""
+        with closing(sqlite3.connect(self.folder / "events.sqlite")) as store:
+            count: int = store.execute(
+                "SELECT count(DISTINCT event_id) FROM events WHERE type = 'click'"
+            ).fetchone()[0]
+        return count
 
 
 class Bench:
@@ -98,10 +119,7 @@ class Bench:
 
     def start_tracker(self, name: str, form: str, *, workers: int = 1) -> Server:
         port = free_port()
-        folder = self._folder / name.replace(" ", "-").replace(",", "")
-        folder.mkdir()
-        (folder / "keys.toml").write_bytes((self._folder / "keys.toml").read_bytes())
-        (folder / "keys.toml").chmod(0o600)
+        folder = self._make_folder(name)
         command = (sys.executable, "-m", "benches.http.tracker", str(folder), str(port), form)
         processes = [
             self._stack.enter_context(running(command, folder / f"worker{number}"))
@@ -111,12 +129,31 @@ class Bench:
         server = Server(name=name, port=port, pids=pids, folder=folder)
         return self._await(server, *processes)
 
+    def start_command(self, name: str) -> Server:
+        """Start the product: a supervisor, a worker, and a recorder that fills the store."""
+        port = free_port()
+        folder = self._make_folder(name)
+        file = folder / "msys-track.toml"
+        file.write_text(_SETTINGS.format(port=port), encoding="ascii")
+        command = (str(COMMAND), "tracker", "--config", str(file))
+        process = self._stack.enter_context(running(command, folder / "log"))
+        return self._await(
+            Server(name=name, port=port, pids=(process.pid,), folder=folder), process
+        )
+
+    def _make_folder(self, name: str) -> Path:
+        folder = self._folder / name.replace(" ", "-").replace(",", "")
+        folder.mkdir()
+        (folder / "keys.toml").write_bytes((self._folder / "keys.toml").read_bytes())
+        (folder / "keys.toml").chmod(0o600)
+        return folder
+
     @staticmethod
-    def _await(server: Server, *processes: "subprocess.Popen[bytes]") -> Server:
+    def _await(server: Server, *processes: subprocess.Popen[bytes]) -> Server:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         time.sleep(0.5 * (len(processes) - 1))  # one that listens does not say that all do
         while not is_listening(server.port):
-            assert all(process.poll() is None for process in processes), server.name
+            assert all(process.poll() is None for process in processes), server.log()
             assert time.monotonic() < deadline, f"{server.name} does not listen"
             time.sleep(0.02)
         return server

@@ -158,6 +158,7 @@ class KeyRing:
 
 @final
 class ClickPath:
+    # targets, recipients: one a line. hashes: 32 bytes each. They are read without the GIL.
     # limits: the longest target, all header fields, how many of them, requests of one read.
     def __new__(
         cls,
@@ -171,9 +172,9 @@ class ClickPath:
         pixel_body: bytes,
         trusted: Sequence[str],
         limits: tuple[int, int, int, int],
-        targets: set[str],
-        recipients: set[str],
-        hashes: set[bytes],
+        targets: str,
+        recipients: str,
+        hashes: bytes,
     ) -> Self: ...
     # The answer to a read and whether the connection ends with it; None: others answer.
     def answer(self, read: bytes, peer: str | None, at: int, /) -> tuple[bytes, bool] | None: ...

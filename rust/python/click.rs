@@ -2,7 +2,7 @@
 //!
 //! The GIL is kept: a read is answered in less time than handing it over takes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -31,6 +31,7 @@ impl ClickPath {
         limits, targets, recipients, hashes
     ))]
     fn new(
+        py: Python<'_>,
         hits: &Bound<'_, super::log::HitLog>,
         keys: &Bound<'_, KeyRing>,
         keys_by_host: HashMap<String, Py<KeyRing>>,
@@ -40,9 +41,9 @@ impl ClickPath {
         pixel_body: Vec<u8>,
         trusted: Vec<String>,
         limits: (usize, usize, usize, usize),
-        targets: HashSet<String>,
-        recipients: HashSet<String>,
-        hashes: HashSet<[u8; 32]>,
+        targets: &str,
+        recipients: &str,
+        hashes: &[u8],
     ) -> PyResult<Self> {
         let by_host =
             keys_by_host.into_iter().map(|(host, keys)| (host, Arc::clone(&keys.get().0)));
@@ -52,7 +53,12 @@ impl ClickPath {
         let limits = Limits { max_target_bytes, max_header_bytes, max_headers, max_requests };
         let trusted: Result<_, _> = trusted.iter().map(|network| network.parse()).collect();
         let trusted = trusted.map_err(|error: http::NotANetwork| value_error(error))?;
-        let exceptions = Exceptions { targets, recipients, hashes };
+        // A list may have a million entries.
+        let exceptions = py.detach(|| Exceptions {
+            targets: targets.lines().map(str::to_owned).collect(),
+            recipients: recipients.lines().map(str::to_owned).collect(),
+            hashes: hashes.as_chunks::<32>().0.iter().copied().collect(),
+        });
         let core = http::ClickPath::new(rings, replies, limits, trusted, exceptions);
         Ok(Self { core, hits: Arc::clone(&hits.get().0) })
     }

@@ -51,8 +51,9 @@ impl Cipher {
         body: &mut [u8],
         tag: &Tag,
     ) -> Result<(), Forged> {
-        let mut key_stream = Vec::new();
-        push_counters(tag, body.len().div_ceil(BLOCK), &mut key_stream);
+        let blocks = body.len().div_ceil(BLOCK);
+        let mut key_stream = Vec::with_capacity(blocks);
+        push_counters(tag, blocks, &mut key_stream);
         self.encryption.encrypt_blocks(&mut key_stream);
         for (byte, key) in body.iter_mut().zip(Array::slice_as_flattened(&key_stream)) {
             *byte ^= key;

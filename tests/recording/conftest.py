@@ -54,7 +54,7 @@ def record(
         await run_recorder(
             folder,
             sinks,
-            events=EventsSettings(),
+            events=EventsSettings(close_timeout_seconds=60),  # a loaded machine takes long
             classification=ClassificationSettings(**settings),
             also_click=also_click,
             counters=counters or Counters(),

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from tests.tracking.conftest import EXPIRES_AT, INJECTED_AT, TARGET
 
-from msys_track._core import ClickPath
 from msys_track.eventlog.hits import HitLog, PlainHitLog, open_hit_log
 from msys_track.eventlog.reader import LogReader
 from msys_track.eventlog.settings import EventsSettings
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.metrics import TRACKER_COUNTERS, Counters
 from msys_track.tracking.access_log import AccessLog
+from msys_track.tracking.click_path import ClickPath
 from msys_track.tracking.connection import ReaderConnection, Service
 from msys_track.tracking.crowd import Crowd
 from msys_track.tracking.hosts import Hosts

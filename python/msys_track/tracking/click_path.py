@@ -5,6 +5,7 @@ plain (`rust/http/`) goes through `request.py` and `routes.py`, where all rules 
 """
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from msys_track.eventlog.hits import HitLog
 from msys_track.keys.ring import KeyRing
@@ -13,12 +14,29 @@ from msys_track.tracking.settings import TrackerSettings
 from msys_track.tracking.withdrawal import Withdrawal
 
 try:
-    from msys_track._core import ClickPath
+    from msys_track._core import ClickPath as _CoreClickPath
     from msys_track._core import HitLog as _CoreHitLog
 except ModuleNotFoundError:  # a package without the compiled core
-    ClickPath = None  # type: ignore[assignment, misc]
+    _CoreClickPath = None  # type: ignore[assignment, misc]
 
-__all__ = ["ClickPath", "make_click_path"]
+
+class ClickPath(Protocol):
+    """Answers reads of whole, plain GETs."""
+
+    def answer(self, read: bytes, peer: str | None, at: int, /) -> tuple[bytes, bool] | None:
+        """Answer a read, and record its hits; None leaves it to others, with nothing done.
+
+        Args:
+            read: Bytes that begin with a request.
+            peer: The client's address, as events have it.
+            at: Unix time in milliseconds.
+
+        Returns:
+            What is to be written, and whether the connection ends with it.
+        """
+
+    def take_counts(self) -> tuple[int, int]:
+        """Return how many clicks and opens it has answered since the last call."""
 
 
 def make_click_path(  # noqa: PLR0913 - what answers depend on
@@ -34,6 +52,7 @@ def make_click_path(  # noqa: PLR0913 - what answers depend on
     """Make the core's part of a tracker; None where all has to be answered in Python.
 
     It keeps what it is given as it is now: once keys or files have changed, another one is made.
+    May be called from any thread; that of the event loop is not held up by long lists then.
 
     Args:
         settings: The limits, and which proxies are trusted.
@@ -44,9 +63,9 @@ def make_click_path(  # noqa: PLR0913 - what answers depend on
         overrides: Links to these old targets are left to Python.
         withdrawal: Links of these recipients are, too.
     """
-    if ClickPath is None or not isinstance(hits, _CoreHitLog):
+    if _CoreClickPath is None or not isinstance(hits, _CoreHitLog):
         return None
-    return ClickPath(
+    return _CoreClickPath(
         hits,
         keys=keys.core,
         keys_by_host={host: each.core for host, each in keys_by_host.items()},
@@ -61,7 +80,7 @@ def make_click_path(  # noqa: PLR0913 - what answers depend on
             settings.max_headers,
             settings.max_pipelined_requests,
         ),
-        targets=set(overrides),
-        recipients=set(withdrawal.addresses),
-        hashes=set(map(bytes.fromhex, withdrawal.hashes)),
+        targets="\n".join(overrides),
+        recipients="\n".join(withdrawal.addresses),
+        hashes=bytes.fromhex("".join(withdrawal.hashes)),
     )

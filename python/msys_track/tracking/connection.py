@@ -85,12 +85,27 @@ class Service:
 
     def renew(self, keys: KeyRing, keys_by_host: Mapping[str, KeyRing]) -> None:
         """Answer from now on with these keys, and with what the routes have of files now."""
+        self.switch(keys, keys_by_host, self.make_click_path(keys, keys_by_host))
+
+    def switch(
+        self,
+        keys: KeyRing,
+        keys_by_host: Mapping[str, KeyRing],
+        click_path: ClickPath | None,
+    ) -> None:
+        """Do the same with a click path that was made of them."""
         self._count_plain()
         self.routes.use(keys)
         self.routes_by_host = {
             host: self.routes.with_keys(each) for host, each in keys_by_host.items()
         }
-        self.click_path = make_click_path(
+        self.click_path = click_path
+
+    def make_click_path(
+        self, keys: KeyRing, keys_by_host: Mapping[str, KeyRing]
+    ) -> ClickPath | None:
+        """Make the core's part, from any thread."""
+        return make_click_path(
             self.settings,
             self.replies,
             self.hits,

@@ -95,7 +95,10 @@ class Tracker:
         if self._certificate is not None:
             self._certificate.look()
         if len(self._files) > 0 and await asyncio.to_thread(self._files.look):
-            self._service.renew(self._keys, self._keys_by_host)
+            keys, keys_by_host = self._keys, self._keys_by_host
+            path = await asyncio.to_thread(self._service.make_click_path, keys, keys_by_host)
+            if keys is self._keys:  # else `use` has made another one, of the same files
+                self._service.switch(keys, keys_by_host, path)
 
     def retire(self) -> None:
         """Take no new clients: others do; those that are there have one more answer."""

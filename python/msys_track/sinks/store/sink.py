@@ -178,7 +178,6 @@ class SqliteSink:
                 raise
         if self._file != identify_file(self._path):
             raise SinkError(f"{self._path}: was moved away while events were written to it")
-
         self._start_checkpoint()
 
     def _start_checkpoint(self) -> None:

@@ -39,7 +39,7 @@ installed = $(PIP) install --require-hashes $(1) || { printf '%s\n' \
 	'  hint: pip needs a package index that it can reach; its settings: $(BIN)/python -m pip config list' >&2; \
 	exit 1; }
 
-.PHONY: help demo test bench bench-smtp soak corpus build lint types fmt clean lock pages coverage audit \
+.PHONY: help demo test bench bench-smtp bench-streams soak corpus build lint types fmt clean lock pages coverage audit \
 	prerequisites lint-prerequisites lint-rust lint-python lint-words test-rust test-python \
 	coverage-rust coverage-python audit-rust audit-python
 
@@ -50,6 +50,7 @@ help:
 	@echo '  make test     every check: lint, types, Rust tests, Python tests'
 	@echo '  make bench    speed against peers, in one run; fails under the bars (BENCH_ARGS=…)'
 	@echo '  make bench-smtp  the proxy beside haproxy as a TCP hop; fails under the bars (BENCH_ARGS=…)'
+	@echo '  make bench-streams  events to Kafka and RabbitMQ, and trackers to stores over Kafka (BENCH_ARGS=…)'
 	@echo '  make soak     faults under load, with an account of every mail (SOAK_ARGS=…)'
 	@echo '  make corpus   fidelity over ../shared/corpus, judged by readers of other hands'
 	@echo '  make build    the compiled core and the command, in .venv'
@@ -168,6 +169,11 @@ bench-smtp: $(STAMPS)/core $(STAMPS)/bench
 	$(say) 'bench-smtp: the proxy beside a bare TCP hop; the bars are asserted'
 	@$(BIN)/python -m benches.hop $(BENCH_ARGS)
 
+bench-streams: $(STAMPS)/core $(STAMPS)/bench
+	@scripts/kafka-jars || true
+	$(say) 'bench-streams: the sink beside a bare producer; a layout of trackers, a topic and stores'
+	@$(BIN)/python -m benches.streams $(BENCH_ARGS)
+
 soak: $(STAMPS)/core $(STAMPS)/dev
 	$(say) 'soak: everything fails at random instants under load; every mail is accounted for'
 	@$(BIN)/python -m tests.faults.soak $(SOAK_ARGS)
@@ -243,6 +249,6 @@ lock:
 	@PATH="$(BIN):$$PATH"; \
 	$(LOCK) $(UPGRADE) pyproject.toml --group dev --group bench -o requirements/bench.txt && \
 	$(LOCK) -c requirements/bench.txt pyproject.toml --group dev -o requirements/dev.txt && \
-	$(LOCK) -c requirements/bench.txt pyproject.toml --extra lua --extra reference --extra webhook -o requirements/runtime.txt && \
+	$(LOCK) -c requirements/bench.txt pyproject.toml --extra lua --extra reference --extra geo --extra webhook --extra kafka --extra rabbitmq -o requirements/runtime.txt && \
 	$(LOCK) -c requirements/bench.txt requirements/build.in -o requirements/build.txt && \
 	$(LOCK) -c requirements/bench.txt --group audit -o requirements/audit.txt

@@ -134,6 +134,7 @@ def _cpu() -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bars", action="store_true", help="fail where a bar is missed")
+    parser.addoption("--events", type=int, default=300_000, help="how large a large store is")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -143,6 +144,12 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def report(request: pytest.FixtureRequest) -> Report:
     return request.config.stash[REPORT]
+
+
+@pytest.fixture(scope="session")
+def events(request: pytest.FixtureRequest) -> int:
+    """How many events a large store has."""
+    return int(request.config.getoption("--events"))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use msys_track::token::{
-    EncodedEngagement, EncodedLink, Engagement, KeyRing, Kind, LinkClaims, RecipientType,
+    EncodedEngagement, EncodedLink, Engagement, KeyRing, Kind, LinkClaims, Privacy, RecipientType,
 };
 
 const LINKS: usize = 26;
@@ -49,6 +49,7 @@ fn engagement() -> Engagement {
         initial_pixel: false,
         amp_enabled: false,
         transactional: false,
+        privacy: Privacy::Full,
     }
 }
 

@@ -13,7 +13,9 @@ pub mod edit;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod html;
+pub mod http;
 pub mod link;
+pub mod log;
 pub mod mime;
 pub mod names;
 pub mod pcre;

@@ -13,7 +13,7 @@ RUST = Path(__file__).resolve().parents[1] / "rust"
 LAYERS = (
     {"python", "fuzzing"},
     {"recipe", "stream"},
-    {"tracked"},
+    {"tracked", "log"},
     {"plan", "token"},
     {"html", "mime", "text", "smtp", "toml", "pcre"},
     {"link"},

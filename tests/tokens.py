@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from hypothesis import strategies as st
 
-from msys_track.events import EventType
+from msys_track.keys.plain.values import KINDS
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 
 _FLAGS = ("open_tracking", "click_tracking", "initial_pixel", "amp_enabled", "transactional")
@@ -132,7 +132,7 @@ def claims(draw: st.DrawFn) -> Claims:
     )
     number, part = draw(st.just((None, None)) | st.tuples(_POSITIVE_32, _PARTS))
     return Claims(
-        kind=draw(st.sampled_from([each.value for each in EventType])),
+        kind=draw(st.sampled_from([*KINDS])),
         engagement=engagement,
         target=draw(st.none() | _TEXTS),
         link_name=draw(st.none() | _TEXTS),

@@ -181,10 +181,10 @@ class Bench:
         environment: Mapping[str, str] = os.environ,
     ) -> int:
         process = self._stack.enter_context(
-            _running(command, self._folder / name, environment=environment)
+            running(command, self._folder / name, environment=environment)
         )
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not _is_listening(port):
+        while not is_listening(port):
             assert process.poll() is None, self._log(name)
             assert time.monotonic() < deadline, f"{name} does not listen: {self._log(name)}"
             time.sleep(0.02)
@@ -205,7 +205,8 @@ def free_port() -> int:
         return port
 
 
-def _is_listening(port: int) -> bool:
+def is_listening(port: int) -> bool:
+    """Whether something answers on a port of loopback."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:
@@ -214,8 +215,8 @@ def _is_listening(port: int) -> bool:
 
 
 @contextmanager
-def _running(
-    command: Sequence[str], base: Path, *, environment: Mapping[str, str]
+def running(
+    command: Sequence[str], base: Path, *, environment: Mapping[str, str] = os.environ
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command until the block ends; what it writes goes to `base`.out and `base`.err."""
     with (

@@ -1,7 +1,8 @@
 # The compiled core, as Python sees it: conversions only, no logic (`rust/python/`).
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias, final
+from pathlib import Path
+from typing import Any, Literal, Self, TypeAlias, final
 
 from msys_track.keys.ring import KeyRing as _KeyRing
 from msys_track.rewriting.engine import HeaderField, LeftAlone, Plan
@@ -11,7 +12,10 @@ __all__ = [
     "REASONS",
     "BareNewlineError",
     "Claims",
+    "ClickPath",
     "Engagement",
+    "HitLog",
+    "HitLogLockedError",
     "HtmlStream",
     "KeyRing",
     "Pattern",
@@ -47,6 +51,9 @@ _LinkPart: TypeAlias = Literal["html", "text", "amp"]
 REASONS: Mapping[str, str]
 
 class TokenError(Exception): ...
+
+# Other processes write all hit logs that there may be.
+class HitLogLockedError(OSError): ...
 
 # args: (offset of the bare CR or LF in the wire bytes,)
 class BareNewlineError(Exception): ...
@@ -148,6 +155,51 @@ class KeyRing:
     def __new__(cls, keys: Sequence[tuple[int, bytes]], /) -> KeyRing: ...
     def seal(self, claims: Claims, /) -> str: ...
     def open(self, path: str, /) -> Claims: ...
+
+@final
+class ClickPath:
+    # limits: the longest target, all header fields, how many of them, requests of one read.
+    def __new__(
+        cls,
+        hits: HitLog,
+        *,
+        keys: KeyRing,
+        keys_by_host: Mapping[str, KeyRing],
+        redirect_start: bytes,
+        redirect_end: bytes,
+        pixel_head: bytes,
+        pixel_body: bytes,
+        trusted: Sequence[str],
+        limits: tuple[int, int, int, int],
+        targets: set[str],
+        recipients: set[str],
+        hashes: set[bytes],
+    ) -> Self: ...
+    # The answer to a read and whether the connection ends with it; None: others answer.
+    def answer(self, read: bytes, peer: str | None, at: int, /) -> tuple[bytes, bool] | None: ...
+    # Clicks and opens since the last call.
+    def take_counts(self) -> tuple[int, int]: ...
+
+@final
+class HitLog:
+    # Raises HitLogLockedError; OSError: the folder can't be used.
+    def __new__(
+        cls, logs: Path, *, max_queued: int, batch_seconds: float, segment_bytes: int
+    ) -> HitLog: ...
+    def put_hit(
+        self,
+        claims: Claims,
+        at: int,
+        address: str | None = None,
+        agent: str | None = None,
+        language: str | None = None,
+        request: str | None = None,
+    ) -> bool: ...
+    # Raises ValueError: an empty line, or several.
+    def put_line(self, line: bytes, /) -> bool: ...
+    def flush(self, timeout_seconds: float) -> bool: ...
+    def close(self, timeout_seconds: float) -> int: ...
+    def figures(self) -> dict[str, Any]: ...
 
 @final
 class Pattern:

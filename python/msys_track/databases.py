@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from msys_track.errors import TrackingError
+from msys_track.errors import TrackingError, describe_os_error
 
 # Such a file says who reads which mail, or holds it: only its owner may read it.
 _FILE_MODE = 0o600
@@ -36,6 +36,8 @@ class Form:
     maker: str
     """Who makes it, and when."""
     error: type[TrackingError]
+    earlier: str = ""
+    """What to do with a file of an earlier version; empty: what one does with a later one."""
     errors: Mapping[int, type[TrackingError]] = field(default_factory=dict)
     """Errors in place of `error`, by the primary code of SQLite's."""
 
@@ -113,14 +115,19 @@ def explain_errors(path: Path, form: Form) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         code = primary_code(error)
-        if not path.parent.is_dir():
-            missing = f"the folder {path.parent} does not exist"
-            advice = f"{missing}; make it, or give the {form.name} another place"
-        elif path.is_dir():
-            advice = f"is a folder; give the {form.name} a file name"
-        else:
-            advice = form.advise(code) or f"{error}; can this user write the file and its folder?"
+        try:
+            advice = _advise_on_place(path, form) or form.advise(code)
+        except OSError as denied:  # it can't even be looked at
+            advice = describe_os_error(denied)
+        advice = advice or f"{error}; can this user write the file and its folder?"
         raise form.errors.get(code, form.error)(f"{path}: {advice}") from error
+
+
+def _advise_on_place(path: Path, form: Form) -> str:
+    if not path.parent.is_dir():
+        missing = f"the folder {path.parent} does not exist"
+        return f"{missing}; make it, or give the {form.name} another place"
+    return f"is a folder; give the {form.name} a file name" if path.is_dir() else ""
 
 
 def primary_code(error: sqlite3.Error | OSError) -> int:
@@ -180,9 +187,11 @@ def _check_is_ours(connection: sqlite3.Connection, path: Path, form: Form) -> No
         raise form.error(f"{path}: another program's database; {place}")
     version = _read_pragma(connection, "user_version")
     if version != form.version:
+        advice = f"use the release that wrote it, or {place}"
+        if version < form.version:
+            advice = form.earlier or advice
         raise form.error(
-            f"{path}: schema version {version}, this msys-track knows {form.version}; "
-            f"use the release that wrote it, or {place}"
+            f"{path}: schema version {version}, this msys-track knows {form.version}; {advice}"
         )
 
 

@@ -1,7 +1,7 @@
 """Events: what readers did, in the form of SparkPost's webhooks.
 
 The tracker writes an event once; sinks and reports read it many times. The fields and their types
-are SparkPost's, but for those in the object `msys_track` (`docs/events.md`). Nothing here knows
+are SparkPost's, but for those in the object `x_msys_track` (`docs/events.md`). Nothing here knows
 HTTP or files.
 """
 
@@ -9,11 +9,18 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
+from hashlib import blake2b
+from ipaddress import ip_address as read_address
+from ipaddress import ip_network
 from math import isfinite
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, NamedTuple, Self
+
+import orjson
 
 from msys_track.keys.ring import Claims
 
@@ -33,8 +40,14 @@ _UNNAMED = "Raw URL"
 _PREFETCHER = "Mozilla/5.0"
 _PROXY = re.compile(r"GoogleImageProxy|YahooMailProxy")
 
-_OWN_OBJECT: Final = "msys_track"
+OWN_OBJECT: Final = "x_msys_track"
 _PARTS: Final = ("html", "text", "amp")
+_TIME_DIGITS: Final = 12
+_KEPT_BITS: Final = {4: 24, 6: 48}
+
+# A number that may not fit into 64 bits.
+_LARGE: Final = re.compile("[0-9]{19}")
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class EventType(StrEnum):
@@ -48,13 +61,65 @@ class EventType(StrEnum):
     AMP_CLICK = "amp_click"
     LIST_UNSUBSCRIBE = "list_unsubscribe"
     LINK_UNSUBSCRIBE = "link_unsubscribe"
+    # Ours: a later verdict on an event, which itself stays as it is.
+    RECLASSIFIED = "reclassified"
 
     @property
     def envelope(self) -> str:
         """The key below `msys` for events of this type."""
-        if self in {EventType.LIST_UNSUBSCRIBE, EventType.LINK_UNSUBSCRIBE}:
-            return "unsubscribe_event"
-        return "track_event"
+        return "unsubscribe_event" if self in UNSUBSCRIBES else "track_event"
+
+
+OPENS: Final = frozenset(
+    {
+        EventType.OPEN,
+        EventType.INITIAL_OPEN,
+        EventType.AMP_OPEN,
+        EventType.AMP_INITIAL_OPEN,
+    }
+)
+"""What a pixel makes."""
+
+UNSUBSCRIBES: Final = frozenset({EventType.LIST_UNSUBSCRIBE, EventType.LINK_UNSUBSCRIBE})
+"""What an unsubscription makes."""
+
+MESSAGE_EVENTS: Final = ("injection", "policy_rejection")
+"""Types of the events that the proxy makes of mail, in the envelope `message_event`."""
+
+
+class ReaderClass(StrEnum):
+    """Who made an event, as far as a tracker can tell."""
+
+    HUMAN = "human"
+    PREFETCH = "prefetch"
+    PROXY = "proxy"
+    SCANNER = "scanner"
+    BOT = "bot"
+    UNKNOWN = "unknown"
+
+
+class Finding(NamedTuple):
+    """A rule of classification that fitted."""
+
+    rule: str
+    evidence: str
+    """What it saw, in a few words."""
+
+
+class Verdict(NamedTuple):
+    """Who made an event, and the rules that led there; the one that decided is the first."""
+
+    reader_class: ReaderClass
+    findings: tuple[Finding, ...] = ()
+
+    def fields(self) -> dict[str, Any]:
+        """Return its members of our own object."""
+        own: dict[str, Any] = {"class": self.reader_class.value}
+        if self.findings:
+            own["rules"] = [
+                {"rule": rule, "evidence": evidence} for rule, evidence in self.findings
+            ]
+        return own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +154,15 @@ class Event:
         delv_method: How the mail went out.
         ip_address: The address of the HTTP client.
         user_agent_parsed: What the user agent's name says; see `parse_user_agent`.
+        geo_ip: Where the address is, in SparkPost's form.
         target_link_position: Unknown for pixels, and for links of earlier releases.
+        verdict: Who made the event; None where nobody has judged it.
+        first: Whether it is the first of its type, of its `message` and of its `link`; what is
+            not known is not there.
+        inferred: Whether it was not seen, but follows from another event.
+        reclassifies: The id of the event that this one is a later verdict on.
+        redirected_to: Where the reader was sent in place of the link's target.
+        privacy: What was left out of the event on the sender's wish; None: nothing.
     """
 
     type: EventType
@@ -113,11 +186,18 @@ class Event:
     delv_method: str | None = "esmtp"
     ip_address: str | None = None
     user_agent: str | None = None
-    user_agent_parsed: Mapping[str, bool] = field(default_factory=dict)
+    user_agent_parsed: Mapping[str, str | bool] = field(default_factory=dict)
+    geo_ip: Mapping[str, str | float] = field(default_factory=dict)
     accept_language: str | None = None
     target_link_url: str | None = None
     target_link_name: str | None = None
     target_link_position: LinkPosition | None = None
+    verdict: Verdict | None = None
+    first: Mapping[str, bool] = field(default_factory=dict)
+    inferred: bool = False
+    reclassifies: str | None = None
+    redirected_to: str | None = None
+    privacy: str | None = None
 
     @classmethod
     def from_claims(  # noqa: PLR0913 - what is known of a request
@@ -146,42 +226,46 @@ class Event:
             ValueError: `randomness` is not 10 bytes.
         """
         kind = as_type or EventType(claims.kind)
-        engagement = claims.engagement
-        milliseconds = int(at * 1000)
         chance = os.urandom(10) if randomness is None else randomness
-        position = None
-        if claims.link_number is not None and claims.link_part is not None:
-            position = LinkPosition(number=claims.link_number, part=claims.link_part)
-        return cls(
-            type=kind,
-            event_id=make_event_id(milliseconds, chance),
-            timestamp=milliseconds // 1000,
-            message_id=engagement.message_id,
-            raw_rcpt_to=engagement.recipient,
-            customer_id=engagement.customer_id,
-            injection_time=engagement.injected_at,
-            subaccount_id=engagement.subaccount_id,
-            transmission_id=engagement.transmission_id or None,
-            campaign_id=engagement.campaign_id,
-            rcpt_type=None if engagement.recipient_type == "to" else engagement.recipient_type,
-            rcpt_meta=parse_metadata(engagement.metadata),
-            rcpt_tags=tuple(engagement.tags),
-            open_tracking=engagement.open_tracking,
-            click_tracking=engagement.click_tracking,
-            initial_pixel=engagement.initial_pixel,
-            amp_enabled=engagement.amp_enabled,
-            transactional=engagement.transactional,
-            ip_address=ip_address,
-            user_agent=user_agent,
+        privacy = claims.engagement.privacy
+        hit = make_hit(claims, int(at * 1000), ip_address, user_agent, accept_language)
+        fields = make_fields(
+            hit,
+            kind,
+            make_event_id(hit["at"], chance),
             # SparkPost's unsubscribes have the name alone.
             user_agent_parsed=(
-                parse_user_agent(user_agent) if kind.envelope == "track_event" else {}
+                parse_user_agent(hit.get("agent")) if kind.envelope == "track_event" else {}
             ),
-            accept_language=accept_language,
-            target_link_url=claims.target,
-            target_link_name=None if claims.target is None else claims.link_name or _UNNAMED,
-            target_link_position=position,
+            own={} if privacy == "full" else {"privacy": privacy},
         )
+        return cls.from_fields(fields)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """Read what `fields` returns. Unknown fields are ignored.
+
+        Raises:
+            ValueError: these are not the fields of an event.
+        """
+        try:
+            known = {name: value for name, value in fields.items() if name in cls.__slots__}
+            known["type"] = EventType(known["type"])
+            known |= _read_own_object(fields.get(OWN_OBJECT, {}))
+            known["transactional"] = known.get("transactional") == "1"
+            known["rcpt_tags"] = tuple(known.get("rcpt_tags", ()))
+            known["delv_method"] = known.get("delv_method")
+            injected = known.get("injection_time")
+            known["injection_time"] = (
+                None if injected is None else int(datetime.fromisoformat(injected).timestamp())
+            )
+            for name in ("timestamp", "customer_id", "subaccount_id", "transmission_id"):
+                if name in known:
+                    known[name] = int(known[name])
+            # The fields leave out an empty text.
+            return cls(**({"message_id": "", "raw_rcpt_to": ""} | known))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"not an event: {error}") from error
 
     @property
     def rcpt_to(self) -> str:
@@ -195,48 +279,53 @@ class Event:
 
     def fields(self) -> dict[str, Any]:
         """Return the fields in SparkPost's types, without those that have no value."""
-        injected = None
-        if self.injection_time is not None and self.injection_time <= _LAST_DATE:
-            moment = datetime.fromtimestamp(self.injection_time, UTC)
-            injected = moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        options = [name for name in _OPTIONS if getattr(self, name)]
         known = {
-            "type": self.type.value,
-            "event_id": self.event_id,
-            "timestamp": str(self.timestamp),
+            "at": self.timestamp * 1000,
             "message_id": self.message_id,
-            "transmission_id": _format_number(self.transmission_id),
-            "customer_id": str(self.customer_id),
-            "subaccount_id": _format_number(self.subaccount_id),
+            "recipient": self.raw_rcpt_to,
+            "recipient_type": self.rcpt_type,
+            "injected_at": self.injection_time,
+            "customer_id": self.customer_id,
+            "subaccount_id": self.subaccount_id,
+            "transmission_id": self.transmission_id,
             "campaign_id": self.campaign_id,
-            "rcpt_to": self.rcpt_to,
-            "raw_rcpt_to": self.raw_rcpt_to,
-            "rcpt_type": self.rcpt_type,
-            "rcpt_meta": self.rcpt_meta,
-            "rcpt_tags": list(self.rcpt_tags),
-            "recipient_domain": self.recipient_domain,
-            "injection_time": injected,
-            "open_tracking": self.open_tracking,
-            "click_tracking": self.click_tracking,
-            "initial_pixel": self.initial_pixel,
-            "amp_enabled": self.amp_enabled,
-            "transactional": "1" if self.transactional else "0",
-            "delv_method": self.delv_method,
-            "ip_address": self.ip_address,
-            "user_agent": self.user_agent,
-            "user_agent_parsed": self.user_agent_parsed,
-            "accept_language": self.accept_language,
-            "target_link_url": self.target_link_url,
-            "target_link_name": self.target_link_name,
-            _OWN_OBJECT: self._own_fields(),
+            "tags": self.rcpt_tags,
+            "options": options,
+            "target": self.target_link_url,
+            # None: without a name, where a hit that has none gets one.
+            "link_name": self.target_link_name or "",
+            "address": self.ip_address,
+            "agent": self.user_agent,
+            "language": self.accept_language,
         }
-        # False is a value; None, "", [] and {} are not.
-        return {name: value for name, value in known.items() if value or value is False}
+        return make_fields(
+            {name: value for name, value in known.items() if value is not None},
+            self.type,
+            self.event_id,
+            metadata=self.rcpt_meta,
+            delv_method=self.delv_method,
+            user_agent_parsed=self.user_agent_parsed,
+            geo_ip=self.geo_ip,
+            own=self._own_fields(),
+        )
 
     def _own_fields(self) -> dict[str, Any]:
+        own = {} if self.verdict is None else self.verdict.fields()
+        if self.first:
+            own["first"] = self.first
         position = self.target_link_position
-        if position is None:
-            return {}
-        return {"target_link_position": {"number": position.number, "part": position.part}}
+        if position is not None:
+            own["target_link_position"] = {"number": position.number, "part": position.part}
+        if self.inferred:
+            own["inferred"] = True
+        if self.reclassifies:
+            own["reclassifies"] = self.reclassifies
+        if self.redirected_to:
+            own["redirected_to"] = self.redirected_to
+        if self.privacy:
+            own["privacy"] = self.privacy
+        return own
 
     def as_sparkpost(self) -> dict[str, Any]:
         """Return one element of a webhook's batch: `{"msys": {"track_event": {…}}}`."""
@@ -244,11 +333,7 @@ class Event:
 
     def as_json(self) -> str:
         """Return `as_sparkpost` on one line, always valid JSON and valid UTF-8."""
-        text = json.dumps(
-            self.as_sparkpost(), ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
-        # A sender may escape half of a surrogate pair in metadata: that is JSON, but not UTF-8.
-        return _LONE_SURROGATE.sub("\ufffd", text)
+        return write_fields(self.type, self.fields()).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -259,34 +344,209 @@ class Event:
         """
         try:
             ((envelope, fields),) = json.loads(text)["msys"].items()
-            known = {name: value for name, value in fields.items() if name in cls.__slots__}
-            known["type"] = EventType(known["type"])
-            known["target_link_position"] = _read_position(fields.get(_OWN_OBJECT, {}))
-            known["transactional"] = known.get("transactional") == "1"
-            known["rcpt_tags"] = tuple(known.get("rcpt_tags", ()))
-            known["delv_method"] = known.get("delv_method")
-            injected = known.get("injection_time")
-            known["injection_time"] = (
-                None if injected is None else int(datetime.fromisoformat(injected).timestamp())
-            )
-            for name in ("timestamp", "customer_id", "subaccount_id", "transmission_id"):
-                if name in known:
-                    known[name] = int(known[name])
-            # The JSON leaves out an empty text.
-            event = cls(**({"message_id": "", "raw_rcpt_to": ""} | known))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not an event: {error}") from error
+        event = cls.from_fields(fields)
         if envelope != event.type.envelope:
             raise ValueError(f"not an event: {event.type} in {envelope}")
         return event
 
 
-def _read_position(own: Mapping[str, Any]) -> LinkPosition | None:
+def _read_own_object(own: Mapping[str, Any]) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "first": own.get("first", {}),
+        "inferred": own.get("inferred", False),
+        "reclassifies": own.get("reclassifies"),
+        "redirected_to": own.get("redirected_to"),
+        "privacy": own.get("privacy"),
+    }
     position = own.get("target_link_position")
-    # A part that a later release names is unknown, like its position.
-    if position is None or position["part"] not in _PARTS:
+    # A part that a later release names is unknown, like its position; so is a class.
+    if position is not None and position["part"] in _PARTS:
+        known["target_link_position"] = LinkPosition(
+            number=int(position["number"]), part=position["part"]
+        )
+    if own.get("class") in _CLASSES:
+        rules = own.get("rules", ())
+        findings = tuple(Finding(each["rule"], each["evidence"]) for each in rules)
+        known["verdict"] = Verdict(ReaderClass(own["class"]), findings)
+    return known
+
+
+def make_hit(
+    claims: Claims,
+    at: int,
+    address: str | None = None,
+    agent: str | None = None,
+    language: str | None = None,
+) -> dict[str, Any]:
+    """Describe a fetch of a link as a line of a hit log does, but for its id.
+
+    What the link's sender wants left out of events is left out here.
+
+    Args:
+        claims: What the link's token says.
+        at: When it was fetched, Unix time in milliseconds.
+        address: The client's.
+        agent: The header `User-Agent`.
+        language: The header `Accept-Language`.
+    """
+    engagement = claims.engagement
+    recipient_type, privacy = engagement.recipient_type, engagement.privacy
+    if privacy == "aggregate":
+        address = agent = language = None
+    elif privacy == "truncated":
+        address = truncate_address(address)
+    hit = {
+        "at": at,
+        "kind": claims.kind,
+        "message_id": engagement.message_id,
+        "recipient": engagement.recipient,
+        "recipient_type": None if recipient_type == "to" else recipient_type,
+        "injected_at": engagement.injected_at,
+        "expires_at": engagement.expires_at,
+        "customer_id": engagement.customer_id,
+        "subaccount_id": engagement.subaccount_id,
+        "transmission_id": engagement.transmission_id or None,
+        "campaign_id": engagement.campaign_id,
+        "metadata": engagement.metadata,
+        "tags": list(engagement.tags),
+        "options": [name for name in _OPTIONS if getattr(engagement, name)],
+        "privacy": None if privacy == "full" else privacy,
+        "target": claims.target,
+        "link_name": claims.link_name,
+        "link_number": claims.link_number,
+        "link_part": claims.link_part,
+        "address": address,
+        "agent": agent,
+        "language": language,
+    }
+    return {name: value for name, value in hit.items() if value is not None}
+
+
+def truncate_address(address: str | None) -> str | None:
+    """Return the network that an address is in: /24, or /48 of IPv6; None for what is none.
+
+    An address with a zone is none: it means something on one machine only.
+    """
+    try:
+        ip = read_address(address or "")
+    except ValueError:
         return None
-    return LinkPosition(number=int(position["number"]), part=position["part"])
+    if "%" in str(ip):
+        return None
+    return str(ip_network((ip, _KEPT_BITS[ip.version]), strict=False).network_address)
+
+
+def make_fields(  # noqa: PLR0913 - what is found out about a hit
+    hit: Mapping[str, Any],
+    kind: EventType,
+    event_id: str,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    delv_method: str | None = "esmtp",
+    user_agent_parsed: Mapping[str, str | bool] = _NOTHING,
+    geo_ip: Mapping[str, str | float] = _NOTHING,
+    own: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Make the fields of an event in SparkPost's types, without those that have no value.
+
+    Args:
+        hit: A line of a hit log: what the link says, and who fetched it.
+        kind: The event's type.
+        event_id: The event's.
+        metadata: In place of the hit's, which is text.
+        delv_method: How the mail went out.
+        user_agent_parsed: What is known of the user agent.
+        geo_ip: Where the address is.
+        own: Members of our own object, beside those that the hit decides.
+
+    Raises:
+        KeyError: the hit lacks what every hit has.
+    """
+    get = hit.get
+    address = get("recipient", "")
+    lower = address.lower()
+    at = lower.rfind("@")
+    target = get("target")
+    own = {} if own is None else own
+    if "link_number" in hit and get("link_part") in _PARTS:
+        own["target_link_position"] = {"number": hit["link_number"], "part": hit["link_part"]}
+    options = get("options", ())
+    known = {
+        "type": kind.value,
+        "event_id": event_id,
+        "timestamp": str(hit["at"] // 1000),
+        "message_id": get("message_id"),
+        "transmission_id": _format_number(get("transmission_id")),
+        "customer_id": str(hit["customer_id"]),
+        "subaccount_id": _format_number(get("subaccount_id")),
+        "campaign_id": get("campaign_id"),
+        "rcpt_to": lower,
+        "raw_rcpt_to": address,
+        "rcpt_type": get("recipient_type"),
+        "rcpt_meta": parse_metadata(get("metadata")) if metadata is None else metadata,
+        "rcpt_tags": list(get("tags", ())),
+        "recipient_domain": lower[at + 1 :] if at >= 0 else None,
+        "injection_time": _format_time(get("injected_at")),
+        "open_tracking": "open_tracking" in options,
+        "click_tracking": "click_tracking" in options,
+        "initial_pixel": "initial_pixel" in options,
+        "amp_enabled": "amp_enabled" in options,
+        "transactional": "1" if "transactional" in options else "0",
+        "delv_method": delv_method,
+        "ip_address": get("address"),
+        "user_agent": get("agent"),
+        "user_agent_parsed": user_agent_parsed,
+        "geo_ip": geo_ip,
+        "accept_language": get("language"),
+        "target_link_url": target,
+        "target_link_name": get("link_name", None if target is None else _UNNAMED),
+        OWN_OBJECT: own,
+    }
+    # False is a value; None, "", [] and {} are not.
+    return {name: value for name, value in known.items() if value or value is False}
+
+
+def write_fields(kind: EventType, fields: Mapping[str, Any]) -> bytes:
+    """Write an event of its fields as a webhook has it: JSON on one line, always valid UTF-8."""
+    event = {"msys": {kind.envelope: fields}}
+    try:
+        return orjson.dumps(event)
+    except TypeError:
+        # A whole number of more than 64 bits in metadata, or half of a surrogate pair, which a
+        # sender may escape: that is JSON, but not UTF-8.
+        text = json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return _LONE_SURROGATE.sub("\ufffd", text).encode()
+
+
+def link_key(fields: Mapping[str, Any]) -> str | None:
+    """Name the link of an event among those of its message; None where it has none.
+
+    It is the link's position as in `html:3`, or its target where no position is known.
+
+    Args:
+        fields: Those of the event, as `Event.fields` returns them.
+    """
+    position = fields.get(OWN_OBJECT, {}).get("target_link_position")
+    if position is None:
+        target: str | None = fields.get("target_link_url")
+        return target
+    return f"{position['part']}:{position['number']}"
+
+
+def derive_event_id(event_id: str, purpose: str) -> str:
+    """Make the id of an event that follows from another one: the same whenever it is made.
+
+    It has the other's time, so ids still sort by it.
+
+    Args:
+        event_id: The other event's, a UUID.
+        purpose: Tells apart what follows from one event.
+    """
+    digits = event_id.replace("-", "")[:_TIME_DIGITS]
+    digest = blake2b(f"{purpose}:{event_id}".encode(), digest_size=10).digest()
+    return make_event_id(int(digits, 16), digest)
 
 
 def make_event_id(milliseconds: int, randomness: bytes) -> str:
@@ -330,6 +590,12 @@ def parse_metadata(text: str | None) -> Mapping[str, Any]:
     """
     if text is None:
         return {}
+    if text.startswith("{") and "[" not in text and text.count("{") == 1:
+        # The quick reader makes a float of a large number, and refuses what the other one allows.
+        with suppress(ValueError):
+            flat: dict[str, Any] | None = None if _LARGE.search(text) else orjson.loads(text)
+            if flat is not None:
+                return flat
     try:
         value = json.loads(
             text,
@@ -356,3 +622,17 @@ def parse_metadata(text: str | None) -> Mapping[str, Any]:
 
 def _format_number(number: int | None) -> str | None:
     return str(number) if number else None
+
+
+@lru_cache(maxsize=4_096)
+def _format_time(seconds: int | None) -> str | None:
+    if seconds is None or seconds > _LAST_DATE:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+_TYPES: Final = {each.value: each for each in EventType}
+_CLASSES: Final = frozenset(ReaderClass)
+_OPTIONS: Final = (
+    "open_tracking", "click_tracking", "initial_pixel", "amp_enabled", "transactional",
+)  # fmt: skip

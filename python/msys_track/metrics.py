@@ -7,27 +7,35 @@ Each process has one. A proxy's workers report theirs to the supervisor, which a
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
-TRACKER_COUNTERS: Final = (
-    "requests",  # whole requests, whatever the answer
-    "clicks",  # redirects to a target, expired and HEAD included
-    "opens",  # pixels of an authentic link, expired and HEAD included
-    "expired",  # authentic links past their time: answered as usual, no event
-    "invalid_tokens",  # clicks and opens whose token is not ours, or was changed
-    "handed_on",  # links of another tracker that were sent on to it, HEAD included
-    "not_found",  # paths that are not a tracked URL
-    "refused_methods",  # anything but GET and HEAD
-    "bad_requests",  # not HTTP, over a limit, or without a Host
-    "timeouts",  # requests that did not arrive in time
-    "refused_connections",  # connections over `max_connections`
-    # Defects of ours: each cost a connection, an event, or a `Location` its exact form.
-    "failures",
-)
+_Number = TypeVar("_Number", int, float)
+
+TRACKER_COUNTERS: Final[Mapping[str, str]] = {
+    "requests": "Whole requests, whatever the answer.",
+    "clicks": "Redirects to a target, expired and HEAD included.",
+    "opens": "Pixels of an authentic link, expired and HEAD included.",
+    "heads": "Authentic links and pixels fetched by HEAD: recorded, no event.",
+    "unsubscribes": "Readers who left by a POST: one click, or the button of our page.",
+    "withdrawn": "Authentic links of who has withdrawn: answered as usual, no event.",
+    "expired": "Authentic links past their time: answered as usual, no event.",
+    "invalid_tokens": "Links and pixels whose token is not ours, or was changed.",
+    "handed_on": "Links of another tracker that were sent on to it, HEAD included.",
+    "not_found": "Paths that are not a tracked URL.",
+    "refused_methods": "Anything but GET and HEAD, and POST where it unsubscribes.",
+    "bad_requests": "Not HTTP, over a limit, or without a Host.",
+    "timeouts": "Requests that did not arrive in time.",
+    "refused_connections": "Connections for which there was no room.",
+    "displaced_connections": "Idle connections that were closed to make room for others.",
+    "tls_failed": "TLS handshakes that failed.",
+    "proxy_headers_refused": "Connections of a front without a good PROXY header.",
+    "failures": "Defects of ours: each cost a connection, an event, or a Location its exact form.",
+}
+"""What a tracker counts, with a text for each."""
 
 STAGES: Final = ("receive", "decide", "rewrite", "relay", "total")
 """What a mail's time goes to; `total` is from its first byte to the answer."""
@@ -63,6 +71,7 @@ COUNTERS: Final[Mapping[str, Metric]] = {
     "dkim.unsigned": Metric("Copies whose author's domain has no key."),
     "left_alone": Metric("Mails with something left alone.", "reason"),
     "log.dropped": Metric("Lines of the log that standard error did not take."),
+    "events.failed": Metric("Events of mail that a defect of ours kept from being made."),
     "messages.accepted": Metric("Mails that were accepted."),
     "messages.discarded": Metric("Mails that policy discarded for all of their recipients."),
     "messages.partly_relayed": Metric("Mails of which some readers will never have a copy."),
@@ -84,6 +93,7 @@ COUNTERS: Final[Mapping[str, Metric]] = {
     "spool.reported": Metric("Mails whose sender was sent a report at once."),
     "upstreams.came_up": Metric("Times that an upstream came back."),
     "upstreams.failed_over": Metric("Mails that went to another upstream than the first choice."),
+    "upstreams.loops": Metric("Connections to upstreams that would send the mail back."),
     "upstreams.went_down": Metric("Times that an upstream was found down."),
     "workers.died": Metric("Workers that ended unasked, or were killed, and were replaced."),
 }
@@ -103,6 +113,59 @@ GAUGES: Final[Mapping[str, Metric]] = {
 }
 """What goes up and down in a proxy."""
 
+
+class Catalogue(NamedTuple):
+    """What the figures of one server mean."""
+
+    counters: Mapping[str, Metric]
+    gauges: Mapping[str, Metric]
+    stages: Sequence[str] = ()
+
+
+_RECORDING: Final = Catalogue(
+    counters={
+        "hits.accepted": Metric("Lines that the log of hits has taken."),
+        "hits.written": Metric("Lines of the log of hits that are on disk."),
+        "hits.dropped": Metric("Lines that were lost because too many waited for the disk."),
+        "hits.failures": Metric("Writes to the log of hits that failed and are tried again."),
+        "recorder.recorded": Metric("Hits, or events of a topic, that are in the event log."),
+        "recorder.repeated": Metric("Events of a topic that came again and were left out."),
+        "sinks.delivered": Metric("Events that a sink has taken.", "sink"),
+        "sinks.failed": Metric("Times that a sink did not take events; they are kept.", "sink"),
+        "sinks.dead": Metric("Events that a sink has given up; they are dead letters.", "sink"),
+        "sinks.gone": Metric("Events that were deleted before a sink had them.", "sink"),
+    },
+    gauges={
+        "hits.waiting": Metric("Lines that wait for the disk, in memory."),
+        "recorder.lag_events": Metric("Hits on disk that are no events yet."),
+        "recorder.lag_seconds": Metric("Age of the oldest of them, in seconds."),
+        "sinks.lag_events": Metric("Events that a sink has not taken yet.", "sink"),
+        "sinks.lag_seconds": Metric("Age of the oldest of them, in seconds.", "sink"),
+        "recorders": Metric("Processes that record."),
+    },
+)
+
+PROXY: Final = Catalogue(
+    {**COUNTERS, **_RECORDING.counters}, {**GAUGES, **_RECORDING.gauges}, STAGES
+)
+"""A proxy's figures."""
+
+TRACKER: Final = Catalogue(
+    counters={
+        **{f"tracker.{name}": Metric(text) for name, text in TRACKER_COUNTERS.items()},
+        **_RECORDING.counters,
+        "log.dropped": COUNTERS["log.dropped"],
+        "workers.died": COUNTERS["workers.died"],
+    },
+    gauges={
+        "tracker.connections": Metric("Clients that are connected."),
+        **_RECORDING.gauges,
+        "ready": Metric("Workers that answer readers and have room for their events."),
+        "workers": Metric("Workers that answer readers."),
+    },
+)
+"""A tracker's figures."""
+
 _SORTED_AT_ONCE: Final = 256
 
 # All workers see the same spool.
@@ -110,7 +173,7 @@ _SHARED: Final = frozenset({"spool.bytes", "spool.copies", "spool.oldest_seconds
 
 
 class Counters:
-    """Numbers that only grow, by name; each server and each event writer has its own.
+    """Numbers that only grow, by name; each server has its own.
 
     The proxy's counters are in `COUNTERS`, `messages.refused` and the like with a reason behind
     them. The tracker counts `TRACKER_COUNTERS`. The event writer counts the events that it
@@ -120,13 +183,14 @@ class Counters:
         names: Counters that a snapshot has before anything is counted.
     """
 
-    __slots__ = ("_counts", "_groups", "_observed", "_times")
+    __slots__ = ("_counts", "_groups", "_observed", "_sources", "_times")
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._counts: Counter[str] = Counter(dict.fromkeys(names, 0))
         self._groups: dict[tuple[tuple[str, int], ...], int] = {}
         self._times: dict[str, list[float]] = {}
         self._observed: list[Mapping[str, float]] = []
+        self._sources: list[Callable[[], None]] = []
 
     def __getitem__(self, name: str) -> int:
         """Return one number; 0 for a name that was never counted."""
@@ -142,6 +206,10 @@ class Counters:
         self._groups[counts] = self._groups.get(counts, 0) + 1
         if len(self._groups) >= _SORTED_AT_ONCE:
             self._add_groups()
+
+    def add_source(self, count: Callable[[], None]) -> None:
+        """Call this before numbers are looked at: it adds what was counted elsewhere."""
+        self._sources.append(count)
 
     def observe(self, stages: Mapping[str, float]) -> None:
         """Note the seconds that each stage of one mail took; the mapping is kept for a while."""
@@ -160,7 +228,9 @@ class Counters:
         return {name: row[:] for name, row in self._times.items()}
 
     def _add_groups(self) -> None:
-        """Count what `add_each` has put off."""
+        """Count what `add_each` has put off, and what sources have."""
+        for count_elsewhere in self._sources:
+            count_elsewhere()
         groups, self._groups = self._groups, {}
         for counts, times in groups.items():
             for name, count in counts:
@@ -207,28 +277,36 @@ class Figures:
             self.gauges[name] = max(had, value) if name in _SHARED else had + value
 
 
-def write_exposition(figures: Figures) -> str:
+def write_exposition(figures: Figures, catalogue: Catalogue = PROXY) -> str:
     """Write figures as Prometheus reads them (text format 0.0.4)."""
     lines: list[str] = []
-    for family, metric, samples in _group_counters(figures.counters):
+    for family, metric, samples in _group(figures.counters, catalogue.counters):
         name = f"msys_track_{_write_name(family)}_total"
         lines += [f"# HELP {name} {metric.text}", f"# TYPE {name} counter"]
         lines += [f"{name}{_write_label(metric.label, rest)} {count}" for rest, count in samples]
-    for gauge, metric in GAUGES.items():
-        if gauge in figures.gauges:
-            name = f"msys_track_{_write_name(gauge)}"
-            lines += [f"# HELP {name} {metric.text}", f"# TYPE {name} gauge"]
-            lines.append(f"{name} {_write_number(figures.gauges[gauge])}")
+    for family, metric, values in _group(figures.gauges, catalogue.gauges, is_whole=False):
+        name = f"msys_track_{_write_name(family)}"
+        lines += [f"# HELP {name} {metric.text}", f"# TYPE {name} gauge"]
+        lines += [
+            f"{name}{_write_label(metric.label, rest)} {_write_number(value)}"
+            for rest, value in values
+        ]
+    if catalogue.stages:
+        lines += _write_stages(figures, catalogue.stages)
+    return "\n".join(lines) + "\n"
+
+
+def _write_stages(figures: Figures, stages: Sequence[str]) -> Iterator[str]:
     name = "msys_track_stage_seconds"
-    lines += [f"# HELP {name} Seconds that a stage of a mail took.", f"# TYPE {name} histogram"]
-    for stage in STAGES:
+    yield f"# HELP {name} Seconds that a stage of a mail took."
+    yield f"# TYPE {name} histogram"
+    for stage in stages:
         row, seen = figures.times.get(stage) or _make_row(), 0
         for bound, count in zip((*map(str, BOUNDS), "+Inf"), row[:-1], strict=True):
             seen += int(count)
-            lines.append(f'{name}_bucket{{stage="{stage}",le="{bound}"}} {seen}')
-        lines.append(f'{name}_sum{{stage="{stage}"}} {_write_number(row[-1])}')
-        lines.append(f'{name}_count{{stage="{stage}"}} {seen}')
-    return "\n".join(lines) + "\n"
+            yield f'{name}_bucket{{stage="{stage}",le="{bound}"}} {seen}'
+        yield f'{name}_sum{{stage="{stage}"}} {_write_number(row[-1])}'
+        yield f'{name}_count{{stage="{stage}"}} {seen}'
 
 
 def find_quantile(row: list[float], share: float) -> float | None:
@@ -249,21 +327,24 @@ def _make_row() -> list[float]:
     return [0] * (len(BOUNDS) + 1) + [0.0]
 
 
-def _group_counters(
-    counts: Mapping[str, int],
-) -> Iterator[tuple[str, Metric, list[tuple[str, int]]]]:
-    """Yield each metric with its samples: those without a label are there from the start."""
-    known: dict[str, list[tuple[str, int]]] = {name: [] for name in COUNTERS}
-    for name, count in sorted(counts.items()):
+def _group(
+    values: Mapping[str, _Number], known: Mapping[str, Metric], *, is_whole: bool = True
+) -> Iterator[tuple[str, Metric, list[tuple[str, _Number]]]]:
+    """Yield each metric with its samples: counters without a label are there from the start."""
+    families: dict[str, list[tuple[str, _Number]]] = {name: [] for name in known}
+    for name, value in sorted(values.items()):
         family = next(
-            (each for each, metric in COUNTERS.items()
+            (each for each, metric in known.items()
              if name == each or (metric.label and name.startswith(f"{each}."))),
             name,
         )  # fmt: skip
-        known.setdefault(family, []).append((name[len(family) + 1 :], count))
-    for family, samples in known.items():
-        metric = COUNTERS.get(family, Metric("Not described."))
-        yield family, metric, samples or ([] if metric.label else [("", 0)])
+        families.setdefault(family, []).append((name[len(family) + 1 :], value))
+    for family, samples in families.items():
+        metric = known.get(family, Metric("Not described."))
+        if not samples and is_whole and not metric.label:
+            samples = [("", 0)]  # noqa: PLW2901 - what was never counted
+        if samples or is_whole:
+            yield family, metric, samples
 
 
 def _write_name(name: str) -> str:

@@ -6,6 +6,8 @@ use pyo3::prelude::*;
 use pyo3::{create_exception, import_exception};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+mod click;
+mod log;
 mod pcre;
 mod plan;
 mod recipe;
@@ -63,6 +65,10 @@ mod _core {
     use pyo3::types::{PyDict, PyMappingProxy};
 
     #[pymodule_export]
+    use super::click::ClickPath;
+    #[pymodule_export]
+    use super::log::HitLog;
+    #[pymodule_export]
     use super::pcre::Pattern;
     #[pymodule_export]
     use super::plan::{Rules, TrackedUrls, header_fields, make_plan};
@@ -83,6 +89,7 @@ mod _core {
         // Imported now, so that a name that is gone shows at once and not at the first panic.
         py.get_type::<super::RewriteError>();
         module.add("TokenError", py.get_type::<super::TokenError>())?;
+        module.add("HitLogLockedError", py.get_type::<super::log::HitLogLockedError>())?;
         module.add("BareNewlineError", py.get_type::<super::BareNewlineError>())?;
         let reasons = PyDict::new(py);
         for reason in crate::reason::Reason::ALL {

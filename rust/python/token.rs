@@ -200,8 +200,14 @@ impl Engagement {
 #[pyclass(frozen, eq, hash, module = "msys_track._core")]
 #[derive(PartialEq, Eq, Hash)]
 pub(super) struct Claims {
-    engagement: Arc<token::Engagement>,
-    link: token::LinkClaims,
+    pub(super) engagement: Arc<token::Engagement>,
+    pub(super) link: Arc<token::LinkClaims>,
+}
+
+impl From<token::Claims> for Claims {
+    fn from(token::Claims { engagement, link }: token::Claims) -> Self {
+        Self { engagement: Arc::new(engagement), link: Arc::new(link) }
+    }
 }
 
 #[pymethods]
@@ -230,7 +236,7 @@ impl Claims {
             }
         };
         let link = token::LinkClaims { kind, target, name: link_name, position };
-        Ok(Self { engagement: Arc::clone(&engagement.get().0), link })
+        Ok(Self { engagement: Arc::clone(&engagement.get().0), link: Arc::new(link) })
     }
 
     #[getter]
@@ -301,7 +307,7 @@ impl Claims {
 
 /// Keys by their numbers: the first seals, all of them open.
 #[pyclass(frozen, module = "msys_track._core")]
-pub(super) struct KeyRing(pub(super) token::KeyRing);
+pub(super) struct KeyRing(pub(super) Arc<token::KeyRing>);
 
 #[pymethods]
 impl KeyRing {
@@ -309,7 +315,7 @@ impl KeyRing {
     #[pyo3(signature = (keys, /))]
     #[expect(clippy::needless_pass_by_value, reason = "an argument of a Python function")]
     fn new(keys: Vec<(u8, [u8; 32])>) -> PyResult<Self> {
-        token::KeyRing::new(&keys).map(Self).map_err(value_error)
+        token::KeyRing::new(&keys).map(|ring| Self(Arc::new(ring))).map_err(value_error)
     }
 
     #[pyo3(signature = (claims, /))]
@@ -320,8 +326,7 @@ impl KeyRing {
 
     #[pyo3(signature = (path, /))]
     fn open(&self, path: &str) -> PyResult<Claims> {
-        let token::Claims { engagement, link } = self.0.open(path).map_err(token_error)?;
-        Ok(Claims { engagement: Arc::new(engagement), link })
+        self.0.open(path).map(Claims::from).map_err(token_error)
     }
 }
 

@@ -432,7 +432,8 @@ impl<'p> ClaimsReader<'p> {
     fn text(&mut self) -> Result<String, ClaimsError> {
         let header = self.length()?;
         let stored = self.take(header >> 1)?;
-        let mut text = Vec::new();
+        // Packed text is half as long as it was, about.
+        let mut text = Vec::with_capacity(stored.len() << (header & 1));
         if header & 1 == 1 {
             let unpacked = packed::unpack(stored, self.text_left, &mut text);
             unpacked.map_err(|packed::Malformed| ClaimsError::Text)?;
@@ -445,9 +446,13 @@ impl<'p> ClaimsReader<'p> {
     }
 
     fn message_id(&mut self) -> Result<String, ClaimsError> {
-        let digit = |value: u8| char::from_digit(value.into(), 16);
-        let bytes = self.take(MESSAGE_ID_BYTES)?;
-        Ok(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).flatten().collect())
+        let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
+        let mut text = String::with_capacity(2 * MESSAGE_ID_BYTES);
+        for byte in self.take(MESSAGE_ID_BYTES)? {
+            text.push(digit(byte >> 4));
+            text.push(digit(byte & 15));
+        }
+        Ok(text)
     }
 
     fn tags(&mut self) -> Result<Vec<String>, ClaimsError> {

@@ -59,18 +59,11 @@ impl<'p> Path<'p> {
 
     /// The token is the last segment that is long enough for one, and not the first of all.
     fn click(path: &'p [u8], sublinks: &'p [u8]) -> Option<Self> {
-        let end = sublinks
-            .iter()
-            .take_while(|&&byte| byte == b'/' || sublink::is_character(byte))
-            .count();
+        let end = count_while(sublinks, |byte| byte == b'/' || sublink::is_character(byte));
         let sublinks = sublinks.get(..end)?;
-        let mut found = None;
-        for slash in memchr::memchr_iter(b'/', sublinks) {
-            if let Some(token) = sublinks.get(slash + 1..).and_then(token_in) {
-                found = Some((slash, token));
-            }
-        }
-        let (slash, token) = found?;
+        let (slash, token) = memchr::memrchr_iter(b'/', sublinks).find_map(|slash| {
+            sublinks.get(slash + 1..).and_then(token_in).map(|token| (slash, token))
+        })?;
         let good = sublinks.get(..slash)?.split(|&byte| byte == b'/').all(sublink::is_segment);
         let prefix = path.get(.."f/".len() + slash)?;
         good.then_some(Self { route: Route::Click, prefix, token })
@@ -78,8 +71,17 @@ impl<'p> Path<'p> {
 }
 
 fn token_in(segment: &[u8]) -> Option<&[u8]> {
-    let length = segment.iter().take_while(|&&byte| is_base64url(byte)).count();
+    let length = count_while(segment, is_base64url);
     segment.get(..length).filter(|token| token.len() >= MIN_TOKEN)
+}
+
+/// How many bytes at the beginning are good; whole blocks are looked at in one go.
+fn count_while(bytes: &[u8], is_good: impl Fn(u8) -> bool) -> usize {
+    let (blocks, _) = bytes.as_chunks::<32>();
+    let is_whole = |block: &&[u8; 32]| block.iter().fold(true, |all, byte| all & is_good(*byte));
+    let start = 32 * blocks.iter().take_while(is_whole).count();
+    let rest = bytes.get(start..).unwrap_or_default();
+    start + rest.iter().position(|byte| !is_good(*byte)).unwrap_or(rest.len())
 }
 
 const fn is_base64url(byte: u8) -> bool {

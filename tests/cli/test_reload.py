@@ -285,12 +285,12 @@ async def test_a_tracker_opens_links_of_a_rotated_key_after_a_hang_up(tmp_path: 
         new = link(tmp_path / "keys.toml")
         assert await status(tracker, new) == 404
         tracker.hang_up()
-        await asyncio.to_thread(tracker.event, "keys.reloaded")
+        await asyncio.to_thread(tracker.event, "configuration.reloaded")
         assert (await status(tracker, new), await status(tracker, old)) == (302, 302)
         (tmp_path / "keys.toml").write_text("nonsense", encoding="utf-8")
         tracker.hang_up()
-        event = await asyncio.to_thread(tracker.event, "keys.not_reloaded")
-        assert "keys.toml" in event["why"]
+        event = await asyncio.to_thread(tracker.event, "configuration.not_reloaded")
+        assert "keys.toml" in event["faults"][0]
         assert (await status(tracker, new), await status(tracker, old)) == (302, 302)
 
 

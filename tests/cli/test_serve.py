@@ -318,7 +318,8 @@ def test_a_proxy_starts_where_the_tracker_s_folder_is_closed_to_it(
     tracker = run("tracker", command=ordinary)
     assert (tracker.code, tracker.output) == (1, b"")
     said = tracker.errors.splitlines()[-1]
-    assert re.fullmatch("msys-track: closed/[a-z./]+: Permission denied", said)
+    wording = "msys-track: closed/[a-z./]+: can't be written: Permission denied"
+    assert re.fullmatch(wording, said)
 
 
 @pytest.mark.usefixtures("closed")
@@ -442,12 +443,22 @@ def test_keys_that_others_can_read_stop_a_server(
     assert "chmod 600" in ended.errors
 
 
-def test_a_store_that_is_no_store_stops_the_tracker(config: Path, run: Run) -> None:
-    (config.parent / "events.sqlite").write_bytes(b"something else")
-    ended = run("tracker")
-    assert (ended.code, ended.output) == (1, b"")
-    assert "events.sqlite: not an SQLite file; move it away" in ended.errors
-    assert (config.parent / "events.sqlite").read_bytes() == b"something else"
+def test_a_store_that_is_no_store_is_told_and_readers_are_answered_meanwhile(
+    config: Path, start: Start, run: Run, keys: Path
+) -> None:
+    store = config.parent / "events.sqlite"
+    store.write_bytes(b"something else")
+    tracker = start("tracker")
+    told = tracker.event("sink.failed")
+    assert "events.sqlite: not an SQLite file; move it away" in told["error"]
+    ended = run("rewrite", "--to", "jo@e.com", "--click-tracking", "--keys", keys, given=HTML)
+    [(_, url)] = oracle.difference(HTML, ended.output).links
+    assert get(tracker, url).status == 302
+    assert store.read_bytes() == b"something else"
+    store.rename(config.parent / "something.else")
+    tracker.event("sink.recovered")
+    assert tracker.stop().code == 0
+    assert run("events", "--store", "events.sqlite").output.count(b"\n") == 1
 
 
 @pytest.mark.usefixtures("config")

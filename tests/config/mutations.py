@@ -86,11 +86,14 @@ def combinations(name: str, count: int, *, seed: int) -> Iterator[tuple[Mutation
 def write_named_files(folder: Path) -> None:
     """Write what good files name: keys, users, certificates, a policy; and a broken one."""
     keys.create(folder / "keys.toml")
+    keys.create(folder / "shop-keys.toml")
     write_users(folder / "users.toml")
     made = make_certificate(folder)
     made.certificate.rename(folder / "fullchain.pem")
     made.key.rename(folder / "privkey.pem")
     (folder / "ca.pem").touch()
+    (folder / "redirects.txt").write_text("https://a.test/old https://a.test/new\n")
+    (folder / "withdrawn.txt").write_text("a@b.test\n")
     (folder / "webhooks.json").write_text("[]")
     (folder / "policy.lua").write_text(
         'msys.registerModule("policy", { validate_connect = function() return 0 end })\n'

@@ -230,3 +230,19 @@ def test_what_has_no_effect_in_a_policy_is_a_notice(folder: Path) -> None:
     assert checked.policy_notices == (
         f"{folder}/route.lua:2: validate_set_binding is never called here",
     )
+
+
+def test_lines_of_a_trackers_lists_are_faults_of_their_keys(folder: Path) -> None:
+    (folder / "redirects.txt").write_text("https://a.test\nhttp:// http://b.test\n")
+    (folder / "withdrawn.txt").write_text("Ann <a@b.test>\n<a@b.test>\na@b.test,1\nsomebody\n")
+    text = (
+        'keys = "keys.toml"\n[tracker]\nstore = "e.sqlite"\nredirects = "redirects.txt"\n'
+        'withdrawn = "withdrawn.txt"\n'
+    )
+    found = list_faults(folder, "msys-track.toml", text)
+    places = [(line.split(": ")[1], line.partition(f": {folder}/")[2][:15]) for line in found]
+    assert places == [
+        *(("tracker.redirects", f"redirects.txt:{number}") for number in (1, 2)),
+        *(("tracker.withdrawn", f"withdrawn.txt:{number}") for number in (1, 2, 3, 4)),
+    ]
+    assert not any("@" in line or "somebody" in line for line in found), "logs have no addresses"

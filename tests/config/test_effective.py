@@ -99,7 +99,10 @@ def test_every_key_of_every_table_is_shown(folder: Path) -> None:
         (): set(TOP),
         **{
             (name,): set(TABLES[name])
-            for name in ("policy", "proxy", "spool", "metrics", "tracker", "events")
+            for name in (
+                *("policy", "proxy", "spool", "metrics", "tracker", "events"),
+                *("classification", "store"),
+            )
         },
     }
     assert {name: set(table) for name, table in shown.items()} == every

@@ -65,7 +65,7 @@ async def test_without_a_port_it_says_who_needs_one(monkeypatch: pytest.MonkeyPa
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("socket.create_server", refuse_port)
-    with pytest.raises(SettingsError, match=r"^demo: needs a port of 127\.0\.0\.1 for the "):
+    with pytest.raises(SettingsError, match=r"^tracker: can't listen on "):
         async with open_stage():
             pass
 

@@ -19,7 +19,7 @@ from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.guard import Guard, OnFailure
 from msys_track.policy.loading import PolicySettings, load_policy
 from msys_track.relay.settings import UpstreamSettings
-from msys_track.relay.upstream import Upstream
+from msys_track.relay.upstream import NextHop, Upstream
 
 MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
 ACCEPTED = "250 2.0.0 Ok: queued as 4711"
@@ -65,13 +65,14 @@ async def start(keys: KeyRing) -> AsyncIterator[Start]:
     """Start proxies before a server or a script; when they end, they hold no byte of mail."""
     async with contextlib.AsyncExitStack() as ends:
 
-        async def start_one(
+        async def start_one(  # noqa: PLR0913 - all that a proxy stands on
             upstream: ScriptedUpstream | Script | None = None,
             *,
             options: TrackingOptions | None = None,
             hop: Mapping[str, Any] | None = None,
             rewriter: Any = None,
             serve_with: Mapping[str, Any] | None = None,
+            next_hop: NextHop | None = None,
             **settings: Any,
         ) -> Harness:
             if isinstance(upstream, ScriptedUpstream):
@@ -80,7 +81,8 @@ async def start(keys: KeyRing) -> AsyncIterator[Start]:
                 scripted = ScriptedUpstream(upstream)
             await scripted.start()
             ends.push_async_callback(scripted.close)
-            next_hop = Upstream(UpstreamSettings(**{"port": scripted.port, **(hop or {})}))
+            if next_hop is None:
+                next_hop = Upstream(UpstreamSettings(**{"port": scripted.port, **(hop or {})}))
             ends.push_async_callback(next_hop.close)
             proxy = await serve(
                 ProxySettings(**{**SETTINGS, **settings}),

@@ -22,6 +22,7 @@ from msys_track.injection.envelope import Envelope
 from msys_track.keys.ring import KeyRing
 from msys_track.metrics import Counters
 from msys_track.policy.context import Context, Contexts
+from msys_track.relay.identity import Identity
 from msys_track.relay.upstream import Delivery, Row
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.data import unstuff
@@ -493,6 +494,7 @@ async def test_what_a_spool_for_all_mail_can_not_keep_may_come_again(
 class HalfTakingUpstream:
     """An upstream over LMTP, where each recipient has a reply of their own."""
 
+    identity = Identity()
     offered = Capabilities()
 
     async def capabilities(self) -> Capabilities:

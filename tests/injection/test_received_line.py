@@ -155,5 +155,4 @@ async def test_a_proxy_that_is_its_own_upstream_sends_nothing_for_ever(start: St
     harness = await start(hop=hop, listen_port=port, recipients="at_the_end")
     client = await harness.client()
     assert await client.deliver(MESSAGE) == "554 5.4.6 Routing loop detected"
-    assert harness.counts["messages.refused.loop"] == 1
-    assert harness.counts["messages.refused.upstream"] == 51
+    assert harness.counts["messages.refused.upstream"] == 1

@@ -24,10 +24,12 @@ class Proxy:
         create(folder / "keys.toml")
         self.configure()
 
-    def configure(self, workers: int = 2, more: str = "", upstream: int | None = None) -> None:
+    def configure(
+        self, workers: int = 2, more: str = "", upstream: int | None = None, listen: int = 0
+    ) -> None:
         self._worker_count = workers
         (self.folder / "msys-track.toml").write_text(
-            f'keys = "keys.toml"\n[proxy]\nlisten = "127.0.0.1:0"\nworkers = {workers}\n'
+            f'keys = "keys.toml"\n[proxy]\nlisten = "127.0.0.1:{listen}"\nworkers = {workers}\n'
             f'upstream = "127.0.0.1:{upstream or self.mailbox.port}"\n{more}',
             encoding="utf-8",
         )

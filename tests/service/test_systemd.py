@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.processes import COMMAND, PATIENCE_SECONDS, Server
 from tests.service.running_proxy import Proxy
+from tests.service.running_tracker import Tracker
 
 
 class NotifySocket:
@@ -86,11 +87,10 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-def start_activated(proxy: Proxy, listener: socket.socket) -> Server:
+def start_activated(folder: Path, server: str, listener: socket.socket) -> Server:
     number = listener.fileno()
     command = (sys.executable, "-c", ACTIVATED, str(number), COMMAND)
-    proxy.server = Server(proxy.folder, "proxy", command=command, pass_fds=(number,))
-    return proxy.server
+    return Server(folder, server, command=command, pass_fds=(number,))
 
 
 def test_a_socket_of_systemd_s_is_shared_by_all_workers_and_survives_the_program(
@@ -104,7 +104,7 @@ def test_a_socket_of_systemd_s_is_shared_by_all_workers_and_survives_the_program
         )
         waiting = smtplib.SMTP(timeout=PATIENCE_SECONDS)
         waiting.sock = socket.create_connection(("127.0.0.1", port))
-        start_activated(proxy, listener).listening()
+        proxy.server = start_activated(proxy.folder, "proxy", listener).listening()
         assert waiting.getreply()[0] == 220
         waiting.quit()
         proxy.inject_mail()
@@ -116,7 +116,7 @@ def test_a_socket_of_systemd_s_is_shared_by_all_workers_and_survives_the_program
 
 def test_a_socket_of_systemd_s_that_no_setting_names_is_a_fault(proxy: Proxy) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = start_activated(proxy, listener)
+        proxy.server = server = start_activated(proxy.folder, "proxy", listener)
         assert server.process.wait(PATIENCE_SECONDS) == 1
         server.until(lambda: True)
         errors = server.stop().errors
@@ -138,6 +138,24 @@ def test_systemd_learns_when_a_tracker_is_ready_reloads_and_stops(
     finally:
         tracker.kill()
     notified.read_until("STOPPING=1")
+
+
+def test_a_tracker_takes_a_socket_of_systemd_s_with_the_readers_that_wait_there(
+    tmp_path: Path,
+) -> None:
+    tracker = Tracker(tmp_path)
+    with (
+        socket.create_server(("127.0.0.1", tracker.port)) as listener,
+        socket.create_connection(("127.0.0.1", tracker.port), timeout=PATIENCE_SECONDS) as waiting,
+    ):
+        waiting.sendall(f"GET {tracker.path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        tracker.server = start_activated(tracker.folder, "tracker", listener)
+        try:
+            assert waiting.recv(4096).startswith(b"HTTP/1.1 302 ")
+            assert tracker.click() == 302
+            assert tracker.server.stop().code == 0
+        finally:
+            tracker.server.kill()
 
 
 @pytest.mark.parametrize("name", ["/no/such/socket", "@msys-track-no-such-socket"])

@@ -32,7 +32,12 @@ class Exchange:
         self.order.append("event")
 
     async def get(
-        self, path: str, *headers: tuple[bytes, bytes], method: str = "GET", **more: Any
+        self,
+        path: str,
+        *headers: tuple[bytes, bytes],
+        method: str = "GET",
+        body: bytes = b"",
+        **more: Any,
     ) -> tuple[int, dict[bytes, bytes], bytes]:
         scope = {
             "type": "http",
@@ -46,17 +51,21 @@ class Exchange:
         }
         sent: list[dict[str, Any]] = []
 
+        pieces = [body[:9], body[9:]]
+
         async def receive() -> dict[str, Any]:
-            raise AssertionError("the body of a request is not asked for")
+            assert method == "POST", "the body of other requests is not asked for"
+            piece = pieces.pop(0)
+            return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
 
         async def send(message: Any) -> None:
             sent.append(message)
             self.order.append(message["type"])
 
         await self.app(scope, receive, send)
-        start, body = sent
-        assert (start["type"], body["type"]) == ("http.response.start", "http.response.body")
-        return start["status"], dict(start["headers"]), body["body"]
+        start, end = sent
+        assert (start["type"], end["type"]) == ("http.response.start", "http.response.body")
+        return start["status"], dict(start["headers"]), end["body"]
 
 
 async def test_a_click_is_sent_on_and_then_reported(keys: KeyRing, click_path: str) -> None:
@@ -109,6 +118,36 @@ async def test_head_has_no_body_and_no_event(keys: KeyRing, open_path: str) -> N
     status, headers, body = await exchange.get(open_path, method="HEAD")
     assert (status, body, exchange.events) == (200, b"", [])
     assert int(headers[b"content-length"]) > 0
+
+
+async def test_a_reader_unsubscribes_by_a_post_alone(
+    keys: KeyRing, engagement: Engagement
+) -> None:
+    path = "/" + keys.seal(Claims(kind="list_unsubscribe", engagement=engagement))
+    exchange = Exchange(keys)
+    assert (await exchange.get(path))[0] == 200
+    assert (await exchange.get(path, method="POST", body=b"x=y"))[0] == 400
+    assert (await exchange.get(path, method="POST", body=b"x" * 9_000))[0] == 400
+    assert exchange.events == []
+    kind = (b"Content-Type", b"application/x-www-form-urlencoded")
+    one_click = b"List-Unsubscribe=One-Click"
+    assert (await exchange.get(path, kind, method="POST", body=one_click))[0] == 200
+    assert [each.type for each in exchange.events] == [EventType.LIST_UNSUBSCRIBE]
+
+
+async def test_a_link_that_unsubscribes_can_ask_first(
+    keys: KeyRing, engagement: Engagement
+) -> None:
+    claims = Claims(kind="link_unsubscribe", engagement=engagement, target=TARGET)
+    path = "/" + keys.seal(claims)
+    exchange = Exchange(keys, confirm_unsubscribe=True)
+    assert (await exchange.get(path))[0] == 200
+    assert exchange.events == []
+    status, headers, _ = await exchange.get(
+        path, method="POST", body=b"List-Unsubscribe=One-Click"
+    )
+    assert (status, headers[b"location"]) == (303, TARGET.encode())
+    assert [each.type for each in exchange.events] == [EventType.LINK_UNSUBSCRIBE]
 
 
 async def test_other_methods_are_refused(keys: KeyRing, click_path: str) -> None:

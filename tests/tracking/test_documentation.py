@@ -1,5 +1,6 @@
 """`docs/tracker.md` promises answers, limits and counters: they are held against a tracker."""
 
+import asyncio
 import dataclasses
 import re
 from pathlib import Path
@@ -84,8 +85,11 @@ async def test_a_request_that_takes_too_long_gets_what_the_page_says(start: Star
 
 async def test_a_connection_too_many_gets_what_the_page_says(start: Start) -> None:
     harness = await start(max_connections=1)
-    await harness.connect()
-    assert (await harness.exchange(b""))[9:12].decode() == LIMITS["max_connections"][1]
+    _, writer = await harness.connect()
+    writer.write(b"GET / HT")
+    await asyncio.sleep(0.05)
+    assert (await harness.exchange(b"")).startswith(b"HTTP/1.1 503 ")
+    assert "503 where none is idle" in LIMITS["max_connections"][1]
 
 
 def test_the_page_has_every_counter() -> None:

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import NoReturn
 
 import pytest
 from tests.captured_logs import capture_logs
-from tests.tracking.conftest import Harness, Start, split_answers
+from tests.tracking.conftest import IN_PYTHON, Harness, Start, split_answers
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +46,9 @@ async def assert_serves(harness: Harness, click_path: str) -> None:
         (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"400"),
         (b"GET / HTTP/1.1\nHost: a\n\n", b"400"),
         (b"GET / / HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
-        (b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\xff\r\nHost: a\r\n\r\n", b"400"),
+        (b"GET /\xff\x00 HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
+        (b"GET\xff / HTTP/1.1\r\nHost: a\r\n\r\n", b"405"),
         (b"GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
         (b"CONNECT evil.test:443 HTTP/1.1\r\nHost: a\r\n\r\n\x16\x03\x01", b"405"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"400"),
@@ -61,7 +64,7 @@ async def test_what_is_not_served_gets_its_status_and_the_end(
     assert answer.startswith(b"HTTP/1.1 " + status + b" ")
     assert answer.endswith(b"Connection: close\r\n\r\n")
     assert answer.count(b"HTTP/1.1 ") == 1
-    assert await harness.events() == []
+    assert await harness.hits() == []
     await assert_serves(harness, click_path)
 
 
@@ -80,14 +83,14 @@ async def test_answers_before_garbage_are_still_given(harness: Harness, click_pa
     answer = await harness.exchange(sent)
     assert answer.startswith(b"HTTP/1.1 302 ")
     assert b"HTTP/1.1 405 " in answer
-    assert len(await harness.events()) == 1
+    assert len(await harness.hits()) == 1
 
 
 async def test_nothing_after_the_end_is_answered(harness: Harness, click_path: str) -> None:
     request = f"GET {click_path} HTTP/1.1\r\nHost: a\r\n".encode()
     answer = await harness.exchange(request + b"Connection: close\r\n\r\n" + request + b"\r\n")
     assert answer.count(b"HTTP/1.1 ") == 1
-    assert len(await harness.events()) == 1
+    assert len(await harness.hits()) == 1
 
 
 async def test_a_small_body_is_thrown_away(harness: Harness, click_path: str) -> None:
@@ -103,7 +106,7 @@ async def test_a_small_body_is_thrown_away(harness: Harness, click_path: str) ->
 
 async def test_a_client_that_waits_for_100_gets_the_final_answer(harness: Harness) -> None:
     reader, writer = await harness.connect()
-    writer.write(POST + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    writer.write(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
     answer = await reader.read()
     assert answer.startswith(b"HTTP/1.1 405 ")
     assert answer.endswith(b"Connection: close\r\n\r\n")
@@ -116,7 +119,7 @@ async def test_more_pipelined_requests_than_allowed_close_the_connection(
     answer = await harness.exchange(f"GET {click_path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 9)
     assert answer.count(b"HTTP/1.1 302 ") == 5
     assert answer.endswith(b"Connection: close\r\n\r\n")
-    assert len(await harness.events()) == 5
+    assert len(await harness.hits()) == 5
 
 
 @pytest.mark.parametrize(
@@ -201,9 +204,13 @@ async def test_a_client_that_never_reads_is_dropped(start: Start, click_path: st
     await assert_serves(harness, click_path)
 
 
-async def test_one_connection_too_many_is_turned_away(start: Start, click_path: str) -> None:
+async def test_one_connection_too_many_is_turned_away_while_all_others_send(
+    start: Start, click_path: str
+) -> None:
     harness = await start(max_connections=2)
     held = [await harness.connect() for _ in range(2)]
+    for _, writer in held:
+        writer.write(b"GET / HT")
     await asyncio.sleep(0.05)
     answer = await harness.exchange(b"")
     assert answer.startswith(b"HTTP/1.1 503 ")
@@ -214,6 +221,54 @@ async def test_one_connection_too_many_is_turned_away(start: Start, click_path: 
     await assert_serves(harness, click_path)
 
 
+async def test_idle_connections_lock_nobody_out(start: Start, click_path: str) -> None:
+    harness = await start(max_connections=20)
+    with capture_logs() as logs:
+        held = [await harness.connect() for _ in range(40)]
+        for _ in range(5):
+            await assert_serves(harness, click_path)
+    # The first ones, which were idle longest, have gone.
+    assert [await reader.read() for reader, _ in held[:20]] == [b""] * 20
+    assert harness.tracker.counters["refused_connections"] == 0
+    assert harness.tracker.counters["displaced_connections"] >= 21
+    (crowded,) = [each for each in logs if each["event"] == "tracker.crowded"]
+    assert (crowded["displaced"], crowded["refused"]) == (1, 0)
+
+
+async def test_requests_that_trickle_in_lock_nobody_out(
+    start: Start, click_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msys_track.tracking.connection._PATIENCE_SECONDS", 0.05)
+    harness = await start(max_connections=2)
+    for _ in range(2):
+        _, writer = await harness.connect()
+        writer.write(b"GET / HT")
+    await asyncio.sleep(0.1)
+    await assert_serves(harness, click_path)
+
+
+async def test_one_address_can_not_have_all_connections(start: Start, click_path: str) -> None:
+    harness = await start(max_connections_per_address=3)
+    first = await harness.connect()
+    await harness.connect()
+    await harness.connect()
+    await asyncio.sleep(0.02)
+    await assert_serves(harness, click_path)
+    assert await first[0].read() == b""
+    assert harness.tracker.connection_count <= 3
+
+
+async def test_a_front_server_may_have_as_many_connections_as_there_are(start: Start) -> None:
+    harness = await start(
+        max_connections_per_address=3, trusted_proxies=(ip_network("127.0.0.0/8"),)
+    )
+    for _ in range(10):
+        await harness.connect()
+    await asyncio.sleep(0.02)
+    assert harness.tracker.connection_count == 10
+
+
+@IN_PYTHON
 async def test_a_defect_before_the_target_is_known_costs_one_connection(
     harness: Harness, click_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,19 +279,18 @@ async def test_a_defect_before_the_target_is_known_costs_one_connection(
     assert (await harness.get(click_path)).startswith(b"HTTP/1.1 302 ")
 
 
-# What makes an event, from the request's headers to the queue.
+# What makes a hit, from the request's headers to the log.
 STEPS = [
     "msys_track.tracking.connection.decode_header",
-    "msys_track.tracking.connection.Visit",
-    "msys_track.tracking.connection.make_events",
-    "msys_track.events.parse_user_agent",
-    "msys_track.events.parse_metadata",
-    "msys_track.sinks.writer.EventWriter.put",
+    "msys_track.tracking.connection.find_facts",
+    "msys_track.tracking.connection.write_facts",
+    "msys_track.eventlog.hits.PlainHitLog.put_hit",
 ]
 
 
+@IN_PYTHON
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_defect_in_making_an_event_costs_the_event_alone(
+async def test_a_defect_in_making_a_hit_costs_the_hit_alone(
     harness: Harness, click_path: str, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     request = f"GET {click_path} HTTP/1.1\r\nHost: a\r\nUser-Agent: b\r\n\r\n".encode()
@@ -244,11 +298,11 @@ async def test_a_defect_in_making_an_event_costs_the_event_alone(
         patch.setattr(step, broken)
         answers = split_answers(await harness.exchange(request * 2))
     assert [answer[:12] for answer in answers] == [b"HTTP/1.1 302"] * 2
-    assert [entry["event"] for entry in logs] == ["tracker.event_failed"] * 2
+    assert [entry["event"] for entry in logs] == ["tracker.hit_failed"] * 2
     assert harness.tracker.counters["failures"] == 2
-    assert await harness.events() == []
+    assert await harness.hits() == []
     await harness.get(click_path)
-    assert len(await harness.events()) == 1
+    assert len(await harness.hits()) == 1
 
 
 @pytest.mark.parametrize(
@@ -272,11 +326,10 @@ async def test_a_defect_in_making_the_location_still_redirects(
     assert b"\r\nLocation: " + location + b"\r\n" in answer
     assert [entry["event"] for entry in logs] == ["tracker.location_failed"]
     assert (harness.tracker.counters["failures"], harness.tracker.counters["clicks"]) == (1, 1)
-    assert [event.target_link_url for event in await harness.events()] == (
-        [target] if method == "GET" else []
-    )
+    assert [hit["target"] for hit in await harness.hits()] == [target]
 
 
+@IN_PYTHON
 async def test_a_location_that_no_header_can_hold_is_percent_encoded(
     harness: Harness, click_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,6 +340,7 @@ async def test_a_location_that_no_header_can_hold_is_percent_encoded(
     assert harness.tracker.counters["failures"] == 1
 
 
+@IN_PYTHON
 async def test_a_defect_does_not_take_the_answers_before_it(
     harness: Harness, click_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,7 +351,7 @@ async def test_a_defect_does_not_take_the_answers_before_it(
     first, second = await harness.get_pipelined([click_path.encode(), b"/broken"])
     assert first.startswith(b"HTTP/1.1 302 ")
     assert second.startswith(b"HTTP/1.1 500 ")
-    assert len(await harness.events()) == 1
+    assert len(await harness.hits()) == 1
 
 
 def broken(*_: object, **_more: object) -> NoReturn:

@@ -102,7 +102,6 @@ def test_a_link_lives_until_the_very_second_before_it_expires() -> None:
         "shop.test:443",
         "http://click.test",
         "http://click.test?x=" + CLICK,
-        "/robots.txt",
         "/?target=https://evil.test/",
     ],
 )

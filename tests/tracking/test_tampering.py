@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 import pytest
-from tests.tracking.conftest import TARGET, UVLOOP, Stored
+from tests.tracking.conftest import TARGET, UVLOOP, Harness
 
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.tracking.replies import PIXEL
@@ -67,16 +67,16 @@ def is_target(path: bytes) -> bool:
     return path.startswith(b"/") and all(0x21 <= byte <= 0x7E for byte in path)
 
 
-async def answers(sqlite_tracker: Stored, paths: Sequence[bytes]) -> list[bytes]:
+async def answers(harness: Harness, paths: Sequence[bytes]) -> list[bytes]:
     """The answers to GETs of request targets, many on each connection."""
     groups = [paths[at : at + PIPELINED] for at in range(0, len(paths), PIPELINED)]
-    return list(chain.from_iterable(await at_once(sqlite_tracker.get_pipelined, groups)))
+    return list(chain.from_iterable(await at_once(harness.get_pipelined, groups)))
 
 
-async def single_answers(sqlite_tracker: Stored, paths: Sequence[bytes]) -> list[bytes]:
+async def single_answers(harness: Harness, paths: Sequence[bytes]) -> list[bytes]:
     """What is answered to GETs of whatever bytes, each on a connection of its own."""
     requests = [b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n" for path in paths]
-    return await at_once(sqlite_tracker.exchange, requests)
+    return await at_once(harness.exchange, requests)
 
 
 async def at_once(ask: Callable[[Any], Awaitable[Any]], each: Sequence[Any]) -> list[Any]:
@@ -90,33 +90,33 @@ async def at_once(ask: Callable[[Any], Awaitable[Any]], each: Sequence[Any]) -> 
 
 
 async def test_a_click_altered_by_a_bit_gets_404_and_an_open_the_image_and_neither_an_event(
-    sqlite_tracker: Stored, links: dict[str, str]
+    harness: Harness, links: dict[str, str]
 ) -> None:
     changed = {kind: changed_tokens(path) for kind, path in links.items()}
     assert len(changed["click"]) + len(changed["open"]) > 10_000
     for kind, paths in changed.items():
-        replies = await answers(sqlite_tracker, paths)
+        replies = await answers(harness, paths)
         assert len(replies) == len(paths)
         assert {reply[:13] for reply in replies} == {
             b"HTTP/1.1 404 " if kind in CLICKS else b"HTTP/1.1 200 "
         }
         assert {reply.endswith(PIXEL) for reply in replies} == {kind in OPENS}
         assert not any(b"Location" in reply for reply in replies)
-    assert await sqlite_tracker.events() == []
-    counters = sqlite_tracker.tracker.counters
+    assert await harness.hits() == []
+    counters = harness.tracker.counters
     assert counters["invalid_tokens"] == counters["requests"] == sum(map(len, changed.values()))
     assert counters["clicks"] == counters["opens"] == 0
 
 
 async def test_no_path_altered_by_a_bit_redirects_or_leaves_an_event(
-    sqlite_tracker: Stored, links: dict[str, str]
+    harness: Harness, links: dict[str, str]
 ) -> None:
     assert len(changed_paths(links["click"])) > 10_000
     assert len(changed_paths(links["open"])) > 10_000
     changed = [path for link in links.values() for path in changed_paths(link)]
     # The rest is not a request target: the parser ends there, and with it the connection.
     targets = sorted({path for path in changed if is_target(path)})
-    replies = await answers(sqlite_tracker, targets)
+    replies = await answers(harness, targets)
     assert len(replies) == len(targets)
     for path, reply in zip(targets, replies, strict=True):
         is_open = path.startswith(b"/q/")
@@ -125,17 +125,17 @@ async def test_no_path_altered_by_a_bit_redirects_or_leaves_an_event(
         assert b"Location" not in reply
     click, pixel = (changed_paths(links[kind]) for kind in ("click", "amp_open"))
     odd = [path for path in [*click, *pixel] if not is_target(path)]
-    for reply in await single_answers(sqlite_tracker, odd):
+    for reply in await single_answers(harness, odd):
         assert reply[:13] in {b"HTTP/1.1 400 ", b"HTTP/1.1 404 ", b"HTTP/1.1 200 "}
         assert b"Location" not in reply
-    assert await sqlite_tracker.events() == []
+    assert await harness.hits() == []
 
 
 async def test_the_same_links_unaltered_all_leave_their_event(
-    sqlite_tracker: Stored, links: dict[str, str]
+    harness: Harness, links: dict[str, str]
 ) -> None:
     for kind, path in links.items():
-        reply = await sqlite_tracker.get(path)
+        reply = await harness.get(path)
         assert (f"Location: {TARGET}\r\n".encode() in reply) == (kind in CLICKS)
         assert reply.endswith(PIXEL) == (kind in OPENS)
-    assert [event.type.value for event in await sqlite_tracker.events()] == list(links)
+    assert [hit["kind"] for hit in await harness.hits()] == list(links)

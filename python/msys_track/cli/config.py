@@ -16,7 +16,7 @@ from msys_track.config.momentum.document import write_toml
 from msys_track.config.schema.json_schema import json_schema
 from msys_track.config.schema.starter import starter
 from msys_track.keys.file import KeySource
-from msys_track.service.file_limit import find_shortage
+from msys_track.service.file_limit import find_shortage, find_tracker_shortage
 from msys_track.smtp.address import Address, parse_ip
 
 _FILE = Path("msys-track.toml")
@@ -50,8 +50,9 @@ def check(*, file: Path, key_source: KeySource | None, upstream: str | None) -> 
     configuration = _require_no_faults(checked)
     for warning in effective.find_warnings(configuration):
         click.echo(f"warning: {warning}", err=True)
-    if shortage := find_shortage(configuration):
-        click.echo(f"warning: {file}: {shortage}", err=True)
+    for find in (find_shortage, find_tracker_shortage):
+        if shortage := find(configuration):
+            click.echo(f"warning: {file}: {shortage}", err=True)
     click.echo(f"{file}: no faults")
 
 

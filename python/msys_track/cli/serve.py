@@ -19,9 +19,9 @@ from msys_track.config.configuration import Configuration
 from msys_track.errors import SettingsError
 from msys_track.keys.file import KeySource
 from msys_track.metrics import Counters
-from msys_track.service import assembly, loop
+from msys_track.service import assembly
 from msys_track.service.proxy import supervise_proxy
-from msys_track.service.tracker import serve_tracker
+from msys_track.service.tracker import supervise_tracker
 
 _STDOUT: Final = 1
 
@@ -63,15 +63,17 @@ def tracker(*, config_file: Path, log_level: str) -> None:
     """Answer tracked links over HTTP and store the events, until it is stopped.
 
     Prints the address when it listens. On SIGTERM and SIGINT it stores waiting events first.
-    SIGHUP reads the keys again.
+    SIGHUP reads the configuration and the keys again, all or nothing. SIGUSR2 replaces the program
+    by the one that is installed now. Neither refuses a reader.
     """
     logs.to_stderr(level=log_level)
-    read = assembly.read_configuration(config_file, "tracker")
-    if read.tracker is None:
+    load = partial(assembly.load_tracker, config_file)
+    loaded = load()
+    if loaded is None:
+        read = assembly.read_configuration(config_file, "tracker")
         raise _make_missing_table_error("tracker", read)
-    keys = assembly.load_keys(read)
-    with _blame_machine(), loop.make_runner() as runner:
-        runner.run(serve_tracker(read, read.tracker, keys, _announce))
+    with _blame_machine():
+        supervise_tracker(loaded, partial(assembly.reload_tracker, load), _announce)
 
 
 def _announce(line: str) -> None:

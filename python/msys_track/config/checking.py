@@ -23,6 +23,9 @@ from msys_track.policy import loading
 from msys_track.policy.loading import PolicySettings
 from msys_track.signing.private_key import load_private_key
 from msys_track.smtp.tls import make_server_context
+from msys_track.tracking.overrides import read_overrides
+from msys_track.tracking.settings import TrackerSettings
+from msys_track.tracking.withdrawal import Withdrawal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +81,17 @@ def _check_named_files(document: Document, reading: Reading) -> Iterator[Problem
                 load_private_key(file)
             except SettingsError as error:
                 yield document.problem(("dkim", domain, "private_key"), str(error))
+    for host, fields in reading.families["tenant"].items():
+        keys = fields.get("keys")
+        if keys is not None and (not isinstance(keys, Path) or keys.is_file()):
+            try:
+                KeyRing.load(keys)
+            except KeyRingError as error:
+                yield document.problem(("tenant", host, "keys"), str(error))
     yield from check_access_files(document, AccessSettings(**reading.values[AccessSettings]))
+    if "store" in reading.values[TrackerSettings]:
+        tracker = TrackerSettings(**reading.values[TrackerSettings])
+        yield from check_tracker_files(document, tracker)
 
 
 def _read_policies(
@@ -115,3 +128,21 @@ def check_access_files(document: Document, rules: AccessSettings) -> Iterator[Pr
             make_server_context(rules.tls_certificate, rules.tls_key)
     except SettingsError as error:
         yield document.problem(("proxy", "tls_certificate"), str(error))
+
+
+def check_tracker_files(document: Document, settings: TrackerSettings) -> Iterator[Problem]:
+    """Find what is wrong with the certificate and the lists that a document names."""
+    try:
+        if settings.tls_certificate is not None:
+            make_server_context(settings.tls_certificate, settings.tls_key)
+    except SettingsError as error:
+        yield document.problem(("tracker", "tls_certificate"), str(error))
+    lists = (("redirects", read_overrides), ("withdrawn", Withdrawal.read))
+    for field, read in lists:
+        file: Path | None = getattr(settings, field)
+        try:
+            if file is not None:
+                read(file)
+        except SettingsError as error:
+            for line in str(error).split("\n"):
+                yield document.problem(("tracker", field), line)

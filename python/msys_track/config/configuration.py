@@ -25,9 +25,15 @@ from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.settings.addresses import NETWORK
 from msys_track.signing.settings import DkimSettings
+from msys_track.sinks.file import FileSettings
+from msys_track.sinks.kafka.settings import KafkaSettings
+from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
+from msys_track.sinks.store.settings import StoreSettings
 from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
+from msys_track.tracking.tenants import TenantSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +56,21 @@ class Configuration:
     spool: SpoolSettings
     metrics: MetricsSettings
     tracker: TrackerSettings | None
+    tenants: Mapping[str, TenantSettings]
+    """Of each `[tenant."HOST"]` by its host."""
     events: EventsSettings
+    tracking_domains: frozenset[str]
+    """Those of all scopes; links that policy or a header gives another one lead elsewhere."""
     webhooks: Mapping[str, WebhookSettings]
     """Of each `[webhook.NAME]` by its name, and of those in Momentum's `webhooks.json`."""
+    kafka: Mapping[str, KafkaSettings]
+    """Of each `[kafka.NAME]` by its name."""
+    rabbitmq: Mapping[str, RabbitmqSettings]
+    """Of each `[rabbitmq.NAME]` by its name."""
+    classification: ClassificationSettings
+    store: StoreSettings
+    files: Mapping[str, FileSettings]
+    """Of each `[file.NAME]` by its name."""
     notices: tuple[Problem, ...]
     """What is ignored, and why."""
     document: Document = field(repr=False)
@@ -74,11 +92,15 @@ class Configuration:
             "client": {str(network): each for network, each in rules.clients.items()},
             "user": rules.users,
             "dkim": self.dkim,
+            "tenant": self.tenants,
             "webhook": {
                 name: each
                 for name, each in self.webhooks.items()
                 if ("webhook", name) in self.document.places
             },
+            "kafka": self.kafka,
+            "rabbitmq": self.rabbitmq,
+            "file": self.files,
         }
 
 
@@ -101,10 +123,13 @@ def judge_document(document: Document, server: Server | None = None) -> Configur
 def find_dangers(
     document: Document, reading: Reading, configuration: Configuration
 ) -> Iterator[Problem]:
-    """Find what would let in everybody, or nobody, or send mail round in a circle.
+    """Find what would let in everybody, or nobody, send mail round in a circle, or go nowhere.
 
     The document has no other problems.
     """
+    if configuration.events.injection and configuration.events_folder is None:
+        text = "there is nowhere to write to; name a `folder` in [events], or `store` in [tracker]"
+        yield document.problem(("events", "injection"), text)
     if configuration.proxy is None:
         return
     listens = {address: path for path, address in scopes.find_listens(reading.stanzas).items()}
@@ -160,13 +185,28 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         ),
         metrics=MetricsSettings(**values[MetricsSettings]),
         tracker=TrackerSettings(**values[TrackerSettings]) if has_tracker else None,
+        tenants={
+            host: TenantSettings(**each) for host, each in reading.families["tenant"].items()
+        },
         events=EventsSettings(**values[EventsSettings]),
+        tracking_domains=frozenset(
+            stanza.options["tracking_domain"]
+            for stanza in reading.stanzas.values()
+            if "tracking_domain" in stanza.options
+        ),
         webhooks={
             **{
                 name: WebhookSettings(**each) for name, each in reading.families["webhook"].items()
             },
             **reading.webhooks,
         },
+        kafka={name: KafkaSettings(**each) for name, each in reading.families["kafka"].items()},
+        rabbitmq={
+            name: RabbitmqSettings(**each) for name, each in reading.families["rabbitmq"].items()
+        },
+        classification=ClassificationSettings(**values[ClassificationSettings]),
+        store=StoreSettings(**values[StoreSettings]),
+        files={name: FileSettings(**each) for name, each in reading.families["file"].items()},
         notices=document.notices,
         document=document,
     )

@@ -166,9 +166,11 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
         ("policy",): (configuration.policy,),
         ("proxy",): (configuration.proxy, access, configuration.upstream),
         ("spool",): (configuration.proxy and configuration.spool,),
-        ("metrics",): (configuration.proxy and configuration.metrics,),
+        ("metrics",): ((configuration.proxy or configuration.tracker) and configuration.metrics,),
         ("tracker",): (configuration.tracker,),
         ("events",): (configuration.events_folder and configuration.events,),
+        ("classification",): (configuration.events_folder and configuration.classification,),
+        ("store",): (configuration.tracker and configuration.store,),
     }
     keys: dict[KeyPath, Mapping[str, Key]] = {(): TOP}
     keys |= {(name,): its for name, its in TABLES.items()}
@@ -202,8 +204,10 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
     return found
 
 
-def _hide_text(text: str) -> str:
-    return text if text.startswith(("env:", "credential:")) else "(not shown)"
+def _hide_text(value: object) -> object:
+    if not isinstance(value, str) or value.startswith(("env:", "credential:")):
+        return value
+    return "(not shown)"
 
 
 def as_json(

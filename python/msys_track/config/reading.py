@@ -40,10 +40,16 @@ from msys_track.settings.addresses import NETWORK
 from msys_track.settings.key import ConflictError
 from msys_track.settings.kinds import NotAllowedError, write_found
 from msys_track.settings.secrets import SECRET
+from msys_track.sinks.file import FileSettings
+from msys_track.sinks.kafka.settings import KafkaSettings
+from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
+from msys_track.sinks.store.settings import StoreSettings
 from msys_track.sinks.webhook.momentum import MomentumWebhooksError, read_webhooks
 from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
+from msys_track.tracking.tenants import TenantSettings
 
 Server: TypeAlias = Literal["proxy", "tracker"]
 
@@ -51,13 +57,19 @@ SERVERS: Final[tuple[Server, ...]] = ("proxy", "tracker")
 _SINGLE: Final = (
     TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
     MetricsSettings,
-    TrackerSettings, EventsSettings,
+    TrackerSettings, EventsSettings, ClassificationSettings, StoreSettings,
 )  # fmt: skip
 # The server that makes the file or folder which a key of these names.
 _MADE_BY: Final[Mapping[type, Server]] = {
     SpoolSettings: "proxy",
     TrackerSettings: "tracker",
     EventsSettings: "tracker",
+    FileSettings: "tracker",
+}
+_SINKS: Final[Mapping[str, type]] = {
+    "webhook": WebhookSettings,
+    "kafka": KafkaSettings,
+    "rabbitmq": RabbitmqSettings,
 }
 _FOLDERS: Final = (SpoolSettings, EventsSettings)
 
@@ -95,9 +107,11 @@ class Reading:
         self.webhooks = self._read_webhooks_json()
         """Of Momentum's file, by their names."""
         if not self.faults:
-            self._find_conflicts_of_webhooks()
+            self._find_conflicts_of_sinks()
         if not self.faults and ("proxy",) in self._written:
             self._find_conflicts()
+        if not self.faults and "store" in self.values[TrackerSettings]:
+            self._find_conflicts_of_tracker()
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong, in the order in which it was found."""
@@ -193,7 +207,9 @@ class Reading:
             for item, text in error.faults:
                 self._add_fault(path if item is None else (*path, item), text)
             return
-        if isinstance(setting, Path):
+        if key.settings is ClassificationSettings:
+            setting = self._find_files_of_tracker(path, setting)
+        elif isinstance(setting, Path):
             setting = self._find_file(path, key, setting)
         elif key.settings is PolicySettings and isinstance(setting, tuple):
             setting = tuple(self._find_policy(path, at, each) for at, each in enumerate(setting))
@@ -213,7 +229,11 @@ class Reading:
         file = self._folder / name
         if key.settings is TopLevel:
             self._is_there(path, name, f": msys-track keys new {file}")
-        elif key.settings is WebhookSettings or key.fields == ("webhooks_json",):
+        elif key.settings is TenantSettings:
+            if self._server != "proxy" and not os.access(file, os.F_OK):
+                # It may be the secret itself, which must not be shown.
+                self._add_fault(path, f"no file has this name; allowed: {SECRET.allowed}")
+        elif key.settings in _SINKS.values() or key.fields == ("webhooks_json",):
             if self._server != "proxy":
                 self._find_file_to_read(path, key, name)
         elif key.settings not in _MADE_BY:
@@ -245,6 +265,17 @@ class Reading:
         elif not os.access(self._folder / name, os.F_OK):
             # It may be the secret itself, which must not be shown.
             self._add_fault(path, f"no file has this name; allowed: {SECRET.allowed}")
+
+    def _find_files_of_tracker(self, path: KeyPath, setting: Any) -> Any:
+        """Find the files that a setting names, if it names any."""
+        if isinstance(setting, tuple):
+            places = enumerate(setting)
+            return tuple(self._find_files_of_tracker((*path, at), each) for at, each in places)
+        if not isinstance(setting, Path):
+            return setting
+        if self._server != "proxy":
+            self._is_there(path, setting)
+        return self._folder / setting
 
     def _find_policy(self, path: KeyPath, at: int, name: Path) -> Path:
         file = self._folder / name
@@ -324,13 +355,20 @@ class Reading:
                 path = here if name else ("proxy", f"upstream_{error.field}")
                 self._add_fault(self._find_written_path(path), error.text)
 
-    def _find_conflicts_of_webhooks(self) -> None:
-        for name, own in self.families["webhook"].items():
-            try:
-                WebhookSettings(**own)
-            except ConflictError as error:
-                here = ("webhook", name, error.field)
-                self._add_fault(self._find_written_path(here), error.text)
+    def _find_conflicts_of_tracker(self) -> None:
+        try:
+            TrackerSettings(**self.values[TrackerSettings]).check_conflicts()
+        except ConflictError as error:
+            self._add_fault(self._find_written_path(("tracker", error.field)), error.text)
+
+    def _find_conflicts_of_sinks(self) -> None:
+        for family, settings in _SINKS.items():
+            for name, own in self.families[family].items():
+                try:
+                    settings(**own)
+                except ConflictError as error:
+                    here = (family, name, error.field)
+                    self._add_fault(self._find_written_path(here), error.text)
 
     def _read_webhooks_json(self) -> dict[str, WebhookSettings]:
         file = self.values[EventsSettings].get("webhooks_json")

@@ -13,23 +13,28 @@ from typing import Final, TypeAlias
 
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import SettingsError, describe_os_error
-from msys_track.events import Event
+from msys_track.eventlog.hits import HitLog, open_hit_log
+from msys_track.eventlog.settings import EventsSettings
+from msys_track.events import Event, EventType
 from msys_track.injection import server as injection
 from msys_track.injection.server import Proxy
 from msys_track.injection.settings import ProxySettings
 from msys_track.keys import file as keys
 from msys_track.keys.ring import KeyRing
+from msys_track.metrics import Counters
 from msys_track.options.tracking import TrackingOptions
+from msys_track.recording.recorder import Recorder, run_recorder
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.upstream import Upstream
-from msys_track.sinks import sqlite
-from msys_track.sinks.sqlite import SqliteSink
-from msys_track.sinks.writer import EventWriter, Sink
+from msys_track.sinks.delivery import EventBatch
+from msys_track.sinks.store.reading import Filter, open_store
+from msys_track.sinks.store.sink import SqliteSink
 from msys_track.testing import sender
 from msys_track.testing.browser import Browser, BrowserResponse
 from msys_track.testing.sender import Answer
 from msys_track.testing.sink import Arrival, open_mailboxes
 from msys_track.tracking import server as tracking
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.server import Tracker
 from msys_track.tracking.settings import TrackerSettings
 
@@ -37,6 +42,8 @@ HOST: Final = "127.0.0.1"
 
 # A client that does not disconnect must not keep the demo from ending.
 _CLOSE_SECONDS: Final = 1.0
+_BATCH_SECONDS: Final = 0.01
+_CATCH_UP_SECONDS: Final = 30.0
 
 News: TypeAlias = "asyncio.Queue[Arrival | Event]"
 
@@ -55,7 +62,7 @@ class Stage:
     mailbox_port: int
     news: News
     """Mails that arrived and events that were stored, as they come."""
-    _writer: EventWriter
+    _recording: "_Recording"
     _browser: Browser
     _events_seen: int = field(default=0, init=False)
 
@@ -83,11 +90,11 @@ class Stage:
 
     async def new_events(self) -> list[Event]:
         """Read from the store what has come into it since the last call."""
-        await self._writer.flush()
-        events = await asyncio.to_thread(lambda: list(sqlite.events(self.store)))
+        await self._recording.catch_up()
+        events = await asyncio.to_thread(_read_events, self.store)
         new = events[self._events_seen :]
         self._events_seen = len(events)
-        return new
+        return [each for each in new if each.type is not EventType.RECLASSIFIED]
 
 
 @asynccontextmanager
@@ -105,12 +112,13 @@ async def open_stage() -> AsyncIterator[Stage]:
         keys.create(keys_file)
         ring = KeyRing.load(keys_file)
 
-        sink = await exits.enter_async_context(SqliteSink(store))
-        writer = await exits.enter_async_context(EventWriter(_AnnouncingSink(sink, news)))
+        recording = _Recording(folder / "events.d")
+        exits.push_async_callback(recording.close)
+        await recording.start(_AnnouncingSink(SqliteSink(store), news))
         settings = TrackerSettings(
             store=store, listen_port=0, close_timeout_seconds=_CLOSE_SECONDS
         )
-        tracker = await tracking.serve(settings, ring, writer)
+        tracker = await tracking.serve(settings, ring, recording.hits)
         exits.push_async_callback(tracker.close)
 
         with _require(f"a port of {HOST} for the mail server"):
@@ -134,7 +142,7 @@ async def open_stage() -> AsyncIterator[Stage]:
             tracker=tracker,
             mailbox_port=mailbox_port,
             news=news,
-            _writer=writer,
+            _recording=recording,
             _browser=Browser(HOST, tracker.port),
         )
 
@@ -147,14 +155,81 @@ def _require(what: str) -> Iterator[None]:
         raise SettingsError(f"demo: needs {what}: {describe_os_error(error)}") from error
 
 
+def _read_events(store: Path) -> list[Event]:
+    with open_store(store) as opened:
+        return [
+            Event.from_json(line.decode()) for page in opened.pages(Filter()) for _, line in page
+        ]
+
+
+class _Recording:
+    """The log of hits and its recorder, in this process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._settings = EventsSettings(
+            batch_seconds=_BATCH_SECONDS, close_timeout_seconds=_CLOSE_SECONDS
+        )
+        self._stop = asyncio.Event()
+        self._started: asyncio.Future[Recorder] = asyncio.get_running_loop().create_future()
+        self.hits: HitLog = open_hit_log(folder, self._settings)
+
+    async def start(self, sink: "_AnnouncingSink") -> None:
+        self._task = asyncio.create_task(
+            run_recorder(
+                self._folder,
+                [sink],
+                events=self._settings,
+                classification=ClassificationSettings(),
+                also_click=False,
+                counters=Counters(),
+                stop=self._stop,
+                on_started=self._started.set_result,
+            )
+        )
+        opened = asyncio.create_task(sink.is_open.wait())
+        await asyncio.wait((self._task, opened), return_when=asyncio.FIRST_COMPLETED)
+        opened.cancel()
+        if self._task.done():
+            self._task.result()
+
+    async def catch_up(self) -> None:
+        """Wait until what readers did so far is in the store."""
+        await asyncio.to_thread(self.hits.flush, _CATCH_UP_SECONDS)
+        recorder = await self._started
+        async with asyncio.timeout(_CATCH_UP_SECONDS):
+            while any(  # noqa: ASYNC110 - nobody else needs an event
+                left for name, left in recorder.gauges().items() if "lag_events" in name
+            ):
+                await asyncio.sleep(_BATCH_SECONDS)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self.hits.close, _CLOSE_SECONDS)
+        self._stop.set()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+
 class _AnnouncingSink:
-    """A sink that puts events into the queue of news once they are stored."""
+    """The store, and a queue of news that gets what is in it."""
 
-    def __init__(self, sink: Sink, news: News) -> None:
-        self._sink = sink
+    def __init__(self, store: SqliteSink, news: News) -> None:
+        self._store = store
         self._news = news
+        self.name = store.name
+        self.max_events = store.max_events
+        self.max_age_seconds = 0.0
+        self.is_open = asyncio.Event()
 
-    async def write(self, events: Sequence[Event]) -> None:
-        await self._sink.write(events)
-        for event in events:
-            self._news.put_nowait(event)
+    async def open(self) -> None:
+        await self._store.open()
+        self.is_open.set()
+
+    async def write(self, batch: EventBatch) -> None:
+        await self._store.write(batch)
+        for line in batch.lines:
+            event = Event.from_json(line.decode())
+            if event.type is not EventType.RECLASSIFIED:
+                self._news.put_nowait(event)
+
+    async def close(self) -> None:
+        await self._store.close()

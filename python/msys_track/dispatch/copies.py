@@ -30,7 +30,7 @@ class Copy(NamedTuple):
     readers: tuple[Reader, ...]
     message: bytes
     message_id: str | None = None
-    """20 hexadecimal digits, in every event of this copy; None if nothing is tracked."""
+    """In every event of this copy; None if nothing is tracked and the copy does not name it."""
     wrapped_links: int = 0
     pixels: int = 0
     resolved: Resolved | None = None
@@ -145,8 +145,8 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
     if not resolved.is_tracked and not resolved.strip_text_options.value:
         reason = Reason.TRACKING_OFF
         return [
-            _leave_untracked(message, each, resolved, reason, lines)
-            for each, lines in zip(readers, inserted, strict=True)
+            _leave_untracked(message, each, resolved, reason, lines, message_id)
+            for each, lines, message_id in zip(readers, inserted, ids, strict=True)
         ]
     urls = make_urls(resolved)
     plan = message.find_plan(resolved)
@@ -170,12 +170,13 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
                     Copy(
                         own,
                         rendered.message,
+                        message_id if resolved.add_message_id.value else None,
                         resolved=resolved,
                         header=message.header,
                         untracked_edits=rendered.edits,
                         untracked=Reason.TRACKING_OFF,
                     )
-                    for own, rendered in zip(readers, all_rendered, strict=True)
+                    for own, rendered, message_id in zip(readers, all_rendered, ids, strict=True)
                 ]
             return [
                 Copy(
@@ -197,8 +198,8 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
             log.exception("message.rewrite_failed", step="render")
     reason = Reason.CORE_FAILURE
     return [
-        _leave_untracked(message, each, resolved, reason, lines)
-        for each, lines in zip(readers, inserted, strict=True)
+        _leave_untracked(message, each, resolved, reason, lines, message_id)
+        for each, lines, message_id in zip(readers, inserted, ids, strict=True)
     ]
 
 
@@ -218,17 +219,19 @@ def _render_all(
     ]
 
 
-def _leave_untracked(
+def _leave_untracked(  # noqa: PLR0913, PLR0917 - all that it depends on
     message: OpenedMessage,
     readers: tuple[Reader, ...],
     resolved: Resolved,
     reason: Reason,
     inserted: Sequence[tuple[int, bytes]],
+    message_id: str,
 ) -> Copy:
     edits = message.edit_header(resolved, inserted)
     return Copy(
         readers,
         message.apply_edits(edits),
+        message_id if resolved.add_message_id.value else None,
         resolved=resolved,
         header=message.header,
         untracked_edits=edits,

@@ -29,7 +29,7 @@ from msys_track.policy.changes import Changes
 from msys_track.policy.context import Contexts
 from msys_track.policy.guard import Guard
 from msys_track.policy.hooks import Hook, Transaction
-from msys_track.rewriting.engine import Engine
+from msys_track.rewriting.engine import Engine, HeaderField
 from msys_track.rewriting.engines import find_engine
 from msys_track.smtp.path import check_recipients
 
@@ -309,6 +309,10 @@ class Dispatcher:
                 key = each.changes, each.notices, each.sender
                 bypassed.setdefault(key, []).append(each)
         return editions.values(), bypassed.values()
+
+    def find_fields(self, message: bytes, name: bytes) -> Sequence[HeaderField]:
+        """Find the fields of a name in a message's header; see `Engine.header_fields`."""
+        return self._preparer.engine.header_fields(message, name)
 
     def render(self, decision: Decision, *, now: int) -> tuple[Copy, ...]:
         """Make the copies that were decided; `now` is the injection time in Unix seconds."""

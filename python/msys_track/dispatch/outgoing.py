@@ -32,7 +32,7 @@ class OutgoingCopy(NamedTuple):
     """Bytes without stuffed dots and the end line."""
     is_seven_bit: bool
     message_id: str | None = None
-    """20 hexadecimal digits, in every event of this copy; None if nothing is tracked."""
+    """In every event of this copy; None if nothing is tracked and the copy does not name it."""
     wrapped_links: int = 0
     pixels: int = 0
     reasons: int = 0
@@ -100,7 +100,7 @@ def _make_unsigned(copy: CopyDecision, now: int, message_id: str | None) -> Outg
         made.wire,
         made.size,
         made.is_seven_bit,
-        message_id if made.is_tracked else None,
+        message_id if made.is_tracked or resolved.add_message_id.value else None,
         made.wrapped_links,
         made.pixels,
         made.reasons,

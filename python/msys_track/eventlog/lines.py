@@ -2,16 +2,12 @@
 
 import json
 import os
-from ipaddress import ip_address, ip_network
-from typing import Any, Final
+from typing import Final
 
-from msys_track.events import make_event_id
+from msys_track.events import make_event_id, make_hit
 from msys_track.keys.ring import Claims
 
-_OPTIONS: Final = (
-    "open_tracking", "click_tracking", "initial_pixel", "amp_enabled", "transactional",
-)  # fmt: skip
-_KEPT_BITS: Final = {4: 24, 6: 48}
+_NUMBERS: Final = ("at", "customer_id")  # zero means something
 
 
 def write_hit(  # noqa: PLR0913, PLR0917 - what is known of a hit
@@ -34,48 +30,13 @@ def write_hit(  # noqa: PLR0913, PLR0917 - what is known of a hit
         request: What else is known of the request, as JSON text of an object.
         randomness: 10 bytes for the event's id, fresh ones unless given.
     """
-    engagement = claims.engagement
-    privacy = engagement.privacy
-    if privacy == "aggregate":
-        address = agent = language = None
-    elif privacy == "truncated":
-        address = truncate_address(address)
-    members: dict[str, Any] = {
-        "id": make_event_id(at, os.urandom(10) if randomness is None else randomness),
-        "at": at,
-        "kind": claims.kind,
-        "message_id": engagement.message_id,
-        "recipient": engagement.recipient,
-        "recipient_type": "" if engagement.recipient_type == "to" else engagement.recipient_type,
-        "injected_at": engagement.injected_at,
-        "expires_at": engagement.expires_at,
-        "customer_id": engagement.customer_id,
-        "subaccount_id": engagement.subaccount_id,
-        "transmission_id": engagement.transmission_id,
-        "campaign_id": engagement.campaign_id,
-        "metadata": engagement.metadata,
-        "tags": list(engagement.tags),
-        "options": [name for name in _OPTIONS if getattr(engagement, name)],
-        "privacy": "" if privacy == "full" else privacy,
-        "target": claims.target,
-        "link_name": claims.link_name,
-        "link_number": claims.link_number,
-        "link_part": claims.link_part,
-        "address": address,
-        "agent": agent,
-        "language": language,
+    randomness = os.urandom(10) if randomness is None else randomness
+    members = {
+        "id": make_event_id(at, randomness),
+        **make_hit(claims, at, address, agent, language),
     }
-    known = {name: value for name, value in members.items() if value or name == "customer_id"}
+    known = {name: value for name, value in members.items() if value or name in _NUMBERS}
     text = json.dumps(known, ensure_ascii=False, separators=(",", ":"))
     if request is not None:
         text = f'{text[:-1]},"request":{request}}}'
     return text.encode("utf-8", "replace")
-
-
-def truncate_address(address: str | None) -> str | None:
-    """Return the network that an address is in: /24, or /48 of IPv6; None for what is none."""
-    try:
-        ip = ip_address(address or "")
-    except ValueError:
-        return None
-    return str(ip_network((ip, _KEPT_BITS[ip.version]), strict=False).network_address)

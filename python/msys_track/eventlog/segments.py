@@ -4,11 +4,14 @@ A sequence numbers the lines of a log from 1 on. It is never reused: the newest 
 removed, even if it is empty.
 """
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _SUFFIX = ".ndjson"
 _DIGITS = 20
+_END_LENGTH = 2 * (_DIGITS + 1)
 
 
 def list_segments(folder: Path) -> list[int]:
@@ -21,9 +24,36 @@ def segment_path(folder: Path, first_sequence: int) -> Path:
     return folder / f"{first_sequence:0{_DIGITS}}{_SUFFIX}"
 
 
+def lock_path(folder: Path) -> Path:
+    """Name the file that a log's writer locks, and notes in how much of the log is durable."""
+    return folder / "lock"
+
+
+def publish_end(lock: int, segment: int, length: int) -> None:
+    """Note that a segment is durable up to a length, and all segments before it are whole.
+
+    A reader that does not learn of it, as on a full disk, syncs by itself.
+    """
+    with suppress(OSError):
+        os.pwrite(lock, b"%020d %020d\n" % (segment, length), 0)
+
+
+def read_end(folder: Path) -> tuple[int, int]:
+    """Return what was noted last; zeros if nothing was."""
+    try:
+        with lock_path(folder).open("rb") as file:
+            segment, length = file.read(_END_LENGTH).split()
+        return int(segment), int(length)
+    except (OSError, ValueError):
+        return 0, 0
+
+
 def _find_segments(folder: Path) -> Iterator[int]:
-    if not folder.is_dir():
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
         return
-    for path in folder.iterdir():
-        if path.suffix == _SUFFIX and len(path.stem) == _DIGITS and path.stem.isdecimal():
-            yield int(path.stem)
+    for name in names:
+        digits = name.removesuffix(_SUFFIX)
+        if len(digits) == _DIGITS and digits != name and digits.isdecimal():
+            yield int(digits)

@@ -25,6 +25,10 @@ class EventsSettings:
             unset="the store's name and `.d`",
         ),
     ] = None
+    injection: Annotated[
+        bool,
+        Key(SWITCH, "the proxy writes `injection` and `policy_rejection` events of its mail too"),
+    ] = False
     # Those being written included; more are dropped and counted. About 1 KB each.
     max_queued: Annotated[int, Key(COUNT, "events in memory")] = 200_000
     batch_seconds: Annotated[

@@ -3,13 +3,14 @@
 import fcntl
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from msys_track.errors import SinkError
 from msys_track.eventlog.position import sync_folder
-from msys_track.eventlog.segments import list_segments, segment_path
+from msys_track.eventlog.segments import list_segments, lock_path, publish_end, segment_path
 
 SEGMENT_BYTES: Final = 64 << 20
 _FILE_MODE: Final = 0o600
@@ -39,23 +40,19 @@ class LogWriter:
         """
         self._folder = folder
         self._segment_bytes = segment_bytes
-        self._file = -1
+        self._segment = 0
+        self._file = self._lock = -1
         self._length = 0
-        self._lock = -1
+        self._is_dirty = False
+        self.next_sequence = 1
         try:
-            folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, _FILE_MODE)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            segments = list_segments(folder)
-            self.next_sequence = segments[-1] if segments else 1
-            self._open_segment()
-            self._recover()
-        except BlockingIOError as error:
-            self.close()
-            raise LogLockedError(f"{folder}: another process writes this log") from error
+            self._open()
         except OSError as error:
             self.close()
             raise SinkError(f"{folder}: can't be written: {error.strerror}") from error
+        except LogLockedError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -79,17 +76,22 @@ class LogWriter:
         first = self.next_sequence
         if not lines:
             return first
+        data = b"\n".join(lines) + b"\n"
         try:
-            if self._length >= self._segment_bytes:
-                self._open_segment()
-            data = b"\n".join(lines) + b"\n"
-            _write_all(self._file, data)
+            self._prepare()
+            self._is_dirty = True
+            # Room is made first, so that no reader sees a part of what then does not fit.
+            os.posix_fallocate(self._file, self._length, len(data))
+            _write_all(self._file, data, self._length)
             os.fdatasync(self._file)
         except OSError as error:
-            self._undo()
+            with suppress(OSError):  # it is tried again before the next line
+                self._drop_torn()
             raise SinkError(f"{self._folder}: can't be written: {error.strerror}") from error
+        self._is_dirty = False
         self._length += len(data)
         self.next_sequence += len(lines)
+        publish_end(self._lock, self._segment, self._length)
         return first
 
     def close(self) -> None:
@@ -99,31 +101,79 @@ class LogWriter:
                 os.close(descriptor)
         self._file = self._lock = -1
 
-    def _open_segment(self) -> None:
-        path = segment_path(self._folder, self.next_sequence)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, _FILE_MODE)
+    def _open(self) -> None:
+        """Take the lock, and go on behind the last whole line of the newest segment."""
+        self._folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        self._lock = os.open(lock_path(self._folder), os.O_RDWR | os.O_CREAT, _FILE_MODE)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LogLockedError(f"{self._folder}: another process writes this log") from error
+        segments = list_segments(self._folder)
+        first = segments[-1] if segments else self.next_sequence
+        self._open_segment(first)
+        self._length, lines = _count_lines(self._file)
+        self._is_dirty = True
+        self._drop_torn()
+        os.fdatasync(self._file)
+        publish_end(self._lock, first, self._length)
+        if first + lines >= self.next_sequence:
+            self.next_sequence = first + lines
+        else:  # the folder was deleted meanwhile
+            self._open_segment(self.next_sequence)
+
+    def _open_segment(self, first_sequence: int) -> None:
+        path = segment_path(self._folder, first_sequence)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, _FILE_MODE)
         if self._file >= 0:
             os.close(self._file)
-        self._file, self._length = descriptor, 0
+        self._file, self._segment, self._length = descriptor, first_sequence, 0
         sync_folder(self._folder)
 
-    def _recover(self) -> None:
-        """Count the lines of the newest segment, and drop one that was cut off."""
-        while chunk := os.pread(self._file, _READ_BYTES, self._length):
-            end = chunk.rfind(b"\n") + 1
-            if not end:
-                break
-            self.next_sequence += chunk.count(b"\n")
-            self._length += end
-        self._undo()
+    def _prepare(self) -> None:
+        if not self._is_in_place():
+            self.close()
+            self._open()
+        self._drop_torn()
+        if self._length >= self._segment_bytes:
+            self._open_segment(self.next_sequence)
 
-    def _undo(self) -> None:
+    def _is_in_place(self) -> bool:
+        """Whether the file still has its name: without it, it takes lines that nobody reads."""
+        if self._file < 0:
+            return False
+        try:
+            named = segment_path(self._folder, self._segment).stat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(named, os.fstat(self._file))
+
+    def _drop_torn(self) -> None:
         """Drop what stands behind the last whole batch."""
-        if self._file >= 0:
+        if self._is_dirty:
             os.ftruncate(self._file, self._length)
+            self._is_dirty = False
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
     rest = memoryview(data)
     while rest:
-        rest = rest[os.write(descriptor, rest) :]
+        written = os.pwrite(descriptor, rest, offset)
+        rest, offset = rest[written:], offset + written
+
+
+def _count_lines(descriptor: int) -> tuple[int, int]:
+    """The length and the number of a file's whole lines.
+
+    A power cut can leave bytes of zero where something was to be written.
+    """
+    length = lines = read = 0
+    while chunk := os.pread(descriptor, _READ_BYTES, read):
+        good, zero, _ = chunk.partition(b"\0")
+        if end := good.rfind(b"\n") + 1:
+            length = read + end
+            lines += good.count(b"\n")
+        if zero:
+            break
+        read += len(chunk)
+    return length, lines

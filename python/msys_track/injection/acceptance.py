@@ -29,6 +29,7 @@ from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.intake import DataRefusedError
 from msys_track.injection.memory import MemoryReturn
+from msys_track.injection.message_events import MessageEvents
 from msys_track.injection.record import SERVED, Made, Recorder, SentCopy, find_queue_id
 from msys_track.injection.repeats import Repeats
 from msys_track.logs import event_logger
@@ -155,6 +156,7 @@ class Acceptance:
         copies_at_once: How many copies of one message are under way at most.
         shows_addresses: Whether addresses stand in the log whole.
         received_by: Our name in the `Received` field of each copy; None: there is none.
+        events: Writes events of the mail itself; None: there are none.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one proxy
@@ -167,8 +169,10 @@ class Acceptance:
         copies_at_once: int = 10,
         shows_addresses: bool = False,
         received_by: str | None = None,
+        events: MessageEvents | None = None,
     ) -> None:
         self.rewriter = rewriter
+        self.events = events
         self._upstream = upstream
         self._counters = counters
         self._spool = spool
@@ -208,11 +212,15 @@ class Acceptance:
             stages["rewrite"] = passage.made.seconds
             stages["total"] = perf_counter() - started + envelope.receive_seconds
             self._recorder.record_accepted(envelope, passage.made, passage.sent, stages)
+            if self.events is not None:
+                self.events.note_accepted(envelope, passage.decision, passage.sent)
         except DataRefusedError as refused:
             passage.stages["total"] = perf_counter() - started + envelope.receive_seconds
             self._recorder.record_refused(
                 envelope, refused.why, refused.reply, passage.sent, passage.stages
             )
+            if self.events is not None and refused.why == "policy":
+                self.events.note_rejected(envelope, refused.reply)
             return refused.reply
         except asyncio.CancelledError:
             if passage.sent:

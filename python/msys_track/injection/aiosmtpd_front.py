@@ -19,12 +19,13 @@ from msys_track.injection.acceptance import FAILED
 from msys_track.injection.access.origin import Origin
 from msys_track.injection.access.visitor import Visitor
 from msys_track.injection.connection import SHUTTING_DOWN
-from msys_track.injection.session import IDENT, TOO_MANY_CONNECTIONS
+from msys_track.injection.session import TOO_MANY_CONNECTIONS
 from msys_track.injection.shared import Shared
 from msys_track.injection.transaction import ClientTransaction
 from msys_track.logs import event_logger
 from msys_track.smtp.commands.events import Received
 from msys_track.smtp.path import is_path
+from msys_track.smtp.proxies import read_ids
 from msys_track.smtp.reply import Reply
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class _Handler:
         self.transaction = ClientTransaction(shared, visitor, policy)
         self.is_in_message = False
         self._origin = origin
+        self._told_ids: set[str] = set()
 
     async def handle_HELO(  # noqa: N802 - aiosmtpd's names, here and below
         self, server: SMTP, session: SmtpSession, _envelope: Envelope, hostname: str
@@ -123,6 +125,12 @@ class _Handler:
         keywords = {"8BITMIME": offer.eight_bit_mime, "SMTPUTF8": offer.smtp_utf8}
         middle = [f"250-{keyword}" for keyword, is_offered in keywords.items() if is_offered]
         return [responses[0], f"250-SIZE {offer.size}", *middle, "250 HELP"]
+
+    async def handle_NOOP(  # noqa: N802
+        self, _server: SMTP, _session: SmtpSession, _envelope: Envelope, argument: str
+    ) -> str:
+        self.shared.upstream.identity.note(read_ids(argument or ""), self._told_ids)
+        return "250 OK"
 
     async def handle_RSET(  # noqa: N802
         self, _server: SMTP, _session: SmtpSession, _envelope: Envelope
@@ -205,6 +213,7 @@ class _Handler:
         """Give back what the client held."""
         self.transaction.forget()
         self.visitor.leave()
+        self.shared.upstream.identity.forget(self._told_ids)
 
     def _forget_message(self) -> None:
         self.transaction.forget()
@@ -221,7 +230,7 @@ class _Server(SMTP):
             handler,
             data_size_limit=handler.visitor.limits.max_message_bytes,
             hostname=settings.hostname,
-            ident=IDENT,
+            ident=handler.shared.ident,
             timeout=settings.idle_timeout_seconds,
             loop=loop,
         )

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 log = event_logger(__name__)
 
-IDENT = "ESMTP msys-track"
-
 TOO_MANY_CONNECTIONS: Final = Reply(421, "4.3.2 Too many connections")
 _BYE: Final = Reply(221, "2.0.0 Bye")
 _START_TLS: Final = Reply(220, "2.0.0 Ready to start TLS")
@@ -69,6 +67,7 @@ class Session(Connection):
         self._transaction: ClientTransaction
         self._mechanism: Mechanism | None = None
         self._named_helo: str | None = None  # by XCLIENT
+        self._told_ids: set[str] = set()
         # Recipients that the upstream has not answered, and answers that wait behind them.
         self._questions: deque[tuple[Recipient, Answer]] = deque()
         self._asking: asyncio.Task[None] | None = None
@@ -149,7 +148,7 @@ class Session(Connection):
 
     @property
     def _greeting(self) -> Reply:
-        return Reply(220, f"{self._shared.settings.hostname} {IDENT}")
+        return Reply(220, f"{self._shared.settings.hostname} {self._shared.ident}")
 
     def _refuse_connection(self, reply: Reply) -> None:
         self._shared.counters.add("connections.refused")
@@ -162,6 +161,7 @@ class Session(Connection):
         if self not in shared.sessions:
             return
         shared.sessions.discard(self)
+        shared.upstream.identity.forget(self._told_ids)
         if not machine.is_over and (machine.is_in_message or machine.is_in_transaction):
             shared.counters.add("connections.dropped")
             log.info(
@@ -189,6 +189,10 @@ class Session(Connection):
 
     def _reset(self, _event: events.Reset) -> None:
         self._forget_message()
+        self._machine.answer(OK)
+
+    def _note_ids(self, event: events.TellIds) -> None:
+        self._shared.upstream.identity.note(event.ids, self._told_ids)
         self._machine.answer(OK)
 
     def _quit(self, _event: events.Quit) -> None:
@@ -408,4 +412,5 @@ class Session(Connection):
         events.Authenticate: _authenticate,
         events.AuthLine: _take_auth_line,
         events.XClient: _take_xclient,
+        events.TellIds: _note_ids,
     }

@@ -17,6 +17,7 @@ from msys_track.relay.upstream import NextHop
 from msys_track.smtp.auth import MECHANISMS
 from msys_track.smtp.capabilities import Capabilities
 from msys_track.smtp.commands.offer import Offer
+from msys_track.smtp.proxies import IDENT
 from msys_track.smtp.reply import Reply
 from msys_track.smtp.xclient import ATTRIBUTES
 
@@ -61,6 +62,11 @@ class Shared:
     """Connections whose session has not begun."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the listener takes no more clients."""
+
+    @property
+    def ident(self) -> str:
+        """What follows the host's name in the greeting."""
+        return f"{IDENT} {self.upstream.identity.mark}"
 
     @property
     def is_full(self) -> bool:

@@ -79,6 +79,15 @@ class ClientTransaction:
             return recipient, refusal
         rejection = self._policy.add_recipient(self._shared.guard, recipient.path)
         if rejection is not None:
+            if (events := self._shared.acceptance.events) is not None:
+                policy = self._policy
+                events.note_recipient_rejected(
+                    recipient.path,
+                    rejection,
+                    sender=policy.sender,
+                    peer=policy.peer,
+                    contexts=policy.contexts,
+                )
             return recipient, self._shared.count_rejection(rejection)
         self._recipients[mailbox] = recipient
         is_discarded = self._policy.is_discarded(recipient.path)

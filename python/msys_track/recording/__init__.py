@@ -1,1 +1,1 @@
-"""Hits become events: classified, enriched, and logged once for all sinks."""
+"""Makes events of hits: judges who made each, adds what is known of them, and writes them once."""

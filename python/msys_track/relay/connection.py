@@ -68,6 +68,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     Attributes:
         capabilities: What the upstream offered on it; set when it is opened.
+        mark: What its greeting showed, if it is a proxy of ours.
         transport: What it writes to; None before there is a connection.
         transactions: How many were begun on it.
         refusals: How many commands were refused on it.
@@ -82,6 +83,7 @@ class UpstreamConnection(asyncio.Protocol):
         on_lost: Callable[["UpstreamConnection"], None],
     ) -> None:
         self.capabilities = Capabilities()
+        self.mark: str | None = None
         self.settings = settings
         self.transport: asyncio.Transport | None = None
         self.transactions = 0

@@ -7,7 +7,7 @@ has had enough of it.
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar, TypeVarTuple
+from typing import Final, TypeVar, TypeVarTuple
 
 from msys_track.errors import UpstreamError
 from msys_track.logs import event_logger
@@ -17,12 +17,16 @@ from msys_track.relay.connection import (
     UpstreamConnection,
 )
 from msys_track.relay.envelope import ExtensionMissingError
+from msys_track.relay.identity import RoutingLoopError
 from msys_track.relay.opening import Opener
 from msys_track.relay.pool import Held, Pool
 from msys_track.relay.transaction import WORN, reset
 from msys_track.smtp.capabilities import Capabilities
 
 log = event_logger(__name__)
+
+# RFC 3463 section 3.5; the class of the status goes before it.
+LOOP: Final = ".4.6 Routing loop detected"
 
 _Result = TypeVar("_Result")
 _Arguments = TypeVarTuple("_Arguments")
@@ -35,13 +39,15 @@ class Lender:
         offered: What the connection that was opened last offers; None before the first.
     """
 
-    def __init__(self, opener: Opener) -> None:
+    def __init__(self, opener: Opener, *, is_only: bool = True) -> None:
+        """Lend what `opener` opens; `is_only` says whether there is no other upstream."""
         self.offered: Capabilities | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._address = opener.settings.address
         self._pool = Pool(opener)
         self._resets: set[asyncio.Task[None]] = set()
         self._has_offered: set[str] = set()
+        self._is_only = is_only
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -164,10 +170,18 @@ class Lender:
 
     def report_failure(self, why: object) -> UpstreamError:
         """Log that the upstream can't be used, and return the answer to the client."""
+        if isinstance(why, RoutingLoopError):
+            return self._report_loop()
         # The address is for the operator's log, not for clients.
         log.warning("upstream.failed", upstream=str(self._address), why=str(why))
         text = f"4.4.1 The upstream can't be used: {why}"
         return UpstreamError(451, text, outcome="not_sent")
+
+    def _report_loop(self) -> UpstreamError:
+        if self._is_only:
+            return UpstreamError(554, f"5{LOOP}")
+        # Another upstream may take the mail, now or when it is up again.
+        return UpstreamError(451, f"4{LOOP}", outcome="not_sent")
 
     async def _replace(
         self, connection: UpstreamConnection, error: Exception

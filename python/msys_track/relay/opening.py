@@ -20,10 +20,12 @@ from msys_track.relay.connection import (
     UpstreamConnection,
 )
 from msys_track.relay.deadlines import Deadlines
+from msys_track.relay.identity import Identity
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.smtp import auth
 from msys_track.smtp.address import parse_ip
 from msys_track.smtp.capabilities import Capabilities
+from msys_track.smtp.proxies import read_mark, write_ids
 from msys_track.smtp.reply import Reply
 from msys_track.smtp.tls import ClientTls, FingerprintError, make_client_tls
 
@@ -65,11 +67,15 @@ class Opener:
     """
 
     def __init__(
-        self, settings: UpstreamSettings, credentials: auth.Credentials | None = None
+        self,
+        settings: UpstreamSettings,
+        credentials: auth.Credentials | None = None,
+        identity: Identity | None = None,
     ) -> None:
         """Check what opening needs; `credentials` go before those that the settings name."""
         settings.check_conflicts()
         self.settings = settings
+        self.identity = identity or Identity()
         self._credentials = credentials
         self._looking_up: asyncio.Task[list[str]] | None = None
         self._refused: Reply | None = None
@@ -84,6 +90,7 @@ class Opener:
         Raises:
             LoginRefusedError: it does not take our user or password.
             TlsFailedError: what the settings require of TLS can't be had.
+            RoutingLoopError: it is this proxy, or one that mail comes from.
             ConnectionFailedError: it is unreachable, refuses service, or does not speak SMTP.
         """
         if self._refused is not None and asyncio.get_running_loop().time() < self._refused_until:
@@ -106,7 +113,7 @@ class Opener:
         )
         connection = await self._connect(protocol)
         try:
-            await _greet(connection)
+            await self._greet(connection)
             await self._introduce(connection)
             if tls == "require" or (tls == "opportunistic" and not _is_local(connection)):
                 await self._start_tls(connection, is_required=tls == "require")
@@ -183,6 +190,18 @@ class Opener:
         except ssl.SSLError as error:
             raise TlsFailedError(f"TLS failed: {_describe_tls_error(error)}") from error
         return connection
+
+    async def _greet(self, connection: UpstreamConnection) -> None:
+        """Read the greeting; tell a proxy of ours where mail comes from, unless it is a loop."""
+        greeting = await connection.read_greeting()
+        if greeting.code != _READY:  # RFC 5321 section 4.3.1
+            raise ConnectionFailedError(f"it greeted with: {greeting.code} {greeting.text}")
+        connection.mark = read_mark(greeting.text)
+        self.identity.check(connection.mark, str(self.settings.address))
+        if connection.mark is not None:
+            # Before EHLO: the upstream asks its own upstream before it answers that.
+            commands = list(write_ids(self.identity.ids))
+            await connection.exchange(b"".join(commands), len(commands))
 
     async def _introduce(self, connection: UpstreamConnection) -> None:
         """Say EHLO, then HELO if EHLO is unknown; LMTP has LHLO alone (RFC 2033 section 4.1)."""
@@ -302,12 +321,6 @@ class Opener:
         if not password or "\0" in password or "\n" in password:
             raise SettingsError(f"{where}: must hold the password alone, on one line")
         return auth.Credentials(user=user, password=password)
-
-
-async def _greet(connection: UpstreamConnection) -> None:
-    greeting = await connection.read_greeting()
-    if greeting.code != _READY:  # RFC 5321 section 4.3.1
-        raise ConnectionFailedError(f"it greeted with: {greeting.code} {greeting.text}")
 
 
 def _with_initial(command: str, response: str) -> tuple[str, ...]:

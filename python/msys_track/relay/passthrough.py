@@ -14,6 +14,8 @@ from msys_track.errors import UpstreamError
 from msys_track.metrics import Counters
 from msys_track.relay.connection import ConnectionFailedError
 from msys_track.relay.deadlines import Deadlines
+from msys_track.relay.identity import Identity, RoutingLoopError
+from msys_track.relay.lending import LOOP
 from msys_track.relay.opening import LoginRefusedError, Opener
 from msys_track.relay.routes import make_next_hop
 from msys_track.relay.settings import UpstreamSettings
@@ -51,10 +53,16 @@ class UserUpstreams:
     What the settings say of connections holds for each user.
     """
 
-    def __init__(self, settings: Mapping[str, UpstreamSettings], counters: Counters) -> None:
-        """Prepare it; nothing is opened yet."""
+    def __init__(
+        self,
+        settings: Mapping[str, UpstreamSettings],
+        counters: Counters,
+        identity: Identity | None = None,
+    ) -> None:
+        """Prepare it; nothing is opened yet. `identity` is the proxy's."""
         self._settings = settings
         self._counters = counters
+        self._identity = identity or Identity(counters)
         self._logins: dict[bytes, Login] = {}
         self._closing: set[asyncio.Task[None]] = set()
         # Of a password only this hash is kept, beside the connections that need itself.
@@ -77,7 +85,12 @@ class UserUpstreams:
             await self._verify(credentials)
             known = self._logins.get(mark)  # another session may have come first
             if known is None:
-                hop = make_next_hop(self._settings, self._counters, credentials=credentials)
+                hop = make_next_hop(
+                    self._settings,
+                    self._counters,
+                    credentials=credentials,
+                    identity=self._identity,
+                )
                 known = self._logins[mark] = Login(user, hop)
             known.verified_at = loop.time()
         known.sessions += 1
@@ -113,10 +126,13 @@ class UserUpstreams:
         why = "no upstream"
         for settings in sorted(self._settings.values(), key=lambda each: each.priority):
             try:
-                connection = await Opener(settings, credentials).open(Deadlines(), _ignore)
+                opener = Opener(settings, credentials, self._identity)
+                connection = await opener.open(Deadlines(), _ignore)
             except LoginRefusedError as refused:
                 raise refused.reply.refusal("AUTH") from None
             except ConnectionFailedError as failure:
+                if isinstance(failure, RoutingLoopError) and len(self._settings) == 1:
+                    raise UpstreamError(554, f"5{LOOP}") from None
                 why = str(failure)
             else:
                 connection.quit()

@@ -90,12 +90,20 @@ class Pool:
         finally:
             self._deadlines.discard(waiter)
         if connection is not None and connection.is_usable:
-            return connection, False
+            if not self._leads_back(connection):
+                return connection, False
+            connection.quit()  # the greeting of a new one says the same
         return await self._open(), True
 
     def take_idle(self) -> UpstreamConnection | None:
         """Return a kept connection if one is idle; give it back with `release`."""
-        return self._idle.pop() if self._idle else None
+        while self._idle:
+            connection = self._idle.pop()
+            if not self._leads_back(connection):
+                return connection
+            connection.quit()
+            self._free_slot()
+        return None
 
     async def replace(self, connection: UpstreamConnection) -> UpstreamConnection:
         """Return a fresh connection for one that is worn or closed, in the same slot.
@@ -152,6 +160,10 @@ class Pool:
         except BaseException:
             self._free_slot()
             raise
+
+    def _leads_back(self, connection: UpstreamConnection) -> bool:
+        """Whether it goes to a proxy that has begun to send mail here since it was opened."""
+        return connection.mark is not None and self._opener.identity.leads_back(connection.mark)
 
     def _is_worn(self, connection: UpstreamConnection) -> bool:
         settings = self.settings

@@ -18,6 +18,7 @@ from msys_track.metrics import Counters
 from msys_track.relay.envelope import ExtensionMissingError
 from msys_track.relay.exchange import Exchange
 from msys_track.relay.health import Health
+from msys_track.relay.identity import Identity
 from msys_track.relay.settings import UpstreamSettings
 from msys_track.relay.transaction import Delivery, Row
 from msys_track.relay.upstream import Upstream
@@ -38,6 +39,7 @@ def make_next_hop(
     counters: Counters,
     *,
     credentials: Credentials | None = None,
+    identity: Identity | None = None,
 ) -> "Upstream | Routes":
     """Make what mail goes on to: the upstream itself if there is one, else routes to several.
 
@@ -45,14 +47,15 @@ def make_next_hop(
         settings: Of each upstream, by its name.
         counters: Counts what becomes of several.
         credentials: Who to be in AUTH, in place of the settings' users.
+        identity: The proxy that mail comes from; a new one if there is none.
 
     Raises:
         SettingsError: what one of them needs can't be used.
     """
     if len(settings) == 1:
         (only,) = settings.values()
-        return Upstream(only, credentials=credentials)
-    return Routes(settings, counters, credentials=credentials)
+        return Upstream(only, credentials=credentials, identity=identity or Identity(counters))
+    return Routes(settings, counters, credentials=credentials, identity=identity)
 
 
 class Route:
@@ -71,10 +74,13 @@ class Route:
         settings: UpstreamSettings,
         counters: Counters,
         credentials: Credentials | None,
+        identity: Identity,
     ) -> None:
         self.name = name
         self.settings = settings
-        self.upstream = Upstream(settings, credentials=credentials)
+        self.upstream = Upstream(
+            settings, credentials=credentials, identity=identity, is_only=False
+        )
         self.health = Health(settings.back_off_seconds, random.random)
         self.credit = 0
         self._counters = counters
@@ -145,6 +151,7 @@ class Routes:
         counters: Counters,
         *,
         credentials: Credentials | None = None,
+        identity: Identity | None = None,
     ) -> None:
         """Prepare them; nothing is opened yet.
 
@@ -152,12 +159,17 @@ class Routes:
             settings: Of each upstream, by its name.
             counters: Counts each change of health, and mail that another one had to take.
             credentials: Who to be in AUTH, in place of the settings' users.
+            identity: The proxy that mail comes from; a new one if there is none.
 
         Raises:
             SettingsError: what one of them needs can't be used.
         """
+        self.identity = identity or Identity(counters)
         self._counters = counters
-        routes = [Route(name, each, counters, credentials) for name, each in settings.items()]
+        routes = [
+            Route(name, each, counters, credentials, self.identity)
+            for name, each in settings.items()
+        ]
         routes.sort(key=_priority)
         self._groups = [tuple(group) for _, group in groupby(routes, _priority)]
         self._routes: Sequence[Route] = routes

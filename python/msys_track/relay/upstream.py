@@ -8,6 +8,7 @@ from msys_track.errors import UpstreamError
 from msys_track.relay import transaction
 from msys_track.relay.connection import Dialogue, UpstreamConnection
 from msys_track.relay.exchange import Exchange
+from msys_track.relay.identity import Identity
 from msys_track.relay.lending import Lender
 from msys_track.relay.opening import Opener
 from msys_track.relay.settings import UpstreamSettings
@@ -41,6 +42,11 @@ class Transaction(Protocol):
 
 class NextHop(Protocol):
     """Where mail goes on to: one upstream, or several with the face of one (`relay/routes.py`)."""
+
+    @property
+    def identity(self) -> Identity:
+        """The proxy that mail comes from, as upstreams know it."""
+        ...
 
     @property
     def offered(self) -> Capabilities | None:
@@ -78,19 +84,27 @@ class Upstream:
     """Delivers transactions over persistent connections; use it within one event loop."""
 
     def __init__(
-        self, settings: UpstreamSettings, *, credentials: Credentials | None = None
+        self,
+        settings: UpstreamSettings,
+        *,
+        credentials: Credentials | None = None,
+        identity: Identity | None = None,
+        is_only: bool = True,
     ) -> None:
         """Prepare it; nothing is opened yet.
 
         Args:
             settings: Where it is, and how to use it.
             credentials: Who to be in AUTH, in place of the settings' user.
+            identity: The proxy that mail comes from; a new one if there is none.
+            is_only: Whether there is no other: one that leads back here then refuses for good.
 
         Raises:
             SettingsError: two settings don't go together, or a file of theirs can't be used.
         """
         self.settings = settings
-        self._lender = Lender(Opener(settings, credentials))
+        self.identity = identity or Identity()
+        self._lender = Lender(Opener(settings, credentials, self.identity), is_only=is_only)
         self._unknown_until = 0.0
 
     @property

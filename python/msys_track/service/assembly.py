@@ -3,7 +3,8 @@
 Apart from the commands, because a reload puts the same parts together again while they run.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from msys_track.config import checking
@@ -26,6 +27,7 @@ from msys_track.options.resolve import DEFAULT, resolve
 from msys_track.policy import loading
 from msys_track.policy.guard import Guard
 from msys_track.signing.signer import Signer
+from msys_track.tracking.settings import TrackerSettings
 
 log = event_logger(__name__)
 
@@ -74,6 +76,21 @@ def load_keys(read: Configuration) -> KeyRing:
         raise _blame(read, ("keys",), str(error)) from error
 
 
+def load_tenant_keys(read: Configuration) -> Mapping[str, KeyRing]:
+    """Load the keys of each `[tenant."HOST"]`, by its host.
+
+    Raises:
+        SettingsError: some can't be used; the text has the table.
+    """
+    found: dict[str, KeyRing] = {}
+    for host, tenant in read.tenants.items():
+        try:
+            found[host] = KeyRing.load(tenant.keys)
+        except KeyRingError as error:
+            raise _blame(read, ("tenant", host, "keys"), str(error)) from error
+    return found
+
+
 def check_access_files(read: Configuration) -> None:
     """Check the users and the certificate of a proxy that is about to start.
 
@@ -83,6 +100,52 @@ def check_access_files(read: Configuration) -> None:
     rules = read.proxy.access if read.proxy is not None else AccessSettings()
     if problems := list(checking.check_access_files(read.document, rules)):
         raise ConfigurationError(read.path, problems)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedTracker:
+    """A configuration with a tracker, and the keys that it names."""
+
+    read: Configuration
+    settings: TrackerSettings
+    keys: KeyRing
+    keys_by_host: Mapping[str, KeyRing]
+
+
+def load_tracker(path: Path) -> LoadedTracker | None:
+    """Read what a tracker needs; None if the configuration has none.
+
+    Raises:
+        SettingsError: every fault of it, or keys or a certificate that can't be used.
+    """
+    read = read_configuration(path, "tracker")
+    if read.tracker is None:
+        return None
+    if problems := list(checking.check_tracker_files(read.document, read.tracker)):
+        raise ConfigurationError(read.path, problems)
+    return LoadedTracker(
+        read=read,
+        settings=read.tracker,
+        keys=load_keys(read),
+        keys_by_host=load_tenant_keys(read),
+    )
+
+
+def reload_tracker(load: Callable[[], LoadedTracker | None]) -> LoadedTracker | None:
+    """Read it again while it is in force; return None and log it if it has faults."""
+    try:
+        again = load()
+    except SettingsError as error:
+        log_faults(error)
+        return None
+    if again is None:
+        log_faults(SettingsError("there is no [tracker] any more"))
+    return again
+
+
+def log_faults(error: SettingsError) -> None:
+    """Log why a configuration that was read again does not take the place of the old one."""
+    log.error("configuration.not_reloaded", faults=str(error).split("\n"))
 
 
 def _blame(read: Configuration, path: KeyPath, text: str) -> SettingsError:
@@ -143,5 +206,5 @@ def reload(
         read = load_again()
         return read, make_rewriter(read, count, on_rendered, signs=True)
     except SettingsError as error:
-        log.error("configuration.not_reloaded", faults=str(error).split("\n"))  # noqa: TRY400 - the file's fault, not ours
+        log_faults(error)
         return None

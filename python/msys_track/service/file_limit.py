@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Final
 
 from msys_track.config.configuration import Configuration
-from msys_track.service.share import take_share
+from msys_track.service.share import count_workers, take_share
+from msys_track.tracking.settings import TrackerSettings
 
 # Standard streams, the loop's own, logs, SQLite files, policies.
 _OTHER_FILES: Final = 64
@@ -43,6 +44,36 @@ def find_shortage(read: Configuration, limit: int | None = None) -> str | None:
         f"(upstream_max_connections) and {_OTHER_FILES} others; raise the limit (ulimit -n, "
         "LimitNOFILE=) or lower max_connections"
     )
+
+
+def find_tracker_shortage(read: Configuration, limit: int | None = None) -> str | None:
+    """Describe why a tracker can't have as many clients as is allowed; None if it can.
+
+    The arguments are those of `find_shortage`.
+    """
+    if limit is None:
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if read.tracker is None:
+        return None
+    clients = _divide(read.tracker.max_connections, count_workers(read.tracker.workers))
+    if clients + _OTHER_FILES <= limit:
+        return None
+    return (
+        f"a process may have {limit} open files here, but each worker of the tracker may need "
+        f"{clients + _OTHER_FILES}: {clients} for clients (max_connections) and {_OTHER_FILES} "
+        "others; raise the limit (ulimit -n, LimitNOFILE=) or lower max_connections"
+    )
+
+
+def fit_readers(settings: TrackerSettings, workers: int, limit: int) -> TrackerSettings:
+    """Give a tracker's worker its part of the clients, at most those for which it has files."""
+    most = max(1, limit - _OTHER_FILES)
+    clients = min(_divide(settings.max_connections, workers), most)
+    return replace(settings, max_connections=clients)
+
+
+def _divide(count: int, parts: int) -> int:
+    return -(-count // parts)
 
 
 def fit_clients(own: Configuration, limit: int) -> Configuration:

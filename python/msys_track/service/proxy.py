@@ -5,23 +5,29 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Final, TypeAlias
 
 from msys_track import logs
 from msys_track.config.configuration import Configuration
 from msys_track.dispatch.dispatcher import Dispatcher
-from msys_track.errors import TrackingError
+from msys_track.errors import SettingsError, TrackingError
 from msys_track.injection import server
 from msys_track.injection.memory import set_up_allocator
+from msys_track.injection.message_events import MessageEvents
 from msys_track.injection.settings import ProxySettings
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters, Figures
+from msys_track.relay.identity import Identity
 from msys_track.relay.passthrough import UserUpstreams
 from msys_track.relay.routes import make_next_hop
 from msys_track.service import loop
+from msys_track.service.assembly import log_faults
 from msys_track.service.channel import Channel, Order
 from msys_track.service.file_limit import find_shortage, fit_clients, raise_file_limit
 from msys_track.service.gauges import Gauges
+from msys_track.service.hits import WorkerHits
+from msys_track.service.recorder import make_recorder, serve_recorder
 from msys_track.service.share import count_workers, take_share
 from msys_track.service.sockets import Sockets
 from msys_track.service.supervisor import Supervisor
@@ -57,6 +63,7 @@ def supervise_proxy(
     """
     set_up_allocator()
     limit = raise_file_limit()
+    identity = Identity(counters)  # of all workers, also of those that a reload makes
 
     def make_plan(loaded: Loaded) -> Plan:
         read, rewriter = loaded
@@ -73,33 +80,44 @@ def supervise_proxy(
 
         def serve(control: socket.socket, sockets: Sockets) -> None:
             with loop.make_runner() as runner:
-                runner.run(serve_worker((own, rewriter), counters, load_again, control, sockets))
+                worker = serve_worker(
+                    (own, rewriter), counters, load_again, control, sockets, identity=identity
+                )
+                runner.run(worker)
 
         return Plan(
             name="proxy",
-            workers=count_workers(settings),
+            workers=count_workers(settings.workers),
             addresses=settings.all_listens,
             drain_seconds=settings.drain_seconds,
             hang_seconds=settings.worker_timeout_seconds,
             status_addresses=(read.metrics.listen,) if read.metrics.listen else (),
-            settings=(read.proxy, read.upstreams, read.spool, read.metrics),
+            settings=(read.proxy, read.upstreams, read.spool, read.metrics, read.events),
             serve=serve,
             announce=announce_addresses,
+            record=_make_record(read),
+            record_seconds=read.events.close_timeout_seconds,
         )
 
     def make_plan_again() -> Plan | None:
         again = load_again()
-        return again and make_plan(again)
+        try:
+            return again and make_plan(again)
+        except SettingsError as error:  # of a sink
+            log_faults(error)
+            return None
 
     Supervisor(make_plan(loaded), make_plan_again).run()
 
 
-async def serve_worker(
+async def serve_worker(  # noqa: PLR0913 - what a fork leaves to it
     loaded: Loaded,
     counters: Counters,
     load_again: Callable[[], Loaded | None],
     control: socket.socket,
     sockets: Sockets,
+    *,
+    identity: Identity,
 ) -> None:
     """Take mail on these sockets until the supervisor, or SIGTERM, says to stop.
 
@@ -109,6 +127,7 @@ async def serve_worker(
         load_again: Reads the configuration again; None if it has faults.
         control: The channel to the supervisor.
         sockets: Where to listen.
+        identity: The proxy, as its upstreams know it.
 
     Raises:
         TrackingError: it can't start; the supervisor knows why.
@@ -123,7 +142,8 @@ async def serve_worker(
     async with AsyncExitStack() as ends:
         ends.callback(channel.close)
         try:
-            upstream = make_next_hop(read.upstreams, counters)
+            hits = _open_hits(read, ends)
+            upstream = make_next_hop(read.upstreams, counters, identity=identity)
             ends.push_async_callback(upstream.close)
             spool = None
             if read.spool.mode != "off":
@@ -132,7 +152,7 @@ async def serve_worker(
                 await spool.start()
             passthrough = None
             if settings.access.auth_passthrough:
-                passthrough = UserUpstreams(read.upstreams, counters)
+                passthrough = UserUpstreams(read.upstreams, counters, identity)
                 ends.push_async_callback(passthrough.close)
             listener = await server.serve(
                 settings,
@@ -142,6 +162,7 @@ async def serve_worker(
                 listeners=sockets,
                 spool=spool,
                 passthrough=passthrough,
+                events=MessageEvents(hits.log, counters, rewriter.find_fields) if hits else None,
             )
         except TrackingError as error:
             channel.report(failed=str(error))
@@ -149,8 +170,9 @@ async def serve_worker(
         gauges = Gauges(listener, upstream, spool)
 
         def report_figures() -> None:
-            totals = {**counters.snapshot(), "log.dropped": logs.count_dropped_lines()}
-            figures = Figures(totals, gauges.read(), dict(counters.times()))
+            counts, levels = hits.look() if hits is not None else ({}, {})
+            counts |= {**counters.snapshot(), "log.dropped": logs.count_dropped_lines()}
+            figures = Figures(counts, levels | gauges.read(), dict(counters.times()))
             channel.report(figures=figures.as_json())
 
         def beat() -> None:
@@ -164,16 +186,46 @@ async def serve_worker(
         if read.metrics.listen is not None:
             probe = running_loop.create_task(gauges.probe(counters))
             ends.callback(probe.cancel)
-        while (order := await orders.get()) != "stop":
-            if order == "reload":
-                again = load_again()
-                if again is not None:
-                    listener.use(again[1])
-                    listener.reload_access()
-                channel.report(reloaded=again is not None)
-            else:
-                retired = running_loop.create_task(_retire(listener, settings.drain_seconds))
-                retired.add_done_callback(lambda _: orders.put_nowait("stop"))
+        await _obey(orders, channel, listener, load_again, settings.drain_seconds)
+
+
+async def _obey(
+    orders: "asyncio.Queue[Order]",
+    channel: Channel,
+    listener: server.Proxy,
+    load_again: Callable[[], Loaded | None],
+    drain_seconds: float,
+) -> None:
+    """Do what the supervisor says until that is to stop."""
+    while (order := await orders.get()) != "stop":
+        if order == "reload":
+            again = load_again()
+            if again is not None:
+                listener.use(again[1])
+                listener.reload_access()
+            channel.report(reloaded=again is not None)
+        else:
+            retired = asyncio.create_task(_retire(listener, drain_seconds))
+            retired.add_done_callback(lambda _: orders.put_nowait("stop"))
+
+
+def _logs_events(read: Configuration) -> bool:
+    return read.events.injection and read.events_folder is not None
+
+
+def _open_hits(read: Configuration, ends: AsyncExitStack) -> WorkerHits | None:
+    if not _logs_events(read):
+        return None
+    hits = WorkerHits(read)
+    ends.callback(hits.close, read.events.close_timeout_seconds)
+    return hits
+
+
+def _make_record(read: Configuration) -> Callable[[socket.socket], None] | None:
+    """Make what records in a process of its own, where the proxy logs events of its mail."""
+    if not _logs_events(read):
+        return None
+    return partial(serve_recorder, make_recorder(read, read.events.close_timeout_seconds))
 
 
 async def _retire(listener: server.Proxy, patience_seconds: float) -> None:

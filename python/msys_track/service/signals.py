@@ -1,8 +1,7 @@
-"""What SIGTERM, SIGINT and SIGHUP mean to a server."""
+"""What SIGTERM and SIGINT mean to a program with one process."""
 
 import asyncio
 import signal
-from collections.abc import Callable
 
 from msys_track.logs import event_logger
 
@@ -22,8 +21,3 @@ def catch_stop_signals() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal)
     return stop
-
-
-def catch_hangup(reload: Callable[[], None]) -> None:
-    """Call `reload` at each SIGHUP."""
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)

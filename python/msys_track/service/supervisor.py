@@ -25,7 +25,7 @@ from msys_track.service.handover import Handover, is_rehearsal, rehearse, replac
 from msys_track.service.sockets import Sockets, bind_addresses, close_unwanted, share_out
 from msys_track.service.status import answer_status
 from msys_track.service.status_server import Answer, StatusServer
-from msys_track.service.worker import Plan, Worker
+from msys_track.service.worker import RECORDER, Plan, Worker
 
 log = event_logger(__name__)
 
@@ -39,13 +39,16 @@ _START_SECONDS: Final = 60.0
 # A first worker that a signal ends before all are ready is begun again, so often in all. One that
 # exits has found a fault that the next one would find too.
 _START_TRIES: Final = 5
-# After `drain_seconds`, for a worker that closes upstream connections and databases.
+# For one that was to be gone already: until it is killed again.
 _END_SECONDS: Final = 10.0
 _READ_BYTES: Final = 65_536
 
 
 class Supervisor:
-    """Runs a server's workers until SIGTERM or SIGINT.
+    """Runs a server's workers until SIGTERM or SIGINT, and its recorder if it has one.
+
+    A recorder is started, watched and replaced as a worker is, but it has no sockets. It is the
+    last to stop, since it reads what workers write to their last moment.
 
     SIGHUP reads the configuration again: where all workers can take the change they go on with it,
     else others take their place. SIGUSR2 replaces the program by what is installed now.
@@ -96,8 +99,7 @@ class Supervisor:
         self._catch_signals()
         for pid, control in handover.workers.items():
             self._keep_worker(pid, -1, None, control)
-        for slot in range(self._plan.workers):
-            self._fork_worker(self._plan, slot)
+        self._fork_workers(self._plan)
         while self._workers or not self._is_stopping:
             for key, _ in self._selector.select(self._find_pause()):
                 key.data()
@@ -155,9 +157,20 @@ class Supervisor:
             os.kill(os.getpid(), number)
         log.info("server.stopping")
         systemd.notify("STOPPING=1")
+        self._begin_stop()
+
+    def _begin_stop(self) -> None:
         self._is_stopping = True
         for worker in self._workers.values():
-            self._stop_worker(worker)
+            if not worker.is_recorder:
+                self._stop_worker(worker)
+        self._stop_recorders()
+
+    def _stop_recorders(self) -> None:
+        """Let recorders finish once nobody writes any more."""
+        if all(each.is_recorder for each in self._workers.values()):
+            for recorder in self._workers.values():
+                self._stop_worker(recorder)
 
     # Reload
 
@@ -169,8 +182,13 @@ class Supervisor:
         elif plan.settings == self._plan.settings:
             self._plan = plan
             for worker in self._list_own():
-                self._reloading.add(worker.pid)
-                self._order(worker, "reload")
+                if worker.is_recorder:
+                    self._retire_worker(worker)
+                else:
+                    self._reloading.add(worker.pid)
+                    self._order(worker, "reload")
+            if plan.record is not None:
+                self._fork_worker(plan, RECORDER)
         else:
             try:
                 sockets = self._bind(plan, self._sockets)
@@ -179,8 +197,7 @@ class Supervisor:
                 systemd.notify("READY=1")
                 return
             self._sockets, self._next = {**self._sockets, **sockets}, plan
-            for slot in range(plan.workers):
-                self._fork_worker(plan, slot)
+            self._fork_workers(plan)
 
     def _note_reloaded(self, worker: Worker, *, is_done: bool) -> None:
         """Note that a worker has the new configuration; replace one that could not read it."""
@@ -254,7 +271,7 @@ class Supervisor:
 
     def _answer(self, path: str) -> Answer | None:
         workers = () if self._is_stopping else self._list_own()
-        return answer_status(path, workers, self._workers.values(), self._past)
+        return answer_status(path, self._plan, workers, self._workers.values(), self._past)
 
     def _list_own(self) -> list[Worker]:
         """List the workers that are to stay."""
@@ -263,6 +280,12 @@ class Supervisor:
             for each in self._workers.values()
             if each.plan is not None and each.plan is not self._next and each.ends_by is None
         ]
+
+    def _fork_workers(self, plan: Plan) -> None:
+        for slot in range(plan.workers):
+            self._fork_worker(plan, slot)
+        if plan.record is not None:
+            self._fork_worker(plan, RECORDER)
 
     def _fork_worker(self, plan: Plan, slot: int) -> None:
         ours, theirs = socket.socketpair()
@@ -296,13 +319,18 @@ class Supervisor:
             # Held here, the channel of another worker would not end with the supervisor.
             for each in (*self._wake_ends, *(other.control for other in self._workers.values())):
                 each.close()
-            own = share_out(self._sockets, slot, plan.workers)
-            own = {address: own[address] for address in plan.addresses}
+            own: Sockets = {}
+            if slot != RECORDER:
+                shares = share_out(self._sockets, slot, plan.workers)
+                own = {address: shares[address] for address in plan.addresses}
             kept = {each for sockets in own.values() for each in sockets}
             for each in (each for sockets in self._sockets.values() for each in sockets):
                 if each not in kept:
                     each.close()
-            plan.serve(control, own)
+            if slot != RECORDER:
+                plan.serve(control, own)
+            elif plan.record is not None:
+                plan.record(control)
             code = 0
         except TrackingError as error:  # the supervisor was told as well
             log.error("worker.failed", why=str(error))  # noqa: TRY400 - no defect of ours
@@ -320,12 +348,13 @@ class Supervisor:
         """Let a worker end that others have taken the place of: its clients may go on."""
         if worker.ends_by is None:
             plan = worker.plan or self._plan
-            worker.ends_by = time.monotonic() + 2 * plan.drain_seconds + _END_SECONDS
+            worker.ends_by = time.monotonic() + 2 * plan.drain_seconds + plan.end_seconds
             self._order(worker, "retire")
 
     def _stop_worker(self, worker: Worker) -> None:
         plan = worker.plan or self._plan
-        worker.ends_by = time.monotonic() + plan.drain_seconds + _END_SECONDS
+        seconds = plan.record_seconds if worker.is_recorder else plan.drain_seconds
+        worker.ends_by = time.monotonic() + seconds + plan.end_seconds
         self._order(worker, "stop")
 
     def _hear(self, worker: Worker) -> None:
@@ -346,12 +375,15 @@ class Supervisor:
     def _note_report(self, worker: Worker, report: dict[str, Any]) -> None:
         if "figures" in report:
             worker.figures = Figures.of_json(report["figures"])
-        worker.failure = report.get("failed", "")
+        worker.failure = report.get("failed", worker.failure)
         if "reloaded" in report and worker.pid in self._reloading:
             self._note_reloaded(worker, is_done=report["reloaded"])
         if "ready" in report:
             worker.is_ready = True
-            log.info("worker.ready", pid=worker.pid, slot=worker.slot)
+            if worker.is_recorder:
+                log.info("recorder.ready", pid=worker.pid)
+            else:
+                log.info("worker.ready", pid=worker.pid, slot=worker.slot)
             self._note_ready(worker)
 
     def _note_ready(self, worker: Worker) -> None:
@@ -393,10 +425,13 @@ class Supervisor:
         plan = worker.plan
         if worker.pid in self._reloading:
             self._note_reloaded(worker, is_done=True)
+        if self._is_stopping:
+            self._stop_recorders()
+        role = "recorder" if worker.is_recorder else "worker"
         if worker.ends_by is not None or plan is None:
-            log.info("worker.stopped", pid=worker.pid, code=code)
+            log.info("worker.stopped", pid=worker.pid, code=code, role=role)
             return
-        log.error("worker.died", pid=worker.pid, code=code)
+        log.error("worker.died", pid=worker.pid, code=code, role=role)
         self._past.add(Figures(counters={"workers.died": 1}))
         failure = worker.failure or f"{plan.name}: {_explain_early_end(code)}"
         if plan is self._next:
@@ -405,9 +440,7 @@ class Supervisor:
             pass
         elif not self._is_up and not self._may_start_again(worker, code):
             self._failure = self._failure or failure
-            self._is_stopping = True
-            for each in self._workers.values():
-                self._stop_worker(each)
+            self._begin_stop()
         else:
             now = time.monotonic()
             pause = self._pauses.get(worker.slot, 0.0)
@@ -453,7 +486,8 @@ class Supervisor:
                 worker.heard_at = now + _END_SECONDS
         for slot in [slot for slot, due in self._due.items() if due <= now]:
             del self._due[slot]
-            if not self._is_stopping and slot < self._plan.workers:
+            is_wanted = slot < self._plan.workers if slot != RECORDER else self._plan.record
+            if is_wanted and not self._is_stopping:
                 self._fork_worker(self._plan, slot)
         if self._watchdog_seconds and any(
             now - each.heard_at < self._watchdog_seconds / 2 for each in self._list_own()

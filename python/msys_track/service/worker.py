@@ -3,10 +3,14 @@
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from msys_track.metrics import Figures
+from msys_track.metrics import PROXY, Catalogue, Figures
 from msys_track.service.sockets import Sockets
 from msys_track.smtp.address import Address
+
+RECORDER: Final = -1
+"""The slot of the process that records what the workers log; theirs are 0, 1, …"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,16 @@ class Plan:
     """Is called once the first workers listen."""
     status_addresses: Sequence[Address] = ()
     """Where the supervisor answers what its workers do, over HTTP."""
+    catalogue: Catalogue = PROXY
+    """What its figures mean."""
+    why_unready: str = "no upstream can be reached"
+    """Said where no worker is ready for its work."""
+    end_seconds: float = 10.0
+    """After `drain_seconds`, for closing connections and databases; then a worker is killed."""
+    record: Callable[[socket.socket], None] | None = None
+    """Runs the recorder in a process of its own, with its channel, until it is told to stop."""
+    record_seconds: float = 0.0
+    """How long the recorder may go on once all workers have stopped."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -48,3 +62,8 @@ class Worker:
     failure: str = ""
     """Why it could not start, in its own words."""
     figures: Figures = field(default_factory=Figures)
+
+    @property
+    def is_recorder(self) -> bool:
+        """Whether it is the recorder of the program that is here now."""
+        return self.plan is not None and self.slot == RECORDER

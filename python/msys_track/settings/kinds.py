@@ -154,6 +154,12 @@ BYTES: Final = whole_number(unit="bytes, ")
 LARGE_BYTES: Final = whole_number(highest=2**62, unit="bytes, ")
 BYTES_OR_NONE: Final = whole_number(lowest=0, unit="bytes, ")
 SECONDS: Final = seconds(highest=86_400)
+SHARE: Final = _kind(
+    lambda value: type(value) in (int, float) and 0 <= value <= 1,
+    "a number from 0 to 1",
+    {"type": "number", "minimum": 0, "maximum": 1},
+    float,
+)
 FILE_NAME: Final = text(
     lambda name: name != "" and "\0" not in name,
     "the name of a file, in quotes",

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from msys_track.errors import SinkError
-from msys_track.eventlog.position import PositionFile
-from msys_track.eventlog.reader import LogReader
+from msys_track.eventlog.erasing import is_erased
+from msys_track.eventlog.position import Position, PositionFile
+from msys_track.eventlog.reader import Batch, LinesGoneError, LogReader
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 
@@ -59,6 +60,10 @@ class Sink(Protocol):
         """End; nothing is written afterwards."""
 
 
+class EmptiedError(SinkError):
+    """The sink has lost what it was given: it needs all that the log still has."""
+
+
 class Delivery:
     """Follows the log for one sink.
 
@@ -91,13 +96,17 @@ class Delivery:
                     batch = await self._collect()
                     if batch is None:
                         return
-                    await self._sink.write(batch)
+                    if batch.lines:
+                        await self._sink.write(batch)
                     self.position = self._reader.position
                     self._position_file.save(self.position)
                 except SinkError as error:
                     self._note_failure(error)
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, _LAST_RETRY_SECONDS)
+                    if isinstance(error, EmptiedError):
+                        self.position = Position()
+                        self._position_file.save(self.position)
                     self._reader.close()
                     self._reader.position = self.position
                 else:
@@ -117,20 +126,30 @@ class Delivery:
         self._is_ending = True
 
     async def _collect(self) -> EventBatch | None:
-        """Gather a batch; None at the end."""
+        """Gather a batch, without what was erased; None at the end."""
         sink, lines, first = self._sink, list[bytes](), 0
         due = None
         while len(lines) < sink.max_events:
-            part = self._reader.read(max_lines=sink.max_events - len(lines))
+            part = self._read(sink.max_events - len(lines))
             if part is not None:
                 first = first or part.first_sequence
-                lines += part.lines
+                lines += [each for each in part.lines if not is_erased(each)]
                 due = due or time.monotonic() + sink.max_age_seconds
             elif self._is_ending or (due is not None and time.monotonic() >= due):
                 break
             else:
                 await asyncio.sleep(_POLL_SECONDS)
-        return EventBatch(tuple(lines), first) if lines else None
+        return EventBatch(tuple(lines), first) if first else None
+
+    def _read(self, max_lines: int) -> Batch | None:
+        try:
+            return self._reader.read(max_lines=max_lines)
+        except LinesGoneError as error:
+            # Somebody deleted them; waiting would not bring them back, and later ones are there.
+            gone = self._reader.skip_gone()
+            self._counters.add(f"sinks.gone.{self._sink.name}", gone)
+            log.critical("sink.events_gone", sink=self._sink.name, count=gone, error=str(error))
+            return self._reader.read(max_lines=max_lines)
 
     def _note_failure(self, error: SinkError) -> None:
         self._counters.add(f"sinks.failed.{self._sink.name}")

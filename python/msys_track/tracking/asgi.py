@@ -11,6 +11,9 @@ from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.metrics import TRACKER_COUNTERS, Counters
 from msys_track.settings.addresses import Network
+from msys_track.tracking import forms
+from msys_track.tracking.classify.classifier import Classifier
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.client import Client, decode_header, find_client_address
 from msys_track.tracking.replies import Replies, Response
 from msys_track.tracking.routes import Outcome, Routes
@@ -36,8 +39,11 @@ class TrackerApp:
         expired: `redirect` also follows links past their time, `gone` answers 410.
         unknown_links: `refuse`, or the origin of the tracker that made the links which none of
             `keys` did: those are sent on to it, with path and query as they came.
+        confirm_unsubscribe: a link that unsubscribes leads to a page with a button first.
         unsubscribe_also_click: a link that unsubscribes makes a `click` as well.
         trusted_proxies: networks whose `X-Forwarded-For` is believed.
+        classification: which rules tell people from machines. Each request is judged by itself
+            here: what takes several, such as bursts, takes a tracker of its own.
         clock: Unix seconds.
 
     Attributes:
@@ -54,8 +60,10 @@ class TrackerApp:
         *,
         expired: Expired = "redirect",
         unknown_links: str = REFUSE,
+        confirm_unsubscribe: bool = False,
         unsubscribe_also_click: bool = False,
         trusted_proxies: Sequence[Network] = (),
+        classification: ClassificationSettings | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.counters = Counters(TRACKER_COUNTERS)
@@ -65,9 +73,15 @@ class TrackerApp:
                 f"unknown_links: found {unknown_links!r}, allowed: {UNKNOWN_LINKS.allowed}"
             )
         self._routes = Routes(
-            keys, self._replies, self.counters, expired, unknown_links=unknown_links
+            keys,
+            self._replies,
+            self.counters,
+            expired,
+            unknown_links=unknown_links,
+            confirms=confirm_unsubscribe,
         )
         self._on_event = on_event
+        self._classifier = Classifier(classification)
         self._also_click = unsubscribe_also_click
         self._trusted = tuple(trusted_proxies)
         self._clock = clock
@@ -83,7 +97,8 @@ class TrackerApp:
         if scope["type"] != "http":
             raise ValueError(f"TrackerApp serves http, not {scope['type']}")
         now = self._clock()
-        outcome = self._answer(scope, now)
+        body = await _receive_form(receive) if scope["method"] == "POST" else b""
+        outcome = self._answer(scope, body, now)
         await _send_reply(outcome.reply, scope["method"], send)
         if outcome.defect is not None:
             log.error("tracker.location_failed", exc_info=outcome.defect)
@@ -92,18 +107,25 @@ class TrackerApp:
             await self._report(visit)
         return None
 
-    def _answer(self, scope: _Message, now: float) -> Outcome:
+    def _answer(self, scope: _Message, body: bytes, now: float) -> Outcome:
         self.counters.add("requests")
-        if scope["method"] not in ("GET", "HEAD"):
-            self.counters.add("refused_methods")
-            return Outcome(self._replies.refusals[HTTPStatus.METHOD_NOT_ALLOWED])
         # `raw_path` is optional, and `path` is decoded: what it had escaped is escaped no more.
         target = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
         if query := scope.get("query_string"):
             target += b"?" + query
-        outcome = self._routes.outcome(target, now)
-        # Scanners use HEAD; readers don't.
-        return outcome._replace(claims=None) if scope["method"] == "HEAD" else outcome
+        match scope["method"]:
+            case "GET":
+                return self._routes.outcome(target, now)
+            case "HEAD":
+                # Scanners use HEAD; readers don't.
+                return self._routes.outcome(target, now)._replace(claims=None)
+            case "POST":
+                fields = {name.lower(): value for name, value in scope["headers"]}
+                content_type = fields.get(b"content-type", b"")
+                if outcome := self._routes.submit(target, content_type, body, now):
+                    return outcome
+        self.counters.add("refused_methods")
+        return Outcome(self._replies.refusals[HTTPStatus.METHOD_NOT_ALLOWED])
 
     def _find_client(self, scope: _Message) -> Client:
         fields: dict[bytes, list[bytes]] = {}
@@ -121,11 +143,21 @@ class TrackerApp:
 
     async def _report(self, visit: Visit) -> None:
         try:
-            for event in make_events(visit, also_click=self._also_click):
+            for event in make_events(visit, self._classifier, also_click=self._also_click):
                 await self._on_event(event)
         except Exception:
             self.counters.add("failures")
             log.exception("tracker.event_failed")
+
+
+async def _receive_form(receive: _Receive) -> bytes:
+    """Receive the body of a POST, as far as a form of ours goes; the server discards the rest."""
+    body, has_more = b"", True
+    while has_more and len(body) <= forms.MAX_FORM_BYTES:
+        message = await receive()
+        body += message.get("body", b"")
+        has_more = message.get("more_body", False)
+    return body[: forms.MAX_FORM_BYTES]
 
 
 async def _send_reply(reply: Response, method: str, send: _Send) -> None:

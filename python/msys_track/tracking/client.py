@@ -6,6 +6,7 @@ All of it comes from the client, and is trusted only as far as a configured prox
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from msys_track.settings.addresses import Network
 from msys_track.smtp.address import IpAddress, parse_ip
@@ -22,7 +23,7 @@ class Client:
     """The HTTP client behind one request.
 
     Attributes:
-        ip_address: Textual address; None when the socket has none.
+        ip_address: Textual address; None when the socket has none that is one.
         user_agent: The header, invalid UTF-8 replaced, cut at 1,024 characters.
         accept_language: The same of `Accept-Language`.
     """
@@ -52,9 +53,9 @@ def find_client_address(
     A hop that is not an address ends the walk: no known proxy wrote what stands left of it, so the
     last proxy's address is the best one.
     """
-    hop = _parse_address(peer) if peer else None
+    hop = _parse_address(peer.partition("%")[0]) if peer else None  # the zone is our own
     if hop is None:
-        return peer
+        return None
     # Every proxy appends the address it was called from, so the list is read from the right.
     entries = b",".join(forwarded_for).decode("latin-1").split(",")
     while entries and any(hop in network for network in trusted):
@@ -66,6 +67,21 @@ def find_client_address(
     return str(hop)
 
 
+@lru_cache(maxsize=4_096)  # a reader comes again, and a front server with every reader
+def normalize_peer(peer: str) -> str | None:
+    """Return the address of a socket's other end as events have it; None for what is none."""
+    return find_client_address(peer, (), ())
+
+
+def is_loopback(address: str | None) -> bool:
+    """Whether a client is on this machine; one without an address is, by a Unix socket."""
+    ip = None if address is None else parse_ip(address)
+    return ip is None or ip.is_loopback
+
+
 def _parse_address(text: str) -> IpAddress | None:
     port = _WITH_PORT.fullmatch(text)
-    return parse_ip(text if port is None else port[1] or port[2])
+    address = parse_ip(text if port is None else port[1] or port[2])
+    # A zone (RFC 4007 section 11) may be any text, and means nothing to others.
+    zone = getattr(address, "scope_id", None)
+    return address if zone is None else None

@@ -4,16 +4,23 @@
 it keeps a header's pieces until the last one has come, however many there are.
 """
 
+import re
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import httptools
 
+from msys_track.tracking import forms
 from msys_track.tracking.settings import TrackerSettings
+
+_BEYOND_ASCII: Final = re.compile(rb"[\x80-\xff]+")
+# In one read; who sends more of them means no link.
+_MAX_RUNS_LOOKED_AT: Final = 200
 
 
 class Request(NamedTuple):
-    """One request, its body read and discarded.
+    """One request, its body read; only the start of a POST's is kept.
 
     Attributes:
         method: As sent: `GET`, `HEAD`, …
@@ -21,6 +28,7 @@ class Request(NamedTuple):
         headers: Names in lower case, with their values, in order.
         keep_alive: Whether the client expects to send another.
         http_10: HTTP/1.0, where keeping the connection must be answered in words.
+        body: What was sent with a POST, as far as a form of ours goes.
     """
 
     method: bytes
@@ -28,6 +36,7 @@ class Request(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...]
     keep_alive: bool
     http_10: bool
+    body: bytes = b""
 
     def values(self, name: bytes) -> list[bytes]:
         """Return the values of one header, given in lower case, in the order of its lines."""
@@ -45,6 +54,8 @@ class RequestReader:
         refused: Why the connection has to end after the requests found so far; None: it goes on.
         finished: No request will come after those found so far, refused or not.
         in_request: A request has begun and is not complete.
+        awaits_continue: A POST's client sends the body only once it has a 100 (RFC 9110 section
+            10.1.1).
     """
 
     def __init__(self, settings: TrackerSettings) -> None:
@@ -58,10 +69,13 @@ class RequestReader:
         self._headers: list[tuple[bytes, bytes]] = []
         self._header_bytes = 0
         self._body_bytes = 0
+        self._form = b""
         self._fed_bytes = 0
         self.refused: HTTPStatus | None = None
         self.finished = False
         self.in_request = False
+        self.awaits_continue = False
+        self._line = b""
         self._parser = httptools.HttpRequestParser(self)
 
     def feed(self, data: bytes) -> list[Request]:
@@ -71,7 +85,9 @@ class RequestReader:
             return self._found
         self._fed_bytes += len(data)
         try:
-            self._parser.feed_data(data)
+            for piece in (data,) if data.isascii() else self._split(data):
+                self._parser.feed_data(piece)
+                self._note_line(piece)
         except httptools.HttpParserUpgrade:
             # CONNECT, or an offer to switch protocols: answered already, what follows is not HTTP.
             self.finished = True
@@ -85,6 +101,39 @@ class RequestReader:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         return self._found
 
+    def _split(self, data: bytes) -> Iterator[bytes]:
+        """Split data so that a target's raw bytes beyond ASCII come percent-encoded.
+
+        Clients append them to a link as they do a full stop, and llhttp would refuse the request.
+        Each piece depends on what the parser made of those before.
+        """
+        start = 0
+        for _ in range(_MAX_RUNS_LOOKED_AT):
+            run = _BEYOND_ASCII.search(data, start)
+            if run is None or self.finished:
+                break
+            yield data[start : run.start()]
+            if self._is_in_target():
+                yield b"".join(b"%%%02X" % byte for byte in run[0])
+            else:
+                yield run[0]
+            start = run.end()
+        yield data[start:]
+
+    def _is_in_target(self) -> bool:
+        """Whether the last piece ended within a request's target: behind `GET /…`."""
+        before = self._line.removesuffix(self._target)
+        is_at_the_end = bool(self._target) and len(before) < len(self._line)
+        return is_at_the_end and before[-1:] == b" " and before[-2:-1].isupper()
+
+    def _note_line(self, piece: bytes) -> None:
+        """Keep the line that is on its way, as long as it may be a request's first."""
+        if not self.in_request or self._request is not None or self._headers or self.finished:
+            self._line = b""
+            return
+        before, newline, line = piece.rpartition(b"\n")
+        self._line = line if newline else self._line + before + line
+
     def on_message_begin(self) -> None:
         """Called by the parser: the first byte of a request."""
         self.in_request = True
@@ -93,6 +142,7 @@ class RequestReader:
         self._headers = []
         self._header_bytes = 0
         self._body_bytes = 0
+        self._form = b""
         # Only whole reads can be counted: the one that a request begins in is not, the next are.
         self._fed_bytes = 0
 
@@ -133,21 +183,28 @@ class RequestReader:
         # llhttp has checked that this is a number of at most 64 bits.
         if length is not None and int(length) > self._settings.max_body_bytes:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        elif request.value(b"expect") is not None:
-            # The client waits for a 100 before it sends its body, although that is not used.
-            self._complete(request._replace(keep_alive=False))
+        elif request.value(b"expect") is not None and not request.http_10:
+            if request.method == b"POST":
+                self.awaits_continue = True
+            else:
+                # The client waits for a 100 before it sends its body, although that is not used.
+                self._complete(request._replace(keep_alive=False))
 
     def on_body(self, body: bytes) -> None:
-        """Called by the parser: a piece of the body, which is not used."""
+        """Called by the parser: a piece of the body."""
+        self.awaits_continue = False
         self._body_bytes += len(body)
+        if self._request is not None and self._request.method == b"POST":
+            self._form += body[: forms.MAX_FORM_BYTES - len(self._form)]
         if self._body_bytes > self._settings.max_body_bytes:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     def on_message_complete(self) -> None:
         """Called by the parser: the request is whole."""
         self.in_request = False
+        self.awaits_continue = False
         if self._request is not None:
-            self._complete(self._request)
+            self._complete(self._request._replace(body=self._form))
 
     def _complete(self, request: Request) -> None:
         if self.finished:

@@ -3,11 +3,12 @@
 Events stay free of HTTP, and so do tokens.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from msys_track.events import Event, EventType
+from msys_track.events import Event, EventType, make_hit
 from msys_track.keys.ring import Claims
+from msys_track.tracking.classify.classifier import Classifier, describe_agent
 from msys_track.tracking.client import Client
 
 
@@ -26,11 +27,46 @@ class Visit:
     at: float
 
 
-def make_events(visit: Visit, *, also_click: bool) -> Iterator[Event]:
-    """Make the events of a visit; with `also_click` one that unsubscribes is a click as well."""
-    yield make_event(visit)
+def make_events(
+    visit: Visit,
+    classifier: Classifier | None = None,
+    request: Mapping[str, object] | None = None,
+    *,
+    also_click: bool,
+) -> Iterator[Event]:
+    """Make the events of a visit.
+
+    Args:
+        visit: What was fetched.
+        classifier: Judges who did; None: nobody does.
+        request: What else is known of the request, as a line of a hit log has it.
+        also_click: One that unsubscribes is a click as well.
+    """
+    types: list[EventType | None] = [None]
     if also_click and visit.claims.kind == "link_unsubscribe":
-        yield make_event(visit, as_type=EventType.CLICK)
+        types = [None, EventType.CLICK]
+    for as_type in types:
+        event = make_event(visit, as_type=as_type)
+        yield event if classifier is None else _judge(event, visit, classifier, request)
+
+
+def _judge(
+    event: Event, visit: Visit, classifier: Classifier, request: Mapping[str, object] | None
+) -> Event:
+    client = visit.client
+    hit = make_hit(
+        visit.claims,
+        int(visit.at * 1000),
+        client.ip_address,
+        client.user_agent,
+        client.accept_language,
+    )
+    verdict = classifier.classify(hit if request is None else {**hit, "request": request})
+    parsed = event.user_agent_parsed
+    if parsed:
+        agent = classifier.agents(event.user_agent or "")
+        parsed = describe_agent(agent, verdict.reader_class)
+    return replace(event, verdict=verdict, user_agent_parsed=parsed)
 
 
 def make_event(

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from msys_track.config.checking import check_configuration
 from msys_track.config.schema.starter import starter
 from msys_track.config.schema.tables import FAMILIES, NESTED, TABLES, TOP
 from msys_track.policy.loading import PolicySettings
+from msys_track.settings.key import list_keys
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
 
 UNCOMMENTED = re.sub(r"(?m)^#(?! )", "", starter())
@@ -27,6 +30,8 @@ def test_as_it_is_it_sets_what_must_be_set_and_nothing_else() -> None:
         "metrics": {},
         "tracker": {"store": "events.sqlite"},
         "events": {},
+        "classification": {},
+        "store": {},
     }
 
 
@@ -49,12 +54,26 @@ def test_it_shows_every_key_of_every_table() -> None:
 def test_it_passes_the_check(folder: Path, text: str) -> None:
     path = folder / "msys-track.toml"
     path.write_text(text, encoding="utf-8")
+    examples = [key.example for key in list_keys(ClassificationSettings).values()]
+    for file in ("redirects.txt", "withdrawn.txt", *examples):
+        if isinstance(file, str):
+            (folder / file).touch()
     checked = check_configuration(path)
     assert [problem.format_line(path) for problem in checked.problems] == []
     read = checked.configuration
     assert read is not None
     assert read.policy == PolicySettings()
-    assert read.tracker == TrackerSettings(store=folder / "events.sqlite")
+    assert read.tracker is not None
+    # What has no default is shown by an example.
+    defaults = replace(
+        read.tracker,
+        tls_certificate=None,
+        tls_key=None,
+        redirects=None,
+        withdrawn=None,
+        expired_url=None,
+    )
+    assert defaults == TrackerSettings(store=folder / "events.sqlite")
 
 
 def test_its_lines_fit_a_terminal() -> None:

@@ -16,7 +16,9 @@ from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.sinks.store.settings import StoreSettings
 from msys_track.spool.settings import SpoolSettings
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
 
 GOOD = """\
@@ -127,7 +129,7 @@ def test_every_setting_of_every_room_can_be_set_from_the_file() -> None:
     rooms = (
         TrackingOptions, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
         MetricsSettings,
-        TrackerSettings, EventsSettings, PolicySettings,
+        TrackerSettings, EventsSettings, ClassificationSettings, StoreSettings, PolicySettings,
     )  # fmt: skip
     named = {(room, field.name) for room in rooms for field in fields(room)}
     assert settable == named | {(Scope, "pathway"), (Scope, "context")}
@@ -267,3 +269,12 @@ def test_a_byte_order_mark_is_named_and_the_rest_is_read(tmp_path: Path) -> None
     )
     smtpapi = "found 1, allowed: true or false, without quotes"
     assert faults(tmp_path, "\ufeffsmtpapi = 1\n") == [(1, "", mark), (1, "smtpapi", smtpapi)]
+
+
+def test_events_of_mail_need_a_place(tmp_path: Path) -> None:
+    text = 'keys = "keys.toml"\n[proxy]\nupstream = "mta.test:25"\n[events]\ninjection = true\n'
+    with pytest.raises(
+        ConfigurationError, match=r"events\.injection: there is nowhere to write to"
+    ):
+        load(write(tmp_path, text))
+    assert load(write(tmp_path, text + 'folder = "events.d"\n')).events.injection

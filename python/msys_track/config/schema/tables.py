@@ -22,9 +22,15 @@ from msys_track.settings.key import Key, list_keys
 from msys_track.settings.kinds import NAME, SINK_NAME, SWITCH, Kind, NotAllowedError
 from msys_track.settings.secrets import SECRET
 from msys_track.signing.settings import DOMAIN, DkimSettings
+from msys_track.sinks.file import FileSettings
+from msys_track.sinks.kafka.settings import KafkaSettings
+from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
+from msys_track.sinks.store.settings import StoreSettings
 from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
+from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
+from msys_track.tracking.tenants import TenantSettings
 
 __all__ = [
     "FAMILIES",
@@ -90,6 +96,8 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
     "metrics": list_keys(MetricsSettings),
     "tracker": list_keys(TrackerSettings),
     "events": list_keys(EventsSettings),
+    "classification": list_keys(ClassificationSettings),
+    "store": list_keys(StoreSettings),
 }
 
 
@@ -123,7 +131,11 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "dkim": Family(DOMAIN, list_keys(DkimSettings), "example.com"),
     "client": Family(NETWORK, list_keys(ClientSettings), "10.0.0.0/8"),
     "user": Family(NAME, list_keys(LimitSettings), "shop"),
+    "tenant": Family(DOMAIN, list_keys(TenantSettings), "click.example.com"),
     "webhook": Family(SINK_NAME, list_keys(WebhookSettings), "shop"),
+    "kafka": Family(SINK_NAME, list_keys(KafkaSettings), "main"),
+    "rabbitmq": Family(SINK_NAME, list_keys(RabbitmqSettings), "hose"),
+    "file": Family(SINK_NAME, list_keys(FileSettings), "day"),
 }
 
 NESTED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -139,15 +151,21 @@ TEXTS: Final[Mapping[str, str]] = {
     "engagement_tracker": "What links carry; it is fixed when the mail is sent.",
     "policy": "Code of your own that is called for each mail.",
     "proxy": "Takes mail over SMTP and hands it on: `msys-track proxy`.",
-    "metrics": "The proxy's figures, over HTTP.",
+    "metrics": "The figures of proxy and tracker, over HTTP.",
     "spool": "Mail that waits on disk for the upstream, and is tried again.",
     "tracker": "Answers the links over HTTP: `msys-track tracker`.",
+    "classification": "Tells people from machines in what the tracker sees.",
     "events": "The log of events, from which they go to the store and the other sinks.",
+    "store": "The store of events, an SQLite file.",
     "upstream": "One of several servers to relay to, in place of `upstream` of `[proxy]`.",
     "dkim": "The key that signs mail from one domain.",
     "client": "How much the clients of one network may send.",
     "user": "How much one user of AUTH may send.",
+    "tenant": "A host whose links have keys of their own, where several share a tracker.",
     "webhook": "A URL that events are posted to, as SparkPost does.",
+    "kafka": "A topic of a Kafka cluster that events go to.",
+    "rabbitmq": "A RabbitMQ broker that events go to, as Momentum's hose does.",
+    "file": "A file that events are written to, a line each.",
     "listen": "An address that mail comes in at.",
     "peer": "Clients of one network.",
     "pathway": "Mail that a scope or policy puts on this pathway.",

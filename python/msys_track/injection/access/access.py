@@ -35,13 +35,13 @@ from msys_track.injection.access.visitor import (
     find_client,
     find_limit,
 )
-from msys_track.injection.access.watched import Watched
 from msys_track.injection.record import shorten_addresses
 from msys_track.injection.settings import ProxySettings, is_loopback
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.passthrough import UserUpstreams
 from msys_track.settings.addresses import Network
+from msys_track.settings.watched import Watched
 from msys_track.smtp.address import IpAddress, parse_ip
 from msys_track.smtp.reply import Reply
 from msys_track.smtp.tls import make_server_context

@@ -90,6 +90,13 @@ class XClient:
     attributes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TellIds:
+    """NOOP by which a proxy of ours says where its mail comes from."""
+
+    ids: tuple[str, ...]
+
+
 Event: TypeAlias = (
     Hello
     | Mail
@@ -102,4 +109,5 @@ Event: TypeAlias = (
     | Authenticate
     | AuthLine
     | XClient
+    | TellIds
 )

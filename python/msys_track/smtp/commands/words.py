@@ -14,6 +14,7 @@ from msys_track.smtp.commands.arguments import (
 )
 from msys_track.smtp.commands.events import Event
 from msys_track.smtp.commands.offer import Offer
+from msys_track.smtp.proxies import read_ids
 from msys_track.smtp.reply import Reply
 
 _HELLO_NAME: Final = re.compile(r"[!-~][ -~]*")
@@ -170,8 +171,9 @@ def _parse_quit(_state: State, _offer: Offer, argument: str) -> Event:
     return events.Quit()
 
 
-def _answer_noop(_state: State, _offer: Offer, _argument: str) -> Reply:
-    return OK
+def _parse_noop(_state: State, _offer: Offer, argument: str) -> Event | Reply:
+    ids = read_ids(argument)
+    return events.TellIds(ids) if ids else OK
 
 
 def _answer_help(_state: State, offer: Offer, topic: str) -> Reply:
@@ -253,7 +255,7 @@ WORDS: Final[dict[bytes, Callable[[State, Offer, str], Meaning]]] = {
     b"HELO": _parse_helo,
     b"HELP": _answer_help,
     b"MAIL": _parse_mail,
-    b"NOOP": _answer_noop,
+    b"NOOP": _parse_noop,
     b"QUIT": _parse_quit,
     b"RCPT": _parse_rcpt,
     b"RSET": _parse_rset,

@@ -1,0 +1,1 @@
+"""Kafka: events as records, those of one message in order, to a topic and back from it."""

@@ -1,0 +1,1 @@
+"""RabbitMQ: events as Momentum's hose has them, each a message to a topic exchange."""

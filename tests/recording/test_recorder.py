@@ -1,0 +1,337 @@
+"""Recording: every hit becomes an event once, in every sink, whatever ends the recorder."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.recording.conftest import read_events, record, write_hits
+from tests.recording.hits import make_hit, make_hit_line
+
+from msys_track.errors import SettingsError, SinkError
+from msys_track.eventlog.position import PositionFile
+from msys_track.eventlog.segments import list_segments
+from msys_track.eventlog.settings import EventsSettings
+from msys_track.eventlog.writer import LogWriter
+from msys_track.metrics import Counters
+from msys_track.recording.recorder import Recorder, make_event_maker, run_recorder
+from msys_track.recording.transcriber import Transcriber
+from msys_track.sinks.delivery import EventBatch
+from msys_track.tracking.classify.settings import ClassificationSettings
+
+_RECORD = """
+import asyncio, sys
+from pathlib import Path
+from msys_track.eventlog.settings import EventsSettings
+from msys_track.metrics import Counters
+from msys_track.recording.recorder import run_recorder
+from msys_track.tracking.classify.settings import ClassificationSettings
+
+asyncio.run(run_recorder(
+    Path(sys.argv[1]), [], events=EventsSettings(), classification=ClassificationSettings(),
+    also_click=False, counters=Counters(), stop=asyncio.Event(),
+))
+"""
+
+
+class ListSink:
+    """Keeps what it gets; fails as often as it is told."""
+
+    max_events = 100
+    max_age_seconds = 0.01
+
+    def __init__(self, name: str = "list", failures: int = 0) -> None:
+        self.name = name
+        self.lines: list[bytes] = []
+        self._failures = failures
+
+    async def open(self) -> None: ...
+
+    async def write(self, batch: EventBatch) -> None:
+        if self._failures:
+            self._failures -= 1
+            raise SinkError("not now")
+        self.lines += batch.lines
+
+    async def close(self) -> None: ...
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():  # noqa: ASYNC110 - nothing tells
+        await asyncio.sleep(0.01)
+
+
+def lines_of_messages(first: int, count: int) -> list[bytes]:
+    """Clicks of as many people."""
+    return [
+        make_hit_line(at=1_712_345_678_000 + each, message_id=f"{each:020x}")
+        for each in range(first, first + count)
+    ]
+
+
+def test_hits_of_every_log_reach_every_sink_as_events_in_their_order(tmp_path: Path) -> None:
+    for number in range(2):
+        lines = [
+            make_hit_line(at=1_000 * each + number, message_id=f"{number}{each}")
+            for each in range(1, 4)
+        ]
+        write_hits(tmp_path, lines, number)
+    sinks = [ListSink("one"), ListSink("other", failures=2)]
+    record(tmp_path, sinks)
+    for sink in sinks:
+        events = [json.loads(line)["msys"]["track_event"] for line in sink.lines]
+        assert [each["message_id"] for each in events] == ["01", "11", "02", "12", "03", "13"]
+
+
+def test_a_hit_is_recorded_once_over_restarts(tmp_path: Path) -> None:
+    for start in range(0, 30, 10):
+        write_hits(tmp_path, lines_of_messages(start, 10))
+        record(tmp_path)
+    events = read_events(tmp_path)
+    assert [each["message_id"] for each in events] == [f"{each:020x}" for each in range(30)]
+
+
+def test_hits_that_are_read_again_make_no_second_event(tmp_path: Path) -> None:
+    write_hits(tmp_path, lines_of_messages(0, 10))
+    record(tmp_path)
+    state = (tmp_path / "positions" / "recorder.json").read_text()
+    write_hits(tmp_path, lines_of_messages(10, 10))
+    before = record(tmp_path)
+    # As after a crash between the events and the state.
+    (tmp_path / "positions" / "recorder.json").write_text(state)
+    write_hits(tmp_path, lines_of_messages(20, 10))
+    after = record(tmp_path)
+    assert after[:20] == before
+    assert [each["message_id"] for each in after] == [f"{each:020x}" for each in range(30)]
+
+
+def test_without_its_state_a_recorder_finds_what_it_had_recorded(tmp_path: Path) -> None:
+    write_hits(tmp_path, lines_of_messages(0, 10))
+    before = record(tmp_path)
+    (tmp_path / "positions" / "recorder.json").unlink()
+    assert record(tmp_path) == before
+
+
+def test_killed_anywhere_a_recorder_makes_one_event_of_each_hit(tmp_path: Path) -> None:
+    total, at_once = 30_000, 500
+    done = threading.Event()
+
+    def write() -> None:
+        with LogWriter(tmp_path / "hits" / "0", segment_bytes=1 << 20) as writer:
+            for start in range(0, total, at_once):
+                writer.append(lines_of_messages(start, at_once))
+                time.sleep(0.02)
+        done.set()
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    kills = 0
+    while not done.is_set():
+        command = [sys.executable, "-c", _RECORD, str(tmp_path)]
+        with subprocess.Popen(command) as process:  # noqa: S603 - ourselves
+            begin = time.monotonic()
+            before = count_bytes(tmp_path / "events")
+            while count_bytes(tmp_path / "events") == before and not done.is_set():
+                time.sleep(0.01)
+                assert time.monotonic() < begin + 30
+            time.sleep(0.05 * (kills % 3))
+            process.send_signal(signal.SIGKILL)
+        kills += 1
+    writing.join()
+    events = record(tmp_path)
+    assert kills >= 2
+    assert len(events) == total
+    assert len({each["event_id"] for each in events}) == total
+    assert [each["message_id"] for each in events] == [f"{each:020x}" for each in range(total)]
+
+
+def count_bytes(folder: Path) -> int:
+    return sum(each.stat().st_size for each in folder.glob("*.ndjson"))
+
+
+def test_recorded_segments_of_hits_go_and_the_newest_stays(tmp_path: Path) -> None:
+    with LogWriter(tmp_path / "hits" / "0", segment_bytes=1_000) as writer:
+        for start in range(0, 20, 2):
+            writer.append(lines_of_messages(start, 2))
+        newest = list_segments(tmp_path / "hits" / "0")[-1]
+    assert len(record(tmp_path)) == 20
+    assert list_segments(tmp_path / "hits" / "0") == [newest]
+
+
+def test_events_that_a_sink_still_wants_stay(tmp_path: Path) -> None:
+    maker, first_seen = make_event_maker(ClassificationSettings())
+    transcriber = Transcriber(tmp_path, maker, first_seen, Counters(), segment_bytes=1_000)
+    for start in range(0, 20, 2):
+        write_hits(tmp_path, lines_of_messages(start, 2))
+        while transcriber.record():
+            pass
+    segments = list_segments(tmp_path / "events")
+    assert len(segments) > 5
+    transcriber.remove_delivered(segments[2], keep_seconds=0)
+    assert list_segments(tmp_path / "events") == segments[2:]
+    transcriber.remove_delivered(10**6, keep_seconds=3_600)
+    assert list_segments(tmp_path / "events") == segments[2:]
+    transcriber.close()
+
+
+def test_a_line_that_is_no_hit_is_put_aside_and_counted(tmp_path: Path) -> None:
+    damaged = [b"{", b"[]", b'{"id":"1","kind":"click","at":1}', b'{"kind":"reboot","at":1}']
+    write_hits(tmp_path, [*damaged, make_hit_line()])
+    counters = Counters()
+    assert len(record(tmp_path, counters=counters)) == 1
+    assert counters["recorder.damaged"] == 4
+    assert (tmp_path / "dead" / "hits.ndjson").read_bytes() == b"\n".join(damaged) + b"\n"
+
+
+def test_a_second_recorder_waits_for_the_first(tmp_path: Path) -> None:
+    async def run() -> None:
+        started: list[Recorder] = []
+        ready: list[int] = []
+        stops = [asyncio.Event(), asyncio.Event()]
+
+        async def run_one(stop: asyncio.Event) -> None:
+            await run_recorder(
+                tmp_path,
+                [],
+                events=EventsSettings(),
+                classification=ClassificationSettings(),
+                also_click=False,
+                counters=Counters(),
+                stop=stop,
+                on_ready=lambda: ready.append(1),
+                on_started=started.append,
+            )
+
+        first = asyncio.create_task(run_one(stops[0]))
+        await until(lambda: len(started) == 1)
+        second = asyncio.create_task(run_one(stops[1]))
+        await until(lambda: len(ready) == 2)
+        await asyncio.sleep(0.2)
+        assert len(started) == 1
+        stops[0].set()
+        await first
+        await until(lambda: len(started) == 2)
+        stops[1].set()
+        await second
+
+    asyncio.run(run())
+
+
+def test_a_sink_that_takes_nothing_does_not_keep_a_recorder_from_its_end(tmp_path: Path) -> None:
+    write_hits(tmp_path, lines_of_messages(0, 3))
+    stuck, other = ListSink("stuck", failures=10**9), ListSink()
+
+    async def run() -> dict[str, float]:
+        stop = asyncio.Event()
+        started: list[Recorder] = []
+        task = asyncio.create_task(
+            run_recorder(
+                tmp_path,
+                [stuck, other],
+                events=EventsSettings(close_timeout_seconds=0.3),
+                classification=ClassificationSettings(),
+                also_click=False,
+                counters=Counters(),
+                stop=stop,
+                on_started=started.append,
+            )
+        )
+        await until(lambda: len(other.lines) == 3)
+        await asyncio.sleep(0.1)
+        gauges = started[0].gauges()
+        stop.set()
+        await task
+        return gauges
+
+    gauges = asyncio.run(run())
+    assert gauges["sinks.lag_events.stuck"] == 3
+    assert gauges["sinks.lag_seconds.stuck"] > 0
+    assert gauges["sinks.lag_events.list"] == 0
+    assert gauges["recorder.lag_events"] == 0
+    # The next start goes on there.
+    later = ListSink("stuck")
+    record(tmp_path, [later])
+    assert len(later.lines) == 3
+
+
+def test_a_sink_with_a_damaged_position_harms_no_other(tmp_path: Path) -> None:
+    write_hits(tmp_path, lines_of_messages(0, 3))
+    PositionFile(tmp_path / "positions" / "broken.json").save(  # makes the folder
+        PositionFile(tmp_path / "none").load()
+    )
+    (tmp_path / "positions" / "broken.json").write_text("[]")
+    broken, good = ListSink("broken"), ListSink()
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        stop.set()
+        await run_recorder(
+            tmp_path,
+            [broken, good],
+            events=EventsSettings(close_timeout_seconds=0.3),
+            classification=ClassificationSettings(),
+            also_click=False,
+            counters=Counters(),
+            stop=stop,
+        )
+
+    asyncio.run(run())
+    assert (len(broken.lines), len(good.lines)) == (0, 3)
+
+
+def test_a_hit_log_that_was_deleted_and_begun_anew_is_read_from_its_start(tmp_path: Path) -> None:
+    write_hits(tmp_path, lines_of_messages(0, 3), 0)
+    write_hits(tmp_path, lines_of_messages(3, 3), 1)
+    record(tmp_path)
+    shutil.rmtree(tmp_path / "hits" / "0")
+    write_hits(tmp_path, lines_of_messages(6, 2), 0)
+    write_hits(tmp_path, lines_of_messages(8, 2), 1)
+    messages = [each["message_id"] for each in record(tmp_path)]
+    assert messages == [f"{each:020x}" for each in range(10)]
+
+
+def test_an_unreadable_hit_log_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    (tmp_path / "hits" / "0" / f"{1:020}.ndjson").mkdir(parents=True)
+    write_hits(tmp_path, lines_of_messages(0, 3), 1)
+    assert len(record(tmp_path)) == 3
+
+
+def test_a_state_of_another_form_is_told_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "positions").mkdir()
+    (tmp_path / "positions" / "recorder.json").write_text("{}")
+    with pytest.raises(SinkError, match=r"recorder.json: not a recorder's state; delete it"):
+        record(tmp_path)
+
+
+def test_a_missing_file_of_networks_is_told_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.txt: can't be read"):
+        record(tmp_path, networks=(tmp_path / "none.txt",))
+
+
+def test_without_a_hit_log_there_is_nothing_to_record(tmp_path: Path) -> None:
+    assert record(tmp_path) == []
+    assert not os.path.lexists(tmp_path / "hits")
+
+
+def test_a_head_is_no_event(tmp_path: Path) -> None:
+    write_hits(tmp_path, [make_hit_line(request={"method": "HEAD"})])
+    assert record(tmp_path) == []
+
+
+def test_an_event_of_the_proxy_is_passed_on_as_it_is(tmp_path: Path) -> None:
+    event_id = make_hit()["id"]
+    line = b'{"msys":{"message_event":{"type":"injection","event_id":"%s","x":1.50}}}' % (
+        event_id.encode()
+    )
+    write_hits(tmp_path, [line])
+    sink = ListSink()
+    record(tmp_path, [sink])
+    assert sink.lines == [line]

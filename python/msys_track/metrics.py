@@ -132,6 +132,7 @@ _RECORDING: Final = Catalogue(
         "recorder.repeated": Metric("Events of a topic that came again and were left out."),
         "sinks.delivered": Metric("Events that a sink has taken.", "sink"),
         "sinks.failed": Metric("Times that a sink did not take events; they are kept.", "sink"),
+        "sinks.dead": Metric("Events that a sink has given up; they are dead letters.", "sink"),
         "sinks.gone": Metric("Events that were deleted before a sink had them.", "sink"),
     },
     gauges={

@@ -15,6 +15,7 @@ from tests.sinks.webhook.receiver import Receiver, Request, receiving
 from msys_track.cli import main
 from msys_track.cli.webhook import parse_time
 from msys_track.config.load import load
+from msys_track.eventlog.erasing import ERASED_EVENT
 from msys_track.sinks.dead_letters import DeadLetters
 
 pytestmark = pytest.mark.anyio
@@ -144,6 +145,7 @@ async def test_dead_letters_are_sent_again_with_their_ids_and_then_gone(
 async def test_the_log_is_sent_again_from_a_time_on_in_new_batches(
     path: Path, receiver: Receiver, log: Path
 ) -> None:
+    write_log(log, [ERASED_EVENT + b"   "])
     await deliver(path, log)
     first = {each.batch_id for each in receiver.requests}
     write_log(log, [make_event(99)])  # the tracker sends that

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
+from msys_track.eventlog.erasing import is_erased
 from msys_track.eventlog.position import Position
 from msys_track.eventlog.reader import LogReader
 from msys_track.eventlog.segments import list_segments, segment_path
@@ -185,6 +186,8 @@ def _find_events(
             for sequence, line in enumerate(batch.lines, start=batch.first_sequence):
                 if sequence >= end.sequence:
                     return
+                if is_erased(line):
+                    continue
                 if (not types or find_type(line) in types) and read_timestamp(line) >= since:
                     yield line
     finally:

@@ -1,4 +1,4 @@
-"""The hit log of one worker, with what is told of it: figures, failures, and what was lost."""
+"""The hit log of one worker, and its reports: figures, failures, and what was lost."""
 
 from pathlib import Path
 from typing import Final

@@ -18,7 +18,7 @@ from msys_track.sinks.erasing import Places, erase_recipient
     "--recipient",
     metavar="ADDRESS",
     required=True,
-    help="Whose events are erased; case counts not.",
+    help="Whose events are erased; in upper or lower case.",
 )
 @place.OPTIONS
 @parameters.JSON

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.sinks.store.events import AT, HOUR, batch, event_id, line
@@ -21,7 +22,7 @@ from msys_track.sinks.store.sink import SqliteSink
 
 pytestmark = pytest.mark.anyio
 
-LINES = tuple(line(message_id=f"{number:020x}") for number in range(1_200))
+LINES = tuple(line(message_id=f"{number:020x}") for number in range(1, 1_201))
 
 
 @pytest.fixture
@@ -139,6 +140,22 @@ async def test_an_erased_line_leaves_no_event(path: Path) -> None:
     async with SqliteSink(path) as sink:
         await sink.write(batch(LINES[0], b'{"msys":{}}' + b" " * 300, LINES[1]))
     assert read(path) == list(LINES[:2])
+
+
+async def test_what_no_message_can_be_told_of_is_in_totals_only(path: Path) -> None:
+    nobodys: dict[str, Any] = {
+        "message_id": "0" * 20,
+        "rcpt_to": None,
+        "raw_rcpt_to": None,
+        "class_": "unknown",
+    }
+    own = {"privacy": "aggregate"}
+    async with SqliteSink(path) as sink:
+        await sink.write(batch(line(own=own, **nobodys), line(own=own, **nobodys)))
+        await sink.write(batch(line("open", own=own, **nobodys)))
+        await sink.write(batch(line("list_unsubscribe", own=own, **nobodys)))
+    assert sum(int(str(row[-1])) for row in read_counts(path)) == 4
+    assert read_uniques(path) == []
 
 
 async def test_a_message_counts_once_for_people_once_for_machines_and_once_in_all(

@@ -4,7 +4,7 @@ import sqlite3
 from collections import Counter
 from typing import Final, TypeAlias
 
-from msys_track.events import OWN_OBJECT
+from msys_track.events import NO_MESSAGE_ID, OWN_OBJECT
 from msys_track.sinks.store.rows import READERS, RECLASSIFIED, UNKNOWN, pack_id, read_fields
 
 _Key: TypeAlias = tuple[str, int, str, str]
@@ -32,7 +32,7 @@ _COUNT_UNIQUE: Final = """
                 AND older.action = new.action AND older.sequence < new.sequence
         )) AS of_all
     FROM events AS new
-    WHERE sequence >= ? AND action <> '' AND message_id <> ''
+    WHERE sequence >= ? AND action <> '' AND message_id NOT IN ('', ?)
     GROUP BY 1, 2, 3, 4 HAVING of_reader
     ON CONFLICT DO UPDATE SET messages = messages + excluded.messages,
         new_messages = new_messages + excluded.new_messages
@@ -55,7 +55,7 @@ def count_new(connection: sqlite3.Connection, first_sequence: int) -> None:
         sqlite3.Error: the counts can't be stored.
     """
     connection.execute(_COUNT, (first_sequence,))
-    connection.execute(_COUNT_UNIQUE, (first_sequence,))
+    connection.execute(_COUNT_UNIQUE, (first_sequence, NO_MESSAGE_ID))
     verdicts = connection.execute(
         "SELECT event FROM events WHERE sequence >= ? AND type = ?", (first_sequence, RECLASSIFIED)
     ).fetchall()

@@ -231,6 +231,9 @@ class Recorder:
             self._transcriber.remove_delivered(before, self._settings.keep_days * _DAY_SECONDS)
 
     def _tell_what_is_left(self) -> None:
+        if left := self._transcriber.count_bytes_left():
+            hits = left // _MEAN_LINE_BYTES + 1
+            log.warning("recorder.behind", hits=hits, hint="about so many; the next one goes on")
         for name, delivery in self._deliveries.items():
             left = self._transcriber.next_sequence - max(delivery.position.sequence, 1)
             if left > 0:

@@ -178,7 +178,7 @@ def store(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     path = tmp_path / "events.sqlite"
     golden = [Event.from_json(json.dumps(one)) for one in SEEN.values()]
     made = [
-        dataclasses.replace(one, event_id=str(number), message_id=f"{number:020x}")
+        dataclasses.replace(one, event_id=str(number), message_id=f"{number + 1:020x}")
         for number, one in enumerate([*golden, LEAST])
     ]
     prefetched = dataclasses.replace(

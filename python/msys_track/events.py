@@ -41,6 +41,9 @@ _PREFETCHER = "Mozilla/5.0"
 _PROXY = re.compile(r"GoogleImageProxy|YahooMailProxy")
 
 OWN_OBJECT: Final = "x_msys_track"
+NO_MESSAGE_ID: Final = "0" * 20
+"""The id that all mail has whose events have no reader: it tells no message from another."""
+
 _PARTS: Final = ("html", "text", "amp")
 _TIME_DIGITS: Final = 12
 _KEPT_BITS: Final = {4: 24, 6: 48}

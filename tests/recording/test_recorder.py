@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.captured_logs import capture_logs
 from tests.recording.conftest import read_events, record, write_hits
 from tests.recording.hits import make_hit, make_hit_line
 
@@ -259,6 +260,28 @@ def test_a_sink_that_takes_nothing_does_not_keep_a_recorder_from_its_end(tmp_pat
     later = ListSink("stuck")
     record(tmp_path, [later])
     assert len(later.lines) == 3
+
+
+def test_hits_that_time_does_not_allow_to_record_are_told_at_the_end(tmp_path: Path) -> None:
+    write_hits(tmp_path, lines_of_messages(0, 12_000))
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        stop.set()
+        await run_recorder(
+            tmp_path,
+            [],
+            events=EventsSettings(close_timeout_seconds=0.001),
+            classification=ClassificationSettings(),
+            also_click=False,
+            counters=Counters(),
+            stop=stop,
+        )
+
+    with capture_logs() as logged:
+        asyncio.run(run())
+    (behind,) = [each for each in logged if each["event"] == "recorder.behind"]
+    assert 0 < behind["hits"] < 12_000
 
 
 def test_a_sink_with_a_damaged_position_harms_no_other(tmp_path: Path) -> None:

@@ -317,6 +317,8 @@ def test_a_token_of_one_tenant_is_refused_under_the_host_of_another(
         for name, host, status in [
             ("of the tenant", TENANT, b"302"),
             ("of the tenant", f"{TENANT}:443", b"302"),
+            ("of the tenant", f"{TENANT}:", b"302"),
+            ("of the tenant", f"{TENANT} \t", b"302"),
             ("of the tenant", "click.test", b"404"),
             ("click", TENANT, b"404"),
             ("click", "anything.test", b"302"),
@@ -324,4 +326,4 @@ def test_a_token_of_one_tenant_is_refused_under_the_host_of_another(
             request = f"GET {paths[name]} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
             answer, _ = side.exchange([request], "192.0.2.1")
             assert answer.startswith(b"HTTP/1.1 " + status), (name, host)
-        assert len(side.hits()) == 3
+        assert len(side.hits()) == 5

@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 from typing import Final
 
 from msys_track.dispatch.recipients import Reader
+from msys_track.events import NO_MESSAGE_ID
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 from msys_track.options.resolve import Resolved
 from msys_track.rewriting.engine import Engine
@@ -22,9 +23,6 @@ MAX_GROWTH_BYTES: Final = 8 << 20
 
 _ID_BYTES: Final = 10
 _HOUR: Final = 3600
-
-NO_MESSAGE_ID: Final = "0" * 2 * _ID_BYTES
-"""The id of copies that must not be told apart."""
 
 # Drawn for so many ids at once: a call of the system for each would cost more than the ids.
 _IDS_DRAWN: Final = 256

@@ -8,7 +8,6 @@ from typing import Final, Self
 
 from msys_track.dispatch import own_fields, recipients
 from msys_track.dispatch.inputs import (
-    NO_MESSAGE_ID,
     draw_message_id,
     draw_transmission_id,
     make_recipe,
@@ -16,6 +15,7 @@ from msys_track.dispatch.inputs import (
 )
 from msys_track.dispatch.prepared import Preparer, list_notices
 from msys_track.errors import RewriteError
+from msys_track.events import NO_MESSAGE_ID
 from msys_track.logs import event_logger
 from msys_track.options.arguments import Arguments
 from msys_track.options.resolve import Resolved, resolve

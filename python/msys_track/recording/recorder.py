@@ -205,6 +205,10 @@ class Recorder:
                 if stop.is_set():
                     return
                 await _wait(stop, _POLL_SECONDS)
+        # The time is over. (Where workers go on, hits come all the time, and are no backlog.)
+        if left := self._transcriber.count_bytes_left():
+            hits = left // _MEAN_LINE_BYTES + 1
+            log.warning("recorder.behind", hits=hits, hint="about so many; the next one goes on")
 
     async def _deliver(self, sink: Sink) -> None:
         """Deliver to one sink; what its code or its position's file does wrong harms no other."""

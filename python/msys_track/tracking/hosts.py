@@ -36,5 +36,6 @@ class Hosts:
 def normalize_host(name: str) -> str:
     """Return a host in lower case, without its port and final dot."""
     host, colon, port = name.rpartition(":")
-    without_port = host if colon and port.isdecimal() else name
+    # A port may be empty (RFC 3986 section 3.2.3).
+    without_port = host if colon and (port.isdecimal() or not port) else name
     return without_port.removesuffix(".").lower()

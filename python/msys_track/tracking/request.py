@@ -156,7 +156,8 @@ class RequestReader:
         """Called by the parser: one whole header line."""
         if self.finished:
             return
-        self._headers.append((name.lower(), value))
+        # llhttp leaves the blanks behind a value, which are no part of it (RFC 9112 section 5.1).
+        self._headers.append((name.lower(), value.rstrip(b" \t")))
         self._header_bytes += len(name) + len(value)
         if (
             self._header_bytes > self._settings.max_header_bytes

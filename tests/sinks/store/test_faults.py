@@ -27,7 +27,7 @@ from msys_track.sinks.store.sink import SqliteSink, insert, remove_step
 
 pytestmark = pytest.mark.anyio
 
-LINES = tuple(line(message_id=f"{number:020x}") for number in range(600))
+LINES = tuple(line(message_id=f"{number:020x}") for number in range(1, 601))
 LAST = line(message_id="last")
 
 

@@ -11,17 +11,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.sinks.store.events import AT, HOUR, batch, event_id, line
 
 from msys_track.errors import SinkError
+from msys_track.sinks.store.counting import count_new
 from msys_track.sinks.store.reading import Filter, open_store
 from msys_track.sinks.store.sink import SqliteSink
 
 pytestmark = pytest.mark.anyio
 
-LINES = tuple(line(message_id=f"{number:020x}") for number in range(1_200))
+LINES = tuple(line(message_id=f"{number:020x}") for number in range(1, 1_201))
 
 
 @pytest.fixture
@@ -141,6 +143,22 @@ async def test_an_erased_line_leaves_no_event(path: Path) -> None:
     assert read(path) == list(LINES[:2])
 
 
+async def test_what_no_message_can_be_told_of_is_in_totals_only(path: Path) -> None:
+    nobodys: dict[str, Any] = {
+        "message_id": "0" * 20,
+        "rcpt_to": None,
+        "raw_rcpt_to": None,
+        "class_": "unknown",
+    }
+    own = {"privacy": "aggregate"}
+    async with SqliteSink(path) as sink:
+        await sink.write(batch(line(own=own, **nobodys), line(own=own, **nobodys)))
+        await sink.write(batch(line("open", own=own, **nobodys)))
+        await sink.write(batch(line("list_unsubscribe", own=own, **nobodys)))
+    assert sum(int(str(row[-1])) for row in read_counts(path)) == 4
+    assert read_uniques(path) == []
+
+
 async def test_a_message_counts_once_for_people_once_for_machines_and_once_in_all(
     path: Path,
 ) -> None:
@@ -159,6 +177,37 @@ async def test_a_message_counts_once_for_people_once_for_machines_and_once_in_al
         (HOUR, "sent", "unknown", 1, 1),
         (HOUR + 2, "click", "people", 1, 0),
     ]
+
+
+async def test_a_later_verdict_costs_as_much_however_many_events_its_message_has(
+    path: Path,
+) -> None:
+    steps = []
+    async with SqliteSink(path) as sink:
+        for count in (50, 5_000):
+            lines = [line(class_="scanner") for _ in range(count)]
+            clicked = line()
+            verdict = line(
+                "reclassified",
+                class_=None,
+                own={"class": "scanner", "reclassifies": event_id(clicked)},
+            )
+            await sink.write(batch(*lines, clicked, verdict))
+            steps.append(count_steps_to_recount(path))
+    assert steps[1] < 2 * steps[0]
+
+
+def count_steps_to_recount(path: Path) -> int:
+    """How many steps SQLite takes to count the newest event, a later verdict."""
+    steps = []
+    with database(path) as connection:
+        ((newest,),) = connection.execute("SELECT max(sequence) FROM events").fetchall()
+        connection.execute("BEGIN")
+        connection.set_progress_handler(lambda: steps.append(1), 10)
+        count_new(connection, newest)
+        connection.set_progress_handler(None, 0)
+        connection.rollback()
+    return len(steps)
 
 
 async def test_a_later_verdict_moves_an_event_and_leaves_its_json(path: Path) -> None:

@@ -4,7 +4,7 @@ import sqlite3
 from collections import Counter
 from typing import Final, TypeAlias
 
-from msys_track.events import OWN_OBJECT
+from msys_track.events import NO_MESSAGE_ID, OWN_OBJECT
 from msys_track.sinks.store.rows import READERS, RECLASSIFIED, UNKNOWN, pack_id, read_fields
 
 _Key: TypeAlias = tuple[str, int, str, str]
@@ -32,10 +32,16 @@ _COUNT_UNIQUE: Final = """
                 AND older.action = new.action AND older.sequence < new.sequence
         )) AS of_all
     FROM events AS new
-    WHERE sequence >= ? AND action <> '' AND message_id <> ''
+    WHERE sequence >= ? AND action <> '' AND message_id NOT IN ('', ?)
     GROUP BY 1, 2, 3, 4 HAVING of_reader
     ON CONFLICT DO UPDATE SET messages = messages + excluded.messages,
         new_messages = new_messages + excluded.new_messages
+"""
+_FIRST: Final = """
+    SELECT sequence, coalesce(campaign_id, ''), at / 3600, action, reader FROM events
+    WHERE sequence = (
+        SELECT min(sequence) FROM events WHERE message_key = ? AND action = ? AND reader = ?
+    )
 """
 _ADD: Final = (
     "INSERT INTO counts VALUES (?, ?, ?, ?, ?)"
@@ -55,7 +61,7 @@ def count_new(connection: sqlite3.Connection, first_sequence: int) -> None:
         sqlite3.Error: the counts can't be stored.
     """
     connection.execute(_COUNT, (first_sequence,))
-    connection.execute(_COUNT_UNIQUE, (first_sequence,))
+    connection.execute(_COUNT_UNIQUE, (first_sequence, NO_MESSAGE_ID))
     verdicts = connection.execute(
         "SELECT event FROM events WHERE sequence >= ? AND type = ?", (first_sequence, RECLASSIFIED)
     ).fetchall()
@@ -69,21 +75,21 @@ def count_new(connection: sqlite3.Connection, first_sequence: int) -> None:
 def _reclassify(connection: sqlite3.Connection, event_id: bytes, new_class: str) -> None:
     """Find and count an event under its later verdict; its JSON stays as it is."""
     found = connection.execute(
-        "SELECT sequence, coalesce(campaign_id, ''), at / 3600, type, class, message_key"
-        " FROM events WHERE event_id = ?",
+        "SELECT sequence, coalesce(campaign_id, ''), at / 3600, type, class, message_key,"
+        " CASE message_id WHEN '' THEN '' ELSE action END FROM events WHERE event_id = ?",
         (event_id,),
     ).fetchone()
     if found is None:
         return
-    sequence, campaign, hour, type_, old_class, message_key = found
-    of_reader, of_all = _find_firsts(connection, message_key)
+    sequence, campaign, hour, type_, old_class, message_key, action = found
+    of_reader, of_all = _find_firsts(connection, message_key, action)
     connection.execute(
         "UPDATE events SET class = ?, reader = ? WHERE sequence = ?",
         (new_class, READERS.get(new_class, UNKNOWN), sequence),
     )
     for class_, change in ((old_class, -1), (new_class, 1)):
         connection.execute(_ADD, (campaign, hour, type_, class_, change))
-    of_reader_now, of_all_now = _find_firsts(connection, message_key)
+    of_reader_now, of_all_now = _find_firsts(connection, message_key, action)
     of_reader_now.subtract(of_reader)
     of_all_now.subtract(of_all)
     for key in of_reader_now.keys() | of_all_now.keys():
@@ -91,17 +97,14 @@ def _reclassify(connection: sqlite3.Connection, event_id: bytes, new_class: str)
 
 
 def _find_firsts(
-    connection: sqlite3.Connection, message_key: int
+    connection: sqlite3.Connection, message_key: int, action: str
 ) -> tuple[Counter[_Key], Counter[_Key]]:
-    """Find where a message counts: for each kind of reader, and for all of them."""
-    of_reader: dict[tuple[str, str], _Key] = {}
-    of_all: dict[str, _Key] = {}
-    for key in connection.execute(
-        "SELECT coalesce(campaign_id, ''), at / 3600, action, reader FROM events"
-        " WHERE message_key = ? AND action <> '' AND message_id <> '' ORDER BY sequence",
-        (message_key,),
-    ):
-        _, _, action, reader = key
-        of_reader.setdefault((action, reader), key)
-        of_all.setdefault(action, key)
-    return Counter(of_reader.values()), Counter(of_all.values())
+    """Find where an action of a message counts: for each kind of reader, and for all of them.
+
+    However many events the message has, only the first ones are looked at.
+    """
+    firsts: list[tuple[int, _Key]] = []
+    for reader in {*READERS.values(), UNKNOWN} if action else ():
+        for sequence, *key in connection.execute(_FIRST, (message_key, action, reader)):
+            firsts.append((sequence, tuple(key)))
+    return Counter(key for _, key in firsts), Counter(key for _, key in sorted(firsts)[:1])

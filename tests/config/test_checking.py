@@ -130,6 +130,14 @@ def test_what_the_command_line_says_stands_in_place_of_the_files_words(folder: P
         ('[client."10.0.0.1/8"]\nmax_messages = 1', '5: client."10.0.0.1/8": found "10.'),
         ('[client."::1"]\n[client."0:0::1"]', '6: client."0:0::1": the same as [client."::1"]; '),
         ("[user.Shop]\n[user.SHOP]", "6: user.SHOP: the same as [user.Shop]; keep one"),
+        (
+            '[tenant."a.test"]\nkeys = "keys.toml"\n[tenant."A.test"]\nkeys = "keys.toml"',
+            '7: tenant."A.test": the same as [tenant."a.test"]; keep one',
+        ),
+        (
+            "[kafka.a]",
+            '5: kafka.a.servers: missing; write it as in servers = ["kafka1:9092", "kafka2:9092"]',
+        ),
         ("[user.shop]\nmax_messages = 0", "6: user.shop.max_messages: found 0, allowed: a whole"),
     ],
 )

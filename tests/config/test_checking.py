@@ -125,6 +125,7 @@ def test_what_the_command_line_says_stands_in_place_of_the_files_words(folder: P
         ('[upstream.a]\nadress = "127.0.0.1:25"', "6: upstream.a.adress: unknown; did you mean "),
         ("[upstream.a]\nmax_connections = 3", "5: upstream.a.address: missing; write it as in "),
         ('[upstream]\na = "127.0.0.1:25"', "6: upstream.a: found "),
+        ('[webhook]\nurl = "https://a.test"', "6: webhook.url: belongs in a table with a name"),
         ('[upstream.""]\naddress = "127.0.0.1:25"', '5: upstream."": found "", allowed: a name'),
         ('[upstreams.a]\naddress = "127.0.0.1:25"', "5: upstreams: unknown; did you mean up"),
         ('[client."10.0.0.1/8"]\nmax_messages = 1', '5: client."10.0.0.1/8": found "10.'),

@@ -160,6 +160,10 @@ class Reading:
         """Read a table of tables that are no scopes."""
         for member, keys in given.items():
             here, canonical = (*path, member), (name, member)
+            if member in family.keys and not isinstance(keys, dict):
+                named = write_path((*path, family.example))
+                self._add_fault(here, f"belongs in a table with a name, as in [{named}]")
+                continue
             try:
                 family.name.read(member)
             except NotAllowedError as error:
@@ -380,9 +384,9 @@ class Reading:
                 first = writers.setdefault((self._folder / path).resolve(), name)
                 if first != name:
                     other = write_path(("file", first))
-                    here = self._find_written_path(("file", name, "path"))
+                    place = self._find_written_path(("file", name, "path"))
                     text = f"[{other}] writes it already; give each its own file"
-                    self._add_fault(here, text)
+                    self._add_fault(place, text)
 
     def _read_webhooks_json(self) -> dict[str, WebhookSettings]:
         file = self.values[EventsSettings].get("webhooks_json")

@@ -1,15 +1,17 @@
 """The direction of imports in the Rust core, which no linter of ours reads.
 
-For Python `lint-imports` proves the same from pyproject.toml.
+For Python `lint-imports` proves the same from pyproject.toml; here the page shows those layers.
 """
 
 import re
+import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-RUST = Path(__file__).resolve().parents[1] / "rust"
+ROOT = Path(__file__).resolve().parents[1]
+RUST = ROOT / "rust"
 LAYERS = (
     {"python", "fuzzing"},
     {"recipe", "stream", "http"},
@@ -82,3 +84,17 @@ def neighbours(source: Path) -> set[str]:
 def test_no_circle_leads_through_the_modules_of_a_folder(folder: Path) -> None:
     modules = [path for path in folder.glob("*.rs") if "test" not in path.stem]
     TopologicalSorter({path.stem: neighbours(path) for path in modules}).prepare()
+
+
+def test_the_page_shows_the_layers_of_the_contract() -> None:
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    rooms = pyproject["tool"]["importlinter"]["contracts"][0]
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    _, _, table = page.partition("| layer, from the top |")
+    rows = re.findall(r"^\| (`.*?) \| [^`]", table.partition("\n\n")[0], re.MULTILINE)
+    layers = [re.findall(r"\w+", layer) for layer in rooms["layers"]]
+    apart = {"metrics", "reasons", "logs", "databases", "errors"}
+    rooms_only = [layer for layer in layers if not set(layer) <= apart]
+    files = [name for layer in layers for name in layer if name in apart]
+    shown = [re.findall(r"`(\w+)`", row) for row in rows]
+    assert shown == [*rooms_only, files]

@@ -125,11 +125,20 @@ def test_what_the_command_line_says_stands_in_place_of_the_files_words(folder: P
         ('[upstream.a]\nadress = "127.0.0.1:25"', "6: upstream.a.adress: unknown; did you mean "),
         ("[upstream.a]\nmax_connections = 3", "5: upstream.a.address: missing; write it as in "),
         ('[upstream]\na = "127.0.0.1:25"', "6: upstream.a: found "),
+        ('[webhook]\nurl = "https://a.test"', "6: webhook.url: belongs in a table with a name"),
         ('[upstream.""]\naddress = "127.0.0.1:25"', '5: upstream."": found "", allowed: a name'),
         ('[upstreams.a]\naddress = "127.0.0.1:25"', "5: upstreams: unknown; did you mean up"),
         ('[client."10.0.0.1/8"]\nmax_messages = 1', '5: client."10.0.0.1/8": found "10.'),
         ('[client."::1"]\n[client."0:0::1"]', '6: client."0:0::1": the same as [client."::1"]; '),
         ("[user.Shop]\n[user.SHOP]", "6: user.SHOP: the same as [user.Shop]; keep one"),
+        (
+            '[tenant."a.test"]\nkeys = "keys.toml"\n[tenant."A.test"]\nkeys = "keys.toml"',
+            '7: tenant."A.test": the same as [tenant."a.test"]; keep one',
+        ),
+        (
+            "[kafka.a]",
+            '5: kafka.a.servers: missing; write it as in servers = ["kafka1:9092", "kafka2:9092"]',
+        ),
         ("[user.shop]\nmax_messages = 0", "6: user.shop.max_messages: found 0, allowed: a whole"),
     ],
 )

@@ -44,6 +44,10 @@ def test_files_of_tls_mean_tls(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "fault"), [
+    (
+        '[file.a]\npath = "out.ndjson"\n[file.b]\npath = "./out.ndjson"\n',
+        "file.b.path: [file.a] writes it already; give each its own file",
+    ),
     ("[kafka.main]\n", "kafka.main.servers: missing; write it as in servers = "),
     ("[kafka.main]\nservers = []\n", "kafka.main.servers: names no broker"),
     ('[kafka.main]\nservers = ["kafka1"]\n', 'kafka.main.servers[0]: found "kafka1", allowed'),

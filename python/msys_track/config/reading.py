@@ -40,6 +40,7 @@ from msys_track.settings.addresses import NETWORK
 from msys_track.settings.key import ConflictError
 from msys_track.settings.kinds import NotAllowedError, write_found
 from msys_track.settings.secrets import SECRET
+from msys_track.signing.settings import DOMAIN
 from msys_track.sinks.file import FileSettings
 from msys_track.sinks.kafka.settings import KafkaSettings
 from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
@@ -159,6 +160,10 @@ class Reading:
         """Read a table of tables that are no scopes."""
         for member, keys in given.items():
             here, canonical = (*path, member), (name, member)
+            if member in family.keys and not isinstance(keys, dict):
+                named = write_path((*path, family.example))
+                self._add_fault(here, f"belongs in a table with a name, as in [{named}]")
+                continue
             try:
                 family.name.read(member)
             except NotAllowedError as error:
@@ -311,6 +316,8 @@ class Reading:
                     self._require((table, name), "write it", key)
         self._refuse_doubles("client", NETWORK.read)
         self._refuse_doubles("user", fold_name)
+        self._refuse_doubles("tenant", DOMAIN.read)
+        self._refuse_doubles("dkim", DOMAIN.read)
         for family, its in FAMILIES.items():
             for member in self.families[family]:
                 for name, key in its.keys.items():
@@ -330,7 +337,8 @@ class Reading:
         )
         if name in given or canonical in self._likely or is_unread:
             return
-        hint = document.hints.get(canonical, f'{what} as in {name} = "{key.example}"')
+        example = write_found(key.example)
+        hint = document.hints.get(canonical, f"{what} as in {name} = {example}")
         self._add_fault(path, f"missing; {hint}")
 
     # What does not go together
@@ -369,6 +377,16 @@ class Reading:
                 except ConflictError as error:
                     here = (family, name, error.field)
                     self._add_fault(self._find_written_path(here), error.text)
+
+        writers: dict[Path, str] = {}
+        for name, own in self.families["file"].items():
+            if (path := own.get("path")) is not None:
+                first = writers.setdefault((self._folder / path).resolve(), name)
+                if first != name:
+                    other = write_path(("file", first))
+                    place = self._find_written_path(("file", name, "path"))
+                    text = f"[{other}] writes it already; give each its own file"
+                    self._add_fault(place, text)
 
     def _read_webhooks_json(self) -> dict[str, WebhookSettings]:
         file = self.values[EventsSettings].get("webhooks_json")

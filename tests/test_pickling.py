@@ -27,6 +27,7 @@ ARGUMENTS = {
     "allowed": "a port",
     "code": 451,
     "extension": "smtp_utf8",
+    "faults": ["a.test: found 1", "b.test: found 2"],
     "field": "tls",
     "found": [1, "two"],
     "line": 7,

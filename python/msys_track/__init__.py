@@ -44,7 +44,7 @@ from msys_track.errors import (
     TrackingError,
     UpstreamError,
 )
-from msys_track.events import Event, EventType, LinkPosition
+from msys_track.events import Event, EventType, Finding, LinkPosition, ReaderClass, Verdict
 from msys_track.keys.file import KeySource, NamedSource
 from msys_track.keys.link import open_link
 from msys_track.keys.ring import Claims, Engagement, KeyRing, TrackedUrls
@@ -77,6 +77,7 @@ __all__ = [
     "Engine",
     "Event",
     "EventType",
+    "Finding",
     "HeaderField",
     "HeaderRefusedError",
     "HtmlRewriter",
@@ -99,6 +100,7 @@ __all__ = [
     "Part",
     "Plan",
     "Reader",
+    "ReaderClass",
     "Reason",
     "RecipientError",
     "Rendered",
@@ -113,6 +115,7 @@ __all__ = [
     "TrackingError",
     "TrackingOptions",
     "UpstreamError",
+    "Verdict",
     "__version__",
     "open_link",
     "open_page",

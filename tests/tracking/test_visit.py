@@ -43,6 +43,19 @@ def visit_of(kind: str, **link: Any) -> Visit:
     return Visit(claims=claims, client=READER, at=AT)
 
 
+def unjudge(event: dict[str, Any]) -> dict[str, Any]:
+    """The same without what only the recorder adds: the verdict, and what databases know."""
+    ((envelope, fields),) = event["msys"].items()
+    given = fields.get("x_msys_track", {})
+    own = {each: value for each, value in given.items() if each in _OWN}
+    kept = {each: value for each, value in fields.items() if each not in _RECORDED}
+    return {"msys": {envelope: kept | ({"x_msys_track": own} if own else {})}}
+
+
+_OWN = {"target_link_position"}
+_RECORDED = {"geo_ip", "user_agent_parsed", "x_msys_track"}
+
+
 @pytest.mark.parametrize(
     ("kind", "link"),
     [
@@ -57,7 +70,7 @@ def visit_of(kind: str, **link: Any) -> Visit:
 )
 def test_the_event_of_each_kind_is_the_documented_one(kind: str, link: dict[str, Any]) -> None:
     made = make_event(visit_of(kind, **link), randomness=bytes(range(10)))
-    assert json.loads(made.as_json()) == GOLDEN[kind]
+    assert unjudge(json.loads(made.as_json())) == unjudge(GOLDEN[kind])
 
 
 def test_the_least_an_event_can_know() -> None:

@@ -14,6 +14,7 @@ from msys_track import (
     Engine,
     Event,
     EventType,
+    Finding,
     HeaderField,
     HeaderRefusedError,
     HtmlRewriter,
@@ -36,6 +37,7 @@ from msys_track import (
     Part,
     Plan,
     Reader,
+    ReaderClass,
     Reason,
     RecipientError,
     Rendered,
@@ -50,6 +52,7 @@ from msys_track import (
     TrackingError,
     TrackingOptions,
     UpstreamError,
+    Verdict,
     __version__,
     open_link,
     open_page,
@@ -232,6 +235,11 @@ def an_event(url: str, keys: KeyRing) -> Event | None:
     event = assert_type(Event.from_claims(claims, at=NOW), Event)
     position: LinkPosition | None = event.target_link_position
     return event if event.type is EventType.CLICK and position is not None else None
+
+
+def who_made(event: Event) -> tuple[ReaderClass, tuple[Finding, ...]] | None:
+    verdict: Verdict | None = event.verdict
+    return None if verdict is None else (verdict.reader_class, verdict.findings)
 
 
 def a_page(keys: KeyRing) -> HtmlRewriter:

@@ -211,10 +211,12 @@ def test_clicks_of_all_workers_are_in_the_store_when_the_tracker_has_stopped(
     tracker: Tracker,
 ) -> None:
     tracker.start()
+    assert tracker.click() == 302
+    wait_until(lambda: tracker.count("sinks.delivered.store") == 1)
     for _ in range(30):
         assert tracker.click() == 302
     assert tracker.server.stop().code == 0
-    assert count_clicks(tracker) == 30
+    assert count_clicks(tracker) == 31
 
 
 def test_figures_say_how_far_the_log_and_each_sink_are(tracker: Tracker) -> None:

@@ -21,7 +21,7 @@ pub trait Hits {
 
 impl Hits for HitLog {
     fn put(&self, hit: Hit) {
-        let _is_kept = self.put_hit(hit); // the log counts what it drops
+        let _is_kept = self.put_hit(&hit); // the log counts what it drops
     }
 }
 

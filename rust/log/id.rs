@@ -5,17 +5,20 @@ const DRAWN: usize = 512;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Makes ids: UUIDs of version 7 (RFC 9562 §5.7), Unix milliseconds and 74 random bits.
+#[derive(Debug)]
 pub(super) struct Ids {
     random: Box<[[u8; 10]; DRAWN]>,
     used: usize,
 }
 
-impl Ids {
+impl Default for Ids {
     /// Nothing is drawn before the first id.
-    pub(super) fn new() -> Self {
+    fn default() -> Self {
         Self { random: Box::new([[0; 10]; DRAWN]), used: DRAWN }
     }
+}
 
+impl Ids {
     /// Makes the id of what happened at a time.
     ///
     /// # Errors

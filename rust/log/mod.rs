@@ -1,8 +1,8 @@
 //! Logs of hits: what faces write down without waiting, for a recorder to make events of.
 //!
-//! Putting a [`Hit`] takes a lock for as long as it takes to move it into a list. A thread writes
-//! the list down in batches, so that a slow disk delays no reader, and a full one costs bounded
-//! memory. `docs/event-log.md` has the layout of the files, which Python reads and writes too.
+//! Putting a [`Hit`] takes a lock for as long as it takes to write it as a line of JSON. A thread
+//! hands the lines to the disk in batches, so that a slow one delays no reader, and a full one costs
+//! bounded memory. `docs/event-log.md` has the layout of the files, which Python reads and writes too.
 
 mod hit;
 mod id;

@@ -1,22 +1,17 @@
-//! What waits for the disk: a list that is bounded, and swapped for an empty one to be written.
+//! What waits for the disk: lines, bounded in number, that are swapped for none to be written.
 
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Hit;
+use super::id::Ids;
 
 /// From so many lines on a batch is written at once.
 const MANY: usize = 8_192;
 
-/// What becomes one line.
-#[derive(Debug)]
-pub(super) enum Entry {
-    /// A hit, which is written as JSON later.
-    Hit(Hit),
-    /// A line without its end.
-    Line(Box<[u8]>),
-}
+/// Most batches fit into so many bytes; what an emptied list has beyond them is given back.
+const ROOM: usize = 8 << 20;
 
 /// What was counted since the log was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,8 +55,13 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    entries: Vec<Entry>,
-    /// When the oldest of the entries was put.
+    /// What waits, whole lines. They are written here while a hit is in the processor's cache:
+    /// texts that one thread makes and another frees cost more than the JSON.
+    lines: Vec<u8>,
+    /// How many they are.
+    count: usize,
+    ids: Ids,
+    /// When the oldest of the lines was put.
     oldest: Option<Instant>,
     /// How many lines were taken out and are not durable.
     in_hand: usize,
@@ -86,17 +86,39 @@ impl Queue {
         }
     }
 
-    /// Adds an entry; says whether there was room.
-    pub(super) fn put(&self, entry: Entry) -> bool {
+    /// Adds a hit as a line of JSON; says whether there was room.
+    pub(super) fn put_hit(&self, hit: &Hit) -> bool {
+        self.put(|State { lines, ids, .. }| {
+            hit.write(&ids.make(hit.at)?, lines);
+            Ok(())
+        })
+    }
+
+    /// Adds a line, given without its end; says whether there was room.
+    pub(super) fn put_line(&self, line: &[u8]) -> bool {
+        self.put(|State { lines, .. }| {
+            lines.extend_from_slice(line);
+            lines.push(b'\n');
+            Ok(())
+        })
+    }
+
+    fn put(&self, write: impl FnOnce(&mut State) -> Result<(), getrandom::Error>) -> bool {
         let mut state = self.lock();
-        let waiting = state.entries.len().saturating_add(state.in_hand);
+        let waiting = state.count.saturating_add(state.in_hand);
         if state.closing.is_some() || waiting >= self.max_queued {
             state.figures.dropped += 1;
             return false;
         }
-        state.entries.push(entry);
+        if let Err(error) = write(&mut state) {
+            state.figures.dropped += 1;
+            state.figures.failures += 1;
+            state.figures.last_error = Some(error.to_string());
+            return false;
+        }
+        state.count += 1;
         state.figures.accepted += 1;
-        let wakes = match state.entries.len() {
+        let wakes = match state.count {
             1 => {
                 state.oldest = Some(Instant::now());
                 true
@@ -111,11 +133,11 @@ impl Queue {
         true
     }
 
-    /// Waits for work; entries are swapped for a list that is empty.
+    /// Waits for work; lines are swapped for a list that is emptied.
     ///
     /// Without room nothing is taken before a sync has ended; while one is under way there is no
     /// end.
-    pub(super) fn next(&self, batch: &mut Vec<Entry>, has_room: bool, is_syncing: bool) -> Work {
+    pub(super) fn next(&self, batch: &mut Vec<u8>, has_room: bool, is_syncing: bool) -> Work {
         let mut state = self.lock();
         loop {
             if let Some(outcome) = state.synced.take() {
@@ -125,7 +147,7 @@ impl Queue {
             let wait = match state.oldest {
                 None if is_closing && !is_syncing => return Work::End,
                 Some(oldest) if has_room => {
-                    let is_urgent = is_closing || state.is_urgent || state.entries.len() >= MANY;
+                    let is_urgent = is_closing || state.is_urgent || state.count >= MANY;
                     let rest = self.batch_after.saturating_sub(oldest.elapsed());
                     if is_urgent || rest.is_zero() {
                         break;
@@ -138,8 +160,10 @@ impl Queue {
         }
         state.oldest = None;
         state.is_urgent = false;
-        std::mem::swap(&mut state.entries, batch);
-        state.in_hand = state.in_hand.saturating_add(batch.len());
+        state.in_hand = state.in_hand.saturating_add(std::mem::take(&mut state.count));
+        batch.clear();
+        batch.shrink_to(ROOM);
+        std::mem::swap(&mut state.lines, batch);
         Work::Batch
     }
 
@@ -231,7 +255,7 @@ impl Queue {
 
     pub(super) fn figures(&self) -> Figures {
         let state = self.lock();
-        let waiting = state.entries.len().saturating_add(state.in_hand);
+        let waiting = state.count.saturating_add(state.in_hand);
         Figures { waiting: u64::try_from(waiting).unwrap_or(u64::MAX), ..state.figures.clone() }
     }
 

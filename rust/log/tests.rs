@@ -136,7 +136,7 @@ fn an_id_has_the_time_the_version_the_variant_and_74_random_bits() {
 
 #[test]
 fn ids_differ_over_blocks_of_randomness() {
-    let mut ids = Ids::new();
+    let mut ids = Ids::default();
     let mut made: Vec<_> = (0..2_000).map(|_| ids.make(1).unwrap()).collect();
     made.sort_unstable();
     made.dedup();
@@ -206,6 +206,22 @@ fn more_than_may_wait_for_a_sync_is_written_in_parts() {
 }
 
 #[test]
+fn a_file_ends_with_a_line_however_a_batch_is_cut() {
+    let folder = Folder::new();
+    let limits = Limits { batch: 60 * PATIENCE, segment_bytes: 1, ..LIMITS };
+    let log = HitLog::open(&folder.0, limits).unwrap();
+    let line = "x".repeat(100_000);
+    for _ in 0..12 {
+        assert_eq!(log.put_line(line.as_bytes()), Ok(true));
+    }
+    assert_eq!(log.close(PATIENCE), 0);
+    let text = fs::read_to_string(folder.segment("0", 1)).unwrap();
+    assert!(text.len() < 6 * line.len(), "{}", text.len());
+    assert!(text.ends_with("x\n"));
+    assert_eq!(read_all(&folder.0.join("0")), format!("{line}\n").repeat(12));
+}
+
+#[test]
 fn the_first_log_that_is_free_is_taken() {
     let folder = Folder::new();
     let first = Segments::open_free(&folder.0, 1).unwrap();
@@ -245,7 +261,7 @@ fn more_than_fits_is_dropped_and_counted() {
     let folder = Folder::new();
     let limits = Limits { max_queued: 2, batch: PATIENCE, ..LIMITS };
     let log = HitLog::open(&folder.0, limits).unwrap();
-    assert!(log.put_hit(hit(Privacy::Full)));
+    assert!(log.put_hit(&hit(Privacy::Full)));
     assert_eq!(log.put_line(b"{}"), Ok(true));
     assert_eq!(log.put_line(b"{}"), Ok(false));
     assert_eq!(log.put_line(b""), Err(LineError));
@@ -253,7 +269,7 @@ fn more_than_fits_is_dropped_and_counted() {
     let figures = Figures { accepted: 2, dropped: 1, waiting: 2, ..Figures::default() };
     assert_eq!(log.figures(), figures);
     assert_eq!(log.close(PATIENCE), 0);
-    assert!(!log.put_hit(hit(Privacy::Full)));
+    assert!(!log.put_hit(&hit(Privacy::Full)));
     let figures = Figures { accepted: 2, written: 2, dropped: 2, ..Figures::default() };
     assert_eq!(log.figures(), figures);
 }

@@ -1,7 +1,7 @@
 //! A hit log: a queue, the files, and the threads between them.
 //!
 //! One writes, another syncs. So what a crash of the process takes does not depend on how long a
-//! disk needs for a sync, and lines become JSON while earlier ones become durable.
+//! disk needs for a sync, and lines are written while earlier ones become durable.
 
 use std::fs::File;
 use std::io;
@@ -12,8 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::Hit;
-use super::id::Ids;
-use super::queue::{Entry, Figures, Queue, Work};
+use super::queue::{Figures, Queue, Work};
 use super::segments::{OpenError, Segments};
 
 /// So many bytes are handed to the system at once, while they are in the processor's cache.
@@ -73,8 +72,8 @@ impl HitLog {
 
     /// Takes a hit without waiting for the disk; returns false if it was dropped.
     #[must_use]
-    pub fn put_hit(&self, hit: Hit) -> bool {
-        self.queue.put(Entry::Hit(hit))
+    pub fn put_hit(&self, hit: &Hit) -> bool {
+        self.queue.put_hit(hit)
     }
 
     /// Takes a JSON object on one line; returns false if it was dropped.
@@ -85,7 +84,7 @@ impl HitLog {
         if line.is_empty() || memchr::memchr(b'\n', line).is_some() {
             return Err(LineError);
         }
-        Ok(self.queue.put(Entry::Line(line.into())))
+        Ok(self.queue.put_line(line))
     }
 
     /// Waits until all lines put so far are durable; says whether they are.
@@ -132,7 +131,6 @@ fn sync_files(queue: &Queue, files: &Receiver<Arc<File>>) {
 struct Writer<'q> {
     queue: &'q Queue,
     segments: Segments,
-    ids: Ids,
     /// Lines that are not durable yet. They are kept as they are, for their ids must not change.
     lines: Vec<u8>,
     /// How many bytes of them the file has.
@@ -144,7 +142,7 @@ struct Writer<'q> {
 
 impl<'q> Writer<'q> {
     fn new(queue: &'q Queue, segments: Segments, files: Sender<Arc<File>>) -> Self {
-        Self { queue, segments, ids: Ids::new(), lines: Vec::new(), written: 0, syncing: 0, files }
+        Self { queue, segments, lines: Vec::new(), written: 0, syncing: 0, files }
     }
 
     fn run(mut self) {
@@ -152,7 +150,7 @@ impl<'q> Writer<'q> {
         loop {
             let has_room = self.lines.len() < MAX_UNSYNCED_BYTES;
             let goes_on = match self.queue.next(&mut batch, has_room, self.syncing > 0) {
-                Work::Batch => self.write_batch(&mut batch),
+                Work::Batch => self.write_batch(&batch),
                 Work::Synced(outcome) => match self.end_sync(outcome) {
                     Ok(()) => true,
                     Err(error) => {
@@ -169,39 +167,17 @@ impl<'q> Writer<'q> {
         }
     }
 
-    /// Writes entries; returns false if there is no time left to.
-    fn write_batch(&mut self, batch: &mut Vec<Entry>) -> bool {
-        for entry in batch.drain(..) {
-            if !self.add(&entry) {
+    /// Writes lines; returns false if there is no time left to.
+    fn write_batch(&mut self, mut batch: &[u8]) -> bool {
+        while !batch.is_empty() {
+            // A file ends with a line.
+            let behind = batch.get(PIECE_BYTES..).unwrap_or_default();
+            let end = memchr::memchr(b'\n', behind).map_or(batch.len(), |at| PIECE_BYTES + at + 1);
+            let (piece, rest) = batch.split_at_checked(end).unwrap_or((batch, &[]));
+            self.lines.extend_from_slice(piece);
+            batch = rest;
+            if !(self.write() && (rest.is_empty() || self.make_room())) {
                 return false;
-            }
-            let unwritten = self.lines.len().saturating_sub(self.written);
-            if unwritten >= PIECE_BYTES && !(self.write() && self.make_room()) {
-                return false;
-            }
-        }
-        self.write()
-    }
-
-    /// Adds a line to those to write.
-    fn add(&mut self, entry: &Entry) -> bool {
-        match entry {
-            Entry::Line(line) => {
-                self.lines.extend_from_slice(line);
-                self.lines.push(b'\n');
-            }
-            Entry::Hit(hit) => {
-                let mut pause = FIRST_RETRY;
-                let id = loop {
-                    match self.ids.make(hit.at) {
-                        Ok(id) => break id,
-                        Err(error) => self.queue.note_failure(error.to_string()),
-                    }
-                    if !self.wait(&mut pause) {
-                        return false;
-                    }
-                };
-                hit.write(&id, &mut self.lines);
             }
         }
         true

@@ -63,7 +63,7 @@ impl HitLog {
         };
         let Claims { engagement, link } = claims.get();
         let (engagement, link) = (Arc::clone(engagement), Arc::clone(link));
-        Ok(self.0.put_hit(log::Hit { engagement, link, at, client }))
+        Ok(self.0.put_hit(&log::Hit { engagement, link, at, client }))
     }
 
     #[pyo3(signature = (line, /))]

@@ -470,3 +470,10 @@ def test_an_empty_recipient_is_not_erased(run: Run, store: Path, recipient: str)
     ended = run("events", "erase", "--recipient", recipient, "--store", store)
     assert (ended.code, ended.output) == (2, b"")
     assert "an address is missing" in ended.errors
+
+
+def test_an_export_that_does_not_fit_names_its_file(tmp_path: Path, store: Path) -> None:
+    line = f"ulimit -f 64; msys-track events export --store {store} -o out.ndjson"
+    ended = shell(tmp_path, line)
+    assert (ended.code, ended.errors) == (1, "msys-track: out.ndjson: File too large\n")
+    assert not list(tmp_path.glob("out.ndjson*"))

@@ -76,8 +76,8 @@ def _reclassify(connection: sqlite3.Connection, event_id: bytes, new_class: str)
     """Find and count an event under its later verdict; its JSON stays as it is."""
     found = connection.execute(
         "SELECT sequence, coalesce(campaign_id, ''), at / 3600, type, class, message_key,"
-        " CASE message_id WHEN '' THEN '' ELSE action END FROM events WHERE event_id = ?",
-        (event_id,),
+        " CASE WHEN message_id IN ('', ?) THEN '' ELSE action END FROM events WHERE event_id = ?",
+        (NO_MESSAGE_ID, event_id),
     ).fetchone()
     if found is None:
         return

@@ -15,7 +15,7 @@ from msys_track.cli.explain import command as explain
 from msys_track.cli.keys import keys
 from msys_track.cli.links import open_link
 from msys_track.cli.rewrite import rewrite
-from msys_track.cli.serve import proxy, tracker
+from msys_track.cli.serve import proxy, report, tracker
 from msys_track.cli.spool import spool
 from msys_track.cli.top import top
 from msys_track.cli.users import users
@@ -59,7 +59,7 @@ def main(context: click.Context, *, config_file: Path | None) -> None:
 
 
 for command in (
-    config, demo, events, explain, keys, open_link, proxy, rewrite, spool, top, tracker, users,
-    webhook,
+    config, demo, events, explain, keys, open_link, proxy, report, rewrite, spool, top, tracker,
+    users, webhook,
 ):  # fmt: skip
     main.add_command(command)

@@ -1,4 +1,4 @@
-"""`msys-track proxy` and `msys-track tracker`: servers that run until they are stopped.
+"""`msys-track proxy`, `tracker` and `report`: servers that run until they are stopped.
 
 All settings are checked before a port is opened.
 """
@@ -21,6 +21,7 @@ from msys_track.keys.file import KeySource
 from msys_track.metrics import Counters
 from msys_track.service import assembly
 from msys_track.service.proxy import supervise_proxy
+from msys_track.service.report import load_report, reload_report, supervise_report
 from msys_track.service.tracker import supervise_tracker
 
 _STDOUT: Final = 1
@@ -76,6 +77,26 @@ def tracker(*, config_file: Path, log_level: str) -> None:
         supervise_tracker(loaded, partial(assembly.reload_tracker, load), _announce)
 
 
+@click.command(short_help="Show the store as pages, and over SparkPost's read APIs.")
+@parameters.CONFIG
+@parameters.LOG_LEVEL
+def report(*, config_file: Path, log_level: str) -> None:
+    """Show what the tracker has stored, to people who log in, until it is stopped.
+
+    Prints the address when it listens. It only reads the store. SIGHUP reads the configuration
+    again, all or nothing: who is logged in stays so unless the settings of the report change.
+    SIGUSR2 replaces the program by the one that is installed now, after which people log in again.
+    """
+    logs.to_stderr(level=log_level)
+    load = partial(load_report, config_file)
+    loaded = load()
+    if loaded is None:
+        read = assembly.read_configuration(config_file, "report")
+        raise _make_missing_table_error("report", read)
+    with _blame_machine():
+        supervise_report(loaded, partial(reload_report, load), _announce)
+
+
 def _announce(line: str) -> None:
     """Print where a server listens, which its log says too.
 
@@ -90,8 +111,8 @@ def _announce(line: str) -> None:
 
 
 def _make_missing_table_error(table: str, read: Configuration) -> MisconfiguredError:
-    needed = ("proxy", "upstream") if table == "proxy" else ("tracker", "store")
-    hint = read.document.hints.get(needed)
+    needed = {"proxy": "upstream", "tracker": "store"}
+    hint = read.document.hints.get((table, needed.get(table, "")))
     why = f"nothing to start; {hint}" if hint else f"no [{table}] table: nothing to start"
     return MisconfiguredError(f"{read.path}: {why}")
 

@@ -16,7 +16,7 @@ from msys_track.cli.init import init
 from msys_track.cli.keys import keys
 from msys_track.cli.links import open_link
 from msys_track.cli.rewrite import rewrite
-from msys_track.cli.serve import proxy, serve, tracker
+from msys_track.cli.serve import proxy, report, serve, tracker
 from msys_track.cli.spool import spool
 from msys_track.cli.top import top
 from msys_track.cli.users import users
@@ -60,7 +60,21 @@ def main(context: click.Context, *, config_file: Path | None) -> None:
 
 
 for command in (
-    config, demo, events, explain, init, keys, open_link, proxy, rewrite, serve, spool, top,
-    tracker, users, webhook,
-):  # fmt: skip
+    config,
+    demo,
+    events,
+    explain,
+    init,
+    keys,
+    open_link,
+    proxy,
+    report,
+    rewrite,
+    serve,
+    spool,
+    top,
+    tracker,
+    users,
+    webhook,
+):
     main.add_command(command)

@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from msys_track.events import NO_MESSAGE_ID, OWN_OBJECT
-from msys_track.sinks.store.grouping import Group, find_groups, find_link
+from msys_track.sinks.store.grouping import (
+    Group,
+    Known,
+    find_groups,
+    find_link,
+    list_groups,
+    read_known,
+)
 from msys_track.sinks.store.rows import (
     MACHINES,
     PEOPLE,
@@ -26,11 +33,22 @@ CONFIRMED: Final = "confirmed"
 
 _Place: TypeAlias = tuple[str, int]
 """Campaign and hour."""
-_Firsts: TypeAlias = tuple[int, ...]
-"""Whether it is the first of its kind of reader, of all, and of those that are no machines."""
+_OF_READER: Final = 1
+"""The first of its kind of reader: such bits say what an event is the first of."""
+_OF_ALL: Final = 2
+_DIRECT: Final = 4
+"""The first of those that are no machines."""
+
+# A `Counter` calls Python for each key that is new.
+_Numbers: TypeAlias = defaultdict[int, int]
 
 _HOURS_A_DAY: Final = 24
-_COLUMNS: Final = 3
+# A batch has fewer groups than that.
+_GROUP_BITS: Final = 32
+_GROUP_MASK: Final = (1 << _GROUP_BITS) - 1
+_FIRSTS_BITS: Final = 3
+_FIRSTS_MASK: Final = (1 << _FIRSTS_BITS) - 1
+_BITS_AN_ACTION: Final = 3
 _BITS: Final[Mapping[str, int]] = {PEOPLE: 1, MACHINES: 2, UNKNOWN: 4}
 _ALL_BITS: Final = 7
 _CONFIRMS: Final[Mapping[str, str]] = {"open": "click", "click": "open"}
@@ -84,67 +102,125 @@ _ADD_GROUP_UNIQUE: Final = (
 _ADD_LINK: Final = "INSERT OR IGNORE INTO links VALUES (?, ?, ?)"
 
 
-class Changes:
-    """What is to be added to the counts; nothing is written before `save`."""
+class Grouping:
+    """What the events of a batch are counted by, each group as a number."""
 
     def __init__(self) -> None:
-        self._events: Counter[tuple[str, int, str, str]] = Counter()
-        self._groups: Counter[tuple[str, int, str, str, str, str]] = Counter()
-        self._uniques: dict[tuple[str, int, str, str], list[int]] = defaultdict(_zeros)
-        self._group_uniques: dict[tuple[str, int, str, str, str, str], list[int]] = defaultdict(
-            _zeros
-        )
+        self._numbers: dict[Group, int] = {}
+        self._known: dict[Known, tuple[int, ...]] = {}
+        self._numbers_of: dict[int, tuple[int, ...]] = {}
+        self._links: dict[tuple[str, str], str] = {}
+
+    def note(self, sequence: int, fields: Mapping[str, Any]) -> None:
+        """Note the fields of a row that is to be stored."""
+        link = find_link(fields)
+        known = read_known(fields, link and link[0])
+        try:
+            numbers = self._known.get(known)
+            if numbers is None:
+                numbers = self._known[known] = self.number(list_groups(known))
+        except TypeError:  # something in it is a list
+            numbers = self.number(list_groups(known))
+        self._numbers_of[sequence] = numbers
+        if link is not None:
+            self._links.setdefault((fields.get("campaign_id") or "", link[0]), link[1])
+
+    def number(self, groups: Iterable[Group]) -> tuple[int, ...]:
+        """Return the numbers of groups."""
+        numbers = self._numbers
+        return tuple(numbers.setdefault(group, len(numbers)) for group in groups)
+
+    def numbers_of(self, sequence: int) -> tuple[int, ...]:
+        """Return the numbers of an event's groups."""
+        return self._numbers_of.get(sequence, ())
+
+    def list_groups(self) -> list[Group]:
+        """List the groups in the order of their numbers."""
+        return list(self._numbers)
+
+    def list_links(self) -> list[tuple[str, str, str]]:
+        """List campaign, link and target, in order."""
+        return sorted((*key, target) for key, target in self._links.items())
+
+
+class Changes:
+    """What is to be added to the counts; nothing is written before `save`.
+
+    Args:
+        grouping: Has the groups' numbers.
+    """
+
+    # Keys are numbers, made of two: to look up tuples of texts takes several times as long.
+
+    def __init__(self, grouping: Grouping) -> None:
+        self._grouping = grouping
+        self._kinds: dict[tuple[str, int, str, str], int] = {}
+        self._events: _Numbers = defaultdict(int)
+        self._groups: _Numbers = defaultdict(int)
+        self._doings: dict[tuple[str, int, str, str], int] = {}
+        self._uniques: _Numbers = defaultdict(int)
+        self._group_uniques: _Numbers = defaultdict(int)
 
     def add_event(
-        self, place: _Place, type_: str, class_: str, groups: Iterable[Group], by: int
+        self, place: _Place, type_: str, class_: str, groups: Iterable[int], by: int
     ) -> None:
         """Add an event, or take it away."""
-        campaign, hour = place
-        self._events[campaign, hour, type_, class_] += by
-        day = hour // _HOURS_A_DAY
-        for dimension, value in groups:
-            self._groups[dimension, day, campaign, value, type_, class_] += by
+        kind = self._kinds.setdefault((*place, type_, class_), len(self._kinds))
+        self._events[kind] += by
+        counted, kind = self._groups, kind << _GROUP_BITS
+        for group in groups:
+            counted[kind | group] += by
 
-    def add_firsts(
-        self, place: _Place, action: str, reader: str, groups: Iterable[Group], firsts: _Firsts
+    def add_firsts(  # noqa: PLR0913, PLR0917 - what a message is counted by
+        self,
+        place: _Place,
+        action: str,
+        reader: str,
+        groups: Iterable[int],
+        firsts: int,
+        by: int = 1,
     ) -> None:
         """Add a message that was first seen doing something, or take it away."""
-        campaign, hour = place
-        _add(self._uniques[campaign, hour, action, reader], firsts)
-        day = hour // _HOURS_A_DAY
-        for dimension, value in groups:
-            _add(self._group_uniques[dimension, day, campaign, value, action, reader], firsts)
+        doing = self._doings.setdefault((*place, action, reader), len(self._doings))
+        key = doing << _FIRSTS_BITS | firsts
+        self._uniques[key] += by
+        counted, key = self._group_uniques, key << _GROUP_BITS
+        for group in groups:
+            counted[key | group] += by
 
     def save(self, connection: sqlite3.Connection) -> None:
-        """Add all of it.
+        """Add all of it, in the order of the tables, so that no page is written twice.
 
         Raises:
             sqlite3.Error: the counts can't be stored.
         """
-        # In the order of the tables, so that no page is written twice.
-        for statement, counted in ((_ADD, self._events), (_ADD_GROUP, self._groups)):
-            rows = sorted((*key, count) for key, count in counted.items() if count)
-            connection.executemany(statement, rows)
-        for statement, first_seen in (
-            (_ADD_UNIQUE, self._uniques),
-            (_ADD_GROUP_UNIQUE, self._group_uniques),
+        kinds, doings = list(self._kinds), list(self._doings)
+        groups = self._grouping.list_groups()
+
+        def place(group: int, what: tuple[str, int, str, str]) -> tuple[Any, ...]:
+            campaign, hour, *others = what
+            dimension, value = groups[group]
+            return dimension, hour // _HOURS_A_DAY, campaign, value, *others
+
+        uniques: defaultdict[tuple[Any, ...], list[int]] = defaultdict(_zeros)
+        for key, by in self._uniques.items():
+            _add(uniques[doings[key >> _FIRSTS_BITS]], key & _FIRSTS_MASK, by)
+        group_uniques: defaultdict[tuple[Any, ...], list[int]] = defaultdict(_zeros)
+        for key, by in self._group_uniques.items():
+            group, first = key & _GROUP_MASK, key >> _GROUP_BITS
+            where = place(group, doings[first >> _FIRSTS_BITS])
+            _add(group_uniques[where], first & _FIRSTS_MASK, by)
+        by_group = (
+            (*place(key & _GROUP_MASK, kinds[key >> _GROUP_BITS]), count)
+            for key, count in self._groups.items()
+        )
+        for statement, rows in (
+            (_ADD, ((*kinds[kind], count) for kind, count in self._events.items())),
+            (_ADD_GROUP, by_group),
+            (_ADD_UNIQUE, ((*key, *counts) for key, counts in uniques.items())),
+            (_ADD_GROUP_UNIQUE, ((*key, *counts) for key, counts in group_uniques.items())),
         ):
-            rows = sorted((*key, *firsts) for key, firsts in first_seen.items() if any(firsts))
-            connection.executemany(statement, rows)
-
-
-class Grouping:
-    """Keeps what the events of a batch are counted by, until they are counted."""
-
-    def __init__(self) -> None:
-        self.groups: dict[int, list[Group]] = {}
-        self.links: dict[tuple[str, str], str] = {}
-
-    def note(self, sequence: int, fields: Mapping[str, Any]) -> None:
-        """Note the fields of a row that is to be stored."""
-        self.groups[sequence] = find_groups(fields)
-        if (link := find_link(fields)) is not None:
-            self.links.setdefault((fields.get("campaign_id") or "", link[0]), link[1])
+            connection.executemany(statement, sorted(rows))
 
 
 def count_new(connection: sqlite3.Connection, first_sequence: int, grouping: Grouping) -> None:
@@ -153,14 +229,12 @@ def count_new(connection: sqlite3.Connection, first_sequence: int, grouping: Gro
     Raises:
         sqlite3.Error: the counts can't be stored.
     """
-    changes = Changes()
-    groups_of = grouping.groups
+    changes = Changes(grouping)
     verdicts = []
     for sequence, campaign, hour, type_, class_, reader, action, seen in connection.execute(
         _SELECT_NEW, (NO_MESSAGE_ID, first_sequence)
     ):
-        groups = groups_of.get(sequence, ())
-        place = (campaign, hour)
+        groups, place = grouping.numbers_of(sequence), (campaign, hour)
         changes.add_event(place, type_, class_, groups, 1)
         if type_ == RECLASSIFIED:
             verdicts.append(sequence)
@@ -168,29 +242,24 @@ def count_new(connection: sqlite3.Connection, first_sequence: int, grouping: Gro
             continue
         if firsts := _find_new(reader, seen):
             changes.add_firsts(place, action, reader, groups, firsts)
-        if action in _CONFIRMS and (firsts := _find_new(reader, seen | seen >> 3)):
+        if action in _CONFIRMS and (firsts := _find_new(reader, seen | seen >> _BITS_AN_ACTION)):
             changes.add_firsts(place, CONFIRMED, reader, groups, firsts)
     changes.save(connection)
-    connection.executemany(
-        _ADD_LINK, sorted((*key, target) for key, target in grouping.links.items())
-    )
+    connection.executemany(_ADD_LINK, grouping.list_links())
     for sequence in verdicts:
-        (text,) = connection.execute(
-            "SELECT event FROM events WHERE sequence = ?", (sequence,)
-        ).fetchone()
-        own = read_fields(text.encode()).get(OWN_OBJECT, {})
+        own = _read_fields(connection, sequence).get(OWN_OBJECT, {})
         class_, event_id = own.get("class"), own.get("reclassifies")
         if isinstance(class_, str) and isinstance(event_id, str):
             _reclassify(connection, pack_id(event_id), class_)
 
 
-def _find_new(reader: str, seen: int) -> _Firsts | None:
+def _find_new(reader: str, seen: int) -> int:
     """Say what an event is the first of, where older ones were seen of these kinds of readers."""
     seen &= _ALL_BITS
     if seen & _BITS[reader]:
-        return None
+        return 0
     is_direct = reader != MACHINES and not seen & ~_BITS[MACHINES]
-    return 1, int(not seen), int(is_direct)
+    return _OF_READER | (not seen) * _OF_ALL | is_direct * _DIRECT
 
 
 def _reclassify(connection: sqlite3.Connection, event_id: bytes, new_class: str) -> None:
@@ -210,20 +279,24 @@ def _reclassify(connection: sqlite3.Connection, event_id: bytes, new_class: str)
     )
     after = _find_firsts(connection, message_key, action)
 
-    changes = Changes()
-    groups = _read_groups(connection, sequence)
+    grouping = Grouping()
+    changes = Changes(grouping)
+
+    def read_groups(sequence: int) -> tuple[int, ...]:
+        return grouping.number(find_groups(_read_fields(connection, sequence)))
+
+    groups = read_groups(sequence)
     changes.add_event((campaign, hour), type_, old_class, groups, -1)
     changes.add_event((campaign, hour), type_, new_class, groups, 1)
     after.subtract(before)
-    for (first, place, what, reader, column), change in after.items():
+    for (first, place, what, reader, firsts), change in after.items():
         if change:
-            firsts = tuple(change * (column == each) for each in range(_COLUMNS))
-            changes.add_firsts(place, what, reader, _read_groups(connection, first), firsts)
+            changes.add_firsts(place, what, reader, read_groups(first), firsts, change)
     changes.save(connection)
 
 
 _First: TypeAlias = tuple[int, _Place, str, str, int]
-"""Sequence, campaign and hour, action, reader, and which of `_Firsts` it is."""
+"""Sequence, campaign and hour, action, reader, and the bit that says what it is the first of."""
 
 
 def _find_firsts(
@@ -253,27 +326,27 @@ def _find_firsts(
         lambda _: True,
         MACHINES.__ne__,
     )
-    columns = (0, 0, 0, 1, 2)
+    bits = (_OF_READER, _OF_READER, _OF_READER, _OF_ALL, _DIRECT)
     for name, rows in named:
-        for column, is_wanted in zip(columns, wanted, strict=True):
+        for bit, is_wanted in zip(bits, wanted, strict=True):
             first = min((row for row in rows if is_wanted(row[3])), default=None)
             if first is not None:
                 sequence, campaign, hour, reader = first
-                firsts[sequence, (campaign, hour), name, reader, column] += 1
+                firsts[sequence, (campaign, hour), name, reader, bit] += 1
     return firsts
 
 
-def _read_groups(connection: sqlite3.Connection, sequence: int) -> list[Group]:
-    (text,) = connection.execute(
-        "SELECT event FROM events WHERE sequence = ?", (sequence,)
-    ).fetchone()
-    return find_groups(read_fields(text.encode()))
+def _read_fields(connection: sqlite3.Connection, sequence: int) -> Mapping[str, Any]:
+    query = "SELECT event FROM events WHERE sequence = ?"
+    (text,) = connection.execute(query, (sequence,)).fetchone()
+    return read_fields(text.encode())
 
 
 def _zeros() -> list[int]:
-    return [0] * _COLUMNS
+    return [0, 0, 0]
 
 
-def _add(total: list[int], firsts: _Firsts) -> None:
-    for column, count in enumerate(firsts):
-        total[column] += count
+def _add(counts: list[int], firsts: int, by: int) -> None:
+    for column, bit in enumerate((_OF_READER, _OF_ALL, _DIRECT)):
+        if firsts & bit:
+            counts[column] += by

@@ -1,22 +1,22 @@
 """What an event is counted by beside its campaign: tags, domain, client, country, link."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from msys_track.events import OWN_OBJECT
 
 Group: TypeAlias = tuple[str, str]
 """A dimension and a value."""
+Known: TypeAlias = tuple[tuple[Any, ...], Any, Any, Any, str | None]
+"""Tags, domain, client, country, link."""
 
 TAG: Final = "tag"
 DOMAIN: Final = "domain"
 CLIENT: Final = "client"
-OS: Final = "os"
 COUNTRY: Final = "country"
 LINK: Final = "link"
 
 _MAX_VALUE: Final = 255
-_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 def find_groups(fields: Mapping[str, Any]) -> list[Group]:
@@ -26,7 +26,38 @@ def find_groups(fields: Mapping[str, Any]) -> list[Group]:
         fields: Those of the event. A consumer may have been sent them by a stranger, so that
             their types are not relied on.
     """
-    return list(dict.fromkeys(_find_groups(fields)))
+    link = find_link(fields)
+    return list_groups(read_known(fields, link and link[0]))
+
+
+def read_known(fields: Mapping[str, Any], link: str | None) -> Known:
+    """Read the fields that groups are made of, as they are."""
+    find = fields.get
+    tags = find("rcpt_tags")
+    parsed = find("user_agent_parsed")
+    client: Mapping[str, Any] = parsed if isinstance(parsed, dict) else {}
+    geo = find("geo_ip")
+    return (
+        tuple(tags) if isinstance(tags, list) else (),
+        find("recipient_domain"),
+        client.get("agent_family"),
+        geo.get("country") if isinstance(geo, dict) else None,
+        link,
+    )
+
+
+def list_groups(known: Known) -> list[Group]:
+    """List the groups of an event, each once."""
+    tags, *others = known
+    named = [(TAG, tag) for tag in tags]
+    named += zip((DOMAIN, CLIENT, COUNTRY, LINK), others, strict=True)
+    return list(
+        dict.fromkeys(
+            (dimension, value[:_MAX_VALUE])
+            for dimension, value in named
+            if isinstance(value, str) and value
+        )
+    )
 
 
 def find_link(fields: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -40,32 +71,10 @@ def find_link(fields: Mapping[str, Any]) -> tuple[str, str] | None:
     if not isinstance(target, str) or not target:
         return None
     place = target.partition("#")[0].partition("?")[0][:_MAX_VALUE]
-    position = _read_object(fields, OWN_OBJECT).get("target_link_position")
+    own = fields.get(OWN_OBJECT)
+    position = own.get("target_link_position") if isinstance(own, dict) else None
     if not isinstance(position, dict):
         return place, place
     name = fields.get("target_link_name")
-    own = name if isinstance(name, str) else ""
-    return f"{position.get('part')}:{position.get('number')} {own}"[:_MAX_VALUE], place
-
-
-def _find_groups(fields: Mapping[str, Any]) -> Iterator[Group]:
-    tags = fields.get("rcpt_tags")
-    for tag in tags if isinstance(tags, list) else ():
-        if isinstance(tag, str) and tag:
-            yield TAG, tag[:_MAX_VALUE]
-    client = _read_object(fields, "user_agent_parsed")
-    for dimension, value in (
-        (DOMAIN, fields.get("recipient_domain")),
-        (CLIENT, client.get("agent_family")),
-        (OS, client.get("os_family")),
-        (COUNTRY, _read_object(fields, "geo_ip").get("country")),
-    ):
-        if isinstance(value, str) and value:
-            yield dimension, value[:_MAX_VALUE]
-    if (link := find_link(fields)) is not None:
-        yield LINK, link[0]
-
-
-def _read_object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = fields.get(name)
-    return value if isinstance(value, dict) else _NOTHING
+    text = name if isinstance(name, str) else ""
+    return f"{position.get('part')}:{position.get('number')} {text}"[:_MAX_VALUE], place

@@ -1,63 +1,63 @@
 """What an event is counted by beside its campaign: tags, domain, client, country, link."""
 
 from collections.abc import Mapping
+from functools import lru_cache
+from itertools import chain, repeat
 from typing import Any, Final, TypeAlias
 
 from msys_track.events import OWN_OBJECT
 
 Group: TypeAlias = tuple[str, str]
 """A dimension and a value."""
-Known: TypeAlias = tuple[tuple[Any, ...], Any, Any, Any, str | None]
-"""Tags, domain, client, country, link."""
 
+MAIL: Final = "mail"
 TAG: Final = "tag"
 DOMAIN: Final = "domain"
 CLIENT: Final = "client"
 COUNTRY: Final = "country"
 LINK: Final = "link"
+DIMENSIONS: Final = (MAIL, TAG, DOMAIN, CLIENT, COUNTRY, LINK)
+
+ALL_MAIL: Final[Group] = (MAIL, "")
+"""What every event is counted by."""
 
 _MAX_VALUE: Final = 255
+_FOR_ALL: Final = {dimension: f"all {dimension}" for dimension in DIMENSIONS}
 
 
-def find_groups(fields: Mapping[str, Any]) -> list[Group]:
-    """Find what an event is counted by; each group stands there once.
+def name_for_all(dimension: str) -> str:
+    """Name the dimension under which all campaigns are counted as one, whose name is empty."""
+    return _FOR_ALL[dimension]
+
+
+def find_groups(fields: Mapping[str, Any]) -> tuple[Group, ...]:
+    """Find what an event is counted by, beside its link; each group stands there once.
 
     Args:
         fields: Those of the event. A consumer may have been sent them by a stranger, so that
             their types are not relied on.
     """
-    link = find_link(fields)
-    return list_groups(read_known(fields, link and link[0]))
-
-
-def read_known(fields: Mapping[str, Any], link: str | None) -> Known:
-    """Read the fields that groups are made of, as they are."""
     find = fields.get
-    tags = find("rcpt_tags")
-    parsed = find("user_agent_parsed")
-    client: Mapping[str, Any] = parsed if isinstance(parsed, dict) else {}
-    geo = find("geo_ip")
-    return (
-        tuple(tags) if isinstance(tags, list) else (),
+    tags, client, place = find("rcpt_tags"), find("user_agent_parsed"), find("geo_ip")
+    values = (
         find("recipient_domain"),
-        client.get("agent_family"),
-        geo.get("country") if isinstance(geo, dict) else None,
-        link,
+        client.get("agent_family") if isinstance(client, dict) else None,
+        place.get("country") if isinstance(place, dict) else None,
+        *(tags if isinstance(tags, list) else ()),
     )
+    try:
+        return _make_groups(*values)
+    except TypeError:  # an array or an object, which no cache takes
+        return _make_groups(*(each if isinstance(each, str) else None for each in values))
 
 
-def list_groups(known: Known) -> list[Group]:
-    """List the groups of an event, each once."""
-    tags, *others = known
-    named = [(TAG, tag) for tag in tags]
-    named += zip((DOMAIN, CLIENT, COUNTRY, LINK), others, strict=True)
-    return list(
-        dict.fromkeys(
-            (dimension, value[:_MAX_VALUE])
-            for dimension, value in named
-            if isinstance(value, str) and value
-        )
-    )
+# Many readers have the same.
+@lru_cache(maxsize=16_384)
+def _make_groups(*values: Any) -> tuple[Group, ...]:
+    dimensions = chain((DOMAIN, CLIENT, COUNTRY), repeat(TAG))
+    named = zip(dimensions, values, strict=False)
+    groups = [(name, value[:_MAX_VALUE]) for name, value in named if isinstance(value, str)]
+    return tuple(dict.fromkeys([ALL_MAIL, *(group for group in groups if group[1])]))
 
 
 def find_link(fields: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -70,11 +70,16 @@ def find_link(fields: Mapping[str, Any]) -> tuple[str, str] | None:
     target = fields.get("target_link_url")
     if not isinstance(target, str) or not target:
         return None
-    place = target.partition("#")[0].partition("?")[0][:_MAX_VALUE]
+    page = cut_target(target)
     own = fields.get(OWN_OBJECT)
     position = own.get("target_link_position") if isinstance(own, dict) else None
     if not isinstance(position, dict):
-        return place, place
+        return page, page
     name = fields.get("target_link_name")
-    text = name if isinstance(name, str) else ""
-    return f"{position.get('part')}:{position.get('number')} {text}"[:_MAX_VALUE], place
+    own_name = name if isinstance(name, str) else ""
+    return f"{position.get('part')}:{position.get('number')} {own_name}"[:_MAX_VALUE], page
+
+
+def cut_target(target: str) -> str:
+    """Return a target without query and fragment, and not longer than what is counted by."""
+    return target.partition("#")[0].partition("?")[0][:_MAX_VALUE]

@@ -262,6 +262,47 @@ def test_a_sink_that_takes_nothing_does_not_keep_a_recorder_from_its_end(tmp_pat
     assert len(later.lines) == 3
 
 
+class LateTranscriber(Transcriber):
+    """Is told to stop, after a last hit was logged, while a look at the logs goes on."""
+
+    before_end: Callable[[], None] | None = None
+
+    def record(self) -> int:
+        count = super().record()
+        if count == 0 and self.before_end is not None:
+            self.before_end()
+            self.before_end = None
+        return count
+
+
+def test_a_hit_that_is_logged_during_the_last_look_before_the_stop_is_recorded(
+    tmp_path: Path,
+) -> None:
+    sink, events = ListSink(), EventsSettings()
+    maker, first_seen = make_event_maker(ClassificationSettings())
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        transcriber = LateTranscriber(
+            tmp_path, maker, first_seen, Counters(), segment_bytes=events.segment_bytes
+        )
+
+        def log_and_stop() -> None:
+            write_hits(tmp_path, lines_of_messages(0, 1))
+            asyncio.run_coroutine_threadsafe(_set(stop), loop).result()
+
+        transcriber.before_end = log_and_stop
+        await Recorder(tmp_path, transcriber, [sink], events, Counters()).run(stop)
+
+    asyncio.run(run())
+    assert len(sink.lines) == 1
+
+
+async def _set(stop: asyncio.Event) -> None:
+    stop.set()
+
+
 def test_hits_that_time_does_not_allow_to_record_are_told_at_the_end(tmp_path: Path) -> None:
     write_hits(tmp_path, lines_of_messages(0, 12_000))
 

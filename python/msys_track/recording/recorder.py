@@ -32,6 +32,8 @@ _RETENTION_SECONDS: Final = 60.0
 _FIRST_RETRY_SECONDS: Final = 0.1
 _LAST_RETRY_SECONDS: Final = 5.0
 _RESTART_SECONDS: Final = 5.0
+# Of the time that stopping may take; sinks have the rest.
+_RECORDING_SHARE: Final = 0.5
 _DAY_SECONDS: Final = 86_400
 _MEAN_LINE_BYTES: Final = 700
 
@@ -50,8 +52,8 @@ async def run_recorder(  # noqa: PLR0913 - what service knows, and this room can
 ) -> None:
     """Record and deliver until `stop` is set, and all that is logged is recorded and delivered.
 
-    Another recorder of the same folder is waited for. What sinks don't take within
-    `events.close_timeout_seconds` after `stop` stays in the log, for the next start.
+    Another recorder of the same folder is waited for. What can't be done within
+    `events.close_timeout_seconds` after `stop` stays in the logs, for the next start.
 
     Args:
         folder: That of the event log.
@@ -161,12 +163,12 @@ class Recorder:
             for sink in self._sinks
         ]
         try:
-            await self._record_until(stop)
+            ends_at = await self._record_until(stop)
             self._is_ending = True
             for delivery in self._deliveries.values():
                 delivery.finish()
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.close_timeout_seconds):
+                async with asyncio.timeout(max(0.0, ends_at - time.monotonic())):
                     await asyncio.gather(*delivering)
         finally:
             for task in delivering:
@@ -176,16 +178,23 @@ class Recorder:
             self._thread.shutdown()
             self._transcriber.close()
 
-    async def _record_until(self, stop: asyncio.Event) -> None:
-        """Record; once `stop` is set, what is logged is recorded still, in the time there is."""
+    async def _record_until(self, stop: asyncio.Event) -> float:
+        """Record; once `stop` is set, what is logged is recorded still, in half of the time.
+
+        Returns:
+            When the whole time is over, in seconds of `time.monotonic`.
+        """
         loop = asyncio.get_running_loop()
         pause = _FIRST_RETRY_SECONDS
         error_text = ""
         retention_due = 0.0
-        last = float("inf")
+        last = ends_at = float("inf")
         while time.monotonic() < last:
-            if stop.is_set() and last == float("inf"):
-                last = time.monotonic() + self._settings.close_timeout_seconds
+            # What was logged until then: a look that began earlier may have missed the last of it.
+            is_stopping = stop.is_set()
+            if is_stopping and ends_at == float("inf"):
+                now, patience = time.monotonic(), self._settings.close_timeout_seconds
+                last, ends_at = now + _RECORDING_SHARE * patience, now + patience
             try:
                 count = await loop.run_in_executor(self._thread, self._transcriber.record)
             except SinkError as error:
@@ -202,13 +211,14 @@ class Recorder:
                 retention_due = time.monotonic() + _RETENTION_SECONDS
                 await loop.run_in_executor(self._thread, self._remove_old)
             if not count:
-                if stop.is_set():
-                    return
+                if is_stopping:
+                    return ends_at
                 await _wait(stop, _POLL_SECONDS)
         # The time is over. (Where workers go on, hits come all the time, and are no backlog.)
         if left := self._transcriber.count_bytes_left():
             hits = left // _MEAN_LINE_BYTES + 1
             log.warning("recorder.behind", hits=hits, hint="about so many; the next one goes on")
+        return ends_at
 
     async def _deliver(self, sink: Sink) -> None:
         """Deliver to one sink; what its code or its position's file does wrong harms no other."""

@@ -78,8 +78,7 @@ def make_recorder(read: Configuration, patience_seconds: float) -> Record:
     """
     folder = find_events_folder(read)
     make_sinks(read, folder, Counters())  # their faults are told before there are workers
-    # Half for what is logged to become events, half for these to reach the sinks.
-    events = replace(read.events, close_timeout_seconds=patience_seconds / 2)
+    events = replace(read.events, close_timeout_seconds=patience_seconds)
 
     async def record(reporter: Reporter) -> None:
         await run_recorder(
@@ -98,7 +97,9 @@ def make_recorder(read: Configuration, patience_seconds: float) -> Record:
 
 
 def serve_recorder(record: Record, control: socket.socket) -> None:
-    """Record until the supervisor, or SIGTERM, says to stop, and all that is logged is done.
+    """Record until the supervisor says to stop, or is gone, and all that is logged is done.
+
+    A SIGTERM to all processes of a server is none to it: the workers still log what they do.
 
     Args:
         record: Does it; it bounds its own end.
@@ -107,6 +108,7 @@ def serve_recorder(record: Record, control: socket.socket) -> None:
     Raises:
         TrackingError: it can't start; the supervisor knows why.
     """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with suppress(OSError):
         os.nice(_NICENESS)
     # asyncio's own loop does: the work is on files, and most of what is waited for is time.
@@ -121,7 +123,6 @@ async def _serve(record: Record, control: socket.socket) -> None:
             stop.set()
 
     channel = await Channel.open(control, obey)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     reporter = Reporter(channel, stop)
 
     async def beat() -> None:

@@ -206,9 +206,7 @@ def _read_types(parameters: Parameters) -> tuple[str, ...]:
     return types
 
 
-def _read_patterns(
-    parameters: Parameters, *names: str, is_list: bool = True
-) -> tuple[str, ...]:
+def _read_patterns(parameters: Parameters, *names: str, is_list: bool = True) -> tuple[str, ...]:
     read: Callable[..., Iterable[str | None]] = (
         parameters.values if is_list else lambda *each: (parameters.text(*each),)
     )

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from msys_track.report.sparkpost.parameters import Parameters
 from msys_track.report.sparkpost.tallies import read_keys
 from msys_track.sinks.store.reading import Store
+
+ListName: TypeAlias = Literal["campaigns", "domains"]
 
 _NAMES: Final = ("from", "to", "timezone", "delimiter", "match", "limit")
 _MAX_RESULTS: Final = 10_000
@@ -18,32 +20,31 @@ class ListRequest:
     """A request of a list.
 
     Attributes:
-        name: `campaigns` or `domains`.
+        name: Of what.
         since: Unix seconds; None: ever.
         until: Unix seconds; None: ever.
         match: Only those that contain it.
     """
 
-    name: str
+    name: ListName
     since: int | None
     until: int | None
     match: str
     limit: int
 
 
-def read_list_request(name: str, pairs: Sequence[tuple[str, str]], now: float) -> ListRequest:
+def read_list_request(name: ListName, pairs: Sequence[tuple[str, str]], now: float) -> ListRequest:
     """Read the query of a request for a list.
 
     Raises:
         RequestError: a parameter is unknown or wrong.
     """
     parameters = Parameters(pairs, _NAMES, {})
-    is_limited = bool(parameters.text("from") or parameters.text("to"))
     since, until = parameters.window(now)
     return ListRequest(
         name=name,
         since=since if parameters.text("from") else None,
-        until=until if is_limited and parameters.text("to") else None,
+        until=until if parameters.text("to") else None,
         match=parameters.text("match") or "",
         limit=parameters.number("limit", _LIMIT, lowest=1, highest=_MAX_RESULTS),
     )

@@ -147,7 +147,6 @@ class MetricRequest:
         metrics: By the names that it has for them.
         since: Unix seconds; the beginning of an hour or a day.
         until: Unix seconds; before the beginning of an hour or a day.
-        by_day: Whether the counts of whole days are read.
         campaigns: Only these; empty: all.
         domains: Only mail to these; empty: all.
         precision: Of a series: `hour`, `12hr`, `day`, `week` or `month`.
@@ -158,7 +157,6 @@ class MetricRequest:
     metrics: Mapping[str, Metric]
     since: int
     until: int
-    by_day: bool
     campaigns: tuple[str, ...]
     domains: tuple[str, ...]
     precision: str
@@ -199,7 +197,6 @@ def read_metric_request(
         metrics=metrics,
         since=since // step * step,
         until=-(-until // step) * step,
-        by_day=by_day,
         campaigns=parameters.values("campaigns"),
         domains=domains,
         precision=precision,
@@ -221,7 +218,6 @@ def answer_metrics(store: Store, request: MetricRequest) -> dict[str, Any]:
         by="time" if request.grouping == "time-series" else request.grouping,
         since=request.since,
         until=request.until,
-        by_day=request.by_day,
         campaigns=request.campaigns,
         domains=request.domains,
     )
@@ -285,9 +281,7 @@ def _read_metrics_of(request: MetricRequest, tally: Tally) -> dict[str, Any]:
     return {name: metric.read(tally) for name, metric in request.metrics.items()}
 
 
-def _make_series(
-    request: MetricRequest, tallies: Mapping[Key, Tally]
-) -> Iterator[dict[str, Any]]:
+def _make_series(request: MetricRequest, tallies: Mapping[Key, Tally]) -> Iterator[dict[str, Any]]:
     """Yield a result for each step, those in which nothing happened too."""
     steps = list(_make_steps(request))
     place = 0

@@ -22,7 +22,7 @@ from msys_track.report.sparkpost.events import (
     answer_events,
     read_event_request,
 )
-from msys_track.report.sparkpost.lists import answer_list, read_list_request
+from msys_track.report.sparkpost.lists import ListName, answer_list, read_list_request
 from msys_track.report.sparkpost.metrics import (
     PATH,
     Grouping,
@@ -141,11 +141,10 @@ def _endpoint(scope: Scope, prepare: _Prepare) -> Callable[[Request], Awaitable[
             gate = state.api_gate = Gate(state.settings.api_keys)
         try:
             gate.admit(request.headers.get("authorization"), scope, time.monotonic())
-            if len(request.url.path) + len(request.url.query) + 1 > MAX_URI_BYTES:
-                raise RequestError(414, "URI too long", f"at most {MAX_URI_BYTES} bytes")
+            _check_length(request)
             prepared = prepare(request.query_params.multi_items(), time.time())
             if not isinstance(prepared, dict):
-                prepared = await gate.read(state.store_path, prepared)
+                prepared = await gate.read(state.store, prepared)
         except RequestError as error:
             return _respond(error.as_json(), error.status, error.headers)
         except SinkError as error:
@@ -155,6 +154,11 @@ def _endpoint(scope: Scope, prepare: _Prepare) -> Callable[[Request], Awaitable[
         return _respond(prepared)
 
     return answer
+
+
+def _check_length(request: Request) -> None:
+    if len(request.scope["raw_path"]) + len(request.scope["query_string"]) >= MAX_URI_BYTES:
+        raise RequestError(414, "URI too long", f"at most {MAX_URI_BYTES} bytes")
 
 
 def _respond(
@@ -182,7 +186,7 @@ def _metrics(grouping: Grouping) -> _Prepare:
     return prepare
 
 
-def _list(name: str) -> _Prepare:
+def _list(name: ListName) -> _Prepare:
     def prepare(pairs: _Pairs, now: float) -> _Read:
         request = read_list_request(name, pairs, now)
         return lambda store: answer_list(store, request)
@@ -195,7 +199,7 @@ async def _find_nothing(request: Request) -> Response:
     return _respond(problem.as_json(), 404)
 
 
-async def _refuse_method(request: Request) -> Response:
+async def _refuse_method(_: Request) -> Response:
     problem = RequestError(405, "Method not allowed", "these APIs only read: use GET")
     return _respond(problem.as_json(), 405, {"Allow": "GET, HEAD"})
 

@@ -125,9 +125,7 @@ class Cursor:
             raise ValueError("not a cursor") from error
         if not all(type(each) is int and -_LARGEST < each < _LARGEST for each in values):
             raise ValueError("not a cursor")
-        return cls(
-            since=since, until=until, newest=newest, at=at, sequence=sequence, total=total
-        )
+        return cls(since=since, until=until, newest=newest, at=at, sequence=sequence, total=total)
 
     def write(self) -> str:
         """Return it as a text for a query string."""

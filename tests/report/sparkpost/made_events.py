@@ -11,7 +11,7 @@ import orjson
 from tests.sinks.store.events import AT, line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 DAY = 86_400
 MIDNIGHT = AT // DAY * DAY
@@ -115,3 +115,62 @@ def fits(
         and is_one(transmissions, fields.get("transmission_id", ""))
         and is_one([subject] if subject else [], fields.get("subject", ""))
     )
+
+
+MACHINES = ("prefetch", "scanner", "bot")
+ACTIONS = {
+    "open": ("open", "initial_open", "amp_open", "amp_initial_open"),
+    "click": ("click", "amp_click"),
+    "confirmed": (
+        "open", "initial_open", "amp_open", "amp_initial_open", "click", "amp_click",
+    ),
+}  # fmt: skip
+TYPES = {
+    "count_targeted": ("injection", "policy_rejection"),
+    "count_injected": ("injection",),
+    "count_sent": ("injection",),
+    "count_accepted": ("injection",),
+    "count_rejected": ("policy_rejection",),
+    "count_policy_rejection": ("policy_rejection",),
+    "count_rendered": ("open", "amp_open"),
+    "count_initial_rendered": ("initial_open", "amp_initial_open"),
+    "count_clicked": ("click", "amp_click"),
+    "count_unsubscribe": ("list_unsubscribe", "link_unsubscribe"),
+}
+UNIQUES = {
+    "count_unique_rendered": "open",
+    "count_unique_initial_rendered": "open",
+    "count_unique_clicked": "click",
+    "count_unique_confirmed_opened": "confirmed",
+}
+
+
+def count(
+    lines: Iterable[bytes], metric: str, *, is_in: Callable[[dict[str, Any]], bool] = lambda _: True
+) -> int:
+    """Return a metric as a plain script over exported events finds it.
+
+    Args:
+        lines: All events, in the order that they were stored.
+        metric: SparkPost's name.
+        is_in: Whether an event is of the mail and the time that are asked for.
+    """
+    events = {fields["event_id"]: fields for fields in map(read, lines)}
+    classes = {name: each["x_msys_track"].get("class") for name, each in events.items()}
+    for each in events.values():
+        own = each["x_msys_track"]
+        if each["type"] == "reclassified" and own["reclassifies"] in classes:
+            classes[own["reclassifies"]] = own["class"]
+    name = metric.replace("nonprefetched_", "")
+    counted = [
+        each
+        for each in events.values()
+        if name == metric or classes[each["event_id"]] not in MACHINES
+    ]
+    if name in TYPES:
+        return sum(each["type"] in TYPES[name] and is_in(each) for each in counted)
+    firsts: dict[str, dict[str, Any]] = {}
+    for each in counted:
+        if each["type"] in ACTIONS[UNIQUES[name]]:
+            firsts.setdefault(each["message_id"], each)
+    return sum(map(is_in, firsts.values()))

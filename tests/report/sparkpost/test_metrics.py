@@ -136,12 +136,18 @@ def test_links_are_what_a_script_counts(served: Served) -> None:
     }
     assert {each["link_name"]: each["count_clicked"] for each in results} == expected
     [first, *_] = served.results(
-        f"{SUMMARY}/link-name", **window(), metrics="count_clicked", campaigns="Summer Sale", limit=1
+        f"{SUMMARY}/link-name",
+        **window(),
+        metrics="count_clicked",
+        campaigns="Summer Sale",
+        limit=1,
     )
     assert first["count_clicked"] < max(expected.values())
 
 
-@pytest.mark.parametrize(("precision", "seconds"), [("hour", 3_600), ("12hr", DAY // 2), ("day", DAY)])
+@pytest.mark.parametrize(
+    ("precision", "seconds"), [("hour", 3_600), ("12hr", DAY // 2), ("day", DAY)]
+)
 def test_a_series_is_what_a_script_counts(served: Served, precision: str, seconds: int) -> None:
     names = "count_rendered,count_unique_confirmed_opened,count_clicked"
     results = served.results(
@@ -180,7 +186,9 @@ def test_a_series_by_the_hour_is_in_the_zone_of_the_request(served: Served) -> N
     )
     assert result["ts"] == "2023-11-15T00:00:00-05:00"
     assert result["count_rendered"] == count(
-        LINES, "count_rendered", is_in=within(MIDNIGHT + DAY + 5 * 3_600, MIDNIGHT + DAY + 6 * 3_600)
+        LINES,
+        "count_rendered",
+        is_in=within(MIDNIGHT + DAY + 5 * 3_600, MIDNIGHT + DAY + 6 * 3_600),
     )
 
 
@@ -210,9 +218,7 @@ def test_results_come_in_the_order_that_is_wanted_and_no_more_than_wanted(served
     counts = sorted(
         (
             each["count_rendered"]
-            for each in served.results(
-                f"{SUMMARY}/campaign", **window(), metrics="count_rendered"
-            )
+            for each in served.results(f"{SUMMARY}/campaign", **window(), metrics="count_rendered")
         ),
         reverse=True,
     )

@@ -155,10 +155,14 @@ def test_events_are_found_by_their_ids(served: Served) -> None:
 def test_a_time_is_in_the_zone_of_the_request(served: Served) -> None:
     expected = newest_first(LINES, since=MIDNIGHT + DAY, until=MIDNIGHT + DAY + 1_800)
     found = served.results(
-        EVENTS, timezone="America/New_York", **{"from": "2023-11-14T19:00", "to": "2023-11-14T19:30"}
+        EVENTS,
+        timezone="America/New_York",
+        **{"from": "2023-11-14T19:00", "to": "2023-11-14T19:30"},
     )
     assert [each["event_id"] for each in found] == expected
-    found = served.results(EVENTS, **{"from": "2023-11-15T01:00:00+01:00", "to": "2023-11-15T00:30Z"})
+    found = served.results(
+        EVENTS, **{"from": "2023-11-15T01:00:00+01:00", "to": "2023-11-15T00:30Z"}
+    )
     assert [each["event_id"] for each in found] == expected
 
 
@@ -167,7 +171,10 @@ def test_a_day_back_is_searched_unless_said_otherwise(tmp_path: Path) -> None:
     lines = [line(at=now - 2 * DAY), line(at=now - 60), line(at=now - DAY + 60)]
     with serve(tmp_path, lines) as served:
         found = served.results(EVENTS)
-    assert [each["event_id"] for each in found] == [read(lines[1])["event_id"], read(lines[2])["event_id"]]
+    assert [each["event_id"] for each in found] == [
+        read(lines[1])["event_id"],
+        read(lines[2])["event_id"],
+    ]
 
 
 def test_the_earlier_address_answers_pages_by_number(served: Served) -> None:

@@ -84,7 +84,10 @@ def test_a_time_is_kept_to_the_second(path: Path, place: int) -> None:
     assert campaign is not None
     for wanted, filters in (
         (Wanted(), {}),
-        (Wanted(campaigns=(campaign,), types=("open",)), {"campaigns": (campaign,), "types": ("open",)}),
+        (
+            Wanted(campaigns=(campaign,), types=("open",)),
+            {"campaigns": (campaign,), "types": ("open",)},
+        ),
         (Wanted(recipients=("r5@b.test",)), {"recipients": ("r5@b.test",)}),
     ):
         expected = newest_first(LINES, since=since, until=until, **filters)
@@ -93,7 +96,9 @@ def test_a_time_is_kept_to_the_second(path: Path, place: int) -> None:
         assert totals[-1] == len(expected)
 
 
-@pytest.mark.parametrize("wanted", [Wanted(), Wanted(types=("click",)), Wanted(recipients=("r3@b.test",))])
+@pytest.mark.parametrize(
+    "wanted", [Wanted(), Wanted(types=("click",)), Wanted(recipients=("r3@b.test",))]
+)
 def test_each_page_says_how_many_there_are_on_all(path: Path, wanted: Wanted) -> None:
     found, totals = read_pages(path, wanted, size=10)
     assert set(totals) == {len(found)}

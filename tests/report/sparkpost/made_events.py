@@ -89,7 +89,7 @@ def newest_first(lines: Sequence[bytes], **filters: Any) -> list[str]:
     ]
 
 
-def fits(
+def fits(  # noqa: PLR0913 - what can be asked for
     fields: dict[str, Any],
     *,
     types: Iterable[str] = (),

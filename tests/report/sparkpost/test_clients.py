@@ -56,7 +56,7 @@ def test_python_sparkpost_reads_events_and_metrics(python: Any) -> None:
     assert result == {name: count(LINES, name) for name in result}
 
 
-def test_python_sparkpost_shows_what_was_wrong(python: Any, served: Served) -> None:
+def test_python_sparkpost_shows_what_was_wrong(python: Any) -> None:
     exceptions = pytest.importorskip("sparkpost.exceptions")
     ask = python.metrics.campaigns.request
     with pytest.raises(exceptions.SparkPostAPIException) as refused:

@@ -21,9 +21,9 @@ from msys_track.sinks.store.rows import RECLASSIFIED, make_message_key, pack_id,
 
 _SECONDS_AN_HOUR: Final = 3_600
 _ROWS_A_SLICE: Final = 2_000
-_MAX_ROWS: Final = 20_000
+_MAX_ROWS: Final = 60_000
 # Where each row's JSON must be read to be judged.
-_MAX_ROWS_READ: Final = 10_000
+_MAX_ROWS_READ: Final = 20_000
 _MAX_KEYED: Final = 20_000
 _MAX_EDGE_ROWS: Final = 50_000
 _NUMBERS_A_QUERY: Final = 500

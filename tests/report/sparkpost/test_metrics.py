@@ -78,6 +78,21 @@ def test_a_window_is_widened_to_whole_hours(served: Served) -> None:
     assert result == count_all(within(SINCE, SINCE + DAY))
 
 
+@pytest.mark.parametrize("hours", [(0, 96), (5, 90), (23, 25), (30, 40), (47, 73), (60, 60)])
+def test_a_window_may_begin_and_end_in_the_middle_of_a_day(
+    served: Served, hours: tuple[int, int]
+) -> None:
+    since, until = (MIDNIGHT + each * 3_600 for each in hours)
+    [result] = served.results(SUMMARY, **window(since, until), metrics=NAMES)
+    assert result == count_all(within(since, until))
+    [result] = served.results(
+        SUMMARY, **window(since, until), metrics=NAMES, campaigns="Summer Sale"
+    )
+    assert result == count_all(
+        lambda fields: fields.get("campaign_id") == "Summer Sale" and within(since, until)(fields)
+    )
+
+
 def test_campaigns_are_what_a_script_counts(served: Served) -> None:
     results = served.results(f"{SUMMARY}/campaign", **window(), metrics=NAMES)
     assert {each["campaign_id"] for each in results} == {each or "" for each in CAMPAIGNS}

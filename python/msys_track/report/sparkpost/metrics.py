@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msys_track.report.sparkpost.parameters import Parameters
 from msys_track.report.sparkpost.problems import RequestError, refuse
-from msys_track.report.sparkpost.tallies import Key, Tally, read_tallies
+from msys_track.report.sparkpost.tallies import By, Key, Question, Tally, read_tallies
 from msys_track.sinks.store.reading import Store
 
 PATH: Final = "/api/v1/metrics"
@@ -213,14 +213,7 @@ def answer_metrics(store: Store, request: MetricRequest) -> dict[str, Any]:
         RequestError: the series would be too long.
         SinkError: the store can't be read; the text says what to do.
     """
-    tallies = read_tallies(
-        store,
-        by="time" if request.grouping == "time-series" else request.grouping,
-        since=request.since,
-        until=request.until,
-        campaigns=request.campaigns,
-        domains=request.domains,
-    )
+    tallies = read_tallies(store, _ask(request))
     if request.grouping == "time-series":
         return {"results": list(_make_series(request, tallies))}
     if not request.grouping:
@@ -233,6 +226,19 @@ def answer_metrics(store: Store, request: MetricRequest) -> dict[str, Any]:
     results = [each for each in results if any(each[name] for name in request.metrics)]
     results.sort(key=lambda each: (-each[request.order_by], each[_KEYS[request.grouping]]))
     return {"results": results[: request.limit]}
+
+
+def _ask(request: MetricRequest) -> Question:
+    by: By = "hour" if request.precision in ("hour", "12hr") else "day"
+    if request.grouping != "time-series":
+        by = request.grouping
+    return Question(
+        by=by,
+        since=request.since,
+        until=request.until,
+        campaigns=request.campaigns,
+        domains=request.domains,
+    )
 
 
 def answer_root() -> dict[str, Any]:

@@ -1,17 +1,22 @@
-"""Sums of a store's roll-ups, as metrics need them: events by type, messages by action."""
+"""Sums of a store's roll-ups, as metrics need them: events by type, messages by action.
+
+Roll-ups by the hour are by campaign alone; those by the day are by domain and link too, and for
+all campaigns as one. Whatever is asked for, the fewest rows are read that say it.
+"""
 
 # ruff: noqa: S608 - the parts of a query are ours, values are bound
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from msys_track.sinks.store.grouping import DOMAIN, LINK, MAIL, name_for_all
 from msys_track.sinks.store.reading import Store
 from msys_track.sinks.store.rows import READERS
 
-By: TypeAlias = Literal["", "time", "campaign", "domain", "link-name"]
+By: TypeAlias = Literal["", "hour", "day", "campaign", "domain", "link-name"]
 Key: TypeAlias = str | int
 
 _SECONDS_AN_HOUR: Final = 3_600
@@ -19,6 +24,10 @@ _SECONDS_A_DAY: Final = 86_400
 _MACHINES: Final = "machines"
 # SparkPost's word for a link that its sender gave no name.
 _UNNAMED: Final = "Raw URL"
+# What the store counts a link by is its part and number with its name, or its target.
+_LINK: Final = re.compile(r"(?:html|text|amp):[0-9]+ (.*)", re.DOTALL)
+# Campaigns are named in a query, so that their rows are found and not searched for.
+_MAX_NAMED: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,53 +53,57 @@ class Tally:
             getattr(self, name).update(getattr(other, name))
 
 
-def read_tallies(  # noqa: PLR0913 - what can be asked for
-    store: Store,
-    *,
-    by: By,
-    since: int,
-    until: int,
-    campaigns: Sequence[str] = (),
-    domains: Sequence[str] = (),
-) -> dict[Key, Tally]:
-    """Read the sums of a time, by key: the Unix seconds, the campaign, the domain or the link.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Of which mail and which time there should be sums.
 
-    Args:
-        store: It is read.
+    Attributes:
         by: What there is one result for each of; empty: one for all.
-        since: Unix seconds; the beginning of an hour, of a day where domains or links are meant.
+        since: Unix seconds; the beginning of an hour, of a day where days, domains or links are
+            meant.
         until: Unix seconds; before the beginning of such an hour or day.
-        campaigns: Only these.
-        domains: Only mail to these.
+        campaigns: Only these; empty: all.
+        domains: Only mail to these; empty: all.
+    """
+
+    by: By
+    since: int
+    until: int
+    campaigns: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+
+
+def read_tallies(store: Store, question: Question) -> dict[Key, Tally]:
+    """Read the sums, by key: the Unix seconds, the campaign, the domain or the link's name.
 
     Raises:
         SinkError: the store can't be read; the text says what to do.
     """
-    table = _find_table(by, has_domains=bool(domains))
-    key = {
-        "": "''",
-        "time": f"{table.time} * {table.seconds}",
-        "campaign": "campaign_id",
-    }.get(by, "value")
-    condition, values = table.condition(since, until, campaigns=campaigns, domains=domains)
+    by = question.by
     tallies: dict[Key, Tally] = {}
-    for name, type_, class_, events in store.select(
-        f"SELECT {key}, type, class, sum(events) FROM {table.counts} WHERE {condition}"
-        " GROUP BY 1, 2, 3",
-        *values,
-    ):
-        tally = tallies.setdefault(_read_key(by, name), Tally())
-        tally.events[type_.decode()] += events
-        if READERS.get(class_.decode()) != _MACHINES:
-            tally.direct_events[type_.decode()] += events
-    for name, action, messages, direct in store.select(
-        f"SELECT {key}, action, sum(new_messages), sum(direct_messages) FROM {table.uniques}"
-        f" WHERE {condition} GROUP BY 1, 2",
-        *values,
-    ):
-        tally = tallies.setdefault(_read_key(by, name), Tally())
-        tally.messages[action.decode()] += messages
-        tally.direct_messages[action.decode()] += direct
+    for rows in _find_rows(store, question):
+        key = {
+            "": "''",
+            "hour": rows.seconds,
+            "day": rows.seconds,
+            "campaign": "campaign_id",
+        }.get(by, "value")
+        for name, type_, class_, events in store.select(
+            f"SELECT {key}, type, class, sum(events) FROM {rows.counts} GROUP BY 1, 2, 3",
+            *rows.values,
+        ):
+            tally = tallies.setdefault(_read_key(by, name), Tally())
+            tally.events[type_.decode()] += events
+            if READERS.get(class_.decode()) != _MACHINES:
+                tally.direct_events[type_.decode()] += events
+        for name, action, messages, direct in store.select(
+            f"SELECT {key}, action, sum(new_messages), sum(direct_messages) FROM {rows.uniques}"
+            " GROUP BY 1, 2",
+            *rows.values,
+        ):
+            tally = tallies.setdefault(_read_key(by, name), Tally())
+            tally.messages[action.decode()] += messages
+            tally.direct_messages[action.decode()] += direct
     return tallies
 
 
@@ -108,69 +121,101 @@ def read_keys(
     Raises:
         SinkError: the store can't be read; the text says what to do.
     """
-    table = _HOURS if name == "campaigns" else _DOMAINS
-    condition, values = table.condition(
-        0 if since is None else since,
-        _FOREVER if until is None else -(-until // table.seconds) * table.seconds,
+    column, table, condition, seconds = (
+        ("campaign_id", "counts", "hour >= ? AND hour < ?", _SECONDS_AN_HOUR)
+        if name == "campaigns"
+        else (
+            "value",
+            "groups",
+            f"dimension = '{name_for_all(DOMAIN)}' AND day >= ? AND day < ?",
+            _SECONDS_A_DAY,
+        )
     )
-    key = "campaign_id" if name == "campaigns" else "value"
     found = store.select(
-        f"SELECT DISTINCT {key} FROM {table.counts} WHERE {condition} AND events > 0", *values
+        f"SELECT DISTINCT {column} FROM {table} WHERE {condition} AND events > 0",
+        0 if since is None else since // seconds,
+        2**40 if until is None else -(-until // seconds),
     )
     return {_read_text(text) for (text,) in found}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Table:
-    """Where a store keeps counts.
+class _Rows:
+    """Rows of roll-ups.
 
     Attributes:
-        counts: The table of events.
-        uniques: The table of messages.
-        time: The column of time.
-        seconds: Its unit.
-        dimension: What its values are; empty where it has none.
+        counts: Those of events, as they stand behind FROM.
+        uniques: Those of messages.
+        values: What is bound in either.
+        seconds: The expression of the Unix seconds that a row's time begins at.
     """
 
     counts: str
     uniques: str
-    time: str
-    seconds: int
-    dimension: str = ""
-
-    def condition(
-        self, since: int, until: int, *, campaigns: Sequence[str] = (), domains: Sequence[str] = ()
-    ) -> tuple[str, list[Any]]:
-        """Return which rows are meant in SQL, and the values in it."""
-        parts = [f"{self.time} >= ?", f"{self.time} < ?"]
-        values: list[Any] = [since // self.seconds, until // self.seconds]
-        if self.dimension:
-            parts, values = ["dimension = ?", *parts], [self.dimension, *values]
-        for column, wanted in (("campaign_id", campaigns), ("value", domains)):
-            if wanted:
-                parts.append(f"{column} IN ({', '.join('?' * len(wanted))})")
-                values += wanted
-        return " AND ".join(parts), values
+    values: Sequence[Any]
+    seconds: str
 
 
-_HOURS: Final = _Table(counts="counts", uniques="uniques", time="hour", seconds=_SECONDS_AN_HOUR)
-_DOMAINS: Final = _Table(
-    counts="groups",
-    uniques="group_uniques",
-    time="day",
-    seconds=_SECONDS_A_DAY,
-    dimension="domain",
-)
-_LINKS: Final = replace(_DOMAINS, dimension="link")
-# What the store counts a link by is its part and number with its name, or its target.
-_LINK: Final = re.compile(r"(?:html|text|amp):[0-9]+ (.*)", re.DOTALL)
-_FOREVER: Final = 2**40
+def _find_rows(store: Store, question: Question) -> Iterator[_Rows]:
+    first, last = -(-question.since // _SECONDS_A_DAY), question.until // _SECONDS_A_DAY
+    days = range(first, last)
+    campaigns, domains = question.campaigns, question.domains
+    if domains or question.by in ("domain", "link-name"):
+        dimension = LINK if question.by == "link-name" else DOMAIN
+        if question.by == "campaign" and not campaigns:
+            known = read_keys(store, "campaigns", question.since, question.until)
+            campaigns = tuple(known) if len(known) <= _MAX_NAMED else ()
+        elif not campaigns:
+            dimension, campaigns = name_for_all(dimension), ("",)
+        yield _in_days(store, dimension, days, campaigns, domains)
+    elif question.by in ("hour", "campaign") or campaigns or not days:
+        yield _in_hours(question.since, question.until, campaigns)
+    else:
+        yield _in_days(store, name_for_all(MAIL), days, ("",), ())
+        for begin, end in (
+            (question.since, first * _SECONDS_A_DAY),
+            (last * _SECONDS_A_DAY, question.until),
+        ):
+            if begin < end:
+                yield _in_hours(begin, end, campaigns)
 
 
-def _find_table(by: By, *, has_domains: bool) -> _Table:
-    if by == "link-name":
-        return _LINKS
-    return _DOMAINS if by == "domain" or has_domains else _HOURS
+def _in_hours(since: int, until: int, campaigns: Sequence[str]) -> _Rows:
+    where = "WHERE hour >= ? AND hour < ?" + _one_of("campaign_id", campaigns)
+    return _Rows(
+        counts=f"counts {where}",
+        uniques=f"uniques {where}",
+        values=(since // _SECONDS_AN_HOUR, until // _SECONDS_AN_HOUR, *campaigns),
+        seconds=f"hour * {_SECONDS_AN_HOUR}",
+    )
+
+
+def _in_days(
+    store: Store, dimension: str, days: range, campaigns: Sequence[str], domains: Sequence[str]
+) -> _Rows:
+    """Return the rows of groups, which are sorted by dimension, day, campaign and value.
+
+    Each day and each campaign is named, so that rows of others are passed over at once.
+    """
+    [(first, last)] = store.select(
+        "SELECT (SELECT min(day) FROM groups WHERE dimension = ?),"
+        " (SELECT max(day) FROM groups WHERE dimension = ?)",
+        dimension,
+        dimension,
+    )
+    known = () if first is None else range(max(days.start, first), min(days.stop, last + 1))
+    condition = _one_of("campaign_id", campaigns) + _one_of("value", domains)
+    where = f"WHERE dimension = ? AND day IN ({', '.join(map(str, known))}){condition}"
+    return _Rows(
+        counts=f"groups {where}",
+        uniques=f"group_uniques {where}",
+        values=(dimension, *campaigns, *domains),
+        seconds=f"day * {_SECONDS_A_DAY}",
+    )
+
+
+def _one_of(column: str, values: Sequence[str]) -> str:
+    return f" AND {column} IN ({', '.join('?' * len(values))})" if values else ""
 
 
 def _read_key(by: By, value: Any) -> Key:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msys_track.settings.addresses import LISTEN, NETWORK, Network
 from msys_track.settings.key import Key, check_settings
-from msys_track.settings.kinds import COUNT, FILE_NAME, SWITCH, array
+from msys_track.settings.kinds import COUNT, FILE_NAME, HOSTNAME, SWITCH, array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class ReportSettings:
             FILE_NAME,
             "who may log in; `msys-track users` makes the file",
             example="users.toml",
-            unset="as `users` of [proxy]",
+            unset="as `auth_users` of `[proxy]`",
         ),
     ] = None
     store: Annotated[
@@ -55,7 +55,7 @@ class ReportSettings:
             FILE_NAME,
             "the store that is shown",
             example="events.sqlite",
-            unset="as `store` of [tracker]",
+            unset="as `store` of `[tracker]`",
         ),
     ] = None
     api_keys: Annotated[
@@ -68,6 +68,16 @@ class ReportSettings:
         ),
     ] = None
     session_hours: Annotated[int, Key(COUNT, "how long somebody stays logged in at most")] = 12
+    idle_minutes: Annotated[
+        int, Key(COUNT, "how long somebody stays logged in without looking at a page")
+    ] = 120
+    hosts: Annotated[
+        tuple[str, ...],
+        Key(
+            array(HOSTNAME, 'host names as in ["report.example.com"]'),
+            "the names that it answers to; none: every name that leads to it",
+        ),
+    ] = ()
     allow_remote_images: Annotated[
         bool,
         Key(SWITCH, "whether the click map loads a mail's images from where they are"),

@@ -83,7 +83,7 @@ def serve(folder: Path, lines: Iterable[bytes]) -> Iterator[Served]:
     store_events(store, lines)
     key = make_api_key(keys, "all", Scope)
     certificate = make_certificate(folder)
-    app = make_app(ReportSettings(api_keys=keys), store, ROUTES)
+    app = make_app(ReportSettings(api_keys=keys), store, (), apis=ROUTES)
     server = uvicorn.Server(
         uvicorn.Config(
             app,

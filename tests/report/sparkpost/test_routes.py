@@ -12,11 +12,13 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from tests.report.sparkpost.made_events import DAY, MIDNIGHT, make_events, newest_first, read
 from tests.report.sparkpost.served import Served, serve, store_events
+from tests.report.visitor import make_stranger, make_visitor
 from tests.sinks.store.events import line
 
+from msys_track.report.settings import ReportSettings
 from msys_track.report.sparkpost.api_keys import Scope, make_api_key, remove_api_key
 from msys_track.report.sparkpost.problems import RequestError
-from msys_track.report.sparkpost.routes import REQUESTS_AT_ONCE, Gate
+from msys_track.report.sparkpost.routes import REQUESTS_AT_ONCE, ROUTES, Gate
 
 LINES = make_events(600, seed=5)
 EVENTS = "/api/v1/events/message"
@@ -70,6 +72,27 @@ def test_a_key_reads_what_its_scopes_say(served: Served) -> None:
     for name in ("events", "metrics"):
         remove_api_key(served.keys, name)
     assert served.get(EVENTS, key=events)[0] == 401
+
+
+def test_a_person_s_session_opens_no_api_and_a_key_no_page(served: Served) -> None:
+    keys = ReportSettings(api_keys=served.keys)
+    visitor = make_visitor(served.store, settings=keys, apis=ROUTES)
+    assert visitor.get(EVENTS).status_code == 401
+    stranger = make_stranger(served.store, settings=keys, apis=ROUTES)
+    key = {"Authorization": served.key}
+    assert stranger.get(EVENTS, headers=key).status_code == 200
+    assert stranger.get("/live", headers=key).status_code in (302, 303, 401)
+
+
+def test_a_page_of_another_site_reads_nothing(served: Served) -> None:
+    stranger = make_stranger(
+        served.store, settings=ReportSettings(api_keys=served.keys), apis=ROUTES
+    )
+    headers = {"Authorization": served.key, "Origin": "https://evil.example"}
+    answer = stranger.get(EVENTS, headers=headers)
+    assert not [each for each in answer.headers if each.startswith("access-control")]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 
 def test_a_broken_file_of_keys_opens_nothing_and_is_no_crash(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ def _one_of(column: str, values: Sequence[str]) -> str:
 
 
 def _read_key(by: By, value: Any) -> Key:
-    if by == "time":
+    if by in ("hour", "day"):
         return int(value)
     text = _read_text(value)
     if by != "link-name":

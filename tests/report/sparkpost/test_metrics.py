@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.report.sparkpost.made_events import (
     make_events,
 )
 from tests.report.sparkpost.served import Served, serve
+from tests.sinks.store.events import line
 
 from msys_track.report.sparkpost.metrics import METRICS
 
@@ -252,6 +254,17 @@ def test_a_time_without_events_has_zeros(served: Served) -> None:
     [result] = served.results(SUMMARY, **nothing, metrics="count_clicked")
     assert result == {"count_clicked": 0}
     assert served.results(f"{SUMMARY}/campaign", **nothing, metrics="count_clicked") == []
+
+
+def test_times_that_nobody_can_have_cost_nothing(tmp_path: Path) -> None:
+    lines = [line(at=0), line(at=2**45), line(at=MIDNIGHT, message_id=f"{5:020x}")]
+    ever = {"from": "0001-01-02T00:00", "to": "9999-12-30T00:00"}
+    with serve(tmp_path, lines) as served:
+        for grouping in ("", "/campaign", "/domain", "/link-name"):
+            results = served.results(SUMMARY + grouping, **ever, metrics="count_clicked")
+            assert sum(each["count_clicked"] for each in results) == (grouping != "/domain") * 2
+        [result] = served.results(SUMMARY, **window(MIDNIGHT, MIDNIGHT + DAY), metrics=NAMES)
+    assert result["count_clicked"] == 1
 
 
 def test_lists_say_of_what_there_are_metrics(served: Served) -> None:

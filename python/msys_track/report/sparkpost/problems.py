@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from msys_track.errors import PicklableError
 
-class RequestError(Exception):
+
+class RequestError(PicklableError):
     """A request that is not answered.
 
     Attributes:

@@ -26,7 +26,7 @@ _MACHINES: Final = "machines"
 _UNNAMED: Final = "Raw URL"
 # What the store counts a link by is its part and number with its name, or its target.
 _LINK: Final = re.compile(r"(?:html|text|amp):[0-9]+ (.*)", re.DOTALL)
-# Campaigns are named in a query, so that their rows are found and not searched for.
+# Days and campaigns are named in a query, so that their rows are found and not searched for.
 _MAX_NAMED: Final = 2_000
 
 
@@ -203,9 +203,12 @@ def _in_days(
         dimension,
         dimension,
     )
-    known = () if first is None else range(max(days.start, first), min(days.stop, last + 1))
+    known = range(0) if first is None else range(max(days.start, first), min(days.stop, last + 1))
+    named = f"day IN ({', '.join(map(str, known))})"
+    if len(known) > _MAX_NAMED:
+        named = f"day >= {known.start} AND day < {known.stop}"
     condition = _one_of("campaign_id", campaigns) + _one_of("value", domains)
-    where = f"WHERE dimension = ? AND day IN ({', '.join(map(str, known))}){condition}"
+    where = f"WHERE dimension = ? AND {named}{condition}"
     return _Rows(
         counts=f"groups {where}",
         uniques=f"group_uniques {where}",

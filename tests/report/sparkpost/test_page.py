@@ -16,7 +16,10 @@ from tests.shown import DOCS, fits, read_blocks
 from tests.sinks.store.events import AT, line
 
 from msys_track.cli import main
+from msys_track.config.load import load
+from msys_track.keys.file import create
 from msys_track.report.sparkpost import events, metrics
+from msys_track.report.sparkpost.api_keys import Scope, make_api_key
 from msys_track.report.sparkpost.routes import ROUTES
 
 PAGE = (DOCS / "sparkpost-api.md").read_text(encoding="utf-8")
@@ -46,6 +49,14 @@ def test_keys_are_made_and_listed_as_shown(
         assert result.exit_code == 0
         printed += result.stderr + result.stdout
     assert fits(find("console", "keys"), printed)
+
+
+def test_the_configuration_is_read(tmp_path: Path) -> None:
+    create(tmp_path / "keys.toml")
+    make_api_key(tmp_path / "api-keys.toml", "all", Scope)
+    file = tmp_path / "msys-track.toml"
+    file.write_text(find("toml", "report"), encoding="utf-8")
+    load(file)
 
 
 @pytest.mark.parametrize("role", ["error", "events", "metrics"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from msys_track.cli import logs, parameters, streams
+from msys_track.cli.api_keys import api_keys
 from msys_track.cli.config import config
 from msys_track.cli.demo import demo
 from msys_track.cli.events import events
@@ -60,6 +61,7 @@ def main(context: click.Context, *, config_file: Path | None) -> None:
 
 
 for command in (
+    api_keys,
     config,
     demo,
     events,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
+from msys_track.accounts import users as users_file
 from msys_track.cli import parameters
 from msys_track.cli.exits import CommandError
-from msys_track.injection.access import users as users_file
 
 _NEXT = "  next: SIGHUP the proxy, or wait: it looks at the file every few seconds"
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msys_track.accounts.users import read_users
 from msys_track.config.configuration import Configuration, find_dangers, make_configuration
 from msys_track.config.document import Document
 from msys_track.config.load import complete_document, read_document
@@ -16,7 +17,6 @@ from msys_track.config.reading import Reading
 from msys_track.config.schema.tables import TopLevel
 from msys_track.errors import KeyRingError, SettingsError, UsersError
 from msys_track.injection.access.settings import AccessSettings
-from msys_track.injection.access.users import read_users
 from msys_track.keys.file import KeySource
 from msys_track.keys.ring import KeyRing
 from msys_track.policy import loading

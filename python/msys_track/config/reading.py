@@ -11,6 +11,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any, Final, Literal, TypeAlias
 
+from msys_track.accounts.users import fold_name
 from msys_track.config import scopes
 from msys_track.config.document import Document, KeyPath, write_path
 from msys_track.config.problems import Problem
@@ -29,7 +30,6 @@ from msys_track.config.scopes import ScopeStanza
 from msys_track.errors import describe_os_error
 from msys_track.eventlog.settings import EventsSettings
 from msys_track.injection.access.settings import AccessSettings
-from msys_track.injection.access.users import fold_name
 from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
 from msys_track.options.scopes import Scope

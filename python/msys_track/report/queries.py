@@ -67,7 +67,6 @@ class Dimension(StrEnum):
     """The recipient's, in lower case."""
     CLIENT = "client"
     """`user_agent_parsed.agent_family`."""
-    OS = "os"
     COUNTRY = "country"
     """`geo_ip.country`."""
     LINK = "link"
@@ -162,8 +161,8 @@ def read_totals(store: Store, period: Period, campaign: str | None = None) -> St
     Raises:
         SinkError: the store can't be read; the text says what to do.
     """
-    days = _Days.of(period)
-    for stats in _read_stats(store, days, _Counted.of(Dimension.MAIL, campaign), key="''"):
+    counted = _Counted.of(_Days.of(period), Dimension.MAIL, campaign)
+    for stats in _read_stats(store, counted, key="''"):
         return replace(stats, key=campaign or "")
     return Stats(key=campaign or "")
 
@@ -175,8 +174,8 @@ def read_series(store: Store, period: Period, campaign: str | None = None) -> li
         SinkError: the store can't be read; the text says what to do.
     """
     if period.step == "day":
-        counted = _Counted.of(Dimension.MAIL, campaign)
-        found = _read_stats(store, _Days.of(period), counted, key="day", seconds=SECONDS_A_DAY)
+        counted = _Counted.of(_Days.of(period), Dimension.MAIL, campaign)
+        found = _read_stats(store, counted, key="day", seconds=SECONDS_A_DAY)
         seconds = SECONDS_A_DAY
     else:
         found = _read_hours(store, period, campaign)
@@ -223,22 +222,21 @@ def read_groups(
     """Read what happened by each value of a dimension, most events first; `key` is the value.
 
     An event with several tags counts for each. A message counts for the value of the event that
-    was the first of its kind.
+    was the first of its kind, and for each link that it clicked.
 
     Raises:
         SinkError: the store can't be read; the text says what to do.
     """
-    days, counted = _Days.of(period), _Counted.of(dimension, campaign)
+    counted = _Counted.of(_Days.of(period), dimension, campaign)
     largest = store.select(
         f"{_EACH_DAY} SELECT value FROM days CROSS JOIN groups USING (day)"
         f" WHERE dimension = ? AND campaign_id = ? AND type IN ({_ACTION_TYPES})"
         " GROUP BY value HAVING sum(events) ORDER BY sum(events) DESC, value LIMIT ?",
-        *days,
         *counted,
         limit,
     )
     values = tuple(value.decode("utf-8", "replace") for (value,) in largest)
-    return _sort(_read_stats(store, days, counted, key="value", values=values))
+    return _sort(_read_stats(store, counted, key="value", values=values))
 
 
 def read_links(store: Store, campaign: str, period: Period | None = None) -> list[LinkStats]:
@@ -247,14 +245,14 @@ def read_links(store: Store, campaign: str, period: Period | None = None) -> lis
     Raises:
         SinkError: the store can't be read; the text says what to do.
     """
-    days, counted = _find_days(store, period), _Counted(Dimension.LINK, campaign)
-    events, messages = defaultdict[str, Counter[str]](Counter), defaultdict[str, Counter[str]](
-        Counter
+    counted = _Counted.of(_find_days(store, period), Dimension.LINK, campaign)
+    events, messages = (
+        defaultdict[str, Counter[str]](Counter),
+        defaultdict[str, Counter[str]](Counter),
     )
     for value, class_, count in store.select(
         f"{_EACH_DAY} SELECT value, class, sum(events) FROM days CROSS JOIN groups USING (day)"
         f" WHERE dimension = ? AND campaign_id = ? AND type IN ({_CLICK_TYPES}) GROUP BY 1, 2",
-        *days,
         *counted,
     ):
         events[_text(value)][READERS.get(class_.decode(), UNKNOWN)] += count
@@ -262,7 +260,6 @@ def read_links(store: Store, campaign: str, period: Period | None = None) -> lis
         f"{_EACH_DAY} SELECT value, reader, sum(messages) FROM days"
         " CROSS JOIN group_uniques USING (day)"
         " WHERE dimension = ? AND campaign_id = ? AND action = 'click' GROUP BY 1, 2",
-        *days,
         *counted,
     ):
         messages[_text(value)][_text(reader)] += count
@@ -364,21 +361,22 @@ class _Days(NamedTuple):
 
 
 class _Counted(NamedTuple):
-    """Under which dimension and campaign the store counts."""
+    """What is counted: on which days, under which dimension and campaign."""
 
+    first: int
+    last: int
     dimension: str
     campaign: str
 
     @classmethod
-    def of(cls, dimension: Dimension, campaign: str | None) -> Self:
+    def of(cls, days: _Days, dimension: Dimension, campaign: str | None) -> Self:
         if campaign is None:
-            return cls(name_for_all(dimension), "")
-        return cls(dimension, campaign)
+            return cls(*days, name_for_all(dimension), "")
+        return cls(*days, dimension, campaign)
 
 
 def _read_stats(
     store: Store,
-    days: _Days,
     counted: _Counted,
     *,
     key: Literal["''", "day", "value"],
@@ -389,7 +387,7 @@ def _read_stats(
     if values is not None:
         # With a plus: all values of a day lie together, so none is sought.
         condition += f" AND +value IN ({', '.join('?' * len(values))})"
-    bound = (*days, *counted, *(values or ()))
+    bound = (*counted, *(values or ()))
     return make_stats(
         store.select(
             f"{_EACH_DAY} SELECT {key}, type, class, sum(events)"
@@ -415,7 +413,8 @@ def _read_hours(store: Store, period: Period, campaign: str | None) -> list[Stat
     condition = f"campaign_id IN ({campaigns}) AND hour BETWEEN ? AND ?"
     return make_stats(
         store.select(
-            f"SELECT hour, type, class, sum(events) FROM counts WHERE {condition} GROUP BY 1, 2, 3",
+            "SELECT hour, type, class, sum(events) FROM counts"
+            f" WHERE {condition} GROUP BY 1, 2, 3",
             *bound,
         ),
         store.select(

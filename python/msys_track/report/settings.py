@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 from msys_track.settings.addresses import LISTEN, NETWORK, Network
-from msys_track.settings.key import Key, check_settings
-from msys_track.settings.kinds import COUNT, FILE_NAME, HOSTNAME, SWITCH, array
+from msys_track.settings.key import ConflictError, Key, check_settings
+from msys_track.settings.kinds import COUNT, FILE_NAME, HOSTNAME, SECONDS, SWITCH, array
+from msys_track.smtp.address import Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,8 @@ class ReportSettings:
         Path | None,
         Key(
             FILE_NAME,
-            "its certificate, with those between it and its root, in PEM; read again at SIGHUP",
+            "its certificate, with those between it and its root, in PEM; read again when it "
+            "changes",
             example="fullchain.pem",
             unset="no TLS",
         ),
@@ -90,6 +92,29 @@ class ReportSettings:
         ),
     ] = ()
 
+    max_connections: Annotated[int, Key(COUNT, "open connections; 503 beyond")] = 256
+    request_timeout_seconds: Annotated[
+        float, Key(SECONDS, "for one whole request to arrive, and for an idle connection")
+    ] = 10.0
+    close_timeout_seconds: Annotated[
+        float, Key(SECONDS, "how long stopping takes in all, requests under way included")
+    ] = 5.0
+
     def __post_init__(self) -> None:
         """Check each value."""
-        check_settings(self)
+        check_settings(self, "report: ")
+
+    def check_conflicts(self) -> None:
+        """Check what goes together.
+
+        Raises:
+            ConflictError: a value is not good beside another.
+        """
+        if self.tls_key is not None and self.tls_certificate is None:
+            text = "needs a certificate: set tls_certificate"
+            raise ConflictError("report: ", "tls_key", text)
+
+    @property
+    def listen(self) -> Address:
+        """Where it is answered."""
+        return Address(self.listen_host, self.listen_port)

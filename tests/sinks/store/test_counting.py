@@ -118,54 +118,71 @@ def count(lines: list[bytes], verdicts: list[bytes]) -> Counts:
         own = fields_of(each)["x_msys_track"]
         later[own["reclassifies"]] = own["class"]
     seen: set[tuple[str, str, str]] = set()
-    events = [fields_of(each) for each in lines] + [fields_of(each) for each in verdicts]
-    for fields in events:
-        campaign, hour = fields.get("campaign_id", ""), int(fields["timestamp"]) // 3600
+    for fields in map(fields_of, [*lines, *verdicts]):
         class_ = later.get(fields["event_id"], fields["x_msys_track"].get("class", ""))
-        groups = find_groups(fields)
-        found["counts"][campaign, hour, fields["type"], class_, 0] += 1
-        for dimension, value in groups:
-            key = (dimension, hour // 24, campaign, value, fields["type"], class_, 0)
-            found["groups"][key] += 1
-        action = ACTIONS.get(fields["type"], "")
-        if not action or fields["message_id"] == "0" * 20:
-            continue
-        reader = READERS.get(class_, "unknown")
-        for what in [action, "confirmed"] if action in {"open", "click"} else [action]:
-            message = fields["message_id"]
-            firsts = [
-                (message, what, f"by {reader}") not in seen,
-                (message, what, "by anyone") not in seen,
-                reader != "machines" and (message, what, "directly") not in seen,
-            ]
-            seen |= {(message, what, f"by {reader}"), (message, what, "by anyone")}
-            if reader != "machines":
-                seen.add((message, what, "directly"))
-            for column, is_first in enumerate(firsts):
-                found["uniques"][campaign, hour, what, reader, column] += is_first
-                for dimension, value in groups:
-                    key = (dimension, hour // 24, campaign, value, what, reader, column)
-                    found["group_uniques"][key] += is_first
+        count_event(found, fields, class_)
+        if fields["type"] in ACTIONS and fields["message_id"] != "0" * 20:
+            count_firsts(found, fields, READERS.get(class_, "unknown"), seen)
     return {table: +counted for table, counted in found.items()}
 
 
+def count_event(found: Counts, fields: dict[str, Any], class_: str) -> None:
+    campaign, hour = fields.get("campaign_id", ""), int(fields["timestamp"]) // 3600
+    found["counts"][campaign, hour, fields["type"], class_, 0] += 1
+    for dimension, value in find_groups(fields) | find_link(fields):
+        for place in places(dimension, hour // 24, campaign):
+            found["groups"][*place, value, fields["type"], class_, 0] += 1
+
+
+def count_firsts(
+    found: Counts, fields: dict[str, Any], reader: str, seen: set[tuple[str, str, str]]
+) -> None:
+    campaign, hour = fields.get("campaign_id", ""), int(fields["timestamp"]) // 3600
+    message, action = fields["message_id"], ACTIONS[fields["type"]]
+    counted = [(message, action, find_groups(fields))]
+    if action in {"open", "click"}:
+        counted.append((message, "confirmed", find_groups(fields)))
+    if action == "click":
+        counted += [
+            (f"{message} {link.split(' ')[0]}", action, {("link", link)})
+            for _, link in find_link(fields)
+        ]
+    for what, way, groups in counted:
+        marks = [f"by {reader}", "by anyone", "directly"][: 2 if reader == "machines" else 3]
+        for column, mark in enumerate(marks):
+            if (what, way, mark) in seen:
+                continue
+            seen.add((what, way, mark))
+            if ("mail", "") in groups:
+                found["uniques"][campaign, hour, way, reader, column] += 1
+            for dimension, value in groups:
+                for place in places(dimension, hour // 24, campaign):
+                    found["group_uniques"][*place, value, way, reader, column] += 1
+
+
+def places(dimension: str, day: int, campaign: str) -> list[tuple[str, int, str]]:
+    return [(dimension, day, campaign), (f"all {dimension}", day, "")]
+
+
 def find_groups(fields: dict[str, Any]) -> set[tuple[str, str]]:
-    found = set()
+    found = {("mail", "")}
     tags = fields.get("rcpt_tags")
     if isinstance(tags, list):
         found |= {("tag", tag) for tag in tags if isinstance(tag, str) and tag}
     if isinstance(fields.get("recipient_domain"), str):
         found.add(("domain", fields["recipient_domain"]))
     if client := fields.get("user_agent_parsed"):
-        found |= {("client", client["agent_family"]), ("os", client["os_family"])}
+        found.add(("client", client["agent_family"]))
     if geo := fields.get("geo_ip"):
         found.add(("country", geo["country"]))
-    if target := fields.get("target_link_url"):
-        if "target_link_position" in fields["x_msys_track"]:
-            found.add(("link", f"html:3 {fields.get('target_link_name', '')}"))
-        else:
-            found.add(("link", target.split("?")[0]))
     return found
+
+
+def find_link(fields: dict[str, Any]) -> set[tuple[str, str]]:
+    target = fields.get("target_link_url")
+    if target and "target_link_position" in fields["x_msys_track"]:
+        return {("link", f"html:3 {fields.get('target_link_name', '')}")}
+    return {("link", target.split("?")[0])} if target else set()
 
 
 def fields_of(event: bytes) -> dict[str, Any]:

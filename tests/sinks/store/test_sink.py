@@ -188,7 +188,7 @@ async def test_a_later_verdict_costs_as_much_however_many_events_its_message_has
 ) -> None:
     steps = []
     async with SqliteSink(path) as sink:
-        for count in (50, 5_000):
+        for count in (500, 5_000):
             lines = [line(class_="scanner") for _ in range(count)]
             clicked = line()
             verdict = line(

@@ -11,7 +11,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from msys_track.events import NO_MESSAGE_ID
-from msys_track.report import export
 from msys_track.report.charts import Row, Series, count_steps, draw_rows, draw_series
 from msys_track.report.export import read_dimension
 from msys_track.report.queries import (
@@ -322,5 +321,4 @@ ROUTES: Final = [
     Route("/message/{message_id:path}", show_message, methods=["GET"]),
     Route("/recipient", show_recipient, methods=["GET"]),
     Route("/search", show_search, methods=["GET"]),
-    *export.ROUTES,
 ]

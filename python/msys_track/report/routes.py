@@ -5,6 +5,8 @@ from typing import Final
 
 from starlette.routing import BaseRoute
 
-PAGES: Final[Sequence[BaseRoute]] = ()
+from msys_track.report import export, pages
+
+PAGES: Final[Sequence[BaseRoute]] = (*pages.ROUTES, *export.ROUTES)
 
 APIS: Final[Sequence[BaseRoute]] = ()

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from msys_track.injection.access.passwords import Cost
-from msys_track.injection.access.users import add_user
+from msys_track.accounts.passwords import Cost
+from msys_track.accounts.users import add_user
 
 CHEAP: Final = Cost(log_n=10, block_size=1, parallelism=1)
 PASSWORD: Final = "correct horse"  # noqa: S105 - of no real user

@@ -166,6 +166,25 @@ TRACKER: Final = Catalogue(
 )
 """A tracker's figures."""
 
+REPORT: Final = Catalogue(
+    counters={
+        "report.requests": Metric("Requests that were answered, whatever the answer."),
+        "report.logins": Metric("People who logged in."),
+        "report.login_refused": Metric("Logins that were refused.", "why"),
+        "report.failures": Metric("Requests that a defect of ours ended."),
+        "log.dropped": COUNTERS["log.dropped"],
+        "workers.died": COUNTERS["workers.died"],
+    },
+    gauges={
+        "report.sessions": Metric("People who are logged in."),
+        "report.watchers": Metric("Pages that show live numbers."),
+        "ready": Metric("Workers whose store is there."),
+        "workers": Metric("Workers that answer."),
+        "recorders": Metric("Processes that record: a report has none."),
+    },
+)
+"""A report's figures."""
+
 _SORTED_AT_ONCE: Final = 256
 
 # All workers see the same spool.

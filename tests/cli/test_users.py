@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from msys_track.accounts.users import read_users
 from msys_track.cli import main
-from msys_track.injection.access.users import read_users
 
 NEXT = "  next: SIGHUP the proxy, or wait: it looks at the file every few seconds\n"
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msys_track.accounts.users import read_users
 from msys_track.config.configuration import Configuration, find_dangers, make_configuration
 from msys_track.config.document import Document
 from msys_track.config.load import complete_document, read_document
@@ -16,11 +17,11 @@ from msys_track.config.reading import Reading
 from msys_track.config.schema.tables import TopLevel
 from msys_track.errors import KeyRingError, SettingsError, UsersError
 from msys_track.injection.access.settings import AccessSettings
-from msys_track.injection.access.users import read_users
 from msys_track.keys.file import KeySource
 from msys_track.keys.ring import KeyRing
 from msys_track.policy import loading
 from msys_track.policy.loading import PolicySettings
+from msys_track.report.settings import ReportSettings
 from msys_track.signing.private_key import load_private_key
 from msys_track.smtp.tls import make_server_context
 from msys_track.tracking.overrides import read_overrides
@@ -92,6 +93,7 @@ def _check_named_files(document: Document, reading: Reading) -> Iterator[Problem
     if "store" in reading.values[TrackerSettings]:
         tracker = TrackerSettings(**reading.values[TrackerSettings])
         yield from check_tracker_files(document, tracker)
+    yield from check_report_files(document, ReportSettings(**reading.values[ReportSettings]))
 
 
 def _read_policies(
@@ -128,6 +130,20 @@ def check_access_files(document: Document, rules: AccessSettings) -> Iterator[Pr
             make_server_context(rules.tls_certificate, rules.tls_key)
     except SettingsError as error:
         yield document.problem(("proxy", "tls_certificate"), str(error))
+
+
+def check_report_files(document: Document, settings: ReportSettings) -> Iterator[Problem]:
+    """Find what is wrong with the users and the certificate that a document names."""
+    try:
+        if settings.users is not None:
+            read_users(settings.users)
+    except UsersError as error:
+        yield document.problem(("report", "users"), str(error))
+    try:
+        if settings.tls_certificate is not None:
+            make_server_context(settings.tls_certificate, settings.tls_key)
+    except SettingsError as error:
+        yield document.problem(("report", "tls_certificate"), str(error))
 
 
 def check_tracker_files(document: Document, settings: TrackerSettings) -> Iterator[Problem]:

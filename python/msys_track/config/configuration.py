@@ -23,6 +23,7 @@ from msys_track.keys.file import KeySource
 from msys_track.options.scopes import Scopes
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.report.settings import ReportSettings
 from msys_track.settings.addresses import NETWORK
 from msys_track.signing.settings import DkimSettings
 from msys_track.sinks.file import FileSettings
@@ -69,6 +70,7 @@ class Configuration:
     """Of each `[rabbitmq.NAME]` by its name."""
     classification: ClassificationSettings
     store: StoreSettings
+    report: ReportSettings | None
     files: Mapping[str, FileSettings]
     """Of each `[file.NAME]` by its name."""
     notices: tuple[Problem, ...]
@@ -82,6 +84,20 @@ class Configuration:
         if self.events.folder is not None or self.tracker is None:
             return self.events.folder
         return self.tracker.store.with_name(f"{self.tracker.store.name}.d")
+
+    @property
+    def report_store(self) -> Path | None:
+        """What the report shows; None where neither it nor a tracker names a store."""
+        if self.report is not None and self.report.store is not None:
+            return self.report.store
+        return self.tracker.store if self.tracker is not None else None
+
+    @property
+    def report_users(self) -> Path | None:
+        """Who may log in to the report; None where neither it nor a proxy names a file."""
+        if self.report is not None and self.report.users is not None:
+            return self.report.users
+        return self.proxy.access.auth_users if self.proxy is not None else None
 
     @property
     def families(self) -> Mapping[str, Mapping[str, Any]]:
@@ -105,7 +121,7 @@ class Configuration:
 
 
 def judge_document(document: Document, server: Server | None = None) -> Configuration:
-    """Check a document, for one server or for both; file names in it are relative to its folder.
+    """Check a document, for one server or for all; file names in it are relative to its folder.
 
     Raises:
         ConfigurationError: a `SettingsError` that lists every fault.
@@ -130,6 +146,9 @@ def find_dangers(
     if configuration.events.injection and configuration.events_folder is None:
         text = "there is nowhere to write to; name a `folder` in [events], or `store` in [tracker]"
         yield document.problem(("events", "injection"), text)
+    if configuration.report is not None and configuration.report_store is None:
+        text = "there is nothing to show; name a `store` here, or in [tracker]"
+        yield document.problem(("report", "store"), text)
     if configuration.proxy is None:
         return
     listens = {address: path for path, address in scopes.find_listens(reading.stanzas).items()}
@@ -147,6 +166,7 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
     """Make the settings of a document that has no problems."""
     values = reading.values
     has_proxy, has_tracker = "proxy" in document.members, "tracker" in document.members
+    has_report = "report" in document.members
     proxy = dict(values[ProxySettings])
     listens = list(scopes.find_listens(reading.stanzas).values())
     if listens:  # then `proxy.listen` has no default
@@ -206,6 +226,7 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         },
         classification=ClassificationSettings(**values[ClassificationSettings]),
         store=StoreSettings(**values[StoreSettings]),
+        report=ReportSettings(**values[ReportSettings]) if has_report else None,
         files={name: FileSettings(**each) for name, each in reading.families["file"].items()},
         notices=document.notices,
         document=document,

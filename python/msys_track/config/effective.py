@@ -171,6 +171,7 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
         ("events",): (configuration.events_folder and configuration.events,),
         ("classification",): (configuration.events_folder and configuration.classification,),
         ("store",): (configuration.tracker and configuration.store,),
+        ("report",): (configuration.report,),
     }
     keys: dict[KeyPath, Mapping[str, Key]] = {(): TOP}
     keys |= {(name,): its for name, its in TABLES.items()}

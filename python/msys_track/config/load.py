@@ -29,7 +29,7 @@ def load(
         path: the file; its suffix says which form it has.
         keys: in place of those that it names.
         upstream: `host:port` in place of those that it names.
-        server: the one that is to start; files that only the other uses are not checked.
+        server: the one that is to start; files that only others use are not checked.
 
     Raises:
         ConfigurationError: a `SettingsError` that lists every fault.

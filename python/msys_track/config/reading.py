@@ -11,6 +11,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any, Final, Literal, TypeAlias
 
+from msys_track.accounts.users import fold_name
 from msys_track.config import scopes
 from msys_track.config.document import Document, KeyPath, write_path
 from msys_track.config.problems import Problem
@@ -29,13 +30,13 @@ from msys_track.config.scopes import ScopeStanza
 from msys_track.errors import describe_os_error
 from msys_track.eventlog.settings import EventsSettings
 from msys_track.injection.access.settings import AccessSettings
-from msys_track.injection.access.users import fold_name
 from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.report.settings import ReportSettings
 from msys_track.settings.addresses import NETWORK
 from msys_track.settings.key import ConflictError
 from msys_track.settings.kinds import NotAllowedError, write_found
@@ -52,13 +53,13 @@ from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
 from msys_track.tracking.tenants import TenantSettings
 
-Server: TypeAlias = Literal["proxy", "tracker"]
+Server: TypeAlias = Literal["proxy", "tracker", "report"]
 
-SERVERS: Final[tuple[Server, ...]] = ("proxy", "tracker")
+_SEALING: Final[tuple[Server, ...]] = ("proxy", "tracker")
 _SINGLE: Final = (
     TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
     MetricsSettings,
-    TrackerSettings, EventsSettings, ClassificationSettings, StoreSettings,
+    TrackerSettings, EventsSettings, ClassificationSettings, StoreSettings, ReportSettings,
 )  # fmt: skip
 # The server that makes the file or folder which a key of these names.
 _MADE_BY: Final[Mapping[type, Server]] = {
@@ -66,12 +67,14 @@ _MADE_BY: Final[Mapping[type, Server]] = {
     TrackerSettings: "tracker",
     EventsSettings: "tracker",
     FileSettings: "tracker",
+    ReportSettings: "report",  # its store, which the tracker may make later
 }
 _SINKS: Final[Mapping[str, type]] = {
     "webhook": WebhookSettings,
     "kafka": KafkaSettings,
     "rabbitmq": RabbitmqSettings,
 }
+_USERS: Final = ("auth_users", "users")
 _FOLDERS: Final = (SpoolSettings, EventsSettings)
 
 
@@ -84,9 +87,9 @@ class Reading:
     )  # fmt: skip
 
     def __init__(self, document: Document, server: Server | None = None) -> None:
-        """Read all of a document; if one server is to start, ignore the other's files.
+        """Read all of a document; if one server is to start, ignore the others' files.
 
-        Each may run as a user who can't see the other's folders.
+        Each may run as a user who can't see the others' folders.
         """
         self._document = document
         self._server = server
@@ -113,6 +116,8 @@ class Reading:
             self._find_conflicts()
         if not self.faults and "store" in self.values[TrackerSettings]:
             self._find_conflicts_of_tracker()
+        if not self.faults:
+            self._find_conflicts_of_report()
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong, in the order in which it was found."""
@@ -235,38 +240,46 @@ class Reading:
         if key.settings is TopLevel:
             self._is_there(path, name, f": msys-track keys new {file}")
         elif key.settings is TenantSettings:
-            if self._server != "proxy" and not os.access(file, os.F_OK):
+            if self._is_used_by("tracker") and not os.access(file, os.F_OK):
                 # It may be the secret itself, which must not be shown.
                 self._add_fault(path, f"no file has this name; allowed: {SECRET.allowed}")
         elif key.settings in _SINKS.values() or key.fields == ("webhooks_json",):
-            if self._server != "proxy":
+            if self._is_used_by("tracker"):
+                self._find_file_to_read(path, key, name)
+        elif key.settings is ReportSettings and key.fields != ("store",):
+            if self._is_used_by("report"):
                 self._find_file_to_read(path, key, name)
         elif key.settings not in _MADE_BY:
             self._find_file_of_proxy(path, key, name)
-        elif self._server in (None, _MADE_BY[key.settings]):
-            is_folder = key.settings in _FOLDERS
-            # Another user may run that server, which reports what it can't open.
-            with suppress(PermissionError):
-                if is_folder != file.is_dir() and file.exists():
-                    found, allowed = (
-                        ("a file", "a folder") if is_folder else ("a folder", "a file")
-                    )
-                    self._add_fault(
-                        path, f"found {write_found(str(name))}, {found}, allowed: {allowed}"
-                    )
-                elif not file.parent.is_dir():
-                    what = f"but the folder {file.parent} does not exist"
-                    self._add_fault(path, f"found {write_found(str(name))}, {what}")
+        elif self._is_used_by(_MADE_BY[key.settings]):
+            self._find_file_to_make(path, key, name)
         return file
 
+    def _find_file_to_make(self, path: KeyPath, key: Key, name: Path) -> None:
+        file, is_folder = self._folder / name, key.settings in _FOLDERS
+        # Another user may run that server, which reports what it can't open.
+        with suppress(PermissionError):
+            if is_folder != file.is_dir() and file.exists():
+                found, allowed = ("a file", "a folder") if is_folder else ("a folder", "a file")
+                self._add_fault(
+                    path, f"found {write_found(str(name))}, {found}, allowed: {allowed}"
+                )
+            elif not file.parent.is_dir():
+                what = f"but the folder {file.parent} does not exist"
+                self._add_fault(path, f"found {write_found(str(name))}, {what}")
+
     def _find_file_of_proxy(self, path: KeyPath, key: Key, name: Path) -> None:
-        if self._server != "tracker":
+        if self._is_used_by("proxy"):
             self._find_file_to_read(path, key, name)
+
+    def _is_used_by(self, server: Server) -> bool:
+        """Whether what this server uses is checked."""
+        return self._server in (None, server)
 
     def _find_file_to_read(self, path: KeyPath, key: Key, name: Path) -> None:
         if key.kind is not SECRET:
             hint = f": msys-track users add {self._folder / name} NAME"
-            self._is_there(path, name, hint if key.fields == ("auth_users",) else "")
+            self._is_there(path, name, hint if key.fields[0] in _USERS else "")
         elif not os.access(self._folder / name, os.F_OK):
             # It may be the secret itself, which must not be shown.
             self._add_fault(path, f"no file has this name; allowed: {SECRET.allowed}")
@@ -278,13 +291,13 @@ class Reading:
             return tuple(self._find_files_of_tracker((*path, at), each) for at, each in places)
         if not isinstance(setting, Path):
             return setting
-        if self._server != "proxy":
+        if self._is_used_by("tracker"):
             self._is_there(path, setting)
         return self._folder / setting
 
     def _find_policy(self, path: KeyPath, at: int, name: Path) -> Path:
         file = self._folder / name
-        if self._server != "tracker" and self._is_there((*path, at), name):
+        if self._is_used_by("proxy") and self._is_there((*path, at), name):
             self.policy_files[at] = file
         return file
 
@@ -323,7 +336,7 @@ class Reading:
                 for name, key in its.keys.items():
                     if key.is_required:
                         self._require((family, member, name), "write it", key)
-        if server := next((table for table in written if table in SERVERS), None):
+        if server := next((table for table in written if table in _SEALING), None):
             self._require(("keys",), f"[{server}] needs it at the top,", TOP["keys"])
 
     def _require(self, canonical: KeyPath, what: str, key: Key) -> None:
@@ -368,6 +381,12 @@ class Reading:
             TrackerSettings(**self.values[TrackerSettings]).check_conflicts()
         except ConflictError as error:
             self._add_fault(self._find_written_path(("tracker", error.field)), error.text)
+
+    def _find_conflicts_of_report(self) -> None:
+        try:
+            ReportSettings(**self.values[ReportSettings]).check_conflicts()
+        except ConflictError as error:
+            self._add_fault(self._find_written_path(("report", error.field)), error.text)
 
     def _find_conflicts_of_sinks(self) -> None:
         for family, settings in _SINKS.items():

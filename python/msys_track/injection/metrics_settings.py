@@ -41,6 +41,18 @@ class MetricsSettings:
         ),
     ] = None
     tracker_listen_port: int | None = None
+    report_listen_host: Annotated[
+        str | None,
+        Key(
+            LISTEN,
+            "where the report answers the same",
+            name="report_listen",
+            fields=("report_listen_host", "report_listen_port"),
+            example="127.0.0.1:9466",
+            unset="nowhere",
+        ),
+    ] = None
+    report_listen_port: int | None = None
 
     def __post_init__(self) -> None:
         check_settings(self, "metrics: ")
@@ -58,3 +70,10 @@ class MetricsSettings:
         if self.tracker_listen_host is None or self.tracker_listen_port is None:
             return None
         return Address(self.tracker_listen_host, self.tracker_listen_port)
+
+    @property
+    def report_listen(self) -> Address | None:
+        """The report's address; None: nothing is shown."""
+        if self.report_listen_host is None or self.report_listen_port is None:
+            return None
+        return Address(self.report_listen_host, self.report_listen_port)

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
+from msys_track.accounts.users import Login
 from msys_track.dispatch.session import PolicySession
 from msys_track.errors import UpstreamError
 from msys_track.injection.access.handshake import start_tls
 from msys_track.injection.access.origin import Origin
-from msys_track.injection.access.users import Login
 from msys_track.injection.connection import SHUTTING_DOWN, Connection
 from msys_track.injection.shared import Shared
 from msys_track.injection.transaction import Answer, ClientTransaction

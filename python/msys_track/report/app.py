@@ -1,29 +1,35 @@
 """The report as an ASGI application: its routes, the headers of every answer, its errors."""
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.staticfiles import StaticFiles
-from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from msys_track.accounts.users import Users
 from msys_track.errors import SinkError
+from msys_track.logs import event_logger
+from msys_track.report import live, login
+from msys_track.report.live import Live
+from msys_track.report.login import Door, LoggedIn
 from msys_track.report.period import PeriodError
+from msys_track.report.rendering import ask_store, load_templates, render, translate
 from msys_track.report.settings import ReportSettings
 from msys_track.report.text import TEXT
-from msys_track.sinks.store.reading import Store, open_store
 
-Answer = TypeVar("Answer")
+__all__ = ["PAGE_POLICY", "SecurityHeaders", "ask_store", "make_app", "render", "translate"]
 
-_FOLDER: Final = Path(__file__).parent
+log = event_logger(__name__)
 
 PAGE_POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; "
@@ -38,27 +44,43 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+_STATIC: Final = Path(__file__).parent / "static"
 
 
-def make_app(
+def make_app(  # noqa: PLR0913 - what an application is made of
     settings: ReportSettings,
     store: Path,
-    routes: Sequence[BaseRoute],
+    pages: Sequence[BaseRoute],
     *,
+    apis: Sequence[BaseRoute] = (),
+    users: Users | None = None,
     kept_mail: Path | None = None,
+    count: Callable[[str], None] = lambda _: None,
 ) -> Starlette:
     """Make the application.
 
     Args:
         settings: Its settings.
         store: What it shows.
-        routes: Those of the pages and APIs.
+        pages: Routes of pages: only who has logged in reaches them.
+        apis: Routes that check for themselves who asks.
+        users: Who may log in; None: nobody.
         kept_mail: Where mail for click maps is kept, if any is.
+        count: Counts what happens (`metrics.REPORT`).
     """
+    behind = Router([*pages, *live.ROUTES], redirect_slashes=False, middleware=[_LOGGED_IN])
     app = Starlette(
-        routes=[*routes, Mount("/static", StaticFiles(directory=_FOLDER / "static"))],
-        middleware=[Middleware(SecurityHeaders)],
+        routes=[
+            Route("/healthz", _show_health, methods=["GET"]),
+            *login.ROUTES,
+            Mount("/static", _Static(directory=_STATIC)),
+            *apis,
+            # Behind it is everything else, so that a stranger learns no path.
+            Mount("", behind),
+        ],
+        middleware=_list_middleware(settings, count),
         exception_handlers={
             HTTPException: _show_http_error,
             PeriodError: _show_bad_query,
@@ -66,36 +88,33 @@ def make_app(
             Exception: _show_defect,
         },
     )
+    # It would answer with an address made of the `Host` that a client sent.
+    app.router.redirect_slashes = False
     app.state.settings = settings
     app.state.store = store
     app.state.kept_mail = kept_mail
-    app.state.templates = _load_templates()
+    app.state.templates = load_templates()
+    app.state.door = Door(
+        users if users is not None else Users(()),
+        session_hours=settings.session_hours,
+        idle_minutes=settings.idle_minutes,
+        count=count,
+    )
+    app.state.live = Live(store)
     return app
 
 
-async def ask_store(request: Request, read: Callable[[Store], Answer]) -> Answer:
-    """Read the store in a thread; it is opened for reading only.
-
-    Raises:
-        SinkError: it can't be read; the text says what to do.
-    """
-
-    def ask() -> Answer:
-        with open_store(request.app.state.store) as store:
-            return read(store)
-
-    return await run_in_threadpool(ask)
-
-
-def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-    """Make a page of a template: all text in it is escaped."""
-    templates: Jinja2Templates = request.app.state.templates
-    return templates.TemplateResponse(request, template, values, status_code=status)
-
-
-def translate(key: str, **values: object) -> str:
-    """Return the report's text for a key, with values in its places."""
-    return TEXT[key].format(**values) if values else TEXT[key]
+def _list_middleware(
+    settings: ReportSettings, count: Callable[[str], None]
+) -> Sequence[Middleware]:
+    listed = [Middleware(SecurityHeaders), Middleware(Record, count=count)]
+    if settings.trusted_proxies:
+        trusted = [str(each) for each in settings.trusted_proxies]
+        listed.append(Middleware(ProxyHeadersMiddleware, trusted_hosts=trusted))
+    if settings.hosts:
+        hosts = [each.lower() for each in settings.hosts]
+        listed.append(Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False))
+    return listed
 
 
 class SecurityHeaders:
@@ -126,12 +145,63 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-def _load_templates() -> Jinja2Templates:
-    templates = Jinja2Templates(directory=_FOLDER / "templates")
-    templates.env.autoescape = True
-    templates.env.trim_blocks = templates.env.lstrip_blocks = True
-    templates.env.globals["t"] = translate
-    return templates
+class Record:
+    """Logs each request by its route: paths and queries have addresses in them."""
+
+    def __init__(self, app: ASGIApp, count: Callable[[str], None]) -> None:
+        self._app = app
+        self._count = count
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.monotonic(), 500
+
+        async def send_noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        except Exception:
+            self._count("report.failures")
+            log.exception("report.failed", route=_find_route(scope))
+            raise
+        finally:
+            self._count("report.requests")
+            session = scope.get("state", {}).get("session")
+            log.info(
+                "report.answered",
+                method=scope["method"],
+                route=_find_route(scope),
+                status=status,
+                user=session.user if session is not None else None,
+                milliseconds=round(1000 * (time.monotonic() - began), 1),
+            )
+
+
+class _Static(StaticFiles):
+    """Our own files: browsers may keep them, and ask each time whether they are still good."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        answer = super().file_response(*args, **kwargs)
+        answer.headers["Cache-Control"] = "no-cache"
+        return answer
+
+
+_LOGGED_IN: Final = Middleware(LoggedIn)
+
+
+def _find_route(scope: Scope) -> str:
+    return getattr(scope.get("route"), "path", "") or "-"
+
+
+async def _show_health(request: Request) -> Response:  # noqa: ARG001 - a handler
+    return PlainTextResponse("ok\n")
 
 
 async def _show_http_error(request: Request, error: Exception) -> Response:
@@ -152,4 +222,6 @@ async def _show_store_error(request: Request, error: Exception) -> Response:
 
 
 async def _show_defect(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    return render(request, "error.html", status=500, text=translate("error.500"))
+    page = render(request, "error.html", status=500, text=translate("error.500"))
+    page.headers.update(_HEADERS)  # it is made outside of all middleware
+    return page

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 from msys_track.settings.addresses import LISTEN, NETWORK, Network
-from msys_track.settings.key import Key, check_settings
-from msys_track.settings.kinds import COUNT, FILE_NAME, SWITCH, array
+from msys_track.settings.key import ConflictError, Key, check_settings
+from msys_track.settings.kinds import COUNT, FILE_NAME, HOSTNAME, SECONDS, SWITCH, array
+from msys_track.smtp.address import Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,8 @@ class ReportSettings:
         Path | None,
         Key(
             FILE_NAME,
-            "its certificate, with those between it and its root, in PEM; read again at SIGHUP",
+            "its certificate, with those between it and its root, in PEM; read again when it "
+            "changes",
             example="fullchain.pem",
             unset="no TLS",
         ),
@@ -46,7 +48,7 @@ class ReportSettings:
             FILE_NAME,
             "who may log in; `msys-track users` makes the file",
             example="users.toml",
-            unset="as `users` of [proxy]",
+            unset="as `auth_users` of `[proxy]`",
         ),
     ] = None
     store: Annotated[
@@ -55,7 +57,7 @@ class ReportSettings:
             FILE_NAME,
             "the store that is shown",
             example="events.sqlite",
-            unset="as `store` of [tracker]",
+            unset="as `store` of `[tracker]`",
         ),
     ] = None
     api_keys: Annotated[
@@ -68,6 +70,16 @@ class ReportSettings:
         ),
     ] = None
     session_hours: Annotated[int, Key(COUNT, "how long somebody stays logged in at most")] = 12
+    idle_minutes: Annotated[
+        int, Key(COUNT, "how long somebody stays logged in without looking at a page")
+    ] = 120
+    hosts: Annotated[
+        tuple[str, ...],
+        Key(
+            array(HOSTNAME, 'host names as in ["report.example.com"]'),
+            "the names that it answers to; none: every name that leads to it",
+        ),
+    ] = ()
     allow_remote_images: Annotated[
         bool,
         Key(SWITCH, "whether the click map loads a mail's images from where they are"),
@@ -80,6 +92,29 @@ class ReportSettings:
         ),
     ] = ()
 
+    max_connections: Annotated[int, Key(COUNT, "open connections; 503 beyond")] = 256
+    request_timeout_seconds: Annotated[
+        float, Key(SECONDS, "for one whole request to arrive, and for an idle connection")
+    ] = 10.0
+    close_timeout_seconds: Annotated[
+        float, Key(SECONDS, "how long stopping takes in all, requests under way included")
+    ] = 5.0
+
     def __post_init__(self) -> None:
         """Check each value."""
-        check_settings(self)
+        check_settings(self, "report: ")
+
+    def check_conflicts(self) -> None:
+        """Check what goes together.
+
+        Raises:
+            ConflictError: a value is not good beside another.
+        """
+        if self.tls_key is not None and self.tls_certificate is None:
+            text = "needs a certificate: set tls_certificate"
+            raise ConflictError("report: ", "tls_key", text)
+
+    @property
+    def listen(self) -> Address:
+        """Where it is answered."""
+        return Address(self.listen_host, self.listen_port)

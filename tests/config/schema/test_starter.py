@@ -32,6 +32,7 @@ def test_as_it_is_it_sets_what_must_be_set_and_nothing_else() -> None:
         "events": {},
         "classification": {},
         "store": {},
+        "report": {},
     }
 
 
@@ -55,7 +56,7 @@ def test_it_passes_the_check(folder: Path, text: str) -> None:
     path = folder / "msys-track.toml"
     path.write_text(text, encoding="utf-8")
     examples = [key.example for key in list_keys(ClassificationSettings).values()]
-    for file in ("redirects.txt", "withdrawn.txt", *examples):
+    for file in ("redirects.txt", "withdrawn.txt", "api-keys.toml", *examples):
         if isinstance(file, str):
             (folder / file).touch()
     checked = check_configuration(path)

@@ -16,6 +16,7 @@ from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.report.settings import ReportSettings
 from msys_track.sinks.store.settings import StoreSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.classify.settings import ClassificationSettings
@@ -130,6 +131,7 @@ def test_every_setting_of_every_room_can_be_set_from_the_file() -> None:
         TrackingOptions, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
         MetricsSettings,
         TrackerSettings, EventsSettings, ClassificationSettings, StoreSettings, PolicySettings,
+        ReportSettings,
     )  # fmt: skip
     named = {(room, field.name) for room in rooms for field in fields(room)}
     assert settable == named | {(Scope, "pathway"), (Scope, "context")}

@@ -11,12 +11,12 @@ from tests.captured_logs import capture_logs
 from tests.certificates import make_certificate
 from tests.users import CHEAP, PASSWORD, write_users
 
+from msys_track.accounts.users import Login, add_user
 from msys_track.errors import SettingsError, UsersError
 from msys_track.injection.access.access import Access
 from msys_track.injection.access.faults import find_faults
 from msys_track.injection.access.interfaces import find_networks_around
 from msys_track.injection.access.settings import AccessSettings, ClientSettings, LimitSettings
-from msys_track.injection.access.users import Login, add_user
 from msys_track.injection.access.visitor import Limits, Visitor
 from msys_track.injection.settings import ProxySettings
 from msys_track.metrics import Counters

@@ -17,6 +17,7 @@ from msys_track.injection.settings import ProxySettings
 from msys_track.keys.file import KeySource, key_source
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.report.settings import ReportSettings
 from msys_track.settings.addresses import NETWORK
 from msys_track.settings.key import Key, list_keys
 from msys_track.settings.kinds import NAME, SINK_NAME, SWITCH, Kind, NotAllowedError
@@ -98,6 +99,7 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
     "events": list_keys(EventsSettings),
     "classification": list_keys(ClassificationSettings),
     "store": list_keys(StoreSettings),
+    "report": list_keys(ReportSettings),
 }
 
 
@@ -151,12 +153,13 @@ TEXTS: Final[Mapping[str, str]] = {
     "engagement_tracker": "What links carry; it is fixed when the mail is sent.",
     "policy": "Code of your own that is called for each mail.",
     "proxy": "Takes mail over SMTP and hands it on: `msys-track proxy`.",
-    "metrics": "The figures of proxy and tracker, over HTTP.",
+    "metrics": "The figures of proxy, tracker and report, over HTTP.",
     "spool": "Mail that waits on disk for the upstream, and is tried again.",
     "tracker": "Answers the links over HTTP: `msys-track tracker`.",
     "classification": "Tells people from machines in what the tracker sees.",
     "events": "The log of events, from which they go to the store and the other sinks.",
     "store": "The store of events, an SQLite file.",
+    "report": "Shows the store as pages, and over SparkPost's read APIs: `msys-track report`.",
     "upstream": "One of several servers to relay to, in place of `upstream` of `[proxy]`.",
     "dkim": "The key that signs mail from one domain.",
     "client": "How much the clients of one network may send.",

@@ -12,20 +12,20 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-from msys_track.errors import SettingsError, UsersError
-from msys_track.injection.access.faults import find_faults
-from msys_track.injection.access.interfaces import find_networks_around
-from msys_track.injection.access.limits import Counted
-from msys_track.injection.access.settings import (
-    INTERFACE,
-    LOOPBACK,
-    AccessSettings,
-)
-from msys_track.injection.access.users import (
+from msys_track.accounts.limits import Counted
+from msys_track.accounts.users import (
     User,
     Users,
     fold_name,
     read_users,
+)
+from msys_track.errors import SettingsError, UsersError
+from msys_track.injection.access.faults import find_faults
+from msys_track.injection.access.interfaces import find_networks_around
+from msys_track.injection.access.settings import (
+    INTERFACE,
+    LOOPBACK,
+    AccessSettings,
 )
 from msys_track.injection.access.visitor import (
     Client,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from msys_track.accounts.limits import Gauge, TokenBucket
+from msys_track.accounts.users import Login, UsersBusyError, read_login
 from msys_track.errors import UpstreamError
-from msys_track.injection.access.limits import Gauge, TokenBucket
 from msys_track.injection.access.settings import LimitSettings
-from msys_track.injection.access.users import Login, UsersBusyError, read_login
 from msys_track.logs import event_logger
 from msys_track.relay.upstream import NextHop
 from msys_track.smtp.address import IpAddress

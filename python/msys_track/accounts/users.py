@@ -1,7 +1,8 @@
-"""The file of users who may inject mail, and the check of a name and a password against it.
+"""The file of users, and the check of a name and a password against it.
 
 The file is TOML that a person can read: a name, the hash of a password, and what mail of this user
-counts for. It is as private as a key file.
+counts for. It is as private as a key file. The proxy asks it who may inject mail, the report who
+may look.
 """
 
 import asyncio
@@ -20,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from msys_track.accounts.passwords import MIN_PASSWORD_CHARACTERS, Cost, PasswordHash
 from msys_track.errors import UsersError, describe_os_error
-from msys_track.injection.access.passwords import MIN_PASSWORD_CHARACTERS, Cost, PasswordHash
 from msys_track.keys.private_file import (
     is_private,
     name_draft,
@@ -224,6 +225,10 @@ class Users:
         if len(self._verified) > _VERIFIED_PAIRS:
             self._verified.popitem(last=False)
         return login
+
+    def find(self, name: str) -> User | None:
+        """Find who has a name now, whoever asks."""
+        return self._by_name.get(fold_name(name))
 
     def is_verified(self, name: str, password: str) -> bool:
         """Whether this pair was right before, so that `check` hashes nothing."""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from msys_track.injection.access import limits
-from msys_track.injection.access.limits import Counted, TokenBucket
+from msys_track.accounts import limits
+from msys_track.accounts.limits import Counted, TokenBucket
 
 
 def test_a_bucket_gives_a_minutes_worth_at_once_and_then_evenly() -> None:

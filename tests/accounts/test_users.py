@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from msys_track.errors import UsersError
-from msys_track.injection.access import users as users_file
-from msys_track.injection.access.passwords import Cost, PasswordHash
-from msys_track.injection.access.users import (
+from msys_track.accounts import users as users_file
+from msys_track.accounts.passwords import Cost, PasswordHash
+from msys_track.accounts.users import (
     Login,
     User,
     Users,
@@ -23,6 +22,7 @@ from msys_track.injection.access.users import (
     read_users,
     remove_user,
 )
+from msys_track.errors import UsersError
 
 CHEAP = Cost(log_n=10, block_size=1, parallelism=1)
 PASSWORD = "correct horse"  # noqa: S105 - of no real user

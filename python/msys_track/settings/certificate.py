@@ -1,4 +1,4 @@
-"""The certificate of a tracker's TLS, which is read again while connections come in."""
+"""The certificate of a server of HTTPS, which is read again while connections come in."""
 
 import ssl
 from functools import partial

@@ -2,7 +2,7 @@
 
 import pytest
 
-from msys_track.injection.access.passwords import Cost, PasswordHash
+from msys_track.accounts.passwords import Cost, PasswordHash
 
 CHEAP = Cost(log_n=10, block_size=1, parallelism=1)
 

@@ -73,7 +73,7 @@ def measure(
             ends.callback(writer.join)
         time.sleep(3)  # until it writes, and what logging in took is over
         for each in streams:
-            each.setblocking(False)
+            each.setblocking(False)  # noqa: FBT003 - the standard library's
             drain(each)
         began, before = time.monotonic(), sum(worker.cpu_times()[:2])
         time.sleep(SECONDS)
@@ -87,9 +87,8 @@ def measure(
 def open_stream(running: RunningReport) -> socket.socket:
     """Ask for the stream, and return its socket."""
     client = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
-    client.request(
-        "GET", "/live", headers={"Cookie": f"msys-track={running.cookies['msys-track']}"}
-    )
+    cookie = f"msys-track={running.cookies['msys-track']}"
+    client.request("GET", "/live", headers={"Cookie": cookie})
     return client.sock
 
 
@@ -117,7 +116,7 @@ async def _write_steadily(path: Path, first: int, count: int, seconds: int) -> N
             now = b'"timestamp":"%d"' % time.time()
             start = first + number * count
             lines = [_TIMESTAMP.sub(now, each) for each in make_lines(start, count)]
-            await sink.write(EventBatch(lines, start))
+            await sink.write(EventBatch(tuple(lines), start))
             pause = began + (number + 1) / BATCHES_A_SECOND - time.monotonic()
             await asyncio.sleep(max(0.0, pause))
 
@@ -125,4 +124,4 @@ async def _write_steadily(path: Path, first: int, count: int, seconds: int) -> N
 async def fill(path: Path, first: int, count: int) -> None:
     async with SqliteSink(path) as sink:
         for start in range(first, first + count, 10_000):
-            await sink.write(EventBatch(list(make_lines(start, 10_000)), start))
+            await sink.write(EventBatch(tuple(make_lines(start, 10_000)), start))

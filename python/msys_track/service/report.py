@@ -280,10 +280,10 @@ def _check_extra() -> None:
         import jinja2  # noqa: F401, PLC0415
         import starlette  # noqa: F401, PLC0415
         import uvicorn  # noqa: F401, PLC0415
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise SettingsError(
             f"the report needs the package {error.name}; install it with pip install "
-            "'msys-track[report]'"
+            "'jinja2>=3.1' 'starlette>=1.0' 'uvicorn>=0.40'"
         ) from error
 
 

@@ -25,6 +25,7 @@ from tests.processes import COMMAND, Run, environment, shell
 from tests.sinks.store.events import AT, batch, event_id, line
 
 from msys_track.eventlog.writer import LogWriter
+from msys_track.events import NO_MESSAGE_ID
 from msys_track.sinks.dead_letters import DeadLetters
 from msys_track.sinks.store.sink import SqliteSink
 
@@ -443,3 +444,36 @@ def test_people_get_tables(tmp_path: Path) -> None:
     shown = at_a_terminal(tmp_path, "stats", "--store", store)
     assert re.search(r"^Summer Sale +1( +0){7}$", shown, re.MULTILINE)
     assert json.loads(at_a_terminal(tmp_path, "tail", "-n1", "--json", "--store", store))
+
+
+def test_copies_without_ids_are_counted_as_sent(tmp_path: Path, run: Run) -> None:
+    store = tmp_path / "events.sqlite"
+    nameless = [line("injection", class_=None, message_id=NO_MESSAGE_ID) for _ in range(3)]
+    named = [line("injection", class_=None, message_id=f"{n:020x}") for n in range(1, 3)]
+    fill(store, *nameless, *named)
+    (only,) = rows(run, "stats", "--store", store)
+    assert json.loads(only)["sent"] == 5
+
+
+@pytest.mark.parametrize("name", ["mistyped.sqlite", "text.sqlite"])
+def test_a_recipient_is_not_called_erased_where_there_is_no_store(
+    tmp_path: Path, run: Run, name: str
+) -> None:
+    (tmp_path / "text.sqlite").write_bytes(b"no database at all " * 100)
+    ended = run("events", "erase", "--recipient", "a@b.test", "--store", tmp_path / name)
+    assert (ended.code, ended.output) == (1, b"")
+    assert name in ended.errors
+
+
+@pytest.mark.parametrize("recipient", ["", " "])
+def test_an_empty_recipient_is_not_erased(run: Run, store: Path, recipient: str) -> None:
+    ended = run("events", "erase", "--recipient", recipient, "--store", store)
+    assert (ended.code, ended.output) == (2, b"")
+    assert "an address is missing" in ended.errors
+
+
+def test_an_export_that_does_not_fit_names_its_file(tmp_path: Path, store: Path) -> None:
+    line = f"ulimit -f 64; msys-track events export --store {store} -o out.ndjson"
+    ended = shell(tmp_path, line)
+    assert (ended.code, ended.errors) == (1, "msys-track: out.ndjson: File too large\n")
+    assert not list(tmp_path.glob("out.ndjson*"))

@@ -67,7 +67,6 @@ class Dimension(StrEnum):
     """The recipient's, in lower case."""
     CLIENT = "client"
     """`user_agent_parsed.agent_family`."""
-    OS = "os"
     COUNTRY = "country"
     """`geo_ip.country`."""
     LINK = "link"
@@ -223,7 +222,7 @@ def read_groups(
     """Read what happened by each value of a dimension, most events first; `key` is the value.
 
     An event with several tags counts for each. A message counts for the value of the event that
-    was the first of its kind.
+    was the first of its kind, and for each link that it clicked.
 
     Raises:
         SinkError: the store can't be read; the text says what to do.

@@ -172,7 +172,7 @@ def find_groups(fields: dict[str, Any]) -> set[tuple[str, str]]:
     if isinstance(fields.get("recipient_domain"), str):
         found.add(("domain", fields["recipient_domain"]))
     if client := fields.get("user_agent_parsed"):
-        found |= {("client", client["agent_family"]), ("os", client["os_family"])}
+        found.add(("client", client["agent_family"]))
     if geo := fields.get("geo_ip"):
         found.add(("country", geo["country"]))
     return found

@@ -17,6 +17,7 @@ import pytest
 from tests.sinks.store.events import AT, HOUR, batch, event_id, line
 
 from msys_track.errors import SinkError
+from msys_track.events import NO_MESSAGE_ID
 from msys_track.sinks.store.counting import Grouping, count_new
 from msys_track.sinks.store.reading import Filter, open_store
 from msys_track.sinks.store.sink import SqliteSink
@@ -232,6 +233,21 @@ async def test_a_later_verdict_moves_an_event_and_leaves_its_json(path: Path) ->
         assert read_uniques(path) == moved
         await sink.write(batch(verdict))
     assert read_uniques(path) == moved
+
+
+async def test_a_later_verdict_on_mail_without_ids_changes_no_unique_counts(path: Path) -> None:
+    clicks = [line(message_id=NO_MESSAGE_ID) for _ in range(3)]
+    verdict = line(
+        "reclassified", class_=None, own={"class": "scanner", "reclassifies": event_id(clicks[0])}
+    )
+    async with SqliteSink(path) as sink:
+        await sink.write(batch(*clicks, verdict))
+    assert read_counts(path) == [
+        ("Summer Sale", HOUR, "click", "human", 2),
+        ("Summer Sale", HOUR, "click", "scanner", 1),
+        ("Summer Sale", HOUR, "reclassified", "scanner", 1),
+    ]
+    assert read_uniques(path) == []
 
 
 async def test_what_a_message_did_before_is_known(path: Path) -> None:

@@ -132,6 +132,20 @@ async def test_an_endless_answer_is_not_read_to_its_end() -> None:
     assert time.monotonic() - started_at < 9
 
 
+async def test_what_is_no_answer_of_http_is_not_told_as_a_status() -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"220 mail.test ESMTP\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(babble, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        answer = await post_once(make_settings(f"http://127.0.0.1:{port}/"))
+    assert answer.status is None
+    assert answer.error.startswith("no valid HTTP answer: Bad status line")
+
+
 async def post_once(settings: WebhookSettings) -> Answer:
     async with WebhookClient(settings) as client:
         return await client.post("an-id", b"[]")

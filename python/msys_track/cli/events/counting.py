@@ -41,9 +41,10 @@ def stats(  # noqa: PLR0913 - options
 ) -> None:
     """Count what was sent, opened, clicked and unsubscribed from.
 
-    Total counts events, unique counts messages, each where it did so for the first time. People
-    read, or have a proxy such as Gmail's load images for them; machines are prefetchers, scanners
-    and bots. A message may count for both. Counts outlive their events.
+    Total counts events; of a mail's upper and lower pixels those count that were loaded more
+    often. Unique counts messages, each where it did so for the first time. People read, or have a
+    proxy such as Gmail's load images for them; machines are prefetchers, scanners and bots. A
+    message may count for both. Counts outlive their events.
     """
     path = place.find_place(store, config_file).find_store()
     with open_store(path) as reading:

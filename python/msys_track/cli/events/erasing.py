@@ -11,6 +11,7 @@ from msys_track.cli.events import place
 from msys_track.cli.progress import progress
 from msys_track.config.configuration import Configuration
 from msys_track.sinks.erasing import Places, erase_recipient
+from msys_track.sinks.store.reading import open_store
 
 
 @click.command(short_help="Erase the events of a recipient.")
@@ -29,8 +30,12 @@ def erase(*, recipient: str, store: Path | None, config_file: Path | None, as_js
     named, and has to be erased there. A reader who opens old mail makes new events: the
     withdrawal list prevents that.
     """
+    if not recipient.strip():
+        raise click.UsageError("an address is missing; give one with --recipient")
     where = place.find_place(store, config_file)
     if where.store is not None:
+        with open_store(where.store):
+            pass  # a mistyped name must not look like a recipient that nothing is known of
         places, elsewhere = Places(store=where.store), []
     else:
         read = where.load()

@@ -166,6 +166,9 @@ def export(
                 ) as file:
                     _write_format(pages, format_, file)
             new.replace(output)
+        except OSError as error:
+            error.filename = error.filename or output  # a failed write does not name its file
+            raise
         finally:
             new.unlink(missing_ok=True)
 

@@ -14,16 +14,14 @@ MAIL: Final = "mail"
 TAG: Final = "tag"
 DOMAIN: Final = "domain"
 CLIENT: Final = "client"
-OS: Final = "os"
 COUNTRY: Final = "country"
 LINK: Final = "link"
-DIMENSIONS: Final = (MAIL, TAG, DOMAIN, CLIENT, OS, COUNTRY, LINK)
+DIMENSIONS: Final = (MAIL, TAG, DOMAIN, CLIENT, COUNTRY, LINK)
 
 ALL_MAIL: Final[Group] = (MAIL, "")
 """What every event is counted by."""
 
 _MAX_VALUE: Final = 255
-_NOTHING: Final[Mapping[str, Any]] = {}
 _FOR_ALL: Final = {dimension: f"all {dimension}" for dimension in DIMENSIONS}
 
 
@@ -41,11 +39,9 @@ def find_groups(fields: Mapping[str, Any]) -> tuple[Group, ...]:
     """
     find = fields.get
     tags, client, place = find("rcpt_tags"), find("user_agent_parsed"), find("geo_ip")
-    known = client if isinstance(client, dict) else _NOTHING
     values = (
         find("recipient_domain"),
-        known.get("agent_family"),
-        known.get("os_family"),
+        client.get("agent_family") if isinstance(client, dict) else None,
         place.get("country") if isinstance(place, dict) else None,
         *(tags if isinstance(tags, list) else ()),
     )
@@ -58,7 +54,7 @@ def find_groups(fields: Mapping[str, Any]) -> tuple[Group, ...]:
 # Many readers have the same.
 @lru_cache(maxsize=16_384)
 def _make_groups(*values: Any) -> tuple[Group, ...]:
-    dimensions = chain((DOMAIN, CLIENT, OS, COUNTRY), repeat(TAG))
+    dimensions = chain((DOMAIN, CLIENT, COUNTRY), repeat(TAG))
     named = zip(dimensions, values, strict=False)
     groups = [(name, value[:_MAX_VALUE]) for name, value in named if isinstance(value, str)]
     return tuple(dict.fromkeys([ALL_MAIL, *(group for group in groups if group[1])]))

@@ -151,7 +151,8 @@ def make_stats(
     return [
         Stats(
             key=key.decode("utf-8", "replace") if isinstance(key, bytes) else key * seconds,
-            sent=all_messages[key, "sent"],
+            # Not by message: copies of mail with privacy `aggregate` have one id.
+            sent=sum(collect(key, "sent").events.values()),
             rejected=sum(collect(key, "rejected").events.values()),
             opened=collect(key, "open"),
             clicked=collect(key, "click"),

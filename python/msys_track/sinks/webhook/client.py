@@ -239,6 +239,9 @@ def _make_tls_context(settings: WebhookSettings) -> ssl.SSLContext:
 
 
 def _describe(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientResponseError):
+        # aiohttp gives status 400 to what it can't read: the receiver never said that.
+        return " ".join(f"no valid HTTP answer: {error.message}".split())
     text = " ".join(str(error).split())
     return text or error.__class__.__name__
 

@@ -178,8 +178,9 @@ REPORT: Final = Catalogue(
     gauges={
         "report.sessions": Metric("People who are logged in."),
         "report.watchers": Metric("Pages that show live numbers."),
-        "ready": Metric("Workers that can read the store."),
+        "ready": Metric("Workers whose store is there."),
         "workers": Metric("Workers that answer."),
+        "recorders": Metric("Processes that record: a report has none."),
     },
 )
 """A report's figures."""

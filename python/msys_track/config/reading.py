@@ -252,20 +252,21 @@ class Reading:
         elif key.settings not in _MADE_BY:
             self._find_file_of_proxy(path, key, name)
         elif self._is_used_by(_MADE_BY[key.settings]):
-            is_folder = key.settings in _FOLDERS
-            # Another user may run that server, which reports what it can't open.
-            with suppress(PermissionError):
-                if is_folder != file.is_dir() and file.exists():
-                    found, allowed = (
-                        ("a file", "a folder") if is_folder else ("a folder", "a file")
-                    )
-                    self._add_fault(
-                        path, f"found {write_found(str(name))}, {found}, allowed: {allowed}"
-                    )
-                elif not file.parent.is_dir():
-                    what = f"but the folder {file.parent} does not exist"
-                    self._add_fault(path, f"found {write_found(str(name))}, {what}")
+            self._find_file_to_make(path, key, name)
         return file
+
+    def _find_file_to_make(self, path: KeyPath, key: Key, name: Path) -> None:
+        file, is_folder = self._folder / name, key.settings in _FOLDERS
+        # Another user may run that server, which reports what it can't open.
+        with suppress(PermissionError):
+            if is_folder != file.is_dir() and file.exists():
+                found, allowed = ("a file", "a folder") if is_folder else ("a folder", "a file")
+                self._add_fault(
+                    path, f"found {write_found(str(name))}, {found}, allowed: {allowed}"
+                )
+            elif not file.parent.is_dir():
+                what = f"but the folder {file.parent} does not exist"
+                self._add_fault(path, f"found {write_found(str(name))}, {what}")
 
     def _find_file_of_proxy(self, path: KeyPath, key: Key, name: Path) -> None:
         if self._is_used_by("proxy"):

@@ -1,0 +1,10 @@
+"""All routes of the report: what is behind login, and what checks for itself who asks."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.routing import BaseRoute
+
+PAGES: Final[Sequence[BaseRoute]] = ()
+
+APIS: Final[Sequence[BaseRoute]] = ()

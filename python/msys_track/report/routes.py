@@ -5,6 +5,8 @@ from typing import Final
 
 from starlette.routing import BaseRoute
 
+from msys_track.report.sparkpost import routes as sparkpost
+
 PAGES: Final[Sequence[BaseRoute]] = ()
 
-APIS: Final[Sequence[BaseRoute]] = ()
+APIS: Final[Sequence[BaseRoute]] = (*sparkpost.ROUTES,)

@@ -28,6 +28,7 @@ _MAX_KEYED: Final = 20_000
 _MAX_EDGE_ROWS: Final = 50_000
 # An hour is searched by the index of campaigns where few of not too many events are wanted.
 _MAX_FEW: Final = 5_000
+_FEW_AT_ONCE: Final = 1_500
 _MAX_SPARSE_EVENTS: Final = 500_000
 _INDEX_ENTRIES_A_ROW: Final = 10
 _NUMBERS_A_QUERY: Final = 500
@@ -295,14 +296,31 @@ class _Span:
     Attributes:
         since: Unix seconds; events of this second or later.
         until: Unix seconds; events before this second.
-        events: How many events there are in this hour; 0 where nobody counted.
-        is_sparse: Whether few of them are of the campaigns that are wanted.
+        events: How many events there are; 0 where nobody counted.
+        few: How many of them are wanted, where these are few of some campaigns; else None.
     """
 
     since: int
     until: int
     events: int = 0
-    is_sparse: bool = False
+    few: int | None = None
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the events that are wanted are found by the index of campaigns."""
+        return self.few is not None and self.events <= _MAX_SPARSE_EVENTS
+
+    def join(self, later: "_Span") -> "_Span | None":
+        """Return both as one, so that a block of their events is read once; None if too large."""
+        if self.until != later.since or self.few is None or later.few is None:
+            return None
+        joined = _Span(
+            since=self.since,
+            until=later.until,
+            events=self.events + later.events,
+            few=self.few + later.few,
+        )
+        return joined if joined.is_sparse and (joined.few or 0) <= _FEW_AT_ONCE else None
 
 
 def _read_few(  # noqa: PLR0913 - what a page and a span are
@@ -391,17 +409,17 @@ def _find_spans(store: Store, wanted: Wanted, cursor: Cursor) -> Iterable[_Span]
         (until - 1) // _SECONDS_AN_HOUR,
     )
     is_exact = bool(wanted.campaigns) and not any("*" in each for each in wanted.campaigns)
-    return [
-        _Span(
+    spans: list[_Span] = []
+    for hour, few, events in hours:
+        span = _Span(
             since=max(since, hour * _SECONDS_AN_HOUR),
             until=min(until, (hour + 1) * _SECONDS_AN_HOUR),
             events=events,
-            is_sparse=is_exact
-            and few <= min(_MAX_FEW, events // 4)
-            and events <= _MAX_SPARSE_EVENTS,
+            few=few if is_exact and few <= min(_MAX_FEW, events // 4) else None,
         )
-        for hour, few, events in hours
-    ]
+        joined = span.join(spans[-1]) if spans else None
+        spans[-1:] = [joined] if joined else [*spans[-1:], span]
+    return spans
 
 
 def _count(store: Store, wanted: Wanted, cursor: Cursor) -> int | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from msys_track.cli import logs, parameters, streams
+from msys_track.cli.check import check
 from msys_track.cli.config import config
 from msys_track.cli.demo import demo
 from msys_track.cli.events import events
@@ -60,7 +61,7 @@ def main(context: click.Context, *, config_file: Path | None) -> None:
 
 
 for command in (
-    config, demo, events, explain, init, keys, open_link, proxy, rewrite, serve, spool, top,
+    check, config, demo, events, explain, init, keys, open_link, proxy, rewrite, serve, spool, top,
     tracker, users, webhook,
 ):  # fmt: skip
     main.add_command(command)

@@ -265,7 +265,13 @@ def _make_app(loaded: LoadedReport, users: Users, counters: Counters) -> "Starle
     from msys_track.report.routes import APIS, PAGES  # noqa: PLC0415
 
     return make_app(
-        loaded.settings, loaded.store, PAGES, apis=APIS, users=users, count=counters.add
+        loaded.settings,
+        loaded.store,
+        PAGES,
+        apis=APIS,
+        users=users,
+        kept_mail=loaded.read.kept_mail.folder,
+        count=counters.add,
     )
 
 

@@ -30,6 +30,9 @@ from msys_track.service.worker import RECORDER, Plan, Worker
 log = event_logger(__name__)
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
+PARENT_VARIABLE: Final = "MSYS_TRACK_PARENT"
+"""Has the number of a pipe that ends when the process above us does, where there is one."""
+
 _TICK_SECONDS: Final = 1.0
 # A worker that was there for so long is replaced at once; others after a pause that doubles.
 # Connections that the kernel gives to its socket wait meanwhile, so that the pause stays short.
@@ -97,6 +100,7 @@ class Supervisor:
         )
         self._use_sockets(self._bind(self._plan, given), given)
         self._catch_signals()
+        self._watch_parent()
         for pid, control in handover.workers.items():
             self._keep_worker(pid, -1, None, control)
         self._fork_workers(self._plan)
@@ -122,6 +126,20 @@ class Supervisor:
         # The program that was here before has left them blocked.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         self._selector.register(reader, selectors.EVENT_READ, lambda: reader.recv(_READ_BYTES))
+
+    def _watch_parent(self) -> None:
+        """Stop when the process above us is gone, however it went."""
+        number = os.environ.get(PARENT_VARIABLE, "")
+        if not number:
+            return
+        pipe = int(number)
+        os.set_inheritable(pipe, True)  # noqa: FBT003 - for the program that takes our place
+
+        def note_end() -> None:
+            self._selector.unregister(pipe)
+            self._signals.append(signal.SIGTERM)
+
+        self._selector.register(pipe, selectors.EVENT_READ, note_end)
 
     def _obey_signals(self) -> None:
         while self._signals:

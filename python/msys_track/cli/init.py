@@ -1,0 +1,92 @@
+"""`msys-track init`: a folder to begin with."""
+
+import getpass
+import sys
+from pathlib import Path
+
+import click
+
+from msys_track.service.installation import FIRST_MAIL, Plan, install
+
+_HERE = "127.0.0.1:8080"
+
+
+@click.command(short_help="Make a configuration, keys and a user to begin with.")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path())
+@click.option(
+    "--tracking-domain",
+    metavar="HOST[:PORT]",
+    help=f"The host of links. [default: {_HERE}, which works on this machine alone]",
+)
+@click.option(
+    "--https/--http", "has_https", default=None, help="How links begin. [default: --http]"
+)
+@click.option("--upstream", metavar="HOST:PORT", help="Where mail goes. [default: 127.0.0.1:25]")
+@click.option("--listen", default="127.0.0.1:2525", show_default=True, help="Where mail comes in.")
+@click.option(
+    "--tracker-listen", default=_HERE, show_default=True, help="Where links are answered."
+)
+@click.option(
+    "--report-listen", default="127.0.0.1:8026", show_default=True, help="Where the report is."
+)
+@click.option("--user", help="Who may look at the report. [default: who you are here]")
+def init(  # noqa: PLR0913 - one parameter an option
+    *,
+    folder: Path,
+    tracking_domain: str | None,
+    has_https: bool | None,
+    upstream: str | None,
+    listen: str,
+    tracker_listen: str,
+    report_listen: str,
+    user: str | None,
+) -> None:
+    """Make a FOLDER with all that `msys-track serve` needs; no file that is there is touched.
+
+    Asks on a terminal for what no option says. Prints the password of the report's user once, and
+    the next three steps.
+    """
+    asks = sys.stdin.isatty()
+    if tracking_domain is None:
+        tracking_domain = click.prompt("Host of links", default=_HERE) if asks else _HERE
+    if has_https is None:
+        has_https = asks and click.confirm("Do links begin with https?", default=False)
+    if upstream is None:
+        upstream = "127.0.0.1:25"
+        if asks:
+            upstream = click.prompt("Where mail goes", default=upstream)
+    if user is None:
+        user = click.prompt("User of the report", default=getpass.getuser()) if asks else None
+    plan = Plan(
+        folder=folder,
+        tracking_domain=tracking_domain,
+        has_https=has_https,
+        upstream=upstream,
+        proxy=listen,
+        tracker=tracker_listen,
+        report=report_listen,
+        user=user or getpass.getuser(),
+    )
+    installed = install(plan)
+    for file in installed.files:
+        click.echo(f"made {file}")
+    click.echo(f"\nThe report's user is {plan.user}, the password {installed.password}\n")
+    for line in _list_steps(plan):
+        click.echo(line)
+
+
+def _list_steps(plan: Plan) -> list[str]:
+    host = plan.tracking_domain.partition(":")[0]
+    front = "" if not plan.has_https else ", HTTPS in front of it (docs/fronts.md)"
+    return [
+        f"1. DNS: let {host} lead to the tracker at {plan.tracker}{front}.",
+        f"2. Upstream: let the mail server at {plan.upstream} take mail from this machine.",
+        "3. First mail:",
+        f"     cd {plan.folder} && msys-track serve",
+        "   and from another terminal in the same folder, with an address of yours:",
+        f"     curl smtp://{plan.proxy} --mail-from you@example.com \\",
+        f"       --mail-rcpt you@example.com --upload-file {FIRST_MAIL}",
+        f"   Click the link in it, then look at http://{plan.report}/",
+        "",
+        "`msys-track check` says what is not right yet.",
+    ]

@@ -1,0 +1,159 @@
+"""All servers by one command: they start in order, don't harm each other, and stop together."""
+
+import os
+import signal
+import smtplib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.ports import find_free_ports
+from tests.process_tree import children
+from tests.processes import Server, run
+from tests.service.running_proxy import wait_until
+from tests.service.running_tracker import Tracker
+
+from msys_track.testing.mailbox import MailServer
+
+
+class Servers(Tracker):
+    """A proxy and a tracker by `msys-track serve`."""
+
+    def configure(self, workers: int = 1, more: str = "") -> None:
+        self.proxy_port, self.upstream_port = find_free_ports(2)
+        proxy = (
+            f'[proxy]\nlisten = "127.0.0.1:{self.proxy_port}"\n'
+            f'upstream = "127.0.0.1:{self.upstream_port}"\n'
+            f"[events]\ninjection = true\n"
+        )
+        super().configure(workers, more + proxy)
+
+    def start(self, **settings: object) -> "Servers":
+        self.server = Server(self.folder, "serve", **settings)  # type: ignore[arg-type]
+        self.server.listening(2)
+        return self
+
+    def greeting(self) -> int:
+        with smtplib.SMTP(timeout=10) as client:
+            code, _ = client.connect("127.0.0.1", self.proxy_port)
+            return code
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[Servers]:
+    made = Servers(tmp_path)
+    yield made
+    if hasattr(made, "server"):
+        made.server.kill()
+        wait_until(lambda: not listens(made.port) and not listens(made.proxy_port))
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def supervisors(servers: Servers) -> dict[str, int]:
+    """The process of each server's supervisor, by the server's name."""
+    found = {}
+    for pid in children(servers.server.process.pid):
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        parent = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[1]
+        if int(parent) == servers.server.process.pid:
+            name = next(each for each in (b"proxy", b"tracker") if each in arguments)
+            found[name.decode()] = pid
+    return found
+
+
+def test_the_tracker_answers_before_mail_is_taken_and_the_proxy_stops_first(
+    servers: Servers,
+) -> None:
+    servers.start()
+    assert [line.split()[0] for line in servers.server.printed] == ["tracker", "proxy"]
+    assert (servers.click(), servers.greeting()) == (302, 220)
+    ended = servers.server.stop()
+    assert ended.code == 0
+    closed = [each["event"] for each in ended.logged if each["event"].endswith(".closed")]
+    assert closed == ["proxy.closed", "tracker.closed"]
+    assert [event["type"] for event in servers.events()] == ["click"]
+
+
+def test_a_server_that_dies_is_begun_again_and_the_other_goes_on(servers: Servers) -> None:
+    servers.start()
+    tracker = supervisors(servers)["tracker"]
+    os.kill(supervisors(servers)["proxy"], signal.SIGKILL)
+    assert servers.server.event("server.died")["server"] == "proxy"
+    assert servers.click() == 302
+    servers.server.listening(3)
+    assert servers.greeting() == 220
+    assert supervisors(servers)["tracker"] == tracker
+    assert servers.server.stop().code == 0
+
+
+def test_if_the_first_process_is_killed_all_of_them_stop(servers: Servers) -> None:
+    servers.start()
+    assert servers.click() == 302
+    servers.server.process.kill()
+    wait_until(lambda: not listens(servers.port) and not listens(servers.proxy_port))
+    wait_until(lambda: [event["type"] for event in servers.events()] == ["click"])
+
+
+def test_a_change_of_the_configuration_reaches_all(servers: Servers) -> None:
+    servers.start()
+    servers.server.hang_up()
+    servers.server.event("configuration.reloaded", 2)
+    assert (servers.click(), servers.greeting()) == (302, 220)
+
+
+def test_the_programs_are_replaced_one_by_one(servers: Servers) -> None:
+    servers.start()
+    before = supervisors(servers)
+    servers.server.process.send_signal(signal.SIGUSR2)
+    servers.server.event("worker.ready", 4)
+    assert (servers.click(), servers.greeting()) == (302, 220)
+    assert supervisors(servers) == before
+    assert servers.server.stop().code == 0
+
+
+def test_an_occupied_port_ends_all_of_it_with_1(servers: Servers) -> None:
+    with socket.create_server(("127.0.0.1", servers.proxy_port)):
+        ended = run(servers.folder, "serve")
+    assert ended.code == 1
+    assert f"127.0.0.1:{servers.proxy_port}" in ended.errors
+    assert ended.logged[-1]["event"] != "server.died"
+    assert not listens(servers.port)
+
+
+def test_a_fault_of_the_configuration_is_told_once_before_anything_starts(
+    servers: Servers,
+) -> None:
+    file = servers.folder / "msys-track.toml"
+    file.write_text(file.read_text(encoding="utf-8") + "[spool]\nfoldre = 1\n", encoding="utf-8")
+    ended = run(servers.folder, "serve")
+    assert (ended.code, ended.output, len(ended.errors.splitlines())) == (2, b"", 1)
+
+
+def test_systemd_hears_that_all_are_ready_and_that_they_stop(servers: Servers) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        path = servers.folder / "notify"
+        systemd.bind(str(path))
+        systemd.settimeout(20)
+        servers.start(env={"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "2000000"})
+        heard = systemd.recv(100)
+        assert heard == b"READY=1"
+        assert (servers.click(), servers.greeting()) == (302, 220)
+        assert systemd.recv(100) == b"WATCHDOG=1"
+        servers.server.stop()
+        states = [heard]
+        while states[-1] != b"STOPPING=1":
+            states.append(systemd.recv(100))
+
+
+def test_a_mail_goes_through_and_its_reader_comes_back(servers: Servers) -> None:
+    servers.start()
+    with MailServer(servers.upstream_port) as mailbox, smtplib.SMTP() as client:
+        client.connect("127.0.0.1", servers.proxy_port)
+        client.sendmail("a@example.com", ["jo@example.com"], "Subject: x\r\n\r\nhello\r\n")
+        assert len(mailbox.arrivals) == 1
+    wait_until(lambda: [event["type"] for event in servers.events()] == ["injection"])

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from tests.processes import PATIENCE_SECONDS
 from tests.report.stage import Stage
 from tests.users import PASSWORD
@@ -61,14 +64,12 @@ def find_axe() -> str:
 class Browser:
     """A browser with one window."""
 
-    def __init__(self, driver: Any, stage: Stage) -> None:
+    def __init__(self, driver: webdriver.Chrome, stage: Stage) -> None:
         self.driver = driver
         self.stage = stage
 
     def log_in(self) -> None:
         """Log in by the form, as people do: by the keyboard alone."""
-        from selenium.webdriver.common.keys import Keys
-
         self.open("/login")
         self.driver.switch_to.active_element.send_keys("shop", Keys.TAB)
         self.driver.switch_to.active_element.send_keys(PASSWORD, Keys.ENTER)
@@ -90,8 +91,6 @@ class Browser:
 
     def click_link(self, text: str) -> None:
         """Click a link by what it says, and wait for its page."""
-        from selenium.webdriver.common.by import By
-
         page = self.run("return performance.timeOrigin")
         self.driver.find_element(By.PARTIAL_LINK_TEXT, text).click()
         self.wait(f"return performance.timeOrigin !== {page} && document.readyState == 'complete'")
@@ -173,9 +172,7 @@ class Browser:
 
     def press(self, *keys: str) -> None:
         """Press keys, one after the other."""
-        from selenium.webdriver import ActionChains
-
-        ActionChains(self.driver, duration=0).send_keys(*keys).perform()
+        webdriver.ActionChains(self.driver, duration=0).send_keys(*keys).perform()
 
     def find_focus(self) -> dict[str, Any] | None:
         """Say what has the focus; None if nothing has."""
@@ -190,7 +187,6 @@ class Browser:
 @contextmanager
 def run_browser(stage: Stage) -> Iterator[Browser]:
     """Run a browser for a report; skips the test where there is none."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is in the group dev")
     chromium, program = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or program is None:
         pytest.skip("chromium was not found: apt-get install chromium chromium-driver")

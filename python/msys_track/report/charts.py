@@ -23,7 +23,9 @@ _STEP: Final = 10
 _BAR: Final = 8
 _ROW_HEIGHT: Final = 40
 _MAX_LABEL: Final = 36
-_ROUND_STEPS: Final = (1, 2, 4, 5, 6, 8, 10)
+# Half of each is a number of few digits too.
+_ROUND_UNITS: Final = (1, 2, 4, 6, 8, 10)
+_ROUND_STEPS: Final = (1, 2, 3, 4, 5, 6, 8, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,12 @@ def draw_series(
         f' viewBox="0 0 {_STEP * max(len(starts), 1)} {_PLOT_HEIGHT}">{"".join(marks)}</svg>'
     )
     shown = [labels[start] for start in starts]
-    parts = [*_draw_grid(top), plot, *_draw_labels(shown)]
+    parts = [*_draw_grid(top), plot, *_draw_scale(top), *_draw_labels(shown)]
     return _wrap(chart, title, description, height, parts)
 
 
 def draw_rows(chart: str, title: str, description: str, rows: Sequence[Row]) -> Markup:
-    """Draw a list of bars, each with its label above and its number at the end of the line.
+    """Draw a list of bars, each with its label above, and its numbers at the end of that line.
 
     Args:
         chart: Its name on the page, which becomes part of ids.
@@ -107,7 +109,7 @@ def draw_rows(chart: str, title: str, description: str, rows: Sequence[Row]) -> 
         y = place * _ROW_HEIGHT
         parts += (
             f'<text x="0" y="{y + 14}">{escape(shorten(row.label))}</text>',
-            f'<text class="value" x="100%" y="{y + 14}" text-anchor="end">{_total(row):,}</text>',
+            f'<text class="value" x="100%" y="{y + 14}" text-anchor="end">{_write(row)}</text>',
         )
         begin = 0
         for kind, number in row.parts:
@@ -128,7 +130,8 @@ def count_steps(labels: int) -> int:
 def round_up(number: int) -> int:
     """Return what an axis ends at: a round number, at least 1, not below the given one."""
     power = int("1".ljust(len(str(max(number, 1))), "0"))
-    return next(step * power for step in _ROUND_STEPS if step * power >= number)
+    steps = _ROUND_UNITS if power == 1 else _ROUND_STEPS
+    return next(step * power for step in steps if step * power >= number)
 
 
 def shorten(text: str) -> str:
@@ -146,12 +149,24 @@ def _outline(stacks: Sequence[Sequence[int]], place: int, top: int) -> Iterator[
 
 
 def _draw_grid(top: int) -> Iterator[str]:
-    for number in (0, top / 2, top) if top > 1 else (0, top):
-        y = _TOP + _PLOT_HEIGHT - _scale(number, top)
-        kind = "grid" if number else "axis"
+    for number in (0, *_list_scale(top)):
+        y, kind = _find_height(number, top), "grid" if number else "axis"
         yield f'<line class="{kind}" x1="0" x2="100%" y1="{y:g}" y2="{y:g}"/>'
-        if number:
-            yield f'<text x="0" y="{y - 4:g}">{number:,.10g}</text>'
+
+
+def _draw_scale(top: int) -> Iterator[str]:
+    """Draw the number of each line above it, over the bars."""
+    for number in _list_scale(top):
+        y = _find_height(number, top) - 4
+        yield f'<text class="scale" x="0" y="{y:g}">{number:,.10g}</text>'
+
+
+def _list_scale(top: int) -> Sequence[float]:
+    return (top / 2, top) if top > 1 else (top,)
+
+
+def _find_height(number: float, top: int) -> float:
+    return _TOP + _PLOT_HEIGHT - _scale(number, top)
 
 
 def _draw_labels(labels: Sequence[str]) -> Iterator[str]:
@@ -188,3 +203,7 @@ def _percent(number: int, of: int) -> str:
 
 def _total(row: Row) -> int:
     return sum(number for _, number in row.parts)
+
+
+def _write(row: Row) -> str:
+    return " + ".join(f"{number:,}" for _, number in row.parts)

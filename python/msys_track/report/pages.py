@@ -28,8 +28,8 @@ from msys_track.report.queries import (
     search,
 )
 from msys_track.report.rendering import ask_store, render, translate
-from msys_track.report.showing import make_link, write_time
-from msys_track.report.view import GROUPED, View
+from msys_track.report.showing import make_link, write_number, write_time
+from msys_track.report.view import GROUPED, WHATS, View
 from msys_track.sinks.store.reading import Store
 from msys_track.sinks.store.stats import KINDS, Stats
 
@@ -145,6 +145,7 @@ async def show_message(request: Request) -> Response:
     found: list[EventView] = []
     if message_id != NO_MESSAGE_ID:  # which mail with privacy `aggregate` has, all of it
         found = await ask_store(request, partial(read_message, message_id=message_id))
+        found.sort(key=lambda event: (event.at, event.sequence))
     subjects = [each.fields.get("subject") for each in found]
     return render(
         request,
@@ -228,47 +229,35 @@ def _render_numbers(request: Request, template: str, view: View, numbers: _Numbe
     )
 
 
-def _draw_charts(view: View, series: Sequence[Stats]) -> list[Markup]:
+def _draw_charts(view: View, series: Sequence[Stats]) -> list[tuple[str, Markup]]:
     """Draw a chart for mail that was sent, and one for each thing that readers do."""
-    hours = view.period.step == "hour"
     times = [write_time(int(stats.key)) for stats in series]
-    labels = [_label_hour(time) if hours else time[:10] for time in times]
-    drawn = [("sent", [Series("sent", [stats.sent for stats in series])])]
-    for what in ("opened", "clicked", "unsubscribed"):
-        numbers = [view.deeds(stats, what) for stats in series]
-        drawn.append(
-            (
-                what,
-                [
-                    Series(reader, [view.number(deeds, reader) for deeds in numbers])
-                    for reader in KINDS
-                ],
-            )
-        )
+    labels = [_label_hour(time) if view.period.step == "hour" else time[:10] for time in times]
     steps = count_steps(len(labels))
+    bar = translate(f"chart.bar.{view.period.step}{'s' if steps > 1 else ''}", count=steps)
+    period = translate("chart.period", first=view.period.first, last=view.period.last, bar=bar)
+    sent = [Series("sent", [stats.sent for stats in series])]
+    drawn = [(translate("chart.sent.total"), "sent", sent)]
+    for what in WHATS:
+        numbers = [view.deeds(stats, what) for stats in series]
+        parts = [
+            Series(reader, [view.number(deeds, reader) for deeds in numbers]) for reader in KINDS
+        ]
+        drawn.append((translate(f"chart.{what}.{view.count}"), what, parts))
     return [
-        draw_series(
-            f"chart-{what}",
-            translate(f"chart.{what}.{view.count if what != 'sent' else 'total'}"),
-            " ".join(
-                [
-                    translate(
-                        "chart.period",
-                        first=view.period.first,
-                        last=view.period.last,
-                        bar=translate(f"chart.bar.{view.period.step}", count=steps),
-                    ),
-                    *(
-                        translate(f"chart.sum.{each.kind}", number=f"{sum(each.values):,}")
-                        for each in parts
-                    ),
-                ]
-            ),
-            labels,
-            parts,
+        (
+            title,
+            draw_series(f"chart-{name}", title, f"{period} {_sum_up(parts)}", labels, parts),
         )
-        for what, parts in drawn
+        for title, name, parts in drawn
     ]
+
+
+def _sum_up(parts: Sequence[Series]) -> str:
+    return " ".join(
+        translate(f"chart.sum.{each.kind}", number=write_number(sum(each.values)))
+        for each in parts
+    )
 
 
 def _label_hour(time: str) -> str:

@@ -10,14 +10,12 @@ from typing import Any, Final
 
 import pytest
 from starlette.testclient import TestClient
-from tests.report.visitor import make_stranger, make_visitor
+from tests.report.visitor import make_visitor
 from tests.sinks.store.events import AT, batch, event_id, line
 
-from msys_track.events import NO_MESSAGE_ID
 from msys_track.report import export, pages
 from msys_track.report.text import TEXT
 from msys_track.sinks.store.sink import SqliteSink
-from msys_track.tracking.classify.rules import Rule
 
 PAGES: Final = (*pages.ROUTES, *export.ROUTES)
 DAY: Final = datetime.fromtimestamp(AT, UTC).date()

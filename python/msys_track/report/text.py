@@ -275,7 +275,39 @@ _PAGES: Final = {
     "rule.soon": "It came just after the mail was sent (a weak sign).",
 }
 
-_CLICK_MAP: Final[Mapping[str, str]] = {}
+_CLICK_MAP: Final = {
+    "clickmap.title": "Clicks on the mail of {name}",
+    "clickmap.back": "All numbers of the campaign",
+    "clickmap.from": "From",
+    "clickmap.to": "To",
+    "clickmap.show": "Show",
+    "clickmap.who": "Whose clicks",
+    "clickmap.who.people": "People",
+    "clickmap.who.machines": "Machines",
+    "clickmap.who.all": "All",
+    "clickmap.part": "Part of the mail",
+    "clickmap.part.html": "HTML",
+    "clickmap.part.text": "Text",
+    "clickmap.shapes": "Mails with other links",
+    "clickmap.shape": "Mail {number} ({links} links)",
+    "clickmap.subject": "Subject:",
+    "clickmap.no_subject": "(none)",
+    "clickmap.frame": "The mail as it was sent, with the share of clicks at each link",
+    "clickmap.no_html": "This mail has no HTML part.",
+    "clickmap.no_text": "This mail has no text part.",
+    "clickmap.none": "No mail of this campaign was kept.",
+    "clickmap.none_hint": "Set keep_messages = true in the scope of the campaign's mail: one mail "
+    "of each campaign is kept from then on. Its clicks are below meanwhile.",
+    "clickmap.links": "Links of this part, in their order",
+    "clickmap.others": "Other links of the campaign that were clicked",
+    "clickmap.place": "Place",
+    "clickmap.at": "{part} {number}",
+    "clickmap.anywhere": "not known",
+    "clickmap.name": "Name",
+    "clickmap.target": "Target",
+    "clickmap.clicks": "Clicks",
+    "clickmap.share": "Share",
+}
 
 TEXT: Final[Mapping[str, str]] = {
     **_LAYOUT,

@@ -187,3 +187,20 @@ def test_a_cursor_of_numbers_that_no_store_has_finds_nothing(path: Path) -> None
 )  # fmt: skip
 def test_a_star_is_any_text(text: str, pattern: str, fits: bool) -> None:  # noqa: FBT001
     assert fits_pattern(text, pattern) is fits
+
+
+def test_a_campaign_s_few_events_among_many_come_in_full_pages(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    lines = [
+        line(at=AT + place // 2, campaign_id="Rare" if place % 50 == 0 else "Frequent")
+        for place in range(70_000)
+    ]
+    late = [line(at=AT + place, campaign_id="Rare") for place in range(100)]
+    store_events(path, [*lines, *late])
+    wanted = Wanted(campaigns=("Rare",))
+    with open_store(path) as store:
+        first = find_page(store, wanted, Cursor.begin(store, 0, 2**40), 1_000)
+    assert (len(first.events), first.total) == (1_000, 1_500)
+    found, totals = read_pages(path, wanted, size=333)
+    assert found == newest_first([*lines, *late], campaigns=("Rare",))
+    assert set(totals) == {1_500}

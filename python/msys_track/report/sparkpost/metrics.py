@@ -238,6 +238,8 @@ def _ask(request: MetricRequest) -> Question:
         until=request.until,
         campaigns=request.campaigns,
         domains=request.domains,
+        types=frozenset[str]().union(*(each.types for each in request.metrics.values())),
+        actions=frozenset(each.action for each in request.metrics.values() if each.action),
     )
 
 

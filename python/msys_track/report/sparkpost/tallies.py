@@ -64,11 +64,15 @@ class Question:
         until: Unix seconds; before the beginning of such an hour or day.
         campaigns: Only these; empty: all.
         domains: Only mail to these; empty: all.
+        types: The types of events that are counted.
+        actions: The actions that messages are counted by.
     """
 
     by: By
     since: int
     until: int
+    types: frozenset[str]
+    actions: frozenset[str]
     campaigns: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
 
@@ -79,32 +83,44 @@ def read_tallies(store: Store, question: Question) -> dict[Key, Tally]:
     Raises:
         SinkError: the store can't be read; the text says what to do.
     """
-    by = question.by
     tallies: dict[Key, Tally] = {}
     for rows in _find_rows(store, question):
-        key = {
-            "": "''",
-            "hour": rows.seconds,
-            "day": rows.seconds,
-            "campaign": "campaign_id",
-        }.get(by, "value")
-        for name, type_, class_, events in store.select(
-            f"SELECT {key}, type, class, sum(events) FROM {rows.counts} GROUP BY 1, 2, 3",
-            *rows.values,
-        ):
-            tally = tallies.setdefault(_read_key(by, name), Tally())
-            tally.events[type_.decode()] += events
-            if READERS.get(class_.decode()) != _MACHINES:
-                tally.direct_events[type_.decode()] += events
-        for name, action, messages, direct in store.select(
-            f"SELECT {key}, action, sum(new_messages), sum(direct_messages) FROM {rows.uniques}"
-            " GROUP BY 1, 2",
-            *rows.values,
-        ):
-            tally = tallies.setdefault(_read_key(by, name), Tally())
-            tally.messages[action.decode()] += messages
-            tally.direct_messages[action.decode()] += direct
+        if question.types:
+            _add_events(store, question, rows, tallies)
+        if question.actions:
+            _add_messages(store, question, rows, tallies)
     return tallies
+
+
+def _add_events(
+    store: Store, question: Question, rows: "_Rows", tallies: dict[Key, Tally]
+) -> None:
+    types = tuple(question.types)
+    for name, type_, class_, events in store.select(
+        f"SELECT {rows.key}, type, class, sum(events) FROM {rows.counts}{_one_of('type', types)}"
+        " GROUP BY 1, 2, 3",
+        *rows.values,
+        *types,
+    ):
+        tally = tallies.setdefault(_read_key(question.by, name), Tally())
+        tally.events[type_.decode()] += events
+        if READERS.get(class_.decode()) != _MACHINES:
+            tally.direct_events[type_.decode()] += events
+
+
+def _add_messages(
+    store: Store, question: Question, rows: "_Rows", tallies: dict[Key, Tally]
+) -> None:
+    actions = tuple(question.actions)
+    for name, action, messages, direct in store.select(
+        f"SELECT {rows.key}, action, sum(new_messages), sum(direct_messages)"
+        f" FROM {rows.uniques}{_one_of('action', actions)} GROUP BY 1, 2",
+        *rows.values,
+        *actions,
+    ):
+        tally = tallies.setdefault(_read_key(question.by, name), Tally())
+        tally.messages[action.decode()] += messages
+        tally.direct_messages[action.decode()] += direct
 
 
 def read_keys(
@@ -147,13 +163,23 @@ class _Rows:
         counts: Those of events, as they stand behind FROM.
         uniques: Those of messages.
         values: What is bound in either.
-        seconds: The expression of the Unix seconds that a row's time begins at.
+        key: The expression of what there is one result for each of.
     """
 
     counts: str
     uniques: str
     values: Sequence[Any]
-    seconds: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Which groups are meant; empty campaigns and values are all of them."""
+
+    dimension: str
+    days: range
+    campaigns: Sequence[str]
+    values: Sequence[str] = ()
 
 
 def _find_rows(store: Store, question: Question) -> Iterator[_Rows]:
@@ -167,32 +193,30 @@ def _find_rows(store: Store, question: Question) -> Iterator[_Rows]:
             campaigns = tuple(known) if len(known) <= _MAX_NAMED else ()
         elif not campaigns:
             dimension, campaigns = name_for_all(dimension), ("",)
-        yield _in_days(store, dimension, days, campaigns, domains)
+        yield _in_days(store, question.by, _Group(dimension, days, campaigns, domains))
     elif question.by in ("hour", "campaign") or campaigns or not days:
-        yield _in_hours(question.since, question.until, campaigns)
+        yield _in_hours(question.by, question.since, question.until, campaigns)
     else:
-        yield _in_days(store, name_for_all(MAIL), days, ("",), ())
+        yield _in_days(store, question.by, _Group(name_for_all(MAIL), days, ("",)))
         for begin, end in (
             (question.since, first * _SECONDS_A_DAY),
             (last * _SECONDS_A_DAY, question.until),
         ):
             if begin < end:
-                yield _in_hours(begin, end, campaigns)
+                yield _in_hours(question.by, begin, end, campaigns)
 
 
-def _in_hours(since: int, until: int, campaigns: Sequence[str]) -> _Rows:
+def _in_hours(by: By, since: int, until: int, campaigns: Sequence[str]) -> _Rows:
     where = "WHERE hour >= ? AND hour < ?" + _one_of("campaign_id", campaigns)
     return _Rows(
         counts=f"counts {where}",
         uniques=f"uniques {where}",
         values=(since // _SECONDS_AN_HOUR, until // _SECONDS_AN_HOUR, *campaigns),
-        seconds=f"hour * {_SECONDS_AN_HOUR}",
+        key=_write_key(by, f"hour * {_SECONDS_AN_HOUR}"),
     )
 
 
-def _in_days(
-    store: Store, dimension: str, days: range, campaigns: Sequence[str], domains: Sequence[str]
-) -> _Rows:
+def _in_days(store: Store, by: By, group: _Group) -> _Rows:
     """Return the rows of groups, which are sorted by dimension, day, campaign and value.
 
     Each day and each campaign is named, so that rows of others are passed over at once.
@@ -200,21 +224,27 @@ def _in_days(
     [(first, last)] = store.select(
         "SELECT (SELECT min(day) FROM groups WHERE dimension = ?),"
         " (SELECT max(day) FROM groups WHERE dimension = ?)",
-        dimension,
-        dimension,
+        group.dimension,
+        group.dimension,
     )
+    days = group.days
     known = range(0) if first is None else range(max(days.start, first), min(days.stop, last + 1))
     named = f"day IN ({', '.join(map(str, known))})"
     if len(known) > _MAX_NAMED:
         named = f"day >= {known.start} AND day < {known.stop}"
-    condition = _one_of("campaign_id", campaigns) + _one_of("value", domains)
+    condition = _one_of("campaign_id", group.campaigns) + _one_of("value", group.values)
     where = f"WHERE dimension = ? AND {named}{condition}"
     return _Rows(
         counts=f"groups {where}",
         uniques=f"group_uniques {where}",
-        values=(dimension, *campaigns, *domains),
-        seconds=f"day * {_SECONDS_A_DAY}",
+        values=(group.dimension, *group.campaigns, *group.values),
+        key=_write_key(by, f"day * {_SECONDS_A_DAY}"),
     )
+
+
+def _write_key(by: By, seconds: str) -> str:
+    columns = {"": "''", "hour": seconds, "day": seconds, "campaign": "campaign_id"}
+    return columns.get(by, "value")
 
 
 def _one_of(column: str, values: Sequence[str]) -> str:

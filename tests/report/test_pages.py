@@ -10,12 +10,15 @@ from typing import Any, Final
 
 import pytest
 from starlette.testclient import TestClient
-from tests.report.visitor import make_visitor
+from tests.report.visitor import make_stranger, make_visitor
 from tests.sinks.store.events import AT, batch, event_id, line
 
+from msys_track.events import NO_MESSAGE_ID
 from msys_track.report import export, pages
 from msys_track.report.text import TEXT
+from msys_track.report.view import count_merged
 from msys_track.sinks.store.sink import SqliteSink
+from msys_track.tracking.classify.rules import Rule
 
 PAGES: Final = (*pages.ROUTES, *export.ROUTES)
 DAY: Final = datetime.fromtimestamp(AT, UTC).date()
@@ -159,6 +162,22 @@ def test_days_are_shown_for_a_longer_period_without_gaps(visitor: TestClient) ->
 
     assert [row[0] for row in rows] == [f"2023-11-{day}" for day in range(10, 17)]
     assert [row[1] for row in rows] == ["0", "0", "0", "0", "4", "0", "0"]
+
+
+def test_a_long_period_is_shown_in_few_rows_that_hold_all_of_it(visitor: TestClient) -> None:
+    page = visitor.get("/?from=2015-01-01&to=2023-12-31&count=total").text
+
+    rows = read_rows(page, "Numbers over time, a row for each 28 days")
+    assert len(rows) == 118
+    assert [sum(int(row[column]) for row in rows) for column in (1, 2, 5)] == [4, 4, 2]
+    assert rows[1][0] == "2015-01-29"
+
+
+@pytest.mark.parametrize(
+    ("steps", "merged"), [(0, 1), (1, 1), (120, 1), (121, 7), (840, 7), (841, 28), (3660, 31)]
+)
+def test_steps_are_days_weeks_or_four_weeks(steps: int, merged: int) -> None:
+    assert count_merged(steps) == merged
 
 
 def test_the_overview_compares_campaigns_tags_domains_clients_and_countries(

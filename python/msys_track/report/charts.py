@@ -11,8 +11,6 @@ from typing import Final
 
 from markupsafe import Markup
 
-MAX_BARS: Final = 120
-
 _PLOT_HEIGHT: Final = 160
 # Above the plot there is place for the number at its upper line, below for the days.
 _TOP: Final = 18
@@ -59,9 +57,6 @@ def draw_series(
 ) -> Markup:
     """Draw a bar for each label, with a part for each series, one on the other.
 
-    More than `MAX_BARS` labels are drawn as fewer bars: each is the sum of some neighbours, as
-    many as `count_steps` says.
-
     Args:
         chart: Its name on the page, which becomes part of ids.
         title: What it shows.
@@ -74,9 +69,7 @@ def draw_series(
     """
     if any(len(each.values) != len(labels) for each in series):
         raise ValueError(f"{chart}: a series has not {len(labels)} values")
-    steps = count_steps(len(labels))
-    starts = range(0, len(labels), steps)
-    stacks = [[sum(each.values[start : start + steps]) for each in series] for start in starts]
+    stacks = [[each.values[place] for each in series] for place in range(len(labels))]
     top = round_up(max((sum(stack) for stack in stacks), default=0))
     height = _TOP + _PLOT_HEIGHT + _BOTTOM
     marks = [
@@ -87,10 +80,9 @@ def draw_series(
     # Its box is stretched, so that bars fill the width and the text beside them is not distorted.
     plot = (
         f'<svg y="{_TOP}" width="100%" height="{_PLOT_HEIGHT}" preserveAspectRatio="none"'
-        f' viewBox="0 0 {_STEP * max(len(starts), 1)} {_PLOT_HEIGHT}">{"".join(marks)}</svg>'
+        f' viewBox="0 0 {_STEP * max(len(labels), 1)} {_PLOT_HEIGHT}">{"".join(marks)}</svg>'
     )
-    shown = [labels[start] for start in starts]
-    parts = [*_draw_grid(top), plot, *_draw_scale(top), *_draw_labels(shown)]
+    parts = [*_draw_grid(top), plot, *_draw_scale(top), *_draw_labels(labels)]
     return _wrap(chart, title, description, height, parts)
 
 
@@ -120,11 +112,6 @@ def draw_rows(chart: str, title: str, description: str, rows: Sequence[Row]) -> 
                 )
                 begin += number
     return _wrap(chart, title, description, max(len(rows), 1) * _ROW_HEIGHT, parts)
-
-
-def count_steps(labels: int) -> int:
-    """Return how many labels one bar is for."""
-    return max(-(-labels // MAX_BARS), 1)
 
 
 def round_up(number: int) -> int:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from msys_track.events import NO_MESSAGE_ID
-from msys_track.report.charts import Row, Series, count_steps, draw_rows, draw_series
+from msys_track.report.charts import Row, Series, draw_rows, draw_series
 from msys_track.report.export import read_dimension
 from msys_track.report.queries import (
     Dimension,
@@ -29,7 +29,7 @@ from msys_track.report.queries import (
 )
 from msys_track.report.rendering import ask_store, render, translate
 from msys_track.report.showing import make_link, write_number, write_time
-from msys_track.report.view import GROUPED, WHATS, View
+from msys_track.report.view import GROUPED, WHATS, View, count_merged, merge_steps
 from msys_track.sinks.store.reading import Store
 from msys_track.sinks.store.stats import KINDS, Stats
 
@@ -209,6 +209,10 @@ def _read_sequence(text: str) -> int | None:
 
 
 def _render_numbers(request: Request, template: str, view: View, numbers: _Numbers) -> Response:
+    count = count_merged(len(numbers.series))
+    step = f"step.{view.period.step}{'s' if count > 1 else ''}"
+    each = translate(step, count=count)
+    series = merge_steps(numbers.series, count)
     return render(
         request,
         template,
@@ -216,10 +220,12 @@ def _render_numbers(request: Request, template: str, view: View, numbers: _Numbe
         page="overview" if view.campaign is None else "campaigns",
         path=request.url.path,
         view=view,
-        numbers=numbers,
-        totals=numbers.totals,
+        is_known=numbers.is_known,
         is_empty=not numbers.totals.events,
-        charts=_draw_charts(view, numbers.series) if numbers.totals.events else (),
+        totals=numbers.totals,
+        series=series,
+        series_title=translate("chart.table", step=each),
+        charts=_draw_charts(view, series, each) if numbers.totals.events else (),
         groups=[
             _make_group(name, view, rows, bars=_SHOWN_GROUPS)
             for name, rows in numbers.groups.items()
@@ -229,13 +235,11 @@ def _render_numbers(request: Request, template: str, view: View, numbers: _Numbe
     )
 
 
-def _draw_charts(view: View, series: Sequence[Stats]) -> list[tuple[str, Markup]]:
+def _draw_charts(view: View, series: Sequence[Stats], step: str) -> list[tuple[str, Markup]]:
     """Draw a chart for mail that was sent, and one for each thing that readers do."""
     times = [write_time(int(stats.key)) for stats in series]
     labels = [_label_hour(time) if view.period.step == "hour" else time[:10] for time in times]
-    steps = count_steps(len(labels))
-    bar = translate(f"chart.bar.{view.period.step}{'s' if steps > 1 else ''}", count=steps)
-    period = translate("chart.period", first=view.period.first, last=view.period.last, bar=bar)
+    period = translate("chart.period", first=view.period.first, last=view.period.last, step=step)
     sent = [Series("sent", [stats.sent for stats in series])]
     drawn = [(translate("chart.sent.total"), "sent", sent)]
     for what in WHATS:

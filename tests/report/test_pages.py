@@ -3,7 +3,9 @@
 import asyncio
 import html
 import re
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -319,7 +321,7 @@ def test_the_search_leads_to_recipients_messages_campaigns_and_links(visitor: Te
     for text, kind, link in (
         ("grü", "Recipient", "/recipient?address=gr%C3%BCn%40b.test"),
         (MESSAGES[0], "Message", f"/message/{MESSAGES[0]}"),
-        ("summer", "Campaign", "/campaign?name=Summer+Sale"),
+        ("summer", "Campaign", "/campaign?name=Summer+Sale&amp;from=2023-10-16&amp;to=2023-11-14"),
         ("shop.test", "Link", "/campaign?name=Summer+Sale"),
     ):
         page = visitor.get("/search", params={"q": text}).text
@@ -356,6 +358,37 @@ def test_where_there_is_nothing_a_page_says_what_to_do(
 
     assert answer.status_code == status
     assert TEXT[says] in html.unescape(answer.text)
+
+
+@pytest.mark.parametrize("path", ["/", "/campaign?name=Summer+Sale"])
+def test_where_days_are_empty_the_newest_days_with_events_are_offered(
+    visitor: TestClient, path: str
+) -> None:
+    page = visitor.get(path).text
+
+    link = re.search('class="button" href="([^"]*from=[^"]*)">([^<]*)', page)
+    assert link is not None
+    assert link[2] == f"Show {DAY} to {DAY}, the newest days with events"
+    assert read_tiles(visitor.get(html.unescape(link[1])).text)["Sent"] == "4"
+
+
+def test_a_store_without_events_says_what_makes_some(tmp_path: Path) -> None:
+    visitor = make_visitor(make_store(tmp_path / "events.sqlite", []), PAGES)
+
+    for path in ("/", "/campaigns", "/search?q=a", "/export/events.csv", "/export/series.csv"):
+        assert visitor.get(path).status_code == 200
+    assert TEXT["overview.never"] in visitor.get("/").text
+
+
+def test_a_store_that_another_program_has_locked_says_so(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "events.sqlite", list_events())
+    with closing(sqlite3.connect(store, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        answer = make_visitor(store, PAGES).get("/")
+
+    assert answer.status_code == 503
+    assert "locked by another program; end it" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ from starlette.routing import Route
 from msys_track.events import NO_MESSAGE_ID
 from msys_track.report.charts import Row, Series, draw_rows, draw_series
 from msys_track.report.export import read_dimension
+from msys_track.report.period import Period
 from msys_track.report.queries import (
     Dimension,
     EventView,
     LinkStats,
-    has_campaign,
+    find_period,
     read_campaigns,
     read_groups,
     read_links,
@@ -60,11 +61,13 @@ class _Group:
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
+    """What was read for a page; `newest` are the last days with events, if there are any."""
+
     totals: Stats
     series: Sequence[Stats]
     groups: Mapping[str, Sequence[Stats]]
+    newest: Period | None
     links: Sequence[LinkStats] = ()
-    is_known: bool = True
 
 
 async def show_overview(request: Request) -> Response:
@@ -77,6 +80,7 @@ async def show_overview(request: Request) -> Response:
             read_totals(store, view.period),
             read_series(store, view.period),
             {"campaign": campaigns, **_read_groups(store, view)},
+            find_period(store),
         )
 
     return _render_numbers(request, "overview.html", view, await ask_store(request, read))
@@ -92,8 +96,8 @@ async def show_campaign(request: Request) -> Response:
             read_totals(store, view.period, name),
             read_series(store, view.period, name),
             _read_groups(store, view),
+            find_period(store, name),
             read_links(store, name, view.period),
-            has_campaign(store, name),
         )
 
     return _render_numbers(request, "campaign.html", view, await ask_store(request, read))
@@ -216,11 +220,11 @@ def _render_numbers(request: Request, template: str, view: View, numbers: _Numbe
     return render(
         request,
         template,
-        status=200 if numbers.is_known else 404,
+        status=200 if view.campaign is None or numbers.newest else 404,
         page="overview" if view.campaign is None else "campaigns",
         path=request.url.path,
         view=view,
-        is_known=numbers.is_known,
+        newest=numbers.newest,
         is_empty=not numbers.totals.events,
         totals=numbers.totals,
         series=series,

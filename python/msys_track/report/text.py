@@ -66,8 +66,9 @@ _LIVE: Final = {
 _PAGES: Final = {
     "overview.title": "Overview",
     "overview.empty": "Nothing happened on these days.",
-    "overview.empty_hint": "Choose other days above. If no mail was ever tracked here, send one "
-    "through the proxy, and open it.",
+    "overview.empty_hint": "Choose other days.",
+    "overview.never": "No event is stored yet. Send a mail through the proxy and open it.",
+    "overview.newest": "Show {first} to {last}, the newest days with events",
     "campaigns.title": "Campaigns",
     "campaigns.empty": "No campaign had mail or readers on these days.",
     "campaigns.empty_hint": "Choose other days above. A mail's campaign is campaign_id of its "

@@ -3,7 +3,6 @@
 And the same of several days as of one, where there are more days than a page has room for.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -12,7 +11,7 @@ from typing import Final, Literal, Self, TypeAlias
 from msys_track.report.period import Period, read_period
 from msys_track.report.queries import Dimension
 from msys_track.report.showing import make_link
-from msys_track.sinks.store.stats import Deeds, Stats
+from msys_track.sinks.store.stats import KINDS, Deeds, Stats
 
 Count: TypeAlias = Literal["unique", "total"]
 What: TypeAlias = Literal["opened", "clicked", "unsubscribed"]
@@ -74,6 +73,11 @@ class View:
         """Make the address of a page that shows the same, but for some changes."""
         return make_link(path, {**self.query(), **changes})
 
+    def link_days(self, path: str, period: Period, **changes: str | None) -> str:
+        """Make the address of a page that shows the same of other days."""
+        days = {"from": str(period.first), "to": str(period.last)}
+        return self.link(path, **changes, **days)
+
     def presets(self, today: date | None = None) -> list[tuple[int, Period]]:
         """Return the periods to choose from: how many days with today; 0 for yesterday alone."""
         today = today or datetime.now(UTC).date()
@@ -124,10 +128,8 @@ def _add(steps: Sequence[Stats]) -> Stats:
 
 
 def _add_deeds(steps: Sequence[Deeds]) -> Deeds:
-    events, messages = Counter[str](), Counter[str]()
-    for each in steps:
-        events.update(each.events)
-        messages.update(each.messages)
     return Deeds(
-        events=events, messages=messages, all_messages=sum(each.all_messages for each in steps)
+        events={reader: sum(each.events[reader] for each in steps) for reader in KINDS},
+        messages={reader: sum(each.messages[reader] for each in steps) for reader in KINDS},
+        all_messages=sum(each.all_messages for each in steps),
     )

@@ -158,6 +158,7 @@ def test_filters_may_be_lists_with_another_delimiter(served: Served) -> None:
         ({"messages": f"{7:020x}"}, {"messages": (f"{7:020x}",)}),
         ({"subject": "Offer, no"}, {"subject": "Offer, no"}),
         ({"subjects": "*1 for*"}, {"subject": "*1 for*"}),
+        ({"reason": "550*rule 2"}, {"reason": "550*rule 2"}),
         ({"events": "bounce,delivery"}, {"types": ("bounce",)}),
         ({"events": "reclassified"}, {"types": ("reclassified",)}),
     ],
@@ -207,6 +208,12 @@ def test_the_earlier_address_answers_pages_by_number(served: Served) -> None:
         found = served.results(EARLIER, **query, page=page)
         assert [each["event_id"] for each in found] == expected[(page - 1) * 7 : page * 7]
     assert served.results(EARLIER, **query, page=100) == []
+
+
+def test_the_earlier_address_has_another_sign_for_any_text(served: Served) -> None:
+    found = served.results(EARLIER, **ALL, reason="%rule 2%")
+    assert [each["event_id"] for each in found] == newest_first(LINES, reason="*rule 2*")
+    assert found
 
 
 def test_the_earlier_address_links_to_pages_that_stay(served: Served) -> None:

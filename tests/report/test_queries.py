@@ -5,6 +5,7 @@ import io
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -143,9 +144,8 @@ def check(store: Store, period: Period, campaign: str | None) -> None:
     )
     for dimension in Dimension:
         firsts = "link" if dimension == Dimension.LINK else "message"
-        assert read_groups(store, period, dimension, campaign) == by_size(
-            script.count(events, lambda event, of=dimension: list_values(event, of), firsts)
-        ), dimension
+        counted = script.count(events, partial(list_values, dimension=dimension), firsts)
+        assert read_groups(store, period, dimension, campaign) == by_size(counted), dimension
     if campaign is not None:
         assert read_links(store, campaign, period) == list_links(script, events)
         all_time = [each for each in script.events if each.get("campaign_id", "") == campaign]
@@ -186,7 +186,7 @@ class Script:
             event["firsts"] = {"message": set(), "link": set()}
             if not action or event["message_id"] == "0" * 20:
                 continue
-            whats = {"message": (event["message_id"], action)}
+            whats: dict[str, tuple[str, ...]] = {"message": (event["message_id"], action)}
             if action == "click":
                 link, _, _, _ = describe_link(event)
                 whats["link"] = (event["message_id"], action, link)
@@ -270,7 +270,7 @@ def list_values(event: dict[str, Any], dimension: Dimension) -> list[str]:
 
 def list_links(script: Script, events: list[dict[str, Any]]) -> list[LinkStats]:
     clicks = [each for each in events if each["action"] == "click"]
-    described = {}
+    described: dict[str, dict[str, Any]] = {}
     for each in clicks:
         _, part, number, target = describe_link(each)
         name = each.get("target_link_name", "")

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.sinks.store.events import AT, batch, event_id, line
@@ -91,7 +92,11 @@ def test_nobody_and_nothing_has_no_events(path: Path) -> None:
 
 
 def test_a_line_that_is_no_event_known_here_is_shown_with_what_it_has(path: Path) -> None:
-    odd = {"own": {"rules": "none", "class": 7}, "geo_ip": [], "user_agent_parsed": {}}
+    odd: dict[str, Any] = {
+        "own": {"rules": "none", "class": 7},
+        "geo_ip": [],
+        "user_agent_parsed": {},
+    }
     write(path, line("click", class_=None, target_link_name=3, **odd))
     with open_store(path) as store:
         ((sequence,),) = store.select("SELECT sequence FROM events")

@@ -129,7 +129,7 @@ def test_a_fault_of_the_configuration_is_told_once_before_anything_starts(
     servers: Servers,
 ) -> None:
     file = servers.folder / "msys-track.toml"
-    file.write_text(file.read_text(encoding="utf-8") + "[trakcer]\n", encoding="utf-8")
+    file.write_text(file.read_text(encoding="utf-8") + "[spool]\nfoldre = 1\n", encoding="utf-8")
     ended = run(servers.folder, "serve")
     assert (ended.code, ended.output, len(ended.errors.splitlines())) == (2, b"", 1)
 

@@ -122,7 +122,7 @@ def _find_circles_of_links(configuration: Configuration) -> Iterator[str]:
     if tracker is None or tracker.unknown_links == REFUSE:
         return
     host = urlsplit(tracker.unknown_links).hostname
-    shown = _find_options_of_scopes(configuration)
+    shown = find_options_of_scopes(configuration)
     domains = dict.fromkeys(str(options["tracking_domain"].value) for options in shown)
     for domain in domains:
         if urlsplit(f"//{domain}").hostname == host:
@@ -133,7 +133,8 @@ def _find_circles_of_links(configuration: Configuration) -> Iterator[str]:
             )
 
 
-def _find_options_of_scopes(configuration: Configuration) -> list[Table]:
+def find_options_of_scopes(configuration: Configuration) -> list[Table]:
+    """Find the values in force for the listener, for each `[listen]` and for each pathway."""
     scopes = configuration.scopes
     ways = [
         ScopeSelector(),
@@ -144,7 +145,7 @@ def _find_options_of_scopes(configuration: Configuration) -> list[Table]:
 
 
 def _find_downgrades(configuration: Configuration) -> Iterator[str]:
-    shown = _find_options_of_scopes(configuration)
+    shown = find_options_of_scopes(configuration)
     places = (
         options["click_tracking_scheme"].source
         for options in shown

@@ -32,6 +32,7 @@ from msys_track.eventlog.settings import EventsSettings
 from msys_track.injection.access.settings import AccessSettings
 from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
+from msys_track.kept_mail.settings import KeptMailSettings
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.loading import PolicySettings
@@ -59,11 +60,13 @@ _SEALING: Final[tuple[Server, ...]] = ("proxy", "tracker")
 _SINGLE: Final = (
     TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
     MetricsSettings,
-    TrackerSettings, EventsSettings, ClassificationSettings, StoreSettings, ReportSettings,
+    TrackerSettings, EventsSettings, ClassificationSettings, StoreSettings, KeptMailSettings,
+    ReportSettings,
 )  # fmt: skip
 # The server that makes the file or folder which a key of these names.
 _MADE_BY: Final[Mapping[type, Server]] = {
     SpoolSettings: "proxy",
+    KeptMailSettings: "proxy",
     TrackerSettings: "tracker",
     EventsSettings: "tracker",
     FileSettings: "tracker",
@@ -75,7 +78,7 @@ _SINKS: Final[Mapping[str, type]] = {
     "rabbitmq": RabbitmqSettings,
 }
 _USERS: Final = ("auth_users", "users")
-_FOLDERS: Final = (SpoolSettings, EventsSettings)
+_FOLDERS: Final = (SpoolSettings, EventsSettings, KeptMailSettings)
 
 
 class Reading:

@@ -277,6 +277,15 @@ def read_links(store: Store, campaign: str, period: Period | None = None) -> lis
     return sorted(found, key=lambda link: (link.part, link.number, link.name, link.target))
 
 
+def has_campaign(store: Store, campaign: str) -> bool:
+    """Whether the store has ever counted an event of a campaign.
+
+    Raises:
+        SinkError: the store can't be read; the text says what to do.
+    """
+    return bool(store.select("SELECT 1 FROM counts WHERE campaign_id = ? LIMIT 1", campaign))
+
+
 def read_message(store: Store, message_id: str) -> list[EventView]:
     """Read the first 10,000 events of a message, the oldest first.
 

@@ -5,8 +5,9 @@ from typing import Final
 
 from starlette.routing import BaseRoute
 
+from msys_track.report import clickmap, export, pages
 from msys_track.report.sparkpost import routes as sparkpost
 
-PAGES: Final[Sequence[BaseRoute]] = ()
+PAGES: Final[Sequence[BaseRoute]] = (*pages.ROUTES, *export.ROUTES, *clickmap.ROUTES)
 
 APIS: Final[Sequence[BaseRoute]] = (*sparkpost.ROUTES,)

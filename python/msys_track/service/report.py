@@ -265,7 +265,13 @@ def _make_app(loaded: LoadedReport, users: Users, counters: Counters) -> "Starle
     from msys_track.report.routes import APIS, PAGES  # noqa: PLC0415
 
     return make_app(
-        loaded.settings, loaded.store, PAGES, apis=APIS, users=users, count=counters.add
+        loaded.settings,
+        loaded.store,
+        PAGES,
+        apis=APIS,
+        users=users,
+        kept_mail=loaded.read.kept_mail.folder,
+        count=counters.add,
     )
 
 
@@ -274,10 +280,10 @@ def _check_extra() -> None:
         import jinja2  # noqa: F401, PLC0415
         import starlette  # noqa: F401, PLC0415
         import uvicorn  # noqa: F401, PLC0415
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise SettingsError(
             f"the report needs the package {error.name}; install it with pip install "
-            "'msys-track[report]'"
+            "'jinja2>=3.1' 'starlette>=1.0' 'uvicorn>=0.40'"
         ) from error
 
 

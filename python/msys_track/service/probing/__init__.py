@@ -1,0 +1,1 @@
+"""Probes of a whole installation from the outside: faults that no configuration file shows."""

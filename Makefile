@@ -255,6 +255,6 @@ lock:
 	@PATH="$(BIN):$$PATH"; \
 	$(LOCK) $(UPGRADE) pyproject.toml --group dev --group bench -o requirements/bench.txt && \
 	$(LOCK) -c requirements/bench.txt pyproject.toml --group dev -o requirements/dev.txt && \
-	$(LOCK) -c requirements/bench.txt pyproject.toml --extra lua --extra reference --extra geo --extra webhook --extra kafka --extra rabbitmq -o requirements/runtime.txt && \
+	$(LOCK) -c requirements/bench.txt pyproject.toml --extra lua --extra reference --extra geo --extra webhook --extra kafka --extra rabbitmq --extra report -o requirements/runtime.txt && \
 	$(LOCK) -c requirements/bench.txt requirements/build.in -o requirements/build.txt && \
 	$(LOCK) -c requirements/bench.txt --group audit -o requirements/audit.txt

@@ -21,6 +21,15 @@ _KINDS: Final = (
     ("click", "human", b',"target_link_url":"https://shop.test/?a=1","target_link_name":"banner"'),
     ("click", "scanner", b',"target_link_url":"https://shop.test/","target_link_name":"Raw URL"'),
 )
+# Few are frequent: each is twice as frequent as the next one.
+_CLIENTS: Final = (
+    (b"Apple Mail", b"iOS"), (b"Gmail", b"Android"), (b"Chrome", b"Windows"),
+    (b"Outlook", b"Windows"), (b"Safari", b"macOS"), (b"Firefox", b"Linux"),
+    (b"Samsung Mail", b"Android"), (b"Thunderbird", b"Linux"),
+)  # fmt: skip
+_COUNTRIES: Final = (
+    b"US", b"DE", b"GB", b"FR", b"NL", b"ES", b"IT", b"PL", b"AT", b"CH", b"BE", b"SE",
+)  # fmt: skip
 _EVENT: Final = (
     b'{"msys":{"track_event":{"type":"%b","event_id":"%b","timestamp":"%d","message_id":"%020x",'
     b'"transmission_id":"%d","customer_id":"1","subaccount_id":"101","campaign_id":"Campaign %d",'
@@ -30,8 +39,9 @@ _EVENT: Final = (
     b'"open_tracking":true,"click_tracking":true,"initial_pixel":true,"amp_enabled":false,'
     b'"transactional":"1","delv_method":"esmtp","ip_address":"203.0.113.7",'
     b'"user_agent":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",'
-    b'"user_agent_parsed":{"agent_family":"Firefox","os_family":"Linux","is_mobile":false,'
-    b'"is_prefetched":false,"is_proxy":false},"accept_language":"en"%b,"x_msys_track":'
+    b'"user_agent_parsed":{"agent_family":"%b","os_family":"%b","is_mobile":false,'
+    b'"is_prefetched":false,"is_proxy":false},"geo_ip":{"country":"%b"},'
+    b'"accept_language":"en"%b,"x_msys_track":'
     b'{"class":"%b","rules":[],"first":{"message":true,"link":true},'
     b'"target_link_position":{"number":3,"part":"html"}}}}}'
 )
@@ -51,6 +61,8 @@ def make_lines(start: int, count: int, seed: int = 0) -> Iterator[bytes]:
         message = whole(18) | injected // 3_600 << 18
         recipient = message * 2_654_435_761 % _RECIPIENTS
         kind, class_, link = _KINDS[whole(16) % len(_KINDS)]
+        client, system = _CLIENTS[8 - (whole(8) | 1).bit_length()]
+        country = _COUNTRIES[12 - (whole(12) | 1).bit_length()]
         milliseconds = int(at * 1000)
         identifier = b"%08x-%04x-7%03x-8%03x-%012x" % (
             milliseconds >> 16,
@@ -72,6 +84,9 @@ def make_lines(start: int, count: int, seed: int = 0) -> Iterator[bytes]:
             recipient % 50,
             recipient % 50,
             time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(injected)).encode(),
+            client,
+            system,
+            country,
             link,
             class_.encode(),
         )

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -18,8 +20,20 @@ from benches.conftest import Bars, Benchmark, Report
 from benches.events import BEGIN, MAILS_A_DAY, make_lines
 from benches.race import Bar, Race
 
+from msys_track.report.period import Period
+from msys_track.report.queries import (
+    Dimension,
+    read_campaigns,
+    read_groups,
+    read_links,
+    read_message,
+    read_recipient,
+    read_series,
+    read_totals,
+    search,
+)
 from msys_track.sinks.delivery import EventBatch
-from msys_track.sinks.store.reading import Filter, open_store
+from msys_track.sinks.store.reading import Filter, Store, open_store
 from msys_track.sinks.store.sink import SqliteSink
 from msys_track.sinks.store.stats import read_stats
 
@@ -28,6 +42,7 @@ ROUNDS = 12
 OURS = "msys-track's store"
 BARE = "bare inserts of id and JSON"
 ENOUGH_A_SECOND = 50_000
+ENOUGH_MICROSECONDS = 200_000
 
 
 class Ours:
@@ -112,24 +127,7 @@ def measure(benchmark: Benchmark, report: Report, bars: Bars, path: Path, events
     tenth = max(1, len(rates) // 10)
     empty, full = median(rates[:tenth]), median(rates[-tenth:])
     with open_store(path) as store:
-        newest = store.newest(Filter(), 1)[0][1]
-        ((_, fields),) = orjson.loads(newest)["msys"].items()
-        campaign, recipient = fields["campaign_id"], fields["rcpt_to"]
-        took = {
-            "stats of a campaign": clock(lambda: read_stats(store, campaign=campaign)),
-            "stats of all campaigns": clock(lambda: read_stats(store)),
-            "a recipient's history": clock(lambda: list(store.pages(Filter(recipient=recipient)))),
-            "a message's history": clock(
-                lambda: list(store.pages(Filter(message=fields["message_id"])))
-            ),
-            "an hour of events": clock(
-                lambda: list(
-                    store.pages(
-                        Filter(since=BEGIN + 3_600, until=BEGIN + 3_600 + MAILS_A_DAY // 90)
-                    )
-                )
-            ),
-        }
+        took, asked = time_store(store), time_report(store)
     lines = list_all(path)
     rows = [
         ["written a second into an empty store", f"{empty:,.0f}"],
@@ -139,10 +137,62 @@ def measure(benchmark: Benchmark, report: Report, bars: Bars, path: Path, events
         ["`events list`, lines a second", f"{lines:,.0f}"],
     ]
     report.table(f"A store of {events:,} events", ["", ""], rows)
+    report.table(
+        f"What pages of a report ask of a store of {events:,} events",
+        ["", ""],
+        [[what, f"{seconds * 1000:,.1f} ms"] for what, seconds in asked.items()],
+    )
     for what in ("stats of a campaign", "a recipient's history"):
-        bars.at_most(what, took[what] * 1e6, 200_000)
+        bars.at_most(what, took[what] * 1e6, ENOUGH_MICROSECONDS)
+    for what, seconds in asked.items():
+        bars.at_most(what, seconds * 1e6, ENOUGH_MICROSECONDS)
     bars.at_most("writing at the end, of an empty store's time", empty / full, 1 / 0.8)
     bars.at_most("a line of `events list`", 1e6 / lines, 1e6 / 300_000)
+
+
+def time_store(store: Store) -> dict[str, float]:
+    newest = store.newest(Filter(), 1)[0][1]
+    ((_, fields),) = orjson.loads(newest)["msys"].items()
+    campaign, recipient = fields["campaign_id"], fields["rcpt_to"]
+    hour = Filter(since=BEGIN + 3_600, until=BEGIN + 3_600 + MAILS_A_DAY // 90)
+    return {
+        "stats of a campaign": clock(lambda: read_stats(store, campaign=campaign)),
+        "stats of all campaigns": clock(lambda: read_stats(store)),
+        "a recipient's history": clock(lambda: list(store.pages(Filter(recipient=recipient)))),
+        "a message's history": clock(
+            lambda: list(store.pages(Filter(message=fields["message_id"])))
+        ),
+        "an hour of events": clock(lambda: list(store.pages(hour))),
+    }
+
+
+def time_report(store: Store) -> dict[str, float]:
+    newest = store.newest(Filter(), 1)[0][1]
+    ((_, fields),) = orjson.loads(newest)["msys"].items()
+    last = datetime.fromtimestamp(int(fields["timestamp"]), UTC).date()
+    month, day = Period.of_days(31, last), Period.of_days(1, last)
+    campaign = read_campaigns(store, month)[0].key
+    assert isinstance(campaign, str)
+    return {
+        "totals of a month": clock(lambda: read_totals(store, month)),
+        "a month by day": clock(lambda: read_series(store, month)),
+        "a day by hour": clock(lambda: read_series(store, day)),
+        "campaigns of a month": clock(lambda: read_campaigns(store, month)),
+        **{
+            f"a month by {each}": clock(partial(read_groups, store, month, each))
+            for each in (Dimension.TAG, Dimension.DOMAIN, Dimension.CLIENT, Dimension.COUNTRY)
+        },
+        "a campaign's totals": clock(lambda: read_totals(store, month, campaign)),
+        "a campaign by domain": clock(
+            lambda: read_groups(store, month, Dimension.DOMAIN, campaign)
+        ),
+        "a campaign's links": clock(lambda: read_links(store, campaign)),
+        "a message's timeline": clock(lambda: read_message(store, fields["message_id"])),
+        "a recipient's timeline": clock(lambda: read_recipient(store, fields["rcpt_to"])),
+        "search for an address": clock(lambda: search(store, fields["rcpt_to"])),
+        "search for how one begins": clock(lambda: search(store, fields["rcpt_to"][:8])),
+        "search for a campaign": clock(lambda: search(store, "campaign 1")),
+    }
 
 
 def fill(path: Path, events: int, rates: list[float]) -> None:

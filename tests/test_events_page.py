@@ -215,11 +215,14 @@ def test_the_schema_on_the_page_is_the_stores() -> None:
             "counted",
             [
                 ("click", "people", 2, 2),
+                ("confirmed", "machines", 1, 1),
+                ("confirmed", "people", 6, 6),
                 ("open", "machines", 1, 1),
                 ("open", "people", 4, 4),
                 ("unsubscribe", "people", 1, 1),
             ],
         ),
+        ("grouped", [("example.com", 5)]),
     ],
 )
 def test_a_query_on_the_page_counts_what_it_says(
@@ -246,5 +249,6 @@ def test_every_query_on_the_page_is_tried_here(store: sqlite3.Connection) -> Non
         "positions",
         "metadata",
         "counted",
+        "grouped",
     }
     assert store.execute("SELECT count(*) FROM events").fetchone() == (len(SEEN) + 2,)

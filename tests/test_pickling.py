@@ -26,6 +26,7 @@ from msys_track.smtpapi.json import JsonError, parse_object
 ARGUMENTS = {
     "allowed": "a port",
     "code": 451,
+    "description": "per_page must be a number",
     "extension": "smtp_utf8",
     "faults": ["a.test: found 1", "b.test: found 2"],
     "field": "tls",
@@ -39,6 +40,7 @@ ARGUMENTS = {
     "reply": Reply(552, "5.3.4 Too big"),
     "reason": Reason.NOT_HTTP,
     "refused": {},
+    "status": 400,
     "taken": ("jo@example.com",),
     "text": "4.3.0 What was\nwrong",
     "what": "found no value",

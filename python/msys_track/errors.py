@@ -11,6 +11,7 @@ TrackingError
 ├─ PolicyFailedError      a policy gave no answer: file, line and cause
 ├─ KeyRingError      a key file: path, what is wrong, how to make a good one
 ├─ UsersError        a file of users: path, what is wrong, what to do
+├─ ApiKeysError      a file of API keys: path, what is wrong, what to do
 ├─ InvalidTokenError      a link that is not ours, or no longer what we sealed
 ├─ RewriteError     the core gave up; the caller sends the original
 ├─ UpstreamError     the next hop: temporary or permanent, and its reply
@@ -80,6 +81,10 @@ class KeyRingError(TrackingError):
 
 class UsersError(TrackingError):
     """A file of users can't be used or changed; the text names the path and what to do."""
+
+
+class ApiKeysError(TrackingError):
+    """A file of API keys can't be used; the text names it and what to do."""
 
 
 class InvalidTokenError(TrackingError):

@@ -34,7 +34,7 @@ _MAX_NESTING = 64
 _LAST_DATE = 253_402_300_799
 
 # SparkPost's word for a link that its sender gave no name.
-_UNNAMED = "Raw URL"
+UNNAMED = "Raw URL"
 
 # Apple's Mail Privacy Protection loads images ahead of the reader under exactly this name.
 _PREFETCHER = "Mozilla/5.0"
@@ -504,7 +504,7 @@ def make_fields(  # noqa: PLR0913 - what is found out about a hit
         "geo_ip": geo_ip,
         "accept_language": get("language"),
         "target_link_url": target,
-        "target_link_name": get("link_name", None if target is None else _UNNAMED),
+        "target_link_name": get("link_name", None if target is None else UNNAMED),
         OWN_OBJECT: own,
     }
     # False is a value; None, "", [] and {} are not.

@@ -71,6 +71,8 @@ COUNTERS: Final[Mapping[str, Metric]] = {
     "dkim.unsigned": Metric("Copies whose author's domain has no key."),
     "left_alone": Metric("Mails with something left alone.", "reason"),
     "log.dropped": Metric("Lines of the log that standard error did not take."),
+    "kept_mail.kept": Metric("Mails that were kept for click maps."),
+    "kept_mail.failed": Metric("Mails that could not be kept for click maps; they went out."),
     "events.failed": Metric("Events of mail that a defect of ours kept from being made."),
     "messages.accepted": Metric("Mails that were accepted."),
     "messages.discarded": Metric("Mails that policy discarded for all of their recipients."),
@@ -178,8 +180,9 @@ REPORT: Final = Catalogue(
     gauges={
         "report.sessions": Metric("People who are logged in."),
         "report.watchers": Metric("Pages that show live numbers."),
-        "ready": Metric("Workers that can read the store."),
+        "ready": Metric("Workers whose store is there."),
         "workers": Metric("Workers that answer."),
+        "recorders": Metric("Processes that record: a report has none."),
     },
 )
 """A report's figures."""

@@ -344,7 +344,7 @@ def test_events_of_files_and_of_an_old_store_are_added_once(run: Run, tmp_path: 
         )
     refused = run("events", "--store", old)
     assert (
-        f"{old}: schema version 1, this msys-track knows 2; move it away, and add its events to a "
+        f"{old}: schema version 1, this msys-track knows 3; move it away, and add its events to a "
         'new store with "msys-track events import"'
     ) in refused.errors
     (tmp_path / "a.ndjson.gz").write_bytes(gzip.compress(line(message_id="a") + b"\n"))

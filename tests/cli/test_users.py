@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from msys_track.accounts.users import read_users
 from msys_track.cli import main
 
-NEXT = "  next: SIGHUP the proxy, or wait: it looks at the file every few seconds\n"
+NEXT = "  next: SIGHUP the server, or wait: it looks at the file every few seconds\n"
 
 
 @pytest.fixture

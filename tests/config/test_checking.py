@@ -7,6 +7,7 @@ import pytest
 from tests.config.mutations import Mutation, combinations, good, mutate, mutations
 
 from msys_track.config.checking import check_configuration
+from msys_track.report.sparkpost.api_keys import Scope, make_api_key
 
 NAMES = ("servers.toml", "scopes.toml", "ecelerity.conf")
 SINGLE = [(name, (each,)) for name in NAMES for each in mutations(name)]
@@ -255,3 +256,13 @@ def test_lines_of_a_trackers_lists_are_faults_of_their_keys(folder: Path) -> Non
         *(("tracker.withdrawn", f"withdrawn.txt:{number}") for number in (1, 2, 3, 4)),
     ]
     assert not any("@" in line or "somebody" in line for line in found), "logs have no addresses"
+
+
+def test_api_keys_that_can_not_be_used_are_a_fault_of_the_line_of_their_name(folder: Path) -> None:
+    text = 'keys = "keys.toml"\n[report]\napi_keys = "api.toml"\nstore = "events.sqlite"\n'
+    make_api_key(folder / "api.toml", "crm", Scope)
+    assert list_faults(folder, "msys-track.toml", text) == []
+    (folder / "api.toml").write_text("key = 1\n", encoding="utf-8")
+    (one,) = list_faults(folder, "msys-track.toml", text)
+    place = f"{folder / 'msys-track.toml'}:3: report.api_keys: {folder / 'api.toml'}"
+    assert one == f"{place}: has something other than [[key]] tables; take it out"

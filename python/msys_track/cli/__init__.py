@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from msys_track.cli import logs, parameters, streams
+from msys_track.cli.api_keys import api_keys
 from msys_track.cli.check import check
 from msys_track.cli.config import config
 from msys_track.cli.demo import demo
@@ -17,7 +18,7 @@ from msys_track.cli.init import init
 from msys_track.cli.keys import keys
 from msys_track.cli.links import open_link
 from msys_track.cli.rewrite import rewrite
-from msys_track.cli.serve import proxy, serve, tracker
+from msys_track.cli.serve import proxy, report, serve, tracker
 from msys_track.cli.spool import spool
 from msys_track.cli.top import top
 from msys_track.cli.users import users
@@ -61,7 +62,23 @@ def main(context: click.Context, *, config_file: Path | None) -> None:
 
 
 for command in (
-    check, config, demo, events, explain, init, keys, open_link, proxy, rewrite, serve, spool, top,
-    tracker, users, webhook,
-):  # fmt: skip
+    api_keys,
+    check,
+    config,
+    demo,
+    events,
+    explain,
+    init,
+    keys,
+    open_link,
+    proxy,
+    report,
+    rewrite,
+    serve,
+    spool,
+    top,
+    tracker,
+    users,
+    webhook,
+):
     main.add_command(command)

@@ -78,8 +78,11 @@ def init(  # noqa: PLR0913 - one parameter an option
 def _list_steps(plan: Plan) -> list[str]:
     host = plan.tracking_domain.partition(":")[0]
     front = "" if not plan.has_https else ", HTTPS in front of it (docs/fronts.md)"
+    dns = f"let {host} lead to the tracker at {plan.tracker}{front}"
+    if plan.tracking_domain == plan.tracker:
+        dns = "none: links work on this machine alone, until tracking_domain is a host of yours"
     return [
-        f"1. DNS: let {host} lead to the tracker at {plan.tracker}{front}.",
+        f"1. DNS: {dns}.",
         f"2. Upstream: let the mail server at {plan.upstream} take mail from this machine.",
         "3. First mail:",
         f"     cd {plan.folder} && msys-track serve",

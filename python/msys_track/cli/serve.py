@@ -1,4 +1,4 @@
-"""`msys-track serve`, `proxy` and `tracker`: servers that run until they are stopped.
+"""`msys-track serve`, `proxy`, `tracker` and `report`: servers that run until they are stopped.
 
 All settings are checked before a port is opened.
 """
@@ -24,6 +24,7 @@ from msys_track.keys.file import KeySource
 from msys_track.metrics import Counters
 from msys_track.service import assembly
 from msys_track.service.proxy import supervise_proxy
+from msys_track.service.report import load_report, reload_report, supervise_report
 from msys_track.service.serve import START_ORDER, serve_all
 from msys_track.service.tracker import supervise_tracker
 
@@ -118,6 +119,26 @@ def _find_program() -> Sequence[str]:
     return [sys.executable, "-c", "from msys_track.cli import main; main()"]
 
 
+@click.command(short_help="Show the store as pages, and over SparkPost's read APIs.")
+@parameters.CONFIG
+@parameters.LOG_LEVEL
+def report(*, config_file: Path, log_level: str) -> None:
+    """Show what the tracker has stored, to people who log in, until it is stopped.
+
+    Prints the address when it listens. It only reads the store. SIGHUP reads the configuration
+    again, all or nothing: who is logged in stays so unless the settings of the report change.
+    SIGUSR2 replaces the program by the one that is installed now, after which people log in again.
+    """
+    logs.to_stderr(level=log_level)
+    load_again = partial(load_report, config_file)
+    loaded = load_again()
+    if loaded is None:
+        read = assembly.read_configuration(config_file, "report")
+        raise _make_missing_table_error("report", read)
+    with _blame_machine():
+        supervise_report(loaded, partial(reload_report, load_again), _announce)
+
+
 def _announce(line: str) -> None:
     """Print where a server listens, which its log says too.
 
@@ -132,8 +153,8 @@ def _announce(line: str) -> None:
 
 
 def _make_missing_table_error(table: str, read: Configuration) -> MisconfiguredError:
-    needed = ("proxy", "upstream") if table == "proxy" else ("tracker", "store")
-    hint = read.document.hints.get(needed)
+    needed = {"proxy": "upstream", "tracker": "store"}
+    hint = read.document.hints.get((table, needed.get(table, "")))
     why = f"nothing to start; {hint}" if hint else f"no [{table}] table: nothing to start"
     return MisconfiguredError(f"{read.path}: {why}")
 

@@ -1,4 +1,4 @@
-"""`msys-track users`: who may inject mail after AUTH."""
+"""`msys-track users`: who may inject mail after AUTH, and who may look at the report."""
 
 import sys
 from pathlib import Path
@@ -9,12 +9,12 @@ from msys_track.accounts import users as users_file
 from msys_track.cli import parameters
 from msys_track.cli.exits import CommandError
 
-_NEXT = "  next: SIGHUP the proxy, or wait: it looks at the file every few seconds"
+_NEXT = "  next: SIGHUP the server, or wait: it looks at the file every few seconds"
 
 
-@click.group(short_help="Add, remove and list users of AUTH.")
+@click.group(short_help="Add, remove and list users.")
 def users() -> None:
-    """Add, remove and list users who may inject mail after AUTH."""
+    """Add, remove and list users who may inject mail after AUTH, or log in to the report."""
 
 
 @users.command(short_help="Add a user.")

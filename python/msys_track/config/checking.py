@@ -15,13 +15,14 @@ from msys_track.config.load import complete_document, read_document
 from msys_track.config.problems import Problem, in_order
 from msys_track.config.reading import Reading
 from msys_track.config.schema.tables import TopLevel
-from msys_track.errors import KeyRingError, SettingsError, UsersError
+from msys_track.errors import ApiKeysError, KeyRingError, SettingsError, UsersError
 from msys_track.injection.access.settings import AccessSettings
 from msys_track.keys.file import KeySource
 from msys_track.keys.ring import KeyRing
 from msys_track.policy import loading
 from msys_track.policy.loading import PolicySettings
 from msys_track.report.settings import ReportSettings
+from msys_track.report.sparkpost.api_keys import read_api_keys
 from msys_track.signing.private_key import load_private_key
 from msys_track.smtp.tls import make_server_context
 from msys_track.tracking.overrides import read_overrides
@@ -119,7 +120,7 @@ def _read_policies(
 
 
 def check_access_files(document: Document, rules: AccessSettings) -> Iterator[Problem]:
-    """Find what is wrong with the users and the certificate that a document names."""
+    """Find what is wrong with the users, the keys and the certificate that a document names."""
     try:
         if rules.auth_users is not None:
             read_users(rules.auth_users)
@@ -133,12 +134,17 @@ def check_access_files(document: Document, rules: AccessSettings) -> Iterator[Pr
 
 
 def check_report_files(document: Document, settings: ReportSettings) -> Iterator[Problem]:
-    """Find what is wrong with the users and the certificate that a document names."""
+    """Find what is wrong with the users, the keys and the certificate that a document names."""
     try:
         if settings.users is not None:
             read_users(settings.users)
     except UsersError as error:
         yield document.problem(("report", "users"), str(error))
+    try:
+        if settings.api_keys is not None:
+            read_api_keys(settings.api_keys)
+    except ApiKeysError as error:
+        yield document.problem(("report", "api_keys"), str(error))
     try:
         if settings.tls_certificate is not None:
             make_server_context(settings.tls_certificate, settings.tls_key)

@@ -19,6 +19,7 @@ from msys_track.injection.access.faults import find_faults
 from msys_track.injection.access.settings import AccessSettings, ClientSettings, LimitSettings
 from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
+from msys_track.kept_mail.settings import KeptMailSettings
 from msys_track.keys.file import KeySource
 from msys_track.options.scopes import Scopes
 from msys_track.policy.loading import PolicySettings
@@ -70,6 +71,8 @@ class Configuration:
     """Of each `[rabbitmq.NAME]` by its name."""
     classification: ClassificationSettings
     store: StoreSettings
+    kept_mail: KeptMailSettings
+    """With the whole path of its folder."""
     report: ReportSettings | None
     files: Mapping[str, FileSettings]
     """Of each `[file.NAME]` by its name."""
@@ -226,6 +229,12 @@ def make_configuration(document: Document, reading: Reading) -> Configuration:
         },
         classification=ClassificationSettings(**values[ClassificationSettings]),
         store=StoreSettings(**values[StoreSettings]),
+        kept_mail=KeptMailSettings(
+            **{
+                "folder": document.path.parent / KeptMailSettings().folder,
+                **values[KeptMailSettings],
+            }
+        ),
         report=ReportSettings(**values[ReportSettings]) if has_report else None,
         files={name: FileSettings(**each) for name, each in reading.families["file"].items()},
         notices=document.notices,

@@ -32,6 +32,7 @@ from msys_track.eventlog.settings import EventsSettings
 from msys_track.injection.access.settings import AccessSettings
 from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
+from msys_track.kept_mail.settings import KeptMailSettings
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.loading import PolicySettings
@@ -59,11 +60,13 @@ _SEALING: Final[tuple[Server, ...]] = ("proxy", "tracker")
 _SINGLE: Final = (
     TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
     MetricsSettings,
-    TrackerSettings, EventsSettings, ClassificationSettings, StoreSettings, ReportSettings,
+    TrackerSettings, EventsSettings, ClassificationSettings, StoreSettings, KeptMailSettings,
+    ReportSettings,
 )  # fmt: skip
 # The server that makes the file or folder which a key of these names.
 _MADE_BY: Final[Mapping[type, Server]] = {
     SpoolSettings: "proxy",
+    KeptMailSettings: "proxy",
     TrackerSettings: "tracker",
     EventsSettings: "tracker",
     FileSettings: "tracker",
@@ -75,7 +78,7 @@ _SINKS: Final[Mapping[str, type]] = {
     "rabbitmq": RabbitmqSettings,
 }
 _USERS: Final = ("auth_users", "users")
-_FOLDERS: Final = (SpoolSettings, EventsSettings)
+_FOLDERS: Final = (SpoolSettings, EventsSettings, KeptMailSettings)
 
 
 class Reading:
@@ -252,20 +255,21 @@ class Reading:
         elif key.settings not in _MADE_BY:
             self._find_file_of_proxy(path, key, name)
         elif self._is_used_by(_MADE_BY[key.settings]):
-            is_folder = key.settings in _FOLDERS
-            # Another user may run that server, which reports what it can't open.
-            with suppress(PermissionError):
-                if is_folder != file.is_dir() and file.exists():
-                    found, allowed = (
-                        ("a file", "a folder") if is_folder else ("a folder", "a file")
-                    )
-                    self._add_fault(
-                        path, f"found {write_found(str(name))}, {found}, allowed: {allowed}"
-                    )
-                elif not file.parent.is_dir():
-                    what = f"but the folder {file.parent} does not exist"
-                    self._add_fault(path, f"found {write_found(str(name))}, {what}")
+            self._find_file_to_make(path, key, name)
         return file
+
+    def _find_file_to_make(self, path: KeyPath, key: Key, name: Path) -> None:
+        file, is_folder = self._folder / name, key.settings in _FOLDERS
+        # Another user may run that server, which reports what it can't open.
+        with suppress(PermissionError):
+            if is_folder != file.is_dir() and file.exists():
+                found, allowed = ("a file", "a folder") if is_folder else ("a folder", "a file")
+                self._add_fault(
+                    path, f"found {write_found(str(name))}, {found}, allowed: {allowed}"
+                )
+            elif not file.parent.is_dir():
+                what = f"but the folder {file.parent} does not exist"
+                self._add_fault(path, f"found {write_found(str(name))}, {what}")
 
     def _find_file_of_proxy(self, path: KeyPath, key: Key, name: Path) -> None:
         if self._is_used_by("proxy"):

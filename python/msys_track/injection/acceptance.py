@@ -28,6 +28,7 @@ from msys_track.errors import (
 from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.intake import DataRefusedError
+from msys_track.injection.keeper import MailKeeper
 from msys_track.injection.memory import MemoryReturn
 from msys_track.injection.message_events import MessageEvents
 from msys_track.injection.record import SERVED, Made, Recorder, SentCopy, find_queue_id
@@ -170,9 +171,11 @@ class Acceptance:
         shows_addresses: bool = False,
         received_by: str | None = None,
         events: MessageEvents | None = None,
+        keeper: MailKeeper | None = None,
     ) -> None:
         self.rewriter = rewriter
         self.events = events
+        self._keeper = keeper
         self._upstream = upstream
         self._counters = counters
         self._spool = spool
@@ -212,8 +215,7 @@ class Acceptance:
             stages["rewrite"] = passage.made.seconds
             stages["total"] = perf_counter() - started + envelope.receive_seconds
             self._recorder.record_accepted(envelope, passage.made, passage.sent, stages)
-            if self.events is not None:
-                self.events.note_accepted(envelope, passage.decision, passage.sent)
+            self._note_accepted(passage)
         except DataRefusedError as refused:
             passage.stages["total"] = perf_counter() - started + envelope.receive_seconds
             self._recorder.record_refused(
@@ -235,6 +237,12 @@ class Acceptance:
             hold.release()
             self._memory.note(len(envelope.message))
         return reply
+
+    def _note_accepted(self, passage: _Passage) -> None:
+        if self.events is not None:
+            self.events.note_accepted(passage.envelope, passage.decision, passage.sent)
+        if self._keeper is not None:
+            self._keeper.note_accepted(passage.envelope, passage.decision)
 
     async def _decide(self, passage: _Passage) -> None:
         envelope, rewriter = passage.envelope, self.rewriter

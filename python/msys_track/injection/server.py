@@ -14,6 +14,7 @@ from msys_track.injection.access.access import Access
 from msys_track.injection.aiosmtpd_front import ReferenceDoor
 from msys_track.injection.arrival import Arrival
 from msys_track.injection.budget import Budget
+from msys_track.injection.keeper import MailKeeper
 from msys_track.injection.message_events import MessageEvents
 from msys_track.injection.session import Session
 from msys_track.injection.settings import ProxySettings
@@ -142,13 +143,14 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     spool: Spool | None = None,
     passthrough: UserUpstreams | None = None,
     events: MessageEvents | None = None,
+    keeper: MailKeeper | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Proxy:
     """Listen on the addresses of the settings; where `listeners` has sockets for one, on these.
 
     What the upstream takes in part goes to `spool`, if there is one. `passthrough` logs users in
     where the settings say that the upstream checks them. `events` writes those of the
-    mail itself.
+    mail itself, `keeper` keeps mail for click maps.
 
     A name is looked up as IPv4; an IPv6 address is taken as it is.
 
@@ -174,6 +176,7 @@ async def serve(  # noqa: PLR0913 - the parts of one server
             shows_addresses=settings.log_addresses,
             received_by=settings.hostname if settings.received_header else None,
             events=events,
+            keeper=keeper,
         ),
         budget=Budget(settings.max_bytes_in_flight),
         counters=counters,

@@ -90,6 +90,7 @@ class Resolved(NamedTuple):
     pixel_placeholder: Origin[str] = Origin(value="")
     privacy: Origin[Privacy] = Origin(value="full")
     add_message_id: Origin[bool] = Origin(value=False)
+    keep_messages: Origin[bool] = Origin(value=False)
     list_unsubscribe: Origin[Unsubscribe] = Origin(value="off")
     list_unsubscribe_mailto: Origin[str] = Origin(value="")
     transactional: Origin[bool] = Origin(value=False)

@@ -244,6 +244,14 @@ class TrackingOptions:
             "none",
         ),
     ] = None
+    keep_messages: Annotated[
+        bool | None,
+        Key(
+            SWITCH,
+            "keep one mail of each campaign and shape for the report's click map, without its "
+            "recipients' addresses: see `[kept_mail]`",
+        ),
+    ] = None
     list_unsubscribe: Annotated[
         Unsubscribe | None,
         Key(

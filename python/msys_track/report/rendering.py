@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
+from msys_track.report import showing
 from msys_track.report.text import TEXT
 from msys_track.sinks.store.reading import Store, open_store
 
@@ -49,4 +50,16 @@ def load_templates() -> Jinja2Templates:
     templates.env.autoescape = True
     templates.env.trim_blocks = templates.env.lstrip_blocks = True
     templates.env.globals["t"] = translate
+    templates.env.globals["link_message"] = showing.link_message
+    templates.env.globals["link_recipient"] = showing.link_recipient
+    templates.env.globals["make_link"] = showing.make_link
+    templates.env.filters.update(
+        number=showing.write_number,
+        time=showing.write_time,
+        rate=showing.write_rate,
+        rule=showing.explain_rule,
+        reader=showing.name_reader,
+        reader_class=showing.name_class,
+        event_type=showing.name_type,
+    )
     return templates

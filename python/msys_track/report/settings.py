@@ -32,7 +32,8 @@ class ReportSettings:
         Path | None,
         Key(
             FILE_NAME,
-            "its certificate, with those between it and its root, in PEM; read again when it changes",
+            "its certificate, with those between it and its root, in PEM; read again when it "
+            "changes",
             example="fullchain.pem",
             unset="no TLS",
         ),

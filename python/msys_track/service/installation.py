@@ -96,7 +96,7 @@ def install(plan: Plan) -> Installed:
     try:
         key_file.create(plan.folder / KEYS)
         add_user(plan.folder / USERS, plan.user, password)
-        _write(plan.folder / FIRST_MAIL, _MAIL)
+        _write(plan.folder / FIRST_MAIL, _MAIL.replace("\n", "\r\n"))
         _write(plan.folder / CONFIGURATION, _HEAD + toml_text(_make_tables(plan)))
         load(plan.folder / CONFIGURATION)
     except TrackingError:

@@ -13,6 +13,7 @@ from msys_track.config.configuration import Configuration
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import SettingsError, TrackingError
 from msys_track.injection import server
+from msys_track.injection.keeper import MailKeeper
 from msys_track.injection.memory import set_up_allocator
 from msys_track.injection.message_events import MessageEvents
 from msys_track.injection.settings import ProxySettings
@@ -154,6 +155,8 @@ async def serve_worker(  # noqa: PLR0913 - what a fork leaves to it
             if settings.access.auth_passthrough:
                 passthrough = UserUpstreams(read.upstreams, counters, identity)
                 ends.push_async_callback(passthrough.close)
+            keeper = MailKeeper(read.kept_mail, counters)
+            ends.callback(keeper.close)
             listener = await server.serve(
                 settings,
                 rewriter,
@@ -163,6 +166,7 @@ async def serve_worker(  # noqa: PLR0913 - what a fork leaves to it
                 spool=spool,
                 passthrough=passthrough,
                 events=MessageEvents(hits.log, counters, rewriter.find_fields) if hits else None,
+                keeper=keeper,
             )
         except TrackingError as error:
             channel.report(failed=str(error))

@@ -15,11 +15,11 @@ from msys_track.eventlog.hits import HitLog
 from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
 from msys_track.metrics import TRACKER_COUNTERS, Counters
+from msys_track.settings.certificate import Certificate
 from msys_track.smtp.address import Address
 from msys_track.tracking.access_log import AccessLog
 from msys_track.tracking.app_links import write_app_files
 from msys_track.tracking.arrival import Door
-from msys_track.settings.certificate import Certificate
 from msys_track.tracking.connection import ReaderConnection, Service
 from msys_track.tracking.crowd import Crowd, Member
 from msys_track.tracking.hosts import Hosts, normalize_host

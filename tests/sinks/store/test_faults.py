@@ -97,7 +97,9 @@ def read(path: Path) -> list[bytes]:
 def read_counts(path: Path) -> tuple[int, int]:
     with database(path) as connection:
         (events,) = connection.execute("SELECT sum(events) FROM counts").fetchone()
-        (messages,) = connection.execute("SELECT sum(messages) FROM uniques").fetchone()
+        (messages,) = connection.execute(
+            "SELECT sum(messages) FROM uniques WHERE action = 'click'"
+        ).fetchone()
     return events, messages
 
 

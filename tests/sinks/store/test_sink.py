@@ -18,7 +18,7 @@ from tests.sinks.store.events import AT, HOUR, batch, event_id, line
 
 from msys_track.errors import SinkError
 from msys_track.events import NO_MESSAGE_ID
-from msys_track.sinks.store.counting import count_new
+from msys_track.sinks.store.counting import Grouping, count_new
 from msys_track.sinks.store.reading import Filter, open_store
 from msys_track.sinks.store.sink import SqliteSink
 
@@ -55,7 +55,10 @@ def read_counts(path: Path) -> list[tuple[object, ...]]:
 
 
 def read_uniques(path: Path) -> list[tuple[object, ...]]:
-    query = "SELECT hour, action, reader, messages, new_messages FROM uniques WHERE messages"
+    query = (
+        "SELECT hour, action, reader, messages, new_messages FROM uniques"
+        " WHERE messages AND action <> 'confirmed'"
+    )
     with database(path) as connection:
         return sorted(connection.execute(query).fetchall())
 
@@ -86,7 +89,7 @@ async def test_the_file_is_a_wal_of_our_own_that_its_owner_can_query(path: Path)
         assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
         with database(path) as connection:
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-            assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+            assert connection.execute("PRAGMA user_version").fetchone() == (3,)
             assert connection.execute("PRAGMA application_id").fetchone() == (0x6D737973,)
             query = "SELECT event ->> '$.msys.track_event.target_link_url' FROM events"
             assert connection.execute(query).fetchall() == [("https://shop.test/",)]
@@ -185,7 +188,7 @@ async def test_a_later_verdict_costs_as_much_however_many_events_its_message_has
 ) -> None:
     steps = []
     async with SqliteSink(path) as sink:
-        for count in (50, 5_000):
+        for count in (500, 5_000):
             lines = [line(class_="scanner") for _ in range(count)]
             clicked = line()
             verdict = line(
@@ -205,7 +208,7 @@ def count_steps_to_recount(path: Path) -> int:
         ((newest,),) = connection.execute("SELECT max(sequence) FROM events").fetchall()
         connection.execute("BEGIN")
         connection.set_progress_handler(lambda: steps.append(1), 10)
-        count_new(connection, newest)
+        count_new(connection, newest, Grouping())
         connection.set_progress_handler(None, 0)
         connection.rollback()
     return len(steps)
@@ -297,8 +300,8 @@ async def test_a_store_of_another_program_or_another_release_is_left_alone(path:
     async with SqliteSink(path):
         assert read(path) == []
     with database(path) as connection:
-        connection.execute("PRAGMA user_version = 3")
-    assert "schema version 3, this msys-track knows 2" in await explain_refusal(path)
+        connection.execute("PRAGMA user_version = 4")
+    assert "schema version 4, this msys-track knows 3" in await explain_refusal(path)
     with database(path) as connection:
         connection.execute("PRAGMA user_version = 1")
     assert '"msys-track events import"' in await explain_refusal(path)

@@ -92,7 +92,7 @@ OURS: Final = {
     **_read_as(read_boolean, "outlook_links", "keep_link_attributes", "keep_x_msys_api"),
     **_read_as(read_boolean, "fold_long_lines", "foreign_opt_outs", "spare_url_text"),
     **_read_as(read_boolean, "strip_text_options", "allow_downgrade"),
-    **_read_as(read_boolean, "unescape_curly_macros", "add_message_id"),
+    **_read_as(read_boolean, "unescape_curly_macros", "add_message_id", "keep_messages"),
     **_read_as(read_text, "signed_mail", "never_wrap", "pixel_placeholder", "privacy"),
     **_read_as(read_text, "list_unsubscribe", "list_unsubscribe_mailto"),
 }

@@ -14,6 +14,7 @@ from msys_track.eventlog.settings import EventsSettings
 from msys_track.injection.access.settings import AccessSettings, ClientSettings, LimitSettings
 from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
+from msys_track.kept_mail.settings import KeptMailSettings
 from msys_track.keys.file import KeySource, key_source
 from msys_track.policy.loading import PolicySettings
 from msys_track.relay.settings import UpstreamSettings
@@ -99,6 +100,7 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
     "events": list_keys(EventsSettings),
     "classification": list_keys(ClassificationSettings),
     "store": list_keys(StoreSettings),
+    "kept_mail": list_keys(KeptMailSettings),
     "report": list_keys(ReportSettings),
 }
 
@@ -159,6 +161,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "classification": "Tells people from machines in what the tracker sees.",
     "events": "The log of events, from which they go to the store and the other sinks.",
     "store": "The store of events, an SQLite file.",
+    "kept_mail": "The mail that `keep_messages` keeps for click maps.",
     "report": "Shows the store as pages, and over SparkPost's read APIs: `msys-track report`.",
     "upstream": "One of several servers to relay to, in place of `upstream` of `[proxy]`.",
     "dkim": "The key that signs mail from one domain.",

@@ -60,18 +60,21 @@ def write_csv(pages: Iterable[Page], file: BinaryIO) -> None:
     Raises:
         OSError: the file can't be written.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
+    file.writelines(make_csv(pages))
+
+
+def make_csv(pages: Iterable[Page]) -> Iterator[bytes]:
+    """Make the same in pieces: the line of names, then one for each page."""
+    yield make_csv_lines([COLUMNS])
     for page in pages:
-        writer.writerows(
-            (sequence, *(f"'{each}" if each.startswith(_FORMULA) else each for each in texts))
-            for sequence, texts in _read(page)
-        )
-        file.write(text.getvalue().encode("utf-8", "replace"))
-        text.seek(0)
-        text.truncate()
-    file.write(text.getvalue().encode())
+        yield make_csv_lines((sequence, *texts) for sequence, texts in _read(page))
+
+
+def make_csv_lines(rows: Iterable[Sequence[str | int]]) -> bytes:
+    """Make lines of CSV in UTF-8; a text that would be a formula gets an apostrophe in front."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n").writerows(map(_guard, row) for row in rows)
+    return text.getvalue().encode("utf-8", "replace")
 
 
 def write_parquet(pages: Iterable[Page], path: Path) -> None:
@@ -126,3 +129,7 @@ def _write_text(value: Any) -> str:
     if value is None or value == {}:
         return ""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _guard(cell: str | int) -> str | int:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

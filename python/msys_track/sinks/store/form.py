@@ -34,7 +34,7 @@ _STATISTICS: Final = (
 
 FORM: Final = Form(
     application_id=0x6D737973,  # "msys"
-    version=2,
+    version=3,
     first_pragmas=(f"PRAGMA page_size = {PAGE_BYTES}",),
     # What is erased is overwritten. Checkpoints are rare, so that a page is not copied again and
     # again while a run of events changes it; `SqliteSink` makes most of them beside its writes.
@@ -85,7 +85,37 @@ FORM: Final = Form(
             reader TEXT NOT NULL,
             messages INTEGER NOT NULL,
             new_messages INTEGER NOT NULL,
+            direct_messages INTEGER NOT NULL,
             PRIMARY KEY (campaign_id, hour, action, reader)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE groups (
+            dimension TEXT NOT NULL,
+            day INTEGER NOT NULL,
+            campaign_id TEXT NOT NULL,
+            value TEXT NOT NULL,
+            type TEXT NOT NULL,
+            class TEXT NOT NULL,
+            events INTEGER NOT NULL,
+            PRIMARY KEY (dimension, day, campaign_id, value, type, class)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE group_uniques (
+            dimension TEXT NOT NULL,
+            day INTEGER NOT NULL,
+            campaign_id TEXT NOT NULL,
+            value TEXT NOT NULL,
+            action TEXT NOT NULL,
+            reader TEXT NOT NULL,
+            messages INTEGER NOT NULL,
+            new_messages INTEGER NOT NULL,
+            direct_messages INTEGER NOT NULL,
+            PRIMARY KEY (dimension, day, campaign_id, value, action, reader)
+        ) WITHOUT ROWID""",
+        # Where a link led to when it was first clicked, without query and fragment.
+        """CREATE TABLE links (
+            campaign_id TEXT NOT NULL,
+            link TEXT NOT NULL,
+            target TEXT NOT NULL,
+            PRIMARY KEY (campaign_id, link)
         ) WITHOUT ROWID""",
         "ANALYZE sqlite_schema",
         *(

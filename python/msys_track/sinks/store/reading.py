@@ -119,7 +119,7 @@ class Store:
             self.select(
                 f"SELECT 1 FROM events WHERE message_key = ? AND {condition} LIMIT 1", key, *values
             )
-            for key in self._message_keys(message_id)
+            for key in self.message_keys(message_id)
         )
 
     def _pages_in_order(self, wanted: Filter) -> Iterator[list[tuple[int, bytes]]]:
@@ -164,7 +164,7 @@ class Store:
     def _pages_of_message(self, wanted: Filter) -> Iterator[list[tuple[int, bytes]]]:
         condition, values = wanted.condition()
         found: list[tuple[int, bytes]] = []
-        for key in self._message_keys(wanted.message or ""):
+        for key in self.message_keys(wanted.message or ""):
             found += self.select(
                 "SELECT sequence, event FROM events INDEXED BY events_message"
                 f" WHERE message_key = ? AND {condition} AND sequence > ?",
@@ -175,7 +175,7 @@ class Store:
         if found:
             yield sorted(found)
 
-    def _message_keys(self, message_id: str) -> Iterator[int]:
+    def message_keys(self, message_id: str) -> Iterator[int]:
         """Yield what a message's key is for each day that a message was injected on."""
         key = -1
         while True:

@@ -1,6 +1,6 @@
 """One line of the event log as a row of the store."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from functools import lru_cache
 from hashlib import blake2b
@@ -40,6 +40,8 @@ READERS: Final[Mapping[str, str]] = {
 }
 """Who made an event, by its class; else `UNKNOWN`."""
 
+PEOPLE: Final = "people"
+MACHINES: Final = "machines"
 UNKNOWN: Final = "unknown"
 RECLASSIFIED: Final = "reclassified"
 
@@ -50,7 +52,12 @@ _ID_BYTES: Final = 16
 _UUID_CHARACTERS: Final = 36
 
 
-def make_rows(lines: Iterable[bytes], first_sequence: int, now: int) -> Iterator[Row]:
+def make_rows(
+    lines: Iterable[bytes],
+    first_sequence: int,
+    now: int,
+    note_fields: Callable[[int, Mapping[str, Any]], None] = lambda _sequence, _fields: None,
+) -> Iterator[Row]:
     """Make a row of each line but those that were erased.
 
     A line that is no event known here is stored too: what can't be found in it is empty.
@@ -59,6 +66,7 @@ def make_rows(lines: Iterable[bytes], first_sequence: int, now: int) -> Iterator
         lines: JSON as a webhook has it.
         first_sequence: The number of the first row.
         now: Unix seconds; the time of lines that have none.
+        note_fields: Is called with the number and the fields of each row that is an event.
     """
     sequence = first_sequence
     for line in lines:
@@ -66,7 +74,9 @@ def make_rows(lines: Iterable[bytes], first_sequence: int, now: int) -> Iterator
         if not fields and is_erased(line):
             continue
         try:
-            yield _make_row(line, fields, sequence, now)
+            row = _make_row(line, fields, sequence, now)
+            note_fields(sequence, fields)
+            yield row
         except (AttributeError, KeyError, TypeError, ValueError):
             yield _make_row(line, _NOTHING, sequence, now)
         sequence += 1

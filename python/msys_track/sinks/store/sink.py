@@ -15,7 +15,7 @@ from msys_track.databases import explain_errors, identify_file, open_database, t
 from msys_track.errors import SinkError
 from msys_track.logs import event_logger
 from msys_track.sinks.delivery import EmptiedError, EventBatch
-from msys_track.sinks.store.counting import count_new
+from msys_track.sinks.store.counting import Grouping, count_new
 from msys_track.sinks.store.form import CHECKPOINT_BYTES, FORM
 from msys_track.sinks.store.reading import Store, connect_to_read
 from msys_track.sinks.store.rows import make_rows
@@ -246,9 +246,11 @@ def insert(connection: sqlite3.Connection, lines: Iterable[bytes], now: int) -> 
         sqlite3.Error: they can't be stored.
     """
     first = find_last_sequence(connection) + 1
-    added = connection.executemany(_INSERT, make_rows(lines, first, now)).rowcount
+    grouping = Grouping()
+    rows = make_rows(lines, first, now, grouping.note)
+    added = connection.executemany(_INSERT, rows).rowcount
     connection.execute(_NOTE_PROGRESS)
-    count_new(connection, first)
+    count_new(connection, first, grouping)
     return added
 
 

@@ -1,7 +1,7 @@
 """What was sent, opened, clicked and unsubscribed from, of the counts that a store keeps."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -13,7 +13,7 @@ By: TypeAlias = Literal["campaign", "day", "hour"]
 _Kind: TypeAlias = tuple[Any, str, str]
 """Key, action, reader."""
 
-_KINDS: Final = ("people", "machines", UNKNOWN)
+KINDS: Final = ("people", "machines", UNKNOWN)
 _KEYS: Final = {"campaign": "campaign_id", "day": "hour / 24", "hour": "hour"}
 _SECONDS_AN_HOUR: Final = 3_600
 # Two pixels tell of one look at a mail, but where the mail was cut off only the upper one does.
@@ -34,12 +34,22 @@ class Deeds:
     messages: Mapping[str, int]
     all_messages: int
 
+    @property
+    def all_events(self) -> int:
+        """How often, whoever it was."""
+        return sum(self.events.values())
+
     def as_json(self) -> dict[str, dict[str, int]]:
         """Return the members of a JSON object."""
         return {
-            "total": {"all": sum(self.events.values()), **self.events},
+            "total": {"all": self.all_events, **self.events},
             "unique": {"all": self.all_messages, **self.messages},
         }
+
+
+_NONE: Final = Deeds(
+    events=dict.fromkeys(KINDS, 0), messages=dict.fromkeys(KINDS, 0), all_messages=0
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +63,17 @@ class Stats:
     """
 
     key: str | int
-    sent: int
-    rejected: int
-    opened: Deeds
-    clicked: Deeds
-    unsubscribed: Deeds
+    sent: int = 0
+    rejected: int = 0
+    opened: Deeds = _NONE
+    clicked: Deeds = _NONE
+    unsubscribed: Deeds = _NONE
+
+    @property
+    def events(self) -> int:
+        """How much happened, of all that is counted here."""
+        deeds = (self.opened, self.clicked, self.unsubscribed)
+        return self.sent + self.rejected + sum(each.all_events for each in deeds)
 
 
 def read_stats(
@@ -87,25 +103,42 @@ def read_stats(
     ]
     condition = " AND ".join(text for text, value in known if value is not None) or "true"
     values = [value for _, value in known if value is not None]
-    lower, upper = Counter[_Kind](), Counter[_Kind]()
-    for key, type_, class_, count in store.select(
+    counted = store.select(
         f"SELECT {_KEYS[by]}, type, class, sum(events) FROM counts WHERE {condition}"  # noqa: S608
         " GROUP BY 1, 2, 3",
         *values,
-    ):
-        name, reader = type_.decode(), READERS.get(class_.decode(), UNKNOWN)
-        (upper if name in _UPPER else lower)[key, ACTIONS.get(name, ""), reader] += count
-    messages, all_messages = Counter[_Kind](), Counter[tuple[Any, str]]()
-    for key, action, reader, count, new in store.select(
+    )
+    first_seen = store.select(
         f"SELECT {_KEYS[by]}, action, reader, sum(messages), sum(new_messages)"  # noqa: S608
         f" FROM uniques WHERE {condition} GROUP BY 1, 2, 3",
         *values,
-    ):
-        messages[key, action.decode(), reader.decode()] += count
-        all_messages[key, action.decode()] += new
+    )
+    return make_stats(counted, first_seen, _SECONDS_AN_HOUR * (24 if by == "day" else 1))
+
+
+def make_stats(
+    counted: Iterable[tuple[Any, bytes, bytes, int]],
+    first_seen: Iterable[tuple[Any, bytes, bytes, int, int]],
+    seconds: int = 1,
+) -> list[Stats]:
+    """Make statistics of the rows of a store's counts, in the order of their keys.
+
+    Args:
+        counted: Key, type, class and events.
+        first_seen: Key, action, kind of reader, messages of that kind and messages of all.
+        seconds: What a key that is a number is multiplied by.
+    """
+    lower, upper = Counter[_Kind](), Counter[_Kind]()
+    for key, type_, class_, count in counted:
+        name, reader = type_.decode(), READERS.get(class_.decode(), UNKNOWN)
+        (upper if name in _UPPER else lower)[key, ACTIONS.get(name, ""), reader] += count
+    messages, all_messages = Counter[_Kind](), Counter[tuple[Any, str]]()
+    for key, action_name, reader_name, count, new in first_seen:
+        messages[key, action_name.decode(), reader_name.decode()] += count
+        all_messages[key, action_name.decode()] += new
 
     def collect(key: Any, action: str) -> Deeds:
-        kinds = {reader: (key, action, reader) for reader in _KINDS}
+        kinds = {reader: (key, action, reader) for reader in KINDS}
         return Deeds(
             events={
                 reader: max(lower[kind], upper[kind], messages[kind])
@@ -115,7 +148,6 @@ def read_stats(
             all_messages=all_messages[key, action],
         )
 
-    seconds = _SECONDS_AN_HOUR * (24 if by == "day" else 1)
     return [
         Stats(
             key=key.decode("utf-8", "replace") if isinstance(key, bytes) else key * seconds,

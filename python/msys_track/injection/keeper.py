@@ -1,0 +1,222 @@
+"""Keeps mail for click maps: one of each campaign and shape, beside the way of the mail.
+
+No mail waits for it, and none fails because it can't be kept.
+"""
+
+import email
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from email.errors import MessageError
+from email.header import decode_header, make_header
+from email.message import Message
+from threading import BoundedSemaphore
+from typing import Final
+
+from msys_track.dispatch.copies import render_alike
+from msys_track.dispatch.decide import CopyDecision, Decision
+from msys_track.errors import InvalidTokenError
+from msys_track.injection.envelope import Envelope
+from msys_track.kept_mail.form import (
+    KeptLink,
+    KeptMail,
+    is_kept,
+    name_shape,
+    remove_old,
+    save_mail,
+)
+from msys_track.kept_mail.settings import KeptMailSettings
+from msys_track.keys.ring import KeyRing
+from msys_track.logs import event_logger
+from msys_track.metrics import Counters
+from msys_track.options.resolve import Origin, Resolved
+
+log = event_logger(__name__)
+
+_LOOK_SECONDS: Final = 60.0
+_RETENTION_SECONDS: Final = 3_600.0
+_MAX_CAMPAIGNS: Final = 10_000
+_MAX_WAITING: Final = 4
+_NOBODY: Final = "reader@example.invalid"
+_HOST: Final = "kept-mail.invalid"
+_URL: Final = re.compile(rf"https?://{re.escape(_HOST)}(/[A-Za-z0-9_./~-]+)")
+_MAX_SUBJECT: Final = 1_024
+
+
+class MailKeeper:
+    """Keeps a mail of each campaign whose `keep_messages` is on, and of each of its shapes.
+
+    A campaign is looked at once a minute, so that most mail costs a look-up.
+
+    Args:
+        settings: Its settings, with the whole path of the folder.
+        counters: Count `kept_mail.kept` and `kept_mail.failed`.
+        clock: Seconds, from anywhere on.
+    """
+
+    def __init__(
+        self,
+        settings: KeptMailSettings,
+        counters: Counters,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._counters = counters
+        self._clock = clock
+        self._due: OrderedDict[str, float] = OrderedDict()
+        self._retention_due = 0.0
+        self._waiting = BoundedSemaphore(_MAX_WAITING)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper")
+
+    def note_accepted(self, envelope: Envelope, decision: Decision) -> None:
+        """Keep a mail that was relayed, if its campaign is due."""
+        for copy in decision.copies:
+            if copy.resolved is not None and _is_wanted(copy.resolved):
+                campaign = copy.resolved.campaign_id.value or ""
+                if self._is_due(campaign) and self._waiting.acquire(blocking=False):
+                    self._thread.submit(self._keep, copy, campaign, envelope)
+                return
+
+    def close(self) -> None:
+        """Finish what is under way; what waits is not kept."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def _is_due(self, campaign: str) -> bool:
+        now = self._clock()
+        if self._due.get(campaign, 0.0) > now:
+            return False
+        self._due[campaign] = now + _LOOK_SECONDS
+        self._due.move_to_end(campaign)
+        if len(self._due) > _MAX_CAMPAIGNS:
+            self._due.popitem(last=False)
+        return True
+
+    def _keep(self, copy: CopyDecision, campaign: str, envelope: Envelope) -> None:
+        folder = self._settings.folder
+        try:
+            if len(envelope.message) <= self._settings.max_bytes:
+                recipients = [each.path for each in envelope.recipients]
+                mail = describe_mail(copy, campaign, recipients)
+                if mail.links and not is_kept(folder, campaign, mail.shape):
+                    save_mail(folder, mail)
+                    self._counters.add("kept_mail.kept")
+            if self._clock() >= self._retention_due:
+                self._retention_due = self._clock() + _RETENTION_SECONDS
+                remove_old(folder, self._settings.keep_days)
+        except Exception:
+            self._counters.add("kept_mail.failed")
+            log.exception("kept_mail.failed", folder=str(folder))
+        finally:
+            self._waiting.release()
+
+
+def describe_mail(copy: CopyDecision, campaign: str, recipients: Sequence[str]) -> KeptMail:
+    """Make what is kept of a mail: its bodies, with markers where its links lead.
+
+    Args:
+        copy: One of its copies.
+        campaign: Its campaign, or empty.
+        recipients: Addresses that are made unreadable wherever they stand.
+
+    Raises:
+        RewriteError: a defect of the engine.
+    """
+    keys = KeyRing.temporary()
+    assert copy.resolved is not None  # noqa: S101 - `note_accepted` has seen it
+    [rendered] = render_alike(
+        copy.source.open(), [copy.readers], _resolve_to_keep(copy.resolved), keys,
+        now=int(time.time()),
+    )  # fmt: skip
+    message = email.message_from_bytes(rendered.message)
+    links: dict[str, KeptLink] = {}
+    bodies = {
+        kind: _mask(_mark(_read_body(message, kind), keys, links), recipients)
+        for kind in ("text/html", "text/plain")
+    }
+    ordered = tuple(sorted(links.values(), key=lambda link: (link.part, link.number)))
+    return KeptMail(
+        campaign=campaign,
+        shape=name_shape(ordered),
+        kept_at=int(time.time()),
+        subject=_mask(_read_subject(message), recipients),
+        html=bodies["text/html"],
+        text=bodies["text/plain"],
+        links=ordered,
+    )
+
+
+def _is_wanted(resolved: Resolved) -> bool:
+    return (
+        resolved.keep_messages.value
+        and resolved.click_tracking.value
+        and resolved.privacy.value != "aggregate"
+    )
+
+
+def _resolve_to_keep(resolved: Resolved) -> Resolved:
+    """Change the options of a copy so that its links can be found again, and nothing is added."""
+    return resolved._replace(
+        open_tracking=Origin(value=False),
+        tracking_domain=Origin(value=_HOST),
+        add_message_id=Origin(value=False),
+        list_unsubscribe=Origin(value="off"),
+        metadata=Origin(value=None),
+    )
+
+
+def _read_body(message: Message, kind: str) -> str:
+    """Read the first body of a kind; empty without one."""
+    for part in _list_bodies(message):
+        if part.get_content_type() == kind:
+            payload = part.get_payload(decode=True)
+            if isinstance(payload, bytes):
+                try:
+                    return payload.decode(part.get_content_charset("utf-8"), "replace")
+                except LookupError:  # a charset that Python does not have
+                    return payload.decode("utf-8", "replace")
+    return ""
+
+
+def _list_bodies(message: Message) -> Iterator[Message]:
+    for part in message.walk():
+        if not part.is_multipart() and part.get_content_disposition() != "attachment":
+            yield part
+
+
+def _read_subject(message: Message) -> str:
+    raw = str(message.get("Subject", ""))
+    try:
+        return str(make_header(decode_header(raw)))[:_MAX_SUBJECT]
+    except (LookupError, MessageError, ValueError):
+        return raw[:_MAX_SUBJECT]
+
+
+def _mark(body: str, keys: KeyRing, links: dict[str, KeptLink]) -> str:
+    """Put a marker in place of each sealed link, and note the link."""
+
+    def mark(found: re.Match[str]) -> str:
+        try:
+            claims = keys.open(found[1])
+        except InvalidTokenError:
+            return found[0]
+        link = KeptLink(
+            part=claims.link_part or "html",
+            number=claims.link_number or 0,
+            name=claims.link_name or "",
+            target=(claims.target or "").partition("#")[0].partition("?")[0],
+        )
+        links[link.marker] = link
+        return link.marker
+
+    return _URL.sub(mark, body)
+
+
+def _mask(text: str, recipients: Sequence[str]) -> str:
+    for address in recipients:
+        if "@" in address:
+            local, _, domain = address.rpartition("@")
+            either = rf"{re.escape(local)}(?:@|%40|&#64;|&commat;){re.escape(domain)}"
+            text = re.sub(either, _NOBODY, text, flags=re.IGNORECASE)
+    return text

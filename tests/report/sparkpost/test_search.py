@@ -1,0 +1,206 @@
+"""The search behind the Events API: all that fits, once, newest first, however it is asked for."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.report.sparkpost.made_events import CAMPAIGNS, DAY, MIDNIGHT, make_events, newest_first
+from tests.report.sparkpost.served import store_events
+from tests.sinks.store.events import AT, line
+
+from msys_track.report.sparkpost.search import Cursor, Wanted, find_page, fits_pattern
+from msys_track.sinks.store.reading import open_store
+
+LINES = make_events(1_500, seed=14)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("search") / "events.sqlite"
+    for first in range(0, len(LINES), 400):
+        store_events(path, LINES[first : first + 400])
+    return path
+
+
+def read_pages(
+    path: Path, wanted: Wanted, *, size: int, since: int = 0, until: int = 2**40
+) -> tuple[list[str], list[int]]:
+    """Follow the cursors to the end; return the events' ids and each page's total."""
+    with open_store(path) as store:
+        cursor: Cursor | None = Cursor.begin(store, since, until)
+        found: list[str] = []
+        totals: list[int] = []
+        while cursor is not None:
+            page = find_page(store, wanted, Cursor.read(cursor.write()), size)
+            assert len(page.events) <= size
+            found += [each["event_id"] for each in page.events]
+            totals.append(page.total)
+            cursor = page.next
+    return found, totals
+
+
+FILTERS: list[tuple[Wanted, dict[str, Any]]] = [
+    (Wanted(), {}),
+    (Wanted(types=("click",)), {"types": ("click",)}),
+    (Wanted(types=("reclassified", "open")), {"types": ("reclassified", "open")}),
+    (Wanted(campaigns=("Summer Sale",)), {"campaigns": ("Summer Sale",)}),
+    (Wanted(campaigns=("*ummer*", "Grün [1]")), {"campaigns": ("*ummer*", "Grün [1]")}),
+    (Wanted(campaigns=("Grün [*",)), {"campaigns": ("Grün [*",)}),
+    (Wanted(recipients=("R3@b.test", "r4@c.test")), {"recipients": ("r3@b.test", "r4@c.test")}),
+    (
+        Wanted(recipients=("r3@b.test",), types=("click", "open")),
+        {"recipients": ("r3@b.test",), "types": ("click", "open")},
+    ),
+    (Wanted(domains=("b.test",)), {"domains": ("b.test",)}),
+    (Wanted(domains=("*.b.test",)), {"domains": ("*.b.test",)}),
+    (Wanted(messages=(f"{7:020x}", f"{8:020x}")), {"messages": (f"{7:020x}", f"{8:020x}")}),
+    (Wanted(texts={"transmission_id": ("7001",)}), {"transmissions": ("7001",)}),
+    (Wanted(texts={"subject": ("*2 for*",)}), {"subject": "*2 for*"}),
+    (
+        Wanted(recipients=("r3@b.test",), texts={"transmission_id": ("7003",)}),
+        {"recipients": ("r3@b.test",), "transmissions": ("7003",)},
+    ),
+]
+
+
+@pytest.mark.parametrize(("wanted", "filters"), FILTERS)
+@pytest.mark.parametrize("size", [7, 1_000])
+def test_the_pages_have_what_a_plain_script_finds(
+    path: Path, wanted: Wanted, filters: dict[str, Any], size: int
+) -> None:
+    expected = newest_first(LINES, **filters)
+    assert expected
+    found, totals = read_pages(path, wanted, size=size)
+    assert found == expected
+    assert totals[-1] == len(expected)
+
+
+@pytest.mark.parametrize("place", range(20))
+def test_a_time_is_kept_to_the_second(path: Path, place: int) -> None:
+    chance = random.Random(place)  # noqa: S311 - not a secret
+    since, until = sorted(MIDNIGHT + int(chance.random() * 3 * DAY) for _ in range(2))
+    campaign = chance.choice(CAMPAIGNS[:4])
+    assert campaign is not None
+    for wanted, filters in (
+        (Wanted(), {}),
+        (
+            Wanted(campaigns=(campaign,), types=("open",)),
+            {"campaigns": (campaign,), "types": ("open",)},
+        ),
+        (Wanted(recipients=("r5@b.test",)), {"recipients": ("r5@b.test",)}),
+    ):
+        expected = newest_first(LINES, since=since, until=until, **filters)
+        found, totals = read_pages(path, wanted, size=50, since=since, until=until)
+        assert found == expected
+        assert totals[-1] == len(expected)
+
+
+@pytest.mark.parametrize(
+    "wanted", [Wanted(), Wanted(types=("click",)), Wanted(recipients=("r3@b.test",))]
+)
+def test_each_page_says_how_many_there_are_on_all(path: Path, wanted: Wanted) -> None:
+    found, totals = read_pages(path, wanted, size=10)
+    assert set(totals) == {len(found)}
+
+
+def test_where_only_reading_tells_the_total_grows_from_page_to_page(path: Path) -> None:
+    found, totals = read_pages(path, Wanted(domains=("c.test",)), size=50)
+    assert totals == [*range(50, len(found), 50), len(found)]
+
+
+def test_events_that_come_meanwhile_are_in_no_page(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    lines = [line(at=AT + place // 3, message_id=f"{place:020x}") for place in range(100)]
+    store_events(path, lines)
+    with open_store(path) as store:
+        cursor: Cursor | None = Cursor.begin(store, 0, 2**40)
+        found: list[str] = []
+        while cursor is not None:
+            page = find_page(store, Wanted(), cursor, 9)
+            found += [each["event_id"] for each in page.events]
+            cursor = page.next
+            # As old as those that were seen, as those to come, and new.
+            store_events(path, [line(at=AT + shift) for shift in (0, 10, 20, 33, 99)])
+    assert found == newest_first(lines)
+
+
+def test_a_page_looks_at_a_bounded_number_of_rows_and_the_next_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    rare = line(at=AT - 1, transmission_id="7")
+    store_events(path, [rare, *(line(at=AT + place) for place in range(25_000))])
+    wanted = Wanted(texts={"transmission_id": ("7",)})
+    with open_store(path) as store:
+        first = find_page(store, wanted, Cursor.begin(store, 0, 2**40), 10)
+        assert (first.events, first.total) == ([], 0)
+        assert first.next is not None
+        second = find_page(store, wanted, first.next, 10)
+    assert [each["transmission_id"] for each in second.events] == ["7"]
+    assert (second.total, second.next) == (1, None)
+
+
+def test_a_rare_campaign_is_not_searched_for_where_it_never_was(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    rare = line(at=AT - 7_200, campaign_id="Rare")
+    store_events(path, [rare, *(line(at=AT + place) for place in range(25_000))])
+    with open_store(path) as store:
+        page = find_page(store, Wanted(campaigns=("Rare",)), Cursor.begin(store, 0, 2**40), 10)
+    assert (len(page.events), page.total, page.next) == (1, 1, None)
+
+
+def test_many_events_of_one_recipient_are_read_in_pages_too(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    lines = [line(at=AT + place) for place in range(21_000)]
+    store_events(path, lines)
+    found, _ = read_pages(path, Wanted(recipients=("grün@b.test",)), size=10_000)
+    assert found == newest_first(lines)
+
+
+def test_what_is_no_event_is_in_no_page(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    store_events(path, [b"no JSON", b'{"msys": {}}', b'{"msys": {"track_event": {}}}', line()])
+    found, totals = read_pages(path, Wanted(), size=10)
+    assert (len(found), totals) == (1, [1])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "initial?", "W10=", "WzEsMiwzLDQsNSw2XQ", "WzEsMiwzLDQsNSwiNiJd", "é", "e30="]
+)
+def test_a_made_up_cursor_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="cursor"):
+        Cursor.read(text)
+
+
+def test_a_cursor_of_numbers_that_no_store_has_finds_nothing(path: Path) -> None:
+    cursor = Cursor(since=-(2**61), until=2**61, newest=-1, at=2**61, sequence=-(2**61), total=-9)
+    with open_store(path) as store:
+        assert find_page(store, Wanted(), cursor, 10).events == []
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern", "fits"),
+    [
+        ("abc", "abc", True), ("abc", "ab", False), ("abc", "a*", True), ("abc", "*c", True),
+        ("abc", "*", True), ("", "*", True), ("abc", "a*c", True), ("aba", "ab*ba", False),
+        ("abc", "*b*", True), ("abc", "*x*", False), ("a?c", "a?c", True), ("abc", "a?c", False),
+    ],
+)  # fmt: skip
+def test_a_star_is_any_text(text: str, pattern: str, fits: bool) -> None:  # noqa: FBT001
+    assert fits_pattern(text, pattern) is fits
+
+
+def test_a_campaign_s_few_events_among_many_come_in_full_pages(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    lines = [
+        line(at=AT + place // 2, campaign_id="Rare" if place % 50 == 0 else "Frequent")
+        for place in range(70_000)
+    ]
+    late = [line(at=AT + place, campaign_id="Rare") for place in range(100)]
+    store_events(path, [*lines, *late])
+    wanted = Wanted(campaigns=("Rare",))
+    with open_store(path) as store:
+        first = find_page(store, wanted, Cursor.begin(store, 0, 2**40), 1_000)
+    assert (len(first.events), first.total) == (1_000, 1_500)
+    found, totals = read_pages(path, wanted, size=333)
+    assert found == newest_first([*lines, *late], campaigns=("Rare",))
+    assert set(totals) == {1_500}

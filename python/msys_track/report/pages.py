@@ -30,7 +30,7 @@ from msys_track.report.queries import (
 )
 from msys_track.report.rendering import ask_store, render, translate
 from msys_track.report.showing import make_link, write_number, write_time
-from msys_track.report.view import COMPARED, GROUPED, View, count_merged, merge_steps
+from msys_track.report.view import GROUPED, KINDS_OF_DEEDS, View, count_merged, merge_steps
 from msys_track.sinks.store.reading import Store
 from msys_track.sinks.store.stats import KINDS, Stats
 
@@ -246,7 +246,7 @@ def _draw_charts(view: View, series: Sequence[Stats], step: str) -> list[tuple[s
     period = translate("chart.period", first=view.period.first, last=view.period.last, step=step)
     sent = [Series("sent", [stats.sent for stats in series])]
     drawn = [(translate("chart.sent.total"), "sent", sent)]
-    for what in COMPARED:
+    for what in KINDS_OF_DEEDS:
         numbers = [view.deeds(stats, what) for stats in series]
         parts = [
             Series(reader, [view.number(deeds, reader) for deeds in numbers]) for reader in KINDS

@@ -48,7 +48,7 @@ _LIVE: Final = {
     "live.title": "In the last minute",
     "live.waiting": "Waiting for the first numbers.",
     "live.running": "Counted up to {time} UTC.",
-    "live.lost": "The report can't be reached. It is tried again by itself.",
+    "live.lost": "No numbers come now. It is tried again; if that goes on, load the page again.",
     "live.paused": "Paused.",
     "live.pause": "Pause",
     "live.go_on": "Go on",

@@ -52,6 +52,7 @@ def load_templates() -> Jinja2Templates:
     templates.env.globals["t"] = translate
     templates.env.globals["link_message"] = showing.link_message
     templates.env.globals["link_recipient"] = showing.link_recipient
+    templates.env.globals["link_campaign"] = showing.link_campaign
     templates.env.globals["make_link"] = showing.make_link
     templates.env.filters.update(
         number=showing.write_number,

@@ -39,7 +39,7 @@ installed = $(PIP) install --require-hashes $(1) || { printf '%s\n' \
 	'  hint: pip needs a package index that it can reach; its settings: $(BIN)/python -m pip config list' >&2; \
 	exit 1; }
 
-.PHONY: help demo test bench bench-smtp bench-streams soak corpus build lint types fmt clean lock pages coverage audit \
+.PHONY: help demo test bench bench-smtp bench-streams soak corpus build lint types fmt clean lock pages pictures coverage audit \
 	prerequisites lint-prerequisites lint-rust lint-python lint-words test-rust test-python \
 	coverage-rust coverage-python audit-rust audit-python
 
@@ -61,6 +61,7 @@ help:
 	@echo '  make audit    known faults, licences and sources of what is used (needs cargo-deny)'
 	@echo '  make fmt      format Rust and Python'
 	@echo '  make pages    write what is made from the code into docs/'
+	@echo '  make pictures  pictures of the report into docs/images (needs Chromium and npm)'
 	@echo '  make lock     pin the Python packages again (needs uv; UPGRADE=--upgrade)'
 	@echo '  make clean    remove .venv, target/ and caches'
 	@echo
@@ -238,6 +239,11 @@ $(STAMPS)/core: $(CORE_SOURCES) $(STAMPS)/runtime | prerequisites
 	@touch $@
 
 # One resolution for all: the largest set first, the others are held to its versions.
+pictures: build $(STAMPS)/dev
+	@scripts/axe-core
+	$(say) 'pictures: the report in Chromium, for docs/images'
+	@MSYS_TRACK_PICTURES=1 $(BIN)/python -m pytest -q tests/report/test_in_browser.py
+
 pages: build
 	$(say) 'pages: commands, configuration keys, JSON Schema'
 	@$(BIN)/python -m msys_track.cli.reference > $(STAMPS)/page && cp $(STAMPS)/page docs/command-line.md

@@ -4,6 +4,9 @@ import http.server
 import json
 import os
 import pty
+import select
+import socket
+import socketserver
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -254,38 +257,36 @@ def test_another_program_at_the_port_of_the_proxy_is_noticed(installation: Insta
     assert text.startswith("another program takes mail there: 220 ")
 
 
+@contextmanager
+def forward(port: int) -> Iterator[int]:
+    """Hand every connection on to a port, so that who asks does not know whom."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", port)) as other:
+                ends = {self.request: other, other: self.request}
+                while True:
+                    for ready in select.select(list(ends), [], [])[0]:
+                        if not (data := ready.recv(65_536)):
+                            return
+                        ends[ready].sendall(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
 def test_an_upstream_that_is_this_proxy_is_noticed(
     installation: Installation, start: Start
 ) -> None:
     start("proxy")
-    config = installation.folder / "msys-track.toml"
-    # A name that the configuration can't know to be this machine's.
-    config.write_text(
-        config.read_text().replace(
-            f'upstream = "127.0.0.1:{installation.upstream}"',
-            f'upstream = "127.0.0.2:{installation.proxy}"',
-        )
-    )
-    (installation.folder / "other").mkdir()
-    forward = subprocess.Popen(  # noqa: S603
-        [  # noqa: S607
-            "socat",
-            f"TCP-LISTEN:{installation.proxy},bind=127.0.0.2,fork,reuseaddr",
-            f"TCP:127.0.0.1:{installation.proxy}",
-        ]
-    )
-    try:
-        for _ in range(50):
-            state, text = installation.find(f"upstream 127.0.0.2:{installation.proxy}")
-            if "refused" not in text:
-                break
-    finally:
-        forward.terminate()
-        forward.wait()
-    assert (state, text) == (
-        "fault",
-        "is this proxy itself: mail would go round in a circle",
-    )
+    with forward(installation.proxy) as port:
+        config = installation.folder / "msys-track.toml"
+        text = config.read_text()
+        config.write_text(text.replace(f":{installation.upstream}", f":{port}"))
+        state, text = installation.find(f"upstream 127.0.0.1:{port}")
+    assert (state, text) == ("fault", "is this proxy itself: mail would go round in a circle")
 
 
 def test_faults_of_the_configuration_are_told_and_nothing_is_asked(

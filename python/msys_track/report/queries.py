@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple, Self
 
@@ -15,6 +16,9 @@ from msys_track.sinks.store.grouping import name_for_all
 from msys_track.sinks.store.reading import Store, read_text
 from msys_track.sinks.store.rows import ACTIONS, READERS, UNKNOWN
 from msys_track.sinks.store.stats import KINDS, Stats, make_stats
+
+_NEWEST_DAYS: Final = 30
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 
 _EACH_DAY: Final = (
     "WITH RECURSIVE days (day) AS (SELECT ? UNION ALL SELECT day + 1 FROM days WHERE day < ?)"
@@ -186,13 +190,39 @@ def read_links(store: Store, campaign: str, period: Period | None = None) -> lis
     return sorted(found, key=lambda link: (link.part, link.number, link.name, link.target))
 
 
-def has_campaign(store: Store, campaign: str) -> bool:
-    """Whether the store has ever counted an event of a campaign.
+def find_period(store: Store, campaign: str | None = None) -> Period | None:
+    """Find the newest days with events, at most 30; None if there never were any.
+
+    Args:
+        store: It is read.
+        campaign: Only its events; empty: those without a campaign; None: all.
 
     Raises:
         SinkError: the store can't be read; the text says what to do.
     """
-    return bool(store.select("SELECT 1 FROM counts WHERE campaign_id = ? LIMIT 1", campaign))
+    if campaign is None:
+        dimension = name_for_all(Dimension.MAIL)
+        found = store.select(
+            "SELECT (SELECT min(day) FROM groups WHERE dimension = ?1),"
+            " (SELECT max(day) FROM groups WHERE dimension = ?1)",
+            dimension,
+        )
+    else:
+        found = store.select(
+            "SELECT (SELECT min(hour) / 24 FROM counts WHERE campaign_id = ?1),"
+            " (SELECT max(hour) / 24 FROM counts WHERE campaign_id = ?1)",
+            campaign,
+        )
+    first, last = found[0]
+    if last is None:
+        return None
+    try:
+        return Period(
+            date.fromordinal(_EPOCH + max(first, last - _NEWEST_DAYS + 1)),
+            date.fromordinal(_EPOCH + last),
+        )
+    except (ValueError, OverflowError):  # a time that no calendar has
+        return None
 
 
 class _Days(NamedTuple):

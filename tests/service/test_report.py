@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -275,3 +276,21 @@ def test_it_stops_at_once_when_told_to(report: Report, number: signal.Signals) -
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+WITHOUT = (
+    "import sys; sys.modules.update(dict.fromkeys(['jinja2', 'starlette', 'uvicorn'])); "
+    "from msys_track.cli import main; main()"
+)
+
+
+def test_where_its_packages_are_missing_it_says_what_to_type_and_others_run(
+    report: Report,
+) -> None:
+    without = (sys.executable, "-c", WITHOUT)
+
+    ended = run(report.folder, "report", command=without)
+
+    assert ended.code == 2
+    assert "the report needs the package jinja2; install it with pip install" in ended.errors
+    assert run(report.folder, "config", "check", "msys-track.toml", command=without).code == 0

@@ -173,13 +173,15 @@ class Record:
             raise
         finally:
             self._count("report.requests")
-            session = scope.get("state", {}).get("session")
+            state = scope.get("state", {})
+            session = state.get("session")
             log.info(
                 "report.answered",
                 method=scope["method"],
                 route=_find_route(scope),
                 status=status,
                 user=session.user if session is not None else None,
+                api_key=state.get("api_key"),
                 milliseconds=round(1000 * (time.monotonic() - began), 1),
             )
 

@@ -11,8 +11,6 @@ from typing import Final
 
 from markupsafe import Markup
 
-MAX_BARS: Final = 120
-
 _PLOT_HEIGHT: Final = 160
 # Above the plot there is place for the number at its upper line, below for the days.
 _TOP: Final = 18
@@ -23,7 +21,9 @@ _STEP: Final = 10
 _BAR: Final = 8
 _ROW_HEIGHT: Final = 40
 _MAX_LABEL: Final = 36
-_ROUND_STEPS: Final = (1, 2, 4, 5, 6, 8, 10)
+# Half of each is a number of few digits too.
+_ROUND_UNITS: Final = (1, 2, 4, 6, 8, 10)
+_ROUND_STEPS: Final = (1, 2, 3, 4, 5, 6, 8, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,6 @@ def draw_series(
 ) -> Markup:
     """Draw a bar for each label, with a part for each series, one on the other.
 
-    More than `MAX_BARS` labels are drawn as fewer bars: each is the sum of some neighbours, as
-    many as `count_steps` says.
-
     Args:
         chart: Its name on the page, which becomes part of ids.
         title: What it shows.
@@ -72,9 +69,7 @@ def draw_series(
     """
     if any(len(each.values) != len(labels) for each in series):
         raise ValueError(f"{chart}: a series has not {len(labels)} values")
-    steps = count_steps(len(labels))
-    starts = range(0, len(labels), steps)
-    stacks = [[sum(each.values[start : start + steps]) for each in series] for start in starts]
+    stacks = [[each.values[place] for each in series] for place in range(len(labels))]
     top = round_up(max((sum(stack) for stack in stacks), default=0))
     height = _TOP + _PLOT_HEIGHT + _BOTTOM
     marks = [
@@ -85,15 +80,14 @@ def draw_series(
     # Its box is stretched, so that bars fill the width and the text beside them is not distorted.
     plot = (
         f'<svg y="{_TOP}" width="100%" height="{_PLOT_HEIGHT}" preserveAspectRatio="none"'
-        f' viewBox="0 0 {_STEP * max(len(starts), 1)} {_PLOT_HEIGHT}">{"".join(marks)}</svg>'
+        f' viewBox="0 0 {_STEP * max(len(labels), 1)} {_PLOT_HEIGHT}">{"".join(marks)}</svg>'
     )
-    shown = [labels[start] for start in starts]
-    parts = [*_draw_grid(top), plot, *_draw_labels(shown)]
+    parts = [*_draw_grid(top), plot, *_draw_scale(top), *_draw_labels(labels)]
     return _wrap(chart, title, description, height, parts)
 
 
 def draw_rows(chart: str, title: str, description: str, rows: Sequence[Row]) -> Markup:
-    """Draw a list of bars, each with its label above and its number at the end of the line.
+    """Draw a list of bars, each with its label above, and its numbers at the end of that line.
 
     Args:
         chart: Its name on the page, which becomes part of ids.
@@ -107,7 +101,7 @@ def draw_rows(chart: str, title: str, description: str, rows: Sequence[Row]) -> 
         y = place * _ROW_HEIGHT
         parts += (
             f'<text x="0" y="{y + 14}">{escape(shorten(row.label))}</text>',
-            f'<text class="value" x="100%" y="{y + 14}" text-anchor="end">{_total(row):,}</text>',
+            f'<text class="value" x="100%" y="{y + 14}" text-anchor="end">{_write(row)}</text>',
         )
         begin = 0
         for kind, number in row.parts:
@@ -120,15 +114,11 @@ def draw_rows(chart: str, title: str, description: str, rows: Sequence[Row]) -> 
     return _wrap(chart, title, description, max(len(rows), 1) * _ROW_HEIGHT, parts)
 
 
-def count_steps(labels: int) -> int:
-    """Return how many labels one bar is for."""
-    return max(-(-labels // MAX_BARS), 1)
-
-
 def round_up(number: int) -> int:
     """Return what an axis ends at: a round number, at least 1, not below the given one."""
     power = int("1".ljust(len(str(max(number, 1))), "0"))
-    return next(step * power for step in _ROUND_STEPS if step * power >= number)
+    steps = _ROUND_UNITS if power == 1 else _ROUND_STEPS
+    return next(step * power for step in steps if step * power >= number)
 
 
 def shorten(text: str) -> str:
@@ -146,12 +136,24 @@ def _outline(stacks: Sequence[Sequence[int]], place: int, top: int) -> Iterator[
 
 
 def _draw_grid(top: int) -> Iterator[str]:
-    for number in (0, top / 2, top) if top > 1 else (0, top):
-        y = _TOP + _PLOT_HEIGHT - _scale(number, top)
-        kind = "grid" if number else "axis"
+    for number in (0, *_list_scale(top)):
+        y, kind = _find_height(number, top), "grid" if number else "axis"
         yield f'<line class="{kind}" x1="0" x2="100%" y1="{y:g}" y2="{y:g}"/>'
-        if number:
-            yield f'<text x="0" y="{y - 4:g}">{number:,.10g}</text>'
+
+
+def _draw_scale(top: int) -> Iterator[str]:
+    """Draw the number of each line above it, over the bars."""
+    for number in _list_scale(top):
+        y = _find_height(number, top) - 4
+        yield f'<text class="scale" x="0" y="{y:g}">{number:,.10g}</text>'
+
+
+def _list_scale(top: int) -> Sequence[float]:
+    return (top / 2, top) if top > 1 else (top,)
+
+
+def _find_height(number: float, top: int) -> float:
+    return _TOP + _PLOT_HEIGHT - _scale(number, top)
 
 
 def _draw_labels(labels: Sequence[str]) -> Iterator[str]:
@@ -188,3 +190,7 @@ def _percent(number: int, of: int) -> str:
 
 def _total(row: Row) -> int:
     return sum(number for _, number in row.parts)
+
+
+def _write(row: Row) -> str:
+    return " + ".join(f"{number:,}" for _, number in row.parts)

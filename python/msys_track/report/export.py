@@ -22,9 +22,9 @@ from msys_track.report.queries import (
     read_groups,
     read_links,
     read_series,
-    search,
 )
 from msys_track.report.rendering import ask_store
+from msys_track.report.searching import search
 from msys_track.report.tables import (
     Table,
     make_links_table,
@@ -72,6 +72,8 @@ async def _export_events(request: Request, form: str) -> Response:
             campaign=view.campaign or None, since=view.period.since, until=view.period.until
         )
         only_without_campaign = view.campaign == ""
+    if request.method == "HEAD":  # nobody takes what would be read
+        return Response(media_type=_TYPES[form], headers=_name_file("events", form))
     # The first page is read before the answer begins: then there can still be an error's page.
     first = await ask_store(request, partial(_read_page, wanted=wanted))
     pages = _read_pages(request.app.state.store, wanted, first)

@@ -11,25 +11,24 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from msys_track.events import NO_MESSAGE_ID
-from msys_track.report.charts import Row, Series, count_steps, draw_rows, draw_series
+from msys_track.report.charts import Row, Series, draw_rows, draw_series
 from msys_track.report.export import read_dimension
+from msys_track.report.period import Period
 from msys_track.report.queries import (
     Dimension,
-    EventView,
     LinkStats,
-    has_campaign,
+    find_period,
     read_campaigns,
     read_groups,
     read_links,
-    read_message,
-    read_recipient,
     read_series,
     read_totals,
-    search,
 )
 from msys_track.report.rendering import ask_store, render, translate
-from msys_track.report.showing import make_link, write_time
-from msys_track.report.view import GROUPED, View
+from msys_track.report.searching import search
+from msys_track.report.showing import make_link, write_number, write_time
+from msys_track.report.timelines import EventView, read_message, read_recipient
+from msys_track.report.view import GROUPED, KINDS_OF_DEEDS, View, count_merged, merge_steps
 from msys_track.sinks.store.reading import Store
 from msys_track.sinks.store.stats import KINDS, Stats
 
@@ -60,11 +59,13 @@ class _Group:
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
+    """What was read for a page; `newest` are the last days with events, if there are any."""
+
     totals: Stats
     series: Sequence[Stats]
     groups: Mapping[str, Sequence[Stats]]
+    newest: Period | None
     links: Sequence[LinkStats] = ()
-    is_known: bool = True
 
 
 async def show_overview(request: Request) -> Response:
@@ -77,6 +78,7 @@ async def show_overview(request: Request) -> Response:
             read_totals(store, view.period),
             read_series(store, view.period),
             {"campaign": campaigns, **_read_groups(store, view)},
+            find_period(store),
         )
 
     return _render_numbers(request, "overview.html", view, await ask_store(request, read))
@@ -92,8 +94,8 @@ async def show_campaign(request: Request) -> Response:
             read_totals(store, view.period, name),
             read_series(store, view.period, name),
             _read_groups(store, view),
+            find_period(store, name),
             read_links(store, name, view.period),
-            has_campaign(store, name),
         )
 
     return _render_numbers(request, "campaign.html", view, await ask_store(request, read))
@@ -145,6 +147,7 @@ async def show_message(request: Request) -> Response:
     found: list[EventView] = []
     if message_id != NO_MESSAGE_ID:  # which mail with privacy `aggregate` has, all of it
         found = await ask_store(request, partial(read_message, message_id=message_id))
+        found.sort(key=lambda event: (event.at, event.sequence))
     subjects = [each.fields.get("subject") for each in found]
     return render(
         request,
@@ -208,17 +211,23 @@ def _read_sequence(text: str) -> int | None:
 
 
 def _render_numbers(request: Request, template: str, view: View, numbers: _Numbers) -> Response:
+    count = count_merged(len(numbers.series))
+    step = f"step.{view.period.step}{'s' if count > 1 else ''}"
+    each = translate(step, count=count)
+    series = merge_steps(numbers.series, count)
     return render(
         request,
         template,
-        status=200 if numbers.is_known else 404,
+        status=200 if view.campaign is None or numbers.newest else 404,
         page="overview" if view.campaign is None else "campaigns",
         path=request.url.path,
         view=view,
-        numbers=numbers,
-        totals=numbers.totals,
+        newest=numbers.newest,
         is_empty=not numbers.totals.events,
-        charts=_draw_charts(view, numbers.series) if numbers.totals.events else (),
+        totals=numbers.totals,
+        series=series,
+        series_title=translate("chart.table", step=each),
+        charts=_draw_charts(view, series, each) if numbers.totals.events else (),
         groups=[
             _make_group(name, view, rows, bars=_SHOWN_GROUPS)
             for name, rows in numbers.groups.items()
@@ -228,47 +237,33 @@ def _render_numbers(request: Request, template: str, view: View, numbers: _Numbe
     )
 
 
-def _draw_charts(view: View, series: Sequence[Stats]) -> list[Markup]:
+def _draw_charts(view: View, series: Sequence[Stats], step: str) -> list[tuple[str, Markup]]:
     """Draw a chart for mail that was sent, and one for each thing that readers do."""
-    hours = view.period.step == "hour"
     times = [write_time(int(stats.key)) for stats in series]
-    labels = [_label_hour(time) if hours else time[:10] for time in times]
-    drawn = [("sent", [Series("sent", [stats.sent for stats in series])])]
-    for what in ("opened", "clicked", "unsubscribed"):
+    labels = [_label_hour(time) if view.period.step == "hour" else time[:10] for time in times]
+    period = translate("chart.period", first=view.period.first, last=view.period.last, step=step)
+    sent = [Series("sent", [stats.sent for stats in series])]
+    drawn = [(translate("chart.sent.total"), "sent", sent)]
+    for what in KINDS_OF_DEEDS:
         numbers = [view.deeds(stats, what) for stats in series]
-        drawn.append(
-            (
-                what,
-                [
-                    Series(reader, [view.number(deeds, reader) for deeds in numbers])
-                    for reader in KINDS
-                ],
-            )
-        )
-    steps = count_steps(len(labels))
+        parts = [
+            Series(reader, [view.number(deeds, reader) for deeds in numbers]) for reader in KINDS
+        ]
+        drawn.append((translate(f"chart.{what}.{view.count}"), what, parts))
     return [
-        draw_series(
-            f"chart-{what}",
-            translate(f"chart.{what}.{view.count if what != 'sent' else 'total'}"),
-            " ".join(
-                [
-                    translate(
-                        "chart.period",
-                        first=view.period.first,
-                        last=view.period.last,
-                        bar=translate(f"chart.bar.{view.period.step}", count=steps),
-                    ),
-                    *(
-                        translate(f"chart.sum.{each.kind}", number=f"{sum(each.values):,}")
-                        for each in parts
-                    ),
-                ]
-            ),
-            labels,
-            parts,
+        (
+            title,
+            draw_series(f"chart-{name}", title, f"{period} {_sum_up(parts)}", labels, parts),
         )
-        for what, parts in drawn
+        for title, name, parts in drawn
     ]
+
+
+def _sum_up(parts: Sequence[Series]) -> str:
+    return " ".join(
+        translate(f"chart.sum.{each.kind}", number=write_number(sum(each.values)))
+        for each in parts
+    )
 
 
 def _label_hour(time: str) -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from msys_track.report.period import SECONDS_A_DAY
 from msys_track.report.text import TEXT
 from msys_track.sinks.store.rows import READERS, UNKNOWN
 
@@ -43,6 +44,15 @@ def link_message(message_id: str) -> str:
 def link_recipient(address: str) -> str:
     """Make the address of a recipient's page."""
     return make_link("/recipient", {"address": address})
+
+
+def link_campaign(name: str, last_at: int = 0) -> str:
+    """Make the address of a campaign's page: the 30 days before a time; without it, the newest."""
+    query = {"name": name}
+    if last_at:
+        first = write_time(last_at - 29 * SECONDS_A_DAY)
+        query |= {"from": first[:10], "to": write_time(last_at)[:10]}
+    return make_link("/campaign", query)
 
 
 def explain_rule(finding: Mapping[str, object]) -> str:

@@ -54,6 +54,7 @@ def make_events(count: int, *, seed: int, days: float = 3.0) -> list[bytes]:
         if type_ in ("injection", "policy_rejection"):
             known["class_"] = None
             known["subject"] = f"Offer {message % 3} for you"
+            known["reason"] = f"550 5.7.1 rule {message % 4}"
         else:
             known["class_"] = chance.choice(CLASSES)
         # Some come late, and some in the same second.
@@ -99,6 +100,7 @@ def fits(  # noqa: PLR0913 - what can be asked for
     messages: Iterable[str] = (),
     transmissions: Iterable[str] = (),
     subject: str = "",
+    reason: str = "",
     since: int = 0,
     until: int = 2**40,
 ) -> bool:
@@ -117,6 +119,7 @@ def fits(  # noqa: PLR0913 - what can be asked for
         and (not messages or fields["message_id"] in messages)
         and is_one(transmissions, fields.get("transmission_id", ""))
         and is_one([subject] if subject else [], fields.get("subject", ""))
+        and is_one([reason] if reason else [], fields.get("reason", ""))
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from tests.captured_logs import capture_logs
 from tests.report.sparkpost.made_events import DAY, MIDNIGHT, make_events, newest_first, read
 from tests.report.sparkpost.served import Served, serve, store_events
 from tests.report.visitor import make_stranger, make_visitor
@@ -82,6 +83,18 @@ def test_a_person_s_session_opens_no_api_and_a_key_no_page(served: Served) -> No
     key = {"Authorization": served.key}
     assert stranger.get(EVENTS, headers=key).status_code == 200
     assert stranger.get("/live", headers=key).status_code in (302, 303, 401)
+
+
+def test_the_log_has_the_name_of_the_key_and_nothing_of_the_request(served: Served) -> None:
+    stranger = make_stranger(
+        served.store, settings=ReportSettings(api_keys=served.keys), apis=ROUTES
+    )
+    with capture_logs() as logs:
+        stranger.get(f"{EVENTS}?recipients=r1@b.test", headers={"Authorization": served.key})
+        stranger.get(EVENTS, headers={"Authorization": "0" * 64})
+    names = [each["api_key"] for each in logs if each["event"] == "report.answered"]
+    assert names == ["all", None]
+    assert not re.search(f"r1@b.test|{served.key}|{'0' * 64}", str(logs))
 
 
 def test_a_page_of_another_site_reads_nothing(served: Served) -> None:
@@ -158,6 +171,7 @@ def test_filters_may_be_lists_with_another_delimiter(served: Served) -> None:
         ({"messages": f"{7:020x}"}, {"messages": (f"{7:020x}",)}),
         ({"subject": "Offer, no"}, {"subject": "Offer, no"}),
         ({"subjects": "*1 for*"}, {"subject": "*1 for*"}),
+        ({"reason": "550*rule 2"}, {"reason": "550*rule 2"}),
         ({"events": "bounce,delivery"}, {"types": ("bounce",)}),
         ({"events": "reclassified"}, {"types": ("reclassified",)}),
     ],
@@ -207,6 +221,12 @@ def test_the_earlier_address_answers_pages_by_number(served: Served) -> None:
         found = served.results(EARLIER, **query, page=page)
         assert [each["event_id"] for each in found] == expected[(page - 1) * 7 : page * 7]
     assert served.results(EARLIER, **query, page=100) == []
+
+
+def test_the_earlier_address_has_another_sign_for_any_text(served: Served) -> None:
+    found = served.results(EARLIER, **ALL, reason="%rule 2%")
+    assert [each["event_id"] for each in found] == newest_first(LINES, reason="*rule 2*")
+    assert found
 
 
 def test_the_earlier_address_links_to_pages_that_stay(served: Served) -> None:

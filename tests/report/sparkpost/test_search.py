@@ -96,6 +96,26 @@ def test_a_time_is_kept_to_the_second(path: Path, place: int) -> None:
         assert totals[-1] == len(expected)
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_filters_at_random_find_what_a_plain_script_finds(path: Path, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - not a secret
+    known: dict[str, Any] = {}
+    for name, values in (
+        ("types", ("open", "click", "injection", "reclassified", "link_unsubscribe")),
+        ("campaigns", ("Summer Sale", "*Sale", "Grün [1]", "Black Friday*", "none")),
+        ("domains", ("b.test", "*b.test", "c.test")),
+        ("recipients", tuple(f"r{place}@b.test" for place in range(20))),
+    ):
+        if chance.random() < 0.5:
+            known[name] = tuple(chance.sample(values, chance.randrange(1, 3)))
+    since, until = sorted(MIDNIGHT + int(chance.random() * 3 * DAY) for _ in range(2))
+    expected = newest_first(LINES, since=since, until=until, **known)
+    size = chance.choice((1 + len(expected) // 3, 10 + len(expected) // 10, 5_000))
+    found, totals = read_pages(path, Wanted(**known), size=size, since=since, until=until)
+    assert found == expected
+    assert totals[-1] == len(expected)
+
+
 @pytest.mark.parametrize(
     "wanted", [Wanted(), Wanted(types=("click",)), Wanted(recipients=("r3@b.test",))]
 )

@@ -110,6 +110,9 @@ def read_event_request(path: str, pairs: Sequence[tuple[str, str]], now: float) 
         "subject": _read_patterns(parameters, "subject", "subjects", is_list=False),
         "reason": _read_patterns(parameters, "reason", is_list=False),
     }
+    if path == EARLIER_PATH:
+        # What `*` is now was SQL's `%` there.
+        texts["reason"] = tuple(each.replace("%", "*") for each in texts["reason"])
     return EventRequest(
         path=path,
         pairs=tuple(each for each in pairs if each[0] not in ("cursor", "page")),

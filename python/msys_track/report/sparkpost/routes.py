@@ -140,7 +140,8 @@ def _endpoint(scope: Scope, prepare: _Prepare) -> Callable[[Request], Awaitable[
         if gate is None:
             gate = state.api_gate = Gate(state.settings.api_keys)
         try:
-            gate.admit(request.headers.get("authorization"), scope, time.monotonic())
+            key = gate.admit(request.headers.get("authorization"), scope, time.monotonic())
+            request.state.api_key = key.name
             _check_length(request)
             prepared = prepare(request.query_params.multi_items(), time.time())
             if not isinstance(prepared, dict):

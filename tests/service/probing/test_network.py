@@ -1,0 +1,126 @@
+"""Probes end, whatever a server does, and say why."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from msys_track.service.probing.network import NoAnswerError, get, look_up, read_greeting
+from msys_track.smtp.address import Address
+
+pytestmark = pytest.mark.anyio
+
+GOOD = b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nX: y\r\n\r\nbody"
+
+
+@asynccontextmanager
+async def server(*pieces: bytes, pause: float = 0.0, ends: bool = True) -> AsyncIterator[Address]:
+    """Say this to everybody, a piece at a time, for ever if it does not end."""
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # What is unread when it ends would reset the connection.
+        reading = asyncio.create_task(reader.read())
+        try:
+            while True:
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(pause)
+                if ends:
+                    writer.write_eof()
+                    await reading
+                    break
+        except ConnectionError:
+            pass
+        finally:
+            reading.cancel()
+            writer.close()
+
+    running = await asyncio.start_server(say, "127.0.0.1", 0)
+    async with running:
+        yield Address("127.0.0.1", running.sockets[0].getsockname()[1])
+
+
+async def fetch(address: Address) -> object:
+    return await get(address, "/x", host="e.com", patience_seconds=0.5)
+
+
+async def greet(address: Address) -> object:
+    return await read_greeting(address, 0.5)
+
+
+async def test_an_answer_is_read_to_its_end() -> None:
+    async with server(GOOD[:20], GOOD[20:], pause=0.01) as address:
+        answer = await get(address, "/x", host="e.com", patience_seconds=5)
+    assert (answer.status, answer.headers["X"], answer.body) == (200, "y", b"body")
+    assert answer.clock_error_seconds is not None
+    assert answer.clock_error_seconds < -1e9
+
+
+@pytest.mark.parametrize("date", ["", "Date: yesterday\r\n", "Date: \r\n"])
+async def test_a_date_that_is_none_says_nothing(date: str) -> None:
+    async with server(f"HTTP/1.1 200 OK\r\n{date}\r\n".encode()) as address:
+        answer = await get(address, "/x", host="e.com", patience_seconds=5)
+    assert answer.clock_error_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (b"220 mail.example ESMTP\r\n", "no answer of HTTP"),
+        (b"", "the connection was closed"),
+        (b"HTTP/1.1 OK\r\n\r\n", "no answer of HTTP"),
+        (b"HTTP/1.1 200 OK\r\n" + 200 * b"a: b\r\n" + b"\r\n", "no good answer of HTTP: "),
+        (b"HTTP/1.1 200 OK\r\na: " + 70_000 * b"b" + b"\r\n\r\n", "no good answer of HTTP: "),
+    ],
+)
+async def test_what_is_no_http_is_no_answer(said: bytes, text: str) -> None:
+    async with server(said) as address:
+        with pytest.raises(NoAnswerError, match=text):
+            await fetch(address)
+
+
+@pytest.mark.parametrize("ask", [fetch, greet])
+async def test_who_trickles_is_given_up(ask: Callable[[Address], object]) -> None:
+    began = time.monotonic()
+    async with server(b"2", pause=0.05, ends=False) as address:
+        with pytest.raises(NoAnswerError, match=r"no answer within 0\.5 s"):
+            await ask(address)  # type: ignore[misc]
+    assert time.monotonic() - began < 5
+
+
+async def test_who_sends_without_end_is_cut_off() -> None:
+    async with server(b"HTTP/1.1 200 OK\r\n\r\n", 10_000 * b"x", ends=False) as address:
+        answer = await get(address, "/x", host="e.com", patience_seconds=5)
+    assert len(answer.body) < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (b"hello\r\n", "no greeting of SMTP but 'hello'"),
+        (b"", "no greeting"),
+        (b"2" * 200_000, "a line without end"),
+    ],
+)
+async def test_what_is_no_greeting_is_none(said: bytes, text: str) -> None:
+    async with server(said) as address:
+        with pytest.raises(NoAnswerError, match=text):
+            await greet(address)
+
+
+async def test_a_greeting_of_several_lines_ends_with_its_last() -> None:
+    async with server(b"220-one\r\n220 two\r\n") as address:
+        assert await greet(address) == "220 two"
+
+
+async def test_an_address_resolves_to_itself() -> None:
+    assert await look_up("127.0.0.1", 5) == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("host", ["nosuch.invalid", "a" * 300, "a..b"])
+async def test_what_does_not_resolve_says_so(host: str) -> None:
+    with pytest.raises(NoAnswerError):
+        await look_up(host, 20)

@@ -61,7 +61,7 @@ help:
 	@echo '  make audit    known faults, licences and sources of what is used (needs cargo-deny)'
 	@echo '  make fmt      format Rust and Python'
 	@echo '  make pages    write what is made from the code into docs/'
-	@echo '  make pictures take the pictures of the report in docs/images (needs Debian'"'"'s chromium)'
+	@echo '  make pictures  pictures of the report into docs/images (needs Chromium and npm)'
 	@echo '  make lock     pin the Python packages again (needs uv; UPGRADE=--upgrade)'
 	@echo '  make clean    remove .venv, target/ and caches'
 	@echo
@@ -238,7 +238,12 @@ $(STAMPS)/core: $(CORE_SOURCES) $(STAMPS)/runtime | prerequisites
 		$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# One resolution for all: the largest set first, the others are held to its versions.
+pictures: build $(STAMPS)/dev
+	@scripts/axe-core
+	$(say) 'pictures: the report in Chromium, for docs/images'
+	@mkdir -p docs/images && MSYS_TRACK_PICTURES=$(CURDIR)/docs/images \
+		$(BIN)/python -m pytest -q tests/report/test_browser.py -k pictures
+
 pages: build
 	$(say) 'pages: commands, configuration keys, JSON Schema'
 	@$(BIN)/python -m msys_track.cli.reference > $(STAMPS)/page && cp $(STAMPS)/page docs/command-line.md
@@ -246,11 +251,7 @@ pages: build
 		&& cp $(STAMPS)/page docs/configuration.md
 	@$(BIN)/msys-track config schema > $(STAMPS)/page && cp $(STAMPS)/page docs/msys-track.schema.json
 
-pictures: build
-	$(say) 'pictures: the report in Chromium, for docs/images'
-	@mkdir -p docs/images && MSYS_TRACK_PICTURES=$(CURDIR)/docs/images \
-		$(BIN)/python -m pytest -q tests/report/test_browser.py -k pictures
-
+# One resolution for all: the largest set first, the others are held to its versions.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 

@@ -89,13 +89,29 @@ def test_no_page_has_a_barrier_or_a_fault(browser: Browser, name: str) -> None:
     assert [each for each in browser.list_faults() if not _NOT_THERE.search(each)] == []
 
 
-def test_the_login_page_has_no_barrier(browser: Browser) -> None:
+def test_a_stranger_logs_in_and_comes_to_the_page_that_they_wanted(browser: Browser) -> None:
     axe = find_axe()
     with browser.stranger():
         for scheme in SCHEMES:
-            browser.resize(360, scheme)
-            browser.open("/login")
+            browser.resize(WIDTHS[0], scheme)
+            browser.open(PAGES["campaign"])
+            assert browser.title == "Log in · msys-track"
             assert browser.find_barriers(axe) == []
+        browser.send_login()
+        assert browser.title == "Campaign Autumn sale · msys-track"
+
+
+def test_who_logs_out_sees_nothing_more_not_even_by_going_back(browser: Browser) -> None:
+    with browser.stranger():
+        browser.open("/login")
+        browser.send_login()
+        browser.open(PAGES["campaign"])
+        browser.run("document.querySelector('form.logout').requestSubmit()")
+        browser.wait("return document.title.startsWith('Log in')")
+        browser.driver.back()
+        browser.wait("return document.title.startsWith('Log in')")
+        browser.open(PAGES["campaign"])
+        assert browser.title == "Log in · msys-track"
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -186,11 +186,11 @@ class Script:
             event["firsts"] = {"message": set(), "link": set()}
             if not action or event["message_id"] == "0" * 20:
                 continue
-            whats: dict[str, tuple[str, ...]] = {"message": (event["message_id"], action)}
+            kinds: dict[str, tuple[str, ...]] = {"message": (event["message_id"], action)}
             if action == "click":
                 link, _, _, _ = describe_link(event)
-                whats["link"] = (event["message_id"], action, link)
-            for what, key in whats.items():
+                kinds["link"] = (event["message_id"], action, link)
+            for what, key in kinds.items():
                 for who in (event["reader"], "anybody"):
                     if (*key, who) not in seen:
                         seen.add((*key, who))

@@ -195,7 +195,7 @@ async def show_click_map(request: Request) -> Response:
         pieces=list(split_text(mail.text, places)) if mail and wish.part == "text" else [],
         frame=wish.link(FRAME_PATH, shape=mail.shape) if mail else "",
         parts=_PARTS,
-        whos=_WHO,
+        readers=_WHO,
         number=write_number,
     )
 

@@ -17,7 +17,7 @@ Count: TypeAlias = Literal["unique", "total"]
 What: TypeAlias = Literal["opened", "clicked", "unsubscribed"]
 
 COUNTS: Final[tuple[Count, ...]] = ("unique", "total")
-WHATS: Final[tuple[What, ...]] = ("opened", "clicked", "unsubscribed")
+KINDS_OF_DEEDS: Final[tuple[What, ...]] = ("opened", "clicked", "unsubscribed")
 GROUPED: Final = (Dimension.TAG, Dimension.DOMAIN, Dimension.CLIENT, Dimension.COUNTRY)
 """What pages group by beside campaigns and links, in their order."""
 
@@ -55,7 +55,9 @@ class View:
         return cls(
             period=read_period(query, today),
             count=next((each for each in COUNTS if each == query.get("count")), COUNTS[0]),
-            what=next((each for each in WHATS if each == query.get("what")), WHATS[0]),
+            what=next(
+                (each for each in KINDS_OF_DEEDS if each == query.get("what")), KINDS_OF_DEEDS[0]
+            ),
             campaign=query.get("name"),
         )
 
@@ -66,7 +68,7 @@ class View:
             "from": str(self.period.first),
             "to": str(self.period.last),
             "count": self.count if self.count != COUNTS[0] else None,
-            "what": self.what if self.what != WHATS[0] else None,
+            "what": self.what if self.what != KINDS_OF_DEEDS[0] else None,
         }
 
     def link(self, path: str, **changes: str | None) -> str:

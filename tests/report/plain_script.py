@@ -66,7 +66,7 @@ def count_total(done: Sequence[Event], who: str) -> int:
     mine = [event for event in done if event["reader"] == who]
     upper = sum(event["type"] == "initial_open" for event in mine)
     uniques = sum(bool(event[f"first mail {who}"]) for event in mine)
-    return max(upper, len(mine) - upper, uniques)
+    return int(max(upper, len(mine) - upper, uniques))
 
 
 def count_mail(events: Sequence[Event], action: str) -> int:

@@ -32,6 +32,11 @@ FRAME_PATH: Final = "/campaign/clicks/frame"
 _WHO: Final[tuple[Who, ...]] = ("people", "machines", "all")
 _PARTS: Final[tuple[Part, ...]] = ("html", "text")
 _MARKER: Final = re.compile(r"#msys-(html|text)-([0-9]{1,9})\b")
+# Chromium connects to the servers of these before it asks the policy, or without asking it
+# (`preconnect`): then the sender's server would see who looks at the report.
+_CONNECTING: Final = re.compile(
+    "<(?=link|frame|iframe|fencedframe|object|embed|applet|portal)", re.IGNORECASE
+)
 _DOCTYPE: Final = re.compile(r"\s*<!doctype[^>]*>", re.IGNORECASE)
 _FRAME_POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src {images}; font-src 'none'; "
@@ -159,10 +164,11 @@ def make_frame(mail: KeptMail, places: Sequence[Place]) -> str:
         _STYLE.format(marker=place.link.marker, colour=place.colour, share=place.percent)
         for place in places
     )
+    mail_html = _CONNECTING.sub("<no-", mail.html)  # elements that no browser knows
     # Before all of the mail, where nothing that it leaves open can swallow it.
-    start = _DOCTYPE.match(mail.html)
+    start = _DOCTYPE.match(mail_html)
     end = start.end() if start else 0
-    return f'{mail.html[:end]}<meta charset="utf-8"><style>{rules}</style>{mail.html[end:]}'
+    return f'{mail_html[:end]}<meta charset="utf-8"><style>{rules}</style>{mail_html[end:]}'
 
 
 def split_text(text: str, places: Sequence[Place]) -> Iterator[tuple[str, Place | None]]:

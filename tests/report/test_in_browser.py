@@ -224,7 +224,7 @@ def test_a_filter_stands_in_the_address(visitor: Chrome, report: str) -> None:
         field = visitor.find_element(By.NAME, name)
         visitor.execute_script("arguments[0].value = arguments[1]", field, day)
     visitor.find_element(By.CSS_SELECTOR, "main form button[type=submit]").click()
-    assert f"from={FIRST}" in visitor.current_url
+    WebDriverWait(visitor, 10).until(lambda each: f"from={FIRST}" in each.current_url)
     assert "1,120" in visitor.find_element(By.TAG_NAME, "main").text  # 40 mails a day
     visitor.refresh()
     assert "1,120" in visitor.find_element(By.TAG_NAME, "main").text

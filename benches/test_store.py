@@ -26,12 +26,11 @@ from msys_track.report.queries import (
     read_campaigns,
     read_groups,
     read_links,
-    read_message,
-    read_recipient,
     read_series,
     read_totals,
-    search,
 )
+from msys_track.report.searching import search
+from msys_track.report.timelines import read_message, read_recipient
 from msys_track.sinks.delivery import EventBatch
 from msys_track.sinks.store.reading import Filter, Store, open_store
 from msys_track.sinks.store.sink import SqliteSink

@@ -1,5 +1,6 @@
 """`msys-track check` beside real servers: what it finds, and that it leaves no trace."""
 
+import http.client
 import http.server
 import json
 import os
@@ -20,6 +21,7 @@ from tests.ports import find_free_ports
 from tests.processes import COMMAND, PATIENCE_SECONDS, Ended, Run, Start, environment
 
 from msys_track.keys.file import create
+from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.testing.mailbox import MailServer
 
 
@@ -287,6 +289,80 @@ def test_an_upstream_that_is_this_proxy_is_noticed(
         config.write_text(text.replace(f":{installation.upstream}", f":{port}"))
         state, text = installation.find(f"upstream 127.0.0.1:{port}")
     assert (state, text) == ("fault", "is this proxy itself: mail would go round in a circle")
+
+
+def test_servers_behind_a_load_balancer_are_asked_as_it_asks_them(
+    installation: Installation, start: Start
+) -> None:
+    config = installation.folder / "msys-track.toml"
+    installation.configure(more='proxy_protocol = true\ntrusted_proxies = ["127.0.0.0/8"]')
+    text = config.read_text().replace("[proxy]", '[proxy]\nproxy_protocol_from = ["127.0.0.1"]')
+    config.write_text(text)
+    start("tracker"), start("proxy")
+    _, findings = installation.check()
+    assert findings[f"tracker at 127.0.0.1:{installation.tracker}"][0]["state"] == "ok"
+    assert findings[f"proxy at 127.0.0.1:{installation.proxy}"][0]["state"] == "ok"
+
+
+def test_the_report_and_what_others_are_measured_by_are_asked(
+    installation: Installation, start: Start
+) -> None:
+    report, metrics = find_free_ports(2)
+    users = installation.folder / "users.toml"
+    more = f"""
+[metrics]
+listen = "127.0.0.1:{metrics}"
+[report]
+listen = "127.0.0.1:{report}"
+users = "{users.name}"
+"""
+    password = b"correct horse battery staple\n"
+    assert installation.run("users", "add", users.name, "amy", given=password).code == 0
+    installation.configure(more=more)
+    _, findings = installation.check()
+    assert findings[f"report at 127.0.0.1:{report}"][0]["state"] == "fault"
+    assert findings[f"metrics of the proxy at 127.0.0.1:{metrics}"][0]["state"] == "fault"
+    start("tracker"), start("report"), start("proxy")
+    of_metrics = ""
+    for _ in range(20):  # it has to find its upstream first, and says so each second
+        _, findings = installation.check()
+        of_metrics = findings[f"metrics of the proxy at 127.0.0.1:{metrics}"][0]["found"]
+        if of_metrics == "is ready":
+            break
+        assert of_metrics == "is not ready: no upstream can be reached"
+    assert of_metrics == "is ready"
+    assert findings[f"report at 127.0.0.1:{report}"][0]["found"] == "answers"
+    with web_server() as port:
+        installation.configure(more=more.replace(str(report), str(port)))
+        state, text = installation.find(f"report at 127.0.0.1:{port}")
+    assert (state, text) == ("fault", "is not well, or another program: HTTP status 200")
+
+
+def test_all_readers_at_one_address_of_ours_are_a_front_that_is_not_believed(
+    installation: Installation, start: Start
+) -> None:
+    tracker = start("tracker")
+    ring = KeyRing.load(installation.folder / "keys.toml")
+    for number in range(25):
+        engagement = Engagement(
+            message_id=f"{number:020}",
+            recipient=f"{number}@e.com",
+            injected_at=1_460_989_500,
+            expires_at=4_000_000_000,
+            customer_id=1,
+        )
+        path = ring.seal(Claims(kind="click", engagement=engagement, target="https://e.com/"))
+        connection = http.client.HTTPConnection("127.0.0.1", tracker.port, timeout=10)
+        connection.request("GET", f"/{path}")
+        assert connection.getresponse().status == 302
+        connection.close()
+    assert tracker.stop().code == 0
+    _, findings = installation.check()
+    (found,) = findings["readers"]
+    assert found["state"] == "warning"
+    assert found["found"] == "the newest 25 clicks and opens all come from 127.0.0.1"
+    (of_log,) = findings["event log events.sqlite.d"]
+    assert of_log["found"] == "everything in it is recorded and delivered"
 
 
 def test_faults_of_the_configuration_are_told_and_nothing_is_asked(

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from tests.sinks.store.events import AT, batch, event_id, line
 
-from msys_track.report.queries import Found, read_message, read_recipient, search
+from msys_track.report.searching import Found, search
+from msys_track.report.timelines import read_message, read_recipient
 from msys_track.sinks.store.form import BLOCK_BITS
 from msys_track.sinks.store.reading import open_store
 from msys_track.sinks.store.sink import SqliteSink

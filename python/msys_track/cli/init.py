@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from msys_track.cli import parameters
 from msys_track.service.installation import FIRST_MAIL, Plan, install
 
 _HERE = "127.0.0.1:8080"
@@ -13,23 +14,51 @@ _HERE = "127.0.0.1:8080"
 
 @click.command(short_help="Make a configuration, keys and a user to begin with.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path())
-@click.option(
+@parameters.option(
     "--tracking-domain",
+    envvar="TRACKING_DOMAIN",
     metavar="HOST[:PORT]",
     help=f"The host of links. [default: {_HERE}, which works on this machine alone]",
 )
-@click.option(
-    "--https/--http", "has_https", default=None, help="How links begin. [default: --http]"
+@parameters.option(
+    "--https/--http",
+    "has_https",
+    envvar="HTTPS",
+    default=None,
+    help="How links begin. [default: --http]",
 )
-@click.option("--upstream", metavar="HOST:PORT", help="Where mail goes. [default: 127.0.0.1:25]")
-@click.option("--listen", default="127.0.0.1:2525", show_default=True, help="Where mail comes in.")
-@click.option(
-    "--tracker-listen", default=_HERE, show_default=True, help="Where links are answered."
+@parameters.option(
+    "--upstream",
+    envvar="UPSTREAM",
+    metavar="HOST:PORT",
+    help="Where mail goes. [default: 127.0.0.1:25]",
 )
-@click.option(
-    "--report-listen", default="127.0.0.1:8026", show_default=True, help="Where the report is."
+@parameters.option(
+    "--listen",
+    envvar="LISTEN",
+    default="127.0.0.1:2525",
+    show_default=True,
+    help="Where mail comes in.",
 )
-@click.option("--user", help="Who may look at the report. [default: who you are here]")
+@parameters.option(
+    "--tracker-listen",
+    envvar="TRACKER_LISTEN",
+    default=_HERE,
+    show_default=True,
+    help="Where links are answered.",
+)
+@parameters.option(
+    "--report-listen",
+    envvar="REPORT_LISTEN",
+    default="127.0.0.1:8026",
+    show_default=True,
+    help="Where the report is.",
+)
+@parameters.option(
+    "--user",
+    envvar="REPORT_USER",
+    help="Who may look at the report. [default: who you are here]",
+)
 def init(  # noqa: PLR0913 - one parameter an option
     *,
     folder: Path,

@@ -17,7 +17,7 @@ from typing import Final
 
 from msys_track.dispatch.copies import render_alike
 from msys_track.dispatch.decide import CopyDecision, Decision
-from msys_track.errors import InvalidTokenError
+from msys_track.errors import InvalidTokenError, TrackingError
 from msys_track.injection.envelope import Envelope
 from msys_track.kept_mail.form import (
     KeptLink,
@@ -105,6 +105,9 @@ class MailKeeper:
             if self._clock() >= self._retention_due:
                 self._retention_due = self._clock() + _RETENTION_SECONDS
                 remove_old(folder, self._settings.keep_days)
+        except (OSError, TrackingError) as error:
+            self._counters.add("kept_mail.failed")
+            log.error("kept_mail.failed", folder=str(folder), why=str(error))  # noqa: TRY400
         except Exception:
             self._counters.add("kept_mail.failed")
             log.exception("kept_mail.failed", folder=str(folder))

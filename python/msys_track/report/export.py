@@ -22,9 +22,9 @@ from msys_track.report.queries import (
     read_groups,
     read_links,
     read_series,
-    search,
 )
 from msys_track.report.rendering import ask_store
+from msys_track.report.searching import search
 from msys_track.report.tables import (
     Table,
     make_links_table,

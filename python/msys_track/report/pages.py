@@ -16,20 +16,18 @@ from msys_track.report.export import read_dimension
 from msys_track.report.period import Period
 from msys_track.report.queries import (
     Dimension,
-    EventView,
     LinkStats,
     find_period,
     read_campaigns,
     read_groups,
     read_links,
-    read_message,
-    read_recipient,
     read_series,
     read_totals,
-    search,
 )
 from msys_track.report.rendering import ask_store, render, translate
+from msys_track.report.searching import search
 from msys_track.report.showing import make_link, write_number, write_time
+from msys_track.report.timelines import EventView, read_message, read_recipient
 from msys_track.report.view import GROUPED, KINDS_OF_DEEDS, View, count_merged, merge_steps
 from msys_track.sinks.store.reading import Store
 from msys_track.sinks.store.stats import KINDS, Stats

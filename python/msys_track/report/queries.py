@@ -1,58 +1,27 @@
-"""What pages and read APIs ask of the store. Each call reads; none takes long."""
+"""What pages ask of the counts of a store: however many events it has, no call takes long."""
 
 # ruff: noqa: S608 - the parts of a query are ours, values are bound
 
 import re
-import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
-from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, Self
 
-from msys_track.events import NO_MESSAGE_ID, OWN_OBJECT, UNNAMED
+from msys_track.events import UNNAMED
 from msys_track.report.period import SECONDS_A_DAY, SECONDS_AN_HOUR, Period
-from msys_track.sinks.store.form import BLOCK_BITS
 from msys_track.sinks.store.grouping import name_for_all
-from msys_track.sinks.store.reading import Filter, Store
-from msys_track.sinks.store.rows import (
-    ACTIONS,
-    READERS,
-    RECLASSIFIED,
-    UNKNOWN,
-    pack_id,
-    read_fields,
-)
+from msys_track.sinks.store.reading import Store, read_text
+from msys_track.sinks.store.rows import ACTIONS, READERS, UNKNOWN
 from msys_track.sinks.store.stats import KINDS, Stats, make_stats
-
-FoundKind: TypeAlias = Literal["recipient", "message", "campaign", "link"]
-
-# What nobody looks at on one page is not read.
-_MAX_EVENTS: Final = 10_000
-# How many entries of an index are looked through for addresses, and campaigns are counted.
-_MAX_ENTRIES: Final = 20_000
-_MAX_CAMPAIGNS: Final = 1_000
 
 _NEWEST_DAYS: Final = 30
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 _EACH_DAY: Final = (
     "WITH RECURSIVE days (day) AS (SELECT ? UNION ALL SELECT day + 1 FROM days WHERE day < ?)"
-)
-_EACH_BLOCK: Final = (
-    "WITH RECURSIVE blocks (block) AS"
-    " (SELECT ? UNION ALL SELECT block - 1 FROM blocks WHERE block > ?)"
-)
-# One step for each campaign, however many rows it has.
-_CAMPAIGNS: Final = (
-    "WITH RECURSIVE names (name) AS (SELECT min(campaign_id) FROM counts UNION ALL"
-    " SELECT (SELECT min(campaign_id) FROM counts WHERE campaign_id > name)"
-    " FROM names WHERE name IS NOT NULL) SELECT name FROM names WHERE name <> ''"
-)
-_COLUMNS: Final = (
-    "sequence, event_id, at, type, class, campaign_id, message_id, rcpt_to, link, event,"
-    " message_key"
 )
 _ACTION_TYPES: Final = ", ".join(f"'{type_}'" for type_ in ACTIONS)
 _CLICK_TYPES: Final = ", ".join(
@@ -95,66 +64,6 @@ class LinkStats:
     name: str
     events: Mapping[str, int]
     messages: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventView:
-    """One event as a timeline shows it.
-
-    Attributes:
-        sequence: Its number in the store.
-        at: Unix seconds.
-        type: SparkPost's name of it.
-        campaign: Empty without one.
-        message_id: Zeros where it is not known (privacy `aggregate`).
-        recipient: Empty where it is not known.
-        reader_class: The latest verdict on it, as in `human`; empty for mail's own events.
-        first_class: The verdict that it was written with.
-        findings: The rules that led there, each as the event has it.
-        target: Of a click.
-        link_name: Of a click.
-        link: Part and number of a click, as in `html:3`.
-        client: `agent_family` on `os_family`, where they are known.
-        country: Where it is known.
-        address: The reader's, where it is known.
-        fields: All of the event's.
-    """
-
-    sequence: int
-    at: int
-    type: str
-    campaign: str
-    message_id: str
-    recipient: str
-    reader_class: str
-    first_class: str
-    findings: Sequence[Mapping[str, Any]]
-    target: str
-    link_name: str
-    link: str
-    client: str
-    country: str
-    address: str
-    fields: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What a search found.
-
-    Attributes:
-        kind: What it is.
-        text: The address, the message's id, the campaign, or the link's target.
-        campaign: Of a message or a link; else empty.
-        events: How many; 0 where nobody counts them.
-        last_at: Unix seconds of the newest event; 0 where it is not known.
-    """
-
-    kind: FoundKind
-    text: str
-    campaign: str = ""
-    events: int = 0
-    last_at: int = 0
 
 
 def read_totals(store: Store, period: Period, campaign: str | None = None) -> Stats:
@@ -259,16 +168,16 @@ def read_links(store: Store, campaign: str, period: Period | None = None) -> lis
         f" WHERE dimension = ? AND campaign_id = ? AND type IN ({_CLICK_TYPES}) GROUP BY 1, 2",
         *counted,
     ):
-        events[_text(value)][READERS.get(class_.decode(), UNKNOWN)] += count
+        events[read_text(value)][READERS.get(class_.decode(), UNKNOWN)] += count
     for value, reader, count in store.select(
         f"{_EACH_DAY} SELECT value, reader, sum(messages) FROM days"
         " CROSS JOIN group_uniques USING (day)"
         " WHERE dimension = ? AND campaign_id = ? AND action = 'click' GROUP BY 1, 2",
         *counted,
     ):
-        messages[_text(value)][_text(reader)] += count
+        messages[read_text(value)][read_text(reader)] += count
     targets = {
-        _text(link): _text(target)
+        read_text(link): read_text(target)
         for link, target in store.select(
             "SELECT link, target FROM links WHERE campaign_id = ?", campaign
         )
@@ -314,69 +223,6 @@ def find_period(store: Store, campaign: str | None = None) -> Period | None:
         )
     except (ValueError, OverflowError):  # a time that no calendar has
         return None
-
-
-def read_message(store: Store, message_id: str) -> list[EventView]:
-    """Read the first 10,000 events of a message, the oldest first.
-
-    Raises:
-        SinkError: the store can't be read; the text says what to do.
-    """
-    found = [
-        row
-        for key in store.message_keys(message_id)
-        for row in store.select(
-            f"SELECT {_COLUMNS} FROM events INDEXED BY events_message"
-            " WHERE message_key = ? AND message_id = ? LIMIT ?",
-            key,
-            message_id,
-            _MAX_EVENTS,
-        )
-    ]
-    return _make_views(store, sorted(found))
-
-
-def read_recipient(
-    store: Store, address: str, *, limit: int = 500, before: int | None = None
-) -> list[EventView]:
-    """Read the newest events of a recipient, the newest first; `before` is a sequence.
-
-    Raises:
-        SinkError: the store can't be read; the text says what to do.
-    """
-    found = store.select(
-        f"{_EACH_BLOCK} SELECT {_COLUMNS} FROM events WHERE sequence IN"
-        " (SELECT sequence FROM blocks CROSS JOIN events INDEXED BY events_recipient USING (block)"
-        " WHERE rcpt_to = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?)"
-        " ORDER BY sequence DESC",
-        *_find_blocks(store),
-        address.lower(),
-        store.last_sequence() + 1 if before is None else before,
-        limit,
-    )
-    return _make_views(store, found)
-
-
-def search(store: Store, text: str, *, limit: int = 50) -> list[Found]:
-    """Find addresses, messages, campaigns and links by a text.
-
-    An address is found by how it begins, a message by its whole id, a campaign and a link by any
-    part of their names; case is ignored but for the id. Addresses are looked for among the newest
-    events that fit.
-
-    Raises:
-        SinkError: the store can't be read; the text says what to do.
-    """
-    text = text.strip().encode("utf-8", "replace").decode()
-    if not text:
-        return []
-    found = [
-        *_search_messages(store, text),
-        *_search_campaigns(store, text, limit),
-        *_search_recipients(store, text, limit),
-        *_search_links(store, text, limit),
-    ]
-    return found[:limit]
 
 
 class _Days(NamedTuple):
@@ -471,12 +317,6 @@ def _find_days(store: Store, period: Period | None) -> _Days:
     return _Days(0, 0) if first is None else _Days(first, last)
 
 
-def _find_blocks(store: Store) -> tuple[int, int]:
-    """Return the newest and the oldest block of events."""
-    first, last = store.bounds(Filter())
-    return last >> BLOCK_BITS, first >> BLOCK_BITS
-
-
 def _make_link(
     link: str, target: str, events: Mapping[str, int], messages: Mapping[str, int]
 ) -> LinkStats:
@@ -490,158 +330,3 @@ def _make_link(
         events={reader: events.get(reader, 0) for reader in KINDS},
         messages={reader: messages.get(reader, 0) for reader in KINDS},
     )
-
-
-def _make_views(store: Store, rows: Sequence[Any]) -> list[EventView]:
-    later = _read_later_verdicts(store, rows)
-    return [_make_view(row, later) for row in rows]
-
-
-def _make_view(row: Any, later: Mapping[bytes, Sequence[Mapping[str, Any]]]) -> EventView:
-    sequence, event_id, at, type_, class_, campaign, message_id, recipient, link, line, _ = row
-    fields = read_fields(line)
-    own = _read_object(fields, OWN_OBJECT)
-    agent = _read_object(fields, "user_agent_parsed")
-    families = (agent.get("agent_family"), agent.get("os_family"))
-    return EventView(
-        sequence=sequence,
-        at=at,
-        type=_text(type_),
-        campaign=_text(campaign),
-        message_id=_text(message_id),
-        recipient=_text(recipient),
-        reader_class=_text(class_),
-        first_class=_text(own.get("class")),
-        findings=(*later.get(event_id, ()), *_read_findings(own)),
-        target=_text(fields.get("target_link_url")),
-        link_name=_text(fields.get("target_link_name")),
-        link=_text(link) if "target_link_position" in own else "",
-        client=" on ".join(each for each in families if isinstance(each, str) and each),
-        country=_text(_read_object(fields, "geo_ip").get("country")),
-        address=_text(fields.get("ip_address")),
-        fields=fields,
-    )
-
-
-def _read_later_verdicts(
-    store: Store, rows: Sequence[Any]
-) -> Mapping[bytes, Sequence[Mapping[str, Any]]]:
-    """Read the findings of later verdicts on events, the last verdict's first."""
-    found: dict[bytes, list[Mapping[str, Any]]] = {}
-    for key in {row[-1] for row in rows}:
-        for (line,) in store.select(
-            "SELECT event FROM events WHERE message_key = ? AND action = '' AND type = ?"
-            " ORDER BY sequence LIMIT ?",
-            key,
-            RECLASSIFIED,
-            _MAX_EVENTS,
-        ):
-            own = _read_object(read_fields(line), OWN_OBJECT)
-            event_id = pack_id(_text(own.get("reclassifies")))
-            found[event_id] = [*_read_findings(own), *found.get(event_id, ())]
-    return found
-
-
-def _read_findings(own: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    rules = own.get("rules")
-    return [each for each in rules if isinstance(each, dict)] if isinstance(rules, list) else []
-
-
-def _read_object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = fields.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value if isinstance(value, str) else ""
-
-
-def _search_messages(store: Store, text: str) -> Iterator[Found]:
-    if text == NO_MESSAGE_ID:
-        return
-    rows = [
-        row
-        for key in store.message_keys(text)
-        for row in store.select(
-            "SELECT at, campaign_id FROM events INDEXED BY events_message"
-            " WHERE message_key = ? AND message_id = ? LIMIT ?",
-            key,
-            text,
-            _MAX_EVENTS,
-        )
-    ]
-    if rows:
-        last_at, campaign = max(rows, key=lambda row: row[0])
-        yield Found(
-            kind="message",
-            text=text,
-            campaign=_text(campaign),
-            events=len(rows),
-            last_at=last_at,
-        )
-
-
-def _search_campaigns(store: Store, text: str, limit: int) -> list[Found]:
-    wanted = text.casefold()
-    names = (_text(name) for (name,) in store.select(_CAMPAIGNS))
-    fitting = [name for name in names if wanted in name.casefold()]
-    found = []
-    for name in fitting[:_MAX_CAMPAIGNS]:
-        events, hour = store.select(
-            "SELECT sum(events), max(hour) FROM counts WHERE campaign_id = ?", name
-        )[0]
-        found.append(
-            Found(
-                kind="campaign", text=name, events=events, last_at=(hour + 1) * SECONDS_AN_HOUR - 1
-            )
-        )
-    return sorted(found, key=lambda each: (-each.last_at, each.text))[:limit]
-
-
-def _search_recipients(store: Store, text: str, limit: int) -> list[Found]:
-    begin = text.lower()
-    blocks = _find_blocks(store)
-    addresses = store.select(
-        f"{_EACH_BLOCK} SELECT rcpt_to FROM (SELECT rcpt_to"
-        " FROM blocks CROSS JOIN events INDEXED BY events_recipient USING (block)"
-        " WHERE rcpt_to >= ? AND rcpt_to < ? LIMIT ?) GROUP BY 1 ORDER BY rcpt_to <> ?, 1 LIMIT ?",
-        *blocks,
-        begin,
-        begin + chr(sys.maxunicode),
-        _MAX_ENTRIES,
-        begin,
-        limit,
-    )
-    found = []
-    for (address,) in addresses:
-        count, newest = store.select(
-            f"{_EACH_BLOCK} SELECT count(*), max(sequence)"
-            " FROM blocks CROSS JOIN events INDEXED BY events_recipient USING (block)"
-            " WHERE rcpt_to = ?",
-            *blocks,
-            _text(address),
-        )[0]
-        at = store.select("SELECT at FROM events WHERE sequence = ?", newest)
-        found.append(
-            Found(
-                kind="recipient",
-                text=_text(address),
-                events=count,
-                last_at=at[0][0] if at else 0,
-            )
-        )
-    return found
-
-
-def _search_links(store: Store, text: str, limit: int) -> list[Found]:
-    return [
-        Found(kind="link", text=_text(target), campaign=_text(campaign))
-        for campaign, target in store.select(
-            "SELECT DISTINCT campaign_id, target FROM links"
-            " WHERE instr(lower(target), lower(?1)) OR instr(lower(link), lower(?1)) LIMIT ?2",
-            text,
-            limit,
-        )
-    ]

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from msys_track.report.queries import Found, LinkStats
+from msys_track.report.queries import LinkStats
+from msys_track.report.searching import Found
 from msys_track.report.showing import write_time
 from msys_track.sinks.store.stats import KINDS, Stats
 

@@ -33,6 +33,7 @@ def test_as_it_is_it_sets_what_must_be_set_and_nothing_else() -> None:
         "classification": {},
         "store": {},
         "report": {},
+        "kept_mail": {},
     }
 
 
@@ -58,7 +59,7 @@ def test_it_passes_the_check(folder: Path, text: str) -> None:
     examples = [key.example for key in list_keys(ClassificationSettings).values()]
     for file in ("redirects.txt", "withdrawn.txt", "api-keys.toml", *examples):
         if isinstance(file, str):
-            (folder / file).touch()
+            (folder / file).touch(0o600)
     checked = check_configuration(path)
     assert [problem.format_line(path) for problem in checked.problems] == []
     read = checked.configuration

@@ -12,6 +12,7 @@ from msys_track.eventlog.settings import EventsSettings
 from msys_track.injection.access.settings import AccessSettings
 from msys_track.injection.metrics_settings import MetricsSettings
 from msys_track.injection.settings import ProxySettings
+from msys_track.kept_mail.settings import KeptMailSettings
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.loading import PolicySettings
@@ -131,7 +132,7 @@ def test_every_setting_of_every_room_can_be_set_from_the_file() -> None:
         TrackingOptions, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
         MetricsSettings,
         TrackerSettings, EventsSettings, ClassificationSettings, StoreSettings, PolicySettings,
-        ReportSettings,
+        ReportSettings, KeptMailSettings,
     )  # fmt: skip
     named = {(room, field.name) for room in rooms for field in fields(room)}
     assert settable == named | {(Scope, "pathway"), (Scope, "context")}

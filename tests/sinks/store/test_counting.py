@@ -180,7 +180,7 @@ def find_groups(fields: dict[str, Any]) -> set[tuple[str, str]]:
 
 def find_link(fields: dict[str, Any]) -> set[tuple[str, str]]:
     target = fields.get("target_link_url")
-    if target and "target_link_position" in fields["x_msys_track"]:
+    if "target_link_position" in fields["x_msys_track"]:
         return {("link", f"html:3 {fields.get('target_link_name', '')}")}
     return {("link", target.split("?")[0])} if target else set()
 

@@ -28,7 +28,7 @@ from msys_track.service.probing.network import (
     get,
     look_up,
 )
-from msys_track.smtp.address import Address
+from msys_track.smtp.address import Address, parse_ip
 from msys_track.tracking.replies import Replies
 from msys_track.tracking.settings import TrackerSettings
 
@@ -240,7 +240,7 @@ def _praise(door: Door, ip: str, answer: HttpAnswer) -> Finding:
     address = ipaddress.ip_address(ip.partition("%")[0])
     if not address.is_global:
         reach = "this machine" if address.is_loopback else "its own network"
-        advice = f"if readers are elsewhere, let {door.host} lead to a public address"
+        advice = f"if readers are elsewhere, {_lead(door, 'a public address')}"
         return warn(str(door), f"{text}, which only {reach} reaches", advice)
     return approve(str(door), text)
 
@@ -264,9 +264,16 @@ def _explain_silence(door: Door, ip: str, error: NoAnswerError) -> Finding:
             text = f"nothing answers at {where}: {error}"
             advice = (
                 f"start what is to answer there, open port {door.port} in the firewall, or "
-                f"correct the DNS record of {door.host}"
+                f"{_lead(door, 'what does')}"
             )
     return blame(str(door), text, advice)
+
+
+def _lead(door: Door, where: str) -> str:
+    """Say how its links are made to lead elsewhere: an address has no DNS record."""
+    if parse_ip(door.host) is not None:
+        return f"set tracking_domain to a host that leads to {where}"
+    return f"let the DNS record of {door.host} lead to {where}"
 
 
 def _name_status(code: int) -> str:

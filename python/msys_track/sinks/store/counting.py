@@ -63,7 +63,8 @@ class Grouping:
         if found is not None:
             link, target = found
             self.links[sequence] = ((LINK, link),)
-            self.targets.setdefault((fields.get("campaign_id") or "", link), target)
+            if target:
+                self.targets.setdefault((fields.get("campaign_id") or "", link), target)
 
 
 def count_new(connection: sqlite3.Connection, first_sequence: int, grouping: Grouping) -> None:

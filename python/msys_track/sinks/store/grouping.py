@@ -61,20 +61,18 @@ def _make_groups(*values: Any) -> tuple[Group, ...]:
 
 
 def find_link(fields: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Find the name of an event's link among those of its campaign, and its target.
+    """Find the name of an event's link among those of its campaign, and its target if it has one.
 
     The name is part, number and the link's own name, as in `html:3 Buy now`, so that it does not
     differ from reader to reader. Where the number is not known it is the target. Query and
     fragment of a target, which often tell who reads, are left out.
     """
     target = fields.get("target_link_url")
-    if not isinstance(target, str) or not target:
-        return None
-    page = cut_target(target)
+    page = cut_target(target) if isinstance(target, str) else ""
     own = fields.get(OWN_OBJECT)
     position = own.get("target_link_position") if isinstance(own, dict) else None
     if not isinstance(position, dict):
-        return page, page
+        return (page, page) if page else None
     name = fields.get("target_link_name")
     own_name = name if isinstance(name, str) else ""
     return f"{position.get('part')}:{position.get('number')} {own_name}"[:_MAX_VALUE], page

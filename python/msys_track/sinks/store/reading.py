@@ -122,6 +122,46 @@ class Store:
             for key in self.message_keys(message_id)
         )
 
+    def message_keys(self, message_id: str) -> Iterator[int]:
+        """Yield what a message's key is for each day that a message was injected on."""
+        key = -1
+        while True:
+            found = self.select(
+                "SELECT message_key FROM events WHERE message_key > ?"
+                " ORDER BY message_key LIMIT 1",
+                key,
+            )
+            if not found:
+                return
+            day = int(found[0][0]) >> DAY_BITS
+            yield make_message_key(message_id, day)
+            key = (day + 1 << DAY_BITS) - 1
+
+    def bounds(self, wanted: Filter) -> tuple[int, int]:
+        """Return the first and the last sequence that may be wanted, by time and `after`."""
+        times = Filter(since=wanted.since, until=wanted.until)
+        if times == Filter():
+            # Two queries of one row each; SQLite would look at all rows for both in one.
+            query = "SELECT (SELECT min(sequence) FROM events), (SELECT max(sequence) FROM events)"
+            values = list[Any]()
+        else:
+            condition, values = times.condition()
+            query = (
+                "SELECT min(sequence), max(sequence) FROM events INDEXED BY events_at"
+                f" WHERE {condition}"
+            )
+        first, last = self.select(query, *values)[0]
+        return (1, 0) if first is None else (max(first, wanted.after + 1), last)
+
+    def select(self, query: str, *values: Any) -> list[Any]:
+        """Return the rows of a query, texts as bytes.
+
+        Raises:
+            SinkError: the store can't be read; the text says what to do.
+        """
+        with explain_errors(self._path, FORM):
+            return self._connection.execute(query, values).fetchall()
+
     def _pages_in_order(self, wanted: Filter) -> Iterator[list[tuple[int, bytes]]]:
         first, last = self.bounds(wanted)
         condition, values = wanted.condition()
@@ -175,46 +215,6 @@ class Store:
         if found:
             yield sorted(found)
 
-    def message_keys(self, message_id: str) -> Iterator[int]:
-        """Yield what a message's key is for each day that a message was injected on."""
-        key = -1
-        while True:
-            found = self.select(
-                "SELECT message_key FROM events WHERE message_key > ?"
-                " ORDER BY message_key LIMIT 1",
-                key,
-            )
-            if not found:
-                return
-            day = int(found[0][0]) >> DAY_BITS
-            yield make_message_key(message_id, day)
-            key = (day + 1 << DAY_BITS) - 1
-
-    def bounds(self, wanted: Filter) -> tuple[int, int]:
-        """Return the first and the last sequence that may be wanted, by time and `after`."""
-        times = Filter(since=wanted.since, until=wanted.until)
-        if times == Filter():
-            # Two queries of one row each; SQLite would look at all rows for both in one.
-            query = "SELECT (SELECT min(sequence) FROM events), (SELECT max(sequence) FROM events)"
-            values = list[Any]()
-        else:
-            condition, values = times.condition()
-            query = (
-                "SELECT min(sequence), max(sequence) FROM events INDEXED BY events_at"
-                f" WHERE {condition}"
-            )
-        first, last = self.select(query, *values)[0]
-        return (1, 0) if first is None else (max(first, wanted.after + 1), last)
-
-    def select(self, query: str, *values: Any) -> list[Any]:
-        """Return the rows of a query, texts as bytes.
-
-        Raises:
-            SinkError: the store can't be read; the text says what to do.
-        """
-        with explain_errors(self._path, FORM):
-            return self._connection.execute(query, values).fetchall()
-
 
 @contextmanager
 def open_store(path: Path) -> Iterator[Store]:
@@ -234,6 +234,13 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
         SinkError: it can't be read; the text says what to do.
     """
     return open_database(path, FORM, _BUSY_TIMEOUT_SECONDS, read_only=True)
+
+
+def read_text(value: Any) -> str:
+    """Return the text of a column as `Store.select` returns it; empty for what is no text."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else ""
 
 
 def _marks(values: Sequence[str]) -> str:

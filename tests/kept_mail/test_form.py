@@ -1,0 +1,98 @@
+"""Kept mail: its files are private, named by nobody, bounded in number, and go with time."""
+
+import json
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from msys_track.kept_mail.form import (
+    MAX_SHAPES,
+    KeptLink,
+    KeptMail,
+    is_kept,
+    list_mails,
+    name_shape,
+    read_mail,
+    remove_old,
+    save_mail,
+)
+
+LINK = KeptLink(part="html", number=1, name="", target="https://shop.example/a/7")
+MAIL = KeptMail(
+    campaign="Spring \N{SNOWMAN}/../x",
+    shape=name_shape((LINK,)),
+    kept_at=1_700_000_000,
+    subject="Hello",
+    html='<a href="#msys-html-1">a</a>',
+    text="",
+    links=(LINK,),
+)
+
+
+def test_a_mail_is_read_as_it_was_kept(tmp_path: Path) -> None:
+    save_mail(tmp_path, MAIL)
+    assert read_mail(tmp_path, MAIL.campaign, MAIL.shape) == MAIL
+    assert list_mails(tmp_path, MAIL.campaign) == [MAIL]
+    assert list_mails(tmp_path, "another") == []
+    assert is_kept(tmp_path, MAIL.campaign, MAIL.shape)
+
+
+def test_only_the_owner_can_read_it_and_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
+    save_mail(tmp_path, MAIL)
+    (file,) = tmp_path.glob("**/*.json")
+    assert file.parent.parent == tmp_path
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+@pytest.mark.parametrize("shape", ["", "../x", "/etc/passwd", "a" * 16 + "/", "A" * 16, "\0"])
+def test_a_shape_that_no_mail_has_is_no_file(tmp_path: Path, shape: str) -> None:
+    save_mail(tmp_path, MAIL)
+    assert read_mail(tmp_path, MAIL.campaign, shape) is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 2}', '{"version": 1, "x": 1}'])
+def test_a_file_of_another_kind_is_passed_over(tmp_path: Path, content: str) -> None:
+    save_mail(tmp_path, MAIL)
+    (file,) = tmp_path.glob("**/*.json")
+    file.write_text(content, encoding="utf-8")
+    assert list_mails(tmp_path, MAIL.campaign) == []
+
+
+def test_a_shape_is_told_by_places_and_names_or_hosts_not_by_what_a_reader_alone_has() -> None:
+    other_path = replace(LINK, target="https://shop.example/a/8")
+    assert name_shape((LINK,)) == name_shape((other_path,))
+    for other in (
+        replace(LINK, number=2),
+        replace(LINK, part="text"),
+        replace(LINK, name="a"),
+        replace(LINK, target="https://other.example/"),
+    ):
+        assert name_shape((LINK,)) != name_shape((other,))
+
+
+def test_a_campaign_keeps_so_many_shapes(tmp_path: Path) -> None:
+    for number in range(MAX_SHAPES):
+        shape = f"{number:016x}"
+        assert not is_kept(tmp_path, MAIL.campaign, shape)
+        save_mail(tmp_path, replace(MAIL, shape=shape))
+    assert is_kept(tmp_path, MAIL.campaign, "f" * 16)
+    assert not is_kept(tmp_path, "another", "f" * 16)
+
+
+def test_mail_that_was_kept_longer_is_removed_with_its_folder(tmp_path: Path) -> None:
+    save_mail(tmp_path, MAIL)
+    save_mail(tmp_path, replace(MAIL, campaign="new"))
+    (old,) = (each for each in tmp_path.glob("*/*") if _campaign(each) != "new")
+    old_time = time.time() - 91 * 86_400
+    os.utime(old, (old_time, old_time))
+    assert remove_old(tmp_path, 90) == 1
+    assert remove_old(tmp_path, 90) == 0
+    assert [_campaign(each) for each in tmp_path.glob("*/*")] == ["new"]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def _campaign(file: Path) -> str:
+    return str(json.loads(file.read_bytes())["campaign"])

@@ -10,8 +10,9 @@ import socket
 import socketserver
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,11 +94,18 @@ def installation(tmp_path: Path, run: Run, keys: Path) -> Iterator[Installation]
 
 
 @contextmanager
-def web_server(status: int = 200, headers: Mapping[str, str] | None = None) -> Iterator[int]:
+def web_server(
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    *,
+    asked: list[str] | None = None,
+) -> Iterator[int]:
     """Answer everything alike, as a web server does that nobody has told of the tracker."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if asked is not None:
+                asked.append(self.path)
             self.send_response(status)
             for name, value in (headers or {}).items():
                 self.send_header(name, value.replace("PATH", self.path))
@@ -194,6 +202,52 @@ def test_a_web_server_that_leads_on_to_https_is_one_step_too_many(
         installation.configure(domain=f"127.0.0.1:{port}")
         state, text = installation.find(f"http://127.0.0.1:{port}")
     assert (state, text) == ("warning", "the server at 127.0.0.1 leads readers on to HTTPS")
+
+
+def test_an_address_that_does_not_answer_is_a_warning_where_another_does(
+    installation: Installation, start: Start
+) -> None:
+    addresses = {each[4][0] for each in socket.getaddrinfo("localhost", 0)}
+    installation.configure(domain=f"localhost:{installation.tracker}")
+    start("tracker")
+    _, findings = installation.check()
+    found = findings[f"http://localhost:{installation.tracker}"]
+    assert found[0]["found"].startswith("leads to our tracker at 127.0.0.1")
+    assert len(found) == len(addresses)
+    assert {each["state"] for each in found} == {"warning"}
+
+
+def test_where_another_server_leads_to_is_never_gone(installation: Installation) -> None:
+    asked: list[str] = []
+    with (
+        web_server(asked=asked) as elsewhere,
+        web_server(302, {"Location": f"http://127.0.0.1:{elsewhere}/x"}) as port,
+    ):
+        installation.configure(domain=f"127.0.0.1:{port}")
+        assert installation.find(f"http://127.0.0.1:{port}")[0] == "fault"
+    assert asked == []
+
+
+def test_servers_that_say_nothing_are_given_up_in_time(installation: Installation) -> None:
+    with ExitStack() as ends:
+        silent = [ends.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
+        ports = [each.getsockname()[1] for each in silent]
+        config = installation.folder / "msys-track.toml"
+        text = config.read_text()
+        own = (installation.tracker, installation.proxy, installation.upstream)
+        for old, new in zip(own, ports, strict=False):
+            text = text.replace(f":{old}", f":{new}")
+        config.write_text(f'{text}[report]\nlisten = "127.0.0.1:{ports[3]}"\n')
+        began = time.monotonic()
+        _, findings = installation.check("--timeout", "0.3")
+        assert time.monotonic() - began < 10
+    silences = [
+        each
+        for found in findings.values()
+        for each in found
+        if each["state"] == "fault" and ("0.3 s" in each["found"] or "in time" in each["found"])
+    ]
+    assert len(silences) == 5, findings
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,8 @@ def count_total(done: Sequence[Event], who: str) -> int:
     """Count all that a kind of reader did; of the two pixels, the one fetched more often."""
     mine = [event for event in done if event["reader"] == who]
     upper = sum(event["type"] == "initial_open" for event in mine)
-    uniques = sum(event[f"first mail {who}"] for event in mine)
-    return max(upper, len(mine) - upper, uniques)
+    uniques = sum(bool(event[f"first mail {who}"]) for event in mine)
+    return int(max(upper, len(mine) - upper, uniques))
 
 
 def count_mail(events: Sequence[Event], action: str) -> int:

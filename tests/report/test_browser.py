@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from urllib.parse import quote
 
 import orjson
 import pytest
+from selenium.webdriver.common.keys import Keys
 from tests.report import made_day, stage
 from tests.report.browser import Browser, find_axe, run_browser
 from tests.report.made_day import DAYS
@@ -51,6 +53,7 @@ PAGES: Final = {
     "no-such-page": "/no-such-page",
     "bad-day": "/?from=yesterday",
 }
+_NOT_THERE: Final = re.compile(r"status of 40[04] \((Not Found|Bad Request)\)")
 # They stand in docs/: at this width, in this scheme.
 PICTURES: Final = {
     "overview": (1440, "light"),
@@ -69,7 +72,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         with run_browser(running) as found:
             found.log_in()
             yield found
-            assert not found.list_faults()
     finally:
         running.server.kill()
 
@@ -83,18 +85,33 @@ def test_no_page_has_a_barrier_or_a_fault(browser: Browser, name: str) -> None:
             browser.resize(width, scheme)
             browser.open(PAGES[name])
             assert browser.find_barriers(axe) == [], (scheme, width)
-    expected = {"no-such-page": "404", "bad-day": "400", "unknown-campaign": "404"}
-    faults = [each for each in browser.list_faults() if expected.get(name, "none") not in each]
-    assert faults == []
+    # That a page is not there is a fault to the console.
+    assert [each for each in browser.list_faults() if not _NOT_THERE.search(each)] == []
 
 
-def test_the_login_page_has_no_barrier(browser: Browser) -> None:
+def test_a_stranger_logs_in_and_comes_to_the_page_that_they_wanted(browser: Browser) -> None:
     axe = find_axe()
     with browser.stranger():
         for scheme in SCHEMES:
-            browser.resize(360, scheme)
-            browser.open("/login")
+            browser.resize(WIDTHS[0], scheme)
+            browser.open(PAGES["campaign"])
+            assert browser.title == "Log in · msys-track"
             assert browser.find_barriers(axe) == []
+        browser.send_login()
+        assert browser.title == "Campaign Autumn sale · msys-track"
+
+
+def test_who_logs_out_sees_nothing_more_not_even_by_going_back(browser: Browser) -> None:
+    with browser.stranger():
+        browser.open("/login")
+        browser.send_login()
+        browser.open(PAGES["campaign"])
+        browser.run("document.querySelector('form.logout').requestSubmit()")
+        browser.wait("return document.title.startsWith('Log in')")
+        browser.driver.back()
+        browser.wait("return document.title.startsWith('Log in')")
+        browser.open(PAGES["campaign"])
+        assert browser.title == "Log in · msys-track"
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -132,7 +149,8 @@ def test_a_dark_page_is_dark(browser: Browser) -> None:
         if found == "rgba(0, 0, 0, 0)":
             found = browser.run("return getComputedStyle(document.body).backgroundColor")
         colours.append(sum(int(each) for each in found[4:-1].split(",")[:3]))
-    assert colours[0] > 600 > 200 > colours[1]
+    assert colours[0] > 600
+    assert colours[1] < 200
 
 
 @pytest.mark.parametrize("name", ["overview", "campaign", "click-map", "search", "recipient"])
@@ -146,7 +164,7 @@ def test_all_of_a_page_is_reached_by_the_keyboard_and_focus_is_seen(
     assert stops > 5
     places: list[int] = []
     for _ in range(3 * stops):  # the field of a date has three stops and a button
-        browser.press("\ue004")
+        browser.press(Keys.TAB)
         focus = browser.find_focus()
         if focus is None or (places and focus["place"] == places[0]):
             break
@@ -164,9 +182,9 @@ def test_the_skip_link_leads_past_the_navigation(browser: Browser) -> None:
     browser.resize(1440)
     browser.open(PAGES["search"])
     browser.run("document.activeElement.blur()")
-    browser.press("\ue004", "\ue007")
+    browser.press(Keys.TAB, Keys.ENTER)
     assert browser.run("return document.activeElement.id") == "content"
-    browser.press("\ue004")
+    browser.press(Keys.TAB)
     assert browser.run("return document.activeElement.id") == "q"
 
 
@@ -179,7 +197,8 @@ def test_one_walks_from_the_overview_to_a_reader_and_back(browser: Browser) -> N
     assert browser.title == "Clicks on the mail of Autumn sale · msys-track"
     browser.click_link("All numbers of the campaign")
     browser.click_link("Search")
-    browser.press(READER["rcpt_to"], "\ue007")
+    browser.run("document.getElementById('q').focus()")
+    browser.press(READER["rcpt_to"], Keys.ENTER)
     browser.wait("return document.querySelector('tbody a') !== null")
     browser.click_link(READER["rcpt_to"])
     browser.click_link(READER["message_id"][:20])
@@ -241,9 +260,11 @@ def test_a_printed_page_has_numbers_and_no_controls(browser: Browser) -> None:
     browser.tell("Emulation.setEmulatedMedia", media="print")
     try:
         assert browser.run("return document.querySelector('.tiles').checkVisibility()")
-        for name in ("nav", "form.filters", "form.logout"):
-            seen = "return [...document.querySelectorAll(arguments[0])].some(e => e.checkVisibility())"
-            assert not browser.run(seen, name), name
+        controls = ".top a, .choices a, input, button, .skip, .exports a"
+        seen = (
+            "return [...document.querySelectorAll(arguments[0])].filter(e => e.checkVisibility())"
+        )
+        assert browser.run(f"{seen}.length", controls) == 0
     finally:
         browser.tell("Emulation.setEmulatedMedia", media="")
 

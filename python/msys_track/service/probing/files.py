@@ -161,6 +161,8 @@ def probe_spool(read: Configuration) -> list[Finding]:
 def probe_disks(read: Configuration) -> list[Finding]:
     """Look how much room there is for what servers write."""
     paths = [read.report_store, read.events_folder]
+    if read.kept_mail.folder.exists():
+        paths.append(read.kept_mail.folder)
     if read.proxy is not None and read.spool.mode != "off":
         paths.append(read.spool.path)
     findings: dict[int, Finding] = {}
@@ -172,7 +174,7 @@ def probe_disks(read: Configuration) -> list[Finding]:
             text = f"can't be looked at: {describe_os_error(error)}"
             return [blame(f"disk of {folder}", text, "check as the user who runs the servers")]
         what, text = f"disk of {folder}", f"{free // _MEBIBYTE:,} MiB are free"
-        advice = "make room, or keep less: keep_days of [store] and [events]"
+        advice = "make room, or keep less: keep_days of [store], [events] and [kept_mail]"
         make = blame if free < _HARDLY_ANY_BYTES else warn
         finding = make(what, text, advice) if free < _LITTLE_BYTES else approve(what, text)
         findings.setdefault(device, finding)

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from tests.recording.conftest import write_hits
 from tests.recording.hits import make_hit_line
+from tests.sinks.store.events import AT, batch, line
 
 from msys_track.config.configuration import Configuration
 from msys_track.config.load import load
 from msys_track.keys.file import create
 from msys_track.service.probing import files
 from msys_track.service.probing.finding import Finding, State
+from msys_track.sinks.store.sink import SqliteSink
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +63,15 @@ def test_a_store_that_is_none_is_a_fault(read: Configuration) -> None:
     (found,), newest = files.probe_store(read)
     assert (found.state, newest) == (State.FAULT, None)
     assert "not an SQLite file" in found.found
+
+
+async def test_mail_that_was_sent_is_in_a_store_too(read: Configuration) -> None:
+    assert read.report_store is not None
+    async with SqliteSink(read.report_store) as sink:
+        await sink.write(batch(line(), line("injection", at=AT + 5, class_=None)))
+    (found,), newest = files.probe_store(read)
+    assert found.state is State.OK
+    assert newest == AT + 5
 
 
 def test_a_store_that_is_not_there_is_a_warning(read: Configuration) -> None:

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from msys_track.config.configuration import Configuration
 from msys_track.errors import KeyRingError, SettingsError, SinkError, SpoolError, describe_os_error
 from msys_track.keys.file import list_keys
@@ -18,6 +16,7 @@ from msys_track.recording.backlog import Backlog, measure_backlog
 from msys_track.service.probing.finding import Finding, approve, blame, warn
 from msys_track.service.sinks import make_sinks
 from msys_track.sinks.store.reading import Filter, open_store
+from msys_track.sinks.store.rows import read_fields
 from msys_track.smtp.address import parse_ip
 from msys_track.spool import inspection
 
@@ -66,7 +65,7 @@ def probe_store(read: Configuration) -> tuple[list[Finding], float | None]:
             count, newest = opened.last_sequence(), opened.newest(Filter(), _NEWEST)
     except SinkError as error:
         return [blame(what, str(error), "do what it says, then check again")], None
-    events = [orjson.loads(event)["msys"]["track_event"] for _, event in newest]
+    events = [fields for _, event in newest if (fields := read_fields(event))]
     at = max((float(each["timestamp"]) for each in events), default=None)
     own = read.tracker is not None and store == read.tracker.store
     if own and not (os.access(store, os.W_OK) and os.access(store.parent, os.W_OK | os.X_OK)):

@@ -238,11 +238,11 @@ $(STAMPS)/core: $(CORE_SOURCES) $(STAMPS)/runtime | prerequisites
 		$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# One resolution for all: the largest set first, the others are held to its versions.
 pictures: build $(STAMPS)/dev
 	@scripts/axe-core
 	$(say) 'pictures: the report in Chromium, for docs/images'
-	@MSYS_TRACK_PICTURES=1 $(BIN)/python -m pytest -q tests/report/test_in_browser.py
+	@mkdir -p docs/images && MSYS_TRACK_PICTURES=$(CURDIR)/docs/images \
+		$(BIN)/python -m pytest -q tests/report/test_browser.py -k pictures
 
 pages: build
 	$(say) 'pages: commands, configuration keys, JSON Schema'
@@ -251,6 +251,7 @@ pages: build
 		&& cp $(STAMPS)/page docs/configuration.md
 	@$(BIN)/msys-track config schema > $(STAMPS)/page && cp $(STAMPS)/page docs/msys-track.schema.json
 
+# One resolution for all: the largest set first, the others are held to its versions.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 

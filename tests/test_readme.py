@@ -96,17 +96,18 @@ def test_the_servers_lines_start_what_they_say(configuration_file: Path) -> None
         assert f"listen = {address}" in text
         text = text.replace(address, '"127.0.0.1:0"')
     configuration_file.write_text(text, encoding="utf-8")
-    commands = [
-        line.partition("#")[0].split() for line in shell_block("msys-track proxy").splitlines()
-    ]
-    assert [command[1] for command in commands] == ["proxy", "tracker", "events"]
-    for command in commands[:2]:
-        server = processes.Server(configuration_file.parent, *command[1:])
-        try:
-            assert server.listening().stop().code == 0
-        finally:
-            server.kill()
-    assert processes.run(configuration_file.parent, *commands[2][1:]).code == 0
+    lines = shell_block("msys-track serve").splitlines()
+    serve, check, events = (line.partition("#")[0].split()[1:] for line in lines)
+    assert [serve, check, events[:1]] == [["serve"], ["check"], ["events"]]
+    server = processes.Server(configuration_file.parent, *serve)
+    try:
+        server.listening(2)
+        shown = json.loads(processes.run(configuration_file.parent, *check).output)
+        assert "https://click.example.com" in {each["what"] for each in shown["findings"]}
+        assert server.stop().code == 0
+    finally:
+        server.kill()
+    assert processes.run(configuration_file.parent, *events).code == 0
 
 
 def test_the_header_that_it_shows_is_a_good_one() -> None:

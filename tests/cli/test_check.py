@@ -1,5 +1,6 @@
 """`msys-track check` beside real servers: what it finds, and that it leaves no trace."""
 
+import http.client
 import http.server
 import json
 import os
@@ -9,8 +10,9 @@ import socket
 import socketserver
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from tests.ports import find_free_ports
 from tests.processes import COMMAND, PATIENCE_SECONDS, Ended, Run, Start, environment
 
 from msys_track.keys.file import create
+from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.testing.mailbox import MailServer
 
 
@@ -91,11 +94,18 @@ def installation(tmp_path: Path, run: Run, keys: Path) -> Iterator[Installation]
 
 
 @contextmanager
-def web_server(status: int = 200, headers: Mapping[str, str] | None = None) -> Iterator[int]:
+def web_server(
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    *,
+    asked: list[str] | None = None,
+) -> Iterator[int]:
     """Answer everything alike, as a web server does that nobody has told of the tracker."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if asked is not None:
+                asked.append(self.path)
             self.send_response(status)
             for name, value in (headers or {}).items():
                 self.send_header(name, value.replace("PATH", self.path))
@@ -194,6 +204,52 @@ def test_a_web_server_that_leads_on_to_https_is_one_step_too_many(
     assert (state, text) == ("warning", "the server at 127.0.0.1 leads readers on to HTTPS")
 
 
+def test_an_address_that_does_not_answer_is_a_warning_where_another_does(
+    installation: Installation, start: Start
+) -> None:
+    addresses = {each[4][0] for each in socket.getaddrinfo("localhost", 0)}
+    installation.configure(domain=f"localhost:{installation.tracker}")
+    start("tracker")
+    _, findings = installation.check()
+    found = findings[f"http://localhost:{installation.tracker}"]
+    assert found[0]["found"].startswith("leads to our tracker at 127.0.0.1")
+    assert len(found) == len(addresses)
+    assert {each["state"] for each in found} == {"warning"}
+
+
+def test_where_another_server_leads_to_is_never_gone(installation: Installation) -> None:
+    asked: list[str] = []
+    with (
+        web_server(asked=asked) as elsewhere,
+        web_server(302, {"Location": f"http://127.0.0.1:{elsewhere}/x"}) as port,
+    ):
+        installation.configure(domain=f"127.0.0.1:{port}")
+        assert installation.find(f"http://127.0.0.1:{port}")[0] == "fault"
+    assert asked == []
+
+
+def test_servers_that_say_nothing_are_given_up_in_time(installation: Installation) -> None:
+    with ExitStack() as ends:
+        silent = [ends.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
+        ports = [each.getsockname()[1] for each in silent]
+        config = installation.folder / "msys-track.toml"
+        text = config.read_text()
+        own = (installation.tracker, installation.proxy, installation.upstream)
+        for old, new in zip(own, ports, strict=False):
+            text = text.replace(f":{old}", f":{new}")
+        config.write_text(f'{text}[report]\nlisten = "127.0.0.1:{ports[3]}"\n')
+        began = time.monotonic()
+        _, findings = installation.check("--timeout", "0.3")
+        assert time.monotonic() - began < 10
+    silences = [
+        each
+        for found in findings.values()
+        for each in found
+        if each["state"] == "fault" and ("0.3 s" in each["found"] or "in time" in each["found"])
+    ]
+    assert len(silences) == 5, findings
+
+
 @pytest.mark.parametrize(
     "setting", ['expired = "gone"', 'expired_url = "https://www.e.com/expired"']
 )
@@ -287,6 +343,80 @@ def test_an_upstream_that_is_this_proxy_is_noticed(
         config.write_text(text.replace(f":{installation.upstream}", f":{port}"))
         state, text = installation.find(f"upstream 127.0.0.1:{port}")
     assert (state, text) == ("fault", "is this proxy itself: mail would go round in a circle")
+
+
+def test_servers_behind_a_load_balancer_are_asked_as_it_asks_them(
+    installation: Installation, start: Start
+) -> None:
+    config = installation.folder / "msys-track.toml"
+    installation.configure(more='proxy_protocol = true\ntrusted_proxies = ["127.0.0.0/8"]')
+    text = config.read_text().replace("[proxy]", '[proxy]\nproxy_protocol_from = ["127.0.0.1"]')
+    config.write_text(text)
+    start("tracker"), start("proxy")
+    _, findings = installation.check()
+    assert findings[f"tracker at 127.0.0.1:{installation.tracker}"][0]["state"] == "ok"
+    assert findings[f"proxy at 127.0.0.1:{installation.proxy}"][0]["state"] == "ok"
+
+
+def test_the_report_and_what_others_are_measured_by_are_asked(
+    installation: Installation, start: Start
+) -> None:
+    report, metrics = find_free_ports(2)
+    users = installation.folder / "users.toml"
+    more = f"""
+[metrics]
+listen = "127.0.0.1:{metrics}"
+[report]
+listen = "127.0.0.1:{report}"
+users = "{users.name}"
+"""
+    password = b"correct horse battery staple\n"
+    assert installation.run("users", "add", users.name, "amy", given=password).code == 0
+    installation.configure(more=more)
+    _, findings = installation.check()
+    assert findings[f"report at 127.0.0.1:{report}"][0]["state"] == "fault"
+    assert findings[f"metrics of the proxy at 127.0.0.1:{metrics}"][0]["state"] == "fault"
+    start("tracker"), start("report"), start("proxy")
+    of_metrics = ""
+    for _ in range(20):  # it has to find its upstream first, and says so each second
+        _, findings = installation.check()
+        of_metrics = findings[f"metrics of the proxy at 127.0.0.1:{metrics}"][0]["found"]
+        if of_metrics == "is ready":
+            break
+        assert of_metrics == "is not ready: no upstream can be reached"
+    assert of_metrics == "is ready"
+    assert findings[f"report at 127.0.0.1:{report}"][0]["found"] == "answers"
+    with web_server() as port:
+        installation.configure(more=more.replace(str(report), str(port)))
+        state, text = installation.find(f"report at 127.0.0.1:{port}")
+    assert (state, text) == ("fault", "is not well, or another program: HTTP status 200")
+
+
+def test_all_readers_at_one_address_of_ours_are_a_front_that_is_not_believed(
+    installation: Installation, start: Start
+) -> None:
+    tracker = start("tracker")
+    ring = KeyRing.load(installation.folder / "keys.toml")
+    for number in range(25):
+        engagement = Engagement(
+            message_id=f"{number:020}",
+            recipient=f"{number}@e.com",
+            injected_at=1_460_989_500,
+            expires_at=4_000_000_000,
+            customer_id=1,
+        )
+        path = ring.seal(Claims(kind="click", engagement=engagement, target="https://e.com/"))
+        connection = http.client.HTTPConnection("127.0.0.1", tracker.port, timeout=10)
+        connection.request("GET", f"/{path}")
+        assert connection.getresponse().status == 302
+        connection.close()
+    assert tracker.stop().code == 0
+    _, findings = installation.check()
+    (found,) = findings["readers"]
+    assert found["state"] == "warning"
+    assert found["found"] == "the newest 25 clicks and opens all come from 127.0.0.1"
+    (of_log,) = findings["event log events.sqlite.d"]
+    assert of_log["found"] == "everything in it is recorded and delivered"
 
 
 def test_faults_of_the_configuration_are_told_and_nothing_is_asked(

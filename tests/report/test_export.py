@@ -89,6 +89,14 @@ def test_a_file_is_saved_under_the_name_of_its_table(visitor: TestClient) -> Non
     assert headers["cache-control"] == "no-store"
 
 
+def test_a_head_of_events_reads_none(visitor: TestClient) -> None:
+    answer = visitor.head("/export/events.csv")
+
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"] == 'attachment; filename="events.csv"'
+    assert answer.content == b""
+
+
 def test_events_are_exported_as_they_are_stored(visitor: TestClient) -> None:
     answer = visitor.get(f"/export/events.ndjson?{DAYS}")
     rows = read_csv(visitor, f"/export/events.csv?{DAYS}")

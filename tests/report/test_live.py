@@ -96,6 +96,36 @@ async def test_a_store_that_is_not_there_is_told_and_read_once_it_is(path: Path)
     assert minute.look()["click.all"] == 1
 
 
+async def test_another_store_in_its_place_is_read(path: Path) -> None:
+    await store_lines(path, line("click", at=AT))
+    minute = LastMinute(path, lambda: AT)
+    assert minute.look()["click.all"] == 1
+
+    for file in path.parent.glob(f"{path.name}*"):
+        file.rename(file.with_name(f"old-{file.name}"))
+    await store_lines(path, line("open", at=AT), line("open", at=AT))
+
+    counts = minute.look()
+    assert (counts["click.all"], counts["open.all"]) == (0, 2)
+    minute.close()
+
+
+async def test_a_defect_is_logged_and_they_go_on_waiting(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_LOOK_SECONDS", 0.01)
+    await store_lines(path, line("click", at=AT))
+    stream = Live(path).watch()
+    with capture_logs() as logs:
+        with monkeypatch.context() as broken:
+            broken.setattr(LastMinute, "look", lambda _: 1 / 0)
+            assert [await anext(stream) for _ in range(3)][-1].startswith(b": ")
+        await find_counts(stream)
+    await stream.aclose()
+
+    assert [each["event"] for each in logs] == ["live.failed"]
+
+
 async def test_all_who_watch_get_the_same_and_nothing_is_read_once_they_are_gone(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,7 +139,7 @@ async def test_all_who_watch_get_the_same_and_nothing_is_read_once_they_are_gone
     assert first[0] == first[1] == first[2]
     assert shared.watchers == 3
     for each in streams:
-        await each.aclose()  # type: ignore[attr-defined]
+        await each.aclose()
     await until(lambda: shared._task is None)  # noqa: SLF001
     assert shared.watchers == 0
 
@@ -122,7 +152,7 @@ async def test_a_store_that_can_t_be_read_is_logged_once(
     with capture_logs() as logs:
         for _ in range(4):
             await anext(stream)
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
 
     assert [each["event"] for each in logs] == ["live.unread"]
 

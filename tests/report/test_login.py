@@ -1,5 +1,6 @@
 """Logging in and out: who gets through, and what a stranger can try."""
 
+import html
 import re
 from pathlib import Path
 
@@ -54,6 +55,14 @@ def log_in(
 @pytest.fixture
 def stranger() -> TestClient:
     return make_stranger(STORE, PAGES)
+
+
+@pytest.mark.parametrize("path", ["/a%20b%2Fc?q=%C3%A9%26", "/message/%3Cb%3E?x=%22"])
+def test_a_bookmark_is_led_back_to_as_it_was_written(stranger: TestClient, path: str) -> None:
+    led = stranger.get(path).headers["location"]
+    form = dict(re.findall(r'name="(next)" value="([^"]*)"', stranger.get(led).text))
+
+    assert html.unescape(form["next"]) == path
 
 
 @pytest.mark.parametrize("path", ["/", "/campaign", "/live", "/no-such-page", "/api", "/%2e%2e/x"])

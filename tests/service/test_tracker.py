@@ -40,6 +40,7 @@ def test_all_workers_answer_on_one_port_and_their_figures_are_added(tracker: Tra
     assert "\nmsys_track_workers 2\n" in text
     assert "msys_track_messages" not in text
     assert "stage_seconds" not in text
+    assert (tracker.folder / "events.sqlite.d").stat().st_mode & 0o777 == 0o700
     assert tracker.ask("/healthz") == (200, "ok\n")
     assert tracker.ask("/readyz") == (200, "ok\n")
     ended = tracker.server.stop()

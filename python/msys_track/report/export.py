@@ -72,6 +72,8 @@ async def _export_events(request: Request, form: str) -> Response:
             campaign=view.campaign or None, since=view.period.since, until=view.period.until
         )
         only_without_campaign = view.campaign == ""
+    if request.method == "HEAD":  # nobody takes what would be read
+        return Response(media_type=_TYPES[form], headers=_name_file("events", form))
     # The first page is read before the answer begins: then there can still be an error's page.
     first = await ask_store(request, partial(_read_page, wanted=wanted))
     pages = _read_pages(request.app.state.store, wanted, first)

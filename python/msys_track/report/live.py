@@ -8,9 +8,9 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -37,6 +37,7 @@ _MAX_EVENTS: Final = 200_000
 # A client that takes nothing for so long is gone.
 _SEND_SECONDS: Final = 20.0
 _RETRY_MILLISECONDS: Final = 5_000
+_UNREAD: Final = b": the store can't be read\n\n"
 _WHO: Final = ("people", "machines", UNKNOWN)
 _WHAT: Final = ("open", "click", "unsubscribe")
 # Two pixels tell of one look at a mail, but where the mail was cut off only the upper one does.
@@ -53,6 +54,7 @@ class LastMinute:
         self._path = store
         self._now = now
         self._store: Store | None = None
+        self._file: tuple[int, int] | None = None
         self._seen = 0
         self._by_second: dict[int, Counter[_Kind]] = {}
 
@@ -63,8 +65,12 @@ class LastMinute:
             SinkError: the store can't be read; the next look tries again.
         """
         since = int(self._now()) - SHOWN_SECONDS
+        file = _find_file(self._path)
+        if file != self._file:  # another one took its place
+            self.close()
         try:
             if self._store is None:
+                self._file = file
                 self._store = Store(self._path, connect_to_read(self._path))
                 self._by_second.clear()
                 self._seen = self._store.bounds(Filter(since=since))[0] - 1
@@ -126,7 +132,7 @@ class Live:
         """How many watch."""
         return self._watchers
 
-    async def watch(self) -> AsyncIterator[bytes]:
+    async def watch(self) -> AsyncGenerator[bytes, None]:
         """Yield messages of `text/event-stream`; one that is too slow misses those between."""
         with self._count_watcher():
             yield b"retry: %d\n\n" % _RETRY_MILLISECONDS
@@ -164,7 +170,13 @@ class Live:
                         if is_good:
                             log.error("live.unread", why=str(error))  # noqa: TRY400 - not ours
                         is_good = False
-                        self._tell(b": the store can't be read\n\n")
+                        self._tell(_UNREAD)
+                    except Exception:
+                        # A defect: without this all who watch would wait for ever.
+                        if is_good:
+                            log.exception("live.failed")
+                        is_good = False
+                        self._tell(_UNREAD)
                     else:
                         is_good = True
                         said = json.dumps({"at": int(time.time()), "counts": counts})
@@ -185,7 +197,7 @@ class _Stream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, messages: AsyncIterator[bytes], goes_on: Callable[[], bool]) -> None:
+    def __init__(self, messages: AsyncGenerator[bytes, None], goes_on: Callable[[], bool]) -> None:
         super().__init__()
         del self.headers["content-length"]
         self._messages = messages
@@ -206,11 +218,12 @@ class _Stream(Response):
     async def _send_all(self, send: Send) -> None:
         start = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **start})
-        async for message in self._messages:
-            if not self._goes_on():
-                break
-            async with asyncio.timeout(_SEND_SECONDS):
-                await send({"type": "http.response.body", "body": message, "more_body": True})
+        async with aclosing(self._messages) as messages:
+            async for message in messages:
+                if not self._goes_on():
+                    break
+                async with asyncio.timeout(_SEND_SECONDS):
+                    await send({"type": "http.response.body", "body": message, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 
@@ -224,6 +237,15 @@ async def stream(request: Request) -> Response:
 
 
 ROUTES: Final = (Route("/live", stream, methods=["GET"]),)
+
+
+def _find_file(path: Path) -> tuple[int, int] | None:
+    """Say which file a path leads to."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 async def _wait_until_gone(receive: Receive) -> None:

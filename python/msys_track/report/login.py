@@ -224,8 +224,10 @@ class LoggedIn:
             return
         if request.method not in {"GET", "HEAD"}:
             raise HTTPException(HTTPStatus.FORBIDDEN)
-        query = request.url.query
-        wanted = request.url.path + (f"?{query}" if query else "")
+        # As it was sent: decoded, a space would make it none of ours.
+        wanted = scope["raw_path"].decode("latin-1")
+        if query := scope["query_string"].decode("latin-1"):
+            wanted += f"?{query}"
         where = f"?{urlencode({'next': wanted})}" if wanted != "/" else ""
         await RedirectResponse(LOGIN_PATH + where, HTTPStatus.SEE_OTHER)(scope, receive, send)
 

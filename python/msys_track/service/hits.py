@@ -1,5 +1,6 @@
 """The hit log of one worker, and its reports: figures, failures, and what was lost."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from msys_track.logs import event_logger
 
 log = event_logger(__name__)
 
+_FOLDER_MODE: Final = 0o700
 _COUNTERS: Final = ("accepted", "written", "dropped", "failures")
 
 
@@ -48,11 +50,14 @@ class WorkerHits:
 
 
 def find_events_folder(read: Configuration) -> Path:
-    """Find where events are logged.
+    """Find where events are logged; a folder that is made is its owner's alone.
 
     Raises:
         SettingsError: nothing names a folder.
     """
-    if read.events_folder is None:
+    folder = read.events_folder
+    if folder is None:
         raise SettingsError(f"{read.path}: events.folder: missing; name a folder for the log")
-    return read.events_folder
+    with suppress(OSError):  # whoever writes there says why it can't be used
+        folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+    return folder

@@ -5,6 +5,7 @@ import base64
 import json
 import re
 import time
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,19 @@ async def test_a_receiver_that_asks_for_time_gets_it(tmp_path: Path, receiver: R
     steps = Stepping()
     await deliver_all(tmp_path, make_settings(receiver.url), steps)
     assert steps.gaps == [90, 3_600, 8]
+
+
+async def test_a_receiver_may_name_the_time_from_which_on_it_takes_more(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    then = formatdate(time.time() + 600, usegmt=True)
+    replies = iter([web.Response(status=503, headers={"Retry-After": then}), web.Response()])
+    receiver.answer = lambda _: next(replies)
+    write_log(tmp_path, EVENTS[:1])
+    steps = Stepping()
+    await deliver_all(tmp_path, make_settings(receiver.url), steps)
+    [gap] = steps.gaps
+    assert 500 < gap <= 600
 
 
 async def test_a_receiver_that_does_not_answer_in_time_gets_the_batch_again(

@@ -4,8 +4,9 @@ import asyncio
 import os
 import shutil
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -17,6 +18,7 @@ from msys_track.recording.backlog import Backlog, measure_backlog
 from msys_track.service.probing.finding import Finding, approve, blame, warn
 from msys_track.service.sinks import make_sinks
 from msys_track.sinks.store.reading import Filter, open_store
+from msys_track.smtp.address import parse_ip
 from msys_track.spool import inspection
 
 _NOTES_EACH_SECONDS: Final = 10.0
@@ -26,6 +28,8 @@ _MANY_EVENTS: Final = 10_000
 _LITTLE_BYTES: Final = 1024 * 1024 * 1024
 _HARDLY_ANY_BYTES: Final = 64 * 1024 * 1024
 _OLD_COPY_SECONDS: Final = 3_600
+_NEWEST: Final = 200
+_MANY_READERS: Final = 20
 _MEBIBYTE: Final = 1024 * 1024
 
 
@@ -59,16 +63,36 @@ def probe_store(read: Configuration) -> tuple[list[Finding], float | None]:
         return [warn(what, "is not there yet", "start the tracker, which makes it")], None
     try:
         with open_store(store) as opened:
-            count, newest = opened.last_sequence(), opened.newest(Filter(), 1)
+            count, newest = opened.last_sequence(), opened.newest(Filter(), _NEWEST)
     except SinkError as error:
         return [blame(what, str(error), "do what it says, then check again")], None
-    at = float(orjson.loads(newest[0][1])["msys"]["track_event"]["timestamp"]) if newest else None
+    events = [orjson.loads(event)["msys"]["track_event"] for _, event in newest]
+    at = max((float(each["timestamp"]) for each in events), default=None)
     own = read.tracker is not None and store == read.tracker.store
     if own and not (os.access(store, os.W_OK) and os.access(store.parent, os.W_OK | os.X_OK)):
         text = "this user can't write it, or its folder"
         advice = "check as the user who runs the tracker; if it is that one, change the owner"
         return [blame(what, text, advice)], at
-    return [approve(what, f"holds events; the last has number {count}")], at
+    text = f"holds events; the last has number {count}" if count else "holds no event yet"
+    return [approve(what, text), *_find_hidden_readers(read, events)], at
+
+
+def _find_hidden_readers(
+    read: Configuration, events: Sequence[Mapping[str, Any]]
+) -> Iterator[Finding]:
+    """Find a front server before the tracker that is not believed: all come from its address."""
+    found = {each["ip_address"] for each in events if each.get("ip_address")}
+    readers = sum(1 for each in events if each.get("ip_address"))
+    if read.tracker is None or len(found) != 1 or readers < _MANY_READERS:
+        return
+    address = parse_ip(found.pop())
+    if address is not None and not address.is_global:
+        text = f"the newest {readers} clicks and opens all come from {address}"
+        advice = (
+            "if that is a web server in front of the tracker, let it set X-Forwarded-For, and set "
+            f'trusted_proxies = ["{address}"] in [tracker]'
+        )
+        yield warn("readers", text, advice)
 
 
 async def probe_event_log(read: Configuration) -> list[Finding]:
@@ -137,6 +161,8 @@ def probe_spool(read: Configuration) -> list[Finding]:
 def probe_disks(read: Configuration) -> list[Finding]:
     """Look how much room there is for what servers write."""
     paths = [read.report_store, read.events_folder]
+    if read.kept_mail.folder.exists():
+        paths.append(read.kept_mail.folder)
     if read.proxy is not None and read.spool.mode != "off":
         paths.append(read.spool.path)
     findings: dict[int, Finding] = {}
@@ -148,7 +174,7 @@ def probe_disks(read: Configuration) -> list[Finding]:
             text = f"can't be looked at: {describe_os_error(error)}"
             return [blame(f"disk of {folder}", text, "check as the user who runs the servers")]
         what, text = f"disk of {folder}", f"{free // _MEBIBYTE:,} MiB are free"
-        advice = "make room, or keep less: keep_days of [store] and [events]"
+        advice = "make room, or keep less: keep_days of [store], [events] and [kept_mail]"
         make = blame if free < _HARDLY_ANY_BYTES else warn
         finding = make(what, text, advice) if free < _LITTLE_BYTES else approve(what, text)
         findings.setdefault(device, finding)

@@ -41,22 +41,22 @@ async def probe_installation(
         return findings
     keys, keys_by_host = load_keys(read), load_tenant_keys(read)
     doors = find_doors(read, keys, keys_by_host)
-    marks = await servers.read_own_marks(read, patience_seconds)
     at_doors = asyncio.gather(
         *(probe_door(each, read.tracker, patience_seconds) for each in doors)
     )
+    greeted = await servers.probe_proxy(read, patience_seconds)
     others = await asyncio.gather(
-        servers.probe_proxy(read, patience_seconds),
         servers.probe_tracker(read, keys, patience_seconds),
         servers.probe_report(read, patience_seconds),
         servers.probe_status(read, patience_seconds),
-        probe_upstreams(read.upstreams, envelope, marks, patience_seconds),
+        probe_upstreams(read.upstreams, envelope, greeted.marks, patience_seconds),
         files.probe_event_log(read),
     )
     probed = await at_doors
     of_store, newest_event = await asyncio.to_thread(files.probe_store, read)
     findings += find_missing_domain(read)
     findings += [finding for each in probed for finding in each.findings]
+    findings += greeted.findings
     findings += [finding for found in others for finding in found]
     findings += of_store
     findings += await asyncio.to_thread(files.probe_spool, read)

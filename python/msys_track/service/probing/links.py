@@ -24,11 +24,12 @@ from msys_track.service.probing.network import (
     BadCertificateError,
     HttpAnswer,
     NoAnswerError,
+    NoRouteError,
     NotTlsError,
     get,
     look_up,
 )
-from msys_track.smtp.address import Address
+from msys_track.smtp.address import Address, parse_ip
 from msys_track.tracking.replies import Replies
 from msys_track.tracking.settings import TrackerSettings
 
@@ -173,6 +174,7 @@ async def probe_door(
         )
         return Probed([blame(str(door), f"{door.host} does not resolve: {error}", advice)], [])
     findings: list[Finding] = []
+    silent: list[tuple[str, NoAnswerError]] = []
     answers: list[tuple[str, HttpAnswer]] = []
     for ip in addresses:
         link = make_probe_link(door.keys)
@@ -185,11 +187,12 @@ async def probe_door(
                 tls=ssl.create_default_context() if door.scheme == "https" else None,
             )
         except NoAnswerError as error:
-            findings.append(_explain_silence(door, ip, error))
+            silent.append((ip, error))
             continue
         answers.append((door.domain, answer))
         finding = judge_answer(str(door), f"at {ip}", link, answer, settings)
         findings.append(finding or _praise(door, ip, answer))
+    findings += (_explain_silence(door, ip, error, len(answers)) for ip, error in silent)
     return Probed(findings, answers)
 
 
@@ -240,12 +243,13 @@ def _praise(door: Door, ip: str, answer: HttpAnswer) -> Finding:
     address = ipaddress.ip_address(ip.partition("%")[0])
     if not address.is_global:
         reach = "this machine" if address.is_loopback else "its own network"
-        advice = f"if readers are elsewhere, let {door.host} lead to a public address"
+        advice = f"if readers are elsewhere, {_lead(door, 'a public address')}"
         return warn(str(door), f"{text}, which only {reach} reaches", advice)
     return approve(str(door), text)
 
 
-def _explain_silence(door: Door, ip: str, error: NoAnswerError) -> Finding:
+def _explain_silence(door: Door, ip: str, error: NoAnswerError, others: int) -> Finding:
+    """Explain why an address does not answer, where so many others of the name do."""
     where = Address(ip, door.port)
     match error:
         case BadCertificateError():
@@ -254,19 +258,34 @@ def _explain_silence(door: Door, ip: str, error: NoAnswerError) -> Finding:
                 f"give it one for {door.host} that is not out of date, with the certificates "
                 "between it and its root (fullchain.pem, not cert.pem)"
             )
+            return blame(str(door), text, advice)
         case NotTlsError():
             text = f"no HTTPS at {where}: {error}"
             advice = (
                 "let the tracker (listen_tls) or a web server in front of it answer HTTPS there, "
                 "or set click_tracking_scheme and open_tracking_scheme to http"
             )
-        case _:
-            text = f"nothing answers at {where}: {error}"
-            advice = (
-                f"start what is to answer there, open port {door.port} in the firewall, or "
-                f"correct the DNS record of {door.host}"
-            )
+            return blame(str(door), text, advice)
+        case NoRouteError():
+            text = f"{where} can't be reached from this machine: {error}"
+            advice = "check from a machine that can, or leave the address out of DNS"
+            return (warn if others else blame)(str(door), text, advice)
+    text = f"nothing answers at {where}: {error}"
+    if others:  # browsers try the next one, sooner or later
+        advice = f"let it answer there as well, or take {ip} out of the DNS record of {door.host}"
+        return warn(str(door), text, advice)
+    advice = (
+        f"start what is to answer there, open port {door.port} in the firewall, or "
+        f"{_lead(door, 'what does')}"
+    )
     return blame(str(door), text, advice)
+
+
+def _lead(door: Door, where: str) -> str:
+    """Say how its links are made to lead elsewhere: an address has no DNS record."""
+    if parse_ip(door.host) is not None:
+        return f"set tracking_domain to a host that leads to {where}"
+    return f"let the DNS record of {door.host} lead to {where}"
 
 
 def _name_status(code: int) -> str:

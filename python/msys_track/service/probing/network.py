@@ -1,6 +1,7 @@
 """Connections of probes: one question, one answer, and an end to it whatever the server does."""
 
 import asyncio
+import errno
 import http.client
 import io
 import socket
@@ -19,6 +20,7 @@ from msys_track.smtp.address import Address
 
 _MAX_ANSWER_BYTES: Final = 262_144
 _MAX_GREETING_LINES: Final = 20
+_NO_ROUTE: Final = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 class NoAnswerError(PicklableError):
@@ -31,6 +33,10 @@ class BadCertificateError(NoAnswerError):
 
 class NotTlsError(NoAnswerError):
     """What answers there speaks no TLS."""
+
+
+class NoRouteError(NoAnswerError):
+    """This machine has no way there, as to IPv6 where it has none; that says nothing of others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +251,8 @@ def _explain(patience_seconds: float) -> Iterator[None]:
     except TimeoutError as error:
         raise NoAnswerError(f"no answer within {patience_seconds:g} s") from error
     except OSError as error:
-        raise NoAnswerError(describe_os_error(error)) from error
+        is_unreachable = error.errno in _NO_ROUTE
+        kind = NoRouteError if is_unreachable else NoAnswerError
+        raise kind(describe_os_error(error)) from error
     except ValueError as error:  # of a stream's reader
         raise NoAnswerError("a line without end") from error

@@ -1,9 +1,13 @@
 """Do our own servers answer where the configuration has them listen?"""
 
+import asyncio
 import ssl
+from dataclasses import dataclass
 from typing import Final
 
+from msys_track.accounts.users import read_users
 from msys_track.config.configuration import Configuration
+from msys_track.errors import UsersError
 from msys_track.keys.ring import KeyRing
 from msys_track.service.probing.finding import Finding, approve, blame, warn
 from msys_track.service.probing.links import judge_answer, make_probe_link
@@ -21,16 +25,27 @@ _PROXY_HEADER: Final = b"PROXY UNKNOWN\r\n"
 _START: Final = "start it: msys-track serve, or msys-track"
 
 
-async def probe_proxy(read: Configuration, patience_seconds: float) -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """What came of asking our own proxy for its greeting.
+
+    Attributes:
+        findings: About each address.
+        marks: Those that its greetings have.
+    """
+
+    findings: list[Finding]
+    marks: frozenset[str]
+
+
+async def probe_proxy(read: Configuration, patience_seconds: float) -> Greeted:
     """Ask each address where mail is to be taken for its greeting."""
     if read.proxy is None:
-        return []
+        return Greeted([], frozenset())
     rules = read.proxy.access
-    findings: list[Finding] = []
-    for listen in read.proxy.all_listens:
+
+    async def greet(listen: Address) -> tuple[Finding, str | None]:
         what, address = f"proxy at {listen}", find_address(listen)
-        if not listen.port:
-            continue
         try:
             greeting = await read_greeting(
                 address,
@@ -39,33 +54,22 @@ async def probe_proxy(read: Configuration, patience_seconds: float) -> list[Find
                 preface=_make_preface(address, rules.proxy_protocol_from),
             )
         except NoAnswerError as error:
-            findings.append(blame(what, f"does not answer: {error}", f"{_START} proxy"))
-            continue
+            return blame(what, f"does not answer: {error}", f"{_START} proxy"), None
         if not greeting.startswith(_READY):
             text = f"refuses this machine: {greeting}"
             advice = "if mail is to come from here, allow it: max_connections, [client] tables"
-            findings.append(warn(what, text, advice))
-        elif read_mark(greeting) is None:
+            return warn(what, text, advice), None
+        mark = read_mark(greeting)
+        if mark is None:
             text = f"another program takes mail there: {greeting}"
-            findings.append(
-                blame(what, text, f"end it or change listen in [proxy]; {_START} proxy")
-            )
-        else:
-            findings.append(approve(what, "takes mail"))
-    return findings
+            advice = f"end it or change listen in [proxy]; {_START} proxy"
+            return blame(what, text, advice), None
+        return approve(what, "takes mail"), mark
 
-
-async def read_own_marks(read: Configuration, patience_seconds: float) -> frozenset[str]:
-    """Read the marks of our own proxy, if it runs."""
-    marks: set[str] = set()
-    for listen in read.proxy.listens if read.proxy is not None else ():
-        try:
-            greeting = await read_greeting(find_address(listen), patience_seconds)
-        except NoAnswerError:
-            continue
-        if mark := read_mark(greeting):
-            marks.add(mark)
-    return frozenset(marks)
+    listens = [each for each in read.proxy.all_listens if each.port]
+    greeted = await asyncio.gather(*map(greet, listens))
+    marks = frozenset(mark for _, mark in greeted if mark is not None)
+    return Greeted([finding for finding, _ in greeted], marks)
 
 
 async def probe_tracker(
@@ -106,9 +110,9 @@ async def probe_report(read: Configuration, patience_seconds: float) -> list[Fin
         return []
     what = f"report at {settings.listen}"
     findings: list[Finding] = []
-    if read.report_users is None or not read.report_users.exists():
+    if not _has_users(read):
         file = read.report_users or "users.toml"
-        advice = f"msys-track users add {file} NAME, and users in [report]"
+        advice = f"msys-track users add {file} NAME; name the file as users in [report]"
         findings.append(warn(what, "there is nobody who may log in", advice))
     advice = f"{_START} report"
     try:
@@ -132,7 +136,11 @@ async def probe_report(read: Configuration, patience_seconds: float) -> list[Fin
 async def probe_status(read: Configuration, patience_seconds: float) -> list[Finding]:
     """Ask servers that have a `[metrics]` address whether they are ready."""
     owner = "proxy" if read.proxy is not None else "tracker"
-    listens = [(owner, read.metrics.listen), ("tracker", read.metrics.tracker_listen)]
+    listens = (
+        (owner, read.metrics.listen),
+        ("tracker", read.metrics.tracker_listen),
+        ("report", read.metrics.report_listen),
+    )
     findings: list[Finding] = []
     for name, listen in listens:
         if listen is None or not listen.port:
@@ -160,6 +168,14 @@ async def probe_status(read: Configuration, patience_seconds: float) -> list[Fin
 def find_address(listen: Address) -> Address:
     """Find where something that listens can be reached from this machine."""
     return Address(_ANYWHERE.get(listen.host, listen.host), listen.port)
+
+
+def _has_users(read: Configuration) -> bool:
+    """Whether anybody may log in; a file that can't be used is a fault of the configuration."""
+    try:
+        return read.report_users is not None and bool(read_users(read.report_users))
+    except UsersError:
+        return False
 
 
 def _make_preface(address: Address, believed: tuple[Network, ...]) -> bytes:

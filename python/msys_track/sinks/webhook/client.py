@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -193,7 +194,7 @@ class WebhookClient:
                 response.status,
                 f"{error}: {shown}" if shown else error,
                 text,
-                _read_retry_after(response.headers.get("Retry-After", "")),
+                _read_retry_after(response.headers, self._clock()),
             )
 
     async def _get_token(self) -> str:
@@ -246,8 +247,21 @@ def _describe(error: Exception) -> str:
     return text or error.__class__.__name__
 
 
-def _read_retry_after(value: str) -> float:
-    """Read the seconds of `Retry-After`; a date, which few send, counts as nothing."""
-    if not (value.isascii() and value.isdecimal()):
-        return 0.0
-    return min(float(value[:9]), _MAX_RETRY_AFTER_SECONDS)
+def _read_retry_after(headers: Mapping[str, str], now: float) -> float:
+    """Read the seconds of `Retry-After`, which may be a date (RFC 9110 section 10.2.3).
+
+    The receiver's own clock counts, where it tells its time.
+    """
+    value = headers.get("Retry-After", "")
+    if value.isascii() and value.isdecimal():
+        seconds = float(value[:9])
+    else:
+        seconds = _read_date(value, 0.0) - _read_date(headers.get("Date", ""), now)
+    return min(max(0.0, seconds), _MAX_RETRY_AFTER_SECONDS)
+
+
+def _read_date(text: str, otherwise: float) -> float:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return otherwise

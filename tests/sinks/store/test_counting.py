@@ -179,6 +179,8 @@ def find_groups(fields: dict[str, Any]) -> set[tuple[str, str]]:
 
 
 def find_link(fields: dict[str, Any]) -> set[tuple[str, str]]:
+    if ACTIONS.get(fields["type"]) not in {"click", "unsubscribe"}:
+        return set()
     target = fields.get("target_link_url")
     if "target_link_position" in fields["x_msys_track"]:
         return {("link", f"html:3 {fields.get('target_link_name', '')}")}

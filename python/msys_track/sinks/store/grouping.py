@@ -6,6 +6,7 @@ from itertools import chain, repeat
 from typing import Any, Final, TypeAlias
 
 from msys_track.events import OWN_OBJECT
+from msys_track.sinks.store.rows import ACTIONS
 
 Group: TypeAlias = tuple[str, str]
 """A dimension and a value."""
@@ -21,6 +22,7 @@ DIMENSIONS: Final = (MAIL, TAG, DOMAIN, CLIENT, COUNTRY, LINK)
 ALL_MAIL: Final[Group] = (MAIL, "")
 """What every event is counted by."""
 
+_FOLLOWED: Final = frozenset({"click", "unsubscribe"})
 _MAX_VALUE: Final = 255
 _FOR_ALL: Final = {dimension: f"all {dimension}" for dimension in DIMENSIONS}
 
@@ -61,12 +63,14 @@ def _make_groups(*values: Any) -> tuple[Group, ...]:
 
 
 def find_link(fields: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Find the name of an event's link among those of its campaign, and its target if it has one.
+    """Find the link that was followed: its name among those of its campaign, and its target.
 
     The name is part, number and the link's own name, as in `html:3 Buy now`, so that it does not
     differ from reader to reader. Where the number is not known it is the target. Query and
-    fragment of a target, which often tell who reads, are left out.
+    fragment of a target, which often tell who reads, are left out. A target may be unknown.
     """
+    if ACTIONS.get(fields.get("type", "")) not in _FOLLOWED:
+        return None
     target = fields.get("target_link_url")
     page = cut_target(target) if isinstance(target, str) else ""
     own = fields.get(OWN_OBJECT)

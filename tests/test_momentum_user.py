@@ -99,11 +99,6 @@ def import_configuration(configuration: Path, upstream: str) -> Path:
     return toml
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module", params=["ecelerity.conf", "config import"])
 async def node(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

@@ -28,11 +28,6 @@ NAMES = ("WEBHOOK_PASSWORD", "WEBHOOK_TOKEN", "OAUTH", "API_KEY")
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     async with receiving() as running:
         yield running

@@ -24,11 +24,6 @@ EVENTS = [make_event(number, at=NOW + 60 * number) for number in range(6)]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     async with receiving() as running:
         yield running

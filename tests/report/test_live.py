@@ -20,11 +20,6 @@ from msys_track.sinks.store.sink import SqliteSink
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 ZEROS = {
     f"{what}.{who}": 0
     for what in ("open", "click", "unsubscribe")

@@ -273,11 +273,6 @@ def test_it_stops_at_once_when_told_to(report: Report, number: signal.Signals) -
     assert time.monotonic() - began < 3
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 WITHOUT = (
     "import sys; sys.modules.update(dict.fromkeys(['jinja2', 'starlette', 'uvicorn'])); "
     "from msys_track.cli import main; main()"

@@ -21,11 +21,6 @@ LINES = tuple(line(message_id=f"{number:020x}") for number in range(30))
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "events.ndjson"
 

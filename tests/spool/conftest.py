@@ -97,11 +97,6 @@ class SetClock:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def upstream() -> FakeUpstream:
     return FakeUpstream()
 

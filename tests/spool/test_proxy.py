@@ -43,11 +43,6 @@ READERS = ["a@example.com", "b@example.com", "c@example.com"]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def pair(tmp_path: Path) -> KeyPair:
     return make_key_pair("ed25519", tmp_path)
 

@@ -1,6 +1,1 @@
-import pytest
 
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"

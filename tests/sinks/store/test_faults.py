@@ -32,11 +32,6 @@ LAST = line(message_id="last")
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "events.sqlite"
 

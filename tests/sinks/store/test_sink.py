@@ -28,11 +28,6 @@ LINES = tuple(line(message_id=f"{number:020x}") for number in range(1, 1_201))
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "events.sqlite"
 

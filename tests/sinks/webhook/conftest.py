@@ -21,11 +21,6 @@ NOW = 1_700_000_000
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     async with receiving() as running:
         yield running

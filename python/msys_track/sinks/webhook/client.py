@@ -6,6 +6,8 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -193,7 +195,7 @@ class WebhookClient:
                 response.status,
                 f"{error}: {shown}" if shown else error,
                 text,
-                _read_retry_after(response.headers.get("Retry-After", "")),
+                _read_retry_after(response.headers, self._clock()),
             )
 
     async def _get_token(self) -> str:
@@ -246,8 +248,27 @@ def _describe(error: Exception) -> str:
     return text or error.__class__.__name__
 
 
-def _read_retry_after(value: str) -> float:
-    """Read the seconds of `Retry-After`; a date, which few send, counts as nothing."""
-    if not (value.isascii() and value.isdecimal()):
+def _read_retry_after(headers: Mapping[str, str], now: float) -> float:
+    """Read the seconds of `Retry-After`, of which both forms count (RFC 9110 section 10.2.3).
+
+    A date is held against the receiver's own, where it says that: clocks differ.
+    """
+    value = headers.get("Retry-After", "")
+    if value.isascii() and value.isdecimal():
+        seconds = float(value[:9])
+    elif (due := _read_date(value)) is not None:
+        theirs = _read_date(headers.get("Date", ""))
+        seconds = due - (now if theirs is None else theirs)
+    else:
         return 0.0
-    return min(float(value[:9]), _MAX_RETRY_AFTER_SECONDS)
+    return max(0.0, min(seconds, _MAX_RETRY_AFTER_SECONDS))
+
+
+def _read_date(text: str) -> float | None:
+    """Read an HTTP date in any of its three forms, in Unix seconds; None where it is none."""
+    try:
+        date = parsedate_to_datetime(text)
+        # All are in UTC, and the oldest form does not say so (RFC 9110 section 5.6.7).
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

@@ -1,12 +1,14 @@
 """Every fault of a configuration in one go, each with its line, and nothing but faults."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from tests.config.mutations import Mutation, combinations, good, mutate, mutations
 
 from msys_track.config.checking import check_configuration
+from msys_track.config.effective import find_warnings
 from msys_track.report.sparkpost.api_keys import Scope, make_api_key
 
 NAMES = ("servers.toml", "scopes.toml", "ecelerity.conf")
@@ -266,3 +268,121 @@ def test_api_keys_that_can_not_be_used_are_a_fault_of_the_line_of_their_name(fol
     (one,) = list_faults(folder, "msys-track.toml", text)
     place = f"{folder / 'msys-track.toml'}:3: report.api_keys: {folder / 'api.toml'}"
     assert one == f"{place}: has something other than [[key]] tables; take it out"
+
+
+TRACKS = 'keys = "keys.toml"\n[tracker]\nstore = "events.sqlite"\n'
+
+
+def list_faults_of_start(folder: Path, text: str) -> list[str]:
+    path = folder / "msys-track.toml"
+    path.write_text(TRACKS + text, encoding="utf-8")
+    checked = check_configuration(path, makes_sinks=True)
+    return [each.format_line(path).removeprefix(f"{path}:") for each in checked.problems]
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        (
+            '[webhook.a]\nurl = "https://example.com"\nauth_token = "env:NOT_SET_HERE"\n',
+            "6: webhook.a.auth_token: env:NOT_SET_HERE: ",
+        ),
+        (
+            '[webhook.a]\nurl = "https://example.com"\ncustom_headers.x = "env:NOT_SET_HERE"\n',
+            "6: webhook.a.custom_headers: x: env:NOT_SET_HERE: ",
+        ),
+        (
+            '[kafka.a]\nservers = ["k:9092"]\noptions = {"linger.msec" = 20}\n',
+            '4: kafka.a: No such configuration property: "linger.msec"',
+        ),
+        (
+            (
+                '[kafka.a]\nservers = ["k:9092"]\nsasl = "plain"\nsasl_user = "a"\n'
+                'sasl_password = "env:NOT_SET_HERE"\n'
+            ),
+            "8: kafka.a.sasl_password: env:NOT_SET_HERE: ",
+        ),
+        (
+            '[rabbitmq.a]\npassword = "env:NOT_SET_HERE"\n',
+            "5: rabbitmq.a.password: env:NOT_SET_HERE: ",
+        ),
+    ],
+)
+def test_what_a_sink_could_not_start_with_is_found(folder: Path, table: str, fault: str) -> None:
+    if "kafka" in table:
+        pytest.importorskip("confluent_kafka")
+    (found,) = list_faults_of_start(folder, table)
+    assert found.startswith(fault)
+
+
+def test_a_package_that_a_sink_lacks_is_found(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
+    (found,) = list_faults_of_start(folder, '[kafka.a]\nservers = ["k:9092"]\n')
+    assert found.startswith("4: kafka.a: Kafka needs the package confluent-kafka: pip install ")
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        (
+            '[webhook.a]\nurl = "https://example.com"\nuser = "a"\n',
+            '6: webhook.a.user: does nothing without auth = "basic"',
+        ),
+        (
+            '[kafka.a]\nservers = ["k:9092"]\nsasl_user = "a"\n',
+            "6: kafka.a.sasl_user: does nothing without sasl, ",
+        ),
+        ("[events]\nsegment_bytes = 1\n", "5: events.segment_bytes: found 1, allowed: bytes, "),
+        (
+            '[tenant.click.example.com]\nkeys = "keys.toml"\n',
+            (
+                "4: tenant.click.example.com: a name with dots needs quotes: "
+                '[tenant."click.example.com"]'
+            ),
+        ),
+        ("[tenant.click.example.com]\n", "4: tenant.click.example.com: a name with dots needs "),
+    ],
+)
+def test_one_mistake_is_one_fault(folder: Path, table: str, fault: str) -> None:
+    (found,) = list_faults_of_start(folder, table)
+    assert found.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_warned"),
+    [
+        ('url = "http://example.com"\nauth_token = "keys.toml"\n', True),
+        ('url = "http://example.com"\ncustom_headers = {x = "env:A"}\n', True),
+        ('url = "http://127.0.0.1"\nallow_private = true\nauth_token = "keys.toml"\n', False),
+        ('url = "http://example.com"\n', False),
+        ('url = "https://example.com"\nauth_token = "keys.toml"\n', False),
+    ],
+)
+def test_credentials_of_a_webhook_without_tls_are_warned_of(
+    folder: Path, lines: str, *, is_warned: bool
+) -> None:
+    path = folder / "msys-track.toml"
+    path.write_text(f"{TRACKS}[webhook.a]\n{lines}", encoding="utf-8")
+    configuration = check_configuration(path).configuration
+    assert configuration is not None
+    warnings = find_warnings(configuration)
+    assert [each.startswith("webhook.a.url: credentials go") for each in warnings] == (
+        [True] if is_warned else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("stanza", "hint"),
+    [
+        ("tracker", "; [tracker] is a table of msys-track.toml, which msys-track config import "),
+        ("mtrack", "; did you mean msys_track?"),
+        ("snmp", ""),
+    ],
+)
+def test_an_unknown_stanza_is_ignored_with_a_hint(folder: Path, stanza: str, hint: str) -> None:
+    path = folder / "ecelerity.conf"
+    path.write_text(f'{stanza} {{ a = "b" }}\n', encoding="utf-8")
+    (notice,) = check_configuration(path).document.notices
+    assert notice.text.startswith(f"not a stanza of msys-track; nothing in it is read{hint}")

@@ -33,6 +33,21 @@ def test_lines_come_back_in_order_over_many_segments(tmp_path: Path) -> None:
     assert read_all(tmp_path) == wanted
 
 
+def test_the_folders_of_a_log_are_their_owner_s_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "events.sqlite.d"
+    PositionFile(folder / "positions" / "store.json").save(Position())
+    with LogWriter(folder / "events", segment_bytes=64):
+        pass
+    made = [folder.parent, folder, folder / "positions", folder / "events"]
+    assert [each.stat().st_mode & 0o777 for each in made] == [0o700] * 4
+
+
+def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o750)
+    with LogWriter(tmp_path / "events", segment_bytes=64):
+        assert tmp_path.stat().st_mode & 0o777 == 0o750
+
+
 def test_a_reader_follows_a_writer(tmp_path: Path) -> None:
     reader = LogReader(tmp_path)
     assert reader.read() is None

@@ -37,7 +37,7 @@ def announce(_):
 plan = Plan(
     name="test", workers=2, addresses=(), drain_seconds=5, end_seconds=1, hang_seconds=60,
     settings=None, serve=serve, announce=announce, record=partial(serve_recorder, record),
-    record_seconds=1,
+    record_seconds=1, {more}
 )
 try:
     Supervisor(plan, lambda: {again}).run()
@@ -47,12 +47,13 @@ except SettingsError as error:
 
 
 def run_supervised(
-    record: str, folder: Path, number: str = "SIGTERM", again: str = "None"
+    record: str, folder: Path, number: str = "SIGTERM", again: str = "None", more: str = ""
 ) -> "subprocess.CompletedProcess[str]":
     program = SUPERVISED.format(
         record=textwrap.indent(textwrap.dedent(record), "    ").lstrip(),
         signal=number,
         again=again,
+        more=more,
     )
     return subprocess.run(  # noqa: S603 - the program is above
         [sys.executable, "-c", program],
@@ -141,3 +142,94 @@ def test_one_that_does_not_end_is_killed_in_time(tmp_path: Path, busy: str) -> N
     )
     assert ended.returncode == 0, ended.stderr
     assert '"why": "late"' in ended.stderr
+
+
+def test_one_that_begins_late_has_the_time_that_workers_did_not_need(tmp_path: Path) -> None:
+    ended = run_supervised(
+        """
+        import time
+        reporter.note_ready()
+        time.sleep(3)
+        await reporter.stop.wait()
+        note(f"recorder, seconds left: {reporter.stop_by - time.monotonic():.0f}")
+        """,
+        tmp_path,
+        more="stop_seconds=8",
+    )
+    assert ended.returncode == 0, ended.stderr
+    # Of 8 seconds, with 0.4 of them for its end, less the 3 that its start took.
+    assert read_notes(tmp_path)[2:] in (
+        ["recorder, seconds left: 4"],
+        ["recorder, seconds left: 5"],
+    ), ended.stderr
+
+
+def test_one_that_dies_during_the_stop_is_replaced_by_one_that_records_what_is_left(
+    tmp_path: Path,
+) -> None:
+    ended = run_supervised(
+        """
+        reporter.note_ready()
+        await reporter.stop.wait()
+        note("recorder")
+        if len(open("notes").readlines()) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        tmp_path,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert read_notes(tmp_path) == ["worker stop", "worker stop", "recorder", "recorder"]
+
+
+def test_one_that_is_dead_when_the_stop_comes_is_replaced(tmp_path: Path) -> None:
+    ended = run_supervised(
+        """
+        reporter.note_ready()
+        if not os.path.exists("died"):
+            open("died", "w").close()
+            await asyncio.sleep(0.2)
+            os.kill(os.getppid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGKILL)
+        await reporter.stop.wait()
+        note("recorder")
+        """,
+        tmp_path,
+        number="SIGCHLD",
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert read_notes(tmp_path) == ["worker stop", "worker stop", "recorder"]
+
+
+def test_one_that_dies_each_time_does_not_keep_the_server_from_its_end(tmp_path: Path) -> None:
+    ended = run_supervised(
+        """
+        reporter.note_ready()
+        await reporter.stop.wait()
+        os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        tmp_path,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert '"event": "recorder.not_done"' in ended.stderr
+
+
+def test_the_new_one_of_a_reload_stops_after_the_old_one_has_ended(tmp_path: Path) -> None:
+    ended = run_supervised(
+        """
+        is_first = not os.path.exists("first")
+        open("first", "w").close()
+        reporter.note_ready()
+        if not is_first:
+            await asyncio.sleep(0.2)
+            os.kill(os.getppid(), signal.SIGTERM)
+        await reporter.stop.wait()
+        if is_first:
+            await asyncio.sleep(1)
+        note("old" if is_first else "new")
+        """,
+        tmp_path,
+        number="SIGHUP",
+        again="plan",
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert read_notes(tmp_path) == ["worker stop", "worker stop", "old", "new"]

@@ -220,6 +220,14 @@ def test_clicks_of_all_workers_are_in_the_store_when_the_tracker_has_stopped(
     assert count_clicks(tracker) == 31
 
 
+def test_clicks_of_a_tracker_that_is_stopped_at_once_are_in_the_store(tracker: Tracker) -> None:
+    tracker.start()
+    for _ in range(30):
+        assert tracker.click() == 302
+    assert tracker.server.stop().code == 0
+    assert count_clicks(tracker) == 30
+
+
 def test_figures_say_how_far_the_log_and_each_sink_are(tracker: Tracker) -> None:
     tracker.start()
     for _ in range(30):
@@ -283,6 +291,8 @@ def test_a_store_that_is_locked_delays_no_reader_and_no_end_and_has_all_later(
     ended = tracker.server.stop()
     assert time.monotonic() - began < 4
     assert ended.code == 0
+    (behind,) = [each for each in ended.logged if each["event"] == "sink.behind"]
+    assert behind["events"] == 20
     other.execute("ROLLBACK")
     other.close()
     tracker.start()

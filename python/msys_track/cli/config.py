@@ -39,13 +39,13 @@ def config(context: click.Context) -> None:
 @_CHECKED_FILE
 @parameters.overrides
 def check(*, file: Path, key_source: KeySource | None, upstream: str | None) -> None:
-    """Read a configuration FILE, its keys and its policy as a server would; open nothing.
+    """Read a configuration FILE, its keys, policy and secrets as a server would; open nothing.
 
     Prints each fault on a line, with its place; the exit code is then 2. Also prints what is
     ignored or hardly wanted, which is not a fault. FILE is msys-track.toml unless another one is
     named.
     """
-    checked = check_configuration(file, keys=key_source, upstream=upstream)
+    checked = check_configuration(file, keys=key_source, upstream=upstream, makes_sinks=True)
     _print_ignored(checked)
     configuration = _require_no_faults(checked)
     for warning in effective.find_warnings(configuration):

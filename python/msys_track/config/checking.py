@@ -4,8 +4,9 @@ A server finds the same faults when it starts, but not all at once: it reads key
 from a good configuration.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from msys_track.accounts.users import read_users
@@ -19,11 +20,15 @@ from msys_track.errors import ApiKeysError, KeyRingError, SettingsError, UsersEr
 from msys_track.injection.access.settings import AccessSettings
 from msys_track.keys.file import KeySource
 from msys_track.keys.ring import KeyRing
+from msys_track.metrics import Counters
 from msys_track.policy import loading
 from msys_track.policy.loading import PolicySettings
 from msys_track.report.settings import ReportSettings
 from msys_track.report.sparkpost.api_keys import read_api_keys
 from msys_track.signing.private_key import load_private_key
+from msys_track.sinks.kafka.sink import KafkaSink
+from msys_track.sinks.rabbitmq.sink import RabbitmqSink
+from msys_track.sinks.webhook.sink import WebhookSink
 from msys_track.smtp.tls import make_server_context
 from msys_track.tracking.overrides import read_overrides
 from msys_track.tracking.settings import TrackerSettings
@@ -44,11 +49,16 @@ class Checked:
 
 
 def check_configuration(
-    path: Path, *, keys: KeySource | None = None, upstream: str | None = None
+    path: Path,
+    *,
+    keys: KeySource | None = None,
+    upstream: str | None = None,
+    makes_sinks: bool = False,
 ) -> Checked:
     """Check a configuration; `keys` and `upstream` replace its own.
 
-    Writes nothing and opens no port. Runs policy files once, as a server does.
+    Writes nothing and opens no port. Runs policy files once, as a server does. With `makes_sinks`
+    the packages and secrets of sinks have to be there as well, as for a server that starts here.
 
     Raises:
         SettingsError: the file can't be read.
@@ -59,13 +69,48 @@ def check_configuration(
     configuration = None if own else make_configuration(document, reading)
     if configuration is not None:
         own = in_order(find_dangers(document, reading, configuration))
+    of_sinks: tuple[Problem, ...] = ()
+    if makes_sinks and configuration is not None and not own:
+        of_sinks = tuple(_check_sinks(document, configuration))
     faults, notices = _read_policies(document, reading)
     return Checked(
         document=document,
         configuration=None if own else configuration,
-        problems=(*own, *_check_named_files(document, reading), *faults),
+        problems=(*own, *_check_named_files(document, reading), *of_sinks, *faults),
         policy_notices=notices,
     )
+
+
+def _check_sinks(document: Document, configuration: Configuration) -> Iterator[Problem]:
+    """Make each sink that needs a package or secrets, and open none."""
+    folder, counters = configuration.events_folder or document.path.parent, Counters()
+    make: list[tuple[str, str, Callable[[], object]]] = [
+        *(
+            ("webhook", name, partial(WebhookSink, name, each, folder, counters))
+            for name, each in configuration.webhooks.items()
+        ),
+        *(
+            ("kafka", name, partial(KafkaSink, name, each, folder, counters))
+            for name, each in configuration.kafka.items()
+        ),
+        *(
+            ("rabbitmq", name, partial(RabbitmqSink, name, each))
+            for name, each in configuration.rabbitmq.items()
+        ),
+    ]
+    for family, name, make_one in make:
+        try:
+            make_one()
+        except SettingsError as error:
+            text = str(error).removeprefix(f"{family}.{name}").lstrip(".: ")
+            key, _, rest = text.partition(": ")
+            path = (family, name)
+            if (*path, key) in document.places and rest:
+                yield document.problem((*path, key), rest)
+            elif path in document.places:
+                yield document.problem(path, text)
+            else:  # of Momentum's file
+                yield document.problem(("events", "webhooks_json"), f"{name}: {text}")
 
 
 def _check_named_files(document: Document, reading: Reading) -> Iterator[Problem]:

@@ -30,6 +30,7 @@ _UNKEPT: Final = (
     "the spool never keeps mail of users whom the upstream checks, since it could not send it "
     "later without their passwords"
 )
+_PLAIN: Final = "credentials go there in plain text; use https"
 _VARIABLES: Final = {"tracking_link_expiry_seconds": "smtpapi_tracking_link_expiry"}
 
 
@@ -105,6 +106,7 @@ def find_warnings(configuration: Configuration) -> tuple[str, ...]:
     write_key = configuration.document.write_key
     of_links = write_key(("tracker", "unknown_links"))
     loops = tuple(f"{of_links}: {each}" for each in _find_circles_of_links(configuration))
+    loops += tuple(_find_plain_credentials(configuration))
     if proxy is None:
         return loops
     unkept = f"{write_key(('proxy', 'auth_passthrough'))}: {_UNKEPT}"
@@ -114,6 +116,13 @@ def find_warnings(configuration: Configuration) -> tuple[str, ...]:
         *(_find_downgrades(configuration) if configuration.smtpapi else ()),
         *((unkept,) if loses_users else ()),
     )
+
+
+def _find_plain_credentials(configuration: Configuration) -> Iterator[str]:
+    for name, webhook in configuration.webhooks.items():
+        if webhook.has_plain_credentials:
+            key = configuration.document.write_key(("webhook", name, "url"))
+            yield f"{key}: {_PLAIN}"
 
 
 def _find_circles_of_links(configuration: Configuration) -> Iterator[str]:

@@ -81,6 +81,18 @@ _USERS: Final = ("auth_users", "users")
 _FOLDERS: Final = (SpoolSettings, EventsSettings, KeptMailSettings)
 
 
+def _find_bare_names(given: object, keys: Collection[str]) -> list[KeyPath]:
+    """Find the paths that a name with dots has become, which lacks its quotes; perhaps none."""
+    if not isinstance(given, dict) or not given or any(name in keys for name in given):
+        return []
+    found: list[KeyPath] = []
+    for name, each in given.items():
+        if not isinstance(each, dict):
+            return []
+        found += [(name, *rest) for rest in _find_bare_names(each, keys)] or [(name,)]
+    return found
+
+
 class Reading:
     """What was read; `values` and `stanzas` are complete only if there are no problems."""
 
@@ -168,6 +180,12 @@ class Reading:
         """Read a table of tables that are no scopes."""
         for member, keys in given.items():
             here, canonical = (*path, member), (name, member)
+            if family.name is DOMAIN and (bare := _find_bare_names(keys, family.keys)):
+                for names in bare:
+                    found = (*here, *names)
+                    quoted = f'[{write_path(path)}."{".".join(map(str, found[len(path) :]))}"]'
+                    self._add_fault(found, f"a name with dots needs quotes: {quoted}")
+                continue
             if member in family.keys and not isinstance(keys, dict):
                 named = write_path((*path, family.example))
                 self._add_fault(here, f"belongs in a table with a name, as in [{named}]")

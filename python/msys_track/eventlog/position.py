@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from msys_track.errors import SinkError
+from msys_track.eventlog.folder import make_folder
 
 _FILE_MODE = 0o600
 
@@ -61,7 +62,7 @@ class PositionFile:
         """
         new = self._path.with_suffix(".new")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _FILE_MODE)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump(asdict(position), file)

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from msys_track.settings.key import Key, check_settings
-from msys_track.settings.kinds import COUNT, FILE_NAME, LARGE_BYTES, SECONDS, SWITCH
+from msys_track.settings.kinds import COUNT, FILE_NAME, SECONDS, SWITCH, whole_number
+
+# A file for each line would be slow to write, and slower to find.
+_SEGMENT_BYTES: Final = whole_number(lowest=64 << 10, highest=2**62, unit="bytes, ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class EventsSettings:
     batch_seconds: Annotated[
         float, Key(SECONDS, "the longest that an event waits before it is written")
     ] = 0.1
-    segment_bytes: Annotated[int, Key(LARGE_BYTES, "from this size on a new file is begun")] = (
+    segment_bytes: Annotated[int, Key(_SEGMENT_BYTES, "from this size on a new file is begun")] = (
         64 << 20
     )
     keep_days: Annotated[

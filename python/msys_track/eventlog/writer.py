@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import Final, Self
 
 from msys_track.errors import SinkError
+from msys_track.eventlog.folder import make_folder
 from msys_track.eventlog.position import sync_folder
 from msys_track.eventlog.segments import list_segments, lock_path, publish_end, segment_path
 
 SEGMENT_BYTES: Final = 64 << 20
 _FILE_MODE: Final = 0o600
-_FOLDER_MODE: Final = 0o700
 _READ_BYTES: Final = 1 << 20
 
 
@@ -103,7 +103,7 @@ class LogWriter:
 
     def _open(self) -> None:
         """Take the lock, and go on behind the last whole line of the newest segment."""
-        self._folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        make_folder(self._folder)
         self._lock = os.open(lock_path(self._folder), os.O_RDWR | os.O_CREAT, _FILE_MODE)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

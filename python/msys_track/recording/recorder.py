@@ -32,8 +32,10 @@ _RETENTION_SECONDS: Final = 60.0
 _FIRST_RETRY_SECONDS: Final = 0.1
 _LAST_RETRY_SECONDS: Final = 5.0
 _RESTART_SECONDS: Final = 5.0
-# Of the time that stopping may take; sinks have the rest.
-_RECORDING_SHARE: Final = 0.5
+# Of the time that sinks may take at the end: what recording leaves to them.
+_SINKS_SHARE: Final = 0.5
+# Of the same time: what sinks have for closing in any case.
+_CLOSING_SHARE: Final = 0.1
 _DAY_SECONDS: Final = 86_400
 _MEAN_LINE_BYTES: Final = 700
 
@@ -49,11 +51,13 @@ async def run_recorder(  # noqa: PLR0913 - what service knows, and this room can
     stop: asyncio.Event,
     on_ready: Callable[[], None] = lambda: None,
     on_started: Callable[["Recorder"], None] | None = None,
+    find_end: Callable[[], float | None] = lambda: None,
 ) -> None:
     """Record and deliver until `stop` is set, and all that is logged is recorded and delivered.
 
     Another recorder of the same folder is waited for. What can't be done within
-    `events.close_timeout_seconds` after `stop` stays in the logs, for the next start.
+    `events.close_timeout_seconds` after `stop` stays in the logs, for the next start; recording
+    may take longer where `find_end` allows it.
 
     Args:
         folder: That of the event log.
@@ -65,6 +69,8 @@ async def run_recorder(  # noqa: PLR0913 - what service knows, and this room can
         stop: Ends it.
         on_ready: Is called once the files of the rules are read.
         on_started: Is called with what records now.
+        find_end: Is called once `stop` is set; tells when all is to be done, in seconds of
+            `time.monotonic`, or None.
 
     Raises:
         SettingsError: a file of the rules can't be used.
@@ -82,7 +88,7 @@ async def run_recorder(  # noqa: PLR0913 - what service knows, and this room can
                 return
             await _wait(stop, _LOCK_POLL_SECONDS)
             continue
-        recorder = Recorder(folder, transcriber, sinks, events, counters)
+        recorder = Recorder(folder, transcriber, sinks, events, counters, find_end)
         if on_started is not None:
             on_started(recorder)
         await recorder.run(stop)
@@ -125,19 +131,21 @@ def make_event_maker(
 class Recorder:
     """Records and delivers; it holds the lock of the event log."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - its parts
         self,
         folder: Path,
         transcriber: Source,
         sinks: Sequence[Sink],
         events: EventsSettings,
         counters: Counters,
+        find_end: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._folder = folder
         self._transcriber = transcriber
         self._sinks = sinks
         self._settings = events
         self._counters = counters
+        self._find_end = find_end
         self._deliveries: dict[str, Delivery] = {}
         self._is_ending = False
         # One thread: hits are recorded beside the deliveries, and in their order.
@@ -162,24 +170,31 @@ class Recorder:
             asyncio.create_task(self._deliver(sink), name=f"sink-{sink.name}")
             for sink in self._sinks
         ]
+        ends_at = 0.0
         try:
             ends_at = await self._record_until(stop)
             self._is_ending = True
             for delivery in self._deliveries.values():
                 delivery.finish()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, ends_at - time.monotonic())):
-                    await asyncio.gather(*delivering)
+            await _wait_for(delivering, self._find_rest(ends_at))
         finally:
             for task in delivering:
                 task.cancel()
-            await asyncio.gather(*delivering, return_exceptions=True)
+            least = _CLOSING_SHARE * self._settings.close_timeout_seconds
+            await _wait_for(delivering, max(least, self._find_rest(ends_at)))
+            for task in delivering:  # one that waits for a lock or a broker even then
+                task.cancel()
             self._tell_what_is_left()
             self._thread.shutdown()
             self._transcriber.close()
 
+    def _find_rest(self, ends_at: float) -> float:
+        """Find how many seconds sinks have now."""
+        rest = min(ends_at - time.monotonic(), self._settings.close_timeout_seconds)
+        return max(0.0, rest)
+
     async def _record_until(self, stop: asyncio.Event) -> float:
-        """Record; once `stop` is set, what is logged is recorded still, in half of the time.
+        """Record; once `stop` is set, what is logged is recorded still, and sinks are left time.
 
         Returns:
             When the whole time is over, in seconds of `time.monotonic`.
@@ -194,7 +209,9 @@ class Recorder:
             is_stopping = stop.is_set()
             if is_stopping and ends_at == float("inf"):
                 now, patience = time.monotonic(), self._settings.close_timeout_seconds
-                last, ends_at = now + _RECORDING_SHARE * patience, now + patience
+                end = self._find_end()
+                ends_at = now + patience if end is None else end
+                last = ends_at - _SINKS_SHARE * min(patience, ends_at - now)
             try:
                 count = await loop.run_in_executor(self._thread, self._transcriber.record)
             except SinkError as error:
@@ -249,6 +266,12 @@ class Recorder:
             left = self._transcriber.next_sequence - max(delivery.position.sequence, 1)
             if left > 0:
                 log.warning("sink.behind", sink=name, events=left)
+
+
+async def _wait_for(tasks: Sequence[asyncio.Task[None]], seconds: float) -> None:
+    """Wait until all have ended, or time is over; `gather` would wait for cancelled ones too."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=seconds)
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

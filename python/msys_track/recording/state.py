@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from msys_track.errors import SinkError
+from msys_track.eventlog.folder import make_folder
 from msys_track.eventlog.position import Position, sync_folder
 
 _FILE_MODE = 0o600
@@ -63,7 +64,7 @@ class StateFile:
             }
         )
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _FILE_MODE)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)

@@ -1,7 +1,9 @@
 """A worker's end of its channel to the supervisor: orders come in, reports go out.
 
-An order is a word on a line, a report one JSON object on a line. The channel's end means that the
-supervisor is gone: the worker then stops as if it had been told to, and no process is left behind.
+An order is a word on a line, a report one JSON object on a line. Behind `stop` there may be a
+number: when all has to be done, in seconds of `time.monotonic`, which processes have in common.
+The channel's end means that the supervisor is gone: the worker then stops as if it had been told
+to, and no process is left behind.
 """
 
 import asyncio
@@ -16,11 +18,17 @@ _ORDERS: Final = get_args(Order)
 
 
 class Channel(asyncio.Protocol):
-    """Takes orders and sends reports; `open` makes it."""
+    """Takes orders and sends reports; `open` makes it.
+
+    Attributes:
+        stop_by: When what it was told to stop is to be done, in seconds of `time.monotonic`;
+            None where nobody said.
+    """
 
     def __init__(self, on_order: Callable[[Order], None]) -> None:
         self._on_order = on_order
         self._unread = b""
+        self.stop_by: float | None = None
         self._transport: asyncio.WriteTransport | None = None
 
     @classmethod
@@ -54,6 +62,9 @@ class Channel(asyncio.Protocol):
         """Obey each whole line; what a newer supervisor may say besides is ignored."""
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
+            word, _, number = line.partition(b" ")
             for order in _ORDERS:
-                if line == order.encode():
+                if word == order.encode():
+                    if number:
+                        self.stop_by = float(number)
                     self._on_order(order)

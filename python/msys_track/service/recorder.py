@@ -47,6 +47,11 @@ class Reporter:
         self._channel = channel
         self._recorder: Recorder | None = None
 
+    @property
+    def stop_by(self) -> float | None:
+        """When all is to be done, in seconds of `time.monotonic`; None where nobody said."""
+        return self._channel.stop_by
+
     def note_ready(self) -> None:
         """Say that it can record, or could as soon as another one lets it."""
         self._channel.report(ready=True)
@@ -71,7 +76,8 @@ def make_recorder(read: Configuration, patience_seconds: float) -> Record:
 
     Args:
         read: The configuration.
-        patience_seconds: How long it goes on, once it is to stop, with what is logged.
+        patience_seconds: How long sinks may take once it is to stop; where the supervisor does
+            not say when all is to be done, what is logged becomes events in that time too.
 
     Raises:
         SettingsError: a sink can't be what it is to be; nothing is opened yet.
@@ -91,6 +97,7 @@ def make_recorder(read: Configuration, patience_seconds: float) -> Record:
             stop=reporter.stop,
             on_ready=reporter.note_ready,
             on_started=reporter.note_started,
+            find_end=lambda: reporter.stop_by,
         )
 
     return record

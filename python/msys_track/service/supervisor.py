@@ -44,6 +44,10 @@ _START_SECONDS: Final = 60.0
 _START_TRIES: Final = 5
 # For one that was to be gone already: until it is killed again.
 _END_SECONDS: Final = 10.0
+# Of the time in which a process is to end: what it needs for that once its work is over.
+_END_SHARE: Final = 0.4
+# A recorder that dies during the stop is begun again, so often in all.
+_STOP_TRIES: Final = 3
 _READ_BYTES: Final = 65_536
 
 
@@ -77,6 +81,11 @@ class Supervisor:
         self._wanted: list[int] = []
         self._failure = ""
         self._is_stopping = False
+        self._stopping_since = 0.0
+        self._record_by: float | None = None
+        self._recorder_deaths = 0
+        self._last_recorder: int | None = None
+        self._is_recorded = False
         self._is_up = False
         self._selector = selectors.DefaultSelector()
         self._status = StatusServer(self._selector, self._answer)
@@ -179,16 +188,54 @@ class Supervisor:
 
     def _begin_stop(self) -> None:
         self._is_stopping = True
+        self._stopping_since = time.monotonic()
         for worker in self._workers.values():
             if not worker.is_recorder:
                 self._stop_worker(worker)
         self._stop_recorders()
 
     def _stop_recorders(self) -> None:
-        """Let recorders finish once nobody writes any more."""
-        if all(each.is_recorder for each in self._workers.values()):
-            for recorder in self._workers.values():
-                self._stop_worker(recorder)
+        """Let recorders finish once nobody writes any more, one after the other.
+
+        One that was retired may have looked for the last time before workers wrote their last
+        hits, and holds the lock still: the next one would leave the rest to it.
+        """
+        recorders = list(self._workers.values())
+        if not all(each.is_recorder for each in recorders):
+            return
+        plan, now = self._plan, time.monotonic()
+        if self._record_by is None:
+            self._record_by = (
+                now + plan.record_seconds + plan.end_seconds
+                if plan.stop_seconds is None
+                else self._stopping_since + plan.stop_seconds
+            )
+        if any(each.ends_by is not None for each in recorders):
+            for each in recorders:
+                if each.ends_by is not None:
+                    each.ends_by = min(each.ends_by, self._record_by)
+        elif recorders:
+            self._stop_recorder(recorders[0], self._record_by)
+        elif plan.record is not None and not self._is_recorded and not self._failure:
+            if self._recorder_deaths < _STOP_TRIES and now < self._record_by:
+                self._stop_recorder(self._fork_worker(plan, RECORDER), self._record_by)
+            else:
+                log.error(
+                    "recorder.not_done",
+                    hint="what is not recorded stands in the log of hits; the next start goes on",
+                )
+
+    def _stop_recorder(self, recorder: Worker, ends_by: float) -> None:
+        plan = recorder.plan or self._plan
+        recorder.ends_by = ends_by
+        self._last_recorder = recorder.pid
+        self._order(recorder, f"stop {ends_by - _END_SHARE * plan.end_seconds}")
+
+    def _note_end_of_recorder(self, recorder: Worker, code: int) -> None:
+        if code != 0:
+            self._recorder_deaths += 1
+        elif recorder.pid == self._last_recorder and recorder.plan is self._plan:
+            self._is_recorded = True
 
     # Reload
 
@@ -305,16 +352,18 @@ class Supervisor:
         if plan.record is not None:
             self._fork_worker(plan, RECORDER)
 
-    def _fork_worker(self, plan: Plan, slot: int) -> None:
+    def _fork_worker(self, plan: Plan, slot: int) -> Worker:
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
             ours.close()
             self._become_worker(plan, slot, theirs)
         theirs.close()
-        self._keep_worker(pid, slot, plan, ours)
+        return self._keep_worker(pid, slot, plan, ours)
 
-    def _keep_worker(self, pid: int, slot: int, plan: Plan | None, control: socket.socket) -> None:
+    def _keep_worker(
+        self, pid: int, slot: int, plan: Plan | None, control: socket.socket
+    ) -> Worker:
         now = time.monotonic()
         control.setblocking(False)  # noqa: FBT003 - the standard library's
         worker = Worker(
@@ -323,6 +372,7 @@ class Supervisor:
         )  # fmt: skip
         self._workers[pid] = worker
         self._selector.register(control, selectors.EVENT_READ, lambda: self._hear(worker))
+        return worker
 
     def _become_worker(self, plan: Plan, slot: int, control: socket.socket) -> NoReturn:
         code = 1
@@ -371,8 +421,7 @@ class Supervisor:
 
     def _stop_worker(self, worker: Worker) -> None:
         plan = worker.plan or self._plan
-        seconds = plan.record_seconds if worker.is_recorder else plan.drain_seconds
-        worker.ends_by = time.monotonic() + seconds + plan.end_seconds
+        worker.ends_by = time.monotonic() + plan.drain_seconds + plan.end_seconds
         self._order(worker, "stop")
 
     def _hear(self, worker: Worker) -> None:
@@ -444,6 +493,8 @@ class Supervisor:
         if worker.pid in self._reloading:
             self._note_reloaded(worker, is_done=True)
         if self._is_stopping:
+            if worker.is_recorder:
+                self._note_end_of_recorder(worker, code)
             self._stop_recorders()
         role = "recorder" if worker.is_recorder else "worker"
         if worker.ends_by is not None or plan is None:

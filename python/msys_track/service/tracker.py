@@ -37,7 +37,7 @@ _CONNECTIONS_END_SECONDS: Final = 0.05
 # One that stands still has a defect: a tracker waits for nothing.
 _HANG_SECONDS: Final = 60.0
 # The parts of the time that stopping may take: for requests under way, for the log of hits, and
-# for what its reader does; the last is what the others leave.
+# for what sinks do; the recorder has what the others leave.
 _REQUESTS_SHARE: Final = 0.5
 _LOG_SHARE: Final = 0.25
 _RECORDER_SHARE: Final = 0.2
@@ -91,6 +91,7 @@ def supervise_tracker(
             addresses=settings.all_listens,
             drain_seconds=_REQUESTS_SHARE * stop_seconds,
             end_seconds=_LOG_SHARE * stop_seconds,
+            stop_seconds=stop_seconds,
             hang_seconds=_HANG_SECONDS,
             status_addresses=(status,) if status else (),
             catalogue=TRACKER,

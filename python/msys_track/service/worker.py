@@ -42,6 +42,9 @@ class Plan:
     """Runs the recorder in a process of its own, with its channel, until it is told to stop."""
     record_seconds: float = 0.0
     """How long the recorder may go on once all workers have stopped."""
+    stop_seconds: float | None = None
+    """How long stopping may take in all; the recorder has what the workers leave of it. None: it
+    has `record_seconds`."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

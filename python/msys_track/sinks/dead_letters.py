@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from msys_track.errors import SinkError, describe_os_error
+from msys_track.eventlog.folder import make_folder
 from msys_track.eventlog.position import sync_folder
 
 _FILE_MODE: Final = 0o600
-_FOLDER_MODE: Final = 0o700
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +218,7 @@ class DeadLetters:
     def _locked(self) -> Iterator[None]:
         """Keep other processes from writing the file."""
         try:
-            self.path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, _FILE_MODE)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)

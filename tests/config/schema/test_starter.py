@@ -17,6 +17,12 @@ from msys_track.tracking.settings import TrackerSettings
 
 UNCOMMENTED = re.sub(r"(?m)^#(?! )", "", starter())
 ONE_UPSTREAM = 'upstream = "127.0.0.1:25"\n'
+# Users are of no use without a way of logging in.
+WHOLE = (
+    UNCOMMENTED.replace(ONE_UPSTREAM, "")
+    .replace('auth = "none"', 'auth = "basic"')
+    .replace('sasl = "none"', 'sasl = "plain"')
+)
 
 
 def test_as_it_is_it_sets_what_must_be_set_and_nothing_else() -> None:
@@ -50,8 +56,8 @@ def test_it_shows_every_key_of_every_table() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [starter(), UNCOMMENTED.replace(ONE_UPSTREAM, "")],
-    ids=["as it is", "uncommented, but for the upstream that stands in a table"],
+    [starter(), WHOLE],
+    ids=["as it is", "uncommented, but for what does not go together"],
 )
 def test_it_passes_the_check(folder: Path, text: str) -> None:
     path = folder / "msys-track.toml"

@@ -16,6 +16,7 @@ from typing import Any, Final
 from msys_track.config.document import Document, KeyPath, Place
 from msys_track.config.momentum import files as ecelerity
 from msys_track.config.momentum.mistakes import (
+    explain_unknown,
     find_close_stanza,
     find_mistake,
     find_stanza_mistake,
@@ -189,6 +190,8 @@ class _Mapping:
         else:
             self._guards.add(stanza, table, written)
             why = "not a stanza of msys-track; nothing in it is read"
+            if not scope.name:
+                why += explain_unknown(stanza.name)
             self._add_notice(stanza.place, name, why)
             for option in list_options(stanza.body):
                 if option.name in TRACKING:

@@ -10,6 +10,7 @@ from typing import Final
 from msys_track.config.momentum.names import (
     CONNECTION_OPTIONS,
     ENGAGEMENT,
+    GLOBAL,
     HOMES,
     OURS,
     TRACKING,
@@ -18,6 +19,7 @@ from msys_track.config.momentum.names import (
 )
 from msys_track.config.momentum.stanzas import Item, Option, Stanza
 from msys_track.config.problems import nearest
+from msys_track.config.schema.tables import FAMILIES, TABLES
 
 _TYPO: Final = 0.85
 """How similar a misspelt name is to the known one at least (difflib's ratio)."""
@@ -65,6 +67,15 @@ def find_close_stanza(stanza: Stanza, scope: StanzaKind) -> str | None:
         return close
     has_ours = any(_find_close(option.name, _OF_SCOPES) for option in list_options(stanza.body))
     return nearest(stanza.name, scope.inner) if has_ours else None
+
+
+def explain_unknown(name: str) -> str:
+    """Say what somebody may have meant by an unknown stanza at the top; empty if nothing."""
+    if name in TABLES or name in FAMILIES:
+        return f"; [{name}] is a table of msys-track.toml, which msys-track config import makes"
+    # Momentum has listeners of its own.
+    near = None if name.endswith("_listener") else nearest(name, GLOBAL.inner)
+    return f"; did you mean {near}?" if near else ""
 
 
 def find_stanza_mistake(stanza: Stanza, scope: StanzaKind) -> str | None:

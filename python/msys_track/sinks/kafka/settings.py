@@ -177,6 +177,9 @@ class KafkaSettings:
         for name in ("sasl_user", "sasl_password"):
             if getattr(self, name) is None and self.sasl != "none":
                 raise ConflictError("kafka: ", "sasl", f'"{self.sasl}" needs {name}')
+            if getattr(self, name) is not None and self.sasl == "none":
+                text = 'does nothing without sasl, as in sasl = "scram-sha-512"'
+                raise ConflictError("kafka: ", name, text)
 
     @property
     def has_tls(self) -> bool:

@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from typing import Any, Final, Self
@@ -248,20 +249,26 @@ def _describe(error: Exception) -> str:
 
 
 def _read_retry_after(headers: Mapping[str, str], now: float) -> float:
-    """Read the seconds of `Retry-After`, which may be a date (RFC 9110 section 10.2.3).
+    """Read the seconds of `Retry-After`, of which both forms count (RFC 9110 section 10.2.3).
 
-    The receiver's own clock counts, where it tells its time.
+    A date is held against the receiver's own, where it says that: clocks differ.
     """
     value = headers.get("Retry-After", "")
     if value.isascii() and value.isdecimal():
         seconds = float(value[:9])
+    elif (due := _read_date(value)) is not None:
+        theirs = _read_date(headers.get("Date", ""))
+        seconds = due - (now if theirs is None else theirs)
     else:
-        seconds = _read_date(value, 0.0) - _read_date(headers.get("Date", ""), now)
-    return min(max(0.0, seconds), _MAX_RETRY_AFTER_SECONDS)
+        return 0.0
+    return max(0.0, min(seconds, _MAX_RETRY_AFTER_SECONDS))
 
 
-def _read_date(text: str, otherwise: float) -> float:
+def _read_date(text: str) -> float | None:
+    """Read an HTTP date in any of its three forms, in Unix seconds; None where it is none."""
     try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, OverflowError):
-        return otherwise
+        date = parsedate_to_datetime(text)
+        # All are in UTC, and the oldest form does not say so (RFC 9110 section 5.6.7).
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

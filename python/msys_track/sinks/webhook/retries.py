@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from msys_track.errors import SinkError, describe_os_error
+from msys_track.eventlog.folder import make_folder
 
 _FIRST_GAP_SECONDS: Final = 2.0
 LONGEST_GAP_SECONDS: Final = 300.0
@@ -117,7 +118,7 @@ def save_retries(path: Path, retries: Retries) -> None:
     """
     new = path.with_suffix(".new")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         new.write_text(json.dumps(asdict(retries)), "utf-8")
         new.replace(path)
     except OSError as error:

@@ -95,6 +95,7 @@ _HEADERS: Final = _texts(
 _BODY: Final = _texts(
     "[ -~]+", "names, each with a text in printable ASCII, env:NAME or credential:NAME"
 )
+_NAMED_SECRETS: Final = ("env:", "credential:")
 # Which keys each way of authentication needs.
 _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "none": (),
@@ -234,3 +235,28 @@ class WebhookSettings:
         for name in _NEEDS[self.auth]:
             if not getattr(self, name):
                 raise ConflictError("webhook: ", "auth", f'"{self.auth}" needs {name}')
+        for auth, names in _NEEDS.items():
+            # A token alone is sent without more ado.
+            for name in names if self.auth == "none" and auth != "bearer" else ():
+                if getattr(self, name):
+                    raise ConflictError("webhook: ", name, f'does nothing without auth = "{auth}"')
+
+    @property
+    def has_plain_credentials(self) -> bool:
+        """Whether something that proves who we are leaves the machine without TLS."""
+        if self.auth == "oauth2" and _is_plain(self.oauth_url or ""):
+            return True
+        has_any = (
+            self.auth != "none"
+            or self.bearer_token is not None
+            or self.auth_token is not None
+            or any(each.startswith(_NAMED_SECRETS) for each in self.custom_headers.values())
+        )
+        return has_any and _is_plain(self.url)
+
+
+def _is_plain(url: str) -> bool:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    is_here = host in {"localhost", "::1"} or host.startswith("127.")
+    return parts.scheme == "http" and not is_here

@@ -162,10 +162,6 @@ class Windows:
         if entries and not entries[-1].is_machine:
             entries[-1].lines.append(line)
 
-    def count_remembered(self) -> int:
-        """Count the events that are remembered."""
-        return self._count
-
     def take_late(self) -> list[Late]:
         """Return the events that are a machine's, as became known since the last call."""
         late, self._late = self._late, []

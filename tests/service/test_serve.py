@@ -98,6 +98,8 @@ def test_it_stops_at_once_while_a_server_that_died_waits_to_be_begun_again(
     servers.start()
     for times in range(1, 5):  # pauses of 0.5, 1, 2 and 4 seconds
         servers.server.listening(1 + times)
+        assert servers.click() == 302
+        time.sleep(0.5)  # the process at the top has heard by now that it is ready
         os.kill(supervisors(servers)["proxy"], signal.SIGKILL)
         died = servers.server.event("server.died", times)
     assert died["again_in_seconds"] == 4

@@ -316,7 +316,8 @@ def _make_steps(request: MetricRequest) -> Iterator[int]:
     while int(at.timestamp()) < request.until:
         number += 1
         if number > _MAX_RESULTS:
-            raise RequestError(400, "Invalid parameter", "from is too long ago for this precision")
+            text = "from and to are too far apart for this precision; use a coarser one"
+            raise RequestError(400, "Invalid parameter", text)
         yield int(at.timestamp())
         if request.precision == "month":
             at = (at + timedelta(days=31)).replace(day=1)

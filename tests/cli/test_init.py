@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Run
-from tests.processes import shell
+from tests.processes import Run, shell
 
 
 def test_the_printed_folder_can_be_typed_whatever_its_name(run: Run, tmp_path: Path) -> None:

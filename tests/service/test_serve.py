@@ -96,13 +96,14 @@ def test_it_stops_at_once_while_a_server_that_died_waits_to_be_begun_again(
     servers: Servers,
 ) -> None:
     servers.start()
+    pauses = []
     for times in range(1, 5):  # pauses of 0.5, 1, 2 and 4 seconds
         servers.server.listening(1 + times)
         assert servers.click() == 302
         time.sleep(0.5)  # the process at the top has heard by now that it is ready
         os.kill(supervisors(servers)["proxy"], signal.SIGKILL)
-        died = servers.server.event("server.died", times)
-    assert died["again_in_seconds"] == 4
+        pauses.append(servers.server.event("server.died", times)["again_in_seconds"])
+    assert pauses == [0.5, 1, 2, 4]
     began = time.monotonic()
     assert servers.server.stop().code == 0
     assert time.monotonic() - began < 3

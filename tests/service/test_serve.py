@@ -152,6 +152,12 @@ def test_a_fault_of_the_configuration_is_told_once_before_anything_starts(
     assert (ended.code, ended.output, len(ended.errors.splitlines())) == (2, b"", 1)
 
 
+def test_without_a_configuration_it_says_how_to_begin(tmp_path: Path) -> None:
+    ended = run(tmp_path, "serve")
+    hint = "there is no such file; `msys-track init` makes a folder with one"
+    assert (ended.code, ended.errors) == (2, f"msys-track.toml: {hint}\n")
+
+
 def test_systemd_hears_that_all_are_ready_and_that_they_stop(servers: Servers) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         path = servers.folder / "notify"

@@ -1,6 +1,7 @@
 """`msys-track init`: a folder to begin with."""
 
 import getpass
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -106,7 +107,7 @@ def init(  # noqa: PLR0913 - one parameter an option
 
 
 def _list_steps(plan: Plan) -> list[str]:
-    host = plan.tracking_domain.partition(":")[0]
+    host = re.sub(r":[0-9]+\Z", "", plan.tracking_domain)
     front = "" if not plan.has_https else ", HTTPS in front of it (docs/fronts.md)"
     dns = f"let {host} lead to the tracker at {plan.tracker}{front}"
     if plan.tracking_domain == plan.tracker:

@@ -100,6 +100,10 @@ def serve(*, config_file: Path, log_level: str) -> None:
     to all of them what they mean to each.
     """
     logs.to_stderr(level=log_level)
+    if not config_file.exists():
+        raise MisconfiguredError(
+            f"{config_file}: there is no such file; `msys-track init` makes a folder with one"
+        )
     read = load(config_file)  # what is ignored in it is told by each server
     names = [name for name in START_ORDER if getattr(read, name, None) is not None]
     if not names:

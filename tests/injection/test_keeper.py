@@ -102,6 +102,26 @@ def test_a_mail_is_kept_with_markers_at_its_links_and_without_its_recipient(
         assert told not in content
 
 
+def test_a_recipient_s_address_is_unreadable_however_it_is_written(tmp_path: Path) -> None:
+    mail = HTML.replace(
+        '<a href=3D"https://shop.example/b?reader=3D7">B</a>',
+        "jo%2Bx%40example.net jo&#43;x&#64;example&period;net JO&#x2B;X&commat;example.net "
+        '<a href=3D"https://shop.example/out/jo+x@example.net/1" data-msys-linkname=3D'
+        '"jo+x@example.net">B</a> <a href=3D"https://shop.example/in/jo%2bx%40example.net">C</a>',
+    )
+    with Proxy(tmp_path, "keep_messages = true") as proxy:
+        proxy.send(mail, "jo+x@example.net")
+        wait_until(proxy.kept)
+        [kept] = proxy.kept()
+    nobody = "reader@example.invalid"
+    assert f"{nobody} {nobody} {nobody} <a href=" in kept.html
+    links = [(link.name, link.target) for link in kept.links if link.part == "html"]
+    assert links[1:] == [
+        (nobody, f"https://shop.example/out/{nobody}/1"),
+        ("", f"https://shop.example/in/{nobody}"),
+    ]
+
+
 @pytest.mark.parametrize(
     "options", ["", "keep_messages = false", 'keep_messages = true\nprivacy = "aggregate"']
 )

@@ -43,6 +43,8 @@ _NOBODY: Final = "reader@example.invalid"
 _HOST: Final = "kept-mail.invalid"
 _URL: Final = re.compile(rf"https?://{re.escape(_HOST)}(/[A-Za-z0-9_./~-]+)")
 _MAX_SUBJECT: Final = 1_024
+# The names that HTML has for what an address may have.
+_NAMED: Final = {"@": "commat", "+": "plus", ".": "period", "_": "lowbar", "&": "amp", "'": "apos"}
 
 
 class MailKeeper:
@@ -135,7 +137,7 @@ def describe_mail(copy: CopyDecision, campaign: str, recipients: Sequence[str]) 
     message = email.message_from_bytes(rendered.message)
     links: dict[str, KeptLink] = {}
     bodies = {
-        kind: _mask(_mark(_read_body(message, kind), keys, links), recipients)
+        kind: _mask(_mark(_read_body(message, kind), keys, links, recipients), recipients)
         for kind in ("text/html", "text/plain")
     }
     ordered = tuple(sorted(links.values(), key=lambda link: (link.part, link.number)))
@@ -196,7 +198,7 @@ def _read_subject(message: Message) -> str:
         return raw[:_MAX_SUBJECT]
 
 
-def _mark(body: str, keys: KeyRing, links: dict[str, KeptLink]) -> str:
+def _mark(body: str, keys: KeyRing, links: dict[str, KeptLink], recipients: Sequence[str]) -> str:
     """Put a marker in place of each sealed link, and note the link."""
 
     def mark(found: re.Match[str]) -> str:
@@ -207,8 +209,8 @@ def _mark(body: str, keys: KeyRing, links: dict[str, KeptLink]) -> str:
         link = KeptLink(
             part=claims.link_part or "html",
             number=claims.link_number or 0,
-            name=claims.link_name or "",
-            target=(claims.target or "").partition("#")[0].partition("?")[0],
+            name=_mask(claims.link_name or "", recipients),
+            target=_mask((claims.target or "").partition("#")[0].partition("?")[0], recipients),
         )
         links[link.marker] = link
         return link.marker
@@ -219,7 +221,18 @@ def _mark(body: str, keys: KeyRing, links: dict[str, KeptLink]) -> str:
 def _mask(text: str, recipients: Sequence[str]) -> str:
     for address in recipients:
         if "@" in address:
-            local, _, domain = address.rpartition("@")
-            either = rf"{re.escape(local)}(?:@|%40|&#64;|&commat;){re.escape(domain)}"
-            text = re.sub(either, _NOBODY, text, flags=re.IGNORECASE)
+            written = "".join(map(_match_character, address))
+            text = re.sub(written, _NOBODY, text, flags=re.IGNORECASE)
     return text
+
+
+def _match_character(character: str) -> str:
+    """Match a character of an address as it may stand in text, in a URL or in HTML."""
+    if character.isascii() and character.isalnum():
+        return character
+    percent = "".join(f"%{byte:02x}" for byte in character.encode("utf-8", "replace"))
+    number = ord(character)
+    forms = [re.escape(character), percent, f"&#0*{number};", f"&#x0*{number:x};"]
+    if character in _NAMED:
+        forms.append(f"&{_NAMED[character]};")
+    return f"(?:{'|'.join(forms)})"

@@ -13,6 +13,6 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"

@@ -4,6 +4,7 @@ import os
 import signal
 import smtplib
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +90,23 @@ def test_a_server_that_dies_is_begun_again_and_the_other_goes_on(servers: Server
     assert servers.greeting() == 220
     assert supervisors(servers)["tracker"] == tracker
     assert servers.server.stop().code == 0
+
+
+def test_it_stops_at_once_while_a_server_that_died_waits_to_be_begun_again(
+    servers: Servers,
+) -> None:
+    servers.start()
+    pauses = []
+    for times in range(1, 5):  # pauses of 0.5, 1, 2 and 4 seconds
+        servers.server.listening(1 + times)
+        assert servers.click() == 302
+        time.sleep(0.5)  # the process at the top has heard by now that it is ready
+        os.kill(supervisors(servers)["proxy"], signal.SIGKILL)
+        pauses.append(servers.server.event("server.died", times)["again_in_seconds"])
+    assert pauses == [0.5, 1, 2, 4]
+    began = time.monotonic()
+    assert servers.server.stop().code == 0
+    assert time.monotonic() - began < 3
 
 
 def test_if_the_first_process_is_killed_all_of_them_stop(servers: Servers) -> None:

@@ -1,6 +1,7 @@
 """`msys-track init`: a folder to begin with."""
 
 import getpass
+import shlex
 import sys
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def _list_steps(plan: Plan) -> list[str]:
         f"1. DNS: {dns}.",
         f"2. Upstream: let the mail server at {plan.upstream} take mail from this machine.",
         "3. First mail:",
-        f"     cd {plan.folder} && msys-track serve",
+        f"     cd {shlex.quote(str(plan.folder))} && msys-track serve",
         "   and from another terminal in the same folder, with an address of yours:",
         f"     curl smtp://{plan.proxy} --mail-from you@example.com \\",
         f"       --mail-rcpt you@example.com --upload-file {FIRST_MAIL}",

@@ -176,7 +176,7 @@ class Door:
         self._form_key = secrets.token_bytes(_ID_BYTES)
 
     def may_try(self, user: str, address: str) -> bool:
-        """Count a try, and return whether it is one too many.
+        """Count a try, and return whether it may be made; False: it is one too many.
 
         Whoever tries a user's name from elsewhere can't keep that user out: where a user has
         logged in from before, their tries are counted apart.

@@ -8,6 +8,7 @@ from typing import Final
 
 from msys_track.accounts.users import add_user
 from msys_track.config.load import load
+from msys_track.config.problems import ConfigurationError
 from msys_track.config.toml.writing import toml_text
 from msys_track.errors import SettingsError, TrackingError, describe_os_error
 from msys_track.keys import file as key_file
@@ -82,10 +83,13 @@ def install(plan: Plan) -> Installed:
         TrackingError: keys or user can't be made.
     """
     names = (CONFIGURATION, KEYS, USERS, FIRST_MAIL)
+    was_there = plan.folder.is_dir()
     try:
         plan.folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingsError(f"{plan.folder}: {describe_os_error(error)}") from error
+        raise SettingsError(
+            f"{plan.folder}: can't be made: {describe_os_error(error)}; name another folder"
+        ) from error
     there = [plan.folder / name for name in names if os.path.lexists(plan.folder / name)]
     if there:
         raise SettingsError(
@@ -99,9 +103,17 @@ def install(plan: Plan) -> Installed:
         _write(plan.folder / FIRST_MAIL, _MAIL.replace("\n", "\r\n"))
         _write(plan.folder / CONFIGURATION, _HEAD + toml_text(_make_tables(plan)))
         load(plan.folder / CONFIGURATION)
-    except TrackingError:
+    except TrackingError as error:
         for path in made:
             path.unlink(missing_ok=True)
+        if not was_there:
+            plan.folder.rmdir()
+        if isinstance(error, ConfigurationError):
+            # The file is gone, so no line of it: what was asked for is at fault.
+            faults = "\n".join(f"{each.key}: {each.text}" for each in error.problems)
+            raise SettingsError(
+                f"{faults}\nnothing was made; see `msys-track init --help`"
+            ) from None
         raise
     return Installed(configuration=plan.folder / CONFIGURATION, files=made, password=password)
 

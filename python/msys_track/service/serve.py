@@ -56,7 +56,7 @@ class ServerProcess:
         self._socket.setblocking(False)  # noqa: FBT003 - the standard library's
         self._process: asyncio.subprocess.Process | None = None
         self._is_ready = False
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
         self._waiting: list[int] = []
 
     async def run(self) -> None:
@@ -65,12 +65,14 @@ class ServerProcess:
         loop.add_reader(self._socket, self._hear)
         pause = _FIRST_PAUSE_SECONDS
         try:
-            while not self._is_stopping:
+            while not self._stopping.is_set():
                 started_at = loop.time()
                 self._is_ready = False
                 self._process = process = await self._start()
+                if self._stopping.is_set():  # while it was made
+                    self._send(signal.SIGTERM)
                 code = await process.wait()
-                if self._is_stopping:
+                if self._stopping.is_set():
                     return
                 if not self.is_up.is_set():
                     self.failure_code = code
@@ -78,7 +80,8 @@ class ServerProcess:
                 if loop.time() - started_at >= _STABLE_SECONDS:
                     pause = _FIRST_PAUSE_SECONDS
                 log.error("server.died", server=self.name, code=code, again_in_seconds=pause)
-                await asyncio.sleep(pause)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), pause)
                 pause = min(2 * pause, _LAST_PAUSE_SECONDS)
         finally:
             loop.remove_reader(self._socket)
@@ -91,19 +94,19 @@ class ServerProcess:
         elif number not in self._waiting:
             self._waiting.append(number)
 
-    def kill(self) -> None:
-        """Let it end at once, where it is stopping."""
+    def stop(self) -> None:
+        """Let it end in its own time."""
+        self._stopping.set()
+        self._send(signal.SIGTERM)
+
+    def hurry(self) -> None:
+        """Let it end at once: its second SIGTERM says so."""
         self._send(signal.SIGTERM)
 
     def _send(self, number: int) -> None:
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.send_signal(number)
-
-    def stop(self) -> None:
-        """Let it end in its own time."""
-        self._is_stopping = True
-        self._send(signal.SIGTERM)
 
     async def _start(self) -> asyncio.subprocess.Process:
         environment = {
@@ -160,7 +163,7 @@ async def serve_all(commands: Sequence[tuple[str, Sequence[str]]]) -> int:
         def on_stop() -> None:
             if stop.is_set():  # the second time: at once
                 for server in running:
-                    server.kill()
+                    server.hurry()
             stop.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):

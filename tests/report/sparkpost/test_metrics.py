@@ -306,7 +306,15 @@ def test_the_root_links_to_what_is_answered(served: Served) -> None:
         ("/link-name", {"metrics": "count_rendered"}, "there are count_clicked"),
         ("/link-name", {"domains": "b.test"}, "domains is not a parameter"),
         ("/time-series", {"precision": "hour", "from": "2020-01-01T00:00"}, "31 days at most"),
-        ("/time-series", {"from": "1980-01-01T00:00", "to": "2026-01-01T00:00"}, "too long ago"),
+        ("/time-series", {"from": "1980-01-01T00:00", "to": "2026-01-01T00:00"}, "too far apart"),
+        *(
+            (
+                "/time-series",
+                {"precision": each, "from": "9999-12-31T00:00", "to": "9999-12-31T23:00"},
+                "to must be before",
+            )
+            for each in ("hour", "day", "week", "month")
+        ),
     ],
 )
 def test_what_can_not_be_told_is_refused(

@@ -135,6 +135,7 @@ _KEYS: Final[Mapping[Grouping, str]] = {
 _FINE: Final = ("1min", "5min", "15min")
 _SECONDS: Final[Mapping[str, int]] = {"hour": 3_600, "12hr": 43_200, "day": 86_400}
 _MAX_HOURLY_SECONDS: Final = 31 * 86_400
+_END_OF_TIME: Final = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp())
 _MAX_RESULTS: Final = 10_000
 _LIMIT: Final = 1_000
 
@@ -306,6 +307,8 @@ def _make_series(request: MetricRequest, tallies: Mapping[Key, Tally]) -> Iterat
 
 def _make_steps(request: MetricRequest) -> Iterator[int]:
     """Yield the Unix seconds at which each step of a series begins."""
+    if request.until > _END_OF_TIME:  # the step after it would have no date
+        raise RequestError(400, "Invalid parameter", "to must be before the year 9999")
     at, number = datetime.fromtimestamp(request.since, UTC), 0
     if request.precision == "12hr":
         at = at.replace(hour=at.hour // 12 * 12)
@@ -316,7 +319,8 @@ def _make_steps(request: MetricRequest) -> Iterator[int]:
     while int(at.timestamp()) < request.until:
         number += 1
         if number > _MAX_RESULTS:
-            raise RequestError(400, "Invalid parameter", "from is too long ago for this precision")
+            text = "from and to are too far apart for this precision; use a coarser one"
+            raise RequestError(400, "Invalid parameter", text)
         yield int(at.timestamp())
         if request.precision == "month":
             at = (at + timedelta(days=31)).replace(day=1)

@@ -1,0 +1,44 @@
+"""`msys-track init`: what it prints can be typed, and a fault leaves nothing behind."""
+
+from pathlib import Path
+
+import pytest
+from tests.processes import Run, shell
+
+
+def test_the_printed_folder_can_be_typed_whatever_its_name(run: Run, tmp_path: Path) -> None:
+    ended = run("init", "my mail's", "--user", "jo")
+    assert ended.code == 0
+    [line] = [each for each in ended.output.decode().splitlines() if "&& msys-track serve" in each]
+    checked = shell(tmp_path, line.replace("serve", "config check"))
+    assert (checked.code, checked.output) == (0, b"msys-track.toml: no faults\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "key"),
+    [
+        ("--upstream", "nonsense", "proxy.upstream"),
+        ("--tracking-domain", "http://x/", "listener.tracking_domain"),
+        ("--report-listen", "127.0.0.1:99999", "report.listen"),
+    ],
+)
+def test_a_wrong_option_leaves_nothing_behind_and_names_no_file_that_is_gone(
+    run: Run, tmp_path: Path, option: str, value: str, key: str
+) -> None:
+    ended = run("init", "mail", option, value)
+    assert ended.code == 2
+    assert ended.errors.startswith(f'{key}: found "{value}", allowed: ')
+    assert ended.errors.endswith("nothing was made; see `msys-track init --help`\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_there_stays(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("mine", encoding="utf-8")
+    assert run("init", ".", "--upstream", "nonsense").code == 2
+    assert run("init", ".", "--user", "jo").code == 0
+    keys = (tmp_path / "keys.toml").read_bytes()
+    ended = run("init", ".", "--user", "jo")
+    assert ended.code == 2
+    assert "is there already, and is left as it is; name another folder" in ended.errors
+    assert (tmp_path / "keys.toml").read_bytes() == keys
+    assert (tmp_path / "other").read_text(encoding="utf-8") == "mine"

@@ -158,6 +158,20 @@ def test_no_mail_is_kept_where_the_options_do_not_say_so(tmp_path: Path, options
     assert not (tmp_path / "kept-mail").exists()
 
 
+def test_a_mail_s_own_header_says_whether_it_may_be_kept(tmp_path: Path) -> None:
+    with Proxy(tmp_path, "keep_messages = true") as proxy:
+        proxy.send(HTML.replace('"spring",', '"no", "x_msys_track": {"keep_messages": false},'))
+        proxy.send()
+        wait_until(proxy.kept)
+        assert proxy.kept("no") == []
+    (tmp_path / "off").mkdir()
+    with Proxy(tmp_path / "off", "") as proxy:
+        proxy.send()
+        proxy.send(HTML.replace('"spring",', '"yes", "x_msys_track": {"keep_messages": true},'))
+        wait_until(lambda: proxy.kept("yes"))
+        assert proxy.kept() == []
+
+
 def test_of_mail_with_the_same_links_one_is_kept(tmp_path: Path) -> None:
     with Proxy(tmp_path, "keep_messages = true") as proxy:
         for number in range(5):

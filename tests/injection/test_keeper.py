@@ -1,6 +1,8 @@
 """Mail is kept for click maps where the options say so, and costs other mail nothing."""
 
+import os
 import smtplib
+import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,8 +11,17 @@ from tests.ports import find_free_ports
 from tests.processes import Server
 from tests.service.running_proxy import wait_until
 
+from msys_track.dispatch.dispatcher import Dispatcher
+from msys_track.injection.envelope import Envelope
+from msys_track.injection.keeper import MailKeeper, mask_addresses
 from msys_track.kept_mail.form import KeptMail, list_mails
+from msys_track.kept_mail.settings import KeptMailSettings
 from msys_track.keys.file import create
+from msys_track.keys.ring import KeyRing
+from msys_track.metrics import Counters
+from msys_track.options.tracking import TrackingOptions
+from msys_track.policy.context import Context, Contexts
+from msys_track.smtp.path import Recipient
 from msys_track.testing.mailbox import MailServer
 
 HTML = """\
@@ -38,17 +49,31 @@ Content-Transfer-Encoding: quoted-printable
 """.replace("\n", "\r\n")
 
 
+ENVELOPE = Envelope(
+    peer="192.0.2.1:4711",
+    listen="192.0.2.9:2525",
+    contexts=Contexts(connection=Context(), message=Context()),
+    sender="shop@example.com",
+    recipients=(Recipient(path="jo@example.net"),),
+    message=HTML.encode(),
+    received_at=1_700_000_000.0,
+)
+
+
 class Proxy:
     """A proxy that keeps mail, and what it relayed."""
 
-    def __init__(self, folder: Path, options: str, more: str = "") -> None:
+    def __init__(
+        self, folder: Path, options: str, more: str = "", *, tracks_text: bool = True
+    ) -> None:
         create(folder / "keys.toml")
         self.folder = folder
         (self.port,) = find_free_ports(1)
         self.mailbox = MailServer()
         self._text = (
             f'keys = "keys.toml"\n[listener]\nopen_tracking_enabled = true\n'
-            f"click_tracking_enabled = true\nclick_tracking_text = true\n{options}\n"
+            f"click_tracking_enabled = true\nclick_tracking_text = {str(tracks_text).lower()}\n"
+            f"{options}\n"
             f'tracking_domain = "click.example.com"\n'
             f'[proxy]\nlisten = "127.0.0.1:{self.port}"\nupstream = "127.0.0.1:%d"\n{more}'
         )
@@ -133,6 +158,20 @@ def test_no_mail_is_kept_where_the_options_do_not_say_so(tmp_path: Path, options
     assert not (tmp_path / "kept-mail").exists()
 
 
+def test_a_mail_s_own_header_says_whether_it_may_be_kept(tmp_path: Path) -> None:
+    with Proxy(tmp_path, "keep_messages = true") as proxy:
+        proxy.send(HTML.replace('"spring",', '"no", "x_msys_track": {"keep_messages": false},'))
+        proxy.send()
+        wait_until(proxy.kept)
+        assert proxy.kept("no") == []
+    (tmp_path / "off").mkdir()
+    with Proxy(tmp_path / "off", "") as proxy:
+        proxy.send()
+        proxy.send(HTML.replace('"spring",', '"yes", "x_msys_track": {"keep_messages": true},'))
+        wait_until(lambda: proxy.kept("yes"))
+        assert proxy.kept() == []
+
+
 def test_of_mail_with_the_same_links_one_is_kept(tmp_path: Path) -> None:
     with Proxy(tmp_path, "keep_messages = true") as proxy:
         for number in range(5):
@@ -141,6 +180,78 @@ def test_of_mail_with_the_same_links_one_is_kept(tmp_path: Path) -> None:
         wait_until(lambda: proxy.kept("summer"))
         assert proxy.closed()["kept_mail.kept"] == 2
     assert len(proxy.kept()) == 1
+
+
+def test_mails_of_one_campaign_with_other_links_are_kept_each(tmp_path: Path) -> None:
+    with Proxy(tmp_path, "keep_messages = true") as proxy:
+        for name in ("Buy", "Order", "Buy", "Get"):
+            proxy.send(HTML.replace('"Buy"', f'"{name}"'))
+        wait_until(lambda: len(proxy.kept()) == 3)
+    assert {mail.links[0].name for mail in proxy.kept()} == {"Buy", "Order", "Get"}
+
+
+def test_of_what_is_not_tracked_the_queries_are_not_kept(tmp_path: Path) -> None:
+    """They may log a reader in, or unsubscribe them."""
+    mail = HTML.replace(
+        '<a href=3D"mailto:',
+        '<a data-msys-clicktrack=3D"0" href=3D"https://shop.example/u?t=3Ds3cret&amp;u=3Ds3cret#'
+        's3cret">u</a> <img src=3D"//shop.example/i.png?s3cret">\r\n<a href=3D"mailto:',
+    ).replace("/text?reader=7", "/text?reader=7. And")
+    with Proxy(tmp_path, "keep_messages = true", tracks_text=False) as proxy:
+        proxy.send(mail)
+        wait_until(proxy.kept)
+        [kept] = proxy.kept()
+    assert 'href="https://shop.example/u">u</a> <img src="//shop.example/i.png">' in kept.html
+    assert "https://shop.example/text And" in kept.text
+    assert "s3cret" not in str(kept)
+
+
+@pytest.mark.parametrize(
+    ("charset", "octets"), [("iso-8859-1", b"=80"), ("utf-8", b"=E2=82=AC"), ("nothing", b"=80")]
+)
+def test_a_body_is_read_as_browsers_read_it(tmp_path: Path, charset: str, octets: bytes) -> None:
+    mail = HTML.replace("iso-8859-1", charset).replace("Gr=FC=DFe", octets.decode())
+    with Proxy(tmp_path, "keep_messages = true") as proxy:
+        proxy.send(mail)
+        wait_until(proxy.kept)
+        [kept] = proxy.kept()
+    assert kept.html.startswith(
+        "<html><body>" + ("\N{REPLACEMENT CHARACTER}" if charset == "nothing" else "\N{EURO SIGN}")
+    )
+
+
+def test_old_mail_is_removed_where_nothing_is_kept_any_more(tmp_path: Path) -> None:
+    with Proxy(tmp_path, "keep_messages = true") as proxy:
+        proxy.send()
+        wait_until(proxy.kept)
+    [file] = (tmp_path / "kept-mail").glob("*/*")
+    os.utime(file, (0, 0))
+    (tmp_path / "later").mkdir()
+    folder = f'[kept_mail]\nfolder = "{tmp_path / "kept-mail"}"\n'
+    with Proxy(tmp_path / "later", "keep_messages = false", folder) as proxy:
+        proxy.server.event("kept_mail.removed")
+    assert not file.exists()
+
+
+def test_an_accepted_mail_never_fails_for_a_keeper_that_can_t(tmp_path: Path) -> None:
+    counters = Counters()
+    keeper = MailKeeper(KeptMailSettings(folder=tmp_path), counters)
+    options = TrackingOptions(click_tracking=True, keep_messages=True)
+    rewriter = Dispatcher(keys=KeyRing.temporary(), options=options)
+    decision = rewriter.decide(ENVELOPE.message, ["jo@example.net"])
+    keeper.close()
+    keeper.note_accepted(ENVELOPE, decision)
+    keeper.remove_old()
+    assert counters.snapshot()["kept_mail.failed"] == 1
+
+
+def test_a_thousand_recipients_are_masked_in_a_moment() -> None:
+    recipients = [f"user{number}@example.net" for number in range(1_000)]
+    body = "<p>Write to shop@example.com, not to user7@example.net" * 10_000
+    began = time.process_time()
+    masked = mask_addresses(body, recipients)
+    assert time.process_time() - began < 3
+    assert "user7" not in masked
 
 
 def test_mail_goes_out_where_it_can_t_be_kept_and_that_is_counted(tmp_path: Path) -> None:

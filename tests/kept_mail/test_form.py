@@ -61,6 +61,11 @@ def test_a_file_of_another_kind_is_passed_over(tmp_path: Path, content: str) -> 
     assert list_mails(tmp_path, MAIL.campaign) == []
 
 
+def test_the_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    save_mail(tmp_path / "kept-mail", MAIL)
+    assert (tmp_path / "kept-mail").stat().st_mode & 0o777 == 0o700
+
+
 def test_a_shape_is_told_by_places_and_names_or_hosts_not_by_what_a_reader_alone_has() -> None:
     other_path = replace(LINK, target="https://shop.example/a/8")
     assert name_shape((LINK,)) == name_shape((other_path,))
@@ -92,6 +97,24 @@ def test_mail_that_was_kept_longer_is_removed_with_its_folder(tmp_path: Path) ->
     assert remove_old(tmp_path, 90) == 0
     assert [_campaign(each) for each in tmp_path.glob("*/*")] == ["new"]
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["keys.toml", "log/1.json", "a/b/c.json", f"{'a' * 32}/x.json"])
+def test_what_was_not_kept_by_us_is_never_removed(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    os.utime(file, (0, 0))
+    assert remove_old(tmp_path, 1) == 0
+    assert file.exists()
+
+
+def test_what_a_write_that_failed_has_left_is_removed_too(tmp_path: Path) -> None:
+    save_mail(tmp_path, MAIL)
+    (file,) = tmp_path.glob("*/*.json")
+    part = file.rename(f"{file}.17.part")
+    os.utime(part, (0, 0))
+    assert remove_old(tmp_path, 1) == 1
 
 
 def _campaign(file: Path) -> str:

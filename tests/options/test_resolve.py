@@ -66,7 +66,7 @@ ATTRIBUTES = [
     Attribute("unescape_curly_macros", False, SWITCH),
     Attribute("pixel_placeholder", "", ("<!-- pixel -->",)),
     Attribute("add_message_id", False, SWITCH),
-    Attribute("keep_messages", False, SWITCH),
+    Attribute("keep_messages", False, SWITCH, SWITCH),
     Attribute("list_unsubscribe", "off", ("one-click", "off")),
     Attribute("list_unsubscribe_mailto", "", ("leave@example.com",)),
     Attribute("privacy", "full", ("truncated", "aggregate"), ("truncated", "full")),

@@ -96,7 +96,9 @@ def write_hostile_mail(trap: str) -> str:
 <link rel="preconnect" href="{trap}"><link rel="dns-prefetch" href="{trap}">
 <style>@import url({trap}/import); @font-face {{ font-family: f; src: url({trap}/font) }}
 body {{ background: url({trap}/background); font-family: f }}
-a::after {{ display: none !important }}
+a::after {{ display: none !important; content: "0 %" !important }}
+a:not(#a#b#c)::after {{ content: "1 %" !important; font-size: 0 !important }}
+@layer badges {{ a[href]:not(#a#b#c)::after {{ content: "2 %" !important; width: 0 !important }} }}
 </style>
 <img src="{trap}/image" onerror="hacked=1" onload="hacked=1"><img srcset="{trap}/srcset 1x">
 <video src="{trap}/video" poster="{trap}/poster" autoplay></video><audio src="{trap}/a"></audio>
@@ -348,6 +350,9 @@ def test_a_hostile_mail_runs_nothing_loads_nothing_and_leads_nowhere(
     browser.run("document.querySelector('iframe').scrollIntoView()")
     with browser.frame():
         assert browser.run("return document.querySelectorAll('a').length") == 3
+        _, badge, _ = browser.list_badges()
+        assert badge not in {"0 %", "1 %", "2 %"}
+        assert badge.endswith(" %")
         for name in ("out", "marked", "away"):
             browser.run("document.getElementById(arguments[0]).click()", name)
         assert browser.run("return typeof hacked") == "undefined"

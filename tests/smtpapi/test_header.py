@@ -243,6 +243,16 @@ def test_without_a_recipient_the_extension_asks_for_nothing(nothing: object) -> 
     assert parse_members({"x_msys_track": nothing}) == ApiHeader()
 
 
+def test_a_message_says_whether_it_may_be_kept() -> None:
+    header = parse_members({"x_msys_track": {"keep_messages": False}})
+    assert header == ApiHeader(keep_messages=False)
+    said = refusal(b'{"x_msys_track": {"keep_messages": "no"}}')
+    assert said == "5.6.0 X-MSYS-API 'x_msys_track.keep_messages' must be of type 'boolean'"
+    # It is no option of SparkPost's.
+    header = parse_members({"options": {"keep_messages": True}})
+    assert header == ApiHeader(ignored_keys=("options.keep_messages",))
+
+
 @pytest.mark.parametrize(
     ("recipients", "said"),
     [

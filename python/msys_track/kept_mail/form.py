@@ -22,6 +22,7 @@ _FILE_MODE: Final = 0o600
 _NAME_DIGITS: Final = 32
 _SHAPE_DIGITS: Final = 16
 _SHAPE: Final = re.compile(r"[0-9a-f]{16}")
+_OWN_FILE: Final = re.compile(r"[0-9a-f]{32}/[0-9a-f]{16}\.json(\.[0-9]+\.part)?")
 _SECONDS_A_DAY: Final = 86_400
 _PART: Final = ".part"
 
@@ -93,7 +94,8 @@ def save_mail(folder: Path, mail: KeptMail) -> None:
         OSError: it can't be written.
     """
     path = _find_folder(folder, mail.campaign) / f"{mail.shape}.json"
-    path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    for each in (folder, path.parent):  # `parents` would make the first with other rights
+        each.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
     text = json.dumps({"version": _VERSION, **asdict(mail)}, ensure_ascii=False)
     part = path.with_name(f"{path.name}.{os.getpid()}{_PART}")
     number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _FILE_MODE)
@@ -128,11 +130,15 @@ def read_mail(folder: Path, campaign: str, shape: str) -> KeptMail | None:
 def remove_old(folder: Path, keep_days: int) -> int:
     """Remove mail that was kept for longer; return how many.
 
+    What else is in the folder stays.
+
     Raises:
         OSError: the folder can't be read, or a file can't be removed.
     """
     before, removed = time.time() - keep_days * _SECONDS_A_DAY, 0
     for path in folder.glob("*/*"):
+        if not _OWN_FILE.fullmatch(path.relative_to(folder).as_posix()):
+            continue
         with suppress(FileNotFoundError):  # another worker was quicker
             if path.stat().st_mtime < before:
                 path.unlink()

@@ -46,16 +46,15 @@ _FRAME_HEADERS: Final = {
     "X-Frame-Options": "SAMEORIGIN",
     "X-DNS-Prefetch-Control": "off",
 }
-# Two ids that no element has outdo what the mail's own rules say of its links.
+# `!important` in the layer that comes first outdoes all rules of the mail: those of later layers
+# and those of none. It has no name, so that none can be added to it.
 _STYLE: Final = """
-a[href="{marker}"]:not(#msys-1#msys-2) {{
+a[href="{marker}"] {{
 outline: 2px solid {colour} !important; outline-offset: 1px !important; }}
-a[href="{marker}"]:not(#msys-1#msys-2)::after {{
-content: "{share}" !important; display: inline-block !important; position: static !important;
-visibility: visible !important; opacity: 1 !important; transform: none !important;
+a[href="{marker}"]::after {{
+all: initial !important; content: "{share}" !important; display: inline-block !important;
 margin: 0 2px !important; padding: 0 4px !important; border-radius: 3px !important;
-font: bold 12px/16px sans-serif !important; letter-spacing: 0 !important;
-text-indent: 0 !important; text-transform: none !important; color: #fff !important;
+font: bold 12px/16px sans-serif !important; color: #fff !important;
 background: {colour} !important; }}
 """
 # Darker with the share; each has a contrast of at least 4.5 with white.
@@ -160,7 +159,7 @@ def count_clicks(link: LinkStats, who: Who) -> int:
 
 def make_frame(mail: KeptMail, places: Sequence[Place]) -> str:
     """Return the mail's HTML with a badge at each link: rules of style, no scripts."""
-    rules = "".join(
+    badges = "".join(
         _STYLE.format(marker=place.link.marker, colour=place.colour, share=place.percent)
         for place in places
     )
@@ -168,7 +167,8 @@ def make_frame(mail: KeptMail, places: Sequence[Place]) -> str:
     # Before all of the mail, where nothing that it leaves open can swallow it.
     start = _DOCTYPE.match(mail_html)
     end = start.end() if start else 0
-    return f'{mail_html[:end]}<meta charset="utf-8"><style>{rules}</style>{mail_html[end:]}'
+    style = f'<meta charset="utf-8"><style>@layer {{{badges}}}</style>'
+    return f"{mail_html[:end]}{style}{mail_html[end:]}"
 
 
 def split_text(text: str, places: Sequence[Place]) -> Iterator[tuple[str, Place | None]]:

@@ -181,6 +181,7 @@ async def serve_worker(  # noqa: PLR0913 - what a fork leaves to it
 
         def beat() -> None:
             report_figures()
+            keeper.remove_old()
             running_loop.call_later(_BEAT_SECONDS, beat)
 
         ends.callback(report_figures)  # those of the last mails too

@@ -42,7 +42,11 @@ _KEYS: Final[Mapping[str, type]] = {
     EXTENSION: dict,
 }
 PRIVACY: Final = ("full", "truncated", "aggregate")
-_EXTENSION_KEYS: Final[Mapping[str, type]] = {"recipients": dict, "privacy": str}
+_EXTENSION_KEYS: Final[Mapping[str, type]] = {
+    "recipients": dict,
+    "privacy": str,
+    "keep_messages": bool,
+}
 _RECIPIENT_KEYS: Final = {
     **{key: _KEYS[key] for key in ("campaign_id", "metadata", "tags", "options")},
     "privacy": str,
@@ -75,6 +79,8 @@ class ApiHeader(NamedTuple):
     """What events may keep of their reader, one of `PRIVACY`."""
     recipients: "Mapping[str, ApiHeader] | None" = None
     """What is asked for one recipient alone, by `Mailbox.identity`; None where nothing is."""
+    keep_messages: bool | None = None
+    """Whether the message may be kept for click maps; of `x_msys_track`, not an option."""
 
     def find_recipient(self, address: str) -> "ApiHeader | None":
         """Return what is asked for one recipient alone; None if nothing is."""
@@ -85,7 +91,9 @@ class ApiHeader(NamedTuple):
 
 # An option with an effect is one of the first fields; the others are reported.
 _OPTIONS_IN_USE: Final[Mapping[str, type]] = {
-    name: bool for name, hint in get_type_hints(ApiHeader).items() if hint == bool | None
+    name: bool
+    for name, hint in get_type_hints(ApiHeader).items()
+    if hint == bool | None and name not in _EXTENSION_KEYS
 }
 _OPTIONS: Final[Mapping[str, type]] = {
     **_OPTIONS_IN_USE,
@@ -151,6 +159,7 @@ def _read_requests(members: dict[str, Any], keys: Mapping[str, type], path: str 
         (*ignored, *ignored_options),
         _check_privacy(members, path) if "privacy" in keys else None,
         None,
+        None,
     )
     return ApiHeader._make((*map(options.get, _OPTIONS_IN_USE), *rest))
 
@@ -192,6 +201,7 @@ def _read_extension(header: ApiHeader, extension: dict[str, Any]) -> ApiHeader:
     return header._replace(
         recipients=found or None,
         privacy=_check_privacy(extension, f"{EXTENSION}."),
+        keep_messages=extension.get("keep_messages"),
         ignored_keys=tuple(ignored),
         dropped_tags=dropped_tags,
     )

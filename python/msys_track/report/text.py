@@ -117,7 +117,8 @@ _PAGES: Final = {
     "count.total": "All events",
     "count.note.unique": "Each message counts once for each kind of reader, when it was first "
     "opened or clicked. A message that a person and a machine opened counts for both, and once "
-    "in “All”.",
+    "in “All”. Its client and country are those of the first time, for each kind and for all "
+    "apart.",
     "count.note.total": "Everything counts, however often.",
     "what.label": "Compare",
     "what.opened": "Opens",

@@ -8,10 +8,8 @@ may look.
 import asyncio
 import hashlib
 import json
-import os
 import re
 import secrets
-import stat
 import tomllib
 import unicodedata
 from collections import OrderedDict
@@ -22,13 +20,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from msys_track.accounts.passwords import MIN_PASSWORD_CHARACTERS, Cost, PasswordHash
-from msys_track.errors import UsersError, describe_os_error
-from msys_track.keys.private_file import (
-    is_private,
-    name_draft,
-    replace_private_file,
-    write_durably,
-)
+from msys_track.errors import UsersError
+from msys_track.keys.private_file import change_private_file, read_private_file
 from msys_track.smtp.auth import MAX_CREDENTIAL_BYTES
 
 MAX_NAME_BYTES: Final = 255  # RFC 4616 section 2
@@ -96,20 +89,8 @@ def read_users(path: Path) -> Sequence[User]:
         UsersError: missing, readable by others, not TOML, or with something in it that no such
             file has; the text names the place and what to do.
     """
-    real = Path(os.path.realpath(path))
-    try:
-        with real.open("rb") as file:
-            status = os.fstat(file.fileno())
-            if not is_private(status, real.parent):
-                mode = stat.S_IMODE(status.st_mode)
-                what = f"users other than its owner can use it (mode {mode:04o})"
-                raise UsersError(f"{path}: {what}; run `chmod 600 {real}`")
-            content = file.read()
-    except FileNotFoundError as error:
-        hint = f"`msys-track users add {path} NAME` makes one"
-        raise UsersError(f"{path}: there is no such file; {hint}") from error
-    except OSError as error:
-        raise UsersError(f"{path}: can't be read: {describe_os_error(error)}") from error
+    hint = f"`msys-track users add {path} NAME` makes one"
+    content = read_private_file(path, UsersError, missing=f"there is no such file; {hint}")
     return _parse_users(path, content)
 
 
@@ -332,19 +313,12 @@ def _parse_user(where: str, table: Any) -> User:
 def _change_file(
     path: Path, change: Callable[[Sequence[User]], Iterable[User]], *, is_new_allowed: bool
 ) -> None:
-    path = Path(os.path.realpath(path))
-    try:
-        with replace_private_file(path) as descriptor:
-            is_new = is_new_allowed and not path.exists()
-            users = change([] if is_new else read_users(path))
-            tables = [_HEADER, *map(_write_user, users)]
-            write_durably(descriptor, "\n".join(tables).encode())
-    except FileExistsError as error:
-        draft = name_draft(path)
-        hint = f"if nobody else is changing {path}, remove {draft}"
-        raise UsersError(f"{draft}: a change is under way or was cut off; {hint}") from error
-    except OSError as error:
-        raise UsersError(f"{path}: can't be written: {describe_os_error(error)}") from error
+    def make_content(file: Path) -> str:
+        is_new = is_new_allowed and not file.exists()
+        users = change([] if is_new else read_users(file))
+        return "\n".join([_HEADER, *map(_write_user, users)])
+
+    change_private_file(path, make_content, UsersError)
 
 
 def _write_user(user: User) -> str:

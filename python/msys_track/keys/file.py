@@ -9,7 +9,6 @@ import base64
 import os
 import re
 import secrets
-import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +20,8 @@ from typing import Any, Final, Literal, TypeAlias
 from msys_track.errors import KeyRingError, describe_os_error
 from msys_track.keys.private_file import (
     create_private_file,
-    is_private,
     name_draft,
+    read_private_file,
     replace_private_file,
     sync_folder,
     write_durably,
@@ -239,21 +238,13 @@ def read_source(source: KeySource, *, what: str, hint: str) -> bytes:
 
 
 def _read_file(source: KeySource, path: Path, what: str, hint: str) -> bytes:
-    # Follow links first: what counts is the folder that the file itself is in.
-    path = Path(os.path.realpath(path))
-    try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            if not is_private(status, path.parent):
-                mode = stat.S_IMODE(status.st_mode)
-                why = f"users other than its owner can use it (mode {mode:04o})"
-                hint = f"run `chmod 600 {path}`; a mounted secret: mode 0440, owned by root"
-                raise KeyRingError(f"{source}: {why}; {hint}")
-            return file.read()
-    except FileNotFoundError as error:
-        raise KeyRingError(f"{source}: there is no such {what}; {hint}") from error
-    except OSError as error:
-        raise KeyRingError(f"{source}: can't be read: {describe_os_error(error)}") from error
+    return read_private_file(
+        path,
+        KeyRingError,
+        missing=f"there is no such {what}; {hint}",
+        name=source,
+        also_private="; a mounted secret: mode 0440, owned by root",
+    )
 
 
 def parse_keys(source: KeySource | str, content: bytes) -> list[SecretKey]:

@@ -2,9 +2,67 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from msys_track.errors import TrackingError, describe_os_error
+
+
+def read_private_file(
+    path: Path,
+    error: type[TrackingError],
+    *,
+    missing: str,
+    name: object = None,
+    also_private: str = "",
+) -> bytes:
+    """Read a file that only those whom its owner or root meant can read.
+
+    Args:
+        path: The file.
+        error: What is raised where it can't be used.
+        missing: What to say of a file that is not there.
+        name: What the file is called in errors; None: its path.
+        also_private: What to say, behind the usual hint, of a file that others can use.
+    """
+    named = path if name is None else name
+    # Follow links first: what counts is the folder that the file itself is in.
+    real = Path(os.path.realpath(path))
+    try:
+        with real.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if not is_private(status, real.parent):
+                mode = stat.S_IMODE(status.st_mode)
+                what = f"users other than its owner can use it (mode {mode:04o})"
+                raise error(f"{named}: {what}; run `chmod 600 {real}`{also_private}")
+            return file.read()
+    except FileNotFoundError as cause:
+        raise error(f"{named}: {missing}") from cause
+    except OSError as cause:
+        raise error(f"{named}: can't be read: {describe_os_error(cause)}") from cause
+
+
+def change_private_file(
+    path: Path, make_content: Callable[[Path], str], error: type[TrackingError]
+) -> None:
+    """Write a file anew, while nobody else can.
+
+    Args:
+        path: The file; if it is a link, what it leads to is written.
+        make_content: Makes the new content, of the file that it is given if need be.
+        error: What is raised where the file can't be written, or is being changed.
+    """
+    real = Path(os.path.realpath(path))
+    try:
+        with replace_private_file(real) as descriptor:
+            write_durably(descriptor, make_content(real).encode())
+    except FileExistsError as cause:
+        draft = name_draft(real)
+        hint = f"if nobody else is changing {real}, remove {draft}"
+        raise error(f"{draft}: a change is under way or was cut off; {hint}") from cause
+    except OSError as cause:
+        raise error(f"{real}: can't be written: {describe_os_error(cause)}") from cause
 
 
 def is_private(status: os.stat_result, folder: Path) -> bool:

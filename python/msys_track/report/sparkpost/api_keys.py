@@ -8,10 +8,8 @@ import base64
 import binascii
 import hashlib
 import json
-import os
 import re
 import secrets
-import stat
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from msys_track.errors import ApiKeysError, describe_os_error
-from msys_track.keys.private_file import (
-    is_private,
-    name_draft,
-    replace_private_file,
-    write_durably,
-)
+from msys_track.errors import ApiKeysError
+from msys_track.keys.private_file import change_private_file, read_private_file
 
 KEY_BYTES: Final = 32
 MAX_NAME_BYTES: Final = 255
@@ -67,20 +60,8 @@ def read_api_keys(path: Path) -> Sequence[ApiKey]:
         ApiKeysError: missing, readable by others, not TOML, or with something in it that no such
             file has; the text names the place and what to do.
     """
-    real = Path(os.path.realpath(path))
-    try:
-        with real.open("rb") as file:
-            status = os.fstat(file.fileno())
-            if not is_private(status, real.parent):
-                mode = stat.S_IMODE(status.st_mode)
-                what = f"users other than its owner can use it (mode {mode:04o})"
-                raise ApiKeysError(f"{path}: {what}; run `chmod 600 {real}`")
-            content = file.read()
-    except FileNotFoundError as error:
-        hint = f"`msys-track api-keys new {path} NAME` makes one"
-        raise ApiKeysError(f"{path}: there is no such file; {hint}") from error
-    except OSError as error:
-        raise ApiKeysError(f"{path}: can't be read: {describe_os_error(error)}") from error
+    hint = f"`msys-track api-keys new {path} NAME` makes one"
+    content = read_private_file(path, ApiKeysError, missing=f"there is no such file; {hint}")
     return _parse_keys(path, content)
 
 
@@ -232,18 +213,12 @@ def _parse_key(where: str, table: Any) -> ApiKey:
 def _change_file(
     path: Path, change: Callable[[Sequence[ApiKey]], Iterable[ApiKey]], *, is_new_allowed: bool
 ) -> None:
-    path = Path(os.path.realpath(path))
-    try:
-        with replace_private_file(path) as descriptor:
-            is_new = is_new_allowed and not path.exists()
-            keys = change([] if is_new else read_api_keys(path))
-            write_durably(descriptor, "\n".join([_HEADER, *map(_write_key, keys)]).encode())
-    except FileExistsError as error:
-        draft = name_draft(path)
-        hint = f"if nobody else is changing {path}, remove {draft}"
-        raise ApiKeysError(f"{draft}: a change is under way or was cut off; {hint}") from error
-    except OSError as error:
-        raise ApiKeysError(f"{path}: can't be written: {describe_os_error(error)}") from error
+    def make_content(file: Path) -> str:
+        is_new = is_new_allowed and not file.exists()
+        keys = change([] if is_new else read_api_keys(file))
+        return "\n".join([_HEADER, *map(_write_key, keys)])
+
+    change_private_file(path, make_content, ApiKeysError)
 
 
 def _write_key(key: ApiKey) -> str:

@@ -24,7 +24,7 @@ from msys_track.keys.file import KeySource
 from msys_track.metrics import Counters
 from msys_track.service import assembly
 from msys_track.service.proxy import supervise_proxy
-from msys_track.service.report import load_report, reload_report, supervise_report
+from msys_track.service.report import load_report, supervise_report
 from msys_track.service.serve import START_ORDER, serve_all
 from msys_track.service.tracker import supervise_tracker
 
@@ -78,7 +78,7 @@ def tracker(*, config_file: Path, log_level: str) -> None:
         read = assembly.read_configuration(config_file, "tracker")
         raise _make_missing_table_error("tracker", read)
     with _blame_machine():
-        supervise_tracker(loaded, partial(assembly.reload_tracker, load_again), _announce)
+        supervise_tracker(loaded, partial(assembly.reload_table, load_again, "tracker"), _announce)
 
 
 @click.command(short_help="Run all servers of a configuration.")
@@ -140,7 +140,7 @@ def report(*, config_file: Path, log_level: str) -> None:
         read = assembly.read_configuration(config_file, "report")
         raise _make_missing_table_error("report", read)
     with _blame_machine():
-        supervise_report(loaded, partial(reload_report, load_again), _announce)
+        supervise_report(loaded, partial(assembly.reload_table, load_again, "report"), _announce)
 
 
 def _announce(line: str) -> None:

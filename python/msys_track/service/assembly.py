@@ -6,6 +6,7 @@ Apart from the commands, because a reload puts the same parts together again whi
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from msys_track.config import checking
 from msys_track.config.configuration import Configuration
@@ -30,6 +31,8 @@ from msys_track.signing.signer import Signer
 from msys_track.tracking.settings import TrackerSettings
 
 log = event_logger(__name__)
+
+_Loaded = TypeVar("_Loaded")
 
 
 def read_configuration(
@@ -131,15 +134,19 @@ def load_tracker(path: Path) -> LoadedTracker | None:
     )
 
 
-def reload_tracker(load: Callable[[], LoadedTracker | None]) -> LoadedTracker | None:
-    """Read it again while it is in force; return None and log it if it has faults."""
+def reload_table(load: Callable[[], _Loaded | None], table: str) -> _Loaded | None:
+    """Read what a server's table says again while it is in force.
+
+    Returns:
+        What `load` returns; None, and it was logged, if it has faults or there is no such table.
+    """
     try:
         again = load()
     except SettingsError as error:
         log_faults(error)
         return None
     if again is None:
-        log_faults(SettingsError("there is no [tracker] any more"))
+        log_faults(SettingsError(f"there is no [{table}] any more"))
     return again
 
 

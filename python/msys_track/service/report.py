@@ -23,7 +23,7 @@ from msys_track.logs import event_logger
 from msys_track.metrics import REPORT, Counters, Figures
 from msys_track.report.settings import ReportSettings
 from msys_track.service import loop
-from msys_track.service.assembly import log_faults, read_configuration
+from msys_track.service.assembly import read_configuration
 from msys_track.service.channel import Channel, Order
 from msys_track.service.sockets import Sockets
 from msys_track.service.supervisor import Supervisor
@@ -81,18 +81,6 @@ def load_report(path: Path) -> LoadedReport | None:
     if users is not None:
         _read_users(users)
     return LoadedReport(read=read, settings=read.report, store=read.report_store, users=users)
-
-
-def reload_report(load: Callable[[], LoadedReport | None]) -> LoadedReport | None:
-    """Read it again while it is in force; return None and log it if it has faults."""
-    try:
-        again = load()
-    except SettingsError as error:
-        log_faults(error)
-        return None
-    if again is None:
-        log_faults(SettingsError("there is no [report] any more"))
-    return again
 
 
 def plan_report(

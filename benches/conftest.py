@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol
@@ -139,6 +139,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[REPORT] = Report()
+
+
+@pytest.fixture
+def store_path(tmp_path: Path) -> Iterator[Path]:
+    """Where a large store may be made; it is removed, as pytest would keep 14 GB."""
+    path = tmp_path / "events.sqlite"
+    yield path
+    for each in tmp_path.glob(f"{path.name}*"):
+        each.unlink()
 
 
 @pytest.fixture(scope="session")

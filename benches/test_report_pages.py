@@ -20,15 +20,10 @@ _ROUNDS = 5
 
 
 def test_pages(
-    benchmark: Benchmark, report: Report, bars: Bars, tmp_path: Path, events: int
+    benchmark: Benchmark, report: Report, bars: Bars, store_path: Path, events: int
 ) -> None:
-    path = tmp_path / "events.sqlite"
-    try:
-        benchmark.pedantic(lambda: fill(path, events, []), rounds=1)
-        took = measure(path)
-    finally:
-        for each in path.parent.glob(f"{path.name}*"):  # 14 GB that pytest would keep
-            each.unlink()
+    benchmark.pedantic(lambda: fill(store_path, events, []), rounds=1)
+    took = measure(store_path)
     rows = [
         [what, f"{seconds * 1000:,.1f} ms", f"{size / 1000:,.0f} KB"]
         for what, (seconds, size) in took.items()

@@ -110,14 +110,9 @@ def test_writing(benchmark: Benchmark, report: Report, bars: Bars, tmp_path: Pat
 
 
 def test_a_large_store(
-    benchmark: Benchmark, report: Report, bars: Bars, tmp_path: Path, events: int
+    benchmark: Benchmark, report: Report, bars: Bars, store_path: Path, events: int
 ) -> None:
-    path = tmp_path / "events.sqlite"
-    try:
-        measure(benchmark, report, bars, path, events)
-    finally:
-        for each in path.parent.glob(f"{path.name}*"):  # 14 GB that pytest would keep
-            each.unlink()
+    measure(benchmark, report, bars, store_path, events)
 
 
 def measure(benchmark: Benchmark, report: Report, bars: Bars, path: Path, events: int) -> None:

@@ -75,6 +75,8 @@ class Browser:
 
     def send_login(self) -> None:
         """Fill in the form, as people do: by the keyboard alone."""
+        # The first field gets the focus when the page is painted, which may be after its load.
+        self.wait("return document.activeElement.name === 'user'")
         self.driver.switch_to.active_element.send_keys("shop", Keys.TAB)
         self.driver.switch_to.active_element.send_keys(PASSWORD, Keys.ENTER)
         self.wait("return location.pathname !== '/login' && document.readyState === 'complete'")

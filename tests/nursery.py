@@ -16,20 +16,28 @@ import io
 import json
 import os
 import pkgutil
+import resource
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import IO, Final
 
 PIPE: Final = subprocess.PIPE
 DEVNULL: Final = subprocess.DEVNULL
+COMMAND: Final = Path(sys.executable).with_name("msys-track")
+FOLDER: Final = Path(tempfile.gettempdir(), f"msys-track-nursery-{os.getpid()}")
+"""Where shells find a command that the nursery does, while there is one."""
+OF_INTERPRETERS: Final = ("PYTHON", "LC_", "LANG", "LD_")
+"""How variables begin that an interpreter reads as it starts, before it runs anything."""
 _STANDARD: Final = (0, 1, 2)
 _MOST_BYTES: Final = 1 << 20
 _MOST_DESCRIPTORS: Final = 64
@@ -43,6 +51,8 @@ class _Start:
     folder: str
     environment: dict[str, str]
     numbers: list[int]
+    umask: int | None = None
+    limits: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 class Process:
@@ -169,13 +179,21 @@ class _Nursery:
         self._asking, asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
         with asked:
-            own = {k: v for k, v in os.environ.items() if not k.startswith("MSYS_TRACK_")}
-            own.pop("PYTHONDONTWRITEBYTECODE", None)
-            self._process = subprocess.Popen(  # noqa: S603 - this file
-                [sys.executable, __file__, str(asked.fileno())],
-                env=own,
-                pass_fds=[asked.fileno()],
-            )
+            own = {
+                name: value
+                for name, value in os.environ.items()
+                if name == "PYTHONPATH" or not name.startswith(("MSYS_TRACK_", "PYTHON"))
+            }
+            FOLDER.mkdir()
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+                listener.bind(str(FOLDER / "socket"))
+                listener.listen(64)
+                self._process = subprocess.Popen(  # noqa: S603 - this file
+                    [sys.executable, __file__, str(asked.fileno()), str(listener.fileno())],
+                    env=own,
+                    pass_fds=[asked.fileno(), listener.fileno()],
+                )
+            self._write_command(own)
 
     def start(self, start: _Start, descriptors: Sequence[int]) -> None:
         """Let a process be forked off."""
@@ -187,11 +205,26 @@ class _Nursery:
         """Let it end; what was forked off goes on."""
         self._asking.close()
         self._process.wait()
+        shutil.rmtree(FOLDER)
+
+    def _write_command(self, own: Mapping[str, str]) -> None:
+        """Write the command that shells find; without site-packages it starts sooner."""
+        of_interpreters = {k: v for k, v in own.items() if k.startswith(OF_INTERPRETERS)}
+        facts = (str(COMMAND), str(FOLDER / "socket"), of_interpreters)
+        code = (Path(__file__).parent / "nursery_client.py").read_text(encoding="utf-8")
+        command = FOLDER / COMMAND.name
+        command.write_text(f"#!{sys.executable} -IS\n{code}\n\nmain(*{facts!r})\n", "utf-8")
+        command.chmod(0o755)
 
 
 @cache
 def _nursery() -> _Nursery:
     return _Nursery()
+
+
+def open_for_shells() -> None:
+    """Let there be a nursery, and in `FOLDER` the command that shells shall find."""
+    _nursery()
 
 
 def close() -> None:
@@ -215,23 +248,26 @@ def _preload() -> None:
     gc.freeze()
 
 
-def _fork_off(asked: socket.socket) -> tuple[_Start, list[int]] | None:
-    """Fork a process off for each message; return in each what it is, and None at the end."""
+def _fork_off(asked: socket.socket, listener: socket.socket) -> tuple[_Start, list[int]] | None:
+    """Fork a process off for each message; return in each what it is, and None at the end.
+
+    Messages come from the process that started this one, and from commands that shells start.
+    """
     with selectors.DefaultSelector() as selector:
         selector.register(asked, selectors.EVENT_READ)
+        selector.register(listener, selectors.EVENT_READ)
         while True:
             for key, _ in selector.select():
                 if key.data is not None:
-                    ended, reported = key.data
                     selector.unregister(key.fd)
                     os.close(key.fd)
-                    _, status = os.waitpid(ended, 0)
-                    with contextlib.suppress(BrokenPipeError), reported:
-                        reported.send(b"%d" % os.waitstatus_to_exitcode(status))
+                    _report_end(*key.data)
                     continue
-                content, descriptors, _, _ = socket.recv_fds(asked, _MOST_BYTES, _MOST_DESCRIPTORS)
+                content, descriptors = _receive(asked if key.fileobj is asked else listener)
                 if not content:
-                    return None
+                    if key.fileobj is asked:
+                        return None
+                    continue
                 reported = socket.socket(fileno=descriptors.pop(0))
                 pid = os.fork()
                 if pid == 0:
@@ -239,14 +275,29 @@ def _fork_off(asked: socket.socket) -> tuple[_Start, list[int]] | None:
                         if other.data is not None:
                             os.close(other.fd)
                             other.data[1].close()
-                    reported.close()
-                    asked.close()
+                    for own in (reported, asked, listener):
+                        own.close()
                     return _Start(**json.loads(content)), descriptors
                 selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, reported))
                 for number in descriptors:
                     os.close(number)
                 with contextlib.suppress(BrokenPipeError):
                     reported.send(b"%d" % pid)
+
+
+def _report_end(pid: int, reported: socket.socket) -> None:
+    _, status = os.waitpid(pid, 0)
+    with contextlib.suppress(BrokenPipeError), reported:
+        reported.send(b"%d" % os.waitstatus_to_exitcode(status))
+
+
+def _receive(source: socket.socket) -> tuple[bytes, list[int]]:
+    """Read a message and its descriptors; of one that listens, from who connects next."""
+    with contextlib.ExitStack() as ends:
+        if source.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            source = ends.enter_context(source.accept()[0])
+        content, descriptors, _, _ = socket.recv_fds(source, _MOST_BYTES, _MOST_DESCRIPTORS)
+    return content, descriptors
 
 
 def _become(start: _Start, descriptors: list[int]) -> None:
@@ -260,6 +311,10 @@ def _become(start: _Start, descriptors: list[int]) -> None:
         os.dup2(number, wanted, inheritable=True)
         os.close(number)
     os.chdir(start.folder)
+    if start.umask is not None:
+        os.umask(start.umask)
+    for name, limits in start.limits.items():
+        resource.setrlimit(getattr(resource, name), tuple(limits))
     os.environ.clear()
     os.environ.update(start.environment)
     sys.argv = start.arguments
@@ -274,7 +329,7 @@ def _reopen(stream: IO[str], mode: str, *, is_line_buffered: bool) -> io.TextIOW
     """Make a standard stream as the interpreter makes it, for what its number is now."""
     assert isinstance(stream, io.TextIOWrapper)
     return io.TextIOWrapper(
-        open(stream.fileno(), f"{mode}b", closefd=False),  # noqa: SIM115
+        open(stream.fileno(), f"{mode}b", closefd=False),
         encoding=stream.encoding,
         errors=stream.errors,
         newline=None if mode == "r" else "\n",
@@ -286,8 +341,9 @@ def _main() -> None:
     sys.path.pop(0)  # this file's folder
     sys.path.insert(0, "")
     _preload()
-    with socket.socket(fileno=int(sys.argv[1])) as asked:
-        started = _fork_off(asked)
+    asked, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    with asked, listener:
+        started = _fork_off(asked, listener)
     if started is not None:
         _become(*started)
         cli = importlib.import_module("msys_track.cli")

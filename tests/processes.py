@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import IO, Any, TypeAlias
 from tests import nursery
 from tests.thoroughness import IS_THOROUGH
 
-COMMAND = str(Path(sys.executable).with_name("msys-track"))
+COMMAND = str(nursery.COMMAND)
 PATIENCE_SECONDS = 20
 _LISTENS = re.compile(r"listens on \S+:(\d+)")
 
@@ -49,8 +48,6 @@ def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | dict(variables or {})
 
 
-# What an interpreter reads as it starts, before it runs anything.
-_OF_INTERPRETERS = ("PYTHON", "LC_", "LANG", "LD_")
 _IS_MEASURED = any(name.startswith("COVERAGE_") for name in os.environ)
 
 
@@ -65,15 +62,17 @@ def start_process(  # noqa: PLR0913 - as Popen takes them
     pass_fds: Sequence[int] = (),
 ) -> "subprocess.Popen[bytes] | nursery.Process":
     """Start a process; `msys-track` itself is forked off one that has imported it already."""
-    is_ours = command[0] == COMMAND and hasattr(os, "pidfd_open")
     is_as_here = all(
         os.environ.get(name) == value
         for name, value in env.items()
-        if name.startswith(_OF_INTERPRETERS)
+        if name.startswith(nursery.OF_INTERPRETERS)
     )
     start: Any = subprocess.Popen
-    if is_ours and is_as_here and not (IS_THOROUGH or _IS_MEASURED):
-        start = nursery.Process
+    if not (IS_THOROUGH or _IS_MEASURED) and hasattr(os, "pidfd_open"):
+        if command[0] == COMMAND and is_as_here:
+            start = nursery.Process
+        if tuple(command[:2]) == SHELL:
+            nursery.open_for_shells()
     return start(  # type: ignore[no-any-return]
         command, stdin=stdin, stdout=stdout, stderr=stderr, cwd=cwd, env=env, pass_fds=pass_fds
     )
@@ -105,7 +104,9 @@ def run(
 
 # A shell runs a line in which `msys-track` is our command.
 SHELL = ("/bin/sh", "-c")
-SHELL_VARIABLES = {"PATH": f"{Path(COMMAND).parent}{os.pathsep}{os.environ['PATH']}"}
+SHELL_VARIABLES = {
+    "PATH": os.pathsep.join([str(nursery.FOLDER), str(nursery.COMMAND.parent), os.environ["PATH"]])
+}
 
 
 def shell(folder: Path, line: str) -> Ended:

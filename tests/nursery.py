@@ -248,10 +248,13 @@ def _preload() -> None:
     gc.freeze()
 
 
-def _fork_off(asked: socket.socket, listener: socket.socket) -> tuple[_Start, list[int]] | None:
-    """Fork a process off for each message; return in each what it is, and None at the end.
+def _fork_off(asked: socket.socket, listener: socket.socket) -> tuple[_Start, list[int]]:
+    """Fork a process off for each message; return in each what it is.
 
     Messages come from the process that started this one, and from commands that shells start.
+
+    Raises:
+        EOFError: the process that started this one has ended.
     """
     with selectors.DefaultSelector() as selector:
         selector.register(asked, selectors.EVENT_READ)
@@ -264,9 +267,7 @@ def _fork_off(asked: socket.socket, listener: socket.socket) -> tuple[_Start, li
                     _report_end(*key.data)
                     continue
                 content, descriptors = _receive(asked if key.fileobj is asked else listener)
-                if not content:
-                    if key.fileobj is asked:
-                        return None
+                if not content:  # who asked has been killed
                     continue
                 reported = socket.socket(fileno=descriptors.pop(0))
                 pid = os.fork()
@@ -293,10 +294,15 @@ def _report_end(pid: int, reported: socket.socket) -> None:
 
 def _receive(source: socket.socket) -> tuple[bytes, list[int]]:
     """Read a message and its descriptors; of one that listens, from who connects next."""
-    with contextlib.ExitStack() as ends:
-        if source.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            source = ends.enter_context(source.accept()[0])
-        content, descriptors, _, _ = socket.recv_fds(source, _MOST_BYTES, _MOST_DESCRIPTORS)
+    if source.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        with source.accept()[0] as connection:
+            content, descriptors, _, _ = socket.recv_fds(
+                connection, _MOST_BYTES, _MOST_DESCRIPTORS
+            )
+        return content, descriptors
+    content, descriptors, _, _ = socket.recv_fds(source, _MOST_BYTES, _MOST_DESCRIPTORS)
+    if not content:
+        raise EOFError
     return content, descriptors
 
 
@@ -313,8 +319,8 @@ def _become(start: _Start, descriptors: list[int]) -> None:
     os.chdir(start.folder)
     if start.umask is not None:
         os.umask(start.umask)
-    for name, limits in start.limits.items():
-        resource.setrlimit(getattr(resource, name), tuple(limits))
+    for name, (soft, hard) in start.limits.items():
+        resource.setrlimit(getattr(resource, name), (soft, hard))
     os.environ.clear()
     os.environ.update(start.environment)
     sys.argv = start.arguments
@@ -343,11 +349,13 @@ def _main() -> None:
     _preload()
     asked, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     with asked, listener:
-        started = _fork_off(asked, listener)
-    if started is not None:
-        _become(*started)
-        cli = importlib.import_module("msys_track.cli")
-        sys.exit(cli.main())
+        try:
+            started = _fork_off(asked, listener)
+        except EOFError:
+            return
+    _become(*started)
+    cli = importlib.import_module("msys_track.cli")
+    sys.exit(cli.main())
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from tests.precedence_model import (
     Winner,
     decide,
 )
+from tests.thoroughness import some_of
 
 from msys_track.config.checking import check_configuration
 from msys_track.config.configuration import Configuration
@@ -86,7 +87,6 @@ MEANINGLESS = {"smtpapi_open_tracking": "maybe", "smtpapi_tags": "{}", "mo_custo
 
 POLICY = """
 import json
-from tests.thoroughness import some_of
 
 def validate_data_spool_each_rcpt(transaction):
     for text in transaction.headers.get("X-Policy"):

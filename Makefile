@@ -39,7 +39,7 @@ installed = $(PIP) install --require-hashes $(1) || { printf '%s\n' \
 	'  hint: pip needs a package index that it can reach; its settings: $(BIN)/python -m pip config list' >&2; \
 	exit 1; }
 
-.PHONY: help demo test bench bench-smtp bench-streams soak corpus build lint types fmt clean lock pages pictures coverage audit \
+.PHONY: help demo test bench bench-smtp bench-streams soak corpus build lint types fmt clean lock pages site pictures coverage audit \
 	prerequisites lint-prerequisites lint-rust lint-python lint-words test-rust test-python \
 	coverage-rust coverage-python audit-rust audit-python
 
@@ -61,6 +61,7 @@ help:
 	@echo '  make audit    known faults, licences and sources of what is used (needs cargo-deny)'
 	@echo '  make fmt      format Rust and Python'
 	@echo '  make pages    write what is made from the code into docs/'
+	@echo '  make site     the manual as pages to read in a browser, in site/'
 	@echo '  make pictures  pictures of the report into docs/images (needs Chromium and npm)'
 	@echo '  make lock     pin the Python packages again (needs uv; UPGRADE=--upgrade)'
 	@echo '  make clean    remove .venv, target/ and caches'
@@ -195,7 +196,7 @@ fmt: $(STAMPS)/dev | lint-prerequisites
 
 clean:
 	$(say) 'removing .venv, target/, caches and the compiled core'
-	@rm -rf $(VENV) target fuzz/target build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	@rm -rf $(VENV) target fuzz/target build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.benchmarks .import_linter_cache python/msys_track/_core*.so
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -225,6 +226,11 @@ $(STAMPS)/audit: requirements/audit.txt $(STAMPS)/venv
 	@$(call installed,-r requirements/audit.txt)
 	@touch $@
 
+$(STAMPS)/docs: requirements/docs.txt $(STAMPS)/venv
+	$(say) 'installing what builds the manual (pinned, with hashes)'
+	@$(call installed,-r requirements/docs.txt)
+	@touch $@
+
 $(STAMPS)/bench: requirements/bench.txt $(STAMPS)/venv
 	$(say) 'installing the peers to compare with (pinned, with hashes)'
 	@$(call installed,-r requirements/bench.txt)
@@ -251,6 +257,10 @@ pages: build
 		&& cp $(STAMPS)/page docs/configuration.md
 	@$(BIN)/msys-track config schema > $(STAMPS)/page && cp $(STAMPS)/page docs/msys-track.schema.json
 
+site: $(STAMPS)/docs
+	$(say) 'site: the manual of docs/; warnings, links that lead nowhere and foreign hosts are errors'
+	@$(BIN)/python -m scripts.manual.site
+
 # One resolution for all: the largest set first, the others are held to its versions.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
@@ -264,4 +274,5 @@ lock:
 	$(LOCK) -c requirements/bench.txt pyproject.toml --group dev -o requirements/dev.txt && \
 	$(LOCK) -c requirements/bench.txt pyproject.toml --extra lua --extra reference --extra geo --extra webhook --extra kafka --extra rabbitmq --extra report -o requirements/runtime.txt && \
 	$(LOCK) -c requirements/bench.txt requirements/build.in -o requirements/build.txt && \
+	$(LOCK) -c requirements/bench.txt --group docs -o requirements/docs.txt && \
 	$(LOCK) -c requirements/bench.txt --group audit -o requirements/audit.txt

@@ -250,12 +250,14 @@ pictures: build $(STAMPS)/dev
 	@mkdir -p docs/images && MSYS_TRACK_PICTURES=$(CURDIR)/docs/images \
 		$(BIN)/python -m pytest -q tests/report/test_browser.py -k pictures
 
-pages: build
-	$(say) 'pages: commands, configuration keys, JSON Schema'
+pages: build $(STAMPS)/docs
+	$(say) 'pages: commands, configuration keys, JSON Schema, API, metrics, environment'
 	@$(BIN)/python -m msys_track.cli.reference > $(STAMPS)/page && cp $(STAMPS)/page docs/command-line.md
 	@$(BIN)/python -m msys_track.config.schema.page < docs/configuration.md > $(STAMPS)/page \
 		&& cp $(STAMPS)/page docs/configuration.md
 	@$(BIN)/msys-track config schema > $(STAMPS)/page && cp $(STAMPS)/page docs/msys-track.schema.json
+	@for name in api environment metrics; do $(BIN)/python -m scripts.manual.$$name > $(STAMPS)/page \
+		&& cp $(STAMPS)/page docs/reference/$$name.md || exit 1; done
 
 site: $(STAMPS)/docs
 	$(say) 'site: the manual of docs/; warnings, links that lead nowhere and foreign hosts are errors'

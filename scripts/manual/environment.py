@@ -36,18 +36,16 @@ A switch is on with `1`, `true` or `yes`, and off with `0`, `false` or `no`.
 | `EC_CONF_SEARCH_PATH`, `NODENAME` | Momentum's: where [`ecelerity.conf`](../ecelerity.md) looks for files, and the name of this node there |
 
 A policy in Python can read every variable of its server, those with keys included.
-"""
+"""  # noqa: E501 - a row of a table is a line
 
 
 def write_markdown() -> str:
     """Write every variable that a command reads as one Markdown page."""
     found: dict[tuple[str, str], list[str]] = {}
     for path, option in _list_options(main, click.Context(main, info_name="msys-track")):
-        written = (
-            max(option.opts, key=len) if option.opts[0].startswith("-") else option.opts[0].upper()
-        )
-        for variable in [option.envvar] if isinstance(option.envvar, str) else option.envvar or ():
-            found.setdefault((variable, written), []).append(path)
+        is_option = option.param_type_name == "option"
+        written = max(option.opts, key=len) if is_option else option.opts[0].upper()
+        found.setdefault((str(option.envvar), written), []).append(path)
     rows = [
         f"| `{variable}` | `{written}` | {', '.join(f'`{path}`' for path in paths)} |\n"
         for (variable, written), paths in sorted(found.items())

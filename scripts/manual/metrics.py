@@ -27,9 +27,10 @@ _INTRODUCTION: Final = """\
 
 Made from the registry by `python -m scripts.manual.metrics`; change it there.
 
-Each server answers `/metrics` where [`[metrics]`](../configuration.md#metrics) says, in Prometheus'
-text format 0.0.4. `/figures` has the same as JSON, with a row for each worker, under the names that
-logs use: `messages.refused.header` there is `msys_track_messages_refused_total{why="header"}` here.
+Each server answers `/metrics` where [`[metrics]`](../configuration.md#metrics) says, in the text
+format 0.0.4 of Prometheus. `/figures` has the same as JSON, with a row for each worker, under the
+names that logs use: `messages.refused.header` there is
+`msys_track_messages_refused_total{why="header"}` here.
 [Operating](../operating.md#metrics-and-health) says what to alert on,
 [SMTP](../smtp.md#counters) what `why` and `notice` can be, [reasons](../reasons.md) what `reason`
 can be.

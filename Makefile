@@ -18,9 +18,12 @@ SOAK_ARGS ?=
 # make lock UPGRADE=--upgrade takes the newest versions instead of keeping those that fit.
 UPGRADE ?=
 
-# Tests in as many processes as there are cores; a file's tests stay together, as fixtures of a
-# module are costly. make test PARALLEL= runs them one after the other.
-PARALLEL ?= -n auto --dist loadfile
+# Tests in twice as many processes as there are cores, as many of them wait for a time or for another
+# process; a file's tests stay together, as fixtures of a module are costly. make test PARALLEL= runs
+# them one after the other.
+PARALLEL ?= -n $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))) --dist loadfile
+# What pytest makes of the tests' assertions is kept, whatever the environment says of bytecode.
+TEST_ENVIRONMENT = env -u PYTHONDONTWRITEBYTECODE TMPDIR="$$(scripts/test-folder)"
 # Percent: branches and lines together in Python, lines in Rust. Raise them when more is reached.
 PYTHON_FLOOR := 98
 RUST_FLOOR := 97
@@ -40,7 +43,7 @@ installed = $(PIP) install --require-hashes $(1) || { printf '%s\n' \
 	exit 1; }
 
 .PHONY: help demo test bench bench-smtp bench-streams soak corpus build lint types fmt clean lock pages pictures coverage audit \
-	prerequisites lint-prerequisites lint-rust lint-python lint-words test-rust test-python \
+	prerequisites lint-prerequisites lint-rust lint-python lint-words test-rust test-python test-thorough \
 	coverage-rust coverage-python audit-rust audit-python
 
 help:
@@ -48,6 +51,7 @@ help:
 	@echo
 	@echo '  make demo     build, then send mails through proxy and tracker on this machine (ARGS=--keep)'
 	@echo '  make test     every check: lint, types, Rust tests, Python tests'
+	@echo '  make test-thorough  the Python tests with all examples and crossings, which takes longer'
 	@echo '  make bench    speed against peers, in one run; fails under the bars (BENCH_ARGS=…)'
 	@echo '  make bench-smtp  the proxy beside haproxy as a TCP hop; fails under the bars (BENCH_ARGS=…)'
 	@echo '  make bench-streams  events to Kafka and RabbitMQ, and trackers to stores over Kafka (BENCH_ARGS=…)'
@@ -109,7 +113,12 @@ test-rust: | lint-prerequisites
 
 test-python: $(STAMPS)/core $(STAMPS)/dev
 	$(say) 'pytest: the package'
-	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+	@$(TEST_ENVIRONMENT) $(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+
+# All examples, all of the corpus, all crossings: what CI runs each night (tests/thoroughness.py).
+test-thorough: $(STAMPS)/core $(STAMPS)/dev
+	$(say) 'pytest: the package, thoroughly'
+	@$(TEST_ENVIRONMENT) MSYS_TRACK_THOROUGH=1 $(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 # Not part of `make test`: measured, the Python tests need twice the processor time on CPython 3.11.
 coverage: coverage-rust coverage-python
@@ -129,7 +138,7 @@ coverage-rust: | prerequisites
 coverage-python: $(STAMPS)/core $(STAMPS)/dev
 	$(say) 'coverage: which branches of the package do its tests reach?'
 	@mkdir -p target/coverage && $(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest $(PARALLEL) $(PYTEST_ARGS)
+	@$(TEST_ENVIRONMENT) $(BIN)/coverage run -m pytest $(PARALLEL) $(PYTEST_ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=$(PYTHON_FLOOR)
 

@@ -6,13 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from msys_track.cli import parameters, streams
+from msys_track.cli import parameters
 from msys_track.cli.exits import CommandError
-from msys_track.cli.progress import progress
 from msys_track.errors import describe_os_error
 from msys_track.extras import needed_extra
 
@@ -20,8 +16,6 @@ if TYPE_CHECKING:
     from msys_track.comparison.run import Outcome
 
 _SECONDS: Final = 60.0
-_LAST: Final = 6
-"""The column of a table that is text again."""
 _MAILS: Final = ("newsletter-80", "newsletter-80-qp", "newsletter-10", "order")
 
 
@@ -61,7 +55,7 @@ def bench(
     svg_file: Path | None,
     json_file: Path | None,
 ) -> None:
-    """Track mails with msys-track and with every peer that is installed, and compare the times.
+    r"""Track mails with msys-track and with every peer that is installed, and compare the times.
 
     FILE is a message, or an HTML document if its name ends with .html; without one the mails that
     come with msys-track are taken. First everybody's work is checked: who damages the mail is
@@ -74,42 +68,24 @@ def bench(
       msys-track bench newsletter.eml --seconds 20 --svg bench.svg
     """
     with needed_extra("bench", "msys-track bench"):
-        from msys_track.comparison import chart, figures, run
+        from msys_track.cli.bench_tables import print_tables  # noqa: PLC0415 - an extra
+        from msys_track.cli.progress import progress  # noqa: PLC0415 - an extra
+        from msys_track.comparison import chart, figures, run, table  # noqa: PLC0415 - an extra
     with progress("bench", total=seconds) as advance:
         outcome = run.compare_all(files, names, seconds=seconds, tell=advance)
-    _print(outcome)
+    remarks = [table.LEGEND, *_list_remarks(outcome)]
+    if sys.stdout is not None and sys.stdout.isatty():
+        print_tables(outcome.comparisons, remarks)
+    else:
+        parts = [table.write_markdown(each) for each in outcome.comparisons]
+        click.echo("\n\n".join([*parts, *remarks]))
     if svg_file is not None:
         _write(svg_file, chart.draw(outcome.comparisons, remark=outcome.where))
     if json_file is not None:
         _write(json_file, figures.write_json(outcome.comparisons))
 
 
-def _print(outcome: "Outcome") -> None:
-    """Print the tables: for people at a terminal, as Markdown elsewhere."""
-    from msys_track.comparison import table
-
-    if sys.stdout is None or not sys.stdout.isatty():
-        parts = [table.write_markdown(each) for each in outcome.comparisons]
-        click.echo("\n\n".join([*parts, table.LEGEND, *_remarks(outcome)]))
-        return
-    console = Console(width=streams.columns(), highlight=False)
-    for comparison in outcome.comparisons:
-        console.print(Text(table.write_title(comparison), style="bold"))
-        shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for number, name in enumerate(table.HEAD):
-            shown.add_column(name, justify="right" if 0 < number < _LAST else "left")
-        for result, row in zip(comparison.results, table.list_rows(comparison), strict=True):
-            cells = [Text(cell) for cell in row]
-            cells[0].stylize("bold" if result.is_ours else "")
-            cells[-1].stylize("" if row[-1] == table.UNDAMAGED else "red")
-            shown.add_row(*cells)
-        console.print(shown)
-        console.print()
-    for line in (table.LEGEND, *_remarks(outcome)):
-        console.print(Text(line, style="dim"))
-
-
-def _remarks(outcome: "Outcome") -> Sequence[str]:
+def _list_remarks(outcome: "Outcome") -> Sequence[str]:
     remarks = [outcome.where]
     if outcome.missing:
         packages = " ".join(f"'{each}'" for each in outcome.missing)

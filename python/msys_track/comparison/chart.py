@@ -14,20 +14,28 @@ from msys_track.comparison.table import describe_damage, format_digits, format_t
 
 _WIDTH: Final = 920
 _MARGIN: Final = 20
-_NAMES: Final = 200
+_NAMES: Final = 222
 """Where names end and bars begin."""
-_BAR: Final = 300
+_BAR: Final = 290
 """The longest bar; its time stands behind it."""
-_RATIO: Final = 640
-_BYTES: Final = 740
-_DAMAGE: Final = 756
+_RATIO: Final = 660
+_BYTES: Final = 762
+_DAMAGE: Final = 780
 _ROW: Final = 24
 _HEAD: Final = 46
 _CUT: Final = 16
 """How much longer a cut bar is drawn than the longest other."""
+_HEADING: Final = 36
 _FAR: Final = 3.0
 """A bar so many times as long as the next one is cut."""
-_FOOT: Final = 58
+_FOOT: Final = 76
+
+_ATTRIBUTES: Final = 'xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title desc"'
+_TITLE: Final = "CPU time to track one mail for one recipient"
+_NOTE: Final = (
+    "A shorter bar is faster. Dashed: readers get another mail than was sent. "
+    "Next recipient: the mail was read for one before."
+)
 
 _STYLE: Final = """\
 svg { --ground: #ffffff; --ink: #1f2328; --dim: #59636e; --ours: #0969da; --theirs: #8c959f;
@@ -38,7 +46,8 @@ svg { --ground: #ffffff; --ink: #1f2328; --dim: #59636e; --ours: #0969da; --thei
 }
 text { font: 13px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
   fill: var(--ink) }
-.ground { fill: var(--ground) } .title { font-weight: 600; font-size: 15px }
+.ground { fill: var(--ground) } .heading { font-weight: 600; font-size: 17px }
+.title { font-weight: 600; font-size: 14px }
 .dim { fill: var(--dim); font-size: 12px } .end { text-anchor: end } .strong { font-weight: 600 }
 .ours { fill: var(--ours) } .theirs { fill: var(--theirs) }
 .damaged { fill: none; stroke: var(--bad); stroke-dasharray: 4 2 } .bad { fill: var(--bad) }
@@ -60,21 +69,19 @@ def draw(comparisons: Sequence[Comparison], *, remark: str) -> str:
         comparisons: one panel each.
         remark: where and when it was measured; stands at the bottom.
     """
-    parts: list[str] = []
-    top = _MARGIN
+    parts = [_text(_MARGIN, _MARGIN + 16, _TITLE, "heading")]
+    top = _MARGIN + _HEADING
     for comparison in comparisons:
         bars = _list_bars(comparison)
         parts.extend(_draw_panel(comparison, bars, top))
         top += _HEAD + _ROW * len(bars) + _MARGIN
     height = top + _FOOT - _MARGIN
-    parts.append(_text(_MARGIN, height - 36, _NOTE, "dim"))
-    parts.append(_text(_MARGIN, height - 18, remark, "dim"))
+    for up, line in zip((54, 36, 18), (_NOTE, _name_sealers(comparisons), remark), strict=True):
+        parts.append(_text(_MARGIN, height - up, line, "dim"))
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
-            f'width="{_WIDTH}" height="{height}" role="img" aria-labelledby="title desc">',
-            '<title id="title">Time to track a mail for one recipient: msys-track and its '
-            "peers</title>",
+            f'<svg {_ATTRIBUTES} viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}">',
+            f'<title id="title">{escape(_TITLE)}</title>',
             f'<desc id="desc">{escape(_describe(comparisons))}</desc>',
             f"<style>\n{_STYLE}</style>",
             f'<rect class="ground" width="{_WIDTH}" height="{height}" rx="6"/>',
@@ -84,11 +91,15 @@ def draw(comparisons: Sequence[Comparison], *, remark: str) -> str:
     )
 
 
-_NOTE: Final = (
-    "Shorter is faster. Dashed: readers get another mail than was sent. "
-    "Only msys-track and pytracking encrypt their links; only msys-track reads the mail around "
-    "the HTML."
-)
+def _name_sealers(comparisons: Sequence[Comparison]) -> str:
+    """Say who does more than the others."""
+    results = [each for comparison in comparisons for each in comparison.results]
+    sealers = dict.fromkeys(each.name for each in results if each.seals and not each.is_ours)
+    names = " and ".join(["msys-track", *sealers])
+    return (
+        f"Only {names} encrypt{'' if sealers else 's'} each link. "
+        "Only msys-track reads the mail, the others get its HTML."
+    )
 
 
 def _list_bars(comparison: Comparison) -> Sequence[_Bar]:
@@ -131,7 +142,9 @@ def _draw_bar(bar: _Bar, share: float, top: int) -> Iterator[str]:
         at = _NAMES + length - 2 * _CUT
         yield f'<path class="cut" d="M{at} {top + 18}l6 -18h5l-6 18z"/>'
     yield _text(_NAMES + length + 6, base, f"{format_time(bar.seconds)} ms", weight.strip())
-    yield _text(_RATIO, base, f"{format_digits(bar.slower)} ×", f"end{weight}")
+    yield _text(
+        _RATIO, base, f"{format_digits(bar.slower)} \N{MULTIPLICATION SIGN}", f"end{weight}"
+    )
     if bar.result.work is not None:
         yield _text(_BYTES, base, f"{bar.result.work.bytes_changed:,}", "end")
     yield _text(_DAMAGE, base, bar.damage or "none", "bad" if bar.damage else "dim")

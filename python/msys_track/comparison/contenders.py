@@ -13,8 +13,8 @@ from msys_track.comparison.damage import Damage, judge_html
 from msys_track.comparison.mail import Body, Mail, UnfitMailError, list_bodies
 from msys_track.comparison.peers import Links, Peer
 from msys_track.dispatch.library import Rewriter, rewrite
-from msys_track.keys.ring import KeyRing
 from msys_track.errors import InvalidTokenError
+from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
 
 OURS: Final = "msys-track"
@@ -71,9 +71,7 @@ def line_up(mail: Mail, peers: Sequence[Peer], *, with_reference: bool) -> Seque
     opened = rewriter.open(mail.message)
     ours = [
         _our(mail, keys, OURS, lambda: _rewrite(mail, keys, "native")),
-        _our(
-            mail, keys, NEXT, lambda: rewriter.copy_for(_RECIPIENT, opened, now=_NOW).message
-        ),
+        _our(mail, keys, NEXT, lambda: rewriter.copy_for(_RECIPIENT, opened, now=_NOW).message),
     ]
     if with_reference:
         ours.append(_our(mail, keys, REFERENCE, lambda: _rewrite(mail, keys, "reference")))
@@ -92,9 +90,7 @@ def _take_links(mail: Mail, keys: KeyRing) -> Links:
         html = body.html()
         link, pixel = _LINK.search(html), _PIXEL.search(html)
         if link and pixel:
-            return Links(
-                click_url=link[1], pixel=pixel[0], metadata=mail.metadata, base_url=_BASE
-            )
+            return Links(click_url=link[1], pixel=pixel[0], metadata=mail.metadata, base_url=_BASE)
     raise UnfitMailError(
         f"{mail.kind}: no link in its HTML is tracked, so there is nothing to compare; "
         "msys-track explain says why each link is left alone"
@@ -144,8 +140,7 @@ def _peer(mail: Mail, peer: Peer, links: Links) -> Contender:
 
     def run() -> Sequence[bytes]:
         return [
-            body.with_content(call()).html()
-            for body, call in zip(mail.bodies, calls, strict=True)
+            body.with_content(call()).html() for body, call in zip(mail.bodies, calls, strict=True)
         ]
 
     def judge(bodies: Sequence[bytes]) -> Sequence[Damage]:

@@ -5,21 +5,30 @@ from typing import Final
 
 from msys_track.comparison.measure import Comparison, Measured, Work
 
-HEAD: Final = ("", "ms", "times ours", "middle half", "links", "bytes changed", "damage")
+HEAD: Final = (
+    "",
+    "ms",
+    "times ours",
+    "middle half",
+    "links",
+    "sealed",
+    "bytes changed",
+    "damage",
+)
 """What stands above the columns; the first is text, the others stand on the right."""
 
 UNDAMAGED: Final = "none"
 LEGEND: Final = (
-    "ms: CPU time of one recipient's copy, the median of the rounds. times ours: its time over that of "
-    "msys-track's first copy in the same round. links: wrapped of those that we wrap; only where "
-    "it says sealed are they encrypted, the others write one ready-made URL. bytes changed: that "
+    "ms: CPU time of one recipient's copy, the median of the rounds. times ours: its time over "
+    "that of msys-track's first copy in the same round. links: those that were wrapped. "
+    "sealed: each link is encrypted; the others write one ready-made URL. bytes changed: that "
     "nobody asked to change. damage: what a reader gets otherwise than it was sent."
 )
 
 
 def list_rows(comparison: Comparison) -> Sequence[Sequence[str]]:
     """Give the cells of each contender, in their order."""
-    return [_row(each, comparison.links) for each in comparison.results]
+    return [_row(each) for each in comparison.results]
 
 
 def write_markdown(comparison: Comparison) -> str:
@@ -59,16 +68,16 @@ def format_digits(value: float) -> str:
     return f"{value:.{behind}f}"
 
 
-def _row(result: Measured, links: int) -> Sequence[str]:
+def _row(result: Measured) -> Sequence[str]:
     if result.work is None or result.times is None or result.slower is None:
-        return [result.title, "", "", "", "", "", f"failed: {result.failure}"]
-    sealed = ", sealed" if result.seals else ""
+        return [result.title, *[""] * (len(HEAD) - 2), f"failed: {result.failure}"]
     return [
         result.title,
         format_time(result.times.median),
         format_digits(result.slower.median),
         _format_spread(result),
-        f"{result.work.wrapped} of {links}{sealed}",
+        f"{result.work.wrapped:,}",
+        "yes" if result.seals else "no",
         f"{result.work.bytes_changed:,}",
         describe_damage(result.work) or UNDAMAGED,
     ]

@@ -8,6 +8,7 @@ import click
 
 from msys_track.cli import logs, parameters, streams
 from msys_track.cli.api_keys import api_keys
+from msys_track.cli.bench import bench
 from msys_track.cli.check import check
 from msys_track.cli.config import config
 from msys_track.cli.demo import demo
@@ -63,6 +64,7 @@ def main(context: click.Context, *, config_file: Path | None) -> None:
 
 for command in (
     api_keys,
+    bench,
     check,
     config,
     demo,

@@ -9,12 +9,14 @@ MAKEFLAGS += --no-builtin-rules
 # The interpreter to make .venv from; empty: the newest on PATH (scripts/find-python).
 PYTHON ?=
 # Handed on: make demo ARGS=--keep, make test PYTEST_ARGS='-k resolve', make bench BENCH_ARGS=…,
-# make corpus CORPUS_ARGS='--every 20', make soak SOAK_ARGS='--seconds 600 --seed 7'.
+# make corpus CORPUS_ARGS='--every 20', make soak SOAK_ARGS='--seconds 600 --seed 7',
+# make wheel-check WHEEL_ARGS='--bars --python python3.13'.
 ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 CORPUS_ARGS ?=
 SOAK_ARGS ?=
+WHEEL_ARGS ?=
 # make lock UPGRADE=--upgrade takes the newest versions instead of keeping those that fit.
 UPGRADE ?=
 
@@ -42,8 +44,9 @@ installed = $(PIP) install --require-hashes $(1) || { printf '%s\n' \
 	'  hint: pip needs a package index that it can reach; its settings: $(BIN)/python -m pip config list' >&2; \
 	exit 1; }
 
-.PHONY: help demo test bench bench-smtp bench-streams soak corpus build lint types fmt clean lock pages pictures coverage audit \
-	prerequisites lint-prerequisites lint-rust lint-python lint-words test-rust test-python test-thorough \
+.PHONY: help demo test bench bench-smtp bench-streams soak corpus build lint types fmt clean lock \
+	pages pictures coverage audit prerequisites lint-prerequisites lint-rust lint-python lint-words \
+	test-rust test-python test-thorough wheel wheel-check workflows \
 	coverage-rust coverage-python audit-rust audit-python
 
 help:
@@ -65,6 +68,9 @@ help:
 	@echo '  make audit    known faults, licences and sources of what is used (needs cargo-deny)'
 	@echo '  make fmt      format Rust and Python'
 	@echo '  make pages    write what is made from the code into docs/'
+	@echo '  make wheel    into dist/: a wheel that needs no Rust where it is installed, and the source'
+	@echo '  make wheel-check  both installed in clean environments, on every CPython here (WHEEL_ARGS=…)'
+	@echo '  make workflows  the files of .github, read by zizmor and, where it is, actionlint'
 	@echo '  make pictures  pictures of the report into docs/images (needs Chromium and npm)'
 	@echo '  make lock     pin the Python packages again (needs uv; UPGRADE=--upgrade)'
 	@echo '  make clean    remove .venv, target/ and caches'
@@ -196,6 +202,28 @@ soak: $(STAMPS)/core $(STAMPS)/dev
 	$(say) 'soak: two workers of a spool, killed between any two statements of SQLite'
 	@$(BIN)/python -m tests.spool.crashing 500
 
+# The wheels of other systems are built by .github/workflows/wheels.yml, by the same script.
+wheel: $(STAMPS)/release | prerequisites
+	$(say) 'wheel: compiling the core, linked by zig (minutes)'
+	@rm -rf dist && mkdir dist
+	@PATH="$(abspath $(BIN)):$$PATH" scripts/wheel
+	@PATH="$(abspath $(BIN)):$$PATH" scripts/wheel sdist
+	$(say) 'wheel: is all in it, and nothing else?'
+	@$(BIN)/python -m tests.packaging.contents dist
+	@$(BIN)/check-wheel-contents dist/*.whl
+	@$(BIN)/twine check --strict dist/*
+	@case "$$(uname)" in Linux) $(BIN)/auditwheel show dist/*.whl ;; esac
+
+wheel-check: $(STAMPS)/venv
+	$(say) 'wheel-check: installing and using it as a stranger does'
+	@$(BIN)/python -m tests.packaging.smoke dist $(WHEEL_ARGS)
+
+workflows: $(STAMPS)/release
+	$(say) 'zizmor: what could a stranger do with the workflows?'
+	@$(BIN)/zizmor --offline --quiet --persona pedantic .github
+	@if command -v actionlint >/dev/null 2>&1; then actionlint; else \
+		echo 'actionlint is not here; to have it: go install github.com/rhysd/actionlint/cmd/actionlint@latest'; fi
+
 fmt: $(STAMPS)/dev | lint-prerequisites
 	$(say) 'formatting'
 	@cargo fmt
@@ -232,6 +260,11 @@ $(STAMPS)/dev: requirements/dev.txt $(STAMPS)/venv
 $(STAMPS)/audit: requirements/audit.txt $(STAMPS)/venv
 	$(say) 'installing pip-audit (pinned, with hashes)'
 	@$(call installed,-r requirements/audit.txt)
+	@touch $@
+
+$(STAMPS)/release: requirements/release.txt $(STAMPS)/venv
+	$(say) 'installing what builds and checks wheels (pinned, with hashes)'
+	@$(call installed,-r requirements/release.txt)
 	@touch $@
 
 $(STAMPS)/bench: requirements/bench.txt $(STAMPS)/venv
@@ -273,4 +306,5 @@ lock:
 	$(LOCK) -c requirements/bench.txt pyproject.toml --group dev -o requirements/dev.txt && \
 	$(LOCK) -c requirements/bench.txt pyproject.toml --extra lua --extra reference --extra geo --extra webhook --extra kafka --extra rabbitmq --extra report -o requirements/runtime.txt && \
 	$(LOCK) -c requirements/bench.txt requirements/build.in -o requirements/build.txt && \
-	$(LOCK) -c requirements/bench.txt --group audit -o requirements/audit.txt
+	$(LOCK) -c requirements/bench.txt --group audit -o requirements/audit.txt && \
+	$(LOCK) -c requirements/bench.txt --group release -o requirements/release.txt

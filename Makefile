@@ -46,7 +46,7 @@ installed = $(PIP) install --require-hashes $(1) || { printf '%s\n' \
 
 .PHONY: help demo test bench bench-smtp bench-streams soak corpus build lint types fmt clean lock \
 	pages pictures coverage audit prerequisites lint-prerequisites lint-rust lint-python lint-words \
-	test-rust test-python test-thorough wheel wheel-check workflows \
+	test-rust test-python test-thorough wheel wheel-check workflows site \
 	coverage-rust coverage-python audit-rust audit-python
 
 help:
@@ -71,6 +71,7 @@ help:
 	@echo '  make wheel    into dist/: a wheel that needs no Rust where it is installed, and the source'
 	@echo '  make wheel-check  both installed in clean environments, on every CPython here (WHEEL_ARGS=…)'
 	@echo '  make workflows  the files of .github, read by zizmor and, where it is, actionlint'
+	@echo '  make site     the manual as pages to read in a browser, in site/'
 	@echo '  make pictures  pictures of the report into docs/images (needs Chromium and npm)'
 	@echo '  make lock     pin the Python packages again (needs uv; UPGRADE=--upgrade)'
 	@echo '  make clean    remove .venv, target/ and caches'
@@ -232,7 +233,7 @@ fmt: $(STAMPS)/dev | lint-prerequisites
 
 clean:
 	$(say) 'removing .venv, target/, caches and the compiled core'
-	@rm -rf $(VENV) target fuzz/target build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	@rm -rf $(VENV) target fuzz/target build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.benchmarks .import_linter_cache python/msys_track/_core*.so
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -267,6 +268,11 @@ $(STAMPS)/release: requirements/release.txt $(STAMPS)/venv
 	@$(call installed,-r requirements/release.txt)
 	@touch $@
 
+$(STAMPS)/docs: requirements/docs.txt $(STAMPS)/venv
+	$(say) 'installing what builds the manual (pinned, with hashes)'
+	@$(call installed,-r requirements/docs.txt)
+	@touch $@
+
 $(STAMPS)/bench: requirements/bench.txt $(STAMPS)/venv
 	$(say) 'installing the peers to compare with (pinned, with hashes)'
 	@$(call installed,-r requirements/bench.txt)
@@ -286,12 +292,18 @@ pictures: build $(STAMPS)/dev
 	@mkdir -p docs/images && MSYS_TRACK_PICTURES=$(CURDIR)/docs/images \
 		$(BIN)/python -m pytest -q tests/report/test_browser.py -k pictures
 
-pages: build
-	$(say) 'pages: commands, configuration keys, JSON Schema'
+pages: build $(STAMPS)/docs
+	$(say) 'pages: commands, configuration keys, JSON Schema, API, metrics, environment'
 	@$(BIN)/python -m msys_track.cli.reference > $(STAMPS)/page && cp $(STAMPS)/page docs/command-line.md
 	@$(BIN)/python -m msys_track.config.schema.page < docs/configuration.md > $(STAMPS)/page \
 		&& cp $(STAMPS)/page docs/configuration.md
 	@$(BIN)/msys-track config schema > $(STAMPS)/page && cp $(STAMPS)/page docs/msys-track.schema.json
+	@for name in api environment metrics; do $(BIN)/python -m scripts.manual.$$name > $(STAMPS)/page \
+		&& cp $(STAMPS)/page docs/reference/$$name.md || exit 1; done
+
+site: $(STAMPS)/docs
+	$(say) 'site: the manual of docs/; warnings, links that lead nowhere and foreign hosts are errors'
+	@$(BIN)/python -m scripts.manual.site
 
 # One resolution for all: the largest set first, the others are held to its versions.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -307,4 +319,5 @@ lock:
 	$(LOCK) -c requirements/bench.txt pyproject.toml --extra lua --extra reference --extra geo --extra webhook --extra kafka --extra rabbitmq --extra report -o requirements/runtime.txt && \
 	$(LOCK) -c requirements/bench.txt requirements/build.in -o requirements/build.txt && \
 	$(LOCK) -c requirements/bench.txt --group audit -o requirements/audit.txt && \
-	$(LOCK) -c requirements/bench.txt --group release -o requirements/release.txt
+	$(LOCK) -c requirements/bench.txt --group release -o requirements/release.txt && \
+	$(LOCK) -c requirements/bench.txt --group docs -o requirements/docs.txt

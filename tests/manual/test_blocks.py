@@ -1,0 +1,207 @@
+"""Every block of the manual is run: by the tests of its page, or here, one after the other.
+
+How a block is run here follows from the words behind its fence, as CONTRIBUTING.md says.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+from click.testing import CliRunner
+from tests.manual import registry
+from tests.manual.sandbox import Sandbox, copy_folder, make_folder
+from tests.shown import ROOT, Block, fits, read_blocks
+from tests.users import PASSWORD
+
+from msys_track.cli import main
+from msys_track.config.checking import check_configuration
+
+PAGES: Final = {registry.name_page(page): list(read_blocks(page)) for page in registry.list_pages()}
+_PICTURE: Final = re.compile("[─│├└┐┘┌►▼▲→←]")
+_COMMAND: Final = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
+_VARIABLES: Final = re.compile(r'"env:(\w+)"')
+_SERVED_FROM: Final = re.compile(r'"/(?:etc|opt|var|run|srv)/(?:[^"/]+/)*([^"/]+)"')
+# What a part of a configuration has to have beside it, by its table.
+_NEEDED: Final[Mapping[str, Mapping[str, str]]] = {
+    "proxy": {"upstream": 'upstream = "127.0.0.1:25"'},
+    "tracker": {"store": 'store = "events.sqlite"'},
+    "report": {"users": 'users = "users.toml"'},
+}
+
+
+def _is_run_here(page: str, block: Block) -> bool:
+    return registry.find_test(page, block) is None and registry.find_reason(page, block) is None
+
+
+HERE: Final = [
+    page for page, blocks in PAGES.items() if any(_is_run_here(page, each) for each in blocks)
+]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("manual") / "folder")
+
+
+@pytest.fixture
+def sandbox(made: Path, tmp_path: Path) -> Iterator[Sandbox]:
+    sandbox = copy_folder(made, tmp_path / "folder")
+    yield sandbox
+    sandbox.stop()
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("page", HERE)
+def test_the_blocks_of_a_page_do_what_it_shows(
+    page: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sandbox.folder)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(sandbox.folder))
+    for name in _VARIABLES.findall((ROOT / page).read_text(encoding="utf-8")):
+        monkeypatch.setenv(name, "secret")
+    run = _Run(page, sandbox)
+    blocks = [each for each in PAGES[page] if _is_run_here(page, each)]
+    for block in blocks:
+        run.write(block)
+    for block in blocks:
+        run.follow(block)
+
+
+@dataclass(slots=True)
+class _Run:
+    """Somebody who follows a page from its top to its end."""
+
+    page: str
+    sandbox: Sandbox
+    printed: str | None = None
+    """What the block before it printed, if it was a command."""
+
+    def write(self, block: Block) -> None:
+        """Write a block that is a file."""
+        if _is_file(block):
+            path = self.sandbox.folder / block.role
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.sandbox.here(block.text), encoding="utf-8")
+
+    def follow(self, block: Block) -> None:
+        """Do what a block says.
+
+        Raises:
+            AssertionError: it does not do what the page shows, or nobody knows how to run it.
+        """
+        printed, self.printed = self.printed, None
+        followers: Mapping[str, Callable[[Block], None]] = {
+            "sh": self._run_script,
+            "console": self._run_session,
+            "toml": self._judge_configuration,
+            "json": self._parse_json,
+            "python": self._run_program,
+        }
+        if block.language in followers:
+            followers[block.language](block)
+        elif block.language in {"", "text"} and printed is not None:
+            self._compare(block, block.text, printed)
+        elif _is_file(block):
+            others = [each.text for each in PAGES[self.page] if each is not block]
+            assert any(block.role in text for text in others), self._blame(
+                block, "is a file that no other block of its page uses"
+            )
+            if block.role.endswith(".conf"):
+                self._check(block, self.sandbox.folder / block.role)
+        else:
+            assert block.language in {"", "text"}, self._blame(block, "is not run by any test")
+            assert _PICTURE.search(block.text), self._blame(
+                block, "shows something, but follows no command that prints it"
+            )
+
+    def _run_script(self, block: Block) -> None:
+        done = self.sandbox.shell(block.text)
+        assert done.code == 0, self._blame(block, f"failed:\n{done.text}")
+        self.printed = done.text
+
+    def _run_session(self, block: Block) -> None:
+        for line, shown in _COMMAND.findall(block.text):
+            words = line.split()
+            if words[0] == "msys-track" and not re.search("[|<>$;&]", line):
+                done = CliRunner().invoke(main, words[1:], input=f"{PASSWORD}\n" * 2)
+                code, printed = done.exit_code, done.output
+            else:
+                ended = self.sandbox.shell(line)
+                code, printed = ended.code, ended.text
+            assert code == 0, self._blame(block, f"{line} failed:\n{printed}")
+            if shown:
+                self._compare(block, shown, printed)
+
+    def _judge_configuration(self, block: Block) -> None:
+        if "[[key]]" in block.text:  # a key file
+            pytest.fail(self._blame(block, "is a key file: test it where keys are tested"))
+        path = self.sandbox.folder / (block.role if _is_file(block) else "shown.toml")
+        text = _SERVED_FROM.sub(r'"\1"', self.sandbox.here(_complete(block.text)))
+        path.write_text(text, encoding="utf-8")
+        self._check(block, path)
+
+    def _check(self, block: Block, path: Path) -> None:
+        problems = check_configuration(path).problems
+        assert not problems, self._blame(
+            block, "\n".join(each.format_line(path) for each in problems)
+        )
+
+    def _parse_json(self, block: Block) -> None:
+        json.loads(re.sub(",…|…,", "", block.text))
+
+    def _run_program(self, block: Block) -> None:
+        done = subprocess.run(  # noqa: S603 - the manual's own program
+            [sys.executable, "-W", "error", "-c", block.text],
+            cwd=self.sandbox.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, self._blame(block, done.stderr)
+        self.printed = done.stdout
+
+    def _compare(self, block: Block, shown: str, printed: str) -> None:
+        wanted = [line.rstrip() for line in self.sandbox.here(shown).splitlines()]
+        found = [line.rstrip() for line in printed.splitlines()]
+        pattern = "".join(
+            "(?:.*\n)*" if line == "…" else ".*".join(map(re.escape, line.split("…"))) + "\n"
+            for line in wanted
+        )
+        assert re.fullmatch(pattern, "".join(f"{line}\n" for line in found)), self._blame(
+            block, f"shows\n{shown}\nbut printed was\n{printed}"
+        )
+
+    def _blame(self, block: Block, what: str) -> str:
+        words = f"{block.language} {block.role}".strip()
+        return (
+            f"{self.page}:{block.line} [{words}] {what}\n"
+            "CONTRIBUTING.md, \"The manual\", says how blocks are run"
+        )
+
+
+def _is_file(block: Block) -> bool:
+    return re.fullmatch(r"[\w./-]+\.\w+", block.role) is not None
+
+
+def _complete(text: str) -> str:
+    """Give a part of a configuration what it needs to be one."""
+    read = tomllib.loads(text)
+    for table, needed in _NEEDED.items():
+        for key, line in needed.items():
+            if table in read and key not in read[table] and not (key == "upstream" in read):
+                text = re.sub(rf"^\[{table}\]\n", rf"\g<0>{line}\n", text, flags=re.MULTILINE)
+    if "report" in read and "tracker" not in read:
+        text += '[tracker]\nstore = "events.sqlite"\n'
+    if "upstream" in read and "proxy" not in read:
+        text += "[proxy]\n"
+    return text if "keys" in read else f'keys = "keys.toml"\n{text}'

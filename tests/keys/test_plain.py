@@ -259,6 +259,17 @@ def test_the_dictionary_of_the_page_is_the_one_of_both() -> None:
     assert tuple(core) == packed.STRINGS
 
 
+def test_the_key_file_of_the_page_has_what_one_of_ours_has(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"^```toml keys.toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    create(tmp_path / "keys.toml")
+    made = tomllib.loads((tmp_path / "keys.toml").read_text(encoding="utf-8"))
+    kinds = [
+        {name: type(value) for name, value in read["key"][0].items()}
+        for read in (made, tomllib.loads(shown))
+    ]
+    assert kinds[0] == kinds[1]
+
+
 def test_the_checksum_of_the_dictionary_is_the_one_on_the_page() -> None:
     checksum = 0xCBF2_9CE4_8422_2325
     for byte in b"".join(string + b"\0" for string in packed.STRINGS):

@@ -15,21 +15,26 @@ from tests.shown import ROOT, Block, read_blocks
 RUN_BY: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "README.md": {"tests/test_readme.py": ("python", "toml", "sh make*", "sh msys-track keys*",
                                            "sh msys-track serve*", " X-MSYS-API*")},
+    "docs/architecture.md": {"tests/test_architecture.py": ("text folder *",)},
     "docs/classification.md": {
         "tests/tracking/classify/test_documentation.py": ("text networks",)
     },
     "docs/command-line.md": {"tests/cli/test_reference.py": ("*",)},
-    "docs/ecelerity.md": {"tests/config/momentum/test_document.py": ("text first.conf", "toml")},
+    "docs/ecelerity.md": {"tests/config/momentum/test_document.py": ("text ecelerity.conf", "toml")},
     "docs/events.md": {"tests/test_events_page.py": ("json *", "sql *")},
     "docs/first-mail.md": {"tests/test_first_mail.py": ("*",)},
     "docs/library.md": {"tests/test_library_page.py": ("*",)},
     "docs/mail.md": {"tests/test_mail_page.py": ("*",)},
     "docs/migration.md": {"tests/test_migration_page.py": ("*",)},
     "docs/sparkpost-api.md": {"tests/report/sparkpost/test_page.py": ("*",)},
+    "docs/policy.md": {"tests/policy/test_page.py": ("python *", "lua *")},
+    "docs/serving.md": {"tests/test_serving_page.py": ("console",)},
+    "docs/smtp.md": {"tests/smtp/test_received.py": ("text Received",)},
     "docs/streaming.md": {"tests/rewriting/test_stream.py": ("python",)},
     "docs/streams.md": {"tests/test_streams_page.py": ("toml *", "python *")},
-    "docs/tokens.md": {"tests/keys/test_plain.py": ("dictionary",)},
+    "docs/tokens.md": {"tests/keys/test_plain.py": ("dictionary", "toml keys.toml")},
     "docs/tracker.md": {"tests/tracking/test_documentation.py": ("http *",)},
+    "docs/unsubscribing.md": {"tests/tracking/test_documentation.py": ("text redirects.txt",)},
     "docs/webhooks.md": {"tests/test_webhooks_page.py": ("*",)},
 }
 """By page: the tests that run its blocks, and which ones.

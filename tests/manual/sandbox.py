@@ -7,6 +7,7 @@ import signal
 import smtplib
 import sqlite3
 import subprocess
+import termios
 import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
@@ -26,6 +27,7 @@ from msys_track.testing.mailbox import MailServer
 SHOWN_PORTS: Final = ("25", "2525", "8080", "8026", "9464")
 _READS: Final = 3
 """Two clicks and an open."""
+_SHELL: Final = ("/bin/sh", "-e", "-c")
 _MAIL: Final = """\
 From: Shop <news@shop.example>
 To: Jo <jo@example.com>
@@ -52,6 +54,14 @@ store = "events.sqlite"
 [report]
 listen = "127.0.0.1:8026"
 users = "users.toml"
+[pathway.shop]
+tracking_domain = "click.example.com"
+"""
+_MOMENTUM: Final = """\
+smtpapi { }
+ESMTP_Listener { Listen "127.0.0.1:2525" { open_tracking_enabled = true } }
+Gateway = "127.0.0.1"
+msys_track { keys = "keys.toml" }
 """
 # What a page shows runs until it is stopped; here the next line follows once it listens.
 _COMMAND: Final = """\
@@ -60,7 +70,8 @@ real='{command}'
 case " $* " in *' --help '*) exec "$real" "$@" ;; esac
 case "$1 $2" in
 serve* | proxy* | tracker* | report*) ;;
-'events tail' | top*) timeout 3 "$real" "$@"; [ $? = 124 ]; exit ;;
+--config*) [ $# = 2 ] || exec "$real" "$@" ;;
+'events tail' | top*) timeout 2 "$real" "$@"; [ $? = 124 ]; exit ;;
 check*) "$real" "$@"; [ $? -le 1 ]; exit ;;
 init*) exec "$real" "$@" --listen 127.0.0.1:{2525} --tracker-listen 127.0.0.1:{8080} \\
     --report-listen 127.0.0.1:{8026} ;;
@@ -110,6 +121,7 @@ class Sandbox:
 
     def here(self, text: str) -> str:
         """Put the ports of this folder in place of those that a page shows."""
+        text = text.replace("/opt/msys/ecelerity/etc/conf/default/", "")
         return re.sub(
             r"\b(127\.0\.0\.1|localhost):(\d+)\b",
             lambda found: f"{found[1]}:{self.ports.get(found[2], found[2])}",
@@ -117,28 +129,44 @@ class Sandbox:
         )
 
     def shell(self, script: str) -> Printed:
-        """Let a shell run a script in the folder, with a password on its standard input."""
-        bin_folder = self._make_commands()
+        """Let a shell run a script in the folder; what it printed on both ways."""
         done = subprocess.run(  # noqa: S603 - the manual's own commands
-            ["/bin/sh", "-e", "-c", self.here(script)],
+            [*_SHELL, self.here(script)],
             cwd=self.folder,
-            env=environment(
-                {
-                    "PATH": os.pathsep.join(
-                        [str(bin_folder), str(Path(COMMAND).parent), os.environ["PATH"]]
-                    ),
-                    "CREDENTIALS_DIRECTORY": str(self.folder),
-                }
-            ),
+            env=self._make_environment(),
             input=f"{PASSWORD}\n" * 4,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             timeout=2 * PATIENCE_SECONDS,
             check=False,
-            start_new_session=True,  # without a terminal nobody is asked for a password there
+            start_new_session=True,  # no password is asked for on the terminal of the tests
         )
         return Printed(done.returncode, done.stdout)
+
+    def type(self, line: str) -> Printed:
+        """Let a shell on a terminal run a line; a password is typed where one is asked for."""
+        ours, theirs = os.openpty()
+        termios.tcsetwinsize(theirs, (50, 120))
+        process = subprocess.Popen(  # noqa: S603 - the manual's own commands
+            [*_SHELL, self.here(line)],
+            cwd=self.folder,
+            env=self._make_environment() | {"TERM": "dumb", "NO_COLOR": "1"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        printed = b""
+        with suppress(OSError):  # what Linux says at the end of a terminal
+            while read := os.read(ours, 65_536):
+                printed += read
+                if printed.endswith(b": "):
+                    os.write(ours, f"{PASSWORD}\n".encode())
+        os.close(ours)
+        code = process.wait(PATIENCE_SECONDS)
+        return Printed(code, printed.decode().replace("\r\n", "\n"))
 
     def stop(self) -> None:
         """Stop the servers that were started."""
@@ -146,6 +174,11 @@ class Sandbox:
         for pid in map(int, pids.read_text().split()) if pids.exists() else ():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
+
+    def _make_environment(self) -> dict[str, str]:
+        path = (str(self._make_commands()), str(Path(COMMAND).parent), os.environ["PATH"])
+        variables = {"PATH": os.pathsep.join(path), "CREDENTIALS_DIRECTORY": str(self.folder)}
+        return environment(variables)
 
     def _make_commands(self) -> Path:
         made = self.folder.parent / "bin"
@@ -197,6 +230,7 @@ def make_folder(folder: Path) -> Path:
         finally:
             server.kill()
     (folder / "msys-track.toml").write_text(_CONFIGURATION)
+    (folder / "ecelerity.conf").write_text(_MOMENTUM)
     return folder
 
 
@@ -204,8 +238,9 @@ def copy_folder(made: Path, folder: Path) -> Sandbox:
     """Give a page a folder of its own."""
     sandbox = Sandbox(folder)
     shutil.copytree(made, folder)
-    configuration = folder / "msys-track.toml"
-    configuration.write_text(sandbox.here(configuration.read_text()))
+    for name in ("msys-track.toml", "ecelerity.conf"):
+        path = folder / name
+        path.write_text(sandbox.here(path.read_text()))
     return sandbox
 
 

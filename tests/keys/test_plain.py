@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 from math import log2
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from tests.tokens import KEYS, OPENS, REFUSED, TOKENS, claims, claims_of, list_fields, ring, what
 
 from msys_track.errors import InvalidTokenError, SettingsError
+from msys_track.keys.file import create
 from msys_track.keys.plain import encoding, packed, values
 from msys_track.keys.plain import ring as plain
 from msys_track.keys.plain.ring import Located, TokenError

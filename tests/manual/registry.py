@@ -1,8 +1,8 @@
 """What runs the blocks of which page. A page that stands in no table here is run as it is.
 
-`tests/manual/test_blocks.py` runs the blocks of every page one after the other and says how. A page
-that needs more has tests of its own, named in `RUN_BY`. A block that can't be run by a test stands
-in `NOT_RUN` with the reason.
+`tests/manual/test_blocks.py` runs the blocks of every page one after the other, and CONTRIBUTING.md
+says how. A page that needs more has tests of its own, named in `RUN_BY`. A block that can't be run
+by a test stands in `NOT_RUN` with the reason.
 """
 
 from collections.abc import Mapping
@@ -13,14 +13,24 @@ from typing import Final
 from tests.shown import ROOT, Block, read_blocks
 
 RUN_BY: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
-    "README.md": {"tests/test_readme.py": ("python", "toml", "sh make*", "sh msys-track keys*",
-                                           "sh msys-track serve*", " X-MSYS-API*")},
+    "README.md": {
+        "tests/test_readme.py": (
+            "python",
+            "toml",
+            "sh make*",
+            "sh msys-track keys*",
+            "sh msys-track serve*",
+            " X-MSYS-API*",
+        )
+    },
     "docs/architecture.md": {"tests/test_architecture.py": ("text folder *",)},
     "docs/classification.md": {
         "tests/tracking/classify/test_documentation.py": ("text networks",)
     },
     "docs/command-line.md": {"tests/cli/test_reference.py": ("*",)},
-    "docs/ecelerity.md": {"tests/config/momentum/test_document.py": ("text ecelerity.conf", "toml")},
+    "docs/ecelerity.md": {
+        "tests/config/momentum/test_document.py": ("text ecelerity.conf", "toml")
+    },
     "docs/events.md": {"tests/test_events_page.py": ("json *", "sql *")},
     "docs/first-mail.md": {"tests/test_first_mail.py": ("*",)},
     "docs/library.md": {"tests/test_library_page.py": ("*",)},
@@ -49,7 +59,7 @@ NOT_RUN: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "docs/streams.md": {
         "kafka-topics.sh": "needs Kafka's own programs and three brokers",
-        "msys-track events consume": "needs that topic; tests/cli/test_consume.py runs the command",
+        "msys-track events consume": "needs that topic; tests/cli runs the command",
     },
 }
 """By page: how a block begins that no test runs, and why."""

@@ -1,4 +1,4 @@
-"""A folder in which a reader of the manual may have got to: servers have run, a mail was clicked."""
+"""A folder as a reader of the manual may have it: servers have run, a mail was clicked."""
 
 import os
 import re
@@ -62,6 +62,14 @@ smtpapi { }
 ESMTP_Listener { Listen "127.0.0.1:2525" { open_tracking_enabled = true } }
 Gateway = "127.0.0.1"
 msys_track { keys = "keys.toml" }
+"""
+_POLICY: Final = """\
+require("msys.core")
+local mod = {}
+function mod:validate_rcptto(msg, str, accept, vctx)
+  return msys.core.VALIDATE_CONT
+end
+msys.registerModule("mine", mod)
 """
 # What a page shows runs until it is stopped; here the next line follows once it listens.
 _COMMAND: Final = """\
@@ -231,6 +239,8 @@ def make_folder(folder: Path) -> Path:
             server.kill()
     (folder / "msys-track.toml").write_text(_CONFIGURATION)
     (folder / "ecelerity.conf").write_text(_MOMENTUM)
+    (folder / "lua").mkdir()
+    (folder / "lua" / "mine.lua").write_text(_POLICY)
     return folder
 
 

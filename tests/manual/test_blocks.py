@@ -4,9 +4,7 @@ How a block is run here follows from the words behind its fence, as CONTRIBUTING
 """
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -18,15 +16,18 @@ from typing import Final
 import pytest
 from tests.manual import registry
 from tests.manual.sandbox import Sandbox, copy_folder, make_folder
-from tests.shown import ROOT, Block, fits, read_blocks
+from tests.shown import ROOT, Block, read_blocks
 
 from msys_track.config.checking import check_configuration
 
-PAGES: Final = {registry.name_page(page): list(read_blocks(page)) for page in registry.list_pages()}
+PAGES: Final = {
+    registry.name_page(page): list(read_blocks(page)) for page in registry.list_pages()
+}
 _PICTURE: Final = re.compile("[─│├└┐┘┌►▼▲→←]")
 _COMMAND: Final = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 _TALK: Final = re.compile(r"(?:127\.0\.0\.1|localhost):(?:2525|8080|8026)\b")
 _STARTED: Final = re.compile(r"\bmsys-track (?:serve|proxy|tracker|report|explain)\b")
+_MADE: Final = re.compile(r"\bmsys-track (?:keys new|users add|api-keys new) (\S+)")
 _VARIABLES: Final = re.compile(r'"env:(\w+)"')
 _SERVED_FROM: Final = re.compile(r'"/(?:etc|opt|var|run|srv)/(?:[^"/]+/)*([^"/]+)"')
 # What a part of a configuration has to have beside it, by its table.
@@ -34,6 +35,11 @@ _NEEDED: Final[Mapping[str, Mapping[str, str]]] = {
     "proxy": {"upstream": 'upstream = "127.0.0.1:25"'},
     "tracker": {"store": 'store = "events.sqlite"'},
     "report": {"users": 'users = "users.toml"'},
+}
+
+_NEEDED_STANZAS: Final[Mapping[str, str]] = {
+    "gateway": 'Gateway = "10.0.0.25"\n',
+    "keys =": 'msys_track { keys = "keys.toml" }\n',
 }
 
 
@@ -69,13 +75,28 @@ def test_the_blocks_of_a_page_do_what_it_shows(
         monkeypatch.setenv(name, "secret")
     run = _Run(page, sandbox)
     blocks = [each for each in PAGES[page] if _is_run_here(page, each)]
-    for block in blocks:
+    for block in PAGES[page]:
         run.write(block)
     run.start_servers(blocks)
     for block in blocks:
         run.follow(block)
     if run.faults:
         pytest.fail("\n\n".join(run.faults), pytrace=False)
+
+
+def test_the_tests_and_reasons_that_are_named_are_of_blocks_that_there_are() -> None:
+    assert registry.list_unused() == []
+
+
+@pytest.mark.parametrize("page", registry.RUN_BY)
+def test_the_test_of_a_page_reads_the_page(page: str) -> None:
+    names = {page, Path(page).name, Path(page).stem}
+    for test in registry.RUN_BY[page]:
+        text = (ROOT / test).read_text(encoding="utf-8")
+        imported = re.findall(r"^from tests\.([\w.]+) import", text, re.MULTILINE)
+        others = [ROOT / "tests" / f"{each.replace('.', '/')}.py" for each in imported]
+        texts = [text, *(each.read_text(encoding="utf-8") for each in others if each.exists())]
+        assert any(f'"{name}"' in each or f"/{name}" in each for name in names for each in texts)
 
 
 @dataclass(slots=True)
@@ -85,6 +106,8 @@ class _Run:
     page: str
     sandbox: Sandbox
     faults: list[str] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
+    """Files of the folder that the page makes anew."""
     printed: str | None = None
     """What the block before it printed, if it was a command."""
 
@@ -118,7 +141,7 @@ class _Run:
         elif _is_file(block):
             others = [each.text for each in PAGES[self.page] if each is not block]
             if block.role.endswith(".conf"):
-                self._check(block, self.sandbox.folder / block.role)
+                self._judge_stanzas(block)
             elif not any(block.role in text for text in others):
                 self._blame(block, "is a file that no other block of its page uses")
         elif block.language not in {"", "text"}:
@@ -127,12 +150,14 @@ class _Run:
             self._blame(block, "shows something, but follows no command that prints it")
 
     def _run_script(self, block: Block) -> None:
+        self._remove_what_is_made(block)
         done = self.sandbox.shell(block.text)
         if done.code != 0:
             self._blame(block, f"ended with {done.code}:\n{done.text}")
         self.printed = done.text
 
     def _run_session(self, block: Block) -> None:
+        self._remove_what_is_made(block)
         for line, shown in _COMMAND.findall(block.text):
             done = self.sandbox.type(line)
             if done.code != 0:
@@ -140,9 +165,24 @@ class _Run:
             if shown:
                 self._compare(block, shown, done.text)
 
+    def _remove_what_is_made(self, block: Block) -> None:
+        for name in _MADE.findall(block.text):
+            if name not in self.removed:
+                (self.sandbox.folder / name).unlink(missing_ok=True)
+                self.removed.add(name)
+
     def _judge_configuration(self, block: Block) -> None:
         path = self.sandbox.folder / (block.role if _is_file(block) else "shown.toml")
         text = _SERVED_FROM.sub(r'"\1"', self.sandbox.here(_complete(block.text)))
+        path.write_text(text, encoding="utf-8")
+        self._check(block, path)
+
+    def _judge_stanzas(self, block: Block) -> None:
+        path = self.sandbox.folder / block.role
+        text = path.read_text(encoding="utf-8")
+        for beginning, line in _NEEDED_STANZAS.items():
+            if beginning not in text.lower():
+                text += line
         path.write_text(text, encoding="utf-8")
         self._check(block, path)
 

@@ -91,7 +91,15 @@ def test_what_is_no_field_of_the_header_is_no_loop() -> None:
 
 def test_the_field_of_the_page_is_one_of_ours() -> None:
     (shown,) = (each.text for each in read_blocks("smtp.md") if each.role == "Received")
-    way = Way("app.example.com", "10.0.0.7:51234", "mx.example.com", True, True, True, False)
+    way = Way(
+        helo="app.example.com",
+        peer="10.0.0.7:51234",
+        hostname="mx.example.com",
+        is_extended=True,
+        is_encrypted=True,
+        is_authenticated=True,
+        is_international=False,
+    )
     at = int(datetime(2026, 11, 28, 18, 40, tzinfo=UTC).timestamp())
     written = write_received(way, 4711081547110815, "jo@example.com", at)
     assert written.decode() == shown.replace("\n", "\r\n")

@@ -1,6 +1,6 @@
 """What runs the blocks of which page. A page that stands in no table here is run as it is.
 
-`tests/manual/test_blocks.py` runs the blocks of every page one after the other, and CONTRIBUTING.md
+`tests/manual/test_blocks.py` runs the blocks of every page one after the other; CONTRIBUTING.md
 says how. A page that needs more has tests of its own, named in `RUN_BY`. A block that can't be run
 by a test stands in `NOT_RUN` with the reason.
 """

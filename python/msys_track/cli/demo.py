@@ -19,7 +19,7 @@ from msys_track.supervision import loop
 from msys_track.supervision.signals import catch_stop_signals
 
 
-@click.command(short_help="Show a tour: mails in, tracked mails out, clicks and opens back.")
+@click.command()
 @click.argument("file", type=parameters.FILE, required=False)
 @parameters.option(
     "--keep",

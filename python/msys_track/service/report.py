@@ -18,6 +18,7 @@ from msys_track.config import checking
 from msys_track.config.configuration import Configuration
 from msys_track.config.problems import ConfigurationError
 from msys_track.errors import SettingsError, TrackingError, UsersError
+from msys_track.extras import needed_extra
 from msys_track.logs import event_logger
 from msys_track.metrics import REPORT, Counters, Figures
 from msys_track.report.settings import ReportSettings
@@ -261,15 +262,10 @@ def _make_app(loaded: LoadedReport, users: Users, counters: Counters) -> "Starle
 
 
 def _check_extra() -> None:
-    try:
+    with needed_extra("report", "the report"):
         import jinja2  # noqa: F401, PLC0415
         import starlette  # noqa: F401, PLC0415
         import uvicorn  # noqa: F401, PLC0415
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"the report needs the package {error.name}; install it with pip install "
-            "'jinja2>=3.1' 'starlette>=1.0' 'uvicorn>=0.40'"
-        ) from error
 
 
 def _read_users(file: Path) -> Sequence[User]:

@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.shown import read_blocks
 from tests.tracking.conftest import Harness, Start
 
+from msys_track.tracking.overrides import read_overrides
 from msys_track.tracking.replies import PIXEL
 from msys_track.tracking.settings import TrackerSettings
 
@@ -87,3 +89,11 @@ async def test_a_connection_too_many_gets_what_the_page_says(start: Start) -> No
     await asyncio.sleep(0.05)
     assert (await harness.exchange(b"")).startswith(b"HTTP/1.1 503 ")
     assert "503 where none is idle" in LIMITS["max_connections"][1]
+
+
+def test_the_targets_that_changed_are_read_as_shown(tmp_path: Path) -> None:
+    (shown,) = (each for each in read_blocks("unsubscribing.md") if each.role == "redirects.txt")
+    (tmp_path / shown.role).write_text(shown.text, encoding="utf-8")
+    assert read_overrides(tmp_path / shown.role) == {
+        "https://shop.example.com/sale": "https://shop.example.com/outlet"
+    }

@@ -9,6 +9,9 @@ import re
 from collections.abc import Callable
 from html import unescape
 
+from msys_track.comparison.peers.links import Links
+from msys_track.comparison.peers.target import leads_to_http
+
 _TAG = re.compile(
     rb"""<(?:
         !--.*?(?:-->|\Z)
@@ -23,15 +26,16 @@ _TAG = re.compile(
 _VALUES = ("double", "single", "bare")
 
 
-def rewriting(html: bytes, link: bytes, pixel: bytes) -> Callable[[], bytes]:
-    """Give a call that puts `link` into each `http` and `https` link, and `pixel` into `html`."""
+def rewriting(html: bytes, links: Links) -> Callable[[], bytes]:
+    """Give a call that replaces each `http` and `https` link of `html`, and adds the pixel."""
+    link, pixel = links.click_url, links.pixel
 
     def wrapped(match: re.Match[bytes]) -> bytes:
         which = match.lastgroup
         if which not in _VALUES:
             return match[0]
         target = unescape(match[which].decode("utf-8", "surrogateescape"))
-        if not target.lower().startswith(("http://", "https://")):
+        if not leads_to_http(target):
             return match[0]
         start = match.start()
         return (

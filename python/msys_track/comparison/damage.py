@@ -135,7 +135,11 @@ def judge_html(
 
 
 def leads_to_web(href: str) -> bool:
-    """Tell whether a browser asks a web server for this `href`, on whatever page it stands."""
+    """Tell whether a browser takes an `href` for http:// or https:// and a host.
+
+    `https:example.com` and what is relative to a `<base>` is left alone by everybody: mail
+    clients treat both in their own ways.
+    """
     return _HTTP.match(_REMOVED.sub("", href.strip(_BLANK))) is not None
 
 

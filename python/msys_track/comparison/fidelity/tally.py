@@ -30,7 +30,9 @@ class Row:
         self.counts["inputs"] += 1
         self.counts[outcome.fate] += 1
         if outcome.damage is None:
-            self._show(outcome.fate, f"{each.name} ({outcome.error})" if outcome.error else each.name)
+            self._show(
+                outcome.fate, f"{each.name} ({outcome.error})" if outcome.error else each.name
+            )
             return
         found = outcome.damage
         for name in ("wrapped", "missed", "broken", "bytes_changed", "structures", "pixels"):
@@ -91,9 +93,9 @@ class Tally:
 
 def _write_source(source: str, what: str, rows: Mapping[str, Row]) -> Iterator[str]:
     inputs = max(row.counts["inputs"] for row in rows.values())
-    yield f"### {source.capitalize()}: {inputs:,} inputs"
+    yield f"### {source[0].upper()}{source[1:]}: {inputs:,} inputs"
     yield ""
-    yield f"{what.capitalize()}."
+    yield f"{what[0].upper()}{what[1:]}."
     yield ""
     head = (
         "way", "links wrapped", "missed", "left for a reason", "broken", "Outlook's wrapped",
@@ -103,9 +105,7 @@ def _write_source(source: str, what: str, rows: Mapping[str, Row]) -> Iterator[s
     for way, row in rows.items():
         counts = row.counts
         failed = [
-            f"{counts[fate]} {name}"
-            for fate, name in (("error", "errors"), ("timeout", "timeouts"), ("crash", "crashes"))
-            if counts[fate]
+            f"{fate}: {counts[fate]}" for fate in ("error", "timeout", "crash") if counts[fate]
         ]
         numbers = (
             counts["wrapped"], counts["missed"], row.reasons.total(), counts["broken"],
@@ -142,10 +142,12 @@ def _write_examples(rows: Mapping[tuple[str, str], Row]) -> Iterator[str]:
     yield "### Examples"
     yield ""
     yield from _write_head(("way", "kind", "inputs"), numbers=False)
-    for way, kinds in by_way.items():
+    for way, examples in by_way.items():
         for kind in ("missed", "bytes", *_KINDS, "error", "timeout", "crash"):
-            if names := kinds.get(kind):
-                shown = ", ".join(f"`{name.replace('|', '¦').replace('`', chr(39))}`" for name in names[:_SHOWN])
+            if names := examples.get(kind, []):
+                shown = ", ".join(
+                    f"`{name.replace('|', '¦').replace('`', chr(39))}`" for name in names[:_SHOWN]
+                )
                 yield f"| {way} | {kind} | {shown} |"
     yield ""
 

@@ -165,7 +165,7 @@ audit-rust: | prerequisites
 
 audit-python: $(STAMPS)/audit
 	$(say) 'pip-audit: known faults of the Python packages'
-	@for pins in runtime dev bench; do $(BIN)/pip-audit --strict --disable-pip --require-hashes \
+	@for pins in runtime dev bench release; do $(BIN)/pip-audit --strict --disable-pip --require-hashes \
 		--progress-spinner off -r requirements/$$pins.txt || { printf '%s\n' \
 		'error: a package has a known fault, or the list of faults could not be had; see above.' \
 		'  hint: pip-audit asks the public package index; where that cannot be reached, run make audit on a' \

@@ -67,6 +67,7 @@ def build_site(project: Path) -> Path:
         check=False,
     )
     told = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+    told = told.partition("Traceback")[0] if "Warning" in told else told
     if done.returncode or "Warning" in told:
         raise SiteError(told)
     return project / "site"

@@ -1,5 +1,4 @@
-"""What is judged: inputs that come with the package, and the corpus that stands beside a checkout.
-"""
+"""What is judged: inputs that come with the package, and the corpus that stands beside a checkout."""
 
 import importlib.util
 import re

@@ -45,9 +45,7 @@ class Judge:
             find_reason=explain,
         )
 
-    def judge_message(
-        self, before: bytes, after: bytes, explain: Explain | None = None
-    ) -> Damage:
+    def judge_message(self, before: bytes, after: bytes, explain: Explain | None = None) -> Damage:
         """Compare a message with what became of it; how its lines break is nobody's matter."""
         old, new = map(_normalise, (before, after))
         leaves, copies = list_leaves(old), list_leaves(new)

@@ -18,7 +18,9 @@ def write_tables(page: str, tables: Mapping[str, str]) -> str:
         marked = re.compile(
             rf"(<!-- tables: {name} -->\n).*?(<!-- end of tables: {name} -->)", re.DOTALL
         )
-        page, count = marked.subn(lambda found, text=table: found[1] + text + "\n" + found[2], page)  # type: ignore[misc]
+        page, count = marked.subn(
+            lambda found, text=table: found[1] + text + "\n" + found[2], page
+        )  # type: ignore[misc]
         if count != 1:
             raise UnmarkedPageError(
                 f"the page has no <!-- tables: {name} --> and <!-- end of tables: {name} -->"

@@ -30,7 +30,9 @@ class Row:
         self.counts["inputs"] += 1
         self.counts[outcome.fate] += 1
         if outcome.damage is None:
-            self._show(outcome.fate, f"{each.name} ({outcome.error})" if outcome.error else each.name)
+            self._show(
+                outcome.fate, f"{each.name} ({outcome.error})" if outcome.error else each.name
+            )
             return
         found = outcome.damage
         for name in ("wrapped", "missed", "broken", "bytes_changed", "structures", "pixels"):
@@ -145,7 +147,9 @@ def _write_examples(rows: Mapping[tuple[str, str], Row]) -> Iterator[str]:
     for way, kinds in by_way.items():
         for kind in ("missed", "bytes", *_KINDS, "error", "timeout", "crash"):
             if names := kinds.get(kind):
-                shown = ", ".join(f"`{name.replace('|', '¦').replace('`', chr(39))}`" for name in names[:_SHOWN])
+                shown = ", ".join(
+                    f"`{name.replace('|', '¦').replace('`', chr(39))}`" for name in names[:_SHOWN]
+                )
                 yield f"| {way} | {kind} | {shown} |"
     yield ""
 

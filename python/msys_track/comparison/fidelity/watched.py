@@ -124,7 +124,9 @@ def _run(way: Way, each: Input, is_judging: _Flag) -> Outcome:
         return Outcome("error", error=f"{type(error).__name__}: {error}"[:200])
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-    if max(len(each.content), len(after)) > MOST_JUDGED_BYTES and each.source.startswith("hostile"):
+    if max(len(each.content), len(after)) > MOST_JUDGED_BYTES and each.source.startswith(
+        "hostile"
+    ):
         return Outcome("not judged")
     is_judging.value = 1
     signal.setitimer(signal.ITIMER_PROF, _JUDGE_SECONDS)

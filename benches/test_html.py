@@ -15,9 +15,8 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from benches.conftest import Bars, Benchmark, Report
+from benches.conftest import Bar, Bars, Benchmark, Report
 from benches.corpus import newsletter
-from benches.race import Bar, Called, Race, Subject
 
 from msys_track import (
     Engagement,
@@ -30,6 +29,7 @@ from msys_track import (
     rewrite,
 )
 from msys_track.comparison.peers import Links, careful_regex, python_lolhtml, pytracking_fernet
+from msys_track.comparison.race import Called, Race, Subject
 from msys_track.rewriting.native import NativeEngine
 
 ROUNDS = 100

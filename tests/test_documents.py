@@ -10,6 +10,8 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("
 
 _FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+# A page that the code host makes beside the files, relative to a file on the main branch.
+_OF_THE_HOST = "../../actions/"
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -21,7 +23,11 @@ def anchor(heading: str) -> str:
 def links(document: Path) -> list[str]:
     """Targets within the project."""
     text = _FENCED.sub("", document.read_text(encoding="utf-8"))
-    return [target for target in _LINK.findall(text) if "://" not in target]
+    return [
+        target
+        for target in _LINK.findall(text)
+        if "://" not in target and not target.startswith(_OF_THE_HOST)
+    ]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -9,10 +9,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from statistics import median, quantiles
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
-_SLICE_SECONDS = 0.004
+_SLICE_SECONDS: Final = 0.004
 """What one way gets of a round, at least: long against the clock and the call."""
+_WARM_RUNS: Final = 5
+_WARM_SECONDS: Final = 0.2
+"""When a slow one counts as warm before it had all its runs."""
+_LEAST_ROUNDS: Final = 3
 
 
 class Subject(Protocol):
@@ -27,15 +31,17 @@ class Called:
     """A subject that is a Python call."""
 
     call: Callable[[], Any]
+    clock: Callable[[], float] = time.perf_counter
+    """Tells seconds."""
 
     def seconds(self, times: int) -> float:
         """Run `times` times; the seconds for all of them, the loop included."""
-        call = self.call
+        call, clock = self.call, self.clock
         repeat = range(times)
-        started = time.perf_counter()
+        started = clock()
         for _ in repeat:
             call()
-        return time.perf_counter() - started
+        return clock() - started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +52,6 @@ class Ratio:
     low: float
     high: float
     """`low` to `high`: the middle half of the rounds."""
-
-
-class Bar(NamedTuple):
-    """`ours` must be `least` times as fast as `peer`."""
-
-    ours: str
-    least: float
-    peer: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,8 +66,10 @@ class Race:
     def warm_up(self) -> None:
         """Run each subject until caches are filled, and settle how often it runs in a round."""
         for name, subject in self.subjects.items():
-            once = min(subject.seconds(1) for _ in range(5))
-            self.times[name] = max(1, round(_SLICE_SECONDS / once))
+            took = [subject.seconds(1)]
+            while len(took) < _WARM_RUNS and sum(took) < _WARM_SECONDS:
+                took.append(subject.seconds(1))
+            self.times[name] = max(1, round(_SLICE_SECONDS / min(took)))
 
     def round(self) -> None:
         """Run every subject once more, each time another one first."""
@@ -85,6 +85,19 @@ class Race:
         finally:
             gc.enable()
         self.rounds.append(took)
+
+    def run_for(self, seconds: float, tell: Callable[[float], None] = lambda _: None) -> None:
+        """Run rounds for so many seconds, and at least three.
+
+        Args:
+            seconds: how long; the round that is under way is finished.
+            tell: is told after each round how many seconds it took.
+        """
+        until = time.monotonic() + seconds
+        while len(self.rounds) < _LEAST_ROUNDS or time.monotonic() < until:
+            started = time.monotonic()
+            self.round()
+            tell(time.monotonic() - started)
 
     def seconds(self, name: str) -> float:
         """The median time of one run of a subject."""

@@ -279,7 +279,7 @@ SUPERVISED = """
 import socket, sys, time
 from msys_track.cli import logs
 from msys_track.errors import SettingsError
-from msys_track.service.supervisor import Plan, Supervisor
+from msys_track.supervision.supervisor import Plan, Supervisor
 
 logs.to_stderr()
 

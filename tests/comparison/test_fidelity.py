@@ -10,11 +10,11 @@ import pytest
 pytest.importorskip("selectolax", reason="Lexbor (selectolax) is not installed")
 
 from msys_track.comparison.fidelity import cases
-from msys_track.comparison.fidelity.__main__ import NO_CORPUS, main
 from msys_track.comparison.fidelity.inputs import list_bundled
 from msys_track.comparison.fidelity.judge import KINDS, Judge
 from msys_track.comparison.fidelity.page import UnmarkedPageError, write_tables
 from msys_track.comparison.fidelity.programmer import rewriting_mail
+from msys_track.comparison.fidelity.report import NO_CORPUS, run_report
 from msys_track.comparison.fidelity.tally import Tally
 from msys_track.comparison.fidelity.watched import Input, Outcome, run_way
 from msys_track.comparison.fidelity.ways import LINKS, JudgeCopy, Rewrite, Way, find_ways
@@ -183,8 +183,8 @@ def test_without_the_corpus_the_bundled_inputs_are_judged_and_the_command_says_s
         Input("cases, HTML", "link", b"<p><a href='http://shop.example/'>x</a>"),
         Input("cases, mails", "mixed", MIXED, is_message=True),
     ]
-    monkeypatch.setattr("msys_track.comparison.fidelity.__main__.list_bundled", lambda: few)
-    code = main(["--corpus", str(tmp_path), "--page", str(page)])
+    monkeypatch.setattr("msys_track.comparison.fidelity.report.list_bundled", lambda: few)
+    code = run_report(["--corpus", str(tmp_path), "--page", str(page)])
     assert code == NO_CORPUS
     assert f"the mail corpus is not at {tmp_path}" in capsys.readouterr().err
     written = page.read_text()

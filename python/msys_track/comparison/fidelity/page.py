@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
+from msys_track.errors import TrackingError
 
-class UnmarkedPageError(ValueError):
+
+class UnmarkedPageError(TrackingError):
     """The page has no markers for a table."""
 
 

@@ -93,13 +93,13 @@ class Tally:
 
 def _write_source(source: str, what: str, rows: Mapping[str, Row]) -> Iterator[str]:
     inputs = max(row.counts["inputs"] for row in rows.values())
-    yield f"### {source[0].upper()}{source[1:]}: {inputs:,} inputs"
+    yield f"#### {source[0].upper()}{source[1:]}: {inputs:,} inputs"
     yield ""
     yield f"{what[0].upper()}{what[1:]}."
     yield ""
     head = (
-        "way", "links wrapped", "missed", "left for a reason", "broken", "Outlook's wrapped",
-        "missed", "bytes changed", "structures", "inputs damaged", "failed",
+        "way", "links wrapped", "missed", "left for a reason", "broken", "for Outlook, wrapped",
+        "for Outlook, missed", "bytes changed", "structures", "inputs damaged", "failed",
     )  # fmt: skip
     yield from _write_head(head)
     for way, row in rows.items():
@@ -126,7 +126,7 @@ def _write_kinds(rows: Mapping[tuple[str, str], Row]) -> Iterator[str]:
     for (_, way), row in rows.items():
         by_way[way].update(row.kinds)
     kinds = [kind for kind in _KINDS if any(found[kind] for found in by_way.values())]
-    yield "### Inputs damaged, by kind"
+    yield "#### Inputs damaged, by kind"
     yield ""
     yield from _write_head(("way", *kinds))
     for way, found in by_way.items():
@@ -139,7 +139,7 @@ def _write_examples(rows: Mapping[tuple[str, str], Row]) -> Iterator[str]:
     for (_, way), row in rows.items():
         for kind, names in row.examples.items():
             by_way[way][kind] += names
-    yield "### Examples"
+    yield "#### Examples"
     yield ""
     yield from _write_head(("way", "kind", "inputs"), numbers=False)
     for way, examples in by_way.items():

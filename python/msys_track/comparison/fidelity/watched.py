@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias
 from msys_track.comparison.damage import Damage
 from msys_track.comparison.fidelity.ways import Way
 
-SECONDS: Final = 10
+SECONDS: Final = 5
 """Of processor time that a rewriting may take."""
 MOST_MEMORY: Final = 4 * 2**30
 """Bytes of address space that a process may have."""

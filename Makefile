@@ -15,6 +15,7 @@ ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 CORPUS_ARGS ?=
+FIDELITY_ARGS ?=
 SOAK_ARGS ?=
 WHEEL_ARGS ?=
 # make lock UPGRADE=--upgrade takes the newest versions instead of keeping those that fit.
@@ -46,7 +47,7 @@ installed = $(PIP) install --require-hashes $(1) || { printf '%s\n' \
 
 .PHONY: help demo test bench bench-smtp bench-streams soak corpus build lint types fmt clean lock \
 	pages pictures coverage audit prerequisites lint-prerequisites lint-rust lint-python lint-words \
-	test-rust test-python test-thorough wheel wheel-check workflows site \
+	test-rust test-python test-thorough wheel wheel-check workflows site fidelity \
 	coverage-rust coverage-python audit-rust audit-python
 
 help:
@@ -61,6 +62,7 @@ help:
 	@echo '  make bench-http  the tracker beside nginx; fails under the bars (BENCH_ARGS=…)'
 	@echo '  make soak     faults under load, with an account of every mail (SOAK_ARGS=…)'
 	@echo '  make corpus   fidelity over ../shared/corpus, judged by readers of other hands'
+	@echo '  make fidelity  what we and our peers do to mails, for docs/fidelity.md (FIDELITY_ARGS=…)'
 	@echo '  make build    the compiled core and the command, in .venv'
 	@echo '  make lint     cargo fmt, clippy, ruff, import directions, spelling'
 	@echo '  make types    mypy, strict'
@@ -165,7 +167,7 @@ audit-rust: | prerequisites
 
 audit-python: $(STAMPS)/audit
 	$(say) 'pip-audit: known faults of the Python packages'
-	@for pins in runtime dev bench; do $(BIN)/pip-audit --strict --disable-pip --require-hashes \
+	@for pins in runtime dev bench release; do $(BIN)/pip-audit --strict --disable-pip --require-hashes \
 		--progress-spinner off -r requirements/$$pins.txt || { printf '%s\n' \
 		'error: a package has a known fault, or the list of faults could not be had; see above.' \
 		'  hint: pip-audit asks the public package index; where that cannot be reached, run make audit on a' \
@@ -174,6 +176,10 @@ audit-python: $(STAMPS)/audit
 corpus: $(STAMPS)/core $(STAMPS)/dev
 	$(say) 'corpus: every mail of ../shared/corpus by both engines, judged by Lexbor, Ada and email'
 	@$(BIN)/python -m tests.rewriting.corpus $(CORPUS_ARGS)
+
+fidelity: $(STAMPS)/core $(STAMPS)/dev
+	$(say) 'fidelity: mails through us and every peer, judged by Lexbor and email, into docs/fidelity.md'
+	@$(BIN)/python -m msys_track.comparison.fidelity --page docs/fidelity.md $(FIDELITY_ARGS)
 
 bench: $(STAMPS)/core $(STAMPS)/bench
 	$(say) 'bench: building the Rust passes to compare with'
@@ -314,9 +320,9 @@ lock:
 		echo 'error: uv was not found; hint: $(BIN)/python -m pip install uv' >&2; exit 1; }
 	$(say) 'pinning Python packages for CPython 3.11 and newer'
 	@PATH="$(BIN):$$PATH"; \
-	$(LOCK) $(UPGRADE) pyproject.toml --group dev --group bench -o requirements/bench.txt && \
-	$(LOCK) -c requirements/bench.txt pyproject.toml --group dev -o requirements/dev.txt && \
-	$(LOCK) -c requirements/bench.txt pyproject.toml --extra lua --extra reference --extra geo --extra webhook --extra kafka --extra rabbitmq --extra report -o requirements/runtime.txt && \
+	$(LOCK) $(UPGRADE) pyproject.toml --extra all --group dev --group bench -o requirements/bench.txt && \
+	$(LOCK) -c requirements/bench.txt pyproject.toml --extra all --group dev -o requirements/dev.txt && \
+	$(LOCK) -c requirements/bench.txt pyproject.toml --extra all -o requirements/runtime.txt && \
 	$(LOCK) -c requirements/bench.txt requirements/build.in -o requirements/build.txt && \
 	$(LOCK) -c requirements/bench.txt --group audit -o requirements/audit.txt && \
 	$(LOCK) -c requirements/bench.txt --group release -o requirements/release.txt && \

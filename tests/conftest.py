@@ -6,6 +6,7 @@ that waits runs on asyncio, as all of msys-track does, whatever other loops are 
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests import nursery
 from tests.thoroughness import IS_THOROUGH, examples
 
 settings.register_profile(
@@ -25,6 +26,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [each for each in items if not each.get_closest_marker("thorough")]
+
+
+def pytest_sessionfinish() -> None:
+    """End what processes were forked off."""
+    nursery.close()
 
 
 @pytest.fixture(scope="session")

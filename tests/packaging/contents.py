@@ -18,9 +18,7 @@ PACKAGE: Final = ROOT / "python" / "msys_track"
 MAX_WHEEL_BYTES: Final = 4_000_000
 
 # Folders of whoever built it: a panic's file, a debugger's source.
-_MACHINE: Final = re.compile(
-    rb"(?:/(?:home|root|Users|work|builds?|tmp)/|[A-Z]:\\Users\\)[\w.@+-]+"
-)
+_MACHINE: Final = re.compile(rb"(?:/(?:home|root|Users|work|tmp)/|[A-Z]:\\Users\\)[\w.@+-]+")
 # Those are in the repository as they are, with folders as examples.
 _OURS: Final = (".py", ".pyi", ".html", ".js", ".css", ".toml", ".eml", ".lua", "METADATA")
 _CORE: Final = re.compile(r"msys_track/_core\.(?:abi3\.|cpython-\w+-|cp\w+-)?[\w.-]*(?:so|pyd)")

@@ -126,10 +126,8 @@ def test_its_two_commands_are_targets() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
-def test_every_page_is_linked_from_the_first_page_of_the_manual() -> None:
-    pages = {str(page.relative_to(ROOT)) for page in ROOT.glob("docs/**/*.md")}
-    index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
-    assert pages <= {"docs/index.md", *(f"docs/{name}" for name in LINK.findall(index))}
+def test_it_leads_to_the_first_page_of_the_manual() -> None:
+    assert "docs/index.md" in LINK.findall(README)
 
 
 def test_it_says_which_python_the_build_asks_for() -> None:

@@ -26,7 +26,7 @@ def rewriting(html: bytes, links: Links) -> Callable[[], bytes]:
         if image is not None:
             place.append(image)
         # Without an encoding to come, it leaves the charset that a `meta` names as it is.
-        text: str = soup.decode(eventual_encoding=None)
+        text = soup.decode(eventual_encoding=None)  # type: ignore[arg-type]
         return text.encode("utf-8")
 
     return rewrite

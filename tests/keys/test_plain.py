@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 from math import log2
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,7 @@ from tests.thoroughness import examples
 from tests.tokens import KEYS, OPENS, REFUSED, TOKENS, claims, claims_of, list_fields, ring, what
 
 from msys_track.errors import InvalidTokenError, SettingsError
+from msys_track.keys.file import create
 from msys_track.keys.plain import encoding, packed, values
 from msys_track.keys.plain import ring as plain
 from msys_track.keys.plain.ring import Located, TokenError
@@ -258,6 +260,17 @@ def test_the_dictionary_of_the_page_is_the_one_of_both() -> None:
     codes = [*range(0x01, 0x20), *range(0x7F, 0x100)]
     assert dict(zip(codes, core, strict=True)) == read_dictionary()
     assert tuple(core) == packed.STRINGS
+
+
+def test_the_key_file_of_the_page_has_what_one_of_ours_has(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"^```toml keys.toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    create(tmp_path / "keys.toml")
+    made = tomllib.loads((tmp_path / "keys.toml").read_text(encoding="utf-8"))
+    kinds = [
+        {name: type(value) for name, value in read["key"][0].items()}
+        for read in (made, tomllib.loads(shown))
+    ]
+    assert kinds[0] == kinds[1]
 
 
 def test_the_checksum_of_the_dictionary_is_the_one_on_the_page() -> None:

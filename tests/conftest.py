@@ -18,8 +18,25 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 
+# Files that take long begin first: else one process has the last of them while the others wait.
+_LONG = (
+    "tests/test_migration_page.py",
+    "tests/report/test_browser.py",
+    "tests/faults/",
+    "tests/service/",
+    "tests/supervision/",
+    "tests/deploy/",
+    "tests/cli/",
+    "tests/demo/",
+    "tests/recording/",
+    "tests/rewriting/",
+    "tests/manual/",
+)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for `make test-thorough` alone, unless this is it."""
+    """Begin with what takes long; leave out what is for `make test-thorough` alone."""
+    items.sort(key=lambda each: not each.nodeid.startswith(_LONG))
     if IS_THOROUGH:
         return
     left_out = [each for each in items if each.get_closest_marker("thorough")]

@@ -51,6 +51,19 @@ def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
 _IS_MEASURED = any(name.startswith("COVERAGE_") for name in os.environ)
 
 
+def _has_nursery() -> bool:
+    """Whether commands are forked off: elsewhere, and where it matters, each starts cold."""
+    return not (IS_THOROUGH or _IS_MEASURED) and hasattr(os, "pidfd_open")
+
+
+def find_command_of_shells() -> str:
+    """Return the file that a shell shall run as `msys-track`: the nursery's if there is one."""
+    if not _has_nursery():
+        return COMMAND
+    nursery.open_for_shells()
+    return str(nursery.FOLDER / nursery.COMMAND.name)
+
+
 def start_process(  # noqa: PLR0913 - as Popen takes them
     command: Sequence[str],
     *,
@@ -68,11 +81,10 @@ def start_process(  # noqa: PLR0913 - as Popen takes them
         if name.startswith(nursery.OF_INTERPRETERS)
     )
     start: Any = subprocess.Popen
-    if not (IS_THOROUGH or _IS_MEASURED) and hasattr(os, "pidfd_open"):
-        if command[0] == COMMAND and is_as_here:
-            start = nursery.Process
-        if tuple(command[:2]) == SHELL:
-            nursery.open_for_shells()
+    if command[0] == COMMAND and is_as_here and _has_nursery():
+        start = nursery.Process
+    if tuple(command[:2]) == SHELL:
+        find_command_of_shells()
     return start(  # type: ignore[no-any-return]
         command, stdin=stdin, stdout=stdout, stderr=stderr, cwd=cwd, env=env, pass_fds=pass_fds
     )

@@ -34,9 +34,14 @@ _LONG = (
 )
 
 
+def _rank(item: pytest.Item) -> int:
+    found = (place for place, begin in enumerate(_LONG) if item.nodeid.startswith(begin))
+    return next(found, len(_LONG))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes long; leave out what is for `make test-thorough` alone."""
-    items.sort(key=lambda each: not each.nodeid.startswith(_LONG))
+    items.sort(key=_rank)
     if IS_THOROUGH:
         return
     left_out = [each for each in items if each.get_closest_marker("thorough")]

@@ -193,19 +193,23 @@ process.stdin.on('data', chunk => input += chunk).on('end', async () => {
 """
 # The validator's package loads the validator itself over the net; this one ships it.
 PACKAGES: Final = ("amphtml-validator@1.0.38", "next@15.1.0")
+CACHE: Final = Path(
+    os.environ.get("MSYS_TRACK_AMP_VALIDATOR")
+    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "msys-track", *PACKAGES)
+)
 ENGINE: Final = Path("next", "dist", "compiled", "amphtml-validator", "validator_wasm.js")
 
 
 @pytest.fixture(scope="module")
-def validator(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder where the AMP validator is installed."""
+def validator() -> Path:
+    """The folder where the AMP validator is installed; it stays for the next time."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         pytest.skip("npm is missing, which the AMP validator comes from")
-    cache = os.environ.get("MSYS_TRACK_AMP_VALIDATOR")
-    folder = Path(cache) if cache else tmp_path_factory.mktemp("amp")
-    modules = folder / "node_modules"
+    modules = CACHE / "node_modules"
     if not (modules / ENGINE).exists():
+        folder = CACHE.with_name(f"{CACHE.name}.{os.getpid()}.part")
+        folder.mkdir(parents=True)
         options = ("--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=optional")
         command = [
             npm,
@@ -218,7 +222,10 @@ def validator(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
         installed = subprocess.run(command, capture_output=True, check=False, timeout=300)  # noqa: S603
         if installed.returncode:
+            shutil.rmtree(folder)
             pytest.skip("npm can't be reached, which the AMP validator comes from")
+        shutil.rmtree(CACHE, ignore_errors=True)
+        folder.rename(CACHE)
     return modules
 
 

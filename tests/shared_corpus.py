@@ -5,6 +5,7 @@ It is no part of the project, so what needs it is skipped where it is missing.
 
 import importlib.util
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -28,14 +29,24 @@ def _module(name: str) -> ModuleType:
 
 def messages() -> Iterator[tuple[str, bytes]]:
     """Name and bytes of each real message."""
-    yield from _module("corpus").items("messages")
+    yield from _items("messages")
 
 
 def templates() -> Iterator[tuple[str, bytes]]:
     """Name and bytes of each real HTML document."""
-    yield from _module("corpus").items("templates")
+    yield from _items("templates")
 
 
 def hostile() -> Iterator[tuple[str, bytes, str]]:
     """Name, bytes and kind (`html` or `message`) of each handmade hostile input."""
-    yield from _module("hostile").cases()
+    yield from _hostile_cases()
+
+
+@cache  # reading all of it takes as long as most of its tests
+def _items(kind: str) -> tuple[tuple[str, bytes], ...]:
+    return tuple(_module("corpus").items(kind))
+
+
+@cache
+def _hostile_cases() -> tuple[tuple[str, bytes, str], ...]:
+    return tuple(_module("hostile").cases())

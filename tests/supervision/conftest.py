@@ -1,0 +1,5 @@
+"""A proxy with workers, as the tests of the service have it."""
+
+from tests.service.conftest import proxy
+
+__all__ = ["proxy"]

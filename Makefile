@@ -260,8 +260,8 @@ lock:
 		echo 'error: uv was not found; hint: $(BIN)/python -m pip install uv' >&2; exit 1; }
 	$(say) 'pinning Python packages for CPython 3.11 and newer'
 	@PATH="$(BIN):$$PATH"; \
-	$(LOCK) $(UPGRADE) pyproject.toml --group dev --group bench -o requirements/bench.txt && \
-	$(LOCK) -c requirements/bench.txt pyproject.toml --group dev -o requirements/dev.txt && \
-	$(LOCK) -c requirements/bench.txt pyproject.toml --extra lua --extra reference --extra geo --extra webhook --extra kafka --extra rabbitmq --extra report -o requirements/runtime.txt && \
+	$(LOCK) $(UPGRADE) pyproject.toml --extra all --extra bench --group dev --group bench -o requirements/bench.txt && \
+	$(LOCK) -c requirements/bench.txt pyproject.toml --extra all --group dev -o requirements/dev.txt && \
+	$(LOCK) -c requirements/bench.txt pyproject.toml --extra all -o requirements/runtime.txt && \
 	$(LOCK) -c requirements/bench.txt requirements/build.in -o requirements/build.txt && \
 	$(LOCK) -c requirements/bench.txt --group audit -o requirements/audit.txt

@@ -23,6 +23,11 @@ COMMANDS: Final = {
         "Make, list and remove keys of the read APIs.",
         "report",
     ),
+    "bench": Entry(
+        "msys_track.cli.bench:bench",
+        "Race the rewriting with its peers, and draw the result.",
+        "bench",
+    ),
     "check": Entry(
         "msys_track.cli.check:check",
         "Probe an installation, and say what to do about faults.",

@@ -15,8 +15,8 @@ from msys_track.demo.keep import keep
 from msys_track.demo.stage import open_stage
 from msys_track.demo.tour import tour
 from msys_track.errors import SettingsError
-from msys_track.service import loop
-from msys_track.service.signals import catch_stop_signals
+from msys_track.supervision import loop
+from msys_track.supervision.signals import catch_stop_signals
 
 
 @click.command()

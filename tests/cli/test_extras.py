@@ -119,9 +119,13 @@ def test_a_server_without_its_extra_does_not_start(command: Command, tmp_path: P
 
 
 def test_a_missing_module_that_no_extra_brings_is_another_fault() -> None:
-    for name in ("msys_track._core", "_sqlite3", ""):
+    for name in ("msys_track._core", ""):
         with pytest.raises(ModuleNotFoundError), needed_extra("kafka", "Kafka"):
             raise ModuleNotFoundError(name=name)
+    with pytest.raises(SettingsError, match="not part of this Python") as raised:  # noqa: SIM117
+        with needed_extra("kafka", "Kafka"):
+            raise ModuleNotFoundError(name="_sqlite3")
+    assert not isinstance(raised.value, MissingExtraError)
 
 
 def test_who_catches_settings_errors_catches_a_missing_extra() -> None:

@@ -28,6 +28,7 @@ ARGUMENTS = {
     "code": 451,
     "description": "per_page must be a number",
     "extension": "smtp_utf8",
+    "extra": "kafka",
     "faults": ["a.test: found 1", "b.test: found 2"],
     "field": "tls",
     "found": [1, "two"],

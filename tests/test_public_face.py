@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
-from inspect import isclass, isfunction, ismodule
+from inspect import isclass, isfunction
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -18,12 +18,23 @@ SERVER_LIBRARIES = ("aiosmtpd", "asyncio", "click", "httptools", "rich", "sqlite
 
 
 def test_the_face_is_what_all_says() -> None:
-    public = {
-        name
-        for name, value in vars(msys_track).items()
-        if not name.startswith("_") and not ismodule(value)
+    tree = ast.parse(Path(msys_track.__file__).read_text(encoding="utf-8"))
+    block = next(each for each in tree.body if isinstance(each, ast.If))  # if TYPE_CHECKING
+    imported = {
+        alias.name: each.module
+        for each in block.body
+        if isinstance(each, ast.ImportFrom)
+        for alias in each.names
     }
-    assert public == {name for name in msys_track.__all__ if not name.startswith("_")}
+    # What type checkers see is what programs get.
+    assert imported == vars(msys_track)["_MODULES"]
+    assert imported.keys() == {name for name in msys_track.__all__ if not name.startswith("_")}
+    assert set(msys_track.__all__) <= set(dir(msys_track))
+
+
+def test_a_name_that_is_not_public_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="'msys_track' has no attribute 'rewrites'"):
+        msys_track.rewrites  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_all_is_sorted() -> None:
@@ -86,10 +97,15 @@ def test_aliases_name_public_classes_only() -> None:
     assert all(each in public for each in found)
 
 
-@pytest.mark.parametrize("module", ["msys_track", "msys_track.tracking.asgi"])
-def test_the_library_is_imported_without_the_servers_libraries(module: str) -> None:
-    program = f"import sys, {module}; print(*sys.modules)"
-    loaded = run_python(program).split()
+@pytest.mark.parametrize(
+    "program",
+    [
+        "from msys_track import *",
+        "import msys_track.tracking.asgi",
+    ],
+)
+def test_the_library_is_imported_without_the_servers_libraries(program: str) -> None:
+    loaded = run_python(f"import sys; {program}; print(*sys.modules)").split()
     assert "msys_track._core" in loaded
     assert set(SERVER_LIBRARIES).isdisjoint(loaded)
 

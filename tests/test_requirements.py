@@ -3,11 +3,12 @@ run."""
 
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
-from msys_track.policy.lua import host
+from msys_track.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -20,7 +21,8 @@ TOLD = [
     *ROOT.glob("scripts/**/*.py"),
     ROOT / "Makefile",
 ]
-INSTALLS = re.compile(r"pip install +['\"]?([^\s'\"`]+)")
+INSTALLS = re.compile(r"pip install +['\"]?msys-track\[([^\]]+)\]")
+NEEDS = re.compile(r"needed_extra\(\"(\w+)\"")
 
 
 def read_versions(name: str) -> dict[str, str]:
@@ -28,30 +30,51 @@ def read_versions(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w.-]+)==([\w.]+)", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize(
-    "wanted", [*PROJECT["dependencies"], *EXTRAS["lua"], *EXTRAS["reference"]]
-)
-def test_make_build_installs_what_the_examples_need(wanted: str) -> None:
-    name = re.match(r"[\w-]+", wanted)
-    assert name is not None
-    assert name[0] in read_versions("runtime.txt")
+RUNNING = sorted(EXTRAS.keys() - {"all", "bench"})
+
+
+@pytest.mark.parametrize("extra", ["", *RUNNING])
+def test_make_build_installs_all_that_runs(extra: str) -> None:
+    for wanted in EXTRAS[extra] if extra else PROJECT["dependencies"]:
+        name = re.match(r"[\w-]+", wanted)
+        assert name is not None
+        assert name[0] in read_versions("runtime.txt")
+
+
+def test_all_is_every_extra_that_runs() -> None:
+    [wanted] = EXTRAS["all"]
+    assert sorted(wanted.removeprefix("msys-track[").removesuffix("]").split(",")) == RUNNING
+
+
+def test_a_package_has_one_range_in_all_extras() -> None:
+    ranges: dict[str, set[str]] = {}
+    for wanted in (*PROJECT["dependencies"], *chain.from_iterable(EXTRAS.values())):
+        name = re.match(r"[\w-]+", wanted)
+        assert name is not None
+        ranges.setdefault(name[0], set()).add(wanted)
+    assert [each for each in ranges.values() if len(each) > 1] == []
 
 
 def test_a_minor_version_of_aiosmtpd_is_not_taken_unseen() -> None:
-    [wanted] = [each for each in PROJECT["dependencies"] if each.startswith("aiosmtpd")]
+    [wanted] = [each for each in EXTRAS["proxy"] if each.startswith("aiosmtpd")]
     major, minor, *_ = map(int, read_versions("runtime.txt")["aiosmtpd"].split("."))
     assert wanted.endswith(f"<{major}.{minor + 1}")
 
 
 @pytest.mark.parametrize("file", TOLD, ids=lambda file: str(file.relative_to(ROOT)))
-def test_nobody_is_told_to_install_this_project_by_its_name(file: Path) -> None:
-    # A checkout is not the package of that name on an index, which may be another's.
-    installs = INSTALLS.findall(file.read_text(encoding="utf-8"))
-    assert not [each for each in installs if each.startswith("msys")]
+def test_an_extra_that_a_page_or_an_error_tells_to_install_is_there(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    told = [*INSTALLS.findall(text), *NEEDS.findall(text)]
+    names = set(chain.from_iterable(each.split(",") for each in told))
+    assert names - EXTRAS.keys() - {"{extra}"} == set()
 
 
-def test_what_a_policy_in_lua_and_the_pages_say_to_install_is_the_extra_s_range() -> None:
-    [lua] = EXTRAS["lua"]
-    files = [Path(host.__file__), ROOT / "docs/policy.md", ROOT / "docs/dependencies.md"]
-    for file in files:
-        assert f"pip install '{lua}'" in file.read_text(encoding="utf-8"), file
+def test_every_extra_is_in_the_list_of_dependencies() -> None:
+    page = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `\[(\w+)\]` \|", page, re.MULTILINE)) == EXTRAS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_what_a_command_needs_is_an_extra(name: str) -> None:
+    extra = COMMANDS[name].extra
+    assert extra is None or set(extra.split(",")) <= EXTRAS.keys()

@@ -189,16 +189,18 @@ _NAMES: Final = {
 _MODULES: Final = {name: module for module, names in _NAMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    """Import the module that has a public name (PEP 562), once."""
-    if name == "__version__":
-        value = import_module("importlib.metadata").version("msys-track")
-    elif name in _MODULES:
-        value = getattr(import_module(_MODULES[name]), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # or else type checkers would take every name for a public one
+
+    def __getattr__(name: str) -> Any:
+        """Import the module that has a public name (PEP 562), once."""
+        if name == "__version__":
+            value = import_module("importlib.metadata").version("msys-track")
+        elif name in _MODULES:
+            value = getattr(import_module(_MODULES[name]), name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from msys_track.cli import main, reference
+from msys_track.cli import COMMANDS, reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
 
@@ -13,12 +13,13 @@ def test_the_page_is_up_to_date() -> None:
 
 def test_every_command_is_on_the_page() -> None:
     page = reference.write_markdown()
-    for name in main.commands:
+    for name in COMMANDS:
         assert f"\n## msys-track {name}\n" in page or f"\n### msys-track {name}\n" in page
 
 
 def test_every_option_but_help_and_version_has_an_environment_variable() -> None:
-    for name, command in main.commands.items():
+    for name in COMMANDS:
+        command = COMMANDS[name].load(name)
         for parameter in command.params:
             if parameter.param_type_name == "option":
                 assert str(parameter.envvar).startswith("MSYS_TRACK_"), (name, parameter.name)

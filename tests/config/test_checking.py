@@ -320,7 +320,7 @@ def test_a_package_that_a_sink_lacks_is_found(
 ) -> None:
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
     (found,) = list_faults_of_start(folder, '[kafka.a]\nservers = ["k:9092"]\n')
-    assert found.startswith("4: kafka.a: Kafka needs the package confluent-kafka: pip install ")
+    assert found.startswith("4: kafka.a: Kafka needs the extra [kafka]: pip install ")
 
 
 @pytest.mark.parametrize(

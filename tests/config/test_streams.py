@@ -8,7 +8,7 @@ import pytest
 from msys_track.config.checking import check_configuration
 from msys_track.config.effective import ScopeSelector, as_toml, find_options, find_tables
 from msys_track.config.load import load
-from msys_track.errors import SettingsError
+from msys_track.errors import MissingExtraError
 from msys_track.metrics import Counters
 from msys_track.service.sinks import make_sinks
 
@@ -79,15 +79,16 @@ def test_options_that_may_be_secrets_are_not_shown(folder: Path) -> None:
     assert '"linger.ms" = 7' in shown
 
 
-@pytest.mark.parametrize(("text", "module", "package"), [
-    (KAFKA, "confluent_kafka", "confluent-kafka"),
-    ("[rabbitmq.hose]\n", "aio_pika", "aio-pika"),
+@pytest.mark.parametrize(("text", "module", "extra"), [
+    (KAFKA, "confluent_kafka", "kafka"),
+    ("[rabbitmq.hose]\n", "aio_pika", "rabbitmq"),
 ])  # fmt: skip
-def test_a_package_that_is_missing_is_named(
-    folder: Path, text: str, module: str, package: str, monkeypatch: pytest.MonkeyPatch
+def test_an_extra_that_is_missing_is_named(
+    folder: Path, text: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = load(write(folder, text))
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delitem(sys.modules, "msys_track.sinks.rabbitmq.publisher", raising=False)
-    with pytest.raises(SettingsError, match=f"needs the package {package}: pip install"):
+    line = rf"needs the extra \[{extra}\]: pip install 'msys-track\[{extra}\]'"
+    with pytest.raises(MissingExtraError, match=line):
         make_sinks(read, folder, Counters())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.thoroughness import examples
 from tests.tokens import KEYS, OPENS, REFUSED, TOKENS, claims, claims_of, list_fields, ring, what
 
-from msys_track.errors import InvalidTokenError, SettingsError
+from msys_track.errors import InvalidTokenError, MissingExtraError
 from msys_track.keys.file import create
 from msys_track.keys.plain import encoding, packed, values
 from msys_track.keys.plain import ring as plain
@@ -188,7 +188,7 @@ def test_without_cryptography_the_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
-    with pytest.raises(SettingsError, match="pip install 'cryptography>=44'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'msys-track\[reference\]'"):
         plain_ring().seal(plain_claims(claims_of(TOKENS[1])))
 
 

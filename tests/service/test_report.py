@@ -287,5 +287,5 @@ def test_where_its_packages_are_missing_it_says_what_to_type_and_others_run(
     ended = run(report.folder, "report", command=without)
 
     assert ended.code == 2
-    assert "the report needs the package jinja2; install it with pip install" in ended.errors
+    assert "the report needs the extra [report]: pip install 'msys-track[report]'" in ended.errors
     assert run(report.folder, "config", "check", "msys-track.toml", command=without).code == 0

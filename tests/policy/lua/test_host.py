@@ -340,7 +340,7 @@ def test_a_module_is_read_once_though_the_state_is_renewed(tmp_path: Path) -> No
 
 def test_without_lupa_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lupa.lua51", None)
-    assert "pip install 'lupa>=2.8'" in fault("x = 1")
+    assert "pip install 'msys-track[lua]'" in fault("x = 1")
 
 
 def test_an_envelope_that_could_fill_the_memory_is_not_handed_in() -> None:

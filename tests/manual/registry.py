@@ -66,7 +66,7 @@ NOT_RUN: Final[Mapping[str, Mapping[str, str]]] = {
     "docs/how-to/monitoring.md": {
         "cp ": "changes this machine's Prometheus; tests/deploy/test_monitoring.py runs the files"
     },
-    "docs/how-to/postfix.md": {"cat ": "changes this machine's Postfix; tests/deploy runs the files"},
+    "docs/how-to/postfix.md": {"cat ": "changes this machine's Postfix; tests/deploy runs it"},
     "docs/how-to/tls.md": {
         "certbot": "asks an authority on the internet for a certificate",
         "#!/bin/sh\ninstall": "certbot runs it, as root",

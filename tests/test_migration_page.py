@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -149,6 +150,7 @@ class Trial:
         text = self.here(text)
         if text.startswith("python "):
             self.start("python", text, (sys.executable,))
+            self.await_upstream()
         elif text.startswith(("msys-track proxy ", "msys-track tracker ")):
             self.start(text.split()[1], text, (COMMAND,)).listening()
         elif "explain() {" in text:
@@ -158,6 +160,19 @@ class Trial:
             assert ended.errors == ""
             return ended.output.decode()
         return ""
+
+    def await_upstream(self) -> None:
+        """Wait until the page's mail server takes connections, of which it prints nothing."""
+        host, _, port = self.names["127.0.0.1:2526"].partition(":")
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                socket.create_connection((host, int(port))).close()
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline, "the mail server does not start"
+                time.sleep(0.02)
+            else:
+                return
 
     def start(self, name: str, text: str, command: Sequence[str]) -> Server:
         """Start a server; one that runs already under another configuration ends."""
@@ -193,7 +208,7 @@ class Named(BaseHTTPRequestHandler):
     """Answers with its own port, so that it shows where a front server has passed a request."""
 
     def do_POST(self) -> None:
-        port = str(self.server.server_address[1]).encode()
+        port = str(self.connection.getsockname()[1]).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(port)))
         self.end_headers()

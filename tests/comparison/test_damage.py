@@ -161,3 +161,15 @@ def test_bytes_of_much_that_differs_are_counted_without_taking_forever() -> None
 )
 def test_what_leads_to_the_web_is_an_absolute_url_with_a_host(href: str, *, leads: bool) -> None:
     assert leads_to_web(href) is leads
+
+
+def test_what_a_comment_within_a_condition_holds_is_shown_by_nobody() -> None:
+    link = b'<a href="http://outlook.example/">o</a>'
+    page = b"<!--[if mso]>%b<!-- %b --><![endif]%b-->" % (link, link, link)
+    assert judge(page, page).hidden_missed == 1
+
+
+def test_a_pixel_behind_an_image_on_a_line_of_its_own_is_no_damage() -> None:
+    page = b"<body>\n<img src=http://one.example/i.png>\n</body>"
+    broken_around = page.replace(b"</body>", b"\n" + PIXEL + b"\n</body>")
+    assert judge(broken_around, page) == Damage(pixels=1)

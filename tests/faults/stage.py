@@ -13,12 +13,11 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
-from tests import process_tree
+from tests import nursery, process_tree
 from tests.faults.account import Account, draw_account, read_journal
 from tests.faults.load import Clients
 from tests.faults.mails import TRACKING_DOMAIN
 from tests.ports import find_free_ports
-from tests.nursery import Process
 from tests.processes import COMMAND, environment, start_process
 
 from msys_track import KeyRing
@@ -70,7 +69,7 @@ class Child:
         self._folder = folder
         self._command = command
         self._env = env
-        self._process: subprocess.Popen[bytes] | Process | None = None
+        self._process: subprocess.Popen[bytes] | nursery.Process | None = None
         self.kills: list[float] = []
         """When a worker was killed, as the journal's clock has it."""
 

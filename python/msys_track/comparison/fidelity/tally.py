@@ -76,9 +76,8 @@ class Tally:
                 if row.counts[count]:
                     shown = {kind: names for kind, names in row.examples.items() if names}
                     yield f"{way}, {source}: {count} {row.counts[count]}: {shown}"
-            for fate in ("timeout", "crash"):
-                if row.counts[fate]:
-                    yield f"{way}, {source}: {fate}: {', '.join(row.examples[fate])}"
+            if row.counts["crash"]:
+                yield f"{way}, {source}: crash: {', '.join(row.examples['crash'])}"
 
     def write(self, sources: Mapping[str, str]) -> Iterator[str]:
         """Yield the lines of the tables of these sources."""
@@ -117,7 +116,7 @@ def _write_source(source: str, what: str, rows: Mapping[str, Row]) -> Iterator[s
     yield ""
     unjudged = max(row.counts["not judged"] for row in rows.values())
     if unjudged:
-        yield f"Not judged, for their size: up to {unjudged} of them."
+        yield f"Rewritten and not judged: {unjudged}, which the judge can't read or not in time."
         yield ""
 
 
@@ -126,6 +125,8 @@ def _write_kinds(rows: Mapping[tuple[str, str], Row]) -> Iterator[str]:
     for (_, way), row in rows.items():
         by_way[way].update(row.kinds)
     kinds = [kind for kind in _KINDS if any(found[kind] for found in by_way.values())]
+    if not kinds:
+        return
     yield "#### Inputs damaged, by kind"
     yield ""
     yield from _write_head(("way", *kinds))
@@ -145,9 +146,7 @@ def _write_examples(rows: Mapping[tuple[str, str], Row]) -> Iterator[str]:
     for way, examples in by_way.items():
         for kind in ("missed", "bytes", *_KINDS, "error", "timeout", "crash"):
             if names := examples.get(kind, []):
-                shown = ", ".join(
-                    f"`{name.replace('|', '¦').replace('`', chr(39))}`" for name in names[:_SHOWN]
-                )
+                shown = ", ".join(f"`{name.replace('|', ' ')}`" for name in names[:_SHOWN])
                 yield f"| {way} | {kind} | {shown} |"
     yield ""
 

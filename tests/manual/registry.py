@@ -58,6 +58,19 @@ NOT_RUN: Final[Mapping[str, Mapping[str, str]]] = {
         "make test-rust": "runs all tests, from within a test",
         "cargo +nightly fuzz": "needs a nightly compiler, and minutes",
     },
+    "docs/deploy/README.md": {
+        "podman build": "builds an image; docs/operating.md says where it was run",
+        "cd docs/deploy/compose": "starts containers; docs/operating.md says where it was run",
+    },
+    "docs/how-to/exim.md": {"cp ": "changes this machine's Exim; tests/deploy runs the file"},
+    "docs/how-to/monitoring.md": {
+        "cp ": "changes this machine's Prometheus; tests/deploy/test_monitoring.py runs the files"
+    },
+    "docs/how-to/postfix.md": {"cat ": "changes this machine's Postfix; tests/deploy runs it"},
+    "docs/how-to/tls.md": {
+        "certbot": "asks an authority on the internet for a certificate",
+        "#!/bin/sh\ninstall": "certbot runs it, as root",
+    },
     "docs/streams.md": {
         "kafka-topics.sh": "needs Kafka's own programs and three brokers",
         "msys-track events consume": "needs that topic; tests/cli runs the command",

@@ -67,7 +67,8 @@ class Follower:
         # A page may talk to what another one says how to start.
         text = "".join(each.text for each in blocks if each.language not in _CONFIGURATIONS)
         if _TALK.search(text) and not _STARTED.search(text):
-            assert self.sandbox.shell("msys-track serve").code == 0
+            started = self.sandbox.shell("msys-track serve")
+            assert started.code == 0, started.text
 
     def _follow(self, block: Block) -> None:
         printed, self.printed = self.printed, None
@@ -84,9 +85,10 @@ class Follower:
             self._compare(block, block.text, printed)
         elif _is_file(block):
             others = [each.text for each in self.blocks if each is not block]
+            name = Path(block.role)
             if block.role.endswith(".conf"):
                 self._judge_stanzas(block)
-            elif not any(block.role in text for text in others):
+            elif not any(str(name) in text or f'"{name.stem}"' in text for text in others):
                 self._blame(block, "is a file that no other block of its page uses")
         elif block.language not in {"", "text"}:
             self._blame(block, "is run by no test")
@@ -154,7 +156,7 @@ class Follower:
 
     def _compare(self, block: Block, shown: str, printed: str) -> None:
         wanted = [line.rstrip() for line in self.sandbox.here(shown).splitlines()]
-        found = [line.rstrip() for line in printed.splitlines()]
+        found = [line.rstrip() for line in printed.rstrip().splitlines()]
         pattern = "".join(
             "(?:.*\n)*" if line == "…" else ".*".join(map(re.escape, line.split("…"))) + "\n"
             for line in wanted

@@ -88,10 +88,12 @@ init*) exec "$real" "$@" --listen 127.0.0.1:{2525} --tracker-listen 127.0.0.1:{8
 *) exec "$real" "$@" ;;
 esac
 log='{bin}'/log.$$
+# Of the servers of `serve` the proxy is the last.
+case $1 in serve) last='proxy listens on' ;; *) last='listens on' ;; esac
 "$real" "$@" >"$log" 2>&1 </dev/null &
 echo $! >>'{bin}/pids'
 before=none
-while now=$(wc -l <"$log"); ! grep -q 'listens on' "$log" || [ "$now" != "$before" ]; do
+while now=$(wc -l <"$log"); ! grep -q "$last" "$log" || [ "$now" != "$before" ]; do
     kill -0 $! 2>/dev/null || {{ cat "$log" >&2; exit 1; }}
     before=$now
     sleep 0.4
@@ -351,6 +353,8 @@ def _write_foreign_commands(folder: Path) -> None:
         names = ("mbstring", "ctype", "iconv")
         found = [] if php.root is None else sorted(php.root.glob("usr/lib/php/*/*.so"))
         options = [f"-dextension={each}" for each in found if each.stem in names]
+        folders = sorted(tools_folder().glob("php-symfony-mailer/usr/share/php"))
+        options += [f"-dinclude_path={_join([*folders, Path('/usr/share/php')])}"]
         _write_foreign(folder / "php", php, *options)
     if ruby := find_tool("ruby3.1", "ruby-actionmailer"):
         variables = {}

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import termios
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -350,12 +350,18 @@ def _write_autoload() -> str:
 def _write_foreign_commands(folder: Path) -> None:
     # Unpacked, PHP has no configuration that names its extensions, and Ruby knows no gems.
     if php := find_tool("php8.2", "php-cli"):
-        names = ("mbstring", "ctype", "iconv")
-        found = [] if php.root is None else sorted(php.root.glob("usr/lib/php/*/*.so"))
-        options = [f"-dextension={each}" for each in found if each.stem in names]
-        folders = sorted(tools_folder().glob("php-symfony-mailer/usr/share/php"))
-        options += [f"-dinclude_path={_join([*folders, Path('/usr/share/php')])}"]
-        _write_foreign(folder / "php", php, *options)
+        symfony = tools_folder() / "php-symfony-mailer"
+        roots = [each for each in (php.root, symfony) if php.root and each and each.exists()]
+        extensions = {
+            each.stem: each for root in roots for each in root.glob("usr/lib/php/*/*.so")
+        }
+        names = [each for each in ("mbstring", "ctype", "iconv") if each in extensions]
+        options = [f"-dextension={extensions[each]}" for each in names]
+        options.append(
+            f"-dinclude_path={_join([symfony / 'usr/share/php', Path('/usr/share/php')])}"
+        )
+        libraries = sorted({each.parent for each in symfony.glob("usr/lib/**/libonig.so*")})
+        _write_foreign(folder / "php", php, *options, libraries=libraries)
     if ruby := find_tool("ruby3.1", "ruby-actionmailer"):
         variables = {}
         if ruby.root is not None:
@@ -372,8 +378,13 @@ def _write_foreign_commands(folder: Path) -> None:
         _write_foreign(folder / "node", node, NODE_PATH=str(modules))
 
 
-def _write_foreign(path: Path, tool: Tool, *options: str, **variables: str) -> None:
-    own = {"LD_LIBRARY_PATH": tool.environment["LD_LIBRARY_PATH"]} if tool.root else {}
+def _write_foreign(
+    path: Path, tool: Tool, *options: str, libraries: Sequence[Path] = (), **variables: str
+) -> None:
+    own = {}
+    if tool.root:
+        found = [tool.environment["LD_LIBRARY_PATH"], *map(str, libraries)]
+        own = {"LD_LIBRARY_PATH": os.pathsep.join(found)}
     lines = [f"export {name}={shlex.quote(value)}" for name, value in (own | variables).items()]
     command = shlex.join([tool.path, *options])
     path.write_text("\n".join(["#!/bin/sh", *lines, f'exec {command} "$@"', ""]))

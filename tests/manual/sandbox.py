@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from email import message_from_bytes
+from email.policy import default
 from http.client import HTTPConnection
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 import pytest
@@ -184,12 +186,13 @@ class Sandbox:
         """Open the mail that has arrived, follow its links, and wait until that is known."""
         new = self.mailbox.arrivals[self._read :]
         self._read += len(new)
+        tracked = re.compile(rf"http://127\.0\.0\.1:{self.ports['8080']}/[\w/.-]+")
         urls = [
-            url.decode()
+            url
             for each in new
-            for url in re.findall(
-                rf"http://127\.0\.0\.1:{self.ports['8080']}/[\w/.-]+".encode(), each.message
-            )
+            for part in message_from_bytes(each.message, policy=default).walk()
+            if part.get_content_maintype() == "text"
+            for url in tracked.findall(part.get_content())
         ]
         if urls:
             before = _count_reads(self.folder)
@@ -372,20 +375,24 @@ def _write_foreign_commands(folder: Path) -> None:
                 "RUBYLIB": _join([*(ruby.root / each for each in folders), *built]),
                 "GEM_PATH": _join(sorted(gems)),
             }
-        _write_foreign(folder / "ruby", ruby, **variables)
+        _write_foreign(folder / "ruby", ruby, variables=variables)
     if node := find_tool("node", "nodejs"):
         modules = tools_folder() / "nodemailer" / "node_modules"
-        _write_foreign(folder / "node", node, NODE_PATH=str(modules))
+        _write_foreign(folder / "node", node, variables={"NODE_PATH": str(modules)})
 
 
 def _write_foreign(
-    path: Path, tool: Tool, *options: str, libraries: Sequence[Path] = (), **variables: str
+    path: Path,
+    tool: Tool,
+    *options: str,
+    libraries: Sequence[Path] = (),
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     own = {}
     if tool.root:
         found = [tool.environment["LD_LIBRARY_PATH"], *map(str, libraries)]
         own = {"LD_LIBRARY_PATH": os.pathsep.join(found)}
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in (own | variables).items()]
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in {**own, **variables}.items()]
     command = shlex.join([tool.path, *options])
     path.write_text("\n".join(["#!/bin/sh", *lines, f'exec {command} "$@"', ""]))
     path.chmod(0o755)

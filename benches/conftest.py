@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pytest
-from benches.race import Bar, Race
+
+from msys_track.comparison.machine import name_cpu
+from msys_track.comparison.race import Race
 
 REPORT = pytest.StashKey["Report"]()
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,7 +54,7 @@ class Report:
         rows = {
             "date": f"{today}, {took:.0f} s",
             "commit": _run_command("git", "describe", "--always", "--dirty", "--abbrev=10"),
-            "CPU": f"{_cpu()}, {os.cpu_count()} cores, {platform.machine()}",
+            "CPU": f"{name_cpu()}, {os.cpu_count()} cores, {platform.machine()}",
             "kernel": f"{platform.system()} {platform.release()}",
             "load average": f"{self._load:.1f} before, {os.getloadavg()[0]:.1f} after",
             "Python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -60,6 +62,14 @@ class Report:
             "peers": ", ".join(filter(None, map(_name_version, PEERS))),
         }
         return "\n".join(["| | |", "| --- | --- |", *[f"| {k} | {v} |" for k, v in rows.items()]])
+
+
+class Bar(NamedTuple):
+    """`ours` must be `least` times as fast as `peer`."""
+
+    ours: str
+    least: float
+    peer: str
 
 
 class Bars:
@@ -114,22 +124,6 @@ def _run_command(*command: str) -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return said.stdout.strip()
-
-
-def _cpu() -> str:
-    """Name the kind of CPU; hypervisors hide the model's name, so family and model follow."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    said: dict[str, str] = {}  # all cores say the same
-    for line in lines:
-        name, _, value = line.partition(":")
-        said.setdefault(name.strip(), value.strip())
-    name = said.get("model name", "unknown")
-    if "cpu family" in said:
-        name += f" (family {said['cpu family']}, model {said['model']})"
-    return name
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

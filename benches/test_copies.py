@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from benches.conftest import ROOT, Bars, Benchmark, Report
+from benches.conftest import ROOT, Bar, Bars, Benchmark, Report
 from benches.corpus import newsletter
-from benches.race import Bar, Called, Race, Subject
 
 from msys_track import KeyRing, TrackingOptions, rewrite
+from msys_track.comparison.race import Called, Race, Subject
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.dispatcher import Dispatcher
 

@@ -15,10 +15,8 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from benches.conftest import Bars, Benchmark, Report
+from benches.conftest import Bar, Bars, Benchmark, Report
 from benches.corpus import newsletter
-from benches.peers import careful_regex, python_lolhtml, pytracking_fernet
-from benches.race import Bar, Called, Race, Subject
 
 from msys_track import (
     Engagement,
@@ -30,6 +28,8 @@ from msys_track import (
     TrackingOptions,
     rewrite,
 )
+from msys_track.comparison.peers import Links, careful_regex, python_lolhtml, pytracking_fernet
+from msys_track.comparison.race import Called, Race, Subject
 from msys_track.rewriting.native import NativeEngine
 
 ROUNDS = 100
@@ -179,19 +179,19 @@ def test_a_newsletter_of_80_kb_encoded(
     body = newsletter.html(80)
     message = newsletter.message(body, encoding)
     copy = rewrite(message, recipient=RECIPIENT, keys=KEYS, options=OPTIONS, now=NOW)
-    link, pixel = constants_in(html_of(copy))
+    links = links_like(copy)
     peer = f"{REGEX}, between the standard library's decoder and encoder"
     race = Race(
         subjects={
             **ours(message),
             peer: Called(
-                around_regex(newsletter.encode_for_transfer(body, encoding), encoding, link, pixel)
+                around_regex(newsletter.encode_for_transfer(body, encoding), encoding, links)
             ),
         }
     )
     assert_links_are_sealed(race.subjects, body)
     rewritten = decode_body(output_of(race.subjects[peer]), encoding)
-    assert_constants_stand(rewritten, link, pixel, body)
+    assert_constants_stand(rewritten, links.click_url, links.pixel, body)
     run(benchmark, race)
     report_times(report, f"{title(body)}, in {encoding}", race, body)
 
@@ -222,7 +222,7 @@ def ours(message: bytes) -> Mapping[str, Subject]:
 def everyone(body: bytes, rust_pass: Start) -> Mapping[str, Subject]:
     message = newsletter.message(body, "8bit")
     copy = rewrite(message, recipient=RECIPIENT, keys=KEYS, options=OPTIONS, now=NOW)
-    link, pixel = constants_in(html_of(copy))
+    links = links_like(copy)
     return {
         **ours(message),
         REFERENCE: Called(
@@ -235,14 +235,17 @@ def everyone(body: bytes, rust_pass: Start) -> Mapping[str, Subject]:
                 engine="reference",
             )
         ),
-        PYTRACKING: Called(
-            pytracking_fernet.rewriting(body, newsletter.METADATA, f"https://{DOMAIN}/")
-        ),
-        REGEX: Called(careful_regex.rewriting(body, link, pixel)),
-        LOLHTML: Called(python_lolhtml.rewriting(body, link.decode(), pixel.decode())),
+        PYTRACKING: Called(pytracking_fernet.rewriting(body, links)),
+        REGEX: Called(careful_regex.rewriting(body, links)),
+        LOLHTML: Called(python_lolhtml.rewriting(body, links)),
         LOLHTML_PASSING: Called(python_lolhtml.passing(body)),
         RUST_PASSING: rust_pass(body),
     }
+
+
+def links_like(copy: bytes) -> Links:
+    click_url, pixel = constants_in(html_of(copy))
+    return Links(click_url, pixel, newsletter.METADATA, f"https://{DOMAIN}/")
 
 
 def constants_in(html: bytes) -> tuple[bytes, bytes]:
@@ -255,10 +258,10 @@ def constants_in(html: bytes) -> tuple[bytes, bytes]:
 
 
 def around_regex(
-    body: bytes, encoding: newsletter.TransferEncoding, link: bytes, pixel: bytes
+    body: bytes, encoding: newsletter.TransferEncoding, links: Links
 ) -> Callable[[], bytes]:
     def decode_rewrite_encode() -> bytes:
-        rewrite_decoded = careful_regex.rewriting(decode_body(body, encoding), link, pixel)
+        rewrite_decoded = careful_regex.rewriting(decode_body(body, encoding), links)
         return newsletter.encode_for_transfer(rewrite_decoded(), encoding)
 
     return decode_rewrite_encode

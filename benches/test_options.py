@@ -9,10 +9,10 @@ from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 import pytest
-from benches.conftest import Bars, Benchmark, Report
+from benches.conftest import Bar, Bars, Benchmark, Report
 from benches.corpus import newsletter
-from benches.race import Bar, Called, Race
 
+from msys_track.comparison.race import Called, Race
 from msys_track.options.resolve import Resolved, resolve
 from msys_track.options.scopes import Listen, Networks, Scope, Scopes
 from msys_track.options.tracking import TrackingOptions

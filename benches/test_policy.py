@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from benches.conftest import Bars, Benchmark, Report
-from benches.race import Called, Race
 
+from msys_track.comparison.race import Called, Race
 from msys_track.policy.context import Context, Contexts
 from msys_track.policy.hooks import Hook, Transaction
 from msys_track.policy.loading import PolicySettings, load_policy

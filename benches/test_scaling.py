@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Final
 
 import pytest
-from benches.conftest import Bars, Benchmark
-from benches.race import Bar, Called, Race
+from benches.conftest import Bar, Bars, Benchmark
 
 from msys_track import KeyRing, TrackingOptions, rewrite
+from msys_track.comparison.race import Called, Race
 
 ROUNDS = 15
 SMALL_BYTES = 100_000

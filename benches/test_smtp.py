@@ -20,12 +20,12 @@ from statistics import median
 from typing import Literal
 
 import pytest
-from benches.conftest import Bars, Benchmark, Report
-from benches.race import Bar, Race
+from benches.conftest import Bar, Bars, Benchmark, Report
 from benches.smtp import mail
 from benches.smtp.processes import Process, running
 
 from msys_track import KeyRing
+from msys_track.comparison.race import Race
 
 ROUNDS = 9
 CONNECTIONS = 50

@@ -16,10 +16,10 @@ from pathlib import Path
 from statistics import median
 
 import orjson
-from benches.conftest import Bars, Benchmark, Report
+from benches.conftest import Bar, Bars, Benchmark, Report
 from benches.events import BEGIN, MAILS_A_DAY, make_lines
-from benches.race import Bar, Race
 
+from msys_track.comparison.race import Race
 from msys_track.report.period import Period
 from msys_track.report.queries import (
     Dimension,

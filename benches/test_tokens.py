@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from benches.conftest import Bars, Benchmark, Report
-from benches.race import Bar, Race
+from benches.conftest import Bar, Bars, Benchmark, Report
+
+from msys_track.comparison.race import Race
 
 ROUNDS = 100
 LINKS = 26

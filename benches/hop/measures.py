@@ -25,8 +25,9 @@ from benches.hop.hops import (
     Sink,
 )
 from benches.hop.load import Load, write_mail
-from benches.race import Race
 from tests import process_tree
+
+from msys_track.comparison.race import Race
 
 _PILOT_MAILS = 100
 _MIB = 1024 * 1024

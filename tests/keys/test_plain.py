@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.thoroughness import examples
 from tests.tokens import KEYS, OPENS, REFUSED, TOKENS, claims, claims_of, list_fields, ring, what
 
 from msys_track.errors import InvalidTokenError, SettingsError
@@ -106,7 +107,7 @@ def damaged_claims(draw: st.DrawFn) -> bytes:
     return whole[:at] + draw(st.binary(max_size=3)) + whole[at + gone :]
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(claims=damaged_claims(), prefix=st.sampled_from(["q", "u", "f/a", "f/a/b"]))
 def test_both_read_the_same_out_of_any_sealed_bytes(
     keys: KeyRing, claims: bytes, prefix: str
@@ -141,7 +142,7 @@ def paths(draw: st.DrawFn) -> str:
     return path[:at] + draw(st.sampled_from(PIECES)) + path[at + draw(st.integers(0, 1)) :]
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(path=paths())
 def test_both_find_the_same_token_in_any_path(keys: KeyRing, path: str) -> None:
     assert_both_read_the_same(keys, path)

@@ -1,0 +1,57 @@
+"""Comparisons as JSON in the format of pytest-benchmark, so that its tools read them.
+
+`pytest-benchmark compare FILE` shows them. Beyond that format, `extra_info` has what was done to
+the mail, and how the time stood to ours.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pytest_benchmark
+from pytest_benchmark.plugin import pytest_benchmark_generate_machine_info
+
+from msys_track.comparison.measure import Comparison, Measured
+
+
+def write_json(comparisons: Sequence[Comparison]) -> str:
+    """Write everything that was measured, each round included."""
+    figures = {
+        "machine_info": pytest_benchmark_generate_machine_info(),
+        "commit_info": {},
+        "benchmarks": [
+            _describe(comparison, result)
+            for comparison in comparisons
+            for result in comparison.results
+            if result.times is not None
+        ],
+        "datetime": dt.datetime.now(dt.UTC).isoformat(),
+        "version": pytest_benchmark.__version__,
+    }
+    return json.dumps(figures, indent=1) + "\n"
+
+
+def _describe(comparison: Comparison, result: Measured) -> Mapping[str, Any]:
+    if result.times is None or result.slower is None or result.work is None:
+        raise AssertionError("who failed was not timed")
+    return {
+        "group": comparison.mail.name,
+        "name": result.title,
+        "fullname": f"{comparison.mail.name}::{result.title}",
+        "params": None,
+        "param": None,
+        "extra_info": {
+            "times_ours": result.slower.median,
+            "links": comparison.links,
+            "seals": result.seals,
+            "work": asdict(result.work),
+        },
+        "options": {},
+        "stats": {
+            **result.times.as_dict(),
+            "data": result.times.data,
+            "iterations": 1,
+        },
+    }

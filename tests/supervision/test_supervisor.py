@@ -1,0 +1,374 @@
+"""The proxy's workers as real processes: how they share, die, change and end."""
+
+import os
+import signal
+import smtplib
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+from typing import Self
+
+import pytest
+from tests import process_tree
+from tests.processes import PATIENCE_SECONDS, Server, environment
+from tests.service.running_proxy import MAIL, Proxy, is_running, wait_until
+
+from msys_track.testing.mailbox import MailServer
+
+# A client's between mails: without it there are as many mails as the machine can have.
+_PAUSE_SECONDS = 0.005
+
+
+def begin_data(proxy: Proxy) -> smtplib.SMTP:
+    """Begin a mail that is not yet finished."""
+    client = smtplib.SMTP("127.0.0.1", proxy.server.port, timeout=PATIENCE_SECONDS)
+    client.ehlo()
+    client.mail("sender@e.com")
+    client.rcpt("jo@e.com")
+    client.putcmd("DATA")
+    assert client.getreply()[0] == 354
+    return client
+
+
+class Load:
+    """Clients that send a mail on a connection of its own each, one after the other."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
+        self._is_over = threading.Event()
+        self.accepted = 0
+        self.failures: list[Exception] = []
+        self._threads = [threading.Thread(target=self._send) for _ in range(4)]
+
+    def __enter__(self) -> Self:
+        for each in self._threads:
+            each.start()
+        self.run_on()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        for each in self._threads:
+            each.join()
+
+    def run_on(self) -> None:
+        """Wait until some more mails were taken."""
+        goal = self.accepted + 20
+        wait_until(lambda: self.accepted >= goal or self.failures)
+
+    def _send(self) -> None:
+        while not self._is_over.wait(_PAUSE_SECONDS):
+            try:
+                self._proxy.inject_mail()
+            except (OSError, smtplib.SMTPException) as error:
+                self.failures.append(error)
+            else:
+                self.accepted += 1
+
+
+def test_every_worker_takes_mail_and_all_end_with_the_supervisor(proxy: Proxy) -> None:
+    proxy.configure(workers=3)
+    proxy.start()
+    clients = [smtplib.SMTP("127.0.0.1", proxy.server.port) for _ in range(60)]
+    for client in clients:
+        client.quit()
+    workers = proxy.workers
+    ended = proxy.server.stop()
+    assert (ended.code, len(set(workers))) == (0, 3)
+    totals = [each for each in ended.logged if each["event"] == "proxy.closed"]
+    taken = [each.get("connections.accepted", 0) for each in totals]
+    assert (len(taken), sum(taken)) == (3, 60)
+    assert min(taken) > 0
+    assert not any(map(is_running, workers))
+
+
+def test_a_worker_that_is_killed_is_replaced(proxy: Proxy) -> None:
+    proxy.start()
+    [first, second] = proxy.workers
+    os.kill(first, signal.SIGKILL)
+    died = proxy.server.event("worker.died")
+    assert (died["pid"], died["code"]) == (first, -signal.SIGKILL)
+    proxy.server.event("worker.ready", 3)
+    for _ in range(10):
+        proxy.inject_mail()
+    assert is_running(second)
+    assert proxy.server.stop().code == 0
+
+
+def test_a_worker_that_dies_again_and_again_is_replaced_after_longer_and_longer(
+    proxy: Proxy,
+) -> None:
+    proxy.configure(workers=1)
+    proxy.start()
+    times = []
+    for count in range(1, 4):
+        proxy.server.event("worker.ready", count)
+        os.kill(proxy.workers[-1], signal.SIGKILL)
+        proxy.server.event("worker.died", count)
+        times.append(time.monotonic())
+    proxy.server.event("worker.ready", 4)
+    times.append(time.monotonic())
+    assert times[2] - times[1] > 0.4
+    assert times[3] - times[2] > 0.9
+
+
+def test_a_worker_that_gets_sigterm_finishes_and_is_replaced(proxy: Proxy) -> None:
+    proxy.start()
+    os.kill(proxy.workers[0], signal.SIGTERM)
+    assert proxy.server.event("worker.died")["code"] == 0
+    proxy.server.event("worker.ready", 3)
+    proxy.inject_mail()
+    assert proxy.server.stop().code == 0
+
+
+def test_without_the_supervisor_workers_finish_the_mail_that_they_have_and_end(
+    proxy: Proxy,
+) -> None:
+    proxy.start()
+    client = begin_data(proxy)
+    client.send(MAIL[:10])
+    proxy.server.process.kill()
+    proxy.server.process.wait()
+    client.send(MAIL[10:] + b".\r\n")
+    assert client.getreply()[0] == 250
+    assert client.getreply()[0] == 421
+    client.close()
+    assert len(proxy.mailbox.arrivals) == 1
+    wait_until(lambda: not any(map(is_running, proxy.workers)))
+
+
+def test_two_proxies_do_not_share_a_port_by_mistake(proxy: Proxy) -> None:
+    port = proxy.start().port
+    text = (proxy.folder / "msys-track.toml").read_text(encoding="utf-8")
+    (proxy.folder / "second.toml").write_text(
+        text.replace("127.0.0.1:0", f"127.0.0.1:{port}"), encoding="utf-8"
+    )
+    second = Server(proxy.folder, "proxy", "--config", "second.toml")
+    assert second.process.wait(PATIENCE_SECONDS) == 1
+    second.kill()
+    proxy.inject_mail()
+
+
+def test_a_worker_whose_policy_never_returns_is_killed_and_replaced(proxy: Proxy) -> None:
+    (proxy.folder / "policy.py").write_text(
+        "import time\n"
+        "def validate_mailfrom(transaction):\n"
+        "    while transaction.sender == 'stuck@e.com':\n"
+        "        time.sleep(0.1)\n",
+        encoding="utf-8",
+    )
+    more = 'worker_timeout_seconds = 2\n[policy]\nfiles = ["policy.py"]\n'
+    proxy.configure(workers=1, more=more)
+    proxy.start()
+    proxy.inject_mail()
+    with smtplib.SMTP("127.0.0.1", proxy.server.port, timeout=PATIENCE_SECONDS) as client:
+        client.ehlo()
+        with pytest.raises(smtplib.SMTPServerDisconnected):
+            client.mail("stuck@e.com")
+    killed = proxy.server.event("worker.killed")
+    assert (killed["pid"], killed["why"]) == (proxy.workers[0], "hangs")
+    proxy.server.event("worker.ready", 2)
+    proxy.inject_mail()
+
+
+def test_a_second_sigterm_ends_everything_at_once(proxy: Proxy) -> None:
+    proxy.start()
+    client = begin_data(proxy)
+    proxy.server.process.send_signal(signal.SIGTERM)
+    proxy.server.event("server.stopping")
+    assert proxy.server.stop(signal.SIGTERM).code == -signal.SIGTERM
+    client.close()
+    wait_until(lambda: not any(map(is_running, proxy.workers)))
+
+
+# Change without a refused connection
+
+
+def test_a_changed_upstream_is_used_and_no_client_is_refused_meanwhile(proxy: Proxy) -> None:
+    proxy.start()
+    old = proxy.workers
+    with MailServer() as other, Load(proxy) as load:
+        proxy.configure(upstream=other.port)
+        proxy.server.hang_up()
+        assert proxy.server.event("configuration.reloaded")["workers"] == "replaced"
+        load.run_on()
+        proxy.server.event("worker.stopped", 2)
+        load.run_on()
+    assert load.failures == []
+    assert other.arrivals
+    assert len(other.arrivals) + len(proxy.mailbox.arrivals) == load.accepted
+    assert not any(map(is_running, old))
+    assert proxy.server.stop().code == 0
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1)])
+def test_there_may_be_more_or_fewer_workers_after_a_reload(
+    proxy: Proxy, before: int, after: int
+) -> None:
+    proxy.configure(workers=before)
+    proxy.start()
+    with Load(proxy) as load:
+        proxy.configure(workers=after)
+        proxy.server.hang_up()
+        proxy.server.event("configuration.reloaded")
+        proxy.server.event("worker.stopped", before)
+        load.run_on()
+        load.run_on()
+    assert load.failures == []
+    assert sum(map(is_running, proxy.workers)) == after
+
+
+def test_a_session_outlives_the_change_of_workers(proxy: Proxy) -> None:
+    proxy.start()
+    with smtplib.SMTP("127.0.0.1", proxy.server.port, timeout=PATIENCE_SECONDS) as client:
+        client.ehlo()
+        proxy.configure(workers=1)
+        proxy.server.hang_up()
+        proxy.server.event("configuration.reloaded")
+        client.sendmail("sender@e.com", ["jo@e.com"], MAIL)
+    proxy.server.event("worker.stopped", 2)
+    assert len(proxy.mailbox.arrivals) == 1
+
+
+def test_the_program_is_replaced_under_the_same_number_and_no_client_is_refused(
+    proxy: Proxy,
+) -> None:
+    proxy.start()
+    old = proxy.workers
+    with Load(proxy) as load:
+        proxy.server.process.send_signal(signal.SIGUSR2)
+        proxy.server.event("program.replaced")
+        proxy.server.event("worker.ready", 4)
+        proxy.server.event("worker.stopped", 2)
+        load.run_on()
+        proxy.server.process.send_signal(signal.SIGUSR2)
+        proxy.server.event("worker.stopped", 4)
+        load.run_on()
+    assert load.failures == []
+    assert len(proxy.mailbox.arrivals) == load.accepted
+    assert not any(map(is_running, old))
+    assert sum(map(is_running, proxy.workers)) == 2
+    assert proxy.server.stop().code == 0
+
+
+def test_a_program_that_can_not_start_does_not_replace_the_one_that_runs(proxy: Proxy) -> None:
+    proxy.start()
+    (proxy.folder / "msys-track.toml").write_text("[", encoding="utf-8")
+    proxy.server.process.send_signal(signal.SIGUSR2)
+    assert "ended with 2" in proxy.server.event("program.not_replaced")["why"]
+    proxy.inject_mail()
+    proxy.configure()
+    proxy.server.process.send_signal(signal.SIGUSR2)
+    proxy.server.event("worker.stopped", 2)
+    proxy.inject_mail()
+    assert proxy.server.stop().code == 0
+
+
+def test_signals_that_come_together_are_obeyed_one_after_the_other(proxy: Proxy) -> None:
+    proxy.start()
+    for number in (signal.SIGHUP, signal.SIGUSR2, signal.SIGHUP, signal.SIGUSR2):
+        proxy.server.process.send_signal(number)
+    proxy.server.event("worker.stopped", 2)
+    proxy.inject_mail()
+    assert proxy.server.stop().code == 0
+
+
+# Workers of other kinds
+
+SUPERVISED = """
+import socket, sys, time
+from msys_track.cli import logs
+from msys_track.errors import SettingsError
+from msys_track.supervision.supervisor import Plan, Supervisor
+
+logs.to_stderr()
+
+def serve(control, sockets):
+    {serve}
+
+plan = Plan(
+    name="test", workers=1, addresses=(), drain_seconds=0.1, hang_seconds=60, settings=None,
+    serve=serve, announce=lambda _: print("up", flush=True),
+)
+try:
+    Supervisor(plan, lambda: None).run()
+except SettingsError as error:
+    sys.exit(str(error))
+"""
+
+
+def run_supervised(serve: str, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    program = SUPERVISED.format(serve=textwrap.indent(serve, "    ").lstrip())
+    return subprocess.run(  # noqa: S603 - the program is above
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=folder,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+def test_first_workers_that_fail_end_the_command_with_their_reason() -> None:
+    told = run_supervised(
+        """control.send(b'{"failed": "no such spool"}\\n'); raise SettingsError("no such spool")"""
+    )
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr.splitlines()[-1] == "no such spool"
+
+
+def test_first_workers_with_a_defect_end_the_command_and_leave_a_trace() -> None:
+    ended = run_supervised("1 / 0")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "ZeroDivisionError" in ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert last == "test: a worker ended with 1 before it was ready; its error is above"
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+tries = Path("tries")
+tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
+if len(tries.read_text()) <= {deaths}:
+    os.kill(os.getpid(), signal.SIGKILL)
+control.send(b'{{"ready": true}}\\n')
+os.kill(os.getppid(), signal.SIGTERM)
+control.recv(100)
+"""
+
+
+def test_a_first_worker_that_is_killed_before_it_is_ready_is_begun_again(tmp_path: Path) -> None:
+    began = time.monotonic()
+    ended = run_supervised(KILLED.format(deaths=3), tmp_path)
+    assert (ended.returncode, ended.stdout) == (0, "up\n")
+    assert ended.stderr.count("worker.died") == 3
+    assert time.monotonic() - began > 1.4  # 0 + 0.5 + 1 second
+
+
+def test_a_first_worker_that_is_killed_each_time_ends_the_command(tmp_path: Path) -> None:
+    ended = run_supervised(KILLED.format(deaths=99), tmp_path)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.count("worker.died") == len((tmp_path / "tries").read_text()) == 5
+    assert "ended by signal 9 before it was ready" in ended.stderr.splitlines()[-1]
+
+
+def test_a_proxy_whose_first_workers_are_killed_as_it_starts_takes_mail(proxy: Proxy) -> None:
+    proxy.server = Server(proxy.folder, "proxy")
+    killed: set[int] = set()
+
+    def kill_first_two() -> bool:
+        for pid in process_tree.children(proxy.server.process.pid)[: 2 - len(killed)]:
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+        return len(killed) == 2
+
+    wait_until(kill_first_two)
+    proxy.server.event("worker.died", 2)
+    proxy.server.listening()
+    proxy.inject_mail()
+    assert proxy.server.stop().code == 0

@@ -2,17 +2,25 @@
 
 import shutil
 import socket
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tests.mail_tools import need_tool
 from tests.ports import find_free_ports
 from tests.processes import COMMAND, PATIENCE_SECONDS, Server, shell
+from tests.rewriting import plans
+from tests.service.running_proxy import wait_until
 from tests.shown import Block, fits, read_blocks
+
+from msys_track import Claims, KeyRing
 
 OLD_NAME = "https://old-click.example.com"
 DOMAIN = "https://click.example.com"
@@ -194,3 +202,78 @@ def test_the_manual_s_statements_hold_as_the_page_shows(tmp_path: Path) -> None:
         for server in trial.servers.values():
             server.kill()
     assert not faults, "\n\n".join(faults)
+
+
+class Named(BaseHTTPRequestHandler):
+    """Answers with its own port, so that it shows where a front server has passed a request."""
+
+    def do_POST(self) -> None:
+        port = str(self.connection.getsockname()[1]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(port)))
+        self.end_headers()
+        self.wfile.write(port)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def named_server() -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Named) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_the_front_server_passes_the_old_tracker_s_unsubscriptions_and_not_ours(
+    tmp_path: Path,
+) -> None:
+    tool = need_tool("nginx", "nginx-light")
+    (text,) = (block.text for block in RECIPE if block.language == "nginx")
+    (port,) = find_free_ports(1)
+    paths = "".join(
+        f"{name}_temp_path {tmp_path}/{name};\n"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    with named_server() as old, named_server() as ours:
+        text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
+        text = text.replace(OLD_NAME, f"http://127.0.0.1:{old}")
+        text = text.replace("127.0.0.1:8080", f"127.0.0.1:{ours}")
+        (tmp_path / "nginx.conf").write_text(
+            f"daemon off;\npid {tmp_path}/nginx.pid;\nevents {{}}\n"
+            f"http {{\naccess_log off;\n{paths}{text}}}\n"
+        )
+        front = subprocess.Popen(  # noqa: S603 - what need_tool found
+            [tool.path, "-p", tmp_path, "-c", tmp_path / "nginx.conf", "-e", "stderr"],
+            env=dict(tool.environment),
+        )
+        try:
+            wait_until(lambda: accepts(port))
+            old_path = "/u/5TmBPmvTqjKFBk5dO3l0_w~~/AAAAARA~/RgRl"
+            assert post(port, old_path) == str(old)
+            keys = KeyRing.temporary()
+            claims = Claims(kind="list_unsubscribe", engagement=plans.engagement())
+            assert post(port, f"/{keys.seal(claims)}") == str(ours)
+            assert post(port, "/f/a/5TmBPmvTqjKFBk5dO3l0_w~~/AAAAARA~/RgRl") == str(ours)
+        finally:
+            front.terminate()
+            front.wait()
+
+
+def post(port: int, path: str) -> str:
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+    try:
+        connection.request("POST", path, body=b"List-Unsubscribe=One-Click")
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+def accepts(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0

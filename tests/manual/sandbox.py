@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import smtplib
@@ -9,14 +10,19 @@ import sqlite3
 import subprocess
 import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from email import message_from_bytes
+from email.policy import default
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType, TracebackType
+from typing import Final, Self
 
+import pytest
 from tests.certificates import make_certificate
+from tests.mail_tools import Tool, find_tool, need_tool, tools_folder
 from tests.ports import find_free_ports
 from tests.processes import COMMAND, PATIENCE_SECONDS, Server, environment
 from tests.users import PASSWORD, write_users
@@ -25,8 +31,6 @@ from msys_track.keys.file import create
 from msys_track.testing.mailbox import MailServer
 
 SHOWN_PORTS: Final = ("25", "2525", "8080", "8026", "9464")
-_READS: Final = 3
-"""Two clicks and an open."""
 _SHELL: Final = ("/bin/sh", "-e", "-c")
 _MAIL: Final = """\
 From: Shop <news@shop.example>
@@ -86,10 +90,12 @@ init*) exec "$real" "$@" --listen 127.0.0.1:{2525} --tracker-listen 127.0.0.1:{8
 *) exec "$real" "$@" ;;
 esac
 log='{bin}'/log.$$
+# Of the servers of `serve` the proxy is the last.
+case $1 in serve) last='proxy listens on' ;; *) last='listens on' ;; esac
 "$real" "$@" >"$log" 2>&1 </dev/null &
 echo $! >>'{bin}/pids'
 before=none
-while now=$(wc -l <"$log"); ! grep -q 'listens on' "$log" || [ "$now" != "$before" ]; do
+while now=$(wc -l <"$log"); ! grep -q "$last" "$log" || [ "$now" != "$before" ]; do
     kill -0 $! 2>/dev/null || {{ cat "$log" >&2; exit 1; }}
     before=$now
     sleep 0.4
@@ -111,30 +117,30 @@ class Printed:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
 class Sandbox:
-    """A folder for one page, and what runs in it.
+    """A folder for one page, and what runs in it; use it as a context.
 
     Attributes:
         folder: Where its commands are run.
         ports: By the port that pages show: the one that it is here.
+        mailbox: The server behind the proxy, at port 25 of the pages.
     """
 
-    folder: Path
-    ports: Mapping[str, int] = field(
-        default_factory=lambda: dict(
-            zip(SHOWN_PORTS, find_free_ports(len(SHOWN_PORTS)), strict=True)
-        )
-    )
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        found = find_free_ports(len(SHOWN_PORTS))
+        self.ports = dict(zip(SHOWN_PORTS, found, strict=True))
+        self.mailbox = MailServer(self.ports["25"])
+        self._read = 0
 
     def here(self, text: str) -> str:
         """Put the ports of this folder in place of those that a page shows."""
         text = text.replace("/opt/msys/ecelerity/etc/conf/default/", "")
-        return re.sub(
-            r"\b(127\.0\.0\.1|localhost):(\d+)\b",
-            lambda found: f"{found[1]}:{self.ports.get(found[2], found[2])}",
-            text,
-        )
+        for shown, port in self.ports.items():
+            # 25 alone is any number; the others are ports wherever they stand.
+            before = r"(?<=127\.0\.0\.1:)|(?<=localhost:)" if shown == "25" else ""
+            text = re.sub(rf"(?:{before})\b{shown}\b", str(port), text)
+        return text
 
     def shell(self, script: str) -> Printed:
         """Let a shell run a script in the folder; what it printed on both ways."""
@@ -152,7 +158,7 @@ class Sandbox:
         )
         return Printed(done.returncode, done.stdout)
 
-    def type(self, line: str) -> Printed:
+    def type_line(self, line: str) -> Printed:
         """Let a shell on a terminal run a line; a password is typed where one is asked for."""
         ours, theirs = os.openpty()
         termios.tcsetwinsize(theirs, (50, 120))
@@ -176,8 +182,38 @@ class Sandbox:
         code = process.wait(PATIENCE_SECONDS)
         return Printed(code, printed.decode().replace("\r\n", "\n"))
 
-    def stop(self) -> None:
-        """Stop the servers that were started."""
+    def read_mail(self) -> None:
+        """Open the mail that has arrived, follow its links, and wait until that is known."""
+        new = self.mailbox.arrivals[self._read :]
+        self._read += len(new)
+        tracked = re.compile(rf"http://127\.0\.0\.1:{self.ports['8080']}/[\w/.-]+")
+        urls = [
+            url
+            for each in new
+            for part in message_from_bytes(each.message, policy=default).walk()
+            if part.get_content_maintype() == "text"
+            for url in tracked.findall(part.get_content())
+        ]
+        if urls:
+            before = _count_reads(self.folder)
+            for url in urls:
+                _visit(url)
+            _wait_for_reads(self.folder, before + len(urls))
+
+    def __enter__(self) -> Self:
+        self.mailbox.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop_servers()
+        self.mailbox.__exit__(kind, error, trace)
+
+    def _stop_servers(self) -> None:
         pids = self.folder.parent / "bin" / "pids"
         for pid in map(int, pids.read_text().split()) if pids.exists() else ():
             with suppress(ProcessLookupError):
@@ -196,6 +232,7 @@ class Sandbox:
             for port, here in self.ports.items():
                 text = text.replace(f"{{{port}}}", str(here))
             text = text.replace("{command}", COMMAND).replace("{bin}", str(made))
+            _write_foreign_commands(made)
             for name, lines in {"msys-track": text, "tail": _TAIL}.items():
                 (made / name).write_text(lines.replace("{{", "{").replace("}}", "}"))
                 (made / name).chmod(0o755)
@@ -225,21 +262,20 @@ def make_folder(folder: Path) -> Path:
         (folder / name).write_text(_MAIL, newline="\r\n")
     (folder / "page.html").write_text(_MAIL.partition("\n\n")[2])
     (folder / "msys-track.toml").write_text(sandbox.here(_CONFIGURATION))
-    with MailServer(sandbox.ports["25"]) as mailbox:
+    with sandbox:
         server = Server(folder, "serve")
         try:
             server.listening(3)
             _send(sandbox)
-            arrived = mailbox.arrivals[0].message.decode()
-            for url in re.findall(rf"http://127\.0\.0\.1:{sandbox.ports['8080']}/[^\"]+", arrived):
-                _visit(url.replace("&amp;", "&"))
-            _wait_for_events(folder)
+            sandbox.read_mail()
             assert server.stop().code == 0
         finally:
             server.kill()
     (folder / "msys-track.toml").write_text(_CONFIGURATION)
     (folder / "ecelerity.conf").write_text(_MOMENTUM)
     (folder / "lua").mkdir()
+    (folder / "vendor").mkdir()
+    (folder / "vendor" / "autoload.php").write_text(_write_autoload())
     (folder / "lua" / "mine.lua").write_text(_POLICY)
     return folder
 
@@ -267,15 +303,100 @@ def _visit(url: str) -> None:
         assert client.getresponse().status in {200, 302}
 
 
-def _wait_for_events(folder: Path) -> None:
-    def count_readers_events() -> int:
-        with closing(sqlite3.connect(folder / "events.sqlite")) as store:
-            found = store.execute(
-                "SELECT count(*) FROM events WHERE type IN ('click', 'open', 'initial_open')"
-            ).fetchone()
-        return int(found[0])
+def _count_reads(folder: Path) -> int:
+    with closing(sqlite3.connect(folder / "events.sqlite")) as store:
+        found = store.execute(
+            "SELECT count(*) FROM events WHERE type IN ('click', 'open', 'initial_open')"
+        ).fetchone()
+    return int(found[0])
 
+
+def _wait_for_reads(folder: Path, count: int) -> None:
     end = time.monotonic() + PATIENCE_SECONDS
-    while count_readers_events() < _READS:
+    while _count_reads(folder) < count:
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def _need_php() -> None:
+    need_tool("php8.2", "php-cli")
+    for package in ("libphp-phpmailer", "php-symfony-mailer"):
+        if not (tools_folder() / package).exists():
+            pytest.skip(f"{package} was not found; scripts/mail-tools unpacks it")
+
+
+def _need_node() -> None:
+    need_tool("node", "nodejs")
+    if not (tools_folder() / "nodemailer").exists():
+        pytest.skip("nodemailer was not found; scripts/mail-tools installs it")
+
+
+def _need_ruby() -> None:
+    need_tool("ruby3.1", "ruby-actionmailer")
+
+
+FOREIGN_COMMANDS: Final[Mapping[str, Callable[[], None]]] = {
+    "php": _need_php,
+    "node": _need_node,
+    "ruby": _need_ruby,
+}
+"""By command: what skips a test where it, or the client that pages use it with, can't be had."""
+
+
+def _write_autoload() -> str:
+    """Write what Composer would: where the classes of both clients are."""
+    [*php] = tools_folder().glob("libphp-phpmailer/usr/share/php/*/autoload.php")
+    php += tools_folder().glob("php-symfony-mailer/usr/share/php/Symfony/*/Mailer/autoload.php")
+    return "<?php\n" + "".join(f"require_once '{each}';\n" for each in php)
+
+
+def _write_foreign_commands(folder: Path) -> None:
+    # Unpacked, PHP has no configuration that names its extensions, and Ruby knows no gems.
+    if php := find_tool("php8.2", "php-cli"):
+        symfony = tools_folder() / "php-symfony-mailer"
+        roots = [each for each in (php.root, symfony) if php.root and each and each.exists()]
+        extensions = {
+            each.stem: each for root in roots for each in root.glob("usr/lib/php/*/*.so")
+        }
+        names = [each for each in ("mbstring", "ctype", "iconv") if each in extensions]
+        options = [f"-dextension={extensions[each]}" for each in names]
+        options.append(
+            f"-dinclude_path={_join([symfony / 'usr/share/php', Path('/usr/share/php')])}"
+        )
+        libraries = sorted({each.parent for each in symfony.glob("usr/lib/**/libonig.so*")})
+        _write_foreign(folder / "php", php, *options, libraries=libraries)
+    if ruby := find_tool("ruby3.1", "ruby-actionmailer"):
+        variables = {}
+        if ruby.root is not None:
+            folders = ("usr/lib/ruby/vendor_ruby", "usr/lib/ruby/3.1.0")
+            built = sorted(ruby.root.glob("usr/lib/*/ruby/**/3.1.0"))
+            gems = {each.parent for each in ruby.root.glob("usr/**/specifications")}
+            variables = {
+                "RUBYLIB": _join([*(ruby.root / each for each in folders), *built]),
+                "GEM_PATH": _join(sorted(gems)),
+            }
+        _write_foreign(folder / "ruby", ruby, variables=variables)
+    if node := find_tool("node", "nodejs"):
+        modules = tools_folder() / "nodemailer" / "node_modules"
+        _write_foreign(folder / "node", node, variables={"NODE_PATH": str(modules)})
+
+
+def _write_foreign(
+    path: Path,
+    tool: Tool,
+    *options: str,
+    libraries: Sequence[Path] = (),
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    own = {}
+    if tool.root:
+        found = [tool.environment["LD_LIBRARY_PATH"], *map(str, libraries)]
+        own = {"LD_LIBRARY_PATH": os.pathsep.join(found)}
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in {**own, **variables}.items()]
+    command = shlex.join([tool.path, *options])
+    path.write_text("\n".join(["#!/bin/sh", *lines, f'exec {command} "$@"', ""]))
+    path.chmod(0o755)
+
+
+def _join(folders: Iterable[Path]) -> str:
+    return os.pathsep.join(map(str, folders))

@@ -15,6 +15,7 @@ ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 CORPUS_ARGS ?=
+FIDELITY_ARGS ?=
 SOAK_ARGS ?=
 WHEEL_ARGS ?=
 # make lock UPGRADE=--upgrade takes the newest versions instead of keeping those that fit.
@@ -46,7 +47,7 @@ installed = $(PIP) install --require-hashes $(1) || { printf '%s\n' \
 
 .PHONY: help demo test bench bench-smtp bench-streams soak corpus build lint types fmt clean lock \
 	pages pictures coverage audit prerequisites lint-prerequisites lint-rust lint-python lint-words \
-	test-rust test-python test-thorough wheel wheel-check workflows site \
+	test-rust test-python test-thorough wheel wheel-check workflows site fidelity \
 	coverage-rust coverage-python audit-rust audit-python
 
 help:
@@ -61,6 +62,7 @@ help:
 	@echo '  make bench-http  the tracker beside nginx; fails under the bars (BENCH_ARGS=…)'
 	@echo '  make soak     faults under load, with an account of every mail (SOAK_ARGS=…)'
 	@echo '  make corpus   fidelity over ../shared/corpus, judged by readers of other hands'
+	@echo '  make fidelity  what we and our peers do to mails, for docs/fidelity.md (FIDELITY_ARGS=…)'
 	@echo '  make build    the compiled core and the command, in .venv'
 	@echo '  make lint     cargo fmt, clippy, ruff, import directions, spelling'
 	@echo '  make types    mypy, strict'
@@ -174,6 +176,10 @@ audit-python: $(STAMPS)/audit
 corpus: $(STAMPS)/core $(STAMPS)/dev
 	$(say) 'corpus: every mail of ../shared/corpus by both engines, judged by Lexbor, Ada and email'
 	@$(BIN)/python -m tests.rewriting.corpus $(CORPUS_ARGS)
+
+fidelity: $(STAMPS)/core $(STAMPS)/dev
+	$(say) 'fidelity: mails through us and every peer, judged by Lexbor and email, into docs/fidelity.md'
+	@$(BIN)/python -m msys_track.comparison.fidelity --page docs/fidelity.md $(FIDELITY_ARGS)
 
 bench: $(STAMPS)/core $(STAMPS)/bench
 	$(say) 'bench: building the Rust passes to compare with'
@@ -298,8 +304,8 @@ pages: build $(STAMPS)/docs
 	@$(BIN)/python -m msys_track.config.schema.page < docs/configuration.md > $(STAMPS)/page \
 		&& cp $(STAMPS)/page docs/configuration.md
 	@$(BIN)/msys-track config schema > $(STAMPS)/page && cp $(STAMPS)/page docs/msys-track.schema.json
-	@for name in api environment metrics; do $(BIN)/python -m scripts.manual.$$name > $(STAMPS)/page \
-		&& cp $(STAMPS)/page docs/reference/$$name.md || exit 1; done
+	@for name in api environment exit_codes metrics; do $(BIN)/python -m scripts.manual.$$name > \
+		$(STAMPS)/page && cp $(STAMPS)/page docs/reference/$$(echo $$name | tr _ -).md || exit 1; done
 
 site: $(STAMPS)/docs
 	$(say) 'site: the manual of docs/; warnings, links that lead nowhere and foreign hosts are errors'

@@ -36,14 +36,17 @@ _HTTP: Final = re.compile(r"https?://[\\/]*[^\\/?#]", re.IGNORECASE)
 _BLANK: Final = "".join(map(chr, range(0x21)))  # URL Standard, "C0 control or space"
 _REMOVED: Final = re.compile(r"[\t\r\n]")  # URL Standard, section 4.4
 _CONDITION: Final = re.compile(r"\s*\[if\b", re.IGNORECASE)
-_HREF_TEXT: Final = r"""(?<![\w-])href\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))"""
+_HREF_TEXT: Final = r"""(?<![\w-])href\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"'][^\s>]*))"""
 _HREF: Final = re.compile(_HREF_TEXT, re.IGNORECASE)
 _HREF_BYTES: Final = re.compile(_HREF_TEXT.encode("ascii"), re.IGNORECASE)
-_PIXEL: Final = re.compile(
-    rb"""(?P<eol>\n?)(?P<div><div\b[^<>]*>)?<img\b[^<>]*?\bsrc=["']?(?P<src>[^\s"'<>]+)[^<>]*>"""
-    rb"""(?(div)</div>)(?P=eol)""",
+_IMAGE: Final = re.compile(
+    rb"""(?P<div><div\b[^<>]*>)?<img\b[^<>]*?\bsrc=["']?(?P<src>[^\s"'<>]+)[^<>]*>(?(div)</div>)""",
     re.IGNORECASE,
 )
+_SHOWN_TO_OUTLOOK: Final = re.compile(
+    r"\s*\[if\b[^\]]*\]>(.*?)(?:<!\[endif\]|\Z)", re.IGNORECASE | re.DOTALL
+)
+_COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _PIECES: Final = re.compile(rb"<[^<>]*>|[^<>]+|[<>]")
 _WORDS: Final = re.compile(rb"\w+|\s+|[^\w\s]")
 _BEFORE_HREF: Final = re.compile(rb"\s+(?=href\s*=)", re.IGNORECASE)
@@ -135,7 +138,11 @@ def judge_html(
 
 
 def leads_to_web(href: str) -> bool:
-    """Tell whether a browser asks a web server for this `href`, on whatever page it stands."""
+    """Tell whether a browser takes an `href` for http:// or https:// and a host.
+
+    `https:example.com` and what is relative to a `<base>` is left alone by everybody: mail
+    clients treat both in their own ways.
+    """
     return _HTTP.match(_REMOVED.sub("", href.strip(_BLANK))) is not None
 
 
@@ -325,8 +332,9 @@ def _add_comment(page: _Page, comment: str) -> None:
     if not _CONDITION.match(comment):
         page.comments.append(comment)
         return
-    hrefs = ["".join(found) for found in _HREF.findall(comment)]
-    page.hidden += map(unescape, hrefs)
+    shown = _SHOWN_TO_OUTLOOK.match(comment)
+    markup = "" if shown is None else _COMMENT.sub("", shown[1])
+    page.hidden += [unescape("".join(found)) for found in _HREF.findall(markup)]
     page.conditional_comments.append(_HREF.sub("href", comment))
 
 
@@ -434,10 +442,17 @@ def _mask_links(html: bytes, may_change: Callable[[str], bool]) -> bytes:
 
 
 def _without_pixels(html: bytes, is_tracked: Callable[[str], bool]) -> bytes:
-    def drop(match: re.Match[bytes]) -> bytes:
-        return b"" if is_tracked(unescape(match["src"].decode("utf-8", "replace"))) else match[0]
-
-    return _PIXEL.sub(drop, html)
+    """Take out tracked images, and the line breaks around one that has both."""
+    kept, at = [], 0
+    for match in _IMAGE.finditer(html):
+        if not is_tracked(unescape(match["src"].decode("utf-8", "replace"))):
+            continue
+        start, end = match.span()
+        if html[at:start].endswith(b"\n") and html.startswith(b"\n", end):
+            start, end = start - 1, end + 1
+        kept.append(html[at:start])
+        at = end
+    return b"".join([*kept, html[at:]])
 
 
 def _unify_breaks(html: bytes) -> bytes:

@@ -26,16 +26,17 @@ DOCUMENTS: Final = {
     "two hrefs": '<p><a href="http://one.example/" href="http://two.example/">x</a>',
     "another attribute first": '<p><a title="> href=\'no\'" data-href="http://no.example/" '
     'href="http://shop.example/">x</a>',
-    "slash between attributes": '<p><a/class=x/href="http://shop.example/">x</a>',
+    "slash between attributes": '<p><a/class="x"/href="http://shop.example/">x</a>',
+    "slash in a value without quotes": '<p><a/class=x/href="http://no.example/">x</a>',
     "no blank between attributes": '<p><a class="x"href="http://shop.example/"id=y>x</a>',
     "area": '<map name=m><area shape=rect coords=0,0,9,9 href="https://shop.example/"></map>',
     "link in SVG": '<svg width=9 height=9><a href="http://shop.example/"><text>x</text></a></svg>',
     "letters beyond ASCII": '<p><a href="https://bücher.example/ü?q=日本#ü">x</a>',
-    "placeholders in the URL": '<p><a href="http://shop.example/{{id}}?e=%%mail%%&n=*|NAME|*">x</a>',
-    "link in noscript": '<noscript><a href="http://shop.example/">offer</a></noscript>',
-    "ping and target": '<p><a href="http://shop.example/" ping=/p target=_blank rel="noopener">x</a>',
+    "placeholders in the URL": '<p><a href="http://a.example/{{id}}?e=%%mail%%&n=*|NAME|*">x</a>',
+    "link in noscript": '<p>x<noscript><a href="http://shop.example/">offer</a></noscript>',
+    "ping and target": '<p><a href="http://a.example/" ping=/p target=_blank rel=noopener>x</a>',
     # no links
-    "mail, telephone, place": '<p><a href="mailto:a@b.c?subject=x&amp;body=http://shop.example/">m</a>'
+    "mail, telephone, place": '<p><a href="mailto:a@b.c?subject=x&amp;body=http://a.example/">m</a>'
     '<a href="tel:+1">t</a><a href="#top">f</a><a name=top></a>' + _LINK,
     "comment": f"<!-- {_LINK} </body> --><p>{_LINK}",
     "script": f"<script>document.write('{_LINK}</body>')</script><p>{_LINK}",
@@ -55,7 +56,8 @@ DOCUMENTS: Final = {
     "HTML 4.01 strict": '<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01//EN" '
     f'"http://www.w3.org/TR/html4/strict.dtd"><html><body><p>{_LINK}</body></html>',
     "no doctype": f"<html><head><title>x</title></head><body><p>{_LINK}</p></body></html>",
-    "XML declaration": f'<?xml version="1.0" encoding="utf-8"?>\n<!DOCTYPE html><html><body>é {_LINK}',
+    "XML declaration": '<?xml version="1.0" encoding="utf-8"?>\n<!DOCTYPE html><html><body>'
+    f"é {_LINK}",
     "fragment": f"<p>Grüße, {_LINK}</p><p>second</p>",
     "text alone before a link": f"Hello, {_LINK} and more",
     "body not closed": f"<html><body><p>{_LINK}",
@@ -76,8 +78,8 @@ DOCUMENTS: Final = {
     "attribute twice": f'<p style="color:red" style="color:blue">{_LINK}</p>',
     "attribute names of programs": f'<p @click="x" :class="y" v-if="a < b">{_LINK}</p>',
     # Outlook
-    "ghost table": f"<!--[if mso]><table><tr><td><![endif]-->{_LINK}<!--[if mso]></td></tr></table>"
-    "<![endif]-->",
+    "ghost table": f"<!--[if mso]><table><tr><td><![endif]-->{_LINK}"
+    "<!--[if mso]></td></tr></table><![endif]-->",
     "for all but Outlook": f"<!--[if !mso]><!-->{_LINK}<!--<![endif]-->",
     "for all but Outlook, as markup": f"<p>a</p><![if !mso]>{_LINK}<![endif]><p>b</p>",
     "link for Outlook": f"<p>{_LINK}<!--[if mso]><a href='http://shop.example/o'>o</a><![endif]-->",
@@ -91,16 +93,17 @@ DOCUMENTS: Final = {
     "references without end": f"<p>AT&T &copy 2026 &amp &notit; a&b {_LINK}</p>",
     "hidden preheader": f"<div style='display:none'>news &#847;&zwnj;&nbsp;&#8199;</div>{_LINK}",
     "preformatted": f"<pre>\n\n  one\n\ttwo   three\n</pre>{_LINK}",
-    "letters of the world": f"<p>日本語 – Ελληνικά – עברית – 👩\u200d👩\u200d👧 – e\u0301 {_LINK}</p>",
+    "letters of the world": f"<p>日本語, Ελληνικά, עברית, 👩\u200d👩\u200d👧, e\u0301 {_LINK}</p>",
     "nothing but text": "no link, no tag",
     "nothing": "",
 }
 """HTML by the name of what is special in it."""
 
-_HTML: Final = f"<html><body><p>Grüße – {_LINK}</p></body></html>\r\n".encode()
+_HTML: Final = f"<html><body><p>Grüße … {_LINK}</p></body></html>\r\n".encode()
 _HEAD: Final = (
     b"From: Shop <shop@shop.example>\r\nTo: jo@reader.example\r\nSubject: news\r\n"
-    b"Date: Sun, 29 Nov 2026 08:00:00 +0000\r\nMessage-ID: <1@shop.example>\r\nMIME-Version: 1.0\r\n"
+    b"Date: Sun, 29 Nov 2026 08:00:00 +0000\r\nMessage-ID: <1@shop.example>\r\n"
+    b"MIME-Version: 1.0\r\n"
 )
 _TYPE: Final = b"Content-Type: text/html; charset=utf-8\r\n"
 _TEXT: Final = b"Content-Type: text/plain; charset=utf-8\r\n\r\nsee http://shop.example/"
@@ -154,7 +157,7 @@ MESSAGES: Final = {
     ),
     "no transfer encoding": _HEAD + b"Content-Type: text/html\r\n\r\n<p>" + _LINK.encode(),
     "ISO-8859-1": _HEAD + _encode("iso-8859-1", "Grüße"),
-    "windows-1252": _HEAD + _encode("windows-1252", "“Grüße” – 5 €"),
+    "windows-1252": _HEAD + _encode("windows-1252", "“Grüße” … 5 €"),
     "ISO-2022-JP": _HEAD + _encode("iso-2022-jp", "日本語"),
     "Shift_JIS": _HEAD + _encode("shift_jis", "表示ソ"),
     "KOI8-R": _HEAD + _encode("koi8-r", "Привет"),

@@ -19,7 +19,7 @@ KINDS: Final = ("MIME parts", "other parts", "header fields", "signatures")
 Explain: TypeAlias = Callable[[Leaf, str], str | None]
 """From a part as it stood and an `href` in it to the reason why that was left alone."""
 
-_SIGNATURES: Final = frozenset(["dkim-signature", "arc-seal", "domainkey-signature"])
+_SIGNATURES: Final = frozenset(["dkim-signature", "arc-seal"])
 # They say how a part is written, which may change as long as it reads the same.
 _FREE: Final = frozenset(
     ["content-type", "content-transfer-encoding", "content-length", "lines", "mime-version"]
@@ -135,15 +135,13 @@ def _cut(message: bytes, leaves: Sequence[Leaf]) -> bytes:
     """Take the bodies of HTML parts out of a message."""
     kept, at = [], 0
     for leaf in leaves:
-        start = message.find(leaf.raw, at)
-        if start < 0:
-            continue
-        if leaf.is_html:
-            kept.append(message[at:start])
-            at = start + len(leaf.raw)
-        else:
-            kept.append(message[at : start + len(leaf.raw)])
-            at = start + len(leaf.raw)
+        # Behind an empty line, since a short body may occur in a header too.
+        blank = message.find(b"\r\n\r\n" + leaf.raw, max(at - 4, 0))
+        start = blank + 4 if blank >= 0 else message.find(leaf.raw, at)
+        if start >= 0:
+            end = start + len(leaf.raw)
+            kept.append(message[at : start if leaf.is_html else end])
+            at = end
     return b"".join([*kept, message[at:]])
 
 

@@ -1,10 +1,11 @@
 """The page that holds the tables: its prose stays, what stands between markers is written."""
 
-import re
 from collections.abc import Mapping
 
+from msys_track.errors import TrackingError
 
-class UnmarkedPageError(ValueError):
+
+class UnmarkedPageError(TrackingError):
     """The page has no markers for a table."""
 
 
@@ -15,14 +16,10 @@ def write_tables(page: str, tables: Mapping[str, str]) -> str:
         UnmarkedPageError: the markers of a table are not there.
     """
     for name, table in tables.items():
-        marked = re.compile(
-            rf"(<!-- tables: {name} -->\n).*?(<!-- end of tables: {name} -->)", re.DOTALL
-        )
-        page, count = marked.subn(
-            lambda found, text=table: found[1] + text + "\n" + found[2], page
-        )  # type: ignore[misc]
-        if count != 1:
-            raise UnmarkedPageError(
-                f"the page has no <!-- tables: {name} --> and <!-- end of tables: {name} -->"
-            )
+        start, end = f"<!-- tables: {name} -->\n", f"<!-- end of tables: {name} -->"
+        before, _, rest = page.partition(start)
+        _, marker, after = rest.partition(end)
+        if not marker:
+            raise UnmarkedPageError(f"the page has no {start.rstrip()} with {end} behind it")
+        page = f"{before}{start}\n{table}\n{end}{after}"
     return page

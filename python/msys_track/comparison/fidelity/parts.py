@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import Message
-from typing import Final
+from typing import Final, cast
 
 # Encoding Standard, section 4.2: labels of other encodings than Python's codecs of these names.
 _CODECS: Final[Mapping[str, str]] = {
@@ -65,8 +65,7 @@ def _walk(part: Message, excuse: str | None) -> Iterator[Leaf]:
     kind = part.get_content_type()
     if part.is_multipart():
         found = "embedded_message" if kind.startswith("message/") else _SEALED.get(kind)
-        for below in part.get_payload():
-            assert isinstance(below, Message)
+        for below in cast("list[Message]", part.get_payload()):
             yield from _walk(below, excuse or found)
         return
     body = part.get_payload(decode=True)

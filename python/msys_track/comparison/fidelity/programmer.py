@@ -7,7 +7,7 @@ they can be, and a mail without HTML goes on as it came.
 
 from collections.abc import Callable, Iterator
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.message import MIMEPart
 from typing import Final
 
 from msys_track.comparison.peers import Links, Start
@@ -33,7 +33,7 @@ def rewriting_mail(message: bytes, start: Start, links: Links) -> Callable[[], b
     return rewrite
 
 
-def _list_bodies(part: EmailMessage) -> Iterator[EmailMessage]:
+def _list_bodies(part: MIMEPart) -> Iterator[MIMEPart]:
     kind = part.get_content_type()
     if kind in _SEALED or part.is_attachment():
         return
@@ -44,7 +44,7 @@ def _list_bodies(part: EmailMessage) -> Iterator[EmailMessage]:
         yield part
 
 
-def _set_html(part: EmailMessage, html: str) -> None:
+def _set_html(part: MIMEPart, html: str) -> None:
     charset = str(part.get_content_charset("utf-8"))
     try:
         html.encode(charset)

@@ -76,9 +76,8 @@ class Tally:
                 if row.counts[count]:
                     shown = {kind: names for kind, names in row.examples.items() if names}
                     yield f"{way}, {source}: {count} {row.counts[count]}: {shown}"
-            for fate in ("timeout", "crash"):
-                if row.counts[fate]:
-                    yield f"{way}, {source}: {fate}: {', '.join(row.examples[fate])}"
+            if row.counts["crash"]:
+                yield f"{way}, {source}: crash: {', '.join(row.examples['crash'])}"
 
     def write(self, sources: Mapping[str, str]) -> Iterator[str]:
         """Yield the lines of the tables of these sources."""
@@ -93,21 +92,19 @@ class Tally:
 
 def _write_source(source: str, what: str, rows: Mapping[str, Row]) -> Iterator[str]:
     inputs = max(row.counts["inputs"] for row in rows.values())
-    yield f"### {source.capitalize()}: {inputs:,} inputs"
+    yield f"#### {source[0].upper()}{source[1:]}: {inputs:,} inputs"
     yield ""
-    yield f"{what.capitalize()}."
+    yield f"{what[0].upper()}{what[1:]}."
     yield ""
     head = (
-        "way", "links wrapped", "missed", "left for a reason", "broken", "Outlook's wrapped",
-        "missed", "bytes changed", "structures", "inputs damaged", "failed",
+        "way", "links wrapped", "missed", "left for a reason", "broken", "for Outlook, wrapped",
+        "for Outlook, missed", "bytes changed", "structures", "inputs damaged", "failed",
     )  # fmt: skip
     yield from _write_head(head)
     for way, row in rows.items():
         counts = row.counts
         failed = [
-            f"{counts[fate]} {name}"
-            for fate, name in (("error", "errors"), ("timeout", "timeouts"), ("crash", "crashes"))
-            if counts[fate]
+            f"{fate}: {counts[fate]}" for fate in ("error", "timeout", "crash") if counts[fate]
         ]
         numbers = (
             counts["wrapped"], counts["missed"], row.reasons.total(), counts["broken"],
@@ -119,7 +116,7 @@ def _write_source(source: str, what: str, rows: Mapping[str, Row]) -> Iterator[s
     yield ""
     unjudged = max(row.counts["not judged"] for row in rows.values())
     if unjudged:
-        yield f"Not judged, for their size: up to {unjudged} of them."
+        yield f"Rewritten and not judged: {unjudged}, which the judge can't read or not in time."
         yield ""
 
 
@@ -128,7 +125,9 @@ def _write_kinds(rows: Mapping[tuple[str, str], Row]) -> Iterator[str]:
     for (_, way), row in rows.items():
         by_way[way].update(row.kinds)
     kinds = [kind for kind in _KINDS if any(found[kind] for found in by_way.values())]
-    yield "### Inputs damaged, by kind"
+    if not kinds:
+        return
+    yield "#### Inputs damaged, by kind"
     yield ""
     yield from _write_head(("way", *kinds))
     for way, found in by_way.items():
@@ -141,15 +140,13 @@ def _write_examples(rows: Mapping[tuple[str, str], Row]) -> Iterator[str]:
     for (_, way), row in rows.items():
         for kind, names in row.examples.items():
             by_way[way][kind] += names
-    yield "### Examples"
+    yield "#### Examples"
     yield ""
     yield from _write_head(("way", "kind", "inputs"), numbers=False)
-    for way, kinds in by_way.items():
+    for way, examples in by_way.items():
         for kind in ("missed", "bytes", *_KINDS, "error", "timeout", "crash"):
-            if names := kinds.get(kind):
-                shown = ", ".join(
-                    f"`{name.replace('|', '¦').replace('`', chr(39))}`" for name in names[:_SHOWN]
-                )
+            if names := examples.get(kind, []):
+                shown = ", ".join(f"`{name.replace('|', ' ')}`" for name in names[:_SHOWN])
                 yield f"| {way} | {kind} | {shown} |"
     yield ""
 

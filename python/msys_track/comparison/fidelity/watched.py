@@ -15,12 +15,10 @@ from typing import Final, Literal, TypeAlias
 from msys_track.comparison.damage import Damage
 from msys_track.comparison.fidelity.ways import Way
 
-SECONDS: Final = 10
+SECONDS: Final = 5
 """Of processor time that a rewriting may take."""
 MOST_MEMORY: Final = 4 * 2**30
 """Bytes of address space that a process may have."""
-MOST_JUDGED_BYTES: Final = 200_000
-"""Browsers' trees take time beyond all measure for what is made to take it."""
 _JUDGE_SECONDS: Final = 60
 
 Fate: TypeAlias = Literal["judged", "not judged", "error", "timeout", "crash"]
@@ -35,6 +33,8 @@ class Input:
     name: str
     content: bytes
     is_message: bool = False
+    is_judged: bool = True
+    """Whether the judge can read it; if not, it is rewritten all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +121,17 @@ def _run(way: Way, each: Input, is_judging: _Flag) -> Outcome:
         rewrite, judge = way.start(each.content, each.is_message)
         after = rewrite()
     except Exception as error:  # noqa: BLE001 - whatever a peer raises is what is counted
-        return Outcome("error", error=f"{type(error).__name__}: {error}"[:200])
+        return Outcome("error", error=type(error).__name__)  # its text may be the mail's
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-    if max(len(each.content), len(after)) > MOST_JUDGED_BYTES and each.source.startswith(
-        "hostile"
-    ):
+    if not each.is_judged:
         return Outcome("not judged")
     is_judging.value = 1
     signal.setitimer(signal.ITIMER_PROF, _JUDGE_SECONDS)
     try:
         return Outcome("judged", judge(after))
     except Exception as error:  # noqa: BLE001 - a fault of the judge's, which the page shows
-        return Outcome("not judged", error=f"{type(error).__name__}: {error}"[:200])
+        return Outcome("not judged", error=type(error).__name__)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         is_judging.value = 0

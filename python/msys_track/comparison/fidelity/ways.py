@@ -1,5 +1,6 @@
 """The ways that are judged: both of our engines, and every peer that is installed."""
 
+from base64 import b64decode, encodebytes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -33,12 +34,15 @@ OPTIONS: Final = TrackingOptions(
     tracking_domain=DOMAIN,
     keep_link_attributes=True,
 )
+# In base64, because lines of every other encoding have a limit.
 _HEAD: Final = (
-    b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+    b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"
 )
 _BLANK: Final = "".join(map(chr, range(0x21)))
-# Of a pixel, or of a whole message for its header alone: they say nothing of links.
-_NOT_OF_LINKS: Final = frozenset({"no_html_part", "no_pixel_place", "no_initial_pixel_place"})
+# Of pixels and of text: they say nothing of links in HTML.
+_NOT_OF_LINKS: Final = frozenset(
+    {"no_html_part", "no_pixel_place", "no_initial_pixel_place", "text_links_off"}
+)
 
 Rewrite: TypeAlias = Callable[[], bytes]
 JudgeCopy: TypeAlias = Callable[[bytes], Damage]
@@ -89,12 +93,12 @@ def _make_ours(name: str, engine: str) -> Way:
     judge = Judge(LINKS.is_tracked, find_target)
 
     def start(source: bytes, is_message: bool) -> tuple[Rewrite, JudgeCopy]:  # noqa: FBT001
-        message = source if is_message else _HEAD + source
+        message = source if is_message else _HEAD + encodebytes(source)
         ours = _Ours(rewriter, message)
 
         def rewrite() -> bytes:
             copy = ours.rewrite()
-            return copy if is_message else copy.removeprefix(_HEAD)
+            return copy if is_message else b64decode(copy.removeprefix(_HEAD))
 
         def judge_copy(after: bytes) -> Damage:
             if is_message:
@@ -121,12 +125,12 @@ class _Ours:
     def explain(self, leaf: Leaf | None, href: str) -> str | None:
         """Return the reason of this link, of its part or of its message."""
         for target, reason, span in self._list_left():
+            if reason in _NOT_OF_LINKS:
+                continue
             if target is not None:
                 if target.strip(_BLANK) == _trim(href) or target == href.strip(_BLANK):
                     return reason
-            elif reason not in _NOT_OF_LINKS and (
-                leaf is None or _squeeze(leaf.raw) in _squeeze(span)
-            ):
+            elif leaf is None or _squeeze(leaf.raw) in _squeeze(span):
                 return reason
         return None
 

@@ -25,6 +25,8 @@ def rewriting(html: bytes, links: Links) -> Callable[[], bytes]:
         place: Tag = soup.body or soup
         if image is not None:
             place.append(image)
-        return soup.encode("utf-8")
+        # Without an encoding to come, it leaves the charset that a `meta` names as it is.
+        text = soup.decode(eventual_encoding=None)  # type: ignore[arg-type]
+        return text.encode("utf-8")
 
     return rewrite

@@ -188,7 +188,7 @@ def test_without_cryptography_the_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
-    with pytest.raises(SettingsError, match="pip install 'cryptography>=44'"):
+    with pytest.raises(SettingsError, match="pip install 'msys-track\\[reference\\]'"):
         plain_ring().seal(plain_claims(claims_of(TOKENS[1])))
 
 

@@ -60,6 +60,7 @@ def find_wheel_faults(path: Path) -> list[str]:
     cores = {name for name in members if _CORE.fullmatch(name)}
     if len(cores) != 1:
         faults.append(f"it has {len(cores)} compiled cores, and must have one")
+    faults += [f"{core} is named for another system" for core in cores if _is_foreign(core, path)]
     faults += _compare(
         members, wanted, allowed=lambda name: name in cores or name.startswith(described)
     )
@@ -90,6 +91,19 @@ def find_sdist_faults(path: Path) -> list[str]:
     ]
     faults += _find_metadata_faults(members.get("PKG-INFO", b""))
     return faults
+
+
+def _is_foreign(core: str, wheel: Path) -> bool:
+    """Whether Python would not find the core where the wheel is for.
+
+    Without the stable ABI its name has the machine and the C library, as in
+    `_core.cpython-314t-x86_64-linux-gnu.so`.
+    """
+    named = re.search(r"-(\w+)-linux-(gnu|musl)\.so$", core)
+    if named is None:
+        return False
+    family = {"gnu": "manylinux", "musl": "musllinux"}[named[2]]
+    return not re.search(rf"{family}_\d+_\d+_{named[1]}\.", wheel.name)
 
 
 def _compare(

@@ -334,7 +334,7 @@ def try_wheel(wheel: Path, interpreter: Interpreter) -> bool:
         except Failed as error:
             if not interpreter.tag.endswith("t") or "No matching distribution" not in str(error):
                 raise
-            [missing] = re.findall(r"No matching distribution found for (\S+)", str(error))
+            [missing] = re.findall(r"No matching distribution found for ([\w-]+)", str(error))
             servers = f"no servers: there is no wheel of {missing} yet"
         else:
             use_servers(environment, folder)

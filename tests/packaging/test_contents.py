@@ -95,6 +95,18 @@ def test_a_wheel_that_is_too_large_is_named(tmp_path: Path) -> None:
     assert fault == f"it has {path.stat().st_size:,} bytes, and may have {MAX_WHEEL_BYTES:,}"
 
 
+@pytest.mark.parametrize("ending", ["aarch64-linux-gnu", "x86_64-linux-musl"])
+def test_a_core_that_python_would_not_find_there_is_named(ending: str, tmp_path: Path) -> None:
+    core = f"msys_track/_core.cpython-314t-{ending}.so"
+    path = make_wheel(tmp_path, {CORE: None, core: b"\x7fELF"})
+    assert find_wheel_faults(path) == [f"{core} is named for another system"]
+
+
+def test_a_core_may_be_named_for_its_interpreter(tmp_path: Path) -> None:
+    core = "msys_track/_core.cpython-314t-x86_64-linux-gnu.so"
+    assert find_wheel_faults(make_wheel(tmp_path, {CORE: None, core: b"\x7fELF"})) == []
+
+
 def make_sdist(folder: Path, *, without: Callable[[str], bool]) -> Path:
     path = folder / f"{NAME}.tar.gz"
     names = [f"python/{name}" for name in list_package_files()]

@@ -4,7 +4,8 @@ import pytest
 
 pytest.importorskip("selectolax", reason="Lexbor (selectolax) is not installed")
 
-from msys_track.comparison.damage import KINDS, Damage, judge_html, leads_to_web
+from msys_track.comparison.damage import KINDS, Damage, judge_html
+from msys_track.comparison.hrefs import leads_to_web
 
 BASE = "https://click.example.com/"
 TRACKED = b"https://click.example.com/f/a/AAAA"

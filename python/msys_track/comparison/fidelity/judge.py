@@ -9,7 +9,8 @@ from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from typing import Final, TypeAlias
 
-from msys_track.comparison.damage import Damage, count_changed, judge_html
+from msys_track.comparison.changed_bytes import count_changed
+from msys_track.comparison.damage import Damage, judge_html
 from msys_track.comparison.fidelity.parts import Leaf, list_leaves
 from msys_track.testing.fidelity import without_api_header
 

@@ -174,3 +174,8 @@ def test_a_pixel_behind_an_image_on_a_line_of_its_own_is_no_damage() -> None:
     page = b"<body>\n<img src=http://one.example/i.png>\n</body>"
     broken_around = page.replace(b"</body>", b"\n" + PIXEL + b"\n</body>")
     assert judge(broken_around, page) == Damage(pixels=1)
+
+
+def test_to_track_an_empty_url_is_neither_work_nor_damage() -> None:
+    page = b'<p><a href="http://">soon</a>'
+    assert judge(page.replace(b"http://", TRACKED), page) == Damage()

@@ -7,7 +7,7 @@ from html import unescape
 from typing import Final
 
 from msys_track.comparison.alignment import MOST_ALIGNED, align
-from msys_track.comparison.hrefs import HREF_BYTES, leads_to_web
+from msys_track.comparison.hrefs import HREF_BYTES, has_web_scheme
 
 _IMAGE: Final = re.compile(
     rb"""(?P<div><div\b[^<>]*>)?<img\b[^<>]*?\bsrc=["']?(?P<src>[^\s"'<>]+)[^<>]*>(?(div)</div>)""",
@@ -23,10 +23,10 @@ _URL: Final = b"\x00"
 
 def count_changed(before: bytes, after: bytes, is_tracked: Callable[[str], bool]) -> int:
     """Count the bytes that differ, but for tracked URLs, the pixel, and how lines break."""
-    old = _mask_links(_unify_breaks(before), leads_to_web)
+    old = _mask_links(_unify_breaks(before), has_web_scheme)
     new = _mask_links(
         _without_pixels(_unify_breaks(after), is_tracked),
-        lambda url: is_tracked(url) or leads_to_web(url),
+        lambda url: is_tracked(url) or has_web_scheme(url),
     )
     return 0 if old == new else _count_differences(old, new)
 

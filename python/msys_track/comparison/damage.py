@@ -12,7 +12,7 @@ from typing import Final
 
 from msys_track.comparison.alignment import align, count_items
 from msys_track.comparison.changed_bytes import count_changed
-from msys_track.comparison.hrefs import leads_to_web, trim_url
+from msys_track.comparison.hrefs import has_web_scheme, leads_to_web, trim_url
 from msys_track.comparison.shown import Page, read_original, read_page
 
 KINDS: Final = (
@@ -155,13 +155,13 @@ class _Links:
             if leads_to_web(before):
                 self._leave(before, "missed")
         elif self.is_tracked(after) and self._leads_there(before, after):
-            self.counts["wrapped"] += 1
+            self.counts["wrapped"] += leads_to_web(before)
         else:
             self.counts["broken"] += 1
 
     def _leads_there(self, before: str, after: str) -> bool:
         if self.find_target is None:
-            return leads_to_web(before)
+            return has_web_scheme(before)
         target = self.find_target(after)
         return target is not None and trim_url(target) == trim_url(before)
 

@@ -22,6 +22,14 @@ def leads_to_web(href: str) -> bool:
     return _HTTP.match(trim_url(href)) is not None
 
 
+def has_web_scheme(href: str) -> bool:
+    """Tell whether an `href` begins as one that leads to the web, with or without a host.
+
+    Templates have `http://` alone, which leads nowhere: tracking it is no damage.
+    """
+    return trim_url(href)[:8].lower().startswith(("http://", "https://"))
+
+
 def trim_url(url: str) -> str:
     """Return what a browser keeps of the value of an `href`, without character references."""
     return _REMOVED.sub("", url.strip(_BLANK))

@@ -304,8 +304,8 @@ pages: build $(STAMPS)/docs
 	@$(BIN)/python -m msys_track.config.schema.page < docs/configuration.md > $(STAMPS)/page \
 		&& cp $(STAMPS)/page docs/configuration.md
 	@$(BIN)/msys-track config schema > $(STAMPS)/page && cp $(STAMPS)/page docs/msys-track.schema.json
-	@for name in api environment metrics; do $(BIN)/python -m scripts.manual.$$name > $(STAMPS)/page \
-		&& cp $(STAMPS)/page docs/reference/$$name.md || exit 1; done
+	@for name in api environment exit_codes metrics; do $(BIN)/python -m scripts.manual.$$name > \
+		$(STAMPS)/page && cp $(STAMPS)/page docs/reference/$$(echo $$name | tr _ -).md || exit 1; done
 
 site: $(STAMPS)/docs
 	$(say) 'site: the manual of docs/; warnings, links that lead nowhere and foreign hosts are errors'

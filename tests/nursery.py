@@ -48,7 +48,7 @@ class _Start:
 class Process:
     """A process of the nursery, with what tests use of `subprocess.Popen`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - as Popen takes them
         self,
         arguments: Sequence[str],
         *,
@@ -74,7 +74,7 @@ class Process:
                 reading, writing = os.pipe()
                 number, own = (reading, writing) if is_read else (writing, reading)
                 theirs.callback(os.close, number)
-                return number, open(own, "wb" if is_read else "rb")  # noqa: PTH123, SIM115
+                return number, open(own, "wb" if is_read else "rb")  # noqa: PTH123
 
             (taken, self.stdin), (printed, self.stdout), (told, self.stderr) = (
                 connect(stdin, is_read=True),
@@ -273,15 +273,13 @@ def _become(start: _Start, descriptors: list[int]) -> None:
 def _reopen(stream: IO[str], mode: str, *, is_line_buffered: bool) -> io.TextIOWrapper:
     """Make a standard stream as the interpreter makes it, for what its number is now."""
     assert isinstance(stream, io.TextIOWrapper)
-    made = io.TextIOWrapper(
-        open(stream.fileno(), f"{mode}b", closefd=False),  # noqa: PTH123, SIM115
+    return io.TextIOWrapper(
+        open(stream.fileno(), f"{mode}b", closefd=False),  # noqa: SIM115
         encoding=stream.encoding,
         errors=stream.errors,
         newline=None if mode == "r" else "\n",
         line_buffering=is_line_buffered,
     )
-    made.mode = mode
-    return made
 
 
 def _main() -> None:

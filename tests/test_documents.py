@@ -41,5 +41,21 @@ def test_every_link_of_a_document_leads_to_a_file_and_a_heading(document: Path) 
             assert fragment in {anchor(heading) for heading in _HEADING.findall(text)}, target
 
 
+# A path that begins in the project's folder, in the package's or in the core's.
+_PATH = re.compile(
+    r"`((?:tests|benches|docs|scripts|requirements)/[\w./-]*[\w/]"
+    r"|[\w-]+/[\w./-]+\.(?:py|rs|html|json|toml|txt))`"
+)
+_STARTS = [ROOT, ROOT / "python/msys_track", ROOT / "rust"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_of_ours_that_a_document_names_is_there(document: Path) -> None:
+    text = _FENCED.sub("", document.read_text(encoding="utf-8"))
+    named = _PATH.findall(text) if document.name not in {"CHANGELOG.md", "ecelerity.md"} else []
+    missing = [path for path in named if not any((each / path).exists() for each in _STARTS)]
+    assert missing == []
+
+
 def test_there_are_links_to_be_tried() -> None:
     assert sum(len(links(document)) for document in DOCUMENTS) > 20

@@ -120,16 +120,14 @@ def test_the_header_that_it_shows_is_a_good_one() -> None:
 
 def test_its_two_commands_are_targets() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = re.findall(r"^make (\w+)", shell_block("make"), re.MULTILINE)
+    targets = re.findall(r"^make (\w+)", shell_block("make demo"), re.MULTILINE)
     assert targets == ["demo", "test"]
     for target in [*targets, "build"]:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
-def test_every_page_is_linked_from_the_first_page_of_the_manual() -> None:
-    pages = {str(page.relative_to(ROOT)) for page in ROOT.glob("docs/**/*.md")}
-    index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
-    assert pages <= {"docs/index.md", *(f"docs/{name}" for name in LINK.findall(index))}
+def test_it_leads_to_the_first_page_of_the_manual() -> None:
+    assert "docs/index.md" in LINK.findall(README)
 
 
 def test_it_says_which_python_the_build_asks_for() -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from msys_track.errors import MissingExtraError
+from msys_track.errors import MissingExtraError, SettingsError
 
 _OWN_PACKAGE = "msys_track"
 
@@ -21,13 +21,19 @@ def needed_extra(extra: str, what: str) -> Iterator[None]:
         what: What needs it, for people: it begins the error's text.
 
     Raises:
-        MissingExtraError: a package is not installed. A module of ours or of Python's that is
-            not there is another fault, and its `ModuleNotFoundError` goes on.
+        MissingExtraError: a package is not installed. A module of ours that is not there is
+            another fault, and its `ModuleNotFoundError` goes on.
+        SettingsError: this Python lacks a module of its own.
     """
     try:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if not package or package == _OWN_PACKAGE or package in sys.stdlib_module_names:
+        if not package or package == _OWN_PACKAGE:
             raise
+        if package in sys.stdlib_module_names:
+            raise SettingsError(
+                f"{what} needs Python's module {package}, which is not part of this Python; "
+                "servers need Linux or macOS"
+            ) from error
         raise MissingExtraError(what, extra) from error

@@ -36,6 +36,7 @@ RUN_BY: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "docs/library.md": {"tests/test_library_page.py": ("*",)},
     "docs/mail.md": {"tests/test_mail_page.py": ("*",)},
     "docs/migration.md": {"tests/test_migration_page.py": ("*",)},
+    "docs/reference/api.md": {"tests/manual/test_reference.py": ("*",)},
     "docs/sparkpost-api.md": {"tests/report/sparkpost/test_page.py": ("*",)},
     "docs/policy.md": {"tests/policy/test_page.py": ("python *", "lua *")},
     "docs/serving.md": {"tests/test_serving_page.py": ("console",)},

@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ IMPORT_BAR_MS: Final = 60
 VERSION_BAR_MS: Final = 150
 _ROUNDS: Final = 20
 _WINDOWS: Final = sys.platform == "win32"
-_SERVERS: Final = ("proxy", "tracker", "report")
+_SERVERS: Final = "proxy,tracker,report"
 _NAMES: Final = tuple(f"python3.{minor}{kind}" for minor in range(11, 20) for kind in ("", "t"))
 _START_SECONDS: Final = 60
 _COMMAND_SECONDS: Final = 900  # a source is compiled
@@ -173,11 +172,8 @@ def _runs_here(wheel: Path) -> bool:
         return tag == f"win_{machine.lower()}"
     if sys.platform == "darwin":
         return "macosx" in tag and (machine in tag or "universal2" in tag)
-    return ("musllinux" if _is_musl() else "manylinux") in tag and tag.endswith(machine)
-
-
-def _is_musl() -> bool:
-    return any(Path("/lib").glob("ld-musl-*"))
+    family = "manylinux" if platform.libc_ver()[0] == "glibc" else "musllinux"
+    return family in tag and tag.endswith(machine)
 
 
 @contextmanager
@@ -332,25 +328,24 @@ def try_wheel(wheel: Path, interpreter: Interpreter) -> bool:
         about = use_library(environment, folder)
         use_filter(environment, folder)
         for_import, for_version = measure_starts(environment, folder)
-        if extras := [each for each in _SERVERS if each in list_extras(wheel)]:
-            environment.run(*pip, f"{wheel}[{','.join(extras)}]", at=folder)
-        use_servers(environment, folder)
+        servers = "servers run"
+        try:
+            environment.run(*pip, "--only-binary", ":all:", f"{wheel}[{_SERVERS}]", at=folder)
+        except Failed as error:
+            if not interpreter.tag.endswith("t") or "No matching distribution" not in str(error):
+                raise
+            [missing] = re.findall(r"No matching distribution found for (\S+)", str(error))
+            servers = f"no servers: there is no wheel of {missing} yet"
+        else:
+            use_servers(environment, folder)
     is_fast = for_import <= IMPORT_BAR_MS and for_version <= VERSION_BAR_MS
     sys.stdout.write(
-        f"CPython {interpreter.version} ({interpreter.tag}): {about}; "
+        f"CPython {interpreter.version} ({interpreter.tag}): {about}; {servers}; "
         f"import {for_import:.0f} ms ({_judge(for_import, IMPORT_BAR_MS)}), "
         f"--version {for_version:.0f} ms ({_judge(for_version, VERSION_BAR_MS)})\n"
     )
     sys.stdout.flush()
     return is_fast
-
-
-def list_extras(wheel: Path) -> list[str]:
-    """List the extras that a wheel has."""
-    with zipfile.ZipFile(wheel) as opened:
-        [name] = [each for each in opened.namelist() if each.endswith(".dist-info/METADATA")]
-        text = opened.read(name).decode()
-    return re.findall(r"^Provides-Extra: (\S+)$", text, re.MULTILINE)
 
 
 def _judge(milliseconds: float, bar: int) -> str:

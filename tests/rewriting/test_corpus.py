@@ -1,7 +1,7 @@
 """Fidelity over real mail and handmade hostile input, judged by the oracle.
 
-`make test-thorough` puts every template in every form, which takes minutes; by default some are put
-in a few, chosen by their names.
+`make test-thorough` puts every template in every form, which takes minutes; by default some are
+put in a few, chosen by their names.
 """
 
 from collections.abc import Iterator

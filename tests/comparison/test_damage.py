@@ -4,7 +4,8 @@ import pytest
 
 pytest.importorskip("selectolax", reason="Lexbor (selectolax) is not installed")
 
-from msys_track.comparison.damage import KINDS, Damage, judge_html, leads_to_web
+from msys_track.comparison.damage import KINDS, Damage, judge_html
+from msys_track.comparison.hrefs import leads_to_web
 
 BASE = "https://click.example.com/"
 TRACKED = b"https://click.example.com/f/a/AAAA"
@@ -173,3 +174,8 @@ def test_a_pixel_behind_an_image_on_a_line_of_its_own_is_no_damage() -> None:
     page = b"<body>\n<img src=http://one.example/i.png>\n</body>"
     broken_around = page.replace(b"</body>", b"\n" + PIXEL + b"\n</body>")
     assert judge(broken_around, page) == Damage(pixels=1)
+
+
+def test_to_track_an_empty_url_is_neither_work_nor_damage() -> None:
+    page = b'<p><a href="http://">soon</a>'
+    assert judge(page.replace(b"http://", TRACKED), page) == Damage()

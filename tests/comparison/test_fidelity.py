@@ -106,8 +106,17 @@ def test_a_careful_programmer_leaves_signed_and_attached_parts_alone() -> None:
     assert not damage.is_damaged
 
 
-def test_a_careful_programmer_sends_a_mail_without_html_as_it_came() -> None:
-    message = HEAD + b"\r\nsee http://shop.example/\n"
+@pytest.mark.parametrize(
+    "message",
+    [
+        HEAD + b"\r\nsee http://shop.example/\n",
+        HEAD + HTML.replace(b">x<", b">\xff<"),
+        HEAD + HTML.replace(b"utf-8", b"x-nope"),
+        b"DKIM-Signature: v=1; b=AAAA\r\n" + HEAD + HTML,
+    ],
+    ids=["without HTML", "undecodable", "unknown charset", "signed"],
+)
+def test_a_careful_programmer_sends_what_should_not_change_as_it_came(message: bytes) -> None:
     assert rewriting_mail(message, REGEX.start, LINKS)() == message
 
 

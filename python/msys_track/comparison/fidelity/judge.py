@@ -9,8 +9,9 @@ from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from typing import Final, TypeAlias
 
-from msys_track.comparison.damage import Damage, count_changed, judge_html
-from msys_track.comparison.fidelity.parts import Leaf, list_leaves
+from msys_track.comparison.changed_bytes import count_changed
+from msys_track.comparison.damage import Damage, judge_html
+from msys_track.comparison.fidelity.parts import SIGNATURES, Leaf, list_leaves
 from msys_track.testing.fidelity import without_api_header
 
 KINDS: Final = ("MIME parts", "other parts", "header fields", "signatures")
@@ -19,7 +20,7 @@ KINDS: Final = ("MIME parts", "other parts", "header fields", "signatures")
 Explain: TypeAlias = Callable[[Leaf, str], str | None]
 """From a part as it stood and an `href` in it to the reason why that was left alone."""
 
-_SIGNATURES: Final = frozenset(["dkim-signature", "arc-seal"])
+_SIGNATURES: Final = frozenset(map(str.lower, SIGNATURES))
 # They say how a part is written, which may change as long as it reads the same.
 _FREE: Final = frozenset(
     ["content-type", "content-transfer-encoding", "content-length", "lines", "mime-version"]

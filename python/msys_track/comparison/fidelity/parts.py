@@ -24,6 +24,8 @@ _BYTE_ORDER_MARKS: Final = {
     b"\xff\xfe": "utf-16",
     b"\xfe\xff": "utf-16",
 }
+SIGNATURES: Final = ("DKIM-Signature", "ARC-Seal")
+"""Header fields that hold a signature of the body."""
 _SEALED: Final = {
     "multipart/signed": "signed_part",
     "multipart/encrypted": "encrypted_part",
@@ -58,7 +60,9 @@ class Leaf:
 
 def list_leaves(message: bytes) -> list[Leaf]:
     """List the parts that hold no other, in the order of the message."""
-    return list(_walk(message_from_bytes(message), None))
+    parsed = message_from_bytes(message)
+    is_signed = any(name in parsed for name in SIGNATURES)
+    return list(_walk(parsed, "signed_message" if is_signed else None))
 
 
 def _walk(part: Message, excuse: str | None) -> Iterator[Leaf]:
@@ -73,13 +77,24 @@ def _walk(part: Message, excuse: str | None) -> Iterator[Leaf]:
     raw = undecoded.encode("ascii", "surrogateescape") if isinstance(undecoded, str) else b""
     if part.get_content_disposition() not in (None, "inline"):
         excuse = excuse or "attached_part"
+    charset = str(part.get_param("charset") or "")
+    if charset and not _is_known(charset):
+        excuse = excuse or "unknown_charset"
     yield Leaf(
         kind if re.fullmatch("[^/]+/[^/]+", kind) else "text/plain",
-        str(part.get_param("charset") or ""),
+        charset,
         raw,
         body if isinstance(body, bytes) else b"",
         excuse,
     )
+
+
+def _is_known(label: str) -> bool:
+    try:
+        codecs.lookup(label.strip("\"' "))
+    except (LookupError, ValueError):
+        return False
+    return True
 
 
 def find_codec(label: str, body: bytes) -> str:

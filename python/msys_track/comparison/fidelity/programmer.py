@@ -1,8 +1,9 @@
 """What a careful programmer writes around a rewriter of HTML, with Python's `email` alone.
 
 The mail is parsed by `policy.SMTP`, as its documentation says for mail that is sent on. Attached,
-signed, encrypted and forwarded parts are left alone, charset and transfer encoding are kept where
-they can be, and a mail without HTML goes on as it came.
+signed, encrypted and forwarded parts and what can't be decoded are left alone, charset and
+transfer encoding are kept where they can be, and a mail without HTML or with a signature by DKIM
+goes on as it came.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from email import message_from_bytes, policy
 from email.message import MIMEPart
 from typing import Final
 
+from msys_track.comparison.fidelity.parts import SIGNATURES
 from msys_track.comparison.peers import Links, Start
 
 _SEALED: Final = frozenset(
@@ -23,10 +25,12 @@ def rewriting_mail(message: bytes, start: Start, links: Links) -> Callable[[], b
 
     def rewrite() -> bytes:
         mail = message_from_bytes(message, policy=policy.SMTP)
-        bodies = list(_list_bodies(mail))
-        for part in bodies:
-            html: str = part.get_content()
-            rewritten = start(html.encode("utf-8", "replace"), links)()
+        if any(name in mail for name in SIGNATURES):
+            return message
+        texts = [(part, _read_html(part)) for part in _list_bodies(mail)]
+        bodies = [(part, html) for part, html in texts if html is not None]
+        for part, html in bodies:
+            rewritten = start(html.encode("utf-8"), links)()
             _set_html(part, rewritten.decode("utf-8", "replace"))
         return mail.as_bytes() if bodies else message
 
@@ -42,6 +46,14 @@ def _list_bodies(part: MIMEPart) -> Iterator[MIMEPart]:
             yield from _list_bodies(below)
     elif kind == "text/html":
         yield part
+
+
+def _read_html(part: MIMEPart) -> str | None:
+    try:
+        html: str = part.get_content(errors="strict")
+    except (LookupError, UnicodeError):
+        return None
+    return html
 
 
 def _set_html(part: MIMEPart, html: str) -> None:

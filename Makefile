@@ -9,18 +9,24 @@ MAKEFLAGS += --no-builtin-rules
 # The interpreter to make .venv from; empty: the newest on PATH (scripts/find-python).
 PYTHON ?=
 # Handed on: make demo ARGS=--keep, make test PYTEST_ARGS='-k resolve', make bench BENCH_ARGS=…,
-# make corpus CORPUS_ARGS='--every 20', make soak SOAK_ARGS='--seconds 600 --seed 7'.
+# make corpus CORPUS_ARGS='--every 20', make soak SOAK_ARGS='--seconds 600 --seed 7',
+# make wheel-check WHEEL_ARGS='--bars --python python3.13'.
 ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 CORPUS_ARGS ?=
+FIDELITY_ARGS ?=
 SOAK_ARGS ?=
+WHEEL_ARGS ?=
 # make lock UPGRADE=--upgrade takes the newest versions instead of keeping those that fit.
 UPGRADE ?=
 
-# Tests in as many processes as there are cores; a file's tests stay together, as fixtures of a
-# module are costly. make test PARALLEL= runs them one after the other.
-PARALLEL ?= -n auto --dist loadfile
+# Tests in twice as many processes as there are cores, as many of them wait for a time or for another
+# process; a file's tests stay together, as fixtures of a module are costly. make test PARALLEL= runs
+# them one after the other.
+PARALLEL ?= -n $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))) --dist loadfile
+# What pytest makes of the tests' assertions is kept, whatever the environment says of bytecode.
+TEST_ENVIRONMENT = env -u PYTHONDONTWRITEBYTECODE TMPDIR="$$(scripts/test-folder)"
 # Percent: branches and lines together in Python, lines in Rust. Raise them when more is reached.
 PYTHON_FLOOR := 98
 RUST_FLOOR := 97
@@ -39,8 +45,9 @@ installed = $(PIP) install --require-hashes $(1) || { printf '%s\n' \
 	'  hint: pip needs a package index that it can reach; its settings: $(BIN)/python -m pip config list' >&2; \
 	exit 1; }
 
-.PHONY: help demo test bench bench-smtp bench-streams soak corpus build lint types fmt clean lock pages pictures coverage audit \
-	prerequisites lint-prerequisites lint-rust lint-python lint-words test-rust test-python \
+.PHONY: help demo test bench bench-smtp bench-streams soak corpus build lint types fmt clean lock \
+	pages pictures coverage audit prerequisites lint-prerequisites lint-rust lint-python lint-words \
+	test-rust test-python test-thorough wheel wheel-check workflows site fidelity \
 	coverage-rust coverage-python audit-rust audit-python
 
 help:
@@ -48,12 +55,14 @@ help:
 	@echo
 	@echo '  make demo     build, then send mails through proxy and tracker on this machine (ARGS=--keep)'
 	@echo '  make test     every check: lint, types, Rust tests, Python tests'
+	@echo '  make test-thorough  the Python tests with all examples and crossings, which takes longer'
 	@echo '  make bench    speed against peers, in one run; fails under the bars (BENCH_ARGS=…)'
 	@echo '  make bench-smtp  the proxy beside haproxy as a TCP hop; fails under the bars (BENCH_ARGS=…)'
 	@echo '  make bench-streams  events to Kafka and RabbitMQ, and trackers to stores over Kafka (BENCH_ARGS=…)'
 	@echo '  make bench-http  the tracker beside nginx; fails under the bars (BENCH_ARGS=…)'
 	@echo '  make soak     faults under load, with an account of every mail (SOAK_ARGS=…)'
 	@echo '  make corpus   fidelity over ../shared/corpus, judged by readers of other hands'
+	@echo '  make fidelity  what we and our peers do to mails, for docs/fidelity.md (FIDELITY_ARGS=…)'
 	@echo '  make build    the compiled core and the command, in .venv'
 	@echo '  make lint     cargo fmt, clippy, ruff, import directions, spelling'
 	@echo '  make types    mypy, strict'
@@ -61,6 +70,10 @@ help:
 	@echo '  make audit    known faults, licences and sources of what is used (needs cargo-deny)'
 	@echo '  make fmt      format Rust and Python'
 	@echo '  make pages    write what is made from the code into docs/'
+	@echo '  make wheel    into dist/: a wheel that needs no Rust where it is installed, and the source'
+	@echo '  make wheel-check  both installed in clean environments, on every CPython here (WHEEL_ARGS=…)'
+	@echo '  make workflows  the files of .github, read by zizmor and, where it is, actionlint'
+	@echo '  make site     the manual as pages to read in a browser, in site/'
 	@echo '  make pictures  pictures of the report into docs/images (needs Chromium and npm)'
 	@echo '  make lock     pin the Python packages again (needs uv; UPGRADE=--upgrade)'
 	@echo '  make clean    remove .venv, target/ and caches'
@@ -109,7 +122,12 @@ test-rust: | lint-prerequisites
 
 test-python: $(STAMPS)/core $(STAMPS)/dev
 	$(say) 'pytest: the package'
-	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+	@$(TEST_ENVIRONMENT) $(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+
+# All examples, all of the corpus, all crossings: what CI runs each night (tests/thoroughness.py).
+test-thorough: $(STAMPS)/core $(STAMPS)/dev
+	$(say) 'pytest: the package, thoroughly'
+	@$(TEST_ENVIRONMENT) MSYS_TRACK_THOROUGH=1 $(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 # Not part of `make test`: measured, the Python tests need twice the processor time on CPython 3.11.
 coverage: coverage-rust coverage-python
@@ -129,7 +147,7 @@ coverage-rust: | prerequisites
 coverage-python: $(STAMPS)/core $(STAMPS)/dev
 	$(say) 'coverage: which branches of the package do its tests reach?'
 	@mkdir -p target/coverage && $(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest $(PARALLEL) $(PYTEST_ARGS)
+	@$(TEST_ENVIRONMENT) $(BIN)/coverage run -m pytest $(PARALLEL) $(PYTEST_ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=$(PYTHON_FLOOR)
 
@@ -149,7 +167,7 @@ audit-rust: | prerequisites
 
 audit-python: $(STAMPS)/audit
 	$(say) 'pip-audit: known faults of the Python packages'
-	@for pins in runtime dev bench; do $(BIN)/pip-audit --strict --disable-pip --require-hashes \
+	@for pins in runtime dev bench release; do $(BIN)/pip-audit --strict --disable-pip --require-hashes \
 		--progress-spinner off -r requirements/$$pins.txt || { printf '%s\n' \
 		'error: a package has a known fault, or the list of faults could not be had; see above.' \
 		'  hint: pip-audit asks the public package index; where that cannot be reached, run make audit on a' \
@@ -158,6 +176,10 @@ audit-python: $(STAMPS)/audit
 corpus: $(STAMPS)/core $(STAMPS)/dev
 	$(say) 'corpus: every mail of ../shared/corpus by both engines, judged by Lexbor, Ada and email'
 	@$(BIN)/python -m tests.rewriting.corpus $(CORPUS_ARGS)
+
+fidelity: $(STAMPS)/core $(STAMPS)/dev
+	$(say) 'fidelity: mails through us and every peer, judged by Lexbor and email, into docs/fidelity.md'
+	@$(BIN)/python -m msys_track.comparison.fidelity --page docs/fidelity.md $(FIDELITY_ARGS)
 
 bench: $(STAMPS)/core $(STAMPS)/bench
 	$(say) 'bench: building the Rust passes to compare with'
@@ -187,6 +209,28 @@ soak: $(STAMPS)/core $(STAMPS)/dev
 	$(say) 'soak: two workers of a spool, killed between any two statements of SQLite'
 	@$(BIN)/python -m tests.spool.crashing 500
 
+# The wheels of other systems are built by .github/workflows/wheels.yml, by the same script.
+wheel: $(STAMPS)/release | prerequisites
+	$(say) 'wheel: compiling the core, linked by zig (minutes)'
+	@rm -rf dist && mkdir dist
+	@PATH="$(abspath $(BIN)):$$PATH" scripts/wheel
+	@PATH="$(abspath $(BIN)):$$PATH" scripts/wheel sdist
+	$(say) 'wheel: is all in it, and nothing else?'
+	@$(BIN)/python -m tests.packaging.contents dist
+	@$(BIN)/check-wheel-contents dist/*.whl
+	@$(BIN)/twine check --strict dist/*
+	@case "$$(uname)" in Linux) $(BIN)/auditwheel show dist/*.whl ;; esac
+
+wheel-check: $(STAMPS)/venv
+	$(say) 'wheel-check: installing and using it as a stranger does'
+	@$(BIN)/python -m tests.packaging.smoke dist $(WHEEL_ARGS)
+
+workflows: $(STAMPS)/release
+	$(say) 'zizmor: what could a stranger do with the workflows?'
+	@$(BIN)/zizmor --offline --quiet --persona pedantic .github
+	@if command -v actionlint >/dev/null 2>&1; then actionlint; else \
+		echo 'actionlint is not here; to have it: go install github.com/rhysd/actionlint/cmd/actionlint@latest'; fi
+
 fmt: $(STAMPS)/dev | lint-prerequisites
 	$(say) 'formatting'
 	@cargo fmt
@@ -195,7 +239,7 @@ fmt: $(STAMPS)/dev | lint-prerequisites
 
 clean:
 	$(say) 'removing .venv, target/, caches and the compiled core'
-	@rm -rf $(VENV) target fuzz/target build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	@rm -rf $(VENV) target fuzz/target build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.benchmarks .import_linter_cache python/msys_track/_core*.so
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -225,6 +269,16 @@ $(STAMPS)/audit: requirements/audit.txt $(STAMPS)/venv
 	@$(call installed,-r requirements/audit.txt)
 	@touch $@
 
+$(STAMPS)/release: requirements/release.txt $(STAMPS)/venv
+	$(say) 'installing what builds and checks wheels (pinned, with hashes)'
+	@$(call installed,-r requirements/release.txt)
+	@touch $@
+
+$(STAMPS)/docs: requirements/docs.txt $(STAMPS)/venv
+	$(say) 'installing what builds the manual (pinned, with hashes)'
+	@$(call installed,-r requirements/docs.txt)
+	@touch $@
+
 $(STAMPS)/bench: requirements/bench.txt $(STAMPS)/venv
 	$(say) 'installing the peers to compare with (pinned, with hashes)'
 	@$(call installed,-r requirements/bench.txt)
@@ -244,12 +298,18 @@ pictures: build $(STAMPS)/dev
 	@mkdir -p docs/images && MSYS_TRACK_PICTURES=$(CURDIR)/docs/images \
 		$(BIN)/python -m pytest -q tests/report/test_browser.py -k pictures
 
-pages: build
-	$(say) 'pages: commands, configuration keys, JSON Schema'
+pages: build $(STAMPS)/docs
+	$(say) 'pages: commands, configuration keys, JSON Schema, API, metrics, environment'
 	@$(BIN)/python -m msys_track.cli.reference > $(STAMPS)/page && cp $(STAMPS)/page docs/command-line.md
 	@$(BIN)/python -m msys_track.config.schema.page < docs/configuration.md > $(STAMPS)/page \
 		&& cp $(STAMPS)/page docs/configuration.md
 	@$(BIN)/msys-track config schema > $(STAMPS)/page && cp $(STAMPS)/page docs/msys-track.schema.json
+	@for name in api environment exit_codes metrics; do $(BIN)/python -m scripts.manual.$$name > \
+		$(STAMPS)/page && cp $(STAMPS)/page docs/reference/$$(echo $$name | tr _ -).md || exit 1; done
+
+site: $(STAMPS)/docs
+	$(say) 'site: the manual of docs/; warnings, links that lead nowhere and foreign hosts are errors'
+	@$(BIN)/python -m scripts.manual.site
 
 # One resolution for all: the largest set first, the others are held to its versions.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -260,8 +320,10 @@ lock:
 		echo 'error: uv was not found; hint: $(BIN)/python -m pip install uv' >&2; exit 1; }
 	$(say) 'pinning Python packages for CPython 3.11 and newer'
 	@PATH="$(BIN):$$PATH"; \
-	$(LOCK) $(UPGRADE) pyproject.toml --group dev --group bench -o requirements/bench.txt && \
-	$(LOCK) -c requirements/bench.txt pyproject.toml --group dev -o requirements/dev.txt && \
-	$(LOCK) -c requirements/bench.txt pyproject.toml --extra lua --extra reference --extra geo --extra webhook --extra kafka --extra rabbitmq --extra report -o requirements/runtime.txt && \
+	$(LOCK) $(UPGRADE) pyproject.toml --extra all --group dev --group bench -o requirements/bench.txt && \
+	$(LOCK) -c requirements/bench.txt pyproject.toml --extra all --group dev -o requirements/dev.txt && \
+	$(LOCK) -c requirements/bench.txt pyproject.toml --extra all -o requirements/runtime.txt && \
 	$(LOCK) -c requirements/bench.txt requirements/build.in -o requirements/build.txt && \
-	$(LOCK) -c requirements/bench.txt --group audit -o requirements/audit.txt
+	$(LOCK) -c requirements/bench.txt --group audit -o requirements/audit.txt && \
+	$(LOCK) -c requirements/bench.txt --group release -o requirements/release.txt && \
+	$(LOCK) -c requirements/bench.txt --group docs -o requirements/docs.txt

@@ -6,11 +6,31 @@ that waits runs on asyncio, as all of msys-track does, whatever other loops are 
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests import nursery
+from tests.thoroughness import IS_THOROUGH, examples
 
 settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "any machine",
+    deadline=None,
+    max_examples=examples(100),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for `make test-thorough` alone, unless this is it."""
+    if IS_THOROUGH:
+        return
+    left_out = [each for each in items if each.get_closest_marker("thorough")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [each for each in items if not each.get_closest_marker("thorough")]
+
+
+def pytest_sessionfinish() -> None:
+    """End what processes were forked off."""
+    nursery.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from tests.shown import Block, read_blocks
 
 ROOT = Path(__file__).resolve().parents[1]
 RUST = ROOT / "rust"
@@ -93,8 +94,23 @@ def test_the_page_shows_the_layers_of_the_contract() -> None:
     _, _, table = page.partition("| layer, from the top |")
     rows = re.findall(r"^\| (`.*?) \| [^`]", table.partition("\n\n")[0], re.MULTILINE)
     layers = [re.findall(r"\w+", layer) for layer in rooms["layers"]]
-    apart = {"metrics", "reasons", "logs", "databases", "errors"}
+    apart = {"metrics", "reasons", "logs", "databases", "extras", "errors"}
     rooms_only = [layer for layer in layers if not set(layer) <= apart]
     files = [name for layer in layers for name in layer if name in apart]
     shown = [re.findall(r"`(\w+)`", row) for row in rows]
     assert shown == [*rooms_only, files]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [each for each in read_blocks("architecture.md") if each.role.startswith("folder ")],
+    ids=lambda block: block.role,
+)
+def test_what_the_page_lists_of_a_folder_is_there(block: Block) -> None:
+    folder = ROOT / block.role.removeprefix("folder ")
+    shown = {line.split()[0] for line in block.text.splitlines()}
+    assert shown == {name for name in shown if (folder / name).exists()}
+    # Tests beside the code, and what only says which files there are, have no line.
+    files = {each.name for each in folder.iterdir() if each.suffix in {".py", ".rs"}}
+    hidden = {name for name in files if "test" in name or "laws" in name}
+    assert files - hidden - {"__init__.py", "lib.rs"} <= shown

@@ -431,7 +431,7 @@ async def test_what_a_failing_policy_has_set_is_taken_back_or_nothing_passes(
     counted = "policy.refused" if on_failure == "refuse" else "policy.continued"
     random = Random(count)  # noqa: S311 - the same at each run
     # Some hooks never end. The time is their limit; the others fail with as little as with more.
-    async with running(policy, on_failure, timeout_seconds=0.5) as proxy:
+    async with running(policy, on_failure, timeout_seconds=0.2) as proxy:
         for number in range(count):
             sender = f"{random.choice(HOOKS)}.{number}@shop.example"
             before = proxy.count(counted)

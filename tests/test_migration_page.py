@@ -1,15 +1,17 @@
 """docs/migration.md is followed: a tracking domain moves, and its old links go on to work."""
 
 import shutil
+import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from tests.ports import find_free_ports
-from tests.processes import COMMAND, Server, shell
+from tests.processes import COMMAND, PATIENCE_SECONDS, Server, shell
 from tests.shown import Block, fits, read_blocks
 
 OLD_NAME = "https://old-click.example.com"
@@ -140,6 +142,7 @@ class Trial:
         text = self.here(text)
         if text.startswith("python "):
             self.start("python", text, (sys.executable,))
+            self.await_upstream()
         elif text.startswith(("msys-track proxy ", "msys-track tracker ")):
             self.start(text.split()[1], text, (COMMAND,)).listening()
         elif "explain() {" in text:
@@ -149,6 +152,19 @@ class Trial:
             assert ended.errors == ""
             return ended.output.decode()
         return ""
+
+    def await_upstream(self) -> None:
+        """Wait until the page's mail server takes connections, of which it prints nothing."""
+        host, _, port = self.names["127.0.0.1:2526"].partition(":")
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                socket.create_connection((host, int(port))).close()
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline, "the mail server does not start"
+                time.sleep(0.02)
+            else:
+                return
 
     def start(self, name: str, text: str, command: Sequence[str]) -> Server:
         """Start a server; one that runs already under another configuration ends."""

@@ -16,7 +16,8 @@ TOLD = [
     *ROOT.glob("*.md"),
     *ROOT.glob("docs/*.md"),
     *ROOT.glob("python/**/*.py"),
-    *ROOT.glob("scripts/*"),
+    *(file for file in ROOT.glob("scripts/*") if file.is_file()),
+    *ROOT.glob("scripts/**/*.py"),
     ROOT / "Makefile",
 ]
 INSTALLS = re.compile(r"pip install +['\"]?([^\s'\"`]+)")

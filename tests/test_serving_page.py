@@ -1,12 +1,17 @@
 """What docs/serving.md shows works as it stands."""
 
 import re
+from importlib import import_module
 from pathlib import Path
+
+import pytest
+from tests.shown import read_blocks
 
 from msys_track.accounts.users import add_user
 from msys_track.cli import main
 from msys_track.config.load import load
 from msys_track.keys.file import create
+from msys_track.service.probing.finding import Finding, State
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
@@ -35,3 +40,32 @@ def test_its_commands_are_there() -> None:
 def test_the_unit_runs_all_servers() -> None:
     unit = (ROOT / "docs/deploy/systemd/msys-track.service").read_text(encoding="utf-8")
     assert "ExecStart=/opt/msys-track/bin/msys-track serve --config " in unit
+
+
+def test_findings_are_printed_as_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shown,) = (each.text for each in read_blocks("serving.md") if each.language == "console")
+    monkeypatch.setattr("msys_track.cli.streams.columns", lambda: 116)
+    # What is found needs a domain whose certificate is too old.
+    import_module("msys_track.cli.check")._print_table(  # noqa: SLF001
+        [
+            Finding(what="configuration msys-track.toml", state=State.OK, found="no faults"),
+            Finding(
+                what="https://click.example.com",
+                state=State.FAULT,
+                found="the certificate at 192.0.2.7:443 is not accepted: certificate has expired",
+                advice="give it one for click.example.com that is not out of date, with the "
+                "certificates between it and its root (fullchain.pem, not cert.pem)",
+            ),
+            Finding(
+                what="upstream 127.0.0.1:25",
+                state=State.OK,
+                found="would take mail for you@example.com; nothing was sent",
+            ),
+        ],
+        1,
+    )
+    _, *wanted = shown.splitlines()
+    found = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert found[: len(wanted)] == wanted

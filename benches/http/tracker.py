@@ -16,8 +16,8 @@ from pathlib import Path
 from msys_track.eventlog.hits import HitLog, PlainHitLog, open_hit_log
 from msys_track.eventlog.settings import EventsSettings
 from msys_track.keys.ring import KeyRing
-from msys_track.service import loop
 from msys_track.smtp.address import Address
+from msys_track.supervision import loop
 from msys_track.tracking.server import serve
 from msys_track.tracking.settings import TrackerSettings
 

@@ -15,58 +15,60 @@ tracked = rewrite(message, recipient="jo@example.com", options=options, keys=key
 ```
 """
 
-from importlib.metadata import version as _version
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
-from msys_track.dispatch.copies import Copy
-from msys_track.dispatch.hook import LinkChange, OnLink
-from msys_track.dispatch.library import (
-    EngagementArguments,
-    Message,
-    MessageSource,
-    RewriteArguments,
-    Rewriter,
-    open_page,
-    rewrite,
-    rewrite_all,
-    rewrite_html,
-    rewrite_text,
-)
-from msys_track.dispatch.recipients import Reader
-from msys_track.errors import (
-    HeaderRefusedError,
-    InvalidTokenError,
-    KeyRingError,
-    MessageError,
-    RecipientError,
-    RewriteError,
-    SettingsError,
-    SinkError,
-    TrackingError,
-    UpstreamError,
-)
-from msys_track.events import Event, EventType, Finding, LinkPosition, ReaderClass, Verdict
-from msys_track.keys.file import KeySource, NamedSource
-from msys_track.keys.link import open_link
-from msys_track.keys.ring import Claims, Engagement, KeyRing, TrackedUrls
-from msys_track.options.resolve import Origin, Resolved
-from msys_track.options.tracking import TrackingOptions
-from msys_track.options.variables import IgnoredVariable
-from msys_track.reasons import Reason
-from msys_track.rewriting.engine import (
-    Engine,
-    HeaderField,
-    LeftAlone,
-    Link,
-    Part,
-    Plan,
-    Rendered,
-)
-from msys_track.rewriting.rules import Rules
-from msys_track.rewriting.stream import HtmlRewriter
-from msys_track.smtpapi.header import ApiHeader
-from msys_track.smtpapi.mailbox import Mailbox
+if TYPE_CHECKING:
+    from msys_track.dispatch.copies import Copy
+    from msys_track.dispatch.hook import LinkChange, OnLink
+    from msys_track.dispatch.library import (
+        EngagementArguments,
+        Message,
+        MessageSource,
+        RewriteArguments,
+        Rewriter,
+        open_page,
+        rewrite,
+        rewrite_all,
+        rewrite_html,
+        rewrite_text,
+    )
+    from msys_track.dispatch.recipients import Reader
+    from msys_track.errors import (
+        HeaderRefusedError,
+        InvalidTokenError,
+        KeyRingError,
+        MessageError,
+        RecipientError,
+        RewriteError,
+        SettingsError,
+        SinkError,
+        TrackingError,
+        UpstreamError,
+    )
+    from msys_track.events import Event, EventType, Finding, LinkPosition, ReaderClass, Verdict
+    from msys_track.keys.file import KeySource, NamedSource
+    from msys_track.keys.link import open_link
+    from msys_track.keys.ring import Claims, Engagement, KeyRing, TrackedUrls
+    from msys_track.options.resolve import Origin, Resolved
+    from msys_track.options.tracking import TrackingOptions
+    from msys_track.options.variables import IgnoredVariable
+    from msys_track.reasons import Reason
+    from msys_track.rewriting.engine import (
+        Engine,
+        HeaderField,
+        LeftAlone,
+        Link,
+        Part,
+        Plan,
+        Rendered,
+    )
+    from msys_track.rewriting.rules import Rules
+    from msys_track.rewriting.stream import HtmlRewriter
+    from msys_track.smtpapi.header import ApiHeader
+    from msys_track.smtpapi.mailbox import Mailbox
 
-__version__ = _version("msys-track")
+    __version__: str
 
 __all__ = [
     "ApiHeader",
@@ -124,3 +126,80 @@ __all__ = [
     "rewrite_html",
     "rewrite_text",
 ]
+
+# Where each name is. A name's module is imported when the name is first asked for: a program that
+# seals links loads no rewriting, and `import msys_track` loads nothing.
+_NAMES: Final = {
+    "msys_track.dispatch.copies": ("Copy",),
+    "msys_track.dispatch.hook": ("LinkChange", "OnLink"),
+    "msys_track.dispatch.library": (
+        "EngagementArguments",
+        "Message",
+        "MessageSource",
+        "RewriteArguments",
+        "Rewriter",
+        "open_page",
+        "rewrite",
+        "rewrite_all",
+        "rewrite_html",
+        "rewrite_text",
+    ),
+    "msys_track.dispatch.recipients": ("Reader",),
+    "msys_track.errors": (
+        "HeaderRefusedError",
+        "InvalidTokenError",
+        "KeyRingError",
+        "MessageError",
+        "RecipientError",
+        "RewriteError",
+        "SettingsError",
+        "SinkError",
+        "TrackingError",
+        "UpstreamError",
+    ),
+    "msys_track.events": (
+        "Event",
+        "EventType",
+        "Finding",
+        "LinkPosition",
+        "ReaderClass",
+        "Verdict",
+    ),
+    "msys_track.keys.file": ("KeySource", "NamedSource"),
+    "msys_track.keys.link": ("open_link",),
+    "msys_track.keys.ring": ("Claims", "Engagement", "KeyRing", "TrackedUrls"),
+    "msys_track.options.resolve": ("Origin", "Resolved"),
+    "msys_track.options.tracking": ("TrackingOptions",),
+    "msys_track.options.variables": ("IgnoredVariable",),
+    "msys_track.reasons": ("Reason",),
+    "msys_track.rewriting.engine": (
+        "Engine",
+        "HeaderField",
+        "LeftAlone",
+        "Link",
+        "Part",
+        "Plan",
+        "Rendered",
+    ),
+    "msys_track.rewriting.rules": ("Rules",),
+    "msys_track.rewriting.stream": ("HtmlRewriter",),
+    "msys_track.smtpapi.header": ("ApiHeader",),
+    "msys_track.smtpapi.mailbox": ("Mailbox",),
+}
+_MODULES: Final = {name: module for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that has a public name (PEP 562), once."""
+    if name == "__version__":
+        value = import_module("importlib.metadata").version("msys-track")
+    elif name in _MODULES:
+        value = getattr(import_module(_MODULES[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

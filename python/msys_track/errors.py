@@ -3,6 +3,7 @@
 ```
 TrackingError
 ├─ SettingsError     a configuration file: file, line, key and what is allowed
+│  └─ MissingExtraError   what was asked for needs packages that are not installed
 ├─ RecipientError    a recipient is not a mail address alone
 ├─ MessageError      what was given to the library is not a message
 ├─ MessageRefusedError    no copy of this message is sent: the SMTP reply for its sender
@@ -44,6 +45,19 @@ class TrackingError(PicklableError):
 
 class SettingsError(TrackingError):
     """A configuration is wrong; the text names file, line or key, and what is allowed."""
+
+
+class MissingExtraError(SettingsError):
+    """Packages are not installed that only some uses need; the text has the line to type.
+
+    Attributes:
+        extra: The extra that brings them, as `pyproject.toml` names it; several with commas.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        noun = "extras" if "," in extra else "extra"
+        super().__init__(f"{what} needs the {noun} [{extra}]: pip install 'msys-track[{extra}]'")
+        self.extra = extra
 
 
 class RecipientError(TrackingError, ValueError):

@@ -13,15 +13,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from ipaddress import ip_address as read_address
 from ipaddress import ip_network
 from math import isfinite
+from types import ModuleType
 from typing import Any, Final, Literal, NamedTuple, Self
 
-import orjson
-
+from msys_track.extras import needed_extra
 from msys_track.keys.ring import Claims
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -512,15 +512,20 @@ def make_fields(  # noqa: PLR0913 - what is found out about a hit
 
 
 def write_fields(kind: EventType, fields: Mapping[str, Any]) -> bytes:
-    """Write an event of its fields as a webhook has it: JSON on one line, always valid UTF-8."""
+    """Write an event of its fields as a webhook has it: JSON on one line, always valid UTF-8.
+
+    Raises:
+        MissingExtraError: the extra `tracker` is not installed.
+    """
     event = {"msys": {kind.envelope: fields}}
     try:
-        return orjson.dumps(event)
+        written: bytes = _import_orjson().dumps(event)
     except TypeError:
         # A whole number of more than 64 bits in metadata, or half of a surrogate pair, which a
         # sender may escape: that is JSON, but not UTF-8.
         text = json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return _LONE_SURROGATE.sub("\ufffd", text).encode()
+    return written
 
 
 def link_key(fields: Mapping[str, Any]) -> str | None:
@@ -596,8 +601,8 @@ def parse_metadata(text: str | None) -> Mapping[str, Any]:
     if text.startswith("{") and "[" not in text and text.count("{") == 1:
         # The quick reader makes a float of a large number, and refuses what the other one allows.
         with suppress(ValueError):
-            flat: dict[str, Any] | None = None if _LARGE.search(text) else orjson.loads(text)
-            if flat is not None:
+            if not _LARGE.search(text):
+                flat: dict[str, Any] = _import_orjson().loads(text)
                 return flat
     try:
         value = json.loads(
@@ -621,6 +626,14 @@ def parse_metadata(text: str | None) -> Mapping[str, Any]:
             for inner in (each.values() if isinstance(each, dict) else each)
         ]
     return value
+
+
+@cache
+def _import_orjson() -> ModuleType:
+    """Import what reads and writes events; the library rewrites mail without it."""
+    with needed_extra("tracker", "the JSON of events"):
+        import orjson  # noqa: PLC0415
+    return orjson
 
 
 def _format_number(number: int | None) -> str | None:

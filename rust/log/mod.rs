@@ -7,6 +7,7 @@
 mod hit;
 mod id;
 mod json;
+mod platform;
 mod queue;
 mod segments;
 mod writer;

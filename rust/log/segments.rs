@@ -1,13 +1,12 @@
 //! The files of one log; Python's `eventlog.writer` is its twin.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const FILE_MODE: u32 = 0o600;
-const FOLDER_MODE: u32 = 0o700;
+use super::platform::{is_file_of, make_folder, new_file, sync_folder, write_start};
+
 const SUFFIX: &str = ".ndjson";
 const DIGITS: usize = 20;
 const MAX_WRITERS: usize = 1_000;
@@ -65,7 +64,7 @@ impl Segments {
     /// # Errors
     /// See [`OpenError`].
     pub(super) fn open(folder: &Path, segment_bytes: u64, begin: u64) -> Result<Self, OpenError> {
-        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
+        make_folder(folder)?;
         let lock = new_file().read(true).truncate(false).open(folder.join("lock"))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => OpenError::Locked,
@@ -161,17 +160,12 @@ impl Segments {
     /// Notes how much is durable; a reader that does not learn of it syncs by itself.
     fn publish_end(&self) {
         let end = format!("{:0DIGITS$} {:0DIGITS$}\n", self.segment, self.durable);
-        let _ = self.lock.write_all_at(end.as_bytes(), 0);
+        let _ = write_start(&self.lock, end.as_bytes());
     }
 
     /// Whether the file still has its name: without it, it takes lines that nobody reads.
     fn is_in_place(&self) -> io::Result<bool> {
-        let file = self.file.metadata()?;
-        match fs::metadata(segment_path(&self.folder, self.segment)) {
-            Ok(found) => Ok(found.ino() == file.ino() && found.dev() == file.dev()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
+        is_file_of(&self.file, &segment_path(&self.folder, self.segment))
     }
 
     /// Makes a log that was deleted again, where the sequence goes on; or takes another one.
@@ -225,12 +219,6 @@ fn write_all(mut file: &File, bytes: &[u8]) -> (usize, io::Result<()>) {
     (written, Ok(()))
 }
 
-fn new_file() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).mode(FILE_MODE);
-    options
-}
-
 fn segment_path(folder: &Path, first_sequence: u64) -> PathBuf {
     folder.join(format!("{first_sequence:0DIGITS$}{SUFFIX}"))
 }
@@ -238,7 +226,7 @@ fn segment_path(folder: &Path, first_sequence: u64) -> PathBuf {
 fn open_segment(folder: &Path, first_sequence: u64) -> io::Result<File> {
     let path = segment_path(folder, first_sequence);
     let file = new_file().read(true).append(true).open(path)?;
-    File::open(folder)?.sync_all()?;
+    sync_folder(folder)?;
     Ok(file)
 }
 

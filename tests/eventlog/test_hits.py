@@ -22,6 +22,7 @@ from tests.eventlog.hit_logs import OPENERS, read_hits
 from tests.eventlog.hit_writer import OLD_LINES
 from tests.processes import PATIENCE_SECONDS, environment
 from tests.small_disk import small_disk
+from tests.thoroughness import examples
 from tests.tokens import TOKENS, claims, claims_of
 
 from msys_track.errors import SinkError
@@ -60,7 +61,7 @@ ADDRESSES = st.none() | st.ip_addresses().map(str) | st.just("fe80::1%eth0") | s
 AGES = st.integers(0, 2**48 - 1)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.lists(st.tuples(claims(), AGES, ADDRESSES, TEXTS, TEXTS), min_size=1, max_size=20))
 def test_the_core_writes_the_lines_that_python_writes(
     hits: list[tuple[Claims, int, str | None, str | None, str | None]],

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.eventlog.hit_logs import OPENERS
+from tests.thoroughness import examples
 
 from msys_track.eventlog.position import PositionFile
 from msys_track.eventlog.reader import LogReader
@@ -109,7 +110,7 @@ class Play:
         self.reader.close()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(STEPS)
 def test_a_follower_has_each_line_once_and_in_order(steps: list[Step]) -> None:
     with TemporaryDirectory(dir=_memory()) as folder:

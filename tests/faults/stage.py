@@ -13,12 +13,12 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
-from tests import process_tree
+from tests import nursery, process_tree
 from tests.faults.account import Account, draw_account, read_journal
 from tests.faults.load import Clients
 from tests.faults.mails import TRACKING_DOMAIN
 from tests.ports import find_free_ports
-from tests.processes import COMMAND, environment
+from tests.processes import COMMAND, environment, start_process
 
 from msys_track import KeyRing
 from msys_track.keys.file import create
@@ -69,7 +69,7 @@ class Child:
         self._folder = folder
         self._command = command
         self._env = env
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | nursery.Process | None = None
         self.kills: list[float] = []
         """When a worker was killed, as the journal's clock has it."""
 
@@ -85,8 +85,8 @@ class Child:
     async def start(self, *more: str) -> None:
         """Start it and wait until it greets."""
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603, ASYNC220 - our own programs
-                [*self._command, *more],
+            self._process = start_process(
+                [*map(str, self._command), *more],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.injection.conftest import TRACKING, Start
 from tests.smtp_client import Client
+from tests.thoroughness import examples
 from tests.upstreams import ScriptedUpstream, say
 from tests.waiting import until
 
@@ -254,7 +255,7 @@ MEANT = st.sampled_from([*READY, b"MAIL FROM:<> BODY=8BITMIME", b"RSET", b"RCPT 
 
 @given(commands=st.lists(MEANT | SENTENCES, max_size=8))
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

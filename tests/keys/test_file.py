@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.processes import Ended, run
+from tests.thoroughness import examples
 from tests.tokens import TOKENS, claims_of, key_file, list_fields
 
 from msys_track.errors import InvalidTokenError, KeyRingError
@@ -422,7 +423,9 @@ def pieces_hidden() -> Iterator[None]:
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(content=damaged_files())
 def test_no_error_about_a_file_or_a_variable_shows_a_piece_of_a_secret(

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 from math import log2
 from pathlib import Path
 from typing import Any, cast
@@ -9,9 +10,11 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.thoroughness import examples
 from tests.tokens import KEYS, OPENS, REFUSED, TOKENS, claims, claims_of, list_fields, ring, what
 
 from msys_track.errors import InvalidTokenError, SettingsError
+from msys_track.keys.file import create
 from msys_track.keys.plain import encoding, packed, values
 from msys_track.keys.plain import ring as plain
 from msys_track.keys.plain.ring import Located, TokenError
@@ -104,7 +107,7 @@ def damaged_claims(draw: st.DrawFn) -> bytes:
     return whole[:at] + draw(st.binary(max_size=3)) + whole[at + gone :]
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(claims=damaged_claims(), prefix=st.sampled_from(["q", "u", "f/a", "f/a/b"]))
 def test_both_read_the_same_out_of_any_sealed_bytes(
     keys: KeyRing, claims: bytes, prefix: str
@@ -139,7 +142,7 @@ def paths(draw: st.DrawFn) -> str:
     return path[:at] + draw(st.sampled_from(PIECES)) + path[at + draw(st.integers(0, 1)) :]
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(path=paths())
 def test_both_find_the_same_token_in_any_path(keys: KeyRing, path: str) -> None:
     assert_both_read_the_same(keys, path)
@@ -257,6 +260,17 @@ def test_the_dictionary_of_the_page_is_the_one_of_both() -> None:
     codes = [*range(0x01, 0x20), *range(0x7F, 0x100)]
     assert dict(zip(codes, core, strict=True)) == read_dictionary()
     assert tuple(core) == packed.STRINGS
+
+
+def test_the_key_file_of_the_page_has_what_one_of_ours_has(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"^```toml keys.toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    create(tmp_path / "keys.toml")
+    made = tomllib.loads((tmp_path / "keys.toml").read_text(encoding="utf-8"))
+    kinds = [
+        {name: type(value) for name, value in read["key"][0].items()}
+        for read in (made, tomllib.loads(shown))
+    ]
+    assert kinds[0] == kinds[1]
 
 
 def test_the_checksum_of_the_dictionary_is_the_one_on_the_page() -> None:

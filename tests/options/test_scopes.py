@@ -44,6 +44,27 @@ def test_the_peer_comes_before_the_listening_address_and_that_before_the_listene
     assert SCOPES.layers("127.0.0.1:26", ip_address("192.0.2.1")) == (LISTENER, MODULE)
 
 
+def test_the_pathway_that_policy_has_chosen_comes_first() -> None:
+    ways = (BULK_OF_GROUP, BULK, GROUP)
+    assert SCOPES.layers(None, None, "bulk") == (*ways, LISTENER, MODULE)
+    at = SCOPES.layers("127.0.0.1:2525", ip_address("192.0.2.1"), "bulk")
+    assert at == (*ways, LISTEN, LISTENER, MODULE)
+    assert SCOPES.layers(None, None, "unheard") == (LISTENER, MODULE)
+    # Mail that is on it anyway has it once.
+    assert SCOPES.layers(None, ip_address("10.1.2.3"), "bulk") == (*ways, PEER, LISTENER, MODULE)
+
+
+def test_a_pathway_that_is_not_there_is_ignored() -> None:
+    lost = Scope(name="listener", pathway="lost")
+    assert Scopes(listener=lost).layers(None, None) == (lost,)
+
+
+def test_a_source_names_the_scope_and_the_place_if_it_is_known() -> None:
+    scope = Scope(name="listener", places={"open_tracking": "msys-track.toml:4"})
+    assert scope.source("open_tracking") == "listener (msys-track.toml:4)"
+    assert scope.source("click_tracking") == "listener"
+
+
 def test_what_a_narrow_network_does_not_set_the_wider_one_of_its_table_sets() -> None:
     nested = {"10.1.2.0/24": "bulk", "10.1.0.0/16": None, "10.0.0.0/8": None, "::/0": None}
     at, everywhere = (

@@ -15,6 +15,7 @@ import pytest
 from tests.captured_logs import capture_logs
 from tests.recording.conftest import read_events, record, write_hits
 from tests.recording.hits import make_hit, make_hit_line
+from tests.thoroughness import some_of
 
 from msys_track.errors import SettingsError, SinkError
 from msys_track.eventlog.position import PositionFile
@@ -135,20 +136,20 @@ def test_without_its_state_a_recorder_finds_what_it_had_recorded(tmp_path: Path)
 
 @pytest.mark.timeout(180)  # four starts of Python, on a machine that may be busy
 def test_killed_anywhere_a_recorder_makes_one_event_of_each_hit(tmp_path: Path) -> None:
-    kills, at_once, of_one_kill = 4, 500, 5_000
-    for kill in range(kills):
+    kills, at_once, of_one_kill = some_of(range(4), 2), 500, 5_000
+    for number, kill in enumerate(kills):
         before = count_bytes(tmp_path / "events")
         command = [sys.executable, "-c", _RECORD, str(tmp_path)]
         with subprocess.Popen(command) as process:  # noqa: S603 - ourselves
             with LogWriter(tmp_path / "hits" / "0", segment_bytes=1 << 20) as writer:
                 for start in range(0, of_one_kill, at_once):
-                    writer.append(lines_of_messages(kill * of_one_kill + start, at_once))
+                    writer.append(lines_of_messages(number * of_one_kill + start, at_once))
             while count_bytes(tmp_path / "events") <= before:
                 time.sleep(0.005)
             time.sleep(0.03 * kill)  # later each time
             process.send_signal(signal.SIGKILL)
     events = record(tmp_path)
-    wanted = [f"{each:020x}" for each in range(kills * of_one_kill)]
+    wanted = [f"{each:020x}" for each in range(len(kills) * of_one_kill)]
     assert [each["message_id"] for each in events] == wanted
     assert len({each["event_id"] for each in events}) == len(wanted)
 

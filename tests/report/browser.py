@@ -197,6 +197,13 @@ class Browser:
 @contextmanager
 def run_browser(stage: Stage) -> Iterator[Browser]:
     """Run a browser for a report; skips the test where there is none."""
+    with run_driver() as driver:
+        yield Browser(driver, stage)
+
+
+@contextmanager
+def run_driver() -> Iterator[webdriver.Chrome]:
+    """Run Chromium; skips the test where there is none."""
     chromium, program = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or program is None:
         pytest.skip("chromium was not found: apt-get install chromium chromium-driver")
@@ -209,6 +216,6 @@ def run_browser(stage: Stage) -> Iterator[Browser]:
     try:
         driver.set_page_load_timeout(PATIENCE_SECONDS)
         driver.set_script_timeout(PATIENCE_SECONDS)
-        yield Browser(driver, stage)
+        yield driver
     finally:
         driver.quit()

@@ -14,6 +14,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.sinks.store.events import batch, event_id, line
+from tests.thoroughness import examples
 
 from msys_track.report.period import Period
 from msys_track.report.queries import (
@@ -113,7 +114,7 @@ periods = st.tuples(st.integers(0, 4), st.integers(0, 4)).map(
 
 
 @given(every_event(), periods, st.sampled_from([None, "Spring", "Été 1", ""]), st.integers(0, 30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_what_is_read_is_what_a_plain_script_counts(
     lines: list[bytes], period: Period, campaign: str | None, cut: int
 ) -> None:

@@ -19,6 +19,7 @@ from tests.rewriting import forms
 from tests.rewriting.judge import Judge, Verdict
 from tests.rewriting.plans import KEYS, URLS, engagement
 
+from msys_track.comparison.fidelity.inputs import MOST_JUDGED_BYTES, READ_OTHERWISE
 from msys_track.rewriting.engine import Engine, Plan, Rendered
 from msys_track.rewriting.engines import ENGINES, find_engine
 from msys_track.rewriting.rules import Rules
@@ -26,21 +27,8 @@ from msys_track.rewriting.rules import Rules
 FORMS: Final = ("8bit", "quoted-printable", "base64")
 """The transfer encodings that each template is sent in."""
 _JUDGE: Final = Judge(KEYS, r"https://click\.example\.com")
-_MOST_JUDGED_BYTES: Final = 200_000
-"""Of hostile input. Browsers' trees take time beyond all measure for what is made to take it."""
 _MOST_COMPARED_BYTES: Final = 1_000_000
 """Of hostile input too. In pure Python 200,000 links need some gigabytes."""
-_READ_OTHERWISE: Final = frozenset(
-    {
-        "qp-cr",  # a lone CR as a soft line break
-        "qp-soft-space",  # RFC 2045 section 6.7: white space behind the "=" of a soft line break
-        "cte-'BASE64 (c)'",  # a comment in Content-Transfer-Encoding
-        "mp-cr",  # lone CRs as line breaks
-        "head-cr",
-        "head-space-colon",  # white space between a field's name and its colon
-    }
-)
-"""Hostile input that `email` reads otherwise than RFCs and mail clients do: it can't judge it."""
 _SHOWN_FAULTS: Final = 100
 
 
@@ -100,7 +88,7 @@ def run(engines: Sequence[str] = ENGINES, *, every: int = 1) -> Tally:
         tally.messages[source] += 1
         try:
             is_judged = source != "hostile" or (
-                name not in _READ_OTHERWISE and len(message) <= _MOST_JUDGED_BYTES
+                name not in READ_OTHERWISE and len(message) <= MOST_JUDGED_BYTES
             )
             compared = others if len(message) <= _MOST_COMPARED_BYTES else []
             _check(tally, message, first, compared, is_judged=is_judged)

@@ -4,13 +4,11 @@ It reads mail by the standard library's `email`, HTML by Lexbor, and URLs by Ada
 written for other purposes. So it says what a reader's programs make of a copy.
 """
 
-import codecs
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from email import message_from_bytes
 from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
@@ -18,30 +16,15 @@ from urllib.parse import quote
 import ada_url
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from msys_track.comparison.fidelity.parts import Leaf, find_codec, list_leaves
 from msys_track.keys.ring import Claims, KeyRing
 from msys_track.rewriting.engine import LeftAlone
 
-# Encoding Standard, section 4.2: labels of other encodings than Python's codecs of these names.
-_CODECS: Final[Mapping[str, str]] = {
-    "ascii": "cp1252",
-    "big5": "big5hkscs",
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "iso8859-1": "cp1252",
-    "iso8859-9": "cp1254",
-    "euc_kr": "cp949",
-    "shift_jis": "cp932",
-}
 # HTML Standard, section 13.2.4.3; not `a`, which would be one link more.
 _FORMATTING: Final = frozenset(
     "b big code em font i nobr s small strike strong tt u".split()  # noqa: SIM905
 )
 _BLANK: Final = "".join(map(chr, range(0x21)))  # URL Standard, "C0 control or space"
-_BYTE_ORDER_MARKS: Final = {
-    b"\xef\xbb\xbf": "utf-8",
-    b"\xff\xfe": "utf-16",
-    b"\xfe\xff": "utf-16",
-}
 _REASONS_OF_PIXELS: Final = frozenset({"no_html_part", "no_pixel_place", "no_initial_pixel_place"})
 _TEXT_OPTIONS: Final = re.compile(r"\[\[\s*data-msys-[^\]]*\]\]")
 
@@ -92,9 +75,9 @@ class Judge:
                 without a reason.
         """
         verdict = Verdict()
-        for old, new in zip(_leaves(before), _leaves(after), strict=True):
+        for old, new in zip(list_leaves(before), list_leaves(after), strict=True):
             assert old.kind == new.kind, "the parts differ"
-            codec = _find_codec(old.charset, old.body)
+            codec = find_codec(old.charset, old.body)
             texts = old.body.decode(codec, "replace"), new.body.decode(codec, "replace")
             if old.kind in ("text/html", "text/x-amp-html"):
                 reasons = _Reasons(before, old, left_alone)
@@ -137,20 +120,10 @@ class Judge:
                 verdict.reasons[reasons.find(href, url, page.base)] += 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaf:
-    kind: str
-    charset: str
-    raw: bytes
-    """As it stands in the message."""
-    body: bytes
-    """Without its transfer encoding."""
-
-
 class _Reasons:
     """Why links of one part were left alone."""
 
-    def __init__(self, message: bytes, leaf: _Leaf, left_alone: Sequence[LeftAlone]) -> None:
+    def __init__(self, message: bytes, leaf: Leaf, left_alone: Sequence[LeftAlone]) -> None:
         self._message = message
         self._leaf = leaf
         self._left_alone = left_alone
@@ -165,42 +138,6 @@ class _Reasons:
             elif each.target == href.strip(_BLANK) or _browse(each.target, base) == url:
                 return each.reason
         raise AssertionError(f"{href!r} was left alone, and nothing says why")
-
-
-def _leaves(message: bytes) -> Iterator[_Leaf]:
-    """Yield each part that holds no other."""
-    for part in message_from_bytes(message).walk():
-        if part.is_multipart():
-            continue
-        body = part.get_payload(decode=True)
-        assert isinstance(body, bytes)
-        undecoded = part._payload  # type: ignore[attr-defined]  # noqa: SLF001 - nothing public has it
-        raw = undecoded.encode("ascii", "surrogateescape")
-        charset = str(part.get_param("charset") or "")
-        kind = part.get_content_type()
-        is_known = re.fullmatch("[^/]+/[^/]+", kind)  # RFC 2045 section 5.2
-        yield _Leaf(kind if is_known else "text/plain", charset, raw, body)
-
-
-def _find_codec(label: str, body: bytes) -> str:
-    for mark, name in _BYTE_ORDER_MARKS.items():
-        if body.startswith(mark):
-            return name
-    try:
-        codec = codecs.lookup(label.strip("\"' ")).name
-    except (LookupError, ValueError):
-        codec = "ascii"
-    if codec == "ascii" and _is_utf8(body):
-        return "utf-8"
-    return _CODECS.get(codec, codec)
-
-
-def _is_utf8(body: bytes) -> bool:
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 @lru_cache(maxsize=64)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests import oracle
 from tests.rewriting import documents, forms
 from tests.rewriting.fidelity import KEYS, REWRITER, check
+from tests.thoroughness import examples, some_of
 
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.options.tracking import TrackingOptions
@@ -40,7 +41,7 @@ HREF = "<body><a href='http://e.com/'>x</a></body>"
 def test_links_and_pixel_are_all_that_changes(document: str, charset: str | None) -> None:
     html = documents.DOCUMENTS[document].encode(CHARSETS[charset], "replace")
     each_form = product(forms.ENCODERS, forms.CONTAINERS, forms.LINE_BREAKS, (True, False))
-    for encoder, container, line_break, final_break in each_form:
+    for encoder, container, line_break, final_break in some_of(each_form, 7):
         message = forms.message(
             html,
             encoder=encoder,
@@ -209,13 +210,13 @@ def build_message(html: str, form: Form) -> bytes:
     )
 
 
-@settings(max_examples=1_000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(1_000), suppress_health_check=[HealthCheck.too_slow])
 @given(html=HTML, form=FORMS)
 def test_no_document_however_broken_changes_elsewhere(html: str, form: Form) -> None:
     check(build_message(html, form))
 
 
-@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(500), suppress_health_check=[HealthCheck.too_slow])
 @given(html=HTML, form=FORMS, data=st.data())
 def test_no_damage_on_the_way_makes_an_edit_stand_elsewhere(
     html: str, form: Form, data: st.DataObject

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from tests import shared_corpus
 from tests.rewriting.plans import KEYS, plan, wrap_links
+from tests.thoroughness import IS_THOROUGH, some_of
 
 TRACKED = re.compile(r"https://click\.example\.com(/f/a/[A-Za-z0-9_-]+)")
 
@@ -75,9 +76,9 @@ def test_a_target_opted_out_in_html_is_opted_out_in_text() -> None:
 @pytest.mark.timeout(300)
 def test_texts_of_real_mail_read_the_same_once_their_links_are_followed() -> None:
     links = 0
-    for name, message in shared_corpus.messages():
+    for name, message in some_of(shared_corpus.messages()):
         after = wrap_links(message)
         for old, new in zip(texts(message), texts(after), strict=True):
             links += len(TRACKED.findall(new))
             assert restore_urls(new) == old, name
-    assert links > 5_000
+    assert links > (5_000 if IS_THOROUGH else 1_000)

@@ -14,6 +14,8 @@ from msys_track.keys.file import create
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 
 TARGET = "https://shop.test/sale"
+# A reader's between clicks: without it there are as many clicks as the machine can have.
+_PAUSE_SECONDS = 0.005
 
 
 class Tracker:
@@ -126,7 +128,7 @@ class Readers:
 
     def _click(self) -> None:
         client = None
-        while not self._is_over.is_set():
+        while not self._is_over.wait(_PAUSE_SECONDS):
             try:
                 client = client or http.client.HTTPConnection(
                     "127.0.0.1", self._tracker.port, timeout=PATIENCE_SECONDS

@@ -14,7 +14,7 @@ from functools import partial
 from msys_track.cli import logs
 from msys_track.errors import SettingsError
 from msys_track.service.recorder import serve_recorder
-from msys_track.service.supervisor import Plan, Supervisor
+from msys_track.supervision.supervisor import Plan, Supervisor
 
 logs.to_stderr()
 

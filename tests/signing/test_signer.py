@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.captured_logs import capture_logs
 from tests.shared_corpus import messages, needs_corpus
 from tests.signing.conftest import KeyPair
+from tests.thoroughness import examples
 
 from msys_track.metrics import Counters
 from msys_track.signing.settings import DkimSettings
@@ -178,7 +179,7 @@ BODIES = st.lists(
 
 @given(headers=HEADERS, body=BODIES)
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_whatever_a_mail_holds_its_signature_verifies(

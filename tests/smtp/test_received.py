@@ -1,9 +1,11 @@
 import email
 import email.policy
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
+from tests.shown import read_blocks
 
 from msys_track.smtp.received import MAX_RECEIVED, Way, has_looped, write_received
 
@@ -85,3 +87,19 @@ def test_what_is_no_field_of_the_header_is_no_loop() -> None:
     assert not has_looped(b"Subject: x\r\n\r\n" + ONE * 100)
     assert not has_looped(b"X-Received: y\r\n" * 100 + b"\r\n")
     assert not has_looped(b"Subject: x\r\n" + b" Received: y\r\n" * 100 + b"\r\n")
+
+
+def test_the_field_of_the_page_is_one_of_ours() -> None:
+    (shown,) = (each.text for each in read_blocks("smtp.md") if each.role == "Received")
+    way = Way(
+        helo="app.example.com",
+        peer="10.0.0.7:51234",
+        hostname="mx.example.com",
+        is_extended=True,
+        is_encrypted=True,
+        is_authenticated=True,
+        is_international=False,
+    )
+    at = int(datetime(2026, 11, 28, 18, 40, tzinfo=UTC).timestamp())
+    written = write_received(way, 4711081547110815, "jo@example.com", at)
+    assert written.decode() == shown.replace("\n", "\r\n")

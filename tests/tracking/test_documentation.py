@@ -1,4 +1,4 @@
-"""`docs/tracker.md` promises answers, limits and counters: they are held against a tracker."""
+"""`docs/tracker.md` promises answers and limits: they are held against a tracker."""
 
 import asyncio
 import dataclasses
@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.shown import read_blocks
 from tests.tracking.conftest import Harness, Start
 
-from msys_track.metrics import TRACKER_COUNTERS
+from msys_track.tracking.overrides import read_overrides
 from msys_track.tracking.replies import PIXEL
 from msys_track.tracking.settings import TrackerSettings
 
@@ -24,8 +25,6 @@ LIMITS = {
         r"^\| `(\w+)` \| ([\d,]+) .*? \| (.*?) \|$", PAGE, re.MULTILINE
     )
 }
-COUNTERS = re.findall(r"^\| `(\w+)` \| [^|]* \|$", PAGE.partition("## Counters")[2], re.MULTILINE)
-
 # What a request must be to pass a limit, and what is left of the answer then.
 PAST = {
     "max_request_line_bytes": f"GET /{'a' * 8_192} HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -92,5 +91,9 @@ async def test_a_connection_too_many_gets_what_the_page_says(start: Start) -> No
     assert "503 where none is idle" in LIMITS["max_connections"][1]
 
 
-def test_the_page_has_every_counter() -> None:
-    assert list(TRACKER_COUNTERS) == COUNTERS
+def test_the_targets_that_changed_are_read_as_shown(tmp_path: Path) -> None:
+    (shown,) = (each for each in read_blocks("unsubscribing.md") if each.role == "redirects.txt")
+    (tmp_path / shown.role).write_text(shown.text, encoding="utf-8")
+    assert read_overrides(tmp_path / shown.role) == {
+        "https://shop.example.com/sale": "https://shop.example.com/outlet"
+    }

@@ -221,10 +221,19 @@ async def test_one_connection_too_many_is_turned_away_while_all_others_send(
     await assert_serves(harness, click_path)
 
 
+async def connect_later(
+    harness: Harness,
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect so that it is known who came first: uvloop's clock counts milliseconds."""
+    opened = await harness.connect()
+    await asyncio.sleep(0.005)
+    return opened
+
+
 async def test_idle_connections_lock_nobody_out(start: Start, click_path: str) -> None:
     harness = await start(max_connections=20)
     with capture_logs() as logs:
-        held = [await harness.connect() for _ in range(40)]
+        held = [await connect_later(harness) for _ in range(40)]
         for _ in range(5):
             await assert_serves(harness, click_path)
     # The first ones, which were idle longest, have gone.
@@ -249,9 +258,7 @@ async def test_requests_that_trickle_in_lock_nobody_out(
 
 async def test_one_address_can_not_have_all_connections(start: Start, click_path: str) -> None:
     harness = await start(max_connections_per_address=3)
-    first = await harness.connect()
-    await harness.connect()
-    await harness.connect()
+    first, *_ = [await connect_later(harness) for _ in range(3)]
     await asyncio.sleep(0.02)
     await assert_serves(harness, click_path)
     assert await first[0].read() == b""

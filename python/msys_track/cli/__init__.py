@@ -1,36 +1,95 @@
-"""The command line: each command parses its arguments, calls one room and prints."""
+"""The command line: each command parses its arguments, calls one room and prints.
+
+A command is imported when it is called (`COMMANDS`).
+"""
 
 import io
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
-from msys_track.cli import logs, parameters, streams
-from msys_track.cli.api_keys import api_keys
-from msys_track.cli.bench import bench
-from msys_track.cli.check import check
-from msys_track.cli.config import config
-from msys_track.cli.demo import demo
-from msys_track.cli.events import events
-from msys_track.cli.exits import Commands
-from msys_track.cli.explain import command as explain
-from msys_track.cli.init import init
-from msys_track.cli.keys import keys
-from msys_track.cli.links import open_link
-from msys_track.cli.rewrite import rewrite
-from msys_track.cli.serve import proxy, report, serve, tracker
-from msys_track.cli.spool import spool
-from msys_track.cli.top import top
-from msys_track.cli.users import users
-from msys_track.cli.webhook import webhook
+from msys_track.cli.commands import Commands, Entry
+from msys_track.cli.exits import ExitCode
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main"]
+
+_SERVERS: Final = "proxy,tracker,report"
+
+COMMANDS: Final = {
+    "api-keys": Entry(
+        "msys_track.cli.api_keys:api_keys",
+        "Make, list and remove keys of the read APIs.",
+        "report",
+    ),
+    "bench": Entry(
+        "msys_track.cli.bench:bench",
+        "Race the rewriting with its peers, and draw the result.",
+        "bench",
+    ),
+    "check": Entry(
+        "msys_track.cli.check:check",
+        "Probe an installation, and say what to do about faults.",
+        "proxy",
+    ),
+    "config": Entry(
+        "msys_track.cli.config:config",
+        "Begin, check, show and convert configuration files.",
+        "proxy",
+    ),
+    "demo": Entry(
+        "msys_track.cli.demo:demo",
+        "Show a tour: mails in, tracked mails out, clicks and opens back.",
+        "proxy,tracker",
+    ),
+    "events": Entry(
+        "msys_track.cli.events:events", "Look at events, count, export, erase.", "tracker"
+    ),
+    "explain": Entry(
+        "msys_track.cli.explain:command", "Show why a mail is tracked as it is.", "proxy"
+    ),
+    "init": Entry(
+        "msys_track.cli.init:init", "Make a configuration, keys and a user to begin with.", "proxy"
+    ),
+    "keys": Entry("msys_track.cli.keys:keys", "Make, rotate and list key files."),
+    "open-link": Entry(
+        "msys_track.cli.links:open_link", "Print the claims of a tracked link, as JSON."
+    ),
+    "proxy": Entry(
+        "msys_track.cli.proxy:proxy", "Take mail over SMTP, track it, hand it on.", "proxy"
+    ),
+    "report": Entry(
+        "msys_track.cli.report:report",
+        "Show the store as pages, and over SparkPost's read APIs.",
+        "report",
+    ),
+    "rewrite": Entry(
+        "msys_track.cli.rewrite:rewrite",
+        "Rewrite one message from standard input to standard output.",
+    ),
+    "serve": Entry("msys_track.cli.serve:serve", "Run all servers of a configuration.", _SERVERS),
+    "spool": Entry(
+        "msys_track.cli.spool:spool", "Look at mail that waits for the upstream.", "proxy"
+    ),
+    "top": Entry("msys_track.cli.top:top", "Show what a running proxy does.", "proxy"),
+    "tracker": Entry(
+        "msys_track.cli.tracker:tracker", "Answer the clicks and opens of tracked mail.", "tracker"
+    ),
+    "users": Entry("msys_track.cli.users:users", "Add, remove and list users."),
+    "webhook": Entry(
+        "msys_track.cli.webhook:webhook",
+        "Try webhooks, look at them, send events again.",
+        "tracker,webhook",
+    ),
+}
+"""Every command, and what it needs. Its help stands here and nowhere else."""
 
 
 @click.group(
     "msys-track",
     cls=Commands,
+    entries=COMMANDS,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done; 1 refused or failed; 2 wrong usage or configuration. Every "
@@ -39,13 +98,15 @@ __all__ = ["main"]
 @click.option(
     "--config",
     "config_file",
-    type=parameters.FILE,
+    type=click.Path(dir_okay=False, path_type=Path),
     help="Configuration for the command that follows; without a command the proxy starts.",
 )
 @click.version_option(package_name="msys-track", message="%(prog)s %(version)s")
 @click.pass_context
 def main(context: click.Context, *, config_file: Path | None) -> None:
     """Engagement tracking for mail injected over SMTP."""
+    from msys_track.cli import logs, streams  # noqa: PLC0415 - not for --version and --help
+
     streams.occupy()
     logs.to_stderr()
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -53,34 +114,11 @@ def main(context: click.Context, *, config_file: Path | None) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     if config_file is not None:
         named = {"config_file": str(config_file)}
-        context.default_map = {name: dict(named) for name in main.commands}
+        context.default_map = {name: dict(named) for name in COMMANDS}
     if context.invoked_subcommand is not None:
         return
     if config_file is None:
         click.echo(context.get_help(), err=True)
-        context.exit(2)
+        context.exit(ExitCode.MISUSED)
+    proxy = COMMANDS["proxy"].load("msys-track proxy")
     proxy.main(["--config", str(config_file)], prog_name="msys-track", standalone_mode=False)
-
-
-for command in (
-    api_keys,
-    bench,
-    check,
-    config,
-    demo,
-    events,
-    explain,
-    init,
-    keys,
-    open_link,
-    proxy,
-    report,
-    rewrite,
-    serve,
-    spool,
-    top,
-    tracker,
-    users,
-    webhook,
-):
-    main.add_command(command)

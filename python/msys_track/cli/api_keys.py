@@ -9,7 +9,7 @@ from msys_track.report.sparkpost import api_keys as keys_file
 from msys_track.report.sparkpost.api_keys import Scope
 
 
-@click.group("api-keys", short_help="Make, list and remove keys of the read APIs.")
+@click.group("api-keys")
 def api_keys() -> None:
     """Make, list and remove keys of programs that read events and metrics."""
 

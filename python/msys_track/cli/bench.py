@@ -19,7 +19,7 @@ _SECONDS: Final = 60.0
 _MAILS: Final = ("newsletter-80", "newsletter-80-qp", "newsletter-10", "order")
 
 
-@click.command(short_help="Race msys-track against its peers.")
+@click.command()
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=parameters.FILE)
 @parameters.option(
     "--mail",

@@ -31,7 +31,7 @@ def _ascii_sender(text: str) -> str:
     return parameters.reverse_path(text) if text.strip("<>") == "" else _ascii_address(text)
 
 
-@click.command(short_help="Probe an installation, and say what to do about faults.")
+@click.command()
 @parameters.CONFIG
 @parameters.option(
     "--to",

@@ -26,7 +26,7 @@ _CHECKED_FILE = click.argument(
 )
 
 
-@click.group(short_help="Begin, check, show and convert configuration files.")
+@click.group()
 @click.pass_context
 def config(context: click.Context) -> None:
     """Begin, check, show and convert configuration files."""

@@ -15,11 +15,11 @@ from msys_track.demo.keep import keep
 from msys_track.demo.stage import open_stage
 from msys_track.demo.tour import tour
 from msys_track.errors import SettingsError
-from msys_track.service import loop
-from msys_track.service.signals import catch_stop_signals
+from msys_track.supervision import loop
+from msys_track.supervision.signals import catch_stop_signals
 
 
-@click.command(short_help="Show a tour: mails in, tracked mails out, clicks and opens back.")
+@click.command()
 @click.argument("file", type=parameters.FILE, required=False)
 @parameters.option(
     "--keep",

@@ -8,17 +8,45 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from enum import IntEnum
+from typing import Any, Final
 
 import click
 
-from msys_track.errors import SettingsError, TrackingError, describe_os_error
+from msys_track.errors import (
+    MissingExtraError,
+    SettingsError,
+    TrackingError,
+    describe_os_error,
+)
+
+
+class ExitCode(IntEnum):
+    """How a command ended, for the script that called it: the same in every command."""
+
+    DONE = 0
+    FAILED = 1
+    MISUSED = 2
+
+    @property
+    def meaning(self) -> str:
+        """What the code says, for the manual."""
+        return _MEANINGS[self]
+
+
+_MEANINGS: Final = {
+    ExitCode.DONE: "Done. A server was stopped, and lost nothing.",
+    ExitCode.FAILED: "Refused or failed: a fault was found, a file or a server can't be used, "
+    "output can't be written, Ctrl-C. Standard error says what to do.",
+    ExitCode.MISUSED: "Wrong usage, a faulty configuration, or an extra that is not installed. "
+    "Nothing was begun; the same call ends so again.",
+}
 
 
 class CommandError(click.ClickException):
-    """The command was refused or failed: exit code 1."""
+    """The command was refused or failed."""
 
-    exit_code = 1
+    exit_code = ExitCode.FAILED
 
     def show(self, file: Any = None) -> None:
         """Write the message to standard error, each line unchanged."""
@@ -26,40 +54,18 @@ class CommandError(click.ClickException):
 
 
 class MisconfiguredError(CommandError):
-    """The command can't start as it is set up: exit code 2, as for wrong usage."""
+    """The command can't start as it is set up."""
 
-    exit_code = 2
-
-
-class Commands(click.Group):
-    """A group whose commands end with one line if they fail for a known reason."""
-
-    def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """Read the command line; `--help` and `--version` already print here.
-
-        Raises:
-            CommandError: standard output can't be written.
-        """
-        with _end_in_one_line():
-            return super().make_context(*args, **extra)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was named.
-
-        Raises:
-            CommandError: a `TrackingError`, an error of the operating system, a closed output.
-        """
-        with _end_in_one_line():
-            result = super().invoke(ctx)
-            if sys.stdout is not None:  # None if it was closed before we started
-                sys.stdout.flush()
-            return result
+    exit_code = ExitCode.MISUSED
 
 
 @contextmanager
-def _end_in_one_line() -> Iterator[None]:
+def end_in_one_line() -> Iterator[None]:
+    """Make errors that are known `CommandError`: of ours, of the system, of a closed output."""
     try:
         yield
+    except MissingExtraError as error:
+        raise MisconfiguredError(f"msys-track: {error}") from error
     except SettingsError as error:
         raise MisconfiguredError(str(error)) from error
     except TrackingError as error:
@@ -68,7 +74,7 @@ def _end_in_one_line() -> Iterator[None]:
         if error.filename is not None:
             reason = f"{error.filename}: {describe_os_error(error)}"
             raise CommandError(f"msys-track: {reason}") from error
-        # An error without a file name is about standard output. At exit the interpreter would #
+        # An error without a file name is about standard output. At exit the interpreter would
         # flush into the closed output, and fail again.
         with suppress(OSError):  # a replaced stream may have no number
             devnull = os.open(os.devnull, os.O_WRONLY)

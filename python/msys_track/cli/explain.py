@@ -24,7 +24,7 @@ _PORT: Final = 50_000  # of the client; no client is connected
 _CONFIGURATION: Final = Path("msys-track.toml")
 
 
-@click.command("explain", short_help="Show why a mail is tracked as it is.")
+@click.command("explain")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
 @parameters.option(
     "--to",

@@ -14,7 +14,7 @@ from msys_track.service.installation import FIRST_MAIL, Plan, install
 _HERE = "127.0.0.1:8080"
 
 
-@click.command(short_help="Make a configuration, keys and a user to begin with.")
+@click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path())
 @parameters.option(
     "--tracking-domain",

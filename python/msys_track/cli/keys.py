@@ -7,7 +7,7 @@ from msys_track.keys import file as key_file
 from msys_track.keys.file import KeySource
 
 
-@click.group(short_help="Make, rotate and list key files.")
+@click.group()
 def keys() -> None:
     """Make, rotate and list the keys that seal tracked links."""
 

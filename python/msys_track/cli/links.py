@@ -11,7 +11,7 @@ from msys_track.keys.link import open_link as open_tracked_url
 from msys_track.keys.plain.encoding import FLAGS
 
 
-@click.command("open-link", short_help="Print the claims of a tracked link, as JSON.")
+@click.command("open-link")
 @click.argument("url")
 @parameters.keys(required=True, help_text="The keys that sealed the link.")
 def open_link(*, url: str, key_source: KeySource) -> None:

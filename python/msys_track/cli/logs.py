@@ -1,16 +1,17 @@
 """Logs go to standard error: standard output is for the command's result, often a mail."""
 
 import io
+import json
 import logging
-import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final, cast
-
-import structlog
 
 from msys_track import logs
 from msys_track.cli.log_writer import LogWriter
+from msys_track.cli.streams import has_colour
 from msys_track.logs import ROOT
 
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -85,34 +86,45 @@ def _find_number() -> int | None:
 class _Lines(logging.Formatter):
     def __init__(self, *, is_terminal: bool) -> None:
         super().__init__()
-        self._processors: list[structlog.typing.Processor] = [
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-        ]
-        if is_terminal:
-            # Other formatters show local variables, and with them addresses and mail.
-            plain = structlog.dev.plain_traceback
-            # https://no-color.org
-            is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-            console = structlog.dev.ConsoleRenderer(colors=not is_plain, exception_formatter=plain)
-            self._processors.append(console)
-        else:
-            self._processors += [
-                structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(ensure_ascii=False),
-            ]
+        self._is_terminal = is_terminal
 
     def format(self, record: logging.LogRecord) -> str:
         """Render the fields, then the event, its level and its time."""
         event = getattr(record, "event", None) or record.getMessage()
         fields = {**getattr(record, "fields", {}), "event": event}
-        if record.exc_info:
-            fields["exc_info"] = record.exc_info
-        return self.render(record.levelno, fields)
+        return self.render(record.levelno, fields, record.exc_info)
 
-    def render(self, level: int, fields: Mapping[str, Any]) -> str:
+    def render(
+        self,
+        level: int,
+        fields: Mapping[str, Any],
+        exc_info: Any = None,
+    ) -> str:
         """Render an event's fields at a level of `logging`."""
-        entry: Any = dict(fields)
-        for processor in self._processors:
-            entry = processor(None, logging.getLevelName(level).lower(), entry)
-        return str(entry)
+        entry: dict[str, Any] = {**fields, "level": logging.getLevelName(level).lower()}
+        # Not `isoformat` alone, which leaves off microseconds that are 0.
+        now = datetime.now(UTC).isoformat(timespec="microseconds")
+        entry["timestamp"] = now.replace("+00:00", "Z")
+        if exc_info:
+            # Python's own: others show local variables, and with them addresses and mail.
+            entry["exception"] = self.formatException(exc_info)
+        if self._is_terminal and (render := self._render_at_terminal) is not None:
+            return render(entry)
+        return json.dumps(entry, ensure_ascii=False, default=repr)
+
+    @cached_property
+    def _render_at_terminal(self) -> Callable[[dict[str, Any]], str] | None:
+        return _make_terminal_renderer()
+
+
+def _make_terminal_renderer() -> Callable[[dict[str, Any]], str] | None:
+    """Make what writes an event for a person; None where the library alone is installed."""
+    try:
+        import structlog  # noqa: PLC0415 - a tenth of a second, and only a terminal needs it
+    except ModuleNotFoundError:
+        return None
+    dev = structlog.dev
+    console = dev.ConsoleRenderer(
+        colors=has_colour(sys.stderr), exception_formatter=dev.plain_traceback
+    )
+    return lambda entry: console(None, entry["level"], entry)

@@ -37,7 +37,8 @@ def _write_sections(
     yield f"{level} {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
         for each in command.list_commands(context):
-            yield from _write_sections(command.commands[each], each, context)
+            if (below := command.get_command(context, each)) is not None:
+                yield from _write_sections(below, each, context)
 
 
 if __name__ == "__main__":

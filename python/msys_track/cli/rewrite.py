@@ -24,7 +24,7 @@ from msys_track.options.tracking import Scheme, TrackingOptions
 _MAX_PRINTED: Final = 20
 
 
-@click.command(short_help="Rewrite one message from standard input to standard output.")
+@click.command()
 @parameters.option(
     "--to",
     "recipient",

@@ -23,7 +23,7 @@ _FOLDER: Final = parameters.option(
 _NAME: Final = click.argument("name", metavar="ID")
 
 
-@click.group(short_help="Look at mail that waits for the upstream.")
+@click.group()
 def spool() -> None:
     """Look at mail that waits in the proxy's spool, try it at once, remove it.
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, TextIO, cast
 
 import click
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _STANDARD: Final = (0, 1, 2)
 _COLUMNS: Final = 80
 _CHUNK_BYTES: Final = 65_536
+_COLOURLESS: Final = ("dumb", "unknown")
 
 
 def occupy() -> None:
@@ -41,6 +42,18 @@ def columns() -> int:
     """Return the width of the terminal at standard output; 80 if it is not a terminal."""
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     return shutil.get_terminal_size().columns if is_terminal else _COLUMNS
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Return whether a stream is to have colours: at a terminal, and if nobody forbids them.
+
+    NO_COLOR, if it is not empty, forbids them everywhere (https://no-color.org). FORCE_COLOR wants
+    them where the terminal's type says that it has none (https://force-color.org); what is
+    no terminal gets JSON or plain text all the same.
+    """
+    if os.environ.get("NO_COLOR") or not stream.isatty():
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or os.environ.get("TERM") not in _COLOURLESS
 
 
 def message() -> bytes:

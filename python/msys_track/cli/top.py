@@ -51,7 +51,7 @@ class Sample(NamedTuple):
     workers: Sequence[Mapping[str, Any]]
 
 
-@click.command(short_help="Show what a running proxy does.")
+@click.command()
 @parameters.CONFIG
 @parameters.option(
     "--once",

@@ -12,7 +12,7 @@ from msys_track.cli.exits import CommandError
 _NEXT = "  next: SIGHUP the server, or wait: it looks at the file every few seconds"
 
 
-@click.group(short_help="Add, remove and list users.")
+@click.group()
 def users() -> None:
     """Add, remove and list users who may inject mail after AUTH, or log in to the report."""
 

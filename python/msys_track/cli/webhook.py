@@ -31,7 +31,7 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _NAME: Final = click.argument("name", metavar="NAME")
 
 
-@click.group(short_help="Try webhooks, look at them, send events again.")
+@click.group()
 def webhook() -> None:
     """Try webhooks, look how far they have come, send events again.
 

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Final
 
 from msys_track.dispatch.dispatcher import Dispatcher
+from msys_track.extras import needed_extra
 from msys_track.injection.acceptance import Acceptance
 from msys_track.injection.access.access import Access
-from msys_track.injection.aiosmtpd_front import ReferenceDoor
 from msys_track.injection.arrival import Arrival
 from msys_track.injection.budget import Budget
 from msys_track.injection.keeper import MailKeeper
@@ -184,10 +184,10 @@ async def serve(  # noqa: PLR0913 - the parts of one server
         keeps_always=spool is not None and spool.keeps_always,
     )
 
+    front = _find_front(settings)
     servers = []
     for number, (address, sockets) in enumerate(bound):
         listen, is_tls = str(address), number >= len(settings.listens)
-        front = ReferenceDoor if settings.front == "aiosmtpd" else Session
         door: Callable[[], asyncio.BaseProtocol] = partial(front, shared, loop, listen=listen)
         if is_tls or settings.access.proxy_protocol_from:
             door = partial(Arrival, shared, listen=listen, is_tls=is_tls)
@@ -197,6 +197,14 @@ async def serve(  # noqa: PLR0913 - the parts of one server
     for sockname in proxy.socknames:
         log.info("proxy.listening", host=sockname.host, port=sockname.port)
     return proxy
+
+
+def _find_front(settings: ProxySettings) -> Callable[..., asyncio.BaseProtocol]:
+    if settings.front != "aiosmtpd":
+        return Session
+    with needed_extra("proxy", 'front = "aiosmtpd"'):
+        from msys_track.injection.aiosmtpd_front import ReferenceDoor  # noqa: PLC0415
+    return ReferenceDoor
 
 
 def _bind_addresses(

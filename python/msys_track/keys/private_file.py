@@ -1,12 +1,20 @@
-"""Files with secrets in them: who may read one, and how one is written and replaced."""
+"""Files with secrets in them: who may read one, and how one is written and replaced.
+
+Windows has no modes: there a file can be read by those whom its folder lets, which is not checked.
+"""
 
 import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from msys_track.errors import TrackingError, describe_os_error
+
+_HAS_MODES: Final = hasattr(os, "fchown")
+# Else Windows writes CR LF for each LF.
+_BINARY: Final = getattr(os, "O_BINARY", 0)
 
 
 def read_private_file(
@@ -68,7 +76,7 @@ def change_private_file(
 def is_private(status: os.stat_result, folder: Path) -> bool:
     """Tell whether a file is readable only by those whom its owner or root meant."""
     mode = stat.S_IMODE(status.st_mode)
-    if not mode & 0o077:
+    if not mode & 0o077 or not _HAS_MODES:
         return True
     trusted = (0, os.geteuid())
     if status.st_uid not in trusted:
@@ -87,14 +95,15 @@ def is_private(status: os.stat_result, folder: Path) -> bool:
 @contextmanager
 def create_private_file(path: Path) -> Iterator[int]:
     """Make a file that its owner alone can read; remove it if writing fails."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
     try:
-        yield descriptor
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
     except BaseException:
-        path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)  # now that it is closed: Windows removes no open file
         raise
-    finally:
-        os.close(descriptor)
 
 
 def write_durably(descriptor: int, content: bytes) -> None:
@@ -122,20 +131,30 @@ def replace_private_file(path: Path) -> Iterator[int]:
     draft = name_draft(path)
     with create_private_file(draft) as descriptor:
         yield descriptor
-        try:
-            old = path.stat()
-        except FileNotFoundError:
-            pass
-        else:
-            # Root may replace a service's file: who could read the old one can read the new one.
-            os.fchown(descriptor, old.st_uid, old.st_gid if old.st_mode & 0o040 else -1)
-            os.fchmod(descriptor, 0o600 | old.st_mode & 0o044)
+        if _HAS_MODES:
+            _keep_readers(descriptor, path)
+    try:
         draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 
+def _keep_readers(descriptor: int, path: Path) -> None:
+    """Let those read a new file who can read the old one: root may replace a service's file."""
+    try:
+        old = path.stat()
+    except FileNotFoundError:
+        return
+    os.fchown(descriptor, old.st_uid, old.st_gid if old.st_mode & 0o040 else -1)
+    os.fchmod(descriptor, 0o600 | old.st_mode & 0o044)
+
+
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Make the names in a folder durable; Windows has no call for it."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,6 @@
 """The proxy from a configuration: what its workers share out, and what each of them runs."""
 
 import asyncio
-import signal
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
@@ -22,19 +21,19 @@ from msys_track.metrics import Counters, Figures
 from msys_track.relay.identity import Identity
 from msys_track.relay.passthrough import UserUpstreams
 from msys_track.relay.routes import make_next_hop
-from msys_track.service import loop
 from msys_track.service.assembly import log_faults
-from msys_track.service.channel import Channel, Order
 from msys_track.service.file_limit import find_shortage, fit_clients, raise_file_limit
 from msys_track.service.gauges import Gauges
 from msys_track.service.hits import WorkerHits
 from msys_track.service.recorder import make_recorder, serve_recorder
 from msys_track.service.share import count_workers, take_share
-from msys_track.service.sockets import Sockets
-from msys_track.service.supervisor import Supervisor
-from msys_track.service.worker import Plan
 from msys_track.smtp.address import Address
 from msys_track.spool.spool import Spool
+from msys_track.supervision import loop
+from msys_track.supervision.channel import Channel, Order, take_orders
+from msys_track.supervision.sockets import Sockets
+from msys_track.supervision.supervisor import Supervisor
+from msys_track.supervision.worker import Plan
 
 log = event_logger(__name__)
 
@@ -136,9 +135,7 @@ async def serve_worker(  # noqa: PLR0913 - what a fork leaves to it
     read, rewriter = loaded
     settings = read.proxy or ProxySettings()
     running_loop = asyncio.get_running_loop()
-    orders: asyncio.Queue[Order] = asyncio.Queue()
-    channel = await Channel.open(control, orders.put_nowait)
-    running_loop.add_signal_handler(signal.SIGTERM, orders.put_nowait, "stop")
+    channel, orders = await take_orders(control)
 
     async with AsyncExitStack() as ends:
         ends.callback(channel.close)

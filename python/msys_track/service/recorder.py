@@ -18,9 +18,9 @@ from msys_track.config.configuration import Configuration
 from msys_track.errors import TrackingError
 from msys_track.metrics import Counters, Figures
 from msys_track.recording.recorder import run_recorder
-from msys_track.service.channel import Channel, Order
 from msys_track.service.hits import find_events_folder
 from msys_track.service.sinks import make_sinks
+from msys_track.supervision.channel import Channel, Order
 
 _BEAT_SECONDS: Final = 1.0
 _NICENESS: Final = 10

@@ -4,7 +4,6 @@ One, since sessions are in its memory: nobody is logged in elsewhere, and an end
 """
 
 import asyncio
-import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -19,18 +18,19 @@ from msys_track.config import checking
 from msys_track.config.configuration import Configuration
 from msys_track.config.problems import ConfigurationError
 from msys_track.errors import SettingsError, TrackingError, UsersError
+from msys_track.extras import needed_extra
 from msys_track.logs import event_logger
 from msys_track.metrics import REPORT, Counters, Figures
 from msys_track.report.settings import ReportSettings
-from msys_track.service import loop
 from msys_track.service.assembly import read_configuration
-from msys_track.service.channel import Channel, Order
-from msys_track.service.sockets import Sockets
-from msys_track.service.supervisor import Supervisor
-from msys_track.service.worker import Plan
 from msys_track.settings.certificate import Certificate
 from msys_track.settings.watched import Watched
 from msys_track.smtp.address import Address
+from msys_track.supervision import loop
+from msys_track.supervision.channel import take_orders
+from msys_track.supervision.sockets import Sockets
+from msys_track.supervision.supervisor import Supervisor
+from msys_track.supervision.worker import Plan
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -159,9 +159,7 @@ async def serve_worker(
     from msys_track.report.server import ReportServer  # noqa: PLC0415 - an extra
 
     running_loop = asyncio.get_running_loop()
-    orders: asyncio.Queue[Order] = asyncio.Queue()
-    channel = await Channel.open(control, orders.put_nowait)
-    running_loop.add_signal_handler(signal.SIGTERM, orders.put_nowait, "stop")
+    channel, orders = await take_orders(control)
     counters = Counters(_COUNTED)
     settings = loaded.settings
 
@@ -264,15 +262,10 @@ def _make_app(loaded: LoadedReport, users: Users, counters: Counters) -> "Starle
 
 
 def _check_extra() -> None:
-    try:
+    with needed_extra("report", "the report"):
         import jinja2  # noqa: F401, PLC0415
         import starlette  # noqa: F401, PLC0415
         import uvicorn  # noqa: F401, PLC0415
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"the report needs the package {error.name}; install it with pip install "
-            "'jinja2>=3.1' 'starlette>=1.0' 'uvicorn>=0.40'"
-        ) from error
 
 
 def _read_users(file: Path) -> Sequence[User]:

@@ -16,8 +16,8 @@ from typing import Final
 
 from msys_track.errors import SettingsError
 from msys_track.logs import event_logger
-from msys_track.service import systemd
-from msys_track.service.supervisor import PARENT_VARIABLE
+from msys_track.supervision import systemd
+from msys_track.supervision.supervisor import PARENT_VARIABLE
 
 log = event_logger(__name__)
 

@@ -1,7 +1,6 @@
 """The tracker from a configuration: what its workers share out, and what each of them runs."""
 
 import asyncio
-import signal
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
@@ -13,9 +12,7 @@ from msys_track import logs
 from msys_track.errors import SettingsError, TrackingError
 from msys_track.logs import event_logger
 from msys_track.metrics import TRACKER, TRACKER_COUNTERS, Counters, Figures
-from msys_track.service import loop
 from msys_track.service.assembly import LoadedTracker, log_faults
-from msys_track.service.channel import Channel, Order
 from msys_track.service.file_limit import (
     find_tracker_shortage,
     fit_readers,
@@ -24,10 +21,12 @@ from msys_track.service.file_limit import (
 from msys_track.service.hits import WorkerHits
 from msys_track.service.recorder import make_recorder, serve_recorder
 from msys_track.service.share import count_workers
-from msys_track.service.sockets import Sockets
-from msys_track.service.supervisor import Supervisor
-from msys_track.service.worker import Plan
 from msys_track.smtp.address import Address
+from msys_track.supervision import loop
+from msys_track.supervision.channel import take_orders
+from msys_track.supervision.sockets import Sockets
+from msys_track.supervision.supervisor import Supervisor
+from msys_track.supervision.worker import Plan
 from msys_track.tracking import server
 
 log = event_logger(__name__)
@@ -132,9 +131,7 @@ async def serve_worker(
     """
     read, settings = loaded.read, loaded.settings
     running_loop = asyncio.get_running_loop()
-    orders: asyncio.Queue[Order] = asyncio.Queue()
-    channel = await Channel.open(control, orders.put_nowait)
-    running_loop.add_signal_handler(signal.SIGTERM, orders.put_nowait, "stop")
+    channel, orders = await take_orders(control)
     counters = Counters(TRACKER_COUNTERS)
     stop_seconds = settings.close_timeout_seconds
 

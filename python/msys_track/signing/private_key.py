@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from msys_track.errors import KeyRingError, SettingsError
+from msys_track.extras import needed_extra
 from msys_track.keys.file import KeySource, read_source
 
 _MIN_RSA_BITS: Final = 1024  # RFC 8301 section 3.2
-_EXTRA: Final = "DKIM needs the package cryptography: pip install 'cryptography>=44'"
 
 
 class PrivateKey(NamedTuple):
@@ -26,15 +26,13 @@ def load_private_key(source: KeySource) -> PrivateKey:
     Raises:
         SettingsError: it can't be used; the text names it and what to do.
     """
-    try:
-        from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415 - an extra
+    with needed_extra("dkim", "DKIM"):
+        from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
         from cryptography.hazmat.primitives.asymmetric import (  # noqa: PLC0415
             ed25519,
             padding,
             rsa,
         )
-    except ImportError as error:
-        raise SettingsError(_EXTRA) from error
     hint = "openssl genpkey -algorithm rsa -pkeyopt rsa_keygen_bits:2048 makes one"
     try:
         pem = read_source(source, what="private key", hint=hint)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.shown import read_blocks
 
 from msys_track.config.document import Document, Place
 from msys_track.config.momentum import document as momentum
@@ -79,9 +80,9 @@ def test_includes_are_looked_for_where_the_environment_says(
 
 
 def test_the_example_of_the_page_is_read_as_the_page_says(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "ecelerity.md").read_text(encoding="utf-8")
-    example = page.split("```\n")[1]
-    expected = page.split("```toml\n")[1].split("```")[0]
+    blocks = list(read_blocks("ecelerity.md"))
+    (example,) = (each.text for each in blocks if each.role == "ecelerity.conf")
+    (expected,) = (each.text for each in blocks if each.language == "toml")
     assert members(tmp_path, example) == tomllib.loads(expected)
 
 

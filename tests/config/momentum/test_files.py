@@ -9,6 +9,7 @@ from typing import TypeAlias
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.thoroughness import examples
 
 from msys_track.config.momentum.files import DEFAULT_SEARCH_PATH, Tree, parse, search_path
 from msys_track.config.momentum.names import read_text
@@ -389,7 +390,7 @@ edits = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=examples(2_000), deadline=None)
 @given(st.sampled_from(sample_bytes), edits)
 def test_whatever_the_bytes_the_answer_is_a_tree_and_faults_with_lines(
     tmp_path_factory: pytest.TempPathFactory, sample: bytes, changes: list[tuple[int, int, bytes]]
@@ -404,7 +405,7 @@ def test_whatever_the_bytes_the_answer_is_a_tree_and_faults_with_lines(
     assert all("\n" not in problem.text for problem in tree.problems)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.binary(max_size=60) | st.text("a=\"'{}()[]\\#/*,\n \r", max_size=60).map(str.encode))
 def test_any_bytes_do_not_raise(tmp_path_factory: pytest.TempPathFactory, octets: bytes) -> None:
     parse_text(tmp_path_factory.getbasetemp(), octets)

@@ -8,11 +8,13 @@ from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
 
+from tests.thoroughness import examples
+
 from msys_track.config.load import load
 from msys_track.config.problems import ConfigurationError
 from msys_track.injection.access.settings import AccessSettings
 
-_SETUPS: Final = 1_000
+_SETUPS: Final = examples(1_000)
 _NETWORKS: Final = ("10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "192.0.2.0/24", "127.0.0.0/8")
 _CLIENTS: Final = ("10.9.9.9", "10.1.9.9", "10.1.2.9", "192.0.2.9", "127.0.0.1", "203.0.113.9")
 

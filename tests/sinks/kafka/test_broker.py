@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from tests.kafka_broker import KafkaBroker, need_kafka
 from tests.sinks.kafka.conftest import Cluster
+from tests.thoroughness import only_thorough
 from tests.waiting import until
 
 from msys_track.eventlog.position import PositionFile
@@ -50,6 +51,7 @@ def make_lines(first: int, count: int) -> list[bytes]:
     ]
 
 
+@only_thorough  # a broker of Java takes ten seconds of a processor; a mock takes part in the rest
 def test_no_event_is_lost_or_out_of_order_when_broker_and_consumer_go_down(
     broker: KafkaBroker, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.ports import find_free_ports
 from tests.rabbitmq_broker import Broker, need_rabbitmq
+from tests.thoroughness import only_thorough
 from tests.waiting import until
 
 from msys_track.errors import SettingsError, SinkError
@@ -152,6 +153,7 @@ def test_a_wrong_password_is_told(broker: Broker, tmp_path: Path) -> None:
         asyncio.run(sink.open())
 
 
+@only_thorough
 def test_a_broker_that_restarts_costs_no_event(broker: Broker, tmp_path: Path) -> None:
     """The log's delivery goes on by itself; what came before stays in the queue."""
 

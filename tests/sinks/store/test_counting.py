@@ -12,6 +12,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.sinks.store.events import AT, batch, event_id, line
+from tests.thoroughness import examples
 
 from msys_track.sinks.store.sink import SqliteSink, remove_step
 
@@ -46,7 +47,7 @@ _lines = st.builds(
 
 
 @given(st.lists(_lines, min_size=1, max_size=25), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_all_counts_are_those_of_a_plain_script(lines: list[bytes], data: st.DataObject) -> None:
     readers = [each for each in lines if fields_of(each)["type"] != "injection"]
     judged = data.draw(

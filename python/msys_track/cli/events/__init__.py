@@ -1,20 +1,51 @@
 """`msys-track events`: look at events, count them, take them elsewhere, erase a recipient's."""
 
 from pathlib import Path
+from typing import Final
 
 import click
 
+from msys_track.cli.commands import Commands, Entry
 from msys_track.cli.events import place
-from msys_track.cli.events.consuming import consume
-from msys_track.cli.events.counting import stats
-from msys_track.cli.events.erasing import erase
-from msys_track.cli.events.importing import import_events
-from msys_track.cli.events.listing import export, list_events, tail
 
 __all__ = ["events"]
 
+_COMMANDS: Final = {
+    "consume": Entry(
+        "msys_track.cli.events.consuming:consume",
+        "Bring the events of a Kafka topic to the sinks here.",
+        "tracker,kafka",
+    ),
+    "erase": Entry(
+        "msys_track.cli.events.erasing:erase", "Erase the events of a recipient.", "tracker"
+    ),
+    "export": Entry(
+        "msys_track.cli.events.listing:export", "Write events for other programs.", "tracker"
+    ),
+    "import": Entry(
+        "msys_track.cli.events.importing:import_events",
+        "Add events of a file or an old store.",
+        "tracker",
+    ),
+    "list": Entry(
+        "msys_track.cli.events.listing:list_events",
+        "Print events in the order they came.",
+        "tracker",
+    ),
+    "stats": Entry(
+        "msys_track.cli.events.counting:stats",
+        "Count what was sent, opened and clicked.",
+        "tracker",
+    ),
+    "tail": Entry(
+        "msys_track.cli.events.listing:tail",
+        "Print the newest events, and those that come.",
+        "tracker",
+    ),
+}
 
-@click.group(invoke_without_command=True, short_help="Look at events, count, export, erase.")
+
+@click.group(cls=Commands, entries=_COMMANDS, invoke_without_command=True)
 @place.OPTIONS
 @click.pass_context
 def events(context: click.Context, *, store: Path | None, config_file: Path | None) -> None:
@@ -29,8 +60,4 @@ def events(context: click.Context, *, store: Path | None, config_file: Path | No
     """
     context.obj = place.Place(store, config_file)
     if context.invoked_subcommand is None:
-        context.invoke(list_events)
-
-
-for command in (consume, erase, export, import_events, list_events, stats, tail):
-    events.add_command(command)
+        context.invoke(_COMMANDS["list"].load("msys-track events list"))

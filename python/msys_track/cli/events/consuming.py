@@ -9,7 +9,7 @@ from msys_track.cli.events import place
 from msys_track.service import consumer
 
 
-@click.command("consume", short_help="Bring the events of a Kafka topic to the sinks here.")
+@click.command("consume")
 @click.argument("name")
 @place.OPTIONS
 @parameters.LOG_LEVEL

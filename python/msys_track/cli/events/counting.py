@@ -16,7 +16,7 @@ from msys_track.sinks.store.reading import open_store
 from msys_track.sinks.store.stats import By, Deeds, Stats, read_stats
 
 
-@click.command(short_help="Count what was sent, opened and clicked.")
+@click.command()
 @click.option("--campaign", help="Only one campaign.")
 @click.option(
     "--by",

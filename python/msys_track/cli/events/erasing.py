@@ -14,7 +14,7 @@ from msys_track.sinks.erasing import Places, erase_recipient
 from msys_track.sinks.store.reading import open_store
 
 
-@click.command(short_help="Erase the events of a recipient.")
+@click.command()
 @click.option(
     "--recipient",
     metavar="ADDRESS",

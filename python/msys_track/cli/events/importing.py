@@ -10,7 +10,7 @@ from msys_track.cli.progress import progress
 from msys_track.sinks.store.importing import import_events as add_events
 
 
-@click.command("import", short_help="Add events of a file or an old store.")
+@click.command("import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=parameters.FILE)
 @place.OPTIONS
 def import_events(

@@ -69,7 +69,7 @@ def _filters(command: _Command) -> _Command:
     return command
 
 
-@click.command("list", short_help="Print events in the order they came.")
+@click.command("list")
 @_filters
 @place.OPTIONS
 @parameters.JSON
@@ -82,7 +82,7 @@ def list_events(
         _write(_follow_progress(reading, Filter(**_clean(wanted))), as_json=as_json)
 
 
-@click.command(short_help="Print the newest events, and those that come.")
+@click.command()
 @click.option(
     "-n",
     "--lines",
@@ -118,7 +118,7 @@ def tail(
             _write(_wait_for_more(path, filters, last), as_json=as_json)
 
 
-@click.command(short_help="Write events for other programs.")
+@click.command()
 @click.option(
     "--format",
     "format_",

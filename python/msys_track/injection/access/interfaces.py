@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address, ip_interface
 
 from msys_track.errors import SettingsError, describe_os_error
+from msys_track.extras import needed_extra
 from msys_track.settings.addresses import Network
 from msys_track.smtp.address import IpAddress
 
@@ -43,7 +44,8 @@ def list_own_addresses() -> frozenset[IpAddress]:
 
 def _list_interfaces() -> Iterator[tuple[Network, IpAddress]]:
     """Yield each address of this machine with the network around it."""
-    import psutil  # noqa: PLC0415 - takes 30 ms, and few configurations need it
+    with needed_extra("proxy", 'the network "interface"'):
+        import psutil  # noqa: PLC0415 - takes 30 ms, and few configurations need it
 
     for addresses in psutil.net_if_addrs().values():
         for each in addresses:

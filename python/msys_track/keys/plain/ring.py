@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from msys_track.errors import SettingsError
+from msys_track.extras import needed_extra
 from msys_track.keys.plain.encoding import (
     ClaimsError,
     add_extensions,
@@ -69,7 +69,7 @@ class KeyRing:
 
         Raises:
             TokenError: the claims are longer than a token can hold.
-            SettingsError: the package cryptography is missing.
+            MissingExtraError: the package cryptography is missing.
         """
         try:
             number, part = claims.link_number, claims.link_part
@@ -86,7 +86,7 @@ class KeyRing:
         """Return the path whose token has these bytes for claims, whatever they say.
 
         Raises:
-            SettingsError: the package cryptography is missing.
+            MissingExtraError: the package cryptography is missing.
         """
         head = bytes((VERSION, self._sealing_id))
         cipher = _make_cipher(self._keys[self._sealing_id])
@@ -98,7 +98,7 @@ class KeyRing:
 
         Raises:
             TokenError: not ours, changed, or sealed by a key that is not on the ring.
-            SettingsError: the package cryptography is missing.
+            MissingExtraError: the package cryptography is missing.
         """
         located = locate_token(path)
         if len(located.token) > MAX_TOKEN:
@@ -167,15 +167,10 @@ def import_cipher() -> Any:
     """Return the cipher's class.
 
     Raises:
-        SettingsError: the package cryptography is missing.
+        MissingExtraError: the package cryptography is missing.
     """
-    try:
+    with needed_extra("reference", "sealing links without the compiled core"):
         return importlib.import_module("cryptography.hazmat.primitives.ciphers.aead").AESGCMSIV
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            "without the compiled core links are sealed by the package cryptography; "
-            "install it with pip install 'cryptography>=44'"
-        ) from error
 
 
 def _make_cipher(secret: bytes) -> Any:

@@ -12,6 +12,7 @@ from time import thread_time
 from typing import Any, Final
 
 from msys_track.errors import PolicyFailedError, SettingsError
+from msys_track.extras import needed_extra
 from msys_track.logs import event_logger
 from msys_track.policy import callouts
 from msys_track.policy.chain import CONTINUE, DONE, Verdict
@@ -127,12 +128,8 @@ class _State:
     """
 
     def __init__(self, files: LuaFiles, outside: Outside, settings: dict[str, Any]) -> None:
-        try:
+        with needed_extra("lua", "a policy in Lua"):
             lua: Any = importlib.import_module("lupa.lua51")
-        except ImportError as error:
-            raise SettingsError(
-                "policies in Lua need the package lupa; install it with pip install 'lupa>=2.8'"
-            ) from error
         self._files = files
         self._path = files.main
         self._max_bytes = settings["max_kib"] * 1024

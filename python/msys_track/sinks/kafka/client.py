@@ -4,11 +4,9 @@ import logging
 from types import ModuleType
 from typing import Any, Final
 
-from msys_track.errors import SettingsError
+from msys_track.extras import needed_extra
 from msys_track.sinks.kafka.settings import KafkaSettings
 from msys_track.sinks.webhook.secrets import fill_in, read_secret
-
-_INSTALL: Final = "Kafka needs the package confluent-kafka: pip install 'confluent-kafka>=2.14'"
 
 # What the library would write to standard error is told by errors, once.
 _SILENCE: Final = logging.Logger("librdkafka")  # noqa: LOG001 - not to be found by its name
@@ -19,14 +17,10 @@ def load_library() -> ModuleType:
     """Import the client's library.
 
     Raises:
-        SettingsError: it is not installed.
+        MissingExtraError: it is not installed.
     """
-    try:
-        import confluent_kafka  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        if error.name != "confluent_kafka":
-            raise
-        raise SettingsError(_INSTALL) from error
+    with needed_extra("kafka", "Kafka"):
+        import confluent_kafka  # noqa: PLC0415
     return confluent_kafka
 
 

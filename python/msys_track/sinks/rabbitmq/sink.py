@@ -4,17 +4,15 @@ The routing key is the event's envelope and type, as in `track_event.click`, so 
 binds to what it wants: `#` is all. Messages are persistent, and the broker confirms each one.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from msys_track.errors import SettingsError
+from msys_track.extras import needed_extra
 from msys_track.sinks.delivery import EventBatch
 from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
 from msys_track.sinks.webhook.secrets import read_secret
 
 if TYPE_CHECKING:
     from msys_track.sinks.rabbitmq.publisher import Publisher
-
-_INSTALL: Final = "RabbitMQ needs the package aio-pika: pip install 'aio-pika>=9.6'"
 
 
 class RabbitmqSink:
@@ -34,7 +32,8 @@ class RabbitmqSink:
             settings: Of that.
 
         Raises:
-            SettingsError: aio-pika is missing, or a secret or certificate can't be used.
+            MissingExtraError: the extra `rabbitmq` is not installed.
+            SettingsError: a secret or certificate can't be used.
         """
         self.name = f"rabbitmq.{name}"
         self.max_events = settings.max_events
@@ -63,12 +62,8 @@ class RabbitmqSink:
 
 
 def _make_publisher(name: str, settings: RabbitmqSettings) -> "Publisher":
-    try:
-        from msys_track.sinks.rabbitmq.publisher import Publisher  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        if error.name not in {"aio_pika", "aiormq"}:
-            raise
-        raise SettingsError(_INSTALL) from error
+    with needed_extra("rabbitmq", "RabbitMQ"):
+        from msys_track.sinks.rabbitmq.publisher import Publisher  # noqa: PLC0415
     password = "guest"  # noqa: S105 - RabbitMQ's default, for its own machine only
     if settings.password is not None:
         password = read_secret(settings.password, f"{name}.password")

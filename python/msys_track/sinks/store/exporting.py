@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final, Literal, TypeAlias
 
 import orjson
 
-from msys_track.errors import SettingsError
+from msys_track.extras import needed_extra
 from msys_track.sinks.store.rows import read_fields
 
 Format: TypeAlias = Literal["ndjson", "csv", "parquet"]
@@ -81,16 +81,12 @@ def write_parquet(pages: Iterable[Page], path: Path) -> None:
     """Write events as Parquet, compressed with Zstandard.
 
     Raises:
-        SettingsError: `pyarrow` is not installed.
+        MissingExtraError: `pyarrow` is not installed.
         OSError: the file can't be written.
     """
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - few need it
+    with needed_extra("parquet", "Parquet"):
+        import pyarrow as pa  # noqa: PLC0415
         from pyarrow import parquet  # noqa: PLC0415
-    except ImportError as error:
-        raise SettingsError(
-            "Parquet needs the package pyarrow; install it with pip install 'pyarrow>=20'"
-        ) from error
     names = COLUMNS[1:]
     schema = pa.schema([("sequence", pa.int64()), *((name, pa.string()) for name in names)])
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:

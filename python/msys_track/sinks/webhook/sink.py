@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from msys_track.errors import SettingsError
+from msys_track.extras import needed_extra
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.sinks.dead_letters import DeadLetters
@@ -67,7 +68,8 @@ class WebhookSink:
             clock: Tells Unix seconds.
 
         Raises:
-            SettingsError: aiohttp is missing, or a secret can't be used.
+            MissingExtraError: the extra `webhook` is not installed.
+        SettingsError: a secret can't be used.
         """
         self.name = f"webhook.{name}"
         self.max_events = settings.max_events
@@ -196,13 +198,8 @@ def make_client(settings: WebhookSettings, clock: Callable[[], float]) -> "Webho
     Raises:
         SettingsError: aiohttp is missing, or a secret can't be used.
     """
-    try:
-        from msys_track.sinks.webhook.client import WebhookClient  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        if error.name != "aiohttp":
-            raise
-        text = "webhooks need the package aiohttp; install it with pip install 'aiohttp>=3.13'"
-        raise SettingsError(text) from error
+    with needed_extra("webhook", "a webhook"):
+        from msys_track.sinks.webhook.client import WebhookClient  # noqa: PLC0415
     return WebhookClient(settings, clock)
 
 

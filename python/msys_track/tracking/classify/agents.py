@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from ua_parser import parse
-
 from msys_track.events import Finding
+from msys_track.extras import needed_extra
 from msys_track.tracking.classify.browsers import find_release
 from msys_track.tracking.classify.rules import Rule
 
@@ -94,9 +93,15 @@ class Agent:
 
 
 def read_agent(name: str) -> Agent:
-    """Read a user agent's name; an empty one is none."""
+    """Read a user agent's name; an empty one is none.
+
+    Raises:
+        MissingExtraError: the extra `tracker` is not installed.
+    """
     if not name.strip():
         return Agent({}, is_proxy=False, findings=(_find(Rule.NO_USER_AGENT, "none"),))
+    with needed_extra("tracker", "reading user agents"):
+        from ua_parser import parse  # noqa: PLC0415 - a proxy without readers never needs it
     result = parse(name)
     agent, system, device = result.user_agent, result.os, result.device
     version = [] if system is None else [system.major, system.minor, system.patch]

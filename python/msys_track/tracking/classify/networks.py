@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from msys_track.errors import SettingsError, describe_os_error
 from msys_track.events import ReaderClass
+from msys_track.extras import needed_extra
 
 Scope: TypeAlias = Literal["clicks", "opens", "both"]
 
@@ -198,12 +199,8 @@ def _read_apple(path: Path, table: Table) -> None:
 
 
 def _open_database(path: Path) -> Any:
-    try:
+    with needed_extra("geo", f"{path}: a database of MaxMind's form"):
         maxminddb = import_module("maxminddb")
-    except ImportError as error:
-        raise SettingsError(
-            f"{path}: reading it takes a package: pip install 'maxminddb>=3.0'"
-        ) from error
     try:
         return maxminddb.open_database(path)
     except OSError as error:

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from msys_track import logs
 from msys_track.metrics import Figures, write_exposition
-from msys_track.service.status_server import Answer
-from msys_track.service.worker import Plan, Worker
+from msys_track.supervision.status_server import Answer
+from msys_track.supervision.worker import Plan, Worker
 
 # Workers report each second.
 _ALIVE_SECONDS: Final = 5.0

@@ -20,12 +20,12 @@ from typing import Any, Final, NoReturn
 from msys_track.errors import SettingsError, TrackingError
 from msys_track.logs import event_logger
 from msys_track.metrics import Figures
-from msys_track.service import systemd
-from msys_track.service.handover import Handover, is_rehearsal, rehearse, replace_program
-from msys_track.service.sockets import Sockets, bind_addresses, close_unwanted, share_out
-from msys_track.service.status import answer_status
-from msys_track.service.status_server import Answer, StatusServer
-from msys_track.service.worker import RECORDER, Plan, Worker
+from msys_track.supervision import systemd
+from msys_track.supervision.handover import Handover, is_rehearsal, rehearse, replace_program
+from msys_track.supervision.sockets import Sockets, bind_addresses, close_unwanted, share_out
+from msys_track.supervision.status import answer_status
+from msys_track.supervision.status_server import Answer, StatusServer
+from msys_track.supervision.worker import RECORDER, Plan, Worker
 
 log = event_logger(__name__)
 

@@ -8,6 +8,7 @@ to, and no process is left behind.
 
 import asyncio
 import json
+import signal
 import socket
 from collections.abc import Callable
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
@@ -68,3 +69,12 @@ class Channel(asyncio.Protocol):
                     if number:
                         self.stop_by = float(number)
                     self._on_order(order)
+
+
+async def take_orders(control: socket.socket) -> tuple[Channel, "asyncio.Queue[Order]"]:
+    """Open a worker's channel, and queue the orders that come; SIGTERM is an order to stop."""
+    orders: asyncio.Queue[Order] = asyncio.Queue()
+    channel = await Channel.open(control, orders.put_nowait)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, orders.put_nowait, "stop")
+    return channel, orders

@@ -16,8 +16,8 @@ from typing import Final
 
 from msys_track.logs import event_logger
 from msys_track.metrics import Figures
-from msys_track.service.sockets import Sockets
 from msys_track.smtp.address import Address
+from msys_track.supervision.sockets import Sockets
 
 log = event_logger(__name__)
 

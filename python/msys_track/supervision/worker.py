@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from msys_track.metrics import PROXY, Catalogue, Figures
-from msys_track.service.sockets import Sockets
 from msys_track.smtp.address import Address
+from msys_track.supervision.sockets import Sockets
 
 RECORDER: Final = -1
 """The slot of the process that records what the workers log; theirs are 0, 1, …"""

@@ -18,6 +18,9 @@ from tests.service.running_proxy import MAIL, Proxy, is_running, wait_until
 
 from msys_track.testing.mailbox import MailServer
 
+# A client's between mails: without it there are as many mails as the machine can have.
+_PAUSE_SECONDS = 0.005
+
 
 def begin_data(proxy: Proxy) -> smtplib.SMTP:
     """Begin a mail that is not yet finished."""
@@ -57,7 +60,7 @@ class Load:
         wait_until(lambda: self.accepted >= goal or self.failures)
 
     def _send(self) -> None:
-        while not self._is_over.is_set():
+        while not self._is_over.wait(_PAUSE_SECONDS):
             try:
                 self._proxy.inject_mail()
             except (OSError, smtplib.SMTPException) as error:
@@ -279,7 +282,7 @@ SUPERVISED = """
 import socket, sys, time
 from msys_track.cli import logs
 from msys_track.errors import SettingsError
-from msys_track.service.supervisor import Plan, Supervisor
+from msys_track.supervision.supervisor import Plan, Supervisor
 
 logs.to_stderr()
 

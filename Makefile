@@ -193,7 +193,7 @@ bench: $(STAMPS)/core $(STAMPS)/bench
 # Ratios of one run, never times: what is 10 % slower than at the last release fails.
 bench-check bench-baseline: $(STAMPS)/core $(STAMPS)/bench
 	$(say) '$@: msys-track bench, for a minute'
-	@$(BIN)/msys-track bench --json target/bench.json $(BENCH_ARGS)
+	@mkdir -p target && $(BIN)/msys-track bench --json target/bench.json $(BENCH_ARGS)
 	@$(BIN)/python -m benches.ratios target/bench.json $(if $(filter %-baseline,$@),--write)
 
 # Other people's programs are unpacked beside the project; where they can't be had, it says so.

@@ -56,7 +56,7 @@ def test_slower_than_is_tolerated_fails_and_says_what(
     error, hint = capsys.readouterr().err.splitlines()
     assert error.startswith("error: letter: msys-track is 25 % slower than in 0.")
     assert error.endswith("by 3 peers: 1.6 times as fast as regex 1.0, was 2")
-    assert hint.startswith("  hint: 10% are tolerated")
+    assert hint.startswith("  hint: 15% are tolerated")
 
 
 def test_one_peer_that_became_quicker_by_itself_is_no_fault_of_ours(

@@ -19,8 +19,10 @@ from msys_track.comparison.contenders import NEXT, OURS, REFERENCE
 
 BASELINE: Final = Path(__file__).with_name("baseline.json")
 TOLERANCE: Final = 0.15
-"""How much slower we may be. On a machine at load 4 two runs of one build differ by 3 %, and in pure
-Python by 8 %."""
+"""How much slower we may be.
+
+On a machine at load 4 two runs of one build differ by 3 %, and in pure Python by 8 %.
+"""
 
 Ratios = Mapping[str, Mapping[str, Mapping[str, float]]]
 """By mail, by what is ours, by peer: the peer's time over ours."""

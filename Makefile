@@ -47,7 +47,8 @@ installed = $(PIP) install --require-hashes $(1) || { printf '%s\n' \
 
 .PHONY: help demo test bench bench-smtp bench-streams soak corpus build lint types fmt clean lock \
 	pages pictures coverage audit prerequisites lint-prerequisites lint-rust lint-python lint-words \
-	test-rust test-python test-thorough wheel wheel-check workflows site fidelity \
+	test-rust test-python test-thorough wheel wheel-check workflows site fidelity bench-check \
+	bench-baseline \
 	coverage-rust coverage-python audit-rust audit-python
 
 help:
@@ -60,6 +61,8 @@ help:
 	@echo '  make bench-smtp  the proxy beside haproxy as a TCP hop; fails under the bars (BENCH_ARGS=…)'
 	@echo '  make bench-streams  events to Kafka and RabbitMQ, and trackers to stores over Kafka (BENCH_ARGS=…)'
 	@echo '  make bench-http  the tracker beside nginx; fails under the bars (BENCH_ARGS=…)'
+	@echo '  make bench-check  ratios to our peers against those of the last release; fails where we are slower'
+	@echo '  make bench-baseline  keeps the ratios of this tree for that, before a release'
 	@echo '  make soak     faults under load, with an account of every mail (SOAK_ARGS=…)'
 	@echo '  make corpus   fidelity over ../shared/corpus, judged by readers of other hands'
 	@echo '  make fidelity  what we and our peers do to mails, for docs/fidelity.md (FIDELITY_ARGS=…)'
@@ -74,7 +77,7 @@ help:
 	@echo '  make wheel-check  both installed in clean environments, on every CPython here (WHEEL_ARGS=…)'
 	@echo '  make workflows  the files of .github, read by zizmor and, where it is, actionlint'
 	@echo '  make site     the manual as pages to read in a browser, in site/'
-	@echo '  make pictures  pictures of the report into docs/images (needs Chromium and npm)'
+	@echo '  make pictures  the bench and the report into docs/images (needs Chromium and npm)'
 	@echo '  make lock     pin the Python packages again (needs uv; UPGRADE=--upgrade)'
 	@echo '  make clean    remove .venv, target/ and caches'
 	@echo
@@ -187,6 +190,12 @@ bench: $(STAMPS)/core $(STAMPS)/bench
 	$(say) 'bench: ours and its peers, interleaved; the bars are asserted'
 	@$(BIN)/python -m pytest benches --bars --timeout=900 --benchmark-quiet $(BENCH_ARGS)
 
+# Ratios of one run, never times: what is 15 % slower than at the last release fails.
+bench-check bench-baseline: $(STAMPS)/core $(STAMPS)/bench
+	$(say) '$@: msys-track bench, for a minute'
+	@mkdir -p target && $(BIN)/msys-track bench --json target/bench.json $(BENCH_ARGS)
+	@$(BIN)/python -m benches.ratios target/bench.json $(if $(filter %-baseline,$@),--write)
+
 # Other people's programs are unpacked beside the project; where they can't be had, it says so.
 bench-smtp: $(STAMPS)/core $(STAMPS)/bench
 	@scripts/mail-tools postfix haproxy || true
@@ -293,9 +302,12 @@ $(STAMPS)/core: $(CORE_SOURCES) $(STAMPS)/runtime | prerequisites
 	@touch $@
 
 pictures: build $(STAMPS)/dev
+	$(say) 'pictures: the bench, for docs/images'
+	@mkdir -p docs/images
+	@$(BIN)/msys-track bench --mail newsletter-80 --mail order --svg docs/images/benchmark.svg
 	@scripts/axe-core
 	$(say) 'pictures: the report in Chromium, for docs/images'
-	@mkdir -p docs/images && MSYS_TRACK_PICTURES=$(CURDIR)/docs/images \
+	@MSYS_TRACK_PICTURES=$(CURDIR)/docs/images \
 		$(BIN)/python -m pytest -q tests/report/test_browser.py -k pictures
 
 pages: build $(STAMPS)/docs

@@ -30,29 +30,41 @@ _FAR: Final = 3.0
 """A bar so many times as long as the next one is cut."""
 _FOOT: Final = 76
 
-_ATTRIBUTES: Final = 'xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title desc"'
+_FONT: Final = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, Arial, sans-serif"
+_ATTRIBUTES: Final = (
+    'xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title desc" '
+    f'font-family="{_FONT}"'
+)
 _TITLE: Final = "CPU time to track one mail for one recipient"
 _NOTE: Final = (
     "A shorter bar is faster. Dashed: readers get another mail than was sent. "
     "Next recipient: the mail was read for one before."
 )
 
-_STYLE: Final = """\
-svg { --ground: #ffffff; --ink: #1f2328; --dim: #59636e; --ours: #0969da; --theirs: #8c959f;
-  --bad: #b3261e; --line: #d1d9e0 }
-@media (prefers-color-scheme: dark) {
-  svg { --ground: #0d1117; --ink: #f0f6fc; --dim: #9198a1; --ours: #4493f8; --theirs: #6e7681;
-    --bad: #ff8a80; --line: #3d444d }
+
+class _Colour(NamedTuple):
+    """What a class of shapes is painted with, on light pages and on dark ones."""
+
+    of: str
+    """The attribute: `fill` or `stroke`."""
+    light: str
+    dark: str
+
+
+# Attributes for every viewer; those that know style sheets and the reader's wish get the others.
+_COLOURS: Final = {
+    "ground": _Colour("fill", "#ffffff", "#0d1117"),
+    "ink": _Colour("fill", "#1f2328", "#f0f6fc"),
+    "dim": _Colour("fill", "#59636e", "#9198a1"),
+    "ours": _Colour("fill", "#0969da", "#4493f8"),
+    "theirs": _Colour("fill", "#8c959f", "#6e7681"),
+    "bad": _Colour("fill", "#b3261e", "#ff8a80"),
+    "damaged": _Colour("stroke", "#b3261e", "#ff8a80"),
+    "line": _Colour("stroke", "#d1d9e0", "#3d444d"),
 }
-text { font: 13px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
-  fill: var(--ink) }
-.ground { fill: var(--ground) } .heading { font-weight: 600; font-size: 17px }
-.title { font-weight: 600; font-size: 14px }
-.dim { fill: var(--dim); font-size: 12px } .end { text-anchor: end } .strong { font-weight: 600 }
-.ours { fill: var(--ours) } .theirs { fill: var(--theirs) }
-.damaged { fill: none; stroke: var(--bad); stroke-dasharray: 4 2 } .bad { fill: var(--bad) }
-.line { stroke: var(--line) } .cut { fill: var(--ground) }
-"""
+_DARK: Final = "\n".join(
+    f".{name} {{ {colour.of}: {colour.dark} }}" for name, colour in _COLOURS.items()
+)
 
 
 class _Bar(NamedTuple):
@@ -69,7 +81,7 @@ def draw(comparisons: Sequence[Comparison], *, remark: str) -> str:
         comparisons: one panel each.
         remark: where and when it was measured; stands at the bottom.
     """
-    parts = [_text(_MARGIN, _MARGIN + 16, _TITLE, "heading")]
+    parts = [_text(_MARGIN, _MARGIN + 16, _TITLE, size=17, is_bold=True)]
     top = _MARGIN + _HEADING
     for comparison in comparisons:
         bars = _list_bars(comparison)
@@ -77,14 +89,14 @@ def draw(comparisons: Sequence[Comparison], *, remark: str) -> str:
         top += _HEAD + _ROW * len(bars) + _MARGIN
     height = top + _FOOT - _MARGIN
     for up, line in zip((54, 36, 18), (_NOTE, _name_sealers(comparisons), remark), strict=True):
-        parts.append(_text(_MARGIN, height - up, line, "dim"))
+        parts.append(_text(_MARGIN, height - up, line, "dim", size=12))
     return "\n".join(
         [
             f'<svg {_ATTRIBUTES} viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}">',
             f'<title id="title">{escape(_TITLE)}</title>',
             f'<desc id="desc">{escape(_describe(comparisons))}</desc>',
-            f"<style>\n{_STYLE}</style>",
-            f'<rect class="ground" width="{_WIDTH}" height="{height}" rx="6"/>',
+            f"<style>@media (prefers-color-scheme: dark) {{\n{_DARK}\n}}</style>",
+            f'<rect {_paint("ground")} width="{_WIDTH}" height="{height}" rx="6"/>',
             *parts,
             "</svg>\n",
         ]
@@ -112,12 +124,12 @@ def _list_bars(comparison: Comparison) -> Sequence[_Bar]:
 
 def _draw_panel(comparison: Comparison, bars: Sequence[_Bar], top: int) -> Iterator[str]:
     longest = _find_scale([bar.seconds for bar in bars])
-    yield _text(_MARGIN, top + 14, comparison.title, "title")
-    yield _text(_RATIO, top + 34, "times ours", "dim end")
-    yield _text(_BYTES, top + 34, "bytes changed", "dim end")
-    yield _text(_DAMAGE, top + 34, "damage", "dim")
+    yield _text(_MARGIN, top + 14, comparison.title, size=14, is_bold=True)
+    yield _text(_RATIO, top + 34, "times ours", "dim", size=12, is_end=True)
+    yield _text(_BYTES, top + 34, "bytes changed", "dim", size=12, is_end=True)
+    yield _text(_DAMAGE, top + 34, "damage", "dim", size=12)
     ground = top + _HEAD - 6
-    yield f'<path class="line" d="M{_MARGIN} {ground}H{_WIDTH - _MARGIN}"/>'
+    yield f'<path {_paint("line")} d="M{_MARGIN} {ground}H{_WIDTH - _MARGIN}"/>'
     for number, bar in enumerate(bars):
         yield from _draw_bar(bar, bar.seconds / longest, top + _HEAD + _ROW * number)
 
@@ -130,29 +142,51 @@ def _find_scale(times: Sequence[float]) -> float:
 
 def _draw_bar(bar: _Bar, share: float, top: int) -> Iterator[str]:
     length = min(max(1.5, share * _BAR), _BAR + _CUT)
-    look = "ours" if bar.result.is_ours else "damaged" if bar.damage else "theirs"
-    weight = " strong" if bar.result.is_ours else ""
+    is_ours = bar.result.is_ours
+    look = "ours" if is_ours else "damaged" if bar.damage else "theirs"
     base = top + 13
-    yield _text(_NAMES - 8, base, bar.result.title, f"end{weight}")
+    yield _text(_NAMES - 8, base, bar.result.title, is_end=True, is_bold=is_ours)
     yield (
-        f'<rect class="{look}" x="{_NAMES}" y="{top + 2}" width="{length:.1f}" height="14" '
+        f'<rect {_paint(look)} x="{_NAMES}" y="{top + 2}" width="{length:.1f}" height="14" '
         'rx="2"/>'
     )
     if share > 1:
         at = _NAMES + length - 2 * _CUT
-        yield f'<path class="cut" d="M{at} {top + 18}l6 -18h5l-6 18z"/>'
-    yield _text(_NAMES + length + 6, base, f"{format_time(bar.seconds)} ms", weight.strip())
-    yield _text(
-        _RATIO, base, f"{format_digits(bar.slower)} \N{MULTIPLICATION SIGN}", f"end{weight}"
-    )
+        yield f'<path {_paint("ground")} d="M{at} {top + 18}l6 -18h5l-6 18z"/>'
+    yield _text(_NAMES + length + 6, base, f"{format_time(bar.seconds)} ms", is_bold=is_ours)
+    times = f"{format_digits(bar.slower)} \N{MULTIPLICATION SIGN}"
+    yield _text(_RATIO, base, times, is_end=True, is_bold=is_ours)
     if bar.result.work is not None:
-        yield _text(_BYTES, base, f"{bar.result.work.bytes_changed:,}", "end")
-    yield _text(_DAMAGE, base, bar.damage or "none", "bad" if bar.damage else "dim")
+        yield _text(_BYTES, base, f"{bar.result.work.bytes_changed:,}", is_end=True)
+    if bar.damage:
+        yield _text(_DAMAGE, base, bar.damage, "bad")
+    else:
+        yield _text(_DAMAGE, base, "none", "dim", size=12)
 
 
-def _text(x: float, y: float, text: str, look: str) -> str:
-    kind = f' class="{look}"' if look else ""
-    return f'<text x="{x:.4g}" y="{y}"{kind}>{escape(text, quote=False)}</text>'
+def _text(  # noqa: PLR0913 - one a property of a text
+    x: float,
+    y: float,
+    text: str,
+    look: str = "ink",
+    *,
+    size: int = 13,
+    is_bold: bool = False,
+    is_end: bool = False,
+) -> str:
+    attributes = [f'x="{x:.4g}" y="{y}"', _paint(look), f'font-size="{size}"']
+    if is_bold:
+        attributes.append('font-weight="600"')
+    if is_end:
+        attributes.append('text-anchor="end"')
+    return f"<text {' '.join(attributes)}>{escape(text, quote=False)}</text>"
+
+
+def _paint(look: str) -> str:
+    """Write the class of a shape, and its colour for viewers that know no classes."""
+    colour = _COLOURS[look]
+    hollow = ' fill="none" stroke-dasharray="4 2"' if look == "damaged" else ""
+    return f'class="{look}" {colour.of}="{colour.light}"{hollow}'
 
 
 def _describe(comparisons: Sequence[Comparison]) -> str:

@@ -31,8 +31,8 @@ _OPTIONS: Final = TrackingOptions(
     click_tracking_scheme="https",
     tracking_domain=_DOMAIN,
 )
-_LINK: Final = re.compile(rb'"(https://click\.example\.com/f/[^"]*)"')
-_PIXEL: Final = re.compile(rb'<img[^>]*"https://click\.example\.com/q/[^>]*>')
+_LINK: Final = re.compile(rb"""https://click\.example\.com/f/[^"'\s<>]*""")
+_PIXEL: Final = re.compile(rb"<img[^>]*https://click\.example\.com/q/[^>]*>")
 _NOW: Final = 1_795_510_800
 
 
@@ -86,11 +86,15 @@ def _rewrite(mail: Mail, keys: KeyRing, engine: str) -> bytes:
 
 def _take_links(mail: Mail, keys: KeyRing) -> Links:
     """Take URL and pixel from a copy of ours: peers that seal nothing write these."""
-    for body in list_bodies(_rewrite(mail, keys, "native")):
-        html = body.html()
-        link, pixel = _LINK.search(html), _PIXEL.search(html)
-        if link and pixel:
-            return Links(click_url=link[1], pixel=pixel[0], metadata=mail.metadata, base_url=_BASE)
+    html = b"".join([body.html() for body in list_bodies(_rewrite(mail, keys, "native"))])
+    if link := _LINK.search(html):
+        pixel = _PIXEL.search(html)
+        return Links(
+            click_url=link[0],
+            pixel=b"" if pixel is None else pixel[0],
+            metadata=mail.metadata,
+            base_url=_BASE,
+        )
     raise UnfitMailError(
         f"{mail.kind}: no link in its HTML is tracked, so there is nothing to compare; "
         "msys-track explain says why each link is left alone"

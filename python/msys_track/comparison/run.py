@@ -50,7 +50,7 @@ def compare_all(
     missing = list_missing()
     has_reference = find_spec("cryptography") is not None
     if not has_reference:
-        missing = ["msys-track[reference]", *missing]
+        missing = ["cryptography", *missing]  # our engine in pure Python needs it
     peers = find_peers()
     where = f"msys-track {version('msys-track')}, {dt.datetime.now(dt.UTC):%Y-%m-%d}"
     where += f", {describe_machine()}"

@@ -150,8 +150,8 @@ fn url_length(text: &[u8], charset: Charset) -> usize {
     while let Some(rest) = text.get(at..) {
         at += match rest {
             [] | [b'[', b'[', ..] => break,
-            [byte @ ..=b'\x7f', ..] if is_beyond_url(*byte) => break,
-            [..=b'\x7f', ..] => 1,
+            [byte @ (..=b'\x7f'), ..] if is_beyond_url(*byte) => break,
+            [(..=b'\x7f'), ..] => 1,
             _ => match charset.character(rest) {
                 Some((character, length)) if !ends_url(character) => length,
                 _ => break,

@@ -184,9 +184,7 @@ class _Nursery:
                 for name, value in os.environ.items()
                 if name == "PYTHONPATH" or not name.startswith(("MSYS_TRACK_", "PYTHON"))
             }
-            shutil.rmtree(
-                FOLDER, ignore_errors=True
-            )  # left by one that was killed
+            shutil.rmtree(FOLDER, ignore_errors=True)  # left by one that was killed
             FOLDER.mkdir(mode=0o700)
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
                 listener.bind(str(FOLDER / "socket"))

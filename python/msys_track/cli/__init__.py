@@ -33,6 +33,9 @@ COMMANDS: Final = {
         "Probe an installation, and say what to do about faults.",
         "proxy",
     ),
+    "completion": Entry(
+        "msys_track.cli.completion:completion", "Complete commands and options in a shell."
+    ),
     "config": Entry(
         "msys_track.cli.config:config",
         "Begin, check, show and convert configuration files.",

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from msys_track.cli import logs, parameters, streams
+from msys_track.cli.exits import ExitCode
 from msys_track.service.probing.finding import Finding, State
 from msys_track.service.probing.installation import probe_installation
 from msys_track.service.probing.upstreams import ProbeEnvelope
@@ -87,7 +88,7 @@ def check(
     else:
         _print_table(findings, faults)
     if faults:
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
 
 
 def _print_table(findings: Sequence[Finding], faults: int) -> None:

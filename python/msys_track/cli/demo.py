@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from msys_track.cli import logs, parameters, streams
-from msys_track.cli.exits import CommandError
+from msys_track.cli.exits import CommandError, ExitCode
 from msys_track.demo import page
 from msys_track.demo.catalogue import Mail, load_own
 from msys_track.demo.check import Ledger
@@ -54,7 +54,7 @@ def demo(context: click.Context, *, file: Path | None, is_kept: bool, is_verbose
         # Nothing here is configured, so the machine is at fault, not a file.
         raise CommandError(f"msys-track: {error}") from error
     if any(ledger.find_failures()):
-        context.exit(1)
+        context.exit(ExitCode.FAILED)
 
 
 async def _run_demo(own: Mail | None, *, is_kept: bool) -> Ledger:

@@ -75,7 +75,9 @@ def split(line: str) -> list[str]:
 def find_missing_target(words: Sequence[str]) -> str | None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for word in words:
-        if "=" not in word and not re.search(rf"^{re.escape(word)}:", makefile, re.MULTILINE):
+        if "=" not in word and not re.search(
+            rf"^([\w -]+ )?{re.escape(word)}( [\w -]+)?:", makefile, re.MULTILINE
+        ):
             return f"the Makefile has no target {word}"
     return None
 

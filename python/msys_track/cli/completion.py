@@ -7,6 +7,7 @@ from typing import Final
 import click
 from click.shell_completion import get_completion_class
 
+from msys_track.cli import parameters
 from msys_track.cli.exits import CommandError
 from msys_track.errors import describe_os_error
 
@@ -27,7 +28,12 @@ _NEXT_STEPS: Final = {
 
 @click.command()
 @click.argument("shell", type=click.Choice(tuple(_PLACES)))
-@click.option("--install", is_flag=True, help="Write it where the shell looks for it.")
+@parameters.option(
+    "--install",
+    envvar="INSTALL",
+    is_flag=True,
+    help="Write it where the shell looks for it.",
+)
 @click.pass_context
 def completion(context: click.Context, *, shell: str, install: bool) -> None:
     r"""Print what a shell needs to complete commands and options, or install it.

@@ -83,6 +83,7 @@ def test_the_tracker_answers_before_mail_is_taken_and_the_proxy_stops_first(
 def test_a_server_that_dies_is_begun_again_and_the_other_goes_on(servers: Servers) -> None:
     servers.start()
     tracker = supervisors(servers)["tracker"]
+    time.sleep(0.5)  # the process at the top has heard by now that both are ready
     os.kill(supervisors(servers)["proxy"], signal.SIGKILL)
     assert servers.server.event("server.died")["server"] == "proxy"
     assert servers.click() == 302

@@ -107,6 +107,7 @@ def test_other_questions_are_answered_as_http_has_it(status: Status) -> None:
 
 def test_clients_that_stall_send_garbage_or_leave_are_no_obstacle(status: Status) -> None:
     status.proxy.start()
+    assert status.ask("/healthz")[0] == 200
     stalled = [socket.create_connection(("127.0.0.1", status.port)) for _ in range(70)]
     stalled[0].sendall(b"GET /metr")
     assert status.ask("/healthz")[0] == 200

@@ -21,10 +21,9 @@ WHEEL_ARGS ?=
 # make lock UPGRADE=--upgrade takes the newest versions instead of keeping those that fit.
 UPGRADE ?=
 
-# Tests in twice as many processes as there are cores, as many of them wait for a time or for another
-# process; a file's tests stay together, as fixtures of a module are costly. make test PARALLEL= runs
-# them one after the other.
-PARALLEL ?= -n $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))) --dist loadfile --no-loadscope-reorder
+# Tests in as many processes as there are cores, the longest files first; a file's tests stay
+# together, as fixtures of a module are costly. make test PARALLEL= runs them one after the other.
+PARALLEL ?= -n auto --dist loadfile --no-loadscope-reorder
 # What pytest makes of the tests' assertions is kept, whatever the environment says of bytecode.
 TEST_ENVIRONMENT = env -u PYTHONDONTWRITEBYTECODE TMPDIR="$$(scripts/test-folder)"
 # Percent: branches and lines together in Python, lines in Rust. Raise them when more is reached.

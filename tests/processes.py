@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tests.thoroughness import IS_THOROUGH
 
 COMMAND = str(nursery.COMMAND)
 PATIENCE_SECONDS = 20
+ProgramEnded: TypeAlias = subprocess.CompletedProcess[str]
 _LISTENS = re.compile(r"listens on \S+:(\d+)")
 
 
@@ -112,6 +114,19 @@ def run(
         process.kill()
         process.wait()
     return Ended(process.wait(), output, errors.decode("utf-8"))
+
+
+def run_program(program: str, folder: Path | None = None) -> ProgramEnded:
+    """Run a program in Python to its end, as a process that this one knows nothing of."""
+    return subprocess.run(  # noqa: S603 - a test's own program
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=folder,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
 
 
 # A shell runs a line in which `msys-track` is our command.

@@ -1,12 +1,10 @@
 """The recorder's process under a supervisor, with a stand-in for what it records."""
 
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
-from tests.processes import PATIENCE_SECONDS, environment
+from tests.processes import ProgramEnded, run_program
 
 SUPERVISED = """
 import asyncio, os, signal, sys
@@ -48,22 +46,14 @@ except SettingsError as error:
 
 def run_supervised(
     record: str, folder: Path, number: str = "SIGTERM", again: str = "None", more: str = ""
-) -> "subprocess.CompletedProcess[str]":
+) -> ProgramEnded:
     program = SUPERVISED.format(
         record=textwrap.indent(textwrap.dedent(record), "    ").lstrip(),
         signal=number,
         again=again,
         more=more,
     )
-    return subprocess.run(  # noqa: S603 - the program is above
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        cwd=folder,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    return run_program(program, folder)
 
 
 def read_notes(folder: Path) -> list[str]:

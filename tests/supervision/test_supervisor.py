@@ -3,8 +3,6 @@
 import os
 import signal
 import smtplib
-import subprocess
-import sys
 import textwrap
 import threading
 import time
@@ -13,7 +11,7 @@ from typing import Self
 
 import pytest
 from tests import process_tree
-from tests.processes import PATIENCE_SECONDS, Server, environment
+from tests.processes import PATIENCE_SECONDS, ProgramEnded, Server, run_program
 from tests.service.running_proxy import MAIL, Proxy, is_running, wait_until
 
 from msys_track.testing.mailbox import MailServer
@@ -300,17 +298,9 @@ except SettingsError as error:
 """
 
 
-def run_supervised(serve: str, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
+def run_supervised(serve: str, folder: Path | None = None) -> ProgramEnded:
     program = SUPERVISED.format(serve=textwrap.indent(serve, "    ").lstrip())
-    return subprocess.run(  # noqa: S603 - the program is above
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        cwd=folder,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    return run_program(program, folder)
 
 
 def test_first_workers_that_fail_end_the_command_with_their_reason() -> None:

@@ -1,6 +1,6 @@
 """The command machine: no sockets; what bytes mean, and what is answered to them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 from typing import TypeAlias
@@ -385,37 +385,3 @@ def test_421_ends_the_session_whatever_it_answers() -> None:
     machine.answer(Reply(421, "4.3.2 Shutting down"))
     assert machine.next_event() is None
     assert machine.is_over
-
-
-def read_help(offer: Offer) -> Sequence[str]:
-    return offer.help("").text.removeprefix("2.0.0 Commands: ").split()
-
-
-def test_help_names_what_is_offered() -> None:
-    optional = {"AUTH", "BDAT", "STARTTLS", "XCLIENT"}
-    assert set(read_help(ALL)) - set(read_help(LITTLE)) == optional
-    assert "ENVID" in ALL.help("MAIL").text
-    assert "ENVID" not in LITTLE.help("MAIL").text
-
-
-def test_ehlo_names_what_is_offered() -> None:
-    assert ALL.greet("h.test").text.split("\n") == [
-        "h.test",
-        "SIZE 10000",
-        "8BITMIME",
-        "SMTPUTF8",
-        "PIPELINING",
-        "ENHANCEDSTATUSCODES",
-        "DSN",
-        "CHUNKING",
-        "STARTTLS",
-        "AUTH PLAIN LOGIN",
-        "XCLIENT ADDR NAME",
-        "HELP",
-    ]
-    assert LITTLE.greet("h.test").text.split("\n") == [
-        "h.test",
-        "SIZE 10000",
-        "PIPELINING",
-        "HELP",
-    ]

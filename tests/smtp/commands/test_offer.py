@@ -1,19 +1,10 @@
 """What a client reads in the answers to EHLO and HELP."""
 
 import pytest
+from tests.smtp.commands.test_machine import ALL, LITTLE
 
 from msys_track.smtp.commands.offer import Offer
 
-EVERYTHING = Offer(
-    size=10_000,
-    eight_bit_mime=True,
-    smtp_utf8=True,
-    enhanced_status_codes=True,
-    dsn=True,
-    starttls=True,
-    auth=("PLAIN", "LOGIN"),
-    xclient=("ADDR", "NAME"),
-)
 NOTHING = Offer(size=10_000, pipelining=False, chunking=False)
 SYNTAX = {
     "AUTH": "AUTH mechanism [initial-response]",
@@ -35,8 +26,12 @@ SYNTAX = {
 ALWAYS = ["DATA", "EHLO", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "VRFY"]
 
 
+def read_help(offer: Offer) -> list[str]:
+    return offer.help("").text.removeprefix("2.0.0 Commands: ").split()
+
+
 def test_ehlo_lists_each_extension_on_a_line() -> None:
-    reply = EVERYTHING.greet("mx.shop.example")
+    reply = ALL.greet("mx.shop.example")
     assert (reply.code, reply.text.split("\n")) == (
         250,
         [
@@ -54,18 +49,20 @@ def test_ehlo_lists_each_extension_on_a_line() -> None:
             "HELP",
         ],
     )
+    little = LITTLE.greet("mx.shop.example")
+    assert (little.code, little.text) == (250, "mx.shop.example\nSIZE 10000\nPIPELINING\nHELP")
     bare = NOTHING.greet("mx.shop.example")
     assert (bare.code, bare.text) == (250, "mx.shop.example\nSIZE 10000\nHELP")
 
 
 @pytest.mark.parametrize("command", SYNTAX)
 def test_help_shows_the_syntax_of_a_command(command: str) -> None:
-    reply = EVERYTHING.help(command)
+    reply = ALL.help(command)
     assert (reply.code, reply.text) == (214, f"2.0.0 Syntax: {SYNTAX[command]}")
 
 
 def test_help_lists_the_commands_in_order() -> None:
-    reply = EVERYTHING.help("")
+    reply = ALL.help("")
     assert (reply.code, reply.text) == (214, f"2.0.0 Commands: {' '.join(SYNTAX)}")
 
 
@@ -76,6 +73,12 @@ def test_help_shows_nothing_that_is_not_offered() -> None:
         "2.0.0 Syntax: MAIL FROM:<address> [SIZE=bytes] [BODY=7BIT|8BITMIME]"
     )
     assert NOTHING.help("RCPT").text == "2.0.0 Syntax: RCPT TO:<address>"
+
+
+def test_help_differs_by_what_is_offered() -> None:
+    optional = {"AUTH", "BDAT", "STARTTLS", "XCLIENT"}
+    assert set(read_help(ALL)) - set(read_help(LITTLE)) == optional
+    assert "ENVID" not in LITTLE.help("MAIL").text
 
 
 def test_help_on_something_else_names_what_there_is() -> None:

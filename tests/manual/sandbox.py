@@ -24,7 +24,13 @@ import pytest
 from tests.certificates import make_certificate
 from tests.mail_tools import Tool, find_tool, need_tool, tools_folder
 from tests.ports import find_free_ports
-from tests.processes import COMMAND, PATIENCE_SECONDS, Server, environment
+from tests.processes import (
+    COMMAND,
+    PATIENCE_SECONDS,
+    Server,
+    environment,
+    find_command_of_shells,
+)
 from tests.users import PASSWORD, write_users
 
 from msys_track.keys.file import create
@@ -231,7 +237,7 @@ class Sandbox:
             text = _COMMAND
             for port, here in self.ports.items():
                 text = text.replace(f"{{{port}}}", str(here))
-            text = text.replace("{command}", COMMAND).replace("{bin}", str(made))
+            text = text.replace("{command}", find_command_of_shells()).replace("{bin}", str(made))
             _write_foreign_commands(made)
             for name, lines in {"msys-track": text, "tail": _TAIL}.items():
                 (made / name).write_text(lines.replace("{{", "{").replace("}}", "}"))

@@ -301,9 +301,10 @@ $(STAMPS)/core: $(CORE_SOURCES) $(STAMPS)/runtime | prerequisites
 	@touch $@
 
 pictures: build $(STAMPS)/dev
-	$(say) 'pictures: the bench, for docs/images'
+	$(say) 'pictures: the bench and an explanation, for docs/images'
 	@mkdir -p docs/images
 	@$(BIN)/msys-track bench --mail newsletter-80 --mail order --svg docs/images/benchmark.svg
+	@scripts/picture-of-explain
 	@scripts/axe-core
 	$(say) 'pictures: the report in Chromium, for docs/images'
 	@MSYS_TRACK_PICTURES=$(CURDIR)/docs/images \

@@ -108,7 +108,7 @@ def test_the_page_shows_the_layers_of_the_contract() -> None:
     _, _, table = page.partition("| layer, from the top |")
     rows = re.findall(r"^\| (`.*?) \| [^`]", table.partition("\n\n")[0], re.MULTILINE)
     layers = [re.findall(r"\w+", layer) for layer in rooms["layers"]]
-    apart = {"metrics", "reasons", "logs", "databases", "extras", "errors"}
+    apart = {"metrics", "reasons", "logs", "databases", "private_files", "extras", "errors"}
     rooms_only = [layer for layer in layers if not set(layer) <= apart]
     files = [name for layer in layers for name in layer if name in apart]
     shown = [re.findall(r"`(\w+)`", row) for row in rows]

@@ -6,6 +6,7 @@ nobody and a session that is ended is over at once, wherever the cookie went.
 
 import hashlib
 import hmac
+import re
 import secrets
 import time
 from collections import OrderedDict
@@ -38,6 +39,7 @@ _SECURE_COOKIE: Final = "__Host-msys-track"
 _FORM_COOKIE: Final = "msys-track-login"
 _FORM_SECONDS: Final = 3_600
 _ID_BYTES: Final = 32
+_NONCE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # as `secrets` writes so many bytes
 _MAX_SESSIONS: Final = 1_000
 _MAX_FORM_BYTES: Final = 16_384
 _MAX_FIELDS: Final = 10
@@ -308,7 +310,9 @@ def _show_form(
 ) -> Response:
     door: Door = request.app.state.door
     # The same for all forms that are open in one browser.
-    nonce = request.cookies.get(_FORM_COOKIE) or secrets.token_urlsafe(_ID_BYTES)
+    nonce = request.cookies.get(_FORM_COOKIE, "")
+    if not _NONCE.fullmatch(nonce):
+        nonce = secrets.token_urlsafe(_ID_BYTES)
     token = door.make_form_token(nonce)
     answer = render(request, "login.html", status=status, next=wanted, token=token, fault=fault)
     answer.set_cookie(

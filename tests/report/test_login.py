@@ -225,6 +225,14 @@ def test_who_logged_in_from_somewhere_is_not_kept_out_by_tries_from_elsewhere() 
     assert door.may_try("shop", "192.0.2.1")
 
 
+def test_what_a_login_may_say_behind_the_name_gives_no_more_tries() -> None:
+    door = Door(make_users(), session_hours=12, idle_minutes=60, now=Clock())
+    tries = [door.may_try(f"shop:X-MSYS-SUBACCOUNT={n}", f"198.51.100.{n}") for n in range(10)]
+    assert tries == [True] * 5 + [False] * 5
+    door.note_known("shop", "192.0.2.1")
+    assert door.may_try("shop:X-MSYS-SUBACCOUNT=7", "192.0.2.1")
+
+
 def test_an_address_may_try_so_often_whatever_the_names_and_an_ipv6_network_counts_as_one() -> (
     None
 ):

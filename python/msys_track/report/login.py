@@ -184,7 +184,8 @@ class Door:
         logged in from before, their tries are counted apart.
         """
         now, network = self.sessions.now(), _find_network(address)
-        name = fold_name(user)[:256]
+        # Behind a colon a login may say what it counts for: it is the same user's all the same.
+        name = fold_name(user.partition(":")[0])[:256]
         known = network if (name, network) in self._known else ""
         of_address = self._tries.find_bucket(("address", network), _TRIES_A_MINUTE, now)
         of_user = self._tries.find_bucket(("user", name, known), _TRIES_OF_A_USER_A_MINUTE, now)

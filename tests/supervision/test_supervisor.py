@@ -1,6 +1,7 @@
 """The proxy's workers as real processes: how they share, die, change and end."""
 
 import os
+import resource
 import signal
 import smtplib
 import textwrap
@@ -93,6 +94,21 @@ def test_a_worker_that_is_killed_is_replaced(proxy: Proxy) -> None:
     for _ in range(10):
         proxy.inject_mail()
     assert is_running(second)
+    assert proxy.server.stop().code == 0
+
+
+def test_a_worker_that_the_system_has_no_room_for_is_tried_again(proxy: Proxy) -> None:
+    proxy.start()
+    supervisor = proxy.server.process.pid
+    limits = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (3, limits[1]))
+    os.kill(proxy.workers[0], signal.SIGKILL)
+    failed = proxy.server.event("worker.not_started")
+    assert "Too many open files" in failed["why"]
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, limits)
+    proxy.server.event("worker.ready", 3)
+    for _ in range(10):
+        proxy.inject_mail()
     assert proxy.server.stop().code == 0
 
 
@@ -283,6 +299,7 @@ from msys_track.errors import SettingsError
 from msys_track.supervision.supervisor import Plan, Supervisor
 
 logs.to_stderr()
+{before}
 
 def serve(control, sockets):
     {serve}
@@ -298,8 +315,8 @@ except SettingsError as error:
 """
 
 
-def run_supervised(serve: str, folder: Path | None = None) -> ProgramEnded:
-    program = SUPERVISED.format(serve=textwrap.indent(serve, "    ").lstrip())
+def run_supervised(serve: str, folder: Path | None = None, before: str = "") -> ProgramEnded:
+    program = SUPERVISED.format(serve=textwrap.indent(serve, "    ").lstrip(), before=before)
     return run_program(program, folder)
 
 
@@ -317,6 +334,36 @@ def test_first_workers_with_a_defect_end_the_command_and_leave_a_trace() -> None
     assert "ZeroDivisionError" in ended.stderr
     last = ended.stderr.splitlines()[-1]
     assert last == "test: a worker ended with 1 before it was ready; its error is above"
+
+
+def test_first_workers_that_the_system_has_no_room_for_end_the_command() -> None:
+    no_room = """
+import errno, os
+def fork():
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+os.fork = fork  # root has no limit that would do it
+"""
+    ended = run_supervised("pass", before=no_room)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    reason = "test: a worker can't be started: Resource temporarily unavailable"
+    assert ended.stderr.splitlines()[-1] == reason
+
+
+UPGRADING = """
+import os, signal
+control.send(b'{"ready": true}\\n')
+os.kill(os.getppid(), signal.SIGUSR2)
+time.sleep(0.3)
+os.kill(os.getppid(), signal.SIGTERM)
+control.recv(100)
+"""
+
+
+def test_a_program_whose_interpreter_is_gone_replaces_nothing_and_ends_nothing() -> None:
+    ended = run_supervised(UPGRADING, before='sys.executable = "/missing/python"')
+    assert (ended.returncode, ended.stdout) == (0, "up\n")
+    (line,) = [each for each in ended.stderr.splitlines() if "program.not_replaced" in each]
+    assert "No such file or directory" in line
 
 
 KILLED = """

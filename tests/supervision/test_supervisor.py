@@ -5,20 +5,16 @@ import resource
 import signal
 import smtplib
 import textwrap
-import threading
 import time
 from pathlib import Path
-from typing import Self
 
 import pytest
 from tests import process_tree
 from tests.processes import PATIENCE_SECONDS, ProgramEnded, Server, run_program
+from tests.service.clients import Clients
 from tests.service.running_proxy import MAIL, Proxy, is_running, wait_until
 
 from msys_track.testing.mailbox import MailServer
-
-# A client's between mails: without it there are as many mails as the machine can have.
-_PAUSE_SECONDS = 0.005
 
 
 def begin_data(proxy: Proxy) -> smtplib.SMTP:
@@ -32,40 +28,21 @@ def begin_data(proxy: Proxy) -> smtplib.SMTP:
     return client
 
 
-class Load:
+class Load(Clients):
     """Clients that send a mail on a connection of its own each, one after the other."""
 
     def __init__(self, proxy: Proxy) -> None:
+        super().__init__(4, uses=20)
         self._proxy = proxy
-        self._is_over = threading.Event()
-        self.accepted = 0
-        self.failures: list[Exception] = []
-        self._threads = [threading.Thread(target=self._send) for _ in range(4)]
 
-    def __enter__(self) -> Self:
-        for each in self._threads:
-            each.start()
-        self.run_on()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_over.set()
-        for each in self._threads:
-            each.join()
-
-    def run_on(self) -> None:
-        """Wait until some more mails were taken."""
-        goal = self.accepted + 20
-        wait_until(lambda: self.accepted >= goal or self.failures)
-
-    def _send(self) -> None:
-        while not self._is_over.wait(_PAUSE_SECONDS):
+    def _use_on_and_on(self) -> None:
+        while self._goes_on():
             try:
                 self._proxy.inject_mail()
             except (OSError, smtplib.SMTPException) as error:
                 self.failures.append(error)
             else:
-                self.accepted += 1
+                self.answered += 1
 
 
 def test_every_worker_takes_mail_and_all_end_with_the_supervisor(proxy: Proxy) -> None:
@@ -213,7 +190,7 @@ def test_a_changed_upstream_is_used_and_no_client_is_refused_meanwhile(proxy: Pr
         load.run_on()
     assert load.failures == []
     assert other.arrivals
-    assert len(other.arrivals) + len(proxy.mailbox.arrivals) == load.accepted
+    assert len(other.arrivals) + len(proxy.mailbox.arrivals) == load.answered
     assert not any(map(is_running, old))
     assert proxy.server.stop().code == 0
 
@@ -262,7 +239,7 @@ def test_the_program_is_replaced_under_the_same_number_and_no_client_is_refused(
         proxy.server.event("worker.stopped", 4)
         load.run_on()
     assert load.failures == []
-    assert len(proxy.mailbox.arrivals) == load.accepted
+    assert len(proxy.mailbox.arrivals) == load.answered
     assert not any(map(is_running, old))
     assert sum(map(is_running, proxy.workers)) == 2
     assert proxy.server.stop().code == 0

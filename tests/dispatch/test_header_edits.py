@@ -53,6 +53,13 @@ def test_a_change_is_made_where_it_belongs(
     assert change_header(MAIL, [change], engine.header_fields) == expected
 
 
+@pytest.mark.parametrize("odd", ["(" * 3_000, "x:" * 3_000])
+def test_addresses_that_can_t_be_read_are_written_as_text(odd: str) -> None:
+    written = write_field("To", f"{odd}\N{SNOWMAN}", b"\r\n")
+    value = email.message_from_bytes(written + b"\r\n")["To"]
+    assert str(make_header(decode_header(value))).replace(" ", "") == f"{odd}\N{SNOWMAN}"
+
+
 def test_changes_are_made_in_their_order(engine: Engine) -> None:
     changes = [
         HeaderChange("C", "1"),

@@ -99,6 +99,19 @@ async def test_its_message_id_is_that_of_the_links(
     assert event["message_id"] == claims.engagement.message_id
 
 
+@pytest.mark.parametrize("author", [b"(" * 3_000, b"x:" * 3_000], ids=["comments", "groups"])
+async def test_an_author_that_can_t_be_read_costs_no_event(
+    start: Start, hits: HitLog, tmp_path: Path, author: bytes
+) -> None:
+    events, counters = make_events(hits)
+    harness = await start(serve_with={"events": events})
+    client = await harness.client()
+    await client.deliver(b"From: %b\r\nSubject: x\r\n\r\nhello\r\n" % author)
+    (event,) = read_events(hits, tmp_path)
+    assert (event["type"], event["subject"]) == ("injection", "x")
+    assert counters["events.failed"] == 0
+
+
 async def test_a_mail_that_the_upstream_refuses_makes_none(
     start: Start, hits: HitLog, tmp_path: Path
 ) -> None:

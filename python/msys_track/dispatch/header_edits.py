@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from email.charset import QP, Charset
 from email.header import Header
-from email.utils import getaddresses
 from typing import Final, TypeAlias
 
 from msys_track.policy.changes import HeaderChange
@@ -144,7 +143,7 @@ def write_field(name: str, value: str, eol: bytes) -> bytes:
 
 def _read_mailboxes(value: str) -> list[Mailbox]:
     """Read the addresses of a field; none if they can't all be understood."""
-    found = [Mailbox(address, name or None) for name, address in getaddresses([value])]
+    found = [Mailbox(address, name or None) for name, address in mailbox.read_addresses(value)]
     is_sound = all("@" in each.email and is_path(each.email) for each in found)
     return found if is_sound else []
 

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from email.utils import getaddresses
 from typing import Any, Final
 
 from msys_track.dispatch.decide import CopyDecision, Decision
@@ -25,12 +24,14 @@ from msys_track.policy.context import Contexts
 from msys_track.rewriting.engine import HeaderField
 from msys_track.smtp.reply import Reply
 from msys_track.smtpapi.json import JsonError
+from msys_track.smtpapi.mailbox import read_addresses
 from msys_track.smtpapi.unfold import decode_words, unfold_value
 
 log = event_logger(__name__)
 
 _OWN_VARIABLES: Final = "cust_"
 _MAX_TEXT: Final = 1_024
+_MAX_PARSED: Final = 16_384
 _AMP: Final = b"text/x-amp-html"
 
 
@@ -128,8 +129,8 @@ class MessageEvents:
         }
 
     def _describe_header(self, message: bytes) -> dict[str, Any]:
-        author = self._read_field(message, b"From")
-        named = [address for _, address in getaddresses([author]) if "@" in address]
+        author = self._read_field(message, b"From")[:_MAX_PARSED]
+        named = [address for _, address in read_addresses(author) if "@" in address]
         address = named[0] if named else ""
         return {
             "subject": self._read_field(message, b"Subject")[:_MAX_TEXT],

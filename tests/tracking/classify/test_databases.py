@@ -98,6 +98,25 @@ def test_an_event_says_where_its_address_is(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("byte", [0x00, 0x20, 0xE1, 0xFF])
+def test_a_damaged_record_says_nothing_of_an_address(tmp_path: Path, byte: int) -> None:
+    city = tmp_path / "city.mmdb"
+    write_database(city, "GeoLite2-City", {"192.0.2.0/24": PLACE})
+    content = bytearray(city.read_bytes())
+    begin = content.index(b"\0" * 16) + 16  # the data stand behind the tree and 16 zeros
+    end = content.index(b"\xab\xcd\xefMaxMind.com")
+    content[begin:end] = bytes([byte]) * (end - begin)
+    city.write_bytes(content)
+    assert not Networks(geo_ip=city).look_up("192.0.2.7").geo_ip
+
+
+def test_a_record_of_another_form_says_what_it_says_in_ours(tmp_path: Path) -> None:
+    city = tmp_path / "city.mmdb"
+    flat = {"country": "DE", "city": "Berlin", "postal": "10115", "subdivisions": ["BE"]}
+    write_database(city, "ipinfo standard_location.mmdb", {"192.0.2.0/24": flat})
+    assert not Networks(geo_ip=city).look_up("192.0.2.7").geo_ip
+
+
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "city.mmdb"
     with pytest.raises(SettingsError, match=r"city\.mmdb: can't be read: "):

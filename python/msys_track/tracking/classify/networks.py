@@ -214,23 +214,33 @@ def _get(database: Any, ip: IPv4Address | IPv6Address) -> Mapping[str, Any]:
         return {}
     try:
         found = database.get(ip)
-    except ValueError:  # an IPv6 address, and a database of IPv4; or a damaged record
+    except (ValueError, RuntimeError):
+        # An IPv6 address, and a database of IPv4; or a damaged record, which is the package's own
+        # RuntimeError: no event is to fail for it.
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def _describe_place(found: Mapping[str, Any]) -> Mapping[str, str | float]:
     """Return SparkPost's object of a record of the City database."""
-    regions = found.get("subdivisions") or [{}]
-    location = found.get("location", {})
-    postal_code = found.get("postal", {}).get("code")
+    postal_code = _find_member(found, "postal", "code")
     known = {
-        "country": found.get("country", {}).get("iso_code"),
-        "region": regions[0].get("iso_code"),
-        "city": found.get("city", {}).get("names", {}).get("en"),
-        "latitude": location.get("latitude"),
-        "longitude": location.get("longitude"),
+        "country": _find_member(found, "country", "iso_code"),
+        "region": _find_member(found, "subdivisions", 0, "iso_code"),
+        "city": _find_member(found, "city", "names", "en"),
+        "latitude": _find_member(found, "location", "latitude"),
+        "longitude": _find_member(found, "location", "longitude"),
         "zip": postal_code,
         "postal_code": postal_code,
     }
     return {name: value for name, value in known.items() if value is not None}
+
+
+def _find_member(record: Any, *path: str | int) -> str | float | None:
+    """Follow names and places into a record; None where it has another form, as others' have."""
+    for each in path:
+        try:
+            record = record[each]
+        except (LookupError, TypeError):
+            return None
+    return record if isinstance(record, str | int | float) else None

@@ -184,11 +184,17 @@ def test_events_that_a_sink_still_wants_stay(tmp_path: Path) -> None:
 
 
 def test_a_line_that_is_no_hit_is_put_aside_and_counted(tmp_path: Path) -> None:
-    damaged = [b"{", b"[]", b'{"id":"1","kind":"click","at":1}', b'{"kind":"reboot","at":1}']
+    damaged = [
+        b"{",
+        b"[]",
+        b'{"id":"1","kind":"click","at":1}',
+        b'{"kind":"reboot","at":1}',
+        make_hit_line(injected_at=-(10**18)),
+    ]
     write_hits(tmp_path, [*damaged, make_hit_line()])
     counters = Counters()
     assert len(record(tmp_path, counters=counters)) == 1
-    assert counters["recorder.damaged"] == 4
+    assert counters["recorder.damaged"] == len(damaged)
     assert (tmp_path / "dead" / "hits.ndjson").read_bytes() == b"\n".join(damaged) + b"\n"
 
 

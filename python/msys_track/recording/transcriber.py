@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from msys_track.errors import SinkError
+from msys_track.errors import SinkError, TrackingError
 from msys_track.eventlog.erasing import is_erased
 from msys_track.eventlog.position import Position
 from msys_track.eventlog.reader import LogReader
@@ -164,7 +164,9 @@ class Transcriber:
                 continue
             try:
                 made = list(self._maker.make(line, members))
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
+            except TrackingError:
+                raise
+            except Exception as error:  # noqa: BLE001 - all others would wait behind it for ever
                 self._set_aside(line, error)
                 continue
             for event_id, event in made:

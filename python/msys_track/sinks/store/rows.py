@@ -49,6 +49,7 @@ _EPOCH: Final = date(1970, 1, 1).toordinal()
 _SECONDS_A_DAY: Final = 86_400
 _NOTHING: Final[Mapping[str, Any]] = {}
 _ID_BYTES: Final = 16
+_LARGEST: Final = 1 << 63  # SQLite's numbers are below it
 _UUID_CHARACTERS: Final = 36
 
 
@@ -121,6 +122,13 @@ def _make_row(line: bytes, fields: Mapping[str, Any], sequence: int, now: int) -
     event_id = find("event_id")
     injected = find("injection_time")
     message_id = find("message_id", "")
+    campaign, recipient, link = find("campaign_id"), find("rcpt_to"), link_key(fields)
+    if not -_LARGEST <= at < _LARGEST:
+        raise ValueError(f"{at} seconds")
+    optional = (each for each in (campaign, recipient, link) if each is not None)
+    for text in (type_, class_, message_id, *optional):
+        if not isinstance(text, str):
+            raise TypeError(f"{text!r} is no text")
     return (
         sequence,
         sequence >> BLOCK_BITS,
@@ -130,13 +138,13 @@ def _make_row(line: bytes, fields: Mapping[str, Any], sequence: int, now: int) -
         ACTIONS.get(type_, ""),
         class_,
         READERS.get(class_, UNKNOWN),
-        find("campaign_id"),
-        find("rcpt_to"),
+        campaign,
+        recipient,
         message_id,
         make_message_key(
             message_id, _find_day(injected[:10]) if injected else at // _SECONDS_A_DAY
         ),
-        link_key(fields),
+        link,
         line.decode("utf-8", "replace"),
     )
 

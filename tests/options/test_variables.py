@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -95,7 +96,7 @@ def test_an_empty_variable_is_set_and_can_not_be_parsed(name: str) -> None:
     ],
 )
 def test_the_first_and_the_last_value_that_is_allowed_is_read(
-    name: str, value: str, read: dict[str, object]
+    name: str, value: str, read: dict[str, Any]
 ) -> None:
     assert read_variables(contexts(**{name: value})) == NOTHING._replace(**read)
 

@@ -9,12 +9,22 @@ from pathlib import Path
 import click
 
 from msys_track.cli import parameters
+from msys_track.cli.commands import Command
 from msys_track.service.installation import FIRST_MAIL, Plan, install
 
 _HERE = "127.0.0.1:8080"
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "msys-track init shop",
+        (
+            "msys-track init news --tracking-domain click.example.com --https \\\n"
+            "    --upstream mail.example.com:25 --user amy"
+        ),
+    ),
+)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path())
 @parameters.option(
     "--tracking-domain",

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from msys_track.cli import parameters, streams
+from msys_track.cli.commands import Command
 from msys_track.cli.exits import CommandError, MisconfiguredError
 from msys_track.config.load import load
 from msys_track.metrics import STAGES, Figures, find_quantile
@@ -51,7 +52,14 @@ class Sample(NamedTuple):
     workers: Sequence[Mapping[str, Any]]
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "msys-track top",
+        "msys-track top --once",
+        "msys-track top --json --interval 10 >> figures.ndjson",
+    ),
+)
 @parameters.CONFIG
 @parameters.option(
     "--once",
@@ -72,8 +80,8 @@ class Sample(NamedTuple):
 def top(*, config_file: Path, once: bool, as_json: bool, interval: float) -> None:
     """Show rates, times of stages and workers of a running proxy, until Ctrl-C.
 
-    Reads them where [metrics] of the configuration has them. With --json prints one JSON object,
-    or one a line without --once.
+    Asks the proxy at `listen` in [metrics] of the configuration. With --json prints one JSON
+    object a line; with --once a single one.
     """
     listen = load(config_file, server="proxy").metrics.listen
     if listen is None:

@@ -17,6 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from msys_track.cli import parameters, streams
+from msys_track.cli.commands import Commands
 from msys_track.cli.exits import CommandError, MisconfiguredError
 from msys_track.config.configuration import Configuration
 from msys_track.config.load import load
@@ -31,7 +32,13 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _NAME: Final = click.argument("name", metavar="NAME")
 
 
-@click.group()
+@click.group(
+    cls=Commands,
+    examples=(
+        "msys-track webhook test shop",
+        "msys-track webhook list",
+    ),
+)
 def webhook() -> None:
     """Try webhooks, look how far they have come, send events again.
 
@@ -39,7 +46,10 @@ def webhook() -> None:
     """
 
 
-@webhook.command(short_help="Send a batch without events and show the answer.")
+@webhook.command(
+    short_help="Send a batch without events and show the answer.",
+    examples=("msys-track webhook test shop",),
+)
 @_NAME
 @parameters.CONFIG
 def test(*, name: str, config_file: Path) -> None:
@@ -68,7 +78,14 @@ def test(*, name: str, config_file: Path) -> None:
         click.echo(text[:1_000])
 
 
-@webhook.command("list", short_help="Print how far each webhook has come.")
+@webhook.command(
+    "list",
+    short_help="Print how far each webhook has come.",
+    examples=(
+        "msys-track webhook list",
+        "msys-track webhook list --json",
+    ),
+)
 @parameters.CONFIG
 @parameters.JSON
 def list_webhooks(*, config_file: Path, as_json: bool) -> None:
@@ -86,7 +103,13 @@ def list_webhooks(*, config_file: Path, as_json: bool) -> None:
     Console(width=streams.columns(), highlight=False, markup=False).print(table)
 
 
-@webhook.command(short_help="Send events again.")
+@webhook.command(
+    short_help="Send events again.",
+    examples=(
+        "msys-track webhook replay shop --dead",
+        "msys-track webhook replay shop --since 2h",
+    ),
+)
 @_NAME
 @parameters.CONFIG
 @click.option("--dead", is_flag=True, help="Send the dead letters, which are removed then.")

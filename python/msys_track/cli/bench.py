@@ -39,7 +39,7 @@ _MAILS: Final = ("newsletter-80", "newsletter-80-qp", "newsletter-10", "order")
 @parameters.option(
     "--seconds",
     envvar="BENCH_SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
+    type=parameters.Number(min=0, min_open=True),
     default=_SECONDS,
     show_default=True,
     help="How long to measure, for all mails together; checking them comes before that.",

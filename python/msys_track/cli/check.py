@@ -64,7 +64,7 @@ def _ascii_sender(text: str) -> str:
     "patience_seconds",
     envvar="TIMEOUT",
     metavar="SECONDS",
-    type=click.FloatRange(min=0.1, max=60),
+    type=parameters.Number(min=0.1, max=60),
     default=5.0,
     show_default=True,
     help="How long each step of a probe may take.",

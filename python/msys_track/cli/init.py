@@ -30,6 +30,7 @@ _HERE = "127.0.0.1:8080"
     "--tracking-domain",
     envvar="TRACKING_DOMAIN",
     metavar="HOST[:PORT]",
+    type=parameters.tracking_domain,
     help=f"The host of links. [default: {_HERE}, which works on this machine alone]",
 )
 @parameters.option(
@@ -43,11 +44,14 @@ _HERE = "127.0.0.1:8080"
     "--upstream",
     envvar="UPSTREAM",
     metavar="HOST:PORT",
+    type=parameters.upstream,
     help="Where mail goes. [default: 127.0.0.1:25]",
 )
 @parameters.option(
     "--listen",
     envvar="LISTEN",
+    metavar="HOST:PORT",
+    type=parameters.listen,
     default="127.0.0.1:2525",
     show_default=True,
     help="Where mail comes in.",
@@ -55,6 +59,8 @@ _HERE = "127.0.0.1:8080"
 @parameters.option(
     "--tracker-listen",
     envvar="TRACKER_LISTEN",
+    metavar="HOST:PORT",
+    type=parameters.listen,
     default=_HERE,
     show_default=True,
     help="Where links are answered.",
@@ -62,6 +68,8 @@ _HERE = "127.0.0.1:8080"
 @parameters.option(
     "--report-listen",
     envvar="REPORT_LISTEN",
+    metavar="HOST:PORT",
+    type=parameters.listen,
     default="127.0.0.1:8026",
     show_default=True,
     help="Where the report is.",
@@ -69,6 +77,7 @@ _HERE = "127.0.0.1:8080"
 @parameters.option(
     "--user",
     envvar="REPORT_USER",
+    metavar="NAME",
     help="Who may look at the report. [default: who you are here]",
 )
 def init(  # noqa: PLR0913 - one parameter an option
@@ -89,13 +98,17 @@ def init(  # noqa: PLR0913 - one parameter an option
     """
     asks = sys.stdin.isatty()
     if tracking_domain is None:
-        tracking_domain = click.prompt("Host of links", default=_HERE) if asks else _HERE
+        tracking_domain = _HERE
+        if asks:
+            tracking_domain = click.prompt(
+                "Host of links", default=_HERE, type=parameters.tracking_domain
+            )
     if has_https is None:
         has_https = asks and click.confirm("Do links begin with https?", default=False)
     if upstream is None:
         upstream = "127.0.0.1:25"
         if asks:
-            upstream = click.prompt("Where mail goes", default=upstream)
+            upstream = click.prompt("Where mail goes", default=upstream, type=parameters.upstream)
     if user is None:
         user = click.prompt("User of the report", default=getpass.getuser()) if asks else None
     plan = Plan(

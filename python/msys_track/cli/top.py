@@ -71,7 +71,7 @@ class Sample(NamedTuple):
 @parameters.option(
     "--interval",
     envvar="INTERVAL",
-    type=click.FloatRange(min=0.1),
+    type=parameters.Number(min=0.1),
     default=1.0,
     show_default=True,
     metavar="SECONDS",

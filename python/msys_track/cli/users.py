@@ -40,7 +40,7 @@ def users() -> None:
 @click.option(
     "--subaccount",
     "subaccount_id",
-    type=click.IntRange(0, users_file.MAX_SUBACCOUNT),
+    type=parameters.Whole(0, users_file.MAX_SUBACCOUNT),
     help="The subaccount that all mail of this user counts for.",
 )
 @click.option("--replace", "replaces", is_flag=True, help="Replace the user of that name.")

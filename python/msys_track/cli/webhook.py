@@ -1,7 +1,6 @@
 """`msys-track webhook`: try a webhook, look how far it has come, send events again."""
 
 import asyncio
-import re
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -28,7 +27,6 @@ from msys_track.sinks.webhook.sink import make_client
 
 _PING: Final = b'[{"msys":{}}]'
 _SILENT_SECONDS: Final = 2.0
-_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _NAME: Final = click.argument("name", metavar="NAME")
 
 
@@ -115,10 +113,10 @@ def list_webhooks(*, config_file: Path, as_json: bool) -> None:
 @click.option("--dead", is_flag=True, help="Send the dead letters, which are removed then.")
 @click.option(
     "--since",
-    metavar="TIME",
-    help="Send what the log has since a time: ISO 8601, or ago as in 2h or 3d.",
+    type=parameters.Moment(),
+    help="Send what the log has of this time and later, such as 2026-11-28T21:00 or 2h.",
 )
-def replay(*, name: str, config_file: Path, dead: bool, since: str | None) -> None:
+def replay(*, name: str, config_file: Path, dead: bool, since: int | None) -> None:
     """Send events again: those that were given up, or all of the log since a time.
 
     Dead letters go out with the ids of their batches; those that are taken are removed. With
@@ -131,8 +129,7 @@ def replay(*, name: str, config_file: Path, dead: bool, since: str | None) -> No
     if since is None:
         done = _show_progress(lambda report: replay_dead(folder, name, settings, report))
     else:
-        moment = parse_time(since, time.time())
-        done = _show_progress(lambda report: replay_log(folder, name, settings, moment, report))
+        done = _show_progress(lambda report: replay_log(folder, name, settings, since, report))
     click.echo(f"sent: {done.events} events in {done.batches} batches")
     if done.failed:
         where = ""
@@ -140,22 +137,6 @@ def replay(*, name: str, config_file: Path, dead: bool, since: str | None) -> No
             text = datetime.fromtimestamp(done.stopped_at, UTC).isoformat()
             where = f"; go on with --since {text.replace('+00:00', 'Z')}"
         raise CommandError(f"msys-track: not taken: {done.failed} batches: {done.error}{where}")
-
-
-def parse_time(text: str, now: float) -> float:
-    """Read a time as ISO 8601, in UTC where it says nothing else, or as one that is ago.
-
-    Raises:
-        click.UsageError: neither.
-    """
-    if match := re.fullmatch(r"([0-9]{1,6})([smhd])", text):
-        return now - int(match[1]) * _UNITS[match[2]]
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        hint = "give one as 2026-11-28T20:00:00Z, or as 2h or 3d ago"
-        raise click.UsageError(f"{text!r} is not a time; {hint}") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _find(read: Configuration, name: str) -> WebhookSettings:

@@ -35,10 +35,10 @@ from msys_track.sinks.store.stats import By, Deeds, Stats, read_stats
 )
 @click.option(
     "--since",
-    type=place.Moment(),
+    type=parameters.Moment(),
     help="From the hour on that this time is in, such as 2026-11-28 or 7d.",
 )
-@click.option("--until", type=place.Moment(), help="As far as the hour that this time is in.")
+@click.option("--until", type=parameters.Moment(), help="As far as the hour that this time is in.")
 @place.OPTIONS
 @parameters.JSON
 def stats(  # noqa: PLR0913 - options

@@ -64,12 +64,12 @@ def _filters(command: _Command) -> _Command:
         ),
         click.option(
             "--since",
-            type=place.Moment(),
+            type=parameters.Moment(),
             help="Those of this time and later, such as 2026-11-28 or 7d.",
         ),
         click.option(
             "--until",
-            type=place.Moment(),
+            type=parameters.Moment(),
             help="Those before this time, such as 2026-11-28 or 2h.",
         ),
     )
@@ -109,7 +109,7 @@ def list_events(
     "-n",
     "--lines",
     "count",
-    type=click.IntRange(min=0),
+    type=parameters.Whole(min=0),
     default=10,
     show_default=True,
     help="How many of the newest are printed first.",

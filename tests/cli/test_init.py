@@ -1,9 +1,11 @@
 """`msys-track init`: what it prints can be typed, and a fault leaves nothing behind."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
-from tests.processes import Run, shell
+from tests.processes import COMMAND, PATIENCE_SECONDS, Run, environment, shell
 
 
 def test_the_printed_folder_can_be_typed_whatever_its_name(run: Run, tmp_path: Path) -> None:
@@ -51,3 +53,25 @@ def test_what_is_there_stays(run: Run, tmp_path: Path) -> None:
     assert "is there already, and is left as it is; name another folder" in ended.errors
     assert (tmp_path / "keys.toml").read_bytes() == keys
     assert (tmp_path / "other").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_wrong_answer_is_asked_for_again(tmp_path: Path) -> None:
+    own, terminal = os.openpty()
+    answers = ["http://x/", "click.example.com", "y", "nowhere", "127.0.0.1:25", "jo"]
+    os.write(own, "".join(f"{each}\n" for each in answers).encode())
+    made = subprocess.run(  # noqa: S603 - our own command
+        [COMMAND, "init", "shop"],
+        cwd=tmp_path,
+        stdin=terminal,
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=PATIENCE_SECONDS,
+        check=True,
+    )
+    os.close(terminal)
+    os.close(own)
+    assert "Error: 'http://x/'; allowed: host or host:port" in made.stdout + made.stderr
+    assert "Error: 'nowhere'; allowed: host:port" in made.stdout + made.stderr
+    text = (tmp_path / "shop" / "msys-track.toml").read_text(encoding="utf-8")
+    assert 'tracking_domain = "click.example.com"' in text

@@ -121,6 +121,8 @@ def main(context: click.Context, *, config_file: Path | None) -> None:
     """
     from msys_track.cli import logs, streams  # noqa: PLC0415 - not for --version and --help
 
+    # Nothing that click prints has colours: what looks so is of a stranger's mail or server.
+    context.color = False
     streams.occupy()
     logs.to_stderr()
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from msys_track.cli import logs, parameters, streams
+from msys_track.cli import logs, parameters
 from msys_track.cli.commands import Command
+from msys_track.cli.console import make_console
 from msys_track.cli.exits import ExitCode
 from msys_track.service.probing.finding import Finding, State
 from msys_track.service.probing.installation import probe_installation
@@ -109,7 +109,7 @@ def _print_table(findings: Sequence[Finding], faults: int) -> None:
         if each.advice:
             text.append(f"\n→ {each.advice}", style="bold")
         table.add_row(Text(each.state, style=_STYLES[each.state]), Text(each.what), text)
-    console = Console(width=streams.columns(), highlight=False)
+    console = make_console()
     console.print(table)
     warnings = sum(each.state is State.WARNING for each in findings)
     console.print(f"\nfaults: {faults}, warnings: {warnings}")

@@ -101,14 +101,16 @@ def init(  # noqa: PLR0913 - one parameter an option
         tracking_domain = _HERE
         if asks:
             tracking_domain = click.prompt(
-                "Host of links", default=_HERE, type=parameters.tracking_domain
+                "Host of links", default=_HERE, value_proc=parameters.tracking_domain
             )
     if has_https is None:
         has_https = asks and click.confirm("Do links begin with https?", default=False)
     if upstream is None:
         upstream = "127.0.0.1:25"
         if asks:
-            upstream = click.prompt("Where mail goes", default=upstream, type=parameters.upstream)
+            upstream = click.prompt(
+                "Where mail goes", default=upstream, value_proc=parameters.upstream
+            )
     if user is None:
         user = click.prompt("User of the report", default=getpass.getuser()) if asks else None
     plan = Plan(

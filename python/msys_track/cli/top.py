@@ -9,13 +9,14 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 import click
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from msys_track.cli import parameters, streams
+from msys_track.cli import parameters
 from msys_track.cli.commands import Command
+from msys_track.cli.console import make_console
 from msys_track.cli.exits import CommandError, MisconfiguredError
 from msys_track.config.load import load
 from msys_track.metrics import STAGES, Figures, find_quantile
@@ -94,10 +95,11 @@ def top(*, config_file: Path, once: bool, as_json: bool, interval: float) -> Non
     if as_json:
         _print_json(url, sample, interval, once=once)
     elif once:
-        console = Console(width=streams.columns(), highlight=False)
-        console.print(_draw(sample, None))
+        make_console().print(_draw(sample, None))
     else:
-        with Live(_draw(sample, None), auto_refresh=False, screen=True) as live:
+        with Live(
+            _draw(sample, None), console=make_console(), auto_refresh=False, screen=True
+        ) as live:
             while True:
                 time.sleep(interval)
                 sample, before = _read(url), sample

@@ -11,12 +11,12 @@ from uuid import uuid4
 
 import click
 from rich import box
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from msys_track.cli import parameters, streams
+from msys_track.cli import parameters
 from msys_track.cli.commands import Commands
+from msys_track.cli.console import make_console
 from msys_track.cli.exits import CommandError, MisconfiguredError
 from msys_track.config.configuration import Configuration
 from msys_track.config.load import load
@@ -98,7 +98,7 @@ def list_webhooks(*, config_file: Path, as_json: bool) -> None:
     table = Table("name", "url", "waiting", "dead", "last error", box=box.SIMPLE_HEAD)
     for state in states:
         table.add_row(*_write_row(state))
-    Console(width=streams.columns(), highlight=False, markup=False).print(table)
+    make_console().print(table)
 
 
 @webhook.command(
@@ -168,7 +168,9 @@ def _show_progress(work: Callable[[Report], Coroutine[Any, Any, Replayed]]) -> R
     if not sys.stderr.isatty():
         return asyncio.run(work(lambda _: None))
     columns = (SpinnerColumn(), TextColumn("{task.completed:.0f} events"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=True) as bar:
+    with Progress(
+        *columns, console=make_console(is_error=True), transient=True, disable=True
+    ) as bar:
         task, started_at = bar.add_task("replay", total=None), time.monotonic()
 
         def show(done: Replayed) -> None:

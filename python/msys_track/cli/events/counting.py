@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from msys_track.cli import parameters, streams
+from msys_track.cli import parameters
 from msys_track.cli.commands import Command
+from msys_track.cli.console import make_console
 from msys_track.cli.events import place
 from msys_track.sinks.store.reading import open_store
 from msys_track.sinks.store.stats import By, Deeds, Stats, read_stats
@@ -65,7 +65,7 @@ def stats(  # noqa: PLR0913 - options
         for each in found:
             click.echo(json.dumps(_describe(each, by), ensure_ascii=False))
     else:
-        Console(width=streams.columns(), highlight=False).print(_draw(found, by))
+        make_console().print(_draw(found, by))
 
 
 def _describe(each: Stats, by: By) -> dict[str, object]:

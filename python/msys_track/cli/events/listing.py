@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from msys_track.cli import parameters, streams
 from msys_track.cli.commands import Command
+from msys_track.cli.console import make_console
 from msys_track.cli.events import place
 from msys_track.cli.progress import progress
 from msys_track.databases import identify_file
@@ -246,10 +246,10 @@ def _write(pages: Iterable[Page], *, as_json: bool) -> None:
             write_ndjson([page], output)
             output.flush()
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     for page in pages:
         for _, event in page:
-            console.print(_draw(event))
+            console.print(_draw(event), soft_wrap=True)
 
 
 def _draw(event: bytes) -> Text:

@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench has no caller to tell")]
 
+mod claims;
+
 use std::fmt;
 
 use divan::counter::{BytesCount, ItemsCount};
@@ -13,9 +15,7 @@ use lol_html::{HtmlRewriter, Settings};
 use msys_track::charset::Charset;
 use msys_track::plan::{Plan, Rules};
 use msys_track::stream::{HtmlStream, Sealing};
-use msys_track::token::{
-    EncodedEngagement, EncodedLink, Engagement, KeyRing, Kind, LinkClaims, Privacy, RecipientType,
-};
+use msys_track::token::{EncodedEngagement, EncodedLink, Engagement, KeyRing, Kind, LinkClaims};
 use msys_track::tracked::{TrackedPlan, TrackedUrls};
 
 const CHUNK: usize = 65_536;
@@ -178,23 +178,6 @@ fn link(number: u8) -> LinkClaims {
 }
 
 fn engagement() -> Engagement {
-    Engagement {
-        message_id: "00066d2bb36a0f10a4d3".to_owned(),
-        transmission_id: 0,
-        injected_at: 1_790_000_000,
-        lifetime_seconds: 31_536_000,
-        customer_id: 1,
-        subaccount_id: None,
-        recipient: "jo.reader@example.org".to_owned(),
-        recipient_type: RecipientType::To,
-        campaign_id: Some("autumn-2026".to_owned()),
-        metadata: Some(r#"{"customer":"c-00481516231","locale":"de_AT"}"#.to_owned()),
-        tags: Vec::new(),
-        open_tracking: true,
-        click_tracking: true,
-        initial_pixel: false,
-        amp_enabled: false,
-        transactional: false,
-        privacy: Privacy::Full,
-    }
+    let metadata = r#"{"customer":"c-00481516231","locale":"de_AT"}"#;
+    claims::engagement("jo.reader@example.org", Some("autumn-2026"), metadata)
 }

@@ -5,6 +5,8 @@
 //! is the name of a way and how many times it seals the links of a copy, each line on standard
 //! output the nanoseconds that they took.
 
+mod claims;
+
 use std::error::Error;
 use std::hint::black_box;
 use std::io::{BufRead, Write, stdin, stdout};
@@ -14,9 +16,7 @@ use aes_gcm_siv::aead::{AeadInOut, KeyInit};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use msys_track::token::{
-    EncodedEngagement, EncodedLink, Engagement, KeyRing, Kind, LinkClaims, Privacy, RecipientType,
-};
+use msys_track::token::{EncodedEngagement, EncodedLink, Engagement, KeyRing, Kind, LinkClaims};
 
 const LINKS: usize = 26;
 const KEY: [u8; 32] = [7; 32];
@@ -32,25 +32,7 @@ fn link(number: usize) -> LinkClaims {
 }
 
 fn engagement() -> Engagement {
-    Engagement {
-        message_id: "00066d2bb36a0f10a4d3".to_owned(),
-        transmission_id: 0,
-        injected_at: 1_790_000_000,
-        lifetime_seconds: 31_536_000,
-        customer_id: 1,
-        subaccount_id: None,
-        recipient: "~".repeat(20),
-        recipient_type: RecipientType::To,
-        campaign_id: None,
-        metadata: Some("~".repeat(204)),
-        tags: Vec::new(),
-        open_tracking: true,
-        click_tracking: true,
-        initial_pixel: false,
-        amp_enabled: false,
-        transactional: false,
-        privacy: Privacy::Full,
-    }
+    claims::engagement(&"~".repeat(20), None, &"~".repeat(204))
 }
 
 /// Seals one claim after the other with the crate, the key derived each time.

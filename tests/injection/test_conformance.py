@@ -15,7 +15,7 @@ from tests.thoroughness import examples
 from tests.upstreams import ScriptedUpstream, say
 from tests.waiting import until
 
-from msys_track.injection.aiosmtpd_front import _Server
+from msys_track.injection.aiosmtpd_front import ReferenceServer
 
 pytestmark = pytest.mark.anyio
 
@@ -392,7 +392,7 @@ async def test_the_reference_front_ends_as_the_other(start: Start) -> None:
 
 
 def test_the_reference_front_overrides_nothing_that_is_private_in_aiosmtpd() -> None:
-    own = {name for name in vars(_Server) if not name.startswith("__")}
+    own = {name for name in vars(ReferenceServer) if not name.startswith("__")}
     known = {name for each in SMTP.__mro__ for name in vars(each)}
     assert own & known == {"connection_made", "connection_lost"}
     assert "_front" not in known

@@ -2,20 +2,17 @@
 
 import http.client
 import json
-import threading
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from tests.ports import find_free_ports
 from tests.processes import PATIENCE_SECONDS, Server, run
-from tests.service.running_proxy import wait_until
+from tests.service.clients import Clients
 
 from msys_track.keys.file import create
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 
 TARGET = "https://shop.test/sale"
-# A reader's between clicks: without it there are as many clicks as the machine can have.
-_PAUSE_SECONDS = 0.005
 
 
 class Tracker:
@@ -99,36 +96,17 @@ class Tracker:
         return [next(iter(each.values())) for each in lines]
 
 
-class Readers:
+class Readers(Clients):
     """Readers that click, on a connection each or on one that is kept; none may get no answer."""
 
     def __init__(self, tracker: Tracker, *, keeps: bool) -> None:
+        super().__init__(3, uses=100)
         self._tracker = tracker
         self._keeps = keeps
-        self._is_over = threading.Event()
-        self.answered = 0
-        self.failures: list[Exception | int] = []
-        self._threads = [threading.Thread(target=self._click) for _ in range(3)]
 
-    def __enter__(self) -> Self:
-        for each in self._threads:
-            each.start()
-        self.run_on()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_over.set()
-        for each in self._threads:
-            each.join()
-
-    def run_on(self, clicks: int = 100) -> None:
-        """Wait until there were some more clicks."""
-        goal = self.answered + clicks
-        wait_until(lambda: self.answered >= goal or self.failures)
-
-    def _click(self) -> None:
+    def _use_on_and_on(self) -> None:
         client = None
-        while not self._is_over.wait(_PAUSE_SECONDS):
+        while self._goes_on():
             try:
                 client = client or http.client.HTTPConnection(
                     "127.0.0.1", self._tracker.port, timeout=PATIENCE_SECONDS

@@ -1,20 +1,24 @@
 """All servers by one command: they start in order, don't harm each other, and stop together."""
 
+import asyncio
 import os
 import signal
 import smtplib
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.captured_logs import capture_logs
 from tests.ports import find_free_ports
 from tests.process_tree import children
 from tests.processes import PATIENCE_SECONDS, Server, run
 from tests.service.running_proxy import wait_until
 from tests.service.running_tracker import Tracker
 
+from msys_track.service.serve import ServerProcess
 from msys_track.testing.mailbox import MailServer
 
 
@@ -91,6 +95,42 @@ def test_a_server_that_dies_is_begun_again_and_the_other_goes_on(servers: Server
     assert servers.greeting() == 220
     assert supervisors(servers)["tracker"] == tracker
     assert servers.server.stop().code == 0
+
+
+READY_FOR_A_MOMENT = f"""#!{sys.executable}
+import os, socket
+with open("starts", "a") as starts:
+    starts.write("x")
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as top:
+    top.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+"""
+
+
+@pytest.mark.anyio
+async def test_a_program_that_is_gone_for_a_moment_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    program = tmp_path / "program"
+    program.write_text(READY_FOR_A_MOMENT, encoding="utf-8")
+    program.chmod(0o700)
+    starts = tmp_path / "starts"
+    server = ServerProcess("proxy", [str(program)], tmp_path, os.open(os.devnull, os.O_RDONLY))
+    running = asyncio.create_task(server.run())
+    await asyncio.wait_for(server.is_up.wait(), 20)
+    with capture_logs() as logs:
+        gone = program.rename(tmp_path / "gone")
+        async with asyncio.timeout(20):
+            while not any(each["event"] == "server.no_process" for each in logs):
+                assert not running.done()
+                await asyncio.sleep(0.05)
+        before = len(starts.read_bytes())
+        gone.rename(program)
+        async with asyncio.timeout(20):
+            while len(starts.read_bytes()) == before:  # noqa: ASYNC110 - it is a file
+                await asyncio.sleep(0.05)
+    server.stop()
+    await asyncio.wait_for(running, 20)
 
 
 def test_it_stops_at_once_while_a_server_that_died_waits_to_be_begun_again(

@@ -1,23 +1,20 @@
 """The proxy's workers as real processes: how they share, die, change and end."""
 
 import os
+import resource
 import signal
 import smtplib
 import textwrap
-import threading
 import time
 from pathlib import Path
-from typing import Self
 
 import pytest
 from tests import process_tree
 from tests.processes import PATIENCE_SECONDS, ProgramEnded, Server, run_program
+from tests.service.clients import Clients
 from tests.service.running_proxy import MAIL, Proxy, is_running, wait_until
 
 from msys_track.testing.mailbox import MailServer
-
-# A client's between mails: without it there are as many mails as the machine can have.
-_PAUSE_SECONDS = 0.005
 
 
 def begin_data(proxy: Proxy) -> smtplib.SMTP:
@@ -31,40 +28,21 @@ def begin_data(proxy: Proxy) -> smtplib.SMTP:
     return client
 
 
-class Load:
+class Load(Clients):
     """Clients that send a mail on a connection of its own each, one after the other."""
 
     def __init__(self, proxy: Proxy) -> None:
+        super().__init__(4, uses=20)
         self._proxy = proxy
-        self._is_over = threading.Event()
-        self.accepted = 0
-        self.failures: list[Exception] = []
-        self._threads = [threading.Thread(target=self._send) for _ in range(4)]
 
-    def __enter__(self) -> Self:
-        for each in self._threads:
-            each.start()
-        self.run_on()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_over.set()
-        for each in self._threads:
-            each.join()
-
-    def run_on(self) -> None:
-        """Wait until some more mails were taken."""
-        goal = self.accepted + 20
-        wait_until(lambda: self.accepted >= goal or self.failures)
-
-    def _send(self) -> None:
-        while not self._is_over.wait(_PAUSE_SECONDS):
+    def _use_on_and_on(self) -> None:
+        while self._goes_on():
             try:
                 self._proxy.inject_mail()
             except (OSError, smtplib.SMTPException) as error:
                 self.failures.append(error)
             else:
-                self.accepted += 1
+                self.answered += 1
 
 
 def test_every_worker_takes_mail_and_all_end_with_the_supervisor(proxy: Proxy) -> None:
@@ -93,6 +71,21 @@ def test_a_worker_that_is_killed_is_replaced(proxy: Proxy) -> None:
     for _ in range(10):
         proxy.inject_mail()
     assert is_running(second)
+    assert proxy.server.stop().code == 0
+
+
+def test_a_worker_that_the_system_has_no_room_for_is_tried_again(proxy: Proxy) -> None:
+    proxy.start()
+    supervisor = proxy.server.process.pid
+    limits = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (3, limits[1]))
+    os.kill(proxy.workers[0], signal.SIGKILL)
+    failed = proxy.server.event("worker.not_started")
+    assert "Too many open files" in failed["why"]
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, limits)
+    proxy.server.event("worker.ready", 3)
+    for _ in range(10):
+        proxy.inject_mail()
     assert proxy.server.stop().code == 0
 
 
@@ -197,7 +190,7 @@ def test_a_changed_upstream_is_used_and_no_client_is_refused_meanwhile(proxy: Pr
         load.run_on()
     assert load.failures == []
     assert other.arrivals
-    assert len(other.arrivals) + len(proxy.mailbox.arrivals) == load.accepted
+    assert len(other.arrivals) + len(proxy.mailbox.arrivals) == load.answered
     assert not any(map(is_running, old))
     assert proxy.server.stop().code == 0
 
@@ -246,7 +239,7 @@ def test_the_program_is_replaced_under_the_same_number_and_no_client_is_refused(
         proxy.server.event("worker.stopped", 4)
         load.run_on()
     assert load.failures == []
-    assert len(proxy.mailbox.arrivals) == load.accepted
+    assert len(proxy.mailbox.arrivals) == load.answered
     assert not any(map(is_running, old))
     assert sum(map(is_running, proxy.workers)) == 2
     assert proxy.server.stop().code == 0
@@ -283,6 +276,7 @@ from msys_track.errors import SettingsError
 from msys_track.supervision.supervisor import Plan, Supervisor
 
 logs.to_stderr()
+{before}
 
 def serve(control, sockets):
     {serve}
@@ -298,8 +292,8 @@ except SettingsError as error:
 """
 
 
-def run_supervised(serve: str, folder: Path | None = None) -> ProgramEnded:
-    program = SUPERVISED.format(serve=textwrap.indent(serve, "    ").lstrip())
+def run_supervised(serve: str, folder: Path | None = None, before: str = "") -> ProgramEnded:
+    program = SUPERVISED.format(serve=textwrap.indent(serve, "    ").lstrip(), before=before)
     return run_program(program, folder)
 
 
@@ -317,6 +311,36 @@ def test_first_workers_with_a_defect_end_the_command_and_leave_a_trace() -> None
     assert "ZeroDivisionError" in ended.stderr
     last = ended.stderr.splitlines()[-1]
     assert last == "test: a worker ended with 1 before it was ready; its error is above"
+
+
+def test_first_workers_that_the_system_has_no_room_for_end_the_command() -> None:
+    no_room = """
+import errno, os
+def fork():
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+os.fork = fork  # root has no limit that would do it
+"""
+    ended = run_supervised("pass", before=no_room)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    reason = "test: a worker can't be started: Resource temporarily unavailable"
+    assert ended.stderr.splitlines()[-1] == reason
+
+
+UPGRADING = """
+import os, signal
+control.send(b'{"ready": true}\\n')
+os.kill(os.getppid(), signal.SIGUSR2)
+time.sleep(0.3)
+os.kill(os.getppid(), signal.SIGTERM)
+control.recv(100)
+"""
+
+
+def test_a_program_whose_interpreter_is_gone_replaces_nothing_and_ends_nothing() -> None:
+    ended = run_supervised(UPGRADING, before='sys.executable = "/missing/python"')
+    assert (ended.returncode, ended.stdout) == (0, "up\n")
+    (line,) = [each for each in ended.stderr.splitlines() if "program.not_replaced" in each]
+    assert "No such file or directory" in line
 
 
 KILLED = """

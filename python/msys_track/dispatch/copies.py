@@ -147,15 +147,37 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
         message.insert_fields(blind, resolved, each[0], message_id, now)
         for each, message_id in zip(readers, ids, strict=True)
     ]
-    if not resolved.is_tracked and not resolved.strip_text_options.value:
-        reason = Reason.TRACKING_OFF
-        return [
-            _leave_untracked(message, each, resolved, reason, lines, message_id)
-            for each, lines, message_id in zip(readers, inserted, ids, strict=True)
-        ]
-    urls = make_urls(resolved)
-    plan = message.find_plan(resolved)
-    has_amp = plan is not None and plan.has_amp and makes_amp_urls(resolved)
+    reason = Reason.TRACKING_OFF
+    if resolved.is_tracked or resolved.strip_text_options.value:
+        reason = Reason.CORE_FAILURE
+        plan = message.find_plan(resolved)
+        if plan is not None:
+            try:
+                return _render_planned(message, plan, readers, resolved, keys, ids, inserted, now)
+            except RewriteError:
+                log.exception("message.rewrite_failed", step="render")
+    return [
+        _leave_untracked(message, each, resolved, reason, lines, message_id)
+        for each, lines, message_id in zip(readers, inserted, ids, strict=True)
+    ]
+
+
+def _render_planned(  # noqa: PLR0913, PLR0917 - all that copies depend on
+    message: OpenedMessage,
+    plan: Plan,
+    readers: Sequence[tuple[Reader, ...]],
+    resolved: Resolved,
+    keys: KeyRing,
+    ids: Sequence[str],
+    inserted: Sequence[Sequence[tuple[int, bytes]]],
+    now: int,
+) -> list[Copy]:
+    """Make copies of a plan; where nothing is tracked, only options in text are taken out.
+
+    Raises:
+        RewriteError: a defect of the engine.
+    """
+    has_amp = plan.has_amp and makes_amp_urls(resolved)
     engagements = [
         make_engagement(
             resolved,
@@ -167,44 +189,33 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
         )
         for each, message_id in zip(readers, ids, strict=True)
     ]
-    if plan is not None:
-        try:
-            all_rendered = _render_all(plan, keys, engagements, urls, inserted)
-            if not resolved.is_tracked:
-                return [
-                    Copy(
-                        own,
-                        rendered.message,
-                        message_id if resolved.add_message_id.value else None,
-                        resolved=resolved,
-                        header=message.header,
-                        untracked_edits=rendered.edits,
-                        untracked=Reason.TRACKING_OFF,
-                    )
-                    for own, rendered, message_id in zip(readers, all_rendered, ids, strict=True)
-                ]
-            return [
-                Copy(
-                    own,
-                    rendered.message,
-                    engagement.message_id,
-                    rendered.wrapped_links,
-                    rendered.pixels,
-                    resolved,
-                    message.header,
-                    plan,
-                    rendered,
-                )
-                for own, engagement, rendered in zip(
-                    readers, engagements, all_rendered, strict=True
-                )
-            ]
-        except RewriteError:
-            log.exception("message.rewrite_failed", step="render")
-    reason = Reason.CORE_FAILURE
+    all_rendered = _render_all(plan, keys, engagements, make_urls(resolved), inserted)
+    if not resolved.is_tracked:
+        return [
+            Copy(
+                own,
+                rendered.message,
+                message_id if resolved.add_message_id.value else None,
+                resolved=resolved,
+                header=message.header,
+                untracked_edits=rendered.edits,
+                untracked=Reason.TRACKING_OFF,
+            )
+            for own, rendered, message_id in zip(readers, all_rendered, ids, strict=True)
+        ]
     return [
-        _leave_untracked(message, each, resolved, reason, lines, message_id)
-        for each, lines, message_id in zip(readers, inserted, ids, strict=True)
+        Copy(
+            own,
+            rendered.message,
+            engagement.message_id,
+            rendered.wrapped_links,
+            rendered.pixels,
+            resolved,
+            message.header,
+            plan,
+            rendered,
+        )
+        for own, engagement, rendered in zip(readers, engagements, all_rendered, strict=True)
     ]
 
 

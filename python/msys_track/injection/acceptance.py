@@ -7,14 +7,13 @@ not be sent goes to the spool, or the answer is final and names who was served.
 """
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from time import monotonic, perf_counter
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
-from msys_track.dispatch.decide import CopyDecision, Decision
+from msys_track.dispatch.decide import CopyDecision
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.dispatch.outgoing import OutgoingCopy, make_outgoing
 from msys_track.errors import (
@@ -25,20 +24,21 @@ from msys_track.errors import (
     SpoolFullError,
     UpstreamError,
 )
+from msys_track.injection.answers import name_recipient, write_answer, write_final_answer
 from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.intake import DataRefusedError
 from msys_track.injection.keeper import MailKeeper
 from msys_track.injection.memory import MemoryReturn
 from msys_track.injection.message_events import MessageEvents
-from msys_track.injection.record import SERVED, Made, Recorder, SentCopy, find_queue_id
+from msys_track.injection.passage import Passage
+from msys_track.injection.record import SERVED, Made, Recorder, SentCopy
 from msys_track.injection.repeats import Repeats
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
 from msys_track.relay.upstream import Delivery, NextHop, Row, Transaction
 from msys_track.smtp.data import THREAD_FROM_BYTES
 from msys_track.smtp.path import Recipient
-from msys_track.smtp.received import Way, write_received
 from msys_track.smtp.reply import Reply
 from msys_track.spool.spool import Spool
 
@@ -47,14 +47,9 @@ log = event_logger(__name__)
 FAILED: Final = Reply(451, "4.3.0 Internal error of the tracking proxy")
 _DISCARDED: Final = Reply(250, "2.0.0 Ok: discarded")
 
-# Of addresses and queue ids in one reply.
-_MAX_NAMED: Final = 20
-
 # Large messages that one worker rewrites at one time: what is found in one can take twenty times
 # its size while that lasts.
 _LARGE_AT_ONCE: Final = 2
-
-_ENHANCED: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3} ")
 
 
 _Result = TypeVar("_Result")
@@ -78,69 +73,6 @@ class _UnderWay(NamedTuple):
     delivery: Delivery
     message_id: str | None
     begun: float
-
-
-class _Passage:
-    """One message on its way."""
-
-    __slots__ = (
-        "_by_path",
-        "decision",
-        "envelope",
-        "hold",
-        "is_gone",
-        "made",
-        "received",
-        "sent",
-        "stages",
-        "upstream",
-    )
-
-    def __init__(
-        self, envelope: Envelope, upstream: NextHop, hold: Hold, is_gone: Callable[[], bool]
-    ) -> None:
-        self.envelope = envelope
-        self.upstream = envelope.upstream or upstream
-        self.hold = hold
-        self.is_gone = is_gone
-        self.decision: Decision
-        self.received = b""  # the field of that name, which every copy has
-        self._by_path: dict[str, Recipient] = {}
-        self.made = Made()
-        self.sent: list[SentCopy] = []
-        self.stages = {"receive": envelope.receive_seconds}
-
-    @property
-    def mail_parameters(self) -> tuple[str, ...]:
-        """The client's, and SMTPUTF8 where another than it names an address beyond ASCII."""
-        given = self.envelope.mail_parameters
-        if not self.decision.needs_smtp_utf8 or "SMTPUTF8" in given:
-            return given
-        return (*given, "SMTPUTF8")
-
-    @property
-    def is_out(self) -> bool:
-        """Whether anybody has the mail."""
-        return any(each.outcome == "relayed" for each in self.sent)
-
-    def find_recipients(self, copy: CopyDecision) -> tuple[Recipient, ...]:
-        """Return the RCPTs of a copy, those of the client with their parameters."""
-        given = self.envelope.recipients
-        if len(given) == 1 and len(copy.readers) == 1 and copy.readers[0].address == given[0].path:
-            return given
-        if not self._by_path:
-            self._by_path = {each.path: each for each in given}
-            for new, old in self.decision.renamed.items():
-                if (known := self._by_path.get(old)) is not None:
-                    self._by_path[new] = known._replace(path=new)
-        return tuple(
-            self._by_path.get(reader.address) or Recipient(path=reader.address)
-            for reader in copy.readers
-        )
-
-    def find_sender(self, copy: CopyDecision) -> str:
-        """Return the reverse-path of a copy: the client's, or what policy has made of it."""
-        return self.envelope.sender if copy.sender is None else copy.sender
 
 
 class Acceptance:
@@ -194,7 +126,7 @@ class Acceptance:
         If the client is gone before anything was sent, nothing is sent: it will try again.
         Once one copy is out, the others follow without it.
         """
-        passage = _Passage(envelope, self._upstream, hold, client_is_gone)
+        passage = Passage(envelope, self._upstream, hold, client_is_gone)
         started = perf_counter()
         try:
             if self._repeats:
@@ -238,13 +170,13 @@ class Acceptance:
             self._memory.note(len(envelope.message))
         return reply
 
-    def _note_accepted(self, passage: _Passage) -> None:
+    def _note_accepted(self, passage: Passage) -> None:
         if self.events is not None:
             self.events.note_accepted(passage.envelope, passage.decision, passage.sent)
         if self._keeper is not None:
             self._keeper.note_accepted(passage.envelope, passage.decision)
 
-    async def _decide(self, passage: _Passage) -> None:
+    async def _decide(self, passage: Passage) -> None:
         envelope, rewriter = passage.envelope, self.rewriter
         message = envelope.message
         to = [each.path for each in envelope.recipients]
@@ -260,14 +192,14 @@ class Acceptance:
         if passage.decision.discarded:
             self._recorder.record_discarded(envelope, passage.decision)
         if self._received_by is not None:
-            passage.received = _write_received(passage, self._received_by)
+            passage.received = passage.write_received(self._received_by)
         if rewriter.explains:
             decision, now = passage.decision, int(envelope.received_at)
             await asyncio.to_thread(rewriter.explain, decision, now=now)
 
     # One copy
 
-    async def _send_one(self, passage: _Passage) -> Reply:
+    async def _send_one(self, passage: Passage) -> Reply:
         envelope, (copy,) = passage.envelope, passage.decision.copies
         delivery, message_id = await self._make(passage, copy)
         if passage.is_gone():
@@ -289,7 +221,7 @@ class Acceptance:
 
     # Several copies
 
-    async def _send_once(self, passage: _Passage) -> Reply:
+    async def _send_once(self, passage: Passage) -> Reply:
         """Send all copies, so that a client which does not wait for that can repeat it."""
         key = self._repeats.begin(passage.envelope, passage.is_gone)
         reply: Reply | None = None
@@ -299,7 +231,7 @@ class Acceptance:
             self._repeats.end(key, reply)
         return reply
 
-    async def _send_all(self, passage: _Passage) -> Reply:
+    async def _send_all(self, passage: Passage) -> Reply:
         """Send the first copy alone: what is refused for all is refused before anybody has it."""
         first, *others = passage.decision.copies
         started = perf_counter()
@@ -327,7 +259,7 @@ class Acceptance:
         await self._hand_over(passage, failed)
         return self._answer_for_all(passage)
 
-    async def _verify(self, passage: _Passage, size: int) -> None:
+    async def _verify(self, passage: Passage, size: int) -> None:
         """Ask the upstream about every reader that it has not been asked about."""
         envelope = passage.envelope
         asked: set[str] = set()
@@ -346,7 +278,7 @@ class Acceptance:
             await passage.upstream.verify(sender, parameters, recipients)
 
     async def _send_others(
-        self, passage: _Passage, others: Sequence[CopyDecision]
+        self, passage: Passage, others: Sequence[CopyDecision]
     ) -> list[_Failure]:
         """Send copies, several at a time, and list those that the upstream did not take."""
         failed: list[_Failure] = []
@@ -361,7 +293,7 @@ class Acceptance:
 
     async def _send_row(
         self,
-        passage: _Passage,
+        passage: Passage,
         waiting: Iterator[CopyDecision],
         failed: list[_Failure],
         *,
@@ -405,7 +337,7 @@ class Acceptance:
 
     async def _send_one_by_one(
         self,
-        passage: _Passage,
+        passage: Passage,
         waiting: Iterator[CopyDecision],
         failed: list[_Failure],
         *,
@@ -423,7 +355,7 @@ class Acceptance:
                 if borrows:
                     hold.give_back(size)
 
-    async def _send_other(self, passage: _Passage, copy: CopyDecision) -> list[_Failure]:
+    async def _send_other(self, passage: Passage, copy: CopyDecision) -> list[_Failure]:
         message_id: str | None = None
         begun = perf_counter()
         try:
@@ -441,7 +373,7 @@ class Acceptance:
         self._note_success(passage, copy, message_id, reply, begun)
         return []
 
-    async def _hand_over(self, passage: _Passage, failed: Sequence[_Failure]) -> None:
+    async def _hand_over(self, passage: Passage, failed: Sequence[_Failure]) -> None:
         """Give the spool what others have got already: to send it later, or to report it."""
         spool = self._find_spool(passage.envelope)
         if spool is None or not failed:
@@ -462,7 +394,7 @@ class Acceptance:
 
     async def _give(
         self,
-        passage: _Passage,
+        passage: Passage,
         take_over: _TakeOver,
         group: Sequence[_Failure],
         why: str,
@@ -480,13 +412,13 @@ class Acceptance:
                     message_id=passage.sent[each.place].message_id,
                     received=passage.received,
                 )
-                yield _make_delivery(passage, each.copy, copy, each.recipients)
+                yield passage.make_delivery(each.copy, copy, each.recipients)
 
         try:
             return await take_over(
                 passage.mail_parameters,
                 make_deliveries(),
-                envelope_id=_find_envelope_id(passage),
+                envelope_id=passage.envelope_id,
                 why=why,
             )
         except SpoolError as error:
@@ -495,31 +427,25 @@ class Acceptance:
             log.exception("spool.failed")
         return None
 
-    def _answer_for_all(self, passage: _Passage) -> Reply:
+    def _answer_for_all(self, passage: Passage) -> Reply:
         sent = passage.sent
         unserved = [each for each in sent if each.outcome not in SERVED]
-        if unserved:
-            reply = _write_final_answer(sent, unserved)
-            self._recorder.record_unserved(passage.envelope, reply.text, sent)
-            return reply
-        count = sum(each.outcome == "relayed" for each in sent)
-        text = f"2.0.0 Ok: {count} copies relayed" if count != 1 else "2.0.0 Ok: 1 copy relayed"
-        for outcome in ("kept", "reported"):
-            count = sum(each.outcome == outcome for each in sent)
-            if count:
-                text += f", {count} {outcome}"
-        found = (each.queue_id or find_queue_id(each.reply.text) for each in sent)
-        ids = list(dict.fromkeys(each for each in found if each is not None))
-        return Reply(250, f"{text}: {_join(ids)}" if ids else text)
+        if not unserved:
+            return write_answer(sent)
+        reply = write_final_answer(sent, unserved)
+        self._recorder.record_unserved(passage.envelope, reply.text, sent)
+        return reply
 
-    async def _keep_all_or_refuse(self, passage: _Passage, error: UpstreamError) -> Reply:
+    async def _keep_all_or_refuse(self, passage: Passage, error: UpstreamError) -> Reply:
         """Keep a message that nobody has, if the spool is for that; else refuse it.
 
         Raises:
             DataRefusedError: nothing was sent or kept.
         """
         spool = self._find_spool(passage.envelope)
-        refusal = DataRefusedError("upstream", Reply(error.code, _name_recipient(error, passage)))
+        refusal = DataRefusedError(
+            "upstream", Reply(error.code, name_recipient(error, passage.reader_count))
+        )
         if spool is None or not spool.keeps_always or error.outcome != "not_sent":
             raise refusal from error
         envelope, decision = passage.envelope, passage.decision
@@ -534,13 +460,13 @@ class Acceptance:
                 made.add(outgoing)
                 reply, names = Reply(error.code, error.text), _name_all(copy)
                 kept.append(SentCopy(names, outgoing.message_id, reply, 0.0, outcome="kept"))
-                yield _make_delivery(passage, copy, outgoing, passage.find_recipients(copy))
+                yield passage.make_delivery(copy, outgoing, passage.find_recipients(copy))
 
         try:
             queue_id = await spool.keep(
                 passage.mail_parameters,
                 make_deliveries(),
-                envelope_id=_find_envelope_id(passage),
+                envelope_id=passage.envelope_id,
                 why=why,
             )
         except SpoolFullError as full:
@@ -563,37 +489,37 @@ class Acceptance:
         async with self._threads:
             return await asyncio.to_thread(work)
 
-    async def _make(self, passage: _Passage, copy: CopyDecision) -> tuple[Delivery, str | None]:
+    async def _make(self, passage: Passage, copy: CopyDecision) -> tuple[Delivery, str | None]:
         if len(passage.envelope.message) < THREAD_FROM_BYTES:
             return self._make_now(passage, copy)
         begun, now = perf_counter(), int(passage.envelope.received_at)
         make = partial(make_outgoing, passage.decision, copy, now=now, received=passage.received)
         return self._note_made(passage, copy, await self._run_in_thread(make), begun)
 
-    def _make_now(self, passage: _Passage, copy: CopyDecision) -> tuple[Delivery, str | None]:
+    def _make_now(self, passage: Passage, copy: CopyDecision) -> tuple[Delivery, str | None]:
         begun, now = perf_counter(), int(passage.envelope.received_at)
         outgoing = make_outgoing(passage.decision, copy, now=now, received=passage.received)
         return self._note_made(passage, copy, outgoing, begun)
 
     def _note_made(
-        self, passage: _Passage, copy: CopyDecision, outgoing: OutgoingCopy, begun: float
+        self, passage: Passage, copy: CopyDecision, outgoing: OutgoingCopy, begun: float
     ) -> tuple[Delivery, str | None]:
         passage.made.add(outgoing)
         passage.made.seconds += perf_counter() - begun
         size = len(passage.envelope.message)
         if outgoing.size > size:
             passage.hold.add(outgoing.size - size)
-        delivery = _make_delivery(passage, copy, outgoing, passage.find_recipients(copy))
+        delivery = passage.make_delivery(copy, outgoing, passage.find_recipients(copy))
         return delivery, outgoing.message_id
 
-    def _end_growth(self, passage: _Passage, delivery: Delivery) -> None:
+    def _end_growth(self, passage: Passage, delivery: Delivery) -> None:
         growth = delivery.size - len(passage.envelope.message)
         if growth > 0:
             passage.hold.give_back(growth)
 
     def _note_success(
         self,
-        passage: _Passage,
+        passage: Passage,
         copy: CopyDecision,
         message_id: str | None,
         reply: Reply,
@@ -603,7 +529,7 @@ class Acceptance:
 
     def _note_failure(
         self,
-        passage: _Passage,
+        passage: Passage,
         copy: CopyDecision,
         message_id: str | None,
         error: UpstreamError,
@@ -628,43 +554,6 @@ class Acceptance:
         return failed
 
 
-def _make_delivery(
-    passage: _Passage,
-    copy: CopyDecision,
-    made: OutgoingCopy,
-    recipients: tuple[Recipient, ...],
-) -> Delivery:
-    return Delivery(
-        passage.find_sender(copy),
-        recipients,
-        made.wire,
-        made.size,
-        made.is_seven_bit,
-        passage.mail_parameters,
-    )
-
-
-def _write_received(passage: _Passage, hostname: str) -> bytes:
-    envelope, copies = passage.envelope, passage.decision.copies
-    # Who is not alone is not named: others would read of a blind copy (RFC 5321 section 7.2).
-    is_alone = len(copies) == 1 and len(copies[0].readers) == 1
-    way = Way(
-        envelope.helo,
-        envelope.peer,
-        hostname,
-        envelope.is_extended,
-        envelope.is_encrypted,
-        envelope.user is not None,
-        "SMTPUTF8" in envelope.mail_parameters,
-    )
-    return write_received(
-        way,
-        passage.decision.transmission_id,
-        copies[0].readers[0].address if is_alone else None,
-        envelope.received_at,
-    )
-
-
 def _report_gone() -> DataRefusedError:
     return DataRefusedError("client_gone", Reply(451, "4.4.2 The client closed the connection"))
 
@@ -677,40 +566,5 @@ def _is_size(parameter: str) -> bool:
     return parameter.upper().startswith("SIZE=")
 
 
-def _find_envelope_id(passage: _Passage) -> str:
-    return f"{passage.decision.transmission_id:x}"
-
-
 def _name_all(copy: CopyDecision) -> tuple[str, ...]:
     return tuple(reader.address for reader in copy.readers)
-
-
-def _name_recipient(error: UpstreamError, passage: _Passage) -> str:
-    """Return a refusal's text with the address that it is about, where it could be another's."""
-    readers = sum(len(copy.readers) for copy in passage.decision.copies)
-    if error.recipient is None or readers == 1 or error.recipient in error.text:
-        return error.text
-    enhanced = _ENHANCED.match(error.text)
-    start = enhanced[0] if enhanced is not None else ""
-    return f"{start}<{error.recipient}>: {error.text.removeprefix(start)}"
-
-
-def _write_final_answer(sent: Sequence[SentCopy], unserved: Sequence[SentCopy]) -> Reply:
-    """Say who was served; to repeat the mail to all would serve them twice."""
-    served = [to for each in sent if each.outcome in SERVED for to in each.recipients]
-    lines = [
-        f"{len(sent) - len(unserved)} of {len(sent)} copies relayed; do not send it to all again",
-        *(
-            f"not sent to {_join(each.recipients)}: {each.reply.code} {each.reply.text}"
-            for each in unserved[:_MAX_NAMED]
-        ),
-        *([f"and {len(unserved) - _MAX_NAMED} more"] if len(unserved) > _MAX_NAMED else []),
-        f"sent to {_join(served)}",
-    ]
-    texts = (f"5.3.0 {line}".replace("\n", " ") for line in lines)
-    return Reply(554, "\n".join(texts))
-
-
-def _join(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    return ", ".join(names[:_MAX_NAMED]) + more

@@ -69,7 +69,7 @@ class ReferenceDoor(asyncio.Protocol):
             self._refuse(stream, shared.count_rejection(rejection), "connections.rejected")
             return
         shared.counters.add("connections.accepted")
-        server = _Server(_Handler(shared, visitor, policy, origin), self._loop)
+        server = ReferenceServer(_Handler(shared, visitor, policy, origin), self._loop)
         stream.set_protocol(server)
         server.connection_made(stream)
 
@@ -220,7 +220,7 @@ class _Handler:
         self.policy.begin_message()
 
 
-class _Server(SMTP):
+class ReferenceServer(SMTP):
     """aiosmtpd's session, as the listener that stops sees it."""
 
     def __init__(self, handler: _Handler, loop: asyncio.AbstractEventLoop) -> None:

@@ -6,6 +6,7 @@ nobody and a session that is ended is over at once, wherever the cookie went.
 
 import hashlib
 import hmac
+import re
 import secrets
 import time
 from collections import OrderedDict
@@ -38,6 +39,7 @@ _SECURE_COOKIE: Final = "__Host-msys-track"
 _FORM_COOKIE: Final = "msys-track-login"
 _FORM_SECONDS: Final = 3_600
 _ID_BYTES: Final = 32
+_NONCE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # as `secrets` writes so many bytes
 _MAX_SESSIONS: Final = 1_000
 _MAX_FORM_BYTES: Final = 16_384
 _MAX_FIELDS: Final = 10
@@ -182,7 +184,8 @@ class Door:
         logged in from before, their tries are counted apart.
         """
         now, network = self.sessions.now(), _find_network(address)
-        name = fold_name(user)[:256]
+        # Behind a colon a login may say what it counts for: it is the same user's all the same.
+        name = fold_name(user.partition(":")[0])[:256]
         known = network if (name, network) in self._known else ""
         of_address = self._tries.find_bucket(("address", network), _TRIES_A_MINUTE, now)
         of_user = self._tries.find_bucket(("user", name, known), _TRIES_OF_A_USER_A_MINUTE, now)
@@ -308,7 +311,9 @@ def _show_form(
 ) -> Response:
     door: Door = request.app.state.door
     # The same for all forms that are open in one browser.
-    nonce = request.cookies.get(_FORM_COOKIE) or secrets.token_urlsafe(_ID_BYTES)
+    nonce = request.cookies.get(_FORM_COOKIE, "")
+    if not _NONCE.fullmatch(nonce):
+        nonce = secrets.token_urlsafe(_ID_BYTES)
     token = door.make_form_token(nonce)
     answer = render(request, "login.html", status=status, next=wanted, token=token, fault=fault)
     answer.set_cookie(

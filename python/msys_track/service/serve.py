@@ -68,10 +68,7 @@ class ServerProcess:
             while not self._stopping.is_set():
                 started_at = loop.time()
                 self._is_ready = False
-                self._process = process = await self._start()
-                if self._stopping.is_set():  # while it was made
-                    self._send(signal.SIGTERM)
-                code = await process.wait()
+                code = await self._run_once()
                 if self._stopping.is_set():
                     return
                 if not self.is_up.is_set():
@@ -108,6 +105,17 @@ class ServerProcess:
             with suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
+    async def _run_once(self) -> int:
+        """Run it to its end; return its code, 1 where the system gives no process for it."""
+        try:
+            self._process = await self._start()
+        except OSError as error:
+            log.error("server.no_process", server=self.name, why=str(error))  # noqa: TRY400 - not ours
+            return 1
+        if self._stopping.is_set():  # while it was made
+            self._send(signal.SIGTERM)
+        return await self._process.wait()
+
     async def _start(self) -> asyncio.subprocess.Process:
         environment = {
             **os.environ,
@@ -141,7 +149,7 @@ async def serve_all(commands: Sequence[tuple[str, Sequence[str]]]) -> int:
         commands: The name and the command line of each, in the order in which they start.
 
     Raises:
-        SettingsError: the system gives no pipe, socket or process.
+        SettingsError: the system gives no pipe or socket.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()

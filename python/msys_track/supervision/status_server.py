@@ -128,6 +128,8 @@ class StatusServer:
         return head if method == b"HEAD" else head + body
 
     def _close(self, client: socket.socket) -> None:
-        del self._clients[client]
+        # One that gave way may have been ready in the same turn: then it was closed just now.
+        if self._clients.pop(client, None) is None:
+            return
         self._selector.unregister(client)
         client.close()

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-from msys_track.errors import SettingsError, TrackingError
+from msys_track.errors import SettingsError, TrackingError, describe_os_error
 from msys_track.logs import event_logger
 from msys_track.metrics import Figures
 from msys_track.supervision import systemd
@@ -112,7 +112,11 @@ class Supervisor:
         self._watch_parent()
         for pid, control in handover.workers.items():
             self._keep_worker(pid, -1, None, control)
-        self._fork_workers(self._plan)
+        try:
+            self._fork_workers(self._plan)
+        except OSError as error:
+            self._failure = f"{self._plan.name}: {_explain_no_start(error)}"
+            self._begin_stop()
         while self._workers or not self._is_stopping:
             for key, _ in self._selector.select(self._find_pause()):
                 key.data()
@@ -164,7 +168,7 @@ class Supervisor:
                 self._reload()
             else:
                 systemd.notify_reloading()
-                self._rehearsal = rehearse()
+                self._begin_rehearsal()
 
     def _is_settled(self) -> bool:
         return (
@@ -217,8 +221,12 @@ class Supervisor:
         elif recorders:
             self._stop_recorder(recorders[0], self._record_by)
         elif plan.record is not None and not self._is_recorded and not self._failure:
+            recorder = None
             if self._recorder_deaths < _STOP_TRIES and now < self._record_by:
-                self._stop_recorder(self._fork_worker(plan, RECORDER), self._record_by)
+                with suppress(OSError):  # there is no room for it, and nobody to wait for that
+                    recorder = self._fork_worker(plan, RECORDER)
+            if recorder is not None:
+                self._stop_recorder(recorder, self._record_by)
             else:
                 log.error(
                     "recorder.not_done",
@@ -253,7 +261,7 @@ class Supervisor:
                     self._reloading.add(worker.pid)
                     self._order(worker, "reload")
             if plan.record is not None:
-                self._fork_worker(plan, RECORDER)
+                self._begin_again(RECORDER)
         else:
             try:
                 sockets = self._bind(plan, self._sockets)
@@ -262,14 +270,17 @@ class Supervisor:
                 systemd.notify("READY=1")
                 return
             self._sockets, self._next = {**self._sockets, **sockets}, plan
-            self._fork_workers(plan)
+            try:
+                self._fork_workers(plan)
+            except OSError as error:
+                self._give_up_next(_explain_no_start(error))
 
     def _note_reloaded(self, worker: Worker, *, is_done: bool) -> None:
         """Note that a worker has the new configuration; replace one that could not read it."""
         self._reloading.discard(worker.pid)
         if not is_done:
             self._retire_worker(worker)
-            self._fork_worker(self._plan, worker.slot)
+            self._begin_again(worker.slot)
         if not self._reloading:
             log.info("configuration.reloaded", workers="kept")
             systemd.notify("READY=1")
@@ -318,6 +329,13 @@ class Supervisor:
 
     # Upgrade
 
+    def _begin_rehearsal(self) -> None:
+        try:
+            self._rehearsal = rehearse()
+        except OSError as error:
+            log.error("program.not_replaced", why=describe_os_error(error))  # noqa: TRY400 - not ours
+            systemd.notify("READY=1")
+
     def _replace_program(self, code: int) -> None:
         """Become what is installed now, if it has shown that it can start."""
         if code != 0:
@@ -352,9 +370,27 @@ class Supervisor:
         if plan.record is not None:
             self._fork_worker(plan, RECORDER)
 
+    def _begin_again(self, slot: int) -> None:
+        """Fork a worker of the plan in use; later, if the system has no room for one now."""
+        try:
+            self._fork_worker(self._plan, slot)
+        except OSError as error:
+            log.error("worker.not_started", slot=slot, why=_explain_no_start(error))  # noqa: TRY400 - not ours
+            self._due[slot] = time.monotonic() + _LONGEST_PAUSE_SECONDS
+
     def _fork_worker(self, plan: Plan, slot: int) -> Worker:
+        """Fork a worker.
+
+        Raises:
+            OSError: the system has no process or no files for it.
+        """
         ours, theirs = socket.socketpair()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         if pid == 0:
             ours.close()
             self._become_worker(plan, slot, theirs)
@@ -557,11 +593,15 @@ class Supervisor:
             del self._due[slot]
             is_wanted = slot < self._plan.workers if slot != RECORDER else self._plan.record
             if is_wanted and not self._is_stopping:
-                self._fork_worker(self._plan, slot)
+                self._begin_again(slot)
         if self._watchdog_seconds and any(
             now - each.heard_at < self._watchdog_seconds / 2 for each in self._list_own()
         ):
             systemd.notify("WATCHDOG=1")
+
+
+def _explain_no_start(error: OSError) -> str:
+    return f"a worker can't be started: {describe_os_error(error)}"
 
 
 def _explain_early_end(code: int) -> str:

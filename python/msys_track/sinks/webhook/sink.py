@@ -69,7 +69,7 @@ class WebhookSink:
 
         Raises:
             MissingExtraError: the extra `webhook` is not installed.
-        SettingsError: a secret can't be used.
+            SettingsError: a secret can't be used.
         """
         self.name = f"webhook.{name}"
         self.max_events = settings.max_events

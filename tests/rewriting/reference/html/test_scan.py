@@ -7,7 +7,7 @@ from hypothesis import given
 from tests.rewriting.reference.html.documents import TABLES, TREES, any_html
 
 from msys_track.rewriting.reference.html.references import decode_references
-from msys_track.rewriting.reference.html.scan import FoundHtml, _Scanner, scan_html
+from msys_track.rewriting.reference.html.scan import FoundHtml, Scanner, scan_html
 
 A = "<a href=x>"
 
@@ -259,7 +259,7 @@ def test_without_our_attributes_the_links_are_the_same(html: bytes) -> None:
 @given(any_html(TABLES))
 def test_tags_that_are_passed_by_change_nothing(html: bytes) -> None:
     found = scan_html(html, decode=decode)
-    scanner = _Scanner(html, decode, reads_url_text=False, follows_all=True)
+    scanner = Scanner(html, decode, reads_url_text=False, follows_all=True)
     assert scanner.read_document()
     assert found == FoundHtml(
         links=tuple(scanner.links),

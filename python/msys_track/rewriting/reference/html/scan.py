@@ -97,9 +97,9 @@ def scan_html(html: bytes, *, decode: Decode, url_text: bool = False) -> FoundHt
         decode: the part's charset: bytes to text.
         url_text: whether to look at the visible text of links.
     """
-    scanner = _Scanner(html, decode, reads_url_text=url_text)
+    scanner = Scanner(html, decode, reads_url_text=url_text)
     if not scanner.read_document():
-        scanner = _Scanner(html, decode, reads_url_text=url_text, follows_all=True)
+        scanner = Scanner(html, decode, reads_url_text=url_text, follows_all=True)
         scanner.read_document()
     return FoundHtml(
         links=tuple(scanner.links),
@@ -109,7 +109,7 @@ def scan_html(html: bytes, *, decode: Decode, url_text: bool = False) -> FoundHt
     )
 
 
-class _Scanner:
+class Scanner:
     """Reads one document, and each conditional comment in it as one of its own."""
 
     def __init__(
@@ -310,7 +310,7 @@ class _Scanner:
         start = html.find(b">", 0, text_end) + 1
         if not start or _MAY_LINK.search(html, start) is None:
             return
-        inner = _Scanner(
+        inner = Scanner(
             html[start:text_end],
             self._decode,
             reads_url_text=self._reads_url_text,

@@ -106,3 +106,7 @@ impl Recipe {
         Ok(Copy { rendered, is_tracked: true, reasons })
     }
 }
+
+#[cfg(test)]
+#[path = "recipe_tests.rs"]
+mod tests;

@@ -337,9 +337,10 @@ class RecordingSpool(Spool):
 
     def _take(self, done: str, deliveries: Iterable[Delivery], envelope_id: str, why: str) -> str:
         assert envelope_id
-        if self.error is not None:
+        taken = [(done, why, each) for each in deliveries]
+        if self.error is not None:  # as a spool whose limits the last copy exceeds
             raise self.error
-        self.kept += [(done, why, each) for each in deliveries]
+        self.kept += taken
         assert {each.sender for _, _, each in self.kept} == {"from@example.com"}
         return "Q1"
 
@@ -488,7 +489,10 @@ async def test_what_a_spool_for_all_mail_can_not_keep_may_come_again(
     spool = RecordingSpool("always", error=error)
     _, client = await connect(upstream, options=TRACKING, serve_with={"spool": spool})
     await upstream.close()
-    assert (await client.deliver(HTML_WIRE)).startswith(answer)
+    with capture_logs() as logs:
+        assert (await client.deliver(HTML_WIRE)).startswith(answer)
+    (line,) = [each for each in logs if each["event"] == "message.refused"]
+    assert [each["outcome"] for each in line["copies"]] == ["not_sent"]
 
 
 class HalfTakingUpstream:

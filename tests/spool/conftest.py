@@ -57,7 +57,7 @@ class FakeUpstream:
     taken: list[Delivery] = field(default_factory=list)
     tried: list[Delivery] = field(default_factory=list)
     answers: dict[str, UpstreamError] = field(default_factory=dict)
-    down: UpstreamError | None = None
+    down: Exception | None = None
     offered: Capabilities | None = None
     opened: asyncio.Event | None = None
     """No answer comes before it is set."""

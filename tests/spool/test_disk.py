@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,4 +67,29 @@ async def test_a_proxy_starts_beside_a_spool_that_it_can_only_read(
     assert upstream.tried == []
     assert mount("-o", "remount,rw", str(disk))
     await until(lambda: upstream.reached == ["to@example.com"])
+    await keep(spool)
+
+
+async def test_a_reserve_that_a_quota_does_not_allow_keeps_nothing_from_going_out(
+    make_spool: MakeSpool,
+    upstream: FakeUpstream,
+    clock: SetClock,
+    disk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spool = await make_spool(path=disk / "spool")
+    await keep(spool)
+    reserve = disk / "spool" / "reserve"
+    reserve.unlink()
+    with contextlib.suppress(OSError):
+        (disk / "other").write_bytes(bytes(SIZE_BYTES))
+    # A quota is not seen in what a file system says of itself.
+    roomy = os.statvfs("/")
+    monkeypatch.setattr(os, "statvfs", lambda _: roomy)
+    await until(lambda: not spool.has_room(1))
+    clock.pass_time(100)
+    await until(lambda: upstream.reached == ["to@example.com"])
+    assert not reserve.exists()
+    (disk / "other").unlink()
+    await until(lambda: spool.has_room(1))
     await keep(spool)

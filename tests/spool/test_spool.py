@@ -472,3 +472,54 @@ async def test_a_place_that_can_not_be_used_is_logged_and_tried_again(
     await keep(spool)
     clock.pass_time(100)
     await until(lambda: upstream.taken)
+
+
+async def test_a_folder_that_can_not_be_looked_through_is_logged_and_tried_again(
+    make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock, tmp_path: Path
+) -> None:
+    in_the_way = tmp_path / "spool" / "worker-of-nobody"
+    in_the_way.mkdir(parents=True)
+    with capture_logs() as logs:
+        spool = await make_spool()
+    assert [each["event"] for each in logs] == ["spool.unusable"]
+    assert str(in_the_way) in logs[0]["why"]
+    in_the_way.rmdir()
+    await until(lambda: spool.has_room(1))
+    await keep(spool)
+    clock.pass_time(100)
+    await until(lambda: upstream.taken)
+
+
+async def test_an_error_of_the_folder_ends_no_spool_that_is_at_work(
+    make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock
+) -> None:
+    spool = await make_spool()
+    await keep(spool)
+    reserve = spool.settings.path / "reserve"
+    reserve.unlink()
+    reserve.symlink_to(spool.settings.path / "missing" / "reserve")
+    with capture_logs() as logs:
+        await until(lambda: logs)
+    assert [each["event"] for each in logs] == ["spool.unusable"]
+    assert not spool.has_room(1)
+    reserve.unlink()
+    clock.pass_time(100)
+    await until(lambda: upstream.taken)
+
+
+async def test_a_defect_in_sending_defers_the_copy_as_any_failure_does(
+    make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock
+) -> None:
+    upstream.down = RuntimeError("a defect of ours")
+    spool = await make_spool()
+    await keep(spool)
+    clock.pass_time(100)
+    with capture_logs() as logs:
+        await until(lambda: copies(spool)[0].attempts == 1)
+    assert [each["queue_id"] for each in logs if each["event"] == "spool.failed"] == [
+        copies(spool)[0].name
+    ]
+    upstream.down = None
+    await pass_hours(clock, 1)
+    await until(lambda: copies(spool) == [])
+    assert upstream.reached == ["to@example.com"]

@@ -157,6 +157,16 @@ async def test_other_methods_are_refused(keys: KeyRing, click_path: str) -> None
     assert exchange.app.counters["refused_methods"] == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"), [("/f/x/1", b"GET, HEAD"), ("/u/x", b"GET, HEAD, POST")]
+)
+async def test_a_refused_method_is_told_which_ones_are_allowed(
+    keys: KeyRing, path: str, allowed: bytes
+) -> None:
+    status, headers, _ = await Exchange(keys).get(path, method="PUT")
+    assert (status, headers[b"allow"]) == (405, allowed)
+
+
 @pytest.mark.parametrize(("expired", "status"), [("redirect", 302), ("gone", 410)])
 async def test_a_link_past_its_time_makes_no_event(
     keys: KeyRing, click_path: str, expired: Any, status: int

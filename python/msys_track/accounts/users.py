@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from msys_track.accounts.passwords import MIN_PASSWORD_CHARACTERS, Cost, PasswordHash
 from msys_track.errors import UsersError
-from msys_track.keys.private_file import change_private_file, read_private_file
+from msys_track.private_files import change_private_file, read_private_file
 from msys_track.smtp.auth import MAX_CREDENTIAL_BYTES
 
 MAX_NAME_BYTES: Final = 255  # RFC 4616 section 2

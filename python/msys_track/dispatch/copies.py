@@ -5,7 +5,12 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from msys_track.dispatch.decide import Decision
-from msys_track.dispatch.inputs import make_engagement, make_urls, makes_amp_urls
+from msys_track.dispatch.inputs import (
+    make_engagement,
+    make_recipe_reader,
+    make_urls,
+    makes_amp_urls,
+)
 from msys_track.dispatch.message import OpenedMessage
 from msys_track.dispatch.prepared import list_notices
 from msys_track.dispatch.recipients import Reader
@@ -201,6 +206,27 @@ def render_alike(  # noqa: PLR0913 - all that copies depend on
         _leave_untracked(message, each, resolved, reason, lines, message_id)
         for each, lines, message_id in zip(readers, inserted, ids, strict=True)
     ]
+
+
+def render_message(
+    message: OpenedMessage, reader: Reader, resolved: Resolved, *, now: int
+) -> bytes:
+    """Make one reader's copy; it has the bytes that `render_alike` gives it.
+
+    Args:
+        message: the message, opened.
+        reader: whose copy it is.
+        resolved: the options.
+        now: the injection time in Unix seconds.
+    """
+    message_id = message.choose_message_id(resolved)
+    inserted = message.insert_fields(None, resolved, reader, message_id, now)
+    own = make_recipe_reader(resolved, reader, now, message_id, message.transmission_id)
+    try:
+        return message.find_recipe(resolved).rewrite_message(message.message, own, inserted)
+    except RewriteError:
+        log.exception("message.rewrite_failed", step="render")
+    return message.apply_edits(message.edit_header(resolved, inserted))
 
 
 def _render_all(

@@ -1,14 +1,11 @@
 """Where a reader of a log goes on: durable, so that it neither misses a line nor begins anew."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from msys_track.errors import SinkError
-from msys_track.eventlog.folder import make_folder
-
-_FILE_MODE = 0o600
+from msys_track.private_files import make_folder, save_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +57,8 @@ class PositionFile:
         Raises:
             SinkError: it could not be written.
         """
-        new = self._path.with_suffix(".new")
         try:
             make_folder(self._path.parent)
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _FILE_MODE)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(asdict(position), file)
-                file.flush()
-                os.fdatasync(descriptor)
-            new.replace(self._path)
-            sync_folder(self._path.parent)
+            save_file(self._path, json.dumps(asdict(position)).encode())
         except OSError as error:
             raise SinkError(f"{self._path}: can't be written: {error.strerror}") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable.
-
-    Raises:
-        OSError: it can't be opened or synced.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,9 +11,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from msys_track.errors import SinkError
-from msys_track.eventlog.folder import make_folder
-from msys_track.eventlog.position import sync_folder
 from msys_track.eventlog.segments import list_segments, lock_path, publish_end, segment_path
+from msys_track.private_files import make_folder, sync_folder
 
 SEGMENT_BYTES: Final = 64 << 20
 _FILE_MODE: Final = 0o600

@@ -519,25 +519,22 @@ class Acceptance:
             DataRefusedError: nothing was sent or kept.
         """
         spool = self._find_spool(passage.envelope)
+        refusal = DataRefusedError("upstream", Reply(error.code, _name_recipient(error, passage)))
         if spool is None or not spool.keeps_always or error.outcome != "not_sent":
-            reply = Reply(error.code, _name_recipient(error, passage))
-            raise DataRefusedError("upstream", reply) from error
+            raise refusal from error
         envelope, decision = passage.envelope, passage.decision
         why = f"{error.code} {error.text}"
+        made, kept = Made(), list[SentCopy]()
 
         def make_deliveries() -> Iterator[Delivery]:
-            passage.sent.clear()
-            passage.made = Made()
             for copy in decision.copies:
                 outgoing = make_outgoing(
                     decision, copy, now=int(envelope.received_at), received=passage.received
                 )
-                passage.made.add(outgoing)
-                delivery = _make_delivery(passage, copy, outgoing, passage.find_recipients(copy))
-                reply = Reply(error.code, error.text)
-                kept = SentCopy(_name_all(copy), outgoing.message_id, reply, 0.0, outcome="kept")
-                passage.sent.append(kept)
-                yield delivery
+                made.add(outgoing)
+                reply, names = Reply(error.code, error.text), _name_all(copy)
+                kept.append(SentCopy(names, outgoing.message_id, reply, 0.0, outcome="kept"))
+                yield _make_delivery(passage, copy, outgoing, passage.find_recipients(copy))
 
         try:
             queue_id = await spool.keep(
@@ -550,8 +547,9 @@ class Acceptance:
             raise DataRefusedError("spool_full", Reply(452, "4.3.1 The spool is full")) from full
         except SpoolError as failed:
             log.error("spool.failed", why=str(failed))  # noqa: TRY400 - it says what to do
-            raise DataRefusedError("upstream", Reply(error.code, error.text)) from error
-        passage.sent = [each._replace(queue_id=queue_id) for each in passage.sent]
+            raise refusal from error
+        passage.made = made
+        passage.sent = [each._replace(queue_id=queue_id) for each in kept]
         return Reply(250, f"2.0.0 Ok: kept as {queue_id}")
 
     # Steps

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from msys_track.errors import KeyRingError, describe_os_error
-from msys_track.keys.private_file import (
+from msys_track.private_files import (
     create_private_file,
     name_draft,
     read_private_file,

@@ -1,16 +1,13 @@
 """What a recorder must know after a crash: how far it had read, and how far it had written."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from msys_track.errors import SinkError
-from msys_track.eventlog.folder import make_folder
-from msys_track.eventlog.position import Position, sync_folder
-
-_FILE_MODE = 0o600
+from msys_track.eventlog.position import Position
+from msys_track.private_files import make_folder, save_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,6 @@ class StateFile:
         Raises:
             SinkError: it could not be written.
         """
-        new = self._path.with_suffix(".new")
         text = json.dumps(
             {
                 "sequence": state.sequence,
@@ -65,12 +61,6 @@ class StateFile:
         )
         try:
             make_folder(self._path.parent)
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _FILE_MODE)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fdatasync(descriptor)
-            new.replace(self._path)
-            sync_folder(self._path.parent)
+            save_file(self._path, text.encode())
         except OSError as error:
             raise SinkError(f"{self._path}: can't be written: {error.strerror}") from error

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from msys_track.errors import SinkError, describe_os_error
-from msys_track.eventlog.folder import make_folder
-from msys_track.eventlog.position import sync_folder
+from msys_track.private_files import make_folder, sync_folder, write_all
 
 _FILE_MODE: Final = 0o600
 
@@ -119,7 +118,7 @@ class DeadLetters:
                 is_cut = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
                 line = (b"\n" if is_cut else b"") + letter.as_line() + b"\n"
                 try:
-                    _write_all(descriptor, line)
+                    write_all(descriptor, line)
                     os.fdatasync(descriptor)
                 except OSError:
                     os.ftruncate(descriptor, size)
@@ -196,7 +195,7 @@ class DeadLetters:
                 for letter in self.read():
                     changed = change(letter)
                     if changed is not None:
-                        _write_all(descriptor, changed.as_line() + b"\n")
+                        write_all(descriptor, changed.as_line() + b"\n")
                 os.fdatasync(descriptor)
             finally:
                 os.close(descriptor)
@@ -229,9 +228,3 @@ class DeadLetters:
             raise SinkError(
                 f"{self.path}: can't be written: {describe_os_error(error)}"
             ) from error
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]

@@ -16,8 +16,8 @@ from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 from msys_track.databases import identify_file
 from msys_track.errors import SinkError, describe_os_error
-from msys_track.eventlog.position import sync_folder
 from msys_track.logs import event_logger
+from msys_track.private_files import sync_folder, write_all
 from msys_track.settings.key import Key, check_settings
 from msys_track.settings.kinds import COUNT, FILE_NAME, LARGE_BYTES, SWITCH, choice
 from msys_track.sinks.delivery import EventBatch
@@ -179,7 +179,7 @@ class FileSink:
         data = b"\n".join(fresh) + b"\n"
         if path is None:
             try:
-                _write_all(_STDOUT, data)
+                write_all(_STDOUT, data)
             except OSError as error:
                 raise SinkError(f"standard output: {describe_os_error(error)}") from error
             self._recent = frozenset(lines)
@@ -187,7 +187,7 @@ class FileSink:
         try:
             is_finished = self._rotate(path)
             try:
-                _write_all(self._descriptor, data)
+                write_all(self._descriptor, data)
                 os.fdatasync(self._descriptor)
             except OSError:
                 os.ftruncate(self._descriptor, self._length)
@@ -311,9 +311,3 @@ def _explain(path: Path, error: OSError) -> SinkError:
     if not path.parent.is_dir():
         return SinkError(f"{path}: the folder {path.parent} does not exist; make it")
     return SinkError(f"{path}: can't be written: {describe_os_error(error)}")
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]

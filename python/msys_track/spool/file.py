@@ -18,6 +18,7 @@ from msys_track.databases import (
     explain_errors,
     identify_file,
     open_database,
+    primary_code,
 )
 from msys_track.errors import SpoolDamagedError, SpoolError, SpoolFullError
 from msys_track.logs import event_logger
@@ -166,12 +167,22 @@ class SpoolFile:
         return self._reserve.exists()
 
     def take_reserve(self) -> bool:
-        """Take the reserve if the disk has several times as much; return whether it is there."""
+        """Take the reserve if the disk has several times as much; return whether it is there.
+
+        Raises:
+            OSError: the folder can't be written, though there is room.
+        """
         if not self.has_reserve:
             disk = os.statvfs(self.folder)
             if disk.f_bavail * disk.f_frsize < _FREE_FOR_RESERVE:
                 return False
-            self._reserve.write_bytes(bytes(_RESERVE_BYTES))
+            try:
+                self._reserve.write_bytes(bytes(_RESERVE_BYTES))
+            except OSError as error:
+                if primary_code(error) != sqlite3.SQLITE_FULL:
+                    raise
+                self.give_reserve()  # a part of it is none: there is a quota, or others were first
+                return False
         return True
 
     def give_reserve(self) -> None:

@@ -36,6 +36,7 @@ _PAGES_IF_SCARCE: Final = 16
 # While the upstream is down, one worker tries it no more often than this.
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LAST_PAUSE_SECONDS: Final = 60.0
+_DEFECT: Final = "451 4.3.0 Internal error of the tracking proxy"
 
 
 class Relay(Protocol):
@@ -222,9 +223,13 @@ class Spool:
     async def _run(self) -> None:
         while not self._is_closing:
             self._wake.clear()
-            seconds = await self._tend()
-            if await self._give_pages_back():
-                continue
+            try:
+                seconds = await self._tend()
+                if await self._give_pages_back():
+                    continue
+            except Exception:  # a defect of one round must not be the end of them all
+                log.exception("spool.failed")
+                seconds = self._poll_seconds
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(seconds, self._poll_seconds)):
                     await self._wake.wait()
@@ -238,7 +243,7 @@ class Spool:
         work = partial(self._find_work, slots=slots, room=room)
         try:
             claimed, due = await self._committer.run(work)
-        except SpoolError as error:
+        except (SpoolError, OSError) as error:  # OSError: of the files beside the queue's
             if self._is_usable or self._tending is None:
                 log.error("spool.unusable", why=str(error))  # noqa: TRY400 - the disk's fault
             self._is_usable = False
@@ -312,6 +317,9 @@ class Spool:
             # Nothing is known of what was sent: it is due again as after any failure.
             self._committer.submit(self._defer(copy, "451 4.3.2 The proxy was stopped"))
             raise
+        except Exception:  # a copy that stays claimed would neither be sent nor given up
+            log.exception("spool.failed", queue_id=copy.name)
+            await self._record(copy, self._defer(copy, _DEFECT))
 
     async def _try(self, copy: KeptCopy) -> Work[None]:
         """Send a copy; return what to write about it."""

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from msys_track.errors import SettingsError
@@ -67,14 +66,13 @@ class TrackerApp:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.counters = Counters(TRACKER_COUNTERS)
-        self._replies = Replies("msys-http")
         if not UNKNOWN_LINKS.allows(unknown_links):
             raise SettingsError(
                 f"unknown_links: found {unknown_links!r}, allowed: {UNKNOWN_LINKS.allowed}"
             )
         self._routes = Routes(
             keys,
-            self._replies,
+            Replies("msys-http"),
             self.counters,
             expired,
             unknown_links=unknown_links,
@@ -113,19 +111,13 @@ class TrackerApp:
         target = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
         if query := scope.get("query_string"):
             target += b"?" + query
-        match scope["method"]:
-            case "GET":
-                return self._routes.outcome(target, now)
-            case "HEAD":
-                # Scanners use HEAD; readers don't.
-                return self._routes.outcome(target, now)._replace(claims=None)
-            case "POST":
-                fields = {name.lower(): value for name, value in scope["headers"]}
-                content_type = fields.get(b"content-type", b"")
-                if outcome := self._routes.submit(target, content_type, body, now):
-                    return outcome
-        self.counters.add("refused_methods")
-        return Outcome(self._replies.refusals[HTTPStatus.METHOD_NOT_ALLOWED])
+        named = (value for name, value in scope["headers"] if name.lower() == b"content-type")
+        method = scope["method"].encode()
+        outcome = self._routes.answer(
+            method, target, now, content_type=next(named, b""), body=body
+        )
+        # What a HEAD says of the GET that follows, a classifier of single requests can't use.
+        return outcome if method != b"HEAD" else outcome._replace(claims=None)
 
     def _find_client(self, scope: _Message) -> Client:
         fields: dict[bytes, list[bytes]] = {}

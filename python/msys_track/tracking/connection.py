@@ -334,30 +334,13 @@ class ReaderConnection(asyncio.Protocol):
         if is_ours is not None and request.method == b"GET":
             replies = service.replies
             return Outcome(replies.host_is_ours if is_ours else replies.not_found)
-        routes = service.find_routes(request)
-        match request.method:
-            case b"GET":
-                outcome = routes.outcome(request.target, now)
-            case b"HEAD":
-                # Scanners use HEAD; readers don't: it makes no event, but says whose GET follows.
-                outcome = routes.outcome(request.target, now)
-                if outcome.claims is not None:
-                    service.counters.add("heads")
-                    outcome = outcome._replace(facts={**outcome.facts, "method": "HEAD"})
-            case b"POST":
-                content_type = request.value(b"content-type") or b""
-                submitted = routes.submit(request.target, content_type, request.body, now)
-                outcome = submitted or self._refuse_method(request)
-            case _:
-                outcome = self._refuse_method(request)
-        return outcome
-
-    def _refuse_method(self, request: Request) -> Outcome:
-        service = self._service
-        service.counters.add("refused_methods")
-        if request.target.startswith(b"/u/") and request.method != b"POST":
-            return Outcome(service.replies.refused_form)
-        return Outcome(service.replies.refusals[HTTPStatus.METHOD_NOT_ALLOWED])
+        return service.find_routes(request).answer(
+            request.method,
+            request.target,
+            now,
+            content_type=request.value(b"content-type") or b"",
+            body=request.body,
+        )
 
     def _may_ask(self, request: Request) -> bool:
         """Whether this is a front server's own request, and none that it hands on."""

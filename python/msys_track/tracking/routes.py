@@ -7,6 +7,7 @@ links can be read, and tested, here.
 import re
 from collections.abc import Mapping
 from copy import copy
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self
 
@@ -110,6 +111,28 @@ class Routes:
         other = copy(self)
         other.use(keys)
         return other
+
+    def answer(
+        self, method: bytes, target: bytes, now: float, *, content_type: bytes, body: bytes
+    ) -> Outcome:
+        """Answer a request at Unix time `now`; only a POST has a type and a body."""
+        if method == b"GET":
+            return self.outcome(target, now)
+        if method == b"HEAD":
+            # Scanners use HEAD; readers don't: it makes no event, but says whose GET follows.
+            outcome = self.outcome(target, now)
+            if outcome.claims is None:
+                return outcome
+            self._counters.add("heads")
+            return outcome._replace(facts={**outcome.facts, "method": "HEAD"})
+        if method == b"POST":
+            submitted = self.submit(target, content_type, body, now)
+            if submitted is not None:
+                return submitted
+        self._counters.add("refused_methods")
+        if target.startswith(_UNSUBSCRIBES.encode()) and method != b"POST":
+            return Outcome(self._replies.refused_form)
+        return Outcome(self._replies.refusals[HTTPStatus.METHOD_NOT_ALLOWED])
 
     def outcome(self, target: bytes, now: float) -> Outcome:
         """Answer a GET or HEAD of a request target (RFC 9112 section 3.2) at Unix time `now`."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from msys_track.errors import ApiKeysError
-from msys_track.keys.private_file import change_private_file, read_private_file
+from msys_track.private_files import change_private_file, read_private_file
 
 KEY_BYTES: Final = 32
 MAX_NAME_BYTES: Final = 255

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from msys_track.errors import SinkError, describe_os_error
-from msys_track.eventlog.folder import make_folder
+from msys_track.private_files import make_folder
 
 _FIRST_GAP_SECONDS: Final = 2.0
 LONGEST_GAP_SECONDS: Final = 300.0

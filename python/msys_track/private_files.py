@@ -1,4 +1,6 @@
-"""Files with secrets in them: who may read one, and how one is written and replaced.
+"""Files that are their owner's alone: read, made, and replaced so that a power cut harms none.
+
+Some hold secrets; the others say who reads which mail.
 
 Windows has no modes: there a file can be read by those whom its folder lets, which is not checked.
 """
@@ -15,6 +17,8 @@ from msys_track.errors import TrackingError, describe_os_error
 _HAS_MODES: Final = hasattr(os, "fchown")
 # Else Windows writes CR LF for each LF.
 _BINARY: Final = getattr(os, "O_BINARY", 0)
+_FILE_MODE: Final = 0o600
+_FOLDER_MODE: Final = 0o700
 
 
 def read_private_file(
@@ -95,7 +99,7 @@ def is_private(status: os.stat_result, folder: Path) -> bool:
 @contextmanager
 def create_private_file(path: Path) -> Iterator[int]:
     """Make a file that its owner alone can read; remove it if writing fails."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, _FILE_MODE)
     try:
         try:
             yield descriptor
@@ -149,6 +153,47 @@ def _keep_readers(descriptor: int, path: Path) -> None:
         return
     os.fchown(descriptor, old.st_uid, old.st_gid if old.st_mode & 0o040 else -1)
     os.fchmod(descriptor, 0o600 | old.st_mode & 0o044)
+
+
+def save_file(path: Path, content: bytes) -> None:
+    """Put a file of one writer in the place of what it wrote before, as a whole.
+
+    It survives a power cut when this returns. The draft of a writer that was killed is written
+    over.
+
+    Raises:
+        OSError: it could not be written; the old file stays.
+    """
+    draft = path.with_suffix(".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, _FILE_MODE)
+    try:
+        write_all(descriptor, content)
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of `data`, however little the system takes at one time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for their owner alone.
+
+    `Path.mkdir` would open those above to everybody. One that is there keeps its mode.
+
+    Raises:
+        OSError: one can't be made.
+    """
+    for each in (*reversed(folder.parents), folder):
+        if not each.exists():
+            each.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+    folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)  # says so where it is a file
 
 
 def sync_folder(folder: Path) -> None:

@@ -137,6 +137,9 @@ class Child:
         """
         if self._process is None or self._process.poll() is not None:
             return
+        self._process.send_signal(
+            signal.SIGSTOP
+        )  # it starts no worker after those that are listed
         workers = self.workers
         self._process.kill()
         self._process.wait()

@@ -4,6 +4,8 @@ No test depends on the machine's speed: Hypothesis measures each example's time 
 that waits runs on asyncio, as all of msys-track does, whatever other loops are installed.
 """
 
+import gc
+
 import pytest
 from hypothesis import HealthCheck, settings
 from tests import nursery
@@ -48,6 +50,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [each for each in items if not each.get_closest_marker("thorough")]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Let no collection look at the tests themselves again: there are many, and they stay."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish() -> None:

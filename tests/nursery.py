@@ -191,6 +191,7 @@ class _Nursery:
                 listener.listen(64)
                 self._process = subprocess.Popen(  # noqa: S603 - this file
                     [sys.executable, __file__, str(asked.fileno()), str(listener.fileno())],
+                    cwd="/",  # the folder of the test that comes first goes with that test
                     env=own,
                     pass_fds=[asked.fileno(), listener.fileno()],
                 )

@@ -18,7 +18,7 @@ from tests import nursery
 from tests.thoroughness import IS_THOROUGH
 
 COMMAND = str(nursery.COMMAND)
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 ProgramEnded: TypeAlias = subprocess.CompletedProcess[str]
 _LISTENS = re.compile(r"listens on \S+:(\d+)")
 

@@ -16,7 +16,7 @@ from tests.ports import find_free_ports
 
 # Not the one on PATH, which changes the user and shares the system's folders.
 _SERVER: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-_PATIENCE_SECONDS: Final = 40.0
+_PATIENCE_SECONDS: Final = 60.0
 
 
 def need_rabbitmq() -> None:

@@ -8,7 +8,7 @@ from typing import Self
 
 from tests.certificates import Certificate
 
-_PATIENCE_SECONDS = 30
+_PATIENCE_SECONDS = 60
 
 
 class Client:

@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,29 @@ def folder(tmp_path: Path) -> Path:
     """Where a reader of the README would try it."""
     (tmp_path / "newsletter.eml").write_bytes(MESSAGE)
     return tmp_path
+
+
+def test_the_first_lines_begin_a_folder_and_serve_it(folder: Path) -> None:
+    building, *rest = shell_block("make wheel").splitlines()
+    found = re.fullmatch(r'make (\w+) && pip install "\$\(ls dist/(.*)\)\[(\w+)\]"', building)
+    assert found is not None
+    target, wheel, extra = found.groups()
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert fnmatch("msys_track-0.1.0-cp311-abi3-manylinux_2_17_x86_64.whl", wheel)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert extra in project["optional-dependencies"]
+    init, serve = (line.partition("#")[0].split() for line in rest)
+    assert shell(folder, " ".join(init)).code == 0
+    configuration = folder / "msys-track.toml"
+    text = configuration.read_text(encoding="utf-8")
+    free = re.sub(r'listen = "127\.0\.0\.1:\d+"', 'listen = "127.0.0.1:0"', text)
+    configuration.write_text(free, encoding="utf-8")
+    server = processes.Server(folder, *serve[1:])
+    try:
+        server.listening(3)
+        assert server.stop().code == 0
+    finally:
+        server.kill()
 
 
 def test_the_filter_s_lines_do_what_they_say(folder: Path) -> None:
@@ -115,6 +140,7 @@ def test_the_header_that_it_shows_is_a_good_one() -> None:
     parsed = header.parse_header([line.removeprefix("X-MSYS-API:").encode()])
     assert parsed is not None
     assert (parsed.open_tracking, parsed.campaign_id) == (False, "spring")
+    assert parsed.metadata == '{"user":7}'
     assert parsed.ignored_keys == ()
 
 

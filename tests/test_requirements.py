@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from msys_track.cli import COMMANDS
+from msys_track.errors import MissingExtraError
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 TOLD = [
     *ROOT.glob("*.md"),
-    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("docs/**/*.md"),
     *ROOT.glob("python/**/*.py"),
     *(file for file in ROOT.glob("scripts/*") if file.is_file()),
     *ROOT.glob("scripts/**/*.py"),
@@ -67,6 +68,13 @@ def test_an_extra_that_a_page_or_an_error_tells_to_install_is_there(file: Path) 
     told = [*INSTALLS.findall(text), *NEEDS.findall(text)]
     names = set(chain.from_iterable(each.split(",") for each in told))
     assert names - EXTRAS.keys() - {"{extra}"} == set()
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_the_page_of_the_library_has_the_line_that_the_error_has(extra: str) -> None:
+    line = str(MissingExtraError("it", extra)).partition(": ")[2]
+    page = (ROOT / "docs/library.md").read_text(encoding="utf-8")
+    assert page.count(f"`{line}`") == 1
 
 
 def test_every_extra_is_in_the_list_of_dependencies() -> None:

@@ -270,6 +270,9 @@ class Recipe:
     def rewrite(
         self, message: bytes, reader: Reader, insertions: Sequence[tuple[int, bytes]] = ..., /
     ) -> WireCopy: ...
+    def rewrite_message(
+        self, message: bytes, reader: Reader, insertions: Sequence[tuple[int, bytes]] = ..., /
+    ) -> bytes: ...
     def render(
         self, plan: Plan, reader: Reader, insertions: Sequence[tuple[int, bytes]] = ..., /
     ) -> WireCopy: ...

@@ -345,6 +345,14 @@ mod tests {
     fn the_longest_line_is_a_full_one() {
         let raw = b"AAAA\nAAAABBBBCCCC\nAAAABBB\n";
         assert_eq!(layout(raw, 0).line_length, 12);
+        assert_eq!(layout(b"AAAA\nAAAABBBBCCC\nC", 0).line_length, 8, "whole groups only");
+    }
+
+    #[test]
+    fn a_long_line_after_short_ones_loses_nothing_where_theirs_would_end() {
+        let raw = [b"QUJDREVG\r\n".as_slice(), &b"QUJD".repeat(10)].concat();
+        let bytes = [b"ABCDEF".as_slice(), &b"ABC".repeat(10)].concat();
+        assert_eq!(decode(&raw), Ok(Decoded { bytes, lines: None }));
     }
 
     #[test]

@@ -187,6 +187,14 @@ mod tests {
     use crate::edit::PartOffset;
     use proptest::prelude::*;
 
+    fn write(column: usize, text: &[u8], tail: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut writer = Writer::new(&mut out, column, b"\n");
+        writer.text(text);
+        writer.before_tail(tail);
+        out
+    }
+
     fn decode(raw: &[u8]) -> Decoded {
         Decoded::decode(raw, 0)
     }
@@ -194,6 +202,16 @@ mod tests {
     fn raw(decoded: &Decoded, start: usize, end: usize) -> Range<usize> {
         let range = decoded.raw(&(PartOffset(start)..PartOffset(end)));
         range.start.0..range.end.0
+    }
+
+    #[test]
+    fn what_follows_gets_a_line_of_its_own_only_if_it_has_no_room() {
+        assert_eq!(write(10, b"xy", 64), b"xy");
+        assert_eq!(write(10, b"xy", 65), b"xy=\n");
+        assert_eq!(write(70, b"xy", 0), b"xy", "nothing follows");
+        assert_eq!(write(75, b"", 2), b"=\n");
+        assert_eq!(write(0, b"", 100), b"", "a new line would have no more room");
+        assert_eq!(write(80, b"", 0), b"", "a line that was too long stays");
     }
 
     #[test]

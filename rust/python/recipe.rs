@@ -7,6 +7,7 @@ use pyo3::types::PyBytes;
 use super::plan::{COPYING, Keys, Message, Plan, Rules, TrackedUrls, borrow};
 use super::token::{Engagement, KeyRing};
 use super::{RewriteError, catch_panic, value_error, without_gil};
+use crate::plan::Rendering;
 use crate::recipe::{self, Copy, Reader};
 use crate::smtp::data;
 use crate::tracked::TrackedPlan;
@@ -57,14 +58,21 @@ impl Recipe {
         reader: ReaderFields<'_>,
         insertions: Vec<(usize, PyBackedBytes)>,
     ) -> PyResult<WireCopy> {
-        let reader = read_reader(reader)?;
-        let length = message.len();
-        let (plan, copy) = catch_panic(py, "rewriting", length, || {
-            let plan = self.core.plan(Message::new(message));
-            let copy = self.core.render(&plan, &self.keys.get().0, &reader, &borrow(&insertions));
-            (plan, copy)
-        })?;
-        write_copy(py, &plan, &copy.map_err(value_error)?)
+        let (plan, copy) = self.make_copy(py, message, reader, &insertions)?;
+        write_copy(py, &plan, &copy)
+    }
+
+    /// Plans a message and makes the copy for its only reader, as a message.
+    #[pyo3(signature = (message, reader, insertions=vec![], /))]
+    fn rewrite_message<'py>(
+        &self,
+        py: Python<'py>,
+        message: PyBackedBytes,
+        reader: ReaderFields<'_>,
+        insertions: Vec<(usize, PyBackedBytes)>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let (plan, copy) = self.make_copy(py, message, reader, &insertions)?;
+        write_message(py, &plan, &copy.rendered.rendering, b"")
     }
 
     /// Makes one reader's copy of a message that was planned by the same rules.
@@ -84,6 +92,25 @@ impl Recipe {
     }
 }
 
+impl Recipe {
+    fn make_copy(
+        &self,
+        py: Python<'_>,
+        message: PyBackedBytes,
+        reader: ReaderFields<'_>,
+        insertions: &[(usize, PyBackedBytes)],
+    ) -> PyResult<(TrackedPlan<Message>, Copy)> {
+        let reader = read_reader(reader)?;
+        let length = message.len();
+        let (plan, copy) = catch_panic(py, "rewriting", length, || {
+            let plan = self.core.plan(Message::new(message));
+            let copy = self.core.render(&plan, &self.keys.get().0, &reader, &borrow(insertions));
+            (plan, copy)
+        })?;
+        Ok((plan, copy.map_err(value_error)?))
+    }
+}
+
 fn read_reader(
     (address, recipient_type, injected_at, message_id, transmission_id): ReaderFields<'_>,
 ) -> PyResult<Reader<'_>> {
@@ -91,18 +118,29 @@ fn read_reader(
     Ok(Reader { address, recipient_type, injected_at, message_id, transmission_id })
 }
 
+/// Writes a copy and what follows it.
+fn write_message<'py>(
+    py: Python<'py>,
+    plan: &TrackedPlan<Message>,
+    rendering: &Rendering,
+    end: &[u8],
+) -> PyResult<Bound<'py, PyBytes>> {
+    let size = rendering.length();
+    PyBytes::new_with(py, size + end.len(), |out| {
+        catch_panic(py, "writing", size / COPYING, || {
+            let (message, after) = out.split_at_mut_checked(size)?;
+            after.copy_from_slice(end);
+            plan.plan().write(rendering, message)
+        })?
+        .ok_or_else(|| RewriteError::new_err("writing failed: a length is wrong"))
+    })
+}
+
 fn write_copy(py: Python<'_>, plan: &TrackedPlan<Message>, copy: &Copy) -> PyResult<WireCopy> {
     let rendering = &copy.rendered.rendering;
     let size = rendering.length();
     // Right for most copies: no line of theirs begins with a dot.
-    let guess = PyBytes::new_with(py, size + data::END.len(), |out| {
-        catch_panic(py, "writing", size / COPYING, || {
-            let (message, end) = out.split_at_mut_checked(size)?;
-            end.copy_from_slice(data::END);
-            plan.plan().write(rendering, message)
-        })?
-        .ok_or_else(|| RewriteError::new_err("writing failed: a length is wrong"))
-    })?;
+    let guess = write_message(py, plan, rendering, data::END)?;
     let message = guess.as_bytes().get(..size).unwrap_or_default();
     let (stuffing, is_seven_bit) =
         without_gil(py, size / COPYING, || (data::stuffing(message), message.is_ascii()));

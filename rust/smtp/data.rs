@@ -184,6 +184,13 @@ mod tests {
     }
 
     #[test]
+    fn an_end_that_was_seen_is_not_found_again() {
+        assert_eq!(find_end(b"a\r\n.\r\n", 5), Some(3));
+        assert_eq!(find_end(b"a\r\n.\r\n", 6), None);
+        assert_eq!(find_end(b".\r\nQUIT\r\n", 3), None);
+    }
+
+    #[test]
     fn data_may_be_empty() {
         assert_eq!(find_end(b".\r\n", 0), Some(0));
         assert_eq!(find_end(b".\r\n", 2), Some(0));
@@ -199,6 +206,11 @@ mod tests {
         assert_eq!(unstuff(b"a\r\n\n"), Err(BareNewline(3)));
         assert_eq!(unstuff(b"a\r\r\n"), Err(BareNewline(1)));
         assert_eq!(unstuff(b"a\r"), Err(BareNewline(1)));
+        for (wire, at) in
+            [(b"a\nb".as_slice(), 1), (b"a\n", 1), (b"a\n\n", 1), (b"\rb", 0), (b"\n", 0)]
+        {
+            assert_eq!(unstuff(wire), Err(BareNewline(at)), "{wire:?}");
+        }
     }
 
     #[test]

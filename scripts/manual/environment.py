@@ -31,7 +31,9 @@ A switch is on with `1`, `true` or `yes`, and off with `0`, `false` or `no`.
 | --- | --- |
 | any that `env:NAME` names | a key, a password or another secret, wherever the configuration names a file of one: [where the keys are](../configuration.md#where-the-keys-are) |
 | `CREDENTIALS_DIRECTORY` | systemd's; the folder of what `credential:NAME` names |
-| `NO_COLOR`, `TERM=dumb` | the log at a terminal has no colours |
+| `NO_COLOR` | without colours, bold and dim letters, wherever text goes; it counts before `FORCE_COLOR` |
+| `FORCE_COLOR` | with them in a pipe or a file too, where text goes there: the log, and what `--json` is for, are JSON there |
+| `TERM` | `dumb`: a terminal without colours. They are at terminals only, unless the variables above say otherwise |
 | `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `LISTEN_FDS`, `LISTEN_PID`, `LISTEN_FDNAMES` | systemd's: readiness, the watchdog, and sockets that it has opened: [systemd](../operating.md#systemd) |
 | `EC_CONF_SEARCH_PATH`, `NODENAME` | Momentum's: where [`ecelerity.conf`](../ecelerity.md) looks for files, and the name of this node there |
 

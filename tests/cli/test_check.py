@@ -128,7 +128,7 @@ def test_where_all_is_well_there_is_no_fault_no_mail_and_no_event(
 ) -> None:
     start("tracker"), start("proxy")
     ended, findings = installation.check("--to", "jo@reader.example", "--from", "a@e.com")
-    assert ended.code == 0
+    assert ended.code == 0, ended.output.decode()
     assert {each["state"] for found in findings.values() for each in found} == {"ok", "warning"}
     own = f"127.0.0.1:{installation.tracker}"
     (domain,) = findings[f"http://{own}"]

@@ -115,7 +115,7 @@ def test_a_file_that_is_not_there_is_named() -> None:
     result = run("config", "check", "none.toml")
     assert (result.exit_code, result.stderr) == (
         2,
-        "none.toml: can't be read: No such file or directory\n",
+        "none.toml: there is no such file; `msys-track init` makes a folder with one\n",
     )
 
 

@@ -301,7 +301,11 @@ def test_a_long_target_is_cut_for_the_reader_and_whole_in_json(
             2,
             "configuration's proxy does not listen on 127.0.0.1:25, but on 127.0.0.1:2525",
         ),
-        (["mail.eml", *TO, "--config", "no.toml"], 2, "no.toml: can't be read: No such file"),
+        (
+            ["mail.eml", *TO, "--config", "no.toml"],
+            2,
+            "no.toml: there is no such file; `msys-track init`",
+        ),
         (["-", *TO], 1, "refused: 550 5.6.0 JSON parsing error in X-MSYS-API (line 1, column 2"),
         (
             ["mail.eml", "--to", "nobody@reader.example", "--peer", "10.0.0.7"],

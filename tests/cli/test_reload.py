@@ -140,7 +140,7 @@ NO_POLICY = "def validate_rcptto(transaction:\n"
         (lambda proxy: proxy.configure("second.example", "="), "msys-track.toml:3: "),
         (
             lambda proxy: (proxy.folder / "msys-track.toml").unlink(),
-            "msys-track.toml: can't be read: No such file or directory",
+            "msys-track.toml: there is no such file; ",
         ),
         (lambda proxy: (proxy.folder / "policy.py").write_text(NO_POLICY), "policy.py:1: "),
         (lambda proxy: (proxy.folder / "keys.toml").rename(proxy.folder / "k"), "keys.toml"),

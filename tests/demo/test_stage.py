@@ -1,11 +1,13 @@
+import asyncio
 import socket
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.captured_logs import capture_logs
 
-from msys_track.demo.stage import Stage, open_stage
+from msys_track.demo.stage import HOST, Stage, open_stage
 from msys_track.errors import SettingsError
 from msys_track.testing.fidelity import split_received
 from msys_track.testing.sink import Arrival
@@ -48,6 +50,18 @@ async def test_a_mail_that_was_answered_is_among_the_arrivals(stage: Stage) -> N
         sender="a@example.com", recipients=("b@example.net",), message=message
     )
     assert stage.arrivals() == []
+
+
+async def test_readers_on_this_machine_are_no_reason_to_warn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("msys_track.tracking.server._ENOUGH_REQUESTS", 1)
+    monkeypatch.setattr("msys_track.tracking.server._LONGEST_SWEEP_SECONDS", 0.01)
+    with capture_logs() as logs:
+        async with open_stage() as stage:
+            await stage.fetch([f"http://{HOST}:{stage.tracker.port}/"])
+            await asyncio.sleep(0.1)
+    assert [each for each in logs if each["log_level"] == "warning"] == []
 
 
 async def test_an_event_is_new_once(stage: Stage) -> None:

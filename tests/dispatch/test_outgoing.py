@@ -111,6 +111,9 @@ def assert_as_the_library(
             send(dispatcher, message, recipients, **more)
         return
     sent = send(dispatcher, message, recipients, **more)
+    if not more:
+        copy = dispatcher.copy_for(recipients[0], message, now=NOW)
+        assert dispatcher.message_for(recipients[0], message, now=NOW) == copy.message
     assert len(copies) == len(sent)
     for copy, outgoing in zip(copies, sent, strict=True):
         assert outgoing.wire == stuff(copy.message)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,37 @@ def test_retention_keeps_the_sequence(tmp_path: Path) -> None:
     with pytest.raises(LinesGoneError, match="line 1 is gone"):
         LogReader(tmp_path, Position(1, 0, 1)).read()
     assert read_on(LogReader(tmp_path, Position(2, 3, 3))) == [b"three"]
+
+
+EVENT = b'{"msys":{"track_event":{"type":"click","timestamp":"%d"}}}'
+
+
+def test_a_segment_that_was_begun_long_ago_is_followed_by_a_new_one(tmp_path: Path) -> None:
+    with LogWriter(tmp_path) as writer:
+        writer.begin_segment(begun_before=2e10)
+        assert list_segments(tmp_path) == [1]  # it is empty
+        writer.append([EVENT % 1_000])
+        writer.begin_segment(begun_before=time.time() - 60)
+        assert list_segments(tmp_path) == [1]
+        writer.begin_segment(begun_before=time.time() + 60)
+        writer.begin_segment(begun_before=time.time() + 60)
+        assert list_segments(tmp_path) == [1, 2]
+        assert read_all(tmp_path) == [EVENT % 1_000]
+        writer.append([b"two"])
+    assert read_all(tmp_path) == [EVENT % 1_000, b"two"]
+
+
+def test_a_writer_that_goes_on_knows_how_old_the_first_event_is(tmp_path: Path) -> None:
+    with LogWriter(tmp_path) as writer:
+        writer.append([b"erased", EVENT % 1_000, EVENT % 2_000])
+    with LogWriter(tmp_path) as writer:
+        writer.append([b"young"])
+        writer.begin_segment(begun_before=999)
+        assert list_segments(tmp_path) == [1]
+        writer.begin_segment(begun_before=1_000)
+        assert list_segments(tmp_path) == [1, 5]
+    with LogWriter(tmp_path) as writer:
+        assert writer.next_sequence == 5
 
 
 def test_a_position_is_kept(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
@@ -24,9 +25,9 @@ PATIENCE_SECONDS = 30
 Step: TypeAlias = tuple[str, int]
 STEPS = st.lists(
     st.tuples(st.sampled_from(["append", "append", "tear", "read", "read"]), st.integers(1, 9))
-    | st.tuples(st.sampled_from(["core", "plain", "writer", "restart", "save", "remove"])).map(
-        lambda names: (names[0], 0)
-    ),
+    | st.tuples(
+        st.sampled_from(["core", "plain", "writer", "restart", "save", "remove", "age"])
+    ).map(lambda names: (names[0], 0)),
     max_size=40,
 )
 
@@ -53,6 +54,7 @@ class Play:
     def open_writer(self) -> tuple[Callable[[Sequence[bytes]], object], Callable[[], object]]:
         if self.kind == "writer":
             writer = LogWriter(self.log, segment_bytes=SEGMENT_BYTES)
+            self.begin_segment = partial(writer.begin_segment, begun_before=2e10)
             return writer.append, writer.close
         log = OPENERS[self.kind](self.folder, EventsSettings(segment_bytes=1 << 20))
 
@@ -88,6 +90,8 @@ class Play:
                 self.reader.close()
                 self.reader = LogReader(self.log, self.position_file.load())
                 del self.got[self.saved :]
+            case "age" if self.kind == "writer":
+                self.begin_segment()
             case "remove":
                 before = self.position_file.load().sequence
                 remove_segments(self.log, before, written_before=2e10)

@@ -23,7 +23,7 @@ from tests.processes import COMMAND, environment, start_process
 from msys_track import KeyRing
 from msys_track.keys.file import create
 
-_PATIENCE_SECONDS = 20
+_PATIENCE_SECONDS = 60
 _SETTLE_SECONDS = 60
 _POLL_SECONDS = 0.02
 _SPOOL_POLL_SECONDS = 1
@@ -130,14 +130,27 @@ class Child:
         return await asyncio.to_thread(self._process.wait, _PATIENCE_SECONDS)
 
     def clear_away(self) -> None:
-        """End it with its workers if it still runs."""
+        """End it with its workers if it still runs, and wait until all have ended.
+
+        The supervisor first, which would start others in their place; a worker that outlived it
+        would go on to hold the port.
+        """
         if self._process is None or self._process.poll() is not None:
             return
-        for pid in (*self.workers, self.pid):
+        self._process.send_signal(
+            signal.SIGSTOP
+        )  # it starts no worker after those that are listed
+        workers = self.workers
+        self._process.kill()
+        self._process.wait()
+        for pid in workers:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.kills.append(time.time())
-        self._process.wait()
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while any(map(process_tree.is_alive, workers)):
+            assert time.monotonic() < deadline, f"workers outlive their supervisor: {workers}"
+            time.sleep(_POLL_SECONDS)
 
     async def _greets(self) -> bool:
         # A supervisor listens before its workers take anybody.

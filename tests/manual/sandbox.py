@@ -85,11 +85,11 @@ msys.registerModule("mine", mod)
 _COMMAND: Final = """\
 #!/bin/sh
 real='{command}'
-case " $* " in *' --help '*) exec "$real" "$@" ;; esac
-case "$1 $2" in
+case " $* " in *' --help '* | *' --once '*) exec "$real" "$@" ;; esac
+case "$*" in
 serve* | proxy* | tracker* | report*) ;;
 --config*) [ $# = 2 ] || exec "$real" "$@" ;;
-'events tail' | top*) timeout 2 "$real" "$@"; [ $? = 124 ]; exit ;;
+'events tail '*-f* | 'events tail '*--follow* | top*) timeout 2 "$real" "$@"; [ $? = 124 ]; exit ;;
 check*) "$real" "$@"; [ $? -le 1 ]; exit ;;
 init*) exec "$real" "$@" --listen 127.0.0.1:{2525} --tracker-listen 127.0.0.1:{8080} \\
     --report-listen 127.0.0.1:{8026} ;;

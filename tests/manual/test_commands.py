@@ -85,7 +85,8 @@ def find_missing_target(words: Sequence[str]) -> str | None:
 def find_unknown(words: Sequence[str]) -> str | None:
     """Find a command or an option that there is not."""
     command: click.Command = main
-    context = click.Context(main, info_name="msys-track")
+    # A command keeps the names of its help option, which these settings say.
+    context = click.Context(main, info_name="msys-track", **main.context_settings)
     given = iter(words)
     for word in given:
         if word.startswith("-") and len(word) > 1:

@@ -1,11 +1,19 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from msys_track.errors import HeaderRefusedError
-from msys_track.options.variables import BYPASS, NOTHING, Variables, is_bypassed, read_variables
+from msys_track.options.variables import (
+    BYPASS,
+    NOTHING,
+    IgnoredVariable,
+    Variables,
+    is_bypassed,
+    read_variables,
+)
 from msys_track.policy.context import Context, Contexts
 
 GIVEN = {
@@ -48,11 +56,49 @@ def test_the_documented_values_are_read() -> None:
     )
 
 
+ALLOWED = {
+    "smtpapi_open_tracking": '"1", "0", "true" or "false"',
+    "smtpapi_click_tracking": '"1", "0", "true" or "false"',
+    "smtpapi_open_tracking_scheme": '"http" or "https", in any case',
+    "smtpapi_click_tracking_scheme": '"http", "https" or "same", in any case',
+    "smtpapi_tracking_domain": (
+        "host or host:port in ASCII, without scheme or path, as click.example.com"
+    ),
+    "smtpapi_tracking_link_expiry": "seconds, a whole number from 1 to 4294967295",
+    "smtpapi_campaign_id": "a campaign's name; delete the variable to have none",
+    "smtpapi_metadata": "a JSON object; column 1: expecting value",
+    "smtpapi_tags": "a JSON array of strings",
+    "mo_customer_id": "a whole number from 0 to 4294967295",
+    "subaccount_id": "a whole number from 0 to 4294967295",
+}
+
+
 @pytest.mark.parametrize("name", GIVEN)
 def test_an_empty_variable_is_set_and_can_not_be_parsed(name: str) -> None:
     (ignored,) = read_variables(contexts(**{name: ""})).ignored
-    assert (ignored.name, ignored.value) == (name, "")
-    assert ignored.allowed
+    assert ignored == IgnoredVariable(name, "", ALLOWED[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("smtpapi_open_tracking_scheme", "HTTP", {"open_tracking_scheme": "http"}),
+        ("smtpapi_tracking_link_expiry", "1", {"tracking_link_expiry_seconds": 1}),
+        (
+            "smtpapi_tracking_link_expiry",
+            "4294967295",
+            {"tracking_link_expiry_seconds": 4_294_967_295},
+        ),
+        ("smtpapi_campaign_id", "ü" * 32, {"campaign_id": "ü" * 32}),
+        ("smtpapi_tags", "[]", {"tags": ()}),
+        ("mo_customer_id", "0", {"customer_id": 0}),
+        ("mo_customer_id", "4294967295", {"customer_id": 4_294_967_295}),
+    ],
+)
+def test_the_first_and_the_last_value_that_is_allowed_is_read(
+    name: str, value: str, read: dict[str, Any]
+) -> None:
+    assert read_variables(contexts(**{name: value})) == NOTHING._replace(**read)
 
 
 @pytest.mark.parametrize(
@@ -109,3 +155,4 @@ def test_no_value_stops_the_reading(name: str, value: str) -> None:
 def test_the_module_is_bypassed_by_true_and_1_alone(value: str) -> None:
     assert is_bypassed(contexts(**{BYPASS: value})) is (value.lower() in ("true", "1"))
     assert not is_bypassed(contexts())
+    assert not is_bypassed(None)

@@ -19,6 +19,7 @@ from tests.thoroughness import some_of
 
 from msys_track.errors import SettingsError, SinkError
 from msys_track.eventlog.position import PositionFile
+from msys_track.eventlog.retention import remove_segments
 from msys_track.eventlog.segments import list_segments
 from msys_track.eventlog.settings import EventsSettings
 from msys_track.eventlog.writer import LogWriter
@@ -177,10 +178,42 @@ def test_events_that_a_sink_still_wants_stay(tmp_path: Path) -> None:
     segments = list_segments(tmp_path / "events")
     assert len(segments) > 5
     transcriber.remove_delivered(segments[2], keep_seconds=0)
-    assert list_segments(tmp_path / "events") == segments[2:]
+    left = [*segments[2:], transcriber.next_sequence]
+    assert list_segments(tmp_path / "events") == left
     transcriber.remove_delivered(10**6, keep_seconds=3_600)
-    assert list_segments(tmp_path / "events") == segments[2:]
+    assert list_segments(tmp_path / "events") == left
     transcriber.close()
+
+
+def test_events_of_a_quiet_log_are_removed_by_their_age(tmp_path: Path) -> None:
+    write_hits(tmp_path, lines_of_messages(0, 2))
+    record(tmp_path)  # in a segment that is far from full
+    days = 8 * 86_400
+    for path in (tmp_path / "events").glob("*.ndjson"):
+        os.utime(path, (time.time() - days, time.time() - days))
+    maker, first_seen = make_event_maker(ClassificationSettings())
+    transcriber = Transcriber(tmp_path, maker, first_seen, Counters(), segment_bytes=1 << 20)
+    transcriber.remove_delivered(2, keep_seconds=days - 86_400)
+    assert list_segments(tmp_path / "events") == [1, 3]  # a sink still wants the second one
+    transcriber.remove_delivered(3, keep_seconds=days + 86_400)
+    assert list_segments(tmp_path / "events") == [1, 3]
+    transcriber.remove_delivered(3, keep_seconds=days - 86_400)
+    assert list_segments(tmp_path / "events") == [3]
+    transcriber.close()
+
+
+def test_after_a_log_is_empty_by_age_nothing_is_called_the_first_that_may_not_be(
+    tmp_path: Path,
+) -> None:
+    write_hits(tmp_path, lines_of_messages(0, 1))
+    (event,) = record(tmp_path)
+    assert event["x_msys_track"]["first"] == {"message": True, "link": True}
+    with LogWriter(tmp_path / "events") as writer:
+        writer.begin_segment(begun_before=time.time())
+    assert remove_segments(tmp_path / "events", 2, written_before=time.time() + 1) == 1
+    write_hits(tmp_path, lines_of_messages(0, 1))
+    (event,) = record(tmp_path)
+    assert "first" not in event["x_msys_track"]
 
 
 def test_a_line_that_is_no_hit_is_put_aside_and_counted(tmp_path: Path) -> None:

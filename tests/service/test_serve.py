@@ -14,7 +14,7 @@ import pytest
 from tests.captured_logs import capture_logs
 from tests.ports import find_free_ports
 from tests.process_tree import children
-from tests.processes import Server, run
+from tests.processes import PATIENCE_SECONDS, Server, run
 from tests.service.running_proxy import wait_until
 from tests.service.running_tracker import Tracker
 
@@ -182,6 +182,16 @@ def test_an_occupied_port_ends_all_of_it_with_1(servers: Servers) -> None:
     assert f"127.0.0.1:{servers.proxy_port}" in ended.errors
     assert ended.logged[-1]["event"] != "server.died"
     assert not listens(servers.port)
+
+
+def test_a_server_that_is_killed_as_it_starts_ends_all_of_it_with_1(servers: Servers) -> None:
+    servers.server = Server(servers.folder, "serve")
+    process = servers.server.process
+    wait_until(lambda: bool(children(process.pid)))
+    for pid in children(process.pid):
+        os.kill(pid, signal.SIGKILL)
+    assert process.wait(PATIENCE_SECONDS) == 1
+    assert servers.server.printed == []
 
 
 def test_a_fault_of_the_configuration_is_told_once_before_anything_starts(

@@ -25,7 +25,7 @@ COMMANDS: Final = {
     ),
     "bench": Entry(
         "msys_track.cli.bench:bench",
-        "Race the rewriting with its peers, and draw the result.",
+        "Race msys-track with its peers, and draw the result.",
         "bench",
     ),
     "check": Entry(
@@ -47,7 +47,7 @@ COMMANDS: Final = {
         "proxy,tracker",
     ),
     "events": Entry(
-        "msys_track.cli.events:events", "Look at events, count, export, erase.", "tracker"
+        "msys_track.cli.events:events", "Look at events, count, export and erase them.", "tracker"
     ),
     "explain": Entry(
         "msys_track.cli.explain:command", "Show why a mail is tracked as it is.", "proxy"
@@ -69,7 +69,7 @@ COMMANDS: Final = {
     ),
     "rewrite": Entry(
         "msys_track.cli.rewrite:rewrite",
-        "Rewrite one message from standard input to standard output.",
+        "Track one message as a filter, from input to output.",
     ),
     "serve": Entry("msys_track.cli.serve:serve", "Run all servers of a configuration.", _SERVERS),
     "spool": Entry(
@@ -95,6 +95,12 @@ COMMANDS: Final = {
     entries=COMMANDS,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
+    examples=(
+        "msys-track demo                 # see it work, on this machine alone",
+        "msys-track init shop            # a folder with all that the servers need",
+        "cd shop && msys-track serve     # proxy, tracker and report, until Ctrl-C",
+        "msys-track events --help        # what a command is for, with examples",
+    ),
     epilog="Exit codes: 0 done; 1 refused or failed; 2 wrong usage or configuration. Every "
     "option can be set by the environment variable beside it.",
 )
@@ -107,9 +113,16 @@ COMMANDS: Final = {
 @click.version_option(package_name="msys-track", message="%(prog)s %(version)s")
 @click.pass_context
 def main(context: click.Context, *, config_file: Path | None) -> None:
-    """Engagement tracking for mail injected over SMTP."""
+    """Track opens and clicks of mail that is injected over SMTP.
+
+    The proxy takes mail, wraps its links, adds pixels and hands it to your mail server. The
+    tracker answers the links and stores what readers did; the report shows it. Begin with `demo`,
+    then `init` and `serve`.
+    """
     from msys_track.cli import logs, streams  # noqa: PLC0415 - not for --version and --help
 
+    # Nothing that click prints has colours: what looks so is of a stranger's mail or server.
+    context.color = False
     streams.occupy()
     logs.to_stderr()
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from msys_track.cli import parameters
+from msys_track.cli.commands import Command
 from msys_track.cli.exits import CommandError
 from msys_track.errors import describe_os_error
 from msys_track.extras import needed_extra
@@ -19,7 +20,13 @@ _SECONDS: Final = 60.0
 _MAILS: Final = ("newsletter-80", "newsletter-80-qp", "newsletter-10", "order")
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "msys-track bench",
+        "msys-track bench newsletter.eml --seconds 20 --svg bench.svg",
+    ),
+)
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=parameters.FILE)
 @parameters.option(
     "--mail",
@@ -27,12 +34,12 @@ _MAILS: Final = ("newsletter-80", "newsletter-80-qp", "newsletter-10", "order")
     envvar="BENCH_MAIL",
     type=click.Choice(_MAILS),
     multiple=True,
-    help="One of the mails that come with msys-track; several times for several.  [default: all]",
+    help="One of the mails that come with msys-track; may be given several times.  [default: all]",
 )
 @parameters.option(
     "--seconds",
     envvar="BENCH_SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
+    type=parameters.Number(min=0, min_open=True),
     default=_SECONDS,
     show_default=True,
     help="How long to measure, for all mails together; checking them comes before that.",
@@ -55,17 +62,12 @@ def bench(
     svg_file: Path | None,
     json_file: Path | None,
 ) -> None:
-    r"""Track mails with msys-track and with every peer that is installed, and compare the times.
+    """Track mails with msys-track and with every peer that is installed, and compare the times.
 
     FILE is a message, or an HTML document if its name ends with .html; without one the mails that
     come with msys-track are taken. First everybody's work is checked: who damages the mail is
     marked so, with the count. Then all are timed in interleaved rounds, so that their ratios hold
     on a busy machine too. Prints a table; Markdown where it does not go to a terminal.
-
-    \b
-    Examples:
-      msys-track bench
-      msys-track bench newsletter.eml --seconds 20 --svg bench.svg
     """
     with needed_extra("bench", "msys-track bench"):
         from msys_track.cli.bench_tables import print_tables  # noqa: PLC0415 - an extra

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from msys_track.cli import streams
+from msys_track.cli.console import make_console
 from msys_track.comparison import table
 from msys_track.comparison.measure import Comparison
 
@@ -17,7 +16,7 @@ _LEFT_OUT: Final = "middle half"
 
 def print_tables(comparisons: Sequence[Comparison], remarks: Sequence[str]) -> None:
     """Print a table for each comparison, then the remarks."""
-    console = Console(width=streams.columns(), highlight=False)
+    console = make_console()
     for comparison in comparisons:
         console.print(Text(table.write_title(comparison), style="bold"))
         console.print(_make_table(comparison))

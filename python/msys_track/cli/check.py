@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Final
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from msys_track.cli import logs, parameters, streams
+from msys_track.cli import logs, parameters
+from msys_track.cli.commands import Command
+from msys_track.cli.console import make_console
 from msys_track.cli.exits import ExitCode
 from msys_track.service.probing.finding import Finding, State
 from msys_track.service.probing.installation import probe_installation
@@ -32,7 +33,14 @@ def _ascii_sender(text: str) -> str:
     return parameters.reverse_path(text) if text.strip("<>") == "" else _ascii_address(text)
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "msys-track check",
+        "msys-track check --to you@example.com",
+        "msys-track check --json --timeout 2",
+    ),
+)
 @parameters.CONFIG
 @parameters.option(
     "--to",
@@ -49,14 +57,14 @@ def _ascii_sender(text: str) -> str:
     metavar="ADDRESS",
     type=_ascii_sender,
     default="",
-    help="The sender of that; the null sender where none is given.",
+    help="The sender to ask with.  [default: the null sender]",
 )
 @parameters.option(
     "--timeout",
     "patience_seconds",
     envvar="TIMEOUT",
     metavar="SECONDS",
-    type=click.FloatRange(min=0.1, max=60),
+    type=parameters.Number(min=0.1, max=60),
     default=5.0,
     show_default=True,
     help="How long each step of a probe may take.",
@@ -70,11 +78,12 @@ def check(
     patience_seconds: float,
     as_json: bool,
 ) -> None:
-    """Probe tracking domains, upstreams, servers, files and the clock of an installation.
+    """Find out what is wrong with an installation, while its servers run.
 
-    Asks only hosts that the configuration names; sends no mail and makes no event. Prints each
-    finding, with what to do; as JSON where standard output is no terminal. The exit code is 1 if
-    there is a fault; a warning is none.
+    Probes tracking domains, upstreams, servers, files and the clock. Asks only hosts that the
+    configuration names; sends no mail and makes no event. Prints each finding, with what to do; as
+    JSON where standard output is no terminal. The exit code is 1 if there is a fault; a warning is
+    none.
     """
     logs.to_stderr(level="error")  # findings say the rest
     envelope = None if recipient is None else ProbeEnvelope(sender, recipient)
@@ -100,7 +109,7 @@ def _print_table(findings: Sequence[Finding], faults: int) -> None:
         if each.advice:
             text.append(f"\n→ {each.advice}", style="bold")
         table.add_row(Text(each.state, style=_STYLES[each.state]), Text(each.what), text)
-    console = Console(width=streams.columns(), highlight=False)
+    console = make_console()
     console.print(table)
     warnings = sum(each.state is State.WARNING for each in findings)
     console.print(f"\nfaults: {faults}, warnings: {warnings}")

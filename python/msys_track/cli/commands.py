@@ -1,11 +1,11 @@
-"""Groups of commands, each of which is imported when it is called.
+"""Commands with examples in their help, and groups that import a command when it is called.
 
 The table of a group has each command's name, its one line of help and the extra that it needs, so
 that the group's own help, its completion and `--version` import no command.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -49,18 +49,48 @@ class Entry:
         return command
 
 
+class Command(click.Command):
+    """A command whose help shows how it is typed.
+
+    Args:
+        examples: Lines for a shell, each of which runs as it stands; a test runs them.
+    """
+
+    def __init__(self, *arguments: Any, examples: Sequence[str] = (), **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.examples = examples
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what it is for, then how it is typed."""
+        super().format_help_text(ctx, formatter)
+        _write_examples(self.examples, formatter)
+
+
 class Commands(click.Group):
     """A group whose commands end with one line if they fail for a known reason.
 
     Args:
         entries: The table of its commands, by name.
+        examples: As those of a `Command`.
     """
 
+    command_class = Command
+
     def __init__(
-        self, *arguments: Any, entries: Mapping[str, Entry] | None = None, **settings: Any
+        self,
+        *arguments: Any,
+        entries: Mapping[str, Entry] | None = None,
+        examples: Sequence[str] = (),
+        **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)
         self.entries = entries or {}
+        self.examples = examples
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what it is for, then how it is typed."""
+        super().format_help_text(ctx, formatter)
+        _write_examples(self.examples, formatter)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name all commands, in alphabetical order; imports none."""
@@ -117,3 +147,11 @@ class Commands(click.Group):
         own = {name: each.get_short_help_str() for name, each in self.commands.items()}
         tabled = {name: entry.help for name, entry in self.entries.items()}
         return {name: (own | tabled)[name] for name in self.list_commands(ctx)}
+
+
+def _write_examples(examples: Sequence[str], formatter: click.HelpFormatter) -> None:
+    """Write each on a line of its own, never wrapped, as people copy them."""
+    if examples:
+        with formatter.section("Examples"):
+            for line in "\n".join(examples).splitlines():
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")

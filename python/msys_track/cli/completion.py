@@ -8,6 +8,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from msys_track.cli import parameters
+from msys_track.cli.commands import Command
 from msys_track.cli.exits import CommandError
 from msys_track.errors import describe_os_error
 
@@ -26,7 +27,13 @@ _NEXT_STEPS: Final = {
 }
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "msys-track completion bash --install",
+        "msys-track completion zsh > _msys-track",
+    ),
+)
 @click.argument("shell", type=click.Choice(tuple(_PLACES)))
 @parameters.option(
     "--install",
@@ -36,13 +43,7 @@ _NEXT_STEPS: Final = {
 )
 @click.pass_context
 def completion(context: click.Context, *, shell: str, install: bool) -> None:
-    r"""Print what a shell needs to complete commands and options, or install it.
-
-    \b
-    Examples:
-      msys-track completion bash --install
-      eval "$(msys-track completion zsh)"
-    """
+    """Print what a shell needs to complete commands and options at Tab, or install it."""
     found = get_completion_class(shell)
     if found is None:  # click knows all three
         raise CommandError(f"msys-track completion: {shell} is not supported")

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from msys_track.cli import parameters
+from msys_track.cli.commands import Commands
 from msys_track.cli.exits import CommandError, MisconfiguredError
 from msys_track.config import effective
 from msys_track.config.checking import Checked, check_configuration
@@ -26,7 +27,13 @@ _CHECKED_FILE = click.argument(
 )
 
 
-@click.group()
+@click.group(
+    cls=Commands,
+    examples=(
+        "msys-track config check msys-track.toml",
+        "msys-track config show msys-track.toml",
+    ),
+)
 @click.pass_context
 def config(context: click.Context) -> None:
     """Begin, check, show and convert configuration files."""
@@ -35,15 +42,21 @@ def config(context: click.Context) -> None:
         context.default_map = {command: {"file": named} for command in ("check", "show")}
 
 
-@config.command(short_help="Report every fault of a configuration file.")
+@config.command(
+    short_help="Report every fault of a configuration file.",
+    examples=(
+        "msys-track config check",
+        "msys-track config check msys-track.toml && echo good",
+    ),
+)
 @_CHECKED_FILE
 @parameters.overrides
 def check(*, file: Path, key_source: KeySource | None, upstream: str | None) -> None:
-    """Read a configuration FILE, its keys, policy and secrets as a server would; open nothing.
+    """Find the faults of a configuration FILE, before a server is started or reloaded.
 
-    Prints each fault on a line, with its place; the exit code is then 2. Also prints what is
-    ignored or hardly wanted, which is not a fault. FILE is msys-track.toml unless another one is
-    named.
+    Reads its keys, policy and secrets as a server would, and opens no port. Prints each fault on a
+    line, with its place; the exit code is then 2. Also prints what is ignored or hardly wanted,
+    which is not a fault. FILE is msys-track.toml unless another one is named.
     """
     checked = check_configuration(file, keys=key_source, upstream=upstream, makes_sinks=True)
     _print_ignored(checked)
@@ -56,7 +69,14 @@ def check(*, file: Path, key_source: KeySource | None, upstream: str | None) -> 
     click.echo(f"{file}: no faults")
 
 
-@config.command(short_help="Print each value in force, and where it comes from.")
+@config.command(
+    short_help="Print each value in force, and where it comes from.",
+    examples=(
+        "msys-track config show",
+        "msys-track config show msys-track.toml --listen 127.0.0.1:2525",
+        "msys-track config show msys-track.toml --pathway shop --json",
+    ),
+)
 @_CHECKED_FILE
 @parameters.option(
     "--listen",
@@ -92,9 +112,9 @@ def show(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Print each value in force of a configuration FILE, with its line or "default".
 
-    Shows the options of scopes for mail that comes in by --listen, --peer and --pathway; without
+    Tracking options are shown for mail that comes in by --listen, --peer and --pathway; without
     these, for the listener and for each [listen] table. X-MSYS-API and policy files may decide
-    otherwise for a mail and are not considered here: see msys-track explain.
+    otherwise for a mail and are not considered here: see `msys-track explain`.
     """
     checked = check_configuration(file, keys=key_source, upstream=upstream)
     configuration = _require_no_faults(checked)
@@ -118,7 +138,13 @@ def show(  # noqa: PLR0913 - one parameter an option
         click.echo(effective.as_toml(tables, by_selector), nl=False)
 
 
-@config.command(short_help="Write a commented file to begin with.")
+@config.command(
+    short_help="Write a commented file to begin with.",
+    examples=(
+        "msys-track config init first.toml",
+        "msys-track config init -",
+    ),
+)
 @click.argument(
     "file",
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
@@ -128,7 +154,8 @@ def init(*, file: Path) -> None:
     """Write a configuration FILE (- for standard output) with every key, explained.
 
     Required keys are set; each other key is a comment that shows its default. Never overwrites a
-    file. FILE is msys-track.toml unless another one is named.
+    file. FILE is msys-track.toml unless another one is named. For a folder that is ready to serve
+    use `msys-track init`.
     """
     if str(file) == "-":
         click.echo(starter(), nl=False)
@@ -143,7 +170,11 @@ def init(*, file: Path) -> None:
     click.echo(f"{file}: made; next: msys-track keys new {file.parent / 'keys.toml'}", err=True)
 
 
-@config.command("import", short_help="Convert Momentum's ecelerity.conf.")
+@config.command(
+    "import",
+    short_help="Convert Momentum's ecelerity.conf.",
+    examples=("msys-track config import ecelerity.conf > msys-track.toml",),
+)
 @click.argument("file", type=parameters.FILE)
 @parameters.overrides
 def import_(*, file: Path, key_source: KeySource | None, upstream: str | None) -> None:
@@ -162,7 +193,10 @@ def import_(*, file: Path, key_source: KeySource | None, upstream: str | None) -
     click.echo(write_toml(checked.document, Path.cwd()), nl=False)
 
 
-@config.command(short_help="Print the JSON Schema of msys-track.toml.")
+@config.command(
+    short_help="Print the JSON Schema of msys-track.toml.",
+    examples=("msys-track config schema > msys-track.schema.json",),
+)
 def schema() -> None:
     """Print a JSON Schema (draft 2020-12) of msys-track.toml, for editors."""
     click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))

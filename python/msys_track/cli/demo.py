@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from msys_track.cli import logs, parameters, streams
+from msys_track.cli.commands import Command
 from msys_track.cli.exits import CommandError, ExitCode
 from msys_track.demo import page
 from msys_track.demo.catalogue import Mail, load_own
@@ -19,7 +20,14 @@ from msys_track.supervision import loop
 from msys_track.supervision.signals import catch_stop_signals
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "msys-track demo",
+        "msys-track demo newsletter.eml",
+        "msys-track demo --keep",
+    ),
+)
 @click.argument("file", type=parameters.FILE, required=False)
 @parameters.option(
     "--keep",
@@ -39,9 +47,10 @@ from msys_track.supervision.signals import catch_stop_signals
 def demo(context: click.Context, *, file: Path | None, is_kept: bool, is_verbose: bool) -> None:
     """Send mails through a proxy and a tracker of this machine, then read, open and click them.
 
-    With FILE, sends that file instead of the tour's mails, even if it is not a mail. Servers, keys
-    and store are temporary. Only the loopback interface is used: links are followed to the tracker
-    and no further. The exit code is 0 only if every expectation holds.
+    Prints what becomes of each mail. With FILE, sends that file instead of the tour's mails, even
+    if it is not a mail. Servers, keys and store are temporary. Only the loopback interface is
+    used: links are followed to the tracker and no further. The exit code is 0 only if every
+    expectation holds.
     """
     streams.output()  # if it is closed, a server's socket would get its number
     if not is_verbose:

@@ -8,6 +8,8 @@ from typing import Final
 import click
 
 from msys_track.cli import parameters, streams
+from msys_track.cli.commands import Command
+from msys_track.cli.exits import ExitCode
 from msys_track.cli.explanation import format_explanation
 from msys_track.config.configuration import Configuration
 from msys_track.config.effective import find_listen
@@ -24,7 +26,15 @@ _PORT: Final = 50_000  # of the client; no client is connected
 _CONFIGURATION: Final = Path("msys-track.toml")
 
 
-@click.command("explain")
+@click.command(
+    "explain",
+    cls=Command,
+    examples=(
+        "msys-track explain mail.eml --to jo@example.com",
+        "msys-track explain - --to jo@example.com --json < mail.eml",
+        "msys-track explain mail.eml --to jo@example.com --listen 127.0.0.1:2525",
+    ),
+)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
 @parameters.option(
     "--to",
@@ -118,7 +128,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         reply = {"refused": {"code": refused.code, "text": refused.text}}
         line = f"refused: {refused.code} {refused.text}"
         click.echo(json.dumps(reply, indent=2) if as_json else line)
-        raise click.exceptions.Exit(1) from refused
+        raise click.exceptions.Exit(ExitCode.FAILED) from refused
     explanation = explain(decision, rewriter.render(decision, now=int(time.time())))
     if as_json:
         injection = {

@@ -9,17 +9,28 @@ from pathlib import Path
 import click
 
 from msys_track.cli import parameters
+from msys_track.cli.commands import Command
 from msys_track.service.installation import FIRST_MAIL, Plan, install
 
 _HERE = "127.0.0.1:8080"
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "msys-track init shop",
+        (
+            "msys-track init news --tracking-domain click.example.com --https \\\n"
+            "    --upstream mail.example.com:25 --user amy"
+        ),
+    ),
+)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path())
 @parameters.option(
     "--tracking-domain",
     envvar="TRACKING_DOMAIN",
     metavar="HOST[:PORT]",
+    type=parameters.tracking_domain,
     help=f"The host of links. [default: {_HERE}, which works on this machine alone]",
 )
 @parameters.option(
@@ -33,11 +44,14 @@ _HERE = "127.0.0.1:8080"
     "--upstream",
     envvar="UPSTREAM",
     metavar="HOST:PORT",
+    type=parameters.upstream,
     help="Where mail goes. [default: 127.0.0.1:25]",
 )
 @parameters.option(
     "--listen",
     envvar="LISTEN",
+    metavar="HOST:PORT",
+    type=parameters.listen,
     default="127.0.0.1:2525",
     show_default=True,
     help="Where mail comes in.",
@@ -45,6 +59,8 @@ _HERE = "127.0.0.1:8080"
 @parameters.option(
     "--tracker-listen",
     envvar="TRACKER_LISTEN",
+    metavar="HOST:PORT",
+    type=parameters.listen,
     default=_HERE,
     show_default=True,
     help="Where links are answered.",
@@ -52,6 +68,8 @@ _HERE = "127.0.0.1:8080"
 @parameters.option(
     "--report-listen",
     envvar="REPORT_LISTEN",
+    metavar="HOST:PORT",
+    type=parameters.listen,
     default="127.0.0.1:8026",
     show_default=True,
     help="Where the report is.",
@@ -59,6 +77,7 @@ _HERE = "127.0.0.1:8080"
 @parameters.option(
     "--user",
     envvar="REPORT_USER",
+    metavar="NAME",
     help="Who may look at the report. [default: who you are here]",
 )
 def init(  # noqa: PLR0913 - one parameter an option
@@ -79,13 +98,19 @@ def init(  # noqa: PLR0913 - one parameter an option
     """
     asks = sys.stdin.isatty()
     if tracking_domain is None:
-        tracking_domain = click.prompt("Host of links", default=_HERE) if asks else _HERE
+        tracking_domain = _HERE
+        if asks:
+            tracking_domain = click.prompt(
+                "Host of links", default=_HERE, value_proc=parameters.tracking_domain
+            )
     if has_https is None:
         has_https = asks and click.confirm("Do links begin with https?", default=False)
     if upstream is None:
         upstream = "127.0.0.1:25"
         if asks:
-            upstream = click.prompt("Where mail goes", default=upstream)
+            upstream = click.prompt(
+                "Where mail goes", default=upstream, value_proc=parameters.upstream
+            )
     if user is None:
         user = click.prompt("User of the report", default=getpass.getuser()) if asks else None
     plan = Plan(

@@ -3,16 +3,27 @@
 import click
 
 from msys_track.cli import parameters
+from msys_track.cli.commands import Commands
 from msys_track.keys import file as key_file
 from msys_track.keys.file import KeySource
 
 
-@click.group()
+@click.group(
+    cls=Commands,
+    examples=(
+        "msys-track keys new links.toml",
+        "msys-track keys rotate keys.toml",
+        "msys-track keys list keys.toml",
+    ),
+)
 def keys() -> None:
-    """Make, rotate and list the keys that seal tracked links."""
+    """Make, rotate and list the keys that seal tracked links.
+
+    FILE is the one that `keys` in the configuration names. Proxies and trackers need the same one.
+    """
 
 
-@keys.command(short_help="Make a key file.")
+@keys.command(short_help="Make a key file.", examples=("msys-track keys new links.toml",))
 @click.argument("file", type=parameters.KEYS)
 def new(*, file: KeySource) -> None:
     """Make a key file with one fresh key, readable by its owner only. Never overwrites a file."""
@@ -20,7 +31,7 @@ def new(*, file: KeySource) -> None:
     click.echo(f"{file}: made, with one key", err=True)
 
 
-@keys.command(short_help="Put a fresh key first.")
+@keys.command(short_help="Put a fresh key first.", examples=("msys-track keys rotate keys.toml",))
 @click.argument("file", type=parameters.KEYS)
 def rotate(*, file: KeySource) -> None:
     """Put a fresh key first in a key file: it seals from now on, the others still open.
@@ -37,7 +48,14 @@ def rotate(*, file: KeySource) -> None:
     )
 
 
-@keys.command("list", short_help="List the keys of a file.")
+@keys.command(
+    "list",
+    short_help="List the keys of a file.",
+    examples=(
+        "msys-track keys list keys.toml",
+        "msys-track keys list credential:keys.toml",
+    ),
+)
 @click.argument("file", type=parameters.KEYS)
 def list_keys(*, file: KeySource) -> None:
     """Print the number, date and use of each key. Secrets are never printed.

@@ -6,16 +6,25 @@ from datetime import UTC, datetime
 import click
 
 from msys_track.cli import parameters, streams
+from msys_track.cli.commands import Command
 from msys_track.keys.file import KeySource
 from msys_track.keys.link import open_link as open_tracked_url
 from msys_track.keys.plain.encoding import FLAGS
 
 
-@click.command("open-link")
+@click.command(
+    "open-link",
+    cls=Command,
+    examples=("msys-track open-link 'http://click.example.com/f/a/…' --keys keys.toml",),
+)
 @click.argument("url")
 @parameters.keys(required=True, help_text="The keys that sealed the link.")
 def open_link(*, url: str, key_source: KeySource) -> None:
-    """Open the tracked URL, or the path of one, and print its claims as one JSON object."""
+    """Print what a tracked URL, or the path of one, holds: one JSON object.
+
+    That is the target, the recipient, the message, the campaign and its metadata. Nothing is
+    counted as a click.
+    """
     claims = open_tracked_url(url, parameters.key_ring(key_source))
     engagement, metadata = claims.engagement, claims.engagement.metadata
     members = {

@@ -1,9 +1,12 @@
 """Parameters that several commands take, with the same name, variable and check in each."""
 
 import ipaddress
+import re
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -14,12 +17,14 @@ from msys_track.keys.file import KeySource, NamedSource, key_source
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import KINDS
 from msys_track.rewriting.engines import ENGINES
-from msys_track.settings.addresses import listen_name
-from msys_track.settings.kinds import NotAllowedError
+from msys_track.settings.addresses import LISTEN, UPSTREAM, listen_name
+from msys_track.settings.kinds import Kind, NotAllowedError
 from msys_track.smtp.address import Address
 from msys_track.smtp.path import check_recipients
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -86,6 +91,42 @@ LOG_LEVEL = option(
     show_default=True,
     help="What is logged; debug explains each mail, with addresses and targets.",
 )
+
+
+class Whole(click.IntRange):
+    """A whole number between bounds, whose error says so."""
+
+    name = "number"
+
+
+class Number(click.FloatRange):
+    """A number between bounds, whose error says so."""
+
+    name = "number"
+
+
+class Moment(click.ParamType[int]):
+    """A time, as Unix seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a date, a time, or how long ago it was; in UTC where it says nothing else."""
+        if isinstance(value, int):
+            return value
+        if match := re.fullmatch(r"([0-9]{1,9})([smhdw])", value):
+            return int(time.time()) - int(match[1]) * _UNITS[match[2]]
+        try:
+            at = datetime.fromisoformat(value)
+            return int((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp())
+        except (ValueError, OverflowError):
+            self.fail(
+                f"{value!r} is no time; give one such as 2026-11-28, 2026-11-28T21:00 or 2h",
+                param,
+                ctx,
+            )
+
+
 JSON = option("--json", "as_json", envvar="JSON", is_flag=True, help="Write JSON.")
 
 ENGINE = option(
@@ -100,14 +141,15 @@ ENGINE = option(
 
 def overrides(command: _Command) -> _Command:
     """Add the options that replace values of a proxy's configuration."""
-    upstream = option(
+    other_upstream = option(
         "--upstream",
         envvar="UPSTREAM",
         metavar="HOST:PORT",
+        type=upstream,
         help="Where mail is relayed to, in place of the configuration's upstream.",
     )
     help_text = "Keys in place of the configuration's."
-    return keys(required=False, help_text=help_text)(upstream(command))
+    return keys(required=False, help_text=help_text)(other_upstream(command))
 
 
 # The types of options: each takes the text that was given.
@@ -178,7 +220,33 @@ def tracking_domain(text: str) -> str:
     Raises:
         click.BadParameter: a link can't lead there.
     """
-    kind = KINDS["tracking_domain"]
+    return _check(KINDS["tracking_domain"], text)
+
+
+def upstream(text: str) -> str:
+    """Check the address of an upstream.
+
+    Raises:
+        click.BadParameter: it is not one.
+    """
+    return _check(UPSTREAM, text)
+
+
+def listen(text: str) -> str:
+    """Check where a server is to listen, as a configuration says it.
+
+    Raises:
+        click.BadParameter: neither an address nor one of which any port is free.
+    """
+    return _check(LISTEN, text)
+
+
+def _check(kind: Kind, text: str) -> str:
+    """Check what goes into a configuration as it is.
+
+    Raises:
+        click.BadParameter: a configuration may not have it.
+    """
     if not kind.allows(text):
         raise click.BadParameter(f"{text!r}; allowed: {kind.allowed}")
     return text

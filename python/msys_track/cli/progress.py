@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from rich.console import Console
 from rich.progress import Progress
+
+from msys_track.cli.console import make_console
 
 _PATIENCE_SECONDS: Final = 2.0
 
@@ -27,7 +28,7 @@ def progress(what: str, total: float) -> Iterator[Callable[[float], None]]:
         yield lambda _: None
         return
     begun = time.monotonic()
-    bar = Progress(console=Console(stderr=True), transient=True)
+    bar = Progress(console=make_console(is_error=True), transient=True)
     task = bar.add_task(what, total=total)
 
     def advance(more: float) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from msys_track.cli import logs, parameters
+from msys_track.cli.commands import Command
 from msys_track.cli.servers import announce, blame_machine, make_missing_table_error
 from msys_track.keys.file import KeySource
 from msys_track.metrics import Counters
@@ -13,7 +14,14 @@ from msys_track.service import assembly
 from msys_track.service.proxy import supervise_proxy
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "msys-track proxy",
+        "msys-track proxy --config msys-track.toml --log-level debug",
+        "msys-track proxy --upstream 127.0.0.1:25",
+    ),
+)
 @parameters.CONFIG
 @parameters.overrides
 @parameters.LOG_LEVEL
@@ -22,9 +30,9 @@ def proxy(
 ) -> None:
     """Take mail over SMTP, add tracking and hand it to the upstream, until it is stopped.
 
-    Prints the address when it listens. On SIGTERM and SIGINT mail under way finishes first. SIGHUP
-    reads the configuration again, all or nothing. SIGUSR2 replaces the program by the one that is
-    installed now. Neither refuses a client.
+    Needs a table [proxy] in the configuration. Prints the address when it listens. On SIGTERM and
+    SIGINT mail under way finishes first. SIGHUP reads the configuration again, all or nothing.
+    SIGUSR2 replaces the program by the one that is installed now. Neither refuses a client.
     """
     logs.to_stderr(level=log_level)
     load_proxy = partial(

@@ -11,6 +11,7 @@ from typing import Final, get_args
 import click
 
 from msys_track.cli import parameters, streams
+from msys_track.cli.commands import Command
 from msys_track.cli.exits import CommandError
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.dispatcher import Dispatcher
@@ -24,7 +25,17 @@ from msys_track.options.tracking import Scheme, TrackingOptions
 _MAX_PRINTED: Final = 20
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "msys-track rewrite --to jo@example.com --open-tracking < mail.eml",
+        (
+            "msys-track rewrite --to jo@example.com --click-tracking --keys keys.toml \\\n"
+            "    --domain click.example.com < mail.eml > tracked.eml"
+        ),
+        "msys-track rewrite --to jo@example.com --click-tracking --html < page.html",
+    ),
+)
 @parameters.option(
     "--to",
     "recipient",

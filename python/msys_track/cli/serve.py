@@ -8,13 +8,20 @@ from pathlib import Path
 import click
 
 from msys_track.cli import logs, parameters
-from msys_track.cli.exits import MisconfiguredError
+from msys_track.cli.commands import Command
+from msys_track.cli.exits import ExitCode, MisconfiguredError
 from msys_track.cli.servers import blame_machine
 from msys_track.config.load import load
 from msys_track.service.serve import START_ORDER, serve_all
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "msys-track serve",
+        "msys-track serve --config msys-track.toml --log-level warning",
+    ),
+)
 @parameters.option(
     "--config",
     "config_file",
@@ -28,15 +35,12 @@ from msys_track.service.serve import START_ORDER, serve_all
 def serve(*, config_file: Path, log_level: str) -> None:
     """Run the servers that a configuration has tables for: tracker, report and proxy.
 
-    Each is a process tree of its own, as its command alone would be. One that dies is begun again
-    and harms no other. On SIGTERM and SIGINT they stop, the proxy first. SIGHUP and SIGUSR2 mean
-    to all of them what they mean to each.
+    `msys-track init` makes a configuration with all three. Each is a process tree of its own, as
+    its command alone would be. One that dies is begun again and harms no other. On SIGTERM and
+    SIGINT they stop, the proxy first. SIGHUP and SIGUSR2 mean to all of them what they mean to
+    each.
     """
     logs.to_stderr(level=log_level)
-    if not config_file.exists():
-        raise MisconfiguredError(
-            f"{config_file}: there is no such file; `msys-track init` makes a folder with one"
-        )
     read = load(config_file)  # what is ignored in it is told by each server
     names = [name for name in START_ORDER if getattr(read, name, None) is not None]
     if not names:
@@ -46,7 +50,9 @@ def serve(*, config_file: Path, log_level: str) -> None:
     with blame_machine():
         code = asyncio.run(serve_all(commands))
     if code:
-        sys.exit(code)
+        # A server may have ended by a signal, which is no code of ours.
+        is_misused = code == ExitCode.MISUSED
+        sys.exit(ExitCode.MISUSED if is_misused else ExitCode.FAILED)
 
 
 def _find_program() -> Sequence[str]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from msys_track.cli import parameters, streams
+from msys_track.cli.commands import Commands
 from msys_track.config.load import load
 from msys_track.spool import inspection
 from msys_track.spool.clock import Clock
@@ -23,16 +24,30 @@ _FOLDER: Final = parameters.option(
 _NAME: Final = click.argument("name", metavar="ID")
 
 
-@click.group()
+@click.group(
+    cls=Commands,
+    examples=(
+        "msys-track spool list",
+        "msys-track spool retry --all",
+    ),
+)
 def spool() -> None:
     """Look at mail that waits in the proxy's spool, try it at once, remove it.
 
-    Works while the proxy runs. ID is a queue id from the log or from `list`, or one copy of it
-    such as K7XW2MBQ4P.1. Addresses are shown.
+    Mail waits there that the proxy has taken and could not hand to the upstream yet. Works while
+    the proxy runs. ID is a queue id from the log or from `list`, or one copy of it such as
+    K7XW2MBQ4P.1. Addresses are shown.
     """
 
 
-@spool.command("list", short_help="Print each copy that waits.")
+@spool.command(
+    "list",
+    short_help="Print each copy that waits.",
+    examples=(
+        "msys-track spool list",
+        "msys-track spool list --json",
+    ),
+)
 @parameters.CONFIG
 @_FOLDER
 @parameters.JSON
@@ -50,7 +65,13 @@ def list_copies(*, config_file: Path, folder: Path | None, as_json: bool) -> Non
         )
 
 
-@spool.command(short_help="Print all that is known of a mail or a copy.")
+@spool.command(
+    short_help="Print all that is known of a mail or a copy.",
+    examples=(
+        "msys-track spool show K7XW2MBQ4P",
+        "msys-track spool show K7XW2MBQ4P.1 --message > copy.eml",
+    ),
+)
 @_NAME
 @parameters.CONFIG
 @_FOLDER
@@ -83,7 +104,13 @@ def show(
         click.echo()
 
 
-@spool.command(short_help="Make copies due now.")
+@spool.command(
+    short_help="Make copies due now.",
+    examples=(
+        "msys-track spool retry K7XW2MBQ4P",
+        "msys-track spool retry --all",
+    ),
+)
 @click.argument("names", metavar="[ID]...", nargs=-1)
 @click.option("--all", "is_all", is_flag=True, help="Everything that waits.")
 @parameters.CONFIG
@@ -96,7 +123,13 @@ def retry(*, names: tuple[str, ...], is_all: bool, config_file: Path, folder: Pa
     click.echo(f"due now: {count}", err=True)
 
 
-@spool.command(short_help="Remove copies without a report.")
+@spool.command(
+    short_help="Remove copies without a report.",
+    examples=(
+        "msys-track spool remove K7XW2MBQ4P.1",
+        "msys-track spool remove K7XW2MBQ4P",
+    ),
+)
 @click.argument("names", metavar="ID...", nargs=-1, required=True)
 @parameters.CONFIG
 @_FOLDER

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _STANDARD: Final = (0, 1, 2)
 _COLUMNS: Final = 80
 _CHUNK_BYTES: Final = 65_536
-_COLOURLESS: Final = ("dumb", "unknown")
+_COLOURLESS: Final = ("dumb", "unknown")  # types of terminals, by TERM
 
 
 def occupy() -> None:
@@ -44,16 +44,18 @@ def columns() -> int:
     return shutil.get_terminal_size().columns if is_terminal else _COLUMNS
 
 
-def has_colour(stream: TextIO) -> bool:
-    """Return whether a stream is to have colours: at a terminal, and if nobody forbids them.
+def has_colour(stream: TextIO | None) -> bool:
+    """Return whether text for people on a stream has colours, and bold or dim letters.
 
-    NO_COLOR, if it is not empty, forbids them everywhere (https://no-color.org). FORCE_COLOR wants
-    them where the terminal's type says that it has none (https://force-color.org); what is
-    no terminal gets JSON or plain text all the same.
+    The rule is that of Python's own tracebacks: NO_COLOR forbids them (https://no-color.org), or
+    else FORCE_COLOR wants them, in a pipe too (https://force-color.org); both count if they are
+    not empty. Without these, a terminal has them unless its type says that it can't.
     """
-    if os.environ.get("NO_COLOR") or not stream.isatty():
+    if stream is None or os.environ.get("NO_COLOR"):
         return False
-    return bool(os.environ.get("FORCE_COLOR")) or os.environ.get("TERM") not in _COLOURLESS
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return os.environ.get("TERM") not in _COLOURLESS and stream.isatty()
 
 
 def message() -> bytes:

@@ -9,12 +9,14 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 import click
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from msys_track.cli import parameters, streams
+from msys_track.cli import parameters
+from msys_track.cli.commands import Command
+from msys_track.cli.console import make_console
 from msys_track.cli.exits import CommandError, MisconfiguredError
 from msys_track.config.load import load
 from msys_track.metrics import STAGES, Figures, find_quantile
@@ -51,7 +53,14 @@ class Sample(NamedTuple):
     workers: Sequence[Mapping[str, Any]]
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "msys-track top",
+        "msys-track top --once",
+        "msys-track top --json --interval 10 >> figures.ndjson",
+    ),
+)
 @parameters.CONFIG
 @parameters.option(
     "--once",
@@ -63,7 +72,7 @@ class Sample(NamedTuple):
 @parameters.option(
     "--interval",
     envvar="INTERVAL",
-    type=click.FloatRange(min=0.1),
+    type=parameters.Number(min=0.1),
     default=1.0,
     show_default=True,
     metavar="SECONDS",
@@ -72,8 +81,8 @@ class Sample(NamedTuple):
 def top(*, config_file: Path, once: bool, as_json: bool, interval: float) -> None:
     """Show rates, times of stages and workers of a running proxy, until Ctrl-C.
 
-    Reads them where [metrics] of the configuration has them. With --json prints one JSON object,
-    or one a line without --once.
+    Asks the proxy at `listen` in [metrics] of the configuration. With --json prints one JSON
+    object a line; with --once a single one.
     """
     listen = load(config_file, server="proxy").metrics.listen
     if listen is None:
@@ -86,10 +95,11 @@ def top(*, config_file: Path, once: bool, as_json: bool, interval: float) -> Non
     if as_json:
         _print_json(url, sample, interval, once=once)
     elif once:
-        console = Console(width=streams.columns(), highlight=False)
-        console.print(_draw(sample, None))
+        make_console().print(_draw(sample, None))
     else:
-        with Live(_draw(sample, None), auto_refresh=False, screen=True) as live:
+        with Live(
+            _draw(sample, None), console=make_console(), auto_refresh=False, screen=True
+        ) as live:
             while True:
                 time.sleep(interval)
                 sample, before = _read(url), sample

@@ -1,7 +1,6 @@
 """`msys-track webhook`: try a webhook, look how far it has come, send events again."""
 
 import asyncio
-import re
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -12,11 +11,12 @@ from uuid import uuid4
 
 import click
 from rich import box
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from msys_track.cli import parameters, streams
+from msys_track.cli import parameters
+from msys_track.cli.commands import Commands
+from msys_track.cli.console import make_console
 from msys_track.cli.exits import CommandError, MisconfiguredError
 from msys_track.config.configuration import Configuration
 from msys_track.config.load import load
@@ -27,11 +27,16 @@ from msys_track.sinks.webhook.sink import make_client
 
 _PING: Final = b'[{"msys":{}}]'
 _SILENT_SECONDS: Final = 2.0
-_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _NAME: Final = click.argument("name", metavar="NAME")
 
 
-@click.group()
+@click.group(
+    cls=Commands,
+    examples=(
+        "msys-track webhook test shop",
+        "msys-track webhook list",
+    ),
+)
 def webhook() -> None:
     """Try webhooks, look how far they have come, send events again.
 
@@ -39,7 +44,10 @@ def webhook() -> None:
     """
 
 
-@webhook.command(short_help="Send a batch without events and show the answer.")
+@webhook.command(
+    short_help="Send a batch without events and show the answer.",
+    examples=("msys-track webhook test shop",),
+)
 @_NAME
 @parameters.CONFIG
 def test(*, name: str, config_file: Path) -> None:
@@ -68,7 +76,14 @@ def test(*, name: str, config_file: Path) -> None:
         click.echo(text[:1_000])
 
 
-@webhook.command("list", short_help="Print how far each webhook has come.")
+@webhook.command(
+    "list",
+    short_help="Print how far each webhook has come.",
+    examples=(
+        "msys-track webhook list",
+        "msys-track webhook list --json",
+    ),
+)
 @parameters.CONFIG
 @parameters.JSON
 def list_webhooks(*, config_file: Path, as_json: bool) -> None:
@@ -83,19 +98,25 @@ def list_webhooks(*, config_file: Path, as_json: bool) -> None:
     table = Table("name", "url", "waiting", "dead", "last error", box=box.SIMPLE_HEAD)
     for state in states:
         table.add_row(*_write_row(state))
-    Console(width=streams.columns(), highlight=False, markup=False).print(table)
+    make_console().print(table)
 
 
-@webhook.command(short_help="Send events again.")
+@webhook.command(
+    short_help="Send events again.",
+    examples=(
+        "msys-track webhook replay shop --dead",
+        "msys-track webhook replay shop --since 2h",
+    ),
+)
 @_NAME
 @parameters.CONFIG
 @click.option("--dead", is_flag=True, help="Send the dead letters, which are removed then.")
 @click.option(
     "--since",
-    metavar="TIME",
-    help="Send what the log has since a time: ISO 8601, or ago as in 2h or 3d.",
+    type=parameters.Moment(),
+    help="Send what the log has of this time and later, such as 2026-11-28T21:00 or 2h.",
 )
-def replay(*, name: str, config_file: Path, dead: bool, since: str | None) -> None:
+def replay(*, name: str, config_file: Path, dead: bool, since: int | None) -> None:
     """Send events again: those that were given up, or all of the log since a time.
 
     Dead letters go out with the ids of their batches; those that are taken are removed. With
@@ -108,8 +129,7 @@ def replay(*, name: str, config_file: Path, dead: bool, since: str | None) -> No
     if since is None:
         done = _show_progress(lambda report: replay_dead(folder, name, settings, report))
     else:
-        moment = parse_time(since, time.time())
-        done = _show_progress(lambda report: replay_log(folder, name, settings, moment, report))
+        done = _show_progress(lambda report: replay_log(folder, name, settings, since, report))
     click.echo(f"sent: {done.events} events in {done.batches} batches")
     if done.failed:
         where = ""
@@ -117,22 +137,6 @@ def replay(*, name: str, config_file: Path, dead: bool, since: str | None) -> No
             text = datetime.fromtimestamp(done.stopped_at, UTC).isoformat()
             where = f"; go on with --since {text.replace('+00:00', 'Z')}"
         raise CommandError(f"msys-track: not taken: {done.failed} batches: {done.error}{where}")
-
-
-def parse_time(text: str, now: float) -> float:
-    """Read a time as ISO 8601, in UTC where it says nothing else, or as one that is ago.
-
-    Raises:
-        click.UsageError: neither.
-    """
-    if match := re.fullmatch(r"([0-9]{1,6})([smhd])", text):
-        return now - int(match[1]) * _UNITS[match[2]]
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        hint = "give one as 2026-11-28T20:00:00Z, or as 2h or 3d ago"
-        raise click.UsageError(f"{text!r} is not a time; {hint}") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _find(read: Configuration, name: str) -> WebhookSettings:
@@ -164,7 +168,9 @@ def _show_progress(work: Callable[[Report], Coroutine[Any, Any, Replayed]]) -> R
     if not sys.stderr.isatty():
         return asyncio.run(work(lambda _: None))
     columns = (SpinnerColumn(), TextColumn("{task.completed:.0f} events"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=True) as bar:
+    with Progress(
+        *columns, console=make_console(is_error=True), transient=True, disable=True
+    ) as bar:
         task, started_at = bar.add_task("replay", total=None), time.monotonic()
 
         def show(done: Replayed) -> None:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeAlias
@@ -116,7 +117,12 @@ async def open_stage() -> AsyncIterator[Stage]:
         exits.push_async_callback(recording.close)
         await recording.start(_AnnouncingSink(SqliteSink(store), news))
         settings = TrackerSettings(
-            store=store, listen_port=0, close_timeout_seconds=_CLOSE_SECONDS
+            store=store,
+            listen_port=0,
+            close_timeout_seconds=_CLOSE_SECONDS,
+            # Elsewhere clients of this machine alone are a fault, a front server that hides the
+            # readers; here they are all that is meant to come.
+            trusted_proxies=(ip_network(HOST),),
         )
         tracker = await tracking.serve(settings, ring, recording.hits)
         exits.push_async_callback(tracker.close)

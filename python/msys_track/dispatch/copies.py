@@ -5,7 +5,12 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from msys_track.dispatch.decide import Decision
-from msys_track.dispatch.inputs import make_engagement, make_urls, makes_amp_urls
+from msys_track.dispatch.inputs import (
+    make_engagement,
+    make_recipe_reader,
+    make_urls,
+    makes_amp_urls,
+)
 from msys_track.dispatch.message import OpenedMessage
 from msys_track.dispatch.prepared import list_notices
 from msys_track.dispatch.recipients import Reader
@@ -212,6 +217,27 @@ def _render_planned(  # noqa: PLR0913, PLR0917 - all that copies depend on
         )
         for own, engagement, rendered in zip(readers, engagements, all_rendered, strict=True)
     ]
+
+
+def render_message(
+    message: OpenedMessage, reader: Reader, resolved: Resolved, *, now: int
+) -> bytes:
+    """Make one reader's copy; it has the bytes that `render_alike` gives it.
+
+    Args:
+        message: the message, opened.
+        reader: whose copy it is.
+        resolved: the options.
+        now: the injection time in Unix seconds.
+    """
+    message_id = message.choose_message_id(resolved)
+    inserted = message.insert_fields(None, resolved, reader, message_id, now)
+    own = make_recipe_reader(resolved, reader, now, message_id, message.transmission_id)
+    try:
+        return message.find_recipe(resolved).rewrite_message(message.message, own, inserted)
+    except RewriteError:
+        log.exception("message.rewrite_failed", step="render")
+    return message.apply_edits(message.edit_header(resolved, inserted))
 
 
 def _render_all(

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from typing import Protocol
 
-from msys_track.dispatch.copies import Copy, render_alike, render_copies
+from msys_track.dispatch.copies import Copy, render_alike, render_copies, render_message
 from msys_track.dispatch.decide import CopyDecision, Decision, decide_copies
 from msys_track.dispatch.edition import Desk, Edition
 from msys_track.dispatch.hook import HookedEngine, OnLink
@@ -154,6 +154,20 @@ class Dispatcher:
         resolved = opened.resolve(arguments=arguments, recipient=recipient)
         [copy] = render_alike(opened, readers, resolved, self._preparer.keys, now=now)
         return copy
+
+    def message_for(
+        self, recipient: str, message: bytes, *, now: int, arguments: Arguments | None = None
+    ) -> bytes:
+        """Make the message of `copy_for`, without what tells how it was made.
+
+        Raises:
+            RecipientError: as `copy_for` does, whose arguments these are.
+            HeaderRefusedError: as `copy_for` does.
+        """
+        check_recipients((recipient,))
+        opened = self._open(message, (), self._find_layers(None))
+        resolved = opened.resolve(arguments=arguments, recipient=recipient)
+        return render_message(opened, Reader(recipient, "to"), resolved, now=now)
 
     def copies(
         self,

@@ -141,7 +141,9 @@ def make_recipe(
     engine: Engine, keys: KeyRing, resolved: Resolved, drop_headers: Sequence[bytes]
 ) -> Recipe:
     """Return how the copies with these options are made; fields of `drop_headers` are in none."""
-    make = getattr(engine, "make_recipe", partial(PlainRecipe, engine))
+    # An inherited one would know nothing of how a program's own engine plans.
+    has_own = "make_recipe" in vars(type(engine))
+    make = getattr(engine, "make_recipe") if has_own else partial(PlainRecipe, engine)  # noqa: B009
     recipe: Recipe = make(
         keys,
         make_engagement(resolved, Reader("", "to"), now=0),

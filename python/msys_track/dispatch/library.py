@@ -94,9 +94,9 @@ def rewrite(
         HeaderRefusedError: `X-MSYS-API` is malformed.
     """
     call = _read_arguments(keys, arguments)
-    return call.dispatcher.copy_for(
+    return call.dispatcher.message_for(
         recipient, _read_message(message), now=call.now, arguments=call.engagement
-    ).message
+    )
 
 
 def rewrite_all(
@@ -369,8 +369,8 @@ def _rewrite_body(
     head = f"Content-Type: {media_type}{parameter}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
     content = body.encode("utf-8") if isinstance(body, str) else body
     message = head.encode("ascii") + base64.encodebytes(content)
-    copy = call.dispatcher.copy_for(recipient, message, now=call.now, arguments=call.engagement)
-    rewritten = base64.b64decode(copy.message[len(head) :])
+    made = call.dispatcher.message_for(recipient, message, now=call.now, arguments=call.engagement)
+    rewritten = base64.b64decode(made[len(head) :])
     return rewritten.decode("utf-8") if isinstance(body, str) else rewritten
 
 

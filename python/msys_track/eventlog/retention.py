@@ -1,9 +1,34 @@
 """Removes segments of a log that nobody needs any more."""
 
+import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 from msys_track.eventlog.segments import list_segments, segment_path
+from msys_track.eventlog.writer import LogWriter
+
+_SEGMENT_SECONDS: Final = 86_400.0
+
+
+def remove_old(writer: LogWriter, folder: Path, before_sequence: int, keep_seconds: float) -> None:
+    """Remove lines that were written so long ago, at most a day later, however few they are.
+
+    With little to write a segment would never be full, so after a day a new one is begun.
+
+    Args:
+        writer: The log's.
+        folder: The log's.
+        before_sequence: Segments stay that hold this line or a later one.
+        keep_seconds: How long lines stay in any case.
+
+    Raises:
+        OSError: a segment can't be removed.
+        SinkError: a new one can't be begun.
+    """
+    now = time.time()
+    writer.begin_segment(begun_before=now - min(keep_seconds, _SEGMENT_SECONDS))
+    remove_segments(folder, before_sequence, written_before=now - keep_seconds)
 
 
 def remove_segments(folder: Path, before_sequence: int, *, written_before: float) -> int:

@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import re
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +17,8 @@ from msys_track.private_files import make_folder, sync_folder
 SEGMENT_BYTES: Final = 64 << 20
 _FILE_MODE: Final = 0o600
 _READ_BYTES: Final = 1 << 20
+# Lines that are events have their time in Unix seconds near their beginning.
+_TIME: Final = re.compile(rb'"timestamp":"([0-9]{1,11})"')
 
 
 class LogLockedError(SinkError):
@@ -42,6 +46,8 @@ class LogWriter:
         self._segment = 0
         self._file = self._lock = -1
         self._length = 0
+        # When the newest segment got its first line, in Unix seconds.
+        self._begun_at = 0.0
         self._is_dirty = False
         self.next_sequence = 1
         try:
@@ -88,10 +94,29 @@ class LogWriter:
                 self._drop_torn()
             raise SinkError(f"{self._folder}: can't be written: {error.strerror}") from error
         self._is_dirty = False
+        if not self._length:
+            self._begun_at = time.time()
         self._length += len(data)
         self.next_sequence += len(lines)
         publish_end(self._lock, self._segment, self._length)
         return first
+
+    def begin_segment(self, *, begun_before: float) -> None:
+        """Begin a new segment if the newest has lines and is old, so that it can be removed.
+
+        Args:
+            begun_before: Unix seconds; a segment that got its first line later goes on.
+
+        Raises:
+            SinkError: it can't be made; the newest goes on.
+        """
+        try:
+            self._prepare()
+            if self._length and self._begun_at <= begun_before:
+                self._open_segment(self.next_sequence)
+                publish_end(self._lock, self._segment, 0)
+        except OSError as error:
+            raise SinkError(f"{self._folder}: can't be written: {error.strerror}") from error
 
     def close(self) -> None:
         """Let the next writer in."""
@@ -115,6 +140,7 @@ class LogWriter:
         self._is_dirty = True
         self._drop_torn()
         os.fdatasync(self._file)
+        self._begun_at = _find_begin(self._file)
         publish_end(self._lock, first, self._length)
         if first + lines >= self.next_sequence:
             self.next_sequence = first + lines
@@ -150,7 +176,9 @@ class LogWriter:
     def _drop_torn(self) -> None:
         """Drop what stands behind the last whole batch."""
         if self._is_dirty:
-            os.ftruncate(self._file, self._length)
+            # To the length that it has would make the file younger.
+            if os.fstat(self._file).st_size != self._length:
+                os.ftruncate(self._file, self._length)
             self._is_dirty = False
 
 
@@ -176,3 +204,9 @@ def _count_lines(descriptor: int) -> tuple[int, int]:
             break
         read += len(chunk)
     return length, lines
+
+
+def _find_begin(descriptor: int) -> float:
+    """Find when a file got its first line: by the time of an event, or else of the last line."""
+    found = _TIME.search(os.pread(descriptor, _READ_BYTES, 0))
+    return int(found[1]) if found else os.fstat(descriptor).st_mtime

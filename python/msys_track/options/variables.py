@@ -118,11 +118,7 @@ def _parse_decimal(value: str) -> int | None:
 def _check_campaign(value: str) -> str:
     if not value:
         raise _MeaninglessError("a campaign's name; delete the variable to have none")
-    try:
-        size = len(value.encode("utf-8"))
-    except UnicodeEncodeError:
-        raise _MeaninglessError("text that UTF-8 can write") from None
-    if size > MAX_CAMPAIGN_BYTES:
+    if len(value.encode()) > MAX_CAMPAIGN_BYTES:
         raise refusals.campaign_too_long(MAX_CAMPAIGN_BYTES)
     return value
 

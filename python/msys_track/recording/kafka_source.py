@@ -18,7 +18,7 @@ import orjson
 from msys_track.errors import SettingsError, SinkError
 from msys_track.eventlog.position import Position
 from msys_track.eventlog.reader import LogReader
-from msys_track.eventlog.retention import remove_segments
+from msys_track.eventlog.retention import remove_old
 from msys_track.eventlog.segments import list_segments
 from msys_track.eventlog.writer import LogWriter
 from msys_track.logs import event_logger
@@ -134,12 +134,8 @@ class KafkaSource:
     def remove_delivered(self, before_sequence: int, keep_seconds: float) -> None:
         """Remove segments that every sink has, and that are old enough."""
         try:
-            remove_segments(
-                self._folder / "events",
-                before_sequence,
-                written_before=time.time() - keep_seconds,
-            )
-        except OSError as error:
+            remove_old(self._writer, self._folder / "events", before_sequence, keep_seconds)
+        except (OSError, SinkError) as error:
             log.warning("events.not_removed", error=str(error))
 
     def count_bytes_left(self) -> int:

@@ -17,7 +17,7 @@ from msys_track.errors import SinkError, TrackingError
 from msys_track.eventlog.erasing import is_erased
 from msys_track.eventlog.position import Position
 from msys_track.eventlog.reader import LogReader
-from msys_track.eventlog.retention import remove_segments
+from msys_track.eventlog.retention import remove_old
 from msys_track.eventlog.segments import list_segments
 from msys_track.eventlog.writer import LogWriter
 from msys_track.logs import event_logger
@@ -138,12 +138,8 @@ class Transcriber:
             keep_seconds: How long events stay in any case.
         """
         try:
-            remove_segments(
-                self._folder / "events",
-                before_sequence,
-                written_before=time.time() - keep_seconds,
-            )
-        except OSError as error:
+            remove_old(self._writer, self._folder / "events", before_sequence, keep_seconds)
+        except (OSError, SinkError) as error:
             log.warning("events.not_removed", error=str(error))
 
     def count_bytes_left(self) -> int:
@@ -197,8 +193,10 @@ class Transcriber:
         segment = max((each for each in segments if each <= begin), default=0)
         reader = LogReader(folder, Position(segment, 0, segment or 1))
         known: set[str] = set()
+        first = self._writer.next_sequence
         try:
             while batch := reader.read():
+                first = min(first, batch.first_sequence)
                 for number, line in enumerate(batch.lines, batch.first_sequence):
                     if number >= sequence:
                         known.update(read_ids([line]))
@@ -208,6 +206,8 @@ class Transcriber:
                             first_seen.begin(at)
         finally:
             reader.close()
+        if first > 1 and not first_seen.since:  # all that was before is removed
+            first_seen.begin(int(time.time() * 1000))
         return known
 
     def _save(self) -> None:

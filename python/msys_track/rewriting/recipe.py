@@ -1,7 +1,8 @@
 """Recipes: all that decides about the copies of a message but who reads them.
 
 A server makes one for thousands of messages with the same options. What it gives are the bytes of
-SMTP's DATA with what was done to make them, for the log; who wants details makes a plan.
+SMTP's DATA with what was done to make them, for the log, or the message alone; who wants details
+makes a plan.
 """
 
 from collections.abc import Sequence
@@ -72,6 +73,16 @@ class Recipe(Protocol):
             ValueError: an insertion is behind the header section or inside lines that go.
         """
 
+    def rewrite_message(
+        self, message: bytes, reader: Reader, insertions: Sequence[tuple[int, bytes]] = (), /
+    ) -> bytes:
+        """Make the copy as `rewrite` does, and return it as a message.
+
+        Raises:
+            RewriteError: a defect of the engine; the caller takes the original.
+            ValueError: an insertion is behind the header section or inside lines that go.
+        """
+
     def render(
         self, plan: Plan, reader: Reader, insertions: Sequence[tuple[int, bytes]] = (), /
     ) -> WireCopy:
@@ -114,7 +125,7 @@ class RecipeEngine(Engine, Protocol):
 
 
 class _PlainCopy(NamedTuple):
-    wire: bytes
+    message: bytes
     size: int
     is_seven_bit: bool
     is_tracked: bool
@@ -123,6 +134,10 @@ class _PlainCopy(NamedTuple):
     reasons: int
     clips_html: bool
     lacks_metadata: bool
+
+    @property
+    def wire(self) -> bytes:
+        return stuff(self.message)
 
 
 class PlainRecipe:
@@ -168,9 +183,16 @@ class PlainRecipe:
         plan = self._engine.plan(message, self._rules, drop_headers=self._drop_headers)
         return self.render(plan, reader, insertions)
 
+    def rewrite_message(
+        self, message: bytes, reader: Reader, insertions: Sequence[tuple[int, bytes]] = (), /
+    ) -> bytes:
+        """Make the copy as `rewrite` does, and return it as a message."""
+        plan = self._engine.plan(message, self._rules, drop_headers=self._drop_headers)
+        return self.render(plan, reader, insertions).message
+
     def render(
         self, plan: Plan, reader: Reader, insertions: Sequence[tuple[int, bytes]] = (), /
-    ) -> WireCopy:
+    ) -> _PlainCopy:
         """Make one reader's copy of a message that was planned by the same rules."""
         engagement = self._engagement
         is_tracked = engagement.open_tracking or engagement.click_tracking
@@ -183,7 +205,7 @@ class PlainRecipe:
             is_tracked, reasons = False, [Reason.TOO_MUCH_GROWTH]
             message = self._fill(plan, reader, insertions, is_tracked=False).message
         return _PlainCopy(
-            stuff(message),
+            message,
             len(message),
             message.isascii(),
             is_tracked,

@@ -239,7 +239,9 @@ def test_each_line_of_the_error_starts_with_file_and_line(tmp_path: Path) -> Non
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"none\.toml: can't be read: No such file"):
+    with pytest.raises(
+        SettingsError, match=r"none\.toml: there is no such file; `msys-track init` makes"
+    ):
         load(tmp_path / "none.toml")
     with pytest.raises(SettingsError, match=r"can't be read: Is a directory"):
         load(tmp_path)

@@ -23,7 +23,7 @@ from msys_track.sinks.store.sink import insert
 pytest.importorskip("starlette", reason="the extra [report] is not installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the extra [report] is not installed")
 
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 60.0
 
 
 def store_events(path: Path, lines: Iterable[bytes]) -> None:

@@ -79,3 +79,12 @@ def test_octets_of_chunks_are_kept_as_they_are(size: int) -> None:
     for start in range(0, len(octets), size):
         intake.take_chunk(octets[start : start + size])
     assert intake.wire == octets
+
+
+def test_a_message_in_chunks_may_be_as_long_as_the_limit() -> None:
+    intake = Intake(10, Budget(100).hold())
+    intake.take_chunk(b"12345")
+    intake.take_chunk(b"67890")
+    assert (intake.wire, intake.over) == (b"1234567890", None)
+    intake.take_chunk(b"1")
+    assert (intake.wire, intake.over) == (b"", "size")

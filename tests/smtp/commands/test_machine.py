@@ -327,6 +327,15 @@ def test_a_message_in_chunks_is_what_was_in_them() -> None:
     assert codes(output) == ["250"] * 6
 
 
+def test_a_chunk_is_over_when_its_last_octet_has_come() -> None:
+    machine = make_machine()
+    found, output = play(machine, [READY + b"BDAT 20\r\nSubject: x\r\n", b"\r\n123"])
+    assert (len(found), codes(output)) == (3, ["250"] * 3)
+    found, output = play(machine, [b"456", b"BDAT 2 LAST\r\n7", b"8"])
+    assert found == [events.Received(b"Subject: x\r\n\r\n12345678", is_stuffed=False, over=None)]
+    assert codes(output) == ["250"] * 2
+
+
 @pytest.mark.parametrize("way", ["BDAT", "DATA"])
 def test_a_message_over_its_limit_is_read_and_dropped(way: str) -> None:
     octets = b"x" * 20_000 + b"\r\n"
@@ -369,6 +378,23 @@ def test_initial_responses_of_auth_are_handed_out_as_given() -> None:
     assert found[1:] == [events.Authenticate("PLAIN", b"="), events.AuthLine(b"*")]
     found, _ = play(make_machine(), [b"EHLO x\r\nauth login\r\n" + b"x" * 9_000 + b"\r\n"])
     assert found[1:] == [events.Authenticate("LOGIN", None), events.AuthLine(b"x" * 9_000)]
+
+
+def test_a_line_of_auth_is_taken_once_it_is_whole_and_the_one_before_is_answered() -> None:
+    machine = make_machine()
+    machine.receive(b"EHLO x\r\n")
+    assert machine.next_event() == events.Hello("x", is_extended=True)
+    machine.answer(OK)
+    machine.receive(b"AUTH LOGIN\r\nam8=\r\nc2")
+    assert machine.next_event() == events.Authenticate("LOGIN", None)
+    assert machine.next_event() is None
+    machine.answer(Reply(334, "VXNlcm5hbWU6"))
+    assert machine.next_event() == events.AuthLine(b"am8=")
+    assert machine.next_event() is None
+    machine.answer(Reply(334, "UGFzc3dvcmQ6"))
+    assert machine.next_event() is None
+    machine.receive(b"VjcmV0\r\n")
+    assert machine.next_event() == events.AuthLine(b"c2VjcmV0")
 
 
 def test_a_line_that_is_too_long_for_auth_ends_its_dialogue() -> None:

@@ -5,6 +5,7 @@ from tests.smtp.commands.test_machine import ALL, LITTLE, MAIL, RCPT, make_machi
 
 from msys_track.smtp.commands import events
 from msys_track.smtp.commands.offer import Offer
+from msys_track.smtp.proxies import write_ids
 
 EHLO = b"EHLO x\r\n"
 HELO = b"HELO x\r\n"
@@ -28,6 +29,8 @@ ANSWERS = [
     (EHLO + b"MAIL FROM:\r\n", "501 5.5.4 Syntax: MAIL FROM:<address> [parameters]"),
     (EHLO + b"MAIL <a@b.test>\r\n", "501 5.5.4 Syntax: MAIL FROM:<address> [parameters]"),
     (EHLO + b"MAIL FROM:<a@>\r\n", "553 5.1.7 Malformed address"),
+    (EHLO + b"MAIL FROM:X\r\n", "553 5.1.7 Malformed address"),
+    (EHLO + b"MAIL FROM:\t\r\n", "553 5.1.7 Malformed address"),
     (EHLO + MAIL + b"RCPT TO:  \r\n", "501 5.5.4 Syntax: RCPT TO:<address> [parameters]"),
     (EHLO + MAIL + b"RCPT TO:<c@>\r\n", "553 5.1.3 Malformed address"),
     (EHLO + MAIL + b"RCPT TO:<>\r\n", "553 5.1.3 The null path receives nothing"),
@@ -136,8 +139,16 @@ def test_xclient_is_unknown_to_whom_it_is_not_offered() -> None:
 
 
 def test_xclient_s_attributes_are_handed_on_one_by_one() -> None:
-    found, _ = play(make_machine(ALL), [b"EHLO x\r\nXCLIENT ADDR=192.0.2.1 NAME=mx\r\n"])
+    found, _ = play(make_machine(ALL), [b"EHLO x\r\nXCLIENT ADDR=192.0.2.1  NAME=mx\r\n"])
     assert found[-1] == events.XClient(("ADDR=192.0.2.1", "NAME=mx"))
+
+
+def test_noop_tells_the_ids_of_proxies_and_otherwise_nothing() -> None:
+    ids = ("0" * 32, "1" * 32)
+    found, _ = play(make_machine(ALL), write_ids(ids))
+    assert found == [events.TellIds(ids)]
+    found, output = play(make_machine(ALL), [b"NOOP hello\r\n"])
+    assert (found, last_line(output)) == ([], "250 2.0.0 Ok")
 
 
 def test_a_mechanism_is_named_in_upper_case_and_its_response_is_bytes() -> None:

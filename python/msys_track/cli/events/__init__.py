@@ -45,14 +45,23 @@ _COMMANDS: Final = {
 }
 
 
-@click.group(cls=Commands, entries=_COMMANDS, invoke_without_command=True)
+@click.group(
+    cls=Commands,
+    entries=_COMMANDS,
+    invoke_without_command=True,
+    examples=(
+        "msys-track events",
+        "msys-track events stats --since 7d",
+        "msys-track events --store events.sqlite list --type click",
+    ),
+)
 @place.OPTIONS
 @click.pass_context
 def events(context: click.Context, *, store: Path | None, config_file: Path | None) -> None:
     """Look at the events of a store, count them, take them elsewhere, erase a recipient's.
 
-    Works while the tracker runs. Events are shown as tables on a terminal, and as JSON in a pipe,
-    one object a line. Without a command, all events are listed.
+    Works while the tracker runs. Prints text for people on a terminal, and JSON in a pipe, one
+    object a line. Without a command, all events are listed.
 
     The store is that of the configuration, unless --store names another. TIME is a date, a time
     such as 2026-11-28T21:00 (in UTC unless it says otherwise), or how long ago it was: 30m, 2h,

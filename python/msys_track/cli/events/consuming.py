@@ -5,11 +5,16 @@ from pathlib import Path
 import click
 
 from msys_track.cli import logs, parameters
+from msys_track.cli.commands import Command
 from msys_track.cli.events import place
 from msys_track.service import consumer
 
 
-@click.command("consume")
+@click.command(
+    "consume",
+    cls=Command,
+    examples=("msys-track events consume main --store events.sqlite",),
+)
 @click.argument("name")
 @place.OPTIONS
 @parameters.LOG_LEVEL

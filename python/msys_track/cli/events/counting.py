@@ -6,17 +6,25 @@ import time
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from msys_track.cli import parameters, streams
+from msys_track.cli import parameters
+from msys_track.cli.commands import Command
+from msys_track.cli.console import make_console
 from msys_track.cli.events import place
 from msys_track.sinks.store.reading import open_store
 from msys_track.sinks.store.stats import By, Deeds, Stats, read_stats
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "msys-track events stats",
+        "msys-track events stats --by day --since 30d",
+        "msys-track events stats --campaign 'Summer Sale' --json",
+    ),
+)
 @click.option("--campaign", help="Only one campaign.")
 @click.option(
     "--by",
@@ -25,8 +33,12 @@ from msys_track.sinks.store.stats import By, Deeds, Stats, read_stats
     show_default=True,
     help="What there is a line for; days and hours are those of UTC.",
 )
-@click.option("--since", type=place.Moment(), help="From the hour on that this time is in.")
-@click.option("--until", type=place.Moment(), help="As far as the hour that this time is in.")
+@click.option(
+    "--since",
+    type=parameters.Moment(),
+    help="From the hour on that this time is in, such as 2026-11-28 or 7d.",
+)
+@click.option("--until", type=parameters.Moment(), help="As far as the hour that this time is in.")
 @place.OPTIONS
 @parameters.JSON
 def stats(  # noqa: PLR0913 - options
@@ -53,7 +65,7 @@ def stats(  # noqa: PLR0913 - options
         for each in found:
             click.echo(json.dumps(_describe(each, by), ensure_ascii=False))
     else:
-        Console(width=streams.columns(), highlight=False).print(_draw(found, by))
+        make_console().print(_draw(found, by))
 
 
 def _describe(each: Stats, by: By) -> dict[str, object]:

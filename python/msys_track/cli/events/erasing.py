@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from msys_track.cli import parameters
+from msys_track.cli.commands import Command
 from msys_track.cli.events import place
 from msys_track.cli.progress import progress
 from msys_track.config.configuration import Configuration
@@ -14,7 +15,7 @@ from msys_track.sinks.erasing import Places, erase_recipient
 from msys_track.sinks.store.reading import open_store
 
 
-@click.command()
+@click.command(cls=Command, examples=("msys-track events erase --recipient jo@example.com",))
 @click.option(
     "--recipient",
     metavar="ADDRESS",

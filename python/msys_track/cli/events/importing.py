@@ -5,12 +5,20 @@ from pathlib import Path
 import click
 
 from msys_track.cli import parameters
+from msys_track.cli.commands import Command
 from msys_track.cli.events import place
 from msys_track.cli.progress import progress
 from msys_track.sinks.store.importing import import_events as add_events
 
 
-@click.command("import")
+@click.command(
+    "import",
+    cls=Command,
+    examples=(
+        "msys-track events import events.ndjson",
+        "msys-track events import old.sqlite --store events.sqlite",
+    ),
+)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=parameters.FILE)
 @place.OPTIONS
 def import_events(

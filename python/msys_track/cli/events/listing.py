@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from msys_track.cli import parameters, streams
+from msys_track.cli.commands import Command
+from msys_track.cli.console import make_console
 from msys_track.cli.events import place
 from msys_track.cli.progress import progress
 from msys_track.databases import identify_file
@@ -61,15 +62,30 @@ def _filters(command: _Command) -> _Command:
             multiple=True,
             help="Those of a class, as last judged; may be given several times.",
         ),
-        click.option("--since", type=place.Moment(), help="Those of this time and later."),
-        click.option("--until", type=place.Moment(), help="Those before this time."),
+        click.option(
+            "--since",
+            type=parameters.Moment(),
+            help="Those of this time and later, such as 2026-11-28 or 7d.",
+        ),
+        click.option(
+            "--until",
+            type=parameters.Moment(),
+            help="Those before this time, such as 2026-11-28 or 2h.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
     return command
 
 
-@click.command("list")
+@click.command(
+    "list",
+    cls=Command,
+    examples=(
+        "msys-track events list --campaign 'Summer Sale' --since 7d",
+        "msys-track events list --type click --class human --json",
+    ),
+)
 @_filters
 @place.OPTIONS
 @parameters.JSON
@@ -82,12 +98,18 @@ def list_events(
         _write(_follow_progress(reading, Filter(**_clean(wanted))), as_json=as_json)
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "msys-track events tail -n 20",
+        "msys-track events tail --follow --type click",
+    ),
+)
 @click.option(
     "-n",
     "--lines",
     "count",
-    type=click.IntRange(min=0),
+    type=parameters.Whole(min=0),
     default=10,
     show_default=True,
     help="How many of the newest are printed first.",
@@ -118,7 +140,14 @@ def tail(
             _write(_wait_for_more(path, filters, last), as_json=as_json)
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=(
+        "msys-track events export --since 30d > events.ndjson",
+        "msys-track events export --format csv --output events.csv",
+        "msys-track events export --format parquet -o events.parquet",
+    ),
+)
 @click.option(
     "--format",
     "format_",
@@ -217,10 +246,10 @@ def _write(pages: Iterable[Page], *, as_json: bool) -> None:
             write_ndjson([page], output)
             output.flush()
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     for page in pages:
         for _, event in page:
-            console.print(_draw(event))
+            console.print(_draw(event), soft_wrap=True)
 
 
 def _draw(event: bytes) -> Text:

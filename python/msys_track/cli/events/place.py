@@ -1,12 +1,9 @@
 """Where the events are: the options that say so, before or behind the command's name."""
 
-import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import click
 
@@ -19,7 +16,6 @@ from msys_track.errors import SettingsError
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 _DEFAULT: Final = Path("msys-track.toml")
-_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +85,3 @@ def find_place(store: Path | None, config_file: Path | None) -> Place:
     if not isinstance(above, Place):
         return Place(store, config_file)
     return Place(store or above.store, config_file or above.config_file)
-
-
-class Moment(click.ParamType[int]):
-    """A time, as Unix seconds."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read a date, a time, or how long ago it was."""
-        if isinstance(value, int):
-            return value
-        if match := re.fullmatch(r"(\d{1,9})([smhdw])", value):
-            return int(time.time()) - int(match[1]) * _UNITS[match[2]]
-        try:
-            at = datetime.fromisoformat(value)
-            return int((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp())
-        except (ValueError, OverflowError):
-            self.fail(
-                f"{value!r} is no time; give one such as 2026-11-28, 2026-11-28T21:00 or 2h",
-                param,
-                ctx,
-            )

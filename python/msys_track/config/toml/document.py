@@ -30,6 +30,9 @@ def read_document(path: Path) -> Document:
     """
     try:
         octets = path.read_bytes()
+    except FileNotFoundError as error:
+        hint = "`msys-track init` makes a folder with one"
+        raise SettingsError(f"{path}: there is no such file; {hint}") from error
     except OSError as error:
         raise SettingsError(f"{path}: can't be read: {describe_os_error(error)}") from error
     try:

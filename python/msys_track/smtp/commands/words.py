@@ -221,7 +221,7 @@ def _parse_xclient(state: State, offer: Offer, argument: str) -> Event:
         raise CommandRefusedError(_ONE_MAIL)
     if not argument:
         raise CommandRefusedError(Reply(501, "5.5.4 Syntax: XCLIENT attribute=value..."))
-    return events.XClient(tuple(argument.split(" ")))
+    return events.XClient(tuple(argument.split()))
 
 
 def _greet(state: State, command: str, name: str) -> Event:

@@ -23,6 +23,8 @@ for _name in ("aiormq", "aio_pika"):
 _HEARTBEAT_SECONDS: Final = 30
 _CLOSE_SECONDS: Final = 2.0
 _FAILURES: Final = (AMQPError, ChannelInvalidStateError, OSError, asyncio.CancelledError)
+_MAX_SHORT_BYTES: Final = 255
+_YEAR_10000: Final = 253_402_300_800  # in Unix seconds: the library makes a date of them
 _UNKNOWN: Final = EventFacts("event", "unknown", "", 0)
 
 
@@ -87,17 +89,7 @@ class Publisher:
                     await connection.close()
 
     async def _publish(self, exchange: AbstractExchange, line: bytes) -> None:
-        facts = find_facts(line) or _UNKNOWN
-        message = aio_pika.Message(
-            line,
-            content_type="application/json",
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            app_id="msys-track",
-            message_id=facts.event_id,
-            type=facts.type,
-            timestamp=facts.timestamp,
-        )
-        key = f"{facts.envelope}.{facts.type}"
+        message, key = make_message(line)
         await exchange.publish(message, key, mandatory=self._settings.mandatory)
 
     async def _connect(self) -> AbstractExchange:
@@ -137,6 +129,26 @@ class Publisher:
 
     def _where(self) -> str:
         return f"{self._settings.host}:{self._settings.broker_port}"
+
+
+def make_message(line: bytes) -> tuple[aio_pika.Message, str]:
+    """Make a message of an event, and its routing key; what AMQP can't say of it is left out."""
+    facts = find_facts(line) or _UNKNOWN
+    message = aio_pika.Message(
+        line,
+        content_type="application/json",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        app_id="msys-track",
+        message_id=_shorten(facts.event_id),
+        type=_shorten(facts.type),
+        timestamp=facts.timestamp if 0 <= facts.timestamp < _YEAR_10000 else None,
+    )
+    return message, _shorten(f"{facts.envelope}.{facts.type}")
+
+
+def _shorten(text: str) -> str:
+    """Cut a text to what a short string of AMQP 0-9-1 holds (section 4.2.5.3)."""
+    return text.encode("utf-8", "replace")[:_MAX_SHORT_BYTES].decode("utf-8", "ignore")
 
 
 def _make_tls_context(name: str, settings: RabbitmqSettings) -> ssl.SSLContext:

@@ -76,10 +76,15 @@ def test_a_mail_goes_all_the_way_and_its_readers_come_back(
         clicked, opened = get(tracker, link), get(tracker, pixel)
         assert (clicked.status, clicked.headers["Location"]) == (302, "http://e.com/?a=1&b=2")
         assert (opened.status, opened.headers["Content-Type"]) == (200, "image/gif")
-    stored = run("events", "--store", "events.sqlite")  # while the tracker goes on
-    assert stored.code == 0
+
+    def list_events() -> list[str]:
+        listed = run("events", "--store", "events.sqlite")
+        assert listed.code == 0
+        return listed.output.splitlines()
+
+    tracker.until(lambda: len(list_events()) >= 4)
     assert tracker.stop().code == 0
-    lines = run("events", "--store", "events.sqlite").output.splitlines()
+    lines = list_events()
     events = [json.loads(line)["msys"]["track_event"] for line in lines]
     assert [(event["type"], event["raw_rcpt_to"]) for event in events] == [
         ("click", "Jo@e.com"),

@@ -16,6 +16,7 @@ from tests import oracle, processes
 from tests.cli.mails import HTML
 from tests.ports import find_free_ports
 from tests.processes import COMMAND, SHELL, SHELL_VARIABLES, Run, Server, Start
+from tests.waiting import ask_until
 
 from msys_track.keys.ring import KeyRing
 from msys_track.testing.fidelity import split_received
@@ -82,7 +83,7 @@ def test_a_mail_goes_all_the_way_and_its_readers_come_back(
         assert listed.code == 0
         return listed.output.splitlines()
 
-    tracker.until(lambda: len(list_events()) >= 4)
+    ask_until(lambda: len(list_events()) >= 4)
     assert tracker.stop().code == 0
     lines = list_events()
     events = [json.loads(line)["msys"]["track_event"] for line in lines]

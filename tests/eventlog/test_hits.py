@@ -24,6 +24,7 @@ from tests.processes import PATIENCE_SECONDS, environment
 from tests.small_disk import small_disk
 from tests.thoroughness import examples
 from tests.tokens import TOKENS, claims, claims_of
+from tests.waiting import ask_until
 
 from msys_track.errors import SinkError
 from msys_track.eventlog.hits import HitLog, HitLogWatch, open_hit_log
@@ -242,7 +243,7 @@ def test_a_full_disk_delays_hits_and_loses_what_memory_cannot_hold(
         log = open_log(disk, EventsSettings(max_queued=700, batch_seconds=0.01))
         watch, reader = HitLogWatch(log), LogReader(disk / "hits" / "0")
         taken = [line for line in lines[:400] if log.put_line(line)]
-        wait_until(lambda: log.figures()["last_error"] is not None)
+        ask_until(lambda: log.figures()["last_error"] is not None)
         watch.look()
         figures = log.figures()
         assert "No space left on device" in figures["last_error"]
@@ -274,7 +275,7 @@ def test_closing_over_a_full_disk_ends_in_time_and_says_what_was_lost(
         log = open_log(disk, EventsSettings(batch_seconds=0.01))
         for _ in range(200):
             assert log.put_line(b"x" * 1_000)
-        wait_until(lambda: log.figures()["last_error"] is not None)
+        ask_until(lambda: log.figures()["last_error"] is not None)
         started = time.monotonic()
         lost = log.close(0.5)
         assert time.monotonic() - started < 0.5 + PATIENCE_SECONDS
@@ -302,7 +303,7 @@ def test_two_processes_on_one_folder_write_a_log_each(opener: str, tmp_path: Pat
     ):
         for said in (first, second):
             assert (said.readline(), said.readline()) == (b"old\n", b"put\n")
-        wait_until(lambda: len(read_hits(tmp_path, 0)) == len(read_hits(tmp_path, 1)) == 3_000)
+        ask_until(lambda: len(read_hits(tmp_path, 0)) == len(read_hits(tmp_path, 1)) == 3_000)
         for process in (one, two):
             process.kill()
     lines = Counter(read_hits(tmp_path, 0) + read_hits(tmp_path, 1))
@@ -335,13 +336,6 @@ def read_on(reader: LogReader) -> list[bytes]:
     while batch := reader.read(max_lines=7):
         lines += batch.lines
     return lines
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    ends = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < ends
-        time.sleep(0.01)
 
 
 # Addresses

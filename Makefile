@@ -21,9 +21,11 @@ WHEEL_ARGS ?=
 # make lock UPGRADE=--upgrade takes the newest versions instead of keeping those that fit.
 UPGRADE ?=
 
-# Tests in as many processes as there are cores, the longest files first; a file's tests stay
-# together, as fixtures of a module are costly. make test PARALLEL= runs them one after the other.
-PARALLEL ?= -n auto --dist loadfile --no-loadscope-reorder
+# Tests in two processes for each core, as many a test waits, the longest files first; a file's
+# tests stay together, as fixtures of a module are costly. make test PARALLEL= runs them one after
+# the other.
+PROCESSES := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+PARALLEL ?= -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 # What pytest makes of the tests' assertions is kept, whatever the environment says of bytecode.
 TEST_ENVIRONMENT = env -u PYTHONDONTWRITEBYTECODE TMPDIR="$$(scripts/test-folder)"
 # Percent: branches and lines together in Python, lines in Rust. Raise them when more is reached.
@@ -89,7 +91,11 @@ demo: build
 build: $(STAMPS)/core
 	$(say) 'built: $(BIN)/msys-track'
 
-test: lint types test-rust test-python
+# Types and Rust are checked while the Python tests wait; what is said of them comes behind.
+test: lint
+	@mkdir -p target && $(MAKE) --no-print-directory types test-rust >target/checks.txt 2>&1 & checks=$$!; \
+	$(MAKE) --no-print-directory test-python; python=$$?; \
+	wait $$checks; code=$$?; cat target/checks.txt; exit $$((code ? code : python))
 	$(say) 'all checks passed'
 
 lint: lint-rust lint-python lint-words

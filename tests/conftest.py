@@ -7,6 +7,7 @@ that waits runs on asyncio, as all of msys-track does, whatever other loops are 
 import gc
 
 import pytest
+from _pytest.runner import runtestprotocol  # no public name runs a test without its reports
 from hypothesis import HealthCheck, settings
 from tests import nursery
 from tests.thoroughness import IS_THOROUGH, examples
@@ -57,6 +58,23 @@ def pytest_collection_finish() -> None:
     """Let no collection look at the tests themselves again: there are many, and they stay."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Report one thing of a test that passes, not five, where reports go to another process.
+
+    Sending and reading them takes as long as many a test. What measures or keeps each phase,
+    `--durations` and `--junit-xml`, gets all.
+    """
+    options = item.config.option
+    is_worker = hasattr(item.config, "workerinput")
+    if not is_worker or options.durations is not None or getattr(options, "xmlpath", None):
+        return None
+    for report in runtestprotocol(item, log=False, nextitem=nextitem):
+        if report.when == "call" or not report.passed:
+            item.ihook.pytest_runtest_logreport(report=report)
+    return True
 
 
 def pytest_sessionfinish() -> None:

@@ -44,7 +44,9 @@ A policy in Python can read every variable of its server, those with keys includ
 def write_markdown() -> str:
     """Write every variable that a command reads as one Markdown page."""
     found: dict[tuple[str, str], list[str]] = {}
-    for path, option in _list_options(main, click.Context(main, info_name="msys-track")):
+    # A command keeps the names of its help option, which these settings say.
+    context = click.Context(main, info_name="msys-track", **main.context_settings)
+    for path, option in _list_options(main, context):
         is_option = option.param_type_name == "option"
         written = max(option.opts, key=len) if is_option else option.opts[0].upper()
         found.setdefault((str(option.envvar), written), []).append(path)

@@ -130,8 +130,8 @@ async def test_whom_a_full_spool_can_not_keep_a_copy_for_is_named_in_the_answer(
 ) -> None:
     # The others have the mail, so that the client must not be told to try again.
     command = in_shell(f"ulimit -S -f {_SMALL_FILE_BYTES // 512}; exec")
-    spool = SPOOL.replace("first_retry_seconds = 1", "first_retry_seconds = 10")
-    spool = spool.replace("last_retry_seconds = 2", "last_retry_seconds = 10")
+    spool = SPOOL.replace("first_retry_seconds = 1", "first_retry_seconds = 4")
+    spool = spool.replace("last_retry_seconds = 2", "last_retry_seconds = 4")
 
     def count_named() -> int:
         tries = (each for mail in stage.clients.sent.values() for each in mail.tries)

@@ -246,7 +246,7 @@ def validate(modules: Path, documents: list[str]) -> list[tuple[str, list[str]]]
 def test_amp_that_was_valid_is_valid_with_its_links_and_pixels(validator: Path) -> None:
     before = [read_amp(message(amp)) for amp in MAILS.values()]
     after = [read_amp(render(plan(message(amp)), initial_pixel=True)) for amp in MAILS.values()]
-    assert validate(validator, before) == [("PASS", [])] * len(MAILS)
-    assert validate(validator, after) == [("PASS", [])] * len(MAILS)
     spoiled = after[0].replace("</amp-img></div>", '</amp-img><img src="x"></div>')
-    assert validate(validator, [spoiled])[0][0] == "FAIL"
+    *found, (verdict, _) = validate(validator, [*before, *after, spoiled])
+    assert found == [("PASS", [])] * (2 * len(MAILS))
+    assert verdict == "FAIL"

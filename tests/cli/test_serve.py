@@ -78,7 +78,7 @@ def test_a_mail_goes_all_the_way_and_its_readers_come_back(
         assert (clicked.status, clicked.headers["Location"]) == (302, "http://e.com/?a=1&b=2")
         assert (opened.status, opened.headers["Content-Type"]) == (200, "image/gif")
 
-    def list_events() -> list[str]:
+    def list_events() -> list[bytes]:
         listed = run("events", "--store", "events.sqlite")
         assert listed.code == 0
         return listed.output.splitlines()

@@ -185,13 +185,19 @@ fn the_most_that_is_sealed_opens() {
         tags: vec![String::new(); 255],
         ..engagement()
     };
-    let path = ring().seal(&longest, &click(&"\u{1}".repeat(16_384))).unwrap();
+    let link = click(&"\u{1}".repeat(16_384));
+    let path = ring().seal(&longest, &link).unwrap();
     assert_eq!(ring().open(&path).unwrap().engagement, longest);
+    let (ring, mut nth) = (ring(), Vec::new());
+    let mut sealer = ring.sealer(EncodedEngagement::new(&longest));
+    sealer.seal_nth_into(&[EncodedLink::new(&link)], 0, &mut nth).unwrap();
+    assert_eq!(nth, path.as_bytes());
 }
 
 #[test]
 fn a_path_of_any_length_is_refused_at_once() {
     assert_eq!(ring().open(&format!("q/{}", "A".repeat(65_537))), Err(OpenError::TooLong));
+    assert_eq!(ring().open(&format!("q/{}", "A".repeat(65_536))), Err(OpenError::Version(0)));
     assert_eq!(ring().open(&"f/".repeat(100_000)), Err(OpenError::NotTracked));
 }
 

@@ -66,6 +66,9 @@ def test_findings_are_printed_as_shown(
         ],
         1,
     )
-    _, *wanted = shown.splitlines()
+    typed, *wanted = shown.splitlines()
+    words = typed.removeprefix("$ msys-track ").split()
+    command = COMMANDS[words[0]].load("msys-track")
+    command.make_context(words[0], words[1:])  # an option that is not there raises
     found = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert found[: len(wanted)] == wanted

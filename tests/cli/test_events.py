@@ -236,7 +236,7 @@ def test_tail_follows_what_comes_even_into_a_new_store(
     fill(store, again)
     assert read_line(following.stdout) == again
     following.send_signal(signal.SIGINT)
-    assert following.wait(20) == 0
+    assert following.wait(60) == 0
     assert following.stderr is not None
     assert following.stderr.read() == b""
 

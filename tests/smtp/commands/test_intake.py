@@ -35,6 +35,7 @@ PIECES = st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b".", b"a", b"\r\n."])
 @example(pieces=[], cuts=[1, 2])
 @example(pieces=[b"a", b"\r\n", b"."], cuts=[1, 2, 3, 4, 5])
 @example(pieces=[b"\n"], cuts=[1])
+@example(pieces=[b"ab.", b"\r\n", b"c"], cuts=[6])  # a dot that begins no line
 def test_any_chunking_gives_the_same_data(pieces: list[bytes], cuts: list[int]) -> None:
     whole = b"".join(pieces) + b"\r\n.\r\n"
     end = (b"\r\n" + whole).index(b"\r\n.\r\n")
@@ -45,6 +46,8 @@ def test_any_chunking_gives_the_same_data(pieces: list[bytes], cuts: list[int]) 
 
 @given(length=st.integers(0, 40), cuts=st.lists(st.integers(1, 44), max_size=6))
 @example(length=18, cuts=[22])
+@example(length=19, cuts=[])
+@example(length=19, cuts=[5])
 def test_the_limit_is_exact_however_the_data_comes(length: int, cuts: list[int]) -> None:
     wire = b"a" * length + b"\r\n"
     intake, _ = take_chunks(cut_at(wire + b".\r\n", cuts), max_bytes=20)
@@ -88,3 +91,7 @@ def test_a_message_in_chunks_may_be_as_long_as_the_limit() -> None:
     assert (intake.wire, intake.over) == (b"1234567890", None)
     intake.take_chunk(b"1")
     assert (intake.wire, intake.over) == (b"", "size")
+
+
+def test_a_message_of_which_nothing_came_is_empty() -> None:
+    assert Intake(10, Budget(100).hold()).wire == b""

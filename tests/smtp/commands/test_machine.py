@@ -318,6 +318,50 @@ def test_messages_start_the_count_of_commands_anew() -> None:
     assert sum(isinstance(each, events.Received) for each in found) == 20
 
 
+def test_the_command_that_is_one_too_many_after_a_message_ends_the_session() -> None:
+    for more, is_over in ((4, False), (5, True)):
+        machine = make_machine(limits=CommandLimits(commands_without_mail=4))
+        play(machine, [READY + b"DATA\r\n.\r\n" + b"NOOP\r\n" * more])
+        assert machine.is_over is is_over
+
+
+def test_recipients_are_no_commands_without_mail_however_they_are_written() -> None:
+    machine = make_machine(limits=CommandLimits(commands_without_mail=3))
+    play(machine, [b"EHLO x\r\n" + MAIL + b"rcpt to: <c@d.test> NOTIFY=NEVER\r\n" * 9])
+    assert (machine.recipients, machine.ended_by) == (9, None)
+
+
+def test_steps_tell_how_far_a_session_has_come() -> None:
+    machine = make_machine()
+    assert (machine.steps, machine.ended_by) == (0, None)
+    assert (machine.has_more, machine.has_unread, machine.is_over) == (False, False, False)
+    machine.receive(b"EHLO x\r\nNOOP\r\nWHAT\r\nNO")
+    seen = []
+    while machine.next_event() is not None:
+        seen.append(machine.steps)
+        machine.answer(OK)
+        seen.append(machine.steps)
+    assert seen == [1, 2]  # EHLO, and its answer
+    assert machine.steps == 3  # NOOP; a command that is unknown is no step, nor half of one
+    play(machine, [b"OP\r\n" + MAIL + RCPT + b"DATA\r\n"])
+    assert machine.steps == 4 + 3 * 2
+    play(machine, [b"a piece"])
+    assert machine.steps == 11
+    play(machine, [b" and another\r\n.\r\n"])
+    assert machine.steps == 13
+
+
+def test_a_line_without_an_end_takes_no_memory() -> None:
+    machine = make_machine()
+    for _ in range(100):
+        machine.receive(b"x" * 1_000)
+        machine.next_event()
+        assert machine.buffered_bytes < 4_096
+    machine.receive(b"\r\nNOOP\r\n")
+    machine.next_event()
+    assert codes(machine.take_output()) == ["500", "250"]
+
+
 def test_a_message_in_chunks_is_what_was_in_them() -> None:
     octets = b"Subject: x\r\n\r\n.\r\n\r\n.\r\nMAIL FROM:<evil@b.test>\r\n"
     wire = READY + b"BDAT 20\r\n%b" % octets[:20]
@@ -354,13 +398,36 @@ def test_a_message_over_its_limit_is_read_and_dropped(way: str) -> None:
 def test_nothing_that_came_with_starttls_is_obeyed_after_it() -> None:
     """RFC 3207 section 5: it came in the clear, perhaps from somebody else."""
     machine = make_machine()
-    play(machine, [b"EHLO x\r\nSTARTTLS\r\nEHLO evil\r\n" + MAIL])
+    found, output = play(machine, [b"EHLO x\r\nSTARTTLS\r\nEHLO evil\r\n" + MAIL])
+    assert found == [events.Hello("x", is_extended=True), events.StartTls()]
+    assert codes(output) == ["250", "220"]
     machine.receive(b"\x16\x03\x01")
     assert machine.next_event() is None
     machine.restart()
     found, output = play(machine, [MAIL + b"EHLO x\r\n"])
     assert found == [events.Hello("x", is_extended=True)]
     assert codes(output) == ["503", "250"]
+
+
+def test_a_starttls_that_is_refused_stops_nothing() -> None:
+    machine = make_machine()
+    machine.receive(b"EHLO x\r\n")
+    machine.next_event()
+    machine.answer(OK)
+    machine.receive(b"STARTTLS\r\n" + MAIL)
+    assert machine.next_event() == events.StartTls()
+    machine.answer(Reply(454, "4.7.0 TLS not available"))
+    assert machine.next_event() == events.Mail("a@b.test", ())
+
+
+def test_an_xclient_that_is_refused_changes_nothing() -> None:
+    machine = make_machine()
+    machine.receive(b"EHLO x\r\nXCLIENT ADDR=192.0.2.1\r\n" + MAIL)
+    machine.next_event()
+    machine.answer(OK)
+    assert machine.next_event() == events.XClient(("ADDR=192.0.2.1",))
+    machine.answer(Reply(550, "5.7.0 Not from here"))
+    assert machine.next_event() == events.Mail("a@b.test", ())
 
 
 def test_xclient_starts_the_session_anew() -> None:
@@ -395,6 +462,20 @@ def test_a_line_of_auth_is_taken_once_it_is_whole_and_the_one_before_is_answered
     assert machine.next_event() is None
     machine.receive(b"VjcmV0\r\n")
     assert machine.next_event() == events.AuthLine(b"c2VjcmV0")
+
+
+@pytest.mark.parametrize("code", [500, 535])
+def test_auth_that_failed_for_good_is_an_error_and_one_that_may_be_tried_again_is_none(
+    code: int,
+) -> None:
+    for refusal, ended_by in ((Reply(code, "No"), "errors"), (Reply(454, "Later"), None)):
+        machine = make_machine(limits=CommandLimits(errors=2))
+        machine.receive(b"EHLO x\r\n" + b"AUTH PLAIN\r\nbad\r\n" * 4)
+        while (event := machine.next_event()) is not None:
+            machine.answer(
+                refusal if isinstance(event, events.AuthLine) else ANSWERS.get(type(event), OK)
+            )
+        assert machine.ended_by == ended_by
 
 
 def test_a_line_that_is_too_long_for_auth_ends_its_dialogue() -> None:

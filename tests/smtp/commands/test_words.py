@@ -35,6 +35,7 @@ ANSWERS = [
     (EHLO + MAIL + b"RCPT TO:<c@>\r\n", "553 5.1.3 Malformed address"),
     (EHLO + MAIL + b"RCPT TO:<>\r\n", "553 5.1.3 The null path receives nothing"),
     (EHLO + MAIL + RCPT + b"DATA now\r\n", "501 5.5.4 Syntax: DATA"),
+    (EHLO + MAIL + RCPT + b"DATA \t\r\n", "501 5.5.4 Syntax: DATA"),
     (b"RSET now\r\n", "501 5.5.4 Syntax: RSET"),
     (b"QUIT now\r\n", "501 5.5.4 Syntax: QUIT"),
     (b"STARTTLS now\r\n", "501 5.5.4 Syntax: STARTTLS"),
@@ -78,6 +79,7 @@ PARAMETERS = [
     ("NOTIFY=NEVER", "555 5.5.4 Parameter not supported: NOTIFY"),
     ("=", "501 5.5.4 A parameter is KEYWORD or KEYWORD=value"),
     ("SIZE=1 =", "501 5.5.4 A parameter is KEYWORD or KEYWORD=value"),
+    ("SIZE=1\tBODY=7BIT", "501 5.5.4 A parameter is KEYWORD or KEYWORD=value"),
 ]
 RCPT_PARAMETERS = [
     ("NOTIFY=NEVER,DELAY", "501 5.5.4 NOTIFY takes NEVER, or some of SUCCESS,FAILURE,DELAY"),
@@ -125,6 +127,14 @@ def test_every_parameter_is_handed_on_as_given_with_its_keyword_in_upper_case() 
 def test_a_message_of_no_stated_size_is_taken_however_small_the_limit() -> None:
     found, _ = play(make_machine(Offer(size=0)), [EHLO + MAIL])
     assert found[1:] == [events.Mail("a@b.test", ())]
+    given = b"MAIL FROM:<a@b.test> BODY=7BIT\r\n"
+    found, _ = play(make_machine(Offer(size=0)), [EHLO + given])
+    assert found[1:] == [events.Mail("a@b.test", ("BODY=7BIT",))]
+
+
+def test_spaces_at_the_end_of_a_command_mean_nothing() -> None:
+    found, _ = play(make_machine(), [b"EHLO mX  \r\nRSET \r\n"])
+    assert found == [events.Hello("mX", is_extended=True), events.Reset()]
 
 
 @pytest.mark.parametrize("command", ["STARTTLS", "AUTH PLAIN", "BDAT 1"])

@@ -116,19 +116,14 @@ def pack_id(event_id: str) -> bytes:
 def _make_row(line: bytes, fields: Mapping[str, Any], sequence: int, now: int) -> Row:
     find = fields.get
     at = int(find("timestamp", now))
-    type_ = find("type", "")
+    type_ = _take_text(find("type")) or ""
     own = find(OWN_OBJECT, _NOTHING)
-    class_ = own.get("class", "")
+    class_ = _take_text(own.get("class")) or ""
     event_id = find("event_id")
     injected = find("injection_time")
-    message_id = find("message_id", "")
-    campaign, recipient, link = find("campaign_id"), find("rcpt_to"), link_key(fields)
+    message_id = _take_text(find("message_id")) or ""
     if not -_LARGEST <= at < _LARGEST:
         raise ValueError(f"{at} seconds")
-    optional = (each for each in (campaign, recipient, link) if each is not None)
-    for text in (type_, class_, message_id, *optional):
-        if not isinstance(text, str):
-            raise TypeError(f"{text!r} is no text")
     return (
         sequence,
         sequence >> BLOCK_BITS,
@@ -138,15 +133,20 @@ def _make_row(line: bytes, fields: Mapping[str, Any], sequence: int, now: int) -
         ACTIONS.get(type_, ""),
         class_,
         READERS.get(class_, UNKNOWN),
-        campaign,
-        recipient,
+        _take_text(find("campaign_id")),
+        _take_text(find("rcpt_to")),
         message_id,
         make_message_key(
             message_id, _find_day(injected[:10]) if injected else at // _SECONDS_A_DAY
         ),
-        link,
+        _take_text(link_key(fields)),
         line.decode("utf-8", "replace"),
     )
+
+
+def _take_text(value: object) -> str | None:
+    """Take a member that may be missing; one of another type is as good as that."""
+    return value if isinstance(value, str) else None
 
 
 @lru_cache(maxsize=1_000)

@@ -234,6 +234,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_pair_of_bytes_comes_back() {
+        for pair in 0..=u16::MAX {
+            let text = pair.to_be_bytes().to_vec();
+            assert_eq!(unpack_text(&packed(&text)), Ok(text));
+        }
+    }
+
     fn text() -> impl Strategy<Value = Vec<u8>> {
         let entry = proptest::sample::select(&ENTRIES[..]);
         let piece = prop_oneof![

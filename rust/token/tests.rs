@@ -202,6 +202,25 @@ fn a_path_of_any_length_is_refused_at_once() {
 }
 
 #[test]
+fn what_is_too_short_for_a_token_is_none_whatever_follows() {
+    for good in [0, 5, 31, MIN_TOKEN - 1] {
+        let path = format!("q/{}!{}", "A".repeat(good), "A".repeat(99));
+        assert_eq!(ring().open(&path), Err(OpenError::NotTracked), "{good}");
+    }
+}
+
+#[test]
+fn links_live_as_long_as_they_were_given() {
+    let at = |injected_at, lifetime_seconds| Engagement {
+        injected_at,
+        lifetime_seconds,
+        ..engagement()
+    };
+    assert_eq!(at(1_790_000_000, 60).expires_at(), 1_790_000_060);
+    assert_eq!(at(u64::MAX, 60).expires_at(), u64::MAX);
+}
+
+#[test]
 fn a_token_below_a_sublink_opens_there_and_nowhere_else() {
     let sublink = Sublink::parse("open-in-app/v2").unwrap();
     let sealed = |link: &EncodedLink| {

@@ -23,7 +23,10 @@ def find_message_id(message: bytes, find_fields: FindFields) -> str | None:
 
     Of two fields that differ neither counts.
     """
-    values = {value.strip() for _, value in find_fields(message, MESSAGE_ID_FIELD)}
+    fields = find_fields(message, MESSAGE_ID_FIELD)
+    if not fields:
+        return None
+    values = {value.strip() for _, value in fields}
     if len(values) != 1:
         return None
     (value,) = values

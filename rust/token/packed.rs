@@ -218,6 +218,8 @@ mod tests {
         let mut out = Vec::new();
         assert_eq!(unpack(&bomb, 1000, &mut out), Err(Malformed));
         assert!(out.len() < 1100, "{}", out.len());
+        assert_eq!(unpack(b"four", 4, &mut Vec::new()), Ok(()));
+        assert_eq!(unpack(b"four", 3, &mut b"before".to_vec()), Err(Malformed));
     }
 
     #[test]

@@ -309,6 +309,16 @@ fn number(number: u32, part: LinkPart) -> Option<Position> {
 }
 
 #[test]
+fn the_highest_position_comes_back_beside_salt() {
+    let link = LinkClaims { position: number(u32::MAX, LinkPart::Amp), ..click("http://e.com/") };
+    let (ring, mut path) = (ring(), Vec::new());
+    let mut sealer = ring.sealer(EncodedEngagement::new(&engagement()));
+    sealer.seal_into(&EncodedLink::new(&link).with_salt(255), &mut path).unwrap();
+    let path = String::from_utf8(path).unwrap();
+    assert_eq!(ring.open(&path).unwrap().link, link);
+}
+
+#[test]
 fn salt_changes_the_token_and_not_the_claims() {
     let ring = ring();
     let numbered = LinkClaims { position: number(7, LinkPart::Html), ..click("https://e.com/") };

@@ -97,6 +97,7 @@ def test_aliases_name_public_classes_only() -> None:
     assert all(each in public for each in found)
 
 
+@pytest.mark.skipif("coverage" in sys.modules, reason="coverage loads libraries of its own")
 @pytest.mark.parametrize(
     "program",
     [

@@ -178,7 +178,7 @@ class PlainRecipe:
 
     def rewrite(
         self, message: bytes, reader: Reader, insertions: Sequence[tuple[int, bytes]] = (), /
-    ) -> WireCopy:
+    ) -> _PlainCopy:
         """Plan a message and make the copy for its only reader."""
         plan = self._engine.plan(message, self._rules, drop_headers=self._drop_headers)
         return self.render(plan, reader, insertions)
@@ -187,8 +187,7 @@ class PlainRecipe:
         self, message: bytes, reader: Reader, insertions: Sequence[tuple[int, bytes]] = (), /
     ) -> bytes:
         """Make the copy as `rewrite` does, and return it as a message."""
-        plan = self._engine.plan(message, self._rules, drop_headers=self._drop_headers)
-        return self.render(plan, reader, insertions).message
+        return self.rewrite(message, reader, insertions).message
 
     def render(
         self, plan: Plan, reader: Reader, insertions: Sequence[tuple[int, bytes]] = (), /

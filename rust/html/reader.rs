@@ -341,7 +341,8 @@ impl Reader {
     }
 
     /// Notes what a tag that may be a link says, whose name begins at `start`; `content` is where
-    /// that of an `a` begins. It is read for a second time, as few tags are links.
+    /// that of an `a` begins, whose text is looked at in HTML only (`visible.rs`). The tag is read
+    /// for a second time, as few tags are links.
     fn note_link(
         &mut self,
         html: &[u8],
@@ -354,6 +355,7 @@ impl Reader {
         let link = LinkTag::from_attributes(attributes, html, self.charset);
         let is_svg = content.is_some() && namespace == Namespace::Svg;
         let link = if is_svg { link.in_svg() } else { link };
+        let content = content.filter(|_| namespace == Namespace::Html);
         link.note(html, place, self.charset, content, &mut self.found);
     }
 

@@ -1,7 +1,9 @@
 //! The text of a link: what a reader sees of its content, and whether that is itself a URL.
+//!
+//! A content in or with SVG or `MathML` is none: what of it is text, only the tree knows.
 
 use super::comment::{closed_length, ends_name};
-use super::syntax::{Attributes, raw_text_name};
+use super::syntax::{Attributes, Element, NameHash, raw_text_name};
 use crate::charset::Charset;
 use crate::link::{Link, Place};
 use crate::reason::Reason;
@@ -40,7 +42,11 @@ pub(crate) fn reads_as_url(
     let mut at = 0;
     loop {
         let Some(piece) = Piece::read(content, at, is_last) else { return undecided };
-        let (Piece::Text(end) | Piece::Markup(end)) = piece else { return Some(text.is_url()) };
+        let end = match piece {
+            Piece::Text(end) | Piece::Markup(end) => end,
+            Piece::Foreign => return Some(false),
+            Piece::End => return Some(text.is_url()),
+        };
         let bytes = content.get(at..end).unwrap_or_default();
         // The comment that the link stands in ends with the first `-->`, and so does its content.
         let closes = if place == Place::Comment { closed_length(bytes) } else { None };
@@ -64,6 +70,8 @@ enum Piece {
     Text(usize),
     /// A tag or a comment, or an element whose text is not shown, up to its end tag.
     Markup(usize),
+    /// SVG or `MathML` begins here.
+    Foreign,
     /// The content ends here.
     End,
 }
@@ -102,6 +110,9 @@ impl Piece {
         let name = content.get(tag.name.clone())?;
         if name.eq_ignore_ascii_case(b"a") {
             return Some(Self::End);
+        }
+        if !is_end && Element::of(name, NameHash::read(content, &tag.name)) == Element::Foreign {
+            return Some(Self::Foreign);
         }
         let raw = if is_end { None } else { raw_text_name(name) };
         let Some(raw) = raw else { return Some(Self::Markup(end)) };
@@ -219,7 +230,24 @@ mod tests {
         assert_eq!(spared("<a href=http://e/>www.e<"), [true]);
         assert_eq!(spared("<area href=http://e/>www.e</a>"), [false]);
         assert_eq!(spared("<v:rect href='http://e/'>www.e</v:rect>"), [false]);
-        assert_eq!(spared("<svg><a xlink:href=http://e/><text>www.e</text></a>"), [true]);
+    }
+
+    #[test]
+    fn a_link_in_or_with_foreign_content_is_not() {
+        for html in [
+            "<svg><a xlink:href=http://e/><text>www.e</text></a>",
+            "<math><a href=http://e/><mi>www.e</a>",
+            "<a href=http://e/><svg><title>x</title></svg>www.e</a>",
+            "<a href=http://e/>www.e<MATH/></a>",
+        ] {
+            assert_eq!(spared(html), [false], "{html}");
+        }
+        for html in [
+            "<svg><desc><a href=http://e/>www.e</a>",
+            "<svg></svg><a href=http://e/>www.e</svg></a><svg>",
+        ] {
+            assert_eq!(spared(html), [true], "{html}");
+        }
     }
 
     #[test]
@@ -249,7 +277,7 @@ mod tests {
         fn what_is_decided_before_the_end_stays_so(pieces in prop::collection::vec(
             prop::sample::select(vec![
                 "<b>", "</b", ">", "<!--", "-->", "<", "/", "a", " ", "www.", "http", "://", "e",
-                "&#58", ";", "<style>", "</style>", "</a>", "<a ", "'", "\"", "=", "!", "\u{e9}",
+                "&#58", ";", "<style>", "</style>", "</a>", "<a ", "<svg", "'", "\"", "=", "!", "\u{e9}",
             ]), 0..12)
         ) {
             let content = pieces.concat();

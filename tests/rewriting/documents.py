@@ -44,6 +44,11 @@ DOCUMENTS: Final = {
         "<p title='</body>'><script>'</body>'</script><style></body></style>\n"
     ),
     "one line": "<body>" + "<a href='http://e.com/'>x</a> <b>text</b> " * 20 + "</body>",
+    "URLs with SVG": (
+        "<svg><a href='http://e.com/1'></style><![CDATA[<a>]]></svg>http://e.com/1</a>"
+        "<a href='http://e.com/2'><svg><title>a b</title></svg>http://e.com/2</a>"
+        "<svg><desc><a href='http://e.com/3'>http://e.com/3</a></desc></svg>\n"
+    ),
     "non-ASCII": "<body>日本語 é € <a href='http://e.com/é?日本=語'>日本語</a></body>\n" * 3,
     "empty": "",
 }
@@ -69,6 +74,8 @@ PIECES: Final = (
     "<svg><a href='http://e.com/svg'>x</a><title><a href='http://e.com/t'></title></svg>",
     "<svg><style><a href='http://e.com/s'></style><![CDATA[<a href='http://e.com/c'>]]></svg>",
     "<math><mi>x</mi><a href='http://e.com/m'></a></math>",
+    "<svg><title>a b</title></svg>http://e.com/no-link",
+    "<svg><a href='http://e.com/u'><style>a b</style>http://e.com/u</a><![CDATA[>]]></svg>",
     "<p title='</body>'>", '<p title=">" x>', "<p>", "</p>", "</", "</>", "</ a>", "<", ">", "&",
     '"', "'", "=", "==", "=3D", "=\n", "=20", "= ", " ", "  ", "\t", "\n", "\r\n", "\r\n\r\n",
     "--outer", "--outer--", "--inner", ".", "..", "é", "€", "漢", "\xa0", "text ",

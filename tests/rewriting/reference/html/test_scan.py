@@ -159,7 +159,7 @@ def test_our_attributes_go_with_the_white_space_before_them(html: str, without: 
         "<a href=x>http://e.com/</a>", "<a href=x> <b>HTTPS://</b>e.com<br></a>",
         "<a href=x>www.e.com",
         "<a href=x>&nbsp;&#104;ttp://e.com?a&ampb</a>", "<a href=x>www.<!-- x -->e<a href=y>z</a>",
-        "<svg><a xlink:href=x>http://<![CDATA[ ]]>e</a>",
+        "<svg><desc><a href=x>http://e</a></desc></svg>",
         "<!--[if mso]><a href=x>http://e<![endif]-->",
         "<a href=x>http://e<style> </style></a>", "<a href=x>http://e <b",
         "<a href=x>http://e</></a>",
@@ -177,6 +177,8 @@ def test_a_link_s_text_is_itself_a_url(html: str) -> None:
         "<a href=x>http://e.com now</a>", "<area href=x>http://e.com/",
         "<v:rect href=x>http://e.com/",
         "<a href=x>http://e <", "<a href=x>http://e\xa0f</a>",
+        "<svg><a xlink:href=x>http://e</a></svg>", "<math><a href=x>http://e</a></math>",
+        "<a href=x><svg></svg>http://e</a>", "<a href=x>http://e<MATH/></a>",
     ],
 )  # fmt: skip
 def test_a_link_s_text_is_no_url(html: str) -> None:

@@ -41,7 +41,6 @@ _BLANK: Final = r"[\t\n\f\r \xa0]*+"
 _URL_TEXT: Final = re.compile(
     _BLANK + r"(?:https?://|www\.)[^\t\n\f\r \xa0]*+" + _BLANK, re.IGNORECASE
 )
-_NO_TEXT: Final = re.compile(rb"</>|<!\[CDATA\[.*?(?:\]\]>|\Z)", re.DOTALL)
 _DISPLAY_NONE: Final = rb"[\t\n\f\r ]*+".join(bytes([byte]) for byte in b"display:none")
 _HIDES: Final = re.compile(_DISPLAY_NONE, re.IGNORECASE)
 _MAY_HIDE: Final = re.compile(_DISPLAY_NONE + rb"|&", re.IGNORECASE)
@@ -191,7 +190,7 @@ class Scanner:
     def _read_text(self, text: bytes) -> None:
         self._tree.read_text(text)
         if self._link_text is not None:
-            self._link_text += _NO_TEXT.split(text)
+            self._link_text += text.split(b"</>")
 
     def _read_start_tag(self, tag: Token) -> None:
         is_vml = tag.name.startswith(b"v:") and _VML_NAME.match(self._html, tag.start) is not None
@@ -199,6 +198,8 @@ class Scanner:
             self._read_link(tag, "outlook" if is_vml or self._is_comment else "html")
         elif tag.name == b"body" and self.initial_pixel is None:
             self.initial_pixel = tag.end
+        elif tag.name in {b"svg", b"math"}:
+            self._link_text = None
         if self._is_comment:
             return
         is_hidden = self._is_hidden(tag)
@@ -260,7 +261,8 @@ class Scanner:
         if href is None or href.value is None:
             return
         self.links.append(self._link(href, href.value, found, where))
-        if self._reads_url_text and tag.name == b"a":
+        is_html = self._tree.namespace is Namespace.HTML
+        if self._reads_url_text and is_html and tag.name == b"a":
             self._text_of, self._link_text = len(self.links) - 1, []
 
     def _removable(self, attribute: Attribute, before: int) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 //! The text of a link: what a reader sees of its content, and whether that is itself a URL.
 //!
-//! A content in or with SVG or `MathML` is none: what of it is text, only the tree knows.
+//! A content in or with SVG or `MathML` is none: what of it is text, only the tree knows. Nor is one
+//! with a script, whose end depends on what it holds, or with `<plaintext>`, which nothing ends.
 
 use super::comment::{closed_length, ends_name};
 use super::syntax::{Attributes, Element, NameHash, raw_text_name};
@@ -44,7 +45,7 @@ pub(crate) fn reads_as_url(
         let Some(piece) = Piece::read(content, at, is_last) else { return undecided };
         let end = match piece {
             Piece::Text(end) | Piece::Markup(end) => end,
-            Piece::Foreign => return Some(false),
+            Piece::NoHtml => return Some(false),
             Piece::End => return Some(text.is_url()),
         };
         let bytes = content.get(at..end).unwrap_or_default();
@@ -70,8 +71,8 @@ enum Piece {
     Text(usize),
     /// A tag or a comment, or an element whose text is not shown, up to its end tag.
     Markup(usize),
-    /// SVG or `MathML` begins here.
-    Foreign,
+    /// SVG, `MathML`, a script or plaintext begins here.
+    NoHtml,
     /// The content ends here.
     End,
 }
@@ -111,8 +112,9 @@ impl Piece {
         if name.eq_ignore_ascii_case(b"a") {
             return Some(Self::End);
         }
-        if !is_end && Element::of(name, NameHash::read(content, &tag.name)) == Element::Foreign {
-            return Some(Self::Foreign);
+        let element = Element::of(name, NameHash::read(content, &tag.name));
+        if !is_end && matches!(element, Element::Foreign | Element::Script | Element::Plaintext) {
+            return Some(Self::NoHtml);
         }
         let raw = if is_end { None } else { raw_text_name(name) };
         let Some(raw) = raw else { return Some(Self::Markup(end)) };
@@ -233,12 +235,14 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_or_with_foreign_content_is_not() {
+    fn a_link_in_or_with_what_is_read_in_another_way_is_not() {
         for html in [
             "<svg><a xlink:href=http://e/><text>www.e</text></a>",
             "<math><a href=http://e/><mi>www.e</a>",
             "<a href=http://e/><svg><title>x</title></svg>www.e</a>",
             "<a href=http://e/>www.e<MATH/></a>",
+            "<a href=http://e/>www.e<plaintext></a>",
+            "<a href=http://e/>www.e<script></script></a>",
         ] {
             assert_eq!(spared(html), [false], "{html}");
         }

@@ -71,7 +71,7 @@ PIECES: Final = (
     "<script>", "<script><!--<script>", "</script>", "<style>", "</style>", "<textarea>",
     "</textarea>", "<title>", "</title>", "<plaintext>", "<xmp>",
     "</xmp>", "<iframe>", "</iframe>",
-    "<svg><a href='http://e.com/svg'>x</a><title><a href='http://e.com/t'></title></svg>",
+    "<svg><a href='http://e.com/svg'>x</a><title><a href='http://e.com/t'></a></title></svg>",
     "<svg><style><a href='http://e.com/s'></style><![CDATA[<a href='http://e.com/c'>]]></svg>",
     "<math><mi>x</mi><a href='http://e.com/m'></a></math>",
     "<svg><title>a b</title></svg>http://e.com/no-link",

@@ -179,6 +179,7 @@ def test_a_link_s_text_is_itself_a_url(html: str) -> None:
         "<a href=x>http://e <", "<a href=x>http://e\xa0f</a>",
         "<svg><a xlink:href=x>http://e</a></svg>", "<math><a href=x>http://e</a></math>",
         "<a href=x><svg></svg>http://e</a>", "<a href=x>http://e<MATH/></a>",
+        "<a href=x>http://e<plaintext></a>", "<a href=x>http://e<script></script></a>",
     ],
 )  # fmt: skip
 def test_a_link_s_text_is_no_url(html: str) -> None:

@@ -198,7 +198,7 @@ class Scanner:
             self._read_link(tag, "outlook" if is_vml or self._is_comment else "html")
         elif tag.name == b"body" and self.initial_pixel is None:
             self.initial_pixel = tag.end
-        elif tag.name in {b"svg", b"math"}:
+        elif tag.name in {b"svg", b"math", b"script", b"plaintext"}:
             self._link_text = None
         if self._is_comment:
             return

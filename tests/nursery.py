@@ -9,6 +9,7 @@ Run as a program, this file is the process that the others are forked off. It en
 process that started it.
 """
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -356,8 +357,25 @@ def _main() -> None:
         except EOFError:
             return
     _become(*started)
-    cli = importlib.import_module("msys_track.cli")
-    sys.exit(cli.main())
+    try:
+        importlib.import_module("msys_track.cli").main()
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            _end(end.code)
+        raise
+
+
+def _end(code: int) -> None:
+    """End as an interpreter does that has nothing to say, but for taking its modules apart.
+
+    That would copy all memory that is shared with the nursery: most of what a short command takes.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - as multiprocessing does
+    atexit._run_exitfuncs()  # noqa: SLF001
+    with contextlib.suppress(OSError):  # the interpreter tells of it
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 if __name__ == "__main__":

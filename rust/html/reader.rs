@@ -274,7 +274,7 @@ impl Reader {
     fn conditional(&mut self, html: &[u8], at: Range<usize>) {
         let text = interior(html, at);
         let inner = html.get(text.clone()).unwrap_or_default();
-        if !holds_href(inner) {
+        if !may_hold_link(inner) {
             return;
         }
         let mut reader = Self { in_comment: true, ..Self::new(self.charset, usize::MAX) };
@@ -573,13 +573,13 @@ fn begins_with_name(text: &[u8], name: &[u8]) -> Option<bool> {
     text.get(name.len()).map(|byte| ends_name(*byte))
 }
 
-/// Whether there may be a link, in any case.
-fn holds_href(html: &[u8]) -> bool {
-    // Its rarest letter.
-    memchr::memchr2_iter(b'f', b'F', html).any(|at| {
-        html.get(..=at).is_some_and(|head| {
-            head.last_chunk::<4>().is_some_and(|word| word.eq_ignore_ascii_case(b"href"))
-        })
+/// Whether there may be a link, or a `data-msys-*` attribute of what is none.
+fn may_hold_link(html: &[u8]) -> bool {
+    // The last letters of `href` and `data-`, which are their rarest.
+    memchr::memchr3_iter(b'f', b'F', b'-', html).any(|at| {
+        let head = html.get(..=at).unwrap_or_default();
+        head.last_chunk::<4>().is_some_and(|word| word.eq_ignore_ascii_case(b"href"))
+            || head.last_chunk::<5>().is_some_and(|word| word.eq_ignore_ascii_case(b"data-"))
     })
 }
 

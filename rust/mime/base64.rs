@@ -73,7 +73,7 @@ impl Lines {
     }
 }
 
-/// Decodes a body; line breaks, spaces and tabs are passed over.
+/// Decodes a body; white space of any kind is passed over.
 ///
 /// # Errors
 /// [`Reason::MalformedTransferEncoding`] for any other byte, for data after the padding, and for
@@ -87,7 +87,8 @@ pub fn decode(raw: &[u8]) -> Result<Decoded, Reason> {
     let mut encoded = Vec::with_capacity(raw.len());
     for line in raw.split(|byte| *byte == b'\n') {
         let line = line.trim_ascii();
-        if memchr::memchr2(b' ', b'\t', line).is_none() {
+        let blank = memchr::memchr3(b' ', b'\t', b'\r', line);
+        if blank.or_else(|| memchr::memchr(b'\x0c', line)).is_none() {
             encoded.extend_from_slice(line);
         } else {
             encoded.extend(line.iter().filter(|byte| !byte.is_ascii_whitespace()));
@@ -305,6 +306,7 @@ mod tests {
     fn white_space_is_passed_over() {
         assert_eq!(decoded(b"aGVs\r\nbG8 =\n").as_deref(), Ok(b"hello".as_slice()));
         assert_eq!(decoded(b"aGVsbG8").as_deref(), Ok(b"hello".as_slice()));
+        assert_eq!(decoded(b"aG\rVs\r\nbG\x0c8=").as_deref(), Ok(b"hello".as_slice()));
         assert_eq!(decoded(b"\r\n").as_deref(), Ok(b"".as_slice()));
     }
 
@@ -399,10 +401,11 @@ mod tests {
         fn every_body_is_decoded_as_if_its_lines_were_not_alike(
             pieces in prop::collection::vec(prop::sample::select(vec![
                 "QUJD", "QUJDREVG\r\n", "QUJDREVG\r\n", "QUJDREVG\r\n", "\r\n", "\n", " ", "=", "YQ==", "+/", "!", "\t",
+                "\r", "\x0c",
             ]), 0..40),
         ) {
             let raw = pieces.concat().into_bytes();
-            let data: Vec<u8> = raw.iter().copied().filter(|byte| !b" \t\r\n".contains(byte)).collect();
+            let data: Vec<u8> = raw.iter().copied().filter(|byte| !b" \t\r\n\x0c".contains(byte)).collect();
             prop_assert_eq!(decoded(&raw).ok(), engine().decode(&data).ok());
         }
     }

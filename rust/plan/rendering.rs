@@ -423,9 +423,9 @@ impl<'f, F: Fill> Copying<'f, F> {
             content.extend_from_slice(eol);
             is_pixel = false;
         }
+        line.writing.script.rewrite(&mut content, 0);
         self.added += content.len() + if is_pixel { 2 * line.eol.len() } else { 0 };
         self.removed += line.replaced;
-        line.writing.script.rewrite(&mut content, 0);
         let mut writer = Writer::new(out, column, line.eol);
         if is_pixel {
             writer.line_break(line.needs_soft_break);

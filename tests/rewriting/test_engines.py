@@ -388,18 +388,40 @@ def test_both_agree_on_long_lines(width: int, metadata: str | None) -> None:
             assert_both_agree(message, chance.choice(RULES), metadata=metadata)
 
 
+@pytest.mark.parametrize("charset", ["utf-8", "utf-16-le", "utf-32-be"])
 @pytest.mark.parametrize("encoding", ENCODINGS[:-1])
-def test_both_tell_that_html_outgrows_what_gmail_shows(encoding: str) -> None:
+def test_both_tell_that_html_outgrows_what_gmail_shows(encoding: str, charset: str) -> None:
     chance = Random(1)  # noqa: S311 - the same each time
-    html = b'<body><a href="http://e.com/">x</a>'
-    for length in (102_000, 102_400, 102_401):
-        filled = html + b"<p>w\r\n" * ((length - len(html)) // 6)
-        filled += b"x" * (length - len(filled))
-        head = HEADERS[0].format(charset="utf-8", encoding=encoding).encode()
-        message = head + b"\r\n" + encode(filled, encoding, chance)
+    html = '<body><a href="http://e.com/">x</a>'
+    unit = len("x".encode(charset))
+    for length in (102_400 - 600 * unit, 102_400, 102_400 + unit):
+        filled = html + "<p>w\r\n" * ((length // unit - len(html)) // 6)
+        filled += "x" * (length // unit - len(filled))
+        head = HEADERS[0].format(charset=charset, encoding=encoding).encode()
+        message = head + b"\r\n" + encode(filled.encode(charset), encoding, chance)
         assert_both_agree(message)
         copy = rewrite(REFERENCE, message, RULES[0], URLS, **TRACKED)
         assert copy["counts"][2] == (length <= 102_400)
+
+
+LINK = "<a href='http://e.com/'>x</a>"
+
+
+@pytest.mark.parametrize("blank", [b" ", b"\t", b"\r", b"\n", b"\f", b"\v", b"\xa0"])
+def test_both_pass_over_the_same_white_space_in_base64(blank: bytes) -> None:
+    encoded = base64.b64encode(LINK.encode() * 9)
+    head = HEADERS[0].format(charset="utf-8", encoding="base64").encode() + b"\r\n"
+    for line in (encoded[:40] + blank + encoded[40:], blank + encoded + blank):
+        assert_both_agree(head + line)
+
+
+@pytest.mark.parametrize("tag", ["a", "area", "v:rect", "A", "b"])
+@pytest.mark.parametrize("attribute", ["data-msys-linkname", "DATA-MSYS-SUBLINK", "data-x"])
+def test_both_remove_attributes_of_ours_from_comments_without_a_link(
+    tag: str, attribute: str
+) -> None:
+    html = f"<!--[if mso]><{tag} {attribute}=x>y<![endif]-->{LINK}"
+    assert_both_agree(f"Content-Type: text/html\r\n\r\n{html}".encode())
 
 
 def test_both_agree_on_what_a_program_makes_of_links() -> None:

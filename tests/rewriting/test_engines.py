@@ -407,12 +407,45 @@ def test_both_tell_that_html_outgrows_what_gmail_shows(encoding: str, charset: s
 LINK = "<a href='http://e.com/'>x</a>"
 
 
+@pytest.mark.parametrize("parameter", ["boundary*0=b", "boundary*=''b", "charset*0*=''b"])
+def test_both_find_a_section_of_a_parameter_ambiguous_that_is_given_twice(parameter: str) -> None:
+    name, _, _ = parameter.partition("=")
+    for kind in ("multipart/mixed", "text/html"):
+        field = f"Content-Type: {kind}; {parameter}; {name}=c; {name}=c"
+        assert_both_agree(f"{field}\r\n\r\n--b\r\n\r\n{LINK}".encode())
+
+
+@pytest.mark.parametrize("place", [0, 1, 999, 1_000, 1_001])
+def test_both_look_for_the_start_of_related_parts_among_a_thousand(place: int) -> None:
+    parts = ["--b\r\nContent-Type: text/html\r\n\r\nx\r\n"] * 1_003
+    parts[place] = f"--b\r\nContent-Type: text/html\r\nContent-ID: <1@x>\r\n\r\n{LINK}\r\n"
+    head = 'Content-Type: multipart/related; boundary=b; start="<1@x>"\r\n\r\n'
+    assert_both_agree((head + "".join(parts)).encode())
+
+
 @pytest.mark.parametrize("blank", [b" ", b"\t", b"\r", b"\n", b"\f", b"\v", b"\xa0"])
 def test_both_pass_over_the_same_white_space_in_base64(blank: bytes) -> None:
     encoded = base64.b64encode(LINK.encode() * 9)
     head = HEADERS[0].format(charset="utf-8", encoding="base64").encode() + b"\r\n"
     for line in (encoded[:40] + blank + encoded[40:], blank + encoded + blank):
         assert_both_agree(head + line)
+
+
+@pytest.mark.parametrize("text", ["http://e.com/", "here", "{{x}}"])
+def test_both_spare_a_link_of_amp_whose_text_is_a_url(text: str) -> None:
+    html = f'<body><a href="http://e.com/{text}">{text}</a></body>'
+    parts = [
+        f"--b\r\nContent-Type: text/{kind}\r\n\r\n{html}\r\n" for kind in ("x-amp-html", "html")
+    ]
+    head = "Content-Type: multipart/alternative; boundary=b\r\n\r\n"
+    assert_both_agree((head + "".join(parts)).encode(), Rules(spare_url_text=True))
+
+
+@pytest.mark.parametrize("html", ["<body>>>x", "<body>>>>x", "<body>>>>>x", '<a href="">">">x'])
+def test_both_look_for_a_placeholder_behind_one_that_stays(html: str) -> None:
+    message = f"Content-Type: text/html\r\n\r\n{html}".encode()
+    for placeholder in (">>", '">"'):
+        assert_both_agree(message, Rules(pixel_placeholder=placeholder))
 
 
 @pytest.mark.parametrize("tag", ["a", "area", "v:rect", "A", "b"])

@@ -48,8 +48,12 @@ def test_parameters_are_read(value: bytes, name: str, found: str | None) -> None
     assert read_value(value).find(name) == found
 
 
-def test_all_values_that_a_reader_may_take_are_found() -> None:
-    assert read_value(b"a; b=c; b=d; b*=''e").find_all("b") == ["c", "d", "e"]
+def test_a_parameter_is_ambiguous_if_two_readers_may_take_two_values() -> None:
+    for value in (b"a; b=c; b=d", b"a; b=c; b*=''d", b"a; b*0=c; b*0=d", b"a; b=c; b=C"):
+        assert read_value(value).is_ambiguous("b"), value
+    for value in (b"a", b"a; b=c; b=c", b"a; b=cd; b*0=c; b*1=d", b"a; b=c; bb=d; bb=e"):
+        assert not read_value(value).is_ambiguous("b"), value
+    assert not read_value(b"a; b=c; b=C; b*=''C").is_ambiguous("b", fold=str.lower)
 
 
 @pytest.mark.parametrize("value", [b"", b"html", b"/html", b"text/", b"(text/html)"])

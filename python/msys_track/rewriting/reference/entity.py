@@ -117,7 +117,7 @@ class _Walk:
         start = None
         if subtype == "multipart/related":
             parts = list(parts)
-            start = self._find_start(parts, media_type.find("start"))
+            start = self._find_start(parts[:_MAX_PARTS], media_type.find("start"))
         for number, (first, last) in enumerate(parts):
             inner = read_section(self._message, first, last)
             is_body = start is None or number == start
@@ -187,9 +187,8 @@ class _Walk:
 
 def _judge(section: Section, types: list[bytes], media_type: Value) -> Reason | None:
     """Return why an entity is not looked at, from its header section alone."""
-    if _differ(types) or (
-        len({tuple(read_media_type(each).find_all("boundary")) for each in types}) > 1
-    ):
+    # A boundary's case counts.
+    if _differ(types) or len({read_media_type(each).find("boundary") for each in types}) > 1:
         return Reason.AMBIGUOUS_HEADER
     kind = media_type.word
     if kind in _NEVER_ENTERED:
@@ -201,8 +200,8 @@ def _judge(section: Section, types: list[bytes], media_type: Value) -> Reason | 
     others = (b"content-transfer-encoding", b"content-disposition")
     if (
         any(_differ(section.find_values(name)) for name in others)
-        or len(set(media_type.find_all("boundary"))) > 1
-        or len({lower_ascii(charset) for charset in media_type.find_all("charset")}) > 1
+        or media_type.is_ambiguous("boundary")
+        or media_type.is_ambiguous("charset", fold=lower_ascii)
     ):
         return Reason.AMBIGUOUS_HEADER
     return None

@@ -1,6 +1,7 @@
 """Header sections: where each field stands (RFC 5322 section 2.2), and values with parameters."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -119,11 +120,30 @@ class Value:
     parameters: tuple[tuple[str, str], ...] = ()
     """Names in lower case and values, as they stand."""
 
-    def find_plain(self, name: str) -> list[str]:
-        """Return each value that stands as `name=`."""
-        return [value for found, value in self.parameters if found == name]
+    def find(self, name: str) -> str | None:
+        """Return a parameter's value, if it is there."""
+        for found, value in self.parameters:
+            if found == name:
+                return value
+        return self._find_continued(name)
 
-    def find_continued(self, name: str) -> str | None:
+    def is_ambiguous(self, name: str, *, fold: Callable[[str], str] = str) -> bool:
+        """Tell whether one reader may take another value for a parameter's than the next.
+
+        Args:
+            name: in lower case.
+            fold: makes those values equal that mean the same.
+        """
+        values: dict[str, set[str]] = {}
+        for found, value in self.parameters:
+            if found == name or found.startswith(f"{name}*"):
+                values.setdefault(found, set()).add(fold(value))
+        if any(len(rivals) > 1 for rivals in values.values()):
+            return True
+        continued = self._find_continued(name)
+        return continued is not None and name in values and fold(continued) not in values[name]
+
+    def _find_continued(self, name: str) -> str | None:
         """Return the value that stands as `name*=`, or in `name*0=` and its like, joined."""
         sections: dict[int, str] = {}
         for found, value in self.parameters:
@@ -140,16 +160,6 @@ class Value:
                 break
             joined = (joined or "") + sections[number]
         return joined
-
-    def find(self, name: str) -> str | None:
-        """Return a parameter's value, if it is there."""
-        plain = self.find_plain(name)
-        return plain[0] if plain else self.find_continued(name)
-
-    def find_all(self, name: str) -> list[str]:
-        """Return each value that some reader may take for the parameter's."""
-        continued = self.find_continued(name)
-        return self.find_plain(name) + ([] if continued is None else [continued])
 
 
 def read_value(value: bytes) -> Value:

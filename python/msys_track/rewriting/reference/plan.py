@@ -274,7 +274,7 @@ class _Planner:
             html = scan_html(
                 body.text,
                 decode=body.charset.decode,
-                url_text=self._rules.spare_url_text and is_html,
+                url_text=self._rules.spare_url_text,
             )
             found = [self._read_link(body, link) for link in html.links]
             found = [link for link in found if link.where != "outlook" or is_html]
@@ -346,7 +346,7 @@ class _Planner:
             place = body.locate_part(start, end)
             if is_free and not holds_initial and place is not None:
                 return place
-            start = body.text.find(wanted, start + 1)
+            start = body.text.find(wanted, end)
         return None
 
     def _lack_pixel(self, at: int, *, is_initial: bool) -> None:

@@ -1,8 +1,8 @@
 """The interface between mail and the code that changes its bytes.
 
-The engine can be swapped: the compiled core (`msys_track.rewriting.native`), or an engine in pure
-Python beside it. What an engine returns is described here and nowhere else; the core's own classes
-fit it, and so do frozen dataclasses.
+There are two engines: the compiled core (`msys_track.rewriting.native`), and one in pure Python
+(`msys_track.rewriting.reference`). What an engine returns is described here and nowhere else; the
+core's own classes fit it, and so do the frozen dataclasses of the other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -212,6 +212,7 @@ class Engine(Protocol):
 
         Raises:
             RewriteError: a defect of the engine; the caller sends the original.
+            ValueError: a pattern of `never_wrap` is empty, or a rule has no such value.
         """
 
     def header_fields(self, message: bytes, name: bytes, /) -> Sequence[HeaderField]:

@@ -15,7 +15,14 @@ from typing import Final, Literal, NamedTuple
 from msys_track.rewriting.reference import base64
 from msys_track.rewriting.reference.body import Body, read_body
 from msys_track.rewriting.reference.entity import Leaf, list_parts
-from msys_track.rewriting.reference.header import Field, Section, read_section, skip_prelude
+from msys_track.rewriting.reference.header import (
+    SEALS,
+    SIGNATURES,
+    Field,
+    Section,
+    read_section,
+    skip_prelude,
+)
 from msys_track.rewriting.reference.left_alone import LeftAloneError
 from msys_track.rewriting.reference.lines import find_line_break
 
@@ -24,9 +31,6 @@ _SURPLUS: Final = re.compile(
 )
 """What an escape has beside its braces."""
 _SOFT_BREAK: Final = re.compile(rb"=[ \t]*\r?\n")
-_SEALS: Final = frozenset({b"dkim-signature", b"arc-seal"})
-# A seal covers the other fields of its set (RFC 8617).
-_SIGNATURES: Final = _SEALS | {b"arc-message-signature", b"arc-authentication-results"}
 
 
 class _Edit(NamedTuple):
@@ -48,8 +52,8 @@ def unescape_curly_macros(message: bytes, signed_mail: Literal["skip", "strip", 
             leaves it, `strip` removes them, `track` breaks them.
     """
     section = read_section(message, skip_prelude(message), len(message))
-    signatures = [field for field in section.fields if field.name in _SIGNATURES]
-    is_signed = any(field.name in _SEALS for field in signatures)
+    signatures = [field for field in section.fields if field.name in SIGNATURES]
+    is_signed = any(field.name in SEALS for field in signatures)
     if section.is_malformed or (is_signed and signed_mail == "skip"):
         return message
     edits = [*_find_in_header(message, section), *_find_in_parts(message, section)]

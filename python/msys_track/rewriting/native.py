@@ -29,7 +29,7 @@ class NativeEngine:
         """Scan a message once.
 
         Raises:
-            ValueError: a pattern of `never_wrap` is empty.
+            ValueError: a pattern of `never_wrap` is empty, or a rule has no such value.
         """
         return _core.plan(message, _make_core_rules(rules), drop_headers=drop_headers)
 
@@ -48,7 +48,7 @@ class NativeEngine:
         """Make a recipe that does all of a copy in one call; see `RecipeEngine`.
 
         Raises:
-            ValueError: a pattern of `never_wrap` is empty.
+            ValueError: a pattern of `never_wrap` is empty, or a rule has no such value.
         """
         return _core.Recipe(
             keys,
@@ -67,6 +67,6 @@ def open_html_stream(
     """Begin an HTML document that goes by.
 
     Raises:
-        ValueError: a pattern of `never_wrap` is empty.
+        ValueError: a pattern of `never_wrap` is empty, or a rule has no such value.
     """
     return _core.HtmlStream(keys, engagement, urls, _make_core_rules(rules), charset)

@@ -9,15 +9,10 @@ from msys_track.keys.plain.ring import import_cipher
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 from msys_track.rewriting.engine import HeaderField
 from msys_track.rewriting.reference.header import read_section, skip_prelude
-from msys_track.rewriting.reference.plan import (
-    LeftAlone,
-    Link,
-    Part,
-    PlannedMessage,
-    plan_message,
-    revise_links,
-)
-from msys_track.rewriting.reference.render import Rendered, render
+from msys_track.rewriting.reference.plan import LeftAlone, Link, Part, PlannedMessage
+from msys_track.rewriting.reference.planning import plan_message
+from msys_track.rewriting.reference.rendering import Rendered, render
+from msys_track.rewriting.reference.revising import revise_links
 from msys_track.rewriting.rules import Rules
 
 

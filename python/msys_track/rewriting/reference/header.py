@@ -8,6 +8,11 @@ from urllib.parse import unquote_to_bytes
 
 from msys_track.rewriting.reference.links import lower_ascii
 
+SEALS: Final = frozenset({b"dkim-signature", b"arc-seal"})
+"""Names of fields that make a message a signed one."""
+SIGNATURES: Final = SEALS | {b"arc-message-signature", b"arc-authentication-results"}
+"""What goes where signatures are taken off: a seal covers the rest of its set (RFC 8617)."""
+
 _MARK: Final = b"\xef\xbb\xbf"
 _MBOX_LINE: Final = re.compile(rb">?From [^\n]*(?:\n|\Z)")
 _NAME: Final = re.compile(rb"[!-9;-~]+")

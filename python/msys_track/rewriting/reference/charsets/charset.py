@@ -203,10 +203,8 @@ def _read_byte(name: str, codec: str, byte: int) -> str:
 
 
 def _read_single(characters: tuple[str, ...]) -> Callable[[bytes], str]:
-    table = "".join(characters)
-    return lambda octets: octets.decode("latin-1").translate(
-        {number: each for number, each in enumerate(table) if ord(each) != number}
-    )
+    others = {number: each for number, each in enumerate(characters) if ord(each) != number}
+    return lambda octets: octets.decode("latin-1").translate(others)
 
 
 def _decode_opaque(octets: bytes) -> str:

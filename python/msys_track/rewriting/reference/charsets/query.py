@@ -6,6 +6,7 @@ from typing import Final, TypeAlias
 from urllib.parse import quote_from_bytes
 
 from msys_track.rewriting.reference.charsets import multi_byte
+from msys_track.rewriting.reference.charsets.multi_byte import REPLACEMENT
 
 Encoder: TypeAlias = Callable[[str], Iterator[bytes | str]]
 """Writes a text: bytes, and the characters that the encoding has not."""
@@ -42,13 +43,13 @@ def encode_iso_2022_jp(text: str) -> Iterator[bytes | str]:
     mode = "ascii"
     for character in text:
         if mode != "jis" and character in _SHIFTS:
-            yield multi_byte.REPLACEMENT
+            yield REPLACEMENT
             continue
         wanted, written = _choose_set(character, mode)
         if wanted != mode:
             yield _ESCAPES[wanted]
             mode = wanted
-        yield "\ufffd" if character in _SHIFTS else written or character
+        yield REPLACEMENT if character in _SHIFTS else written or character
     if mode != "ascii":
         yield _ESCAPES["ascii"]
 

@@ -20,19 +20,13 @@ from msys_track.rewriting.reference.html.tokenizer import (
     read_attributes,
 )
 from msys_track.rewriting.reference.html.tree import PlainTree, build_tree
+from msys_track.rewriting.reference.links import OWN_ATTRIBUTES
 
 Where: TypeAlias = Literal["html", "outlook"]
 Decode: TypeAlias = Callable[[bytes], str]
 """Reads bytes in a part's charset."""
 
-_OWN_ATTRIBUTES: Final = frozenset(
-    {
-        b"data-msys-clicktrack",
-        b"data-msys-linkname",
-        b"data-msys-sublink",
-        b"data-msys-unsubscribe",
-    }
-)
+_OWN_ATTRIBUTES: Final = frozenset(name.encode("ascii") for name in OWN_ATTRIBUTES)
 # As Outlook's templates have them; in another case neither engine takes them for Outlook's.
 _CONDITION: Final = re.compile(rb"<!--\[if[\t\n\r (]")
 _MAY_LINK: Final = re.compile(rb"<(?:a|v:)", re.IGNORECASE)

@@ -2,19 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 
-from msys_track.keys.plain.encoding import (
-    ClaimsError,
-    Position,
-    add_extensions,
-    encode_engagement,
-    encode_link,
-)
-from msys_track.keys.plain.ring import KeyRing, measure_path
+from msys_track.keys.plain.ring import KeyRing
 from msys_track.keys.ring import Engagement, TrackedUrls
 from msys_track.reasons import Reason
-from msys_track.rewriting.reference import base64, links
+from msys_track.rewriting.reference import base64
 from msys_track.rewriting.reference.left_alone import LeftAloneError
 from msys_track.rewriting.reference.lines import MAX_LINE, Around
 from msys_track.rewriting.reference.plan import (
@@ -22,21 +15,16 @@ from msys_track.rewriting.reference.plan import (
     Href,
     Kept,
     LeftAlone,
-    LinkKind,
     Pixel,
     PlannedMessage,
     PlannedPart,
     Removal,
 )
 from msys_track.rewriting.reference.quoted_printable import Decoded, encode_line
+from msys_track.rewriting.reference.sealing import Sealer
 
-MAX_URL: Final = 4096
 _MAX_SHOWN: Final = 102_400  # bytes of HTML that Gmail shows
 _NO_LIMIT: Final = 1 << 62
-
-if TYPE_CHECKING:
-    from msys_track.keys.plain.values import Engagement as PlainEngagement
-    from msys_track.keys.plain.values import LinkPart
 
 _PIXEL: Final = (b'<img border="0" width="1" height="1" alt="" src="', b'">')
 _INITIAL_PIXEL: Final = (
@@ -162,7 +150,7 @@ class _Copying:
         self._planned = planned
         self._engagement = engagement
         self._splice = _Splice(planned.message)
-        self._sealer = _Sealer(planned, keys, engagement, urls)
+        self._sealer = Sealer(planned, keys, engagement, urls)
         self._left: list[LeftAlone] = []
         self._wrapped = 0
         self._pixels = 0
@@ -206,9 +194,10 @@ class _Copying:
     def _outgrows(self, part: PlannedPart, start: int) -> bool:
         """Tell whether HTML that was shown whole is cut by Gmail in this copy."""
         body = part.body
+        if body.leaf.role != "html" or len(body.content) > _MAX_SHOWN:
+            return False
         encoded = self._splice.cut(start, body.leaf.end)
-        is_html = body.leaf.role == "html" and len(body.content) <= _MAX_SHOWN
-        if not is_html or len(encoded) <= _MAX_SHOWN:
+        if len(encoded) <= _MAX_SHOWN:
             return False
         if body.form == "base64":
             return len(base64.decode(encoded)) > _MAX_SHOWN
@@ -223,15 +212,13 @@ class _Copying:
         if around is None:
             return
         column = self._splice.measure_column(edit.start)
-        is_verbatim = part.body.form == "verbatim"
         try:
-            if is_verbatim and not part.body.is_wide and isinstance(edit.change, Href):
-                self._wrap(part, edit, around, column)
-                return
-            if not is_verbatim:
+            if part.body.form != "verbatim":
                 new = self._encode_line(part, edit, around, column)
             elif part.body.is_wide:
                 new = part.body.encode(self._fill(edit, _NO_LIMIT))
+            elif isinstance(edit.change, Href):
+                new = self._wrap(part, edit, around, column)
             else:
                 new = part.body.encode(self._fill_line(part, edit, around, column))
         except _OffError:
@@ -271,8 +258,8 @@ class _Copying:
             needs_soft_break=around.before[-1:] in (b" ", b"\t", b"="),
         )
 
-    def _wrap(self, part: PlannedPart, edit: Edit, around: Around, column: int) -> None:
-        """Wrap a link, and break the line before its `href` if it would be too long otherwise."""
+    def _wrap(self, part: PlannedPart, edit: Edit, around: Around, column: int) -> bytes:
+        """Return a wrapped link's URL; break the line before its `href` if it is too long else."""
         fold = edit.fold
         if self._must_fold and fold is not None:
             self._break_line(fold, part.eol)
@@ -288,20 +275,13 @@ class _Copying:
             if at is not None and rest is not None
         ]
         room = _NO_LIMIT if around.is_too_long else max(0, *(way[0] for way in ways))
-        try:
-            url = self._fill(edit, room)
-        except _OffError:
-            return
-        except LeftAloneError as error:
-            self._leave(edit.start, edit.end, edit, error.reason)
-            return
+        url = self._fill(edit, room)
         if not around.is_too_long:
             _, is_folded, folds_next = next(way for way in ways if len(url) <= way[0])
             if is_folded and fold is not None:
                 self._break_line(fold, part.eol)
             self._must_fold |= folds_next
-        self._splice.replace(edit.start, edit.end, url)
-        self.is_changed = True
+        return url
 
     def _break_line(self, fold: int, eol: bytes) -> None:
         self._splice.replace(fold, fold + 1, eol)
@@ -317,7 +297,7 @@ class _Copying:
         group = part.edits[0].start // 3
         layout = base64.find_group(message[body.leaf.start : body.leaf.end], group)
         start = body.leaf.start + layout.start
-        end = body.leaf.start + max(layout.end, layout.start)
+        end = body.leaf.start + layout.end
         splice = _Splice(body.content)
         splice.replace(0, group * 3, b"")
         for edit in part.edits:
@@ -379,156 +359,3 @@ class _Copying:
         self._left.append(
             LeftAlone(offset=start, length=end - start, reason=reason.value, target=target)
         )
-
-
-class _Sealer:
-    """Makes tracked URLs for one recipient."""
-
-    def __init__(
-        self, planned: PlannedMessage, keys: KeyRing, engagement: Engagement, urls: TrackedUrls
-    ) -> None:
-        self._planned = planned
-        self._keys = keys
-        self._urls = urls
-        self._has_metadata = engagement.metadata is not None
-        said = cast("PlainEngagement", engagement)  # the core's has the same attributes
-        self._whole = encode_engagement(said)
-        self._bare = encode_engagement(said, with_metadata=False)
-        self._positions = _number_links(planned)
-        self.links_without_metadata: list[int] = []
-        self.pixels_without_metadata: list[str] = []
-
-    @property
-    def wraps_amp(self) -> bool:
-        """Whether links of AMP are wrapped: those of http would make it invalid."""
-        return self._urls.click_scheme.lower() != "http"
-
-    def make_link(self, href: Href, room: int) -> bytes:
-        """Return the URL of a wrapped link.
-
-        Raises:
-            LeftAloneError: why there is none.
-        """
-        link = self._planned.links[href.number]
-        scheme = self._choose_scheme(link.target)
-        if link.where == "amp" and scheme != "https":
-            raise LeftAloneError(Reason.AMP_NEEDS_HTTPS)
-        prefix = "f/a" if link.sublink is None else f"f/{link.sublink}"
-        claims = _encode_link(link.kind, link.target, link.name)
-        sealed = self._seal(
-            f"{scheme}://{self._urls.domain}/",
-            prefix,
-            claims,
-            room,
-            wants_metadata=self._urls.click_metadata,
-            position=self._positions[href.number],
-            is_in_comment=href.is_in_comment,
-        )
-        if sealed.lacks_metadata:
-            self.links_without_metadata.append(href.number)
-        return sealed.url
-
-    def make_pixel(self, pixel: Pixel, room: int) -> bytes:
-        """Return the URL of a pixel.
-
-        Raises:
-            LeftAloneError: why there is none.
-        """
-        scheme = self._urls.open_scheme.lower()
-        if pixel.kind.startswith("amp") and scheme != "https":
-            raise LeftAloneError(Reason.AMP_NEEDS_HTTPS)
-        base = f"{scheme}://{self._urls.domain}/"
-        claims = encode_link(pixel.kind, None, None)
-        sealed = self._seal(base, "q", claims, room, wants_metadata=True)
-        if sealed.lacks_metadata:
-            self.pixels_without_metadata.append(pixel.kind)
-        return sealed.url
-
-    def _choose_scheme(self, target: str) -> str:
-        urls = self._urls
-        if links.leads_to_tracker(target, urls.domain):
-            raise LeftAloneError(Reason.ALREADY_TRACKED)
-        scheme = urls.click_scheme.lower()
-        if scheme == "same":
-            return "https" if links.is_secure(target) else "http"
-        if scheme == "http" and links.is_secure(target) and not urls.allow_downgrade:
-            raise LeftAloneError(Reason.SCHEME_DOWNGRADE)
-        return scheme
-
-    def _seal(  # noqa: PLR0913 - all that a URL depends on
-        self,
-        base: str,
-        prefix: str,
-        claims: bytes | None,
-        room: int,
-        *,
-        wants_metadata: bool,
-        position: Position | None = None,
-        is_in_comment: bool = False,
-    ) -> "_Sealed":
-        limit = max(min(room, MAX_URL) - len(base), 0)
-        blocks = []
-        if wants_metadata or not self._has_metadata:
-            blocks.append(self._whole)
-        if self._has_metadata:
-            # A URL that is too long with metadata may fit without: the click is worth more.
-            blocks.append(self._bare)
-        for block in blocks:
-            if claims is None:  # more than any URL holds
-                break
-            path = self._seal_path(
-                prefix,
-                block,
-                claims,
-                limit=limit,
-                position=position,
-                is_in_comment=is_in_comment,
-            )
-            if path is not None:
-                lacks = wants_metadata and self._has_metadata and block is self._bare
-                return _Sealed((base + path).encode("ascii"), lacks)
-        raise LeftAloneError(Reason.LINE_TOO_LONG if room < MAX_URL else Reason.URL_TOO_LONG)
-
-    def _seal_path(  # noqa: PLR0913 - see above
-        self,
-        prefix: str,
-        block: bytes,
-        claims: bytes,
-        *,
-        limit: int,
-        position: Position | None,
-        is_in_comment: bool,
-    ) -> str | None:
-        for salt in (None, *range(256)):
-            plaintext = add_extensions(block, salt=salt, position=position) + claims
-            if measure_path(prefix, len(plaintext)) > limit:
-                return None
-            path = self._keys.seal_bytes(prefix, plaintext)
-            token = path.rpartition("/")[2]
-            # Two dashes end a comment in XML, and so may one if another follows.
-            if not is_in_comment or not ("--" in token or token.endswith("-")):
-                return path
-        raise LeftAloneError(Reason.CORE_FAILURE)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sealed:
-    url: bytes
-    lacks_metadata: bool
-
-
-def _encode_link(kind: LinkKind, target: str, name: str | None) -> bytes | None:
-    try:
-        return encode_link(kind, target, name)
-    except ClaimsError:
-        return None
-
-
-def _number_links(planned: PlannedMessage) -> list[Position]:
-    counts: dict[LinkPart, int] = {}
-    positions = []
-    for link in planned.links:
-        part: LinkPart = "html" if link.where == "outlook" else link.where
-        counts[part] = counts.get(part, 0) + 1
-        positions.append((counts[part], part))
-    return positions

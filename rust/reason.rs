@@ -118,7 +118,8 @@ reasons! {
     TooManyParts = "too_many_parts",
     /// more than 32 multiparts inside each other
     NestedTooDeep = "nested_too_deep",
-    /// in a stream: a link's tag or a conditional comment is longer than 64 KiB
+    /// in a stream: a link's tag or a conditional comment is longer than 64 KiB; in a mail: a part
+    /// changes its character set over four million times
     HtmlLimit = "html_limit",
     /// its copy would be over 8 MiB longer than the message, which goes on as it came
     TooMuchGrowth = "too_much_growth",

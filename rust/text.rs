@@ -205,26 +205,21 @@ fn is_split_in_brackets(text: &[u8], start: usize, end: usize) -> bool {
 }
 
 /// Marks that stand on both sides of what they emphasise.
-const EMPHASIS: &[u8] = b"*_~";
+const EMPHASIS: [u8; 3] = *b"*_~";
 
 /// The length of a URL without the punctuation of the sentence around it, and without the marks
 /// that close what those right `before` it have opened.
 fn length_without_punctuation(url: &[u8], before: &[u8]) -> usize {
     let count = |byte: u8| memchr::memchr_iter(byte, url).count();
-    let open_marks = before.iter().rev().take_while(|byte| EMPHASIS.contains(byte));
-    let mut opened = [0_usize; EMPHASIS.len()];
-    for mark in open_marks {
-        let counts = opened.iter_mut().zip(EMPHASIS);
-        counts.filter(|(_, each)| *each == mark).for_each(|(count, _)| *count += 1);
-    }
-    let brackets = [(b'(', b')'), (b'[', b']'), (b'{', b'}')];
-    let brackets = brackets.map(|(open, close)| (close, count(close).saturating_sub(count(open))));
-    let marks = EMPHASIS.iter().copied().zip(opened);
-    let mut surplus: Vec<(u8, usize)> = brackets.into_iter().chain(marks).collect();
+    let mut brackets = [(b'(', b')'), (b'[', b']'), (b'{', b'}')]
+        .map(|(open, close)| (close, count(close).saturating_sub(count(open))));
+    let opening = before.iter().rev().take_while(|byte| EMPHASIS.contains(byte));
+    let mut marks =
+        EMPHASIS.map(|mark| (mark, opening.clone().filter(|byte| **byte == mark).count()));
     let mut length = url.len();
     while let Some(last) = length.checked_sub(1).and_then(|last| url.get(last)) {
-        let closes = surplus.iter_mut().find(|(close, left)| close == last && *left > 0);
-        match closes {
+        let mut surplus = brackets.iter_mut().chain(&mut marks);
+        match surplus.find(|(close, left)| close == last && *left > 0) {
             Some((_, left)) => *left -= 1,
             None if b".,;:!?'".contains(last) => {}
             None => break,

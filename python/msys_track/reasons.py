@@ -138,7 +138,10 @@ class Reason(StrEnum):
     NESTED_TOO_DEEP = "nested_too_deep", "more than 32 multiparts inside each other"
     HTML_LIMIT = (
         "html_limit",
-        "in a stream: a link's tag or a conditional comment is longer than 64 KiB",
+        (
+            "in a stream: a link's tag or a conditional comment is longer than 64 KiB; in a mail: "
+            "a part changes its character set over four million times"
+        ),
     )
     TOO_MUCH_GROWTH = (
         "too_much_growth",

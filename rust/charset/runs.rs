@@ -68,6 +68,7 @@ impl ShiftedText {
         let Self { text, runs, .. } = self;
         (runs.len() <= MAX_RUNS).then_some((text, Runs { all: runs }))
     }
+
     /// A byte that is ASCII, outside of any shift.
     pub(super) fn push_ascii(&mut self, source: usize, byte: u8) {
         let goes_on = self.runs.last().is_some_and(|run| {

@@ -1,4 +1,4 @@
-//! What both readers of HTML and the masks must agree on: where names and comments end.
+//! What the readers of documents and of links' texts must agree on: where names and comments end.
 
 use std::sync::LazyLock;
 

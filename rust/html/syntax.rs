@@ -273,7 +273,7 @@ pub(super) enum Element {
     Item,
     Foreign,
     Script,
-    /// `title`, `style` and others that hold text alone.
+    /// `title`, `style` and others that hold text alone, as `textarea` does.
     Text,
     Plaintext,
     /// An element that has no end tag.
@@ -375,11 +375,11 @@ impl Element {
     }
 }
 
-/// Elements that hold text up to their own end tag.
-const RAW_TEXT: [&[u8]; 8] =
-    [b"style", b"title", b"script", b"textarea", b"iframe", b"xmp", b"noembed", b"noframes"];
-
-/// The name of an element that holds text, in lower case.
+/// The name of an element that holds text up to its own end tag, in lower case; scripts end in
+/// their own way.
 pub(super) fn raw_text_name(name: &[u8]) -> Option<&'static [u8]> {
-    RAW_TEXT.into_iter().find(|raw| raw.eq_ignore_ascii_case(name))
+    NAMES.iter().find_map(|(raw, element)| {
+        let holds_text = matches!(element, Element::Text | Element::Textarea);
+        (holds_text && raw.eq_ignore_ascii_case(name)).then_some(*raw)
+    })
 }

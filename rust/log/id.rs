@@ -1,8 +1,9 @@
 //! Ids of events, as Python's `events.make_event_id` makes them.
 
+use super::json::HEX_DIGITS;
+
 /// For how many ids random bytes are drawn at once.
 const DRAWN: usize = 512;
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Makes ids: UUIDs of version 7 (RFC 9562 §5.7), Unix milliseconds and 74 random bits.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ pub(super) fn write_id(milliseconds: u64, random: [u8; 10]) -> [u8; 36] {
     let mut halves = value.to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
     for (at, place) in text.iter_mut().enumerate() {
         if !matches!(at, 8 | 13 | 18 | 23) {
-            let digit = halves.next().and_then(|half| DIGITS.get(usize::from(half)));
+            let digit = halves.next().and_then(|half| HEX_DIGITS.get(usize::from(half)));
             *place = digit.copied().unwrap_or_default();
         }
     }

@@ -3,6 +3,9 @@
 /// How many bytes of a text are looked at together.
 const PIECE: usize = 32;
 
+/// Of ids, too.
+pub(super) const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// What stands before the value of a member that is not the first.
 macro_rules! member {
     ($name:literal) => {
@@ -104,7 +107,6 @@ const fn needs_escape(byte: u8) -> bool {
 }
 
 fn write_escape(to: &mut Vec<u8>, byte: u8) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let letter = match byte {
         b'"' | b'\\' => byte,
         b'\n' => b'n',
@@ -115,7 +117,7 @@ fn write_escape(to: &mut Vec<u8>, byte: u8) {
         _ => {
             to.extend_from_slice(b"\\u00");
             for half in [byte >> 4, byte & 0x0f] {
-                to.extend(DIGITS.get(usize::from(half)));
+                to.extend(HEX_DIGITS.get(usize::from(half)));
             }
             return;
         }

@@ -192,72 +192,104 @@ impl<'m> Body<'m> {
         writing: Writing,
         fold: impl Fn(usize) -> Option<PartOffset>,
     ) -> (Vec<Edit>, Vec<Change>) {
-        let body = &part.body;
-        let body_of_text = match self {
+        match self {
             Self::Base64(decoded) => {
-                let edit = base64_edit(message, body, decoded, changes, writing);
-                return (edit.into_iter().collect(), Vec::new());
+                let edit = base64_edit(message, &part.body, decoded, changes, writing);
+                (edit.into_iter().collect(), Vec::new())
             }
-            other => other,
-        };
+            lines => lines.line_edits(message, part, changes, writing, fold),
+        }
+    }
+
+    /// The same for a part whose lines are edited.
+    fn line_edits(
+        &self,
+        message: &[u8],
+        part: &BodyPart,
+        changes: &[(PartRange, Change)],
+        writing: Writing,
+        fold: impl Fn(usize) -> Option<PartOffset>,
+    ) -> (Vec<Edit>, Vec<Change>) {
+        let body = &part.body;
         let raw = message.get(body.clone()).unwrap_or_default();
         let eol = line_break(if raw.contains(&b'\n') { raw } else { message });
         let mut lines = LineCursor::new(message, body);
         let (mut edits, mut refused) = (Vec::with_capacity(changes.len()), Vec::new());
         let mut last_end = None;
         for (range, change) in changes {
-            let at = body_of_text.raw(body, range);
+            let at = self.raw(body, range);
             let around = lines.around(&at);
             if makes_boundary(*change, around, &part.boundaries) {
                 refused.push(*change);
                 continue;
             }
             let lead = Lead::of(&at, around, last_end);
-            let with = match body_of_text {
-                Self::QuotedPrintable(_) => Content::QuotedPrintable(
-                    *change,
-                    EncodedLine {
-                        lead,
-                        tail: around.after.len(),
-                        replaced: range.end.0 - range.start.0,
-                        needs_soft_break: matches!(
-                            around.before.last(),
-                            Some(b' ' | b'\t' | b'=')
-                        ),
-                        eol,
-                        writing,
-                    },
-                ),
-                _ => Content::Verbatim(
-                    *change,
-                    TextLine {
-                        lead,
-                        tail: around.after.len(),
-                        // Octets of a line are no measure for units of two or four.
-                        too_long: around.too_long || writing.script.is_wide(),
-                        joins: message
-                            .get(at.start.0..at.end.0)
-                            .is_some_and(|replaced| replaced.contains(&b'\n')),
-                        fold: match change {
-                            Change::Fill(Hole::Href(number)) if !around.too_long => {
-                                let fold = fold(*number).map(|at| RawOffset(body.start + at.0));
-                                fold.filter(|fold| last_end.is_none_or(|end| end <= fold.0))
-                                    .and_then(|fold| fold_before(&at, fold, around, part))
-                            }
-                            _ => None,
-                        },
-                        to_next_fold: None,
-                        // A line break in units is a bare CR and a bare LF on the wire.
-                        eol: if writing.script.is_wide() { b"" } else { eol },
-                        script: writing.script,
-                    },
-                ),
+            let with = if matches!(self, Self::QuotedPrintable(_)) {
+                let replaced = range.end.0 - range.start.0;
+                let line = EncodedLine::new(lead, around, replaced, eol, writing);
+                Content::QuotedPrintable(*change, line)
+            } else {
+                let fold = match change {
+                    Change::Fill(Hole::Href(number)) if !around.too_long => fold(*number)
+                        .map(|at| RawOffset(body.start + at.0))
+                        .filter(|fold| last_end.is_none_or(|end| end <= fold.0))
+                        .and_then(|fold| fold_before(&at, fold, around, part)),
+                    _ => None,
+                };
+                let replaced = message.get(at.start.0..at.end.0).unwrap_or_default();
+                let line = TextLine::new(lead, around, replaced, eol, writing);
+                Content::Verbatim(*change, TextLine { fold, ..line })
             };
             last_end = Some(at.end.0);
             edits.push(Edit { at, with });
         }
         find_next_folds(&mut edits);
         (edits, refused)
+    }
+}
+
+impl TextLine {
+    /// The line of an edit that replaces these bytes, without places for line breaks.
+    fn new(
+        lead: Lead,
+        around: Around<'_>,
+        replaced: &[u8],
+        eol: &'static [u8],
+        writing: Writing,
+    ) -> Self {
+        let script = writing.script;
+        Self {
+            lead,
+            tail: around.after.len(),
+            // Octets of a line are no measure for units of two or four.
+            too_long: around.too_long || script.is_wide(),
+            joins: replaced.contains(&b'\n'),
+            fold: None,
+            to_next_fold: None,
+            // A line break in units is a bare CR and a bare LF on the wire.
+            eol: if script.is_wide() { b"" } else { eol },
+            script,
+        }
+    }
+}
+
+impl EncodedLine {
+    /// The line of an edit that replaces so many decoded bytes.
+    fn new(
+        lead: Lead,
+        around: Around<'_>,
+        replaced: usize,
+        eol: &'static [u8],
+        writing: Writing,
+    ) -> Self {
+        Self {
+            lead,
+            tail: around.after.len(),
+            replaced,
+            needs_soft_break: matches!(around.before.last(), Some(b' ' | b'\t' | b'=')),
+            eol,
+            writing,
+        }
     }
 }
 
@@ -341,7 +373,7 @@ fn base64_edit(
     };
     let start = body.start;
     Some(Edit {
-        at: RawOffset(start + layout.start)..RawOffset(start + layout.end.max(layout.start)),
+        at: RawOffset(start + layout.start)..RawOffset(start + layout.end),
         with: Content::Base64(Box::new(reencoded)),
     })
 }

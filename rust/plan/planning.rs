@@ -15,11 +15,11 @@ use crate::reason::Reason;
 use crate::text::{Flow, TextScan};
 
 /// A message that has one of these is signed.
-const SIGNATURES: [&[u8]; 2] = [b"dkim-signature", b"arc-seal"];
+const SEALS: [&[u8]; 2] = [b"dkim-signature", b"arc-seal"];
 
-/// What goes where signatures are taken off: a seal covers the other fields of its set (RFC 8617).
-const SIGNATURE_FIELDS: [&[u8]; 4] =
-    [b"dkim-signature", b"arc-seal", b"arc-message-signature", b"arc-authentication-results"];
+/// What goes with them where signatures are taken off: an ARC seal covers the other fields of its
+/// set (RFC 8617).
+const SEALED: [&[u8]; 2] = [b"arc-message-signature", b"arc-authentication-results"];
 
 impl<S: AsRef<[u8]>> Plan<S> {
     /// Finds what can be tracked in a message; header fields named in `drop_headers` go.
@@ -111,7 +111,7 @@ impl<'m> Planner<'m> {
             let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
             let with = if dropped.iter().copied().any(is) {
                 Content::Dropped
-            } else if strips && SIGNATURE_FIELDS.into_iter().any(is) {
+            } else if strips && SEALS.into_iter().chain(SEALED).any(is) {
                 Content::Signature
             } else {
                 continue;
@@ -132,7 +132,7 @@ impl<'m> Planner<'m> {
         }
         let mut parts = entity::parts(self.message, section);
         let is_signed =
-            SIGNATURES.iter().any(|name| section.find_fields(self.message, name).next().is_some());
+            SEALS.iter().any(|name| section.find_fields(self.message, name).next().is_some());
         if is_signed && self.rules.signed_mail == SignedMail::Skip {
             for part in parts.iter_mut().filter(|part| part.role.is_some()) {
                 part.reason = Some(Reason::SignedMessage);

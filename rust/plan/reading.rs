@@ -60,7 +60,6 @@ impl<'m> PartText<'m> {
 
     pub(super) fn scan_text(&self, flow: Flow) -> Result<TextScan, Reason> {
         let mut scan = text::scan(self.text(), self.charset, flow)?;
-        self.leave_unread(&mut scan.links);
         let Some(transcoded) = &self.transcoded else { return Ok(scan) };
         place_links(transcoded, &mut scan.links);
         let options = scan.options.into_iter().map(|range| (range, ()));
@@ -84,7 +83,8 @@ impl<'m> PartText<'m> {
         Writing { script, eol: script.is_wide().then(|| line_break(self.text())) }
     }
 
-    /// Nobody knows where a link leads of which a byte can't be read.
+    /// Nobody knows where a link leads of which a byte can't be read. In plain text none has such
+    /// a byte, since URLs end there.
     fn leave_unread(&self, links: &mut [Link]) {
         let has_unread = self.transcoded.as_ref().is_some_and(|read| read.has_unread);
         if !self.charset.is_opaque() && !has_unread {

@@ -115,8 +115,17 @@ impl<S: AsRef<[u8]>> Plan<S> {
                 Content::Unlimited(change, eol) => {
                     copy.edit_unlimited(&mut splice, &edit.at, *change, eol);
                 }
-                Content::Verbatim(..) | Content::QuotedPrintable(..) => {
-                    copy.edit_text(&mut splice, &edit.at, &edit.with, self.source());
+                Content::Verbatim(change, line) => {
+                    copy.edit_verbatim(&mut splice, &edit.at, *change, line, self.source());
+                }
+                Content::QuotedPrintable(change, line) => {
+                    copy.edit_quoted_printable(
+                        &mut splice,
+                        &edit.at,
+                        *change,
+                        line,
+                        self.source(),
+                    );
                 }
             }
             if let Some(document) = documents.next_if(|each| each.edits.end == number + 1) {
@@ -229,32 +238,52 @@ impl<'f, F: Fill> Copying<'f, F> {
         }
     }
 
-    fn edit_text(&mut self, splice: &mut Splice, at: &RawRange, with: &Content, source: &[u8]) {
-        let (change, lead) = match with {
-            Content::Verbatim(change, line) => (*change, line.lead),
-            Content::QuotedPrintable(change, line) => (*change, line.lead),
-            _ => return,
-        };
-        let column = lead.column(self.behind_last);
-        let done = match with {
-            Content::Verbatim(Change::Fill(hole @ Hole::Href(_)), line) => {
-                return self.wrap(splice, at, (*hole, line), column, source);
-            }
-            Content::Verbatim(_, line) => {
-                splice.replace(at, |out| self.verbatim(change, line, column, out))
-            }
-            Content::QuotedPrintable(_, line) => {
-                splice.replace(at, |out| self.write_quoted_printable(change, line, column, out))
-            }
-            _ => return,
-        };
+    fn edit_verbatim(
+        &mut self,
+        splice: &mut Splice,
+        at: &RawRange,
+        change: Change,
+        line: &TextLine,
+        source: &[u8],
+    ) {
+        let column = line.lead.column(self.behind_last);
+        if let Change::Fill(hole @ Hole::Href(_)) = change {
+            return self.wrap(splice, at, (hole, line), column, source);
+        }
+        let done = splice.replace(at, |out| self.verbatim(change, line, column, out));
+        if let Ok(text) = done {
+            self.count(at, text);
+        }
+        self.end_edit(at, change, column, done, source);
+    }
+
+    fn edit_quoted_printable(
+        &mut self,
+        splice: &mut Splice,
+        at: &RawRange,
+        change: Change,
+        line: &EncodedLine,
+        source: &[u8],
+    ) {
+        let column = line.lead.column(self.behind_last);
+        let done =
+            splice.replace(at, |out| self.write_quoted_printable(change, line, column, out));
+        self.end_edit(at, change, column, done, source);
+    }
+
+    /// Notes what stands where an edit was to be made, `column` bytes into its line: the text that
+    /// was put in, or the source's own and why.
+    fn end_edit(
+        &mut self,
+        at: &RawRange,
+        change: Change,
+        column: usize,
+        done: Result<&[u8], Reason>,
+        source: &[u8],
+    ) {
         match done {
             Ok(text) => {
                 self.changed = true;
-                if let Content::Verbatim(..) = with {
-                    self.added += text.len();
-                    self.removed += at.end.0 - at.start.0;
-                }
                 self.behind_last = column_behind(text, column);
             }
             Err(reason) => {
@@ -263,6 +292,12 @@ impl<'f, F: Fill> Copying<'f, F> {
                 self.leave(at, change, reason);
             }
         }
+    }
+
+    /// Counts what an edit without a transfer encoding does to the document's length.
+    fn count(&mut self, at: &RawRange, text: &[u8]) {
+        self.added += text.len();
+        self.removed += at.end.0 - at.start.0;
     }
 
     /// Wraps a link whose line has no transfer encoding, and breaks the line before its `href` if
@@ -287,11 +322,8 @@ impl<'f, F: Fill> Copying<'f, F> {
         let room = ways.iter().flatten().map(|way| way.room).max().unwrap_or_default();
         let mut url = std::mem::take(&mut self.scratch);
         url.clear();
-        if let Err(reason) = self.content(hole, room, &mut url) {
-            let kept = source.get(at.start.0..at.end.0).unwrap_or_default();
-            self.behind_last = column_behind(kept, column);
-            self.leave(at, Change::Fill(hole), reason);
-        } else {
+        let done = self.content(hole, room, &mut url);
+        if done.is_ok() {
             line.script.rewrite(&mut url, 0);
             let way = ways.into_iter().flatten().find(|way| url.len() <= way.room);
             if let Some(fold) = way.and_then(|way| way.fold) {
@@ -300,11 +332,9 @@ impl<'f, F: Fill> Copying<'f, F> {
             }
             self.must_fold |= way.is_some_and(|way| way.folds_next);
             insert_at(splice, at, &url);
-            self.added += url.len();
-            self.removed += at.end.0 - at.start.0;
-            self.behind_last = column + url.len();
-            self.changed = true;
+            self.count(at, &url);
         }
+        self.end_edit(at, Change::Fill(hole), column, done.map(|()| url.as_slice()), source);
         self.scratch = url;
     }
 

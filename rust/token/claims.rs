@@ -1,7 +1,7 @@
 //! What a token says: plain values, so that the format can change without its users.
 //!
-//! The order of [`Kind`], [`LinkPart`], [`RecipientType`] and [`Privacy`] is part of the format: a value's place
-//! is its number.
+//! The order of [`Kind`], [`LinkPart`], [`RecipientType`] and [`Privacy`] is part of the format: a
+//! value's place is its number.
 
 use std::num::NonZero;
 

@@ -27,7 +27,11 @@ static BASE64URL: LazyLock<base64::engine::GeneralPurpose> =
 
 /// First byte of each token; the format of everything else depends on it.
 const VERSION: u8 = 1;
+
+/// Bytes before what is encrypted: version and key's number.
 const HEAD: usize = 2;
+
+/// Bytes behind it.
 const TAG: usize = 16;
 
 /// More characters than any token of ours has.

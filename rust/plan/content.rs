@@ -219,7 +219,7 @@ impl<'m> Body<'m> {
         for (range, change) in changes {
             let at = self.raw(body, range);
             let around = lines.around(&at);
-            if makes_boundary(*change, around, &part.boundaries) {
+            if makes_boundary(*change, around, &part.boundaries, writing.script) {
                 refused.push(*change);
                 continue;
             }
@@ -322,14 +322,17 @@ pub(super) fn find_next_folds(edits: &mut [Edit]) {
     }
 }
 
-/// A line break of ours, or one that goes, may turn another line into a boundary line.
+/// A line break of ours, or what goes, may turn another line into a boundary line.
 fn makes_boundary(
     change: Change,
     Around { before, after, .. }: Around<'_>,
     boundaries: &[String],
+    script: Script,
 ) -> bool {
     match change {
         Change::Fill(Hole::Href(_)) | Change::Keep => false,
+        // In units of two or four bytes a pixel has no line of its own.
+        Change::Fill(_) if script.is_wide() => false,
         Change::Fill(_) => is_boundary(before, boundaries) || is_boundary(after, boundaries),
         Change::Placeholder | Change::Remove(_) => {
             let longest = boundaries.iter().map(String::len).max().unwrap_or_default() + 2;

@@ -441,6 +441,21 @@ def test_both_spare_a_link_of_amp_whose_text_is_a_url(text: str) -> None:
     assert_both_agree((head + "".join(parts)).encode(), Rules(spare_url_text=True))
 
 
+@pytest.mark.parametrize(
+    ("charset", "html", "is_changed"),
+    [
+        ("utf-16-be", "<p>x\n\u2d2d\u3e78", True),  # a pixel behind `-->x`
+        ("utf-16-le", "<a x\u0a00\u2d2d data-msys-linkname=n></a><!--", False),  # makes `-->`
+    ],
+)
+def test_both_make_no_boundary_of_wide_text(charset: str, html: str, is_changed: bool) -> None:  # noqa: FBT001
+    head = f'boundary=">"\r\n\r\n-->\r\nContent-Type: text/html; charset={charset}\r\n\r\n'
+    message = f"Content-Type: multipart/mixed; {head}".encode() + html.encode(charset)
+    assert_both_agree(message)
+    copy = rewrite(REFERENCE, message, RULES[0], URLS, **TRACKED)
+    assert (copy["message"] != message) == is_changed
+
+
 @pytest.mark.parametrize("html", ["<body>>>x", "<body>>>>x", "<body>>>>>x", '<a href="">">">x'])
 def test_both_look_for_a_placeholder_behind_one_that_stays(html: str) -> None:
     message = f"Content-Type: text/html\r\n\r\n{html}".encode()

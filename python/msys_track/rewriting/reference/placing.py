@@ -36,7 +36,7 @@ def place_changes(
     for first, last, change in changes:
         start, end = body.locate(first, last)
         around = look_around(message, (leaf.start, leaf.end), start, end)
-        if not body.is_wide and _makes_boundary(change, around, leaf.boundaries):
+        if _makes_boundary(change, around, leaf.boundaries, is_wide=body.is_wide):
             refused.append((start, change))
             continue
         fold = folds.get(first) if isinstance(change, Href) else None
@@ -64,9 +64,12 @@ def find_next_folds(edits: Sequence[Edit]) -> list[Edit]:
     return found[::-1]
 
 
-def _makes_boundary(change: Change, around: Around, boundaries: tuple[bytes, ...]) -> bool:
-    """Tell whether a line break of ours, or one that goes, makes a boundary of another line."""
-    if isinstance(change, Href):
+def _makes_boundary(
+    change: Change, around: Around, boundaries: tuple[bytes, ...], *, is_wide: bool
+) -> bool:
+    """Tell whether a line break of ours, or what goes, makes a boundary of another line."""
+    # In units of two or four bytes a pixel has no line of its own.
+    if isinstance(change, Href) or (is_wide and isinstance(change, Pixel) and change.is_line):
         return False
     if isinstance(change, Pixel) and change.is_line:
         lines = (around.before, around.after)

@@ -406,7 +406,11 @@ impl<'f, F: Fill> Copying<'f, F> {
                 let room = if line.too_long { usize::MAX } else { MAX_LINE.saturating_sub(kept) };
                 self.content(Hole::Pixel, room, out)?;
             }
-            Change::Fill(pixel) => self.pixel_line(pixel, MAX_LINE, line.eol, out)?,
+            Change::Fill(pixel) => {
+                // A line of its own, but in units of two or four bytes.
+                let room = if line.script.is_wide() { usize::MAX } else { MAX_LINE };
+                self.pixel_line(pixel, room, line.eol, out)?;
+            }
             Change::Remove(removal) => {
                 self.removes(removal)?;
                 if line.joins && kept > MAX_LINE && !line.too_long {

@@ -456,6 +456,34 @@ def test_both_make_no_boundary_of_wide_text(charset: str, html: str, is_changed:
     assert (copy["message"] != message) == is_changed
 
 
+@pytest.mark.parametrize("kind", ["plain", "html"])
+@pytest.mark.parametrize("charset", ["utf-16-be", "utf-16-le", "utf-32-be"])
+def test_both_change_wide_text_up_to_half_a_unit(charset: str, kind: str) -> None:
+    head = f"Content-Type: text/{kind}; charset={charset}\r\n\r\n".encode()
+    for text in ("http://e.com/x", "<a href=http://e.com/>", "--", "<body>"):
+        message = head + text.encode(charset)
+        for cut in (b"", b"a", b"\n"):
+            assert_both_agree(message + cut, Rules(pixel_placeholder="--"))
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf-16-le", "utf-32-be", "utf-7"])
+@pytest.mark.parametrize("size", [100, 600, 900, 2_000])
+def test_both_give_a_pixel_the_same_room(charset: str, size: int) -> None:
+    head = HEADERS[0].format(charset=charset, encoding="8bit").encode() + b"\r\n"
+    metadata = f'{{"a":"{"y" * size}"}}'
+    for html in ("<body>x</body>", "<body>x<!-- pixel --></body>"):
+        assert_both_agree(head + html.encode(charset), RULES[2], metadata=metadata)
+
+
+@pytest.mark.parametrize("kind", ["html", "x-amp-html"])
+def test_both_break_the_same_long_lines_of_html_and_amp(kind: str) -> None:
+    html = "<body>" + '<a class=x href="http://e.com/">x</a>' * 9 + "</body>"
+    head = "Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\n"
+    message = f"{head}Content-Type: text/{kind}\r\n\r\n{html}".encode()
+    assert_both_agree(message)
+    assert rewrite(REFERENCE, message, RULES[0], URLS, **TRACKED)["counts"][0] == 9
+
+
 @pytest.mark.parametrize("html", ["<body>>>x", "<body>>>>x", "<body>>>>>x", '<a href="">">">x'])
 def test_both_look_for_a_placeholder_behind_one_that_stays(html: str) -> None:
     message = f"Content-Type: text/html\r\n\r\n{html}".encode()

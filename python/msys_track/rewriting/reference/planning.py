@@ -300,11 +300,7 @@ class _Planner:
         )
 
     def _find_folds(self, leaf: Leaf, links: list[ReadLink]) -> dict[int, int]:
-        if (
-            not self._rules.fold_long_lines
-            or leaf.role != "html"
-            or leaf.transfer_encoding not in _FOLDED_ENCODINGS
-        ):
+        if not self._rules.fold_long_lines or leaf.transfer_encoding not in _FOLDED_ENCODINGS:
             return {}
         return {
             link.place[0]: link.fold

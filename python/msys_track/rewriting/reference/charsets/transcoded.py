@@ -49,9 +49,8 @@ class WideText:
             code_point, length = _read_character(units, at, unit)
             content += chr(code_point).encode("utf-8")
             at += length
-        if is_whole:
-            self._places[len(content)] = start + at * unit
-        else:
+        self._places[len(content)] = start + at * unit
+        if not is_whole:  # nothing goes behind half a unit
             content += "\ufffd".encode()
         self.content = bytes(content)
 

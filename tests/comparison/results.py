@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from pytest_benchmark.stats import Stats
 
+from msys_track.comparison.damage import Damage
 from msys_track.comparison.mail import Mail
-from msys_track.comparison.measure import Comparison, Measured, Work
+from msys_track.comparison.measure import Comparison, Measured
 
 MAIL = Mail(name="letter", kind="a <letter>", message=b"", bodies=(), metadata={})
 
@@ -31,7 +32,9 @@ def measured(
         version="" if name.startswith("msys-track") else "1.0",
         is_ours=name.startswith("msys-track"),
         seals=name.startswith("msys-track"),
-        work=Work(wrapped=5, missed=0, broken=broken, bytes_changed=1_234, structures=structures),
+        work=Damage(
+            wrapped=5, missed=0, broken=broken, bytes_changed=1_234, structures=structures
+        ),
         times=stats(*[milliseconds / 1000] * 3),
         slower=stats(*times),
     )

@@ -4,7 +4,8 @@ import pytest
 from tests.comparison.results import OURS, comparison, failed, measured, stats
 
 from msys_track.comparison import table
-from msys_track.comparison.measure import Measured, Work
+from msys_track.comparison.damage import Damage
+from msys_track.comparison.measure import Measured
 
 
 def test_a_table_in_markdown_has_a_row_for_each_contender() -> None:
@@ -30,7 +31,7 @@ def test_who_was_too_slow_for_the_rounds_is_said_to_have_run_once() -> None:
         version="",
         is_ours=False,
         seals=False,
-        work=Work(wrapped=1, missed=2, broken=0, bytes_changed=0, structures=0),
+        work=Damage(wrapped=1, missed=2),
         times=stats(2.5),
         slower=stats(25_000),
     )

@@ -11,26 +11,16 @@ from typing import Final
 
 from msys_track.comparison.damage import Damage, judge_html
 from msys_track.comparison.mail import Body, Mail, UnfitMailError, list_bodies
+from msys_track.comparison.ours import BASE_URL, OPTIONS, make_target_finder
 from msys_track.comparison.peers import Links, Peer
 from msys_track.dispatch.library import Rewriter, rewrite
-from msys_track.errors import InvalidTokenError
 from msys_track.keys.ring import KeyRing
-from msys_track.options.tracking import TrackingOptions
 
 OURS: Final = "msys-track"
 NEXT: Final = "msys-track, next recipient"
 REFERENCE: Final = "msys-track, pure Python"
 
 _RECIPIENT: Final = "jo.reader@example.org"
-_DOMAIN: Final = "click.example.com"
-_BASE: Final = f"https://{_DOMAIN}/"
-_OPTIONS: Final = TrackingOptions(
-    open_tracking=True,
-    click_tracking=True,
-    open_tracking_scheme="https",
-    click_tracking_scheme="https",
-    tracking_domain=_DOMAIN,
-)
 _LINK: Final = re.compile(rb"""https://click\.example\.com/f/[^"'\s<>]*""")
 _PIXEL: Final = re.compile(rb"<img[^>]*https://click\.example\.com/q/[^>]*>")
 _NOW: Final = 1_795_510_800
@@ -67,20 +57,24 @@ def line_up(mail: Mail, peers: Sequence[Peer], *, with_reference: bool) -> Seque
     """
     keys = KeyRing.temporary()
     links = _take_links(mail, keys)
-    rewriter = Rewriter(keys=keys, options=_OPTIONS)
+    rewriter = Rewriter(keys=keys, options=OPTIONS)
     opened = rewriter.open(mail.message)
     ours = [
-        _our(mail, keys, OURS, lambda: _rewrite(mail, keys, "native")),
-        _our(mail, keys, NEXT, lambda: rewriter.copy_for(_RECIPIENT, opened, now=_NOW).message),
+        _prepare_ours(mail, keys, OURS, lambda: _rewrite(mail, keys, "native")),
+        _prepare_ours(
+            mail, keys, NEXT, lambda: rewriter.copy_for(_RECIPIENT, opened, now=_NOW).message
+        ),
     ]
     if with_reference:
-        ours.append(_our(mail, keys, REFERENCE, lambda: _rewrite(mail, keys, "reference")))
-    return [*ours, *[_peer(mail, peer, links) for peer in peers]]
+        ours.append(
+            _prepare_ours(mail, keys, REFERENCE, lambda: _rewrite(mail, keys, "reference"))
+        )
+    return [*ours, *[_prepare_peer(mail, peer, links) for peer in peers]]
 
 
 def _rewrite(mail: Mail, keys: KeyRing, engine: str) -> bytes:
     return rewrite(
-        mail.message, recipient=_RECIPIENT, keys=keys, options=_OPTIONS, now=_NOW, engine=engine
+        mail.message, recipient=_RECIPIENT, keys=keys, options=OPTIONS, now=_NOW, engine=engine
     )
 
 
@@ -93,7 +87,7 @@ def _take_links(mail: Mail, keys: KeyRing) -> Links:
             click_url=link[0],
             pixel=b"" if pixel is None else pixel[0],
             metadata=mail.metadata,
-            base_url=_BASE,
+            base_url=BASE_URL,
         )
     raise UnfitMailError(
         f"{mail.kind}: no link in its HTML is tracked, so there is nothing to compare; "
@@ -101,17 +95,11 @@ def _take_links(mail: Mail, keys: KeyRing) -> Links:
     )
 
 
-def _our(mail: Mail, keys: KeyRing, name: str, call: Callable[[], bytes]) -> Contender:
-    reasons = _list_reasons(mail, keys)
+def _prepare_ours(mail: Mail, keys: KeyRing, name: str, call: Callable[[], bytes]) -> Contender:
+    reasons, find_target = _list_reasons(mail, keys), make_target_finder(keys)
 
     def find_reason(href: str) -> str | None:
         return reasons.get(href.strip())
-
-    def find_target(url: str) -> str | None:
-        try:
-            return keys.open(url.removeprefix(_BASE[:-1])).target
-        except InvalidTokenError:
-            return None
 
     def judge(bodies: Sequence[bytes]) -> Sequence[Damage]:
         return [
@@ -134,12 +122,12 @@ def _our(mail: Mail, keys: KeyRing, name: str, call: Callable[[], bytes]) -> Con
 
 def _list_reasons(mail: Mail, keys: KeyRing) -> Mapping[str, str]:
     """List the links that we leave alone with a reason, by where they lead."""
-    copy = Rewriter(keys=keys, options=_OPTIONS).copy_for(_RECIPIENT, mail.message, now=_NOW)
+    copy = Rewriter(keys=keys, options=OPTIONS).copy_for(_RECIPIENT, mail.message, now=_NOW)
     left = [] if copy.plan is None else copy.plan.left_alone
     return {each.target: each.reason for each in left if each.target is not None}
 
 
-def _peer(mail: Mail, peer: Peer, links: Links) -> Contender:
+def _prepare_peer(mail: Mail, peer: Peer, links: Links) -> Contender:
     calls = [body.rewriting(peer.start, links) for body in mail.bodies]
 
     def run() -> Sequence[bytes]:
@@ -165,7 +153,7 @@ def _peer(mail: Mail, peer: Peer, links: Links) -> Contender:
 
 
 def _is_tracked(url: str) -> bool:
-    return url.startswith(_BASE)
+    return url.startswith(BASE_URL)
 
 
 def _pair(before: Sequence[Body], after: Sequence[bytes]) -> Sequence[tuple[bytes, bytes]]:

@@ -14,6 +14,7 @@ from msys_track.comparison.alignment import align, count_items
 from msys_track.comparison.changed_bytes import count_changed
 from msys_track.comparison.hrefs import has_web_scheme, leads_to_web, trim_url
 from msys_track.comparison.shown import Page, read_original, read_page
+from msys_track.comparison.utf8 import is_utf8
 
 KINDS: Final = (
     "doctype",
@@ -69,6 +70,27 @@ class Damage:
         return bool(self.broken or self.structures)
 
 
+def add_damages(damages: Sequence[Damage]) -> Damage:
+    """Add up what was done to several parts."""
+    kinds: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for each in damages:
+        kinds.update(each.kinds)
+        reasons.update(each.reasons)
+    return Damage(
+        wrapped=sum(each.wrapped for each in damages),
+        missed=sum(each.missed for each in damages),
+        broken=sum(each.broken for each in damages),
+        bytes_changed=sum(each.bytes_changed for each in damages),
+        structures=sum(each.structures for each in damages),
+        kinds=dict(kinds),
+        reasons=dict(reasons),
+        hidden_wrapped=sum(each.hidden_wrapped for each in damages),
+        hidden_missed=sum(each.hidden_missed for each in damages),
+        pixels=sum(each.pixels for each in damages),
+    )
+
+
 def judge_html(
     before: bytes,
     after: bytes,
@@ -94,7 +116,7 @@ def judge_html(
     links.compare(page.links, copy.links)
     links.compare_hidden(page.hidden, copy.hidden)
     kinds = {} if page is copy else _compare_structures(page, copy)
-    if _is_utf8(before) and not _is_utf8(after):
+    if is_utf8(before) and not is_utf8(after):
         kinds["charset"] = 1
     return Damage(
         wrapped=links.counts["wrapped"],
@@ -206,11 +228,3 @@ def _compare_elements(page: Page, copy: Page) -> dict[str, int]:
 
 def _count_unlike(old: Sequence[object], new: Sequence[object]) -> int:
     return sum(before != after for before, after in zip(old, new, strict=True))
-
-
-def _is_utf8(html: bytes) -> bool:
-    try:
-        html.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True

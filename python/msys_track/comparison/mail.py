@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from msys_track.comparison.peers import Links, Start
+from msys_track.comparison.utf8 import is_utf8
 from msys_track.dispatch.library import Rewriter
 from msys_track.errors import TrackingError
 from msys_track.keys.ring import KeyRing
@@ -146,7 +147,7 @@ def _wrap(html: bytes) -> bytes:
     mail["To"] = "reader@example.com"
     mail["Subject"] = "A page"
     mail["MIME-Version"] = "1.0"
-    mail["Content-Type"] = f"text/html; charset={'utf-8' if _is_utf8(html) else 'windows-1252'}"
+    mail["Content-Type"] = f"text/html; charset={'utf-8' if is_utf8(html) else 'windows-1252'}"
     mail["Content-Transfer-Encoding"] = "8bit"
     return mail.as_bytes().rstrip(b"\r\n") + b"\r\n\r\n" + html
 
@@ -155,16 +156,8 @@ def _normalise_charset(name: str, content: bytes) -> str:
     try:
         charset = codecs.lookup(name).name
     except LookupError:
-        charset = "utf-8" if _is_utf8(content) else "cp1252"
+        charset = "utf-8" if is_utf8(content) else "cp1252"
     return "utf-8" if charset == "ascii" else charset
-
-
-def _is_utf8(content: bytes) -> bool:
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _decode(body: bytes, encoding: str) -> bytes:

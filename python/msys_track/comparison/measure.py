@@ -8,7 +8,7 @@ from typing import Final
 from pytest_benchmark.stats import Stats
 
 from msys_track.comparison.contenders import OURS, Contender, line_up
-from msys_track.comparison.damage import Damage
+from msys_track.comparison.damage import Damage, add_damages
 from msys_track.comparison.mail import Mail
 from msys_track.comparison.peers import Peer
 from msys_track.comparison.race import Called, Race
@@ -35,22 +35,6 @@ class DamagedError(TrackingError):
     """Our own copy of a mail is not what it must be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a contender did to a mail, summed over its HTML parts."""
-
-    wrapped: int
-    missed: int
-    broken: int
-    bytes_changed: int
-    structures: int
-
-    @property
-    def is_damaged(self) -> bool:
-        """Whether a reader gets a mail with other structures, or links that lead elsewhere."""
-        return bool(self.broken or self.structures)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """What is known of one contender on one mail."""
@@ -59,8 +43,8 @@ class Measured:
     version: str
     is_ours: bool
     seals: bool
-    work: Work | None
-    """None if it failed."""
+    work: Damage | None
+    """What it did to the mail, summed over its HTML parts; None if it failed."""
     failure: str = ""
     """The error that it ended with."""
     times: Stats | None = None
@@ -125,9 +109,10 @@ def compare(
     )
     race.warm_up()
     race.run_for(seconds, tell)
+    ours = entries[0].work
     return Comparison(
         mail=mail,
-        links=_wrapped(entries),
+        links=0 if ours is None else ours.wrapped,
         rounds=len(race.rounds),
         results=[_measure(each, race) for each in entries],
     )
@@ -136,7 +121,7 @@ def compare(
 @dataclass(frozen=True, slots=True)
 class _Entry:
     contender: Contender
-    work: Work | None
+    work: Damage | None
     failure: str
     took: float
     """Seconds of a run."""
@@ -154,7 +139,7 @@ def _inspect(contender: Contender, *, longest: float) -> _Entry:
     took = _CLOCK() - started
     if took > longest:
         took = min(took, Called(contender.call, _CLOCK).seconds(1))
-    work = _sum(contender.judge(bodies))
+    work = add_damages(contender.judge(bodies))
     if contender.is_ours and (work.is_damaged or work.missed):
         raise DamagedError(
             f"{contender.name}: {work.missed} links missed without a reason, {work.broken} "
@@ -163,29 +148,14 @@ def _inspect(contender: Contender, *, longest: float) -> _Entry:
     return _Entry(contender, work, "", took)
 
 
-def _sum(damages: Sequence[Damage]) -> Work:
-    return Work(
-        wrapped=sum(each.wrapped for each in damages),
-        missed=sum(each.missed for each in damages),
-        broken=sum(each.broken for each in damages),
-        bytes_changed=sum(each.bytes_changed for each in damages),
-        structures=sum(each.structures for each in damages),
-    )
-
-
-def _wrapped(entries: Sequence[_Entry]) -> int:
-    ours = entries[0].work
-    return 0 if ours is None else ours.wrapped
-
-
 def _measure(entry: _Entry, race: Race) -> Measured:
     contender, times, slower = entry.contender, None, None
     if contender.name in race.subjects:
-        times = _stats([took[contender.name] for took in race.rounds])
-        slower = _stats([took[contender.name] / took[OURS] for took in race.rounds])
+        times = _collect_stats([took[contender.name] for took in race.rounds])
+        slower = _collect_stats([took[contender.name] / took[OURS] for took in race.rounds])
     elif entry.work is not None:
-        times = _stats([entry.took])
-        slower = _stats([entry.took / race.seconds(OURS)])
+        times = _collect_stats([entry.took])
+        slower = _collect_stats([entry.took / race.seconds(OURS)])
     return Measured(
         name=contender.name,
         version=contender.version,
@@ -198,7 +168,7 @@ def _measure(entry: _Entry, race: Race) -> Measured:
     )
 
 
-def _stats(values: Sequence[float]) -> Stats:
+def _collect_stats(values: Sequence[float]) -> Stats:
     stats = Stats()
     for value in values:
         stats.update(value)

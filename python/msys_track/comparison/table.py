@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from msys_track.comparison.measure import Comparison, Measured, Work
+from msys_track.comparison.damage import Damage
+from msys_track.comparison.measure import Comparison, Measured
 
 HEAD: Final = (
     "",
@@ -43,7 +44,7 @@ def write_title(comparison: Comparison) -> str:
     return f"{comparison.title}, {comparison.rounds} interleaved rounds"
 
 
-def describe_damage(work: Work) -> str:
+def describe_damage(work: Damage) -> str:
     """Say what was damaged; empty if nothing was."""
     counts = [
         (work.broken, "link broken", "links broken"),

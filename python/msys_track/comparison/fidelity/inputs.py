@@ -9,6 +9,7 @@ from typing import Final
 
 from msys_track.comparison.fidelity import cases
 from msys_track.comparison.fidelity.watched import Input
+from msys_track.comparison.utf8 import is_utf8
 
 BUNDLED: Final = {
     "cases, HTML": "HTML of our own, each with one thing that rewriters get wrong",
@@ -73,8 +74,4 @@ def list_corpus(folder: Path, every: int = 1) -> Iterator[Input]:
 
 def _to_utf8(html: bytes) -> bytes:
     """Return a template in UTF-8, as peers are told it is."""
-    try:
-        html.decode("utf-8")
-    except UnicodeDecodeError:
-        return html.decode("cp1252", "replace").encode()
-    return html
+    return html if is_utf8(html) else html.decode("cp1252", "replace").encode()

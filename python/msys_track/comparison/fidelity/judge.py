@@ -10,7 +10,7 @@ from email.header import decode_header, make_header
 from typing import Final, TypeAlias
 
 from msys_track.comparison.changed_bytes import count_changed
-from msys_track.comparison.damage import Damage, judge_html
+from msys_track.comparison.damage import Damage, add_damages, judge_html
 from msys_track.comparison.fidelity.parts import SIGNATURES, Leaf, list_leaves
 from msys_track.testing.fidelity import without_api_header
 
@@ -147,20 +147,5 @@ def _cut(message: bytes, leaves: Sequence[Leaf]) -> bytes:
 
 
 def _add(damages: Sequence[Damage], changed: Counter[str], bytes_changed: int) -> Damage:
-    kinds: Counter[str] = +changed
-    reasons: Counter[str] = Counter()
-    for each in damages:
-        kinds.update(each.kinds)
-        reasons.update(each.reasons)
-    return Damage(
-        wrapped=sum(each.wrapped for each in damages),
-        missed=sum(each.missed for each in damages),
-        broken=sum(each.broken for each in damages),
-        bytes_changed=bytes_changed + sum(each.bytes_changed for each in damages),
-        structures=kinds.total(),
-        kinds=dict(kinds),
-        reasons=dict(reasons),
-        hidden_wrapped=sum(each.hidden_wrapped for each in damages),
-        hidden_missed=sum(each.hidden_missed for each in damages),
-        pixels=sum(each.pixels for each in damages),
-    )
+    around = Damage(bytes_changed=bytes_changed, structures=changed.total(), kinds=dict(+changed))
+    return add_damages([*damages, around])

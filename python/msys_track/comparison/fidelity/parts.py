@@ -8,6 +8,8 @@ from email import message_from_bytes
 from email.message import Message
 from typing import Final, cast
 
+from msys_track.comparison.utf8 import is_utf8
+
 # Encoding Standard, section 4.2: labels of other encodings than Python's codecs of these names.
 _CODECS: Final[Mapping[str, str]] = {
     "ascii": "cp1252",
@@ -109,12 +111,3 @@ def find_codec(label: str, body: bytes) -> str:
     if codec == "ascii" and is_utf8(body):
         return "utf-8"
     return _CODECS.get(codec, codec)
-
-
-def is_utf8(body: bytes) -> bool:
-    """Tell whether all of it is UTF-8."""
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True

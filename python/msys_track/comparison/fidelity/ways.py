@@ -2,22 +2,20 @@
 
 from base64 import b64decode, encodebytes
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from msys_track.comparison.damage import Damage
 from msys_track.comparison.fidelity.judge import Judge
 from msys_track.comparison.fidelity.parts import Leaf
 from msys_track.comparison.fidelity.programmer import rewriting_mail
+from msys_track.comparison.hrefs import trim_url
+from msys_track.comparison.ours import BASE_URL, OPTIONS, make_target_finder
 from msys_track.comparison.peers import Links, Peer, find_peers
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.library import Rewriter
-from msys_track.errors import InvalidTokenError
 from msys_track.keys.ring import KeyRing
-from msys_track.options.tracking import TrackingOptions
 
-DOMAIN: Final = "click.example.com"
-BASE_URL: Final = f"https://{DOMAIN}/"
 LINKS: Final = Links(
     click_url=f"{BASE_URL}f/a/".encode() + b"A" * 160,
     pixel=b'<img border="0" width="1" height="1" alt="" src="%bq/%b">'
@@ -26,19 +24,10 @@ LINKS: Final = Links(
     base_url=BASE_URL,
 )
 """What peers write. A URL of ours is about as long."""
-OPTIONS: Final = TrackingOptions(
-    open_tracking=True,
-    click_tracking=True,
-    open_tracking_scheme="https",
-    click_tracking_scheme="https",
-    tracking_domain=DOMAIN,
-    keep_link_attributes=True,
-)
 # In base64, because lines of every other encoding have a limit.
 _HEAD: Final = (
     b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"
 )
-_BLANK: Final = "".join(map(chr, range(0x21)))
 # Of pixels and of text: they say nothing of links in HTML.
 _NOT_OF_LINKS: Final = frozenset(
     {"no_html_part", "no_pixel_place", "no_initial_pixel_place", "text_links_off"}
@@ -82,15 +71,10 @@ def _make_peer(peer: Peer) -> Way:
 
 def _make_ours(name: str, engine: str) -> Way:
     keys = KeyRing.temporary()
-    rewriter = Rewriter(keys=keys, options=OPTIONS, engine=engine)
+    options = replace(OPTIONS, keep_link_attributes=True)  # nobody asked peers to remove them
+    rewriter = Rewriter(keys=keys, options=options, engine=engine)
 
-    def find_target(url: str) -> str | None:
-        try:
-            return keys.open(url.removeprefix(BASE_URL[:-1])).target
-        except InvalidTokenError:
-            return None
-
-    judge = Judge(LINKS.is_tracked, find_target)
+    judge = Judge(LINKS.is_tracked, make_target_finder(keys))
 
     def start(source: bytes, is_message: bool) -> tuple[Rewrite, JudgeCopy]:  # noqa: FBT001
         message = source if is_message else _HEAD + encodebytes(source)
@@ -128,7 +112,7 @@ class _Ours:
             if reason in _NOT_OF_LINKS:
                 continue
             if target is not None:
-                if target.strip(_BLANK) == _trim(href) or target == href.strip(_BLANK):
+                if trim_url(target) == trim_url(href):
                     return reason
             elif leaf is None or _squeeze(leaf.raw) in _squeeze(span):
                 return reason
@@ -144,10 +128,6 @@ class _Ours:
             (each.target, each.reason, self.message[each.offset : each.offset + each.length])
             for each in (*copy.plan.left_alone, *copy.rendered.left_alone)
         ]
-
-
-def _trim(href: str) -> str:
-    return href.strip(_BLANK).replace("\t", "").replace("\r", "").replace("\n", "")
 
 
 def _squeeze(raw: bytes) -> bytes:

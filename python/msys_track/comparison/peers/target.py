@@ -1,4 +1,7 @@
-"""Which links peers wrap, where their own documentation leaves it to the programmer."""
+"""Which links peers wrap, where their own documentation leaves it to the programmer.
+
+The judge has a rule of its own (`hrefs.py`), so that a mistake in one of them shows.
+"""
 
 import re
 from typing import Final

@@ -1,9 +1,9 @@
-//! A few thousand runs of each target on stable, the same each time.
+//! Two thousand runs of each target on stable, the same each time.
 
 use super::*;
 use std::path::Path;
 
-const RUNS: usize = 4_000;
+const RUNS: usize = 2_000;
 
 /// Chance that repeats itself: xorshift64 (Marsaglia, "Xorshift RNGs").
 struct Chance(u64);

@@ -57,7 +57,7 @@ fn a_link_is_held_until_its_text_is_known() {
 
 #[test]
 fn all_chunkings_of_tiny_documents_give_what_the_plan_gives() {
-    for html in ["<body>\n</body>", "<a href=http:>", "<!---->\n<b>x"] {
+    for html in ["<body>\n</b", "<a href=h>", "<!---->\n<b"] {
         let html = html.as_bytes();
         for cuts in 0..1_u32 << (html.len() - 1) {
             let mut chunks = Vec::new();
@@ -260,7 +260,7 @@ fn what_stays_is_counted_and_not_all_listed() {
 #[test]
 fn the_pixel_takes_the_place_of_its_placeholder() {
     let rules = Rules { pixel_placeholder: Some("<!--open-->".into()), ..Rules::default() };
-    let long = "<a href=http://e/>x</a>".repeat(20_000);
+    let long = "<a href=http://e/>x</a>".repeat(5_000);
     let html = format!("<body><a href='<!--open-->'>{long}<!--open-->{long}<!--open--></body>");
     for size in [1 << 10, 1 << 16] {
         let chunks: Vec<_> = html.as_bytes().chunks(size).collect();

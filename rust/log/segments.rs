@@ -4,12 +4,15 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use super::platform::{is_file_of, make_folder, new_file, sync_folder, write_start};
 
 const SUFFIX: &str = ".ndjson";
 const DIGITS: usize = 20;
 const MAX_WRITERS: usize = 1_000;
+/// With few hits a file would never be full, and what is in it never go.
+const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// Why a log can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +33,8 @@ pub(super) struct Segments {
     /// The newest segment.
     segment: u64,
     file: Arc<File>,
+    /// When it got its first line, or the last one before it was opened again.
+    begun: SystemTime,
     /// How much of the file is whole lines.
     length: u64,
     /// Whether something may stand behind them.
@@ -77,6 +82,7 @@ impl Segments {
             folder: folder.to_owned(),
             segment_bytes,
             segment: first,
+            begun: file.metadata()?.modified()?,
             file: Arc::new(file),
             length,
             is_torn: true,
@@ -100,6 +106,9 @@ impl Segments {
         }
         let (written, result) = write_all(&self.file, lines);
         let whole = whole_lines(lines.get(..written).unwrap_or_default()).len();
+        if self.length == 0 {
+            self.begun = SystemTime::now();
+        }
         self.length = self.length.saturating_add(widen(whole));
         self.is_torn = result.is_err();
         if self.is_torn {
@@ -129,12 +138,13 @@ impl Segments {
         self.is_torn = true;
     }
 
-    /// Whether the next line belongs into another file: this one is full, or was deleted.
+    /// Whether the next line belongs into another file: this one is full or old, or was deleted.
     ///
     /// # Errors
     /// It can't be seen whether it was.
     pub(super) fn is_finished(&self) -> io::Result<bool> {
-        Ok(self.length >= self.segment_bytes || !self.is_in_place()?)
+        let is_old = self.length > 0 && self.begun.elapsed().is_ok_and(|age| age >= LONGEST);
+        Ok(self.length >= self.segment_bytes || is_old || !self.is_in_place()?)
     }
 
     /// Begins the next file, once all of this one is durable.

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 import signal
 import subprocess
@@ -215,6 +216,22 @@ def test_a_segment_deleted_while_it_is_written_is_made_again(
     assert log.close(5) == 0
     (segment,) = (tmp_path / "hits" / "0").glob("*.ndjson")
     assert (segment.name, segment.read_bytes()) == (f"{2:020}.ndjson", b"after\n")
+
+
+def test_hits_after_a_day_stand_in_another_segment_so_that_the_old_ones_can_go(
+    open_log: Opener, tmp_path: Path
+) -> None:
+    day_ago = time.time() - 86_400
+    for line, written_at in ((b"first", day_ago + 60), (b"second", day_ago - 1), (b"third", None)):
+        log = open_log(tmp_path, SETTINGS)
+        log.put_line(line)
+        assert log.close(5) == 0
+        *_, newest = sorted((tmp_path / "hits" / "0").glob("*.ndjson"))
+        if written_at is not None:
+            os.utime(newest, (written_at, written_at))
+    segments = sorted((tmp_path / "hits" / "0").glob("*.ndjson"))
+    assert [each.read_bytes() for each in segments] == [b"first\nsecond\n", b"third\n"]
+    assert read_hits(tmp_path) == [b"first", b"second", b"third"]
 
 
 def test_a_deleted_log_that_another_process_has_taken_is_left_to_it(

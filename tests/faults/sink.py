@@ -34,6 +34,8 @@ class Sink:
         self._messages = itertools.count(1)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # asyncio leaves Nagle's algorithm on where a socket was not given its protocol's number.
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             await self._write(writer, b"220 sink\r\n")
             await self._converse(reader, writer)

@@ -25,8 +25,8 @@ _PROXY = (COMMAND, "proxy", "--config", "proxy.toml")
 _DAY_SECONDS = 86_400
 _DISK_BYTES = 4 * 1024 * 1024
 _FILE_BYTES = 2 * 1024 * 1024
-_SMALL_FILE_BYTES = 640 * 1024
-"""The spool's reserve takes 512 KiB."""
+_SMALL_FILE_BYTES = 768 * 1024
+"""The spool keeps nothing in the last 512 KiB."""
 _NAMED = 5
 
 

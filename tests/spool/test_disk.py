@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from msys_track.spool.spool import Spool
 pytestmark = pytest.mark.anyio
 
 SIZE_BYTES = 4 * 1024 * 1024
+FILE_BYTES = 700 * 1024
 
 
 @pytest.fixture
@@ -43,6 +45,34 @@ async def test_what_was_kept_before_the_disk_was_full_goes_out_and_makes_room(
     await until(lambda: sorted(upstream.reached) == sorted(kept))
     await until(lambda: spool.has_room(1) and spool.totals.copies == 0)
     await spool.keep((), (delivery(),), envelope_id="e", why="451 x")
+
+
+@pytest.fixture
+def file_limit() -> Iterator[int]:
+    """So many bytes a file may have (`ulimit -f`)."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, before[1]))
+    yield FILE_BYTES
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [700, 90_000])
+async def test_what_was_kept_before_the_file_might_not_grow_goes_out_and_makes_room(
+    make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock, file_limit: int, size: int
+) -> None:
+    spool = await make_spool()
+    kept = []
+    with contextlib.suppress(SpoolFullError):
+        for number in range(file_limit):
+            name = f"r{number}@example.com"
+            copy = delivery(name, message=MESSAGE + b"x" * size)
+            await spool.keep((), (copy,), envelope_id="e", why="451 x")
+            kept.append(name)
+    assert kept
+    clock.pass_time(100)
+    await until(lambda: sorted(upstream.reached) == sorted(kept))
+    await until(lambda: spool.has_room(1) and spool.totals.copies == 0)
+    await keep(spool)
 
 
 async def keep(spool: Spool) -> None:

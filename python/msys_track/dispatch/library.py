@@ -406,21 +406,11 @@ class _Call(NamedTuple):
 
 
 def _read_arguments(keys: KeyRing, arguments: RewriteArguments) -> _Call:
-    return _split_arguments(keys, **arguments)
-
-
-def _split_arguments(
-    keys: KeyRing,
-    *,
-    options: TrackingOptions | None = None,
-    on_link: OnLink | None = None,
-    engine: Engine | str = "native",
-    now: int | None = None,
-    **engagement: Unpack[EngagementArguments],
-) -> _Call:
+    options, on_link = arguments.pop("options", None), arguments.pop("on_link", None)
+    engine, now = arguments.pop("engine", "native"), arguments.pop("now", None)
     return _Call(
         _make_dispatcher(keys, options, engine, on_link),
-        check_arguments(**engagement) if engagement else None,
+        check_arguments(**cast("EngagementArguments", arguments)) if arguments else None,
         _find_time(now),
     )
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from msys_track.errors import SinkError
 from msys_track.eventlog.lines import write_hit
+from msys_track.eventlog.segments import SEGMENT_SECONDS
 from msys_track.eventlog.settings import EventsSettings
 from msys_track.eventlog.writer import LogLockedError, LogWriter
 from msys_track.keys.ring import Claims
@@ -205,6 +206,7 @@ class PlainHitLog:
 
     def _append(self, batch: list[bytes]) -> None:
         try:
+            self._writer.begin_segment(begun_before=time.time() - SEGMENT_SECONDS)
             self._writer.append(batch)
         except LogLockedError:  # it was deleted, and taken by another process
             self._writer = self._open_free()

@@ -3,18 +3,13 @@
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
 
-from msys_track.eventlog.segments import list_segments, segment_path
+from msys_track.eventlog.segments import SEGMENT_SECONDS, list_segments, segment_path
 from msys_track.eventlog.writer import LogWriter
-
-_SEGMENT_SECONDS: Final = 86_400.0
 
 
 def remove_old(writer: LogWriter, folder: Path, before_sequence: int, keep_seconds: float) -> None:
     """Remove lines that were written so long ago, at most a day later, however few they are.
-
-    With little to write a segment would never be full, so after a day a new one is begun.
 
     Args:
         writer: The log's.
@@ -27,7 +22,7 @@ def remove_old(writer: LogWriter, folder: Path, before_sequence: int, keep_secon
         SinkError: a new one can't be begun.
     """
     now = time.time()
-    writer.begin_segment(begun_before=now - min(keep_seconds, _SEGMENT_SECONDS))
+    writer.begin_segment(begun_before=now - min(keep_seconds, SEGMENT_SECONDS))
     remove_segments(folder, before_sequence, written_before=now - keep_seconds)
 
 

@@ -8,7 +8,10 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
+SEGMENT_SECONDS: Final = 86_400.0
+"""How long a segment goes on after its first line: with little to write it would never be full."""
 _SUFFIX = ".ndjson"
 _DIGITS = 20
 _END_LENGTH = 2 * (_DIGITS + 1)

@@ -6,6 +6,7 @@ file `worker-…` for each worker, and a folder `damaged-…` for each `queue` t
 
 import fcntl
 import os
+import resource
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -29,7 +30,8 @@ _BUSY_TIMEOUT_SECONDS: Final = 30.0
 _FOLDER_MODE: Final = 0o700
 _JOURNAL_BYTES: Final = 1024 * 1024
 # Given back to a full disk, so that copies can be claimed and removed; taken again when there is
-# several times as much. Without it nothing more is kept.
+# several times as much. Without it nothing more is kept, nor where the file has come that near to
+# the longest that it may be.
 _RESERVE_BYTES: Final = 512 * 1024
 _FREE_FOR_RESERVE: Final = 4 * _RESERVE_BYTES
 
@@ -164,15 +166,15 @@ class SpoolFile:
     @property
     def has_reserve(self) -> bool:
         """Whether room is left to remove what is kept; only then may more be kept."""
-        return self._reserve.exists()
+        return self._reserve.exists() and self._may_grow()
 
     def take_reserve(self) -> bool:
-        """Take the reserve if the disk has several times as much; return whether it is there.
+        """Take the reserve if the disk has several times as much; return as `has_reserve` does.
 
         Raises:
             OSError: the folder can't be written, though there is room.
         """
-        if not self.has_reserve:
+        if not self._reserve.exists():
             disk = os.statvfs(self.folder)
             if disk.f_bavail * disk.f_frsize < _FREE_FOR_RESERVE:
                 return False
@@ -183,7 +185,14 @@ class SpoolFile:
                     raise
                 self.give_reserve()  # a part of it is none: there is a quota, or others were first
                 return False
-        return True
+        return self._may_grow()
+
+    def _may_grow(self) -> bool:
+        """Whether the process may make the file longer by the reserve (`ulimit -f`)."""
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if limit == resource.RLIM_INFINITY:
+            return True
+        return self.path.stat().st_size + _RESERVE_BYTES <= limit
 
     def give_reserve(self) -> None:
         """Give the reserve back to a disk that is full."""

@@ -195,7 +195,9 @@ class Spool:
     ) -> str:
         def work(connection: Connection) -> tuple[str, Totals]:
             if not self._file.has_reserve:
-                raise SpoolFullError(f"{self.settings.path}: the disk is full; make room")
+                raise SpoolFullError(
+                    f"{self.settings.path}: the disk is full, or the file may not grow; make room"
+                )
             mail = queue.keep(
                 connection,
                 self._clock,

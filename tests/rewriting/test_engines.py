@@ -223,6 +223,7 @@ FIELDS = (
     'Content-Type: multipart/alternative; boundary="b"',
     'Content-Type: multipart/related; boundary=b; start="<1@x>"', "Content-Type: text/x-amp-html",
     "Content-Type: multipart/mixed; boundary*0=b; boundary*1=c", "Content-Type: image/png",
+    "Content-Type: multipart/mixed; boundary*0=b; boundary*0=c",
     'Content-Type: text/html; name="a.html"', "Content-Type: text/html; charset=a; charset=b",
     "Content-Type: multipart/signed; boundary=b", "Content-Type: message/rfc822",
     "Content-Disposition: attachment", "Content-Disposition: inline; filename*=utf-8''%41.html",
@@ -291,6 +292,45 @@ def shifted_messages(draw: st.DrawFn) -> bytes:
 @given(message=shifted_messages(), rules=st.sampled_from(RULES))
 def test_both_agree_on_text_with_shifts(message: bytes, rules: Rules) -> None:
     assert_both_agree(message, rules)
+
+
+WIDE = ("utf-16", "utf-16-le", "utf-16-be", "utf-32-le")
+IN_WIDE = (
+    *PIECES,
+    "http://e.com/x",
+    "\n",
+    "--b",
+    "\u2d2d\u6262",
+    "\u0a00",
+    "<!-- pixel -->",
+    "{{x}}",
+)
+
+
+@st.composite
+def wide_messages(draw: st.DrawFn) -> bytes:
+    """A text in units of two or four bytes, of which one byte may be missing."""
+    charset = draw(st.sampled_from(WIDE))
+    text = "".join(draw(st.lists(st.sampled_from(IN_WIDE), min_size=1, max_size=10)))
+    body = text.encode(charset)
+    cut = draw(st.none() | st.integers(0, len(body)))
+    body = body if cut is None else body[:cut] + body[cut + 1 :]
+    encoding = draw(st.sampled_from(ENCODINGS[:-1]))
+    media_type = draw(st.sampled_from(["html", "html", "plain", "x-amp-html"]))
+    head = HEADERS[0].format(charset=charset, encoding=encoding).replace("html", media_type)
+    part = f"{head}\r\n".encode() + encode(body, encoding, Random(1))  # noqa: S311 - one width
+    beside = "Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\n"
+    return (beside.encode() if draw(st.booleans()) else b"") + part
+
+
+@settings(max_examples=examples(1_000), deadline=None)
+@given(
+    message=wide_messages(),
+    rules=st.sampled_from(RULES),
+    metadata=st.sampled_from([None, '{"a":"' + "y" * 900 + '"}']),
+)
+def test_both_agree_on_wide_text(message: bytes, rules: Rules, metadata: str | None) -> None:
+    assert_both_agree(message, rules, metadata=metadata)
 
 
 MULTI_BYTE = ("big5", "euc-jp", "euc-kr", "gbk", "gb18030", "shift_jis")

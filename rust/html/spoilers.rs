@@ -69,7 +69,12 @@ impl Spoilers {
             return;
         }
         match element {
-            Element::Cell | Element::Caption | Element::Row | Element::RowGroup => {
+            Element::Cell
+            | Element::Caption
+            | Element::Row
+            | Element::RowGroup
+            | Element::Column
+            | Element::ColumnGroup => {
                 self.leave_cell();
                 self.leave_rows(element);
             }
@@ -219,7 +224,8 @@ impl Spoilers {
         self.entries.iter().rposition(|entry| *entry == table)
     }
 
-    /// A row, a cell or a caption ends the cell or caption that is open in the same table.
+    /// A cell, a caption, a row, a column or a group of either ends the cell or caption that is open
+    /// in the same table.
     fn leave_cell(&mut self) {
         let table = self.last_table().map_or(0, |at| at + 1);
         let inside = self.entries.get(table..).unwrap_or_default();
@@ -265,6 +271,7 @@ pub(super) fn may_hide(element: Element) -> bool {
             | Element::Select
             | Element::Noscript
             | Element::Template
+            | Element::Column
             | Element::Void
     )
 }

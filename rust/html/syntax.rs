@@ -269,6 +269,9 @@ pub(super) enum Element {
     Row,
     /// `tbody`, `thead` and `tfoot`.
     RowGroup,
+    /// `col`, which has no end tag.
+    Column,
+    ColumnGroup,
     Paragraph,
     Item,
     Foreign,
@@ -283,7 +286,7 @@ pub(super) enum Element {
 }
 
 /// All but `plaintext`, which is longer.
-const NAMES: [(&[u8], Element); 44] = [
+const NAMES: [(&[u8], Element); 45] = [
     (b"a", Element::Anchor),
     (b"area", Element::Area),
     (b"body", Element::Body),
@@ -301,6 +304,8 @@ const NAMES: [(&[u8], Element); 44] = [
     (b"tbody", Element::RowGroup),
     (b"tfoot", Element::RowGroup),
     (b"thead", Element::RowGroup),
+    (b"col", Element::Column),
+    (b"colgroup", Element::ColumnGroup),
     (b"p", Element::Paragraph),
     (b"li", Element::Item),
     (b"math", Element::Foreign),
@@ -316,7 +321,6 @@ const NAMES: [(&[u8], Element); 44] = [
     (b"basefont", Element::Void),
     (b"bgsound", Element::Void),
     (b"br", Element::Void),
-    (b"col", Element::Void),
     (b"embed", Element::Void),
     (b"frame", Element::Void),
     (b"hr", Element::Void),

@@ -524,6 +524,26 @@ def test_both_break_the_same_long_lines_of_html_and_amp(kind: str) -> None:
     assert rewrite(REFERENCE, message, RULES[0], URLS, **TRACKED)["counts"][0] == 9
 
 
+@pytest.mark.parametrize(
+    ("inside", "place"),
+    [
+        ("<td><select><col>", "</body>"),  # "in cell": a column ends the cell, and the select
+        ("<td><select><colgroup>", "</body>"),
+        ("<td><select></col>", "<select>"),
+        ("<td><select></colgroup>", "<select>"),
+        ("<tr style='display:none'><col>", "</body>"),  # "in row"
+        ("<tr style='display:none'><td></colgroup>", "<tr"),
+        ("<tbody style='display:none'><col>", "</body>"),  # "in table body"
+        ("<colgroup style='display:none'><col></colgroup>", "</body>"),
+    ],
+)
+def test_both_let_columns_end_cells_and_rows(inside: str, place: str) -> None:
+    message = f"Content-Type: text/html\r\n\r\n<table>{inside}</body>".encode()
+    assert_both_agree(message)
+    [at] = REFERENCE.plan(message, RULES[0]).pixel_offsets
+    assert message[at:].startswith(place.encode())
+
+
 @pytest.mark.parametrize("html", ["<body>>>x", "<body>>>>x", "<body>>>>>x", '<a href="">">">x'])
 def test_both_look_for_a_placeholder_behind_one_that_stays(html: str) -> None:
     message = f"Content-Type: text/html\r\n\r\n{html}".encode()

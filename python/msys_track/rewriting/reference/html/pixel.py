@@ -22,7 +22,10 @@ _MOST_ENTRIES: Final = 512
 """Browsers stop at that depth too; what is deeper is not followed."""
 
 _ENDS_SELECT: Final = frozenset({b"input", b"select", b"textarea"})
-_ENDS_ROW: Final = elements.SECTIONS | {b"caption", b"tr"}
+_COLUMNS: Final = frozenset({b"col", b"colgroup"})
+_ENDED_PARTS: Final = elements.TABLE_PARTS - _COLUMNS
+"""Parts of tables whose end tags matter; "in cell" ignores those of columns."""
+_ENDS_ROW: Final = elements.SECTIONS | _COLUMNS | {b"caption", b"tr"}
 _ENDS_P: Final = elements.CLOSES_P - {b"dd", b"dt", b"li", b"plaintext", b"xmp"}
 
 
@@ -101,7 +104,7 @@ class PixelPlace:
         elif name in CELLS:
             if self._segments[-1].marker == name:
                 self._pop_segment()
-        elif name in elements.TABLE_PARTS:
+        elif name in _ENDED_PARTS:
             self._end_cell(name)
         elif name in _CONTAINERS:
             self._end_container(name)

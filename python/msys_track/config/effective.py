@@ -13,7 +13,8 @@ from msys_track.config.configuration import Configuration
 from msys_track.config.document import Document, KeyPath
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
 from msys_track.config.schema.tables import FAMILIES, SCOPE, TABLES, TOP, Key
-from msys_track.config.toml.writing import header_text, key_text, value_text
+from msys_track.config.toml.names import write_name
+from msys_track.config.toml.writing import header_text, value_text
 from msys_track.options.resolve import DEFAULT, POLICY, resolve
 from msys_track.options.variables import PATHWAY
 from msys_track.policy.context import Context, Contexts
@@ -181,6 +182,9 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
         ("events",): (configuration.events_folder and configuration.events,),
         ("classification",): (configuration.events_folder and configuration.classification,),
         ("store",): (configuration.tracker and configuration.store,),
+        ("kept_mail",): (
+            (configuration.proxy or configuration.report) and configuration.kept_mail,
+        ),
         ("report",): (configuration.report,),
     }
     keys: dict[KeyPath, Mapping[str, Key]] = {(): TOP}
@@ -275,5 +279,5 @@ def _write_table(path: KeyPath, table: Table) -> str:
         if each.value is None:
             lines.append(f"# {name} is not set: {each.source}")
         else:
-            lines.append(f"{key_text(name)} = {value_text(each.value)}  # {each.source}")
+            lines.append(f"{write_name(name)} = {value_text(each.value)}  # {each.source}")
     return "".join(f"{line}\n" for line in lines)
